@@ -1,0 +1,126 @@
+/* bytes.h - big-endian cursors over memory, that remember their first failure.
+ *
+ * After an overrun every further get returns 0 or NULL, every further put does
+ * nothing; ask .err once at the end.
+ */
+#ifndef MQFS_CONF_BYTES_H
+#define MQFS_CONF_BYTES_H
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "conf/err.h"
+
+static inline void
+be32_put(void *at, int32_t v)
+{
+	uint32_t be = htobe32((uint32_t)v);
+
+	memcpy(at, &be, sizeof(be));
+}
+
+static inline void
+be64_put(void *at, int64_t v)
+{
+	uint64_t be = htobe64((uint64_t)v);
+
+	memcpy(at, &be, sizeof(be));
+}
+
+static inline void
+be16_put(void *at, int16_t v)
+{
+	uint16_t be = htobe16((uint16_t)v);
+
+	memcpy(at, &be, sizeof(be));
+}
+
+static inline int16_t
+be16_get(const void *at)
+{
+	uint16_t be;
+
+	memcpy(&be, at, sizeof(be));
+	return (int16_t)be16toh(be);
+}
+
+static inline int32_t
+be32_get(const void *at)
+{
+	uint32_t be;
+
+	memcpy(&be, at, sizeof(be));
+	return (int32_t)be32toh(be);
+}
+
+static inline int64_t
+be64_get(const void *at)
+{
+	uint64_t be;
+
+	memcpy(&be, at, sizeof(be));
+	return (int64_t)be64toh(be);
+}
+
+struct bytes {
+	const unsigned char *at;
+	size_t left;
+	int err;		/* MQ_OK, or MQ_ECORRUPT after the first overrun */
+};
+
+static inline struct bytes
+bytes_over(const void *buf, size_t len)
+{
+	return (struct bytes){ .at = buf, .left = len, .err = MQ_OK };
+}
+
+/* The next len bytes, or NULL (and .err) when there are not so many. */
+static inline const void *
+bytes_take(struct bytes *b, size_t len)
+{
+	const unsigned char *p = b->at;
+
+	if (b->err != MQ_OK || len > b->left) {
+		b->err = MQ_ECORRUPT;
+		return NULL;
+	}
+	b->at += len;
+	b->left -= len;
+	return p;
+}
+
+static inline int8_t
+bytes_get_i8(struct bytes *b)
+{
+	const int8_t *p = bytes_take(b, 1);
+
+	return p ? *p : (int8_t)0;
+}
+
+static inline int16_t
+bytes_get_i16(struct bytes *b)
+{
+	const void *p = bytes_take(b, 2);
+
+	return p ? be16_get(p) : (int16_t)0;
+}
+
+static inline int32_t
+bytes_get_i32(struct bytes *b)
+{
+	const void *p = bytes_take(b, 4);
+
+	return p ? be32_get(p) : 0;
+}
+
+static inline int64_t
+bytes_get_i64(struct bytes *b)
+{
+	const void *p = bytes_take(b, 8);
+
+	return p ? be64_get(p) : 0;
+}
+
+#endif

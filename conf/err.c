@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+
+static _Thread_local struct {
+	int rc;
+	char text[512];
+} note;
+
+static const struct {
+	int rc;
+	int as_errno;
+	const char *text;
+} codes[] = {
+	{ MQ_ECLOSED, EIO, "closing" },
+	{ MQ_ECORRUPT, EIO, "corrupt data" },
+	{ MQ_EEND, EIO, "nothing more" },
+	{ MQ_EBLANK, EIO, "end of segment" },
+	{ MQ_EGONE, ESTALE, "no longer retained" },
+	{ MQ_EBADCONF, EINVAL, "bad setting" },
+	{ MQ_ENOSLAVE, EHOSTDOWN, "no slave is in sync" },
+	{ MQ_EROLE, EROFS, "not a master" },
+	{ MQ_ENOREAD, EREMOTE, "reads are not served here" },
+};
+
+int
+err_note(int rc, const char *fmt, ...)
+{
+	va_list ap;
+	int saved = errno;
+
+	note.rc = rc;
+	if (rc < 0 && rc > MQ_ECLOSED)
+		errno = -rc;
+	va_start(ap, fmt);
+	vsnprintf(note.text, sizeof(note.text), fmt, ap);
+	va_end(ap);
+	errno = saved;
+	return rc;
+}
+
+const char *
+err_text(int rc)
+{
+	if (note.rc == rc && note.text[0])
+		return note.text;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].rc == rc)
+			return codes[i].text;
+	return strerror(rc < 0 ? -rc : rc);
+}
+
+void
+err_clear(void)
+{
+	note.rc = MQ_OK;
+	note.text[0] = '\0';
+}
+
+int
+err_to_errno(int rc)
+{
+	if (rc >= 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].rc == rc)
+			return codes[i].as_errno;
+	return -rc;
+}
+
+void
+err_panic(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_line(LOG_CRIT, "%s", text);
+	abort();
+}

@@ -1,0 +1,64 @@
+/* lock.h - mutexes with one order for the whole program.
+ *
+ * A thread takes locks from the top of this list to the bottom, never the
+ * other way; two of the same rank are never held together unless the rank
+ * says so.  Developer builds (--enable-lock-order) check it at every take.
+ *
+ * No lock is held across a socket call, a wait on a mark, or a call into a
+ * view it does not own.
+ */
+#ifndef MQFS_CONF_LOCK_H
+#define MQFS_CONF_LOCK_H
+
+#include <pthread.h>
+
+enum lock_rank {
+	RANK_HANDLE = 1,	/* fs: one open file */
+	RANK_PENDING,		/* fs: requests that wait */
+	RANK_TABLE,		/* fs: handle table, interned names */
+	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
+	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
+	RANK_CHECKPOINT,	/* store: one checkpoint at a time */
+	RANK_QUEUE_APPEND,	/* store: one write(2) into one queue */
+	RANK_LOG,		/* store: the end of the commit log */
+	RANK_QUEUES,		/* store: table of queues */
+	RANK_INDEX,		/* store: key index */
+	RANK_QUEUE,		/* store: one queue's newest entries */
+	RANK_SEGMENTS,		/* store: list of segments */
+	RANK_FILES,		/* store: cache of open files */
+	RANK_SETTINGS,		/* conf: text settings that change while mounted */
+	RANK_MARK,		/* a leaf: nothing is called while it is held */
+};
+
+struct lock {
+	pthread_mutex_t mutex;
+	enum lock_rank rank;
+};
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_destroy(struct lock *l);
+void lock_take(struct lock *l);
+void lock_drop(struct lock *l);
+
+/* Waits on cond with l held, as pthread_cond_timedwait(3) on CLOCK_MONOTONIC;
+ * timeout_ms -1: for ever.  Returns 0 or ETIMEDOUT. */
+int lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms);
+
+/* A condition variable whose clock is CLOCK_MONOTONIC, as lock_wait() wants. */
+void cond_init(pthread_cond_t *cond);
+
+static inline void
+lock_drop_ptr(struct lock **l)
+{
+	if (*l)
+		lock_drop(*l);
+}
+
+/* Held until the end of the block. */
+#define LOCKED(l) LOCKED_AS(l, __COUNTER__)
+#define LOCKED_AS(l, n) LOCKED_NAMED(l, n)
+#define LOCKED_NAMED(l, n)                                                     \
+	__attribute__((cleanup(lock_drop_ptr), unused)) struct lock *held_##n = (l); \
+	lock_take(held_##n)
+
+#endif

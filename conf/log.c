@@ -1,0 +1,118 @@
+#include "config.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/log.h"
+
+#define RECENT_BYTES (64 * 1024)
+
+static struct {
+	pthread_mutex_t lock;
+	const char *ident;
+	enum log_sink sink;
+	int max_level;
+	char *recent;		/* whole lines, oldest first */
+	size_t recent_len;
+} logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .ident = "mqfs", .max_level = LOG_INFO };
+
+void
+log_open(const char *ident, enum log_sink sink, int max_level)
+{
+	pthread_mutex_lock(&logger.lock);
+	logger.ident = ident;
+	logger.sink = sink;
+	logger.max_level = max_level;
+	if (sink == LOG_TO_SYSLOG)
+		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	pthread_mutex_unlock(&logger.lock);
+}
+
+/* Drop whole old lines until len more bytes fit.  Called with the lock. */
+static void
+recent_make_room(size_t len)
+{
+	size_t drop = 0;
+
+	while (logger.recent_len - drop + len > RECENT_BYTES) {
+		char *nl = memchr(logger.recent + drop, '\n', logger.recent_len - drop);
+
+		drop = nl ? (size_t)(nl - logger.recent) + 1 : logger.recent_len;
+	}
+	if (drop) {
+		memmove(logger.recent, logger.recent + drop, logger.recent_len - drop);
+		logger.recent_len -= drop;
+	}
+}
+
+static void
+recent_add(const char *text)
+{
+	char line[1200];
+	struct timespec now;
+	struct tm tm;
+	char when[32];
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	len = snprintf(line, sizeof(line), "%s.%03ldZ %s\n", when, now.tv_nsec / 1000000, text);
+	if (len < 0)
+		return;
+	if ((size_t)len >= sizeof(line))
+		len = (int)sizeof(line) - 1;
+	if (!logger.recent)
+		logger.recent = malloc(RECENT_BYTES);
+	if (!logger.recent)
+		return;
+	recent_make_room((size_t)len);
+	memcpy(logger.recent + logger.recent_len, line, (size_t)len);
+	logger.recent_len += (size_t)len;
+}
+
+void
+log_line(int level, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ' ';
+
+	pthread_mutex_lock(&logger.lock);
+	if (level <= logger.max_level) {
+		if (logger.sink == LOG_TO_SYSLOG)
+			syslog(level, "%s", text);
+		else
+			fprintf(stderr, "%s: %s\n", logger.ident, text);
+	}
+	if (level <= LOG_INFO)
+		recent_add(text);
+	pthread_mutex_unlock(&logger.lock);
+}
+
+char *
+log_recent(size_t *ret_len)
+{
+	char *copy;
+
+	pthread_mutex_lock(&logger.lock);
+	copy = malloc(logger.recent_len + 1);
+	if (copy) {
+		if (logger.recent_len)
+			memcpy(copy, logger.recent, logger.recent_len);
+		copy[logger.recent_len] = '\0';
+		*ret_len = logger.recent_len;
+	}
+	pthread_mutex_unlock(&logger.lock);
+	return copy;
+}

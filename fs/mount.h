@@ -1,0 +1,45 @@
+/* mount.h - one mounted broker: what every part of fs/ works on. */
+#ifndef MQFS_FS_MOUNT_H
+#define MQFS_FS_MOUNT_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/settings.h"
+#include "offsets/offsets.h"
+#include "store/store.h"
+#include "store/storedir.h"
+
+struct handles;
+struct names;
+struct pending;
+
+struct mount {
+	struct settings *settings;
+	struct storedir dir;
+	struct store *store;
+	struct offsets *offsets;
+
+	struct fuse_session *session;
+	const char *mountpoint;
+	struct handles *handles;	/* open files */
+	struct names *names;		/* interned names with options */
+	struct pending *pending;	/* requests that wait */
+
+	bool read_only;
+	bool passthrough;		/* the kernel can read our files itself */
+	size_t max_write;
+	int64_t started_ms;
+	uid_t uid;			/* who mounted: owner of what nobody owns */
+	gid_t gid;
+};
+
+static inline struct mount *
+req_mount(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+#endif

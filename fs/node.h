@@ -1,0 +1,159 @@
+/* node.h - the mounted tree: what an inode number means, and what can be done with it.
+ *
+ * An inode number says what it is, so nothing has to be remembered between
+ * requests and the numbers are the same after a remount:
+ *
+ *     63      58 57                34 33           20 19             0
+ *    ┌──────────┬────────────────────┬───────────────┬───────────────┐
+ *    │ kind (6) │ id (24)            │ queue (14)    │ part (20)     │
+ *    └──────────┴────────────────────┴───────────────┴───────────────┘
+ *
+ * id: of a topic, group or subscription (offsets.h), or a row of a table;
+ * part: the head generation of a queue, or a file number.  Kinds with a wide
+ * number (a log position, an interned name) use all 58 bits for it.
+ * The root is 1, as FUSE wants it (kind 0).
+ *
+ * One kind of file is one fs/node_*.c with one struct node_class; the table
+ * in node.c lists them.  Handlers run on the session's worker threads and must
+ * not block: what waits is parked (pending.h).
+ */
+#ifndef MQFS_FS_NODE_H
+#define MQFS_FS_NODE_H
+
+#include <sys/stat.h>
+
+#include "fs/mount.h"
+
+enum node_kind {
+	NODE_ROOT = 0,
+	NODE_README,
+	NODE_TOPICS,		/* topics/ */
+	NODE_TOPIC,		/* topics/T/            id = topic */
+	NODE_TOPIC_CONFIG,	/* topics/T/config */
+	NODE_TOPIC_CTL,		/* topics/T/ctl */
+	NODE_QUEUE,		/* topics/T/qN          id = topic, queue, part = head moves */
+	NODE_NAMED,		/* topics/T/qN@..:.., all, all@..: an interned name (names.h) */
+	NODE_GROUPS,		/* groups/ */
+	NODE_GROUP,		/* groups/G/            id = group */
+	NODE_GROUP_CONFIG,
+	NODE_GROUP_CTL,
+	NODE_SUBSCRIPTION,	/* groups/G/T/          id = subscription */
+	NODE_GROUP_QUEUE,	/* groups/G/T/qN        id = subscription, queue */
+	NODE_GROUP_ANY,		/* groups/G/T/any */
+	NODE_GROUP_OFFSET,	/* groups/G/T/qN.offset */
+	NODE_GROUP_LAG,		/* groups/G/T/qN.lag */
+	NODE_GROUP_EXPRESSION,	/* groups/G/T/subscription */
+	NODE_MESSAGES,		/* messages/ */
+	NODE_MESSAGE,		/* messages/ID          wide = log position */
+	NODE_COMMITLOG,		/* commitlog/ */
+	NODE_SEGMENT,		/* commitlog/N          wide = its first byte */
+	NODE_CONSUMEQUEUE,	/* consumequeue/ */
+	NODE_CQ_TOPIC,		/* consumequeue/T/      id = topic */
+	NODE_CQ_QUEUE,		/* consumequeue/T/Q/    id = topic, queue */
+	NODE_CQ_FILE,		/* consumequeue/T/Q/N   id = topic, queue, part = file number */
+	NODE_CONFIG,		/* config/ */
+	NODE_CONFIG_KEY,	/* config/KEY           id = row of the settings table */
+	NODE_STATUS,		/* status/ */
+	NODE_STATUS_FILE,	/* status/NAME          id = row of its table */
+	NODE_LOSTFOUND,		/* lost+found/ */
+	NODE_LOSTFOUND_FILE,	/* lost+found/NAME      an interned name */
+	NODE_KINDS,
+};
+
+struct node_class;
+
+/* A node, resolved for the length of one request.  Cheap to make, copied freely. */
+struct node {
+	fuse_ino_t ino;
+	enum node_kind kind;
+	uint32_t id;
+	uint32_t queue;
+	uint32_t part;
+	uint64_t wide;		/* the low 58 bits as one number */
+	const struct node_class *class;
+	struct topic *topic;	/* set for nodes below a topic or a subscription */
+	struct group *group;
+	struct subscription *sub;
+	const char *name;	/* of an interned node: its text, kept as long as the mount */
+};
+
+/* The inode number of a node. */
+fuse_ino_t node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part);
+fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
+
+/* What ino stands for.  -ESTALE if it stands for nothing (any more). */
+int node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node);
+
+/* What a directory reads: called by list() for each child, in a stable order.
+ * `cookie` (> 0, growing) is where to go on after it.  False: full, stop. */
+struct lister;
+bool lister_add(struct lister *l, const char *name, const struct node *child, off_t cookie);
+off_t lister_from(const struct lister *l);	/* cookie to start behind; 0 = begin */
+
+struct handle;
+
+/* Text that grows; see text.c. */
+struct text {
+	char *buf;
+	size_t len, size;
+	int err;		/* sticky -ENOMEM */
+};
+
+void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_add(struct text *t, const void *bytes, size_t len);
+void text_free(struct text *t);
+
+/* What can be done with one kind of node.  NULL members are what the kernel
+ * reports for a file that cannot do that: EPERM for changes, ENOTDIR/EISDIR,
+ * ENODATA.  All return MQ_OK or an error code of err.h.
+ */
+struct node_class {
+	const char *what;	/* for messages */
+
+	/* Attributes.  st is zeroed and has st_ino; owner and mode default to the
+	 * mount's; *ret_timeout is in seconds, preset to 0. */
+	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
+
+	/* Directories. */
+	int (*lookup)(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
+	int (*list)(struct mount *m, const struct node *dir, struct lister *l);
+	int (*make_dir)(struct mount *m, const struct node *dir, const char *name, mode_t mode,
+			const struct fuse_ctx *who, struct node *ret_child);
+	int (*remove_dir)(struct mount *m, const struct node *dir, const char *name);
+
+	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr. */
+	int (*set_attr)(struct mount *m, const struct node *n, const struct stat *st, int to_set);
+
+	/* user.mqfs.* and ACLs.  get: append the value to t.  list: append NUL-ended names. */
+	int (*get_xattr)(struct mount *m, const struct node *n, const char *name, struct text *t);
+	int (*list_xattr)(struct mount *m, const struct node *n, struct text *t);
+	int (*set_xattr)(struct mount *m, const struct node *n, const char *name, const void *value, size_t len);
+
+	/* Small files whose whole content is text made at open (text.c serves
+	 * them): render makes it; accept takes what was written, at each write
+	 * (TEXT_COMMAND) or as a whole at close (TEXT_WHOLE). */
+	int (*render)(struct mount *m, const struct node *n, struct text *t);
+	int (*accept)(struct mount *m, const struct node *n, const char *text, size_t len);
+	enum { TEXT_COMMAND, TEXT_WHOLE } accept_when;
+
+	/* Other files.  open may set fi->direct_io, keep_cache, ... and h->own;
+	 * on failure nothing is left behind.  read, write, fsync reply themselves,
+	 * now or later (pending.h), with a reference on h for as long as they use it. */
+	int (*open)(struct mount *m, const struct node *n, struct handle *h, struct fuse_file_info *fi);
+	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
+		      off_t off, const struct fuse_file_info *fi);
+	void (*fsync)(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
+	int (*flush)(struct mount *m, struct handle *h);	/* close(2) of one descriptor */
+	void (*release)(struct mount *m, struct handle *h);	/* the last close */
+	void (*poll)(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
+};
+
+extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
+	node_topic_ctl, node_queue, node_named, node_groups, node_group, node_group_config, node_group_ctl,
+	node_subscription, node_group_queue, node_group_any, node_group_offset, node_group_lag,
+	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
+	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,
+	node_status, node_status_file, node_lostfound, node_lostfound_file;
+
+#endif

@@ -1,0 +1,140 @@
+/* meta.h - the bodies of MQFS_META records: every change that is not a message.
+ *
+ * Topic MQFS_META, queue 0; body: one JSON object with "op" and "v" (1).
+ * A reader ignores members it does not know and refuses an op it does not
+ * know with a log line (a newer version wrote it), never with an error.
+ *
+ *   op            members
+ *   topic         name queues perm format mode uid gid ctime [retention ...]
+ *                 the whole state of a topic: made, or replaced
+ *   topic-delete  name
+ *   group         name mode uid gid ctime consumeEnable ... (RocketMQ's fields)
+ *   group-delete  name
+ *   subscribe     group topic expression offsets {"0":12,...}
+ *   unsubscribe   group topic
+ *   commit        group topic offsets {"0":12,...} [reset:true]
+ *                 without reset an offset never moves back
+ *   trim          topic queue offset
+ *   attr          path [uid gid mode] [acl]: of one queue or file of the tree
+ */
+#ifndef MQFS_OFFSETS_META_H
+#define MQFS_OFFSETS_META_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "conf/pos.h"
+#include "store/record.h"
+
+#define META_TOPIC "MQFS_META"
+
+#define QUEUES_MAX 4096		/* of one topic */
+
+enum topic_format { FORMAT_LINES, FORMAT_RAW, FORMAT_LEN32, FORMAT_JSON };
+
+/* RocketMQ's permission bits of a topic. */
+enum { PERM_READ = 4, PERM_WRITE = 2, PERM_INHERIT = 1 };
+
+struct owner {
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;		/* permission bits only */
+};
+
+struct topic_conf {
+	char name[RECORD_TOPIC_MAX + 1];
+	int32_t queues;		/* readQueueNums = writeQueueNums */
+	int32_t perm;		/* PERM_* */
+	enum topic_format format;
+	bool on_full_drop;	/* onFull=drop instead of block */
+	int64_t reserved_hours;	/* retention of its own; 0: the broker's */
+	bool order;
+	int32_t topic_sys_flag;
+	struct owner owner;
+	int64_t created_ms;
+};
+
+struct group_conf {
+	char name[RECORD_TOPIC_MAX + 1];
+	bool consume_enable;
+	bool from_first;	/* consumeFromWhere=first */
+	bool broadcast_enable;
+	bool from_min_enable;
+	bool notify_enable;
+	int32_t retry_queues;
+	int32_t retry_max;
+	int32_t broker_id;
+	int32_t slow_broker_id;	/* whichBrokerWhenConsumeSlowly */
+	struct owner owner;
+	int64_t created_ms;
+};
+
+struct meta_offset {
+	int32_t queue_id;
+	mq_qoff at;
+};
+
+enum meta_op {
+	META_TOPIC_SET,
+	META_TOPIC_DELETE,
+	META_GROUP_SET,
+	META_GROUP_DELETE,
+	META_SUBSCRIBE,
+	META_UNSUBSCRIBE,
+	META_COMMIT,
+	META_TRIM,
+	META_ATTR,
+};
+
+/* One decoded change.  Only the members of its op are set. */
+struct meta {
+	enum meta_op op;
+	char topic[RECORD_TOPIC_MAX + 1];
+	char group[RECORD_TOPIC_MAX + 1];
+	struct topic_conf topic_conf;
+	struct group_conf group_conf;
+	char *expression;	/* of a subscription */
+	struct meta_offset *offsets;
+	size_t n_offsets;
+	bool reset;
+	int32_t queue_id;	/* trim */
+	mq_qoff at;		/* trim */
+	char *path;		/* attr */
+	bool has_owner;
+	struct owner owner;
+	unsigned char *acl;	/* system.posix_acl_access as the kernel gave it */
+	size_t acl_len;
+};
+
+/* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without memory. */
+char *meta_encode(const struct meta *m, size_t *ret_len);
+
+/* From JSON: MQ_OK; MQ_ECORRUPT (not ours, or out of range; noted);
+ * -ENOTSUP for an op or a version this program does not know. */
+int meta_decode(const char *json, size_t len, struct meta *ret_m);
+
+void meta_free(struct meta *m);
+
+/* Is it a topic or group name: [%|a-zA-Z0-9_-], 1-127 bytes? */
+bool meta_name_ok(const char *name, size_t len);
+
+/* Names RocketMQ or mqfs keeps for itself: hidden from listings. */
+bool meta_topic_is_system(const char *name);
+
+void topic_conf_default(struct topic_conf *c, const char *name, int32_t queues);
+void group_conf_default(struct group_conf *c, const char *name);
+
+/* The config file of a topic or group as the mount shows it: ini text (see
+ * mqfs(5)), and back.  Parsing starts from *conf and changes what the text
+ * names.  MQ_EBADCONF with a note that names line, key, value and what is allowed. */
+char *topic_conf_print(const struct topic_conf *c, size_t *ret_len);
+int topic_conf_parse(const char *text, size_t len, struct topic_conf *conf);
+char *group_conf_print(const struct group_conf *c, size_t *ret_len);
+int group_conf_parse(const char *text, size_t len, struct group_conf *conf);
+
+const char *topic_format_name(enum topic_format f);
+int topic_format_parse(const char *text, size_t len, enum topic_format *ret_f);
+
+#endif

@@ -1,0 +1,165 @@
+/* offsets.h - topics, groups, subscriptions and committed offsets: a view of
+ * the MQFS_META records of the log, in memory, and in LMDB at each checkpoint.
+ *
+ *      change ──> MQFS_META record in the log ──> apply ──> memory
+ *                                                   every second or so: LMDB
+ *                                                   (rows and mark in one transaction)
+ *
+ * A change call returns when its record is stored and applied, so the caller
+ * sees it.  Durability is a wait on the mark `flushed` for *ret_end.
+ * After a crash, LMDB says where to go on, and the records say the rest.
+ *
+ * Threads: any.  Pointers to topics, groups and subscriptions stay valid
+ * until offsets_close(): what was removed is only marked so (->gone), and is
+ * revived under the same id if it is made again.
+ */
+#ifndef MQFS_OFFSETS_OFFSETS_H
+#define MQFS_OFFSETS_OFFSETS_H
+
+#include "conf/settings.h"
+#include "offsets/meta.h"
+#include "store/store.h"
+#include "store/storedir.h"
+
+struct offsets;
+
+/* Open LMDB in dir (lmdb/; a copy in a private place when read-only) and give
+ * where the store's views stood, for store_open().  A broken environment is
+ * set aside (lmdb.broken-N, logged) and everything is rebuilt from the log. */
+int offsets_open(const struct settings *settings, struct storedir *dir, struct offsets **ret_o,
+		 struct store_checkpoint *ret_cp);
+
+/* Bring the view up to the log, import config/ *.json of a RocketMQ store seen
+ * for the first time, register topics that only have queues, start the
+ * checkpoint thread. */
+int offsets_start(struct offsets *o, struct store *s);
+
+/* Last checkpoint, stop, free.  Before store_close().  Accepts NULL.
+ * The result says whether the last checkpoint reached the disk. */
+int offsets_close(struct offsets *o);
+
+/* A checkpoint now (also done by itself every flushIntervalConsumeQueue,
+ * and after every 64 MiB of log).  */
+int offsets_checkpoint(struct offsets *o);
+
+/* --- topics --------------------------------------------------------------- */
+
+struct topic {
+	uint32_t id;		/* 1 ..: stable for this store, 24 bits */
+	char name[RECORD_TOPIC_MAX + 1];
+	_Atomic bool gone;
+	/* use the calls below for the rest */
+	struct topic_entry *entry;
+};
+
+struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or gone */
+struct topic *topic_by_id(struct offsets *o, uint32_t id);	/* also gone ones */
+void topic_conf(struct offsets *o, const struct topic *t, struct topic_conf *ret_conf);
+int32_t topic_queues(struct offsets *o, const struct topic *t);
+
+/* The store's queue behind a topic's queue: made on first use. */
+int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue **ret_q);
+
+/* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
+int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
+
+/* Replace its configuration (queues may only grow: else -EINVAL with a note). */
+int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end);
+
+/* -ENOTEMPTY while it holds messages, -EBUSY with subscriptions. */
+int topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end);
+
+/* Drop every message of it / of one queue before `min`. */
+int topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end);
+int topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end);
+
+/* Names in order, for readdir: the first topic after `after` ("" = the first),
+ * system topics and gone ones left out.  NULL at the end. */
+struct topic *topic_next(struct offsets *o, const char *after);
+
+/* --- groups ---------------------------------------------------------------- */
+
+struct group {
+	uint32_t id;		/* 24 bits */
+	char name[RECORD_TOPIC_MAX + 1];
+	_Atomic bool gone;
+};
+
+struct group *group_find(struct offsets *o, const char *name);
+struct group *group_by_id(struct offsets *o, uint32_t id);
+void group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf);
+int group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end);
+int group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end);
+int group_delete(struct offsets *o, struct group *g, mq_pos *ret_end);	/* -ENOTEMPTY with subscriptions */
+struct group *group_next(struct offsets *o, const char *after);
+
+/* --- subscriptions and committed offsets ------------------------------------ */
+
+struct subscription {
+	uint32_t id;		/* 24 bits */
+	struct group *group;
+	struct topic *topic;
+	_Atomic bool gone;
+};
+
+struct subscription *subscription_find(struct offsets *o, struct group *g, struct topic *t);
+struct subscription *subscription_by_id(struct offsets *o, uint32_t id);
+struct subscription *subscription_next(struct offsets *o, struct group *g, const char *after_topic);
+
+/* Starts at each queue's end, or at its first message if the group says so. */
+int subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
+			mq_pos *ret_end);
+int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
+
+/* Its tag expression ("*" = all): malloc'ed text; and replacing it. */
+char *subscription_expression(struct offsets *o, struct subscription *sub);
+int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end);
+
+/* The committed offset: the next message to consume, clamped into the queue's
+ * [min, end].  Never guessed: -EIO if it cannot be known. */
+int committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at);
+
+/* Commit from consuming: moves forward only, in memory at once, in the log
+ * within flushConsumerOffsetInterval. */
+int commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* An explicit reset, either way; clamped into [min, end], which is counted and
+ * logged; *ret_at (may be NULL) is where it landed. */
+int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at);
+
+/* Reset only if it is `expected`: else -ESTALE. */
+int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to);
+
+/* Write the pending commits of sub's group to the log now; *ret_end is what to
+ * wait for to have them durable. */
+int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
+
+/* One read-write opener per group queue.  -EBUSY.  A claim is memory only. */
+int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id);
+int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t *ret_queue_id);
+void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);
+
+/* --- owners, modes, ACLs of files in the tree ------------------------------- */
+
+/* Own permissions of one path ("topics/T/q0"): false if it has none of its own. */
+bool path_owner(struct offsets *o, const char *path, struct owner *ret);
+int path_set_owner(struct offsets *o, const char *path, const struct owner *owner, mq_pos *ret_end);
+
+/* POSIX ACL of a path, as the kernel's xattr bytes: malloc'ed; -ENODATA. */
+int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
+int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
+
+/* --- what status/ shows ------------------------------------------------------ */
+
+struct offsets_stats {
+	int64_t topics, groups, subscriptions;
+	int64_t applied;		/* MQFS_META records applied */
+	int64_t checkpoints, checkpoint_failures;
+	int64_t checkpoint_at;		/* the mark in LMDB, bytes */
+	int64_t offsets_clamped;
+	int64_t map_bytes;		/* LMDB's map */
+};
+
+void offsets_stats(struct offsets *o, struct offsets_stats *ret);
+
+#endif

@@ -1,0 +1,63 @@
+/* mark.h - a position that only moves forward, and those who wait for it.
+ *
+ * Everything in mqfs that waits, waits on a mark:
+ *
+ *   mark        who advances it            who waits for it
+ *   written     commitlog_append           flusher, mqrepld's senders, dispatcher
+ *   flushed     log_flush                  fsync, O_DSYNC, SYNC_FLUSH appends
+ *   dispatched  whoever feeds the views    readers at the end of a queue
+ *   replicated  acks from slaves           fsync and appends on a SYNC_MASTER
+ *
+ * So a wake-up is never a call from a lower folder into a higher one: below
+ * says "the mark is at X", above was waiting to hear that.
+ *
+ * Any thread may call anything here.  A mark's lock is a leaf: nothing is
+ * called while it is held.
+ */
+#ifndef MQFS_STORE_MARK_H
+#define MQFS_STORE_MARK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "conf/lock.h"
+#include "conf/pos.h"
+
+struct mark {
+	_Atomic int64_t at;
+	_Atomic int waiters;
+	struct lock lock;
+	pthread_cond_t moved;
+	_Atomic bool closed;
+	_Atomic uint64_t nudges;
+};
+
+void mark_init(struct mark *m, mq_pos at);
+void mark_destroy(struct mark *m);
+
+/* Where it stands.  Never blocks. */
+static inline mq_pos
+mark_at(const struct mark *m)
+{
+	return MQ_POS(atomic_load_explicit(&m->at, memory_order_acquire));
+}
+
+/* Move forward to `to`; nothing if it is there or beyond. */
+void mark_advance(struct mark *m, mq_pos to);
+
+/* Wait until the mark has passed `pos` (at > pos), at most `timeout_ms` (-1: for ever).
+ *
+ * MQ_OK         it has; *ret_at, if not NULL, is where it stood then
+ * -ETIMEDOUT    it has not, and the time is up
+ * MQ_ECLOSED    mark_close() was called
+ * -EAGAIN       mark_nudge() was called while waiting
+ */
+int mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at);
+
+/* Wake all who wait now, without moving: they have something else to look at. */
+void mark_nudge(struct mark *m);
+
+/* All waits, now and later, end with MQ_ECLOSED. */
+void mark_close(struct mark *m);
+
+#endif

@@ -1,0 +1,77 @@
+/* queue.h - one queue of one topic: a view of the commit log.
+ *
+ * For each message a queue keeps 28 bytes, in two files that roll together:
+ *
+ *   consumequeue/T/Q/<20 digits>   RocketMQ's entry, 20 bytes, big-endian:
+ *         0  i64  phyOffset of the record
+ *         8  i32  TOTALSIZE of the record
+ *        12  i64  tagsCode
+ *   byteindex/T/Q/<20 digits>      ours, 8 bytes, big-endian:
+ *         0  i64  bytes of all bodies before this message ("start")
+ *
+ * File names are the byte offset of the first entry as if the files were one.
+ * The newest entries are in memory (the tail) until a checkpoint, or their
+ * number, moves them to the files; a reader does not see the difference.
+ *
+ * Offsets: min <= message numbers < end.  Below min, retention or a trim has
+ * removed them.  A number in between whose record is missing (a hole that
+ * damage left) has a phyOffset of 0 and a TOTALSIZE of 0x7fffffff.
+ *
+ * Any thread may call anything here.  Queues live as long as the store.
+ */
+#ifndef MQFS_STORE_QUEUE_H
+#define MQFS_STORE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/pos.h"
+
+struct queue;
+
+#define QUEUE_ENTRY_BYTES 20
+#define QUEUE_START_BYTES 8
+#define QUEUE_HOLE_SIZE 0x7fffffff
+
+/* A decoded entry of both files. */
+struct queue_entry {
+	mq_pos pos;
+	int32_t total;		/* QUEUE_HOLE_SIZE: no record */
+	int64_t tags_code;
+	int64_t start;		/* body bytes of the messages before it */
+};
+
+/* Where a queue stands, all taken at one moment. */
+struct queue_span {
+	mq_qoff min, end;
+	int64_t start_bytes;	/* start of message min */
+	int64_t end_bytes;	/* start of message end */
+	int64_t last_store_ms;	/* store time of the last message, 0 if none ever */
+	mq_pos last_end;	/* end of the last message's record */
+};
+
+const char *queue_topic(const struct queue *q);
+int32_t queue_id(const struct queue *q);
+void queue_span(struct queue *q, struct queue_span *ret_span);
+mq_qoff queue_min(struct queue *q);
+mq_qoff queue_end(struct queue *q);
+
+/* How often the head has moved (a number for inode generations). */
+uint32_t queue_head_moves(struct queue *q);
+
+/* Entries from `from` on: at most max, less at the end of a file.
+ * MQ_OK with *ret_n >= 1; MQ_EEND at or beyond the end; MQ_EGONE below min;
+ * -EIO if they cannot be read. */
+int queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n);
+
+/* The message that holds byte `byte` of the queue seen with `per_message`
+ * bytes of framing beside each body, byte 0 being the first byte of message
+ * `from`: its number and its first byte.  MQ_EEND beyond `to`'s first byte. */
+int queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message,
+		    mq_qoff *ret_qoff, int64_t *ret_first_byte);
+
+/* The byte at which message `at` starts, seen the same way from message `from`. */
+int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);
+
+#endif

@@ -1,0 +1,164 @@
+/* store.h - the commit log and all views that live in files.
+ *
+ *     store_append ──> commit log ──> queues (consumequeue/, byteindex/), key index
+ *                          │                 ^
+ *                       flusher        store_open replays what the views miss
+ *
+ * The store knows topics only as names on queues; what a topic or a group is,
+ * the floor above knows (offsets/), from records in the log like any other.
+ *
+ * Threads: any, unless said otherwise.  Ownership: a store owns its queues.
+ */
+#ifndef MQFS_STORE_STORE_H
+#define MQFS_STORE_STORE_H
+
+#include "conf/settings.h"
+#include "store/batch.h"
+#include "store/mark.h"
+#include "store/queue.h"
+#include "store/record.h"
+
+struct store;
+struct storedir;
+
+/* --- opening and closing ------------------------------------------------ */
+
+/* One queue as the last checkpoint left it. */
+struct queue_row {
+	char topic[RECORD_TOPIC_MAX + 1];
+	int32_t queue_id;
+	struct queue_span span;
+	uint32_t head_moves;
+};
+
+/* What a checkpoint says: all views hold the log up to `dispatched`, on disk. */
+struct store_checkpoint {
+	mq_pos dispatched;	/* -1: there is none, rebuild every view */
+	int64_t store_ms;	/* store time of the last record before it */
+	int32_t index_count;	/* of the newest key index file: entries that count */
+	char index_name[32];	/* its name, "" for none */
+	struct queue_row *rows;	/* all queues (open) or those that changed (checkpoint) */
+	size_t n;
+};
+
+void store_checkpoint_free(struct store_checkpoint *cp);
+
+/* What recovery found, for the log line and status/. */
+struct store_recovery {
+	mq_pos from, to;	/* replayed range */
+	int64_t records;
+	int64_t cut_bytes;	/* what was cut from the end, kept in lost+found/ */
+	int64_t took_ms;
+	bool clean;		/* the last exit was clean */
+};
+
+/* Open the store in `dir`, which the caller keeps open until store_close():
+ * loads the segments, brings every view up to the end of the log, cuts a torn
+ * end.  `cp` is where the views stood (borrowed).  Starts the flusher. */
+int store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
+	       struct store **ret_store);
+
+/* Flush, stop threads, free.  Take a last checkpoint before it.  Accepts NULL. */
+void store_close(struct store *s);
+
+void store_recovery(const struct store *s, struct store_recovery *ret);
+
+/* --- marks -------------------------------------------------------------- */
+
+struct mark *store_written(struct store *s);
+struct mark *store_flushed(struct store *s);
+struct mark *store_dispatched(struct store *s);
+
+/* --- appending ---------------------------------------------------------- */
+
+struct appended {
+	size_t n;		/* messages stored, from the first of the batch on */
+	mq_qoff first;		/* queue offset of the first */
+	mq_pos begin;		/* of the first record */
+	mq_pos end;		/* end of the last record: what fsync waits for */
+	int64_t store_ms;
+};
+
+/* Append the messages of `b` to queue q, consecutively, and show them to readers.
+ * The queue's append lock must be held (queue_append_begin).
+ *
+ * MQ_OK        all are stored; *ret says where
+ * -ENOSPC      the first ret->n are stored, the rest is not
+ * -EIO         a sync or a write of the log has failed; nothing more is accepted
+ * -EMSGSIZE    a record longer than a segment can hold
+ * -EROFS       mounted read-only
+ */
+int store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+
+/* Hold a queue's end still: who appends more than one batch that must be
+ * consecutive, or looks at the end before appending (pwrite), does so between
+ * these two. */
+void queue_append_begin(struct queue *q);
+void queue_append_end(struct queue *q);
+
+/* Could one more message of `bytes` be stored now?  MQ_OK, or why not. */
+int store_may_append(struct store *s, size_t bytes);
+
+/* Make the log durable up to `upto`, at least: many callers share one sync.
+ * -EIO once a sync has failed, for ever. */
+int store_flush(struct store *s, mq_pos upto);
+
+/* --- queues ------------------------------------------------------------- */
+
+/* The queue, or NULL when no record of it was ever stored. */
+struct queue *store_queue(struct store *s, const char *topic, int32_t queue_id);
+
+/* The same, made if it is not there.  -ENOMEM. */
+int store_queue_make(struct store *s, const char *topic, int32_t queue_id, struct queue **ret_q);
+
+/* Every queue, in no order; `each` returns non-zero to stop, which is returned. */
+int store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void *arg);
+
+/* Readers no longer see messages before `min` (clamped to the end). */
+int store_trim(struct store *s, struct queue *q, mq_qoff min);
+
+/* --- reading ------------------------------------------------------------ */
+
+/* Read and verify the record at pos into buf (grown with realloc; the caller
+ * frees): *ret_rec points into it.  MQ_EGONE below the log's begin, MQ_EEND
+ * beyond its end, -EIO when the bytes there are no record. */
+int store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, struct record *ret_rec);
+
+/* Raw bytes of the log, within one segment; *ret_n < len at its end or at `written`. */
+int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n);
+
+/* The first message of q stored at or after ms (its end if there is none). */
+int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);
+
+/* The log as it is: [begin, written). */
+mq_pos store_begin(struct store *s);
+
+/* --- key index ---------------------------------------------------------- */
+
+/* Positions of records with that key (or UNIQ_KEY) of topic, newest first.
+ * Hash collisions are not filtered: look at the record. */
+int store_find_key(struct store *s, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
+		   mq_pos *ret_pos, size_t max, size_t *ret_n);
+
+/* --- checkpoint ---------------------------------------------------------- */
+
+/* Bring every view to disk and say up to where: what the floor above then
+ * commits together with its own rows.  Appends go on meanwhile.
+ * On failure the next call tries again with all of it. */
+int store_checkpoint(struct store *s, struct store_checkpoint *ret);
+
+/* --- what status/ shows --------------------------------------------------- */
+
+struct store_stats {
+	int64_t begin, written, flushed, dispatched;
+	int64_t appended_messages, appended_bytes;
+	int64_t segments, queues;
+	int64_t flushes;
+	bool failed;		/* a sync failed: no more appends */
+	bool disk_full;		/* appends are refused until space returns */
+	int disk_used_percent;
+};
+
+void store_stats(struct store *s, struct store_stats *ret);
+
+#endif

@@ -1,0 +1,43 @@
+/* storedir.h - a store's directory: its lock, its marks of a clean exit.
+ *
+ *   lock         held (fcntl, byte 0) as long as a process serves the store;
+ *                holds "PID HOST" for whoever finds it busy
+ *   abort        there while mounted: found at start, the last exit was not clean
+ *   checkpoint   RocketMQ's three timestamps, for its own recovery
+ *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
+ */
+#ifndef MQFS_STORE_STOREDIR_H
+#define MQFS_STORE_STOREDIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct storedir {
+	int fd;			/* the directory */
+	int derived_fd;		/* where views may be written: fd, or for a read-only
+				 * mount a private directory that close removes */
+	int lock_fd;
+	bool read_only;
+	bool was_clean;		/* no `abort` was found */
+	bool is_new;		/* made by this open */
+	char *path;
+	char *derived_path;	/* NULL unless private */
+};
+
+/* Open (and make, with its parents, unless read_only) the store at path; wait
+ * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
+ * that names the holder's pid and host. */
+int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
+
+/* From here on a crash is noticed: creates `abort`. */
+int storedir_begin(struct storedir *dir);
+
+/* A clean end: removes `abort`, syncs. */
+int storedir_end(struct storedir *dir);
+
+/* RocketMQ's checkpoint file. */
+int storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logics_ms, int64_t index_ms);
+
+void storedir_close(struct storedir *dir);
+
+#endif
