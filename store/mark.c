@@ -1,0 +1,91 @@
+#include "config.h"
+
+#include <errno.h>
+
+#include "conf/err.h"
+#include "store/mark.h"
+
+void
+mark_init(struct mark *m, mq_pos at)
+{
+	atomic_init(&m->at, at.byte);
+	atomic_init(&m->waiters, 0);
+	atomic_init(&m->closed, false);
+	atomic_init(&m->nudges, 0);
+	lock_init(&m->lock, RANK_MARK);
+	cond_init(&m->moved);
+}
+
+void
+mark_destroy(struct mark *m)
+{
+	pthread_cond_destroy(&m->moved);
+	lock_destroy(&m->lock);
+}
+
+/* Waiters count themselves before they look at `at`, and `at` moves before the
+ * waiters are counted here: one of the two sees the other. */
+static void
+wake(struct mark *m)
+{
+	if (atomic_load(&m->waiters) == 0)
+		return;
+	LOCKED(&m->lock);
+	pthread_cond_broadcast(&m->moved);
+}
+
+void
+mark_advance(struct mark *m, mq_pos to)
+{
+	int64_t at = atomic_load(&m->at);
+
+	while (at < to.byte)
+		if (atomic_compare_exchange_weak(&m->at, &at, to.byte)) {
+			wake(m);
+			return;
+		}
+}
+
+int
+mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at)
+{
+	uint64_t nudges;
+	int rc = MQ_OK;
+
+	LOCKED(&m->lock);
+	atomic_fetch_add(&m->waiters, 1);
+	nudges = atomic_load(&m->nudges);
+	while (atomic_load(&m->at) <= pos.byte) {
+		if (atomic_load(&m->closed))
+			rc = MQ_ECLOSED;
+		else if (atomic_load(&m->nudges) != nudges)
+			rc = -EAGAIN;
+		else if (rc == ETIMEDOUT)
+			rc = -ETIMEDOUT;
+		if (rc < 0)
+			break;
+		rc = lock_wait(&m->lock, &m->moved, timeout_ms);
+	}
+	atomic_fetch_sub(&m->waiters, 1);
+	if (rc < 0)
+		return rc;
+	if (ret_at)
+		*ret_at = mark_at(m);
+	return MQ_OK;
+}
+
+void
+mark_nudge(struct mark *m)
+{
+	LOCKED(&m->lock);
+	atomic_fetch_add(&m->nudges, 1);
+	pthread_cond_broadcast(&m->moved);
+}
+
+void
+mark_close(struct mark *m)
+{
+	LOCKED(&m->lock);
+	atomic_store(&m->closed, true);
+	pthread_cond_broadcast(&m->moved);
+}

@@ -1,0 +1,314 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <libdeflate.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "store/record.h"
+
+#define HOST_V4_BYTES 8
+#define HOST_V6_BYTES 20
+
+int32_t
+record_crc(const void *body, size_t len)
+{
+	if (len == 0)
+		return 0;
+	return (int32_t)(libdeflate_crc32(0, body, len) & 0x7fffffff);
+}
+
+/* --- decoding ------------------------------------------------------------- */
+
+static void
+host_get(struct bytes *b, bool v6, struct host *host)
+{
+	size_t len = v6 ? 16 : 4;
+	const void *addr = bytes_take(b, len);
+
+	memset(host, 0, sizeof(*host));
+	if (addr)
+		memcpy(host->addr, addr, len);
+	host->v6 = v6;
+	host->port = bytes_get_i32(b);
+}
+
+static bool
+is_message_magic(int32_t magic)
+{
+	return magic == RECORD_MAGIC || magic == RECORD_MAGIC_V2;
+}
+
+/* TOTALSIZE and MAGICCODE: enough to know how much more is needed. */
+static int
+decode_size(struct bytes *b, size_t len, struct record *rec)
+{
+	rec->total = bytes_get_i32(b);
+	rec->magic = bytes_get_i32(b);
+	if (b->err != MQ_OK)
+		return MQ_EEND;
+	if (rec->magic == RECORD_MAGIC_BLANK)
+		return rec->total >= RECORD_BLANK_BYTES ? MQ_EBLANK : MQ_ECORRUPT;
+	if (!is_message_magic(rec->magic) || rec->total < RECORD_MIN_BYTES)
+		return MQ_ECORRUPT;
+	return (size_t)rec->total > len ? MQ_EEND : MQ_OK;
+}
+
+int
+record_decode(const void *buf, size_t len, struct record *ret_rec)
+{
+	struct bytes b = bytes_over(buf, len);
+	struct record rec = { 0 };
+	int rc;
+
+	rc = decode_size(&b, len, &rec);
+	if (rc != MQ_OK) {
+		ret_rec->total = rc == MQ_ECORRUPT || len < 8 ? 0 : rec.total;
+		return rc;
+	}
+	b = bytes_over((const char *)buf + 8, (size_t)rec.total - 8);
+	rec.body_crc = bytes_get_i32(&b);
+	rec.queue_id = bytes_get_i32(&b);
+	rec.flag = bytes_get_i32(&b);
+	rec.qoff = MQ_QOFF(bytes_get_i64(&b));
+	rec.pos = MQ_POS(bytes_get_i64(&b));
+	rec.sysflag = bytes_get_i32(&b);
+	rec.born_ms = bytes_get_i64(&b);
+	host_get(&b, rec.sysflag & SYSFLAG_BORNHOST_V6, &rec.born);
+	rec.store_ms = bytes_get_i64(&b);
+	host_get(&b, rec.sysflag & SYSFLAG_STOREHOST_V6, &rec.stored);
+	rec.reconsume_times = bytes_get_i32(&b);
+	rec.prepared = MQ_POS(bytes_get_i64(&b));
+	rec.body_len = bytes_get_i32(&b);
+	rec.body = bytes_take(&b, (size_t)(uint32_t)rec.body_len);
+	rec.topic_len = rec.magic == RECORD_MAGIC_V2 ? bytes_get_i16(&b) : bytes_get_i8(&b);
+	rec.topic = bytes_take(&b, (size_t)(uint16_t)rec.topic_len);
+	rec.props_len = bytes_get_i16(&b);
+	rec.props = bytes_take(&b, (size_t)(uint16_t)rec.props_len);
+	if (b.err != MQ_OK || b.left != 0)
+		return MQ_ECORRUPT;
+	if (rec.body_len < 0 || rec.topic_len < 0 || rec.props_len < 0 || rec.queue_id < 0)
+		return MQ_ECORRUPT;
+	*ret_rec = rec;
+	return MQ_OK;
+}
+
+int
+record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_rec)
+{
+	struct record rec;
+	int rc;
+
+	rec.total = 0;
+	rc = record_decode(buf, len, &rec);
+	if (rc != MQ_OK) {
+		ret_rec->total = rec.total;
+		return rc;
+	}
+	if (rec.pos.byte != pos.byte)
+		return MQ_ECORRUPT;
+	if (record_crc(rec.body, (size_t)rec.body_len) != rec.body_crc)
+		return MQ_ECORRUPT;
+	*ret_rec = rec;
+	return MQ_OK;
+}
+
+/* --- encoding ------------------------------------------------------------- */
+
+size_t
+record_size(const struct message *m)
+{
+	size_t hosts = (m->born.v6 ? HOST_V6_BYTES : HOST_V4_BYTES) +
+		       (m->stored.v6 ? HOST_V6_BYTES : HOST_V4_BYTES);
+
+	return 75 + hosts + m->body_len + m->body2_len + m->topic_len + m->props_len;
+}
+
+static unsigned char *
+host_put(unsigned char *at, const struct host *host)
+{
+	size_t len = host->v6 ? 16 : 4;
+
+	memcpy(at, host->addr, len);
+	be32_put(at + len, host->port);
+	return at + len + 4;
+}
+
+static unsigned char *
+copy_put(unsigned char *at, const void *from, size_t len)
+{
+	if (len > 0)
+		memcpy(at, from, len);
+	return at + len;
+}
+
+void
+record_encode(const struct message *m, void *buf)
+{
+	unsigned char *p = buf;
+	unsigned char *body;
+	size_t body_len = m->body_len + m->body2_len;
+	int32_t hosts = (m->born.v6 ? SYSFLAG_BORNHOST_V6 : 0) | (m->stored.v6 ? SYSFLAG_STOREHOST_V6 : 0);
+
+	be32_put(p, (int32_t)record_size(m));
+	be32_put(p + 4, RECORD_MAGIC);
+	be32_put(p + 12, m->queue_id);
+	be32_put(p + 16, m->flag);
+	be64_put(p + RECORD_QUEUEOFFSET_AT, 0);
+	be64_put(p + RECORD_PHYSICALOFFSET_AT, 0);
+	be32_put(p + 36, (m->sysflag & ~(SYSFLAG_BORNHOST_V6 | SYSFLAG_STOREHOST_V6)) | hosts);
+	be64_put(p + 40, m->born_ms);
+	p = host_put(p + 48, &m->born);
+	be64_put(p, 0);			/* STORETIMESTAMP */
+	p = host_put(p + 8, &m->stored);
+	be32_put(p, m->reconsume_times);
+	be64_put(p + 4, m->prepared.byte);
+	be32_put(p + 12, (int32_t)body_len);
+	body = p + 16;
+	p = copy_put(body, m->body, m->body_len);
+	p = copy_put(p, m->body2, m->body2_len);
+	be32_put((unsigned char *)buf + 8, record_crc(body, body_len));
+	*p = (unsigned char)m->topic_len;
+	p = copy_put(p + 1, m->topic, m->topic_len);
+	be16_put(p, (int16_t)m->props_len);
+	copy_put(p + 2, m->props, m->props_len);
+}
+
+/* --- properties ------------------------------------------------------------ */
+
+bool
+record_property_next(const char *props, size_t props_len, size_t *cursor, const char **ret_name,
+		     size_t *ret_name_len, const char **ret_value, size_t *ret_value_len)
+{
+	while (*cursor < props_len) {
+		const char *entry = props + *cursor;
+		size_t left = props_len - *cursor;
+		const char *end = memchr(entry, 0x02, left);
+		size_t len = end ? (size_t)(end - entry) : left;
+		const char *sep = memchr(entry, 0x01, len);
+
+		*cursor += end ? len + 1 : len;
+		if (len < 3 || !sep || sep == entry || sep + 1 == entry + len)
+			continue;
+		*ret_name = entry;
+		*ret_name_len = (size_t)(sep - entry);
+		*ret_value = sep + 1;
+		*ret_value_len = len - *ret_name_len - 1;
+		return true;
+	}
+	return false;
+}
+
+const char *
+record_property(const char *props, size_t props_len, const char *name, size_t *ret_len)
+{
+	const char *key, *value;
+	size_t key_len, value_len, cursor = 0, name_len = strlen(name);
+
+	while (record_property_next(props, props_len, &cursor, &key, &key_len, &value, &value_len)) {
+		if (key_len != name_len || memcmp(key, name, name_len) != 0)
+			continue;
+		*ret_len = value_len;
+		return value;
+	}
+	return NULL;
+}
+
+/* --- hashes and ids --------------------------------------------------------- */
+
+/* One code point of UTF-8, and its length; a byte that is no UTF-8 counts as
+ * U+FFFD by itself, as Java's decoder has it. */
+static uint32_t
+utf8_next(const unsigned char *s, size_t left, size_t *ret_len)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
+	uint32_t c;
+
+	*ret_len = 1;
+	if (n == 1)
+		return s[0];
+	if (n == 0 || n > left || s[0] >= 0xf8)
+		return 0xfffd;
+	c = s[0] & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0xfffd;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0xfffd;
+	*ret_len = n;
+	return c;
+}
+
+int32_t
+java_hash(const char *utf8, size_t len, int32_t h)
+{
+	uint32_t hash = (uint32_t)h;
+	size_t step;
+
+	for (size_t i = 0; i < len; i += step) {
+		uint32_t c = utf8_next((const unsigned char *)utf8 + i, len - i, &step);
+
+		if (c >= 0x10000) {
+			hash = 31 * hash + (0xd800 + ((c - 0x10000) >> 10));
+			c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+		}
+		hash = 31 * hash + c;
+	}
+	return (int32_t)hash;
+}
+
+int64_t
+record_tags_code(const char *tag, size_t len)
+{
+	return len ? java_hash(tag, len, 0) : 0;
+}
+
+void
+record_msg_id(const struct host *stored, mq_pos pos, char *buf)
+{
+	unsigned char raw[28];
+	size_t addr_len = stored->v6 ? 16 : 4;
+
+	memcpy(raw, stored->addr, addr_len);
+	be32_put(raw + addr_len, stored->port);
+	be64_put(raw + addr_len + 4, pos.byte);
+	for (size_t i = 0; i < addr_len + 12; i++)
+		sprintf(buf + 2 * i, "%02X", raw[i]);
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int
+record_parse_msg_id(const char *id, mq_pos *ret_pos)
+{
+	size_t len = strlen(id);
+	uint64_t pos = 0;
+
+	if (len != 32 && len != 56)
+		return MQ_ECORRUPT;
+	for (size_t i = 0; i < len; i++) {
+		int v = hex_value(id[i]);
+
+		if (v < 0)
+			return MQ_ECORRUPT;
+		if (i >= len - 16)
+			pos = pos << 4 | (uint64_t)v;
+	}
+	if (pos > INT64_MAX)
+		return MQ_ECORRUPT;
+	*ret_pos = MQ_POS((int64_t)pos);
+	return MQ_OK;
+}
