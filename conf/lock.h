@@ -24,7 +24,7 @@ enum lock_rank {
 	RANK_QUEUES,		/* store: table of queues */
 	RANK_INDEX,		/* store: key index */
 	RANK_QUEUE,		/* store: one queue's newest entries */
-	RANK_SEGMENTS,		/* store: list of segments */
+	RANK_FLUSH,		/* store: who syncs the log just now */
 	RANK_FILES,		/* store: cache of open files */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */
 	RANK_MARK,		/* a leaf: nothing is called while it is held */

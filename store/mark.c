@@ -46,32 +46,44 @@ mark_advance(struct mark *m, mq_pos to)
 		}
 }
 
-int
-mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at)
+/* Called with the lock, as one of the waiters. */
+static int
+wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
 {
-	uint64_t nudges;
-	int rc = MQ_OK;
+	int rc = 0;
+
+	while (atomic_load(&m->at) <= pos.byte) {
+		if (atomic_load(&m->closed))
+			return MQ_ECLOSED;
+		if (nudges && atomic_load(&m->nudges) != *nudges)
+			return -EAGAIN;
+		if (rc == ETIMEDOUT)
+			return -ETIMEDOUT;
+		rc = lock_wait(&m->lock, &m->moved, timeout_ms);
+	}
+	return MQ_OK;
+}
+
+int
+mark_wait_news(struct mark *m, mq_pos pos, uint64_t *nudges, int timeout_ms, mq_pos *ret_at)
+{
+	int rc;
 
 	LOCKED(&m->lock);
 	atomic_fetch_add(&m->waiters, 1);
-	nudges = atomic_load(&m->nudges);
-	while (atomic_load(&m->at) <= pos.byte) {
-		if (atomic_load(&m->closed))
-			rc = MQ_ECLOSED;
-		else if (atomic_load(&m->nudges) != nudges)
-			rc = -EAGAIN;
-		else if (rc == ETIMEDOUT)
-			rc = -ETIMEDOUT;
-		if (rc < 0)
-			break;
-		rc = lock_wait(&m->lock, &m->moved, timeout_ms);
-	}
+	rc = wait_past(m, pos, nudges, timeout_ms);
 	atomic_fetch_sub(&m->waiters, 1);
-	if (rc < 0)
-		return rc;
-	if (ret_at)
+	if (nudges)
+		*nudges = atomic_load(&m->nudges);
+	if (rc == MQ_OK && ret_at)
 		*ret_at = mark_at(m);
-	return MQ_OK;
+	return rc;
+}
+
+int
+mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at)
+{
+	return mark_wait_news(m, pos, NULL, timeout_ms, ret_at);
 }
 
 void

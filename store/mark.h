@@ -50,11 +50,14 @@ void mark_advance(struct mark *m, mq_pos to);
  * MQ_OK         it has; *ret_at, if not NULL, is where it stood then
  * -ETIMEDOUT    it has not, and the time is up
  * MQ_ECLOSED    mark_close() was called
- * -EAGAIN       mark_nudge() was called while waiting
  */
 int mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at);
 
-/* Wake all who wait now, without moving: they have something else to look at. */
+/* The same for a thread that others may also call to something else: -EAGAIN when
+ * mark_nudge() was called since *nudges was last set (by this call; start with 0). */
+int mark_wait_news(struct mark *m, mq_pos pos, uint64_t *nudges, int timeout_ms, mq_pos *ret_at);
+
+/* Wake those in mark_wait_news(), or let their next call return at once. */
 void mark_nudge(struct mark *m);
 
 /* All waits, now and later, end with MQ_ECLOSED. */

@@ -1,0 +1,590 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/commitlog.h"
+#include "store/file.h"
+
+#define NAME_LEN 20
+
+static void
+segment_name(mq_pos base, char name[NAME_LEN + 12])
+{
+	snprintf(name, NAME_LEN + 12, "%020" PRId64, base.byte);
+}
+
+/* --- opening ---------------------------------------------------------------- */
+
+/* A segment's base from its name; -1 for any other file. */
+static int64_t
+base_of_name(const char *name)
+{
+	if (strspn(name, "0123456789") != NAME_LEN || name[NAME_LEN])
+		return -1;
+	errno = 0;
+	int64_t base = strtoll(name, NULL, 10);
+
+	return errno ? -1 : base;
+}
+
+struct found {
+	int64_t first, last;
+	int64_t bytes;		/* of each segment */
+};
+
+static int
+look_at(int dirfd, const char *name, struct found *found)
+{
+	int64_t base = base_of_name(name);
+	struct stat st;
+
+	if (base < 0)
+		return MQ_OK;
+	if (fstatat(dirfd, name, &st, 0) != 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	if (found->bytes == 0)
+		found->bytes = st.st_size;
+	if (st.st_size != found->bytes)
+		return err_note(MQ_ECORRUPT, "commitlog/%s: %" PRId64 " bytes long, others %" PRId64
+				": all segments must have one size", name, (int64_t)st.st_size, found->bytes);
+	if (found->bytes == 0 || base % found->bytes != 0)
+		return err_note(MQ_ECORRUPT, "commitlog/%s: the name is no multiple of the size %" PRId64, name,
+				found->bytes);
+	if (found->first < 0 || base < found->first)
+		found->first = base;
+	if (base > found->last)
+		found->last = base;
+	return MQ_OK;
+}
+
+static int
+scan(int dirfd, struct found *found)
+{
+	struct dirent *e;
+	DIR *dir;
+	int fd, rc = MQ_OK;
+
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		rc = err_note(-errno, "commitlog: %m");
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	*found = (struct found){ .first = -1, .last = -1 };
+	while (rc == MQ_OK && (e = readdir(dir)))
+		rc = look_at(dirfd, e->d_name, found);
+	closedir(dir);
+	return rc;
+}
+
+int
+commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files)
+{
+	struct found found;
+	int rc;
+
+	memset(log, 0, sizeof(*log));
+	log->dirfd = dirfd;
+	log->files = files;
+	log->read_only = read_only;
+	rc = scan(dirfd, &found);
+	if (rc != MQ_OK)
+		return rc;
+	log->segment_bytes = found.bytes ? found.bytes : segment_bytes;
+	if (log->segment_bytes != segment_bytes)
+		log_notice("segments of this store have %" PRId64 " bytes (mappedFileSizeCommitLog says %" PRId64 ")",
+			   log->segment_bytes, segment_bytes);
+	log->begin = found.first < 0 ? 0 : found.first;
+	log->allocated = MQ_POS(found.last < 0 ? 0 : found.last + found.bytes);
+	log->end = MQ_POS(log->begin);
+	lock_init(&log->lock, RANK_LOG);
+	lock_init(&log->flush_lock, RANK_FLUSH);
+	cond_init(&log->flush_done);
+	cond_init(&log->spare_done);
+	mark_init(&log->written, log->end);
+	mark_init(&log->flushed, log->end);
+	return MQ_OK;
+}
+
+/* A clean end leaves no spare behind, as RocketMQ's does not. */
+static void
+remove_spare(struct commitlog *log)
+{
+	char name[NAME_LEN + 12];
+	mq_pos spare = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
+
+	if (log->read_only || log->end.byte % log->segment_bytes == 0)
+		return;
+	for (; spare.byte < log->allocated.byte; spare.byte += log->segment_bytes) {
+		segment_name(spare, name);
+		fdcache_forget(log->files, log, spare.byte);
+		unlinkat(log->dirfd, name, 0);
+	}
+}
+
+void
+commitlog_close(struct commitlog *log)
+{
+	if (!log->segment_bytes)
+		return;
+	remove_spare(log);
+	fdcache_put(log->files, log->tail);
+	mark_destroy(&log->written);
+	mark_destroy(&log->flushed);
+	pthread_cond_destroy(&log->flush_done);
+	pthread_cond_destroy(&log->spare_done);
+	lock_destroy(&log->flush_lock);
+	lock_destroy(&log->lock);
+	log->segment_bytes = 0;
+}
+
+/* --- segments ------------------------------------------------------------------ */
+
+int
+commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
+{
+	mq_pos base = commitlog_segment_of(log, pos);
+	char name[NAME_LEN + 12];
+	struct fdref *ref;
+	int fd;
+
+	ref = fdcache_get(log->files, log, base.byte);
+	if (!ref) {
+		segment_name(base, name);
+		fd = openat(log->dirfd, name, (log->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (fd < 0)
+			return err_note(errno == ENOENT ? -EIO : -errno, "commitlog/%s: %s", name,
+					errno == ENOENT ? "the segment is missing" : strerror(errno));
+		ref = fdcache_add(log->files, log, base.byte, fd);
+		if (!ref)
+			return -ENOMEM;
+	}
+	*ret_ref = ref;
+	return MQ_OK;
+}
+
+/* Make the segment at base; the directory entry is durable when it returns. */
+static int
+segment_create(struct commitlog *log, mq_pos base)
+{
+	char name[NAME_LEN + 12];
+	int rc;
+
+	segment_name(base, name);
+	AUTO_CLOSE int fd = openat(log->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: create: %m", name);
+	rc = file_reserve(fd, log->segment_bytes);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, name);
+	if (rc == MQ_OK)
+		rc = dir_sync(log->dirfd, "commitlog");
+	if (rc != MQ_OK) {
+		unlinkat(log->dirfd, name, 0);
+		return rc;
+	}
+	return MQ_OK;
+}
+
+/* Have the segment of `pos` (which is allocated or the next to be) as the tail. */
+static int
+tail_open(struct commitlog *log, mq_pos pos)
+{
+	struct fdref *ref;
+	int rc;
+
+	while (log->making_spare)
+		lock_wait(&log->lock, &log->spare_done, -1);
+	if (pos.byte >= log->allocated.byte) {
+		rc = segment_create(log, commitlog_segment_of(log, pos));
+		if (rc != MQ_OK)
+			return rc;
+		log->allocated = pos_add(commitlog_segment_of(log, pos), log->segment_bytes);
+	}
+	rc = commitlog_segment(log, pos, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	fdcache_put(log->files, log->tail);
+	log->tail = ref;
+	return MQ_OK;
+}
+
+int
+commitlog_make_spare(struct commitlog *log)
+{
+	mq_pos next;
+	int rc = MQ_OK;
+
+	if (log->read_only || atomic_load(&log->failed))
+		return MQ_OK;
+	lock_take(&log->lock);
+	next = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
+	log->making_spare = log->end.byte % log->segment_bytes >= log->segment_bytes / 2 &&
+			    next.byte == log->allocated.byte;
+	if (log->making_spare) {
+		lock_drop(&log->lock);		/* appends go on meanwhile */
+		rc = segment_create(log, next);
+		lock_take(&log->lock);
+		if (rc == MQ_OK)
+			log->allocated = pos_add(next, log->segment_bytes);
+		log->making_spare = false;
+		pthread_cond_broadcast(&log->spare_done);
+	}
+	lock_drop(&log->lock);
+	return rc;
+}
+
+/* --- cutting what recovery does not believe ------------------------------------ */
+
+/* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */
+static int
+find_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
+{
+	char buf[64 * 1024];
+	int64_t last = from;
+
+	for (int64_t at = from; at < to;) {
+		off_t data = lseek(fd, at, SEEK_DATA);
+		size_t n;
+		int rc;
+
+		if (data < 0 && errno == ENXIO)
+			break;
+		if (data > at)
+			at = data;
+		if (at >= to)
+			break;
+		n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
+		rc = file_read(fd, buf, n, at, "commitlog");
+		if (rc != MQ_OK)
+			return rc;
+		for (size_t i = n; i > 0; i--)
+			if (buf[i - 1]) {
+				last = at + (int64_t)i;
+				break;
+			}
+		at += (int64_t)n;
+	}
+	*ret_last = last;
+	return MQ_OK;
+}
+
+static int
+copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
+{
+	char buf[64 * 1024];
+	int64_t out = 0;
+
+	while (at < to) {
+		size_t n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
+		int rc = file_read(from_fd, buf, n, at, "commitlog");
+
+		if (rc == MQ_OK)
+			rc = file_write(to_fd, buf, n, out, "lost+found");
+		if (rc != MQ_OK)
+			return rc;
+		at += (int64_t)n;
+		out += (int64_t)n;
+	}
+	return file_sync(to_fd, "lost+found");
+}
+
+/* Keep bytes [from, to) of one segment as lost+found/commitlog-POSITION. */
+static int
+save_cut(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd)
+{
+	char name[64], note[256];
+	int n;
+
+	snprintf(name, sizeof(name), "commitlog-%020" PRId64, base.byte + from);
+	AUTO_CLOSE int out = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (out < 0)
+		return err_note(-errno, "lost+found/%s: %m", name);
+	int rc = copy_range(fd, from, to, out);
+
+	if (rc != MQ_OK)
+		return rc;
+	n = snprintf(note, sizeof(note),
+		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log, behind its last whole\n"
+		     "record.  They were cut when the store was mounted, because no valid record begins there.\n",
+		     to - from, base.byte + from);
+	strcat(name, ".why");
+	AUTO_CLOSE int why = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (why < 0)
+		return err_note(-errno, "lost+found/%s: %m", name);
+	rc = file_write(why, note, (size_t)n, 0, "lost+found");
+	if (rc == MQ_OK)
+		rc = dir_sync(lostfound_fd, "lost+found");
+	if (rc == MQ_OK)
+		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/commitlog-%020" PRId64,
+			 to - from, base.byte + from, base.byte + from);
+	return rc;
+}
+
+/* Zero one segment from `from` on, keeping what was there. */
+static int
+cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, int64_t *cut)
+{
+	struct fdref *ref;
+	int64_t last;
+	int rc;
+
+	rc = commitlog_segment(log, base, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	rc = find_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
+	if (rc == MQ_OK && last > from) {
+		if (lostfound_fd >= 0)
+			rc = save_cut(fdref_fd(ref), base, from, last, lostfound_fd);
+		if (rc == MQ_OK)
+			rc = file_zero(fdref_fd(ref), from, log->segment_bytes);
+		*cut += last - from;
+	}
+	fdcache_put(log->files, ref);
+	return rc;
+}
+
+int
+commitlog_set_end(struct commitlog *log, mq_pos end, int64_t store_ms, int lostfound_fd, int64_t *ret_cut)
+{
+	int64_t cut = 0;
+	int rc = MQ_OK;
+
+	LOCKED(&log->lock);
+	for (mq_pos base = commitlog_segment_of(log, end); rc == MQ_OK && base.byte < log->allocated.byte;
+	     base.byte += log->segment_bytes) {
+		int64_t from = end.byte > base.byte ? end.byte - base.byte : 0;
+
+		if (!log->read_only)
+			rc = cut_segment(log, base, from, lostfound_fd, &cut);
+	}
+	if (rc != MQ_OK)
+		return rc;
+	log->end = end;
+	log->store_ms = store_ms;
+	mark_advance(&log->written, end);
+	*ret_cut = cut;
+	return MQ_OK;
+}
+
+/* --- appending --------------------------------------------------------------- */
+
+/* What a failed write left: the log takes nothing more unless it was for space. */
+static int
+write_failed(struct commitlog *log, int rc)
+{
+	if (rc != -ENOSPC && rc != -EDQUOT) {
+		if (!atomic_exchange(&log->failed, true))
+			log_err("the commit log takes no more appends: %s", err_text(rc));
+		return -EIO;
+	}
+	return -ENOSPC;
+}
+
+/* Fill the rest of the tail with a blank record and go to the next segment. */
+static int
+roll(struct commitlog *log)
+{
+	mq_pos next = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
+	int64_t at = log->end.byte % log->segment_bytes;
+	unsigned char blank[RECORD_BLANK_BYTES];
+	struct fdref *old = log->tail;
+	int rc;
+
+	log->tail = NULL;
+	rc = tail_open(log, next);		/* before the blank: ENOSPC changes nothing */
+	if (rc != MQ_OK) {
+		log->tail = old;
+		return write_failed(log, rc);
+	}
+	be32_put(blank, (int32_t)(log->segment_bytes - at));
+	be32_put(blank + 4, RECORD_MAGIC_BLANK);
+	rc = file_write(fdref_fd(old), blank, sizeof(blank), at, "commitlog");
+	fdcache_put(log->files, old);
+	if (rc != MQ_OK)
+		return write_failed(log, rc);
+	log->end = next;
+	return MQ_OK;
+}
+
+/* Set what is only known now in the records of entries [from, to), which will
+ * lie one behind the other at log->end. */
+static void
+stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, mq_qoff first, int64_t store_ms, mq_pos *pos)
+{
+	int64_t base = log->end.byte - b->entries[from].at;
+
+	for (size_t i = from; i < to; i++) {
+		unsigned char *rec = b->buf + b->entries[i].at;
+		size_t ms_at = be32_get(rec + 36) & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12
+									: RECORD_STORETIMESTAMP_AT;
+
+		pos[i] = MQ_POS(base + b->entries[i].at);
+		be64_put(rec + RECORD_QUEUEOFFSET_AT, first.n + (int64_t)i);
+		be64_put(rec + RECORD_PHYSICALOFFSET_AT, pos[i].byte);
+		be64_put(rec + ms_at, store_ms);
+	}
+}
+
+/* How many entries from `from` on fit what is left of the tail, a blank behind them. */
+static size_t
+fitting(const struct commitlog *log, const struct batch *b, size_t from)
+{
+	int64_t left = log->segment_bytes - log->end.byte % log->segment_bytes - RECORD_BLANK_BYTES;
+	size_t i = from;
+
+	/* entries lie one behind the other: mostly the last one tells for all */
+	if ((int64_t)(b->entries[b->n - 1].at + b->entries[b->n - 1].total - b->entries[from].at) <= left)
+		return b->n - from;
+	while ((int64_t)(b->entries[i].at + b->entries[i].total - b->entries[from].at) <= left)
+		i++;
+	return i - from;
+}
+
+int
+commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, mq_pos *pos, size_t *ret_n)
+{
+	size_t done = 0;
+	int rc = MQ_OK;
+
+	if (log->read_only)
+		return -EROFS;
+	if (atomic_load(&log->failed))
+		return err_note(-EIO, "a write or sync of the commit log has failed before");
+	if (store_ms < log->store_ms)
+		store_ms = log->store_ms;
+	if (!log->tail)
+		rc = tail_open(log, log->end);
+	if (rc != MQ_OK)
+		return write_failed(log, rc);
+
+	while (done < b->n) {
+		size_t n = fitting(log, b, done), at = b->entries[done].at, len;
+
+		if (n == 0 && b->entries[done].total + RECORD_BLANK_BYTES > log->segment_bytes) {
+			rc = err_note(-EMSGSIZE, "a record of %u bytes does not fit a segment of %" PRId64,
+				      b->entries[done].total, log->segment_bytes);
+			break;
+		}
+		if (n == 0) {
+			rc = roll(log);
+			if (rc != MQ_OK)
+				break;
+			continue;
+		}
+		stamp(log, b, done, done + n, first, store_ms, pos);
+		len = b->entries[done + n - 1].at + b->entries[done + n - 1].total - at;
+		rc = file_write(fdref_fd(log->tail), b->buf + at, len, log->end.byte % log->segment_bytes, "commitlog");
+		if (rc != MQ_OK) {
+			rc = write_failed(log, rc);
+			break;
+		}
+		log->end = pos_add(log->end, (int64_t)len);
+		done += n;
+	}
+	if (done > 0)
+		log->store_ms = store_ms;
+	mark_advance(&log->written, log->end);
+	*ret_n = done;
+	return rc;
+}
+
+/* --- flushing ------------------------------------------------------------------ */
+
+static int
+sync_range(struct commitlog *log, mq_pos from, mq_pos to)
+{
+	for (mq_pos base = commitlog_segment_of(log, from); base.byte < to.byte; base.byte += log->segment_bytes) {
+		struct fdref *ref;
+		int rc = commitlog_segment(log, base, &ref);
+
+		if (rc == MQ_OK) {
+			rc = file_sync(fdref_fd(ref), "commitlog");
+			fdcache_put(log->files, ref);
+		}
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return MQ_OK;
+}
+
+/* Called with flush_lock; drops it while syncing. */
+static void
+flush_once(struct commitlog *log)
+{
+	mq_pos from = mark_at(&log->flushed), to = mark_at(&log->written);
+	int rc;
+
+	log->flushing = true;
+	lock_drop(&log->flush_lock);
+	rc = sync_range(log, from, to);
+	atomic_fetch_add(&log->flushes, 1);
+	if (rc != MQ_OK && !atomic_exchange(&log->failed, true))
+		log_err("the commit log takes no more appends: %s", err_text(rc));
+	lock_take(&log->flush_lock);
+	if (rc == MQ_OK)
+		mark_advance(&log->flushed, to);
+	log->flushing = false;
+	pthread_cond_broadcast(&log->flush_done);
+}
+
+int
+commitlog_flush(struct commitlog *log, mq_pos upto)
+{
+	if (mark_at(&log->flushed).byte >= upto.byte)
+		return MQ_OK;
+	LOCKED(&log->flush_lock);
+	while (mark_at(&log->flushed).byte < upto.byte) {
+		if (atomic_load(&log->failed))
+			return err_note(-EIO, "a write or sync of the commit log has failed before");
+		if (log->read_only)
+			return MQ_OK;
+		if (log->flushing)
+			lock_wait(&log->flush_lock, &log->flush_done, -1);
+		else
+			flush_once(log);
+	}
+	return MQ_OK;
+}
+
+/* --- reading -------------------------------------------------------------------- */
+
+int
+commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n)
+{
+	int64_t left = log->segment_bytes - pos.byte % log->segment_bytes;
+	struct fdref *ref;
+	int rc;
+
+	if (pos.byte < atomic_load(&log->begin))
+		return MQ_EGONE;
+	if (pos.byte >= end.byte)
+		return MQ_EEND;
+	if (left > end.byte - pos.byte)
+		left = end.byte - pos.byte;
+	if ((int64_t)len > left)
+		len = (size_t)left;
+	rc = commitlog_segment(log, pos, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_read(fdref_fd(ref), buf, len, pos.byte % log->segment_bytes, "commitlog");
+	fdcache_put(log->files, ref);
+	if (rc != MQ_OK)
+		return rc == MQ_EEND ? -EIO : rc;
+	*ret_n = len;
+	return MQ_OK;
+}

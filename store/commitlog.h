@@ -1,0 +1,85 @@
+/* commitlog.h - the log: a row of equal segment files that is only appended to.
+ *
+ *   00000000000000000000  00000000001073741824  00000000002147483648
+ *   ├ record record blank┤├ record record blank┤├ record ... zeros ──┤ + a spare
+ *   begin                                              written
+ *
+ * A segment's name is the position of its first byte; all have the same size.
+ * A record never spans two; what is left of a segment is a blank record.
+ * Segments are allocated before they are used, so a full disk is known before
+ * anything is half done.
+ *
+ * One thread appends at a time (the log's lock); readers need none.
+ */
+#ifndef MQFS_STORE_COMMITLOG_H
+#define MQFS_STORE_COMMITLOG_H
+
+#include "conf/lock.h"
+#include "store/batch.h"
+#include "store/fdcache.h"
+#include "store/mark.h"
+
+struct commitlog {
+	int dirfd;
+	struct fdcache *files;
+	bool read_only;
+	int64_t segment_bytes;
+
+	struct lock lock;		/* the end: everything in this block */
+	mq_pos end;			/* = mark written */
+	struct fdref *tail;		/* segment of `end`, NULL: not open */
+	mq_pos allocated;		/* segments exist up to here */
+	bool making_spare;		/* the next one is being made just now */
+	pthread_cond_t spare_done;
+	int64_t store_ms;		/* of the last record */
+
+	_Atomic int64_t begin;		/* first segment kept */
+	struct mark written;
+	struct mark flushed;
+
+	struct lock flush_lock;
+	pthread_cond_t flush_done;
+	bool flushing;
+	_Atomic bool failed;		/* a sync or write failed: final */
+	_Atomic int64_t flushes;
+};
+
+/* Find the segments in dirfd (kept by the caller).  An existing log's segment
+ * size wins over segment_bytes.  The end is not known yet: commitlog_set_end(). */
+int commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files);
+void commitlog_close(struct commitlog *log);
+
+/* Where a whole segment begins. */
+static inline mq_pos
+commitlog_segment_of(const struct commitlog *log, mq_pos pos)
+{
+	return MQ_POS(pos.byte - pos.byte % log->segment_bytes);
+}
+
+/* The log ends here: set by recovery before anything is appended.  Whatever
+ * lies behind is saved in lostfound_fd (unless -1) and made zero; *ret_cut is
+ * how many bytes that were. */
+int commitlog_set_end(struct commitlog *log, mq_pos end, int64_t store_ms, int lostfound_fd, int64_t *ret_cut);
+
+/* Append entries [from, b->n) of b, setting each record's queue offset (from
+ * `first` on), position and store time; entries become records in order.
+ * Called with log->lock.  Stops at the first failure: *ret_n entries are
+ * written, and their positions are in pos[0 ..].
+ * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS. */
+int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, mq_pos *pos,
+	       size_t *ret_n);
+
+/* Make the next segment ahead of time, if the present one is half full. */
+int commitlog_make_spare(struct commitlog *log);
+
+/* Durable up to `upto`: one thread syncs for all who wait. */
+int commitlog_flush(struct commitlog *log, mq_pos upto);
+
+/* Up to len bytes from pos, within its segment and below `end`.
+ * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
+int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
+
+/* A descriptor of pos's segment: put back with fdcache_put(). */
+int commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref);
+
+#endif

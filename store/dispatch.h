@@ -1,0 +1,30 @@
+/* dispatch.h - from a record of the log to the views of the store.
+ *
+ * The table in dispatch.c lists the views; each is fed every record, in log
+ * order, and knows by itself what it has seen.  A master feeds them from its
+ * appends, with what it knows already; everybody else (recovery, a slave) by
+ * reading the log: dispatch_log().
+ */
+#ifndef MQFS_STORE_DISPATCH_H
+#define MQFS_STORE_DISPATCH_H
+
+#include "store/record.h"
+
+struct store;
+
+/* Feed one record to every view.  A record that a view cannot take (a queue
+ * offset that cannot be) is logged and skipped, as it would be at every start. */
+int dispatch_record(struct store *s, const struct record *rec);
+
+/* Read the log from `from` up to where no valid record begins, or to `limit`,
+ * feeding every record.  *ret_end is behind the last one; *ret_store_ms its
+ * store time (untouched without one). */
+struct dispatched {
+	mq_pos end;
+	int64_t store_ms;
+	int64_t records;
+};
+
+int dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret);
+
+#endif

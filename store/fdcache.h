@@ -1,0 +1,32 @@
+/* fdcache.h - many files, few descriptors.
+ *
+ * A cached descriptor is known by its owner (an address) and a number; it is
+ * used between get and put, and closed when it is the least recently used of
+ * too many, or forgotten.  Any thread.
+ */
+#ifndef MQFS_STORE_FDCACHE_H
+#define MQFS_STORE_FDCACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fdcache;
+struct fdref;
+
+int fdcache_open(size_t max, struct fdcache **ret);
+void fdcache_close(struct fdcache *c);	/* accepts NULL; nothing may be in use */
+
+/* The descriptor if it is open: a reference for fdcache_put(), else NULL. */
+struct fdref *fdcache_get(struct fdcache *c, const void *owner, int64_t number);
+
+/* Give fd (which becomes the cache's) that name.  If another thread was faster,
+ * theirs is returned and fd closed.  NULL without memory (fd is closed). */
+struct fdref *fdcache_add(struct fdcache *c, const void *owner, int64_t number, int fd);
+
+int fdref_fd(const struct fdref *ref);
+void fdcache_put(struct fdcache *c, struct fdref *ref);	/* accepts NULL */
+
+/* The file is no more: close it when its last user is done. */
+void fdcache_forget(struct fdcache *c, const void *owner, int64_t number);
+
+#endif

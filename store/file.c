@@ -1,0 +1,118 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "store/file.h"
+
+int
+file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)buf + done, len - done, at + (int64_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_note(-errno, "%s: read at %" PRId64 ": %m", what, at + (int64_t)done);
+		if (n == 0)
+			return err_note(MQ_EEND, "%s: ends at %" PRId64, what, at + (int64_t)done);
+		done += (size_t)n;
+	}
+	return MQ_OK;
+}
+
+int
+file_write(int fd, const void *buf, size_t len, int64_t at, const char *what)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pwrite(fd, (const char *)buf + done, len - done, at + (int64_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_note(-errno, "%s: write at %" PRId64 ": %m", what, at + (int64_t)done);
+		if (n == 0)
+			return err_note(-EIO, "%s: write at %" PRId64 " took nothing", what, at + (int64_t)done);
+		done += (size_t)n;
+	}
+	return MQ_OK;
+}
+
+int
+file_reserve(int fd, int64_t size_bytes)
+{
+	if (fallocate(fd, 0, 0, size_bytes) == 0)
+		return MQ_OK;
+	if (errno != EOPNOTSUPP && errno != ENOSYS)
+		return err_note(-errno, "allocate %" PRId64 " bytes: %m", size_bytes);
+	if (ftruncate(fd, size_bytes) != 0)
+		return err_note(-errno, "extend to %" PRId64 " bytes: %m", size_bytes);
+	return MQ_OK;
+}
+
+int
+file_sync(int fd, const char *what)
+{
+	if (fdatasync(fd) != 0)
+		return err_note(-errno, "%s: sync: %m", what);
+	return MQ_OK;
+}
+
+int
+dir_sync(int dirfd, const char *what)
+{
+	if (fsync(dirfd) != 0)
+		return err_note(-errno, "%s: sync: %m", what);
+	return MQ_OK;
+}
+
+int
+dir_make(int dirfd, const char *name)
+{
+	if (mkdirat(dirfd, name, 0750) == 0)
+		return dir_sync(dirfd, name);
+	return errno == EEXIST ? MQ_OK : err_note(-errno, "%s: make directory: %m", name);
+}
+
+int
+dir_open(int dirfd, const char *name, int make, int *ret_fd)
+{
+	int fd, rc;
+
+	if (make) {
+		rc = dir_make(dirfd, name);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_note(-errno, "%s: %m", name);
+	*ret_fd = fd;
+	return MQ_OK;
+}
+
+int
+file_zero(int fd, int64_t from, int64_t to)
+{
+	static const char zeros[64 * 1024];
+	int rc;
+
+	if (fallocate(fd, FALLOC_FL_ZERO_RANGE, from, to - from) != 0)
+		for (int64_t at = from; at < to; at += (int64_t)sizeof(zeros)) {
+			size_t n = to - at < (int64_t)sizeof(zeros) ? (size_t)(to - at) : sizeof(zeros);
+
+			rc = file_write(fd, zeros, n, at, "zero");
+			if (rc != MQ_OK)
+				return rc;
+		}
+	return file_sync(fd, "zero");
+}

@@ -1,0 +1,30 @@
+/* file.h - small things done to files, each with its error noted. */
+#ifndef MQFS_STORE_FILE_H
+#define MQFS_STORE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* All of it or an error; a file that ends early is MQ_EEND. */
+int file_read(int fd, void *buf, size_t len, int64_t at, const char *what);
+int file_write(int fd, const void *buf, size_t len, int64_t at, const char *what);
+
+/* Make sure of size_bytes: the file is that long and its blocks are allocated,
+ * so that writing into it cannot fail for space.  Where a file system cannot
+ * do that it is only made that long. */
+int file_reserve(int fd, int64_t size_bytes);
+
+int file_sync(int fd, const char *what);
+
+/* Make a directory and sync its parent; one that is there is fine. */
+int dir_make(int dirfd, const char *name);
+int dir_sync(int dirfd, const char *what);
+
+/* Open a directory below dirfd, made first if `make`. */
+int dir_open(int dirfd, const char *name, int make, int *ret_fd);
+
+/* Make bytes [from, to) of fd zero, durably. */
+int file_zero(int fd, int64_t from, int64_t to);
+
+#endif

@@ -1,0 +1,57 @@
+/* keyindex.h - messages by key: RocketMQ's index files, a view of the log.
+ *
+ * index/yyyyMMddHHmmssSSS, big-endian:
+ *
+ *      0  i64 beginTimestamp   8  i64 endTimestamp   16 i64 beginPhyOffset
+ *     24  i64 endPhyOffset    32  i32 slots in use   36 i32 next entry number (from 1)
+ *     40  i32 slot[maxHashSlotNum]      newest entry number of the slot, 0: none
+ *      .  entry[maxIndexNum] of 20      i32 keyHash, i64 phyOffset,
+ *                                       i32 seconds since beginTimestamp, i32 older entry
+ *
+ * keyHash is of "topic#key".  New entries stay in memory until a checkpoint,
+ * which writes entries, syncs, then slots and header, and syncs: so a slot on
+ * disk never leads to an entry that is not there.  After a crash the checkpoint
+ * says how many entries count; the log brings the rest again, the same way.
+ *
+ * Any thread.
+ */
+#ifndef MQFS_STORE_KEYINDEX_H
+#define MQFS_STORE_KEYINDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/pos.h"
+#include "store/record.h"
+
+struct keyindex;
+
+/* slots, entries: of a new file (maxHashSlotNum, maxIndexNum).  `name`, `count`:
+ * what the last checkpoint said (name "": no file of ours yet).  rebuild: what is
+ * there does not count, the whole log comes again.  dirfd is the caller's. */
+int keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32_t count, bool rebuild,
+		  bool read_only, struct keyindex **ret);
+void keyindex_close(struct keyindex *ix);
+
+/* Index the keys of a record (UNIQ_KEY, then each of KEYS), in log order;
+ * what is known already is skipped. */
+int keyindex_put(struct keyindex *ix, const struct record *rec);
+
+/* See store_find_key(). */
+int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
+		  mq_pos *ret_pos, size_t max, size_t *ret_n);
+
+/* Where the index stands now, for a checkpoint: everything put so far is set
+ * aside, and keyindex_flush() brings it to disk without holding up anybody.
+ * If that fails, the next freeze and flush do it with the rest. */
+struct keyindex_mark {
+	char name[32];		/* newest file, "" for none */
+	int32_t count;
+	struct set *sets;
+};
+
+int keyindex_freeze(struct keyindex *ix, struct keyindex_mark *ret);
+int keyindex_flush(struct keyindex *ix, const struct keyindex_mark *mark);
+
+#endif

@@ -1,0 +1,98 @@
+/* queues.h - all queues of a store: finding them, feeding them, bringing them to disk.
+ *
+ * What queue.h does not show: this side belongs to the store alone.
+ */
+#ifndef MQFS_STORE_QUEUES_H
+#define MQFS_STORE_QUEUES_H
+
+#include "conf/lock.h"
+#include "store/fdcache.h"
+#include "store/queue.h"
+#include "store/store.h"
+
+struct queues {
+	int consumequeue_fd;		/* where RocketMQ's half is; -1 where nothing may be written */
+	int byteindex_fd;
+	int64_t file_entries;		/* of one file */
+	struct fdcache *files;
+	struct lock lock;		/* the table */
+	struct queue **bucket;
+	size_t n_buckets, n;
+	struct lock dirty_lock;		/* rank RANK_FLUSH: the list of what changed */
+	struct queue *dirty;
+	_Atomic int64_t tail_entries;	/* in memory, of all queues */
+	_Atomic bool made_files;	/* new files since the last sync */
+};
+
+struct queue {
+	struct queues *all;
+	struct queue *chain;		/* same bucket */
+	struct queue *next_dirty;
+	int32_t id;
+	uint32_t head_moves;
+
+	struct lock append_lock;	/* queue_append_begin/end */
+	struct lock lock;		/* all below */
+	bool is_dirty;			/* on the dirty list */
+	struct queue_span span;
+	mq_qoff synced;			/* entries below are on disk */
+	mq_qoff tail_from;		/* first entry that is only in memory */
+	size_t tail_n, tail_max;
+	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
+	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
+
+	char topic[];
+};
+
+int queues_open(struct queues *qs, int consumequeue_fd, int byteindex_fd, int64_t file_bytes, struct fdcache *files);
+void queues_close(struct queues *qs);
+
+struct queue *queues_find(struct queues *qs, const char *topic, size_t topic_len, int32_t id);
+int queues_make(struct queues *qs, const char *topic, size_t topic_len, int32_t id, struct queue **ret_q);
+int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg);
+
+/* A queue as a checkpoint left it. */
+int queues_restore(struct queues *qs, const struct queue_row *row);
+
+/* What the log says about one record of a queue. */
+struct queue_put {
+	mq_qoff qoff;
+	mq_pos pos;
+	int32_t total;
+	int32_t body_len;
+	int64_t tags_code;
+	int64_t store_ms;
+};
+
+/* Room for n more entries, so that queue_put() cannot fail.  -ENOMEM. */
+int queue_reserve(struct queue *q, size_t n);
+
+/* Enter a record, in log order.  Known ones are skipped; a queue offset that
+ * was used before by an earlier record starts the queue over from there (a
+ * topic that a RocketMQ broker deleted and made again); a gap becomes holes.
+ * MQ_ECORRUPT for an offset that cannot be (noted): the record stays unlisted. */
+int queue_put(struct queue *q, const struct queue_put *put);
+
+/* Entries [done, b->n) of a batch whose records were written at pos[]. */
+void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, const mq_pos *pos,
+		     int64_t store_ms);
+
+/* Move the head to `min` (clamped to the end). */
+int queue_set_min(struct queue *q, mq_qoff min);
+
+/* Take the list of queues that changed since the last call, with where they
+ * stand now: rows[i] of list[i].  Called with the log's lock. */
+struct queues_dirty {
+	struct queue **list;
+	struct queue_row *rows;
+	size_t n;
+};
+
+int queues_take_dirty(struct queues *qs, struct queues_dirty *ret);
+
+/* Write what is in memory of them to the files, up to their rows, and sync.
+ * On failure all of them are put back on the list. */
+int queues_flush(struct queues *qs, struct queues_dirty *d);
+void queues_put_back(struct queues_dirty *d);
+
+#endif

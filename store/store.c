@@ -1,0 +1,546 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/dispatch.h"
+#include "store/file.h"
+#include "store/store_priv.h"
+
+#define FDS_OURS 512			/* descriptors for segments and view files */
+#define TAIL_ENTRIES_MAX (4 << 20)	/* in memory while views cannot be written */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* --- opening ----------------------------------------------------------------------- */
+
+/* Views of a read-only mount are in its private place, but what RocketMQ or an
+ * earlier mount wrote is not read from there: they are made anew. */
+static int
+open_dirs(struct store *s)
+{
+	struct storedir *dir = s->dir;
+	int rc;
+
+	rc = dir_open(dir->fd, "commitlog", 0, &s->commitlog_fd);
+	if (rc == MQ_OK)
+		rc = dir_open(dir->derived_fd, "consumequeue", 0, &s->consumequeue_fd);
+	if (rc == MQ_OK)
+		rc = dir_open(dir->derived_fd, "byteindex", 0, &s->byteindex_fd);
+	if (rc == MQ_OK)
+		rc = dir_open(dir->fd, "index", dir->read_only ? 0 : 1, &s->index_fd);
+	if (rc != MQ_OK && dir->read_only && s->index_fd < 0 && s->byteindex_fd >= 0)
+		rc = dir_open(dir->derived_fd, "index", 0, &s->index_fd);
+	if (rc == MQ_OK && !dir->read_only)
+		rc = dir_open(dir->fd, "lost+found", 0, &s->lostfound_fd);
+	return rc;
+}
+
+static int
+open_parts(struct store *s, const struct store_checkpoint *cp)
+{
+	const struct settings *set = s->settings;
+	int rc;
+
+	rc = open_dirs(s);
+	if (rc == MQ_OK)
+		rc = fdcache_open(FDS_OURS, &s->files);
+	if (rc == MQ_OK)
+		rc = commitlog_open(&s->log, s->commitlog_fd, set->mappedFileSizeCommitLog, s->dir->read_only, s->files);
+	if (rc == MQ_OK)
+		rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, set->mappedFileSizeConsumeQueue,
+				 s->files);
+	if (rc == MQ_OK)
+		rc = keyindex_open(s->index_fd, set->maxHashSlotNum, set->maxIndexNum, cp->index_name, cp->index_count,
+				   cp->dispatched.byte < 0, s->dir->read_only, &s->index);
+	return rc;
+}
+
+/* --- recovery ------------------------------------------------------------------------ */
+
+/* From where on the views must be fed: the checkpoint, if the log still has it. */
+static mq_pos
+replay_from(struct store *s, const struct store_checkpoint *cp)
+{
+	mq_pos begin = store_begin(s);
+
+	if (cp->dispatched.byte < begin.byte)
+		return begin;
+	return cp->dispatched;
+}
+
+static int
+restore_queues(struct store *s, const struct store_checkpoint *cp)
+{
+	for (size_t i = 0; i < cp->n; i++) {
+		int rc = queues_restore(&s->queues, &cp->rows[i]);
+
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return MQ_OK;
+}
+
+static int
+recover(struct store *s, const struct store_checkpoint *cp)
+{
+	struct store_recovery *r = &s->recovery;
+	struct dispatched d = { .store_ms = cp->store_ms };
+	int64_t started = now_ms();
+	int rc = MQ_OK;
+
+	r->clean = s->dir->was_clean;
+	r->from = replay_from(s, cp);
+	if (cp->dispatched.byte >= 0)
+		rc = restore_queues(s, cp);
+	if (rc == MQ_OK && r->from.byte > s->log.allocated.byte)
+		rc = err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
+			      "): segments are missing", s->log.allocated.byte, r->from.byte);
+	if (rc == MQ_OK)
+		rc = dispatch_log(s, r->from, s->log.allocated, &d);
+	if (rc == MQ_OK)
+		rc = commitlog_set_end(&s->log, d.end, d.store_ms, s->lostfound_fd, &r->cut_bytes);
+	if (rc == MQ_OK)
+		rc = commitlog_flush(&s->log, d.end);
+	if (rc != MQ_OK)
+		return rc;
+	r->to = d.end;
+	r->records = d.records;
+	r->took_ms = now_ms() - started;
+	mark_advance(&s->dispatched, d.end);
+	if (!r->clean || r->cut_bytes > 0)
+		log_notice("last exit was %s: replayed %" PRId64 " records (%" PRId64 " bytes) in %" PRId64 " ms",
+			   r->clean ? "clean" : "not clean", r->records, r->to.byte - r->from.byte, r->took_ms);
+	return MQ_OK;
+}
+
+/* --- the flusher ----------------------------------------------------------------------- */
+
+static void
+look_at_disk(struct store *s)
+{
+	const struct settings *set = s->settings;
+	struct statvfs v;
+	uint64_t used, total;
+	int percent;
+	bool full;
+
+	if (fstatvfs(s->commitlog_fd, &v) != 0)
+		return;
+	used = v.f_blocks - v.f_bfree;
+	total = used + v.f_bavail;
+	percent = total ? (int)((used * 100 + total - 1) / total) : 0;
+	full = percent > set->diskSpaceWarningLevelRatio;
+	atomic_store(&s->disk_used_percent, percent);
+	if (atomic_exchange(&s->disk_full, full) != full)
+		log_notice("disk is %d %% full: appends are %s", percent, full ? "refused" : "accepted again");
+}
+
+static void *
+flusher_main(void *arg)
+{
+	struct store *s = arg;
+	int rc = MQ_OK, last = MQ_OK;
+
+	while (mark_wait_past(&s->closing, MQ_POS(0), (int)s->settings->flushIntervalCommitLog, NULL) == -ETIMEDOUT) {
+		look_at_disk(s);
+		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
+		rc = commitlog_make_spare(&s->log);
+		if (rc != last && rc != MQ_OK)
+			log_warn("no segment in reserve: %s", err_text(rc));
+		last = rc;
+	}
+	return NULL;
+}
+
+int
+store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
+	   struct store **ret_store)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->settings = settings;
+	s->dir = dir;
+	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = -1;
+	mark_init(&s->dispatched, MQ_POS(0));
+	mark_init(&s->closing, MQ_POS(0));
+	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
+	rc = open_parts(s, cp);
+	if (rc == MQ_OK)
+		rc = recover(s, cp);
+	if (rc != MQ_OK)
+		goto fail;
+	look_at_disk(s);
+	if (!dir->read_only) {
+		rc = -pthread_create(&s->flusher, NULL, flusher_main, s);
+		if (rc != MQ_OK)
+			goto fail;
+		s->flusher_started = true;
+	}
+	*ret_store = s;
+	return MQ_OK;
+
+fail:
+	store_close(s);
+	return rc;
+}
+
+static void
+close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+store_close(struct store *s)
+{
+	if (!s)
+		return;
+	mark_close(&s->closing);
+	if (s->flusher_started)
+		pthread_join(s->flusher, NULL);
+	if (s->log.segment_bytes)
+		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
+	keyindex_close(s->index);
+	queues_close(&s->queues);
+	commitlog_close(&s->log);
+	fdcache_close(s->files);
+	lock_destroy(&s->checkpoint_lock);
+	mark_destroy(&s->closing);
+	mark_destroy(&s->dispatched);
+	close_fd(s->commitlog_fd);
+	close_fd(s->consumequeue_fd);
+	close_fd(s->byteindex_fd);
+	close_fd(s->index_fd);
+	close_fd(s->lostfound_fd);
+	free(s);
+}
+
+void
+store_recovery(const struct store *s, struct store_recovery *ret)
+{
+	*ret = s->recovery;
+}
+
+struct mark *
+store_written(struct store *s)
+{
+	return &s->log.written;
+}
+
+struct mark *
+store_flushed(struct store *s)
+{
+	return &s->log.flushed;
+}
+
+struct mark *
+store_dispatched(struct store *s)
+{
+	return &s->dispatched;
+}
+
+mq_pos
+store_begin(struct store *s)
+{
+	return MQ_POS(atomic_load(&s->log.begin));
+}
+
+/* --- appending -------------------------------------------------------------------------- */
+
+int
+store_may_append(struct store *s, size_t bytes)
+{
+	if (s->dir->read_only)
+		return -EROFS;
+	if (atomic_load(&s->log.failed))
+		return err_note(-EIO, "a write or sync of the commit log has failed before");
+	if (atomic_load(&s->disk_full))
+		return err_note(-ENOSPC, "the disk is over diskSpaceWarningLevelRatio");
+	if (atomic_load(&s->queues.tail_entries) > TAIL_ENTRIES_MAX)
+		return err_note(-ENOSPC, "the views cannot be written to disk");
+	if ((int64_t)bytes + RECORD_BLANK_BYTES > s->log.segment_bytes)
+		return err_note(-EMSGSIZE, "%zu bytes do not fit a segment of the log", bytes);
+	return MQ_OK;
+}
+
+/* The keyed ones among the first n records of a batch, to the key index. */
+static void
+index_batch(struct store *s, const struct batch *b, size_t n)
+{
+	struct record rec;
+
+	for (size_t i = 0; i < n; i++) {
+		int rc;
+
+		if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
+			continue;
+		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
+		rc = keyindex_put(s->index, &rec);
+		if (rc != MQ_OK)
+			log_warn("message at %" PRId64 " cannot be found by its key: %s", rec.pos.byte, err_text(rc));
+	}
+}
+
+int
+store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	mq_pos few[64], *pos = few;
+	AUTO_FREE mq_pos *many = NULL;
+	struct appended a = { 0 };
+	int rc;
+
+	*ret = a;
+	rc = store_may_append(s, 0);
+	if (rc == MQ_OK && b->n > 0)
+		rc = queue_reserve(q, b->n);
+	if (rc != MQ_OK || b->n == 0)
+		return rc;
+	if (b->n > sizeof(few) / sizeof(few[0])) {
+		pos = many = malloc(b->n * sizeof(*many));
+		if (!many)
+			return -ENOMEM;
+	}
+
+	LOCKED(&s->log.lock);
+	a.first = queue_end(q);
+	rc = commitlog_append(&s->log, b, a.first, now_ms(), pos, &a.n);
+	if (a.n == 0)
+		return rc;
+	a.begin = pos[0];
+	a.end = pos_add(pos[a.n - 1], b->entries[a.n - 1].total);
+	a.store_ms = s->log.store_ms;
+	queue_put_batch(q, b, a.n, a.first, pos, a.store_ms);
+	index_batch(s, b, a.n);
+	mark_advance(&s->dispatched, s->log.end);
+	atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
+	atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
+	*ret = a;
+	return rc;
+}
+
+int
+store_flush(struct store *s, mq_pos upto)
+{
+	return commitlog_flush(&s->log, upto);
+}
+
+/* --- queues ---------------------------------------------------------------------------------- */
+
+struct queue *
+store_queue(struct store *s, const char *topic, int32_t id)
+{
+	return queues_find(&s->queues, topic, strlen(topic), id);
+}
+
+int
+store_queue_make(struct store *s, const char *topic, int32_t id, struct queue **ret_q)
+{
+	return queues_make(&s->queues, topic, strlen(topic), id, ret_q);
+}
+
+int
+store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void *arg)
+{
+	return queues_each(&s->queues, each, arg);
+}
+
+int
+store_trim(struct store *s, struct queue *q, mq_qoff min)
+{
+	(void)s;
+	return queue_set_min(q, min);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+int
+store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n)
+{
+	return commitlog_read(&s->log, pos, mark_at(&s->log.written), buf, len, ret_n);
+}
+
+int
+store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, struct record *ret_rec)
+{
+	size_t want = 4096, n;
+	int rc;
+
+	for (;;) {
+		if (*buf_size < want) {
+			unsigned char *grown = realloc(*buf, want);
+
+			if (!grown)
+				return -ENOMEM;
+			*buf = grown;
+			*buf_size = want;
+		}
+		rc = store_read_raw(s, pos, *buf, want, &n);
+		if (rc != MQ_OK)
+			return rc;
+		ret_rec->total = 0;
+		rc = record_verify(*buf, n, pos, ret_rec);
+		if (rc != MQ_EEND || ret_rec->total <= (int32_t)want || ret_rec->total > s->log.segment_bytes)
+			break;
+		want = (size_t)ret_rec->total;
+	}
+	if (rc != MQ_OK)
+		return err_note(-EIO, "no valid record at position %" PRId64 " of the log", pos.byte);
+	return MQ_OK;
+}
+
+/* Store time of message n of q: the nearest one before it whose record can be read. */
+static int
+store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
+{
+	unsigned char head[RECORD_MIN_BYTES];
+	struct queue_entry e;
+	size_t got;
+	int rc;
+
+	rc = queue_entries(q, n, &e, 1, &got);
+	if (rc != MQ_OK)
+		return rc;
+	if (e.total == QUEUE_HOLE_SIZE)
+		return -EIO;
+	rc = store_read_raw(s, e.pos, head, sizeof(head), &got);
+	if (rc != MQ_OK)
+		return rc;
+	if (got < sizeof(head))
+		return -EIO;
+	/* STORETIMESTAMP lies behind BORNHOST */
+	int64_t ms = 0;
+	size_t at = head[39] & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12 : RECORD_STORETIMESTAMP_AT;
+
+	for (size_t i = 0; i < 8; i++)
+		ms = (int64_t)((uint64_t)ms << 8 | head[at + i]);
+	*ret_ms = ms;
+	return MQ_OK;
+}
+
+int
+store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff)
+{
+	int64_t low = queue_min(q).n, high = queue_end(q).n;
+
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2, at = 0, probe = mid;
+		int rc = -EIO;
+
+		/* a damaged message has the time of its nearest readable elder */
+		while (probe >= low && (rc = store_time_of(s, q, MQ_QOFF(probe), &at)) == -EIO)
+			probe--;
+		if (rc != MQ_OK && rc != -EIO)
+			return rc;
+		if (rc == MQ_OK && at >= ms)
+			high = probe;
+		else
+			low = mid + 1;
+	}
+	*ret_qoff = MQ_QOFF(low);
+	return MQ_OK;
+}
+
+int
+store_find_key(struct store *s, const char *topic, const char *key, int64_t from_ms, int64_t to_ms, mq_pos *ret_pos,
+	       size_t max, size_t *ret_n)
+{
+	return keyindex_find(s->index, topic, key, from_ms, to_ms, ret_pos, max, ret_n);
+}
+
+/* --- checkpoint ------------------------------------------------------------------------------- */
+
+void
+store_checkpoint_free(struct store_checkpoint *cp)
+{
+	free(cp->rows);
+	*cp = (struct store_checkpoint){ .dispatched = MQ_POS(-1) };
+}
+
+int
+store_checkpoint(struct store *s, struct store_checkpoint *ret)
+{
+	struct store_checkpoint cp = { 0 };
+	struct queues_dirty dirty = { 0 };
+	struct keyindex_mark index = { 0 };
+	int rc;
+
+	LOCKED(&s->checkpoint_lock);
+	lock_take(&s->log.lock);
+	cp.dispatched = mark_at(&s->dispatched);
+	cp.store_ms = s->log.store_ms;
+	rc = queues_take_dirty(&s->queues, &dirty);
+	if (rc == MQ_OK)
+		rc = keyindex_freeze(s->index, &index);
+	lock_drop(&s->log.lock);
+
+	if (rc == MQ_OK)
+		rc = commitlog_flush(&s->log, cp.dispatched);
+	if (rc == MQ_OK)
+		rc = keyindex_flush(s->index, &index);
+	if (dirty.list) {
+		if (rc == MQ_OK)
+			rc = queues_flush(&s->queues, &dirty);
+		else
+			queues_put_back(&dirty);
+	}
+	free(dirty.list);
+	if (rc != MQ_OK) {
+		free(dirty.rows);
+		return rc;
+	}
+	cp.rows = dirty.rows;
+	cp.n = dirty.n;
+	cp.index_count = index.count;
+	memcpy(cp.index_name, index.name, sizeof(cp.index_name));
+	(void)storedir_write_checkpoint(s->dir, cp.store_ms, cp.store_ms, 0);
+	*ret = cp;
+	return MQ_OK;
+}
+
+/* --- stats -------------------------------------------------------------------------------------- */
+
+void
+store_stats(struct store *s, struct store_stats *ret)
+{
+	struct store_stats st = {
+		.begin = atomic_load(&s->log.begin),
+		.written = mark_at(&s->log.written).byte,
+		.flushed = mark_at(&s->log.flushed).byte,
+		.dispatched = mark_at(&s->dispatched).byte,
+		.appended_messages = atomic_load(&s->appended_messages),
+		.appended_bytes = atomic_load(&s->appended_bytes),
+		.flushes = atomic_load(&s->log.flushes),
+		.failed = atomic_load(&s->log.failed),
+		.disk_full = atomic_load(&s->disk_full),
+		.disk_used_percent = atomic_load(&s->disk_used_percent),
+	};
+
+	lock_take(&s->log.lock);
+	st.segments = (s->log.allocated.byte - st.begin) / s->log.segment_bytes;
+	lock_drop(&s->log.lock);
+	lock_take(&s->queues.lock);
+	st.queues = (int64_t)s->queues.n;
+	lock_drop(&s->queues.lock);
+	*ret = st;
+}

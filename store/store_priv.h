@@ -1,0 +1,36 @@
+/* store_priv.h - what the parts of the store share. */
+#ifndef MQFS_STORE_STORE_PRIV_H
+#define MQFS_STORE_STORE_PRIV_H
+
+#include <pthread.h>
+
+#include "store/commitlog.h"
+#include "store/keyindex.h"
+#include "store/queues.h"
+#include "store/store.h"
+#include "store/storedir.h"
+
+struct store {
+	const struct settings *settings;
+	struct storedir *dir;
+	int commitlog_fd, consumequeue_fd, byteindex_fd, index_fd, lostfound_fd;
+
+	struct fdcache *files;
+	struct commitlog log;
+	struct queues queues;
+	struct keyindex *index;
+	struct mark dispatched;
+	struct store_recovery recovery;
+
+	struct lock checkpoint_lock;
+
+	pthread_t flusher;
+	bool flusher_started;
+	struct mark closing;		/* never moves: the flusher's clock */
+
+	_Atomic int64_t appended_messages, appended_bytes;
+	_Atomic bool disk_full;
+	_Atomic int disk_used_percent;
+};
+
+#endif

@@ -1,0 +1,255 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/storedir.h"
+
+#define CHECKPOINT_BYTES 4096
+#define LOCK_POLL_MS 50
+
+/* --- the directory ----------------------------------------------------------------- */
+
+static int
+make_parents(char *path, bool *ret_new)
+{
+	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (mkdir(path, 0750) == 0)
+			*ret_new = true;
+		else if (errno != EEXIST)
+			return err_note(-errno, "store %s: make directory: %m", path);
+		else
+			*ret_new = false;
+		if (!slash)
+			return MQ_OK;
+		*slash = '/';
+	}
+}
+
+static int
+open_dir(struct storedir *dir)
+{
+	bool is_new = false;
+	int rc;
+
+	if (!dir->read_only) {
+		AUTO_FREE char *copy = strdup(dir->path);
+
+		if (!copy)
+			return -ENOMEM;
+		rc = make_parents(copy, &is_new);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0)
+		return err_note(-errno, "store %s: %m", dir->path);
+	dir->is_new = is_new || faccessat(dir->fd, "commitlog", F_OK, 0) != 0;
+	return MQ_OK;
+}
+
+/* --- the lock ----------------------------------------------------------------------- */
+
+static int
+try_lock(int fd, short type)
+{
+	struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+
+	/* of this open file, not of the process: a library that opens and
+	 * closes the file must not drop it; RocketMQ's process lock conflicts
+	 * with it all the same */
+	return fcntl(fd, F_OFD_SETLK, &range) == 0 ? MQ_OK : -errno;
+}
+
+static int
+busy(const struct storedir *dir, int fd)
+{
+	char holder[256] = "";
+	ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
+	int pid;
+	char host[200];
+
+	holder[n > 0 ? n : 0] = '\0';
+	if (sscanf(holder, "%d %199s", &pid, host) == 2)
+		return err_note(-EBUSY, "store %s is in use by process %d on %s", dir->path, pid, host);
+	return err_note(-EBUSY, "store %s is in use by another process", dir->path);
+}
+
+static int
+take_lock(struct storedir *dir, int wait_ms)
+{
+	short type = dir->read_only ? F_RDLCK : F_WRLCK;
+	char holder[300], host[256] = "localhost";
+	int len, rc;
+
+	dir->lock_fd = openat(dir->fd, "lock", dir->read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
+			      0640);
+	if (dir->lock_fd < 0 && dir->read_only)
+		return MQ_OK;		/* nobody can have it */
+	if (dir->lock_fd < 0)
+		return err_note(-errno, "store %s: lock: %m", dir->path);
+	while ((rc = try_lock(dir->lock_fd, type)) == -EAGAIN || rc == -EACCES) {
+		if (wait_ms <= 0)
+			return busy(dir, dir->lock_fd);
+		poll(NULL, 0, LOCK_POLL_MS);
+		wait_ms -= LOCK_POLL_MS;
+	}
+	if (rc != MQ_OK)
+		return err_note(rc, "store %s: lock: %m", dir->path);
+	if (dir->read_only)
+		return MQ_OK;
+	gethostname(host, sizeof(host) - 1);
+	len = snprintf(holder, sizeof(holder), "%d %s\n", (int)getpid(), host);
+	if (ftruncate(dir->lock_fd, 0) != 0)
+		return err_note(-errno, "store %s: lock: %m", dir->path);
+	return file_write(dir->lock_fd, holder, (size_t)len, 0, "lock");
+}
+
+/* --- a place for views that may not be written into the store -------------------------- */
+
+static int
+make_private(struct storedir *dir)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (asprintf(&dir->derived_path, "%s/mqfs-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0) {
+		dir->derived_path = NULL;
+		return -ENOMEM;
+	}
+	if (!mkdtemp(dir->derived_path)) {
+		int rc = err_note(-errno, "%s: %m", dir->derived_path);
+
+		free(dir->derived_path);
+		dir->derived_path = NULL;
+		return rc;
+	}
+	dir->derived_fd = open(dir->derived_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir->derived_fd < 0 ? err_note(-errno, "%s: %m", dir->derived_path) : MQ_OK;
+}
+
+static int
+make_subdirs(const struct storedir *dir)
+{
+	static const char *const names[] = { "commitlog", "consumequeue", "byteindex", "index",
+					     "lmdb",	  "config",	  "lost+found" };
+	int fd = dir->read_only ? dir->derived_fd : dir->fd;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int rc = dir_make(fd, names[i]);
+
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return MQ_OK;
+}
+
+int
+storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
+{
+	struct storedir dir = { .fd = -1, .derived_fd = -1, .lock_fd = -1, .read_only = read_only };
+	int rc;
+
+	dir.path = strdup(path);
+	rc = dir.path ? open_dir(&dir) : -ENOMEM;
+	if (rc == MQ_OK)
+		rc = take_lock(&dir, wait_ms);
+	if (rc == MQ_OK && read_only)
+		rc = make_private(&dir);
+	if (rc == MQ_OK)
+		rc = make_subdirs(&dir);
+	if (rc != MQ_OK) {
+		storedir_close(&dir);
+		return rc;
+	}
+	if (!read_only)
+		dir.derived_fd = dir.fd;
+	dir.was_clean = faccessat(dir.fd, "abort", F_OK, 0) != 0;
+	*ret_dir = dir;
+	return MQ_OK;
+}
+
+int
+storedir_begin(struct storedir *dir)
+{
+	if (dir->read_only)
+		return MQ_OK;
+	AUTO_CLOSE int fd = openat(dir->fd, "abort", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "store %s: abort: %m", dir->path);
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_end(struct storedir *dir)
+{
+	if (dir->read_only)
+		return MQ_OK;
+	if (unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "store %s: abort: %m", dir->path);
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logics_ms, int64_t index_ms)
+{
+	unsigned char raw[CHECKPOINT_BYTES] = { 0 };
+
+	if (dir->read_only)
+		return MQ_OK;
+	AUTO_CLOSE int fd = openat(dir->fd, "checkpoint", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "store %s: checkpoint: %m", dir->path);
+	be64_put(raw, physic_ms);
+	be64_put(raw + 8, logics_ms);
+	be64_put(raw + 16, index_ms);
+	return file_write(fd, raw, sizeof(raw), 0, "checkpoint");
+}
+
+/* --- closing ----------------------------------------------------------------------------- */
+
+/* The private place holds nothing that is needed: all of it goes. */
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void
+remove_tree(const char *path)
+{
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void
+storedir_close(struct storedir *dir)
+{
+	if (dir->derived_path) {
+		if (dir->derived_fd >= 0)
+			close(dir->derived_fd);
+		remove_tree(dir->derived_path);
+		free(dir->derived_path);
+	}
+	if (dir->lock_fd >= 0)
+		close(dir->lock_fd);
+	if (dir->fd >= 0)
+		close(dir->fd);
+	free(dir->path);
+	*dir = (struct storedir){ .fd = -1, .derived_fd = -1, .lock_fd = -1 };
+}
