@@ -33,15 +33,17 @@ static const struct {
 int
 err_note(int rc, const char *fmt, ...)
 {
+	char text[sizeof(note.text)];	/* the last note may be among the arguments */
 	va_list ap;
 	int saved = errno;
 
-	note.rc = rc;
 	if (rc < 0 && rc > MQ_ECLOSED)
 		errno = -rc;
 	va_start(ap, fmt);
-	vsnprintf(note.text, sizeof(note.text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	memcpy(note.text, text, sizeof(text));
+	note.rc = rc;
 	errno = saved;
 	return rc;
 }
@@ -72,7 +74,7 @@ err_to_errno(int rc)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (codes[i].rc == rc)
 			return codes[i].as_errno;
-	return -rc;
+	return rc > MQ_ECLOSED ? -rc : EIO;
 }
 
 void

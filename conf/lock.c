@@ -36,8 +36,17 @@ order_drop(enum lock_rank rank)
 	}
 	err_panic("lock order: rank %d dropped but not held", (int)rank);
 }
+
+/* A wait lets go of the innermost lock only, and takes it again as such. */
+static void
+order_wait(enum lock_rank rank)
+{
+	if (held.n == 0 || held.rank[held.n - 1] != rank)
+		err_panic("lock order: wait with rank %d, which is not the innermost held", (int)rank);
+}
 #else
 #define order_take(rank) ((void)0)
+#define order_wait(rank) ((void)0)
 #define order_drop(rank) ((void)0)
 #endif
 
@@ -73,6 +82,7 @@ lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms)
 {
 	struct timespec until;
 
+	order_wait(l->rank);
 	if (timeout_ms < 0)
 		return pthread_cond_wait(cond, &l->mutex);
 	clock_gettime(CLOCK_MONOTONIC, &until);

@@ -35,12 +35,15 @@ struct lock {
 	enum lock_rank rank;
 };
 
+/* For a lock that lives as long as the program. */
+#define LOCK_STATIC(r) { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = (r) }
+
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_destroy(struct lock *l);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
 
-/* Waits on cond with l held, as pthread_cond_timedwait(3) on CLOCK_MONOTONIC;
+/* Waits on cond with l held, the innermost, as pthread_cond_timedwait(3) on CLOCK_MONOTONIC;
  * timeout_ms -1: for ever.  Returns 0 or ETIMEDOUT. */
 int lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms);
 

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #include "conf/log.h"
 
 #define RECENT_BYTES (64 * 1024)
+#define LINE_BYTES 1024
 
 static struct {
 	pthread_mutex_t lock;
@@ -52,7 +55,7 @@ recent_make_room(size_t len)
 static void
 recent_add(const char *text)
 {
-	char line[1200];
+	char line[LINE_BYTES + 64];
 	struct timespec now;
 	struct tm tm;
 	char when[32];
@@ -62,10 +65,8 @@ recent_add(const char *text)
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	len = snprintf(line, sizeof(line), "%s.%03ldZ %s\n", when, now.tv_nsec / 1000000, text);
-	if (len < 0)
+	if (len < 0 || (size_t)len >= sizeof(line))	/* LINE_BYTES and a time do fit */
 		return;
-	if ((size_t)len >= sizeof(line))
-		len = (int)sizeof(line) - 1;
 	if (!logger.recent)
 		logger.recent = malloc(RECENT_BYTES);
 	if (!logger.recent)
@@ -78,14 +79,15 @@ recent_add(const char *text)
 void
 log_line(int level, const char *fmt, ...)
 {
-	char text[1024];
+	char text[LINE_BYTES];
 	va_list ap;
+	int saved = errno;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (char *c = text; *c; c++)
-		if (*c == '\n')
+	for (char *c = text; *c; c++)	/* names and peers' words cannot forge a line */
+		if (iscntrl((unsigned char)*c))
 			*c = ' ';
 
 	pthread_mutex_lock(&logger.lock);
@@ -98,6 +100,7 @@ log_line(int level, const char *fmt, ...)
 	if (level <= LOG_INFO)
 		recent_add(text);
 	pthread_mutex_unlock(&logger.lock);
+	errno = saved;
 }
 
 char *

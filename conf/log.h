@@ -17,7 +17,8 @@ enum log_sink {
 /* ident is kept, not copied.  Until called: stderr. */
 void log_open(const char *ident, enum log_sink sink, int max_level);
 
-/* level: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG of syslog(3) */
+/* One line: control characters become blanks, what is beyond 1023 bytes is cut.
+ * errno is kept.  level: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG of syslog(3) */
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_err(...) log_line(LOG_ERR, __VA_ARGS__)

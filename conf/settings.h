@@ -15,22 +15,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum broker_role { ASYNC_MASTER, SYNC_MASTER, SLAVE };
 enum flush_disk_type { ASYNC_FLUSH, SYNC_FLUSH };
 enum on_slave_unavailable { ON_SLAVE_UNAVAILABLE_FAIL, ON_SLAVE_UNAVAILABLE_DEGRADE };
+enum on_full { ON_FULL_BLOCK, ON_FULL_DROP };
+enum allow_other { ALLOW_OTHER_AUTO, ALLOW_OTHER_TRUE, ALLOW_OTHER_FALSE };
 
 enum setting_type {
-	SETTING_NUMBER,		/* decimal; with a unit of bytes also 4k, 64M, 1G */
+	SETTING_NUMBER,		/* decimal; with a suffix of its unit too: 64M, 5s, 3d */
 	SETTING_SWITCH,		/* true | false */
 	SETTING_CHOICE,		/* one word of a list */
-	SETTING_TEXT,
+	SETTING_TEXT,		/* one line without control characters */
 };
 
 enum setting_flag {
 	SETTING_LIVE = 1,	/* may change while mounted (config/KEY is writable) */
-	SETTING_IGNORED = 2,	/* known from RocketMQ; accepted, has no effect here */
+	SETTING_IGNORED = 2,	/* accepted with a log line, has no effect in this version */
 	SETTING_SECRET = 4,	/* not shown in config/ */
+	SETTING_ROCKETMQ = 8 | SETTING_IGNORED,	/* has a meaning in RocketMQ alone */
 };
 
 struct settings {
@@ -60,33 +64,62 @@ struct setting {
 
 const struct setting *settings_table(size_t *ret_n);
 
-/* The row of key, whatever its case and `_`; NULL if there is none. */
+/* The row of key, whatever its case and `_` and `-`, by its own name or another
+ * it goes by (role, store, haMasterAddress, mapedFileSizeCommitLog ...); NULL
+ * if there is none. */
 const struct setting *setting_find(const char *key);
 
-/* All defaults.  -ENOMEM. */
+/* All defaults.  -ENOMEM.  settings_free() accepts what this has touched,
+ * and zeroes. */
 int settings_init(struct settings *s);
 void settings_free(struct settings *s);
 
 /* Set one key from text.  `where` names the source in messages ("-o",
  * "mqfs.conf:12").  MQ_EBADCONF with a note that says the key, the value,
- * and what is allowed, or for an unknown key the nearest known one. */
+ * and what is allowed, or for an unknown key the nearest known one; *s is as
+ * it was then.  Before the mount only: texts are replaced. */
 int settings_set(struct settings *s, const char *key, const char *value, const char *where);
 
-/* The same for a mounted broker: refuses what is not SETTING_LIVE. */
+/* The same for a mounted broker, in any thread: refuses what is not
+ * SETTING_LIVE, and what settings_check() would refuse. */
 int settings_change(struct settings *s, const char *key, const char *value, const char *where);
 
-/* Read mqfs.conf (inih) or a RocketMQ .properties/broker.conf: the file is
- * RocketMQ's if it says so by its name (*.properties, broker.conf) or has a
- * key that only RocketMQ knows in a line without a section; there an unknown
- * key is a log line, in our own file it is MQ_EBADCONF. */
+/* Read mqfs.conf (inih) or a RocketMQ .properties/broker.conf.  The file is
+ * RocketMQ's if its name says so (*.properties, broker*.conf), or if a line
+ * before any [section] has a SETTING_ROCKETMQ key.  There an unknown key is a
+ * log line, in our own file it is MQ_EBADCONF; a bad value or a line that is
+ * none is MQ_EBADCONF in both, with a note of file and line.  In mqfs.conf
+ * [sections] are for the reader of the file only.  A later line wins.
+ *
+ * -errno when the file cannot be read, -EFBIG above 1 MiB. */
 int settings_load(struct settings *s, const char *path);
+
+/* The same from memory; name stands for the path. */
+int settings_load_text(struct settings *s, const char *name, const char *text, size_t len);
+
+/* Mount options: `key=value,switch,key=value`, a bare word being `true`, `\,`
+ * a comma within a value (and `\\` a backslash).  A key that is no setting is
+ * shown to other(arg, key, value), value NULL for a bare word, which says
+ * whether it was its own; if not, or if other is NULL, it is MQ_EBADCONF as
+ * in settings_set().  Empty words are skipped.  -ENOMEM. */
+int settings_set_options(struct settings *s, const char *opts, const char *where,
+			 bool (*other)(void *arg, const char *key, const char *value), void *arg);
 
 /* The text of one setting, as settings_set() would take it.  Returns its
  * length (as snprintf). */
 int settings_get(const struct settings *s, const struct setting *row, char *buf, size_t size);
 
-/* What cannot be checked one key at a time (a slave without master, segment
- * smaller than a message ...).  Call after the last source. */
+/* After the last source, fill in what depends on this host and on other
+ * settings: brokerName (host name), brokerIP1 (first IPv4 address that is not
+ * a loopback's, else 127.0.0.1), haListenPort (listenPort + 1), brokerId (0
+ * for a master, at least 1 for a slave), allowOther (true or false).  -ENOMEM. */
+int settings_resolve(struct settings *s);
+
+/* What cannot be checked one key at a time: MQ_EBADCONF with a note that
+ * names both keys.  Call after settings_resolve(). */
 int settings_check(const struct settings *s);
+
+/* The settings as --help shows them: key, default, range, one line of help. */
+void settings_print_help(FILE *out);
 
 #endif

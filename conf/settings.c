@@ -1,0 +1,642 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "conf/settings.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* In the order of the enums in settings.h. */
+static const char *const role_words[] = { "ASYNC_MASTER", "SYNC_MASTER", "SLAVE", NULL };
+static const char *const flush_words[] = { "ASYNC_FLUSH", "SYNC_FLUSH", NULL };
+static const char *const unavailable_words[] = { "fail", "degrade", NULL };
+static const char *const full_words[] = { "block", "drop", NULL };
+static const char *const allow_words[] = { "auto", "true", "false", NULL };
+
+/* What a record has beside its body: properties, topic, fixed fields, and
+ * behind it the blank record that ends a segment. */
+#define RECORD_SPARE_BYTES (32767 + 127 + 128)
+
+static const struct setting table[] = {
+#define ROW(k) .key = #k, .offset = offsetof(struct settings, k)
+#define NUMBER(k, d, lo, hi, u, f, h) \
+	{ ROW(k), .type = SETTING_NUMBER, .dflt = #d, .min = lo, .max = hi, .unit = u, .flags = f, .help = h },
+#define SWITCH(k, d, f, h) \
+	{ ROW(k), .type = SETTING_SWITCH, .dflt = #d, .unit = "", .flags = f, .help = h },
+#define CHOICE(k, d, w, f, h) \
+	{ ROW(k), .type = SETTING_CHOICE, .dflt = #d, .words = w, .unit = "", .flags = f, .help = h },
+#define TEXT(k, d, f, h) \
+	{ ROW(k), .type = SETTING_TEXT, .dflt = d, .unit = "", .flags = f, .help = h },
+#include "conf/settings.def"
+#undef ROW
+#undef NUMBER
+#undef SWITCH
+#undef CHOICE
+#undef TEXT
+};
+
+static const struct {
+	const char *alias;
+	const char *key;
+} aliases[] = {
+	{ "role", "brokerRole" },
+	{ "store", "storePathRootDir" },
+	{ "haMasterAddress", "master" },
+	{ "mapedFileSizeCommitLog", "mappedFileSizeCommitLog" },
+	{ "mapedFileSizeConsumeQueue", "mappedFileSizeConsumeQueue" },
+	{ "mapedFileSizeConsumeQueueExt", "mappedFileSizeConsumeQueueExt" },
+	{ "destroyMappedFileIntervalForcibly", "destroyMapedFileIntervalForcibly" },
+};
+
+static const struct {
+	const char *unit;
+	const char *suffix;
+	int64_t factor;
+} suffixes[] = {
+	{ "bytes", "k", INT64_C(1) << 10 }, { "bytes", "KiB", INT64_C(1) << 10 },
+	{ "bytes", "M", INT64_C(1) << 20 }, { "bytes", "MiB", INT64_C(1) << 20 },
+	{ "bytes", "G", INT64_C(1) << 30 }, { "bytes", "GiB", INT64_C(1) << 30 },
+	{ "ms", "ms", 1 }, { "ms", "s", 1000 }, { "ms", "m", 60000 }, { "ms", "h", 3600000 },
+	{ "h", "h", 1 }, { "h", "d", 24 },
+	{ "%", "%", 1 },
+};
+
+/* Text settings that are more than any text; an empty one is always good. */
+static bool text_is_address(const char *text);
+static bool text_is_ipv4(const char *text);
+static bool text_is_hours(const char *text);
+
+static const struct {
+	size_t offset;
+	bool (*good)(const char *text);
+	const char *allowed;
+} text_rules[] = {
+	{ offsetof(struct settings, brokerIP1), text_is_ipv4, "an IPv4 address" },
+	{ offsetof(struct settings, master), text_is_address, "HOST:PORT" },
+	{ offsetof(struct settings, masterRemoting), text_is_address, "HOST:PORT" },
+	{ offsetof(struct settings, deleteWhen), text_is_hours, "hours from 00 to 23, as 04 or 04;16" },
+};
+
+static struct lock change_lock = LOCK_STATIC(RANK_SETTINGS);
+
+/* A value on its way from text into a field. */
+union value {
+	int64_t number;
+	bool on;
+	int choice;
+	char *text;
+};
+
+static _Atomic int64_t *
+number_at(const struct settings *s, const struct setting *row)
+{
+	return (_Atomic int64_t *)((char *)(uintptr_t)s + row->offset);
+}
+
+static _Atomic bool *
+switch_at(const struct settings *s, const struct setting *row)
+{
+	return (_Atomic bool *)((char *)(uintptr_t)s + row->offset);
+}
+
+static _Atomic int *
+choice_at(const struct settings *s, const struct setting *row)
+{
+	return (_Atomic int *)(void *)((char *)(uintptr_t)s + row->offset);
+}
+
+static char **
+text_at(const struct settings *s, const struct setting *row)
+{
+	return (char **)(void *)((char *)(uintptr_t)s + row->offset);
+}
+
+const struct setting *
+settings_table(size_t *ret_n)
+{
+	*ret_n = ARRAY_LEN(table);
+	return table;
+}
+
+/* --- keys --- */
+
+/* The next character of a key or word that counts, in lower case; 0 at its end. */
+static int
+fold_next(const char **at)
+{
+	while (**at == '_' || **at == '-')
+		(*at)++;
+	return **at ? tolower((unsigned char)*(*at)++) : 0;
+}
+
+static bool
+fold_equal(const char *a, const char *b)
+{
+	int c;
+
+	do {
+		c = fold_next(&a);
+		if (c != fold_next(&b))
+			return false;
+	} while (c);
+	return true;
+}
+
+static const struct setting *
+row_of(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (fold_equal(table[i].key, key))
+			return &table[i];
+	return NULL;
+}
+
+const struct setting *
+setting_find(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
+		if (fold_equal(aliases[i].alias, key))
+			return row_of(aliases[i].key);
+	return row_of(key);
+}
+
+#define FOLDED_MAX 64
+
+/* What counts of a key, cut where no key is so long. */
+static size_t
+fold_into(char folded[FOLDED_MAX], const char *key)
+{
+	size_t n = 0;
+	int c;
+
+	while (n < FOLDED_MAX && (c = fold_next(&key)))
+		folded[n++] = (char)c;
+	return n;
+}
+
+static size_t
+least(size_t a, size_t b, size_t c)
+{
+	size_t ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Levenshtein's: how many characters must come, go or change. */
+static size_t
+key_distance(const char *a_key, const char *b_key)
+{
+	char a[FOLDED_MAX], b[FOLDED_MAX];
+	size_t a_len = fold_into(a, a_key), b_len = fold_into(b, b_key);
+	size_t row[FOLDED_MAX + 1];
+
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 0; i < a_len; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < b_len; j++) {
+			size_t above = row[j + 1];
+
+			row[j + 1] = least(above + 1, row[j] + 1, diagonal + (a[i] != b[j]));
+			diagonal = above;
+		}
+	}
+	return row[b_len];
+}
+
+static const char *
+nearest_key(const char *key)
+{
+	const char *nearest = NULL;
+	size_t best = SIZE_MAX;
+
+	for (size_t i = 0; i < ARRAY_LEN(table) + ARRAY_LEN(aliases); i++) {
+		const char *known = i < ARRAY_LEN(table) ? table[i].key : aliases[i - ARRAY_LEN(table)].alias;
+		size_t distance = key_distance(key, known);
+
+		if (distance < best) {
+			best = distance;
+			nearest = known;
+		}
+	}
+	return nearest;
+}
+
+static int
+unknown_key(const char *key, const char *where)
+{
+	return err_note(MQ_EBADCONF, "%s: unknown setting '%.64s'; the nearest known is %s",
+			where, key, nearest_key(key));
+}
+
+/* --- values --- */
+
+/* "500 to 3600000 ms", "a, b or c": what row takes. */
+static void
+allowed_text(const struct setting *row, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	switch (row->type) {
+	case SETTING_NUMBER:
+		snprintf(buf, size, "%" PRId64 " to %" PRId64 "%s%s", row->min, row->max,
+			 row->unit[0] ? " " : "", row->unit);
+		return;
+	case SETTING_SWITCH:
+		snprintf(buf, size, "true or false");
+		return;
+	case SETTING_CHOICE:
+		for (const char *const *w = row->words; *w && len < size; w++)
+			len += (size_t)snprintf(buf + len, size - len, "%s%s",
+						w == row->words ? "" : w[1] ? ", " : " or ", *w);
+		return;
+	case SETTING_TEXT:
+		break;
+	}
+	snprintf(buf, size, "one line of text");
+	for (size_t i = 0; i < ARRAY_LEN(text_rules); i++)
+		if (text_rules[i].offset == row->offset)
+			snprintf(buf, size, "%s", text_rules[i].allowed);
+}
+
+static bool
+number_parse(const struct setting *row, const char *text, int64_t *ret_number)
+{
+	int64_t factor = 1;
+	char *end;
+	long long n;
+
+	if (!isdigit((unsigned char)text[0]) && text[0] != '-')
+		return false;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (errno || end == text)
+		return false;
+	if (*end) {
+		factor = 0;
+		for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+			if (strcmp(suffixes[i].unit, row->unit) == 0 && strcasecmp(suffixes[i].suffix, end) == 0)
+				factor = suffixes[i].factor;
+	}
+	return factor && !__builtin_mul_overflow((int64_t)n, factor, ret_number) &&
+	       *ret_number >= row->min && *ret_number <= row->max;
+}
+
+static bool
+switch_parse(const char *text, bool *ret_on)
+{
+	bool on = strcasecmp(text, "true") == 0;
+
+	if (!on && strcasecmp(text, "false") != 0)
+		return false;
+	*ret_on = on;
+	return true;
+}
+
+static bool
+choice_parse(const struct setting *row, const char *text, int *ret_choice)
+{
+	if (row->words == role_words && fold_equal(text, "master"))
+		text = "ASYNC_MASTER";
+	for (int i = 0; row->words[i]; i++)
+		if (fold_equal(row->words[i], text)) {
+			*ret_choice = i;
+			return true;
+		}
+	return false;
+}
+
+static bool
+text_is_address(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char *end;
+	long port;
+
+	if (!colon || colon == text || !isdigit((unsigned char)colon[1]))
+		return false;
+	port = strtol(colon + 1, &end, 10);
+	return !*end && port >= 1 && port <= 65535;
+}
+
+static bool
+text_is_ipv4(const char *text)
+{
+	struct in_addr in;
+
+	return inet_pton(AF_INET, text, &in) == 1;
+}
+
+static bool
+text_is_hours(const char *text)
+{
+	for (;;) {
+		char *end;
+
+		if (!isdigit((unsigned char)text[0]) || strtol(text, &end, 10) > 23)
+			return false;
+		if (!*end)
+			return true;
+		if (*end != ';')
+			return false;
+		text = end + 1;
+	}
+}
+
+static bool
+text_good(const struct setting *row, const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			return false;
+	for (size_t i = 0; i < ARRAY_LEN(text_rules); i++)
+		if (text_rules[i].offset == row->offset)
+			return !text[0] || text_rules[i].good(text);
+	return true;
+}
+
+/* The value of text; a text is malloc'ed.  -ENOMEM, MQ_EBADCONF without a note. */
+static int
+value_parse(const struct setting *row, const char *text, union value *ret_value)
+{
+	bool good = false;
+
+	switch (row->type) {
+	case SETTING_NUMBER:
+		good = number_parse(row, text, &ret_value->number);
+		break;
+	case SETTING_SWITCH:
+		good = switch_parse(text, &ret_value->on);
+		break;
+	case SETTING_CHOICE:
+		good = choice_parse(row, text, &ret_value->choice);
+		break;
+	case SETTING_TEXT:
+		good = text_good(row, text);
+		if (good && !(ret_value->text = strdup(text)))
+			return -ENOMEM;
+		break;
+	}
+	return good ? MQ_OK : MQ_EBADCONF;
+}
+
+static void
+value_store(struct settings *s, const struct setting *row, union value value)
+{
+	switch (row->type) {
+	case SETTING_NUMBER:
+		*number_at(s, row) = value.number;
+		break;
+	case SETTING_SWITCH:
+		*switch_at(s, row) = value.on;
+		break;
+	case SETTING_CHOICE:
+		*choice_at(s, row) = value.choice;
+		break;
+	case SETTING_TEXT:
+		free(*text_at(s, row));
+		*text_at(s, row) = value.text;
+		break;
+	}
+}
+
+static int
+bad_value(const struct setting *row, const char *value, const char *where)
+{
+	char allowed[128];
+
+	allowed_text(row, allowed, sizeof(allowed));
+	return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, value, allowed);
+}
+
+/* --- the whole --- */
+
+int
+settings_init(struct settings *s)
+{
+	memset(s, 0, sizeof(*s));
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		union value value;
+		int rc = value_parse(&table[i], table[i].dflt, &value);
+
+		if (rc == -ENOMEM) {
+			settings_free(s);
+			return rc;
+		}
+		MUST(rc == MQ_OK);
+		value_store(s, &table[i], value);
+	}
+	return MQ_OK;
+}
+
+void
+settings_free(struct settings *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (table[i].type == SETTING_TEXT) {
+			free(*text_at(s, &table[i]));
+			*text_at(s, &table[i]) = NULL;
+		}
+}
+
+int
+settings_set(struct settings *s, const char *key, const char *value, const char *where)
+{
+	const struct setting *row = setting_find(key);
+	union value parsed;
+	int rc;
+
+	if (!row)
+		return unknown_key(key, where);
+	rc = value_parse(row, value, &parsed);
+	if (rc == MQ_EBADCONF)
+		return bad_value(row, value, where);
+	if (rc != MQ_OK)
+		return rc;
+	value_store(s, row, parsed);
+	if (row->flags & SETTING_IGNORED)
+		log_notice("%s: %s has no effect in this version", where, row->key);
+	return MQ_OK;
+}
+
+/* A copy that shares its texts, so not to be freed. */
+static void
+settings_borrow(struct settings *to, const struct settings *from)
+{
+#define NUMBER(key, ...) to->key = from->key;
+#define SWITCH(key, ...) to->key = from->key;
+#define CHOICE(key, ...) to->key = from->key;
+#define TEXT(key, ...) to->key = from->key;
+#include "conf/settings.def"
+#undef NUMBER
+#undef SWITCH
+#undef CHOICE
+#undef TEXT
+}
+
+int
+settings_change(struct settings *s, const char *key, const char *value, const char *where)
+{
+	const struct setting *row = setting_find(key);
+	struct settings tried;
+	union value parsed;
+	int rc;
+
+	if (!row)
+		return unknown_key(key, where);
+	if (!(row->flags & SETTING_LIVE) || row->type == SETTING_TEXT)
+		return err_note(MQ_EBADCONF, "%s: %s cannot change while mounted", where, row->key);
+	rc = value_parse(row, value, &parsed);
+	if (rc != MQ_OK)
+		return bad_value(row, value, where);
+
+	LOCKED(&change_lock);
+	settings_borrow(&tried, s);
+	value_store(&tried, row, parsed);
+	rc = settings_check(&tried);
+	if (rc == MQ_OK)
+		value_store(s, row, parsed);
+	return rc;
+}
+
+int
+settings_get(const struct settings *s, const struct setting *row, char *buf, size_t size)
+{
+	switch (row->type) {
+	case SETTING_NUMBER:
+		return snprintf(buf, size, "%" PRId64, (int64_t)*number_at(s, row));
+	case SETTING_SWITCH:
+		return snprintf(buf, size, "%s", *switch_at(s, row) ? "true" : "false");
+	case SETTING_CHOICE:
+		return snprintf(buf, size, "%s", row->words[*choice_at(s, row)]);
+	case SETTING_TEXT:
+		break;
+	}
+	return snprintf(buf, size, "%s", *text_at(s, row));
+}
+
+/* --- what depends on the host and on each other --- */
+
+/* text takes the place of what *field holds. */
+static int
+text_replace(char **field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return MQ_OK;
+}
+
+static int
+resolve_name(struct settings *s)
+{
+	char name[HOST_NAME_MAX + 1];
+
+	if (gethostname(name, sizeof(name)) < 0 || !name[0])
+		return text_replace(&s->brokerName, "DEFAULT_BROKER");
+	name[HOST_NAME_MAX] = '\0';
+	return text_replace(&s->brokerName, name);
+}
+
+static int
+resolve_address(struct settings *s)
+{
+	char text[INET_ADDRSTRLEN] = "127.0.0.1";
+	struct ifaddrs *all = NULL;
+
+	if (getifaddrs(&all) < 0)
+		all = NULL;
+	for (struct ifaddrs *i = all; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
+		    (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
+			continue;
+		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, sizeof(text));
+		break;
+	}
+	freeifaddrs(all);
+	return text_replace(&s->brokerIP1, text);
+}
+
+int
+settings_resolve(struct settings *s)
+{
+	int rc = MQ_OK;
+
+	if (!s->brokerName[0])
+		rc = resolve_name(s);
+	if (rc == MQ_OK && !s->brokerIP1[0])
+		rc = resolve_address(s);
+	if (rc != MQ_OK)
+		return rc;
+	if (s->haListenPort == 0)
+		s->haListenPort = s->listenPort + 1;
+	if (s->brokerRole != SLAVE)
+		s->brokerId = 0;
+	else if (s->brokerId == 0)
+		s->brokerId = 1;
+	if (s->allowOther == ALLOW_OTHER_AUTO)
+		s->allowOther = geteuid() == 0 ? ALLOW_OTHER_TRUE : ALLOW_OTHER_FALSE;
+	return MQ_OK;
+}
+
+static int
+check_tls(const struct settings *s)
+{
+	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
+
+	if (given == 0 || given == 3)
+		return MQ_OK;
+	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",
+			s->tlsCert[0] ? "tlsCert" : s->tlsKey[0] ? "tlsKey" : "tlsCa",
+			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
+}
+
+int
+settings_check(const struct settings *s)
+{
+	if (s->brokerRole == SLAVE && !s->master[0])
+		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT");
+	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
+		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
+				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",
+				s->maxMessageSize, s->mappedFileSizeCommitLog, RECORD_SPARE_BYTES);
+	if (s->haListenPort > 65535 || s->haListenPort == s->listenPort)
+		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
+				": must be another port", s->haListenPort, s->listenPort);
+	return check_tls(s);
+}
+
+/* --- --help --- */
+
+void
+settings_print_help(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		const struct setting *row = &table[i];
+		char allowed[128];
+
+		if ((row->flags & SETTING_ROCKETMQ) == SETTING_ROCKETMQ)
+			continue;
+		allowed_text(row, allowed, sizeof(allowed));
+		fprintf(out, "  %s=%s\n      %s%s (%s)\n", row->key, row->dflt, row->help,
+			row->flags & SETTING_IGNORED ? "; no effect in this version" : "", allowed);
+	}
+}
