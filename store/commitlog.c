@@ -84,7 +84,6 @@ scan(int dirfd, struct found *found)
 			close(fd);
 		return rc;
 	}
-	*found = (struct found){ .first = -1, .last = -1 };
 	while (rc == MQ_OK && (e = readdir(dir)))
 		rc = look_at(dirfd, e->d_name, found);
 	closedir(dir);
@@ -94,7 +93,7 @@ scan(int dirfd, struct found *found)
 int
 commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files)
 {
-	struct found found;
+	struct found found = { .first = -1, .last = -1 };
 	int rc;
 
 	memset(log, 0, sizeof(*log));

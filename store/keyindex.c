@@ -196,7 +196,7 @@ next_name(const struct keyindex *ix, char name[NAME_LEN + 1])
 {
 	name_now(name);
 	if (ix->newest && strcmp(name, ix->newest->name) <= 0)
-		snprintf(name, NAME_LEN + 1, "%017" PRIu64, strtoull(ix->newest->name, NULL, 10) + 1);
+		snprintf(name, NAME_LEN + 1, "%017llu", strtoull(ix->newest->name, NULL, 10) + 1);
 }
 
 static int

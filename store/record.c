@@ -120,10 +120,10 @@ record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_rec)
 size_t
 record_size(const struct message *m)
 {
-	size_t hosts = (m->born.v6 ? HOST_V6_BYTES : HOST_V4_BYTES) +
-		       (m->stored.v6 ? HOST_V6_BYTES : HOST_V4_BYTES);
+	size_t born = m->born.v6 ? HOST_V6_BYTES : HOST_V4_BYTES;
+	size_t stored = m->stored.v6 ? HOST_V6_BYTES : HOST_V4_BYTES;
 
-	return 75 + hosts + m->body_len + m->body2_len + m->topic_len + m->props_len;
+	return 75 + born + stored + m->body_len + m->body2_len + m->topic_len + m->props_len;
 }
 
 static unsigned char *
