@@ -25,12 +25,51 @@
 #include "offsets/meta.h"
 #include "store/record.h"
 
+/* A line that is too long.
+ *
+ * Nothing of it becomes a message.  The write that brings it over the limit is
+ * refused with -EMSGSIZE, and what was held of it is dropped.  What follows in
+ * later writes is still that line, so they are refused too, up to and with the
+ * one that brings its '\n'; then the splitter is in step again.  Each refused
+ * write is refused whole: the writer is told of everything that is not stored.
+ *
+ *                    line too long, its '\n' not there yet
+ *       ┌─────────┐ ─────────────────────────────────────▶ ┌────────────┐ no '\n'
+ *       │ IN_STEP │                                        │ IN_REFUSED │ ◀────┐
+ *       └─────────┘ ◀───────────────────────────────────── └────────────┘ ─────┘
+ *         │     ▲         the write that brings it             refused
+ *         │     │                (refused)
+ *         │     │ any other write (taken)
+ *         ▼     │
+ *    ┌───────────────┐
+ *    │ AFTER_REFUSED │ ◀─┐ the same write again (refused)
+ *    └───────────────┘ ──┘
+ *     line too long, its '\n' in the same write
+ *
+ * "The same again": the kernel hands a long write(2) over in parts and reports
+ * the failure of a later part as a short write; the program then writes the
+ * rest again and must be refused again.  So a write that begins with the very
+ * bytes that were refused last is refused, for ever.
+ *
+ * A len32 message says its length first: no part of a body that is too long is
+ * ever taken, and its writer has to begin again with a length.  A `whole` one
+ * that is too long is refused until the file is closed.
+ */
+enum splitter_step {
+	SPLITTER_IN_STEP,
+	SPLITTER_IN_REFUSED,
+	SPLITTER_AFTER_REFUSED,
+};
+
 struct splitter {
 	enum topic_format format;
 	bool whole;
+	enum splitter_step step;
 	size_t max_body;	/* maxMessageSize */
 	unsigned char *held;	/* an unfinished message (len32: with its 4 bytes) */
 	size_t held_len, held_size;
+	size_t refused_len;	/* the write that began the last refusal, */
+	int32_t refused_crc;	/* to know it again */
 };
 
 void splitter_init(struct splitter *s, enum topic_format format, bool whole, size_t max_body);
@@ -44,15 +83,20 @@ struct piece {
 	size_t b_len;
 };
 
-/* The next whole message in buf[*at .. len), advancing *at past it.
+/* The next whole message in buf[*at .. len), advancing *at past it.  A write
+ * begins with *at == 0.
  *
  * MQ_OK       *ret is a message (its pieces stay valid until the next call)
  * MQ_EEND     no more whole messages; the rest has been taken over as held
  *             (*at == len)
- * -EMSGSIZE   the message there is over max_body: nothing of it was taken, *at
- *             is where it began in buf; held bytes of the same message are dropped
- * -EINVAL     len32 with a negative length (noted)
- * -ENOMEM
+ * -EMSGSIZE   the message there is over the limit: nothing of it was taken, *at
+ *             is where it began in buf (noted).  *at > 0: report a short write
+ *             of *at; the rest comes again and is refused then.
+ * -EINVAL     len32 with a negative length (noted); *at as above
+ * -ENOMEM     *at as above
+ *
+ * The limit is max_body; of a json line, as much as a body of max_body and the
+ * longest properties can take when they are escaped: see framing_json_parse().
  */
 int splitter_next(struct splitter *s, const void *buf, size_t len, size_t *at, struct piece *ret);
 
@@ -76,11 +120,29 @@ size_t framing_render(enum topic_format f, const struct record *rec, size_t skip
 
 /* --- json -------------------------------------------------------------------- */
 
-/* A message as a json line gives it.  Members: body (text) or body64 (base64),
- * tags, keys (text, space-separated, or an array of texts), flag, bornTimestamp,
- * properties {name: text}.  What the broker sets itself (topic, queueId,
- * queueOffset, phyOffset, msgId, storeTimestamp, storeHost, ...) is accepted and
- * ignored, so that what was read can be written again.  Unknown members: -EINVAL, noted. */
+/* A message as a json line shows it (framing_json.c):
+ *
+ *   body             text, when the body is UTF-8; else
+ *   body64           base64 (RFC 4648, padded)
+ *   topic            text
+ *   queueId, queueOffset, phyOffset
+ *   msgId            offset msg id
+ *   tags, keys       text; only if the message has them
+ *   bornTimestamp, storeTimestamp  ms
+ *   properties       {name: text}: all of them, TAGS and KEYS too; of a name
+ *                    that is there twice the first
+ *   bornHost, storeHost  "address:port", "[address]:port"
+ *   flag, sysFlag, reconsumeTimes
+ *
+ * Text that should be UTF-8 and is not (in properties) has U+FFFD for each bad byte.
+ *
+ * Written: body (text) or body64 (base64), tags, keys (text, space-separated,
+ * or an array of texts), flag, bornTimestamp, properties {name: text}; each may
+ * be absent.  tags and keys win over TAGS and KEYS among the properties.  What
+ * the broker sets itself (topic, queueId, queueOffset, phyOffset, msgId,
+ * storeTimestamp, storeHost, bornHost, sysFlag, reconsumeTimes) is accepted and
+ * ignored, so that what was read can be written again.
+ */
 struct json_message {
 	unsigned char *body;
 	size_t body_len;
@@ -90,7 +152,20 @@ struct json_message {
 	int64_t born_ms;	/* 0: now */
 };
 
+/* MQ_OK       *ret_msg is the caller's to free; its body may be longer than
+ *             maxMessageSize: that is checked by who knows the limit
+ * -EINVAL     not JSON, an unknown or repeated member, a value that cannot be (noted)
+ * -EMSGSIZE   properties over RECORD_PROPS_MAX (noted)
+ * -ENOMEM
+ */
 int framing_json_parse(const struct piece *line, struct json_message *ret_msg);
 void json_message_free(struct json_message *msg);
+
+/* How framing.c renders FORMAT_JSON. */
+size_t framing_json_length(const struct record *rec);
+size_t framing_json_render(const struct record *rec, size_t skip, void *out, size_t max);
+
+/* The longest json line a message with max_body bytes can need. */
+size_t framing_json_line_max(size_t max_body);
 
 #endif
