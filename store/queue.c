@@ -318,6 +318,9 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	q->span.end_bytes = start;
 	if (q->synced.n > qoff.n)
 		q->synced = qoff;
+	if (q->own_from.n > qoff.n)
+		q->own_from = qoff;
+	q->checked_from = q->checked_to = MQ_QOFF(0);
 	if (qoff.n <= q->span.min.n) {
 		q->span.min = qoff;
 		q->span.start_bytes = start;
@@ -448,61 +451,127 @@ start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
 	return rc;
 }
 
-/* What entry_decode() gives is believed only if it could be true. */
+/* Decode what was read, and believe it only if it could be true.  `next` is
+ * the start of the message behind the last one. */
 static int
-entries_check(struct queue *q, mq_qoff from, const struct queue_entry *entries, size_t n)
+entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const unsigned char *starts, int64_t next,
+	       struct queue_entry *entries, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (entries[i].pos.byte < 0 || entries[i].total <= 0 || entries[i].start < 0 ||
-		    (i > 0 && entries[i].start < entries[i - 1].start))
-			return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64 " is damaged",
-					q->topic, q->id, from.n + (int64_t)i);
+	for (size_t i = n; i > 0; i--) {
+		struct queue_entry *e = &entries[i - 1];
+
+		entry_decode(raw + (i - 1) * QUEUE_ENTRY_BYTES, starts + (i - 1) * QUEUE_START_BYTES, e);
+		e->body_len = next - e->start;
+		next = e->start;
+		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->body_len < 0 || e->body_len > e->total)
+			return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64
+					" is damaged", q->topic, q->id, from.n + (int64_t)i - 1);
+	}
 	return MQ_OK;
 }
 
-int
-queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n)
+#define ENTRIES_AT_ONCE 256
+
+/* Raw entries [from, from + max) that lie in one place, memory or a file; and
+ * the start of the message behind them. */
+static int
+entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, unsigned char *starts, int64_t *ret_next,
+	      size_t *ret_n)
 {
-	unsigned char raw[256 * (QUEUE_ENTRY_BYTES + QUEUE_START_BYTES)];
-	unsigned char *starts = raw + 256 * QUEUE_ENTRY_BYTES;
-	int64_t room = q->all->file_entries - from.n % q->all->file_entries;
 	size_t n;
 	int rc;
 
-	if (max > 256)
-		max = 256;
-	if ((int64_t)max > room)
-		max = (size_t)room;
-	lock_take(&q->lock);
-	if (from.n < q->span.min.n || from.n >= q->span.end.n) {
-		rc = from.n < q->span.min.n ? MQ_EGONE : MQ_EEND;
-		lock_drop(&q->lock);
-		return rc;
-	}
+	LOCKED(&q->lock);
+	if (from.n < q->span.min.n)
+		return MQ_EGONE;
+	if (from.n >= q->span.end.n)
+		return MQ_EEND;
 	if (from.n >= q->tail_from.n) {
 		size_t at = (size_t)(from.n - q->tail_from.n);
 
 		n = q->tail_n - at < max ? q->tail_n - at : max;
 		memcpy(raw, q->tail_entries + at * QUEUE_ENTRY_BYTES, n * QUEUE_ENTRY_BYTES);
 		memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
-		lock_drop(&q->lock);
 	} else {
 		n = q->tail_from.n - from.n < (int64_t)max ? (size_t)(q->tail_from.n - from.n) : max;
-		lock_drop(&q->lock);
 		rc = half_io(q, ENTRIES, false, from.n, raw, n);
 		if (rc == MQ_OK)
 			rc = half_io(q, STARTS, false, from.n, starts, n);
 		if (rc != MQ_OK)
 			return rc;
 	}
-	for (size_t i = 0; i < n; i++)
-		entry_decode(raw + i * QUEUE_ENTRY_BYTES, starts + i * QUEUE_START_BYTES, &entries[i]);
-	rc = entries_check(q, from, entries, n);
-	if (rc != MQ_OK)
-		return rc;
-	*ret_n = n;
+	rc = start_of(q, qoff_add(from, (int64_t)n), ret_next);
+	if (rc == MQ_OK)
+		*ret_n = n;
+	return rc;
+}
+
+int
+queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n)
+{
+	unsigned char raw[ENTRIES_AT_ONCE * QUEUE_ENTRY_BYTES], starts[ENTRIES_AT_ONCE * QUEUE_START_BYTES];
+	int64_t room = q->all->file_entries - from.n % q->all->file_entries, next;
+	size_t n;
+	int rc;
+
+	if (max > ENTRIES_AT_ONCE)
+		max = ENTRIES_AT_ONCE;
+	if ((int64_t)max > room)
+		max = (size_t)room;
+	rc = entries_fetch(q, from, max, raw, starts, &next, &n);
+	if (rc == MQ_OK)
+		rc = entries_decode(q, from, raw, starts, next, entries, n);
+	if (rc == MQ_OK)
+		*ret_n = n;
+	return rc;
+}
+
+int
+queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+{
+	int64_t low = queue_min(q).n, high = queue_end(q).n;
+
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2;
+		struct queue_entry e;
+		size_t n;
+		int rc = queue_entries(q, MQ_QOFF(mid), &e, 1, &n);
+
+		if (rc != MQ_OK)
+			return rc;
+		if (e.pos.byte >= pos.byte)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	*ret_qoff = MQ_QOFF(low);
 	return MQ_OK;
 }
+
+/* --- what was checked ----------------------------------------------------------------- */
+
+bool
+queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to)
+{
+	LOCKED(&q->lock);
+	return from.n >= q->own_from.n || (from.n >= q->checked_from.n && to.n <= q->checked_to.n);
+}
+
+/* One stretch is remembered: the one that grows.  When it reaches what we wrote
+ * ourselves it becomes part of that. */
+void
+queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to)
+{
+	LOCKED(&q->lock);
+	if (from.n > q->checked_to.n || from.n < q->checked_from.n)
+		q->checked_from = from, q->checked_to = to;
+	else if (to.n > q->checked_to.n)
+		q->checked_to = to;
+	if (q->checked_to.n >= q->own_from.n && q->checked_from.n < q->own_from.n)
+		q->own_from = q->checked_from;
+}
+
+/* --- bytes and messages ---------------------------------------------------------------- */
 
 static int
 byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
@@ -714,7 +783,7 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 		return rc;
 	LOCKED(&q->lock);
 	q->span = row->span;
-	q->tail_from = q->synced = row->span.end;
+	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
 	return MQ_OK;
 }
