@@ -426,29 +426,50 @@ entry_decode(const unsigned char *entry, const unsigned char *start, struct queu
 	ret->start = be64_get(start);
 }
 
-/* The start of one message, the end allowed.  Called with the lock. */
+/* The start of one message (the end allowed), if it is in memory.  Called with
+ * the lock. */
+static bool
+start_known(const struct queue *q, mq_qoff at, int64_t *ret_start)
+{
+	if (at.n == q->span.end.n)
+		*ret_start = q->span.end_bytes;
+	else if (at.n == q->span.min.n)
+		*ret_start = q->span.start_bytes;
+	else if (at.n >= q->tail_from.n)
+		*ret_start = be64_get(q->tail_starts + (at.n - q->tail_from.n) * QUEUE_START_BYTES);
+	else
+		return false;
+	return true;
+}
+
 static int
-start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
+start_read(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
 	unsigned char raw[QUEUE_START_BYTES];
-	int rc;
+	int rc = half_io(q, STARTS, false, at.n, raw, 1);
 
-	if (at.n == q->span.end.n) {
-		*ret_start = q->span.end_bytes;
-		return MQ_OK;
-	}
-	if (at.n == q->span.min.n) {
-		*ret_start = q->span.start_bytes;
-		return MQ_OK;
-	}
-	if (at.n >= q->tail_from.n) {
-		*ret_start = be64_get(q->tail_starts + (at.n - q->tail_from.n) * QUEUE_START_BYTES);
-		return MQ_OK;
-	}
-	rc = half_io(q, STARTS, false, at.n, raw, 1);
 	if (rc == MQ_OK)
 		*ret_start = be64_get(raw);
 	return rc;
+}
+
+/* Called with the lock; on the rare paths that may read a file under it. */
+static int
+start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
+{
+	return start_known(q, at, ret_start) ? MQ_OK : start_read(q, at, ret_start);
+}
+
+/* Called without the lock: a slow disk holds up no append. */
+static int
+start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
+{
+	bool known;
+
+	lock_take(&q->lock);
+	known = start_known(q, at, ret_start);
+	lock_drop(&q->lock);
+	return known ? MQ_OK : start_read(q, at, ret_start);
 }
 
 /* Decode what was read, and believe it only if it could be true.  `next` is
@@ -472,35 +493,31 @@ entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const un
 
 #define ENTRIES_AT_ONCE 256
 
-/* Raw entries [from, from + max) that lie in one place, memory or a file; and
- * the start of the message behind them. */
+/* Raw entries [from, from + n) that lie in one place, memory or one file. */
 static int
-entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, unsigned char *starts, int64_t *ret_next,
-	      size_t *ret_n)
+entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, unsigned char *starts, size_t *ret_n)
 {
-	size_t n;
+	size_t n, at;
 	int rc;
 
-	LOCKED(&q->lock);
-	if (from.n < q->span.min.n)
-		return MQ_EGONE;
-	if (from.n >= q->span.end.n)
-		return MQ_EEND;
-	if (from.n >= q->tail_from.n) {
-		size_t at = (size_t)(from.n - q->tail_from.n);
-
+	lock_take(&q->lock);
+	rc = from.n < q->span.min.n ? MQ_EGONE : from.n >= q->span.end.n ? MQ_EEND : MQ_OK;
+	if (rc == MQ_OK && from.n >= q->tail_from.n) {
+		at = (size_t)(from.n - q->tail_from.n);
 		n = q->tail_n - at < max ? q->tail_n - at : max;
 		memcpy(raw, q->tail_entries + at * QUEUE_ENTRY_BYTES, n * QUEUE_ENTRY_BYTES);
 		memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
-	} else {
-		n = q->tail_from.n - from.n < (int64_t)max ? (size_t)(q->tail_from.n - from.n) : max;
-		rc = half_io(q, ENTRIES, false, from.n, raw, n);
-		if (rc == MQ_OK)
-			rc = half_io(q, STARTS, false, from.n, starts, n);
-		if (rc != MQ_OK)
-			return rc;
+		*ret_n = n;
+		lock_drop(&q->lock);
+		return MQ_OK;
 	}
-	rc = start_of(q, qoff_add(from, (int64_t)n), ret_next);
+	n = q->tail_from.n - from.n < (int64_t)max ? (size_t)(q->tail_from.n - from.n) : max;
+	lock_drop(&q->lock);
+	if (rc != MQ_OK)
+		return rc;
+	rc = half_io(q, ENTRIES, false, from.n, raw, n);
+	if (rc == MQ_OK)
+		rc = half_io(q, STARTS, false, from.n, starts, n);
 	if (rc == MQ_OK)
 		*ret_n = n;
 	return rc;
@@ -518,7 +535,9 @@ queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t
 		max = ENTRIES_AT_ONCE;
 	if ((int64_t)max > room)
 		max = (size_t)room;
-	rc = entries_fetch(q, from, max, raw, starts, &next, &n);
+	rc = entries_fetch(q, from, max, raw, starts, &n);
+	if (rc == MQ_OK)
+		rc = start_find(q, qoff_add(from, (int64_t)n), &next);
 	if (rc == MQ_OK)
 		rc = entries_decode(q, from, raw, starts, next, entries, n);
 	if (rc == MQ_OK)
@@ -573,53 +592,50 @@ queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to)
 
 /* --- bytes and messages ---------------------------------------------------------------- */
 
-static int
-byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
+int
+queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
 {
+	struct queue_span span;
 	int64_t a, b;
-	int rc = MQ_OK;
+	int rc;
 
-	if (from.n < q->span.min.n)
+	queue_span(q, &span);
+	if (from.n < span.min.n)
 		return MQ_EGONE;
-	if (at.n < from.n || at.n > q->span.end.n)
+	if (at.n < from.n || at.n > span.end.n)
 		return MQ_EEND;
-	rc = start_of(q, from, &a);
+	rc = start_find(q, from, &a);
 	if (rc == MQ_OK)
-		rc = start_of(q, at, &b);
+		rc = start_find(q, at, &b);
 	if (rc == MQ_OK)
 		*ret_byte = b - a + (at.n - from.n) * per_message;
 	return rc;
 }
 
 int
-queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
-{
-	LOCKED(&q->lock);
-	return byte_of(q, from, at, per_message, ret_byte);
-}
-
-int
 queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message, mq_qoff *ret_qoff,
 		int64_t *ret_first_byte)
 {
-	int64_t low = from.n, high, at, low_byte = 0;
+	int64_t low = from.n, high = queue_end(q).n, start, at, low_byte = 0;
 	int rc;
 
-	LOCKED(&q->lock);
-	if (to.n > q->span.end.n)
-		to = q->span.end;
-	rc = byte_of(q, from, to, per_message, &at);
+	if (to.n < high)
+		high = to.n;
+	rc = queue_byte_of(q, from, MQ_QOFF(high), per_message, &at);
+	if (rc == MQ_OK)
+		rc = start_find(q, from, &start);
 	if (rc != MQ_OK)
 		return rc;
 	if (byte >= at)
 		return MQ_EEND;
 	/* the last message that begins at or before `byte` */
-	for (high = to.n; high - low > 1;) {
+	while (high - low > 1) {
 		int64_t mid = low + (high - low) / 2;
 
-		rc = byte_of(q, from, MQ_QOFF(mid), per_message, &at);
+		rc = start_find(q, MQ_QOFF(mid), &at);
 		if (rc != MQ_OK)
 			return rc;
+		at += (mid - from.n) * per_message - start;
 		if (at <= byte) {
 			low = mid;
 			low_byte = at;
