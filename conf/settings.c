@@ -246,9 +246,8 @@ unknown_key(const char *key, const char *where)
 
 /* --- values --- */
 
-/* "500 to 3600000 ms", "a, b or c": what row takes. */
-static void
-allowed_text(const struct setting *row, char *buf, size_t size)
+void
+setting_allowed(const struct setting *row, char *buf, size_t size)
 {
 	size_t len = 0;
 
@@ -420,7 +419,7 @@ bad_value(const struct setting *row, const char *value, const char *where)
 {
 	char allowed[128];
 
-	allowed_text(row, allowed, sizeof(allowed));
+	setting_allowed(row, allowed, sizeof(allowed));
 	return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, value, allowed);
 }
 
@@ -635,7 +634,7 @@ settings_print_help(FILE *out)
 
 		if ((row->flags & SETTING_ROCKETMQ) == SETTING_ROCKETMQ)
 			continue;
-		allowed_text(row, allowed, sizeof(allowed));
+		setting_allowed(row, allowed, sizeof(allowed));
 		fprintf(out, "  %s=%s\n      %s%s (%s)\n", row->key, row->dflt, row->help,
 			row->flags & SETTING_IGNORED ? "; no effect in this version" : "", allowed);
 	}
