@@ -61,11 +61,11 @@ main(void)
 	printf(".Sh SETTINGS\n");
 	print_list(WORKS);
 	printf(".Sh SETTINGS WITHOUT EFFECT IN THIS VERSION\n"
-	       "These are accepted and checked, and a line in the log says that they do nothing yet.\n");
+	       "These are accepted and checked; a line in the log says that they do nothing yet.\n");
 	print_list(LATER);
 	printf(".Sh SETTINGS OF ROCKETMQ ALONE\n"
-	       "These are accepted and checked so that a broker's file can be used as it is.\n"
-	       "A line in the log says that they have no effect.\n");
+	       "These are accepted and checked so that a broker's file can be used as it is;\n"
+	       "a line in the log says that they have no effect.\n");
 	print_foreign();
 	printf(".\\\" Edit again from here.\n");
 	return 0;
