@@ -220,12 +220,14 @@ what_is_no_value_is_refused_and_changes_nothing(void **state)
 		{ "mappedFileSizeCommitLog", "65535" }, { "mappedFileSizeCommitLog", "1073741825" },
 		{ "syncFlushTimeout", "5d" }, { "syncFlushTimeout", "0" },
 		{ "diskMaxUsedSpaceRatio", "9" }, { "diskMaxUsedSpaceRatio", "96" },
-		{ "messageIndexEnable", "yes" }, { "messageIndexEnable", "" }, { "messageIndexEnable", "1" },
+		{ "messageIndexEnable", "yes" }, { "messageIndexEnable", "" },
+		{ "messageIndexEnable", "1" },
 		{ "brokerRole", "MASTERS" }, { "brokerRole", "" }, { "flushDiskType", "master" },
 		{ "brokerIP1", "host" }, { "brokerIP1", "1.2.3" }, { "brokerIP1", "::1" },
 		{ "master", "host" }, { "master", ":1" }, { "master", "host:" },
 		{ "master", "host:0" }, { "master", "host:65536" }, { "master", "host:1x" },
-		{ "deleteWhen", "24" }, { "deleteWhen", "04;" }, { "deleteWhen", "four" }, { "deleteWhen", "04,5" },
+		{ "deleteWhen", "24" }, { "deleteWhen", "04;" }, { "deleteWhen", "four" },
+		{ "deleteWhen", "04,5" },
 		{ "brokerName", "two\nlines" }, { "brokerName", "\033[31m" },
 	};
 	struct settings *s = *state;
@@ -251,7 +253,8 @@ a_refusal_names_where_key_value_and_what_is_allowed(void **state)
 	assert_string_equal(err_text(MQ_EBADCONF),
 			    "-o: brokerRole=king: must be ASYNC_MASTER, SYNC_MASTER or SLAVE");
 	assert_int_equal(settings_set(s, "messageIndexEnable", "maybe", "x.conf:3"), MQ_EBADCONF);
-	assert_string_equal(err_text(MQ_EBADCONF), "x.conf:3: messageIndexEnable=maybe: must be true or false");
+	assert_string_equal(err_text(MQ_EBADCONF),
+			    "x.conf:3: messageIndexEnable=maybe: must be true or false");
 	assert_int_equal(settings_set(s, "master", "here", "-o"), MQ_EBADCONF);
 	assert_string_equal(err_text(MQ_EBADCONF), "-o: master=here: must be HOST:PORT");
 	assert_int_equal(settings_set(s, "brokerClusterName", "\t", "-o"), MQ_EBADCONF);
@@ -347,7 +350,8 @@ in_our_file_what_is_wrong_is_named_by_its_line(void **state)
 {
 	static const char *const bad[][2] = {
 		{ "\n\nlistenPort=0\n", "x/mqfs.conf:3: listenPort=0: must be 1 to 65535" },
-		{ "[a]\nlistenPorts=1\n", "x/mqfs.conf:2: unknown setting 'listenPorts'; the nearest known is listenPort" },
+		{ "[a]\nlistenPorts=1\n",
+		  "x/mqfs.conf:2: unknown setting 'listenPorts'; the nearest known is listenPort" },
 		{ "# a\nlistenPort\n", "x/mqfs.conf:2: neither" },
 		{ "[section\n", "x/mqfs.conf:1: neither" },
 		{ "=1\n", "x/mqfs.conf:1: unknown setting ''" },
@@ -561,8 +565,9 @@ options_are_split_at_commas(void **state)
 	struct settings *s = *state;
 	char seen[64] = "";
 
-	assert_int_equal(settings_set_options(s, ",broker_name=a\\,b\\\\c\\d,,conf=x=y,autoCreateTopicEnable,"
-					      "nofail,ROLE=slave,master=h:1,allow_other,", "-o", mine, seen), MQ_OK);
+	assert_int_equal(settings_set_options(s, ",broker_name=a\\,b\\\\c\\d,,conf=x=y,"
+					      "autoCreateTopicEnable,nofail,ROLE=slave,"
+					      "master=h:1,allow_other,", "-o", mine, seen), MQ_OK);
 	assert_string_equal(s->brokerName, "a,b\\c\\d");
 	assert_true(s->autoCreateTopicEnable);
 	assert_int_equal(s->brokerRole, SLAVE);
@@ -577,7 +582,8 @@ an_option_of_nobody_is_refused(void **state)
 	struct settings *s = *state;
 	char seen[64] = "";
 
-	assert_int_equal(settings_set_options(s, "conf=x,nofale,brokerName=a", "-o", mine, seen), MQ_EBADCONF);
+	assert_int_equal(settings_set_options(s, "conf=x,nofale,brokerName=a", "-o", mine, seen),
+			 MQ_EBADCONF);
 	note_has("-o: unknown setting 'nofale'");
 	assert_string_equal(s->brokerName, "");
 	assert_int_equal(settings_set_options(s, "conf=x", "-o", NULL, NULL), MQ_EBADCONF);
@@ -606,8 +612,9 @@ what_was_given_stays(void **state)
 {
 	struct settings *s = *state;
 
-	assert_int_equal(settings_set_options(s, "brokerName=n,brokerIP1=192.0.2.1,haListenPort=7,allowOther=false,"
-					      "brokerId=5,role=slave", "-o", NULL, NULL), MQ_OK);
+	assert_int_equal(settings_set_options(s, "brokerName=n,brokerIP1=192.0.2.1,haListenPort=7,"
+					      "allowOther=false,brokerId=5,role=slave",
+					      "-o", NULL, NULL), MQ_OK);
 	assert_int_equal(settings_resolve(s), MQ_OK);
 	assert_string_equal(s->brokerName, "n");
 	assert_string_equal(s->brokerIP1, "192.0.2.1");
