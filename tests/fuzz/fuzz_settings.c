@@ -8,8 +8,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/settings.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/target.h"
 
 static int
 set_options(struct settings *s, const char *text, size_t len)

@@ -1,5 +1,9 @@
-/* replay FILE|DIRECTORY... - feeds every file to the fuzz target it is linked
- * with; fails if there was none. */
+/* replay.c - feeds files to a fuzz target: every file named, every file of
+ * every directory named.
+ *
+ * Without arguments, replay_NOUN replays tests/fuzz/corpus/NOUN of the source
+ * tree ($srcdir, as make check sets it).  Exits 1 if there was no file.
+ */
 #include "config.h"
 
 #include <dirent.h>
@@ -9,25 +13,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/target.h"
 
 static int
 replay_file(const char *path, size_t size)
 {
+	unsigned char *data = malloc(size ? size : 1);	/* no more, so that a read beyond it is seen */
 	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(size ? size : 1);	/* its exact size, for the sanitizer */
-	int n = 0;
 
-	if (f && data && fread(data, 1, size, f) == size) {
-		LLVMFuzzerTestOneInput(data, size);
-		n = 1;
-	} else {
+	if (!data || !f || fread(data, 1, size, f) != size) {
 		perror(path);
+		exit(1);
 	}
+	fclose(f);
+	LLVMFuzzerTestOneInput(data, size);
 	free(data);
-	if (f)
-		fclose(f);
-	return n;
+	return 1;
 }
 
 /* How many files were fed. */
@@ -41,22 +42,37 @@ replay(const char *path)
 
 	if (stat(path, &st) < 0) {
 		perror(path);
-		return 0;
+		exit(1);
 	}
 	if (!S_ISDIR(st.st_mode))
 		return replay_file(path, (size_t)st.st_size);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
-		char below[4096];
+		char child[4096];
 
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
-		n += replay(below);
+		snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
+		n += replay(child);
 	}
 	if (dir)
 		closedir(dir);
 	return n;
+}
+
+static int
+replay_own(const char *program)
+{
+	const char *noun = strstr(program, "replay_");
+	const char *srcdir = getenv("srcdir");
+	char path[4096];
+
+	if (!noun)
+		return 0;
+	while (strstr(noun + 1, "replay_"))
+		noun = strstr(noun + 1, "replay_");
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".", noun + strlen("replay_"));
+	return replay(path);
 }
 
 int
@@ -66,6 +82,8 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 		n += replay(argv[i]);
+	if (argc == 1)
+		n = replay_own(argv[0]);
 	printf("%d files\n", n);
-	return n > 0 ? 0 : 1;
+	return n == 0;
 }
