@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,6 +25,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/args.h"
+#include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/names.h"
 #include "fs/pending.h"
@@ -242,6 +244,8 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = names_open(&m->names);
 	if (rc == MQ_OK)
+		rc = closing_open(&m->closing);
+	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	return rc;
 }
@@ -258,6 +262,8 @@ tree_close(struct mount *m)
 	handles_close(m);
 	names_close(m->names);
 	m->names = NULL;
+	closing_close(m->closing);
+	m->closing = NULL;
 }
 
 /* `abort` goes away only if everything has reached the disk. */
@@ -307,6 +313,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 {
 	struct mount m = {
 		.settings = settings,
+		.host = { .port = (int32_t)settings->listenPort },
 		.mountpoint = args->mountpoint,
 		.read_only = args->read_only,
 		.started_ms = now_ms(),
@@ -315,6 +322,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	};
 	int rc, closed;
 
+	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	rc = broker_open(&m, args);
 	if (rc == MQ_OK)
 		rc = tree_open(&m);

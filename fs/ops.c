@@ -7,6 +7,7 @@
 
 #include "fs/dir.h"
 #include "fs/ops.h"
+#include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/session.h"
 #include "fs/text.h"
@@ -341,8 +342,13 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 static void
 op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
 	(void)ino;
-	handle_unref(req_mount(req), handle_of(fi));
+	if (h->node.class->poll)
+		pending_forget_poll(m->pending, h);
+	handle_unref(m, h);
 	fuse_reply_err(req, 0);
 }
 
