@@ -65,9 +65,6 @@ static const char usage[] =
 static void
 print_help(void)
 {
-	size_t n;
-	const struct setting *rows = settings_table(&n);
-
 	fputs(usage, stdout);
 	fputs("\n"
 	      "  -f          stay in the foreground, log to stderr\n"
@@ -77,10 +74,7 @@ print_help(void)
 	      "  -o conf=FILE, store=DIR, role=ROLE, master=HOST:PORT\n"
 	      "\n"
 	      "Settings, for -o or the file:\n", stdout);
-	for (size_t i = 0; i < n; i++)
-		if (!(rows[i].flags & SETTING_IGNORED))
-			printf("  %-30s %s%s%s [%s]\n", rows[i].key, rows[i].help, *rows[i].unit ? ", " : "",
-			       rows[i].unit, rows[i].dflt);
+	settings_print_help(stdout);
 }
 
 /* --- the mount point -------------------------------------------------------------- */

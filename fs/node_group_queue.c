@@ -9,21 +9,32 @@
 #include "fs/name.h"
 #include "fs/open_queue.h"
 
+int
+group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
+{
+	bool any = strncmp(text, "any", 3) == 0;
+	char as_queue[256];
+	struct name name;
+	int rc;
+
+	/* any:OPTIONS is parsed as if it were q0's */
+	snprintf(as_queue, sizeof(as_queue), "%s%s", any ? "q0" : "", any ? text + 3 : text);
+	rc = name_parse(as_queue, &name);
+	if (rc != MQ_OK)
+		return rc;
+	if (name.all || name.has_range || name.append_only)
+		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
+	*ret_name = name;
+	*ret_any = any;
+	return MQ_OK;
+}
+
 static int
 name_of(const struct node *n, struct name *ret, bool *ret_any)
 {
-	char plain[256];
-
 	*ret = (struct name){ .queue = (int32_t)n->queue };
 	*ret_any = n->kind == NODE_GROUP_ANY;
-	if (n->kind != NODE_GROUP_NAMED)
-		return MQ_OK;
-	/* any:OPTIONS is parsed as if it were q0's */
-	*ret_any = strncmp(n->name, "any", 3) == 0;
-	if (!*ret_any)
-		return name_parse(n->name, ret);
-	snprintf(plain, sizeof(plain), "q0%s", n->name + 3);
-	return name_parse(plain, ret);
+	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret, ret_any) : MQ_OK;
 }
 
 static int
@@ -83,8 +94,6 @@ group_queue_open(struct mount *m, const struct node *n, struct handle *h)
 	int rc;
 
 	rc = name_of(n, &name, &any);
-	if (rc == MQ_OK && (name.has_range || name.all || name.append_only))
-		rc = err_note(-EINVAL, "%s: a group's queue begins at its committed offset", n->name);
 	if (rc == MQ_OK)
 		rc = open_queue_group(m, n, name.queue, any, &name, h);
 	return rc;

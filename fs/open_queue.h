@@ -31,6 +31,10 @@ int open_queue_topic(struct mount *m, const struct node *n, const struct name *n
 int open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
 		     struct handle *h);
 
+/* A name with options below a subscription: qN:... or any:...  A range is
+ * refused: a group's queue begins at its committed offset. */
+int group_name_parse(const char *text, struct name *ret_name, bool *ret_any);
+
 /* The node_class members they share. */
 void open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,

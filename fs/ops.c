@@ -404,17 +404,28 @@ op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 static void
+dir_serve(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	handle_ref(h);
+	dir_read(m, req, h, size, off, plus);
+	handle_unref(m, h);
+}
+
+static void
 op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_read(req_mount(req), req, handle_of(fi), size, off, false);
+	dir_serve(req, size, off, fi, false);
 }
 
 static void
 op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_read(req_mount(req), req, handle_of(fi), size, off, true);
+	dir_serve(req, size, off, fi, true);
 }
 
 /* A topic or group made by mkdir is durable when its directory was synced. */
