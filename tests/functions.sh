@@ -104,15 +104,20 @@ fails_with() {
 
 # --- waiting -----------------------------------------------------------------
 
-# eventually SECONDS COMMAND...   until COMMAND succeeds
-eventually() {
-	local seconds=$1 end
+# within SECONDS COMMAND...   tries until COMMAND succeeds; fails if it never did
+within() {
+	local end=$((SECONDS + $1 + 1))
 	shift
-	end=$((SECONDS + seconds + 1))
 	until "$@" > /dev/null 2>&1; do
-		if [ "$SECONDS" -ge "$end" ]; then fail "not within $seconds s: $*"; fi
+		if [ "$SECONDS" -ge $end ]; then return 1; fi
 		sleep 0.02
 	done
+}
+
+# eventually SECONDS COMMAND...   the same, and fails the test
+eventually() {
+	if within "$@"; then return 0; fi
+	fail "not within $1 s: ${*:2}"
 }
 
 # State letter of a process; Z also for one that is gone.
@@ -196,8 +201,9 @@ daemon_count=0
 
 is_up_or_dead() { is_gone "$1" || timeout 2 test -e "$2/README"; }
 
-# start_mqfs STORE MNT [ARGUMENT...]   a broker in the foreground of its own
-# process, so that its pid is ${daemons[MNT]}; returns when it is usable
+# start_mqfs STORE MNT [ARGUMENT...]   a broker in the foreground, so that its pid
+# is ${daemons[MNT]}, but in a session of its own, so that what ends the test
+# does not end it; returns when it is usable
 start_mqfs() {
 	local store=$1 at=$2 pid log
 	shift 2
@@ -205,7 +211,7 @@ start_mqfs() {
 	daemon_count=$((daemon_count + 1))
 	log=$work/mqfs.$daemon_count.log
 	# shellcheck disable=SC2086	# words are wanted
-	${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" > "$log" 2>&1 9>&- < /dev/null &
+	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" > "$log" 2>&1 9>&- < /dev/null &
 	pid=$!
 	daemons[$at]=$pid
 	undo end_mqfs "$at" "$pid"
@@ -252,17 +258,10 @@ kill_mqfs() {
 
 # What is left of a broker when its test ends; never hangs.
 end_mqfs() {
-	local at=$1 pid=$2 rc=0 i
+	local at=$1 pid=$2 rc=0
 	if [ "${daemons[$at]:-}" = "$pid" ]; then
-		for ((i = 0; i < 40; i++)); do
-			if timeout 5 umount "$at" 2> /dev/null || ! mounted "$at"; then break; fi
-			sleep 0.05
-		done
-		for ((i = 0; i < patience * 20; i++)); do
-			if is_gone "$pid" || mounted "$at"; then break; fi
-			sleep 0.05
-		done
-		if ! is_gone "$pid"; then
+		within 5 unmounted "$at"
+		if mounted "$at" || ! within "$patience" is_gone "$pid"; then
 			say "the broker on $at does not go: lazy unmount, then SIGKILL"
 			show_stacks "$pid"
 			umount -l "$at" 2> /dev/null
@@ -274,6 +273,8 @@ end_mqfs() {
 	if mounted "$at"; then umount -l "$at"; fi
 	return $rc
 }
+
+unmounted() { ! mounted "$1" || timeout 3 umount "$1" 2> /dev/null; }
 
 # Where the threads of a stuck broker are, for the log.
 show_stacks() {
@@ -326,11 +327,7 @@ loop_disk() {
 }
 
 let_go_of() {
-	local i
-	for ((i = 0; i < 100; i++)); do
-		if ! mounted "$1" || umount "$1" 2> /dev/null; then return 0; fi
-		sleep 0.05
-	done
+	if within 5 unmounted "$1"; then return 0; fi
 	say "$1 stays busy: lazy unmount"
 	umount -l "$1"
 	return 1
