@@ -130,6 +130,14 @@ state_of() {
 
 is_gone() { [ "$(state_of "$1")" = Z ]; }
 
+# wait_for PID...   for the end of the test's own jobs (a bare `wait` would wait
+# for the broker, too); fails if one of them did
+wait_for() {
+	local pid rc=0
+	for pid; do wait "$pid" || rc=$?; done
+	return $rc
+}
+
 # Does it sleep in a request to the mount (not merely in some other call)?
 is_waiting() {
 	[ "$(state_of "$1")" = S ] || return 1
