@@ -27,7 +27,7 @@ want 4 "$(find "$mnt/topics" -name 'q[0-9]*' -type f | wc -l)" "find"
 want 1 "$(find "$mnt/topics" -name 'q*' -size 0 | wc -l)" "find -size"
 want 'line 1' "$(less "$t/q0" | head -n 1 || true)" "less"
 want 'line 3' "$(dd if="$t/q0" bs=7 skip=2 count=1 status=none | tr -d '\n')" "dd skip"
-if [ "$(du -k "$t/q0" | cut -f 1)" -gt $((size / 1024 * 8 + 8)) ]; then fail "du: $(du -k "$t/q0")"; fi
+if [ "$(du -k "$t/q0" | cut -f 1)" -gt $((size * 8 / 1024 + 8)) ]; then fail "du: $(du -k "$t/q0")"; fi
 want "$(df --output=size "$work/store" | tail -n 1)" "$(df --output=size "$mnt" | tail -n 1)" "df"
 
 cp "$t/q0" "$work/copy"
