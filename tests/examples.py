@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""examples.py DOCUMENT - run what a document shows, and compare what it shows.
+
+From README.md the blocks fenced with ```sh, from a manual page the .EX/.EE
+blocks: of both only lines that begin with "$ " are run, all in one shell whose
+directory is the current one.  The lines up to the next "$ " are what it prints;
+in them "..." stands for anything.  A block without "$ " is not for running.
+"""
+import re
+import subprocess
+import sys
+
+END = "--- end of example ---"
+
+
+def markdown_blocks(text):
+    return re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+
+
+def manual_blocks(text):
+    for block in re.findall(r"^\.EX\n(.*?)^\.EE", text, re.M | re.S):
+        block = "".join(line for line in block.splitlines(True) if not line.startswith((".", "'")))
+        for escape, plain in (("\\(aq", "'"), ("\\(dq", '"'), ("\\-", "-"), ("\\e", "\\"),
+                              ("\\(ti", "~"), ("\\(ha", "^"), ("\\(ga", "`"), ("\\&", "")):
+            block = block.replace(escape, plain)
+        yield re.sub(r"\\f(?:\[\w*\]|.)", "", block)
+
+
+def examples(text, is_markdown):
+    """Pairs of a command and the lines that it prints."""
+    for block in markdown_blocks(text) if is_markdown else manual_blocks(text):
+        found = []
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            elif found and found[-1][0].endswith("\\"):
+                found[-1] = (found[-1][0] + "\n" + line.removeprefix("> "), [])
+            elif found:
+                found[-1][1].append(line)
+        yield from found
+
+
+def matches(wanted, got):
+    pattern = re.escape("\n".join(wanted).rstrip()).replace(r"\.\.\.", ".*")
+    return re.fullmatch(pattern, got.rstrip(), re.S) is not None
+
+
+def main():
+    with open(sys.argv[1]) as document:
+        todo = list(examples(document.read(), sys.argv[1].endswith(".md")))
+    shell = subprocess.Popen(["bash", "-m"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+    for command, wanted in todo:
+        shell.stdin.write("%s\necho '%s'\n" % (command, END))
+        shell.stdin.flush()
+        got = ""
+        for line in shell.stdout:
+            if line.endswith(END + "\n"):
+                got += line[:-len(END) - 1]
+                break
+            got += line
+        got = "\n".join(line for line in got.splitlines() if not re.match(r"(bash: line \d+: )?\[\d+\][ +-]", line))
+        if not matches(wanted, got):
+            sys.exit("%s: $ %s\nshould print:\n%s\nprints:\n%s" % (sys.argv[1], command, "\n".join(wanted), got))
+    shell.stdin.close()
+    shell.wait()
+    print("%s: %d examples" % (sys.argv[1], len(todo)))
+
+
+main()
