@@ -6,6 +6,7 @@ blocks: of both only lines that begin with "$ " are run, all in one shell whose
 directory is the current one.  The lines up to the next "$ " are what it prints;
 in them "..." stands for anything.  A block without "$ " is not for running.
 """
+import os
 import re
 import subprocess
 import sys
@@ -45,25 +46,34 @@ def matches(wanted, got):
     return re.fullmatch(pattern, got.rstrip(), re.S) is not None
 
 
+class Shell:
+    """A bash that takes its commands from a pipe, so that they have no input."""
+
+    def __init__(self):
+        commands, self.commands = os.pipe()
+        self.process = subprocess.Popen(["bash", "/dev/fd/%d" % commands], pass_fds=[commands],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+        os.close(commands)
+
+    def run(self, command):
+        os.write(self.commands, ("%s\necho '%s'\n" % (command, END)).encode())
+        got = ""
+        for line in self.process.stdout:
+            got += line
+            if got.endswith(END + "\n"):
+                break
+        return got.removesuffix("\n").removesuffix(END)
+
+
 def main():
     with open(sys.argv[1]) as document:
         todo = list(examples(document.read(), sys.argv[1].endswith(".md")))
-    shell = subprocess.Popen(["bash", "-m"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True)
+    shell = Shell()
     for command, wanted in todo:
-        shell.stdin.write("%s\necho '%s'\n" % (command, END))
-        shell.stdin.flush()
-        got = ""
-        for line in shell.stdout:
-            if line.endswith(END + "\n"):
-                got += line[:-len(END) - 1]
-                break
-            got += line
-        got = "\n".join(line for line in got.splitlines() if not re.match(r"(bash: line \d+: )?\[\d+\][ +-]", line))
+        got = shell.run(command)
         if not matches(wanted, got):
             sys.exit("%s: $ %s\nshould print:\n%s\nprints:\n%s" % (sys.argv[1], command, "\n".join(wanted), got))
-    shell.stdin.close()
-    shell.wait()
     print("%s: %d examples" % (sys.argv[1], len(todo)))
 
 
