@@ -14,7 +14,7 @@ cd "$build"
 if [ ! -e config.status ]; then
 	"$top/configure" -q CC=clang CFLAGS='-O1 -g' --enable-sanitize=fuzzer-no-link,$sanitizers
 fi
-make -s -j "$(nproc)"
+make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a fs/libfs.a
 libs=$(pkg-config --libs fuse3 jansson inih libdeflate)
 flags=$(pkg-config --cflags fuse3 jansson inih libdeflate)
 
