@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "conf/err.h"
@@ -69,13 +70,14 @@ note_properties(struct batch_entry *e, const struct message *m)
 	size_t len;
 	const char *tags;
 
-	e->tags_code = 0;
+	e->tags_code = e->delay_ms = 0;
 	e->keyed = false;
 	if (m->props_len == 0)
 		return;
 	tags = record_property(m->props, m->props_len, "TAGS", &len);
 	if (tags)
 		e->tags_code = record_tags_code(tags, len);
+	e->delay_ms = record_delay_ms(m->topic, m->topic_len, m->props, m->props_len);
 	e->keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
 		   record_property(m->props, m->props_len, "UNIQ_KEY", &len);
 }
@@ -83,9 +85,14 @@ note_properties(struct batch_entry *e, const struct message *m)
 int
 batch_add(struct batch *b, const struct message *m)
 {
+	int32_t kind = m->sysflag & SYSFLAG_TRANSACTION;
 	size_t size = record_size(m);
 	struct batch_entry *e;
 	int rc;
+
+	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK || m->queue_id < 0)
+		return err_note(-EINVAL, "no message of a queue: sysflag %" PRId32 ", queue %" PRId32, m->sysflag,
+				m->queue_id);
 
 	if (m->topic_len > RECORD_TOPIC_MAX)
 		return err_note(-EMSGSIZE, "topic name of %zu bytes: at most %d", m->topic_len, RECORD_TOPIC_MAX);

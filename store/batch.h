@@ -15,6 +15,8 @@ struct batch_entry {
 	uint32_t body_len;
 	bool keyed;		/* has KEYS or UNIQ_KEY */
 	int64_t tags_code;
+	int64_t delay_ms;	/* of a delayed message, else 0 */
+	mq_pos pos;		/* where store_append() put it */
 };
 
 struct batch {
@@ -29,7 +31,8 @@ void batch_free(struct batch *b);
 void batch_clear(struct batch *b);
 
 /* Encode m at the end of b.  -ENOMEM; -EMSGSIZE for a topic or properties too
- * long for the format.  m's tags are taken from its properties. */
+ * long for the format; -EINVAL for a half of a transaction, which is in no queue.
+ * m's tags are taken from its properties. */
 int batch_add(struct batch *b, const struct message *m);
 
 /* Is it time to append?  A batch past this size (1 MiB) only costs cache. */

@@ -18,6 +18,7 @@
 #include "store/file.h"
 
 #define NAME_LEN 20
+#define NAME_IN_MAKING "new"	/* a segment until it is whole */
 
 static void
 segment_name(mq_pos base, char name[NAME_LEN + 12])
@@ -100,6 +101,8 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 	log->dirfd = dirfd;
 	log->files = files;
 	log->read_only = read_only;
+	if (!read_only)
+		unlinkat(dirfd, NAME_IN_MAKING, 0);
 	rc = scan(dirfd, &found);
 	if (rc != MQ_OK)
 		return rc;
@@ -108,12 +111,12 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 		log_notice("segments of this store have %" PRId64 " bytes (mappedFileSizeCommitLog says %" PRId64 ")",
 			   log->segment_bytes, segment_bytes);
 	log->begin = found.first < 0 ? 0 : found.first;
-	log->allocated = MQ_POS(found.last < 0 ? 0 : found.last + found.bytes);
+	log->allocated = found.last < 0 ? 0 : found.last + found.bytes;
 	log->end = MQ_POS(log->begin);
 	lock_init(&log->lock, RANK_LOG);
 	lock_init(&log->flush_lock, RANK_FLUSH);
+	lock_init(&log->spare_lock, RANK_FLUSH);
 	cond_init(&log->flush_done);
-	cond_init(&log->spare_done);
 	mark_init(&log->written, log->end);
 	mark_init(&log->flushed, log->end);
 	return MQ_OK;
@@ -128,7 +131,7 @@ remove_spare(struct commitlog *log)
 
 	if (log->read_only || log->end.byte % log->segment_bytes == 0)
 		return;
-	for (; spare.byte < log->allocated.byte; spare.byte += log->segment_bytes) {
+	for (; spare.byte < log->allocated; spare.byte += log->segment_bytes) {
 		segment_name(spare, name);
 		fdcache_forget(log->files, log, spare.byte);
 		unlinkat(log->dirfd, name, 0);
@@ -145,7 +148,7 @@ commitlog_close(struct commitlog *log)
 	mark_destroy(&log->written);
 	mark_destroy(&log->flushed);
 	pthread_cond_destroy(&log->flush_done);
-	pthread_cond_destroy(&log->spare_done);
+	lock_destroy(&log->spare_lock);
 	lock_destroy(&log->flush_lock);
 	lock_destroy(&log->lock);
 	log->segment_bytes = 0;
@@ -176,7 +179,17 @@ commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 	return MQ_OK;
 }
 
-/* Make the segment at base; the directory entry is durable when it returns. */
+static bool
+segment_exists(const struct commitlog *log, mq_pos base)
+{
+	char name[NAME_LEN + 12];
+
+	segment_name(base, name);
+	return faccessat(log->dirfd, name, F_OK, 0) == 0;
+}
+
+/* Make the segment at base.  It gets its name when it is whole, so a crash leaves
+ * no short one, and the name is durable when this returns.  Called with spare_lock. */
 static int
 segment_create(struct commitlog *log, mq_pos base)
 {
@@ -184,67 +197,56 @@ segment_create(struct commitlog *log, mq_pos base)
 	int rc;
 
 	segment_name(base, name);
-	AUTO_CLOSE int fd = openat(log->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	AUTO_CLOSE int fd = openat(log->dirfd, NAME_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: create: %m", name);
 	rc = file_reserve(fd, log->segment_bytes);
 	if (rc == MQ_OK)
 		rc = file_sync(fd, name);
-	if (rc == MQ_OK)
-		rc = dir_sync(log->dirfd, "commitlog");
+	if (rc == MQ_OK && renameat(log->dirfd, NAME_IN_MAKING, log->dirfd, name) != 0)
+		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
+	if (rc != MQ_OK) {
+		unlinkat(log->dirfd, NAME_IN_MAKING, 0);
+		return rc;
+	}
+	rc = dir_sync(log->dirfd, "commitlog");
 	if (rc != MQ_OK) {
 		unlinkat(log->dirfd, name, 0);
 		return rc;
 	}
+	log->allocated = base.byte + log->segment_bytes;
 	return MQ_OK;
 }
 
-/* Have the segment of `pos` (which is allocated or the next to be) as the tail. */
+/* The segment of `pos`, for appending; made if it is not there (the next one, or
+ * one that somebody has removed). */
 static int
-tail_open(struct commitlog *log, mq_pos pos)
+tail_open(struct commitlog *log, mq_pos pos, struct fdref **ret_tail)
 {
-	struct fdref *ref;
-	int rc;
+	mq_pos base = commitlog_segment_of(log, pos);
+	int rc = MQ_OK;
 
-	while (log->making_spare)
-		lock_wait(&log->lock, &log->spare_done, -1);
-	if (pos.byte >= log->allocated.byte) {
-		rc = segment_create(log, commitlog_segment_of(log, pos));
-		if (rc != MQ_OK)
-			return rc;
-		log->allocated = pos_add(commitlog_segment_of(log, pos), log->segment_bytes);
-	}
-	rc = commitlog_segment(log, pos, &ref);
-	if (rc != MQ_OK)
-		return rc;
-	fdcache_put(log->files, log->tail);
-	log->tail = ref;
-	return MQ_OK;
+	lock_take(&log->spare_lock);
+	if (!segment_exists(log, base))
+		rc = segment_create(log, base);
+	lock_drop(&log->spare_lock);
+	return rc == MQ_OK ? commitlog_segment(log, base, ret_tail) : rc;
 }
 
 int
 commitlog_make_spare(struct commitlog *log)
 {
-	mq_pos next;
-	int rc = MQ_OK;
+	mq_pos end, next;
 
 	if (log->read_only || atomic_load(&log->failed))
 		return MQ_OK;
-	lock_take(&log->lock);
-	next = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
-	log->making_spare = log->end.byte % log->segment_bytes >= log->segment_bytes / 2 &&
-			    next.byte == log->allocated.byte;
-	if (log->making_spare) {
-		lock_drop(&log->lock);		/* appends go on meanwhile */
-		rc = segment_create(log, next);
-		lock_take(&log->lock);
-		if (rc == MQ_OK)
-			log->allocated = pos_add(next, log->segment_bytes);
-		log->making_spare = false;
-		pthread_cond_broadcast(&log->spare_done);
-	}
-	lock_drop(&log->lock);
-	return rc;
+	/* appends go on meanwhile, unless they need this very segment */
+	LOCKED(&log->spare_lock);
+	end = mark_at(&log->written);
+	next = pos_add(commitlog_segment_of(log, end), log->segment_bytes);
+	if (end.byte % log->segment_bytes < log->segment_bytes / 2 || next.byte != log->allocated)
+		return MQ_OK;
+	return segment_create(log, next);
 }
 
 /* --- cutting what recovery does not believe ------------------------------------ */
@@ -302,35 +304,61 @@ copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
 	return file_sync(to_fd, "lost+found");
 }
 
-/* Keep bytes [from, to) of one segment as lost+found/commitlog-POSITION. */
+/* A new file lost+found/commitlog-POSITION; one more suffix for every time that
+ * the same place was cut before. */
+static int
+lostfound_create(int lostfound_fd, mq_pos pos, char *name, size_t size, int *ret_fd)
+{
+	int fd, len = snprintf(name, size, "commitlog-%020" PRId64, pos.byte);
+
+	for (int again = 2;; again++) {
+		fd = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+		snprintf(name + len, size - (size_t)len, ".%d", again);
+	}
+	if (fd < 0)
+		return err_note(-errno, "lost+found/%s: %m", name);
+	*ret_fd = fd;
+	return MQ_OK;
+}
+
+static int
+write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes)
+{
+	char text[256], why[80];
+	int n;
+
+	snprintf(why, sizeof(why), "%s.why", name);
+	n = snprintf(text, sizeof(text),
+		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log, behind its last whole\n"
+		     "record.  They were cut when the store was mounted, because no valid record begins there.\n",
+		     bytes, pos.byte);
+	AUTO_CLOSE int fd = openat(lostfound_fd, why, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "lost+found/%s: %m", why);
+	return file_write(fd, text, (size_t)n, 0, "lost+found");
+}
+
+/* Keep bytes [from, to) of one segment in lost+found. */
 static int
 save_cut(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd)
 {
-	char name[64], note[256];
-	int n;
+	mq_pos pos = pos_add(base, from);
+	AUTO_CLOSE int out = -1;
+	char name[64];
+	int rc;
 
-	snprintf(name, sizeof(name), "commitlog-%020" PRId64, base.byte + from);
-	AUTO_CLOSE int out = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (out < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	int rc = copy_range(fd, from, to, out);
-
-	if (rc != MQ_OK)
-		return rc;
-	n = snprintf(note, sizeof(note),
-		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log, behind its last whole\n"
-		     "record.  They were cut when the store was mounted, because no valid record begins there.\n",
-		     to - from, base.byte + from);
-	strcat(name, ".why");
-	AUTO_CLOSE int why = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (why < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	rc = file_write(why, note, (size_t)n, 0, "lost+found");
+	rc = lostfound_create(lostfound_fd, pos, name, sizeof(name), &out);
+	if (rc == MQ_OK)
+		rc = copy_range(fd, from, to, out);
+	if (rc == MQ_OK)
+		rc = write_note(lostfound_fd, name, pos, to - from);
 	if (rc == MQ_OK)
 		rc = dir_sync(lostfound_fd, "lost+found");
 	if (rc == MQ_OK)
-		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/commitlog-%020" PRId64,
-			 to - from, base.byte + from, base.byte + from);
+		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/%s", to - from,
+			 pos.byte, name);
 	return rc;
 }
 
@@ -357,41 +385,94 @@ cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, 
 	return rc;
 }
 
-int
-commitlog_set_end(struct commitlog *log, mq_pos end, int64_t store_ms, int lostfound_fd, int64_t *ret_cut)
+static int
+sync_segment(struct commitlog *log, mq_pos base)
+{
+	struct fdref *ref;
+	int rc = commitlog_segment(log, base, &ref);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_sync(fdref_fd(ref), "commitlog");
+	fdcache_put(log->files, ref);
+	return rc;
+}
+
+static int
+cut_behind(struct commitlog *log, mq_pos end, int lostfound_fd, int64_t *ret_cut)
 {
 	int64_t cut = 0;
 	int rc = MQ_OK;
 
-	LOCKED(&log->lock);
-	for (mq_pos base = commitlog_segment_of(log, end); rc == MQ_OK && base.byte < log->allocated.byte;
-	     base.byte += log->segment_bytes) {
-		int64_t from = end.byte > base.byte ? end.byte - base.byte : 0;
+	for (mq_pos base = commitlog_segment_of(log, end); rc == MQ_OK && base.byte < log->allocated;
+	     base.byte += log->segment_bytes)
+		if (segment_exists(log, base))
+			rc = cut_segment(log, base, end.byte > base.byte ? end.byte - base.byte : 0, lostfound_fd, &cut);
+	if (rc == MQ_OK)
+		*ret_cut = cut;
+	return rc;
+}
 
-		if (!log->read_only)
-			rc = cut_segment(log, base, from, lostfound_fd, &cut);
-	}
+int
+commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
+		  int64_t *ret_cut)
+{
+	int rc = MQ_OK;
+
+	LOCKED(&log->lock);
+	if (!log->read_only)
+		rc = cut_behind(log, end, lostfound_fd, ret_cut);
+	for (mq_pos base = commitlog_segment_of(log, synced); rc == MQ_OK && !log->read_only && base.byte < end.byte;
+	     base.byte += log->segment_bytes)
+		if (segment_exists(log, base))
+			rc = sync_segment(log, base);
 	if (rc != MQ_OK)
 		return rc;
 	log->end = end;
 	log->store_ms = store_ms;
 	mark_advance(&log->written, end);
-	*ret_cut = cut;
+	mark_advance(&log->flushed, end);
 	return MQ_OK;
 }
 
 /* --- appending --------------------------------------------------------------- */
 
-/* What a failed write left: the log takes nothing more unless it was for space. */
+/* No more appends, for ever. */
 static int
-write_failed(struct commitlog *log, int rc)
+fail(struct commitlog *log, int rc)
 {
-	if (rc != -ENOSPC && rc != -EDQUOT) {
-		if (!atomic_exchange(&log->failed, true))
-			log_err("the commit log takes no more appends: %s", err_text(rc));
-		return -EIO;
-	}
-	return -ENOSPC;
+	if (!atomic_exchange(&log->failed, true))
+		log_err("the commit log takes no more appends: %s", err_text(rc));
+	return -EIO;
+}
+
+static bool
+is_full(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT;
+}
+
+/* A write at `at` of the tail failed.  When there was no space, what it left is
+ * made zero again: refused messages must not come back after a crash. */
+static int
+write_failed(struct commitlog *log, int rc, int64_t at, size_t len)
+{
+	int fd = fdref_fd(log->tail);
+	int64_t last;
+
+	if (!is_full(rc))
+		return fail(log, rc);
+	rc = find_last_data(fd, at, at + (int64_t)len, &last);
+	if (rc == MQ_OK && last > at)
+		rc = file_zero(fd, at, last);
+	return rc == MQ_OK ? err_note(-ENOSPC, "no space left for the commit log") : fail(log, rc);
+}
+
+/* A segment could not be made or opened: nothing has happened to the log. */
+static int
+tail_failed(struct commitlog *log, int rc)
+{
+	return rc == -EIO ? fail(log, rc) : is_full(rc) ? -ENOSPC : rc;
 }
 
 /* Fill the rest of the tail with a blank record and go to the next segment. */
@@ -399,23 +480,24 @@ static int
 roll(struct commitlog *log)
 {
 	mq_pos next = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
-	int64_t at = log->end.byte % log->segment_bytes;
+	int64_t at = log->end.byte % log->segment_bytes, left = log->segment_bytes - at;
 	unsigned char blank[RECORD_BLANK_BYTES];
-	struct fdref *old = log->tail;
+	struct fdref *tail;
 	int rc;
 
-	log->tail = NULL;
-	rc = tail_open(log, next);		/* before the blank: ENOSPC changes nothing */
-	if (rc != MQ_OK) {
-		log->tail = old;
-		return write_failed(log, rc);
-	}
-	be32_put(blank, (int32_t)(log->segment_bytes - at));
-	be32_put(blank + 4, RECORD_MAGIC_BLANK);
-	rc = file_write(fdref_fd(old), blank, sizeof(blank), at, "commitlog");
-	fdcache_put(log->files, old);
+	rc = tail_open(log, next, &tail);	/* before the blank: ENOSPC changes nothing */
 	if (rc != MQ_OK)
-		return write_failed(log, rc);
+		return tail_failed(log, rc);
+	be32_put(blank, (int32_t)left);
+	be32_put(blank + 4, RECORD_MAGIC_BLANK);
+	if (left >= RECORD_BLANK_BYTES)
+		rc = file_write(fdref_fd(log->tail), blank, sizeof(blank), at, "commitlog");
+	if (rc != MQ_OK) {
+		fdcache_put(log->files, tail);
+		return write_failed(log, rc, at, sizeof(blank));
+	}
+	fdcache_put(log->files, log->tail);
+	log->tail = tail;
 	log->end = next;
 	return MQ_OK;
 }
@@ -423,18 +505,19 @@ roll(struct commitlog *log)
 /* Set what is only known now in the records of entries [from, to), which will
  * lie one behind the other at log->end. */
 static void
-stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, mq_qoff first, int64_t store_ms, mq_pos *pos)
+stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, mq_qoff first, int64_t store_ms)
 {
 	int64_t base = log->end.byte - b->entries[from].at;
 
 	for (size_t i = from; i < to; i++) {
-		unsigned char *rec = b->buf + b->entries[i].at;
+		struct batch_entry *e = &b->entries[i];
+		unsigned char *rec = b->buf + e->at;
 		size_t ms_at = be32_get(rec + 36) & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12
 									: RECORD_STORETIMESTAMP_AT;
 
-		pos[i] = MQ_POS(base + b->entries[i].at);
+		e->pos = MQ_POS(base + e->at);
 		be64_put(rec + RECORD_QUEUEOFFSET_AT, first.n + (int64_t)i);
-		be64_put(rec + RECORD_PHYSICALOFFSET_AT, pos[i].byte);
+		be64_put(rec + RECORD_PHYSICALOFFSET_AT, e->pos.byte);
 		be64_put(rec + ms_at, store_ms);
 	}
 }
@@ -455,7 +538,7 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 }
 
 int
-commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, mq_pos *pos, size_t *ret_n)
+commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n)
 {
 	size_t done = 0;
 	int rc = MQ_OK;
@@ -467,9 +550,9 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	if (store_ms < log->store_ms)
 		store_ms = log->store_ms;
 	if (!log->tail)
-		rc = tail_open(log, log->end);
+		rc = tail_open(log, log->end, &log->tail);
 	if (rc != MQ_OK)
-		return write_failed(log, rc);
+		return tail_failed(log, rc);
 
 	while (done < b->n) {
 		size_t n = fitting(log, b, done), at = b->entries[done].at, len;
@@ -485,11 +568,11 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 				break;
 			continue;
 		}
-		stamp(log, b, done, done + n, first, store_ms, pos);
+		stamp(log, b, done, done + n, first, store_ms);
 		len = b->entries[done + n - 1].at + b->entries[done + n - 1].total - at;
 		rc = file_write(fdref_fd(log->tail), b->buf + at, len, log->end.byte % log->segment_bytes, "commitlog");
 		if (rc != MQ_OK) {
-			rc = write_failed(log, rc);
+			rc = write_failed(log, rc, log->end.byte % log->segment_bytes, len);
 			break;
 		}
 		log->end = pos_add(log->end, (int64_t)len);
@@ -507,18 +590,12 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 static int
 sync_range(struct commitlog *log, mq_pos from, mq_pos to)
 {
-	for (mq_pos base = commitlog_segment_of(log, from); base.byte < to.byte; base.byte += log->segment_bytes) {
-		struct fdref *ref;
-		int rc = commitlog_segment(log, base, &ref);
+	int rc = MQ_OK;
 
-		if (rc == MQ_OK) {
-			rc = file_sync(fdref_fd(ref), "commitlog");
-			fdcache_put(log->files, ref);
-		}
-		if (rc != MQ_OK)
-			return rc;
-	}
-	return MQ_OK;
+	for (mq_pos base = commitlog_segment_of(log, from); rc == MQ_OK && base.byte < to.byte;
+	     base.byte += log->segment_bytes)
+		rc = sync_segment(log, base);
+	return rc;
 }
 
 /* Called with flush_lock; drops it while syncing. */
@@ -532,8 +609,8 @@ flush_once(struct commitlog *log)
 	lock_drop(&log->flush_lock);
 	rc = sync_range(log, from, to);
 	atomic_fetch_add(&log->flushes, 1);
-	if (rc != MQ_OK && !atomic_exchange(&log->failed, true))
-		log_err("the commit log takes no more appends: %s", err_text(rc));
+	if (rc != MQ_OK)
+		fail(log, rc);
 	lock_take(&log->flush_lock);
 	if (rc == MQ_OK)
 		mark_advance(&log->flushed, to);
@@ -544,6 +621,10 @@ flush_once(struct commitlog *log)
 int
 commitlog_flush(struct commitlog *log, mq_pos upto)
 {
+	mq_pos written = mark_at(&log->written);
+
+	if (upto.byte > written.byte)
+		upto = written;		/* there is no more to wait for */
 	if (mark_at(&log->flushed).byte >= upto.byte)
 		return MQ_OK;
 	LOCKED(&log->flush_lock);
@@ -586,4 +667,25 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 		return rc == MQ_EEND ? -EIO : rc;
 	*ret_n = len;
 	return MQ_OK;
+}
+
+mq_pos
+commitlog_next_data(struct commitlog *log, mq_pos pos)
+{
+	for (; pos.byte < log->allocated; pos = pos_add(commitlog_segment_of(log, pos), log->segment_bytes)) {
+		struct fdref *ref;
+		off_t data;
+
+		if (!segment_exists(log, commitlog_segment_of(log, pos)))
+			continue;
+		if (commitlog_segment(log, pos, &ref) != MQ_OK)
+			break;
+		data = lseek(fdref_fd(ref), pos.byte % log->segment_bytes, SEEK_DATA);
+		fdcache_put(log->files, ref);
+		if (data >= 0 && data < log->segment_bytes)
+			return pos_add(commitlog_segment_of(log, pos), data);
+		if (data < 0 && errno != ENXIO)
+			break;			/* a file system that cannot tell */
+	}
+	return pos;
 }

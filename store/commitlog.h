@@ -28,10 +28,10 @@ struct commitlog {
 	struct lock lock;		/* the end: everything in this block */
 	mq_pos end;			/* = mark written */
 	struct fdref *tail;		/* segment of `end`, NULL: not open */
-	mq_pos allocated;		/* segments exist up to here */
-	bool making_spare;		/* the next one is being made just now */
-	pthread_cond_t spare_done;
 	int64_t store_ms;		/* of the last record */
+
+	struct lock spare_lock;		/* rank RANK_FLUSH: one segment is made at a time */
+	_Atomic int64_t allocated;	/* segments exist up to here */
 
 	_Atomic int64_t begin;		/* first segment kept */
 	struct mark written;
@@ -58,16 +58,16 @@ commitlog_segment_of(const struct commitlog *log, mq_pos pos)
 
 /* The log ends here: set by recovery before anything is appended.  Whatever
  * lies behind is saved in lostfound_fd (unless -1) and made zero; *ret_cut is
- * how many bytes that were. */
-int commitlog_set_end(struct commitlog *log, mq_pos end, int64_t store_ms, int lostfound_fd, int64_t *ret_cut);
+ * how many bytes that were.  `synced`: up to here it is known to be on disk. */
+int commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
+		      int64_t *ret_cut);
 
-/* Append entries [from, b->n) of b, setting each record's queue offset (from
- * `first` on), position and store time; entries become records in order.
- * Called with log->lock.  Stops at the first failure: *ret_n entries are
- * written, and their positions are in pos[0 ..].
- * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS. */
-int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, mq_pos *pos,
-	       size_t *ret_n);
+/* Append the entries of b in order, setting each record's queue offset (from
+ * `first` on), position (the entry's too) and store time, which never decreases.
+ * Called with log->lock.  Stops at the first failure: *ret_n are written.
+ * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
+ * next segment could not be opened, which is tried again. */
+int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n);
 
 /* Make the next segment ahead of time, if the present one is half full. */
 int commitlog_make_spare(struct commitlog *log);
@@ -78,6 +78,9 @@ int commitlog_flush(struct commitlog *log, mq_pos upto);
 /* Up to len bytes from pos, within its segment and below `end`.
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
 int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
+
+/* The first position from pos on that may hold something but zeros. */
+mq_pos commitlog_next_data(struct commitlog *log, mq_pos pos);
 
 /* A descriptor of pos's segment: put back with fdcache_put(). */
 int commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref);

@@ -5,53 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "store/dispatch.h"
 #include "store/store_priv.h"
 
-#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 #define READ_BYTES (1u << 20)
+#define READ_AGAIN_BYTES 4096u	/* when so much cannot be read at once */
+#define SCAN_BYTES (64u << 10)
 
 /* --- the views ------------------------------------------------------------------ */
-
-/* 1s 5s 10s 30s 1m ... 2h, as messageDelayLevel has them by default. */
-static const int32_t delay_s[] = { 1,	5,   10,  30,  60,  120, 180,  240,  300,
-				   360, 420, 480, 540, 600, 1200, 1800, 3600, 7200 };
-
-/* A delayed message's tagsCode is when it is due. */
-static int64_t
-due_ms(const struct record *rec, const char *level, size_t len)
-{
-	size_t n_levels = sizeof(delay_s) / sizeof(delay_s[0]);
-	long v = 0;
-
-	for (size_t i = 0; i < len && i < 9 && level[i] >= '0' && level[i] <= '9'; i++)
-		v = 10 * v + (level[i] - '0');
-	if (v <= 0)
-		return 0;
-	if ((size_t)v > n_levels)
-		v = (long)n_levels;
-	return rec->store_ms + 1000LL * delay_s[v - 1];
-}
 
 static int64_t
 tags_code(const struct record *rec)
 {
-	size_t len;
-	const char *value;
+	size_t topic_len = (size_t)rec->topic_len, props_len = (size_t)rec->props_len, len;
+	int64_t delay_ms = record_delay_ms(rec->topic, topic_len, rec->props, props_len);
+	const char *tags;
 
-	if (rec->props_len == 0)
-		return 0;
-	if ((size_t)rec->topic_len == strlen(SCHEDULE_TOPIC) &&
-	    memcmp(rec->topic, SCHEDULE_TOPIC, strlen(SCHEDULE_TOPIC)) == 0) {
-		value = record_property(rec->props, (size_t)rec->props_len, "DELAY", &len);
-		if (value && due_ms(rec, value, len) > 0)
-			return due_ms(rec, value, len);
-	}
-	value = record_property(rec->props, (size_t)rec->props_len, "TAGS", &len);
-	return value ? record_tags_code(value, len) : 0;
+	if (delay_ms > 0)
+		return rec->store_ms + delay_ms;
+	tags = record_property(rec->props, props_len, "TAGS", &len);
+	return tags ? record_tags_code(tags, len) : 0;
 }
 
 static int
@@ -61,8 +38,10 @@ put_in_queue(struct store *s, const struct record *rec)
 	struct queue *q;
 	int rc;
 
-	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK || rec->topic_len == 0)
+	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
 		return MQ_OK;
+	if (!record_topic_valid(rec->topic, (size_t)rec->topic_len))
+		return err_note(MQ_ECORRUPT, "no topic can be called like that");
 	rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
 	if (rc != MQ_OK)
 		return rc;
@@ -116,28 +95,28 @@ struct window {
 	mq_pos base;
 };
 
-/* Have at least `want` bytes at pos, if the log has them before `limit`. */
+/* Up to `len` bytes at pos, as far as the log has them before `limit`. */
 static int
-window_fill(struct store *s, struct window *w, mq_pos pos, mq_pos limit, size_t want)
+window_fill(struct store *s, struct window *w, mq_pos pos, mq_pos limit, size_t len)
 {
-	if (want > w->size) {
-		unsigned char *buf = realloc(w->buf, want);
+	if (len > w->size) {
+		unsigned char *buf = realloc(w->buf, len);
 
 		if (!buf)
 			return -ENOMEM;
 		w->buf = buf;
-		w->size = want;
+		w->size = len;
 	}
 	w->base = pos;
 	w->len = 0;
-	return commitlog_read(&s->log, pos, limit, w->buf, w->size, &w->len);
+	return commitlog_read(&s->log, pos, limit, w->buf, len, &w->len);
 }
 
 /* The record at pos: what record_verify() says, with as much read as it takes. */
 static int
-window_record(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
+window_verify(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
 {
-	size_t at = (size_t)(pos.byte - w->base.byte);
+	size_t at = (size_t)(pos.byte - w->base.byte), len = READ_BYTES;
 	int rc;
 
 	if (pos.byte >= w->base.byte && at < w->len) {
@@ -145,18 +124,37 @@ window_record(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struc
 		if (rc != MQ_EEND)
 			return rc;
 	}
-	rc = window_fill(s, w, pos, limit, READ_BYTES);
+	rc = window_fill(s, w, pos, limit, len);
+	if (rc == -EIO) {
+		len = READ_AGAIN_BYTES;
+		rc = window_fill(s, w, pos, limit, len);
+	}
 	if (rc != MQ_OK)
 		return rc;
 	rc = record_verify(w->buf, w->len, pos, rec);
 	/* a length that cannot be is not worth the memory */
-	if (rc == MQ_EEND && rec->total > (int32_t)w->len && rec->total <= s->log.segment_bytes &&
-	    w->len == w->size) {
+	if (rc == MQ_EEND && w->len == len && rec->total > (int32_t)len && rec->total <= s->log.segment_bytes) {
 		rc = window_fill(s, w, pos, limit, (size_t)rec->total);
 		if (rc == MQ_OK)
 			rc = record_verify(w->buf, w->len, pos, rec);
 	}
 	return rc;
+}
+
+/* The same, and the record must lie in its segment as the format has it: a blank
+ * fills the segment, and a message leaves room for one.  Bytes that cannot be
+ * read are no record either. */
+static int
+window_record(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
+{
+	int64_t left = s->log.segment_bytes - pos.byte % s->log.segment_bytes;
+	int rc = window_verify(s, w, pos, limit, rec);
+
+	if (rc == MQ_EBLANK && rec->total != left)
+		return MQ_ECORRUPT;
+	if (rc == MQ_OK && rec->total + RECORD_BLANK_BYTES > left)
+		return MQ_ECORRUPT;
+	return rc == -EIO ? MQ_ECORRUPT : rc;
 }
 
 static bool
@@ -176,7 +174,7 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 	while (d.end.byte < limit.byte) {
 		rc = window_record(s, &w, d.end, limit, &rec);
 		if (rc == MQ_EBLANK) {
-			d.end = pos_add(commitlog_segment_of(&s->log, d.end), s->log.segment_bytes);
+			d.end = pos_add(d.end, rec.total);
 			continue;
 		}
 		if (rc == MQ_OK)
@@ -192,4 +190,92 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 		return rc;
 	*ret = d;
 	return MQ_OK;
+}
+
+/* --- behind damage ------------------------------------------------------------------- */
+
+/* The first whole record that begins in [pos, pos + n), whose bytes are in buf. */
+static int
+scan_block(struct store *s, struct window *w, mq_pos pos, const unsigned char *buf, size_t n, mq_pos limit,
+	   mq_pos *ret_pos)
+{
+	static const unsigned char magic[] = { 0xda, 0xa3, 0x20 };	/* of V1 and V2 */
+	const unsigned char *at = buf + 4;
+	struct record rec;
+
+	while ((at = memmem(at, n - (size_t)(at - buf), magic, sizeof(magic)))) {
+		mq_pos candidate = pos_add(pos, at - 4 - buf);
+		int rc = window_record(s, w, candidate, limit, &rec);
+
+		if (rc == MQ_OK)
+			*ret_pos = candidate;
+		if (rc == MQ_OK || rc == -ENOMEM)
+			return rc;
+		at++;
+	}
+	return MQ_EEND;
+}
+
+static int
+scan(struct store *s, struct window *w, mq_pos pos, mq_pos limit, mq_pos *ret_pos)
+{
+	AUTO_FREE unsigned char *buf = malloc(SCAN_BYTES);
+	int rc = MQ_EEND;
+
+	if (!buf)
+		return -ENOMEM;
+	while (rc == MQ_EEND && (pos = commitlog_next_data(&s->log, pos)).byte < limit.byte) {
+		size_t n = SCAN_BYTES;
+
+		rc = commitlog_read(&s->log, pos, limit, buf, SCAN_BYTES, &n);
+		if (rc == MQ_OK)
+			rc = n < RECORD_MIN_BYTES ? MQ_EEND : scan_block(s, w, pos, buf, n, limit, ret_pos);
+		else if (rc == -EIO)
+			rc = MQ_EEND;		/* nor can this be read: behind it */
+		/* blocks overlap, so that no record's head is cut in two */
+		pos = pos_add(pos, n == SCAN_BYTES ? (int64_t)n - RECORD_MIN_BYTES : (int64_t)n);
+	}
+	return rc;
+}
+
+/* Where the record at `bad` would end, if one may believe its length. */
+static int
+behind(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_next)
+{
+	int64_t left = s->log.segment_bytes - bad.byte % s->log.segment_bytes;
+	unsigned char head[4];
+	int32_t total;
+	size_t n;
+	int rc = commitlog_read(&s->log, bad, limit, head, sizeof(head), &n);
+
+	if (rc != MQ_OK || n < sizeof(head))
+		return MQ_EEND;
+	total = be32_get(head);
+	if (total < RECORD_BLANK_BYTES || total > left || bad.byte + total >= limit.byte)
+		return MQ_EEND;
+	*ret_next = pos_add(bad, total);
+	return MQ_OK;
+}
+
+int
+dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos)
+{
+	struct window w = { .base = MQ_POS(-1) };
+	struct record rec;
+	mq_pos next;
+	int rc;
+
+	/* a damaged body leaves the length believable, and what lies in a body
+	 * must not be taken for a record */
+	rc = behind(s, bad, limit, &next);
+	if (rc == MQ_OK)
+		rc = window_record(s, &w, next, limit, &rec);
+	if (rc == MQ_OK || rc == MQ_EBLANK) {
+		*ret_pos = next;
+		rc = MQ_OK;
+	} else {
+		rc = scan(s, &w, pos_add(bad, 1), limit, ret_pos);
+	}
+	free(w.buf);
+	return rc;
 }

@@ -27,4 +27,9 @@ struct dispatched {
 
 int dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret);
 
+/* No valid record begins at `bad`: is this the end of the log, or damage in its
+ * middle?  *ret_pos is the next place before `limit` where one does; MQ_EEND if
+ * there is none. */
+int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
+
 #endif

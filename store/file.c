@@ -50,7 +50,12 @@ file_write(int fd, const void *buf, size_t len, int64_t at, const char *what)
 int
 file_reserve(int fd, int64_t size_bytes)
 {
-	if (fallocate(fd, 0, 0, size_bytes) == 0)
+	int rc;
+
+	do
+		rc = fallocate(fd, 0, 0, size_bytes);
+	while (rc != 0 && errno == EINTR);
+	if (rc == 0)
 		return MQ_OK;
 	if (errno != EOPNOTSUPP && errno != ENOSYS)
 		return err_note(-errno, "allocate %" PRId64 " bytes: %m", size_bytes);

@@ -199,16 +199,36 @@ next_name(const struct keyindex *ix, char name[NAME_LEN + 1])
 		snprintf(name, NAME_LEN + 1, "%017llu", strtoull(ix->newest->name, NULL, 10) + 1);
 }
 
+/* Until its first entry a file has the times and places of the one before it
+ * (which is where that entry's seconds count from). */
+static void
+begin_after(struct index_file *f)
+{
+	const struct header *before = &f->older->h;
+
+	f->h.begin_ms = f->h.end_ms = before->end_ms;
+	f->h.begin = f->h.end = before->end;
+}
+
 static int
 file_create(struct keyindex *ix)
 {
 	char name[NAME_LEN + 1];
+	int rc = MQ_OK;
 
 	next_name(ix, name);
 	AUTO_CLOSE int fd = openat(ix->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (fd < 0 || ftruncate(fd, entry_at(ix, ix->max_entries)) != 0)
+	if (fd < 0)
 		return err_note(-errno, "index/%s: create: %m", name);
-	return file_open(ix, name);
+	if (ftruncate(fd, entry_at(ix, ix->max_entries)) != 0)
+		rc = err_note(-errno, "index/%s: create: %m", name);
+	if (rc == MQ_OK)
+		rc = file_open(ix, name);
+	if (rc != MQ_OK)
+		unlinkat(ix->dirfd, name, 0);
+	else if (ix->newest->older)
+		begin_after(ix->newest);
+	return rc;
 }
 
 /* --- opening ------------------------------------------------------------------------ */
@@ -241,20 +261,45 @@ settled(const struct keyindex *ix, const struct index_file *f, int32_t newest, i
 	return MQ_OK;
 }
 
+/* The header as it was with `count` entries. */
+static int
+header_back(const struct keyindex *ix, struct index_file *f, int32_t count)
+{
+	struct entry last;
+	int rc;
+
+	f->h.count = count;
+	if (count <= 1) {
+		f->h = (struct header){ .count = 1, .end = MQ_POS(-1) };
+		if (f->older)
+			begin_after(f);
+		return MQ_OK;
+	}
+	rc = entry_read(ix, f, count - 1, &last);
+	if (rc != MQ_OK)
+		return rc;
+	f->h.end = last.pos;
+	f->h.end_ms = f->h.begin_ms + (count == 2 ? 0 : last.seconds * 1000LL);
+	return MQ_OK;
+}
+
 /* Take the newest file back to `count` entries: a crash came between the
- * index's own sync and the checkpoint that would have told of it. */
+ * index's own sync and the checkpoint that would have told of it.  It is synced
+ * before anything else is written, or a slot could lead to what comes next. */
 static int
 take_back(struct keyindex *ix, int32_t count)
 {
 	struct index_file *f = ix->newest;
 	size_t bytes = (size_t)ix->slots * SLOT_BYTES;
 	AUTO_FREE unsigned char *slots = malloc(bytes);
-	struct entry last;
+	unsigned char raw[HEADER_BYTES];
 	int rc;
 
 	if (!slots)
 		return -ENOMEM;
 	rc = file_read(f->fd, slots, bytes, slot_at(0), f->name);
+	if (rc == MQ_OK)
+		rc = header_back(ix, f, count);
 	f->h.slots_used = 0;
 	for (int64_t i = 0; rc == MQ_OK && i < ix->slots; i++) {
 		int32_t newest = be32_get(slots + i * SLOT_BYTES);
@@ -263,14 +308,50 @@ take_back(struct keyindex *ix, int32_t count)
 		be32_put(slots + i * SLOT_BYTES, newest);
 		f->h.slots_used += newest != 0;
 	}
-	f->h.count = count;
-	if (rc == MQ_OK && count > 1) {
-		rc = entry_read(ix, f, count - 1, &last);
-		f->h.end = last.pos;
-		f->h.end_ms = f->h.begin_ms + last.seconds * 1000LL;
+	if (rc != MQ_OK)
+		return rc;
+	header_encode(&f->h, raw);
+	rc = file_write(f->fd, slots, bytes, slot_at(0), f->name);
+	if (rc == MQ_OK)
+		rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
+	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
+}
+
+/* The newest file, as the checkpoint left it. */
+static int
+go_on_with(struct keyindex *ix, const char *name, int32_t count)
+{
+	int rc = MQ_OK;
+
+	if (*name && (!ix->newest || strcmp(ix->newest->name, name) != 0))
+		return err_note(MQ_ECORRUPT, "index/%s is missing", name);
+	if (!ix->newest)
+		return MQ_OK;
+	if (count > ix->newest->h.count || count < 1)
+		return err_note(MQ_ECORRUPT, "index/%s has %" PRId32 " entries, not %" PRId32, name,
+				ix->newest->h.count, count);
+	if (count < ix->newest->h.count)
+		rc = take_back(ix, count);
+	ix->known = ix->newest->h.end;
+	return rc;
+}
+
+/* One name of the directory: files made after the checkpoint do not count. */
+static int
+load_file(struct keyindex *ix, const char *name, bool counts)
+{
+	int rc;
+
+	if (!counts) {
+		if (unlinkat(ix->dirfd, name, 0) != 0)
+			return err_note(-errno, "index/%s: remove: %m", name);
+		return MQ_OK;
 	}
-	if (rc == MQ_OK && !ix->read_only)
-		rc = file_write(f->fd, slots, bytes, slot_at(0), f->name);
+	rc = file_open(ix, name);
+	if (rc == MQ_ECORRUPT && ix->read_only) {
+		log_warn("%s: not used", err_text(rc));
+		return MQ_OK;
+	}
 	return rc;
 }
 
@@ -284,21 +365,16 @@ load(struct keyindex *ix, const char *name, int32_t count, bool rebuild)
 	if (n < 0)
 		return err_note(-errno, "index: %m");
 	for (int i = 0; i < n; i++) {
-		bool newer = rebuild || strcmp(list[i]->d_name, name) > 0;
+		const char *file = list[i]->d_name;
 
-		if (rc == MQ_OK && newer && !ix->read_only && unlinkat(ix->dirfd, list[i]->d_name, 0) != 0)
-			rc = err_note(-errno, "index/%s: remove: %m", list[i]->d_name);
-		else if (rc == MQ_OK && !newer)
-			rc = file_open(ix, list[i]->d_name);
+		if (rc == MQ_OK)
+			rc = load_file(ix, file, ix->read_only || (!rebuild && strcmp(file, name) <= 0));
 		free(list[i]);
 	}
 	free(list);
-	if (rc != MQ_OK || !ix->newest)
+	if (rc != MQ_OK || rebuild || ix->read_only)
 		return rc;
-	if (strcmp(ix->newest->name, name) == 0 && ix->newest->h.count != count)
-		rc = take_back(ix, count);
-	ix->known = ix->newest->h.end;
-	return rc;
+	return go_on_with(ix, name, count);
 }
 
 int
@@ -419,13 +495,10 @@ set_add(struct keyindex *ix)
 	return MQ_OK;
 }
 
-static int
-slot_newest(const struct keyindex *ix, const struct index_file *f, int32_t slot, int32_t *ret)
+/* Called with the lock. */
+static bool
+slot_in_memory(const struct keyindex *ix, const struct index_file *f, int32_t slot, int32_t *ret)
 {
-	unsigned char raw[SLOT_BYTES];
-	int32_t newest;
-	int rc;
-
 	for (const struct set *set = ix->sets; set; set = set->older) {
 		const struct changed_slot *c;
 
@@ -434,15 +507,19 @@ slot_newest(const struct keyindex *ix, const struct index_file *f, int32_t slot,
 		c = changed_find(set, slot);
 		if (c->slot == slot) {
 			*ret = c->newest;
-			return MQ_OK;
+			return true;
 		}
 	}
-	rc = file_read(f->fd, raw, sizeof(raw), slot_at(slot), f->name);
-	if (rc != MQ_OK)
-		return rc;
-	newest = be32_get(raw);
-	*ret = newest <= 0 || newest >= f->h.count ? 0 : newest;
-	return MQ_OK;
+	return false;
+}
+
+static int
+slot_on_disk(const struct keyindex *ix, const struct index_file *f, int32_t count, int32_t slot, int32_t *ret)
+{
+	unsigned char raw[SLOT_BYTES];
+	int rc = file_read(f->fd, raw, sizeof(raw), slot_at(slot), f->name);
+
+	return rc == MQ_OK ? settled(ix, f, be32_get(raw), count, ret) : rc;
 }
 
 /* --- putting ---------------------------------------------------------------------------- */
@@ -487,10 +564,11 @@ put_key(struct keyindex *ix, const struct record *rec, const char *key, size_t k
 	h = &ix->newest->h;
 	hash = key_hash(rec->topic, (size_t)rec->topic_len, key, key_len);
 	slot = (int32_t)(hash % ix->slots);
-	rc = slot_newest(ix, ix->newest, slot, &older);
+	rc = slot_in_memory(ix, ix->newest, slot, &older) ? MQ_OK
+							   : slot_on_disk(ix, ix->newest, h->count, slot, &older);
 	if (rc != MQ_OK)
 		return rc;
-	seconds = h->begin_ms <= 0 || h->count <= 1 ? 0 : (rec->store_ms - h->begin_ms) / 1000;
+	seconds = h->begin_ms <= 0 ? 0 : (rec->store_ms - h->begin_ms) / 1000;
 	seconds = seconds < 0 ? 0 : seconds > INT32_MAX ? INT32_MAX : seconds;
 	ix->sets->entries[ix->sets->n++] = (struct entry){
 		.hash = hash, .pos = rec->pos, .seconds = (int32_t)seconds, .older = older,
@@ -548,24 +626,40 @@ struct query {
 	size_t max, n;
 };
 
+/* What is in no set (any more) is in the file: so a slow disk is read without
+ * the lock, and holds up no append. */
 static int
-entry_get(const struct keyindex *ix, const struct index_file *f, int32_t number, struct entry *e)
+entry_get(struct keyindex *ix, const struct index_file *f, int32_t number, struct entry *e)
 {
+	lock_take(&ix->lock);
 	for (const struct set *set = ix->sets; set; set = set->older)
 		if (set->file == f && number >= set->first && (size_t)(number - set->first) < set->n) {
 			*e = set->entries[number - set->first];
+			lock_drop(&ix->lock);
 			return MQ_OK;
 		}
+	lock_drop(&ix->lock);
 	return entry_read(ix, f, number, e);
 }
 
 static int
-find_in(const struct keyindex *ix, const struct index_file *f, struct query *q)
+slot_get(struct keyindex *ix, const struct index_file *f, int32_t count, int32_t slot, int32_t *ret)
 {
-	int32_t number;
+	bool known;
+
+	lock_take(&ix->lock);
+	known = slot_in_memory(ix, f, slot, ret);
+	lock_drop(&ix->lock);
+	return known ? MQ_OK : slot_on_disk(ix, f, count, slot, ret);
+}
+
+static int
+find_in(struct keyindex *ix, const struct index_file *f, const struct header *h, struct query *q)
+{
+	int32_t number = 0;
 	int rc;
 
-	rc = slot_newest(ix, f, (int32_t)(q->hash % ix->slots), &number);
+	rc = slot_get(ix, f, h->count, (int32_t)(q->hash % ix->slots), &number);
 	while (rc == MQ_OK && number > 0 && q->n < q->max) {
 		struct entry e;
 		int64_t ms;
@@ -573,7 +667,8 @@ find_in(const struct keyindex *ix, const struct index_file *f, struct query *q)
 		rc = entry_get(ix, f, number, &e);
 		if (rc != MQ_OK)
 			break;
-		ms = f->h.begin_ms + e.seconds * 1000LL;
+		/* the first entry's seconds count from the file before */
+		ms = h->begin_ms + (number == 1 ? 0 : e.seconds * 1000LL);
 		if (ms + 999 < q->from_ms)
 			break;
 		if (e.hash == q->hash && ms <= q->to_ms)
@@ -585,23 +680,36 @@ find_in(const struct keyindex *ix, const struct index_file *f, struct query *q)
 	return rc;
 }
 
+/* The newest file for f NULL, else the one before it, with its header now. */
+static struct index_file *
+next_file(struct keyindex *ix, struct index_file *f, struct header *ret_h)
+{
+	LOCKED(&ix->lock);
+	f = f ? f->older : ix->newest;
+	if (f)
+		*ret_h = f->h;
+	return f;
+}
+
 int
 keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
 	      mq_pos *ret_pos, size_t max, size_t *ret_n)
 {
 	struct query q = { .from_ms = from_ms, .to_ms = to_ms, .pos = ret_pos, .max = max };
+	struct index_file *f = NULL;
+	struct header h;
 	int rc = MQ_OK;
 
 	q.hash = key_hash(topic, strlen(topic), key, strlen(key));
-	LOCKED(&ix->lock);
-	for (struct index_file *f = ix->newest; rc == MQ_OK && f && q.n < max; f = f->older) {
-		if (f->h.count <= 1 || f->h.begin_ms > to_ms || f->h.end_ms < from_ms)
+	while (rc == MQ_OK && q.n < max && (f = next_file(ix, f, &h))) {
+		if (h.count <= 1 || h.begin_ms > to_ms || h.end_ms < from_ms)
 			continue;
-		rc = find_in(ix, f, &q);
-		if (f->h.begin_ms < from_ms)
+		rc = find_in(ix, f, &h, &q);
+		if (h.begin_ms < from_ms)
 			break;
 	}
-	*ret_n = q.n;
+	if (rc == MQ_OK)
+		*ret_n = q.n;
 	return rc;
 }
 

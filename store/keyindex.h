@@ -28,8 +28,9 @@
 struct keyindex;
 
 /* slots, entries: of a new file (maxHashSlotNum, maxIndexNum).  `name`, `count`:
- * what the last checkpoint said (name "": no file of ours yet).  rebuild: what is
- * there does not count, the whole log comes again.  dirfd is the caller's. */
+ * what the last checkpoint said (name "": no file of ours yet); MQ_ECORRUPT if it
+ * is not so.  rebuild: what is there does not count, the whole log comes again.
+ * read_only: all that is there is used as it is.  dirfd is the caller's. */
 int keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32_t count, bool rebuild,
 		  bool read_only, struct keyindex **ret);
 void keyindex_close(struct keyindex *ix);

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "conf/err.h"
 #include "store/mark.h"
@@ -46,20 +47,34 @@ mark_advance(struct mark *m, mq_pos to)
 		}
 }
 
+static int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
 /* Called with the lock, as one of the waiters. */
 static int
 wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
 {
-	int rc = 0;
+	int64_t until = timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
 
 	while (atomic_load(&m->at) <= pos.byte) {
 		if (atomic_load(&m->closed))
 			return MQ_ECLOSED;
 		if (nudges && atomic_load(&m->nudges) != *nudges)
 			return -EAGAIN;
-		if (rc == ETIMEDOUT)
+		if (timeout_ms == 0)
 			return -ETIMEDOUT;
-		rc = lock_wait(&m->lock, &m->moved, timeout_ms);
+		lock_wait(&m->lock, &m->moved, timeout_ms);
+		if (timeout_ms > 0) {		/* a mark that moves a little starts no new wait */
+			int64_t left = until - clock_ms();
+
+			timeout_ms = left > 0 ? (int)left : 0;
+		}
 	}
 	return MQ_OK;
 }
@@ -73,7 +88,7 @@ mark_wait_news(struct mark *m, mq_pos pos, uint64_t *nudges, int timeout_ms, mq_
 	atomic_fetch_add(&m->waiters, 1);
 	rc = wait_past(m, pos, nudges, timeout_ms);
 	atomic_fetch_sub(&m->waiters, 1);
-	if (nudges)
+	if (rc == -EAGAIN)
 		*nudges = atomic_load(&m->nudges);
 	if (rc == MQ_OK && ret_at)
 		*ret_at = mark_at(m);

@@ -54,7 +54,8 @@ void mark_advance(struct mark *m, mq_pos to);
 int mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at);
 
 /* The same for a thread that others may also call to something else: -EAGAIN when
- * mark_nudge() was called since *nudges was last set (by this call; start with 0). */
+ * mark_nudge() was called since *nudges was last set (start with 0).  Only -EAGAIN
+ * sets it, so no nudge is missed by who sees the mark move first. */
 int mark_wait_news(struct mark *m, mq_pos pos, uint64_t *nudges, int timeout_ms, mq_pos *ret_at);
 
 /* Wake those in mark_wait_news(), or let their next call return at once. */

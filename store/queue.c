@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -124,16 +125,28 @@ half_create(struct queue *q, enum half half, const char *name, int64_t file, int
 	snprintf(dir, sizeof(dir), "%s/%" PRId32, q->topic, q->id);
 	mkdirat(dirfd, dir, 0750);
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (fd < 0 || ftruncate(fd, q->all->file_entries * halves[half].bytes) != 0)
+	if (fd < 0)
 		return err_note(-errno, "%s/%s: %m", halves[half].dir, name);
 	if (half == ENTRIES && before > 0 && before < q->all->file_entries) {
 		rc = fill_pre_blank(q, fd, before);
 		if (rc != MQ_OK)
 			return rc;
 	}
+	/* at last: half_file() knows by its length that a file is whole */
+	if (ftruncate(fd, q->all->file_entries * halves[half].bytes) != 0)
+		return err_note(-errno, "%s/%s: %m", halves[half].dir, name);
 	atomic_store(&q->all->made_files, true);
 	*ret_fd = take_fd(&fd);
 	return MQ_OK;
+}
+
+/* Its maker may have died half-way. */
+static bool
+is_whole(const struct queue *q, enum half half, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size == q->all->file_entries * halves[half].bytes;
 }
 
 /* The descriptor of one half's file; made if `make` and it is not there. */
@@ -148,12 +161,12 @@ half_file(struct queue *q, enum half half, int64_t file, bool make, struct fdref
 	if (!ref) {
 		half_name(q, half, file, name, sizeof(name));
 		fd = openat(half_dirfd(q->all, half), name, O_RDWR | O_CLOEXEC);
-		if (fd < 0 && errno == EROFS)
-			fd = openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 && (errno != ENOENT || !make))
 			return err_note(errno == ENOENT ? -EIO : -errno, "%s/%s: %s", halves[half].dir, name,
 					strerror(errno));
-		if (fd < 0) {
+		if (make && (fd < 0 || !is_whole(q, half, fd))) {
+			if (fd >= 0)
+				close(fd);
 			rc = half_create(q, half, name, file, &fd);
 			if (rc != MQ_OK)
 				return rc;
@@ -210,7 +223,7 @@ tail_write(struct queue *q, size_t n)
 	q->tail_from = qoff_add(q->tail_from, (int64_t)n);
 	atomic_fetch_sub(&q->all->tail_entries, (int64_t)n);
 	if (q->tail_n == 0) {
-		if (q->tail_max > 256) {
+		if (q->tail_max > 256 && q->reserved == 0) {
 			free(q->tail_entries);
 			free(q->tail_starts);
 			q->tail_entries = q->tail_starts = NULL;
@@ -227,16 +240,17 @@ tail_write(struct queue *q, size_t n)
 static int
 tail_reserve(struct queue *q, size_t n)
 {
-	size_t max = q->tail_max ? q->tail_max : 8;
+	size_t max = q->tail_max ? q->tail_max : 8, used;
 	unsigned char *entries, *starts;
 
 	/* A tail that cannot be written stays in memory, and the next
 	 * checkpoint tries again; what is too much is refused above. */
-	if (q->tail_n >= TAIL_SPILL && q->all->byteindex_fd >= 0)
-		(void)tail_write(q, q->tail_n);
-	if (q->tail_n + n <= q->tail_max)
+	if (q->tail_n >= TAIL_SPILL && q->tail_n >= q->spill_at)
+		q->spill_at = tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
+	used = q->tail_n + q->reserved;
+	if (used + n <= q->tail_max)
 		return MQ_OK;
-	while (max < q->tail_n + n)
+	while (max < used + n)
 		max *= 2;
 	entries = realloc(q->tail_entries, max * QUEUE_ENTRY_BYTES);
 	if (!entries)
@@ -253,8 +267,20 @@ tail_reserve(struct queue *q, size_t n)
 int
 queue_reserve(struct queue *q, size_t n)
 {
+	int rc;
+
 	LOCKED(&q->lock);
-	return tail_reserve(q, n);
+	rc = tail_reserve(q, n);
+	if (rc == MQ_OK)
+		q->reserved += n;
+	return rc;
+}
+
+void
+queue_unreserve(struct queue *q, size_t n)
+{
+	LOCKED(&q->lock);
+	q->reserved -= n;
 }
 
 static void
@@ -292,6 +318,32 @@ mark_dirty(struct queue *q)
 
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
 
+/* RocketMQ's half must not show what lies behind the end.  Ours may: it is read
+ * below the end only, and a replay that comes to this point once more reads there
+ * where [0, at) ended.  Called with the lock. */
+static void
+cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
+{
+	int64_t entries = q->all->file_entries, file = at.n / entries;
+	char name[RECORD_TOPIC_MAX + 48];
+	struct fdref *ref;
+
+	if (at.n % entries > 0) {
+		if (half_file(q, ENTRIES, file, false, &ref) == MQ_OK) {
+			if (file_zero(fdref_fd(ref), at.n % entries * QUEUE_ENTRY_BYTES,
+				      entries * QUEUE_ENTRY_BYTES) != MQ_OK)
+				log_warn("topic %s queue %" PRId32 ": %s", q->topic, q->id, err_text(-EIO));
+			fdcache_put(q->all->files, ref);
+		}
+		file++;
+	}
+	for (; file * entries < old_end.n; file++) {
+		half_name(q, ENTRIES, file, name, sizeof(name));
+		fdcache_forget(q->all->files, q, file * 2 + ENTRIES);
+		unlinkat(q->all->consumequeue_fd, name, 0);
+	}
+}
+
 /* The log has used qoff again: forget [qoff, end).  Called with the lock. */
 static int
 rewind_to(struct queue *q, mq_qoff qoff)
@@ -306,7 +358,9 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	}
 	log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
 		   q->topic, q->id, qoff.n, q->span.end.n);
+	q->rewound = true;
 	if (qoff.n < q->tail_from.n) {
+		cut_entries(q, qoff, q->tail_from);
 		atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
 		q->tail_n = 0;
 		q->tail_from = qoff;
@@ -333,8 +387,8 @@ rewind_to(struct queue *q, mq_qoff qoff)
 static int
 align(struct queue *q, const struct queue_put *put)
 {
-	if (q->span.last_end.byte == 0 && q->span.end.n == 0) {	/* the first ever */
-		q->span.min = q->span.end = q->tail_from = put->qoff;
+	if (q->span.last_end.byte == 0) {	/* the first ever, or since all was made anew */
+		q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = put->qoff;
 		return MQ_OK;
 	}
 	if (put->qoff.n < q->span.end.n)
@@ -378,7 +432,7 @@ queue_put(struct queue *q, const struct queue_put *put)
 }
 
 void
-queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, const mq_pos *pos, int64_t store_ms)
+queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms)
 {
 	LOCKED(&q->lock);
 	MUST(first.n == q->span.end.n);
@@ -386,10 +440,11 @@ queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first,
 	for (size_t i = 0; i < n; i++) {
 		const struct batch_entry *e = &b->entries[i];
 
-		tail_add(q, pos[i], (int32_t)e->total, e->tags_code, e->body_len);
+		tail_add(q, e->pos, (int32_t)e->total, e->delay_ms ? store_ms + e->delay_ms : e->tags_code,
+			 e->body_len);
 	}
 	q->span.last_store_ms = store_ms;
-	q->span.last_end = pos_add(pos[n - 1], b->entries[n - 1].total);
+	q->span.last_end = pos_add(b->entries[n - 1].pos, b->entries[n - 1].total);
 	atomic_fetch_add(&q->all->tail_entries, (int64_t)n);
 	mark_dirty(q);
 }
@@ -435,7 +490,7 @@ start_known(const struct queue *q, mq_qoff at, int64_t *ret_start)
 		*ret_start = q->span.end_bytes;
 	else if (at.n == q->span.min.n)
 		*ret_start = q->span.start_bytes;
-	else if (at.n >= q->tail_from.n)
+	else if (at.n >= q->tail_from.n && at.n < q->span.end.n)
 		*ret_start = be64_get(q->tail_starts + (at.n - q->tail_from.n) * QUEUE_START_BYTES);
 	else
 		return false;
@@ -545,20 +600,38 @@ queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t
 	return rc;
 }
 
-int
-queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+/* Where message n lies; a hole lies where the message before it does. */
+static int
+pos_of(struct queue *q, int64_t n, int64_t min, mq_pos *ret_pos)
 {
-	int64_t low = queue_min(q).n, high = queue_end(q).n;
+	mq_pos pos = MQ_POS(0);
+	struct queue_entry e = { .total = QUEUE_HOLE_SIZE };
+	size_t got;
 
-	while (low < high) {
-		int64_t mid = low + (high - low) / 2;
-		struct queue_entry e;
-		size_t n;
-		int rc = queue_entries(q, MQ_QOFF(mid), &e, 1, &n);
+	for (; n >= min && e.total == QUEUE_HOLE_SIZE; n--) {
+		int rc = queue_entries(q, MQ_QOFF(n), &e, 1, &got);
 
 		if (rc != MQ_OK)
 			return rc;
-		if (e.pos.byte >= pos.byte)
+		pos = e.pos;
+	}
+	*ret_pos = pos;
+	return MQ_OK;
+}
+
+int
+queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+{
+	int64_t min = queue_min(q).n, low = min, high = queue_end(q).n;
+
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2;
+		mq_pos at;
+		int rc = pos_of(q, mid, min, &at);
+
+		if (rc != MQ_OK)
+			return rc;
+		if (at.byte >= pos.byte)
 			high = mid;
 		else
 			low = mid + 1;
@@ -788,12 +861,55 @@ queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *ar
 	return rc;
 }
 
+static bool
+file_has_size(struct queue *q, enum half half, int64_t file)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+	struct stat st;
+
+	half_name(q, half, file, name, sizeof(name));
+	return fstatat(half_dirfd(q->all, half), name, &st, 0) == 0 &&
+	       st.st_size == q->all->file_entries * halves[half].bytes;
+}
+
+/* Do the files hold the last message, as the row has it?  They are looked at no
+ * further: a start must not take longer for a larger store. */
+static bool
+files_match(struct queue *q)
+{
+	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
+	int64_t last = q->span.end.n - 1, file = last / q->all->file_entries;
+	struct queue_entry e;
+
+	if (q->span.end.n == q->span.min.n)
+		return true;
+	if (!file_has_size(q, ENTRIES, file) || !file_has_size(q, STARTS, file))
+		return false;
+	if (half_io(q, ENTRIES, false, last, raw, 1) != MQ_OK || half_io(q, STARTS, false, last, start, 1) != MQ_OK)
+		return false;
+	entry_decode(raw, start, &e);
+	return pos_add(e.pos, e.total).byte == q->span.last_end.byte && e.start <= q->span.end_bytes &&
+	       q->span.end_bytes - e.start < e.total;
+}
+
+static bool
+row_could_be(const struct queue_row *row)
+{
+	const struct queue_span *s = &row->span;
+
+	return record_topic_valid(row->topic, strnlen(row->topic, sizeof(row->topic))) && row->queue_id >= 0 &&
+	       s->min.n >= 0 && s->end.n >= s->min.n && s->start_bytes >= 0 && s->end_bytes >= s->start_bytes &&
+	       s->last_end.byte >= 0;
+}
+
 int
 queues_restore(struct queues *qs, const struct queue_row *row)
 {
 	struct queue *q;
 	int rc;
 
+	if (!row_could_be(row))
+		return err_note(MQ_ECORRUPT, "a queue's row of the last checkpoint is damaged");
 	rc = queues_make(qs, row->topic, strlen(row->topic), row->queue_id, &q);
 	if (rc != MQ_OK)
 		return rc;
@@ -801,7 +917,182 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 	q->span = row->span;
 	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
+	if (!files_match(q))
+		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": its files are not as the last checkpoint "
+				"left them", q->topic, q->id);
 	return MQ_OK;
+}
+
+/* --- starting anew ---------------------------------------------------------------------------- */
+
+/* An empty queue that had come to `end`. */
+static int
+adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
+{
+	struct queue *q;
+	int rc = queues_make(qs, topic, strlen(topic), id, &q);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&q->lock);
+	if (end.n < q->span.end.n)
+		end = q->span.end;
+	q->span = (struct queue_span){ .min = end, .end = end };
+	q->tail_from = q->synced = q->own_from = end;
+	mark_dirty(q);
+	return MQ_OK;
+}
+
+int
+queues_adopt_row(struct queues *qs, const struct queue_row *row)
+{
+	if (!row_could_be(row))
+		return MQ_OK;
+	return adopt(qs, row->topic, row->queue_id, row->span.end);
+}
+
+int
+queues_trim_as(struct queues *qs, const struct queue_row *row)
+{
+	struct queue *q;
+
+	if (!row_could_be(row))
+		return MQ_OK;
+	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
+	return q ? queue_set_min(q, row->span.min) : MQ_OK;
+}
+
+/* Call each(dirfd, name, arg) for every name in the directory `name` below dirfd. */
+static int
+each_name(int dirfd, const char *name, int (*each)(int dirfd, const char *name, void *arg), void *arg)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = MQ_OK;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!dir) {
+		rc = errno == ENOTDIR || errno == ENOENT ? MQ_OK : err_note(-errno, "%s: %m", name);
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	while (rc == MQ_OK && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			rc = each(fd, e->d_name, arg);
+	closedir(dir);
+	return rc;
+}
+
+/* Walks consumequeue/TOPIC/QUEUE/FILE. */
+struct walk {
+	struct queues *qs;
+	char topic[RECORD_TOPIC_MAX + 1];
+	int64_t newest;		/* file, as its name says */
+};
+
+static int
+look_for_newest(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+	int64_t at;
+
+	(void)dirfd;
+	if (strspn(name, "0123456789") != 20 || name[20])
+		return MQ_OK;
+	errno = 0;
+	at = strtoll(name, NULL, 10);
+	if (errno == 0 && at % QUEUE_ENTRY_BYTES == 0 && at > w->newest)
+		w->newest = at;
+	return MQ_OK;
+}
+
+/* How many entries of a file are in use. */
+static int
+count_entries(int fd, int64_t *ret_n)
+{
+	unsigned char raw[256 * QUEUE_ENTRY_BYTES];
+	int64_t n = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, raw, sizeof(raw), n * QUEUE_ENTRY_BYTES)) >= QUEUE_ENTRY_BYTES)
+		for (ssize_t at = 0; at + QUEUE_ENTRY_BYTES <= got; at += QUEUE_ENTRY_BYTES, n++)
+			if (be64_get(raw + at) < 0 || be32_get(raw + at + 8) <= 0) {
+				*ret_n = n;
+				return MQ_OK;
+			}
+	*ret_n = n;
+	return got < 0 ? err_note(-errno, "consumequeue: read: %m") : MQ_OK;
+}
+
+static int
+adopt_queue(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+	char file[64], *end;
+	long id = strtol(name, &end, 10);
+	int64_t n;
+	int rc;
+
+	if (*end || id < 0 || id > INT32_MAX)
+		return MQ_OK;
+	w->newest = -1;
+	rc = each_name(dirfd, name, look_for_newest, w);
+	if (rc != MQ_OK || w->newest < 0)
+		return rc;
+	snprintf(file, sizeof(file), "%ld/%020" PRId64, id, w->newest);
+	AUTO_CLOSE int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_note(-errno, "consumequeue/%s/%s: %m", w->topic, file);
+	rc = count_entries(fd, &n);
+	return rc == MQ_OK ? adopt(w->qs, w->topic, (int32_t)id, MQ_QOFF(w->newest / QUEUE_ENTRY_BYTES + n)) : rc;
+}
+
+static int
+adopt_topic(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return MQ_OK;
+	snprintf(w->topic, sizeof(w->topic), "%s", name);
+	return each_name(dirfd, name, adopt_queue, w);
+}
+
+int
+queues_adopt(struct queues *qs, int consumequeue_fd)
+{
+	struct walk w = { .qs = qs };
+
+	return each_name(consumequeue_fd, ".", adopt_topic, &w);
+}
+
+static int
+wipe_file(int dirfd, const char *name, void *arg)
+{
+	(void)arg;
+	if (unlinkat(dirfd, name, 0) != 0 && errno != EISDIR && errno != ENOENT)
+		return err_note(-errno, "%s: remove: %m", name);
+	return MQ_OK;
+}
+
+static int
+wipe_queue(int dirfd, const char *name, void *arg)
+{
+	return each_name(dirfd, name, wipe_file, arg);
+}
+
+static int
+wipe_topic(int dirfd, const char *name, void *arg)
+{
+	return each_name(dirfd, name, wipe_queue, arg);
+}
+
+int
+queues_wipe(struct queues *qs)
+{
+	int rc = each_name(qs->consumequeue_fd, ".", wipe_topic, NULL);
+
+	return rc == MQ_OK ? each_name(qs->byteindex_fd, ".", wipe_topic, NULL) : rc;
 }
 
 /* --- to disk -------------------------------------------------------------------------------- */
@@ -834,7 +1125,7 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 		struct queue_row *row = &d.rows[i];
 
 		LOCKED(&q->lock);
-		q->is_dirty = false;
+		q->is_dirty = q->rewound = false;
 		snprintf(row->topic, sizeof(row->topic), "%s", q->topic);
 		row->queue_id = q->id;
 		row->span = q->span;
@@ -865,6 +1156,8 @@ sync_half(struct queue *q, enum half half, int64_t file)
 	if (rc != MQ_OK)
 		return rc;
 	rc = file_sync(fdref_fd(ref), halves[half].dir);
+	if (rc != MQ_OK)
+		q->all->failed = true;
 	fdcache_put(q->all->files, ref);
 	return rc;
 }
@@ -873,10 +1166,15 @@ sync_half(struct queue *q, enum half half, int64_t file)
 static int
 sync_queue(struct queue *q, mq_qoff end)
 {
-	int64_t entries = q->all->file_entries;
+	int64_t entries = q->all->file_entries, file;
 	int rc = MQ_OK;
 
-	for (int64_t file = q->synced.n / entries; rc == MQ_OK && file * entries < end.n; file++) {
+	lock_take(&q->lock);
+	file = q->synced.n / entries;
+	if (end.n > q->span.end.n)
+		end = q->span.end;
+	lock_drop(&q->lock);
+	for (; rc == MQ_OK && file * entries < end.n; file++) {
 		rc = sync_half(q, ENTRIES, file);
 		if (rc == MQ_OK)
 			rc = sync_half(q, STARTS, file);
@@ -889,22 +1187,22 @@ sync_queue(struct queue *q, mq_qoff end)
 static int
 sync_queues(struct queues *qs, const struct queues_dirty *d)
 {
-	bool one_by_one = d->n <= SYNC_SINGLY && !atomic_exchange(&qs->made_files, false);
+	bool made_files = atomic_exchange(&qs->made_files, false);
 	int rc = MQ_OK;
 
-	if (one_by_one) {
+	if (d->n <= SYNC_SINGLY && !made_files) {
 		for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
 			rc = sync_queue(d->list[i], d->rows[i].span.end);
 		return rc;
 	}
 	if (syncfs(qs->consumequeue_fd) == 0 && syncfs(qs->byteindex_fd) == 0)
 		return MQ_OK;
-	atomic_store(&qs->made_files, true);
+	qs->failed = true;
 	return err_note(-errno, "consumequeue: sync: %m");
 }
 
-/* After the sync: what was below the row's end is on disk, unless the queue
- * has started over meanwhile. */
+/* After the sync: what was below the row's end is on disk, unless the queue has
+ * started over meanwhile. */
 static void
 note_synced(const struct queues_dirty *d)
 {
@@ -912,7 +1210,7 @@ note_synced(const struct queues_dirty *d)
 		struct queue *q = d->list[i];
 
 		LOCKED(&q->lock);
-		if (q->span.end.n >= d->rows[i].span.end.n)
+		if (!q->rewound)
 			q->synced = d->rows[i].span.end;
 	}
 }
@@ -931,6 +1229,10 @@ queues_flush(struct queues *qs, struct queues_dirty *d)
 {
 	int rc = MQ_OK;
 
+	/* After a failed sync nobody knows what is on disk; the next mount replays
+	 * from the last checkpoint that did succeed. */
+	if (qs->failed)
+		rc = err_note(-EIO, "a sync of the queues' files has failed before");
 	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
 		rc = flush_queue(d->list[i], d->rows[i].span.end);
 	if (rc == MQ_OK && d->n > 0)

@@ -22,6 +22,7 @@ struct queues {
 	struct queue *dirty;
 	_Atomic int64_t tail_entries;	/* in memory, of all queues */
 	_Atomic bool made_files;	/* new files since the last sync */
+	bool failed;			/* a sync failed: final (the checkpoint's) */
 };
 
 struct queue {
@@ -34,12 +35,15 @@ struct queue {
 	struct lock append_lock;	/* queue_append_begin/end */
 	struct lock lock;		/* all below */
 	bool is_dirty;			/* on the dirty list */
+	bool rewound;			/* since it was last taken from there */
 	struct queue_span span;
 	mq_qoff synced;			/* entries below are on disk */
 	mq_qoff own_from;		/* messages from here on were written or checked by us */
 	mq_qoff checked_from, checked_to; /* and these, below, were checked */
 	mq_qoff tail_from;		/* first entry that is only in memory */
 	size_t tail_n, tail_max;
+	size_t reserved;		/* room in the tail that is spoken for */
+	size_t spill_at;		/* could not be written: not before it is so long */
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
 	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
 
@@ -53,8 +57,16 @@ struct queue *queues_find(struct queues *qs, const char *topic, size_t topic_len
 int queues_make(struct queues *qs, const char *topic, size_t topic_len, int32_t id, struct queue **ret_q);
 int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg);
 
-/* A queue as a checkpoint left it. */
+/* A queue as a checkpoint left it.  MQ_ECORRUPT when its files are not there. */
 int queues_restore(struct queues *qs, const struct queue_row *row);
+
+/* All files are removed, and the log will bring all of it again.  What it may not
+ * bring is kept: how far a queue had come, known from RocketMQ's files or from a
+ * row (adopt, before), and what was trimmed (trim_as, afterwards). */
+int queues_adopt(struct queues *qs, int consumequeue_fd);
+int queues_adopt_row(struct queues *qs, const struct queue_row *row);
+int queues_wipe(struct queues *qs);
+int queues_trim_as(struct queues *qs, const struct queue_row *row);
 
 /* What the log says about one record of a queue. */
 struct queue_put {
@@ -66,8 +78,10 @@ struct queue_put {
 	int64_t store_ms;
 };
 
-/* Room for n more entries, so that queue_put() cannot fail.  -ENOMEM. */
+/* Room for n more entries, so that queue_put_batch() cannot fail: until
+ * queue_unreserve().  -ENOMEM. */
 int queue_reserve(struct queue *q, size_t n);
+void queue_unreserve(struct queue *q, size_t n);
 
 /* Enter a record, in log order.  Known ones are skipped; a queue offset that
  * was used before by an earlier record starts the queue over from there (a
@@ -75,9 +89,8 @@ int queue_reserve(struct queue *q, size_t n);
  * MQ_ECORRUPT for an offset that cannot be (noted): the record stays unlisted. */
 int queue_put(struct queue *q, const struct queue_put *put);
 
-/* Entries [done, b->n) of a batch whose records were written at pos[]. */
-void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, const mq_pos *pos,
-		     int64_t store_ms);
+/* The first n entries of a batch that has been written; `first` is the queue's end. */
+void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms);
 
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);
@@ -93,7 +106,8 @@ struct queues_dirty {
 int queues_take_dirty(struct queues *qs, struct queues_dirty *ret);
 
 /* Write what is in memory of them to the files, up to their rows, and sync.
- * On failure all of them are put back on the list. */
+ * On failure all of them are put back on the list; after a failed sync there is
+ * no success any more (-EIO). */
 int queues_flush(struct queues *qs, struct queues_dirty *d);
 void queues_put_back(struct queues_dirty *d);
 

@@ -9,6 +9,7 @@
 #include "conf/err.h"
 #include "store/record.h"
 
+#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 #define HOST_V4_BYTES 8
 #define HOST_V6_BYTES 20
 
@@ -214,6 +215,39 @@ record_property(const char *props, size_t props_len, const char *name, size_t *r
 		return value;
 	}
 	return NULL;
+}
+
+bool
+record_topic_valid(const char *topic, size_t len)
+{
+	static const char allowed[] = "%|-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (len == 0 || len > RECORD_TOPIC_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!memchr(allowed, topic[i], sizeof(allowed) - 1))
+			return false;
+	return true;
+}
+
+/* 1s 5s 10s 30s 1m ... 2h, as messageDelayLevel has them. */
+static const int32_t delay_s[] = { 1,	5,   10,  30,  60,  120, 180,  240,  300,
+				   360, 420, 480, 540, 600, 1200, 1800, 3600, 7200 };
+
+int64_t
+record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
+{
+	size_t len, n_levels = sizeof(delay_s) / sizeof(delay_s[0]), n = 0;
+	const char *level;
+
+	if (topic_len != strlen(SCHEDULE_TOPIC) || memcmp(topic, SCHEDULE_TOPIC, topic_len) != 0)
+		return 0;
+	level = record_property(props, props_len, "DELAY", &len);
+	for (size_t i = 0; level && i < len && i < 9 && level[i] >= '0' && level[i] <= '9'; i++)
+		n = 10 * n + (size_t)(level[i] - '0');
+	if (n == 0)
+		return 0;
+	return 1000LL * delay_s[(n < n_levels ? n : n_levels) - 1];
 }
 
 /* --- hashes and ids --------------------------------------------------------- */

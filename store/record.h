@@ -139,6 +139,14 @@ const char *record_property(const char *props, size_t props_len, const char *nam
 bool record_property_next(const char *props, size_t props_len, size_t *cursor, const char **ret_name,
 			  size_t *ret_name_len, const char **ret_value, size_t *ret_value_len);
 
+/* May a topic be called that?  [%|a-zA-Z0-9_-], 1 to 127 of them: it becomes a
+ * directory, so a record that says otherwise is not believed. */
+bool record_topic_valid(const char *topic, size_t len);
+
+/* How long after its store time a record of SCHEDULE_TOPIC_XXXX is due, which is
+ * then its tagsCode; 0 for any other record. */
+int64_t record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len);
+
 /* The consume queue's tagsCode of a tag (0 for an empty one): Java's
  * String.hashCode over the UTF-16 form of the UTF-8 text, sign-extended. */
 int64_t record_tags_code(const char *tag, size_t len);

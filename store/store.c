@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -17,6 +18,7 @@
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
+#define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
 #define TAIL_ENTRIES_MAX (4 << 20)	/* in memory while views cannot be written */
 
 static int64_t
@@ -53,6 +55,54 @@ open_dirs(struct store *s)
 }
 
 static int
+restore_queues(struct store *s, const struct store_checkpoint *cp)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
+		rc = queues_restore(&s->queues, &cp->rows[i]);
+	return rc;
+}
+
+static int
+open_index(struct store *s, const struct store_checkpoint *cp, bool rebuild)
+{
+	const struct settings *set = s->settings;
+
+	return keyindex_open(s->index_fd, set->maxHashSlotNum, set->maxIndexNum, cp->index_name, cp->index_count,
+			     rebuild, s->dir->read_only, &s->index);
+}
+
+/* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */
+static int
+open_views(struct store *s, const struct store_checkpoint *cp)
+{
+	int rc = restore_queues(s, cp);
+
+	return rc == MQ_OK ? open_index(s, cp, false) : rc;
+}
+
+/* Forget the views; all of the log will be replayed.  What only they know (how
+ * far a queue had come whose messages are all gone) is kept. */
+static int
+begin_views(struct store *s, const struct store_checkpoint *cp)
+{
+	AUTO_CLOSE int old_fd = -1;
+	int rc = MQ_OK;
+
+	if (dir_open(s->dir->fd, "consumequeue", 0, &old_fd) == MQ_OK)
+		rc = queues_adopt(&s->queues, old_fd);
+	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
+		rc = queues_adopt_row(&s->queues, &cp->rows[i]);
+	if (rc == MQ_OK)
+		rc = queues_wipe(&s->queues);
+	if (rc == MQ_OK)
+		rc = open_index(s, cp, true);
+	s->recovery.rebuilt = true;
+	return rc;
+}
+
+static int
 open_parts(struct store *s, const struct store_checkpoint *cp)
 {
 	const struct settings *set = s->settings;
@@ -66,10 +116,16 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc == MQ_OK)
 		rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, set->mappedFileSizeConsumeQueue,
 				 s->files);
-	if (rc == MQ_OK)
-		rc = keyindex_open(s->index_fd, set->maxHashSlotNum, set->maxIndexNum, cp->index_name, cp->index_count,
-				   cp->dispatched.byte < 0, s->dir->read_only, &s->index);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	/* a read-only mount may not complete the views it finds: it has its own */
+	if (cp->dispatched.byte < 0 || s->dir->read_only)
+		return begin_views(s, cp);
+	rc = open_views(s, cp);
+	if (rc != MQ_ECORRUPT)
+		return rc;
+	log_notice("the views are made anew: %s", err_text(rc));
+	return begin_views(s, cp);
 }
 
 /* --- recovery ------------------------------------------------------------------------ */
@@ -80,44 +136,90 @@ replay_from(struct store *s, const struct store_checkpoint *cp)
 {
 	mq_pos begin = store_begin(s);
 
-	if (cp->dispatched.byte < begin.byte)
+	if (s->recovery.rebuilt || cp->dispatched.byte < begin.byte)
 		return begin;
 	return cp->dispatched;
 }
 
+/* What was put into the key index, to its files: a long replay fits in memory. */
 static int
-restore_queues(struct store *s, const struct store_checkpoint *cp)
+spill_index(struct store *s)
 {
-	for (size_t i = 0; i < cp->n; i++) {
-		int rc = queues_restore(&s->queues, &cp->rows[i]);
+	struct keyindex_mark mark;
+	int rc = keyindex_freeze(s->index, &mark);
 
-		if (rc != MQ_OK)
-			return rc;
+	return rc == MQ_OK ? keyindex_flush(s->index, &mark) : rc;
+}
+
+/* Replay up to where no valid record begins, or to `limit`. */
+static int
+replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
+{
+	int rc = MQ_OK;
+
+	for (mq_pos from = d->end, upto; rc == MQ_OK; from = d->end) {
+		upto = pos_add(from, REPLAY_BYTES);
+		if (upto.byte > limit.byte)
+			upto = limit;
+		rc = dispatch_log(s, from, upto, d);
+		if (rc == MQ_OK && upto.byte == limit.byte)
+			break;
+		if (rc == MQ_OK)
+			rc = spill_index(s);
+		if (rc == MQ_OK && d->end.byte == from.byte) {	/* the end, or a huge record */
+			rc = dispatch_log(s, from, limit, d);
+			break;
+		}
 	}
-	return MQ_OK;
+	return rc;
+}
+
+/* Replay all there is.  Damage with valid records behind it is not the end of the
+ * log: it is left as it is, and who reads there gets EIO. */
+static int
+replay(struct store *s, mq_pos limit, struct dispatched *d)
+{
+	int64_t records = 0;
+	mq_pos next;
+	int rc;
+
+	for (;;) {
+		d->records = 0;
+		rc = replay_whole(s, limit, d);
+		records += d->records;
+		if (rc != MQ_OK || d->end.byte >= limit.byte)
+			break;
+		rc = dispatch_next(s, d->end, limit, &next);
+		if (rc != MQ_OK)
+			break;
+		log_warn("log: %" PRId64 " bytes at position %" PRId64 " are damaged: passed over",
+			 next.byte - d->end.byte, d->end.byte);
+		s->recovery.damaged_bytes += next.byte - d->end.byte;
+		d->end = next;
+	}
+	d->records = records;
+	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
 static int
 recover(struct store *s, const struct store_checkpoint *cp)
 {
 	struct store_recovery *r = &s->recovery;
+	mq_pos limit = MQ_POS(atomic_load(&s->log.allocated));
 	struct dispatched d = { .store_ms = cp->store_ms };
 	int64_t started = now_ms();
-	int rc = MQ_OK;
+	int rc;
 
 	r->clean = s->dir->was_clean;
-	r->from = replay_from(s, cp);
-	if (cp->dispatched.byte >= 0)
-		rc = restore_queues(s, cp);
-	if (rc == MQ_OK && r->from.byte > s->log.allocated.byte)
-		rc = err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
-			      "): segments are missing", s->log.allocated.byte, r->from.byte);
+	r->from = d.end = replay_from(s, cp);
+	if (r->from.byte > limit.byte)
+		return err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
+				"): segments are missing", limit.byte, r->from.byte);
+	rc = replay(s, limit, &d);
 	if (rc == MQ_OK)
-		rc = dispatch_log(s, r->from, s->log.allocated, &d);
-	if (rc == MQ_OK)
-		rc = commitlog_set_end(&s->log, d.end, d.store_ms, s->lostfound_fd, &r->cut_bytes);
-	if (rc == MQ_OK)
-		rc = commitlog_flush(&s->log, d.end);
+		rc = commitlog_set_end(&s->log, r->from, d.end, d.store_ms, s->lostfound_fd, &r->cut_bytes);
+	for (size_t i = 0; r->rebuilt && rc == MQ_OK && i < cp->n; i++)
+		rc = queues_trim_as(&s->queues, &cp->rows[i]);
 	if (rc != MQ_OK)
 		return rc;
 	r->to = d.end;
@@ -217,6 +319,11 @@ store_close(struct store *s)
 	if (!s)
 		return;
 	mark_close(&s->closing);
+	mark_close(&s->dispatched);
+	if (s->log.segment_bytes) {
+		mark_close(&s->log.written);
+		mark_close(&s->log.flushed);
+	}
 	if (s->flusher_started)
 		pthread_join(s->flusher, NULL);
 	if (s->log.segment_bytes)
@@ -297,45 +404,52 @@ index_batch(struct store *s, const struct batch *b, size_t n)
 			continue;
 		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
 		rc = keyindex_put(s->index, &rec);
-		if (rc != MQ_OK)
-			log_warn("message at %" PRId64 " cannot be found by its key: %s", rec.pos.byte, err_text(rc));
+		if ((rc != MQ_OK) != s->index_failing)
+			log_warn("messages from %" PRId64 " on can%s be found by their keys: %s", rec.pos.byte,
+				 rc == MQ_OK ? "" : "not", rc == MQ_OK ? "the index works again" : err_text(rc));
+		s->index_failing = rc != MQ_OK;
 	}
+}
+
+/* There is room in the queue's tail for all of b. */
+static int
+append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	struct appended a = { 0 };
+	int rc;
+
+	LOCKED(&s->log.lock);
+	a.first = queue_end(q);
+	rc = commitlog_append(&s->log, b, a.first, now_ms(), &a.n);
+	if (a.n > 0) {
+		const struct batch_entry *last = &b->entries[a.n - 1];
+
+		a.begin = b->entries[0].pos;
+		a.end = pos_add(last->pos, last->total);
+		a.store_ms = s->log.store_ms;
+		queue_put_batch(q, b, a.n, a.first, a.store_ms);
+		index_batch(s, b, a.n);
+		atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
+		atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
+	}
+	mark_advance(&s->dispatched, s->log.end);
+	*ret = a;
+	return rc;
 }
 
 int
 store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 {
-	mq_pos few[64], *pos = few;
-	AUTO_FREE mq_pos *many = NULL;
-	struct appended a = { 0 };
 	int rc;
 
-	*ret = a;
+	*ret = (struct appended){ 0 };
 	rc = store_may_append(s, 0);
-	if (rc == MQ_OK && b->n > 0)
+	if (rc == MQ_OK)
 		rc = queue_reserve(q, b->n);
 	if (rc != MQ_OK || b->n == 0)
 		return rc;
-	if (b->n > sizeof(few) / sizeof(few[0])) {
-		pos = many = malloc(b->n * sizeof(*many));
-		if (!many)
-			return -ENOMEM;
-	}
-
-	LOCKED(&s->log.lock);
-	a.first = queue_end(q);
-	rc = commitlog_append(&s->log, b, a.first, now_ms(), pos, &a.n);
-	if (a.n == 0)
-		return rc;
-	a.begin = pos[0];
-	a.end = pos_add(pos[a.n - 1], b->entries[a.n - 1].total);
-	a.store_ms = s->log.store_ms;
-	queue_put_batch(q, b, a.n, a.first, pos, a.store_ms);
-	index_batch(s, b, a.n);
-	mark_advance(&s->dispatched, s->log.end);
-	atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
-	atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
-	*ret = a;
+	rc = append(s, q, b, ret);
+	queue_unreserve(q, b->n);
 	return rc;
 }
 
@@ -384,6 +498,7 @@ int
 store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, struct record *ret_rec)
 {
 	size_t want = 4096, n;
+	struct record rec;
 	int rc;
 
 	for (;;) {
@@ -398,24 +513,25 @@ store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, s
 		rc = store_read_raw(s, pos, *buf, want, &n);
 		if (rc != MQ_OK)
 			return rc;
-		ret_rec->total = 0;
-		rc = record_verify(*buf, n, pos, ret_rec);
-		if (rc != MQ_EEND || ret_rec->total <= (int32_t)want || ret_rec->total > s->log.segment_bytes)
+		rc = record_verify(*buf, n, pos, &rec);
+		if (rc != MQ_EEND || rec.total <= (int32_t)want || rec.total > s->log.segment_bytes)
 			break;
-		want = (size_t)ret_rec->total;
+		want = (size_t)rec.total;
 	}
 	if (rc != MQ_OK)
 		return err_note(-EIO, "no valid record at position %" PRId64 " of the log", pos.byte);
+	*ret_rec = rec;
 	return MQ_OK;
 }
 
-/* Store time of message n of q: the nearest one before it whose record can be read. */
+/* Store time of message n of q.  -EIO if its record cannot be read; MQ_EGONE if
+ * it is too old. */
 static int
 store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 {
 	unsigned char head[RECORD_MIN_BYTES];
 	struct queue_entry e;
-	size_t got;
+	size_t got, at;
 	int rc;
 
 	rc = queue_entries(q, n, &e, 1, &got);
@@ -426,15 +542,10 @@ store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 	rc = store_read_raw(s, e.pos, head, sizeof(head), &got);
 	if (rc != MQ_OK)
 		return rc;
-	if (got < sizeof(head))
+	if (got < sizeof(head) || be64_get(head + RECORD_PHYSICALOFFSET_AT) != e.pos.byte)
 		return -EIO;
-	/* STORETIMESTAMP lies behind BORNHOST */
-	int64_t ms = 0;
-	size_t at = head[39] & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12 : RECORD_STORETIMESTAMP_AT;
-
-	for (size_t i = 0; i < 8; i++)
-		ms = (int64_t)((uint64_t)ms << 8 | head[at + i]);
-	*ret_ms = ms;
+	at = head[39] & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12 : RECORD_STORETIMESTAMP_AT;
+	*ret_ms = be64_get(head + at);
 	return MQ_OK;
 }
 
@@ -450,7 +561,7 @@ store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff)
 		/* a damaged message has the time of its nearest readable elder */
 		while (probe >= low && (rc = store_time_of(s, q, MQ_QOFF(probe), &at)) == -EIO)
 			probe--;
-		if (rc != MQ_OK && rc != -EIO)
+		if (rc != MQ_OK && rc != -EIO && rc != MQ_EGONE)
 			return rc;
 		if (rc == MQ_OK && at >= ms)
 			high = probe;
@@ -536,9 +647,7 @@ store_stats(struct store *s, struct store_stats *ret)
 		.disk_used_percent = atomic_load(&s->disk_used_percent),
 	};
 
-	lock_take(&s->log.lock);
-	st.segments = (s->log.allocated.byte - st.begin) / s->log.segment_bytes;
-	lock_drop(&s->log.lock);
+	st.segments = (atomic_load(&s->log.allocated) - st.begin) / s->log.segment_bytes;
 	lock_take(&s->queues.lock);
 	st.queues = (int64_t)s->queues.n;
 	lock_drop(&s->queues.lock);

@@ -48,8 +48,10 @@ struct store_recovery {
 	mq_pos from, to;	/* replayed range */
 	int64_t records;
 	int64_t cut_bytes;	/* what was cut from the end, kept in lost+found/ */
+	int64_t damaged_bytes;	/* passed over: valid records follow them */
 	int64_t took_ms;
 	bool clean;		/* the last exit was clean */
+	bool rebuilt;		/* the views were made anew */
 };
 
 /* Open the store in `dir`, which the caller keeps open until store_close():
@@ -58,7 +60,8 @@ struct store_recovery {
 int store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
 	       struct store **ret_store);
 
-/* Flush, stop threads, free.  Take a last checkpoint before it.  Accepts NULL. */
+/* Flush, stop threads, free.  Take a last checkpoint before it; who waits on a mark
+ * is woken (MQ_ECLOSED), but must be gone by then.  Accepts NULL. */
 void store_close(struct store *s);
 
 void store_recovery(const struct store *s, struct store_recovery *ret);
@@ -144,7 +147,8 @@ int store_find_key(struct store *s, const char *topic, const char *key, int64_t 
 
 /* Bring every view to disk and say up to where: what the floor above then
  * commits together with its own rows.  Appends go on meanwhile.
- * On failure the next call tries again with all of it. */
+ * On failure the next call tries again with all of it, unless a sync has failed:
+ * that is final (-EIO), and the next mount replays from the last checkpoint. */
 int store_checkpoint(struct store *s, struct store_checkpoint *ret);
 
 /* --- what status/ shows --------------------------------------------------- */

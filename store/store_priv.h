@@ -23,6 +23,7 @@ struct store {
 	struct store_recovery recovery;
 
 	struct lock checkpoint_lock;
+	bool index_failing;		/* with the log's lock */
 
 	pthread_t flusher;
 	bool flusher_started;

@@ -22,22 +22,38 @@
 
 /* --- the directory ----------------------------------------------------------------- */
 
+/* Make one directory, and let its name survive a power cut. */
+static int
+make_dir(const char *path, bool *ret_new)
+{
+	char above[PATH_MAX + 4];
+
+	if (mkdir(path, 0750) != 0) {
+		if (errno == EEXIST)
+			return MQ_OK;
+		return err_note(-errno, "store %s: make directory: %m", path);
+	}
+	*ret_new = true;
+	snprintf(above, sizeof(above), "%s/..", path);
+	AUTO_CLOSE int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* a parent that one may not read is one that was there before */
+	return fd >= 0 ? dir_sync(fd, above) : MQ_OK;
+}
+
+/* Make the directory at path and those above it that are missing. */
 static int
 make_parents(char *path, bool *ret_new)
 {
-	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash)
-			*slash = '\0';
-		if (mkdir(path, 0750) == 0)
-			*ret_new = true;
-		else if (errno != EEXIST)
-			return err_note(-errno, "store %s: make directory: %m", path);
-		else
-			*ret_new = false;
-		if (!slash)
-			return MQ_OK;
+	for (char *slash = path + strspn(path, "/"); (slash = strchr(slash, '/')); slash++) {
+		int rc;
+
+		*slash = '\0';
+		rc = make_dir(path, ret_new);
 		*slash = '/';
+		if (rc != MQ_OK)
+			return rc;
 	}
+	return make_dir(path, ret_new);
 }
 
 static int
@@ -76,13 +92,15 @@ try_lock(int fd, short type)
 }
 
 static int
-busy(const struct storedir *dir, int fd)
+busy(const struct storedir *dir, int fd, short type)
 {
-	char holder[256] = "";
+	struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+	char holder[256] = "", host[200];
 	ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
 	int pid;
-	char host[200];
 
+	if (fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_RDLCK)
+		return err_note(-EBUSY, "store %s is mounted read-only by another process", dir->path);
 	holder[n > 0 ? n : 0] = '\0';
 	if (sscanf(holder, "%d %199s", &pid, host) == 2)
 		return err_note(-EBUSY, "store %s is in use by process %d on %s", dir->path, pid, host);
@@ -98,13 +116,13 @@ take_lock(struct storedir *dir, int wait_ms)
 
 	dir->lock_fd = openat(dir->fd, "lock", dir->read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
 			      0640);
-	if (dir->lock_fd < 0 && dir->read_only)
+	if (dir->lock_fd < 0 && dir->read_only && errno == ENOENT)
 		return MQ_OK;		/* nobody can have it */
 	if (dir->lock_fd < 0)
 		return err_note(-errno, "store %s: lock: %m", dir->path);
 	while ((rc = try_lock(dir->lock_fd, type)) == -EAGAIN || rc == -EACCES) {
 		if (wait_ms <= 0)
-			return busy(dir, dir->lock_fd);
+			return busy(dir, dir->lock_fd, type);
 		poll(NULL, 0, LOCK_POLL_MS);
 		wait_ms -= LOCK_POLL_MS;
 	}
@@ -164,7 +182,7 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 	int rc;
 
 	dir.path = strdup(path);
-	rc = dir.path ? open_dir(&dir) : -ENOMEM;
+	rc = !dir.path ? -ENOMEM : *path ? open_dir(&dir) : err_note(-ENOENT, "the path of the store is empty");
 	if (rc == MQ_OK)
 		rc = take_lock(&dir, wait_ms);
 	if (rc == MQ_OK && read_only)
