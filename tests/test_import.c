@@ -61,6 +61,8 @@ setup(void **state)
 	assert_non_null(mkdtemp(b->path));
 	snprintf(path, sizeof(path), "%s/config", b->path);
 	assert_int_equal(mkdir(path, 0750), 0);
+	snprintf(path, sizeof(path), "%s/commitlog", b->path);
+	assert_int_equal(mkdir(path, 0750), 0);
 	assert_int_equal(settings_init(&b->settings), MQ_OK);
 	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "1M", "test"), MQ_OK);
 	assert_int_equal(settings_set(&b->settings, "maxMessageSize", "65536", "test"), MQ_OK);
