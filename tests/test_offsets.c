@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct broker {
 	struct storedir dir;
 	struct store *store;
 	struct offsets *offsets;
+	bool rebuild_views;
 };
 
 static void
@@ -42,6 +44,8 @@ broker_open_as(struct broker *b, bool read_only)
 	if (!read_only)
 		assert_int_equal(storedir_begin(&b->dir), MQ_OK);
 	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
+	if (b->rebuild_views)
+		store_checkpoint_free(&cp);	/* there is none */
 	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
 	store_checkpoint_free(&cp);
 	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
@@ -773,6 +777,311 @@ a_broken_lmdb_is_set_aside_and_rebuilt(void **state)
 	}
 }
 
+static int
+copy_dir(const char *from, const char *to)
+{
+	AUTO_FREE char *command = NULL;
+
+	assert_true(asprintf(&command, "rm -rf '%s' && cp -r '%s' '%s'", to, from, to) > 0);
+	return system(command);
+}
+
+/* LMDB knows more than the log holds: the log's tail was cut, as a diverged slave's is. */
+static void
+rows_of_a_log_that_is_gone_are_forgotten(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS - 4);
+	AUTO_FREE char *saved = NULL, *lmdb = NULL, *saved_lmdb = NULL;
+
+	assert_true(asprintf(&saved, "%s.saved", b->path) > 0);
+	assert_true(asprintf(&lmdb, "%s/lmdb", b->path) > 0);
+	assert_true(asprintf(&saved_lmdb, "%s/lmdb", saved) > 0);
+	assert_int_equal(copy_dir(b->path, saved), 0);
+	broker_open(b);
+	for (int i = STEPS - 4; i < STEPS; i++)
+		step(b, i);
+	broker_close(b);
+	assert_int_equal(copy_dir(lmdb, saved_lmdb), 0);
+	assert_int_equal(copy_dir(saved, b->path), 0);
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	for (int i = 0; i < 2; i++) {	/* and not only in memory */
+		AUTO_FREE char *now = NULL;
+
+		b->rebuild_views = i == 0;
+		broker_open(b);
+		now = dump(b);
+		assert_string_equal(now, want);
+		broker_close(b);
+	}
+	assert_int_equal(nftw(saved, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* --- a disk that fails on request ------------------------------------------------------------------ */
+
+static int commit_errno;
+int __real_mdb_txn_commit(void *txn);
+int __wrap_mdb_txn_commit(void *txn);
+void mdb_txn_abort(void *txn);
+
+int
+__wrap_mdb_txn_commit(void *txn)
+{
+	if (!commit_errno)
+		return __real_mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return commit_errno;
+}
+
+static void
+a_failed_checkpoint_is_made_up_for_by_the_next(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS);
+	AUTO_FREE char *got = NULL;
+	struct offsets_stats stats;
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	empty(b);
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9900 + 6);
+	commit_errno = ENOSPC;
+	assert_int_equal(offsets_checkpoint(b->offsets), -ENOSPC);
+	for (int i = 6; i < STEPS; i++) {
+		step(b, i);
+		assert_int_equal(offsets_checkpoint(b->offsets), -ENOSPC);
+	}
+	commit_errno = 0;
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoint_failures, STEPS - 6 + 1);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoint_at, mark_at(store_dispatched(b->store)).byte);
+	broker_close(b);
+	broker_open(b);
+	got = dump(b);
+	assert_string_equal(got, want);
+	broker_close(b);
+}
+
+static void
+nothing_new_is_not_written(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+	int64_t before;
+
+	broker_open(b);
+	make_topic(b, "t", 1);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	before = stats.checkpoints;
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoints, before);
+	broker_close(b);
+}
+
+/* --- records of others --------------------------------------------------------------------------- */
+
+static void
+append_by_hand(struct broker *b, const char *body)
+{
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	assert_int_equal(batch_add(&batch, &(struct message){
+		.body = body, .body_len = strlen(body), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
+		.props = "" }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static void
+records_that_make_no_sense_do_no_harm(void **state)
+{
+	static const char *const bodies[] = {
+		"not json", "", "{\"op\":\"teleport\",\"v\":1}",
+		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"expression\":\"*\","
+		"\"offsets\":{}}",
+		"{\"op\":\"commit\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"offsets\":{\"0\":1}}",
+		"{\"op\":\"topic-delete\",\"v\":1,\"name\":\"never\"}",
+		"{\"op\":\"topic\",\"v\":1,\"id\":16777215,\"name\":\"last\"}",
+		"{\"op\":\"topic\",\"v\":1,\"id\":16777215,\"name\":\"twice\"}",
+	};
+	struct broker *b = *state;
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	broker_open(b);
+	make_topic(b, "t", 1);
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+		append_by_hand(b, bodies[i]);
+	make_topic(b, "u", 1);			/* takes those before it along */
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(topic_find(b->offsets, "t"));
+		assert_non_null(topic_find(b->offsets, "u"));
+		assert_null(topic_find(b->offsets, "never"));
+		assert_int_equal(topic_find(b->offsets, "last")->id, META_ID_MAX);
+		assert_true(topic_find(b->offsets, "twice")->id < META_ID_MAX);
+		broker_close(b);
+		broker_open(b);
+	}
+	broker_close(b);
+}
+
+static void
+what_a_master_logs_is_followed(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+
+	set(b, "flushIntervalConsumeQueue", "10");
+	broker_open(b);
+	b->settings.brokerRole = SLAVE;
+	append_by_hand(b, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}");
+	produce_to(b, "legacy", 1, 1);
+	for (int i = 0; i < 1000 && !(topic_find(b->offsets, "remote") && topic_find(b->offsets, "legacy")); i++)
+		usleep(10000);
+	assert_int_equal(topic_find(b->offsets, "remote")->id, 9);
+	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "legacy")), 2);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.applied, 1);
+	broker_close(b);
+}
+
+/* --- rounds ------------------------------------------------------------------------------------------ */
+
+static int64_t
+meta_records(struct broker *b)
+{
+	return queue_end(store_queue(b->store, META_TOPIC, 0)).n;
+}
+
+static void
+the_newest_segments_hold_the_whole_state(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = NULL, *got = NULL;
+	int64_t before;
+
+	set(b, "flushIntervalConsumeQueue", "10");
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9900 + STEPS);
+	before = meta_records(b);
+	for (int i = 0; i < 5; i++)		/* more than a segment of 1 MiB */
+		produce_to(b, "c", 0, 4000);
+	for (int i = 0; i < 1000 && meta_records(b) < before + 6; i++)
+		usleep(10000);
+	assert_true(meta_records(b) >= before + 6);
+	want = dump(b);
+	assert_int_equal(store_trim(b->store, store_queue(b->store, META_TOPIC, 0), MQ_QOFF(before)), MQ_OK);
+	broker_close(b);
+	break_lmdb(b, 100, NULL);
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	broker_open(b);
+	got = dump(b);
+	assert_string_equal(got, want);
+	broker_close(b);
+}
+
+/* --- many at once ------------------------------------------------------------------------------------- */
+
+#define RACERS 4
+#define RACE_COMMITS 2000
+
+struct racer {
+	struct broker *b;
+	struct subscription *sub;
+	int32_t queue;
+	pthread_t thread;
+	_Atomic bool *stop;
+};
+
+static void *
+consumer_main(void *arg)
+{
+	struct racer *r = arg;
+
+	for (int i = 1; i <= RACE_COMMITS; i++) {
+		mq_qoff at;
+
+		assert_int_equal(commit_forward(r->b->offsets, r->sub, r->queue, MQ_QOFF(i)), MQ_OK);
+		assert_int_equal(committed(r->b->offsets, r->sub, r->queue, &at), MQ_OK);
+		assert_int_equal(at.n, i);
+		if (i % 200 == 0)
+			assert_int_equal(commit_sync(r->b->offsets, r->sub, NULL), MQ_OK);
+	}
+	return NULL;
+}
+
+static void *
+maker_main(void *arg)
+{
+	struct racer *r = arg;
+	char name[32];
+
+	for (int i = 0; !*r->stop; i++) {
+		struct topic_conf conf;
+		struct topic *t;
+
+		snprintf(name, sizeof(name), "t%d", i % 50);
+		topic_conf_default(&conf, name, 2);
+		if (topic_create(r->b->offsets, &conf, &t, NULL) == MQ_OK && i % 3 == 0)
+			assert_int_equal(topic_delete(r->b->offsets, t, NULL), MQ_OK);
+		for (const char *after = ""; (t = topic_next(r->b->offsets, after)); after = t->name)
+			topic_conf(r->b->offsets, t, &conf);
+	}
+	return NULL;
+}
+
+static void *
+saver_main(void *arg)
+{
+	struct racer *r = arg;
+
+	while (!*r->stop)
+		assert_int_equal(offsets_checkpoint(r->b->offsets), MQ_OK);
+	return NULL;
+}
+
+static void
+commits_changes_and_checkpoints_do_not_disturb_each_other(void **state)
+{
+	static void *(*const others[])(void *) = { maker_main, saver_main, saver_main };
+	struct broker *b = *state;
+	struct racer racers[RACERS + 3];
+	_Atomic bool stop = false;
+	struct subscription *sub;
+
+	set(b, "flushIntervalConsumeQueue", "1");
+	set(b, "flushConsumerOffsetInterval", "1");
+	broker_open(b);
+	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", RACERS));
+	for (int i = 0; i < RACERS; i++)
+		produce_to(b, "t", i, RACE_COMMITS);
+	for (int i = 0; i < RACERS + 3; i++) {
+		racers[i] = (struct racer){ .b = b, .sub = sub, .queue = i, .stop = &stop };
+		assert_int_equal(pthread_create(&racers[i].thread, NULL,
+						i < RACERS ? consumer_main : others[i - RACERS], &racers[i]), 0);
+	}
+	for (int i = 0; i < RACERS; i++)
+		pthread_join(racers[i].thread, NULL);
+	stop = true;
+	for (int i = RACERS; i < RACERS + 3; i++)
+		pthread_join(racers[i].thread, NULL);
+	broker_close(b);
+	broker_open(b);
+	for (int i = 0; i < RACERS; i++)
+		assert_int_equal(committed_at(b, the_subscription(b, "g", "t"), i), RACE_COMMITS);
+	broker_close(b);
+}
+
 static void
 ten_thousand_topics_are_cheap(void **state)
 {
@@ -867,6 +1176,13 @@ main(void)
 		T(after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was),
 		T(the_log_alone_gives_the_same_registry),
 		T(a_broken_lmdb_is_set_aside_and_rebuilt),
+		T(rows_of_a_log_that_is_gone_are_forgotten),
+		T(a_failed_checkpoint_is_made_up_for_by_the_next),
+		T(nothing_new_is_not_written),
+		T(records_that_make_no_sense_do_no_harm),
+		T(what_a_master_logs_is_followed),
+		T(the_newest_segments_hold_the_whole_state),
+		T(commits_changes_and_checkpoints_do_not_disturb_each_other),
 		T(ten_thousand_topics_are_cheap),
 		T(a_read_only_mount_writes_nothing),
 		T(a_slave_changes_nothing_by_itself),
