@@ -136,15 +136,37 @@ now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* What we write we must be able to read: nothing gets into the log that a replay
+ * would refuse. */
+static int
+readable(const char *body, size_t len)
+{
+	char why[200];
+	struct meta m;
+	int rc = meta_decode(body, len, &m);
+
+	if (rc == MQ_ECORRUPT) {
+		snprintf(why, sizeof(why), "%s", err_text(rc));
+		return err_note(-EINVAL, "%s", why);
+	}
+	if (rc == MQ_OK)
+		meta_free(&m);
+	return rc;
+}
+
 static int
 batch_meta(struct offsets *o, const struct meta *m)
 {
 	AUTO_FREE char *body = NULL;
 	size_t len = 0;
+	int rc;
 
 	body = meta_encode(m, &len);
 	if (!body)
 		return -ENOMEM;
+	rc = readable(body, len);
+	if (rc != MQ_OK)
+		return rc;
 	return batch_add(&o->batch, &(struct message){
 		.body = body,
 		.body_len = len,

@@ -125,6 +125,8 @@ collect(struct offsets *o)
 
 	LOCKED(&o->registry);
 	rows_clear(&o->rows);
+	for (int t = TABLE_TOPICS; o->rebuilt && t <= TABLE_ATTRS; t++)
+		rows_empty(&o->rows, (enum table)t);
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
@@ -143,6 +145,7 @@ collect(struct offsets *o)
 		return o->rows.err;
 	}
 	o->collected = true;
+	o->rebuilt = false;
 	o->rows_applied = o->applied;
 	o->rows_end = o->applied_end;
 	return MQ_OK;
@@ -354,7 +357,7 @@ checkpoint_main(void *arg)
 
 		wait -= clock_ms();
 		wait = wait < 1 ? 1 : wait > TICK_MS ? TICK_MS : wait;
-		int woken = mark_wait_past(store_written(o->store), mark, (int)wait, NULL);
+		int woken = mark_wait_news(store_written(o->store), mark, &o->nudges, (int)wait, NULL);
 
 		if (woken == MQ_ECLOSED || o->stop)
 			break;
@@ -384,12 +387,16 @@ static int
 load_record(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct load *l = arg;
+	char why[200];
 	struct meta m;
 	int rc = meta_decode(value, value_len, &m);
 
-	if (rc != MQ_OK)
-		return rc == -ENOMEM ? rc : err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len,
-						     (const char *)key, err_text(rc));
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != MQ_OK) {
+		snprintf(why, sizeof(why), "%s", err_text(rc));
+		return err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len, (const char *)key, why);
+	}
 	rc = apply(l->o, &m);
 	meta_free(&m);
 	return rc;

@@ -109,54 +109,63 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 	return MQ_OK;
 }
 
-/* The pending places of s as a record.  With `registry`.  False: there are none. */
-static bool
-pending_meta(struct subscription_entry *s, struct meta *ret_m)
+/* The pending places of s as a record; without any (it was reset, or is gone) it
+ * has no offsets.  With `registry`. */
+static int
+pending_meta(const struct subscription_entry *s, struct meta *ret_m)
 {
 	struct meta m = { .op = META_COMMIT };
 
-	if (s->pub.gone)
-		return false;
 	m.offsets = calloc((size_t)s->n_places, sizeof(*m.offsets));
 	if (!m.offsets)
-		return false;
-	for (int32_t i = 0; i < s->n_places; i++)
+		return -ENOMEM;
+	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
 		if (s->places[i].at > s->places[i].logged)
 			m.offsets[m.n_offsets++] = (struct meta_offset){ i, MQ_QOFF(s->places[i].at) };
 	memcpy(m.group, s->pub.group->name, sizeof(m.group));
 	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
 	*ret_m = m;
-	return m.n_offsets > 0 || (meta_free(&m), false);
+	return MQ_OK;
 }
 
+struct gathering {
+	struct meta records[GATHER];
+	size_t n;
+	struct subscription_entry *taken[GATHER];
+	size_t n_taken;
+};
+
 /* Take up to GATHER subscriptions out of `pending`, with the records for them. */
-static size_t
-pending_take(struct offsets *o, struct meta *records, struct subscription_entry **ret_taken, size_t *ret_n)
+static int
+gathering_take(struct offsets *o, struct gathering *g)
 {
 	LOCKED(&o->registry);
-	size_t n = 0, taken = 0;
 
-	while (o->pending && taken < GATHER) {
+	g->n = g->n_taken = 0;
+	while (o->pending && g->n_taken < GATHER) {
 		struct subscription_entry *s = o->pending;
 
+		if (pending_meta(s, &g->records[g->n]) != MQ_OK)
+			return -ENOMEM;
+		if (g->records[g->n].n_offsets)
+			g->n++;
+		else
+			meta_free(&g->records[g->n]);
 		o->pending = s->next_pending;
 		s->pending = false;
-		ret_taken[taken++] = s;
-		if (pending_meta(s, &records[n]))
-			n++;
+		g->taken[g->n_taken++] = s;
 	}
-	*ret_n = n;
-	return taken;
+	return MQ_OK;
 }
 
 /* They could not be logged now. */
 static void
-pending_give_back(struct offsets *o, struct subscription_entry **taken, size_t n)
+gathering_give_back(struct offsets *o, struct gathering *g)
 {
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < n; i++)
-		pending_add(o, taken[i]);
+	for (size_t i = 0; i < g->n_taken; i++)
+		pending_add(o, g->taken[i]);
 }
 
 static bool
@@ -170,23 +179,22 @@ pending_any(struct offsets *o)
 int
 commit_gather(struct offsets *o, mq_pos *ret_end)
 {
-	struct subscription_entry *taken[GATHER];
-	AUTO_FREE struct meta *records = NULL;
+	AUTO_FREE struct gathering *g = NULL;
 	int rc = MQ_OK;
 
 	if (!pending_any(o))
 		return MQ_OK;
-	records = malloc(GATHER * sizeof(*records));
-	if (!records)
+	g = malloc(sizeof(*g));
+	if (!g)
 		return -ENOMEM;
 	while (rc == MQ_OK && pending_any(o)) {
-		size_t n, n_taken = pending_take(o, records, taken, &n);
-
-		rc = change_all(o, records, n, ret_end);
+		rc = gathering_take(o, g);
+		if (rc == MQ_OK)
+			rc = change_all(o, g->records, g->n, ret_end);
 		if (rc != MQ_OK)
-			pending_give_back(o, taken, n_taken);
-		for (size_t i = 0; i < n; i++)
-			meta_free(&records[i]);
+			gathering_give_back(o, g);
+		for (size_t i = 0; i < g->n; i++)
+			meta_free(&g->records[i]);
 	}
 	return rc;
 }

@@ -1,10 +1,353 @@
+/* import.c - topics, groups and offsets of a RocketMQ store seen for the first time.
+ *
+ *   config/topics.json             topicConfigTable        -> topic
+ *   config/subscriptionGroup.json  subscriptionGroupTable  -> group
+ *   config/consumerOffset.json     offsetTable, "T@G"      -> subscribe
+ *
+ * Each is a record, as if somebody had made it by hand; an `import` record
+ * before and one behind them, so an import that a crash has cut in two is
+ * done again.  Where nothing can be written (read-only, slave) it is applied to
+ * memory only.  A file that cannot be read has a .bak beside it, RocketMQ's
+ * last version but one.  What we cannot take is skipped, and said so.
+ */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/fastjson.h"
+#include "offsets/field.h"
 #include "offsets/registry.h"
+
+#define FILE_BYTES_MAX ((off_t)64 << 20)
+#define IMPORT_CHUNK 64
+
+struct import {
+	struct offsets *o;
+	struct meta records[IMPORT_CHUNK];
+	size_t n;
+	uint32_t new_ids;	/* given since the registry was last asked */
+	int64_t taken, skipped;
+	int rc;			/* sticky */
+};
+
+/* --- records ------------------------------------------------------------------------------ */
+
+static int
+apply_only(struct offsets *o, const struct meta *m, size_t n)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < n; i++)
+		rc = apply(o, &m[i]);
+	return rc;
+}
+
+static void
+import_flush(struct import *im)
+{
+	if (im->rc == MQ_OK && change_allowed(im->o) == MQ_OK)
+		im->rc = change_all(im->o, im->records, im->n, NULL);
+	else if (im->rc == MQ_OK)
+		im->rc = apply_only(im->o, im->records, im->n);
+	for (size_t i = 0; i < im->n; i++)
+		meta_free(&im->records[i]);
+	im->n = 0;
+	im->new_ids = 0;
+}
+
+/* Takes m over. */
+static void
+import_add(struct import *im, struct meta *m)
+{
+	if (im->n == IMPORT_CHUNK)
+		import_flush(im);
+	im->records[im->n++] = *m;
+	im->taken++;
+}
+
+static void
+import_skip(struct import *im, const char *what, const char *name, const char *why)
+{
+	im->skipped++;
+	log_warn("import: %s %.200s is skipped: %s", what, name, why);
+}
+
+/* --- topics --------------------------------------------------------------------------------- */
+
+static int64_t
+number_of(const json_t *object, const char *key, int64_t dflt)
+{
+	const json_t *json = json_object_get(object, key);
+
+	return json_is_integer(json) ? json_integer_value(json) : dflt;
+}
+
+static void
+import_topic(struct import *im, const char *name, const json_t *object)
+{
+	struct meta m = { .op = META_TOPIC_SET };
+	int64_t r = number_of(object, "readQueueNums", 16), w = number_of(object, "writeQueueNums", 16);
+	int64_t queues = r > w ? r : w;
+
+	if (!meta_name_ok(name, strlen(name))) {
+		import_skip(im, "topic", name, "its name is not allowed");
+		return;
+	}
+	if (meta_topic_is_system(name))
+		return;
+	if (queues < 1 || queues > QUEUES_MAX) {
+		import_skip(im, "topic", name, "so many queues are not possible");
+		return;
+	}
+	topic_conf_default(&m.topic_conf, name, (int32_t)queues);
+	m.topic_conf.perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
+	m.topic_conf.order = json_is_true(json_object_get(object, "order"));
+	m.topic_conf.topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
+	if (im->n == IMPORT_CHUNK)
+		import_flush(im);
+	m.id = registry_topic_id(im->o, name);
+	if (!topic_find(im->o, name))
+		m.id += im->new_ids++;
+	import_add(im, &m);
+}
+
+/* --- groups --------------------------------------------------------------------------------- */
+
+static void
+import_group(struct import *im, const char *name, const json_t *object)
+{
+	struct meta m = { .op = META_GROUP_SET };
+
+	if (!meta_name_ok(name, strlen(name))) {
+		import_skip(im, "group", name, "its name is not allowed");
+		return;
+	}
+	group_conf_default(&m.group_conf, name);
+	if (object && fields_from_json(group_fields, object, &m.group_conf) != MQ_OK) {
+		import_skip(im, "group", name, err_text(MQ_ECORRUPT));
+		return;
+	}
+	if (im->n == IMPORT_CHUNK)
+		import_flush(im);
+	m.id = registry_group_id(im->o, name);
+	if (!group_find(im->o, name))
+		m.id += im->new_ids++;
+	import_add(im, &m);
+}
+
+/* --- offsets -------------------------------------------------------------------------------- */
+
+/* {"0":12,...} into m->offsets.  False: not that. */
+static bool
+offsets_take(json_t *table, struct meta *m)
+{
+	const char *key;
+	json_t *value;
+
+	m->offsets = calloc(json_object_size(table) + 1, sizeof(*m->offsets));
+	if (!m->offsets)
+		return false;
+	json_object_foreach(table, key, value) {
+		struct meta_offset *at = &m->offsets[m->n_offsets];
+		char *end;
+		long id = strtol(key, &end, 10);
+
+		if (end == key || *end || id < 0 || id >= QUEUES_MAX || !json_is_integer(value) ||
+		    json_integer_value(value) < 0)
+			return false;
+		at->queue_id = (int32_t)id;
+		at->at = MQ_QOFF(json_integer_value(value));
+		m->n_offsets++;
+	}
+	return true;
+}
+
+/* "topic@group".  False: not two names. */
+static bool
+names_split(const char *key, struct meta *m)
+{
+	const char *at = strchr(key, '@');
+	size_t topic_len = at ? (size_t)(at - key) : 0;
+
+	if (!at || !meta_name_ok(key, topic_len) || !meta_name_ok(at + 1, strlen(at + 1)))
+		return false;
+	memcpy(m->topic, key, topic_len);
+	memcpy(m->group, at + 1, strlen(at + 1) + 1);
+	return true;
+}
+
+static void
+import_offsets(struct import *im, const char *key, json_t *table)
+{
+	struct meta m = { .op = META_SUBSCRIBE };
+
+	if (!names_split(key, &m)) {
+		import_skip(im, "offsets of", key, "its names are not allowed");
+		return;
+	}
+	if (!topic_find(im->o, m.topic)) {
+		if (!meta_topic_is_system(m.topic))
+			import_skip(im, "offsets of", key, "there is no such topic");
+		return;
+	}
+	if (!group_find(im->o, m.group)) {
+		import_flush(im);
+		import_group(im, m.group, NULL);
+		import_flush(im);
+	}
+	m.expression = strdup("*");
+	if (!m.expression || !offsets_take(table, &m)) {
+		import_skip(im, "offsets of", key, "they are not queues and numbers");
+		meta_free(&m);
+		return;
+	}
+	import_add(im, &m);
+}
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+static int
+file_read(int dir_fd, const char *path, char **ret_text, size_t *ret_len)
+{
+	AUTO_CLOSE int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_note(-errno, "%s: %m", path);
+	if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX)
+		return err_note(MQ_ECORRUPT, "%s: not a file of sensible size", path);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (len < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
+
+		if (n < 0)
+			return err_note(-errno, "%s: %m", path);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret_text = take_ptr(text);
+	*ret_len = len;
+	return MQ_OK;
+}
+
+static int
+json_of(int dir_fd, const char *path, json_t **ret_object)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int rc = file_read(dir_fd, path, &text, &len);
+
+	return rc == MQ_OK ? fastjson_load(text, len, ret_object) : rc;
+}
+
+/* The file, or its .bak.  NULL: neither is there, or can be used (which is logged). */
+static json_t *
+json_or_bak(int dir_fd, const char *name)
+{
+	static const char *const endings[] = { "", ".bak" };
+	json_t *object = NULL;
+	char path[64];
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "config/%s%s", name, endings[i]);
+		int rc = json_of(dir_fd, path, &object);
+
+		if (rc == MQ_OK)
+			return object;
+		if (rc != -ENOENT)
+			log_warn("import: %s: %s", path, err_text(rc));
+	}
+	return NULL;
+}
+
+static const struct {
+	const char *file, *table;
+	void (*take)(struct import *im, const char *key, const json_t *value);
+	void (*take_offsets)(struct import *im, const char *key, json_t *value);
+} files[] = {
+	{ "topics.json", "topicConfigTable", import_topic, NULL },
+	{ "subscriptionGroup.json", "subscriptionGroupTable", import_group, NULL },
+	{ "consumerOffset.json", "offsetTable", NULL, import_offsets },
+};
+
+#define FILES (sizeof(files) / sizeof(files[0]))
+
+static void
+import_table(struct import *im, size_t i, const json_t *object)
+{
+	json_t *table = json_object_get(object, files[i].table), *value;
+	const char *key;
+
+	json_object_foreach(table, key, value) {
+		if (im->rc != MQ_OK)
+			return;
+		if (!json_is_object(value))
+			import_skip(im, files[i].file, key, "not an object");
+		else if (files[i].take)
+			files[i].take(im, key, value);
+		else
+			files[i].take_offsets(im, key, value);
+	}
+	import_flush(im);
+}
+
+static int
+import_all(struct offsets *o, json_t *const *objects)
+{
+	AUTO_FREE struct import *im = calloc(1, sizeof(*im));
+	struct meta m = { .op = META_IMPORT };
+
+	if (!im)
+		return -ENOMEM;
+	im->o = o;
+	import_add(im, &m);
+	for (size_t i = 0; i < FILES; i++)
+		import_table(im, i, objects[i]);
+	m.done = true;
+	import_add(im, &m);
+	import_flush(im);
+	if (im->rc == MQ_OK)
+		log_notice("import: %" PRId64 " topics, groups and subscriptions of RocketMQ's config/ are taken "
+			   "over, %" PRId64 " skipped", im->taken - 2, im->skipped);
+	return im->rc;
+}
+
+static bool
+has_own_past(const struct offsets *o)
+{
+	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > 0);
+}
 
 int
 import_rocketmq(struct offsets *o)
 {
-	(void)o;
-	return MQ_OK;
+	json_t *objects[FILES] = { NULL };
+	bool any = false;
+	int rc = MQ_OK;
+
+	if (o->import == IMPORT_DONE || (o->import == IMPORT_NEVER && has_own_past(o)))
+		return MQ_OK;
+	for (size_t i = 0; i < FILES; i++) {
+		objects[i] = json_or_bak(o->dir->fd, files[i].file);
+		any = any || objects[i];
+	}
+	if (any)
+		rc = import_all(o, objects);
+	for (size_t i = 0; i < FILES; i++)
+		json_decref(objects[i]);
+	return rc;
 }

@@ -39,7 +39,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -230,24 +229,12 @@ offsets_start(struct offsets *o, struct store *s)
 
 /* --- closing --------------------------------------------------------------------------- */
 
-/* A nudge that comes between its look at `stop` and its wait is missed: nudge until it has gone. */
 static void
 thread_end(struct offsets *o)
 {
-	struct timespec until;
-	int left;
-
 	o->stop = true;
-	do {
-		mark_nudge(store_written(o->store));
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 20 * 1000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000;
-		}
-		left = pthread_timedjoin_np(o->thread, NULL, &until);
-	} while (left == ETIMEDOUT);
+	mark_nudge(store_written(o->store));
+	pthread_join(o->thread, NULL);
 	o->running = false;
 }
 

@@ -89,7 +89,7 @@ struct offsets {
 	struct storedir *dir;
 	struct store *store;
 	struct host host;	/* stored in our records */
-	struct tables *tables;	/* NULL: read-only, rows stay in memory */
+	struct tables *tables;	/* NULL: read-only, so all stays in memory */
 
 	struct lock apply;	/* RANK_APPLY: guards from here ... */
 	struct batch batch;
@@ -113,6 +113,7 @@ struct offsets {
 	mq_qoff saved_applied;	/* what LMDB says */
 	mq_pos saved_mark;
 	bool saved_once;	/* LMDB holds a checkpoint */
+	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
 	bool round_failing;
 
@@ -129,6 +130,7 @@ struct offsets {
 
 	_Atomic bool stop;
 	bool running;
+	uint64_t nudges;	/* of store_written(), seen by the thread */
 	pthread_t thread;
 };
 

@@ -92,6 +92,12 @@ rows_delete(struct rows *r, enum table table, const void *key, size_t key_len)
 }
 
 void
+rows_empty(struct rows *r, enum table table)
+{
+	rows_delete(r, table, "", 0);	/* no row has an empty key */
+}
+
+void
 rows_clear(struct rows *r)
 {
 	r->len = 0;
@@ -120,7 +126,9 @@ rows_into(struct tables *t, MDB_txn *txn, const struct rows *r)
 		at += sizeof(head);
 		key = (MDB_val){ .mv_size = head.key_len, .mv_data = r->buf + at };
 		value = (MDB_val){ .mv_size = head.value_len, .mv_data = r->buf + at + head.key_len };
-		if (head.gone)
+		if (head.gone && head.key_len == 0)
+			code = mdb_drop(txn, t->dbi[head.table], 0);
+		else if (head.gone)
 			code = mdb_del(txn, t->dbi[head.table], &key, NULL);
 		else
 			code = mdb_put(txn, t->dbi[head.table], &key, &value, 0);

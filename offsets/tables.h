@@ -56,6 +56,7 @@ struct rows {
 void rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value,
 	      size_t value_len);
 void rows_delete(struct rows *r, enum table table, const void *key, size_t key_len);
+void rows_empty(struct rows *r, enum table table); /* all rows that are there go */
 void rows_clear(struct rows *r);	/* keeps its memory */
 void rows_free(struct rows *r);
 

@@ -1,0 +1,328 @@
+/* RocketMQ's config/ *.json, taken over when a store is seen for the first time. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/fastjson.h"
+#include "offsets/offsets.h"
+
+struct broker {
+	char path[64];
+	struct settings settings;
+	struct storedir dir;
+	struct store *store;
+	struct offsets *offsets;
+};
+
+static void
+broker_open(struct broker *b, bool read_only)
+{
+	struct store_checkpoint cp;
+
+	assert_int_equal(storedir_open(b->path, read_only, 0, &b->dir), MQ_OK);
+	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
+	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
+	store_checkpoint_free(&cp);
+	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
+}
+
+static void
+broker_close(struct broker *b)
+{
+	assert_int_equal(offsets_close(b->offsets), MQ_OK);
+	store_close(b->store);
+	storedir_close(&b->dir);
+}
+
+static int
+setup(void **state)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+	char path[128];
+
+	assert_non_null(b);
+	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-import.XXXXXX");
+	assert_non_null(mkdtemp(b->path));
+	snprintf(path, sizeof(path), "%s/config", b->path);
+	assert_int_equal(mkdir(path, 0750), 0);
+	snprintf(path, sizeof(path), "%s/commitlog", b->path);
+	assert_int_equal(mkdir(path, 0750), 0);
+	assert_int_equal(settings_init(&b->settings), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "1M", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "maxMessageSize", "65536", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "maxIndexNum", "1000", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "maxHashSlotNum", "100", "test"), MQ_OK);
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	*state = b;
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+teardown(void **state)
+{
+	struct broker *b = *state;
+
+	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	settings_free(&b->settings);
+	free(b);
+	return 0;
+}
+
+static void
+write_file(struct broker *b, const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/config/%s", b->path, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static const char topics[] =
+	"{\n\t\"dataVersion\":{\n\t\t\"counter\":3,\n\t\t\"timestamp\":1700000000000\n\t},\n"
+	"\t\"topicConfigTable\":{\n"
+	"\t\t\"OrderTopic\":{\n\t\t\t\"order\":true,\n\t\t\t\"perm\":4,\n\t\t\t\"readQueueNums\":4,\n"
+	"\t\t\t\"topicFilterType\":\"SINGLE_TAG\",\n\t\t\t\"topicName\":\"OrderTopic\",\n"
+	"\t\t\t\"topicSysFlag\":0,\n\t\t\t\"writeQueueNums\":2\n\t\t},\n"
+	"\t\t\"%RETRY%GroupA\":{\"perm\":6,\"readQueueNums\":1,\"writeQueueNums\":1},\n"
+	"\t\t\"TBW102\":{\"perm\":7,\"readQueueNums\":8,\"writeQueueNums\":8},\n"
+	"\t\t\"not a name\":{\"perm\":6},\n"
+	"\t\t\"Huge\":{\"readQueueNums\":5000000}\n\t}\n}";
+static const char groups[] =
+	"{\"subscriptionGroupTable\":{\n\t\t\"GroupA\":{\"brokerId\":0,\"consumeEnable\":false,"
+	"\"groupName\":\"GroupA\",\"retryMaxTimes\":3,\"retryQueueNums\":1,"
+	"\"whichBrokerWhenConsumeSlowly\":1,\"attributes\":{}},\"Bad\":{\"retryMaxTimes\":\"x\"}}}";
+static const char offsets[] =
+	"{\n\t\"offsetTable\":{\n\t\t\"OrderTopic@GroupA\":{0:12,1:7\n\t\t},\n"
+	"\t\t\"%RETRY%GroupA@GroupA\":{0:3\n\t\t},\n"
+	"\t\t\"OrderTopic@GroupB\":{\"2\":5},\n\t\t\"Nowhere@GroupA\":{0:1},\n\t\t\"noat\":{0:1}\n\t}\n}";
+
+static void
+produce(struct broker *b, const char *topic, int32_t queue_id, int n)
+{
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(batch_add(&batch, &(struct message){
+			.body = "x", .body_len = 1, .topic = topic, .topic_len = strlen(topic), .props = "",
+			.queue_id = queue_id }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static void
+expect_offset(struct broker *b, const char *topic, const char *group, int32_t queue_id, int64_t want)
+{
+	struct topic *t = topic_find(b->offsets, topic);
+	struct group *g = group_find(b->offsets, group);
+	struct subscription *sub;
+	mq_qoff at;
+
+	assert_non_null(t);
+	assert_non_null(g);
+	sub = subscription_find(b->offsets, g, t);
+	assert_non_null(sub);
+	assert_int_equal(committed(b->offsets, sub, queue_id, &at), MQ_OK);
+	assert_int_equal(at.n, want);
+}
+
+static void
+expect_all(struct broker *b)
+{
+	struct offsets_stats stats;
+	struct topic_conf tc;
+	struct group_conf gc;
+
+	topic_conf(b->offsets, topic_find(b->offsets, "OrderTopic"), &tc);
+	assert_int_equal(tc.queues, 4);
+	assert_int_equal(tc.perm, PERM_READ);
+	assert_true(tc.order);
+	group_conf(b->offsets, group_find(b->offsets, "GroupA"), &gc);
+	assert_false(gc.consume_enable);
+	assert_int_equal(gc.retry_max, 3);
+	assert_null(topic_find(b->offsets, "TBW102"));
+	assert_null(topic_find(b->offsets, "not a name"));
+	assert_null(topic_find(b->offsets, "Huge"));
+	assert_null(group_find(b->offsets, "Bad"));
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.subscriptions, 3);
+}
+
+static void
+write_all(struct broker *b)
+{
+	write_file(b, "topics.json", topics);
+	write_file(b, "subscriptionGroup.json", groups);
+	write_file(b, "consumerOffset.json", offsets);
+}
+
+static void
+everything_we_can_take_is_taken_once(void **state)
+{
+	struct broker *b = *state;
+	int64_t records;
+
+	write_all(b);
+	broker_open(b, false);
+	expect_all(b);
+	produce(b, "OrderTopic", 0, 20);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
+	records = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
+	broker_close(b);
+	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Later\":{\"readQueueNums\":1}}}");
+	broker_open(b, false);
+	expect_all(b);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
+	assert_null(topic_find(b->offsets, "Later"));
+	assert_int_equal(queue_end(store_queue(b->store, META_TOPIC, 0)).n, records);
+	broker_close(b);
+}
+
+static void
+a_broken_file_gives_way_to_its_bak(void **state)
+{
+	struct broker *b = *state;
+
+	write_all(b);
+	write_file(b, "topics.json.bak", topics);
+	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Ord");
+	broker_open(b, false);
+	expect_all(b);
+	broker_close(b);
+}
+
+static void
+read_only_it_stays_in_memory(void **state)
+{
+	struct broker *b = *state;
+
+	write_all(b);
+	broker_open(b, true);
+	expect_all(b);
+	broker_close(b);
+	broker_open(b, true);
+	expect_all(b);
+	broker_close(b);
+	broker_open(b, false);
+	expect_all(b);
+	broker_close(b);
+}
+
+static void
+an_import_cut_in_two_is_done_again(void **state)
+{
+	struct broker *b = *state;
+	static const char begun[] = "{\"op\":\"import\",\"v\":1,\"done\":false}";
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	broker_open(b, false);
+	batch_init(&batch);
+	assert_int_equal(batch_add(&batch, &(struct message){
+		.body = begun, .body_len = strlen(begun), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
+		.props = "" }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+	broker_close(b);
+	write_all(b);
+	broker_open(b, false);
+	expect_all(b);
+	broker_close(b);
+}
+
+static void
+keys_without_quotes_get_them_and_nothing_else_changes(void **state)
+{
+	static const struct {
+		const char *text, *want;	/* NULL: refused */
+	} cases[] = {
+		{ "{0:12,1:7}", "{\"0\":12,\"1\":7}" },
+		{ "{\"a\":{ -1 : [1,2,{x:3}] , \"b\":\"{0:1,2:3}\" }}",
+		  "{\"a\":{\"-1\":[1,2,{\"x\":3}],\"b\":\"{0:1,2:3}\"}}" },
+		{ "{\"a\\\"{1:\":2}", "{\"a\\\"{1:\":2}" },
+		{ "{{\"brokerName\":\"a\"}:{}}", NULL },
+		{ "[1]", NULL },
+		{ "", NULL },
+		{ "{0:", NULL },
+		{ "{\"", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *object;
+		int rc = fastjson_load(cases[i].text, strlen(cases[i].text), &object);
+
+		assert_int_equal(rc, cases[i].want ? MQ_OK : MQ_ECORRUPT);
+		if (rc == MQ_OK) {
+			AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
+
+			assert_string_equal(text, cases[i].want);
+			json_decref(object);
+		}
+	}
+}
+
+static void
+what_is_nested_too_deep_is_refused(void **state)
+{
+	char deep[4096];
+	json_t *object;
+
+	(void)state;
+	memset(deep, '[', sizeof(deep));
+	assert_int_equal(fastjson_load(deep, sizeof(deep), &object), MQ_ECORRUPT);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(everything_we_can_take_is_taken_once),
+		T(a_broken_file_gives_way_to_its_bak),
+		T(read_only_it_stays_in_memory),
+		T(an_import_cut_in_two_is_done_again),
+		cmocka_unit_test(keys_without_quotes_get_them_and_nothing_else_changes),
+		cmocka_unit_test(what_is_nested_too_deep_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1192 @@
+/* The registry: topics, groups, subscriptions and offsets, over a real store. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/offsets.h"
+
+/* --- a broker without a mount ---------------------------------------------------------- */
+
+struct broker {
+	char path[64];
+	struct settings settings;
+	struct storedir dir;
+	struct store *store;
+	struct offsets *offsets;
+	bool rebuild_views;
+};
+
+static void
+broker_open_as(struct broker *b, bool read_only)
+{
+	struct store_checkpoint cp;
+
+	assert_int_equal(storedir_open(b->path, read_only, 0, &b->dir), MQ_OK);
+	if (!read_only)
+		assert_int_equal(storedir_begin(&b->dir), MQ_OK);
+	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
+	if (b->rebuild_views)
+		store_checkpoint_free(&cp);	/* there is none */
+	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
+	store_checkpoint_free(&cp);
+	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
+}
+
+static void
+broker_open(struct broker *b)
+{
+	broker_open_as(b, false);
+}
+
+static void
+broker_close(struct broker *b)
+{
+	assert_int_equal(offsets_close(b->offsets), MQ_OK);
+	store_close(b->store);
+	if (!b->dir.read_only)
+		assert_int_equal(storedir_end(&b->dir), MQ_OK);
+	storedir_close(&b->dir);
+}
+
+static void
+set(struct broker *b, const char *key, const char *value)
+{
+	assert_int_equal(settings_set(&b->settings, key, value, "test"), MQ_OK);
+}
+
+static int
+setup(void **state)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-offsets.XXXXXX");
+	assert_non_null(mkdtemp(b->path));
+	assert_int_equal(settings_init(&b->settings), MQ_OK);
+	set(b, "mappedFileSizeCommitLog", "1M");
+	set(b, "maxIndexNum", "1000");
+	set(b, "maxHashSlotNum", "100");
+	set(b, "maxMessageSize", "65536");
+	set(b, "flushIntervalConsumeQueue", "3600000");	/* tests say when */
+	set(b, "flushConsumerOffsetInterval", "3600000");
+	log_open("test", LOG_TO_STDERR, LOG_ERR);
+	*state = b;
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+teardown(void **state)
+{
+	struct broker *b = *state;
+
+	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	settings_free(&b->settings);
+	free(b);
+	return 0;
+}
+
+/* Run `doing` in a process that then vanishes as by SIGKILL. */
+static void
+crash_after(struct broker *b, void (*doing)(struct broker *b, int arg), int arg)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		broker_open(b);
+		doing(b, arg);
+		_exit(42);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
+/* --- shorthand --------------------------------------------------------------------------- */
+
+static struct topic *
+make_topic(struct broker *b, const char *name, int32_t queues)
+{
+	struct topic_conf conf;
+	struct topic *t = NULL;
+
+	topic_conf_default(&conf, name, queues);
+	conf.created_ms = 1000;
+	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
+	return t;
+}
+
+static struct group *
+make_group(struct broker *b, const char *name)
+{
+	struct group_conf conf;
+	struct group *g = NULL;
+
+	group_conf_default(&conf, name);
+	conf.created_ms = 1000;
+	assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
+	return g;
+}
+
+static struct subscription *
+subscribe(struct broker *b, struct group *g, struct topic *t)
+{
+	struct subscription *sub = NULL;
+
+	assert_int_equal(subscription_create(b->offsets, g, t, &sub, NULL), MQ_OK);
+	return sub;
+}
+
+static void
+produce_to(struct broker *b, const char *topic, int32_t queue_id, int n)
+{
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(batch_add(&batch, &(struct message){
+			.body = "hello", .body_len = 5, .topic = topic, .topic_len = strlen(topic), .props = "",
+			.queue_id = queue_id }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static int64_t
+committed_at(struct broker *b, struct subscription *sub, int32_t queue_id)
+{
+	mq_qoff at = MQ_QOFF(-1);
+
+	assert_int_equal(committed(b->offsets, sub, queue_id, &at), MQ_OK);
+	return at.n;
+}
+
+static struct subscription *
+the_subscription(struct broker *b, const char *group, const char *topic)
+{
+	struct group *g = group_find(b->offsets, group);
+	struct topic *t = topic_find(b->offsets, topic);
+
+	return g && t ? subscription_find(b->offsets, g, t) : NULL;
+}
+
+static void
+dump_subscriptions(struct broker *b, struct group *g, FILE *out)
+{
+	struct subscription *sub;
+	const char *after = "";
+
+	for (; (sub = subscription_next(b->offsets, g, after)); after = sub->topic->name) {
+		char *expression = subscription_expression(b->offsets, sub);
+
+		fprintf(out, "  on %s id %u '%s':", sub->topic->name, sub->id, expression);
+		for (int32_t i = 0; i < topic_queues(b->offsets, sub->topic); i++)
+			fprintf(out, " %" PRId64, committed_at(b, sub, i));
+		fprintf(out, "\n");
+		free(expression);
+	}
+}
+
+/* Everything a user could see of the registry, as text. */
+static char *
+dump(struct broker *b)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct topic *t;
+	struct group *g;
+	struct owner owner;
+
+	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name) {
+		struct topic_conf conf;
+
+		topic_conf(b->offsets, t, &conf);
+		fprintf(out, "topic %s id %u queues %d perm %d mode %o made %" PRId64 "\n", t->name, t->id,
+			conf.queues, conf.perm, conf.owner.mode, conf.created_ms);
+		for (int32_t i = 0; i < conf.queues; i++) {
+			struct queue *q = store_queue(b->store, t->name, i);
+
+			if (q)
+				fprintf(out, "  q%d %" PRId64 " %" PRId64 "\n", i, queue_min(q).n, queue_end(q).n);
+		}
+	}
+	for (const char *after = ""; (g = group_next(b->offsets, after)); after = g->name) {
+		struct group_conf conf;
+
+		group_conf(b->offsets, g, &conf);
+		fprintf(out, "group %s id %u retry %d\n", g->name, g->id, conf.retry_max);
+		dump_subscriptions(b, g, out);
+	}
+	if (path_owner(b->offsets, "topics/a/q1", &owner))
+		fprintf(out, "own a/q1 %u %u %o\n", owner.uid, owner.gid, owner.mode);
+	fclose(out);
+	return text;
+}
+
+/* A life of a registry, one step after the other. */
+static void
+step(struct broker *b, int n)
+{
+	struct offsets *o = b->offsets;
+	struct topic_conf tc;
+	struct group_conf gc;
+	const struct owner owner = { 1, 2, 0640 };
+
+	switch (n) {
+	case 0:
+		make_topic(b, "a", 2);
+		return;
+	case 1:
+		make_topic(b, "b", 1);
+		return;
+	case 2:
+		make_group(b, "g");
+		return;
+	case 3:
+		produce_to(b, "a", 0, 10);
+		subscribe(b, group_find(o, "g"), topic_find(o, "a"));
+		return;
+	case 4:
+		produce_to(b, "a", 1, 7);
+		assert_int_equal(commit_forward(o, the_subscription(b, "g", "a"), 1, MQ_QOFF(5)), MQ_OK);
+		assert_int_equal(commit_sync(o, the_subscription(b, "g", "a"), NULL), MQ_OK);
+		return;
+	case 5:
+		assert_int_equal(commit_reset(o, the_subscription(b, "g", "a"), 0, MQ_QOFF(3), NULL), MQ_OK);
+		return;
+	case 6:
+		assert_int_equal(path_set_owner(o, "topics/a/q1", &owner, NULL), MQ_OK);
+		return;
+	case 7:
+		assert_int_equal(topic_delete(o, topic_find(o, "b"), NULL), MQ_OK);
+		return;
+	case 8:
+		topic_conf(o, topic_find(o, "a"), &tc);
+		tc.queues = 3;
+		assert_int_equal(topic_change(o, topic_find(o, "a"), &tc, NULL), MQ_OK);
+		return;
+	case 9:
+		assert_int_equal(subscription_set_expression(o, the_subscription(b, "g", "a"), "X || Y", NULL),
+				 MQ_OK);
+		return;
+	case 10:
+		assert_int_equal(topic_trim(o, topic_find(o, "a"), 1, MQ_QOFF(6), NULL), MQ_OK);
+		return;
+	case 11:
+		make_topic(b, "c", 4);
+		return;
+	case 12:
+		assert_int_equal(subscription_delete(o, the_subscription(b, "g", "a"), NULL), MQ_OK);
+		return;
+	case 13:
+		subscribe(b, group_find(o, "g"), topic_find(o, "a"));
+		return;
+	case 14:
+		make_topic(b, "b", 2);
+		return;
+	case 15:
+		group_conf(o, group_find(o, "g"), &gc);
+		gc.retry_max = 3;
+		assert_int_equal(group_change(o, group_find(o, "g"), &gc, NULL), MQ_OK);
+		return;
+	}
+}
+
+#define STEPS 16
+
+/* --- topics ------------------------------------------------------------------------------- */
+
+static void
+a_topic_is_there_when_its_call_returns(void **state)
+{
+	struct broker *b = *state;
+	struct topic *t;
+	struct topic_conf conf;
+
+	broker_open(b);
+	t = make_topic(b, "orders", 4);
+	assert_ptr_equal(topic_find(b->offsets, "orders"), t);
+	assert_ptr_equal(topic_by_id(b->offsets, t->id), t);
+	assert_int_equal(topic_queues(b->offsets, t), 4);
+	topic_conf(b->offsets, t, &conf);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EEXIST);
+	broker_close(b);
+}
+
+static void
+names_that_are_none_are_refused(void **state)
+{
+	static const char *const bad[] = { "", "a/b", "a b", ".", "a.b", "\xc3\xa9", "a@b" };
+	struct broker *b = *state;
+	struct topic_conf tc;
+	struct group_conf gc;
+
+	broker_open(b);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		topic_conf_default(&tc, bad[i], 1);
+		assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+		group_conf_default(&gc, bad[i]);
+		assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), -EINVAL);
+	}
+	topic_conf_default(&tc, "t", 0);
+	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+	topic_conf_default(&tc, "t", QUEUES_MAX + 1);
+	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+	broker_close(b);
+}
+
+static void
+queues_only_become_more(void **state)
+{
+	struct broker *b = *state;
+	struct topic_conf conf;
+	struct topic *t;
+
+	broker_open(b);
+	t = make_topic(b, "t", 3);
+	topic_conf(b->offsets, t, &conf);
+	conf.queues = 2;
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
+	conf.queues = 5;
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_queues(b->offsets, t), 5);
+	broker_close(b);
+}
+
+static void
+a_topic_with_messages_or_subscriptions_stays(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	struct topic *t;
+
+	broker_open(b);
+	t = make_topic(b, "t", 2);
+	produce_to(b, "t", 1, 3);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), -ENOTEMPTY);
+	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
+	sub = subscribe(b, make_group(b, "g"), t);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), -EBUSY);
+	assert_int_equal(group_delete(b->offsets, sub->group, NULL), -ENOTEMPTY);
+	assert_int_equal(subscription_delete(b->offsets, sub, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_null(topic_find(b->offsets, "t"));
+	assert_int_equal(topic_delete(b->offsets, t, NULL), -ENOENT);
+	broker_close(b);
+}
+
+static void
+what_is_made_again_has_its_old_id(void **state)
+{
+	struct broker *b = *state;
+	struct topic *t;
+	uint32_t id;
+
+	broker_open(b);
+	make_topic(b, "x", 1);
+	t = make_topic(b, "t", 1);
+	id = t->id;
+	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	make_topic(b, "y", 1);
+	assert_ptr_equal(make_topic(b, "t", 1), t);
+	assert_int_equal(t->id, id);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	broker_close(b);
+	broker_open(b);
+	assert_null(topic_find(b->offsets, "t"));
+	assert_int_equal(make_topic(b, "t", 1)->id, id);
+	broker_close(b);
+}
+
+static void
+listings_are_in_order_without_system_topics(void **state)
+{
+	struct broker *b = *state;
+	char seen[1024] = "";
+	struct topic *t;
+
+	broker_open(b);
+	make_topic(b, "b", 1);
+	make_topic(b, "TBW102", 1);
+	make_topic(b, "%RETRY%g", 1);
+	make_topic(b, "a", 1);
+	assert_int_equal(topic_delete(b->offsets, make_topic(b, "gone", 1), NULL), MQ_OK);
+	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name)
+		snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s ", t->name);
+	assert_string_equal(seen, "%RETRY%g a b ");
+	assert_non_null(topic_find(b->offsets, "TBW102"));
+	broker_close(b);
+}
+
+static void
+a_topic_that_only_has_queues_is_shown(void **state)
+{
+	struct broker *b = *state;
+	struct topic *t;
+	uint32_t id;
+
+	broker_open(b);
+	produce_to(b, "legacy", 2, 1);
+	broker_close(b);
+	broker_open(b);
+	t = topic_find(b->offsets, "legacy");
+	assert_non_null(t);
+	assert_int_equal(topic_queues(b->offsets, t), 3);
+	id = t->id;
+	broker_close(b);
+	broker_open(b);
+	assert_int_equal(topic_find(b->offsets, "legacy")->id, id);
+	broker_close(b);
+}
+
+/* --- offsets --------------------------------------------------------------------------------- */
+
+static void
+a_subscription_starts_at_the_end_or_at_the_first(void **state)
+{
+	struct broker *b = *state;
+	struct group_conf conf;
+	struct group *first;
+	struct topic *t;
+
+	broker_open(b);
+	t = make_topic(b, "t", 2);
+	produce_to(b, "t", 0, 8);
+	group_conf_default(&conf, "first");
+	conf.from_first = true;
+	assert_int_equal(group_create(b->offsets, &conf, &first, NULL), MQ_OK);
+	assert_int_equal(committed_at(b, subscribe(b, make_group(b, "last"), t), 0), 8);
+	assert_int_equal(committed_at(b, subscribe(b, first, t), 0), 0);
+	broker_close(b);
+}
+
+static void
+a_commit_never_moves_back_but_a_reset_does(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	struct topic *t;
+	mq_qoff at;
+
+	broker_open(b);
+	t = make_topic(b, "t", 1);
+	sub = subscribe(b, make_group(b, "g"), t);
+	produce_to(b, "t", 0, 10);
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(6)), MQ_OK);
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(4)), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 6);
+	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), &at), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 2);
+	assert_int_equal(commit_sync(b->offsets, sub, NULL), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 2);
+	broker_close(b);
+	broker_open(b);
+	assert_int_equal(committed_at(b, the_subscription(b, "g", "t"), 0), 2);
+	broker_close(b);
+}
+
+static void
+what_is_out_of_range_is_clamped_and_counted(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+	struct subscription *sub;
+	struct topic *t;
+	mq_qoff at;
+
+	broker_open(b);
+	t = make_topic(b, "t", 1);
+	sub = subscribe(b, make_group(b, "g"), t);
+	produce_to(b, "t", 0, 10);
+	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(99), &at), MQ_OK);
+	assert_int_equal(at.n, 10);
+	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(-1), &at), MQ_OK);
+	assert_int_equal(at.n, 0);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.offsets_clamped, 2);
+	assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(4), NULL), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 4);
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(1000)), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 10);
+	assert_int_equal(commit_forward(b->offsets, sub, 1, MQ_QOFF(0)), -ENOENT);
+	assert_int_equal(commit_reset(b->offsets, sub, -1, MQ_QOFF(0), NULL), -ENOENT);
+	broker_close(b);
+}
+
+static void
+compare_and_set_loses_to_who_came_first(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	struct topic *t;
+
+	broker_open(b);
+	t = make_topic(b, "t", 1);
+	sub = subscribe(b, make_group(b, "g"), t);
+	produce_to(b, "t", 0, 10);
+	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(5)), MQ_OK);
+	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(7)), -ESTALE);
+	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(5), MQ_QOFF(1)), MQ_OK);
+	assert_int_equal(committed_at(b, sub, 0), 1);
+	broker_close(b);
+}
+
+static void
+one_consumer_holds_a_queue(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	int32_t q;
+
+	broker_open(b);
+	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 3));
+	produce_to(b, "t", 2, 1);
+	assert_int_equal(consumer_claim(b->offsets, sub, 0), MQ_OK);
+	assert_int_equal(consumer_claim(b->offsets, sub, 0), -EBUSY);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(q, 2);			/* something waits there */
+	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(q, 1);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), -EBUSY);
+	consumer_release(b->offsets, sub, 2);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(q, 2);
+	assert_int_equal(consumer_claim(b->offsets, sub, 3), -ENOENT);
+	broker_close(b);
+}
+
+static void
+commits_of_a_group_become_one_record(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	int64_t before;
+
+	broker_open(b);
+	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 4));
+	for (int32_t i = 0; i < 4; i++)
+		produce_to(b, "t", i, 9);
+	before = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
+	for (int i = 0; i < 36; i++)
+		assert_int_equal(commit_forward(b->offsets, sub, i % 4, MQ_QOFF(i / 4 + 1)), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, sub, NULL), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, sub, NULL), MQ_OK);
+	assert_int_equal(queue_end(store_queue(b->store, META_TOPIC, 0)).n, before + 1);
+	broker_close(b);
+}
+
+static void
+commits_reach_the_log_by_themselves(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+	mq_pos at;
+
+	set(b, "flushConsumerOffsetInterval", "10");
+	broker_open(b);
+	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 1));
+	produce_to(b, "t", 0, 3);
+	at = mark_at(store_written(b->store));
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(2)), MQ_OK);
+	assert_int_equal(mark_wait_past(store_written(b->store), at, 10000, NULL), MQ_OK);
+	broker_close(b);
+}
+
+/* --- owners ---------------------------------------------------------------------------------- */
+
+static void
+owners_and_acls_stay_until_their_directory_goes(void **state)
+{
+	struct broker *b = *state;
+	const struct owner owner = { 1000, 1001, 0640 };
+	struct owner got;
+	unsigned char *acl;
+	size_t len;
+
+	broker_open(b);
+	make_topic(b, "t", 1);
+	make_topic(b, "t2", 1);
+	assert_int_equal(path_set_owner(b->offsets, "topics/t/q0", &owner, NULL), MQ_OK);
+	assert_int_equal(path_set_owner(b->offsets, "topics/t2/q0", &owner, NULL), MQ_OK);
+	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", (const unsigned char *)"\0\1\377", 3, NULL),
+			 MQ_OK);
+	broker_close(b);
+	broker_open(b);
+	assert_true(path_owner(b->offsets, "topics/t/q0", &got));
+	assert_memory_equal(&got, &owner, sizeof(got));
+	assert_int_equal(path_acl(b->offsets, "topics/t/q0", &acl, &len), MQ_OK);
+	assert_int_equal(len, 3);
+	assert_memory_equal(acl, "\0\1\377", 3);
+	free(acl);
+	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", NULL, 0, NULL), MQ_OK);
+	assert_int_equal(path_acl(b->offsets, "topics/t/q0", &acl, &len), -ENODATA);
+	assert_int_equal(path_set_owner(b->offsets, "../etc/passwd", &owner, NULL), -EINVAL);
+	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t"), NULL), MQ_OK);
+	assert_false(path_owner(b->offsets, "topics/t/q0", &got));
+	assert_true(path_owner(b->offsets, "topics/t2/q0", &got));
+	broker_close(b);
+	broker_open(b);
+	assert_false(path_owner(b->offsets, "topics/t/q0", &got));
+	broker_close(b);
+}
+
+/* --- the log, LMDB and crashes ------------------------------------------------------------------ */
+
+static void
+some_steps_and_a_checkpoint(struct broker *b, int arg)
+{
+	int checkpoint_after = arg / 100, steps = arg % 100;
+
+	for (int i = 0; i < steps; i++) {
+		step(b, i);
+		if (i == checkpoint_after)
+			assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	}
+}
+
+static void
+empty(struct broker *b)
+{
+	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static char *
+dump_after(struct broker *b, int steps)
+{
+	char *text;
+
+	empty(b);
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9900 + steps);
+	text = dump(b);
+	broker_close(b);
+	return text;
+}
+
+static void
+after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was(void **state)
+{
+	struct broker *b = *state;
+
+	for (int steps = 1; steps <= STEPS; steps++) {
+		AUTO_FREE char *want = dump_after(b, steps);
+
+		for (int checkpoint = -1; checkpoint < steps; checkpoint += 3) {
+			AUTO_FREE char *got = NULL;
+
+			empty(b);
+			crash_after(b, some_steps_and_a_checkpoint, (checkpoint < 0 ? 99 : checkpoint) * 100 + steps);
+			broker_open(b);
+			got = dump(b);
+			assert_string_equal(got, want);
+			broker_close(b);
+		}
+	}
+}
+
+static void
+the_log_alone_gives_the_same_registry(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS);
+	AUTO_FREE char *got = NULL;
+	AUTO_FREE char *data = NULL;
+
+	assert_true(asprintf(&data, "%s/lmdb/data.mdb", b->path) > 0);
+	assert_int_equal(unlink(data), 0);
+	broker_open(b);
+	got = dump(b);
+	assert_string_equal(got, want);
+	broker_close(b);
+}
+
+static void
+break_lmdb(struct broker *b, off_t cut_to, const char *garbage)
+{
+	AUTO_FREE char *data = NULL;
+	AUTO_CLOSE int fd = -1;
+
+	assert_true(asprintf(&data, "%s/lmdb/data.mdb", b->path) > 0);
+	fd = open(data, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (garbage) {
+		char page[8192];
+
+		memset(page, *garbage, sizeof(page));
+		assert_int_equal(pwrite(fd, page, sizeof(page), 0), (ssize_t)sizeof(page));
+	} else {
+		assert_int_equal(ftruncate(fd, cut_to), 0);
+	}
+}
+
+static void
+a_broken_lmdb_is_set_aside_and_rebuilt(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS);
+	static const struct {
+		off_t cut_to;
+		const char *garbage;
+	} ways[] = { { 100, NULL }, { 8192, NULL }, { 0, "x" }, { 0, "" } };
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		AUTO_FREE char *got = NULL;
+		AUTO_FREE char *aside = NULL;
+
+		break_lmdb(b, ways[i].cut_to, ways[i].garbage);
+		broker_open(b);
+		got = dump(b);
+		assert_string_equal(got, want);
+		broker_close(b);
+		assert_true(asprintf(&aside, "%s/lost+found/lmdb.broken-%zu.why", b->path, i + 1) > 0);
+		assert_int_equal(access(aside, F_OK), 0);
+	}
+}
+
+static int
+copy_dir(const char *from, const char *to)
+{
+	AUTO_FREE char *command = NULL;
+
+	assert_true(asprintf(&command, "rm -rf '%s' && cp -r '%s' '%s'", to, from, to) > 0);
+	return system(command);
+}
+
+/* LMDB knows more than the log holds: the log's tail was cut, as a diverged slave's is. */
+static void
+rows_of_a_log_that_is_gone_are_forgotten(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS - 4);
+	AUTO_FREE char *saved = NULL, *lmdb = NULL, *saved_lmdb = NULL;
+
+	assert_true(asprintf(&saved, "%s.saved", b->path) > 0);
+	assert_true(asprintf(&lmdb, "%s/lmdb", b->path) > 0);
+	assert_true(asprintf(&saved_lmdb, "%s/lmdb", saved) > 0);
+	assert_int_equal(copy_dir(b->path, saved), 0);
+	broker_open(b);
+	for (int i = STEPS - 4; i < STEPS; i++)
+		step(b, i);
+	broker_close(b);
+	assert_int_equal(copy_dir(lmdb, saved_lmdb), 0);
+	assert_int_equal(copy_dir(saved, b->path), 0);
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	for (int i = 0; i < 2; i++) {	/* and not only in memory */
+		AUTO_FREE char *now = NULL;
+
+		b->rebuild_views = i == 0;
+		broker_open(b);
+		now = dump(b);
+		assert_string_equal(now, want);
+		broker_close(b);
+	}
+	assert_int_equal(nftw(saved, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* --- a disk that fails on request ------------------------------------------------------------------ */
+
+static int commit_errno;
+int __real_mdb_txn_commit(void *txn);
+int __wrap_mdb_txn_commit(void *txn);
+void mdb_txn_abort(void *txn);
+
+int
+__wrap_mdb_txn_commit(void *txn)
+{
+	if (!commit_errno)
+		return __real_mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return commit_errno;
+}
+
+static void
+a_failed_checkpoint_is_made_up_for_by_the_next(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS);
+	AUTO_FREE char *got = NULL;
+	struct offsets_stats stats;
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	empty(b);
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9900 + 6);
+	commit_errno = ENOSPC;
+	assert_int_equal(offsets_checkpoint(b->offsets), -ENOSPC);
+	for (int i = 6; i < STEPS; i++) {
+		step(b, i);
+		assert_int_equal(offsets_checkpoint(b->offsets), -ENOSPC);
+	}
+	commit_errno = 0;
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoint_failures, STEPS - 6 + 1);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoint_at, mark_at(store_dispatched(b->store)).byte);
+	broker_close(b);
+	broker_open(b);
+	got = dump(b);
+	assert_string_equal(got, want);
+	broker_close(b);
+}
+
+static void
+nothing_new_is_not_written(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+	int64_t before;
+
+	broker_open(b);
+	make_topic(b, "t", 1);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	before = stats.checkpoints;
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.checkpoints, before);
+	broker_close(b);
+}
+
+/* --- records of others --------------------------------------------------------------------------- */
+
+static void
+append_by_hand(struct broker *b, const char *body)
+{
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	assert_int_equal(batch_add(&batch, &(struct message){
+		.body = body, .body_len = strlen(body), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
+		.props = "" }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static void
+records_that_make_no_sense_do_no_harm(void **state)
+{
+	static const char *const bodies[] = {
+		"not json", "", "{\"op\":\"teleport\",\"v\":1}",
+		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"expression\":\"*\","
+		"\"offsets\":{}}",
+		"{\"op\":\"commit\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"offsets\":{\"0\":1}}",
+		"{\"op\":\"topic-delete\",\"v\":1,\"name\":\"never\"}",
+		"{\"op\":\"topic\",\"v\":1,\"id\":16777215,\"name\":\"last\"}",
+		"{\"op\":\"topic\",\"v\":1,\"id\":16777215,\"name\":\"twice\"}",
+	};
+	struct broker *b = *state;
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	broker_open(b);
+	make_topic(b, "t", 1);
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+		append_by_hand(b, bodies[i]);
+	make_topic(b, "u", 1);			/* takes those before it along */
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(topic_find(b->offsets, "t"));
+		assert_non_null(topic_find(b->offsets, "u"));
+		assert_null(topic_find(b->offsets, "never"));
+		assert_int_equal(topic_find(b->offsets, "last")->id, META_ID_MAX);
+		assert_true(topic_find(b->offsets, "twice")->id < META_ID_MAX);
+		broker_close(b);
+		broker_open(b);
+	}
+	broker_close(b);
+}
+
+static void
+what_a_master_logs_is_followed(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+
+	set(b, "flushIntervalConsumeQueue", "10");
+	broker_open(b);
+	b->settings.brokerRole = SLAVE;
+	append_by_hand(b, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}");
+	produce_to(b, "legacy", 1, 1);
+	for (int i = 0; i < 1000 && !(topic_find(b->offsets, "remote") && topic_find(b->offsets, "legacy")); i++)
+		usleep(10000);
+	assert_int_equal(topic_find(b->offsets, "remote")->id, 9);
+	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "legacy")), 2);
+	offsets_stats(b->offsets, &stats);
+	assert_int_equal(stats.applied, 1);
+	broker_close(b);
+}
+
+/* --- rounds ------------------------------------------------------------------------------------------ */
+
+static int64_t
+meta_records(struct broker *b)
+{
+	return queue_end(store_queue(b->store, META_TOPIC, 0)).n;
+}
+
+static void
+the_newest_segments_hold_the_whole_state(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = NULL, *got = NULL;
+	int64_t before;
+
+	set(b, "flushIntervalConsumeQueue", "10");
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9900 + STEPS);
+	before = meta_records(b);
+	for (int i = 0; i < 5; i++)		/* more than a segment of 1 MiB */
+		produce_to(b, "c", 0, 4000);
+	for (int i = 0; i < 1000 && meta_records(b) < before + 6; i++)
+		usleep(10000);
+	assert_true(meta_records(b) >= before + 6);
+	want = dump(b);
+	assert_int_equal(store_trim(b->store, store_queue(b->store, META_TOPIC, 0), MQ_QOFF(before)), MQ_OK);
+	broker_close(b);
+	break_lmdb(b, 100, NULL);
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	broker_open(b);
+	got = dump(b);
+	assert_string_equal(got, want);
+	broker_close(b);
+}
+
+/* --- many at once ------------------------------------------------------------------------------------- */
+
+#define RACERS 4
+#define RACE_COMMITS 2000
+
+struct racer {
+	struct broker *b;
+	struct subscription *sub;
+	int32_t queue;
+	pthread_t thread;
+	_Atomic bool *stop;
+};
+
+static void *
+consumer_main(void *arg)
+{
+	struct racer *r = arg;
+
+	for (int i = 1; i <= RACE_COMMITS; i++) {
+		mq_qoff at;
+
+		assert_int_equal(commit_forward(r->b->offsets, r->sub, r->queue, MQ_QOFF(i)), MQ_OK);
+		assert_int_equal(committed(r->b->offsets, r->sub, r->queue, &at), MQ_OK);
+		assert_int_equal(at.n, i);
+		if (i % 200 == 0)
+			assert_int_equal(commit_sync(r->b->offsets, r->sub, NULL), MQ_OK);
+	}
+	return NULL;
+}
+
+static void *
+maker_main(void *arg)
+{
+	struct racer *r = arg;
+	char name[32];
+
+	for (int i = 0; !*r->stop; i++) {
+		struct topic_conf conf;
+		struct topic *t;
+
+		snprintf(name, sizeof(name), "t%d", i % 50);
+		topic_conf_default(&conf, name, 2);
+		if (topic_create(r->b->offsets, &conf, &t, NULL) == MQ_OK && i % 3 == 0)
+			assert_int_equal(topic_delete(r->b->offsets, t, NULL), MQ_OK);
+		for (const char *after = ""; (t = topic_next(r->b->offsets, after)); after = t->name)
+			topic_conf(r->b->offsets, t, &conf);
+	}
+	return NULL;
+}
+
+static void *
+saver_main(void *arg)
+{
+	struct racer *r = arg;
+
+	while (!*r->stop)
+		assert_int_equal(offsets_checkpoint(r->b->offsets), MQ_OK);
+	return NULL;
+}
+
+static void
+commits_changes_and_checkpoints_do_not_disturb_each_other(void **state)
+{
+	static void *(*const others[])(void *) = { maker_main, saver_main, saver_main };
+	struct broker *b = *state;
+	struct racer racers[RACERS + 3];
+	_Atomic bool stop = false;
+	struct subscription *sub;
+
+	set(b, "flushIntervalConsumeQueue", "1");
+	set(b, "flushConsumerOffsetInterval", "1");
+	broker_open(b);
+	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", RACERS));
+	for (int i = 0; i < RACERS; i++)
+		produce_to(b, "t", i, RACE_COMMITS);
+	for (int i = 0; i < RACERS + 3; i++) {
+		racers[i] = (struct racer){ .b = b, .sub = sub, .queue = i, .stop = &stop };
+		assert_int_equal(pthread_create(&racers[i].thread, NULL,
+						i < RACERS ? consumer_main : others[i - RACERS], &racers[i]), 0);
+	}
+	for (int i = 0; i < RACERS; i++)
+		pthread_join(racers[i].thread, NULL);
+	stop = true;
+	for (int i = RACERS; i < RACERS + 3; i++)
+		pthread_join(racers[i].thread, NULL);
+	broker_close(b);
+	broker_open(b);
+	for (int i = 0; i < RACERS; i++)
+		assert_int_equal(committed_at(b, the_subscription(b, "g", "t"), i), RACE_COMMITS);
+	broker_close(b);
+}
+
+static void
+ten_thousand_topics_are_cheap(void **state)
+{
+	enum { TOPICS = 10000 };
+	struct broker *b = *state;
+	struct offsets_stats stats;
+	struct topic *t;
+	char name[32];
+	int n = 0;
+
+	broker_open(b);
+	for (int i = 0; i < TOPICS; i++) {
+		snprintf(name, sizeof(name), "topic-%05d", (i * 7919) % TOPICS);
+		make_topic(b, name, 4);
+	}
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	broker_close(b);
+	broker_open(b);
+	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name) {
+		snprintf(name, sizeof(name), "topic-%05d", n++);
+		assert_string_equal(t->name, name);
+	}
+	assert_int_equal(n, TOPICS);
+	offsets_stats(b->offsets, &stats);
+	assert_true(stats.map_bytes > 0);
+	broker_close(b);
+}
+
+static void
+a_read_only_mount_writes_nothing(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = dump_after(b, STEPS);
+	AUTO_FREE char *got = NULL, *command = NULL;
+	struct topic_conf conf;
+
+	assert_true(asprintf(&command, "cd %s && find . -type f ! -name lock | sort | xargs sha256sum > ../sums.%d",
+			     b->path, (int)getpid()) > 0);
+	assert_int_equal(system(command), 0);
+	broker_open_as(b, true);
+	got = dump(b);
+	assert_string_equal(got, want);
+	topic_conf_default(&conf, "new", 1);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EROFS);
+	assert_int_equal(commit_forward(b->offsets, the_subscription(b, "g", "a"), 0, MQ_QOFF(10)), MQ_OK);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	broker_close(b);
+	free(take_ptr(command));
+	assert_true(asprintf(&command, "cd %s && sha256sum --quiet -c ../sums.%d; rc=$?; rm ../sums.%d; exit $rc",
+			     b->path, (int)getpid(), (int)getpid()) > 0);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+a_slave_changes_nothing_by_itself(void **state)
+{
+	struct broker *b = *state;
+	struct topic_conf conf;
+
+	broker_open(b);
+	some_steps_and_a_checkpoint(b, 9905);
+	b->settings.brokerRole = SLAVE;
+	topic_conf_default(&conf, "new", 1);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), MQ_EROLE);
+	assert_int_equal(commit_forward(b->offsets, the_subscription(b, "g", "a"), 1, MQ_QOFF(6)), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, the_subscription(b, "g", "a"), NULL), MQ_EROLE);
+	b->settings.brokerRole = ASYNC_MASTER;
+	assert_int_equal(commit_sync(b->offsets, the_subscription(b, "g", "a"), NULL), MQ_OK);
+	broker_close(b);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(a_topic_is_there_when_its_call_returns),
+		T(names_that_are_none_are_refused),
+		T(queues_only_become_more),
+		T(a_topic_with_messages_or_subscriptions_stays),
+		T(what_is_made_again_has_its_old_id),
+		T(listings_are_in_order_without_system_topics),
+		T(a_topic_that_only_has_queues_is_shown),
+		T(a_subscription_starts_at_the_end_or_at_the_first),
+		T(a_commit_never_moves_back_but_a_reset_does),
+		T(what_is_out_of_range_is_clamped_and_counted),
+		T(compare_and_set_loses_to_who_came_first),
+		T(one_consumer_holds_a_queue),
+		T(commits_of_a_group_become_one_record),
+		T(commits_reach_the_log_by_themselves),
+		T(owners_and_acls_stay_until_their_directory_goes),
+		T(after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was),
+		T(the_log_alone_gives_the_same_registry),
+		T(a_broken_lmdb_is_set_aside_and_rebuilt),
+		T(rows_of_a_log_that_is_gone_are_forgotten),
+		T(a_failed_checkpoint_is_made_up_for_by_the_next),
+		T(nothing_new_is_not_written),
+		T(records_that_make_no_sense_do_no_harm),
+		T(what_a_master_logs_is_followed),
+		T(the_newest_segments_hold_the_whole_state),
+		T(commits_changes_and_checkpoints_do_not_disturb_each_other),
+		T(ten_thousand_topics_are_cheap),
+		T(a_read_only_mount_writes_nothing),
+		T(a_slave_changes_nothing_by_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
