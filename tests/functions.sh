@@ -170,6 +170,7 @@ at_exit() {
 	trap '' TERM INT HUP
 	trap - EXIT ERR
 	set +e
+	exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-	# whatever the test held open
 	kill_jobs
 	for ((i = ${#undo_stack[@]} - 1; i >= 0; i--)); do
 		if ! eval "${undo_stack[i]}"; then

@@ -20,7 +20,7 @@ echo 'flushDiskTpye = SYNC_FLUSH' > "$work/mqfs.conf"
 
 refused 1 usage
 refused 1 usage "$work/store" "$mnt" too many
-refused 1 invalid -x "$work/store" "$mnt"
+refused 1 option -x "$work/store" "$mnt"
 refused 1 flushDiskType "$work/store" "$mnt" -o flushDiskTpye=SYNC_FLUSH
 refused 1 SYNC_FLUSH "$work/store" "$mnt" -o flushDiskType=MAYBE
 refused 1 maxMessageSize "$work/store" "$mnt" -o maxMessageSize=0
