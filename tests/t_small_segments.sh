@@ -23,7 +23,7 @@ for segment in "$work"/store/commitlog/*; do
 	want 65536 "$(stat -c %s "$segment")" "a segment's size"
 	at=$((at + 65536))
 done
-[ $at -gt 2000000 ] || fail "only $at bytes of segments"
+[ $at -gt 1300000 ] || fail "only $at bytes of segments"
 
 kill_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt" -o "$options"
