@@ -170,6 +170,7 @@ at_exit() {
 	trap '' TERM INT HUP
 	trap - EXIT ERR
 	set +e
+	exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-	# whatever the test held open
 	kill_jobs
 	for ((i = ${#undo_stack[@]} - 1; i >= 0; i--)); do
 		if ! eval "${undo_stack[i]}"; then
@@ -269,16 +270,19 @@ end_mqfs() {
 	local at=$1 pid=$2 rc=0
 	if [ "${daemons[$at]:-}" = "$pid" ]; then
 		within 5 unmounted "$at"
-		if mounted "$at" || ! within "$patience" is_gone "$pid"; then
+		if ! within "$(mounted "$at" && echo 1 || echo "$patience")" is_gone "$pid"; then
 			say "the broker on $at does not go: lazy unmount, then SIGKILL"
 			show_stacks "$pid"
 			umount -l "$at" 2> /dev/null
 			kill -KILL "$pid"
 			rc=1
+		elif mounted "$at"; then
+			say "a dead mount was left below the one on $at"
+			rc=1
 		fi
 		reap_mqfs "$at" "$pid" || rc=1
 	fi
-	if mounted "$at"; then umount -l "$at"; fi
+	while mounted "$at"; do umount -l "$at" || break; done
 	return $rc
 }
 

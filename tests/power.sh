@@ -26,7 +26,7 @@ power_on() {
 	else
 		mount -o loop "$work/disk.disk" "$disk"
 	fi
-	start_mqfs "$disk/store" "$mnt" -o mappedFileSizeCommitLog=4194304 "$@"
+	start_mqfs "$disk/store" "$mnt" -o mappedFileSizeCommitLog=4194304,maxMessageSize=65536 "$@"
 }
 
 power_cut() {

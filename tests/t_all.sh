@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o defaultTopicQueueNums=4
 mkdir "$mnt/topics/t"
 t=$mnt/topics/t
 for i in 3 1 0 2 1 0; do echo "to q$i" >> "$t/q$i"; done

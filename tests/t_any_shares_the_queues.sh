@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o defaultTopicQueueNums=4
 mkdir -p "$mnt/topics/t" "$mnt/groups/g/t"
 any=$mnt/groups/g/t/any
 for i in 0 1 2 3; do echo "of q$i" >> "$mnt/topics/t/q$i"; done

@@ -5,7 +5,7 @@ requires_fuse
 
 start_mqfs "$work/store" "$mnt"
 mkdir "$mnt/topics/orders"
-want "config ctl q0 q1 q2 q3" "$(ls "$mnt/topics/orders" | tr '\n' ' ' | sed 's/ $//')" "a new topic"
+want "config ctl q0 q1 q2 q3 q4 q5 q6 q7" "$(ls "$mnt/topics/orders" | tr '\n' ' ' | sed 's/ $//')" "a new topic"
 q=$mnt/topics/orders/q0
 
 want "" "$(cat "$q")" "a new queue"

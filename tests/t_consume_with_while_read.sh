@@ -28,8 +28,9 @@ for shell in bash dash; do
 done
 
 # A consumer that stops by itself has its last message again.
+mkdir -p "$mnt/groups/g/t"
 seq_lines 1 3 >> "$mnt/topics/t/q0"
-q=$mnt/groups/bash/t/q0
+q=$mnt/groups/g/t/q0
 first() { while IFS= read -r m; do echo "$m"; break; done <> "$q"; }
 want 'line 1' "$(first)" "taken once"
 eventually 5 bash -c ": <> '$q'"

@@ -4,7 +4,7 @@
 requires_fuse
 requires_tool rsync tar less
 
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o defaultTopicQueueNums=4
 mkdir "$mnt/topics/t"
 t=$mnt/topics/t
 seq_lines 1 1000 > "$work/lines"

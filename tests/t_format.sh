@@ -5,11 +5,11 @@ requires_fuse
 
 reader() { python3 "$top_srcdir/tests/reader/mqstore.py" "$@"; }
 
-options=mappedFileSizeCommitLog=65536,mappedFileSizeConsumeQueue=2000,maxHashSlotNum=100,maxIndexNum=400
+options=mappedFileSizeCommitLog=65536,maxMessageSize=32000,mappedFileSizeConsumeQueue=2000,maxHashSlotNum=100,maxIndexNum=400
 start_mqfs "$work/store" "$mnt" -o "$options"
 mkdir -p "$mnt/topics/t" "$mnt/topics/u" "$mnt/groups/g/t"
 seq_lines 1 2000 >> "$mnt/topics/t/q0"
-for size in 30000 17 50000 1 0; do
+for size in 30000 17 32000 1 0; do
 	head -c "$size" /dev/zero | tr '\0' x
 	echo
 done >> "$mnt/topics/t/q1"

@@ -5,7 +5,7 @@ requires_fuse
 loop_disk ext4 96M "$work/disk"
 
 fallocate -l 20M "$work/disk/ballast"
-start_mqfs "$work/disk/store" "$mnt" -o mappedFileSizeCommitLog=1048576,diskMaxUsedSpaceRatio=95
+start_mqfs "$work/disk/store" "$mnt" -o mappedFileSizeCommitLog=1048576,maxMessageSize=65536,diskMaxUsedSpaceRatio=95
 mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
 rc=0
@@ -21,5 +21,5 @@ rm "$work/disk/ballast"
 eventually 30 bash -c "echo 'space again' >> '$q' 2> /dev/null"
 want 'space again' "$(tail -n 1 "$q")" "after space returned"
 stop_mqfs "$mnt"
-start_mqfs "$work/disk/store" "$mnt" -o mappedFileSizeCommitLog=1048576,diskMaxUsedSpaceRatio=95
+start_mqfs "$work/disk/store" "$mnt" -o mappedFileSizeCommitLog=1048576,maxMessageSize=65536,diskMaxUsedSpaceRatio=95
 want "$((acked + 1))" "$(wc -l < "$q")" "after a remount"

@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-start_mqfs "$work/store" "$mnt" -o mappedFileSizeCommitLog=65536,mappedFileSizeConsumeQueue=4000
+start_mqfs "$work/store" "$mnt" -o mappedFileSizeCommitLog=65536,maxMessageSize=32000,mappedFileSizeConsumeQueue=4000
 mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
 seq_lines 1 3000 >> "$q"

@@ -20,7 +20,7 @@ echo 'flushDiskTpye = SYNC_FLUSH' > "$work/mqfs.conf"
 
 refused 1 usage
 refused 1 usage "$work/store" "$mnt" too many
-refused 1 invalid -x "$work/store" "$mnt"
+refused 1 option -x "$work/store" "$mnt"
 refused 1 flushDiskType "$work/store" "$mnt" -o flushDiskTpye=SYNC_FLUSH
 refused 1 SYNC_FLUSH "$work/store" "$mnt" -o flushDiskType=MAYBE
 refused 1 maxMessageSize "$work/store" "$mnt" -o maxMessageSize=0
@@ -30,5 +30,6 @@ refused 32 'no such file' "$work/store" "$work/no-such-directory"
 refused 32 'not a directory' "$work/store" "$work/file"
 refused 32 'not a directory' "$work/file" "$mnt"
 want "" "$(ls "$mnt")" "the mount point"
-mount.mqfs -V | grep -q '^mqfs ' || fail "-V: $(mount.mqfs -V)"
-mount.mqfs -h | grep -q flushDiskType || fail "-h does not list the settings"
+mount.mqfs -V | grep -q '^mount.mqfs [0-9]' || fail "-V: $(mount.mqfs -V)"
+mount.mqfs -h > "$work/help"
+grep -q flushDiskType "$work/help" || fail "-h does not list the settings"

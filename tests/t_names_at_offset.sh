@@ -28,4 +28,4 @@ want "$(seq_lines 0 19)" "$(cat "$q@1999-01-01T00:00")" "@ a time long ago"
 want "$(seq_lines 3 19)" "$(tail -c +1 "$q@3")" "tail of a name with an offset"
 want 8 "$(wc -c < "$q@19")" "size of a name with an offset"
 
-want "config ctl q0 q1 q2 q3" "$(ls "$mnt/topics/t" | tr '\n' ' ' | sed 's/ $//')" "only plain names are listed"
+want "config ctl q0 q1 q2 q3 q4 q5 q6 q7" "$(ls "$mnt/topics/t" | tr '\n' ' ' | sed 's/ $//')" "only plain names are listed"

@@ -3,11 +3,11 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-options=mappedFileSizeCommitLog=65536,mappedFileSizeConsumeQueue=2000
+options=mappedFileSizeCommitLog=65536,maxMessageSize=32000,mappedFileSizeConsumeQueue=2000
 start_mqfs "$work/store" "$mnt" -o "$options"
 mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
-for size in 10 1000 30000 17 50000 4000; do
+for size in 10 1000 30000 17 32000 4000; do
 	head -c "$size" /dev/zero | tr '\0' x
 	echo
 done > "$work/mixed"
@@ -15,7 +15,7 @@ for _ in $(seq 20); do cat "$work/mixed"; done > "$work/all"
 cat "$work/all" >> "$q"
 cat "$q" > "$work/got.all"
 want_same "$work/all" "$work/got.all" "the queue"
-fails_with EMSGSIZE bash -c "head -c 65536 /dev/zero >> '$q:whole'"
+fails_with EMSGSIZE bash -c "head -c 32001 /dev/zero >> '$q:whole'"
 
 at=0
 for segment in "$work"/store/commitlog/*; do
@@ -23,7 +23,7 @@ for segment in "$work"/store/commitlog/*; do
 	want 65536 "$(stat -c %s "$segment")" "a segment's size"
 	at=$((at + 65536))
 done
-[ $at -gt 2000000 ] || fail "only $at bytes of segments"
+[ $at -gt 1300000 ] || fail "only $at bytes of segments"
 
 kill_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt" -o "$options"

@@ -5,7 +5,7 @@ requires_fuse
 
 topics=10000
 if [ -n "${MQFS_WRAP:-}" ] || grep -qs 'SANITIZE_FLAGS = -f' "$top_builddir/Makefile"; then topics=1000; fi
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o defaultTopicQueueNums=4
 python3 - "$mnt/topics" $topics << 'END'
 import os, sys
 top, topics = sys.argv[1], int(sys.argv[2])
@@ -19,7 +19,7 @@ for i in range(0, topics, 7):
 END
 want $topics "$(ls "$mnt/topics" | wc -l)" "topics"
 kill_mqfs "$mnt"
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o defaultTopicQueueNums=4
 want $topics "$(ls "$mnt/topics" | wc -l)" "topics after a kill"
 want 'message of t00700/q3' "$(cat "$mnt/topics/t00700/q3")" "a message"
 want "" "$(cat "$mnt/topics/t00701/q3")" "an empty queue"

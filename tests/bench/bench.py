@@ -284,7 +284,7 @@ def restart(bench):
 
 @figure("idle_memory", "memory, 10,000 queues idle", 64 * MIB, "MiB", "below")
 def idle_memory(bench):
-    broker = bench.broker()
+    broker = bench.broker("defaultTopicQueueNums=4")
     for i in range(2500 // bench.scale):
         topic = bench.topic(broker, "t%d" % i)
         for q in range(4):
