@@ -30,8 +30,11 @@ framing_json_line_max(size_t max_body)
 static size_t
 utf8_length(const unsigned char *p, size_t left)
 {
+	static const unsigned char by_lead[32] = {	/* the first byte's upper 5 bits */
+		1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 4, 0,
+	};
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t n = by_lead[p[0] >> 3];
 	uint32_t c;
 
 	if (n < 2 || n > left)
@@ -203,6 +206,13 @@ seen_perhaps(struct seen_names *seen, const char *name, size_t len)
 	return was;
 }
 
+/* Can it be the name of a member, for every reader of JSON? */
+static bool
+name_can_be_shown(const char *name, size_t len)
+{
+	return !memchr(name, '\0', len) && utf8_valid((const unsigned char *)name, len);
+}
+
 /* Is name among the properties that begin before it? */
 static bool
 name_is_repeated(const struct record *rec, const char *name, size_t len)
@@ -230,6 +240,8 @@ emit_properties(struct sink *s, const struct record *rec)
 	emit_format(s, ",\"properties\":{");
 	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value,
 				    &value_len)) {
+		if (!name_can_be_shown(name, name_len))
+			continue;
 		if (seen_perhaps(&seen, name, name_len) && name_is_repeated(rec, name, name_len))
 			continue;
 		emit(s, comma, strlen(comma));
@@ -338,7 +350,8 @@ number_take(json_t *root, const char *name, int64_t min, int64_t max, int64_t *r
 	if (!value)
 		return MQ_OK;
 	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-		return err_note(-EINVAL, "json: %s must be a number from %" PRId64 " to %" PRId64, name, min, max);
+		return err_note(-EINVAL, "json: %s must be a number from %" PRId64 " to %" PRId64, name, min,
+				max);
 	*ret_n = json_integer_value(value);
 	return MQ_OK;
 }
