@@ -1,7 +1,7 @@
 /* bytes.h - big-endian cursors over memory, that remember their first failure.
  *
- * After an overrun every further get returns 0 or NULL, every further put does
- * nothing; ask .err once at the end.
+ * After an overrun every further get returns 0 or NULL; ask .err once at the
+ * end.
  */
 #ifndef MQFS_CONF_BYTES_H
 #define MQFS_CONF_BYTES_H

@@ -3,13 +3,9 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conf/err.h"
 #include "conf/lock.h"
@@ -26,14 +22,11 @@ static const char *const unavailable_words[] = { "fail", "degrade", NULL };
 static const char *const full_words[] = { "block", "drop", NULL };
 static const char *const allow_words[] = { "auto", "true", "false", NULL };
 
-/* What a record has beside its body: properties, topic, fixed fields, and
- * behind it the blank record that ends a segment. */
-#define RECORD_SPARE_BYTES (32767 + 127 + 128)
-
 static const struct setting table[] = {
 #define ROW(k) .key = #k, .offset = offsetof(struct settings, k)
 #define NUMBER(k, d, lo, hi, u, f, h) \
-	{ ROW(k), .type = SETTING_NUMBER, .dflt = #d, .min = lo, .max = hi, .unit = u, .flags = f, .help = h },
+	{ ROW(k), .type = SETTING_NUMBER, .dflt = #d, .min = lo, .max = hi, .unit = u, .flags = f, \
+	  .help = h },
 #define SWITCH(k, d, f, h) \
 	{ ROW(k), .type = SETTING_SWITCH, .dflt = #d, .unit = "", .flags = f, .help = h },
 #define CHOICE(k, d, w, f, h) \
@@ -246,9 +239,8 @@ unknown_key(const char *key, const char *where)
 
 /* --- values --- */
 
-/* "500 to 3600000 ms", "a, b or c": what row takes. */
-static void
-allowed_text(const struct setting *row, char *buf, size_t size)
+void
+setting_allowed(const struct setting *row, char *buf, size_t size)
 {
 	size_t len = 0;
 
@@ -274,12 +266,22 @@ allowed_text(const struct setting *row, char *buf, size_t size)
 			snprintf(buf, size, "%s", text_rules[i].allowed);
 }
 
+/* What a number with that suffix is multiplied by; 0: no suffix of the unit. */
+static int64_t
+suffix_factor(const char *unit, const char *suffix)
+{
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+		if (strcmp(suffixes[i].unit, unit) == 0 && strcasecmp(suffixes[i].suffix, suffix) == 0)
+			return suffixes[i].factor;
+	return 0;
+}
+
 static bool
 number_parse(const struct setting *row, const char *text, int64_t *ret_number)
 {
 	int64_t factor = 1;
-	char *end;
 	long long n;
+	char *end;
 
 	if (!isdigit((unsigned char)text[0]) && text[0] != '-')
 		return false;
@@ -287,12 +289,8 @@ number_parse(const struct setting *row, const char *text, int64_t *ret_number)
 	n = strtoll(text, &end, 10);
 	if (errno || end == text)
 		return false;
-	if (*end) {
-		factor = 0;
-		for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
-			if (strcmp(suffixes[i].unit, row->unit) == 0 && strcasecmp(suffixes[i].suffix, end) == 0)
-				factor = suffixes[i].factor;
-	}
+	if (*end)
+		factor = suffix_factor(row->unit, end);
 	return factor && !__builtin_mul_overflow((int64_t)n, factor, ret_number) &&
 	       *ret_number >= row->min && *ret_number <= row->max;
 }
@@ -420,7 +418,7 @@ bad_value(const struct setting *row, const char *value, const char *where)
 {
 	char allowed[128];
 
-	allowed_text(row, allowed, sizeof(allowed));
+	setting_allowed(row, allowed, sizeof(allowed));
 	return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, value, allowed);
 }
 
@@ -530,100 +528,6 @@ settings_get(const struct settings *s, const struct setting *row, char *buf, siz
 	return snprintf(buf, size, "%s", *text_at(s, row));
 }
 
-/* --- what depends on the host and on each other --- */
-
-/* text takes the place of what *field holds. */
-static int
-text_replace(char **field, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return MQ_OK;
-}
-
-static int
-resolve_name(struct settings *s)
-{
-	char name[HOST_NAME_MAX + 1];
-
-	if (gethostname(name, sizeof(name)) < 0 || !name[0])
-		return text_replace(&s->brokerName, "DEFAULT_BROKER");
-	name[HOST_NAME_MAX] = '\0';
-	return text_replace(&s->brokerName, name);
-}
-
-static int
-resolve_address(struct settings *s)
-{
-	char text[INET_ADDRSTRLEN] = "127.0.0.1";
-	struct ifaddrs *all = NULL;
-
-	if (getifaddrs(&all) < 0)
-		all = NULL;
-	for (struct ifaddrs *i = all; i; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
-		    (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
-			continue;
-		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, sizeof(text));
-		break;
-	}
-	freeifaddrs(all);
-	return text_replace(&s->brokerIP1, text);
-}
-
-int
-settings_resolve(struct settings *s)
-{
-	int rc = MQ_OK;
-
-	if (!s->brokerName[0])
-		rc = resolve_name(s);
-	if (rc == MQ_OK && !s->brokerIP1[0])
-		rc = resolve_address(s);
-	if (rc != MQ_OK)
-		return rc;
-	if (s->haListenPort == 0)
-		s->haListenPort = s->listenPort + 1;
-	if (s->brokerRole != SLAVE)
-		s->brokerId = 0;
-	else if (s->brokerId == 0)
-		s->brokerId = 1;
-	if (s->allowOther == ALLOW_OTHER_AUTO)
-		s->allowOther = geteuid() == 0 ? ALLOW_OTHER_TRUE : ALLOW_OTHER_FALSE;
-	return MQ_OK;
-}
-
-static int
-check_tls(const struct settings *s)
-{
-	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
-
-	if (given == 0 || given == 3)
-		return MQ_OK;
-	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",
-			s->tlsCert[0] ? "tlsCert" : s->tlsKey[0] ? "tlsKey" : "tlsCa",
-			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
-}
-
-int
-settings_check(const struct settings *s)
-{
-	if (s->brokerRole == SLAVE && !s->master[0])
-		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT");
-	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
-		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
-				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",
-				s->maxMessageSize, s->mappedFileSizeCommitLog, RECORD_SPARE_BYTES);
-	if (s->haListenPort > 65535 || s->haListenPort == s->listenPort)
-		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
-				": must be another port", s->haListenPort, s->listenPort);
-	return check_tls(s);
-}
-
 /* --- --help --- */
 
 void
@@ -635,7 +539,7 @@ settings_print_help(FILE *out)
 
 		if ((row->flags & SETTING_ROCKETMQ) == SETTING_ROCKETMQ)
 			continue;
-		allowed_text(row, allowed, sizeof(allowed));
+		setting_allowed(row, allowed, sizeof(allowed));
 		fprintf(out, "  %s=%s\n      %s%s (%s)\n", row->key, row->dflt, row->help,
 			row->flags & SETTING_IGNORED ? "; no effect in this version" : "", allowed);
 	}

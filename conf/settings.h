@@ -69,6 +69,9 @@ const struct setting *settings_table(size_t *ret_n);
  * if there is none. */
 const struct setting *setting_find(const char *key);
 
+/* What row takes, as messages say it: "1 to 3600000 ms", "block or drop". */
+void setting_allowed(const struct setting *row, char *buf, size_t size);
+
 /* All defaults.  -ENOMEM.  settings_free() accepts what this has touched,
  * and zeroes. */
 int settings_init(struct settings *s);

@@ -1,15 +1,20 @@
 /* handle.h - open files.
  *
- * The kernel knows a handle by a number (fi->fh).  The table keeps all of
- * them: a forced unmount sends no release, so the end of the session walks it.
- * Whoever uses a handle beyond its handler (a parked request) holds a
- * reference; the node class's release runs when the kernel has closed the
- * file and the last reference is gone.
+ * fi->fh of an open file or directory is its handle.  The kernel keeps it
+ * alive: RELEASE comes after every other request on it was answered.  Whoever
+ * uses a handle beyond its answer (a handler after its reply, a parked
+ * request) holds a reference; the node class's release runs when the last one
+ * is gone.  A forced unmount sends no RELEASE: the table knows all handles,
+ * and the end of the session releases what is left.
  */
 #ifndef MQFS_FS_HANDLE_H
 #define MQFS_FS_HANDLE_H
 
+#include <fcntl.h>
+#include <stdatomic.h>
+
 #include "conf/lock.h"
+#include "fs/kernel.h"
 #include "fs/node.h"
 
 struct handle {
@@ -17,25 +22,50 @@ struct handle {
 	struct node node;
 	int flags;		/* of open(2) */
 	uid_t uid;
+	gid_t gid;
 	pid_t pid;		/* who opened it */
+	uint32_t fopen;		/* FOPEN_*: what open answers; preset FOPEN_DIRECT_IO */
+	int32_t backing_id;	/* with FOPEN_PASSTHROUGH */
 	struct text text;	/* of text files: what a reader gets */
 	struct text written;	/* of text files: what a writer gave */
+	bool dirty;		/* of text files: written was not accepted yet */
 	void *own;		/* the node class's */
+	bool opened;		/* the class's open has worked: its release is owed */
 
 	/* handle.c's */
-	uint64_t number;
-	int refs;
+	_Atomic int refs;
+	struct handle *next, *prev;
 };
 
 int handles_open(struct handles **ret);
-void handles_close(struct mount *m, struct handles *hs);	/* releases what is left */
+void handles_close(struct mount *m);	/* releases what is left; accepts a mount without */
 
-/* A new handle with one reference, not yet known to the kernel. */
+/* A new handle with one reference, the kernel's once open was answered. */
 int handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_ctx *who,
 		struct handle **ret);
-struct handle *handle_get(struct mount *m, uint64_t number);	/* takes a reference; NULL: no such */
-void handle_ref(struct mount *m, struct handle *h);
+void handle_ref(struct handle *h);
 void handle_unref(struct mount *m, struct handle *h);
+
+/* What close(2) does, short of release. */
+int handle_flush(struct mount *m, struct handle *h);
+
+static inline struct handle *
+handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static inline bool
+handle_writes(const struct handle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
+static inline bool
+handle_reads(const struct handle *h)
+{
+	return (h->flags & O_ACCMODE) != O_WRONLY;
+}
 
 int64_t handles_count(struct handles *hs);
 

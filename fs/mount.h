@@ -15,14 +15,17 @@
 struct handles;
 struct names;
 struct pending;
+struct session;
 
 struct mount {
 	struct settings *settings;
 	struct storedir dir;
+	bool has_dir;			/* dir is open */
 	struct store *store;
 	struct offsets *offsets;
 
 	struct fuse_session *session;
+	struct session *serving;	/* session.c's */
 	const char *mountpoint;
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */

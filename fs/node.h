@@ -20,8 +20,10 @@
 #ifndef MQFS_FS_NODE_H
 #define MQFS_FS_NODE_H
 
+#include <inttypes.h>
 #include <sys/stat.h>
 
+#include "conf/err.h"
 #include "fs/mount.h"
 
 enum node_kind {
@@ -32,7 +34,7 @@ enum node_kind {
 	NODE_TOPIC_CONFIG,	/* topics/T/config */
 	NODE_TOPIC_CTL,		/* topics/T/ctl */
 	NODE_QUEUE,		/* topics/T/qN          id = topic, queue, part = head moves */
-	NODE_NAMED,		/* topics/T/qN@..:.., all, all@..: an interned name (names.h) */
+	NODE_NAMED,		/* topics/T/qN@..:.., all, all@..: an interned name (names.h), id = topic */
 	NODE_GROUPS,		/* groups/ */
 	NODE_GROUP,		/* groups/G/            id = group */
 	NODE_GROUP_CONFIG,
@@ -74,21 +76,59 @@ struct node {
 	struct topic *topic;	/* set for nodes below a topic or a subscription */
 	struct group *group;
 	struct subscription *sub;
-	const char *name;	/* of an interned node: its text, kept as long as the mount */
+	const char *name;	/* of an interned node: its text, kept as long as the kernel knows it */
 };
 
 /* The inode number of a node. */
 fuse_ino_t node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part);
 fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
 
+#define NODE_PART_MASK 0xfffffu
+#define NODE_WIDE_MASK ((UINT64_C(1) << 58) - 1)
+
 /* What ino stands for.  -ESTALE if it stands for nothing (any more). */
 int node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node);
 
-/* What a directory reads: called by list() for each child, in a stable order.
- * `cookie` (> 0, growing) is where to go on after it.  False: full, stop. */
+/* The same, by what it is: what lookup() answers with. */
+int node_make(struct mount *m, enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part,
+	      struct node *ret_node);
+int node_make_wide(struct mount *m, enum node_kind kind, uint64_t wide, struct node *ret_node);
+
+/* A node that is known by `name` below the topic `id`; 0: none. */
+int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *name,
+		    struct node *ret_node);
+
+/* Interned names live while they are held: by the kernel, by open files. */
+void node_hold(struct mount *m, fuse_ino_t ino);
+void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
+
+bool node_is_dir(const struct node *n);
+
+/* Its path below the mount point ("topics/T/q0"); and the one under which its
+ * owner is kept, which leaves the options of a name away. */
+#define NODE_PATH_SIZE 1024
+void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
+void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);
+
+/* Below topics/ and groups/ everything has an owner: its own, else its directory's
+ * (a file without the x bits).  node_owner() gives it; node_show_owner() puts it
+ * into st, whose file type must be set; node_set_owner() is chmod and chown. */
+void node_owner(struct mount *m, const struct node *n, struct owner *ret);
+void node_show_owner(struct mount *m, const struct node *n, struct stat *st);
+int node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set);
+
+/* st of n, complete: what getattr, lookup and readdirplus answer. */
+int node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout);
+
+/* attr() of a plain directory, and of a text whose size is what render() gives. */
+int node_attr_dir(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
+int node_attr_text(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
+
+void stat_set_ms(struct stat *st, int64_t ms);	/* mtime and ctime */
+
+/* What a directory reads: list() adds each child.  -ENOMEM is remembered. */
 struct lister;
-bool lister_add(struct lister *l, const char *name, const struct node *child, off_t cookie);
-off_t lister_from(const struct lister *l);	/* cookie to start behind; 0 = begin */
+void lister_add(struct lister *l, const char *name, fuse_ino_t ino);
 
 struct handle;
 
@@ -110,36 +150,43 @@ void text_free(struct text *t);
 struct node_class {
 	const char *what;	/* for messages */
 
-	/* Attributes.  st is zeroed and has st_ino; owner and mode default to the
-	 * mount's; *ret_timeout is in seconds, preset to 0. */
+	/* Attributes.  st has st_ino, nlink 1, the mount's owner and start time;
+	 * st_mode must be set; *ret_timeout is in seconds, preset to 0. */
 	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
-	/* Directories. */
+	/* Directories: have a list().  `miss` may make what lookup() did not find. */
 	int (*lookup)(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
+	int (*miss)(struct mount *m, const struct node *dir, const char *name, const struct fuse_ctx *who,
+		    struct node *ret_child);
 	int (*list)(struct mount *m, const struct node *dir, struct lister *l);
 	int (*make_dir)(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 			const struct fuse_ctx *who, struct node *ret_child);
 	int (*remove_dir)(struct mount *m, const struct node *dir, const char *name);
 
-	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr. */
+	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr; a
+	 * change of size never comes here. */
 	int (*set_attr)(struct mount *m, const struct node *n, const struct stat *st, int to_set);
 
-	/* user.mqfs.* and ACLs.  get: append the value to t.  list: append NUL-ended names. */
+	/* user.mqfs.*.  get: append the value to t.  list: append NUL-ended names.
+	 * POSIX ACLs are served by ops.c for what has an owner. */
 	int (*get_xattr)(struct mount *m, const struct node *n, const char *name, struct text *t);
 	int (*list_xattr)(struct mount *m, const struct node *n, struct text *t);
-	int (*set_xattr)(struct mount *m, const struct node *n, const char *name, const void *value, size_t len);
 
 	/* Small files whose whole content is text made at open (text.c serves
 	 * them): render makes it; accept takes what was written, at each write
-	 * (TEXT_COMMAND) or as a whole at close (TEXT_WHOLE). */
+	 * (TEXT_COMMAND) or as a whole at close (TEXT_WHOLE).  check says what
+	 * accept would say of whole lines, while the writer still listens. */
 	int (*render)(struct mount *m, const struct node *n, struct text *t);
 	int (*accept)(struct mount *m, const struct node *n, const char *text, size_t len);
+	int (*check)(struct mount *m, const struct node *n, const char *text, size_t len);
 	enum { TEXT_COMMAND, TEXT_WHOLE } accept_when;
 
-	/* Other files.  open may set fi->direct_io, keep_cache, ... and h->own;
-	 * on failure nothing is left behind.  read, write, fsync reply themselves,
-	 * now or later (pending.h), with a reference on h for as long as they use it. */
-	int (*open)(struct mount *m, const struct node *n, struct handle *h, struct fuse_file_info *fi);
+	/* Other files.  open may set h->fopen, h->backing_id and h->own; on failure
+	 * nothing is left behind.  read, write, fsync reply themselves, now or later
+	 * (pending.h), with a reference on h for as long as they use it after they
+	 * returned.  flush runs at each close(2) unless h->fopen has FOPEN_NOFLUSH;
+	 * release once, when the last reference is gone. */
+	int (*open)(struct mount *m, const struct node *n, struct handle *h);
 	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
 		      off_t off, const struct fuse_file_info *fi);

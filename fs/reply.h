@@ -2,15 +2,22 @@
 #ifndef MQFS_FS_REPLY_H
 #define MQFS_FS_REPLY_H
 
+#include "fs/handle.h"
 #include "fs/mount.h"
 
 /* Answer with rc's errno (0 for MQ_OK).  What a user cannot know from the errno
  * alone (EINVAL, EIO, ...) becomes a line of status/log, from err_text(rc). */
 void reply_err(fuse_req_t req, int rc);
 
-/* Answer a write.  MQ_OK, or the error of a reply that found nobody. */
+/* The rest answer and say whether anybody heard: MQ_OK, or -ENOENT when the
+ * caller was interrupted meanwhile. */
 int reply_written(fuse_req_t req, size_t n);
-
 int reply_data(fuse_req_t req, const void *buf, size_t len);
+
+/* At most `size` bytes of buf from off on: a read of a file that is in memory. */
+int reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off);
+
+/* An open that has worked: h->fopen, h->backing_id. */
+int reply_open(fuse_req_t req, struct handle *h);
 
 #endif

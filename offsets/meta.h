@@ -1,21 +1,31 @@
 /* meta.h - the bodies of MQFS_META records: every change that is not a message.
  *
  * Topic MQFS_META, queue 0; body: one JSON object with "op" and "v" (1).
- * A reader ignores members it does not know and refuses an op it does not
- * know with a log line (a newer version wrote it), never with an error.
+ * A reader ignores members it does not know, takes the default for what is
+ * missing, and refuses an op or a version it does not know with a log line
+ * (a newer program wrote it), never with an error.
  *
  *   op            members
- *   topic         name queues perm format mode uid gid ctime [retention ...]
+ *   topic         id name queues perm format onFull fileReservedTime order
+ *                 topicSysFlag uid gid mode ctime
  *                 the whole state of a topic: made, or replaced
- *   topic-delete  name
- *   group         name mode uid gid ctime consumeEnable ... (RocketMQ's fields)
- *   group-delete  name
- *   subscribe     group topic expression offsets {"0":12,...}
- *   unsubscribe   group topic
+ *   topic-delete  id name
+ *   group         id name consumeEnable consumeFromWhere ... uid gid mode ctime
+ *                 (RocketMQ's fields; the whole state again)
+ *   group-delete  id name
+ *   subscribe     id group topic expression offsets {"0":12,...}
+ *   unsubscribe   id group topic
  *   commit        group topic offsets {"0":12,...} [reset:true]
  *                 without reset an offset never moves back
  *   trim          topic queue offset
- *   attr          path [uid gid mode] [acl]: of one queue or file of the tree
+ *   attr          path [uid gid mode] [acl]: of one queue or file of the tree;
+ *                 acl is hex, "" takes it away
+ *   import        done: false before, true after what was taken over from
+ *                 RocketMQ's config/ *.json; an import without its end is redone
+ *
+ * `id` is what inode numbers are made of.  It is in the record so that every
+ * replay, here or on a slave, comes to the same one; a reader whose id is taken
+ * (or where it is missing) gives the next free one.
  */
 #ifndef MQFS_OFFSETS_META_H
 #define MQFS_OFFSETS_META_H
@@ -31,6 +41,10 @@
 #define META_TOPIC "MQFS_META"
 
 #define QUEUES_MAX 4096		/* of one topic */
+#define META_ID_MAX 0xffffff	/* 24 bits of an inode number */
+#define META_PATH_MAX 480	/* bytes: it is a key of LMDB, which takes 511 */
+#define META_ACL_MAX 65536
+#define META_EXPRESSION_MAX 4096
 
 enum topic_format { FORMAT_LINES, FORMAT_RAW, FORMAT_LEN32, FORMAT_JSON };
 
@@ -86,11 +100,13 @@ enum meta_op {
 	META_COMMIT,
 	META_TRIM,
 	META_ATTR,
+	META_IMPORT,
 };
 
 /* One decoded change.  Only the members of its op are set. */
 struct meta {
 	enum meta_op op;
+	uint32_t id;		/* of a topic, group or subscription; 0: none said */
 	char topic[RECORD_TOPIC_MAX + 1];
 	char group[RECORD_TOPIC_MAX + 1];
 	struct topic_conf topic_conf;
@@ -105,10 +121,13 @@ struct meta {
 	bool has_owner;
 	struct owner owner;
 	unsigned char *acl;	/* system.posix_acl_access as the kernel gave it */
-	size_t acl_len;
+	size_t acl_len;		/* acl set and 0 bytes: taken away */
+	bool done;		/* import */
+	bool implied;		/* topic, in LMDB only: known by its queues, not by a record */
 };
 
-/* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without memory. */
+/* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without
+ * memory (an expression must be UTF-8, as meta_expression_ok() says). */
 char *meta_encode(const struct meta *m, size_t *ret_len);
 
 /* From JSON: MQ_OK; MQ_ECORRUPT (not ours, or out of range; noted);
@@ -120,14 +139,22 @@ void meta_free(struct meta *m);
 /* Is it a topic or group name: [%|a-zA-Z0-9_-], 1-127 bytes? */
 bool meta_name_ok(const char *name, size_t len);
 
+/* Is it a tag expression we keep: UTF-8 without control characters, 1 to
+ * META_EXPRESSION_MAX bytes?  What it selects is not our business. */
+bool meta_expression_ok(const char *text, size_t len);
+
+/* Is it a path of the tree: relative, of graphic ASCII, without empty, "." or ".." parts? */
+bool meta_path_ok(const char *path, size_t len);
+
 /* Names RocketMQ or mqfs keeps for itself: hidden from listings. */
 bool meta_topic_is_system(const char *name);
 
 void topic_conf_default(struct topic_conf *c, const char *name, int32_t queues);
 void group_conf_default(struct group_conf *c, const char *name);
 
-/* The config file of a topic or group as the mount shows it: ini text (see
- * mqfs(5)), and back.  Parsing starts from *conf and changes what the text
+/* The config file of a topic or group as the mount shows it: ini text, one
+ * `key = value` a line (see mqfs(5)), and back.  perm is the letters r, w and i
+ * (inherit), or "none", or RocketMQ's number.  Parsing starts from *conf and changes what the text
  * names.  MQ_EBADCONF with a note that names line, key, value and what is allowed. */
 char *topic_conf_print(const struct topic_conf *c, size_t *ret_len);
 int topic_conf_parse(const char *text, size_t len, struct topic_conf *conf);

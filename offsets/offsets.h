@@ -48,8 +48,6 @@ struct topic {
 	uint32_t id;		/* 1 ..: stable for this store, 24 bits */
 	char name[RECORD_TOPIC_MAX + 1];
 	_Atomic bool gone;
-	/* use the calls below for the rest */
-	struct topic_entry *entry;
 };
 
 struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or gone */

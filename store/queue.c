@@ -318,6 +318,9 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	q->span.end_bytes = start;
 	if (q->synced.n > qoff.n)
 		q->synced = qoff;
+	if (q->own_from.n > qoff.n)
+		q->own_from = qoff;
+	q->checked_from = q->checked_to = MQ_QOFF(0);
 	if (qoff.n <= q->span.min.n) {
 		q->span.min = qoff;
 		q->span.start_bytes = start;
@@ -423,134 +426,216 @@ entry_decode(const unsigned char *entry, const unsigned char *start, struct queu
 	ret->start = be64_get(start);
 }
 
-/* The start of one message, the end allowed.  Called with the lock. */
+/* The start of one message (the end allowed), if it is in memory.  Called with
+ * the lock. */
+static bool
+start_known(const struct queue *q, mq_qoff at, int64_t *ret_start)
+{
+	if (at.n == q->span.end.n)
+		*ret_start = q->span.end_bytes;
+	else if (at.n == q->span.min.n)
+		*ret_start = q->span.start_bytes;
+	else if (at.n >= q->tail_from.n)
+		*ret_start = be64_get(q->tail_starts + (at.n - q->tail_from.n) * QUEUE_START_BYTES);
+	else
+		return false;
+	return true;
+}
+
 static int
-start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
+start_read(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
 	unsigned char raw[QUEUE_START_BYTES];
-	int rc;
+	int rc = half_io(q, STARTS, false, at.n, raw, 1);
 
-	if (at.n == q->span.end.n) {
-		*ret_start = q->span.end_bytes;
-		return MQ_OK;
-	}
-	if (at.n == q->span.min.n) {
-		*ret_start = q->span.start_bytes;
-		return MQ_OK;
-	}
-	if (at.n >= q->tail_from.n) {
-		*ret_start = be64_get(q->tail_starts + (at.n - q->tail_from.n) * QUEUE_START_BYTES);
-		return MQ_OK;
-	}
-	rc = half_io(q, STARTS, false, at.n, raw, 1);
 	if (rc == MQ_OK)
 		*ret_start = be64_get(raw);
 	return rc;
 }
 
-/* What entry_decode() gives is believed only if it could be true. */
+/* Called with the lock; on the rare paths that may read a file under it. */
 static int
-entries_check(struct queue *q, mq_qoff from, const struct queue_entry *entries, size_t n)
+start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
-	for (size_t i = 0; i < n; i++)
-		if (entries[i].pos.byte < 0 || entries[i].total <= 0 || entries[i].start < 0 ||
-		    (i > 0 && entries[i].start < entries[i - 1].start))
-			return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64 " is damaged",
-					q->topic, q->id, from.n + (int64_t)i);
+	return start_known(q, at, ret_start) ? MQ_OK : start_read(q, at, ret_start);
+}
+
+/* Called without the lock: a slow disk holds up no append. */
+static int
+start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
+{
+	bool known;
+
+	lock_take(&q->lock);
+	known = start_known(q, at, ret_start);
+	lock_drop(&q->lock);
+	return known ? MQ_OK : start_read(q, at, ret_start);
+}
+
+/* Decode what was read, and believe it only if it could be true.  `next` is
+ * the start of the message behind the last one. */
+static int
+entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const unsigned char *starts, int64_t next,
+	       struct queue_entry *entries, size_t n)
+{
+	for (size_t i = n; i > 0; i--) {
+		struct queue_entry *e = &entries[i - 1];
+
+		entry_decode(raw + (i - 1) * QUEUE_ENTRY_BYTES, starts + (i - 1) * QUEUE_START_BYTES, e);
+		e->body_len = next - e->start;
+		next = e->start;
+		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->body_len < 0 || e->body_len > e->total)
+			return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64
+					" is damaged", q->topic, q->id, from.n + (int64_t)i - 1);
+	}
 	return MQ_OK;
+}
+
+#define ENTRIES_AT_ONCE 256
+
+/* Raw entries [from, from + n) that lie in one place, memory or one file. */
+static int
+entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, unsigned char *starts, size_t *ret_n)
+{
+	size_t n, at;
+	int rc;
+
+	lock_take(&q->lock);
+	rc = from.n < q->span.min.n ? MQ_EGONE : from.n >= q->span.end.n ? MQ_EEND : MQ_OK;
+	if (rc == MQ_OK && from.n >= q->tail_from.n) {
+		at = (size_t)(from.n - q->tail_from.n);
+		n = q->tail_n - at < max ? q->tail_n - at : max;
+		memcpy(raw, q->tail_entries + at * QUEUE_ENTRY_BYTES, n * QUEUE_ENTRY_BYTES);
+		memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
+		*ret_n = n;
+		lock_drop(&q->lock);
+		return MQ_OK;
+	}
+	n = q->tail_from.n - from.n < (int64_t)max ? (size_t)(q->tail_from.n - from.n) : max;
+	lock_drop(&q->lock);
+	if (rc != MQ_OK)
+		return rc;
+	rc = half_io(q, ENTRIES, false, from.n, raw, n);
+	if (rc == MQ_OK)
+		rc = half_io(q, STARTS, false, from.n, starts, n);
+	if (rc == MQ_OK)
+		*ret_n = n;
+	return rc;
 }
 
 int
 queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n)
 {
-	unsigned char raw[256 * (QUEUE_ENTRY_BYTES + QUEUE_START_BYTES)];
-	unsigned char *starts = raw + 256 * QUEUE_ENTRY_BYTES;
-	int64_t room = q->all->file_entries - from.n % q->all->file_entries;
+	unsigned char raw[ENTRIES_AT_ONCE * QUEUE_ENTRY_BYTES], starts[ENTRIES_AT_ONCE * QUEUE_START_BYTES];
+	int64_t room = q->all->file_entries - from.n % q->all->file_entries, next;
 	size_t n;
 	int rc;
 
-	if (max > 256)
-		max = 256;
+	if (max > ENTRIES_AT_ONCE)
+		max = ENTRIES_AT_ONCE;
 	if ((int64_t)max > room)
 		max = (size_t)room;
-	lock_take(&q->lock);
-	if (from.n < q->span.min.n || from.n >= q->span.end.n) {
-		rc = from.n < q->span.min.n ? MQ_EGONE : MQ_EEND;
-		lock_drop(&q->lock);
-		return rc;
-	}
-	if (from.n >= q->tail_from.n) {
-		size_t at = (size_t)(from.n - q->tail_from.n);
+	rc = entries_fetch(q, from, max, raw, starts, &n);
+	if (rc == MQ_OK)
+		rc = start_find(q, qoff_add(from, (int64_t)n), &next);
+	if (rc == MQ_OK)
+		rc = entries_decode(q, from, raw, starts, next, entries, n);
+	if (rc == MQ_OK)
+		*ret_n = n;
+	return rc;
+}
 
-		n = q->tail_n - at < max ? q->tail_n - at : max;
-		memcpy(raw, q->tail_entries + at * QUEUE_ENTRY_BYTES, n * QUEUE_ENTRY_BYTES);
-		memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
-		lock_drop(&q->lock);
-	} else {
-		n = q->tail_from.n - from.n < (int64_t)max ? (size_t)(q->tail_from.n - from.n) : max;
-		lock_drop(&q->lock);
-		rc = half_io(q, ENTRIES, false, from.n, raw, n);
-		if (rc == MQ_OK)
-			rc = half_io(q, STARTS, false, from.n, starts, n);
+int
+queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+{
+	int64_t low = queue_min(q).n, high = queue_end(q).n;
+
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2;
+		struct queue_entry e;
+		size_t n;
+		int rc = queue_entries(q, MQ_QOFF(mid), &e, 1, &n);
+
 		if (rc != MQ_OK)
 			return rc;
+		if (e.pos.byte >= pos.byte)
+			high = mid;
+		else
+			low = mid + 1;
 	}
-	for (size_t i = 0; i < n; i++)
-		entry_decode(raw + i * QUEUE_ENTRY_BYTES, starts + i * QUEUE_START_BYTES, &entries[i]);
-	rc = entries_check(q, from, entries, n);
-	if (rc != MQ_OK)
-		return rc;
-	*ret_n = n;
+	*ret_qoff = MQ_QOFF(low);
 	return MQ_OK;
 }
 
-static int
-byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
-{
-	int64_t a, b;
-	int rc = MQ_OK;
+/* --- what was checked ----------------------------------------------------------------- */
 
-	if (from.n < q->span.min.n)
+bool
+queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to)
+{
+	LOCKED(&q->lock);
+	return from.n >= q->own_from.n || (from.n >= q->checked_from.n && to.n <= q->checked_to.n);
+}
+
+/* One stretch is remembered: the one that grows.  When it reaches what we wrote
+ * ourselves it becomes part of that. */
+void
+queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to)
+{
+	LOCKED(&q->lock);
+	if (from.n > q->checked_to.n || from.n < q->checked_from.n)
+		q->checked_from = from, q->checked_to = to;
+	else if (to.n > q->checked_to.n)
+		q->checked_to = to;
+	if (q->checked_to.n >= q->own_from.n && q->checked_from.n < q->own_from.n)
+		q->own_from = q->checked_from;
+}
+
+/* --- bytes and messages ---------------------------------------------------------------- */
+
+int
+queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
+{
+	struct queue_span span;
+	int64_t a, b;
+	int rc;
+
+	queue_span(q, &span);
+	if (from.n < span.min.n)
 		return MQ_EGONE;
-	if (at.n < from.n || at.n > q->span.end.n)
+	if (at.n < from.n || at.n > span.end.n)
 		return MQ_EEND;
-	rc = start_of(q, from, &a);
+	rc = start_find(q, from, &a);
 	if (rc == MQ_OK)
-		rc = start_of(q, at, &b);
+		rc = start_find(q, at, &b);
 	if (rc == MQ_OK)
 		*ret_byte = b - a + (at.n - from.n) * per_message;
 	return rc;
 }
 
 int
-queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte)
-{
-	LOCKED(&q->lock);
-	return byte_of(q, from, at, per_message, ret_byte);
-}
-
-int
 queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message, mq_qoff *ret_qoff,
 		int64_t *ret_first_byte)
 {
-	int64_t low = from.n, high, at, low_byte = 0;
+	int64_t low = from.n, high = queue_end(q).n, start, at, low_byte = 0;
 	int rc;
 
-	LOCKED(&q->lock);
-	if (to.n > q->span.end.n)
-		to = q->span.end;
-	rc = byte_of(q, from, to, per_message, &at);
+	if (to.n < high)
+		high = to.n;
+	rc = queue_byte_of(q, from, MQ_QOFF(high), per_message, &at);
+	if (rc == MQ_OK)
+		rc = start_find(q, from, &start);
 	if (rc != MQ_OK)
 		return rc;
 	if (byte >= at)
 		return MQ_EEND;
 	/* the last message that begins at or before `byte` */
-	for (high = to.n; high - low > 1;) {
+	while (high - low > 1) {
 		int64_t mid = low + (high - low) / 2;
 
-		rc = byte_of(q, from, MQ_QOFF(mid), per_message, &at);
+		rc = start_find(q, MQ_QOFF(mid), &at);
 		if (rc != MQ_OK)
 			return rc;
+		at += (mid - from.n) * per_message - start;
 		if (at <= byte) {
 			low = mid;
 			low_byte = at;
@@ -714,7 +799,7 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 		return rc;
 	LOCKED(&q->lock);
 	q->span = row->span;
-	q->tail_from = q->synced = row->span.end;
+	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
 	return MQ_OK;
 }

@@ -40,6 +40,7 @@ struct queue_entry {
 	int32_t total;		/* QUEUE_HOLE_SIZE: no record */
 	int64_t tags_code;
 	int64_t start;		/* body bytes of the messages before it */
+	int64_t body_len;
 };
 
 /* Where a queue stands, all taken at one moment. */
@@ -70,6 +71,14 @@ int queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, si
  * `from`: its number and its first byte.  MQ_EEND beyond `to`'s first byte. */
 int queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message,
 		    mq_qoff *ret_qoff, int64_t *ret_first_byte);
+
+/* The first message at or behind position pos of the log (the end if none). */
+int queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff);
+
+/* Which records need no check any more: those this process wrote, and those a
+ * reader has checked.  A reader that has checked [from, to) says so. */
+bool queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to);
+void queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to);
 
 /* The byte at which message `at` starts, seen the same way from message `from`. */
 int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);

@@ -36,6 +36,8 @@ struct queue {
 	bool is_dirty;			/* on the dirty list */
 	struct queue_span span;
 	mq_qoff synced;			/* entries below are on disk */
+	mq_qoff own_from;		/* messages from here on were written or checked by us */
+	mq_qoff checked_from, checked_to; /* and these, below, were checked */
 	mq_qoff tail_from;		/* first entry that is only in memory */
 	size_t tail_n, tail_max;
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */

@@ -1,0 +1,113 @@
+/* What depends on the host, and which settings go together. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/settings.h"
+
+/* What a record has beside its body: properties, topic, fixed fields, and
+ * behind it the blank record that ends a segment. */
+#define RECORD_SPARE_BYTES (32767 + 127 + 128)
+
+/* text takes the place of what *field holds. */
+static int
+text_replace(char **field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return MQ_OK;
+}
+
+static int
+resolve_name(struct settings *s)
+{
+	char name[HOST_NAME_MAX + 1];
+
+	if (gethostname(name, sizeof(name)) < 0 || !name[0])
+		return text_replace(&s->brokerName, "DEFAULT_BROKER");
+	name[HOST_NAME_MAX] = '\0';
+	return text_replace(&s->brokerName, name);
+}
+
+static int
+resolve_address(struct settings *s)
+{
+	char text[INET_ADDRSTRLEN] = "127.0.0.1";
+	struct ifaddrs *all = NULL;
+	struct sockaddr_in *in;
+
+	if (getifaddrs(&all) < 0)
+		all = NULL;
+	for (struct ifaddrs *i = all; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
+		    (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
+			continue;
+		in = (struct sockaddr_in *)(void *)i->ifa_addr;
+		inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+		break;
+	}
+	freeifaddrs(all);
+	return text_replace(&s->brokerIP1, text);
+}
+
+int
+settings_resolve(struct settings *s)
+{
+	int rc = MQ_OK;
+
+	if (!s->brokerName[0])
+		rc = resolve_name(s);
+	if (rc == MQ_OK && !s->brokerIP1[0])
+		rc = resolve_address(s);
+	if (rc != MQ_OK)
+		return rc;
+	if (s->haListenPort == 0)
+		s->haListenPort = s->listenPort + 1;
+	if (s->brokerRole != SLAVE)
+		s->brokerId = 0;
+	else if (s->brokerId == 0)
+		s->brokerId = 1;
+	if (s->allowOther == ALLOW_OTHER_AUTO)
+		s->allowOther = geteuid() == 0 ? ALLOW_OTHER_TRUE : ALLOW_OTHER_FALSE;
+	return MQ_OK;
+}
+
+static int
+check_tls(const struct settings *s)
+{
+	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
+
+	if (given == 0 || given == 3)
+		return MQ_OK;
+	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",
+			s->tlsCert[0] ? "tlsCert" : s->tlsKey[0] ? "tlsKey" : "tlsCa",
+			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
+}
+
+int
+settings_check(const struct settings *s)
+{
+	if (s->brokerRole == SLAVE && !s->master[0])
+		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT");
+	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
+		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
+				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",
+				s->maxMessageSize, s->mappedFileSizeCommitLog, RECORD_SPARE_BYTES);
+	if (s->haListenPort > 65535 || s->haListenPort == s->listenPort)
+		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
+				": must be another port", s->haListenPort, s->listenPort);
+	return check_tls(s);
+}

@@ -1,0 +1,394 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/err.h"
+#include "fs/appender.h"
+#include "fs/scratch.h"
+#include "fs/view.h"
+
+void
+appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
+	      size_t max_body)
+{
+	a->topic = t;
+	a->all = all;
+	a->queue = queue;
+	a->end = MQ_POS(0);
+	splitter_init(&a->splitter, format, whole, max_body);
+}
+
+void
+appender_free(struct appender *a)
+{
+	splitter_free(&a->splitter);
+}
+
+int
+appender_may(struct mount *m)
+{
+	if (m->read_only)
+		return -EROFS;
+	if (m->settings->brokerRole == SLAVE)
+		return MQ_EROLE;
+	return store_may_append(m->store, 0);
+}
+
+/* --- messages --------------------------------------------------------------------- */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* What all messages of one write share. */
+static void
+message_begin(struct mount *m, const struct appender *a, int32_t queue, struct message *msg)
+{
+	*msg = (struct message){
+		.topic = a->topic->name,
+		.topic_len = strlen(a->topic->name),
+		.queue_id = queue,
+		.born_ms = now_ms(),
+		.born = m->host,
+		.stored = m->host,
+	};
+	msg->born.port = 0;		/* born here, not at the end of a connection */
+}
+
+static int
+add_json(struct scratch *s, struct message msg, const struct piece *piece)
+{
+	struct json_message json;
+	int rc;
+
+	rc = framing_json_parse(piece, &json);
+	if (rc != MQ_OK)
+		return rc;
+	msg.body = json.body;
+	msg.body_len = json.body_len;
+	msg.props = json.props;
+	msg.props_len = json.props_len;
+	msg.flag = json.flag;
+	if (json.born_ms)
+		msg.born_ms = json.born_ms;
+	rc = batch_add(&s->batch, &msg);
+	json_message_free(&json);
+	return rc;
+}
+
+static int
+add_message(struct scratch *s, const struct appender *a, struct message *msg, const struct piece *piece)
+{
+	if (a->splitter.format == FORMAT_JSON)
+		return add_json(s, *msg, piece);
+	msg->body = piece->a;
+	msg->body_len = piece->a_len;
+	msg->body2 = piece->b;
+	msg->body2_len = piece->b_len;
+	return batch_add(&s->batch, msg);
+}
+
+/* --- one write ----------------------------------------------------------------------- */
+
+/* A write(2) on its way: what of it is stored. */
+struct write {
+	struct mount *m;
+	struct appender *a;
+	struct scratch *s;
+	struct queue *q;
+	struct message msg;
+	const char *buf;
+	size_t size;
+	size_t at;		/* split up to here */
+	size_t stored;		/* messages stored end here */
+	bool any;		/* at least one is */
+	size_t held_before;	/* bytes of the first message from earlier writes */
+	mq_pos end;
+};
+
+/* Append what is collected. */
+static int
+write_out(struct write *w)
+{
+	struct appended done;
+	int rc;
+
+	if (w->s->batch.n == 0)
+		return MQ_OK;
+	rc = store_append(w->m->store, w->q, &w->s->batch, &done);
+	if (done.n > 0) {
+		w->any = true;
+		w->stored = w->s->ends[done.n - 1];
+		w->end = done.end;
+	}
+	batch_clear(&w->s->batch);
+	return rc;
+}
+
+static int
+note_end(struct scratch *s, size_t at)
+{
+	size_t n = s->batch.n;
+
+	if (n > s->ends_size) {
+		size_t size = n > 2 * s->ends_size ? n : 2 * s->ends_size;
+		size_t *ends = realloc(s->ends, size * sizeof(*ends));
+
+		if (!ends)
+			return -ENOMEM;
+		s->ends = ends;
+		s->ends_size = size;
+	}
+	s->ends[n - 1] = at;
+	return MQ_OK;
+}
+
+/* Split and append until the write ends or fails.  On failure w->at is where
+ * the message that failed began. */
+static int
+write_messages(struct write *w)
+{
+	struct splitter *sp = &w->a->splitter;
+	struct piece piece;
+	int rc, failed = MQ_OK;
+
+	for (;;) {
+		size_t began = w->at;
+
+		rc = splitter_next(sp, w->buf, w->size, &w->at, &piece);
+		if (rc != MQ_OK)
+			break;
+		rc = add_message(w->s, w->a, &w->msg, &piece);
+		if (rc == MQ_OK)
+			rc = note_end(w->s, w->at);
+		if (rc != MQ_OK) {
+			w->at = began;
+			break;
+		}
+		if (batch_full(&w->s->batch)) {
+			failed = write_out(w);
+			if (failed != MQ_OK)
+				break;
+		}
+	}
+	if (failed == MQ_OK)
+		failed = write_out(w);
+	if (failed != MQ_OK)
+		return failed;
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+/* The write is answered as if it had ended where the stored messages do: what
+ * the splitter took beyond that is forgotten, and what it held before is held
+ * again if its message is not stored. */
+static int
+take_back(struct write *w, int rc)
+{
+	struct splitter *sp = &w->a->splitter;
+	int held;
+
+	if (rc == -EMSGSIZE || rc == -EINVAL)
+		return rc;		/* the splitter has its own way with these */
+	if (!w->any)
+		held = splitter_hold(sp, w->s->held, w->held_before);
+	else
+		held = splitter_hold(sp, NULL, 0);
+	return held != MQ_OK ? held : rc;
+}
+
+static int
+write_begin(struct write *w, struct mount *m, struct appender *a, const char *buf, size_t size)
+{
+	int32_t queue = a->queue;
+	int rc;
+
+	*w = (struct write){ .m = m, .a = a, .s = scratch_get(), .buf = buf, .size = size };
+	if (!w->s)
+		return -ENOMEM;
+	rc = appender_may(m);
+	if (rc != MQ_OK)
+		return rc;
+	if (a->all)
+		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) % (uint32_t)topic_queues(m->offsets, a->topic));
+	rc = topic_queue(m->offsets, a->topic, queue, &w->q);
+	if (rc != MQ_OK)
+		return rc;
+	batch_clear(&w->s->batch);
+	message_begin(m, a, queue, &w->msg);
+	w->held_before = a->splitter.held_len;
+	if (w->held_before > 0) {
+		rc = scratch_grow(&w->s->held, &w->s->held_size, w->held_before);
+		if (rc == MQ_OK)
+			memcpy(w->s->held, a->splitter.held, w->held_before);
+	}
+	return rc;
+}
+
+/* Called with the queue's append lock. */
+static int
+write_locked(struct write *w, size_t *ret_n, mq_pos *ret_end)
+{
+	int rc = write_messages(w);
+
+	if (w->any)
+		w->a->end = *ret_end = w->end;
+	if (rc == MQ_OK) {
+		*ret_n = w->size;
+		return MQ_OK;
+	}
+	rc = take_back(w, rc);
+	if (!w->any || w->stored == 0)
+		return rc;
+	*ret_n = w->stored;
+	return MQ_OK;
+}
+
+int
+appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n, mq_pos *ret_end)
+{
+	struct write w;
+	int rc;
+
+	*ret_end = MQ_POS(0);
+	rc = write_begin(&w, m, a, buf, size);
+	if (rc != MQ_OK)
+		return rc;
+	queue_append_begin(w.q);
+	rc = write_locked(&w, ret_n, ret_end);
+	queue_append_end(w.q);
+	return rc;
+}
+
+/* --- writing at an offset --------------------------------------------------------------- */
+
+/* Are bytes [off, off + len) of the queue, which has them, those of buf? */
+static int
+compare(struct mount *m, const struct appender *a, const char *buf, size_t len, int64_t off)
+{
+	struct view_spec spec = { .topic = a->topic, .queue = a->queue, .format = a->splitter.format };
+	unsigned char there[16 * 1024];
+	struct view *v;
+	int rc;
+
+	rc = view_open(m, &spec, &v);
+	for (size_t done = 0; rc == MQ_OK && done < len;) {
+		size_t n = len - done < sizeof(there) ? len - done : sizeof(there);
+
+		rc = view_read(v, off + (int64_t)done, there, n, &n);
+		if (rc == MQ_OK && (n == 0 || memcmp(there, buf + done, n) != 0))
+			rc = -EEXIST;
+		done += n;
+	}
+	if (rc != -ENOMEM)
+		view_close(v);
+	return rc;
+}
+
+static int
+queue_size(struct mount *m, const struct appender *a, int64_t *ret_size)
+{
+	struct view_spec spec = { .topic = a->topic, .queue = a->queue, .format = a->splitter.format };
+	struct view *v;
+	int rc;
+
+	rc = view_open(m, &spec, &v);
+	if (rc != MQ_OK)
+		return rc;
+	rc = view_size(v, ret_size);
+	view_close(v);
+	return rc;
+}
+
+/* Called with the append lock, so the end stays where it is. */
+static int
+write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+{
+	int64_t size, end;
+	size_t known = 0;
+	int rc;
+
+	rc = queue_size(w->m, w->a, &size);
+	if (rc != MQ_OK)
+		return rc;
+	end = size + (int64_t)w->held_before;
+	if (off > end)
+		return err_note(-EINVAL, "write at byte %lld of %s/q%d, which ends at %lld", (long long)off,
+				w->a->topic->name, (int)w->a->queue, (long long)end);
+	if (off < end && w->held_before > 0)
+		return -EEXIST;		/* the part of a line that waits is no one's to confirm */
+	if (off < size) {
+		known = size - off < (int64_t)w->size ? (size_t)(size - off) : w->size;
+		rc = compare(w->m, w->a, w->buf, known, off);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	w->buf += known;
+	w->size -= known;
+	*ret_n = 0;
+	if (w->size > 0)
+		rc = write_locked(w, ret_n, ret_end);
+	else
+		*ret_end = mark_at(store_written(w->m->store));
+	if (rc != MQ_OK && known == 0)
+		return rc;
+	*ret_n += known;
+	return MQ_OK;
+}
+
+int
+appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
+		  mq_pos *ret_end)
+{
+	struct write w;
+	int rc;
+
+	*ret_end = MQ_POS(0);
+	if (a->all)
+		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
+	rc = write_begin(&w, m, a, buf, size);
+	if (rc != MQ_OK)
+		return rc;
+	queue_append_begin(w.q);
+	rc = write_at_locked(&w, off, ret_n, ret_end);
+	queue_append_end(w.q);
+	return rc;
+}
+
+/* --- closing -------------------------------------------------------------------------------- */
+
+int
+appender_finish(struct mount *m, struct appender *a)
+{
+	struct piece piece;
+	struct write w;
+	int rc;
+
+	if (!splitter_holds(&a->splitter))
+		return MQ_OK;
+	rc = write_begin(&w, m, a, NULL, 0);
+	if (rc != MQ_OK)
+		return rc;
+	rc = splitter_finish(&a->splitter, &piece);
+	if (rc != MQ_OK)
+		return rc == MQ_EEND ? MQ_OK : rc;
+	rc = add_message(w.s, a, &w.msg, &piece);
+	if (rc == MQ_OK)
+		rc = note_end(w.s, 0);
+	if (rc != MQ_OK)
+		return rc;
+	queue_append_begin(w.q);
+	rc = write_out(&w);
+	queue_append_end(w.q);
+	if (rc == MQ_OK)
+		a->end = w.end;
+	return rc;
+}

@@ -1,0 +1,44 @@
+/* appender.h - from bytes that a producer writes to messages in the log.
+ *
+ *   write(2) ──> splitter ──> batch (records, no lock) ──> store_append
+ *                   │
+ *                   └ what is left over waits in the open file for the rest
+ *
+ * One thread at a time uses an appender (the open file's lock).
+ */
+#ifndef MQFS_FS_APPENDER_H
+#define MQFS_FS_APPENDER_H
+
+#include "fs/framing.h"
+#include "fs/mount.h"
+
+struct appender {
+	struct topic *topic;
+	bool all;		/* round-robin over every queue */
+	int32_t queue;
+	struct splitter splitter;
+	mq_pos end;		/* of the last message stored through it; 0: none yet */
+};
+
+void appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
+		   size_t max_body);
+void appender_free(struct appender *a);
+
+/* Store the messages that buf completes.  MQ_OK: *ret_n bytes were taken, fewer
+ * than size if what follows failed (the next write then says why); an error:
+ * nothing was.  *ret_end is what a durable write waits for (0: nothing stored). */
+int appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n,
+		   mq_pos *ret_end);
+
+/* pwrite(2) without O_APPEND at byte `off`: appends at the end, is content with
+ * the same bytes below it; -EEXIST for other bytes, -EINVAL beyond the end. */
+int appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
+		      mq_pos *ret_end);
+
+/* Make a message of what is left over.  MQ_OK also when nothing is. */
+int appender_finish(struct mount *m, struct appender *a);
+
+/* May this mount append at all, now?  MQ_EROLE, -EROFS, -ENOSPC, -EIO. */
+int appender_may(struct mount *m);
+
+#endif

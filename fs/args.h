@@ -1,0 +1,27 @@
+/* args.h - the command line of mount.mqfs: a person's, mount(8)'s or systemd's. */
+#ifndef MQFS_FS_ARGS_H
+#define MQFS_FS_ARGS_H
+
+#include <stdbool.h>
+
+#include "conf/settings.h"
+
+struct args {
+	char *store;		/* absolute */
+	char *mountpoint;	/* absolute */
+	char *mount_options;	/* for libfuse */
+	bool foreground;
+	bool debug;
+	bool fake;		/* mount(8) --fake: check, but do not mount */
+	bool help;
+	bool version;
+	bool read_only;
+};
+
+/* Parse; settings come from the defaults they hold, then the file of -o conf=,
+ * then the other -o.  -EINVAL or MQ_EBADCONF, noted, for what is wrong with
+ * the command line; with help or version nothing else is looked at. */
+int args_parse(int argc, char **argv, struct settings *settings, struct args *ret_args);
+void args_free(struct args *args);
+
+#endif

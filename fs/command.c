@@ -1,0 +1,59 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/command.h"
+
+void
+commands_help(const struct command *table, struct text *t)
+{
+	for (; table->name; table++)
+		text_printf(t, "%-24s %s\n", table->usage, table->help);
+}
+
+size_t
+words_split(char *line, char *words[COMMAND_WORDS_MAX])
+{
+	char *state = NULL;
+	size_t n = 0;
+
+	for (char *w = strtok_r(line, " \t\r", &state); w && n < COMMAND_WORDS_MAX; w = strtok_r(NULL, " \t\r", &state))
+		words[n++] = w;
+	return n;
+}
+
+static int
+command_run(const struct command *table, struct mount *m, const struct node *n, char *line)
+{
+	char *words[COMMAND_WORDS_MAX];
+	size_t n_words = words_split(line, words);
+	char path[NODE_PATH_SIZE];
+
+	if (!n_words)
+		return MQ_OK;
+	node_path(n, path);
+	for (const struct command *c = table; c->name; c++) {
+		if (strcmp(c->name, words[0]) != 0)
+			continue;
+		if (n_words != c->n_args + 1)
+			return err_note(-EINVAL, "%s: usage: %s", path, c->usage);
+		return c->run(m, n, words, n_words);
+	}
+	return err_note(-EINVAL, "%s: %s: no such command (cat the file for a list)", path, words[0]);
+}
+
+int
+commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	AUTO_FREE char *copy = strndup(text, len);
+	char *state = NULL;
+	int rc = copy ? MQ_OK : -ENOMEM;
+
+	if (!copy)
+		return rc;
+	for (char *line = strtok_r(copy, "\n", &state); line && rc == MQ_OK; line = strtok_r(NULL, "\n", &state))
+		rc = command_run(table, m, n, line);
+	return rc;
+}

@@ -1,0 +1,27 @@
+/* command.h - what is written to a ctl file: lines of words, from a table. */
+#ifndef MQFS_FS_COMMAND_H
+#define MQFS_FS_COMMAND_H
+
+#include "fs/node.h"
+
+#define COMMAND_WORDS_MAX 8
+
+struct command {
+	const char *name;	/* NULL ends a table */
+	size_t n_args;
+	const char *usage;
+	const char *help;
+	int (*run)(struct mount *m, const struct node *n, char **words, size_t n_words);
+};
+
+/* What reading the ctl file shows. */
+void commands_help(const struct command *table, struct text *t);
+
+/* Run each line of text; ends at the first that fails.  -EINVAL, noted. */
+int commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text,
+		 size_t len);
+
+/* Split line in place at blanks; returns how many words, COMMAND_WORDS_MAX at most. */
+size_t words_split(char *line, char *words[COMMAND_WORDS_MAX]);
+
+#endif

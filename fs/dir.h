@@ -1,0 +1,17 @@
+/* dir.h - reading a directory: a list made when reading begins.
+ *
+ * The list is made at the first read and at each rewind, so a cookie is just a
+ * place in it, and what comes and goes meanwhile disturbs nobody.
+ */
+#ifndef MQFS_FS_DIR_H
+#define MQFS_FS_DIR_H
+
+#include "fs/handle.h"
+
+void dir_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off, bool plus);
+void dir_release(struct handle *h);
+
+/* What lookup and readdirplus tell the kernel of a child; holds its name. */
+int dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *ret_e);
+
+#endif

@@ -1,0 +1,412 @@
+/* mount.mqfs: the broker.
+ *
+ *     arguments ──> mount point ──> fork ──> store ──> offsets ──> mount ──> serve
+ *        1             32             2                  32                     │
+ *                                                        the same, backwards <──┘
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "fs/args.h"
+#include "fs/handle.h"
+#include "fs/names.h"
+#include "fs/pending.h"
+#include "fs/session.h"
+
+/* As mount(8). */
+enum exit_code {
+	EXIT_USAGE = 1,
+	EXIT_SYSTEM = 2,
+	EXIT_MOUNT = 32,
+};
+
+#define STORE_BUSY_WAIT_MS 5000
+
+extern char **environ;
+
+static int
+exit_code_of(int rc)
+{
+	if (rc == MQ_EBADCONF)
+		return EXIT_USAGE;
+	return rc == -ENOMEM || rc == -EMFILE ? EXIT_SYSTEM : EXIT_MOUNT;
+}
+
+static int
+complain(int rc, int code)
+{
+	fprintf(stderr, "mount.mqfs: %s\n", err_text(rc));
+	return code;
+}
+
+/* --- help ---------------------------------------------------------------------- */
+
+static const char usage[] =
+	"usage: mount.mqfs [STORE] MOUNTPOINT [-o OPT[,OPT]...] [-fdhV]\n";
+
+static void
+print_help(void)
+{
+	size_t n;
+	const struct setting *rows = settings_table(&n);
+
+	fputs(usage, stdout);
+	fputs("\n"
+	      "  -f          stay in the foreground, log to stderr\n"
+	      "  -d          trace every request (implies -f)\n"
+	      "  -h, -V      this help; the version\n"
+	      "  -o ro       read-only\n"
+	      "  -o conf=FILE, store=DIR, role=ROLE, master=HOST:PORT\n"
+	      "\n"
+	      "Settings, for -o or the file:\n", stdout);
+	for (size_t i = 0; i < n; i++)
+		if (!(rows[i].flags & SETTING_IGNORED))
+			printf("  %-30s %s%s%s [%s]\n", rows[i].key, rows[i].help, *rows[i].unit ? ", " : "",
+			       rows[i].unit, rows[i].dflt);
+}
+
+/* --- the mount point -------------------------------------------------------------- */
+
+static int
+run_fusermount(const char *mountpoint)
+{
+	char *argv[] = {
+		(char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"--", (char *)mountpoint, NULL,
+	};
+	pid_t pid;
+	int status;
+
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
+		return -EPERM;
+	if (waitpid(pid, &status, 0) < 0 || status != 0)
+		return -EPERM;
+	return MQ_OK;
+}
+
+/* What a killed mount.mqfs has left: everything in it says ENOTCONN. */
+static int
+detach_dead(const char *mountpoint)
+{
+	if (umount2(mountpoint, MNT_DETACH) == 0 || run_fusermount(mountpoint) == MQ_OK)
+		return MQ_OK;
+	return err_note(-EBUSY, "%s: a dead mount is here and cannot be taken away", mountpoint);
+}
+
+static int
+mountpoint_check(const char *mountpoint)
+{
+	struct stat st;
+	int rc;
+
+	for (int tries = 0; stat(mountpoint, &st) < 0; tries++) {
+		if (errno != ENOTCONN || tries == 8)
+			return err_note(-errno, "%s: %m", mountpoint);
+		rc = detach_dead(mountpoint);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return err_note(-ENOTDIR, "%s: %m", mountpoint);
+	return MQ_OK;
+}
+
+/* --- telling whoever started us ----------------------------------------------------- */
+
+/* The parent waits at the other end: one byte says that the mount is usable. */
+struct starter {
+	int fd;			/* -1: in the foreground */
+	const struct args *args;
+};
+
+static void
+starter_ready(void *arg)
+{
+	struct starter *starter = arg;
+
+	log_notice("%s is mounted on %s", starter->args->store, starter->args->mountpoint);
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, "READY=1");
+#endif
+	if (starter->fd < 0)
+		return;
+	if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout))
+		(void)!freopen("/dev/null", "w", stderr);
+	(void)!write(starter->fd, "!", 1);
+	close(starter->fd);
+	starter->fd = -1;
+}
+
+/* In the parent: wait for the byte, or for the exit code of a child that failed. */
+static _Noreturn void
+starter_wait(int fd, pid_t child)
+{
+	char byte;
+	ssize_t n;
+	int status;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		_exit(0);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		_exit(WEXITSTATUS(status));
+	fprintf(stderr, "mount.mqfs: the daemon ended before it was mounted\n");
+	_exit(EXIT_SYSTEM);
+}
+
+/* Become a daemon; only the child returns. */
+static int
+daemonise(struct starter *starter)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_note(-errno, "pipe: %m");
+	child = fork();
+	if (child < 0)
+		return err_note(-errno, "fork: %m");
+	if (child > 0) {
+		close(fds[1]);
+		starter_wait(fds[0], child);
+	}
+	close(fds[0]);
+	setsid();
+	if (chdir("/") < 0)
+		return err_note(-errno, "/: %m");
+	starter->fd = fds[1];
+	return MQ_OK;
+}
+
+/* --- serving --------------------------------------------------------------------------- */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int
+broker_open(struct mount *m, const struct args *args)
+{
+	struct store_checkpoint cp = { 0 };
+	int rc;
+
+	rc = storedir_open(args->store, args->read_only, STORE_BUSY_WAIT_MS, &m->dir);
+	if (rc != MQ_OK)
+		return rc;
+	m->has_dir = true;
+	if (!m->read_only) {
+		rc = storedir_begin(&m->dir);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	rc = offsets_open(m->settings, &m->dir, &m->offsets, &cp);
+	if (rc != MQ_OK)
+		return rc;
+	rc = store_open(m->settings, &m->dir, &cp, &m->store);
+	store_checkpoint_free(&cp);
+	if (rc != MQ_OK)
+		return rc;
+	return offsets_start(m->offsets, m->store);
+}
+
+static int
+tree_open(struct mount *m)
+{
+	int rc;
+
+	rc = handles_open(&m->handles);
+	if (rc == MQ_OK)
+		rc = names_open(&m->names);
+	if (rc == MQ_OK)
+		rc = pending_open(m, &m->pending);
+	return rc;
+}
+
+/* The end of the tree: whoever waits is answered, whoever has files open hears
+ * of it, what they left unfinished is finished. */
+static void
+tree_close(struct mount *m)
+{
+	if (m->pending)
+		pending_close(m->pending);
+	m->pending = NULL;
+	session_unmount(m);
+	handles_close(m);
+	names_close(m->names);
+	m->names = NULL;
+}
+
+/* `abort` goes away only if everything has reached the disk. */
+static int
+broker_close(struct mount *m)
+{
+	int rc = MQ_OK;
+
+	if (m->store && !m->read_only)
+		rc = store_flush(m->store, mark_at(store_written(m->store)));
+	if (m->offsets) {
+		int closed = offsets_close(m->offsets);
+
+		rc = rc == MQ_OK ? closed : rc;
+	}
+	store_close(m->store);
+	if (m->has_dir && !m->read_only && rc == MQ_OK)
+		rc = storedir_end(&m->dir);
+	if (m->has_dir)
+		storedir_close(&m->dir);
+	return rc;
+}
+
+static int
+serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
+{
+	struct session_conf conf = {
+		.mount_options = args->mount_options,
+		.debug = args->debug,
+		.ready = starter_ready,
+		.ready_arg = starter,
+	};
+	int rc, sig = 0;
+
+	rc = session_open(m, &conf);
+	if (rc == MQ_OK)
+		rc = session_run(m, &sig);
+	if (rc == MQ_OK && sig)
+		log_notice("%s: unmounting (%s)", m->mountpoint, strsignal(sig));
+	else if (rc == MQ_OK)
+		log_notice("%s was unmounted", m->mountpoint);
+	return rc;
+}
+
+static int
+serve(struct settings *settings, const struct args *args, struct starter *starter)
+{
+	struct mount m = {
+		.settings = settings,
+		.mountpoint = args->mountpoint,
+		.read_only = args->read_only,
+		.started_ms = now_ms(),
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	int rc, closed;
+
+	rc = broker_open(&m, args);
+	if (rc == MQ_OK)
+		rc = tree_open(&m);
+	if (rc == MQ_OK)
+		rc = serve_mounted(&m, args, starter);
+	if (rc != MQ_OK)
+		complain(rc, 0);
+	tree_close(&m);
+	closed = broker_close(&m);
+	session_close(&m);
+	if (rc != MQ_OK)
+		return exit_code_of(rc);
+	if (closed != MQ_OK) {
+		log_err("the last of it did not reach the disk: %s", err_text(closed));
+		return EXIT_SYSTEM;
+	}
+	return 0;
+}
+
+/* --- main ----------------------------------------------------------------------------------- */
+
+/* Threads inherit this: signals come to session_run() alone. */
+static void
+signals_prepare(void)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+files_limit_raise(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static int
+run(struct settings *settings, const struct args *args)
+{
+	struct starter starter = { .fd = -1, .args = args };
+	int rc;
+
+	rc = mountpoint_check(args->mountpoint);
+	if (rc != MQ_OK)
+		return complain(rc, EXIT_MOUNT);
+	if (args->fake)
+		return 0;
+	if (!args->foreground) {
+		rc = daemonise(&starter);
+		if (rc != MQ_OK)
+			return complain(rc, EXIT_SYSTEM);
+	}
+	log_open("mount.mqfs", args->foreground ? LOG_TO_STDERR : LOG_TO_SYSLOG,
+		 args->debug ? LOG_DEBUG : LOG_INFO);
+	signals_prepare();
+	files_limit_raise();
+	return serve(settings, args, &starter);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings settings;
+	struct args args = { 0 };
+	int rc, code = 0;
+
+	rc = settings_init(&settings);
+	if (rc != MQ_OK)
+		return complain(rc, EXIT_SYSTEM);
+	rc = args_parse(argc, argv, &settings, &args);
+	if (rc != MQ_OK) {
+		code = complain(rc, rc == -ENOMEM ? EXIT_SYSTEM : EXIT_USAGE);
+		if (rc == -EINVAL)
+			fputs(usage, stderr);
+	} else if (args.help) {
+		print_help();
+	} else if (args.version) {
+		puts("mount.mqfs " PACKAGE_VERSION);
+	} else {
+		code = run(&settings, &args);
+	}
+	args_free(&args);
+	settings_free(&settings);
+	return code;
+}

@@ -1,0 +1,165 @@
+#include "config.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "fs/names.h"
+#include "fs/node.h"
+
+struct names {
+	struct lock lock;
+	void *tree;		/* tsearch(3), by number */
+};
+
+struct name_row {
+	uint64_t number;
+	uint64_t holds;
+	int kind;
+	uint32_t id;
+	char text[];
+};
+
+static int
+row_compare(const void *a, const void *b)
+{
+	const struct name_row *ra = a, *rb = b;
+
+	return ra->number < rb->number ? -1 : ra->number > rb->number;
+}
+
+/* Called with the lock. */
+static struct name_row *
+row_find(struct names *ns, uint64_t number)
+{
+	struct name_row key = { .number = number };
+	struct name_row **at = tfind(&key, &ns->tree, row_compare);
+
+	return at ? *at : NULL;
+}
+
+int
+names_open(struct names **ret)
+{
+	struct names *ns = calloc(1, sizeof(*ns));
+
+	if (!ns)
+		return -ENOMEM;
+	lock_init(&ns->lock, RANK_TABLE);
+	*ret = ns;
+	return MQ_OK;
+}
+
+void
+names_close(struct names *ns)
+{
+	if (!ns)
+		return;
+	tdestroy(ns->tree, free);
+	lock_destroy(&ns->lock);
+	free(ns);
+}
+
+static uint64_t
+fnv1a(uint64_t h, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static uint64_t
+number_of(int kind, uint32_t id, const char *text)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	h = fnv1a(h, &kind, sizeof(kind));
+	h = fnv1a(h, &id, sizeof(id));
+	h = fnv1a(h, text, strlen(text));
+	return (h ^ (h >> 58)) & NODE_WIDE_MASK;
+}
+
+static int
+row_add(struct names *ns, uint64_t number, int kind, uint32_t id, const char *text)
+{
+	size_t len = strlen(text) + 1;
+	struct name_row *row = malloc(sizeof(*row) + len);
+
+	if (!row)
+		return -ENOMEM;
+	*row = (struct name_row){ .number = number, .kind = kind, .id = id };
+	memcpy(row->text, text, len);
+	if (!tsearch(row, &ns->tree, row_compare)) {
+		free(row);
+		return -ENOMEM;
+	}
+	return MQ_OK;
+}
+
+int
+names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t *ret_number)
+{
+	uint64_t number = number_of(kind, id, text);
+	struct name_row *row;
+	int rc;
+
+	LOCKED(&ns->lock);
+	while ((row = row_find(ns, number)) != NULL) {
+		if (row->kind == kind && row->id == id && strcmp(row->text, text) == 0)
+			break;
+		number = (number + 1) & NODE_WIDE_MASK;	/* two texts with one hash */
+	}
+	if (!row) {
+		rc = row_add(ns, number, kind, id, text);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	*ret_number = number;
+	return MQ_OK;
+}
+
+int
+names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id)
+{
+	struct name_row *row;
+
+	LOCKED(&ns->lock);
+	row = row_find(ns, number);
+	if (!row)
+		return -ESTALE;
+	*ret_text = row->text;
+	*ret_id = row->id;
+	return MQ_OK;
+}
+
+void
+names_hold(struct names *ns, uint64_t number)
+{
+	struct name_row *row;
+
+	LOCKED(&ns->lock);
+	row = row_find(ns, number);
+	if (row)
+		row->holds++;
+}
+
+void
+names_drop(struct names *ns, uint64_t number, uint64_t times)
+{
+	struct name_row *row;
+
+	LOCKED(&ns->lock);
+	row = row_find(ns, number);
+	if (!row)
+		return;
+	row->holds -= times < row->holds ? times : row->holds;
+	if (row->holds > 0)
+		return;
+	tdelete(row, &ns->tree, row_compare);
+	free(row);
+}

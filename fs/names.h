@@ -1,0 +1,29 @@
+/* names.h - names that no number can hold, kept as long as the kernel knows them.
+ *
+ * A name with options (q0@100..200) has the hash of its text as its number, so
+ * it is the same at every lookup and after a remount.  The table remembers the
+ * text from the kernel's lookup to its forget, and for open files.
+ *
+ * Any thread.
+ */
+#ifndef MQFS_FS_NAMES_H
+#define MQFS_FS_NAMES_H
+
+#include <stdint.h>
+
+struct names;
+
+int names_open(struct names **ret);
+void names_close(struct names *ns);	/* accepts NULL */
+
+/* The number of `text` below `kind` and `id`.  The row lives while it is held;
+ * a new one has no holds: it ends with the next names_drop(). */
+int names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t *ret_number);
+
+/* What the number stands for: MQ_OK or -ESTALE. */
+int names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id);
+
+void names_hold(struct names *ns, uint64_t number);
+void names_drop(struct names *ns, uint64_t number, uint64_t times);
+
+#endif

@@ -1,0 +1,395 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/names.h"
+#include "fs/node.h"
+#include "fs/text.h"
+
+#define ATTR_DIR_SECONDS 1.0
+
+/* What the id of a kind is. */
+enum id_of {
+	ID_NOTHING,
+	ID_TOPIC,
+	ID_GROUP,
+	ID_SUBSCRIPTION,
+	ID_NAME,		/* the wide number is an interned name's */
+};
+
+/* One row for each kind of file.  In its path, %t is the topic, %g the group,
+ * %q the queue, %n the name, %w a file's first byte. */
+static const struct kind {
+	const struct node_class *class;
+	enum id_of id;
+	const char *path;
+	mode_t mode;		/* of a directory without an owner of its own; 0: 0755 */
+} kinds[NODE_KINDS] = {
+	[NODE_ROOT] = { &node_root, ID_NOTHING, "" },
+	[NODE_README] = { &node_readme, ID_NOTHING, "README" },
+	[NODE_TOPICS] = { &node_topics, ID_NOTHING, "topics" },
+	[NODE_TOPIC] = { &node_topic, ID_TOPIC, "topics/%t" },
+	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, "topics/%t/config" },
+	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, "topics/%t/ctl" },
+	[NODE_GROUPS] = { &node_groups, ID_NOTHING, "groups" },
+	[NODE_GROUP] = { &node_group, ID_GROUP, "groups/%g" },
+	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, "groups/%g/config" },
+	[NODE_GROUP_CTL] = { &node_group_ctl, ID_GROUP, "groups/%g/ctl" },
+	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, "groups/%g/%t" },
+	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
+	[NODE_GROUP_LAG] = { &node_group_lag, ID_SUBSCRIPTION, "groups/%g/%t/q%q.lag" },
+	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, "groups/%g/%t/subscription" },
+	[NODE_MESSAGES] = { &node_messages, ID_NOTHING, "messages" },
+	[NODE_MESSAGE] = { &node_message, ID_NOTHING, "messages/@%w" },
+	[NODE_COMMITLOG] = { &node_commitlog, ID_NOTHING, "commitlog", 0700 },
+	[NODE_SEGMENT] = { &node_segment, ID_NOTHING, "commitlog/%w", 0700 },
+	[NODE_CONSUMEQUEUE] = { &node_consumequeue, ID_NOTHING, "consumequeue" },
+	[NODE_CQ_TOPIC] = { &node_cq_topic, ID_TOPIC, "consumequeue/%t" },
+	[NODE_CQ_QUEUE] = { &node_cq_queue, ID_TOPIC, "consumequeue/%t/%q" },
+	[NODE_CQ_FILE] = { &node_cq_file, ID_TOPIC, "consumequeue/%t/%q" },
+	[NODE_CONFIG] = { &node_config, ID_NOTHING, "config" },
+	[NODE_CONFIG_KEY] = { &node_config_key, ID_NOTHING, "config" },
+	[NODE_STATUS] = { &node_status, ID_NOTHING, "status" },
+	[NODE_STATUS_FILE] = { &node_status_file, ID_NOTHING, "status" },
+	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found", 0700 },
+	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n", 0700 },
+};
+
+/* --- numbers ----------------------------------------------------------------- */
+
+fuse_ino_t
+node_ino_wide(enum node_kind kind, uint64_t wide)
+{
+	if (kind == NODE_ROOT)
+		return FUSE_ROOT_ID;
+	return (uint64_t)kind << 58 | (wide & NODE_WIDE_MASK);
+}
+
+fuse_ino_t
+node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part)
+{
+	return node_ino_wide(kind, (uint64_t)(id & 0xffffff) << 34 | (uint64_t)(queue & 0x3fff) << 20 |
+					   (part & NODE_PART_MASK));
+}
+
+static struct node
+node_decode(fuse_ino_t ino)
+{
+	return (struct node){
+		.ino = ino,
+		.kind = (enum node_kind)(ino >> 58),
+		.id = (uint32_t)(ino >> 34) & 0xffffff,
+		.queue = (uint32_t)(ino >> 20) & 0x3fff,
+		.part = (uint32_t)ino & NODE_PART_MASK,
+		.wide = ino & NODE_WIDE_MASK,
+	};
+}
+
+/* --- what they stand for -------------------------------------------------------- */
+
+static int
+resolve_topic(struct mount *m, struct node *n, uint32_t id)
+{
+	n->topic = topic_by_id(m->offsets, id);
+	return n->topic && !n->topic->gone ? MQ_OK : -ESTALE;
+}
+
+static int
+resolve_group(struct mount *m, struct node *n)
+{
+	n->group = group_by_id(m->offsets, n->id);
+	return n->group && !n->group->gone ? MQ_OK : -ESTALE;
+}
+
+static int
+resolve_subscription(struct mount *m, struct node *n)
+{
+	n->sub = subscription_by_id(m->offsets, n->id);
+	if (!n->sub || n->sub->gone)
+		return -ESTALE;
+	n->topic = n->sub->topic;
+	n->group = n->sub->group;
+	return MQ_OK;
+}
+
+static int
+resolve_name(struct mount *m, struct node *n)
+{
+	int rc = names_find(m->names, n->wide, &n->name, &n->id);
+
+	if (rc != MQ_OK || !n->id)
+		return rc;
+	return resolve_topic(m, n, n->id);
+}
+
+int
+node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
+{
+	struct node n = node_decode(ino);
+	int rc = MQ_OK;
+
+	if (n.kind >= NODE_KINDS || !kinds[n.kind].class)
+		return -ESTALE;
+	n.class = kinds[n.kind].class;
+	switch (kinds[n.kind].id) {
+	case ID_NOTHING:
+		break;
+	case ID_TOPIC:
+		rc = resolve_topic(m, &n, n.id);
+		break;
+	case ID_GROUP:
+		rc = resolve_group(m, &n);
+		break;
+	case ID_SUBSCRIPTION:
+		rc = resolve_subscription(m, &n);
+		break;
+	case ID_NAME:
+		rc = resolve_name(m, &n);
+		break;
+	}
+	if (rc == MQ_OK)
+		*ret_node = n;
+	return rc;
+}
+
+int
+node_make(struct mount *m, enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part,
+	  struct node *ret_node)
+{
+	return node_get(m, node_ino(kind, id, queue, part), ret_node);
+}
+
+int
+node_make_wide(struct mount *m, enum node_kind kind, uint64_t wide, struct node *ret_node)
+{
+	return node_get(m, node_ino_wide(kind, wide), ret_node);
+}
+
+int
+node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *name, struct node *ret_node)
+{
+	uint64_t number;
+	int rc;
+
+	rc = names_intern(m->names, (int)kind, id, name, &number);
+	if (rc != MQ_OK)
+		return rc;
+	return node_make_wide(m, kind, number, ret_node);
+}
+
+static bool
+is_interned(fuse_ino_t ino)
+{
+	uint64_t kind = ino >> 58;
+
+	return kind < NODE_KINDS && kinds[kind].id == ID_NAME;
+}
+
+void
+node_hold(struct mount *m, fuse_ino_t ino)
+{
+	if (is_interned(ino))
+		names_hold(m->names, ino & NODE_WIDE_MASK);
+}
+
+void
+node_drop(struct mount *m, fuse_ino_t ino, uint64_t times)
+{
+	if (is_interned(ino))
+		names_drop(m->names, ino & NODE_WIDE_MASK, times);
+}
+
+bool
+node_is_dir(const struct node *n)
+{
+	return n->class->list != NULL;
+}
+
+/* --- paths ------------------------------------------------------------------------ */
+
+static int
+path_part(const struct node *n, char what, char *buf, size_t size)
+{
+	switch (what) {
+	case 't':
+		return snprintf(buf, size, "%s", n->topic->name);
+	case 'g':
+		return snprintf(buf, size, "%s", n->group->name);
+	case 'q':
+		return snprintf(buf, size, "%u", n->queue);
+	case 'n':
+		return snprintf(buf, size, "%s", n->name);
+	default:
+		return snprintf(buf, size, "%020" PRIu64, n->wide);
+	}
+}
+
+void
+node_path(const struct node *n, char buf[NODE_PATH_SIZE])
+{
+	size_t at = 0;
+
+	for (const char *p = kinds[n->kind].path; *p && at < NODE_PATH_SIZE - 1; p++) {
+		if (*p == '%')
+			at += (size_t)path_part(n, *++p, buf + at, NODE_PATH_SIZE - at);
+		else
+			buf[at++] = *p;
+	}
+	buf[at < NODE_PATH_SIZE ? at : NODE_PATH_SIZE - 1] = '\0';
+}
+
+/* --- owners and modes ---------------------------------------------------------------- */
+
+/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs. */
+void
+node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
+{
+	char *name;
+
+	node_path(n, buf);
+	name = strrchr(buf, '/');
+	if (name && n->name)
+		name[strcspn(name, "@:")] = '\0';
+}
+
+static void
+owner_of_dir(struct mount *m, const struct node *n, struct owner *ret)
+{
+	struct topic_conf tc;
+	struct group_conf gc;
+
+	mode_t mode = kinds[n->kind].mode;
+
+	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = mode ? mode : 0755 };
+	if (n->group) {
+		group_conf(m->offsets, n->group, &gc);
+		*ret = gc.owner;
+	} else if (n->topic) {
+		topic_conf(m->offsets, n->topic, &tc);
+		*ret = tc.owner;
+	}
+}
+
+void
+node_owner(struct mount *m, const struct node *n, struct owner *ret)
+{
+	char path[NODE_PATH_SIZE];
+
+	node_owner_path(n, path);
+	if (n->kind != NODE_TOPIC && n->kind != NODE_GROUP && path_owner(m->offsets, path, ret))
+		return;
+	owner_of_dir(m, n, ret);
+	if (!node_is_dir(n))
+		ret->mode &= 0666;
+}
+
+void
+node_show_owner(struct mount *m, const struct node *n, struct stat *st)
+{
+	const struct node_class *c = n->class;
+	struct owner o;
+
+	node_owner(m, n, &o);
+	if (!node_is_dir(n) && !c->accept && !c->write)
+		o.mode &= ~(mode_t)0222;
+	st->st_uid = o.uid;
+	st->st_gid = o.gid;
+	st->st_mode = (st->st_mode & S_IFMT) | o.mode;
+}
+
+static int
+topic_set_owner(struct mount *m, struct topic *t, const struct owner *o)
+{
+	struct topic_conf conf;
+
+	topic_conf(m->offsets, t, &conf);
+	conf.owner = *o;
+	return topic_change(m->offsets, t, &conf, NULL);
+}
+
+static int
+group_set_owner(struct mount *m, struct group *g, const struct owner *o)
+{
+	struct group_conf conf;
+
+	group_conf(m->offsets, g, &conf);
+	conf.owner = *o;
+	return group_change(m->offsets, g, &conf, NULL);
+}
+
+int
+node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set)
+{
+	char path[NODE_PATH_SIZE];
+	struct owner o;
+
+	if (!(to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
+		return MQ_OK;		/* times alone: nothing to keep */
+	node_owner(m, n, &o);
+	if (to_set & FUSE_SET_ATTR_MODE)
+		o.mode = st->st_mode & 07777;
+	if (to_set & FUSE_SET_ATTR_UID)
+		o.uid = st->st_uid;
+	if (to_set & FUSE_SET_ATTR_GID)
+		o.gid = st->st_gid;
+	if (n->kind == NODE_TOPIC)
+		return topic_set_owner(m, n->topic, &o);
+	if (n->kind == NODE_GROUP)
+		return group_set_owner(m, n->group, &o);
+	node_owner_path(n, path);
+	return path_set_owner(m->offsets, path, &o, NULL);
+}
+
+/* --- attributes --------------------------------------------------------------------- */
+
+void
+stat_set_ms(struct stat *st, int64_t ms)
+{
+	struct timespec at = { .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000 };
+
+	st->st_mtim = st->st_ctim = st->st_atim = at;
+}
+
+int
+node_attr_dir(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	st->st_mode = S_IFDIR;
+	st->st_nlink = 2;
+	node_show_owner(m, n, st);
+	*ret_timeout = ATTR_DIR_SECONDS;
+	return MQ_OK;
+}
+
+int
+node_attr_text(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	(void)ret_timeout;
+	st->st_mode = S_IFREG;
+	node_show_owner(m, n, st);
+	return text_length(m, n, &st->st_size);
+}
+
+int
+node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout)
+{
+	struct stat st = {
+		.st_ino = n->ino,
+		.st_nlink = 1,
+		.st_uid = m->uid,
+		.st_gid = m->gid,
+		.st_blksize = 4096,
+	};
+	double timeout = 0;
+	int rc;
+
+	stat_set_ms(&st, m->started_ms);
+	rc = n->class->attr(m, n, &st, &timeout);
+	if (rc != MQ_OK)
+		return rc;
+	st.st_blocks = S_ISREG(st.st_mode) && !st.st_blocks ? (st.st_size + 511) / 512 : st.st_blocks;
+	*ret_st = st;
+	*ret_timeout = timeout;
+	return MQ_OK;
+}

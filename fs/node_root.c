@@ -1,0 +1,103 @@
+/* The root, and the screen that says how to use it. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/node.h"
+
+static const struct {
+	const char *name;
+	enum node_kind kind;
+} children[] = {
+	{ "README", NODE_README },
+	{ "topics", NODE_TOPICS },
+	{ "groups", NODE_GROUPS },
+	{ "messages", NODE_MESSAGES },
+	{ "commitlog", NODE_COMMITLOG },
+	{ "consumequeue", NODE_CONSUMEQUEUE },
+	{ "config", NODE_CONFIG },
+	{ "status", NODE_STATUS },
+	{ "lost+found", NODE_LOSTFOUND },
+};
+
+#define N_CHILDREN (sizeof(children) / sizeof(children[0]))
+
+static int
+root_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	int rc = node_attr_dir(m, n, st, ret_timeout);
+
+	st->st_nlink = 2 + N_CHILDREN - 1;
+	return rc;
+}
+
+static int
+root_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	(void)dir;
+	for (size_t i = 0; i < N_CHILDREN; i++)
+		if (strcmp(children[i].name, name) == 0)
+			return node_make_wide(m, children[i].kind, 0, ret_child);
+	return -ENOENT;
+}
+
+static int
+root_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)m, (void)dir;
+	for (size_t i = 0; i < N_CHILDREN; i++)
+		lister_add(l, children[i].name, node_ino_wide(children[i].kind, 0));
+	return MQ_OK;
+}
+
+const struct node_class node_root = {
+	.what = "the root",
+	.attr = root_attr,
+	.lookup = root_lookup,
+	.list = root_list,
+	.set_attr = node_set_owner,
+};
+
+static const char readme[] =
+	"This is a message broker. Every file below is live.\n"
+	"\n"
+	"  mkdir topics/orders                             a topic, with queues q0, q1, ...\n"
+	"  echo 'order 17 paid' >> topics/orders/q0        each line is a message\n"
+	"  cat topics/orders/q0                            read a queue from its first message\n"
+	"  tail -f topics/orders/q0                        watch it\n"
+	"  cat topics/orders/q0@last:follow                the same, without polling\n"
+	"  cat topics/orders/q0@100..200                   messages 100 to 199\n"
+	"  cat topics/orders/q0@-1h                        the last hour\n"
+	"  cat topics/orders/all                           all queues, in the order they were written\n"
+	"\n"
+	"  mkdir -p groups/billing/orders                  a group of consumers of orders\n"
+	"  while IFS= read -r m; do echo \"$m\" || break; done <> groups/billing/orders/q0\n"
+	"                                                  consume: reading on commits what came before\n"
+	"  cat groups/billing/orders/q0                    peek: what is not consumed yet\n"
+	"  cat groups/billing/orders/q0.lag                how many messages that is\n"
+	"  echo first > groups/billing/orders/q0.offset    consume all of it again\n"
+	"\n"
+	"  cat topics/orders/config                        what a topic can be told; write it back to change it\n"
+	"  echo purge > topics/orders/ctl                  drop its messages; then rmdir removes it\n"
+	"  chmod, chown                                    write on a queue = may produce, read = may read;\n"
+	"                                                  write on a group's queue = may consume\n"
+	"  ls config status                                settings and numbers, one per file\n"
+	"  tail status/log                                 what the broker had to say; why a command was refused\n"
+	"\n"
+	"write(2) returns when a message is stored, fsync(2) when it is on the disk.\n"
+	"More: man mqfs, man mount.mqfs, man mqfs.conf.\n";
+
+static int
+readme_render(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m, (void)n;
+	text_add(t, readme, sizeof(readme) - 1);
+	return MQ_OK;
+}
+
+const struct node_class node_readme = {
+	.what = "README",
+	.attr = node_attr_text,
+	.render = readme_render,
+};

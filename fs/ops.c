@@ -1,0 +1,518 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "fs/dir.h"
+#include "fs/ops.h"
+#include "fs/reply.h"
+#include "fs/session.h"
+#include "fs/text.h"
+
+#define MAX_WRITE_BYTES (1 << 20)
+
+/* --- init ------------------------------------------------------------------ */
+
+static void
+op_init(void *arg, struct fuse_conn_info *conn)
+{
+	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
+				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO |
+				       FUSE_CAP_AUTO_INVAL_DATA;
+	struct mount *m = arg;
+
+	conn->want = conn->capable & wanted;
+	if (conn->max_write > MAX_WRITE_BYTES)
+		conn->max_write = MAX_WRITE_BYTES;
+	m->max_write = conn->max_write;
+	conn->time_gran = 1000000;	/* store times are milliseconds */
+}
+
+/* --- names ------------------------------------------------------------------- */
+
+static void
+reply_child(struct mount *m, fuse_req_t req, const struct node *child)
+{
+	struct fuse_entry_param e;
+	int rc;
+
+	rc = dir_entry(m, child, &e);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	if (fuse_reply_entry(req, &e) != 0)
+		node_drop(m, e.ino, 1);
+}
+
+static void
+op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = req_mount(req);
+	struct node dir, child;
+	int rc;
+
+	rc = node_get(m, parent, &dir);
+	if (rc == MQ_OK)
+		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
+	if (rc == -ENOENT && dir.class->miss)
+		rc = dir.class->miss(m, &dir, name, fuse_req_ctx(req), &child);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_child(m, req, &child);
+}
+
+static void
+op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	node_drop(req_mount(req), ino, nlookup);
+	fuse_reply_none(req);
+}
+
+static void
+op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		node_drop(req_mount(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void
+op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct mount *m = req_mount(req);
+	struct node dir, child;
+	int rc;
+
+	rc = node_get(m, parent, &dir);
+	if (rc == MQ_OK)
+		rc = dir.class->make_dir ?
+			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
+			     -EPERM;
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_child(m, req, &child);
+}
+
+static void
+op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = req_mount(req);
+	struct node dir;
+	int rc;
+
+	rc = node_get(m, parent, &dir);
+	if (rc == MQ_OK)
+		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
+	reply_err(req, rc);
+}
+
+/* What a log does not allow, as on a file with chattr +a. */
+
+static void
+op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
+	  unsigned int flags)
+{
+	(void)parent, (void)name, (void)to_parent, (void)to_name, (void)flags;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t to_parent, const char *to_name)
+{
+	(void)ino, (void)to_parent, (void)to_name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target, (void)parent, (void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)parent, (void)name, (void)mode, (void)rdev;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	(void)parent, (void)name, (void)mode, (void)fi;
+	fuse_reply_err(req, EPERM);
+}
+
+static void
+op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+	(void)ino, (void)mode, (void)off, (void)len, (void)fi;
+	fuse_reply_err(req, EPERM);
+}
+
+/* --- attributes ------------------------------------------------------------------ */
+
+static void
+reply_node_attr(struct mount *m, fuse_req_t req, const struct node *n)
+{
+	struct stat st;
+	double timeout;
+	int rc;
+
+	rc = node_attr(m, n, &st, &timeout);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		fuse_reply_attr(req, &st, timeout);
+}
+
+static void
+op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct node n;
+	int rc;
+
+	(void)fi;
+	rc = node_get(m, ino, &n);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_node_attr(m, req, &n);
+}
+
+/* Only a text can be made shorter. */
+static int
+set_size(const struct node *n, off_t size, struct fuse_file_info *fi)
+{
+	if (!n->class->accept)
+		return -EPERM;
+	return fi ? text_truncate(handle_of(fi), size) : MQ_OK;
+}
+
+static void
+op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && (to_set & FUSE_SET_ATTR_SIZE)) {
+		rc = set_size(&n, st->st_size, fi);
+		to_set &= ~(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW |
+			    FUSE_SET_ATTR_CTIME);
+	}
+	if (rc == MQ_OK && to_set)
+		rc = n.class->set_attr ? n.class->set_attr(m, &n, st, to_set) : -EPERM;
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_node_attr(m, req, &n);
+}
+
+static void
+op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct mount *m = req_mount(req);
+	struct statvfs st;
+
+	(void)ino;
+	if (fstatvfs(m->dir.fd, &st) < 0) {
+		reply_err(req, -errno);
+		return;
+	}
+	st.f_namemax = 255;
+	fuse_reply_statfs(req, &st);
+}
+
+/* --- open files ------------------------------------------------------------------ */
+
+static int
+class_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	const struct node_class *c = n->class;
+
+	if (c->render || c->accept)
+		return text_open(m, n, h);
+	if (h->flags & O_TRUNC)
+		return -EPERM;
+	return c->open ? c->open(m, n, h) : -EACCES;
+}
+
+static void
+op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h;
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK)
+		rc = handle_make(m, &n, fi->flags, fuse_req_ctx(req), &h);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	rc = class_open(m, &n, h);
+	if (rc == MQ_OK) {
+		h->opened = true;
+		if (reply_open(req, h) == MQ_OK)
+			return;
+	} else {
+		reply_err(req, rc);
+	}
+	handle_unref(m, h);	/* refused, or the caller is gone: no RELEASE comes */
+}
+
+static void
+op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	(void)ino;
+	handle_ref(h);
+	if (h->node.class->read)
+		h->node.class->read(m, req, h, size, off);
+	else
+		text_read(req, h, size, off);
+	handle_unref(m, h);
+}
+
+static void
+op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	(void)ino;
+	handle_ref(h);
+	if (h->node.class->write)
+		h->node.class->write(m, req, h, buf, size, off, fi);
+	else if (h->node.class->accept)
+		text_write(m, req, h, buf, size, off);
+	else
+		reply_err(req, -EPERM);
+	handle_unref(m, h);
+}
+
+static void
+op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	(void)ino;
+	handle_ref(h);
+	reply_err(req, handle_flush(m, h));
+	handle_unref(m, h);
+}
+
+static void
+op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	(void)ino;
+	handle_ref(h);
+	if (h->node.class->fsync)
+		h->node.class->fsync(m, req, h, data_only != 0);
+	else
+		reply_err(req, handle_flush(m, h));
+	handle_unref(m, h);
+}
+
+static void
+op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	handle_unref(req_mount(req), handle_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static void
+op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	(void)ino;
+	handle_ref(h);
+	if (h->node.class->poll) {
+		h->node.class->poll(m, req, h, ph);
+	} else {
+		if (ph)
+			fuse_pollhandle_destroy(ph);
+		fuse_reply_poll(req, POLLIN | POLLOUT);
+	}
+	handle_unref(m, h);
+}
+
+/* ENOTTY and not 0, which would make us a terminal (isatty(3)). */
+static void
+op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi,
+	 unsigned flags, const void *in_buf, size_t in_size, size_t out_size)
+{
+	(void)ino, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in_buf, (void)in_size, (void)out_size;
+	fuse_reply_err(req, ENOTTY);
+}
+
+/* --- directories -------------------------------------------------------------------- */
+
+static void
+op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h;
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && !node_is_dir(&n))
+		rc = -ENOTDIR;
+	if (rc == MQ_OK)
+		rc = handle_make(m, &n, fi->flags, fuse_req_ctx(req), &h);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	h->fopen = 0;
+	if (reply_open(req, h) != MQ_OK)
+		handle_unref(m, h);
+}
+
+static void
+op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	dir_read(req_mount(req), req, handle_of(fi), size, off, false);
+}
+
+static void
+op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	dir_read(req_mount(req), req, handle_of(fi), size, off, true);
+}
+
+/* A topic or group made by mkdir is durable when its directory was synced. */
+static void
+op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+
+	(void)ino, (void)data_only, (void)fi;
+	reply_err(req, store_flush(m->store, mark_at(store_written(m->store))));
+}
+
+/* --- xattrs ------------------------------------------------------------------------- */
+
+static void
+reply_xattr(fuse_req_t req, struct text *t, int rc, size_t size)
+{
+	if (rc == MQ_OK)
+		rc = t->err;
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else if (!size)
+		fuse_reply_xattr(req, t->len);
+	else if (t->len > size)
+		reply_err(req, -ERANGE);
+	else
+		reply_data(req, t->buf, t->len);
+	text_free(t);
+}
+
+static void
+op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct mount *m = req_mount(req);
+	struct text t = { 0 };
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK)
+		rc = n.class->get_xattr ? n.class->get_xattr(m, &n, name, &t) : -ENODATA;
+	reply_xattr(req, &t, rc, size);
+}
+
+static void
+op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct mount *m = req_mount(req);
+	struct text t = { 0 };
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && n.class->list_xattr)
+		rc = n.class->list_xattr(m, &n, &t);
+	reply_xattr(req, &t, rc, size);
+}
+
+static void
+op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	(void)ino, (void)name, (void)value, (void)size, (void)flags;
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void
+op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino, (void)name;
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
+const struct fuse_lowlevel_ops mqfs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.create = op_create,
+	.fallocate = op_fallocate,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_release,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
+	.ioctl = op_ioctl,
+	.poll = op_poll,
+};

@@ -1,0 +1,25 @@
+/* scratch.h - memory that a thread keeps from request to request. */
+#ifndef MQFS_FS_SCRATCH_H
+#define MQFS_FS_SCRATCH_H
+
+#include "store/batch.h"
+
+struct scratch {
+	unsigned char *run;	/* records as they lie in the log */
+	size_t run_size;
+	unsigned char *out;	/* what a reader gets */
+	size_t out_size;
+	unsigned char *held;	/* the first message's beginning, from an earlier write */
+	size_t held_size;
+	struct batch batch;	/* what a writer brought, as records */
+	size_t *ends;		/* of each entry of batch: where its message ended in the write */
+	size_t ends_size;
+};
+
+/* This thread's, freed with the thread.  NULL without memory. */
+struct scratch *scratch_get(void);
+
+/* Make one of its buffers at least `want` bytes long, its content lost.  -ENOMEM. */
+int scratch_grow(unsigned char **buf, size_t *size, size_t want);
+
+#endif

@@ -1,0 +1,38 @@
+/* session.h - the conversation with the kernel: mount, workers, the end.
+ *
+ *     mount ──> INIT answered (ready is told) ──> workers serve ──> umount or signal
+ *                                                                        │
+ *                              unmounted <── workers joined <────────────┘
+ *
+ * One worker thread per CPU, pinned to it: a request is then served where its
+ * caller runs, which is far cheaper than waking another CPU.
+ */
+#ifndef MQFS_FS_SESSION_H
+#define MQFS_FS_SESSION_H
+
+#include "fs/mount.h"
+
+struct session_conf {
+	const char *mount_options;	/* for libfuse: "fsname=...,ro,..." */
+	bool debug;
+	void (*ready)(void *arg);	/* called once, by a worker: the mount is usable */
+	void *ready_arg;
+};
+
+/* Mount m at m->mountpoint.  -errno with a note. */
+int session_open(struct mount *m, const struct session_conf *conf);
+
+/* Serve until unmounted, or until one of SIGTERM, SIGINT, SIGHUP arrives
+ * (*ret_signal; 0: unmounted).  The calling thread must have them blocked. */
+int session_run(struct mount *m, int *ret_signal);
+
+/* Take the mount away if it is still there, so that whoever has files open hears of it. */
+void session_unmount(struct mount *m);
+void session_close(struct mount *m);
+
+/* Let the kernel read fd by itself, for opens that answer FOPEN_PASSTHROUGH with
+ * *ret_backing_id.  -EOPNOTSUPP when it cannot. */
+int passthrough_open(struct mount *m, int fd, int32_t *ret_backing_id);
+void passthrough_close(struct mount *m, int32_t backing_id);
+
+#endif

@@ -1,0 +1,222 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "fs/reply.h"
+#include "fs/text.h"
+
+static bool
+text_reserve(struct text *t, size_t more)
+{
+	size_t size = t->size ? t->size : 256;
+	char *buf;
+
+	while (size - t->len <= more)
+		size *= 2;
+	if (size == t->size)
+		return true;
+	buf = realloc(t->buf, size);
+	if (!buf) {
+		t->err = -ENOMEM;
+		return false;
+	}
+	t->buf = buf;
+	t->size = size;
+	return true;
+}
+
+void
+text_add(struct text *t, const void *bytes, size_t len)
+{
+	if (t->err != MQ_OK || !text_reserve(t, len))
+		return;
+	if (len)
+		memcpy(t->buf + t->len, bytes, len);
+	t->len += len;
+	t->buf[t->len] = '\0';
+}
+
+void
+text_printf(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (len < 0 || t->err != MQ_OK || !text_reserve(t, (size_t)len))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(t->buf + t->len, (size_t)len + 1, fmt, ap);
+	va_end(ap);
+	t->len += (size_t)len;
+}
+
+void
+text_free(struct text *t)
+{
+	free(t->buf);
+	*t = (struct text){ 0 };
+}
+
+/* Put bytes at a place, as pwrite(2) does: a gap is filled with zeros. */
+static int
+text_put(struct text *t, const char *buf, size_t size, size_t off)
+{
+	if (off > TEXT_MAX_BYTES || size > TEXT_MAX_BYTES - off)
+		return -EFBIG;
+	if (off + size > t->len) {
+		if (!text_reserve(t, off + size - t->len))
+			return -ENOMEM;
+		memset(t->buf + t->len, 0, off + size - t->len);
+		t->len = off + size;
+	}
+	memcpy(t->buf + off, buf, size);
+	t->buf[t->len] = '\0';
+	return MQ_OK;
+}
+
+static int
+text_render(struct mount *m, const struct node *n, struct text *t)
+{
+	int rc;
+
+	if (!n->class->render)
+		return MQ_OK;
+	rc = n->class->render(m, n, t);
+	return rc != MQ_OK ? rc : t->err;
+}
+
+int
+text_length(struct mount *m, const struct node *n, off_t *ret_len)
+{
+	struct text t = { 0 };
+	int rc = text_render(m, n, &t);
+
+	if (rc == MQ_OK)
+		*ret_len = (off_t)t.len;
+	text_free(&t);
+	return rc;
+}
+
+/* A whole text that is not truncated at open is edited: it starts as it is. */
+static bool
+text_starts_as_it_is(const struct node *n, const struct handle *h)
+{
+	return handle_writes(h) && n->class->accept_when == TEXT_WHOLE && !(h->flags & O_TRUNC);
+}
+
+int
+text_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	int rc;
+
+	if (handle_writes(h) && !n->class->accept)
+		return -EACCES;
+	h->fopen = FOPEN_DIRECT_IO;
+	if (!handle_writes(h) || n->class->accept_when == TEXT_COMMAND)
+		h->fopen |= FOPEN_NOFLUSH;
+	if (handle_reads(h)) {
+		rc = text_render(m, n, &h->text);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	if (text_starts_as_it_is(n, h)) {
+		rc = text_render(m, n, &h->written);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	h->dirty = handle_writes(h) && (h->flags & O_TRUNC) && n->class->accept_when == TEXT_WHOLE;
+	return MQ_OK;
+}
+
+void
+text_read(fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	LOCKED(&h->lock);
+
+	reply_slice(req, h->text.buf, h->text.len, size, off);
+}
+
+/* What check() says of the lines that are whole by now. */
+static int
+text_check(struct mount *m, struct handle *h)
+{
+	const struct node_class *class = h->node.class;
+
+	if (!class->check || !h->written.len || h->written.buf[h->written.len - 1] != '\n')
+		return MQ_OK;
+	return class->check(m, &h->node, h->written.buf, h->written.len);
+}
+
+static int
+text_collect(struct mount *m, struct handle *h, const char *buf, size_t size, off_t off)
+{
+	size_t at = (h->flags & O_APPEND) ? h->written.len : (size_t)off;
+	size_t before = h->written.len;
+	int rc;
+
+	rc = text_put(&h->written, buf, size, at);
+	if (rc != MQ_OK)
+		return rc;
+	rc = text_check(m, h);
+	if (rc != MQ_OK) {	/* the writer knows: close shall not say it again */
+		h->written.len = before;
+		h->dirty = false;
+		return rc;
+	}
+	h->dirty = true;
+	return MQ_OK;
+}
+
+void
+text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off)
+{
+	int rc;
+
+	LOCKED(&h->lock);
+	if (h->node.class->accept_when == TEXT_COMMAND)
+		rc = h->node.class->accept(m, &h->node, buf, size);
+	else
+		rc = text_collect(m, h, buf, size, off);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_written(req, size);
+}
+
+int
+text_truncate(struct handle *h, off_t size)
+{
+	LOCKED(&h->lock);
+
+	if (size < 0 || size > TEXT_MAX_BYTES)
+		return -EFBIG;
+	if (h->node.class->accept_when == TEXT_COMMAND)
+		return MQ_OK;
+	if ((size_t)size > h->written.len)
+		return text_put(&h->written, "", 0, (size_t)size);
+	h->written.len = (size_t)size;
+	h->dirty = true;
+	return MQ_OK;
+}
+
+/* An empty text that nobody wrote to (`: > config`) changes nothing. */
+int
+text_flush(struct mount *m, struct handle *h)
+{
+	int rc;
+
+	LOCKED(&h->lock);
+	if (!h->dirty || !h->written.len)
+		return MQ_OK;
+	h->dirty = false;
+	rc = h->node.class->accept(m, &h->node, h->written.buf, h->written.len);
+	return rc;
+}

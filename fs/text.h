@@ -1,0 +1,24 @@
+/* text.h - small files whose content is text made at open.
+ *
+ * A reader gets the snapshot of its open, with its exact length.  A writer is
+ * answered at once: a command by what it did, a whole text by what its class
+ * says of the lines that are complete; what only close can say also becomes a
+ * line of status/log, because shells do not look at close.
+ */
+#ifndef MQFS_FS_TEXT_H
+#define MQFS_FS_TEXT_H
+
+#include "fs/handle.h"
+
+#define TEXT_MAX_BYTES (1024 * 1024)	/* of what may be written to one file */
+
+int text_open(struct mount *m, const struct node *n, struct handle *h);
+void text_read(fuse_req_t req, struct handle *h, size_t size, off_t off);
+void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off);
+int text_truncate(struct handle *h, off_t size);	/* ftruncate(2) of an open text */
+int text_flush(struct mount *m, struct handle *h);
+
+/* The length render() would give now. */
+int text_length(struct mount *m, const struct node *n, off_t *ret_len);
+
+#endif

@@ -1,0 +1,53 @@
+/* view.h - messages of one queue, or of several in log order, as a stream of bytes.
+ *
+ *   sources   q0 [from, to)  q1 [from, to) ...      byte 0 is the first message's
+ *   cursor    each source's next message; the byte where the next one begins
+ *
+ * Reading on from the cursor costs nothing but the messages; any other byte is
+ * found by binary search in the queues' files.  json has no fixed length per
+ * message: there a jump ahead measures what lies between, and remembers.
+ *
+ * One thread at a time uses a view (the open file's lock).
+ */
+#ifndef MQFS_FS_VIEW_H
+#define MQFS_FS_VIEW_H
+
+#include "fs/mount.h"
+#include "fs/name.h"
+
+struct view;
+
+/* What a view shows. */
+struct view_spec {
+	struct topic *topic;
+	bool all;			/* every queue, merged */
+	int32_t queue;
+	struct name_point from, to;	/* POINT_NONE: first, open end */
+	enum topic_format format;
+};
+
+int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
+void view_close(struct view *v);	/* accepts NULL */
+
+/* A view of one queue from a message on, for groups. */
+int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct view **ret);
+
+/* Up to size bytes from `byte` on, whole or cut as they come.  MQ_OK with
+ * *ret_n == 0 at the (present) end.  MQ_EGONE for what retention took, -EIO
+ * when the first message there is damaged. */
+int view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
+
+/* Is there anything at `byte`, or can there never be (a closed range's end)?
+ * Cheap: what a waiting reader asks. */
+bool view_is_ready(struct view *v, int64_t byte);
+
+/* Bytes a reader would get now. */
+int view_size(struct view *v, int64_t *ret_bytes);
+
+/* Nothing in it will ever change: its end is given, and reached. */
+bool view_is_finished(struct view *v);
+
+/* Of a view of one queue: the first message that does not end at or before `byte`. */
+int view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff);
+
+#endif

@@ -1,0 +1,327 @@
+/* apply.c - one record -> memory.  Replay, changes and LMDB's rows all come
+ * through here, so they cannot disagree about what a record means.
+ *
+ * Every function first gets the memory it needs and then changes things, so
+ * -ENOMEM leaves all as it was; and it says what is, not what to do, so twice
+ * is as good as once.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+/* --- files' own owners and ACLs ------------------------------------------------ */
+
+static void
+attr_clear(struct offsets *o, struct attr_entry *a)
+{
+	a->has_owner = false;
+	free(take_ptr(a->acl));
+	a->acl_len = 0;
+	registry_dirty(o, &a->entry);
+}
+
+/* What was said about a directory and all below it goes with it. */
+static void
+attrs_drop(struct offsets *o, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	for (size_t i = 0; i < o->attrs.n; i++) {
+		struct attr_entry *a = o->attrs.items[i];
+
+		if (strncmp(a->path, dir, len) == 0 && (a->path[len] == '/' || a->path[len] == '\0'))
+			attr_clear(o, a);
+	}
+}
+
+static int
+apply_attr(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	struct attr_entry *a = registry_make_attr(o, m->path);
+	unsigned char *acl = NULL;
+
+	if (!a)
+		return -ENOMEM;
+	if (m->acl && m->acl_len) {
+		acl = malloc(m->acl_len);
+		if (!acl)
+			return -ENOMEM;
+		memcpy(acl, m->acl, m->acl_len);
+	}
+	if (m->acl) {
+		free(a->acl);
+		a->acl = acl;
+		a->acl_len = m->acl_len;
+	}
+	if (m->has_owner) {
+		a->has_owner = true;
+		a->owner = m->owner;
+	}
+	registry_dirty(o, &a->entry);
+	return MQ_OK;
+}
+
+/* --- topics ---------------------------------------------------------------------- */
+
+static int
+apply_topic(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	const struct topic_conf *conf = &m->topic_conf;
+	struct topic_entry *t = registry_make_topic(o, conf->name, m->id);
+	int32_t queues;
+
+	if (!t || registry_grow_queues(t, conf->queues) != MQ_OK)
+		return -ENOMEM;
+	queues = t->pub.gone || conf->queues > t->conf.queues ? conf->queues : t->conf.queues;
+	t->conf = *conf;
+	t->conf.queues = queues;
+	t->implied = m->implied;
+	if (t->pub.gone) {
+		t->pub.gone = false;
+		o->n_topics++;
+	}
+	registry_dirty(o, &t->entry);
+	return MQ_OK;
+}
+
+static int
+apply_topic_delete(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	char dir[RECORD_TOPIC_MAX + 16];
+	struct topic_entry *t = registry_make_topic(o, m->topic, m->id);
+
+	if (!t)
+		return -ENOMEM;
+	if (!t->pub.gone) {
+		t->pub.gone = true;
+		o->n_topics--;
+	}
+	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
+	snprintf(dir, sizeof(dir), "topics/%s", m->topic);
+	attrs_drop(o, dir);
+	registry_dirty(o, &t->entry);
+	return MQ_OK;
+}
+
+/* Messages before m->at go.  The store's queue remembers that, not we. */
+static int
+apply_trim(struct offsets *o, const struct meta *m)
+{
+	struct queue *q = o->store ? store_queue(o->store, m->topic, m->queue_id) : NULL;
+	int rc = q ? store_trim(o->store, q, m->at) : MQ_OK;
+
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != MQ_OK)
+		log_err("trim of %s/%" PRId32 ": %s", m->topic, m->queue_id, err_text(rc));
+	return MQ_OK;
+}
+
+/* --- groups ---------------------------------------------------------------------- */
+
+static int
+apply_group(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	struct group_entry *g = registry_make_group(o, m->group_conf.name, m->id);
+
+	if (!g)
+		return -ENOMEM;
+	g->conf = m->group_conf;
+	if (g->pub.gone) {
+		g->pub.gone = false;
+		o->n_groups++;
+	}
+	registry_dirty(o, &g->entry);
+	return MQ_OK;
+}
+
+static int
+apply_group_delete(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	char dir[RECORD_TOPIC_MAX + 16];
+	struct group_entry *g = registry_make_group(o, m->group, m->id);
+
+	if (!g)
+		return -ENOMEM;
+	if (!g->pub.gone) {
+		g->pub.gone = true;
+		o->n_groups--;
+	}
+	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
+	snprintf(dir, sizeof(dir), "groups/%s", m->group);
+	attrs_drop(o, dir);
+	registry_dirty(o, &g->entry);
+	return MQ_OK;
+}
+
+/* --- subscriptions and offsets ------------------------------------------------------ */
+
+static int32_t
+places_needed(const struct meta *m)
+{
+	int32_t n = 0;
+
+	for (size_t i = 0; i < m->n_offsets; i++)
+		if (m->offsets[i].queue_id >= n)
+			n = m->offsets[i].queue_id + 1;
+	return n;
+}
+
+/* The offsets of a record.  Only a reset moves one back. */
+static void
+places_set(struct subscription_entry *s, const struct meta *m, bool reset)
+{
+	for (size_t i = 0; i < m->n_offsets; i++) {
+		struct place *p = &s->places[m->offsets[i].queue_id];
+		int64_t to = m->offsets[i].at.n;
+
+		if (p->known && !reset && to <= p->logged)
+			continue;
+		p->logged = to;
+		if (reset || p->at < to)
+			p->at = to;
+		p->known = true;
+		p->dirty = true;
+	}
+}
+
+/* A subscription that is made again begins anew. */
+static void
+places_forget(struct subscription_entry *s)
+{
+	for (int32_t i = 0; i < s->n_places; i++) {
+		struct place *p = &s->places[i];
+
+		p->dirty = p->dirty || p->known;
+		p->known = false;
+		p->at = p->logged = 0;
+	}
+}
+
+static struct subscription_entry *
+subscription_make(struct offsets *o, const struct meta *m, int *ret_rc)
+{
+	struct topic_entry *t = registry_topic(o, m->topic);
+	struct group_entry *g = registry_group(o, m->group);
+	struct subscription_entry *s;
+
+	if (!t || !g) {
+		log_warn("a record subscribes group %s to topic %s: no such %s", m->group, m->topic,
+			 t ? "group" : "topic");
+		*ret_rc = MQ_OK;
+		return NULL;
+	}
+	s = registry_make_subscription(o, g, t, m->id);
+	*ret_rc = s && registry_grow_places(s, places_needed(m)) == MQ_OK ? MQ_OK : -ENOMEM;
+	return *ret_rc == MQ_OK ? s : NULL;
+}
+
+static int
+apply_subscribe(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	char *expression = strdup(m->expression);
+	struct subscription_entry *s;
+	int rc;
+
+	if (!expression)
+		return -ENOMEM;
+	s = subscription_make(o, m, &rc);
+	if (!s) {
+		free(expression);
+		return rc;
+	}
+	free(s->expression);
+	s->expression = expression;
+	if (s->pub.gone) {
+		places_forget(s);
+		s->pub.gone = false;
+		topic_entry_of(s->pub.topic)->subscriptions++;
+		group_entry_of(s->pub.group)->subscriptions++;
+		o->n_subscriptions++;
+	}
+	places_set(s, m, false);
+	registry_dirty(o, &s->entry);
+	return MQ_OK;
+}
+
+static int
+apply_unsubscribe(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	char dir[2 * RECORD_TOPIC_MAX + 16];
+	int rc;
+	struct subscription_entry *s = subscription_make(o, m, &rc);
+
+	if (!s)
+		return rc;
+	if (!s->pub.gone) {
+		s->pub.gone = true;
+		topic_entry_of(s->pub.topic)->subscriptions--;
+		group_entry_of(s->pub.group)->subscriptions--;
+		o->n_subscriptions--;
+	}
+	places_forget(s);
+	snprintf(dir, sizeof(dir), "groups/%s/%s", m->group, m->topic);
+	attrs_drop(o, dir);
+	registry_dirty(o, &s->entry);
+	return MQ_OK;
+}
+
+static int
+apply_commit(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+	struct subscription_entry *s = registry_subscription(o, m->group, m->topic);
+
+	if (!s || s->pub.gone) {
+		log_debug("a commit for group %s on topic %s, which is not subscribed", m->group, m->topic);
+		return MQ_OK;
+	}
+	if (registry_grow_places(s, places_needed(m)) != MQ_OK)
+		return -ENOMEM;
+	places_set(s, m, m->reset);
+	registry_dirty(o, &s->entry);
+	return MQ_OK;
+}
+
+static int
+apply_import(struct offsets *o, const struct meta *m)
+{
+	o->import = m->done ? IMPORT_DONE : IMPORT_BEGUN;
+	return MQ_OK;
+}
+
+/* --- all --------------------------------------------------------------------------- */
+
+int
+apply(struct offsets *o, const struct meta *m)
+{
+	static int (*const by_op[])(struct offsets *o, const struct meta *m) = {
+		[META_TOPIC_SET] = apply_topic,
+		[META_TOPIC_DELETE] = apply_topic_delete,
+		[META_GROUP_SET] = apply_group,
+		[META_GROUP_DELETE] = apply_group_delete,
+		[META_SUBSCRIBE] = apply_subscribe,
+		[META_UNSUBSCRIBE] = apply_unsubscribe,
+		[META_COMMIT] = apply_commit,
+		[META_TRIM] = apply_trim,
+		[META_ATTR] = apply_attr,
+		[META_IMPORT] = apply_import,
+	};
+
+	return by_op[m->op](o, m);
+}

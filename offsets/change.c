@@ -1,0 +1,311 @@
+/* change.c - a change on its way: log, then memory; and records that others
+ * have put into the log (a master we follow, an earlier life of this one).
+ *
+ * `apply` is held all along (registry.h).
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+#define FOLLOW_ENTRIES 128	/* queue entries read at a time */
+
+int
+change_allowed(const struct offsets *o)
+{
+	if (o->dir->read_only)
+		return -EROFS;
+	if (o->settings->brokerRole == SLAVE)
+		return MQ_EROLE;
+	return MQ_OK;
+}
+
+/* --- reading: log -> memory ------------------------------------------------------ */
+
+/* A record that cannot be used: what it said is not known, the rest still counts. */
+static void
+record_skip(struct offsets *o, mq_qoff at, const char *why)
+{
+	log_err("MQFS_META record %" PRId64 " is skipped: %s", at.n, why);
+	o->damaged = true;
+}
+
+/* -ENOMEM: not applied, try again; otherwise it is dealt with. */
+static int
+record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
+{
+	struct meta m;
+	int rc;
+
+	if (rec->sysflag & SYSFLAG_COMPRESSED) {
+		record_skip(o, at, "its body is compressed, which we never do");
+		return MQ_OK;
+	}
+	rc = meta_decode(rec->body, (size_t)rec->body_len, &m);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != MQ_OK) {
+		log_warn("MQFS_META record %" PRId64 " is not understood: %s", at.n, err_text(rc));
+		return MQ_OK;
+	}
+	rc = apply(o, &m);
+	meta_free(&m);
+	return rc;
+}
+
+struct follow {
+	unsigned char *buf;
+	size_t size;
+};
+
+static int
+entry_apply(struct offsets *o, struct follow *f, const struct queue_entry *e)
+{
+	struct record rec;
+	int rc;
+
+	if (e->total == QUEUE_HOLE_SIZE) {
+		record_skip(o, o->applied, "damage has left a hole there");
+	} else {
+		rc = store_read(o->store, e->pos, &f->buf, &f->size, &rec);
+		if (rc == -ENOMEM)
+			return rc;
+		if (rc == MQ_OK)
+			rc = record_apply(o, o->applied, &rec);
+		else
+			record_skip(o, o->applied, err_text(rc));
+		if (rc == -ENOMEM)
+			return rc;
+		o->applied_end = pos_add(e->pos, e->total);
+	}
+	o->applied = qoff_add(o->applied, 1);
+	o->n_applied++;
+	return MQ_OK;
+}
+
+/* The next entries of the queue.  MQ_EEND: all is applied. */
+static int
+follow_some(struct offsets *o, struct follow *f)
+{
+	struct queue_entry entries[FOLLOW_ENTRIES];
+	size_t n;
+	int rc = queue_entries(o->meta_queue, o->applied, entries, FOLLOW_ENTRIES, &n);
+
+	if (rc == MQ_EGONE) {
+		/* Retention was here first.  A round (rounds.c) that lies behind has it all. */
+		o->applied = queue_min(o->meta_queue);
+		return MQ_OK;
+	}
+	for (size_t i = 0; rc == MQ_OK && i < n; i++)
+		rc = entry_apply(o, f, &entries[i]);
+	return rc;
+}
+
+int
+change_follow(struct offsets *o)
+{
+	struct follow f = { 0 };
+	int rc = MQ_OK;
+
+	if (!o->meta_queue)
+		o->meta_queue = store_queue(o->store, META_TOPIC, 0);
+	if (!o->meta_queue)
+		return MQ_OK;
+	while (rc == MQ_OK && o->applied.n < queue_end(o->meta_queue).n)
+		rc = follow_some(o, &f);
+	free(f.buf);
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+/* --- writing: change -> log -> memory ----------------------------------------------- */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int
+batch_meta(struct offsets *o, const struct meta *m)
+{
+	AUTO_FREE char *body = NULL;
+	size_t len = 0;
+
+	body = meta_encode(m, &len);
+	if (!body)
+		return -ENOMEM;
+	return batch_add(&o->batch, &(struct message){
+		.body = body,
+		.body_len = len,
+		.topic = META_TOPIC,
+		.topic_len = strlen(META_TOPIC),
+		.props = "",
+		.born_ms = now_ms(),
+		.born = o->host,
+		.stored = o->host,
+	});
+}
+
+/* The changes of m that are in the log now become so in memory. */
+static int
+apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
+{
+	if (at->first.n != o->applied.n)	/* somebody wrote to the topic by hand */
+		return change_follow(o);
+	for (size_t i = 0; i < at->n; i++) {
+		int rc = apply(o, &m[i]);
+
+		if (rc != MQ_OK)		/* change_follow() will find it in the log */
+			return rc;
+		o->applied = qoff_add(o->applied, 1);
+		o->n_applied++;
+	}
+	o->applied_end = at->end;
+	return MQ_OK;
+}
+
+/* As many as make a good batch. */
+static int
+change_some(struct offsets *o, const struct meta *m, size_t n, size_t *ret_done, mq_pos *ret_end)
+{
+	struct appended at = { 0 };
+	size_t taken = 0;
+	int rc = MQ_OK, applied = MQ_OK;
+
+	batch_clear(&o->batch);
+	while (taken < n && !batch_full(&o->batch) && rc == MQ_OK)
+		rc = batch_meta(o, &m[taken++]);
+	if (rc != MQ_OK)
+		return rc;
+	queue_append_begin(o->meta_queue);
+	rc = store_append(o->store, o->meta_queue, &o->batch, &at);
+	queue_append_end(o->meta_queue);
+	if (at.n) {
+		applied = apply_stored(o, m, &at);
+		if (ret_end)
+			*ret_end = at.end;
+		*ret_done = at.n;
+	}
+	return rc != MQ_OK ? rc : applied;
+}
+
+int
+change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end)
+{
+	int rc = change_allowed(o);
+
+	if (rc == MQ_OK && !o->meta_queue)
+		rc = store_queue_make(o->store, META_TOPIC, 0, &o->meta_queue);
+	if (rc == MQ_OK)
+		rc = change_follow(o);
+	while (rc == MQ_OK && n > 0) {
+		size_t done = 0;
+
+		rc = change_some(o, m, n, &done, ret_end);
+		m += done;
+		n -= done;
+	}
+	return rc;
+}
+
+int
+change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end)
+{
+	return change_all(o, m, 1, ret_end);
+}
+
+/* --- topics that are only there as queues ------------------------------------------- */
+
+struct found {
+	char topic[RECORD_TOPIC_MAX + 1];
+	int32_t queues;
+};
+
+struct found_list {
+	struct found *items;
+	size_t n, max;
+};
+
+static int
+found_add(struct queue *q, void *arg)
+{
+	struct found_list *list = arg;
+	int32_t queues = queue_id(q) + 1;
+
+	if (queue_min(q).n == queue_end(q).n || queues < 1 || queues > QUEUES_MAX)
+		return 0;
+	if (list->n == list->max) {
+		size_t max = list->max ? list->max * 2 : 256;
+		struct found *items = realloc(list->items, max * sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		list->items = items;
+		list->max = max;
+	}
+	list->items[list->n].queues = queues;
+	snprintf(list->items[list->n++].topic, sizeof(list->items[0].topic), "%s", queue_topic(q));
+	return 0;
+}
+
+/* By name, the highest queue first: what comes first says all. */
+static int
+found_cmp(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+	int d = strcmp(x->topic, y->topic);
+
+	return d ? d : (x->queues < y->queues) - (x->queues > y->queues);
+}
+
+static int
+found_apply(struct offsets *o, const struct found *found)
+{
+	struct meta m = { .op = META_TOPIC_SET, .implied = true };
+	size_t len = strlen(found->topic);
+
+	if (!meta_name_ok(found->topic, len)) {
+		log_warn("a topic of the store is not shown, its name is not allowed: %s", found->topic);
+		return MQ_OK;
+	}
+	lock_take(&o->registry);
+	struct topic_entry *t = registry_topic(o, found->topic);
+	bool skip = t && (t->pub.gone || t->conf.queues >= found->queues);
+
+	topic_conf_default(&m.topic_conf, found->topic, found->queues);
+	if (t) {
+		m.topic_conf = t->conf;
+		m.topic_conf.queues = found->queues;
+		m.implied = t->implied;
+	}
+	lock_drop(&o->registry);
+	if (strcmp(found->topic, META_TOPIC) == 0)
+		m.topic_conf.perm = PERM_READ;
+	return skip ? MQ_OK : apply(o, &m);
+}
+
+int
+change_find_queues(struct offsets *o)
+{
+	struct found_list list = { 0 };
+	int rc = store_each_queue(o->store, found_add, &list);
+
+	if (list.n)
+		qsort(list.items, list.n, sizeof(list.items[0]), found_cmp);
+	for (size_t i = 0; rc == MQ_OK && i < list.n; i++)
+		if (i == 0 || strcmp(list.items[i].topic, list.items[i - 1].topic) != 0)
+			rc = found_apply(o, &list.items[i]);
+	free(list.items);
+	return rc;
+}

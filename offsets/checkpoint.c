@@ -1,0 +1,534 @@
+/* checkpoint.c - memory -> LMDB, every second or so, and back at start.
+ *
+ * offsets.c draws why the steps are in this order.  A step that has succeeded
+ * is not repeated: what has been collected, and what the store has said, is
+ * kept until a transaction has taken it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/bytes.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+#define LOG_BYTES_MAX ((int64_t)64 << 20) /* of log between two checkpoints */
+#define TICK_MS 1000		/* settings may change: look at least so often */
+
+#define QUEUE_ROW_BYTES 52
+#define MARK_BYTES 52
+
+/* --- rows ------------------------------------------------------------------------ */
+
+static void
+put_meta(struct rows *r, const char *key, const void *value, size_t len)
+{
+	rows_put(r, TABLE_META, key, strlen(key), value, len);
+}
+
+static void
+put_i64(struct rows *r, const char *key, int64_t v)
+{
+	unsigned char be[8];
+
+	be64_put(be, v);
+	put_meta(r, key, be, sizeof(be));
+}
+
+static void
+offset_key(unsigned char key[8], uint32_t sub_id, int32_t queue_id)
+{
+	be32_put(key, (int32_t)sub_id);
+	be32_put(key + 4, queue_id);
+}
+
+static void
+collect_places(struct rows *r, struct subscription_entry *s)
+{
+	for (int32_t i = 0; i < s->n_places; i++) {
+		struct place *p = &s->places[i];
+		unsigned char key[8], value[8];
+
+		if (!p->dirty)
+			continue;
+		p->dirty = false;
+		offset_key(key, s->pub.id, i);
+		be64_put(value, p->logged);
+		if (p->known)
+			rows_put(r, TABLE_OFFSETS, key, sizeof(key), value, sizeof(value));
+		else
+			rows_delete(r, TABLE_OFFSETS, key, sizeof(key));
+	}
+}
+
+/* Under which key the row of e is, in which table. */
+static enum table
+entry_key(struct entry *e, char *key, size_t size)
+{
+	const struct subscription_entry *s;
+
+	switch (e->kind) {
+	case ENTRY_TOPIC:
+		snprintf(key, size, "%s", entry_topic(e)->pub.name);
+		return TABLE_TOPICS;
+	case ENTRY_GROUP:
+		snprintf(key, size, "%s", entry_group(e)->pub.name);
+		return TABLE_GROUPS;
+	case ENTRY_SUBSCRIPTION:
+		s = entry_subscription(e);
+		snprintf(key, size, "%s/%s", s->pub.group->name, s->pub.topic->name);
+		return TABLE_SUBSCRIPTIONS;
+	default:
+		snprintf(key, size, "%s", entry_attr(e)->path);
+		return TABLE_ATTRS;
+	}
+}
+
+static void
+collect_entry(struct rows *r, struct entry *e)
+{
+	AUTO_FREE char *json = NULL;
+	char key[META_PATH_MAX + 32];
+	enum table table = entry_key(e, key, sizeof(key));
+	struct meta m;
+	size_t len = 0;
+
+	if (e->kind == ENTRY_ATTR && !entry_attr(e)->has_owner && !entry_attr(e)->acl) {
+		rows_delete(r, table, key, strlen(key));
+		return;
+	}
+	if (e->kind == ENTRY_SUBSCRIPTION)
+		collect_places(r, entry_subscription(e));
+	if (registry_meta(e, false, &m) != MQ_OK) {
+		r->err = -ENOMEM;
+		return;
+	}
+	json = meta_encode(&m, &len);
+	meta_free(&m);
+	if (json)
+		rows_put(r, table, key, strlen(key), json, len);
+	else
+		r->err = -ENOMEM;
+}
+
+/* What has changed since the last time, and the position it belongs to. */
+static int
+collect(struct offsets *o)
+{
+	unsigned char import = o->import == IMPORT_DONE;
+
+	LOCKED(&o->registry);
+	rows_clear(&o->rows);
+	while (o->dirty) {
+		struct entry *e = o->dirty;
+
+		o->dirty = e->next_dirty;
+		e->dirty = false;
+		collect_entry(&o->rows, e);
+	}
+	put_meta(&o->rows, "format", "\0\0\0\1", 4);
+	put_meta(&o->rows, "identity", o->identity, sizeof(o->identity));
+	put_i64(&o->rows, "applied", o->applied.n);
+	put_i64(&o->rows, "round", o->round_at.byte);
+	if (o->import != IMPORT_NEVER)
+		put_meta(&o->rows, "import", &import, 1);
+	if (o->rows.err != MQ_OK) {
+		registry_dirty_all(o);
+		return o->rows.err;
+	}
+	o->collected = true;
+	o->rows_applied = o->applied;
+	o->rows_end = o->applied_end;
+	return MQ_OK;
+}
+
+static void
+put_queue(struct rows *r, const struct queue_row *row)
+{
+	unsigned char key[RECORD_TOPIC_MAX + 8], value[QUEUE_ROW_BYTES];
+	size_t len = strlen(row->topic);
+	const int64_t numbers[] = {
+		row->span.min.n, row->span.end.n, row->span.start_bytes, row->span.end_bytes,
+		row->span.last_store_ms, row->span.last_end.byte,
+	};
+
+	memcpy(key, row->topic, len);
+	key[len] = '/';
+	be32_put(key + len + 1, row->queue_id);
+	for (size_t i = 0; i < 6; i++)
+		be64_put(value + 8 * i, numbers[i]);
+	be32_put(value + 48, (int32_t)row->head_moves);
+	rows_put(r, TABLE_QUEUES, key, len + 5, value, sizeof(value));
+}
+
+static void
+put_mark(struct rows *r, const struct store_checkpoint *cp)
+{
+	unsigned char mark[MARK_BYTES];
+
+	be64_put(mark, cp->dispatched.byte);
+	be64_put(mark + 8, cp->store_ms);
+	be32_put(mark + 16, cp->index_count);
+	memset(mark + 20, 0, sizeof(cp->index_name));
+	memcpy(mark + 20, cp->index_name, strnlen(cp->index_name, sizeof(cp->index_name) - 1));
+	put_meta(r, "mark", mark, sizeof(mark));
+}
+
+/* --- a checkpoint ------------------------------------------------------------------- */
+
+/* One at a time, without `apply` held for so long. */
+static void
+turn_begin(struct offsets *o)
+{
+	LOCKED(&o->apply);
+
+	while (o->checkpointing)
+		lock_wait(&o->apply, &o->checkpointed, -1);
+	o->checkpointing = true;
+}
+
+static void
+turn_end(struct offsets *o)
+{
+	LOCKED(&o->apply);
+
+	o->checkpointing = false;
+	pthread_cond_broadcast(&o->checkpointed);
+}
+
+static bool
+nothing_new(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	return o->saved_once && !o->collected && !o->have_cp && !o->dirty && o->applied.n == o->saved_applied.n &&
+	       mark_at(store_dispatched(o->store)).byte == o->saved_mark.byte;
+}
+
+static int
+collect_if_needed(struct offsets *o, bool *ret_skip)
+{
+	LOCKED(&o->apply);
+
+	*ret_skip = nothing_new(o);
+	return *ret_skip || o->collected ? MQ_OK : collect(o);
+}
+
+static int
+write_all(struct offsets *o)
+{
+	size_t collected = o->rows.len;
+	int64_t upto = o->rows_end.byte;
+	int rc;
+
+	if (o->cp.dispatched.byte > upto)
+		upto = o->cp.dispatched.byte;
+	rc = store_flush(o->store, MQ_POS(upto));
+	if (rc != MQ_OK)
+		return rc;
+	for (size_t i = 0; i < o->cp.n; i++)
+		put_queue(&o->rows, &o->cp.rows[i]);
+	put_mark(&o->rows, &o->cp);
+	rc = tables_write(o->tables, &o->rows);
+	if (rc != MQ_OK) {		/* all of it the next time */
+		o->rows.len = collected;
+		o->rows.err = MQ_OK;
+	}
+	return rc;
+}
+
+static int
+checkpoint_steps(struct offsets *o)
+{
+	bool skip;
+	int rc = collect_if_needed(o, &skip);
+
+	if (rc != MQ_OK || skip)
+		return rc;
+	if (!o->have_cp) {
+		rc = store_checkpoint(o->store, &o->cp);
+		if (rc != MQ_OK)
+			return rc;
+		o->have_cp = true;
+	}
+	rc = write_all(o);
+	if (rc != MQ_OK)
+		return rc;
+	lock_take(&o->apply);
+	o->saved_once = true;
+	o->saved_applied = o->rows_applied;
+	o->saved_mark = o->cp.dispatched;
+	o->collected = o->have_cp = false;
+	lock_drop(&o->apply);
+	store_checkpoint_free(&o->cp);
+	o->n_checkpoints++;
+	return MQ_OK;
+}
+
+int
+offsets_checkpoint(struct offsets *o)
+{
+	int rc;
+
+	if (!o->tables)
+		return MQ_OK;
+	turn_begin(o);
+	rc = checkpoint_steps(o);
+	if (rc != MQ_OK)
+		o->n_failures++;
+	if (rc != MQ_OK && !o->failing)
+		log_err("checkpoint: %s; it is tried again", err_text(rc));
+	if (rc == MQ_OK && o->failing)
+		log_notice("checkpoint: works again");
+	o->failing = rc != MQ_OK;
+	turn_end(o);
+	return rc;
+}
+
+/* --- the thread ---------------------------------------------------------------------- */
+
+static int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Records and queues that came without us: from a master, or by hand. */
+static int
+follow(struct offsets *o)
+{
+	struct store_stats stats = { 0 };
+	int rc = change_follow(o);
+
+	store_stats(o->store, &stats);
+	if (rc == MQ_OK && stats.queues != o->seen_queues) {
+		rc = change_find_queues(o);
+		if (rc == MQ_OK)
+			o->seen_queues = stats.queues;
+	}
+	return rc;
+}
+
+static void
+gather(struct offsets *o)
+{
+	LOCKED(&o->apply);
+	int rc = change_allowed(o) == MQ_OK ? commit_gather(o, NULL) : MQ_OK;
+
+	if (rc != MQ_OK)
+		log_warn("commits stay in memory for now: %s", err_text(rc));
+}
+
+static void
+catch_up(struct offsets *o)
+{
+	LOCKED(&o->apply);
+	int rc = follow(o);
+
+	if (rc != MQ_OK)
+		log_err("following MQFS_META: %s", err_text(rc));
+	round_if_due(o);
+}
+
+void *
+checkpoint_main(void *arg)
+{
+	struct offsets *o = arg;
+	int64_t gathered = clock_ms(), saved = gathered;
+
+	while (!o->stop) {
+		mq_pos mark = pos_add(o->saved_mark, LOG_BYTES_MAX);
+		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
+		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
+		int64_t wait = saved + interval < gathered + gather_every ? saved + interval
+									  : gathered + gather_every;
+
+		wait -= clock_ms();
+		wait = wait < 1 ? 1 : wait > TICK_MS ? TICK_MS : wait;
+		int woken = mark_wait_past(store_written(o->store), mark, (int)wait, NULL);
+
+		if (woken == MQ_ECLOSED || o->stop)
+			break;
+		now = clock_ms();
+		if (now - gathered >= gather_every) {
+			gather(o);
+			gathered = now;
+		}
+		if (woken == MQ_OK || now - saved >= interval) {
+			catch_up(o);
+			offsets_checkpoint(o);
+			saved = clock_ms();
+		}
+	}
+	return NULL;
+}
+
+/* --- back at start --------------------------------------------------------------------- */
+
+struct load {
+	struct offsets *o;
+	struct store_checkpoint cp;
+	size_t max;
+};
+
+static int
+load_record(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct load *l = arg;
+	struct meta m;
+	int rc = meta_decode(value, value_len, &m);
+
+	if (rc != MQ_OK)
+		return rc == -ENOMEM ? rc : err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len,
+						     (const char *)key, err_text(rc));
+	rc = apply(l->o, &m);
+	meta_free(&m);
+	return rc;
+}
+
+static int
+sub_by_id_cmp(const void *key, const void *item)
+{
+	uint32_t a = *(const uint32_t *)key, b = ((const struct subscription *)item)->id;
+
+	return (a > b) - (a < b);
+}
+
+static int
+load_offset(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct load *l = arg;
+	struct bytes k = bytes_over(key, key_len), v = bytes_over(value, value_len);
+	uint32_t sub_id = (uint32_t)bytes_get_i32(&k);
+	int32_t queue_id = bytes_get_i32(&k);
+	int64_t at = bytes_get_i64(&v);
+	struct subscription_entry *s = sorted_find(&l->o->subscriptions_by_id, &sub_id, sub_by_id_cmp);
+
+	if (k.err || v.err || k.left || v.left || !s || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0)
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row in offsets");
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	s->places[queue_id] = (struct place){ .at = at, .logged = at, .known = true };
+	return MQ_OK;
+}
+
+static int
+load_queue(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct load *l = arg;
+	struct bytes v = bytes_over(value, value_len);
+	const unsigned char *k = key;
+	struct queue_row row = { 0 };
+	size_t len = key_len - 5;
+
+	if (key_len < 6 || len > RECORD_TOPIC_MAX || k[len] != '/' || value_len != QUEUE_ROW_BYTES)
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row in queues");
+	memcpy(row.topic, k, len);
+	row.queue_id = be32_get(k + len + 1);
+	row.span.min.n = bytes_get_i64(&v);
+	row.span.end.n = bytes_get_i64(&v);
+	row.span.start_bytes = bytes_get_i64(&v);
+	row.span.end_bytes = bytes_get_i64(&v);
+	row.span.last_store_ms = bytes_get_i64(&v);
+	row.span.last_end.byte = bytes_get_i64(&v);
+	row.head_moves = (uint32_t)bytes_get_i32(&v);
+	if (l->cp.n == l->max) {
+		size_t max = l->max ? l->max * 2 : 256;
+		struct queue_row *rows = realloc(l->cp.rows, max * sizeof(*rows));
+
+		if (!rows)
+			return -ENOMEM;
+		l->cp.rows = rows;
+		l->max = max;
+	}
+	l->cp.rows[l->cp.n++] = row;
+	return MQ_OK;
+}
+
+/* A row of meta that must be `len` bytes: MQ_OK, -ENOENT, or what is wrong. */
+static int
+load_meta(struct tables *t, const char *key, void *buf, size_t len)
+{
+	size_t got = 0;
+	int rc = tables_get(t, TABLE_META, key, buf, len, &got);
+
+	return rc == MQ_OK && got != len ? err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", key) : rc;
+}
+
+static int
+load_singletons(struct load *l, struct tables *t)
+{
+	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0;
+	int rc = load_meta(t, "mark", mark, sizeof(mark));
+
+	if (rc == -ENOENT)
+		return MQ_OK;		/* no checkpoint yet */
+	if (rc == MQ_OK)
+		rc = load_meta(t, "applied", be, sizeof(be));
+	l->o->applied = MQ_QOFF(be64_get(be));
+	if (rc == MQ_OK)
+		rc = load_meta(t, "round", be, sizeof(be));
+	l->o->round_at = MQ_POS(be64_get(be));
+	if (rc == MQ_OK)
+		rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
+	rc = load_meta(t, "import", &import, 1);
+	if (rc != MQ_OK && rc != -ENOENT)
+		return rc;
+	l->o->import = rc == -ENOENT ? IMPORT_NEVER : import ? IMPORT_DONE : IMPORT_BEGUN;
+	l->cp.dispatched = MQ_POS(be64_get(mark));
+	l->cp.store_ms = be64_get(mark + 8);
+	l->cp.index_count = be32_get(mark + 16);
+	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
+	l->o->saved_once = true;
+	l->o->saved_applied = l->o->applied;
+	l->o->saved_mark = l->cp.dispatched;
+	return MQ_OK;
+}
+
+/* What has just been read need not be written. */
+static void
+all_clean(struct offsets *o)
+{
+	while (o->dirty) {
+		struct entry *e = o->dirty;
+
+		o->dirty = e->next_dirty;
+		e->dirty = false;
+	}
+}
+
+int
+checkpoint_load(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
+{
+	static const struct {
+		enum table table;
+		tables_row *row;
+	} steps[] = {
+		{ TABLE_TOPICS, load_record }, { TABLE_GROUPS, load_record },
+		{ TABLE_SUBSCRIPTIONS, load_record }, { TABLE_OFFSETS, load_offset },
+		{ TABLE_ATTRS, load_record }, { TABLE_QUEUES, load_queue },
+	};
+	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
+	int rc = load_singletons(&l, t);
+
+	for (size_t i = 0; rc == MQ_OK && i < sizeof(steps) / sizeof(steps[0]); i++)
+		rc = tables_each(t, steps[i].table, steps[i].row, &l);
+	if (rc != MQ_OK) {
+		free(l.cp.rows);
+		return rc;
+	}
+	all_clean(o);
+	*ret_cp = l.cp;
+	return MQ_OK;
+}

@@ -1,0 +1,366 @@
+/* commit.c - committed offsets, and who holds a group's queue.
+ *
+ * A place has two numbers.  `at` is what consumers see and moves at once;
+ * `logged` follows when a record says so, and only it goes to LMDB.  Between
+ * the two a commit is pending, and lost if the power goes: at least once.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+#define GATHER 64		/* subscriptions logged at a time */
+
+/* --- looking ------------------------------------------------------------------------ */
+
+/* [min, end] of the queue behind; empty when nothing was ever stored there. */
+static void
+span_of(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end)
+{
+	struct queue *q = topic_queue_if_any(o, t, queue_id);
+	struct queue_span span = { 0 };
+
+	if (q)
+		queue_span(q, &span);
+	*ret_min = span.min;
+	*ret_end = span.end;
+}
+
+static mq_qoff
+clamp(mq_qoff at, mq_qoff min, mq_qoff end)
+{
+	if (at.n < min.n)
+		return min;
+	return at.n > end.n ? end : at;
+}
+
+static bool
+queue_exists(struct offsets *o, const struct subscription *sub, int32_t queue_id)
+{
+	return !sub->gone && queue_id >= 0 && queue_id < topic_queues(o, sub->topic);
+}
+
+/* Not among the places: a queue that came after the subscription, so from its first message on. */
+static int
+place_read(struct offsets *o, const struct subscription *sub, int32_t queue_id, mq_qoff *ret_at)
+{
+	LOCKED(&o->registry);
+	const struct subscription_entry *s = subscription_entry_of(sub);
+	const struct place *p = queue_id < s->n_places ? &s->places[queue_id] : NULL;
+
+	if ((!p || (!p->known && p->at == 0)) && o->damaged)
+		return err_note(-EIO, "the record of %s's offset in %s/q%" PRId32 " may be among the damaged",
+				sub->group->name, sub->topic->name, queue_id);
+	*ret_at = MQ_QOFF(p ? p->at : 0);
+	return MQ_OK;
+}
+
+int
+committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at)
+{
+	mq_qoff at, min, end;
+	int rc;
+
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	rc = place_read(o, sub, queue_id, &at);
+	if (rc != MQ_OK)
+		return rc;
+	span_of(o, sub->topic, queue_id, &min, &end);
+	*ret_at = clamp(at, min, end);
+	return MQ_OK;
+}
+
+/* --- forward -------------------------------------------------------------------------- */
+
+static void
+pending_add(struct offsets *o, struct subscription_entry *s)
+{
+	if (s->pending)
+		return;
+	s->pending = true;
+	s->next_pending = o->pending;
+	o->pending = s;
+}
+
+int
+commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	struct subscription_entry *s = subscription_entry_of(sub);
+	mq_qoff min, end;
+
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	span_of(o, sub->topic, queue_id, &min, &end);
+	to = clamp(to, MQ_QOFF(0), end);
+	LOCKED(&o->registry);
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (to.n > s->places[queue_id].at) {
+		s->places[queue_id].at = to.n;
+		pending_add(o, s);
+	}
+	return MQ_OK;
+}
+
+/* The pending places of s as a record.  With `registry`.  False: there are none. */
+static bool
+pending_meta(struct subscription_entry *s, struct meta *ret_m)
+{
+	struct meta m = { .op = META_COMMIT };
+
+	if (s->pub.gone)
+		return false;
+	m.offsets = calloc((size_t)s->n_places, sizeof(*m.offsets));
+	if (!m.offsets)
+		return false;
+	for (int32_t i = 0; i < s->n_places; i++)
+		if (s->places[i].at > s->places[i].logged)
+			m.offsets[m.n_offsets++] = (struct meta_offset){ i, MQ_QOFF(s->places[i].at) };
+	memcpy(m.group, s->pub.group->name, sizeof(m.group));
+	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
+	*ret_m = m;
+	return m.n_offsets > 0 || (meta_free(&m), false);
+}
+
+/* Take up to GATHER subscriptions out of `pending`, with the records for them. */
+static size_t
+pending_take(struct offsets *o, struct meta *records, struct subscription_entry **ret_taken, size_t *ret_n)
+{
+	LOCKED(&o->registry);
+	size_t n = 0, taken = 0;
+
+	while (o->pending && taken < GATHER) {
+		struct subscription_entry *s = o->pending;
+
+		o->pending = s->next_pending;
+		s->pending = false;
+		ret_taken[taken++] = s;
+		if (pending_meta(s, &records[n]))
+			n++;
+	}
+	*ret_n = n;
+	return taken;
+}
+
+/* They could not be logged now. */
+static void
+pending_give_back(struct offsets *o, struct subscription_entry **taken, size_t n)
+{
+	LOCKED(&o->registry);
+
+	for (size_t i = 0; i < n; i++)
+		pending_add(o, taken[i]);
+}
+
+static bool
+pending_any(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	return o->pending != NULL;
+}
+
+int
+commit_gather(struct offsets *o, mq_pos *ret_end)
+{
+	struct subscription_entry *taken[GATHER];
+	AUTO_FREE struct meta *records = NULL;
+	int rc = MQ_OK;
+
+	if (!pending_any(o))
+		return MQ_OK;
+	records = malloc(GATHER * sizeof(*records));
+	if (!records)
+		return -ENOMEM;
+	while (rc == MQ_OK && pending_any(o)) {
+		size_t n, n_taken = pending_take(o, records, taken, &n);
+
+		rc = change_all(o, records, n, ret_end);
+		if (rc != MQ_OK)
+			pending_give_back(o, taken, n_taken);
+		for (size_t i = 0; i < n; i++)
+			meta_free(&records[i]);
+	}
+	return rc;
+}
+
+int
+commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
+{
+	mq_pos end;
+	int rc;
+
+	(void)sub;		/* one record each is cheap, so all that wait go along */
+	LOCKED(&o->apply);
+	end = o->applied_end;
+	rc = commit_gather(o, &end);
+	if (rc == MQ_OK && ret_end)
+		*ret_end = end;
+	return rc;
+}
+
+/* --- either way ------------------------------------------------------------------------ */
+
+static int
+reset_log(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	struct meta_offset offset = { queue_id, to };
+	struct meta m = { .op = META_COMMIT, .offsets = &offset, .n_offsets = 1, .reset = true };
+
+	memcpy(m.group, sub->group->name, sizeof(m.group));
+	memcpy(m.topic, sub->topic->name, sizeof(m.topic));
+	return change_one(o, &m, NULL);
+}
+
+static mq_qoff
+clamp_counted(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	mq_qoff min, end, at;
+
+	span_of(o, sub->topic, queue_id, &min, &end);
+	at = clamp(to, min, end);
+	if (at.n != to.n) {
+		o->n_clamped++;
+		log_notice("offset %" PRId64 " for group %s, %s/q%" PRId32 ": it becomes %" PRId64
+			   ", the queue holds %" PRId64 " to %" PRId64, to.n, sub->group->name,
+			   sub->topic->name, queue_id, at.n, min.n, end.n);
+	}
+	return at;
+}
+
+int
+commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at)
+{
+	mq_qoff at;
+	int rc;
+
+	LOCKED(&o->apply);
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	at = clamp_counted(o, sub, queue_id, to);
+	rc = reset_log(o, sub, queue_id, at);
+	if (rc == MQ_OK && ret_at)
+		*ret_at = at;
+	return rc;
+}
+
+/* Move a place from `expected` (clamped) to `to`, in memory. */
+static int
+place_swap(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to,
+	   int64_t *ret_before)
+{
+	struct subscription_entry *s = subscription_entry_of(sub);
+	mq_qoff min, end;
+
+	span_of(o, sub->topic, queue_id, &min, &end);
+	LOCKED(&o->registry);
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (clamp(MQ_QOFF(s->places[queue_id].at), min, end).n != expected.n)
+		return -ESTALE;
+	*ret_before = s->places[queue_id].at;
+	s->places[queue_id].at = to.n;
+	return MQ_OK;
+}
+
+int
+commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to)
+{
+	int64_t before = 0, unused;
+	mq_qoff at;
+	int rc;
+
+	LOCKED(&o->apply);
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	rc = place_read(o, sub, queue_id, &at);
+	if (rc == MQ_OK)
+		rc = change_allowed(o);
+	if (rc != MQ_OK)
+		return rc;
+	at = clamp_counted(o, sub, queue_id, to);
+	rc = place_swap(o, sub, queue_id, expected, at, &before);
+	if (rc != MQ_OK)
+		return rc;
+	rc = reset_log(o, sub, queue_id, at);
+	if (rc != MQ_OK)		/* unless a consumer has gone on meanwhile */
+		place_swap(o, sub, queue_id, at, MQ_QOFF(before), &unused);
+	return rc;
+}
+
+/* --- claims ------------------------------------------------------------------------------ */
+
+int
+consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id)
+{
+	struct subscription_entry *s = subscription_entry_of(sub);
+
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	LOCKED(&o->registry);
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (s->places[queue_id].claimed)
+		return -EBUSY;
+	s->places[queue_id].claimed = true;
+	return MQ_OK;
+}
+
+/* The queue nobody holds in which most is waiting, -1: all are held.  The
+ * answer may be old when it arrives; consumer_claim() decides. */
+static int32_t
+busiest_free(struct offsets *o, struct subscription *sub)
+{
+	const struct subscription_entry *s = subscription_entry_of(sub);
+	int32_t best = -1, n = topic_queues(o, sub->topic);
+	int64_t most = -1;
+
+	for (int32_t i = 0; i < n; i++) {
+		mq_qoff min, end;
+
+		span_of(o, sub->topic, i, &min, &end);
+		LOCKED(&o->registry);
+		if (i < s->n_places && s->places[i].claimed)
+			continue;
+		int64_t at = i < s->n_places ? s->places[i].at : 0;
+		int64_t waiting = end.n - clamp(MQ_QOFF(at), min, end).n;
+
+		if (waiting > most) {
+			most = waiting;
+			best = i;
+		}
+	}
+	return best;
+}
+
+int
+consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t *ret_queue_id)
+{
+	int32_t queue_id;
+	int rc;
+
+	do {
+		queue_id = busiest_free(o, sub);
+		rc = queue_id < 0 ? -EBUSY : consumer_claim(o, sub, queue_id);
+	} while (rc == -EBUSY && queue_id >= 0);
+	if (rc == MQ_OK)
+		*ret_queue_id = queue_id;
+	return rc;
+}
+
+void
+consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id)
+{
+	LOCKED(&o->registry);
+	struct subscription_entry *s = subscription_entry_of(sub);
+
+	if (queue_id >= 0 && queue_id < s->n_places)
+		s->places[queue_id].claimed = false;
+}

@@ -1,0 +1,66 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "offsets/registry.h"
+
+void
+group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf)
+{
+	LOCKED(&o->registry);
+
+	*ret_conf = group_entry_of(g)->conf;
+}
+
+int
+group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_GROUP_SET, .group_conf = *conf };
+	int rc;
+
+	if (!meta_name_ok(conf->name, strnlen(conf->name, sizeof(conf->name))))
+		return err_note(-EINVAL, "a group's name is 1 to %d of [%%|a-zA-Z0-9_-]", RECORD_TOPIC_MAX);
+	LOCKED(&o->apply);
+	if (group_find(o, conf->name))
+		return -EEXIST;
+	m.id = registry_group_id(o, conf->name);
+	rc = change_one(o, &m, ret_end);
+	if (rc == MQ_OK && ret_g)
+		*ret_g = group_find(o, conf->name);
+	return rc;
+}
+
+int
+group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_GROUP_SET, .id = g->id, .group_conf = *conf };
+
+	memcpy(m.group_conf.name, g->name, sizeof(g->name));
+	LOCKED(&o->apply);
+	if (g->gone)
+		return -ENOENT;
+	return change_one(o, &m, ret_end);
+}
+
+static int32_t
+group_subscriptions(struct offsets *o, const struct group *g)
+{
+	LOCKED(&o->registry);
+
+	return group_entry_of(g)->subscriptions;
+}
+
+int
+group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_GROUP_DELETE, .id = g->id };
+
+	LOCKED(&o->apply);
+	if (g->gone)
+		return -ENOENT;
+	if (group_subscriptions(o, g) > 0)
+		return err_note(-ENOTEMPTY, "group %s has subscriptions", g->name);
+	memcpy(m.group, g->name, sizeof(g->name));
+	return change_one(o, &m, ret_end);
+}

@@ -1,0 +1,307 @@
+/* offsets.c - opening, starting and closing the registry.
+ *
+ * Three places know of a topic: the log, memory and LMDB.
+ *
+ *     log     ──┬───┬───┬───┬───┬───┬───┬───>    MQFS_META records, by number
+ *               0   1   2   3   4   5   6
+ *     memory    ─────────────────────────>  applied = 7: under the lock `apply`
+ *                                           a record is stored and becomes so
+ *     LMDB      ─────────────>  applied = 4, and the rows are exactly what
+ *                               memory was when it was 4
+ *
+ * A checkpoint:
+ *
+ *     1 collect   with `apply`: copy changed rows, note applied (4) and where
+ *                 record 3 ends in the log (E).  Pending commits are left out:
+ *                 a row holds what the log says (commit.c)
+ *     2 views     store_checkpoint(): the queues are on disk up to D.  After 1,
+ *                 so a trim among the records before 4 is in the queues' rows
+ *     3 flush     store_flush(max(D, E)): no row may be newer than the log is
+ *                 durable; else a power cut would leave a topic that never was
+ *     4 commit    rows, applied = 4, D and the queues' rows: one transaction
+ *
+ * and at start:  D says where the store's replay begins, applied where ours
+ * does.  Since the log was durable up to E before 4 was committed, a crash at
+ * any point finds record 3 in it.  Should the log all the same hold fewer than
+ * `applied` records (its tail was cut: a diverged slave, damage), rows speak of
+ * what is not there: then all rows are forgotten and the log is replayed from
+ * its first record, as when LMDB is lost.  rounds.c sees to it that this comes
+ * to the same registry even where retention has removed old records.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+/* --- opening ------------------------------------------------------------------------- */
+
+/* What is left behind beside it, for who finds it. */
+static void
+note_write(int lost_fd, const char *name, const char *why)
+{
+	char note[64];
+	AUTO_CLOSE int fd = -1;
+
+	snprintf(note, sizeof(note), "%s.why", name);
+	fd = openat(lost_fd, note, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd >= 0)
+		dprintf(fd, "%s\nIts tables were rebuilt from the commit log.\n", why);
+}
+
+/* lmdb/ -> lost+found/lmdb.broken-N */
+static int
+set_aside(struct storedir *dir, const char *why)
+{
+	AUTO_CLOSE int lost_fd = -1;
+	char name[32];
+
+	if (mkdirat(dir->fd, "lost+found", 0750) < 0 && errno != EEXIST)
+		return err_note(-errno, "lost+found: %m");
+	lost_fd = openat(dir->fd, "lost+found", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lost_fd < 0)
+		return err_note(-errno, "lost+found: %m");
+	for (int n = 1; n < 10000; n++) {
+		snprintf(name, sizeof(name), "lmdb.broken-%d", n);
+		if (faccessat(lost_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		if (renameat(dir->fd, "lmdb", lost_fd, name) < 0)
+			return err_note(-errno, "lmdb: cannot be set aside: %m");
+		note_write(lost_fd, name, why);
+		log_err("%s; it is set aside as lost+found/%s and rebuilt from the log", why, name);
+		return MQ_OK;
+	}
+	return err_note(-EEXIST, "lost+found: too many broken lmdb");
+}
+
+static void
+forget(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	registry_clear(o);
+	o->applied = MQ_QOFF(0);
+	o->applied_end = MQ_POS(0);
+	o->round_at = MQ_POS(0);
+	o->import = IMPORT_NEVER;
+	o->saved_once = false;
+	o->seen_queues = -1;
+}
+
+static int
+open_and_load(struct offsets *o, const char *path, struct store_checkpoint *ret_cp)
+{
+	struct tables *t = NULL;
+	int rc = tables_open(path, o->dir->read_only, &t);
+
+	if (rc == MQ_OK)
+		rc = checkpoint_load(o, t, ret_cp);
+	if (rc != MQ_OK || o->dir->read_only) {
+		tables_close(t);
+		return rc;
+	}
+	o->tables = t;
+	return MQ_OK;
+}
+
+/* Rows or, where there are none to be had, nothing: the log has it all. */
+static int
+load(struct offsets *o, struct store_checkpoint *ret_cp)
+{
+	AUTO_FREE char *path = NULL, *why = NULL;
+	int rc;
+
+	if (asprintf(&path, "%s/lmdb", o->dir->path) < 0)
+		return -ENOMEM;
+	rc = open_and_load(o, path, ret_cp);
+	if (rc == MQ_OK)
+		return MQ_OK;
+	if (o->dir->read_only) {
+		if (rc == -ENOMEM)
+			return rc;
+		if (rc != -ENOENT)
+			log_warn("%s; everything is rebuilt from the log", err_text(rc));
+		forget(o);
+		return MQ_OK;
+	}
+	if (rc != MQ_ECORRUPT)
+		return rc;
+	forget(o);
+	why = strdup(err_text(rc));
+	if (!why)
+		return -ENOMEM;
+	rc = set_aside(o->dir, why);
+	return rc == MQ_OK ? open_and_load(o, path, ret_cp) : rc;
+}
+
+int
+offsets_open(const struct settings *settings, struct storedir *dir, struct offsets **ret_o,
+	     struct store_checkpoint *ret_cp)
+{
+	struct store_checkpoint cp = { .dispatched = MQ_POS(-1) };
+	struct offsets *o = calloc(1, sizeof(*o));
+	int rc;
+
+	if (!o)
+		return -ENOMEM;
+	o->settings = settings;
+	o->dir = dir;
+	o->seen_queues = -1;
+	lock_init(&o->apply, RANK_APPLY);
+	cond_init(&o->checkpointed);
+	registry_init(o);
+	batch_init(&o->batch);
+	if (getrandom(o->identity, sizeof(o->identity), 0) != (ssize_t)sizeof(o->identity))
+		rc = err_note(-EIO, "getrandom: no random bytes");
+	else
+		rc = load(o, &cp);
+	if (rc != MQ_OK) {
+		offsets_close(o);
+		return rc;
+	}
+	*ret_o = o;
+	*ret_cp = cp;
+	return MQ_OK;
+}
+
+/* --- starting -------------------------------------------------------------------------- */
+
+/* The host our records are said to be stored on. */
+static struct host
+own_host(const struct settings *settings)
+{
+	struct host host = { .addr = { 127, 0, 0, 1 }, .port = (int32_t)settings->listenPort };
+	const char *ip = settings->brokerIP1;
+
+	if (ip && inet_pton(AF_INET6, ip, host.addr) == 1)
+		host.v6 = true;
+	else if (ip)
+		inet_pton(AF_INET, ip, host.addr);
+	return host;
+}
+
+/* Memory up to the log. */
+static int
+catch_up(struct offsets *o)
+{
+	int64_t end;
+	int rc;
+
+	o->meta_queue = store_queue(o->store, META_TOPIC, 0);
+	end = o->meta_queue ? queue_end(o->meta_queue).n : 0;
+	if (o->applied.n > end) {
+		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
+			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
+		forget(o);
+		o->rebuilt = true;
+	}
+	rc = change_follow(o);
+	return rc == MQ_OK ? change_find_queues(o) : rc;
+}
+
+int
+offsets_start(struct offsets *o, struct store *s)
+{
+	int rc;
+
+	o->store = s;
+	o->host = own_host(o->settings);
+	lock_take(&o->apply);
+	rc = catch_up(o);
+	if (rc == MQ_OK)
+		rc = import_rocketmq(o);
+	lock_drop(&o->apply);
+	if (rc != MQ_OK || o->dir->read_only)
+		return rc;
+	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);
+	o->running = rc == 0;
+	return rc == 0 ? MQ_OK : err_note(rc, "checkpoint thread: %m");
+}
+
+/* --- closing --------------------------------------------------------------------------- */
+
+/* A nudge that comes between its look at `stop` and its wait is missed: nudge until it has gone. */
+static void
+thread_end(struct offsets *o)
+{
+	struct timespec until;
+	int left;
+
+	o->stop = true;
+	do {
+		mark_nudge(store_written(o->store));
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 20 * 1000000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000;
+		}
+		left = pthread_timedjoin_np(o->thread, NULL, &until);
+	} while (left == ETIMEDOUT);
+	o->running = false;
+}
+
+static int
+last_checkpoint(struct offsets *o)
+{
+	int rc = MQ_OK;
+
+	lock_take(&o->apply);
+	if (change_allowed(o) == MQ_OK)
+		rc = commit_gather(o, NULL);
+	lock_drop(&o->apply);
+	if (rc != MQ_OK)
+		log_err("the last commits are lost: %s", err_text(rc));
+	return rc == MQ_OK ? offsets_checkpoint(o) : (offsets_checkpoint(o), rc);
+}
+
+int
+offsets_close(struct offsets *o)
+{
+	int rc = MQ_OK;
+
+	if (!o)
+		return MQ_OK;
+	if (o->running) {
+		thread_end(o);
+		rc = last_checkpoint(o);
+	}
+	tables_close(o->tables);
+	if (o->have_cp)
+		store_checkpoint_free(&o->cp);
+	rows_free(&o->rows);
+	registry_clear(o);
+	batch_free(&o->batch);
+	pthread_cond_destroy(&o->checkpointed);
+	lock_destroy(&o->registry);
+	lock_destroy(&o->apply);
+	free(o);
+	return rc;
+}
+
+void
+offsets_stats(struct offsets *o, struct offsets_stats *ret)
+{
+	*ret = (struct offsets_stats){
+		.topics = o->n_topics,
+		.groups = o->n_groups,
+		.subscriptions = o->n_subscriptions,
+		.applied = o->n_applied,
+		.checkpoints = o->n_checkpoints,
+		.checkpoint_failures = o->n_failures,
+		.checkpoint_at = o->saved_mark.byte,
+		.offsets_clamped = o->n_clamped,
+		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+	};
+}

@@ -1,0 +1,74 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+bool
+path_owner(struct offsets *o, const char *path, struct owner *ret)
+{
+	LOCKED(&o->registry);
+	const struct attr_entry *a = registry_attr(o, path);
+
+	if (!a || !a->has_owner)
+		return false;
+	*ret = a->owner;
+	return true;
+}
+
+int
+path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len)
+{
+	LOCKED(&o->registry);
+	const struct attr_entry *a = registry_attr(o, path);
+	unsigned char *acl;
+
+	if (!a || !a->acl)
+		return -ENODATA;
+	acl = malloc(a->acl_len);
+	if (!acl)
+		return -ENOMEM;
+	memcpy(acl, a->acl, a->acl_len);
+	*ret_acl = acl;
+	*ret_len = a->acl_len;
+	return MQ_OK;
+}
+
+static int
+path_change(struct offsets *o, const char *path, struct meta *m, mq_pos *ret_end)
+{
+	AUTO_FREE char *copy = NULL;
+
+	if (!meta_path_ok(path, strnlen(path, META_PATH_MAX + 1)))
+		return err_note(-EINVAL, "not a path of the tree");
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	m->op = META_ATTR;
+	m->path = copy;
+	LOCKED(&o->apply);
+	return change_one(o, m, ret_end);
+}
+
+int
+path_set_owner(struct offsets *o, const char *path, const struct owner *owner, mq_pos *ret_end)
+{
+	struct meta m = { .has_owner = true, .owner = *owner };
+
+	m.owner.mode &= 07777;
+	return path_change(o, path, &m, ret_end);
+}
+
+int
+path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end)
+{
+	unsigned char none = 0;
+	struct meta m = { .acl = len ? (unsigned char *)(uintptr_t)acl : &none, .acl_len = len };
+
+	if (len > META_ACL_MAX)
+		return -E2BIG;
+	return path_change(o, path, &m, ret_end);
+}

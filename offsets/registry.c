@@ -1,0 +1,565 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "offsets/registry.h"
+
+/* --- order -------------------------------------------------------------------- */
+
+static int
+topic_cmp(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct topic *)item)->name);
+}
+
+static int
+group_cmp(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct group *)item)->name);
+}
+
+static int
+attr_cmp(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct attr_entry *)item)->path);
+}
+
+struct pair {
+	const char *group, *topic;
+};
+
+static int
+subscription_cmp(const void *key, const void *item)
+{
+	const struct pair *pair = key;
+	const struct subscription *sub = item;
+	int d = strcmp(pair->group, sub->group->name);
+
+	return d ? d : strcmp(pair->topic, sub->topic->name);
+}
+
+/* All three begin with their id. */
+static int
+id_cmp(const void *key, const void *item)
+{
+	uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)item;
+
+	return (a > b) - (a < b);
+}
+
+_Static_assert(offsetof(struct topic, id) == 0 && offsetof(struct group, id) == 0 &&
+	       offsetof(struct subscription, id) == 0, "id_cmp() looks there");
+
+/* --- ids ---------------------------------------------------------------------- */
+
+/* The one after the highest; once those are used up, the first gap; 0: none. */
+static uint32_t
+id_next(const struct sorted *by_id)
+{
+	uint32_t last = by_id->n ? *(const uint32_t *)by_id->items[by_id->n - 1] : 0;
+
+	if (last < META_ID_MAX)
+		return last + 1;
+	for (size_t i = 0; i < by_id->n; i++)
+		if (*(const uint32_t *)by_id->items[i] != i + 1)
+			return (uint32_t)i + 1;
+	return 0;
+}
+
+static uint32_t
+id_for(const struct sorted *by_id, uint32_t wanted)
+{
+	if (wanted && wanted <= META_ID_MAX && !sorted_find(by_id, &wanted, id_cmp))
+		return wanted;
+	return id_next(by_id);
+}
+
+uint32_t
+registry_topic_id(struct offsets *o, const char *name)
+{
+	LOCKED(&o->registry);
+	struct topic_entry *t = registry_topic(o, name);
+
+	return t ? t->pub.id : id_next(&o->topics_by_id);
+}
+
+uint32_t
+registry_group_id(struct offsets *o, const char *name)
+{
+	LOCKED(&o->registry);
+	struct group_entry *g = registry_group(o, name);
+
+	return g ? g->pub.id : id_next(&o->groups_by_id);
+}
+
+uint32_t
+registry_subscription_id(struct offsets *o, const char *group, const char *topic)
+{
+	LOCKED(&o->registry);
+	struct subscription_entry *s = registry_subscription(o, group, topic);
+
+	return s ? s->pub.id : id_next(&o->subscriptions_by_id);
+}
+
+/* --- finding -------------------------------------------------------------------- */
+
+struct topic_entry *
+registry_topic(struct offsets *o, const char *name)
+{
+	return sorted_find(&o->topics, name, topic_cmp);
+}
+
+struct group_entry *
+registry_group(struct offsets *o, const char *name)
+{
+	return sorted_find(&o->groups, name, group_cmp);
+}
+
+struct subscription_entry *
+registry_subscription(struct offsets *o, const char *group, const char *topic)
+{
+	struct pair key = { group, topic };
+
+	return sorted_find(&o->subscriptions, &key, subscription_cmp);
+}
+
+struct attr_entry *
+registry_attr(struct offsets *o, const char *path)
+{
+	return sorted_find(&o->attrs, path, attr_cmp);
+}
+
+struct topic *
+topic_find(struct offsets *o, const char *name)
+{
+	LOCKED(&o->registry);
+	struct topic_entry *t = registry_topic(o, name);
+
+	return t && !t->pub.gone ? &t->pub : NULL;
+}
+
+struct topic *
+topic_by_id(struct offsets *o, uint32_t id)
+{
+	LOCKED(&o->registry);
+
+	return sorted_find(&o->topics_by_id, &id, id_cmp);
+}
+
+struct group *
+group_find(struct offsets *o, const char *name)
+{
+	LOCKED(&o->registry);
+	struct group_entry *g = registry_group(o, name);
+
+	return g && !g->pub.gone ? &g->pub : NULL;
+}
+
+struct group *
+group_by_id(struct offsets *o, uint32_t id)
+{
+	LOCKED(&o->registry);
+
+	return sorted_find(&o->groups_by_id, &id, id_cmp);
+}
+
+struct subscription *
+subscription_find(struct offsets *o, struct group *g, struct topic *t)
+{
+	LOCKED(&o->registry);
+	struct subscription_entry *s = registry_subscription(o, g->name, t->name);
+
+	return s && !s->pub.gone ? &s->pub : NULL;
+}
+
+struct subscription *
+subscription_by_id(struct offsets *o, uint32_t id)
+{
+	LOCKED(&o->registry);
+
+	return sorted_find(&o->subscriptions_by_id, &id, id_cmp);
+}
+
+/* --- walking -------------------------------------------------------------------- */
+
+/* The first place behind key. */
+static size_t
+place_after(const struct sorted *s, const void *key, sorted_cmp *cmp)
+{
+	size_t at = sorted_place(s, key, cmp);
+
+	return at < s->n && cmp(key, s->items[at]) == 0 ? at + 1 : at;
+}
+
+struct topic *
+topic_next(struct offsets *o, const char *after)
+{
+	LOCKED(&o->registry);
+
+	for (size_t i = place_after(&o->topics, after, topic_cmp); i < o->topics.n; i++) {
+		struct topic *t = o->topics.items[i];
+
+		if (!t->gone && !meta_topic_is_system(t->name))
+			return t;
+	}
+	return NULL;
+}
+
+struct group *
+group_next(struct offsets *o, const char *after)
+{
+	LOCKED(&o->registry);
+
+	for (size_t i = place_after(&o->groups, after, group_cmp); i < o->groups.n; i++) {
+		struct group *g = o->groups.items[i];
+
+		if (!g->gone)
+			return g;
+	}
+	return NULL;
+}
+
+struct subscription *
+subscription_next(struct offsets *o, struct group *g, const char *after_topic)
+{
+	LOCKED(&o->registry);
+	struct pair key = { g->name, after_topic };
+
+	for (size_t i = place_after(&o->subscriptions, &key, subscription_cmp); i < o->subscriptions.n; i++) {
+		struct subscription *sub = o->subscriptions.items[i];
+
+		if (sub->group != g)
+			return NULL;
+		if (!sub->gone)
+			return sub;
+	}
+	return NULL;
+}
+
+/* --- making --------------------------------------------------------------------- */
+
+/* Insert a new item by name and by id, both of which have room. */
+static void
+insert_both(struct sorted *by_name, const void *key, sorted_cmp *cmp, struct sorted *by_id, uint32_t id,
+	    void *item)
+{
+	sorted_insert(by_name, sorted_place(by_name, key, cmp), item);
+	sorted_insert(by_id, sorted_place(by_id, &id, id_cmp), item);
+}
+
+static void *
+entry_alloc(size_t size, struct sorted *by_name, struct sorted *by_id, uint32_t id)
+{
+	if (!id || sorted_reserve(by_name) != MQ_OK || sorted_reserve(by_id) != MQ_OK)
+		return NULL;
+	return calloc(1, size);
+}
+
+struct topic_entry *
+registry_make_topic(struct offsets *o, const char *name, uint32_t id)
+{
+	struct topic_entry *t = registry_topic(o, name);
+
+	if (t)
+		return t;
+	id = id_for(&o->topics_by_id, id);
+	t = entry_alloc(sizeof(*t), &o->topics, &o->topics_by_id, id);
+	if (!t)
+		return NULL;
+	t->pub.id = id;
+	snprintf(t->pub.name, sizeof(t->pub.name), "%s", name);
+	t->pub.gone = true;
+	t->entry.kind = ENTRY_TOPIC;
+	insert_both(&o->topics, name, topic_cmp, &o->topics_by_id, id, t);
+	return t;
+}
+
+struct group_entry *
+registry_make_group(struct offsets *o, const char *name, uint32_t id)
+{
+	struct group_entry *g = registry_group(o, name);
+
+	if (g)
+		return g;
+	id = id_for(&o->groups_by_id, id);
+	g = entry_alloc(sizeof(*g), &o->groups, &o->groups_by_id, id);
+	if (!g)
+		return NULL;
+	g->pub.id = id;
+	snprintf(g->pub.name, sizeof(g->pub.name), "%s", name);
+	g->pub.gone = true;
+	g->entry.kind = ENTRY_GROUP;
+	insert_both(&o->groups, name, group_cmp, &o->groups_by_id, id, g);
+	return g;
+}
+
+struct subscription_entry *
+registry_make_subscription(struct offsets *o, struct group_entry *g, struct topic_entry *t, uint32_t id)
+{
+	struct pair key = { g->pub.name, t->pub.name };
+	struct subscription_entry *s = registry_subscription(o, key.group, key.topic);
+
+	if (s)
+		return s;
+	id = id_for(&o->subscriptions_by_id, id);
+	s = entry_alloc(sizeof(*s), &o->subscriptions, &o->subscriptions_by_id, id);
+	if (!s)
+		return NULL;
+	s->pub.id = id;
+	s->pub.group = &g->pub;
+	s->pub.topic = &t->pub;
+	s->pub.gone = true;
+	s->entry.kind = ENTRY_SUBSCRIPTION;
+	insert_both(&o->subscriptions, &key, subscription_cmp, &o->subscriptions_by_id, id, s);
+	return s;
+}
+
+struct attr_entry *
+registry_make_attr(struct offsets *o, const char *path)
+{
+	struct attr_entry *a = registry_attr(o, path);
+
+	if (a)
+		return a;
+	if (sorted_reserve(&o->attrs) != MQ_OK)
+		return NULL;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->entry.kind = ENTRY_ATTR;
+	a->path = strdup(path);
+	if (!a->path) {
+		free(a);
+		return NULL;
+	}
+	sorted_insert(&o->attrs, sorted_place(&o->attrs, path, attr_cmp), a);
+	return a;
+}
+
+int
+registry_grow_queues(struct topic_entry *t, int32_t n)
+{
+	struct queue **queues;
+
+	if (n > t->n_queues) {
+		queues = realloc(t->queues, (size_t)n * sizeof(*queues));
+		if (!queues)
+			return -ENOMEM;
+		memset(queues + t->n_queues, 0, (size_t)(n - t->n_queues) * sizeof(*queues));
+		t->queues = queues;
+		t->n_queues = n;
+	}
+	return MQ_OK;
+}
+
+int
+registry_grow_places(struct subscription_entry *s, int32_t n)
+{
+	struct place *places;
+
+	if (n > s->n_places) {
+		places = realloc(s->places, (size_t)n * sizeof(*places));
+		if (!places)
+			return -ENOMEM;
+		memset(places + s->n_places, 0, (size_t)(n - s->n_places) * sizeof(*places));
+		s->places = places;
+		s->n_places = n;
+	}
+	return MQ_OK;
+}
+
+void
+registry_dirty(struct offsets *o, struct entry *e)
+{
+	if (e->dirty)
+		return;
+	e->dirty = true;
+	e->next_dirty = o->dirty;
+	o->dirty = e;
+}
+
+void
+registry_dirty_all(struct offsets *o)
+{
+	for (size_t i = 0; i < o->topics.n; i++)
+		registry_dirty(o, &topic_entry_of(o->topics.items[i])->entry);
+	for (size_t i = 0; i < o->groups.n; i++)
+		registry_dirty(o, &group_entry_of(o->groups.items[i])->entry);
+	for (size_t i = 0; i < o->attrs.n; i++)
+		registry_dirty(o, &((struct attr_entry *)o->attrs.items[i])->entry);
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+
+		for (int32_t q = 0; q < s->n_places; q++)
+			s->places[q].dirty = true;
+		registry_dirty(o, &s->entry);
+	}
+}
+
+/* --- entries as records -------------------------------------------------------------- */
+
+#define AROUND(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+struct topic_entry *
+entry_topic(struct entry *e)
+{
+	return AROUND(e, struct topic_entry, entry);
+}
+
+struct group_entry *
+entry_group(struct entry *e)
+{
+	return AROUND(e, struct group_entry, entry);
+}
+
+struct subscription_entry *
+entry_subscription(struct entry *e)
+{
+	return AROUND(e, struct subscription_entry, entry);
+}
+
+struct attr_entry *
+entry_attr(struct entry *e)
+{
+	return AROUND(e, struct attr_entry, entry);
+}
+
+static int
+topic_meta(struct entry *e, bool with_offsets, struct meta *m)
+{
+	const struct topic_entry *t = entry_topic(e);
+
+	(void)with_offsets;
+	m->op = t->pub.gone ? META_TOPIC_DELETE : META_TOPIC_SET;
+	m->id = t->pub.id;
+	m->implied = t->implied;
+	m->topic_conf = t->conf;
+	memcpy(m->topic, t->pub.name, sizeof(m->topic));
+	return MQ_OK;
+}
+
+static int
+group_meta(struct entry *e, bool with_offsets, struct meta *m)
+{
+	const struct group_entry *g = entry_group(e);
+
+	(void)with_offsets;
+	m->op = g->pub.gone ? META_GROUP_DELETE : META_GROUP_SET;
+	m->id = g->pub.id;
+	m->group_conf = g->conf;
+	memcpy(m->group, g->pub.name, sizeof(m->group));
+	return MQ_OK;
+}
+
+static int
+places_meta(const struct subscription_entry *s, struct meta *m)
+{
+	m->offsets = calloc((size_t)s->n_places + 1, sizeof(*m->offsets));
+	if (!m->offsets)
+		return -ENOMEM;
+	for (int32_t i = 0; i < s->n_places; i++)
+		if (s->places[i].known)
+			m->offsets[m->n_offsets++] = (struct meta_offset){ i, MQ_QOFF(s->places[i].logged) };
+	return MQ_OK;
+}
+
+static int
+subscription_meta(struct entry *e, bool with_offsets, struct meta *m)
+{
+	const struct subscription_entry *s = entry_subscription(e);
+
+	m->op = s->pub.gone ? META_UNSUBSCRIBE : META_SUBSCRIBE;
+	m->id = s->pub.id;
+	memcpy(m->group, s->pub.group->name, sizeof(m->group));
+	memcpy(m->topic, s->pub.topic->name, sizeof(m->topic));
+	m->expression = strdup(s->expression ? s->expression : "*");
+	if (!m->expression)
+		return -ENOMEM;
+	return with_offsets ? places_meta(s, m) : MQ_OK;
+}
+
+static int
+attr_meta(struct entry *e, bool with_offsets, struct meta *m)
+{
+	const struct attr_entry *a = entry_attr(e);
+
+	(void)with_offsets;
+	m->op = META_ATTR;
+	m->has_owner = a->has_owner;
+	m->owner = a->owner;
+	m->path = strdup(a->path);
+	m->acl = a->acl ? malloc(a->acl_len) : NULL;
+	if (!m->path || (a->acl && !m->acl))
+		return -ENOMEM;
+	if (a->acl)
+		memcpy(m->acl, a->acl, a->acl_len);
+	m->acl_len = a->acl_len;
+	return MQ_OK;
+}
+
+int
+registry_meta(struct entry *e, bool with_offsets, struct meta *ret_m)
+{
+	static int (*const by_kind[ENTRY_KINDS])(struct entry *e, bool with_offsets, struct meta *m) = {
+		[ENTRY_TOPIC] = topic_meta,
+		[ENTRY_GROUP] = group_meta,
+		[ENTRY_SUBSCRIPTION] = subscription_meta,
+		[ENTRY_ATTR] = attr_meta,
+	};
+	struct meta m = { 0 };
+	int rc = by_kind[e->kind](e, with_offsets, &m);
+
+	if (rc == MQ_OK)
+		*ret_m = m;
+	else
+		meta_free(&m);
+	return rc;
+}
+
+/* --- all of it --------------------------------------------------------------------- */
+
+void
+registry_init(struct offsets *o)
+{
+	lock_init(&o->registry, RANK_REGISTRY);
+}
+
+void
+registry_clear(struct offsets *o)
+{
+	for (size_t i = 0; i < o->topics.n; i++) {
+		struct topic_entry *t = o->topics.items[i];
+
+		free(t->queues);
+		free(t);
+	}
+	for (size_t i = 0; i < o->groups.n; i++)
+		free(o->groups.items[i]);
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+
+		free(s->expression);
+		free(s->places);
+		free(s);
+	}
+	for (size_t i = 0; i < o->attrs.n; i++) {
+		struct attr_entry *a = o->attrs.items[i];
+
+		free(a->path);
+		free(a->acl);
+		free(a);
+	}
+	sorted_free(&o->topics);
+	sorted_free(&o->topics_by_id);
+	sorted_free(&o->groups);
+	sorted_free(&o->groups_by_id);
+	sorted_free(&o->subscriptions);
+	sorted_free(&o->subscriptions_by_id);
+	sorted_free(&o->attrs);
+	o->dirty = NULL;
+	o->pending = NULL;
+	o->n_topics = o->n_groups = o->n_subscriptions = 0;
+}

@@ -1,0 +1,230 @@
+/* registry.h - what offsets.h is made of: the registry in memory, and the way
+ * of a change.  Internal to this floor; read offsets.c's drawing first.
+ *
+ *   file            holds
+ *   registry.c      finding, making and walking entries
+ *   apply.c         one record -> memory: the only place that changes it
+ *   change.c        a change -> log -> apply; records of others -> apply
+ *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
+ *   checkpoint.c    changed entries -> LMDB, and back at start; the thread
+ *   rounds.c        the whole state once more in the log, before retention takes it
+ *   import.c        RocketMQ's config/ *.json -> changes
+ *
+ * Two locks.  `apply` is held from before a change is checked until it is in
+ * memory, so records have one order and memory follows it.  `registry` is held
+ * for each look at or change of memory, never across a call to the store that
+ * may wait.
+ */
+#ifndef MQFS_OFFSETS_REGISTRY_H
+#define MQFS_OFFSETS_REGISTRY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "conf/lock.h"
+#include "offsets/meta.h"
+#include "offsets/offsets.h"
+#include "offsets/sorted.h"
+#include "offsets/tables.h"
+#include "store/batch.h"
+
+/* What every entry begins with, behind the part its users see. */
+enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTRY_KINDS };
+
+struct entry {
+	enum entry_kind kind;
+	bool dirty;		/* in offsets.dirty: its row is to be written */
+	struct entry *next_dirty;
+};
+
+struct topic_entry {
+	struct topic pub;	/* first: what callers hold */
+	struct entry entry;
+	struct topic_conf conf;
+	struct queue **queues;	/* of the store, NULL until asked for */
+	int32_t n_queues;
+	int32_t subscriptions;	/* living ones */
+	bool implied;		/* no record speaks of it, only its queues */
+};
+
+struct group_entry {
+	struct group pub;
+	struct entry entry;
+	struct group_conf conf;
+	int32_t subscriptions;
+};
+
+/* Where a group stands in one queue. */
+struct place {
+	int64_t at;		/* committed: what consumers see */
+	int64_t logged;		/* what the log says; behind `at` while a commit is pending */
+	bool known;		/* a record named this queue; else: from its first message on */
+	bool dirty;
+	bool claimed;		/* a consumer has it open */
+};
+
+struct subscription_entry {
+	struct subscription pub;
+	struct entry entry;
+	char *expression;
+	struct place *places;
+	int32_t n_places;
+	bool pending;		/* in offsets.pending: a place is ahead of the log */
+	struct subscription_entry *next_pending;
+};
+
+struct attr_entry {
+	struct entry entry;
+	char *path;
+	bool has_owner;
+	struct owner owner;
+	unsigned char *acl;	/* NULL: none */
+	size_t acl_len;
+};
+
+enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
+
+struct offsets {
+	const struct settings *settings;
+	struct storedir *dir;
+	struct store *store;
+	struct host host;	/* stored in our records */
+	struct tables *tables;	/* NULL: read-only, rows stay in memory */
+
+	struct lock apply;	/* RANK_APPLY: guards from here ... */
+	struct batch batch;
+	struct queue *meta_queue; /* NULL: read-only, and there is none */
+	mq_qoff applied;	/* MQFS_META records before it are in memory */
+	mq_pos applied_end;	/* end of the last of them in the log */
+	int64_t seen_queues;	/* of the store, when we last looked for new topics */
+	enum import_state import;
+	_Atomic bool damaged;	/* a record could not be read: what it said is not known */
+	mq_pos round_at;	/* where the last whole state in the log begins */
+	int64_t round_bytes;	/* and what it took */
+	bool checkpointing;	/* one at a time, and `apply` is not held for so long */
+	pthread_cond_t checkpointed;
+	struct rows rows;	/* of the checkpoint being made: collected ... */
+	bool collected;
+	mq_qoff rows_applied;	/* up to here, */
+	mq_pos rows_end;	/* which ends there in the log */
+	struct store_checkpoint cp; /* ... and the store's part of it */
+	bool have_cp;
+	bool failing;		/* the last checkpoint did: has been logged */
+	mq_qoff saved_applied;	/* what LMDB says */
+	mq_pos saved_mark;
+	bool saved_once;	/* LMDB holds a checkpoint */
+	unsigned char identity[16];
+	bool round_failing;
+
+	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
+	struct sorted topics, topics_by_id;
+	struct sorted groups, groups_by_id;
+	struct sorted subscriptions, subscriptions_by_id;
+	struct sorted attrs;
+	struct entry *dirty;
+	struct subscription_entry *pending;
+
+	_Atomic int64_t n_topics, n_groups, n_subscriptions;
+	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
+
+	_Atomic bool stop;
+	bool running;
+	pthread_t thread;
+};
+
+/* --- registry.c: `registry` is held, unless said otherwise -------------------- */
+
+void registry_init(struct offsets *o);
+void registry_clear(struct offsets *o);		/* frees all entries */
+
+struct topic_entry *registry_topic(struct offsets *o, const char *name);
+struct group_entry *registry_group(struct offsets *o, const char *name);
+struct subscription_entry *registry_subscription(struct offsets *o, const char *group, const char *topic);
+struct attr_entry *registry_attr(struct offsets *o, const char *path);
+
+/* Find or make, gone ones too; a new one is gone until apply says otherwise.
+ * `id`: 0, or taken: the next free one.  NULL: -ENOMEM (or no id left). */
+struct topic_entry *registry_make_topic(struct offsets *o, const char *name, uint32_t id);
+struct group_entry *registry_make_group(struct offsets *o, const char *name, uint32_t id);
+struct subscription_entry *registry_make_subscription(struct offsets *o, struct group_entry *g,
+						      struct topic_entry *t, uint32_t id);
+struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
+
+/* The id a new entry would get, for the record that makes it.  Takes the lock. */
+uint32_t registry_topic_id(struct offsets *o, const char *name);
+uint32_t registry_group_id(struct offsets *o, const char *name);
+uint32_t registry_subscription_id(struct offsets *o, const char *group, const char *topic);
+
+/* At least n queues, or places.  -ENOMEM. */
+int registry_grow_queues(struct topic_entry *t, int32_t n);
+int registry_grow_places(struct subscription_entry *s, int32_t n);
+
+/* Its row is to be written at the next checkpoint. */
+void registry_dirty(struct offsets *o, struct entry *e);
+
+/* Every row is to be written again. */
+void registry_dirty_all(struct offsets *o);
+
+/* e as the record that says what it is now; meta_free() it.  Where a group stands
+ * is only in it if with_offsets.  -ENOMEM. */
+int registry_meta(struct entry *e, bool with_offsets, struct meta *ret_m);
+
+struct topic_entry *entry_topic(struct entry *e);
+struct group_entry *entry_group(struct entry *e);
+struct subscription_entry *entry_subscription(struct entry *e);
+struct attr_entry *entry_attr(struct entry *e);
+
+/* The entry around its parts.  Entries are made mutable, so casting const away is fine. */
+#define topic_entry_of(t) ((struct topic_entry *)(uintptr_t)(t))
+#define group_entry_of(g) ((struct group_entry *)(uintptr_t)(g))
+#define subscription_entry_of(s) ((struct subscription_entry *)(uintptr_t)(s))
+
+/* The store's queue behind one of a topic, NULL if none was ever made there.
+ * Takes `registry`. */
+struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
+
+/* --- apply.c ------------------------------------------------------------------ */
+
+/* What m says becomes so; doing it twice changes nothing.  `apply` is held.
+ * MQ_OK also when it makes no sense here (noted in the log); -ENOMEM: nothing was
+ * done, try again. */
+int apply(struct offsets *o, const struct meta *m);
+
+/* --- change.c: `apply` is held -------------------------------------------------- */
+
+/* May something be changed here?  -EROFS, MQ_EROLE. */
+int change_allowed(const struct offsets *o);
+
+/* Log n changes and apply them.  On failure those before it are in place. */
+int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
+int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
+
+/* Apply the records that are in the log and not in memory. */
+int change_follow(struct offsets *o);
+
+/* Topics that only have queues (RocketMQ's, or a master's we follow), and
+ * queues beyond what their topic says, become known. */
+int change_find_queues(struct offsets *o);
+
+/* --- commit.c ------------------------------------------------------------------ */
+
+/* Log all pending commits; `apply` is held. */
+int commit_gather(struct offsets *o, mq_pos *ret_end);
+
+/* --- rounds.c ------------------------------------------------------------------- */
+
+/* Log the whole state, if so much log has come since the last time that
+ * retention may be about to take it.  `apply` is held. */
+int round_if_due(struct offsets *o);
+
+/* --- checkpoint.c ------------------------------------------------------------------ */
+
+/* Read tables into an empty registry.  MQ_ECORRUPT: set them aside. */
+int checkpoint_load(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp);
+void *checkpoint_main(void *arg);
+
+/* --- import.c ------------------------------------------------------------------ */
+
+int import_rocketmq(struct offsets *o);
+
+#endif

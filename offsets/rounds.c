@@ -1,0 +1,104 @@
+/* rounds.c - the whole state once more in the log.
+ *
+ * Retention removes old segments, and with them the records that made topics
+ * and groups.  LMDB has the state, but the log must be enough: for a slave that
+ * starts from the first retained segment, and where LMDB is lost.  So whenever
+ * about one segment of log has come since the last time, everything is logged
+ * again as it is: the newest segments always hold one full round, and a replay
+ * from anywhere before it comes to the same registry, with the same ids.
+ *
+ * A round costs nothing that counts (100 to 200 bytes for each name in 1 GiB);
+ * where segments are small beside it, it waits until the log has grown by 64
+ * times its size.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+#define ROUND_CHUNK 64
+#define ROUND_SHARE 64		/* a round may be this part of the log */
+
+struct round {
+	struct offsets *o;
+	struct meta records[ROUND_CHUNK];
+	size_t n;
+	mq_pos end;
+	int rc;			/* sticky */
+};
+
+static void
+round_flush(struct round *r)
+{
+	if (r->rc == MQ_OK && r->n)
+		r->rc = change_all(r->o, r->records, r->n, &r->end);
+	for (size_t i = 0; i < r->n; i++)
+		meta_free(&r->records[i]);
+	r->n = 0;
+}
+
+static void
+round_add(struct round *r, struct entry *e)
+{
+	if (r->rc != MQ_OK)
+		return;
+	lock_take(&r->o->registry);
+	r->rc = registry_meta(e, true, &r->records[r->n]);
+	lock_drop(&r->o->registry);
+	if (r->rc == MQ_OK && ++r->n == ROUND_CHUNK)
+		round_flush(r);
+}
+
+/* Nothing is added to the registry meanwhile: `apply` is held. */
+static int
+round_log(struct offsets *o, mq_pos *ret_end)
+{
+	AUTO_FREE struct round *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return -ENOMEM;
+	r->o = o;
+	for (size_t i = 0; i < o->topics.n; i++)
+		if (!topic_entry_of(o->topics.items[i])->implied)
+			round_add(r, &topic_entry_of(o->topics.items[i])->entry);
+	for (size_t i = 0; i < o->groups.n; i++)
+		round_add(r, &group_entry_of(o->groups.items[i])->entry);
+	for (size_t i = 0; i < o->subscriptions.n; i++)
+		round_add(r, &subscription_entry_of(o->subscriptions.items[i])->entry);
+	for (size_t i = 0; i < o->attrs.n; i++) {
+		const struct attr_entry *a = o->attrs.items[i];
+
+		if (a->has_owner || a->acl)
+			round_add(r, &((struct attr_entry *)o->attrs.items[i])->entry);
+	}
+	round_flush(r);
+	rc = r->rc;
+	*ret_end = r->end;
+	return rc;
+}
+
+int
+round_if_due(struct offsets *o)
+{
+	mq_pos begin = mark_at(store_written(o->store)), end = begin;
+	int64_t every = o->settings->mappedFileSizeCommitLog;
+	int rc;
+
+	if (every < o->round_bytes * ROUND_SHARE)
+		every = o->round_bytes * ROUND_SHARE;
+	if (change_allowed(o) != MQ_OK || begin.byte - o->round_at.byte < every)
+		return MQ_OK;
+	rc = round_log(o, &end);
+	if (rc == MQ_OK) {
+		o->round_at = begin;
+		o->round_bytes = end.byte > begin.byte ? end.byte - begin.byte : 0;
+	} else if (!o->round_failing) {
+		log_warn("the state could not be logged again, it is tried later: %s", err_text(rc));
+	}
+	o->round_failing = rc != MQ_OK;
+	return rc;
+}

@@ -1,0 +1,124 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+/* Where a new subscription begins in each queue: at its end, or its first message. */
+static int
+starts(struct offsets *o, struct group *g, struct topic *t, struct meta_offset **ret_starts, size_t *ret_n)
+{
+	int32_t n = topic_queues(o, t);
+	struct meta_offset *starts = calloc((size_t)n, sizeof(*starts));
+	struct group_conf conf;
+
+	if (!starts)
+		return -ENOMEM;
+	group_conf(o, g, &conf);
+	for (int32_t i = 0; i < n; i++) {
+		struct queue *q = topic_queue_if_any(o, t, i);
+
+		starts[i].queue_id = i;
+		if (q)
+			starts[i].at = conf.from_first ? queue_min(q) : queue_end(q);
+	}
+	*ret_starts = starts;
+	*ret_n = (size_t)n;
+	return MQ_OK;
+}
+
+/* A topic only its queues speak of gets its record first: a replay from
+ * nothing must find it before what refers to it. */
+static int
+topic_make_explicit(struct offsets *o, struct topic *t)
+{
+	struct meta m = { .op = META_TOPIC_SET, .id = t->id };
+
+	lock_take(&o->registry);
+	bool implied = topic_entry_of(t)->implied;
+
+	m.topic_conf = topic_entry_of(t)->conf;
+	lock_drop(&o->registry);
+	return implied ? change_one(o, &m, NULL) : MQ_OK;
+}
+
+static struct meta
+subscribe_meta(uint32_t id, const struct group *g, const struct topic *t, char *expression)
+{
+	struct meta m = { .op = META_SUBSCRIBE, .id = id, .expression = expression };
+
+	memcpy(m.group, g->name, sizeof(g->name));
+	memcpy(m.topic, t->name, sizeof(t->name));
+	return m;
+}
+
+int
+subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
+		    mq_pos *ret_end)
+{
+	AUTO_FREE struct meta_offset *offsets = NULL;
+	char all[] = "*";
+	struct meta m = subscribe_meta(0, g, t, all);
+	int rc;
+
+	LOCKED(&o->apply);
+	if (g->gone || t->gone)
+		return -ENOENT;
+	if (subscription_find(o, g, t))
+		return -EEXIST;
+	rc = topic_make_explicit(o, t);
+	if (rc == MQ_OK)
+		rc = starts(o, g, t, &offsets, &m.n_offsets);
+	if (rc != MQ_OK)
+		return rc;
+	m.offsets = offsets;
+	m.id = registry_subscription_id(o, g->name, t->name);
+	rc = change_one(o, &m, ret_end);
+	if (rc == MQ_OK && ret_sub)
+		*ret_sub = subscription_find(o, g, t);
+	return rc;
+}
+
+int
+subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_UNSUBSCRIBE, .id = sub->id };
+
+	LOCKED(&o->apply);
+	if (sub->gone)
+		return -ENOENT;
+	memcpy(m.group, sub->group->name, sizeof(sub->group->name));
+	memcpy(m.topic, sub->topic->name, sizeof(sub->topic->name));
+	return change_one(o, &m, ret_end);
+}
+
+char *
+subscription_expression(struct offsets *o, struct subscription *sub)
+{
+	LOCKED(&o->registry);
+	const char *expression = subscription_entry_of(sub)->expression;
+
+	return strdup(expression ? expression : "*");
+}
+
+int
+subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end)
+{
+	AUTO_FREE char *copy = NULL;
+	struct meta m;
+
+	if (!meta_expression_ok(expr, strlen(expr)))
+		return err_note(-EINVAL, "an expression is `*` or tags joined by `||`, up to %d bytes of UTF-8",
+				META_EXPRESSION_MAX);
+	copy = strdup(expr);
+	if (!copy)
+		return -ENOMEM;
+	m = subscribe_meta(sub->id, sub->group, sub->topic, copy);
+	LOCKED(&o->apply);
+	if (sub->gone)
+		return -ENOENT;
+	return change_one(o, &m, ret_end);
+}

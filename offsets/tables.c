@@ -1,0 +1,344 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/tables.h"
+
+#define MAP_BYTES_FIRST ((size_t)8 << 20)
+#define MAP_BYTES_MAX ((size_t)1 << 40)
+
+struct tables {
+	MDB_env *env;
+	MDB_dbi dbi[TABLES];
+	bool read_only;
+	_Atomic size_t map_bytes;
+};
+
+static const char *const table_names[TABLES] = {
+	"topics", "groups", "subscriptions", "offsets", "attrs", "queues", "meta",
+};
+
+/* LMDB's own codes are positive errnos or negative numbers of its own. */
+static int
+lmdb_err(int code, const char *doing)
+{
+	if (code == MDB_SUCCESS)
+		return MQ_OK;
+	if (code > 0)
+		return err_note(-code, "lmdb: %s: %s", doing, mdb_strerror(code));
+	if (code == MDB_MAP_FULL || code == MDB_TXN_FULL)
+		return err_note(-ENOSPC, "lmdb: %s: %s", doing, mdb_strerror(code));
+	return err_note(MQ_ECORRUPT, "lmdb: %s: %s", doing, mdb_strerror(code));
+}
+
+/* --- rows ------------------------------------------------------------------- */
+
+/* One row in the buffer, followed by its key and its value. */
+struct row_head {
+	enum table table;
+	bool gone;
+	size_t key_len, value_len;
+};
+
+static void
+rows_add(struct rows *r, const void *bytes, size_t len)
+{
+	if (r->err != MQ_OK)
+		return;
+	if (r->size - r->len < len) {
+		size_t size = (r->size + len) * 2;
+		unsigned char *buf = realloc(r->buf, size);
+
+		if (!buf) {
+			r->err = -ENOMEM;
+			return;
+		}
+		r->buf = buf;
+		r->size = size;
+	}
+	if (len)
+		memcpy(r->buf + r->len, bytes, len);
+	r->len += len;
+}
+
+void
+rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct row_head head = { .table = table, .key_len = key_len, .value_len = value_len };
+
+	rows_add(r, &head, sizeof(head));
+	rows_add(r, key, key_len);
+	rows_add(r, value, value_len);
+}
+
+void
+rows_delete(struct rows *r, enum table table, const void *key, size_t key_len)
+{
+	struct row_head head = { .table = table, .gone = true, .key_len = key_len };
+
+	rows_add(r, &head, sizeof(head));
+	rows_add(r, key, key_len);
+}
+
+void
+rows_clear(struct rows *r)
+{
+	r->len = 0;
+	r->err = MQ_OK;
+}
+
+void
+rows_free(struct rows *r)
+{
+	free(r->buf);
+	*r = (struct rows){ 0 };
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+static int
+rows_into(struct tables *t, MDB_txn *txn, const struct rows *r)
+{
+	struct row_head head;
+
+	for (size_t at = 0; at < r->len; at += head.key_len + head.value_len) {
+		MDB_val key, value;
+		int code;
+
+		memcpy(&head, r->buf + at, sizeof(head));
+		at += sizeof(head);
+		key = (MDB_val){ .mv_size = head.key_len, .mv_data = r->buf + at };
+		value = (MDB_val){ .mv_size = head.value_len, .mv_data = r->buf + at + head.key_len };
+		if (head.gone)
+			code = mdb_del(txn, t->dbi[head.table], &key, NULL);
+		else
+			code = mdb_put(txn, t->dbi[head.table], &key, &value, 0);
+		if (code != MDB_SUCCESS && !(head.gone && code == MDB_NOTFOUND))
+			return code;
+	}
+	return MDB_SUCCESS;
+}
+
+static int
+write_once(struct tables *t, const struct rows *r)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(t->env, NULL, 0, &txn);
+
+	if (code != MDB_SUCCESS)
+		return code;
+	code = rows_into(t, txn, r);
+	if (code != MDB_SUCCESS) {
+		mdb_txn_abort(txn);
+		return code;
+	}
+	return mdb_txn_commit(txn);
+}
+
+/* A full map is an ordinary day: twice the size, and once more. */
+static int
+map_grow(struct tables *t)
+{
+	size_t bytes = t->map_bytes * 2;
+	int code;
+
+	if (bytes > MAP_BYTES_MAX)
+		return MDB_MAP_FULL;
+	code = mdb_env_set_mapsize(t->env, bytes);
+	if (code != MDB_SUCCESS)
+		return code;
+	t->map_bytes = bytes;
+	log_info("lmdb: the map grows to %zu MiB", bytes >> 20);
+	return MDB_SUCCESS;
+}
+
+int
+tables_write(struct tables *t, const struct rows *r)
+{
+	int code;
+
+	if (r->err != MQ_OK)
+		return r->err;
+	do {
+		code = write_once(t, r);
+	} while (code == MDB_MAP_FULL && (code = map_grow(t)) == MDB_SUCCESS);
+	return lmdb_err(code, "write");
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+int
+tables_each(struct tables *t, enum table table, tables_row *each, void *arg)
+{
+	MDB_cursor *cursor = NULL;
+	MDB_val key, value;
+	MDB_txn *txn;
+	int rc = MQ_OK;
+	int code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+
+	if (code != MDB_SUCCESS)
+		return lmdb_err(code, "read");
+	code = mdb_cursor_open(txn, t->dbi[table], &cursor);
+	while (code == MDB_SUCCESS && rc == MQ_OK) {
+		code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		if (code == MDB_SUCCESS)
+			rc = each(arg, key.mv_data, key.mv_size, value.mv_data, value.mv_size);
+	}
+	if (cursor)
+		mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	if (rc != MQ_OK || code == MDB_NOTFOUND || code == MDB_SUCCESS)
+		return rc;
+	return lmdb_err(code, "read");
+}
+
+int
+tables_get(struct tables *t, enum table table, const char *key, void *buf, size_t size, size_t *ret_len)
+{
+	MDB_val k = { .mv_size = strlen(key), .mv_data = (void *)(uintptr_t)key };
+	MDB_val v;
+	MDB_txn *txn;
+	int code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+
+	if (code != MDB_SUCCESS)
+		return lmdb_err(code, "read");
+	code = mdb_get(txn, t->dbi[table], &k, &v);
+	if (code == MDB_SUCCESS) {
+		memcpy(buf, v.mv_data, v.mv_size < size ? v.mv_size : size);
+		*ret_len = v.mv_size;
+	}
+	mdb_txn_abort(txn);
+	return code == MDB_NOTFOUND ? -ENOENT : lmdb_err(code, key);
+}
+
+int64_t
+tables_map_bytes(const struct tables *t)
+{
+	return (int64_t)t->map_bytes;
+}
+
+/* --- opening ---------------------------------------------------------------- */
+
+/* LMDB trusts its meta page; a file cut short behind its back would be a
+ * SIGBUS at the first look at a page that is not there. */
+static int
+file_is_whole(struct tables *t)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct stat st;
+	int fd;
+
+	if (mdb_env_info(t->env, &info) || mdb_env_stat(t->env, &stat) || mdb_env_get_fd(t->env, &fd))
+		return err_note(MQ_ECORRUPT, "lmdb: no information");
+	if (fstat(fd, &st) < 0)
+		return err_note(-errno, "lmdb: fstat: %m");
+	if ((uint64_t)st.st_size < ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize)
+		return err_note(MQ_ECORRUPT, "lmdb: data.mdb is cut short: %lld bytes of %llu",
+				(long long)st.st_size,
+				((unsigned long long)info.me_last_pgno + 1) * stat.ms_psize);
+	t->map_bytes = info.me_mapsize;
+	return MQ_OK;
+}
+
+static int
+dbis_open(struct tables *t)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(t->env, NULL, t->read_only ? MDB_RDONLY : 0, &txn);
+
+	for (int i = 0; code == MDB_SUCCESS && i < TABLES; i++) {
+		code = mdb_dbi_open(txn, table_names[i], t->read_only ? 0 : MDB_CREATE, &t->dbi[i]);
+		if (code != MDB_SUCCESS)
+			mdb_txn_abort(txn);
+	}
+	if (code == MDB_SUCCESS)
+		code = mdb_txn_commit(txn);
+	if (code == MDB_NOTFOUND)	/* read-only, and never written by us */
+		return -ENOENT;
+	return lmdb_err(code, "open tables");
+}
+
+static int
+format_check(struct tables *t)
+{
+	unsigned char format[4] = { 0 };
+	size_t len;
+	int rc = tables_get(t, TABLE_META, "format", format, sizeof(format), &len);
+
+	if (rc == -ENOENT)
+		return MQ_OK;		/* new: the first checkpoint writes it */
+	if (rc != MQ_OK)
+		return rc;
+	if (len != sizeof(format) || memcmp(format, "\0\0\0\1", sizeof(format)) != 0)
+		return err_note(MQ_ECORRUPT, "lmdb: not our format, or a newer one");
+	return MQ_OK;
+}
+
+static int
+env_open(struct tables *t, const char *path)
+{
+	unsigned flags = MDB_NOTLS | (t->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
+	int dead;
+	int code = mdb_env_create(&t->env);
+
+	if (code == MDB_SUCCESS)
+		code = mdb_env_set_maxdbs(t->env, TABLES);
+	if (code == MDB_SUCCESS)
+		code = mdb_env_set_mapsize(t->env, MAP_BYTES_FIRST);
+	if (code == MDB_SUCCESS)
+		code = mdb_env_open(t->env, path, flags, 0640);
+	if (code == MDB_SUCCESS && !t->read_only)
+		code = mdb_reader_check(t->env, &dead);
+	if (code == ENOENT)
+		return -ENOENT;
+	return lmdb_err(code, path);
+}
+
+int
+tables_open(const char *path, bool read_only, struct tables **ret_t)
+{
+	struct tables *t;
+	int rc;
+
+	if (!read_only && mkdir(path, 0750) < 0 && errno != EEXIST)
+		return err_note(-errno, "%s: %m", path);
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->read_only = read_only;
+	rc = env_open(t, path);
+	if (rc == MQ_OK)
+		rc = file_is_whole(t);
+	if (rc == MQ_OK)
+		rc = dbis_open(t);
+	if (rc == MQ_OK)
+		rc = format_check(t);
+	if (rc != MQ_OK) {
+		tables_close(t);
+		return rc;
+	}
+	*ret_t = t;
+	return MQ_OK;
+}
+
+void
+tables_close(struct tables *t)
+{
+	if (!t)
+		return;
+	if (t->env)
+		mdb_env_close(t->env);
+	free(t);
+}

@@ -1,0 +1,85 @@
+/* tables.h - the LMDB environment lmdb/: seven tables, written in whole checkpoints.
+ *
+ *   table          key                            value
+ *   topics         name                           the `topic` record (meta.h), or
+ *                                                 `topic-delete` of a gone one, with id
+ *   groups         name                           the same with `group`
+ *   subscriptions  group "/" topic                `subscribe` without offsets, or `unsubscribe`
+ *   offsets        u32 subscription id,           i64 committed queue offset
+ *                  u32 queue id
+ *   attrs          path                           the `attr` record
+ *   queues         topic "/" u32 queue id         queue row, 52 bytes, below
+ *   meta           "format"                       u32 1
+ *                  "identity"                     16 random bytes: this store, not another
+ *                  "applied"                      i64 MQFS_META offset up to which rows are
+ *                  "import"                       u8: an import has begun (0), ended (1)
+ *                  "mark"                         the checkpoint's mark, 52 bytes, below
+ *
+ *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,
+ *               i64 last_end, u32 head_moves
+ *   mark:       i64 dispatched, i64 store_ms, i32 index_count, char[32] index_name
+ *
+ * All integers are big-endian, so LMDB's order is ours.  Ids that come next are
+ * not stored: a row is never removed, so they follow from the highest.
+ *
+ * Default durable settings: a transaction that has returned is on the disk.  The
+ * map grows by itself.  One thread at a time; internal to this floor.
+ */
+#ifndef MQFS_OFFSETS_TABLES_H
+#define MQFS_OFFSETS_TABLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum table {
+	TABLE_TOPICS,
+	TABLE_GROUPS,
+	TABLE_SUBSCRIPTIONS,
+	TABLE_OFFSETS,
+	TABLE_ATTRS,
+	TABLE_QUEUES,
+	TABLE_META,
+	TABLES,
+};
+
+#define TABLES_FORMAT 1
+
+/* Rows on their way into the tables: one checkpoint.  Sticky: after the first
+ * failure (-ENOMEM) nothing is added, and tables_write() reports it. */
+struct rows {
+	unsigned char *buf;
+	size_t len, size;
+	int err;
+};
+
+void rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value,
+	      size_t value_len);
+void rows_delete(struct rows *r, enum table table, const void *key, size_t key_len);
+void rows_clear(struct rows *r);	/* keeps its memory */
+void rows_free(struct rows *r);
+
+struct tables;
+
+/* Open the environment in the directory `path` (made if missing).  Read-only:
+ * nothing is written, not even a lock, so the caller keeps writers away.
+ *
+ * MQ_ECORRUPT   it is no environment of ours, or damaged: set it aside
+ * -ENOENT       read-only, and there is none
+ */
+int tables_open(const char *path, bool read_only, struct tables **ret_t);
+void tables_close(struct tables *t);	/* accepts NULL */
+
+/* All of r in one transaction, durable when it returns MQ_OK; else nothing of it. */
+int tables_write(struct tables *t, const struct rows *r);
+
+/* Every row of a table in order of keys; `each` returns an error to stop. */
+typedef int tables_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len);
+int tables_each(struct tables *t, enum table table, tables_row *each, void *arg);
+
+/* One row: its length copied into buf (at most size bytes), or -ENOENT. */
+int tables_get(struct tables *t, enum table table, const char *key, void *buf, size_t size, size_t *ret_len);
+
+int64_t tables_map_bytes(const struct tables *t);
+
+#endif

@@ -1,0 +1,224 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+void
+topic_conf(struct offsets *o, const struct topic *t, struct topic_conf *ret_conf)
+{
+	LOCKED(&o->registry);
+
+	*ret_conf = topic_entry_of(t)->conf;
+}
+
+int32_t
+topic_queues(struct offsets *o, const struct topic *t)
+{
+	LOCKED(&o->registry);
+
+	return topic_entry_of(t)->conf.queues;
+}
+
+/* What is remembered of a queue.  False: there is no such queue. */
+static bool
+queue_known(struct offsets *o, const struct topic *t, int32_t queue_id, struct queue **ret_q)
+{
+	LOCKED(&o->registry);
+	const struct topic_entry *e = topic_entry_of(t);
+
+	if (queue_id < 0 || queue_id >= e->conf.queues)
+		return false;
+	*ret_q = e->queues[queue_id];
+	return true;
+}
+
+static void
+queue_remember(struct offsets *o, const struct topic *t, int32_t queue_id, struct queue *q)
+{
+	LOCKED(&o->registry);
+
+	topic_entry_of(t)->queues[queue_id] = q;
+}
+
+struct queue *
+topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id)
+{
+	struct queue *q = NULL;
+
+	if (!queue_known(o, t, queue_id, &q) || q)
+		return q;
+	q = store_queue(o->store, t->name, queue_id);
+	if (q)
+		queue_remember(o, t, queue_id, q);
+	return q;
+}
+
+int
+topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue **ret_q)
+{
+	struct queue *q = NULL;
+	int rc;
+
+	if (!queue_known(o, t, queue_id, &q))
+		return -ENOENT;
+	if (!q) {
+		rc = store_queue_make(o->store, t->name, queue_id, &q);
+		if (rc != MQ_OK)
+			return rc;
+		queue_remember(o, t, queue_id, q);
+	}
+	*ret_q = q;
+	return MQ_OK;
+}
+
+/* --- changes --------------------------------------------------------------------- */
+
+static int
+conf_check(const struct topic_conf *conf)
+{
+	if (!meta_name_ok(conf->name, strnlen(conf->name, sizeof(conf->name))))
+		return err_note(-EINVAL, "a topic's name is 1 to %d of [%%|a-zA-Z0-9_-]", RECORD_TOPIC_MAX);
+	if (conf->queues < 1 || conf->queues > QUEUES_MAX)
+		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": allowed is 1 to %d", conf->name,
+				conf->queues, QUEUES_MAX);
+	return MQ_OK;
+}
+
+int
+topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_TOPIC_SET, .topic_conf = *conf };
+	int rc = conf_check(conf);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->apply);
+	if (topic_find(o, conf->name))
+		return -EEXIST;
+	m.id = registry_topic_id(o, conf->name);
+	rc = change_one(o, &m, ret_end);
+	if (rc == MQ_OK && ret_t)
+		*ret_t = topic_find(o, conf->name);
+	return rc;
+}
+
+int
+topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_TOPIC_SET, .id = t->id, .topic_conf = *conf };
+	int rc;
+
+	memcpy(m.topic_conf.name, t->name, sizeof(t->name));
+	rc = conf_check(&m.topic_conf);
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->apply);
+	if (t->gone)
+		return -ENOENT;
+	if (conf->queues < topic_queues(o, t))
+		return err_note(-EINVAL, "topic %s has %" PRId32 " queues, which may only become more", t->name,
+				topic_queues(o, t));
+	return change_one(o, &m, ret_end);
+}
+
+static bool
+topic_holds_messages(struct offsets *o, const struct topic *t)
+{
+	int32_t n = topic_queues(o, t);
+
+	for (int32_t i = 0; i < n; i++) {
+		struct queue *q = topic_queue_if_any(o, t, i);
+
+		if (q && queue_min(q).n < queue_end(q).n)
+			return true;
+	}
+	return false;
+}
+
+static int32_t
+topic_subscriptions(struct offsets *o, const struct topic *t)
+{
+	LOCKED(&o->registry);
+
+	return topic_entry_of(t)->subscriptions;
+}
+
+int
+topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
+{
+	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
+
+	LOCKED(&o->apply);
+	if (t->gone)
+		return -ENOENT;
+	if (topic_holds_messages(o, t))
+		return err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
+	if (topic_subscriptions(o, t) > 0)
+		return err_note(-EBUSY, "topic %s has subscriptions", t->name);
+	memcpy(m.topic, t->name, sizeof(t->name));
+	return change_one(o, &m, ret_end);
+}
+
+/* The record that drops what lies before min, or -ENOENT: no such queue or nothing in it. */
+static int
+trim_meta(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, struct meta *ret_m)
+{
+	struct queue *q = topic_queue_if_any(o, t, queue_id);
+	mq_qoff end;
+
+	if (!q)
+		return -ENOENT;
+	end = queue_end(q);
+	*ret_m = (struct meta){ .op = META_TRIM, .queue_id = queue_id, .at = min.n < end.n ? min : end };
+	memcpy(ret_m->topic, t->name, sizeof(t->name));
+	return MQ_OK;
+}
+
+int
+topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end)
+{
+	struct meta m;
+
+	if (min.n < 0)
+		return -EINVAL;
+	LOCKED(&o->apply);
+	if (t->gone || queue_id < 0 || queue_id >= topic_queues(o, t))
+		return -ENOENT;
+	if (trim_meta(o, t, queue_id, min, &m) != MQ_OK) {
+		if (ret_end)
+			*ret_end = o->applied_end;
+		return MQ_OK;
+	}
+	return change_one(o, &m, ret_end);
+}
+
+int
+topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
+{
+	AUTO_FREE struct meta *changes = NULL;
+	size_t n_changes = 0;
+	int32_t n;
+
+	LOCKED(&o->apply);
+	if (t->gone)
+		return -ENOENT;
+	n = topic_queues(o, t);
+	changes = calloc((size_t)n, sizeof(*changes));
+	if (!changes)
+		return -ENOMEM;
+	for (int32_t i = 0; i < n; i++) {
+		struct queue *q = topic_queue_if_any(o, t, i);
+
+		if (q && queue_min(q).n < queue_end(q).n &&
+		    trim_meta(o, t, i, MQ_QOFF(INT64_MAX), &changes[n_changes]) == MQ_OK)
+			n_changes++;
+	}
+	if (ret_end)
+		*ret_end = o->applied_end;
+	return change_all(o, changes, n_changes, ret_end);
+}
