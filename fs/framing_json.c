@@ -92,6 +92,12 @@ emit(struct sink *s, const void *bytes, size_t len)
 		memcpy(s->out + (first - s->from), (const char *)bytes + (first - begin), last - first);
 }
 
+static void
+emit_literal(struct sink *s, const char *literal)
+{
+	emit(s, literal, strlen(literal));
+}
+
 static void __attribute__((format(printf, 2, 3)))
 emit_format(struct sink *s, const char *fmt, ...)
 {
@@ -168,10 +174,10 @@ static void
 emit_body(struct sink *s, const unsigned char *body, size_t len)
 {
 	if (utf8_valid(body, len)) {
-		emit_format(s, "\"body\":");
+		emit_literal(s, "\"body\":");
 		emit_text(s, body, len);
 	} else {
-		emit_format(s, "\"body64\":\"");
+		emit_literal(s, "\"body64\":\"");
 		emit_base64(s, body, len);
 		emit(s, "\"", 1);
 	}
@@ -186,7 +192,7 @@ emit_property(struct sink *s, const struct record *rec, const char *member, cons
 
 	if (!value)
 		return;
-	emit_format(s, ",\"%s\":", member);
+	emit_literal(s, member);
 	emit_text(s, value, len);
 }
 
@@ -237,14 +243,14 @@ emit_properties(struct sink *s, const struct record *rec)
 	const char *name, *value, *comma = "";
 	size_t name_len, value_len, cursor = 0;
 
-	emit_format(s, ",\"properties\":{");
+	emit_literal(s, ",\"properties\":{");
 	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value,
 				    &value_len)) {
 		if (!name_can_be_shown(name, name_len))
 			continue;
 		if (seen_perhaps(&seen, name, name_len) && name_is_repeated(rec, name, name_len))
 			continue;
-		emit(s, comma, strlen(comma));
+		emit_literal(s, comma);
 		emit_text(s, name, name_len);
 		emit(s, ":", 1);
 		emit_text(s, value, value_len);
@@ -271,12 +277,12 @@ emit_record(struct sink *s, const struct record *rec)
 	record_msg_id(&rec->stored, rec->pos, id);
 	emit(s, "{", 1);
 	emit_body(s, rec->body, (size_t)rec->body_len);
-	emit_format(s, ",\"topic\":");
+	emit_literal(s, ",\"topic\":");
 	emit_text(s, rec->topic, (size_t)rec->topic_len);
 	emit_format(s, ",\"queueId\":%" PRId32 ",\"queueOffset\":%" PRId64 ",\"phyOffset\":%" PRId64
 		    ",\"msgId\":\"%s\"", rec->queue_id, rec->qoff.n, rec->pos.byte, id);
-	emit_property(s, rec, "tags", "TAGS");
-	emit_property(s, rec, "keys", "KEYS");
+	emit_property(s, rec, ",\"tags\":", "TAGS");
+	emit_property(s, rec, ",\"keys\":", "KEYS");
 	emit_format(s, ",\"bornTimestamp\":%" PRId64 ",\"storeTimestamp\":%" PRId64, rec->born_ms,
 		    rec->store_ms);
 	emit_properties(s, rec);
