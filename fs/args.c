@@ -15,19 +15,17 @@ enum word_use {
 	WORD_KERNEL,		/* libfuse passes it on */
 	WORD_TOLERATED,		/* says something to mount(8) or systemd only */
 	WORD_READ_ONLY,
-	WORD_CONF,
-	WORD_STORE,
+	WORD_READ_WRITE,
+	WORD_CONF,		/* =FILE */
 };
 
 static const struct word {
-	const char *name;	/* with a final '=': takes a value; with '*': a prefix */
+	const char *name;	/* with '*': a prefix */
 	enum word_use use;
 } words[] = {
 	{ "ro", WORD_READ_ONLY },
-	{ "rw", WORD_TOLERATED },
-	{ "conf=", WORD_CONF },
-	{ "store=", WORD_STORE },
-	{ "storePathRootDir=", WORD_STORE },
+	{ "rw", WORD_READ_WRITE },
+	{ "conf", WORD_CONF },
 	{ "exec", WORD_KERNEL },
 	{ "noexec", WORD_KERNEL },
 	{ "suid", WORD_KERNEL },
@@ -38,7 +36,6 @@ static const struct word {
 	{ "noatime", WORD_KERNEL },
 	{ "sync", WORD_KERNEL },
 	{ "dirsync", WORD_KERNEL },
-	{ "allow_other", WORD_KERNEL },
 	{ "default_permissions", WORD_TOLERATED },	/* always */
 	{ "async", WORD_TOLERATED },
 	{ "relatime", WORD_TOLERATED },
@@ -55,7 +52,6 @@ static const struct word {
 	{ "auto", WORD_TOLERATED },
 	{ "noauto", WORD_TOLERATED },
 	{ "user", WORD_TOLERATED },
-	{ "user=", WORD_TOLERATED },
 	{ "nouser", WORD_TOLERATED },
 	{ "users", WORD_TOLERATED },
 	{ "nousers", WORD_TOLERATED },
@@ -66,166 +62,108 @@ static const struct word {
 	{ "fail", WORD_TOLERATED },
 	{ "nofail", WORD_TOLERATED },
 	{ "_netdev", WORD_TOLERATED },
-	{ "comment=", WORD_TOLERATED },
+	{ "comment", WORD_TOLERATED },
 	{ "x-*", WORD_TOLERATED },
 	{ "X-*", WORD_TOLERATED },
 };
 
-/* While parsing: what the options said so far. */
+/* What the options said that is not a setting. */
 struct words_seen {
-	char **settings;	/* "key=value", owned */
-	size_t n_settings;
 	char *conf;
-	char *store;
 	char *kernel;		/* ",noexec,nosuid" */
-	bool allow_other;
 	bool read_only;
+	bool no_memory;
 };
 
-static bool
-word_matches(const char *name, const char *text)
-{
-	size_t len = strlen(name);
-
-	if (name[len - 1] == '*')
-		return strncmp(name, text, len - 1) == 0;
-	if (name[len - 1] == '=')
-		return strncmp(name, text, len) == 0;
-	return strcmp(name, text) == 0;
-}
-
 static const struct word *
-word_find(const char *text)
+word_find(const char *key)
 {
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (word_matches(words[i].name, text))
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		const char *name = words[i].name;
+		size_t len = strcspn(name, "*");
+
+		if (name[len] ? strncmp(name, key, len) == 0 : strcmp(name, key) == 0)
 			return &words[i];
+	}
 	return NULL;
 }
 
-static int
-replace_text(char **at, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return MQ_OK;
-}
-
-static int
-seen_setting(struct words_seen *seen, const char *text)
-{
-	char **more = realloc(seen->settings, (seen->n_settings + 1) * sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	seen->settings = more;
-	more[seen->n_settings] = strdup(text);
-	return more[seen->n_settings++] ? MQ_OK : -ENOMEM;
-}
-
-static int
-seen_kernel(struct words_seen *seen, const char *text)
+static void
+seen_kernel(struct words_seen *seen, const char *key)
 {
 	char *all;
 
-	if (strcmp(text, "allow_other") == 0) {
-		seen->allow_other = true;
-		return MQ_OK;
+	if (asprintf(&all, "%s,%s", seen->kernel ? seen->kernel : "", key) < 0) {
+		seen->no_memory = true;
+		return;
 	}
-	if (asprintf(&all, "%s,%s", seen->kernel ? seen->kernel : "", text) < 0)
-		return -ENOMEM;
 	free(seen->kernel);
 	seen->kernel = all;
-	return MQ_OK;
 }
 
-static int
-seen_word(struct words_seen *seen, const char *text)
+static bool
+seen_word(void *arg, const char *key, const char *value)
 {
-	const struct word *word = word_find(text);
-	const char *value = strchr(text, '=');
+	struct words_seen *seen = arg;
+	const struct word *word = word_find(key);
 
 	if (!word)
-		return seen_setting(seen, text);
+		return false;
 	switch (word->use) {
 	case WORD_KERNEL:
-		return seen_kernel(seen, text);
-	case WORD_TOLERATED:
-		if (strcmp(text, "rw") == 0)
-			seen->read_only = false;
-		return MQ_OK;
+		seen_kernel(seen, key);
+		break;
 	case WORD_READ_ONLY:
-		seen->read_only = true;
-		return MQ_OK;
+	case WORD_READ_WRITE:
+		seen->read_only = word->use == WORD_READ_ONLY;
+		break;
 	case WORD_CONF:
-		return replace_text(&seen->conf, value + 1);
-	case WORD_STORE:
-		return replace_text(&seen->store, value + 1);
+		free(seen->conf);
+		seen->conf = value ? strdup(value) : NULL;
+		return value != NULL;
+	case WORD_TOLERATED:
+		break;
 	}
-	return MQ_OK;
-}
-
-/* The next word of an -o list, in place: "\," stands for a comma in it. */
-static char *
-next_word(char **rest)
-{
-	char *word = *rest, *to = word, *from = word;
-
-	if (!word)
-		return NULL;
-	for (; *from && *from != ','; from++) {
-		if (from[0] == '\\' && (from[1] == ',' || from[1] == '\\'))
-			from++;
-		*to++ = *from;
-	}
-	*rest = *from ? from + 1 : NULL;
-	*to = '\0';
-	return word;
-}
-
-static int
-seen_list(struct words_seen *seen, const char *list)
-{
-	AUTO_FREE char *copy = strdup(list);
-	char *rest = copy, *word;
-	int rc = copy ? MQ_OK : -ENOMEM;
-
-	while (rc == MQ_OK && (word = next_word(&rest)) != NULL)
-		if (*word)
-			rc = seen_word(seen, word);
-	return rc;
+	return true;
 }
 
 static void
 words_seen_free(struct words_seen *seen)
 {
-	for (size_t i = 0; i < seen->n_settings; i++)
-		free(seen->settings[i]);
-	free(seen->settings);
 	free(seen->conf);
-	free(seen->store);
 	free(seen->kernel);
+	*seen = (struct words_seen){ 0 };
 }
 
-/* defaults < conf file < -o */
+/* All -o together, applied to settings. */
 static int
-apply_settings(const struct words_seen *seen, struct settings *settings)
+apply_options(const char *options, struct settings *settings, struct words_seen *seen)
 {
-	int rc = MQ_OK;
+	int rc;
 
-	if (seen->conf)
+	words_seen_free(seen);
+	rc = settings_set_options(settings, options, "-o", seen_word, seen);
+	return rc == MQ_OK && seen->no_memory ? -ENOMEM : rc;
+}
+
+/* defaults < conf file < -o: what -o says is read twice, the first time only
+ * to learn which file. */
+static int
+apply_all(const char *options, struct settings *settings, struct words_seen *seen)
+{
+	struct settings scratch;
+	int rc;
+
+	rc = settings_init(&scratch);
+	if (rc == MQ_OK)
+		rc = apply_options(options, &scratch, seen);
+	settings_free(&scratch);
+	if (rc == MQ_OK && seen->conf)
 		rc = settings_load(settings, seen->conf);
-	for (size_t i = 0; i < seen->n_settings && rc == MQ_OK; i++) {
-		char *value = strchr(seen->settings[i], '=');
-
-		if (value)
-			*value++ = '\0';
-		rc = settings_set(settings, seen->settings[i], value ? value : "true", "-o");
-	}
+	if (rc == MQ_OK)
+		rc = apply_options(options, settings, seen);
+	if (rc == MQ_OK)
+		rc = settings_resolve(settings);
 	return rc == MQ_OK ? settings_check(settings) : rc;
 }
 
@@ -265,17 +203,17 @@ default_store(char **ret)
 
 /* `none` is what an fstab says that leaves the source to us. */
 static int
-choose_store(const char *operand, const char *option, char **ret)
+choose_store(const char *operand, const struct settings *settings, char **ret)
 {
 	if (operand && strcmp(operand, "none") != 0)
 		return absolute(operand, ret);
-	if (option)
-		return absolute(option, ret);
+	if (*settings->storePathRootDir)
+		return absolute(settings->storePathRootDir, ret);
 	return default_store(ret);
 }
 
 static int
-choose_places(int n, char **operands, const struct words_seen *seen, struct args *args)
+choose_places(int n, char **operands, const struct settings *settings, struct args *args)
 {
 	int rc;
 
@@ -283,10 +221,8 @@ choose_places(int n, char **operands, const struct words_seen *seen, struct args
 		return err_note(-EINVAL, "MOUNTPOINT is missing");
 	if (n > 2)
 		return err_note(-EINVAL, "%s: one argument too many", operands[2]);
-	rc = choose_store(n == 2 ? operands[0] : NULL, seen->store, &args->store);
-	if (rc != MQ_OK)
-		return rc;
-	return absolute(operands[n - 1], &args->mountpoint);
+	rc = choose_store(n == 2 ? operands[0] : NULL, settings, &args->store);
+	return rc == MQ_OK ? absolute(operands[n - 1], &args->mountpoint) : rc;
 }
 
 /* --- what libfuse is told ----------------------------------------------------- */
@@ -307,19 +243,23 @@ escape_commas(const char *path)
 }
 
 static int
-choose_mount_options(const struct words_seen *seen, struct args *args)
+choose_mount_options(const struct words_seen *seen, const struct settings *settings, struct args *args)
 {
 	AUTO_FREE char *name = escape_commas(args->store);
-	bool others = seen->allow_other || geteuid() == 0;
+	bool others = settings->allowOther == ALLOW_OTHER_TRUE;
+	int len;
 
 	if (!name)
 		return -ENOMEM;
 	args->read_only = seen->read_only;
-	return asprintf(&args->mount_options, "fsname=%s,subtype=mqfs,default_permissions%s%s%s", name,
-			others ? ",allow_other" : "", seen->read_only ? ",ro" : "",
-			seen->kernel ? seen->kernel : "") < 0 ?
-		       -ENOMEM :
-		       MQ_OK;
+	len = asprintf(&args->mount_options, "fsname=%s,subtype=mqfs,default_permissions%s%s%s", name,
+		       others ? ",allow_other" : "", seen->read_only ? ",ro" : "",
+		       seen->kernel ? seen->kernel : "");
+	if (len < 0) {
+		args->mount_options = NULL;
+		return -ENOMEM;
+	}
+	return MQ_OK;
 }
 
 /* --- the command line ------------------------------------------------------------ */
@@ -343,8 +283,21 @@ is_fake(int argc, char **argv)
 	return false;
 }
 
+/* -o may be given more than once. */
 static int
-parse_flags(int argc, char **argv, struct words_seen *seen, struct args *args)
+options_join(char **options, const char *more)
+{
+	char *all;
+
+	if (asprintf(&all, "%s,%s", *options ? *options : "", more) < 0)
+		return -ENOMEM;
+	free(*options);
+	*options = all;
+	return MQ_OK;
+}
+
+static int
+parse_flags(int argc, char **argv, char **options, struct args *args)
 {
 	int c, rc = MQ_OK;
 
@@ -365,7 +318,7 @@ parse_flags(int argc, char **argv, struct words_seen *seen, struct args *args)
 			args->version = true;
 			break;
 		case 'o':
-			rc = seen_list(seen, optarg);
+			rc = options_join(options, optarg);
 			break;
 		case ':':
 			return err_note(-EINVAL, "-%c needs a value", optopt);
@@ -381,17 +334,18 @@ parse_flags(int argc, char **argv, struct words_seen *seen, struct args *args)
 int
 args_parse(int argc, char **argv, struct settings *settings, struct args *ret_args)
 {
+	AUTO_FREE char *options = NULL;
 	struct words_seen seen = { 0 };
 	struct args args = { 0 };
 	int rc;
 
-	rc = parse_flags(argc, argv, &seen, &args);
+	rc = parse_flags(argc, argv, &options, &args);
 	if (rc == MQ_OK && !args.help && !args.version) {
-		rc = choose_places(argc - optind, argv + optind, &seen, &args);
+		rc = apply_all(options ? options : "", settings, &seen);
 		if (rc == MQ_OK)
-			rc = apply_settings(&seen, settings);
+			rc = choose_places(argc - optind, argv + optind, settings, &args);
 		if (rc == MQ_OK)
-			rc = choose_mount_options(&seen, &args);
+			rc = choose_mount_options(&seen, settings, &args);
 	}
 	words_seen_free(&seen);
 	if (rc == MQ_OK)

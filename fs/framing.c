@@ -55,6 +55,19 @@ hold(struct splitter *s, const unsigned char *p, size_t len)
 	return MQ_OK;
 }
 
+int
+splitter_hold(struct splitter *s, const void *bytes, size_t len)
+{
+	size_t before = s->held_len;
+	int rc;
+
+	s->held_len = 0;
+	rc = hold(s, bytes, len);
+	if (rc != MQ_OK)
+		s->held_len = before;
+	return rc;
+}
+
 /* All that is left waits: MQ_EEND. */
 static int
 hold_rest(struct splitter *s, const unsigned char *p, size_t left, size_t *at)

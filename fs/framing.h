@@ -106,6 +106,10 @@ int splitter_finish(struct splitter *s, struct piece *ret);
 
 bool splitter_holds(const struct splitter *s);
 
+/* Hold exactly these bytes from now on: the beginning of a message, from
+ * earlier writes.  -ENOMEM: nothing has changed. */
+int splitter_hold(struct splitter *s, const void *bytes, size_t len);
+
 /* --- rendering ------------------------------------------------------------- */
 
 /* Bytes beside the body that each message takes (lines 1, raw 0, len32 4);

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,6 +25,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/args.h"
+#include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/names.h"
 #include "fs/pending.h"
@@ -63,9 +65,6 @@ static const char usage[] =
 static void
 print_help(void)
 {
-	size_t n;
-	const struct setting *rows = settings_table(&n);
-
 	fputs(usage, stdout);
 	fputs("\n"
 	      "  -f          stay in the foreground, log to stderr\n"
@@ -75,10 +74,7 @@ print_help(void)
 	      "  -o conf=FILE, store=DIR, role=ROLE, master=HOST:PORT\n"
 	      "\n"
 	      "Settings, for -o or the file:\n", stdout);
-	for (size_t i = 0; i < n; i++)
-		if (!(rows[i].flags & SETTING_IGNORED))
-			printf("  %-30s %s%s%s [%s]\n", rows[i].key, rows[i].help, *rows[i].unit ? ", " : "",
-			       rows[i].unit, rows[i].dflt);
+	settings_print_help(stdout);
 }
 
 /* --- the mount point -------------------------------------------------------------- */
@@ -242,6 +238,8 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = names_open(&m->names);
 	if (rc == MQ_OK)
+		rc = closing_open(&m->closing);
+	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	return rc;
 }
@@ -258,6 +256,8 @@ tree_close(struct mount *m)
 	handles_close(m);
 	names_close(m->names);
 	m->names = NULL;
+	closing_close(m->closing);
+	m->closing = NULL;
 }
 
 /* `abort` goes away only if everything has reached the disk. */
@@ -307,6 +307,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 {
 	struct mount m = {
 		.settings = settings,
+		.host = { .port = (int32_t)settings->listenPort },
 		.mountpoint = args->mountpoint,
 		.read_only = args->read_only,
 		.started_ms = now_ms(),
@@ -315,6 +316,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	};
 	int rc, closed;
 
+	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	rc = broker_open(&m, args);
 	if (rc == MQ_OK)
 		rc = tree_open(&m);

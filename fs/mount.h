@@ -13,6 +13,7 @@
 #include "store/storedir.h"
 
 struct handles;
+struct closing;
 struct names;
 struct pending;
 struct session;
@@ -30,6 +31,7 @@ struct mount {
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
 	struct pending *pending;	/* requests that wait */
+	struct closing *closing;	/* files being closed with a line unfinished */
 
 	bool read_only;
 	bool passthrough;		/* the kernel can read our files itself */
@@ -37,6 +39,8 @@ struct mount {
 	int64_t started_ms;
 	uid_t uid;			/* who mounted: owner of what nobody owns */
 	gid_t gid;
+	struct host host;		/* brokerIP1:listenPort, as messages carry it */
+	_Atomic uint32_t round_robin;	/* of appends through topics/T/all */
 };
 
 static inline struct mount *

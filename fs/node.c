@@ -16,7 +16,8 @@ enum id_of {
 	ID_TOPIC,
 	ID_GROUP,
 	ID_SUBSCRIPTION,
-	ID_NAME,		/* the wide number is an interned name's */
+	ID_NAME,		/* the wide number is an interned name's, below a topic or nothing */
+	ID_SUBSCRIPTION_NAME,	/* the same, below a subscription */
 };
 
 /* One row for each kind of file.  In its path, %t is the topic, %g the group,
@@ -33,11 +34,16 @@ static const struct kind {
 	[NODE_TOPIC] = { &node_topic, ID_TOPIC, "topics/%t" },
 	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, "topics/%t/config" },
 	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, "topics/%t/ctl" },
+	[NODE_QUEUE] = { &node_queue, ID_TOPIC, "topics/%t/q%q" },
+	[NODE_NAMED] = { &node_named, ID_NAME, "topics/%t/%n" },
 	[NODE_GROUPS] = { &node_groups, ID_NOTHING, "groups" },
 	[NODE_GROUP] = { &node_group, ID_GROUP, "groups/%g" },
 	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, "groups/%g/config" },
 	[NODE_GROUP_CTL] = { &node_group_ctl, ID_GROUP, "groups/%g/ctl" },
 	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, "groups/%g/%t" },
+	[NODE_GROUP_QUEUE] = { &node_group_queue, ID_SUBSCRIPTION, "groups/%g/%t/q%q" },
+	[NODE_GROUP_ANY] = { &node_group_any, ID_SUBSCRIPTION, "groups/%g/%t/any" },
+	[NODE_GROUP_NAMED] = { &node_group_named, ID_SUBSCRIPTION_NAME, "groups/%g/%t/%n" },
 	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
 	[NODE_GROUP_LAG] = { &node_group_lag, ID_SUBSCRIPTION, "groups/%g/%t/q%q.lag" },
 	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, "groups/%g/%t/subscription" },
@@ -124,6 +130,14 @@ resolve_name(struct mount *m, struct node *n)
 	return resolve_topic(m, n, n->id);
 }
 
+static int
+resolve_subscription_name(struct mount *m, struct node *n)
+{
+	int rc = names_find(m->names, n->wide, &n->name, &n->id);
+
+	return rc == MQ_OK ? resolve_subscription(m, n) : rc;
+}
+
 int
 node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 {
@@ -147,6 +161,9 @@ node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 		break;
 	case ID_NAME:
 		rc = resolve_name(m, &n);
+		break;
+	case ID_SUBSCRIPTION_NAME:
+		rc = resolve_subscription_name(m, &n);
 		break;
 	}
 	if (rc == MQ_OK)
@@ -184,7 +201,7 @@ is_interned(fuse_ino_t ino)
 {
 	uint64_t kind = ino >> 58;
 
-	return kind < NODE_KINDS && kinds[kind].id == ID_NAME;
+	return kind < NODE_KINDS && (kinds[kind].id == ID_NAME || kinds[kind].id == ID_SUBSCRIPTION_NAME);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "fs/dir.h"
 #include "fs/ops.h"
+#include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/session.h"
 #include "fs/text.h"
@@ -341,8 +342,13 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 static void
 op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
 	(void)ino;
-	handle_unref(req_mount(req), handle_of(fi));
+	if (h->node.class->poll)
+		pending_forget_poll(m->pending, h);
+	handle_unref(m, h);
 	fuse_reply_err(req, 0);
 }
 
@@ -398,17 +404,28 @@ op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 static void
+dir_serve(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = handle_of(fi);
+
+	handle_ref(h);
+	dir_read(m, req, h, size, off, plus);
+	handle_unref(m, h);
+}
+
+static void
 op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_read(req_mount(req), req, handle_of(fi), size, off, false);
+	dir_serve(req, size, off, fi, false);
 }
 
 static void
 op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_read(req_mount(req), req, handle_of(fi), size, off, true);
+	dir_serve(req, size, off, fi, true);
 }
 
 /* A topic or group made by mkdir is durable when its directory was synced. */

@@ -1,12 +1,12 @@
 /* pending.h - requests that wait, and hold no thread.
  *
- * A parked request is tried again when what it waits for has moved; it ends
- * by an answer, by a signal to its caller (EINTR), or by the unmount.
+ *      park ──> WAITING ── its file is ready ──> TAKEN ──> answered
+ *                  │
+ *                  ├── signal to its caller ──> answered EINTR
+ *                  └── unmount ──> answered EINTR
  *
- *      park ──> WAITING ──try──> answered
- *                  ^ │ not yet
- *                  └─┘
- *            interrupt ──> EINTR       unmount ──> ENOTCONN/EINTR
+ * One thread looks at waiting reads and polls whenever the mark `dispatched`
+ * moves; one makes the log durable for the writes and fsyncs that wait for that.
  */
 #ifndef MQFS_FS_PENDING_H
 #define MQFS_FS_PENDING_H
@@ -14,30 +14,32 @@
 #include "fs/handle.h"
 
 int pending_open(struct mount *m, struct pending **ret);
-void pending_close(struct pending *p);	/* answers what is left with EINTR, joins the threads */
+void pending_close(struct pending *p);	/* answers what is left, joins the threads */
 
-/* What a try says. */
-enum pending_try {
-	PENDING_WAIT,		/* not yet; it has not replied */
-	PENDING_DONE,		/* it has replied */
+/* A read that waits for more.  `ready` is asked, cheaply and with the handle's
+ * lock, whether there is something to answer; `answer` (without the lock) then
+ * replies, whatever it finds. */
+struct pending_read {
+	bool (*ready)(struct mount *m, struct handle *h, off_t off);
+	void (*answer)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 };
 
-/* A read that waits for more in its queue(s).  `attempt` runs on a pending
- * thread with a reference on h, each time the mark `dispatched` has moved:
- * it must first check cheaply whether anything is there for it. */
-typedef enum pending_try pending_attempt(struct mount *m, fuse_req_t req, struct handle *h, size_t size,
-					 off_t off);
-
+/* `kind` is static.  Called without the handle's lock. */
 void pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t size, off_t off,
-		       pending_attempt *attempt);
+		       const struct pending_read *kind);
 
-/* An append or fsync that waits for the log to be durable up to `end` (flushed,
- * and replicated on a SYNC_MASTER).  `result`: bytes to report for a write, -1 for an
- * fsync (reply_err 0).  ETIMEDOUT after the setting's time. */
+/* Notify ph, once, when h is ready at `off`; it becomes the pending list's.  A
+ * new one for the same h replaces the old. */
+void pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind,
+		       struct fuse_pollhandle *ph);
+
+/* The kernel has closed h: forget its poll. */
+void pending_forget_poll(struct pending *p, struct handle *h);
+
+/* Answer when the log is durable up to `end` (replies at once if it is):
+ * `result` bytes written, or for -1 a plain success.  ETIMEDOUT after
+ * syncFlushTimeout, EIO if the disk fails. */
 void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result);
-
-/* Poll: notify ph once when something new was dispatched. */
-void pending_park_poll(struct pending *p, struct handle *h, struct fuse_pollhandle *ph);
 
 int64_t pending_count(struct pending *p);
 

@@ -204,7 +204,6 @@ catch_up(struct offsets *o)
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
 		forget(o);
-		o->rebuilt = true;
 	}
 	rc = change_follow(o);
 	return rc == MQ_OK ? change_find_queues(o) : rc;

@@ -1,0 +1,31 @@
+/* closing.h - unfinished lines of files that are just being closed.
+ *
+ * What waits in an open file becomes a message at its last close.  The kernel
+ * tells of that by RELEASE, after close(2) has returned; so a reader that comes
+ * next could miss it.  FLUSH comes before close(2) returns, but also when one
+ * of several descriptors is closed (a child that ends), so it says only
+ * "perhaps": the file is noted here, and readers wait a moment for its RELEASE.
+ * If none comes, it was not the last close, and the next readers do not wait.
+ */
+#ifndef MQFS_FS_CLOSING_H
+#define MQFS_FS_CLOSING_H
+
+#include <stdint.h>
+
+struct closing;
+
+int closing_open(struct closing **ret);
+void closing_close(struct closing *c);	/* accepts NULL */
+
+/* One open file's note; all zeros to begin with. */
+struct closing_note {
+	uint64_t round;		/* 0: not noted */
+};
+
+void closing_begin(struct closing *c, struct closing_note *note);
+void closing_end(struct closing *c, struct closing_note *note);
+
+/* Wait until nobody is noted, a few milliseconds at most.  Free when nobody is. */
+void closing_wait(struct closing *c);
+
+#endif

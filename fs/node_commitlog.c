@@ -1,0 +1,237 @@
+/* commitlog/: RocketMQ's segment files, read-only.
+ *
+ * A sealed segment never changes: the kernel may read it by itself, or keep it
+ * in its cache.  The last one grows: it ends at `written`, and every read of it
+ * comes here.
+ */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/handle.h"
+#include "fs/reply.h"
+#include "fs/session.h"
+
+#define SEGMENT_NAME_LEN 20
+
+static int
+commitlog_dir(struct mount *m)
+{
+	return openat(m->dir.fd, "commitlog", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool
+segment_name(const char *name, uint64_t *ret_base)
+{
+	char *end;
+
+	if (strlen(name) != SEGMENT_NAME_LEN || strspn(name, "0123456789") != SEGMENT_NAME_LEN)
+		return false;
+	errno = 0;
+	*ret_base = strtoull(name, &end, 10);
+	return !errno && *ret_base <= NODE_WIDE_MASK;
+}
+
+static int
+segment_openat(struct mount *m, uint64_t base, int *ret_fd)
+{
+	char path[sizeof("commitlog/") + SEGMENT_NAME_LEN];
+
+	snprintf(path, sizeof(path), "commitlog/%020" PRIu64, base);
+	*ret_fd = openat(m->dir.fd, path, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? -errno : MQ_OK;
+}
+
+/* How long the segment is for its readers, and whether it stays so. */
+static int64_t
+segment_length(struct mount *m, uint64_t base, const struct stat *file, bool *ret_sealed)
+{
+	int64_t written = mark_at(store_written(m->store)).byte;
+
+	*ret_sealed = (int64_t)base + file->st_size <= written;
+	if (*ret_sealed)
+		return file->st_size;
+	return written > (int64_t)base ? written - (int64_t)base : 0;
+}
+
+/* --- commitlog/ --------------------------------------------------------------------- */
+
+static int
+commitlog_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	AUTO_CLOSE int fd = -1;
+	uint64_t base;
+	int rc;
+
+	(void)dir;
+	if (!segment_name(name, &base))
+		return -ENOENT;
+	rc = segment_openat(m, base, &fd);
+	return rc == MQ_OK ? node_make_wide(m, NODE_SEGMENT, base, ret_child) : rc;
+}
+
+/* A segment made ahead of its first record is not listed. */
+static void
+commitlog_add(struct mount *m, struct lister *l, const char *name)
+{
+	uint64_t base;
+
+	if (!segment_name(name, &base))
+		return;
+	if (base && (int64_t)base >= mark_at(store_written(m->store)).byte)
+		return;
+	lister_add(l, name, node_ino_wide(NODE_SEGMENT, base));
+}
+
+static int
+by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int
+commitlog_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	AUTO_CLOSE int fd = commitlog_dir(m);
+	struct dirent **entries;
+	int n;
+
+	(void)dir;
+	if (fd < 0)
+		return errno == ENOENT ? MQ_OK : -errno;
+	n = scandirat(fd, ".", &entries, NULL, by_name);
+	if (n < 0)
+		return -errno;
+	for (int i = 0; i < n; i++) {
+		commitlog_add(m, l, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return MQ_OK;
+}
+
+const struct node_class node_commitlog = {
+	.what = "commit log",
+	.attr = node_attr_dir,
+	.lookup = commitlog_lookup,
+	.list = commitlog_list,
+	.set_attr = node_set_owner,
+};
+
+/* --- commitlog/N ---------------------------------------------------------------------- */
+
+static int
+segment_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat file;
+	bool sealed;
+	int rc;
+
+	rc = segment_openat(m, n->wide, &fd);
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (fstat(fd, &file) < 0)
+		return -errno;
+	st->st_mode = S_IFREG;
+	node_show_owner(m, n, st);
+	st->st_size = segment_length(m, n->wide, &file, &sealed);
+	st->st_mtim = file.st_mtim;
+	st->st_ctim = file.st_ctim;
+	st->st_atim = file.st_atim;
+	st->st_blksize = 1 << 20;
+	*ret_timeout = sealed ? 1.0 : 0;
+	return MQ_OK;
+}
+
+struct segment {
+	int fd;
+	int32_t backing_id;
+	bool sealed;
+};
+
+static int
+segment_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct segment *seg;
+	struct stat file;
+	int rc;
+
+	seg = calloc(1, sizeof(*seg));
+	if (!seg)
+		return -ENOMEM;
+	rc = segment_openat(m, n->wide, &seg->fd);
+	if (rc != MQ_OK) {
+		free(seg);
+		return rc == -ENOENT ? -ESTALE : rc;
+	}
+	if (fstat(seg->fd, &file) == 0)
+		segment_length(m, n->wide, &file, &seg->sealed);
+	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+	if (seg->sealed && passthrough_open(m, seg->fd, &seg->backing_id) == MQ_OK) {
+		h->fopen = FOPEN_PASSTHROUGH | FOPEN_NOFLUSH;
+		h->backing_id = seg->backing_id;
+	} else if (seg->sealed && !m->passthrough) {	/* the kernel does not mix the two */
+		h->fopen = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+	}
+	h->own = seg;
+	return MQ_OK;
+}
+
+/* Up to `size` bytes from off on, none of them beyond what is written. */
+static int
+segment_fill(struct mount *m, const struct handle *h, char *buf, size_t size, off_t off, size_t *ret_n)
+{
+	const struct segment *seg = h->own;
+	int64_t written = mark_at(store_written(m->store)).byte, at = (int64_t)h->node.wide + off;
+	ssize_t n;
+
+	*ret_n = 0;
+	if (at >= written)
+		return MQ_OK;
+	if ((int64_t)size > written - at)
+		size = (size_t)(written - at);
+	n = pread(seg->fd, buf, size, off);
+	if (n < 0)
+		return err_note(-errno, "commitlog/%020" PRIu64 ": read at %jd: %m", h->node.wide, (intmax_t)off);
+	*ret_n = (size_t)n;
+	return MQ_OK;
+}
+
+static void
+segment_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	AUTO_FREE char *buf = malloc(size);
+	size_t n;
+	int rc;
+
+	rc = buf ? segment_fill(m, h, buf, size, off, &n) : -ENOMEM;
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		reply_data(req, buf, n);
+}
+
+static void
+segment_release(struct mount *m, struct handle *h)
+{
+	struct segment *seg = h->own;
+
+	passthrough_close(m, seg->backing_id);
+	close(seg->fd);
+	free(seg);
+}
+
+const struct node_class node_segment = {
+	.what = "segment",
+	.attr = segment_attr,
+	.open = segment_open,
+	.read = segment_read,
+	.release = segment_release,
+};

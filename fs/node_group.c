@@ -1,0 +1,385 @@
+/* groups/ and what a group's directories hold beside their queues and offsets. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/command.h"
+#include "fs/name.h"
+#include "fs/open_queue.h"
+#include "fs/node.h"
+#include "fs/point.h"
+
+/* --- groups/ ---------------------------------------------------------------------- */
+
+static int
+groups_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct offsets_stats stats;
+	int rc = node_attr_dir(m, n, st, ret_timeout);
+
+	offsets_stats(m->offsets, &stats);
+	st->st_nlink = (nlink_t)(2 + stats.groups);
+	return rc;
+}
+
+static int
+groups_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	struct group *g = group_find(m->offsets, name);
+
+	(void)dir;
+	return g ? node_make(m, NODE_GROUP, g->id, 0, 0, ret_child) : -ENOENT;
+}
+
+static int
+groups_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)dir;
+	for (struct group *g = group_next(m->offsets, ""); g; g = group_next(m->offsets, g->name))
+		lister_add(l, g->name, node_ino(NODE_GROUP, g->id, 0, 0));
+	return MQ_OK;
+}
+
+static int
+groups_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
+		const struct fuse_ctx *who, struct node *ret_child)
+{
+	struct group_conf conf;
+	struct group *g;
+	int rc;
+
+	(void)dir;
+	if (!meta_name_ok(name, strlen(name)))
+		return err_note(-EINVAL, "groups/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
+	group_conf_default(&conf, name);
+	conf.owner = (struct owner){ .uid = who->uid, .gid = who->gid, .mode = mode };
+	rc = group_create(m->offsets, &conf, &g, NULL);
+	return rc == MQ_OK ? node_make(m, NODE_GROUP, g->id, 0, 0, ret_child) : rc;
+}
+
+static int
+groups_remove_dir(struct mount *m, const struct node *dir, const char *name)
+{
+	struct group *g = group_find(m->offsets, name);
+
+	(void)dir;
+	return g ? group_delete(m->offsets, g, NULL) : -ENOENT;
+}
+
+const struct node_class node_groups = {
+	.what = "groups",
+	.attr = groups_attr,
+	.lookup = groups_lookup,
+	.list = groups_list,
+	.make_dir = groups_make_dir,
+	.remove_dir = groups_remove_dir,
+	.set_attr = node_set_owner,
+};
+
+/* --- groups/G/ -------------------------------------------------------------------- */
+
+static struct subscription *
+next_subscription(struct mount *m, struct group *g, const struct subscription *after)
+{
+	return subscription_next(m->offsets, g, after ? after->topic->name : "");
+}
+
+static int
+group_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct subscription *sub = NULL;
+	struct group_conf conf;
+	int rc;
+
+	group_conf(m->offsets, n->group, &conf);
+	stat_set_ms(st, conf.created_ms);
+	rc = node_attr_dir(m, n, st, ret_timeout);
+	while ((sub = next_subscription(m, n->group, sub)) != NULL)
+		st->st_nlink++;
+	return rc;
+}
+
+static int
+group_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	struct subscription *sub;
+	struct topic *t;
+
+	if (strcmp(name, "config") == 0)
+		return node_make(m, NODE_GROUP_CONFIG, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "ctl") == 0)
+		return node_make(m, NODE_GROUP_CTL, dir->id, 0, 0, ret_child);
+	t = topic_find(m->offsets, name);
+	sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
+	return sub ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : -ENOENT;
+}
+
+static int
+group_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	struct subscription *sub = NULL;
+
+	lister_add(l, "config", node_ino(NODE_GROUP_CONFIG, dir->id, 0, 0));
+	lister_add(l, "ctl", node_ino(NODE_GROUP_CTL, dir->id, 0, 0));
+	while ((sub = next_subscription(m, dir->group, sub)) != NULL)
+		lister_add(l, sub->topic->name, node_ino(NODE_SUBSCRIPTION, sub->id, 0, 0));
+	return MQ_OK;
+}
+
+static int
+group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
+	       const struct fuse_ctx *who, struct node *ret_child)
+{
+	struct topic *t = topic_find(m->offsets, name);
+	struct subscription *sub;
+	int rc;
+
+	(void)mode, (void)who;	/* a subscription is as its group */
+	if (!t)
+		return err_note(-ENOENT, "groups/%s/%s: there is no topic %s", dir->group->name, name, name);
+	rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
+	return rc == MQ_OK ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : rc;
+}
+
+static int
+group_remove_dir(struct mount *m, const struct node *dir, const char *name)
+{
+	struct topic *t = topic_find(m->offsets, name);
+	struct subscription *sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
+
+	return sub ? subscription_delete(m->offsets, sub, NULL) : -ENOENT;
+}
+
+const struct node_class node_group = {
+	.what = "group",
+	.attr = group_attr,
+	.lookup = group_lookup,
+	.list = group_list,
+	.make_dir = group_make_dir,
+	.remove_dir = group_remove_dir,
+	.set_attr = node_set_owner,
+};
+
+/* --- groups/G/config ---------------------------------------------------------------- */
+
+static int
+group_config_render(struct mount *m, const struct node *n, struct text *t)
+{
+	AUTO_FREE char *print = NULL;
+	struct group_conf conf;
+	size_t len;
+
+	group_conf(m->offsets, n->group, &conf);
+	print = group_conf_print(&conf, &len);
+	if (!print)
+		return -ENOMEM;
+	text_add(t, print, len);
+	return MQ_OK;
+}
+
+static int
+group_config_check(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	struct group_conf conf;
+
+	group_conf(m->offsets, n->group, &conf);
+	return group_conf_parse(text, len, &conf);
+}
+
+static int
+group_config_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	struct group_conf conf;
+	int rc;
+
+	group_conf(m->offsets, n->group, &conf);
+	rc = group_conf_parse(text, len, &conf);
+	return rc == MQ_OK ? group_change(m->offsets, n->group, &conf, NULL) : rc;
+}
+
+const struct node_class node_group_config = {
+	.what = "group config",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = group_config_render,
+	.check = group_config_check,
+	.accept = group_config_accept,
+	.accept_when = TEXT_WHOLE,
+};
+
+/* --- groups/G/ctl --------------------------------------------------------------------- */
+
+/* reset T POINT: every queue of a subscription. */
+static int
+group_command_reset(struct mount *m, const struct node *n, char **words, size_t n_words)
+{
+	struct topic *t = topic_find(m->offsets, words[1]);
+	struct subscription *sub = t ? subscription_find(m->offsets, n->group, t) : NULL;
+	struct name_point point;
+	int rc;
+
+	(void)n_words;
+	if (!sub)
+		return err_note(-EINVAL, "reset: group %s has no subscription of %s", n->group->name, words[1]);
+	rc = name_parse_point(words[2], &point);
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(m->offsets, t); i++) {
+		mq_qoff to;
+
+		rc = point_resolve(m, t, i, &point, &to);
+		if (rc == MQ_OK)
+			rc = commit_reset(m->offsets, sub, i, to, NULL);
+	}
+	return rc;
+}
+
+static const struct command group_commands[] = {
+	{ "reset", 2, "reset TOPIC POINT",
+	  "consume every queue of TOPIC from first, last, a number, -N or a time", group_command_reset },
+	{ 0 },
+};
+
+static int
+group_ctl_render(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m, (void)n;
+	commands_help(group_commands, t);
+	return MQ_OK;
+}
+
+static int
+group_ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	return commands_run(group_commands, m, n, text, len);
+}
+
+const struct node_class node_group_ctl = {
+	.what = "group ctl",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = group_ctl_render,
+	.accept = group_ctl_accept,
+};
+
+/* --- groups/G/T/ ----------------------------------------------------------------------- */
+
+/* What there is of each queue. */
+static const struct {
+	const char *suffix;
+	enum node_kind kind;
+} queue_files[] = {
+	{ "", NODE_GROUP_QUEUE },
+	{ ".offset", NODE_GROUP_OFFSET },
+	{ ".lag", NODE_GROUP_LAG },
+};
+
+#define N_QUEUE_FILES (sizeof(queue_files) / sizeof(queue_files[0]))
+
+static int
+queue_file_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	size_t stem = strcspn(name, ".");
+	char queue_name[16];
+	int32_t queue;
+
+	if (stem >= sizeof(queue_name))
+		return -ENOENT;
+	memcpy(queue_name, name, stem);
+	queue_name[stem] = '\0';
+	if (!name_is_plain(queue_name, &queue) || queue >= topic_queues(m->offsets, dir->topic))
+		return -ENOENT;
+	for (size_t i = 0; i < N_QUEUE_FILES; i++)
+		if (strcmp(name + stem, queue_files[i].suffix) == 0)
+			return node_make(m, queue_files[i].kind, dir->id, (uint32_t)queue, 0, ret_child);
+	return -ENOENT;
+}
+
+/* qN:OPTIONS and any:OPTIONS */
+static int
+group_name_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	struct name parsed;
+	bool any;
+	int rc;
+
+	rc = group_name_parse(name, &parsed, &any);
+	if (rc != MQ_OK)
+		return rc;
+	if (!any && parsed.queue >= topic_queues(m->offsets, dir->topic))
+		return -ENOENT;
+	return node_make_named(m, NODE_GROUP_NAMED, dir->id, name, ret_child);
+}
+
+static int
+subscription_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	if (strcmp(name, "subscription") == 0)
+		return node_make(m, NODE_GROUP_EXPRESSION, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "any") == 0)
+		return node_make(m, NODE_GROUP_ANY, dir->id, 0, 0, ret_child);
+	if (strchr(name, ':') || strchr(name, '@'))
+		return group_name_lookup(m, dir, name, ret_child);
+	return queue_file_lookup(m, dir, name, ret_child);
+}
+
+static int
+subscription_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	int32_t n = topic_queues(m->offsets, dir->topic);
+	char name[24];
+
+	lister_add(l, "subscription", node_ino(NODE_GROUP_EXPRESSION, dir->id, 0, 0));
+	lister_add(l, "any", node_ino(NODE_GROUP_ANY, dir->id, 0, 0));
+	for (int32_t q = 0; q < n; q++) {
+		for (size_t i = 0; i < N_QUEUE_FILES; i++) {
+			snprintf(name, sizeof(name), "q%d%s", q, queue_files[i].suffix);
+			lister_add(l, name, node_ino(queue_files[i].kind, dir->id, (uint32_t)q, 0));
+		}
+	}
+	return MQ_OK;
+}
+
+const struct node_class node_subscription = {
+	.what = "subscription",
+	.attr = node_attr_dir,
+	.lookup = subscription_lookup,
+	.list = subscription_list,
+	.set_attr = node_set_owner,
+};
+
+/* --- groups/G/T/subscription -------------------------------------------------------------- */
+
+static int
+expression_render(struct mount *m, const struct node *n, struct text *t)
+{
+	AUTO_FREE char *expr = subscription_expression(m->offsets, n->sub);
+
+	if (!expr)
+		return -ENOMEM;
+	text_printf(t, "%s\n", expr);
+	return MQ_OK;
+}
+
+static int
+expression_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	AUTO_FREE char *expr = NULL;
+
+	while (len && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	if (memchr(text, '\n', len))
+		return err_note(-EINVAL, "subscription: one line, such as * or TagA || TagB");
+	expr = strndup(text, len);
+	return expr ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : -ENOMEM;
+}
+
+const struct node_class node_group_expression = {
+	.what = "subscription expression",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = expression_render,
+	.accept = expression_accept,
+};

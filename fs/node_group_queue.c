@@ -1,0 +1,109 @@
+/* groups/G/T/qN and any, with or without options: what a group has still to consume. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "fs/closing.h"
+#include "fs/name.h"
+#include "fs/open_queue.h"
+
+int
+group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
+{
+	bool any = strncmp(text, "any", 3) == 0;
+	char as_queue[256];
+	struct name name;
+	int rc;
+
+	/* any:OPTIONS is parsed as if it were q0's */
+	snprintf(as_queue, sizeof(as_queue), "%s%s", any ? "q0" : "", any ? text + 3 : text);
+	rc = name_parse(as_queue, &name);
+	if (rc != MQ_OK)
+		return rc;
+	if (name.all || name.has_range || name.append_only)
+		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
+	*ret_name = name;
+	*ret_any = any;
+	return MQ_OK;
+}
+
+static int
+name_of(const struct node *n, struct name *ret, bool *ret_any)
+{
+	*ret = (struct name){ .queue = (int32_t)n->queue };
+	*ret_any = n->kind == NODE_GROUP_ANY;
+	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret, ret_any) : MQ_OK;
+}
+
+static int
+bytes_left(struct mount *m, const struct node *n, int32_t queue, enum topic_format format, int64_t *ret_bytes)
+{
+	struct view *v;
+	struct queue *q;
+	mq_qoff at;
+	int rc;
+
+	rc = topic_queue(m->offsets, n->topic, queue, &q);
+	if (rc == MQ_OK)
+		rc = committed(m->offsets, n->sub, queue, &at);
+	if (rc == MQ_OK)
+		rc = view_open_from(m, q, at, format, &v);
+	if (rc != MQ_OK)
+		return rc;
+	rc = view_size(v, ret_bytes);
+	view_close(v);
+	return rc;
+}
+
+static int
+group_queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct queue_span span = { 0 };
+	struct topic_conf conf;
+	struct name name;
+	struct queue *q;
+	int64_t size = 0;
+	bool any;
+	int rc;
+
+	(void)ret_timeout;
+	closing_wait(m->closing);
+	topic_conf(m->offsets, n->topic, &conf);
+	rc = name_of(n, &name, &any);
+	if (rc == MQ_OK && !any)
+		rc = bytes_left(m, n, name.queue, name.has_format ? name.format : conf.format, &size);
+	if (rc == MQ_OK && topic_queue(m->offsets, n->topic, name.queue, &q) == MQ_OK)
+		queue_span(q, &span);
+	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
+		return rc;
+	st->st_mode = S_IFREG;
+	st->st_size = size;
+	st->st_blocks = (size + 511) / 512;
+	stat_set_ms(st, span.last_store_ms ? span.last_store_ms : conf.created_ms);
+	node_show_owner(m, n, st);
+	return MQ_OK;
+}
+
+static int
+group_queue_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct name name;
+	bool any;
+	int rc;
+
+	rc = name_of(n, &name, &any);
+	if (rc == MQ_OK)
+		rc = open_queue_group(m, n, name.queue, any, &name, h);
+	return rc;
+}
+
+#define GROUP_QUEUE_CLASS                                                                     \
+	.attr = group_queue_attr, .set_attr = node_set_owner, .open = group_queue_open,       \
+	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync,        \
+	.release = open_queue_release, .poll = open_queue_poll
+
+const struct node_class node_group_queue = { .what = "a group's queue", GROUP_QUEUE_CLASS };
+const struct node_class node_group_any = { .what = "any of a group's queues", GROUP_QUEUE_CLASS };
+const struct node_class node_group_named = { .what = "a group's queue with options", GROUP_QUEUE_CLASS };

@@ -1,0 +1,355 @@
+/* messages/ID: one message by its offset msg id or its UNIQ_KEY; not listed.
+ *
+ * A message has the owner and the read bits of the queue it is in.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/handle.h"
+#include "fs/reply.h"
+
+#define SAME_KEY_MAX 16		/* messages looked at for one key */
+#define XATTR_PREFIX "user.mqfs."
+
+/* A record and the memory it lies in. */
+struct stored {
+	unsigned char *buf;
+	size_t size;
+	struct record rec;
+};
+
+static void
+stored_free(struct stored *s)
+{
+	free(s->buf);
+}
+
+#define AUTO_STORED __attribute__((cleanup(stored_free)))
+
+static int
+stored_read(struct mount *m, const struct node *n, struct stored *ret)
+{
+	int rc = store_read(m->store, MQ_POS((int64_t)n->wide), &ret->buf, &ret->size, &ret->rec);
+
+	return rc == MQ_EEND ? -ESTALE : rc;
+}
+
+static struct topic *
+topic_of(struct mount *m, const struct record *rec)
+{
+	char name[RECORD_TOPIC_MAX + 1];
+
+	if (rec->topic_len < 0 || rec->topic_len > RECORD_TOPIC_MAX)
+		return NULL;
+	memcpy(name, rec->topic, (size_t)rec->topic_len);
+	name[rec->topic_len] = '\0';
+	return topic_find(m->offsets, name);
+}
+
+/* --- messages/ -------------------------------------------------------------------- */
+
+static bool
+has_uniq_key(const struct record *rec, const char *key)
+{
+	size_t len;
+	const char *value = record_property(rec->props, (size_t)rec->props_len, "UNIQ_KEY", &len);
+
+	return value && len == strlen(key) && memcmp(value, key, len) == 0;
+}
+
+static int
+find_key_in(struct mount *m, const char *topic, const char *key, struct node *ret_child)
+{
+	mq_pos pos[SAME_KEY_MAX];
+	size_t n = 0;
+	int rc;
+
+	rc = store_find_key(m->store, topic, key, 0, INT64_MAX, pos, SAME_KEY_MAX, &n);
+	for (size_t i = 0; rc == MQ_OK && i < n; i++) {
+		AUTO_STORED struct stored s = { 0 };
+
+		if (store_read(m->store, pos[i], &s.buf, &s.size, &s.rec) == MQ_OK && has_uniq_key(&s.rec, key))
+			return node_make_wide(m, NODE_MESSAGE, (uint64_t)pos[i].byte, ret_child);
+	}
+	return rc == MQ_OK || rc == MQ_EEND ? -ENOENT : rc;
+}
+
+static int
+find_key(struct mount *m, const char *key, struct node *ret_child)
+{
+	int rc = -ENOENT;
+
+	for (struct topic *t = topic_next(m->offsets, ""); t && rc == -ENOENT; t = topic_next(m->offsets, t->name))
+		rc = find_key_in(m, t->name, key, ret_child);
+	return rc;
+}
+
+static int
+messages_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	AUTO_STORED struct stored s = { 0 };
+	mq_pos pos;
+
+	(void)dir;
+	if (record_parse_msg_id(name, &pos) == MQ_OK && pos.byte >= 0 &&
+	    store_read(m->store, pos, &s.buf, &s.size, &s.rec) == MQ_OK)
+		return node_make_wide(m, NODE_MESSAGE, (uint64_t)pos.byte, ret_child);
+	return find_key(m, name, ret_child);
+}
+
+static int
+messages_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)m, (void)dir, (void)l;
+	return MQ_OK;
+}
+
+const struct node_class node_messages = {
+	.what = "messages",
+	.attr = node_attr_dir,
+	.lookup = messages_lookup,
+	.list = messages_list,
+	.set_attr = node_set_owner,
+};
+
+/* --- messages/ID: attributes and content ----------------------------------------------- */
+
+/* What has no topic (any more) is the broker's owner's alone. */
+static void
+show_queue_owner(struct mount *m, const struct node *n, const struct record *rec, struct stat *st)
+{
+	struct node queue = {
+		.kind = NODE_QUEUE,
+		.class = n->class,
+		.queue = (uint32_t)rec->queue_id,
+		.topic = topic_of(m, rec),
+	};
+
+	st->st_mode = S_IFREG | 0400;
+	if (queue.topic)
+		node_show_owner(m, &queue, st);
+}
+
+static int
+message_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	AUTO_STORED struct stored s = { 0 };
+	int rc;
+
+	rc = stored_read(m, n, &s);
+	if (rc != MQ_OK)
+		return rc;
+	show_queue_owner(m, n, &s.rec, st);
+	st->st_size = s.rec.body_len;
+	stat_set_ms(st, s.rec.store_ms);
+	*ret_timeout = 1.0;
+	return MQ_OK;
+}
+
+static int
+message_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct stored *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	rc = stored_read(m, n, s);
+	if (rc != MQ_OK) {
+		stored_free(s);
+		free(s);
+		return rc;
+	}
+	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+	h->own = s;
+	return MQ_OK;
+}
+
+static void
+message_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	const struct stored *s = h->own;
+
+	(void)m;
+	reply_slice(req, s->rec.body, (size_t)s->rec.body_len, size, off);
+}
+
+static void
+message_release(struct mount *m, struct handle *h)
+{
+	(void)m;
+	stored_free(h->own);
+	free(h->own);
+}
+
+/* --- messages/ID: xattrs ------------------------------------------------------------------ */
+
+static void
+show_host(struct text *t, const struct host *host)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!inet_ntop(host->v6 ? AF_INET6 : AF_INET, host->addr, text, sizeof(text)))
+		return;
+	text_printf(t, host->v6 ? "[%s]:%d" : "%s:%d", text, host->port);
+}
+
+static void
+show_topic(const struct record *r, struct text *t)
+{
+	text_add(t, r->topic, (size_t)r->topic_len);
+}
+
+static void
+show_queue_id(const struct record *r, struct text *t)
+{
+	text_printf(t, "%d", r->queue_id);
+}
+
+static void
+show_queue_offset(const struct record *r, struct text *t)
+{
+	text_printf(t, "%" PRId64, r->qoff.n);
+}
+
+static void
+show_phy_offset(const struct record *r, struct text *t)
+{
+	text_printf(t, "%" PRId64, r->pos.byte);
+}
+
+static void
+show_born_time(const struct record *r, struct text *t)
+{
+	text_printf(t, "%" PRId64, r->born_ms);
+}
+
+static void
+show_store_time(const struct record *r, struct text *t)
+{
+	text_printf(t, "%" PRId64, r->store_ms);
+}
+
+static void
+show_born_host(const struct record *r, struct text *t)
+{
+	show_host(t, &r->born);
+}
+
+static void
+show_store_host(const struct record *r, struct text *t)
+{
+	show_host(t, &r->stored);
+}
+
+static void
+show_property(const struct record *r, const char *name, struct text *t)
+{
+	size_t len;
+	const char *value = record_property(r->props, (size_t)r->props_len, name, &len);
+
+	if (value)
+		text_add(t, value, len);
+}
+
+static void
+show_tags(const struct record *r, struct text *t)
+{
+	show_property(r, "TAGS", t);
+}
+
+static void
+show_keys(const struct record *r, struct text *t)
+{
+	show_property(r, "KEYS", t);
+}
+
+static const struct {
+	const char *name;
+	void (*show)(const struct record *r, struct text *t);
+} xattrs[] = {
+	{ XATTR_PREFIX "topic", show_topic },
+	{ XATTR_PREFIX "queue_id", show_queue_id },
+	{ XATTR_PREFIX "queue_offset", show_queue_offset },
+	{ XATTR_PREFIX "phy_offset", show_phy_offset },
+	{ XATTR_PREFIX "born_time", show_born_time },
+	{ XATTR_PREFIX "born_host", show_born_host },
+	{ XATTR_PREFIX "store_time", show_store_time },
+	{ XATTR_PREFIX "store_host", show_store_host },
+	{ XATTR_PREFIX "tags", show_tags },
+	{ XATTR_PREFIX "keys", show_keys },
+};
+
+#define N_XATTRS (sizeof(xattrs) / sizeof(xattrs[0]))
+#define XATTR_PROP XATTR_PREFIX "prop."
+
+static int
+get_property(const struct record *r, const char *name, struct text *t)
+{
+	size_t len;
+	const char *value = record_property(r->props, (size_t)r->props_len, name, &len);
+
+	if (!value)
+		return -ENODATA;
+	text_add(t, value, len);
+	return MQ_OK;
+}
+
+static int
+message_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	AUTO_STORED struct stored s = { 0 };
+	int rc;
+
+	if (strncmp(name, XATTR_PREFIX, sizeof(XATTR_PREFIX) - 1) != 0)
+		return -ENODATA;
+	rc = stored_read(m, n, &s);
+	if (rc != MQ_OK)
+		return rc;
+	if (strncmp(name, XATTR_PROP, sizeof(XATTR_PROP) - 1) == 0)
+		return get_property(&s.rec, name + sizeof(XATTR_PROP) - 1, t);
+	for (size_t i = 0; i < N_XATTRS; i++) {
+		if (strcmp(name, xattrs[i].name) != 0)
+			continue;
+		xattrs[i].show(&s.rec, t);
+		return MQ_OK;
+	}
+	return -ENODATA;
+}
+
+static int
+message_list_xattr(struct mount *m, const struct node *n, struct text *t)
+{
+	AUTO_STORED struct stored s = { 0 };
+	const char *name, *value;
+	size_t name_len, value_len, cursor = 0;
+	int rc;
+
+	rc = stored_read(m, n, &s);
+	if (rc != MQ_OK)
+		return rc;
+	for (size_t i = 0; i < N_XATTRS; i++)
+		text_add(t, xattrs[i].name, strlen(xattrs[i].name) + 1);
+	while (record_property_next(s.rec.props, (size_t)s.rec.props_len, &cursor, &name, &name_len, &value,
+				    &value_len)) {
+		text_add(t, XATTR_PROP, sizeof(XATTR_PROP) - 1);
+		text_add(t, name, name_len);
+		text_add(t, "", 1);
+	}
+	return MQ_OK;
+}
+
+const struct node_class node_message = {
+	.what = "message",
+	.attr = message_attr,
+	.open = message_open,
+	.read = message_read,
+	.release = message_release,
+	.get_xattr = message_get_xattr,
+	.list_xattr = message_list_xattr,
+};

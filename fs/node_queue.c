@@ -1,0 +1,179 @@
+/* topics/T/qN, and every name with options below topics/T. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "fs/closing.h"
+#include "fs/name.h"
+#include "fs/open_queue.h"
+
+#define FINISHED_ATTR_SECONDS 3600.0
+
+/* The options of a node: those of its name, none for plain qN. */
+static int
+name_of(const struct node *n, struct name *ret)
+{
+	if (n->kind == NODE_NAMED)
+		return name_parse(n->name, ret);
+	*ret = (struct name){ .queue = (int32_t)n->queue };
+	return MQ_OK;
+}
+
+static int
+spec_of(struct mount *m, const struct node *n, const struct name *name, struct view_spec *ret)
+{
+	struct topic_conf conf;
+
+	topic_conf(m->offsets, n->topic, &conf);
+	*ret = (struct view_spec){
+		.topic = n->topic,
+		.all = name->all,
+		.queue = name->queue,
+		.from = name->from,
+		.to = name->to,
+		.format = name->has_format ? name->format : conf.format,
+	};
+	return MQ_OK;
+}
+
+/* --- attributes ------------------------------------------------------------------------ */
+
+/* Store time of the newest message, and what the queues take in the log. */
+static void
+show_times(struct mount *m, const struct node *n, const struct name *name, struct stat *st)
+{
+	int32_t first = name->all ? 0 : name->queue;
+	int32_t last = name->all ? topic_queues(m->offsets, n->topic) - 1 : name->queue;
+	int64_t newest = 0;
+	struct topic_conf conf;
+
+	for (int32_t i = first; i <= last; i++) {
+		struct queue_span span;
+		struct queue *q;
+
+		if (topic_queue(m->offsets, n->topic, i, &q) != MQ_OK)
+			continue;
+		queue_span(q, &span);
+		if (span.last_store_ms > newest)
+			newest = span.last_store_ms;
+	}
+	topic_conf(m->offsets, n->topic, &conf);
+	stat_set_ms(st, newest ? newest : conf.created_ms);
+}
+
+static int
+queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct view_spec spec;
+	struct name name;
+	struct view *v;
+	int64_t size = 0;
+	int rc;
+
+	closing_wait(m->closing);
+	rc = name_of(n, &name);
+	if (rc == MQ_OK)
+		rc = spec_of(m, n, &name, &spec);
+	if (rc == MQ_OK)
+		rc = view_open(m, &spec, &v);
+	if (rc == MQ_OK) {
+		rc = view_size(v, &size);
+		if (rc == MQ_OK && name.to.kind == POINT_NUMBER && view_is_finished(v))
+			*ret_timeout = FINISHED_ATTR_SECONDS;
+		view_close(v);
+	}
+	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
+		return rc;
+	st->st_mode = S_IFREG;
+	st->st_size = size;
+	st->st_blocks = (size + 511) / 512;
+	st->st_blksize = 128 * 1024;
+	show_times(m, n, &name, st);
+	node_show_owner(m, n, st);
+	return MQ_OK;
+}
+
+/* --- xattrs ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	bool end;
+} xattrs[] = {
+	{ "user.mqfs.min_offset", false },
+	{ "user.mqfs.max_offset", true },
+};
+
+static int
+queue_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	for (size_t i = 0; i < sizeof(xattrs) / sizeof(xattrs[0]); i++) {
+		struct queue_span span;
+		struct name parsed;
+		struct queue *q;
+		int rc;
+
+		if (strcmp(name, xattrs[i].name) != 0)
+			continue;
+		rc = name_of(n, &parsed);
+		if (rc == MQ_OK && parsed.all)
+			return -ENODATA;
+		if (rc == MQ_OK)
+			rc = topic_queue(m->offsets, n->topic, parsed.queue, &q);
+		if (rc != MQ_OK)
+			return rc;
+		queue_span(q, &span);
+		text_printf(t, "%" PRId64, xattrs[i].end ? span.end.n : span.min.n);
+		return MQ_OK;
+	}
+	return -ENODATA;
+}
+
+static int
+queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m;
+	(void)n;
+	for (size_t i = 0; i < sizeof(xattrs) / sizeof(xattrs[0]); i++)
+		text_add(t, xattrs[i].name, strlen(xattrs[i].name) + 1);
+	return MQ_OK;
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+/* A closed range whose end is reached never changes: the kernel may keep it. */
+static void
+keep_if_finished(const struct name *name, struct handle *h)
+{
+	struct open_queue *oq = h->own;
+
+	if (oq->appends || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
+	    !view_is_finished(oq->view))
+		return;
+	h->fopen &= ~(uint32_t)FOPEN_DIRECT_IO;
+	h->fopen |= FOPEN_KEEP_CACHE;
+}
+
+static int
+queue_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct name name;
+	int rc;
+
+	rc = name_of(n, &name);
+	if (rc == MQ_OK)
+		rc = open_queue_topic(m, n, &name, h);
+	if (rc == MQ_OK)
+		keep_if_finished(&name, h);
+	return rc;
+}
+
+#define QUEUE_CLASS                                                                               \
+	.attr = queue_attr, .set_attr = node_set_owner, .get_xattr = queue_get_xattr,             \
+	.list_xattr = queue_list_xattr, .open = queue_open, .read = open_queue_read,              \
+	.write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
+	.release = open_queue_release, .poll = open_queue_poll
+
+const struct node_class node_queue = { .what = "queue", QUEUE_CLASS };
+const struct node_class node_named = { .what = "queue with options", QUEUE_CLASS };

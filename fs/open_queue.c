@@ -1,0 +1,356 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "conf/log.h"
+#include "fs/open_queue.h"
+#include "fs/pending.h"
+#include "fs/reply.h"
+#include "fs/scratch.h"
+
+#define APPEND_MAX_READ (1u << 20)
+
+/* --- opening ------------------------------------------------------------------------ */
+
+static enum topic_format
+format_of(struct mount *m, const struct topic *t, const struct name *name)
+{
+	struct topic_conf conf;
+
+	if (name->has_format)
+		return name->format;
+	topic_conf(m->offsets, t, &conf);
+	return conf.format;
+}
+
+static int
+open_view(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
+{
+	struct view_spec spec = {
+		.topic = n->topic,
+		.all = name->all,
+		.queue = name->queue,
+		.from = name->from,
+		.to = name->to,
+		.format = format_of(m, n->topic, name),
+	};
+
+	return view_open(m, &spec, &oq->view);
+}
+
+/* A name that says how to read cannot be appended to, and the other way round. */
+static int
+check_use(const struct handle *h, const struct name *name)
+{
+	if (handle_writes(h) && name->read_only)
+		return err_note(-EINVAL, "%s: has an option that is only for reading", h->node.name);
+	if (handle_reads(h) && name->append_only && !handle_writes(h))
+		return err_note(-EINVAL, "%s: has an option that is only for appending", h->node.name);
+	return MQ_OK;
+}
+
+static int
+may_read(struct mount *m)
+{
+	return m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable ? MQ_ENOREAD : MQ_OK;
+}
+
+static int
+may_write(struct mount *m)
+{
+	if (m->read_only)
+		return -EROFS;
+	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
+}
+
+int
+open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
+{
+	struct open_queue *oq;
+	int rc;
+
+	rc = check_use(h, name);
+	if (rc == MQ_OK && handle_writes(h))
+		rc = may_write(m);
+	if (rc == MQ_OK && handle_reads(h))
+		rc = may_read(m);
+	if (rc != MQ_OK)
+		return rc;
+	closing_wait(m->closing);
+	oq = calloc(1, sizeof(*oq));
+	if (!oq)
+		return -ENOMEM;
+	oq->follow = name->follow;
+	oq->queue = name->queue;
+	if (handle_reads(h))
+		rc = open_view(m, n, name, oq);
+	if (rc != MQ_OK) {
+		free(oq);
+		return rc;
+	}
+	oq->appends = handle_writes(h);
+	if (oq->appends)
+		appender_init(&oq->appender, n->topic, name->all, name->queue, format_of(m, n->topic, name),
+			      name->whole, (size_t)m->settings->maxMessageSize);
+	else
+		h->fopen |= FOPEN_NOFLUSH;
+	h->own = oq;
+	return MQ_OK;
+}
+
+static int
+claim(struct mount *m, const struct node *n, int32_t queue, bool any, struct open_queue *oq)
+{
+	int rc;
+
+	oq->queue = queue;
+	if (any)
+		rc = consumer_claim_any(m->offsets, n->sub, &oq->queue);
+	else
+		rc = consumer_claim(m->offsets, n->sub, queue);
+	oq->consumes = rc == MQ_OK;
+	return rc;
+}
+
+static int
+open_from_committed(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
+{
+	struct queue *q;
+	int rc;
+
+	rc = topic_queue(m->offsets, n->topic, oq->queue, &q);
+	if (rc == MQ_OK)
+		rc = committed(m->offsets, n->sub, oq->queue, &oq->base);
+	if (rc == MQ_OK)
+		rc = view_open_from(m, q, oq->base, format_of(m, n->topic, name), &oq->view);
+	return rc;
+}
+
+int
+open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
+		 struct handle *h)
+{
+	struct open_queue *oq;
+	int rc;
+
+	if (!handle_reads(h))
+		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
+	rc = may_read(m);
+	if (rc == MQ_OK && handle_writes(h) && m->read_only)
+		rc = -EROFS;
+	if (rc != MQ_OK)
+		return rc;
+	closing_wait(m->closing);
+	oq = calloc(1, sizeof(*oq));
+	if (!oq)
+		return -ENOMEM;
+	oq->queue = queue;
+	oq->follow = name->follow;
+	if (handle_writes(h) || any)
+		rc = claim(m, n, queue, any, oq);
+	if (rc == MQ_OK)
+		rc = open_from_committed(m, n, name, oq);
+	if (rc != MQ_OK) {
+		if (oq->consumes)
+			consumer_release(m->offsets, n->sub, oq->queue);
+		free(oq);
+		return rc;
+	}
+	h->fopen |= FOPEN_NOFLUSH;
+	h->own = oq;
+	return MQ_OK;
+}
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+/* Reading on at `off` says that everything before it is done.  Called with the
+ * handle's lock. */
+static int
+commit_before(struct mount *m, struct handle *h, off_t off)
+{
+	struct open_queue *oq = h->own;
+	mq_qoff at;
+	int rc;
+
+	if (!oq->consumes || !handle_writes(h) || off == 0)
+		return MQ_OK;
+	rc = view_message_at(oq->view, off, &at);
+	if (rc == MQ_OK && at.n > oq->base.n)
+		rc = commit_forward(m->offsets, h->node.sub, oq->queue, at);
+	return rc == MQ_EGONE ? MQ_OK : rc;
+}
+
+static bool
+read_ready(struct mount *m, struct handle *h, off_t off)
+{
+	struct open_queue *oq = h->own;
+
+	(void)m;
+	return view_is_ready(oq->view, off);
+}
+
+static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+
+static const struct pending_read reading = { .ready = read_ready, .answer = read_answer };
+
+/* Reply with what is there, or park.  Called without the handle's lock. */
+static void
+read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct open_queue *oq = h->own;
+	struct scratch *scratch = scratch_get();
+	bool wait = false;
+	size_t n = 0;
+	int rc;
+
+	rc = scratch ? scratch_grow(&scratch->out, &scratch->out_size, size > APPEND_MAX_READ ? size : APPEND_MAX_READ)
+		     : -ENOMEM;
+	if (rc == MQ_OK) {
+		LOCKED(&h->lock);
+		rc = commit_before(m, h, off);
+		if (rc == MQ_OK)
+			rc = view_read(oq->view, off, scratch->out, size, &n);
+		if (rc == MQ_OK)
+			oq->read_end = off + (off_t)n;
+		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
+	}
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else if (wait && (h->flags & O_NONBLOCK))
+		reply_err(req, -EAGAIN);
+	else if (wait)
+		pending_park_read(m->pending, req, h, size, off, &reading);
+	else
+		reply_data(req, scratch->out, n);
+}
+
+static void
+read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	read_or_wait(m, req, h, size, off);
+}
+
+void
+open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct open_queue *oq = h->own;
+
+	if (!oq->view) {
+		reply_err(req, -EBADF);
+		return;
+	}
+	closing_wait(m->closing);
+	read_or_wait(m, req, h, size, off);
+}
+
+void
+open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+{
+	struct open_queue *oq = h->own;
+	unsigned revents = handle_writes(h) && oq->appends ? POLLOUT : 0;
+	off_t off;
+
+	lock_take(&h->lock);
+	off = oq->read_end;
+	if (oq->view && view_is_ready(oq->view, off))
+		revents |= POLLIN;
+	lock_drop(&h->lock);
+	if (ph && oq->view)
+		pending_park_poll(m->pending, h, off, &reading, ph);
+	else if (ph)
+		fuse_pollhandle_destroy(ph);
+	fuse_reply_poll(req, revents);
+}
+
+/* --- appending ------------------------------------------------------------------------------ */
+
+static bool
+is_durable(const struct mount *m, const struct fuse_file_info *fi)
+{
+	return (fi->flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH;
+}
+
+void
+open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
+		 const struct fuse_file_info *fi)
+{
+	struct open_queue *oq = h->own;
+	size_t n = 0;
+	mq_pos end;
+	int rc;
+
+	if (!oq->appends) {
+		reply_err(req, -EPERM);
+		return;
+	}
+	lock_take(&h->lock);
+	closing_end(m->closing, &oq->closing);
+	if (fi->flags & O_APPEND)
+		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
+	else
+		rc = appender_write_at(m, &oq->appender, buf, size, off, &n, &end);
+	lock_drop(&h->lock);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else if (end.byte > 0 && is_durable(m, fi))
+		pending_park_durable(m->pending, req, end, (ssize_t)n);
+	else
+		reply_written(req, n);
+}
+
+/* Everything written so far: a reader's fsync waits for what it has read. */
+void
+open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
+{
+	struct open_queue *oq = h->own;
+	mq_pos end;
+	int rc;
+
+	(void)data_only;
+	if (!oq->consumes) {
+		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1);
+		return;
+	}
+	rc = commit_sync(m->offsets, h->node.sub, &end);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		pending_park_durable(m->pending, req, end, -1);
+}
+
+/* What could not be said at release is said here, while close(2) listens. */
+int
+open_queue_flush(struct mount *m, struct handle *h)
+{
+	struct open_queue *oq = h->own;
+	int rc = MQ_OK;
+
+	LOCKED(&h->lock);
+	if (!oq->appends || !splitter_holds(&oq->appender.splitter))
+		return MQ_OK;
+	rc = appender_may(m);
+	closing_begin(m->closing, &oq->closing);
+	return rc;
+}
+
+void
+open_queue_release(struct mount *m, struct handle *h)
+{
+	struct open_queue *oq = h->own;
+	int rc;
+
+	if (oq->appends) {
+		rc = appender_finish(m, &oq->appender);
+		if (rc != MQ_OK)
+			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
+				err_text(rc));
+		closing_end(m->closing, &oq->closing);
+		appender_free(&oq->appender);
+	}
+	if (oq->consumes)
+		consumer_release(m->offsets, h->node.sub, oq->queue);
+	view_close(oq->view);
+	free(oq);
+}

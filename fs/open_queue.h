@@ -1,0 +1,47 @@
+/* open_queue.h - an open queue file: what it reads, what it appends, what it commits.
+ *
+ * The files of topics/T (qN, names with options, all) and of groups/G/T (qN,
+ * any) are one kind of open file in different settings: a view to read from, an
+ * appender for producers, a claim for consumers.
+ */
+#ifndef MQFS_FS_OPEN_QUEUE_H
+#define MQFS_FS_OPEN_QUEUE_H
+
+#include "fs/appender.h"
+#include "fs/closing.h"
+#include "fs/handle.h"
+#include "fs/view.h"
+
+struct open_queue {
+	struct view *view;		/* NULL: not open for reading */
+	bool follow;			/* wait at the end */
+	bool appends;
+	struct appender appender;
+	struct closing_note closing;
+	bool consumes;			/* holds the claim on queue `queue` of h->node.sub */
+	int32_t queue;
+	mq_qoff base;			/* of byte 0, for commits */
+	off_t read_end;			/* where the last read ended: what poll looks at */
+};
+
+/* Open files of topics: by a parsed name. */
+int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
+
+/* Open files of groups: consuming if h is open for reading and writing. */
+int open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
+		     struct handle *h);
+
+/* A name with options below a subscription: qN:... or any:...  A range is
+ * refused: a group's queue begins at its committed offset. */
+int group_name_parse(const char *text, struct name *ret_name, bool *ret_any);
+
+/* The node_class members they share. */
+void open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
+		      const struct fuse_file_info *fi);
+void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
+int open_queue_flush(struct mount *m, struct handle *h);
+void open_queue_release(struct mount *m, struct handle *h);
+void open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
+
+#endif

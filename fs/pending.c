@@ -1,0 +1,499 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "conf/err.h"
+#include "fs/pending.h"
+#include "fs/reply.h"
+
+#define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
+#define DEADLINE_LOOK_MS 100
+#define PENDING_THREADS 3
+
+/* A read or a poll that waits.  Whoever unlinks it ends it; its memory lasts
+ * until the last look at it is over. */
+struct waiter {
+	struct pending *p;
+	struct waiter *next, *prev;
+	const struct pending_read *kind;
+	struct handle *h;		/* with a reference */
+	fuse_req_t req;			/* a read's, or NULL */
+	struct fuse_pollhandle *ph;	/* a poll's, or NULL */
+	size_t size;
+	off_t off;
+	_Atomic int refs;
+	bool linked;
+	bool interrupted;		/* before it was linked */
+};
+
+/* A write or fsync that waits for the disk. */
+struct durable {
+	struct durable *next;
+	fuse_req_t req;
+	mq_pos end;
+	ssize_t result;
+	int64_t deadline_ms;
+};
+
+struct pending {
+	struct mount *m;
+	struct lock lock;
+	struct waiter ring;		/* head of the list */
+	int64_t n;
+	bool closing;
+
+	struct lock durable_lock;
+	pthread_cond_t more;		/* one more waits, or closing */
+	pthread_cond_t late;		/* closing */
+	bool durable_closing;
+	_Atomic int64_t n_durable;
+	struct durable *durables;
+	mq_pos durable_end;		/* furthest of them */
+
+	bool started[PENDING_THREADS];
+	pthread_t threads[PENDING_THREADS];
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* --- waiting reads and polls ------------------------------------------------------- */
+
+/* Called with the lock. */
+static void
+waiter_link(struct pending *p, struct waiter *w)
+{
+	w->next = &p->ring;
+	w->prev = p->ring.prev;
+	w->prev->next = w;
+	p->ring.prev = w;
+	w->linked = true;
+	p->n++;
+}
+
+/* Called with the lock: whoever unlinks a waiter is the one to end it. */
+static void
+waiter_unlink(struct pending *p, struct waiter *w)
+{
+	w->prev->next = w->next;
+	w->next->prev = w->prev;
+	w->linked = false;
+	p->n--;
+}
+
+static bool
+waiter_take(struct pending *p, struct waiter *w)
+{
+	LOCKED(&p->lock);
+	if (!w->linked)
+		return false;
+	waiter_unlink(p, w);
+	return true;
+}
+
+static void
+waiter_unref(struct waiter *w)
+{
+	if (atomic_fetch_sub(&w->refs, 1) > 1)
+		return;
+	handle_unref(w->p->m, w->h);
+	free(w);
+}
+
+/* libfuse calls this with a lock of the request held, at once if the signal
+ * came before the request was parked. */
+static void
+waiter_interrupted(fuse_req_t req, void *data)
+{
+	struct waiter *w = data;
+	bool mine;
+
+	lock_take(&w->p->lock);
+	mine = w->linked;
+	if (mine)
+		waiter_unlink(w->p, w);
+	else
+		w->interrupted = true;
+	lock_drop(&w->p->lock);
+	if (!mine)
+		return;
+	fuse_reply_err(req, EINTR);
+	waiter_unref(w);
+}
+
+/* End a waiter that was unlinked. */
+static void
+waiter_end(struct waiter *w, int err)
+{
+	if (w->ph) {
+		if (!err)
+			fuse_lowlevel_notify_poll(w->ph);
+		fuse_pollhandle_destroy(w->ph);
+	} else {
+		/* waits for a signal that is being delivered just now */
+		fuse_req_interrupt_func(w->req, NULL, NULL);
+		if (err)
+			fuse_reply_err(w->req, err);
+		else
+			w->kind->answer(w->p->m, w->req, w->h, w->size, w->off);
+	}
+	waiter_unref(w);
+}
+
+static bool
+waiter_ready(struct waiter *w)
+{
+	LOCKED(&w->h->lock);
+	return w->kind->ready(w->p->m, w->h, w->off);
+}
+
+/* The waiters there are, with a reference on each, to be asked without the lock. */
+static struct waiter **
+waiters_list(struct pending *p, size_t *ret_n)
+{
+	struct waiter **list;
+	size_t n = 0;
+
+	LOCKED(&p->lock);
+	list = p->n ? malloc((size_t)p->n * sizeof(struct waiter *)) : NULL;
+	for (struct waiter *w = p->ring.next; list && w != &p->ring; w = w->next) {
+		atomic_fetch_add(&w->refs, 1);
+		list[n++] = w;
+	}
+	*ret_n = n;
+	return list;
+}
+
+/* Answer all who can be.  Returns how many. */
+static size_t
+look_at_waiters(struct pending *p)
+{
+	size_t n, answered = 0;
+	struct waiter **list = waiters_list(p, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (waiter_ready(list[i]) && waiter_take(p, list[i])) {
+			waiter_end(list[i], 0);
+			answered++;
+		}
+		waiter_unref(list[i]);
+	}
+	free(list);
+	return answered;
+}
+
+static void *
+readers_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mark *dispatched = store_dispatched(p->m->store);
+	const struct timespec pause = { .tv_nsec = LOOK_PAUSE_NS };
+	mq_pos at = mark_at(dispatched);
+	uint64_t nudges = 0;
+
+	for (;;) {
+		bool idle, closing;
+
+		lock_take(&p->lock);
+		closing = p->closing;
+		idle = p->ring.next == &p->ring;
+		lock_drop(&p->lock);
+		if (closing)
+			return NULL;
+		/* with nobody waiting, appends need not wake us: a nudge will */
+		mark_wait_news(dispatched, idle ? MQ_POS(INT64_MAX) : at, &nudges, -1, NULL);
+		at = mark_at(dispatched);
+		if (look_at_waiters(p) == 0 && !idle)
+			nanosleep(&pause, NULL);
+	}
+}
+
+static struct waiter *
+waiter_make(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->p = p;
+	w->h = h;
+	w->off = off;
+	w->kind = kind;
+	w->refs = 1;
+	handle_ref(h);
+	return w;
+}
+
+void
+pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t size, off_t off,
+		  const struct pending_read *kind)
+{
+	struct waiter *w = waiter_make(p, h, off, kind);
+	bool parked;
+
+	if (!w) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	w->req = req;
+	w->size = size;
+	fuse_req_interrupt_func(req, waiter_interrupted, w);
+	lock_take(&p->lock);
+	parked = !w->interrupted && !p->closing;
+	if (parked)
+		waiter_link(p, w);
+	lock_drop(&p->lock);
+	if (!parked)
+		waiter_end(w, EINTR);
+	/* what was appended before it was linked is looked at now */
+	mark_nudge(store_dispatched(p->m->store));
+}
+
+/* --- polls ------------------------------------------------------------------------- */
+
+void
+pending_forget_poll(struct pending *p, struct handle *h)
+{
+	struct waiter *w;
+
+	lock_take(&p->lock);
+	for (w = p->ring.next; w != &p->ring && !(w->ph && w->h == h); w = w->next)
+		;
+	if (w == &p->ring)
+		w = NULL;
+	else
+		waiter_unlink(p, w);
+	lock_drop(&p->lock);
+	if (w)
+		waiter_end(w, EINTR);
+}
+
+void
+pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind,
+		  struct fuse_pollhandle *ph)
+{
+	struct waiter *w = waiter_make(p, h, off, kind);
+	bool parked;
+
+	if (!w) {
+		fuse_pollhandle_destroy(ph);
+		return;
+	}
+	w->ph = ph;
+	pending_forget_poll(p, h);
+	lock_take(&p->lock);
+	parked = !p->closing;
+	if (parked)
+		waiter_link(p, w);
+	lock_drop(&p->lock);
+	if (!parked)
+		waiter_end(w, EINTR);
+	mark_nudge(store_dispatched(p->m->store));
+}
+
+/* --- waiting for the disk ------------------------------------------------------------- */
+
+static void
+durable_answer(struct durable *d, int rc)
+{
+	if (rc != MQ_OK)
+		reply_err(d->req, rc);
+	else if (d->result < 0)
+		reply_err(d->req, MQ_OK);
+	else
+		reply_written(d->req, (size_t)d->result);
+	free(d);
+}
+
+static void
+durables_answer(struct durable *list, int rc)
+{
+	struct durable *next;
+
+	for (struct durable *d = list; d; d = next) {
+		next = d->next;
+		durable_answer(d, rc);
+	}
+}
+
+/* Take off the list what has reached `flushed`, or is past its deadline (or
+ * everything, for deadline INT64_MAX). */
+static struct durable *
+durables_take(struct pending *p, mq_pos flushed, int64_t deadline_ms)
+{
+	struct durable *taken = NULL, **last = &taken, **at = &p->durables, *d;
+
+	while ((d = *at)) {
+		if (d->end.byte > flushed.byte && d->deadline_ms > deadline_ms) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		d->next = NULL;
+		*last = d;
+		last = &d->next;
+		atomic_fetch_sub(&p->n_durable, 1);
+	}
+	return taken;
+}
+
+/* Wait for someone to flush for.  False: closing, and nobody is left. */
+static bool
+durable_wait(struct pending *p, mq_pos *ret_end)
+{
+	LOCKED(&p->durable_lock);
+	while (!p->durables) {
+		if (p->durable_closing)
+			return false;
+		lock_wait(&p->durable_lock, &p->more, -1);
+	}
+	*ret_end = p->durable_end;
+	return true;
+}
+
+static void *
+flush_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mark *flushed = store_flushed(p->m->store);
+	mq_pos end;
+
+	while (durable_wait(p, &end)) {
+		struct durable *done;
+		int rc = store_flush(p->m->store, end);
+
+		lock_take(&p->durable_lock);
+		done = durables_take(p, mark_at(flushed), rc == MQ_OK ? -1 : INT64_MAX);
+		lock_drop(&p->durable_lock);
+		durables_answer(done, rc);
+	}
+	return NULL;
+}
+
+/* A disk that does not answer keeps flush_main() busy: deadlines are kept here. */
+static void *
+deadline_main(void *arg)
+{
+	struct pending *p = arg;
+	bool closing;
+
+	do {
+		struct durable *late;
+
+		lock_take(&p->durable_lock);
+		if (!p->durables)
+			lock_wait(&p->durable_lock, &p->more, -1);
+		else
+			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
+		closing = p->durable_closing;
+		late = durables_take(p, MQ_POS(-1), now_ms());
+		lock_drop(&p->durable_lock);
+		durables_answer(late, -ETIMEDOUT);
+	} while (!closing);
+	return NULL;
+}
+
+void
+pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result)
+{
+	struct durable *d = malloc(sizeof(*d));
+
+	if (!d) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	*d = (struct durable){
+		.req = req,
+		.end = end,
+		.result = result,
+		.deadline_ms = now_ms() + p->m->settings->syncFlushTimeout,
+	};
+	if (mark_at(store_flushed(p->m->store)).byte >= end.byte) {
+		durable_answer(d, MQ_OK);
+		return;
+	}
+	LOCKED(&p->durable_lock);
+	d->next = p->durables;
+	p->durables = d;
+	if (p->durable_end.byte < end.byte)
+		p->durable_end = end;
+	atomic_fetch_add(&p->n_durable, 1);
+	pthread_cond_broadcast(&p->more);
+}
+
+/* --- begin and end ------------------------------------------------------------------------ */
+
+static void *(*const mains[])(void *) = { readers_main, flush_main, deadline_main };
+
+int
+pending_open(struct mount *m, struct pending **ret)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->m = m;
+	p->ring.next = p->ring.prev = &p->ring;
+	lock_init(&p->lock, RANK_PENDING);
+	lock_init(&p->durable_lock, RANK_PENDING);
+	cond_init(&p->more);
+	cond_init(&p->late);
+	for (size_t i = 0; i < PENDING_THREADS; i++) {
+		int rc = -pthread_create(&p->threads[i], NULL, mains[i], p);
+
+		if (rc != MQ_OK) {
+			pending_close(p);
+			return err_note(rc, "thread: %m");
+		}
+		p->started[i] = true;
+	}
+	*ret = p;
+	return MQ_OK;
+}
+
+void
+pending_close(struct pending *p)
+{
+	struct waiter *w;
+
+	lock_take(&p->lock);
+	p->closing = true;
+	while ((w = p->ring.next) != &p->ring) {
+		waiter_unlink(p, w);
+		lock_drop(&p->lock);
+		waiter_end(w, EINTR);
+		lock_take(&p->lock);
+	}
+	lock_drop(&p->lock);
+	mark_nudge(store_dispatched(p->m->store));
+
+	lock_take(&p->durable_lock);
+	p->durable_closing = true;
+	pthread_cond_broadcast(&p->more);
+	pthread_cond_broadcast(&p->late);
+	lock_drop(&p->durable_lock);
+	for (size_t i = 0; i < PENDING_THREADS; i++)
+		if (p->started[i])
+			pthread_join(p->threads[i], NULL);
+	durables_answer(p->durables, -EINTR);
+	pthread_cond_destroy(&p->late);
+	pthread_cond_destroy(&p->more);
+	lock_destroy(&p->durable_lock);
+	lock_destroy(&p->lock);
+	free(p);
+}
+
+int64_t
+pending_count(struct pending *p)
+{
+	LOCKED(&p->lock);
+	return p->n + atomic_load(&p->n_durable);
+}

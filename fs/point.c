@@ -1,0 +1,48 @@
+#include "config.h"
+
+#include <time.h>
+
+#include "conf/err.h"
+#include "fs/point.h"
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int
+point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p, mq_qoff *ret_at)
+{
+	struct queue_span span;
+	struct queue *q;
+	int rc;
+
+	rc = topic_queue(m->offsets, t, queue_id, &q);
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	switch (p->kind) {
+	case POINT_NONE:
+	case POINT_FIRST:
+		*ret_at = span.min;
+		return MQ_OK;
+	case POINT_LAST:
+		*ret_at = span.end;
+		return MQ_OK;
+	case POINT_NUMBER:
+		*ret_at = MQ_QOFF(p->value);
+		return MQ_OK;
+	case POINT_BEFORE_END:
+		*ret_at = p->value > span.end.n - span.min.n ? span.min : qoff_add(span.end, -p->value);
+		return MQ_OK;
+	case POINT_TIME:
+		return store_find_time(m->store, q, p->value, ret_at);
+	case POINT_AGO:
+		return store_find_time(m->store, q, now_ms() - p->value, ret_at);
+	}
+	return MQ_ECORRUPT;
+}

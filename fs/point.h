@@ -1,0 +1,12 @@
+/* point.h - a point of a name (first, -10, a time) as a message number of one queue. */
+#ifndef MQFS_FS_POINT_H
+#define MQFS_FS_POINT_H
+
+#include "fs/mount.h"
+#include "fs/name.h"
+
+/* POINT_NONE is the first message.  The result may lie outside of the queue's span. */
+int point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p,
+		  mq_qoff *ret_at);
+
+#endif

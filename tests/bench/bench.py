@@ -1,0 +1,363 @@
+#!/usr/bin/env python3
+"""bench.py - DESIGN's figures, each as a ratio measured side by side in one run.
+
+A ratio is ours over theirs, both as rates, both of the same round; rounds are
+interleaved and change sides, and the disk is idle when a side starts.  Printed
+are the medians of both sides and the median ratio with its spread.
+
+    bench.py --build BUILD_TREE [--rounds N] [--rows NAME,...] [--dir DIR] [--quick]
+
+Exit status 0 also when a figure is not reached: it is a report, not a test.
+"""
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+ROWS = []
+
+
+def ratio(name, what, against, wanted, unit):
+    """A row that measures two sides: its function returns (ours, theirs)."""
+    def register(function):
+        ROWS.append((name, what, against, wanted, unit, function, run_ratio))
+        return function
+    return register
+
+
+def figure(name, what, wanted, unit, below):
+    """A row with one figure: its function returns a function that measures it once."""
+    def register(function):
+        ROWS.append((name, what, below, wanted, unit, function, run_figure))
+        return function
+    return register
+
+
+# --- what is measured --------------------------------------------------------
+
+class Process:
+    """A server in the foreground, from its mount to its unmount."""
+
+    def __init__(self, command, mnt, sign):
+        os.makedirs(mnt, exist_ok=True)
+        self.mnt = mnt
+        began = time.monotonic()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        stdout=subprocess.DEVNULL)
+        while not os.path.exists(os.path.join(mnt, sign)):
+            if self.process.poll() is not None:
+                sys.exit("bench: %s: %s" % (command[0], self.process.stderr.read().decode()))
+            time.sleep(0.0005)
+        self.start_seconds = time.monotonic() - began
+
+    def cpu_seconds(self):
+        with open("/proc/%d/stat" % self.process.pid) as stat:
+            fields = stat.read().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def anonymous_bytes(self):
+        """Resident memory that is not a mapped file."""
+        with open("/proc/%d/status" % self.process.pid) as status:
+            fields = dict(line.split(":", 1) for line in status)
+        return sum(int(fields[key].split()[0]) for key in ("RssAnon", "RssShmem")) * KIB
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self):
+        if self.process.poll() is None:
+            unmount(self.mnt)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                unmount("-l", self.mnt)
+                self.kill()
+        unmount("-l", self.mnt)
+
+
+def unmount(*args):
+    command = ["umount"] if os.getuid() == 0 else ["fusermount3", "-u"]
+    subprocess.run(command + list(args), stderr=subprocess.DEVNULL, check=False)
+
+
+class Bench:
+    """The means of one row; its end undoes all of it."""
+
+    def __init__(self, options):
+        self.build = options.build
+        self.seconds = "0.3" if options.quick else "1"
+        self.scale = 8 if options.quick else 1
+        self.stack = contextlib.ExitStack()
+        self.dir = tempfile.mkdtemp(prefix="mqfs-bench.", dir=options.dir)
+        self.stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
+        self.count = 0
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def tool(self, name):
+        return os.path.join(self.build, "tests/bench", name)
+
+    def broker(self, *options):
+        """A broker on the store of this row."""
+        command = [os.path.join(self.build, "fs/mount.mqfs"), "-f", self.path("store"), self.path("mnt")]
+        for option in options:
+            command += ["-o", option]
+        broker = Process(command, self.path("mnt"), "README")
+        self.stack.callback(broker.close)
+        return broker
+
+    def floor(self, name, *args):
+        server = Process([self.tool(name), self.path(name), *args], self.path(name), "file")
+        self.stack.callback(server.close)
+        return os.path.join(server.mnt, "file")
+
+    def topic(self, broker, name):
+        path = os.path.join(broker.mnt, "topics", name)
+        os.mkdir(path)
+        return path
+
+    def lines(self, line_bytes, total_bytes):
+        """A plain file of lines, in the page cache."""
+        path = self.path("lines.%d" % line_bytes)
+        block = (b"x" * (line_bytes - 1) + b"\n") * (MIB // line_bytes)
+        with open(path, "wb") as out:
+            for _ in range(max(1, total_bytes // len(block))):
+                out.write(block)
+        return path
+
+    def load(self, *args):
+        out = subprocess.run([self.tool("load"), *args], stdout=subprocess.PIPE, check=True)
+        return float(out.stdout)
+
+    def write(self, path, size, *more):
+        paths = [path] if isinstance(path, str) else path
+        return self.load("-w", str(size), "-t", self.seconds, *more, *paths)
+
+    def read(self, path, size=MIB):
+        return self.load("-r", str(size), path)
+
+    def cat(self, source, target=None):
+        """Bytes a second of `cat source >> target`."""
+        with open(target or "/dev/null", "ab") as out:
+            began = time.monotonic()
+            subprocess.run(["cat", source], stdout=out, check=True)
+            took = time.monotonic() - began
+        return os.path.getsize(source) / took
+
+    def cat_to_new_file(self, source):
+        plain = self.path("plain")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(plain)
+        return self.cat(source, plain)
+
+
+# --- the rows ------------------------------------------------------------------
+
+def cat_into_queue(bench, line_bytes):
+    source = bench.lines(line_bytes, 256 * MIB // bench.scale)
+    queue = bench.topic(bench.broker(), "t") + "/q0"
+    return lambda: bench.cat(source, queue), lambda: bench.cat_to_new_file(source)
+
+
+@ratio("cat_1k", "cat of 1 KiB lines into a queue", "cat >> a plain file", 0.50, "MB/s")
+def cat_1k(bench):
+    return cat_into_queue(bench, 1024)
+
+
+@ratio("cat_100", "cat of 100-byte lines into a queue", "cat >> a plain file", 0.25, "MB/s")
+def cat_100(bench):
+    return cat_into_queue(bench, 100)
+
+
+@figure("core_100", "100-byte messages per second and core", 2e6, "M/s", "at least")
+def core_100(bench):
+    source = bench.lines(100, 256 * MIB // bench.scale)
+    broker = bench.broker()
+    queue = bench.topic(broker, "t") + "/q0"
+
+    def once():
+        before = broker.cpu_seconds()
+        bench.cat(source, queue)
+        return os.path.getsize(source) / 100 / (broker.cpu_seconds() - before)
+    return once
+
+
+@ratio("append_128", "128-byte appends, one writer", "a FUSE server that throws them away", 0.85, "k/s")
+def append_128(bench):
+    queue = bench.topic(bench.broker(), "t") + "/q0"
+    null = bench.floor("null_fuse")
+    return lambda: bench.write(queue, 128), lambda: bench.write(null, 128)
+
+
+def filled_queue(bench):
+    """A warm queue of 1 KiB lines and the server of as much memory."""
+    source = bench.lines(1024, 256 * MIB // bench.scale)
+    queue = bench.topic(bench.broker(), "t") + "/q0"
+    bench.cat(source, queue)
+    bench.cat(queue)
+    return queue, bench.floor("mem_fuse", str(os.path.getsize(source)))
+
+
+@ratio("read_1m", "1 MiB reads of a queue of 1 KiB lines", "a FUSE server of memory", 0.80, "MB/s")
+def read_1m(bench):
+    queue, memory = filled_queue(bench)
+    return lambda: bench.read(queue), lambda: bench.read(memory)
+
+
+@ratio("read_cat", "cat of a queue of 1 KiB lines", "a FUSE server of memory", 0.80, "MB/s")
+def read_cat(bench):
+    queue, memory = filled_queue(bench)
+    return lambda: bench.cat(queue), lambda: bench.cat(memory)
+
+
+# The kernel can read a file of ours by itself where we may hand it over.
+IMMUTABLE = 0.9 if os.getuid() == 0 else 0.6
+
+
+@ratio("sealed", "1 MiB reads of a sealed segment", "the same file on the store's disk", IMMUTABLE, "MB/s")
+def sealed(bench):
+    size = 256 * MIB // bench.scale
+    source = bench.lines(1024, size + size // 4)
+    broker = bench.broker("mappedFileSizeCommitLog=%d" % size)
+    bench.cat(source, bench.topic(broker, "t") + "/q0")
+    segment = "commitlog/%020d" % 0
+    ours, theirs = os.path.join(broker.mnt, segment), os.path.join(bench.path("store"), segment)
+    bench.read(ours)
+    return lambda: bench.read(ours), lambda: bench.read(theirs)
+
+
+@ratio("range", "1 MiB reads of a finished range", "the same bytes in a plain file", IMMUTABLE, "MB/s")
+def finished_range(bench):
+    source = bench.lines(1024, 256 * MIB // bench.scale)
+    queue = bench.topic(bench.broker(), "t") + "/q0"
+    bench.cat(source, queue)
+    name = "%s@0..%d" % (queue, os.path.getsize(source) // 1024)
+    bench.read(name)
+    return lambda: bench.read(name), lambda: bench.read(source)
+
+
+@ratio("sync_16", "SYNC_FLUSH, 16 writers on 16 queues", "16 writers with fdatasync on 16 files", 1.0, "k/s")
+def sync_16(bench):
+    broker = bench.broker("flushDiskType=SYNC_FLUSH", "defaultTopicQueueNums=16")
+    topic = bench.topic(broker, "t")
+    ours = ["%s/q%d" % (topic, i) for i in range(16)]
+    theirs = [bench.path("plain.%d" % i) for i in range(16)]
+    return lambda: bench.write(ours, 128), lambda: bench.write(theirs, 128, "-s")
+
+
+@ratio("sync_64k", "SYNC_FLUSH, 64 KiB of lines a write", "fdatasync after each 64 KiB", 0.8, "k/s")
+def sync_64k(bench):
+    queue = bench.topic(bench.broker("flushDiskType=SYNC_FLUSH"), "t") + "/q0"
+    plain = bench.path("plain")
+    return (lambda: bench.write(queue, 64 * KIB, "-l", "128"),
+            lambda: bench.write(plain, 64 * KIB, "-l", "128", "-s"))
+
+
+@figure("restart", "restart after SIGKILL, 10 GiB store", 1.0, "s", "below")
+def restart(bench):
+    wanted = 10 * GIB // bench.scale
+    if shutil.disk_usage(bench.dir).free < wanted * 1.3:
+        raise RuntimeError("it needs %.0f GiB of free disk" % (wanted * 1.3 / GIB))
+    source = bench.lines(MIB, 64 * MIB)
+    broker = bench.broker("diskMaxUsedSpaceRatio=95")
+    queue = bench.topic(broker, "t") + "/q0"
+    for _ in range(wanted // os.path.getsize(source)):
+        bench.cat(source, queue)
+
+    def once():
+        nonlocal broker
+        bench.cat(source, queue)
+        broker.kill()
+        broker = bench.broker("diskMaxUsedSpaceRatio=95")
+        return broker.start_seconds
+    return once
+
+
+@figure("idle_memory", "memory, 10,000 queues idle", 64 * MIB, "MiB", "below")
+def idle_memory(bench):
+    broker = bench.broker()
+    for i in range(2500 // bench.scale):
+        topic = bench.topic(broker, "t%d" % i)
+        for q in range(4):
+            with open("%s/q%d" % (topic, q), "ab", buffering=0) as queue:
+                queue.write(b"one message\n")
+    time.sleep(3)			# the views' own interval, and then idle
+    return broker.anonymous_bytes
+
+
+# --- running them -----------------------------------------------------------------
+
+SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1}
+
+
+def idle_disk():
+    os.sync()
+
+
+def run_ratio(row, bench, rounds):
+    name, what, against, wanted, unit, function, _ = row
+    sides = function(bench)
+    samples = ([], [])
+    for i in range(rounds):
+        for side in ((0, 1), (1, 0))[i % 2]:
+            idle_disk()
+            samples[side].append(sides[side]())
+    ratios = [ours / theirs for ours, theirs in zip(*samples)]
+    got = statistics.median(ratios)
+    ours, theirs = (statistics.median(side) / SCALES[unit] for side in samples)
+    print("%-12s %9.1f %-5s %9.1f %-5s %5.2f [%.2f..%.2f]  >= %.2f  %s" % (
+        name, ours, unit, theirs, unit, got, min(ratios), max(ratios), wanted,
+        "PASS" if got >= wanted else "below"), flush=True)
+    print("%12s %s | %s" % ("", what, against), flush=True)
+
+
+def run_figure(row, bench, rounds):
+    name, what, sense, wanted, unit, function, _ = row
+    once = function(bench)
+    samples = [once() for _ in range(rounds)]
+    got = statistics.median(samples)
+    good = got < wanted if sense == "below" else got >= wanted
+    low, high = (edge / SCALES[unit] for edge in (min(samples), max(samples)))
+    print("%-12s %9.2f %-5s [%.2f..%.2f]  %s %g %s  %s" % (
+        name, got / SCALES[unit], unit, low, high, sense, wanted / SCALES[unit], unit,
+        "PASS" if good else "missed"), flush=True)
+    print("%12s %s" % ("", what), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="DESIGN's figures, measured side by side.")
+    parser.add_argument("--build", default=".", help="build tree")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", help="only these, separated by commas")
+    parser.add_argument("--dir", default=os.environ.get("TMPDIR", "/var/tmp"), help="where stores are made")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the data, a third of the time")
+    options = parser.parse_args()
+
+    known = [row[0] for row in ROWS]
+    names = options.rows.split(",") if options.rows else known
+    for name in names:
+        if name not in known:
+            parser.error("no row '%s'; there are: %s" % (name, ", ".join(known)))
+    print("%-12s %15s %15s %5s [spread]  wanted; medians of %d rounds" % (
+        "row", "ours", "theirs", "ratio", options.rounds), flush=True)
+    for row in ROWS:
+        if row[0] not in names:
+            continue
+        bench = Bench(options)
+        with bench.stack:
+            try:
+                row[-1](row, bench, options.rounds)
+            except (RuntimeError, OSError, subprocess.CalledProcessError) as why:
+                print("%-12s not measured: %s" % (row[0], why), flush=True)
+
+
+main()

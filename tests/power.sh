@@ -1,0 +1,37 @@
+# power.sh - a disk whose power can be cut, for tests that ask what survives.
+#
+#	power_on FSTYPE [MOUNT_OPTION...]    makes the disk the first time; starts the broker
+#	power_cut                            nothing more reaches the disk
+#
+# $disk is where it is mounted, the broker is on $mnt.
+#
+# shellcheck shell=bash
+
+disk=$work/disk
+
+# What the kernel has not written is lost, and the journal is not flushed.
+shutdown_disk() {
+	python3 - "$disk" << 'END'
+import fcntl, os, struct, sys
+GOING_DOWN, WITHOUT_LOG_FLUSH = 0x8004587d, 2		# XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), GOING_DOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+END
+}
+
+power_on() {
+	local type=$1
+	shift
+	if [ ! -e "$work/disk.disk" ]; then
+		loop_disk "$type" 400M "$disk"
+	else
+		mount -o loop "$work/disk.disk" "$disk"
+	fi
+	start_mqfs "$disk/store" "$mnt" -o mappedFileSizeCommitLog=4194304 "$@"
+}
+
+power_cut() {
+	shutdown_disk
+	kill_mqfs "$mnt"
+	umount -l "$mnt"
+	eventually 10 umount "$disk"
+}
