@@ -129,6 +129,25 @@ close_makes_no_message_of_nothing(void **state)
 	assert_int_equal(g.count, 0);
 }
 
+/* What an appender does when it could not store what the splitter gave. */
+static void
+what_was_held_can_be_held_again(void **state)
+{
+	struct got g = { .len = 0 };
+	struct splitter s;
+
+	(void)state;
+	splitter_init(&s, FORMAT_LINES, false, MAX_BODY);
+	assert_int_equal(write_text(&s, "one ", &g), 4);
+	assert_int_equal(write_text(&s, "line\nand more", &g), 13);
+	assert_int_equal(splitter_hold(&s, "one ", 4), MQ_OK);
+	assert_int_equal(write_text(&s, "line\n", &g), 5);
+	assert_string_equal(g.text, "one line|one line|");
+	assert_int_equal(write_text(&s, "rest", &g), 4);
+	assert_int_equal(splitter_hold(&s, NULL, 0), MQ_OK);
+	assert_int_equal(close_file(&s, &g), MQ_EEND);
+}
+
 static void
 each_raw_write_is_a_message(void **state)
 {
@@ -844,6 +863,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_line_is_a_message),
 		cmocka_unit_test(close_makes_no_message_of_nothing),
+		cmocka_unit_test(what_was_held_can_be_held_again),
 		cmocka_unit_test(each_raw_write_is_a_message),
 		cmocka_unit_test(a_len32_message_says_its_length_first),
 		cmocka_unit_test(a_len32_length_that_cannot_be_is_refused_and_nothing_taken),
