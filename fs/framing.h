@@ -134,11 +134,12 @@ size_t framing_render(enum topic_format f, const struct record *rec, size_t skip
  *   tags, keys       text; only if the message has them
  *   bornTimestamp, storeTimestamp  ms
  *   properties       {name: text}: all of them, TAGS and KEYS too; of a name
- *                    that is there twice the first
+ *                    that is there twice the first; none whose name is not
+ *                    UTF-8 or has U+0000
  *   bornHost, storeHost  "address:port", "[address]:port"
  *   flag, sysFlag, reconsumeTimes
  *
- * Text that should be UTF-8 and is not (in properties) has U+FFFD for each bad byte.
+ * A property's value that is not UTF-8 has U+FFFD for each bad byte.
  *
  * Written: body (text) or body64 (base64), tags, keys (text, space-separated,
  * or an array of texts), flag, bornTimestamp, properties {name: text}; each may

@@ -30,8 +30,11 @@ framing_json_line_max(size_t max_body)
 static size_t
 utf8_length(const unsigned char *p, size_t left)
 {
+	static const unsigned char by_lead[32] = {	/* the first byte's upper 5 bits */
+		1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 4, 0,
+	};
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t n = by_lead[p[0] >> 3];
 	uint32_t c;
 
 	if (n < 2 || n > left)
@@ -87,6 +90,12 @@ emit(struct sink *s, const void *bytes, size_t len)
 	s->at = end;
 	if (first < last)
 		memcpy(s->out + (first - s->from), (const char *)bytes + (first - begin), last - first);
+}
+
+static void
+emit_literal(struct sink *s, const char *literal)
+{
+	emit(s, literal, strlen(literal));
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -165,10 +174,10 @@ static void
 emit_body(struct sink *s, const unsigned char *body, size_t len)
 {
 	if (utf8_valid(body, len)) {
-		emit_format(s, "\"body\":");
+		emit_literal(s, "\"body\":");
 		emit_text(s, body, len);
 	} else {
-		emit_format(s, "\"body64\":\"");
+		emit_literal(s, "\"body64\":\"");
 		emit_base64(s, body, len);
 		emit(s, "\"", 1);
 	}
@@ -183,7 +192,7 @@ emit_property(struct sink *s, const struct record *rec, const char *member, cons
 
 	if (!value)
 		return;
-	emit_format(s, ",\"%s\":", member);
+	emit_literal(s, member);
 	emit_text(s, value, len);
 }
 
@@ -201,6 +210,13 @@ seen_perhaps(struct seen_names *seen, const char *name, size_t len)
 
 	seen->bits[h >> 6] |= bit;
 	return was;
+}
+
+/* Can it be the name of a member, for every reader of JSON? */
+static bool
+name_can_be_shown(const char *name, size_t len)
+{
+	return !memchr(name, '\0', len) && utf8_valid((const unsigned char *)name, len);
 }
 
 /* Is name among the properties that begin before it? */
@@ -227,12 +243,14 @@ emit_properties(struct sink *s, const struct record *rec)
 	const char *name, *value, *comma = "";
 	size_t name_len, value_len, cursor = 0;
 
-	emit_format(s, ",\"properties\":{");
+	emit_literal(s, ",\"properties\":{");
 	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value,
 				    &value_len)) {
+		if (!name_can_be_shown(name, name_len))
+			continue;
 		if (seen_perhaps(&seen, name, name_len) && name_is_repeated(rec, name, name_len))
 			continue;
-		emit(s, comma, strlen(comma));
+		emit_literal(s, comma);
 		emit_text(s, name, name_len);
 		emit(s, ":", 1);
 		emit_text(s, value, value_len);
@@ -259,12 +277,12 @@ emit_record(struct sink *s, const struct record *rec)
 	record_msg_id(&rec->stored, rec->pos, id);
 	emit(s, "{", 1);
 	emit_body(s, rec->body, (size_t)rec->body_len);
-	emit_format(s, ",\"topic\":");
+	emit_literal(s, ",\"topic\":");
 	emit_text(s, rec->topic, (size_t)rec->topic_len);
 	emit_format(s, ",\"queueId\":%" PRId32 ",\"queueOffset\":%" PRId64 ",\"phyOffset\":%" PRId64
 		    ",\"msgId\":\"%s\"", rec->queue_id, rec->qoff.n, rec->pos.byte, id);
-	emit_property(s, rec, "tags", "TAGS");
-	emit_property(s, rec, "keys", "KEYS");
+	emit_property(s, rec, ",\"tags\":", "TAGS");
+	emit_property(s, rec, ",\"keys\":", "KEYS");
 	emit_format(s, ",\"bornTimestamp\":%" PRId64 ",\"storeTimestamp\":%" PRId64, rec->born_ms,
 		    rec->store_ms);
 	emit_properties(s, rec);
@@ -338,7 +356,8 @@ number_take(json_t *root, const char *name, int64_t min, int64_t max, int64_t *r
 	if (!value)
 		return MQ_OK;
 	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-		return err_note(-EINVAL, "json: %s must be a number from %" PRId64 " to %" PRId64, name, min, max);
+		return err_note(-EINVAL, "json: %s must be a number from %" PRId64 " to %" PRId64, name, min,
+				max);
 	*ret_n = json_integer_value(value);
 	return MQ_OK;
 }

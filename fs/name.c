@@ -328,7 +328,7 @@ take_options(const char **at, struct name *n)
 		int rc;
 
 		if (**at != ':' && (seen == 0 || **at != ','))
-			return err_note(-EINVAL, "\"%s\" where an option (\":OPT\") or the end should be", *at);
+			return err_note(-EINVAL, "\"%s\" where \":OPTION\" or the end should be", *at);
 		++*at;
 		rc = take_option(at, n, &seen);
 		if (rc != MQ_OK)

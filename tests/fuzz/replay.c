@@ -64,14 +64,15 @@ static int
 replay_own(const char *program)
 {
 	const char *noun = strstr(program, "replay_");
-	const char *srcdir = getenv("srcdir");
+	const char *top = getenv("srcdir");
 	char path[4096];
 
 	if (!noun)
 		return 0;
 	while (strstr(noun + 1, "replay_"))
 		noun = strstr(noun + 1, "replay_");
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".", noun + strlen("replay_"));
+	noun += strlen("replay_");
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/%s", top ? top : ".", noun);
 	return replay(path);
 }
 

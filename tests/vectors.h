@@ -1,0 +1,106 @@
+/* vectors.h - bytes as RocketMQ 4.9.8 writes them: one message, its consume
+ * queue entries, the blank record, the key index that has it, the checkpoint.
+ *
+ * The message: topic OrderTopic, body "hello rocket", queue 2, queue offset 5,
+ * at 1024; born at 1700000000000 on 10.0.0.9:51000, stored at 1700000000123
+ * on 10.0.0.1:10911; TAGS=TagA, KEYS=k1, UNIQ_KEY.  Keys are indexed in the
+ * order UNIQ_KEY, k1.
+ */
+#ifndef MQFS_TESTS_VECTORS_H
+#define MQFS_TESTS_VECTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VECTOR_UNIQ_KEY "0A000009109218B4AAC2000000000001"
+#define VECTOR_PROPS "TAGS\1TagA\2KEYS\1k1\2UNIQ_KEY\1" VECTOR_UNIQ_KEY
+#define VECTOR_MSG_ID "0A00000100002A9F0000000000000400"
+#define VECTOR_POS 1024
+#define VECTOR_QOFF 5
+#define VECTOR_BORN_MS 1700000000000
+#define VECTOR_STORE_MS 1700000000123
+
+static const unsigned char vector_record[172] = {
+	0x00, 0x00, 0x00, 0xac, 0xda, 0xa3, 0x20, 0xa7, 0x3c, 0x89, 0xe1, 0x9b,	/* TOTALSIZE, MAGIC, CRC */
+	0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00,				/* QUEUEID FLAG */
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x05,				/* QUEUEOFFSET */
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00,				/* PHYSICALOFFSET */
+	0x00, 0x00, 0x00, 0x00,							/* SYSFLAG */
+	0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00,				/* BORNTIMESTAMP */
+	0x0a, 0x00, 0x00, 0x09, 0x00, 0x00, 0xc7, 0x38,				/* BORNHOST */
+	0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b,				/* STORETIMESTAMP */
+	0x0a, 0x00, 0x00, 0x01, 0x00, 0x00, 0x2a, 0x9f,				/* STOREHOST */
+	0x00, 0x00, 0x00, 0x00,							/* RECONSUMETIMES */
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,				/* PREPARED */
+	0x00, 0x00, 0x00, 0x0c, 'h', 'e', 'l', 'l', 'o', ' ', 'r', 'o', 'c', 'k', 'e', 't',
+	0x0a, 'O', 'r', 'd', 'e', 'r', 'T', 'o', 'p', 'i', 'c',
+	0x00, 0x3b, 'T', 'A', 'G', 'S', 1, 'T', 'a', 'g', 'A', 2, 'K', 'E', 'Y', 'S', 1, 'k', '1', 2,
+	'U', 'N', 'I', 'Q', '_', 'K', 'E', 'Y', 1,
+	'0', 'A', '0', '0', '0', '0', '0', '9', '1', '0', '9', '2', '1', '8', 'B', '4',
+	'A', 'A', 'C', '2', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '1',
+};
+
+/* What differs in version 2 of the record: TOTALSIZE, magic, and 2 bytes of topic length. */
+#define VECTOR_TOPIC_LENGTH_AT (88 + 12)
+
+static const unsigned char vector_queue_entry[20] = {
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0xac,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x27, 0xa8, 0x07,
+};
+
+/* The same of a message for level 3 (10 s) at 2048, 200 bytes. */
+static const unsigned char vector_delay_entry[20] = {
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x00, 0xc8,
+	0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x8f, 0x8b,
+};
+
+static const unsigned char vector_pre_blank_entry[20] = {
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+};
+
+static const struct {
+	const char *tag;
+	int64_t code;
+} vector_tags[] = {
+	{ "", 0 },
+	{ "TagA", 2598919 },
+	{ "order-created", -392709271 },
+	{ "PAY_OK", -1941861133 },
+	{ "tag-1", 110118590 },
+	{ "\xe5\xba\x93\xe5\xad\x98", 773925 },		/* two characters of the BMP */
+	{ "polygenelubricants", INT32_MIN },
+};
+
+/* A segment of 4096 bytes, written up to 4000: no room for the record and 8 bytes. */
+static const unsigned char vector_blank_at_4000[8] = { 0x00, 0x00, 0x00, 0x60, 0xcb, 0xd4, 0x31, 0x94 };
+
+/* Written up to 3916: the record fits, and exactly the blank one behind it. */
+static const unsigned char vector_blank_at_4088[8] = { 0x00, 0x00, 0x00, 0x08, 0xcb, 0xd4, 0x31, 0x94 };
+
+/* The key index file of the usual size (5,000,000 slots, 20,000,000 entries). */
+static const unsigned char vector_index_header[40] = {
+	0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b, 0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00,
+	0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x03,
+};
+
+static const struct {
+	const char *key;		/* topic#key */
+	int32_t hash;
+	long slot_at;			/* place in the file; holds the number of the entry */
+	long entry_at;
+	unsigned char entry[20];
+} vector_index[] = {
+	{ "OrderTopic#" VECTOR_UNIQ_KEY, 58733821, 14935324, 20000060,
+	  { 0x03, 0x80, 0x34, 0xfd, 0, 0, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0 } },
+	{ "OrderTopic#k1", 1662905928, 11623752, 20000080,
+	  { 0x63, 0x1d, 0xee, 0x48, 0, 0, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0 } },
+};
+
+/* Then zeros up to 4096. */
+static const unsigned char vector_checkpoint[24] = {
+	0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b, 0x00, 0x00, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x7b,
+};
+
+#endif
