@@ -292,7 +292,11 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 	};
 	int rc, sig = 0;
 
-	rc = session_open(m, &conf);
+	/* once more: the store may have waited for a killed process to be gone,
+	 * and its mount is dead only now */
+	rc = mountpoint_check(m->mountpoint);
+	if (rc == MQ_OK)
+		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
 		rc = session_run(m, &sig);
 	if (rc == MQ_OK && sig)

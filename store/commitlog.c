@@ -256,29 +256,20 @@ static int
 find_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
 {
 	char buf[64 * 1024];
-	int64_t last = from;
+	int64_t last = from, end;
 
-	for (int64_t at = from; at < to;) {
-		off_t data = lseek(fd, at, SEEK_DATA);
-		size_t n;
-		int rc;
+	while (file_next_data(fd, from, to, &from, &end)) {
+		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
+		int rc = file_read(fd, buf, n, from, "commitlog");
 
-		if (data < 0 && errno == ENXIO)
-			break;
-		if (data > at)
-			at = data;
-		if (at >= to)
-			break;
-		n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
-		rc = file_read(fd, buf, n, at, "commitlog");
 		if (rc != MQ_OK)
 			return rc;
 		for (size_t i = n; i > 0; i--)
 			if (buf[i - 1]) {
-				last = at + (int64_t)i;
+				last = from + (int64_t)i;
 				break;
 			}
-		at += (int64_t)n;
+		from += (int64_t)n;
 	}
 	*ret_last = last;
 	return MQ_OK;
@@ -373,7 +364,9 @@ cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, 
 	rc = commitlog_segment(log, base, &ref);
 	if (rc != MQ_OK)
 		return rc;
-	rc = find_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
+	rc = file_drop_cache(fdref_fd(ref), from);
+	if (rc == MQ_OK)
+		rc = find_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
 	if (rc == MQ_OK && last > from) {
 		if (lostfound_fd >= 0)
 			rc = save_cut(fdref_fd(ref), base, from, last, lostfound_fd);
@@ -669,23 +662,40 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 	return MQ_OK;
 }
 
-mq_pos
-commitlog_next_data(struct commitlog *log, mq_pos pos)
+bool
+commitlog_next_data(struct commitlog *log, mq_pos pos, mq_pos limit, mq_pos *ret_begin, mq_pos *ret_end)
 {
-	for (; pos.byte < log->allocated; pos = pos_add(commitlog_segment_of(log, pos), log->segment_bytes)) {
+	for (; pos.byte < limit.byte; pos = pos_add(commitlog_segment_of(log, pos), log->segment_bytes)) {
+		mq_pos base = commitlog_segment_of(log, pos);
 		struct fdref *ref;
-		off_t data;
+		int64_t begin, end;
+		bool found;
 
-		if (!segment_exists(log, commitlog_segment_of(log, pos)))
+		if (!segment_exists(log, base) || commitlog_segment(log, pos, &ref) != MQ_OK)
 			continue;
-		if (commitlog_segment(log, pos, &ref) != MQ_OK)
-			break;
-		data = lseek(fdref_fd(ref), pos.byte % log->segment_bytes, SEEK_DATA);
+		found = file_next_data(fdref_fd(ref), pos.byte - base.byte, log->segment_bytes, &begin, &end);
 		fdcache_put(log->files, ref);
-		if (data >= 0 && data < log->segment_bytes)
-			return pos_add(commitlog_segment_of(log, pos), data);
-		if (data < 0 && errno != ENXIO)
-			break;			/* a file system that cannot tell */
+		if (found) {
+			*ret_begin = pos_add(base, begin);
+			*ret_end = pos_add(base, end);
+			return ret_begin->byte < limit.byte;
+		}
 	}
-	return pos;
+	return false;
+}
+
+int
+commitlog_drop_cache(struct commitlog *log, mq_pos pos)
+{
+	struct fdref *ref;
+	int rc;
+
+	if (log->read_only || pos.byte >= log->allocated)
+		return MQ_OK;
+	rc = commitlog_segment(log, pos, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_drop_cache(fdref_fd(ref), pos.byte % log->segment_bytes);
+	fdcache_put(log->files, ref);
+	return rc;
 }

@@ -79,8 +79,12 @@ int commitlog_flush(struct commitlog *log, mq_pos upto);
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
 int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
 
-/* The first position from pos on that may hold something but zeros. */
-mq_pos commitlog_next_data(struct commitlog *log, mq_pos pos);
+/* The first stretch of [pos, limit) that may hold something but zeros; it lies
+ * in one segment.  False: there is none. */
+bool commitlog_next_data(struct commitlog *log, mq_pos pos, mq_pos limit, mq_pos *ret_begin, mq_pos *ret_end);
+
+/* See file_drop_cache(): before looking for data behind pos. */
+int commitlog_drop_cache(struct commitlog *log, mq_pos pos);
 
 /* A descriptor of pos's segment: put back with fdcache_put(). */
 int commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref);

@@ -167,7 +167,7 @@ int
 dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 {
 	struct window w = { .base = MQ_POS(-1) };
-	struct dispatched d = { .end = from, .store_ms = ret->store_ms };
+	struct dispatched d = { .end = from, .store_ms = ret->store_ms, .records = ret->records };
 	struct record rec;
 	int rc = MQ_OK;
 
@@ -220,14 +220,17 @@ static int
 scan(struct store *s, struct window *w, mq_pos pos, mq_pos limit, mq_pos *ret_pos)
 {
 	AUTO_FREE unsigned char *buf = malloc(SCAN_BYTES);
+	mq_pos end;
 	int rc = MQ_EEND;
 
 	if (!buf)
 		return -ENOMEM;
-	while (rc == MQ_EEND && (pos = commitlog_next_data(&s->log, pos)).byte < limit.byte) {
-		size_t n = SCAN_BYTES;
+	if (commitlog_drop_cache(&s->log, pos) != MQ_OK)
+		return -EIO;
+	while (rc == MQ_EEND && commitlog_next_data(&s->log, pos, limit, &pos, &end)) {
+		size_t n = end.byte - pos.byte < SCAN_BYTES ? (size_t)(end.byte - pos.byte) : SCAN_BYTES;
 
-		rc = commitlog_read(&s->log, pos, limit, buf, SCAN_BYTES, &n);
+		rc = commitlog_read(&s->log, pos, limit, buf, n, &n);
 		if (rc == MQ_OK)
 			rc = n < RECORD_MIN_BYTES ? MQ_EEND : scan_block(s, w, pos, buf, n, limit, ret_pos);
 		else if (rc == -EIO)

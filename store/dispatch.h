@@ -17,8 +17,8 @@ struct store;
 int dispatch_record(struct store *s, const struct record *rec);
 
 /* Read the log from `from` up to where no valid record begins, or to `limit`,
- * feeding every record.  *ret_end is behind the last one; *ret_store_ms its
- * store time (untouched without one). */
+ * feeding every record.  ret->end is behind the last one, ret->store_ms its
+ * store time (untouched without one), ret->records grows by their number. */
 struct dispatched {
 	mq_pos end;
 	int64_t store_ms;

@@ -105,6 +105,35 @@ dir_open(int dirfd, const char *name, int make, int *ret_fd)
 	return MQ_OK;
 }
 
+bool
+file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end)
+{
+	off_t begin = from, end = to;
+
+	if (from >= to)
+		return false;
+	begin = lseek(fd, from, SEEK_DATA);
+	if (begin < 0 && errno == ENXIO)
+		return false;
+	if (begin < 0)
+		begin = from;
+	else
+		end = lseek(fd, begin, SEEK_HOLE);
+	*ret_begin = begin;
+	*ret_end = end < begin || end > to ? to : end;
+	return begin < to;
+}
+
+int
+file_drop_cache(int fd, int64_t from)
+{
+	int rc = file_sync(fd, "commitlog");
+
+	if (rc == MQ_OK)
+		(void)posix_fadvise(fd, from & ~INT64_C(4095), 0, POSIX_FADV_DONTNEED);
+	return rc;
+}
+
 int
 file_zero(int fd, int64_t from, int64_t to)
 {

@@ -2,6 +2,7 @@
 #ifndef MQFS_STORE_FILE_H
 #define MQFS_STORE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,14 @@ int dir_sync(int dirfd, const char *what);
 
 /* Open a directory below dirfd, made first if `make`. */
 int dir_open(int dirfd, const char *name, int make, int *ret_fd);
+
+/* The next stretch of fd in [from, to) that may hold anything but zeros; false:
+ * there is none.  Where a file system cannot tell, all of it may. */
+bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end);
+
+/* Bytes from `from` on are asked of the disk again: what is only in memory
+ * because somebody read it (zeros of blocks never written) is no data any more. */
+int file_drop_cache(int fd, int64_t from);
 
 /* Make bytes [from, to) of fd zero, durably. */
 int file_zero(int fd, int64_t from, int64_t to);

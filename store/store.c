@@ -179,14 +179,11 @@ replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
 static int
 replay(struct store *s, mq_pos limit, struct dispatched *d)
 {
-	int64_t records = 0;
 	mq_pos next;
 	int rc;
 
 	for (;;) {
-		d->records = 0;
 		rc = replay_whole(s, limit, d);
-		records += d->records;
 		if (rc != MQ_OK || d->end.byte >= limit.byte)
 			break;
 		rc = dispatch_next(s, d->end, limit, &next);
@@ -197,7 +194,6 @@ replay(struct store *s, mq_pos limit, struct dispatched *d)
 		s->recovery.damaged_bytes += next.byte - d->end.byte;
 		d->end = next;
 	}
-	d->records = records;
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
