@@ -211,7 +211,7 @@ nothing_new(struct offsets *o)
 	LOCKED(&o->registry);
 
 	return o->saved_once && !o->collected && !o->have_cp && !o->dirty && o->applied.n == o->saved_applied.n &&
-	       mark_at(store_dispatched(o->store)).byte == o->saved_mark.byte;
+	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
 
 static int
@@ -266,7 +266,7 @@ checkpoint_steps(struct offsets *o)
 	lock_take(&o->apply);
 	o->saved_once = true;
 	o->saved_applied = o->rows_applied;
-	o->saved_mark = o->cp.dispatched;
+	o->saved_mark = o->cp.dispatched.byte;
 	o->collected = o->have_cp = false;
 	lock_drop(&o->apply);
 	store_checkpoint_free(&o->cp);
@@ -349,7 +349,7 @@ checkpoint_main(void *arg)
 	int64_t gathered = clock_ms(), saved = gathered;
 
 	while (!o->stop) {
-		mq_pos mark = pos_add(o->saved_mark, LOG_BYTES_MAX);
+		mq_pos mark = MQ_POS(o->saved_mark + LOG_BYTES_MAX);
 		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
 		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
 		int64_t wait = saved + interval < gathered + gather_every ? saved + interval
@@ -499,7 +499,7 @@ load_singletons(struct load *l, struct tables *t)
 	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
 	l->o->saved_once = true;
 	l->o->saved_applied = l->o->applied;
-	l->o->saved_mark = l->cp.dispatched;
+	l->o->saved_mark = l->cp.dispatched.byte;
 	return MQ_OK;
 }
 

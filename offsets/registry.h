@@ -111,7 +111,7 @@ struct offsets {
 	bool have_cp;
 	bool failing;		/* the last checkpoint did: has been logged */
 	mq_qoff saved_applied;	/* what LMDB says */
-	mq_pos saved_mark;
+	_Atomic int64_t saved_mark; /* bytes */
 	bool saved_once;	/* LMDB holds a checkpoint */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];

@@ -151,8 +151,8 @@ what_is_not_right_is_refused(void **state)
 		"{\"op\":\"commit\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},\"reset\":1}",
 		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{}}",
 		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},\"expression\":\"\"}",
-		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},"
-		"\"expression\":\"a\\nb\"}",
+		("{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},"
+		 "\"expression\":\"a\\nb\"}"),
 		"{\"op\":\"trim\",\"v\":1,\"topic\":\"t\",\"queue\":4096,\"offset\":1}",
 		"{\"op\":\"trim\",\"v\":1,\"topic\":\"t\",\"queue\":1}",
 		"{\"op\":\"attr\",\"v\":1,\"path\":\"/etc\"}",

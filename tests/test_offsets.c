@@ -23,6 +23,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
+#include "offsets/tables.h"
 
 /* --- a broker without a mount ---------------------------------------------------------- */
 
@@ -704,7 +705,7 @@ after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was(void **state)
 	for (int steps = 1; steps <= STEPS; steps++) {
 		AUTO_FREE char *want = dump_after(b, steps);
 
-		for (int checkpoint = -1; checkpoint < steps; checkpoint += 3) {
+		for (int checkpoint = -1; checkpoint < steps; checkpoint += 4) {
 			AUTO_FREE char *got = NULL;
 
 			empty(b);
@@ -865,6 +866,55 @@ a_failed_checkpoint_is_made_up_for_by_the_next(void **state)
 	broker_close(b);
 }
 
+/* --- tables --------------------------------------------------------------------------------------- */
+
+static int
+count_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	(void)key;
+	(void)key_len;
+	(void)value;
+	(void)value_len;
+	++*(int *)arg;
+	return MQ_OK;
+}
+
+static void
+the_map_grows_by_itself_and_a_row_is_all_or_nothing(void **state)
+{
+	static char value[1 << 20];
+	struct broker *b = *state;
+	struct tables *t;
+	struct rows rows = { 0 };
+	int64_t map_before;
+	int n = 0;
+
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	assert_int_equal(tables_open(b->path, false, &t), MQ_OK);
+	map_before = tables_map_bytes(t);
+	for (int32_t i = 0; i < 40; i++)
+		rows_put(&rows, TABLE_ATTRS, &i, sizeof(i), value, sizeof(value));
+	commit_errno = EIO;
+	assert_int_equal(tables_write(t, &rows), -EIO);
+	commit_errno = 0;
+	assert_int_equal(tables_each(t, TABLE_ATTRS, count_row, &n), MQ_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(tables_write(t, &rows), MQ_OK);
+	assert_true(tables_map_bytes(t) > map_before);
+	tables_close(t);
+	assert_int_equal(tables_open(b->path, false, &t), MQ_OK);
+	assert_int_equal(tables_each(t, TABLE_ATTRS, count_row, &n), MQ_OK);
+	assert_int_equal(n, 40);
+	rows_clear(&rows);
+	rows_empty(&rows, TABLE_ATTRS);
+	assert_int_equal(tables_write(t, &rows), MQ_OK);
+	n = 0;
+	assert_int_equal(tables_each(t, TABLE_ATTRS, count_row, &n), MQ_OK);
+	assert_int_equal(n, 0);
+	tables_close(t);
+	rows_free(&rows);
+}
+
 static void
 nothing_new_is_not_written(void **state)
 {
@@ -908,8 +958,8 @@ records_that_make_no_sense_do_no_harm(void **state)
 {
 	static const char *const bodies[] = {
 		"not json", "", "{\"op\":\"teleport\",\"v\":1}",
-		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"expression\":\"*\","
-		"\"offsets\":{}}",
+		("{\"op\":\"subscribe\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"expression\":\"*\","
+		 "\"offsets\":{}}"),
 		"{\"op\":\"commit\",\"v\":1,\"group\":\"no\",\"topic\":\"no\",\"offsets\":{\"0\":1}}",
 		"{\"op\":\"topic-delete\",\"v\":1,\"name\":\"never\"}",
 		"{\"op\":\"topic\",\"v\":1,\"id\":16777215,\"name\":\"last\"}",
@@ -1178,6 +1228,7 @@ main(void)
 		T(a_broken_lmdb_is_set_aside_and_rebuilt),
 		T(rows_of_a_log_that_is_gone_are_forgotten),
 		T(a_failed_checkpoint_is_made_up_for_by_the_next),
+		T(the_map_grows_by_itself_and_a_row_is_all_or_nothing),
 		T(nothing_new_is_not_written),
 		T(records_that_make_no_sense_do_no_harm),
 		T(what_a_master_logs_is_followed),
