@@ -105,7 +105,7 @@ open_and_load(struct offsets *o, const char *path, struct store_checkpoint *ret_
 	int rc = tables_open(path, o->dir->read_only, &t);
 
 	if (rc == MQ_OK)
-		rc = checkpoint_load(o, t, ret_cp);
+		rc = load_rows(o, t, ret_cp);
 	if (rc != MQ_OK || o->dir->read_only) {
 		tables_close(t);
 		return rc;
