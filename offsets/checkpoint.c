@@ -207,7 +207,8 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->collected && !o->have_cp && !o->dirty && o->applied.n == o->saved_applied.n &&
+	return o->saved_once && !o->collected && !o->have_cp && !o->dirty &&
+	       o->applied.n == o->saved_applied.n &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
 

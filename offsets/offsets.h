@@ -116,7 +116,8 @@ int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret
 
 /* Its tag expression ("*" = all): malloc'ed text; and replacing it. */
 char *subscription_expression(struct offsets *o, struct subscription *sub);
-int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end);
+int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr,
+				mq_pos *ret_end);
 
 /* The committed offset: the next message to consume, clamped into the queue's
  * [min, end].  Never guessed: -EIO if it cannot be known. */
@@ -131,7 +132,8 @@ int commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id
 int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at);
 
 /* Reset only if it is `expected`: else -ESTALE. */
-int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to);
+int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected,
+		   mq_qoff to);
 
 /* Write the pending commits (of all groups) to the log now; *ret_end is what to
  * wait for to have them durable. */

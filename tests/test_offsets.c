@@ -176,8 +176,8 @@ produce_to(struct broker *b, const char *topic, int32_t queue_id, int n)
 	batch_init(&batch);
 	for (int i = 0; i < n; i++)
 		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = "hello", .body_len = 5, .topic = topic, .topic_len = strlen(topic), .props = "",
-			.queue_id = queue_id }), MQ_OK);
+			.body = "hello", .body_len = 5, .topic = topic, .topic_len = strlen(topic),
+			.props = "", .queue_id = queue_id }), MQ_OK);
 	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
 	queue_append_begin(q);
 	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
@@ -241,7 +241,8 @@ dump(struct broker *b)
 			struct queue *q = store_queue(b->store, t->name, i);
 
 			if (q)
-				fprintf(out, "  q%d %" PRId64 " %" PRId64 "\n", i, queue_min(q).n, queue_end(q).n);
+				fprintf(out, "  q%d %" PRId64 " %" PRId64 "\n", i, queue_min(q).n,
+					queue_end(q).n);
 		}
 	}
 	for (const char *after = ""; (g = group_next(b->offsets, after)); after = g->name) {
@@ -300,8 +301,8 @@ step(struct broker *b, int n)
 		assert_int_equal(topic_change(o, topic_find(o, "a"), &tc, NULL), MQ_OK);
 		return;
 	case 9:
-		assert_int_equal(subscription_set_expression(o, the_subscription(b, "g", "a"), "X || Y", NULL),
-				 MQ_OK);
+		assert_int_equal(subscription_set_expression(o, the_subscription(b, "g", "a"), "X || Y",
+							     NULL), MQ_OK);
 		return;
 	case 10:
 		assert_int_equal(topic_trim(o, topic_find(o, "a"), 1, MQ_QOFF(6), NULL), MQ_OK);
@@ -709,7 +710,8 @@ after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was(void **state)
 			AUTO_FREE char *got = NULL;
 
 			empty(b);
-			crash_after(b, some_steps_and_a_checkpoint, (checkpoint < 0 ? 99 : checkpoint) * 100 + steps);
+			crash_after(b, some_steps_and_a_checkpoint,
+				    (checkpoint < 0 ? 99 : checkpoint) * 100 + steps);
 			broker_open(b);
 			got = dump(b);
 			assert_string_equal(got, want);
@@ -996,7 +998,7 @@ what_a_master_logs_is_followed(void **state)
 	b->settings.brokerRole = SLAVE;
 	append_by_hand(b, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}");
 	produce_to(b, "legacy", 1, 1);
-	for (int i = 0; i < 1000 && !(topic_find(b->offsets, "remote") && topic_find(b->offsets, "legacy")); i++)
+	for (int i = 0; i < 1000 && !topic_find(b->offsets, "legacy"); i++)
 		usleep(10000);
 	assert_int_equal(topic_find(b->offsets, "remote")->id, 9);
 	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "legacy")), 2);
@@ -1118,7 +1120,8 @@ commits_changes_and_checkpoints_do_not_disturb_each_other(void **state)
 	for (int i = 0; i < RACERS + 3; i++) {
 		racers[i] = (struct racer){ .b = b, .sub = sub, .queue = i, .stop = &stop };
 		assert_int_equal(pthread_create(&racers[i].thread, NULL,
-						i < RACERS ? consumer_main : others[i - RACERS], &racers[i]), 0);
+						i < RACERS ? consumer_main : others[i - RACERS],
+						&racers[i]), 0);
 	}
 	for (int i = 0; i < RACERS; i++)
 		pthread_join(racers[i].thread, NULL);
@@ -1168,8 +1171,8 @@ a_read_only_mount_writes_nothing(void **state)
 	AUTO_FREE char *got = NULL, *command = NULL;
 	struct topic_conf conf;
 
-	assert_true(asprintf(&command, "cd %s && find . -type f ! -name lock | sort | xargs sha256sum > ../sums.%d",
-			     b->path, (int)getpid()) > 0);
+	assert_true(asprintf(&command, "cd %s && find . -type f ! -name lock | sort | xargs sha256sum "
+			     "> ../sums.%d", b->path, (int)getpid()) > 0);
 	assert_int_equal(system(command), 0);
 	broker_open_as(b, true);
 	got = dump(b);
@@ -1180,8 +1183,8 @@ a_read_only_mount_writes_nothing(void **state)
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 	broker_close(b);
 	free(take_ptr(command));
-	assert_true(asprintf(&command, "cd %s && sha256sum --quiet -c ../sums.%d; rc=$?; rm ../sums.%d; exit $rc",
-			     b->path, (int)getpid(), (int)getpid()) > 0);
+	assert_true(asprintf(&command, "cd %s && sha256sum --quiet -c ../sums.%d; rc=$?; "
+			     "rm ../sums.%d; exit $rc", b->path, (int)getpid(), (int)getpid()) > 0);
 	assert_int_equal(system(command), 0);
 }
 
