@@ -1,4 +1,4 @@
-/* checkpoint.c - memory -> LMDB, every second or so, and back at start.
+/* checkpoint.c - memory -> LMDB, every second or so.  load.c is the way back.
  *
  * offsets.c draws why the steps are in this order.  A step that has succeeded
  * is not repeated: what has been collected, and what the store has said, is
@@ -20,9 +20,6 @@
 
 #define LOG_BYTES_MAX ((int64_t)64 << 20) /* of log between two checkpoints */
 #define TICK_MS 1000		/* settings may change: look at least so often */
-
-#define QUEUE_ROW_BYTES 52
-#define MARK_BYTES 52
 
 /* --- rows ------------------------------------------------------------------------ */
 
@@ -105,7 +102,7 @@ collect_entry(struct rows *r, struct entry *e)
 	}
 	if (e->kind == ENTRY_SUBSCRIPTION)
 		collect_places(r, entry_subscription(e));
-	if (registry_meta(e, false, &m) != MQ_OK) {
+	if (entry_meta(e, false, &m) != MQ_OK) {
 		r->err = -ENOMEM;
 		return;
 	}
@@ -210,8 +207,9 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->collected && !o->have_cp && !o->dirty && o->applied.n == o->saved_applied.n &&
-	       mark_at(store_dispatched(o->store)).byte == o->saved_mark.byte;
+	return o->saved_once && !o->collected && !o->have_cp && !o->dirty &&
+	       o->applied.n == o->saved_applied.n &&
+	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
 
 static int
@@ -266,7 +264,7 @@ checkpoint_steps(struct offsets *o)
 	lock_take(&o->apply);
 	o->saved_once = true;
 	o->saved_applied = o->rows_applied;
-	o->saved_mark = o->cp.dispatched;
+	o->saved_mark = o->cp.dispatched.byte;
 	o->collected = o->have_cp = false;
 	lock_drop(&o->apply);
 	store_checkpoint_free(&o->cp);
@@ -349,7 +347,7 @@ checkpoint_main(void *arg)
 	int64_t gathered = clock_ms(), saved = gathered;
 
 	while (!o->stop) {
-		mq_pos mark = pos_add(o->saved_mark, LOG_BYTES_MAX);
+		mq_pos mark = MQ_POS(o->saved_mark + LOG_BYTES_MAX);
 		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
 		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
 		int64_t wait = saved + interval < gathered + gather_every ? saved + interval
@@ -373,169 +371,4 @@ checkpoint_main(void *arg)
 		}
 	}
 	return NULL;
-}
-
-/* --- back at start --------------------------------------------------------------------- */
-
-struct load {
-	struct offsets *o;
-	struct store_checkpoint cp;
-	size_t max;
-};
-
-static int
-load_record(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	struct load *l = arg;
-	char why[200];
-	struct meta m;
-	int rc = meta_decode(value, value_len, &m);
-
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc != MQ_OK) {
-		snprintf(why, sizeof(why), "%s", err_text(rc));
-		return err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len, (const char *)key, why);
-	}
-	rc = apply(l->o, &m);
-	meta_free(&m);
-	return rc;
-}
-
-static int
-sub_by_id_cmp(const void *key, const void *item)
-{
-	uint32_t a = *(const uint32_t *)key, b = ((const struct subscription *)item)->id;
-
-	return (a > b) - (a < b);
-}
-
-static int
-load_offset(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	struct load *l = arg;
-	struct bytes k = bytes_over(key, key_len), v = bytes_over(value, value_len);
-	uint32_t sub_id = (uint32_t)bytes_get_i32(&k);
-	int32_t queue_id = bytes_get_i32(&k);
-	int64_t at = bytes_get_i64(&v);
-	struct subscription_entry *s = sorted_find(&l->o->subscriptions_by_id, &sub_id, sub_by_id_cmp);
-
-	if (k.err || v.err || k.left || v.left || !s || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0)
-		return err_note(MQ_ECORRUPT, "lmdb: a bad row in offsets");
-	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
-		return -ENOMEM;
-	s->places[queue_id] = (struct place){ .at = at, .logged = at, .known = true };
-	return MQ_OK;
-}
-
-static int
-load_queue(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	struct load *l = arg;
-	struct bytes v = bytes_over(value, value_len);
-	const unsigned char *k = key;
-	struct queue_row row = { 0 };
-	size_t len = key_len - 5;
-
-	if (key_len < 6 || len > RECORD_TOPIC_MAX || k[len] != '/' || value_len != QUEUE_ROW_BYTES)
-		return err_note(MQ_ECORRUPT, "lmdb: a bad row in queues");
-	memcpy(row.topic, k, len);
-	row.queue_id = be32_get(k + len + 1);
-	row.span.min.n = bytes_get_i64(&v);
-	row.span.end.n = bytes_get_i64(&v);
-	row.span.start_bytes = bytes_get_i64(&v);
-	row.span.end_bytes = bytes_get_i64(&v);
-	row.span.last_store_ms = bytes_get_i64(&v);
-	row.span.last_end.byte = bytes_get_i64(&v);
-	row.head_moves = (uint32_t)bytes_get_i32(&v);
-	if (l->cp.n == l->max) {
-		size_t max = l->max ? l->max * 2 : 256;
-		struct queue_row *rows = realloc(l->cp.rows, max * sizeof(*rows));
-
-		if (!rows)
-			return -ENOMEM;
-		l->cp.rows = rows;
-		l->max = max;
-	}
-	l->cp.rows[l->cp.n++] = row;
-	return MQ_OK;
-}
-
-/* A row of meta that must be `len` bytes: MQ_OK, -ENOENT, or what is wrong. */
-static int
-load_meta(struct tables *t, const char *key, void *buf, size_t len)
-{
-	size_t got = 0;
-	int rc = tables_get(t, TABLE_META, key, buf, len, &got);
-
-	return rc == MQ_OK && got != len ? err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", key) : rc;
-}
-
-static int
-load_singletons(struct load *l, struct tables *t)
-{
-	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0;
-	int rc = load_meta(t, "mark", mark, sizeof(mark));
-
-	if (rc == -ENOENT)
-		return MQ_OK;		/* no checkpoint yet */
-	if (rc == MQ_OK)
-		rc = load_meta(t, "applied", be, sizeof(be));
-	l->o->applied = MQ_QOFF(be64_get(be));
-	if (rc == MQ_OK)
-		rc = load_meta(t, "round", be, sizeof(be));
-	l->o->round_at = MQ_POS(be64_get(be));
-	if (rc == MQ_OK)
-		rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
-	if (rc != MQ_OK)
-		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
-	rc = load_meta(t, "import", &import, 1);
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	l->o->import = rc == -ENOENT ? IMPORT_NEVER : import ? IMPORT_DONE : IMPORT_BEGUN;
-	l->cp.dispatched = MQ_POS(be64_get(mark));
-	l->cp.store_ms = be64_get(mark + 8);
-	l->cp.index_count = be32_get(mark + 16);
-	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
-	l->o->saved_once = true;
-	l->o->saved_applied = l->o->applied;
-	l->o->saved_mark = l->cp.dispatched;
-	return MQ_OK;
-}
-
-/* What has just been read need not be written. */
-static void
-all_clean(struct offsets *o)
-{
-	while (o->dirty) {
-		struct entry *e = o->dirty;
-
-		o->dirty = e->next_dirty;
-		e->dirty = false;
-	}
-}
-
-int
-checkpoint_load(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
-{
-	static const struct {
-		enum table table;
-		tables_row *row;
-	} steps[] = {
-		{ TABLE_TOPICS, load_record }, { TABLE_GROUPS, load_record },
-		{ TABLE_SUBSCRIPTIONS, load_record }, { TABLE_OFFSETS, load_offset },
-		{ TABLE_ATTRS, load_record }, { TABLE_QUEUES, load_queue },
-	};
-	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
-	int rc = load_singletons(&l, t);
-
-	for (size_t i = 0; rc == MQ_OK && i < sizeof(steps) / sizeof(steps[0]); i++)
-		rc = tables_each(t, steps[i].table, steps[i].row, &l);
-	if (rc != MQ_OK) {
-		free(l.cp.rows);
-		return rc;
-	}
-	all_clean(o);
-	*ret_cp = l.cp;
-	return MQ_OK;
 }

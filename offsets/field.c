@@ -348,7 +348,8 @@ text_pair(void *arg, const char *section, const char *key, const char *value)
 	f = field_find(p->fields, key);
 	if (!f) {
 		known_keys(p->fields, allowed, sizeof(allowed));
-		snprintf(p->complaint, sizeof(p->complaint), "%.60s: no such key; there are %s", key, allowed);
+		snprintf(p->complaint, sizeof(p->complaint), "%.60s: no such key; there are %s", key,
+			 allowed);
 		return 0;
 	}
 	if (!value || !field_parse(f, value, &v)) {

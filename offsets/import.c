@@ -321,8 +321,8 @@ import_all(struct offsets *o, json_t *const *objects)
 	import_add(im, &m);
 	import_flush(im);
 	if (im->rc == MQ_OK)
-		log_notice("import: %" PRId64 " topics, groups and subscriptions of RocketMQ's config/ are taken "
-			   "over, %" PRId64 " skipped", im->taken - 2, im->skipped);
+		log_notice("import: %" PRId64 " topics, groups and subscriptions of RocketMQ's config/ are "
+			   "taken over, %" PRId64 " skipped", im->taken - 2, im->skipped);
 	return im->rc;
 }
 

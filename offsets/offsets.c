@@ -105,7 +105,7 @@ open_and_load(struct offsets *o, const char *path, struct store_checkpoint *ret_
 	int rc = tables_open(path, o->dir->read_only, &t);
 
 	if (rc == MQ_OK)
-		rc = checkpoint_load(o, t, ret_cp);
+		rc = load_rows(o, t, ret_cp);
 	if (rc != MQ_OK || o->dir->read_only) {
 		tables_close(t);
 		return rc;
@@ -276,6 +276,12 @@ offsets_close(struct offsets *o)
 	return rc;
 }
 
+const unsigned char *
+offsets_identity(const struct offsets *o)
+{
+	return o->identity;
+}
+
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
@@ -286,7 +292,7 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.applied = o->n_applied,
 		.checkpoints = o->n_checkpoints,
 		.checkpoint_failures = o->n_failures,
-		.checkpoint_at = o->saved_mark.byte,
+		.checkpoint_at = o->saved_mark,
 		.offsets_clamped = o->n_clamped,
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
 	};

@@ -9,6 +9,10 @@
  * sees it.  Durability is a wait on the mark `flushed` for *ret_end.
  * After a crash, LMDB says where to go on, and the records say the rest.
  *
+ * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS);
+ * commit_forward() moves offsets in memory there.  What a master logs is
+ * followed every flushIntervalConsumeQueue.
+ *
  * Threads: any.  Pointers to topics, groups and subscriptions stay valid
  * until offsets_close(): what was removed is only marked so (->gone), and is
  * revived under the same id if it is made again.
@@ -23,9 +27,10 @@
 
 struct offsets;
 
-/* Open LMDB in dir (lmdb/; a copy in a private place when read-only) and give
- * where the store's views stood, for store_open().  A broken environment is
- * set aside (lmdb.broken-N, logged) and everything is rebuilt from the log. */
+/* Open LMDB in dir (lmdb/; read-only it is only read, and changes of memory are
+ * not kept) and give where the store's views stood, for store_open(); to be freed
+ * with store_checkpoint_free().  A broken environment is set aside
+ * (lost+found/lmdb.broken-N, logged) and everything is rebuilt from the log. */
 int offsets_open(const struct settings *settings, struct storedir *dir, struct offsets **ret_o,
 		 struct store_checkpoint *ret_cp);
 
@@ -111,7 +116,8 @@ int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret
 
 /* Its tag expression ("*" = all): malloc'ed text; and replacing it. */
 char *subscription_expression(struct offsets *o, struct subscription *sub);
-int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end);
+int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr,
+				mq_pos *ret_end);
 
 /* The committed offset: the next message to consume, clamped into the queue's
  * [min, end].  Never guessed: -EIO if it cannot be known. */
@@ -126,9 +132,10 @@ int commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id
 int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at);
 
 /* Reset only if it is `expected`: else -ESTALE. */
-int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to);
+int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected,
+		   mq_qoff to);
 
-/* Write the pending commits of sub's group to the log now; *ret_end is what to
+/* Write the pending commits (of all groups) to the log now; *ret_end is what to
  * wait for to have them durable. */
 int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
@@ -146,6 +153,9 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 /* POSIX ACL of a path, as the kernel's xattr bytes: malloc'ed; -ENODATA. */
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
+
+/* 16 bytes that tell this store from any other. */
+const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- what status/ shows ------------------------------------------------------ */
 

@@ -3,10 +3,13 @@
  *
  *   file            holds
  *   registry.c      finding, making and walking entries
+ *   entry.c         one entry as the record that says what it is
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records of others -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
- *   checkpoint.c    changed entries -> LMDB, and back at start; the thread
+ *   checkpoint.c    changed entries -> LMDB; the thread
+ *   load.c          LMDB -> memory, at start
+ *   tables.c        LMDB itself
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
  *
@@ -111,7 +114,7 @@ struct offsets {
 	bool have_cp;
 	bool failing;		/* the last checkpoint did: has been logged */
 	mq_qoff saved_applied;	/* what LMDB says */
-	mq_pos saved_mark;
+	_Atomic int64_t saved_mark; /* bytes */
 	bool saved_once;	/* LMDB holds a checkpoint */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
@@ -167,15 +170,6 @@ void registry_dirty(struct offsets *o, struct entry *e);
 /* Every row is to be written again. */
 void registry_dirty_all(struct offsets *o);
 
-/* e as the record that says what it is now; meta_free() it.  Where a group stands
- * is only in it if with_offsets.  -ENOMEM. */
-int registry_meta(struct entry *e, bool with_offsets, struct meta *ret_m);
-
-struct topic_entry *entry_topic(struct entry *e);
-struct group_entry *entry_group(struct entry *e);
-struct subscription_entry *entry_subscription(struct entry *e);
-struct attr_entry *entry_attr(struct entry *e);
-
 /* The entry around its parts.  Entries are made mutable, so casting const away is fine. */
 #define topic_entry_of(t) ((struct topic_entry *)(uintptr_t)(t))
 #define group_entry_of(g) ((struct group_entry *)(uintptr_t)(g))
@@ -184,6 +178,17 @@ struct attr_entry *entry_attr(struct entry *e);
 /* The store's queue behind one of a topic, NULL if none was ever made there.
  * Takes `registry`. */
 struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
+
+/* --- entry.c: `registry` is held ------------------------------------------------- */
+
+/* e as the record that says what it is now; meta_free() it.  Where a group stands
+ * is only in it if with_offsets.  -ENOMEM. */
+int entry_meta(struct entry *e, bool with_offsets, struct meta *ret_m);
+
+struct topic_entry *entry_topic(struct entry *e);
+struct group_entry *entry_group(struct entry *e);
+struct subscription_entry *entry_subscription(struct entry *e);
+struct attr_entry *entry_attr(struct entry *e);
 
 /* --- apply.c ------------------------------------------------------------------ */
 
@@ -221,9 +226,12 @@ int round_if_due(struct offsets *o);
 
 /* --- checkpoint.c ------------------------------------------------------------------ */
 
-/* Read tables into an empty registry.  MQ_ECORRUPT: set them aside. */
-int checkpoint_load(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp);
 void *checkpoint_main(void *arg);
+
+/* --- load.c -------------------------------------------------------------------- */
+
+/* Read tables into an empty registry.  MQ_ECORRUPT: set them aside. */
+int load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp);
 
 /* --- import.c ------------------------------------------------------------------ */
 

@@ -46,7 +46,7 @@ round_add(struct round *r, struct entry *e)
 	if (r->rc != MQ_OK)
 		return;
 	lock_take(&r->o->registry);
-	r->rc = registry_meta(e, true, &r->records[r->n]);
+	r->rc = entry_meta(e, true, &r->records[r->n]);
 	lock_drop(&r->o->registry);
 	if (r->rc == MQ_OK && ++r->n == ROUND_CHUNK)
 		round_flush(r);

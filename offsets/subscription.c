@@ -111,8 +111,8 @@ subscription_set_expression(struct offsets *o, struct subscription *sub, const c
 	struct meta m;
 
 	if (!meta_expression_ok(expr, strlen(expr)))
-		return err_note(-EINVAL, "an expression is `*` or tags joined by `||`, up to %d bytes of UTF-8",
-				META_EXPRESSION_MAX);
+		return err_note(-EINVAL, "an expression is `*` or tags joined by `||`, up to %d bytes of "
+				"UTF-8", META_EXPRESSION_MAX);
 	copy = strdup(expr);
 	if (!copy)
 		return -ENOMEM;

@@ -73,7 +73,8 @@ rows_add(struct rows *r, const void *bytes, size_t len)
 }
 
 void
-rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value, size_t value_len)
+rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value,
+	 size_t value_len)
 {
 	struct row_head head = { .table = table, .key_len = key_len, .value_len = value_len };
 

@@ -43,7 +43,8 @@ enum table {
 	TABLES,
 };
 
-#define TABLES_FORMAT 1
+#define QUEUE_ROW_BYTES 52
+#define MARK_BYTES 52
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first
  * failure (-ENOMEM) nothing is added, and tables_write() reports it. */

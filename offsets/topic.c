@@ -121,8 +121,8 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 	if (t->gone)
 		return -ENOENT;
 	if (conf->queues < topic_queues(o, t))
-		return err_note(-EINVAL, "topic %s has %" PRId32 " queues, which may only become more", t->name,
-				topic_queues(o, t));
+		return err_note(-EINVAL, "topic %s has %" PRId32 " queues, which may only become more",
+				t->name, topic_queues(o, t));
 	return change_one(o, &m, ret_end);
 }
 

@@ -254,8 +254,8 @@ an_import_cut_in_two_is_done_again(void **state)
 	broker_open(b, false);
 	batch_init(&batch);
 	assert_int_equal(batch_add(&batch, &(struct message){
-		.body = begun, .body_len = strlen(begun), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
-		.props = "" }), MQ_OK);
+		.body = begun, .body_len = strlen(begun), .topic = META_TOPIC,
+		.topic_len = strlen(META_TOPIC), .props = "" }), MQ_OK);
 	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
 	queue_append_begin(q);
 	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);

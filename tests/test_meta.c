@@ -150,9 +150,10 @@ what_is_not_right_is_refused(void **state)
 		"{\"op\":\"commit\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{\"-1\":1}}",
 		"{\"op\":\"commit\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},\"reset\":1}",
 		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{}}",
-		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},\"expression\":\"\"}",
-		"{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},"
-		"\"expression\":\"a\\nb\"}",
+		("{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},"
+		 "\"expression\":\"\"}"),
+		("{\"op\":\"subscribe\",\"v\":1,\"group\":\"g\",\"topic\":\"t\",\"offsets\":{},"
+		 "\"expression\":\"a\\nb\"}"),
 		"{\"op\":\"trim\",\"v\":1,\"topic\":\"t\",\"queue\":4096,\"offset\":1}",
 		"{\"op\":\"trim\",\"v\":1,\"topic\":\"t\",\"queue\":1}",
 		"{\"op\":\"attr\",\"v\":1,\"path\":\"/etc\"}",
@@ -194,8 +195,10 @@ names_have_an_alphabet_and_a_length(void **state)
 static void
 system_topics_are_known(void **state)
 {
-	static const char *const system[] = { "MQFS_META", "TBW102", "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRACE_TOPIC",
-					      "rmq_sys_x", "DefaultCluster_REPLY_TOPIC" };
+	static const char *const system[] = {
+		"MQFS_META", "TBW102", "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRACE_TOPIC", "rmq_sys_x",
+		"DefaultCluster_REPLY_TOPIC",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
@@ -221,8 +224,8 @@ a_topics_config_reads_back_as_it_was_printed(void **state)
 	conf.on_full_drop = true;
 	conf.reserved_hours = 12;
 	text = topic_conf_print(&conf, &len);
-	assert_string_equal(text, "queues = 4\nperm = ri\nformat = len32\nonFull = drop\nfileReservedTime = 12\n"
-			    "order = false\ntopicSysFlag = 0\n");
+	assert_string_equal(text, "queues = 4\nperm = ri\nformat = len32\nonFull = drop\n"
+			    "fileReservedTime = 12\norder = false\ntopicSysFlag = 0\n");
 	topic_conf_default(&back, "t", 1);
 	back.created_ms = conf.created_ms;
 	assert_int_equal(topic_conf_parse(text, len, &back), MQ_OK);
@@ -260,8 +263,9 @@ permissions_are_letters_or_rocketmqs_number(void **state)
 		const char *text;
 		int32_t perm;		/* -1: refused */
 	} cases[] = {
-		{ "perm = r\n", 4 }, { "perm=wr", 6 }, { "perm = 7", 7 }, { "perm = none", 0 }, { "perm = 0", 0 },
-		{ "perm = 8", -1 }, { "perm = rx", -1 }, { "perm = rr", -1 }, { "perm =", -1 }, { "perm = -1", -1 },
+		{ "perm = r\n", 4 },	{ "perm=wr", 6 },    { "perm = 7", 7 },	  { "perm = none", 0 },
+		{ "perm = 0", 0 },	{ "perm = 8", -1 },  { "perm = rx", -1 }, { "perm = rr", -1 },
+		{ "perm =", -1 },	{ "perm = -1", -1 },
 	};
 
 	(void)state;
