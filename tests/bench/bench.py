@@ -34,7 +34,8 @@ class Process:
         os.makedirs(mnt, exist_ok=True)
         self.mnt = mnt
         began = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         while not os.path.exists(os.path.join(mnt, sign)):
             if self.process.poll() is not None or time.monotonic() - began > PATIENCE_SECONDS:
                 self.process.kill()
