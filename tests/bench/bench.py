@@ -21,23 +21,8 @@ import tempfile
 import time
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+PATIENCE_SECONDS = 30
 ROWS = []
-
-
-def ratio(name, what, against, wanted, unit):
-    """A row that measures two sides: its function returns (ours, theirs)."""
-    def register(function):
-        ROWS.append((name, what, against, wanted, unit, function, run_ratio))
-        return function
-    return register
-
-
-def figure(name, what, wanted, unit, below):
-    """A row with one figure: its function returns a function that measures it once."""
-    def register(function):
-        ROWS.append((name, what, below, wanted, unit, function, run_figure))
-        return function
-    return register
 
 
 # --- what is measured --------------------------------------------------------
@@ -49,11 +34,13 @@ class Process:
         os.makedirs(mnt, exist_ok=True)
         self.mnt = mnt
         began = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         while not os.path.exists(os.path.join(mnt, sign)):
-            if self.process.poll() is not None:
-                sys.exit("bench: %s: %s" % (command[0], self.process.stderr.read().decode()))
+            if self.process.poll() is not None or time.monotonic() - began > PATIENCE_SECONDS:
+                self.process.kill()
+                raise RuntimeError("%s does not start: %s" % (
+                    os.path.basename(command[0]), self.process.stderr.read().decode().strip()))
             time.sleep(0.0005)
         self.start_seconds = time.monotonic() - began
 
@@ -158,6 +145,61 @@ class Bench:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(plain)
         return self.cat(source, plain)
+
+
+# --- running them -----------------------------------------------------------------
+
+SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1}
+
+
+def idle_disk():
+    os.sync()
+
+
+def run_ratio(row, bench, rounds):
+    name, what, against, wanted, unit, function, _ = row
+    sides = function(bench)
+    samples = ([], [])
+    for i in range(rounds):
+        for side in ((0, 1), (1, 0))[i % 2]:
+            idle_disk()
+            samples[side].append(sides[side]())
+    ratios = [ours / theirs for ours, theirs in zip(*samples)]
+    got = statistics.median(ratios)
+    ours, theirs = (statistics.median(side) / SCALES[unit] for side in samples)
+    print("%-12s %9.1f %-5s %9.1f %-5s %5.2f [%.2f..%.2f]  >= %.2f  %s" % (
+        name, ours, unit, theirs, unit, got, min(ratios), max(ratios), wanted,
+        "PASS" if got >= wanted else "below"), flush=True)
+    print("%12s %s | %s" % ("", what, against), flush=True)
+
+
+def run_figure(row, bench, rounds):
+    name, what, sense, wanted, unit, function, _ = row
+    once = function(bench)
+    samples = [once() for _ in range(rounds)]
+    got = statistics.median(samples)
+    good = got < wanted if sense == "below" else got >= wanted
+    low, high = (edge / SCALES[unit] for edge in (min(samples), max(samples)))
+    print("%-12s %9.2f %-5s [%.2f..%.2f]  %s %g %s  %s" % (
+        name, got / SCALES[unit], unit, low, high, sense, wanted / SCALES[unit], unit,
+        "PASS" if good else "missed"), flush=True)
+    print("%12s %s" % ("", what), flush=True)
+
+
+def ratio(name, what, against, wanted, unit):
+    """A row that measures two sides: its function returns (ours, theirs)."""
+    def register(function):
+        ROWS.append((name, what, against, wanted, unit, function, run_ratio))
+        return function
+    return register
+
+
+def figure(name, what, wanted, unit, below):
+    """A row with one figure: its function returns a function that measures it once."""
+    def register(function):
+        ROWS.append((name, what, below, wanted, unit, function, run_figure))
+        return function
+    return register
 
 
 # --- the rows ------------------------------------------------------------------
@@ -294,44 +336,7 @@ def idle_memory(bench):
     return broker.anonymous_bytes
 
 
-# --- running them -----------------------------------------------------------------
-
-SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1}
-
-
-def idle_disk():
-    os.sync()
-
-
-def run_ratio(row, bench, rounds):
-    name, what, against, wanted, unit, function, _ = row
-    sides = function(bench)
-    samples = ([], [])
-    for i in range(rounds):
-        for side in ((0, 1), (1, 0))[i % 2]:
-            idle_disk()
-            samples[side].append(sides[side]())
-    ratios = [ours / theirs for ours, theirs in zip(*samples)]
-    got = statistics.median(ratios)
-    ours, theirs = (statistics.median(side) / SCALES[unit] for side in samples)
-    print("%-12s %9.1f %-5s %9.1f %-5s %5.2f [%.2f..%.2f]  >= %.2f  %s" % (
-        name, ours, unit, theirs, unit, got, min(ratios), max(ratios), wanted,
-        "PASS" if got >= wanted else "below"), flush=True)
-    print("%12s %s | %s" % ("", what, against), flush=True)
-
-
-def run_figure(row, bench, rounds):
-    name, what, sense, wanted, unit, function, _ = row
-    once = function(bench)
-    samples = [once() for _ in range(rounds)]
-    got = statistics.median(samples)
-    good = got < wanted if sense == "below" else got >= wanted
-    low, high = (edge / SCALES[unit] for edge in (min(samples), max(samples)))
-    print("%-12s %9.2f %-5s [%.2f..%.2f]  %s %g %s  %s" % (
-        name, got / SCALES[unit], unit, low, high, sense, wanted / SCALES[unit], unit,
-        "PASS" if good else "missed"), flush=True)
-    print("%12s %s" % ("", what), flush=True)
-
+# --- what was asked for ---------------------------------------------------
 
 def main():
     parser = argparse.ArgumentParser(description="DESIGN's figures, measured side by side.")
