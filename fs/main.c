@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #ifdef HAVE_SYSTEMD
@@ -107,10 +108,12 @@ detach_dead(const char *mountpoint)
 static int
 mountpoint_check(const char *mountpoint)
 {
+	struct statvfs fs;
 	struct stat st;
 	int rc;
 
-	for (int tries = 0; stat(mountpoint, &st) < 0; tries++) {
+	/* stat(2) may be answered from what the kernel remembers of a dead mount */
+	for (int tries = 0; stat(mountpoint, &st) < 0 || statvfs(mountpoint, &fs) < 0; tries++) {
 		if (errno != ENOTCONN || tries == 8)
 			return err_note(-errno, "%s: %m", mountpoint);
 		rc = detach_dead(mountpoint);
@@ -292,8 +295,7 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 	};
 	int rc, sig = 0;
 
-	/* once more: the store may have waited for a killed process to be gone,
-	 * and its mount is dead only now */
+	/* Whoever had the store before us may have left just now, and left this. */
 	rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
@@ -353,7 +355,6 @@ signals_prepare(void)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGHUP);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static void
@@ -397,6 +398,7 @@ main(int argc, char **argv)
 	struct args args = { 0 };
 	int rc, code = 0;
 
+	signal(SIGPIPE, SIG_IGN);
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)
 		return complain(rc, EXIT_SYSTEM);

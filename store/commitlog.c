@@ -374,6 +374,7 @@ cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, 
 			rc = file_zero(fdref_fd(ref), from, log->segment_bytes);
 		*cut += last - from;
 	}
+	file_read_ahead(fdref_fd(ref));
 	fdcache_put(log->files, ref);
 	return rc;
 }

@@ -129,9 +129,17 @@ file_drop_cache(int fd, int64_t from)
 {
 	int rc = file_sync(fd, "commitlog");
 
-	if (rc == MQ_OK)
-		(void)posix_fadvise(fd, from & ~INT64_C(4095), 0, POSIX_FADV_DONTNEED);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	(void)posix_fadvise(fd, from & ~INT64_C(4095), 0, POSIX_FADV_DONTNEED);
+	return MQ_OK;
+}
+
+void
+file_read_ahead(int fd)
+{
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
 }
 
 int

@@ -30,8 +30,10 @@ int dir_open(int dirfd, const char *name, int make, int *ret_fd);
 bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end);
 
 /* Bytes from `from` on are asked of the disk again: what is only in memory
- * because somebody read it (zeros of blocks never written) is no data any more. */
+ * because somebody read it (zeros of blocks never written) is no data any more.
+ * Nor is anything read ahead on this descriptor, until file_read_ahead(). */
 int file_drop_cache(int fd, int64_t from);
+void file_read_ahead(int fd);
 
 /* Make bytes [from, to) of fd zero, durably. */
 int file_zero(int fd, int64_t from, int64_t to);
