@@ -93,6 +93,8 @@ batch_add(struct batch *b, const struct message *m)
 	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK || m->queue_id < 0)
 		return err_note(-EINVAL, "no message of a queue: sysflag %" PRId32 ", queue %" PRId32, m->sysflag,
 				m->queue_id);
+	if (m->props_len > 0 && m->props[m->props_len - 1] == '\0')
+		return err_note(-EINVAL, "properties that end with a NUL");	/* as torn ones do */
 
 	if (m->topic_len > RECORD_TOPIC_MAX)
 		return err_note(-EMSGSIZE, "topic name of %zu bytes: at most %d", m->topic_len, RECORD_TOPIC_MAX);

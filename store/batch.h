@@ -31,8 +31,8 @@ void batch_free(struct batch *b);
 void batch_clear(struct batch *b);
 
 /* Encode m at the end of b.  -ENOMEM; -EMSGSIZE for a topic or properties too
- * long for the format; -EINVAL for a half of a transaction, which is in no queue.
- * m's tags are taken from its properties. */
+ * long for the format; -EINVAL for a half of a transaction, which is in no queue,
+ * and for properties that end with a NUL.  m's tags are taken from its properties. */
 int batch_add(struct batch *b, const struct message *m);
 
 /* Is it time to append?  A batch past this size (1 MiB) only costs cache. */

@@ -537,6 +537,7 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	size_t done = 0;
 	int rc = MQ_OK;
 
+	*ret_n = 0;
 	if (log->read_only)
 		return -EROFS;
 	if (atomic_load(&log->failed))

@@ -40,8 +40,6 @@ put_in_queue(struct store *s, const struct record *rec)
 
 	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
 		return MQ_OK;
-	if (!record_topic_valid(rec->topic, (size_t)rec->topic_len))
-		return err_note(MQ_ECORRUPT, "no topic can be called like that");
 	rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
 	if (rc != MQ_OK)
 		return rc;
@@ -71,7 +69,9 @@ static const struct {
 	{ "key index", put_in_index },
 };
 
-int
+/* Feed one record to every view.  A record that a view cannot take (a queue
+ * offset that cannot be) is logged and skipped, as it would be at every start. */
+static int
 dispatch_record(struct store *s, const struct record *rec)
 {
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
@@ -141,6 +141,15 @@ window_verify(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struc
 	return rc;
 }
 
+/* The body's CRC says nothing of what comes behind the body: a record whose end
+ * never reached the disk has zeros there. */
+static bool
+has_its_end(const struct record *rec)
+{
+	return record_topic_valid(rec->topic, (size_t)rec->topic_len) &&
+	       (rec->props_len == 0 || rec->props[rec->props_len - 1] != '\0');
+}
+
 /* The same, and the record must lie in its segment as the format has it: a blank
  * fills the segment, and a message leaves room for one.  Bytes that cannot be
  * read are no record either. */
@@ -152,7 +161,7 @@ window_record(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struc
 
 	if (rc == MQ_EBLANK && rec->total != left)
 		return MQ_ECORRUPT;
-	if (rc == MQ_OK && rec->total + RECORD_BLANK_BYTES > left)
+	if (rc == MQ_OK && (rec->total + RECORD_BLANK_BYTES > left || !has_its_end(rec)))
 		return MQ_ECORRUPT;
 	return rc == -EIO ? MQ_ECORRUPT : rc;
 }

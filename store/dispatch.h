@@ -12,10 +12,6 @@
 
 struct store;
 
-/* Feed one record to every view.  A record that a view cannot take (a queue
- * offset that cannot be) is logged and skipped, as it would be at every start. */
-int dispatch_record(struct store *s, const struct record *rec);
-
 /* Read the log from `from` up to where no valid record begins, or to `limit`,
  * feeding every record.  ret->end is behind the last one, ret->store_ms its
  * store time (untouched without one), ret->records grows by their number. */

@@ -220,13 +220,15 @@ record_property(const char *props, size_t props_len, const char *name, size_t *r
 bool
 record_topic_valid(const char *topic, size_t len)
 {
-	static const char allowed[] = "%|-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
 	if (len == 0 || len > RECORD_TOPIC_MAX)
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!memchr(allowed, topic[i], sizeof(allowed) - 1))
+	for (size_t i = 0; i < len; i++) {
+		char c = topic[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+		      c == '-' || c == '%' || c == '|'))
 			return false;
+	}
 	return true;
 }
 

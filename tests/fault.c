@@ -1,0 +1,92 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "tests/fault.h"
+
+static struct fault fault;
+static atomic_int calls;
+
+void
+fault_set(struct fault f)
+{
+	fault = f;
+	atomic_store(&calls, 0);
+}
+
+void
+fault_none(void)
+{
+	fault_set((struct fault){ 0 });
+}
+
+int
+fault_calls(void)
+{
+	return atomic_load(&calls);
+}
+
+static bool
+due(const char *call)
+{
+	int n;
+
+	if (fault.call && strcmp(fault.call, call) != 0)
+		return false;
+	n = atomic_fetch_add(&calls, 1) + 1;
+	if (fault.at == 0 || n < fault.at || (n > fault.at && !fault.for_ever))
+		return false;
+	errno = fault.number;
+	return true;
+}
+
+#define WRAP(call, params, args)                   \
+	int __real_##call params;                  \
+	int __wrap_##call params;                  \
+	int __wrap_##call params                   \
+	{                                          \
+		return due(#call) ? -1 : __real_##call args; \
+	}
+
+WRAP(fdatasync, (int fd), (fd))
+WRAP(fsync, (int fd), (fd))
+WRAP(syncfs, (int fd), (fd))
+WRAP(fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+WRAP(ftruncate, (int fd, off_t len), (fd, len))
+WRAP(renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
+
+int __real_openat(int dirfd, const char *name, int flags, ...);
+int __wrap_openat(int dirfd, const char *name, int flags, ...);
+int
+__wrap_openat(int dirfd, const char *name, int flags, ...)
+{
+	va_list ap;
+	int mode;
+
+	va_start(ap, flags);
+	mode = flags & O_CREAT ? va_arg(ap, int) : 0;
+	va_end(ap);
+	return due("openat") ? -1 : __real_openat(dirfd, name, flags, mode);
+}
+
+/* A write that fails may have written some. */
+ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at);
+ssize_t
+__wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
+{
+	int number;
+
+	if (!due("pwrite"))
+		return __real_pwrite(fd, buf, len, at);
+	number = errno;
+	if (len > 1)
+		(void)!__real_pwrite(fd, buf, len / 2 + 1, at);
+	errno = number;
+	return -1;
+}

@@ -1,0 +1,23 @@
+/* fault.h - system calls that fail on request.
+ *
+ * A program linked with $(FAULT_LDFLAGS) and fault.c can let the n-th call of
+ * some system call fail; the product has no switches for it.
+ */
+#ifndef MQFS_TESTS_FAULT_H
+#define MQFS_TESTS_FAULT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct fault {
+	const char *call;	/* "pwrite" ...; NULL: any of them */
+	int at;			/* which call, from 1; 0: none */
+	int number;		/* errno */
+	bool for_ever;		/* and every later one */
+};
+
+void fault_set(struct fault f);
+void fault_none(void);
+int fault_calls(void);		/* counted since fault_set() */
+
+#endif

@@ -1,0 +1,513 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "store/commitlog.h"
+#include "store/file.h"
+#include "tests/fault.h"
+#include "tests/vectors.h"
+
+struct rig {
+	char dir[128];
+	int dirfd;
+	struct fdcache *files;
+	struct commitlog log;
+	struct batch b;
+	size_t n;		/* of the last append */
+};
+
+static void
+log_begin(struct rig *r, int64_t segment_bytes)
+{
+	int64_t cut;
+
+	assert_int_equal(commitlog_open(&r->log, r->dirfd, segment_bytes, false, r->files), MQ_OK);
+	assert_int_equal(commitlog_set_end(&r->log, r->log.end, r->log.end, 0, -1, &cut), MQ_OK);
+}
+
+static int
+fresh(void **state)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	const char *tmp = getenv("TMPDIR");
+
+	log_open("test", LOG_TO_STDERR, LOG_EMERG);
+	fault_none();
+	snprintf(r->dir, sizeof(r->dir), "%s/mqfs-log-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(r->dir));
+	r->dirfd = open(r->dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(fdcache_open(8, &r->files), MQ_OK);
+	batch_init(&r->b);
+	log_begin(r, 4096);
+	*state = r;
+	return 0;
+}
+
+static int
+done(void **state)
+{
+	struct rig *r = *state;
+	char cmd[200];
+
+	fault_none();
+	commitlog_close(&r->log);
+	fdcache_close(r->files);
+	batch_free(&r->b);
+	close(r->dirfd);
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", r->dir);
+	free(r);
+	return system(cmd);
+}
+
+/* A message whose record is `total` bytes long. */
+static void
+add(struct rig *r, size_t total)
+{
+	static const char body[70000];
+	struct message m = { .body = body, .body_len = total - 91 - 1, .topic = "t", .topic_len = 1 };
+
+	assert_int_equal(batch_add(&r->b, &m), MQ_OK);
+}
+
+static int
+append(struct rig *r)
+{
+	int rc;
+
+	LOCKED(&r->log.lock);
+	rc = commitlog_append(&r->log, &r->b, MQ_QOFF(5), VECTOR_STORE_MS, &r->n);
+	batch_clear(&r->b);
+	return rc;
+}
+
+static int
+append_one(struct rig *r, size_t total)
+{
+	add(r, total);
+	return append(r);
+}
+
+static void
+bytes_at(struct rig *r, int64_t pos, void *buf, size_t len)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "%020" PRId64, pos - pos % r->log.segment_bytes);
+	fd = openat(r->dirfd, name, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, buf, len, pos % r->log.segment_bytes), len);
+	close(fd);
+}
+
+static bool
+exists(struct rig *r, const char *name)
+{
+	return faccessat(r->dirfd, name, F_OK, 0) == 0;
+}
+
+#define FIRST "00000000000000000000"
+#define SECOND "00000000000000004096"
+#define THIRD "00000000000000008192"
+
+/* --- what lies in the files ------------------------------------------------------------ */
+
+static void
+add_vector(struct rig *r)
+{
+	struct message m = {
+		.body = "hello rocket", .body_len = 12, .topic = "OrderTopic", .topic_len = 10,
+		.props = VECTOR_PROPS, .props_len = strlen(VECTOR_PROPS), .queue_id = 2, .born_ms = VECTOR_BORN_MS,
+		.born = { .addr = { 10, 0, 0, 9 }, .port = 51000 },
+		.stored = { .addr = { 10, 0, 0, 1 }, .port = 10911 },
+	};
+
+	assert_int_equal(batch_add(&r->b, &m), MQ_OK);
+}
+
+static void
+a_record_is_rocketmqs_byte_for_byte(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[172];
+
+	assert_int_equal(append_one(r, VECTOR_POS), MQ_OK);
+	add_vector(r);
+	assert_int_equal(append(r), MQ_OK);
+	bytes_at(r, VECTOR_POS, raw, sizeof(raw));
+	assert_memory_equal(raw, vector_record, sizeof(raw));
+	assert_int_equal(mark_at(&r->log.written).byte, VECTOR_POS + 172);
+}
+
+static void
+a_segment_without_room_ends_with_a_blank_record(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[172];
+
+	assert_int_equal(append_one(r, 4000), MQ_OK);
+	add_vector(r);
+	assert_int_equal(append(r), MQ_OK);
+	bytes_at(r, 4000, raw, 8);
+	assert_memory_equal(raw, vector_blank_at_4000, 8);
+	bytes_at(r, 4096, raw, sizeof(raw));
+	assert_int_equal(be64_get(raw + RECORD_PHYSICALOFFSET_AT), 4096);
+	assert_int_equal(mark_at(&r->log.written).byte, 4096 + 172);
+}
+
+static void
+a_record_may_leave_exactly_the_blank_one(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[172];
+
+	assert_int_equal(append_one(r, 3916), MQ_OK);
+	add_vector(r);
+	assert_int_equal(append(r), MQ_OK);
+	assert_int_equal(mark_at(&r->log.written).byte, 4088);
+	bytes_at(r, 4088, raw, 8);
+	assert_memory_equal(raw, "\0\0\0\0\0\0\0\0", 8);
+	assert_int_equal(append_one(r, 100), MQ_OK);
+	bytes_at(r, 4088, raw, 8);
+	assert_memory_equal(raw, vector_blank_at_4088, 8);
+	assert_int_equal(mark_at(&r->log.written).byte, 4196);
+}
+
+static void
+a_batch_spreads_over_as_many_segments_as_it_takes(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[128];
+	int64_t pos = 0;
+
+	for (int i = 0; i < 100; i++)
+		add(r, 100 + (size_t)i);
+	assert_int_equal(append(r), MQ_OK);
+	assert_int_equal(r->n, 100);
+	for (int i = 0; i < 100; i++) {
+		struct record rec;
+		unsigned char *whole;
+
+		if (pos % 4096 + 100 + i + 8 > 4096) {
+			bytes_at(r, pos, raw, 8);
+			assert_int_equal(be32_get(raw), 4096 - pos % 4096);
+			assert_int_equal(be32_get(raw + 4), RECORD_MAGIC_BLANK);
+			pos += 4096 - pos % 4096;
+		}
+		whole = malloc(100 + (size_t)i);
+		bytes_at(r, pos, whole, 100 + (size_t)i);
+		assert_int_equal(record_verify(whole, 100 + (size_t)i, MQ_POS(pos), &rec), MQ_OK);
+		assert_int_equal(rec.qoff.n, 5 + i);
+		assert_int_equal(rec.store_ms, VECTOR_STORE_MS);
+		assert_int_equal(r->b.entries[i].pos.byte, pos);
+		free(whole);
+		pos += 100 + i;
+	}
+	assert_int_equal(mark_at(&r->log.written).byte, pos);
+}
+
+static void
+a_record_longer_than_a_segment_is_refused_and_what_is_before_it_stays(void **state)
+{
+	struct rig *r = *state;
+
+	add(r, 200);
+	add(r, 4089);
+	add(r, 200);
+	assert_int_equal(append(r), -EMSGSIZE);
+	assert_int_equal(r->n, 1);
+	assert_int_equal(append_one(r, 4088), MQ_OK);
+	assert_int_equal(mark_at(&r->log.written).byte, 4096 + 4088);
+}
+
+static void
+store_times_never_go_back(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[8];
+
+	assert_int_equal(append_one(r, 100), MQ_OK);
+	r->log.store_ms = VECTOR_STORE_MS + 1000;	/* the clock was set back */
+	assert_int_equal(append_one(r, 100), MQ_OK);
+	bytes_at(r, 100 + RECORD_STORETIMESTAMP_AT, raw, 8);
+	assert_int_equal(be64_get(raw), VECTOR_STORE_MS + 1000);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+static void
+reading_tells_end_gone_and_missing_apart(void **state)
+{
+	struct rig *r = *state;
+	unsigned char buf[8192];
+	mq_pos end;
+	size_t n;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append_one(r, 4000), MQ_OK);
+	end = mark_at(&r->log.written);
+	assert_int_equal(commitlog_read(&r->log, MQ_POS(4000), end, buf, sizeof(buf), &n), MQ_OK);
+	assert_int_equal(n, 96);		/* never beyond the segment */
+	assert_int_equal(commitlog_read(&r->log, MQ_POS(8192), end, buf, sizeof(buf), &n), MQ_OK);
+	assert_int_equal(n, 4000);		/* nor beyond the end */
+	assert_int_equal(commitlog_read(&r->log, end, end, buf, sizeof(buf), &n), MQ_EEND);
+	r->log.begin = 4096;
+	assert_int_equal(commitlog_read(&r->log, MQ_POS(0), end, buf, sizeof(buf), &n), MQ_EGONE);
+	fdcache_forget(r->files, &r->log, 4096);
+	unlinkat(r->dirfd, SECOND, 0);
+	assert_int_equal(commitlog_read(&r->log, MQ_POS(5000), end, buf, sizeof(buf), &n), -EIO);
+	assert_int_equal(commitlog_read(&r->log, MQ_POS(8192), end, buf, sizeof(buf), &n), MQ_OK);
+}
+
+static void
+segments_of_different_sizes_are_refused(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(append_one(r, 100), MQ_OK);
+	commitlog_close(&r->log);
+	close(openat(r->dirfd, SECOND, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(commitlog_open(&r->log, r->dirfd, 4096, false, r->files), MQ_ECORRUPT);
+	unlinkat(r->dirfd, SECOND, 0);
+	close(openat(r->dirfd, "README", O_CREAT | O_WRONLY, 0600));
+	log_begin(r, 4096);
+}
+
+/* --- full disks --------------------------------------------------------------------------- */
+
+static void
+a_full_disk_at_a_roll_changes_nothing_and_it_works_again_later(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[96], zeros[96] = { 0 };
+
+	assert_int_equal(append_one(r, 4000), MQ_OK);
+	fault_set((struct fault){ .call = "fallocate", .at = 1, .number = ENOSPC, .for_ever = true });
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(append_one(r, 200), -ENOSPC);
+		assert_int_equal(r->n, 0);
+		assert_int_equal(mark_at(&r->log.written).byte, 4000);
+		assert_false(exists(r, SECOND) || exists(r, "new"));
+	}
+	bytes_at(r, 4000, raw, 96);
+	assert_memory_equal(raw, zeros, 96);
+	assert_int_equal(commitlog_flush(&r->log, MQ_POS(4000)), MQ_OK);
+	fault_none();
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(mark_at(&r->log.written).byte, 4296);
+}
+
+static void
+a_full_disk_in_a_batch_keeps_what_fitted(void **state)
+{
+	struct rig *r = *state;
+
+	fault_set((struct fault){ .call = "fallocate", .at = 2, .number = ENOSPC });
+	for (int i = 0; i < 10; i++)
+		add(r, 1000);
+	assert_int_equal(append(r), -ENOSPC);
+	assert_int_equal(r->n, 4);
+	assert_int_equal(mark_at(&r->log.written).byte, 4000);
+	for (int i = 0; i < 6; i++)
+		add(r, 1000);
+	assert_int_equal(append(r), MQ_OK);
+}
+
+static void
+what_a_full_disk_left_of_a_refused_batch_is_zero_again(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[3000], zeros[3000] = { 0 };
+
+	assert_int_equal(append_one(r, 500), MQ_OK);
+	fault_set((struct fault){ .call = "pwrite", .at = 1, .number = ENOSPC });
+	for (int i = 0; i < 10; i++)
+		add(r, 200);
+	assert_int_equal(append(r), -ENOSPC);
+	assert_int_equal(r->n, 0);
+	bytes_at(r, 500, raw, sizeof(raw));
+	assert_memory_equal(raw, zeros, sizeof(raw));
+	assert_int_equal(append_one(r, 500), MQ_OK);
+}
+
+static void
+a_blank_that_finds_no_space_leaves_the_end_where_it_was(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[100];
+
+	assert_int_equal(append_one(r, 3900), MQ_OK);
+	fault_set((struct fault){ .call = "pwrite", .at = 1, .number = ENOSPC });
+	assert_int_equal(append_one(r, 1000), -ENOSPC);
+	assert_int_equal(mark_at(&r->log.written).byte, 3900);
+	assert_int_equal(append_one(r, 100), MQ_OK);	/* this one has room, in the old segment */
+	bytes_at(r, 3900, raw, 100);
+	assert_int_equal(be64_get(raw + RECORD_PHYSICALOFFSET_AT), 3900);
+	assert_int_equal(append_one(r, 1000), MQ_OK);
+	assert_int_equal(mark_at(&r->log.written).byte, 4096 + 1000);
+}
+
+static void
+no_descriptor_for_the_next_segment_is_not_the_end(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(append_one(r, 4000), MQ_OK);
+	fault_set((struct fault){ .call = "openat", .at = 1, .number = EMFILE });
+	assert_int_equal(append_one(r, 200), -EMFILE);
+	fault_set((struct fault){ .call = "openat", .at = 2, .number = EMFILE });
+	assert_int_equal(append_one(r, 200), -EMFILE);
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(mark_at(&r->log.written).byte, 4296);
+}
+
+/* --- failed writes and syncs ----------------------------------------------------------------- */
+
+static void
+after_a_failed_sync_nothing_more_is_accepted(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	fault_set((struct fault){ .call = "fdatasync", .at = 1, .number = EIO });
+	assert_int_equal(commitlog_flush(&r->log, MQ_POS(200)), -EIO);
+	assert_int_equal(commitlog_flush(&r->log, MQ_POS(200)), -EIO);	/* never retried into success */
+	assert_int_equal(append_one(r, 200), -EIO);
+	assert_int_equal(r->n, 0);
+	assert_int_equal(mark_at(&r->log.flushed).byte, 0);
+	assert_int_equal(mark_at(&r->log.written).byte, 200);
+}
+
+static void
+after_a_failed_write_nothing_more_is_accepted(void **state)
+{
+	struct rig *r = *state;
+
+	fault_set((struct fault){ .call = "pwrite", .at = 1, .number = EIO });
+	assert_int_equal(append_one(r, 200), -EIO);
+	assert_int_equal(append_one(r, 200), -EIO);
+	assert_int_equal(mark_at(&r->log.written).byte, 0);
+}
+
+static void
+a_flush_beyond_the_end_returns(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(commitlog_flush(&r->log, MQ_POS(1000000)), MQ_OK);
+	assert_int_equal(mark_at(&r->log.flushed).byte, 200);
+}
+
+/* --- many threads --------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 200 };
+
+static void *
+appender_main(void *arg)
+{
+	struct commitlog *log = arg;
+	char body[900] = { 0 };
+	struct batch b;
+
+	batch_init(&b);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct message m = { .body = body, .body_len = (size_t)(i * 37) % 900, .topic = "t", .topic_len = 1 };
+		mq_pos end;
+		size_t n;
+
+		batch_clear(&b);
+		MUST(batch_add(&b, &m) == MQ_OK);
+		lock_take(&log->lock);
+		MUST(commitlog_append(log, &b, MQ_QOFF(0), 1, &n) == MQ_OK && n == 1);
+		lock_drop(&log->lock);
+		end = pos_add(b.entries[0].pos, b.entries[0].total);
+		MUST(commitlog_flush(log, end) == MQ_OK);
+		MUST(mark_at(&log->flushed).byte >= end.byte);
+	}
+	batch_free(&b);
+	return NULL;
+}
+
+static void *
+sparer_main(void *arg)
+{
+	struct commitlog *log = arg;
+
+	while (mark_wait_past(&log->written, MQ_POS(INT64_MAX - 1), 0, NULL) != MQ_ECLOSED)
+		MUST(commitlog_make_spare(log) == MQ_OK);
+	return NULL;
+}
+
+static void
+appends_flushes_and_spares_of_many_threads_leave_one_whole_log(void **state)
+{
+	struct rig *r = *state;
+	pthread_t t[THREADS + 1];
+	unsigned char buf[4096];
+	int64_t pos = 0, end;
+	int n = 0;
+
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&t[i], NULL, appender_main, &r->log);
+	pthread_create(&t[THREADS], NULL, sparer_main, &r->log);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	end = mark_at(&r->log.written).byte;
+	mark_close(&r->log.written);
+	pthread_join(t[THREADS], NULL);
+	while (pos < end) {
+		struct record rec;
+		size_t len;
+		int rc;
+
+		assert_int_equal(commitlog_read(&r->log, MQ_POS(pos), MQ_POS(end), buf, sizeof(buf), &len), MQ_OK);
+		rc = record_verify(buf, len, MQ_POS(pos), &rec);
+		assert_true(rc == MQ_OK || rc == MQ_EBLANK);
+		n += rc == MQ_OK;
+		pos += rec.total;
+	}
+	assert_int_equal(n, THREADS * ROUNDS);
+	assert_true(r->log.flushes <= THREADS * ROUNDS);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
+	const struct CMUnitTest tests[] = {
+		T(a_record_is_rocketmqs_byte_for_byte),
+		T(a_segment_without_room_ends_with_a_blank_record),
+		T(a_record_may_leave_exactly_the_blank_one),
+		T(a_batch_spreads_over_as_many_segments_as_it_takes),
+		T(a_record_longer_than_a_segment_is_refused_and_what_is_before_it_stays),
+		T(store_times_never_go_back),
+		T(reading_tells_end_gone_and_missing_apart),
+		T(segments_of_different_sizes_are_refused),
+		T(a_full_disk_at_a_roll_changes_nothing_and_it_works_again_later),
+		T(a_full_disk_in_a_batch_keeps_what_fitted),
+		T(what_a_full_disk_left_of_a_refused_batch_is_zero_again),
+		T(a_blank_that_finds_no_space_leaves_the_end_where_it_was),
+		T(no_descriptor_for_the_next_segment_is_not_the_end),
+		T(after_a_failed_sync_nothing_more_is_accepted),
+		T(after_a_failed_write_nothing_more_is_accepted),
+		T(a_flush_beyond_the_end_returns),
+		T(appends_flushes_and_spares_of_many_threads_leave_one_whole_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,146 @@
+/* One system call after the other fails, once or from then on, with one errno
+ * after the other: nothing that was stored may be lost or changed, and what was
+ * refused may not appear. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "tests/fault.h"
+#include "tests/store_kit.h"
+
+/* Appends, checkpoints and flushes, over several segments.  Was every answer
+ * clear?  What ended with EIO may have been stored all the same. */
+static bool
+work(struct kit *k)
+{
+	bool clear = true;
+
+	if (kit_try_open(k, false) != MQ_OK)
+		return true;
+	for (int i = 0; i < 12; i++) {
+		int rc = kit_append(k, "orders", i % 2, 20, 500, i % 3 ? NULL : "key");
+
+		clear = clear && rc != -EIO;
+		if (i % 4 == 3)
+			(void)kit_checkpoint(k);
+		if (i % 4 == 1)
+			(void)store_flush(k->s, mark_at(store_written(k->s)));
+	}
+	return clear;
+}
+
+static void
+abandon(struct kit *k)
+{
+	if (!k->s)
+		return;
+	store_close(k->s);
+	k->s = NULL;
+	storedir_close(&k->sd);
+}
+
+static void
+verify_but_for_the_unsure(struct kit *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (kit_read(k, &k->model[i]) != MQ_OK)
+			fail_msg("message %zu: %s", i, err_text(-EIO));
+	for (int i = 0; i < 2; i++) {
+		struct queue *q = store_queue(k->s, "orders", i);
+		int64_t known = 0;
+
+		for (size_t j = 0; j < k->n; j++)
+			if (k->model[j].queue_id == i)
+				known = k->model[j].qoff.n + 1;
+		if (q)
+			assert_in_range(queue_end(q).n, known, known + 20);
+	}
+}
+
+static void
+try(struct kit *k, struct fault f)
+{
+	bool clear;
+
+	k->n = 0;
+	kit_forget_checkpoint(k);
+	fault_set(f);
+	clear = work(k);
+	abandon(k);
+	fault_none();
+	kit_open(k);
+	if (clear)
+		kit_verify(k);
+	else
+		verify_but_for_the_unsure(k);
+	abandon(k);
+	kit_sh("rm -rf '%s'", k->path);
+}
+
+static void
+sweep(struct kit *k, int number, bool for_ever)
+{
+	int calls;
+
+	fault_none();
+	work(k);
+	calls = fault_calls();
+	assert_in_range(calls, 100, 1000);
+	abandon(k);
+	kit_sh("rm -rf '%s'", k->path);
+	for (int at = 1; at <= calls; at += at < 50 ? 1 : 4)
+		try(k, (struct fault){ .at = at, .number = number, .for_ever = for_ever });
+}
+
+static void
+no_call_that_fails_once_for_space_costs_a_message(void **state)
+{
+	sweep(*state, ENOSPC, false);
+}
+
+static void
+no_disk_that_stays_full_costs_a_message(void **state)
+{
+	sweep(*state, ENOSPC, true);
+}
+
+static void
+no_call_that_fails_once_costs_a_message(void **state)
+{
+	sweep(*state, EIO, false);
+}
+
+static void
+no_disk_that_stays_broken_costs_a_message(void **state)
+{
+	sweep(*state, EIO, true);
+}
+
+static void
+no_lack_of_descriptors_costs_a_message(void **state)
+{
+	sweep(*state, EMFILE, false);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+	const struct CMUnitTest tests[] = {
+		T(no_call_that_fails_once_for_space_costs_a_message),
+		T(no_disk_that_stays_full_costs_a_message),
+		T(no_call_that_fails_once_costs_a_message),
+		T(no_disk_that_stays_broken_costs_a_message),
+		T(no_lack_of_descriptors_costs_a_message),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "store/fdcache.h"
+
+static int
+some_fd(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int
+fresh(void **state)
+{
+	struct fdcache *c;
+
+	assert_int_equal(fdcache_open(3, &c), MQ_OK);
+	*state = c;
+	return 0;
+}
+
+static int
+done(void **state)
+{
+	fdcache_close(*state);
+	return 0;
+}
+
+static void
+a_descriptor_is_found_by_owner_and_number(void **state)
+{
+	struct fdcache *c = *state;
+	int a, fd = some_fd();
+	struct fdref *r = fdcache_add(c, &a, 7, fd);
+
+	assert_int_equal(fdref_fd(r), fd);
+	assert_ptr_equal(fdcache_get(c, &a, 7), r);
+	assert_null(fdcache_get(c, &a, 8));
+	assert_null(fdcache_get(c, c, 7));
+	fdcache_put(c, r);
+	fdcache_put(c, r);
+	fdcache_put(c, NULL);
+}
+
+static void
+the_least_recently_used_is_closed_when_there_are_too_many(void **state)
+{
+	struct fdcache *c = *state;
+	int fd[4];
+
+	for (int i = 0; i < 3; i++)
+		fdcache_put(c, fdcache_add(c, c, i, fd[i] = some_fd()));
+	fdcache_put(c, fdcache_get(c, c, 0));
+	fdcache_put(c, fdcache_add(c, c, 3, fd[3] = some_fd()));
+	assert_false(is_open(fd[1]));
+	assert_true(is_open(fd[0]) && is_open(fd[2]) && is_open(fd[3]));
+	assert_null(fdcache_get(c, c, 1));
+}
+
+static void
+what_is_in_use_stays_open(void **state)
+{
+	struct fdcache *c = *state;
+	struct fdref *r[6];
+
+	for (int i = 0; i < 6; i++)
+		r[i] = fdcache_add(c, c, i, some_fd());
+	for (int i = 0; i < 6; i++)
+		assert_true(is_open(fdref_fd(r[i])));
+	for (int i = 0; i < 6; i++)
+		fdcache_put(c, r[i]);
+}
+
+static void
+the_faster_of_two_wins_and_the_other_descriptor_is_closed(void **state)
+{
+	struct fdcache *c = *state;
+	int fd = some_fd(), other = some_fd();
+	struct fdref *r = fdcache_add(c, c, 1, fd);
+
+	assert_ptr_equal(fdcache_add(c, c, 1, other), r);
+	assert_false(is_open(other));
+	fdcache_put(c, r);
+	fdcache_put(c, r);
+}
+
+static void
+a_forgotten_one_is_closed_by_its_last_user(void **state)
+{
+	struct fdcache *c = *state;
+	int fd = some_fd(), again;
+	struct fdref *r = fdcache_add(c, c, 1, fd), *n;
+
+	fdcache_forget(c, c, 1);
+	fdcache_forget(c, c, 1);
+	assert_true(is_open(fd));
+	assert_null(fdcache_get(c, c, 1));
+	n = fdcache_add(c, c, 1, again = some_fd());
+	fdcache_put(c, r);
+	assert_false(is_open(fd));
+	assert_true(is_open(again));
+	fdcache_put(c, n);
+}
+
+static void *
+user_main(void *arg)
+{
+	struct fdcache *c = arg;
+	unsigned seed = (unsigned)(uintptr_t)&c;
+
+	for (int i = 0; i < 3000; i++) {
+		int64_t number = rand_r(&seed) % 7;
+		struct fdref *r = fdcache_get(c, c, number);
+
+		if (!r)
+			r = fdcache_add(c, c, number, some_fd());
+		if (!is_open(fdref_fd(r)))
+			abort();
+		if (i % 50 == 0)
+			fdcache_forget(c, c, number);
+		fdcache_put(c, r);
+	}
+	return NULL;
+}
+
+static void
+many_threads_may_use_it(void **state)
+{
+	pthread_t t[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, user_main, *state);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
+	const struct CMUnitTest tests[] = {
+		T(a_descriptor_is_found_by_owner_and_number),
+		T(the_least_recently_used_is_closed_when_there_are_too_many),
+		T(what_is_in_use_stays_open),
+		T(the_faster_of_two_wins_and_the_other_descriptor_is_closed),
+		T(a_forgotten_one_is_closed_by_its_last_user),
+		T(many_threads_may_use_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "store/mark.h"
+
+static int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+struct waiter {
+	struct mark *m;
+	pthread_t thread;
+	int64_t past;
+	int timeout_ms, rc;
+	mq_pos at;
+};
+
+static void *
+waiter_main(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = mark_wait_past(w->m, MQ_POS(w->past), w->timeout_ms, &w->at);
+	return NULL;
+}
+
+static void
+wait_for_waiters(struct mark *m, int n)
+{
+	while (atomic_load(&m->waiters) < n)
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+}
+
+static void
+a_mark_only_moves_forward(void **state)
+{
+	struct mark m;
+
+	(void)state;
+	mark_init(&m, MQ_POS(10));
+	mark_advance(&m, MQ_POS(5));
+	assert_int_equal(mark_at(&m).byte, 10);
+	mark_advance(&m, MQ_POS(20));
+	assert_int_equal(mark_at(&m).byte, 20);
+	mark_destroy(&m);
+}
+
+static void
+a_wait_for_what_has_passed_returns_at_once(void **state)
+{
+	struct mark m;
+	mq_pos at;
+
+	(void)state;
+	mark_init(&m, MQ_POS(10));
+	assert_int_equal(mark_wait_past(&m, MQ_POS(9), 0, &at), MQ_OK);
+	assert_int_equal(at.byte, 10);
+	assert_int_equal(mark_wait_past(&m, MQ_POS(10), 0, &at), -ETIMEDOUT);
+	mark_close(&m);
+	assert_int_equal(mark_wait_past(&m, MQ_POS(9), -1, NULL), MQ_OK);
+	assert_int_equal(mark_wait_past(&m, MQ_POS(10), -1, NULL), MQ_ECLOSED);
+	mark_destroy(&m);
+}
+
+static void
+every_waiter_wakes_when_its_position_has_passed(void **state)
+{
+	enum { N = 8 };
+	struct waiter w[N];
+	struct mark m;
+
+	(void)state;
+	mark_init(&m, MQ_POS(0));
+	for (int i = 0; i < N; i++) {
+		w[i] = (struct waiter){ .m = &m, .past = i, .timeout_ms = 10000 };
+		pthread_create(&w[i].thread, NULL, waiter_main, &w[i]);
+	}
+	wait_for_waiters(&m, N);
+	for (int i = 1; i <= N; i++)
+		mark_advance(&m, MQ_POS(i));
+	for (int i = 0; i < N; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].rc, MQ_OK);
+		assert_true(w[i].at.byte > i);
+	}
+	mark_destroy(&m);
+}
+
+static void
+a_mark_that_moves_a_little_starts_no_new_timeout(void **state)
+{
+	struct waiter w;
+	struct mark m;
+	int64_t begin = clock_ms();
+
+	(void)state;
+	mark_init(&m, MQ_POS(0));
+	w = (struct waiter){ .m = &m, .past = 1000000000, .timeout_ms = 50 };
+	pthread_create(&w.thread, NULL, waiter_main, &w);
+	wait_for_waiters(&m, 1);
+	for (int64_t i = 1; atomic_load(&m.waiters) > 0 && clock_ms() - begin < 5000; i++)
+		mark_advance(&m, MQ_POS(i));
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.rc, -ETIMEDOUT);
+	assert_in_range(clock_ms() - begin, 50, 4000);
+	mark_destroy(&m);
+}
+
+static void
+a_nudge_is_not_lost_on_who_saw_the_mark_move(void **state)
+{
+	uint64_t nudges = 0;
+	struct mark m;
+
+	(void)state;
+	mark_init(&m, MQ_POS(10));
+	mark_nudge(&m);
+	assert_int_equal(mark_wait_news(&m, MQ_POS(9), &nudges, -1, NULL), MQ_OK);
+	assert_int_equal(mark_wait_news(&m, MQ_POS(10), &nudges, -1, NULL), -EAGAIN);
+	assert_int_equal(mark_wait_news(&m, MQ_POS(10), &nudges, 0, NULL), -ETIMEDOUT);
+	mark_destroy(&m);
+}
+
+static void
+closing_wakes_everybody(void **state)
+{
+	struct waiter w[3];
+	struct mark m;
+
+	(void)state;
+	mark_init(&m, MQ_POS(0));
+	for (int i = 0; i < 3; i++) {
+		w[i] = (struct waiter){ .m = &m, .past = i, .timeout_ms = -1 };
+		pthread_create(&w[i].thread, NULL, waiter_main, &w[i]);
+	}
+	wait_for_waiters(&m, 3);
+	mark_close(&m);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].rc, MQ_ECLOSED);
+	}
+	mark_destroy(&m);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_mark_only_moves_forward),
+		cmocka_unit_test(a_wait_for_what_has_passed_returns_at_once),
+		cmocka_unit_test(every_waiter_wakes_when_its_position_has_passed),
+		cmocka_unit_test(a_mark_that_moves_a_little_starts_no_new_timeout),
+		cmocka_unit_test(a_nudge_is_not_lost_on_who_saw_the_mark_move),
+		cmocka_unit_test(closing_wakes_everybody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

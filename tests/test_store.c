@@ -1,0 +1,648 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "tests/store_kit.h"
+
+/* Some of everything: two topics, several queues, keys, several segments. */
+static void
+fill(struct kit *k, int rounds)
+{
+	for (int i = 0; i < rounds; i++) {
+		assert_int_equal(kit_append(k, "orders", i % 3, 7, 100 + (size_t)(i % 5) * 300, "key"), MQ_OK);
+		assert_int_equal(kit_append(k, "bills", 0, 1, (size_t)i, NULL), MQ_OK);
+	}
+}
+
+static struct store_recovery
+recovery(struct kit *k)
+{
+	struct store_recovery r;
+
+	store_recovery(k->s, &r);
+	return r;
+}
+
+/* --- opening again ------------------------------------------------------------------- */
+
+static void
+what_was_appended_is_there_after_a_clean_end(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 100);
+	kit_verify(k);
+	kit_close(k);
+	kit_open(k);
+	kit_verify(k);
+	assert_true(recovery(k).clean);
+	assert_int_equal(recovery(k).records, 0);
+	fill(k, 30);
+	kit_verify(k);
+}
+
+static void
+a_crash_loses_nothing_that_was_written(void **state)
+{
+	struct kit *k = *state;
+
+	for (int i = 0; i < 5; i++) {
+		kit_open(k);
+		kit_verify(k);
+		fill(k, 20);
+		if (i % 2)
+			assert_int_equal(kit_checkpoint(k), MQ_OK);
+		fill(k, 13);
+		kit_crash(k);
+	}
+	kit_open(k);
+	kit_verify(k);
+	assert_false(recovery(k).clean);
+	assert_int_equal(recovery(k).cut_bytes, 0);
+}
+
+static void
+views_are_made_anew_from_the_log_alone(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 100);
+	kit_close(k);
+	kit_forget_checkpoint(k);
+	kit_sh("rm -rf '%s'/consumequeue '%s'/byteindex '%s'/index", k->path, k->path, k->path);
+	kit_open(k);
+	kit_verify(k);
+	assert_true(recovery(k).rebuilt);
+}
+
+static void
+a_byte_index_that_is_missing_is_rebuilt(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 100);
+	kit_close(k);
+	kit_sh("rm -rf '%s'/byteindex", k->path);
+	kit_open(k);
+	assert_true(recovery(k).rebuilt);
+	kit_verify(k);
+	kit_close(k);
+	kit_open(k);
+	assert_false(recovery(k).rebuilt);
+	kit_verify(k);
+}
+
+static void
+another_size_of_queue_and_index_files_makes_the_views_anew(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 100);
+	kit_close(k);
+	k->set.mappedFileSizeConsumeQueue = 40 * QUEUE_ENTRY_BYTES;
+	kit_open(k);
+	assert_true(recovery(k).rebuilt);
+	kit_verify(k);
+	kit_close(k);
+	k->set.maxIndexNum = 77;
+	kit_open(k);
+	assert_true(recovery(k).rebuilt);
+	kit_verify(k);
+}
+
+static void
+an_existing_logs_segment_size_wins(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 50);
+	kit_close(k);
+	k->set.mappedFileSizeCommitLog = 2 * KIT_SEGMENT;
+	kit_open(k);
+	kit_verify(k);
+	fill(k, 50);
+	kit_verify(k);
+}
+
+/* --- the end of the log ------------------------------------------------------------------ */
+
+static void
+a_record_torn_anywhere_is_cut(void **state)
+{
+	struct kit *k = *state;
+	struct kit_message last;
+	unsigned char *raw;
+	size_t size;
+	char name[64], zeros[400] = { 0 };
+
+	kit_open(k);
+	fill(k, 3);
+	assert_int_equal(kit_append(k, "orders", 0, 1, 60, "key"), MQ_OK);
+	kit_crash(k);
+	last = k->model[k->n - 1];
+	kit_segment_of(last.pos, name, sizeof(name));
+	raw = kit_slurp(k, name, &size);
+	size = (size_t)be32_get(raw + last.pos.byte);
+	for (size_t kept = 0; kept < size; kept++) {
+		struct store_recovery r;
+
+		kit_forget_checkpoint(k);
+		kit_poke(k, name, last.pos.byte, raw + last.pos.byte, size);
+		kit_poke(k, name, last.pos.byte + (int64_t)kept, zeros, size - kept);
+		if (memcmp(raw + last.pos.byte + kept, zeros, size - kept) == 0)
+			continue;	/* nothing is missing: it ends with zeros */
+		kit_open(k);
+		k->n--;
+		kit_verify(k);
+		k->n++;
+		store_recovery(k->s, &r);
+		assert_int_equal(store_written(k->s)->at, last.pos.byte);
+		assert_int_equal(r.cut_bytes > 0, kept >= 4);	/* TOTALSIZE begins with zeros */
+		store_close(k->s);
+		k->s = NULL;
+		storedir_close(&k->sd);
+	}
+	free(raw);
+	kit_open(k);
+	k->n--;
+	assert_int_equal(kit_append(k, "orders", 0, 1, 61, NULL), MQ_OK);
+	kit_verify(k);
+}
+
+static void
+garbage_behind_the_end_is_kept_in_lost_and_found_and_made_zero(void **state)
+{
+	struct kit *k = *state;
+	char garbage[5000], name[64], kept[64];
+	unsigned char *raw;
+	size_t len;
+	mq_pos end;
+
+	kit_open(k);
+	fill(k, 3);
+	end = mark_at(store_written(k->s));
+	kit_crash(k);
+	memset(garbage, 0x5a, sizeof(garbage));
+	kit_segment_of(end, name, sizeof(name));
+	kit_poke(k, name, end.byte % KIT_SEGMENT + 10, garbage, sizeof(garbage));
+	kit_open(k);
+	kit_verify(k);
+	assert_int_equal(recovery(k).cut_bytes, sizeof(garbage) + 10);
+	snprintf(kept, sizeof(kept), "lost+found/commitlog-%020" PRId64, end.byte);
+	raw = kit_slurp(k, kept, &len);
+	assert_int_equal(len, sizeof(garbage) + 10);
+	assert_memory_equal(raw + 10, garbage, sizeof(garbage));
+	free(raw);
+	raw = kit_slurp(k, name, &len);
+	assert_int_equal(len, KIT_SEGMENT);
+	for (size_t i = (size_t)end.byte; i < len; i++)
+		assert_int_equal(raw[i], 0);
+	free(raw);
+	/* the same place once more: what is kept already stays */
+	kit_crash(k);
+	kit_poke(k, name, end.byte % KIT_SEGMENT, garbage, 100);
+	kit_open(k);
+	assert_true(kit_exists(k, kept));
+	snprintf(kept, sizeof(kept), "lost+found/commitlog-%020" PRId64 ".2", end.byte);
+	assert_true(kit_exists(k, kept));
+	fill(k, 3);
+	kit_verify(k);
+}
+
+static void
+a_segment_half_made_by_a_crash_does_no_harm(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 3);
+	kit_crash(k);
+	kit_sh("echo half > '%s'/commitlog/new", k->path);
+	kit_open(k);
+	assert_false(kit_exists(k, "commitlog/new"));
+	fill(k, 60);
+	kit_verify(k);
+}
+
+static void
+spare_segments_are_used_and_removed_by_a_clean_end(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 3);
+	kit_crash(k);
+	kit_sh("truncate -s %d '%s'/commitlog/%020d '%s'/commitlog/%020d", KIT_SEGMENT, k->path,
+		 KIT_SEGMENT, k->path, 2 * KIT_SEGMENT);
+	kit_open(k);
+	kit_verify(k);
+	assert_int_equal(kit_count(k, "commitlog"), 3);
+	fill(k, 40);
+	kit_verify(k);
+	assert_true(mark_at(store_written(k->s)).byte > KIT_SEGMENT);
+	kit_close(k);
+	kit_open(k);
+	kit_verify(k);
+	assert_int_equal(kit_count(k, "commitlog"), mark_at(store_written(k->s)).byte / KIT_SEGMENT + 1);
+}
+
+/* --- damage in the middle ---------------------------------------------------------------- */
+
+/* All but `lost` of the model can be read; those give -EIO. */
+static void
+verify_without(struct kit *k, size_t from, size_t to)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		bool in_log = i < from || i >= to;
+
+		assert_int_equal(kit_read(k, &k->model[i]), in_log ? MQ_OK : -EIO);
+	}
+}
+
+static void
+a_bit_that_flipped_costs_one_message(void **state)
+{
+	struct kit *k = *state;
+	char name[64];
+
+	kit_open(k);
+	fill(k, 40);
+	kit_crash(k);
+	for (size_t i = 0; i < 3; i++) {
+		static const int64_t at[] = { 2, 5, 100 };	/* length, magic, body */
+		struct kit_message *m = &k->model[77];
+		unsigned char *raw, bad;
+		size_t len;
+
+		kit_segment_of(m->pos, name, sizeof(name));
+		raw = kit_slurp(k, name, &len);
+		bad = raw[m->pos.byte % KIT_SEGMENT + at[i]] ^ 0x10;
+		kit_poke(k, name, m->pos.byte % KIT_SEGMENT + at[i], &bad, 1);
+		kit_forget_checkpoint(k);	/* the views must find their way past it */
+		kit_open(k);
+		verify_without(k, 77, 78);
+		assert_true(recovery(k).damaged_bytes > 0);
+		assert_int_equal(recovery(k).cut_bytes, 0);
+		bad ^= 0x10;
+		store_close(k->s);
+		k->s = NULL;
+		storedir_close(&k->sd);
+		kit_poke(k, name, m->pos.byte % KIT_SEGMENT + at[i], &bad, 1);
+		free(raw);
+	}
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	kit_verify(k);
+}
+
+static void
+a_bit_that_flips_under_finished_views_costs_one_message(void **state)
+{
+	struct kit *k = *state;
+	char name[64];
+
+	kit_open(k);
+	fill(k, 40);
+	kit_close(k);
+	kit_segment_of(k->model[50].pos, name, sizeof(name));
+	kit_poke(k, name, k->model[50].pos.byte % KIT_SEGMENT + 90, "\377", 1);
+	kit_open(k);
+	verify_without(k, 50, 51);
+}
+
+static void
+a_missing_segment_costs_its_messages(void **state)
+{
+	struct kit *k = *state;
+	size_t from = 0, to;
+	char name[64], path[400];
+
+	kit_open(k);
+	fill(k, 100);
+	while (k->model[from].pos.byte < KIT_SEGMENT)
+		from++;
+	for (to = from; k->model[to].pos.byte < 2 * KIT_SEGMENT;)
+		to++;
+	kit_close(k);
+	kit_segment_of(MQ_POS(KIT_SEGMENT), name, sizeof(name));
+	snprintf(path, sizeof(path), "%s/%s", k->path, name);
+	assert_int_equal(unlink(path), 0);
+	kit_open(k);
+	verify_without(k, from, to);
+	kit_close(k);
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	verify_without(k, from, to);
+	assert_int_equal(kit_append(k, "orders", 0, 5, 100, NULL), MQ_OK);
+	assert_int_equal(store_flush(k->s, mark_at(store_written(k->s))), MQ_OK);
+	verify_without(k, from, to);
+}
+
+static void
+a_page_of_zeros_costs_what_lay_in_it(void **state)
+{
+	struct kit *k = *state;
+	char zeros[4096] = { 0 };
+	size_t lost = 0;
+
+	kit_open(k);
+	fill(k, 100);
+	kit_close(k);
+	kit_poke(k, "commitlog/00000000000000000000", 8192, zeros, sizeof(zeros));
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	for (size_t i = 0; i < k->n; i++) {
+		int64_t begin = k->model[i].pos.byte, end = begin + 91 + (int64_t)k->model[i].body_len;
+		int rc = kit_read(k, &k->model[i]);
+
+		if (begin < 12288 && end > 8192)
+			assert_int_not_equal(rc, MQ_OK);
+		else if (begin >= 12288 + 2048 || end + 64 < 8192)
+			assert_int_equal(rc, MQ_OK);
+		lost += rc != MQ_OK;
+	}
+	assert_in_range(lost, 1, 40);
+}
+
+/* --- names that are none -------------------------------------------------------------------- */
+
+static void
+a_topic_that_could_leave_the_store_is_not_listed(void **state)
+{
+	struct kit *k = *state;
+	unsigned char *raw;
+	size_t len;
+
+	kit_open(k);
+	assert_int_equal(kit_append(k, "abcdefgh", 0, 3, 50, NULL), MQ_OK);
+	kit_crash(k);
+	raw = kit_slurp(k, "commitlog/00000000000000000000", &len);
+	kit_poke(k, "commitlog/00000000000000000000", k->model[1].pos.byte + 88 + 50 + 1, "../../ev", 8);
+	kit_open(k);
+	assert_int_equal(kit_read(k, &k->model[0]), MQ_OK);
+	assert_int_equal(kit_read(k, &k->model[1]), -EIO);
+	assert_int_equal(kit_read(k, &k->model[2]), MQ_OK);
+	assert_null(store_queue(k->s, "../../ev", 0));
+	free(raw);
+}
+
+/* --- replay --------------------------------------------------------------------------------- */
+
+static void
+compare_spans(struct kit *k, const struct store_checkpoint *want)
+{
+	for (size_t i = 0; i < want->n; i++) {
+		struct queue_span span;
+
+		queue_span(kit_queue(k, want->rows[i].topic, want->rows[i].queue_id), &span);
+		assert_memory_equal(&span, &want->rows[i].span, sizeof(span));
+	}
+}
+
+static void
+replay_from_every_checkpoint_gives_the_same_views(void **state)
+{
+	static const char *const views[] = { "commitlog", "consumequeue", "byteindex" };
+	enum { N = 12 };
+	struct kit *k = *state;
+	struct store_checkpoint cps[N], final;
+	char a[300], b[300];
+
+	kit_open(k);
+	for (int i = 0; i < N; i++) {
+		cps[i] = kit_copy_checkpoint(&k->cp);
+		fill(k, 10);
+		if (i == 6)
+			assert_int_equal(store_trim(k->s, kit_queue(k, "bills", 0), MQ_QOFF(5)), MQ_OK);
+		assert_int_equal(kit_checkpoint(k), MQ_OK);
+	}
+	kit_close(k);
+	final = kit_copy_checkpoint(&k->cp);
+	snprintf(a, sizeof(a), "%s/master", k->dir);
+	kit_sh("cp -a '%s' '%s'", k->path, a);
+	snprintf(b, sizeof(b), "%s/store", k->dir);
+	for (int i = 7; i < N; i++) {
+		kit_sh("rm -rf '%s' && cp -a '%s' '%s'", b, a, b);
+		store_checkpoint_free(&k->cp);
+		k->cp = kit_copy_checkpoint(&cps[i]);
+		kit_open(k);
+		assert_false(recovery(k).rebuilt);
+		compare_spans(k, &final);
+		kit_close(k);
+		for (size_t v = 0; v < sizeof(views) / sizeof(views[0]); v++)
+			kit_sh("diff -r '%s/%s' '%s/%s'", a, views[v], b, views[v]);
+		/* index files are called after the time they were made */
+		kit_sh("cat '%s'/index/* > '%s/a' && cat '%s'/index/* | cmp - '%s/a'", a, k->dir, b, k->dir);
+	}
+	for (int i = 0; i < N; i++)
+		store_checkpoint_free(&cps[i]);
+	store_checkpoint_free(&final);
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static void
+time_is_found_as_by_looking_at_every_message(void **state)
+{
+	struct kit *k = *state;
+	struct queue *q;
+	int64_t first, last;
+
+	kit_open(k);
+	for (int i = 0; i < 60; i++) {
+		assert_int_equal(kit_append(k, "t", 0, 3, 20, NULL), MQ_OK);
+		usleep(500);
+	}
+	q = kit_queue(k, "t", 0);
+	first = k->model[0].store_ms;
+	last = k->model[k->n - 1].store_ms;
+	for (int64_t ms = first - 2; ms <= last + 2; ms++) {
+		mq_qoff got;
+		size_t want = 0;
+
+		while (want < k->n && k->model[want].store_ms < ms)
+			want++;
+		assert_int_equal(store_find_time(k->s, q, ms, &got), MQ_OK);
+		assert_int_equal(got.n, (int64_t)want);
+	}
+}
+
+static size_t
+brute_keys(const struct kit *k, const char *key, mq_pos *pos)
+{
+	size_t n = 0;
+
+	for (size_t i = k->n; i > 0; i--)
+		if (strcmp(k->model[i - 1].key, key) == 0)
+			pos[n++] = k->model[i - 1].pos;
+	return n;
+}
+
+static void
+verify_keys(struct kit *k)
+{
+	static mq_pos got[10000], want[10000];
+
+	for (int i = 0; i < 7; i++) {
+		char key[24];
+		size_t n, n_want;
+
+		snprintf(key, sizeof(key), "key%d", i);
+		n_want = brute_keys(k, key, want);
+		assert_int_equal(store_find_key(k->s, "orders", key, 0, INT64_MAX, got, 10000, &n), MQ_OK);
+		assert_int_equal(n, n_want);
+		assert_memory_equal(got, want, n * sizeof(*got));
+	}
+}
+
+static void
+keys_are_found_in_every_file_and_after_every_crash(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	for (int i = 0; i < 6; i++) {
+		fill(k, 17);
+		verify_keys(k);
+		if (i % 2)
+			assert_int_equal(kit_checkpoint(k), MQ_OK);
+		verify_keys(k);
+		if (i % 3 == 1) {
+			fill(k, 5);
+			kit_crash(k);
+			kit_open(k);
+			verify_keys(k);
+		}
+	}
+	assert_true(kit_count(k, "index") > 2);
+	kit_close(k);
+	kit_open(k);
+	verify_keys(k);
+}
+
+/* --- read only ------------------------------------------------------------------------------------- */
+
+static void
+tree_sum(const char *path, char *sum, size_t size)
+{
+	char cmd[600];
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "cd '%s' && find . -type f | sort | xargs cat | cksum; find '%s' | sort | cksum", path,
+		 path);
+	f = popen(cmd, "r");
+	sum[fread(sum, 1, size - 1, f)] = '\0';
+	pclose(f);
+}
+
+static void
+a_read_only_mount_sees_all_and_writes_nothing(void **state)
+{
+	struct kit *k = *state;
+	char before[200], after[200];
+
+	kit_open(k);
+	fill(k, 60);
+	kit_close(k);
+	tree_sum(k->path, before, sizeof(before));
+	for (int i = 0; i < 2; i++) {
+		struct appended a;
+		struct batch b;
+
+		assert_int_equal(kit_try_open(k, true), MQ_OK);
+		kit_verify(k);
+		verify_keys(k);
+		batch_init(&b);
+		assert_int_equal(store_append(k->s, kit_queue(k, "bills", 0), &b, &a), -EROFS);
+		store_close(k->s);
+		k->s = NULL;
+		storedir_close(&k->sd);
+		tree_sum(k->path, after, sizeof(after));
+		assert_string_equal(before, after);
+		if (i == 0) {		/* as RocketMQ would have it */
+			kit_forget_checkpoint(k);
+			kit_sh("rm -rf '%s'/byteindex '%s'/lmdb '%s'/lost+found", k->path, k->path,
+				 k->path);
+			tree_sum(k->path, before, sizeof(before));
+		}
+	}
+}
+
+static void
+a_queue_whose_messages_are_all_gone_goes_on_where_it_was(void **state)
+{
+	struct kit *k = *state;
+	char path[400];
+	size_t kept = 0;
+
+	kit_open(k);
+	assert_int_equal(kit_append(k, "old", 4, 123, 30, NULL), MQ_OK);
+	kit_checkpoint(k);
+	while (mark_at(store_written(k->s)).byte < KIT_SEGMENT + 1000)
+		assert_int_equal(kit_append(k, "new", 0, 1, 900, NULL), MQ_OK);
+	kit_close(k);
+	snprintf(path, sizeof(path), "%s/commitlog/%020d", k->path, 0);
+	assert_int_equal(unlink(path), 0);
+	kit_forget_checkpoint(k);
+	for (int i = 0; i < 2; i++) {
+		kit_open(k);
+		assert_int_equal(queue_min(kit_queue(k, "old", 4)).n, 123);
+		assert_int_equal(queue_end(kit_queue(k, "old", 4)).n, 123);
+		kit_close(k);
+	}
+	kit_open(k);
+	while (k->model[kept].pos.byte < KIT_SEGMENT)
+		kept++;
+	memmove(k->model, k->model + kept, (k->n - kept) * sizeof(*k->model));
+	k->n -= kept;
+	assert_int_equal(kit_append(k, "old", 4, 2, 30, NULL), MQ_OK);
+	assert_int_equal(k->model[k->n - 2].qoff.n, 123);
+	kit_verify(k);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+	const struct CMUnitTest tests[] = {
+		T(what_was_appended_is_there_after_a_clean_end),
+		T(a_crash_loses_nothing_that_was_written),
+		T(views_are_made_anew_from_the_log_alone),
+		T(a_byte_index_that_is_missing_is_rebuilt),
+		T(another_size_of_queue_and_index_files_makes_the_views_anew),
+		T(an_existing_logs_segment_size_wins),
+		T(a_record_torn_anywhere_is_cut),
+		T(garbage_behind_the_end_is_kept_in_lost_and_found_and_made_zero),
+		T(a_segment_half_made_by_a_crash_does_no_harm),
+		T(spare_segments_are_used_and_removed_by_a_clean_end),
+		T(a_bit_that_flipped_costs_one_message),
+		T(a_bit_that_flips_under_finished_views_costs_one_message),
+		T(a_missing_segment_costs_its_messages),
+		T(a_page_of_zeros_costs_what_lay_in_it),
+		T(a_topic_that_could_leave_the_store_is_not_listed),
+		T(replay_from_every_checkpoint_gives_the_same_views),
+		T(time_is_found_as_by_looking_at_every_message),
+		T(keys_are_found_in_every_file_and_after_every_crash),
+		T(a_read_only_mount_sees_all_and_writes_nothing),
+		T(a_queue_whose_messages_are_all_gone_goes_on_where_it_was),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "store/storedir.h"
+
+static char root[128], path[160];
+
+static int
+fresh(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	(void)state;
+	snprintf(root, sizeof(root), "%s/mqfs-dir-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/a/b/store", root);
+	return 0;
+}
+
+static int
+done(void **state)
+{
+	char cmd[400];
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), "chmod -R u+w '%s'; rm -rf '%s'", root, root);
+	return system(cmd);
+}
+
+static bool
+there(const char *name)
+{
+	char full[300];
+
+	snprintf(full, sizeof(full), "%s/%s", path, name);
+	return access(full, F_OK) == 0;
+}
+
+static void
+a_store_is_made_with_its_parents(void **state)
+{
+	struct storedir d;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_true(d.is_new && d.was_clean && !d.read_only);
+	assert_int_equal(d.fd, d.derived_fd);
+	assert_true(there("commitlog") && there("consumequeue") && there("byteindex") && there("index"));
+	assert_true(there("lmdb") && there("config") && there("lost+found"));
+	storedir_close(&d);
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_false(d.is_new);
+	storedir_close(&d);
+	strcat(path, "2/");
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_true(d.is_new);
+	storedir_close(&d);
+}
+
+static void
+a_path_that_cannot_be_is_refused(void **state)
+{
+	struct storedir d = { .fd = 77 };
+
+	(void)state;
+	assert_int_equal(storedir_open("", false, 0, &d), -ENOENT);
+	assert_int_equal(storedir_open("/dev/null/store", false, 0, &d), -ENOTDIR);
+	assert_int_equal(storedir_open(path, true, 0, &d), -ENOENT);
+	assert_int_equal(d.fd, 77);
+}
+
+static void
+a_second_opener_is_refused_by_name(void **state)
+{
+	struct storedir a, b;
+	char pid[32];
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(path, false, 60, &b), -EBUSY);
+	snprintf(pid, sizeof(pid), "process %d on ", (int)getpid());
+	assert_non_null(strstr(err_text(-EBUSY), pid));
+	assert_int_equal(storedir_open(path, true, 0, &b), -EBUSY);
+	storedir_close(&a);
+	assert_int_equal(storedir_open(path, false, 0, &b), MQ_OK);
+	storedir_close(&b);
+}
+
+static void
+readers_share_a_store_and_keep_writers_out(void **state)
+{
+	struct storedir a, b, c;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &a), MQ_OK);
+	storedir_close(&a);
+	assert_int_equal(storedir_open(path, true, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(path, true, 0, &b), MQ_OK);
+	assert_int_equal(storedir_open(path, false, 0, &c), -EBUSY);
+	assert_non_null(strstr(err_text(-EBUSY), "read-only"));
+	storedir_close(&a);
+	storedir_close(&b);
+}
+
+static void
+the_next_one_waits_for_the_holder_to_go(void **state)
+{
+	int ready[2], status;
+	struct storedir d;
+	pid_t child;
+	char c;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		if (storedir_open(path, false, 0, &d) != MQ_OK || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		usleep(100000);
+		_exit(0);		/* as a killed one: the kernel lets go of the lock */
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(storedir_open(path, false, 10000, &d), MQ_OK);
+	storedir_close(&d);
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void
+abort_tells_of_a_crash(void **state)
+{
+	struct storedir d;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_begin(&d), MQ_OK);
+	assert_true(there("abort"));
+	storedir_close(&d);		/* no end */
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_false(d.was_clean);
+	assert_int_equal(storedir_begin(&d), MQ_OK);
+	assert_int_equal(storedir_end(&d), MQ_OK);
+	assert_int_equal(storedir_end(&d), MQ_OK);
+	assert_false(there("abort"));
+	storedir_close(&d);
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_true(d.was_clean);
+	storedir_close(&d);
+}
+
+static void
+the_checkpoint_is_rocketmqs(void **state)
+{
+	unsigned char raw[5000], zeros[4096] = { 0 };
+	struct storedir d;
+	int fd;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_write_checkpoint(&d, 0x18bcfe5687b, 0x18bcfe5687b, 0), MQ_OK);
+	fd = openat(d.fd, "checkpoint", O_RDONLY);
+	assert_int_equal(read(fd, raw, sizeof(raw)), 4096);
+	assert_memory_equal(raw, "\0\0\1\x8b\xcf\xe5\x68\x7b\0\0\1\x8b\xcf\xe5\x68\x7b", 16);
+	assert_memory_equal(raw + 16, zeros, 4080);
+	close(fd);
+	storedir_close(&d);
+}
+
+static void
+a_read_only_opener_writes_nothing_into_the_store(void **state)
+{
+	struct storedir d;
+	char *derived;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	storedir_close(&d);
+	assert_int_equal(storedir_open(path, true, 0, &d), MQ_OK);
+	assert_int_not_equal(d.fd, d.derived_fd);
+	assert_int_equal(storedir_begin(&d), MQ_OK);
+	assert_int_equal(storedir_write_checkpoint(&d, 1, 1, 1), MQ_OK);
+	assert_int_equal(storedir_end(&d), MQ_OK);
+	assert_false(there("abort") || there("checkpoint"));
+	derived = strdup(d.derived_path);
+	assert_int_equal(access(derived, F_OK), 0);
+	storedir_close(&d);
+	assert_int_not_equal(access(derived, F_OK), 0);
+	free(derived);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
+	const struct CMUnitTest tests[] = {
+		T(a_store_is_made_with_its_parents),
+		T(a_path_that_cannot_be_is_refused),
+		T(a_second_opener_is_refused_by_name),
+		T(readers_share_a_store_and_keep_writers_out),
+		T(the_next_one_waits_for_the_holder_to_go),
+		T(abort_tells_of_a_crash),
+		T(the_checkpoint_is_rocketmqs),
+		T(a_read_only_opener_writes_nothing_into_the_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
