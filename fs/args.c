@@ -323,7 +323,7 @@ parse_flags(int argc, char **argv, char **options, struct args *args)
 		case ':':
 			return err_note(-EINVAL, "-%c needs a value", optopt);
 		case '?':
-			return err_note(-EINVAL, "-%c: no such option", optopt);
+			return err_note(-EINVAL, "-%c: invalid option", optopt);
 		default:	/* mount(8)'s own: -n -v -s -N -t */
 			break;
 		}

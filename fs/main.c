@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #ifdef HAVE_SYSTEMD
@@ -107,10 +108,12 @@ detach_dead(const char *mountpoint)
 static int
 mountpoint_check(const char *mountpoint)
 {
+	struct statvfs fs;
 	struct stat st;
 	int rc;
 
-	for (int tries = 0; stat(mountpoint, &st) < 0; tries++) {
+	/* stat(2) may be answered from what the kernel remembers of a dead mount */
+	for (int tries = 0; stat(mountpoint, &st) < 0 || statvfs(mountpoint, &fs) < 0; tries++) {
 		if (errno != ENOTCONN || tries == 8)
 			return err_note(-errno, "%s: %m", mountpoint);
 		rc = detach_dead(mountpoint);
@@ -408,7 +411,7 @@ main(int argc, char **argv)
 	} else if (args.help) {
 		print_help();
 	} else if (args.version) {
-		puts("mount.mqfs " PACKAGE_VERSION);
+		puts("mqfs " PACKAGE_VERSION);
 	} else {
 		code = run(&settings, &args);
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/acl.h"
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/text.h"
@@ -341,6 +342,7 @@ node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int
 {
 	char path[NODE_PATH_SIZE];
 	struct owner o;
+	int rc = MQ_OK;
 
 	if (!(to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
 		return MQ_OK;		/* times alone: nothing to keep */
@@ -351,6 +353,10 @@ node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int
 		o.uid = st->st_uid;
 	if (to_set & FUSE_SET_ATTR_GID)
 		o.gid = st->st_gid;
+	if (to_set & FUSE_SET_ATTR_MODE)
+		rc = node_acl_follows(m, n, o.mode);
+	if (rc != MQ_OK)
+		return rc;
 	if (n->kind == NODE_TOPIC)
 		return topic_set_owner(m, n->topic, &o);
 	if (n->kind == NODE_GROUP)

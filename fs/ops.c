@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "fs/acl.h"
 #include "fs/dir.h"
 #include "fs/ops.h"
 #include "fs/pending.h"
@@ -21,7 +22,7 @@ op_init(void *arg, struct fuse_conn_info *conn)
 {
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
 				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO |
-				       FUSE_CAP_AUTO_INVAL_DATA;
+				       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL;
 	struct mount *m = arg;
 
 	conn->want = conn->capable & wanted;
@@ -465,7 +466,9 @@ op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	int rc;
 
 	rc = node_get(m, ino, &n);
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && strcmp(name, ACL_XATTR) == 0)
+		rc = node_acl(m, &n, &t);
+	else if (rc == MQ_OK)
 		rc = n.class->get_xattr ? n.class->get_xattr(m, &n, name, &t) : -ENODATA;
 	reply_xattr(req, &t, rc, size);
 }
@@ -484,18 +487,32 @@ op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	reply_xattr(req, &t, rc, size);
 }
 
+/* What user.mqfs.* says is so; only access lists can be set. */
 static void
 op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-	(void)ino, (void)name, (void)value, (void)size, (void)flags;
-	fuse_reply_err(req, EOPNOTSUPP);
+	struct mount *m = req_mount(req);
+	struct node n;
+	int rc;
+
+	(void)flags;
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK)
+		rc = strcmp(name, ACL_XATTR) == 0 ? node_set_acl(m, &n, value, size) : -EOPNOTSUPP;
+	reply_err(req, rc);
 }
 
 static void
 op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	(void)ino, (void)name;
-	fuse_reply_err(req, EOPNOTSUPP);
+	struct mount *m = req_mount(req);
+	struct node n;
+	int rc;
+
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK)
+		rc = strcmp(name, ACL_XATTR) == 0 ? node_remove_acl(m, &n) : -EOPNOTSUPP;
+	reply_err(req, rc);
 }
 
 const struct fuse_lowlevel_ops mqfs_ops = {

@@ -389,9 +389,9 @@ deadline_main(void *arg)
 		struct durable *late;
 
 		lock_take(&p->durable_lock);
-		if (!p->durables)
+		if (!p->durables && !p->durable_closing)
 			lock_wait(&p->durable_lock, &p->more, -1);
-		else
+		else if (!p->durable_closing)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
 		late = durables_take(p, MQ_POS(-1), now_ms());

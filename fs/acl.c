@@ -1,0 +1,189 @@
+#include "config.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/acl.h"
+
+#define ACL_VERSION 2
+#define ACL_HEADER_BYTES 4
+
+enum acl_tag {
+	TAG_OWNER = 0x01,
+	TAG_USER = 0x02,
+	TAG_GROUP_OWNER = 0x04,
+	TAG_GROUP = 0x08,
+	TAG_MASK = 0x10,
+	TAG_OTHER = 0x20,
+};
+
+struct acl_entry {
+	uint16_t tag;
+	uint16_t perm;
+	uint32_t id;
+};
+
+static size_t
+acl_entries(size_t len)
+{
+	return (len - ACL_HEADER_BYTES) / sizeof(struct acl_entry);
+}
+
+static struct acl_entry
+acl_entry(const void *acl, size_t i)
+{
+	struct acl_entry e;
+
+	memcpy(&e, (const char *)acl + ACL_HEADER_BYTES + i * sizeof(e), sizeof(e));
+	return (struct acl_entry){ .tag = le16toh(e.tag), .perm = le16toh(e.perm) };
+}
+
+static bool
+acl_valid(const void *acl, size_t len)
+{
+	uint32_t version;
+
+	if (len < ACL_HEADER_BYTES || (len - ACL_HEADER_BYTES) % sizeof(struct acl_entry))
+		return false;
+	memcpy(&version, acl, sizeof(version));
+	return le32toh(version) == ACL_VERSION;
+}
+
+static bool
+acl_has_mask(const void *acl, size_t len)
+{
+	for (size_t i = 0; i < acl_entries(len); i++)
+		if (acl_entry(acl, i).tag == TAG_MASK)
+			return true;
+	return false;
+}
+
+/* Where an entry's bits are in a mode; -1: nowhere. */
+static int
+acl_shift(uint16_t tag, bool has_mask)
+{
+	switch (tag) {
+	case TAG_OWNER:
+		return 6;
+	case TAG_MASK:
+		return 3;
+	case TAG_GROUP_OWNER:
+		return has_mask ? -1 : 3;
+	case TAG_OTHER:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+int
+acl_mode(const void *acl, size_t len, mode_t *ret_mode)
+{
+	mode_t mode = 0;
+	bool has_mask;
+
+	if (!acl_valid(acl, len))
+		return -EINVAL;
+	has_mask = acl_has_mask(acl, len);
+	for (size_t i = 0; i < acl_entries(len); i++) {
+		struct acl_entry e = acl_entry(acl, i);
+		int shift = acl_shift(e.tag, has_mask);
+
+		if (shift >= 0)
+			mode |= (mode_t)(e.perm & 7) << shift;
+	}
+	*ret_mode = mode;
+	return MQ_OK;
+}
+
+void
+acl_set_mode(void *acl, size_t len, mode_t mode)
+{
+	bool has_mask;
+
+	if (!acl_valid(acl, len))
+		return;
+	has_mask = acl_has_mask(acl, len);
+	for (size_t i = 0; i < acl_entries(len); i++) {
+		char *at = (char *)acl + ACL_HEADER_BYTES + i * sizeof(struct acl_entry);
+		int shift = acl_shift(acl_entry(acl, i).tag, has_mask);
+		uint16_t perm;
+
+		if (shift < 0)
+			continue;
+		perm = htole16((uint16_t)(mode >> shift & 7));
+		memcpy(at + offsetof(struct acl_entry, perm), &perm, sizeof(perm));
+	}
+}
+
+/* --- of nodes --------------------------------------------------------------- */
+
+static bool
+has_acl(const struct node *n)
+{
+	return n->topic || n->group;
+}
+
+int
+node_acl(struct mount *m, const struct node *n, struct text *t)
+{
+	AUTO_FREE unsigned char *acl = NULL;
+	char path[NODE_PATH_SIZE];
+	size_t len;
+	int rc;
+
+	if (!has_acl(n))
+		return -ENODATA;
+	node_owner_path(n, path);
+	rc = path_acl(m->offsets, path, &acl, &len);
+	if (rc == MQ_OK)
+		text_add(t, acl, len);
+	return rc;
+}
+
+int
+node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len)
+{
+	char path[NODE_PATH_SIZE];
+	struct stat st = { 0 };
+	int rc;
+
+	if (!has_acl(n) || !n->class->set_attr)
+		return -EOPNOTSUPP;
+	rc = acl_mode(acl, len, &st.st_mode);
+	if (rc != MQ_OK)
+		return rc;
+	node_owner_path(n, path);
+	rc = path_set_acl(m->offsets, path, acl, len, NULL);
+	return rc == MQ_OK ? node_set_owner(m, n, &st, FUSE_SET_ATTR_MODE) : rc;
+}
+
+int
+node_remove_acl(struct mount *m, const struct node *n)
+{
+	char path[NODE_PATH_SIZE];
+
+	if (!has_acl(n))
+		return -ENODATA;
+	node_owner_path(n, path);
+	return path_set_acl(m->offsets, path, NULL, 0, NULL);
+}
+
+int
+node_acl_follows(struct mount *m, const struct node *n, mode_t mode)
+{
+	AUTO_FREE unsigned char *acl = NULL;
+	char path[NODE_PATH_SIZE];
+	size_t len;
+
+	if (!has_acl(n))
+		return MQ_OK;
+	node_owner_path(n, path);
+	if (path_acl(m->offsets, path, &acl, &len) != MQ_OK)
+		return MQ_OK;
+	acl_set_mode(acl, len, mode);
+	return path_set_acl(m->offsets, path, acl, len, NULL);
+}

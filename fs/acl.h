@@ -1,0 +1,35 @@
+/* acl.h - POSIX access lists of what has an owner (below topics/ and groups/).
+ *
+ * The kernel checks them itself; it asks for a list when a caller who is not the
+ * owner wants in and the mode has group bits (with POSIX ACLs those are the mask).
+ * So a list costs others one more round trip at each open of a queue, whose
+ * attributes are not cached; the owner and root pay nothing.
+ *
+ * Bytes, as the kernel hands them over (little-endian):
+ *     0  u32 version, 2
+ *     4  { u16 tag, u16 perm, u32 id } ...
+ * The owner's, the mask's (or the group's) and the others' entries are the mode's
+ * bits: a change of one is a change of the other.
+ */
+#ifndef MQFS_FS_ACL_H
+#define MQFS_FS_ACL_H
+
+#include "fs/node.h"
+
+#define ACL_XATTR "system.posix_acl_access"
+
+/* The mode's bits of a list; -EINVAL for bytes that are none. */
+int acl_mode(const void *acl, size_t len, mode_t *ret_mode);
+
+/* Put the mode's bits into a list. */
+void acl_set_mode(void *acl, size_t len, mode_t mode);
+
+/* Of a node: -ENODATA when it has none, -EOPNOTSUPP when it cannot have one. */
+int node_acl(struct mount *m, const struct node *n, struct text *t);
+int node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len);
+int node_remove_acl(struct mount *m, const struct node *n);
+
+/* After a chmod. */
+int node_acl_follows(struct mount *m, const struct node *n, mode_t mode);
+
+#endif
