@@ -356,7 +356,6 @@ signals_prepare(void)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGHUP);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static void
@@ -400,6 +399,7 @@ main(int argc, char **argv)
 	struct args args = { 0 };
 	int rc, code = 0;
 
+	signal(SIGPIPE, SIG_IGN);
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)
 		return complain(rc, EXIT_SYSTEM);
@@ -411,7 +411,7 @@ main(int argc, char **argv)
 	} else if (args.help) {
 		print_help();
 	} else if (args.version) {
-		puts("mqfs " PACKAGE_VERSION);
+		puts("mount.mqfs " PACKAGE_VERSION);
 	} else {
 		code = run(&settings, &args);
 	}

@@ -252,6 +252,8 @@ class_open(struct mount *m, const struct node *n, struct handle *h)
 		return text_open(m, n, h);
 	if (h->flags & O_TRUNC)
 		return -EPERM;
+	if (handle_writes(h) && !c->write)
+		return -EACCES;		/* root, whom modes do not stop */
 	return c->open ? c->open(m, n, h) : -EACCES;
 }
 
