@@ -16,11 +16,11 @@ commands_help(const struct command *table, struct text *t)
 size_t
 words_split(char *line, char *words[COMMAND_WORDS_MAX])
 {
-	char *state = NULL;
+	char *state = NULL, *word;
 	size_t n = 0;
 
-	for (char *w = strtok_r(line, " \t\r", &state); w && n < COMMAND_WORDS_MAX; w = strtok_r(NULL, " \t\r", &state))
-		words[n++] = w;
+	while (n < COMMAND_WORDS_MAX && (word = strtok_r(n ? NULL : line, " \t\r", &state)) != NULL)
+		words[n++] = word;
 	return n;
 }
 
@@ -48,12 +48,13 @@ int
 commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	AUTO_FREE char *copy = strndup(text, len);
-	char *state = NULL;
-	int rc = copy ? MQ_OK : -ENOMEM;
+	char *state = NULL, *line;
+	int rc = MQ_OK;
 
 	if (!copy)
-		return rc;
-	for (char *line = strtok_r(copy, "\n", &state); line && rc == MQ_OK; line = strtok_r(NULL, "\n", &state))
+		return -ENOMEM;
+	line = strtok_r(copy, "\n", &state);
+	for (; line && rc == MQ_OK; line = strtok_r(NULL, "\n", &state))
 		rc = command_run(table, m, n, line);
 	return rc;
 }

@@ -151,7 +151,8 @@ dir_put(struct mount *m, fuse_req_t req, const struct lister *l, size_t i, char 
 }
 
 static size_t
-dir_fill(struct mount *m, fuse_req_t req, const struct lister *l, size_t from, char *out, size_t size, bool plus)
+dir_fill(struct mount *m, fuse_req_t req, const struct lister *l, size_t from, char *out, size_t size,
+	 bool plus)
 {
 	size_t used = 0;
 

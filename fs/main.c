@@ -410,7 +410,7 @@ main(int argc, char **argv)
 	} else if (args.help) {
 		print_help();
 	} else if (args.version) {
-		puts("mount.mqfs " PACKAGE_VERSION);
+		puts("mqfs " PACKAGE_VERSION);
 	} else {
 		code = run(&settings, &args);
 	}

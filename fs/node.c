@@ -27,7 +27,6 @@ static const struct kind {
 	const struct node_class *class;
 	enum id_of id;
 	const char *path;
-	mode_t mode;		/* of a directory without an owner of its own; 0: 0755 */
 } kinds[NODE_KINDS] = {
 	[NODE_ROOT] = { &node_root, ID_NOTHING, "" },
 	[NODE_README] = { &node_readme, ID_NOTHING, "README" },
@@ -50,8 +49,8 @@ static const struct kind {
 	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, "groups/%g/%t/subscription" },
 	[NODE_MESSAGES] = { &node_messages, ID_NOTHING, "messages" },
 	[NODE_MESSAGE] = { &node_message, ID_NOTHING, "messages/@%w" },
-	[NODE_COMMITLOG] = { &node_commitlog, ID_NOTHING, "commitlog", 0700 },
-	[NODE_SEGMENT] = { &node_segment, ID_NOTHING, "commitlog/%w", 0700 },
+	[NODE_COMMITLOG] = { &node_commitlog, ID_NOTHING, "commitlog" },
+	[NODE_SEGMENT] = { &node_segment, ID_NOTHING, "commitlog/%w" },
 	[NODE_CONSUMEQUEUE] = { &node_consumequeue, ID_NOTHING, "consumequeue" },
 	[NODE_CQ_TOPIC] = { &node_cq_topic, ID_TOPIC, "consumequeue/%t" },
 	[NODE_CQ_QUEUE] = { &node_cq_queue, ID_TOPIC, "consumequeue/%t/%q" },
@@ -60,8 +59,8 @@ static const struct kind {
 	[NODE_CONFIG_KEY] = { &node_config_key, ID_NOTHING, "config" },
 	[NODE_STATUS] = { &node_status, ID_NOTHING, "status" },
 	[NODE_STATUS_FILE] = { &node_status_file, ID_NOTHING, "status" },
-	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found", 0700 },
-	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n", 0700 },
+	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found" },
+	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n" },
 };
 
 /* --- numbers ----------------------------------------------------------------- */
@@ -272,15 +271,21 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 		name[strcspn(name, "@:")] = '\0';
 }
 
+/* Everybody's messages are in there. */
+static bool
+is_private(enum node_kind kind)
+{
+	return kind == NODE_COMMITLOG || kind == NODE_SEGMENT || kind == NODE_LOSTFOUND ||
+	       kind == NODE_LOSTFOUND_FILE;
+}
+
 static void
 owner_of_dir(struct mount *m, const struct node *n, struct owner *ret)
 {
 	struct topic_conf tc;
 	struct group_conf gc;
 
-	mode_t mode = kinds[n->kind].mode;
-
-	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = mode ? mode : 0755 };
+	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
 	if (n->group) {
 		group_conf(m->offsets, n->group, &gc);
 		*ret = gc.owner;
