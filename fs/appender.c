@@ -272,51 +272,33 @@ appender_write(struct mount *m, struct appender *a, const char *buf, size_t size
 
 /* Are bytes [off, off + len) of the queue, which has them, those of buf? */
 static int
-compare(struct mount *m, const struct appender *a, const char *buf, size_t len, int64_t off)
+compare(struct view *v, const char *buf, size_t len, int64_t off)
 {
-	struct view_spec spec = { .topic = a->topic, .queue = a->queue, .format = a->splitter.format };
 	unsigned char there[16 * 1024];
-	struct view *v;
-	int rc;
 
-	rc = view_open(m, &spec, &v);
-	for (size_t done = 0; rc == MQ_OK && done < len;) {
+	for (size_t done = 0; done < len;) {
 		size_t n = len - done < sizeof(there) ? len - done : sizeof(there);
+		int rc = view_read(v, off + (int64_t)done, there, n, &n);
 
-		rc = view_read(v, off + (int64_t)done, there, n, &n);
-		if (rc == MQ_OK && (n == 0 || memcmp(there, buf + done, n) != 0))
-			rc = -EEXIST;
+		if (rc != MQ_OK)
+			return rc;
+		if (n == 0 || memcmp(there, buf + done, n) != 0)
+			return -EEXIST;
 		done += n;
 	}
-	if (rc != -ENOMEM)
-		view_close(v);
-	return rc;
+	return MQ_OK;
 }
 
+/* How much of the write, which begins at `off`, is there already: up to the
+ * end of the queue it must be the same. */
 static int
-queue_size(struct mount *m, const struct appender *a, int64_t *ret_size)
-{
-	struct view_spec spec = { .topic = a->topic, .queue = a->queue, .format = a->splitter.format };
-	struct view *v;
-	int rc;
-
-	rc = view_open(m, &spec, &v);
-	if (rc != MQ_OK)
-		return rc;
-	rc = view_size(v, ret_size);
-	view_close(v);
-	return rc;
-}
-
-/* Called with the append lock, so the end stays where it is. */
-static int
-write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 {
 	int64_t size, end;
-	size_t known = 0;
+	size_t known;
 	int rc;
 
-	rc = queue_size(w->m, w->a, &size);
+	rc = view_size(v, &size);
 	if (rc != MQ_OK)
 		return rc;
 	end = size + (int64_t)w->held_before;
@@ -325,12 +307,28 @@ write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 				w->a->topic->name, (int)w->a->queue, (long long)end);
 	if (off < end && w->held_before > 0)
 		return -EEXIST;		/* the part of a line that waits is no one's to confirm */
-	if (off < size) {
-		known = size - off < (int64_t)w->size ? (size_t)(size - off) : w->size;
-		rc = compare(w->m, w->a, w->buf, known, off);
-		if (rc != MQ_OK)
-			return rc;
-	}
+	known = off >= size ? 0 : size - off < (int64_t)w->size ? (size_t)(size - off) : w->size;
+	rc = compare(v, w->buf, known, off);
+	if (rc == MQ_OK)
+		*ret_known = known;
+	return rc;
+}
+
+/* Called with the append lock, so the end stays where it is. */
+static int
+write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+{
+	struct view *v;
+	size_t known = 0;
+	int rc;
+
+	rc = view_open_from(w->m, w->q, queue_min(w->q), w->a->splitter.format, &v);
+	if (rc != MQ_OK)
+		return rc;
+	rc = find_known(w, v, off, &known);
+	view_close(v);
+	if (rc != MQ_OK)
+		return rc;
 	w->buf += known;
 	w->size -= known;
 	*ret_n = 0;

@@ -6,6 +6,7 @@
 
 #include "conf/err.h"
 #include "fs/closing.h"
+#include "fs/framing.h"
 #include "fs/name.h"
 #include "fs/open_queue.h"
 
@@ -63,6 +64,18 @@ show_times(struct mount *m, const struct node *n, const struct name *name, struc
 	stat_set_ms(st, newest ? newest : conf.created_ms);
 }
 
+/* A file that was opened before its head was trimmed goes on where it began. */
+static void
+show_old_size(struct mount *m, const struct node *n, enum topic_format format, int64_t *size)
+{
+	struct queue *q;
+
+	if (n->kind == NODE_QUEUE && framing_per_message(format) >= 0 &&
+	    topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q) == MQ_OK &&
+	    (queue_head_moves(q) & NODE_PART_MASK) != n->part)
+		(void)queue_old_size(q, n->part, framing_per_message(format), size);
+}
+
 static int
 queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
@@ -86,6 +99,7 @@ queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 	}
 	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
 		return rc;
+	show_old_size(m, n, spec.format, &size);
 	st->st_mode = S_IFREG;
 	st->st_size = size;
 	st->st_blocks = (size + 511) / 512;

@@ -692,7 +692,7 @@ commitlog_drop_cache(struct commitlog *log, mq_pos pos)
 	struct fdref *ref;
 	int rc;
 
-	if (log->read_only || pos.byte >= log->allocated)
+	if (log->read_only || pos.byte >= log->allocated || !segment_exists(log, commitlog_segment_of(log, pos)))
 		return MQ_OK;
 	rc = commitlog_segment(log, pos, &ref);
 	if (rc != MQ_OK)

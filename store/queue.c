@@ -19,6 +19,7 @@
 
 #define TAIL_SPILL 4096		/* entries in memory before they are written */
 #define SYNC_SINGLY 32		/* queues whose files are synced one by one */
+#define HEADS_KEPT 8		/* earlier heads whose files may still be open */
 #define GAP_MAX 1000000		/* more missing messages than this is no gap but nonsense */
 
 const char *
@@ -449,6 +450,31 @@ queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first,
 	mark_dirty(q);
 }
 
+/* Where the head is before it moves, for who has the old file open.  Without
+ * memory that file looks shorter, no more.  Called with the lock. */
+static void
+remember_head(struct queue *q)
+{
+	if (!q->heads)
+		q->heads = calloc(HEADS_KEPT, sizeof(*q->heads));
+	if (q->heads)
+		q->heads[q->head_moves % HEADS_KEPT] =
+			(struct queue_head){ .move = q->head_moves, .min = q->span.min, .start = q->span.start_bytes };
+}
+
+int
+queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret_bytes)
+{
+	const struct queue_head *h;
+
+	LOCKED(&q->lock);
+	h = q->heads ? &q->heads[move % HEADS_KEPT] : NULL;
+	if (!h || h->move != move || move == q->head_moves)
+		return MQ_EGONE;
+	*ret_bytes = q->span.end_bytes - h->start + (q->span.end.n - h->min.n) * per_message;
+	return MQ_OK;
+}
+
 int
 queue_set_min(struct queue *q, mq_qoff min)
 {
@@ -463,6 +489,7 @@ queue_set_min(struct queue *q, mq_qoff min)
 	rc = start_of(q, min, &start);
 	if (rc != MQ_OK)
 		return rc;
+	remember_head(q);
 	q->span.min = min;
 	q->span.start_bytes = start;
 	q->head_moves++;
@@ -747,6 +774,7 @@ queue_free(struct queue *q)
 	lock_destroy(&q->append_lock);
 	free(q->tail_entries);
 	free(q->tail_starts);
+	free(q->heads);
 	free(q);
 }
 

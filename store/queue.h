@@ -61,6 +61,10 @@ mq_qoff queue_end(struct queue *q);
 /* How often the head has moved (a number for inode generations). */
 uint32_t queue_head_moves(struct queue *q);
 
+/* The size a file has that was opened when the head had moved `move` times: it
+ * still begins where it did.  MQ_EGONE: that is too long ago, or it is now. */
+int queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret_bytes);
+
 /* Entries from `from` on: at most max, less at the end of a file.
  * MQ_OK with *ret_n >= 1; MQ_EEND at or beyond the end; MQ_EGONE below min;
  * -EIO if they cannot be read. */

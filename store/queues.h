@@ -25,6 +25,13 @@ struct queues {
 	bool failed;			/* a sync failed: final (the checkpoint's) */
 };
 
+/* Where the head was before its move number `move`. */
+struct queue_head {
+	uint32_t move;
+	mq_qoff min;
+	int64_t start;
+};
+
 struct queue {
 	struct queues *all;
 	struct queue *chain;		/* same bucket */
@@ -35,6 +42,7 @@ struct queue {
 	struct lock append_lock;	/* queue_append_begin/end */
 	struct lock lock;		/* all below */
 	bool is_dirty;			/* on the dirty list */
+	struct queue_head *heads;	/* the last few, NULL: it never moved */
 	bool rewound;			/* since it was last taken from there */
 	struct queue_span span;
 	mq_qoff synced;			/* entries below are on disk */
