@@ -63,7 +63,8 @@ class Shell:
             got += line
             if got.endswith(END + "\n"):
                 break
-        return got.removesuffix("\n").removesuffix(END)
+        got = got.removesuffix("\n").removesuffix(END)
+        return re.sub(r"^/dev/fd/\d+: line \d+: ", "bash: ", got, flags=re.M)	# as one sees it
 
 
 def main():

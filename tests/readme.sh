@@ -3,9 +3,10 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-for document in README.md $(cd "$top_srcdir" && ls ./*/*.[158]); do
+shopt -s nullglob
+for document in "$top_srcdir"/README.md "$top_srcdir"/{conf,store,offsets,repl,fs}/*.[158]; do
 	start_mqfs "$work/store" "$mnt"
-	(cd "$mnt" && timeout 60 python3 "$top_srcdir/tests/examples.py" "$top_srcdir/$document" >&9)
+	(cd "$mnt" && timeout 60 python3 "$top_srcdir/tests/examples.py" "$document" >&9)
 	stop_mqfs "$mnt"
 	rm -rf "$work/store"
 done
