@@ -1,6 +1,6 @@
 /* fault.h - system calls that fail on request.
  *
- * A program linked with $(FAULT_LDFLAGS) and fault.c can let the n-th call of
+ * A program linked with $(FAULT_LINK) and fault.c can let the n-th call of
  * some system call fail; the product has no switches for it.
  */
 #ifndef MQFS_TESTS_FAULT_H

@@ -257,6 +257,15 @@ kit_queue(struct kit *k, const char *topic, int32_t queue_id)
 	return q;
 }
 
+struct queue *
+kit_queue_made(struct kit *k, const char *topic, int32_t queue_id)
+{
+	struct queue *q;
+
+	assert_int_equal(store_queue_make(k->s, topic, queue_id, &q), MQ_OK);
+	return q;
+}
+
 int
 kit_read(struct kit *k, const struct kit_message *m)
 {

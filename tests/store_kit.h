@@ -61,6 +61,7 @@ int kit_append(struct kit *k, const char *topic, int32_t queue_id, size_t n, siz
 
 void kit_body(uint32_t seed, size_t len, unsigned char *buf);
 struct queue *kit_queue(struct kit *k, const char *topic, int32_t queue_id);
+struct queue *kit_queue_made(struct kit *k, const char *topic, int32_t queue_id);
 
 /* What reading message m gives: MQ_OK and it is what the model says, or why not. */
 int kit_read(struct kit *k, const struct kit_message *m);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -617,6 +618,113 @@ a_queue_whose_messages_are_all_gone_goes_on_where_it_was(void **state)
 	kit_verify(k);
 }
 
+/* --- many threads ------------------------------------------------------------------------------- */
+
+enum { APPENDERS = 3, BATCHES = 120, PER_BATCH = 25 };
+
+struct busy {
+	struct kit *k;
+	int32_t queue_id;
+	_Atomic bool *stop;
+};
+
+static void *
+appender_main(void *arg)
+{
+	struct busy *w = arg;
+	struct queue *q;
+	struct batch b;
+
+	batch_init(&b);
+	MUST(store_queue_make(w->k->s, "busy", w->queue_id % 2, &q) == MQ_OK);
+	for (int i = 0; i < BATCHES; i++) {
+		struct appended a;
+
+		batch_clear(&b);
+		for (int j = 0; j < PER_BATCH; j++) {
+			struct message m = {
+				.body = &i, .body_len = (size_t)(j % 4), .topic = "busy", .topic_len = 4,
+				.queue_id = w->queue_id % 2,
+				.props = "KEYS\1key", .props_len = j % 8 ? 0 : 8,
+			};
+
+			MUST(batch_add(&b, &m) == MQ_OK);
+		}
+		queue_append_begin(q);
+		MUST(store_append(w->k->s, q, &b, &a) == MQ_OK && a.n == PER_BATCH);
+		queue_append_end(q);
+		if (i % 16 == 0)
+			MUST(store_flush(w->k->s, a.end) == MQ_OK);
+	}
+	batch_free(&b);
+	return NULL;
+}
+
+static void *
+reader_main(void *arg)
+{
+	struct busy *w = arg;
+	unsigned char *buf = NULL;
+	size_t size = 0;
+
+	while (!*w->stop) {
+		struct queue *q = store_queue(w->k->s, "busy", w->queue_id % 2);
+		struct queue_entry e[64];
+		struct record rec;
+		mq_qoff n;
+		size_t got;
+		mq_pos pos[8];
+
+		if (!q || queue_end(q).n == 0)
+			continue;
+		n = MQ_QOFF(queue_end(q).n * (w->queue_id + 1) / 3);
+		if (n.n == queue_end(q).n)
+			n.n--;
+		MUST(queue_entries(q, n, e, 64, &got) == MQ_OK);
+		MUST(store_read(w->k->s, e[got - 1].pos, &buf, &size, &rec) == MQ_OK);
+		MUST(rec.qoff.n == n.n + (int64_t)got - 1);
+		MUST(store_find_key(w->k->s, "busy", "key", 0, INT64_MAX, pos, 8, &got) == MQ_OK);
+		MUST(queue_find_byte(q, MQ_QOFF(0), queue_end(q), n.n, 1, &n, &(int64_t){ 0 }) == MQ_OK);
+	}
+	free(buf);
+	return NULL;
+}
+
+static void
+threads_append_read_and_checkpoint_at_once(void **state)
+{
+	struct kit *k = *state;
+	pthread_t appender[APPENDERS], reader[2];
+	struct busy w[APPENDERS];
+	_Atomic bool stop = false;
+
+	k->set.flushIntervalCommitLog = 1;
+	kit_open(k);
+	for (int i = 0; i < APPENDERS; i++) {
+		w[i] = (struct busy){ .k = k, .queue_id = i, .stop = &stop };
+		pthread_create(&appender[i], NULL, appender_main, &w[i]);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_create(&reader[i], NULL, reader_main, &w[i]);
+	while (queue_end(kit_queue_made(k, "busy", 0)).n + queue_end(kit_queue_made(k, "busy", 1)).n <
+	       APPENDERS * BATCHES * PER_BATCH) {
+		struct store_stats st;
+
+		assert_int_equal(kit_checkpoint(k), MQ_OK);
+		store_stats(k->s, &st);
+	}
+	for (int i = 0; i < APPENDERS; i++)
+		pthread_join(appender[i], NULL);
+	stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(reader[i], NULL);
+	kit_crash(k);
+	kit_open(k);
+	assert_int_equal(queue_end(kit_queue(k, "busy", 0)).n, 2 * BATCHES * PER_BATCH);
+	assert_int_equal(queue_end(kit_queue(k, "busy", 1)).n, BATCHES * PER_BATCH);
+	assert_int_equal(recovery(k).cut_bytes + recovery(k).damaged_bytes, 0);
+}
+
 int
 main(void)
 {
@@ -642,6 +750,7 @@ main(void)
 		T(keys_are_found_in_every_file_and_after_every_crash),
 		T(a_read_only_mount_sees_all_and_writes_nothing),
 		T(a_queue_whose_messages_are_all_gone_goes_on_where_it_was),
+		T(threads_append_read_and_checkpoint_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
