@@ -10,6 +10,7 @@ void
 mark_init(struct mark *m, mq_pos at)
 {
 	atomic_init(&m->at, at.byte);
+	atomic_init(&m->wanted, INT64_MAX);
 	atomic_init(&m->waiters, 0);
 	atomic_init(&m->closed, false);
 	atomic_init(&m->nudges, 0);
@@ -24,15 +25,25 @@ mark_destroy(struct mark *m)
 	lock_destroy(&m->lock);
 }
 
-/* Waiters count themselves before they look at `at`, and `at` moves before the
- * waiters are counted here: one of the two sees the other. */
+/* A waiter says what it waits for before it looks at `at`, and `at` moves before
+ * that is looked at here: one of the two sees the other.  Who waits for something
+ * far ahead is left alone: an append costs no wake-up then. */
 static void
-wake(struct mark *m)
+wake(struct mark *m, int64_t at)
 {
-	if (atomic_load(&m->waiters) == 0)
+	if (at <= atomic_load(&m->wanted))
 		return;
 	LOCKED(&m->lock);
+	atomic_store(&m->wanted, INT64_MAX);	/* whoever waits on says it again */
 	pthread_cond_broadcast(&m->moved);
+}
+
+/* Called with the lock. */
+static void
+want(struct mark *m, mq_pos pos)
+{
+	if (pos.byte < atomic_load(&m->wanted))
+		atomic_store(&m->wanted, pos.byte);
 }
 
 void
@@ -42,7 +53,7 @@ mark_advance(struct mark *m, mq_pos to)
 
 	while (at < to.byte)
 		if (atomic_compare_exchange_weak(&m->at, &at, to.byte)) {
-			wake(m);
+			wake(m, to.byte);
 			return;
 		}
 }
@@ -56,13 +67,13 @@ clock_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Called with the lock, as one of the waiters. */
+/* Called with the lock. */
 static int
 wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
 {
 	int64_t until = timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
 
-	while (atomic_load(&m->at) <= pos.byte) {
+	for (want(m, pos); atomic_load(&m->at) <= pos.byte; want(m, pos)) {
 		if (atomic_load(&m->closed))
 			return MQ_ECLOSED;
 		if (nudges && atomic_load(&m->nudges) != *nudges)

@@ -25,6 +25,7 @@
 
 struct mark {
 	_Atomic int64_t at;
+	_Atomic int64_t wanted;		/* least position that someone waits to see passed */
 	_Atomic int waiters;
 	struct lock lock;
 	pthread_cond_t moved;
