@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "fs/framing.h"
@@ -255,6 +256,8 @@ struct run {
 	mq_qoff number[BATCH_ENTRIES];
 	size_t n;
 	int64_t bytes;		/* rendered, as far as known (json: bodies) */
+	const unsigned char *log; /* what was read of it */
+	bool checked;		/* all of it, before */
 };
 
 static int64_t
@@ -333,39 +336,19 @@ read_log(struct view *v, mq_pos pos, void *buf, size_t len)
 	return MQ_OK;
 }
 
-/* The record of entry i, checked unless it was before. */
-static int
-run_record(const struct run *run, size_t i, const unsigned char *log, struct record *rec)
+static bool
+run_is_checked(const struct view *v, const struct run *run)
 {
-	const struct queue_entry *e = &run->entries[i];
-	const unsigned char *at = log + (e->pos.byte - run->entries[0].pos.byte);
-	mq_qoff n = run->number[i];
-	int rc;
-
-	if (e->total == QUEUE_HOLE_SIZE)
-		return err_note(-EIO, "topic %s queue %d: message %lld is missing", queue_topic(run->src[i]->q),
-				(int)queue_id(run->src[i]->q), (long long)n.n);
-	rec->total = 0;
-	if (queue_is_checked(run->src[i]->q, n, qoff_add(n, 1))) {
-		rc = record_decode(at, (size_t)e->total, rec);
-		if (rc == MQ_OK && rec->pos.byte != e->pos.byte)
-			rc = MQ_ECORRUPT;
-	} else {
-		rc = record_verify(at, (size_t)e->total, e->pos, rec);
-		if (rc == MQ_OK)
-			queue_note_checked(run->src[i]->q, n, qoff_add(n, 1));
-	}
-	if (rc == MQ_OK && (rec->total != e->total || rec->body_len != e->body_len || rec->qoff.n != n.n))
-		rc = MQ_ECORRUPT;
-	if (rc != MQ_OK)
-		return err_note(-EIO, "topic %s queue %d: message %lld at %lld of the log is damaged",
-				queue_topic(run->src[i]->q), (int)queue_id(run->src[i]->q), (long long)n.n,
-				(long long)e->pos.byte);
-	return MQ_OK;
+	if (v->n == 1)
+		return queue_is_checked(run->src[0]->q, run->number[0], qoff_add(run->number[run->n - 1], 1));
+	for (size_t i = 0; i < run->n; i++)
+		if (!queue_is_checked(run->src[i]->q, run->number[i], qoff_add(run->number[i], 1)))
+			return false;
+	return true;
 }
 
 static int
-run_read(struct view *v, const struct run *run, struct scratch *scratch)
+run_read(struct view *v, struct run *run, struct scratch *scratch)
 {
 	int64_t span = run_span(run);
 	int rc;
@@ -375,7 +358,54 @@ run_read(struct view *v, const struct run *run, struct scratch *scratch)
 	rc = scratch_grow(&scratch->run, &scratch->run_size, (size_t)(span > RUN_BYTES ? span : RUN_BYTES));
 	if (rc == MQ_OK)
 		rc = read_log(v, run->entries[0].pos, scratch->run, (size_t)span);
+	run->log = scratch->run;
+	run->checked = rc == MQ_OK && run_is_checked(v, run);
 	return rc;
+}
+
+/* The body of a record that was checked before, by the few fields that tell
+ * that it is still the one; false: look closer. */
+static bool
+known_body(const unsigned char *at, const struct queue_entry *e, mq_qoff n, struct record *rec)
+{
+	if (be32_get(at) != e->total || be32_get(at + 4) != RECORD_MAGIC ||
+	    be64_get(at + RECORD_QUEUEOFFSET_AT) != n.n || be64_get(at + RECORD_PHYSICALOFFSET_AT) != e->pos.byte ||
+	    (be32_get(at + 36) & (SYSFLAG_BORNHOST_V6 | SYSFLAG_STOREHOST_V6)) ||
+	    be32_get(at + RECORD_BODY_AT - 4) != e->body_len || e->body_len + RECORD_MIN_BYTES > e->total)
+		return false;
+	rec->body = at + RECORD_BODY_AT;
+	rec->body_len = (int32_t)e->body_len;
+	return true;
+}
+
+static int
+damaged(const struct run *run, size_t i, const char *what)
+{
+	return err_note(-EIO, "topic %s queue %d: message %lld %s", queue_topic(run->src[i]->q),
+			(int)queue_id(run->src[i]->q), (long long)run->number[i].n, what);
+}
+
+/* The record of entry i, checked unless it was before.  Only the body is set
+ * where the format needs no more. */
+static int
+run_record(const struct view *v, const struct run *run, size_t i, struct record *rec)
+{
+	const struct queue_entry *e = &run->entries[i];
+	mq_qoff n = run->number[i];
+	const unsigned char *at;
+	int rc;
+
+	if (e->total == QUEUE_HOLE_SIZE)
+		return damaged(run, i, "is missing");
+	at = run->log + (e->pos.byte - run->entries[0].pos.byte);
+	if (run->checked && v->per_message >= 0 && known_body(at, e, n, rec))
+		return MQ_OK;
+	rc = record_verify(at, (size_t)e->total, e->pos, rec);
+	if (rc != MQ_OK || rec->total != e->total || rec->body_len != e->body_len || rec->qoff.n != n.n)
+		return damaged(run, i, "is damaged");
+	if (!run->checked)
+		queue_note_checked(run->src[i]->q, n, qoff_add(n, 1));
+	return MQ_OK;
 }
 
 /* --- finding a byte ------------------------------------------------------------------------ */
@@ -569,7 +599,7 @@ seek_measuring(struct view *v, int64_t byte)
 			int64_t len;
 
 			remember(v, run.number[i].n);
-			rc = run_record(&run, i, scratch->run, &rec);
+			rc = run_record(v, &run, i, &rec);
 			if (rc != MQ_OK)
 				break;
 			len = (int64_t)framing_length(v->format, &rec);
@@ -650,8 +680,7 @@ is_long_line(const struct view *v, const struct run *run)
 /* Render the run's messages from `skip` bytes into the first on; the cursor
  * ends on the message that did not fit whole. */
 static int
-run_render(struct view *v, struct run *run, struct scratch *scratch, size_t skip, unsigned char *out, size_t size,
-	   size_t *ret_n)
+run_render(struct view *v, struct run *run, size_t skip, unsigned char *out, size_t size, size_t *ret_n)
 {
 	struct record rec;
 	size_t done = 0;
@@ -664,7 +693,7 @@ run_render(struct view *v, struct run *run, struct scratch *scratch, size_t skip
 			run_give_back(run, i);
 			break;
 		}
-		rc = run_record(run, i, scratch->run, &rec);
+		rc = run_record(v, run, i, &rec);
 		if (rc != MQ_OK) {
 			run_give_back(run, i);
 			break;
@@ -712,7 +741,7 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 		run_give_back(&run, 0);
 		return rc;
 	}
-	return run_render(v, &run, scratch, skip, out, size, ret_n);
+	return run_render(v, &run, skip, out, size, ret_n);
 }
 
 int
