@@ -269,13 +269,13 @@ worker_end(pthread_t worker)
 
 	do {
 		pthread_kill(worker, SIGUSR1);
-		clock_gettime(CLOCK_MONOTONIC, &until);
+		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += KICK_MS * 1000000L;
 		if (until.tv_nsec >= 1000000000L) {
 			until.tv_sec++;
 			until.tv_nsec -= 1000000000L;
 		}
-	} while (pthread_clockjoin_np(worker, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
+	} while (pthread_timedjoin_np(worker, NULL, &until) == ETIMEDOUT);
 }
 
 static void

@@ -208,7 +208,8 @@ trap 'say "interrupted or out of time"; exit 124' TERM INT HUP
 declare -A daemons=()		# mount point -> pid
 daemon_count=0
 
-is_up_or_dead() { is_gone "$1" || timeout 2 test -e "$2/README"; }
+# It is opened: the kernel may remember what a dead broker has said of it.
+is_up_or_dead() { is_gone "$1" || timeout 2 head -c 1 "$2/README"; }
 
 # start_mqfs STORE MNT [ARGUMENT...]   a broker in the foreground, so that its pid
 # is ${daemons[MNT]}, but in a session of its own, so that what ends the test
