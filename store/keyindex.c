@@ -22,6 +22,8 @@
 #define HEADER_BYTES 40
 #define SLOT_BYTES 4
 #define ENTRY_BYTES 20
+#define MS_MAX ((int64_t)1 << 53) /* no time is later */
+#define SLOTS_MAX (1 << 30)
 #define NAME_LEN 17		/* yyyyMMddHHmmssSSS */
 
 struct header {
@@ -111,6 +113,10 @@ header_decode(const unsigned char *raw, struct header *h)
 	h->count = be32_get(raw + 36);
 	if (h->count <= 0)
 		h->count = 1;
+	if (h->begin_ms < 0 || h->begin_ms > MS_MAX)
+		h->begin_ms = 0;
+	if (h->slots_used < 0 || h->slots_used > SLOTS_MAX)
+		h->slots_used = 0;
 }
 
 static void

@@ -20,7 +20,7 @@
 #define TAIL_SPILL 4096		/* entries in memory before they are written */
 #define SYNC_SINGLY 32		/* queues whose files are synced one by one */
 #define HEADS_KEPT 8		/* earlier heads whose files may still be open */
-#define GAP_MAX 1000000		/* more missing messages than this is no gap but nonsense */
+#define START_MAX ((int64_t)1 << 60) /* what is more is damage, and would overflow */
 
 const char *
 queue_topic(const struct queue *q)
@@ -384,7 +384,8 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	return MQ_OK;
 }
 
-/* Bring the end to put->qoff, whatever it takes.  Called with the lock. */
+/* Bring the end to put->qoff, whatever it takes.  No more messages can be missing
+ * than there was room for in the log.  Called with the lock. */
 static int
 align(struct queue *q, const struct queue_put *put)
 {
@@ -394,7 +395,7 @@ align(struct queue *q, const struct queue_put *put)
 	}
 	if (put->qoff.n < q->span.end.n)
 		return rewind_to(q, put->qoff);
-	if (put->qoff.n - q->span.end.n > GAP_MAX)
+	if (put->qoff.n - q->span.end.n > (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES)
 		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": message %" PRId64 " behind message %" PRId64,
 				q->topic, q->id, put->qoff.n, q->span.end.n);
 	while (q->span.end.n < put->qoff.n) {
@@ -525,14 +526,25 @@ start_known(const struct queue *q, mq_qoff at, int64_t *ret_start)
 }
 
 static int
+damaged(const struct queue *q, int64_t n)
+{
+	return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64 " is damaged", q->topic, q->id,
+			n);
+}
+
+static int
 start_read(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
-	unsigned char raw[QUEUE_START_BYTES];
+	unsigned char raw[QUEUE_START_BYTES] = { 0 };
 	int rc = half_io(q, STARTS, false, at.n, raw, 1);
+	int64_t start = be64_get(raw);
 
-	if (rc == MQ_OK)
-		*ret_start = be64_get(raw);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	if (start < 0 || start > START_MAX)
+		return damaged(q, at.n);
+	*ret_start = start;
+	return MQ_OK;
 }
 
 /* Called with the lock; on the rare paths that may read a file under it. */
@@ -564,11 +576,10 @@ entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const un
 		struct queue_entry *e = &entries[i - 1];
 
 		entry_decode(raw + (i - 1) * QUEUE_ENTRY_BYTES, starts + (i - 1) * QUEUE_START_BYTES, e);
+		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->start > next || next - e->start > e->total)
+			return damaged(q, from.n + (int64_t)i - 1);
 		e->body_len = next - e->start;
 		next = e->start;
-		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->body_len < 0 || e->body_len > e->total)
-			return err_note(-EIO, "topic %s queue %" PRId32 ": the entry of message %" PRId64
-					" is damaged", q->topic, q->id, from.n + (int64_t)i - 1);
 	}
 	return MQ_OK;
 }
@@ -707,6 +718,8 @@ queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, in
 	rc = start_find(q, from, &a);
 	if (rc == MQ_OK)
 		rc = start_find(q, at, &b);
+	if (rc == MQ_OK && b < a)
+		rc = damaged(q, at.n);
 	if (rc == MQ_OK)
 		*ret_byte = b - a + (at.n - from.n) * per_message;
 	return rc;
@@ -916,7 +929,7 @@ files_match(struct queue *q)
 	if (half_io(q, ENTRIES, false, last, raw, 1) != MQ_OK || half_io(q, STARTS, false, last, start, 1) != MQ_OK)
 		return false;
 	entry_decode(raw, start, &e);
-	return pos_add(e.pos, e.total).byte == q->span.last_end.byte && e.start <= q->span.end_bytes &&
+	return e.pos.byte == q->span.last_end.byte - e.total && e.start >= 0 && e.start <= q->span.end_bytes &&
 	       q->span.end_bytes - e.start < e.total;
 }
 
