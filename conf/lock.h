@@ -14,6 +14,8 @@
 
 enum lock_rank {
 	RANK_HANDLE = 1,	/* fs: one open file */
+	RANK_AHEAD,		/* fs: what is read ahead of one open file */
+	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
 	RANK_PENDING,		/* fs: requests that wait */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */

@@ -25,10 +25,12 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "fs/ahead.h"
 #include "fs/args.h"
 #include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/names.h"
+#include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/session.h"
 
@@ -243,6 +245,8 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = closing_open(&m->closing);
 	if (rc == MQ_OK)
+		rc = ahead_open(m, open_queue_fill, &m->ahead);
+	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	return rc;
 }
@@ -256,6 +260,8 @@ tree_close(struct mount *m)
 		pending_close(m->pending);
 	m->pending = NULL;
 	session_unmount(m);
+	ahead_close(m->ahead);
+	m->ahead = NULL;
 	handles_close(m);
 	names_close(m->names);
 	m->names = NULL;

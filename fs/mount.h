@@ -13,6 +13,7 @@
 #include "store/storedir.h"
 
 struct handles;
+struct ahead;
 struct closing;
 struct names;
 struct pending;
@@ -31,6 +32,7 @@ struct mount {
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
 	struct pending *pending;	/* requests that wait */
+	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */
 
 	bool read_only;

@@ -65,6 +65,24 @@ may_write(struct mount *m)
 	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
 }
 
+static struct open_queue *
+open_queue_make(void)
+{
+	struct open_queue *oq = calloc(1, sizeof(*oq));
+
+	if (oq)
+		ahead_file_init(&oq->ahead);
+	return oq;
+}
+
+static void
+open_queue_free(struct mount *m, struct open_queue *oq)
+{
+	ahead_file_free(m->ahead, &oq->ahead);
+	view_close(oq->view);
+	free(oq);
+}
+
 int
 open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
 {
@@ -79,7 +97,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
-	oq = calloc(1, sizeof(*oq));
+	oq = open_queue_make();
 	if (!oq)
 		return -ENOMEM;
 	oq->follow = name->follow;
@@ -87,7 +105,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	if (handle_reads(h))
 		rc = open_view(m, n, name, oq);
 	if (rc != MQ_OK) {
-		free(oq);
+		open_queue_free(m, oq);
 		return rc;
 	}
 	oq->appends = handle_writes(h);
@@ -143,7 +161,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
-	oq = calloc(1, sizeof(*oq));
+	oq = open_queue_make();
 	if (!oq)
 		return -ENOMEM;
 	oq->queue = queue;
@@ -155,7 +173,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 	if (rc != MQ_OK) {
 		if (oq->consumes)
 			consumer_release(m->offsets, n->sub, oq->queue);
-		free(oq);
+		open_queue_free(m, oq);
 		return rc;
 	}
 	h->fopen |= FOPEN_NOFLUSH;
@@ -216,6 +234,8 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 			oq->read_end = off + (off_t)n;
 		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
 	}
+	if (rc == MQ_OK && n > 0 && !oq->consumes)
+		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else if (wait && (h->flags & O_NONBLOCK))
@@ -242,7 +262,16 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	read_or_wait(m, req, h, size, off);
+	if (!ahead_read(m->ahead, h, &oq->ahead, req, size, off))
+		read_or_wait(m, req, h, size, off);
+}
+
+int
+open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n)
+{
+	struct open_queue *oq = h->own;
+
+	return view_read(oq->view, byte, buf, size, ret_n);
 }
 
 void
@@ -351,6 +380,5 @@ open_queue_release(struct mount *m, struct handle *h)
 	}
 	if (oq->consumes)
 		consumer_release(m->offsets, h->node.sub, oq->queue);
-	view_close(oq->view);
-	free(oq);
+	open_queue_free(m, oq);
 }

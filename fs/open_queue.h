@@ -7,6 +7,7 @@
 #ifndef MQFS_FS_OPEN_QUEUE_H
 #define MQFS_FS_OPEN_QUEUE_H
 
+#include "fs/ahead.h"
 #include "fs/appender.h"
 #include "fs/closing.h"
 #include "fs/handle.h"
@@ -22,6 +23,7 @@ struct open_queue {
 	int32_t queue;
 	mq_qoff base;			/* of byte 0, for commits */
 	off_t read_end;			/* where the last read ended: what poll looks at */
+	struct ahead_file ahead;
 };
 
 /* Open files of topics: by a parsed name. */
@@ -42,6 +44,8 @@ void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const c
 void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 int open_queue_flush(struct mount *m, struct handle *h);
 void open_queue_release(struct mount *m, struct handle *h);
+/* What ahead.c calls to fill a ring. */
+int open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
 void open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
 
 #endif

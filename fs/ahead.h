@@ -1,0 +1,51 @@
+/* ahead.h - what a sequential reader asks next, made while it is busy with the last.
+ *
+ *        ring of one open file, by file byte modulo its size
+ *     ┌──────────────┬───────────────────────┬──────────────┐
+ *     │ free         │ begin    ready    end │ being filled │
+ *     └──────────────┴───────────────────────┴──────────────┘
+ *
+ * A reader that has read on a few times gets a ring; one thread fills it, a
+ * piece at a time, with the handle's lock (the view is that lock's).  Reads are
+ * answered out of the ring without it.  A read anywhere else ends the ring.
+ * What is ready may be a moment old, never wrong: queues only grow, and the
+ * ring ends where the queue ended.
+ */
+#ifndef MQFS_FS_AHEAD_H
+#define MQFS_FS_AHEAD_H
+
+#include "fs/handle.h"
+
+struct ahead;
+
+/* Make bytes from `byte` on of h, whose lock is held: as view_read(). */
+typedef int ahead_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
+
+/* The thread that fills.  With one CPU there is nothing to win: *ret is NULL then,
+ * and all calls accept that. */
+int ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret);
+void ahead_close(struct ahead *a);
+
+/* One open file's ring. */
+struct ahead_file {
+	struct lock lock;
+	pthread_cond_t filled;
+	unsigned char *ring;	/* NULL: reads are not ahead */
+	int64_t begin, end;	/* bytes that are ready */
+	bool at_end;		/* there was no more behind `end` */
+	bool queued;		/* the thread has it to do */
+	bool replying;		/* bytes from `begin` on are being sent */
+	int64_t next;		/* where a sequential reader would read */
+	unsigned in_a_row;
+};
+
+void ahead_file_init(struct ahead_file *f);
+void ahead_file_free(struct ahead *a, struct ahead_file *f);
+
+/* Answer req out of the ring.  False: it has not replied, read as usual. */
+bool ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off);
+
+/* A read of n bytes (of size asked) at off was answered as usual. */
+void ahead_note(struct ahead *a, struct handle *h, struct ahead_file *f, int64_t off, size_t size, size_t n);
+
+#endif
