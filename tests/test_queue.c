@@ -426,6 +426,18 @@ starting_over_below_the_head_moves_the_head(void **state)
 	assert_int_equal(span(r).start_bytes, 0);
 }
 
+static void
+starting_over_from_very_far_takes_no_time(void **state)
+{
+	struct rig *r = *state;
+
+	put_range(r, INT64_MAX / 64 - 150, INT64_MAX / 64);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	put_range(r, 3, 9);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	verify(r, 3, 9, 0, 0);
+}
+
 /* --- trims -------------------------------------------------------------------------------------- */
 
 static void
@@ -635,6 +647,7 @@ main(void)
 		T(a_queue_can_start_over_anywhere),
 		T(behind_a_new_end_rocketmqs_files_show_nothing),
 		T(starting_over_below_the_head_moves_the_head),
+		T(starting_over_from_very_far_takes_no_time),
 		T(a_trim_hides_what_is_before_it),
 		T(a_byte_is_found_as_by_counting),
 		T(a_position_is_found_also_among_holes),
