@@ -20,6 +20,7 @@
 #define TAIL_SPILL 4096		/* entries in memory before they are written */
 #define SYNC_SINGLY 32		/* queues whose files are synced one by one */
 #define HEADS_KEPT 8		/* earlier heads whose files may still be open */
+#define QOFF_MAX (INT64_MAX / 64)	/* it has a place in the files */
 #define START_MAX ((int64_t)1 << 60) /* what is more is damage, and would overflow */
 
 const char *
@@ -338,6 +339,8 @@ cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 		}
 		file++;
 	}
+	if (file < q->span.min.n / entries)
+		file = q->span.min.n / entries;		/* none before */
 	for (; file * entries < old_end.n; file++) {
 		half_name(q, ENTRIES, file, name, sizeof(name));
 		fdcache_forget(q->all->files, q, file * 2 + ENTRIES);
@@ -417,8 +420,9 @@ queue_put(struct queue *q, const struct queue_put *put)
 	LOCKED(&q->lock);
 	if (put->pos.byte < q->span.last_end.byte)
 		return MQ_OK;		/* known */
-	if (put->qoff.n < 0)
-		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": negative queue offset", q->topic, q->id);
+	if (put->qoff.n < 0 || put->qoff.n > QOFF_MAX)
+		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": no message has number %" PRId64, q->topic,
+				q->id, put->qoff.n);
 	if (put->qoff.n != q->span.end.n)
 		rc = align(q, put);
 	if (rc == MQ_OK)
@@ -939,8 +943,8 @@ row_could_be(const struct queue_row *row)
 	const struct queue_span *s = &row->span;
 
 	return record_topic_valid(row->topic, strnlen(row->topic, sizeof(row->topic))) && row->queue_id >= 0 &&
-	       s->min.n >= 0 && s->end.n >= s->min.n && s->start_bytes >= 0 && s->end_bytes >= s->start_bytes &&
-	       s->last_end.byte >= 0;
+	       s->min.n >= 0 && s->end.n >= s->min.n && s->end.n <= QOFF_MAX && s->start_bytes >= 0 &&
+	       s->end_bytes >= s->start_bytes && s->last_end.byte >= 0;
 }
 
 int

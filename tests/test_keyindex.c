@@ -246,7 +246,6 @@ a_full_file_is_followed_by_another_that_counts_from_it(void **state)
 	struct rig *r = *state;
 	unsigned char raw[40];
 	char first[32];
-	int64_t end_ms;
 	int fd;
 
 	while (n_files(r) < 2)
@@ -268,7 +267,6 @@ a_full_file_is_followed_by_another_that_counts_from_it(void **state)
 	assert_int_equal(checkpoint(r), MQ_OK);
 	assert_true(strcmp(r->cp.name, first) > 0);
 	verify(r);
-	(void)end_ms;
 }
 
 /* --- memory and files together ----------------------------------------------------------------- */
