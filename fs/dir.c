@@ -90,9 +90,13 @@ dir_release(struct handle *h)
 	h->own = NULL;
 }
 
+/* A queue's name means another file as soon as its head has moved: it is asked
+ * each time. */
 static double
-entry_seconds(struct mount *m, const struct stat *st)
+entry_seconds(struct mount *m, const struct node *n, const struct stat *st)
 {
+	if (n->kind == NODE_QUEUE)
+		return 0;
 	if (!S_ISDIR(st->st_mode))
 		return ENTRY_FILE_SECONDS;
 	return m->settings->brokerRole == SLAVE ? ENTRY_DIR_SLAVE_SECONDS : ENTRY_DIR_SECONDS;
@@ -107,7 +111,7 @@ dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *re
 	rc = node_attr(m, child, &e.attr, &e.attr_timeout);
 	if (rc != MQ_OK)
 		return rc;
-	e.entry_timeout = entry_seconds(m, &e.attr);
+	e.entry_timeout = entry_seconds(m, child, &e.attr);
 	node_hold(m, child->ino);
 	*ret_e = e;
 	return MQ_OK;
