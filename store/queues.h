@@ -10,6 +10,8 @@
 #include "store/queue.h"
 #include "store/store.h"
 
+#define QOFF_MAX (INT64_MAX / 64)	/* a greater queue offset has no place in the files */
+
 struct queues {
 	int consumequeue_fd;		/* where RocketMQ's half is; -1 where nothing may be written */
 	int byteindex_fd;
@@ -85,6 +87,14 @@ struct queue_put {
 	int64_t tags_code;
 	int64_t store_ms;
 };
+
+/* Both halves of an entry, except its body_len: that takes the next one's start. */
+void queue_entry_decode(const unsigned char *entry, const unsigned char *start, struct queue_entry *ret);
+
+/* Called with q's lock: it is to be in the next checkpoint; write the first n
+ * entries of its tail to the files. */
+void queue_mark_dirty(struct queue *q);
+int queue_tail_write(struct queue *q, size_t n);
 
 /* Room for n more entries, so that queue_put_batch() cannot fail: until
  * queue_unreserve().  -ENOMEM. */

@@ -1,0 +1,154 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/queue_files.h"
+#include "store/queues.h"
+
+static const struct {
+	const char *dir;
+	int64_t bytes;		/* of one entry */
+} halves[] = {
+	[QUEUE_ENTRIES] = { "consumequeue", QUEUE_ENTRY_BYTES },
+	[QUEUE_STARTS] = { "byteindex", QUEUE_START_BYTES },
+};
+
+const char *
+queue_files_dir(enum queue_half half)
+{
+	return halves[half].dir;
+}
+
+static int
+half_dirfd(const struct queues *qs, enum queue_half half)
+{
+	return half == QUEUE_ENTRIES ? qs->consumequeue_fd : qs->byteindex_fd;
+}
+
+static void
+half_name(const struct queue *q, enum queue_half half, int64_t file, char *name, size_t size)
+{
+	snprintf(name, size, "%s/%" PRId32 "/%020" PRId64, q->topic, q->id,
+		 file * q->all->file_entries * halves[half].bytes);
+}
+
+/* The slots before the queue's first entry say that nothing is there. */
+static int
+fill_pre_blank(struct queue *q, int fd, int64_t n)
+{
+	unsigned char blank[QUEUE_ENTRY_BYTES] = { 0 };
+	AUTO_FREE unsigned char *all = malloc((size_t)n * QUEUE_ENTRY_BYTES);
+
+	if (!all)
+		return -ENOMEM;
+	be32_put(blank + 8, QUEUE_HOLE_SIZE);
+	for (int64_t i = 0; i < n; i++)
+		memcpy(all + i * QUEUE_ENTRY_BYTES, blank, sizeof(blank));
+	return file_write(fd, all, (size_t)n * QUEUE_ENTRY_BYTES, 0, q->topic);
+}
+
+static int
+half_create(struct queue *q, enum queue_half half, const char *name, int64_t file, int *ret_fd)
+{
+	int dirfd = half_dirfd(q->all, half);
+	char dir[RECORD_TOPIC_MAX + 16];
+	int64_t before = q->span.min.n - file * q->all->file_entries;
+	int rc;
+
+	mkdirat(dirfd, q->topic, 0750);
+	snprintf(dir, sizeof(dir), "%s/%" PRId32, q->topic, q->id);
+	mkdirat(dirfd, dir, 0750);
+	AUTO_CLOSE int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "%s/%s: %m", queue_files_dir(half), name);
+	if (half == QUEUE_ENTRIES && before > 0 && before < q->all->file_entries) {
+		rc = fill_pre_blank(q, fd, before);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	/* at last: queue_files_get() knows by its length that a file is whole */
+	if (ftruncate(fd, q->all->file_entries * halves[half].bytes) != 0)
+		return err_note(-errno, "%s/%s: %m", queue_files_dir(half), name);
+	atomic_store(&q->all->made_files, true);
+	*ret_fd = take_fd(&fd);
+	return MQ_OK;
+}
+
+/* Its maker may have died half-way. */
+static bool
+is_whole(const struct queue *q, enum queue_half half, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size == q->all->file_entries * halves[half].bytes;
+}
+
+bool
+queue_files_whole(struct queue *q, enum queue_half half, int64_t file)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+	struct stat st;
+
+	half_name(q, half, file, name, sizeof(name));
+	return fstatat(half_dirfd(q->all, half), name, &st, 0) == 0 &&
+	       st.st_size == q->all->file_entries * halves[half].bytes;
+}
+
+int
+queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, struct fdref **ret_ref)
+{
+	int64_t number = file * 2 + half;
+	struct fdref *ref = fdcache_get(q->all->files, q, number);
+	char name[RECORD_TOPIC_MAX + 48];
+	int fd, rc;
+
+	if (!ref) {
+		half_name(q, half, file, name, sizeof(name));
+		fd = openat(half_dirfd(q->all, half), name, O_RDWR | O_CLOEXEC);
+		if (fd < 0 && (errno != ENOENT || !make))
+			return err_note(errno == ENOENT ? -EIO : -errno, "%s/%s: %s", queue_files_dir(half), name,
+					strerror(errno));
+		if (make && (fd < 0 || !is_whole(q, half, fd))) {
+			if (fd >= 0)
+				close(fd);
+			rc = half_create(q, half, name, file, &fd);
+			if (rc != MQ_OK)
+				return rc;
+		}
+		ref = fdcache_add(q->all->files, q, number, fd);
+		if (!ref)
+			return -ENOMEM;
+	}
+	*ret_ref = ref;
+	return MQ_OK;
+}
+
+int
+queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n)
+{
+	int64_t bytes = halves[half].bytes;
+	struct fdref *ref;
+	int rc;
+
+	rc = queue_files_get(q, half, at / q->all->file_entries, write, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	at = at % q->all->file_entries * bytes;
+	if (write)
+		rc = file_write(fdref_fd(ref), buf, n * (size_t)bytes, at, queue_files_dir(half));
+	else
+		rc = file_read(fdref_fd(ref), buf, n * (size_t)bytes, at, queue_files_dir(half));
+	fdcache_put(q->all->files, ref);
+	return rc == MQ_EEND ? -EIO : rc;
+}

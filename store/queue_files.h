@@ -1,0 +1,32 @@
+/* queue_files.h - the two rows of files behind a queue: see queue.h for what is in them.
+ *
+ * Entries are counted from the queue's message 0; a file holds the same
+ * entries in both rows.  A file that its maker left half made is made again.
+ * Any thread; what is read and written at once is the caller's to keep apart.
+ */
+#ifndef MQFS_STORE_QUEUE_FILES_H
+#define MQFS_STORE_QUEUE_FILES_H
+
+#include <stdbool.h>
+
+#include "store/fdcache.h"
+#include "store/queue.h"
+
+enum queue_half {
+	QUEUE_ENTRIES,		/* consumequeue/ */
+	QUEUE_STARTS,		/* byteindex/ */
+};
+
+const char *queue_files_dir(enum queue_half half);
+
+/* Is that file there, at its full length? */
+bool queue_files_whole(struct queue *q, enum queue_half half, int64_t file);
+
+/* The descriptor of one half's file, for fdcache_put(); made if `make` and it is
+ * not there.  -EIO for a missing one. */
+int queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, struct fdref **ret_ref);
+
+/* Read or write n entries of one half from entry `at` on; they lie in one file. */
+int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n);
+
+#endif

@@ -1,0 +1,360 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/queue_files.h"
+#include "store/queues.h"
+
+#define SYNC_SINGLY 32		/* queues whose files are synced one by one */
+
+/* --- the table of queues ------------------------------------------------------------------ */
+
+int
+queues_open(struct queues *qs, int consumequeue_fd, int byteindex_fd, int64_t file_bytes, struct fdcache *files)
+{
+	memset(qs, 0, sizeof(*qs));
+	qs->consumequeue_fd = consumequeue_fd;
+	qs->byteindex_fd = byteindex_fd;
+	qs->file_entries = (file_bytes + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES;
+	qs->files = files;
+	qs->n_buckets = 1024;
+	qs->bucket = calloc(qs->n_buckets, sizeof(*qs->bucket));
+	if (!qs->bucket)
+		return -ENOMEM;
+	lock_init(&qs->lock, RANK_QUEUES);
+	lock_init(&qs->dirty_lock, RANK_FLUSH);
+	return MQ_OK;
+}
+
+static void
+queue_free(struct queue *q)
+{
+	lock_destroy(&q->lock);
+	lock_destroy(&q->append_lock);
+	free(q->tail_entries);
+	free(q->tail_starts);
+	free(q->heads);
+	free(q);
+}
+
+void
+queues_close(struct queues *qs)
+{
+	struct queue *next;
+
+	if (!qs->bucket)
+		return;
+	for (size_t i = 0; i < qs->n_buckets; i++)
+		for (struct queue *q = qs->bucket[i]; q; q = next) {
+			next = q->chain;
+			queue_free(q);
+		}
+	free(qs->bucket);
+	qs->bucket = NULL;
+	lock_destroy(&qs->dirty_lock);
+	lock_destroy(&qs->lock);
+}
+
+static size_t
+bucket_of(const struct queues *qs, const char *topic, size_t len, int32_t id)
+{
+	return (uint32_t)java_hash(topic, len, id) % qs->n_buckets;
+}
+
+static struct queue *
+find(struct queues *qs, const char *topic, size_t len, int32_t id)
+{
+	struct queue *q = qs->bucket[bucket_of(qs, topic, len, id)];
+
+	while (q && (q->id != id || strncmp(q->topic, topic, len) != 0 || q->topic[len]))
+		q = q->chain;
+	return q;
+}
+
+struct queue *
+queues_find(struct queues *qs, const char *topic, size_t len, int32_t id)
+{
+	LOCKED(&qs->lock);
+	return find(qs, topic, len, id);
+}
+
+static void
+grow(struct queues *qs)
+{
+	size_t old_n = qs->n_buckets;
+	struct queue **old = qs->bucket, *next;
+	struct queue **bucket = calloc(4 * old_n, sizeof(*bucket));
+
+	if (!bucket)
+		return;			/* longer chains, no harm */
+	qs->bucket = bucket;
+	qs->n_buckets = 4 * old_n;
+	for (size_t i = 0; i < old_n; i++)
+		for (struct queue *q = old[i]; q; q = next) {
+			size_t to = bucket_of(qs, q->topic, strlen(q->topic), q->id);
+
+			next = q->chain;
+			q->chain = bucket[to];
+			bucket[to] = q;
+		}
+	free(old);
+}
+
+int
+queues_make(struct queues *qs, const char *topic, size_t len, int32_t id, struct queue **ret_q)
+{
+	struct queue *q;
+	size_t at;
+
+	LOCKED(&qs->lock);
+	q = find(qs, topic, len, id);
+	if (!q) {
+		q = calloc(1, sizeof(*q) + len + 1);
+		if (!q)
+			return -ENOMEM;
+		q->all = qs;
+		q->id = id;
+		memcpy(q->topic, topic, len);
+		lock_init(&q->append_lock, RANK_QUEUE_APPEND);
+		lock_init(&q->lock, RANK_QUEUE);
+		if (qs->n > qs->n_buckets)
+			grow(qs);
+		at = bucket_of(qs, topic, len, id);
+		q->chain = qs->bucket[at];
+		qs->bucket[at] = q;
+		qs->n++;
+	}
+	*ret_q = q;
+	return MQ_OK;
+}
+
+int
+queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg)
+{
+	AUTO_FREE struct queue **list = NULL;
+	size_t n = 0;
+	int rc = MQ_OK;
+
+	lock_take(&qs->lock);
+	list = calloc(qs->n + 1, sizeof(*list));
+	for (size_t i = 0; list && i < qs->n_buckets; i++)
+		for (struct queue *q = qs->bucket[i]; q; q = q->chain)
+			list[n++] = q;
+	lock_drop(&qs->lock);
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; rc == MQ_OK && i < n; i++)
+		rc = each(list[i], arg);
+	return rc;
+}
+
+/* Do the files hold the last message, as the row has it?  They are looked at no
+ * further: a start must not take longer for a larger store. */
+static bool
+files_match(struct queue *q)
+{
+	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
+	int64_t last = q->span.end.n - 1, file = last / q->all->file_entries;
+	struct queue_entry e;
+
+	if (q->span.end.n == q->span.min.n)
+		return true;
+	if (!queue_files_whole(q, QUEUE_ENTRIES, file) || !queue_files_whole(q, QUEUE_STARTS, file))
+		return false;
+	if (queue_files_io(q, QUEUE_ENTRIES, false, last, raw, 1) != MQ_OK ||
+	    queue_files_io(q, QUEUE_STARTS, false, last, start, 1) != MQ_OK)
+		return false;
+	queue_entry_decode(raw, start, &e);
+	return e.pos.byte == q->span.last_end.byte - e.total && e.start >= 0 && e.start <= q->span.end_bytes &&
+	       q->span.end_bytes - e.start < e.total;
+}
+
+static bool
+row_could_be(const struct queue_row *row)
+{
+	const struct queue_span *s = &row->span;
+
+	return record_topic_valid(row->topic, strnlen(row->topic, sizeof(row->topic))) && row->queue_id >= 0 &&
+	       s->min.n >= 0 && s->end.n >= s->min.n && s->end.n <= QOFF_MAX && s->start_bytes >= 0 &&
+	       s->end_bytes >= s->start_bytes && s->last_end.byte >= 0;
+}
+
+int
+queues_restore(struct queues *qs, const struct queue_row *row)
+{
+	struct queue *q;
+	int rc;
+
+	if (!row_could_be(row))
+		return err_note(MQ_ECORRUPT, "a queue's row of the last checkpoint is damaged");
+	rc = queues_make(qs, row->topic, strlen(row->topic), row->queue_id, &q);
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&q->lock);
+	q->span = row->span;
+	q->tail_from = q->synced = q->own_from = row->span.end;
+	q->head_moves = row->head_moves;
+	if (!files_match(q))
+		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": its files are not as the last checkpoint "
+				"left them", q->topic, q->id);
+	return MQ_OK;
+}
+
+/* --- to disk -------------------------------------------------------------------------------- */
+
+int
+queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
+{
+	struct queues_dirty d = { 0 };
+	size_t max = 0;
+
+	lock_take(&qs->dirty_lock);
+	for (struct queue *q = qs->dirty; q; q = q->next_dirty)
+		max++;
+	lock_drop(&qs->dirty_lock);
+	d.list = calloc(max + 1, sizeof(*d.list));
+	d.rows = calloc(max + 1, sizeof(*d.rows));
+	if (!d.list || !d.rows) {
+		free(d.list);
+		free(d.rows);
+		return -ENOMEM;
+	}
+	lock_take(&qs->dirty_lock);
+	for (; qs->dirty && d.n < max; d.n++) {
+		d.list[d.n] = qs->dirty;
+		qs->dirty = qs->dirty->next_dirty;
+	}
+	lock_drop(&qs->dirty_lock);
+	for (size_t i = 0; i < d.n; i++) {
+		struct queue *q = d.list[i];
+		struct queue_row *row = &d.rows[i];
+
+		LOCKED(&q->lock);
+		q->is_dirty = q->rewound = false;
+		snprintf(row->topic, sizeof(row->topic), "%s", q->topic);
+		row->queue_id = q->id;
+		row->span = q->span;
+		row->head_moves = q->head_moves;
+	}
+	*ret = d;
+	return MQ_OK;
+}
+
+/* All entries of q below `end` go to the files. */
+static int
+flush_queue(struct queue *q, mq_qoff end)
+{
+	LOCKED(&q->lock);
+	if (end.n <= q->tail_from.n)
+		return MQ_OK;
+	if (end.n > q->span.end.n)
+		end = q->span.end;	/* it has started over since */
+	return queue_tail_write(q, (size_t)(end.n - q->tail_from.n));
+}
+
+static int
+sync_half(struct queue *q, enum queue_half half, int64_t file)
+{
+	struct fdref *ref;
+	int rc = queue_files_get(q, half, file, false, &ref);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_sync(fdref_fd(ref), queue_files_dir(half));
+	if (rc != MQ_OK)
+		q->all->failed = true;
+	fdcache_put(q->all->files, ref);
+	return rc;
+}
+
+/* The files of q that hold what was written since the last sync. */
+static int
+sync_queue(struct queue *q, mq_qoff end)
+{
+	int64_t entries = q->all->file_entries, file;
+	int rc = MQ_OK;
+
+	lock_take(&q->lock);
+	file = q->synced.n / entries;
+	if (end.n > q->span.end.n)
+		end = q->span.end;
+	lock_drop(&q->lock);
+	for (; rc == MQ_OK && file * entries < end.n; file++) {
+		rc = sync_half(q, QUEUE_ENTRIES, file);
+		if (rc == MQ_OK)
+			rc = sync_half(q, QUEUE_STARTS, file);
+	}
+	return rc;
+}
+
+/* A few files one by one; many, or new ones whose directories must be synced
+ * too, with one call for the whole file system. */
+static int
+sync_queues(struct queues *qs, const struct queues_dirty *d)
+{
+	bool made_files = atomic_exchange(&qs->made_files, false);
+	int rc = MQ_OK;
+
+	if (d->n <= SYNC_SINGLY && !made_files) {
+		for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
+			rc = sync_queue(d->list[i], d->rows[i].span.end);
+		return rc;
+	}
+	if (syncfs(qs->consumequeue_fd) == 0 && syncfs(qs->byteindex_fd) == 0)
+		return MQ_OK;
+	qs->failed = true;
+	return err_note(-errno, "consumequeue: sync: %m");
+}
+
+/* After the sync: what was below the row's end is on disk, unless the queue has
+ * started over meanwhile. */
+static void
+note_synced(const struct queues_dirty *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct queue *q = d->list[i];
+
+		LOCKED(&q->lock);
+		if (!q->rewound)
+			q->synced = d->rows[i].span.end;
+	}
+}
+
+void
+queues_put_back(struct queues_dirty *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		LOCKED(&d->list[i]->lock);
+		queue_mark_dirty(d->list[i]);
+	}
+}
+
+int
+queues_flush(struct queues *qs, struct queues_dirty *d)
+{
+	int rc = MQ_OK;
+
+	/* After a failed sync nobody knows what is on disk; the next mount replays
+	 * from the last checkpoint that did succeed. */
+	if (qs->failed)
+		rc = err_note(-EIO, "a sync of the queues' files has failed before");
+	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
+		rc = flush_queue(d->list[i], d->rows[i].span.end);
+	if (rc == MQ_OK && d->n > 0)
+		rc = sync_queues(qs, d);
+	if (rc == MQ_OK)
+		note_synced(d);
+	else
+		queues_put_back(d);
+	return rc;
+}

@@ -1,0 +1,191 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/queue_files.h"
+#include "store/queues.h"
+
+/* --- starting anew ---------------------------------------------------------------------------- */
+
+/* An empty queue that had come to `end`. */
+static int
+adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
+{
+	struct queue *q;
+	int rc = queues_make(qs, topic, strlen(topic), id, &q);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&q->lock);
+	if (end.n < q->span.end.n)
+		end = q->span.end;
+	q->span = (struct queue_span){ .min = end, .end = end };
+	q->tail_from = q->synced = q->own_from = end;
+	queue_mark_dirty(q);
+	return MQ_OK;
+}
+
+int
+queues_adopt_row(struct queues *qs, const struct queue_row *row)
+{
+	if (!row_could_be(row))
+		return MQ_OK;
+	return adopt(qs, row->topic, row->queue_id, row->span.end);
+}
+
+int
+queues_trim_as(struct queues *qs, const struct queue_row *row)
+{
+	struct queue *q;
+
+	if (!row_could_be(row))
+		return MQ_OK;
+	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
+	return q ? queue_set_min(q, row->span.min) : MQ_OK;
+}
+
+/* Call each(dirfd, name, arg) for every name in the directory `name` below dirfd. */
+static int
+each_name(int dirfd, const char *name, int (*each)(int dirfd, const char *name, void *arg), void *arg)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = MQ_OK;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!dir) {
+		rc = errno == ENOTDIR || errno == ENOENT ? MQ_OK : err_note(-errno, "%s: %m", name);
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	while (rc == MQ_OK && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			rc = each(fd, e->d_name, arg);
+	closedir(dir);
+	return rc;
+}
+
+/* Walks consumequeue/TOPIC/QUEUE/FILE. */
+struct walk {
+	struct queues *qs;
+	char topic[RECORD_TOPIC_MAX + 1];
+	int64_t newest;		/* file, as its name says */
+};
+
+static int
+look_for_newest(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+	int64_t at;
+
+	(void)dirfd;
+	if (strspn(name, "0123456789") != 20 || name[20])
+		return MQ_OK;
+	errno = 0;
+	at = strtoll(name, NULL, 10);
+	if (errno == 0 && at % QUEUE_ENTRY_BYTES == 0 && at > w->newest)
+		w->newest = at;
+	return MQ_OK;
+}
+
+/* How many entries of a file are in use. */
+static int
+count_entries(int fd, int64_t *ret_n)
+{
+	unsigned char raw[256 * QUEUE_ENTRY_BYTES];
+	int64_t n = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, raw, sizeof(raw), n * QUEUE_ENTRY_BYTES)) >= QUEUE_ENTRY_BYTES)
+		for (ssize_t at = 0; at + QUEUE_ENTRY_BYTES <= got; at += QUEUE_ENTRY_BYTES, n++)
+			if (be64_get(raw + at) < 0 || be32_get(raw + at + 8) <= 0) {
+				*ret_n = n;
+				return MQ_OK;
+			}
+	*ret_n = n;
+	return got < 0 ? err_note(-errno, "consumequeue: read: %m") : MQ_OK;
+}
+
+static int
+adopt_queue(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+	char file[64], *end;
+	long id = strtol(name, &end, 10);
+	int64_t n;
+	int rc;
+
+	if (*end || id < 0 || id > INT32_MAX)
+		return MQ_OK;
+	w->newest = -1;
+	rc = each_name(dirfd, name, look_for_newest, w);
+	if (rc != MQ_OK || w->newest < 0)
+		return rc;
+	snprintf(file, sizeof(file), "%ld/%020" PRId64, id, w->newest);
+	AUTO_CLOSE int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_note(-errno, "consumequeue/%s/%s: %m", w->topic, file);
+	rc = count_entries(fd, &n);
+	return rc == MQ_OK ? adopt(w->qs, w->topic, (int32_t)id, MQ_QOFF(w->newest / QUEUE_ENTRY_BYTES + n)) : rc;
+}
+
+static int
+adopt_topic(int dirfd, const char *name, void *arg)
+{
+	struct walk *w = arg;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return MQ_OK;
+	snprintf(w->topic, sizeof(w->topic), "%s", name);
+	return each_name(dirfd, name, adopt_queue, w);
+}
+
+int
+queues_adopt(struct queues *qs, int consumequeue_fd)
+{
+	struct walk w = { .qs = qs };
+
+	return each_name(consumequeue_fd, ".", adopt_topic, &w);
+}
+
+static int
+wipe_file(int dirfd, const char *name, void *arg)
+{
+	(void)arg;
+	if (unlinkat(dirfd, name, 0) != 0 && errno != EISDIR && errno != ENOENT)
+		return err_note(-errno, "%s: remove: %m", name);
+	return MQ_OK;
+}
+
+static int
+wipe_queue(int dirfd, const char *name, void *arg)
+{
+	return each_name(dirfd, name, wipe_file, arg);
+}
+
+static int
+wipe_topic(int dirfd, const char *name, void *arg)
+{
+	return each_name(dirfd, name, wipe_queue, arg);
+}
+
+int
+queues_wipe(struct queues *qs)
+{
+	int rc = each_name(qs->consumequeue_fd, ".", wipe_topic, NULL);
+
+	return rc == MQ_OK ? each_name(qs->byteindex_fd, ".", wipe_topic, NULL) : rc;
+}
