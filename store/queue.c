@@ -193,7 +193,6 @@ static void
 cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 {
 	int64_t entries = q->all->file_entries, file = at.n / entries;
-	char name[RECORD_TOPIC_MAX + 48];
 	struct fdref *ref;
 
 	if (at.n % entries > 0) {
@@ -207,11 +206,8 @@ cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 	}
 	if (file < q->span.min.n / entries)
 		file = q->span.min.n / entries;		/* none before */
-	for (; file * entries < old_end.n; file++) {
-		half_name(q, QUEUE_ENTRIES, file, name, sizeof(name));
-		fdcache_forget(q->all->files, q, file * 2 + QUEUE_ENTRIES);
-		unlinkat(q->all->consumequeue_fd, name, 0);
-	}
+	for (; file * entries < old_end.n; file++)
+		queue_files_remove(q, QUEUE_ENTRIES, file);
 }
 
 /* The log has used qoff again: forget [qoff, end).  Called with the lock. */

@@ -152,3 +152,13 @@ queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, vo
 	fdcache_put(q->all->files, ref);
 	return rc == MQ_EEND ? -EIO : rc;
 }
+
+void
+queue_files_remove(struct queue *q, enum queue_half half, int64_t file)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+
+	half_name(q, half, file, name, sizeof(name));
+	fdcache_forget(q->all->files, q, file * 2 + half);
+	unlinkat(half_dirfd(q->all, half), name, 0);
+}

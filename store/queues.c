@@ -179,8 +179,8 @@ files_match(struct queue *q)
 	       q->span.end_bytes - e.start < e.total;
 }
 
-static bool
-row_could_be(const struct queue_row *row)
+bool
+queue_row_valid(const struct queue_row *row)
 {
 	const struct queue_span *s = &row->span;
 
@@ -195,7 +195,7 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 	struct queue *q;
 	int rc;
 
-	if (!row_could_be(row))
+	if (!queue_row_valid(row))
 		return err_note(MQ_ECORRUPT, "a queue's row of the last checkpoint is damaged");
 	rc = queues_make(qs, row->topic, strlen(row->topic), row->queue_id, &q);
 	if (rc != MQ_OK)

@@ -41,7 +41,7 @@ adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
 int
 queues_adopt_row(struct queues *qs, const struct queue_row *row)
 {
-	if (!row_could_be(row))
+	if (!queue_row_valid(row))
 		return MQ_OK;
 	return adopt(qs, row->topic, row->queue_id, row->span.end);
 }
@@ -51,7 +51,7 @@ queues_trim_as(struct queues *qs, const struct queue_row *row)
 {
 	struct queue *q;
 
-	if (!row_could_be(row))
+	if (!queue_row_valid(row))
 		return MQ_OK;
 	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
 	return q ? queue_set_min(q, row->span.min) : MQ_OK;
