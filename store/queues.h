@@ -70,6 +70,9 @@ int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void
 /* A queue as a checkpoint left it.  MQ_ECORRUPT when its files are not there. */
 int queues_restore(struct queues *qs, const struct queue_row *row);
 
+/* Could the row be true? */
+bool queue_row_valid(const struct queue_row *row);
+
 /* All files are removed, and the log will bring all of it again.  What it may not
  * bring is kept: how far a queue had come, known from RocketMQ's files or from a
  * row (adopt, before), and what was trimmed (trim_as, afterwards). */
