@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/appender.h"
 #include "fs/scratch.h"
@@ -40,15 +40,6 @@ appender_may(struct mount *m)
 
 /* --- messages --------------------------------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 /* What all messages of one write share. */
 static void
 message_begin(struct mount *m, const struct appender *a, int32_t queue, struct message *msg)
@@ -57,7 +48,7 @@ message_begin(struct mount *m, const struct appender *a, int32_t queue, struct m
 		.topic = a->topic->name,
 		.topic_len = strlen(a->topic->name),
 		.queue_id = queue,
-		.born_ms = now_ms(),
+		.born_ms = clock_wall_ms(),
 		.born = m->host,
 		.stored = m->host,
 	};

@@ -17,11 +17,11 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -200,15 +200,6 @@ daemonise(struct starter *starter)
 
 /* --- serving --------------------------------------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int
 broker_open(struct mount *m, const struct args *args)
 {
@@ -322,7 +313,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 		.host = { .port = (int32_t)settings->listenPort },
 		.mountpoint = args->mountpoint,
 		.read_only = args->read_only,
-		.started_ms = now_ms(),
+		.started_ms = clock_wall_ms(),
 		.uid = getuid(),
 		.gid = getgid(),
 	};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/handle.h"
@@ -23,15 +24,6 @@ struct status {
 	int64_t pid, started_ms, uptime_s, open_files, waiting_requests;
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void
 status_gather(struct mount *m, struct status *s)
 {
@@ -47,7 +39,7 @@ status_gather(struct mount *m, struct status *s)
 	s->read_only = m->read_only;
 	s->pid = getpid();
 	s->started_ms = m->started_ms;
-	s->uptime_s = (now_ms() - m->started_ms) / 1000;
+	s->uptime_s = (clock_wall_ms() - m->started_ms) / 1000;
 	s->open_files = handles_count(m->handles);
 	s->waiting_requests = pending_count(m->pending);
 }
@@ -305,7 +297,7 @@ status_file_render(struct mount *m, const struct node *n, struct text *t)
 static int
 status_file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	stat_set_ms(st, now_ms());
+	stat_set_ms(st, clock_wall_ms());
 	return node_attr_text(m, n, st, ret_timeout);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
@@ -55,15 +56,6 @@ struct pending {
 	bool started[PENDING_THREADS];
 	pthread_t threads[PENDING_THREADS];
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 /* --- waiting reads and polls ------------------------------------------------------- */
 
@@ -394,7 +386,7 @@ deadline_main(void *arg)
 		else if (!p->durable_closing)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
-		late = durables_take(p, MQ_POS(-1), now_ms());
+		late = durables_take(p, MQ_POS(-1), clock_mono_ms());
 		lock_drop(&p->durable_lock);
 		durables_answer(late, -ETIMEDOUT);
 	} while (!closing);
@@ -414,7 +406,7 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 		.req = req,
 		.end = end,
 		.result = result,
-		.deadline_ms = now_ms() + p->m->settings->syncFlushTimeout,
+		.deadline_ms = clock_mono_ms() + p->m->settings->syncFlushTimeout,
 	};
 	if (mark_at(store_flushed(p->m->store)).byte >= end.byte) {
 		durable_answer(d, MQ_OK);

@@ -2,17 +2,9 @@
 
 #include <time.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/point.h"
-
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int
 point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p, mq_qoff *ret_at)
@@ -42,7 +34,7 @@ point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct n
 	case POINT_TIME:
 		return store_find_time(m->store, q, p->value, ret_at);
 	case POINT_AGO:
-		return store_find_time(m->store, q, now_ms() - p->value, ret_at);
+		return store_find_time(m->store, q, clock_wall_ms() - p->value, ret_at);
 	}
 	return MQ_ECORRUPT;
 }

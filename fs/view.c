@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "conf/bytes.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "fs/framing.h"
@@ -46,15 +47,6 @@ struct view {
 
 /* --- opening --------------------------------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 /* The message of q that a point names. */
 static int
 resolve(struct mount *m, struct queue *q, const struct name_point *p, int64_t dflt, int64_t *ret)
@@ -82,7 +74,7 @@ resolve(struct mount *m, struct queue *q, const struct name_point *p, int64_t df
 		return MQ_OK;
 	case POINT_TIME:
 	case POINT_AGO:
-		rc = store_find_time(m->store, q, p->kind == POINT_TIME ? p->value : now_ms() - p->value, &at);
+		rc = store_find_time(m->store, q, p->kind == POINT_TIME ? p->value : clock_wall_ms() - p->value, &at);
 		if (rc == MQ_OK)
 			*ret = at.n;
 		return rc;

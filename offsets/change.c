@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -127,15 +127,6 @@ change_follow(struct offsets *o)
 
 /* --- writing: change -> log -> memory ----------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* What we write we must be able to read: nothing gets into the log that a replay
  * would refuse. */
 static int
@@ -173,7 +164,7 @@ batch_meta(struct offsets *o, const struct meta *m)
 		.topic = META_TOPIC,
 		.topic_len = strlen(META_TOPIC),
 		.props = "",
-		.born_ms = now_ms(),
+		.born_ms = clock_wall_ms(),
 		.born = o->host,
 		.stored = o->host,
 	});

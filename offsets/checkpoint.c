@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "conf/bytes.h"
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -294,15 +294,6 @@ offsets_checkpoint(struct offsets *o)
 
 /* --- the thread ---------------------------------------------------------------------- */
 
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Records and queues that came without us: from a master, or by hand. */
 static int
 follow(struct offsets *o)
@@ -344,7 +335,7 @@ void *
 checkpoint_main(void *arg)
 {
 	struct offsets *o = arg;
-	int64_t gathered = clock_ms(), saved = gathered;
+	int64_t gathered = clock_mono_ms(), saved = gathered;
 
 	while (!o->stop) {
 		mq_pos mark = MQ_POS(o->saved_mark + LOG_BYTES_MAX);
@@ -353,13 +344,13 @@ checkpoint_main(void *arg)
 		int64_t wait = saved + interval < gathered + gather_every ? saved + interval
 									  : gathered + gather_every;
 
-		wait -= clock_ms();
+		wait -= clock_mono_ms();
 		wait = wait < 1 ? 1 : wait > TICK_MS ? TICK_MS : wait;
 		int woken = mark_wait_news(store_written(o->store), mark, &o->nudges, (int)wait, NULL);
 
 		if (woken == MQ_ECLOSED || o->stop)
 			break;
-		now = clock_ms();
+		now = clock_mono_ms();
 		if (now - gathered >= gather_every) {
 			gather(o);
 			gathered = now;
@@ -367,7 +358,7 @@ checkpoint_main(void *arg)
 		if (woken == MQ_OK || now - saved >= interval) {
 			catch_up(o);
 			offsets_checkpoint(o);
-			saved = clock_ms();
+			saved = clock_mono_ms();
 		}
 	}
 	return NULL;

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "offsets/field.h"
 #include "offsets/meta.h"
@@ -94,15 +94,6 @@ meta_topic_is_system(const char *name)
 
 /* --- defaults --------------------------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static struct owner
 owner_default(void)
 {
@@ -116,7 +107,7 @@ topic_conf_default(struct topic_conf *c, const char *name, int32_t queues)
 		.queues = queues,
 		.perm = PERM_READ | PERM_WRITE,
 		.owner = owner_default(),
-		.created_ms = now_ms(),
+		.created_ms = clock_wall_ms(),
 	};
 	snprintf(c->name, sizeof(c->name), "%s", name);
 }
@@ -133,7 +124,7 @@ group_conf_default(struct group_conf *c, const char *name)
 		.retry_max = 16,
 		.slow_broker_id = 1,
 		.owner = owner_default(),
-		.created_ms = now_ms(),
+		.created_ms = clock_wall_ms(),
 	};
 	snprintf(c->name, sizeof(c->name), "%s", name);
 }

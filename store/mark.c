@@ -1,8 +1,8 @@
 #include "config.h"
 
 #include <errno.h>
-#include <time.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "store/mark.h"
 
@@ -58,20 +58,11 @@ mark_advance(struct mark *m, mq_pos to)
 		}
 }
 
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* Called with the lock. */
 static int
 wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
 {
-	int64_t until = timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
+	int64_t until = timeout_ms > 0 ? clock_mono_ms() + timeout_ms : 0;
 
 	for (want(m, pos); atomic_load(&m->at) <= pos.byte; want(m, pos)) {
 		if (atomic_load(&m->closed))
@@ -82,7 +73,7 @@ wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
 			return -ETIMEDOUT;
 		lock_wait(&m->lock, &m->moved, timeout_ms);
 		if (timeout_ms > 0) {		/* a mark that moves a little starts no new wait */
-			int64_t left = until - clock_ms();
+			int64_t left = until - clock_mono_ms();
 
 			timeout_ms = left > 0 ? (int)left : 0;
 		}

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conf/bytes.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -20,15 +21,6 @@
 #define FDS_OURS 512			/* descriptors for segments and view files */
 #define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
 #define TAIL_ENTRIES_MAX (4 << 20)	/* in memory while views cannot be written */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 /* --- opening ----------------------------------------------------------------------- */
 
@@ -203,7 +195,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	struct store_recovery *r = &s->recovery;
 	mq_pos limit = MQ_POS(atomic_load(&s->log.allocated));
 	struct dispatched d = { .store_ms = cp->store_ms };
-	int64_t started = now_ms();
+	int64_t started = clock_wall_ms();
 	int rc;
 
 	r->clean = s->dir->was_clean;
@@ -220,7 +212,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 		return rc;
 	r->to = d.end;
 	r->records = d.records;
-	r->took_ms = now_ms() - started;
+	r->took_ms = clock_wall_ms() - started;
 	mark_advance(&s->dispatched, d.end);
 	if (!r->clean || r->cut_bytes > 0)
 		log_notice("last exit was %s: replayed %" PRId64 " records (%" PRId64 " bytes) in %" PRId64 " ms",
@@ -416,7 +408,7 @@ append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 
 	LOCKED(&s->log.lock);
 	a.first = queue_end(q);
-	rc = commitlog_append(&s->log, b, a.first, now_ms(), &a.n);
+	rc = commitlog_append(&s->log, b, a.first, clock_wall_ms(), &a.n);
 	if (a.n > 0) {
 		const struct batch_entry *last = &b->entries[a.n - 1];
 
