@@ -195,7 +195,8 @@ ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 }
 
 bool
-ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off)
+ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off,
+	   size_t *ret_n)
 {
 	size_t n;
 
@@ -220,6 +221,7 @@ ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t r
 	f->next = f->begin;
 	enqueue(a, h, f);
 	lock_drop(&f->lock);
+	*ret_n = n;
 	return true;
 }
 

@@ -42,8 +42,10 @@ struct ahead_file {
 void ahead_file_init(struct ahead_file *f);
 void ahead_file_free(struct ahead *a, struct ahead_file *f);
 
-/* Answer req out of the ring.  False: it has not replied, read as usual. */
-bool ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off);
+/* Answer req out of the ring, with *ret_n bytes.  False: it has not replied, read
+ * as usual. */
+bool ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off,
+		size_t *ret_n);
 
 /* A read of n bytes (of size asked) at off was answered as usual. */
 void ahead_note(struct ahead *a, struct handle *h, struct ahead_file *f, int64_t off, size_t size, size_t n);

@@ -256,13 +256,16 @@ void
 open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	struct open_queue *oq = h->own;
+	size_t n;
 
 	if (!oq->view) {
 		reply_err(req, -EBADF);
 		return;
 	}
 	closing_wait(m->closing);
-	if (!ahead_read(m->ahead, h, &oq->ahead, req, size, off))
+	if (ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
+		atomic_store(&oq->read_end, off + (off_t)n);
+	else
 		read_or_wait(m, req, h, size, off);
 }
 

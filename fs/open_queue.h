@@ -22,7 +22,7 @@ struct open_queue {
 	bool consumes;			/* holds the claim on queue `queue` of h->node.sub */
 	int32_t queue;
 	mq_qoff base;			/* of byte 0, for commits */
-	off_t read_end;			/* where the last read ended: what poll looks at */
+	_Atomic off_t read_end;		/* where the last read ended: what poll looks at */
 	struct ahead_file ahead;
 };
 
