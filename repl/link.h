@@ -1,0 +1,94 @@
+/* link.h - between the mount and mqrepld: the only thing they share.
+ *
+ *      mount.mqfs                                   mqrepld (no privileges)
+ *   ┌──────────────┐   SEQPACKET socket, fd 3    ┌───────────────────────┐
+ *   │ writes the   │ ── marks, config, applied ─>│ serves slaves / is    │
+ *   │ store        │ <── append, peer, say ───── │ the master's slave    │
+ *   └──────────────┘   commitlog/, fd 4 (read)   └───────────────────────┘
+ *                      ring, fd 5 (memory)
+ *
+ * mqrepld reads segments by itself (sendfile), and puts what it receives from a
+ * master into the ring; the mount alone writes the store.  Neither believes the
+ * other more than it must: lengths, positions and places in the ring are
+ * checked on both sides, a message that cannot be ends the link.  If mqrepld
+ * dies the mount starts another one; nothing is lost, because the log says
+ * where to go on.
+ *
+ * One message is one packet: struct link_message, host byte order (both are one
+ * build on one machine; the version says so).
+ */
+#ifndef MQFS_REPL_LINK_H
+#define MQFS_REPL_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/pos.h"
+
+#define LINK_VERSION 1
+#define LINK_SOCKET_FD 3
+#define LINK_COMMITLOG_FD 4
+#define LINK_RING_FD 5
+#define LINK_RING_BYTES (8u << 20)
+#define LINK_TEXT_BYTES 200
+
+enum link_kind {
+	/* mount -> mqrepld */
+	LINK_CONFIG = 1,	/* first, once */
+	LINK_MARKS,		/* the log is [begin, written) now */
+	LINK_APPLIED,		/* slave: appends up to marks.written are in the log,
+				 * and bytes of the ring before ring_at are free */
+
+	/* mqrepld -> mount */
+	LINK_READY,		/* listens (or is no master); port is the one in use */
+	LINK_APPEND,		/* slave: ring bytes [ring_at, ring_at + len) are the
+				 * log's at pos; never across a segment */
+	LINK_PEER,		/* a peer's state has changed, or moved on (at most once a second) */
+	LINK_SAY,		/* a line for the log; text */
+};
+
+enum link_peer_state {
+	LINK_PEER_GONE,
+	LINK_PEER_CONNECTING,	/* slave: trying to reach the master */
+	LINK_PEER_WAITING,	/* master: connected, has not reported yet */
+	LINK_PEER_TRANSFER,
+};
+
+struct link_config {
+	int32_t slave;			/* 1: follow a master; slaves are served either way */
+	char listen[64];		/* address to listen on */
+	int32_t port;			/* HA port; 0: any */
+	char master[256];		/* HOST:PORT of its HA port */
+	int64_t segment_bytes;
+	int64_t heartbeat_ms;		/* haSendHeartbeatInterval */
+	int64_t housekeeping_ms;	/* haHousekeepingInterval */
+	int64_t batch_bytes;		/* haTransferBatchSize */
+	char user[64];			/* to become; "": stay */
+};
+
+struct link_message {
+	uint32_t version;
+	uint32_t kind;			/* enum link_kind */
+	int64_t begin, written;		/* MARKS, APPLIED */
+	int64_t pos;			/* APPEND: of the log */
+	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
+	uint32_t len;
+	int32_t port;			/* READY */
+	int32_t peer;			/* PEER: its number, from 1 on; the master is 0 */
+	int32_t state;			/* PEER: enum link_peer_state */
+	int64_t ack;			/* PEER: where it is in the log */
+	int64_t sent;			/* PEER: what it was sent, or has sent */
+	int32_t level;			/* SAY: of syslog(3) */
+	char text[LINK_TEXT_BYTES];	/* SAY: the line; PEER: its address, and why it went */
+	struct link_config config;	/* CONFIG */
+};
+
+/* Send one; -EAGAIN is waited out, so both sides keep reading.  -EPIPE: the
+ * other side is gone. */
+int link_send(int fd, const struct link_message *msg);
+
+/* Receive one and check that it can be.  MQ_EEND: the other side is gone;
+ * -EAGAIN with MSG_DONTWAIT in flags; MQ_ECORRUPT: not a message (noted). */
+int link_receive(int fd, int flags, struct link_message *ret_msg);
+
+#endif
