@@ -580,6 +580,58 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	return rc;
 }
 
+/* An empty log begins where its master's bytes begin. */
+static void
+begin_at(struct commitlog *log, mq_pos pos)
+{
+	atomic_store(&log->begin, pos.byte);
+	atomic_store(&log->allocated, pos.byte);
+	log->end = pos;
+	mark_advance(&log->written, pos);
+	mark_advance(&log->flushed, pos);
+}
+
+static int
+raw_fits(struct commitlog *log, mq_pos pos, size_t len)
+{
+	if (log->end.byte == 0 && atomic_load(&log->allocated) == 0 && pos.byte % log->segment_bytes == 0)
+		begin_at(log, pos);
+	if (pos.byte != log->end.byte)
+		return err_note(MQ_ECORRUPT, "bytes for position %" PRId64 " of the log, which ends at %" PRId64, pos.byte,
+				log->end.byte);
+	if ((int64_t)len > log->segment_bytes - pos.byte % log->segment_bytes)
+		return err_note(MQ_ECORRUPT, "%zu bytes at position %" PRId64 " reach into the next segment", len, pos.byte);
+	return MQ_OK;
+}
+
+int
+commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len)
+{
+	int rc;
+
+	if (log->read_only)
+		return -EROFS;
+	if (atomic_load(&log->failed))
+		return err_note(-EIO, "a write or sync of the commit log has failed before");
+	rc = raw_fits(log, pos, len);
+	if (rc != MQ_OK)
+		return rc;
+	if (log->tail && pos.byte % log->segment_bytes == 0) {
+		fdcache_put(log->files, log->tail);
+		log->tail = NULL;
+	}
+	if (!log->tail)
+		rc = tail_open(log, pos, &log->tail);
+	if (rc != MQ_OK)
+		return tail_failed(log, rc);
+	rc = file_write(fdref_fd(log->tail), bytes, len, pos.byte % log->segment_bytes, "commitlog");
+	if (rc != MQ_OK)
+		return write_failed(log, rc, pos.byte % log->segment_bytes, len);
+	log->end = pos_add(pos, (int64_t)len);
+	mark_advance(&log->written, log->end);
+	return MQ_OK;
+}
+
 /* --- flushing ------------------------------------------------------------------ */
 
 static int

@@ -69,6 +69,11 @@ int commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t 
  * next segment could not be opened, which is tried again. */
 int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n);
 
+/* Append bytes as a master sent them: they lie at pos, which must be the end (an
+ * empty log begins wherever its first segment does), and within one segment.
+ * Called with log->lock.  MQ_ECORRUPT when that is not so (noted); else as above. */
+int commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len);
+
 /* Make the next segment ahead of time, if the present one is half full. */
 int commitlog_make_spare(struct commitlog *log);
 

@@ -182,7 +182,7 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 
 	while (d.end.byte < limit.byte) {
 		rc = window_record(s, &w, d.end, limit, &rec);
-		if (rc == MQ_EBLANK) {
+		if (rc == MQ_EBLANK && rec.total <= limit.byte - d.end.byte) {
 			d.end = pos_add(d.end, rec.total);
 			continue;
 		}
@@ -195,6 +195,7 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 		d.records++;
 	}
 	free(w.buf);
+	d.damaged = rc == MQ_ECORRUPT;
 	if (rc != MQ_OK && rc != MQ_EBLANK && !is_end(rc))
 		return rc;
 	*ret = d;

@@ -19,6 +19,7 @@ struct dispatched {
 	mq_pos end;
 	int64_t store_ms;
 	int64_t records;
+	bool damaged;		/* it ended at bytes that are no record, not for want of bytes */
 };
 
 int dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret);

@@ -441,6 +441,50 @@ store_append(struct store *s, struct queue *q, struct batch *b, struct appended 
 	return rc;
 }
 
+/* What is complete behind `dispatched` goes to the views.  Called with the log's lock. */
+static int
+dispatch_new(struct store *s)
+{
+	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
+	int rc;
+
+	rc = dispatch_log(s, d.end, s->log.end, &d);
+	while (rc == MQ_OK && d.damaged) {
+		mq_pos next;
+
+		/* damage that the master has too: passed over when something follows */
+		rc = dispatch_next(s, d.end, s->log.end, &next);
+		if (rc == MQ_EEND)
+			d.damaged = false;
+		else if (rc == MQ_OK)
+			rc = dispatch_log(s, next, s->log.end, &d);
+		rc = rc == MQ_EEND ? MQ_OK : rc;
+	}
+	if (rc != MQ_OK)
+		return rc;
+	s->log.store_ms = d.store_ms;
+	mark_advance(&s->dispatched, d.end);
+	atomic_fetch_add(&s->appended_messages, d.records);
+	return MQ_OK;
+}
+
+int
+store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
+{
+	int rc = store_may_append(s, 0);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&s->log.lock);
+	if (s->log.end.byte == 0 && pos.byte > 0)
+		mark_advance(&s->dispatched, pos);
+	rc = commitlog_append_raw(&s->log, pos, bytes, len);
+	if (rc != MQ_OK)
+		return rc;
+	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
+	return dispatch_new(s);
+}
+
 int
 store_flush(struct store *s, mq_pos upto)
 {

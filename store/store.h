@@ -93,6 +93,11 @@ struct appended {
  */
 int store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
+/* On a slave: bytes of the log as its master sent them, in order, cut anywhere;
+ * within one segment.  Every record that is complete now is shown to readers.
+ * MQ_ECORRUPT (noted) when they do not follow on the log's end; else as above. */
+int store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len);
+
 /* Hold a queue's end still: who appends more than one batch that must be
  * consecutive, or looks at the end before appending (pwrite), does so between
  * these two. */

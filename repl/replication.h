@@ -1,0 +1,46 @@
+/* replication.h - the mount's side of mqrepld: starts it, watches it, writes what it brings.
+ *
+ *      marks thread   written ──> LINK_MARKS, while a slave is there to hear it
+ *      link thread    LINK_APPEND ──> store_append_raw ──> LINK_APPLIED
+ *                     LINK_PEER ──> what status/ shows
+ *                     mqrepld has ended ──> another one, later each time
+ */
+#ifndef MQFS_REPL_REPLICATION_H
+#define MQFS_REPL_REPLICATION_H
+
+#include "conf/settings.h"
+#include "repl/link.h"
+#include "store/store.h"
+
+struct replication;
+
+/* Start it.  `program`: mqrepld's path.  `commitlog_fd` (the store's commitlog/,
+ * kept by the caller) is what it may read. */
+int replication_open(const struct settings *settings, struct store *store, int commitlog_fd, const char *program,
+		     struct replication **ret);
+void replication_close(struct replication *r);	/* accepts NULL */
+
+/* A slave of ours, or (number 0) our master. */
+struct replication_peer {
+	int32_t number;
+	int32_t state;			/* enum link_peer_state */
+	int64_t ack, sent;		/* bytes of the log */
+	int64_t changed_ms;		/* wall clock: when the state changed */
+	int64_t bytes_per_s;		/* lately */
+	char address[LINK_TEXT_BYTES];	/* and, when it is gone, why */
+};
+
+#define REPLICATION_PEERS_MAX 65
+
+/* Those known now, at most REPLICATION_PEERS_MAX; returns how many. */
+size_t replication_peers(struct replication *r, struct replication_peer *list);
+
+struct replication_stats {
+	int64_t starts;			/* of mqrepld */
+	int32_t pid, port;		/* 0: it does not run, does not listen */
+	char trouble[256];		/* why it does not get on, "" */
+};
+
+void replication_stats(struct replication *r, struct replication_stats *ret);
+
+#endif
