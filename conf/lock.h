@@ -17,6 +17,7 @@ enum lock_rank {
 	RANK_AHEAD,		/* fs: what is read ahead of one open file */
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
 	RANK_PENDING,		/* fs: requests that wait */
+	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -33,6 +34,8 @@
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/session.h"
+#include "repl/replication.h"
+#include "repl/start.h"
 
 /* As mount(8). */
 enum exit_code {
@@ -242,6 +245,18 @@ tree_open(struct mount *m)
 	return rc;
 }
 
+/* mqrepld lies beside us when installed, and in its own folder in a build tree. */
+static int
+replication_begin(struct mount *m)
+{
+	static char program[PATH_MAX];
+
+	if (m->read_only || strcmp(m->settings->haListen, "none") == 0)
+		return MQ_OK;
+	repl_program(program, sizeof(program));
+	return replication_open(m->settings, m->store, store_commitlog_fd(m->store), program, &m->replication);
+}
+
 /* The end of the tree: whoever waits is answered, whoever has files open hears
  * of it, what they left unfinished is finished. */
 static void
@@ -324,9 +339,13 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	if (rc == MQ_OK)
 		rc = tree_open(&m);
 	if (rc == MQ_OK)
+		rc = replication_begin(&m);
+	if (rc == MQ_OK)
 		rc = serve_mounted(&m, args, starter);
 	if (rc != MQ_OK)
 		complain(rc, 0);
+	replication_close(m.replication);
+	m.replication = NULL;
 	tree_close(&m);
 	closed = broker_close(&m);
 	session_close(&m);

@@ -17,6 +17,7 @@ struct ahead;
 struct closing;
 struct names;
 struct pending;
+struct replication;
 struct session;
 
 struct mount {
@@ -31,6 +32,7 @@ struct mount {
 	const char *mountpoint;
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
+	struct replication *replication; /* with mqrepld; NULL: not on this mount */
 	struct pending *pending;	/* requests that wait */
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */

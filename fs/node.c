@@ -59,6 +59,10 @@ static const struct kind {
 	[NODE_CONFIG_KEY] = { &node_config_key, ID_NOTHING, "config" },
 	[NODE_STATUS] = { &node_status, ID_NOTHING, "status" },
 	[NODE_STATUS_FILE] = { &node_status_file, ID_NOTHING, "status" },
+	[NODE_REPLICATION] = { &node_replication, ID_NOTHING, "status/replication" },
+	[NODE_REPLICATION_TROUBLE] = { &node_replication_trouble, ID_NOTHING, "status/replication" },
+	[NODE_PEER] = { &node_peer, ID_NOTHING, "status/replication" },
+	[NODE_PEER_FILE] = { &node_peer_file, ID_NOTHING, "status/replication" },
 	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found" },
 	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n" },
 };

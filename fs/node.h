@@ -58,6 +58,10 @@ enum node_kind {
 	NODE_CONFIG_KEY,	/* config/KEY           id = row of the settings table */
 	NODE_STATUS,		/* status/ */
 	NODE_STATUS_FILE,	/* status/NAME          id = row of its table */
+	NODE_REPLICATION,	/* status/replication/ */
+	NODE_REPLICATION_TROUBLE,
+	NODE_PEER,		/* status/replication/PEER/       id = its number */
+	NODE_PEER_FILE,		/* status/replication/PEER/NAME   id, part = row of its table */
 	NODE_LOSTFOUND,		/* lost+found/ */
 	NODE_LOSTFOUND_FILE,	/* lost+found/NAME      an interned name */
 	NODE_KINDS,
@@ -202,6 +206,6 @@ extern const struct node_class node_root, node_readme, node_topics, node_topic, 
 	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,
-	node_status, node_status_file, node_lostfound, node_lostfound_file;
+	node_status, node_status_file, node_replication, node_replication_trouble, node_peer, node_peer_file, node_lostfound, node_lostfound_file;
 
 #endif

@@ -12,6 +12,7 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/pending.h"
+#include "repl/replication.h"
 
 /* --- what there is to know ---------------------------------------------------------- */
 
@@ -21,7 +22,7 @@ struct status {
 	struct offsets_stats offsets;
 	struct store_recovery recovery;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
-	int64_t pid, started_ms, uptime_s, open_files, waiting_requests;
+	int64_t pid, mqrepld, started_ms, uptime_s, open_files, waiting_requests;
 };
 
 static void
@@ -42,6 +43,12 @@ status_gather(struct mount *m, struct status *s)
 	s->uptime_s = (clock_wall_ms() - m->started_ms) / 1000;
 	s->open_files = handles_count(m->handles);
 	s->waiting_requests = pending_count(m->pending);
+	if (m->replication) {
+		struct replication_stats stats;
+
+		replication_stats(m->replication, &stats);
+		s->mqrepld = stats.pid;
+	}
 }
 
 /* --- words ------------------------------------------------------------------------------ */
@@ -118,6 +125,7 @@ static const struct value {
 	{ "brokerName", WORDS, 0, say_name, "its name" },
 	{ "store", WORDS, 0, say_store, "directory of the store" },
 	{ "pid", GAUGE, NUMBER_AT(pid), "process that serves the mount" },
+	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
 	{ "read_only", GAUGE, NUMBER_AT(read_only), "1: mounted read-only" },
@@ -251,6 +259,8 @@ static int
 status_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	(void)dir;
+	if (strcmp(name, "replication") == 0)
+		return node_make(m, NODE_REPLICATION, 0, 0, 0, ret_child);
 	for (uint32_t id = 0; id < N_VALUES + N_WHOLES; id++)
 		if (strcmp(name_of(id), name) == 0)
 			return node_make(m, NODE_STATUS_FILE, id, 0, 0, ret_child);
@@ -261,6 +271,7 @@ static int
 status_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	(void)m, (void)dir;
+	lister_add(l, "replication", node_ino(NODE_REPLICATION, 0, 0, 0));
 	for (uint32_t id = 0; id < N_VALUES + N_WHOLES; id++)
 		lister_add(l, name_of(id), node_ino(NODE_STATUS_FILE, id, 0, 0));
 	return MQ_OK;

@@ -361,6 +361,18 @@ store_begin(struct store *s)
 	return MQ_POS(atomic_load(&s->log.begin));
 }
 
+int64_t
+store_segment_bytes(const struct store *s)
+{
+	return s->log.segment_bytes;
+}
+
+int
+store_commitlog_fd(const struct store *s)
+{
+	return s->commitlog_fd;
+}
+
 /* --- appending -------------------------------------------------------------------------- */
 
 int

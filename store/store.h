@@ -138,8 +138,11 @@ int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *r
 /* The first message of q stored at or after ms (its end if there is none). */
 int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);
 
-/* The log as it is: [begin, written). */
+/* The log as it is: [begin, written), in segments of that size; and its
+ * directory, for who reads it by itself (the store's, not to be closed). */
 mq_pos store_begin(struct store *s);
+int64_t store_segment_bytes(const struct store *s);
+int store_commitlog_fd(const struct store *s);
 
 /* --- key index ---------------------------------------------------------- */
 

@@ -1,0 +1,233 @@
+/* status/replication/: our master, our slaves, and how far they are. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "fs/handle.h"
+#include "repl/replication.h"
+
+/* --- peers ------------------------------------------------------------------------ */
+
+static void
+peer_name(const struct replication_peer *p, char name[32])
+{
+	if (p->number == 0)
+		snprintf(name, 32, "master");
+	else
+		snprintf(name, 32, "slave-%d", (int)p->number);
+}
+
+static int
+peer_find(struct mount *m, uint32_t number, struct replication_peer *ret)
+{
+	struct replication_peer list[REPLICATION_PEERS_MAX];
+	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((uint32_t)list[i].number == number) {
+			*ret = list[i];
+			return MQ_OK;
+		}
+	return -ESTALE;
+}
+
+/* What a peer still needs (a slave of us, or we of the master). */
+static int64_t
+behind(struct mount *m, const struct replication_peer *p)
+{
+	int64_t written = mark_at(store_written(m->store)).byte;
+
+	if (p->number == 0)
+		return p->sent > written ? p->sent - written : 0;
+	return written > p->ack ? written - p->ack : 0;
+}
+
+static void
+say_address(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	text_printf(t, "%s\n", p->address);
+}
+
+static void
+say_state(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	static const char *const words[] = {
+		[LINK_PEER_GONE] = "gone",
+		[LINK_PEER_CONNECTING] = "connecting",
+		[LINK_PEER_WAITING] = "waiting",
+		[LINK_PEER_TRANSFER] = "transfer",
+	};
+
+	(void)m;
+	text_printf(t, "%s\n", p->state >= LINK_PEER_GONE && p->state <= LINK_PEER_TRANSFER ? words[p->state] : "-");
+}
+
+static void
+say_ack(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	text_printf(t, "%" PRId64 "\n", p->ack);
+}
+
+static void
+say_sent(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	text_printf(t, "%" PRId64 "\n", p->sent);
+}
+
+static void
+say_behind(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	text_printf(t, "%" PRId64 "\n", behind(m, p));
+}
+
+static void
+say_rate(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	text_printf(t, "%" PRId64 "\n", p->bytes_per_s);
+}
+
+/* Seconds until it has caught up, at the present rate. */
+static void
+say_eta(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	int64_t left = behind(m, p);
+
+	if (left == 0)
+		text_printf(t, "0\n");
+	else if (p->bytes_per_s == 0)
+		text_printf(t, "unknown\n");
+	else
+		text_printf(t, "%" PRId64 "\n", (left + p->bytes_per_s - 1) / p->bytes_per_s);
+}
+
+static const struct {
+	const char *name;
+	void (*say)(struct mount *m, const struct replication_peer *p, struct text *t);
+} peer_files[] = {
+	{ "address", say_address },	/* and, when it is gone, why */
+	{ "state", say_state },
+	{ "ack", say_ack },		/* it has the log up to here */
+	{ "sent", say_sent },		/* it was sent, or has sent, up to here */
+	{ "behind", say_behind },	/* bytes */
+	{ "rate", say_rate },		/* bytes a second, lately */
+	{ "eta", say_eta },		/* seconds */
+};
+
+#define N_PEER_FILES (sizeof(peer_files) / sizeof(peer_files[0]))
+
+/* --- status/replication/ -------------------------------------------------------------- */
+
+#define TROUBLE "trouble"	/* why replication does not get on; empty when it does */
+
+static int
+replication_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	struct replication_peer list[REPLICATION_PEERS_MAX];
+	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
+	char peer[32];
+
+	(void)dir;
+	if (strcmp(name, TROUBLE) == 0)
+		return node_make(m, NODE_REPLICATION_TROUBLE, 0, 0, 0, ret_child);
+	for (size_t i = 0; i < n; i++) {
+		peer_name(&list[i], peer);
+		if (strcmp(peer, name) == 0)
+			return node_make(m, NODE_PEER, (uint32_t)list[i].number, 0, 0, ret_child);
+	}
+	return -ENOENT;
+}
+
+static int
+replication_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	struct replication_peer list[REPLICATION_PEERS_MAX];
+	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
+	char peer[32];
+
+	(void)dir;
+	lister_add(l, TROUBLE, node_ino(NODE_REPLICATION_TROUBLE, 0, 0, 0));
+	for (size_t i = 0; i < n; i++) {
+		peer_name(&list[i], peer);
+		lister_add(l, peer, node_ino(NODE_PEER, (uint32_t)list[i].number, 0, 0));
+	}
+	return MQ_OK;
+}
+
+const struct node_class node_replication = {
+	.what = "replication",
+	.attr = node_attr_dir,
+	.lookup = replication_lookup,
+	.list = replication_list,
+};
+
+static int
+trouble_render(struct mount *m, const struct node *n, struct text *t)
+{
+	struct replication_stats stats = { 0 };
+
+	(void)n;
+	if (m->replication)
+		replication_stats(m->replication, &stats);
+	if (*stats.trouble)
+		text_printf(t, "%s\n", stats.trouble);
+	return MQ_OK;
+}
+
+const struct node_class node_replication_trouble = {
+	.what = "trouble of replication",
+	.attr = node_attr_text,
+	.render = trouble_render,
+};
+
+/* --- status/replication/PEER/ ------------------------------------------------------------ */
+
+static int
+peer_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	for (uint32_t i = 0; i < N_PEER_FILES; i++)
+		if (strcmp(peer_files[i].name, name) == 0)
+			return node_make(m, NODE_PEER_FILE, dir->id, 0, i, ret_child);
+	return -ENOENT;
+}
+
+static int
+peer_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)m;
+	for (uint32_t i = 0; i < N_PEER_FILES; i++)
+		lister_add(l, peer_files[i].name, node_ino(NODE_PEER_FILE, dir->id, 0, i));
+	return MQ_OK;
+}
+
+const struct node_class node_peer = {
+	.what = "peer",
+	.attr = node_attr_dir,
+	.lookup = peer_lookup,
+	.list = peer_list,
+};
+
+static int
+peer_file_render(struct mount *m, const struct node *n, struct text *t)
+{
+	struct replication_peer p;
+	int rc = n->part < N_PEER_FILES ? peer_find(m, n->id, &p) : -ESTALE;
+
+	if (rc == MQ_OK)
+		peer_files[n->part].say(m, &p, t);
+	return rc;
+}
+
+const struct node_class node_peer_file = {
+	.what = "value of a peer",
+	.attr = node_attr_text,
+	.render = peer_file_render,
+};
