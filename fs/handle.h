@@ -61,6 +61,14 @@ handle_writes(const struct handle *h)
 	return (h->flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* Does a change through h wait for the disk?  `flags` are the request's: O_DSYNC
+ * may come with one write alone (RWF_DSYNC). */
+static inline bool
+handle_is_durable(const struct mount *m, int flags)
+{
+	return (flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH;
+}
+
 static inline bool
 handle_reads(const struct handle *h)
 {
