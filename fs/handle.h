@@ -44,6 +44,10 @@ void handles_close(struct mount *m);	/* releases what is left; accepts a mount w
 int handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_ctx *who,
 		struct handle **ret);
 void handle_ref(struct handle *h);
+
+/* While it is being opened: h is an open file of n. */
+void handle_is_of(struct mount *m, struct handle *h, const struct node *n);
+
 void handle_unref(struct mount *m, struct handle *h);
 
 /* What close(2) does, short of release. */

@@ -59,8 +59,6 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
 		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
-	if (rc == -ENOENT && dir.class->miss)
-		rc = dir.class->miss(m, &dir, name, fuse_req_ctx(req), &child);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
