@@ -56,12 +56,31 @@ message_begin(struct mount *m, const struct appender *a, int32_t queue, struct m
 }
 
 static int
-add_json(struct scratch *s, struct message msg, const struct piece *piece)
+json_parse(const struct appender *a, const struct piece *piece, struct json_message *ret_json)
 {
 	struct json_message json;
 	int rc;
 
 	rc = framing_json_parse(piece, &json);
+	if (rc != MQ_OK)
+		return rc;
+	if (json.body_len > a->splitter.max_body) {
+		rc = err_note(-EMSGSIZE, "json: a body of %zu bytes is over maxMessageSize (%zu bytes)", json.body_len,
+			      a->splitter.max_body);
+		json_message_free(&json);
+		return rc;
+	}
+	*ret_json = json;
+	return MQ_OK;
+}
+
+static int
+add_json(struct scratch *s, const struct appender *a, struct message msg, const struct piece *piece)
+{
+	struct json_message json;
+	int rc;
+
+	rc = json_parse(a, piece, &json);
 	if (rc != MQ_OK)
 		return rc;
 	msg.body = json.body;
@@ -80,7 +99,7 @@ static int
 add_message(struct scratch *s, const struct appender *a, struct message *msg, const struct piece *piece)
 {
 	if (a->splitter.format == FORMAT_JSON)
-		return add_json(s, *msg, piece);
+		return add_json(s, a, *msg, piece);
 	msg->body = piece->a;
 	msg->body_len = piece->a_len;
 	msg->body2 = piece->b;
@@ -353,6 +372,26 @@ appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t s
 }
 
 /* --- closing -------------------------------------------------------------------------------- */
+
+int
+appender_check(struct mount *m, const struct appender *a)
+{
+	const struct splitter *sp = &a->splitter;
+	struct json_message json;
+	int rc;
+
+	if (!splitter_holds(sp))
+		return MQ_OK;
+	if (sp->format == FORMAT_LEN32 && !sp->whole)
+		return err_note(-EINVAL, "len32: the last message was cut off after %zu bytes", sp->held_len);
+	if (sp->format == FORMAT_JSON) {
+		rc = json_parse(a, &(struct piece){ .a = sp->held, .a_len = sp->held_len }, &json);
+		if (rc != MQ_OK)
+			return rc;
+		json_message_free(&json);
+	}
+	return appender_may(m);
+}
 
 int
 appender_finish(struct mount *m, struct appender *a)

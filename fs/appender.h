@@ -35,6 +35,10 @@ int appender_write(struct mount *m, struct appender *a, const char *buf, size_t 
 int appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
 		      mq_pos *ret_end);
 
+/* What appender_finish() would say of what is left over, while somebody listens:
+ * -EINVAL, -EMSGSIZE, or why this mount cannot append now. */
+int appender_check(struct mount *m, const struct appender *a);
+
 /* Make a message of what is left over.  MQ_OK also when nothing is. */
 int appender_finish(struct mount *m, struct appender *a);
 

@@ -95,7 +95,7 @@ dir_release(struct handle *h)
 static double
 entry_seconds(struct mount *m, const struct node *n, const struct stat *st)
 {
-	if (n->kind == NODE_QUEUE)
+	if (n->kind == NODE_QUEUE || node_is_unmade(n))
 		return 0;
 	if (!S_ISDIR(st->st_mode))
 		return ENTRY_FILE_SECONDS;

@@ -76,6 +76,14 @@ handle_ref(struct handle *h)
 	atomic_fetch_add_explicit(&h->refs, 1, memory_order_relaxed);
 }
 
+void
+handle_is_of(struct mount *m, struct handle *h, const struct node *n)
+{
+	node_hold(m, n->ino);
+	node_drop(m, h->node.ino, 1);
+	h->node = *n;
+}
+
 int
 handle_flush(struct mount *m, struct handle *h)
 {

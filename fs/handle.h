@@ -44,6 +44,10 @@ void handles_close(struct mount *m);	/* releases what is left; accepts a mount w
 int handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_ctx *who,
 		struct handle **ret);
 void handle_ref(struct handle *h);
+
+/* While it is being opened: h is an open file of n. */
+void handle_is_of(struct mount *m, struct handle *h, const struct node *n);
+
 void handle_unref(struct mount *m, struct handle *h);
 
 /* What close(2) does, short of release. */
@@ -59,6 +63,14 @@ static inline bool
 handle_writes(const struct handle *h)
 {
 	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Does a change through h wait for the disk?  `flags` are the request's: O_DSYNC
+ * may come with one write alone (RWF_DSYNC). */
+static inline bool
+handle_is_durable(const struct mount *m, int flags)
+{
+	return (flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH;
 }
 
 static inline bool

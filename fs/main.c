@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -35,7 +34,6 @@
 #include "fs/pending.h"
 #include "fs/session.h"
 #include "repl/replication.h"
-#include "repl/start.h"
 
 /* As mount(8). */
 enum exit_code {
@@ -245,16 +243,12 @@ tree_open(struct mount *m)
 	return rc;
 }
 
-/* mqrepld lies beside us when installed, and in its own folder in a build tree. */
 static int
 replication_begin(struct mount *m)
 {
-	static char program[PATH_MAX];
-
-	if (m->read_only || strcmp(m->settings->haListen, "none") == 0)
+	if (m->read_only || (m->settings->brokerRole != SLAVE && strcmp(m->settings->haListen, "none") == 0))
 		return MQ_OK;
-	repl_program(program, sizeof(program));
-	return replication_open(m->settings, m->store, store_commitlog_fd(m->store), program, &m->replication);
+	return replication_open(m->settings, m->store, store_commitlog_fd(m->store), NULL, &m->replication);
 }
 
 /* The end of the tree: whoever waits is answered, whoever has files open hears

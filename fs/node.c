@@ -65,6 +65,8 @@ static const struct kind {
 	[NODE_PEER_FILE] = { &node_peer_file, ID_NOTHING, "status/replication" },
 	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found" },
 	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n" },
+	[NODE_UNMADE_TOPIC] = { &node_unmade_topic, ID_NAME, "topics/%n" },
+	[NODE_UNMADE_QUEUE] = { &node_unmade_queue, ID_NAME, "topics/%n" },
 };
 
 /* --- numbers ----------------------------------------------------------------- */
@@ -263,12 +265,23 @@ node_path(const struct node *n, char buf[NODE_PATH_SIZE])
 
 /* --- owners and modes ---------------------------------------------------------------- */
 
-/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs. */
+bool
+node_is_unmade(const struct node *n)
+{
+	return n->kind == NODE_UNMADE_TOPIC || n->kind == NODE_UNMADE_QUEUE;
+}
+
+/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs.
+ * What is not there yet is as the directory in which it would be made. */
 void
 node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 {
 	char *name;
 
+	if (node_is_unmade(n)) {
+		strcpy(buf, "topics");
+		return;
+	}
 	node_path(n, buf);
 	name = strrchr(buf, '/');
 	if (name && n->name)

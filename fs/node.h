@@ -64,6 +64,8 @@ enum node_kind {
 	NODE_PEER_FILE,		/* status/replication/PEER/NAME   id, part = row of its table */
 	NODE_LOSTFOUND,		/* lost+found/ */
 	NODE_LOSTFOUND_FILE,	/* lost+found/NAME      an interned name */
+	NODE_UNMADE_TOPIC,	/* topics/T/            of no topic yet: an interned name */
+	NODE_UNMADE_QUEUE,	/* topics/T/qN, all, .. in there: an interned name */
 	NODE_KINDS,
 };
 
@@ -108,6 +110,7 @@ void node_hold(struct mount *m, fuse_ino_t ino);
 void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
 
 bool node_is_dir(const struct node *n);
+bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */
 
 /* Its path below the mount point ("topics/T/q0"); and the one under which its
  * owner is kept, which leaves the options of a name away. */
@@ -159,10 +162,8 @@ struct node_class {
 	 * st_mode must be set; *ret_timeout is in seconds, preset to 0. */
 	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
-	/* Directories: have a list().  `miss` may make what lookup() did not find. */
+	/* Directories: have a list(). */
 	int (*lookup)(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
-	int (*miss)(struct mount *m, const struct node *dir, const char *name, const struct fuse_ctx *who,
-		    struct node *ret_child);
 	int (*list)(struct mount *m, const struct node *dir, struct lister *l);
 	int (*make_dir)(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 			const struct fuse_ctx *who, struct node *ret_child);
@@ -206,6 +207,7 @@ extern const struct node_class node_root, node_readme, node_topics, node_topic, 
 	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,
-	node_status, node_status_file, node_replication, node_replication_trouble, node_peer, node_peer_file, node_lostfound, node_lostfound_file;
+	node_status, node_status_file, node_replication, node_replication_trouble, node_peer, node_peer_file,
+	node_lostfound, node_lostfound_file, node_unmade_topic, node_unmade_queue;
 
 #endif

@@ -169,13 +169,31 @@ keep_if_finished(const struct name *name, struct handle *h)
 	h->fopen |= FOPEN_KEEP_CACHE;
 }
 
+/* The kernel remembers a name for a while.  ESTALE to what it was before the
+ * head moved makes it ask anew, and open what the name means now. */
+static int
+is_what_it_was(struct mount *m, const struct node *n)
+{
+	struct queue *q;
+	int rc;
+
+	if (n->kind != NODE_QUEUE)
+		return MQ_OK;
+	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
+	if (rc == MQ_OK && (queue_head_moves(q) & NODE_PART_MASK) != n->part)
+		return -ESTALE;
+	return rc;
+}
+
 static int
 queue_open(struct mount *m, const struct node *n, struct handle *h)
 {
 	struct name name;
 	int rc;
 
-	rc = name_of(n, &name);
+	rc = is_what_it_was(m, n);
+	if (rc == MQ_OK)
+		rc = name_of(n, &name);
 	if (rc == MQ_OK)
 		rc = open_queue_topic(m, n, &name, h);
 	if (rc == MQ_OK)

@@ -25,13 +25,24 @@ topics_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_
 	return rc;
 }
 
+/* Does appending to an unknown topic make it? */
+static bool
+may_come(const struct mount *m)
+{
+	return m->settings->autoCreateTopicEnable && !m->read_only && m->settings->brokerRole != SLAVE;
+}
+
 static int
 topics_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	struct topic *t = topic_find(m->offsets, name);
 
 	(void)dir;
-	return t ? node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child) : -ENOENT;
+	if (t)
+		return node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child);
+	if (may_come(m) && meta_name_ok(name, strlen(name)))
+		return node_make_named(m, NODE_UNMADE_TOPIC, 0, name, ret_child);
+	return -ENOENT;
 }
 
 static int
@@ -60,30 +71,6 @@ topics_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 	return rc == MQ_OK ? node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child) : rc;
 }
 
-/* May who make entries in dir?  The kernel asks this before a mkdir; nobody
- * has asked it before a lookup. */
-static bool
-may_write(struct mount *m, const struct node *dir, const struct fuse_ctx *who)
-{
-	struct owner o;
-
-	node_owner(m, dir, &o);
-	if (who->uid == 0 || (o.mode & 0002))
-		return true;
-	return (who->uid == o.uid && (o.mode & 0200)) || (who->gid == o.gid && (o.mode & 0020));
-}
-
-/* autoCreateTopicEnable: to name a topic is to make it. */
-static int
-topics_miss(struct mount *m, const struct node *dir, const char *name, const struct fuse_ctx *who,
-	    struct node *ret_child)
-{
-	if (!m->settings->autoCreateTopicEnable || m->read_only || !may_write(m, dir, who) ||
-	    !meta_name_ok(name, strlen(name)))
-		return -ENOENT;
-	return topics_make_dir(m, dir, name, 0777 & ~who->umask, who, ret_child);
-}
-
 static int
 topics_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
@@ -97,7 +84,6 @@ const struct node_class node_topics = {
 	.what = "topics",
 	.attr = topics_attr,
 	.lookup = topics_lookup,
-	.miss = topics_miss,
 	.list = topics_list,
 	.make_dir = topics_make_dir,
 	.remove_dir = topics_remove_dir,

@@ -298,12 +298,6 @@ open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_p
 
 /* --- appending ------------------------------------------------------------------------------ */
 
-static bool
-is_durable(const struct mount *m, const struct fuse_file_info *fi)
-{
-	return (fi->flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH;
-}
-
 void
 open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
 		 const struct fuse_file_info *fi)
@@ -326,7 +320,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	lock_drop(&h->lock);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
-	else if (end.byte > 0 && is_durable(m, fi))
+	else if (end.byte > 0 && handle_is_durable(m, fi->flags))
 		pending_park_durable(m->pending, req, end, (ssize_t)n);
 	else
 		reply_written(req, n);
@@ -362,7 +356,7 @@ open_queue_flush(struct mount *m, struct handle *h)
 	LOCKED(&h->lock);
 	if (!oq->appends || !splitter_holds(&oq->appender.splitter))
 		return MQ_OK;
-	rc = appender_may(m);
+	rc = appender_check(m, &oq->appender);
 	closing_begin(m->closing, &oq->closing);
 	return rc;
 }

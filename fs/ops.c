@@ -59,8 +59,6 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
 		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
-	if (rc == -ENOENT && dir.class->miss)
-		rc = dir.class->miss(m, &dir, name, fuse_req_ctx(req), &child);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
@@ -309,10 +307,17 @@ op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off
 	if (h->node.class->write)
 		h->node.class->write(m, req, h, buf, size, off, fi);
 	else if (h->node.class->accept)
-		text_write(m, req, h, buf, size, off);
+		text_write(m, req, h, buf, size, off, fi->flags);
 	else
 		reply_err(req, -EPERM);
 	handle_unref(m, h);
+}
+
+/* Answer when all that was written so far is on the disk. */
+static void
+reply_durable(struct mount *m, fuse_req_t req)
+{
+	pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1);
 }
 
 static void
@@ -321,9 +326,15 @@ op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mount *m = req_mount(req);
 	struct handle *h = handle_of(fi);
 
+	int rc;
+
 	(void)ino;
 	handle_ref(h);
-	reply_err(req, handle_flush(m, h));
+	rc = handle_flush(m, h);
+	if (rc == MQ_OK && h->node.class->accept && handle_is_durable(m, h->flags))
+		reply_durable(m, req);
+	else
+		reply_err(req, rc);
 	handle_unref(m, h);
 }
 
@@ -332,13 +343,19 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 {
 	struct mount *m = req_mount(req);
 	struct handle *h = handle_of(fi);
+	int rc;
 
 	(void)ino;
 	handle_ref(h);
-	if (h->node.class->fsync)
+	if (h->node.class->fsync) {
 		h->node.class->fsync(m, req, h, data_only != 0);
-	else
-		reply_err(req, handle_flush(m, h));
+	} else {
+		rc = handle_flush(m, h);
+		if (rc == MQ_OK && h->node.class->accept)
+			reply_durable(m, req);
+		else
+			reply_err(req, rc);
+	}
 	handle_unref(m, h);
 }
 
@@ -435,10 +452,8 @@ op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 static void
 op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
 {
-	struct mount *m = req_mount(req);
-
 	(void)ino, (void)data_only, (void)fi;
-	reply_err(req, store_flush(m->store, mark_at(store_written(m->store))));
+	reply_durable(req_mount(req), req);
 }
 
 /* --- xattrs ------------------------------------------------------------------------- */

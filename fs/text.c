@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/log.h"
+#include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/text.h"
 
@@ -176,17 +177,21 @@ text_collect(struct mount *m, struct handle *h, const char *buf, size_t size, of
 }
 
 void
-text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off)
+text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off, int flags)
 {
+	bool at_once = h->node.class->accept_when == TEXT_COMMAND;
 	int rc;
 
-	LOCKED(&h->lock);
-	if (h->node.class->accept_when == TEXT_COMMAND)
+	lock_take(&h->lock);
+	if (at_once)
 		rc = h->node.class->accept(m, &h->node, buf, size);
 	else
 		rc = text_collect(m, h, buf, size, off);
+	lock_drop(&h->lock);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
+	else if (at_once && handle_is_durable(m, flags))
+		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), (ssize_t)size);
 	else
 		reply_written(req, size);
 }

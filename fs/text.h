@@ -14,7 +14,8 @@
 
 int text_open(struct mount *m, const struct node *n, struct handle *h);
 void text_read(fuse_req_t req, struct handle *h, size_t size, off_t off);
-void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off);
+void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
+		int flags);
 int text_truncate(struct handle *h, off_t size);	/* ftruncate(2) of an open text */
 int text_flush(struct mount *m, struct handle *h);
 

@@ -16,8 +16,3 @@ want u "$(ls "$mnt/topics")" "topics"
 kill_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt"
 want u "$(ls "$mnt/topics")" "topics after a kill"
-
-stop_mqfs "$mnt"
-start_mqfs "$work/store" "$mnt" -o autoCreateTopicEnable=true
-echo hello >> "$mnt/topics/made-by-naming-it/q0"
-want hello "$(cat "$mnt/topics/made-by-naming-it/q0")" "a topic made by naming it"

@@ -1,0 +1,167 @@
+/* topics/T/ and topics/T/qN of a topic that is not there yet (autoCreateTopicEnable).
+ *
+ * The kernel looks a path up before it says what it wants with it, and a look
+ * shall make nothing.  So an unknown topic is shown as a directory that is not
+ * listed and not remembered (its entries expire at once); opening a queue in it
+ * for appending makes the topic, and the open file is the real queue's.
+ *
+ * Who may write topics/ may write here: node_owner() says so.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/name.h"
+#include "fs/open_queue.h"
+
+/* Its name, and behind it that of the queue ("" for the directory). */
+struct unmade {
+	char topic[RECORD_TOPIC_MAX + 1];
+	const char *file;
+};
+
+static void
+unmade_of(const struct node *n, struct unmade *ret)
+{
+	size_t len = strcspn(n->name, "/");
+
+	memcpy(ret->topic, n->name, len);
+	ret->topic[len] = '\0';
+	ret->file = n->name[len] ? n->name + len + 1 : "";
+}
+
+/* The node that n has become.  -ENOENT: not yet. */
+static int
+made(struct mount *m, const struct node *n, struct node *ret_real)
+{
+	struct unmade u;
+	struct topic *t;
+	struct node dir;
+	int rc;
+
+	unmade_of(n, &u);
+	t = topic_find(m->offsets, u.topic);
+	if (!t)
+		return -ENOENT;
+	rc = node_make(m, NODE_TOPIC, t->id, 0, 0, &dir);
+	if (rc == MQ_OK && *u.file)
+		rc = dir.class->lookup(m, &dir, u.file, ret_real);
+	else if (rc == MQ_OK)
+		*ret_real = dir;
+	return rc;
+}
+
+static int
+unmade_set_attr(struct mount *m, const struct node *n, const struct stat *st, int to_set)
+{
+	struct node real;
+	int rc = made(m, n, &real);
+
+	if (rc == MQ_OK)
+		rc = real.class->set_attr(m, &real, st, to_set);
+	return rc == -ENOENT ? -EPERM : rc;
+}
+
+/* --- the directory --------------------------------------------------------------- */
+
+static int
+unmade_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	int rc = node_attr_dir(m, n, st, ret_timeout);
+
+	*ret_timeout = 0;
+	return rc;
+}
+
+static int
+unmade_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	char text[RECORD_TOPIC_MAX + 256 + 2];
+	struct name parsed = { 0 };
+	struct unmade u;
+	int rc = MQ_OK;
+
+	if (made(m, dir, ret_child) == MQ_OK)
+		return ret_child->class->lookup(m, ret_child, name, ret_child);
+	if (!name_is_plain(name, &parsed.queue))
+		rc = name_parse(name, &parsed);
+	if (rc != MQ_OK)
+		return rc;
+	if (parsed.read_only || (!parsed.all && parsed.queue >= m->settings->defaultTopicQueueNums))
+		return -ENOENT;
+	unmade_of(dir, &u);
+	snprintf(text, sizeof(text), "%s/%s", u.topic, name);
+	return node_make_named(m, NODE_UNMADE_QUEUE, 0, text, ret_child);
+}
+
+static int
+unmade_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)m, (void)dir, (void)l;
+	return MQ_OK;
+}
+
+const struct node_class node_unmade_topic = {
+	.what = "topic that is not there yet",
+	.attr = unmade_attr,
+	.lookup = unmade_lookup,
+	.list = unmade_list,
+	.set_attr = unmade_set_attr,
+};
+
+/* --- its queues ---------------------------------------------------------------------- */
+
+static int
+unmade_queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct node real;
+
+	if (made(m, n, &real) == MQ_OK)		/* of a file that is open since it was made */
+		return real.class->attr(m, &real, st, ret_timeout);
+	st->st_mode = S_IFREG;
+	node_show_owner(m, n, st);
+	st->st_mode &= ~(mode_t)0111;
+	return MQ_OK;
+}
+
+static int
+make_topic(struct mount *m, const struct node *n, const struct handle *h)
+{
+	struct topic_conf conf;
+	struct unmade u;
+	struct topic *t;
+	int rc;
+
+	unmade_of(n, &u);
+	topic_conf_default(&conf, u.topic, (int32_t)m->settings->defaultTopicQueueNums);
+	conf.owner = (struct owner){ .uid = h->uid, .gid = h->gid, .mode = 0755 };
+	rc = topic_create(m->offsets, &conf, &t, NULL);
+	return rc == -EEXIST ? MQ_OK : rc;	/* somebody was faster */
+}
+
+static int
+unmade_queue_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct node real;
+	int rc;
+
+	rc = made(m, n, &real);
+	if (rc == -ENOENT && handle_writes(h)) {
+		rc = make_topic(m, n, h);
+		if (rc == MQ_OK)
+			rc = made(m, n, &real);
+	}
+	if (rc != MQ_OK)
+		return rc;
+	handle_is_of(m, h, &real);
+	return real.class->open(m, &real, h);
+}
+
+const struct node_class node_unmade_queue = {
+	.what = "queue that is not there yet",
+	.attr = unmade_queue_attr,
+	.set_attr = unmade_set_attr,
+	.open = unmade_queue_open,
+	.write = open_queue_write,	/* it can be written; by then it is another class's */
+};
