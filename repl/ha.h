@@ -1,0 +1,69 @@
+/* ha.h - RocketMQ's replication protocol: what goes over the wire.
+ *
+ *   slave -> master    8 bytes   i64  the slave has the log up to here; its first
+ *                                     one is also where it wants to go on
+ *   master -> slave   12 bytes   i64  position of the first byte that follows
+ *                                i32  how many follow; 0: still alive
+ *                     n bytes    of the log as it is
+ *
+ * Big-endian, no handshake, no version.  Streams are cut anywhere by the
+ * network: both decoders take whatever has come, be it one byte.  They hold
+ * no memory and keep no more than a part of a report or of a header.
+ */
+#ifndef MQFS_REPL_HA_H
+#define MQFS_REPL_HA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HA_REPORT_BYTES 8
+#define HA_HEADER_BYTES 12
+#define HA_BODY_MAX (4 << 20)		/* more than a RocketMQ slave has room for: no master sends it */
+
+void ha_put_report(unsigned char at[HA_REPORT_BYTES], int64_t pos);
+void ha_put_header(unsigned char at[HA_HEADER_BYTES], int64_t pos, int32_t body_len);
+
+/* --- what a master receives; starts as zeros ------------------------------------ */
+
+struct ha_reports {
+	unsigned char part[HA_REPORT_BYTES];
+	size_t part_len;
+};
+
+/* Take all of buf; only the last complete report in it counts.
+ * MQ_OK: it is *ret_pos.  MQ_EEND: none is complete.  MQ_ECORRUPT: one of them
+ * is no position. */
+int ha_reports_take(struct ha_reports *r, const void *buf, size_t len, int64_t *ret_pos);
+
+/* --- what a slave receives; starts as zeros -------------------------------------- */
+
+struct ha_frames {
+	unsigned char head[HA_HEADER_BYTES];
+	size_t head_len;		/* what has come of the next header */
+	int64_t pos;			/* of the next byte of the body */
+	int32_t left;			/* of the body; 0: a header is next */
+};
+
+/* How much of a header is still to come before anything else. */
+static inline size_t
+ha_frames_head_left(const struct ha_frames *f)
+{
+	return HA_HEADER_BYTES - f->head_len;
+}
+
+/* n more bytes have come to f->head + f->head_len.  MQ_OK: a frame begins, see
+ * pos and left.  MQ_EEND: not yet.  MQ_ECORRUPT: no such frame can be. */
+int ha_frames_head(struct ha_frames *f, size_t n);
+
+/* n more bytes of the body have come, no more than `left`. */
+void ha_frames_body(struct ha_frames *f, size_t n);
+
+/* --- where a slave is sent from ---------------------------------------------------- */
+
+/* A slave's first report `wants` that, the log is [begin, written).  As RocketMQ
+ * does it, 0 is the start of the last segment and anything else is meant.
+ * MQ_OK: from *ret_pos.  MQ_EGONE: that is no longer there.  -ERANGE: it is not
+ * there yet, so the slave has what this log never had. */
+int ha_start(int64_t wants, int64_t begin, int64_t written, int64_t segment_bytes, int64_t *ret_pos);
+
+#endif
