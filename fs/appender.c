@@ -10,6 +10,7 @@
 #include "fs/appender.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
+#include "repl/replication.h"
 
 void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
@@ -35,6 +36,9 @@ appender_may(struct mount *m)
 		return -EROFS;
 	if (m->settings->brokerRole == SLAVE)
 		return MQ_EROLE;
+	if (m->settings->brokerRole == SYNC_MASTER && m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL &&
+	    !(m->replication && replication_in_sync(m->replication)))
+		return err_note(MQ_ENOSLAVE, "SYNC_MASTER: fewer slaves in sync than inSyncReplicas wants");
 	return store_may_append(m->store, 0);
 }
 

@@ -331,16 +331,15 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	rc = broker_open(&m, args);
 	if (rc == MQ_OK)
-		rc = tree_open(&m);
-	if (rc == MQ_OK)
 		rc = replication_begin(&m);
+	if (rc == MQ_OK)
+		rc = tree_open(&m);
 	if (rc == MQ_OK)
 		rc = serve_mounted(&m, args, starter);
 	if (rc != MQ_OK)
 		complain(rc, 0);
-	replication_close(m.replication);
-	m.replication = NULL;
 	tree_close(&m);
+	replication_close(m.replication);
 	closed = broker_close(&m);
 	session_close(&m);
 	if (rc != MQ_OK)

@@ -8,10 +8,11 @@
 #include "conf/err.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
+#include "repl/replication.h"
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
 #define DEADLINE_LOOK_MS 100
-#define PENDING_THREADS 3
+#define PENDING_THREADS 4
 
 /* A read or a poll that waits.  Whoever unlinks it ends it; its memory lasts
  * until the last look at it is over. */
@@ -316,15 +317,35 @@ durables_answer(struct durable *list, int rc)
 	}
 }
 
-/* Take off the list what has reached `flushed`, or is past its deadline (or
+static bool
+waits_for_slaves(const struct mount *m)
+{
+	if (m->settings->brokerRole != SYNC_MASTER || !m->replication)
+		return false;
+	return m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL || replication_in_sync(m->replication);
+}
+
+/* Durable up to here: on the disk, and with the slaves that must have it. */
+static mq_pos
+durable_at(const struct mount *m)
+{
+	mq_pos flushed = mark_at(store_flushed(m->store)), replicated;
+
+	if (!waits_for_slaves(m))
+		return flushed;
+	replicated = mark_at(replication_replicated(m->replication));
+	return replicated.byte < flushed.byte ? replicated : flushed;
+}
+
+/* Take off the list what has reached `durable`, or is past its deadline (or
  * everything, for deadline INT64_MAX). */
 static struct durable *
-durables_take(struct pending *p, mq_pos flushed, int64_t deadline_ms)
+durables_take(struct pending *p, mq_pos durable, int64_t deadline_ms)
 {
 	struct durable *taken = NULL, **last = &taken, **at = &p->durables, *d;
 
 	while ((d = *at)) {
-		if (d->end.byte > flushed.byte && d->deadline_ms > deadline_ms) {
+		if (d->end.byte > durable.byte && d->deadline_ms > deadline_ms) {
 			at = &d->next;
 			continue;
 		}
@@ -337,12 +358,26 @@ durables_take(struct pending *p, mq_pos flushed, int64_t deadline_ms)
 	return taken;
 }
 
-/* Wait for someone to flush for.  False: closing, and nobody is left. */
+/* Answer whoever can be now; all of them when rc is an error. */
+static void
+durables_look(struct pending *p, int rc)
+{
+	struct durable *done;
+
+	lock_take(&p->durable_lock);
+	done = durables_take(p, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
+	lock_drop(&p->durable_lock);
+	durables_answer(done, rc);
+}
+
+/* Wait for something to flush.  False: closing. */
 static bool
 durable_wait(struct pending *p, mq_pos *ret_end)
 {
+	struct mark *flushed = store_flushed(p->m->store);
+
 	LOCKED(&p->durable_lock);
-	while (!p->durables) {
+	while (!p->durables || p->durable_end.byte <= mark_at(flushed).byte) {
 		if (p->durable_closing)
 			return false;
 		lock_wait(&p->durable_lock, &p->more, -1);
@@ -355,18 +390,23 @@ static void *
 flush_main(void *arg)
 {
 	struct pending *p = arg;
-	struct mark *flushed = store_flushed(p->m->store);
 	mq_pos end;
 
-	while (durable_wait(p, &end)) {
-		struct durable *done;
-		int rc = store_flush(p->m->store, end);
+	while (durable_wait(p, &end))
+		durables_look(p, store_flush(p->m->store, end));
+	return NULL;
+}
 
-		lock_take(&p->durable_lock);
-		done = durables_take(p, mark_at(flushed), rc == MQ_OK ? -1 : INT64_MAX);
-		lock_drop(&p->durable_lock);
-		durables_answer(done, rc);
-	}
+/* What slaves acknowledge makes writes durable, too. */
+static void *
+replicated_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mark *replicated = p->m->replication ? replication_replicated(p->m->replication) : NULL;
+	mq_pos at = MQ_POS(-1);
+
+	while (replicated && mark_wait_past(replicated, at, -1, &at) == MQ_OK)
+		durables_look(p, MQ_OK);
 	return NULL;
 }
 
@@ -406,13 +446,14 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 		.req = req,
 		.end = end,
 		.result = result,
-		.deadline_ms = clock_mono_ms() + p->m->settings->syncFlushTimeout,
+		.deadline_ms = clock_mono_ms() + (waits_for_slaves(p->m) ? p->m->settings->slaveTimeout
+									 : p->m->settings->syncFlushTimeout),
 	};
-	if (mark_at(store_flushed(p->m->store)).byte >= end.byte) {
+	LOCKED(&p->durable_lock);
+	if (durable_at(p->m).byte >= end.byte) {
 		durable_answer(d, MQ_OK);
 		return;
 	}
-	LOCKED(&p->durable_lock);
 	d->next = p->durables;
 	p->durables = d;
 	if (p->durable_end.byte < end.byte)
@@ -423,7 +464,7 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 
 /* --- begin and end ------------------------------------------------------------------------ */
 
-static void *(*const mains[])(void *) = { readers_main, flush_main, deadline_main };
+static void *(*const mains[])(void *) = { readers_main, flush_main, deadline_main, replicated_main };
 
 int
 pending_open(struct mount *m, struct pending **ret)
@@ -466,6 +507,8 @@ pending_close(struct pending *p)
 	}
 	lock_drop(&p->lock);
 	mark_nudge(store_dispatched(p->m->store));
+	if (p->m->replication)
+		mark_close(replication_replicated(p->m->replication));
 
 	lock_take(&p->durable_lock);
 	p->durable_closing = true;

@@ -36,9 +36,10 @@ void pending_park_poll(struct pending *p, struct handle *h, off_t off, const str
 /* The kernel has closed h: forget its poll. */
 void pending_forget_poll(struct pending *p, struct handle *h);
 
-/* Answer when the log is durable up to `end` (replies at once if it is):
- * `result` bytes written, or for -1 a plain success.  ETIMEDOUT after
- * syncFlushTimeout, EIO if the disk fails. */
+/* Answer when the log is durable up to `end` (replies at once if it is): on this
+ * disk, and on a SYNC_MASTER in the logs of enough slaves.  `result` bytes
+ * written, or for -1 a plain success.  ETIMEDOUT after syncFlushTimeout (or
+ * slaveTimeout), EIO if the disk fails. */
 void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result);
 
 int64_t pending_count(struct pending *p);

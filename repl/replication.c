@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/clock.h"
@@ -43,6 +44,8 @@ struct replication {
 	char trouble[256];
 	struct replication_peer peers[REPLICATION_PEERS_MAX];
 	size_t n_peers;
+
+	struct mark replicated;
 
 	bool link_started, marks_started;
 	pthread_t link_thread, marks_thread;
@@ -86,6 +89,60 @@ say_peer(const struct replication_peer *p)
 			   p->ack);
 }
 
+static bool
+is_in_sync(const struct replication *r, const struct replication_peer *p)
+{
+	return p->number > 0 && p->state == LINK_PEER_TRANSFER &&
+	       mark_at(store_written(r->store)).byte - p->ack <= r->settings->haSlaveFallbehindMax;
+}
+
+static size_t
+slaves_wanted(const struct replication *r)
+{
+	int64_t replicas = r->settings->inSyncReplicas;
+
+	return replicas > 1 ? (size_t)replicas - 1 : 0;
+}
+
+/* What enough slaves have; an ack never counts beyond our own end.  Called with
+ * the lock. */
+static void
+advance_replicated(struct replication *r)
+{
+	int64_t written = mark_at(store_written(r->store)).byte, best = -1;
+	size_t wanted = slaves_wanted(r);
+
+	for (size_t i = 0; i < r->n_peers; i++) {
+		int64_t ack = r->peers[i].ack;
+		size_t have = 0;
+
+		for (size_t k = 0; k < r->n_peers; k++)
+			have += is_in_sync(r, &r->peers[k]) && r->peers[k].ack >= ack;
+		if (have >= wanted && is_in_sync(r, &r->peers[i]) && ack <= written && ack > best)
+			best = ack;
+	}
+	if (wanted == 0)
+		best = written;
+	mark_advance(&r->replicated, MQ_POS(best));
+}
+
+struct mark *
+replication_replicated(struct replication *r)
+{
+	return &r->replicated;
+}
+
+bool
+replication_in_sync(struct replication *r)
+{
+	size_t have = 0;
+
+	LOCKED(&r->lock);
+	for (size_t i = 0; i < r->n_peers; i++)
+		have += is_in_sync(r, &r->peers[i]);
+	return have >= slaves_wanted(r);
+}
+
 static void
 on_peer(struct replication *r, const struct link_message *msg)
 {
@@ -101,13 +158,14 @@ on_peer(struct replication *r, const struct link_message *msg)
 	p->ack = msg->ack;
 	p->sent = msg->sent;
 	memcpy(p->address, msg->text, sizeof(p->address));
-	if (p->state == msg->state)
-		return;
-	p->state = msg->state;
-	p->changed_ms = now;
-	p->bytes_per_s = 0;
-	say_peer(p);
-	pthread_cond_broadcast(&r->changed);
+	if (p->state != msg->state) {
+		p->state = msg->state;
+		p->changed_ms = now;
+		p->bytes_per_s = 0;
+		say_peer(p);
+		pthread_cond_broadcast(&r->changed);
+	}
+	advance_replicated(r);
 }
 
 size_t
@@ -173,6 +231,7 @@ send_config(struct replication *r, int fd)
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
+	c->eager = s->brokerRole == SYNC_MASTER;
 	fill_marks(r, &msg);
 	return link_send(fd, &msg);
 }
@@ -233,8 +292,9 @@ on_message(struct run *run, const struct link_message *msg)
 {
 	switch (msg->kind) {
 	case LINK_READY:
-		LOCKED(&run->r->lock);
+		lock_take(&run->r->lock);
 		run->r->port = msg->port;
+		lock_drop(&run->r->lock);
 		return MQ_OK;
 	case LINK_APPEND:
 		return on_append(run, msg);
@@ -277,7 +337,7 @@ forget_run(struct replication *r)
 	r->pid = 0;
 	r->port = 0;
 	for (size_t i = 0; i < r->n_peers; i++)
-		r->peers[i].state = LINK_PEER_GONE;
+		r->peers[i].state = LINK_PEER_GONE;	/* what they have acknowledged they have */
 }
 
 /* Start mqrepld and serve it to its end.  Returns how long it ran. */
@@ -409,6 +469,7 @@ replication_open(const struct settings *settings, struct store *store, int commi
 	r->link = -1;
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
+	mark_init(&r->replicated, MQ_POS(0));
 	rc = -pthread_create(&r->link_thread, NULL, link_main, r);
 	r->link_started = rc == MQ_OK;
 	if (rc == MQ_OK)
@@ -438,6 +499,7 @@ replication_close(struct replication *r)
 		pthread_join(r->marks_thread, NULL);
 	if (r->link_started)
 		pthread_join(r->link_thread, NULL);
+	mark_destroy(&r->replicated);
 	pthread_cond_destroy(&r->changed);
 	lock_destroy(&r->lock);
 	free(r);

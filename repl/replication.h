@@ -35,6 +35,12 @@ struct replication_peer {
 /* Those known now, at most REPLICATION_PEERS_MAX; returns how many. */
 size_t replication_peers(struct replication *r, struct replication_peer *list);
 
+/* The mark `replicated`: so much of the log is in inSyncReplicas - 1 slaves. */
+struct mark *replication_replicated(struct replication *r);
+
+/* Are there slaves enough for a SYNC_MASTER: connected, and not too far behind? */
+bool replication_in_sync(struct replication *r);
+
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */
 	int32_t pid, port;		/* 0: it does not run, does not listen */
