@@ -51,18 +51,32 @@ check_use(const struct handle *h, const struct name *name)
 	return MQ_OK;
 }
 
+/* perm of the topic's config, which root obeys, too. */
 static int
-may_read(struct mount *m)
+topic_permits(struct mount *m, const struct topic *t, int32_t perm)
 {
-	return m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable ? MQ_ENOREAD : MQ_OK;
+	struct topic_conf conf;
+
+	topic_conf(m->offsets, t, &conf);
+	return conf.perm & perm ? MQ_OK : -EACCES;
 }
 
 static int
-may_write(struct mount *m)
+may_read(struct mount *m, const struct topic *t)
+{
+	if (m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable)
+		return MQ_ENOREAD;
+	return topic_permits(m, t, PERM_READ);
+}
+
+static int
+may_write(struct mount *m, const struct topic *t)
 {
 	if (m->read_only)
 		return -EROFS;
-	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
+	if (m->settings->brokerRole == SLAVE)
+		return MQ_EROLE;
+	return topic_permits(m, t, PERM_WRITE);
 }
 
 static struct open_queue *
@@ -91,9 +105,9 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 
 	rc = check_use(h, name);
 	if (rc == MQ_OK && handle_writes(h))
-		rc = may_write(m);
+		rc = may_write(m, n->topic);
 	if (rc == MQ_OK && handle_reads(h))
-		rc = may_read(m);
+		rc = may_read(m, n->topic);
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
@@ -155,7 +169,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 
 	if (!handle_reads(h))
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
-	rc = may_read(m);
+	rc = may_read(m, n->topic);
 	if (rc == MQ_OK && handle_writes(h) && m->read_only)
 		rc = -EROFS;
 	if (rc != MQ_OK)

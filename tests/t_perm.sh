@@ -1,0 +1,22 @@
+#!/bin/bash
+# perm in a topic's config binds everybody, root too.
+. "$top_builddir/tests/functions.sh"
+requires_fuse
+
+start_mqfs "$work/store" "$mnt"
+mkdir "$mnt/topics/t" "$mnt/groups/g" "$mnt/groups/g/t"
+set_perm() {
+	sed "s/^perm = .*/perm = $1/" "$mnt/topics/t/config" > "$work/conf"
+	cat "$work/conf" > "$mnt/topics/t/config"
+}
+
+echo one >> "$mnt/topics/t/q0"
+set_perm r
+fails_with EACCES bash -c "echo x >> '$mnt/topics/t/q0'"
+want one "$(cat "$mnt/topics/t/q0")" "a topic that is only read"
+set_perm w
+echo two >> "$mnt/topics/t/q0"
+fails_with EACCES cat "$mnt/topics/t/q0"
+fails_with EACCES cat "$mnt/groups/g/t/q0"
+set_perm rw
+want 2 "$(wc -l < "$mnt/topics/t/q0")" "messages"
