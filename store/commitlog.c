@@ -18,6 +18,8 @@
 #include "store/file.h"
 
 #define NAME_LEN 20
+#define AHEAD_BYTES (256 << 10)		/* zeros written ahead of records */
+#define SMALL_FLUSH_BYTES (32 << 10)
 #define NAME_IN_MAKING "new"	/* a segment until it is whole */
 
 static void
@@ -531,6 +533,25 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 	return i - from;
 }
 
+/* A sync that finds all its blocks written before needs no journal of the file
+ * system, and takes half as long.  So where syncs are small, zeros are written
+ * some way ahead of the records.  Called with log->lock; failing is no failure. */
+static void
+write_ahead(struct commitlog *log)
+{
+	static const unsigned char zeros[AHEAD_BYTES];
+	int64_t base = commitlog_segment_of(log, log->end).byte, end = log->end.byte;
+
+	if (!atomic_load(&log->small_flushes) || end + AHEAD_BYTES / 8 < log->zeroed)
+		return;
+	if (end + AHEAD_BYTES > base + log->segment_bytes)
+		return;			/* the last few blocks of a segment */
+	if (file_write(fdref_fd(log->tail), zeros, AHEAD_BYTES, end - base, "commitlog") == MQ_OK)
+		log->zeroed = end + AHEAD_BYTES;
+	else
+		err_clear();
+}
+
 int
 commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n)
 {
@@ -575,6 +596,8 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	}
 	if (done > 0)
 		log->store_ms = store_ms;
+	if (rc == MQ_OK)
+		write_ahead(log);
 	mark_advance(&log->written, log->end);
 	*ret_n = done;
 	return rc;
@@ -601,6 +624,7 @@ flush_once(struct commitlog *log)
 	int rc;
 
 	log->flushing = true;
+	atomic_store(&log->small_flushes, to.byte - from.byte < SMALL_FLUSH_BYTES);
 	lock_drop(&log->flush_lock);
 	rc = sync_range(log, from, to);
 	atomic_fetch_add(&log->flushes, 1);

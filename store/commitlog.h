@@ -29,6 +29,7 @@ struct commitlog {
 	mq_pos end;			/* = mark written */
 	struct fdref *tail;		/* segment of `end`, NULL: not open */
 	int64_t store_ms;		/* of the last record */
+	int64_t zeroed;			/* blocks up to here are written: see write_ahead() */
 
 	struct lock spare_lock;		/* rank RANK_FLUSH: one segment is made at a time */
 	_Atomic int64_t allocated;	/* segments exist up to here */
@@ -42,6 +43,7 @@ struct commitlog {
 	bool flushing;
 	_Atomic bool failed;		/* a sync or write failed: final */
 	_Atomic int64_t flushes;
+	_Atomic bool small_flushes;	/* each for a few records only */
 };
 
 /* Find the segments in dirfd (kept by the caller).  An existing log's segment
