@@ -20,3 +20,15 @@ fails_with EACCES cat "$mnt/topics/t/q0"
 fails_with EACCES cat "$mnt/groups/g/t/q0"
 set_perm rw
 want 2 "$(wc -l < "$mnt/topics/t/q0")" "messages"
+
+# who may not read a topic may not have a group read it, either
+if [ "$(id -u)" = 0 ]; then
+	chmod 755 "$work"
+	chmod 1777 "$mnt/groups"
+	as_user mkdir "$mnt/groups/theirs" "$mnt/groups/theirs/t"
+	rmdir "$mnt/groups/theirs/t"
+	chmod 750 "$mnt/topics/t"
+	fails_with EACCES as_user mkdir "$mnt/groups/theirs/t"
+	chown 65534 "$mnt/topics/t"
+	as_user mkdir "$mnt/groups/theirs/t"
+fi
