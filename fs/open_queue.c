@@ -132,16 +132,25 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	return MQ_OK;
 }
 
+#define CLAIM_TRIES 3
+
+static int
+claim_once(struct mount *m, const struct node *n, int32_t queue, bool any, int32_t *ret_queue)
+{
+	*ret_queue = queue;
+	return any ? consumer_claim_any(m->offsets, n->sub, ret_queue) : consumer_claim(m->offsets, n->sub, queue);
+}
+
+/* A consumer that has just closed its file may not have left yet. */
 static int
 claim(struct mount *m, const struct node *n, int32_t queue, bool any, struct open_queue *oq)
 {
-	int rc;
+	int rc = claim_once(m, n, queue, any, &oq->queue);
 
-	oq->queue = queue;
-	if (any)
-		rc = consumer_claim_any(m->offsets, n->sub, &oq->queue);
-	else
-		rc = consumer_claim(m->offsets, n->sub, queue);
+	for (int tries = 1; rc == -EBUSY && tries < CLAIM_TRIES; tries++) {
+		closing_wait_left(m->closing);
+		rc = claim_once(m, n, queue, any, &oq->queue);
+	}
 	oq->consumes = rc == MQ_OK;
 	return rc;
 }
@@ -389,7 +398,9 @@ open_queue_release(struct mount *m, struct handle *h)
 		closing_end(m->closing, &oq->closing);
 		appender_free(&oq->appender);
 	}
-	if (oq->consumes)
+	if (oq->consumes) {
 		consumer_release(m->offsets, h->node.sub, oq->queue);
+		closing_left(m->closing);
+	}
 	open_queue_free(m, oq);
 }

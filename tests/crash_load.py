@@ -26,7 +26,7 @@ GONE = {errno.ENOTCONN, errno.ECONNABORTED}
 DISK_GONE = {errno.EIO, errno.EROFS}
 INTERVAL = 2.5          # s: flushIntervalCommitLog, and what a slow machine adds
 CUT_MARGIN = 0.05       # s: clocks are read before and after what they time
-PAUSE = 0.01            # s: the judge must keep up
+PAUSE = 0.02            # s: the judge must keep up
 
 
 class Wrong(Exception):
