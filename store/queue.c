@@ -319,6 +319,7 @@ mark_dirty(struct queue *q)
 /* --- feeding ------------------------------------------------------------------------ */
 
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
+static bool file_has_size(struct queue *q, enum half half, int64_t file);
 
 /* RocketMQ's half must not show what lies behind the end.  Ours may: it is read
  * below the end only, and a replay that comes to this point once more reads there
@@ -379,6 +380,7 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	if (q->own_from.n > qoff.n)
 		q->own_from = qoff;
 	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
 	if (qoff.n <= q->span.min.n) {
 		q->span.min = qoff;
 		q->span.start_bytes = start;
@@ -480,6 +482,18 @@ queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret
 	return MQ_OK;
 }
 
+/* The head is about to leave a file behind.  Called with the lock. */
+static void
+note_outgrown(struct queue *q, mq_qoff min)
+{
+	int64_t entries = q->all->file_entries;
+
+	if (q->outgrown || min.n / entries == q->span.min.n / entries)
+		return;
+	q->outgrown = true;
+	atomic_fetch_add(&q->all->outgrown, 1);
+}
+
 int
 queue_set_min(struct queue *q, mq_qoff min)
 {
@@ -495,9 +509,11 @@ queue_set_min(struct queue *q, mq_qoff min)
 	if (rc != MQ_OK)
 		return rc;
 	remember_head(q);
+	note_outgrown(q, min);
 	q->span.min = min;
 	q->span.start_bytes = start;
 	q->head_moves++;
+	atomic_fetch_add(&q->all->head_moves, 1);
 	mark_dirty(q);
 	return MQ_OK;
 }
@@ -563,11 +579,13 @@ static int
 start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
 	bool known;
+	int rc;
 
 	lock_take(&q->lock);
 	known = start_known(q, at, ret_start);
 	lock_drop(&q->lock);
-	return known ? MQ_OK : start_read(q, at, ret_start);
+	rc = known ? MQ_OK : start_read(q, at, ret_start);
+	return rc == -EIO && at.n < queue_min(q).n ? MQ_EGONE : rc;
 }
 
 /* Decode what was read, and believe it only if it could be true.  `next` is
@@ -617,6 +635,8 @@ entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, uns
 		rc = half_io(q, STARTS, false, from.n, starts, n);
 	if (rc == MQ_OK)
 		*ret_n = n;
+	else if (rc == -EIO && from.n < queue_min(q).n)
+		rc = MQ_EGONE;		/* with its file, meanwhile */
 	return rc;
 }
 
@@ -661,10 +681,10 @@ pos_of(struct queue *q, int64_t n, int64_t min, mq_pos *ret_pos)
 	return MQ_OK;
 }
 
-int
-queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+static int
+find_pos(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff)
 {
-	int64_t min = queue_min(q).n, low = min, high = queue_end(q).n;
+	int64_t low = min, high = end;
 
 	while (low < high) {
 		int64_t mid = low + (high - low) / 2;
@@ -680,6 +700,162 @@ queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
 	}
 	*ret_qoff = MQ_QOFF(low);
 	return MQ_OK;
+}
+
+int
+queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+{
+	return find_pos(q, queue_min(q).n, queue_end(q).n, pos, ret_qoff);
+}
+
+/* --- what retention takes --------------------------------------------------------------- */
+
+void
+queue_set_drops(struct queue *q, bool drops)
+{
+	atomic_store(&q->drops, drops);
+}
+
+bool
+queue_drops(const struct queue *q)
+{
+	return atomic_load(&q->drops);
+}
+
+/* Holes at the head lie nowhere: the first message behind them counts. */
+static int
+find_first(struct queue *q, mq_qoff min, mq_qoff end, mq_pos *ret_pos)
+{
+	struct queue_entry e = { .total = 0 };
+	mq_qoff at = min;
+	size_t n;
+	int rc = queue_entries(q, min, &e, 1, &n);
+
+	if (rc == MQ_OK && e.total == QUEUE_HOLE_SIZE)
+		rc = find_pos(q, min.n, end.n, MQ_POS(1), &at);
+	if (rc == MQ_OK && at.n != min.n)
+		rc = queue_entries(q, at, &e, 1, &n);
+	if (rc == MQ_OK)
+		*ret_pos = e.pos;
+	return rc;
+}
+
+int
+queue_first_pos(struct queue *q, mq_pos *ret_pos)
+{
+	struct queue_span span;
+	bool known;
+	mq_pos pos;
+	int rc;
+
+	lock_take(&q->lock);
+	span = q->span;
+	known = q->first.n == span.min.n;
+	pos = q->first_pos;
+	lock_drop(&q->lock);
+	if (span.min.n == span.end.n)
+		return MQ_EEND;
+	if (!known) {
+		rc = find_first(q, span.min, span.end, &pos);
+		if (rc != MQ_OK)
+			return rc;
+		LOCKED(&q->lock);
+		q->first = span.min;
+		q->first_pos = pos;
+	}
+	*ret_pos = pos;
+	return MQ_OK;
+}
+
+/* The first message from min on whose files are there: RocketMQ may have removed
+ * files since the last checkpoint. */
+static mq_qoff
+first_with_files(struct queue *q, const struct queue_span *span)
+{
+	int64_t entries = q->all->file_entries, file = span->min.n / entries, last = (span->end.n - 1) / entries;
+
+	while (file < last && (!file_has_size(q, ENTRIES, file) || !file_has_size(q, STARTS, file)))
+		file++;
+	return file * entries > span->min.n ? MQ_QOFF(file * entries) : span->min;
+}
+
+static int
+drop_before(struct queue *q, mq_pos begin)
+{
+	struct queue_span span;
+	mq_qoff low, at;
+	mq_pos pos;
+	int rc;
+
+	queue_span(q, &span);
+	if (span.min.n == span.end.n)
+		return MQ_OK;
+	if (span.last_end.byte <= begin.byte)
+		return queue_set_min(q, span.end);
+	low = span.min;
+	rc = queue_first_pos(q, &pos);
+	if (rc == MQ_OK && pos.byte >= begin.byte)
+		return MQ_OK;
+	if (rc == -EIO)
+		low = first_with_files(q, &span);
+	rc = find_pos(q, low.n, span.end.n, begin, &at);
+	return rc == MQ_OK ? queue_set_min(q, at) : rc;
+}
+
+int
+queue_drop_before(struct queue *q, mq_pos begin)
+{
+	int rc;
+
+	do
+		rc = drop_before(q, begin);
+	while (rc == MQ_EGONE);		/* the head has moved meanwhile */
+	return rc;
+}
+
+/* The oldest files first, so that after a crash what is left has no gap, and the
+ * next time finds it.  The newest on disk says how far the queue has come: it
+ * stays.  Called with the lock. */
+static void
+remove_files(struct queue *q, enum half half, int64_t keep)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+	int64_t file = keep;
+
+	while (file > 0 && file_has_size(q, half, file - 1))
+		file--;
+	for (; file < keep; file++) {
+		half_name(q, half, file, name, sizeof(name));
+		if (unlinkat(half_dirfd(q->all, half), name, 0) != 0 && errno != ENOENT)
+			log_warn("%s/%s: remove: %s", halves[half].dir, name, strerror(errno));
+		fdcache_forget(q->all->files, q, file * 2 + half);
+	}
+}
+
+static int
+remove_outgrown(struct queue *q, void *arg)
+{
+	int64_t entries = q->all->file_entries, keep;
+
+	(void)arg;
+	LOCKED(&q->lock);
+	if (!q->outgrown || q->taken_min.n / entries < q->span.min.n / entries)
+		return MQ_OK;		/* nothing, or after the next checkpoint */
+	keep = q->span.min.n < q->tail_from.n ? q->span.min.n / entries : (q->tail_from.n - 1) / entries;
+	remove_files(q, ENTRIES, keep);
+	remove_files(q, STARTS, keep);
+	if (q->synced.n < keep * entries)
+		q->synced = MQ_QOFF(keep * entries);
+	q->outgrown = false;
+	atomic_fetch_sub(&q->all->outgrown, 1);
+	return MQ_OK;
+}
+
+void
+queues_remove_outgrown(struct queues *qs)
+{
+	if (atomic_load(&qs->outgrown) > 0)
+		(void)queues_each(qs, remove_outgrown, NULL);
 }
 
 /* --- what was checked ----------------------------------------------------------------- */
@@ -872,6 +1048,7 @@ queues_make(struct queues *qs, const char *topic, size_t len, int32_t id, struct
 			return -ENOMEM;
 		q->all = qs;
 		q->id = id;
+		q->first = MQ_QOFF(-1);
 		memcpy(q->topic, topic, len);
 		lock_init(&q->append_lock, RANK_QUEUE_APPEND);
 		lock_init(&q->lock, RANK_QUEUE);
@@ -960,6 +1137,7 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 		return rc;
 	LOCKED(&q->lock);
 	q->span = row->span;
+	q->taken_min = row->span.min;
 	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
 	if (!files_match(q))
@@ -1000,11 +1178,18 @@ int
 queues_trim_as(struct queues *qs, const struct queue_row *row)
 {
 	struct queue *q;
+	int rc;
 
 	if (!row_could_be(row))
 		return MQ_OK;
 	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
-	return q ? queue_set_min(q, row->span.min) : MQ_OK;
+	if (!q)
+		return MQ_OK;
+	rc = queue_set_min(q, row->span.min);
+	LOCKED(&q->lock);
+	/* the same head has the same number as before */
+	q->head_moves = row->head_moves + (q->span.min.n != row->span.min.n);
+	return rc;
 }
 
 /* Call each(dirfd, name, arg) for every name in the directory `name` below dirfd. */
@@ -1142,6 +1327,13 @@ queues_wipe(struct queues *qs)
 
 /* --- to disk -------------------------------------------------------------------------------- */
 
+bool
+queues_any_dirty(struct queues *qs)
+{
+	LOCKED(&qs->dirty_lock);
+	return qs->dirty != NULL;
+}
+
 int
 queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 {
@@ -1175,6 +1367,7 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 		row->queue_id = q->id;
 		row->span = q->span;
 		row->head_moves = q->head_moves;
+		q->taken_min = q->span.min;
 	}
 	*ret = d;
 	return MQ_OK;
