@@ -1136,6 +1136,7 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&q->lock);
+	note_outgrown(q, row->span.min);	/* a crash may have left some */
 	q->span = row->span;
 	q->taken_min = row->span.min;
 	q->tail_from = q->synced = q->own_from = row->span.end;

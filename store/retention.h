@@ -24,7 +24,7 @@
  *
  * A crash after 1 has changed nothing; after a part of 2 the log begins later than
  * the checkpoint says, so store_open() does 1 once more, as it does when RocketMQ or
- * a person has removed segments; what 3 and 4 left over goes the next time.
+ * a person has removed segments; what 3 and 4 left over goes later.
  */
 #ifndef MQFS_STORE_RETENTION_H
 #define MQFS_STORE_RETENTION_H
