@@ -16,26 +16,36 @@
 
 /* --- the disk ----------------------------------------------------------------------- */
 
-void
-retention_look_at_disk(struct store *s)
+static void
+measure(struct store *s)
 {
-	const struct settings *set = s->settings;
 	struct statvfs v;
 	int64_t used, total;
-	int percent;
-	bool full;
 
 	if (fstatvfs(s->commitlog_fd, &v) != 0)
 		return;
 	used = (int64_t)(v.f_blocks - v.f_bfree);
 	total = used + (int64_t)v.f_bavail;
-	percent = total ? (int)((used * 100 + total - 1) / total) : 0;
-	full = percent > set->diskSpaceWarningLevelRatio;
-	atomic_store(&s->disk_used_percent, percent);
+	atomic_store(&s->disk_used_percent, total ? (int)((used * 100 + total - 1) / total) : 0);
 	atomic_store(&s->disk_excess_bytes,
-		     (used - total / 100 * set->diskSpaceCleanForciblyRatio) * (int64_t)v.f_frsize);
+		     (used - total / 100 * s->settings->diskSpaceCleanForciblyRatio) * (int64_t)v.f_frsize);
+}
+
+static void
+judge(struct store *s)
+{
+	int percent = atomic_load(&s->disk_used_percent);
+	bool full = percent > s->settings->diskSpaceWarningLevelRatio;
+
 	if (atomic_exchange(&s->disk_full, full) != full)
 		log_notice("disk is %d %% full: appends are %s", percent, full ? "refused" : "accepted again");
+}
+
+void
+retention_look_at_disk(struct store *s)
+{
+	measure(s);
+	judge(s);
 }
 
 static bool
@@ -203,7 +213,7 @@ remove_before(struct store *s, mq_pos begin, mq_pos upto)
 	log_notice("retention: %" PRId64 " segments (%" PRId64 " bytes) are gone, the log begins at %" PRId64
 		   "; the disk was %d %% full", (upto.byte - begin.byte) / s->log.segment_bytes,
 		   upto.byte - begin.byte, upto.byte, atomic_load(&s->disk_used_percent));
-	retention_look_at_disk(s);
+	measure(s);
 	return rc;
 }
 
@@ -213,12 +223,11 @@ retention_round(struct store *s)
 	mq_pos begin = store_begin(s), upto = begin;
 	int rc;
 
-	retention_look_at_disk(s);
+	measure(s);
 	rc = find_due(s, begin, &upto);
 	if (rc == MQ_OK && upto.byte > begin.byte)
 		rc = remove_before(s, begin, upto);
-	if (rc != MQ_OK)
-		log_err("retention: %s; it is tried again", err_text(rc));
+	judge(s);		/* appends are refused only if that did not help */
 	atomic_store(&s->retention_ms, (int64_t)time(NULL) * 1000);
 	atomic_fetch_add(&s->retention_rounds, 1);
 	return rc;
@@ -229,6 +238,7 @@ retention_main(void *arg)
 {
 	struct store *s = arg;
 	int64_t waited = 0;
+	int last = MQ_OK;
 
 	for (;;) {
 		int64_t left = s->settings->cleanResourceInterval - waited;
@@ -237,10 +247,15 @@ retention_main(void *arg)
 		if (mark_wait_past(&s->closing, MQ_POS(0), ms, NULL) != -ETIMEDOUT)
 			return NULL;
 		waited += ms;
-		retention_look_at_disk(s);
-		if (waited < s->settings->cleanResourceInterval && !is_pressed(s))
+		measure(s);
+		if (waited < s->settings->cleanResourceInterval && !is_pressed(s)) {
+			judge(s);
 			continue;
-		(void)retention_round(s);
+		}
+		int rc = retention_round(s);
+		if (rc != MQ_OK && rc != last)
+			log_err("retention: %s; it is tried again", err_text(rc));
+		last = rc;
 		waited = 0;
 	}
 }

@@ -39,7 +39,7 @@ void *retention_main(void *arg);
 /* How full is the disk?  Appends are refused or accepted again accordingly. */
 void retention_look_at_disk(struct store *s);
 
-/* One round, now: what is due goes.  An error is logged, too. */
+/* One round, now: what is due goes.  What could not go is tried again by the next. */
 int retention_round(struct store *s);
 
 /* Step 1, for a log that begins at `begin`. */
