@@ -86,6 +86,7 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->conf = *conf;
 	t->conf.queues = queues;
 	t->implied = m->implied;
+	o->keep_changed = true;
 	if (t->pub.gone) {
 		t->pub.gone = false;
 		o->n_topics++;

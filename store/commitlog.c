@@ -176,6 +176,8 @@ commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 		ref = fdcache_add(log->files, log, base.byte, fd);
 		if (!ref)
 			return -ENOMEM;
+		if (base.byte < atomic_load(&log->begin))	/* removed meanwhile: nothing keeps it open */
+			fdcache_forget(log->files, log, base.byte);
 	}
 	*ret_ref = ref;
 	return MQ_OK;
@@ -249,6 +251,38 @@ commitlog_make_spare(struct commitlog *log)
 	if (end.byte % log->segment_bytes < log->segment_bytes / 2 || next.byte != log->allocated)
 		return MQ_OK;
 	return segment_create(log, next);
+}
+
+/* --- removing the oldest ---------------------------------------------------------- */
+
+int
+commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s)
+{
+	char name[NAME_LEN + 12];
+	struct stat st = { 0 };
+
+	segment_name(base, name);
+	if (fstatat(log->dirfd, name, &st, 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	*ret_s = st.st_mtim.tv_sec;
+	return MQ_OK;
+}
+
+int
+commitlog_remove_first(struct commitlog *log)
+{
+	mq_pos base = MQ_POS(atomic_load(&log->begin));
+	char name[NAME_LEN + 12];
+
+	MUST(base.byte + log->segment_bytes <= mark_at(&log->flushed).byte);
+	atomic_store(&log->begin, base.byte + log->segment_bytes);
+	segment_name(base, name);
+	if (unlinkat(log->dirfd, name, 0) != 0 && errno != ENOENT) {
+		atomic_store(&log->begin, base.byte);
+		return err_note(-errno, "commitlog/%s: remove: %m", name);
+	}
+	fdcache_forget(log->files, log, base.byte);
+	return dir_sync(log->dirfd, "commitlog");
 }
 
 /* --- cutting what recovery does not believe ------------------------------------ */
@@ -679,7 +713,7 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 		len = (size_t)left;
 	rc = commitlog_segment(log, pos, &ref);
 	if (rc != MQ_OK)
-		return rc;
+		return pos.byte < atomic_load(&log->begin) ? MQ_EGONE : rc;
 	rc = file_read(fdref_fd(ref), buf, len, pos.byte % log->segment_bytes, "commitlog");
 	fdcache_put(log->files, ref);
 	if (rc != MQ_OK)

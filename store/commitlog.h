@@ -77,6 +77,13 @@ int commitlog_make_spare(struct commitlog *log);
 /* Durable up to `upto`: one thread syncs for all who wait. */
 int commitlog_flush(struct commitlog *log, mq_pos upto);
 
+/* When the segment at base was last written to, seconds since 1970; 0: it is missing. */
+int commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s);
+
+/* Remove the first segment, durably; never the one that holds the end.  The log
+ * begins behind it before it goes, so readers hear MQ_EGONE.  On failure it stays. */
+int commitlog_remove_first(struct commitlog *log);
+
 /* Up to len bytes from pos, within its segment and below `end`.
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
 int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
