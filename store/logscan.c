@@ -579,7 +579,7 @@ piece_torn(struct logscan *ls, struct log_piece *p)
 static int
 piece_damage(struct logscan *ls, struct log_piece *p)
 {
-	mq_pos next, end = file_end(ls, file_from(ls, ls->at));
+	mq_pos next = ls->at, end = file_end(ls, file_from(ls, ls->at));
 	struct record rec;
 	int rc = search(ls, ls->at, &next);
 

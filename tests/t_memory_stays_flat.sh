@@ -37,7 +37,7 @@ for i in range(1000 * times):
     with open(mnt + "/status/version", "rb", buffering=0) as f:
         f.read(100)
 for i in range(10000 * times):
-    quietly(os.stat, "%s@%s%d..%d" % (queue, round, i, i + 1))
+    quietly(os.stat, "%s@%s%d..%d" % (queue, round, i, 10**8))
     quietly(os.stat, "%s/topics/%s-none-%d" % (mnt, round, i))
 for i in range(2000 * times):
     with open(queue, "ab", buffering=0) as f:
@@ -60,6 +60,8 @@ for round in 2 3 4; do
 done
 say "RssAnon: $before KiB, then $(rss_kib) KiB; $fds files, then $(fds)"
 grown=$(($(rss_kib) - before))
-if [ -z "${MQFS_WRAP:-}" ] && [ $grown -gt $((1024 + 512 * times)) ]; then fail "it has grown by $grown KiB"; fi
+# Valgrind and the sanitizers keep what was freed, for a while.
+if [ -n "${MQFS_WRAP:-}" ] || ldd "$(command -v mount.mqfs)" | grep -qE 'lib[at]san'; then grown=0; fi
+if [ $grown -gt $((1024 + 512 * times)) ]; then fail "it has grown by $grown KiB"; fi
 if [ "$(fds)" -gt $((fds + 4)) ]; then fail "files stay open: $fds, then $(fds)"; fi
 want "$threads" "$(threads)" "threads"
