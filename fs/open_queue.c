@@ -229,7 +229,7 @@ read_ready(struct mount *m, struct handle *h, off_t off)
 	struct open_queue *oq = h->own;
 
 	(void)m;
-	return view_is_ready(oq->view, off);
+	return node_is_stale(&h->node) || view_is_ready(oq->view, off);
 }
 
 static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
@@ -250,7 +250,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		     : -ENOMEM;
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
-		rc = commit_before(m, h, off);
+		rc = node_is_stale(&h->node) ? -ESTALE : commit_before(m, h, off);
 		if (rc == MQ_OK)
 			rc = view_read(oq->view, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
@@ -334,6 +334,10 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		reply_err(req, -EPERM);
 		return;
 	}
+	if (node_is_stale(&h->node)) {
+		reply_err(req, -ESTALE);
+		return;
+	}
 	lock_take(&h->lock);
 	closing_end(m->closing, &oq->closing);
 	if (fi->flags & O_APPEND)
@@ -391,7 +395,8 @@ open_queue_release(struct mount *m, struct handle *h)
 	int rc;
 
 	if (oq->appends) {
-		rc = appender_finish(m, &oq->appender);
+		rc = node_is_stale(&h->node) && splitter_holds(&oq->appender.splitter) ?
+			     -ESTALE : appender_finish(m, &oq->appender);
 		if (rc != MQ_OK)
 			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
 				err_text(rc));

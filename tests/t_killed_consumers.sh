@@ -9,6 +9,7 @@ n=0
 
 # consume SHELL SUFFIX-OF-q0   writes down what it handles, until it is killed
 consume() {
+	# shellcheck disable=SC2016	# it is for the other shell
 	exec "$1" -c 'while IFS= read -r m; do echo "$m" >> "$2"; done <> "$1"' \
 		"$1" "$mnt/groups/g/t/q0$2" "$work/handled.$n"
 }
