@@ -37,7 +37,7 @@ kept=$(xattr max_offset "$orders")
 want "$kept" "$(wc -l < "$orders")" "readers go on"
 fails_with ENOSPC bash -c "echo refused >> '$orders'"
 
-touch -d '100 hours ago' "$work"/disk/store/commitlog/0*
+touch -c -d '100 hours ago' "$work"/disk/store/commitlog/0*
 eventually 20 bash -c "echo 'space again' >> '$orders' 2> /dev/null"
 want 'space again' "$(tail -n 1 "$orders")" "by itself"
 want "$((kept + 1))" "$(xattr max_offset "$orders")" "nothing half stored"

@@ -19,7 +19,7 @@ for round in 1 2 3 4 5 6; do
 	cat "$work/some" >> "$work/sent"
 	sync "$q"
 	before=$(cat "$mnt/status/begin")
-	touch -d '100 hours ago' "$work"/store/commitlog/0*
+	touch -c -d '100 hours ago' "$work"/store/commitlog/0*
 	moved() { [ "$(cat "$mnt/status/begin")" -gt "$before" ]; }
 	eventually 10 moved
 	sleep "0.0$((round * 13 % 10))"
