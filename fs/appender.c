@@ -346,10 +346,10 @@ write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 	w->buf += known;
 	w->size -= known;
 	*ret_n = 0;
+	if (known > 0)		/* it is stored; is it on the disk? */
+		*ret_end = mark_at(store_written(w->m->store));
 	if (w->size > 0)
 		rc = write_locked(w, ret_n, ret_end);
-	else
-		*ret_end = mark_at(store_written(w->m->store));
 	if (rc != MQ_OK && known == 0)
 		return rc;
 	*ret_n += known;

@@ -78,3 +78,17 @@ closing_wait(struct closing *c)
 			pthread_cond_broadcast(&c->none);
 		}
 }
+
+void
+closing_left(struct closing *c)
+{
+	LOCKED(&c->lock);
+	pthread_cond_broadcast(&c->none);
+}
+
+void
+closing_wait_left(struct closing *c)
+{
+	LOCKED(&c->lock);
+	lock_wait(&c->lock, &c->none, WAIT_MS);
+}

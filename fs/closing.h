@@ -28,4 +28,9 @@ void closing_end(struct closing *c, struct closing_note *note);
 /* Wait until nobody is noted, a few milliseconds at most.  Free when nobody is. */
 void closing_wait(struct closing *c);
 
+/* The same for consumers: one has left its queue; and who finds a queue taken
+ * waits until one has, a few milliseconds at most, before it believes it. */
+void closing_left(struct closing *c);
+void closing_wait_left(struct closing *c);
+
 #endif

@@ -105,7 +105,8 @@ entry_seconds(struct mount *m, const struct node *n, const struct stat *st)
 int
 dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *ret_e)
 {
-	struct fuse_entry_param e = { .ino = child->ino };
+	/* the kernel remembers that it removed this inode; another generation is another one */
+	struct fuse_entry_param e = { .ino = child->ino, .generation = child->life };
 	int rc;
 
 	rc = node_attr(m, child, &e.attr, &e.attr_timeout);

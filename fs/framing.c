@@ -7,6 +7,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "fs/framing.h"
+#include "store/record_json.h"
 
 #define HELD_LEAST 256
 #define HELD_KEEP (64 * 1024)	/* an idle open file keeps no more */
@@ -262,7 +263,7 @@ size_t
 framing_length(enum topic_format f, const struct record *rec)
 {
 	if (f == FORMAT_JSON)
-		return framing_json_length(rec);
+		return record_json_length(rec);
 	return (size_t)rec->body_len + (size_t)framing_per_message(f);
 }
 
@@ -291,7 +292,7 @@ framing_render(enum topic_format f, const struct record *rec, size_t skip, void 
 	size_t n = 0;
 
 	if (f == FORMAT_JSON)
-		return framing_json_render(rec, skip, out, max);
+		return record_json_render(rec, skip, out, max);
 	if (f == FORMAT_LEN32) {
 		be32_put(head, rec->body_len);
 		n += slice(head, sizeof(head), &skip, to, max);

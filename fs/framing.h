@@ -124,22 +124,7 @@ size_t framing_render(enum topic_format f, const struct record *rec, size_t skip
 
 /* --- json -------------------------------------------------------------------- */
 
-/* A message as a json line shows it (framing_json.c):
- *
- *   body             text, when the body is UTF-8; else
- *   body64           base64 (RFC 4648, padded)
- *   topic            text
- *   queueId, queueOffset, phyOffset
- *   msgId            offset msg id
- *   tags, keys       text; only if the message has them
- *   bornTimestamp, storeTimestamp  ms
- *   properties       {name: text}: all of them, TAGS and KEYS too; of a name
- *                    that is there twice the first; none whose name is not
- *                    UTF-8 or has U+0000
- *   bornHost, storeHost  "address:port", "[address]:port"
- *   flag, sysFlag, reconsumeTimes
- *
- * A property's value that is not UTF-8 has U+FFFD for each bad byte.
+/* A message as a json line: record_json.h says how it is shown.
  *
  * Written: body (text) or body64 (base64), tags, keys (text, space-separated,
  * or an array of texts), flag, bornTimestamp, properties {name: text}; each may
@@ -165,10 +150,6 @@ struct json_message {
  */
 int framing_json_parse(const struct piece *line, struct json_message *ret_msg);
 void json_message_free(struct json_message *msg);
-
-/* How framing.c renders FORMAT_JSON. */
-size_t framing_json_length(const struct record *rec);
-size_t framing_json_render(const struct record *rec, size_t skip, void *out, size_t max);
 
 /* The longest json line a message with max_body bytes can need. */
 size_t framing_json_line_max(size_t max_body);

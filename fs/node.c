@@ -144,6 +144,26 @@ resolve_subscription_name(struct mount *m, struct node *n)
 	return rc == MQ_OK ? resolve_subscription(m, n) : rc;
 }
 
+static uint32_t
+life_of(const struct node *n)
+{
+	if (n->sub)
+		return n->sub->life;
+	if (n->group)
+		return n->group->life;
+	return n->topic ? n->topic->life : 0;
+}
+
+bool
+node_is_stale(const struct node *n)
+{
+	if (n->sub && n->sub->gone)
+		return true;
+	if (n->topic && n->topic->gone)
+		return true;
+	return n->life != life_of(n);
+}
+
 int
 node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 {
@@ -172,9 +192,11 @@ node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 		rc = resolve_subscription_name(m, &n);
 		break;
 	}
-	if (rc == MQ_OK)
-		*ret_node = n;
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	n.life = life_of(&n);
+	*ret_node = n;
+	return MQ_OK;
 }
 
 int

@@ -83,6 +83,7 @@ struct node {
 	struct topic *topic;	/* set for nodes below a topic or a subscription */
 	struct group *group;
 	struct subscription *sub;
+	uint32_t life;		/* of the last of these three, when n was resolved */
 	const char *name;	/* of an interned node: its text, kept as long as the kernel knows it */
 };
 
@@ -108,6 +109,10 @@ int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const cha
 /* Interned names live while they are held: by the kernel, by open files. */
 void node_hold(struct mount *m, fuse_ino_t ino);
 void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
+
+/* Is it still what it was when it was resolved?  A topic that was removed and made
+ * again is another one: an open file of the old one answers ESTALE. */
+bool node_is_stale(const struct node *n);
 
 bool node_is_dir(const struct node *n);
 bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */

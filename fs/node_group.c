@@ -130,6 +130,20 @@ group_list(struct mount *m, const struct node *dir, struct lister *l)
 	return MQ_OK;
 }
 
+/* Consuming is reading: who may not read the topic shall not subscribe to it.
+ * (Supplementary groups and access lists do not help here; its owner does.) */
+static bool
+may_read_topic(struct mount *m, struct topic *t, const struct fuse_ctx *who)
+{
+	struct topic_conf conf;
+	mode_t bits;
+
+	topic_conf(m->offsets, t, &conf);
+	bits = who->uid == conf.owner.uid ? conf.owner.mode >> 6 :
+	       who->gid == conf.owner.gid ? conf.owner.mode >> 3 : conf.owner.mode;
+	return who->uid == 0 || (bits & 05) == 05;
+}
+
 static int
 group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 	       const struct fuse_ctx *who, struct node *ret_child)
@@ -138,9 +152,11 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 	struct subscription *sub;
 	int rc;
 
-	(void)mode, (void)who;	/* a subscription is as its group */
+	(void)mode;		/* a subscription is as its group */
 	if (!t)
 		return err_note(-ENOENT, "groups/%s/%s: there is no topic %s", dir->group->name, name, name);
+	if (!may_read_topic(m, t, who))
+		return -EACCES;
 	rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
 	return rc == MQ_OK ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : rc;
 }

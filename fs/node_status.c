@@ -103,6 +103,19 @@ say_recovery(struct mount *m, const struct status *s, struct text *t)
 		    r->cut_bytes);
 }
 
+static void
+say_retention(struct mount *m, const struct status *s, struct text *t)
+{
+	int64_t ago_s = (clock_wall_ms() - s->store.retention_ms) / 1000;
+
+	(void)m;
+	if (s->store.retention_rounds == 0)
+		text_printf(t, "not yet");
+	else
+		text_printf(t, "%" PRId64 " s ago; removed %" PRId64 " segments, %" PRId64 " bytes, the log begins at %"
+			    PRId64, ago_s, s->store.removed_segments, s->store.removed_bytes, s->store.begin);
+}
+
 /* --- the table --------------------------------------------------------------------------- */
 
 enum value_kind {
@@ -142,12 +155,17 @@ static const struct value {
 	{ "failed", GAUGE, NUMBER_AT(failed), "1: a sync failed, no more appends until mounted again" },
 	{ "disk_full", GAUGE, NUMBER_AT(disk_full), "1: appends are refused until space returns" },
 	{ "disk_used_percent", GAUGE, NUMBER_AT(disk_used_percent), "use of the store's disk" },
+	{ "retention", WORDS, 0, say_retention, "what retention did last, and altogether" },
+	{ "retention_rounds", COUNTER, NUMBER_AT(store.retention_rounds), "how often old segments were looked for" },
+	{ "removed_segments", COUNTER, NUMBER_AT(store.removed_segments), "segments removed since the mount" },
+	{ "removed_bytes", COUNTER, NUMBER_AT(store.removed_bytes), "bytes that freed" },
+	{ "heads_moved", COUNTER, NUMBER_AT(store.heads_moved), "moves of queues' first messages since the mount" },
 	{ "segments", GAUGE, NUMBER_AT(store.segments), "files of the log" },
 	{ "queues", GAUGE, NUMBER_AT(store.queues), "queues with messages" },
 	{ "topics", GAUGE, NUMBER_AT(offsets.topics), "topics" },
 	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
-	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "resets beyond a queue's ends" },
+	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },

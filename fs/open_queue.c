@@ -51,18 +51,32 @@ check_use(const struct handle *h, const struct name *name)
 	return MQ_OK;
 }
 
+/* perm of the topic's config, which root obeys, too. */
 static int
-may_read(struct mount *m)
+topic_permits(struct mount *m, const struct topic *t, int32_t perm)
 {
-	return m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable ? MQ_ENOREAD : MQ_OK;
+	struct topic_conf conf;
+
+	topic_conf(m->offsets, t, &conf);
+	return conf.perm & perm ? MQ_OK : -EACCES;
 }
 
 static int
-may_write(struct mount *m)
+may_read(struct mount *m, const struct topic *t)
+{
+	if (m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable)
+		return MQ_ENOREAD;
+	return topic_permits(m, t, PERM_READ);
+}
+
+static int
+may_write(struct mount *m, const struct topic *t)
 {
 	if (m->read_only)
 		return -EROFS;
-	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
+	if (m->settings->brokerRole == SLAVE)
+		return MQ_EROLE;
+	return topic_permits(m, t, PERM_WRITE);
 }
 
 static struct open_queue *
@@ -91,9 +105,9 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 
 	rc = check_use(h, name);
 	if (rc == MQ_OK && handle_writes(h))
-		rc = may_write(m);
+		rc = may_write(m, n->topic);
 	if (rc == MQ_OK && handle_reads(h))
-		rc = may_read(m);
+		rc = may_read(m, n->topic);
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
@@ -118,16 +132,25 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	return MQ_OK;
 }
 
+#define CLAIM_TRIES 3
+
+static int
+claim_once(struct mount *m, const struct node *n, int32_t queue, bool any, int32_t *ret_queue)
+{
+	*ret_queue = queue;
+	return any ? consumer_claim_any(m->offsets, n->sub, ret_queue) : consumer_claim(m->offsets, n->sub, queue);
+}
+
+/* A consumer that has just closed its file may not have left yet. */
 static int
 claim(struct mount *m, const struct node *n, int32_t queue, bool any, struct open_queue *oq)
 {
-	int rc;
+	int rc = claim_once(m, n, queue, any, &oq->queue);
 
-	oq->queue = queue;
-	if (any)
-		rc = consumer_claim_any(m->offsets, n->sub, &oq->queue);
-	else
-		rc = consumer_claim(m->offsets, n->sub, queue);
+	for (int tries = 1; rc == -EBUSY && tries < CLAIM_TRIES; tries++) {
+		closing_wait_left(m->closing);
+		rc = claim_once(m, n, queue, any, &oq->queue);
+	}
 	oq->consumes = rc == MQ_OK;
 	return rc;
 }
@@ -155,7 +178,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 
 	if (!handle_reads(h))
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
-	rc = may_read(m);
+	rc = may_read(m, n->topic);
 	if (rc == MQ_OK && handle_writes(h) && m->read_only)
 		rc = -EROFS;
 	if (rc != MQ_OK)
@@ -206,7 +229,7 @@ read_ready(struct mount *m, struct handle *h, off_t off)
 	struct open_queue *oq = h->own;
 
 	(void)m;
-	return view_is_ready(oq->view, off);
+	return node_is_stale(&h->node) || view_is_ready(oq->view, off);
 }
 
 static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
@@ -227,7 +250,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		     : -ENOMEM;
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
-		rc = commit_before(m, h, off);
+		rc = node_is_stale(&h->node) ? -ESTALE : commit_before(m, h, off);
 		if (rc == MQ_OK)
 			rc = view_read(oq->view, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
@@ -311,6 +334,10 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		reply_err(req, -EPERM);
 		return;
 	}
+	if (node_is_stale(&h->node)) {
+		reply_err(req, -ESTALE);
+		return;
+	}
 	lock_take(&h->lock);
 	closing_end(m->closing, &oq->closing);
 	if (fi->flags & O_APPEND)
@@ -368,14 +395,17 @@ open_queue_release(struct mount *m, struct handle *h)
 	int rc;
 
 	if (oq->appends) {
-		rc = appender_finish(m, &oq->appender);
+		rc = node_is_stale(&h->node) && splitter_holds(&oq->appender.splitter) ?
+			     -ESTALE : appender_finish(m, &oq->appender);
 		if (rc != MQ_OK)
 			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
 				err_text(rc));
 		closing_end(m->closing, &oq->closing);
 		appender_free(&oq->appender);
 	}
-	if (oq->consumes)
+	if (oq->consumes) {
 		consumer_release(m->offsets, h->node.sub, oq->queue);
+		closing_left(m->closing);
+	}
 	open_queue_free(m, oq);
 }

@@ -86,8 +86,10 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->conf = *conf;
 	t->conf.queues = queues;
 	t->implied = m->implied;
+	o->keep_changed = true;
 	if (t->pub.gone) {
 		t->pub.gone = false;
+		t->pub.life++;
 		o->n_topics++;
 	}
 	registry_dirty(o, &t->entry);
@@ -141,6 +143,7 @@ apply_group(struct offsets *o, const struct meta *m)
 	g->conf = m->group_conf;
 	if (g->pub.gone) {
 		g->pub.gone = false;
+		g->pub.life++;
 		o->n_groups++;
 	}
 	registry_dirty(o, &g->entry);
@@ -249,6 +252,7 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	if (s->pub.gone) {
 		places_forget(s);
 		s->pub.gone = false;
+		s->pub.life++;
 		topic_entry_of(s->pub.topic)->subscriptions++;
 		group_entry_of(s->pub.group)->subscriptions++;
 		o->n_subscriptions++;

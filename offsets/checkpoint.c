@@ -178,6 +178,7 @@ put_mark(struct rows *r, const struct store_checkpoint *cp)
 	memset(mark + 20, 0, sizeof(cp->index_name));
 	memcpy(mark + 20, cp->index_name, strnlen(cp->index_name, sizeof(cp->index_name) - 1));
 	put_meta(r, "mark", mark, sizeof(mark));
+	put_i64(r, "begin", cp->begin.byte);
 }
 
 /* --- a checkpoint ------------------------------------------------------------------- */
@@ -208,7 +209,7 @@ nothing_new(struct offsets *o)
 	LOCKED(&o->registry);
 
 	return o->saved_once && !o->collected && !o->have_cp && !o->dirty &&
-	       o->applied.n == o->saved_applied.n &&
+	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
 
@@ -261,6 +262,7 @@ checkpoint_steps(struct offsets *o)
 	rc = write_all(o);
 	if (rc != MQ_OK)
 		return rc;
+	store_checkpointed(o->store, o->cp.dispatched);
 	lock_take(&o->apply);
 	o->saved_once = true;
 	o->saved_applied = o->rows_applied;
@@ -329,6 +331,7 @@ catch_up(struct offsets *o)
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
 	round_if_due(o);
+	keep_messages(o);
 }
 
 void *

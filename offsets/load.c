@@ -129,6 +129,11 @@ load_singletons(struct load *l, struct tables *t)
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
 	l->o->import = rc == -ENOENT ? IMPORT_NEVER : import ? IMPORT_DONE : IMPORT_BEGUN;
+	memset(be, 0, sizeof(be));
+	rc = load_meta(t, "begin", be, sizeof(be));
+	if (rc != MQ_OK && rc != -ENOENT)
+		return rc;
+	l->cp.begin = MQ_POS(be64_get(be));
 	l->cp.dispatched = MQ_POS(be64_get(mark));
 	l->cp.store_ms = be64_get(mark + 8);
 	l->cp.index_count = be32_get(mark + 16);

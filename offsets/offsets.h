@@ -53,6 +53,7 @@ struct topic {
 	uint32_t id;		/* 1 ..: stable for this store, 24 bits */
 	char name[RECORD_TOPIC_MAX + 1];
 	_Atomic bool gone;
+	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
 struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or gone */
@@ -86,6 +87,7 @@ struct group {
 	uint32_t id;		/* 24 bits */
 	char name[RECORD_TOPIC_MAX + 1];
 	_Atomic bool gone;
+	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
 struct group *group_find(struct offsets *o, const char *name);
@@ -103,6 +105,7 @@ struct subscription {
 	struct group *group;
 	struct topic *topic;
 	_Atomic bool gone;
+	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
 struct subscription *subscription_find(struct offsets *o, struct group *g, struct topic *t);

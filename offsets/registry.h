@@ -10,6 +10,7 @@
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself
+ *   keep.c          what a topic says about keeping its messages; who lost some
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
  *
@@ -119,6 +120,10 @@ struct offsets {
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
 	bool round_failing;
+	bool keep_changed;	/* a topic says something new about keeping its messages */
+	int64_t told_queues;	/* of the store, when it was last told what topics say */
+	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
+	int64_t seen_heads;	/* moves of queues' heads that groups have heard of */
 
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct sorted topics, topics_by_id;
@@ -223,6 +228,12 @@ int commit_gather(struct offsets *o, mq_pos *ret_end);
 /* Log the whole state, if so much log has come since the last time that
  * retention may be about to take it.  `apply` is held. */
 int round_if_due(struct offsets *o);
+
+/* --- keep.c --------------------------------------------------------------------- */
+
+/* Tell the store which topics drop, take messages past their topic's own time from
+ * readers, and move groups that were behind them.  `apply` is held. */
+void keep_messages(struct offsets *o);
 
 /* --- checkpoint.c ------------------------------------------------------------------ */
 

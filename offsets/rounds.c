@@ -9,7 +9,8 @@
  *
  * A round costs nothing that counts (100 to 200 bytes for each name in 1 GiB);
  * where segments are small beside it, it waits until the log has grown by 64
- * times its size.
+ * times its size.  If retention takes the last one all the same (a full disk),
+ * the next follows at once.
  */
 #include "config.h"
 
@@ -90,7 +91,9 @@ round_if_due(struct offsets *o)
 
 	if (every < o->round_bytes * ROUND_SHARE)
 		every = o->round_bytes * ROUND_SHARE;
-	if (change_allowed(o) != MQ_OK || begin.byte - o->round_at.byte < every)
+	if (change_allowed(o) != MQ_OK)
+		return MQ_OK;
+	if (begin.byte - o->round_at.byte < every && store_begin(o->store).byte <= o->round_at.byte)
 		return MQ_OK;
 	rc = round_log(o, &end);
 	if (rc == MQ_OK) {

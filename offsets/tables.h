@@ -13,6 +13,7 @@
  *                  "identity"                     16 random bytes: this store, not another
  *                  "applied"                      i64 MQFS_META offset up to which rows are
  *                  "import"                       u8: an import has begun (0), ended (1)
+ *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
  *
  *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,

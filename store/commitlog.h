@@ -29,6 +29,7 @@ struct commitlog {
 	mq_pos end;			/* = mark written */
 	struct fdref *tail;		/* segment of `end`, NULL: not open */
 	int64_t store_ms;		/* of the last record */
+	int64_t zeroed;			/* blocks up to here are written: see write_ahead() */
 
 	struct lock spare_lock;		/* rank RANK_FLUSH: one segment is made at a time */
 	_Atomic int64_t allocated;	/* segments exist up to here */
@@ -42,6 +43,7 @@ struct commitlog {
 	bool flushing;
 	_Atomic bool failed;		/* a sync or write failed: final */
 	_Atomic int64_t flushes;
+	_Atomic bool small_flushes;	/* each for a few records only */
 };
 
 /* Find the segments in dirfd (kept by the caller).  An existing log's segment
@@ -79,6 +81,13 @@ int commitlog_make_spare(struct commitlog *log);
 
 /* Durable up to `upto`: one thread syncs for all who wait. */
 int commitlog_flush(struct commitlog *log, mq_pos upto);
+
+/* When the segment at base was last written to, seconds since 1970; 0: it is missing. */
+int commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s);
+
+/* Remove the first segment, durably; never the one that holds the end.  The log
+ * begins behind it before it goes, so readers hear MQ_EGONE.  On failure it stays. */
+int commitlog_remove_first(struct commitlog *log);
 
 /* Up to len bytes from pos, within its segment and below `end`.
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */

@@ -45,6 +45,8 @@ struct index_file {
 	char name[NAME_LEN + 1];
 	int fd;
 	struct header h;
+	int refs;		/* those who read it */
+	bool removed;		/* freed by the last of them */
 	struct index_file *older;
 };
 
@@ -686,15 +688,30 @@ find_in(struct keyindex *ix, const struct index_file *f, const struct header *h,
 	return rc;
 }
 
-/* The newest file for f NULL, else the one before it, with its header now. */
+/* Called with the lock. */
+static void
+file_unref(struct index_file *f)
+{
+	if (--f->refs == 0 && f->removed)
+		file_free(f);
+}
+
+/* The newest file for f NULL, else the one before it, with its header now.  The
+ * reference to f goes over to it. */
 static struct index_file *
 next_file(struct keyindex *ix, struct index_file *f, struct header *ret_h)
 {
+	struct index_file *next;
+
 	LOCKED(&ix->lock);
-	f = f ? f->older : ix->newest;
+	next = f ? f->older : ix->newest;
+	if (next) {
+		next->refs++;
+		*ret_h = next->h;
+	}
 	if (f)
-		*ret_h = f->h;
-	return f;
+		file_unref(f);
+	return next;
 }
 
 int
@@ -714,9 +731,55 @@ keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t f
 		if (h.begin_ms < from_ms)
 			break;
 	}
+	if (f) {
+		LOCKED(&ix->lock);
+		file_unref(f);
+	}
 	if (rc == MQ_OK)
 		*ret_n = q.n;
 	return rc;
+}
+
+/* --- what retention takes ------------------------------------------------------------------ */
+
+/* Called with the lock. */
+static bool
+is_outlived(const struct keyindex *ix, const struct index_file *f, mq_pos begin)
+{
+	for (const struct set *set = ix->sets; set; set = set->older)
+		if (set->file == f)
+			return false;
+	return f->h.end.byte < begin.byte;
+}
+
+/* Who reads it now reads it to its end, and stops there: those before it go, too.
+ * False: it stays.  Called with the lock. */
+static bool
+remove_file(struct keyindex *ix, struct index_file **at)
+{
+	struct index_file *f = *at;
+
+	if (unlinkat(ix->dirfd, f->name, 0) != 0 && errno != ENOENT) {
+		log_warn("index/%s: remove: %s", f->name, strerror(errno));
+		return false;
+	}
+	*at = f->older;
+	f->older = NULL;
+	f->removed = true;
+	f->refs++;
+	file_unref(f);
+	return true;
+}
+
+void
+keyindex_drop_before(struct keyindex *ix, mq_pos begin)
+{
+	LOCKED(&ix->lock);
+	if (ix->read_only || !ix->newest)
+		return;
+	for (struct index_file **at = &ix->newest->older, *f; (f = *at);)
+		if (!is_outlived(ix, f, begin) || !remove_file(ix, at))
+			at = &f->older;
 }
 
 /* --- flushing ----------------------------------------------------------------------------- */

@@ -43,6 +43,10 @@ int keyindex_put(struct keyindex *ix, const struct record *rec);
 int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
 		  mq_pos *ret_pos, size_t max, size_t *ret_n);
 
+/* Files whose last entry lies before `begin` go; never the newest, nor one of
+ * which something is not on disk yet. */
+void keyindex_drop_before(struct keyindex *ix, mq_pos begin);
+
 /* Where the index stands now, for a checkpoint: everything put so far is set
  * aside, and keyindex_flush() brings it to disk without holding up anybody.
  * If that fails, the next freeze and flush do it with the rest. */

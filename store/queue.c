@@ -241,6 +241,7 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	if (q->own_from.n > qoff.n)
 		q->own_from = qoff;
 	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
 	if (qoff.n <= q->span.min.n) {
 		q->span.min = qoff;
 		q->span.start_bytes = start;
@@ -342,6 +343,17 @@ queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret
 	return MQ_OK;
 }
 
+void
+queue_note_outgrown(struct queue *q, mq_qoff min)
+{
+	int64_t entries = q->all->file_entries;
+
+	if (q->outgrown || min.n / entries == q->span.min.n / entries)
+		return;
+	q->outgrown = true;
+	atomic_fetch_add(&q->all->outgrown, 1);
+}
+
 int
 queue_set_min(struct queue *q, mq_qoff min)
 {
@@ -357,9 +369,11 @@ queue_set_min(struct queue *q, mq_qoff min)
 	if (rc != MQ_OK)
 		return rc;
 	remember_head(q);
+	queue_note_outgrown(q, min);
 	q->span.min = min;
 	q->span.start_bytes = start;
 	q->head_moves++;
+	atomic_fetch_add(&q->all->head_moves, 1);
 	queue_mark_dirty(q);
 	return MQ_OK;
 }
@@ -425,11 +439,13 @@ static int
 start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
 	bool known;
+	int rc;
 
 	lock_take(&q->lock);
 	known = start_known(q, at, ret_start);
 	lock_drop(&q->lock);
-	return known ? MQ_OK : start_read(q, at, ret_start);
+	rc = known ? MQ_OK : start_read(q, at, ret_start);
+	return rc == -EIO && at.n < queue_min(q).n ? MQ_EGONE : rc;
 }
 
 /* Decode what was read, and believe it only if it could be true.  `next` is
@@ -479,6 +495,8 @@ entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, uns
 		rc = queue_files_io(q, QUEUE_STARTS, false, from.n, starts, n);
 	if (rc == MQ_OK)
 		*ret_n = n;
+	else if (rc == -EIO && from.n < queue_min(q).n)
+		rc = MQ_EGONE;		/* with its file, meanwhile */
 	return rc;
 }
 
@@ -524,9 +542,9 @@ pos_of(struct queue *q, int64_t n, int64_t min, mq_pos *ret_pos)
 }
 
 int
-queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff)
 {
-	int64_t min = queue_min(q).n, low = min, high = queue_end(q).n;
+	int64_t low = min, high = end;
 
 	while (low < high) {
 		int64_t mid = low + (high - low) / 2;
@@ -542,6 +560,12 @@ queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
 	}
 	*ret_qoff = MQ_QOFF(low);
 	return MQ_OK;
+}
+
+int
+queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
+{
+	return queue_find_pos_in(q, queue_min(q).n, queue_end(q).n, pos, ret_qoff);
 }
 
 /* --- what was checked ----------------------------------------------------------------- */

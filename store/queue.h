@@ -79,6 +79,13 @@ int queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int
 /* The first message at or behind position pos of the log (the end if none). */
 int queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff);
 
+/* Where message min lies.  MQ_EEND when the queue is empty. */
+int queue_first_pos(struct queue *q, mq_pos *ret_pos);
+
+/* May its messages go before their time when the disk is full?  Not unless told. */
+void queue_set_drops(struct queue *q, bool drops);
+bool queue_drops(const struct queue *q);
+
 /* Which records need no check any more: those this process wrote, and those a
  * reader has checked.  A reader that has checked [from, to) says so. */
 bool queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to);

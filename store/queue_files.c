@@ -11,6 +11,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queue_files.h"
@@ -159,6 +160,7 @@ queue_files_remove(struct queue *q, enum queue_half half, int64_t file)
 	char name[RECORD_TOPIC_MAX + 48];
 
 	half_name(q, half, file, name, sizeof(name));
+	if (unlinkat(half_dirfd(q->all, half), name, 0) != 0 && errno != ENOENT)
+		log_warn("%s/%s: remove: %s", halves[half].dir, name, strerror(errno));
 	fdcache_forget(q->all->files, q, file * 2 + half);
-	unlinkat(half_dirfd(q->all, half), name, 0);
 }

@@ -124,6 +124,7 @@ queues_make(struct queues *qs, const char *topic, size_t len, int32_t id, struct
 			return -ENOMEM;
 		q->all = qs;
 		q->id = id;
+		q->first = MQ_QOFF(-1);
 		memcpy(q->topic, topic, len);
 		lock_init(&q->append_lock, RANK_QUEUE_APPEND);
 		lock_init(&q->lock, RANK_QUEUE);
@@ -201,7 +202,9 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&q->lock);
+	queue_note_outgrown(q, row->span.min);	/* a crash may have left some */
 	q->span = row->span;
+	q->taken_min = row->span.min;
 	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
 	if (!files_match(q))
@@ -211,6 +214,13 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 }
 
 /* --- to disk -------------------------------------------------------------------------------- */
+
+bool
+queues_any_dirty(struct queues *qs)
+{
+	LOCKED(&qs->dirty_lock);
+	return qs->dirty != NULL;
+}
 
 int
 queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
@@ -245,6 +255,7 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 		row->queue_id = q->id;
 		row->span = q->span;
 		row->head_moves = q->head_moves;
+		q->taken_min = q->span.min;
 	}
 	*ret = d;
 	return MQ_OK;

@@ -25,6 +25,8 @@ struct queues {
 	_Atomic int64_t tail_entries;	/* in memory, of all queues */
 	_Atomic bool made_files;	/* new files since the last sync */
 	bool failed;			/* a sync failed: final (the checkpoint's) */
+	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
+	_Atomic int64_t outgrown;	/* queues with files that may be below their head */
 };
 
 /* Where the head was before its move number `move`. */
@@ -45,6 +47,11 @@ struct queue {
 	struct lock lock;		/* all below */
 	bool is_dirty;			/* on the dirty list */
 	struct queue_head *heads;	/* the last few, NULL: it never moved */
+	mq_qoff first;			/* message first lies at first_pos; not min: not known */
+	mq_pos first_pos;
+	mq_qoff taken_min;		/* the head as the last checkpoint has it */
+	bool outgrown;			/* there may be files below the head */
+	_Atomic bool drops;
 	bool rewound;			/* since it was last taken from there */
 	struct queue_span span;
 	mq_qoff synced;			/* entries below are on disk */
@@ -94,6 +101,13 @@ struct queue_put {
 /* Both halves of an entry, except its body_len: that takes the next one's start. */
 void queue_entry_decode(const unsigned char *entry, const unsigned char *start, struct queue_entry *ret);
 
+/* queue_find_pos() among messages [min, end). */
+int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff);
+
+/* Called with q's lock: its head is about to move to min, and may leave a file
+ * behind; see queues_remove_outgrown(). */
+void queue_note_outgrown(struct queue *q, mq_qoff min);
+
 /* Called with q's lock: it is to be in the next checkpoint; write the first n
  * entries of its tail to the files. */
 void queue_mark_dirty(struct queue *q);
@@ -115,6 +129,15 @@ void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff f
 
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);
+
+/* Move the head to the first message at or behind position `begin`. */
+int queue_drop_before(struct queue *q, mq_pos begin);
+
+/* The heads that the last checkpoint took are on disk: files wholly below them go. */
+void queues_remove_outgrown(struct queues *qs);
+
+/* Has any queue changed since the list was last taken? */
+bool queues_any_dirty(struct queues *qs);
 
 /* Take the list of queues that changed since the last call, with where they
  * stand now: rows[i] of list[i].  Called with the log's lock. */

@@ -50,11 +50,18 @@ int
 queues_trim_as(struct queues *qs, const struct queue_row *row)
 {
 	struct queue *q;
+	int rc;
 
 	if (!queue_row_valid(row))
 		return MQ_OK;
 	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
-	return q ? queue_set_min(q, row->span.min) : MQ_OK;
+	if (!q)
+		return MQ_OK;
+	rc = queue_set_min(q, row->span.min);
+	LOCKED(&q->lock);
+	/* the same head has the same number as before */
+	q->head_moves = row->head_moves + (q->span.min.n != row->span.min.n);
+	return rc;
 }
 
 /* Call each(dirfd, name, arg) for every name in the directory `name` below dirfd. */

@@ -153,7 +153,7 @@ int64_t record_tags_code(const char *tag, size_t len);
 int32_t java_hash(const char *utf8, size_t len, int32_t h);
 
 /* Offset msg id: upper-case hex of store host and position, 32 characters
- * (IPv4) or 56; buf of 57 bytes.  Parsing: MQ_ECORRUPT if it is not one. */
+ * (IPv4) or 56; buf of 57 bytes.  Parsing: either case, MQ_ECORRUPT if it is not one. */
 void record_msg_id(const struct host *stored, mq_pos pos, char *buf);
 int record_parse_msg_id(const char *id, mq_pos *ret_pos);
 

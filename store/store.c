@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "conf/scope.h"
 #include "store/dispatch.h"
 #include "store/file.h"
+#include "store/retention.h"
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
@@ -204,6 +204,8 @@ recover(struct store *s, const struct store_checkpoint *cp)
 		return err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
 				"): segments are missing", limit.byte, r->from.byte);
 	rc = replay(s, limit, &d);
+	if (rc == MQ_OK && cp->begin.byte < store_begin(s).byte && !r->rebuilt)
+		rc = retention_move_heads(s, store_begin(s));
 	if (rc == MQ_OK)
 		rc = commitlog_set_end(&s->log, r->from, d.end, d.store_ms, s->lostfound_fd, &r->cut_bytes);
 	for (size_t i = 0; r->rebuilt && rc == MQ_OK && i < cp->n; i++)
@@ -214,6 +216,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	r->records = d.records;
 	r->took_ms = clock_wall_ms() - started;
 	mark_advance(&s->dispatched, d.end);
+	atomic_store(&s->checkpointed, cp->dispatched.byte);
 	if (!r->clean || r->cut_bytes > 0)
 		log_notice("last exit was %s: replayed %" PRId64 " records (%" PRId64 " bytes) in %" PRId64 " ms",
 			   r->clean ? "clean" : "not clean", r->records, r->to.byte - r->from.byte, r->took_ms);
@@ -222,26 +225,6 @@ recover(struct store *s, const struct store_checkpoint *cp)
 
 /* --- the flusher ----------------------------------------------------------------------- */
 
-static void
-look_at_disk(struct store *s)
-{
-	const struct settings *set = s->settings;
-	struct statvfs v;
-	uint64_t used, total;
-	int percent;
-	bool full;
-
-	if (fstatvfs(s->commitlog_fd, &v) != 0)
-		return;
-	used = v.f_blocks - v.f_bfree;
-	total = used + v.f_bavail;
-	percent = total ? (int)((used * 100 + total - 1) / total) : 0;
-	full = percent > set->diskSpaceWarningLevelRatio;
-	atomic_store(&s->disk_used_percent, percent);
-	if (atomic_exchange(&s->disk_full, full) != full)
-		log_notice("disk is %d %% full: appends are %s", percent, full ? "refused" : "accepted again");
-}
-
 static void *
 flusher_main(void *arg)
 {
@@ -249,7 +232,6 @@ flusher_main(void *arg)
 	int rc = MQ_OK, last = MQ_OK;
 
 	while (mark_wait_past(&s->closing, MQ_POS(0), (int)s->settings->flushIntervalCommitLog, NULL) == -ETIMEDOUT) {
-		look_at_disk(s);
 		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
 		rc = commitlog_make_spare(&s->log);
 		if (rc != last && rc != MQ_OK)
@@ -257,6 +239,16 @@ flusher_main(void *arg)
 		last = rc;
 	}
 	return NULL;
+}
+
+static int
+start_threads(struct store *s)
+{
+	if (s->dir->read_only)
+		return MQ_OK;
+	s->flusher_started = pthread_create(&s->flusher, NULL, flusher_main, s) == 0;
+	s->retention_started = s->flusher_started && pthread_create(&s->retention, NULL, retention_main, s) == 0;
+	return s->retention_started ? MQ_OK : err_note(-EAGAIN, "no more threads can be started");
 }
 
 int
@@ -279,13 +271,10 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		rc = recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
-	look_at_disk(s);
-	if (!dir->read_only) {
-		rc = -pthread_create(&s->flusher, NULL, flusher_main, s);
-		if (rc != MQ_OK)
-			goto fail;
-		s->flusher_started = true;
-	}
+	retention_look_at_disk(s);
+	rc = start_threads(s);
+	if (rc != MQ_OK)
+		goto fail;
 	*ret_store = s;
 	return MQ_OK;
 
@@ -314,6 +303,8 @@ store_close(struct store *s)
 	}
 	if (s->flusher_started)
 		pthread_join(s->flusher, NULL);
+	if (s->retention_started)
+		pthread_join(s->retention, NULL);
 	if (s->log.segment_bytes)
 		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
 	keyindex_close(s->index);
@@ -641,6 +632,7 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 	int rc;
 
 	LOCKED(&s->checkpoint_lock);
+	cp.begin = store_begin(s);	/* retention moves the heads before the begin */
 	lock_take(&s->log.lock);
 	cp.dispatched = mark_at(&s->dispatched);
 	cp.store_ms = s->log.store_ms;
@@ -673,6 +665,20 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 	return MQ_OK;
 }
 
+void
+store_checkpointed(struct store *s, mq_pos dispatched)
+{
+	LOCKED(&s->checkpoint_lock);
+	atomic_store(&s->checkpointed, dispatched.byte);
+	queues_remove_outgrown(&s->queues);
+}
+
+bool
+store_has_changed(struct store *s)
+{
+	return queues_any_dirty(&s->queues);
+}
+
 /* --- stats -------------------------------------------------------------------------------------- */
 
 void
@@ -689,6 +695,11 @@ store_stats(struct store *s, struct store_stats *ret)
 		.failed = atomic_load(&s->log.failed),
 		.disk_full = atomic_load(&s->disk_full),
 		.disk_used_percent = atomic_load(&s->disk_used_percent),
+		.heads_moved = atomic_load(&s->queues.head_moves),
+		.retention_ms = atomic_load(&s->retention_ms),
+		.retention_rounds = atomic_load(&s->retention_rounds),
+		.removed_segments = atomic_load(&s->removed_segments),
+		.removed_bytes = atomic_load(&s->removed_bytes),
 	};
 
 	st.segments = (atomic_load(&s->log.allocated) - st.begin) / s->log.segment_bytes;

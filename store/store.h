@@ -7,6 +7,8 @@
  * The store knows topics only as names on queues; what a topic or a group is,
  * the floor above knows (offsets/), from records in the log like any other.
  *
+ * Old segments go by themselves: retention.h.
+ *
  * Threads: any, unless said otherwise.  Ownership: a store owns its queues.
  */
 #ifndef MQFS_STORE_STORE_H
@@ -34,6 +36,7 @@ struct queue_row {
 /* What a checkpoint says: all views hold the log up to `dispatched`, on disk. */
 struct store_checkpoint {
 	mq_pos dispatched;	/* -1: there is none, rebuild every view */
+	mq_pos begin;		/* no queue begins before this position of the log */
 	int64_t store_ms;	/* store time of the last record before it */
 	int32_t index_count;	/* of the newest key index file: entries that count */
 	char index_name[32];	/* its name, "" for none */
@@ -56,7 +59,7 @@ struct store_recovery {
 
 /* Open the store in `dir`, which the caller keeps open until store_close():
  * loads the segments, brings every view up to the end of the log, cuts a torn
- * end.  `cp` is where the views stood (borrowed).  Starts the flusher. */
+ * end.  `cp` is where the views stood (borrowed).  Starts the flusher and retention. */
 int store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
 	       struct store **ret_store);
 
@@ -159,6 +162,13 @@ int store_find_key(struct store *s, const char *topic, const char *key, int64_t 
  * that is final (-EIO), and the next mount replays from the last checkpoint. */
 int store_checkpoint(struct store *s, struct store_checkpoint *ret);
 
+/* The floor above has committed the checkpoint that store_checkpoint() gave last:
+ * what no replay needs any more may go from here on. */
+void store_checkpointed(struct store *s, mq_pos dispatched);
+
+/* Has any queue changed since the last checkpoint was taken? */
+bool store_has_changed(struct store *s);
+
 /* --- what status/ shows --------------------------------------------------- */
 
 struct store_stats {
@@ -169,6 +179,10 @@ struct store_stats {
 	bool failed;		/* a sync failed: no more appends */
 	bool disk_full;		/* appends are refused until space returns */
 	int disk_used_percent;
+	int64_t heads_moved;	/* queues' heads, how often altogether */
+	int64_t retention_ms;	/* time of retention's last round, 0 before the first */
+	int64_t retention_rounds;
+	int64_t removed_segments, removed_bytes;
 };
 
 void store_stats(struct store *s, struct store_stats *ret);

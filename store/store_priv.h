@@ -27,11 +27,18 @@ struct store {
 
 	pthread_t flusher;
 	bool flusher_started;
-	struct mark closing;		/* never moves: the flusher's clock */
+	pthread_t retention;
+	bool retention_started;
+	struct mark closing;		/* never moves: the clock of both */
 
 	_Atomic int64_t appended_messages, appended_bytes;
 	_Atomic bool disk_full;
 	_Atomic int disk_used_percent;
+	_Atomic int64_t disk_excess_bytes; /* above diskSpaceCleanForciblyRatio, <= 0: none */
+
+	_Atomic int64_t checkpointed;	/* a replay begins here */
+	_Atomic int64_t retention_ms, retention_rounds;
+	_Atomic int64_t removed_segments, removed_bytes;
 };
 
 #endif

@@ -44,9 +44,6 @@ for ((crash = 1; crash <= crashes; crash++)); do
 	load run "$mnt" "$work/state" "$crash" 30 &
 	worker=$!
 	sleep "$(up_to_ms 1500)"
-	if [ $((RANDOM % 8)) = 0 ]; then
-		wait_in_vain=$(umount "$mnt" 2>&1) && fail "unmounted while busy: $wait_in_vain"
-	fi
 	kill_mqfs "$mnt"
 	wait_for "$worker" || fail "crash $crash: not only because of the kill"
 	if [ $((RANDOM % 3)) = 0 ]; then kill_a_starting_broker; fi

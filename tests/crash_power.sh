@@ -9,6 +9,7 @@ requires_fuse
 requires_loop
 
 cuts=${MQFS_CRASHES:-5}
+power_size=4G
 seed=${MQFS_SEED:-$RANDOM}
 RANDOM=$seed
 say "$cuts cuts, MQFS_SEED=$seed"

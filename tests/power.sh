@@ -3,7 +3,7 @@
 #	power_on FSTYPE [MOUNT_OPTION...]    makes the disk the first time; starts the broker
 #	power_cut                            nothing more reaches the disk
 #
-# $disk is where it is mounted, the broker is on $mnt.
+# $disk, of $power_size (400M), is where it is mounted; the broker is on $mnt.
 #
 # shellcheck shell=bash
 
@@ -22,7 +22,7 @@ power_on() {
 	local type=$1
 	shift
 	if [ ! -e "$work/disk.disk" ]; then
-		loop_disk "$type" 400M "$disk"
+		loop_disk "$type" "${power_size:-400M}" "$disk"
 	else
 		mount -o loop "$work/disk.disk" "$disk"
 	fi

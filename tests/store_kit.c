@@ -47,7 +47,9 @@ kit_setup(void **state)
 	k->set.maxHashSlotNum = KIT_SLOTS;
 	k->set.maxIndexNum = KIT_INDEX_ENTRIES;
 	k->set.flushIntervalCommitLog = 3600000;	/* the flusher sleeps: tests flush */
-	k->set.diskSpaceWarningLevelRatio = 100;
+	k->set.cleanResourceInterval = 3600000;		/* retention too */
+	k->set.deleteCommitLogFilesInterval = 0;
+	k->set.diskSpaceWarningLevelRatio = k->set.diskSpaceCleanForciblyRatio = 100;
 	k->cp.dispatched = MQ_POS(-1);
 	*state = k;
 	return 0;
@@ -148,10 +150,12 @@ kit_checkpoint(struct kit *k)
 	for (size_t i = 0; i < cp.n; i++)
 		merge_row(&k->cp, &cp.rows[i]);
 	k->cp.dispatched = cp.dispatched;
+	k->cp.begin = cp.begin;
 	k->cp.store_ms = cp.store_ms;
 	k->cp.index_count = cp.index_count;
 	memcpy(k->cp.index_name, cp.index_name, sizeof(cp.index_name));
 	store_checkpoint_free(&cp);
+	store_checkpointed(k->s, k->cp.dispatched);
 	return MQ_OK;
 }
 

@@ -27,7 +27,7 @@ want 8 "$(find "$mnt/topics/new" -name 'q?' | wc -l)" "its queues"
 want 4 "$(stat -L -c %s /proc/self/fd/3)" "the open file"
 echo two >&3
 exec 3>&-
-want "one two" "$(echo $(cat "$mnt/topics/new/q0"))" "the same file goes on"
+want "one two" "$(paste -sd " " "$mnt/topics/new/q0")" "the same file goes on"
 want 755 "$(stat -c %a "$mnt/topics/new")" "its mode"
 echo '{"body":"three"}' >> "$mnt/topics/other/all:format=json"
 want three "$(cat "$mnt/topics/other/all")" "by a name with options"

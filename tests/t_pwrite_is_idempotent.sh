@@ -31,4 +31,10 @@ is_(os.pread(q, 100, 0), b"one\ntwo\nthree\n")
 is_(code(os.pwrite, q, b"three\nfour\n", 8), 11)
 is_(os.pread(q, 100, 0), b"one\ntwo\nthree\nfour\n")
 is_(os.fstat(q).st_size, 19)
+# Confirmed with O_DSYNC is confirmed on the disk, though its own rest is not whole.
+def status(name):
+    return int(open(os.path.join(os.path.dirname(sys.argv[1]), "../../status", name)).read())
+synced = os.open(sys.argv[1], os.O_WRONLY | os.O_DSYNC)
+is_(code(os.pwrite, synced, b"four\nfi", 14), 7)
+is_(status("written") - status("flushed"), 0)
 END

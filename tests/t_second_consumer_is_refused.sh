@@ -20,3 +20,6 @@ want message "$(cat "$q")" "peeking is still allowed"
 kill -KILL "$holder"
 wait_for "$holder" 2> /dev/null || true
 eventually 5 bash -c ": <> '$q'"
+
+# Who comes after a close is not too early.
+for _ in {1..200}; do : <> "$q"; done

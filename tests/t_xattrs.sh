@@ -12,6 +12,7 @@ want 5 "$(xattr max_offset "$mnt/topics/t/q2")" "max_offset"
 id=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["msgId"])' < "$mnt/topics/t/q2@3:format=json")
 message=$mnt/messages/$id
 want 'line 3' "$(cat "$message")" "the message by its id"
+want 'line 3' "$(cat "$mnt/messages/${id,,}")" "the message by its id in lower case"
 want t "$(xattr topic "$message")" "topic"
 want 2 "$(xattr queue_id "$message")" "queue_id"
 want 3 "$(xattr queue_offset "$message")" "queue_offset"

@@ -13,8 +13,8 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
-#include "fs/base64.h"
 #include "fs/framing.h"
+#include "store/base64.h"
 
 #define ROUNDS 300
 #define MAX_BODY 64

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -1206,6 +1207,139 @@ a_slave_changes_nothing_by_itself(void **state)
 	broker_close(b);
 }
 
+/* --- what topics say about keeping messages ---------------------------------------------- */
+
+static _Atomic int hours_gone;
+
+time_t __real_time(time_t *ret);
+time_t __wrap_time(time_t *ret);
+time_t
+__wrap_time(time_t *ret)
+{
+	time_t now = __real_time(NULL) + hours_gone * 3600;
+
+	if (ret)
+		*ret = now;
+	return now;
+}
+
+static bool
+head_comes_to(struct queue *q, int64_t min)
+{
+	for (int i = 0; i < 1000 && queue_min(q).n != min; i++)
+		usleep(5000);
+	return queue_min(q).n == min;
+}
+
+static void
+change_topic(struct broker *b, struct topic *t, int64_t hours, bool drop)
+{
+	struct topic_conf conf;
+
+	topic_conf(b->offsets, t, &conf);
+	conf.reserved_hours = hours;
+	conf.on_full_drop = drop;
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+}
+
+static void
+messages_past_their_topics_own_time_are_no_longer_seen(void **state)
+{
+	struct broker *b = *state;
+	struct offsets_stats stats;
+	struct subscription *sub;
+	struct topic *t, *other;
+	struct queue *q;
+
+	hours_gone = 0;
+	set(b, "flushIntervalConsumeQueue", "1");
+	broker_open(b);
+	t = make_topic(b, "t", 1);
+	other = make_topic(b, "other", 1);
+	change_topic(b, t, 2, false);
+	sub = subscribe(b, make_group(b, "g"), t);
+	produce_to(b, "t", 0, 7);
+	produce_to(b, "other", 0, 7);
+	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
+	hours_gone = 1;
+	usleep(20000);
+	assert_int_equal(queue_min(q).n, 0);
+	hours_gone = 3;
+	assert_true(head_comes_to(q, 7));
+	assert_int_equal(topic_queue(b->offsets, other, 0, &q), MQ_OK);
+	assert_int_equal(queue_min(q).n, 0);
+	for (int i = 0; i < 1000 && (offsets_stats(b->offsets, &stats), stats.offsets_clamped == 0); i++)
+		usleep(5000);
+	assert_int_equal(stats.offsets_clamped, 1);
+	assert_int_equal(committed_at(b, sub, 0), 7);
+	broker_close(b);
+	broker_open(b);
+	assert_int_equal(topic_queue(b->offsets, topic_find(b->offsets, "t"), 0, &q), MQ_OK);
+	assert_int_equal(queue_min(q).n, 7);
+	assert_int_equal(queue_head_moves(q), 1);
+	broker_close(b);
+	hours_gone = 0;
+}
+
+static void
+a_shorter_time_counts_at_once(void **state)
+{
+	struct broker *b = *state;
+	struct topic *t;
+	struct queue *q;
+
+	hours_gone = 0;
+	set(b, "flushIntervalConsumeQueue", "1");
+	broker_open(b);
+	t = make_topic(b, "t", 1);
+	produce_to(b, "t", 0, 7);
+	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
+	hours_gone = 5;
+	change_topic(b, t, 6, false);
+	usleep(20000);
+	assert_int_equal(queue_min(q).n, 0);
+	change_topic(b, t, 4, false);
+	assert_true(head_comes_to(q, 7));
+	broker_close(b);
+	hours_gone = 0;
+}
+
+static bool
+drops_becomes(struct queue *q, bool drops)
+{
+	for (int i = 0; i < 1000 && queue_drops(q) != drops; i++)
+		usleep(5000);
+	return queue_drops(q) == drops;
+}
+
+static void
+the_store_knows_which_topics_drop(void **state)
+{
+	struct broker *b = *state;
+	struct topic *t;
+	struct queue *q;
+
+	set(b, "flushIntervalConsumeQueue", "1");
+	broker_open(b);
+	t = make_topic(b, "t", 2);
+	produce_to(b, "t", 0, 1);
+	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
+	assert_true(drops_becomes(store_queue(b->store, META_TOPIC, 0), true));
+	assert_false(queue_drops(q));
+	change_topic(b, t, 0, true);
+	assert_true(drops_becomes(q, true));
+	produce_to(b, "t", 1, 1);
+	assert_int_equal(topic_queue(b->offsets, t, 1, &q), MQ_OK);
+	assert_true(drops_becomes(q, true));
+	change_topic(b, t, 0, false);
+	assert_true(drops_becomes(q, false));
+	broker_close(b);
+	set(b, "flushIntervalConsumeQueue", "1");
+	broker_open(b);
+	assert_true(drops_becomes(store_queue(b->store, META_TOPIC, 0), true));
+	broker_close(b);
+}
+
 int
 main(void)
 {
@@ -1240,6 +1374,9 @@ main(void)
 		T(ten_thousand_topics_are_cheap),
 		T(a_read_only_mount_writes_nothing),
 		T(a_slave_changes_nothing_by_itself),
+		T(messages_past_their_topics_own_time_are_no_longer_seen),
+		T(a_shorter_time_counts_at_once),
+		T(the_store_knows_which_topics_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

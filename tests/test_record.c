@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -416,6 +417,10 @@ a_message_id_is_the_store_host_and_the_place(void **state)
 	(void)state;
 	record_msg_id(&host, MQ_POS(VECTOR_POS), id);
 	assert_string_equal(id, VECTOR_MSG_ID);
+	assert_int_equal(record_parse_msg_id(id, &pos), MQ_OK);
+	assert_int_equal(pos.byte, VECTOR_POS);
+	for (char *c = id; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
 	assert_int_equal(record_parse_msg_id(id, &pos), MQ_OK);
 	assert_int_equal(pos.byte, VECTOR_POS);
 

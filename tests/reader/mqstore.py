@@ -419,9 +419,17 @@ def check_unwritten(files, at, problems):
         at = 0
 
 
+def first_entry(directory):
+    """Files before it were removed with the queue's head: what they held may still be in the log."""
+    names = [name for name in os.listdir(directory) if name.isdigit()] if os.path.isdir(directory) else []
+    return min(map(int, names)) // ENTRY.size if names else 0
+
+
 def check_queue(topic, queue, directory, log, messages, may_lag, problems):
     """Each entry against the record it stands for; returns how many there are."""
-    waiting = dict(messages)
+    first = first_entry(directory)
+    waiting = {offset: message for offset, message in messages.items() if offset >= first}
+    messages = dict(waiting)
     count = 0
     for offset, pos, total, code in queue_entries(directory, problems):
         where = f'{directory}: entry {offset}'

@@ -1,6 +1,6 @@
 /* base64.h - bytes as text: RFC 4648's alphabet with "+" and "/", padded, no line breaks. */
-#ifndef MQFS_FS_BASE64_H
-#define MQFS_FS_BASE64_H
+#ifndef MQFS_STORE_BASE64_H
+#define MQFS_STORE_BASE64_H
 
 #include <stddef.h>
 

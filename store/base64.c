@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "conf/err.h"
-#include "fs/base64.h"
+#include "store/base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,0 +1,136 @@
+/* keep.c - how long messages are kept, as far as a topic has a say.
+ *
+ * Segments are shared by all topics, and the store removes them (store/retention.h).
+ * What a topic's config adds:
+ *
+ *   onFull=drop|block      told to the store, for its rule about full disks
+ *   fileReservedTime=N     readers no longer see messages stored N hours ago; once
+ *                          an hour, so that its queues do not begin anew all the
+ *                          time.  Their bytes go with the segments, so a time
+ *                          beyond the broker's own has no effect.
+ *
+ * However a head has moved, a group that stood before it stands at it, and hears
+ * what it has missed: one log line for each queue.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "conf/log.h"
+#include "offsets/registry.h"
+
+#define HOUR_S 3600
+
+/* --- what topics say --------------------------------------------------------------- */
+
+static void
+tell_store(struct offsets *o)
+{
+	for (size_t i = 0; i < o->topics.n; i++) {
+		const struct topic *t = o->topics.items[i];
+		struct topic_conf conf;
+
+		topic_conf(o, t, &conf);
+		for (int32_t id = 0; id < conf.queues; id++) {
+			struct queue *q = topic_queue_if_any(o, t, id);
+
+			if (q)
+				queue_set_drops(q, conf.on_full_drop);
+		}
+	}
+	if (o->meta_queue)	/* rounds.c logs again what goes */
+		queue_set_drops(o->meta_queue, true);
+}
+
+static void
+expire_queue(struct offsets *o, struct queue *q, int64_t before_ms)
+{
+	mq_qoff at;
+	int rc = store_find_time(o->store, q, before_ms, &at);
+
+	if (rc == MQ_OK)
+		rc = store_trim(o->store, q, at);
+	if (rc != MQ_OK)
+		log_warn("topic %s queue %" PRId32 " keeps messages past their time: %s", queue_topic(q), queue_id(q),
+			 err_text(rc));
+}
+
+static void
+expire(struct offsets *o, int64_t now_s)
+{
+	for (size_t i = 0; i < o->topics.n; i++) {
+		const struct topic *t = o->topics.items[i];
+		struct topic_conf conf;
+
+		topic_conf(o, t, &conf);
+		for (int32_t id = 0; id < conf.queues && conf.reserved_hours > 0; id++) {
+			struct queue *q = topic_queue_if_any(o, t, id);
+
+			if (q)
+				expire_queue(o, q, (now_s - conf.reserved_hours * HOUR_S) * 1000);
+		}
+	}
+}
+
+/* --- who lost some -------------------------------------------------------------------- */
+
+/* Where s stands in a queue; false: no record says so. */
+static bool
+place_of(struct offsets *o, const struct subscription_entry *s, int32_t id, int64_t *ret_at)
+{
+	LOCKED(&o->registry);
+	if (s->pub.gone || id >= s->n_places || (!s->places[id].known && s->places[id].at == 0))
+		return false;
+	*ret_at = s->places[id].at;
+	return true;
+}
+
+static void
+move_behind(struct offsets *o, struct subscription *sub, int32_t id, int64_t at)
+{
+	struct queue *q = topic_queue_if_any(o, sub->topic, id);
+	mq_qoff min = q ? queue_min(q) : MQ_QOFF(0);
+
+	if (min.n <= at || commit_forward(o, sub, id, min) != MQ_OK)
+		return;
+	o->n_clamped++;
+	log_notice("group %s, %s/q%" PRId32 ": messages %" PRId64 " to %" PRId64 " were removed before it had them",
+		   sub->group->name, sub->topic->name, id, at, min.n - 1);
+}
+
+static void
+move_groups(struct offsets *o)
+{
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+		int32_t n = topic_queues(o, s->pub.topic);
+		int64_t at;
+
+		for (int32_t id = 0; id < n; id++)
+			if (place_of(o, s, id, &at))
+				move_behind(o, &s->pub, id, at);
+	}
+}
+
+/* --- when ------------------------------------------------------------------------------ */
+
+void
+keep_messages(struct offsets *o)
+{
+	struct store_stats stats = { 0 };
+	int64_t now_s = time(NULL);
+
+	store_stats(o->store, &stats);
+	if (o->keep_changed || stats.queues != o->told_queues)
+		tell_store(o);
+	if (o->keep_changed || now_s / HOUR_S != o->expired_hour)
+		expire(o, now_s);
+	o->keep_changed = false;
+	o->told_queues = stats.queues;
+	o->expired_hour = now_s / HOUR_S;
+	store_stats(o->store, &stats);
+	if (stats.heads_moved != o->seen_heads)
+		move_groups(o);
+	o->seen_heads = stats.heads_moved;
+}

@@ -1,0 +1,300 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "store/base64.h"
+#include "store/record_json.h"
+
+/* --- UTF-8 ------------------------------------------------------------------ */
+
+/* Length of the character at p, 0 if it is not UTF-8. */
+static size_t
+utf8_length(const unsigned char *p, size_t left)
+{
+	static const unsigned char by_lead[32] = {	/* the first byte's upper 5 bits */
+		1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 4, 0,
+	};
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = by_lead[p[0] >> 3];
+	uint32_t c;
+
+	if (n < 2 || n > left)
+		return n > left ? 0 : n;
+	c = p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+static bool
+is_ascii8(const unsigned char *p)
+{
+	uint64_t eight;
+
+	memcpy(&eight, p, sizeof(eight));
+	return !(eight & 0x8080808080808080u);
+}
+
+bool
+utf8_valid(const void *text, size_t len)
+{
+	const unsigned char *p = text;
+	size_t n;
+
+	for (size_t i = 0; i < len; i += n) {
+		if (len - i >= 8 && is_ascii8(p + i))
+			n = 8;
+		else if ((n = utf8_length(p + i, len - i)) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* --- rendering ---------------------------------------------------------------- */
+
+/* Where the line goes: of all that is emitted, bytes [from, to) are kept. */
+struct sink {
+	size_t at;		/* emitted so far */
+	size_t from, to;
+	unsigned char *out;
+};
+
+static void
+emit(struct sink *s, const void *bytes, size_t len)
+{
+	size_t begin = s->at, end = begin + len;
+	size_t first = begin > s->from ? begin : s->from;
+	size_t last = end < s->to ? end : s->to;
+
+	s->at = end;
+	if (first < last)
+		memcpy(s->out + (first - s->from), (const char *)bytes + (first - begin), last - first);
+}
+
+static void
+emit_literal(struct sink *s, const char *literal)
+{
+	emit(s, literal, strlen(literal));
+}
+
+static void __attribute__((format(printf, 2, 3)))
+emit_format(struct sink *s, const char *fmt, ...)
+{
+	char buf[256];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	MUST(len >= 0 && (size_t)len < sizeof(buf));
+	emit(s, buf, (size_t)len);
+}
+
+/* A character of a text that cannot stand for itself. */
+static void
+emit_escape(struct sink *s, unsigned char c)
+{
+	static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";	/* pairs: character, its letter */
+
+	for (size_t i = 0; i + 1 < sizeof(shorts); i += 2) {
+		if ((unsigned char)shorts[i] == c) {
+			emit(s, (char[]){ '\\', shorts[i + 1] }, 2);
+			return;
+		}
+	}
+	if (c < 0x20)
+		emit_format(s, "\\u%04x", c);
+	else
+		emit(s, "\xef\xbf\xbd", 3);	/* U+FFFD for a byte that is not UTF-8 */
+}
+
+/* A text with its quotes. */
+static void
+emit_text(struct sink *s, const void *text, size_t len)
+{
+	const unsigned char *p = text;
+	size_t plain = 0, n;	/* p[plain .. i) stands for itself */
+
+	emit(s, "\"", 1);
+	for (size_t i = 0; i < len; i += n) {
+		n = p[i] < 0x80 ? 1 : utf8_length(p + i, len - i);
+		if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+			continue;
+		emit(s, p + plain, i - plain);
+		emit_escape(s, p[i]);
+		n = 1;
+		plain = i + 1;
+	}
+	if (len > plain)
+		emit(s, p + plain, len - plain);
+	emit(s, "\"", 1);
+}
+
+static void
+emit_base64(struct sink *s, const unsigned char *p, size_t len)
+{
+	char buf[4096];
+	size_t block = sizeof(buf) / 4 * 3;
+
+	for (; len > 0; p += block, len -= block) {
+		if (len < block)
+			block = len;
+		if (s->at >= s->to || s->at + base64_length(block) <= s->from) {
+			s->at += base64_length(block);
+			continue;
+		}
+		base64_encode(p, block, buf);
+		emit(s, buf, base64_length(block));
+	}
+}
+
+static void
+emit_body(struct sink *s, const unsigned char *body, size_t len)
+{
+	if (utf8_valid(body, len)) {
+		emit_literal(s, "\"body\":");
+		emit_text(s, body, len);
+	} else {
+		emit_literal(s, "\"body64\":\"");
+		emit_base64(s, body, len);
+		emit(s, "\"", 1);
+	}
+}
+
+/* A member for one property, if the message has it. */
+static void
+emit_property(struct sink *s, const struct record *rec, const char *member, const char *property)
+{
+	size_t len;
+	const char *value = record_property(rec->props, (size_t)rec->props_len, property, &len);
+
+	if (!value)
+		return;
+	emit_literal(s, member);
+	emit_text(s, value, len);
+}
+
+/* Names seen so far: bits that say "perhaps", so that only few are looked for. */
+struct seen_names {
+	uint64_t bits[512];
+};
+
+static bool
+seen_perhaps(struct seen_names *seen, const char *name, size_t len)
+{
+	uint32_t h = (uint32_t)java_hash(name, len, 0) * 2654435761u >> 17;
+	uint64_t bit = (uint64_t)1 << (h & 63);
+	bool was = seen->bits[h >> 6] & bit;
+
+	seen->bits[h >> 6] |= bit;
+	return was;
+}
+
+/* Can it be the name of a member, for every reader of JSON? */
+static bool
+name_can_be_shown(const char *name, size_t len)
+{
+	return !memchr(name, '\0', len) && utf8_valid(name, len);
+}
+
+/* Is name among the properties that begin before it? */
+static bool
+name_is_repeated(const struct record *rec, const char *name, size_t len)
+{
+	const char *other, *value;
+	size_t other_len, value_len, cursor = 0;
+
+	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &other, &other_len, &value,
+				    &value_len)) {
+		if (other == name)
+			return false;
+		if (other_len == len && memcmp(other, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+emit_properties(struct sink *s, const struct record *rec)
+{
+	struct seen_names seen = { { 0 } };
+	const char *name, *value, *comma = "";
+	size_t name_len, value_len, cursor = 0;
+
+	emit_literal(s, ",\"properties\":{");
+	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value,
+				    &value_len)) {
+		if (!name_can_be_shown(name, name_len))
+			continue;
+		if (seen_perhaps(&seen, name, name_len) && name_is_repeated(rec, name, name_len))
+			continue;
+		emit_literal(s, comma);
+		emit_text(s, name, name_len);
+		emit(s, ":", 1);
+		emit_text(s, value, value_len);
+		comma = ",";
+	}
+	emit(s, "}", 1);
+}
+
+static void
+emit_host(struct sink *s, const char *member, const struct host *host)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	inet_ntop(host->v6 ? AF_INET6 : AF_INET, host->addr, addr, sizeof(addr));
+	emit_format(s, host->v6 ? ",\"%s\":\"[%s]:%" PRId32 "\"" : ",\"%s\":\"%s:%" PRId32 "\"", member, addr,
+		    host->port);
+}
+
+static void
+emit_record(struct sink *s, const struct record *rec)
+{
+	char id[57];
+
+	record_msg_id(&rec->stored, rec->pos, id);
+	emit(s, "{", 1);
+	emit_body(s, rec->body, (size_t)rec->body_len);
+	emit_literal(s, ",\"topic\":");
+	emit_text(s, rec->topic, (size_t)rec->topic_len);
+	emit_format(s, ",\"queueId\":%" PRId32 ",\"queueOffset\":%" PRId64 ",\"phyOffset\":%" PRId64
+		    ",\"msgId\":\"%s\"", rec->queue_id, rec->qoff.n, rec->pos.byte, id);
+	emit_property(s, rec, ",\"tags\":", "TAGS");
+	emit_property(s, rec, ",\"keys\":", "KEYS");
+	emit_format(s, ",\"bornTimestamp\":%" PRId64 ",\"storeTimestamp\":%" PRId64, rec->born_ms,
+		    rec->store_ms);
+	emit_properties(s, rec);
+	emit_host(s, "bornHost", &rec->born);
+	emit_host(s, "storeHost", &rec->stored);
+	emit_format(s, ",\"flag\":%" PRId32 ",\"sysFlag\":%" PRId32 ",\"reconsumeTimes\":%" PRId32 "}\n",
+		    rec->flag, rec->sysflag, rec->reconsume_times);
+}
+
+size_t
+record_json_length(const struct record *rec)
+{
+	struct sink s = { .at = 0 };
+
+	emit_record(&s, rec);
+	return s.at;
+}
+
+size_t
+record_json_render(const struct record *rec, size_t skip, void *out, size_t max)
+{
+	struct sink s = { .from = skip, .to = max > SIZE_MAX - skip ? SIZE_MAX : skip + max, .out = out };
+
+	emit_record(&s, rec);
+	if (s.at <= skip)
+		return 0;
+	return (s.at < s.to ? s.at : s.to) - skip;
+}

@@ -1,0 +1,44 @@
+#!/bin/bash
+# On a small disk a topic that drops is written for ever; one that blocks gets ENOSPC, loses
+# nothing, and goes on by itself when its oldest segments are past their time.
+. "$top_builddir/tests/functions.sh"
+requires_fuse
+loop_disk ext4 64M "$work/disk"
+
+opts=mappedFileSizeCommitLog=1048576,maxMessageSize=65536
+opts+=,cleanResourceInterval=100,deleteCommitLogFilesInterval=0,flushIntervalConsumeQueue=100
+start_mqfs "$work/disk/store" "$mnt" -o "$opts"
+mkdir "$mnt/topics/logs" "$mnt/topics/orders"
+sed 's/^onFull.*/onFull = drop/' "$mnt/topics/logs/config" > "$work/config"
+grep -q drop "$work/config" || echo 'onFull = drop' >> "$work/config"
+cat "$work/config" > "$mnt/topics/logs/config"
+logs=$mnt/topics/logs/q0 orders=$mnt/topics/orders/q0
+q_min() { xattr min_offset "$1"; }
+
+seq_lines 1 10000 "$(printf '%01000d' 0)" > "$work/ten"	# 10 MiB
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	split -l 1000 "$work/ten" --filter="cat >> $logs; sleep 0.05"
+done
+want 0 "$(cat "$mnt/status/disk_full")" "disk_full"
+[ "$(q_min "$logs")" -gt 30000 ] || fail "it begins at $(q_min "$logs")"
+want 100000 "$(xattr max_offset "$logs")" "all was taken"
+tail -n 20 "$work/ten" > "$work/last"
+tail -n 20 "$logs" > "$work/got"
+want_same "$work/last" "$work/got" "the newest"
+
+# from here on there is something that must not be lost: what lies before it goes, no more
+is_full_for_good() { sleep 1; grep -q 1 "$mnt/status/disk_full"; }
+for _ in $(seq 100); do
+	split -l 1000 "$work/ten" --filter="cat >> $orders" 2> "$work/said" || ! is_full_for_good || break
+done
+grep -qF "${errno_text[ENOSPC]}" "$work/said" || fail "it never got ENOSPC: $(cat "$work/said")"
+want 0 "$(q_min "$orders")" "orders begins at"
+kept=$(xattr max_offset "$orders")
+want "$kept" "$(wc -l < "$orders")" "readers go on"
+fails_with ENOSPC bash -c "echo refused >> '$orders'"
+
+touch -c -d '100 hours ago' "$work"/disk/store/commitlog/0*
+eventually 20 bash -c "echo 'space again' >> '$orders' 2> /dev/null"
+want 'space again' "$(tail -n 1 "$orders")" "by itself"
+want "$((kept + 1))" "$(xattr max_offset "$orders")" "nothing half stored"
+[ "$(q_min "$orders")" -gt 0 ] || fail "orders still begins at 0"
