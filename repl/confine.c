@@ -173,8 +173,8 @@ static const struct allowed {
 
 	/* sockets */
 	CALL(accept4),
-	CALL_IF(socket, { 0, ~0ull, AF_INET }, { 1, 0xff, SOCK_STREAM }),
-	CALL_IF(socket, { 0, ~0ull, AF_INET6 }, { 1, 0xff, SOCK_STREAM }),
+	CALL_IF(socket, { 0, 0xffffffff, AF_INET }, { 1, 0xff, SOCK_STREAM }),
+	CALL_IF(socket, { 0, 0xffffffff, AF_INET6 }, { 1, 0xff, SOCK_STREAM }),
 	CALL(bind),
 	CALL(listen),
 	CALL(connect),
