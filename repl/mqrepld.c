@@ -1,16 +1,144 @@
-/* mqrepld: brings the log to slaves and from a master. */
+/* mqrepld - brings the log to slaves, and from a master.  Started by mount.mqfs;
+ * see link.h for what it is given. */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/link.h"
+#include "repl/confine.h"
+#include "repl/ha.h"
+#include "repl/serve.h"
+
+static int
+take_config(struct daemon *d)
+{
+	struct link_message msg;
+	int rc = link_receive(LINK_SOCKET_FD, 0, &msg);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (msg.kind != LINK_CONFIG || msg.config.heartbeat_ms <= 0 || msg.config.housekeeping_ms <= 0 ||
+	    msg.config.batch_bytes <= 0 || msg.config.port < 0 || msg.config.port > 65535)
+		return err_note(MQ_ECORRUPT, "the first message is no configuration");
+	d->config = msg.config;
+	return MQ_OK;
+}
+
+static int
+take_ring(struct daemon *d)
+{
+	struct stat st;
+	void *ring;
+
+	if (fstat(LINK_RING_FD, &st) != 0 || st.st_size != LINK_RING_BYTES)
+		return err_note(MQ_ECORRUPT, "descriptor %d is no ring", LINK_RING_FD);
+	ring = mmap(NULL, LINK_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, LINK_RING_FD, 0);
+	if (ring == MAP_FAILED)
+		return err_note(-errno, "ring: %m");
+	close(LINK_RING_FD);
+	d->ring = ring;
+	return MQ_OK;
+}
+
+/* --- addresses --------------------------------------------------------------------- */
+
+/* What follows comes with fewer rights, so names are looked up here. */
+static void
+find_listen(struct serve *s)
+{
+	char port[16];
+
+	if (!*s->d.config.listen)
+		return;
+	snprintf(port, sizeof(port), "%d", (int)s->d.config.port);
+	resolve_now(s->d.config.listen, port, false, true, &s->listen);
+	if (s->listen.n == 0)
+		outbox_say(&s->d.out, LOG_ERR, "listen on %s: %s", s->d.config.listen, s->listen.why);
+}
+
+static int
+find_master(struct serve *s)
+{
+	char text[sizeof(s->d.config.master)], *host, *port;
+
+	s->names_fd = -1;
+	if (!s->d.config.slave)
+		return MQ_OK;
+	memcpy(text, s->d.config.master, sizeof(text));
+	if (!resolve_split(text, &host, &port)) {
+		snprintf(s->master.why, sizeof(s->master.why), "is not HOST:PORT");
+		return MQ_OK;
+	}
+	resolve_now(host, port, true, false, &s->master);
+	if (s->master.n > 0)
+		return MQ_OK;
+	return resolve_start(host, port, s->d.config.user, &s->names_fd);
+}
+
+/* --- rights -------------------------------------------------------------------------- */
+
+static void
+say_missing(struct daemon *d, int rc)
+{
+	if (rc != MQ_OK)
+		outbox_say(&d->out, LOG_NOTICE, "less confined than it could be: %s", err_text(rc));
+}
+
+static void
+confine(struct daemon *d)
+{
+	say_missing(d, confine_user(d->config.user, LINK_COMMITLOG_FD));
+	say_missing(d, confine_limits());
+	say_missing(d, confine_files(LINK_COMMITLOG_FD));
+	say_missing(d, confine_calls());
+}
+
+static int
+run(struct serve *s)
+{
+	struct daemon *d = &s->d;
+	int rc;
+
+	rc = confine_fds(LINK_RING_FD);
+	if (rc == MQ_OK)
+		rc = take_config(d);
+	if (rc == MQ_OK)
+		rc = take_ring(d);
+	if (rc == MQ_OK)
+		rc = outbox_open(&d->out, LINK_SOCKET_FD);
+	if (rc == MQ_OK)
+		rc = find_master(s);
+	if (rc != MQ_OK)
+		return rc;
+	find_listen(s);
+	d->commitlog_fd = LINK_COMMITLOG_FD;
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epoll_fd < 0)
+		return err_note(-errno, "epoll: %m");
+	confine(d);
+	return serve_run(s);
+}
 
 int
 main(void)
 {
-	struct link_message msg;
+	static struct serve serve;
+	int rc;
 
-	signal(SIGPIPE, SIG_IGN);
-	return link_receive(LINK_SOCKET_FD, 0, &msg) == MQ_OK && msg.kind == LINK_CONFIG ? 0 : 1;
+	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) has no flag against it */
+	rc = run(&serve);
+	if (rc != MQ_OK && rc != MQ_EEND)
+		outbox_say(&serve.d.out, LOG_ERR, "%s", err_text(rc));
+	outbox_close(&serve.d.out);
+	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
 }

@@ -1,0 +1,45 @@
+/* daemon.h - what the parts of mqrepld share.
+ *
+ * One thread, one loop (serve.c).  Every socket has a watch; what it belongs to
+ * has the watch as its first member and is not freed while the loop hands out
+ * events, only marked by its closed socket.
+ */
+#ifndef MQFS_REPL_DAEMON_H
+#define MQFS_REPL_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "repl/link.h"
+#include "repl/outbox.h"
+
+struct watch {
+	void (*ready)(struct watch *w, uint32_t events);
+	int fd;			/* -1: closed */
+	uint32_t events;	/* of epoll, asked for now */
+};
+
+struct daemon {
+	struct link_config config;
+	int commitlog_fd, epoll_fd;
+	unsigned char *ring;
+	bool marks_known;
+	int64_t begin, written;	/* the log, as the mount told it last */
+	int64_t now_ms;		/* of this turn of the loop */
+	bool over;		/* it cannot go on; the mount starts another one */
+	struct outbox out;
+};
+
+/* Hear of w->fd from now on.  The watch closes the descriptor, also on failure. */
+int watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events);
+void watch_ask(struct daemon *d, struct watch *w, uint32_t events);
+void watch_close(struct watch *w);
+
+/* The earlier of two times; 0 is never. */
+static inline int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+#endif

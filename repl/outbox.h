@@ -1,0 +1,35 @@
+/* outbox.h - messages on their way to the mount.
+ *
+ * The mount may be busy; mqrepld never waits for it.  What does not go out at
+ * once stays here, and when that is full, news is dropped, not memory eaten:
+ * whoever put it keeps it and tries again.
+ */
+#ifndef MQFS_REPL_OUTBOX_H
+#define MQFS_REPL_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "repl/link.h"
+
+#define OUTBOX_MAX 256
+
+struct outbox {
+	int fd;
+	struct link_message *queue;
+	size_t first, n;
+};
+
+int outbox_open(struct outbox *out, int fd);
+void outbox_close(struct outbox *out);
+
+/* Send msg, or keep it.  False if that would leave less than `spare` places. */
+bool outbox_put(struct outbox *out, const struct link_message *msg, size_t spare);
+
+/* What is kept, as far as it goes.  -EPIPE: the mount is gone. */
+int outbox_send(struct outbox *out);
+
+/* A line for the mount's log, of syslog's level; dropped when it is busy. */
+void outbox_say(struct outbox *out, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,543 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "repl/ha.h"
+#include "repl/peer.h"
+#include "repl/receiver.h"
+
+#define PAUSE_FIRST_MS 1000
+#define PAUSE_LAST_MS 5000
+#define STEADY_MS 5000			/* it held that long: the next try is at once */
+#define CONNECT_MS 5000
+#define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
+#define TELL_MS 5			/* or so long */
+#define APPEND_MAX (1 << 20)
+#define APPEND_SPARE 96			/* places in the outbox that are for other news */
+#define TURN_BYTES (1 << 20)
+#define MISSES_MAX 2			/* answers without bytes before we ask for less */
+
+enum phase {
+	RESTING,
+	RESOLVING,
+	CONNECTING,
+	FOLLOWING,
+};
+
+struct receiver {
+	struct watch watch;		/* the master */
+	struct daemon *d;
+	struct peer peer;
+	enum phase phase;
+	int64_t until_ms;		/* RESTING, CONNECTING: when that ends */
+	int64_t pause_ms;
+
+	struct names {
+		struct watch watch;
+		struct receiver *of;
+	} names;
+	struct resolve_answer master;
+	int which;			/* of its addresses is the next to try */
+
+	struct ha_frames frames;
+	int64_t since_ms, heard_ms, wrote_ms, told_ms;
+	int64_t pos;			/* where in the log the ring's byte `put` belongs; -1: the master says */
+	uint64_t put, told, applied;	/* bytes of the ring: received, the mount was told, it has written */
+
+	unsigned char report[HA_REPORT_BYTES];
+	size_t report_left;
+	int64_t reported;
+
+	bool byte0;			/* it is still to be supplied */
+	bool ask_last;			/* report 0: the last segment */
+	bool asked_again;		/* for all, after the last segment was offered once */
+	int misses;
+};
+
+static const struct link_config *
+config(const struct receiver *r)
+{
+	return &r->d->config;
+}
+
+/* The place of a byte of the ring in the log. */
+static int64_t
+pos_of(const struct receiver *r, uint64_t ring_at)
+{
+	return r->pos - (int64_t)(r->put - ring_at);
+}
+
+/* --- the end of a connection -------------------------------------------------------- */
+
+static void
+rest(struct receiver *r, int64_t ms, const char *why)
+{
+	watch_close(&r->watch);
+	r->phase = RESTING;
+	r->until_ms = r->d->now_ms + ms;
+	r->put = r->told;		/* the mount never heard of the rest */
+	r->report_left = 0;
+	r->byte0 = false;
+	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, why);
+}
+
+static void
+failed(struct receiver *r, const char *why)
+{
+	bool steady = r->phase == FOLLOWING && r->d->now_ms >= r->since_ms + STEADY_MS;
+
+	if (steady)
+		r->pause_ms = 0;
+	rest(r, r->pause_ms, why);
+	r->pause_ms = r->pause_ms == 0 ? PAUSE_FIRST_MS : 2 * r->pause_ms;
+	if (r->pause_ms > PAUSE_LAST_MS)
+		r->pause_ms = PAUSE_LAST_MS;
+}
+
+/* The master has nothing to say to who asks for everything. */
+static void
+missed(struct receiver *r)
+{
+	if (++r->misses < MISSES_MAX)
+		return;
+	r->misses = 0;
+	r->ask_last = true;
+	outbox_say(&r->d->out, LOG_NOTICE, "master %s does not send its log from the beginning: "
+		   "asking for its last segment", r->peer.address);
+	rest(r, 0, "does not send from the beginning");
+}
+
+/* --- reports --------------------------------------------------------------------------- */
+
+static void
+report_send(struct receiver *r)
+{
+	ssize_t n;
+
+	if (r->report_left == 0)
+		return;
+	n = send(r->watch.fd, r->report + HA_REPORT_BYTES - r->report_left, r->report_left, MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		failed(r, err_text(err_note(-errno, "%m")));
+		return;
+	}
+	if (n > 0)
+		r->report_left -= (size_t)n;
+	watch_ask(r->d, &r->watch, (r->watch.events & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
+}
+
+/* If one is still on its way, what it says will be said by a later one. */
+static void
+report(struct receiver *r, int64_t pos)
+{
+	if (r->phase != FOLLOWING || r->report_left > 0)
+		return;
+	ha_put_report(r->report, pos);
+	r->report_left = sizeof(r->report);
+	r->reported = pos;
+	r->wrote_ms = r->d->now_ms;
+	report_send(r);
+}
+
+/* --- telling the mount ------------------------------------------------------------------- */
+
+/* How much of the ring from `told` on is one message: no end of it or of a segment within. */
+static uint32_t
+append_len(const struct receiver *r)
+{
+	uint64_t len = r->put - r->told;
+	uint64_t in_ring = LINK_RING_BYTES - r->told % LINK_RING_BYTES;
+	uint64_t in_segment = (uint64_t)(config(r)->segment_bytes - pos_of(r, r->told) % config(r)->segment_bytes);
+
+	len = len < in_ring ? len : in_ring;
+	len = len < in_segment ? len : in_segment;
+	return (uint32_t)(len < APPEND_MAX ? len : APPEND_MAX);
+}
+
+/* Small pieces are gathered while the mount is busy with others. */
+static bool
+worth_telling(const struct receiver *r)
+{
+	return r->told < r->put && (r->told == r->applied || r->put - r->told >= TELL_BYTES ||
+				    r->d->now_ms >= r->told_ms + TELL_MS);
+}
+
+static void
+tell(struct receiver *r)
+{
+	while (worth_telling(r)) {
+		struct link_message msg = { .kind = LINK_APPEND, .pos = pos_of(r, r->told),
+					    .ring_at = r->told, .len = append_len(r) };
+
+		if (!outbox_put(&r->d->out, &msg, APPEND_SPARE))
+			return;
+		r->told += msg.len;
+		r->told_ms = r->d->now_ms;
+	}
+}
+
+/* --- hearing the master ------------------------------------------------------------------- */
+
+/* The last segment was asked for, and begins there. */
+static void
+begin_at(struct receiver *r, int64_t pos)
+{
+	char why[112];
+
+	if (pos % config(r)->segment_bytes != 0) {
+		snprintf(why, sizeof(why), "sends from %" PRId64 ", where no segment of %" PRId64 " bytes begins",
+			 pos, config(r)->segment_bytes);
+		failed(r, why);
+	} else if (pos > 0 && !r->asked_again) {
+		r->asked_again = true;	/* it may have been empty when it was asked for all */
+		r->ask_last = false;
+		rest(r, 0, "asking for the beginning once more");
+	} else {
+		r->pos = pos;
+		if (pos > 0)
+			outbox_say(&r->d->out, LOG_WARNING, "master %s sends its log from %" PRId64 " on; "
+				   "what lies before it is not here", r->peer.address, pos);
+	}
+}
+
+static void
+on_frame(struct receiver *r)
+{
+	const struct ha_frames *f = &r->frames;
+	char why[112];
+
+	if (r->pos < 0) {
+		begin_at(r, f->pos);
+		if (r->phase != FOLLOWING)
+			return;
+	}
+	if (f->pos != r->pos) {
+		snprintf(why, sizeof(why), "sends from %" PRId64 ", but this log ends at %" PRId64, f->pos, r->pos);
+		failed(r, why);
+		return;
+	}
+	r->peer.sent = f->pos + f->left;
+	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
+	if (f->left == 0 && r->byte0)
+		missed(r);
+}
+
+static void
+on_head(struct receiver *r, size_t n)
+{
+	int rc = ha_frames_head(&r->frames, n);
+
+	if (rc == MQ_OK)
+		on_frame(r);
+	else if (rc != MQ_EEND)
+		failed(r, err_text(rc));
+}
+
+static void
+on_body(struct receiver *r, size_t n)
+{
+	if (r->byte0) {
+		r->d->ring[r->put++ % LINK_RING_BYTES] = 0;
+		r->byte0 = false;
+	}
+	r->put += n;
+	r->pos += (int64_t)n;
+	ha_frames_body(&r->frames, n);
+}
+
+/* Where the next bytes go: what is left of the body to the ring, as far as it
+ * has room, then a header. */
+static int
+places(struct receiver *r, struct iovec iov[3], size_t *ret_body)
+{
+	uint64_t at = r->put + (r->byte0 ? 1 : 0);
+	size_t room = LINK_RING_BYTES - (size_t)(at - r->applied);
+	size_t body = (size_t)r->frames.left < room ? (size_t)r->frames.left : room;
+	size_t place = (size_t)(at % LINK_RING_BYTES);
+	size_t first = body < LINK_RING_BYTES - place ? body : LINK_RING_BYTES - place;
+	int n = 0;
+
+	if (first > 0)
+		iov[n++] = (struct iovec){ r->d->ring + place, first };
+	if (body > first)
+		iov[n++] = (struct iovec){ r->d->ring, body - first };
+	if (body == (size_t)r->frames.left)
+		iov[n++] = (struct iovec){ r->frames.head + r->frames.head_len, ha_frames_head_left(&r->frames) };
+	*ret_body = body;
+	return n;
+}
+
+/* One read.  False: that was all for now. */
+static bool
+hear(struct receiver *r, size_t *turn)
+{
+	struct iovec iov[3];
+	size_t body;
+	int places_n = places(r, iov, &body);
+	ssize_t n;
+
+	if (places_n == 0) {		/* the mount has to catch up: the network waits */
+		watch_ask(r->d, &r->watch, r->watch.events & (uint32_t)~EPOLLIN);
+		return false;
+	}
+	n = readv(r->watch.fd, iov, places_n);
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		if (n == 0 && r->byte0 && r->d->now_ms >= r->since_ms + config(r)->heartbeat_ms)
+			missed(r);
+		if (r->phase == FOLLOWING)
+			failed(r, n == 0 ? "closed the connection" : err_text(err_note(-errno, "%m")));
+		return false;
+	}
+	r->heard_ms = r->d->now_ms;
+	*turn += (size_t)n;
+	if (body > 0)
+		on_body(r, (size_t)n < body ? (size_t)n : body);
+	if ((size_t)n > body)
+		on_head(r, (size_t)n - body);
+	return r->phase == FOLLOWING && *turn < TURN_BYTES;
+}
+
+/* --- connecting ------------------------------------------------------------------------------- */
+
+/* Where our log ends, as the master is to hear it. */
+static void
+follow(struct receiver *r)
+{
+	int64_t written = r->d->written;
+
+	r->phase = FOLLOWING;
+	r->since_ms = r->heard_ms = r->wrote_ms = r->d->now_ms;
+	r->frames = (struct ha_frames){ .head_len = 0 };
+	r->byte0 = written == 0 && !r->ask_last;
+	r->pos = r->byte0 ? 1 : written;
+	r->peer.ack = written;
+	watch_ask(r->d, &r->watch, EPOLLIN);
+	peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
+	report(r, r->pos);
+	if (written == 0 && r->ask_last)
+		r->pos = -1;
+}
+
+static int
+connect_to(struct receiver *r, int which)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&r->master.list[which].addr;
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return err_note(-errno, "%m");
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, addr, r->master.list[which].len) != 0 && errno != EINPROGRESS) {
+		int rc = err_note(-errno, "%m");
+
+		close(fd);
+		return rc;
+	}
+	return watch_open(r->d, &r->watch, fd, EPOLLOUT);
+}
+
+/* To the next of its addresses; `rc` is why not to the one before. */
+static void
+connect_next(struct receiver *r, int rc)
+{
+	watch_close(&r->watch);
+	while (r->which < r->master.n) {
+		rc = connect_to(r, r->which++);
+		if (rc == MQ_OK) {
+			r->phase = CONNECTING;
+			r->until_ms = r->d->now_ms + CONNECT_MS;
+			return;
+		}
+	}
+	failed(r, r->master.n > 0 ? err_text(rc) : r->master.why);
+}
+
+static void
+connected(struct receiver *r)
+{
+	int why = 0;
+	socklen_t len = sizeof(why);
+
+	if (getsockopt(r->watch.fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
+		why = errno;
+	if (why != 0)
+		connect_next(r, err_note(-why, "%m"));
+	else
+		follow(r);
+}
+
+static void
+connect_first(struct receiver *r)
+{
+	r->which = 0;
+	if (r->names.watch.fd < 0) {
+		connect_next(r, MQ_OK);
+	} else {
+		r->phase = RESOLVING;	/* if it is gone, names_ready() hears of it */
+		(void)resolve_ask(r->names.watch.fd);
+	}
+}
+
+static void
+names_ready(struct watch *w, uint32_t events)
+{
+	struct receiver *r = ((struct names *)w)->of;
+	int rc = w->fd < 0 ? -EAGAIN : resolve_hear(w->fd, &r->master);
+
+	(void)events;
+	if (rc == -EAGAIN)
+		return;
+	if (rc != MQ_OK) {
+		watch_close(w);
+		r->d->over = true;
+	} else if (r->phase == RESOLVING) {
+		connect_next(r, MQ_OK);
+	}
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct receiver *r = (struct receiver *)w;
+	size_t turn = 0;
+
+	if (w->fd < 0)
+		return;
+	if (r->phase == CONNECTING) {
+		connected(r);
+		return;
+	}
+	if (events & EPOLLOUT)
+		report_send(r);
+	if (r->phase == FOLLOWING && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		while (hear(r, &turn))
+			;
+	tell(r);
+}
+
+/* --- the owner's calls ---------------------------------------------------------------------------- */
+
+int
+receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret)
+{
+	struct receiver *r = calloc(1, sizeof(*r));
+	int rc = MQ_OK;
+
+	if (!r)
+		return -ENOMEM;
+	r->d = d;
+	r->watch.ready = ready;
+	r->watch.fd = -1;
+	r->names.watch.ready = names_ready;
+	r->names.watch.fd = -1;
+	r->names.of = r;
+	r->master = *master;
+	snprintf(r->peer.address, sizeof(r->peer.address), "%s", d->config.master);
+	if (names_fd >= 0)
+		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
+	if (rc != MQ_OK) {
+		free(r);
+		return rc;
+	}
+	rest(r, 0, NULL);
+	*ret = r;
+	return MQ_OK;
+}
+
+void
+receiver_close(struct receiver *r)
+{
+	if (!r)
+		return;
+	watch_close(&r->watch);
+	watch_close(&r->names.watch);
+	free(r);
+}
+
+int
+receiver_applied(struct receiver *r, uint64_t ring_at)
+{
+	const struct daemon *d = r->d;
+	char why[112];
+
+	if (ring_at < r->applied || ring_at > r->told)
+		return err_note(MQ_ECORRUPT, "the mount has applied %" PRIu64 " of %" PRIu64 " bytes", ring_at, r->told);
+	r->applied = ring_at;
+	if (r->phase != FOLLOWING || r->pos < 0)
+		return MQ_OK;
+	if (d->written != pos_of(r, r->applied)) {
+		snprintf(why, sizeof(why), "this log ends at %" PRId64 ", not at %" PRId64, d->written,
+			 pos_of(r, r->applied));
+		failed(r, why);
+		return MQ_OK;
+	}
+	r->peer.ack = d->written;
+	if (d->written > r->reported)
+		report(r, d->written);
+	if (r->phase == FOLLOWING && !(r->watch.events & EPOLLIN)) {
+		r->heard_ms = d->now_ms;
+		watch_ask(r->d, &r->watch, r->watch.events | EPOLLIN);
+	}
+	return MQ_OK;
+}
+
+/* A master that is silent, though it could speak, is dead. */
+static int64_t
+follow_tick(struct receiver *r)
+{
+	const struct daemon *d = r->d;
+	int64_t dead_ms = r->heard_ms + config(r)->housekeeping_ms;
+	int64_t beat_ms = r->wrote_ms + config(r)->heartbeat_ms;
+	bool paused = !(r->watch.events & EPOLLIN);
+	char why[112];
+
+	if (!paused && d->now_ms >= dead_ms) {
+		snprintf(why, sizeof(why), "has sent nothing for %" PRId64 " ms", config(r)->housekeeping_ms);
+		failed(r, why);
+		return r->until_ms;
+	}
+	if (d->written > r->reported && r->report_left == 0)
+		report(r, d->written);	/* the one that had to wait */
+	else if (d->now_ms >= beat_ms)
+		report(r, r->reported);
+	tell(r);
+	beat_ms = r->wrote_ms + config(r)->heartbeat_ms;
+	if (beat_ms <= d->now_ms)	/* it could not be written */
+		beat_ms = 0;
+	if (r->told < r->put)
+		beat_ms = earlier(beat_ms, d->now_ms + TELL_MS);
+	return earlier(beat_ms, paused ? 0 : dead_ms);
+}
+
+int64_t
+receiver_tick(struct receiver *r)
+{
+	const struct daemon *d = r->d;
+	int64_t next = 0;
+
+	if (r->phase == RESTING && d->now_ms >= r->until_ms && d->marks_known && r->applied == r->told)
+		connect_first(r);
+	if (r->phase == CONNECTING && d->now_ms >= r->until_ms)
+		connect_next(r, err_note(-ETIMEDOUT, "%m"));
+	if (r->phase == FOLLOWING)
+		next = follow_tick(r);
+	else if (r->phase != RESOLVING && r->until_ms > d->now_ms)
+		next = r->until_ms;
+	return earlier(next, peer_tick(r->d, &r->peer));
+}

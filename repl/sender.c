@@ -1,0 +1,369 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "repl/ha.h"
+#include "repl/peer.h"
+#include "repl/sender.h"
+
+#define SETTLE_MS 1000			/* before the mount hears of a connection without a report */
+#define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */
+#define TURN_BYTES (1 << 20)		/* then it is another slave's turn */
+
+enum phase {
+	ASKED_NOTHING,			/* no report yet */
+	ASKED,				/* and we do not know yet if we have it */
+	REFUSED,			/* heartbeats only */
+	SENDING,
+};
+
+struct sender {
+	struct watch watch;
+	struct daemon *d;
+	struct peer peer;
+
+	struct ha_reports reports;
+	enum phase phase;
+	int64_t next;			/* first byte of the log that no frame has held */
+
+	unsigned char head[HA_HEADER_BYTES];
+	size_t head_left;
+	int64_t body_at;
+	size_t body_left;
+	int segment_fd;
+	int64_t segment_base;		/* of segment_fd */
+
+	int64_t opened_ms, asked_ms, read_ms, write_ms;
+};
+
+static void
+gone(struct sender *s, const char *why)
+{
+	if (s->watch.fd < 0)
+		return;
+	watch_close(&s->watch);
+	peer_set(s->d, &s->peer, LINK_PEER_GONE, why);
+}
+
+/* --- sending ---------------------------------------------------------------------- */
+
+static void
+frame_begin(struct sender *s, int64_t len)
+{
+	ha_put_header(s->head, s->next, (int32_t)len);
+	s->head_left = HA_HEADER_BYTES;
+	s->body_at = s->next;
+	s->body_left = (size_t)len;
+	s->next += len;
+}
+
+/* The segment of the byte at pos. */
+static int
+segment_open(struct sender *s, int64_t pos)
+{
+	int64_t base = pos - pos % s->d->config.segment_bytes;
+	char name[24];
+
+	if (s->segment_fd >= 0 && s->segment_base == base)
+		return MQ_OK;
+	if (s->segment_fd >= 0)
+		close(s->segment_fd);
+	snprintf(name, sizeof(name), "%020" PRId64, base);
+	s->segment_fd = openat(s->d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	s->segment_base = base;
+	return s->segment_fd >= 0 ? MQ_OK : err_note(-errno, "commitlog/%s: %m", name);
+}
+
+static int
+head_send(struct sender *s)
+{
+	ssize_t n = send(s->watch.fd, s->head + HA_HEADER_BYTES - s->head_left, s->head_left,
+			 MSG_NOSIGNAL | (s->body_left ? MSG_MORE : 0));
+
+	if (n < 0)
+		return err_note(-errno, "%m");
+	s->head_left -= (size_t)n;
+	return MQ_OK;
+}
+
+static int
+body_send(struct sender *s)
+{
+	off_t at = (off_t)(s->body_at - s->segment_base);
+	ssize_t n = sendfile(s->watch.fd, s->segment_fd, &at, s->body_left);
+
+	if (n < 0)
+		return err_note(-errno, "%m");
+	if (n == 0)
+		return err_note(MQ_ECORRUPT, "commitlog/%020" PRId64 " ends before position %" PRId64,
+				s->segment_base, s->body_at);
+	s->body_at += n;
+	s->body_left -= (size_t)n;
+	s->peer.sent = s->body_at;
+	return MQ_OK;
+}
+
+/* The next bytes there are, as a frame.  MQ_EEND: none. */
+static int
+frame_next(struct sender *s)
+{
+	const struct link_config *c = &s->d->config;
+	int64_t len = s->d->written - s->next;
+	int64_t in_segment = c->segment_bytes - s->next % c->segment_bytes;
+	int rc;
+
+	if (s->phase != SENDING || len <= 0)
+		return MQ_EEND;
+	if (s->next < s->d->begin)
+		return err_note(MQ_EGONE, "is at position %" PRId64 ", which is no longer retained", s->next);
+	len = len < in_segment ? len : in_segment;
+	len = len < c->batch_bytes ? len : c->batch_bytes;
+	rc = segment_open(s, s->next);
+	if (rc == MQ_OK)
+		frame_begin(s, len < HA_BODY_MAX ? len : HA_BODY_MAX);
+	return rc;
+}
+
+static int
+send_some(struct sender *s)
+{
+	int rc;
+
+	if (s->head_left > 0)
+		rc = head_send(s);
+	else if (s->body_left > 0)
+		rc = body_send(s);
+	else
+		return frame_next(s);
+	if (rc == MQ_OK)
+		s->write_ms = s->d->now_ms;
+	return rc == -EINTR ? MQ_OK : rc;
+}
+
+/* As much as the socket takes, but not more than a turn's worth. */
+static void
+push(struct sender *s)
+{
+	int64_t enough = s->next + TURN_BYTES;
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && s->next < enough)
+		rc = send_some(s);
+	if (rc == MQ_OK || rc == -EAGAIN)
+		watch_ask(s->d, &s->watch, EPOLLIN | EPOLLOUT);
+	else if (rc == MQ_EEND)
+		watch_ask(s->d, &s->watch, EPOLLIN);
+	else
+		gone(s, err_text(rc));
+}
+
+/* --- what the slave says ----------------------------------------------------------- */
+
+static void
+refuse(struct sender *s, int rc)
+{
+	char why[112];
+
+	snprintf(why, sizeof(why), "asks for position %" PRId64 ", but this log %s %" PRId64, s->next,
+		 rc == MQ_EGONE ? "begins at" : "ends at", rc == MQ_EGONE ? s->d->begin : s->d->written);
+	s->phase = REFUSED;
+	peer_set(s->d, &s->peer, LINK_PEER_WAITING, why);
+}
+
+/* Find out where to send from.  News of the log may be on its way to us while
+ * the slave has it already. */
+static void
+start(struct sender *s)
+{
+	const struct daemon *d = s->d;
+	int rc;
+
+	if (!d->marks_known)
+		return;
+	rc = ha_start(s->next, d->begin, d->written, d->config.segment_bytes, &s->next);
+	if (rc == -ERANGE && d->now_ms < s->asked_ms + NEWS_MS)
+		return;
+	if (rc != MQ_OK) {
+		refuse(s, rc);
+		return;
+	}
+	s->phase = SENDING;
+	s->peer.sent = s->next;
+	peer_set(s->d, &s->peer, LINK_PEER_TRANSFER, NULL);
+}
+
+static void
+on_report(struct sender *s, int64_t pos)
+{
+	char why[112];
+
+	s->read_ms = s->d->now_ms;
+	if (s->phase == ASKED_NOTHING) {
+		s->phase = ASKED;
+		s->asked_ms = s->d->now_ms;
+		s->next = pos;
+		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
+		start(s);
+		if (s->phase == SENDING && pos > 0)
+			s->peer.ack = pos;
+	} else if (pos > s->next) {
+		snprintf(why, sizeof(why), "reports position %" PRId64 ", but was sent no more than %" PRId64, pos,
+			 s->next);
+		gone(s, why);
+	} else if (s->phase == SENDING && pos > s->peer.ack) {
+		s->peer.ack = pos;
+	}
+}
+
+static void
+hear(struct sender *s)
+{
+	unsigned char buf[4096];
+	int64_t pos;
+	ssize_t n = recv(s->watch.fd, buf, sizeof(buf), 0);
+	int rc;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		gone(s, n == 0 ? "closed the connection" : err_text(err_note(-errno, "%m")));
+		return;
+	}
+	rc = ha_reports_take(&s->reports, buf, (size_t)n, &pos);
+	if (rc == MQ_ECORRUPT)
+		gone(s, err_text(rc));
+	else if (rc == MQ_OK)
+		on_report(s, pos);
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct sender *s = (struct sender *)w;
+
+	if (w->fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		hear(s);
+	if (w->fd >= 0)
+		push(s);
+}
+
+/* --- the owner's calls ---------------------------------------------------------------- */
+
+int
+sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret)
+{
+	struct sender *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s) {
+		close(fd);
+		return -ENOMEM;
+	}
+	s->watch.ready = ready;
+	s->d = d;
+	s->segment_fd = -1;
+	s->opened_ms = s->read_ms = s->write_ms = d->now_ms;
+	s->peer.number = number;
+	s->peer.state = LINK_PEER_GONE;
+	snprintf(s->peer.address, sizeof(s->peer.address), "%s", address);
+	rc = watch_open(d, &s->watch, fd, EPOLLIN);
+	if (rc != MQ_OK) {
+		free(s);
+		return rc;
+	}
+	*ret = s;
+	return MQ_OK;
+}
+
+void
+sender_close(struct sender *s)
+{
+	if (!s)
+		return;
+	gone(s, NULL);
+	if (s->segment_fd >= 0)
+		close(s->segment_fd);
+	free(s);
+}
+
+bool
+sender_is_gone(const struct sender *s)
+{
+	return s->watch.fd < 0 && !s->peer.news;
+}
+
+int64_t
+sender_waits_since(const struct sender *s)
+{
+	return s->watch.fd >= 0 && s->phase == ASKED_NOTHING ? s->opened_ms : 0;
+}
+
+void
+sender_evict(struct sender *s)
+{
+	gone(s, "has not said anything, and others want to connect");
+}
+
+void
+sender_marks(struct sender *s)
+{
+	if (s->watch.fd < 0)
+		return;
+	if (s->phase == ASKED)
+		start(s);
+	if (s->phase == SENDING && s->next > s->d->written)
+		gone(s, "has more than this log since that was cut");
+	else if (s->phase == SENDING && !(s->watch.events & EPOLLOUT))
+		push(s);
+}
+
+/* A slave that has waited is told it is not forgotten. */
+static int64_t
+heartbeat(struct sender *s)
+{
+	int64_t every = s->d->config.heartbeat_ms;
+
+	if (s->phase < REFUSED || s->head_left > 0 || s->body_left > 0)
+		return 0;
+	if (s->d->now_ms < s->write_ms + every)
+		return s->write_ms + every;
+	frame_begin(s, 0);
+	push(s);
+	return s->d->now_ms + every;
+}
+
+int64_t
+sender_tick(struct sender *s)
+{
+	const struct daemon *d = s->d;
+	int64_t dead_ms = s->read_ms + d->config.housekeeping_ms;
+	int64_t next = dead_ms;
+	char why[112];
+
+	if (s->watch.fd < 0)
+		return peer_tick(s->d, &s->peer);
+	if (d->now_ms >= dead_ms) {
+		snprintf(why, sizeof(why), "has reported nothing for %" PRId64 " ms", d->config.housekeeping_ms);
+		gone(s, why);
+		return peer_tick(s->d, &s->peer);
+	}
+	if (s->phase == ASKED) {
+		start(s);
+		next = earlier(next, s->asked_ms + NEWS_MS);
+	}
+	if (s->phase == ASKED_NOTHING && d->now_ms >= s->opened_ms + SETTLE_MS)
+		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
+	else if (s->phase == ASKED_NOTHING)
+		next = earlier(next, s->opened_ms + SETTLE_MS);
+	next = earlier(next, heartbeat(s));
+	return earlier(next, peer_tick(s->d, &s->peer));
+}

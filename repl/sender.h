@@ -1,0 +1,38 @@
+/* sender.h - one slave of ours: the master's side of a connection.
+ *
+ *            first report                     its position is in our log
+ *   WAITING ──────────────> where from? ──────────────────────────────────> TRANSFER
+ *                                │ it is not: heartbeats, and the mount knows why
+ *                                └──────────> (stays WAITING)
+ *
+ * Bytes of the log go from the page cache to the socket (sendfile), in frames
+ * within one segment.  A slave that reports what it was not sent, or nothing
+ * for housekeeping_ms, is closed.
+ */
+#ifndef MQFS_REPL_SENDER_H
+#define MQFS_REPL_SENDER_H
+
+#include "repl/daemon.h"
+
+struct sender;
+
+/* A slave has connected; fd (non-blocking) is the sender's, also on failure. */
+int sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret);
+void sender_close(struct sender *s);		/* accepts NULL; tells the mount */
+
+/* The connection has ended; sender_close() is what remains to be done. */
+bool sender_is_gone(const struct sender *s);
+
+/* Since when it has been connected without a report; 0: it has reported. */
+int64_t sender_waits_since(const struct sender *s);
+
+/* Make room for others. */
+void sender_evict(struct sender *s);
+
+/* The log has grown, or was cut. */
+void sender_marks(struct sender *s);
+
+/* Whatever is due.  Returns when to call again, 0: no need. */
+int64_t sender_tick(struct sender *s);
+
+#endif

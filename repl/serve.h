@@ -1,0 +1,20 @@
+/* serve.h - the loop of mqrepld: the link, who connects, our master, and time. */
+#ifndef MQFS_REPL_SERVE_H
+#define MQFS_REPL_SERVE_H
+
+#include "repl/daemon.h"
+#include "repl/resolve.h"
+
+#define SERVE_SLAVES_MAX 64
+
+struct serve {
+	struct daemon d;
+	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
+	struct resolve_answer master;	/* slave: its addresses, */
+	int names_fd;			/* or who knows them (-1: nobody) */
+};
+
+/* Until the link ends (MQ_OK) or cannot be believed (noted). */
+int serve_run(struct serve *serve);
+
+#endif

@@ -1,0 +1,769 @@
+/* mqrepld as its peers and the mount see it. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "repl/ha.h"
+#include "repl/serve.h"
+#include "tests/repl_kit.h"
+#include "tests/vectors.h"
+
+/* --- the master's side --------------------------------------------------------------- */
+
+static void
+recv_heartbeat(int fd, int64_t pos)
+{
+	int64_t at;
+	int32_t len;
+
+	kit_recv_header(fd, &at, &len);
+	assert_int_equal(at, pos);
+	assert_int_equal(len, 0);
+}
+
+/* The exchange of the reference, byte for byte. */
+static void
+the_master_speaks_as_rocketmq_does(void **state)
+{
+	static const unsigned char head[] = { 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0xac };
+	static const unsigned char beat[] = { 0, 0, 0, 0, 0, 0, 4, 0xac, 0, 0, 0, 0 };
+	static const unsigned char wants[] = { 0, 0, 0, 0, 0, 0, 4, 0 };
+	struct kit *k = *state;
+	unsigned char got[12 + 172];
+	int fd, seg;
+
+	k->config.heartbeat_ms = 200;
+	kit_log(k, 0, VECTOR_POS + (int64_t)sizeof(vector_record));
+	seg = openat(k->dirfd, "00000000000000000000", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(seg, vector_record, sizeof(vector_record), VECTOR_POS), sizeof(vector_record));
+	close(seg);
+	kit_start(k);
+
+	fd = kit_slave(k);
+	kit_send(fd, wants, sizeof(wants), sizeof(wants));
+	kit_recv(fd, got, sizeof(got));
+	assert_memory_equal(got, head, sizeof(head));
+	assert_memory_equal(got + 12, vector_record, sizeof(vector_record));
+	kit_send_report(fd, 1196);
+	kit_recv(fd, got, sizeof(beat));
+	assert_memory_equal(got, beat, sizeof(beat));
+	kit_peer(k, 1, LINK_PEER_TRANSFER, "127.0.0.1:");
+	while (k->last.ack != 1196)
+		kit_hear(k, LINK_PEER);
+	assert_int_equal(k->last.sent, 1196);
+	close(fd);
+	kit_peer(k, 1, LINK_PEER_GONE, "");
+}
+
+static void
+a_slave_that_reports_0_gets_the_last_segment(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 3 * KIT_SEGMENT + 100);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 0);
+	kit_recv_log(fd, 3 * KIT_SEGMENT, 3 * KIT_SEGMENT + 100);
+	close(fd);
+}
+
+static void
+frames_end_with_their_segment(void **state)
+{
+	struct kit *k = *state;
+	int fd, frames;
+
+	kit_log(k, 0, 2 * KIT_SEGMENT + 10);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 1);
+	frames = kit_recv_log(fd, 1, 2 * KIT_SEGMENT + 10);
+	assert_int_equal(frames, 5 + 5 + 1);	/* 1000 bytes each, and what is left of a segment */
+	close(fd);
+}
+
+static void
+what_is_appended_is_sent_at_once_to_all(void **state)
+{
+	struct kit *k = *state;
+	int fd[5];
+
+	kit_log(k, 0, 100);
+	kit_start(k);
+	for (int i = 0; i < 5; i++) {
+		fd[i] = kit_slave(k);
+		kit_send_report(fd[i], 20 * i + 1);
+		kit_recv_log(fd[i], 20 * i + 1, 100);
+	}
+	for (int64_t end = 200; end < 3 * KIT_SEGMENT; end += 977) {
+		int64_t before = k->written;
+
+		kit_log(k, 0, end);
+		kit_marks(k);
+		for (int i = 0; i < 5; i++)
+			kit_recv_log(fd[i], before, end);
+	}
+	for (int i = 0; i < 5; i++)
+		close(fd[i]);
+}
+
+static void
+a_report_may_come_in_pieces_and_with_others(void **state)
+{
+	struct kit *k = *state;
+	unsigned char two[16];
+	int fd;
+
+	kit_log(k, 0, 3000);
+	kit_start(k);
+	fd = kit_slave(k);
+	ha_put_report(two, 1000);
+	kit_send(fd, two, 8, 1);
+	kit_recv_log(fd, 1000, 3000);
+	ha_put_report(two, 2000);
+	ha_put_report(two + 8, 3000);
+	kit_send(fd, two, 16, 11);
+	do
+		kit_peer(k, 1, LINK_PEER_TRANSFER, "");
+	while (k->last.ack != 3000);
+	close(fd);
+}
+
+static void
+who_asks_for_what_is_not_there_gets_heartbeats_and_the_mount_knows(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	k->config.heartbeat_ms = 300;
+	kit_log(k, 0, 5 * KIT_SEGMENT);
+	k->begin = 4 * KIT_SEGMENT;
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, KIT_SEGMENT);
+	kit_peer(k, 1, LINK_PEER_WAITING, "this log begins at 16384");
+	recv_heartbeat(fd, KIT_SEGMENT);
+	close(fd);
+	kit_peer(k, 1, LINK_PEER_GONE, "");
+
+	fd = kit_slave(k);
+	kit_send_report(fd, 5 * KIT_SEGMENT + 1);
+	kit_peer(k, 1, LINK_PEER_WAITING, "this log ends at 20480");
+	recv_heartbeat(fd, 5 * KIT_SEGMENT + 1);
+	kit_log(k, k->begin, 6 * KIT_SEGMENT);	/* it has grown past it, but it is another log */
+	kit_marks(k);
+	kit_send_report(fd, 5 * KIT_SEGMENT + 1);
+	recv_heartbeat(fd, 5 * KIT_SEGMENT + 1);
+	recv_heartbeat(fd, 5 * KIT_SEGMENT + 1);
+	close(fd);
+}
+
+static void
+a_report_of_what_was_not_sent_closes(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 100);
+	kit_recv_log(fd, 100, 500);
+	kit_send_report(fd, 501);
+	kit_recv_end(fd);
+	kit_peer(k, 1, LINK_PEER_GONE, "was sent no more than 500");
+	assert_true(k->last.ack <= 500);
+}
+
+static void
+what_is_no_position_closes(void **state)
+{
+	static const unsigned char negative[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send(fd, negative, sizeof(negative), 3);
+	kit_recv_end(fd);
+	fd = kit_slave(k);
+	kit_send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 18);
+	kit_peer(k, 1, LINK_PEER_WAITING, "but this log ends at 500");
+	close(fd);
+}
+
+static void
+who_reports_nothing_is_closed(void **state)
+{
+	struct kit *k = *state;
+	int silent, fd;
+
+	k->config.housekeeping_ms = 400;
+	k->config.heartbeat_ms = 100;
+	kit_log(k, 0, 500);
+	kit_start(k);
+	silent = kit_slave(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 100);
+	kit_recv_end(silent);
+	kit_recv_end(fd);
+	kit_peer(k, 2, LINK_PEER_GONE, "has reported nothing for 400 ms");
+}
+
+static void
+an_idle_slave_that_reports_stays(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	k->config.housekeeping_ms = 600;
+	k->config.heartbeat_ms = 150;
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 500);
+	for (int i = 0; i < 10; i++) {
+		recv_heartbeat(fd, 500);
+		kit_send_report(fd, 500);
+	}
+	close(fd);
+}
+
+static void
+a_slave_that_does_not_read_harms_nobody(void **state)
+{
+	const int64_t end = 4096 * KIT_SEGMENT;
+	struct kit *k = *state;
+	int stuck, fd;
+
+	k->config.batch_bytes = 32768;
+	kit_log(k, 0, end);
+	kit_start(k);
+	stuck = kit_slave(k);
+	kit_send_report(stuck, 1);
+	fd = kit_slave(k);
+	kit_send_report(fd, 1);
+	kit_recv_log(fd, 1, end);
+	kit_recv_log(stuck, 1, end);	/* and it can go on when it likes */
+	close(stuck);
+	close(fd);
+}
+
+static void
+a_flood_of_silent_connections_keeps_no_slave_out(void **state)
+{
+	struct kit *k = *state;
+	int flood[3 * SERVE_SLAVES_MAX], fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 500);
+	kit_peer(k, 1, LINK_PEER_TRANSFER, "");
+	for (int i = 0; i < 3 * SERVE_SLAVES_MAX; i++)
+		flood[i] = kit_slave(k);
+	int late = kit_slave(k);
+
+	kit_send_report(late, 100);
+	kit_recv_log(late, 100, 500);
+	kit_log(k, 0, 700);
+	kit_marks(k);
+	kit_recv_log(fd, 500, 700);
+	for (int i = 0; i < 3 * SERVE_SLAVES_MAX; i++)
+		close(flood[i]);
+	close(late);
+	close(fd);
+}
+
+static void
+a_segment_that_cannot_be_read_ends_the_connection_with_its_name(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 2 * KIT_SEGMENT);
+	assert_int_equal(unlinkat(k->dirfd, "00000000000000004096", 0), 0);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 1);
+	kit_recv_log(fd, 1, KIT_SEGMENT);
+	kit_recv_end(fd);
+	kit_peer(k, 1, LINK_PEER_GONE, "commitlog/00000000000000004096: No such file");
+}
+
+/* --- the slave's side ------------------------------------------------------------------- */
+
+static void
+the_slave_speaks_as_rocketmq_does(void **state)
+{
+	static const unsigned char wants[] = { 0, 0, 0, 0, 0, 0, 4, 0 };
+	static const unsigned char acks[] = { 0, 0, 0, 0, 0, 0, 4, 0xac };
+	struct kit *k = *state;
+	unsigned char got[8];
+	int fd;
+
+	k->config.heartbeat_ms = 300;
+	kit_log(k, 0, 1024);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	kit_recv(fd, got, 8);		/* at once */
+	assert_memory_equal(got, wants, 8);
+	kit_send_frame(fd, 1024, 172, 184);
+	kit_applied_to(k, 1196);
+	kit_recv(fd, got, 8);
+	assert_memory_equal(got, acks, 8);
+	kit_recv(fd, got, 8);		/* its heartbeat */
+	assert_memory_equal(got, acks, 8);
+	kit_send_frame(fd, 1196, 0, 12);
+	kit_send_frame(fd, 1196, 4, 16);
+	kit_applied_to(k, 1200);
+	close(fd);
+}
+
+static void
+single_bytes_are_enough(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 4000);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 4000);
+	kit_send_frame(fd, 4000, 96, 1);
+	kit_send_frame(fd, 4096, 0, 1);
+	kit_send_frame(fd, 4096, 500, 1);
+	kit_applied_to(k, 4596);
+	while (kit_recv_report(fd) != 4596)
+		;
+	close(fd);
+}
+
+static void
+an_empty_slave_gets_everything(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 1);
+	kit_send_frame(fd, 1, KIT_SEGMENT - 1, 5000);
+	kit_send_frame(fd, KIT_SEGMENT, 100, 5000);
+	kit_applied_to(k, KIT_SEGMENT + 100);
+	assert_int_equal(k->begin, 0);
+	close(fd);
+}
+
+/* Heartbeats for 1, and for who asks again: its last segment, at last. */
+static void
+an_empty_slave_takes_the_last_segment_if_there_is_no_beginning(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_be_master(k);
+	kit_start(k);
+	for (int round = 0; round < 2; round++) {
+		fd = kit_accept(k);
+		assert_int_equal(kit_recv_report(fd), 1);
+		kit_send_frame(fd, 1, 0, 12);
+		kit_send_frame(fd, 1, 0, 12);
+		kit_recv_end(fd);
+		fd = kit_accept(k);
+		assert_int_equal(kit_recv_report(fd), 0);
+		kit_send_frame(fd, 3 * KIT_SEGMENT, 200, 1000);
+		if (round == 0)
+			kit_recv_end(fd);	/* it asks for everything once more */
+	}
+	kit_applied_to(k, 3 * KIT_SEGMENT + 200);
+	assert_int_equal(k->begin, 3 * KIT_SEGMENT);
+	while (kit_recv_report(fd) != 3 * KIT_SEGMENT + 200)
+		;
+	close(fd);
+}
+
+static void
+an_empty_slave_of_an_empty_master_gets_its_first_message(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 1);
+	kit_send_frame(fd, 1, 0, 12);
+	kit_send_frame(fd, 1, 0, 12);
+	kit_recv_end(fd);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 0);
+	kit_send_frame(fd, 0, 0, 12);
+	kit_send_frame(fd, 0, 300, 400);
+	kit_applied_to(k, 300);
+	close(fd);
+}
+
+static void
+a_silent_master_is_left_and_found_again(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	k->config.housekeeping_ms = 400;
+	k->config.heartbeat_ms = 100;
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	kit_peer(k, 0, LINK_PEER_CONNECTING, "has sent nothing for 400 ms");
+	kit_recv_end(fd);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 100);
+	kit_send_frame(fd, 100, 100, 200);
+	kit_applied_to(k, 200);
+	close(fd);
+}
+
+static void
+it_reconnects_where_the_log_ends(void **state)
+{
+	struct kit *k = *state;
+	unsigned char head[HA_HEADER_BYTES];
+	int64_t at = 100;
+
+	kit_log(k, 0, at);
+	kit_be_master(k);
+	kit_start(k);
+	for (int i = 0; i < 3; i++) {
+		int fd = kit_accept(k);
+
+		assert_int_equal(kit_recv_report(fd), at);
+		kit_send_frame(fd, at, 1000, 5000);
+		ha_put_header(head, at + 1000, 10);
+		kit_send(fd, head, sizeof(head), sizeof(head));	/* and is cut off */
+		at += 1000;
+		kit_applied_to(k, at);
+		close(fd);
+	}
+}
+
+static void
+a_master_that_is_not_there_is_tried_again(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	close(k->listen);
+	k->listen = -1;
+	kit_start(k);
+	kit_peer(k, 0, LINK_PEER_CONNECTING, "Connection refused");
+	kit_be_master_again(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 100);
+	close(fd);
+}
+
+static void
+a_name_is_looked_up(void **state)
+{
+	struct kit *k = *state;
+	char port[16];
+	int fd;
+
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	snprintf(port, sizeof(port), "%s", strchr(k->config.master, ':'));
+	snprintf(k->config.master, sizeof(k->config.master), "localhost%s", port);
+	kit_start(k);
+	for (int i = 0; i < 2; i++) {
+		fd = kit_accept(k);
+		assert_int_equal(kit_recv_report(fd), 100);
+		close(fd);
+	}
+}
+
+static void
+a_name_that_nobody_has_is_told(void **state)
+{
+	struct kit *k = *state;
+
+	k->config.slave = 1;
+	snprintf(k->config.master, sizeof(k->config.master), "nobody.invalid:10912");
+	kit_start(k);
+	kit_peer(k, 0, LINK_PEER_CONNECTING, "nobody.invalid:10912: ");
+	kit_stop(k);
+	snprintf(k->config.master, sizeof(k->config.master), "nonsense");
+	kit_start(k);
+	kit_peer(k, 0, LINK_PEER_CONNECTING, "is not HOST:PORT");
+}
+
+static void
+a_frame_for_another_place_closes(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	kit_send_frame(fd, 200, 10, 100);
+	kit_peer(k, 0, LINK_PEER_CONNECTING, "sends from 200, but this log ends at 100");
+	kit_recv_end(fd);
+	assert_int_equal(k->written, 100);
+}
+
+static void
+garbage_of_a_master_closes(void **state)
+{
+	static const unsigned char too_long[12] = { 0, 0, 0, 0, 0, 0, 0, 100, 0x7f, 0xff, 0xff, 0xff };
+	static const unsigned char negative[12] = { 0, 0, 0, 0, 0, 0, 0, 100, 0xff, 0xff, 0xff, 0xff };
+	const unsigned char *const garbage[] = { too_long, negative };
+	struct kit *k = *state;
+
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	kit_start(k);
+	for (size_t i = 0; i < 2; i++) {
+		int fd = kit_accept(k);
+
+		kit_send(fd, garbage[i], 12, 12);
+		kit_peer(k, 0, LINK_PEER_CONNECTING, "sends a frame of");
+		kit_recv_end(fd);
+	}
+	assert_int_equal(k->written, 100);
+}
+
+/* More than the ring holds, while the mount sleeps: the network waits, nothing is lost. */
+static void
+a_full_ring_holds_the_master_back(void **state)
+{
+	const int64_t all = 3 * (int64_t)LINK_RING_BYTES;
+	struct kit *k = *state;
+	int64_t at = 100;
+	int fd, flags;
+
+	k->config.housekeeping_ms = 500;
+	k->config.heartbeat_ms = 100;
+	kit_log(k, 0, at);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), at);
+	flags = fcntl(fd, F_GETFL);
+	assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+
+	unsigned char frame[HA_HEADER_BYTES + KIT_SEGMENT];
+	size_t len = 0, sent = 0;
+	int64_t until = clock_mono_ms() + 60000, full_ms = 0;
+
+	while (at < all || sent < len) {
+		struct pollfd p[2] = { { .fd = fd, .events = POLLOUT }, { .fd = k->link, .events = POLLIN } };
+
+		assert_true(clock_mono_ms() < until);
+		if (sent == len) {
+			int32_t body = KIT_SEGMENT - (int32_t)(at % KIT_SEGMENT);
+
+			ha_put_header(frame, at, body);
+			for (int32_t i = 0; i < body; i++)
+				frame[HA_HEADER_BYTES + i] = kit_byte(at + i);
+			at += body;
+			len = HA_HEADER_BYTES + (size_t)body;
+			sent = 0;
+		}
+		ssize_t n = send(fd, frame + sent, len - sent, MSG_NOSIGNAL);
+
+		if (n > 0) {
+			sent += (size_t)n;
+			continue;
+		}
+		if (!full_ms)
+			full_ms = clock_mono_ms();
+		if (clock_mono_ms() < full_ms + 1000)	/* twice the time a silent master has */
+			poll(p, 1, 50);
+		else if (poll(p, 2, 1000) > 0 && p[1].revents)
+			kit_hear_for(k, LINK_APPEND, 1);
+	}
+	assert_true(full_ms > 0);
+	kit_applied_to(k, at);
+	close(fd);
+}
+
+static void
+a_killed_mqrepld_goes_on_where_the_log_ends(void **state)
+{
+	struct kit *k = *state;
+	int64_t at = 1;
+
+	kit_be_master(k);
+	for (int i = 0; i < 5; i++) {
+		int fd;
+
+		kit_start(k);
+		fd = kit_accept(k);
+		assert_int_equal(kit_recv_report(fd), at);
+		kit_send_frame(fd, at, 500, 300);
+		at += 500;
+		kit_applied_to(k, at);
+		kit_stop(k);
+		kit_recv_end(fd);
+	}
+}
+
+static void
+a_slave_serves_slaves(void **state)
+{
+	struct kit *k = *state;
+	int up, down;
+
+	kit_log(k, 0, 1000);
+	kit_be_master(k);
+	kit_start(k);
+	up = kit_accept(k);
+	assert_int_equal(kit_recv_report(up), 1000);
+	down = kit_slave(k);
+	kit_send_report(down, 500);
+	kit_recv_log(down, 500, 1000);
+	close(up);
+	close(down);
+}
+
+/* --- the process ---------------------------------------------------------------------------- */
+
+static bool
+status_says(pid_t pid, const char *line)
+{
+	char path[40], text[256];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (!found && fgets(text, sizeof(text), f))
+		found = strncmp(text, line, strlen(line)) == 0;
+	fclose(f);
+	return found;
+}
+
+static void
+it_has_few_rights(void **state)
+{
+	struct kit *k = *state;
+	char path[48];
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 1);
+	kit_recv_log(fd, 1, 500);
+	assert_true(status_says(k->pid, "NoNewPrivs:\t1"));
+	assert_true(status_says(k->pid, "CapEff:\t0000000000000000"));
+	assert_false(status_says(k->pid, "Uid:\t0\t"));
+#if defined(HAVE_SECCOMP) && !defined(MQFS_UNCONFINED)
+	assert_true(status_says(k->pid, "Seccomp:\t2"));
+#endif
+	for (int i = 7; i < 64; i++) {		/* link, commitlog/, epoll, its socket, the slave, its segment */
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)k->pid, i + 3);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+	close(fd);
+}
+
+/* --- the link ----------------------------------------------------------------------------- */
+
+static void
+it_ends_with_the_link(void **state)
+{
+	struct kit *k = *state;
+	int status;
+
+	kit_start(k);
+	shutdown(k->link, SHUT_RDWR);
+	assert_int_equal(waitpid(k->pid, &status, 0), k->pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	k->pid = 0;
+	close(k->link);
+}
+
+static void
+it_does_not_believe_a_mount_that_talks_nonsense(void **state)
+{
+	struct kit *k = *state;
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_APPLIED, .ring_at = 77 };
+	int status;
+
+	kit_be_master(k);
+	kit_start(k);
+	assert_int_equal(link_send(k->link, &msg), MQ_OK);
+	assert_int_equal(waitpid(k->pid, &status, 0), k->pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	k->pid = 0;
+	close(k->link);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_master_speaks_as_rocketmq_does),
+		TEST(a_slave_that_reports_0_gets_the_last_segment),
+		TEST(frames_end_with_their_segment),
+		TEST(what_is_appended_is_sent_at_once_to_all),
+		TEST(a_report_may_come_in_pieces_and_with_others),
+		TEST(who_asks_for_what_is_not_there_gets_heartbeats_and_the_mount_knows),
+		TEST(a_report_of_what_was_not_sent_closes),
+		TEST(what_is_no_position_closes),
+		TEST(who_reports_nothing_is_closed),
+		TEST(an_idle_slave_that_reports_stays),
+		TEST(a_slave_that_does_not_read_harms_nobody),
+		TEST(a_flood_of_silent_connections_keeps_no_slave_out),
+		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
+		TEST(the_slave_speaks_as_rocketmq_does),
+		TEST(single_bytes_are_enough),
+		TEST(an_empty_slave_gets_everything),
+		TEST(an_empty_slave_takes_the_last_segment_if_there_is_no_beginning),
+		TEST(an_empty_slave_of_an_empty_master_gets_its_first_message),
+		TEST(a_silent_master_is_left_and_found_again),
+		TEST(it_reconnects_where_the_log_ends),
+		TEST(a_master_that_is_not_there_is_tried_again),
+		TEST(a_name_is_looked_up),
+		TEST(a_name_that_nobody_has_is_told),
+		TEST(a_frame_for_another_place_closes),
+		TEST(garbage_of_a_master_closes),
+		TEST(a_full_ring_holds_the_master_back),
+		TEST(a_killed_mqrepld_goes_on_where_the_log_ends),
+		TEST(a_slave_serves_slaves),
+		TEST(it_has_few_rights),
+		TEST(it_ends_with_the_link),
+		TEST(it_does_not_believe_a_mount_that_talks_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
