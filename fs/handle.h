@@ -70,8 +70,7 @@ handle_writes(const struct handle *h)
 static inline bool
 handle_is_durable(const struct mount *m, int flags)
 {
-	return (flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH ||
-	       m->settings->brokerRole == SYNC_MASTER;
+	return (flags & (O_SYNC | O_DSYNC)) || m->settings->flushDiskType == SYNC_FLUSH;
 }
 
 static inline bool

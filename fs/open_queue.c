@@ -347,7 +347,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	lock_drop(&h->lock);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
-	else if (end.byte > 0 && handle_is_durable(m, fi->flags))
+	else if (end.byte > 0 && (handle_is_durable(m, fi->flags) || m->settings->brokerRole == SYNC_MASTER))
 		pending_park_durable(m->pending, req, end, (ssize_t)n);
 	else
 		reply_written(req, n);

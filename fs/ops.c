@@ -56,7 +56,9 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct node dir, child;
 	int rc;
 
-	rc = node_get(m, parent, &dir);
+	rc = offsets_follow(m->offsets);
+	if (rc == MQ_OK)
+		rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
 		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
 	if (rc != MQ_OK)
@@ -409,7 +411,9 @@ op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n;
 	int rc;
 
-	rc = node_get(m, ino, &n);
+	rc = offsets_follow(m->offsets);
+	if (rc == MQ_OK)
+		rc = node_get(m, ino, &n);
 	if (rc == MQ_OK && !node_is_dir(&n))
 		rc = -ENOTDIR;
 	if (rc == MQ_OK)

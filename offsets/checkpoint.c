@@ -312,6 +312,15 @@ follow(struct offsets *o)
 	return rc;
 }
 
+int
+offsets_follow(struct offsets *o)
+{
+	if (o->settings->brokerRole != SLAVE)
+		return MQ_OK;
+	LOCKED(&o->apply);
+	return follow(o);
+}
+
 static void
 gather(struct offsets *o)
 {

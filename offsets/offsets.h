@@ -47,6 +47,10 @@ int offsets_close(struct offsets *o);
  * and after every 64 MiB of log).  */
 int offsets_checkpoint(struct offsets *o);
 
+/* On a slave, before a name is looked up: what the master has changed so far is
+ * known here, too.  Costs a lock when nothing has. */
+int offsets_follow(struct offsets *o);
+
 /* --- topics --------------------------------------------------------------- */
 
 struct topic {

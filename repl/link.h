@@ -63,7 +63,7 @@ struct link_config {
 	int64_t heartbeat_ms;		/* haSendHeartbeatInterval */
 	int64_t housekeeping_ms;	/* haHousekeepingInterval */
 	int64_t batch_bytes;		/* haTransferBatchSize */
-	int32_t eager;			/* 1: every report of a slave is told at once (SYNC_MASTER) */
+	int32_t eager;			/* 1: what a slave has is told at once: a SYNC_MASTER waits for it */
 	char user[64];			/* to become; "": stay */
 };
 

@@ -143,6 +143,20 @@ replication_in_sync(struct replication *r)
 	return have >= slaves_wanted(r);
 }
 
+/* Bytes a second, each second's value a quarter of what is shown. */
+static void
+note_rate(struct replication_peer *p, int64_t sent, int64_t now)
+{
+	int64_t took = now - p->rate_ms, now_rate;
+
+	if (took >= 0 && took < 1000)
+		return;
+	now_rate = p->rate_ms > 0 && took > 0 && sent > p->rate_sent ? (sent - p->rate_sent) * 1000 / took : 0;
+	p->bytes_per_s = p->bytes_per_s ? (3 * p->bytes_per_s + now_rate) / 4 : now_rate;
+	p->rate_ms = now;
+	p->rate_sent = sent;
+}
+
 static void
 on_peer(struct replication *r, const struct link_message *msg)
 {
@@ -153,15 +167,14 @@ on_peer(struct replication *r, const struct link_message *msg)
 	p = peer_of(r, msg->peer);
 	if (!p)
 		return;
-	if (p->state == msg->state && now > p->changed_ms)
-		p->bytes_per_s = (3 * p->bytes_per_s + (msg->sent - p->sent)) / 4;
+	note_rate(p, msg->sent, now);
 	p->ack = msg->ack;
 	p->sent = msg->sent;
 	memcpy(p->address, msg->text, sizeof(p->address));
 	if (p->state != msg->state) {
 		p->state = msg->state;
 		p->changed_ms = now;
-		p->bytes_per_s = 0;
+		p->bytes_per_s = p->rate_ms = 0;
 		say_peer(p);
 		pthread_cond_broadcast(&r->changed);
 	}
@@ -224,14 +237,14 @@ send_config(struct replication *r, int fd)
 	struct link_config *c = &msg.config;
 
 	c->slave = s->brokerRole == SLAVE;
-	snprintf(c->listen, sizeof(c->listen), "%s", s->haListen);
+	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
 	snprintf(c->master, sizeof(c->master), "%s", s->master);
 	c->segment_bytes = store_segment_bytes(r->store);
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
-	c->eager = s->brokerRole == SYNC_MASTER;
+	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
 	fill_marks(r, &msg);
 	return link_send(fd, &msg);
 }

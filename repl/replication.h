@@ -27,6 +27,7 @@ struct replication_peer {
 	int64_t ack, sent;		/* bytes of the log */
 	int64_t changed_ms;		/* wall clock: when the state changed */
 	int64_t bytes_per_s;		/* lately */
+	int64_t rate_ms, rate_sent;	/* what it was reckoned from */
 	char address[LINK_TEXT_BYTES];	/* and, when it is gone, why */
 };
 

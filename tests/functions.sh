@@ -74,6 +74,7 @@ declare -A errno_text=(
 	[EBUSY]='Device or resource busy'
 	[EEXIST]='File exists'
 	[EINVAL]='Invalid argument'
+	[EHOSTDOWN]='Host is down'
 	[EIO]='Input/output error'
 	[EISDIR]='Is a directory'
 	[EMSGSIZE]='Message too long'

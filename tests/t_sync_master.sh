@@ -1,0 +1,39 @@
+#!/bin/bash
+# A SYNC_MASTER's write waits for a slave; without one nothing is stored, or (degrade)
+# it goes on as if async; a slave that stops answering costs ETIMEDOUT, not the message.
+. "$top_builddir/tests/functions.sh"
+requires_fuse
+
+port=$((20000 + RANDOM % 20000))
+master=$work/master slave=$work/slave
+mkdir "$master" "$slave"
+fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
+options=brokerRole=ASYNC_MASTER,haListen=127.0.0.1,haListenPort=$port,slaveTimeout=1000,$fast
+
+start_mqfs "$work/m" "$master" -o "$options"
+mkdir "$master/topics/t"
+q=$master/topics/t/q0
+echo SYNC_MASTER > "$master/config/brokerRole"
+fails_with EHOSTDOWN bash -c "echo nobody >> '$q'"
+want "" "$(cat "$q")" "nothing was stored"
+echo degrade > "$master/config/onSlaveUnavailable"
+echo degraded >> "$q"
+echo fail > "$master/config/onSlaveUnavailable"
+
+start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$port,haListen=none,$fast"
+usable() { sh -c "echo probe >> '$q'" 2> /dev/null; }
+eventually 20 usable
+for i in $(seq 50); do
+	echo "order $i" >> "$q"
+	want "order $i" "$(tail -n 1 "$slave/topics/t/q0@-1" 2> /dev/null || cat "$slave/topics/t/q0" | tail -n 1)" "the slave has it when write returns"
+done
+
+# The slave's broker stops in its tracks: the write is stored here, and says that it waited in vain.
+pid=$(cat "$slave/status/pid")
+kill -STOP "$pid"
+fails_with ETIMEDOUT bash -c "echo late >> '$q'"
+kill -CONT "$pid"
+want late "$(tail -n 1 "$q")" "it is stored all the same"
+eventually 20 grep -q late "$slave/topics/t/q0"
+echo after >> "$q"
+want after "$(tail -n 1 "$slave/topics/t/q0")" "it goes on"
