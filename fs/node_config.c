@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -91,6 +92,16 @@ config_key_render(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
+/* Between master and slave: the log would have to end with a whole record, and
+ * mqrepld to begin anew. */
+static bool
+changes_side(struct mount *m, const struct setting *row, const char *value)
+{
+	bool to_slave = strcasecmp(value, "SLAVE") == 0;
+
+	return strcmp(row->key, "brokerRole") == 0 && to_slave != (m->settings->brokerRole == SLAVE);
+}
+
 static int
 config_key_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
@@ -105,7 +116,10 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	value = strndup(text, len);
 	if (!value)
 		return -ENOMEM;
-	rc = settings_change(m->settings, row->key, value, "config");
+	rc = changes_side(m, row, value)
+		     ? err_note(-EOPNOTSUPP, "config: brokerRole=%s: a slave becomes a master, and a master a slave, "
+				"when the store is mounted again with that role", value)
+		     : settings_change(m->settings, row->key, value, "config");
 	if (rc == MQ_OK)
 		log_notice("config/%s is now %s", row->key, value);
 	return rc;
