@@ -132,7 +132,8 @@ fsck_repair(const struct fsck *found, struct settings *settings, const char *pat
 	if (rc != MQ_OK)
 		return rc;
 	rc = storedir_begin(&dir);
-	if (rc == MQ_OK && found->found[FIX_LENGTH])
+	/* the last segment too, which may be short, but not in a mount */
+	if (rc == MQ_OK)
 		rc = set_lengths(found, &dir);
 	if (rc == MQ_OK && found->found[FIX_TABLES])
 		rc = offsets_set_aside(&dir, "fsck.mqfs has found lmdb/ damaged");
