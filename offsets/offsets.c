@@ -59,9 +59,8 @@ note_write(int lost_fd, const char *name, const char *why)
 		dprintf(fd, "%s\nIts tables were rebuilt from the commit log.\n", why);
 }
 
-/* lmdb/ -> lost+found/lmdb.broken-N */
-static int
-set_aside(struct storedir *dir, const char *why)
+int
+offsets_set_aside(struct storedir *dir, const char *why)
 {
 	AUTO_CLOSE int lost_fd = -1;
 	char name[32];
@@ -140,7 +139,7 @@ load(struct offsets *o, struct store_checkpoint *ret_cp)
 	why = strdup(err_text(rc));
 	if (!why)
 		return -ENOMEM;
-	rc = set_aside(o->dir, why);
+	rc = offsets_set_aside(o->dir, why);
 	return rc == MQ_OK ? open_and_load(o, path, ret_cp) : rc;
 }
 

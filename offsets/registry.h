@@ -142,6 +142,11 @@ struct offsets {
 	pthread_t thread;
 };
 
+/* --- offsets.c ---------------------------------------------------------------- */
+
+/* lmdb/ becomes lost+found/lmdb.broken-N, with a note that says why. */
+int offsets_set_aside(struct storedir *dir, const char *why);
+
 /* --- registry.c: `registry` is held, unless said otherwise -------------------- */
 
 void registry_init(struct offsets *o);

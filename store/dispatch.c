@@ -18,8 +18,8 @@
 
 /* --- the views ------------------------------------------------------------------ */
 
-static int64_t
-tags_code(const struct record *rec)
+int64_t
+dispatch_tags_code(const struct record *rec)
 {
 	size_t topic_len = (size_t)rec->topic_len, props_len = (size_t)rec->props_len, len;
 	int64_t delay_ms = record_delay_ms(rec->topic, topic_len, rec->props, props_len);
@@ -48,7 +48,7 @@ put_in_queue(struct store *s, const struct record *rec)
 		.pos = rec->pos,
 		.total = rec->total,
 		.body_len = rec->body_len,
-		.tags_code = tags_code(rec),
+		.tags_code = dispatch_tags_code(rec),
 		.store_ms = rec->store_ms,
 	});
 }

@@ -29,4 +29,7 @@ int dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *
  * there is none. */
 int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
+/* The tagsCode of a record's entry: its tag's, or when a delayed message is due. */
+int64_t dispatch_tags_code(const struct record *rec);
+
 #endif

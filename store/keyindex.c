@@ -558,8 +558,9 @@ make_room(struct keyindex *ix)
 }
 
 static int
-put_key(struct keyindex *ix, const struct record *rec, const char *key, size_t key_len)
+put_key(void *arg, const struct record *rec, const char *key, size_t key_len)
 {
+	struct keyindex *ix = arg;
 	struct changed_slot *c;
 	struct header *h;
 	int32_t hash, slot, older;
@@ -596,33 +597,68 @@ put_key(struct keyindex *ix, const struct record *rec, const char *key, size_t k
 	return MQ_OK;
 }
 
-int
-keyindex_put(struct keyindex *ix, const struct record *rec)
+/* Each key of rec, until each() fails: UNIQ_KEY, then each word of KEYS. */
+static int
+each_key(const struct record *rec, int (*each)(void *arg, const struct record *rec, const char *key, size_t len),
+	 void *arg)
 {
 	size_t len;
 	const char *key;
 	int rc = MQ_OK;
 
-	if ((rec->sysflag & SYSFLAG_TRANSACTION) == SYSFLAG_ROLLBACK || ix->read_only)
-		return MQ_OK;
-	LOCKED(&ix->lock);
-	if (rec->pos.byte <= ix->known.byte)
+	if ((rec->sysflag & SYSFLAG_TRANSACTION) == SYSFLAG_ROLLBACK)
 		return MQ_OK;
 	key = record_property(rec->props, (size_t)rec->props_len, "UNIQ_KEY", &len);
 	if (key)
-		rc = put_key(ix, rec, key, len);
+		rc = each(arg, rec, key, len);
 	key = record_property(rec->props, (size_t)rec->props_len, "KEYS", &len);
 	while (rc == MQ_OK && key && len > 0) {
 		const char *space = memchr(key, ' ', len);
 		size_t n = space ? (size_t)(space - key) : len;
 
 		if (n > 0)
-			rc = put_key(ix, rec, key, n);
+			rc = each(arg, rec, key, n);
 		len -= space ? n + 1 : n;
 		key += space ? n + 1 : n;
 	}
+	return rc;
+}
+
+int
+keyindex_put(struct keyindex *ix, const struct record *rec)
+{
+	int rc;
+
+	if ((rec->sysflag & SYSFLAG_TRANSACTION) == SYSFLAG_ROLLBACK || ix->read_only)
+		return MQ_OK;
+	LOCKED(&ix->lock);
+	if (rec->pos.byte <= ix->known.byte)
+		return MQ_OK;
+	rc = each_key(rec, put_key, ix);
 	ix->known = rec->pos;
 	return rc;
+}
+
+struct hash_each {
+	void (*each)(void *arg, const struct record *rec, int32_t hash);
+	void *arg;
+};
+
+static int
+tell_hash(void *arg, const struct record *rec, const char *key, size_t len)
+{
+	const struct hash_each *h = arg;
+
+	h->each(h->arg, rec, key_hash(rec->topic, (size_t)rec->topic_len, key, len));
+	return MQ_OK;
+}
+
+void
+keyindex_each_hash(const struct record *rec, void (*each)(void *arg, const struct record *rec, int32_t hash), void *arg)
+{
+	struct hash_each h = { each, arg };
+
+	(void)each_key(rec, tell_hash, &h);
 }
 
 /* --- finding ----------------------------------------------------------------------------- */

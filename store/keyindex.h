@@ -39,6 +39,10 @@ void keyindex_close(struct keyindex *ix);
  * what is known already is skipped. */
 int keyindex_put(struct keyindex *ix, const struct record *rec);
 
+/* The keyHash of each key of a record, in the order in which they are put. */
+void keyindex_each_hash(const struct record *rec, void (*each)(void *arg, const struct record *rec, int32_t hash),
+			void *arg);
+
 /* See store_find_key(). */
 int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
 		  mq_pos *ret_pos, size_t max, size_t *ret_n);

@@ -25,7 +25,8 @@ touch -d '25 hours ago' "$work"/store/commitlog/0000000000000{0000000,1048576,20
 begins_at() { [ "$(cat "$mnt/status/begin")" = "$1" ]; }
 eventually 10 begins_at 3145728
 want 3 "$(cat "$mnt/status/removed_segments")" "removed_segments"
-want 00000000000003145728 "$(find "$work/store/commitlog" -name '0*' -printf '%f\n' | sort | head -n 1)" "first segment"
+first=$(find "$work/store/commitlog" -name '0*' -printf '%f\n' | sort | head -n 1)
+want 00000000000003145728 "$first" "first segment"
 
 min=$(xattr min_offset "$q")
 [ "$min" -gt 1000 ] || fail "the queue begins at $min"

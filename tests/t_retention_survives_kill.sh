@@ -14,7 +14,7 @@ mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
 : > "$work/sent"
 for round in 1 2 3 4 5 6; do
-	seq_lines "${round}0000" "${round}9999" 'as many words as it takes to fill a segment soon, and then some more' > "$work/some"
+	seq_lines "${round}0000" "${round}9999" 'as many words as it takes to fill a segment soon' > "$work/some"
 	cat "$work/some" >> "$q"
 	cat "$work/some" >> "$work/sent"
 	sync "$q"

@@ -29,6 +29,7 @@ static int used_percent;
 static struct kit *crashing;
 static struct store_checkpoint crashed_cp;
 static int crash_at, unlinks;
+static int unlink_errno;		/* 0: it works */
 
 time_t __real_time(time_t *ret);
 time_t __wrap_time(time_t *ret);
@@ -65,6 +66,10 @@ __wrap_unlinkat(int dirfd, const char *name, int flags)
 {
 	if (crashing && ++unlinks == crash_at)
 		take_picture();
+	if (unlink_errno) {
+		errno = unlink_errno;
+		return -1;
+	}
 	return __real_unlinkat(dirfd, name, flags);
 }
 
@@ -223,6 +228,24 @@ what_a_replay_needs_stays(void **state)
 	kit_crash(k);
 	kit_open(k);
 	verify_head(k);
+}
+
+static void
+what_cannot_be_removed_is_tried_again(void **state)
+{
+	struct kit *k = *state;
+
+	fill(k, "orders", 5);
+	set_ages(k, 3, 72);
+	used_percent = 80;
+	unlink_errno = EPERM;
+	assert_int_equal(retention_round(k->s), -EPERM);
+	unlink_errno = 0;
+	assert_int_equal(first_segment(k), 0);
+	assert_int_equal(kit_count(k, "commitlog"), 5);
+	assert_int_equal(after_a_round(k), 3);
+	verify_head(k);
+	assert_int_equal(queue_head_moves(kit_queue(k, "orders", 0)), 1);
 }
 
 /* --- for space ------------------------------------------------------------------------------- */
@@ -500,6 +523,7 @@ main(void)
 		TEST(no_segment_goes_before_an_older_one),
 		TEST(at_most_ten_go_in_one_round),
 		TEST(what_a_replay_needs_stays),
+		TEST(what_cannot_be_removed_is_tried_again),
 		TEST(what_drops_goes_before_its_time_but_no_more_than_it_takes),
 		TEST(what_blocks_keeps_its_segment_and_those_behind),
 		TEST(past_their_time_blocking_segments_go),

@@ -1,0 +1,80 @@
+/* check_files.c - files that no other check knows. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/scope.h"
+#include "offsets/fsck.h"
+#include "store/file.h"
+
+#define CHECKPOINT_BYTES 4096
+#define CHECKPOINT_TIMES 24
+
+/* RocketMQ's checkpoint: three times, none of them later than the last record. */
+static void
+look_at_checkpoint(struct fsck *f)
+{
+	unsigned char raw[CHECKPOINT_BYTES];
+	AUTO_CLOSE int fd = openat(f->dir->fd, "checkpoint", O_RDONLY | O_CLOEXEC);
+	bool zeros = true, times = true;
+	struct stat st;
+
+	if (fd < 0)
+		return;			/* its absence costs RocketMQ a longer recovery, no more */
+	if (fstat(fd, &st) != 0 || st.st_size != CHECKPOINT_BYTES ||
+	    file_read(fd, raw, sizeof(raw), 0, "checkpoint") != MQ_OK) {
+		finding(f, FIX_VIEWS, "checkpoint", "not %d bytes long", CHECKPOINT_BYTES);
+		return;
+	}
+	for (size_t i = CHECKPOINT_TIMES; i < sizeof(raw); i++)
+		zeros = zeros && raw[i] == 0;
+	for (size_t i = 0; i < CHECKPOINT_TIMES; i += 8)
+		times = times && be64_get(raw + i) >= 0 && be64_get(raw + i) <= f->last_store_ms;
+	if (!zeros)
+		finding(f, FIX_VIEWS, "checkpoint", "not zero behind its three times");
+	if (!times && f->clock_steps == 0)
+		finding(f, FIX_VIEWS, "checkpoint", "a time that is later than the last record");
+}
+
+static bool
+is_number(const char *name, size_t digits)
+{
+	return strspn(name, "0123456789") == digits && !name[digits];
+}
+
+/* Names in one directory that are no files of ours. */
+static void
+look_at_names(struct fsck *f, const char *dir, size_t digits)
+{
+	int fd = openat(f->dir->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	char where[320];
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d))) {
+		snprintf(where, sizeof(where), "%s/%s", dir, e->d_name);
+		if (e->d_name[0] != '.' && !is_number(e->d_name, digits))
+			finding(f, FIX_NONE, where, "is left over, or not ours");
+	}
+	if (d)
+		closedir(d);
+}
+
+static void
+end(struct fsck *f)
+{
+	look_at_checkpoint(f);
+	look_at_names(f, "commitlog", 20);
+	look_at_names(f, "index", 17);
+}
+
+const struct check check_files = { "files", NULL, NULL, end, NULL };

@@ -1,0 +1,146 @@
+/* fsck_repair.c - what fsck.mqfs -y does.
+ *
+ * Views are made anew by the code that makes them at every mount: the store is
+ * opened as if there had been no checkpoint, and a checkpoint is taken.  That cuts
+ * a torn end, too, and keeps it.  Of the log nothing else is changed, but that a
+ * segment which is too short is made as long as the others (no byte that was there
+ * changes), and what a file has behind its segment is moved to lost+found/.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/fsck.h"
+#include "offsets/registry.h"
+#include "store/file.h"
+
+#define BUSY_WAIT_MS 5000
+
+/* --- segments that have another length than the others --------------------------------- */
+
+/* Bytes of fd from `from` on become a file of lost+found. */
+static int
+save_excess(int fd, int64_t from, int lost_fd, const char *segment)
+{
+	char name[80], buf[64 * 1024];
+	ssize_t n;
+	int rc = MQ_OK;
+
+	snprintf(name, sizeof(name), "%.40s.excess", segment);
+	AUTO_CLOSE int out = openat(lost_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (out < 0)
+		return err_note(-errno, "lost+found/%s: %m", name);
+	for (int64_t at = 0; rc == MQ_OK && (n = pread(fd, buf, sizeof(buf), from + at)) != 0; at += n)
+		rc = n < 0 ? err_note(-errno, "commitlog/%s: %m", segment)
+			   : file_write(out, buf, (size_t)n, at, "lost+found");
+	if (rc == MQ_OK)
+		rc = file_sync(out, name);
+	if (rc == MQ_OK)
+		rc = dir_sync(lost_fd, "lost+found");
+	if (rc == MQ_OK)
+		log_notice("commitlog/%s: what lay behind its end is kept as lost+found/%s", segment, name);
+	return rc;
+}
+
+static int
+set_length(const struct storedir *dir, const struct log_file *file, int64_t bytes)
+{
+	AUTO_CLOSE int log_fd = -1, lost_fd = -1;
+	int rc = dir_open(dir->fd, "commitlog", 0, &log_fd);
+
+	if (rc == MQ_OK)
+		rc = dir_open(dir->fd, "lost+found", 1, &lost_fd);
+	if (rc != MQ_OK)
+		return rc;
+	AUTO_CLOSE int fd = openat(log_fd, file->name, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: %m", file->name);
+	if (file->bytes > bytes)
+		rc = save_excess(fd, bytes, lost_fd, file->name);
+	if (rc == MQ_OK && ftruncate(fd, bytes) != 0)
+		rc = err_note(-errno, "commitlog/%s: %m", file->name);
+	return rc == MQ_OK ? file_sync(fd, file->name) : rc;
+}
+
+static int
+set_lengths(const struct fsck *found, const struct storedir *dir)
+{
+	int64_t bytes = logscan_segment_bytes(found->log);
+	size_t n;
+	const struct log_file *files = logscan_files(found->log, &n);
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && bytes > 0 && i < n; i++)
+		if (files[i].bytes != bytes)
+			rc = set_length(dir, &files[i], bytes);
+	return rc;
+}
+
+/* --- the views ---------------------------------------------------------------------------- */
+
+/* Memory up to the log, as a mount has it at its start, and both to the disk. */
+static int
+bring_to_disk(struct offsets *o, struct store *s)
+{
+	int rc;
+
+	o->store = s;
+	lock_take(&o->apply);
+	o->meta_queue = store_queue(s, META_TOPIC, 0);
+	rc = change_follow(o);
+	if (rc == MQ_OK)
+		rc = change_find_queues(o);
+	lock_drop(&o->apply);
+	return rc == MQ_OK ? offsets_checkpoint(o) : rc;
+}
+
+static int
+make_anew(const struct fsck *found, struct settings *settings, struct storedir *dir)
+{
+	struct store_checkpoint cp = { .dispatched = MQ_POS(-1) };
+	struct offsets *o = NULL;
+	struct store *s = NULL;
+	int rc = offsets_open(settings, dir, &o, &cp);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (found->found[FIX_VIEWS] || found->found[FIX_TABLES] || found->found[FIX_LENGTH])
+		cp.dispatched = MQ_POS(-1);
+	rc = store_open(settings, dir, &cp, &s);
+	store_checkpoint_free(&cp);
+	if (rc == MQ_OK)
+		rc = bring_to_disk(o, s);
+	offsets_close(o);
+	store_close(s);
+	return rc;
+}
+
+int
+fsck_repair(const struct fsck *found, struct settings *settings, const char *path)
+{
+	struct storedir dir;
+	int rc = storedir_open(path, false, BUSY_WAIT_MS, &dir);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = storedir_begin(&dir);
+	/* the last segment too, which may be short, but not in a mount */
+	if (rc == MQ_OK)
+		rc = set_lengths(found, &dir);
+	if (rc == MQ_OK && found->found[FIX_TABLES])
+		rc = offsets_set_aside(&dir, "fsck.mqfs has found lmdb/ damaged");
+	if (rc == MQ_OK)
+		rc = make_anew(found, settings, &dir);
+	if (rc == MQ_OK)
+		rc = storedir_end(&dir);
+	storedir_close(&dir);
+	return rc;
+}
