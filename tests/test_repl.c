@@ -249,7 +249,7 @@ an_idle_slave_that_reports_stays(void **state)
 static void
 a_slave_that_does_not_read_harms_nobody(void **state)
 {
-	const int64_t end = 4096 * KIT_SEGMENT;
+	const int64_t end = 2048 * KIT_SEGMENT;
 	struct kit *k = *state;
 	int stuck, fd;
 
