@@ -117,7 +117,7 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	if (!value)
 		return -ENOMEM;
 	rc = changes_side(m, row, value)
-		     ? err_note(-EOPNOTSUPP, "config: brokerRole=%s: a slave becomes a master, and a master a slave, "
+		     ? err_note(-EINVAL, "config: brokerRole=%s: a slave becomes a master, and a master a slave, "
 				"when the store is mounted again with that role", value)
 		     : settings_change(m->settings, row->key, value, "config");
 	if (rc == MQ_OK)
