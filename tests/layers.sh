@@ -9,7 +9,7 @@ cd "$top" || exit 1
 # floor: what it may include
 may_include() {
 	case $1 in
-	fs) echo 'fs|offsets|store|conf' ;;
+	fs) echo 'fs|repl|offsets|store|conf' ;;
 	repl) echo 'repl|store|conf' ;;
 	offsets) echo 'offsets|store|conf' ;;
 	store) echo 'store|conf' ;;
