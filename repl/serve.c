@@ -190,21 +190,23 @@ listen_try(struct loop *l)
 
 /* --- the link ---------------------------------------------------------------------------------- */
 
+/* Threads of the mount overtake each other; marks that are lower are older. */
 static int
 on_marks(struct loop *l, const struct link_message *msg)
 {
 	struct daemon *d = l->d;
+	int rc = MQ_OK;
 
-	d->begin = msg->begin;
-	d->written = msg->written;
+	if (msg->begin > d->begin)
+		d->begin = msg->begin;
+	if (msg->written > d->written)
+		d->written = msg->written;
 	d->marks_known = true;
-	if (msg->kind == LINK_APPLIED) {
-		int rc = l->receiver ? receiver_applied(l->receiver, msg->ring_at)
-				     : err_note(MQ_ECORRUPT, "the mount applied what nobody sent");
-
-		if (rc != MQ_OK)
-			return rc;
-	}
+	if (msg->kind == LINK_APPLIED)
+		rc = l->receiver ? receiver_applied(l->receiver, msg->ring_at)
+				 : err_note(MQ_ECORRUPT, "the mount applied what nobody sent");
+	if (rc != MQ_OK)
+		return rc;
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		if (l->slaves[i])
 			sender_marks(l->slaves[i]);
