@@ -18,6 +18,7 @@
 
 #define BACKLOG 64
 #define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
+#define PATIENCE_MS 500			/* with who has not reported, when others want the place */
 #define LISTEN_AGAIN_MS 5000
 #define EVENTS_MAX 64
 
@@ -80,10 +81,10 @@ find_place(struct loop *l)
 		if (since && (!oldest || since < sender_waits_since(*oldest)))
 			oldest = s;
 	}
-	if (oldest)
+	if (oldest && l->d->now_ms >= sender_waits_since(*oldest) + PATIENCE_MS)
 		sender_evict(*oldest);	/* its place is free in the next turn */
 	else
-		l->accepts = ACCEPTS_PER_S;	/* they are all slaves: look again in a second */
+		l->accepts = ACCEPTS_PER_S;	/* look again in a second */
 	return NULL;
 }
 
