@@ -35,7 +35,8 @@
 enum link_kind {
 	/* mount -> mqrepld */
 	LINK_CONFIG = 1,	/* first, once */
-	LINK_MARKS,		/* the log is [begin, written) now */
+	LINK_MARKS,		/* the log is [begin, written) now; both only grow: for a log
+				 * that is cut another mqrepld is started */
 	LINK_APPLIED,		/* slave: appends up to marks.written are in the log,
 				 * and bytes of the ring before ring_at are free */
 

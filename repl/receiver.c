@@ -448,7 +448,7 @@ receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *maste
 	r->names.watch.fd = -1;
 	r->names.of = r;
 	r->master = *master;
-	snprintf(r->peer.address, sizeof(r->peer.address), "%s", d->config.master);
+	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
 	if (names_fd >= 0)
 		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
 	if (rc != MQ_OK) {

@@ -15,7 +15,8 @@
  * it is.  So an empty slave reports 1, and supplies byte 0 by itself: a record
  * begins with its size, big-endian and far below 16 MiB, so that byte is 0.
  * A master whose log does not begin at 0 answers with heartbeats only; then the
- * slave reports 0 and takes the last segment.
+ * slave reports 0 and takes the last segment.  (Where a master can say where its
+ * log begins, that is what follow() should ask for.)
  */
 #ifndef MQFS_REPL_RECEIVER_H
 #define MQFS_REPL_RECEIVER_H

@@ -29,7 +29,7 @@ int64_t sender_waits_since(const struct sender *s);
 /* Make room for others. */
 void sender_evict(struct sender *s);
 
-/* The log has grown, or was cut. */
+/* The log has grown. */
 void sender_marks(struct sender *s);
 
 /* Whatever is due.  Returns when to call again, 0: no need. */

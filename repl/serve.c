@@ -18,6 +18,7 @@
 
 #define BACKLOG 64
 #define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
+#define PATIENCE_MS 500			/* with who has not reported, when others want the place */
 #define LISTEN_AGAIN_MS 5000
 #define EVENTS_MAX 64
 
@@ -80,10 +81,10 @@ find_place(struct loop *l)
 		if (since && (!oldest || since < sender_waits_since(*oldest)))
 			oldest = s;
 	}
-	if (oldest)
+	if (oldest && l->d->now_ms >= sender_waits_since(*oldest) + PATIENCE_MS)
 		sender_evict(*oldest);	/* its place is free in the next turn */
 	else
-		l->accepts = ACCEPTS_PER_S;	/* they are all slaves: look again in a second */
+		l->accepts = ACCEPTS_PER_S;	/* look again in a second */
 	return NULL;
 }
 
@@ -190,21 +191,23 @@ listen_try(struct loop *l)
 
 /* --- the link ---------------------------------------------------------------------------------- */
 
+/* Threads of the mount overtake each other; marks that are lower are older. */
 static int
 on_marks(struct loop *l, const struct link_message *msg)
 {
 	struct daemon *d = l->d;
+	int rc = MQ_OK;
 
-	d->begin = msg->begin;
-	d->written = msg->written;
+	if (msg->begin > d->begin)
+		d->begin = msg->begin;
+	if (msg->written > d->written)
+		d->written = msg->written;
 	d->marks_known = true;
-	if (msg->kind == LINK_APPLIED) {
-		int rc = l->receiver ? receiver_applied(l->receiver, msg->ring_at)
-				     : err_note(MQ_ECORRUPT, "the mount applied what nobody sent");
-
-		if (rc != MQ_OK)
-			return rc;
-	}
+	if (msg->kind == LINK_APPLIED)
+		rc = l->receiver ? receiver_applied(l->receiver, msg->ring_at)
+				 : err_note(MQ_ECORRUPT, "the mount applied what nobody sent");
+	if (rc != MQ_OK)
+		return rc;
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		if (l->slaves[i])
 			sender_marks(l->slaves[i]);

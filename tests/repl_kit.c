@@ -44,7 +44,7 @@ write_segment(struct kit *k, int64_t base, int64_t end)
 	int fd;
 
 	snprintf(name, sizeof(name), "%020" PRId64, base);
-	fd = openat(k->dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	fd = openat(k->dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 	assert_true(fd >= 0);
 	for (int64_t i = 0; i < KIT_SEGMENT; i++)
 		bytes[i] = base + i < end ? kit_byte(base + i) : 0xee;
@@ -376,7 +376,7 @@ kit_setup(void **state)
 	assert_non_null(k);
 	snprintf(k->dir, sizeof(k->dir), "%s/mqfs-repl-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(k->dir));
-	assert_int_equal(chmod(k->dir, 0755), 0);
+	assert_int_equal(chmod(k->dir, 0750), 0);	/* as the store has it */
 	k->dirfd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(k->dirfd >= 0);
 	k->listen = -1;

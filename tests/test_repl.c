@@ -308,6 +308,55 @@ a_segment_that_cannot_be_read_ends_the_connection_with_its_name(void **state)
 	kit_peer(k, 1, LINK_PEER_GONE, "commitlog/00000000000000004096: No such file");
 }
 
+static void
+marks_that_come_late_change_nothing(void **state)
+{
+	struct kit *k = *state;
+	struct link_message late = { .version = LINK_VERSION, .kind = LINK_MARKS, .written = 400 };
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 500);
+	kit_log(k, 0, 600);
+	kit_marks(k);
+	assert_int_equal(link_send(k->link, &late), MQ_OK);
+	kit_recv_log(fd, 500, 600);
+	kit_log(k, 0, 700);
+	kit_marks(k);
+	kit_recv_log(fd, 600, 700);
+	close(fd);
+}
+
+static void
+whatever_is_sent_to_it_others_are_served(void **state)
+{
+	struct kit *k = *state;
+	uint32_t seed = 20261121;
+	int fd;
+
+	kit_log(k, 0, 2 * KIT_SEGMENT);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 2 * KIT_SEGMENT);
+	for (int i = 0; i < 100; i++) {
+		unsigned char bytes[64];
+		int wild = kit_slave(k);
+
+		for (size_t j = 0; j < sizeof(bytes); j++) {
+			seed = seed * 1664525 + 1013904223;
+			bytes[j] = i % 2 && j % 8 < 6 ? 0 : (unsigned char)(seed >> 24);
+		}
+		(void)!send(wild, bytes, 1 + seed % sizeof(bytes), MSG_NOSIGNAL);
+		close(wild);
+	}
+	kit_log(k, 0, 2 * KIT_SEGMENT + 100);
+	kit_marks(k);
+	kit_recv_log(fd, 2 * KIT_SEGMENT, 2 * KIT_SEGMENT + 100);
+	close(fd);
+}
+
 /* --- the slave's side ------------------------------------------------------------------- */
 
 static void
@@ -608,7 +657,11 @@ a_full_ring_holds_the_master_back(void **state)
 			kit_hear_for(k, LINK_APPEND, 1);
 	}
 	assert_true(full_ms > 0);
-	kit_applied_to(k, at);
+	while (k->written < at) {
+		kit_hear(k, LINK_APPEND);
+		if (k->written % (256 * KIT_SEGMENT) == 0)
+			kit_send_frame(fd, at, 0, 12);	/* still there */
+	}
 	close(fd);
 }
 
@@ -745,6 +798,8 @@ main(void)
 		TEST(a_slave_that_does_not_read_harms_nobody),
 		TEST(a_flood_of_silent_connections_keeps_no_slave_out),
 		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
+		TEST(marks_that_come_late_change_nothing),
+		TEST(whatever_is_sent_to_it_others_are_served),
 		TEST(the_slave_speaks_as_rocketmq_does),
 		TEST(single_bytes_are_enough),
 		TEST(an_empty_slave_gets_everything),
