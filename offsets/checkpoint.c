@@ -208,7 +208,7 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->collected && !o->have_cp && !o->dirty &&
+	return o->saved_once && !o->views_rebuilt && !o->collected && !o->have_cp && !o->dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -265,6 +265,7 @@ checkpoint_steps(struct offsets *o)
 	store_checkpointed(o->store, o->cp.dispatched);
 	lock_take(&o->apply);
 	o->saved_once = true;
+	o->views_rebuilt = false;
 	o->saved_applied = o->rows_applied;
 	o->saved_mark = o->cp.dispatched.byte;
 	o->collected = o->have_cp = false;

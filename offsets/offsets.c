@@ -210,9 +210,12 @@ catch_up(struct offsets *o)
 int
 offsets_start(struct offsets *o, struct store *s)
 {
+	struct store_recovery recovery;
 	int rc;
 
 	o->store = s;
+	store_recovery(s, &recovery);
+	o->views_rebuilt = recovery.rebuilt;
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o);

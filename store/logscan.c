@@ -157,17 +157,36 @@ open_file(struct logscan *ls, const char *path)
 	return ls->dirfd < 0 ? err_note(-errno, "%s: %m", dir) : add_file(ls, name, base);
 }
 
-/* The size that all have: of one that ends where the next begins.  The last, or
- * only one may be cut (a mount shows it so, and a snapshot has it so). */
+/* Could all segments have that size?  They begin at multiples of it, and none
+ * begins within another. */
+static bool
+could_be_common(const struct logscan *ls, int64_t bytes)
+{
+	for (size_t i = 0; i < ls->n_files; i++) {
+		int64_t base = ls->files[i].base.byte;
+
+		if (bytes <= 0 || base % bytes != 0 || (i > 0 && base - ls->files[i - 1].base.byte < bytes))
+			return false;
+	}
+	return true;
+}
+
+/* The size that all have: of one that ends where the next begins, else the largest
+ * that can be.  One alone, and the last of all, may be cut (a mount shows it so, and
+ * a snapshot has it so). */
 static int64_t
 common_size(const struct logscan *ls)
 {
 	const struct log_file *f = ls->files;
+	int64_t bytes = 0;
 
 	for (size_t i = 0; i + 1 < ls->n_files; i++)
 		if (f[i].bytes == f[i + 1].base.byte - f[i].base.byte)
 			return f[i].bytes;
-	return 0;
+	for (size_t i = 0; ls->n_files > 1 && i < ls->n_files; i++)
+		if (f[i].bytes > bytes && could_be_common(ls, f[i].bytes))
+			bytes = f[i].bytes;
+	return bytes;
 }
 
 int
