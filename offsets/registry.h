@@ -118,6 +118,7 @@ struct offsets {
 	bool saved_once;	/* LMDB holds a checkpoint */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
+	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
 
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */

@@ -196,6 +196,7 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 	if (!read_only)
 		dir.derived_fd = dir.fd;
 	dir.was_clean = faccessat(dir.fd, "abort", F_OK, 0) != 0;
+	dir.is_copy = faccessat(dir.fd, "snapshot", F_OK, 0) == 0;
 	*ret_dir = dir;
 	return MQ_OK;
 }
@@ -218,6 +219,18 @@ storedir_end(struct storedir *dir)
 		return MQ_OK;
 	if (unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
 		return err_note(-errno, "store %s: abort: %m", dir->path);
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_is_own(struct storedir *dir)
+{
+	static const char *const names[] = { "MANIFEST", "snapshot" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (unlinkat(dir->fd, names[i], 0) != 0 && errno != ENOENT)
+			return err_note(-errno, "store %s: %s: %m", dir->path, names[i]);
+	dir->is_copy = false;
 	return dir_sync(dir->fd, dir->path);
 }
 

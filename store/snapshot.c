@@ -1,0 +1,711 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/manifest.h"
+#include "store/snapshot.h"
+#include "store/store_priv.h"
+
+#define INFO_NAME "snapshot"
+#define INFO_BYTES_MAX 4096
+#define LAST_ID ".last-id"
+#define IN_MAKING ".new"
+#define DROPPED ".gone"
+
+const struct snapshot_file snapshot_files[] = {
+	{ "config", "consumerOffset.json" },
+	{ "config", "delayOffset.json" },
+	{ "config", "subscriptionGroup.json" },
+	{ "config", "topics.json" },
+	{ "lmdb", "data.mdb" },
+	{ "", INFO_NAME },
+	{ NULL, NULL },
+};
+
+struct snapshots {
+	struct storedir *dir;
+	int fd;			/* STORE/snapshots; -1: there is none (read-only) */
+
+	struct lock lock;
+	struct snapshot **list;	/* by age; gone ones too */
+	size_t n, max;
+	uint32_t last_id;
+	int64_t changed_ms;
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- removing trees ----------------------------------------------------------------- */
+
+/* Everything in the directory fd (taken over), which is two levels deep at most. */
+static int
+remove_content(int fd, int depth)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *e;
+	int rc = MQ_OK;
+
+	if (!dir) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	while (rc == MQ_OK && (e = readdir(dir))) {
+		int below;
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) == 0)
+			continue;
+		if (errno != EISDIR || depth == 0) {
+			rc = -errno;
+			break;
+		}
+		below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		rc = below < 0 ? -errno : remove_content(below, depth - 1);
+		if (rc == MQ_OK && unlinkat(fd, e->d_name, AT_REMOVEDIR) != 0)
+			rc = -errno;
+	}
+	closedir(dir);
+	return rc;
+}
+
+static int
+remove_tree(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int rc = fd < 0 ? -errno : remove_content(fd, 1);
+
+	if (rc == MQ_OK && unlinkat(dirfd, name, AT_REMOVEDIR) != 0)
+		rc = -errno;
+	return rc == MQ_OK || rc == -ENOENT ? MQ_OK : err_note(rc, "snapshots/%s: remove: %m", name);
+}
+
+/* --- the list ------------------------------------------------------------------------- */
+
+/* Called with the lock, or alone. */
+static int
+list_reserve(struct snapshots *ss)
+{
+	size_t max = ss->max ? 2 * ss->max : 16;
+	struct snapshot **list;
+
+	if (ss->n < ss->max)
+		return MQ_OK;
+	list = realloc(ss->list, max * sizeof(struct snapshot *));
+	if (!list)
+		return -ENOMEM;
+	ss->list = list;
+	ss->max = max;
+	return MQ_OK;
+}
+
+static struct snapshot *
+copy_of(const struct snapshot *s)
+{
+	struct snapshot *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, s, sizeof(*copy));
+	return copy;
+}
+
+struct snapshot *
+snapshot_find(struct snapshots *ss, const char *name)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t i = 0; i < ss->n; i++)
+		if (!ss->list[i]->gone && strcmp(ss->list[i]->name, name) == 0)
+			return ss->list[i];
+	return NULL;
+}
+
+struct snapshot *
+snapshot_by_id(struct snapshots *ss, uint32_t id)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t i = 0; i < ss->n; i++)
+		if (!ss->list[i]->gone && ss->list[i]->id == id)
+			return ss->list[i];
+	return NULL;
+}
+
+struct snapshot *
+snapshot_at(struct snapshots *ss, size_t i)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t k = 0; k < ss->n; k++)
+		if (!ss->list[k]->gone && i-- == 0)
+			return ss->list[k];
+	return NULL;
+}
+
+int64_t
+snapshots_changed_ms(struct snapshots *ss)
+{
+	LOCKED(&ss->lock);
+
+	return ss->changed_ms;
+}
+
+/* --- what a snapshot says of itself ------------------------------------------------------ */
+
+static int
+info_write(const struct draft *d)
+{
+	const struct snapshot *s = &d->snapshot;
+	char text[INFO_BYTES_MAX];
+	int n = snprintf(text, sizeof(text),
+			 "name = %s\nid = %" PRIu32 "\nbegin = %" PRId64 "\nmark = %" PRId64 "\nsegment = %" PRId64
+			 "\ntime = %" PRId64 "\n", s->name, s->id, s->begin.byte, s->mark.byte, s->segment_bytes,
+			 s->taken_ms);
+	AUTO_CLOSE int fd = openat(d->dir_fd, INFO_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", s->name);
+	return file_write(fd, text, (size_t)n, 0, INFO_NAME);
+}
+
+/* One line of the info file.  False: a number that is none. */
+static bool
+info_line(const char *line, int64_t *ids, struct snapshot *s)
+{
+	const struct {
+		const char *key;
+		int64_t *at;
+	} numbers[] = {
+		{ "id = ", ids }, { "begin = ", &s->begin.byte }, { "mark = ", &s->mark.byte },
+		{ "segment = ", &s->segment_bytes }, { "time = ", &s->taken_ms },
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		size_t len = strlen(numbers[i].key);
+		char *end;
+
+		if (strncmp(line, numbers[i].key, len) != 0)
+			continue;
+		errno = 0;
+		*numbers[i].at = strtoll(line + len, &end, 10);
+		return end != line + len && !*end && !errno && *numbers[i].at >= 0;
+	}
+	return true;
+}
+
+static int
+info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
+{
+	struct snapshot s = { .mark = MQ_POS(-1) };
+	char text[INFO_BYTES_MAX], *rest = text;
+	AUTO_CLOSE int fd = -1;
+	int64_t id = 0;
+	ssize_t n;
+	int rc;
+
+	snprintf(s.name, sizeof(s.name), "%s", name);
+	rc = snapshot_open_file(ss, &s, INFO_NAME, &fd);
+	if (rc != MQ_OK)
+		return rc;
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return err_note(-errno, "snapshots/%s: %m", name);
+	text[n] = '\0';
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (!info_line(line, &id, &s))
+			return err_note(MQ_ECORRUPT, "snapshots/%s/%s: cannot be understood: %s", name, INFO_NAME, line);
+	if (id < 1 || id > SNAPSHOT_ID_MAX || s.segment_bytes < 1 || s.mark.byte < s.begin.byte ||
+	    s.begin.byte % s.segment_bytes)
+		return err_note(MQ_ECORRUPT, "snapshots/%s/%s: it makes no sense", name, INFO_NAME);
+	s.id = (uint32_t)id;
+	memcpy(ret, &s, sizeof(s));
+	return MQ_OK;
+}
+
+/* --- ids ---------------------------------------------------------------------------------- */
+
+static void
+last_id_read(struct snapshots *ss)
+{
+	AUTO_CLOSE int fd = openat(ss->fd, LAST_ID, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+
+	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0)
+		ss->last_id = (uint32_t)(strtoul(text, NULL, 10) & SNAPSHOT_ID_MAX);
+	for (size_t i = 0; i < ss->n; i++)
+		if (ss->list[i]->id > ss->last_id)
+			ss->last_id = ss->list[i]->id;
+}
+
+/* Not one that lives; kept before it is used. */
+static int
+id_next(struct snapshots *ss, uint32_t *ret_id)
+{
+	AUTO_CLOSE int fd = openat(ss->fd, LAST_ID, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	uint32_t id = ss->last_id;
+	char text[16];
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", LAST_ID);
+	do
+		id = id == SNAPSHOT_ID_MAX ? 1 : id + 1;
+	while (snapshot_by_id(ss, id));
+	snprintf(text, sizeof(text), "%010" PRIu32 "\n", id);
+	rc = file_write(fd, text, strlen(text), 0, LAST_ID);
+	if (rc != MQ_OK)
+		return rc;
+	*ret_id = ss->last_id = id;
+	return MQ_OK;
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct snapshot *const *sa = a, *const *sb = b;
+
+	return ((*sa)->id > (*sb)->id) - ((*sa)->id < (*sb)->id);
+}
+
+static int
+load_one(struct snapshots *ss, const char *name)
+{
+	struct snapshot s, *copy;
+	int rc;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return MQ_OK;
+	rc = info_read(ss, name, &s);
+	if (rc == MQ_OK)
+		rc = manifest_length(ss, &s, &s.manifest_len);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != MQ_OK) {
+		log_warn("snapshot %s is not shown: %s", name, err_text(rc));
+		return MQ_OK;
+	}
+	rc = list_reserve(ss);
+	copy = rc == MQ_OK ? copy_of(&s) : NULL;
+	if (!copy)
+		return -ENOMEM;
+	manifest_load(ss, copy);
+	ss->list[ss->n++] = copy;
+	return MQ_OK;
+}
+
+static bool
+ends_with(const char *name, const char *ending)
+{
+	size_t len = strlen(name), end_len = strlen(ending);
+
+	return len > end_len && strcmp(name + len - end_len, ending) == 0;
+}
+
+/* Of what a crash has left begun, nothing is needed. */
+static int
+load_or_remove(struct snapshots *ss, const char *name)
+{
+	if (!ss->dir->read_only && ends_with(name, IN_MAKING)) {
+		log_notice("snapshot %.*s was not finished: removed", (int)(strlen(name) - strlen(IN_MAKING)), name);
+		return remove_tree(ss->fd, name);
+	}
+	return load_one(ss, name);
+}
+
+/* `take` each name in snapshots/. */
+static int
+each_name(struct snapshots *ss, int (*take)(struct snapshots *ss, const char *name))
+{
+	struct dirent **entries;
+	int rc = MQ_OK, n = scandirat(ss->fd, ".", &entries, NULL, alphasort);
+
+	if (n < 0)
+		return err_note(-errno, "snapshots: %m");
+	for (int i = 0; i < n; i++) {
+		if (rc == MQ_OK && entries[i]->d_name[0] != '.')
+			rc = take(ss, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
+}
+
+static int
+open_dir(struct snapshots *ss)
+{
+	ss->fd = openat(ss->dir->fd, "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ss->fd >= 0)
+		return MQ_OK;
+	if (errno != ENOENT)
+		return err_note(-errno, "snapshots: %m");
+	return ss->dir->read_only ? MQ_OK : dir_open(ss->dir->fd, "snapshots", 1, &ss->fd);
+}
+
+int
+snapshots_open(struct storedir *dir, struct snapshots **ret)
+{
+	struct snapshots *ss = calloc(1, sizeof(*ss));
+	int rc;
+
+	if (!ss)
+		return -ENOMEM;
+	ss->dir = dir;
+	ss->fd = -1;
+	lock_init(&ss->lock, RANK_SNAPSHOTS);
+	rc = open_dir(ss);
+	if (rc == MQ_OK && ss->fd >= 0)
+		rc = each_name(ss, load_or_remove);
+	if (rc != MQ_OK) {
+		snapshots_close(ss);
+		return rc;
+	}
+	if (ss->n)
+		qsort(ss->list, ss->n, sizeof(struct snapshot *), by_id);
+	if (ss->fd >= 0)
+		last_id_read(ss);
+	*ret = ss;
+	return MQ_OK;
+}
+
+void
+snapshots_close(struct snapshots *ss)
+{
+	if (!ss)
+		return;
+	for (size_t i = 0; i < ss->n; i++) {
+		free(ss->list[i]->manifest);
+		free(ss->list[i]);
+	}
+	free(ss->list);
+	if (ss->fd >= 0)
+		close(ss->fd);
+	lock_destroy(&ss->lock);
+	free(ss);
+}
+
+int
+snapshots_dir_fd(const struct snapshots *ss)
+{
+	return ss->dir->fd;
+}
+
+bool
+snapshots_read_only(const struct snapshots *ss)
+{
+	return ss->dir->read_only;
+}
+
+/* --- taking one -------------------------------------------------------------------------------- */
+
+static void
+draft_name(const struct draft *d, char name[RECORD_TOPIC_MAX + 8])
+{
+	snprintf(name, RECORD_TOPIC_MAX + 8, "%s" IN_MAKING, d->snapshot.name);
+}
+
+static void
+draft_close(struct draft *d)
+{
+	int *const fds[] = { &d->dir_fd, &d->commitlog_fd, &d->lmdb_fd, &d->config_fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+void
+snapshot_abandon(struct snapshots *ss, struct draft *d)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_close(d);
+	draft_name(d, name);
+	rc = remove_tree(ss->fd, name);
+	if (rc != MQ_OK)
+		log_warn("what was begun of a snapshot stays until the next mount: %s", err_text(rc));
+}
+
+static int
+make_dir(int dirfd, const char *name, int *ret_fd)
+{
+	if (mkdirat(dirfd, name, 0750) != 0)
+		return err_note(-errno, "snapshots: %s: make directory: %m", name);
+	return dir_open(dirfd, name, 0, ret_fd);
+}
+
+static int
+draft_make(struct snapshots *ss, struct draft *d)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_name(d, name);
+	rc = remove_tree(ss->fd, name);		/* what could not be removed the last time */
+	if (rc == MQ_OK)
+		rc = id_next(ss, &d->snapshot.id);
+	if (rc == MQ_OK)
+		rc = make_dir(ss->fd, name, &d->dir_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "commitlog", &d->commitlog_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "lmdb", &d->lmdb_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "config", &d->config_fd);
+	return rc;
+}
+
+int
+snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d)
+{
+	struct draft d = { .dir_fd = -1, .commitlog_fd = -1, .lmdb_fd = -1, .config_fd = -1 };
+	int rc;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return err_note(-EINVAL, "a snapshot cannot be called '%s': 1 to %d of [%%|a-zA-Z0-9_-]", name,
+				RECORD_TOPIC_MAX);
+	if (ss->dir->read_only || ss->fd < 0)
+		return -EROFS;
+	if (snapshot_find(ss, name))
+		return -EEXIST;
+	snprintf(d.snapshot.name, sizeof(d.snapshot.name), "%s", name);
+	rc = draft_make(ss, &d);
+	if (rc != MQ_OK) {
+		int was = rc;
+
+		snapshot_abandon(ss, &d);
+		return was;
+	}
+	*ret_d = d;
+	return MQ_OK;
+}
+
+/* Retention may be faster at the log's begin; in its middle a missing segment is
+ * damage that the snapshot shares. */
+int
+snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark)
+{
+	struct snapshot *shot = &d->snapshot;
+	int64_t base = store_begin(s).byte, linked = 0;
+
+	(void)ss;
+	shot->mark = mark;
+	shot->begin = MQ_POS(mark.byte - mark.byte % s->log.segment_bytes);
+	shot->segment_bytes = s->log.segment_bytes;
+	shot->taken_ms = now_ms();
+	for (; base < mark.byte; base += shot->segment_bytes) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%020" PRId64, base);
+		if (linkat(s->commitlog_fd, name, d->commitlog_fd, name, 0) != 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_note(-errno, "snapshots/%s/commitlog/%s: link: %m", shot->name, name);
+		}
+		if (linked++ == 0)
+			shot->begin = MQ_POS(base);
+	}
+	return MQ_OK;
+}
+
+/* All of it to the disk: files first, so that the directories cost next to nothing. */
+static int
+draft_sync(const struct draft *d)
+{
+	const int dirs[] = { d->commitlog_fd, d->lmdb_fd, d->config_fd, d->dir_fd };
+	int rc = MQ_OK;
+
+	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
+		int dir = strcmp(f->dir, "lmdb") == 0 ? d->lmdb_fd : *f->dir ? d->config_fd : d->dir_fd;
+		AUTO_CLOSE int fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC);
+
+		rc = fd < 0 ? err_note(-errno, "snapshots/%s/%s: %m", d->snapshot.name, f->name) :
+			      file_sync(fd, f->name);
+	}
+	for (size_t i = 0; rc == MQ_OK && i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		rc = dir_sync(dirs[i], d->snapshot.name);
+	return rc;
+}
+
+/* From here on it is there. */
+static int
+draft_rename(struct snapshots *ss, const struct draft *d)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_name(d, name);
+	if (renameat(ss->fd, name, ss->fd, d->snapshot.name) != 0)
+		return err_note(-errno, "snapshots/%s: rename: %m", d->snapshot.name);
+	rc = dir_sync(ss->fd, "snapshots");
+	if (rc != MQ_OK)
+		renameat(ss->fd, d->snapshot.name, ss->fd, name);
+	return rc;
+}
+
+static void
+list_add(struct snapshots *ss, struct snapshot *s)
+{
+	LOCKED(&ss->lock);
+
+	ss->list[ss->n++] = s;
+	ss->changed_ms = now_ms();
+}
+
+static int
+list_make_room(struct snapshots *ss)
+{
+	LOCKED(&ss->lock);
+
+	return list_reserve(ss);
+}
+
+int
+snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
+{
+	struct snapshot *s = NULL;
+	int rc = info_write(d);
+
+	if (rc == MQ_OK)
+		rc = draft_sync(d);
+	if (rc == MQ_OK)
+		rc = list_make_room(ss);
+	if (rc == MQ_OK)
+		s = copy_of(&d->snapshot);
+	if (rc == MQ_OK && !s)
+		rc = -ENOMEM;
+	if (rc == MQ_OK)
+		rc = draft_rename(ss, d);
+	if (rc == MQ_OK)
+		rc = manifest_length(ss, s, &s->manifest_len);
+	if (rc != MQ_OK) {
+		free(s);
+		snapshot_abandon(ss, d);
+		return rc;
+	}
+	draft_close(d);
+	list_add(ss, s);
+	log_info("snapshot %s: the log up to %" PRId64, s->name, s->mark.byte);
+	*ret = s;
+	return MQ_OK;
+}
+
+/* --- dropping one ---------------------------------------------------------------------------------- */
+
+int
+snapshot_drop(struct snapshots *ss, const char *name)
+{
+	struct snapshot *s;
+	char gone[32];
+	int rc;
+
+	if (ss->dir->read_only)
+		return -EROFS;
+	s = snapshot_find(ss, name);
+	if (!s)
+		return -ENOENT;
+	snprintf(gone, sizeof(gone), "%" PRIu32 DROPPED, s->id);
+	if (renameat(ss->fd, name, ss->fd, gone) != 0)
+		return err_note(-errno, "snapshots/%s: rename: %m", name);
+	rc = dir_sync(ss->fd, "snapshots");
+	LOCKED(&ss->lock);
+	s->gone = true;
+	ss->changed_ms = now_ms();
+	return rc;
+}
+
+static int
+sweep_gone(struct snapshots *ss, const char *name)
+{
+	int rc = ends_with(name, DROPPED) ? remove_tree(ss->fd, name) : MQ_OK;
+
+	if (rc != MQ_OK)
+		log_warn("%s; it is tried again", err_text(rc));
+	return MQ_OK;
+}
+
+void
+snapshots_sweep(struct snapshots *ss)
+{
+	if (!ss->dir->read_only && ss->fd >= 0)
+		(void)each_name(ss, sweep_gone);
+}
+
+/* --- its files ------------------------------------------------------------------------------------------ */
+
+int
+snapshot_open_file(struct snapshots *ss, const struct snapshot *s, const char *path, int *ret_fd)
+{
+	char whole[RECORD_TOPIC_MAX + SNAPSHOT_PATH_SIZE];
+
+	if (s->gone)
+		return -ENOENT;
+	snprintf(whole, sizeof(whole), "%s/%s", s->name, path);
+	*ret_fd = openat(ss->fd, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return *ret_fd < 0 ? err_note(-errno, "snapshots/%s: %m", whole) : MQ_OK;
+}
+
+void
+snapshot_segment_path(int64_t base, char path[SNAPSHOT_PATH_SIZE])
+{
+	snprintf(path, SNAPSHOT_PATH_SIZE, "commitlog/%020" PRId64, base);
+}
+
+int64_t
+snapshot_segment_data(const struct snapshot *s, int64_t base)
+{
+	int64_t data = s->mark.byte - base;
+
+	return data < 0 ? 0 : data < s->segment_bytes ? data : s->segment_bytes;
+}
+
+int
+snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *name, const char *text, size_t len)
+{
+	AUTO_CLOSE int dir = -1, fd = -1;
+	char tmp[SNAPSHOT_PATH_SIZE];
+	int rc;
+
+	dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_note(-errno, "snapshots/%s: %m", s->name);
+	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s/%s: %m", s->name, tmp);
+	rc = file_write(fd, text, len, 0, tmp);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, tmp);
+	if (rc == MQ_OK && renameat(dir, tmp, dir, name) != 0)
+		rc = err_note(-errno, "snapshots/%s/%s: rename: %m", s->name, name);
+	if (rc != MQ_OK)
+		unlinkat(dir, tmp, 0);
+	return rc == MQ_OK ? dir_sync(dir, s->name) : rc;
+}
