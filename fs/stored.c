@@ -25,7 +25,7 @@ stored_open(struct mount *m, int fd, bool finished, struct handle *h)
 	}
 	f->fd = fd;
 	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-	if (finished && passthrough_open(m, fd, &f->backing_id) == MQ_OK) {
+	if (finished && passthrough_open(m, h->node.ino, fd, &f->backing_id) == MQ_OK) {
 		h->fopen = FOPEN_PASSTHROUGH | FOPEN_NOFLUSH;
 		h->backing_id = f->backing_id;
 	} else if (finished && !m->passthrough) {	/* the kernel does not mix the two */

@@ -173,6 +173,8 @@ file_make(int dirfd, const char *name, json_t *whole)
 {
 	AUTO_FREE char *text = whole ? json_dumps(whole, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
 	AUTO_CLOSE int fd = -1;
+	size_t len;
+	int rc;
 
 	json_decref(whole);
 	if (!text)
@@ -180,7 +182,9 @@ file_make(int dirfd, const char *name, json_t *whole)
 	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "config/%s: %m", name);
-	return file_write(fd, text, strlen(text), 0, name);
+	len = strlen(text);
+	rc = file_write(fd, text, len, 0, name);
+	return rc == MQ_OK ? file_write(fd, "\n", 1, (int64_t)len, name) : rc;
 }
 
 static int

@@ -22,7 +22,7 @@
 
 #define INFO_NAME "snapshot"
 #define INFO_BYTES_MAX 4096
-#define LAST_ID ".last-id"
+#define LAST ".last"
 #define IN_MAKING ".new"
 #define DROPPED ".gone"
 
@@ -43,8 +43,12 @@ struct snapshots {
 	struct lock lock;
 	struct snapshot **list;	/* by age; gone ones too */
 	size_t n, max;
-	uint32_t last_id;
 	int64_t changed_ms;
+
+	/* of the newest, which may have been dropped since */
+	uint32_t last_id;
+	int64_t last_ms;
+	mq_pos last_mark;
 };
 
 static int64_t
@@ -245,40 +249,94 @@ info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
 	return MQ_OK;
 }
 
-/* --- ids ---------------------------------------------------------------------------------- */
+/* --- the newest -------------------------------------------------------------------------- */
 
 static void
-last_id_read(struct snapshots *ss)
+last_is(struct snapshots *ss, const struct snapshot *s)
 {
-	AUTO_CLOSE int fd = openat(ss->fd, LAST_ID, O_RDONLY | O_CLOEXEC);
-	char text[16] = "";
-
-	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0)
-		ss->last_id = (uint32_t)(strtoul(text, NULL, 10) & SNAPSHOT_ID_MAX);
-	for (size_t i = 0; i < ss->n; i++)
-		if (ss->list[i]->id > ss->last_id)
-			ss->last_id = ss->list[i]->id;
+	if (s->id < ss->last_id)
+		return;
+	ss->last_id = s->id;
+	ss->last_ms = s->taken_ms;
+	ss->last_mark = s->mark;
 }
 
-/* Not one that lives; kept before it is used. */
-static int
-id_next(struct snapshots *ss, uint32_t *ret_id)
+static void
+last_read(struct snapshots *ss)
 {
-	AUTO_CLOSE int fd = openat(ss->fd, LAST_ID, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-	uint32_t id = ss->last_id;
-	char text[16];
+	AUTO_CLOSE int fd = openat(ss->fd, LAST, O_RDONLY | O_CLOEXEC);
+	long long ms, mark;
+	char text[80] = "";
+	struct snapshot s;
+
+	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+	    sscanf(text, "%" SCNu32 " %lld %lld", &s.id, &ms, &mark) == 3 && s.id <= SNAPSHOT_ID_MAX) {
+		s.taken_ms = ms;
+		s.mark = MQ_POS(mark);
+		last_is(ss, &s);
+	}
+	for (size_t i = 0; i < ss->n; i++)
+		last_is(ss, ss->list[i]);
+}
+
+static int
+last_write(struct snapshots *ss, const struct snapshot *s)
+{
+	AUTO_CLOSE int fd = openat(ss->fd, LAST, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	char text[80];
 	int rc;
 
 	if (fd < 0)
-		return err_note(-errno, "snapshots/%s: %m", LAST_ID);
+		return err_note(-errno, "snapshots/%s: %m", LAST);
+	snprintf(text, sizeof(text), "%08" PRIu32 " %019" PRId64 " %019" PRId64 "\n", s->id, s->taken_ms, s->mark.byte);
+	rc = file_write(fd, text, strlen(text), 0, LAST);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, LAST);
+	if (rc != MQ_OK)
+		return rc;
+	ss->last_id = s->id;
+	ss->last_ms = s->taken_ms;
+	ss->last_mark = s->mark;
+	return MQ_OK;
+}
+
+static uint32_t
+id_next(struct snapshots *ss)
+{
+	uint32_t id = ss->last_id;
+
 	do
 		id = id == SNAPSHOT_ID_MAX ? 1 : id + 1;
 	while (snapshot_by_id(ss, id));
-	snprintf(text, sizeof(text), "%010" PRIu32 "\n", id);
-	rc = file_write(fd, text, strlen(text), 0, LAST_ID);
-	if (rc != MQ_OK)
-		return rc;
-	*ret_id = ss->last_id = id;
+	return id;
+}
+
+/* rsync(1) tells files apart by their size and the second of their mtime: no two
+ * snapshots have the same. */
+static int64_t
+time_next(const struct snapshots *ss)
+{
+	int64_t now = now_ms(), next = (ss->last_ms / 1000 + 1) * 1000;
+
+	return ss->last_ms && now < next ? next : now;
+}
+
+/* The segment that was the last of the newest snapshot had that one's time there.
+ * Sealed it shows its own, which may be in the same second: rsync(1) would
+ * believe that it has it.  So it gets a later one, before anybody sees it. */
+static int
+tell_apart(struct snapshots *ss, struct store *s, const char *name, int64_t base, mq_pos mark)
+{
+	int64_t bytes = s->log.segment_bytes;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = ss->last_ms / 1000 + 1 } };
+	struct stat st;
+
+	if (base != ss->last_mark.byte - ss->last_mark.byte % bytes || base + bytes > mark.byte)
+		return MQ_OK;
+	if (fstatat(s->commitlog_fd, name, &st, 0) != 0 || st.st_mtim.tv_sec > ss->last_ms / 1000)
+		return MQ_OK;
+	if (utimensat(s->commitlog_fd, name, times, 0) != 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
 	return MQ_OK;
 }
 
@@ -387,7 +445,7 @@ snapshots_open(struct storedir *dir, struct snapshots **ret)
 	if (ss->n)
 		qsort(ss->list, ss->n, sizeof(struct snapshot *), by_id);
 	if (ss->fd >= 0)
-		last_id_read(ss);
+		last_read(ss);
 	*ret = ss;
 	return MQ_OK;
 }
@@ -470,8 +528,6 @@ draft_make(struct snapshots *ss, struct draft *d)
 	draft_name(d, name);
 	rc = remove_tree(ss->fd, name);		/* what could not be removed the last time */
 	if (rc == MQ_OK)
-		rc = id_next(ss, &d->snapshot.id);
-	if (rc == MQ_OK)
 		rc = make_dir(ss->fd, name, &d->dir_fd);
 	if (rc == MQ_OK)
 		rc = make_dir(d->dir_fd, "commitlog", &d->commitlog_fd);
@@ -496,6 +552,8 @@ snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d)
 	if (snapshot_find(ss, name))
 		return -EEXIST;
 	snprintf(d.snapshot.name, sizeof(d.snapshot.name), "%s", name);
+	d.snapshot.id = id_next(ss);
+	d.snapshot.taken_ms = time_next(ss);
 	rc = draft_make(ss, &d);
 	if (rc != MQ_OK) {
 		int was = rc;
@@ -512,15 +570,15 @@ snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d)
 int
 snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark)
 {
+	int64_t bytes = s->log.segment_bytes, base = store_begin(s).byte;
 	struct snapshot *shot = &d->snapshot;
-	int64_t base = store_begin(s).byte, linked = 0;
+	bool any = false;
+	int rc = MQ_OK;
 
-	(void)ss;
 	shot->mark = mark;
-	shot->begin = MQ_POS(mark.byte - mark.byte % s->log.segment_bytes);
-	shot->segment_bytes = s->log.segment_bytes;
-	shot->taken_ms = now_ms();
-	for (; base < mark.byte; base += shot->segment_bytes) {
+	shot->begin = commitlog_segment_of(&s->log, mark);
+	shot->segment_bytes = bytes;
+	for (; rc == MQ_OK && base < mark.byte; base += bytes) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "%020" PRId64, base);
@@ -529,10 +587,12 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 				continue;
 			return err_note(-errno, "snapshots/%s/commitlog/%s: link: %m", shot->name, name);
 		}
-		if (linked++ == 0)
+		if (!any)
 			shot->begin = MQ_POS(base);
+		any = true;
+		rc = tell_apart(ss, s, name, base, mark);
 	}
-	return MQ_OK;
+	return rc == MQ_OK ? last_write(ss, shot) : rc;
 }
 
 /* All of it to the disk: files first, so that the directories cost next to nothing. */

@@ -11,7 +11,9 @@
  *                       known (manifest.h)
  *   STORE/snapshots/NAME.new     being taken  ┐ leftovers, removed by the
  *   STORE/snapshots/ID.gone      was dropped  ┘ next mount
- *   STORE/snapshots/.last-id     ids are not given twice: inode numbers hold them
+ *   STORE/snapshots/.last        id, time and mark of the newest, which may be dropped:
+ *                                no id is given twice (inode numbers hold them), nor
+ *                                a time (in whole seconds: rsync(1) goes by it)
  *
  * The file `snapshot`:  name, id, begin and mark (positions in the log; begin is
  * that of the first segment), segment (bytes of each), time (ms since the epoch).
@@ -47,7 +49,7 @@ struct snapshot {
 	char name[RECORD_TOPIC_MAX + 1];
 	mq_pos begin, mark;
 	int64_t segment_bytes;
-	int64_t taken_ms;
+	int64_t taken_ms;		/* at least a second after the one before */
 	size_t manifest_len;		/* known before its lines are */
 	char *manifest;			/* valid when hashed */
 	_Atomic bool hashed;
