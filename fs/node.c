@@ -149,6 +149,8 @@ static int
 resolve_snapshot(struct mount *m, struct node *n)
 {
 	n->snapshot = snapshot_by_id(m->snapshots, n->id);
+	if (n->kind == NODE_SNAPSHOT_FILE && n->part >= SNAPSHOT_FILES)
+		return -ESTALE;
 	return n->snapshot ? MQ_OK : -ESTALE;
 }
 

@@ -250,20 +250,17 @@ const struct node_class node_snapshot_dir = {
 
 /* --- .snapshots/S/commitlog/N ------------------------------------------------------------ */
 
+/* Also of one that was dropped: who has it open may ask. */
 static int
 segment_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
 	int64_t data = snapshot_segment_data(n->snapshot, segment_base(n));
 	AUTO_CLOSE int fd = -1;
 	struct stat file;
-	int rc = open_segment(m, n, segment_base(n), &fd);
 
-	if (rc != MQ_OK)
-		return rc == -ENOENT ? -ESTALE : rc;
-	if (fstat(fd, &file) != 0)
-		return -errno;
 	private_file(m, n, n->snapshot->segment_bytes, st);
-	if (data == n->snapshot->segment_bytes)		/* sealed: a backup knows it again */
+	if (data == n->snapshot->segment_bytes && open_segment(m, n, segment_base(n), &fd) == MQ_OK &&
+	    fstat(fd, &file) == 0)		/* sealed: a backup knows it again */
 		st->st_mtim = st->st_ctim = st->st_atim = file.st_mtim;
 	st->st_blocks = (data + 511) / 512;
 	st->st_blksize = 1 << 20;
@@ -302,35 +299,9 @@ const struct node_class node_snapshot_segment = {
 /* --- .snapshots/S/lmdb/data.mdb, config/..., snapshot ---------------------------------------- */
 
 static int
-open_file(struct mount *m, const struct node *n, int *ret_fd, int64_t *ret_size)
-{
-	const struct snapshot_file *f = &snapshot_files[n->part];
-	char path[SNAPSHOT_PATH_SIZE];
-	AUTO_CLOSE int fd = -1;
-	struct stat st;
-	int rc;
-
-	snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
-	rc = snapshot_open_file(m->snapshots, n->snapshot, path, &fd);
-	if (rc != MQ_OK)
-		return rc == -ENOENT ? -ESTALE : rc;
-	if (fstat(fd, &st) != 0)
-		return -errno;
-	*ret_size = st.st_size;
-	*ret_fd = take_fd(&fd);
-	return MQ_OK;
-}
-
-static int
 file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	AUTO_CLOSE int fd = -1;
-	int64_t size;
-	int rc = open_file(m, n, &fd, &size);
-
-	if (rc != MQ_OK)
-		return rc;
-	private_file(m, n, size, st);
+	private_file(m, n, n->snapshot->file_bytes[n->part], st);
 	*ret_timeout = FIXED_SECONDS;
 	return MQ_OK;
 }
@@ -338,10 +309,15 @@ file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_ti
 static int
 file_open(struct mount *m, const struct node *n, struct handle *h)
 {
-	int64_t size;
-	int fd, rc = open_file(m, n, &fd, &size);
+	const struct snapshot_file *f = &snapshot_files[n->part];
+	char path[SNAPSHOT_PATH_SIZE];
+	int fd, rc;
 
-	return rc == MQ_OK ? stored_open(m, fd, true, h) : rc;
+	snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
+	rc = snapshot_open_file(m->snapshots, n->snapshot, path, &fd);
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? -ESTALE : rc;
+	return stored_open(m, fd, true, h);
 }
 
 static void

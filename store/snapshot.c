@@ -26,7 +26,7 @@
 #define IN_MAKING ".new"
 #define DROPPED ".gone"
 
-const struct snapshot_file snapshot_files[] = {
+const struct snapshot_file snapshot_files[SNAPSHOT_FILES + 1] = {
 	{ "config", "consumerOffset.json" },
 	{ "config", "delayOffset.json" },
 	{ "config", "subscriptionGroup.json" },
@@ -153,7 +153,7 @@ snapshot_by_id(struct snapshots *ss, uint32_t id)
 	LOCKED(&ss->lock);
 
 	for (size_t i = 0; i < ss->n; i++)
-		if (!ss->list[i]->gone && ss->list[i]->id == id)
+		if (ss->list[i]->id == id)
 			return ss->list[i];
 	return NULL;
 }
@@ -247,6 +247,28 @@ info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
 	s.id = (uint32_t)id;
 	memcpy(ret, &s, sizeof(s));
 	return MQ_OK;
+}
+
+/* What is asked of it again and again. */
+static int
+measure(struct snapshots *ss, struct snapshot *s)
+{
+	for (size_t i = 0; snapshot_files[i].name; i++) {
+		const struct snapshot_file *f = &snapshot_files[i];
+		char path[SNAPSHOT_PATH_SIZE];
+		AUTO_CLOSE int fd = -1;
+		struct stat st;
+		int rc;
+
+		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
+		rc = snapshot_open_file(ss, s, path, &fd);
+		if (rc != MQ_OK)
+			return rc;
+		if (fstat(fd, &st) != 0)
+			return err_note(-errno, "snapshots/%s/%s: %m", s->name, path);
+		s->file_bytes[i] = st.st_size;
+	}
+	return manifest_length(ss, s, &s->manifest_len);
 }
 
 /* --- the newest -------------------------------------------------------------------------- */
@@ -360,7 +382,7 @@ load_one(struct snapshots *ss, const char *name)
 		return MQ_OK;
 	rc = info_read(ss, name, &s);
 	if (rc == MQ_OK)
-		rc = manifest_length(ss, &s, &s.manifest_len);
+		rc = measure(ss, &s);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc != MQ_OK) {
@@ -664,7 +686,7 @@ snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
 	if (rc == MQ_OK)
 		rc = draft_rename(ss, d);
 	if (rc == MQ_OK)
-		rc = manifest_length(ss, s, &s->manifest_len);
+		rc = measure(ss, s);
 	if (rc != MQ_OK) {
 		free(s);
 		snapshot_abandon(ss, d);

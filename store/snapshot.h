@@ -42,6 +42,7 @@ struct snapshots;
 struct store;
 struct storedir;
 
+#define SNAPSHOT_FILES 6		/* that are no segments: snapshot_files */
 #define SNAPSHOT_ID_MAX 0xffffff	/* 24 bits of an inode number */
 
 struct snapshot {
@@ -50,6 +51,7 @@ struct snapshot {
 	mq_pos begin, mark;
 	int64_t segment_bytes;
 	int64_t taken_ms;		/* at least a second after the one before */
+	int64_t file_bytes[SNAPSHOT_FILES];
 	size_t manifest_len;		/* known before its lines are */
 	char *manifest;			/* valid when hashed */
 	_Atomic bool hashed;
@@ -64,7 +66,7 @@ struct snapshot_file {
 	const char *name;
 };
 
-extern const struct snapshot_file snapshot_files[];
+extern const struct snapshot_file snapshot_files[SNAPSHOT_FILES + 1];
 
 #define SNAPSHOT_PATH_SIZE 64		/* of a file below a snapshot */
 
@@ -73,7 +75,7 @@ int snapshots_open(struct storedir *dir, struct snapshots **ret);
 void snapshots_close(struct snapshots *ss);	/* accepts NULL */
 
 struct snapshot *snapshot_find(struct snapshots *ss, const char *name);	/* NULL: none, or gone */
-struct snapshot *snapshot_by_id(struct snapshots *ss, uint32_t id);	/* the same */
+struct snapshot *snapshot_by_id(struct snapshots *ss, uint32_t id);	/* also gone ones */
 
 /* The i-th, in the order they were taken; NULL behind the last. */
 struct snapshot *snapshot_at(struct snapshots *ss, size_t i);

@@ -17,7 +17,8 @@ for p in a b c; do eventually 10 test -s "$work/acked.$p"; done
 (while read -r _; do :; done <> "$mnt/groups/g/t/q0:follow") 2> /dev/null &
 consumer=$!
 offset() { cat "$1/groups/g/t/q0.offset"; }
-eventually 10 test "$(offset "$mnt")" != 0 || true
+has_begun() { [ "$(offset "$mnt")" -gt 0 ]; }
+eventually 10 has_begun
 
 for name in first second third; do
 	sleep 0.2

@@ -47,8 +47,7 @@ for s in two three; do (cd "$shots/$s" && sha256sum --quiet -c MANIFEST) || fail
 mkdir "$shots/same" 2> /dev/null & a=$!
 mkdir "$shots/same" 2> /dev/null & b=$!
 ok=0
-wait $a && ok=$((ok + 1)) || true
-wait $b && ok=$((ok + 1)) || true
+for pid in $a $b; do if wait "$pid"; then ok=$((ok + 1)); fi; done
 want 1 $ok "how many of two of one name were made"
 
 # who has a file of it open can read on
@@ -59,6 +58,7 @@ rmdir "$shots/one"
 want "$sum" "$(sha256sum <&3)" "an open segment of one that was dropped"
 grep -q topicConfigTable <&4 || fail "an open file of one that was dropped"
 fails_with ENOENT stat "$shots/one"
+want "$(stat -c %s "$work/store/commitlog/00000000000000000000")" "$(stat -L -c %s /dev/fd/3)" "fstat of it"
 eventually 5 bash -c "[ -z \"\$(ls '$work/store/snapshots' | grep gone)\" ]"
 mkdir "$shots/one"
 if [ "$(stat -c %i "$shots/one")" = "$ino" ]; then fail "another snapshot with the same inode number"; fi
