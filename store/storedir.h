@@ -31,7 +31,7 @@ struct storedir {
 
 /* Open (and make, with its parents, unless read_only) the store at path; wait
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
- * that names the holder's pid and host. */
+ * that names the holder's pid and host; -EINVAL for a snapshot where it was taken. */
 int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
 
 /* From here on a crash is noticed: creates `abort`. */

@@ -22,6 +22,10 @@ as_it_was() {
 	want t "$(ls "$mnt2/topics")" "$1: topics"
 }
 
+# where it was taken it shares its last segment with the log
+if mount.mqfs -f -o ro "$work/store/snapshots/s" "$mnt" 2> "$work/said"; then fail "mounted a snapshot in its store"; fi
+grep -q 'mount the copy' "$work/said" || fail "it does not say what to do: $(cat "$work/said")"
+
 # to look at it changes nothing; and both brokers run side by side
 mnt2=$work/mnt2
 start_mqfs "$work/looked-at" "$mnt2" -o ro
