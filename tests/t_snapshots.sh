@@ -77,3 +77,17 @@ start_mqfs "$work/store" "$mnt"
 want "$before" "$(cd "$shots" && find . -type f -printf '%p %i %s %T@\n' | sort)" "after a remount"
 find "$shots" -mindepth 1 -maxdepth 1 -exec rmdir {} +
 want "" "$(ls -A "$shots")" "all are dropped"
+
+# what retention takes from the log stays in a snapshot
+mkdir "$shots/pins"
+stop_mqfs "$mnt"
+rm "$work/store/commitlog/00000000000000000000"
+start_mqfs "$work/store" "$mnt"
+if [ -e "$mnt/commitlog/00000000000000000000" ]; then fail "the log still begins at 0"; fi
+(cd "$shots/pins" && sha256sum --quiet -c MANIFEST) || fail "it is not held"
+cp -a "$shots/pins" "$work/copy"
+start_mqfs "$work/copy" "$work/mnt2"
+want "$(seq_lines 1 60000 | md5sum)" "$(md5sum < "$work/mnt2/topics/t/q0")" "a copy of it"
+stop_mqfs "$work/mnt2"
+mkdir "$shots/shorter"
+want 00000000000001048576 "$(ls "$shots/shorter/commitlog" | head -n 1)" "where a new one begins"
