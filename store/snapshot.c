@@ -636,9 +636,9 @@ draft_sync(const struct draft *d)
 	return rc;
 }
 
-/* From here on it is there. */
+/* From here on it is there; s is what it is. */
 static int
-draft_rename(struct snapshots *ss, const struct draft *d)
+draft_rename(struct snapshots *ss, const struct draft *d, struct snapshot *s)
 {
 	char name[RECORD_TOPIC_MAX + 8];
 	int rc;
@@ -646,7 +646,9 @@ draft_rename(struct snapshots *ss, const struct draft *d)
 	draft_name(d, name);
 	if (renameat(ss->fd, name, ss->fd, d->snapshot.name) != 0)
 		return err_note(-errno, "snapshots/%s: rename: %m", d->snapshot.name);
-	rc = dir_sync(ss->fd, "snapshots");
+	rc = measure(ss, s);
+	if (rc == MQ_OK)
+		rc = dir_sync(ss->fd, "snapshots");
 	if (rc != MQ_OK)
 		renameat(ss->fd, d->snapshot.name, ss->fd, name);
 	return rc;
@@ -684,9 +686,7 @@ snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
 	if (rc == MQ_OK && !s)
 		rc = -ENOMEM;
 	if (rc == MQ_OK)
-		rc = draft_rename(ss, d);
-	if (rc == MQ_OK)
-		rc = measure(ss, s);
+		rc = draft_rename(ss, d, s);
 	if (rc != MQ_OK) {
 		free(s);
 		snapshot_abandon(ss, d);
@@ -746,12 +746,16 @@ int
 snapshot_open_file(struct snapshots *ss, const struct snapshot *s, const char *path, int *ret_fd)
 {
 	char whole[RECORD_TOPIC_MAX + SNAPSHOT_PATH_SIZE];
+	AUTO_CLOSE int fd = -1;
 
-	if (s->gone)
-		return -ENOENT;
 	snprintf(whole, sizeof(whole), "%s/%s", s->name, path);
-	*ret_fd = openat(ss->fd, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return *ret_fd < 0 ? err_note(-errno, "snapshots/%s: %m", whole) : MQ_OK;
+	fd = openat(ss->fd, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", whole);
+	if (s->gone)		/* asked last: it may be another's, under the same name */
+		return -ENOENT;
+	*ret_fd = take_fd(&fd);
+	return MQ_OK;
 }
 
 void
@@ -778,6 +782,8 @@ snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *
 	dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_note(-errno, "snapshots/%s: %m", s->name);
+	if (s->gone)
+		return -ENOENT;
 	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
 	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)

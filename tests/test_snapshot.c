@@ -20,6 +20,7 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "store/storedir.h"
+#include "tests/fault.h"
 
 struct broker {
 	char root[128], path[160];
@@ -64,6 +65,9 @@ fresh(void **state)
 	snprintf(b->path, sizeof(b->path), "%s/store", b->root);
 	assert_int_equal(settings_init(&b->settings), MQ_OK);
 	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "65536", "test"), MQ_OK);
+	/* nobody else's system calls */
+	assert_int_equal(settings_set(&b->settings, "flushIntervalCommitLog", "3600000", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "flushIntervalConsumeQueue", "3600000", "test"), MQ_OK);
 	assert_int_equal(settings_resolve(&b->settings), MQ_OK);
 	broker_open(b);
 	*state = b;
@@ -187,6 +191,41 @@ an_abandoned_one_leaves_nothing(void **state)
 	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "x", &s), MQ_OK);
 }
 
+/* Each system call of it fails once, in turn. */
+static void
+whatever_fails_nothing_is_left_and_the_next_try_works(void **state)
+{
+	static const int numbers[] = { ENOSPC, EIO, EMFILE };
+	struct broker *b = *state;
+	struct snapshot *s;
+
+	fill(b, "t", 10);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		int at = 1, failures = 0, calls;
+
+		do {
+			assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+			fault_set((struct fault){ .at = at, .number = numbers[i] });
+			int rc = offsets_snapshot(b->offsets, b->snapshots, "x", &s);
+
+			calls = fault_calls();
+			fault_none();
+			if (rc != MQ_OK) {
+				failures++;
+				assert_null(snapshot_find(b->snapshots, "x"));
+				assert_false(there(b, "snapshots/x"));
+				rc = offsets_snapshot(b->offsets, b->snapshots, "x", &s);
+			}
+			if (rc != MQ_OK)
+				fail_msg("after call %d failed with %d: %s", at, numbers[i], err_text(rc));
+			assert_false(there(b, "snapshots/x.new"));
+			assert_int_equal(snapshot_drop(b->snapshots, "x"), MQ_OK);
+			snapshots_sweep(b->snapshots);
+		} while (at++ < calls);
+		assert_true(failures > 10);
+	}
+}
+
 static void
 one_that_says_nonsense_is_not_shown(void **state)
 {
@@ -263,6 +302,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(ids_are_not_given_twice_even_after_a_remount, fresh, done),
 		cmocka_unit_test_setup_teardown(what_was_begun_before_a_crash_is_removed, fresh, done),
 		cmocka_unit_test_setup_teardown(an_abandoned_one_leaves_nothing, fresh, done),
+		cmocka_unit_test_setup_teardown(whatever_fails_nothing_is_left_and_the_next_try_works, fresh, done),
 		cmocka_unit_test_setup_teardown(one_that_says_nonsense_is_not_shown, fresh, done),
 		cmocka_unit_test_setup_teardown(a_manifest_is_as_long_as_was_said_and_survives, fresh, done),
 		cmocka_unit_test_setup_teardown(a_copy_gets_an_identity_of_its_own_once, fresh, done),

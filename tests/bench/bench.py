@@ -160,7 +160,7 @@ class Bench:
 
 # --- running them -----------------------------------------------------------------
 
-SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1}
+SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1, "ms": 1e-3}
 
 
 def idle_disk():
@@ -352,7 +352,7 @@ def take_and_drop(broker):
     return took
 
 
-@figure("snapshot", "snapshot of a 10 GiB store", 0.1, "s", "below")
+@figure("snapshot", "snapshot of a 10 GiB store", 0.1, "ms", "below")
 def snapshot(bench):
     broker, _ = big_store(bench)
 
@@ -362,7 +362,7 @@ def snapshot(bench):
     return once
 
 
-@figure("held_up", "longest append while snapshots of a 10 GiB store are taken", 0.05, "s", "below")
+@figure("held_up", "longest append while snapshots of a 10 GiB store are taken", 0.05, "ms", "below")
 def held_up(bench):
     broker, _ = big_store(bench)
     small = bench.topic(broker, "small") + "/q0"
