@@ -48,7 +48,7 @@ if grep -q 'identity of its own' "$mnt2/status/log"; then fail "a new identity a
 stop_mqfs "$mnt2"
 want "20000 30100" "$(cat "$mnt/groups/g/t/q0.offset") $(wc -l < "$mnt/topics/t/q0")" "the origin"
 
-# RocketMQ's files alone say who is there, too
+# what LMDB knew is in the log, too
 rm -r "$work/looked-at/lmdb"
 start_mqfs "$work/looked-at" "$mnt2"
 as_it_was "without lmdb"

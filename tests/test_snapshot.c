@@ -269,6 +269,44 @@ a_manifest_is_as_long_as_was_said_and_survives(void **state)
 	free(text);
 }
 
+/* A store that has nothing but these files: a RocketMQ that was never started. */
+static void
+rocketmqs_files_say_who_is_there(void **state)
+{
+	struct broker *b = *state;
+	struct topic_conf tc;
+	struct group_conf gc;
+	struct snapshot *s;
+	struct topic *t;
+	struct group *g;
+	char cmd[900];
+
+	topic_conf_default(&tc, "orders", 5);
+	tc.perm = PERM_READ;
+	tc.order = true;
+	assert_int_equal(topic_create(b->offsets, &tc, &t, NULL), MQ_OK);
+	group_conf_default(&gc, "billing");
+	gc.retry_max = 3;
+	gc.consume_enable = false;
+	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
+	assert_int_equal(subscription_create(b->offsets, g, t, &(struct subscription *){ NULL }, NULL), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
+	broker_close(b);
+
+	snprintf(cmd, sizeof(cmd), "mkdir '%s/other' && cp -a '%s/snapshots/one/config' '%s/other'", b->root, b->path,
+		 b->root);
+	assert_int_equal(system(cmd), 0);
+	snprintf(b->path, sizeof(b->path), "%s/other", b->root);
+	broker_open(b);
+	t = topic_find(b->offsets, "orders");
+	g = group_find(b->offsets, "billing");
+	assert_true(t && g && subscription_find(b->offsets, g, t));
+	topic_conf(b->offsets, t, &tc);
+	group_conf(b->offsets, g, &gc);
+	assert_true(tc.queues == 5 && tc.perm == PERM_READ && tc.order);
+	assert_true(gc.retry_max == 3 && !gc.consume_enable && gc.broadcast_enable);
+}
+
 static void
 a_copy_gets_an_identity_of_its_own_once(void **state)
 {
@@ -305,6 +343,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(whatever_fails_nothing_is_left_and_the_next_try_works, fresh, done),
 		cmocka_unit_test_setup_teardown(one_that_says_nonsense_is_not_shown, fresh, done),
 		cmocka_unit_test_setup_teardown(a_manifest_is_as_long_as_was_said_and_survives, fresh, done),
+		cmocka_unit_test_setup_teardown(rocketmqs_files_say_who_is_there, fresh, done),
 		cmocka_unit_test_setup_teardown(a_copy_gets_an_identity_of_its_own_once, fresh, done),
 	};
 
