@@ -173,7 +173,8 @@ segment_ino(const struct node *n, int64_t base)
 {
 	uint64_t number = (uint64_t)(base / n->snapshot->segment_bytes);
 
-	return node_ino(NODE_SNAPSHOT_SEGMENT, n->id, (uint32_t)(number >> 20), (uint32_t)number & NODE_PART_MASK);
+	return node_ino(NODE_SNAPSHOT_SEGMENT, n->id, (uint32_t)(number >> 20),
+			(uint32_t)number & NODE_PART_MASK);
 }
 
 static int64_t
@@ -373,7 +374,8 @@ manifest_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 	else if (off >= (off_t)s->manifest_len)
 		reply_data(req, NULL, 0);
 	else
-		reply_err(req, s->gone ? -ESTALE : err_note(-EIO, "snapshot %s could not be summed up", s->name));
+		reply_err(req, s->gone ? -ESTALE :
+					 err_note(-EIO, "snapshot %s could not be summed up", s->name));
 }
 
 static void

@@ -67,7 +67,8 @@ fill(const struct stored *f, char *buf, size_t size, off_t off, int64_t data_byt
 }
 
 void
-stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t data_bytes, int64_t size_bytes)
+stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t data_bytes,
+	    int64_t size_bytes)
 {
 	int64_t left = off < size_bytes ? size_bytes - off : 0;
 	AUTO_FREE char *buf = NULL;
@@ -79,7 +80,7 @@ stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t da
 	buf = malloc(size + 1);
 	rc = buf ? fill(h->own, buf, size, off, data_bytes, &n) : -ENOMEM;
 	if (rc != MQ_OK)
-		reply_err(req, rc == -ENOMEM ? rc : err_note(rc, "%s: read at %jd: %m", h->node.class->what, (intmax_t)off));
+		reply_err(req, err_note(rc, "%s: read at %jd: %m", h->node.class->what, (intmax_t)off));
 	else
 		reply_data(req, buf, n);
 }

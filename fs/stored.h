@@ -15,6 +15,7 @@ void stored_release(struct mount *m, struct handle *h);
 
 /* Answer with up to `size` bytes from off on.  The file ends at `size_bytes`; of
  * these the first data_bytes are the stored file's, and zeros come behind them. */
-void stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t data_bytes, int64_t size_bytes);
+void stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t data_bytes,
+		 int64_t size_bytes);
 
 #endif

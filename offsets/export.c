@@ -79,8 +79,9 @@ group_row(void *arg, const void *key, size_t key_len, const void *value, size_t 
 	(void)key, (void)key_len;
 	if (rc != MQ_OK)
 		return rc;
-	if (m.op == META_GROUP_SET)
-		rc = json_object_set_new(ex->groups, m.group_conf.name, group_json(&m.group_conf)) == 0 ? MQ_OK : -ENOMEM;
+	if (m.op == META_GROUP_SET &&
+	    json_object_set_new(ex->groups, m.group_conf.name, group_json(&m.group_conf)) != 0)
+		rc = -ENOMEM;
 	meta_free(&m);
 	return rc;
 }
@@ -207,8 +208,8 @@ files_make(const struct export *ex, int dirfd, int64_t now_ms)
 						 json_pack("{s:{}}", files[i].member);
 
 		if (whole && files[i].versioned)
-			json_object_set_new(whole, "dataVersion",
-					    json_pack("{s:i, s:I}", "counter", 1, "timestamp", (json_int_t)now_ms));
+			json_object_set_new(whole, "dataVersion", json_pack("{s:i, s:I}", "counter", 1, "timestamp",
+									    (json_int_t)now_ms));
 		rc = file_make(dirfd, files[i].file, whole);
 	}
 	return rc;

@@ -135,7 +135,9 @@ hash_begin(struct hash *h)
 	h->buf = malloc(READ_BYTES);
 	if (!h->ctx || !h->buf)
 		return -ENOMEM;
-	return EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) == 1 ? MQ_OK : err_note(-EIO, "no SHA-256 in libcrypto");
+	if (EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1)
+		return err_note(-EIO, "libcrypto: no SHA-256");
+	return MQ_OK;
 }
 
 /* Bytes [0, data) of fd and zeros up to `size`. */
