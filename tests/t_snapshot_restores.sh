@@ -52,3 +52,15 @@ want "20000 30100" "$(cat "$mnt/groups/g/t/q0.offset") $(wc -l < "$mnt/topics/t/
 rm -r "$work/looked-at/lmdb"
 start_mqfs "$work/looked-at" "$mnt2"
 as_it_was "without lmdb"
+stop_mqfs "$mnt2"
+
+# a slave takes them, too, and a copy that becomes a slave stays what it was
+slave=role=slave,master=127.0.0.1:19
+start_mqfs "$work/looked-at" "$mnt2" -o $slave
+mkdir "$mnt2/.snapshots/s"
+(cd "$mnt2/.snapshots/s" && sha256sum --quiet -c MANIFEST)
+cp -a "$mnt2/.snapshots/s" "$work/slave"
+stop_mqfs "$mnt2"
+start_mqfs "$work/slave" "$mnt2" -o $slave
+as_it_was "a slave's"
+if grep -q 'identity of its own' "$mnt2/status/log"; then fail "a slave with another identity than its master"; fi
