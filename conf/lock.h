@@ -18,6 +18,7 @@ enum lock_rank {
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
 	RANK_PENDING,		/* fs: requests that wait */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
+	RANK_KEEPER,		/* fs: snapshots to take and to drop */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
@@ -29,6 +30,7 @@ enum lock_rank {
 	RANK_QUEUE,		/* store: one queue's newest entries */
 	RANK_FLUSH,		/* store: who syncs the log just now */
 	RANK_FILES,		/* store: cache of open files */
+	RANK_SNAPSHOTS,		/* store: list of snapshots */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */
 	RANK_MARK,		/* a leaf: nothing is called while it is held */
 };

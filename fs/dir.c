@@ -118,6 +118,21 @@ dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *re
 	return MQ_OK;
 }
 
+void
+dir_reply(struct mount *m, fuse_req_t req, const struct node *child)
+{
+	struct fuse_entry_param e;
+	int rc;
+
+	rc = dir_entry(m, child, &e);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	if (fuse_reply_entry(req, &e) != 0)
+		node_drop(m, e.ino, 1);
+}
+
 /* One child at out; 0 when it does not fit, or is gone and left out (*ret_skip). */
 static size_t
 dir_put(struct mount *m, fuse_req_t req, const struct lister *l, size_t i, char *out, size_t room, bool plus,

@@ -29,11 +29,13 @@
 #include "fs/args.h"
 #include "fs/closing.h"
 #include "fs/handle.h"
+#include "fs/keeper.h"
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/session.h"
 #include "repl/replication.h"
+#include "store/snapshot.h"
 
 /* As mount(8). */
 enum exit_code {
@@ -223,7 +225,8 @@ broker_open(struct mount *m, const struct args *args)
 	store_checkpoint_free(&cp);
 	if (rc != MQ_OK)
 		return rc;
-	return offsets_start(m->offsets, m->store);
+	rc = offsets_start(m->offsets, m->store);
+	return rc == MQ_OK ? snapshots_open(&m->dir, &m->snapshots) : rc;
 }
 
 static int
@@ -240,6 +243,8 @@ tree_open(struct mount *m)
 		rc = ahead_open(m, open_queue_fill, &m->ahead);
 	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
+	if (rc == MQ_OK)
+		rc = keeper_open(m, &m->keeper);
 	return rc;
 }
 
@@ -256,6 +261,8 @@ replication_begin(struct mount *m)
 static void
 tree_close(struct mount *m)
 {
+	keeper_close(m->keeper);
+	m->keeper = NULL;
 	if (m->pending)
 		pending_close(m->pending);
 	m->pending = NULL;
@@ -283,6 +290,7 @@ broker_close(struct mount *m)
 		rc = rc == MQ_OK ? closed : rc;
 	}
 	store_close(m->store);
+	snapshots_close(m->snapshots);
 	if (m->has_dir && !m->read_only && rc == MQ_OK)
 		rc = storedir_end(&m->dir);
 	if (m->has_dir)

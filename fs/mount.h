@@ -19,6 +19,8 @@ struct names;
 struct pending;
 struct replication;
 struct session;
+struct keeper;
+struct snapshots;
 
 struct mount {
 	struct settings *settings;
@@ -26,6 +28,7 @@ struct mount {
 	bool has_dir;			/* dir is open */
 	struct store *store;
 	struct offsets *offsets;
+	struct snapshots *snapshots;
 
 	struct fuse_session *session;
 	struct session *serving;	/* session.c's */
@@ -36,6 +39,8 @@ struct mount {
 	struct pending *pending;	/* requests that wait */
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */
+
+	struct keeper *keeper;		/* takes and drops snapshots */
 
 	bool read_only;
 	bool passthrough;		/* the kernel can read our files itself */

@@ -19,10 +19,11 @@ enum id_of {
 	ID_SUBSCRIPTION,
 	ID_NAME,		/* the wide number is an interned name's, below a topic or nothing */
 	ID_SUBSCRIPTION_NAME,	/* the same, below a subscription */
+	ID_SNAPSHOT,
 };
 
 /* One row for each kind of file.  In its path, %t is the topic, %g the group,
- * %q the queue, %n the name, %w a file's first byte. */
+ * %q the queue, %n the name, %s the snapshot, %w a file's first byte. */
 static const struct kind {
 	const struct node_class *class;
 	enum id_of id;
@@ -67,6 +68,12 @@ static const struct kind {
 	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n" },
 	[NODE_UNMADE_TOPIC] = { &node_unmade_topic, ID_NAME, "topics/%n" },
 	[NODE_UNMADE_QUEUE] = { &node_unmade_queue, ID_NAME, "topics/%n" },
+	[NODE_SNAPSHOTS] = { &node_snapshots, ID_NOTHING, ".snapshots" },
+	[NODE_SNAPSHOT] = { &node_snapshot, ID_SNAPSHOT, ".snapshots/%s" },
+	[NODE_SNAPSHOT_DIR] = { &node_snapshot_dir, ID_SNAPSHOT, ".snapshots/%s" },
+	[NODE_SNAPSHOT_SEGMENT] = { &node_snapshot_segment, ID_SNAPSHOT, ".snapshots/%s/commitlog" },
+	[NODE_SNAPSHOT_FILE] = { &node_snapshot_file, ID_SNAPSHOT, ".snapshots/%s" },
+	[NODE_SNAPSHOT_MANIFEST] = { &node_snapshot_manifest, ID_SNAPSHOT, ".snapshots/%s/MANIFEST" },
 };
 
 /* --- numbers ----------------------------------------------------------------- */
@@ -164,6 +171,15 @@ node_is_stale(const struct node *n)
 	return n->life != life_of(n);
 }
 
+static int
+resolve_snapshot(struct mount *m, struct node *n)
+{
+	n->snapshot = snapshot_by_id(m->snapshots, n->id);
+	if (n->kind == NODE_SNAPSHOT_FILE && n->part >= SNAPSHOT_FILES)
+		return -ESTALE;
+	return n->snapshot ? MQ_OK : -ESTALE;
+}
+
 int
 node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 {
@@ -190,6 +206,9 @@ node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 		break;
 	case ID_SUBSCRIPTION_NAME:
 		rc = resolve_subscription_name(m, &n);
+		break;
+	case ID_SNAPSHOT:
+		rc = resolve_snapshot(m, &n);
 		break;
 	}
 	if (rc != MQ_OK)
@@ -266,6 +285,8 @@ path_part(const struct node *n, char what, char *buf, size_t size)
 		return snprintf(buf, size, "%u", n->queue);
 	case 'n':
 		return snprintf(buf, size, "%s", n->name);
+	case 's':
+		return snprintf(buf, size, "%s", n->snapshot->name);
 	default:
 		return snprintf(buf, size, "%020" PRIu64, n->wide);
 	}

@@ -8,7 +8,7 @@
  *    │ kind (6) │ id (24)            │ queue (14)    │ part (20)     │
  *    └──────────┴────────────────────┴───────────────┴───────────────┘
  *
- * id: of a topic, group or subscription (offsets.h), or a row of a table;
+ * id: of a topic, group, subscription (offsets.h) or snapshot, or a row of a table;
  * part: the head generation of a queue, or a file number.  Kinds with a wide
  * number (a log position, an interned name) use all 58 bits for it.
  * The root is 1, as FUSE wants it (kind 0).
@@ -25,6 +25,7 @@
 
 #include "conf/err.h"
 #include "fs/mount.h"
+#include "store/snapshot.h"
 
 enum node_kind {
 	NODE_ROOT = 0,
@@ -66,6 +67,12 @@ enum node_kind {
 	NODE_LOSTFOUND_FILE,	/* lost+found/NAME      an interned name */
 	NODE_UNMADE_TOPIC,	/* topics/T/            of no topic yet: an interned name */
 	NODE_UNMADE_QUEUE,	/* topics/T/qN, all, .. in there: an interned name */
+	NODE_SNAPSHOTS,		/* .snapshots/ */
+	NODE_SNAPSHOT,		/* .snapshots/S/        id = snapshot */
+	NODE_SNAPSHOT_DIR,	/* .snapshots/S/DIR/    id, part = row of its table */
+	NODE_SNAPSHOT_SEGMENT,	/* .snapshots/S/commitlog/N  id, queue and part = segment number */
+	NODE_SNAPSHOT_FILE,	/* .snapshots/S/[DIR/]NAME   id, part = row of snapshot_files */
+	NODE_SNAPSHOT_MANIFEST,	/* .snapshots/S/MANIFEST     id */
 	NODE_KINDS,
 };
 
@@ -84,6 +91,7 @@ struct node {
 	struct group *group;
 	struct subscription *sub;
 	uint32_t life;		/* of the last of these three, when n was resolved */
+	struct snapshot *snapshot;	/* set for nodes below .snapshots/S */
 	const char *name;	/* of an interned node: its text, kept as long as the kernel knows it */
 };
 
@@ -174,6 +182,10 @@ struct node_class {
 			const struct fuse_ctx *who, struct node *ret_child);
 	int (*remove_dir)(struct mount *m, const struct node *dir, const char *name);
 
+	/* The same where it takes longer: they reply themselves (dir_reply()), later. */
+	void (*make_dir_later)(struct mount *m, fuse_req_t req, const struct node *dir, const char *name);
+	void (*remove_dir_later)(struct mount *m, fuse_req_t req, const struct node *dir, const char *name);
+
 	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr; a
 	 * change of size never comes here. */
 	int (*set_attr)(struct mount *m, const struct node *n, const struct stat *st, int to_set);
@@ -213,6 +225,7 @@ extern const struct node_class node_root, node_readme, node_topics, node_topic, 
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,
 	node_status, node_status_file, node_replication, node_replication_trouble, node_peer, node_peer_file,
-	node_lostfound, node_lostfound_file, node_unmade_topic, node_unmade_queue;
+	node_lostfound, node_lostfound_file, node_unmade_topic, node_unmade_queue, node_snapshots, node_snapshot,
+	node_snapshot_dir, node_snapshot_segment, node_snapshot_file, node_snapshot_manifest;
 
 #endif

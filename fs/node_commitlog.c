@@ -15,8 +15,7 @@
 
 #include "conf/scope.h"
 #include "fs/handle.h"
-#include "fs/reply.h"
-#include "fs/session.h"
+#include "fs/stored.h"
 
 #define SEGMENT_NAME_LEN 20
 
@@ -150,82 +149,28 @@ segment_attr(struct mount *m, const struct node *n, struct stat *st, double *ret
 	return MQ_OK;
 }
 
-struct segment {
-	int fd;
-	int32_t backing_id;
-	bool sealed;
-};
-
 static int
 segment_open(struct mount *m, const struct node *n, struct handle *h)
 {
-	struct segment *seg;
+	bool sealed = false;
 	struct stat file;
-	int rc;
+	int fd, rc;
 
-	seg = calloc(1, sizeof(*seg));
-	if (!seg)
-		return -ENOMEM;
-	rc = segment_openat(m, n->wide, &seg->fd);
-	if (rc != MQ_OK) {
-		free(seg);
+	rc = segment_openat(m, n->wide, &fd);
+	if (rc != MQ_OK)
 		return rc == -ENOENT ? -ESTALE : rc;
-	}
-	if (fstat(seg->fd, &file) == 0)
-		segment_length(m, n->wide, &file, &seg->sealed);
-	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-	if (seg->sealed && passthrough_open(m, seg->fd, &seg->backing_id) == MQ_OK) {
-		h->fopen = FOPEN_PASSTHROUGH | FOPEN_NOFLUSH;
-		h->backing_id = seg->backing_id;
-	} else if (seg->sealed && !m->passthrough) {	/* the kernel does not mix the two */
-		h->fopen = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
-	}
-	h->own = seg;
-	return MQ_OK;
+	if (fstat(fd, &file) == 0)
+		segment_length(m, n->wide, &file, &sealed);
+	return stored_open(m, fd, sealed, h);
 }
 
-/* Up to `size` bytes from off on, none of them beyond what is written. */
-static int
-segment_fill(struct mount *m, const struct handle *h, char *buf, size_t size, off_t off, size_t *ret_n)
-{
-	const struct segment *seg = h->own;
-	int64_t written = mark_at(store_written(m->store)).byte, at = (int64_t)h->node.wide + off;
-	ssize_t n;
-
-	*ret_n = 0;
-	if (at >= written)
-		return MQ_OK;
-	if ((int64_t)size > written - at)
-		size = (size_t)(written - at);
-	n = pread(seg->fd, buf, size, off);
-	if (n < 0)
-		return err_note(-errno, "commitlog/%020" PRIu64 ": read at %jd: %m", h->node.wide, (intmax_t)off);
-	*ret_n = (size_t)n;
-	return MQ_OK;
-}
-
+/* Nothing beyond what is written. */
 static void
 segment_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	AUTO_FREE char *buf = malloc(size);
-	size_t n;
-	int rc;
+	int64_t written = mark_at(store_written(m->store)).byte - (int64_t)h->node.wide;
 
-	rc = buf ? segment_fill(m, h, buf, size, off, &n) : -ENOMEM;
-	if (rc != MQ_OK)
-		reply_err(req, rc);
-	else
-		reply_data(req, buf, n);
-}
-
-static void
-segment_release(struct mount *m, struct handle *h)
-{
-	struct segment *seg = h->own;
-
-	passthrough_close(m, seg->backing_id);
-	close(seg->fd);
-	free(seg);
+	stored_read(req, h, size, off, written, written);
 }
 
 const struct node_class node_segment = {
@@ -233,5 +178,5 @@ const struct node_class node_segment = {
 	.attr = segment_attr,
 	.open = segment_open,
 	.read = segment_read,
-	.release = segment_release,
+	.release = stored_release,
 };

@@ -9,16 +9,18 @@
 static const struct {
 	const char *name;
 	enum node_kind kind;
+	bool hidden;		/* known by name only */
 } children[] = {
-	{ "README", NODE_README },
-	{ "topics", NODE_TOPICS },
-	{ "groups", NODE_GROUPS },
-	{ "messages", NODE_MESSAGES },
-	{ "commitlog", NODE_COMMITLOG },
-	{ "consumequeue", NODE_CONSUMEQUEUE },
-	{ "config", NODE_CONFIG },
-	{ "status", NODE_STATUS },
-	{ "lost+found", NODE_LOSTFOUND },
+	{ "README", NODE_README, false },
+	{ "topics", NODE_TOPICS, false },
+	{ "groups", NODE_GROUPS, false },
+	{ "messages", NODE_MESSAGES, false },
+	{ "commitlog", NODE_COMMITLOG, false },
+	{ "consumequeue", NODE_CONSUMEQUEUE, false },
+	{ "config", NODE_CONFIG, false },
+	{ "status", NODE_STATUS, false },
+	{ "lost+found", NODE_LOSTFOUND, false },
+	{ ".snapshots", NODE_SNAPSHOTS, true },
 };
 
 #define N_CHILDREN (sizeof(children) / sizeof(children[0]))
@@ -28,7 +30,7 @@ root_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_ti
 {
 	int rc = node_attr_dir(m, n, st, ret_timeout);
 
-	st->st_nlink = 2 + N_CHILDREN - 1;
+	st->st_nlink = 2 + N_CHILDREN - 2;	/* README is a file, .snapshots hidden */
 	return rc;
 }
 
@@ -47,7 +49,8 @@ root_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	(void)m, (void)dir;
 	for (size_t i = 0; i < N_CHILDREN; i++)
-		lister_add(l, children[i].name, node_ino_wide(children[i].kind, 0));
+		if (!children[i].hidden)
+			lister_add(l, children[i].name, node_ino_wide(children[i].kind, 0));
 	return MQ_OK;
 }
 
@@ -82,6 +85,8 @@ static const char readme[] =
 	"  echo purge > topics/orders/ctl                  drop its messages; then rmdir removes it\n"
 	"  chmod, chown                                    write on a queue = may produce, read = may read;\n"
 	"                                                  write on a group's queue = may consume\n"
+	"  mkdir .snapshots/nightly                        a snapshot: a complete store, to be copied by rsync -a\n"
+	"  rmdir .snapshots/nightly                        and dropped again\n"
 	"  ls config status                                settings and numbers, one per file\n"
 	"  tail status/log                                 what the broker had to say; why a command was refused\n"
 	"\n"

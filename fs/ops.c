@@ -35,21 +35,6 @@ op_init(void *arg, struct fuse_conn_info *conn)
 /* --- names ------------------------------------------------------------------- */
 
 static void
-reply_child(struct mount *m, fuse_req_t req, const struct node *child)
-{
-	struct fuse_entry_param e;
-	int rc;
-
-	rc = dir_entry(m, child, &e);
-	if (rc != MQ_OK) {
-		reply_err(req, rc);
-		return;
-	}
-	if (fuse_reply_entry(req, &e) != 0)
-		node_drop(m, e.ino, 1);
-}
-
-static void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = req_mount(req);
@@ -64,7 +49,7 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
-		reply_child(m, req, &child);
+		dir_reply(m, req, &child);
 }
 
 static void
@@ -90,6 +75,10 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	int rc;
 
 	rc = node_get(m, parent, &dir);
+	if (rc == MQ_OK && dir.class->make_dir_later) {
+		dir.class->make_dir_later(m, req, &dir, name);
+		return;
+	}
 	if (rc == MQ_OK)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
@@ -97,7 +86,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
-		reply_child(m, req, &child);
+		dir_reply(m, req, &child);
 }
 
 static void
@@ -108,6 +97,10 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int rc;
 
 	rc = node_get(m, parent, &dir);
+	if (rc == MQ_OK && dir.class->remove_dir_later) {
+		dir.class->remove_dir_later(m, req, &dir, name);
+		return;
+	}
 	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
 	reply_err(req, rc);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "conf/err.h"
+#include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/kernel.h"
@@ -20,6 +21,8 @@
 #include "fs/session.h"
 
 #define KICK_MS 20
+
+struct backing;
 
 struct session {
 	struct session_conf conf;
@@ -29,6 +32,9 @@ struct session {
 	_Atomic bool ready;		/* INIT was answered */
 	uint64_t init_unique;
 	bool offers_passthrough;
+
+	struct lock backings_lock;
+	struct backing *backings;	/* what the kernel reads by itself */
 };
 
 /* --- INIT ---------------------------------------------------------------------
@@ -156,6 +162,7 @@ session_open(struct mount *m, const struct session_conf *conf)
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
+	lock_init(&s->backings_lock, RANK_TABLE);
 	s->ended_fd = eventfd(0, EFD_CLOEXEC);
 	m->serving = s;
 	fuse_set_log_func(session_log);
@@ -188,6 +195,7 @@ session_close(struct mount *m)
 	if (s->ended_fd >= 0)
 		close(s->ended_fd);
 	free(s->workers);
+	lock_destroy(&s->backings_lock);
 	free(s);
 	m->serving = NULL;
 }
@@ -334,26 +342,68 @@ session_run(struct mount *m, int *ret_signal)
 
 /* --- passthrough ------------------------------------------------------------------------ */
 
-int
-passthrough_open(struct mount *m, int fd, int32_t *ret_backing_id)
+/* A file that the kernel reads by itself, as long as it is open. */
+struct backing {
+	struct backing *next;
+	fuse_ino_t ino;
+	int32_t id;
+	int64_t opens;
+};
+
+/* Called with the lock. */
+static struct backing *
+backing_make(struct mount *m, fuse_ino_t ino, int fd)
 {
 	struct kernel_backing_map map = { .fd = fd };
+	struct backing *b = calloc(1, sizeof(*b));
 	int id;
+
+	if (!b)
+		return NULL;
+	id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
+	if (id <= 0) {
+		free(b);
+		return NULL;
+	}
+	*b = (struct backing){ .next = m->serving->backings, .ino = ino, .id = id };
+	m->serving->backings = b;
+	return b;
+}
+
+int
+passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_id)
+{
+	struct backing *b;
 
 	if (!m->passthrough)
 		return -EOPNOTSUPP;
-	id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
-	if (id <= 0)
+	LOCKED(&m->serving->backings_lock);
+	for (b = m->serving->backings; b && b->ino != ino; b = b->next)
+		;
+	if (!b)
+		b = backing_make(m, ino, fd);
+	if (!b)
 		return -EOPNOTSUPP;
-	*ret_backing_id = id;
+	b->opens++;
+	*ret_backing_id = b->id;
 	return MQ_OK;
 }
 
 void
 passthrough_close(struct mount *m, int32_t backing_id)
 {
+	struct backing **at, *b;
 	uint32_t id = (uint32_t)backing_id;
 
-	if (backing_id > 0 && m->session)
-		ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
+	if (backing_id <= 0)
+		return;
+	LOCKED(&m->serving->backings_lock);
+	for (at = &m->serving->backings; *at && (*at)->id != backing_id; at = &(*at)->next)
+		;
+	b = *at;
+	if (!b || --b->opens > 0)
+		return;
+	*at = b->next;
+	free(b);
+	ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 }

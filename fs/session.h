@@ -30,9 +30,10 @@ int session_run(struct mount *m, int *ret_signal);
 void session_unmount(struct mount *m);
 void session_close(struct mount *m);
 
-/* Let the kernel read fd by itself, for opens that answer FOPEN_PASSTHROUGH with
- * *ret_backing_id.  -EOPNOTSUPP when it cannot. */
-int passthrough_open(struct mount *m, int fd, int32_t *ret_backing_id);
+/* Let the kernel read fd by itself, for opens of ino that answer FOPEN_PASSTHROUGH
+ * with *ret_backing_id.  All opens of one inode at a time have the same: the kernel
+ * takes no other.  -EOPNOTSUPP when it cannot. */
+int passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_id);
 void passthrough_close(struct mount *m, int32_t backing_id);
 
 #endif

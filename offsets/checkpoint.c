@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,9 @@
 #include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "offsets/export.h"
 #include "offsets/registry.h"
+#include "store/snapshot.h"
 
 #define LOG_BYTES_MAX ((int64_t)64 << 20) /* of log between two checkpoints */
 #define TICK_MS 1000		/* settings may change: look at least so often */
@@ -208,7 +211,7 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->views_rebuilt && !o->collected && !o->have_cp && !o->dirty &&
+	return o->saved_once && !o->views_rebuilt && !o->stamp && !o->collected && !o->have_cp && !o->dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -271,8 +274,26 @@ checkpoint_steps(struct offsets *o)
 	o->collected = o->have_cp = false;
 	lock_drop(&o->apply);
 	store_checkpoint_free(&o->cp);
+	if (o->stamp && storedir_is_own(o->dir) == MQ_OK)
+		o->stamp = false;
 	o->n_checkpoints++;
 	return MQ_OK;
+}
+
+/* In one's turn. */
+static int
+checkpoint(struct offsets *o)
+{
+	int rc = checkpoint_steps(o);
+
+	if (rc != MQ_OK)
+		o->n_failures++;
+	if (rc != MQ_OK && !o->failing)
+		log_err("checkpoint: %s; it is tried again", err_text(rc));
+	if (rc == MQ_OK && o->failing)
+		log_notice("checkpoint: works again");
+	o->failing = rc != MQ_OK;
+	return rc;
 }
 
 int
@@ -283,15 +304,66 @@ offsets_checkpoint(struct offsets *o)
 	if (!o->tables)
 		return MQ_OK;
 	turn_begin(o);
-	rc = checkpoint_steps(o);
-	if (rc != MQ_OK)
-		o->n_failures++;
-	if (rc != MQ_OK && !o->failing)
-		log_err("checkpoint: %s; it is tried again", err_text(rc));
-	if (rc == MQ_OK && o->failing)
-		log_notice("checkpoint: works again");
-	o->failing = rc != MQ_OK;
+	rc = checkpoint(o);
 	turn_end(o);
+	return rc;
+}
+
+/* --- a snapshot ----------------------------------------------------------------------- */
+
+static int
+gather_all(struct offsets *o)
+{
+	LOCKED(&o->apply);
+
+	return change_allowed(o) == MQ_OK ? commit_gather(o, NULL) : MQ_OK;
+}
+
+static int
+copy_tables(struct offsets *o, struct draft *d)
+{
+	AUTO_CLOSE int fd = openat(d->lmdb_fd, "data.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "lmdb/data.mdb: %m");
+	rc = tables_copy(o->tables, fd);
+	return rc == MQ_OK ? export_config(o->tables, d->config_fd, d->snapshot.taken_ms) : rc;
+}
+
+/* A checkpoint, and the tables and the log as it left them: the next one waits. */
+static int
+fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
+{
+	int rc = gather_all(o);
+
+	if (rc != MQ_OK)
+		return rc;
+	turn_begin(o);
+	rc = checkpoint(o);
+	if (rc == MQ_OK)
+		rc = snapshot_link(ss, d, o->store, MQ_POS(o->saved_mark));
+	if (rc == MQ_OK)
+		rc = copy_tables(o, d);
+	turn_end(o);
+	return rc;
+}
+
+int
+offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret)
+{
+	struct draft d;
+	int rc;
+
+	if (!o->tables)
+		return -EROFS;
+	rc = snapshot_begin(ss, name, &d);
+	if (rc != MQ_OK)
+		return rc;
+	rc = fill_draft(o, ss, &d);
+	if (rc == MQ_OK)
+		return snapshot_keep(ss, &d, ret);
+	snapshot_abandon(ss, &d);
 	return rc;
 }
 

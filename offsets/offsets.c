@@ -143,6 +143,28 @@ load(struct offsets *o, struct store_checkpoint *ret_cp)
 	return rc == MQ_OK ? open_and_load(o, path, ret_cp) : rc;
 }
 
+static int
+identity_make(struct offsets *o)
+{
+	if (getrandom(o->identity, sizeof(o->identity), 0) != (ssize_t)sizeof(o->identity))
+		return err_note(-EIO, "getrandom: no random bytes");
+	return MQ_OK;
+}
+
+/* A restored snapshot is a broker of its own; only a slave goes on with the log of
+ * the one that it was taken of. */
+static int
+identity_renew(struct offsets *o)
+{
+	if (!o->dir->is_copy || o->dir->read_only)
+		return MQ_OK;
+	o->stamp = true;
+	if (o->settings->brokerRole == SLAVE)
+		return MQ_OK;
+	log_notice("this is a copy of a snapshot: it gets an identity of its own");
+	return identity_make(o);
+}
+
 int
 offsets_open(const struct settings *settings, struct storedir *dir, struct offsets **ret_o,
 	     struct store_checkpoint *ret_cp)
@@ -160,10 +182,11 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	cond_init(&o->checkpointed);
 	registry_init(o);
 	batch_init(&o->batch);
-	if (getrandom(o->identity, sizeof(o->identity), 0) != (ssize_t)sizeof(o->identity))
-		rc = err_note(-EIO, "getrandom: no random bytes");
-	else
+	rc = identity_make(o);
+	if (rc == MQ_OK)
 		rc = load(o, &cp);
+	if (rc == MQ_OK)
+		rc = identity_renew(o);
 	if (rc != MQ_OK) {
 		offsets_close(o);
 		return rc;

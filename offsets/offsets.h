@@ -51,6 +51,14 @@ int offsets_checkpoint(struct offsets *o);
  * known here, too.  Costs a lock when nothing has. */
 int offsets_follow(struct offsets *o);
 
+/* Take a snapshot of this moment: pending commits are logged, a checkpoint made, and
+ * what it says is kept with the log up to there (store/snapshot.h).  Appends go on;
+ * other checkpoints wait.  On failure nothing is left: -EEXIST, -EINVAL (noted),
+ * -EROFS, -ENOSPC, -EIO ... */
+struct snapshots;
+struct snapshot;
+int offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret);
+
 /* --- topics --------------------------------------------------------------- */
 
 struct topic {
@@ -161,7 +169,8 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
 
-/* 16 bytes that tell this store from any other. */
+/* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
+ * when it is mounted writable for the first time, unless as a slave. */
 const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- what status/ shows ------------------------------------------------------ */

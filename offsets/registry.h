@@ -120,6 +120,7 @@ struct offsets {
 	bool views_rebuilt;	/* but of views that were made anew since */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
+	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
 	bool keep_changed;	/* a topic says something new about keeping its messages */
 	int64_t told_queues;	/* of the store, when it was last told what topics say */

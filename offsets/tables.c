@@ -231,6 +231,12 @@ tables_get(struct tables *t, enum table table, const char *key, void *buf, size_
 	return code == MDB_NOTFOUND ? -ENOENT : lmdb_err(code, key);
 }
 
+int
+tables_copy(struct tables *t, int fd)
+{
+	return lmdb_err(mdb_env_copyfd2(t->env, fd, 0), "copy");
+}
+
 int64_t
 tables_map_bytes(const struct tables *t)
 {

@@ -83,6 +83,9 @@ int tables_each(struct tables *t, enum table table, tables_row *each, void *arg)
 /* One row: its length copied into buf (at most size bytes), or -ENOENT. */
 int tables_get(struct tables *t, enum table table, const char *key, void *buf, size_t size, size_t *ret_len);
 
+/* Write the environment as it is now into the empty file fd; not synced. */
+int tables_copy(struct tables *t, int fd);
+
 int64_t tables_map_bytes(const struct tables *t);
 
 #endif

@@ -56,6 +56,22 @@ make_parents(char *path, bool *ret_new)
 	return make_dir(path, ret_new);
 }
 
+/* STORE/snapshots/NAME itself, not a copy of it: its last segment is the log's own,
+ * and a broker would cut and write what another one lives on. */
+static int
+refuse_in_place(const struct storedir *dir)
+{
+	struct stat above, snapshots;
+
+	if (!dir->is_copy || fstatat(dir->fd, "..", &above, 0) != 0 ||
+	    fstatat(dir->fd, "../../snapshots", &snapshots, 0) != 0)
+		return MQ_OK;
+	if (above.st_ino != snapshots.st_ino || above.st_dev != snapshots.st_dev)
+		return MQ_OK;
+	return err_note(-EINVAL, "%s is a snapshot in its store: copy .snapshots/NAME of the mounted store, and mount "
+			"the copy", dir->path);
+}
+
 static int
 open_dir(struct storedir *dir)
 {
@@ -74,8 +90,9 @@ open_dir(struct storedir *dir)
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0)
 		return err_note(-errno, "store %s: %m", dir->path);
+	dir->is_copy = faccessat(dir->fd, "snapshot", F_OK, 0) == 0;
 	dir->is_new = is_new || faccessat(dir->fd, "commitlog", F_OK, 0) != 0;
-	return MQ_OK;
+	return refuse_in_place(dir);
 }
 
 /* --- the lock ----------------------------------------------------------------------- */
@@ -218,6 +235,18 @@ storedir_end(struct storedir *dir)
 		return MQ_OK;
 	if (unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
 		return err_note(-errno, "store %s: abort: %m", dir->path);
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_is_own(struct storedir *dir)
+{
+	static const char *const names[] = { "MANIFEST", "snapshot" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (unlinkat(dir->fd, names[i], 0) != 0 && errno != ENOENT)
+			return err_note(-errno, "store %s: %s: %m", dir->path, names[i]);
+	dir->is_copy = false;
 	return dir_sync(dir->fd, dir->path);
 }
 

@@ -5,6 +5,10 @@
  *   abort        there while mounted: found at start, the last exit was not clean
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
+ *   snapshots/   see snapshot.h
+ *   sums/        see manifest.h
+ *   snapshot     this is a copy of one: not the store that it was taken of, but
+ *                with its identity, until a mount gives it its own
  */
 #ifndef MQFS_STORE_STOREDIR_H
 #define MQFS_STORE_STOREDIR_H
@@ -20,13 +24,14 @@ struct storedir {
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
 	bool is_new;		/* made by this open */
+	bool is_copy;		/* of a snapshot, not mounted writable since */
 	char *path;
 	char *derived_path;	/* NULL unless private */
 };
 
 /* Open (and make, with its parents, unless read_only) the store at path; wait
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
- * that names the holder's pid and host. */
+ * that names the holder's pid and host; -EINVAL for a snapshot where it was taken. */
 int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
 
 /* From here on a crash is noticed: creates `abort`. */
@@ -34,6 +39,9 @@ int storedir_begin(struct storedir *dir);
 
 /* A clean end: removes `abort`, syncs. */
 int storedir_end(struct storedir *dir);
+
+/* It is no copy any more: `snapshot` goes, and MANIFEST, which is true no longer. */
+int storedir_is_own(struct storedir *dir);
 
 /* RocketMQ's checkpoint file. */
 int storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logics_ms, int64_t index_ms);

@@ -17,6 +17,9 @@ want "00000000000000000000 00000000000000065536" "$(head -n 2 "$work/segments" |
 while read -r segment; do
 	want_same "$work/store/commitlog/$segment" "$mnt/commitlog/$segment" "a segment"
 done < <(head -n -1 "$work/segments")
+exec 3< "$mnt/commitlog/00000000000000000000"
+want_same "$work/store/commitlog/00000000000000000000" "$mnt/commitlog/00000000000000000000" "a segment that is open already"
+exec 3<&-
 if bash -c "echo x >> '$mnt/commitlog/00000000000000000000'" 2> /dev/null; then fail "appended to a segment"; fi
 eventually 10 test -s "$mnt/consumequeue/t/0/00000000000000000000"
 want 4000 "$(stat -c %s "$mnt/consumequeue/t/0/00000000000000000000")" "a consume-queue file"

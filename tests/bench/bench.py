@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -159,7 +160,7 @@ class Bench:
 
 # --- running them -----------------------------------------------------------------
 
-SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1}
+SCALES = {"MB/s": 1e6, "k/s": 1e3, "M/s": 1e6, "MiB": MIB, "s": 1, "ms": 1e-3}
 
 
 def idle_disk():
@@ -314,8 +315,8 @@ def sync_64k(bench):
             lambda: bench.write(plain, 64 * KIB, "-l", "128", "-s"))
 
 
-@figure("restart", "restart after SIGKILL, 10 GiB store", 1.0, "s", "below")
-def restart(bench):
+def big_store(bench):
+    """A broker with a topic of 10 GiB; its queue."""
     wanted = 10 * GIB // bench.scale
     if shutil.disk_usage(bench.dir).free < wanted * 1.3:
         raise RuntimeError("it needs %.0f GiB of free disk" % (wanted * 1.3 / GIB))
@@ -324,6 +325,13 @@ def restart(bench):
     queue = bench.topic(broker, "t") + "/q0"
     for _ in range(wanted // os.path.getsize(source)):
         bench.cat(source, queue)
+    return broker, queue
+
+
+@figure("restart", "restart after SIGKILL, 10 GiB store", 1.0, "s", "below")
+def restart(bench):
+    broker, queue = big_store(bench)
+    source = bench.lines(MIB, 64 * MIB)
 
     def once():
         nonlocal broker
@@ -331,6 +339,53 @@ def restart(bench):
         broker.kill()
         broker = bench.broker("diskMaxUsedSpaceRatio=95")
         return broker.start_seconds
+    return once
+
+
+def take_and_drop(broker):
+    """Seconds that taking a snapshot takes."""
+    name = os.path.join(broker.mnt, ".snapshots", "bench")
+    began = time.monotonic()
+    os.mkdir(name)
+    took = time.monotonic() - began
+    os.rmdir(name)
+    return took
+
+
+@figure("snapshot", "snapshot of a 10 GiB store", 0.1, "ms", "below")
+def snapshot(bench):
+    broker, _ = big_store(bench)
+
+    def once():
+        idle_disk()
+        return take_and_drop(broker)
+    return once
+
+
+@figure("held_up", "longest append while snapshots of a 10 GiB store are taken", 0.05, "ms", "below")
+def held_up(bench):
+    broker, _ = big_store(bench)
+    small = bench.topic(broker, "small") + "/q0"
+
+    def append_until(done, longest):
+        with open(small, "ab", buffering=0) as out:
+            while not done.is_set():
+                began = time.monotonic()
+                out.write(b"x" * 127 + b"\n")
+                longest[0] = max(longest[0], time.monotonic() - began)
+                time.sleep(0.0005)
+
+    def once():
+        idle_disk()
+        done, longest = threading.Event(), [0.0]
+        writer = threading.Thread(target=append_until, args=(done, longest))
+        writer.start()
+        for _ in range(5):
+            take_and_drop(broker)
+            time.sleep(0.05)
+        done.set()
+        writer.join()
+        return longest[0]
     return once
 
 

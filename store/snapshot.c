@@ -1,0 +1,524 @@
+/* Which snapshots there are; dropping them; their files. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/manifest.h"
+#include "store/snapshot_priv.h"
+
+#define DROPPED ".gone"
+
+const struct snapshot_file snapshot_files[SNAPSHOT_FILES + 1] = {
+	{ "config", "consumerOffset.json" },
+	{ "config", "delayOffset.json" },
+	{ "config", "subscriptionGroup.json" },
+	{ "config", "topics.json" },
+	{ "lmdb", "data.mdb" },
+	{ "", INFO_NAME },
+	{ NULL, NULL },
+};
+
+int64_t
+snapshots_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- removing trees ----------------------------------------------------------------- */
+
+/* Everything in the directory fd (taken over), which is two levels deep at most. */
+static int
+remove_content(int fd, int depth)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *e;
+	int rc = MQ_OK;
+
+	if (!dir) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	while (rc == MQ_OK && (e = readdir(dir))) {
+		int below;
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) == 0)
+			continue;
+		if (errno != EISDIR || depth == 0) {
+			rc = -errno;
+			break;
+		}
+		below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		rc = below < 0 ? -errno : remove_content(below, depth - 1);
+		if (rc == MQ_OK && unlinkat(fd, e->d_name, AT_REMOVEDIR) != 0)
+			rc = -errno;
+	}
+	closedir(dir);
+	return rc;
+}
+
+int
+snapshots_remove_tree(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int rc = fd < 0 ? -errno : remove_content(fd, 1);
+
+	if (rc == MQ_OK && unlinkat(dirfd, name, AT_REMOVEDIR) != 0)
+		rc = -errno;
+	return rc == MQ_OK || rc == -ENOENT ? MQ_OK : err_note(rc, "snapshots/%s: remove: %m", name);
+}
+
+/* --- the list ------------------------------------------------------------------------- */
+
+/* Called with the lock, or alone. */
+static int
+list_reserve(struct snapshots *ss)
+{
+	size_t max = ss->max ? 2 * ss->max : 16;
+	struct snapshot **list;
+
+	if (ss->n < ss->max)
+		return MQ_OK;
+	list = realloc(ss->list, max * sizeof(struct snapshot *));
+	if (!list)
+		return -ENOMEM;
+	ss->list = list;
+	ss->max = max;
+	return MQ_OK;
+}
+
+struct snapshot *
+snapshot_copy(const struct snapshot *s)
+{
+	struct snapshot *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, s, sizeof(*copy));
+	return copy;
+}
+
+void
+snapshots_add(struct snapshots *ss, struct snapshot *s)
+{
+	LOCKED(&ss->lock);
+
+	ss->list[ss->n++] = s;
+	ss->changed_ms = snapshots_now_ms();
+}
+
+int
+snapshots_make_room(struct snapshots *ss)
+{
+	LOCKED(&ss->lock);
+
+	return list_reserve(ss);
+}
+
+struct snapshot *
+snapshot_find(struct snapshots *ss, const char *name)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t i = 0; i < ss->n; i++)
+		if (!ss->list[i]->gone && strcmp(ss->list[i]->name, name) == 0)
+			return ss->list[i];
+	return NULL;
+}
+
+struct snapshot *
+snapshot_by_id(struct snapshots *ss, uint32_t id)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t i = 0; i < ss->n; i++)
+		if (ss->list[i]->id == id)
+			return ss->list[i];
+	return NULL;
+}
+
+struct snapshot *
+snapshot_at(struct snapshots *ss, size_t i)
+{
+	LOCKED(&ss->lock);
+
+	for (size_t k = 0; k < ss->n; k++)
+		if (!ss->list[k]->gone && i-- == 0)
+			return ss->list[k];
+	return NULL;
+}
+
+int64_t
+snapshots_changed_ms(struct snapshots *ss)
+{
+	LOCKED(&ss->lock);
+
+	return ss->changed_ms;
+}
+
+/* --- what a snapshot says of itself ------------------------------------------------------ */
+
+/* One line of the info file.  False: a number that is none. */
+static bool
+info_line(const char *line, int64_t *ids, struct snapshot *s)
+{
+	const struct {
+		const char *key;
+		int64_t *at;
+	} numbers[] = {
+		{ "id = ", ids }, { "begin = ", &s->begin.byte }, { "mark = ", &s->mark.byte },
+		{ "segment = ", &s->segment_bytes }, { "time = ", &s->taken_ms },
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		size_t len = strlen(numbers[i].key);
+		char *end;
+
+		if (strncmp(line, numbers[i].key, len) != 0)
+			continue;
+		errno = 0;
+		*numbers[i].at = strtoll(line + len, &end, 10);
+		return end != line + len && !*end && !errno && *numbers[i].at >= 0;
+	}
+	return true;
+}
+
+static int
+info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
+{
+	struct snapshot s = { .mark = MQ_POS(-1) };
+	char text[INFO_BYTES_MAX], *rest = text;
+	AUTO_CLOSE int fd = -1;
+	int64_t id = 0;
+	ssize_t n;
+	int rc;
+
+	snprintf(s.name, sizeof(s.name), "%s", name);
+	rc = snapshot_open_file(ss, &s, INFO_NAME, &fd);
+	if (rc != MQ_OK)
+		return rc;
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return err_note(-errno, "snapshots/%s: %m", name);
+	text[n] = '\0';
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (!info_line(line, &id, &s))
+			return err_note(MQ_ECORRUPT, "snapshots/%s/%s: cannot be understood: %s", name, INFO_NAME,
+					line);
+	if (id < 1 || id > SNAPSHOT_ID_MAX || s.segment_bytes < 1 || s.mark.byte < s.begin.byte ||
+	    s.begin.byte % s.segment_bytes)
+		return err_note(MQ_ECORRUPT, "snapshots/%s/%s: it makes no sense", name, INFO_NAME);
+	s.id = (uint32_t)id;
+	memcpy(ret, &s, sizeof(s));
+	return MQ_OK;
+}
+
+/* What is asked of it again and again. */
+int
+snapshot_measure(struct snapshots *ss, struct snapshot *s)
+{
+	for (size_t i = 0; snapshot_files[i].name; i++) {
+		const struct snapshot_file *f = &snapshot_files[i];
+		char path[SNAPSHOT_PATH_SIZE];
+		AUTO_CLOSE int fd = -1;
+		struct stat st;
+		int rc;
+
+		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
+		rc = snapshot_open_file(ss, s, path, &fd);
+		if (rc != MQ_OK)
+			return rc;
+		if (fstat(fd, &st) != 0)
+			return err_note(-errno, "snapshots/%s/%s: %m", s->name, path);
+		s->file_bytes[i] = st.st_size;
+	}
+	return manifest_length(ss, s, &s->manifest_len);
+}
+
+/* --- the newest -------------------------------------------------------------------------- */
+
+static void
+last_is(struct snapshots *ss, const struct snapshot *s)
+{
+	if (s->id < ss->last_id)
+		return;
+	ss->last_id = s->id;
+	ss->last_ms = s->taken_ms;
+	ss->last_mark = s->mark;
+}
+
+static void
+last_read(struct snapshots *ss)
+{
+	AUTO_CLOSE int fd = openat(ss->fd, LAST, O_RDONLY | O_CLOEXEC);
+	long long ms, mark;
+	char text[80] = "";
+	struct snapshot s;
+
+	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+	    sscanf(text, "%" SCNu32 " %lld %lld", &s.id, &ms, &mark) == 3 && s.id <= SNAPSHOT_ID_MAX) {
+		s.taken_ms = ms;
+		s.mark = MQ_POS(mark);
+		last_is(ss, &s);
+	}
+	for (size_t i = 0; i < ss->n; i++)
+		last_is(ss, ss->list[i]);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct snapshot *const *sa = a, *const *sb = b;
+
+	return ((*sa)->id > (*sb)->id) - ((*sa)->id < (*sb)->id);
+}
+
+static int
+load_one(struct snapshots *ss, const char *name)
+{
+	struct snapshot s, *copy;
+	int rc;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return MQ_OK;
+	rc = info_read(ss, name, &s);
+	if (rc == MQ_OK)
+		rc = snapshot_measure(ss, &s);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != MQ_OK) {
+		log_warn("snapshot %s is not shown: %s", name, err_text(rc));
+		return MQ_OK;
+	}
+	rc = list_reserve(ss);
+	copy = rc == MQ_OK ? snapshot_copy(&s) : NULL;
+	if (!copy)
+		return -ENOMEM;
+	manifest_load(ss, copy);
+	ss->list[ss->n++] = copy;
+	return MQ_OK;
+}
+
+static bool
+ends_with(const char *name, const char *ending)
+{
+	size_t len = strlen(name), end_len = strlen(ending);
+
+	return len > end_len && strcmp(name + len - end_len, ending) == 0;
+}
+
+/* Of what a crash has left begun, nothing is needed. */
+static int
+load_or_remove(struct snapshots *ss, const char *name)
+{
+	if (!ss->dir->read_only && ends_with(name, IN_MAKING)) {
+		log_notice("snapshot %.*s was not finished: removed", (int)(strlen(name) - strlen(IN_MAKING)),
+			   name);
+		return snapshots_remove_tree(ss->fd, name);
+	}
+	return load_one(ss, name);
+}
+
+/* `take` each name in snapshots/. */
+static int
+each_name(struct snapshots *ss, int (*take)(struct snapshots *ss, const char *name))
+{
+	struct dirent **entries;
+	int rc = MQ_OK, n = scandirat(ss->fd, ".", &entries, NULL, alphasort);
+
+	if (n < 0)
+		return err_note(-errno, "snapshots: %m");
+	for (int i = 0; i < n; i++) {
+		if (rc == MQ_OK && entries[i]->d_name[0] != '.')
+			rc = take(ss, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
+}
+
+static int
+open_dir(struct snapshots *ss)
+{
+	ss->fd = openat(ss->dir->fd, "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ss->fd >= 0)
+		return MQ_OK;
+	if (errno != ENOENT)
+		return err_note(-errno, "snapshots: %m");
+	return ss->dir->read_only ? MQ_OK : dir_open(ss->dir->fd, "snapshots", 1, &ss->fd);
+}
+
+int
+snapshots_open(struct storedir *dir, struct snapshots **ret)
+{
+	struct snapshots *ss = calloc(1, sizeof(*ss));
+	int rc;
+
+	if (!ss)
+		return -ENOMEM;
+	ss->dir = dir;
+	ss->fd = -1;
+	lock_init(&ss->lock, RANK_SNAPSHOTS);
+	rc = open_dir(ss);
+	if (rc == MQ_OK && ss->fd >= 0)
+		rc = each_name(ss, load_or_remove);
+	if (rc != MQ_OK) {
+		snapshots_close(ss);
+		return rc;
+	}
+	if (ss->n)
+		qsort(ss->list, ss->n, sizeof(struct snapshot *), by_id);
+	if (ss->fd >= 0)
+		last_read(ss);
+	*ret = ss;
+	return MQ_OK;
+}
+
+void
+snapshots_close(struct snapshots *ss)
+{
+	if (!ss)
+		return;
+	for (size_t i = 0; i < ss->n; i++) {
+		free(ss->list[i]->manifest);
+		free(ss->list[i]);
+	}
+	free(ss->list);
+	if (ss->fd >= 0)
+		close(ss->fd);
+	lock_destroy(&ss->lock);
+	free(ss);
+}
+
+int
+snapshots_dir_fd(const struct snapshots *ss)
+{
+	return ss->dir->fd;
+}
+
+bool
+snapshots_read_only(const struct snapshots *ss)
+{
+	return ss->dir->read_only;
+}
+
+/* --- dropping one ---------------------------------------------------------------------------------- */
+
+int
+snapshot_drop(struct snapshots *ss, const char *name)
+{
+	struct snapshot *s;
+	char gone[32];
+	int rc;
+
+	if (ss->dir->read_only)
+		return -EROFS;
+	s = snapshot_find(ss, name);
+	if (!s)
+		return -ENOENT;
+	snprintf(gone, sizeof(gone), "%" PRIu32 DROPPED, s->id);
+	if (renameat(ss->fd, name, ss->fd, gone) != 0)
+		return err_note(-errno, "snapshots/%s: rename: %m", name);
+	rc = dir_sync(ss->fd, "snapshots");
+	LOCKED(&ss->lock);
+	s->gone = true;
+	ss->changed_ms = snapshots_now_ms();
+	return rc;
+}
+
+static int
+sweep_gone(struct snapshots *ss, const char *name)
+{
+	int rc = ends_with(name, DROPPED) ? snapshots_remove_tree(ss->fd, name) : MQ_OK;
+
+	if (rc != MQ_OK)
+		log_warn("%s; it is tried again", err_text(rc));
+	return MQ_OK;
+}
+
+void
+snapshots_sweep(struct snapshots *ss)
+{
+	if (!ss->dir->read_only && ss->fd >= 0)
+		(void)each_name(ss, sweep_gone);
+}
+
+/* --- its files ------------------------------------------------------------------------------------------ */
+
+int
+snapshot_open_file(struct snapshots *ss, const struct snapshot *s, const char *path, int *ret_fd)
+{
+	char whole[RECORD_TOPIC_MAX + SNAPSHOT_PATH_SIZE];
+	AUTO_CLOSE int fd = -1;
+
+	snprintf(whole, sizeof(whole), "%s/%s", s->name, path);
+	fd = openat(ss->fd, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", whole);
+	if (s->gone)		/* asked last: it may be another's, under the same name */
+		return -ENOENT;
+	*ret_fd = take_fd(&fd);
+	return MQ_OK;
+}
+
+void
+snapshot_segment_path(int64_t base, char path[SNAPSHOT_PATH_SIZE])
+{
+	snprintf(path, SNAPSHOT_PATH_SIZE, "commitlog/%020" PRId64, base);
+}
+
+int64_t
+snapshot_segment_data(const struct snapshot *s, int64_t base)
+{
+	int64_t data = s->mark.byte - base;
+
+	return data < 0 ? 0 : data < s->segment_bytes ? data : s->segment_bytes;
+}
+
+int
+snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *name, const char *text,
+		    size_t len)
+{
+	AUTO_CLOSE int dir = -1, fd = -1;
+	char tmp[SNAPSHOT_PATH_SIZE];
+	int rc;
+
+	dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_note(-errno, "snapshots/%s: %m", s->name);
+	if (s->gone)
+		return -ENOENT;
+	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s/%s: %m", s->name, tmp);
+	rc = file_write(fd, text, len, 0, tmp);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, tmp);
+	if (rc == MQ_OK && renameat(dir, tmp, dir, name) != 0)
+		rc = err_note(-errno, "snapshots/%s/%s: rename: %m", s->name, name);
+	if (rc != MQ_OK)
+		unlinkat(dir, tmp, 0);
+	return rc == MQ_OK ? dir_sync(dir, s->name) : rc;
+}

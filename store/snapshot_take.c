@@ -1,0 +1,283 @@
+/* Taking a snapshot: NAME.new is filled, synced, and becomes NAME. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/snapshot_priv.h"
+#include "store/store_priv.h"
+
+/* --- what makes each of them another than the last -------------------------------------- */
+
+static uint32_t
+id_next(struct snapshots *ss)
+{
+	uint32_t id = ss->last_id;
+
+	do
+		id = id == SNAPSHOT_ID_MAX ? 1 : id + 1;
+	while (snapshot_by_id(ss, id));
+	return id;
+}
+
+/* rsync(1) tells files apart by their size and the second of their mtime: no two
+ * snapshots have the same. */
+static int64_t
+time_next(const struct snapshots *ss)
+{
+	int64_t now = snapshots_now_ms(), next = (ss->last_ms / 1000 + 1) * 1000;
+
+	return ss->last_ms && now < next ? next : now;
+}
+
+/* The segment that was the last of the newest snapshot had that one's time there.
+ * Sealed it shows its own, which may be in the same second: rsync(1) would
+ * believe that it has it.  So it gets a later one, before anybody sees it. */
+static int
+tell_apart(struct snapshots *ss, struct store *s, const char *name, int64_t base, mq_pos mark)
+{
+	int64_t bytes = s->log.segment_bytes;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = ss->last_ms / 1000 + 1 } };
+	struct stat st;
+
+	if (base != ss->last_mark.byte - ss->last_mark.byte % bytes || base + bytes > mark.byte)
+		return MQ_OK;
+	if (fstatat(s->commitlog_fd, name, &st, 0) != 0 || st.st_mtim.tv_sec > ss->last_ms / 1000)
+		return MQ_OK;
+	AUTO_CLOSE int fd = openat(s->commitlog_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || futimens(fd, times) != 0 || fsync(fd) != 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	return MQ_OK;
+}
+
+/* --- begun, or given up -------------------------------------------------------------- */
+
+static void
+draft_name(const struct draft *d, char name[RECORD_TOPIC_MAX + 8])
+{
+	snprintf(name, RECORD_TOPIC_MAX + 8, "%s" IN_MAKING, d->snapshot.name);
+}
+
+static void
+draft_close(struct draft *d)
+{
+	int *const fds[] = { &d->dir_fd, &d->commitlog_fd, &d->lmdb_fd, &d->config_fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+void
+snapshot_abandon(struct snapshots *ss, struct draft *d)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_close(d);
+	draft_name(d, name);
+	rc = snapshots_remove_tree(ss->fd, name);
+	if (rc != MQ_OK)
+		log_warn("what was begun of a snapshot stays until the next mount: %s", err_text(rc));
+}
+
+static int
+make_dir(int dirfd, const char *name, int *ret_fd)
+{
+	if (mkdirat(dirfd, name, 0750) != 0)
+		return err_note(-errno, "snapshots: %s: make directory: %m", name);
+	return dir_open(dirfd, name, 0, ret_fd);
+}
+
+static int
+draft_make(struct snapshots *ss, struct draft *d)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_name(d, name);
+	rc = snapshots_remove_tree(ss->fd, name);	/* what could not be removed the last time */
+	if (rc == MQ_OK)
+		rc = make_dir(ss->fd, name, &d->dir_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "commitlog", &d->commitlog_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "lmdb", &d->lmdb_fd);
+	if (rc == MQ_OK)
+		rc = make_dir(d->dir_fd, "config", &d->config_fd);
+	return rc;
+}
+
+int
+snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d)
+{
+	struct draft d = { .dir_fd = -1, .commitlog_fd = -1, .lmdb_fd = -1, .config_fd = -1 };
+	int rc;
+
+	if (!record_topic_valid(name, strlen(name)))
+		return err_note(-EINVAL, "a snapshot cannot be called '%s': 1 to %d of [%%|a-zA-Z0-9_-]", name,
+				RECORD_TOPIC_MAX);
+	if (ss->dir->read_only || ss->fd < 0)
+		return -EROFS;
+	if (snapshot_find(ss, name))
+		return -EEXIST;
+	snprintf(d.snapshot.name, sizeof(d.snapshot.name), "%s", name);
+	d.snapshot.id = id_next(ss);
+	d.snapshot.taken_ms = time_next(ss);
+	rc = draft_make(ss, &d);
+	if (rc != MQ_OK) {
+		snapshot_abandon(ss, &d);
+		return rc;
+	}
+	*ret_d = d;
+	return MQ_OK;
+}
+
+/* --- the log ---------------------------------------------------------------------------- */
+
+static int
+last_write(struct snapshots *ss, const struct snapshot *s)
+{
+	AUTO_CLOSE int fd = openat(ss->fd, LAST, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	char text[80];
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", LAST);
+	snprintf(text, sizeof(text), "%08" PRIu32 " %019" PRId64 " %019" PRId64 "\n", s->id, s->taken_ms,
+		 s->mark.byte);
+	rc = file_write(fd, text, strlen(text), 0, LAST);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, LAST);
+	if (rc != MQ_OK)
+		return rc;
+	ss->last_id = s->id;
+	ss->last_ms = s->taken_ms;
+	ss->last_mark = s->mark;
+	return MQ_OK;
+}
+
+/* Retention may be faster at the log's begin; in its middle a missing segment is
+ * damage that the snapshot shares. */
+int
+snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark)
+{
+	int64_t bytes = s->log.segment_bytes, base = store_begin(s).byte;
+	struct snapshot *shot = &d->snapshot;
+	bool any = false;
+	int rc = MQ_OK;
+
+	shot->mark = mark;
+	shot->begin = commitlog_segment_of(&s->log, mark);
+	shot->segment_bytes = bytes;
+	for (; rc == MQ_OK && base < mark.byte; base += bytes) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%020" PRId64, base);
+		if (linkat(s->commitlog_fd, name, d->commitlog_fd, name, 0) != 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_note(-errno, "snapshots/%s/commitlog/%s: link: %m", shot->name, name);
+		}
+		if (!any)
+			shot->begin = MQ_POS(base);
+		any = true;
+		rc = tell_apart(ss, s, name, base, mark);
+	}
+	return rc == MQ_OK ? last_write(ss, shot) : rc;
+}
+
+/* --- kept --------------------------------------------------------------------------------- */
+
+static int
+info_write(const struct draft *d)
+{
+	const struct snapshot *s = &d->snapshot;
+	char text[INFO_BYTES_MAX];
+	int n = snprintf(text, sizeof(text),
+			 "name = %s\nid = %" PRIu32 "\nbegin = %" PRId64 "\nmark = %" PRId64 "\n"
+			 "segment = %" PRId64 "\ntime = %" PRId64 "\n",
+			 s->name, s->id, s->begin.byte, s->mark.byte, s->segment_bytes, s->taken_ms);
+	AUTO_CLOSE int fd = openat(d->dir_fd, INFO_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", s->name);
+	return file_write(fd, text, (size_t)n, 0, INFO_NAME);
+}
+
+/* All of it to the disk: files first, so that the directories cost next to nothing. */
+static int
+draft_sync(const struct draft *d)
+{
+	const int dirs[] = { d->commitlog_fd, d->lmdb_fd, d->config_fd, d->dir_fd };
+	int rc = MQ_OK;
+
+	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
+		int dir = strcmp(f->dir, "lmdb") == 0 ? d->lmdb_fd : *f->dir ? d->config_fd : d->dir_fd;
+		AUTO_CLOSE int fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC);
+
+		rc = fd < 0 ? err_note(-errno, "snapshots/%s/%s: %m", d->snapshot.name, f->name) :
+			      file_sync(fd, f->name);
+	}
+	for (size_t i = 0; rc == MQ_OK && i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		rc = dir_sync(dirs[i], d->snapshot.name);
+	return rc;
+}
+
+/* From here on it is there; s is what it is. */
+static int
+draft_rename(struct snapshots *ss, const struct draft *d, struct snapshot *s)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+	int rc;
+
+	draft_name(d, name);
+	if (renameat(ss->fd, name, ss->fd, d->snapshot.name) != 0)
+		return err_note(-errno, "snapshots/%s: rename: %m", d->snapshot.name);
+	rc = snapshot_measure(ss, s);
+	if (rc == MQ_OK)
+		rc = dir_sync(ss->fd, "snapshots");
+	if (rc != MQ_OK)
+		renameat(ss->fd, d->snapshot.name, ss->fd, name);
+	return rc;
+}
+
+int
+snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
+{
+	struct snapshot *s = NULL;
+	int rc = info_write(d);
+
+	if (rc == MQ_OK)
+		rc = draft_sync(d);
+	if (rc == MQ_OK)
+		rc = snapshots_make_room(ss);
+	if (rc == MQ_OK)
+		s = snapshot_copy(&d->snapshot);
+	if (rc == MQ_OK && !s)
+		rc = -ENOMEM;
+	if (rc == MQ_OK)
+		rc = draft_rename(ss, d, s);
+	if (rc != MQ_OK) {
+		free(s);
+		snapshot_abandon(ss, d);
+		return rc;
+	}
+	draft_close(d);
+	snapshots_add(ss, s);
+	log_info("snapshot %s: the log up to %" PRId64, s->name, s->mark.byte);
+	*ret = s;
+	return MQ_OK;
+}
