@@ -113,11 +113,11 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = take_config(d);
 	if (rc == MQ_OK)
-		rc = take_ring(d);
-	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_master(s);
+		rc = find_master(s);	/* before the ring, so that the resolver has none */
+	if (rc == MQ_OK)
+		rc = take_ring(d);
 	if (rc != MQ_OK)
 		return rc;
 	find_listen(s);

@@ -19,7 +19,7 @@
 #define BACKLOG 64
 #define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
 #define PATIENCE_MS 500			/* with who has not reported, when others want the place */
-#define LISTEN_AGAIN_MS 5000
+#define LISTEN_AGAIN_MS 1000
 #define EVENTS_MAX 64
 
 struct loop {

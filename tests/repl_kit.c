@@ -74,7 +74,7 @@ kit_marks(struct kit *k)
 }
 
 void
-kit_start(struct kit *k)
+kit_begin(struct kit *k)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG, .config = k->config };
 
@@ -83,6 +83,12 @@ kit_start(struct kit *k)
 	k->ring_at = 0;
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
 	kit_marks(k);
+}
+
+void
+kit_start(struct kit *k)
+{
+	kit_begin(k);
 	kit_hear(k, LINK_READY);
 	k->port = k->last.port;
 }

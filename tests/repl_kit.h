@@ -40,7 +40,8 @@ unsigned char kit_byte(int64_t pos);
 
 /* The log's bytes are [begin, written) now, on disk too; the mount has not said so yet. */
 void kit_log(struct kit *k, int64_t begin, int64_t written);
-void kit_start(struct kit *k);		/* up to LINK_READY */
+void kit_begin(struct kit *k);
+void kit_start(struct kit *k);		/* and up to LINK_READY */
 void kit_stop(struct kit *k);		/* SIGKILL */
 void kit_marks(struct kit *k);
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -355,6 +356,35 @@ whatever_is_sent_to_it_others_are_served(void **state)
 	kit_marks(k);
 	kit_recv_log(fd, 2 * KIT_SEGMENT, 2 * KIT_SEGMENT + 100);
 	close(fd);
+}
+
+static void
+a_port_that_is_taken_is_tried_again(void **state)
+{
+	struct kit *k = *state;
+
+	kit_be_master(k);		/* it holds the port */
+	k->config.slave = 0;
+	k->config.port = atoi(strchr(k->config.master, ':') + 1);
+	kit_begin(k);
+	do
+		kit_hear(k, LINK_SAY);
+	while (!strstr(k->last.text, "Address already in use"));
+	assert_false(kit_hear_for(k, LINK_SAY, 1500));	/* said once */
+	close(k->listen);
+	k->listen = -1;
+	kit_hear(k, LINK_READY);
+	assert_int_equal(k->last.port, k->config.port);
+}
+
+static void
+a_slave_mount_may_listen_nowhere(void **state)
+{
+	struct kit *k = *state;
+
+	k->config.listen[0] = '\0';
+	kit_start(k);
+	assert_int_equal(k->port, 0);
 }
 
 /* --- the slave's side ------------------------------------------------------------------- */
@@ -800,6 +830,8 @@ main(void)
 		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
 		TEST(marks_that_come_late_change_nothing),
 		TEST(whatever_is_sent_to_it_others_are_served),
+		TEST(a_port_that_is_taken_is_tried_again),
+		TEST(a_slave_mount_may_listen_nowhere),
 		TEST(the_slave_speaks_as_rocketmq_does),
 		TEST(single_bytes_are_enough),
 		TEST(an_empty_slave_gets_everything),
