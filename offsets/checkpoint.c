@@ -207,7 +207,7 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->collected && !o->have_cp && !o->dirty &&
+	return o->saved_once && !o->views_rebuilt && !o->collected && !o->have_cp && !o->dirty &&
 	       o->applied.n == o->saved_applied.n &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -263,6 +263,7 @@ checkpoint_steps(struct offsets *o)
 		return rc;
 	lock_take(&o->apply);
 	o->saved_once = true;
+	o->views_rebuilt = false;
 	o->saved_applied = o->rows_applied;
 	o->saved_mark = o->cp.dispatched.byte;
 	o->collected = o->have_cp = false;

@@ -215,8 +215,7 @@ offsets_start(struct offsets *o, struct store *s)
 
 	o->store = s;
 	store_recovery(s, &recovery);
-	if (recovery.rebuilt)
-		o->saved_mark = -1;	/* a checkpoint is due: LMDB has the views as they were */
+	o->views_rebuilt = recovery.rebuilt;
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o);

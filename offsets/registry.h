@@ -115,7 +115,8 @@ struct offsets {
 	bool failing;		/* the last checkpoint did: has been logged */
 	mq_qoff saved_applied;	/* what LMDB says */
 	_Atomic int64_t saved_mark; /* bytes */
-	bool saved_once;	/* LMDB holds a checkpoint */
+	bool saved_once;	/* LMDB holds a checkpoint, */
+	bool views_rebuilt;	/* but of views that were made anew since */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
 	bool round_failing;

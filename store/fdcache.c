@@ -195,14 +195,6 @@ fdcache_forget(struct fdcache *c, const void *owner, int64_t number)
 }
 
 void
-fdcache_forget_all(struct fdcache *c)
-{
-	LOCKED(&c->lock);
-	while (c->oldest)
-		drop(c, c->oldest);
-}
-
-void
 fdcache_close(struct fdcache *c)
 {
 	if (!c)

@@ -28,6 +28,5 @@ void fdcache_put(struct fdcache *c, struct fdref *ref);	/* accepts NULL */
 
 /* The file is no more: close it when its last user is done. */
 void fdcache_forget(struct fdcache *c, const void *owner, int64_t number);
-void fdcache_forget_all(struct fdcache *c);
 
 #endif

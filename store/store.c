@@ -96,7 +96,6 @@ begin_views(struct store *s, const struct store_checkpoint *cp)
 		rc = queues_adopt_row(&s->queues, &cp->rows[i]);
 	if (rc == MQ_OK)
 		rc = queues_wipe(&s->queues);
-	fdcache_forget_all(s->files);	/* what was wiped has been looked at */
 	if (rc == MQ_OK)
 		rc = open_index(s, cp, true);
 	s->recovery.rebuilt = true;
