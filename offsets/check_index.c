@@ -362,7 +362,7 @@ begin(struct fsck *f)
 	for (size_t i = 0; i < ix->n_names; i++)
 		if (!ix->names[i])
 			trouble(f, -ENOMEM);
-	if (f->has_mark && f->mark.index_name[0] &&
+	if (f->has_views && f->has_mark && f->mark.index_name[0] &&
 	    (ix->n_names == 0 || strcmp(ix->names[ix->n_names - 1], f->mark.index_name) != 0))
 		finding(f, FIX_VIEWS, "index", "%.31s is missing", f->mark.index_name);
 	/* messageIndexEnable=false */
@@ -372,7 +372,7 @@ begin(struct fsck *f)
 static void
 piece(struct fsck *f, const struct log_piece *p)
 {
-	if (p->kind == PIECE_RECORD && f->index && is_promised(f, p->pos))
+	if (p->kind == PIECE_RECORD && f->has_views && is_promised(f, p->pos))
 		keyindex_each_hash(&p->rec, check_key, f);
 }
 
