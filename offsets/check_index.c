@@ -279,13 +279,20 @@ seconds_of(const struct index_check *ix, int64_t ms)
 	return s < 0 ? 0 : s > INT32_MAX ? INT32_MAX : s;
 }
 
+/* The first entry's count from the file before, which retention may have removed. */
+static bool
+seconds_known(const struct fsck *f, const struct index_check *ix)
+{
+	return ix->number > 1 || ix->next_file > 1 || f->begin.byte == 0;
+}
+
 static void
 check_entry(struct fsck *f, struct index_check *ix, const struct entry *e, const struct record *rec, int32_t hash)
 {
 	if (e->hash != hash)
 		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " has another hash than its key, of the record at %" PRId64,
 			ix->number, rec->pos.byte);
-	if (e->seconds != seconds_of(ix, rec->store_ms))
+	if (seconds_known(f, ix) && e->seconds != seconds_of(ix, rec->store_ms))
 		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " says %" PRId32 " s, the record at %" PRId64 " %" PRId64,
 			ix->number, e->seconds, rec->pos.byte, seconds_of(ix, rec->store_ms));
 	if (ix->number == 1 && rec->store_ms != ix->h.begin_ms)
@@ -355,7 +362,7 @@ begin(struct fsck *f)
 	for (size_t i = 0; i < ix->n_names; i++)
 		if (!ix->names[i])
 			trouble(f, -ENOMEM);
-	if (f->has_mark && f->mark.index_name[0] &&
+	if (f->has_views && f->has_mark && f->mark.index_name[0] &&
 	    (ix->n_names == 0 || strcmp(ix->names[ix->n_names - 1], f->mark.index_name) != 0))
 		finding(f, FIX_VIEWS, "index", "%.31s is missing", f->mark.index_name);
 	/* messageIndexEnable=false */
@@ -365,7 +372,7 @@ begin(struct fsck *f)
 static void
 piece(struct fsck *f, const struct log_piece *p)
 {
-	if (p->kind == PIECE_RECORD && f->index && is_promised(f, p->pos))
+	if (p->kind == PIECE_RECORD && f->has_views && is_promised(f, p->pos))
 		keyindex_each_hash(&p->rec, check_key, f);
 }
 

@@ -314,7 +314,7 @@ look_at_jump(struct fsck *f, struct checked_queue *q, const struct record *rec)
 			rec->qoff.n - q->end.n <= (rec->pos.byte - q->last_end.byte) / RECORD_MIN_BYTES;
 	char where[64];
 
-	if (!could_be || (is_promised(f, rec->pos) && !is_known_as(f, q, rec->qoff.n, rec->pos) &&
+	if (!could_be || (f->has_views && is_promised(f, rec->pos) && !is_known_as(f, q, rec->qoff.n, rec->pos) &&
 			  (rec->qoff.n < q->end.n || is_known_as(f, q, q->end.n, rec->pos)))) {
 		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
 		finding(f, FIX_NEVER, where, "it says that it is %s/q%" PRId32 "@%" PRId64 ", where %" PRId64
@@ -411,7 +411,7 @@ piece(struct fsck *f, const struct log_piece *p)
 	q->promised = q->end;
 	q->promised_end = q->last_end;
 	q->promised_ms = rec->store_ms;
-	if (!q->row || rec->qoff.n >= q->row->span.min.n)
+	if (f->has_views && (!q->row || rec->qoff.n >= q->row->span.min.n))
 		check_entry(f, q, rec);
 	q->end_bytes += rec->body_len;
 }
@@ -685,7 +685,7 @@ end(struct fsck *f)
 	for (int half = 0; half < HALVES; half++) {
 		of.half = (enum half)half;
 		for_names(f, qs->dirfd[half], ".", look_at_topic, &of);
-		if (qs->dirfd[half] < 0 && qs->list.n > 0 && (half == ENTRIES || f->has_mark))
+		if (f->has_views && qs->dirfd[half] < 0 && qs->list.n > 0 && (half == ENTRIES || f->has_mark))
 			finding(f, FIX_VIEWS, halves[half].dir, "there is none");
 	}
 }

@@ -34,6 +34,7 @@ struct head {
 	enum import_state import;
 	bool saved;
 	mq_pos dispatched;
+	mq_pos round;		/* from here on the log has all that is known */
 	int64_t store_ms;
 	int32_t index_count;
 	char index_name[32];
@@ -56,7 +57,8 @@ struct tables_check {
 	uint32_t implied;
 	int64_t meta_records;
 	mq_qoff meta_end;
-	bool complete;		/* the log has every record of MQFS_META */
+	bool gap;		/* records of MQFS_META are missing */
+	bool later;		/* the first of them are gone, as old segments go */
 };
 
 /* --- entries ---------------------------------------------------------------------- */
@@ -232,6 +234,7 @@ tell_rows(struct offsets *o, struct tables *t, FILE *out)
 	head.import = o->import;
 	head.saved = o->saved_once;
 	head.dispatched = cp.dispatched;
+	head.round = o->round_at;
 	head.store_ms = cp.store_ms;
 	head.index_count = cp.index_count;
 	memcpy(head.index_name, cp.index_name, sizeof(head.index_name));
@@ -389,7 +392,6 @@ begin(struct fsck *f)
 		trouble(f, -ENOMEM);
 		return;
 	}
-	t->complete = true;
 	f->has_mark = t->state == TABLES_READ && t->head.saved;
 	f->mark.dispatched = t->head.dispatched;
 	f->mark.store_ms = t->head.store_ms;
@@ -448,8 +450,10 @@ piece(struct fsck *f, const struct log_piece *p)
 	if (p->kind != PIECE_RECORD || (size_t)p->rec.topic_len != len ||
 	    memcmp(p->rec.topic, META_TOPIC, len) != 0 || p->rec.queue_id != 0)
 		return;
-	if (p->rec.qoff.n != t->meta_end.n)
-		t->complete = false;
+	if (t->meta_records == 0)
+		t->later = p->rec.qoff.n > 0;
+	else if (p->rec.qoff.n != t->meta_end.n)
+		t->gap = true;
 	t->meta_records++;
 	t->meta_end = qoff_add(p->rec.qoff, 1);
 	apply_record(f, &p->rec);
@@ -497,16 +501,28 @@ compare(struct fsck *f)
 	entries_free(&log);
 }
 
+/* Does the log say all that the rows do?  Where its beginning is gone, a round
+ * (rounds.c) has said all once more. */
+static bool
+is_complete(const struct fsck *f)
+{
+	const struct tables_check *t = f->tables;
+
+	if (t->meta_records == 0)
+		return f->begin.byte == 0;
+	return !t->gap && (!t->later || (t->head.round.byte > 0 && t->head.round.byte >= f->begin.byte));
+}
+
 /* What a clean exit has left is the end of the log. */
 static void
 look_at_head(struct fsck *f)
 {
 	struct tables_check *t = f->tables;
 
-	if (t->head.applied.n > t->meta_end.n && (t->complete || t->meta_records == 0))
+	if (t->head.applied.n > t->meta_end.n && is_complete(f))
 		finding(f, FIX_TABLES, "lmdb", "it knows %" PRId64 " records of %s, the log has %" PRId64,
 			t->head.applied.n, META_TOPIC, t->meta_end.n);
-	if (!f->dir->was_clean || !t->complete)
+	if (!f->dir->was_clean || !is_complete(f))
 		return;
 	if (t->head.applied.n < t->meta_end.n)
 		finding(f, FIX_TABLES, "lmdb", "it knows %" PRId64 " records of %s, of %" PRId64 " in the log",
@@ -514,7 +530,7 @@ look_at_head(struct fsck *f)
 	if (f->records > 0 && f->mark.store_ms != f->last_store_ms && f->mark.dispatched.byte == f->end.byte)
 		finding(f, FIX_VIEWS, "lmdb mark", "stored at %" PRId64 " ms, the last record was at %" PRId64,
 			f->mark.store_ms, f->last_store_ms);
-	if (t->head.import != t->log->import)
+	if (!t->later && t->head.import != t->log->import)
 		finding(f, FIX_TABLES, "lmdb import", "not what the log says");
 }
 
@@ -533,7 +549,7 @@ end(struct fsck *f)
 		break;
 	case TABLES_READ:
 		look_at_head(f);
-		if (t->complete)
+		if (is_complete(f))
 			compare(f);
 		else if (f->n_bad == 0)
 			finding(f, FIX_NONE, "lmdb", "rows are not compared: the log has not all records of %s",

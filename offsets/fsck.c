@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -200,6 +201,7 @@ check_store(struct fsck *f, struct settings *settings, const struct args *args)
 		return rc;
 	f->settings = settings;
 	f->dir = &dir;
+	f->has_views = faccessat(dir.fd, "snapshot", F_OK, 0) != 0 || faccessat(dir.fd, "consumequeue", F_OK, 0) == 0;
 	rc = logscan_open(args->path, &f->log);
 	if (rc == MQ_OK) {
 		run_checks(f, args);

@@ -47,6 +47,8 @@ struct fsck {
 	struct bad_range *bad;
 	size_t n_bad;
 
+	bool has_views;		/* false: a copied snapshot, its first mount makes them */
+
 	/* Where the views stood at the last checkpoint: records before it are in all
 	 * of them, those behind are only promised by a clean exit. */
 	bool has_mark;
