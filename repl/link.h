@@ -65,7 +65,7 @@ struct link_config {
 	int64_t housekeeping_ms;	/* haHousekeepingInterval */
 	int64_t batch_bytes;		/* haTransferBatchSize */
 	int32_t eager;			/* 1: what a slave has is told at once: a SYNC_MASTER waits for it */
-	char user[64];			/* to become; "": stay */
+	char user[64];			/* to become; "": nobody, if it is root */
 };
 
 struct link_message {
