@@ -1,0 +1,87 @@
+/* view_priv.h - what the parts of a view share.
+ *
+ *   view.c     opening, reading, how long it is
+ *   source.c   the queues behind it, and the message that comes next
+ *   run.c      one stretch of the log, read at once
+ *   seek.c     from a byte to the message that holds it
+ */
+#ifndef MQFS_FS_VIEW_PRIV_H
+#define MQFS_FS_VIEW_PRIV_H
+
+#include "fs/view.h"
+
+struct scratch;
+
+#define BATCH_ENTRIES 128	/* of each source, read ahead */
+#define RUN_BYTES (256 * 1024)	/* of the log, read at once */
+
+struct source {
+	struct queue *q;
+	mq_qoff from, to;
+	mq_qoff next;
+	struct queue_entry entries[BATCH_ENTRIES];
+	size_t at, n;		/* of entries: entries[at] is message `next` */
+};
+
+/* A place that was measured: message and byte. */
+struct place {
+	int64_t message;
+	int64_t byte;
+};
+
+struct view {
+	struct mount *m;
+	enum topic_format format;
+	int per_message;	/* -1: depends on the message */
+	int64_t byte;		/* where the cursor's message begins */
+	struct place *places;	/* json, one source: some of those passed */
+	size_t n_places, max_places;
+	size_t n;
+	struct source src[];
+};
+
+/* Where it ends now, or for good. */
+mq_qoff source_end(const struct source *s);
+void source_step(struct source *s);
+void source_seek(struct source *s, mq_qoff to);
+
+/* The source whose next message comes first in the log.  MQ_EEND: none has one. */
+int source_first(struct view *v, struct source **ret_src, const struct queue_entry **ret_entry);
+
+/* Messages that follow one another in the log, to be read at once. */
+struct run {
+	struct queue_entry entries[BATCH_ENTRIES];
+	struct source *src[BATCH_ENTRIES];
+	mq_qoff number[BATCH_ENTRIES];
+	size_t n;
+	int64_t bytes;		/* rendered, as far as known (json: bodies) */
+	const unsigned char *log; /* what was read of it */
+	bool checked;		/* all of it, before */
+};
+
+/* Collect messages from the cursor on, as many as `want` bytes take; the sources
+ * step over them.  MQ_EEND if there is none. */
+int run_collect(struct view *v, size_t want, struct run *run);
+
+/* Step back over those from number `from` on: they were not used. */
+void run_give_back(struct run *run, size_t from);
+
+/* Read what was collected, into scratch. */
+int run_read(struct view *v, struct run *run, struct scratch *scratch);
+int run_read_log(struct view *v, mq_pos pos, void *buf, size_t len);
+
+/* The record of entry i, checked unless it was before.  Only the body is set
+ * where the format needs no more.  -EIO, noted: it is damaged, or missing. */
+int run_record(const struct view *v, const struct run *run, size_t i, struct record *rec);
+
+/* Put the cursor on the message that holds `byte`, or behind the last one. */
+int seek_byte(struct view *v, int64_t byte);
+
+/* Begin `count` messages before the end of all sources together. */
+int seek_last(struct view *v, int64_t count);
+
+/* json: go to `byte` by measuring what lies between; remember where message is. */
+int seek_measuring(struct view *v, int64_t byte);
+void seek_remember(struct view *v, int64_t message);
+
+#endif
