@@ -487,7 +487,8 @@ static int
 search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
 {
 	AUTO_FREE unsigned char *block = malloc(SCAN_BYTES);
-	int64_t base = ls->files[i].base.byte, at = pos.byte - base, end = file_end(ls, i).byte - base, data_end;
+	int64_t base = ls->files[i].base.byte, at = pos.byte - base;
+	int64_t end = file_end(ls, i).byte - base, data_end;
 	int rc = file_use(ls, i);
 	size_t n;
 
