@@ -281,9 +281,9 @@ static int64_t
 seconds_of(const struct index_check *ix, int64_t ms)
 {
 	int64_t base = ix->number == 1 ? ix->before_ms : ix->h.begin_ms;
-	int64_t s = base <= 0 ? 0 : (ms - base) / 1000;
+	int64_t s = base <= 0 || ms <= base ? 0 : (ms - base) / 1000;
 
-	return s < 0 ? 0 : s > INT32_MAX ? INT32_MAX : s;
+	return s > INT32_MAX ? INT32_MAX : s;
 }
 
 /* The first entry's count from the file before, which retention may have removed. */

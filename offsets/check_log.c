@@ -70,8 +70,8 @@ look_at_clock(struct fsck *f, const struct record *rec)
 
 	if (rec->store_ms < f->last_store_ms && f->clock_steps++ == 0) {
 		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-		finding(f, FIX_NONE, where, "stored %" PRId64 " ms before the record in front of it",
-			f->last_store_ms - rec->store_ms);
+		finding(f, FIX_NONE, where, "stored at %" PRId64 " ms, the record in front of it at %" PRId64,
+			rec->store_ms, f->last_store_ms);
 	}
 	f->last_store_ms = rec->store_ms;
 }

@@ -400,6 +400,17 @@ check_entry(struct fsck *f, struct checked_queue *q, const struct record *rec)
 		missing_file(f, q, STARTS, rec->qoff.n);
 }
 
+/* The first message of q in the log. */
+static void
+begin_with(struct checked_queue *q, const struct record *rec)
+{
+	q->first = q->end = rec->qoff;
+	if (!q->row || q->row->span.min.n != rec->qoff.n)
+		return;
+	q->end_bytes = q->row->span.start_bytes;
+	q->start_known = true;
+}
+
 static void
 piece(struct fsck *f, const struct log_piece *p)
 {
@@ -412,15 +423,9 @@ piece(struct fsck *f, const struct log_piece *p)
 	q = queue_make(f, rec->topic, (size_t)rec->topic_len, rec->queue_id);
 	if (!q)
 		return;
-	if (!q->seen) {
-		q->first = q->end = rec->qoff;
-		if (q->row && q->row->span.min.n == rec->qoff.n) {
-			q->end_bytes = q->row->span.start_bytes;
-			q->start_known = true;
-		}
-	}
-	if ((q->seen || rec->qoff.n < 0 || rec->qoff.n > QOFF_MAX) && rec->qoff.n != q->end.n &&
-	    !look_at_jump(f, q, rec))
+	if (!q->seen && rec->qoff.n >= 0 && rec->qoff.n <= QOFF_MAX)
+		begin_with(q, rec);
+	if (rec->qoff.n != q->end.n && !look_at_jump(f, q, rec))
 		return;
 	q->seen = true;
 	q->end = qoff_add(rec->qoff, 1);

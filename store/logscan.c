@@ -411,7 +411,7 @@ fills_segment(const struct logscan *ls, mq_pos pos, int32_t total)
 {
 	if (ls->segment_bytes)
 		return total == left_in_segment(ls, pos);
-	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte;
+	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte && total <= INT64_MAX - pos.byte;
 }
 
 /* What begins at pos, of which the window has all that file i has: MQ_OK,
