@@ -91,7 +91,8 @@ guess_shape(struct fsck *f, struct index_check *ix, int64_t bytes)
 		return true;
 	ix->slots = (bytes - HEADER_BYTES) / RATIO_BYTES;
 	ix->max_entries = 4 * ix->slots;
-	if (bytes <= HEADER_BYTES || bytes != size_for(ix->slots, ix->max_entries) || ix->max_entries > INT32_MAX)
+	if (bytes <= HEADER_BYTES || bytes != size_for(ix->slots, ix->max_entries) ||
+	    ix->max_entries > INT32_MAX)
 		return false;
 	/* what is made anew has the same shape */
 	f->settings->maxHashSlotNum = ix->slots;
@@ -125,11 +126,11 @@ count_entries(struct fsck *f, struct index_check *ix, const char *name)
 		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, there is room for %" PRId64, ix->h.count,
 			ix->max_entries);
 	else if (is_last && f->mark.index_count > ix->h.count)
-		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32, ix->h.count,
-			f->mark.index_count);
+		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32,
+			ix->h.count, f->mark.index_count);
 	else if (is_last && f->dir->was_clean && f->mark.index_count != ix->h.count)
-		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32, ix->h.count,
-			f->mark.index_count);
+		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32,
+			ix->h.count, f->mark.index_count);
 	if (is_last && f->mark.index_count < ix->count)
 		ix->count = f->mark.index_count;
 	if (ix->count > ix->max_entries)
@@ -176,14 +177,16 @@ check_slots(struct fsck *f, struct index_check *ix)
 	for (int64_t from = 0; raw && from < ix->slots; from += AT_ONCE) {
 		int64_t n = ix->slots - from < AT_ONCE ? ix->slots - from : AT_ONCE;
 
-		if (file_read(ix->fd, raw, (size_t)n * SLOT_BYTES, HEADER_BYTES + from * SLOT_BYTES, ix->where) != MQ_OK)
+		if (file_read(ix->fd, raw, (size_t)n * SLOT_BYTES, HEADER_BYTES + from * SLOT_BYTES,
+			      ix->where) != MQ_OK)
 			return;
 		for (int64_t i = 0; i < n; i++) {
 			int32_t has = be32_get(raw + i * SLOT_BYTES), want = ix->newest[from + i];
 
 			/* behind what the checkpoint counts, a crash may have left more */
 			if (has != want && (f->dir->was_clean || (has < ix->count && has >= 0)))
-				finding(f, FIX_VIEWS, ix->where, "slot %" PRId64 " leads to entry %" PRId32 ", not %" PRId32,
+				finding(f, FIX_VIEWS, ix->where,
+					"slot %" PRId64 " leads to entry %" PRId32 ", not %" PRId32,
 					from + i, has, want);
 		}
 	}
@@ -197,13 +200,15 @@ check_header(struct fsck *f, struct index_check *ix)
 	if (ix->count != h->count || ix->count <= 1)
 		return;			/* it says what came behind, or nothing */
 	if (h->slots_used != ix->used)
-		finding(f, FIX_VIEWS, ix->where, "it says that %" PRId32 " slots are used, %" PRId32 " are", h->slots_used,
-			ix->used);
+		finding(f, FIX_VIEWS, ix->where, "it says that %" PRId32 " slots are used, %" PRId32 " are",
+			h->slots_used, ix->used);
 	if (h->end.byte != ix->last_pos.byte)
-		finding(f, FIX_VIEWS, ix->where, "it says that it ends with the record at %" PRId64 ", it does at %" PRId64,
+		finding(f, FIX_VIEWS, ix->where,
+			"it says that it ends with the record at %" PRId64 ", it does at %" PRId64,
 			h->end.byte, ix->last_pos.byte);
 	if (ix->last_ms >= 0 && h->end_ms != ix->last_ms)
-		finding(f, FIX_VIEWS, ix->where, "it says that it ends at %" PRId64 " ms, it does at %" PRId64, h->end_ms,
+		finding(f, FIX_VIEWS, ix->where,
+			"it says that it ends at %" PRId64 " ms, it does at %" PRId64, h->end_ms,
 			ix->last_ms);
 }
 
@@ -237,7 +242,8 @@ entry_peek(struct fsck *f, struct index_check *ix, struct entry *e)
 	if (ix->block_n == 0 || ix->number >= ix->block_from + ix->block_n) {
 		ix->block_from = ix->number;
 		ix->block_n = ix->count - ix->number < BLOCK_ENTRIES ? ix->count - ix->number : BLOCK_ENTRIES;
-		if (file_read(ix->fd, ix->block, (size_t)ix->block_n * ENTRY_BYTES, HEADER_BYTES + ix->slots * SLOT_BYTES +
+		if (file_read(ix->fd, ix->block, (size_t)ix->block_n * ENTRY_BYTES,
+			      HEADER_BYTES + ix->slots * SLOT_BYTES +
 			      (int64_t)ix->number * ENTRY_BYTES, ix->where) != MQ_OK)
 			memset(ix->block, 0, sizeof(ix->block));
 	}
@@ -256,14 +262,15 @@ entry_pass(struct fsck *f, struct index_check *ix, const struct entry *e, int64_
 	int32_t *newest = e->hash >= 0 ? &ix->newest[e->hash % ix->slots] : NULL;
 
 	if (!newest || e->older != *newest)
-		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " leads to entry %" PRId32 ", not %" PRId32, ix->number,
-			e->older, newest ? *newest : 0);
+		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " leads to entry %" PRId32 ", not %" PRId32,
+			ix->number, e->older, newest ? *newest : 0);
 	if (newest) {
 		ix->used += *newest == 0;
 		*newest = ix->number;
 	}
 	if (ix->number == 1 && e->pos.byte != ix->h.begin.byte)
-		finding(f, FIX_VIEWS, ix->where, "it says that it begins with the record at %" PRId64 ", it does at %" PRId64,
+		finding(f, FIX_VIEWS, ix->where,
+			"it says that it begins with the record at %" PRId64 ", it does at %" PRId64,
 			ix->h.begin.byte, e->pos.byte);
 	ix->last_pos = e->pos;
 	ix->last_ms = ms;
@@ -274,9 +281,9 @@ static int64_t
 seconds_of(const struct index_check *ix, int64_t ms)
 {
 	int64_t base = ix->number == 1 ? ix->before_ms : ix->h.begin_ms;
-	int64_t s = base <= 0 ? 0 : (ms - base) / 1000;
+	int64_t s = base <= 0 || ms <= base ? 0 : (ms - base) / 1000;
 
-	return s < 0 ? 0 : s > INT32_MAX ? INT32_MAX : s;
+	return s > INT32_MAX ? INT32_MAX : s;
 }
 
 /* The first entry's count from the file before, which retention may have removed. */
@@ -287,16 +294,20 @@ seconds_known(const struct fsck *f, const struct index_check *ix)
 }
 
 static void
-check_entry(struct fsck *f, struct index_check *ix, const struct entry *e, const struct record *rec, int32_t hash)
+check_entry(struct fsck *f, struct index_check *ix, const struct entry *e, const struct record *rec,
+	    int32_t hash)
 {
 	if (e->hash != hash)
-		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " has another hash than its key, of the record at %" PRId64,
+		finding(f, FIX_VIEWS, ix->where,
+			"entry %" PRId32 " has another hash than its key, of the record at %" PRId64,
 			ix->number, rec->pos.byte);
 	if (seconds_known(f, ix) && e->seconds != seconds_of(ix, rec->store_ms))
-		finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " says %" PRId32 " s, the record at %" PRId64 " %" PRId64,
+		finding(f, FIX_VIEWS, ix->where,
+			"entry %" PRId32 " says %" PRId32 " s, the record at %" PRId64 " %" PRId64,
 			ix->number, e->seconds, rec->pos.byte, seconds_of(ix, rec->store_ms));
 	if (ix->number == 1 && rec->store_ms != ix->h.begin_ms)
-		finding(f, FIX_VIEWS, ix->where, "it says that it begins at %" PRId64 " ms, it does at %" PRId64,
+		finding(f, FIX_VIEWS, ix->where,
+			"it says that it begins at %" PRId64 " ms, it does at %" PRId64,
 			ix->h.begin_ms, rec->store_ms);
 }
 
@@ -308,7 +319,8 @@ skip_to(struct fsck *f, struct index_check *ix, mq_pos pos)
 
 	while (entry_peek(f, ix, &e) && e.pos.byte < pos.byte) {
 		if (e.pos.byte >= f->begin.byte && !is_lost(f, e.pos))
-			finding(f, FIX_VIEWS, ix->where, "entry %" PRId32 " is of no record with such a key, at %" PRId64,
+			finding(f, FIX_VIEWS, ix->where,
+				"entry %" PRId32 " is of no record with such a key, at %" PRId64,
 				ix->number, e.pos.byte);
 		entry_pass(f, ix, &e, -1);
 	}

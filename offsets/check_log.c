@@ -24,7 +24,8 @@ begin(struct fsck *f)
 		if (files[i].base.byte % size != 0)
 			finding(f, FIX_NEVER, where, "its name is no multiple of the size %" PRId64, size);
 		if (files[i].bytes > size || (files[i].bytes < size && i + 1 < n))
-			finding(f, FIX_LENGTH, where, "%" PRId64 " bytes long, not %" PRId64, files[i].bytes, size);
+			finding(f, FIX_LENGTH, where, "%" PRId64 " bytes long, not %" PRId64, files[i].bytes,
+				size);
 	}
 }
 
@@ -51,7 +52,8 @@ tell_damage(struct fsck *f, const struct log_piece *p)
 	if (p->kind == PIECE_MISSING)
 		finding(f, FIX_NEVER, where, "%" PRId64 " bytes are missing: no file holds them", p->bytes);
 	else if (p->kind == PIECE_TORN)
-		finding(f, FIX_CUT, where, "the end is torn: %" PRId64 " bytes are no record: %s", p->bytes, p->why);
+		finding(f, FIX_CUT, where, "the end is torn: %" PRId64 " bytes are no record: %s", p->bytes,
+			p->why);
 	else if (p->readable)
 		finding(f, FIX_NEVER, where, "%" PRId64 " bytes are damaged: %s (it seems to be %.*s/q%" PRId32
 			"@%" PRId64 ")", p->bytes, p->why, (int)p->rec.topic_len, p->rec.topic, p->rec.queue_id,
@@ -68,8 +70,8 @@ look_at_clock(struct fsck *f, const struct record *rec)
 
 	if (rec->store_ms < f->last_store_ms && f->clock_steps++ == 0) {
 		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-		finding(f, FIX_NONE, where, "stored %" PRId64 " ms before the record in front of it",
-			f->last_store_ms - rec->store_ms);
+		finding(f, FIX_NONE, where, "stored at %" PRId64 " ms, the record in front of it at %" PRId64,
+			rec->store_ms, f->last_store_ms);
 	}
 	f->last_store_ms = rec->store_ms;
 }
@@ -101,13 +103,15 @@ end(struct fsck *f)
 
 	snprintf(where, sizeof(where), "log at %" PRId64, f->end.byte);
 	if (f->has_mark && mark.byte > f->end.byte)
-		finding(f, FIX_NEVER, where, "it ends here, but had come to %" PRId64 ": %" PRId64 " bytes are lost",
+		finding(f, FIX_NEVER, where,
+			"it ends here, but had come to %" PRId64 ": %" PRId64 " bytes are lost",
 			mark.byte, mark.byte - f->end.byte);
 	if (f->has_mark && mark.byte != f->end.byte && f->dir->was_clean)
-		finding(f, FIX_VIEWS, "lmdb", "the views hold the log up to %" PRId64 ", it ends at %" PRId64, mark.byte,
-			f->end.byte);
+		finding(f, FIX_VIEWS, "lmdb", "the views hold the log up to %" PRId64 ", it ends at %" PRId64,
+			mark.byte, f->end.byte);
 	if (!f->dir->was_clean)
-		finding(f, FIX_NONE, "abort", "the last exit was not clean: the next mount goes on from %" PRId64,
+		finding(f, FIX_NONE, "abort",
+			"the last exit was not clean: the next mount goes on from %" PRId64,
 			f->has_mark ? mark.byte : f->begin.byte);
 }
 

@@ -140,16 +140,19 @@ queue_make(struct fsck *f, const char *topic, size_t len, int32_t id)
 }
 
 static void
-queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt, ...)
+queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt,
+	      ...)
 	__attribute__((format(printf, 5, 6)));
 
 static void
-queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt, ...)
+queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt,
+	      ...)
 {
 	char where[RECORD_TOPIC_MAX + 64], what[300];
 	va_list ap;
 
-	snprintf(where, sizeof(where), dir ? "%s/%s/%" PRId32 : "%s%s/q%" PRId32, dir ? dir : "", q->topic, q->id);
+	snprintf(where, sizeof(where), dir ? "%s/%s/%" PRId32 : "%s%s/q%" PRId32, dir ? dir : "", q->topic,
+		 q->id);
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -159,11 +162,13 @@ queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const
 /* --- reading entries -------------------------------------------------------------------- */
 
 static void
-file_name(const struct fsck *f, const struct checked_queue *q, enum half half, int64_t n, char *name, size_t size)
+file_name(const struct fsck *f, const struct checked_queue *q, enum half half, int64_t n, char *name,
+	  size_t size)
 {
 	int64_t entries = f->queues->file_entries;
 
-	snprintf(name, size, "%s/%" PRId32 "/%020" PRId64, q->topic, q->id, n / entries * entries * halves[half].bytes);
+	snprintf(name, size, "%s/%" PRId32 "/%020" PRId64, q->topic, q->id,
+		 n / entries * entries * halves[half].bytes);
 }
 
 /* Entries [n, n + BLOCK_ENTRIES) of one half, as far as their file has them; the
@@ -262,7 +267,8 @@ suspects_tell(struct fsck *f, struct checked_queue *q)
 		queue_finding(f, FIX_VIEWS, q, halves[q->suspects[i].half].dir, "entry %" PRId64 ": %s",
 			      q->suspects[i].n, q->suspects[i].what ? q->suspects[i].what : "wrong");
 	if (q->more_suspects > 0)
-		queue_finding(f, FIX_VIEWS, q, "consumequeue", "%" PRId64 " more entries are wrong", q->more_suspects);
+		queue_finding(f, FIX_VIEWS, q, "consumequeue", "%" PRId64 " more entries are wrong",
+			      q->more_suspects);
 }
 
 /* --- gaps ------------------------------------------------------------------------------------ */
@@ -280,20 +286,22 @@ tell_gap(struct fsck *f, struct checked_queue *q, int64_t from, int64_t to)
 		if (!entry_at(f, q, i, &e) || e.total == QUEUE_HOLE_SIZE || e.total <= 0)
 			continue;
 		if (!is_lost(f, e.pos) && is_promised(f, e.pos))
-			suspect(q, ENTRIES, i, "no record of the log is this message, and none is damaged at %" PRId64,
+			suspect(q, ENTRIES, i,
+				"no record of the log is this message, and none is damaged at %" PRId64,
 				e.pos.byte);
 		else if (at.byte < 0)
 			at = e.pos;
 	}
 	if (to - from == 1 && at.byte >= 0)
-		queue_finding(f, FIX_NEVER, q, NULL, "message %" PRId64 " is lost, it was at %" PRId64 " of the log", from,
+		queue_finding(f, FIX_NEVER, q, NULL,
+			      "message %" PRId64 " is lost, it was at %" PRId64 " of the log", from,
 			      at.byte);
 	else if (at.byte >= 0)
 		queue_finding(f, FIX_NEVER, q, NULL, "messages %" PRId64 " to %" PRId64
 			      " are lost, the first was at %" PRId64 " of the log", from, to - 1, at.byte);
 	else
-		queue_finding(f, FIX_NEVER, q, NULL, "messages %" PRId64 " to %" PRId64 " are not in the log", from,
-			      to - 1);
+		queue_finding(f, FIX_NEVER, q, NULL, "messages %" PRId64 " to %" PRId64 " are not in the log",
+			      from, to - 1);
 }
 
 /* Do the views know the record at pos as message n? */
@@ -302,7 +310,17 @@ is_known_as(struct fsck *f, struct checked_queue *q, int64_t n, mq_pos pos)
 {
 	struct queue_entry e;
 
-	return is_promised(f, pos) && n >= 0 && n <= QOFF_MAX && entry_at(f, q, n, &e) && e.pos.byte == pos.byte;
+	return is_promised(f, pos) && n >= 0 && n <= QOFF_MAX && entry_at(f, q, n, &e) &&
+	       e.pos.byte == pos.byte;
+}
+
+/* The views know the record at rec's place by another number than it says. */
+static bool
+is_contradicted(struct fsck *f, struct checked_queue *q, const struct record *rec)
+{
+	if (!f->has_views || !is_promised(f, rec->pos) || is_known_as(f, q, rec->qoff.n, rec->pos))
+		return false;
+	return rec->qoff.n < q->end.n || is_known_as(f, q, q->end.n, rec->pos);
 }
 
 /* rec is not the next message of q.  False: it is none of this queue's, or says a
@@ -314,8 +332,7 @@ look_at_jump(struct fsck *f, struct checked_queue *q, const struct record *rec)
 			rec->qoff.n - q->end.n <= (rec->pos.byte - q->last_end.byte) / RECORD_MIN_BYTES;
 	char where[64];
 
-	if (!could_be || (f->has_views && is_promised(f, rec->pos) && !is_known_as(f, q, rec->qoff.n, rec->pos) &&
-			  (rec->qoff.n < q->end.n || is_known_as(f, q, q->end.n, rec->pos)))) {
+	if (!could_be || is_contradicted(f, q, rec)) {
 		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
 		finding(f, FIX_NEVER, where, "it says that it is %s/q%" PRId32 "@%" PRId64 ", where %" PRId64
 			" comes next: damaged", q->topic, q->id, rec->qoff.n, q->end.n);
@@ -325,8 +342,8 @@ look_at_jump(struct fsck *f, struct checked_queue *q, const struct record *rec)
 	if (rec->qoff.n > q->end.n) {
 		tell_gap(f, q, q->end.n, rec->qoff.n);
 	} else {
-		queue_finding(f, FIX_NONE, q, NULL, "starts over at message %" PRId64 " (was at %" PRId64 ")", rec->qoff.n,
-			      q->end.n);
+		queue_finding(f, FIX_NONE, q, NULL, "starts over at message %" PRId64 " (was at %" PRId64 ")",
+			      rec->qoff.n, q->end.n);
 		suspects_drop(q, rec->qoff.n);
 		if (q->first.n > rec->qoff.n)
 			q->first = rec->qoff;
@@ -341,7 +358,8 @@ static void
 check_start(struct checked_queue *q, const struct record *rec, int64_t start)
 {
 	if (q->start_known && start != q->end_bytes)
-		suspect(q, STARTS, rec->qoff.n, "begins at byte %" PRId64 ", but the bodies before it take %" PRId64, start,
+		suspect(q, STARTS, rec->qoff.n,
+			"begins at byte %" PRId64 ", but the bodies before it take %" PRId64, start,
 			q->end_bytes);
 	if (start >= 0 && start <= START_MAX)
 		q->end_bytes = start;
@@ -370,15 +388,27 @@ check_entry(struct fsck *f, struct checked_queue *q, const struct record *rec)
 	if (!q->block_ok[ENTRIES])
 		missing_file(f, q, ENTRIES, rec->qoff.n);
 	else if (e.pos.byte != rec->pos.byte || e.total != rec->total)
-		suspect(q, ENTRIES, rec->qoff.n, "says %" PRId64 " bytes at %" PRId64 ", the record has %" PRId32
+		suspect(q, ENTRIES, rec->qoff.n,
+			"says %" PRId64 " bytes at %" PRId64 ", the record has %" PRId32
 			" at %" PRId64, (int64_t)e.total, e.pos.byte, rec->total, rec->pos.byte);
 	else if (e.tags_code != code)
-		suspect(q, ENTRIES, rec->qoff.n, "its tagsCode is %" PRId64 ", that of the record %" PRId64, e.tags_code,
-			code);
+		suspect(q, ENTRIES, rec->qoff.n, "its tagsCode is %" PRId64 ", that of the record %" PRId64,
+			e.tags_code, code);
 	if (q->block_ok[STARTS])
 		check_start(q, rec, e.start);
 	else if (f->queues->dirfd[STARTS] >= 0)
 		missing_file(f, q, STARTS, rec->qoff.n);
+}
+
+/* The first message of q in the log. */
+static void
+begin_with(struct checked_queue *q, const struct record *rec)
+{
+	q->first = q->end = rec->qoff;
+	if (!q->row || q->row->span.min.n != rec->qoff.n)
+		return;
+	q->end_bytes = q->row->span.start_bytes;
+	q->start_known = true;
 }
 
 static void
@@ -393,15 +423,9 @@ piece(struct fsck *f, const struct log_piece *p)
 	q = queue_make(f, rec->topic, (size_t)rec->topic_len, rec->queue_id);
 	if (!q)
 		return;
-	if (!q->seen) {
-		q->first = q->end = rec->qoff;
-		if (q->row && q->row->span.min.n == rec->qoff.n) {
-			q->end_bytes = q->row->span.start_bytes;
-			q->start_known = true;
-		}
-	}
-	if ((q->seen || rec->qoff.n < 0 || rec->qoff.n > QOFF_MAX) && rec->qoff.n != q->end.n &&
-	    !look_at_jump(f, q, rec))
+	if (!q->seen && rec->qoff.n >= 0 && rec->qoff.n <= QOFF_MAX)
+		begin_with(q, rec);
+	if (rec->qoff.n != q->end.n && !look_at_jump(f, q, rec))
 		return;
 	q->seen = true;
 	q->end = qoff_add(rec->qoff, 1);
@@ -479,7 +503,8 @@ look_at_file(struct fsck *f, int dirfd, const char *name, void *arg)
 	char where[2 * RECORD_TOPIC_MAX];
 	struct stat st;
 
-	snprintf(where, sizeof(where), "%s/%s/%" PRId32 "/%.40s", halves[of->half].dir, of->topic, of->id, name);
+	snprintf(where, sizeof(where), "%s/%s/%" PRId32 "/%.40s", halves[of->half].dir, of->topic, of->id,
+		 name);
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0 || !is_file_name(name)) {
 		finding(f, FIX_NONE, where, "is left over, or not ours");
@@ -617,8 +642,8 @@ begin(struct fsck *f)
 		struct checked_queue *q;
 
 		if (!row_could_be(row)) {
-			finding(f, FIX_TABLES, "lmdb queues", "the row of %.127s/q%" PRId32 " cannot be", row->topic,
-				row->queue_id);
+			finding(f, FIX_TABLES, "lmdb queues", "the row of %.127s/q%" PRId32 " cannot be",
+				row->topic, row->queue_id);
 			continue;
 		}
 		q = queue_make(f, row->topic, strlen(row->topic), row->queue_id);
@@ -645,22 +670,26 @@ look_at_row(struct fsck *f, struct checked_queue *q)
 
 	if (s->end.n > q->promised.n) {
 		if (q->seen || s->end.n > s->min.n)
-			tell_gap(f, q, q->seen && q->promised.n > s->min.n ? q->promised.n : s->min.n, s->end.n);
+			tell_gap(f, q, q->seen && q->promised.n > s->min.n ? q->promised.n : s->min.n,
+				 s->end.n);
 		return;
 	}
 	if (!q->seen)
 		return;
 	if (s->end.n < q->promised.n || s->last_end.byte != q->promised_end.byte ||
 	    s->last_store_ms != q->promised_ms)
-		queue_finding(f, FIX_VIEWS, q, NULL, "its row in lmdb ends with message %" PRId64 ", the log with %" PRId64,
+		queue_finding(f, FIX_VIEWS, q, NULL,
+			      "its row in lmdb ends with message %" PRId64 ", the log with %" PRId64,
 			      s->end.n - 1, q->promised.n - 1);
 	else if (q->start_known && s->end_bytes != q->end_bytes)
-		queue_finding(f, FIX_VIEWS, q, "byteindex", "the bodies take %" PRId64 " bytes, its row in lmdb says %" PRId64,
+		queue_finding(f, FIX_VIEWS, q, "byteindex",
+			      "the bodies take %" PRId64 " bytes, its row in lmdb says %" PRId64,
 			      q->end_bytes, s->end_bytes);
 	if (!f->dir->was_clean || q->gap)
 		return;
 	if (s->min.n > min)
-		queue_finding(f, FIX_TABLES, q, NULL, "its row in lmdb begins with message %" PRId64 ", the log with %" PRId64,
+		queue_finding(f, FIX_TABLES, q, NULL,
+			      "its row in lmdb begins with message %" PRId64 ", the log with %" PRId64,
 			      s->min.n, min);
 	else if (s->min.n < min)
 		queue_finding(f, FIX_TABLES, q, NULL, "its row in lmdb begins with message %" PRId64

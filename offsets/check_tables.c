@@ -201,7 +201,14 @@ struct told {
 	uint32_t len;
 };
 
-enum told_kind { TOLD_HEAD = 'h', TOLD_ROW = 'r', TOLD_ENTRY = 'e', TOLD_ABSENT = 'a', TOLD_BROKEN = 'b', TOLD_END = '.' };
+enum told_kind {
+	TOLD_HEAD = 'h',
+	TOLD_ROW = 'r',
+	TOLD_ENTRY = 'e',
+	TOLD_ABSENT = 'a',
+	TOLD_BROKEN = 'b',
+	TOLD_END = '.',
+};
 
 static void
 tell(FILE *out, enum told_kind kind, const void *bytes, size_t len)

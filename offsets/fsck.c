@@ -201,7 +201,8 @@ check_store(struct fsck *f, struct settings *settings, const struct args *args)
 		return rc;
 	f->settings = settings;
 	f->dir = &dir;
-	f->has_views = faccessat(dir.fd, "snapshot", F_OK, 0) != 0 || faccessat(dir.fd, "consumequeue", F_OK, 0) == 0;
+	f->has_views = faccessat(dir.fd, "snapshot", F_OK, 0) != 0 ||
+		       faccessat(dir.fd, "consumequeue", F_OK, 0) == 0;
 	rc = logscan_open(args->path, &f->log);
 	if (rc == MQ_OK) {
 		run_checks(f, args);
@@ -301,7 +302,8 @@ summarise(const struct fsck *f, const struct args *args)
 	       f->begin.byte, f->end.byte, errors(f) ? "NOT CLEAN" : "clean");
 	for (int fix = FIX_NONE + 1; fix < FIXES; fix++)
 		if (f->found[fix])
-			printf("%s: %" PRId64 " %s %s\n", args->path, f->found[fix], f->found[fix] == 1 ? "error" : "errors",
+			printf("%s: %" PRId64 " %s %s\n", args->path, f->found[fix],
+			       f->found[fix] == 1 ? "error" : "errors",
 			       kinds[fix]);
 }
 

@@ -26,7 +26,7 @@ dispatch_tags_code(const struct record *rec)
 	const char *tags;
 
 	if (delay_ms > 0)
-		return rec->store_ms + delay_ms;
+		return (int64_t)((uint64_t)rec->store_ms + (uint64_t)delay_ms);	/* of any record */
 	tags = record_property(rec->props, props_len, "TAGS", &len);
 	return tags ? record_tags_code(tags, len) : 0;
 }

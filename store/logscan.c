@@ -411,7 +411,7 @@ fills_segment(const struct logscan *ls, mq_pos pos, int32_t total)
 {
 	if (ls->segment_bytes)
 		return total == left_in_segment(ls, pos);
-	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte;
+	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte && total <= INT64_MAX - pos.byte;
 }
 
 /* What begins at pos, of which the window has all that file i has: MQ_OK,
@@ -487,7 +487,8 @@ static int
 search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
 {
 	AUTO_FREE unsigned char *block = malloc(SCAN_BYTES);
-	int64_t base = ls->files[i].base.byte, at = pos.byte - base, end = file_end(ls, i).byte - base, data_end;
+	int64_t base = ls->files[i].base.byte, at = pos.byte - base;
+	int64_t end = file_end(ls, i).byte - base, data_end;
 	int rc = file_use(ls, i);
 	size_t n;
 

@@ -61,7 +61,8 @@ print_json(struct dump *d, const struct log_piece *p)
 		d->line_size = len;
 	}
 	record_json_render(&p->rec, 0, d->line, len);
-	printf("{\"size\":%" PRId32 ",\"preparedTransactionOffset\":%" PRId64 ",", p->rec.total, p->rec.prepared.byte);
+	printf("{\"size\":%" PRId32 ",\"preparedTransactionOffset\":%" PRId64 ",", p->rec.total,
+	       p->rec.prepared.byte);
 	if (p->kind == PIECE_DAMAGE || p->kind == PIECE_TORN)
 		printf("\"damaged\":\"%s\",", p->why);
 	fwrite(d->line + 1, 1, len - 1, stdout);
@@ -97,7 +98,8 @@ complain(struct dump *d, const struct log_piece *p)
 	fflush(stdout);
 	d->damaged = true;
 	if (p->kind == PIECE_MISSING)
-		fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  missing: no file holds this part\n", p->pos.byte,
+		fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  missing: no file holds this part\n",
+			p->pos.byte,
 			p->bytes);
 	else
 		fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  %s: %s\n", p->pos.byte, p->bytes,

@@ -32,7 +32,8 @@ range_parse(const char *text, struct range *ret)
 
 	if (text == end || !pos_parse(text, dots ? dots : end, &r.from) ||
 	    (dots && !pos_parse(dots + 2, end, &r.to)))
-		return err_note(-EINVAL, "%.64s: not a range; FROM, FROM..TO, FROM.. or ..TO, positions of the log", text);
+		return err_note(-EINVAL,
+				"%.64s: not a range; FROM, FROM..TO, FROM.. or ..TO, positions of the log", text);
 	if (r.to.byte < r.from.byte)
 		return err_note(-EINVAL, "%.64s: the range ends before it begins", text);
 	*ret = r;

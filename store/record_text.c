@@ -83,7 +83,8 @@ print_properties(FILE *out, const struct record *rec)
 
 	if (rec->props_len > 0)
 		putc(' ', out);
-	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value, &value_len))
+	while (record_property_next(rec->props, (size_t)rec->props_len, &cursor, &name, &name_len, &value,
+				    &value_len))
 		print_property(out, name, name_len, value, value_len);
 }
 

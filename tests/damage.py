@@ -24,8 +24,9 @@ FSCK = ['fsck.mqfs']
 
 
 def run(*command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=120)
-    if done.returncode < 0 or 'Sanitizer' in done.stderr or 'must hold' in done.stderr:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors='replace', timeout=120)
+    if done.returncode < 0 or any(s in done.stderr for s in ('Sanitizer', 'runtime error', 'must hold')):
         raise AssertionError(f'{command}: status {done.returncode}\n{done.stdout}{done.stderr}')
     return done
 
