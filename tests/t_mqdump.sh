@@ -10,7 +10,7 @@ start_mqfs "$store" "$mnt" -o mappedFileSizeCommitLog=65536,maxMessageSize=32000
 mkdir "$mnt/topics/t" "$mnt/topics/j"
 seq_lines 1 2000 >> "$mnt/topics/t/q0"
 head -c 3000 /dev/urandom >> "$mnt/topics/t/q1:whole"
-echo '{"body":"\u0001\u0002\t","tags":"A"}' >> "$mnt/topics/t/q2:format=json"
+printf '%s\n' '{"body":"\u0001\u0002\t","tags":"A"}' >> "$mnt/topics/t/q2:format=json"
 for i in $(seq 50); do
 	echo "{\"body\":\"zw\\u00f6lf $i\",\"tags\":\"T\",\"keys\":\"k$i all\",\"properties\":{\"P\":\"x y\"}}"
 done >> "$mnt/topics/j/q3:format=json"
