@@ -18,8 +18,8 @@
 #include "store/file.h"
 
 #define NAME_LEN 20
-#define AHEAD_BYTES (256 << 10)		/* zeros written ahead of records */
-#define SMALL_FLUSH_BYTES (32 << 10)
+#define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
+#define SMALL_FLUSH_BYTES (256 << 10)
 #define NAME_IN_MAKING "new"	/* a segment until it is whole */
 
 static void
