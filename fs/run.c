@@ -18,13 +18,13 @@ run_span(const struct run *run)
 	return last->pos.byte + last->total - run->entries[0].pos.byte;
 }
 
+/* Does e lie near enough behind the run to be read with it? */
 static bool
-run_takes(const struct view *v, const struct run *run, const struct queue_entry *e)
+run_takes(const struct run *run, const struct queue_entry *e)
 {
 	const struct queue_entry *last = &run->entries[run->n - 1];
 	int64_t gap = e->pos.byte - (last->pos.byte + last->total);
 
-	(void)v;
 	return e->total != QUEUE_HOLE_SIZE && last->total != QUEUE_HOLE_SIZE && gap >= 0 && gap <= RUN_GAP &&
 	       e->pos.byte + e->total - run->entries[0].pos.byte <= RUN_BYTES;
 }
@@ -44,7 +44,7 @@ run_collect(struct view *v, size_t want, struct run *run)
 		rc = source_first(v, &s, &e);
 		if (rc != MQ_OK)
 			return run->n ? MQ_OK : rc;
-		if (run->n && !run_takes(v, run, e))
+		if (run->n && !run_takes(run, e))
 			break;
 		run->entries[run->n] = *e;
 		run->src[run->n] = s;

@@ -26,7 +26,7 @@ timed() {
 	[ "$(anonymous_mib)" -le "$memory_mib" ] || fail "the broker holds more than $memory_mib MiB"
 }
 
-fill() { yes "$line" | head -n "$messages" | cat >> "$mnt/topics/t/q0"; }
+fill() { (yes "$line" || true) | head -n "$messages" | cat >> "$mnt/topics/t/q0"; }
 restart() {
 	kill_mqfs "$mnt"
 	start_mqfs "$work/store" "$mnt" -o diskMaxUsedSpaceRatio=95
