@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "fs/handle.h"
 #include "fs/pending.h"
 #include "repl/replication.h"
+#include "store/lostfound.h"
 
 /* --- what there is to know ---------------------------------------------------------- */
 
@@ -21,9 +23,19 @@ struct status {
 	struct store_stats store;
 	struct offsets_stats offsets;
 	struct store_recovery recovery;
+	struct lostfound_stats lost;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
 	int64_t pid, mqrepld, started_ms, uptime_s, open_files, waiting_requests;
 };
+
+static void
+gather_lost(struct mount *m, struct status *s)
+{
+	AUTO_CLOSE int fd = openat(m->dir.fd, "lost+found", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		lostfound_stats(fd, &s->lost);
+}
 
 static void
 status_gather(struct mount *m, struct status *s)
@@ -32,6 +44,7 @@ status_gather(struct mount *m, struct status *s)
 	store_stats(m->store, &s->store);
 	offsets_stats(m->offsets, &s->offsets);
 	store_recovery(m->store, &s->recovery);
+	gather_lost(m, s);
 	s->failed = s->store.failed;
 	s->disk_full = s->store.disk_full;
 	s->disk_used_percent = s->store.disk_used_percent;
@@ -166,6 +179,8 @@ static const struct value {
 	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
+	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
+	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },

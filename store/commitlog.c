@@ -16,6 +16,7 @@
 #include "conf/scope.h"
 #include "store/commitlog.h"
 #include "store/file.h"
+#include "store/lostfound.h"
 
 #define NAME_LEN 20
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
@@ -311,82 +312,16 @@ find_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
 	return MQ_OK;
 }
 
-static int
-copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
-{
-	char buf[64 * 1024];
-	int64_t out = 0;
-
-	while (at < to) {
-		size_t n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
-		int rc = file_read(from_fd, buf, n, at, "commitlog");
-
-		if (rc == MQ_OK)
-			rc = file_write(to_fd, buf, n, out, "lost+found");
-		if (rc != MQ_OK)
-			return rc;
-		at += (int64_t)n;
-		out += (int64_t)n;
-	}
-	return file_sync(to_fd, "lost+found");
-}
-
-/* A new file lost+found/commitlog-POSITION; one more suffix for every time that
- * the same place was cut before. */
-static int
-lostfound_create(int lostfound_fd, mq_pos pos, char *name, size_t size, int *ret_fd)
-{
-	int fd, len = snprintf(name, size, "commitlog-%020" PRId64, pos.byte);
-
-	for (int again = 2;; again++) {
-		fd = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-		if (fd >= 0 || errno != EEXIST)
-			break;
-		snprintf(name + len, size - (size_t)len, ".%d", again);
-	}
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	*ret_fd = fd;
-	return MQ_OK;
-}
-
-static int
-write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes)
-{
-	char text[256], why[80];
-	int n;
-
-	snprintf(why, sizeof(why), "%s.why", name);
-	n = snprintf(text, sizeof(text),
-		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log, behind its last whole\n"
-		     "record.  They were cut when the store was mounted, because no valid record begins there.\n",
-		     bytes, pos.byte);
-	AUTO_CLOSE int fd = openat(lostfound_fd, why, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", why);
-	return file_write(fd, text, (size_t)n, 0, "lost+found");
-}
-
 /* Keep bytes [from, to) of one segment in lost+found. */
 static int
 save_cut(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd)
 {
-	mq_pos pos = pos_add(base, from);
-	AUTO_CLOSE int out = -1;
-	char name[64];
-	int rc;
+	const struct lost_bytes lost = {
+		.fd = fd, .from = from, .to = to, .pos = pos_add(base, from),
+		.why = "cut when the store was mounted, because no valid record begins there or behind",
+	};
 
-	rc = lostfound_create(lostfound_fd, pos, name, sizeof(name), &out);
-	if (rc == MQ_OK)
-		rc = copy_range(fd, from, to, out);
-	if (rc == MQ_OK)
-		rc = write_note(lostfound_fd, name, pos, to - from);
-	if (rc == MQ_OK)
-		rc = dir_sync(lostfound_fd, "lost+found");
-	if (rc == MQ_OK)
-		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/%s", to - from,
-			 pos.byte, name);
-	return rc;
+	return lostfound_keep_bytes(lostfound_fd, &lost);
 }
 
 /* Zero one segment from `from` on, keeping what was there. */

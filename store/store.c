@@ -15,6 +15,7 @@
 #include "conf/scope.h"
 #include "store/dispatch.h"
 #include "store/file.h"
+#include "store/lostfound.h"
 #include "store/retention.h"
 #include "store/store_priv.h"
 
@@ -189,6 +190,17 @@ replay(struct store *s, mq_pos limit, struct dispatched *d)
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
+static void
+say_lost(struct store *s)
+{
+	struct lostfound_stats lost;
+
+	lostfound_stats(s->lostfound_fd, &lost);
+	if (lost.pieces > 0)
+		log_notice("pieces in lost+found: %" PRId64 ", %" PRId64 " bytes; a note beside each says how to get back "
+			   "what is in it", lost.pieces, lost.bytes);
+}
+
 static int
 recover(struct store *s, const struct store_checkpoint *cp)
 {
@@ -271,6 +283,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		rc = recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
+	say_lost(s);
 	retention_look_at_disk(s);
 	rc = start_threads(s);
 	if (rc != MQ_OK)
