@@ -35,6 +35,7 @@
 #include "fs/pending.h"
 #include "fs/session.h"
 #include "repl/replication.h"
+#include "store/scrub.h"
 #include "store/snapshot.h"
 
 /* As mount(8). */
@@ -226,7 +227,9 @@ broker_open(struct mount *m, const struct args *args)
 	if (rc != MQ_OK)
 		return rc;
 	rc = offsets_start(m->offsets, m->store);
-	return rc == MQ_OK ? snapshots_open(&m->dir, &m->snapshots) : rc;
+	if (rc == MQ_OK)
+		rc = snapshots_open(&m->dir, &m->snapshots);
+	return rc == MQ_OK && !m->read_only ? scrub_start(m->store) : rc;
 }
 
 static int
@@ -347,6 +350,8 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	if (rc != MQ_OK)
 		complain(rc, 0);
 	tree_close(&m);
+	if (m.store)
+		scrub_stop(m.store);		/* it may ask the master */
 	replication_close(m.replication);
 	closed = broker_close(&m);
 	session_close(&m);

@@ -15,15 +15,16 @@
 #define PAGES (DIRECT_BYTES / ALIGN)
 
 struct direct {
-	int fd;
-	bool cached;		/* this file system reads through the page cache only */
+	int fd;			/* O_DIRECT; -1: this file system cannot */
+	int cached_fd;		/* through the page cache */
+	bool memory_first;
 	unsigned char *buf;	/* window: bytes [base, base + len) */
 	int64_t base;
 	size_t len;
 };
 
 int
-direct_open(int dirfd, const char *name, struct direct **ret)
+direct_open(int dirfd, const char *name, bool memory_first, struct direct **ret)
 {
 	struct direct *d = calloc(1, sizeof(*d));
 	void *buf = NULL;
@@ -31,17 +32,16 @@ direct_open(int dirfd, const char *name, struct direct **ret)
 
 	if (!d)
 		return -ENOMEM;
-	d->fd = openat(dirfd, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (d->fd < 0 && errno == EINVAL) {
-		d->cached = true;
-		d->fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-	}
-	rc = d->fd < 0 ? err_note(-errno, "%s: %m", name) : -posix_memalign(&buf, ALIGN, DIRECT_BYTES);
+	d->memory_first = memory_first;
+	d->cached_fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	rc = d->cached_fd < 0 ? err_note(-errno, "%s: %m", name) : -posix_memalign(&buf, ALIGN, DIRECT_BYTES);
 	d->buf = buf;
+	d->fd = rc == MQ_OK ? openat(dirfd, name, O_RDONLY | O_DIRECT | O_CLOEXEC) : -1;
 	if (rc != MQ_OK) {
 		direct_close(d);
 		return rc;
 	}
+	(void)posix_fadvise(d->cached_fd, 0, 0, POSIX_FADV_RANDOM);	/* nothing more than asked for */
 	*ret = d;
 	return MQ_OK;
 }
@@ -53,34 +53,45 @@ direct_close(struct direct *d)
 		return;
 	if (d->fd >= 0)
 		close(d->fd);
+	if (d->cached_fd >= 0)
+		close(d->cached_fd);
 	free(d->buf);
 	free(d);
 }
 
-/* Is any of it in memory?  The map is looked at, never read. */
-static bool
-is_cached(const struct direct *d, int64_t at)
+/* How many of the window's pages are in memory?  The map is looked at, never read. */
+static size_t
+pages_cached(const struct direct *d, int64_t at)
 {
 	unsigned char in_memory[PAGES] = { 0 };
-	void *map = mmap(NULL, DIRECT_BYTES, PROT_READ, MAP_SHARED, d->fd, at);
-	bool any = true;
+	void *map = mmap(NULL, DIRECT_BYTES, PROT_READ, MAP_SHARED, d->cached_fd, at);
+	size_t n = 0;
 
 	if (map == MAP_FAILED)
-		return true;
+		return 0;
 	if (mincore(map, DIRECT_BYTES, in_memory) == 0)
-		any = memchr(in_memory, 1, sizeof(in_memory));
+		for (size_t i = 0; i < PAGES; i++)
+			n += in_memory[i] & 1;
 	munmap(map, DIRECT_BYTES);
-	return any;
+	return n;
 }
 
 static ssize_t
-read_and_drop(struct direct *d, int64_t at)
+read_window(struct direct *d, int64_t at)
 {
-	bool keep = is_cached(d, at);
-	ssize_t n = pread(d->fd, d->buf, DIRECT_BYTES, at);
+	size_t cached = d->fd < 0 || d->memory_first ? pages_cached(d, at) : 0;
+	ssize_t n;
 
-	if (!keep)
-		(void)posix_fadvise(d->fd, at, DIRECT_BYTES, POSIX_FADV_DONTNEED);
+	if (d->fd >= 0 && !(d->memory_first && cached == PAGES)) {
+		n = pread(d->fd, d->buf, DIRECT_BYTES, at);
+		if (n >= 0 || errno != EINVAL)
+			return n;
+		close(d->fd);			/* it could be opened so, but not read */
+		d->fd = -1;
+	}
+	n = pread(d->cached_fd, d->buf, DIRECT_BYTES, at);
+	if (cached == 0)
+		(void)posix_fadvise(d->cached_fd, at, DIRECT_BYTES, POSIX_FADV_DONTNEED);
 	return n;
 }
 
@@ -89,25 +100,19 @@ read_and_drop(struct direct *d, int64_t at)
 static int
 fill(struct direct *d, int64_t at)
 {
-	ssize_t n = d->cached ? read_and_drop(d, at) : pread(d->fd, d->buf, DIRECT_BYTES, at);
+	int fd = d->fd >= 0 ? d->fd : d->cached_fd;
+	ssize_t n = read_window(d, at);
 
 	d->base = at;
-	d->len = 0;
-	if (n < 0 && errno == EINVAL && !d->cached) {	/* it could be opened so, but not read */
-		d->cached = true;
-		n = fcntl(d->fd, F_SETFL, 0) < 0 ? -1 : read_and_drop(d, at);
-	}
+	d->len = n < 0 ? 0 : (size_t)n;
 	while (n < 0 && errno == EIO && d->len < DIRECT_BYTES) {
-		ssize_t more = pread(d->fd, d->buf + d->len, ALIGN, at + (int64_t)d->len);
+		ssize_t more = pread(fd, d->buf + d->len, ALIGN, at + (int64_t)d->len);
 
 		if (more <= 0)
 			break;
 		d->len += (size_t)more;
 	}
-	if (n < 0)
-		return d->len > 0 ? MQ_OK : -errno;
-	d->len = (size_t)n;
-	return MQ_OK;
+	return n >= 0 || d->len > 0 ? MQ_OK : -errno;
 }
 
 ssize_t

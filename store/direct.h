@@ -10,6 +10,7 @@
 #ifndef MQFS_STORE_DIRECT_H
 #define MQFS_STORE_DIRECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,7 +19,8 @@
 
 struct direct;
 
-int direct_open(int dirfd, const char *name, struct direct **ret);
+/* memory_first: what is in the page cache is taken from there. */
+int direct_open(int dirfd, const char *name, bool memory_first, struct direct **ret);
 void direct_close(struct direct *d);	/* accepts NULL */
 
 /* As pread(2), of any length and from anywhere; short at the file's end, and before

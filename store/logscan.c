@@ -245,7 +245,7 @@ logscan_open_file(int dirfd, const char *name, int64_t segment_bytes, struct log
 	ls->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
 	rc = ls->dirfd < 0 ? err_note(-errno, "%s: %m", name) : open_named(ls, name);
 	if (rc == MQ_OK && segment_bytes)
-		rc = direct_open(dirfd, name, &ls->disk);
+		rc = direct_open(dirfd, name, false, &ls->disk);
 	if (rc != MQ_OK) {
 		logscan_close(ls);
 		return rc;

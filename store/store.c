@@ -17,6 +17,7 @@
 #include "store/file.h"
 #include "store/lostfound.h"
 #include "store/retention.h"
+#include "store/scrub.h"
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
@@ -278,6 +279,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
+	lock_init(&s->sealed_lock, RANK_SEALED);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
 		rc = recover(s, cp);
@@ -308,6 +310,7 @@ store_close(struct store *s)
 {
 	if (!s)
 		return;
+	scrub_stop(s);
 	mark_close(&s->closing);
 	mark_close(&s->dispatched);
 	if (s->log.segment_bytes) {
@@ -324,6 +327,7 @@ store_close(struct store *s)
 	queues_close(&s->queues);
 	commitlog_close(&s->log);
 	fdcache_close(s->files);
+	lock_destroy(&s->sealed_lock);
 	lock_destroy(&s->checkpoint_lock);
 	mark_destroy(&s->closing);
 	mark_destroy(&s->dispatched);

@@ -29,6 +29,9 @@ struct store {
 	bool flusher_started;
 	pthread_t retention;
 	bool retention_started;
+	struct scrub *scrub;		/* NULL: it does not run */
+	struct lock sealed_lock;	/* one at a time changes a sealed segment */
+	_Atomic int64_t cuts;		/* of the log, with sealed_lock */
 	struct mark closing;		/* never moves: the clock of both */
 
 	_Atomic int64_t appended_messages, appended_bytes;
