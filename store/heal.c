@@ -8,9 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "conf/bytes.h"
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/direct.h"
 #include "store/file.h"
@@ -44,30 +42,41 @@ heal_whole_records(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes)
 	return whole;
 }
 
+/* How long the record at pos is, whose first n bytes do not reach. */
+static int
+length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t size, size_t *ret_len)
+{
+	struct record rec;
+	int rc = record_verify(buf, n, pos, &rec);
+
+	if (rc != MQ_EEND || rec.total <= (int64_t)n || rec.total > segment_bytes - pos.byte % segment_bytes)
+		return err_note(MQ_ECORRUPT, "no whole record at position %" PRId64, pos.byte);
+	if (rec.total > (int64_t)size)
+		return err_note(-EMSGSIZE, "the record at position %" PRId64 " is too long to be healed", pos.byte);
+	*ret_len = (size_t)rec.total;
+	return MQ_OK;
+}
+
 int
 heal_serve(struct store *s, mq_pos pos, void *buf, size_t size, size_t *ret_n)
 {
-	size_t wanted = size < HEAL_WANTED ? size : HEAL_WANTED, n, whole = 0;
-	int64_t total = (int64_t)wanted;
-	int rc;
+	size_t len = size < HEAL_WANTED ? size : HEAL_WANTED, n, whole = 0;
+	int64_t segment_bytes = s->log.segment_bytes;
+	int rc = store_read_raw(s, pos, buf, len, &n);
 
-	rc = store_read_raw(s, pos, buf, wanted, &n);
 	if (rc == MQ_OK)
-		whole = heal_whole_records(buf, n, pos, s->log.segment_bytes);
-	if (rc == MQ_OK && whole == 0 && n >= sizeof(int32_t))
-		total = be32_get(buf);
-	if (total > (int64_t)size)
-		return err_note(-EMSGSIZE, "a record of %" PRId64 " bytes is too long to be healed", total);
-	if (rc == MQ_OK && total > (int64_t)wanted) {		/* a long one */
-		rc = store_read_raw(s, pos, buf, (size_t)total, &n);
-		whole = rc == MQ_OK ? heal_whole_records(buf, n, pos, s->log.segment_bytes) : 0;
+		whole = heal_whole_records(buf, n, pos, segment_bytes);
+	if (rc == MQ_OK && whole == 0) {
+		rc = length_of(buf, n, pos, segment_bytes, size, &len);
+		if (rc == MQ_OK)
+			rc = store_read_raw(s, pos, buf, len, &n);
+		whole = rc == MQ_OK ? heal_whole_records(buf, n, pos, segment_bytes) : 0;
 	}
-	if (rc != MQ_OK)
-		return rc;
-	if (whole == 0)
-		return err_note(MQ_ECORRUPT, "no whole record at position %" PRId64, pos.byte);
-	*ret_n = whole;
-	return MQ_OK;
+	if (rc == MQ_OK && whole == 0)
+		rc = err_note(MQ_ECORRUPT, "no whole record at position %" PRId64, pos.byte);
+	if (rc == MQ_OK)
+		*ret_n = whole;
+	return rc;
 }
 
 /* --- a patch: the good bytes, at their places in a file of holes --------------------- */
