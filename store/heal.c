@@ -18,6 +18,7 @@
 
 #define PATCH "heal"		/* below commitlog/, only as long as it has no file yet */
 #define NAME_SIZE 32
+#define PAGE 4096
 
 /* --- whole records --------------------------------------------------------------- */
 
@@ -230,6 +231,8 @@ keep_bad(const struct patch *p, int fd, const char *from)
 		const struct damage_range *r = &p->damage->ranges[i];
 		int64_t at = r->pos.byte - p->base.byte;
 
+		/* as the disk has it: memory may have had the good ones (in whole pages) */
+		(void)posix_fadvise(fd, at & ~(int64_t)(PAGE - 1), r->bytes + 2 * PAGE, POSIX_FADV_DONTNEED);
 		rc = lostfound_keep_bytes(p->s->lostfound_fd, &(struct lost_bytes){
 			.fd = fd, .from = at, .to = at + r->bytes, .pos = r->pos, .why = why,
 		});
