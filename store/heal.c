@@ -18,7 +18,6 @@
 
 #define PATCH "heal"		/* below commitlog/, only as long as it has no file yet */
 #define NAME_SIZE 32
-#define PAGE 4096
 
 /* --- whole records --------------------------------------------------------------- */
 
@@ -220,23 +219,24 @@ make_segment(struct store *s, const char *name)
 	return rc == MQ_OK ? dir_sync(s->commitlog_fd, "commitlog") : rc;
 }
 
+/* As the disk has them: memory may have had the good ones. */
 static int
-keep_bad(const struct patch *p, int fd, const char *from)
+keep_bad(const struct patch *p, const char *name, const char *from)
 {
-	int rc = MQ_OK;
+	struct direct *disk = NULL;
 	char why[100];
+	int rc = direct_open(p->s->commitlog_fd, name, false, &disk);
 
 	snprintf(why, sizeof(why), "found bad by the scrub, and replaced by what %s has there", from);
 	for (size_t i = 0; rc == MQ_OK && i < p->damage->n; i++) {
 		const struct damage_range *r = &p->damage->ranges[i];
 		int64_t at = r->pos.byte - p->base.byte;
 
-		/* as the disk has it: memory may have had the good ones (in whole pages) */
-		(void)posix_fadvise(fd, at & ~(int64_t)(PAGE - 1), r->bytes + 2 * PAGE, POSIX_FADV_DONTNEED);
 		rc = lostfound_keep_bytes(p->s->lostfound_fd, &(struct lost_bytes){
-			.fd = fd, .from = at, .to = at + r->bytes, .pos = r->pos, .why = why,
+			.disk = disk, .from = at, .to = at + r->bytes, .pos = r->pos, .why = why,
 		});
 	}
+	direct_close(disk);
 	return rc;
 }
 
@@ -292,7 +292,7 @@ patch_write(const struct patch *p, const char *name, const char *from)
 	if (fd < 0 || fstat(fd, &before) != 0)
 		return err_note(-errno, "commitlog/%s: %m", name);
 	if (!p->damage->missing)
-		rc = keep_bad(p, fd, from);
+		rc = keep_bad(p, name, from);
 	if (rc == MQ_OK)
 		rc = write_good(p, fd);
 	return rc == MQ_OK ? touch_a_little(fd, &before) : rc;

@@ -13,6 +13,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "store/direct.h"
 #include "store/file.h"
 #include "store/logscan.h"
 #include "store/lostfound.h"
@@ -242,6 +243,19 @@ create(int lostfound_fd, mq_pos pos, char name[LOSTFOUND_NAME_SIZE], int *ret_fd
 	return MQ_OK;
 }
 
+static int
+read_lost(const struct lost_bytes *lost, void *buf, size_t len, int64_t at)
+{
+	ssize_t n;
+
+	if (!lost->disk)
+		return file_read(lost->fd, buf, len, at, "commitlog");
+	n = direct_read(lost->disk, buf, len, at);
+	if (n < 0)
+		return err_note(-errno, "commitlog: %m");
+	return (size_t)n == len ? MQ_OK : -EIO;
+}
+
 /* What cannot be read has zeros in its place: there is nothing better to keep. */
 static int
 copy_range(const struct lost_bytes *lost, int to_fd)
@@ -251,7 +265,7 @@ copy_range(const struct lost_bytes *lost, int to_fd)
 
 	while (out < len) {
 		size_t n = len - out < (int64_t)sizeof(buf) ? (size_t)(len - out) : sizeof(buf);
-		int rc = file_read(lost->fd, buf, n, lost->from + out, "commitlog");
+		int rc = read_lost(lost, buf, n, lost->from + out);
 
 		if (rc == -EIO)
 			memset(buf, 0, n);

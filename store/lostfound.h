@@ -17,11 +17,14 @@
 
 #include "conf/pos.h"
 
+struct direct;
+
 #define LOSTFOUND_NAME_SIZE 64
 
 /* Bytes of the log before they are cut or written over. */
 struct lost_bytes {
 	int fd;			/* its bytes [from, to) */
+	struct direct *disk;	/* if not NULL the same, from the disk and not from memory */
 	int64_t from, to;
 	mq_pos pos;		/* of the first: where it lay in the log */
 	const char *why;	/* "cut when ..., because ...", one line */
