@@ -28,12 +28,16 @@ struct daemon {
 	int64_t now_ms;		/* of this turn of the loop */
 	bool over;		/* it cannot go on; the mount starts another one */
 	struct outbox out;
+	struct tls *tls;	/* for all connections; NULL: they are plain */
 };
 
 /* Hear of w->fd from now on.  The watch closes the descriptor, also on failure. */
 int watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events);
 void watch_ask(struct daemon *d, struct watch *w, uint32_t events);
 void watch_close(struct watch *w);
+
+/* The same, but the descriptor lives on, as the caller's. */
+int watch_release(struct daemon *d, struct watch *w);
 
 /* The earlier of two times; 0 is never. */
 static inline int64_t
