@@ -262,6 +262,10 @@ send_config(struct replication *r, int fd)
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
 	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
 	fill_marks(r, &msg);
 	return link_send(fd, &msg);

@@ -1,9 +1,9 @@
 /* sender.h - one slave of ours: the master's side of a connection.
  *
- *            first report                     its position is in our log
- *   WAITING ──────────────> where from? ──────────────────────────────────> TRANSFER
- *                                │ it is not: heartbeats, and the mount knows why
- *                                └──────────> (stays WAITING)
+ *              TLS           first report                its position is in our log
+ *   (SHAKING) ────> WAITING ──────────────> where from? ─────────────────────────────> TRANSFER
+ *       │                                        │ it is not: heartbeats, the mount knows why
+ *       └──> refused: a line in the log          └──────────> (stays WAITING)
  *
  * Bytes of the log go from the page cache to the socket (sendfile), in frames
  * within one segment.  A slave that reports what it was not sent, or nothing
@@ -16,8 +16,8 @@
 
 struct sender;
 
-/* A slave has connected; fd (non-blocking) is the sender's, also on failure. */
-int sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret);
+/* A slave has connected; its descriptor is the sender's, also on failure. */
+int sender_open(struct daemon *d, const struct caller *caller, int32_t number, struct sender **ret);
 void sender_close(struct sender *s);		/* accepts NULL; tells the mount */
 
 /* The connection has ended; sender_close() is what remains to be done. */

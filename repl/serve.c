@@ -1,9 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -54,18 +52,6 @@ note_trouble(struct loop *l, const char *what, int err)
 	l->trouble = err;
 }
 
-static void
-address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, size_t size)
-{
-	char host[64], port[8];
-
-	if (getnameinfo((const struct sockaddr *)addr, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(text, size, "unknown");
-	else
-		snprintf(text, size, addr->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 /* A place for one more: if all are taken, that of who has been silent longest. */
 static struct sender **
 find_place(struct loop *l)
@@ -89,29 +75,26 @@ find_place(struct loop *l)
 	return NULL;
 }
 
+/* False: no more of them now. */
 static bool
 accept_one(struct loop *l)
 {
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
 	struct sender **place = find_place(l);
-	char text[80];
-	int fd, on = 1;
+	struct caller caller;
+	int rc;
 
 	if (!place)
 		return false;
-	fd = accept4(l->listen.fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			note_trouble(l, "accept", errno);
+	rc = admit_next(l->d, l->listen.fd, &caller);
+	if (rc == -EAGAIN)
 		return false;
-	}
-	note_trouble(l, "accept", 0);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	address_text(&addr, len, text, sizeof(text));
-	(void)sender_open(l->d, fd, (int32_t)(place - l->slaves) + 1, text, place);
 	l->accepts++;
-	return true;
+	if (rc == MQ_OK)
+		(void)sender_open(l->d, &caller, (int32_t)(place - l->slaves) + 1, place);
+	if (rc == -EACCES)
+		return true;
+	note_trouble(l, "accept", -rc);
+	return rc == MQ_OK;
 }
 
 static void
@@ -327,7 +310,7 @@ serve_run(struct serve *serve)
 	d->now_ms = clock_mono_ms();
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->names_fd, &serve->master, &l.receiver);
+		rc = receiver_open(d, serve->host, serve->names_fd, &serve->master, &l.receiver);
 	if (rc != MQ_OK)
 		return rc;
 	listen_try(&l);
