@@ -1,16 +1,9 @@
 #include "config.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <syslog.h>
-#include <unistd.h>
 
-#include "conf/err.h"
 #include "repl/admit.h"
 #include "repl/daemon.h"
 
@@ -91,36 +84,12 @@ admit_failed(struct daemon *d, const char *address, const char *why)
 
 /* --- coming in ------------------------------------------------------------------------- */
 
-static void
-address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, size_t size)
+bool
+admit(struct daemon *d, const struct sockaddr *from, const char *address)
 {
-	char host[64], port[8];
+	bool may = allow_has(&d->config.allow, from);
 
-	if (getnameinfo((const struct sockaddr *)addr, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(text, size, "unknown");
-	else
-		snprintf(text, size, addr->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
-int
-admit_next(struct daemon *d, int listen_fd, struct caller *ret)
-{
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-	struct caller caller;
-	int on = 1;
-
-	caller.fd = accept4(listen_fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (caller.fd < 0)
-		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
-	address_text(&addr, len, caller.address, sizeof(caller.address));
-	if (!allow_has(&d->config.allow, (const struct sockaddr *)&addr)) {
-		close(caller.fd);
-		admit_refused(d, caller.address, "haAllow does not have it");
-		return -EACCES;
-	}
-	(void)setsockopt(caller.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	*ret = caller;
-	return MQ_OK;
+	if (!may)
+		admit_refused(d, address, "haAllow does not have it");
+	return may;
 }

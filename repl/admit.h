@@ -7,10 +7,11 @@
 #ifndef MQFS_REPL_ADMIT_H
 #define MQFS_REPL_ADMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define ADMIT_TOLD_MAX 8
-#define ADMIT_ADDRESS_BYTES 80
 
 struct daemon;
 
@@ -24,16 +25,10 @@ struct admit_log {
 	int unsaid;			/* since a line said how many */
 };
 
-struct caller {
-	int fd;				/* non-blocking */
-	char address[ADMIT_ADDRESS_BYTES];
-};
+/* Does haAllow have that address (`address` as text)?  If not, that was said. */
+bool admit(struct daemon *d, const struct sockaddr *from, const char *address);
 
-/* The next connection that haAllow lets in.  -EACCES: one was turned away.
- * -EAGAIN: nobody waits.  Else why accepting fails. */
-int admit_next(struct daemon *d, int listen_fd, struct caller *ret);
-
-/* Somebody was turned away; or we were, or saw no reason to trust whom we reached. */
+/* Somebody was turned away; or we were, or did not want whom we reached. */
 void admit_refused(struct daemon *d, const char *address, const char *why);
 void admit_failed(struct daemon *d, const char *address, const char *why);
 

@@ -303,13 +303,13 @@ ready(struct watch *w, uint32_t events)
 /* --- the owner's calls ---------------------------------------------------------------- */
 
 int
-sender_open(struct daemon *d, const struct caller *caller, int32_t number, struct sender **ret)
+sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret)
 {
 	struct sender *s = calloc(1, sizeof(*s));
 	int rc;
 
 	if (!s) {
-		close(caller->fd);
+		close(fd);
 		return -ENOMEM;
 	}
 	s->watch.ready = ready;
@@ -318,11 +318,11 @@ sender_open(struct daemon *d, const struct caller *caller, int32_t number, struc
 	s->opened_ms = s->read_ms = s->write_ms = d->now_ms;
 	s->peer.number = number;
 	s->peer.state = LINK_PEER_GONE;
-	snprintf(s->peer.address, sizeof(s->peer.address), "%s", caller->address);
+	snprintf(s->peer.address, sizeof(s->peer.address), "%s", address);
 	s->wants = EPOLLIN;
-	rc = watch_open(d, &s->watch, caller->fd, s->wants);
+	rc = watch_open(d, &s->watch, fd, s->wants);
 	if (rc == MQ_OK)
-		rc = stream_accept(&s->stream, caller->fd, d->tls);
+		rc = stream_accept(&s->stream, fd, d->tls);
 	if (rc != MQ_OK) {
 		watch_close(&s->watch);
 		free(s);

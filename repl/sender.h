@@ -16,8 +16,8 @@
 
 struct sender;
 
-/* A slave has connected; its descriptor is the sender's, also on failure. */
-int sender_open(struct daemon *d, const struct caller *caller, int32_t number, struct sender **ret);
+/* A slave has connected; fd (non-blocking) is the sender's, also on failure. */
+int sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret);
 void sender_close(struct sender *s);		/* accepts NULL; tells the mount */
 
 /* The connection has ended; sender_close() is what remains to be done. */
