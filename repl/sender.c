@@ -15,7 +15,7 @@
 #include "repl/stream.h"
 
 #define SHAKE_MS 10000			/* for TLS to begin */
-#define SETTLE_MS 1000			/* before the mount hears of a connection without a report */
+#define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
 #define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */
 #define FRAME_MAX (1 << 20)		/* a RocketMQ slave has 4 MiB for a frame and what came with it */
 #define TURN_BYTES (1 << 20)		/* then it is another slave's turn */
