@@ -83,10 +83,22 @@ find_target(struct serve *s, const char *address, struct target *ret)
 		snprintf(ret->answer.why, sizeof(ret->answer.why), "is not HOST:PORT");
 		return MQ_OK;
 	}
+	snprintf(ret->host, sizeof(ret->host), "%s", host);
 	resolve_now(host, port, true, false, &ret->answer);
 	if (ret->answer.n > 0)
 		return MQ_OK;
 	return resolve_start(host, port, s->d.config.user, &ret->names_fd);
+}
+
+/* --- certificates ------------------------------------------------------------------- */
+
+/* Their files may be for root only. */
+static int
+take_certificates(struct daemon *d)
+{
+	const struct link_config *c = &d->config;
+
+	return *c->tls_cert ? tls_open(c->tls_cert, c->tls_key, c->tls_ca, &d->tls) : MQ_OK;
 }
 
 /* --- rights -------------------------------------------------------------------------- */
@@ -119,9 +131,11 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_target(s, d->config.master, &s->master);	/* before the ring: resolvers have none */
+		rc = find_target(s, d->config.master, &s->master);	/* before ring and key, which resolvers have not */
 	if (rc == MQ_OK)
 		rc = find_target(s, d->config.master_remoting, &s->remoting);
+	if (rc == MQ_OK)
+		rc = take_certificates(d);
 	if (rc == MQ_OK)
 		rc = take_ring(d);
 	if (rc != MQ_OK)
@@ -142,10 +156,11 @@ main(void)
 	static struct serve serve;
 	int rc;
 
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) has no flag against it */
+	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
 	rc = run(&serve);
 	if (rc != MQ_OK && rc != MQ_EEND)
 		outbox_say(&serve.d.out, LOG_ERR, "%s", err_text(rc));
+	tls_close(serve.d.tls);
 	outbox_close(&serve.d.out);
 	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/scope.h"
 #include "repl/exchange.h"
 #include "repl/replication.h"
 #include "repl/start.h"
@@ -262,6 +264,10 @@ send_config(struct replication *r, int fd)
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
 	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
 	fill_marks(r, &msg);
 	return link_send(fd, &msg);
@@ -329,6 +335,7 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 		lock_take(&run->r->lock);
 		run->r->port = msg->port;
 		lock_drop(&run->r->lock);
+		note_trouble(run->r, "");
 		return MQ_OK;
 	case LINK_APPEND:
 		return on_append(run, msg);
@@ -336,7 +343,11 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 		on_peer(run->r, msg);
 		return MQ_OK;
 	case LINK_SAY:
-		log_line(msg->level > LOG_DEBUG || msg->level < LOG_ERR ? LOG_NOTICE : msg->level, "mqrepld: %s",
+		if (msg->level <= LOG_ERR) {
+			note_trouble(run->r, msg->text);
+			return MQ_OK;
+		}
+		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s",
 			 msg->text);
 		return MQ_OK;
 	default:
@@ -496,15 +507,38 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
 }
 
+/* --- certificates -------------------------------------------------------------------------------- */
+
+/* A wrong path is told who mounts.  What the files hold is for mqrepld to see,
+ * each time it starts: they are renewed while we are mounted. */
+static int
+check_certificates(const struct settings *s)
+{
+	const struct {
+		const char *key, *path;
+	} files[] = { { "tlsCert", s->tlsCert }, { "tlsKey", s->tlsKey }, { "tlsCa", s->tlsCa } };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_CLOSE int fd = *files[i].path ? open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+		if (*files[i].path && fd < 0)
+			return err_note(-errno, "%s %s: %m", files[i].key, files[i].path);
+	}
+	return MQ_OK;
+}
+
 /* --- begin and end ------------------------------------------------------------------------------ */
 
 int
 replication_open(const struct settings *settings, struct store *store, int commitlog_fd, const char *program,
 		 struct replication **ret)
 {
-	struct replication *r = calloc(1, sizeof(*r));
-	int rc;
+	int rc = check_certificates(settings);
+	struct replication *r;
 
+	if (rc != MQ_OK)
+		return rc;
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->settings = settings;
