@@ -21,6 +21,7 @@
 #define MQFS_OFFSETS_OFFSETS_H
 
 #include "conf/settings.h"
+#include "offsets/epochs.h"
 #include "offsets/meta.h"
 #include "store/store.h"
 #include "store/storedir.h"
@@ -172,6 +173,11 @@ int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, 
 /* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
  * when it is mounted writable for the first time, unless as a slave. */
 const unsigned char *offsets_identity(const struct offsets *o);
+
+/* --- epochs ------------------------------------------------------------------ */
+
+/* The history of our log as far as it is kept, at most `max` (EPOCHS_MAX is enough). */
+size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 
 /* --- what status/ shows ------------------------------------------------------ */
 

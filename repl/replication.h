@@ -9,10 +9,29 @@
 #define MQFS_REPL_REPLICATION_H
 
 #include "conf/settings.h"
+#include "offsets/epochs.h"
 #include "repl/link.h"
 #include "store/store.h"
 
 struct replication;
+
+/* What replication asks of the broker above it.  Both calls take as long as they take
+ * (views go back, files are synced): not from the link thread; mqrepld has no
+ * connection to the master meanwhile (LINK_REST), and nothing is appended. */
+struct replication_broker {
+	/* The log ends at `at` from here on, which is a record's begin: what lay behind is
+	 * in lost+found/ with a note that says `why` (one line: whose epoch it was), every
+	 * view is back there.  MQ_OK, or nothing has changed yet and the next mount does
+	 * it before anything else: -EAGAIN; other errors: the store is as it was. */
+	int (*cut)(void *arg, mq_pos at, const char *why);
+
+	/* The log is empty and begins at `begin`, where the master's does; its history is
+	 * what `theirs` says of before.  What there was is dropped: it is so old that
+	 * the master has retired it.  As above. */
+	int (*reset)(void *arg, mq_pos begin, const struct epochs *theirs, const char *why);
+
+	void *arg;
+};
 
 /* Start it.  `program`: mqrepld's path.  `commitlog_fd` (the store's commitlog/,
  * kept by the caller) is what it may read. */
