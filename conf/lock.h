@@ -18,6 +18,7 @@ enum lock_rank {
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
 	RANK_PENDING,		/* fs: requests that wait */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
+	RANK_EXCHANGE,		/* repl: requests that wait, ours and those of peers */
 	RANK_KEEPER,		/* fs: snapshots to take and to drop */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */

@@ -18,6 +18,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "repl/exchange.h"
 #include "repl/replication.h"
 #include "repl/start.h"
 
@@ -25,6 +26,7 @@
 #define RESTART_FIRST_MS 100
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
+#define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define APPEND_MAX (1u << 20)		/* bytes written at once */
 
 struct replication {
@@ -46,6 +48,7 @@ struct replication {
 	size_t n_peers;
 
 	struct mark replicated;
+	struct exchange *exchange;
 
 	bool link_started, marks_started;
 	pthread_t link_thread, marks_thread;
@@ -229,6 +232,18 @@ fill_marks(struct replication *r, struct link_message *msg)
 		msg->written = msg->begin;
 }
 
+/* A RocketMQ broker has its remoting port one below that of replication. */
+static void
+master_remoting(const struct settings *s, char *text, size_t size)
+{
+	const char *colon = strrchr(s->master, ':');
+
+	if (*s->masterRemoting || !colon)
+		snprintf(text, size, "%s", s->masterRemoting);
+	else
+		snprintf(text, size, "%.*s:%d", (int)(colon - s->master), s->master, atoi(colon + 1) - 1);
+}
+
 static int
 send_config(struct replication *r, int fd)
 {
@@ -239,7 +254,10 @@ send_config(struct replication *r, int fd)
 	c->slave = s->brokerRole == SLAVE;
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
+	c->remoting_port = (int32_t)s->listenPort;
+	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
 	snprintf(c->master, sizeof(c->master), "%s", s->master);
+	master_remoting(s, c->master_remoting, sizeof(c->master_remoting));
 	c->segment_bytes = store_segment_bytes(r->store);
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
@@ -301,9 +319,12 @@ on_append(struct run *run, const struct link_message *msg)
 }
 
 static int
-on_message(struct run *run, const struct link_message *msg)
+on_message(struct run *run, const struct link_message *msg, int blob_fd)
 {
 	switch (msg->kind) {
+	case LINK_REQUEST:
+	case LINK_RESPONSE:
+		return exchange_hear(run->r->exchange, msg, blob_fd);
 	case LINK_READY:
 		lock_take(&run->r->lock);
 		run->r->port = msg->port;
@@ -328,15 +349,15 @@ static int
 talk(struct run *run)
 {
 	struct link_message msg;
-	int rc;
+	int rc, blob_fd;
 
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
 	while (rc == MQ_OK) {
-		rc = link_receive(run->fd, 0, &msg);
+		rc = link_receive(run->fd, 0, &msg, &blob_fd);
 		if (rc == MQ_OK)
-			rc = on_message(run, &msg);
+			rc = on_message(run, &msg, blob_fd);
 	}
 	return rc;
 }
@@ -377,9 +398,11 @@ run_once(struct replication *r)
 		shutdown(run.fd, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
+	exchange_attach(r->exchange, run.fd);
 
 	rc = talk(&run);
 
+	exchange_detach(r->exchange);
 	lock_take(&r->lock);
 	forget_run(r);
 	lock_drop(&r->lock);
@@ -464,6 +487,15 @@ marks_main(void *arg)
 	return NULL;
 }
 
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+int
+replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
+		 int timeout_ms, struct answer *ret)
+{
+	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
+}
+
 /* --- begin and end ------------------------------------------------------------------------------ */
 
 int
@@ -483,6 +515,11 @@ replication_open(const struct settings *settings, struct store *store, int commi
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
 	mark_init(&r->replicated, MQ_POS(0));
+	rc = exchange_open(r, &r->exchange);
+	if (rc != MQ_OK) {
+		replication_close(r);
+		return rc;
+	}
 	rc = -pthread_create(&r->link_thread, NULL, link_main, r);
 	r->link_started = rc == MQ_OK;
 	if (rc == MQ_OK)
@@ -501,6 +538,7 @@ replication_close(struct replication *r)
 {
 	if (!r)
 		return;
+	exchange_stop(r->exchange);
 	lock_take(&r->lock);
 	r->closing = true;
 	if (r->link >= 0)
@@ -512,6 +550,7 @@ replication_close(struct replication *r)
 		pthread_join(r->marks_thread, NULL);
 	if (r->link_started)
 		pthread_join(r->link_thread, NULL);
+	exchange_close(r->exchange);
 	mark_destroy(&r->replicated);
 	pthread_cond_destroy(&r->changed);
 	lock_destroy(&r->lock);

@@ -3,6 +3,7 @@
  *      marks thread   written ──> LINK_MARKS, while a slave is there to hear it
  *      link thread    LINK_APPEND ──> store_append_raw ──> LINK_APPLIED
  *                     LINK_PEER ──> what status/ shows
+ *                     LINK_REQUEST, LINK_RESPONSE ──> exchange.h
  *                     mqrepld has ended ──> another one, later each time
  */
 #ifndef MQFS_REPL_REPLICATION_H
@@ -11,6 +12,7 @@
 #include "conf/settings.h"
 #include "offsets/epochs.h"
 #include "repl/link.h"
+#include "repl/requests.h"
 #include "store/store.h"
 
 struct replication;
@@ -60,6 +62,16 @@ struct mark *replication_replicated(struct replication *r);
 
 /* Are there slaves enough for a SYNC_MASTER: connected, and not too far behind? */
 bool replication_in_sync(struct replication *r);
+
+/* Ask our master, and wait: `ext` (an object of strings, or NULL) and body stay the
+ * caller's.  Any thread but the link thread.
+ *
+ * MQ_OK         *ret is the answer, whatever its code; the caller clears it.
+ * -ENOTCONN     we have no master, or mqrepld does not run.
+ * -ETIMEDOUT, -ECONNREFUSED, -ECONNRESET, -EPROTO, ...   there is none (noted).
+ * MQ_ECLOSED    replication_close() was called. */
+int replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
+		     int timeout_ms, struct answer *ret);
 
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */

@@ -12,6 +12,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "repl/receiver.h"
 #include "repl/sender.h"
 #include "repl/serve.h"
@@ -214,14 +215,26 @@ on_marks(struct loop *l, const struct link_message *msg)
 	return MQ_OK;
 }
 
+/* Nobody to ask. */
+static int
+on_request(struct loop *l, const struct link_message *msg)
+{
+	const struct link_message response = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN };
+
+	return outbox_put(&l->d->out, &response, 0) ? MQ_OK : err_note(MQ_ECORRUPT, "too many requests");
+}
+
 static int
 hear_mount(struct loop *l)
 {
+	AUTO_CLOSE int blob_fd = -1;
 	struct link_message msg;
-	int rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg);
+	int rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
 
 	if (rc != MQ_OK)
 		return rc;
+	if (msg.kind == LINK_REQUEST)
+		return on_request(l, &msg);
 	if (msg.kind == LINK_MARKS || msg.kind == LINK_APPLIED)
 		return on_marks(l, &msg);
 	return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);

@@ -140,7 +140,7 @@ hear_one(struct kit *k, int wait_ms, struct link_message *msg)
 
 	if (poll(&p, 1, wait_ms) <= 0)
 		return false;
-	assert_int_equal(link_receive(k->link, 0, msg), MQ_OK);
+	assert_int_equal(link_receive(k->link, 0, msg, NULL), MQ_OK);
 	if (msg->kind == LINK_APPEND && !k->busy)
 		apply(k, msg);
 	return true;

@@ -16,7 +16,7 @@ static void
 check_usable(const struct link_message *msg)
 {
 	MUST(msg->version == LINK_VERSION);
-	MUST(msg->kind >= LINK_CONFIG && msg->kind <= LINK_SAY);
+	MUST(msg->kind >= LINK_CONFIG && msg->kind < LINK_KINDS_END);
 	MUST(strnlen(msg->text, sizeof(msg->text)) < sizeof(msg->text));
 	MUST(msg->begin >= 0 && msg->written >= msg->begin && msg->pos >= 0);
 	MUST(msg->len <= LINK_RING_BYTES && msg->ack >= 0 && msg->sent >= 0);
@@ -32,7 +32,7 @@ static int
 pass(const void *packet, size_t len, struct link_message *ret)
 {
 	MUST(send(pair[0], packet, len, MSG_DONTWAIT) == (ssize_t)len);
-	return link_receive(pair[1], MSG_DONTWAIT, ret);
+	return link_receive(pair[1], MSG_DONTWAIT, ret, NULL);
 }
 
 int
