@@ -24,7 +24,8 @@
 
 struct follow {
 	struct replication *r;
-	uint64_t turn;			/* of LINK_FOLLOW */
+	uint64_t turn;			/* of LINK_FOLLOW, */
+	int64_t starts;			/* told to this mqrepld */
 	bool rocketmq;			/* the master is one */
 	int64_t metadata_ms;		/* when its metadata is due */
 	pthread_t thread;
@@ -175,7 +176,7 @@ refuse(const struct hello *theirs, enum epochs_verdict verdict)
 static bool
 goes_on(const struct replication *r)
 {
-	return !r->closing && r->held == 0 && r->ready && r->settings->brokerRole == SLAVE;
+	return !r->closing && r->held == 0 && r->ready && r->config.slave && r->settings->brokerRole == SLAVE;
 }
 
 /* Called with the lock.  Is the connection of this turn over? */
@@ -184,7 +185,8 @@ has_ended(const struct follow *f)
 {
 	const struct replication_peer *master = peers_master(&f->r->peers);
 
-	return master && master->turn == f->turn && master->state == LINK_PEER_GONE;
+	return f->r->starts != f->starts ||
+	       (master && master->turn == f->turn && master->state == LINK_PEER_GONE);
 }
 
 static bool
@@ -248,8 +250,9 @@ follow_from(struct follow *f, mq_pos pos)
 	int rc;
 
 	f->metadata_ms = 0;
-	rc = replication_tell(f->r, &msg);
+	rc = replication_tell(f->r, &msg, &f->starts);
 	while (rc == MQ_OK && wait_while_following(f)) {
+		replication_refresh(f->r);
 		look_after_metadata(f);
 		if (looked || !transfers(f))
 			continue;
@@ -257,7 +260,7 @@ follow_from(struct follow *f, mq_pos pos)
 		if (is_still_ours(f))
 			continue;
 		msg = (struct link_message){ .kind = LINK_REST };
-		rc = replication_tell(f->r, &msg);
+		rc = replication_tell(f->r, &msg, NULL);
 	}
 	return rc;
 }
@@ -266,13 +269,13 @@ follow_from(struct follow *f, mq_pos pos)
 
 /* Without mqrepld: nothing is appended meanwhile, and its marks only grow. */
 static int
-change_log(struct follow *f, int (*change)(void *, mq_pos, const char *), mq_pos at, const char *why)
+change_log(struct follow *f, mq_pos at, const struct epochs *anew, const char *why)
 {
 	struct replication *r = f->r;
 	int rc;
 
 	replication_hold(r);
-	rc = change(r->broker.arg, at, why);
+	rc = anew ? r->broker.reset(r->broker.arg, at, anew, why) : r->broker.cut(r->broker.arg, at, why);
 	if (rc == MQ_OK) {
 		LOCKED(&r->lock);
 		peers_cut(&r->peers, at);
@@ -289,18 +292,18 @@ cut(struct follow *f, const struct hello *theirs, mq_pos at)
 	snprintf(why, sizeof(why), "from %" PRId64 " on this log was another one than that of the master %s (%s/%s)",
 		 at.byte, f->r->settings->master, theirs->cluster, theirs->broker_name);
 	log_warn("replication: %s: cut there", why);
-	return change_log(f, f->r->broker.cut, at, why);
+	return change_log(f, at, NULL, why);
 }
 
 static int
-begin_anew(struct follow *f, const struct hello *ours, mq_pos at)
+begin_anew(struct follow *f, const struct hello *ours, const struct hello *theirs, mq_pos at)
 {
 	char why[512];
 
 	snprintf(why, sizeof(why), "the log of the master %s begins at %" PRId64 " now, this one ended at %" PRId64,
 		 f->r->settings->master, at.byte, ours->end.byte);
 	log_warn("replication: %s: begun anew", why);
-	return change_log(f, f->r->broker.reset, at, why);
+	return change_log(f, at, &theirs->epochs, why);
 }
 
 static int
@@ -321,7 +324,7 @@ act(struct follow *f, const struct hello *ours, const struct hello *theirs)
 	case EPOCHS_DIVERGED:
 		return cut(f, theirs, at);
 	case EPOCHS_TOO_OLD:
-		return begin_anew(f, ours, at);
+		return begin_anew(f, ours, theirs, at);
 	default:
 		return refuse(theirs, verdict);
 	}
@@ -366,6 +369,9 @@ wait_until_due(struct follow *f, int64_t ms)
 	while (!r->closing && (!goes_on(r) || due > clock_mono_ms())) {
 		left = due - clock_mono_ms();
 		lock_wait(&r->lock, &r->changed, left > 0 && left < LOOK_MS ? (int)left : LOOK_MS);
+		lock_drop(&r->lock);
+		replication_refresh(r);
+		lock_take(&r->lock);
 	}
 	return !r->closing;
 }

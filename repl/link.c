@@ -71,11 +71,18 @@ ends(const char *text, size_t size)
 }
 
 static bool
+port_can_be(int32_t port)
+{
+	return port >= -1 && port <= 65535;
+}
+
+static bool
 config_can_be(const struct link_config *c)
 {
 	return ends(c->listen, sizeof(c->listen)) && ends(c->master, sizeof(c->master)) &&
 	       ends(c->master_remoting, sizeof(c->master_remoting)) && ends(c->user, sizeof(c->user)) &&
-	       c->segment_bytes > 0;
+	       c->segment_bytes > 0 && c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 &&
+	       port_can_be(c->port) && c->port >= 0 && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
 }
 
 static bool

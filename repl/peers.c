@@ -7,7 +7,8 @@
 #include "conf/clock.h"
 #include "conf/log.h"
 #include "repl/peers.h"
-#include "repl/requests.h"
+
+#define SAY_AGAIN_MS 30000
 
 void
 peers_init(struct peers *p, const struct settings *settings, struct store *store)
@@ -174,8 +175,19 @@ place_of(struct peers *p, int32_t number)
 	return oldest_gone;
 }
 
+/* Who comes and goes all the time is not told of each time. */
+static bool
+was_said(struct replication_peer *peer, int64_t now)
+{
+	bool lately = peer->said_ms[peer->state] > now - SAY_AGAIN_MS && peer->said_ms[peer->state] <= now;
+
+	if (!lately)
+		peer->said_ms[peer->state] = now;
+	return lately;
+}
+
 static void
-say(const struct replication_peer *peer)
+say(struct replication_peer *peer, int64_t now)
 {
 	static const char *const states[] = {
 		[LINK_PEER_GONE] = "is gone",
@@ -184,7 +196,7 @@ say(const struct replication_peer *peer)
 		[LINK_PEER_TRANSFER] = "follows",
 	};
 
-	if (peer->state >= LINK_PEER_GONE && peer->state <= LINK_PEER_TRANSFER)
+	if (peer->state >= LINK_PEER_GONE && peer->state <= LINK_PEER_TRANSFER && !was_said(peer, now))
 		log_notice("%s %s %s, at %" PRId64, peer->number ? "slave" : "master", peer->address,
 			   states[peer->state], peer->ack);
 }
@@ -224,7 +236,7 @@ peers_hear(struct peers *p, const struct link_message *msg)
 		peer->state = msg->state;
 		peer->changed_ms = now;
 		peer->bytes_per_s = peer->rate_ms = 0;
-		say(peer);
+		say(peer, now);
 	}
 	advance_replicated(p);
 	return news;

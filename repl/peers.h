@@ -19,8 +19,7 @@
 
 struct peers_known {
 	char host[80];			/* its address, without the port */
-	char broker[3 * HELLO_NAME_BYTES];
-	char trouble[HELLO_NAME_BYTES];
+	char broker[400], trouble[HELLO_NAME_BYTES];
 	int64_t heard_ms;		/* wall clock */
 };
 

@@ -19,8 +19,10 @@ struct replication {
 	pthread_cond_t changed;		/* of anything here */
 	bool closing;
 	int held;			/* nobody is to start mqrepld */
+	bool runs;			/* there is one, or there was and it is being buried */
 	int link;			/* -1: mqrepld does not run */
-	bool ready;			/* it runs, and has its configuration */
+	bool ready;			/* it can be told something: it has */
+	struct link_config config;
 	pid_t pid;
 	unsigned char *ring;
 	int64_t starts;
@@ -38,11 +40,14 @@ struct replication {
 /* Why it does not get on; "" when it does.  Logged when it is another reason than before. */
 void replication_trouble(struct replication *r, const char *text);
 
-/* Tell mqrepld.  -ENOTCONN: it does not run. */
-int replication_tell(struct replication *r, struct link_message *msg);
+/* Tell mqrepld; *ret_starts (may be NULL) says which one.  -ENOTCONN: it does not run. */
+int replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts);
 
 /* No mqrepld runs, so nothing is appended and nothing served, until it is released. */
 void replication_hold(struct replication *r);
 void replication_release(struct replication *r);
+
+/* Tell mqrepld what has changed in the settings; if need be, another one. */
+void replication_refresh(struct replication *r);
 
 #endif
