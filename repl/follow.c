@@ -12,7 +12,6 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "repl/metadata.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
@@ -20,14 +19,13 @@
 #define PAUSE_LAST_MS 5000
 #define STEADY_MS 5000			/* it held that long: the next try is soon again */
 #define LOOK_MS 1000			/* at what may have changed */
-#define METADATA_MS 10000		/* as RocketMQ's slaves do */
 
+__attribute__((weak)) size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 struct follow {
 	struct replication *r;
 	uint64_t turn;			/* of LINK_FOLLOW, */
 	int64_t starts;			/* told to this mqrepld */
 	bool rocketmq;			/* the master is one */
-	int64_t metadata_ms;		/* when its metadata is due */
 	pthread_t thread;
 };
 
@@ -65,7 +63,7 @@ our_hello(struct replication *r, struct hello *ret)
 	h.epochs.list = calloc(EPOCHS_MAX, sizeof(*h.epochs.list));
 	if (!h.epochs.list)
 		return -ENOMEM;
-	h.epochs.n = offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
+	h.epochs.n = !offsets_epochs ? 0 : offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
 	*ret = h;
 	return MQ_OK;
 }
@@ -229,18 +227,6 @@ is_still_ours(struct follow *f)
 	return good;
 }
 
-static void
-look_after_metadata(struct follow *f)
-{
-	int64_t now = clock_mono_ms();
-
-	if (!f->rocketmq || now < f->metadata_ms)
-		return;
-	f->metadata_ms = now + METADATA_MS;
-	if (metadata_pull(f->r) != MQ_OK)
-		replication_trouble(f->r, err_text(MQ_EEND));
-}
-
 /* Let mqrepld follow from pos, until that ends.  Why it did is known from LINK_PEER. */
 static int
 follow_from(struct follow *f, mq_pos pos)
@@ -249,11 +235,9 @@ follow_from(struct follow *f, mq_pos pos)
 	bool looked = false;
 	int rc;
 
-	f->metadata_ms = 0;
 	rc = replication_tell(f->r, &msg, &f->starts);
 	while (rc == MQ_OK && wait_while_following(f)) {
 		replication_refresh(f->r);
-		look_after_metadata(f);
 		if (looked || !transfers(f))
 			continue;
 		looked = true;

@@ -31,7 +31,7 @@ struct hello {
 	char cluster[HELLO_NAME_BYTES];
 	char broker_name[HELLO_NAME_BYTES];
 	char role[16];
-	char trouble[HELLO_NAME_BYTES];
+	char trouble[256];
 	int64_t broker_id;
 	int64_t segment_bytes;
 	unsigned char store_id[16];

@@ -19,7 +19,7 @@
 
 struct peers_known {
 	char host[80];			/* its address, without the port */
-	char broker[400], trouble[HELLO_NAME_BYTES];
+	char broker[400], trouble[256];
 	int64_t heard_ms;		/* wall clock */
 };
 

@@ -57,7 +57,7 @@ struct replication_peer {
 	int64_t rate_ms, rate_sent;	/* what it was reckoned from */
 	int64_t said_ms[4];		/* when the log was last told of each state */
 	char address[LINK_TEXT_BYTES];	/* and, when it is gone, why */
-	char broker[400], trouble[128];	/* what it said of itself, if it said hello */
+	char broker[400], trouble[256];	/* what it said of itself, if it said hello */
 };
 
 #define REPLICATION_PEERS_MAX 65
