@@ -43,7 +43,7 @@
 #define LINK_RING_FD 5
 #define LINK_RING_BYTES (8u << 20)
 #define LINK_TEXT_BYTES 200
-#define LINK_BLOB_MAX (16u << 20)	/* what a remoting frame can hold is less */
+#define LINK_BLOB_MAX (17u << 20)	/* a remoting frame fits, be its ext fields all escapes */
 #define LINK_REQUESTS_MAX 64		/* of either side that the other has not answered yet */
 
 enum link_kind {
