@@ -23,7 +23,7 @@ epochs_ok(const struct epochs *e)
 	for (size_t i = 1; i < e->n; i++)
 		if (!follows_on(&e->list[i - 1], &e->list[i]))
 			return false;
-	return true;
+	return e->n == 0 || e->list[e->n - 1].number <= EPOCH_NUMBER_MAX;
 }
 
 static bool

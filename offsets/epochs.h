@@ -20,15 +20,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "conf/pos.h"
 
 #define EPOCH_ID_BYTES 16
 #define EPOCH_ID_TEXT (2 * EPOCH_ID_BYTES + 1)	/* as hex, with its NUL */
+#define EPOCH_NUMBER_MAX INT32_MAX
 #define EPOCHS_MAX 512		/* kept of a history: its first one, and the newest */
 
 struct epoch {
-	int64_t number;		/* 1 .. */
+	int64_t number;		/* 1 .. EPOCH_NUMBER_MAX */
 	mq_pos start;		/* of the first byte written in it: its own record */
 	unsigned char id[EPOCH_ID_BYTES];
 	unsigned char by[EPOCH_ID_BYTES];	/* the store that began it: offsets_identity() */

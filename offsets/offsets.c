@@ -242,6 +242,8 @@ offsets_start(struct offsets *o, struct store *s)
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o);
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
 	lock_drop(&o->apply);

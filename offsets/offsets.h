@@ -176,7 +176,8 @@ const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- epochs ------------------------------------------------------------------ */
 
-/* The history of our log as far as it is kept, at most `max` (EPOCHS_MAX is enough). */
+/* The history of our log as far as it is kept: its newest epochs, at most `max`
+ * (EPOCHS_MAX is enough for all); returns how many. */
 size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 
 /* --- what status/ shows ------------------------------------------------------ */

@@ -13,6 +13,9 @@
  *                  "identity"                     16 random bytes: this store, not another
  *                  "applied"                      i64 MQFS_META offset up to which rows are
  *                  "import"                       u8: an import has begun (0), ended (1)
+ *                  "epochs"                       the log's history, 48 bytes each: i64 number, i64
+ *                                                 start, 16 bytes id, 16 bytes by
+ *                  "role"                         u8: it was a master's (0), a slave's (1)
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
  *
@@ -46,6 +49,7 @@ enum table {
 
 #define QUEUE_ROW_BYTES 52
 #define MARK_BYTES 52
+#define EPOCH_BYTES 48
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first
  * failure (-ENOMEM) nothing is added, and tables_write() reports it. */
