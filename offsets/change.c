@@ -56,7 +56,9 @@ record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 		log_warn("MQFS_META record %" PRId64 " is not understood: %s", at.n, err_text(rc));
 		return MQ_OK;
 	}
+	o->applying = at.n;
 	rc = apply(o, &m);
+	o->applying = -1;
 	meta_free(&m);
 	return rc;
 }
@@ -177,8 +179,11 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 	if (at->first.n != o->applied.n)	/* somebody wrote to the topic by hand */
 		return change_follow(o);
 	for (size_t i = 0; i < at->n; i++) {
-		int rc = apply(o, &m[i]);
+		int rc;
 
+		o->applying = o->applied.n;
+		rc = apply(o, &m[i]);
+		o->applying = -1;
 		if (rc != MQ_OK)		/* change_follow() will find it in the log */
 			return rc;
 		o->applied = qoff_add(o->applied, 1);
