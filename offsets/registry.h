@@ -7,6 +7,7 @@
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records of others -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
+ *   debts.c         commits of a slave on their way to its master, and owed.c one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself
@@ -29,6 +30,7 @@
 #include "conf/lock.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
+#include "offsets/owed.h"
 #include "offsets/sorted.h"
 #include "offsets/tables.h"
 #include "store/batch.h"
@@ -63,6 +65,7 @@ struct group_entry {
 struct place {
 	int64_t at;		/* committed: what consumers see */
 	int64_t logged;		/* what the log says; behind `at` while a commit is pending */
+	int64_t reset;		/* records of MQFS_META up to and with its last reset; 0: none */
 	bool known;		/* a record named this queue; else: from its first message on */
 	bool dirty;
 	bool claimed;		/* a consumer has it open */
@@ -100,6 +103,7 @@ struct offsets {
 	struct batch batch;
 	struct queue *meta_queue; /* NULL: read-only, and there is none */
 	mq_qoff applied;	/* MQFS_META records before it are in memory */
+	int64_t applying;	/* the one that is being applied; -1: what is applied is no record */
 	mq_pos applied_end;	/* end of the last of them in the log */
 	int64_t seen_queues;	/* of the store, when we last looked for new topics */
 	enum import_state import;
@@ -141,6 +145,12 @@ struct offsets {
 	bool epochs_changed;
 	struct entry *dirty;
 	struct subscription_entry *pending;
+	struct sorted owed;	/* a slave's: struct owed */
+	bool owed_dirty;	/* one of them is */
+	int64_t owed_last;	/* number of the newest */
+
+	struct mark owed_news;	/* moves with each commit on a slave */
+	struct mark answered;	/* commits owed up to this number have been answered */
 
 	_Atomic int64_t n_topics, n_groups, n_subscriptions;
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
@@ -237,8 +247,49 @@ int change_find_queues(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
-/* Log all pending commits; `apply` is held. */
+/* Log all pending commits; on a slave they become debts.  `apply` is held. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
+
+/* Log that a place of sub is `to`; `apply` is held. */
+int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* [min, end] of the queue behind; empty when nothing was ever stored there. */
+void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end);
+
+/* --- debts.c: `apply` is held ----------------------------------------------------- */
+
+/* Places of s that are ahead of the log are owed.  With `registry`; -ENOMEM. */
+int debts_take(struct offsets *o, const struct subscription_entry *s);
+
+/* An explicit reset, here at once.  -ENOMEM. */
+int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* The record being applied says so of a place (queue_id -1: of all, they begin anew).
+ * True: something is owed all the same, and *ret_at is where the place stands.  With
+ * `registry`. */
+bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
+		int64_t *ret_at);
+void debts_drop(struct offsets *o, const struct subscription_entry *s);
+
+/* What a RocketMQ master has told, asked for at that time (debts.c).  With `registry`. */
+bool debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		     int64_t asked_ms);
+
+/* Rows, both ways; with `registry`.  After a collect that has failed all are written. */
+void debts_collect(struct offsets *o, struct rows *r, bool settled_too);
+void debts_collected(struct offsets *o, bool ok);
+int debts_load(struct offsets *o, const struct owed *w);
+
+/* Memory is about to be made anew from a log that is shorter than it was: what stands
+ * here is owed to whoever goes on with that log; and it has been made. */
+int debts_before_cut(struct offsets *o);
+void debts_after_cut(struct offsets *o);
+
+/* We are the master now: what is owed is logged. */
+int debts_log(struct offsets *o, mq_pos *ret_end);
+
+void debts_free(struct offsets *o);
+int64_t debts_count(struct offsets *o);		/* takes `registry` */
 
 /* --- rounds.c ------------------------------------------------------------------- */
 
@@ -265,6 +316,9 @@ int epoch_begin_if_due(struct offsets *o);
 /* --- checkpoint.c ------------------------------------------------------------------ */
 
 void *checkpoint_main(void *arg);
+
+/* What is owed is on the disk when this returns.  Without `apply`. */
+int checkpoint_debts(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 
