@@ -20,7 +20,7 @@
 #define STEADY_MS 5000			/* it held that long: the next try is soon again */
 #define LOOK_MS 1000			/* at what may have changed */
 
-__attribute__((weak)) size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
+
 struct follow {
 	struct replication *r;
 	uint64_t turn;			/* of LINK_FOLLOW, */
@@ -63,7 +63,7 @@ our_hello(struct replication *r, struct hello *ret)
 	h.epochs.list = calloc(EPOCHS_MAX, sizeof(*h.epochs.list));
 	if (!h.epochs.list)
 		return -ENOMEM;
-	h.epochs.n = !offsets_epochs ? 0 : offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
+	h.epochs.n = offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
 	*ret = h;
 	return MQ_OK;
 }
