@@ -151,16 +151,14 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own; only a slave goes on with the log of
- * the one that it was taken of. */
+/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
+ * by it.  That the log is the same is told by its epochs. */
 static int
 identity_renew(struct offsets *o)
 {
 	if (!o->dir->is_copy || o->dir->read_only)
 		return MQ_OK;
 	o->stamp = true;
-	if (o->settings->brokerRole == SLAVE)
-		return MQ_OK;
 	log_notice("this is a copy of a snapshot: it gets an identity of its own");
 	return identity_make(o);
 }

@@ -218,8 +218,8 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
 
-/* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
- * when it is mounted writable for the first time, unless as a slave. */
+/* 16 bytes that tell this store from any other, also from one with the same log.  A copy
+ * of a snapshot gets its own when it is mounted writable for the first time. */
 const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- epochs ------------------------------------------------------------------ */
