@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -120,6 +121,33 @@ on_request(struct loop *l, const struct link_message *msg)
 	return outbox_put(&l->d->out, &response, 0) ? MQ_OK : err_note(MQ_ECORRUPT, "too many requests");
 }
 
+/* Where to go on: only where our log ends. */
+static int
+on_follow(struct loop *l, const struct link_message *msg)
+{
+	if (!l->receiver)
+		return err_note(MQ_ECORRUPT, "the mount has no master to follow");
+	if (msg->kind == LINK_REST)
+		receiver_rest(l->receiver);
+	else if (l->d->written > 0 && msg->pos != l->d->written)
+		return err_note(MQ_ECORRUPT, "the mount wants to follow from %" PRId64 ", its log ends at %" PRId64,
+				msg->pos, l->d->written);
+	else
+		receiver_follow(l->receiver, msg->pos, msg->id);
+	return MQ_OK;
+}
+
+static void
+on_config(struct loop *l, const struct link_message *msg)
+{
+	struct link_config *c = &l->d->config;
+
+	c->heartbeat_ms = msg->config.heartbeat_ms;
+	c->housekeeping_ms = msg->config.housekeeping_ms;
+	c->batch_bytes = msg->config.batch_bytes;
+	c->eager = msg->config.eager;
+}
+
 static int
 hear_mount(struct loop *l)
 {
@@ -129,11 +157,21 @@ hear_mount(struct loop *l)
 
 	if (rc != MQ_OK)
 		return rc;
-	if (msg.kind == LINK_REQUEST)
+	switch (msg.kind) {
+	case LINK_REQUEST:
 		return on_request(l, &msg);
-	if (msg.kind == LINK_MARKS || msg.kind == LINK_APPLIED)
+	case LINK_MARKS:
+	case LINK_APPLIED:
 		return on_marks(l, &msg);
-	return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	case LINK_FOLLOW:
+	case LINK_REST:
+		return on_follow(l, &msg);
+	case LINK_CONFIG:
+		on_config(l, &msg);
+		return MQ_OK;
+	default:
+		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	}
 }
 
 static void
