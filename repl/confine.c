@@ -183,6 +183,7 @@ static const struct allowed {
 	CALL(getpeername),
 	CALL(getsockopt),
 	CALL(setsockopt),
+	CALL(read),
 	CALL(recvfrom),
 	CALL(recvmsg),
 	CALL(sendto),
@@ -193,6 +194,7 @@ static const struct allowed {
 
 	/* segments */
 	CALL_IF(openat, { 2, O_ACCMODE | O_CREAT, O_RDONLY }),
+	CALL(pread64),
 	CALL(close),
 	CALL(fstat),
 	CALL(newfstatat),

@@ -16,6 +16,12 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
+size_t
+link_size(uint32_t kind)
+{
+	return kind == LINK_CONFIG ? sizeof(struct link_message) : offsetof(struct link_message, config);
+}
+
 /* --- sending ------------------------------------------------------------------------ */
 
 /* Room for one descriptor; a packet with more of them is told apart by MSG_CTRUNC. */
@@ -41,7 +47,7 @@ put_blob(struct msghdr *hdr, union control *control, int blob_fd)
 int
 link_send_blob(int fd, int flags, const struct link_message *msg, int blob_fd)
 {
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = sizeof(*msg) };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = link_size(msg->kind) };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union control control;
 	ssize_t n;
@@ -51,7 +57,7 @@ link_send_blob(int fd, int flags, const struct link_message *msg, int blob_fd)
 	do
 		n = sendmsg(fd, &hdr, flags | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(*msg))
+	if (n == (ssize_t)link_size(msg->kind))
 		return MQ_OK;
 	return n < 0 ? -errno : -EPIPE;
 }
@@ -71,6 +77,17 @@ ends(const char *text, size_t size)
 }
 
 static bool
+allow_can_be(const struct allow *allow)
+{
+	if (allow->n < 0 || allow->n > ALLOW_MAX)
+		return false;
+	for (int32_t i = 0; i < allow->n; i++)
+		if (allow->list[i].bits > 128)
+			return false;
+	return true;
+}
+
+static bool
 port_can_be(int32_t port)
 {
 	return port >= -1 && port <= 65535;
@@ -81,6 +98,9 @@ config_can_be(const struct link_config *c)
 {
 	return ends(c->listen, sizeof(c->listen)) && ends(c->master, sizeof(c->master)) &&
 	       ends(c->master_remoting, sizeof(c->master_remoting)) && ends(c->user, sizeof(c->user)) &&
+	       ends(c->tls_cert, sizeof(c->tls_cert)) && ends(c->tls_key, sizeof(c->tls_key)) &&
+	       ends(c->tls_ca, sizeof(c->tls_ca)) && allow_can_be(&c->allow) &&
+
 	       c->segment_bytes > 0 && c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 &&
 	       port_can_be(c->port) && c->port >= 0 && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
 }
@@ -141,7 +161,7 @@ int
 link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 {
 	AUTO_CLOSE int blob_fd = -1;
-	struct link_message msg;
+	struct link_message msg = { .version = 0 };
 	struct iovec iov = { .iov_base = &msg, .iov_len = sizeof(msg) };
 	union control control;
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
@@ -157,7 +177,7 @@ link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 	if (n < 0)
 		return errno == ECONNRESET ? MQ_EEND : -errno;
 	blob_fd = taken_blob(&hdr);
-	if (n != (ssize_t)sizeof(msg) || hdr.msg_flags & MSG_CTRUNC)
+	if (n < (ssize_t)link_size(0) || n != (ssize_t)link_size(msg.kind) || hdr.msg_flags & MSG_CTRUNC)
 		return err_note(MQ_ECORRUPT, "link: a message of %zd bytes%s", n,
 				hdr.msg_flags & MSG_CTRUNC ? ", and too many descriptors" : "");
 	rc = check(&msg);

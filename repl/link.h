@@ -35,7 +35,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/allow.h"
 #include "conf/pos.h"
+#include "conf/settings.h"
 
 #define LINK_VERSION 2
 #define LINK_SOCKET_FD 3
@@ -92,6 +94,10 @@ struct link_config {
 	int64_t batch_bytes;		/* haTransferBatchSize */
 	int32_t eager;			/* 1: what a slave has is told at once: a SYNC_MASTER waits for it */
 	char user[64];			/* to become; "": nobody, if it is root */
+	char tls_cert[SETTING_PATH_BYTES];	/* "": no TLS */
+	char tls_key[SETTING_PATH_BYTES];
+	char tls_ca[SETTING_PATH_BYTES];
+	struct allow allow;
 };
 
 struct link_message {
@@ -115,8 +121,11 @@ struct link_message {
 	int32_t level;			/* SAY: of syslog(3) */
 	char text[LINK_TEXT_BYTES];	/* SAY: the line; PEER: its address, and why it went;
 					 * REQUEST, RESPONSE: see there */
-	struct link_config config;	/* CONFIG */
+	struct link_config config;	/* CONFIG; no other message goes on to here */
 };
+
+/* How long a message of that kind is. */
+size_t link_size(uint32_t kind);
 
 /* Send one, with its blob (the caller's still; -1: it has none), flags as of
  * send(2).  -EPIPE: the other side is gone. */

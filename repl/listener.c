@@ -57,9 +57,13 @@ accept_one(struct listener *l)
 		return false;
 	}
 	note_trouble(l, "accept", 0);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	address_text(&addr, len, text, sizeof(text));
 	l->accepts++;
+	address_text(&addr, len, text, sizeof(text));
+	if (!admit(l->d, (const struct sockaddr *)&addr, text)) {
+		close(fd);
+		return true;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->accepted(l, fd, text);
 	return true;
 }

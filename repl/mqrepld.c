@@ -78,10 +78,22 @@ find_master(struct serve *s)
 		snprintf(s->master.why, sizeof(s->master.why), "is not HOST:PORT");
 		return MQ_OK;
 	}
+	snprintf(s->host, sizeof(s->host), "%s", host);
 	resolve_now(host, port, true, false, &s->master);
 	if (s->master.n > 0)
 		return MQ_OK;
 	return resolve_start(host, port, s->d.config.user, &s->names_fd);
+}
+
+/* --- certificates ------------------------------------------------------------------- */
+
+/* Their files may be for root only. */
+static int
+take_certificates(struct daemon *d)
+{
+	const struct link_config *c = &d->config;
+
+	return *c->tls_cert ? tls_open(c->tls_cert, c->tls_key, c->tls_ca, &d->tls) : MQ_OK;
 }
 
 /* --- rights -------------------------------------------------------------------------- */
@@ -114,7 +126,9 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_master(s);	/* before the ring, so that the resolver has none */
+		rc = find_master(s);	/* before ring and key, so that the resolver has neither */
+	if (rc == MQ_OK)
+		rc = take_certificates(d);
 	if (rc == MQ_OK)
 		rc = take_ring(d);
 	if (rc != MQ_OK)
@@ -134,10 +148,11 @@ main(void)
 	static struct serve serve;
 	int rc;
 
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) has no flag against it */
+	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
 	rc = run(&serve);
 	if (rc != MQ_OK && rc != MQ_EEND)
 		outbox_say(&serve.d.out, LOG_ERR, "%s", err_text(rc));
+	tls_close(serve.d.tls);
 	outbox_close(&serve.d.out);
 	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
 }

@@ -16,8 +16,10 @@
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/receiver.h"
+#include "repl/stream.h"
 
 #define CONNECT_MS 5000
+#define SHAKE_MS 10000			/* for TLS to begin */
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */
 #define APPEND_MAX (1 << 20)
@@ -29,21 +31,25 @@ enum phase {
 	ABOUT_TO,			/* told to follow, but the mount still has to apply */
 	RESOLVING,
 	CONNECTING,
+	SHAKING,			/* TLS begins */
 	FOLLOWING,
 };
 
 struct receiver {
 	struct watch watch;		/* the master */
+	struct stream stream;
+	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
 	struct daemon *d;
 	struct peer peer;
 	enum phase phase;
-	int64_t until_ms;		/* CONNECTING: when that ends */
+	int64_t until_ms;		/* CONNECTING, SHAKING: when that ends */
 	int64_t from;			/* the first byte we want */
 
 	struct names {
 		struct watch watch;
 		struct receiver *of;
 	} names;
+	char host[256];			/* of the master, as it is configured */
 	struct resolve_answer master;
 	int which;			/* of its addresses is the next to try */
 
@@ -72,17 +78,40 @@ pos_of(const struct receiver *r, uint64_t ring_at)
 	return r->pos - (int64_t)(r->put - ring_at);
 }
 
+static void
+ask(struct receiver *r, uint32_t events)
+{
+	r->wants = events;
+	watch_ask(r->d, &r->watch, stream_wants(&r->stream, events));
+}
+
+static void
+disconnect(struct receiver *r)
+{
+	stream_close(&r->stream);
+	watch_close(&r->watch);
+}
+
 /* --- the end of a connection -------------------------------------------------------- */
 
 static void
 rest(struct receiver *r, const char *why)
 {
-	watch_close(&r->watch);
+	disconnect(r);
 	r->phase = RESTING;
 	r->put = r->told;		/* the mount never heard of the rest */
 	r->report_left = 0;
 	r->byte0 = false;
 	peer_set(r->d, &r->peer, LINK_PEER_GONE, why);
+}
+
+/* What the stream says went wrong; it may be that one side does not like the other. */
+static void
+broken(struct receiver *r, int rc)
+{
+	if (rc == -EPROTO || rc == -EPROTONOSUPPORT)
+		admit_failed(r->d, r->peer.address, err_text(rc));
+	rest(r, err_text(rc));
 }
 
 /* --- reports --------------------------------------------------------------------------- */
@@ -94,14 +123,14 @@ report_send(struct receiver *r)
 
 	if (r->report_left == 0)
 		return;
-	n = send(r->watch.fd, r->report + HA_REPORT_BYTES - r->report_left, r->report_left, MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		rest(r, err_text(err_note(-errno, "%m")));
+	n = stream_send(&r->stream, r->report + HA_REPORT_BYTES - r->report_left, r->report_left, false);
+	if (n < 0 && n != -EAGAIN) {
+		broken(r, (int)n);
 		return;
 	}
 	if (n > 0)
 		r->report_left -= (size_t)n;
-	watch_ask(r->d, &r->watch, (r->watch.events & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
+	ask(r, (r->wants & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
 }
 
 /* If one is still on its way, what it says will be said by a later one. */
@@ -226,16 +255,17 @@ hear(struct receiver *r, size_t *turn)
 	ssize_t n;
 
 	if (places_n == 0) {		/* the mount has to catch up: the network waits */
-		watch_ask(r->d, &r->watch, r->watch.events & (uint32_t)~EPOLLIN);
+		ask(r, r->wants & (uint32_t)~EPOLLIN);
 		return false;
 	}
-	n = readv(r->watch.fd, iov, places_n);
-	if (n < 0 && errno == EINTR)
-		return true;
-	if (n < 0 && errno == EAGAIN)
+	n = stream_recvv(&r->stream, iov, places_n);
+	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
-		rest(r, n == 0 ? "closed the connection" : err_text(err_note(-errno, "%m")));
+		if (n == 0)
+			rest(r, "closed the connection");
+		else
+			broken(r, (int)n);
 		return false;
 	}
 	r->heard_ms = r->d->now_ms;
@@ -244,7 +274,16 @@ hear(struct receiver *r, size_t *turn)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
 	if ((size_t)n > body)
 		on_head(r, (size_t)n - body);
-	return r->phase == FOLLOWING && *turn < TURN_BYTES;
+	return r->phase == FOLLOWING && (*turn < TURN_BYTES || stream_pending(&r->stream));
+}
+
+static void
+hear_turn(struct receiver *r)
+{
+	size_t turn = 0;
+
+	while (hear(r, &turn))
+		;
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
@@ -259,7 +298,7 @@ follow(struct receiver *r)
 	r->byte0 = r->from == 0;
 	r->pos = r->byte0 ? 1 : r->from;
 	r->peer.ack = r->d->written;
-	watch_ask(r->d, &r->watch, EPOLLIN);
+	ask(r, EPOLLIN);
 	peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
 	report(r, r->pos);
 }
@@ -287,7 +326,7 @@ connect_to(struct receiver *r, int which)
 static void
 connect_next(struct receiver *r, int rc)
 {
-	watch_close(&r->watch);
+	disconnect(r);
 	while (r->which < r->master.n) {
 		rc = connect_to(r, r->which++);
 		if (rc == MQ_OK) {
@@ -299,6 +338,22 @@ connect_next(struct receiver *r, int rc)
 	rest(r, r->master.n > 0 ? err_text(rc) : r->master.why);
 }
 
+/* Where there is no TLS it has begun already. */
+static void
+shake(struct receiver *r)
+{
+	int rc = stream_handshake(&r->stream);
+
+	if (rc == MQ_OK) {
+		follow(r);
+	} else if (rc == -EAGAIN) {
+		ask(r, EPOLLIN);
+	} else {
+		admit_failed(r->d, r->peer.address, err_text(rc));
+		connect_next(r, rc);
+	}
+}
+
 static void
 connected(struct receiver *r)
 {
@@ -307,10 +362,14 @@ connected(struct receiver *r)
 
 	if (getsockopt(r->watch.fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
 		why = errno;
-	if (why != 0)
-		connect_next(r, err_note(-why, "%m"));
-	else
-		follow(r);
+	why = why ? err_note(-why, "%m") : stream_connect(&r->stream, r->watch.fd, r->d->tls, r->host);
+	if (why != MQ_OK) {
+		connect_next(r, why);
+		return;
+	}
+	r->phase = SHAKING;
+	r->until_ms = r->d->now_ms + SHAKE_MS;
+	shake(r);
 }
 
 static void
@@ -346,26 +405,28 @@ static void
 ready(struct watch *w, uint32_t events)
 {
 	struct receiver *r = (struct receiver *)w;
-	size_t turn = 0;
 
+	(void)events;
 	if (w->fd < 0)
 		return;
 	if (r->phase == CONNECTING) {
 		connected(r);
 		return;
 	}
-	if (events & EPOLLOUT)
+	if (r->phase == SHAKING)
+		shake(r);
+	if (r->phase == FOLLOWING)
 		report_send(r);
-	if (r->phase == FOLLOWING && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		while (hear(r, &turn))
-			;
+	if (r->phase == FOLLOWING)
+		hear_turn(r);
 	tell(r);
 }
 
 /* --- the owner's calls ---------------------------------------------------------------------------- */
 
 int
-receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret)
+receiver_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
+	      struct receiver **ret)
 {
 	struct receiver *r = calloc(1, sizeof(*r));
 	int rc = MQ_OK;
@@ -380,6 +441,7 @@ receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *maste
 	r->names.of = r;
 	r->master = *master;
 	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
+	snprintf(r->host, sizeof(r->host), "%s", host);
 	if (names_fd >= 0)
 		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
 	if (rc != MQ_OK) {
@@ -414,7 +476,7 @@ receiver_close(struct receiver *r)
 {
 	if (!r)
 		return;
-	watch_close(&r->watch);
+	disconnect(r);
 	watch_close(&r->names.watch);
 	free(r);
 }
@@ -439,9 +501,11 @@ receiver_applied(struct receiver *r, uint64_t ring_at)
 	r->peer.ack = d->written;
 	if (d->written > r->reported)
 		report(r, d->written);
-	if (r->phase == FOLLOWING && !(r->watch.events & EPOLLIN)) {
+	if (r->phase == FOLLOWING && !(r->wants & EPOLLIN)) {
 		r->heard_ms = d->now_ms;
-		watch_ask(r->d, &r->watch, r->watch.events | EPOLLIN);
+		ask(r, r->wants | EPOLLIN);
+		if (stream_pending(&r->stream))
+			hear_turn(r);
 	}
 	return MQ_OK;
 }
@@ -453,7 +517,7 @@ follow_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t dead_ms = r->heard_ms + config(r)->housekeeping_ms;
 	int64_t beat_ms = r->wrote_ms + config(r)->heartbeat_ms;
-	bool paused = !(r->watch.events & EPOLLIN);
+	bool paused = !(r->wants & EPOLLIN);
 	char why[112];
 
 	if (!paused && d->now_ms >= dead_ms) {
@@ -482,8 +546,9 @@ receiver_tick(struct receiver *r)
 
 	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told)
 		connect_first(r);
-	if (r->phase == CONNECTING && d->now_ms >= r->until_ms)
-		connect_next(r, err_note(-ETIMEDOUT, "%m"));
+	if ((r->phase == CONNECTING || r->phase == SHAKING) && d->now_ms >= r->until_ms)
+		connect_next(r, err_note(-ETIMEDOUT, r->phase == SHAKING ? "did not finish the TLS handshake in time"
+									 : "%m"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
 	else if (r->phase == CONNECTING)

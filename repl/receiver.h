@@ -1,9 +1,9 @@
 /* receiver.h - following a master: the slave's side of a connection.
  *
- *            told to               connected            a frame
- *   RESTING ────────> CONNECTING ───────> FOLLOWING ─────────> (bytes to the ring)
- *      ^                   │                  │
- *      └───────────────────┴──────────────────┘   why: the mount knows, and decides
+ *            told to            connected        TLS            a frame
+ *   RESTING ────────> CONNECTING ───────> SHAKING ───> FOLLOWING ─────────> (bytes to the ring)
+ *      ^                   │                 │             │
+ *      └───────────────────┴─────────────────┴─────────────┘   why: the mount knows, and decides
  *
  * The body of a frame is received straight into the ring; the mount writes it
  * to the log and says so, and that is what the master is told.  Nothing is
@@ -23,9 +23,10 @@
 
 struct receiver;
 
-/* Follow the master of d->config.  `names_fd` (the receiver's) answers for its
- * addresses; -1: they are `master` for good. */
-int receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret);
+/* Follow the master of d->config, which goes by the name `host`.  `names_fd` (the
+ * receiver's) answers for its addresses; -1: they are `master` for good. */
+int receiver_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
+		  struct receiver **ret);
 void receiver_close(struct receiver *r);	/* accepts NULL */
 
 /* Connect, and go on at `from`: where the log ends, or is to begin.  `turn` is what the

@@ -121,6 +121,10 @@ fill_config(const struct replication *r, struct link_config *c)
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
 	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
 }
 
@@ -187,6 +191,22 @@ on_append(struct run *run, const struct link_message *msg)
 	return send_marks(r, run->fd, LINK_APPLIED, run->ring_at);
 }
 
+/* It can do what it was configured for, and be told what to do. */
+static void
+on_ready(struct replication *r, const struct link_message *msg)
+{
+	bool well;
+
+	lock_take(&r->lock);
+	r->port = msg->port;
+	r->ready = true;
+	well = msg->port != 0 || !*r->config.listen;
+	pthread_cond_broadcast(&r->changed);
+	lock_drop(&r->lock);
+	if (well)
+		replication_trouble(r, "");
+}
+
 static int
 on_message(struct run *run, const struct link_message *msg, int blob_fd)
 {
@@ -195,9 +215,7 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 	case LINK_RESPONSE:
 		return exchange_hear(run->r->exchange, msg, blob_fd);
 	case LINK_READY:
-		lock_take(&run->r->lock);
-		run->r->port = msg->port;
-		lock_drop(&run->r->lock);
+		on_ready(run->r, msg);
 		return MQ_OK;
 	case LINK_APPEND:
 		return on_append(run, msg);
@@ -208,21 +226,16 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 		lock_drop(&run->r->lock);
 		return MQ_OK;
 	case LINK_SAY:
-		log_line(msg->level > LOG_DEBUG || msg->level < LOG_ERR ? LOG_NOTICE : msg->level, "mqrepld: %s",
+		if (msg->level <= LOG_ERR) {
+			replication_trouble(run->r, msg->text);
+			return MQ_OK;
+		}
+		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s",
 			 msg->text);
 		return MQ_OK;
 	default:
 		return err_note(MQ_ECORRUPT, "mqrepld sends a message of kind %u", msg->kind);
 	}
-}
-
-/* It can be told what to do: nothing of that overtakes its configuration. */
-static void
-set_ready(struct replication *r)
-{
-	LOCKED(&r->lock);
-	r->ready = true;
-	pthread_cond_broadcast(&r->changed);
 }
 
 /* Until mqrepld ends, says nonsense, or the mount closes. */
@@ -235,8 +248,6 @@ talk(struct run *run)
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
-	if (rc == MQ_OK)
-		set_ready(run->r);
 	while (rc == MQ_OK) {
 		rc = link_receive(run->fd, 0, &msg, &blob_fd);
 		if (rc == MQ_OK)
@@ -456,15 +467,38 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
 }
 
+/* --- certificates -------------------------------------------------------------------------------- */
+
+/* A wrong path is told who mounts.  What the files hold is for mqrepld to see,
+ * each time it starts: they are renewed while we are mounted. */
+static int
+check_certificates(const struct settings *s)
+{
+	const struct {
+		const char *key, *path;
+	} files[] = { { "tlsCert", s->tlsCert }, { "tlsKey", s->tlsKey }, { "tlsCa", s->tlsCa } };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_CLOSE int fd = *files[i].path ? open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+		if (*files[i].path && fd < 0)
+			return err_note(-errno, "%s %s: %m", files[i].key, files[i].path);
+	}
+	return MQ_OK;
+}
+
 /* --- begin and end ------------------------------------------------------------------------------ */
 
 int
 replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		 struct replication **ret)
 {
-	struct replication *r = calloc(1, sizeof(*r));
-	int rc;
+	int rc = check_certificates(settings);
+	struct replication *r;
 
+	if (rc != MQ_OK)
+		return rc;
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->settings = settings;

@@ -264,7 +264,7 @@ serve_run(struct serve *serve)
 	d->now_ms = clock_mono_ms();
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->names_fd, &serve->master, &l.receiver);
+		rc = receiver_open(d, serve->host, serve->names_fd, &serve->master, &l.receiver);
 	if (rc != MQ_OK)
 		return rc;
 	listener_open(&l.slaves.listener);

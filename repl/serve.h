@@ -10,7 +10,8 @@
 struct serve {
 	struct daemon d;
 	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
-	struct resolve_answer master;	/* slave: its addresses, */
+	char host[256];			/* slave: the master as it is configured, */
+	struct resolve_answer master;	/* its addresses, */
 	int names_fd;			/* or who knows them (-1: nobody) */
 };
 

@@ -168,6 +168,14 @@ kit_hear(struct kit *k, enum link_kind wanted)
 }
 
 void
+kit_hear_say(struct kit *k, const char *text)
+{
+	do
+		kit_hear(k, LINK_SAY);
+	while (!strstr(k->last.text, text));
+}
+
+void
 kit_peer(struct kit *k, int32_t number, enum link_peer_state state, const char *text)
 {
 	int64_t until = clock_mono_ms() + KIT_WAIT_MS;

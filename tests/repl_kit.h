@@ -51,6 +51,9 @@ void kit_marks(struct kit *k);
 bool kit_hear_for(struct kit *k, enum link_kind wanted, int wait_ms);
 void kit_hear(struct kit *k, enum link_kind wanted);
 
+/* Until mqrepld says a line that contains `text`. */
+void kit_hear_say(struct kit *k, const char *text);
+
 /* Until the peer is in that state, with a text that contains `text`. */
 void kit_peer(struct kit *k, int32_t number, enum link_peer_state state, const char *text);
 void kit_applied_to(struct kit *k, int64_t written);

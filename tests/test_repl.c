@@ -206,8 +206,53 @@ what_is_no_position_closes(void **state)
 	kit_recv_end(fd);
 	fd = kit_slave(k);
 	kit_send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 18);
-	kit_peer(k, 1, LINK_PEER_WAITING, "but this log ends at 500");
+	kit_recv_end(fd);
+	kit_hear_say(k, "which no log has");
+}
+
+/* It comes again and again, but is told of once. */
+static void
+who_is_not_on_the_list_is_turned_away(void **state)
+{
+	struct kit *k = *state;
+
+	kit_log(k, 0, 500);
+	assert_true(allow_parse("10.0.0.0/8 ::1", &k->config.allow));
+	kit_start(k);
+	for (int i = 0; i < 5; i++)
+		kit_recv_end(kit_slave(k));
+	kit_hear_say(k, "connection from 127.0.0.1 refused: haAllow does not have it");
+	assert_false(kit_hear_for(k, LINK_SAY, 200));
+}
+
+static void
+who_is_on_the_list_is_served(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	assert_true(allow_parse("10.0.0.0/8 127.0.0.0/8", &k->config.allow));
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 100);
+	kit_recv_log(fd, 100, 500);
 	close(fd);
+}
+
+static void
+who_speaks_tls_to_a_plain_master_hears_the_end(void **state)
+{
+	static const unsigned char hello[] = { 0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3 };
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send(fd, hello, sizeof(hello), sizeof(hello));
+	kit_recv_end(fd);
+	kit_hear_say(k, "speaks TLS, but there is no tlsCert here");
 }
 
 static void
@@ -836,6 +881,9 @@ main(void)
 		TEST(who_asks_for_what_is_not_there_gets_heartbeats_and_the_mount_knows),
 		TEST(a_report_of_what_was_not_sent_closes),
 		TEST(what_is_no_position_closes),
+		TEST(who_is_not_on_the_list_is_turned_away),
+		TEST(who_is_on_the_list_is_served),
+		TEST(who_speaks_tls_to_a_plain_master_hears_the_end),
 		TEST(who_reports_nothing_is_closed),
 		TEST(an_idle_slave_that_reports_stays),
 		TEST(a_slave_that_does_not_read_harms_nobody),

@@ -26,6 +26,7 @@ check_usable(const struct link_message *msg)
 	MUST(strnlen(msg->config.master, sizeof(msg->config.master)) < sizeof(msg->config.master));
 	MUST(strnlen(msg->config.user, sizeof(msg->config.user)) < sizeof(msg->config.user));
 	MUST(msg->config.segment_bytes > 0);
+	MUST(msg->config.allow.n >= 0 && msg->config.allow.n <= ALLOW_MAX);
 }
 
 static int
@@ -53,11 +54,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* and as the fields after the version of a whole one */
 	memcpy((char *)&msg + sizeof(msg.version), data,
 	       size < sizeof(msg) - sizeof(msg.version) ? size : sizeof(msg) - sizeof(msg.version));
-	rc = pass(&msg, sizeof(msg), &got);
+	rc = pass(&msg, link_size(msg.kind), &got);
 	MUST(rc == MQ_OK || rc == MQ_ECORRUPT);
 	if (rc == MQ_OK) {
 		check_usable(&got);
-		MUST(memcmp(&got, &msg, sizeof(msg)) == 0);
+		MUST(memcmp(&got, &msg, link_size(msg.kind)) == 0);
 	}
 	return 0;
 }
