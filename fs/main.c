@@ -251,9 +251,11 @@ tree_open(struct mount *m)
 static int
 replication_begin(struct mount *m)
 {
+	const struct replication_broker broker = { .store = m->store, .offsets = m->offsets, .arg = m };
+
 	if (m->read_only || (m->settings->brokerRole != SLAVE && strcmp(m->settings->haListen, "none") == 0))
 		return MQ_OK;
-	return replication_open(m->settings, m->store, store_commitlog_fd(m->store), NULL, &m->replication);
+	return replication_open(m->settings, &broker, NULL, &m->replication);
 }
 
 /* The end of the tree: whoever waits is answered, whoever has files open hears

@@ -50,7 +50,7 @@
 
 enum link_kind {
 	/* mount -> mqrepld */
-	LINK_CONFIG = 1,	/* first, once */
+	LINK_CONFIG = 1,	/* first; again when times or sizes in it have changed */
 	LINK_MARKS,		/* the log is [begin, written) now; both only grow: for a log
 				 * that is cut another mqrepld is started */
 	LINK_APPLIED,		/* slave: appends up to marks.written are in the log,
@@ -104,11 +104,12 @@ struct link_message {
 	uint32_t version;
 	uint32_t kind;			/* enum link_kind */
 	int64_t begin, written;		/* MARKS, APPLIED */
-	int64_t pos;			/* APPEND, FOLLOW: of the log */
+	int64_t pos;			/* APPEND, FOLLOW: of the log; PEER: what it reported first */
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
 	uint32_t len;			/* APPEND; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
-	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's */
+	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
+					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response
 					 * below 0 is -errno: there is no answer to be had */
 	int32_t timeout_ms;		/* REQUEST of the mount */

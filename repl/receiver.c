@@ -18,21 +18,17 @@
 #include "repl/receiver.h"
 #include "repl/stream.h"
 
-#define PAUSE_FIRST_MS 1000
-#define PAUSE_LAST_MS 5000
-#define STEADY_MS 5000			/* it held that long: the next try is at once */
 #define CONNECT_MS 5000
 #define SHAKE_MS 10000			/* for TLS to begin */
-#define SETTLE_MS 1000			/* who refuses us at once was not connected */
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */
 #define APPEND_MAX (1 << 20)
 #define APPEND_SPARE 96			/* places in the outbox that are for other news */
 #define TURN_BYTES (1 << 20)
-#define MISSES_MAX 2			/* answers without bytes before we ask for less */
 
 enum phase {
 	RESTING,
+	ABOUT_TO,			/* told to follow, but the mount still has to apply */
 	RESOLVING,
 	CONNECTING,
 	SHAKING,			/* TLS begins */
@@ -46,8 +42,8 @@ struct receiver {
 	struct daemon *d;
 	struct peer peer;
 	enum phase phase;
-	int64_t until_ms;		/* RESTING, CONNECTING, SHAKING: when that ends */
-	int64_t pause_ms;
+	int64_t until_ms;		/* CONNECTING, SHAKING: when that ends */
+	int64_t from;			/* the first byte we want */
 
 	struct names {
 		struct watch watch;
@@ -58,8 +54,8 @@ struct receiver {
 	int which;			/* of its addresses is the next to try */
 
 	struct ha_frames frames;
-	int64_t since_ms, heard_ms, wrote_ms, told_ms;
-	int64_t pos;			/* where in the log the ring's byte `put` belongs; -1: the master says */
+	int64_t heard_ms, wrote_ms, told_ms;
+	int64_t pos;			/* where in the log the ring's byte `put` belongs */
 	uint64_t put, told, applied;	/* bytes of the ring: received, the mount was told, it has written */
 
 	unsigned char report[HA_REPORT_BYTES];
@@ -67,9 +63,6 @@ struct receiver {
 	int64_t reported;
 
 	bool byte0;			/* it is still to be supplied */
-	bool ask_last;			/* report 0: the last segment */
-	bool asked_again;		/* for all, after the last segment was offered once */
-	int misses;
 };
 
 static const struct link_config *
@@ -102,28 +95,14 @@ disconnect(struct receiver *r)
 /* --- the end of a connection -------------------------------------------------------- */
 
 static void
-rest(struct receiver *r, int64_t ms, const char *why)
+rest(struct receiver *r, const char *why)
 {
 	disconnect(r);
 	r->phase = RESTING;
-	r->until_ms = r->d->now_ms + ms;
 	r->put = r->told;		/* the mount never heard of the rest */
 	r->report_left = 0;
 	r->byte0 = false;
-	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, why);
-}
-
-static void
-failed(struct receiver *r, const char *why)
-{
-	bool steady = r->phase == FOLLOWING && r->d->now_ms >= r->since_ms + STEADY_MS;
-
-	if (steady)
-		r->pause_ms = 0;
-	rest(r, r->pause_ms, why);
-	r->pause_ms = r->pause_ms == 0 ? PAUSE_FIRST_MS : 2 * r->pause_ms;
-	if (r->pause_ms > PAUSE_LAST_MS)
-		r->pause_ms = PAUSE_LAST_MS;
+	peer_set(r->d, &r->peer, LINK_PEER_GONE, why);
 }
 
 /* What the stream says went wrong; it may be that one side does not like the other. */
@@ -132,20 +111,7 @@ broken(struct receiver *r, int rc)
 {
 	if (rc == -EPROTO || rc == -EPROTONOSUPPORT)
 		admit_failed(r->d, r->peer.address, err_text(rc));
-	failed(r, err_text(rc));
-}
-
-/* The master has nothing to say to who asks for everything. */
-static void
-missed(struct receiver *r)
-{
-	if (++r->misses < MISSES_MAX)
-		return;
-	r->misses = 0;
-	r->ask_last = true;
-	outbox_say(&r->d->out, LOG_NOTICE, "master %s does not send its log from the beginning: "
-		   "asking for its last segment", r->peer.address);
-	rest(r, 0, "does not send from the beginning");
+	rest(r, err_text(rc));
 }
 
 /* --- reports --------------------------------------------------------------------------- */
@@ -219,48 +185,19 @@ tell(struct receiver *r)
 
 /* --- hearing the master ------------------------------------------------------------------- */
 
-/* The last segment was asked for, and begins there. */
-static void
-begin_at(struct receiver *r, int64_t pos)
-{
-	char why[112];
-
-	if (pos % config(r)->segment_bytes != 0) {
-		snprintf(why, sizeof(why), "sends from %" PRId64 ", where no segment of %" PRId64 " bytes begins",
-			 pos, config(r)->segment_bytes);
-		failed(r, why);
-	} else if (pos > 0 && !r->asked_again) {
-		r->asked_again = true;	/* it may have been empty when it was asked for all */
-		r->ask_last = false;
-		rest(r, 0, "asking for the beginning once more");
-	} else {
-		r->pos = pos;
-		if (pos > 0)
-			outbox_say(&r->d->out, LOG_WARNING, "master %s sends its log from %" PRId64 " on; "
-				   "what lies before it is not here", r->peer.address, pos);
-	}
-}
-
 static void
 on_frame(struct receiver *r)
 {
 	const struct ha_frames *f = &r->frames;
 	char why[112];
 
-	if (r->pos < 0) {
-		begin_at(r, f->pos);
-		if (r->phase != FOLLOWING)
-			return;
-	}
 	if (f->pos != r->pos) {
 		snprintf(why, sizeof(why), "sends from %" PRId64 ", but this log ends at %" PRId64, f->pos, r->pos);
-		failed(r, why);
+		rest(r, why);
 		return;
 	}
 	r->peer.sent = f->pos + f->left;
 	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
-	if (f->left == 0 && r->byte0)
-		missed(r);
 }
 
 static void
@@ -271,7 +208,7 @@ on_head(struct receiver *r, size_t n)
 	if (rc == MQ_OK)
 		on_frame(r);
 	else if (rc != MQ_EEND)
-		failed(r, err_text(rc));
+		rest(r, err_text(rc));
 }
 
 static void
@@ -325,11 +262,9 @@ hear(struct receiver *r, size_t *turn)
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
-		if (n == 0 && r->byte0 && r->d->now_ms >= r->since_ms + config(r)->heartbeat_ms)
-			missed(r);
-		if (r->phase == FOLLOWING && n == 0)
-			failed(r, "closed the connection");
-		else if (r->phase == FOLLOWING)
+		if (n == 0)
+			rest(r, "closed the connection");
+		else
 			broken(r, (int)n);
 		return false;
 	}
@@ -357,18 +292,15 @@ hear_turn(struct receiver *r)
 static void
 follow(struct receiver *r)
 {
-	int64_t written = r->d->written;
-
 	r->phase = FOLLOWING;
-	r->since_ms = r->heard_ms = r->wrote_ms = r->d->now_ms;
+	r->heard_ms = r->wrote_ms = r->d->now_ms;
 	r->frames = (struct ha_frames){ .head_len = 0 };
-	r->byte0 = written == 0 && !r->ask_last;
-	r->pos = r->byte0 ? 1 : written;
-	r->peer.ack = written;
+	r->byte0 = r->from == 0;
+	r->pos = r->byte0 ? 1 : r->from;
+	r->peer.ack = r->d->written;
 	ask(r, EPOLLIN);
+	peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
 	report(r, r->pos);
-	if (written == 0 && r->ask_last)
-		r->pos = -1;
 }
 
 static int
@@ -403,10 +335,10 @@ connect_next(struct receiver *r, int rc)
 			return;
 		}
 	}
-	failed(r, r->master.n > 0 ? err_text(rc) : r->master.why);
+	rest(r, r->master.n > 0 ? err_text(rc) : r->master.why);
 }
 
-/* Once TLS has begun (which it has, where there is none) */
+/* Where there is no TLS it has begun already. */
 static void
 shake(struct receiver *r)
 {
@@ -516,9 +448,27 @@ receiver_open(struct daemon *d, const char *host, int names_fd, const struct res
 		free(r);
 		return rc;
 	}
-	rest(r, 0, NULL);
+	r->peer.state = LINK_PEER_GONE;
 	*ret = r;
 	return MQ_OK;
+}
+
+void
+receiver_follow(struct receiver *r, int64_t from, uint64_t turn)
+{
+	if (r->phase != RESTING)
+		rest(r, "is to be followed anew");
+	r->peer.turn = turn;
+	r->from = from;
+	r->phase = ABOUT_TO;
+	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, NULL);
+}
+
+void
+receiver_rest(struct receiver *r)
+{
+	if (r->phase != RESTING)
+		rest(r, "is not followed any more");
 }
 
 void
@@ -540,12 +490,12 @@ receiver_applied(struct receiver *r, uint64_t ring_at)
 	if (ring_at < r->applied || ring_at > r->told)
 		return err_note(MQ_ECORRUPT, "the mount has applied %" PRIu64 " of %" PRIu64 " bytes", ring_at, r->told);
 	r->applied = ring_at;
-	if (r->phase != FOLLOWING || r->pos < 0)
+	if (r->phase != FOLLOWING)
 		return MQ_OK;
 	if (d->written != pos_of(r, r->applied)) {
 		snprintf(why, sizeof(why), "this log ends at %" PRId64 ", not at %" PRId64, d->written,
 			 pos_of(r, r->applied));
-		failed(r, why);
+		rest(r, why);
 		return MQ_OK;
 	}
 	r->peer.ack = d->written;
@@ -567,17 +517,14 @@ follow_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t dead_ms = r->heard_ms + config(r)->housekeeping_ms;
 	int64_t beat_ms = r->wrote_ms + config(r)->heartbeat_ms;
-	int64_t settled_ms = r->since_ms + SETTLE_MS;
 	bool paused = !(r->wants & EPOLLIN);
 	char why[112];
 
 	if (!paused && d->now_ms >= dead_ms) {
 		snprintf(why, sizeof(why), "has sent nothing for %" PRId64 " ms", config(r)->housekeeping_ms);
-		failed(r, why);
-		return r->until_ms;
+		rest(r, why);
+		return 0;
 	}
-	if (r->peer.state == LINK_PEER_CONNECTING && d->now_ms >= settled_ms)
-		peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
 	if (d->written > r->reported && r->report_left == 0)
 		report(r, d->written);	/* the one that had to wait */
 	else if (d->now_ms >= beat_ms)
@@ -588,8 +535,6 @@ follow_tick(struct receiver *r)
 		beat_ms = 0;
 	if (r->told < r->put)
 		beat_ms = earlier(beat_ms, d->now_ms + TELL_MS);
-	if (r->peer.state == LINK_PEER_CONNECTING)
-		beat_ms = earlier(beat_ms, settled_ms);
 	return earlier(beat_ms, paused ? 0 : dead_ms);
 }
 
@@ -599,14 +544,14 @@ receiver_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t next = 0;
 
-	if (r->phase == RESTING && d->now_ms >= r->until_ms && d->marks_known && r->applied == r->told)
+	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told)
 		connect_first(r);
 	if ((r->phase == CONNECTING || r->phase == SHAKING) && d->now_ms >= r->until_ms)
 		connect_next(r, err_note(-ETIMEDOUT, r->phase == SHAKING ? "did not finish the TLS handshake in time"
 									 : "%m"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
-	else if (r->phase != RESOLVING && r->until_ms > d->now_ms)
+	else if (r->phase == CONNECTING)
 		next = r->until_ms;
 	return earlier(next, peer_tick(r->d, &r->peer));
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "conf/err.h"
+#include "repl/follow.h"
 #include "repl/requests.h"
 
 struct request_row {
@@ -22,6 +23,7 @@ serve_unknown(struct replication *r, const struct request *req, struct answer *r
 
 /* The last row serves what no other does. */
 static const struct request_row rows[] = {
+	{ REQUEST_HELLO, follow_serve_hello },
 	{ -1, serve_unknown },
 };
 

@@ -224,7 +224,7 @@ on_report(struct sender *s, int64_t pos)
 	if (s->phase == ASKED_NOTHING) {
 		s->phase = ASKED;
 		s->asked_ms = s->d->now_ms;
-		s->next = pos;
+		s->next = s->peer.first = pos;
 		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
 		start(s);
 		if (s->phase == SENDING && pos > 0)

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -142,6 +143,33 @@ on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
 	return MQ_OK;
 }
 
+/* Where to go on: only where our log ends. */
+static int
+on_follow(struct loop *l, const struct link_message *msg)
+{
+	if (!l->receiver)
+		return err_note(MQ_ECORRUPT, "the mount has no master to follow");
+	if (msg->kind == LINK_REST)
+		receiver_rest(l->receiver);
+	else if (l->d->written > 0 && msg->pos != l->d->written)
+		return err_note(MQ_ECORRUPT, "the mount wants to follow from %" PRId64 ", its log ends at %" PRId64,
+				msg->pos, l->d->written);
+	else
+		receiver_follow(l->receiver, msg->pos, msg->id);
+	return MQ_OK;
+}
+
+static void
+on_config(struct loop *l, const struct link_message *msg)
+{
+	struct link_config *c = &l->d->config;
+
+	c->heartbeat_ms = msg->config.heartbeat_ms;
+	c->housekeeping_ms = msg->config.housekeeping_ms;
+	c->batch_bytes = msg->config.batch_bytes;
+	c->eager = msg->config.eager;
+}
+
 static int
 hear_mount(struct loop *l)
 {
@@ -150,11 +178,22 @@ hear_mount(struct loop *l)
 
 	if (rc != MQ_OK)
 		return rc;
-	if (msg.kind == LINK_REQUEST || msg.kind == LINK_RESPONSE)
+	switch (msg.kind) {
+	case LINK_REQUEST:
+	case LINK_RESPONSE:
 		return on_exchange(l, &msg, blob_fd);
-	if (msg.kind == LINK_MARKS || msg.kind == LINK_APPLIED)
+	case LINK_MARKS:
+	case LINK_APPLIED:
 		return on_marks(l, &msg);
-	return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	case LINK_FOLLOW:
+	case LINK_REST:
+		return on_follow(l, &msg);
+	case LINK_CONFIG:
+		on_config(l, &msg);
+		return MQ_OK;
+	default:
+		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	}
 }
 
 static void

@@ -58,6 +58,15 @@ mark_advance(struct mark *m, mq_pos to)
 		}
 }
 
+void
+mark_set_back(struct mark *m, mq_pos to)
+{
+	int64_t at = atomic_load(&m->at);
+
+	while (at > to.byte && !atomic_compare_exchange_weak(&m->at, &at, to.byte))
+		;
+}
+
 /* Called with the lock. */
 static int
 wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)

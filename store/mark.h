@@ -46,6 +46,9 @@ mark_at(const struct mark *m)
 /* Move forward to `to`; nothing if it is there or beyond. */
 void mark_advance(struct mark *m, mq_pos to);
 
+/* Where it stands is not so any more: the log was cut at `to`.  Who waits, waits on. */
+void mark_set_back(struct mark *m, mq_pos to);
+
 /* Wait until the mark has passed `pos` (at > pos), at most `timeout_ms` (-1: for ever).
  *
  * MQ_OK         it has; *ret_at, if not NULL, is where it stood then

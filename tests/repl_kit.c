@@ -256,10 +256,21 @@ kit_be_master_again(struct kit *k)
 	listen_at(k, atoi(strchr(k->config.master, ':') + 1));
 }
 
+void
+kit_follow(struct kit *k)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = k->written, .id = ++k->turn };
+
+	assert_int_equal(link_send(k->link, &msg), MQ_OK);
+}
+
 int
 kit_accept(struct kit *k)
 {
-	int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
+	int fd;
+
+	kit_follow(k);
+	fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
 
 	assert_true(fd >= 0);
 	never_wait_for_ever(fd);

@@ -31,6 +31,7 @@ struct kit {
 	struct link_message last;	/* of those kit_hear() waited for */
 
 	int listen;			/* the scripted master's, -1 */
+	uint64_t turn;			/* how often mqrepld was told to follow it */
 };
 
 int kit_setup(void **state);
@@ -62,7 +63,8 @@ int kit_slave(struct kit *k);
 /* The master that mqrepld is to follow: its port is in the configuration. */
 void kit_be_master(struct kit *k);
 void kit_be_master_again(struct kit *k);	/* at that port, after k->listen was closed */
-int kit_accept(struct kit *k);
+void kit_follow(struct kit *k);			/* from where the log ends */
+int kit_accept(struct kit *k);			/* mqrepld, after telling it to follow */
 
 /* What goes over a peer's socket.  `cut`: so many bytes at once. */
 void kit_send(int fd, const void *bytes, size_t len, size_t cut);
