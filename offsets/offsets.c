@@ -312,6 +312,9 @@ offsets_identity(const struct offsets *o)
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
+	struct epoch last = { 0 };
+
+	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
 		.topics = o->n_topics,
 		.groups = o->n_groups,
@@ -322,5 +325,6 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.checkpoint_at = o->saved_mark,
 		.offsets_clamped = o->n_clamped,
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+		.epoch = last.number,
 	};
 }

@@ -36,6 +36,9 @@ struct replication {
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;
 	bool closing;
+	bool paused;
+	bool running;			/* an mqrepld, from its start until it was waited for */
+	bool at_once;			/* the next one starts without a pause */
 	int link;			/* -1: mqrepld does not run */
 	pid_t pid;
 	unsigned char *ring;
@@ -229,6 +232,13 @@ fill_marks(struct replication *r, struct link_message *msg)
 		msg->written = msg->begin;
 }
 
+/* Only a slave may be without. */
+static bool
+has_master(const struct replication *r)
+{
+	return r->settings->brokerRole != SLAVE || r->settings->master[0];
+}
+
 static int
 send_config(struct replication *r, int fd)
 {
@@ -236,7 +246,7 @@ send_config(struct replication *r, int fd)
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG };
 	struct link_config *c = &msg.config;
 
-	c->slave = s->brokerRole == SLAVE;
+	c->slave = s->brokerRole == SLAVE && has_master(r);
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
 	snprintf(c->master, sizeof(c->master), "%s", s->master);
@@ -330,6 +340,7 @@ talk(struct run *run)
 	struct link_message msg;
 	int rc;
 
+	note_trouble(run->r, has_master(run->r) ? "" : "a slave without a master: config/master says whom to follow");
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
@@ -373,7 +384,7 @@ run_once(struct replication *r)
 	r->pid = pid;
 	r->ring = ring;
 	r->starts++;
-	if (r->closing)
+	if (r->closing || r->paused || r->at_once)
 		shutdown(run.fd, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
@@ -399,8 +410,12 @@ pause_before_restart(struct replication *r, int64_t ms)
 	int64_t until = clock_mono_ms() + ms;
 
 	LOCKED(&r->lock);
-	while (!r->closing && clock_mono_ms() < until)
-		lock_wait(&r->lock, &r->changed, (int)(until - clock_mono_ms()) + 1);
+	r->running = false;
+	pthread_cond_broadcast(&r->changed);
+	while (!r->closing && (r->paused || (!r->at_once && clock_mono_ms() < until)))
+		lock_wait(&r->lock, &r->changed, r->paused ? -1 : (int)(until - clock_mono_ms()) + 1);
+	r->at_once = false;
+	r->running = !r->closing;
 	return !r->closing;
 }
 
@@ -464,6 +479,41 @@ marks_main(void *arg)
 	return NULL;
 }
 
+/* --- another role --------------------------------------------------------------------------- */
+
+/* Called with the lock: the mqrepld that runs now is gone when this returns. */
+static void
+end_run(struct replication *r)
+{
+	if (r->link >= 0)
+		shutdown(r->link, SHUT_RDWR);
+	pthread_cond_broadcast(&r->changed);
+	while (r->running && (r->paused || r->at_once) && !r->closing)
+		lock_wait(&r->lock, &r->changed, -1);
+}
+
+void
+replication_pause(struct replication *r)
+{
+	LOCKED(&r->lock);
+	r->paused = true;
+	end_run(r);
+}
+
+void
+replication_role_changed(struct replication *r)
+{
+	LOCKED(&r->lock);
+	r->at_once = true;
+	if (!r->paused)
+		end_run(r);
+	r->paused = false;
+	for (size_t i = 0; i < r->n_peers; i++)
+		r->peers[i].ack = 0;	/* of another log, perhaps */
+	mark_set_back(&r->replicated, MQ_POS(0));
+	pthread_cond_broadcast(&r->changed);
+}
+
 /* --- begin and end ------------------------------------------------------------------------------ */
 
 int
@@ -483,6 +533,7 @@ replication_open(const struct settings *settings, struct store *store, int commi
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
 	mark_init(&r->replicated, MQ_POS(0));
+	r->running = true;
 	rc = -pthread_create(&r->link_thread, NULL, link_main, r);
 	r->link_started = rc == MQ_OK;
 	if (rc == MQ_OK)
