@@ -459,6 +459,24 @@ offsets_follow(struct offsets *o)
 	return follow(o);
 }
 
+int
+offsets_promote(struct offsets *o)
+{
+	int rc;
+
+	LOCKED(&o->apply);
+	rc = follow(o);
+	return rc == MQ_OK ? epoch_begin(o) : rc;
+}
+
+void
+offsets_promoted(struct offsets *o)
+{
+	LOCKED(&o->apply);
+	o->round_at = MQ_POS(-1);	/* due, until it has worked */
+	round_if_due(o);
+}
+
 static void
 gather(struct offsets *o)
 {
@@ -469,6 +487,12 @@ gather(struct offsets *o)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
+void
+offsets_demote(struct offsets *o)
+{
+	gather(o);
+}
+
 static void
 catch_up(struct offsets *o)
 {
@@ -477,7 +501,7 @@ catch_up(struct offsets *o)
 
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
-	if (o->epoch_is_due)
+	if (o->epoch_is_due && change_allowed(o) == MQ_OK)
 		epoch_begin_if_due(o);
 	round_if_due(o);
 	keep_messages(o);

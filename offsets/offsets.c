@@ -326,6 +326,9 @@ offsets_identity(const struct offsets *o)
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
+	struct epoch last = { 0 };
+
+	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
 		.topics = o->n_topics,
 		.groups = o->n_groups,
@@ -337,5 +340,6 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.offsets_clamped = o->n_clamped,
 		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+		.epoch = last.number,
 	};
 }

@@ -228,6 +228,16 @@ const unsigned char *offsets_identity(const struct offsets *o);
  * (EPOCHS_MAX is enough for all); returns how many. */
 size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 
+/* A slave becomes the master, in this order: its store refuses all appends, its log ends
+ * with a whole record; offsets_promote() brings memory up to the log and begins an
+ * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
+ * the whole state, of which a RocketMQ master has put nothing into the log. */
+int offsets_promote(struct offsets *o);
+void offsets_promoted(struct offsets *o);
+
+/* A master is about to become a slave: what is pending is logged. */
+void offsets_demote(struct offsets *o);
+
 /* --- what status/ shows ------------------------------------------------------ */
 
 struct offsets_stats {
@@ -238,6 +248,7 @@ struct offsets_stats {
 	int64_t offsets_clamped;
 	int64_t debts;			/* commits that the master's log does not have yet */
 	int64_t map_bytes;		/* LMDB's map */
+	int64_t epoch;			/* the last one of the log, 0: none */
 };
 
 void offsets_stats(struct offsets *o, struct offsets_stats *ret);
