@@ -124,6 +124,7 @@ struct meta {
 	size_t acl_len;		/* acl set and 0 bytes: taken away */
 	bool done;		/* import */
 	bool implied;		/* topic, in LMDB only: known by its queues, not by a record */
+	bool told;		/* in LMDB only: a RocketMQ master has told of it, not a record */
 };
 
 /* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without
