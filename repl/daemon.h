@@ -39,6 +39,9 @@ int watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events);
 void watch_ask(struct daemon *d, struct watch *w, uint32_t events);
 void watch_close(struct watch *w);
 
+/* The same, but the descriptor lives on, as the caller's. */
+int watch_release(struct daemon *d, struct watch *w);
+
 /* The earlier of two times; 0 is never. */
 static inline int64_t
 earlier(int64_t a, int64_t b)

@@ -14,6 +14,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "conf/err.h"
 #include "repl/confine.h"
 #include "repl/ha.h"
@@ -66,23 +68,22 @@ find_listen(struct serve *s)
 }
 
 static int
-find_master(struct serve *s)
+find_target(struct serve *s, const char *address, struct target *ret)
 {
 	char text[sizeof(s->d.config.master)], *host, *port;
 
-	s->names_fd = -1;
+	ret->names_fd = -1;
 	if (!s->d.config.slave)
 		return MQ_OK;
-	memcpy(text, s->d.config.master, sizeof(text));
+	snprintf(text, sizeof(text), "%s", address);
 	if (!resolve_split(text, &host, &port)) {
-		snprintf(s->master.why, sizeof(s->master.why), "is not HOST:PORT");
+		snprintf(ret->answer.why, sizeof(ret->answer.why), "is not HOST:PORT");
 		return MQ_OK;
 	}
-	snprintf(s->host, sizeof(s->host), "%s", host);
-	resolve_now(host, port, true, false, &s->master);
-	if (s->master.n > 0)
+	resolve_now(host, port, true, false, &ret->answer);
+	if (ret->answer.n > 0)
 		return MQ_OK;
-	return resolve_start(host, port, s->d.config.user, &s->names_fd);
+	return resolve_start(host, port, s->d.config.user, &ret->names_fd);
 }
 
 /* --- certificates ------------------------------------------------------------------- */
@@ -126,7 +127,9 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_master(s);	/* before ring and key, so that the resolver has neither */
+		rc = find_target(s, d->config.master, &s->master);	/* before ring and key: */
+	if (rc == MQ_OK)
+		rc = find_target(s, d->config.master_remoting, &s->remoting);	/* resolvers have neither */
 	if (rc == MQ_OK)
 		rc = take_certificates(d);
 	if (rc == MQ_OK)
@@ -134,6 +137,7 @@ run(struct serve *s)
 	if (rc != MQ_OK)
 		return rc;
 	find_listen(s);
+	json_object_seed(0);		/* while there is a file to get it from */
 	d->commitlog_fd = LINK_COMMITLOG_FD;
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (d->epoll_fd < 0)

@@ -130,15 +130,28 @@ json_decode(const char *at, size_t len, struct remoting_frame *f)
 	return rc;
 }
 
+/* Texts of errors may come from anywhere; what is not UTF-8 is shown as `?`. */
+static json_t *
+remark_text(const char *remark)
+{
+	json_t *text = remark ? json_string(remark) : NULL;
+	AUTO_FREE char *copy = remark && !text ? strdup(remark) : NULL;
+
+	for (char *c = copy; c && *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	return copy ? json_string(copy) : text;
+}
+
 /* Members in the order in which RocketMQ has them, that of the alphabet. */
 static int
 json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 {
 	bool known = f->language >= 0 && (size_t)f->language < LENGTH(languages);
-	json_t *header = json_pack("{s:i, s:O*, s:i, s:s, s:i, s:s*, s:s, s:i}", "code", f->code,
+	json_t *header = json_pack("{s:i, s:O*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code,
 				   "extFields", f->ext, "flag", f->flag,
 				   "language", languages[known ? f->language : REMOTING_OTHER],
-				   "opaque", f->opaque, "remark", f->remark,
+				   "opaque", f->opaque, "remark", remark_text(f->remark),
 				   "serializeTypeCurrentRPC", "JSON", "version", f->version);
 	char *text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 

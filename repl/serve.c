@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "conf/scope.h"
 #include "repl/listener.h"
 #include "repl/receiver.h"
+#include "repl/remoting_client.h"
+#include "repl/remoting_server.h"
 #include "repl/sender.h"
 #include "repl/serve.h"
 
@@ -24,8 +26,10 @@ struct loop {
 		struct sender *list[SERVE_SLAVES_MAX];	/* number i + 1, or NULL */
 	} slaves;
 	struct daemon *d;
-	struct receiver *receiver;			/* NULL: we follow nobody */
-	int told_port;					/* to the mount; -1: nothing yet */
+	struct receiver *receiver;			/* NULL: we follow nobody, */
+	struct remoting_client *client;			/* and have nobody to ask */
+	struct remoting_server *server;
+	struct link_message told;			/* which ports are in use; kind 0: not yet */
 	int rc;
 };
 
@@ -81,10 +85,18 @@ slave_accepted(struct listener *l, int fd, const char *address)
 static void
 say_ready(struct loop *l)
 {
-	const struct link_message msg = { .kind = LINK_READY, .port = listener_port(&l->slaves.listener) };
+	const struct link_message msg = {
+		.kind = LINK_READY,
+		.port = listener_port(&l->slaves.listener),
+		.remoting_port = remoting_server_port(l->server),
+		.vip_port = remoting_server_vip_port(l->server),
+	};
 
-	if (msg.port != l->told_port && outbox_put(&l->d->out, &msg, 0))
-		l->told_port = msg.port;
+	if (l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
+	    l->told.vip_port == msg.vip_port)
+		return;
+	if (outbox_put(&l->d->out, &msg, 0))
+		l->told = msg;
 }
 
 /* --- the link ---------------------------------------------------------------------------------- */
@@ -112,13 +124,23 @@ on_marks(struct loop *l, const struct link_message *msg)
 	return MQ_OK;
 }
 
-/* Nobody to ask. */
+/* blob_fd is taken over. */
 static int
-on_request(struct loop *l, const struct link_message *msg)
+on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
 {
-	const struct link_message response = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN };
+	const struct link_message nobody = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN,
+					     .text = "there is no master to ask" };
 
-	return outbox_put(&l->d->out, &response, 0) ? MQ_OK : err_note(MQ_ECORRUPT, "too many requests");
+	if (msg->kind == LINK_RESPONSE)
+		return remoting_server_answer(l->server, msg, blob_fd);
+	if (l->client) {
+		remoting_client_ask(l->client, msg, blob_fd);
+		return MQ_OK;
+	}
+	(void)outbox_put(&l->d->out, &nobody, 0);
+	if (blob_fd >= 0)
+		close(blob_fd);
+	return MQ_OK;
 }
 
 /* Where to go on: only where our log ends. */
@@ -151,15 +173,15 @@ on_config(struct loop *l, const struct link_message *msg)
 static int
 hear_mount(struct loop *l)
 {
-	AUTO_CLOSE int blob_fd = -1;
 	struct link_message msg;
-	int rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
+	int blob_fd, rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
 
 	if (rc != MQ_OK)
 		return rc;
 	switch (msg.kind) {
 	case LINK_REQUEST:
-		return on_request(l, &msg);
+	case LINK_RESPONSE:
+		return on_exchange(l, &msg, blob_fd);
 	case LINK_MARKS:
 	case LINK_APPLIED:
 		return on_marks(l, &msg);
@@ -216,8 +238,10 @@ tick(struct loop *l)
 	const struct daemon *d = l->d;
 	int64_t next;
 
-	next = slaves_tick(l);
+	next = earlier(slaves_tick(l), remoting_server_tick(l->server));
 	say_ready(l);
+	if (l->client)
+		next = earlier(next, remoting_client_tick(l->client));
 	if (l->receiver)
 		next = earlier(next, receiver_tick(l->receiver));
 	watch_ask(l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));
@@ -257,14 +281,17 @@ serve_run(struct serve *serve)
 			.has_place = slave_has_place, .accepted = slave_accepted,
 		},
 		.d = d,
-		.told_port = -1,
 	};
 	int rc;
 
 	d->now_ms = clock_mono_ms();
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->host, serve->names_fd, &serve->master, &l.receiver);
+		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
+	if (rc == MQ_OK && d->config.slave)
+		rc = remoting_client_open(d, serve->remoting.names_fd, &serve->remoting.answer, &l.client);
+	if (rc == MQ_OK)
+		rc = remoting_server_open(d, &serve->listen, &l.server);
 	if (rc != MQ_OK)
 		return rc;
 	listener_open(&l.slaves.listener);
@@ -272,6 +299,8 @@ serve_run(struct serve *serve)
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		sender_close(l.slaves.list[i]);
 	receiver_close(l.receiver);
+	remoting_client_close(l.client);
+	remoting_server_close(l.server);
 	listener_close(&l.slaves.listener);
 	watch_close(&l.link);
 	return rc;

@@ -25,6 +25,8 @@
 
 #include "repl/tls.h"
 
+#define STREAM_SHAKE_MS 10000		/* for stream_handshake() to come to an end */
+
 struct stream {
 	int fd;				/* the owner's to close, after stream_close() */
 	struct ssl_st *ssl;		/* NULL: plain */
@@ -43,7 +45,8 @@ int stream_connect(struct stream *s, int fd, struct tls *tls, const char *host);
 void stream_close(struct stream *s);
 
 /* MQ_OK: both sides know each other now.  (A client of TLS 1.3 hears only when it
- * receives that it was refused.)  How long that may take is the owner's to say. */
+ * receives that it was refused.)  The owner ends
+ * it after STREAM_SHAKE_MS. */
 int stream_handshake(struct stream *s);
 
 /* What comes next; 0: the other side has closed.  With TLS only the first place is used. */
