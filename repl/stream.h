@@ -12,7 +12,7 @@
  * same bytes (there may be more of them) before any others are sent.
  *
  * All functions return the number of bytes (MQ_OK: 0), -EAGAIN, or what went
- * wrong, noted in words about the peer: "refuses our certificate: expired".
+ * wrong, noted in words about the peer: "does not take our certificate: expired".
  * There is no way on from an error.
  */
 #ifndef MQFS_REPL_STREAM_H
