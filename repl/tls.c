@@ -206,7 +206,7 @@ alert_note(int alert)
 	bool ours = (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
 		    alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_CERTIFICATE_REQUIRED;
 
-	return err_note(-EPROTO, "%s: %s", ours ? "refuses our certificate" : "breaks off TLS",
+	return err_note(-EPROTO, "%s: %s", ours ? "does not take our certificate" : "breaks off TLS",
 			SSL_alert_desc_string_long(alert));
 }
 
@@ -225,7 +225,7 @@ refusal_note(const SSL *ssl)
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
 	default:
-		return err_note(-EPROTO, "its certificate is refused: %s", X509_verify_cert_error_string(result));
+		return err_note(-EPROTO, "its certificate is not good: %s", X509_verify_cert_error_string(result));
 	}
 }
 
