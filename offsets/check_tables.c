@@ -126,6 +126,8 @@ format_item(const struct meta *m, enum entry_kind kind, char **ret_item, size_t 
 static bool
 is_said(struct entry *e)
 {
+	if (e->told)
+		return false;
 	if (e->kind == ENTRY_TOPIC)
 		return !entry_topic(e)->implied;
 	return e->kind != ENTRY_ATTR || entry_attr(e)->has_owner || entry_attr(e)->acl;
@@ -186,6 +188,9 @@ registry_alone(struct fsck *f)
 		return NULL;
 	o->settings = f->settings;
 	o->dir = f->dir;
+	o->applying = -1;
+	mark_init(&o->owed_news, MQ_POS(0));
+	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);

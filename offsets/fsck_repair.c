@@ -33,7 +33,7 @@ save_excess(int fd, int64_t from, int lost_fd, const struct log_file *file)
 {
 	const struct lost_bytes lost = {
 		.fd = fd, .from = from, .to = file->bytes, .pos = pos_add(file->base, from),
-		.why = "cut by fsck.mqfs, because the file of their segment was longer than the others",
+		.why = "the file of their segment was longer than the others: cut by fsck.mqfs.",
 	};
 
 	return lostfound_keep_bytes(lost_fd, &lost);

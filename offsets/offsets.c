@@ -40,6 +40,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -75,6 +76,7 @@ forget(struct offsets *o)
 	o->import = IMPORT_NEVER;
 	o->saved_once = false;
 	o->seen_queues = -1;
+	json_decref(take_ptr(o->delays));
 }
 
 static int
@@ -131,16 +133,14 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own; only a slave goes on with the log of
- * the one that it was taken of. */
+/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
+ * by it.  That the log is the same is told by its epochs. */
 static int
 identity_renew(struct offsets *o)
 {
 	if (!o->dir->is_copy || o->dir->read_only)
 		return MQ_OK;
 	o->stamp = true;
-	if (o->settings->brokerRole == SLAVE)
-		return MQ_OK;
 	log_notice("this is a copy of a snapshot: it gets an identity of its own");
 	return identity_make(o);
 }
@@ -158,6 +158,10 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	o->settings = settings;
 	o->dir = dir;
 	o->seen_queues = -1;
+	o->applying = -1;
+	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
+	mark_init(&o->owed_news, MQ_POS(0));
+	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);
@@ -197,17 +201,48 @@ static int
 catch_up(struct offsets *o)
 {
 	int64_t end;
+	bool cut;
 	int rc;
 
 	o->meta_queue = store_queue(o->store, META_TOPIC, 0);
 	end = o->meta_queue ? queue_end(o->meta_queue).n : 0;
-	if (o->applied.n > end) {
+	cut = o->applied.n > end;
+	if (cut) {
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
+		rc = o->settings->brokerRole == SLAVE ? debts_before_cut(o) : MQ_OK;
+		if (rc != MQ_OK)
+			return rc;
 		forget(o);
 	}
 	rc = change_follow(o);
-	return rc == MQ_OK ? change_find_queues(o) : rc;
+	if (rc == MQ_OK)
+		rc = change_find_queues(o);
+	if (rc == MQ_OK && cut)
+		debts_after_cut(o);
+	return rc;
+}
+
+static int
+log_all(struct offsets *o)
+{
+	int rc = round_of_told(o);
+
+	return rc == MQ_OK ? debts_log(o, NULL) : rc;
+}
+
+int
+offsets_log_all(struct offsets *o, mq_pos *ret_end)
+{
+	int rc;
+
+	LOCKED(&o->apply);
+	rc = change_follow(o);
+	if (rc == MQ_OK)
+		rc = log_all(o);
+	if (rc == MQ_OK && ret_end)
+		*ret_end = o->applied_end;
+	return rc;
 }
 
 int
@@ -222,8 +257,12 @@ offsets_start(struct offsets *o, struct store *s)
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o);
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+		rc = log_all(o);
 	lock_drop(&o->apply);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
@@ -249,8 +288,7 @@ last_checkpoint(struct offsets *o)
 	int rc = MQ_OK;
 
 	lock_take(&o->apply);
-	if (change_allowed(o) == MQ_OK)
-		rc = commit_gather(o, NULL);
+	rc = commit_gather(o, NULL);
 	lock_drop(&o->apply);
 	if (rc != MQ_OK)
 		log_err("the last commits are lost: %s", err_text(rc));
@@ -273,8 +311,12 @@ offsets_close(struct offsets *o)
 		store_checkpoint_free(&o->cp);
 	rows_free(&o->rows);
 	registry_clear(o);
+	debts_free(o);
+	json_decref(o->delays);
 	batch_free(&o->batch);
 	pthread_cond_destroy(&o->checkpointed);
+	mark_destroy(&o->owed_news);
+	mark_destroy(&o->answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
 	free(o);
@@ -290,6 +332,9 @@ offsets_identity(const struct offsets *o)
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
+	struct epoch last = { 0 };
+
+	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
 		.topics = o->n_topics,
 		.groups = o->n_groups,
@@ -299,6 +344,8 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.checkpoint_failures = o->n_failures,
 		.checkpoint_at = o->saved_mark,
 		.offsets_clamped = o->n_clamped,
+		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+		.epoch = last.number,
 	};
 }

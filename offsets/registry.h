@@ -7,10 +7,12 @@
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records of others -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
+ *   debts.c         commits of a slave on their way to its master, and owed.c one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself
  *   keep.c          what a topic says about keeping its messages; who lost some
+ *   history.c       the epochs of the log, and beginning one
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
  *
@@ -22,12 +24,14 @@
 #ifndef MQFS_OFFSETS_REGISTRY_H
 #define MQFS_OFFSETS_REGISTRY_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "conf/lock.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
+#include "offsets/owed.h"
 #include "offsets/sorted.h"
 #include "offsets/tables.h"
 #include "store/batch.h"
@@ -38,6 +42,7 @@ enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTR
 struct entry {
 	enum entry_kind kind;
 	bool dirty;		/* in offsets.dirty: its row is to be written */
+	bool told;		/* no record speaks of it, only a RocketMQ master */
 	struct entry *next_dirty;
 };
 
@@ -62,6 +67,7 @@ struct group_entry {
 struct place {
 	int64_t at;		/* committed: what consumers see */
 	int64_t logged;		/* what the log says; behind `at` while a commit is pending */
+	int64_t reset;		/* records of MQFS_META up to and with its last reset; 0: none */
 	bool known;		/* a record named this queue; else: from its first message on */
 	bool dirty;
 	bool claimed;		/* a consumer has it open */
@@ -86,6 +92,11 @@ struct attr_entry {
 	size_t acl_len;
 };
 
+/* RocketMQ's DataVersion, of the topics or the groups: other with each change. */
+struct data_version {
+	int64_t counter, ms;
+};
+
 enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
 
 struct offsets {
@@ -99,6 +110,7 @@ struct offsets {
 	struct batch batch;
 	struct queue *meta_queue; /* NULL: read-only, and there is none */
 	mq_qoff applied;	/* MQFS_META records before it are in memory */
+	int64_t applying;	/* the one that is being applied; -1: what is applied is no record */
 	mq_pos applied_end;	/* end of the last of them in the log */
 	int64_t seen_queues;	/* of the store, when we last looked for new topics */
 	enum import_state import;
@@ -111,6 +123,7 @@ struct offsets {
 	bool collected;
 	mq_qoff rows_applied;	/* up to here, */
 	mq_pos rows_end;	/* which ends there in the log */
+	bool rows_as_slave;	/* the role it was made in */
 	struct store_checkpoint cp; /* ... and the store's part of it */
 	bool have_cp;
 	bool failing;		/* the last checkpoint did: has been logged */
@@ -120,6 +133,8 @@ struct offsets {
 	bool views_rebuilt;	/* but of views that were made anew since */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
+	bool saved_as_slave;	/* the role that LMDB tells of */
+	bool epoch_is_due;	/* it could not be begun yet: appends wait for it */
 	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
 	bool keep_changed;	/* a topic says something new about keeping its messages */
@@ -127,13 +142,27 @@ struct offsets {
 	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
 	int64_t seen_heads;	/* moves of queues' heads that groups have heard of */
 
+	struct data_version told_topics, told_groups; /* what was taken from a master last */
+
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct sorted topics, topics_by_id;
 	struct sorted groups, groups_by_id;
 	struct sorted subscriptions, subscriptions_by_id;
 	struct sorted attrs;
+	struct epoch epoch_list[EPOCHS_MAX];
+	struct epochs epochs;	/* of the log, in there */
+	bool epochs_changed;
+	struct data_version topics_version, groups_version;
+	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
+	bool delays_dirty;
 	struct entry *dirty;
 	struct subscription_entry *pending;
+	struct sorted owed;	/* a slave's: struct owed */
+	bool owed_dirty;	/* one of them is */
+	int64_t owed_last;	/* number of the newest */
+
+	struct mark owed_news;	/* moves with each commit on a slave */
+	struct mark answered;	/* commits owed up to this number have been answered */
 
 	_Atomic int64_t n_topics, n_groups, n_subscriptions;
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
@@ -218,6 +247,9 @@ int change_allowed(const struct offsets *o);
 int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
 int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
 
+/* Whoever may change things: m is the first of all that is appended (store_append_first). */
+int change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end);
+
 /* Apply the records that are in the log and not in memory. */
 int change_follow(struct offsets *o);
 
@@ -227,8 +259,49 @@ int change_find_queues(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
-/* Log all pending commits; `apply` is held. */
+/* Log all pending commits; on a slave they become debts.  `apply` is held. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
+
+/* Log that a place of sub is `to`; `apply` is held. */
+int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* [min, end] of the queue behind; empty when nothing was ever stored there. */
+void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end);
+
+/* --- debts.c: `apply` is held ----------------------------------------------------- */
+
+/* Places of s that are ahead of the log are owed.  With `registry`; -ENOMEM. */
+int debts_take(struct offsets *o, const struct subscription_entry *s);
+
+/* An explicit reset, here at once.  -ENOMEM. */
+int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* The record being applied says so of a place (queue_id -1: of all, they begin anew).
+ * True: something is owed all the same, and *ret_at is where the place stands.  With
+ * `registry`. */
+bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
+		int64_t *ret_at);
+void debts_drop(struct offsets *o, const struct subscription_entry *s);
+
+/* What a RocketMQ master has told, asked for at that time (debts.c).  With `registry`. */
+bool debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		     int64_t asked_ms);
+
+/* Rows, both ways; with `registry`.  After a collect that has failed all are written. */
+void debts_collect(struct offsets *o, struct rows *r, bool settled_too);
+void debts_collected(struct offsets *o, bool ok);
+int debts_load(struct offsets *o, const struct owed *w);
+
+/* Memory is about to be made anew from a log that is shorter than it was: what stands
+ * here is owed to whoever goes on with that log; and it has been made. */
+int debts_before_cut(struct offsets *o);
+void debts_after_cut(struct offsets *o);
+
+/* We are the master now: what is owed is logged. */
+int debts_log(struct offsets *o, mq_pos *ret_end);
+
+void debts_free(struct offsets *o);
+int64_t debts_count(struct offsets *o);		/* takes `registry` */
 
 /* --- rounds.c ------------------------------------------------------------------- */
 
@@ -236,15 +309,31 @@ int commit_gather(struct offsets *o, mq_pos *ret_end);
  * retention may be about to take it.  `apply` is held. */
 int round_if_due(struct offsets *o);
 
+/* The same, if there is anything in it that no record has said.  We are the master now. */
+int round_of_told(struct offsets *o);
+
 /* --- keep.c --------------------------------------------------------------------- */
 
 /* Tell the store which topics drop, take messages past their topic's own time from
  * readers, and move groups that were behind them.  `apply` is held. */
 void keep_messages(struct offsets *o);
 
+/* --- history.c ------------------------------------------------------------------ */
+
+/* Begin an epoch: its record is the first that is appended from here on, and on disk
+ * when this returns.  `apply` is held. */
+int epoch_begin(struct offsets *o);
+
+/* A master has been mounted: if what it goes on with may not be what others hold, or
+ * nobody has begun it, an epoch begins.  `apply` is held. */
+int epoch_begin_if_due(struct offsets *o);
+
 /* --- checkpoint.c ------------------------------------------------------------------ */
 
 void *checkpoint_main(void *arg);
+
+/* What is owed is on the disk when this returns.  Without `apply`. */
+int checkpoint_debts(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 

@@ -85,7 +85,7 @@ struct patch {
 	struct store *s;
 	mq_pos base;
 	const struct damage *damage;
-	int64_t cuts;			/* of the log, when it began */
+	int64_t generation;		/* of the log, when it began */
 	int fd;
 };
 
@@ -227,7 +227,7 @@ keep_bad(const struct patch *p, const char *name, const char *from)
 	char why[100];
 	int rc = direct_open(p->s->commitlog_fd, name, false, &disk);
 
-	snprintf(why, sizeof(why), "found bad by the scrub, and replaced by what %s has there", from);
+	snprintf(why, sizeof(why), "found bad by the scrub, and replaced by what %s has there.", from);
 	for (size_t i = 0; rc == MQ_OK && i < p->damage->n; i++) {
 		const struct damage_range *r = &p->damage->ranges[i];
 		int64_t at = r->pos.byte - p->base.byte;
@@ -282,7 +282,7 @@ patch_write(const struct patch *p, const char *name, const char *from)
 	int rc = MQ_OK;
 
 	LOCKED(&s->sealed_lock);
-	if (s->cuts != p->cuts || p->base.byte < store_begin(s).byte)
+	if (s->generation != p->generation || p->base.byte < store_begin(s).byte)
 		return err_note(-ESTALE, "the segment is not part of the log any more");
 	if (p->damage->missing)
 		rc = make_segment(s, name);
@@ -302,7 +302,7 @@ int
 heal_segment(struct store *s, mq_pos base, const struct damage *d, const struct sum *was,
 	     const struct healer *from, const struct pace *pace)
 {
-	struct patch p = { .s = s, .base = base, .damage = d, .cuts = s->cuts, .fd = -1 };
+	struct patch p = { .s = s, .base = base, .damage = d, .generation = s->generation, .fd = -1 };
 	char name[NAME_SIZE];
 	int rc = patch_open(&p);
 

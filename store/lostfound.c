@@ -19,6 +19,7 @@
 #include "store/lostfound.h"
 
 #define NOTE ".txt"
+#define IN_MAKING ".new"	/* a piece until it is whole */
 #define QUEUES_MAX 256		/* that a note has commands for */
 #define TREES_MAX 10000
 
@@ -91,6 +92,13 @@ content_read(int lostfound_fd, const char *name, struct content *c)
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
+/* Bytes that are kept now. */
+struct piece {
+	mq_pos pos;
+	int64_t bytes;
+	const char *why;
+};
+
 /* --- notes -------------------------------------------------------------------- */
 
 static void
@@ -138,14 +146,12 @@ say_commands(FILE *note, const char *name, struct content *c)
 }
 
 static void
-say_bytes(FILE *note, const char *name, const struct lost_bytes *lost, struct content *c)
+say_piece(FILE *note, const char *name, const struct piece *p, struct content *c)
 {
-	int64_t bytes = lost->to - lost->from;
-
 	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n"
 		"Messages in them: %" PRId64 " whole, %" PRId64 " damaged.\n\n",
-		bytes, lost->pos.byte, lost->pos.byte + bytes - 1, c->whole, c->damaged);
-	say_when(note, lost->why);
+		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1, c->whole, c->damaged);
+	say_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump lost+found/%s\n", name);
 	if (c->whole)
 		say_commands(note, name, c);
@@ -184,7 +190,7 @@ note_keep(int lostfound_fd, const char *name, FILE *note, char **text, size_t *l
 }
 
 static int
-note_bytes(int lostfound_fd, const char *name, const struct lost_bytes *lost)
+note_piece(int lostfound_fd, const char *name, const struct piece *p)
 {
 	AUTO_FREE struct content *c = calloc(1, sizeof(*c));
 	AUTO_FREE char *text = NULL;
@@ -200,12 +206,12 @@ note_bytes(int lostfound_fd, const char *name, const struct lost_bytes *lost)
 	note = open_memstream(&text, &len);
 	if (!note)
 		return -ENOMEM;
-	say_bytes(note, name, lost, c);
+	say_piece(note, name, p, c);
 	rc = note_keep(lostfound_fd, name, note, &text, &len);
 	if (rc == MQ_OK)
-		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log were %s: kept as lost+found/%s, "
-			 "with %" PRId64 " whole messages; lost+found/%s" NOTE " says more",
-			 lost->to - lost->from, lost->pos.byte, lost->why, name, c->whole, name);
+		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, with %" PRId64
+			 " whole messages (lost+found/%s" NOTE " says more): %s", p->bytes, p->pos.byte, name, c->whole,
+			 name, p->why);
 	return rc;
 }
 
@@ -224,23 +230,15 @@ note_tree(int lostfound_fd, const char *name, const struct lost_tree *lost)
 
 /* --- pieces --------------------------------------------------------------------- */
 
-/* A new file commitlog-POSITION; one more suffix for every time that the same place
- * was cut before. */
-static int
-create(int lostfound_fd, mq_pos pos, char name[LOSTFOUND_NAME_SIZE], int *ret_fd)
+/* A name that is free: commitlog-POSITION, with one more suffix for every time that
+ * the same place was cut before. */
+static void
+piece_name(int lostfound_fd, mq_pos pos, char name[LOSTFOUND_NAME_SIZE])
 {
-	int fd, len = snprintf(name, LOSTFOUND_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
+	int len = snprintf(name, LOSTFOUND_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
 
-	for (int again = 2;; again++) {
-		fd = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-		if (fd >= 0 || errno != EEXIST)
-			break;
+	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++)
 		snprintf(name + len, LOSTFOUND_NAME_SIZE - (size_t)len, ".%d", again);
-	}
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	*ret_fd = fd;
-	return MQ_OK;
 }
 
 static int
@@ -279,21 +277,52 @@ copy_range(const struct lost_bytes *lost, int to_fd)
 	return file_sync(to_fd, "lost+found");
 }
 
+/* It gets its name when it is whole: a crash leaves no half of it. */
 int
 lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost)
 {
+	const struct piece p = { .pos = lost->pos, .bytes = lost->to - lost->from, .why = lost->why };
+	AUTO_CLOSE int fd = openat(lostfound_fd, IN_MAKING, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	char name[LOSTFOUND_NAME_SIZE];
-	AUTO_CLOSE int fd = -1;
-	int rc = create(lostfound_fd, lost->pos, name, &fd);
+	int rc;
 
-	if (rc != MQ_OK)
-		return rc;
+	if (fd < 0)
+		return err_note(-errno, "lost+found: %m");
 	rc = copy_range(lost, fd);
-	if (rc == MQ_OK)
-		rc = note_bytes(lostfound_fd, name, lost);
-	if (rc != MQ_OK)		/* what is kept by half is no use, and takes room */
-		unlinkat(lostfound_fd, name, 0);
-	return rc;
+	piece_name(lostfound_fd, p.pos, name);
+	if (rc == MQ_OK && renameat(lostfound_fd, IN_MAKING, lostfound_fd, name) != 0)
+		rc = err_note(-errno, "lost+found/%s: %m", name);
+	if (rc != MQ_OK) {		/* it takes room */
+		unlinkat(lostfound_fd, IN_MAKING, 0);
+		return rc;
+	}
+	return note_piece(lostfound_fd, name, &p);
+}
+
+/* Its end of zeros goes, unless a snapshot holds the file, too. */
+static int
+trim(int lostfound_fd, const char *name, int64_t bytes)
+{
+	AUTO_CLOSE int fd = openat(lostfound_fd, name, O_WRONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || (st.st_nlink == 1 && ftruncate(fd, bytes) != 0))
+		return err_note(-errno, "lost+found/%s: %m", name);
+	return MQ_OK;
+}
+
+int
+lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
+{
+	const struct piece p = { .pos = lost->base, .bytes = lost->bytes, .why = lost->why };
+	char name[LOSTFOUND_NAME_SIZE];
+	int rc;
+
+	piece_name(lostfound_fd, p.pos, name);
+	if (renameat(lost->dirfd, lost->name, lostfound_fd, name) != 0)
+		return err_note(-errno, "commitlog/%s: to lost+found: %m", lost->name);
+	rc = trim(lostfound_fd, name, p.bytes);
+	return rc == MQ_OK ? note_piece(lostfound_fd, name, &p) : rc;
 }
 
 int

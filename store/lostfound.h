@@ -27,11 +27,22 @@ struct lost_bytes {
 	struct direct *disk;	/* if not NULL the same, from the disk and not from memory */
 	int64_t from, to;
 	mq_pos pos;		/* of the first: where it lay in the log */
-	const char *why;	/* "cut when ..., because ...", one line */
+	const char *why;	/* one line, a sentence */
 };
 
 /* Keep them, in a new file: the same place may be cut more than once. */
 int lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost);
+
+/* A whole segment, which leaves its directory. */
+struct lost_segment {
+	int dirfd;
+	const char *name;	/* there */
+	mq_pos base;
+	int64_t bytes;		/* behind these are zeros, which go unless a snapshot has them, too */
+	const char *why;
+};
+
+int lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost);
 
 /* A directory of the store becomes lost+found/AS-N. */
 struct lost_tree {

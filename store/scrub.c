@@ -191,7 +191,7 @@ fetch_from_memory(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n)
 struct check {
 	size_t i;
 	mq_pos base;
-	int64_t cuts;		/* of the log, when it began */
+	int64_t generation;	/* of the log, when it began */
 	bool had_sum;
 	struct sum was, is;
 	struct damage damage;
@@ -269,7 +269,7 @@ keep_sum(struct scrub *sc, const struct check *c, struct sum *sum, int64_t check
 
 	sum->checked_ms = checked_ms;
 	LOCKED(&sc->s->sealed_lock);
-	if (sc->s->cuts == c->cuts)
+	if (sc->s->generation == c->generation)
 		rc = sums_write(sc->s->dir->fd, c->base, sum);
 	if (rc != MQ_OK)
 		log_warn("scrub: segment %020" PRId64 ": its sum is not kept: %s", c->base.byte, err_text(rc));
@@ -353,10 +353,10 @@ begin_check(struct scrub *sc, size_t i, struct check *c)
 
 	c->i = i;
 	c->base = base_of(sc, i);
-	c->cuts = s->cuts;
+	c->generation = s->generation;
 	if (seg->state != SEGMENT_SEALED)
 		c->had_sum = sums_read(s->dir->fd, c->base, &c->was) == MQ_OK && c->was.bytes == s->log.segment_bytes;
-	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN || seg->checked_ms < sc->asked_ms;
+	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN || seg->checked_ms <= sc->asked_ms;
 	LOCKED(&sc->lock);
 	sc->stats.checking = c->base.byte;
 	sc->stats.at = 0;
@@ -475,7 +475,7 @@ is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
 {
 	int64_t wait = sc->s->settings->scrubInterval * HOUR_MS;
 
-	if (seg->state == SEGMENT_SEALED || seg->checked_ms < atomic_load(&sc->asked_ms) || seg->checked_ms > now)
+	if (seg->state == SEGMENT_SEALED || seg->checked_ms <= atomic_load(&sc->asked_ms) || seg->checked_ms > now)
 		return true;
 	if (seg->state == SEGMENT_UNKNOWN || (seg->state == SEGMENT_BAD && atomic_load(&sc->healer)))
 		wait = RETRY_MS;
@@ -632,7 +632,7 @@ scrub_log_was_cut(struct store *s, mq_pos end)
 	struct scrub *sc = s->scrub;
 	mq_pos base = commitlog_segment_of(&s->log, end);
 
-	s->cuts++;
+	s->generation++;
 	sums_forget(s->dir->fd, MQ_POS(0), base);
 	if (!sc)
 		return;

@@ -31,8 +31,10 @@ struct store {
 	bool retention_started;
 	struct scrub *scrub;		/* NULL: it does not run */
 	struct lock sealed_lock;	/* one at a time changes a sealed segment */
-	_Atomic int64_t cuts;		/* of the log, with sealed_lock */
+	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
 	struct mark closing;		/* never moves: the clock of both */
+
+	_Atomic int refuses;		/* changes with the log's lock */
 
 	_Atomic int64_t appended_messages, appended_bytes;
 	_Atomic bool disk_full;
