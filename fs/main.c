@@ -34,9 +34,9 @@
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/role.h"
+#include "fs/scrubbing.h"
 #include "fs/session.h"
 #include "repl/replication.h"
-#include "store/scrub.h"
 #include "store/snapshot.h"
 
 /* As mount(8). */
@@ -230,7 +230,7 @@ broker_open(struct mount *m, const struct args *args)
 	rc = offsets_start(m->offsets, m->store);
 	if (rc == MQ_OK)
 		rc = snapshots_open(&m->dir, &m->snapshots);
-	return rc == MQ_OK && !m->read_only ? scrub_start(m->store) : rc;
+	return rc;
 }
 
 static int
@@ -263,6 +263,7 @@ tree_close(struct mount *m)
 		pending_close(m->pending);
 	m->pending = NULL;
 	session_unmount(m);
+	scrubbing_end(m);
 	ahead_close(m->ahead);
 	m->ahead = NULL;
 	handles_close(m);
@@ -310,6 +311,8 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
+		rc = scrubbing_begin(m);
+	if (rc == MQ_OK)
 		rc = session_run(m, &sig);
 	if (rc == MQ_OK && sig)
 		log_notice("%s: unmounting (%s)", m->mountpoint, strsignal(sig));
@@ -343,8 +346,6 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	if (rc != MQ_OK)
 		complain(rc, 0);
 	tree_close(&m);
-	if (m.store)
-		scrub_stop(m.store);		/* it may ask the master */
 	replication_close(m.replication);
 	closed = broker_close(&m);
 	session_close(&m);

@@ -100,6 +100,9 @@ struct node {
 fuse_ino_t node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part);
 fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
 
+/* The same of a segment that a snapshot has. */
+fuse_ino_t node_snapshot_segment_ino(const struct snapshot *s, int64_t base);
+
 #define NODE_PART_MASK 0xfffffu
 #define NODE_WIDE_MASK ((UINT64_C(1) << 58) - 1)
 

@@ -6,10 +6,66 @@
 #include <time.h>
 
 #include "conf/scope.h"
+#include "fs/node.h"
 #include "fs/scrubbing.h"
+#include "repl/read_log.h"
 #include "store/scrub.h"
 
 #define BAD_SHOWN 256
+
+/* --- healing ------------------------------------------------------------------- */
+
+static bool
+can_ask(void *arg)
+{
+	struct mount *m = arg;
+
+	return m->settings->brokerRole == SLAVE && m->replication;
+}
+
+static int
+ask_master(void *arg, mq_pos from, void *buf, size_t size, size_t *ret_n)
+{
+	struct mount *m = arg;
+
+	if (!can_ask(m))
+		return err_note(-ENOTCONN, "there is no master to ask");
+	return read_log(m->replication, from, buf, size, ret_n);
+}
+
+/* What the kernel has in its cache of the segment, by whatever name, goes. */
+static void
+forget_cached(void *arg, mq_pos base)
+{
+	struct mount *m = arg;
+	struct snapshot *s;
+
+	(void)fuse_lowlevel_notify_inval_inode(m->session, node_ino_wide(NODE_SEGMENT, (uint64_t)base.byte), 0, 0);
+	for (size_t i = 0; (s = snapshot_at(m->snapshots, i)); i++)
+		(void)fuse_lowlevel_notify_inval_inode(m->session, node_snapshot_segment_ino(s, base.byte), 0, 0);
+}
+
+int
+scrubbing_begin(struct mount *m)
+{
+	int rc = m->read_only ? MQ_OK : scrub_start(m->store);
+
+	m->healer = (struct healer){
+		.from = "the master", .ready = can_ask, .fetch = ask_master, .healed = forget_cached, .arg = m,
+	};
+	if (rc == MQ_OK && !m->read_only)
+		scrub_set_healer(m->store, &m->healer);
+	return rc;
+}
+
+void
+scrubbing_end(struct mount *m)
+{
+	if (m->store)
+		scrub_stop(m->store);
+}
+
+/* --- status/scrub ----------------------------------------------------------------- */
 
 static void
 say_time(struct text *t, int64_t ms)

@@ -6,6 +6,7 @@
 
 #include "conf/err.h"
 #include "repl/follow.h"
+#include "repl/read_log.h"
 #include "repl/requests.h"
 
 struct request_row {
@@ -24,6 +25,7 @@ serve_unknown(struct replication *r, const struct request *req, struct answer *r
 /* The last row serves what no other does. */
 static const struct request_row rows[] = {
 	{ REQUEST_HELLO, follow_serve_hello },
+	{ REQUEST_READ_LOG, read_log_serve },
 	{ -1, serve_unknown },
 };
 

@@ -284,8 +284,10 @@ patch_write(const struct patch *p, const char *name, const char *from)
 	LOCKED(&s->sealed_lock);
 	if (s->generation != p->generation || p->base.byte < store_begin(s).byte)
 		return err_note(-ESTALE, "the segment is not part of the log any more");
-	if (p->damage->missing)
+	if (p->damage->missing) {
 		rc = make_segment(s, name);
+		fdcache_forget(s->files, &s->log, p->base.byte);	/* it may still be open */
+	}
 	if (rc != MQ_OK)
 		return rc;
 	fd = openat(s->commitlog_fd, name, O_RDWR | O_CLOEXEC);

@@ -21,6 +21,8 @@
 struct healer {
 	const char *from;	/* "the master" */
 
+	bool (*ready)(void *arg);	/* is it worth a try? */
+
 	/* Whole records, as many as are to be had, from `pos` on, where one begins:
 	 * MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the link's. */
 	int (*fetch)(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n);

@@ -21,7 +21,8 @@
 #define IOPRIO_IDLE (3 << 13)
 #define IOPRIO_WHO_PROCESS 1
 #define LOOK_MS 1000		/* for segments that were sealed, for changed settings */
-#define RETRY_MS 60000		/* between two tries to heal */
+#define RETRY_MS INT64_C(60000)	/* between two tries to heal; later ones come later */
+#define RETRIES_MAX 6
 #define CREDIT_US 100000	/* of time not used, no more is made up for */
 #define HOUR_MS INT64_C(3600000)
 #define BAD_MAX 256
@@ -36,7 +37,8 @@ enum segment_state {
 
 struct segment {
 	enum segment_state state;
-	int64_t checked_ms;	/* bad: when it was tried to heal it */
+	int64_t checked_ms;
+	int tries;		/* to heal it, in vain */
 };
 
 struct scrub {
@@ -192,6 +194,7 @@ struct check {
 	size_t i;
 	mq_pos base;
 	int64_t generation;	/* of the log, when it began */
+	int64_t began_ms;
 	bool had_sum;
 	struct sum was, is;
 	struct damage damage;
@@ -221,7 +224,9 @@ heal(struct scrub *sc, struct check *c, const struct pace *pace)
 		rc = heal_segment(sc->s, c->base, &c->damage, c->had_sum ? &c->was : NULL, &memory, pace);
 	if (rc == MQ_OK || rc == MQ_ECLOSED)
 		return rc;
-	return healer ? heal_from(sc, c, healer, pace) : err_note(rc, "there is nowhere to have good bytes from");
+	if (healer && healer->ready(healer->arg))
+		return heal_from(sc, c, healer, pace);
+	return err_note(rc, "there is nowhere to have good bytes from");
 }
 
 /* What was written is read again: a disk may be beyond help. */
@@ -255,11 +260,14 @@ healed(struct scrub *sc, const struct check *c)
 /* --- one segment ------------------------------------------------------------------------ */
 
 static void
-set_state(struct scrub *sc, size_t i, enum segment_state state)
+set_state(struct scrub *sc, const struct check *c, enum segment_state state)
 {
-	if (sc->segments[i].state == SEGMENT_SEALED)
-		sc->n_sealed--;
-	sc->segments[i] = (struct segment){ .state = state, .checked_ms = clock_wall_ms() };
+	struct segment *seg = &sc->segments[c->i];
+
+	sc->n_sealed -= seg->state == SEGMENT_SEALED;
+	*seg = (struct segment){
+		.state = state, .checked_ms = c->began_ms, .tries = state == SEGMENT_BAD ? seg->tries + 1 : 0,
+	};
 }
 
 static void
@@ -279,8 +287,8 @@ keep_sum(struct scrub *sc, const struct check *c, struct sum *sum, int64_t check
 static void
 found_fine(struct scrub *sc, struct check *c)
 {
-	keep_sum(sc, c, c->had_sum ? &c->was : &c->is, clock_wall_ms());
-	set_state(sc, c->i, SEGMENT_FINE);
+	keep_sum(sc, c, c->had_sum ? &c->was : &c->is, c->began_ms);
+	set_state(sc, c, SEGMENT_FINE);
 	LOCKED(&sc->lock);
 	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
 }
@@ -301,7 +309,7 @@ found_bad(struct scrub *sc, struct check *c, const struct pace *pace)
 		bad_stays(sc, c->i, err_text(rc));
 		if (c->had_sum)
 			keep_sum(sc, c, &c->was, LONG_AGO_MS);
-		set_state(sc, c->i, SEGMENT_BAD);
+		set_state(sc, c, SEGMENT_BAD);
 	}
 }
 
@@ -354,6 +362,7 @@ begin_check(struct scrub *sc, size_t i, struct check *c)
 	c->i = i;
 	c->base = base_of(sc, i);
 	c->generation = s->generation;
+	c->began_ms = clock_wall_ms();
 	if (seg->state != SEGMENT_SEALED)
 		c->had_sum = sums_read(s->dir->fd, c->base, &c->was) == MQ_OK && c->was.bytes == s->log.segment_bytes;
 	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN || seg->checked_ms <= sc->asked_ms;
@@ -379,7 +388,7 @@ check(struct scrub *sc, size_t i)
 		found_fine(sc, c);
 	} else if (rc != MQ_ECLOSED && rc != -ESTALE) {
 		log_warn("scrub: segment %020" PRId64 " cannot be read: %s", c->base.byte, err_text(rc));
-		set_state(sc, i, SEGMENT_UNKNOWN);
+		set_state(sc, c, SEGMENT_UNKNOWN);
 	}
 	LOCKED(&sc->lock);
 	sc->stats.checking = -1;
@@ -473,12 +482,15 @@ follow(struct scrub *sc, bool at_start)
 static bool
 is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
 {
+	const struct healer *healer = atomic_load(&sc->healer);
 	int64_t wait = sc->s->settings->scrubInterval * HOUR_MS;
 
 	if (seg->state == SEGMENT_SEALED || seg->checked_ms <= atomic_load(&sc->asked_ms) || seg->checked_ms > now)
 		return true;
-	if (seg->state == SEGMENT_UNKNOWN || (seg->state == SEGMENT_BAD && atomic_load(&sc->healer)))
+	if (seg->state == SEGMENT_UNKNOWN)
 		wait = RETRY_MS;
+	else if (seg->state == SEGMENT_BAD && healer && healer->ready(healer->arg))
+		wait = RETRY_MS << (seg->tries < RETRIES_MAX ? seg->tries : RETRIES_MAX);
 	return seg->checked_ms + wait <= now;
 }
 
