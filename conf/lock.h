@@ -17,6 +17,7 @@ enum lock_rank {
 	RANK_AHEAD,		/* fs: what is read ahead of one open file */
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
 	RANK_PENDING,		/* fs: requests that wait */
+	RANK_ROLE,		/* fs: a change of sides */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
 	RANK_EXCHANGE,		/* repl: requests that wait, ours and those of peers */
 	RANK_KEEPER,		/* fs: snapshots to take and to drop */

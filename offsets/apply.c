@@ -13,9 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+
+/* As RocketMQ counts them: what has another version must be fetched again. */
+static void
+version_next(struct data_version *v)
+{
+	v->counter++;
+	v->ms = clock_wall_ms();
+}
 
 /* --- files' own owners and ACLs ------------------------------------------------ */
 
@@ -86,7 +95,9 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->conf = *conf;
 	t->conf.queues = queues;
 	t->implied = m->implied;
+	t->entry.told = m->told;
 	o->keep_changed = true;
+	version_next(&o->topics_version);
 	if (t->pub.gone) {
 		t->pub.gone = false;
 		t->pub.life++;
@@ -109,6 +120,8 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 		t->pub.gone = true;
 		o->n_topics--;
 	}
+	t->entry.told = m->told;
+	version_next(&o->topics_version);
 	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
 	snprintf(dir, sizeof(dir), "topics/%s", m->topic);
 	attrs_drop(o, dir);
@@ -141,6 +154,8 @@ apply_group(struct offsets *o, const struct meta *m)
 	if (!g)
 		return -ENOMEM;
 	g->conf = m->group_conf;
+	g->entry.told = m->told;
+	version_next(&o->groups_version);
 	if (g->pub.gone) {
 		g->pub.gone = false;
 		g->pub.life++;
@@ -163,6 +178,8 @@ apply_group_delete(struct offsets *o, const struct meta *m)
 		g->pub.gone = true;
 		o->n_groups--;
 	}
+	g->entry.told = m->told;
+	version_next(&o->groups_version);
 	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
 	snprintf(dir, sizeof(dir), "groups/%s", m->group);
 	attrs_drop(o, dir);
@@ -255,6 +272,7 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	}
 	free(s->expression);
 	s->expression = expression;
+	s->entry.told = m->told;
 	anew = s->pub.gone;
 	if (anew) {
 		places_forget(o, s);
@@ -286,6 +304,7 @@ apply_unsubscribe(struct offsets *o, const struct meta *m)
 		o->n_subscriptions--;
 	}
 	places_forget(o, s);
+	s->entry.told = m->told;
 	snprintf(dir, sizeof(dir), "groups/%s/%s", m->group, m->topic);
 	attrs_drop(o, dir);
 	registry_dirty(o, &s->entry);

@@ -138,6 +138,21 @@ collect_entry(struct rows *r, struct entry *e)
 		r->err = -ENOMEM;
 }
 
+static void
+collect_delays(struct offsets *o)
+{
+	AUTO_FREE char *json = NULL;
+
+	if (!o->delays_dirty)
+		return;
+	json = json_dumps(o->delays, JSON_COMPACT);
+	if (json)
+		put_meta(&o->rows, TABLE_META_DELAYS, json, strlen(json));
+	else
+		o->rows.err = -ENOMEM;
+	o->delays_dirty = o->rows.err != MQ_OK;
+}
+
 /* What has changed since the last time, and the position it belongs to. */
 static int
 collect(struct offsets *o)
@@ -164,6 +179,7 @@ collect(struct offsets *o)
 		put_epochs(&o->rows, &o->epochs);
 	if (o->import != IMPORT_NEVER)
 		put_meta(&o->rows, "import", &import, 1);
+	collect_delays(o);
 	debts_collect(o, &o->rows, true);
 	debts_collected(o, o->rows.err == MQ_OK);
 	if (o->rows.err != MQ_OK) {
@@ -240,7 +256,7 @@ nothing_new(struct offsets *o)
 	LOCKED(&o->registry);
 
 	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
-	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->owed_dirty &&
+	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->owed_dirty && !o->delays_dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -459,6 +475,24 @@ offsets_follow(struct offsets *o)
 	return follow(o);
 }
 
+int
+offsets_promote(struct offsets *o)
+{
+	int rc;
+
+	LOCKED(&o->apply);
+	rc = follow(o);
+	return rc == MQ_OK ? epoch_begin(o) : rc;
+}
+
+void
+offsets_promoted(struct offsets *o)
+{
+	LOCKED(&o->apply);
+	o->round_at = MQ_POS(-1);	/* due, until it has worked */
+	round_if_due(o);
+}
+
 static void
 gather(struct offsets *o)
 {
@@ -469,6 +503,12 @@ gather(struct offsets *o)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
+void
+offsets_demote(struct offsets *o)
+{
+	gather(o);
+}
+
 static void
 catch_up(struct offsets *o)
 {
@@ -477,7 +517,7 @@ catch_up(struct offsets *o)
 
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
-	if (o->epoch_is_due)
+	if (o->epoch_is_due && change_allowed(o) == MQ_OK)
 		epoch_begin_if_due(o);
 	round_if_due(o);
 	keep_messages(o);

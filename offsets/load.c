@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "offsets/fastjson.h"
 #include "offsets/registry.h"
 
 struct load {
@@ -145,6 +146,20 @@ load_epochs(struct offsets *o, struct tables *t)
 }
 
 static int
+load_delays(struct offsets *o, struct tables *t)
+{
+	char json[4096];
+	size_t len = 0;
+	int rc = tables_get(t, TABLE_META, TABLE_META_DELAYS, json, sizeof(json), &len);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (len > sizeof(json) || fastjson_load(json, len, &o->delays) != MQ_OK)
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", TABLE_META_DELAYS);
+	return MQ_OK;
+}
+
+static int
 load_singletons(struct load *l, struct tables *t)
 {
 	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0;
@@ -162,6 +177,9 @@ load_singletons(struct load *l, struct tables *t)
 		rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
+	rc = load_delays(l->o, t);
+	if (rc != MQ_OK)
+		return rc;
 	rc = load_meta(t, "import", &import, 1);
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;

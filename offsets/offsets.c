@@ -40,6 +40,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -95,6 +96,7 @@ forget(struct offsets *o)
 	o->import = IMPORT_NEVER;
 	o->saved_once = false;
 	o->seen_queues = -1;
+	json_decref(take_ptr(o->delays));
 }
 
 static int
@@ -151,16 +153,14 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own; only a slave goes on with the log of
- * the one that it was taken of. */
+/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
+ * by it.  That the log is the same is told by its epochs. */
 static int
 identity_renew(struct offsets *o)
 {
 	if (!o->dir->is_copy || o->dir->read_only)
 		return MQ_OK;
 	o->stamp = true;
-	if (o->settings->brokerRole == SLAVE)
-		return MQ_OK;
 	log_notice("this is a copy of a snapshot: it gets an identity of its own");
 	return identity_make(o);
 }
@@ -179,6 +179,7 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	o->dir = dir;
 	o->seen_queues = -1;
 	o->applying = -1;
+	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
 	mark_init(&o->owed_news, MQ_POS(0));
 	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
@@ -242,6 +243,28 @@ catch_up(struct offsets *o)
 	return rc;
 }
 
+static int
+log_all(struct offsets *o)
+{
+	int rc = round_of_told(o);
+
+	return rc == MQ_OK ? debts_log(o, NULL) : rc;
+}
+
+int
+offsets_log_all(struct offsets *o, mq_pos *ret_end)
+{
+	int rc;
+
+	LOCKED(&o->apply);
+	rc = change_follow(o);
+	if (rc == MQ_OK)
+		rc = log_all(o);
+	if (rc == MQ_OK && ret_end)
+		*ret_end = o->applied_end;
+	return rc;
+}
+
 int
 offsets_start(struct offsets *o, struct store *s)
 {
@@ -259,7 +282,7 @@ offsets_start(struct offsets *o, struct store *s)
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
 	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
-		rc = debts_log(o, NULL);
+		rc = log_all(o);
 	lock_drop(&o->apply);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
@@ -309,6 +332,7 @@ offsets_close(struct offsets *o)
 	rows_free(&o->rows);
 	registry_clear(o);
 	debts_free(o);
+	json_decref(o->delays);
 	batch_free(&o->batch);
 	pthread_cond_destroy(&o->checkpointed);
 	mark_destroy(&o->owed_news);
@@ -328,6 +352,9 @@ offsets_identity(const struct offsets *o)
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
+	struct epoch last = { 0 };
+
+	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
 		.topics = o->n_topics,
 		.groups = o->n_groups,
@@ -339,5 +366,6 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.offsets_clamped = o->n_clamped,
 		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+		.epoch = last.number,
 	};
 }

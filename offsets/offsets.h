@@ -61,6 +61,32 @@ struct snapshots;
 struct snapshot;
 int offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret);
 
+/* --- RocketMQ's four tables ---------------------------------------------------
+ *
+ * What its slaves ask a master for, and its config/ *.json are (rocketmq.h). */
+
+enum config_file { CONFIG_TOPICS, CONFIG_GROUPS, CONFIG_OFFSETS, CONFIG_DELAYS, CONFIG_FILES };
+
+/* As they are now, compact, as RocketMQ prints them: malloc'ed.  Topics and groups have
+ * another DataVersion after each change, and after each start. */
+int offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len);
+
+/* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
+ * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of
+ * before and no longer does are gone; offsets only move forward, and not where a commit
+ * is owed that the master had not taken then; the delays are kept for export.
+ *
+ * None of that is in the log: offsets_log_all().
+ *
+ * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
+ * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
+int offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms);
+
+/* This broker has just become the master (brokerRole says so): what it knows only from
+ * a RocketMQ master, and what it owed its master, is logged.  *ret_end (may be NULL) is
+ * the end of it. */
+int offsets_log_all(struct offsets *o, mq_pos *ret_end);
+
 /* --- topics --------------------------------------------------------------- */
 
 struct topic {
@@ -218,8 +244,8 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
 
-/* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
- * when it is mounted writable for the first time, unless as a slave. */
+/* 16 bytes that tell this store from any other, also from one with the same log.  A copy
+ * of a snapshot gets its own when it is mounted writable for the first time. */
 const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- epochs ------------------------------------------------------------------ */
@@ -227,6 +253,16 @@ const unsigned char *offsets_identity(const struct offsets *o);
 /* The history of our log as far as it is kept: its newest epochs, at most `max`
  * (EPOCHS_MAX is enough for all); returns how many. */
 size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
+
+/* A slave becomes the master, in this order: its store refuses all appends, its log ends
+ * with a whole record; offsets_promote() brings memory up to the log and begins an
+ * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
+ * the whole state, of which a RocketMQ master has put nothing into the log. */
+int offsets_promote(struct offsets *o);
+void offsets_promoted(struct offsets *o);
+
+/* A master is about to become a slave: what is pending is logged. */
+void offsets_demote(struct offsets *o);
 
 /* --- what status/ shows ------------------------------------------------------ */
 
@@ -238,6 +274,7 @@ struct offsets_stats {
 	int64_t offsets_clamped;
 	int64_t debts;			/* commits that the master's log does not have yet */
 	int64_t map_bytes;		/* LMDB's map */
+	int64_t epoch;			/* the last one of the log, 0: none */
 };
 
 void offsets_stats(struct offsets *o, struct offsets_stats *ret);

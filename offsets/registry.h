@@ -24,6 +24,7 @@
 #ifndef MQFS_OFFSETS_REGISTRY_H
 #define MQFS_OFFSETS_REGISTRY_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -41,6 +42,7 @@ enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTR
 struct entry {
 	enum entry_kind kind;
 	bool dirty;		/* in offsets.dirty: its row is to be written */
+	bool told;		/* no record speaks of it, only a RocketMQ master */
 	struct entry *next_dirty;
 };
 
@@ -90,6 +92,11 @@ struct attr_entry {
 	size_t acl_len;
 };
 
+/* RocketMQ's DataVersion, of the topics or the groups: other with each change. */
+struct data_version {
+	int64_t counter, ms;
+};
+
 enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
 
 struct offsets {
@@ -135,6 +142,8 @@ struct offsets {
 	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
 	int64_t seen_heads;	/* moves of queues' heads that groups have heard of */
 
+	struct data_version told_topics, told_groups; /* what was taken from a master last */
+
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct sorted topics, topics_by_id;
 	struct sorted groups, groups_by_id;
@@ -143,6 +152,9 @@ struct offsets {
 	struct epoch epoch_list[EPOCHS_MAX];
 	struct epochs epochs;	/* of the log, in there */
 	bool epochs_changed;
+	struct data_version topics_version, groups_version;
+	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
+	bool delays_dirty;
 	struct entry *dirty;
 	struct subscription_entry *pending;
 	struct sorted owed;	/* a slave's: struct owed */
@@ -296,6 +308,9 @@ int64_t debts_count(struct offsets *o);		/* takes `registry` */
 /* Log the whole state, if so much log has come since the last time that
  * retention may be about to take it.  `apply` is held. */
 int round_if_due(struct offsets *o);
+
+/* The same, if there is anything in it that no record has said.  We are the master now. */
+int round_of_told(struct offsets *o);
 
 /* --- keep.c --------------------------------------------------------------------- */
 

@@ -56,6 +56,7 @@ enum table {
 #define QUEUE_ROW_BYTES 52
 #define MARK_BYTES 52
 #define EPOCH_BYTES 48
+#define TABLE_META_DELAYS "delays"	/* key of a row that export.c reads, too */
 #define OWED_ROW_BYTES 40
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first

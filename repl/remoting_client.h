@@ -12,8 +12,8 @@
 
 struct remoting_client;
 
-/* names_fd (the client's) and master as in receiver_open(), of config.master_remoting. */
-int remoting_client_open(struct daemon *d, int names_fd, const struct resolve_answer *master,
+/* As receiver_open(), but of config.master_remoting. */
+int remoting_client_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
 			 struct remoting_client **ret);
 void remoting_client_close(struct remoting_client *c);		/* accepts NULL */
 

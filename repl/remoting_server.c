@@ -18,6 +18,7 @@
 #define SMALL_FRAME (64 << 10)		/* everybody may send so much, */
 #define LARGE_FRAMES (64 << 20)		/* and these share that */
 #define ANSWERS_BYTES_MAX (64 << 20)	/* that wait for who does not take them */
+#define PLACES (REMOTING_CONNECTIONS_MAX + 16)	/* with those that are closed in this turn of the loop */
 #define OUTBOX_SPARE 64			/* places that are for other news */
 
 struct connection {
@@ -45,7 +46,7 @@ struct remoting_server {
 		struct remoting_server *of;
 	} ports[2];			/* the usual one, and VIP */
 	struct daemon *d;
-	struct connection *connections[REMOTING_CONNECTIONS_MAX];
+	struct connection *connections[PLACES];
 	struct asked asked[LINK_REQUESTS_MAX];
 	uint64_t last_id;
 	size_t reserved;		/* of LARGE_FRAMES */
@@ -62,7 +63,7 @@ server_of(struct listener *l)
 static struct connection **
 free_place(struct remoting_server *s)
 {
-	for (size_t i = 0; i < REMOTING_CONNECTIONS_MAX; i++)
+	for (size_t i = 0; i < PLACES; i++)
 		if (!s->connections[i])
 			return &s->connections[i];
 	return NULL;
@@ -81,7 +82,6 @@ gone(struct connection *c)
 			s->asked[i].by = NULL;
 }
 
-/* Its channel has failed. */
 static void
 failed(struct connection *c)
 {
@@ -90,26 +90,37 @@ failed(struct connection *c)
 	gone(c);
 }
 
-/* If all are taken, that of who has been of no use for the longest time. */
+/* The one that has been of no use for the longest time; NULL: there is room for more. */
+static struct connection *
+least_useful(const struct remoting_server *s)
+{
+	struct connection *oldest = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < PLACES; i++) {
+		struct connection *c = s->connections[i];
+
+		if (!c || c->channel.watch.fd < 0)
+			continue;
+		n++;
+		if (!oldest || c->useful_ms < oldest->useful_ms)
+			oldest = c;
+	}
+	return n < REMOTING_CONNECTIONS_MAX ? NULL : oldest;
+}
+
+/* Who comes, if it may come in at all, gets the place of the least useful. */
 static bool
 has_place(struct listener *l)
 {
 	struct remoting_server *s = server_of(l);
-	struct connection *oldest = NULL;
+	const struct connection *c = least_useful(s);
 
-	if (free_place(s))
-		return true;
-	for (size_t i = 0; i < REMOTING_CONNECTIONS_MAX; i++) {
-		struct connection *c = s->connections[i];
-
-		if (!oldest || c->useful_ms < oldest->useful_ms)
-			oldest = c;
-	}
-	if (s->d->now_ms >= oldest->useful_ms + PATIENCE_MS)
-		gone(oldest);		/* its place is free in the next turn */
-	else
+	if (c && s->d->now_ms < c->useful_ms + PATIENCE_MS)
 		listener_pause(l);
-	return false;
+	else if (free_place(s))
+		return true;
+	return false;			/* if all places are taken, it is until the next turn */
 }
 
 /* --- answering ----------------------------------------------------------------------------- */
@@ -134,7 +145,7 @@ waiting_bytes(const struct remoting_server *s)
 {
 	int64_t bytes = 0;
 
-	for (size_t i = 0; i < REMOTING_CONNECTIONS_MAX; i++)
+	for (size_t i = 0; i < PLACES; i++)
 		bytes += s->connections[i] ? s->connections[i]->channel.waiting_bytes : 0;
 	return bytes;
 }
@@ -329,7 +340,7 @@ static void
 accepted(struct listener *l, int fd, const char *address)
 {
 	struct remoting_server *s = server_of(l);
-	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s);
+	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s), *other = least_useful(s);
 
 	if (!c) {
 		close(fd);
@@ -341,10 +352,13 @@ accepted(struct listener *l, int fd, const char *address)
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
 	snprintf(c->address, sizeof(c->address), "%s", address);
-	if (channel_open(&c->channel, fd, NULL) == MQ_OK)
-		*place = c;
-	else
+	if (channel_open(&c->channel, fd, NULL) != MQ_OK) {
 		free(c);
+		return;
+	}
+	*place = c;
+	if (other)
+		gone(other);
 }
 
 static int64_t
@@ -365,7 +379,7 @@ remoting_server_tick(struct remoting_server *s)
 {
 	int64_t next = 0;
 
-	for (size_t i = 0; i < REMOTING_CONNECTIONS_MAX; i++) {
+	for (size_t i = 0; i < PLACES; i++) {
 		struct connection **c = &s->connections[i];
 
 		if (*c && (*c)->channel.watch.fd >= 0)
@@ -409,7 +423,7 @@ remoting_server_close(struct remoting_server *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < REMOTING_CONNECTIONS_MAX; i++)
+	for (size_t i = 0; i < PLACES; i++)
 		if (s->connections[i]) {
 			gone(s->connections[i]);
 			free(s->connections[i]);

@@ -103,12 +103,19 @@ master_remoting(const struct settings *s, char *text, size_t size)
 		snprintf(text, size, "%.*s:%d", (int)(colon - s->master), s->master, atoi(colon + 1) - 1);
 }
 
+/* Only a slave may be without. */
+static bool
+has_master(const struct replication *r)
+{
+	return r->settings->brokerRole != SLAVE || *r->settings->master;
+}
+
 static void
 fill_config(const struct replication *r, struct link_config *c)
 {
 	const struct settings *s = r->settings;
 
-	c->slave = s->brokerRole == SLAVE && *s->master;
+	c->slave = s->brokerRole == SLAVE && has_master(r);
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
 	c->remoting_port = (int32_t)s->listenPort;
@@ -245,6 +252,8 @@ talk(struct run *run)
 	struct link_message msg;
 	int rc, blob_fd;
 
+	if (!has_master(run->r))
+		replication_trouble(run->r, "a slave without a master: config/master says whom to follow");
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
@@ -465,6 +474,34 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 		 int timeout_ms, struct answer *ret)
 {
 	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
+}
+
+/* --- another role --------------------------------------------------------------------------- */
+
+void
+replication_pause(struct replication *r)
+{
+	replication_hold(r);
+	LOCKED(&r->lock);
+	r->paused = true;
+}
+
+void
+replication_role_changed(struct replication *r)
+{
+	bool paused;
+
+	lock_take(&r->lock);
+	paused = r->paused;
+	r->paused = false;
+	lock_drop(&r->lock);
+	if (!paused)
+		replication_hold(r);
+	replication_trouble(r, "");
+	lock_take(&r->lock);
+	peers_cut(&r->peers, MQ_POS(0));	/* what they have may be of another log */
+	lock_drop(&r->lock);
+	replication_release(r);
 }
 
 /* --- certificates -------------------------------------------------------------------------------- */

@@ -45,6 +45,14 @@ int replication_open(const struct settings *settings, const struct replication_b
 		     struct replication **ret);
 void replication_close(struct replication *r);	/* accepts NULL */
 
+/* No mqrepld runs from here on: when this returns, nothing of a master is written any
+ * more.  Until replication_role_changed(). */
+void replication_pause(struct replication *r);
+
+/* The role, or the master, has changed in the settings: mqrepld starts anew as they
+ * say.  When this returns, the former one is gone. */
+void replication_role_changed(struct replication *r);
+
 /* A slave of ours, or (number 0) our master. */
 struct replication_peer {
 	int32_t number;

@@ -19,6 +19,7 @@ struct replication {
 	pthread_cond_t changed;		/* of anything here */
 	bool closing;
 	int held;			/* nobody is to start mqrepld */
+	bool paused;			/* held by replication_pause() */
 	bool runs;			/* there is one, or there was and it is being buried */
 	int link;			/* -1: mqrepld does not run */
 	bool ready;			/* it can be told something: it has */

@@ -58,15 +58,6 @@ mark_advance(struct mark *m, mq_pos to)
 		}
 }
 
-void
-mark_set_back(struct mark *m, mq_pos to)
-{
-	int64_t at = atomic_load(&m->at);
-
-	while (at > to.byte && !atomic_compare_exchange_weak(&m->at, &at, to.byte))
-		;
-}
-
 /* Called with the lock. */
 static int
 wait_past(struct mark *m, mq_pos pos, const uint64_t *nudges, int timeout_ms)
@@ -116,6 +107,17 @@ void
 mark_nudge(struct mark *m)
 {
 	LOCKED(&m->lock);
+	atomic_fetch_add(&m->nudges, 1);
+	pthread_cond_broadcast(&m->moved);
+}
+
+void
+mark_set_back(struct mark *m, mq_pos to)
+{
+	LOCKED(&m->lock);
+	if (atomic_load(&m->at) <= to.byte)
+		return;
+	atomic_store(&m->at, to.byte);
 	atomic_fetch_add(&m->nudges, 1);
 	pthread_cond_broadcast(&m->moved);
 }

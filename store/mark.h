@@ -1,4 +1,4 @@
-/* mark.h - a position that only moves forward, and those who wait for it.
+/* mark.h - a position that moves forward, and those who wait for it.
  *
  * Everything in mqfs that waits, waits on a mark:
  *
@@ -46,7 +46,9 @@ mark_at(const struct mark *m)
 /* Move forward to `to`; nothing if it is there or beyond. */
 void mark_advance(struct mark *m, mq_pos to);
 
-/* Where it stands is not so any more: the log was cut at `to`.  Who waits, waits on. */
+/* Back to `to`, if it is beyond: what it stood for is no more (a log was cut).  Those
+ * in mark_wait_news() are woken as by mark_nudge(); all wait on for the position they
+ * have named. */
 void mark_set_back(struct mark *m, mq_pos to);
 
 /* Wait until the mark has passed `pos` (at > pos), at most `timeout_ms` (-1: for ever).

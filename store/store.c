@@ -423,6 +423,18 @@ store_refuse(struct store *s, int rc)
 	atomic_store(&s->refuses, rc);
 }
 
+int
+store_cut_torn(struct store *s, const char *why)
+{
+	mq_pos end = mark_at(&s->dispatched);
+	int rc;
+
+	if (mark_at(&s->log.written).byte <= end.byte)
+		return MQ_OK;
+	rc = commitlog_keep(&s->log, end, s->lostfound_fd, why);
+	return rc == MQ_OK ? commitlog_cut(&s->log, end, s->log.store_ms, s->lostfound_fd, why) : rc;
+}
+
 /* There is room in the queue's tail for all of b. */
 static int
 append(struct store *s, struct queue *q, struct batch *b, bool first, struct appended *ret)
@@ -519,6 +531,8 @@ store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&s->log.lock);
+	if (atomic_load(&s->refuses) != MQ_EROLE)
+		return err_note(-EROFS, "the log is written here, it is no master's copy");
 	if (s->log.end.byte == 0 && pos.byte > 0)
 		mark_advance(&s->dispatched, pos);
 	rc = commitlog_append_raw(&s->log, pos, bytes, len);

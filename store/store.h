@@ -97,9 +97,14 @@ struct appended {
  */
 int store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
-/* From now on store_append() answers rc (MQ_OK: it appends); when this returns, no
- * append is running.  A slave's store refuses with MQ_EROLE from the start. */
+/* From now on store_append() answers rc (MQ_OK: it appends), and store_append_raw()
+ * does unless rc is MQ_EROLE; when this returns, neither is running.  A slave's store
+ * refuses with MQ_EROLE from the start. */
 void store_refuse(struct store *s, int rc);
+
+/* Of a log that is received: cut the record at its end that came in part, if there is
+ * one, as damage at the end is cut at a mount.  Nothing is appended meanwhile. */
+int store_cut_torn(struct store *s, const char *why);
 
 /* Append what must be the first of all: on success appends are refused no more. */
 int store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
