@@ -48,7 +48,7 @@ struct receiver {
 		struct watch watch;
 		struct receiver *of;
 	} names;
-	const char *host;		/* of the master, as it is configured */
+	char host[256];			/* of the master, as it is configured */
 	struct resolve_answer master;
 	int which;			/* of its addresses is the next to try */
 
@@ -424,8 +424,7 @@ ready(struct watch *w, uint32_t events)
 /* --- the owner's calls ---------------------------------------------------------------------------- */
 
 int
-receiver_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
-	      struct receiver **ret)
+receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret)
 {
 	struct receiver *r = calloc(1, sizeof(*r));
 	int rc = MQ_OK;
@@ -440,7 +439,7 @@ receiver_open(struct daemon *d, const char *host, int names_fd, const struct res
 	r->names.of = r;
 	r->master = *master;
 	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
-	r->host = host;
+	resolve_host(d->config.master, r->host, sizeof(r->host));
 	if (names_fd >= 0)
 		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
 	if (rc != MQ_OK) {
