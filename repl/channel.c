@@ -257,9 +257,13 @@ deadline(const struct channel *ch, const char **ret_why)
 		*ret_why = "does not take what we send";
 		at = ch->sent_ms + CHANNEL_FRAME_MS;
 	}
-	if ((!ch->stream.up || remoting_reader_is_amid(&ch->reader)) && ch->began_ms + CHANNEL_FRAME_MS < at) {
+	if (remoting_reader_is_amid(&ch->reader) && ch->began_ms + CHANNEL_FRAME_MS < at) {
 		*ret_why = "is too slow";
 		at = ch->began_ms + CHANNEL_FRAME_MS;
+	}
+	if (!ch->stream.up && ch->began_ms + STREAM_SHAKE_MS < at) {
+		*ret_why = "did not finish the TLS handshake in time";
+		at = ch->began_ms + STREAM_SHAKE_MS;
 	}
 	return at;
 }

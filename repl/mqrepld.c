@@ -80,7 +80,6 @@ find_target(struct serve *s, const char *address, struct target *ret)
 		snprintf(ret->answer.why, sizeof(ret->answer.why), "is not HOST:PORT");
 		return MQ_OK;
 	}
-	snprintf(ret->host, sizeof(ret->host), "%s", host);
 	resolve_now(host, port, true, false, &ret->answer);
 	if (ret->answer.n > 0)
 		return MQ_OK;
@@ -128,9 +127,9 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_target(s, d->config.master, &s->master);	/* before ring and key, which resolvers have not */
+		rc = find_target(s, d->config.master, &s->master);	/* before ring and key: */
 	if (rc == MQ_OK)
-		rc = find_target(s, d->config.master_remoting, &s->remoting);
+		rc = find_target(s, d->config.master_remoting, &s->remoting);	/* resolvers have neither */
 	if (rc == MQ_OK)
 		rc = take_certificates(d);
 	if (rc == MQ_OK)

@@ -19,7 +19,6 @@
 #include "repl/stream.h"
 
 #define CONNECT_MS 5000
-#define SHAKE_MS 10000			/* for TLS to begin */
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */
 #define APPEND_MAX (1 << 20)
@@ -368,7 +367,7 @@ connected(struct receiver *r)
 		return;
 	}
 	r->phase = SHAKING;
-	r->until_ms = r->d->now_ms + SHAKE_MS;
+	r->until_ms = r->d->now_ms + STREAM_SHAKE_MS;
 	shake(r);
 }
 
@@ -425,8 +424,7 @@ ready(struct watch *w, uint32_t events)
 /* --- the owner's calls ---------------------------------------------------------------------------- */
 
 int
-receiver_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
-	      struct receiver **ret)
+receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret)
 {
 	struct receiver *r = calloc(1, sizeof(*r));
 	int rc = MQ_OK;
@@ -441,7 +439,7 @@ receiver_open(struct daemon *d, const char *host, int names_fd, const struct res
 	r->names.of = r;
 	r->master = *master;
 	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
-	snprintf(r->host, sizeof(r->host), "%s", host);
+	resolve_host(d->config.master, r->host, sizeof(r->host));
 	if (names_fd >= 0)
 		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
 	if (rc != MQ_OK) {

@@ -23,10 +23,9 @@
 
 struct receiver;
 
-/* Follow the master of d->config, which goes by the name `host`.  `names_fd` (the
- * receiver's) answers for its addresses; -1: they are `master` for good. */
-int receiver_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
-		  struct receiver **ret);
+/* Follow the master of d->config.  `names_fd` (the receiver's) answers for its
+ * addresses; -1: they are `master` for good. */
+int receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret);
 void receiver_close(struct receiver *r);	/* accepts NULL */
 
 /* Connect, and go on at `from`: where the log ends, or is to begin.  `turn` is what the

@@ -26,7 +26,7 @@ struct remoting_client {
 	struct channel channel;
 	struct dial dial;
 	struct daemon *d;
-	const char *host;
+	char host[256];
 	struct call calls[LINK_REQUESTS_MAX];
 	int32_t last_opaque;
 };
@@ -262,7 +262,7 @@ remoting_client_tick(struct remoting_client *c)
 }
 
 int
-remoting_client_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
+remoting_client_open(struct daemon *d, int names_fd, const struct resolve_answer *master,
 		     struct remoting_client **ret)
 {
 	struct remoting_client *c = calloc(1, sizeof(*c));
@@ -271,8 +271,8 @@ remoting_client_open(struct daemon *d, const char *host, int names_fd, const str
 	if (!c)
 		return -ENOMEM;
 	c->d = d;
-	c->host = host;
 	c->channel.watch.fd = -1;
+	resolve_host(d->config.master_remoting, c->host, sizeof(c->host));
 	c->dial.done = dialed;
 	rc = dial_open(&c->dial, d, names_fd, master);
 	if (rc != MQ_OK) {

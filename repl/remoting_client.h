@@ -13,7 +13,7 @@
 struct remoting_client;
 
 /* As receiver_open(), but of config.master_remoting. */
-int remoting_client_open(struct daemon *d, const char *host, int names_fd, const struct resolve_answer *master,
+int remoting_client_open(struct daemon *d, int names_fd, const struct resolve_answer *master,
 			 struct remoting_client **ret);
 void remoting_client_close(struct remoting_client *c);		/* accepts NULL */
 

@@ -82,6 +82,7 @@ gone(struct connection *c)
 			s->asked[i].by = NULL;
 }
 
+/* Its channel has failed. */
 static void
 failed(struct connection *c)
 {

@@ -14,7 +14,6 @@
 #include "repl/sender.h"
 #include "repl/stream.h"
 
-#define SHAKE_MS 10000			/* for TLS to begin */
 #define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
 #define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */
 #define FRAME_MAX (1 << 20)		/* a RocketMQ slave has 4 MiB for a frame and what came with it */
@@ -391,8 +390,8 @@ heartbeat(struct sender *s)
 static int64_t
 shake_tick(struct sender *s)
 {
-	if (s->d->now_ms < s->opened_ms + SHAKE_MS)
-		return s->opened_ms + SHAKE_MS;
+	if (s->d->now_ms < s->opened_ms + STREAM_SHAKE_MS)
+		return s->opened_ms + STREAM_SHAKE_MS;
 	gone(s, "did not finish the TLS handshake in time");
 	return 0;
 }

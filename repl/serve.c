@@ -287,11 +287,9 @@ serve_run(struct serve *serve)
 	d->now_ms = clock_mono_ms();
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->master.host, serve->master.names_fd, &serve->master.answer,
-				   &l.receiver);
+		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
 	if (rc == MQ_OK && d->config.slave)
-		rc = remoting_client_open(d, serve->remoting.host, serve->remoting.names_fd,
-					  &serve->remoting.answer, &l.client);
+		rc = remoting_client_open(d, serve->remoting.names_fd, &serve->remoting.answer, &l.client);
 	if (rc == MQ_OK)
 		rc = remoting_server_open(d, &serve->listen, &l.server);
 	if (rc != MQ_OK)

@@ -11,8 +11,7 @@ struct serve {
 	struct daemon d;
 	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
 	struct target {
-		char host[256];			/* slave: the master as it is configured, */
-		struct resolve_answer answer;	/* its addresses, */
+		struct resolve_answer answer;	/* slave: its addresses, */
 		int names_fd;			/* or who knows them (-1: nobody) */
 	} master, remoting;		/* of replication, and of the remoting protocol */
 };

@@ -12,7 +12,7 @@
  * same bytes (there may be more of them) before any others are sent.
  *
  * All functions return the number of bytes (MQ_OK: 0), -EAGAIN, or what went
- * wrong, noted in words about the peer: "refuses our certificate: expired".
+ * wrong, noted in words about the peer: "does not take our certificate: expired".
  * There is no way on from an error.
  */
 #ifndef MQFS_REPL_STREAM_H
@@ -24,6 +24,8 @@
 #include <sys/uio.h>
 
 #include "repl/tls.h"
+
+#define STREAM_SHAKE_MS 10000		/* for stream_handshake() to come to an end */
 
 struct stream {
 	int fd;				/* the owner's to close, after stream_close() */
@@ -43,7 +45,8 @@ int stream_connect(struct stream *s, int fd, struct tls *tls, const char *host);
 void stream_close(struct stream *s);
 
 /* MQ_OK: both sides know each other now.  (A client of TLS 1.3 hears only when it
- * receives that it was refused.)  How long that may take is the owner's to say. */
+ * receives that it was refused.)  The owner ends
+ * it after STREAM_SHAKE_MS. */
 int stream_handshake(struct stream *s);
 
 /* What comes next; 0: the other side has closed.  With TLS only the first place is used. */

@@ -121,7 +121,8 @@ static void
 be_strict(SSL_CTX *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* our frames know where they end */
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
@@ -191,7 +192,6 @@ static const struct {
 	const char *text;
 } reasons[] = {
 	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EPROTO, "has no certificate" },
-	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, -ECONNRESET, "closed the connection" },
 	{ SSL_R_WRONG_VERSION_NUMBER, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTP_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTPS_PROXY_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
@@ -206,7 +206,7 @@ alert_note(int alert)
 	bool ours = (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
 		    alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_CERTIFICATE_REQUIRED;
 
-	return err_note(-EPROTO, "%s: %s", ours ? "refuses our certificate" : "breaks off TLS",
+	return err_note(-EPROTO, "%s: %s", ours ? "does not take our certificate" : "breaks off TLS",
 			SSL_alert_desc_string_long(alert));
 }
 
@@ -225,7 +225,7 @@ refusal_note(const SSL *ssl)
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
 	default:
-		return err_note(-EPROTO, "its certificate is refused: %s", X509_verify_cert_error_string(result));
+		return err_note(-EPROTO, "its certificate is not good: %s", X509_verify_cert_error_string(result));
 	}
 }
 

@@ -16,14 +16,14 @@ rss() { awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$1/status/mqrepld")/status"; }
 
 # through_a_flood NAME [SETTINGS [SETTINGS_OF_THE_SLAVE]]
 through_a_flood() {
-	local port=$((20000 + RANDOM % 20000)) flood i pid
+	local port=$((20000 + RANDOM % 12000)) flood i pid
 	start_mqfs "$work/m.$1" "$master" -o "listenPort=$port,haListen=localhost${2:+,$2}"
 	mkdir "$master/topics/t"
 	start_mqfs "$work/s.$1" "$slave" -o \
 		"role=slave,master=localhost:$((port + 1)),haListen=none,haSendHeartbeatInterval=500${3:+,$3}"
 	eventually 20 caught_up
 	pid=$(cat "$master/status/mqrepld")
-	python3 "$top_srcdir/tests/flood.py" 8 $((port + 1)) > "$work/connections" &
+	python3 "$top_srcdir/tests/flood.py" 8 $port $((port + 1)) > "$work/connections" &
 	flood=$!
 	i=0
 	while ! is_gone $flood; do
@@ -32,9 +32,9 @@ through_a_flood() {
 		eventually 5 caught_up
 	done
 	wait $flood
-	[ "$(cat "$work/connections")" -gt 240 ] || fail "that was no flood: $(cat "$work/connections") connections"
+	[ "$(cat "$work/connections")" -gt 480 ] || fail "that was no flood: $(cat "$work/connections") connections"
 	want "$pid" "$(cat "$master/status/mqrepld")" "mqrepld lives ($1)"
-	[ "$(rss "$master")" -lt 65536 ] || fail "mqrepld has used $(rss "$master") KiB ($1)"
+	[ "$(rss "$master")" -lt 131072 ] || fail "mqrepld has used $(rss "$master") KiB ($1)"
 	[ "$(wc -l < "$master/status/log")" -lt 60 ] || fail "the log is full of it ($1)"
 	stop_mqfs "$slave"
 	start_mqfs "$work/s.$1" "$slave" -o \

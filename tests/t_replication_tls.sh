@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool openssl
 
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 sh "$top_srcdir/tests/certificates.sh" "$work/tls"
@@ -30,7 +30,7 @@ refused() {
 	stop_mqfs "$at"
 }
 
-start_mqfs "$work/m" "$master" -o "haListen=0.0.0.0,haListenPort=$port,$common,$(tls names)"
+start_mqfs "$work/m" "$master" -o "haListen=0.0.0.0,listenPort=$((port - 1)),$common,$(tls names)"
 mkdir "$master/topics/orders"
 seq_lines 1 3000 >> "$master/topics/orders/q0"
 start_mqfs "$work/s" "$slave" -o "role=slave,master=localhost:$port,haListen=none,$common,$(tls plain)"
@@ -39,12 +39,12 @@ for i in $(seq 100); do echo "one by one $i" >> "$master/topics/orders/q1"; done
 head -c 300000 /dev/urandom | base64 -w 15000 >> "$master/topics/orders/q2"
 eventually 20 caught_up
 
-refused other 'refused: its certificate is of no authority in tlsCa' 'refuses our certificate: unknown CA' "$(tls other)"
-refused distrust 'refused: refuses our certificate: unknown CA' 'its certificate is of no authority in tlsCa' \
+refused other 'refused: its certificate is of no authority in tlsCa' 'does not take our certificate: unknown CA' "$(tls other)"
+refused distrust 'refused: does not take our certificate: unknown CA' 'its certificate is of no authority in tlsCa' \
 	"$(tls plain other-ca)"
-refused expired 'refused: its certificate is refused: certificate has expired' \
-	'refuses our certificate: certificate expired' "$(tls expired)"
-refused misnamed 'refused: refuses our certificate: bad certificate' 'its certificate is not for 127.0.0.2' \
+refused expired 'refused: its certificate is not good: certificate has expired' \
+	'does not take our certificate: certificate expired' "$(tls expired)"
+refused misnamed 'refused: does not take our certificate: bad certificate' 'its certificate is not for 127.0.0.2' \
 	"$(tls plain)" 127.0.0.2
 refused plain 'refused: does not speak TLS' 'speaks TLS, but there is no tlsCert here' ""
 openssl s_client -connect "localhost:$port" -CAfile "$work/tls/ca.pem" < /dev/null > /dev/null 2>&1 || true

@@ -280,8 +280,8 @@ a_certificate_of_another_authority_is_refused(void **state)
 {
 	(void)state;
 	refused("names", "other", "ca", "localhost", "its certificate is of no authority in tlsCa",
-		"refuses our certificate: unknown CA");
-	refused("names", "plain", "other-ca", "localhost", "refuses our certificate: unknown CA",
+		"does not take our certificate: unknown CA");
+	refused("names", "plain", "other-ca", "localhost", "does not take our certificate: unknown CA",
 		"its certificate is of no authority in tlsCa");
 }
 
@@ -289,19 +289,19 @@ static void
 an_expired_certificate_is_refused(void **state)
 {
 	(void)state;
-	refused("names", "expired", "ca", "localhost", "its certificate is refused: certificate has expired",
-		"refuses our certificate: certificate expired");
-	refused("expired", "plain", "ca", "localhost", "refuses our certificate: certificate expired",
-		"its certificate is refused: certificate has expired");
+	refused("names", "expired", "ca", "localhost", "its certificate is not good: certificate has expired",
+		"does not take our certificate: certificate expired");
+	refused("expired", "plain", "ca", "localhost", "does not take our certificate: certificate expired",
+		"its certificate is not good: certificate has expired");
 }
 
 static void
 a_certificate_for_another_host_is_refused(void **state)
 {
 	(void)state;
-	refused("far", "plain", "ca", "localhost", "refuses our certificate: bad certificate",
+	refused("far", "plain", "ca", "localhost", "does not take our certificate: bad certificate",
 		"its certificate is not for localhost");
-	refused("far", "plain", "ca", "127.0.0.1", "refuses our certificate: bad certificate",
+	refused("far", "plain", "ca", "127.0.0.1", "does not take our certificate: bad certificate",
 		"its certificate is not for 127.0.0.1");
 }
 
