@@ -218,9 +218,9 @@ own_host(const struct settings *settings)
 	return host;
 }
 
-/* Memory up to the log. */
+/* Memory up to the log.  *ret_cut: it was made anew, since the log was cut. */
 static int
-catch_up(struct offsets *o)
+catch_up(struct offsets *o, bool *ret_cut)
 {
 	int64_t end;
 	bool cut;
@@ -236,12 +236,14 @@ catch_up(struct offsets *o)
 		if (rc != MQ_OK)
 			return rc;
 		forget(o);
+		o->rebuilt = true;
 	}
 	rc = change_follow(o);
 	if (rc == MQ_OK)
 		rc = change_find_queues(o);
 	if (rc == MQ_OK && cut)
 		debts_after_cut(o);
+	*ret_cut = cut;
 	return rc;
 }
 
@@ -271,6 +273,7 @@ int
 offsets_start(struct offsets *o, struct store *s)
 {
 	struct store_recovery recovery;
+	bool cut = false;
 	int rc;
 
 	o->store = s;
@@ -278,12 +281,14 @@ offsets_start(struct offsets *o, struct store *s)
 	o->views_rebuilt = recovery.rebuilt;
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
-	rc = catch_up(o);
+	rc = catch_up(o, &cut);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
 	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
 		rc = log_all(o);
 	lock_drop(&o->apply);
+	if (rc == MQ_OK && cut)		/* before the log has grown to where LMDB's rows seem to fit */
+		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
 	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);
