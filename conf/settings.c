@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/allow.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -71,6 +72,8 @@ static const struct {
 static bool text_is_address(const char *text);
 static bool text_is_ipv4(const char *text);
 static bool text_is_hours(const char *text);
+static bool text_is_allow(const char *text);
+static bool text_is_path(const char *text);
 
 static const struct {
 	size_t offset;
@@ -81,6 +84,16 @@ static const struct {
 	{ offsetof(struct settings, master), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, masterRemoting), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, deleteWhen), text_is_hours, "hours from 00 to 23, as 04 or 04;16" },
+	{ offsetof(struct settings, haAllow), text_is_allow, "addresses and prefixes, as 10.0.0.0/8 ::1" },
+	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },
+};
+
+/* What a text was before it changed: somebody may be reading it. */
+struct old_text {
+	struct old_text *next;
+	char *text;
 };
 
 static struct lock change_lock = LOCK_STATIC(RANK_SETTINGS);
@@ -111,10 +124,10 @@ choice_at(const struct settings *s, const struct setting *row)
 	return (_Atomic int *)(void *)((char *)(uintptr_t)s + row->offset);
 }
 
-static char **
+static char *_Atomic *
 text_at(const struct settings *s, const struct setting *row)
 {
-	return (char **)(void *)((char *)(uintptr_t)s + row->offset);
+	return (char *_Atomic *)(void *)((char *)(uintptr_t)s + row->offset);
 }
 
 const struct setting *
@@ -357,6 +370,20 @@ text_is_hours(const char *text)
 }
 
 static bool
+text_is_allow(const char *text)
+{
+	struct allow allow;
+
+	return allow_parse(text, &allow);
+}
+
+static bool
+text_is_path(const char *text)
+{
+	return text[0] == '/' && strlen(text) < SETTING_PATH_BYTES;
+}
+
+static bool
 text_good(const struct setting *row, const char *text)
 {
 	for (const char *c = text; *c; c++)
@@ -422,6 +449,17 @@ bad_value(const struct setting *row, const char *value, const char *where)
 	return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, value, allowed);
 }
 
+int
+setting_check(const struct setting *row, const char *value, const char *where)
+{
+	union value parsed;
+	int rc = value_parse(row, value, &parsed);
+
+	if (rc == MQ_OK && row->type == SETTING_TEXT)
+		free(parsed.text);
+	return rc == MQ_EBADCONF ? bad_value(row, value, where) : rc;
+}
+
 /* --- the whole --- */
 
 int
@@ -450,6 +488,12 @@ settings_free(struct settings *s)
 			free(*text_at(s, &table[i]));
 			*text_at(s, &table[i]) = NULL;
 		}
+	for (struct old_text *old = s->old_texts, *next; old; old = next) {
+		next = old->next;
+		free(old->text);
+		free(old);
+	}
+	s->old_texts = NULL;
 }
 
 int
@@ -487,29 +531,60 @@ settings_borrow(struct settings *to, const struct settings *from)
 #undef TEXT
 }
 
+static int
+text_change(struct settings *s, const struct setting *row, char *text)
+{
+	struct old_text *old = malloc(sizeof(*old));
+
+	if (!old)
+		return -ENOMEM;
+	old->text = atomic_exchange(text_at(s, row), text);
+	old->next = s->old_texts;
+	s->old_texts = old;
+	return MQ_OK;
+}
+
+/* A value that was parsed; a text is taken over, or freed.  Called with change_lock. */
+static int
+value_change(struct settings *s, const struct setting *row, union value value)
+{
+	struct settings tried;
+	int rc;
+
+	settings_borrow(&tried, s);
+	if (row->type == SETTING_TEXT)
+		*text_at(&tried, row) = value.text;
+	else
+		value_store(&tried, row, value);
+	rc = settings_check_mounted(&tried);
+	if (rc == MQ_OK && row->type == SETTING_TEXT)
+		rc = text_change(s, row, value.text);
+	else if (rc == MQ_OK)
+		value_store(s, row, value);
+	if (rc != MQ_OK && row->type == SETTING_TEXT)
+		free(value.text);
+	return rc;
+}
+
 int
 settings_change(struct settings *s, const char *key, const char *value, const char *where)
 {
 	const struct setting *row = setting_find(key);
-	struct settings tried;
 	union value parsed;
 	int rc;
 
 	if (!row)
 		return unknown_key(key, where);
-	if (!(row->flags & SETTING_LIVE) || row->type == SETTING_TEXT)
+	if (!(row->flags & SETTING_LIVE))
 		return err_note(MQ_EBADCONF, "%s: %s cannot change while mounted", where, row->key);
 	rc = value_parse(row, value, &parsed);
-	if (rc != MQ_OK)
+	if (rc == MQ_EBADCONF)
 		return bad_value(row, value, where);
+	if (rc != MQ_OK)
+		return rc;
 
 	LOCKED(&change_lock);
-	settings_borrow(&tried, s);
-	value_store(&tried, row, parsed);
-	rc = settings_check(&tried);
-	if (rc == MQ_OK)
-		value_store(s, row, parsed);
-	return rc;
+	return value_change(s, row, parsed);
 }
 
 int

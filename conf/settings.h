@@ -6,7 +6,8 @@
  *
  * Numbers, switches and choices are atomics: whoever needs one reads it
  * where it is needed (`s->flushIntervalCommitLog`), so a change made while
- * mounted takes effect at the next use.  Texts are fixed once mounted.
+ * mounted takes effect at the next use.  So are texts, of which few change;
+ * what one has been stays readable until settings_free().
  */
 #ifndef MQFS_CONF_SETTINGS_H
 #define MQFS_CONF_SETTINGS_H
@@ -22,6 +23,8 @@ enum flush_disk_type { ASYNC_FLUSH, SYNC_FLUSH };
 enum on_slave_unavailable { ON_SLAVE_UNAVAILABLE_FAIL, ON_SLAVE_UNAVAILABLE_DEGRADE };
 enum on_full { ON_FULL_BLOCK, ON_FULL_DROP };
 enum allow_other { ALLOW_OTHER_AUTO, ALLOW_OTHER_TRUE, ALLOW_OTHER_FALSE };
+
+#define SETTING_PATH_BYTES 256
 
 enum setting_type {
 	SETTING_NUMBER,		/* decimal; with a suffix of its unit too: 64M, 5s, 3d */
@@ -41,12 +44,13 @@ struct settings {
 #define NUMBER(key, ...) _Atomic int64_t key;
 #define SWITCH(key, ...) _Atomic bool key;
 #define CHOICE(key, ...) _Atomic int key;
-#define TEXT(key, ...) char *key;
+#define TEXT(key, ...) char *_Atomic key;
 #include "conf/settings.def"
 #undef NUMBER
 #undef SWITCH
 #undef CHOICE
 #undef TEXT
+	struct old_text *old_texts;	/* replaced while mounted */
 };
 
 /* One row of the table, for whoever lists or prints settings. */
@@ -69,6 +73,9 @@ const struct setting *settings_table(size_t *ret_n);
  * if there is none. */
 const struct setting *setting_find(const char *key);
 
+/* Would row take value?  MQ_EBADCONF with a note. */
+int setting_check(const struct setting *row, const char *value, const char *where);
+
 /* What row takes, as messages say it: "1 to 3600000 ms", "block or drop". */
 void setting_allowed(const struct setting *row, char *buf, size_t size);
 
@@ -84,7 +91,7 @@ void settings_free(struct settings *s);
 int settings_set(struct settings *s, const char *key, const char *value, const char *where);
 
 /* The same for a mounted broker, in any thread: refuses what is not
- * SETTING_LIVE, and what settings_check() would refuse. */
+ * SETTING_LIVE, and what settings_check_mounted() would refuse. */
 int settings_change(struct settings *s, const char *key, const char *value, const char *where);
 
 /* Read mqfs.conf (inih) or a RocketMQ .properties/broker.conf.  The file is
@@ -121,6 +128,9 @@ int settings_resolve(struct settings *s);
 /* What cannot be checked one key at a time: MQ_EBADCONF with a note that
  * names both keys.  Call after settings_resolve(). */
 int settings_check(const struct settings *s);
+
+/* The same of a mounted broker: a slave may be without a master, and follows nobody. */
+int settings_check_mounted(const struct settings *s);
 
 /* The settings as --help shows them: key, default, range, one line of help. */
 void settings_print_help(FILE *out);

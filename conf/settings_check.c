@@ -20,7 +20,7 @@
 
 /* text takes the place of what *field holds. */
 static int
-text_replace(char **field, const char *text)
+text_replace(char *_Atomic *field, const char *text)
 {
 	char *copy = strdup(text);
 
@@ -102,6 +102,12 @@ settings_check(const struct settings *s)
 {
 	if (s->brokerRole == SLAVE && !s->master[0])
 		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT");
+	return settings_check_mounted(s);
+}
+
+int
+settings_check_mounted(const struct settings *s)
+{
 	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
 		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
 				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",

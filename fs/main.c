@@ -33,6 +33,7 @@
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
+#include "fs/role.h"
 #include "fs/session.h"
 #include "repl/replication.h"
 #include "store/snapshot.h"
@@ -248,14 +249,6 @@ tree_open(struct mount *m)
 	return rc;
 }
 
-static int
-replication_begin(struct mount *m)
-{
-	if (m->read_only || (m->settings->brokerRole != SLAVE && strcmp(m->settings->haListen, "none") == 0))
-		return MQ_OK;
-	return replication_open(m->settings, m->store, store_commitlog_fd(m->store), NULL, &m->replication);
-}
-
 /* The end of the tree: whoever waits is answered, whoever has files open hears
  * of it, what they left unfinished is finished. */
 static void
@@ -339,7 +332,7 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	rc = broker_open(&m, args);
 	if (rc == MQ_OK)
-		rc = replication_begin(&m);
+		rc = role_begin(&m);
 	if (rc == MQ_OK)
 		rc = tree_open(&m);
 	if (rc == MQ_OK)

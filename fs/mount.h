@@ -35,7 +35,7 @@ struct mount {
 	const char *mountpoint;
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
-	struct replication *replication; /* with mqrepld; NULL: not on this mount */
+	struct replication *_Atomic replication; /* with mqrepld; NULL: nobody follows */
 	struct pending *pending;	/* requests that wait */
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */

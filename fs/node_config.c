@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/node.h"
+#include "fs/role.h"
 
 static bool
 is_shown(const struct setting *row)
@@ -92,14 +92,17 @@ config_key_render(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
-/* Between master and slave: the log would have to end with a whole record, and
- * mqrepld to begin anew. */
-static bool
-changes_side(struct mount *m, const struct setting *row, const char *value)
+static int
+config_change(struct mount *m, const struct setting *row, const char *value)
 {
-	bool to_slave = strcasecmp(value, "SLAVE") == 0;
+	int rc;
 
-	return strcmp(row->key, "brokerRole") == 0 && to_slave != (m->settings->brokerRole == SLAVE);
+	if (strcmp(row->key, "brokerRole") == 0)
+		return role_change(m, value);
+	rc = settings_change(m->settings, row->key, value, "config");
+	if (rc == MQ_OK && strcmp(row->key, "master") == 0)
+		role_follow_other(m);
+	return rc;
 }
 
 static int
@@ -116,10 +119,7 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	value = strndup(text, len);
 	if (!value)
 		return -ENOMEM;
-	rc = changes_side(m, row, value)
-		     ? err_note(-EINVAL, "config: brokerRole=%s: a slave becomes a master, and a master a slave, "
-				"when the store is mounted again with that role", value)
-		     : settings_change(m->settings, row->key, value, "config");
+	rc = config_change(m, row, value);
 	if (rc == MQ_OK)
 		log_notice("config/%s is now %s", row->key, value);
 	return rc;

@@ -142,6 +142,7 @@ static const struct value {
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
 	{ "read_only", GAUGE, NUMBER_AT(read_only), "1: mounted read-only" },
+	{ "epoch", GAUGE, NUMBER_AT(offsets.epoch), "number of the log's last epoch: how often a master began to write" },
 	{ "begin", GAUGE, NUMBER_AT(store.begin), "first byte of the log that is kept" },
 	{ "written", COUNTER, NUMBER_AT(store.written), "mark: end of the log" },
 	{ "flushed", COUNTER, NUMBER_AT(store.flushed), "mark: on this disk up to here" },

@@ -404,9 +404,12 @@ replicated_main(void *arg)
 	struct pending *p = arg;
 	struct mark *replicated = p->m->replication ? replication_replicated(p->m->replication) : NULL;
 	mq_pos at = MQ_POS(-1);
+	uint64_t nudges = 0;
 
-	while (replicated && mark_wait_past(replicated, at, -1, &at) == MQ_OK)
+	while (replicated && mark_wait_news(replicated, at, &nudges, -1, NULL) != MQ_ECLOSED) {
+		at = mark_at(replicated);	/* it goes back when the role changes */
 		durables_look(p, MQ_OK);
+	}
 	return NULL;
 }
 

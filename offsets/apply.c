@@ -335,6 +335,21 @@ apply_import(struct offsets *o, const struct meta *m)
 	return MQ_OK;
 }
 
+/* --- epochs ------------------------------------------------------------------------- */
+
+static int
+apply_epoch(struct offsets *o, const struct meta *m)
+{
+	LOCKED(&o->registry);
+
+	if (epochs_add(&o->epochs, &m->epoch))
+		o->epochs_changed = true;
+	else
+		log_warn("epoch %" PRId64 " at %" PRId64 " is not one of this log's history: passed over",
+			 m->epoch.number, m->epoch.start.byte);
+	return MQ_OK;
+}
+
 /* --- all --------------------------------------------------------------------------- */
 
 int
@@ -351,6 +366,7 @@ apply(struct offsets *o, const struct meta *m)
 		[META_TRIM] = apply_trim,
 		[META_ATTR] = apply_attr,
 		[META_IMPORT] = apply_import,
+		[META_EPOCH] = apply_epoch,
 	};
 
 	return by_op[m->op](o, m);

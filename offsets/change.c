@@ -56,6 +56,7 @@ record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 		log_warn("MQFS_META record %" PRId64 " is not understood: %s", at.n, err_text(rc));
 		return MQ_OK;
 	}
+	meta_lies_at(&m, rec->pos);
 	o->applying = at.n;
 	rc = apply(o, &m);
 	o->applying = -1;
@@ -179,10 +180,12 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 	if (at->first.n != o->applied.n)	/* somebody wrote to the topic by hand */
 		return change_follow(o);
 	for (size_t i = 0; i < at->n; i++) {
+		struct meta stored = m[i];
 		int rc;
 
+		meta_lies_at(&stored, o->batch.entries[i].pos);
 		o->applying = o->applied.n;
-		rc = apply(o, &m[i]);
+		rc = apply(o, &stored);
 		o->applying = -1;
 		if (rc != MQ_OK)		/* change_follow() will find it in the log */
 			return rc;
@@ -193,9 +196,12 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 	return MQ_OK;
 }
 
+typedef int store_appends(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+
 /* As many as make a good batch. */
 static int
-change_some(struct offsets *o, const struct meta *m, size_t n, size_t *ret_done, mq_pos *ret_end)
+change_some(struct offsets *o, store_appends *append, const struct meta *m, size_t n, size_t *ret_done,
+	    mq_pos *ret_end)
 {
 	struct appended at = { 0 };
 	size_t taken = 0;
@@ -207,7 +213,7 @@ change_some(struct offsets *o, const struct meta *m, size_t n, size_t *ret_done,
 	if (rc != MQ_OK)
 		return rc;
 	queue_append_begin(o->meta_queue);
-	rc = store_append(o->store, o->meta_queue, &o->batch, &at);
+	rc = append(o->store, o->meta_queue, &o->batch, &at);
 	queue_append_end(o->meta_queue);
 	if (at.n) {
 		applied = apply_stored(o, m, &at);
@@ -218,23 +224,38 @@ change_some(struct offsets *o, const struct meta *m, size_t n, size_t *ret_done,
 	return rc != MQ_OK ? rc : applied;
 }
 
+static int
+change_prepare(struct offsets *o)
+{
+	int rc = o->meta_queue ? MQ_OK : store_queue_make(o->store, META_TOPIC, 0, &o->meta_queue);
+
+	return rc == MQ_OK ? change_follow(o) : rc;
+}
+
 int
 change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end)
 {
 	int rc = change_allowed(o);
 
-	if (rc == MQ_OK && !o->meta_queue)
-		rc = store_queue_make(o->store, META_TOPIC, 0, &o->meta_queue);
 	if (rc == MQ_OK)
-		rc = change_follow(o);
+		rc = change_prepare(o);
 	while (rc == MQ_OK && n > 0) {
 		size_t done = 0;
 
-		rc = change_some(o, m, n, &done, ret_end);
+		rc = change_some(o, store_append, m, n, &done, ret_end);
 		m += done;
 		n -= done;
 	}
 	return rc;
+}
+
+int
+change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end)
+{
+	size_t done = 0;
+	int rc = change_prepare(o);
+
+	return rc == MQ_OK ? change_some(o, store_append_first, m, 1, &done, ret_end) : rc;
 }
 
 int

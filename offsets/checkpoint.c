@@ -42,6 +42,26 @@ put_i64(struct rows *r, const char *key, int64_t v)
 }
 
 static void
+put_epochs(struct rows *r, const struct epochs *e)
+{
+	AUTO_FREE unsigned char *row = malloc(e->n * EPOCH_BYTES + 1);
+
+	if (!row) {
+		r->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < e->n; i++) {
+		unsigned char *at = row + i * EPOCH_BYTES;
+
+		be64_put(at, e->list[i].number);
+		be64_put(at + 8, e->list[i].start.byte);
+		memcpy(at + 16, e->list[i].id, EPOCH_ID_BYTES);
+		memcpy(at + 16 + EPOCH_ID_BYTES, e->list[i].by, EPOCH_ID_BYTES);
+	}
+	put_meta(r, "epochs", row, e->n * EPOCH_BYTES);
+}
+
+static void
 offset_key(unsigned char key[8], uint32_t sub_id, int32_t queue_id)
 {
 	be32_put(key, (int32_t)sub_id);
@@ -137,7 +157,7 @@ collect_delays(struct offsets *o)
 static int
 collect(struct offsets *o)
 {
-	unsigned char import = o->import == IMPORT_DONE;
+	unsigned char import = o->import == IMPORT_DONE, role = o->settings->brokerRole == SLAVE;
 
 	LOCKED(&o->registry);
 	rows_clear(&o->rows);
@@ -154,6 +174,9 @@ collect(struct offsets *o)
 	put_meta(&o->rows, "identity", o->identity, sizeof(o->identity));
 	put_i64(&o->rows, "applied", o->applied.n);
 	put_i64(&o->rows, "round", o->round_at.byte);
+	put_meta(&o->rows, "role", &role, 1);
+	if (o->epochs_changed)
+		put_epochs(&o->rows, &o->epochs);
 	if (o->import != IMPORT_NEVER)
 		put_meta(&o->rows, "import", &import, 1);
 	collect_delays(o);
@@ -163,6 +186,8 @@ collect(struct offsets *o)
 		registry_dirty_all(o);
 		return o->rows.err;
 	}
+	o->epochs_changed = false;
+	o->rows_as_slave = role;
 	o->collected = true;
 	o->rebuilt = false;
 	o->rows_applied = o->applied;
@@ -230,8 +255,8 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && !o->views_rebuilt && !o->stamp && !o->collected && !o->have_cp && !o->dirty &&
-	       !o->owed_dirty && !o->delays_dirty &&
+	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
+	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->owed_dirty && !o->delays_dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -290,6 +315,7 @@ checkpoint_steps(struct offsets *o)
 	o->saved_once = true;
 	o->views_rebuilt = false;
 	o->saved_applied = o->rows_applied;
+	o->saved_as_slave = o->rows_as_slave;
 	o->saved_mark = o->cp.dispatched.byte;
 	o->collected = o->have_cp = false;
 	lock_drop(&o->apply);
@@ -449,6 +475,24 @@ offsets_follow(struct offsets *o)
 	return follow(o);
 }
 
+int
+offsets_promote(struct offsets *o)
+{
+	int rc;
+
+	LOCKED(&o->apply);
+	rc = follow(o);
+	return rc == MQ_OK ? epoch_begin(o) : rc;
+}
+
+void
+offsets_promoted(struct offsets *o)
+{
+	LOCKED(&o->apply);
+	o->round_at = MQ_POS(-1);	/* due, until it has worked */
+	round_if_due(o);
+}
+
 static void
 gather(struct offsets *o)
 {
@@ -459,6 +503,12 @@ gather(struct offsets *o)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
+void
+offsets_demote(struct offsets *o)
+{
+	gather(o);
+}
+
 static void
 catch_up(struct offsets *o)
 {
@@ -467,6 +517,8 @@ catch_up(struct offsets *o)
 
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
+	if (o->epoch_is_due && change_allowed(o) == MQ_OK)
+		epoch_begin_if_due(o);
 	round_if_due(o);
 	keep_messages(o);
 }

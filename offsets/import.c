@@ -291,10 +291,11 @@ import_all(struct offsets *o, json_t *const *objects)
 	return im->rc;
 }
 
+/* A master begins an epoch before it looks at config/. */
 static bool
 has_own_past(const struct offsets *o)
 {
-	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > 0);
+	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > (int64_t)o->epochs.n);
 }
 
 int

@@ -122,6 +122,30 @@ load_meta(struct tables *t, const char *key, void *buf, size_t len)
 }
 
 static int
+load_epochs(struct offsets *o, struct tables *t)
+{
+	unsigned char row[EPOCHS_MAX * EPOCH_BYTES];
+	size_t len = 0;
+	int rc = tables_get(t, TABLE_META, "epochs", row, sizeof(row), &len);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (len % EPOCH_BYTES || len > sizeof(row))
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"epochs\"");
+	for (size_t i = 0; i < len / EPOCH_BYTES; i++) {
+		const unsigned char *at = row + i * EPOCH_BYTES;
+		struct epoch *e = &o->epochs.list[i];
+
+		e->number = be64_get(at);
+		e->start = MQ_POS(be64_get(at + 8));
+		memcpy(e->id, at + 16, EPOCH_ID_BYTES);
+		memcpy(e->by, at + 16 + EPOCH_ID_BYTES, EPOCH_ID_BYTES);
+	}
+	o->epochs.n = len / EPOCH_BYTES;
+	return epochs_ok(&o->epochs) ? MQ_OK : err_note(MQ_ECORRUPT, "lmdb: a bad row \"epochs\"");
+}
+
+static int
 load_delays(struct offsets *o, struct tables *t)
 {
 	char json[4096];
@@ -138,7 +162,7 @@ load_delays(struct offsets *o, struct tables *t)
 static int
 load_singletons(struct load *l, struct tables *t)
 {
-	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0;
+	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0;
 	int rc = load_meta(t, "mark", mark, sizeof(mark));
 
 	if (rc == -ENOENT)
@@ -160,6 +184,13 @@ load_singletons(struct load *l, struct tables *t)
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
 	l->o->import = rc == -ENOENT ? IMPORT_NEVER : import ? IMPORT_DONE : IMPORT_BEGUN;
+	rc = load_meta(t, "role", &role, 1);
+	if (rc != MQ_OK && rc != -ENOENT)
+		return rc;
+	l->o->saved_as_slave = role != 0;
+	rc = load_epochs(l->o, t);
+	if (rc != MQ_OK)
+		return rc;
 	memset(be, 0, sizeof(be));
 	rc = load_meta(t, "begin", be, sizeof(be));
 	if (rc != MQ_OK && rc != -ENOENT)
@@ -185,6 +216,7 @@ all_clean(struct offsets *o)
 		o->dirty = e->next_dirty;
 		e->dirty = false;
 	}
+	o->epochs_changed = false;
 }
 
 int

@@ -480,6 +480,46 @@ done_out(const struct meta *m, json_t *object)
 }
 
 static int
+epoch_id_in(const json_t *object, const char *key, unsigned char ret_id[EPOCH_ID_BYTES])
+{
+	const char *hex = json_string_value(json_object_get(object, key));
+
+	return hex && epoch_id_parse(hex, ret_id) ? MQ_OK : err_note(MQ_ECORRUPT, "no good \"%s\"", key);
+}
+
+static int
+epoch_in(const json_t *object, struct meta *m)
+{
+	int64_t start = -1;
+	int rc = number_in(object, "epoch", EPOCH_NUMBER_MAX, &m->epoch.number);
+
+	if (rc == MQ_OK && m->epoch.number < 1)
+		rc = err_note(MQ_ECORRUPT, "no good \"epoch\"");
+	if (rc == MQ_OK)
+		rc = epoch_id_in(object, "id", m->epoch.id);
+	if (rc == MQ_OK)
+		rc = epoch_id_in(object, "by", m->epoch.by);
+	if (rc == MQ_OK && json_object_get(object, "start"))
+		rc = number_in(object, "start", INT64_MAX, &start);
+	m->epoch.start = MQ_POS(start);
+	return rc;
+}
+
+static int
+epoch_out(const struct meta *m, json_t *object)
+{
+	char id[EPOCH_ID_TEXT], by[EPOCH_ID_TEXT];
+
+	epoch_id_print(m->epoch.id, id);
+	epoch_id_print(m->epoch.by, by);
+	if (json_object_set_new(object, "epoch", json_integer(m->epoch.number)) != 0 ||
+	    json_object_set_new(object, "id", json_string(id)) != 0 ||
+	    json_object_set_new(object, "by", json_string(by)) != 0)
+		return -1;
+	return m->epoch.start.byte < 0 ? 0 : json_object_set_new(object, "start", json_integer(m->epoch.start.byte));
+}
+
+static int
 implied_in(const json_t *object, struct meta *m)
 {
 	m->implied = json_is_true(json_object_get(object, "implied"));
@@ -516,7 +556,8 @@ static const struct member {
   group = { group_in, group_out }, expression = { expression_in, expression_out },
   offsets = { offsets_in, offsets_out }, reset = { reset_in, reset_out }, trim = { trim_in, trim_out },
   path = { path_in, path_out }, owner = { owner_in, owner_out }, acl = { acl_in, acl_out },
-  done = { done_in, done_out }, implied = { implied_in, implied_out }, told = { told_in, told_out };
+  done = { done_in, done_out }, epoch = { epoch_in, epoch_out }, implied = { implied_in, implied_out },
+  told = { told_in, told_out };
 
 static const struct {
 	const char *name;
@@ -532,6 +573,7 @@ static const struct {
 	[META_TRIM] = { "trim", { &topic, &trim } },
 	[META_ATTR] = { "attr", { &path, &owner, &acl } },
 	[META_IMPORT] = { "import", { &done } },
+	[META_EPOCH] = { "epoch", { &epoch } },
 };
 
 #define OPS (sizeof(ops) / sizeof(ops[0]))
@@ -604,6 +646,13 @@ out:
 	else
 		meta_free(&m);
 	return rc;
+}
+
+void
+meta_lies_at(struct meta *m, mq_pos pos)
+{
+	if (m->op == META_EPOCH && m->epoch.start.byte < 0)
+		m->epoch.start = pos;
 }
 
 void

@@ -20,6 +20,8 @@
  *   trim          topic queue offset
  *   attr          path [uid gid mode] [acl]: of one queue or file of the tree;
  *                 acl is hex, "" takes it away
+ *   epoch         epoch id by [start]: a master begins to write (epochs.h); it starts
+ *                 where its record lies, or, said again later, at start
  *   import        done: false before, true after what was taken over from
  *                 RocketMQ's config/ *.json; an import without its end is redone
  *
@@ -36,6 +38,7 @@
 #include <sys/types.h>
 
 #include "conf/pos.h"
+#include "offsets/epochs.h"
 #include "store/record.h"
 
 #define META_TOPIC "MQFS_META"
@@ -101,6 +104,7 @@ enum meta_op {
 	META_TRIM,
 	META_ATTR,
 	META_IMPORT,
+	META_EPOCH,
 };
 
 /* One decoded change.  Only the members of its op are set. */
@@ -123,6 +127,7 @@ struct meta {
 	unsigned char *acl;	/* system.posix_acl_access as the kernel gave it */
 	size_t acl_len;		/* acl set and 0 bytes: taken away */
 	bool done;		/* import */
+	struct epoch epoch;	/* start -1: where the record lies */
 	bool implied;		/* topic, in LMDB only: known by its queues, not by a record */
 	bool told;		/* in LMDB only: a RocketMQ master has told of it, not a record */
 };
@@ -136,6 +141,9 @@ char *meta_encode(const struct meta *m, size_t *ret_len);
 int meta_decode(const char *json, size_t len, struct meta *ret_m);
 
 void meta_free(struct meta *m);
+
+/* m was read from, or is in, the record at pos: what that says of it is set. */
+void meta_lies_at(struct meta *m, mq_pos pos);
 
 /* Is it a topic or group name: [%|a-zA-Z0-9_-], 1-127 bytes? */
 bool meta_name_ok(const char *name, size_t len);

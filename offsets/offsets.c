@@ -153,16 +153,14 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own; only a slave goes on with the log of
- * the one that it was taken of. */
+/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
+ * by it.  That the log is the same is told by its epochs. */
 static int
 identity_renew(struct offsets *o)
 {
 	if (!o->dir->is_copy || o->dir->read_only)
 		return MQ_OK;
 	o->stamp = true;
-	if (o->settings->brokerRole == SLAVE)
-		return MQ_OK;
 	log_notice("this is a copy of a snapshot: it gets an identity of its own");
 	return identity_make(o);
 }
@@ -282,6 +280,8 @@ offsets_start(struct offsets *o, struct store *s)
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o, &cut);
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
 	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
@@ -357,6 +357,9 @@ offsets_identity(const struct offsets *o)
 void
 offsets_stats(struct offsets *o, struct offsets_stats *ret)
 {
+	struct epoch last = { 0 };
+
+	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
 		.topics = o->n_topics,
 		.groups = o->n_groups,
@@ -368,5 +371,6 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.offsets_clamped = o->n_clamped,
 		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
+		.epoch = last.number,
 	};
 }

@@ -22,6 +22,7 @@
 #define MQFS_OFFSETS_OFFSETS_H
 
 #include "conf/settings.h"
+#include "offsets/epochs.h"
 #include "offsets/meta.h"
 #include "store/store.h"
 #include "store/storedir.h"
@@ -243,9 +244,25 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
 
-/* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
- * when it is mounted writable for the first time, unless as a slave. */
+/* 16 bytes that tell this store from any other, also from one with the same log.  A copy
+ * of a snapshot gets its own when it is mounted writable for the first time. */
 const unsigned char *offsets_identity(const struct offsets *o);
+
+/* --- epochs ------------------------------------------------------------------ */
+
+/* The history of our log as far as it is kept: its newest epochs, at most `max`
+ * (EPOCHS_MAX is enough for all); returns how many. */
+size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
+
+/* A slave becomes the master, in this order: its store refuses all appends, its log ends
+ * with a whole record; offsets_promote() brings memory up to the log and begins an
+ * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
+ * the whole state, of which a RocketMQ master has put nothing into the log. */
+int offsets_promote(struct offsets *o);
+void offsets_promoted(struct offsets *o);
+
+/* A master is about to become a slave: what is pending is logged. */
+void offsets_demote(struct offsets *o);
 
 /* --- what status/ shows ------------------------------------------------------ */
 
@@ -257,6 +274,7 @@ struct offsets_stats {
 	int64_t offsets_clamped;
 	int64_t debts;			/* commits that the master's log does not have yet */
 	int64_t map_bytes;		/* LMDB's map */
+	int64_t epoch;			/* the last one of the log, 0: none */
 };
 
 void offsets_stats(struct offsets *o, struct offsets_stats *ret);

@@ -384,6 +384,7 @@ registry_dirty(struct offsets *o, struct entry *e)
 void
 registry_dirty_all(struct offsets *o)
 {
+	o->epochs_changed = true;
 	for (size_t i = 0; i < o->topics.n; i++)
 		registry_dirty(o, &topic_entry_of(o->topics.items[i])->entry);
 	for (size_t i = 0; i < o->groups.n; i++)
@@ -405,6 +406,7 @@ void
 registry_init(struct offsets *o)
 {
 	lock_init(&o->registry, RANK_REGISTRY);
+	o->epochs.list = o->epoch_list;
 }
 
 void
@@ -439,6 +441,8 @@ registry_clear(struct offsets *o)
 	sorted_free(&o->subscriptions);
 	sorted_free(&o->subscriptions_by_id);
 	sorted_free(&o->attrs);
+	o->epochs.n = 0;
+	o->epochs_changed = true;
 	o->dirty = NULL;
 	o->pending = NULL;
 	o->n_topics = o->n_groups = o->n_subscriptions = 0;

@@ -12,6 +12,7 @@
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself
  *   keep.c          what a topic says about keeping its messages; who lost some
+ *   history.c       the epochs of the log, and beginning one
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
  *
@@ -122,6 +123,7 @@ struct offsets {
 	bool collected;
 	mq_qoff rows_applied;	/* up to here, */
 	mq_pos rows_end;	/* which ends there in the log */
+	bool rows_as_slave;	/* the role it was made in */
 	struct store_checkpoint cp; /* ... and the store's part of it */
 	bool have_cp;
 	bool failing;		/* the last checkpoint did: has been logged */
@@ -131,6 +133,8 @@ struct offsets {
 	bool views_rebuilt;	/* but of views that were made anew since */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
+	bool saved_as_slave;	/* the role that LMDB tells of */
+	bool epoch_is_due;	/* it could not be begun yet: appends wait for it */
 	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
 	bool keep_changed;	/* a topic says something new about keeping its messages */
@@ -145,6 +149,9 @@ struct offsets {
 	struct sorted groups, groups_by_id;
 	struct sorted subscriptions, subscriptions_by_id;
 	struct sorted attrs;
+	struct epoch epoch_list[EPOCHS_MAX];
+	struct epochs epochs;	/* of the log, in there */
+	bool epochs_changed;
 	struct data_version topics_version, groups_version;
 	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
 	bool delays_dirty;
@@ -240,6 +247,9 @@ int change_allowed(const struct offsets *o);
 int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
 int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
 
+/* Whoever may change things: m is the first of all that is appended (store_append_first). */
+int change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end);
+
 /* Apply the records that are in the log and not in memory. */
 int change_follow(struct offsets *o);
 
@@ -313,6 +323,16 @@ int round_of_told(struct offsets *o);
 /* Tell the store which topics drop, take messages past their topic's own time from
  * readers, and move groups that were behind them.  `apply` is held. */
 void keep_messages(struct offsets *o);
+
+/* --- history.c ------------------------------------------------------------------ */
+
+/* Begin an epoch: its record is the first that is appended from here on, and on disk
+ * when this returns.  `apply` is held. */
+int epoch_begin(struct offsets *o);
+
+/* A master has been mounted: if what it goes on with may not be what others hold, or
+ * nobody has begun it, an epoch begins.  `apply` is held. */
+int epoch_begin_if_due(struct offsets *o);
 
 /* --- checkpoint.c ------------------------------------------------------------------ */
 

@@ -57,6 +57,16 @@ round_add(struct round *r, struct entry *e)
 		round_flush(r);
 }
 
+static void
+round_add_epochs(struct round *r)
+{
+	for (size_t i = 0; i < r->o->epochs.n && r->rc == MQ_OK; i++) {
+		r->records[r->n] = (struct meta){ .op = META_EPOCH, .epoch = r->o->epochs.list[i] };
+		if (++r->n == ROUND_CHUNK)
+			round_flush(r);
+	}
+}
+
 /* Queues say by themselves what topic they are of; not so who has subscribed to it. */
 static bool
 is_wanted(const struct topic *t)
@@ -76,6 +86,7 @@ round_log(struct offsets *o, mq_pos *ret_end)
 	if (!r)
 		return -ENOMEM;
 	r->o = o;
+	round_add_epochs(r);
 	for (size_t i = 0; i < o->topics.n; i++)
 		if (is_wanted(o->topics.items[i]))
 			round_add(r, &topic_entry_of(o->topics.items[i])->entry);

@@ -14,6 +14,9 @@
  *                  "identity"                     16 random bytes: this store, not another
  *                  "applied"                      i64 MQFS_META offset up to which rows are
  *                  "import"                       u8: an import has begun (0), ended (1)
+ *                  "epochs"                       the log's history, 48 bytes each: i64 number, i64
+ *                                                 start, 16 bytes id, 16 bytes by
+ *                  "role"                         u8: it was a master's (0), a slave's (1)
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
  *                  "delays"                       delayOffset.json of a RocketMQ master, compact
@@ -52,6 +55,7 @@ enum table {
 
 #define QUEUE_ROW_BYTES 52
 #define MARK_BYTES 52
+#define EPOCH_BYTES 48
 #define TABLE_META_DELAYS "delays"	/* key of a row that export.c reads, too */
 #define OWED_ROW_BYTES 40
 

@@ -14,18 +14,16 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "store/commitlog.h"
+#include "store/commitlog_priv.h"
 #include "store/file.h"
 
-#define NAME_LEN 20
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
 #define SMALL_FLUSH_BYTES (256 << 10)
-#define NAME_IN_MAKING "new"	/* a segment until it is whole */
 
-static void
-segment_name(mq_pos base, char name[NAME_LEN + 12])
+void
+segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE])
 {
-	snprintf(name, NAME_LEN + 12, "%020" PRId64, base.byte);
+	snprintf(name, SEGMENT_NAME_SIZE, "%020" PRId64, base.byte);
 }
 
 /* --- opening ---------------------------------------------------------------- */
@@ -34,7 +32,7 @@ segment_name(mq_pos base, char name[NAME_LEN + 12])
 static int64_t
 base_of_name(const char *name)
 {
-	if (strspn(name, "0123456789") != NAME_LEN || name[NAME_LEN])
+	if (strspn(name, "0123456789") != SEGMENT_NAME_LEN || name[SEGMENT_NAME_LEN])
 		return -1;
 	errno = 0;
 	int64_t base = strtoll(name, NULL, 10);
@@ -104,7 +102,7 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 	log->files = files;
 	log->read_only = read_only;
 	if (!read_only)
-		unlinkat(dirfd, NAME_IN_MAKING, 0);
+		unlinkat(dirfd, SEGMENT_IN_MAKING, 0);
 	rc = scan(dirfd, &found);
 	if (rc != MQ_OK)
 		return rc;
@@ -128,7 +126,7 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 static void
 remove_spare(struct commitlog *log)
 {
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 	mq_pos spare = pos_add(commitlog_segment_of(log, log->end), log->segment_bytes);
 
 	if (log->read_only || log->end.byte % log->segment_bytes == 0)
@@ -162,7 +160,7 @@ int
 commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 {
 	mq_pos base = commitlog_segment_of(log, pos);
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 	struct fdref *ref;
 	int fd;
 
@@ -183,10 +181,10 @@ commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 	return MQ_OK;
 }
 
-static bool
+bool
 segment_exists(const struct commitlog *log, mq_pos base)
 {
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 
 	segment_name(base, name);
 	return faccessat(log->dirfd, name, F_OK, 0) == 0;
@@ -197,20 +195,20 @@ segment_exists(const struct commitlog *log, mq_pos base)
 static int
 segment_create(struct commitlog *log, mq_pos base)
 {
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 	int rc;
 
 	segment_name(base, name);
-	AUTO_CLOSE int fd = openat(log->dirfd, NAME_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	AUTO_CLOSE int fd = openat(log->dirfd, SEGMENT_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: create: %m", name);
 	rc = file_reserve(fd, log->segment_bytes);
 	if (rc == MQ_OK)
 		rc = file_sync(fd, name);
-	if (rc == MQ_OK && renameat(log->dirfd, NAME_IN_MAKING, log->dirfd, name) != 0)
+	if (rc == MQ_OK && renameat(log->dirfd, SEGMENT_IN_MAKING, log->dirfd, name) != 0)
 		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
 	if (rc != MQ_OK) {
-		unlinkat(log->dirfd, NAME_IN_MAKING, 0);
+		unlinkat(log->dirfd, SEGMENT_IN_MAKING, 0);
 		return rc;
 	}
 	rc = dir_sync(log->dirfd, "commitlog");
@@ -258,7 +256,7 @@ commitlog_make_spare(struct commitlog *log)
 int
 commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s)
 {
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 	struct stat st = { 0 };
 
 	segment_name(base, name);
@@ -272,7 +270,7 @@ int
 commitlog_remove_first(struct commitlog *log)
 {
 	mq_pos base = MQ_POS(atomic_load(&log->begin));
-	char name[NAME_LEN + 12];
+	char name[SEGMENT_NAME_SIZE];
 
 	MUST(base.byte + log->segment_bytes <= mark_at(&log->flushed).byte);
 	atomic_store(&log->begin, base.byte + log->segment_bytes);
@@ -285,191 +283,10 @@ commitlog_remove_first(struct commitlog *log)
 	return dir_sync(log->dirfd, "commitlog");
 }
 
-/* --- cutting what recovery does not believe ------------------------------------ */
-
-/* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */
-static int
-find_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
-{
-	char buf[64 * 1024];
-	int64_t last = from, end;
-
-	while (file_next_data(fd, from, to, &from, &end)) {
-		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
-		int rc = file_read(fd, buf, n, from, "commitlog");
-
-		if (rc != MQ_OK)
-			return rc;
-		for (size_t i = n; i > 0; i--)
-			if (buf[i - 1]) {
-				last = from + (int64_t)i;
-				break;
-			}
-		from += (int64_t)n;
-	}
-	*ret_last = last;
-	return MQ_OK;
-}
-
-static int
-copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
-{
-	char buf[64 * 1024];
-	int64_t out = 0;
-
-	while (at < to) {
-		size_t n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
-		int rc = file_read(from_fd, buf, n, at, "commitlog");
-
-		if (rc == MQ_OK)
-			rc = file_write(to_fd, buf, n, out, "lost+found");
-		if (rc != MQ_OK)
-			return rc;
-		at += (int64_t)n;
-		out += (int64_t)n;
-	}
-	return file_sync(to_fd, "lost+found");
-}
-
-/* A new file lost+found/commitlog-POSITION; one more suffix for every time that
- * the same place was cut before. */
-static int
-lostfound_create(int lostfound_fd, mq_pos pos, char *name, size_t size, int *ret_fd)
-{
-	int fd, len = snprintf(name, size, "commitlog-%020" PRId64, pos.byte);
-
-	for (int again = 2;; again++) {
-		fd = openat(lostfound_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-		if (fd >= 0 || errno != EEXIST)
-			break;
-		snprintf(name + len, size - (size_t)len, ".%d", again);
-	}
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	*ret_fd = fd;
-	return MQ_OK;
-}
-
-static int
-write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes)
-{
-	char text[256], why[80];
-	int n;
-
-	snprintf(why, sizeof(why), "%s.why", name);
-	n = snprintf(text, sizeof(text),
-		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log, behind its last whole\n"
-		     "record.  They were cut when the store was mounted, because no valid record begins there.\n",
-		     bytes, pos.byte);
-	AUTO_CLOSE int fd = openat(lostfound_fd, why, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", why);
-	return file_write(fd, text, (size_t)n, 0, "lost+found");
-}
-
-/* Keep bytes [from, to) of one segment in lost+found. */
-static int
-save_cut(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd)
-{
-	mq_pos pos = pos_add(base, from);
-	AUTO_CLOSE int out = -1;
-	char name[64];
-	int rc;
-
-	rc = lostfound_create(lostfound_fd, pos, name, sizeof(name), &out);
-	if (rc == MQ_OK)
-		rc = copy_range(fd, from, to, out);
-	if (rc == MQ_OK)
-		rc = write_note(lostfound_fd, name, pos, to - from);
-	if (rc == MQ_OK)
-		rc = dir_sync(lostfound_fd, "lost+found");
-	if (rc == MQ_OK)
-		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/%s", to - from,
-			 pos.byte, name);
-	return rc;
-}
-
-/* Zero one segment from `from` on, keeping what was there. */
-static int
-cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, int64_t *cut)
-{
-	struct fdref *ref;
-	int64_t last;
-	int rc;
-
-	rc = commitlog_segment(log, base, &ref);
-	if (rc != MQ_OK)
-		return rc;
-	rc = file_drop_cache(fdref_fd(ref), from);
-	if (rc == MQ_OK)
-		rc = find_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
-	if (rc == MQ_OK && last > from) {
-		if (lostfound_fd >= 0)
-			rc = save_cut(fdref_fd(ref), base, from, last, lostfound_fd);
-		if (rc == MQ_OK)
-			rc = file_zero(fdref_fd(ref), from, log->segment_bytes);
-		*cut += last - from;
-	}
-	file_read_ahead(fdref_fd(ref));
-	fdcache_put(log->files, ref);
-	return rc;
-}
-
-static int
-sync_segment(struct commitlog *log, mq_pos base)
-{
-	struct fdref *ref;
-	int rc = commitlog_segment(log, base, &ref);
-
-	if (rc != MQ_OK)
-		return rc;
-	rc = file_sync(fdref_fd(ref), "commitlog");
-	fdcache_put(log->files, ref);
-	return rc;
-}
-
-static int
-cut_behind(struct commitlog *log, mq_pos end, int lostfound_fd, int64_t *ret_cut)
-{
-	int64_t cut = 0;
-	int rc = MQ_OK;
-
-	for (mq_pos base = commitlog_segment_of(log, end); rc == MQ_OK && base.byte < log->allocated;
-	     base.byte += log->segment_bytes)
-		if (segment_exists(log, base))
-			rc = cut_segment(log, base, end.byte > base.byte ? end.byte - base.byte : 0, lostfound_fd, &cut);
-	if (rc == MQ_OK)
-		*ret_cut = cut;
-	return rc;
-}
-
-int
-commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
-		  int64_t *ret_cut)
-{
-	int rc = MQ_OK;
-
-	LOCKED(&log->lock);
-	if (!log->read_only)
-		rc = cut_behind(log, end, lostfound_fd, ret_cut);
-	for (mq_pos base = commitlog_segment_of(log, synced); rc == MQ_OK && !log->read_only && base.byte < end.byte;
-	     base.byte += log->segment_bytes)
-		if (segment_exists(log, base))
-			rc = sync_segment(log, base);
-	if (rc != MQ_OK)
-		return rc;
-	log->end = end;
-	log->store_ms = store_ms;
-	mark_advance(&log->written, end);
-	mark_advance(&log->flushed, end);
-	return MQ_OK;
-}
-
 /* --- appending --------------------------------------------------------------- */
 
-/* No more appends, for ever. */
-static int
-fail(struct commitlog *log, int rc)
+int
+commitlog_fail(struct commitlog *log, int rc)
 {
 	if (!atomic_exchange(&log->failed, true))
 		log_err("the commit log takes no more appends: %s", err_text(rc));
@@ -491,18 +308,18 @@ write_failed(struct commitlog *log, int rc, int64_t at, size_t len)
 	int64_t last;
 
 	if (!is_full(rc))
-		return fail(log, rc);
-	rc = find_last_data(fd, at, at + (int64_t)len, &last);
+		return commitlog_fail(log, rc);
+	rc = segment_last_data(fd, at, at + (int64_t)len, &last);
 	if (rc == MQ_OK && last > at)
 		rc = file_zero(fd, at, last);
-	return rc == MQ_OK ? err_note(-ENOSPC, "no space left for the commit log") : fail(log, rc);
+	return rc == MQ_OK ? err_note(-ENOSPC, "no space left for the commit log") : commitlog_fail(log, rc);
 }
 
 /* A segment could not be made or opened: nothing has happened to the log. */
 static int
 tail_failed(struct commitlog *log, int rc)
 {
-	return rc == -EIO ? fail(log, rc) : is_full(rc) ? -ENOSPC : rc;
+	return rc == -EIO ? commitlog_fail(log, rc) : is_full(rc) ? -ENOSPC : rc;
 }
 
 /* Fill the rest of the tail with a blank record and go to the next segment. */
@@ -691,6 +508,19 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 
 /* --- flushing ------------------------------------------------------------------ */
 
+int
+segment_sync(struct commitlog *log, mq_pos base)
+{
+	struct fdref *ref;
+	int rc = commitlog_segment(log, base, &ref);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_sync(fdref_fd(ref), "commitlog");
+	fdcache_put(log->files, ref);
+	return rc;
+}
+
 static int
 sync_range(struct commitlog *log, mq_pos from, mq_pos to)
 {
@@ -698,7 +528,7 @@ sync_range(struct commitlog *log, mq_pos from, mq_pos to)
 
 	for (mq_pos base = commitlog_segment_of(log, from); rc == MQ_OK && base.byte < to.byte;
 	     base.byte += log->segment_bytes)
-		rc = sync_segment(log, base);
+		rc = segment_sync(log, base);
 	return rc;
 }
 
@@ -715,7 +545,7 @@ flush_once(struct commitlog *log)
 	rc = sync_range(log, from, to);
 	atomic_fetch_add(&log->flushes, 1);
 	if (rc != MQ_OK)
-		fail(log, rc);
+		commitlog_fail(log, rc);
 	lock_take(&log->flush_lock);
 	if (rc == MQ_OK)
 		mark_advance(&log->flushed, to);

@@ -64,6 +64,19 @@ commitlog_segment_of(const struct commitlog *log, mq_pos pos)
 int commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
 		      int64_t *ret_cut);
 
+/* Keep what lies behind `at` in its segment in lost+found, with a note that says `why`
+ * (a sentence): commitlog_cut() is to follow, which keeps the other segments. */
+int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why);
+
+/* The log ends at `at` again, where a record begins, durably; the marks go back.
+ * Whole segments behind it are kept in lost+found (-1: are removed); one that a
+ * snapshot holds is not touched but replaced.  Nobody appends meanwhile.  A failure
+ * is final for appends (-EIO): the next mount finishes what was begun. */
+int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
+
+/* The log, which is empty, begins at `pos`.  -EINVAL where no segment begins. */
+int commitlog_begin_at(struct commitlog *log, mq_pos pos);
+
 /* Append the entries of b in order, setting each record's queue offset (from
  * `first` on), position (the entry's too) and store time, which never decreases.
  * Called with log->lock.  Stops at the first failure: *ret_n are written.

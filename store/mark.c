@@ -112,6 +112,17 @@ mark_nudge(struct mark *m)
 }
 
 void
+mark_set_back(struct mark *m, mq_pos to)
+{
+	LOCKED(&m->lock);
+	if (atomic_load(&m->at) <= to.byte)
+		return;
+	atomic_store(&m->at, to.byte);
+	atomic_fetch_add(&m->nudges, 1);
+	pthread_cond_broadcast(&m->moved);
+}
+
+void
 mark_close(struct mark *m)
 {
 	LOCKED(&m->lock);

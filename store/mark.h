@@ -1,4 +1,4 @@
-/* mark.h - a position that only moves forward, and those who wait for it.
+/* mark.h - a position that moves forward, and those who wait for it.
  *
  * Everything in mqfs that waits, waits on a mark:
  *
@@ -45,6 +45,11 @@ mark_at(const struct mark *m)
 
 /* Move forward to `to`; nothing if it is there or beyond. */
 void mark_advance(struct mark *m, mq_pos to);
+
+/* Back to `to`, if it is beyond: what it stood for is no more (a log was cut).  Those
+ * in mark_wait_news() are woken as by mark_nudge(); all wait on for the position they
+ * have named. */
+void mark_set_back(struct mark *m, mq_pos to);
 
 /* Wait until the mark has passed `pos` (at > pos), at most `timeout_ms` (-1: for ever).
  *

@@ -266,6 +266,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
+	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
 		rc = recover(s, cp);
@@ -366,8 +367,9 @@ store_commitlog_fd(const struct store *s)
 
 /* --- appending -------------------------------------------------------------------------- */
 
-int
-store_may_append(struct store *s, size_t bytes)
+/* May anything be stored now, by whomever? */
+static int
+may_store(struct store *s)
 {
 	if (s->dir->read_only)
 		return -EROFS;
@@ -377,6 +379,18 @@ store_may_append(struct store *s, size_t bytes)
 		return err_note(-ENOSPC, "the disk is over diskSpaceWarningLevelRatio");
 	if (atomic_load(&s->queues.tail_entries) > TAIL_ENTRIES_MAX)
 		return err_note(-ENOSPC, "the views cannot be written to disk");
+	return MQ_OK;
+}
+
+int
+store_may_append(struct store *s, size_t bytes)
+{
+	int rc = may_store(s);
+
+	if (rc == MQ_OK)
+		rc = atomic_load(&s->refuses);
+	if (rc != MQ_OK)
+		return rc;
 	if ((int64_t)bytes + RECORD_BLANK_BYTES > s->log.segment_bytes)
 		return err_note(-EMSGSIZE, "%zu bytes do not fit a segment of the log", bytes);
 	return MQ_OK;
@@ -402,14 +416,36 @@ index_batch(struct store *s, const struct batch *b, size_t n)
 	}
 }
 
+void
+store_refuse(struct store *s, int rc)
+{
+	LOCKED(&s->log.lock);
+	atomic_store(&s->refuses, rc);
+}
+
+int
+store_cut_torn(struct store *s, const char *why)
+{
+	mq_pos end = mark_at(&s->dispatched);
+	int rc;
+
+	if (mark_at(&s->log.written).byte <= end.byte)
+		return MQ_OK;
+	rc = commitlog_keep(&s->log, end, s->lostfound_fd, why);
+	return rc == MQ_OK ? commitlog_cut(&s->log, end, s->log.store_ms, s->lostfound_fd, why) : rc;
+}
+
 /* There is room in the queue's tail for all of b. */
 static int
-append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+append(struct store *s, struct queue *q, struct batch *b, bool first, struct appended *ret)
 {
 	struct appended a = { 0 };
 	int rc;
 
 	LOCKED(&s->log.lock);
+	rc = first ? MQ_OK : atomic_load(&s->refuses);
+	if (rc != MQ_OK)
+		return rc;
 	a.first = queue_end(q);
 	rc = commitlog_append(&s->log, b, a.first, clock_wall_ms(), &a.n);
 	if (a.n > 0) {
@@ -423,25 +459,41 @@ append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 		atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
 		atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
 	}
+	if (first && rc == MQ_OK)
+		atomic_store(&s->refuses, MQ_OK);
 	mark_advance(&s->dispatched, s->log.end);
 	*ret = a;
+	return rc;
+}
+
+static int
+reserve_and_append(struct store *s, struct queue *q, struct batch *b, bool first, struct appended *ret)
+{
+	int rc = queue_reserve(q, b->n);
+
+	if (rc != MQ_OK || b->n == 0)
+		return rc;
+	rc = append(s, q, b, first, ret);
+	queue_unreserve(q, b->n);
 	return rc;
 }
 
 int
 store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 {
-	int rc;
+	int rc = store_may_append(s, 0);
 
 	*ret = (struct appended){ 0 };
-	rc = store_may_append(s, 0);
-	if (rc == MQ_OK)
-		rc = queue_reserve(q, b->n);
-	if (rc != MQ_OK || b->n == 0)
-		return rc;
-	rc = append(s, q, b, ret);
-	queue_unreserve(q, b->n);
-	return rc;
+	return rc == MQ_OK ? reserve_and_append(s, q, b, false, ret) : rc;
+}
+
+int
+store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	int rc = may_store(s);
+
+	*ret = (struct appended){ 0 };
+	return rc == MQ_OK ? reserve_and_append(s, q, b, true, ret) : rc;
 }
 
 /* What is complete behind `dispatched` goes to the views.  Called with the log's lock. */
@@ -474,11 +526,13 @@ dispatch_new(struct store *s)
 int
 store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
 {
-	int rc = store_may_append(s, 0);
+	int rc = may_store(s);
 
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&s->log.lock);
+	if (atomic_load(&s->refuses) != MQ_EROLE)
+		return err_note(-EROFS, "the log is written here, it is no master's copy");
 	if (s->log.end.byte == 0 && pos.byte > 0)
 		mark_advance(&s->dispatched, pos);
 	rc = commitlog_append_raw(&s->log, pos, bytes, len);

@@ -93,8 +93,21 @@ struct appended {
  * -EIO         a sync or a write of the log has failed; nothing more is accepted
  * -EMSGSIZE    a record longer than a segment can hold
  * -EROFS       mounted read-only
+ * or what store_refuse() said
  */
 int store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+
+/* From now on store_append() answers rc (MQ_OK: it appends), and store_append_raw()
+ * does unless rc is MQ_EROLE; when this returns, neither is running.  A slave's store
+ * refuses with MQ_EROLE from the start. */
+void store_refuse(struct store *s, int rc);
+
+/* Of a log that is received: cut the record at its end that came in part, if there is
+ * one, as damage at the end is cut at a mount.  Nothing is appended meanwhile. */
+int store_cut_torn(struct store *s, const char *why);
+
+/* Append what must be the first of all: on success appends are refused no more. */
+int store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
 /* On a slave: bytes of the log as its master sent them, in order, cut anywhere;
  * within one segment.  Every record that is complete now is shown to readers.

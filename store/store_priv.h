@@ -31,6 +31,8 @@ struct store {
 	bool retention_started;
 	struct mark closing;		/* never moves: the clock of both */
 
+	_Atomic int refuses;		/* changes with the log's lock */
+
 	_Atomic int64_t appended_messages, appended_bytes;
 	_Atomic bool disk_full;
 	_Atomic int disk_used_percent;

@@ -140,7 +140,7 @@ hear_one(struct kit *k, int wait_ms, struct link_message *msg)
 
 	if (poll(&p, 1, wait_ms) <= 0)
 		return false;
-	assert_int_equal(link_receive(k->link, 0, msg), MQ_OK);
+	assert_int_equal(link_receive(k->link, 0, msg, NULL), MQ_OK);
 	if (msg->kind == LINK_APPEND && !k->busy)
 		apply(k, msg);
 	return true;
@@ -165,6 +165,14 @@ kit_hear(struct kit *k, enum link_kind wanted)
 {
 	if (!kit_hear_for(k, wanted, KIT_WAIT_MS))
 		fail_msg("no message of kind %d came", (int)wanted);
+}
+
+void
+kit_hear_say(struct kit *k, const char *text)
+{
+	do
+		kit_hear(k, LINK_SAY);
+	while (!strstr(k->last.text, text));
 }
 
 void
@@ -248,10 +256,21 @@ kit_be_master_again(struct kit *k)
 	listen_at(k, atoi(strchr(k->config.master, ':') + 1));
 }
 
+void
+kit_follow(struct kit *k)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = k->written, .id = ++k->turn };
+
+	assert_int_equal(link_send(k->link, &msg), MQ_OK);
+}
+
 int
 kit_accept(struct kit *k)
 {
-	int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
+	int fd;
+
+	kit_follow(k);
+	fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC);
 
 	assert_true(fd >= 0);
 	never_wait_for_ever(fd);

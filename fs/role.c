@@ -1,0 +1,131 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "fs/role.h"
+#include "repl/replication.h"
+
+/* One change at a time. */
+static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
+
+static bool
+is_slave(const struct mount *m)
+{
+	return m->settings->brokerRole == SLAVE;
+}
+
+int
+role_begin(struct mount *m)
+{
+	const struct replication_broker broker = { .store = m->store, .offsets = m->offsets, .arg = m };
+	struct replication *r = NULL;
+	int rc;
+
+	if (m->read_only || (!is_slave(m) && strcmp(m->settings->haListen, "none") == 0))
+		return MQ_OK;
+	rc = replication_open(m->settings, &broker, NULL, &r);
+	m->replication = r;
+	return rc;
+}
+
+/* mqrepld does what the settings say now. */
+static int
+replicate_anew(struct mount *m)
+{
+	if (!m->replication)
+		return role_begin(m);
+	replication_role_changed(m->replication);
+	return MQ_OK;
+}
+
+/* --- slave -> master ------------------------------------------------------------------ */
+
+/* The log ends with a record of its own epoch, and so do the views. */
+static int
+take_over(struct mount *m)
+{
+	int rc;
+
+	store_refuse(m->store, -EROFS);
+	rc = store_cut_torn(m->store, "it came in part when the slave became the master.");
+	return rc == MQ_OK ? offsets_promote(m->offsets) : rc;
+}
+
+static int
+promote(struct mount *m, const char *value)
+{
+	int rc, again;
+
+	if (m->replication)
+		replication_pause(m->replication);
+	rc = take_over(m);
+	if (rc == MQ_OK)
+		rc = settings_change(m->settings, "brokerRole", value, "config");
+	if (rc == MQ_OK) {
+		m->settings->brokerId = 0;
+		offsets_promoted(m->offsets);
+	} else {
+		store_refuse(m->store, MQ_EROLE);
+	}
+	again = replicate_anew(m);
+	return rc == MQ_OK ? again : rc;
+}
+
+/* --- master -> slave ------------------------------------------------------------------ */
+
+static int
+demote(struct mount *m, const char *value)
+{
+	int rc;
+
+	offsets_demote(m->offsets);
+	rc = settings_change(m->settings, "brokerRole", value, "config");
+	if (rc != MQ_OK)
+		return rc;
+	if (m->settings->brokerId == 0)
+		m->settings->brokerId = 1;
+	store_refuse(m->store, MQ_EROLE);
+	rc = store_flush(m->store, mark_at(store_written(m->store)));
+	if (rc != MQ_OK)
+		log_err("not all of the log is on disk: %s", err_text(rc));
+	if (!m->settings->master[0])
+		log_warn("a slave without a master: it follows nobody until config/master says whom");
+	return replicate_anew(m);
+}
+
+/* --- both --------------------------------------------------------------------------------- */
+
+int
+role_change(struct mount *m, const char *value)
+{
+	const struct setting *row = setting_find("brokerRole");
+	bool to_slave = strcasecmp(value, "SLAVE") == 0;
+	int rc;
+
+	if (m->read_only)
+		return -EROFS;
+	rc = setting_check(row, value, "config");
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&role_lock);
+	if (to_slave == is_slave(m))
+		return settings_change(m->settings, row->key, value, "config");
+	rc = to_slave ? demote(m, value) : promote(m, value);
+	if (rc == MQ_OK)
+		log_notice("from now on this is a %s; the next mount does as its options and mqfs.conf say",
+			   to_slave ? "slave" : "master");
+	return rc;
+}
+
+void
+role_follow_other(struct mount *m)
+{
+	LOCKED(&role_lock);
+	if (m->replication && is_slave(m))
+		replication_role_changed(m->replication);
+}

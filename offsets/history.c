@@ -1,0 +1,106 @@
+/* history.c - the epochs of our log, and beginning one.
+ *
+ * When a master begins an epoch (see epochs.h for what for):
+ *
+ *     the log has none                a new store, or RocketMQ's
+ *     another store began the last    a restored copy, a slave's store
+ *     it was a slave's                even its own last epoch: the log may be another one now
+ *     the last exit was not clean     slaves may hold what the log has lost
+ *
+ * Else it goes on in the last one.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "conf/log.h"
+#include "offsets/registry.h"
+
+size_t
+offsets_epochs(struct offsets *o, struct epoch *list, size_t max)
+{
+	size_t n;
+
+	LOCKED(&o->registry);
+	n = o->epochs.n < max ? o->epochs.n : max;
+	memcpy(list, o->epochs.list + (o->epochs.n - n), n * sizeof(*list));
+	return n;
+}
+
+/* False: there is none. */
+static bool
+last_epoch(struct offsets *o, struct epoch *ret)
+{
+	return offsets_epochs(o, ret, 1) == 1;
+}
+
+/* Why an epoch is to begin; NULL: the last one goes on. */
+static const char *
+why_due(struct offsets *o)
+{
+	struct epoch last;
+
+	if (!last_epoch(o, &last))
+		return "the log has none";
+	if (memcmp(last.by, o->identity, sizeof(last.by)) != 0)
+		return "another store began the last one";
+	if (o->saved_as_slave)
+		return "the store was a slave's";
+	return o->dir->was_clean ? NULL : "the last exit was not clean";
+}
+
+static int
+epoch_make(struct offsets *o, struct epoch *ret)
+{
+	struct epoch e = { .start = MQ_POS(-1) }, last;
+
+	e.number = last_epoch(o, &last) ? last.number + 1 : 1;
+	memcpy(e.by, o->identity, sizeof(e.by));
+	if (getrandom(e.id, sizeof(e.id), 0) != (ssize_t)sizeof(e.id))
+		return err_note(-EIO, "getrandom: no random bytes");
+	*ret = e;
+	return MQ_OK;
+}
+
+int
+epoch_begin(struct offsets *o)
+{
+	struct meta m = { .op = META_EPOCH };
+	mq_pos end;
+	int rc = change_follow(o);		/* the number comes after all that are known */
+
+	if (rc == MQ_OK)
+		rc = epoch_make(o, &m.epoch);
+	if (rc == MQ_OK)
+		rc = change_first(o, &m, &end);
+	/* a slave must never know of an epoch that its master has forgotten */
+	if (rc == MQ_OK)
+		rc = store_flush(o->store, end);
+	return rc;
+}
+
+int
+epoch_begin_if_due(struct offsets *o)
+{
+	const char *why = o->epoch_is_due ? "it is due" : why_due(o);
+	struct epoch now;
+	int rc;
+
+	if (!why)
+		return MQ_OK;
+	store_refuse(o->store, -ENOSPC);
+	rc = epoch_begin(o);
+	if (rc == -ENOSPC) {
+		if (!o->epoch_is_due)
+			log_warn("no new epoch yet (%s), so no appends: %s", why, err_text(rc));
+		o->epoch_is_due = true;
+		return MQ_OK;
+	}
+	o->epoch_is_due = false;
+	if (rc == MQ_OK && last_epoch(o, &now))
+		log_info("epoch %" PRId64 " begins at %" PRId64 ": %s", now.number, now.start.byte, why);
+	return rc;
+}

@@ -1,0 +1,373 @@
+/* The end of the log is taken away: what recovery does not believe, what is not
+ * the log any more; none of it is lost, all of it is in lost+found/. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/commitlog_priv.h"
+#include "store/file.h"
+
+#define LOST_NAME_SIZE 64
+
+/* --- looking, copying ------------------------------------------------------------- */
+
+int
+segment_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
+{
+	char buf[64 * 1024];
+	int64_t last = from, end;
+
+	while (file_next_data(fd, from, to, &from, &end)) {
+		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
+		int rc = file_read(fd, buf, n, from, "commitlog");
+
+		if (rc != MQ_OK)
+			return rc;
+		for (size_t i = n; i > 0; i--)
+			if (buf[i - 1]) {
+				last = from + (int64_t)i;
+				break;
+			}
+		from += (int64_t)n;
+	}
+	*ret_last = last;
+	return MQ_OK;
+}
+
+static int
+copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
+{
+	char buf[64 * 1024];
+	int64_t out = 0;
+
+	while (at < to) {
+		size_t n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
+		int rc = file_read(from_fd, buf, n, at, "commitlog");
+
+		if (rc == MQ_OK)
+			rc = file_write(to_fd, buf, n, out, "lost+found");
+		if (rc != MQ_OK)
+			return rc;
+		at += (int64_t)n;
+		out += (int64_t)n;
+	}
+	return file_sync(to_fd, "lost+found");
+}
+
+/* --- lost+found ------------------------------------------------------------------- */
+
+/* A name that is free: commitlog-POSITION, with one more suffix for every time that
+ * the same place was cut before. */
+static void
+lost_name(int lostfound_fd, mq_pos pos, char name[LOST_NAME_SIZE])
+{
+	int len = snprintf(name, LOST_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
+
+	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++)
+		snprintf(name + len, LOST_NAME_SIZE - (size_t)len, ".%d", again);
+}
+
+static int
+write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes, const char *why)
+{
+	char text[1024], file[LOST_NAME_SIZE + 8];
+	int n;
+
+	snprintf(file, sizeof(file), "%s.why", name);
+	n = snprintf(text, sizeof(text),
+		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log.  They were cut because\n%s\n"
+		     "`mqdump %s` prints the messages among them.\n", bytes, pos.byte, why, name);
+	if (n >= (int)sizeof(text))
+		n = sizeof(text) - 1;
+	AUTO_CLOSE int fd = openat(lostfound_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "lost+found/%s: %m", file);
+	return file_write(fd, text, (size_t)n, 0, "lost+found");
+}
+
+static int
+keep_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes, const char *why)
+{
+	int rc = write_note(lostfound_fd, name, pos, bytes, why);
+
+	if (rc == MQ_OK)
+		rc = dir_sync(lostfound_fd, "lost+found");
+	if (rc == MQ_OK)
+		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/%s", bytes,
+			 pos.byte, name);
+	return rc;
+}
+
+/* Keep bytes [from, to) of one segment. */
+static int
+keep_copy(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd, const char *why)
+{
+	mq_pos pos = pos_add(base, from);
+	char name[LOST_NAME_SIZE];
+	int rc;
+
+	/* it gets its name when it is whole: a crash leaves no half of it */
+	AUTO_CLOSE int out = openat(lostfound_fd, SEGMENT_IN_MAKING, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (out < 0)
+		return err_note(-errno, "lost+found: %m");
+	rc = copy_range(fd, from, to, out);
+	lost_name(lostfound_fd, pos, name);
+	if (rc == MQ_OK && renameat(lostfound_fd, SEGMENT_IN_MAKING, lostfound_fd, name) != 0)
+		rc = err_note(-errno, "lost+found/%s: %m", name);
+	return rc == MQ_OK ? keep_note(lostfound_fd, name, pos, to - from, why) : rc;
+}
+
+/* --- what recovery does not believe ------------------------------------------------ */
+
+#define WHY_NO_RECORD "no valid record began there when the store was mounted."
+
+/* Zero one segment from `from` on, keeping what was there. */
+static int
+cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, int64_t *cut)
+{
+	struct fdref *ref;
+	int64_t last;
+	int rc;
+
+	rc = commitlog_segment(log, base, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	rc = file_drop_cache(fdref_fd(ref), from);
+	if (rc == MQ_OK)
+		rc = segment_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
+	if (rc == MQ_OK && last > from) {
+		if (lostfound_fd >= 0)
+			rc = keep_copy(fdref_fd(ref), base, from, last, lostfound_fd, WHY_NO_RECORD);
+		if (rc == MQ_OK)
+			rc = file_zero(fdref_fd(ref), from, log->segment_bytes);
+		*cut += last - from;
+	}
+	file_read_ahead(fdref_fd(ref));
+	fdcache_put(log->files, ref);
+	return rc;
+}
+
+static int
+cut_behind(struct commitlog *log, mq_pos end, int lostfound_fd, int64_t *ret_cut)
+{
+	int64_t cut = 0;
+	int rc = MQ_OK;
+
+	for (mq_pos base = commitlog_segment_of(log, end); rc == MQ_OK && base.byte < log->allocated;
+	     base.byte += log->segment_bytes)
+		if (segment_exists(log, base))
+			rc = cut_segment(log, base, end.byte > base.byte ? end.byte - base.byte : 0, lostfound_fd, &cut);
+	if (rc == MQ_OK)
+		*ret_cut = cut;
+	return rc;
+}
+
+int
+commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
+		  int64_t *ret_cut)
+{
+	int rc = MQ_OK;
+
+	LOCKED(&log->lock);
+	if (!log->read_only)
+		rc = cut_behind(log, end, lostfound_fd, ret_cut);
+	for (mq_pos base = commitlog_segment_of(log, synced); rc == MQ_OK && !log->read_only && base.byte < end.byte;
+	     base.byte += log->segment_bytes)
+		if (segment_exists(log, base))
+			rc = segment_sync(log, base);
+	if (rc != MQ_OK)
+		return rc;
+	log->end = end;
+	log->store_ms = store_ms;
+	mark_advance(&log->written, end);
+	mark_advance(&log->flushed, end);
+	return MQ_OK;
+}
+
+/* --- what is not the log any more ---------------------------------------------------- */
+
+int
+commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why)
+{
+	mq_pos base = commitlog_segment_of(log, at);
+	int64_t from = at.byte - base.byte, to = mark_at(&log->written).byte - base.byte, last;
+	struct fdref *ref;
+	int rc;
+
+	if (from == 0 || to <= from)
+		return MQ_OK;
+	rc = commitlog_segment(log, base, &ref);
+	if (rc != MQ_OK)
+		return rc;
+	to = to < log->segment_bytes ? to : log->segment_bytes;
+	rc = segment_last_data(fdref_fd(ref), from, to, &last);
+	if (rc == MQ_OK && last > from)
+		rc = keep_copy(fdref_fd(ref), base, from, last, lostfound_fd, why);
+	fdcache_put(log->files, ref);
+	return rc;
+}
+
+/* Nobody syncs the log until flush_go_on(). */
+static void
+flush_stop(struct commitlog *log)
+{
+	LOCKED(&log->flush_lock);
+	while (log->flushing)
+		lock_wait(&log->flush_lock, &log->flush_done, -1);
+	log->flushing = true;
+}
+
+static void
+flush_go_on(struct commitlog *log)
+{
+	LOCKED(&log->flush_lock);
+	log->flushing = false;
+	pthread_cond_broadcast(&log->flush_done);
+}
+
+/* A file of lost+found ends where its data does, unless a snapshot holds it, too. */
+static int
+trim_kept(int fd, int64_t *ret_bytes)
+{
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) != 0)
+		return err_note(-errno, "lost+found: %m");
+	rc = segment_last_data(fd, 0, st.st_size, ret_bytes);
+	if (rc == MQ_OK && st.st_nlink == 1 && ftruncate(fd, *ret_bytes) != 0)
+		rc = err_note(-errno, "lost+found: %m");
+	return rc;
+}
+
+/* A whole segment goes, or is kept. */
+static int
+segment_away(struct commitlog *log, mq_pos base, int lostfound_fd, const char *why)
+{
+	char name[SEGMENT_NAME_SIZE], kept[LOST_NAME_SIZE];
+	AUTO_CLOSE int fd = -1;
+	int64_t bytes = 0;
+	int rc;
+
+	segment_name(base, name);
+	fd = openat(log->dirfd, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return MQ_OK;
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	rc = segment_last_data(fd, 0, log->segment_bytes, &bytes);
+	if (rc != MQ_OK)
+		return rc;
+	if (lostfound_fd < 0 || bytes == 0)
+		return unlinkat(log->dirfd, name, 0) == 0 ? MQ_OK : err_note(-errno, "commitlog/%s: %m", name);
+	lost_name(lostfound_fd, base, kept);
+	if (renameat(log->dirfd, name, lostfound_fd, kept) != 0)
+		return err_note(-errno, "commitlog/%s: to lost+found: %m", name);
+	rc = trim_kept(fd, &bytes);
+	return rc == MQ_OK ? keep_note(lostfound_fd, kept, base, bytes, why) : rc;
+}
+
+/* The first `keep` bytes of a segment that a snapshot holds become one of our own. */
+static int
+segment_replace(struct commitlog *log, int fd, const char *name, int64_t keep)
+{
+	AUTO_CLOSE int own = openat(log->dirfd, SEGMENT_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int rc;
+
+	if (own < 0)
+		return err_note(-errno, "commitlog/%s: copy: %m", name);
+	rc = file_reserve(own, log->segment_bytes);
+	if (rc == MQ_OK)
+		rc = copy_range(fd, 0, keep, own);
+	if (rc == MQ_OK && renameat(log->dirfd, SEGMENT_IN_MAKING, log->dirfd, name) != 0)
+		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
+	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
+}
+
+/* The segment that holds the new end. */
+static int
+segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
+{
+	char name[SEGMENT_NAME_SIZE];
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+	int rc;
+
+	segment_name(base, name);
+	fd = openat(log->dirfd, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	rc = st.st_nlink > 1 ? segment_replace(log, fd, name, keep) : file_zero(fd, keep, log->segment_bytes);
+	fdcache_forget(log->files, log, base.byte);
+	return rc;
+}
+
+/* From the last segment on, so that after a crash what is left has no gap.  Called
+ * with spare_lock. */
+static int
+segments_cut(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why)
+{
+	mq_pos base = commitlog_segment_of(log, at), last;
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && log->allocated > at.byte && log->allocated - log->segment_bytes >= at.byte) {
+		last = MQ_POS(log->allocated - log->segment_bytes);
+		rc = segment_away(log, last, lostfound_fd, why);
+		if (rc == MQ_OK)
+			log->allocated = last.byte;
+		fdcache_forget(log->files, log, last.byte);
+	}
+	if (rc == MQ_OK)
+		rc = dir_sync(log->dirfd, "commitlog");
+	if (rc == MQ_OK && at.byte > base.byte)
+		rc = segment_shorten(log, base, at.byte - base.byte);
+	return rc;
+}
+
+int
+commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why)
+{
+	int rc;
+
+	LOCKED(&log->lock);
+	flush_stop(log);
+	fdcache_put(log->files, log->tail);
+	log->tail = NULL;
+	log->end = at;
+	log->store_ms = store_ms;
+	log->zeroed = 0;
+	mark_set_back(&log->written, at);
+	mark_set_back(&log->flushed, at);
+	lock_take(&log->spare_lock);
+	rc = segments_cut(log, at, lostfound_fd, why);
+	lock_drop(&log->spare_lock);
+	flush_go_on(log);
+	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
+}
+
+int
+commitlog_begin_at(struct commitlog *log, mq_pos pos)
+{
+	LOCKED(&log->lock);
+	if (pos.byte % log->segment_bytes != 0)
+		return err_note(-EINVAL, "the log cannot begin at %" PRId64 ": its segments have %" PRId64 " bytes",
+				pos.byte, log->segment_bytes);
+	MUST(log->end.byte == atomic_load(&log->begin));
+	atomic_store(&log->begin, pos.byte);
+	atomic_store(&log->allocated, pos.byte);
+	log->end = pos;
+	mark_set_back(&log->written, pos);
+	mark_set_back(&log->flushed, pos);
+	mark_advance(&log->written, pos);
+	mark_advance(&log->flushed, pos);
+	return MQ_OK;
+}

@@ -1,0 +1,25 @@
+/* commitlog_priv.h - what the parts of the commit log share.
+ *
+ *   commitlog.c      segments, appending, flushing, reading
+ *   commitlog_cut.c  taking away its end
+ */
+#ifndef MQFS_STORE_COMMITLOG_PRIV_H
+#define MQFS_STORE_COMMITLOG_PRIV_H
+
+#include "store/commitlog.h"
+
+#define SEGMENT_NAME_LEN 20
+#define SEGMENT_NAME_SIZE (SEGMENT_NAME_LEN + 12)
+#define SEGMENT_IN_MAKING "new"	/* a segment until it is whole */
+
+void segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE]);
+bool segment_exists(const struct commitlog *log, mq_pos base);
+int segment_sync(struct commitlog *log, mq_pos base);
+
+/* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */
+int segment_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last);
+
+/* No more appends, for ever: -EIO. */
+int commitlog_fail(struct commitlog *log, int rc);
+
+#endif
