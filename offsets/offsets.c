@@ -40,7 +40,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -178,10 +177,6 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	o->settings = settings;
 	o->dir = dir;
 	o->seen_queues = -1;
-	o->applying = -1;
-	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
-	mark_init(&o->owed_news, MQ_POS(0));
-	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);
@@ -251,20 +246,6 @@ log_all(struct offsets *o)
 	int rc = round_of_told(o);
 
 	return rc == MQ_OK ? debts_log(o, NULL) : rc;
-}
-
-int
-offsets_log_all(struct offsets *o, mq_pos *ret_end)
-{
-	int rc;
-
-	LOCKED(&o->apply);
-	rc = change_follow(o);
-	if (rc == MQ_OK)
-		rc = log_all(o);
-	if (rc == MQ_OK && ret_end)
-		*ret_end = o->applied_end;
-	return rc;
 }
 
 int
