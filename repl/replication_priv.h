@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "conf/lock.h"
+#include "repl/commits.h"
 #include "repl/exchange.h"
 #include "repl/follow.h"
 #include "repl/peers.h"
@@ -29,10 +30,12 @@ struct replication {
 	int64_t starts;
 	int32_t port;
 	char trouble[256];
+	bool rocketmq;			/* slave: our master is one */
 	struct peers peers;
 
 	struct exchange *exchange;
 	struct follow *follow;
+	struct commits *commits;
 
 	bool link_started, marks_started;
 	pthread_t link_thread, marks_thread;
