@@ -12,6 +12,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "repl/metadata.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
@@ -20,13 +21,16 @@
 #define PAUSE_LAST_MS 5000
 #define STEADY_MS 5000			/* it held that long: the next try is soon again */
 #define LOOK_MS 1000			/* at what may have changed */
+#define PULL_MS 10000
 
 
 struct follow {
 	struct replication *r;
 	uint64_t turn;			/* of LINK_FOLLOW, */
 	int64_t starts;			/* told to this mqrepld */
-	bool rocketmq;			/* the master is one */
+	bool rocketmq;			/* the master is one, */
+	int64_t pull_ms;		/* to be asked for what its log does not say; */
+	int pulled;			/* how that went last */
 	pthread_t thread;
 };
 
@@ -140,6 +144,9 @@ ask(struct follow *f, const struct hello *ours, struct hello *ret)
 	if (rc != MQ_OK)
 		return rc;
 	f->rocketmq = a.code == ANSWER_REQUEST_CODE_NOT_SUPPORTED;
+	lock_take(&f->r->lock);
+	f->r->rocketmq = f->rocketmq;
+	lock_drop(&f->r->lock);
 	if (f->rocketmq)
 		rc = ask_rocketmq(f, ret);
 	else if (a.code != ANSWER_SUCCESS)
@@ -242,6 +249,23 @@ is_still_ours(struct follow *f)
 	return good;
 }
 
+/* A RocketMQ master's log does not say what topics and groups there are. */
+static void
+pull_if_due(struct follow *f)
+{
+	int rc;
+
+	if (!f->rocketmq || clock_mono_ms() < f->pull_ms)
+		return;
+	rc = metadata_pull(f->r);
+	if (rc != MQ_OK && f->pulled == MQ_OK)
+		log_warn("replication: topics, groups and offsets stay as they are: %s", err_text(rc));
+	if (rc == MQ_OK && f->pulled != MQ_OK)
+		log_notice("replication: topics, groups and offsets come from the master again");
+	f->pulled = rc;
+	f->pull_ms = clock_mono_ms() + PULL_MS;
+}
+
 /* Let mqrepld follow from pos, until that ends.  Why it did is known from LINK_PEER. */
 static int
 follow_from(struct follow *f, mq_pos pos)
@@ -250,10 +274,14 @@ follow_from(struct follow *f, mq_pos pos)
 	bool looked = false;
 	int rc;
 
+	f->pull_ms = 0;
 	rc = replication_tell(f->r, &msg, &f->starts);
 	while (rc == MQ_OK && wait_while_following(f)) {
 		replication_refresh(f->r);
-		if (looked || !transfers(f))
+		if (!transfers(f))
+			continue;
+		pull_if_due(f);
+		if (looked)
 			continue;
 		looked = true;
 		if (is_still_ours(f)) {

@@ -590,6 +590,8 @@ replication_open(const struct settings *settings, const struct replication_broke
 		rc = err_note(rc, "thread: %m");
 	else
 		rc = follow_open(r, &r->follow);
+	if (rc == MQ_OK)
+		rc = commits_open(r, &r->commits);
 	if (rc != MQ_OK) {
 		replication_close(r);
 		return rc;
@@ -612,6 +614,7 @@ replication_close(struct replication *r)
 	lock_drop(&r->lock);
 	mark_nudge(store_written(r->store));
 	follow_close(r->follow);
+	commits_close(r->commits);
 	if (r->marks_started)
 		pthread_join(r->marks_thread, NULL);
 	if (r->link_started)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "conf/lock.h"
+#include "repl/commits.h"
 #include "repl/exchange.h"
 #include "repl/follow.h"
 #include "repl/peers.h"
@@ -40,10 +41,12 @@ struct replication {
 		char said[256];		/* what of it was logged last, and when */
 		int64_t said_ms;
 	} troubles[TROUBLES];
+	bool rocketmq;			/* slave: our master is one */
 	struct peers peers;
 
 	struct exchange *exchange;
 	struct follow *follow;
+	struct commits *commits;
 
 	bool link_started, marks_started;
 	pthread_t link_thread, marks_thread;
