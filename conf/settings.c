@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/allow.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -71,6 +72,8 @@ static const struct {
 static bool text_is_address(const char *text);
 static bool text_is_ipv4(const char *text);
 static bool text_is_hours(const char *text);
+static bool text_is_allow(const char *text);
+static bool text_is_path(const char *text);
 
 static const struct {
 	size_t offset;
@@ -81,6 +84,10 @@ static const struct {
 	{ offsetof(struct settings, master), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, masterRemoting), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, deleteWhen), text_is_hours, "hours from 00 to 23, as 04 or 04;16" },
+	{ offsetof(struct settings, haAllow), text_is_allow, "addresses and prefixes, as 10.0.0.0/8 ::1" },
+	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },
 };
 
 /* What a text was before it changed: somebody may be reading it. */
@@ -360,6 +367,20 @@ text_is_hours(const char *text)
 			return false;
 		text = end + 1;
 	}
+}
+
+static bool
+text_is_allow(const char *text)
+{
+	struct allow allow;
+
+	return allow_parse(text, &allow);
+}
+
+static bool
+text_is_path(const char *text)
+{
+	return text[0] == '/' && strlen(text) < SETTING_PATH_BYTES;
 }
 
 static bool

@@ -24,6 +24,8 @@ enum on_slave_unavailable { ON_SLAVE_UNAVAILABLE_FAIL, ON_SLAVE_UNAVAILABLE_DEGR
 enum on_full { ON_FULL_BLOCK, ON_FULL_DROP };
 enum allow_other { ALLOW_OTHER_AUTO, ALLOW_OTHER_TRUE, ALLOW_OTHER_FALSE };
 
+#define SETTING_PATH_BYTES 256
+
 enum setting_type {
 	SETTING_NUMBER,		/* decimal; with a suffix of its unit too: 64M, 5s, 3d */
 	SETTING_SWITCH,		/* true | false */

@@ -69,6 +69,21 @@ say_state(struct mount *m, const struct replication_peer *p, struct text *t)
 }
 
 static void
+say_broker(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	text_printf(t, "%s\n", *p->broker ? p->broker : "unknown");
+}
+
+static void
+say_trouble(struct mount *m, const struct replication_peer *p, struct text *t)
+{
+	(void)m;
+	if (*p->trouble)
+		text_printf(t, "%s\n", p->trouble);
+}
+
+static void
 say_ack(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	(void)m;
@@ -115,6 +130,8 @@ static const struct {
 } peer_files[] = {
 	{ "address", say_address },	/* and, when it is gone, why */
 	{ "state", say_state },
+	{ "broker", say_broker },	/* who it is, if it said so */
+	{ "trouble", say_trouble },	/* why it could not go on following us, as it told */
 	{ "ack", say_ack },		/* it has the log up to here */
 	{ "sent", say_sent },		/* it was sent, or has sent, up to here */
 	{ "behind", say_behind },	/* bytes */
@@ -177,8 +194,7 @@ trouble_render(struct mount *m, const struct node *n, struct text *t)
 	(void)n;
 	if (m->replication)
 		replication_stats(m->replication, &stats);
-	if (*stats.trouble)
-		text_printf(t, "%s\n", stats.trouble);
+	text_printf(t, "%s", stats.trouble);
 	return MQ_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "fs/role.h"
 #include "repl/replication.h"
 
-/* One change at a time. */
+/* One change at a time, and none while the log is cut. */
 static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
 
 static bool
@@ -19,15 +19,38 @@ is_slave(const struct mount *m)
 	return m->settings->brokerRole == SLAVE;
 }
 
+/* --- what a slave's log goes through ------------------------------------------------------ */
+
+static int
+broker_cut(void *arg, mq_pos at, const char *why)
+{
+	struct mount *m = arg;
+
+	LOCKED(&role_lock);
+	return is_slave(m) ? offsets_cut(m->offsets, at, why) : -EROFS;
+}
+
+static int
+broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *why)
+{
+	struct mount *m = arg;
+
+	LOCKED(&role_lock);
+	return is_slave(m) ? offsets_reset(m->offsets, begin, theirs, why) : -EROFS;
+}
+
 int
 role_begin(struct mount *m)
 {
+	const struct replication_broker broker = {
+		.store = m->store, .offsets = m->offsets, .cut = broker_cut, .reset = broker_reset, .arg = m,
+	};
 	struct replication *r = NULL;
 	int rc;
 
 	if (m->read_only || (!is_slave(m) && strcmp(m->settings->haListen, "none") == 0))
 		return MQ_OK;
-	rc = replication_open(m->settings, m->store, store_commitlog_fd(m->store), NULL, &r);
+	rc = replication_open(m->settings, &broker, NULL, &r);
 	m->replication = r;
 	return rc;
 }

@@ -13,9 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+
+/* As RocketMQ counts them: what has another version must be fetched again. */
+static void
+version_next(struct data_version *v)
+{
+	v->counter++;
+	v->ms = clock_wall_ms();
+}
 
 /* --- files' own owners and ACLs ------------------------------------------------ */
 
@@ -86,7 +95,9 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->conf = *conf;
 	t->conf.queues = queues;
 	t->implied = m->implied;
+	t->entry.told = m->told;
 	o->keep_changed = true;
+	version_next(&o->topics_version);
 	if (t->pub.gone) {
 		t->pub.gone = false;
 		t->pub.life++;
@@ -109,6 +120,8 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 		t->pub.gone = true;
 		o->n_topics--;
 	}
+	t->entry.told = m->told;
+	version_next(&o->topics_version);
 	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
 	snprintf(dir, sizeof(dir), "topics/%s", m->topic);
 	attrs_drop(o, dir);
@@ -141,6 +154,8 @@ apply_group(struct offsets *o, const struct meta *m)
 	if (!g)
 		return -ENOMEM;
 	g->conf = m->group_conf;
+	g->entry.told = m->told;
+	version_next(&o->groups_version);
 	if (g->pub.gone) {
 		g->pub.gone = false;
 		g->pub.life++;
@@ -163,6 +178,8 @@ apply_group_delete(struct offsets *o, const struct meta *m)
 		g->pub.gone = true;
 		o->n_groups--;
 	}
+	g->entry.told = m->told;
+	version_next(&o->groups_version);
 	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
 	snprintf(dir, sizeof(dir), "groups/%s", m->group);
 	attrs_drop(o, dir);
@@ -183,19 +200,23 @@ places_needed(const struct meta *m)
 	return n;
 }
 
-/* The offsets of a record.  Only a reset moves one back. */
+/* The offsets of a record.  Only a reset moves one back, and what was committed here
+ * on a slave is not the record's to move (owed.h). */
 static void
-places_set(struct subscription_entry *s, const struct meta *m, bool reset)
+places_set(struct offsets *o, struct subscription_entry *s, const struct meta *m, bool reset)
 {
 	for (size_t i = 0; i < m->n_offsets; i++) {
-		struct place *p = &s->places[m->offsets[i].queue_id];
+		int32_t queue_id = m->offsets[i].queue_id;
+		struct place *p = &s->places[queue_id];
 		int64_t to = m->offsets[i].at.n;
 
 		if (p->known && !reset && to <= p->logged)
 			continue;
 		p->logged = to;
-		if (reset || p->at < to)
+		if (!debts_hear(o, s, queue_id, to, reset, &p->at) && (reset || p->at < to))
 			p->at = to;
+		if (reset)
+			p->reset = o->applying + 1;
 		p->known = true;
 		p->dirty = true;
 	}
@@ -203,7 +224,7 @@ places_set(struct subscription_entry *s, const struct meta *m, bool reset)
 
 /* A subscription that is made again begins anew. */
 static void
-places_forget(struct subscription_entry *s)
+places_forget(struct offsets *o, struct subscription_entry *s)
 {
 	for (int32_t i = 0; i < s->n_places; i++) {
 		struct place *p = &s->places[i];
@@ -212,6 +233,7 @@ places_forget(struct subscription_entry *s)
 		p->known = false;
 		p->at = p->logged = 0;
 	}
+	debts_drop(o, s);
 }
 
 static struct subscription_entry *
@@ -238,6 +260,7 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	LOCKED(&o->registry);
 	char *expression = strdup(m->expression);
 	struct subscription_entry *s;
+	bool anew;
 	int rc;
 
 	if (!expression)
@@ -249,15 +272,17 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	}
 	free(s->expression);
 	s->expression = expression;
-	if (s->pub.gone) {
-		places_forget(s);
+	s->entry.told = m->told;
+	anew = s->pub.gone;
+	if (anew) {
+		places_forget(o, s);
 		s->pub.gone = false;
 		s->pub.life++;
 		topic_entry_of(s->pub.topic)->subscriptions++;
 		group_entry_of(s->pub.group)->subscriptions++;
 		o->n_subscriptions++;
 	}
-	places_set(s, m, false);
+	places_set(o, s, m, anew);
 	registry_dirty(o, &s->entry);
 	return MQ_OK;
 }
@@ -278,7 +303,8 @@ apply_unsubscribe(struct offsets *o, const struct meta *m)
 		group_entry_of(s->pub.group)->subscriptions--;
 		o->n_subscriptions--;
 	}
-	places_forget(s);
+	places_forget(o, s);
+	s->entry.told = m->told;
 	snprintf(dir, sizeof(dir), "groups/%s/%s", m->group, m->topic);
 	attrs_drop(o, dir);
 	registry_dirty(o, &s->entry);
@@ -297,7 +323,7 @@ apply_commit(struct offsets *o, const struct meta *m)
 	}
 	if (registry_grow_places(s, places_needed(m)) != MQ_OK)
 		return -ENOMEM;
-	places_set(s, m, m->reset);
+	places_set(o, s, m, m->reset);
 	registry_dirty(o, &s->entry);
 	return MQ_OK;
 }

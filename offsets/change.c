@@ -57,7 +57,9 @@ record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 		return MQ_OK;
 	}
 	meta_lies_at(&m, rec->pos);
+	o->applying = at.n;
 	rc = apply(o, &m);
+	o->applying = -1;
 	meta_free(&m);
 	return rc;
 }
@@ -182,7 +184,9 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 		int rc;
 
 		meta_lies_at(&stored, o->batch.entries[i].pos);
+		o->applying = o->applied.n;
 		rc = apply(o, &stored);
+		o->applying = -1;
 		if (rc != MQ_OK)		/* change_follow() will find it in the log */
 			return rc;
 		o->applied = qoff_add(o->applied, 1);

@@ -126,6 +126,8 @@ format_item(const struct meta *m, enum entry_kind kind, char **ret_item, size_t 
 static bool
 is_said(struct entry *e)
 {
+	if (e->told)
+		return false;
 	if (e->kind == ENTRY_TOPIC)
 		return !entry_topic(e)->implied;
 	return e->kind != ENTRY_ATTR || entry_attr(e)->has_owner || entry_attr(e)->acl;

@@ -73,13 +73,14 @@ collect_places(struct rows *r, struct subscription_entry *s)
 {
 	for (int32_t i = 0; i < s->n_places; i++) {
 		struct place *p = &s->places[i];
-		unsigned char key[8], value[8];
+		unsigned char key[8], value[16];
 
 		if (!p->dirty)
 			continue;
 		p->dirty = false;
 		offset_key(key, s->pub.id, i);
 		be64_put(value, p->logged);
+		be64_put(value + 8, p->reset);
 		if (p->known)
 			rows_put(r, TABLE_OFFSETS, key, sizeof(key), value, sizeof(value));
 		else
@@ -137,6 +138,21 @@ collect_entry(struct rows *r, struct entry *e)
 		r->err = -ENOMEM;
 }
 
+static void
+collect_delays(struct offsets *o)
+{
+	AUTO_FREE char *json = NULL;
+
+	if (!o->delays_dirty)
+		return;
+	json = json_dumps(o->delays, JSON_COMPACT);
+	if (json)
+		put_meta(&o->rows, TABLE_META_DELAYS, json, strlen(json));
+	else
+		o->rows.err = -ENOMEM;
+	o->delays_dirty = o->rows.err != MQ_OK;
+}
+
 /* What has changed since the last time, and the position it belongs to. */
 static int
 collect(struct offsets *o)
@@ -163,6 +179,9 @@ collect(struct offsets *o)
 		put_epochs(&o->rows, &o->epochs);
 	if (o->import != IMPORT_NEVER)
 		put_meta(&o->rows, "import", &import, 1);
+	collect_delays(o);
+	debts_collect(o, &o->rows, true);
+	debts_collected(o, o->rows.err == MQ_OK);
 	if (o->rows.err != MQ_OK) {
 		registry_dirty_all(o);
 		return o->rows.err;
@@ -240,7 +259,9 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt && !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->epochs_changed &&
+	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
+	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->epochs_changed &&
+	       !o->owed_dirty && !o->delays_dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -338,6 +359,54 @@ offsets_checkpoint(struct offsets *o)
 	return rc;
 }
 
+/* Only what is owed, and at once.  What is owed no more goes with the record that says
+ * so, in a whole checkpoint. */
+static int
+write_debts(struct offsets *o)
+{
+	struct rows rows = { 0 };
+	int rc;
+
+	lock_take(&o->registry);
+	debts_collect(o, &rows, false);
+	lock_drop(&o->registry);
+	rc = rows.len > 0 || rows.err != MQ_OK ? tables_write(o->tables, &rows) : MQ_OK;
+	lock_take(&o->registry);
+	debts_collected(o, rc == MQ_OK);
+	lock_drop(&o->registry);
+	rows_free(&rows);
+	return rc;
+}
+
+int
+checkpoint_debts(struct offsets *o)
+{
+	int rc = MQ_OK;
+
+	if (!o->tables)
+		return -EROFS;
+	checkpoint_turn_begin(o);
+	if (o->collected)		/* what it holds is older, and must not come after */
+		rc = checkpoint_now(o);
+	if (rc == MQ_OK)
+		rc = write_debts(o);
+	checkpoint_turn_end(o);
+	return rc;
+}
+
+/* --- commits ------------------------------------------------------------------------ */
+
+/* With `apply`.  A master has no debts, but for those that could not be logged when it
+ * became one. */
+static void
+gather_with(struct offsets *o)
+{
+	int rc = change_allowed(o) == MQ_OK ? debts_log(o, NULL) : commit_gather(o, NULL);
+
+	if (rc != MQ_OK)
+		log_warn("commits stay in memory for now: %s", err_text(rc));
+}
+
 /* --- a snapshot ----------------------------------------------------------------------- */
 
 static int
@@ -345,7 +414,7 @@ gather_all(struct offsets *o)
 {
 	LOCKED(&o->apply);
 
-	return change_allowed(o) == MQ_OK ? commit_gather(o, NULL) : MQ_OK;
+	return commit_gather(o, NULL);
 }
 
 static int
@@ -439,16 +508,14 @@ offsets_promoted(struct offsets *o)
 	LOCKED(&o->apply);
 	o->round_at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
+	gather_with(o);
 }
 
 static void
 gather(struct offsets *o)
 {
 	LOCKED(&o->apply);
-	int rc = change_allowed(o) == MQ_OK ? commit_gather(o, NULL) : MQ_OK;
-
-	if (rc != MQ_OK)
-		log_warn("commits stay in memory for now: %s", err_text(rc));
+	gather_with(o);
 }
 
 void

@@ -2,7 +2,8 @@
  *
  * A place has two numbers.  `at` is what consumers see and moves at once;
  * `logged` follows when a record says so, and only it goes to LMDB.  Between
- * the two a commit is pending, and lost if the power goes: at least once.
+ * the two a commit is pending, and lost if the power goes: at least once.  On a slave
+ * the record is the master's to write, and debts.c sees to it that it does.
  */
 #include "config.h"
 
@@ -19,9 +20,8 @@
 
 /* --- looking ------------------------------------------------------------------------ */
 
-/* [min, end] of the queue behind; empty when nothing was ever stored there. */
-static void
-span_of(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end)
+void
+commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end)
 {
 	struct queue *q = topic_queue_if_any(o, t, queue_id);
 	struct queue_span span = { 0 };
@@ -72,15 +72,15 @@ committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff
 	rc = place_read(o, sub, queue_id, &at);
 	if (rc != MQ_OK)
 		return rc;
-	span_of(o, sub->topic, queue_id, &min, &end);
+	commit_span(o, sub->topic, queue_id, &min, &end);
 	*ret_at = clamp(at, min, end);
 	return MQ_OK;
 }
 
 /* --- forward -------------------------------------------------------------------------- */
 
-static void
-pending_add(struct offsets *o, struct subscription_entry *s)
+void
+commit_pend(struct offsets *o, struct subscription_entry *s)
 {
 	if (s->pending)
 		return;
@@ -97,14 +97,16 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;
-	span_of(o, sub->topic, queue_id, &min, &end);
+	commit_span(o, sub->topic, queue_id, &min, &end);
 	to = clamp(to, MQ_QOFF(0), end);
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
 	if (to.n > s->places[queue_id].at) {
 		s->places[queue_id].at = to.n;
-		pending_add(o, s);
+		commit_pend(o, s);
+		if (o->settings->brokerRole == SLAVE)
+			mark_advance(&o->owed_news, pos_add(mark_at(&o->owed_news), 1));
 	}
 	return MQ_OK;
 }
@@ -165,7 +167,7 @@ gathering_give_back(struct offsets *o, struct gathering *g)
 	LOCKED(&o->registry);
 
 	for (size_t i = 0; i < g->n_taken; i++)
-		pending_add(o, g->taken[i]);
+		commit_pend(o, g->taken[i]);
 }
 
 static bool
@@ -177,6 +179,22 @@ pending_any(struct offsets *o)
 }
 
 int
+commit_owe(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	while (o->pending) {
+		struct subscription_entry *s = o->pending;
+
+		if (debts_take(o, s) != MQ_OK)
+			return -ENOMEM;
+		o->pending = s->next_pending;
+		s->pending = false;
+	}
+	return MQ_OK;
+}
+
+int
 commit_gather(struct offsets *o, mq_pos *ret_end)
 {
 	AUTO_FREE struct gathering *g = NULL;
@@ -184,6 +202,8 @@ commit_gather(struct offsets *o, mq_pos *ret_end)
 
 	if (!pending_any(o))
 		return MQ_OK;
+	if (change_allowed(o) == MQ_EROLE)
+		return commit_owe(o);
 	g = malloc(sizeof(*g));
 	if (!g)
 		return -ENOMEM;
@@ -207,6 +227,8 @@ commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 
 	(void)sub;		/* one record each is cheap, so all that wait go along */
 	LOCKED(&o->apply);
+	if (change_allowed(o) == MQ_EROLE)
+		return MQ_EROLE;
 	end = o->applied_end;
 	rc = commit_gather(o, &end);
 	if (rc == MQ_OK && ret_end)
@@ -216,8 +238,8 @@ commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 
 /* --- either way ------------------------------------------------------------------------ */
 
-static int
-reset_log(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+int
+commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
 	struct meta_offset offset = { queue_id, to };
 	struct meta m = { .op = META_COMMIT, .offsets = &offset, .n_offsets = 1, .reset = true };
@@ -232,7 +254,7 @@ clamp_counted(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_
 {
 	mq_qoff min, end, at;
 
-	span_of(o, sub->topic, queue_id, &min, &end);
+	commit_span(o, sub->topic, queue_id, &min, &end);
 	at = clamp(to, min, end);
 	if (at.n != to.n) {
 		o->n_clamped++;
@@ -241,6 +263,14 @@ clamp_counted(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_
 			   sub->topic->name, queue_id, at.n, min.n, end.n);
 	}
 	return at;
+}
+
+static int
+reset_to(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	if (change_allowed(o) == MQ_EROLE)
+		return debts_reset(o, sub, queue_id, to);
+	return commit_log_reset(o, sub, queue_id, to);
 }
 
 int
@@ -253,7 +283,7 @@ commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_q
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;
 	at = clamp_counted(o, sub, queue_id, to);
-	rc = reset_log(o, sub, queue_id, at);
+	rc = reset_to(o, sub, queue_id, at);
 	if (rc == MQ_OK && ret_at)
 		*ret_at = at;
 	return rc;
@@ -267,7 +297,7 @@ place_swap(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qof
 	struct subscription_entry *s = subscription_entry_of(sub);
 	mq_qoff min, end;
 
-	span_of(o, sub->topic, queue_id, &min, &end);
+	commit_span(o, sub->topic, queue_id, &min, &end);
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
@@ -289,18 +319,43 @@ commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;
 	rc = place_read(o, sub, queue_id, &at);
-	if (rc == MQ_OK)
-		rc = change_allowed(o);
+	if (rc == MQ_OK && o->dir->read_only)
+		rc = -EROFS;
 	if (rc != MQ_OK)
 		return rc;
 	at = clamp_counted(o, sub, queue_id, to);
 	rc = place_swap(o, sub, queue_id, expected, at, &before);
 	if (rc != MQ_OK)
 		return rc;
-	rc = reset_log(o, sub, queue_id, at);
+	rc = reset_to(o, sub, queue_id, at);
 	if (rc != MQ_OK)		/* unless a consumer has gone on meanwhile */
 		place_swap(o, sub, queue_id, at, MQ_QOFF(before), &unused);
 	return rc;
+}
+
+/* --- from a slave ------------------------------------------------------------------------ */
+
+/* Has a reset overtaken what was committed when so many records were known? */
+static bool
+place_is_overtaken(struct offsets *o, const struct subscription *sub, int32_t queue_id, int64_t seen)
+{
+	const struct subscription_entry *s = subscription_entry_of(sub);
+
+	LOCKED(&o->registry);
+	return queue_id < s->n_places && s->places[queue_id].reset > seen;
+}
+
+int
+commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen, bool reset)
+{
+	LOCKED(&o->apply);
+	if (!queue_exists(o, sub, queue_id))
+		return -ENOENT;
+	if (place_is_overtaken(o, sub, queue_id, seen))
+		return MQ_OK;
+	if (reset)
+		return reset_to(o, sub, queue_id, clamp_counted(o, sub, queue_id, to));
+	return commit_forward(o, sub, queue_id, to);
 }
 
 /* --- claims ------------------------------------------------------------------------------ */
@@ -333,7 +388,7 @@ busiest_free(struct offsets *o, struct subscription *sub)
 	for (int32_t i = 0; i < n; i++) {
 		mq_qoff min, end;
 
-		span_of(o, sub->topic, i, &min, &end);
+		commit_span(o, sub->topic, i, &min, &end);
 		LOCKED(&o->registry);
 		if (i < s->n_places && s->places[i].claimed)
 			continue;

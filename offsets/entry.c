@@ -119,6 +119,7 @@ entry_meta(struct entry *e, bool with_offsets, struct meta *ret_m)
 	struct meta m = { 0 };
 	int rc = by_kind[e->kind](e, with_offsets, &m);
 
+	m.told = e->told;
 	if (rc == MQ_OK)
 		*ret_m = m;
 	else

@@ -12,8 +12,9 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/export.h"
-#include "offsets/field.h"
-#include "offsets/meta.h"
+#include "offsets/fastjson.h"
+#include "offsets/registry.h"
+#include "offsets/rocketmq.h"
 #include "store/file.h"
 
 /* A subscription whose offsets come later, by its id. */
@@ -23,68 +24,87 @@ struct known {
 };
 
 struct export {
-	json_t *topics, *groups, *offsets;
+	json_t *tables[CONFIG_FILES];
+	struct data_version versions[CONFIG_FILES]; /* those with a counter have one */
 	struct known *subs;
 	size_t n, max;
 };
 
-/* --- rows --------------------------------------------------------------------------- */
-
 static int
-topic_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+export_begin(struct export *ex)
 {
-	struct export *ex = arg;
-	const struct topic_conf *c;
-	struct meta m;
-	json_t *json = NULL;
-	int rc = meta_decode(value, value_len, &m);
-
-	(void)key, (void)key_len;
-	if (rc != MQ_OK)
-		return rc;
-	c = &m.topic_conf;
-	if (m.op == META_TOPIC_SET && strcmp(c->name, META_TOPIC) != 0) {
-		json = json_pack("{s:s, s:i, s:i, s:i, s:b, s:i, s:s}", "topicName", c->name, "readQueueNums",
-				 c->queues, "writeQueueNums", c->queues, "perm", c->perm, "order", c->order,
-				 "topicSysFlag", c->topic_sys_flag, "topicFilterType", "SINGLE_TAG");
-		rc = json_object_set_new(ex->topics, c->name, json) == 0 ? MQ_OK : -ENOMEM;
-	}
-	meta_free(&m);
-	return rc;
+	for (int i = 0; i < CONFIG_FILES; i++)
+		ex->tables[i] = json_object();
+	for (int i = 0; i < CONFIG_FILES; i++)
+		if (!ex->tables[i])
+			return -ENOMEM;
+	return MQ_OK;
 }
 
-/* What RocketMQ does not know is ours alone. */
-static json_t *
-group_json(const struct group_conf *c)
+static void
+export_end(struct export *ex)
 {
-	static const char *const ours[] = { "consumeFromWhere", "uid", "gid", "mode", "ctime" };
-	json_t *json = json_pack("{s:s}", "groupName", c->name);
+	for (int i = 0; i < CONFIG_FILES; i++)
+		json_decref(ex->tables[i]);
+	free(ex->subs);
+}
 
-	if (!json || fields_to_json(group_fields, c, json) < 0) {
-		json_decref(json);
-		return NULL;
-	}
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		json_object_del(json, ours[i]);
+/* --- what is in the tables ----------------------------------------------------------- */
+
+static int
+add(struct export *ex, enum config_file file, const char *name, json_t *value)
+{
+	return json_object_set_new(ex->tables[file], name, value) == 0 ? MQ_OK : -ENOMEM;
+}
+
+static int
+add_topic(struct export *ex, const struct topic_conf *c)
+{
+	return strcmp(c->name, META_TOPIC) == 0 ? MQ_OK : add(ex, CONFIG_TOPICS, c->name, rocketmq_topic_json(c));
+}
+
+static int
+add_group(struct export *ex, const struct group_conf *c)
+{
+	return add(ex, CONFIG_GROUPS, c->name, rocketmq_group_json(c));
+}
+
+/* Its offsets go into *ret_table (borrowed). */
+static int
+add_subscription(struct export *ex, const char *topic, const char *group, json_t **ret_table)
+{
+	char name[2 * RECORD_TOPIC_MAX + 2];
+	json_t *table = json_object();
+
+	snprintf(name, sizeof(name), "%s@%s", topic, group);
+	*ret_table = table;
+	return add(ex, CONFIG_OFFSETS, name, table);
+}
+
+static int
+add_offset(json_t *table, int32_t queue_id, int64_t at)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%" PRId32, queue_id);
+	return json_object_set_new(table, name, json_integer(at)) == 0 ? MQ_OK : -ENOMEM;
+}
+
+/* One of the files.  NULL: no memory. */
+static json_t *
+whole(const struct export *ex, enum config_file file)
+{
+	const struct data_version *v = &ex->versions[file];
+	json_t *json = json_pack("{s:O}", rocketmq_files[file].member, ex->tables[file]);
+
+	if (json && v->counter > 0)
+		json_object_set_new(json, "dataVersion",
+				    json_pack("{s:I, s:I}", "counter", (json_int_t)v->counter, "timestamp",
+					      (json_int_t)v->ms));
 	return json;
 }
 
-static int
-group_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	struct export *ex = arg;
-	struct meta m;
-	int rc = meta_decode(value, value_len, &m);
-
-	(void)key, (void)key_len;
-	if (rc != MQ_OK)
-		return rc;
-	if (m.op == META_GROUP_SET &&
-	    json_object_set_new(ex->groups, m.group_conf.name, group_json(&m.group_conf)) != 0)
-		rc = -ENOMEM;
-	meta_free(&m);
-	return rc;
-}
+/* --- from the rows of LMDB -------------------------------------------------------------- */
 
 static int
 known_add(struct export *ex, uint32_t id, json_t *table)
@@ -104,22 +124,24 @@ known_add(struct export *ex, uint32_t id, json_t *table)
 }
 
 static int
-subscription_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+record_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
-	char name[2 * RECORD_TOPIC_MAX + 2];
 	struct export *ex = arg;
+	json_t *table = NULL;
 	struct meta m;
-	json_t *table;
 	int rc = meta_decode(value, value_len, &m);
 
 	(void)key, (void)key_len;
 	if (rc != MQ_OK)
 		return rc;
-	if (m.op == META_SUBSCRIBE) {
-		snprintf(name, sizeof(name), "%s@%s", m.topic, m.group);
-		table = json_object();
-		rc = json_object_set_new(ex->offsets, name, table) == 0 ? known_add(ex, m.id, table) : -ENOMEM;
-	}
+	if (m.op == META_TOPIC_SET)
+		rc = add_topic(ex, &m.topic_conf);
+	else if (m.op == META_GROUP_SET)
+		rc = add_group(ex, &m.group_conf);
+	else if (m.op == META_SUBSCRIBE)
+		rc = add_subscription(ex, m.topic, m.group, &table);
+	if (rc == MQ_OK && table)
+		rc = known_add(ex, m.id, table);
 	meta_free(&m);
 	return rc;
 }
@@ -141,43 +163,56 @@ offset_row(void *arg, const void *key, size_t key_len, const void *value, size_t
 	int32_t queue_id = bytes_get_i32(&k);
 	int64_t at = bytes_get_i64(&v);
 	const struct known *sub;
-	char name[16];
 
 	if (k.err || v.err)
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row in offsets");
 	sub = ex->n ? bsearch(&want, ex->subs, ex->n, sizeof(want), known_cmp) : NULL;
-	if (!sub)
-		return MQ_OK;		/* of one that was removed */
-	snprintf(name, sizeof(name), "%" PRId32, queue_id);
-	return json_object_set_new(sub->table, name, json_integer(at)) == 0 ? MQ_OK : -ENOMEM;
+	return sub ? add_offset(sub->table, queue_id, at) : MQ_OK;	/* else of one that was removed */
+}
+
+static int
+delay_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct export *ex = arg;
+	json_t *delays = NULL;
+	int rc;
+
+	if (key_len != strlen(TABLE_META_DELAYS) || memcmp(key, TABLE_META_DELAYS, key_len) != 0)
+		return MQ_OK;
+	rc = fastjson_load(value, value_len, &delays);
+	if (rc == MQ_OK) {
+		json_decref(ex->tables[CONFIG_DELAYS]);
+		ex->tables[CONFIG_DELAYS] = delays;
+	}
+	return rc;
 }
 
 static int
 rows_read(struct export *ex, struct tables *t)
 {
-	int rc = tables_each(t, TABLE_TOPICS, topic_row, ex);
+	int rc = tables_each(t, TABLE_TOPICS, record_row, ex);
 
 	if (rc == MQ_OK)
-		rc = tables_each(t, TABLE_GROUPS, group_row, ex);
+		rc = tables_each(t, TABLE_GROUPS, record_row, ex);
 	if (rc == MQ_OK)
-		rc = tables_each(t, TABLE_SUBSCRIPTIONS, subscription_row, ex);
+		rc = tables_each(t, TABLE_SUBSCRIPTIONS, record_row, ex);
 	if (rc == MQ_OK && ex->n)
 		qsort(ex->subs, ex->n, sizeof(*ex->subs), known_cmp);
-	return rc == MQ_OK ? tables_each(t, TABLE_OFFSETS, offset_row, ex) : rc;
+	if (rc == MQ_OK)
+		rc = tables_each(t, TABLE_OFFSETS, offset_row, ex);
+	return rc == MQ_OK ? tables_each(t, TABLE_META, delay_row, ex) : rc;
 }
 
-/* --- files --------------------------------------------------------------------------- */
-
-/* Takes `whole` over. */
+/* Takes `json` over. */
 static int
-file_make(int dirfd, const char *name, json_t *whole)
+file_make(int dirfd, const char *name, json_t *json)
 {
-	AUTO_FREE char *text = whole ? json_dumps(whole, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+	AUTO_FREE char *text = json ? json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
 	AUTO_CLOSE int fd = -1;
 	size_t len;
 	int rc;
 
-	json_decref(whole);
+	json_decref(json);
 	if (!text)
 		return -ENOMEM;
 	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -188,44 +223,106 @@ file_make(int dirfd, const char *name, json_t *whole)
 	return rc == MQ_OK ? file_write(fd, "\n", 1, (int64_t)len, name) : rc;
 }
 
-static int
-files_make(const struct export *ex, int dirfd, int64_t now_ms)
+int
+export_config(struct tables *t, int dirfd, int64_t now_ms)
 {
-	const struct {
-		const char *file, *member;
-		json_t *table;
-		bool versioned;
-	} files[] = {
-		{ "topics.json", "topicConfigTable", ex->topics, true },
-		{ "subscriptionGroup.json", "subscriptionGroupTable", ex->groups, true },
-		{ "consumerOffset.json", "offsetTable", ex->offsets, false },
-		{ "delayOffset.json", "offsetTable", NULL, false },
-	};
+	struct export ex = { .versions = { [CONFIG_TOPICS] = { 1, now_ms }, [CONFIG_GROUPS] = { 1, now_ms } } };
+	int rc = export_begin(&ex);
+
+	if (rc == MQ_OK)
+		rc = rows_read(&ex, t);
+	for (int i = 0; rc == MQ_OK && i < CONFIG_FILES; i++)
+		rc = file_make(dirfd, rocketmq_files[i].name, whole(&ex, (enum config_file)i));
+	export_end(&ex);
+	return rc;
+}
+
+/* --- from memory, as it is now: with `registry` -------------------------------------------- */
+
+static int
+live_topics(struct offsets *o, struct export *ex)
+{
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < sizeof(files) / sizeof(files[0]); i++) {
-		json_t *whole = files[i].table ? json_pack("{s:O}", files[i].member, files[i].table) :
-						 json_pack("{s:{}}", files[i].member);
+	for (size_t i = 0; rc == MQ_OK && i < o->topics.n; i++) {
+		const struct topic_entry *t = o->topics.items[i];
 
-		if (whole && files[i].versioned)
-			json_object_set_new(whole, "dataVersion", json_pack("{s:i, s:I}", "counter", 1, "timestamp",
-									    (json_int_t)now_ms));
-		rc = file_make(dirfd, files[i].file, whole);
+		if (!t->pub.gone)
+			rc = add_topic(ex, &t->conf);
+	}
+	ex->versions[CONFIG_TOPICS] = o->topics_version;
+	return rc;
+}
+
+static int
+live_groups(struct offsets *o, struct export *ex)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < o->groups.n; i++) {
+		const struct group_entry *g = o->groups.items[i];
+
+		if (!g->pub.gone)
+			rc = add_group(ex, &g->conf);
+	}
+	ex->versions[CONFIG_GROUPS] = o->groups_version;
+	return rc;
+}
+
+static int
+live_offsets(struct offsets *o, struct export *ex)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
+		const struct subscription_entry *s = o->subscriptions.items[i];
+		json_t *table = NULL;
+
+		if (s->pub.gone)
+			continue;
+		rc = add_subscription(ex, s->pub.topic->name, s->pub.group->name, &table);
+		for (int32_t q = 0; rc == MQ_OK && q < s->n_places; q++)
+			if (s->places[q].known || s->places[q].at > 0)
+				rc = add_offset(table, q, s->places[q].at);
 	}
 	return rc;
 }
 
-int
-export_config(struct tables *t, int dirfd, int64_t now_ms)
+static int
+live_delays(struct offsets *o, struct export *ex)
 {
-	struct export ex = { .topics = json_object(), .groups = json_object(), .offsets = json_object() };
-	int rc = ex.topics && ex.groups && ex.offsets ? rows_read(&ex, t) : -ENOMEM;
+	if (o->delays && json_object_update(ex->tables[CONFIG_DELAYS], o->delays) != 0)
+		return -ENOMEM;
+	return MQ_OK;
+}
 
+int
+offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len)
+{
+	static int (*const by_file[CONFIG_FILES])(struct offsets *o, struct export *ex) = {
+		[CONFIG_TOPICS] = live_topics,
+		[CONFIG_GROUPS] = live_groups,
+		[CONFIG_OFFSETS] = live_offsets,
+		[CONFIG_DELAYS] = live_delays,
+	};
+	struct export ex = { 0 };
+	json_t *json = NULL;
+	char *text = NULL;
+	int rc = export_begin(&ex);
+
+	if (rc == MQ_OK) {
+		LOCKED(&o->registry);
+		rc = by_file[file](o, &ex);
+	}
 	if (rc == MQ_OK)
-		rc = files_make(&ex, dirfd, now_ms);
-	json_decref(ex.topics);
-	json_decref(ex.groups);
-	json_decref(ex.offsets);
-	free(ex.subs);
+		json = whole(&ex, file);
+	if (json)
+		text = fastjson_print(json, ret_len);
+	json_decref(json);
+	export_end(&ex);
+	if (rc == MQ_OK && !text)
+		rc = -ENOMEM;
+	if (rc == MQ_OK)
+		*ret_text = text;
 	return rc;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,4 +138,61 @@ fastjson_load(const char *text, size_t len, json_t **ret_object)
 	}
 	*ret_object = object;
 	return MQ_OK;
+}
+
+/* --- printing ------------------------------------------------------------------ */
+
+static bool
+is_number(const char *key)
+{
+	return *key && key[strspn(key, "0123456789")] == '\0';
+}
+
+static bool
+has_number_keys(const json_t *object)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)object, key, value)
+		if (!is_number(key) || !json_is_integer(value))
+			return false;
+	return true;
+}
+
+/* Keys are names of ours: none has what would need to be escaped. */
+static bool
+print_object(FILE *out, const json_t *object)
+{
+	const char *quote = has_number_keys(object) ? "" : "\"", *comma = "", *key;
+	json_t *value;
+
+	fputc('{', out);
+	json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+		fprintf(out, "%s%s%s%s:", comma, quote, key, quote);
+		if (json_is_object(value) ? !print_object(out, value) :
+					    json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+			return false;
+		comma = ",";
+	}
+	return fputc('}', out) != EOF;
+}
+
+char *
+fastjson_print(const json_t *json, size_t *ret_len)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	bool printed;
+
+	if (!out)
+		return NULL;
+	printed = print_object(out, json);
+	if (fclose(out) != 0 || !printed) {
+		free(text);
+		return NULL;
+	}
+	*ret_len = len;
+	return text;
 }

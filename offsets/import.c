@@ -24,8 +24,8 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fastjson.h"
-#include "offsets/field.h"
 #include "offsets/registry.h"
+#include "offsets/rocketmq.h"
 
 #define FILE_BYTES_MAX ((off_t)64 << 20)
 #define IMPORT_CHUNK 64
@@ -42,12 +42,14 @@ struct import {
 /* --- records ------------------------------------------------------------------------------ */
 
 static int
-apply_only(struct offsets *o, const struct meta *m, size_t n)
+apply_only(struct offsets *o, struct meta *m, size_t n)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < n; i++)
+	for (size_t i = 0; rc == MQ_OK && i < n; i++) {
+		m[i].told = true;
 		rc = apply(o, &m[i]);
+	}
 	return rc;
 }
 
@@ -64,12 +66,18 @@ import_flush(struct import *im)
 	im->new_ids = 0;
 }
 
+static void
+make_room(struct import *im)
+{
+	if (im->n == IMPORT_CHUNK)
+		import_flush(im);
+}
+
 /* Takes m over. */
 static void
 import_add(struct import *im, struct meta *m)
 {
-	if (im->n == IMPORT_CHUNK)
-		import_flush(im);
+	make_room(im);
 	im->records[im->n++] = *m;
 	im->taken++;
 }
@@ -83,105 +91,76 @@ import_skip(struct import *im, const char *what, const char *name, const char *w
 
 /* --- topics --------------------------------------------------------------------------------- */
 
-static int64_t
-number_of(const json_t *object, const char *key, int64_t dflt)
+/* Its record gets the id it has, or one that nobody has yet. */
+static uint32_t
+id_for(struct import *im, uint32_t id, bool exists)
 {
-	const json_t *json = json_object_get(object, key);
-
-	return json_is_integer(json) ? json_integer_value(json) : dflt;
+	return exists ? id : id + im->new_ids++;
 }
 
 static void
-import_topic(struct import *im, const char *name, const json_t *object)
+import_topic(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_TOPIC_SET };
-	int64_t r = number_of(object, "readQueueNums", 16), w = number_of(object, "writeQueueNums", 16);
-	int64_t queues = r > w ? r : w;
+	const struct topic *t;
+	int rc;
 
-	if (!meta_name_ok(name, strlen(name))) {
-		import_skip(im, "topic", name, "its name is not allowed");
-		return;
-	}
 	if (meta_topic_is_system(name))
 		return;
-	if (queues < 1 || queues > QUEUES_MAX) {
-		import_skip(im, "topic", name, "so many queues are not possible");
+	make_room(im);
+	t = topic_find(im->o, name);
+	if (t)
+		topic_conf(im->o, t, &m.topic_conf);
+	else
+		topic_conf_default(&m.topic_conf, name, 1);
+	rc = rocketmq_topic_read(name, object, &m.topic_conf);
+	if (rc != MQ_OK) {
+		import_skip(im, "topic", name, err_text(rc));
 		return;
 	}
-	topic_conf_default(&m.topic_conf, name, (int32_t)queues);
-	m.topic_conf.perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
-	m.topic_conf.order = json_is_true(json_object_get(object, "order"));
-	m.topic_conf.topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
-	if (im->n == IMPORT_CHUNK)
-		import_flush(im);
-	m.id = registry_topic_id(im->o, name);
-	if (!topic_find(im->o, name))
-		m.id += im->new_ids++;
+	m.id = id_for(im, registry_topic_id(im->o, name), t != NULL);
 	import_add(im, &m);
 }
 
 /* --- groups --------------------------------------------------------------------------------- */
 
 static void
-import_group(struct import *im, const char *name, const json_t *object)
+import_group(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_GROUP_SET };
+	const struct group *g;
+	int rc;
 
-	if (!meta_name_ok(name, strlen(name))) {
-		import_skip(im, "group", name, "its name is not allowed");
+	make_room(im);
+	g = group_find(im->o, name);
+	if (g)
+		group_conf(im->o, g, &m.group_conf);
+	else
+		group_conf_default(&m.group_conf, name);
+	rc = rocketmq_group_read(name, object, &m.group_conf);
+	if (rc != MQ_OK) {
+		import_skip(im, "group", name, err_text(rc));
 		return;
 	}
-	group_conf_default(&m.group_conf, name);
-	if (object && fields_from_json(group_fields, object, &m.group_conf) != MQ_OK) {
-		import_skip(im, "group", name, err_text(MQ_ECORRUPT));
-		return;
-	}
-	if (im->n == IMPORT_CHUNK)
-		import_flush(im);
-	m.id = registry_group_id(im->o, name);
-	if (!group_find(im->o, name))
-		m.id += im->new_ids++;
+	m.id = id_for(im, registry_group_id(im->o, name), g != NULL);
 	import_add(im, &m);
 }
 
 /* --- offsets -------------------------------------------------------------------------------- */
 
-/* {"0":12,...} into m->offsets.  False: not that. */
 static bool
-offsets_take(json_t *table, struct meta *m)
+is_known(struct import *im, const struct meta *m, const char *key)
 {
-	const char *key;
-	json_t *value;
-
-	m->offsets = calloc(json_object_size(table) + 1, sizeof(*m->offsets));
-	if (!m->offsets)
+	if (!topic_find(im->o, m->topic)) {
+		if (!meta_topic_is_system(m->topic))
+			import_skip(im, "offsets of", key, "there is no such topic");
 		return false;
-	json_object_foreach(table, key, value) {
-		struct meta_offset *at = &m->offsets[m->n_offsets];
-		char *end;
-		long id = strtol(key, &end, 10);
-
-		if (end == key || *end || id < 0 || id >= QUEUES_MAX || !json_is_integer(value) ||
-		    json_integer_value(value) < 0)
-			return false;
-		at->queue_id = (int32_t)id;
-		at->at = MQ_QOFF(json_integer_value(value));
-		m->n_offsets++;
 	}
-	return true;
-}
-
-/* "topic@group".  False: not two names. */
-static bool
-names_split(const char *key, struct meta *m)
-{
-	const char *at = strchr(key, '@');
-	size_t topic_len = at ? (size_t)(at - key) : 0;
-
-	if (!at || !meta_name_ok(key, topic_len) || !meta_name_ok(at + 1, strlen(at + 1)))
-		return false;
-	memcpy(m->topic, key, topic_len);
-	memcpy(m->group, at + 1, strlen(at + 1) + 1);
+	if (!group_find(im->o, m->group)) {
+		import_flush(im);
+		import_group(im, m->group, NULL);
+		import_flush(im);
+	}
 	return true;
 }
 
@@ -189,28 +168,16 @@ static void
 import_offsets(struct import *im, const char *key, json_t *table)
 {
 	struct meta m = { .op = META_SUBSCRIBE };
+	int rc = rocketmq_offsets_read(key, table, &m);
 
-	if (!names_split(key, &m)) {
-		import_skip(im, "offsets of", key, "its names are not allowed");
-		return;
-	}
-	if (!topic_find(im->o, m.topic)) {
-		if (!meta_topic_is_system(m.topic))
-			import_skip(im, "offsets of", key, "there is no such topic");
-		return;
-	}
-	if (!group_find(im->o, m.group)) {
-		import_flush(im);
-		import_group(im, m.group, NULL);
-		import_flush(im);
-	}
-	m.expression = strdup("*");
-	if (!m.expression || !offsets_take(table, &m)) {
-		import_skip(im, "offsets of", key, "they are not queues and numbers");
+	if (rc != MQ_OK)
+		import_skip(im, "offsets of", key, err_text(rc));
+	else
+		m.expression = strdup("*");
+	if (m.expression && is_known(im, &m, key))
+		import_add(im, &m);
+	else
 		meta_free(&m);
-		return;
-	}
-	import_add(im, &m);
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -275,13 +242,12 @@ json_or_bak(int dir_fd, const char *name)
 }
 
 static const struct {
-	const char *file, *table;
-	void (*take)(struct import *im, const char *key, const json_t *value);
-	void (*take_offsets)(struct import *im, const char *key, json_t *value);
+	enum config_file file;
+	void (*take)(struct import *im, const char *key, json_t *value);
 } files[] = {
-	{ "topics.json", "topicConfigTable", import_topic, NULL },
-	{ "subscriptionGroup.json", "subscriptionGroupTable", import_group, NULL },
-	{ "consumerOffset.json", "offsetTable", NULL, import_offsets },
+	{ CONFIG_TOPICS, import_topic },
+	{ CONFIG_GROUPS, import_group },
+	{ CONFIG_OFFSETS, import_offsets },
 };
 
 #define FILES (sizeof(files) / sizeof(files[0]))
@@ -289,18 +255,17 @@ static const struct {
 static void
 import_table(struct import *im, size_t i, const json_t *object)
 {
-	json_t *table = json_object_get(object, files[i].table), *value;
+	const struct rocketmq_file *file = &rocketmq_files[files[i].file];
+	json_t *table = json_object_get(object, file->member), *value;
 	const char *key;
 
 	json_object_foreach(table, key, value) {
 		if (im->rc != MQ_OK)
 			return;
-		if (!json_is_object(value))
-			import_skip(im, files[i].file, key, "not an object");
-		else if (files[i].take)
+		if (json_is_object(value))
 			files[i].take(im, key, value);
 		else
-			files[i].take_offsets(im, key, value);
+			import_skip(im, file->name, key, "not an object");
 	}
 	import_flush(im);
 }
@@ -343,7 +308,7 @@ import_rocketmq(struct offsets *o)
 	if (o->import == IMPORT_DONE || (o->import == IMPORT_NEVER && has_own_past(o)))
 		return MQ_OK;
 	for (size_t i = 0; i < FILES; i++) {
-		objects[i] = json_or_bak(o->dir->fd, files[i].file);
+		objects[i] = json_or_bak(o->dir->fd, rocketmq_files[files[i].file].name);
 		any = any || objects[i];
 	}
 	if (any)

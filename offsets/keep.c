@@ -99,9 +99,12 @@ move_behind(struct offsets *o, struct subscription *sub, int32_t id, int64_t at)
 		   sub->group->name, sub->topic->name, id, at, min.n - 1);
 }
 
+/* A slave leaves that to its master. */
 static void
 move_groups(struct offsets *o)
 {
+	if (change_allowed(o) != MQ_OK)
+		return;
 	for (size_t i = 0; i < o->subscriptions.n; i++) {
 		struct subscription_entry *s = o->subscriptions.items[i];
 		int32_t n = topic_queues(o, s->pub.topic);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "offsets/fastjson.h"
 #include "offsets/registry.h"
 
 struct load {
@@ -53,15 +54,28 @@ load_offset(void *arg, const void *key, size_t key_len, const void *value, size_
 	struct bytes k = bytes_over(key, key_len), v = bytes_over(value, value_len);
 	uint32_t sub_id = (uint32_t)bytes_get_i32(&k);
 	int32_t queue_id = bytes_get_i32(&k);
-	int64_t at = bytes_get_i64(&v);
+	int64_t at = bytes_get_i64(&v), reset = v.left ? bytes_get_i64(&v) : 0;
 	struct subscription_entry *s = sorted_find(&l->o->subscriptions_by_id, &sub_id, sub_by_id_cmp);
 
-	if (k.err || v.err || k.left || v.left || !s || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0)
+	if (k.err || v.err || k.left || v.left || !s || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0 ||
+	    reset < 0)
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row in offsets");
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
-	s->places[queue_id] = (struct place){ .at = at, .logged = at, .known = true };
+	s->places[queue_id] = (struct place){ .at = at, .logged = at, .reset = reset, .known = true };
 	return MQ_OK;
+}
+
+static int
+load_owed(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct load *l = arg;
+	struct owed w;
+
+	if (!owed_from_row(key, key_len, value, value_len, &w))
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row in owed");
+	LOCKED(&l->o->registry);
+	return debts_load(l->o, &w);
 }
 
 static int
@@ -132,6 +146,20 @@ load_epochs(struct offsets *o, struct tables *t)
 }
 
 static int
+load_delays(struct offsets *o, struct tables *t)
+{
+	char json[4096];
+	size_t len = 0;
+	int rc = tables_get(t, TABLE_META, TABLE_META_DELAYS, json, sizeof(json), &len);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (len > sizeof(json) || fastjson_load(json, len, &o->delays) != MQ_OK)
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", TABLE_META_DELAYS);
+	return MQ_OK;
+}
+
+static int
 load_singletons(struct load *l, struct tables *t)
 {
 	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0;
@@ -149,6 +177,9 @@ load_singletons(struct load *l, struct tables *t)
 		rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
+	rc = load_delays(l->o, t);
+	if (rc != MQ_OK)
+		return rc;
 	rc = load_meta(t, "import", &import, 1);
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
@@ -185,6 +216,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		{ TABLE_TOPICS, load_record }, { TABLE_GROUPS, load_record },
 		{ TABLE_SUBSCRIPTIONS, load_record }, { TABLE_OFFSETS, load_offset },
 		{ TABLE_ATTRS, load_record }, { TABLE_QUEUES, load_queue },
+		{ TABLE_OWED, load_owed },
 	};
 	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
 	int rc = load_singletons(&l, t);

@@ -532,6 +532,19 @@ implied_out(const struct meta *m, json_t *object)
 	return m->implied ? json_object_set_new(object, "implied", json_true()) : 0;
 }
 
+static int
+told_in(const json_t *object, struct meta *m)
+{
+	m->told = json_is_true(json_object_get(object, "told"));
+	return MQ_OK;
+}
+
+static int
+told_out(const struct meta *m, json_t *object)
+{
+	return m->told ? json_object_set_new(object, "told", json_true()) : 0;
+}
+
 /* --- ops ---------------------------------------------------------------------- */
 
 static const struct member {
@@ -543,18 +556,19 @@ static const struct member {
   group = { group_in, group_out }, expression = { expression_in, expression_out },
   offsets = { offsets_in, offsets_out }, reset = { reset_in, reset_out }, trim = { trim_in, trim_out },
   path = { path_in, path_out }, owner = { owner_in, owner_out }, acl = { acl_in, acl_out },
-  done = { done_in, done_out }, epoch = { epoch_in, epoch_out }, implied = { implied_in, implied_out };
+  done = { done_in, done_out }, epoch = { epoch_in, epoch_out }, implied = { implied_in, implied_out },
+  told = { told_in, told_out };
 
 static const struct {
 	const char *name;
-	const struct member *members[6];
+	const struct member *members[7];
 } ops[] = {
-	[META_TOPIC_SET] = { "topic", { &id, &topic_conf_members, &implied } },
-	[META_TOPIC_DELETE] = { "topic-delete", { &id, &topic_name } },
-	[META_GROUP_SET] = { "group", { &id, &group_conf_members } },
-	[META_GROUP_DELETE] = { "group-delete", { &id, &group_name } },
-	[META_SUBSCRIBE] = { "subscribe", { &id, &group, &topic, &expression, &offsets } },
-	[META_UNSUBSCRIBE] = { "unsubscribe", { &id, &group, &topic } },
+	[META_TOPIC_SET] = { "topic", { &id, &topic_conf_members, &implied, &told } },
+	[META_TOPIC_DELETE] = { "topic-delete", { &id, &topic_name, &told } },
+	[META_GROUP_SET] = { "group", { &id, &group_conf_members, &told } },
+	[META_GROUP_DELETE] = { "group-delete", { &id, &group_name, &told } },
+	[META_SUBSCRIBE] = { "subscribe", { &id, &group, &topic, &expression, &offsets, &told } },
+	[META_UNSUBSCRIBE] = { "unsubscribe", { &id, &group, &topic, &told } },
 	[META_COMMIT] = { "commit", { &group, &topic, &offsets, &reset } },
 	[META_TRIM] = { "trim", { &topic, &trim } },
 	[META_ATTR] = { "attr", { &path, &owner, &acl } },

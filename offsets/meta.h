@@ -129,6 +129,7 @@ struct meta {
 	bool done;		/* import */
 	struct epoch epoch;	/* start -1: where the record lies */
 	bool implied;		/* topic, in LMDB only: known by its queues, not by a record */
+	bool told;		/* in LMDB only: a RocketMQ master has told of it, not a record */
 };
 
 /* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without

@@ -95,6 +95,7 @@ forget(struct offsets *o)
 	o->import = IMPORT_NEVER;
 	o->saved_once = false;
 	o->seen_queues = -1;
+	json_decref(take_ptr(o->delays));
 }
 
 static int
@@ -151,16 +152,14 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own; only a slave goes on with the log of
- * the one that it was taken of. */
+/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
+ * by it.  That the log is the same is told by its epochs. */
 static int
 identity_renew(struct offsets *o)
 {
 	if (!o->dir->is_copy || o->dir->read_only)
 		return MQ_OK;
 	o->stamp = true;
-	if (o->settings->brokerRole == SLAVE)
-		return MQ_OK;
 	log_notice("this is a copy of a snapshot: it gets an identity of its own");
 	return identity_make(o);
 }
@@ -212,28 +211,48 @@ own_host(const struct settings *settings)
 	return host;
 }
 
-/* Memory up to the log. */
+/* Memory up to the log.  *ret_cut: it was made anew, since the log was cut. */
 static int
-catch_up(struct offsets *o)
+catch_up(struct offsets *o, bool *ret_cut)
 {
 	int64_t end;
+	bool cut;
 	int rc;
 
 	o->meta_queue = store_queue(o->store, META_TOPIC, 0);
 	end = o->meta_queue ? queue_end(o->meta_queue).n : 0;
-	if (o->applied.n > end) {
+	cut = o->applied.n > end;
+	if (cut) {
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
+		rc = o->settings->brokerRole == SLAVE ? debts_before_cut(o) : MQ_OK;
+		if (rc != MQ_OK)
+			return rc;
 		forget(o);
+		o->rebuilt = true;
 	}
 	rc = change_follow(o);
-	return rc == MQ_OK ? change_find_queues(o) : rc;
+	if (rc == MQ_OK)
+		rc = change_find_queues(o);
+	if (rc == MQ_OK && cut)
+		debts_after_cut(o);
+	*ret_cut = cut;
+	return rc;
+}
+
+static int
+log_all(struct offsets *o)
+{
+	int rc = round_of_told(o);
+
+	return rc == MQ_OK ? debts_log(o, NULL) : rc;
 }
 
 int
 offsets_start(struct offsets *o, struct store *s)
 {
 	struct store_recovery recovery;
+	bool cut = false;
 	int rc;
 
 	o->store = s;
@@ -241,7 +260,7 @@ offsets_start(struct offsets *o, struct store *s)
 	o->views_rebuilt = recovery.rebuilt;
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
-	rc = catch_up(o);
+	rc = catch_up(o, &cut);
 	lock_drop(&o->apply);
 	if (rc == MQ_OK)
 		rc = cut_finish(o);
@@ -252,7 +271,11 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+		rc = log_all(o);
 	lock_drop(&o->apply);
+	if (rc == MQ_OK && cut)		/* before the log has grown to where LMDB's rows seem to fit */
+		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
 	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);
@@ -279,8 +302,7 @@ last_checkpoint(struct offsets *o)
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
 	lock_take(&o->apply);
-	if (change_allowed(o) == MQ_OK)
-		rc = commit_gather(o, NULL);
+	rc = commit_gather(o, NULL);
 	lock_drop(&o->apply);
 	if (rc != MQ_OK)
 		log_err("the last commits are lost: %s", err_text(rc));
@@ -303,8 +325,12 @@ offsets_close(struct offsets *o)
 		store_checkpoint_free(&o->cp);
 	rows_free(&o->rows);
 	registry_clear(o);
+	debts_free(o);
+	json_decref(o->delays);
 	batch_free(&o->batch);
 	pthread_cond_destroy(&o->checkpointed);
+	mark_destroy(&o->owed_news);
+	mark_destroy(&o->answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
 	free(o);
@@ -332,6 +358,7 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.checkpoint_failures = o->n_failures,
 		.checkpoint_at = o->saved_mark,
 		.offsets_clamped = o->n_clamped,
+		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
 		.epoch = last.number,
 	};

@@ -9,9 +9,10 @@
  * sees it.  Durability is a wait on the mark `flushed` for *ret_end.
  * After a crash, LMDB says where to go on, and the records say the rest.
  *
- * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS);
- * commit_forward() moves offsets in memory there.  What a master logs is
- * followed every flushIntervalConsumeQueue.
+ * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS), but
+ * for commits on a slave: they are debts to its master, see below.  On a read-only
+ * mount commit_forward() moves offsets in memory.  What a master logs is followed
+ * every flushIntervalConsumeQueue.
  *
  * Threads: any.  Pointers to topics, groups and subscriptions stay valid
  * until offsets_close(): what was removed is only marked so (->gone), and is
@@ -59,6 +60,27 @@ int offsets_follow(struct offsets *o);
 struct snapshots;
 struct snapshot;
 int offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret);
+
+/* --- RocketMQ's four tables ---------------------------------------------------
+ *
+ * What its slaves ask a master for, and its config/ *.json are (rocketmq.h). */
+
+enum config_file { CONFIG_TOPICS, CONFIG_GROUPS, CONFIG_OFFSETS, CONFIG_DELAYS, CONFIG_FILES };
+
+/* As they are now, compact, as RocketMQ prints them: malloc'ed.  Topics and groups have
+ * another DataVersion after each change, and after each start. */
+int offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len);
+
+/* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
+ * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of
+ * before and no longer does are gone; offsets only move forward, and not where a commit
+ * is owed that the master had not taken then; the delays are kept for export.
+ *
+ * None of that is in the log until this slave becomes the master.
+ *
+ * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
+ * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
+int offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms);
 
 /* --- topics --------------------------------------------------------------- */
 
@@ -140,7 +162,7 @@ int subscription_set_expression(struct offsets *o, struct subscription *sub, con
 int committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at);
 
 /* Commit from consuming: moves forward only, in memory at once, in the log
- * within flushConsumerOffsetInterval. */
+ * within flushConsumerOffsetInterval (by way of the master, on a slave). */
 int commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
 /* An explicit reset, either way; clamped into [min, end], which is counted and
@@ -152,8 +174,55 @@ int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id
 		   mq_qoff to);
 
 /* Write the pending commits (of all groups) to the log now; *ret_end is what to
- * wait for to have them durable. */
+ * wait for to have them durable.  MQ_EROLE on a slave: debts_keep(). */
 int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
+
+/* On a master: what a slave has committed when it knew `seen` records of MQFS_META.
+ * Nothing if a reset has come since; otherwise as commit_forward() and commit_reset().
+ * Who knows nothing of records says INT64_MAX. */
+int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen,
+		      bool reset);
+
+/* --- debts: commits made on a slave ------------------------------------------
+ *
+ * They move here at once, are kept over restarts, and go to the master; once its log
+ * says so they are debts no more.  owed.h has the rule by which they are merged with
+ * what it says.  A slave that becomes the master logs what it owes. */
+
+struct debt {
+	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
+	int32_t queue_id;
+	mq_qoff to;
+	bool reset;		/* either way; else only forward */
+	int64_t seen;		/* for commit_from_slave() */
+	int64_t upto;		/* number of the newest commit it tells of */
+};
+
+/* Moves with each commit on a slave. */
+struct mark *debts_news(struct offsets *o);
+
+/* What the master has to be told now, at most max of them.  Each must be answered
+ * for by debts_answer(), or it is not due again. */
+size_t debts_due(struct offsets *o, struct debt *list, size_t max);
+
+enum debt_answer {
+	DEBT_TAKEN,		/* the master's log will say what became of it */
+	DEBT_TAKEN_UNLOGGED,	/* the master keeps no such log: a RocketMQ one */
+	DEBT_REFUSED,		/* it will never take it; owed no more */
+	DEBT_UNHEARD,		/* nobody there: due again */
+};
+
+void debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer);
+
+/* There is a master again, which may be another one: everything is due. */
+void debts_due_again(struct offsets *o);
+
+/* What is owed is on the disk when this returns; and it has been answered once the mark
+ * debts_answered() has come to *ret_number. */
+int debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number);
+struct mark *debts_answered(struct offsets *o);
+
+/* --- claims -------------------------------------------------------------------- */
 
 /* One read-write opener per group queue.  -EBUSY.  A claim is memory only. */
 int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id);
@@ -170,8 +239,8 @@ int path_set_owner(struct offsets *o, const char *path, const struct owner *owne
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
 int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
 
-/* 16 bytes that tell this store from any other.  A copy of a snapshot gets its own
- * when it is mounted writable for the first time, unless as a slave. */
+/* 16 bytes that tell this store from any other, also from one with the same log.  A copy
+ * of a snapshot gets its own when it is mounted writable for the first time. */
 const unsigned char *offsets_identity(const struct offsets *o);
 
 /* --- epochs ------------------------------------------------------------------ */
@@ -199,7 +268,8 @@ int offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, 
 /* A slave becomes the master, in this order: its store refuses all appends, its log ends
  * with a whole record; offsets_promote() brings memory up to the log and begins an
  * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
- * the whole state, of which a RocketMQ master has put nothing into the log. */
+ * the whole state, of which a RocketMQ master has put nothing into the log, and the
+ * commits that were owed to the master. */
 int offsets_promote(struct offsets *o);
 void offsets_promoted(struct offsets *o);
 
@@ -214,6 +284,7 @@ struct offsets_stats {
 	int64_t checkpoints, checkpoint_failures;
 	int64_t checkpoint_at;		/* the mark in LMDB, bytes */
 	int64_t offsets_clamped;
+	int64_t debts;			/* commits that the master's log does not have yet */
 	int64_t map_bytes;		/* LMDB's map */
 	int64_t epoch;			/* the last one of the log, 0: none */
 };

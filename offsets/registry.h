@@ -7,6 +7,7 @@
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records of others -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
+ *   debts.c         commits of a slave on their way to its master, and owed.c one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself
@@ -24,12 +25,14 @@
 #ifndef MQFS_OFFSETS_REGISTRY_H
 #define MQFS_OFFSETS_REGISTRY_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "conf/lock.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
+#include "offsets/owed.h"
 #include "offsets/sorted.h"
 #include "offsets/tables.h"
 #include "store/batch.h"
@@ -40,6 +43,7 @@ enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTR
 struct entry {
 	enum entry_kind kind;
 	bool dirty;		/* in offsets.dirty: its row is to be written */
+	bool told;		/* no record speaks of it, only a RocketMQ master */
 	struct entry *next_dirty;
 };
 
@@ -64,6 +68,7 @@ struct group_entry {
 struct place {
 	int64_t at;		/* committed: what consumers see */
 	int64_t logged;		/* what the log says; behind `at` while a commit is pending */
+	int64_t reset;		/* records of MQFS_META up to and with its last reset; 0: none */
 	bool known;		/* a record named this queue; else: from its first message on */
 	bool dirty;
 	bool claimed;		/* a consumer has it open */
@@ -88,6 +93,11 @@ struct attr_entry {
 	size_t acl_len;
 };
 
+/* RocketMQ's DataVersion, of the topics or the groups: other with each change. */
+struct data_version {
+	int64_t counter, ms;
+};
+
 enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
 
 struct offsets {
@@ -101,6 +111,7 @@ struct offsets {
 	struct batch batch;
 	struct queue *meta_queue; /* NULL: read-only, and there is none */
 	mq_qoff applied;	/* MQFS_META records before it are in memory */
+	int64_t applying;	/* the one that is being applied; -1: what is applied is no record */
 	mq_pos applied_end;	/* end of the last of them in the log */
 	int64_t seen_queues;	/* of the store, when we last looked for new topics */
 	enum import_state import;
@@ -132,6 +143,8 @@ struct offsets {
 	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
 	int64_t seen_heads;	/* moves of queues' heads that groups have heard of */
 
+	struct data_version told_topics, told_groups; /* what was taken from a master last */
+
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct sorted topics, topics_by_id;
 	struct sorted groups, groups_by_id;
@@ -140,9 +153,18 @@ struct offsets {
 	struct epoch epoch_list[EPOCHS_MAX];
 	struct epochs epochs;	/* of the log, in there */
 	bool epochs_changed;
+	struct data_version topics_version, groups_version;
+	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
+	bool delays_dirty;
 	struct entry *dirty;
 	struct entry *buried;	/* of a past that was cut: who holds one finds it gone */
 	struct subscription_entry *pending;
+	struct sorted owed;	/* a slave's: struct owed */
+	bool owed_dirty;	/* one of them is */
+	int64_t owed_last;	/* number of the newest */
+
+	struct mark owed_news;	/* moves with each commit on a slave */
+	struct mark answered;	/* commits owed up to this number have been answered */
 
 	_Atomic int64_t n_topics, n_groups, n_subscriptions;
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
@@ -249,14 +271,64 @@ int change_find_queues(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
-/* Log all pending commits; `apply` is held. */
+/* Log all pending commits; on a slave they become debts.  `apply` is held. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
+
+/* Pending commits become debts. */
+int commit_owe(struct offsets *o);
+
+/* A place of s is ahead of the log: it is to be gathered.  With `registry`. */
+void commit_pend(struct offsets *o, struct subscription_entry *s);
+
+/* Log that a place of sub is `to`; `apply` is held. */
+int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* [min, end] of the queue behind; empty when nothing was ever stored there. */
+void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end);
+
+/* --- debts.c: `apply` is held ----------------------------------------------------- */
+
+/* Places of s that are ahead of the log are owed.  With `registry`; -ENOMEM. */
+int debts_take(struct offsets *o, const struct subscription_entry *s);
+
+/* An explicit reset, here at once.  -ENOMEM. */
+int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+
+/* The record being applied says so of a place (queue_id -1: of all, they begin anew).
+ * True: something is owed all the same, and *ret_at is where the place stands.  With
+ * `registry`. */
+bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
+		int64_t *ret_at);
+void debts_drop(struct offsets *o, const struct subscription_entry *s);
+
+/* What a RocketMQ master has told, asked for at that time (debts.c).  With `registry`. */
+bool debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		     int64_t asked_ms);
+
+/* Rows, both ways; with `registry`.  After a collect that has failed all are written. */
+void debts_collect(struct offsets *o, struct rows *r, bool settled_too);
+void debts_collected(struct offsets *o, bool ok);
+int debts_load(struct offsets *o, const struct owed *w);
+
+/* Memory is about to be made anew from a log that is shorter than it was: what stands
+ * here is owed to whoever goes on with that log; and it has been made. */
+int debts_before_cut(struct offsets *o);
+void debts_after_cut(struct offsets *o);
+
+/* We are the master now: what is owed is logged. */
+int debts_log(struct offsets *o, mq_pos *ret_end);
+
+void debts_free(struct offsets *o);
+int64_t debts_count(struct offsets *o);		/* takes `registry` */
 
 /* --- rounds.c ------------------------------------------------------------------- */
 
 /* Log the whole state, if so much log has come since the last time that
  * retention may be about to take it.  `apply` is held. */
 int round_if_due(struct offsets *o);
+
+/* The same, if there is anything in it that no record has said.  We are the master now. */
+int round_of_told(struct offsets *o);
 
 /* --- keep.c --------------------------------------------------------------------- */
 
@@ -287,6 +359,8 @@ void *checkpoint_main(void *arg);
 void checkpoint_turn_begin(struct offsets *o);
 void checkpoint_turn_end(struct offsets *o);
 int checkpoint_now(struct offsets *o);
+/* What is owed is on the disk when this returns.  Without `apply`. */
+int checkpoint_debts(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 

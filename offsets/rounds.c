@@ -11,6 +11,9 @@
  * where segments are small beside it, it waits until the log has grown by 64
  * times its size.  If retention takes the last one all the same (a full disk),
  * the next follows at once.
+ *
+ * A slave of a RocketMQ master knows things that no record says; when it becomes a
+ * master itself, a round is how they get into the log.
  */
 #include "config.h"
 
@@ -49,6 +52,7 @@ round_add(struct round *r, struct entry *e)
 	lock_take(&r->o->registry);
 	r->rc = entry_meta(e, true, &r->records[r->n]);
 	lock_drop(&r->o->registry);
+	r->records[r->n].implied = r->records[r->n].told = false;
 	if (r->rc == MQ_OK && ++r->n == ROUND_CHUNK)
 		round_flush(r);
 }
@@ -63,6 +67,15 @@ round_add_epochs(struct round *r)
 	}
 }
 
+/* Queues say by themselves what topic they are of; not so who has subscribed to it. */
+static bool
+is_wanted(const struct topic *t)
+{
+	const struct topic_entry *e = topic_entry_of(t);
+
+	return !e->implied || e->subscriptions > 0;
+}
+
 /* Nothing is added to the registry meanwhile: `apply` is held. */
 static int
 round_log(struct offsets *o, mq_pos *ret_end)
@@ -75,7 +88,7 @@ round_log(struct offsets *o, mq_pos *ret_end)
 	r->o = o;
 	round_add_epochs(r);
 	for (size_t i = 0; i < o->topics.n; i++)
-		if (!topic_entry_of(o->topics.items[i])->implied)
+		if (is_wanted(o->topics.items[i]))
 			round_add(r, &topic_entry_of(o->topics.items[i])->entry);
 	for (size_t i = 0; i < o->groups.n; i++)
 		round_add(r, &group_entry_of(o->groups.items[i])->entry);
@@ -93,10 +106,23 @@ round_log(struct offsets *o, mq_pos *ret_end)
 	return rc;
 }
 
+static int
+round_now(struct offsets *o)
+{
+	mq_pos begin = mark_at(store_written(o->store)), end = begin;
+	int rc = round_log(o, &end);
+
+	if (rc == MQ_OK) {
+		o->round_at = begin;
+		o->round_bytes = end.byte > begin.byte ? end.byte - begin.byte : 0;
+	}
+	return rc;
+}
+
 int
 round_if_due(struct offsets *o)
 {
-	mq_pos begin = mark_at(store_written(o->store)), end = begin;
+	mq_pos written = mark_at(store_written(o->store));
 	int64_t every = o->settings->mappedFileSizeCommitLog;
 	int rc;
 
@@ -104,15 +130,34 @@ round_if_due(struct offsets *o)
 		every = o->round_bytes * ROUND_SHARE;
 	if (change_allowed(o) != MQ_OK)
 		return MQ_OK;
-	if (begin.byte - o->round_at.byte < every && store_begin(o->store).byte <= o->round_at.byte)
+	if (written.byte - o->round_at.byte < every && store_begin(o->store).byte <= o->round_at.byte)
 		return MQ_OK;
-	rc = round_log(o, &end);
-	if (rc == MQ_OK) {
-		o->round_at = begin;
-		o->round_bytes = end.byte > begin.byte ? end.byte - begin.byte : 0;
-	} else if (!o->round_failing) {
+	rc = round_now(o);
+	if (rc != MQ_OK && !o->round_failing)
 		log_warn("the state could not be logged again, it is tried later: %s", err_text(rc));
-	}
 	o->round_failing = rc != MQ_OK;
 	return rc;
+}
+
+/* --- what never was in the log ----------------------------------------------------------- */
+
+static bool
+knows_what_it_was_told(struct offsets *o)
+{
+	for (size_t i = 0; i < o->topics.n; i++)
+		if (topic_entry_of(o->topics.items[i])->entry.told)
+			return true;
+	for (size_t i = 0; i < o->groups.n; i++)
+		if (group_entry_of(o->groups.items[i])->entry.told)
+			return true;
+	for (size_t i = 0; i < o->subscriptions.n; i++)
+		if (subscription_entry_of(o->subscriptions.items[i])->entry.told)
+			return true;
+	return false;
+}
+
+int
+round_of_told(struct offsets *o)
+{
+	return knows_what_it_was_told(o) ? round_now(o) : MQ_OK;
 }

@@ -26,7 +26,7 @@ struct tables {
 };
 
 static const char *const table_names[TABLES] = {
-	"topics", "groups", "subscriptions", "offsets", "attrs", "queues", "meta",
+	"topics", "groups", "subscriptions", "offsets", "attrs", "queues", "meta", "owed",
 };
 
 /* LMDB's own codes are positive errnos or negative numbers of its own. */
@@ -194,8 +194,11 @@ tables_each(struct tables *t, enum table table, tables_row *each, void *arg)
 	MDB_val key, value;
 	MDB_txn *txn;
 	int rc = MQ_OK;
-	int code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+	int code;
 
+	if (t->dbi[table] == 0)
+		return MQ_OK;
+	code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
 	if (code != MDB_SUCCESS)
 		return lmdb_err(code, "read");
 	code = mdb_cursor_open(txn, t->dbi[table], &cursor);
@@ -275,6 +278,8 @@ dbis_open(struct tables *t)
 
 	for (int i = 0; code == MDB_SUCCESS && i < TABLES; i++) {
 		code = mdb_dbi_open(txn, table_names[i], t->read_only ? 0 : MDB_CREATE, &t->dbi[i]);
+		if (code == MDB_NOTFOUND && i > TABLE_META)
+			code = MDB_SUCCESS;	/* an older version's: it stays 0, which is none of ours */
 		if (code != MDB_SUCCESS)
 			mdb_txn_abort(txn);
 	}

@@ -1,12 +1,13 @@
-/* tables.h - the LMDB environment lmdb/: seven tables, written in whole checkpoints.
+/* tables.h - the LMDB environment lmdb/: eight tables, written in whole checkpoints.
  *
  *   table          key                            value
  *   topics         name                           the `topic` record (meta.h), or
  *                                                 `topic-delete` of a gone one, with id
  *   groups         name                           the same with `group`
  *   subscriptions  group "/" topic                `subscribe` without offsets, or `unsubscribe`
- *   offsets        u32 subscription id,           i64 committed queue offset
- *                  u32 queue id
+ *   offsets        u32 subscription id,           i64 committed queue offset,
+ *                  u32 queue id                   i64 records of MQFS_META up to its last reset
+ *                                                 (0: none; missing in rows of old)
  *   attrs          path                           the `attr` record
  *   queues         topic "/" u32 queue id         queue row, 52 bytes, below
  *   meta           "format"                       u32 1
@@ -18,9 +19,13 @@
  *                  "role"                         u8: it was a master's (0), a slave's (1)
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
+ *                  "delays"                       delayOffset.json of a RocketMQ master, compact
+ *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of
+ *                  u32 queue id                   this slave for its master (owed.h)
  *
  *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,
  *               i64 last_end, u32 head_moves
+ *   owed row:   i64 to, i64 seen, i64 reset, i64 sent, i64 sent_seen
  *   mark:       i64 dispatched, i64 store_ms, i32 index_count, char[32] index_name
  *
  * All integers are big-endian, so LMDB's order is ours.  Ids that come next are
@@ -44,12 +49,15 @@ enum table {
 	TABLE_ATTRS,
 	TABLE_QUEUES,
 	TABLE_META,
+	TABLE_OWED,
 	TABLES,
 };
 
 #define QUEUE_ROW_BYTES 52
 #define MARK_BYTES 52
 #define EPOCH_BYTES 48
+#define TABLE_META_DELAYS "delays"	/* key of a row that export.c reads, too */
+#define OWED_ROW_BYTES 40
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first
  * failure (-ENOMEM) nothing is added, and tables_write() reports it. */

@@ -23,6 +23,7 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "repl/confine.h"
+#include "repl/link.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_FDS 512
@@ -78,7 +79,7 @@ confine_limits(void)
 		rlim_t max;
 	} limits[] = {
 		{ RLIMIT_CORE, 0 },
-		{ RLIMIT_FSIZE, 0 },
+		{ RLIMIT_FSIZE, LINK_BLOB_MAX },	/* of memory, in blobs; Landlock is for files */
 		{ RLIMIT_NPROC, 0 },
 		{ RLIMIT_NOFILE, MAX_FDS },
 		{ RLIMIT_MEMLOCK, 0 },
@@ -182,6 +183,7 @@ static const struct allowed {
 	CALL(getpeername),
 	CALL(getsockopt),
 	CALL(setsockopt),
+	CALL(read),
 	CALL(recvfrom),
 	CALL(recvmsg),
 	CALL(sendto),
@@ -192,6 +194,7 @@ static const struct allowed {
 
 	/* segments */
 	CALL_IF(openat, { 2, O_ACCMODE | O_CREAT, O_RDONLY }),
+	CALL(pread64),
 	CALL(close),
 	CALL(fstat),
 	CALL(newfstatat),
@@ -204,6 +207,7 @@ static const struct allowed {
 	CALL(mremap),
 	CALL(munmap),
 	CALL(madvise),
+	CALL(memfd_create),
 	CALL(futex),
 	CALL(getrandom),
 

@@ -40,3 +40,13 @@ watch_close(struct watch *w)
 		close(w->fd);
 	w->fd = -1;
 }
+
+int
+watch_release(struct daemon *d, struct watch *w)
+{
+	int fd = w->fd;
+
+	MUST(epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, fd, NULL) == 0);
+	w->fd = -1;
+	return fd;
+}

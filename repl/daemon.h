@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "repl/admit.h"
 #include "repl/link.h"
 #include "repl/outbox.h"
+#include "repl/tls.h"
 
 struct watch {
 	void (*ready)(struct watch *w, uint32_t events);
@@ -21,6 +23,7 @@ struct watch {
 
 struct daemon {
 	struct link_config config;
+	struct tls *tls;	/* NULL: connections are plain */
 	int commitlog_fd, epoll_fd;
 	unsigned char *ring;
 	bool marks_known;
@@ -28,12 +31,16 @@ struct daemon {
 	int64_t now_ms;		/* of this turn of the loop */
 	bool over;		/* it cannot go on; the mount starts another one */
 	struct outbox out;
+	struct admit_log admit_log;
 };
 
 /* Hear of w->fd from now on.  The watch closes the descriptor, also on failure. */
 int watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events);
 void watch_ask(struct daemon *d, struct watch *w, uint32_t events);
 void watch_close(struct watch *w);
+
+/* The same, but the descriptor lives on, as the caller's. */
+int watch_release(struct daemon *d, struct watch *w);
 
 /* The earlier of two times; 0 is never. */
 static inline int64_t

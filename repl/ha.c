@@ -39,8 +39,8 @@ ha_reports_take(struct ha_reports *r, const void *buf, size_t len, int64_t *ret_
 			break;
 		r->part_len = 0;
 		last = be64_get(r->part);
-		if (last < 0)
-			return err_note(MQ_ECORRUPT, "reports position %" PRId64, last);
+		if (last < 0 || last > HA_POS_MAX)
+			return err_note(MQ_ECORRUPT, "reports position %" PRId64 ", which no log has", last);
 	}
 	if (last < 0)
 		return MQ_EEND;

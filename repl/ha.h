@@ -18,6 +18,7 @@
 
 #define HA_REPORT_BYTES 8
 #define HA_HEADER_BYTES 12
+#define HA_POS_MAX (INT64_C(1) << 50)	/* no log is that long; other protocols soon say so */
 #define HA_BODY_MAX (4 << 20)		/* more than a RocketMQ slave has room for: no master sends it */
 
 void ha_put_report(unsigned char at[HA_REPORT_BYTES], int64_t pos);

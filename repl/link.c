@@ -1,23 +1,114 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "repl/link.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+
+size_t
+link_size(uint32_t kind)
+{
+	return kind == LINK_CONFIG ? sizeof(struct link_message) : offsetof(struct link_message, config);
+}
+
+/* --- sending ------------------------------------------------------------------------ */
+
+/* Room for one descriptor; a packet with more of them is told apart by MSG_CTRUNC. */
+union control {
+	struct cmsghdr align;
+	char bytes[CMSG_LEN(sizeof(int))];
+};
+
+static void
+put_blob(struct msghdr *hdr, union control *control, int blob_fd)
+{
+	struct cmsghdr *c = &control->align;
+
+	memset(control, 0, sizeof(*control));
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(blob_fd));
+	memcpy(CMSG_DATA(c), &blob_fd, sizeof(blob_fd));
+	hdr->msg_control = control;
+	hdr->msg_controllen = CMSG_LEN(sizeof(blob_fd));
+}
+
+int
+link_send_blob(int fd, int flags, const struct link_message *msg, int blob_fd)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = link_size(msg->kind) };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control;
+	ssize_t n;
+
+	if (blob_fd >= 0)
+		put_blob(&hdr, &control, blob_fd);
+	do
+		n = sendmsg(fd, &hdr, flags | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)link_size(msg->kind))
+		return MQ_OK;
+	return n < 0 ? -errno : -EPIPE;
+}
 
 int
 link_send(int fd, const struct link_message *msg)
 {
-	ssize_t n;
+	return link_send_blob(fd, 0, msg, -1);
+}
 
-	do
-		n = send(fd, msg, sizeof(*msg), MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(*msg))
-		return MQ_OK;
-	return n < 0 ? -errno : -EPIPE;
+/* --- receiving ------------------------------------------------------------------------ */
+
+static bool
+ends(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static bool
+allow_can_be(const struct allow *allow)
+{
+	if (allow->n < 0 || allow->n > ALLOW_MAX)
+		return false;
+	for (int32_t i = 0; i < allow->n; i++)
+		if (allow->list[i].bits > 128)
+			return false;
+	return true;
+}
+
+static bool
+port_can_be(int32_t port)
+{
+	return port >= -1 && port <= 65535;
+}
+
+static bool
+config_can_be(const struct link_config *c)
+{
+	return ends(c->listen, sizeof(c->listen)) && ends(c->master, sizeof(c->master)) &&
+	       ends(c->master_remoting, sizeof(c->master_remoting)) && ends(c->user, sizeof(c->user)) &&
+	       ends(c->tls_cert, sizeof(c->tls_cert)) && ends(c->tls_key, sizeof(c->tls_key)) &&
+	       ends(c->tls_ca, sizeof(c->tls_ca)) && allow_can_be(&c->allow) &&
+
+	       c->segment_bytes > 0 && c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 &&
+	       port_can_be(c->port) && c->port >= 0 && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
+}
+
+static bool
+exchange_can_be(const struct link_message *msg)
+{
+	return msg->len <= LINK_BLOB_MAX && msg->ext_len <= msg->len && msg->timeout_ms >= 0;
 }
 
 /* Texts end, numbers are in range: what a message says can then be used as it is. */
@@ -26,37 +117,141 @@ check(const struct link_message *msg)
 {
 	if (msg->version != LINK_VERSION)
 		return err_note(MQ_ECORRUPT, "link: version %u, not %d", msg->version, LINK_VERSION);
-	if (msg->kind < LINK_CONFIG || msg->kind > LINK_SAY)
+	if (msg->kind < LINK_CONFIG || msg->kind >= LINK_KINDS_END)
 		return err_note(MQ_ECORRUPT, "link: message of kind %u", msg->kind);
-	if (!memchr(msg->text, '\0', sizeof(msg->text)) || msg->pos < 0 || msg->begin < 0 ||
-	    msg->written < msg->begin || msg->len > LINK_RING_BYTES || msg->ack < 0 || msg->sent < 0)
+	if (!ends(msg->text, sizeof(msg->text)) || msg->pos < 0 || msg->begin < 0 || msg->written < msg->begin ||
+	    msg->ack < 0 || msg->sent < 0)
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u that cannot be", msg->kind);
-	if (msg->kind == LINK_CONFIG &&
-	    (!memchr(msg->config.listen, '\0', sizeof(msg->config.listen)) ||
-	     !memchr(msg->config.master, '\0', sizeof(msg->config.master)) ||
-	     !memchr(msg->config.user, '\0', sizeof(msg->config.user)) || msg->config.segment_bytes <= 0))
+	if (msg->kind == LINK_CONFIG && !config_can_be(&msg->config))
 		return err_note(MQ_ECORRUPT, "link: a configuration that cannot be");
+	if (msg->kind == LINK_REQUEST || msg->kind == LINK_RESPONSE ? !exchange_can_be(msg)
+								    : msg->len > LINK_RING_BYTES)
+		return err_note(MQ_ECORRUPT, "link: a message of kind %u with %u bytes", msg->kind, msg->len);
 	return MQ_OK;
 }
 
-int
-link_receive(int fd, int flags, struct link_message *ret_msg)
+/* Memory that nobody can change or shorten any more, as long as the message says. */
+static int
+check_blob(const struct link_message *msg, int blob_fd)
 {
-	struct link_message msg;
+	bool wanted = (msg->kind == LINK_REQUEST || msg->kind == LINK_RESPONSE) && msg->len > 0;
+	int seals = wanted && blob_fd >= 0 ? fcntl(blob_fd, F_GET_SEALS) : 0;
+	struct stat st;
+
+	if (wanted != (blob_fd >= 0))
+		return err_note(MQ_ECORRUPT, "link: a message of kind %u with%s a blob", msg->kind,
+				wanted ? "out" : "");
+	if (wanted && (seals < 0 || (seals & SEALS) != SEALS || fstat(blob_fd, &st) != 0 || st.st_size != msg->len))
+		return err_note(MQ_ECORRUPT, "link: a blob that is none, or not of %u bytes", msg->len);
+	return MQ_OK;
+}
+
+static int
+taken_blob(struct msghdr *hdr)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(hdr);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+int
+link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
+{
+	AUTO_CLOSE int blob_fd = -1;
+	struct link_message msg = { .version = 0 };
+	struct iovec iov = { .iov_base = &msg, .iov_len = sizeof(msg) };
+	union control control;
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control.bytes) };
 	ssize_t n;
 	int rc;
 
 	do
-		n = recv(fd, &msg, sizeof(msg), flags | MSG_TRUNC);
+		n = recvmsg(fd, &hdr, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return MQ_EEND;
 	if (n < 0)
 		return errno == ECONNRESET ? MQ_EEND : -errno;
-	if (n != (ssize_t)sizeof(msg))
-		return err_note(MQ_ECORRUPT, "link: a message of %zd bytes", n);
+	blob_fd = taken_blob(&hdr);
+	if (n < (ssize_t)link_size(0) || n != (ssize_t)link_size(msg.kind) || hdr.msg_flags & MSG_CTRUNC)
+		return err_note(MQ_ECORRUPT, "link: a message of %zd bytes%s", n,
+				hdr.msg_flags & MSG_CTRUNC ? ", and too many descriptors" : "");
 	rc = check(&msg);
 	if (rc == MQ_OK)
-		*ret_msg = msg;
-	return rc;
+		rc = check_blob(&msg, blob_fd);
+	if (rc == MQ_OK && blob_fd >= 0 && !ret_blob)
+		rc = err_note(MQ_ECORRUPT, "link: a message of kind %u too early", msg.kind);
+	if (rc != MQ_OK)
+		return rc;
+	*ret_msg = msg;
+	if (ret_blob)
+		*ret_blob = take_fd(&blob_fd);
+	return MQ_OK;
+}
+
+/* --- blobs ------------------------------------------------------------------------------ */
+
+static int
+write_all(int fd, const char *at, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+	return MQ_OK;
+}
+
+int
+link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body, size_t body_len,
+	       int *ret_fd)
+{
+	AUTO_CLOSE int fd = -1;
+	int rc = MQ_OK;
+
+	if (ext_len > LINK_BLOB_MAX || body_len > LINK_BLOB_MAX - ext_len)
+		return err_note(-EMSGSIZE, "more than %u bytes", LINK_BLOB_MAX);
+	if (ext_len + body_len > 0) {
+		fd = memfd_create("mqfs-blob", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		rc = fd < 0 ? -errno : write_all(fd, ext, ext_len);
+		if (rc == MQ_OK)
+			rc = write_all(fd, body, body_len);
+		if (rc == MQ_OK && fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+			rc = -errno;
+	}
+	if (rc != MQ_OK)
+		return err_note(rc, "blob: %m");
+	msg->ext_len = (uint32_t)ext_len;
+	msg->len = (uint32_t)(ext_len + body_len);
+	*ret_fd = take_fd(&fd);
+	return MQ_OK;
+}
+
+int
+link_blob_read(int fd, const struct link_message *msg, char **ret)
+{
+	AUTO_FREE char *buf = malloc((size_t)msg->len + 1);
+	size_t len = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (len < msg->len) {
+		ssize_t n = pread(fd, buf + len, msg->len - len, (off_t)len);
+
+		if (n <= 0 && (n == 0 || errno != EINTR))
+			return err_note(n < 0 ? -errno : MQ_ECORRUPT, "blob: %m");
+		len += n > 0 ? (size_t)n : 0;
+	}
+	buf[len] = '\0';
+	*ret = take_ptr(buf);
+	return MQ_OK;
 }

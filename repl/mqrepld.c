@@ -14,6 +14,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "conf/err.h"
 #include "repl/confine.h"
 #include "repl/ha.h"
@@ -23,12 +25,11 @@ static int
 take_config(struct daemon *d)
 {
 	struct link_message msg;
-	int rc = link_receive(LINK_SOCKET_FD, 0, &msg);
+	int rc = link_receive(LINK_SOCKET_FD, 0, &msg, NULL);
 
 	if (rc != MQ_OK)
 		return rc;
-	if (msg.kind != LINK_CONFIG || msg.config.heartbeat_ms <= 0 || msg.config.housekeeping_ms <= 0 ||
-	    msg.config.batch_bytes <= 0 || msg.config.port < 0 || msg.config.port > 65535)
+	if (msg.kind != LINK_CONFIG)
 		return err_note(MQ_ECORRUPT, "the first message is no configuration");
 	d->config = msg.config;
 	return MQ_OK;
@@ -67,22 +68,33 @@ find_listen(struct serve *s)
 }
 
 static int
-find_master(struct serve *s)
+find_target(struct serve *s, const char *address, struct target *ret)
 {
 	char text[sizeof(s->d.config.master)], *host, *port;
 
-	s->names_fd = -1;
+	ret->names_fd = -1;
 	if (!s->d.config.slave)
 		return MQ_OK;
-	memcpy(text, s->d.config.master, sizeof(text));
+	snprintf(text, sizeof(text), "%s", address);
 	if (!resolve_split(text, &host, &port)) {
-		snprintf(s->master.why, sizeof(s->master.why), "is not HOST:PORT");
+		snprintf(ret->answer.why, sizeof(ret->answer.why), "is not HOST:PORT");
 		return MQ_OK;
 	}
-	resolve_now(host, port, true, false, &s->master);
-	if (s->master.n > 0)
+	resolve_now(host, port, true, false, &ret->answer);
+	if (ret->answer.n > 0)
 		return MQ_OK;
-	return resolve_start(host, port, s->d.config.user, &s->names_fd);
+	return resolve_start(host, port, s->d.config.user, &ret->names_fd);
+}
+
+/* --- certificates ------------------------------------------------------------------- */
+
+/* Their files may be for root only. */
+static int
+take_certificates(struct daemon *d)
+{
+	const struct link_config *c = &d->config;
+
+	return *c->tls_cert ? tls_open(c->tls_cert, c->tls_key, c->tls_ca, &d->tls) : MQ_OK;
 }
 
 /* --- rights -------------------------------------------------------------------------- */
@@ -115,12 +127,17 @@ run(struct serve *s)
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
-		rc = find_master(s);	/* before the ring, so that the resolver has none */
+		rc = find_target(s, d->config.master, &s->master);	/* before ring and key: */
+	if (rc == MQ_OK)
+		rc = find_target(s, d->config.master_remoting, &s->remoting);	/* resolvers have neither */
+	if (rc == MQ_OK)
+		rc = take_certificates(d);
 	if (rc == MQ_OK)
 		rc = take_ring(d);
 	if (rc != MQ_OK)
 		return rc;
 	find_listen(s);
+	json_object_seed(0);		/* while there is a file to get it from */
 	d->commitlog_fd = LINK_COMMITLOG_FD;
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (d->epoll_fd < 0)
@@ -135,10 +152,11 @@ main(void)
 	static struct serve serve;
 	int rc;
 
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) has no flag against it */
+	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
 	rc = run(&serve);
 	if (rc != MQ_OK && rc != MQ_EEND)
 		outbox_say(&serve.d.out, LOG_ERR, "%s", err_text(rc));
+	tls_close(serve.d.tls);
 	outbox_close(&serve.d.out);
 	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
 }

@@ -5,11 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "conf/err.h"
 #include "repl/outbox.h"
 
 #define SAY_SPARE (OUTBOX_MAX / 2)
+
+struct outbox_entry {
+	struct link_message msg;
+	int blob_fd;			/* -1: none */
+};
 
 int
 outbox_open(struct outbox *out, int fd)
@@ -18,40 +24,57 @@ outbox_open(struct outbox *out, int fd)
 	return out->queue ? MQ_OK : -ENOMEM;
 }
 
+/* The first has gone out, or is not wanted any more. */
+static void
+drop_first(struct outbox *out)
+{
+	if (out->queue[out->first].blob_fd >= 0)
+		close(out->queue[out->first].blob_fd);
+	out->first = (out->first + 1) % OUTBOX_MAX;
+	out->n--;
+}
+
 void
 outbox_close(struct outbox *out)
 {
+	while (out->n > 0)
+		drop_first(out);
 	free(out->queue);
 	out->queue = NULL;
 }
 
 bool
-outbox_put(struct outbox *out, const struct link_message *msg, size_t spare)
+outbox_put_blob(struct outbox *out, const struct link_message *msg, int blob_fd, size_t spare)
 {
-	struct link_message *kept;
+	struct outbox_entry *kept;
 
 	if (out->n + spare >= OUTBOX_MAX)
 		return false;
 	kept = &out->queue[(out->first + out->n++) % OUTBOX_MAX];
-	*kept = *msg;
-	kept->version = LINK_VERSION;
+	*kept = (struct outbox_entry){ *msg, blob_fd };
+	kept->msg.version = LINK_VERSION;
 	(void)outbox_send(out);		/* if the mount is gone, the loop hears of it */
 	return true;
+}
+
+bool
+outbox_put(struct outbox *out, const struct link_message *msg, size_t spare)
+{
+	return outbox_put_blob(out, msg, -1, spare);
 }
 
 int
 outbox_send(struct outbox *out)
 {
 	while (out->n > 0) {
-		ssize_t n = send(out->fd, &out->queue[out->first], sizeof(out->queue[0]),
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		const struct outbox_entry *next = &out->queue[out->first];
+		int rc = link_send_blob(out->fd, MSG_DONTWAIT, &next->msg, next->blob_fd);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN || errno == ENOBUFS ? MQ_OK : -EPIPE;
-		out->first = (out->first + 1) % OUTBOX_MAX;
-		out->n--;
+		if (rc == -EAGAIN || rc == -ENOBUFS)
+			return MQ_OK;
+		if (rc != MQ_OK)
+			return -EPIPE;
+		drop_first(out);
 	}
 	return MQ_OK;
 }

@@ -16,7 +16,7 @@
 
 struct outbox {
 	int fd;
-	struct link_message *queue;
+	struct outbox_entry *queue;
 	size_t first, n;
 };
 
@@ -25,6 +25,9 @@ void outbox_close(struct outbox *out);
 
 /* Send msg, or keep it.  False if that would leave less than `spare` places. */
 bool outbox_put(struct outbox *out, const struct link_message *msg, size_t spare);
+
+/* The same with a blob, which is the outbox's if it returns true. */
+bool outbox_put_blob(struct outbox *out, const struct link_message *msg, int blob_fd, size_t spare);
 
 /* What is kept, as far as it goes.  -EPIPE: the mount is gone. */
 int outbox_send(struct outbox *out);

@@ -7,6 +7,8 @@
 struct peer {
 	int32_t number;			/* 0: the master */
 	char address[80];
+	uint64_t turn;			/* master: of which LINK_FOLLOW this is */
+	int64_t first;			/* slave: what it reported first */
 	int64_t ack, sent;		/* as in struct link_message; set by the owner as they move */
 
 	int32_t state;			/* enum link_peer_state */

@@ -16,43 +16,45 @@
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/receiver.h"
+#include "repl/stream.h"
 
-#define PAUSE_FIRST_MS 1000
-#define PAUSE_LAST_MS 5000
-#define STEADY_MS 5000			/* it held that long: the next try is at once */
 #define CONNECT_MS 5000
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */
 #define APPEND_MAX (1 << 20)
 #define APPEND_SPARE 96			/* places in the outbox that are for other news */
 #define TURN_BYTES (1 << 20)
-#define MISSES_MAX 2			/* answers without bytes before we ask for less */
 
 enum phase {
 	RESTING,
+	ABOUT_TO,			/* told to follow, but the mount still has to apply */
 	RESOLVING,
 	CONNECTING,
+	SHAKING,			/* TLS begins */
 	FOLLOWING,
 };
 
 struct receiver {
 	struct watch watch;		/* the master */
+	struct stream stream;
+	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
 	struct daemon *d;
 	struct peer peer;
 	enum phase phase;
-	int64_t until_ms;		/* RESTING, CONNECTING: when that ends */
-	int64_t pause_ms;
+	int64_t until_ms;		/* CONNECTING, SHAKING: when that ends */
+	int64_t from;			/* the first byte we want */
 
 	struct names {
 		struct watch watch;
 		struct receiver *of;
 	} names;
+	char host[256];			/* of the master, as it is configured */
 	struct resolve_answer master;
 	int which;			/* of its addresses is the next to try */
 
 	struct ha_frames frames;
-	int64_t since_ms, heard_ms, wrote_ms, told_ms;
-	int64_t pos;			/* where in the log the ring's byte `put` belongs; -1: the master says */
+	int64_t heard_ms, wrote_ms, told_ms;
+	int64_t pos;			/* where in the log the ring's byte `put` belongs */
 	uint64_t put, told, applied;	/* bytes of the ring: received, the mount was told, it has written */
 
 	unsigned char report[HA_REPORT_BYTES];
@@ -60,9 +62,6 @@ struct receiver {
 	int64_t reported;
 
 	bool byte0;			/* it is still to be supplied */
-	bool ask_last;			/* report 0: the last segment */
-	bool asked_again;		/* for all, after the last segment was offered once */
-	int misses;
 };
 
 static const struct link_config *
@@ -78,44 +77,40 @@ pos_of(const struct receiver *r, uint64_t ring_at)
 	return r->pos - (int64_t)(r->put - ring_at);
 }
 
+static void
+ask(struct receiver *r, uint32_t events)
+{
+	r->wants = events;
+	watch_ask(r->d, &r->watch, stream_wants(&r->stream, events));
+}
+
+static void
+disconnect(struct receiver *r)
+{
+	stream_close(&r->stream);
+	watch_close(&r->watch);
+}
+
 /* --- the end of a connection -------------------------------------------------------- */
 
 static void
-rest(struct receiver *r, int64_t ms, const char *why)
+rest(struct receiver *r, const char *why)
 {
-	watch_close(&r->watch);
+	disconnect(r);
 	r->phase = RESTING;
-	r->until_ms = r->d->now_ms + ms;
 	r->put = r->told;		/* the mount never heard of the rest */
 	r->report_left = 0;
 	r->byte0 = false;
-	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, why);
+	peer_set(r->d, &r->peer, LINK_PEER_GONE, why);
 }
 
+/* What the stream says went wrong; it may be that one side does not like the other. */
 static void
-failed(struct receiver *r, const char *why)
+broken(struct receiver *r, int rc)
 {
-	bool steady = r->phase == FOLLOWING && r->d->now_ms >= r->since_ms + STEADY_MS;
-
-	if (steady)
-		r->pause_ms = 0;
-	rest(r, r->pause_ms, why);
-	r->pause_ms = r->pause_ms == 0 ? PAUSE_FIRST_MS : 2 * r->pause_ms;
-	if (r->pause_ms > PAUSE_LAST_MS)
-		r->pause_ms = PAUSE_LAST_MS;
-}
-
-/* The master has nothing to say to who asks for everything. */
-static void
-missed(struct receiver *r)
-{
-	if (++r->misses < MISSES_MAX)
-		return;
-	r->misses = 0;
-	r->ask_last = true;
-	outbox_say(&r->d->out, LOG_NOTICE, "master %s does not send its log from the beginning: "
-		   "asking for its last segment", r->peer.address);
-	rest(r, 0, "does not send from the beginning");
+	if (rc == -EPROTO || rc == -EPROTONOSUPPORT)
+		admit_failed(r->d, r->peer.address, err_text(rc));
+	rest(r, err_text(rc));
 }
 
 /* --- reports --------------------------------------------------------------------------- */
@@ -127,14 +122,14 @@ report_send(struct receiver *r)
 
 	if (r->report_left == 0)
 		return;
-	n = send(r->watch.fd, r->report + HA_REPORT_BYTES - r->report_left, r->report_left, MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		failed(r, err_text(err_note(-errno, "%m")));
+	n = stream_send(&r->stream, r->report + HA_REPORT_BYTES - r->report_left, r->report_left, false);
+	if (n < 0 && n != -EAGAIN) {
+		broken(r, (int)n);
 		return;
 	}
 	if (n > 0)
 		r->report_left -= (size_t)n;
-	watch_ask(r->d, &r->watch, (r->watch.events & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
+	ask(r, (r->wants & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
 }
 
 /* If one is still on its way, what it says will be said by a later one. */
@@ -189,48 +184,19 @@ tell(struct receiver *r)
 
 /* --- hearing the master ------------------------------------------------------------------- */
 
-/* The last segment was asked for, and begins there. */
-static void
-begin_at(struct receiver *r, int64_t pos)
-{
-	char why[112];
-
-	if (pos % config(r)->segment_bytes != 0) {
-		snprintf(why, sizeof(why), "sends from %" PRId64 ", where no segment of %" PRId64 " bytes begins",
-			 pos, config(r)->segment_bytes);
-		failed(r, why);
-	} else if (pos > 0 && !r->asked_again) {
-		r->asked_again = true;	/* it may have been empty when it was asked for all */
-		r->ask_last = false;
-		rest(r, 0, "asking for the beginning once more");
-	} else {
-		r->pos = pos;
-		if (pos > 0)
-			outbox_say(&r->d->out, LOG_WARNING, "master %s sends its log from %" PRId64 " on; "
-				   "what lies before it is not here", r->peer.address, pos);
-	}
-}
-
 static void
 on_frame(struct receiver *r)
 {
 	const struct ha_frames *f = &r->frames;
 	char why[112];
 
-	if (r->pos < 0) {
-		begin_at(r, f->pos);
-		if (r->phase != FOLLOWING)
-			return;
-	}
 	if (f->pos != r->pos) {
 		snprintf(why, sizeof(why), "sends from %" PRId64 ", but this log ends at %" PRId64, f->pos, r->pos);
-		failed(r, why);
+		rest(r, why);
 		return;
 	}
 	r->peer.sent = f->pos + f->left;
 	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
-	if (f->left == 0 && r->byte0)
-		missed(r);
 }
 
 static void
@@ -241,7 +207,7 @@ on_head(struct receiver *r, size_t n)
 	if (rc == MQ_OK)
 		on_frame(r);
 	else if (rc != MQ_EEND)
-		failed(r, err_text(rc));
+		rest(r, err_text(rc));
 }
 
 static void
@@ -288,19 +254,17 @@ hear(struct receiver *r, size_t *turn)
 	ssize_t n;
 
 	if (places_n == 0) {		/* the mount has to catch up: the network waits */
-		watch_ask(r->d, &r->watch, r->watch.events & (uint32_t)~EPOLLIN);
+		ask(r, r->wants & (uint32_t)~EPOLLIN);
 		return false;
 	}
-	n = readv(r->watch.fd, iov, places_n);
-	if (n < 0 && errno == EINTR)
-		return true;
-	if (n < 0 && errno == EAGAIN)
+	n = stream_recvv(&r->stream, iov, places_n);
+	if (n == -EAGAIN)
 		return false;
 	if (n <= 0) {
-		if (n == 0 && r->byte0 && r->d->now_ms >= r->since_ms + config(r)->heartbeat_ms)
-			missed(r);
-		if (r->phase == FOLLOWING)
-			failed(r, n == 0 ? "closed the connection" : err_text(err_note(-errno, "%m")));
+		if (n == 0)
+			rest(r, "closed the connection");
+		else
+			broken(r, (int)n);
 		return false;
 	}
 	r->heard_ms = r->d->now_ms;
@@ -309,7 +273,16 @@ hear(struct receiver *r, size_t *turn)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
 	if ((size_t)n > body)
 		on_head(r, (size_t)n - body);
-	return r->phase == FOLLOWING && *turn < TURN_BYTES;
+	return r->phase == FOLLOWING && (*turn < TURN_BYTES || stream_pending(&r->stream));
+}
+
+static void
+hear_turn(struct receiver *r)
+{
+	size_t turn = 0;
+
+	while (hear(r, &turn))
+		;
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
@@ -318,19 +291,15 @@ hear(struct receiver *r, size_t *turn)
 static void
 follow(struct receiver *r)
 {
-	int64_t written = r->d->written;
-
 	r->phase = FOLLOWING;
-	r->since_ms = r->heard_ms = r->wrote_ms = r->d->now_ms;
+	r->heard_ms = r->wrote_ms = r->d->now_ms;
 	r->frames = (struct ha_frames){ .head_len = 0 };
-	r->byte0 = written == 0 && !r->ask_last;
-	r->pos = r->byte0 ? 1 : written;
-	r->peer.ack = written;
-	watch_ask(r->d, &r->watch, EPOLLIN);
+	r->byte0 = r->from == 0;
+	r->pos = r->byte0 ? 1 : r->from;
+	r->peer.ack = r->d->written;
+	ask(r, EPOLLIN);
 	peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
 	report(r, r->pos);
-	if (written == 0 && r->ask_last)
-		r->pos = -1;
 }
 
 static int
@@ -356,7 +325,7 @@ connect_to(struct receiver *r, int which)
 static void
 connect_next(struct receiver *r, int rc)
 {
-	watch_close(&r->watch);
+	disconnect(r);
 	while (r->which < r->master.n) {
 		rc = connect_to(r, r->which++);
 		if (rc == MQ_OK) {
@@ -365,7 +334,23 @@ connect_next(struct receiver *r, int rc)
 			return;
 		}
 	}
-	failed(r, r->master.n > 0 ? err_text(rc) : r->master.why);
+	rest(r, r->master.n > 0 ? err_text(rc) : r->master.why);
+}
+
+/* Where there is no TLS it has begun already. */
+static void
+shake(struct receiver *r)
+{
+	int rc = stream_handshake(&r->stream);
+
+	if (rc == MQ_OK) {
+		follow(r);
+	} else if (rc == -EAGAIN) {
+		ask(r, EPOLLIN);
+	} else {
+		admit_failed(r->d, r->peer.address, err_text(rc));
+		connect_next(r, rc);
+	}
 }
 
 static void
@@ -376,10 +361,14 @@ connected(struct receiver *r)
 
 	if (getsockopt(r->watch.fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
 		why = errno;
-	if (why != 0)
-		connect_next(r, err_note(-why, "%m"));
-	else
-		follow(r);
+	why = why ? err_note(-why, "%m") : stream_connect(&r->stream, r->watch.fd, r->d->tls, r->host);
+	if (why != MQ_OK) {
+		connect_next(r, why);
+		return;
+	}
+	r->phase = SHAKING;
+	r->until_ms = r->d->now_ms + STREAM_SHAKE_MS;
+	shake(r);
 }
 
 static void
@@ -415,19 +404,20 @@ static void
 ready(struct watch *w, uint32_t events)
 {
 	struct receiver *r = (struct receiver *)w;
-	size_t turn = 0;
 
+	(void)events;
 	if (w->fd < 0)
 		return;
 	if (r->phase == CONNECTING) {
 		connected(r);
 		return;
 	}
-	if (events & EPOLLOUT)
+	if (r->phase == SHAKING)
+		shake(r);
+	if (r->phase == FOLLOWING)
 		report_send(r);
-	if (r->phase == FOLLOWING && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		while (hear(r, &turn))
-			;
+	if (r->phase == FOLLOWING)
+		hear_turn(r);
 	tell(r);
 }
 
@@ -449,15 +439,34 @@ receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *maste
 	r->names.of = r;
 	r->master = *master;
 	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
+	resolve_host(d->config.master, r->host, sizeof(r->host));
 	if (names_fd >= 0)
 		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
 	if (rc != MQ_OK) {
 		free(r);
 		return rc;
 	}
-	rest(r, 0, NULL);
+	r->peer.state = LINK_PEER_GONE;
 	*ret = r;
 	return MQ_OK;
+}
+
+void
+receiver_follow(struct receiver *r, int64_t from, uint64_t turn)
+{
+	if (r->phase != RESTING)
+		rest(r, "is to be followed anew");
+	r->peer.turn = turn;
+	r->from = from;
+	r->phase = ABOUT_TO;
+	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, NULL);
+}
+
+void
+receiver_rest(struct receiver *r)
+{
+	if (r->phase != RESTING)
+		rest(r, "is not followed any more");
 }
 
 void
@@ -465,7 +474,7 @@ receiver_close(struct receiver *r)
 {
 	if (!r)
 		return;
-	watch_close(&r->watch);
+	disconnect(r);
 	watch_close(&r->names.watch);
 	free(r);
 }
@@ -479,20 +488,22 @@ receiver_applied(struct receiver *r, uint64_t ring_at)
 	if (ring_at < r->applied || ring_at > r->told)
 		return err_note(MQ_ECORRUPT, "the mount has applied %" PRIu64 " of %" PRIu64 " bytes", ring_at, r->told);
 	r->applied = ring_at;
-	if (r->phase != FOLLOWING || r->pos < 0)
+	if (r->phase != FOLLOWING)
 		return MQ_OK;
 	if (d->written != pos_of(r, r->applied)) {
 		snprintf(why, sizeof(why), "this log ends at %" PRId64 ", not at %" PRId64, d->written,
 			 pos_of(r, r->applied));
-		failed(r, why);
+		rest(r, why);
 		return MQ_OK;
 	}
 	r->peer.ack = d->written;
 	if (d->written > r->reported)
 		report(r, d->written);
-	if (r->phase == FOLLOWING && !(r->watch.events & EPOLLIN)) {
+	if (r->phase == FOLLOWING && !(r->wants & EPOLLIN)) {
 		r->heard_ms = d->now_ms;
-		watch_ask(r->d, &r->watch, r->watch.events | EPOLLIN);
+		ask(r, r->wants | EPOLLIN);
+		if (stream_pending(&r->stream))
+			hear_turn(r);
 	}
 	return MQ_OK;
 }
@@ -504,13 +515,13 @@ follow_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t dead_ms = r->heard_ms + config(r)->housekeeping_ms;
 	int64_t beat_ms = r->wrote_ms + config(r)->heartbeat_ms;
-	bool paused = !(r->watch.events & EPOLLIN);
+	bool paused = !(r->wants & EPOLLIN);
 	char why[112];
 
 	if (!paused && d->now_ms >= dead_ms) {
 		snprintf(why, sizeof(why), "has sent nothing for %" PRId64 " ms", config(r)->housekeeping_ms);
-		failed(r, why);
-		return r->until_ms;
+		rest(r, why);
+		return 0;
 	}
 	if (d->written > r->reported && r->report_left == 0)
 		report(r, d->written);	/* the one that had to wait */
@@ -531,13 +542,14 @@ receiver_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t next = 0;
 
-	if (r->phase == RESTING && d->now_ms >= r->until_ms && d->marks_known && r->applied == r->told)
+	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told)
 		connect_first(r);
-	if (r->phase == CONNECTING && d->now_ms >= r->until_ms)
-		connect_next(r, err_note(-ETIMEDOUT, "%m"));
+	if ((r->phase == CONNECTING || r->phase == SHAKING) && d->now_ms >= r->until_ms)
+		connect_next(r, err_note(-ETIMEDOUT, r->phase == SHAKING ? "did not finish the TLS handshake in time"
+									 : "%m"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
-	else if (r->phase != RESOLVING && r->until_ms > d->now_ms)
+	else if (r->phase == CONNECTING)
 		next = r->until_ms;
 	return earlier(next, peer_tick(r->d, &r->peer));
 }

@@ -1,22 +1,19 @@
 /* receiver.h - following a master: the slave's side of a connection.
  *
- *            time to            connected            a frame
- *   RESTING ────────> CONNECTING ───────> FOLLOWING ─────────> (bytes to the ring)
- *      ^                   │                  │
- *      └───────────────────┴──────────────────┘   why not: the mount knows; later each time
+ *            told to            connected        TLS            a frame
+ *   RESTING ────────> CONNECTING ───────> SHAKING ───> FOLLOWING ─────────> (bytes to the ring)
+ *      ^                   │                 │             │
+ *      └───────────────────┴─────────────────┴─────────────┘   why: the mount knows, and decides
  *
  * The body of a frame is received straight into the ring; the mount writes it
  * to the log and says so, and that is what the master is told.  Nothing is
- * reported that is not in the log.  Before the next connection everything the
- * mount was given must have been applied: so it begins where the log ends.
+ * reported that is not in the log.  Before a connection everything the mount was
+ * given must have been applied: so it begins where the log ends.
  *
- * An empty slave wants its master's log from the first byte.  A RocketMQ master
- * gives one that reports 0 only its last segment, but takes any other report as
- * it is.  So an empty slave reports 1, and supplies byte 0 by itself: a record
- * begins with its size, big-endian and far below 16 MiB, so that byte is 0.
- * A master whose log does not begin at 0 answers with heartbeats only; then the
- * slave reports 0 and takes the last segment.  (Where a master can say where its
- * log begins, that is what follow() should ask for.)
+ * Who wants a log from its first byte on cannot say so: a RocketMQ master gives one
+ * that reports 0 only its last segment, but takes any other report as it is.
+ * So 1 is reported, and byte 0 is supplied: a record begins with its size,
+ * big-endian and far below 16 MiB, so that byte is 0.
  */
 #ifndef MQFS_REPL_RECEIVER_H
 #define MQFS_REPL_RECEIVER_H
@@ -30,6 +27,11 @@ struct receiver;
  * addresses; -1: they are `master` for good. */
 int receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret);
 void receiver_close(struct receiver *r);	/* accepts NULL */
+
+/* Connect, and go on at `from`: where the log ends, or is to begin.  `turn` is what the
+ * mount calls this connection. */
+void receiver_follow(struct receiver *r, int64_t from, uint64_t turn);
+void receiver_rest(struct receiver *r);
 
 /* The mount has applied what the ring held before ring_at.  MQ_ECORRUPT: that cannot be. */
 int receiver_applied(struct receiver *r, uint64_t ring_at);

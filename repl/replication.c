@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,178 +19,50 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
-#include "repl/replication.h"
+#include "conf/scope.h"
+#include "repl/replication_priv.h"
 #include "repl/start.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
 #define RESTART_FIRST_MS 100
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
+#define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
+#define SAY_AGAIN_MS 60000
 #define APPEND_MAX (1u << 20)		/* bytes written at once */
 
-struct replication {
-	const struct settings *settings;
-	struct store *store;
-	int commitlog_fd;
-	const char *program;
-
-	struct lock lock;		/* all below */
-	pthread_cond_t changed;
-	bool closing;
-	bool paused;
-	bool running;			/* an mqrepld, from its start until it was waited for */
-	bool at_once;			/* the next one starts without a pause */
-	int link;			/* -1: mqrepld does not run */
-	pid_t pid;
-	unsigned char *ring;
-	int64_t starts;
-	int32_t port;
-	char trouble[256];
-	struct replication_peer peers[REPLICATION_PEERS_MAX];
-	size_t n_peers;
-
-	struct mark replicated;
-
-	bool link_started, marks_started;
-	pthread_t link_thread, marks_thread;
-};
-
-/* --- peers ----------------------------------------------------------------------------- */
-
-/* Called with the lock. */
-static struct replication_peer *
-peer_of(struct replication *r, int32_t number)
-{
-	struct replication_peer *oldest_gone = NULL;
-
-	for (size_t i = 0; i < r->n_peers; i++) {
-		struct replication_peer *p = &r->peers[i];
-
-		if (p->number == number)
-			return p;
-		if (p->state == LINK_PEER_GONE && (!oldest_gone || p->changed_ms < oldest_gone->changed_ms))
-			oldest_gone = p;
-	}
-	if (r->n_peers < REPLICATION_PEERS_MAX)
-		oldest_gone = &r->peers[r->n_peers++];
-	if (oldest_gone)
-		*oldest_gone = (struct replication_peer){ .number = number, .state = -1 };
-	return oldest_gone;
-}
-
-static void
-say_peer(const struct replication_peer *p)
-{
-	static const char *const states[] = {
-		[LINK_PEER_GONE] = "is gone",
-		[LINK_PEER_CONNECTING] = "is not connected",
-		[LINK_PEER_WAITING] = "is connected",
-		[LINK_PEER_TRANSFER] = "follows",
-	};
-
-	if (p->state >= LINK_PEER_GONE && p->state <= LINK_PEER_TRANSFER)
-		log_notice("%s %s %s, at %" PRId64, p->number ? "slave" : "master", p->address, states[p->state],
-			   p->ack);
-}
-
-static bool
-is_in_sync(const struct replication *r, const struct replication_peer *p)
-{
-	return p->number > 0 && p->state == LINK_PEER_TRANSFER &&
-	       mark_at(store_written(r->store)).byte - p->ack <= r->settings->haSlaveFallbehindMax;
-}
-
-static size_t
-slaves_wanted(const struct replication *r)
-{
-	int64_t replicas = r->settings->inSyncReplicas;
-
-	return replicas > 1 ? (size_t)replicas - 1 : 0;
-}
-
-/* What enough slaves have; an ack never counts beyond our own end.  Called with
- * the lock. */
-static void
-advance_replicated(struct replication *r)
-{
-	int64_t written = mark_at(store_written(r->store)).byte, best = -1;
-	size_t wanted = slaves_wanted(r);
-
-	for (size_t i = 0; i < r->n_peers; i++) {
-		int64_t ack = r->peers[i].ack;
-		size_t have = 0;
-
-		for (size_t k = 0; k < r->n_peers; k++)
-			have += is_in_sync(r, &r->peers[k]) && r->peers[k].ack >= ack;
-		if (have >= wanted && is_in_sync(r, &r->peers[i]) && ack <= written && ack > best)
-			best = ack;
-	}
-	if (wanted == 0)
-		best = written;
-	mark_advance(&r->replicated, MQ_POS(best));
-}
+/* --- what others see ------------------------------------------------------------------------ */
 
 struct mark *
 replication_replicated(struct replication *r)
 {
-	return &r->replicated;
+	return &r->peers.replicated;
 }
 
 bool
 replication_in_sync(struct replication *r)
 {
-	size_t have = 0;
-
 	LOCKED(&r->lock);
-	for (size_t i = 0; i < r->n_peers; i++)
-		have += is_in_sync(r, &r->peers[i]);
-	return have >= slaves_wanted(r);
-}
-
-/* Bytes a second, each second's value a quarter of what is shown. */
-static void
-note_rate(struct replication_peer *p, int64_t sent, int64_t now)
-{
-	int64_t took = now - p->rate_ms, now_rate;
-
-	if (took >= 0 && took < 1000)
-		return;
-	now_rate = p->rate_ms > 0 && took > 0 && sent > p->rate_sent ? (sent - p->rate_sent) * 1000 / took : 0;
-	p->bytes_per_s = p->bytes_per_s ? (3 * p->bytes_per_s + now_rate) / 4 : now_rate;
-	p->rate_ms = now;
-	p->rate_sent = sent;
-}
-
-static void
-on_peer(struct replication *r, const struct link_message *msg)
-{
-	int64_t now = clock_wall_ms();
-	struct replication_peer *p;
-
-	LOCKED(&r->lock);
-	p = peer_of(r, msg->peer);
-	if (!p)
-		return;
-	note_rate(p, msg->sent, now);
-	p->ack = msg->ack;
-	p->sent = msg->sent;
-	memcpy(p->address, msg->text, sizeof(p->address));
-	if (p->state != msg->state) {
-		p->state = msg->state;
-		p->changed_ms = now;
-		p->bytes_per_s = p->rate_ms = 0;
-		say_peer(p);
-		pthread_cond_broadcast(&r->changed);
-	}
-	advance_replicated(r);
+	return peers_in_sync(&r->peers);
 }
 
 size_t
 replication_peers(struct replication *r, struct replication_peer *list)
 {
 	LOCKED(&r->lock);
-	memcpy(list, r->peers, r->n_peers * sizeof(*list));
-	return r->n_peers;
+	return peers_list(&r->peers, list);
+}
+
+/* Called with the lock: what is wrong, each with `end` behind it. */
+static void
+print_troubles(const struct replication *r, const char *end, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (int i = 0; i < TROUBLES && len < size; i++)
+		if (*r->troubles[i].text)
+			len += (size_t)snprintf(text + len, size - len, "%s%s", r->troubles[i].text, end);
 }
 
 void
@@ -197,20 +70,35 @@ replication_stats(struct replication *r, struct replication_stats *ret)
 {
 	LOCKED(&r->lock);
 	*ret = (struct replication_stats){ .starts = r->starts, .pid = (int32_t)r->pid, .port = r->port };
-	memcpy(ret->trouble, r->trouble, sizeof(ret->trouble));
+	print_troubles(r, "\n", ret->trouble, sizeof(ret->trouble));
 }
 
-/* A failing slave is told of when its state changes, not at every try. */
-static void
-note_trouble(struct replication *r, const char *text)
+void
+replication_troubles(struct replication *r, char *text, size_t size)
 {
+	LOCKED(&r->lock);
+	print_troubles(r, "; ", text, size);
+	if (*text)
+		text[strlen(text) - 1] = text[strlen(text) - 2] = '\0';
+}
+
+/* Not at every try: a slave's disk that is almost full lets now and then something in. */
+void
+replication_trouble(struct replication *r, enum trouble_with with, const char *text)
+{
+	struct trouble *t = &r->troubles[with];
+	int64_t now = clock_mono_ms();
 	bool news;
 
 	lock_take(&r->lock);
-	news = strncmp(r->trouble, text, sizeof(r->trouble) - 1) != 0;
-	snprintf(r->trouble, sizeof(r->trouble), "%s", text);
+	snprintf(t->text, sizeof(t->text), "%s", text);
+	news = *text && (strcmp(t->text, t->said) != 0 || now >= t->said_ms + SAY_AGAIN_MS);
+	if (news) {
+		memcpy(t->said, t->text, sizeof(t->said));
+		t->said_ms = now;
+	}
 	lock_drop(&r->lock);
-	if (news && *text)
+	if (news)
 		log_warn("replication: %s", text);
 }
 
@@ -232,30 +120,59 @@ fill_marks(struct replication *r, struct link_message *msg)
 		msg->written = msg->begin;
 }
 
+/* A RocketMQ broker has its remoting port one below that of replication. */
+static void
+master_remoting(const struct settings *s, char *text, size_t size)
+{
+	const char *colon = strrchr(s->master, ':');
+
+	if (*s->masterRemoting || !colon)
+		snprintf(text, size, "%s", s->masterRemoting);
+	else
+		snprintf(text, size, "%.*s:%d", (int)(colon - s->master), s->master, atoi(colon + 1) - 1);
+}
+
 /* Only a slave may be without. */
 static bool
 has_master(const struct replication *r)
 {
-	return r->settings->brokerRole != SLAVE || r->settings->master[0];
+	return r->settings->brokerRole != SLAVE || *r->settings->master;
+}
+
+static void
+fill_config(const struct replication *r, struct link_config *c)
+{
+	const struct settings *s = r->settings;
+
+	c->slave = s->brokerRole == SLAVE && has_master(r);
+	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
+	c->port = (int32_t)s->haListenPort;
+	c->remoting_port = (int32_t)s->listenPort;
+	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
+	if (c->slave) {
+		snprintf(c->master, sizeof(c->master), "%s", s->master);
+		master_remoting(s, c->master_remoting, sizeof(c->master_remoting));
+	}
+	c->segment_bytes = store_segment_bytes(r->store);
+	c->heartbeat_ms = s->haSendHeartbeatInterval;
+	c->housekeeping_ms = s->haHousekeepingInterval;
+	c->batch_bytes = s->haTransferBatchSize;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
+	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
 }
 
 static int
 send_config(struct replication *r, int fd)
 {
-	const struct settings *s = r->settings;
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG };
-	struct link_config *c = &msg.config;
 
-	c->slave = s->brokerRole == SLAVE && has_master(r);
-	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
-	c->port = (int32_t)s->haListenPort;
-	snprintf(c->master, sizeof(c->master), "%s", s->master);
-	c->segment_bytes = store_segment_bytes(r->store);
-	c->heartbeat_ms = s->haSendHeartbeatInterval;
-	c->housekeeping_ms = s->haHousekeepingInterval;
-	c->batch_bytes = s->haTransferBatchSize;
-	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
-	fill_marks(r, &msg);
+	fill_config(r, &msg.config);
+	lock_take(&r->lock);
+	r->config = msg.config;
+	lock_drop(&r->lock);
 	return link_send(fd, &msg);
 }
 
@@ -303,29 +220,53 @@ on_append(struct run *run, const struct link_message *msg)
 	if (r->settings->brokerRole == SLAVE)
 		rc = append_from_ring(run, msg);
 	if (rc != MQ_OK) {
-		note_trouble(r, err_text(rc));
+		replication_trouble(r, TROUBLE_LOG, err_text(rc));
 		return rc;
 	}
-	note_trouble(r, "");
+	replication_trouble(r, TROUBLE_LOG, "");
 	return send_marks(r, run->fd, LINK_APPLIED, run->ring_at);
 }
 
+/* It can do what it was configured for, and be told what to do. */
+static void
+on_ready(struct replication *r, const struct link_message *msg)
+{
+	bool well;
+
+	lock_take(&r->lock);
+	r->port = msg->port;
+	r->ready = true;
+	well = msg->port != 0 || !*r->config.listen;
+	pthread_cond_broadcast(&r->changed);
+	lock_drop(&r->lock);
+	if (well)
+		replication_trouble(r, TROUBLE_DAEMON, "");
+}
+
 static int
-on_message(struct run *run, const struct link_message *msg)
+on_message(struct run *run, const struct link_message *msg, int blob_fd)
 {
 	switch (msg->kind) {
+	case LINK_REQUEST:
+	case LINK_RESPONSE:
+		return exchange_hear(run->r->exchange, msg, blob_fd);
 	case LINK_READY:
-		lock_take(&run->r->lock);
-		run->r->port = msg->port;
-		lock_drop(&run->r->lock);
+		on_ready(run->r, msg);
 		return MQ_OK;
 	case LINK_APPEND:
 		return on_append(run, msg);
 	case LINK_PEER:
-		on_peer(run->r, msg);
+		lock_take(&run->r->lock);
+		if (peers_hear(&run->r->peers, msg))
+			pthread_cond_broadcast(&run->r->changed);
+		lock_drop(&run->r->lock);
 		return MQ_OK;
 	case LINK_SAY:
-		log_line(msg->level > LOG_DEBUG || msg->level < LOG_ERR ? LOG_NOTICE : msg->level, "mqrepld: %s",
+		if (msg->level <= LOG_ERR) {
+			replication_trouble(run->r, TROUBLE_DAEMON, msg->text);
+			return MQ_OK;
+		}
+		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s",
 			 msg->text);
 		return MQ_OK;
 	default:
@@ -338,16 +279,17 @@ static int
 talk(struct run *run)
 {
 	struct link_message msg;
-	int rc;
+	int rc, blob_fd;
 
-	note_trouble(run->r, has_master(run->r) ? "" : "a slave without a master: config/master says whom to follow");
+	if (!has_master(run->r))
+		replication_trouble(run->r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
 	while (rc == MQ_OK) {
-		rc = link_receive(run->fd, 0, &msg);
+		rc = link_receive(run->fd, 0, &msg, &blob_fd);
 		if (rc == MQ_OK)
-			rc = on_message(run, &msg);
+			rc = on_message(run, &msg, blob_fd);
 	}
 	return rc;
 }
@@ -360,8 +302,9 @@ forget_run(struct replication *r)
 	r->link = -1;
 	r->pid = 0;
 	r->port = 0;
-	for (size_t i = 0; i < r->n_peers; i++)
-		r->peers[i].state = LINK_PEER_GONE;	/* what they have acknowledged they have */
+	r->ready = false;
+	peers_forget(&r->peers);
+	pthread_cond_broadcast(&r->changed);
 }
 
 /* Start mqrepld and serve it to its end.  Returns how long it ran. */
@@ -374,9 +317,9 @@ run_once(struct replication *r)
 	int rc, status = 0;
 	struct run run = { .r = r, .fd = -1 };
 
-	rc = repl_start(r->program, r->commitlog_fd, &pid, &run.fd, &ring);
+	rc = repl_start(r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
 	if (rc != MQ_OK) {
-		note_trouble(r, err_text(rc));
+		replication_trouble(r, TROUBLE_DAEMON, err_text(rc));
 		return 0;
 	}
 	lock_take(&r->lock);
@@ -384,13 +327,15 @@ run_once(struct replication *r)
 	r->pid = pid;
 	r->ring = ring;
 	r->starts++;
-	if (r->closing || r->paused || r->at_once)
+	if (r->closing || r->held > 0)
 		shutdown(run.fd, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
+	exchange_attach(r->exchange, run.fd);
 
 	rc = talk(&run);
 
+	exchange_detach(r->exchange);
 	lock_take(&r->lock);
 	forget_run(r);
 	lock_drop(&r->lock);
@@ -404,56 +349,111 @@ run_once(struct replication *r)
 	return clock_mono_ms() - began;
 }
 
+/* While it is held, and then for ms, unless it was only ended to be held.  False:
+ * closing. */
 static bool
-pause_before_restart(struct replication *r, int64_t ms)
+pause_before_start(struct replication *r, int64_t ms)
 {
-	int64_t until = clock_mono_ms() + ms;
+	int64_t until = clock_mono_ms() + ms, left;
 
 	LOCKED(&r->lock);
-	r->running = false;
+	while (!r->closing && (r->held > 0 || (left = until - clock_mono_ms()) > 0)) {
+		if (r->held > 0)
+			until = 0;
+		lock_wait(&r->lock, &r->changed, r->held > 0 ? -1 : (int)left);
+	}
+	r->runs = !r->closing;
+	return r->runs;
+}
+
+static void
+set_over(struct replication *r)
+{
+	LOCKED(&r->lock);
+	r->runs = false;
 	pthread_cond_broadcast(&r->changed);
-	while (!r->closing && (r->paused || (!r->at_once && clock_mono_ms() < until)))
-		lock_wait(&r->lock, &r->changed, r->paused ? -1 : (int)(until - clock_mono_ms()) + 1);
-	r->at_once = false;
-	r->running = !r->closing;
-	return !r->closing;
 }
 
 static void *
 link_main(void *arg)
 {
 	struct replication *r = arg;
-	int64_t pause = RESTART_FIRST_MS;
+	int64_t pause = 0;
 
-	do {
-		if (run_once(r) >= STEADY_MS)
+	while (pause_before_start(r, pause)) {
+		if (run_once(r) >= STEADY_MS || pause == 0)
 			pause = RESTART_FIRST_MS;
-		else if (pause < RESTART_LAST_MS)
-			pause *= 2;
-	} while (pause_before_restart(r, pause));
+		else
+			pause = 2 * pause < RESTART_LAST_MS ? 2 * pause : RESTART_LAST_MS;
+		set_over(r);
+	}
 	return NULL;
 }
 
-/* --- telling slaves what there is ------------------------------------------------------------ */
+/* --- ending it for a while --------------------------------------------------------------------- */
 
-/* Called with the lock. */
-static bool
-has_slaves(const struct replication *r)
+void
+replication_hold(struct replication *r)
 {
-	for (size_t i = 0; i < r->n_peers; i++)
-		if (r->peers[i].number > 0 && r->peers[i].state > LINK_PEER_GONE)
-			return true;
-	return false;
+	LOCKED(&r->lock);
+	r->held++;
+	if (r->link >= 0)
+		shutdown(r->link, SHUT_RDWR);
+	pthread_cond_broadcast(&r->changed);
+	while (r->runs)
+		lock_wait(&r->lock, &r->changed, -1);
 }
+
+void
+replication_release(struct replication *r)
+{
+	LOCKED(&r->lock);
+	r->held--;
+	pthread_cond_broadcast(&r->changed);
+}
+
+/* What it can take while it runs. */
+static struct link_config
+without_live(struct link_config c)
+{
+	c.heartbeat_ms = c.housekeeping_ms = c.batch_bytes = 0;
+	c.eager = 0;
+	return c;
+}
+
+void
+replication_refresh(struct replication *r)
+{
+	struct link_message msg = { .kind = LINK_CONFIG };
+	struct link_config now, then;
+	bool same, live;
+
+	fill_config(r, &msg.config);
+	lock_take(&r->lock);
+	same = !r->ready || memcmp(&msg.config, &r->config, sizeof(msg.config)) == 0;
+	now = without_live(msg.config);
+	then = without_live(r->config);
+	live = memcmp(&now, &then, sizeof(now)) == 0;
+	r->config = same ? r->config : msg.config;
+	lock_drop(&r->lock);
+	if (!same && live) {
+		(void)replication_tell(r, &msg, NULL);
+	} else if (!same) {
+		replication_hold(r);
+		replication_release(r);
+	}
+}
+
+/* --- telling slaves what there is ------------------------------------------------------------ */
 
 /* Wait for a slave; -1: closing, else the link (a duplicate, for the caller to close). */
 static int
 wait_for_slaves(struct replication *r)
 {
 	LOCKED(&r->lock);
-	while (!r->closing && (r->link < 0 || !has_slaves(r)))
+	while (!r->closing && (r->link < 0 || !peers_has_slaves(&r->peers)))
 		lock_wait(&r->lock, &r->changed, -1);
-	return r->closing ? -1 : dup(r->link);
+	return r->closing ? -1 : fcntl(r->link, F_DUPFD_CLOEXEC, 0);
 }
 
 static void *
@@ -479,69 +479,122 @@ marks_main(void *arg)
 	return NULL;
 }
 
-/* --- another role --------------------------------------------------------------------------- */
-
-/* Called with the lock: the mqrepld that runs now is gone when this returns. */
-static void
-end_run(struct replication *r)
+int
+replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts)
 {
-	if (r->link >= 0)
-		shutdown(r->link, SHUT_RDWR);
-	pthread_cond_broadcast(&r->changed);
-	while (r->running && (r->paused || r->at_once) && !r->closing)
-		lock_wait(&r->lock, &r->changed, -1);
+	AUTO_CLOSE int fd = -1;
+
+	lock_take(&r->lock);
+	if (r->ready)
+		fd = fcntl(r->link, F_DUPFD_CLOEXEC, 0);
+	if (ret_starts)
+		*ret_starts = r->starts;
+	lock_drop(&r->lock);
+	if (fd < 0)
+		return err_note(-ENOTCONN, "mqrepld does not run");
+	msg->version = LINK_VERSION;
+	return link_send(fd, msg);
 }
+
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+int
+replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
+		 int timeout_ms, struct answer *ret)
+{
+	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
+}
+
+/* --- another role --------------------------------------------------------------------------- */
 
 void
 replication_pause(struct replication *r)
 {
+	replication_hold(r);
 	LOCKED(&r->lock);
 	r->paused = true;
-	end_run(r);
 }
 
 void
 replication_role_changed(struct replication *r)
 {
-	LOCKED(&r->lock);
-	r->at_once = true;
-	if (!r->paused)
-		end_run(r);
+	bool paused;
+
+	lock_take(&r->lock);
+	paused = r->paused;
 	r->paused = false;
-	for (size_t i = 0; i < r->n_peers; i++)
-		r->peers[i].ack = 0;	/* of another log, perhaps */
-	mark_set_back(&r->replicated, MQ_POS(0));
-	pthread_cond_broadcast(&r->changed);
+	lock_drop(&r->lock);
+	if (!paused)
+		replication_hold(r);
+	replication_trouble(r, TROUBLE_LOG, "");
+	replication_trouble(r, TROUBLE_MASTER, "");
+	lock_take(&r->lock);
+	peers_cut(&r->peers, MQ_POS(0));	/* what they have may be of another log */
+	lock_drop(&r->lock);
+	replication_release(r);
+}
+
+/* --- certificates -------------------------------------------------------------------------------- */
+
+/* A wrong path is told who mounts.  What the files hold is for mqrepld to see,
+ * each time it starts: they are renewed while we are mounted. */
+static int
+check_certificates(const struct settings *s)
+{
+	const struct {
+		const char *key, *path;
+	} files[] = { { "tlsCert", s->tlsCert }, { "tlsKey", s->tlsKey }, { "tlsCa", s->tlsCa } };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		AUTO_CLOSE int fd = *files[i].path ? open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+		if (*files[i].path && fd < 0)
+			return err_note(-errno, "%s %s: %m", files[i].key, files[i].path);
+	}
+	return MQ_OK;
 }
 
 /* --- begin and end ------------------------------------------------------------------------------ */
 
 int
-replication_open(const struct settings *settings, struct store *store, int commitlog_fd, const char *program,
+replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		 struct replication **ret)
 {
-	struct replication *r = calloc(1, sizeof(*r));
-	int rc;
+	int rc = check_certificates(settings);
+	struct replication *r;
 
+	if (rc != MQ_OK)
+		return rc;
+	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->settings = settings;
-	r->store = store;
-	r->commitlog_fd = commitlog_fd;
+	r->store = broker->store;
+	r->broker = *broker;
 	r->program = program;
 	r->link = -1;
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
-	mark_init(&r->replicated, MQ_POS(0));
-	r->running = true;
+	peers_init(&r->peers, settings, r->store);
+	rc = exchange_open(r, &r->exchange);
+	if (rc != MQ_OK) {
+		replication_close(r);
+		return rc;
+	}
 	rc = -pthread_create(&r->link_thread, NULL, link_main, r);
 	r->link_started = rc == MQ_OK;
 	if (rc == MQ_OK)
 		rc = -pthread_create(&r->marks_thread, NULL, marks_main, r);
 	r->marks_started = r->link_started && rc == MQ_OK;
+	if (rc != MQ_OK)
+		rc = err_note(rc, "thread: %m");
+	else
+		rc = follow_open(r, &r->follow);
+	if (rc == MQ_OK)
+		rc = commits_open(r, &r->commits);
 	if (rc != MQ_OK) {
 		replication_close(r);
-		return err_note(rc, "thread: %m");
+		return rc;
 	}
 	*ret = r;
 	return MQ_OK;
@@ -552,6 +605,7 @@ replication_close(struct replication *r)
 {
 	if (!r)
 		return;
+	exchange_stop(r->exchange);
 	lock_take(&r->lock);
 	r->closing = true;
 	if (r->link >= 0)
@@ -559,11 +613,14 @@ replication_close(struct replication *r)
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
 	mark_nudge(store_written(r->store));
+	follow_close(r->follow);
+	commits_close(r->commits);
 	if (r->marks_started)
 		pthread_join(r->marks_thread, NULL);
 	if (r->link_started)
 		pthread_join(r->link_thread, NULL);
-	mark_destroy(&r->replicated);
+	exchange_close(r->exchange);
+	peers_destroy(&r->peers);
 	pthread_cond_destroy(&r->changed);
 	lock_destroy(&r->lock);
 	free(r);

@@ -2,8 +2,11 @@
  *
  *      marks thread   written ──> LINK_MARKS, while a slave is there to hear it
  *      link thread    LINK_APPEND ──> store_append_raw ──> LINK_APPLIED
- *                     LINK_PEER ──> what status/ shows
+ *                     LINK_PEER ──> peers.h: what status/ shows, who is in sync
+ *                     LINK_REQUEST, LINK_RESPONSE ──> exchange.h
  *                     mqrepld has ended ──> another one, later each time
+ *      follow thread  slave: whether to follow the master, and from where (follow.h)
+ *      commits thread slave: what is committed here, to the master (commits.h)
  */
 #ifndef MQFS_REPL_REPLICATION_H
 #define MQFS_REPL_REPLICATION_H
@@ -11,14 +14,19 @@
 #include "conf/settings.h"
 #include "offsets/epochs.h"
 #include "repl/link.h"
+#include "repl/requests.h"
+#include "offsets/offsets.h"
 #include "store/store.h"
 
 struct replication;
 
-/* What replication asks of the broker above it.  Both calls take as long as they take
- * (views go back, files are synced): not from the link thread; mqrepld has no
- * connection to the master meanwhile (LINK_REST), and nothing is appended. */
+/* What replication needs of the broker.  Both calls take as long as they take (views
+ * go back, files are synced): not from the link thread.  mqrepld does not run
+ * meanwhile, so nothing is appended. */
 struct replication_broker {
+	struct store *store;
+	struct offsets *offsets;
+
 	/* The log ends at `at` from here on, which is a record's begin: what lay behind is
 	 * in lost+found/ with a note that says `why` (one line: whose epoch it was), every
 	 * view is back there.  MQ_OK, or nothing has changed yet and the next mount does
@@ -33,9 +41,8 @@ struct replication_broker {
 	void *arg;
 };
 
-/* Start it.  `program`: mqrepld's path.  `commitlog_fd` (the store's commitlog/,
- * kept by the caller) is what it may read. */
-int replication_open(const struct settings *settings, struct store *store, int commitlog_fd, const char *program,
+/* Start it.  `program`: mqrepld's path, NULL: see start.h. */
+int replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		     struct replication **ret);
 void replication_close(struct replication *r);	/* accepts NULL */
 
@@ -52,10 +59,14 @@ struct replication_peer {
 	int32_t number;
 	int32_t state;			/* enum link_peer_state */
 	int64_t ack, sent;		/* bytes of the log */
+	int64_t first;			/* slave: what it reported first */
+	uint64_t turn;			/* master: of which LINK_FOLLOW that is */
 	int64_t changed_ms;		/* wall clock: when the state changed */
 	int64_t bytes_per_s;		/* lately */
 	int64_t rate_ms, rate_sent;	/* what it was reckoned from */
+	int64_t said_ms[4];		/* when the log was last told of each state */
 	char address[LINK_TEXT_BYTES];	/* and, when it is gone, why */
+	char broker[400], trouble[256];	/* what it said of itself, if it said hello */
 };
 
 #define REPLICATION_PEERS_MAX 65
@@ -69,10 +80,23 @@ struct mark *replication_replicated(struct replication *r);
 /* Are there slaves enough for a SYNC_MASTER: connected, and not too far behind? */
 bool replication_in_sync(struct replication *r);
 
+/* On a slave: is there a master, and is it followed? */
+bool replication_has_master(struct replication *r);
+
+/* Ask our master, and wait: `ext` (an object of strings, or NULL) and body stay the
+ * caller's.  Any thread but the link thread.
+ *
+ * MQ_OK         *ret is the answer, whatever its code; the caller clears it.
+ * -ENOTCONN     we have no master, or mqrepld does not run.
+ * -ETIMEDOUT, -ECONNREFUSED, -ECONNRESET, -EPROTO, ...   there is none (noted).
+ * MQ_ECLOSED    replication_close() was called. */
+int replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
+		     int timeout_ms, struct answer *ret);
+
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */
 	int32_t pid, port;		/* 0: it does not run, does not listen */
-	char trouble[256];		/* why it does not get on, "" */
+	char trouble[800];		/* why it does not get on: lines, or none */
 };
 
 void replication_stats(struct replication *r, struct replication_stats *ret);

@@ -34,6 +34,16 @@ resolve_split(char *text, char **ret_host, char **ret_port)
 }
 
 void
+resolve_host(const char *address, char *host, size_t size)
+{
+	char text[256], *part = text, *port;
+
+	snprintf(text, sizeof(text), "%s", address);
+	(void)resolve_split(text, &part, &port);
+	snprintf(host, size, "%s", part);
+}
+
+void
 resolve_now(const char *host, const char *port, bool numeric, bool passive, struct resolve_answer *ret)
 {
 	const struct addrinfo hints = {

@@ -24,6 +24,9 @@ struct resolve_answer {
 /* HOST:PORT or [HOST]:PORT, taken apart in place.  False: it is neither. */
 bool resolve_split(char *text, char **ret_host, char **ret_port);
 
+/* The host of it. */
+void resolve_host(const char *address, char *host, size_t size);
+
 /* Here and now.  `numeric`: names are none. */
 void resolve_now(const char *host, const char *port, bool numeric, bool passive, struct resolve_answer *ret);
 

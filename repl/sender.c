@@ -6,21 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "conf/err.h"
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/sender.h"
+#include "repl/stream.h"
 
-#define SETTLE_MS 1000			/* before the mount hears of a connection without a report */
+#define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
 #define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */
 #define FRAME_MAX (1 << 20)		/* a RocketMQ slave has 4 MiB for a frame and what came with it */
 #define TURN_BYTES (1 << 20)		/* then it is another slave's turn */
 
 enum phase {
+	SHAKING,			/* TLS begins; the mount has not heard of it */
 	ASKED_NOTHING,			/* no report yet */
 	ASKED,				/* and we do not know yet if we have it */
 	REFUSED,			/* heartbeats only */
@@ -29,6 +29,8 @@ enum phase {
 
 struct sender {
 	struct watch watch;
+	struct stream stream;
+	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
 	struct daemon *d;
 	struct peer peer;
 
@@ -51,8 +53,19 @@ gone(struct sender *s, const char *why)
 {
 	if (s->watch.fd < 0)
 		return;
+	stream_close(&s->stream);
 	watch_close(&s->watch);
-	peer_set(s->d, &s->peer, LINK_PEER_GONE, why);
+	if (s->peer.state != LINK_PEER_GONE)
+		peer_set(s->d, &s->peer, LINK_PEER_GONE, why);
+	else if (why)			/* the mount has not heard of it */
+		admit_refused(s->d, s->peer.address, why);
+}
+
+static void
+ask(struct sender *s, uint32_t events)
+{
+	s->wants = events;
+	watch_ask(s->d, &s->watch, stream_wants(&s->stream, events));
 }
 
 /* --- sending ---------------------------------------------------------------------- */
@@ -87,11 +100,11 @@ segment_open(struct sender *s, int64_t pos)
 static int
 head_send(struct sender *s)
 {
-	ssize_t n = send(s->watch.fd, s->head + HA_HEADER_BYTES - s->head_left, s->head_left,
-			 MSG_NOSIGNAL | (s->body_left ? MSG_MORE : 0));
+	ssize_t n = stream_send(&s->stream, s->head + HA_HEADER_BYTES - s->head_left, s->head_left,
+				s->body_left > 0);
 
 	if (n < 0)
-		return err_note(-errno, "%m");
+		return (int)n;
 	s->head_left -= (size_t)n;
 	return MQ_OK;
 }
@@ -99,11 +112,10 @@ head_send(struct sender *s)
 static int
 body_send(struct sender *s)
 {
-	off_t at = (off_t)(s->body_at - s->segment_base);
-	ssize_t n = sendfile(s->watch.fd, s->segment_fd, &at, s->body_left);
+	ssize_t n = stream_sendfile(&s->stream, s->segment_fd, s->body_at - s->segment_base, s->body_left);
 
 	if (n < 0)
-		return err_note(-errno, "%m");
+		return (int)n;
 	if (n == 0)
 		return err_note(MQ_ECORRUPT, "commitlog/%020" PRId64 " ends before position %" PRId64,
 				s->segment_base, s->body_at);
@@ -147,7 +159,7 @@ send_some(struct sender *s)
 		return frame_next(s);
 	if (rc == MQ_OK)
 		s->write_ms = s->d->now_ms;
-	return rc == -EINTR ? MQ_OK : rc;
+	return rc;
 }
 
 /* As much as the socket takes, but not more than a turn's worth. */
@@ -160,9 +172,9 @@ push(struct sender *s)
 	while (rc == MQ_OK && s->next < enough)
 		rc = send_some(s);
 	if (rc == MQ_OK || rc == -EAGAIN)
-		watch_ask(s->d, &s->watch, EPOLLIN | EPOLLOUT);
+		ask(s, EPOLLIN | EPOLLOUT);
 	else if (rc == MQ_EEND)
-		watch_ask(s->d, &s->watch, EPOLLIN);
+		ask(s, EPOLLIN);
 	else
 		gone(s, err_text(rc));
 }
@@ -211,7 +223,7 @@ on_report(struct sender *s, int64_t pos)
 	if (s->phase == ASKED_NOTHING) {
 		s->phase = ASKED;
 		s->asked_ms = s->d->now_ms;
-		s->next = pos;
+		s->next = s->peer.first = pos;
 		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
 		start(s);
 		if (s->phase == SENDING && pos > 0)
@@ -225,18 +237,28 @@ on_report(struct sender *s, int64_t pos)
 	}
 }
 
+/* The connection is of no use any more; n as stream_recv() returned it. */
+static void
+broken(struct sender *s, ssize_t n)
+{
+	if (n < 0)
+		gone(s, err_text((int)n));
+	else
+		gone(s, s->phase == ASKED_NOTHING ? NULL : "closed the connection");
+}
+
 static void
 hear(struct sender *s)
 {
 	unsigned char buf[4096];
 	int64_t pos;
-	ssize_t n = recv(s->watch.fd, buf, sizeof(buf), 0);
+	ssize_t n = stream_recv(&s->stream, buf, sizeof(buf));
 	int rc;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
-		gone(s, n == 0 ? "closed the connection" : err_text(err_note(-errno, "%m")));
+		broken(s, n);
 		return;
 	}
 	rc = ha_reports_take(&s->reports, buf, (size_t)n, &pos);
@@ -247,12 +269,32 @@ hear(struct sender *s)
 }
 
 static void
+shake(struct sender *s)
+{
+	int rc = stream_handshake(&s->stream);
+
+	if (rc == MQ_OK)
+		s->phase = ASKED_NOTHING;
+	else if (rc == -EAGAIN)
+		ask(s, EPOLLIN);
+	else
+		gone(s, err_text(rc));
+}
+
+static void
 ready(struct watch *w, uint32_t events)
 {
 	struct sender *s = (struct sender *)w;
 
-	if (w->fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		hear(s);
+	(void)events;
+	if (w->fd >= 0 && s->phase == SHAKING)
+		shake(s);
+	if (s->phase == SHAKING)
+		return;
+	do {
+		if (w->fd >= 0)
+			hear(s);
+	} while (w->fd >= 0 && stream_pending(&s->stream));
 	if (w->fd >= 0)
 		push(s);
 }
@@ -276,11 +318,16 @@ sender_open(struct daemon *d, int fd, int32_t number, const char *address, struc
 	s->peer.number = number;
 	s->peer.state = LINK_PEER_GONE;
 	snprintf(s->peer.address, sizeof(s->peer.address), "%s", address);
-	rc = watch_open(d, &s->watch, fd, EPOLLIN);
+	s->wants = EPOLLIN;
+	rc = watch_open(d, &s->watch, fd, s->wants);
+	if (rc == MQ_OK)
+		rc = stream_accept(&s->stream, fd, d->tls);
 	if (rc != MQ_OK) {
+		watch_close(&s->watch);
 		free(s);
 		return rc;
 	}
+	s->phase = s->stream.up ? ASKED_NOTHING : SHAKING;
 	*ret = s;
 	return MQ_OK;
 }
@@ -305,7 +352,7 @@ sender_is_gone(const struct sender *s)
 int64_t
 sender_waits_since(const struct sender *s)
 {
-	return s->watch.fd >= 0 && s->phase == ASKED_NOTHING ? s->opened_ms : 0;
+	return s->watch.fd >= 0 && s->phase <= ASKED_NOTHING ? s->opened_ms : 0;
 }
 
 void
@@ -321,7 +368,7 @@ sender_marks(struct sender *s)
 		return;
 	if (s->phase == ASKED)
 		start(s);
-	if (s->phase == SENDING && !(s->watch.events & EPOLLOUT))
+	if (s->phase == SENDING && !(s->wants & EPOLLOUT))
 		push(s);
 }
 
@@ -340,6 +387,15 @@ heartbeat(struct sender *s)
 	return s->d->now_ms + every;
 }
 
+static int64_t
+shake_tick(struct sender *s)
+{
+	if (s->d->now_ms < s->opened_ms + STREAM_SHAKE_MS)
+		return s->opened_ms + STREAM_SHAKE_MS;
+	gone(s, "did not finish the TLS handshake in time");
+	return 0;
+}
+
 int64_t
 sender_tick(struct sender *s)
 {
@@ -355,6 +411,8 @@ sender_tick(struct sender *s)
 		gone(s, why);
 		return peer_tick(s->d, &s->peer);
 	}
+	if (s->phase == SHAKING)
+		return shake_tick(s);
 	if (s->phase == ASKED) {
 		start(s);
 		next = earlier(next, s->asked_ms + NEWS_MS);

@@ -1,9 +1,9 @@
 /* sender.h - one slave of ours: the master's side of a connection.
  *
- *            first report                     its position is in our log
- *   WAITING ──────────────> where from? ──────────────────────────────────> TRANSFER
- *                                │ it is not: heartbeats, and the mount knows why
- *                                └──────────> (stays WAITING)
+ *              TLS           first report                its position is in our log
+ *   (SHAKING) ────> WAITING ──────────────> where from? ─────────────────────────────> TRANSFER
+ *       │                                        │ it is not: heartbeats, the mount knows why
+ *       └──> refused: a line in the log          └──────────> (stays WAITING)
  *
  * Bytes of the log go from the page cache to the socket (sendfile), in frames
  * within one segment.  A slave that reports what it was not sent, or nothing

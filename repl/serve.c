@@ -1,192 +1,102 @@
 #include "config.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "repl/listener.h"
 #include "repl/receiver.h"
+#include "repl/remoting_client.h"
+#include "repl/remoting_server.h"
 #include "repl/sender.h"
 #include "repl/serve.h"
 
-#define BACKLOG 64
-#define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
 #define PATIENCE_MS 500			/* with who has not reported, when others want the place */
-#define LISTEN_AGAIN_MS 1000
 #define EVENTS_MAX 64
 
 struct loop {
 	struct watch link;
-	struct watch listen;
+	struct slaves {
+		struct listener listener;
+		struct sender *list[SERVE_SLAVES_MAX];	/* number i + 1, or NULL */
+	} slaves;
 	struct daemon *d;
-	const struct serve *serve;
-	struct sender *slaves[SERVE_SLAVES_MAX];	/* number i + 1, or NULL */
-	struct receiver *receiver;			/* NULL: we follow nobody */
-	int64_t listen_ms;		/* when to try again, 0: not */
-	int64_t accepts_ms;		/* begin of this second */
-	int accepts;			/* in it */
-	int trouble;			/* errno that was told, of listening and accepting */
+	struct receiver *receiver;			/* NULL: we follow nobody, */
+	struct remoting_client *client;			/* and have nobody to ask */
+	struct remoting_server *server;
+	struct link_message told;			/* which ports are in use; kind 0: not yet */
 	int rc;
 };
 
-static struct loop *
-loop_of_listen(struct watch *w)
-{
-	return (struct loop *)((char *)w - offsetof(struct loop, listen));
-}
-
 /* --- who connects ---------------------------------------------------------------------- */
 
-/* Told when it begins and when it changes, not each time. */
-static void
-note_trouble(struct loop *l, const char *what, int err)
+static struct slaves *
+slaves_of(struct listener *l)
 {
-	if (err != l->trouble && err != 0)
-		outbox_say(&l->d->out, LOG_ERR, "%s: %s", what, err_text(err_note(-err, "%m")));
-	l->trouble = err;
+	return (struct slaves *)((char *)l - offsetof(struct slaves, listener));
 }
 
-static void
-address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, size_t size)
-{
-	char host[64], port[8];
-
-	if (getnameinfo((const struct sockaddr *)addr, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(text, size, "unknown");
-	else
-		snprintf(text, size, addr->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
-/* A place for one more: if all are taken, that of who has been silent longest. */
 static struct sender **
-find_place(struct loop *l)
+free_place(struct slaves *s)
 {
-	struct sender **oldest = NULL;
-
-	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
-		struct sender **s = &l->slaves[i];
-		int64_t since;
-
-		if (!*s)
-			return s;
-		since = sender_waits_since(*s);
-		if (since && (!oldest || since < sender_waits_since(*oldest)))
-			oldest = s;
-	}
-	if (oldest && l->d->now_ms >= sender_waits_since(*oldest) + PATIENCE_MS)
-		sender_evict(*oldest);	/* its place is free in the next turn */
-	else
-		l->accepts = ACCEPTS_PER_S;	/* look again in a second */
+	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
+		if (!s->list[i])
+			return &s->list[i];
 	return NULL;
 }
 
+/* If all are taken, that of who has been silent longest. */
 static bool
-accept_one(struct loop *l)
+slave_has_place(struct listener *l)
 {
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-	struct sender **place = find_place(l);
-	char text[80];
-	int fd, on = 1;
+	struct slaves *s = slaves_of(l);
+	struct sender *oldest = NULL;
 
-	if (!place)
-		return false;
-	fd = accept4(l->listen.fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			note_trouble(l, "accept", errno);
-		return false;
+	if (free_place(s))
+		return true;
+	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
+		int64_t since = sender_waits_since(s->list[i]);
+
+		if (since && (!oldest || since < sender_waits_since(oldest)))
+			oldest = s->list[i];
 	}
-	note_trouble(l, "accept", 0);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	address_text(&addr, len, text, sizeof(text));
-	(void)sender_open(l->d, fd, (int32_t)(place - l->slaves) + 1, text, place);
-	l->accepts++;
-	return true;
+	if (oldest && l->d->now_ms >= sender_waits_since(oldest) + PATIENCE_MS)
+		sender_evict(oldest);	/* its place is free in the next turn */
+	else
+		listener_pause(l);
+	return false;
 }
 
 static void
-listen_ready(struct watch *w, uint32_t events)
+slave_accepted(struct listener *l, int fd, const char *address)
 {
-	struct loop *l = loop_of_listen(w);
+	struct slaves *s = slaves_of(l);
+	struct sender **place = free_place(s);
 
-	(void)events;
-	while (l->accepts < ACCEPTS_PER_S && accept_one(l))
-		;
-	if (l->accepts >= ACCEPTS_PER_S || l->trouble)
-		watch_ask(l->d, w, 0);		/* until the second is over */
+	(void)sender_open(l->d, fd, (int32_t)(place - s->list) + 1, address, place);
 }
 
-static int64_t
-accept_tick(struct loop *l)
-{
-	if (l->d->now_ms >= l->accepts_ms + 1000) {
-		l->accepts_ms = l->d->now_ms;
-		l->accepts = 0;
-		watch_ask(l->d, &l->listen, EPOLLIN);
-	}
-	return l->listen.fd >= 0 && l->listen.events == 0 ? l->accepts_ms + 1000 : 0;
-}
-
-/* --- listening ------------------------------------------------------------------------------- */
-
-static int
-listen_on(struct loop *l, const struct sockaddr_storage *addr, socklen_t len)
-{
-	int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, rc;
-
-	if (fd < 0)
-		return -errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)addr, len) != 0 || listen(fd, BACKLOG) != 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	return watch_open(l->d, &l->listen, fd, EPOLLIN);
-}
-
+/* Which ports are in use, whenever that has changed. */
 static void
 say_ready(struct loop *l)
 {
-	struct link_message msg = { .kind = LINK_READY };
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
+	const struct link_message msg = {
+		.kind = LINK_READY,
+		.port = listener_port(&l->slaves.listener),
+		.remoting_port = remoting_server_port(l->server),
+		.vip_port = remoting_server_vip_port(l->server),
+	};
 
-	if (l->listen.fd >= 0 && getsockname(l->listen.fd, (struct sockaddr *)&addr, &len) == 0)
-		msg.port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-							     : ((struct sockaddr_in *)&addr)->sin_port);
-	(void)outbox_put(&l->d->out, &msg, 0);
-}
-
-/* The first address that works. */
-static void
-listen_try(struct loop *l)
-{
-	const struct resolve_answer *on = &l->serve->listen;
-	char what[128];
-	int rc = MQ_EEND;
-
-	for (int i = 0; i < on->n && rc != MQ_OK; i++)
-		rc = listen_on(l, &on->list[i].addr, on->list[i].len);
-	l->listen_ms = 0;
-	if (rc == MQ_OK || rc == MQ_EEND) {
-		l->trouble = 0;
-		say_ready(l);
+	if (l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
+	    l->told.vip_port == msg.vip_port)
 		return;
-	}
-	snprintf(what, sizeof(what), "listen on %s, port %d", l->d->config.listen, (int)l->d->config.port);
-	note_trouble(l, what, -rc);
-	l->listen_ms = l->d->now_ms + LISTEN_AGAIN_MS;
+	if (outbox_put(&l->d->out, &msg, 0))
+		l->told = msg;
 }
 
 /* --- the link ---------------------------------------------------------------------------------- */
@@ -209,22 +119,81 @@ on_marks(struct loop *l, const struct link_message *msg)
 	if (rc != MQ_OK)
 		return rc;
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
-		if (l->slaves[i])
-			sender_marks(l->slaves[i]);
+		if (l->slaves.list[i])
+			sender_marks(l->slaves.list[i]);
 	return MQ_OK;
+}
+
+/* blob_fd is taken over. */
+static int
+on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
+{
+	const struct link_message nobody = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN,
+					     .text = "there is no master to ask" };
+
+	if (msg->kind == LINK_RESPONSE)
+		return remoting_server_answer(l->server, msg, blob_fd);
+	if (l->client) {
+		remoting_client_ask(l->client, msg, blob_fd);
+		return MQ_OK;
+	}
+	(void)outbox_put(&l->d->out, &nobody, 0);
+	if (blob_fd >= 0)
+		close(blob_fd);
+	return MQ_OK;
+}
+
+/* Where to go on: only where our log ends. */
+static int
+on_follow(struct loop *l, const struct link_message *msg)
+{
+	if (!l->receiver)
+		return err_note(MQ_ECORRUPT, "the mount has no master to follow");
+	if (msg->kind == LINK_REST)
+		receiver_rest(l->receiver);
+	else if (l->d->written > 0 && msg->pos != l->d->written)
+		return err_note(MQ_ECORRUPT, "the mount wants to follow from %" PRId64 ", its log ends at %" PRId64,
+				msg->pos, l->d->written);
+	else
+		receiver_follow(l->receiver, msg->pos, msg->id);
+	return MQ_OK;
+}
+
+static void
+on_config(struct loop *l, const struct link_message *msg)
+{
+	struct link_config *c = &l->d->config;
+
+	c->heartbeat_ms = msg->config.heartbeat_ms;
+	c->housekeeping_ms = msg->config.housekeeping_ms;
+	c->batch_bytes = msg->config.batch_bytes;
+	c->eager = msg->config.eager;
 }
 
 static int
 hear_mount(struct loop *l)
 {
 	struct link_message msg;
-	int rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg);
+	int blob_fd, rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
 
 	if (rc != MQ_OK)
 		return rc;
-	if (msg.kind == LINK_MARKS || msg.kind == LINK_APPLIED)
+	switch (msg.kind) {
+	case LINK_REQUEST:
+	case LINK_RESPONSE:
+		return on_exchange(l, &msg, blob_fd);
+	case LINK_MARKS:
+	case LINK_APPLIED:
 		return on_marks(l, &msg);
-	return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	case LINK_FOLLOW:
+	case LINK_REST:
+		return on_follow(l, &msg);
+	case LINK_CONFIG:
+		on_config(l, &msg);
+		return MQ_OK;
+	default:
+		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+	}
 }
 
 static void
@@ -246,15 +215,17 @@ link_ready(struct watch *w, uint32_t events)
 static int64_t
 slaves_tick(struct loop *l)
 {
-	int64_t next = 0;
+	int64_t next = listener_tick(&l->slaves.listener);
 
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
-		if (!l->slaves[i])
+		struct sender **slave = &l->slaves.list[i];
+
+		if (!*slave)
 			continue;
-		next = earlier(next, sender_tick(l->slaves[i]));
-		if (sender_is_gone(l->slaves[i])) {
-			sender_close(l->slaves[i]);
-			l->slaves[i] = NULL;
+		next = earlier(next, sender_tick(*slave));
+		if (sender_is_gone(*slave)) {
+			sender_close(*slave);
+			*slave = NULL;
 		}
 	}
 	return next;
@@ -267,10 +238,10 @@ tick(struct loop *l)
 	const struct daemon *d = l->d;
 	int64_t next;
 
-	if (l->listen_ms && d->now_ms >= l->listen_ms)
-		listen_try(l);
-	next = earlier(l->listen_ms, accept_tick(l));
-	next = earlier(next, slaves_tick(l));
+	next = earlier(slaves_tick(l), remoting_server_tick(l->server));
+	say_ready(l);
+	if (l->client)
+		next = earlier(next, remoting_client_tick(l->client));
 	if (l->receiver)
 		next = earlier(next, receiver_tick(l->receiver));
 	watch_ask(l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));
@@ -305,24 +276,32 @@ serve_run(struct serve *serve)
 	struct daemon *d = &serve->d;
 	struct loop l = {
 		.link = { .ready = link_ready, .fd = -1 },
-		.listen = { .ready = listen_ready, .fd = -1 },
+		.slaves.listener = {
+			.d = d, .on = &serve->listen, .what = "slaves", .port = d->config.port,
+			.has_place = slave_has_place, .accepted = slave_accepted,
+		},
 		.d = d,
-		.serve = serve,
 	};
 	int rc;
 
 	d->now_ms = clock_mono_ms();
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->names_fd, &serve->master, &l.receiver);
+		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
+	if (rc == MQ_OK && d->config.slave)
+		rc = remoting_client_open(d, serve->remoting.names_fd, &serve->remoting.answer, &l.client);
+	if (rc == MQ_OK)
+		rc = remoting_server_open(d, &serve->listen, &l.server);
 	if (rc != MQ_OK)
 		return rc;
-	listen_try(&l);
+	listener_open(&l.slaves.listener);
 	rc = loop_run(&l);
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
-		sender_close(l.slaves[i]);
+		sender_close(l.slaves.list[i]);
 	receiver_close(l.receiver);
-	watch_close(&l.listen);
+	remoting_client_close(l.client);
+	remoting_server_close(l.server);
+	listener_close(&l.slaves.listener);
 	watch_close(&l.link);
 	return rc;
 }

@@ -10,8 +10,10 @@
 struct serve {
 	struct daemon d;
 	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
-	struct resolve_answer master;	/* slave: its addresses, */
-	int names_fd;			/* or who knows them (-1: nobody) */
+	struct target {
+		struct resolve_answer answer;	/* slave: its addresses, */
+		int names_fd;			/* or who knows them (-1: nobody) */
+	} master, remoting;		/* of replication, and of the remoting protocol */
 };
 
 /* Until the link ends (MQ_OK) or cannot be believed (noted). */

@@ -54,7 +54,7 @@ start_mqfs "$work/looked-at" "$mnt2"
 as_it_was "without lmdb"
 stop_mqfs "$mnt2"
 
-# a slave takes them, too, and a copy that becomes a slave stays what it was
+# a slave takes them, too, and a copy that becomes a slave is a broker of its own
 slave=role=slave,master=127.0.0.1:19
 start_mqfs "$work/looked-at" "$mnt2" -o $slave
 mkdir "$mnt2/.snapshots/s"
@@ -63,4 +63,4 @@ cp -a "$mnt2/.snapshots/s" "$work/slave"
 stop_mqfs "$mnt2"
 start_mqfs "$work/slave" "$mnt2" -o $slave
 as_it_was "a slave's"
-if grep -q 'identity of its own' "$mnt2/status/log"; then fail "a slave with another identity than its master"; fi
+grep -q 'identity of its own' "$mnt2/status/log" || fail "a slave with the identity of another"

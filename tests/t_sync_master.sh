@@ -4,11 +4,11 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 1000 * 10 + 1))
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
-options=brokerRole=ASYNC_MASTER,haListen=127.0.0.1,haListenPort=$port,slaveTimeout=1000,$fast
+options=brokerRole=ASYNC_MASTER,listenPort=$((port - 1)),slaveTimeout=1000,$fast
 
 start_mqfs "$work/m" "$master" -o "$options"
 mkdir "$master/topics/t"

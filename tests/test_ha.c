@@ -54,14 +54,17 @@ only_the_last_complete_report_counts(void **state)
 }
 
 static void
-a_report_below_zero_is_refused(void **state)
+a_report_that_is_no_position_is_refused(void **state)
 {
+	static const unsigned char text[] = { 'G', 'E', 'T', ' ', '/', ' ', 'H', 'T' };
 	static const unsigned char minus_1[] = { 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 1 };
 	struct ha_reports r = { .part_len = 0 };
 	int64_t pos = -7;
 
 	(void)state;
 	assert_int_equal(ha_reports_take(&r, minus_1, sizeof(minus_1), &pos), MQ_ECORRUPT);
+	r.part_len = 0;
+	assert_int_equal(ha_reports_take(&r, text, sizeof(text), &pos), MQ_ECORRUPT);
 	assert_int_equal(pos, -7);
 }
 
@@ -164,7 +167,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_sent_is_what_rocketmq_sends),
 		cmocka_unit_test(only_the_last_complete_report_counts),
-		cmocka_unit_test(a_report_below_zero_is_refused),
+		cmocka_unit_test(a_report_that_is_no_position_is_refused),
 		cmocka_unit_test(a_frame_is_understood_byte_by_byte),
 		cmocka_unit_test(a_frame_that_cannot_be_is_refused),
 		cmocka_unit_test(sending_starts_where_rocketmq_starts),

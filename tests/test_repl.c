@@ -206,8 +206,55 @@ what_is_no_position_closes(void **state)
 	kit_recv_end(fd);
 	fd = kit_slave(k);
 	kit_send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 18);
-	kit_peer(k, 1, LINK_PEER_WAITING, "but this log ends at 500");
+	kit_recv_end(fd);
+	kit_hear_say(k, "which no log has");
+}
+
+/* It comes again and again, but is told of once. */
+static void
+who_is_not_on_the_list_is_turned_away(void **state)
+{
+	struct kit *k = *state;
+
+	kit_log(k, 0, 500);
+	assert_true(allow_parse("10.0.0.0/8 ::1", &k->config.allow));
+	kit_start(k);
+	for (int i = 0; i < 5; i++) {
+		kit_recv_end(kit_slave(k));
+		kit_recv_end(kit_connect(k->remoting_port));
+	}
+	kit_hear_say(k, "connection from 127.0.0.1 refused: haAllow does not have it");
+	assert_false(kit_hear_for(k, LINK_SAY, 200));
+}
+
+static void
+who_is_on_the_list_is_served(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	assert_true(allow_parse("10.0.0.0/8 127.0.0.0/8", &k->config.allow));
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 100);
+	kit_recv_log(fd, 100, 500);
 	close(fd);
+}
+
+static void
+who_speaks_tls_to_a_plain_master_hears_the_end(void **state)
+{
+	static const unsigned char hello[] = { 0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3 };
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send(fd, hello, sizeof(hello), sizeof(hello));
+	kit_recv_end(fd);
+	kit_hear_say(k, "speaks TLS, but there is no tlsCert here");
 }
 
 static void
@@ -454,34 +501,6 @@ an_empty_slave_gets_everything(void **state)
 	close(fd);
 }
 
-/* Heartbeats for 1, and for who asks again: its last segment, at last. */
-static void
-an_empty_slave_takes_the_last_segment_if_there_is_no_beginning(void **state)
-{
-	struct kit *k = *state;
-	int fd;
-
-	kit_be_master(k);
-	kit_start(k);
-	for (int round = 0; round < 2; round++) {
-		fd = kit_accept(k);
-		assert_int_equal(kit_recv_report(fd), 1);
-		kit_send_frame(fd, 1, 0, 12);
-		kit_send_frame(fd, 1, 0, 12);
-		kit_recv_end(fd);
-		fd = kit_accept(k);
-		assert_int_equal(kit_recv_report(fd), 0);
-		kit_send_frame(fd, 3 * KIT_SEGMENT, 200, 1000);
-		if (round == 0)
-			kit_recv_end(fd);	/* it asks for everything once more */
-	}
-	kit_applied_to(k, 3 * KIT_SEGMENT + 200);
-	assert_int_equal(k->begin, 3 * KIT_SEGMENT);
-	while (kit_recv_report(fd) != 3 * KIT_SEGMENT + 200)
-		;
-	close(fd);
-}
-
 static void
 an_empty_slave_of_an_empty_master_gets_its_first_message(void **state)
 {
@@ -494,12 +513,50 @@ an_empty_slave_of_an_empty_master_gets_its_first_message(void **state)
 	assert_int_equal(kit_recv_report(fd), 1);
 	kit_send_frame(fd, 1, 0, 12);
 	kit_send_frame(fd, 1, 0, 12);
-	kit_recv_end(fd);
-	fd = kit_accept(k);
-	assert_int_equal(kit_recv_report(fd), 0);
-	kit_send_frame(fd, 0, 0, 12);
-	kit_send_frame(fd, 0, 300, 400);
+	kit_send_frame(fd, 1, 299, 400);
 	kit_applied_to(k, 300);
+	close(fd);
+}
+
+static void
+an_empty_slave_begins_where_it_is_told(void **state)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = 3 * KIT_SEGMENT, .id = 1 };
+	struct kit *k = *state;
+	int fd;
+
+	kit_be_master(k);
+	kit_start(k);
+	assert_int_equal(link_send(k->link, &msg), MQ_OK);
+	fd = accept(k->listen, NULL, NULL);
+	assert_int_equal(kit_recv_report(fd), 3 * KIT_SEGMENT);
+	kit_send_frame(fd, 3 * KIT_SEGMENT, 200, 1000);
+	kit_applied_to(k, 3 * KIT_SEGMENT + 200);
+	assert_int_equal(k->begin, 3 * KIT_SEGMENT);
+	close(fd);
+}
+
+/* Whether and from where is the mount's decision, each time. */
+static void
+it_rests_until_it_is_told_to_follow(void **state)
+{
+	struct kit *k = *state;
+	struct link_message rest = { .version = LINK_VERSION, .kind = LINK_REST };
+	struct pollfd p = { .events = POLLIN };
+	int fd;
+
+	kit_log(k, 0, 100);
+	kit_be_master(k);
+	kit_start(k);
+	p.fd = k->listen;
+	assert_int_equal(poll(&p, 1, 200), 0);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 100);
+	assert_int_equal(link_send(k->link, &rest), MQ_OK);
+	kit_recv_end(fd);
+	kit_peer(k, 0, LINK_PEER_GONE, "not followed any more");
+	assert_int_equal(k->last.id, 1);
+	assert_int_equal(poll(&p, 1, 200), 0);
 	close(fd);
 }
 
@@ -515,7 +572,7 @@ a_silent_master_is_left_and_found_again(void **state)
 	kit_be_master(k);
 	kit_start(k);
 	fd = kit_accept(k);
-	kit_peer(k, 0, LINK_PEER_CONNECTING, "has sent nothing for 400 ms");
+	kit_peer(k, 0, LINK_PEER_GONE, "has sent nothing for 400 ms");
 	kit_recv_end(fd);
 	fd = kit_accept(k);
 	assert_int_equal(kit_recv_report(fd), 100);
@@ -558,7 +615,8 @@ a_master_that_is_not_there_is_tried_again(void **state)
 	close(k->listen);
 	k->listen = -1;
 	kit_start(k);
-	kit_peer(k, 0, LINK_PEER_CONNECTING, "Connection refused");
+	kit_follow(k);
+	kit_peer(k, 0, LINK_PEER_GONE, "Connection refused");
 	kit_be_master_again(k);
 	fd = kit_accept(k);
 	assert_int_equal(kit_recv_report(fd), 100);
@@ -592,11 +650,13 @@ a_name_that_nobody_has_is_told(void **state)
 	k->config.slave = 1;
 	snprintf(k->config.master, sizeof(k->config.master), "nobody.invalid:10912");
 	kit_start(k);
-	kit_peer(k, 0, LINK_PEER_CONNECTING, "nobody.invalid:10912: ");
+	kit_follow(k);
+	kit_peer(k, 0, LINK_PEER_GONE, "nobody.invalid:10912: ");
 	kit_stop(k);
 	snprintf(k->config.master, sizeof(k->config.master), "nonsense");
 	kit_start(k);
-	kit_peer(k, 0, LINK_PEER_CONNECTING, "is not HOST:PORT");
+	kit_follow(k);
+	kit_peer(k, 0, LINK_PEER_GONE, "is not HOST:PORT");
 }
 
 static void
@@ -610,7 +670,7 @@ a_frame_for_another_place_closes(void **state)
 	kit_start(k);
 	fd = kit_accept(k);
 	kit_send_frame(fd, 200, 10, 100);
-	kit_peer(k, 0, LINK_PEER_CONNECTING, "sends from 200, but this log ends at 100");
+	kit_peer(k, 0, LINK_PEER_GONE, "sends from 200, but this log ends at 100");
 	kit_recv_end(fd);
 	assert_int_equal(k->written, 100);
 }
@@ -630,7 +690,7 @@ garbage_of_a_master_closes(void **state)
 		int fd = kit_accept(k);
 
 		kit_send(fd, garbage[i], 12, 12);
-		kit_peer(k, 0, LINK_PEER_CONNECTING, "sends a frame of");
+		kit_peer(k, 0, LINK_PEER_GONE, "sends a frame of");
 		kit_recv_end(fd);
 	}
 	assert_int_equal(k->written, 100);
@@ -770,7 +830,7 @@ it_has_few_rights(void **state)
 #if defined(HAVE_SECCOMP) && !defined(MQFS_UNCONFINED)
 	assert_true(status_says(k->pid, "Seccomp:\t2"));
 #endif
-	for (int i = 7; i < 64; i++) {		/* link, commitlog/, epoll, its socket, the slave, its segment */
+	for (int i = 9; i < 64; i++) {		/* link, commitlog/, epoll, its sockets, the slave, its segment */
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)k->pid, i + 3);
 		assert_int_not_equal(access(path, F_OK), 0);
 	}
@@ -823,6 +883,9 @@ main(void)
 		TEST(who_asks_for_what_is_not_there_gets_heartbeats_and_the_mount_knows),
 		TEST(a_report_of_what_was_not_sent_closes),
 		TEST(what_is_no_position_closes),
+		TEST(who_is_not_on_the_list_is_turned_away),
+		TEST(who_is_on_the_list_is_served),
+		TEST(who_speaks_tls_to_a_plain_master_hears_the_end),
 		TEST(who_reports_nothing_is_closed),
 		TEST(an_idle_slave_that_reports_stays),
 		TEST(a_slave_that_does_not_read_harms_nobody),
@@ -835,7 +898,8 @@ main(void)
 		TEST(the_slave_speaks_as_rocketmq_does),
 		TEST(single_bytes_are_enough),
 		TEST(an_empty_slave_gets_everything),
-		TEST(an_empty_slave_takes_the_last_segment_if_there_is_no_beginning),
+		TEST(an_empty_slave_begins_where_it_is_told),
+		TEST(it_rests_until_it_is_told_to_follow),
 		TEST(an_empty_slave_of_an_empty_master_gets_its_first_message),
 		TEST(a_silent_master_is_left_and_found_again),
 		TEST(it_reconnects_where_the_log_ends),

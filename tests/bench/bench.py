@@ -11,9 +11,12 @@ Exit status 0 also when a figure is not reached: it is a report, not a test.
 """
 import argparse
 import contextlib
+import multiprocessing
 import os
+import random
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -104,14 +107,26 @@ class Bench:
     def tool(self, name):
         return os.path.join(self.build, "tests/bench", name)
 
-    def broker(self, *options):
-        """A broker on the store of this row."""
-        command = [os.path.join(self.build, "fs/mount.mqfs"), "-f", self.path("store"), self.path("mnt")]
+    def broker(self, *options, name=""):
+        """A broker on the store of this row, or on another one it names."""
+        mnt = self.path("mnt" + name)
+        command = [os.path.join(self.build, "fs/mount.mqfs"), "-f", self.path("store" + name), mnt]
         for option in options:
             command += ["-o", option]
-        broker = Process(command, self.path("mnt"), "README")
+        broker = Process(command, mnt, "README")
         self.stack.callback(broker.close)
         return broker
+
+    def master(self, *options):
+        """A broker that slaves can follow: what they are mounted with is beside it."""
+        port = random.randrange(20000, 32000, 10)
+        broker = self.broker("listenPort=%d" % port, "diskMaxUsedSpaceRatio=95", *options)
+        self.slave_options = ("role=slave,master=127.0.0.1:%d" % (port + 1), "haListen=none",
+                              "diskMaxUsedSpaceRatio=95")
+        return broker
+
+    def slave(self):
+        return self.broker(*self.slave_options, name=".slave")
 
     def floor(self, name, *args):
         server = Process([self.tool(name), self.path(name), *args], self.path(name), "file")
@@ -125,7 +140,7 @@ class Bench:
 
     def lines(self, line_bytes, total_bytes):
         """A plain file of lines, in the page cache."""
-        path = self.path("lines.%d" % line_bytes)
+        path = self.path("lines.%d.%d" % (line_bytes, total_bytes))
         block = (b"x" * (line_bytes - 1) + b"\n") * (MIB // line_bytes)
         with open(path, "wb") as out:
             for _ in range(max(1, total_bytes // len(block))):
@@ -399,6 +414,149 @@ def idle_memory(bench):
                 queue.write(b"one message\n")
     time.sleep(3)			# the views' own interval, and then idle
     return broker.anonymous_bytes
+
+
+# --- rows with a slave -----------------------------------------------------------
+
+def status(broker, name):
+    with open(os.path.join(broker.mnt, "status", name)) as value:
+        return int(value.read())
+
+
+def wait_until(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise RuntimeError("it takes more than %d s" % seconds)
+        time.sleep(0.001)
+
+
+def follows(master, slave):
+    return status(slave, "dispatched") == status(master, "written")
+
+
+@ratio("sync_master", "SYNC_MASTER, 16 writers", "the same as ASYNC_MASTER", 0.90, "k/s")
+def sync_master(bench):
+    master = bench.master("defaultTopicQueueNums=16")
+    topic = bench.topic(master, "t")
+    slave = bench.slave()
+    queues = ["%s/q%d" % (topic, i) for i in range(16)]
+
+    def as_role(role):
+        wait_until(lambda: follows(master, slave))
+        with open(os.path.join(master.mnt, "config/brokerRole"), "w") as out:
+            out.write(role)
+        return bench.write(queues, 128)
+    return lambda: as_role("SYNC_MASTER"), lambda: as_role("ASYNC_MASTER")
+
+
+def send_file(path, port):
+    with socket.create_server(("127.0.0.1", port)) as server, open(path, "rb") as source:
+        with server.accept()[0] as to:
+            while os.sendfile(to.fileno(), source.fileno(), None, MIB):
+                pass
+
+
+def copy_over_tcp(source, target):
+    """Bytes a second, down to the disk."""
+    port = random.randrange(20001, 32000, 10)
+    began = time.monotonic()
+    sender = multiprocessing.Process(target=send_file, args=(source, port))
+    sender.start()
+    buffer = memoryview(bytearray(MIB))
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            got = socket.create_connection(("127.0.0.1", port))
+            break
+    with got, open(target, "wb", buffering=0) as out:
+        while n := got.recv_into(buffer):
+            out.write(buffer[:n])
+        os.fdatasync(out.fileno())
+    sender.join()
+    return os.path.getsize(source) / (time.monotonic() - began)
+
+
+@ratio("catch_up", "a slave catches up 4 GiB", "a file of them over loopback TCP", 0.80, "MB/s")
+def catch_up(bench):
+    size = 4 * GIB // bench.scale
+    source = bench.lines(1024, 256 * MIB // bench.scale)
+    master = bench.master()
+    queue = bench.topic(master, "t") + "/q0"
+    while status(master, "written") < size:
+        bench.cat(source, queue)
+    plain = bench.lines(KIB, status(master, "written"))
+    bench.cat(plain)
+
+    def ours():
+        began = time.monotonic()
+        slave = bench.slave()
+        wait_until(lambda: status(slave, "flushed") == status(master, "written") == status(slave, "dispatched"))
+        took = time.monotonic() - began
+        slave.close()
+        shutil.rmtree(bench.path("store.slave"))
+        return status(master, "written") / took
+
+    def theirs():
+        rate = copy_over_tcp(plain, bench.path("copy"))
+        os.unlink(bench.path("copy"))
+        return rate
+    return ours, theirs
+
+
+LAG_LINES, LAG_BYTES_PER_S = 64, 50e6
+
+
+def collect_lags(queue, count, results):
+    """Each line begins with the time at which it was written."""
+    lags, rest = [], b""
+    with open(queue + "@last:follow", "rb", buffering=0) as source:
+        results.send(None)
+        while len(lags) < count:
+            piece = rest + source.read(256 * KIB)
+            now = time.monotonic()
+            whole = len(piece) - len(piece) % KIB
+            lags += [now - float(piece[at:at + 20]) for at in range(0, whole, LAG_LINES * KIB // 4)]
+            rest = piece[whole:]
+    results.send(lags)
+
+
+def lag_quantile(bench, quantile):
+    master = bench.master()
+    queue = bench.topic(master, "t") + "/q0"
+    with open(queue, "w") as out:
+        out.write("first\n")
+    slave = bench.slave()
+    wait_until(lambda: follows(master, slave))
+
+    def once():
+        seconds = 2 * float(bench.seconds)
+        ours, theirs = multiprocessing.Pipe()
+        writes = int(seconds * LAG_BYTES_PER_S / (LAG_LINES * KIB))
+        reader = multiprocessing.Process(target=collect_lags, args=(
+            os.path.join(slave.mnt, "topics/t/q0"), writes, theirs))
+        reader.start()
+        ours.recv()
+        began = time.monotonic()
+        with open(queue, "ab", buffering=0) as out:
+            for i in range(writes * 2):
+                time.sleep(max(0, began + i * LAG_LINES * KIB / LAG_BYTES_PER_S - time.monotonic()))
+                out.write((b"%020.9f" % time.monotonic() + b"x" * (KIB - 21) + b"\n") * LAG_LINES)
+                if ours.poll():
+                    break
+        lags = sorted(ours.recv())
+        reader.join()
+        return lags[int(len(lags) * quantile)]
+    return once
+
+
+@figure("lag_p50", "replication lag at 50 MB/s, median", 0.01, "ms", "below")
+def lag_p50(bench):
+    return lag_quantile(bench, 0.50)
+
+
+@figure("lag_p99", "replication lag at 50 MB/s, 99 of 100", 0.1, "ms", "below")
+def lag_p99(bench):
+    return lag_quantile(bench, 0.99)
 
 
 # --- what was asked for ---------------------------------------------------

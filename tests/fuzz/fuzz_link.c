@@ -16,7 +16,7 @@ static void
 check_usable(const struct link_message *msg)
 {
 	MUST(msg->version == LINK_VERSION);
-	MUST(msg->kind >= LINK_CONFIG && msg->kind <= LINK_SAY);
+	MUST(msg->kind >= LINK_CONFIG && msg->kind < LINK_KINDS_END);
 	MUST(strnlen(msg->text, sizeof(msg->text)) < sizeof(msg->text));
 	MUST(msg->begin >= 0 && msg->written >= msg->begin && msg->pos >= 0);
 	MUST(msg->len <= LINK_RING_BYTES && msg->ack >= 0 && msg->sent >= 0);
@@ -26,13 +26,14 @@ check_usable(const struct link_message *msg)
 	MUST(strnlen(msg->config.master, sizeof(msg->config.master)) < sizeof(msg->config.master));
 	MUST(strnlen(msg->config.user, sizeof(msg->config.user)) < sizeof(msg->config.user));
 	MUST(msg->config.segment_bytes > 0);
+	MUST(msg->config.allow.n >= 0 && msg->config.allow.n <= ALLOW_MAX);
 }
 
 static int
 pass(const void *packet, size_t len, struct link_message *ret)
 {
 	MUST(send(pair[0], packet, len, MSG_DONTWAIT) == (ssize_t)len);
-	return link_receive(pair[1], MSG_DONTWAIT, ret);
+	return link_receive(pair[1], MSG_DONTWAIT, ret, NULL);
 }
 
 int
@@ -53,11 +54,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* and as the fields after the version of a whole one */
 	memcpy((char *)&msg + sizeof(msg.version), data,
 	       size < sizeof(msg) - sizeof(msg.version) ? size : sizeof(msg) - sizeof(msg.version));
-	rc = pass(&msg, sizeof(msg), &got);
+	rc = pass(&msg, link_size(msg.kind), &got);
 	MUST(rc == MQ_OK || rc == MQ_ECORRUPT);
 	if (rc == MQ_OK) {
 		check_usable(&got);
-		MUST(memcmp(&got, &msg, sizeof(msg)) == 0);
+		MUST(memcmp(&got, &msg, link_size(msg.kind)) == 0);
 	}
 	return 0;
 }

@@ -1,0 +1,505 @@
+/* debts.c - commits made on a slave, until its master's log has them.
+ *
+ *      commit_forward ──> place ahead of the log ──┐ gather
+ *      commit_reset ──> place, and ────────────────┴─> struct owed ──> LMDB, repl/commits.c
+ *                                                           │
+ *      a record of the log (apply.c) ───────────────────────┴──> settled, or lost
+ *
+ * owed.h has the rule by which the two are merged.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+
+/* --- the list: with `registry` ------------------------------------------------------ */
+
+static struct owed *
+find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
+{
+	struct owed key, *w;
+
+	if (o->owed.n == 0)
+		return NULL;
+	key = owed_begin(sub->group->name, sub->topic->name, queue_id);
+	w = sorted_find(&o->owed, &key, owed_cmp);
+	return w && !w->settled ? w : NULL;
+}
+
+/* Found, or made.  NULL: no memory. */
+static struct owed *
+make(struct offsets *o, const struct owed *begun)
+{
+	struct owed *w = sorted_find(&o->owed, begun, owed_cmp);
+
+	if (!w) {
+		w = sorted_reserve(&o->owed) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
+		if (!w)
+			return NULL;
+		*w = *begun;
+		sorted_insert(&o->owed, sorted_place(&o->owed, begun, owed_cmp), w);
+	} else if (w->settled) {
+		*w = *begun;
+	}
+	return w;
+}
+
+static void
+note(struct offsets *o, struct owed *w)
+{
+	w->last = ++o->owed_last;
+	if (w->first == 0)
+		w->first = w->last;
+	w->again = true;
+	o->owed_dirty = true;
+}
+
+/* Everything up to the oldest that is not has been answered. */
+static void
+tell_answered(struct offsets *o)
+{
+	int64_t upto = o->owed_last;
+
+	for (size_t i = 0; i < o->owed.n; i++) {
+		const struct owed *w = o->owed.items[i];
+
+		if (!w->settled && w->first > 0 && w->first <= upto)
+			upto = w->first - 1;
+	}
+	mark_advance(&o->answered, MQ_POS(upto));
+}
+
+static void
+settle(struct offsets *o, struct owed *w)
+{
+	w->settled = w->dirty = o->owed_dirty = true;
+	tell_answered(o);
+}
+
+static struct subscription_entry *
+subscription_of(struct offsets *o, const struct owed *w)
+{
+	struct subscription_entry *s = registry_subscription(o, w->group, w->topic);
+
+	return s && !s->pub.gone ? s : NULL;
+}
+
+/* --- commits here -------------------------------------------------------------------- */
+
+int
+debts_take(struct offsets *o, const struct subscription_entry *s)
+{
+	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
+		const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, i);
+		struct owed *w = find(o, &s->pub, i);
+
+		if (!w && s->places[i].at <= s->places[i].logged)
+			continue;
+		if (!w)
+			w = make(o, &begun);
+		if (!w)
+			return -ENOMEM;
+		if (s->places[i].at > w->to) {
+			owed_forward(w, s->places[i].at, o->applied.n);
+			note(o, w);
+		}
+	}
+	return MQ_OK;
+}
+
+int
+debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	const struct owed begun = owed_begin(sub->group->name, sub->topic->name, queue_id);
+	struct subscription_entry *s = subscription_entry_of(sub);
+	struct owed *w;
+
+	LOCKED(&o->registry);
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	w = make(o, &begun);
+	if (!w)
+		return -ENOMEM;
+	owed_reset(w, to.n, o->applied.n);
+	note(o, w);
+	s->places[queue_id].at = to.n;
+	mark_advance(&o->owed_news, pos_add(mark_at(&o->owed_news), 1));
+	return MQ_OK;
+}
+
+/* --- what the log says ------------------------------------------------------------------ */
+
+bool
+debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
+	   int64_t *ret_at)
+{
+	struct owed *w = find(o, &s->pub, queue_id);
+
+	if (!w)
+		return false;
+	owed_forward(w, s->places[queue_id].at, o->applied.n);	/* not gathered yet */
+	if (owed_hear(w, o->applying, v, reset) != OWED_STAYS) {
+		settle(o, w);
+		return false;
+	}
+	o->owed_dirty = true;
+	*ret_at = w->to;
+	return true;
+}
+
+void
+debts_drop(struct offsets *o, const struct subscription_entry *s)
+{
+	for (size_t i = 0; i < o->owed.n; i++) {
+		struct owed *w = o->owed.items[i];
+
+		if (w->settled || strcmp(w->group, s->pub.group->name) != 0 ||
+		    strcmp(w->topic, s->pub.topic->name) != 0)
+			continue;
+		if (o->applying >= w->seen)
+			settle(o, w);
+		else if (w->queue_id < s->n_places)
+			s->places[w->queue_id].at = w->to;
+	}
+}
+
+bool
+debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, int64_t asked_ms)
+{
+	struct owed *w = find(o, &s->pub, queue_id);
+
+	if (!w)
+		return false;
+	if (owed_is_reset(w) || w->answered_ms >= asked_ms || v < w->to)
+		return true;
+	settle(o, w);
+	return false;
+}
+
+/* --- to the master ------------------------------------------------------------------------ */
+
+struct mark *
+debts_news(struct offsets *o)
+{
+	return &o->owed_news;
+}
+
+struct mark *
+debts_answered(struct offsets *o)
+{
+	return &o->answered;
+}
+
+static int
+gather(struct offsets *o)
+{
+	LOCKED(&o->apply);
+
+	return o->settings->brokerRole == SLAVE ? commit_gather(o, NULL) : MQ_OK;
+}
+
+static void
+fill(struct owed *w, struct debt *ret)
+{
+	struct owed_step step = owed_step(w);
+
+	*ret = (struct debt){ .queue_id = w->queue_id, .to = MQ_QOFF(step.to), .seen = step.seen,
+			      .reset = step.reset };
+	memcpy(ret->group, w->group, sizeof(ret->group));
+	memcpy(ret->topic, w->topic, sizeof(ret->topic));
+	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
+		ret->upto = w->last;
+	w->again = false;
+}
+
+size_t
+debts_due(struct offsets *o, struct debt *list, size_t max)
+{
+	size_t n = 0;
+
+	if (gather(o) != MQ_OK)
+		return 0;
+	LOCKED(&o->registry);
+	for (size_t i = 0; i < o->owed.n && n < max; i++) {
+		struct owed *w = o->owed.items[i];
+
+		if (w->again && !w->settled && !w->heard)
+			fill(w, &list[n++]);
+	}
+	return n;
+}
+
+/* Its log will say nothing of a reset: it has been made now. */
+static void
+reset_is_made(struct offsets *o, struct owed *w)
+{
+	struct subscription_entry *s = subscription_of(o, w);
+
+	if (s && w->queue_id < s->n_places) {
+		s->places[w->queue_id].logged = w->sent;
+		s->places[w->queue_id].known = s->places[w->queue_id].dirty = true;
+		registry_dirty(o, &s->entry);
+	}
+	if (w->reset == w->sent)
+		w->reset = OWED_NONE;
+	w->sent = OWED_NONE;
+	w->again = w->again || w->reset != OWED_NONE || (s && w->to > s->places[w->queue_id].logged);
+	w->dirty = o->owed_dirty = true;
+}
+
+static void
+is_taken(struct offsets *o, struct owed *w, const struct debt *d, bool logs)
+{
+	w->answered_ms = clock_mono_ms();
+	if (w->first > 0 && d->upto >= w->first)
+		w->first = d->upto < w->last ? d->upto + 1 : 0;
+	if (d->reset && w->sent == d->to.n) {
+		if (logs)
+			w->heard = true;
+		else
+			reset_is_made(o, w);
+	}
+	tell_answered(o);
+}
+
+void
+debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer)
+{
+	struct owed key = owed_begin(d->group, d->topic, d->queue_id), *w;
+
+	LOCKED(&o->registry);
+	w = sorted_find(&o->owed, &key, owed_cmp);
+	if (!w || w->settled)
+		return;
+	switch (answer) {
+	case DEBT_UNHEARD:
+		w->again = true;
+		break;
+	case DEBT_REFUSED:
+		settle(o, w);
+		break;
+	case DEBT_TAKEN:
+	case DEBT_TAKEN_UNLOGGED:
+		is_taken(o, w, d, answer == DEBT_TAKEN);
+		break;
+	}
+}
+
+void
+debts_due_again(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	for (size_t i = 0; i < o->owed.n; i++) {
+		struct owed *w = o->owed.items[i];
+
+		w->again = true;
+		w->heard = false;
+	}
+}
+
+/* Number of the newest commit of sub that is not answered; 0: all are. */
+static int64_t
+newest_of(struct offsets *o, const struct subscription *sub)
+{
+	int64_t newest = 0;
+
+	LOCKED(&o->registry);
+	for (size_t i = 0; i < o->owed.n; i++) {
+		const struct owed *w = o->owed.items[i];
+
+		if (!w->settled && w->first > 0 && w->last > newest && strcmp(w->group, sub->group->name) == 0 &&
+		    strcmp(w->topic, sub->topic->name) == 0)
+			newest = w->last;
+	}
+	return newest;
+}
+
+int
+debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number)
+{
+	int rc = gather(o);
+
+	if (rc == MQ_OK)
+		rc = checkpoint_debts(o);
+	if (rc == MQ_OK)
+		*ret_number = newest_of(o, sub);
+	return rc;
+}
+
+/* --- rows ------------------------------------------------------------------------------- */
+
+void
+debts_collect(struct offsets *o, struct rows *r, bool settled_too)
+{
+	for (size_t i = 0; i < o->owed.n; i++) {
+		struct owed *w = o->owed.items[i];
+
+		if (w->dirty && !w->settled)
+			owed_put(r, w);
+		else if (w->settled && settled_too)
+			owed_delete(r, w);
+		w->dirty = w->dirty && w->settled && !settled_too;
+	}
+}
+
+void
+debts_collected(struct offsets *o, bool ok)
+{
+	size_t kept = 0;
+
+	o->owed_dirty = false;
+	for (size_t i = 0; i < o->owed.n; i++) {
+		struct owed *w = o->owed.items[i];
+
+		if (ok && w->settled && !w->dirty) {
+			free(w);
+			continue;
+		}
+		w->dirty = w->dirty || !ok;
+		o->owed_dirty = o->owed_dirty || w->dirty;
+		o->owed.items[kept++] = w;
+	}
+	o->owed.n = kept;
+}
+
+int
+debts_load(struct offsets *o, const struct owed *row)
+{
+	struct subscription_entry *s = subscription_of(o, row);
+	struct owed *w = make(o, row);
+
+	if (!w || (s && registry_grow_places(s, row->queue_id + 1) != MQ_OK))
+		return -ENOMEM;
+	if (s)
+		s->places[row->queue_id].at = w->to;	/* also where L is more: an older record's */
+	return MQ_OK;
+}
+
+int64_t
+debts_count(struct offsets *o)
+{
+	int64_t n = 0;
+
+	LOCKED(&o->registry);
+	for (size_t i = 0; i < o->owed.n; i++)
+		n += !((const struct owed *)o->owed.items[i])->settled;
+	return n;
+}
+
+void
+debts_free(struct offsets *o)
+{
+	for (size_t i = 0; i < o->owed.n; i++)
+		free(o->owed.items[i]);
+	sorted_free(&o->owed);
+}
+
+/* --- another past, another role -------------------------------------------------------- */
+
+int
+debts_before_cut(struct offsets *o)
+{
+	LOCKED(&o->registry);
+
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		const struct subscription_entry *s = o->subscriptions.items[i];
+
+		for (int32_t q = 0; q < s->n_places && !s->pub.gone; q++) {
+			const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, q);
+			struct owed *w = s->places[q].at > 0 ? make(o, &begun) : NULL;
+
+			if (s->places[q].at > 0 && !w)
+				return -ENOMEM;
+			if (w)
+				owed_forward(w, s->places[q].at, o->applied.n);
+		}
+	}
+	return MQ_OK;
+}
+
+/* Of what is no longer there nobody has consumed anything. */
+static void
+cut_one(struct offsets *o, struct owed *w)
+{
+	mq_qoff min, end = MQ_QOFF(0);
+	struct subscription *sub = NULL;
+	struct place *p;
+
+	lock_take(&o->registry);
+	struct subscription_entry *s = subscription_of(o, w);
+
+	if (s)
+		sub = &s->pub;
+	lock_drop(&o->registry);
+	if (sub)
+		commit_span(o, sub->topic, w->queue_id, &min, &end);
+	LOCKED(&o->registry);
+	owed_cut(w, end.n, o->applied.n);
+	w->again = o->owed_dirty = true;
+	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK) {
+		settle(o, w);
+		return;
+	}
+	p = &s->places[w->queue_id];
+	if (!owed_is_reset(w) && w->to <= p->logged)
+		settle(o, w);
+	p->at = w->settled ? p->logged : w->to;
+}
+
+void
+debts_after_cut(struct offsets *o)
+{
+	for (size_t i = 0; i < o->owed.n; i++)
+		if (!((struct owed *)o->owed.items[i])->settled)
+			cut_one(o, o->owed.items[i]);
+}
+
+/* A step of w as a record, and what is left of it as a place that is ahead of the log. */
+static int
+log_one(struct offsets *o, struct owed *w)
+{
+	struct subscription_entry *s = subscription_of(o, w);
+	int64_t to = w->to, reset = w->reset != OWED_NONE ? w->reset : w->sent;
+	int rc = MQ_OK;
+
+	if (s && reset != OWED_NONE)
+		rc = commit_log_reset(o, &s->pub, w->queue_id, MQ_QOFF(reset));
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->registry);
+	if (s && registry_grow_places(s, w->queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (s && s->places[w->queue_id].at < to)
+		s->places[w->queue_id].at = to;
+	if (s)
+		commit_pend(o, s);
+	settle(o, w);
+	return MQ_OK;
+}
+
+int
+debts_log(struct offsets *o, mq_pos *ret_end)
+{
+	int rc = o->owed.n ? commit_owe(o) : MQ_OK;	/* what is newer than a debt goes with it */
+	int64_t n = 0;
+
+	for (size_t i = 0; rc == MQ_OK && i < o->owed.n; i++) {
+		struct owed *w = o->owed.items[i];
+
+		if (w->settled)
+			continue;
+		rc = log_one(o, w);
+		n++;
+	}
+	if (n > 0 && rc == MQ_OK)
+		log_notice("%" PRId64 " commits made here as a slave are logged now", n);
+	return rc == MQ_OK ? commit_gather(o, ret_end) : rc;
+}

@@ -1,0 +1,147 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "offsets/field.h"
+#include "offsets/rocketmq.h"
+
+const struct rocketmq_file rocketmq_files[CONFIG_FILES] = {
+	[CONFIG_TOPICS] = { "topics.json", "topicConfigTable" },
+	[CONFIG_GROUPS] = { "subscriptionGroup.json", "subscriptionGroupTable" },
+	[CONFIG_OFFSETS] = { "consumerOffset.json", "offsetTable" },
+	[CONFIG_DELAYS] = { "delayOffset.json", "offsetTable" },
+};
+
+/* What RocketMQ does not know of a group is ours alone. */
+static const char *const ours[] = { "consumeFromWhere", "uid", "gid", "mode", "ctime" };
+
+#define OURS (sizeof(ours) / sizeof(ours[0]))
+
+/* --- reading -------------------------------------------------------------------------- */
+
+static int
+name_check(const char *name)
+{
+	return meta_name_ok(name, strlen(name)) ? MQ_OK : err_note(-EINVAL, "its name is not allowed");
+}
+
+static int64_t
+number_of(const json_t *object, const char *key, int64_t dflt)
+{
+	const json_t *json = json_object_get(object, key);
+
+	return json_is_integer(json) ? json_integer_value(json) : dflt;
+}
+
+int
+rocketmq_topic_read(const char *name, const json_t *object, struct topic_conf *conf)
+{
+	int64_t r = number_of(object, "readQueueNums", 16), w = number_of(object, "writeQueueNums", 16);
+	int64_t queues = r > w ? r : w;
+	int rc = name_check(name);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (queues < 1 || queues > QUEUES_MAX)
+		return err_note(-EINVAL, "so many queues are not possible");
+	conf->queues = (int32_t)queues;
+	conf->perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
+	conf->order = json_is_true(json_object_get(object, "order"));
+	conf->topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
+	return MQ_OK;
+}
+
+int
+rocketmq_group_read(const char *name, const json_t *object, struct group_conf *conf)
+{
+	struct group_conf read = *conf;
+	char why[200];
+	int rc = name_check(name);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = fields_from_json(group_fields, object, &read);
+	if (rc != MQ_OK) {
+		snprintf(why, sizeof(why), "%s", err_text(rc));
+		return err_note(-EINVAL, "%s", why);
+	}
+	read.from_first = conf->from_first;
+	read.owner = conf->owner;
+	read.created_ms = conf->created_ms;
+	*conf = read;
+	return MQ_OK;
+}
+
+/* "topic@group".  False: not two names. */
+static bool
+names_split(const char *key, struct meta *m)
+{
+	const char *at = strchr(key, '@');
+	size_t topic_len = at ? (size_t)(at - key) : 0;
+
+	if (!at || !meta_name_ok(key, topic_len) || !meta_name_ok(at + 1, strlen(at + 1)))
+		return false;
+	memcpy(m->topic, key, topic_len);
+	m->topic[topic_len] = '\0';
+	memcpy(m->group, at + 1, strlen(at + 1) + 1);
+	return true;
+}
+
+static bool
+offset_read(const char *key, const json_t *value, struct meta_offset *ret)
+{
+	char *end;
+	long id = strtol(key, &end, 10);
+
+	if (end == key || *end || id < 0 || id >= QUEUES_MAX || !json_is_integer(value) ||
+	    json_integer_value(value) < 0)
+		return false;
+	*ret = (struct meta_offset){ (int32_t)id, MQ_QOFF(json_integer_value(value)) };
+	return true;
+}
+
+int
+rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m)
+{
+	const char *id;
+	json_t *value;
+
+	if (!names_split(key, m))
+		return err_note(-EINVAL, "its names are not allowed");
+	m->offsets = calloc(json_object_size(table) + 1, sizeof(*m->offsets));
+	if (!m->offsets)
+		return -ENOMEM;
+	json_object_foreach((json_t *)(uintptr_t)table, id, value)
+		if (!offset_read(id, value, &m->offsets[m->n_offsets++]))
+			return err_note(-EINVAL, "they are not queues and numbers");
+	return MQ_OK;
+}
+
+/* --- writing --------------------------------------------------------------------------- */
+
+json_t *
+rocketmq_topic_json(const struct topic_conf *c)
+{
+	return json_pack("{s:s, s:i, s:i, s:i, s:b, s:i, s:s}", "topicName", c->name, "readQueueNums", c->queues,
+			 "writeQueueNums", c->queues, "perm", c->perm, "order", c->order, "topicSysFlag",
+			 c->topic_sys_flag, "topicFilterType", "SINGLE_TAG");
+}
+
+json_t *
+rocketmq_group_json(const struct group_conf *c)
+{
+	json_t *json = json_pack("{s:s}", "groupName", c->name);
+
+	if (!json || fields_to_json(group_fields, c, json) < 0) {
+		json_decref(json);
+		return NULL;
+	}
+	for (size_t i = 0; i < OURS; i++)
+		json_object_del(json, ours[i]);
+	return json;
+}

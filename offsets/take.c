@@ -1,0 +1,339 @@
+/* take.c - what a RocketMQ master says of its topics, groups, offsets and delays, on
+ * its slave: straight into memory and LMDB, since the log says nothing of it.
+ *
+ * An answer is understood as a whole before anything of it is applied.  What has come
+ * this way is marked (`told`), so that it can go this way again, and so that it is
+ * logged when this slave becomes the master.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/fastjson.h"
+#include "offsets/registry.h"
+#include "offsets/rocketmq.h"
+
+#define ROOM ((int64_t)1 << 22)	/* queues and places that one answer may ask memory for */
+#define DELAY_LEVELS_MAX 64
+
+struct take {
+	struct offsets *o;
+	json_t *table;
+	int64_t asked_ms;
+	int64_t room;
+	int64_t skipped;
+};
+
+static void
+skip(struct take *t, const char *what, const char *name, const char *why)
+{
+	if (t->skipped++ == 0)
+		log_warn("the master's %s %.200s is left out: %s", what, name, why);
+}
+
+/* --- topics -------------------------------------------------------------------------- */
+
+static int
+take_topic(struct take *t, const char *name, json_t *object)
+{
+	struct meta m = { .op = META_TOPIC_SET, .told = true };
+	const struct topic *topic = topic_find(t->o, name);
+	int rc;
+
+	if (meta_topic_is_system(name))
+		return MQ_OK;
+	if (topic)
+		topic_conf(t->o, topic, &m.topic_conf);
+	else
+		topic_conf_default(&m.topic_conf, name, 1);
+	rc = rocketmq_topic_read(name, object, &m.topic_conf);
+	if (rc == MQ_OK && m.topic_conf.queues > t->room)
+		rc = err_note(-EINVAL, "there are too many queues before it");
+	if (rc != MQ_OK) {
+		skip(t, "topic", name, err_text(rc));
+		return MQ_OK;
+	}
+	t->room -= m.topic_conf.queues;
+	return apply(t->o, &m);
+}
+
+/* --- groups -------------------------------------------------------------------------- */
+
+static int
+take_group(struct take *t, const char *name, json_t *object)
+{
+	struct meta m = { .op = META_GROUP_SET, .told = true };
+	const struct group *group = group_find(t->o, name);
+	int rc;
+
+	if (group)
+		group_conf(t->o, group, &m.group_conf);
+	else
+		group_conf_default(&m.group_conf, name);
+	rc = rocketmq_group_read(name, object, &m.group_conf);
+	if (rc != MQ_OK) {
+		skip(t, "group", name, err_text(rc));
+		return MQ_OK;
+	}
+	return apply(t->o, &m);
+}
+
+/* --- what it no longer tells of ---------------------------------------------------------- */
+
+static int
+end_subscriptions(struct offsets *o, const struct topic *topic, const struct group *group)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
+		const struct subscription_entry *s = o->subscriptions.items[i];
+		struct meta m = { .op = META_UNSUBSCRIBE, .told = true };
+
+		if (s->pub.gone || (s->pub.topic != topic && s->pub.group != group))
+			continue;
+		memcpy(m.group, s->pub.group->name, sizeof(m.group));
+		memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
+		rc = apply(o, &m);
+	}
+	return rc;
+}
+
+static int
+end_topics(struct take *t)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < t->o->topics.n; i++) {
+		const struct topic_entry *e = t->o->topics.items[i];
+		struct meta m = { .op = META_TOPIC_DELETE, .told = true };
+
+		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))
+			continue;
+		memcpy(m.topic, e->pub.name, sizeof(m.topic));
+		rc = end_subscriptions(t->o, &e->pub, NULL);
+		if (rc == MQ_OK)
+			rc = apply(t->o, &m);
+	}
+	return rc;
+}
+
+static int
+end_groups(struct take *t)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < t->o->groups.n; i++) {
+		const struct group_entry *e = t->o->groups.items[i];
+		struct meta m = { .op = META_GROUP_DELETE, .told = true };
+
+		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))
+			continue;
+		memcpy(m.group, e->pub.name, sizeof(m.group));
+		rc = end_subscriptions(t->o, NULL, &e->pub);
+		if (rc == MQ_OK)
+			rc = apply(t->o, &m);
+	}
+	return rc;
+}
+
+/* --- offsets --------------------------------------------------------------------------- */
+
+/* Queues that the topic does not have are left out. */
+static void
+offsets_limit(struct meta *m, int32_t queues)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_offsets; i++)
+		if (m->offsets[i].queue_id < queues)
+			m->offsets[n++] = m->offsets[i];
+	m->n_offsets = n;
+}
+
+static int
+merge(struct take *t, struct subscription_entry *s, const struct meta *m)
+{
+	LOCKED(&t->o->registry);
+
+	for (size_t i = 0; i < m->n_offsets; i++) {
+		int32_t queue_id = m->offsets[i].queue_id;
+		int64_t to = m->offsets[i].at.n;
+		struct place *p;
+
+		if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+			return -ENOMEM;
+		p = &s->places[queue_id];
+		if (debts_hear_told(t->o, s, queue_id, to, t->asked_ms) || (p->known && to <= p->logged))
+			continue;
+		p->logged = to;
+		p->at = p->at < to ? to : p->at;
+		p->known = p->dirty = true;
+		registry_dirty(t->o, &s->entry);
+	}
+	return MQ_OK;
+}
+
+/* A group that only its offsets tell of has RocketMQ's defaults. */
+static int
+subscribe(struct take *t, struct meta *m)
+{
+	int rc = MQ_OK;
+
+	if (!group_find(t->o, m->group))
+		rc = take_group(t, m->group, NULL);
+	m->op = META_SUBSCRIBE;
+	m->told = true;
+	m->expression = strdup("*");
+	if (!m->expression)
+		return -ENOMEM;
+	return rc == MQ_OK ? apply(t->o, m) : rc;
+}
+
+static int
+take_offsets_of(struct take *t, struct meta *m)
+{
+	struct topic *topic = topic_find(t->o, m->topic);
+	struct group *g = group_find(t->o, m->group);
+	struct subscription *sub;
+	int32_t queues;
+
+	if (!topic)
+		return MQ_OK;		/* RocketMQ keeps offsets of topics that were removed */
+	queues = topic_queues(t->o, topic);
+	if (queues > t->room) {
+		skip(t, "offsets of group", m->group, "there are too many before them");
+		return MQ_OK;
+	}
+	t->room -= queues;
+	offsets_limit(m, queues);
+	sub = g ? subscription_find(t->o, g, topic) : NULL;
+	return sub ? merge(t, subscription_entry_of(sub), m) : subscribe(t, m);
+}
+
+static int
+take_offsets(struct take *t, const char *key, json_t *table)
+{
+	struct meta m = { 0 };
+	int rc = rocketmq_offsets_read(key, table, &m);
+
+	if (rc == MQ_OK)
+		rc = take_offsets_of(t, &m);
+	else if (rc != -ENOMEM)
+		rc = MQ_OK;		/* each time again: no line for it */
+	meta_free(&m);
+	return rc;
+}
+
+/* --- an answer ------------------------------------------------------------------------- */
+
+static const struct taken_table {
+	int (*one)(struct take *t, const char *name, json_t *value);
+	int (*rest)(struct take *t);
+	size_t version;		/* where in struct offsets its version is remembered; 0: it has none */
+} tables[CONFIG_FILES] = {
+	[CONFIG_TOPICS] = { take_topic, end_topics, offsetof(struct offsets, told_topics) },
+	[CONFIG_GROUPS] = { take_group, end_groups, offsetof(struct offsets, told_groups) },
+	[CONFIG_OFFSETS] = { take_offsets, NULL, 0 },
+	[CONFIG_DELAYS] = { NULL, NULL, 0 },
+};
+
+/* Level and offset. */
+static bool
+is_delay(const char *key, const json_t *value)
+{
+	return strlen(key) <= 2 && strspn(key, "0123456789") == strlen(key) && json_is_integer(value) &&
+	       json_integer_value(value) >= 0;
+}
+
+/* Is it a table of that kind, all of it? */
+static int
+check(enum config_file file, const json_t *object, json_t **ret_table)
+{
+	json_t *table = json_object_get(object, rocketmq_files[file].member), *value;
+	const char *key;
+
+	if (!json_is_object(table))
+		return err_note(MQ_ECORRUPT, "no good \"%s\"", rocketmq_files[file].member);
+	if (file == CONFIG_DELAYS && json_object_size(table) > DELAY_LEVELS_MAX)
+		return err_note(MQ_ECORRUPT, "more than %d levels of delay", DELAY_LEVELS_MAX);
+	json_object_foreach(table, key, value)
+		if (file == CONFIG_DELAYS ? !is_delay(key, value) : !json_is_object(value))
+			return err_note(MQ_ECORRUPT, "\"%s\" has no good \"%.100s\"", rocketmq_files[file].member, key);
+	*ret_table = table;
+	return MQ_OK;
+}
+
+static struct data_version
+version_of(const json_t *object)
+{
+	const json_t *v = json_object_get(object, "dataVersion");
+
+	return (struct data_version){
+		.counter = json_integer_value(json_object_get(v, "counter")),
+		.ms = json_integer_value(json_object_get(v, "timestamp")),
+	};
+}
+
+static int
+take_table(struct take *t, const struct taken_table *kind, const json_t *object)
+{
+	struct data_version *known = (struct data_version *)(void *)((char *)t->o + kind->version);
+	struct data_version told = version_of(object);
+	const char *key;
+	json_t *value;
+	int rc = MQ_OK;
+
+	if (kind->version && told.ms > 0 && told.ms == known->ms && told.counter == known->counter)
+		return MQ_OK;
+	json_object_foreach(t->table, key, value) {
+		rc = kind->one(t, key, value);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	if (kind->rest)
+		rc = kind->rest(t);
+	if (rc == MQ_OK && kind->version)
+		*known = told;
+	return rc;
+}
+
+static int
+take_delays(struct take *t)
+{
+	LOCKED(&t->o->registry);
+	if (t->o->delays && json_equal(t->o->delays, t->table))
+		return MQ_OK;
+	json_decref(t->o->delays);
+	t->o->delays = json_incref(t->table);
+	t->o->delays_dirty = true;
+	return MQ_OK;
+}
+
+int
+offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms)
+{
+	struct take t = { .o = o, .asked_ms = asked_ms, .room = ROOM };
+	json_t *object = NULL;
+	int rc = fastjson_load(text, len, &object);
+
+	if (rc == MQ_OK)
+		rc = check(file, object, &t.table);
+	if (rc == MQ_OK) {
+		LOCKED(&o->apply);
+		if (o->settings->brokerRole != SLAVE)
+			rc = MQ_EROLE;
+		else if (file == CONFIG_DELAYS)
+			rc = take_delays(&t);
+		else
+			rc = take_table(&t, &tables[file], object);
+	}
+	if (t.skipped > 1)
+		log_warn("%" PRId64 " more like this are left out", t.skipped - 1);
+	json_decref(object);
+	return rc;
+}

@@ -1,0 +1,284 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "repl/channel.h"
+
+#define TURN_BYTES (1 << 20)		/* then others hear, too */
+
+/* One frame on its way out. */
+struct parcel {
+	struct parcel *next;
+	char *head;			/* what is not from the blob */
+	size_t head_len, head_sent;
+	int blob_fd;			/* -1: none */
+	int64_t at;			/* of the blob's byte that is next */
+	size_t left;
+};
+
+static void
+fail(struct channel *ch, int rc)
+{
+	if (ch->rc != MQ_OK)
+		return;
+	ch->rc = rc;
+	snprintf(ch->why, sizeof(ch->why), "%s", err_text(rc));
+}
+
+/* --- sending ---------------------------------------------------------------------------- */
+
+static void
+parcel_free(struct parcel *p)
+{
+	if (!p)
+		return;
+	free(p->head);
+	if (p->blob_fd >= 0)
+		close(p->blob_fd);
+	free(p);
+}
+
+/* The head of f, and its body if it comes from memory. */
+static int
+parcel_make(const struct remoting_frame *f, int blob_fd, int64_t at, struct parcel **ret)
+{
+	size_t copied = blob_fd < 0 ? f->body_len : 0;
+	struct parcel *p = calloc(1, sizeof(*p));
+	char *head;
+	int rc = p ? MQ_OK : -ENOMEM;
+
+	if (p)
+		p->blob_fd = blob_fd;
+	else if (blob_fd >= 0)
+		close(blob_fd);
+	if (rc == MQ_OK)
+		rc = remoting_encode(f, &p->head, &p->head_len);
+	if (rc == MQ_OK && copied > 0) {
+		head = realloc(p->head, p->head_len + copied);
+		if (head)
+			memcpy(head + p->head_len, f->body, copied);
+		p->head = head ? head : p->head;
+		p->head_len += copied;
+		rc = head ? MQ_OK : -ENOMEM;
+	}
+	if (rc != MQ_OK) {
+		parcel_free(p);
+		return rc;
+	}
+	p->at = at;
+	p->left = f->body_len - copied;
+	*ret = p;
+	return MQ_OK;
+}
+
+static ssize_t
+send_some(struct channel *ch, struct parcel *p)
+{
+	ssize_t n;
+
+	if (p->head_sent < p->head_len) {
+		n = stream_send(&ch->stream, p->head + p->head_sent, p->head_len - p->head_sent, p->left > 0);
+		p->head_sent += n > 0 ? (size_t)n : 0;
+		return n;
+	}
+	n = stream_sendfile(&ch->stream, p->blob_fd, p->at, p->left);
+	if (n == 0)
+		return err_note(MQ_ECORRUPT, "a blob that is too short");
+	p->at += n > 0 ? n : 0;
+	p->left -= n > 0 ? (size_t)n : 0;
+	return n;
+}
+
+static void
+drop_first(struct channel *ch)
+{
+	struct parcel *p = ch->first;
+
+	ch->first = p->next;
+	if (!ch->first)
+		ch->last = &ch->first;
+	ch->waiting--;
+	ch->waiting_bytes -= p->blob_fd >= 0 ? p->at + (int64_t)p->left : 0;
+	parcel_free(p);
+}
+
+/* As far as it goes. */
+static void
+flush(struct channel *ch)
+{
+	while (ch->rc == MQ_OK && ch->first) {
+		ssize_t n = send_some(ch, ch->first);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0) {
+			fail(ch, (int)n);
+			return;
+		}
+		ch->moved_ms = ch->sent_ms = ch->d->now_ms;
+		if (ch->first->head_sent == ch->first->head_len && ch->first->left == 0)
+			drop_first(ch);
+	}
+}
+
+int
+channel_send(struct channel *ch, const struct remoting_frame *f, int blob_fd, int64_t at)
+{
+	struct parcel *p = NULL;
+	int rc = parcel_make(f, blob_fd, at, &p);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (!ch->first)
+		ch->sent_ms = ch->d->now_ms;
+	*ch->last = p;
+	ch->last = &p->next;
+	ch->waiting++;
+	ch->waiting_bytes += blob_fd >= 0 ? at + (int64_t)p->left : 0;
+	if (ch->stream.up)
+		flush(ch);
+	return MQ_OK;
+}
+
+/* --- hearing ------------------------------------------------------------------------------ */
+
+/* Some of the frame that comes.  MQ_EEND: not all of it. */
+static int
+hear_some(struct channel *ch, struct remoting_frame *ret)
+{
+	bool begins = !remoting_reader_is_amid(&ch->reader);
+	size_t len;
+	void *place;
+	ssize_t n;
+
+	if (ch->reader.size > ch->allowed)
+		return -EDQUOT;
+	if (ch->turn >= TURN_BYTES)
+		return -EAGAIN;
+	place = remoting_reader_place(&ch->reader, &len);
+	if (!place)
+		return err_note(-ENOMEM, "%m");
+	n = stream_recv(&ch->stream, place, len);
+	if (n < 0)
+		return (int)n;
+	if (n == 0)
+		return err_note(-ECONNRESET, "closed the connection");
+	ch->turn += (size_t)n;
+	ch->moved_ms = ch->d->now_ms;
+	if (begins)
+		ch->began_ms = ch->d->now_ms;
+	return remoting_reader_take(&ch->reader, (size_t)n, ret);
+}
+
+int
+channel_hear(struct channel *ch, struct remoting_frame *ret)
+{
+	int rc = ch->rc;
+
+	if (rc == MQ_OK && !ch->stream.up)
+		return -EAGAIN;
+	if (rc == MQ_OK)
+		do
+			rc = hear_some(ch, ret);
+		while (rc == MQ_EEND);
+	if (rc != MQ_OK && rc != -EAGAIN && rc != -EDQUOT)
+		fail(ch, rc);
+	return rc;
+}
+
+/* --- the owner's calls ------------------------------------------------------------------------ */
+
+int
+channel_open(struct channel *ch, int fd, const char *host)
+{
+	int rc = host ? stream_connect(&ch->stream, fd, ch->d->tls, host) : stream_accept(&ch->stream, fd, ch->d->tls);
+
+	ch->watch.fd = -1;
+	ch->last = &ch->first;
+	ch->moved_ms = ch->began_ms = ch->sent_ms = ch->d->now_ms;
+	if (rc == MQ_OK)
+		rc = watch_open(ch->d, &ch->watch, fd, EPOLLIN);
+	else
+		close(fd);
+	if (rc == MQ_OK)
+		channel_ready(ch, 0);	/* who connects in TLS speaks first */
+	else
+		stream_close(&ch->stream);
+	return rc;
+}
+
+void
+channel_close(struct channel *ch)
+{
+	if (ch->watch.fd < 0)
+		return;
+	stream_close(&ch->stream);
+	watch_close(&ch->watch);
+	remoting_reader_clear(&ch->reader);
+	while (ch->first)
+		drop_first(ch);
+}
+
+static void
+ask(struct channel *ch)
+{
+	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0)));
+}
+
+void
+channel_ready(struct channel *ch, uint32_t events)
+{
+	int rc;
+
+	if (ch->deaf && events & (EPOLLHUP | EPOLLERR))
+		fail(ch, err_note(-ECONNRESET, "closed the connection"));
+	rc = ch->rc == MQ_OK ? stream_handshake(&ch->stream) : -EAGAIN;
+	if (rc == MQ_OK)
+		flush(ch);
+	else if (rc != -EAGAIN)
+		fail(ch, rc);
+}
+
+/* When it is enough with the other side. */
+static int64_t
+deadline(const struct channel *ch, const char **ret_why)
+{
+	int64_t at = ch->moved_ms + CHANNEL_IDLE_MS;
+
+	*ret_why = "has been silent for too long";
+	if (ch->first && ch->sent_ms + CHANNEL_FRAME_MS < at) {
+		*ret_why = "does not take what we send";
+		at = ch->sent_ms + CHANNEL_FRAME_MS;
+	}
+	if (remoting_reader_is_amid(&ch->reader) && ch->began_ms + CHANNEL_FRAME_MS < at) {
+		*ret_why = "is too slow";
+		at = ch->began_ms + CHANNEL_FRAME_MS;
+	}
+	if (!ch->stream.up && ch->began_ms + STREAM_SHAKE_MS < at) {
+		*ret_why = "did not finish the TLS handshake in time";
+		at = ch->began_ms + STREAM_SHAKE_MS;
+	}
+	return at;
+}
+
+int64_t
+channel_tick(struct channel *ch)
+{
+	const char *why;
+	int64_t at = deadline(ch, &why);
+
+	if (ch->d->now_ms >= at)
+		fail(ch, err_note(-ETIMEDOUT, "%s", why));
+	if (ch->rc != MQ_OK)
+		return ch->d->now_ms;
+	ask(ch);
+	ch->turn = 0;
+	return stream_pending(&ch->stream) && !ch->deaf ? ch->d->now_ms : at;
+}

@@ -1,0 +1,61 @@
+/* channel.h - a connection that carries remoting frames, both ways.
+ *
+ * What is to be sent waits here for its turn.  The first failure is remembered in
+ * `rc`, and all that is tried afterwards does nothing: its owner looks once,
+ * after whatever it did.  A channel never waits for the other side longer than
+ *
+ *      CHANNEL_FRAME_MS    for the rest of a frame that has begun, or for the
+ *                          other side to take any of what we send
+ *      CHANNEL_IDLE_MS     for anything at all
+ */
+#ifndef MQFS_REPL_CHANNEL_H
+#define MQFS_REPL_CHANNEL_H
+
+#include "repl/daemon.h"
+#include "repl/remoting.h"
+#include "repl/stream.h"
+
+#define CHANNEL_FRAME_MS 30000
+#define CHANNEL_IDLE_MS 120000
+
+struct parcel;
+
+struct channel {
+	struct watch watch;		/* `ready` is the owner's */
+	struct daemon *d;
+	struct stream stream;
+	struct remoting_reader reader;
+	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
+	size_t turn;			/* bytes heard since channel_tick() */
+	bool deaf;			/* the owner wants to hear nothing more for now */
+	struct parcel *first, **last;	/* frames to send */
+	size_t waiting;			/* how many */
+	int64_t waiting_bytes;		/* of their bodies */
+	int64_t moved_ms;		/* when something went either way, */
+	int64_t began_ms, sent_ms;	/* a frame began to come, some of our first one went */
+	int rc;
+	char why[112];			/* rc is not MQ_OK */
+};
+
+/* `watch.ready`, `d` and `allowed` are set.  fd (non-blocking, connected, in TLS if
+ * d has it) is the channel's, also on failure.  `host` as in stream_connect(); NULL:
+ * the other side has connected. */
+int channel_open(struct channel *ch, int fd, const char *host);
+void channel_close(struct channel *ch);		/* accepts a closed one */
+
+/* Send f, with its body, or if blob_fd (taken over) is not -1, with body_len bytes
+ * of it from `at` on.  Not MQ_OK: f is not sent, though others may be. */
+int channel_send(struct channel *ch, const struct remoting_frame *f, int blob_fd, int64_t at);
+
+/* What the events of epoll allow to be sent is sent. */
+void channel_ready(struct channel *ch, uint32_t events);
+
+/* The next frame (the caller's).  MQ_OK; -EAGAIN: not in this turn; -EDQUOT: it has more than
+ * `allowed` bytes, reader.size; else the channel's rc. */
+int channel_hear(struct channel *ch, struct remoting_frame *ret);
+
+/* Whatever is due, and what epoll is to tell of next: at the end of each turn of
+ * the loop.  Returns when to call again. */
+int64_t channel_tick(struct channel *ch);
+
+#endif

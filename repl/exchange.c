@@ -1,0 +1,397 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/scope.h"
+#include "repl/exchange.h"
+
+#define GRACE_MS 2000			/* mqrepld watches the time; we, whether it does */
+
+/* One of ours, on its caller's stack. */
+struct call {
+	struct call *next;
+	uint64_t id;
+	bool over;
+	int rc;				/* of it, once it is over */
+	struct answer answer;
+};
+
+/* One of a peer's. */
+struct served {
+	struct link_message msg;
+	int blob_fd;
+	unsigned run;			/* of mqrepld; another one does not want the answer */
+};
+
+struct exchange {
+	struct replication *r;
+
+	struct lock lock;		/* all below */
+	pthread_cond_t changed;
+	bool closing;
+	int link;			/* a duplicate; -1: mqrepld does not run */
+	unsigned run;			/* counts them */
+	uint64_t last_id;
+	struct call *calls;
+	struct served queue[LINK_REQUESTS_MAX];
+	size_t first, n;
+
+	bool started;
+	pthread_t thread;
+};
+
+/* --- what a blob holds ------------------------------------------------------------------- */
+
+/* An object of strings, or nothing. */
+static int
+parse_ext(const char *text, size_t len, json_t **ret)
+{
+	const char *name;
+	json_t *ext, *value;
+
+	if (len == 0) {
+		*ret = NULL;
+		return MQ_OK;
+	}
+	ext = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_object_foreach(ext, name, value)
+		if (!json_is_string(value)) {
+			json_decref(ext);
+			ext = NULL;
+			break;
+		}
+	if (!json_is_object(ext)) {
+		json_decref(ext);
+		return err_note(MQ_ECORRUPT, "link: ext fields that are no object of texts");
+	}
+	*ret = ext;
+	return MQ_OK;
+}
+
+/* Body and ext are the caller's; the body ends with a NUL. */
+static int
+read_blob(const struct link_message *msg, int blob_fd, json_t **ret_ext, char **ret_body, size_t *ret_len)
+{
+	AUTO_FREE char *buf = NULL;
+	json_t *ext = NULL;
+	int rc;
+
+	if (msg->len == 0)
+		return MQ_OK;
+	rc = link_blob_read(blob_fd, msg, &buf);
+	if (rc == MQ_OK)
+		rc = parse_ext(buf, msg->ext_len, &ext);
+	if (rc != MQ_OK)
+		return rc;
+	memmove(buf, buf + msg->ext_len, msg->len - msg->ext_len + 1);
+	*ret_ext = ext;
+	*ret_len = msg->len - msg->ext_len;
+	*ret_body = take_ptr(buf);
+	return MQ_OK;
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+/* The link, for the caller to close; -1: there is none. */
+static int
+link_of(struct exchange *x, unsigned run)
+{
+	LOCKED(&x->lock);
+	return x->link < 0 || (run && run != x->run) ? -1 : fcntl(x->link, F_DUPFD_CLOEXEC, 0);
+}
+
+/* To that run of mqrepld; 0: whichever. */
+static int
+send_with(struct exchange *x, unsigned run, struct link_message *msg, const json_t *ext, const void *body,
+	  size_t body_len)
+{
+	AUTO_FREE char *text = ext ? json_dumps(ext, JSON_COMPACT) : NULL;
+	AUTO_CLOSE int blob_fd = -1;
+	AUTO_CLOSE int link_fd = link_of(x, run);
+	int rc;
+
+	if (link_fd < 0)
+		return err_note(-ENOTCONN, "mqrepld does not run");
+	if (ext && !text)
+		return -ENOMEM;
+	rc = link_blob_make(msg, text, text ? strlen(text) : 0, body, body_len, &blob_fd);
+	if (rc != MQ_OK)
+		return rc;
+	rc = link_send_blob(link_fd, 0, msg, blob_fd);
+	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to mqrepld: %m");
+}
+
+/* --- what we ask ------------------------------------------------------------------------------ */
+
+/* Called with the lock. */
+static void
+call_forget(struct exchange *x, const struct call *c)
+{
+	for (struct call **at = &x->calls; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			return;
+		}
+}
+
+/* Called with the lock. */
+static void
+calls_end(struct exchange *x, int rc)
+{
+	for (struct call *c = x->calls; c; c = c->next) {
+		if (!c->over)
+			c->rc = rc;
+		c->over = true;
+	}
+	pthread_cond_broadcast(&x->changed);
+}
+
+static int
+call_begin(struct exchange *x, struct call *c)
+{
+	LOCKED(&x->lock);
+	if (x->closing)
+		return MQ_ECLOSED;
+	c->id = ++x->last_id;
+	c->next = x->calls;
+	x->calls = c;
+	return MQ_OK;
+}
+
+/* Its response, or why there will be none; rc: it could not be sent. */
+static int
+call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
+{
+	int64_t until = clock_mono_ms() + timeout_ms + GRACE_MS, left;
+
+	LOCKED(&x->lock);
+	while (rc == MQ_OK && !c->over && (left = until - clock_mono_ms()) > 0)
+		lock_wait(&x->lock, &x->changed, (int)left);
+	call_forget(x, c);
+	if (rc != MQ_OK)
+		return rc;
+	if (!c->over)
+		return err_note(-ETIMEDOUT, "%m");
+	if (c->rc != MQ_OK)
+		return c->answer.remark[0] ? err_note(c->rc, "%s", c->answer.remark) : err_note(c->rc, "%m");
+	return MQ_OK;
+}
+
+int
+exchange_call(struct exchange *x, int code, const json_t *ext, const void *body, size_t body_len, int timeout_ms,
+	      struct answer *ret)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_REQUEST, .code = code,
+				    .timeout_ms = timeout_ms };
+	struct call c = { .over = false };
+	int rc = call_begin(x, &c);
+
+	if (rc != MQ_OK)
+		return rc;
+	msg.id = c.id;
+	rc = send_with(x, 0, &msg, ext, body, body_len);
+	rc = call_end(x, &c, rc, timeout_ms);
+	if (rc == MQ_OK)
+		*ret = c.answer;
+	else
+		answer_clear(&c.answer);
+	return rc;
+}
+
+/* One that is not waited for any more is forgotten. */
+static int
+on_response(struct exchange *x, const struct link_message *msg, int blob_fd)
+{
+	struct answer answer = { .code = msg->code };
+	struct call *c;
+	int rc;
+
+	memcpy(answer.remark, msg->text, sizeof(answer.remark));
+	rc = read_blob(msg, blob_fd, &answer.ext, &answer.body, &answer.body_len);
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&x->lock);
+	for (c = x->calls; c && (c->id != msg->id || c->over); c = c->next)
+		;
+	if (!c) {
+		answer_clear(&answer);
+		return MQ_OK;
+	}
+	c->answer = answer;
+	c->rc = msg->code < 0 ? msg->code : MQ_OK;
+	c->over = true;
+	pthread_cond_broadcast(&x->changed);
+	return MQ_OK;
+}
+
+/* --- what we are asked -------------------------------------------------------------------------- */
+
+static int
+on_request(struct exchange *x, const struct link_message *msg, int blob_fd)
+{
+	LOCKED(&x->lock);
+	if (x->n == LINK_REQUESTS_MAX)
+		return err_note(MQ_ECORRUPT, "mqrepld sends more requests than it may");
+	x->queue[(x->first + x->n++) % LINK_REQUESTS_MAX] = (struct served){ *msg, blob_fd, x->run };
+	pthread_cond_broadcast(&x->changed);
+	return MQ_OK;
+}
+
+/* False: closing. */
+static bool
+next_request(struct exchange *x, struct served *ret)
+{
+	LOCKED(&x->lock);
+	while (!x->closing && x->n == 0)
+		lock_wait(&x->lock, &x->changed, -1);
+	if (x->closing)
+		return false;
+	*ret = x->queue[x->first];
+	x->first = (x->first + 1) % LINK_REQUESTS_MAX;
+	x->n--;
+	return true;
+}
+
+static void
+serve(struct exchange *x, const struct served *s)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RESPONSE, .id = s->msg.id };
+	struct answer answer = { .code = ANSWER_SUCCESS };
+	AUTO_FREE char *body = NULL;
+	json_t *ext = NULL;
+	size_t body_len = 0;
+	int rc = read_blob(&s->msg, s->blob_fd, &ext, &body, &body_len);
+
+	if (rc == MQ_OK)
+		requests_serve(x->r, &(struct request){ s->msg.code, s->msg.text, ext, body ? body : "", body_len },
+			       &answer);
+	else
+		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+	msg.code = answer.code;
+	memcpy(msg.text, answer.remark, sizeof(msg.text));
+	rc = send_with(x, s->run, &msg, answer.ext, answer.body, answer.body_len);
+	if (rc != MQ_OK) {	/* without what could not be sent; if the link is gone, so be it */
+		msg.code = ANSWER_SYSTEM_ERROR;
+		snprintf(msg.text, sizeof(msg.text), "%s", err_text(rc));
+		(void)send_with(x, s->run, &msg, NULL, NULL, 0);
+	}
+	answer_clear(&answer);
+	json_decref(ext);
+}
+
+static void *
+serve_main(void *arg)
+{
+	struct exchange *x = arg;
+	struct served s;
+
+	while (next_request(x, &s)) {
+		serve(x, &s);
+		if (s.blob_fd >= 0)
+			close(s.blob_fd);
+	}
+	return NULL;
+}
+
+/* --- the link thread's ---------------------------------------------------------------------------- */
+
+int
+exchange_hear(struct exchange *x, const struct link_message *msg, int blob_fd)
+{
+	int rc;
+
+	if (msg->kind == LINK_REQUEST) {
+		rc = on_request(x, msg, blob_fd);
+		if (rc == MQ_OK)
+			return rc;
+	} else {
+		rc = on_response(x, msg, blob_fd);
+	}
+	if (blob_fd >= 0)
+		close(blob_fd);
+	return rc;
+}
+
+void
+exchange_attach(struct exchange *x, int link_fd)
+{
+	LOCKED(&x->lock);
+	x->link = fcntl(link_fd, F_DUPFD_CLOEXEC, 0);
+	x->run++;
+}
+
+void
+exchange_detach(struct exchange *x)
+{
+	LOCKED(&x->lock);
+	if (x->link >= 0)
+		close(x->link);
+	x->link = -1;
+	calls_end(x, -ECONNRESET);
+	for (; x->n > 0; x->n--) {
+		struct served *s = &x->queue[x->first];
+
+		if (s->blob_fd >= 0)
+			close(s->blob_fd);
+		x->first = (x->first + 1) % LINK_REQUESTS_MAX;
+	}
+}
+
+/* --- begin and end ---------------------------------------------------------------------------------- */
+
+int
+exchange_open(struct replication *r, struct exchange **ret)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	int rc;
+
+	if (!x)
+		return -ENOMEM;
+	x->r = r;
+	x->link = -1;
+	lock_init(&x->lock, RANK_EXCHANGE);
+	cond_init(&x->changed);
+	rc = -pthread_create(&x->thread, NULL, serve_main, x);
+	x->started = rc == MQ_OK;
+	if (rc != MQ_OK) {
+		exchange_close(x);
+		return err_note(rc, "thread: %m");
+	}
+	*ret = x;
+	return MQ_OK;
+}
+
+void
+exchange_stop(struct exchange *x)
+{
+	if (!x)
+		return;
+	LOCKED(&x->lock);
+	x->closing = true;
+	calls_end(x, MQ_ECLOSED);
+}
+
+void
+exchange_close(struct exchange *x)
+{
+	if (!x)
+		return;
+	exchange_stop(x);
+	if (x->started)
+		pthread_join(x->thread, NULL);
+	exchange_detach(x);
+	pthread_cond_destroy(&x->changed);
+	lock_destroy(&x->lock);
+	free(x);
+}

@@ -1,0 +1,155 @@
+#include "config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "repl/hello.h"
+
+#define HELLO_VERSION 1
+
+/* --- out --------------------------------------------------------------------------- */
+
+static json_t *
+epoch_json(const struct epoch *e)
+{
+	char id[EPOCH_ID_TEXT], by[EPOCH_ID_TEXT];
+
+	epoch_id_print(e->id, id);
+	epoch_id_print(e->by, by);
+	return json_pack("{s:I, s:I, s:s, s:s}", "epoch", (json_int_t)e->number, "start", (json_int_t)e->start.byte,
+			 "id", id, "by", by);
+}
+
+static json_t *
+epochs_json(const struct epochs *epochs)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < epochs->n; i++)
+		if (json_array_append_new(list, epoch_json(&epochs->list[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+char *
+hello_encode(const struct hello *h, size_t *ret_len)
+{
+	char store_id[EPOCH_ID_TEXT];
+	json_t *object;
+	char *text;
+
+	epoch_id_print(h->store_id, store_id);
+	object = json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:s}",
+			   "v", HELLO_VERSION, "program", h->program, "cluster", h->cluster,
+			   "brokerName", h->broker_name, "brokerId", (json_int_t)h->broker_id, "role", h->role,
+			   "storeId", store_id, "segment", (json_int_t)h->segment_bytes,
+			   "begin", (json_int_t)h->begin.byte, "end", (json_int_t)h->end.byte,
+			   "epochs", epochs_json(&h->epochs), "trouble", h->trouble);
+	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	json_decref(object);
+	if (text)
+		*ret_len = strlen(text);
+	return text;
+}
+
+/* --- in ------------------------------------------------------------------------------ */
+
+static bool
+take_text(const char *from, char *to, size_t size)
+{
+	size_t len = strlen(from);
+
+	if (len >= size)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)from[i] < ' ' || from[i] == 0x7f)	/* it will stand in a log line */
+			return false;
+	memcpy(to, from, len + 1);
+	return true;
+}
+
+static bool
+take_epoch(const json_t *object, struct epoch *ret)
+{
+	json_int_t number, start;
+	const char *id, *by;
+
+	if (json_unpack((json_t *)object, "{s:I, s:I, s:s, s:s}", "epoch", &number, "start", &start,
+			"id", &id, "by", &by) != 0)
+		return false;
+	ret->number = number;
+	ret->start = MQ_POS(start);
+	return epoch_id_parse(id, ret->id) && epoch_id_parse(by, ret->by);
+}
+
+/* The list is the caller's also when it cannot be. */
+static bool
+take_epochs(const json_t *array, struct epochs *ret)
+{
+	size_t n = json_array_size(array);
+
+	if (n > EPOCHS_MAX)
+		return false;
+	ret->list = calloc(n + 1, sizeof(*ret->list));
+	for (size_t i = 0; ret->list && i < n; i++)
+		if (!take_epoch(json_array_get(array, i), &ret->list[i]))
+			return false;
+	ret->n = ret->list ? n : 0;
+	return ret->list && epochs_ok(ret);
+}
+
+static bool
+take(const json_t *object, struct hello *h)
+{
+	const char *program, *cluster, *name, *role, *store_id, *trouble = "";
+	json_int_t id, segment, begin, end;
+	json_t *epochs;
+	int version;
+
+	if (json_unpack((json_t *)object, "{s:i, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:o, s?s}",
+			"v", &version, "program", &program, "cluster", &cluster, "brokerName", &name,
+			"brokerId", &id, "role", &role, "storeId", &store_id, "segment", &segment,
+			"begin", &begin, "end", &end, "epochs", &epochs, "trouble", &trouble) != 0 ||
+	    version != HELLO_VERSION || id < 0 || segment <= 0 || begin < 0 || end < begin)
+		return false;
+	h->broker_id = id;
+	h->segment_bytes = segment;
+	h->begin = MQ_POS(begin);
+	h->end = MQ_POS(end);
+	return take_text(program, h->program, sizeof(h->program)) &&
+	       take_text(cluster, h->cluster, sizeof(h->cluster)) &&
+	       take_text(name, h->broker_name, sizeof(h->broker_name)) &&
+	       take_text(role, h->role, sizeof(h->role)) &&
+	       take_text(trouble, h->trouble, sizeof(h->trouble)) &&
+	       epoch_id_parse(store_id, h->store_id) && json_is_array(epochs) && take_epochs(epochs, &h->epochs);
+}
+
+int
+hello_decode(const char *text, size_t len, struct hello *ret_hello)
+{
+	struct hello h = { .epochs = { NULL, 0 } };
+	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	bool good = json_is_object(object) && take(object, &h);
+
+	json_decref(object);
+	if (!good) {
+		hello_free(&h);
+		return err_note(MQ_ECORRUPT, "a hello of %zu bytes that cannot be", len);
+	}
+	*ret_hello = h;
+	return MQ_OK;
+}
+
+void
+hello_free(struct hello *h)
+{
+	free(h->epochs.list);
+	h->epochs = (struct epochs){ NULL, 0 };
+}

@@ -1,0 +1,181 @@
+#include "config.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "repl/listener.h"
+
+#define BACKLOG 64
+#define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
+#define LISTEN_AGAIN_MS 1000
+
+/* Told when it begins and when it changes, not each time. */
+static void
+note_trouble(struct listener *l, const char *what, int err)
+{
+	if (err != l->trouble && err != 0)
+		outbox_say(&l->d->out, LOG_ERR, "%s: %s", what, err_text(err_note(-err, "%m")));
+	l->trouble = err;
+}
+
+/* --- who connects ---------------------------------------------------------------------- */
+
+static void
+address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, size_t size)
+{
+	char host[64], port[8];
+
+	if (getnameinfo((const struct sockaddr *)addr, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(text, size, "unknown");
+	else
+		snprintf(text, size, addr->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static bool
+accept_one(struct listener *l)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char text[80];
+	int fd, on = 1;
+
+	if (!l->has_place(l))
+		return false;
+	fd = accept4(l->watch.fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			note_trouble(l, "accept", errno);
+		return false;
+	}
+	note_trouble(l, "accept", 0);
+	l->accepts++;
+	address_text(&addr, len, text, sizeof(text));
+	if (!admit(l->d, (const struct sockaddr *)&addr, text)) {
+		close(fd);
+		return true;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	l->accepted(l, fd, text);
+	return true;
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct listener *l = (struct listener *)w;
+
+	(void)events;
+	while (l->accepts < ACCEPTS_PER_S && accept_one(l))
+		;
+	if (l->accepts >= ACCEPTS_PER_S || l->trouble)
+		watch_ask(l->d, w, 0);		/* until the second is over */
+}
+
+void
+listener_pause(struct listener *l)
+{
+	l->accepts = ACCEPTS_PER_S;
+}
+
+static int64_t
+accept_tick(struct listener *l)
+{
+	if (l->d->now_ms >= l->second_ms + 1000) {
+		l->second_ms = l->d->now_ms;
+		l->accepts = 0;
+		watch_ask(l->d, &l->watch, EPOLLIN);
+	}
+	return l->watch.fd >= 0 && l->watch.events == 0 ? l->second_ms + 1000 : 0;
+}
+
+/* --- listening ------------------------------------------------------------------------------- */
+
+/* Where the port is. */
+static in_port_t *
+port_in(struct sockaddr_storage *addr)
+{
+	return addr->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)addr)->sin6_port
+					   : &((struct sockaddr_in *)addr)->sin_port;
+}
+
+static int
+listen_on(struct listener *l, struct sockaddr_storage addr, socklen_t len)
+{
+	int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, rc;
+
+	if (fd < 0)
+		return -errno;
+	*port_in(&addr) = htons((uint16_t)l->port);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&addr, len) != 0 || listen(fd, BACKLOG) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return watch_open(l->d, &l->watch, fd, EPOLLIN);
+}
+
+/* The first address that works. */
+static void
+listen_try(struct listener *l)
+{
+	char what[160];
+	int rc = MQ_EEND;
+
+	for (int i = 0; i < l->on->n && rc != MQ_OK; i++)
+		rc = listen_on(l, l->on->list[i].addr, l->on->list[i].len);
+	l->try_ms = 0;
+	if (rc == MQ_OK || rc == MQ_EEND) {
+		l->trouble = 0;
+		return;
+	}
+	snprintf(what, sizeof(what), "listen on %s, port %d, for %s", l->d->config.listen, l->port, l->what);
+	note_trouble(l, what, -rc);
+	l->try_ms = l->d->now_ms + LISTEN_AGAIN_MS;
+}
+
+int
+listener_port(const struct listener *l)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (l->watch.fd < 0 || getsockname(l->watch.fd, (struct sockaddr *)&addr, &len) != 0)
+		return 0;
+	return ntohs(*port_in(&addr));
+}
+
+/* --- the owner's calls ------------------------------------------------------------------------ */
+
+void
+listener_open(struct listener *l)
+{
+	l->watch.ready = ready;
+	l->watch.fd = -1;
+	if (l->port >= 0)
+		listen_try(l);
+}
+
+void
+listener_close(struct listener *l)
+{
+	watch_close(&l->watch);
+}
+
+int64_t
+listener_tick(struct listener *l)
+{
+	if (l->try_ms && l->d->now_ms >= l->try_ms)
+		listen_try(l);
+	return earlier(l->try_ms, accept_tick(l));
+}

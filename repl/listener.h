@@ -1,0 +1,41 @@
+/* listener.h - one port on which others connect: opened as soon as it can be, and
+ * slow to a flood.
+ */
+#ifndef MQFS_REPL_LISTENER_H
+#define MQFS_REPL_LISTENER_H
+
+#include "repl/daemon.h"
+#include "repl/resolve.h"
+
+struct listener {
+	struct watch watch;
+	struct daemon *d;
+	const struct resolve_answer *on;
+	const char *what;		/* comes in, for messages */
+	int port;			/* to listen on; 0: any; -1: it never listens */
+
+	/* Is there a place for one more?  If not: now, or (listener_pause) for a while. */
+	bool (*has_place)(struct listener *l);
+	/* fd (non-blocking) is the callee's. */
+	void (*accepted)(struct listener *l, int fd, const char *address);
+
+	int64_t try_ms;			/* when to try again to listen, 0: not */
+	int64_t second_ms;		/* when this second began, */
+	int accepts;			/* and how many have come in it */
+	int trouble;			/* errno that was told */
+};
+
+/* The owner has set what is above try_ms; watch.fd is set here. */
+void listener_open(struct listener *l);
+void listener_close(struct listener *l);
+
+/* No more until the second is over. */
+void listener_pause(struct listener *l);
+
+/* The port in use; 0: it does not listen. */
+int listener_port(const struct listener *l);
+
+/* Whatever is due.  Returns when to call again, 0: no need. */
+int64_t listener_tick(struct listener *l);
+
+#endif

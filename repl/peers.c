@@ -1,0 +1,292 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/log.h"
+#include "repl/peers.h"
+
+#define SAY_AGAIN_MS 30000
+
+void
+peers_init(struct peers *p, const struct settings *settings, struct store *store)
+{
+	p->settings = settings;
+	p->store = store;
+	mark_init(&p->replicated, MQ_POS(0));
+}
+
+void
+peers_destroy(struct peers *p)
+{
+	mark_destroy(&p->replicated);
+}
+
+/* --- who they are ---------------------------------------------------------------------- */
+
+/* How much of HOST:PORT, and of what may follow it, is the host. */
+static size_t
+host_len(const char *address)
+{
+	size_t len = strcspn(address, " ");
+	const char *colon = NULL;
+
+	if (*address == '[')
+		return strcspn(address, "]") + 1;
+	for (size_t i = 0; i < len; i++)
+		if (address[i] == ':') {
+			colon = address + i;
+			break;
+		}
+	return colon ? (size_t)(colon - address) : len;
+}
+
+static struct peers_known *
+known_of(const struct peers *p, const char *address)
+{
+	size_t len = host_len(address);
+
+	for (size_t i = 0; i < p->n_known; i++)
+		if (strlen(p->known[i].host) == len && memcmp(p->known[i].host, address, len) == 0)
+			return (struct peers_known *)&p->known[i];
+	return NULL;
+}
+
+/* A place for one more: if all are taken, that of who was heard of first. */
+static struct peers_known *
+known_place(struct peers *p)
+{
+	struct peers_known *oldest = &p->known[0];
+
+	if (p->n_known < PEERS_KNOWN_MAX)
+		return &p->known[p->n_known++];
+	for (size_t i = 1; i < p->n_known; i++)
+		if (p->known[i].heard_ms < oldest->heard_ms)
+			oldest = &p->known[i];
+	return oldest;
+}
+
+void
+peers_hello(struct peers *p, const char *address, const struct hello *h, bool good)
+{
+	struct peers_known *k = known_of(p, address);
+
+	if (!good) {
+		if (k)
+			*k = p->known[--p->n_known];
+		return;
+	}
+	if (!k)
+		k = known_place(p);
+	*k = (struct peers_known){ .heard_ms = clock_wall_ms() };
+	snprintf(k->host, sizeof(k->host), "%.*s", (int)host_len(address), address);
+	snprintf(k->broker, sizeof(k->broker), "%s %s/%s %" PRId64, h->program, h->cluster, h->broker_name,
+		 h->broker_id);
+	snprintf(k->trouble, sizeof(k->trouble), "%s", h->trouble);
+}
+
+/* --- what they have -------------------------------------------------------------------------- */
+
+static int64_t
+written(const struct peers *p)
+{
+	return mark_at(store_written(p->store)).byte;
+}
+
+/* What it reports is of our log. */
+static bool
+counts(const struct peers *p, const struct replication_peer *peer)
+{
+	return peer->ack > peer->first || known_of(p, peer->address);
+}
+
+static bool
+follows(const struct peers *p, const struct replication_peer *peer)
+{
+	return peer->number > 0 && peer->state == LINK_PEER_TRANSFER &&
+	       written(p) - peer->ack <= p->settings->haSlaveFallbehindMax;
+}
+
+static size_t
+slaves_wanted(const struct peers *p)
+{
+	int64_t replicas = p->settings->inSyncReplicas;
+
+	return replicas > 1 ? (size_t)replicas - 1 : 0;
+}
+
+/* How many have the log up to pos. */
+static size_t
+have(const struct peers *p, int64_t pos)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += follows(p, &p->list[i]) && counts(p, &p->list[i]) && p->list[i].ack >= pos;
+	return n;
+}
+
+/* To what enough slaves have; an ack never counts beyond our own end. */
+static void
+advance_replicated(struct peers *p)
+{
+	int64_t end = written(p), best = slaves_wanted(p) == 0 ? end : -1;
+
+	for (size_t i = 0; i < p->n; i++) {
+		int64_t ack = p->list[i].ack;
+
+		if (ack > best && ack <= end && have(p, ack) >= slaves_wanted(p))
+			best = ack;
+	}
+	mark_advance(&p->replicated, MQ_POS(best));
+}
+
+bool
+peers_in_sync(const struct peers *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += follows(p, &p->list[i]);
+	return n >= slaves_wanted(p);
+}
+
+/* --- what is heard of them --------------------------------------------------------------------- */
+
+static struct replication_peer *
+place_of(struct peers *p, int32_t number)
+{
+	struct replication_peer *oldest_gone = NULL;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct replication_peer *peer = &p->list[i];
+
+		if (peer->number == number)
+			return peer;
+		if (peer->state == LINK_PEER_GONE && (!oldest_gone || peer->changed_ms < oldest_gone->changed_ms))
+			oldest_gone = peer;
+	}
+	if (p->n < REPLICATION_PEERS_MAX)
+		oldest_gone = &p->list[p->n++];
+	if (oldest_gone)
+		*oldest_gone = (struct replication_peer){ .number = number, .state = -1 };
+	return oldest_gone;
+}
+
+/* Who comes and goes all the time is not told of each time. */
+static bool
+was_said(struct replication_peer *peer, int64_t now)
+{
+	bool lately = peer->said_ms[peer->state] > now - SAY_AGAIN_MS && peer->said_ms[peer->state] <= now;
+
+	if (!lately)
+		peer->said_ms[peer->state] = now;
+	return lately;
+}
+
+static void
+say(struct replication_peer *peer, int64_t now)
+{
+	static const char *const states[] = {
+		[LINK_PEER_GONE] = "is gone",
+		[LINK_PEER_CONNECTING] = "is not connected",
+		[LINK_PEER_WAITING] = "is connected",
+		[LINK_PEER_TRANSFER] = "follows",
+	};
+
+	if (peer->state >= LINK_PEER_GONE && peer->state <= LINK_PEER_TRANSFER && !was_said(peer, now))
+		log_notice("%s %s %s, at %" PRId64, peer->number ? "slave" : "master", peer->address,
+			   states[peer->state], peer->ack);
+}
+
+/* Bytes a second, each second's value a quarter of what is shown. */
+static void
+note_rate(struct replication_peer *peer, int64_t sent, int64_t now)
+{
+	int64_t took = now - peer->rate_ms, now_rate;
+
+	if (took >= 0 && took < 1000)
+		return;
+	now_rate = peer->rate_ms > 0 && took > 0 && sent > peer->rate_sent
+			   ? (sent - peer->rate_sent) * 1000 / took : 0;
+	peer->bytes_per_s = peer->bytes_per_s ? (3 * peer->bytes_per_s + now_rate) / 4 : now_rate;
+	peer->rate_ms = now;
+	peer->rate_sent = sent;
+}
+
+bool
+peers_hear(struct peers *p, const struct link_message *msg)
+{
+	struct replication_peer *peer = place_of(p, msg->peer);
+	int64_t now = clock_wall_ms();
+	bool news;
+
+	if (!peer)
+		return false;
+	note_rate(peer, msg->sent, now);
+	peer->ack = msg->ack;
+	peer->sent = msg->sent;
+	peer->first = msg->pos;
+	peer->turn = msg->id;
+	memcpy(peer->address, msg->text, sizeof(peer->address));
+	news = peer->state != msg->state;
+	if (news) {
+		peer->state = msg->state;
+		peer->changed_ms = now;
+		peer->bytes_per_s = peer->rate_ms = 0;
+		say(peer, now);
+	}
+	advance_replicated(p);
+	return news;
+}
+
+void
+peers_forget(struct peers *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		p->list[i].state = LINK_PEER_GONE;
+}
+
+void
+peers_cut(struct peers *p, mq_pos end)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i].ack > end.byte)
+			p->list[i].ack = end.byte;
+	mark_set_back(&p->replicated, end);
+}
+
+bool
+peers_has_slaves(const struct peers *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i].number > 0 && p->list[i].state > LINK_PEER_GONE)
+			return true;
+	return false;
+}
+
+const struct replication_peer *
+peers_master(const struct peers *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i].number == 0)
+			return &p->list[i];
+	return NULL;
+}
+
+size_t
+peers_list(const struct peers *p, struct replication_peer *list)
+{
+	memcpy(list, p->list, p->n * sizeof(*list));
+	for (size_t i = 0; i < p->n; i++) {
+		const struct peers_known *k = list[i].number > 0 ? known_of(p, list[i].address) : NULL;
+
+		if (k) {
+			memcpy(list[i].broker, k->broker, sizeof(list[i].broker));
+			memcpy(list[i].trouble, k->trouble, sizeof(list[i].trouble));
+		}
+	}
+	return p->n;
+}

@@ -1,0 +1,62 @@
+/* peers.h - who is at the other end of the links of mqrepld, and what they have of the log.
+ *
+ * A connection of the HA protocol says nothing but positions.  Who has said hello
+ * before (hello.h), from the same address and of the same log, is known: what it
+ * reports counts.  Of anybody else (a RocketMQ slave, a stranger) a position
+ * counts once it is beyond the first one it reported: then it is of bytes that
+ * it got from us.
+ *
+ * The owner's lock is held in every call but peers_replicated().
+ */
+#ifndef MQFS_REPL_PEERS_H
+#define MQFS_REPL_PEERS_H
+
+#include "conf/settings.h"
+#include "repl/hello.h"
+#include "repl/replication.h"
+
+#define PEERS_KNOWN_MAX 64
+
+struct peers_known {
+	char host[80];			/* its address, without the port */
+	char broker[400], trouble[256];
+	int64_t heard_ms;		/* wall clock */
+};
+
+struct peers {
+	const struct settings *settings;
+	struct store *store;
+	struct replication_peer list[REPLICATION_PEERS_MAX];
+	size_t n;
+	struct peers_known known[PEERS_KNOWN_MAX];
+	size_t n_known;
+	struct mark replicated;
+};
+
+void peers_init(struct peers *p, const struct settings *settings, struct store *store);
+void peers_destroy(struct peers *p);
+
+/* A LINK_PEER has come.  True: its state is another one now. */
+bool peers_hear(struct peers *p, const struct link_message *msg);
+
+/* `address` has said that hello, and may follow our log (`good`), or may not. */
+void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good);
+
+/* mqrepld has ended: nobody is connected.  What they have acknowledged they have. */
+void peers_forget(struct peers *p);
+
+/* The log was cut: what was acknowledged behind `end` was of another one. */
+void peers_cut(struct peers *p, mq_pos end);
+
+bool peers_has_slaves(const struct peers *p);
+
+/* Are there slaves enough for a SYNC_MASTER? */
+bool peers_in_sync(const struct peers *p);
+
+/* Our master, NULL: nothing has been heard of it. */
+const struct replication_peer *peers_master(const struct peers *p);
+
+/* With what is known of each.  Returns how many. */
+size_t peers_list(const struct peers *p, struct replication_peer *list);
+
+#endif

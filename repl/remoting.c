@@ -1,0 +1,403 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "repl/remoting.h"
+
+#define FIRST_ROOM 4096
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char *const languages[] = {
+	"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
+};
+
+void
+remoting_frame_clear(struct remoting_frame *f)
+{
+	free(f->remark);
+	json_decref(f->ext);
+	free(f->memory);
+	*f = (struct remoting_frame){ .code = 0 };
+}
+
+/* --- the JSON header ------------------------------------------------------------------- */
+
+/* Absent and null are 0. */
+static int
+get_int(const json_t *header, const char *name, int32_t *ret)
+{
+	const json_t *value = json_object_get(header, name);
+	json_int_t number = json_integer_value(value);
+
+	if (value && !json_is_null(value) && !json_is_integer(value))
+		return err_note(MQ_ECORRUPT, "%s is no integer", name);
+	if (number < INT32_MIN || number > INT32_MAX)
+		return err_note(MQ_ECORRUPT, "%s is out of range", name);
+	*ret = (int32_t)number;
+	return MQ_OK;
+}
+
+static int32_t
+get_language(const json_t *header)
+{
+	const char *word = json_string_value(json_object_get(header, "language"));
+
+	for (size_t i = 0; word && i < LENGTH(languages); i++)
+		if (strcmp(word, languages[i]) == 0)
+			return (int32_t)i;
+	return REMOTING_OTHER;
+}
+
+static int
+get_remark(const json_t *header, char **ret)
+{
+	const json_t *value = json_object_get(header, "remark");
+
+	if (!value || json_is_null(value))
+		return MQ_OK;
+	if (!json_is_string(value))
+		return err_note(MQ_ECORRUPT, "remark is no text");
+	*ret = strdup(json_string_value(value));
+	return *ret ? MQ_OK : -ENOMEM;
+}
+
+/* A text for a number or a switch. */
+static int
+add_field(json_t *ext, const char *name, json_t *value)
+{
+	AUTO_FREE char *text = NULL;
+
+	if (json_is_null(value))
+		return MQ_OK;
+	if (json_is_string(value))
+		return json_object_set(ext, name, value) == 0 ? MQ_OK : -ENOMEM;
+	if (json_is_object(value) || json_is_array(value))
+		return err_note(MQ_ECORRUPT, "extFields has a value that is no text");
+	text = json_dumps(value, JSON_ENCODE_ANY);
+	return text && json_object_set_new(ext, name, json_string(text)) == 0 ? MQ_OK : -ENOMEM;
+}
+
+static int
+get_ext(const json_t *header, json_t **ret)
+{
+	json_t *fields = json_object_get(header, "extFields"), *value;
+	const char *name;
+	int rc = MQ_OK;
+
+	if (!fields || json_is_null(fields))
+		return MQ_OK;
+	if (!json_is_object(fields))
+		return err_note(MQ_ECORRUPT, "extFields is no object");
+	*ret = json_object();
+	if (!*ret)
+		return -ENOMEM;
+	json_object_foreach(fields, name, value)
+		if (rc == MQ_OK)
+			rc = add_field(*ret, name, value);
+	return rc;
+}
+
+static int
+json_decode(const char *at, size_t len, struct remoting_frame *f)
+{
+	json_error_t why;
+	json_t *header = json_loadb(at, len, 0, &why);
+	int rc;
+
+	if (!json_is_object(header)) {
+		json_decref(header);
+		return err_note(MQ_ECORRUPT, "a header that is no JSON object");
+	}
+	rc = get_int(header, "code", &f->code);
+	if (rc == MQ_OK)
+		rc = get_int(header, "opaque", &f->opaque);
+	if (rc == MQ_OK)
+		rc = get_int(header, "flag", &f->flag);
+	if (rc == MQ_OK)
+		rc = get_int(header, "version", &f->version);
+	if (rc == MQ_OK)
+		rc = get_remark(header, &f->remark);
+	if (rc == MQ_OK)
+		rc = get_ext(header, &f->ext);
+	f->language = get_language(header);
+	json_decref(header);
+	return rc;
+}
+
+/* Texts of errors may come from anywhere; what is not UTF-8 is shown as `?`. */
+static json_t *
+remark_text(const char *remark)
+{
+	json_t *text = remark ? json_string(remark) : NULL;
+	AUTO_FREE char *copy = remark && !text ? strdup(remark) : NULL;
+
+	for (char *c = copy; c && *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	return copy ? json_string(copy) : text;
+}
+
+/* Members in the order in which RocketMQ has them, that of the alphabet. */
+static int
+json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+{
+	bool known = f->language >= 0 && (size_t)f->language < LENGTH(languages);
+	json_t *header = json_pack("{s:i, s:O*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code,
+				   "extFields", f->ext, "flag", f->flag,
+				   "language", languages[known ? f->language : REMOTING_OTHER],
+				   "opaque", f->opaque, "remark", remark_text(f->remark),
+				   "serializeTypeCurrentRPC", "JSON", "version", f->version);
+	char *text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+	json_decref(header);
+	if (!text)
+		return err_note(-EINVAL, "a header that is no JSON");
+	*ret = text;
+	*ret_len = strlen(text);
+	return MQ_OK;
+}
+
+/* --- the binary header --------------------------------------------------------------------- */
+
+/* The next len bytes as text. */
+static json_t *
+take_text(struct bytes *b, size_t len)
+{
+	const char *at = bytes_take(b, len);
+	json_t *text = at && !memchr(at, '\0', len) ? json_stringn(at, len) : NULL;
+
+	if (!text)
+		b->err = MQ_ECORRUPT;
+	return text;
+}
+
+static void
+take_remark(struct bytes *b, char **ret)
+{
+	size_t len = (size_t)bytes_get_i32(b);
+	json_t *text = len > 0 ? take_text(b, len) : NULL;
+
+	*ret = text ? strdup(json_string_value(text)) : NULL;
+	json_decref(text);
+}
+
+static void
+take_fields(struct bytes *b, json_t *ext)
+{
+	while (b->left > 0 && b->err == MQ_OK) {
+		json_t *name = take_text(b, (size_t)bytes_get_i16(b));
+		json_t *value = take_text(b, (size_t)bytes_get_i32(b));
+
+		if (name && value && json_object_set(ext, json_string_value(name), value) != 0)
+			b->err = -ENOMEM;
+		json_decref(name);
+		json_decref(value);
+	}
+}
+
+static int
+binary_decode(const char *at, size_t len, struct remoting_frame *f)
+{
+	struct bytes b = bytes_over(at, len), fields;
+	size_t ext_len;
+
+	f->code = bytes_get_i16(&b);
+	f->language = bytes_get_i8(&b);
+	f->version = bytes_get_i16(&b);
+	f->opaque = bytes_get_i32(&b);
+	f->flag = bytes_get_i32(&b);
+	take_remark(&b, &f->remark);
+	ext_len = (size_t)bytes_get_i32(&b);
+	fields = bytes_over(bytes_take(&b, ext_len), ext_len);
+	if (b.err == MQ_OK && ext_len > 0) {
+		f->ext = json_object();
+		take_fields(&fields, f->ext);
+		b.err = fields.err;
+	}
+	return b.err == MQ_OK ? MQ_OK : err_note(b.err, "a binary header that is none");
+}
+
+/* More than any frame has if there is a name that is too long. */
+static size_t
+fields_bytes(json_t *ext)
+{
+	size_t bytes = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(ext, name, value)
+		bytes += strlen(name) > INT16_MAX ? REMOTING_FRAME_MAX
+						  : 2 + strlen(name) + 4 + json_string_length(value);
+	return bytes;
+}
+
+static char *
+put_text(char *at, const char *text, size_t len)
+{
+	if (len > 0)
+		memcpy(at, text, len);
+	return at + len;
+}
+
+static int
+binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+{
+	size_t remark_len = f->remark ? strlen(f->remark) : 0, ext_len = fields_bytes(f->ext);
+	size_t len = 2 + 1 + 2 + 4 + 4 + 4 + remark_len + 4 + ext_len;
+	char *header, *at;
+	const char *name;
+	json_t *value;
+
+	if (len >= REMOTING_FRAME_MAX || f->code != (int16_t)f->code)
+		return err_note(-EMSGSIZE, "a header that no binary one can be");
+	header = malloc(len);
+	if (!header)
+		return -ENOMEM;
+	be16_put(header, (int16_t)f->code);
+	header[2] = (char)f->language;
+	be16_put(header + 3, (int16_t)f->version);
+	be32_put(header + 5, f->opaque);
+	be32_put(header + 9, f->flag);
+	be32_put(header + 13, (int32_t)remark_len);
+	at = put_text(header + 17, f->remark, remark_len);
+	be32_put(at, (int32_t)ext_len);
+	at += 4;
+	json_object_foreach(f->ext, name, value) {
+		be16_put(at, (int16_t)strlen(name));
+		at = put_text(at + 2, name, strlen(name));
+		be32_put(at, (int32_t)json_string_length(value));
+		at = put_text(at + 4, json_string_value(value), json_string_length(value));
+	}
+	*ret = header;
+	*ret_len = len;
+	return MQ_OK;
+}
+
+/* --- frames ---------------------------------------------------------------------------------- */
+
+static const struct {
+	int (*decode)(const char *at, size_t len, struct remoting_frame *f);
+	int (*encode)(const struct remoting_frame *f, char **ret, size_t *ret_len);
+} dialects[] = {
+	[REMOTING_JSON] = { json_decode, json_encode },
+	[REMOTING_BINARY] = { binary_decode, binary_encode },
+};
+
+int
+remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+{
+	AUTO_FREE char *header = NULL;
+	size_t len = 0;
+	char *bytes;
+	int rc = dialects[f->dialect].encode(f, &header, &len);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES ||
+	    f->body_len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES - len)
+		return err_note(-EMSGSIZE, "%zu bytes are more than a frame can hold", len + f->body_len);
+	bytes = malloc(REMOTING_HEAD_BYTES + len);
+	if (!bytes)
+		return -ENOMEM;
+	be32_put(bytes, (int32_t)(4 + len + f->body_len));
+	be32_put(bytes + 4, (int32_t)((uint32_t)f->dialect << 24 | (uint32_t)len));
+	memcpy(bytes + REMOTING_HEAD_BYTES, header, len);
+	*ret = bytes;
+	*ret_len = REMOTING_HEAD_BYTES + len;
+	return MQ_OK;
+}
+
+/* --- receiving ----------------------------------------------------------------------------------- */
+
+void
+remoting_reader_clear(struct remoting_reader *r)
+{
+	free(r->memory);
+	*r = (struct remoting_reader){ .head_len = 0 };
+}
+
+static enum remoting_dialect
+dialect_of(const struct remoting_reader *r)
+{
+	return (enum remoting_dialect)r->head[4];
+}
+
+static size_t
+header_len(const struct remoting_reader *r)
+{
+	return (uint32_t)be32_get(r->head + 4) & 0xffffff;
+}
+
+static int
+check_head(struct remoting_reader *r)
+{
+	int32_t len = be32_get(r->head);
+
+	if (len < 4 || len > REMOTING_FRAME_MAX - 4)
+		return err_note(MQ_ECORRUPT, "a frame of %d bytes", (int)len);
+	if (dialect_of(r) >= LENGTH(dialects))
+		return err_note(MQ_ECORRUPT, "a header of dialect %d", (int)dialect_of(r));
+	if (header_len(r) > REMOTING_HEADER_MAX || header_len(r) > (size_t)len - 4)
+		return err_note(MQ_ECORRUPT, "a header of %zu bytes in a frame of %d", header_len(r), (int)len);
+	r->size = (size_t)len - 4;
+	return MQ_OK;
+}
+
+void *
+remoting_reader_place(struct remoting_reader *r, size_t *ret_len)
+{
+	if (r->head_len < REMOTING_HEAD_BYTES) {
+		*ret_len = REMOTING_HEAD_BYTES - r->head_len;
+		return r->head + r->head_len;
+	}
+	if (r->len == r->room) {
+		size_t room = r->room ? 2 * r->room : FIRST_ROOM;
+		char *memory = realloc(r->memory, room < r->size ? room : r->size);
+
+		if (!memory)
+			return NULL;
+		r->memory = memory;
+		r->room = room < r->size ? room : r->size;
+	}
+	*ret_len = r->room - r->len;
+	return r->memory + r->len;
+}
+
+static int
+complete(struct remoting_reader *r, struct remoting_frame *ret)
+{
+	struct remoting_frame f = { .dialect = dialect_of(r) };
+	int rc = dialects[f.dialect].decode(r->memory ? r->memory : "", header_len(r), &f);
+
+	if (rc != MQ_OK) {
+		remoting_frame_clear(&f);
+		return rc;
+	}
+	f.body_len = r->size - header_len(r);
+	f.body = f.body_len > 0 ? r->memory + header_len(r) : NULL;
+	f.memory = take_ptr(r->memory);
+	remoting_reader_clear(r);
+	*ret = f;
+	return MQ_OK;
+}
+
+int
+remoting_reader_take(struct remoting_reader *r, size_t n, struct remoting_frame *ret)
+{
+	if (r->head_len < REMOTING_HEAD_BYTES) {
+		r->head_len += n;
+		if (r->head_len < REMOTING_HEAD_BYTES)
+			return MQ_EEND;
+		n = 0;
+		if (check_head(r) != MQ_OK)
+			return MQ_ECORRUPT;
+	}
+	r->len += n;
+	return r->len == r->size ? complete(r, ret) : MQ_EEND;
+}

@@ -1,0 +1,71 @@
+/* replication_priv.h - what replication.c, follow.c and those who serve requests share. */
+#ifndef MQFS_REPL_REPLICATION_PRIV_H
+#define MQFS_REPL_REPLICATION_PRIV_H
+
+#include <pthread.h>
+
+#include "conf/lock.h"
+#include "repl/commits.h"
+#include "repl/exchange.h"
+#include "repl/follow.h"
+#include "repl/peers.h"
+
+enum trouble_with {
+	TROUBLE_DAEMON,			/* mqrepld does not run, or cannot listen */
+	TROUBLE_LOG,			/* what comes cannot be appended */
+	TROUBLE_MASTER,			/* it is not reached, or not to be followed */
+	TROUBLES
+};
+
+struct replication {
+	const struct settings *settings;
+	struct store *store;
+	struct replication_broker broker;
+	const char *program;
+
+	struct lock lock;		/* all below */
+	pthread_cond_t changed;		/* of anything here */
+	bool closing;
+	int held;			/* nobody is to start mqrepld */
+	bool paused;			/* held by replication_pause() */
+	bool runs;			/* there is one, or there was and it is being buried */
+	int link;			/* -1: mqrepld does not run */
+	bool ready;			/* it can be told something: it has */
+	struct link_config config;
+	pid_t pid;
+	unsigned char *ring;
+	int64_t starts;
+	int32_t port;
+	struct trouble {
+		char text[256];		/* "": none */
+		char said[256];		/* what of it was logged last, and when */
+		int64_t said_ms;
+	} troubles[TROUBLES];
+	bool rocketmq;			/* slave: our master is one */
+	struct peers peers;
+
+	struct exchange *exchange;
+	struct follow *follow;
+	struct commits *commits;
+
+	bool link_started, marks_started;
+	pthread_t link_thread, marks_thread;
+};
+
+/* Why it does not get on with one of them; "": it does.  Logged when it is news. */
+void replication_trouble(struct replication *r, enum trouble_with with, const char *text);
+
+/* All of them, as one line. */
+void replication_troubles(struct replication *r, char *text, size_t size);
+
+/* Tell mqrepld; *ret_starts (may be NULL) says which one.  -ENOTCONN: it does not run. */
+int replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts);
+
+/* No mqrepld runs, so nothing is appended and nothing served, until it is released. */
+void replication_hold(struct replication *r);
+void replication_release(struct replication *r);
+
+/* Tell mqrepld what has changed in the settings; if need be, another one. */
+void replication_refresh(struct replication *r);
+
+#endif

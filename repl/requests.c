@@ -1,0 +1,87 @@
+#include "config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conf/err.h"
+#include "repl/commits.h"
+#include "repl/follow.h"
+#include "repl/metadata.h"
+#include "repl/requests.h"
+
+struct request_row {
+	int code;
+	/* Fill *ret.  Not MQ_OK (noted): it could not be done. */
+	int (*serve)(struct replication *r, const struct request *req, struct answer *ret);
+};
+
+static int
+serve_unknown(struct replication *r, const struct request *req, struct answer *ret)
+{
+	(void)r;
+	return answer_refuse(ret, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported", req->code);
+}
+
+/* The last row serves what no other does. */
+static const struct request_row rows[] = {
+	{ REQUEST_QUERY_CONSUMER_OFFSET, commits_serve_query },
+	{ REQUEST_UPDATE_CONSUMER_OFFSET, commits_serve_update },
+	{ REQUEST_GET_ALL_TOPIC_CONFIG, metadata_serve },
+	{ REQUEST_GET_ALL_CONSUMER_OFFSET, metadata_serve },
+	{ REQUEST_GET_ALL_DELAY_OFFSET, metadata_serve },
+	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
+	{ REQUEST_HELLO, follow_serve_hello },
+	{ -1, serve_unknown },
+};
+
+static const struct request_row *
+find_row(int code)
+{
+	const struct request_row *row = rows;
+
+	while (row->code >= 0 && row->code != code)
+		row++;
+	return row;
+}
+
+void
+requests_serve(struct replication *r, const struct request *req, struct answer *ret)
+{
+	struct answer answer = { .code = ANSWER_SUCCESS };
+	int rc = find_row(req->code)->serve(r, req, &answer);
+
+	if (rc != MQ_OK) {
+		answer_clear(&answer);
+		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+	}
+	*ret = answer;
+}
+
+/* --- answers ------------------------------------------------------------------------ */
+
+int
+answer_refuse(struct answer *a, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	a->code = code;
+	va_start(ap, fmt);
+	vsnprintf(a->remark, sizeof(a->remark), fmt, ap);
+	va_end(ap);
+	return MQ_OK;
+}
+
+void
+answer_clear(struct answer *a)
+{
+	json_decref(a->ext);
+	free(a->body);
+	*a = (struct answer){ .code = ANSWER_SUCCESS };
+}
+
+const char *
+ext_get(const json_t *ext, const char *name)
+{
+	return json_string_value(json_object_get(ext, name));
+}

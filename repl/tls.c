@@ -1,0 +1,249 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "conf/err.h"
+#include "repl/tls.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+struct tls {
+	SSL_CTX *ctx;
+};
+
+/* --- whom we believe ------------------------------------------------------------------ */
+
+static bool
+is_address(const char *host)
+{
+	unsigned char addr[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, host, addr) == 1 || inet_pton(AF_INET6, host, addr) == 1;
+}
+
+static bool
+has_names(X509 *cert)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	bool has = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !has; i++) {
+		int type = sk_GENERAL_NAME_value(names, i)->type;
+
+		has = type == GEN_DNS || type == GEN_IPADD;
+	}
+	GENERAL_NAMES_free(names);
+	return has;
+}
+
+/* Called for each certificate of the chain, the peer's own last. */
+static int
+verify(int ok, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+	const char *host = SSL_get_app_data(ssl);
+
+	if (!ok || !host || X509_STORE_CTX_get_error_depth(store) > 0 || !has_names(cert))
+		return ok;
+	if (is_address(host) ? X509_check_ip_asc(cert, host, 0) == 1
+			     : X509_check_host(cert, host, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1)
+		return 1;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+	return 0;
+}
+
+/* --- files -------------------------------------------------------------------------------- */
+
+/* A key that wants a passphrase has nobody to ask for it. */
+static int
+no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
+static const struct {
+	int lib, reason;
+	const char *text;
+} file_reasons[] = {
+	{ ERR_LIB_PEM, PEM_R_NO_START_LINE, "holds nothing of the kind (PEM)" },
+	{ ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "holds nothing of the kind (PEM)" },
+	{ ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND, "holds nothing of the kind (PEM)" },
+	{ ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "is not the key of tlsCert" },
+	{ ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED, "wants a passphrase" },
+};
+
+/* Of a chain of reasons, the first is nearest to the file. */
+static int
+file_note(const char *key, const char *path)
+{
+	unsigned long err = ERR_get_error();
+	const char *why = ERR_SYSTEM_ERROR(err) ? strerror(ERR_GET_REASON(err)) : ERR_reason_error_string(err);
+
+	for (size_t i = 0; i < LENGTH(file_reasons); i++)
+		if (ERR_GET_LIB(err) == file_reasons[i].lib && ERR_GET_REASON(err) == file_reasons[i].reason)
+			why = file_reasons[i].text;
+	return err_note(MQ_EBADCONF, "%s %s: %s", key, path, why ? why : "cannot be used");
+}
+
+static int
+load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
+{
+	STACK_OF(X509_NAME) *authorities;
+
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return file_note("tlsCert", cert);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		return file_note("tlsKey", key);
+	if (SSL_CTX_load_verify_file(ctx, ca) != 1)
+		return file_note("tlsCa", ca);
+	authorities = SSL_load_client_CA_file(ca);	/* what a server says it would believe */
+	if (!authorities)
+		return file_note("tlsCa", ca);
+	SSL_CTX_set_client_CA_list(ctx, authorities);
+	return MQ_OK;
+}
+
+static void
+be_strict(SSL_CTX *ctx)
+{
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* our frames know where they end */
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+			      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);	/* the loop says whose turn it is */
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+}
+
+int
+tls_open(const char *cert, const char *key, const char *ca, struct tls **ret)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+	int rc;
+
+	if (!t)
+		return -ENOMEM;
+	t->ctx = SSL_CTX_new(TLS_method());
+	if (!t->ctx) {
+		free(t);
+		return err_note(-EIO, "libssl cannot be used");
+	}
+	be_strict(t->ctx);
+	rc = load(t->ctx, cert, key, ca);
+	if (rc != MQ_OK) {
+		tls_close(t);
+		return rc;
+	}
+	*ret = t;
+	return MQ_OK;
+}
+
+void
+tls_close(struct tls *t)
+{
+	if (!t)
+		return;
+	SSL_CTX_free(t->ctx);
+	free(t);
+}
+
+/* --- a connection ---------------------------------------------------------------------------- */
+
+int
+tls_session(struct tls *t, int fd, const char *host, struct ssl_st **ret)
+{
+	SSL *ssl = SSL_new(t->ctx);
+
+	if (!ssl || SSL_set_fd(ssl, fd) != 1 ||
+	    (host && !is_address(host) && SSL_set_tlsext_host_name(ssl, host) != 1)) {
+		SSL_free(ssl);
+		return err_note(-ENOMEM, "TLS: %m");
+	}
+	SSL_set_app_data(ssl, (void *)(uintptr_t)host);
+	if (host)
+		SSL_set_connect_state(ssl);
+	else
+		SSL_set_accept_state(ssl);
+	*ret = ssl;
+	return MQ_OK;
+}
+
+/* --- why not ------------------------------------------------------------------------------------ */
+
+static const struct {
+	int reason, rc;
+	const char *text;
+} reasons[] = {
+	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EPROTO, "has no certificate" },
+	{ SSL_R_WRONG_VERSION_NUMBER, -EPROTONOSUPPORT, "does not speak TLS" },
+	{ SSL_R_HTTP_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
+	{ SSL_R_HTTPS_PROXY_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
+	{ SSL_R_UNSUPPORTED_PROTOCOL, -EPROTO, "speaks no TLS that is new enough (1.2)" },
+	{ SSL_R_NO_SHARED_CIPHER, -EPROTO, "knows no cipher that we know" },
+};
+
+/* An alert of the peer's.  Of those about certificates it means ours. */
+static int
+alert_note(int alert)
+{
+	bool ours = (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+		    alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_CERTIFICATE_REQUIRED;
+
+	return err_note(-EPROTO, "%s: %s", ours ? "does not take our certificate" : "breaks off TLS",
+			SSL_alert_desc_string_long(alert));
+}
+
+/* The peer's certificate was looked at and is not taken. */
+static int
+refusal_note(const SSL *ssl)
+{
+	long result = SSL_get_verify_result(ssl);
+
+	switch (result) {
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+		return err_note(-EPROTO, "its certificate is not for %s", (const char *)SSL_get_app_data(ssl));
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
+	default:
+		return err_note(-EPROTO, "its certificate is not good: %s", X509_verify_cert_error_string(result));
+	}
+}
+
+int
+tls_note(const struct ssl_st *ssl, int ret)
+{
+	int saved = errno, reason;
+	unsigned long err = ERR_peek_last_error();
+
+	if (SSL_get_error(ssl, ret) == SSL_ERROR_SYSCALL)
+		return saved ? err_note(-saved, "%m") : err_note(-ECONNRESET, "closed the connection");
+	reason = ERR_GET_LIB(err) == ERR_LIB_SSL ? ERR_GET_REASON(err) : 0;
+	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
+		return refusal_note(ssl);
+	if (reason > SSL_AD_REASON_OFFSET)
+		return alert_note(reason - SSL_AD_REASON_OFFSET);
+	for (size_t i = 0; i < LENGTH(reasons); i++)
+		if (reason == reasons[i].reason)
+			return err_note(reasons[i].rc, "%s", reasons[i].text);
+	return err_note(-EPROTO, "TLS: %s", err ? ERR_reason_error_string(err) : "no reason given");
+}
