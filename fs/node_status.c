@@ -195,6 +195,7 @@ static const struct value {
 	{ "scrub_bad_messages", GAUGE, NUMBER_AT(scrub.bad_messages), "messages in them" },
 	{ "scrub_healed_ranges", COUNTER, NUMBER_AT(scrub.healed_ranges), "ranges that were bad and are good again" },
 	{ "scrub_healed_bytes", COUNTER, NUMBER_AT(scrub.healed_bytes), "bytes in them" },
+	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },

@@ -76,16 +76,11 @@ int offsets_export(struct offsets *o, enum config_file file, char **ret_text, si
  * before and no longer does are gone; offsets only move forward, and not where a commit
  * is owed that the master had not taken then; the delays are kept for export.
  *
- * None of that is in the log: offsets_log_all().
+ * None of that is in the log until this slave becomes the master.
  *
  * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
  * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
 int offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms);
-
-/* This broker has just become the master (brokerRole says so): what it knows only from
- * a RocketMQ master, and what it owed its master, is logged.  *ret_end (may be NULL) is
- * the end of it. */
-int offsets_log_all(struct offsets *o, mq_pos *ret_end);
 
 /* --- topics --------------------------------------------------------------- */
 
@@ -192,7 +187,7 @@ int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue
  *
  * They move here at once, are kept over restarts, and go to the master; once its log
  * says so they are debts no more.  owed.h has the rule by which they are merged with
- * what it says.  A slave that becomes the master logs what it owes: offsets_log_all(). */
+ * what it says.  A slave that becomes the master logs what it owes. */
 
 struct debt {
 	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
@@ -254,10 +249,27 @@ const unsigned char *offsets_identity(const struct offsets *o);
  * (EPOCHS_MAX is enough for all); returns how many. */
 size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 
+/* On a slave, while nothing is received: the log ends at `at`, where a record begins; what
+ * lay behind is in lost+found/ with a note that says `why` (a sentence), all views are
+ * back there.  Readers go on; see store/cut.h.
+ *
+ * MQ_OK      it is done (also when it ends there already)
+ * -EINVAL    no record begins there; nothing was done
+ * -EROFS     mounted read-only
+ * others     it could not be finished: nothing must be appended; calling again goes on,
+ *            and so does the next mount */
+int offsets_cut(struct offsets *o, mq_pos at, const char *why);
+
+/* The same, and all of the log goes, nothing of it is kept: it begins anew, empty, at
+ * `begin`, where one of its segments would; its history is what `theirs` (NULL: nothing)
+ * has before that. */
+int offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, const char *why);
+
 /* A slave becomes the master, in this order: its store refuses all appends, its log ends
  * with a whole record; offsets_promote() brings memory up to the log and begins an
  * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
- * the whole state, of which a RocketMQ master has put nothing into the log. */
+ * the whole state, of which a RocketMQ master has put nothing into the log, and the
+ * commits that were owed to the master. */
 int offsets_promote(struct offsets *o);
 void offsets_promoted(struct offsets *o);
 

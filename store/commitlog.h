@@ -42,6 +42,8 @@ struct commitlog {
 	pthread_cond_t flush_done;
 	bool flushing;
 	_Atomic bool failed;		/* a sync or write failed: final */
+	_Atomic bool why_known;
+	char why[160];			/* it did, once that is known */
 	_Atomic int64_t flushes;
 	_Atomic bool small_flushes;	/* each for a few records only */
 };
@@ -50,6 +52,9 @@ struct commitlog {
  * size wins over segment_bytes.  The end is not known yet: commitlog_set_end(). */
 int commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files);
 void commitlog_close(struct commitlog *log);
+
+/* -EIO, noted: it takes no more appends, and why. */
+int commitlog_has_failed(const struct commitlog *log);
 
 /* Where a whole segment begins. */
 static inline mq_pos
@@ -74,7 +79,8 @@ int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const cha
  * is final for appends (-EIO): the next mount finishes what was begun. */
 int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
 
-/* The log, which is empty, begins at `pos`.  -EINVAL where no segment begins. */
+/* All of the log goes: it is empty, and begins at `pos`.  -EINVAL where no segment can
+ * begin; else as above. */
 int commitlog_begin_at(struct commitlog *log, mq_pos pos);
 
 /* Append the entries of b in order, setting each record's queue offset (from

@@ -10,7 +10,7 @@ cd "$top" || exit 1
 may_include() {
 	case $1 in
 	fs) echo 'fs|repl|offsets|store|conf' ;;
-	repl) echo 'repl|store|conf' ;;
+	repl) echo 'repl|offsets|store|conf' ;;
 	offsets) echo 'offsets|store|conf' ;;
 	store) echo 'store|conf' ;;
 	conf) echo 'conf' ;;
