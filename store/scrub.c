@@ -601,23 +601,28 @@ scrub_start(struct store *s)
 	lock_init(&sc->lock, RANK_SCRUB);
 	mark_init(&sc->ending, MQ_POS(0));
 	rc = -pthread_create(&sc->thread, NULL, scrub_main, sc);
-	if (rc == MQ_OK) {
-		s->scrub = sc;
-		return MQ_OK;
+	if (rc != MQ_OK) {
+		scrub_free(sc);
+		return err_note(rc, "scrub thread: %m");
 	}
-	scrub_free(sc);
-	return err_note(rc, "scrub thread: %m");
+	LOCKED(&s->sealed_lock);	/* who cuts the log tells it */
+	s->scrub = sc;
+	return MQ_OK;
 }
 
 void
 scrub_stop(struct store *s)
 {
-	if (!s->scrub)
+	struct scrub *sc = s->scrub;
+
+	if (!sc)
 		return;
-	mark_close(&s->scrub->ending);
-	pthread_join(s->scrub->thread, NULL);
-	scrub_free(s->scrub);
+	mark_close(&sc->ending);
+	pthread_join(sc->thread, NULL);
+	lock_take(&s->sealed_lock);
 	s->scrub = NULL;
+	lock_drop(&s->sealed_lock);
+	scrub_free(sc);
 }
 
 void

@@ -9,20 +9,14 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "store/commitlog_priv.h"
 #include "store/direct.h"
 #include "store/logscan.h"
 #include "store/sealed.h"
 #include "store/store_priv.h"
 
-#define NAME_SIZE 32
 #define QUEUES_TOLD 4
 #define SECTOR 4096
-
-static void
-name_of(mq_pos base, char name[NAME_SIZE])
-{
-	snprintf(name, NAME_SIZE, "%020" PRId64, base.byte);
-}
 
 /* --- its sum ------------------------------------------------------------------- */
 
@@ -56,10 +50,10 @@ sealed_sum(struct store *s, mq_pos base, bool memory_first, const struct pace *p
 {
 	struct direct *d = NULL;
 	struct summing m = { 0 };
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	int rc;
 
-	name_of(base, name);
+	segment_name(base, name);
 	rc = direct_open(s->commitlog_fd, name, memory_first, &d);
 	if (rc == MQ_OK)
 		rc = sum_begin(&m, s->log.segment_bytes, ret);
@@ -124,12 +118,12 @@ walk(struct store *s, struct walk *w, const struct pace *pace)
 {
 	mq_pos end = pos_add(w->base, s->log.segment_bytes);
 	struct log_piece p = { .why = "there are zeros" };
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	struct logscan *ls = NULL;
 	int rc;
 
 	w->damage->n = 0;
-	name_of(w->base, name);
+	segment_name(w->base, name);
 	rc = logscan_open_file(s->commitlog_fd, name, s->log.segment_bytes, &ls);
 	while (rc == MQ_OK && (rc = logscan_next(ls, &p)) == MQ_OK && p.kind != PIECE_TORN) {
 		look_at(w, &p);
