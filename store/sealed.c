@@ -174,13 +174,14 @@ look_in_queue(struct queue *q, void *arg)
 	size_t left = a->size - a->len;
 	int n = 0;
 
-	if (queue_find_pos(q, a->from, &first) != MQ_OK || queue_find_pos(q, a->to, &end) != MQ_OK || end.n <= first.n)
+	if (queue_find_pos(q, a->from, &first) != MQ_OK || queue_find_pos(q, a->to, &end) != MQ_OK ||
+	    end.n <= first.n)
 		return MQ_OK;
 	queue_doubt(q, end);
 	a->messages += end.n - first.n;
 	if (a->queues++ < QUEUES_TOLD)
-		n = snprintf(a->text + a->len, left, "%s%s/q%" PRId32 "@%" PRId64, a->len ? ", " : "", queue_topic(q),
-			     queue_id(q), first.n);
+		n = snprintf(a->text + a->len, left, "%s%s/q%" PRId32 "@%" PRId64, a->len ? ", " : "",
+			     queue_topic(q), queue_id(q), first.n);
 	if (n > 0 && (size_t)n < left && end.n - first.n > 1)
 		n += snprintf(a->text + a->len + n, left - (size_t)n, "..%" PRId64, end.n);
 	a->len += (size_t)n < left ? (size_t)n : left - 1;
@@ -190,7 +191,9 @@ look_in_queue(struct queue *q, void *arg)
 int64_t
 sealed_messages(struct store *s, const struct damage_range *range, char *text, size_t size)
 {
-	struct affected a = { .from = range->pos, .to = pos_add(range->pos, range->bytes), .text = text, .size = size };
+	struct affected a = {
+		.from = range->pos, .to = pos_add(range->pos, range->bytes), .text = text, .size = size,
+	};
 
 	*text = '\0';
 	(void)store_each_queue(s, look_in_queue, &a);
