@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "store/scrub.h"
@@ -467,6 +468,31 @@ decay_is_found_and_healed(void **state)
 }
 
 static void
+it_reads_no_faster_than_it_may(void **state)
+{
+	struct kit *k = *state;
+	struct scrub_stats s;
+	struct source src;
+	struct sum sum;
+	int64_t began;
+
+	begin(k, &src, &sum);
+	k->set.scrubRate = 4 * KIT_SEGMENT;
+	began = clock_mono_ms();
+	assert_int_equal(scrub_start(k->s), MQ_OK);
+	do {
+		poll(NULL, 0, 50);
+		scrub_stats(k->s, &s);
+		assert_true(s.read_bytes <= 4 * KIT_SEGMENT * (clock_mono_ms() - began + 200) / 1000 + KIT_SEGMENT);
+	} while (s.read_bytes < 4 * KIT_SEGMENT && clock_mono_ms() - began < 20000);
+	assert_true(s.read_bytes >= 4 * KIT_SEGMENT);
+	began = clock_mono_ms();
+	scrub_stop(k->s);
+	assert_true(clock_mono_ms() - began < 5000);
+	free(src.good);
+}
+
+static void
 damage_from_before_the_first_sum_is_found_and_healed(void **state)
 {
 	struct kit *k = *state;
@@ -547,6 +573,7 @@ main(void)
 		ALONE(a_healing_that_fails_is_made_up_for),
 		ALONE(what_is_given_away_is_whole),
 		ALONE(decay_is_found_and_healed),
+		ALONE(it_reads_no_faster_than_it_may),
 		ALONE(damage_from_before_the_first_sum_is_found_and_healed),
 		ALONE(a_cut_log_has_no_sums_behind_the_cut),
 		ALONE(a_sum_that_is_none_is_not_believed),
