@@ -1,0 +1,62 @@
+#!/bin/bash
+# An mqfs slave is a RocketMQ master a moment ago, from its first message on, through
+# restarts of both; so is one that comes later.
+. "$top_builddir/tests/functions.sh"
+. "$top_srcdir/tests/interop/rocketmq.sh"
+requires_fuse
+requires_rocketmq
+
+first=$work/first late=$work/late
+start_namesrv
+start_broker m
+options=role=slave,master=127.0.0.1:$((port[m] + 1)),haListen=none,haSendHeartbeatInterval=300,$mqfs_small
+long=$(printf '%01000d' 7)
+
+start_mqfs "$work/s" "$first" -o "$options"		# before there is anything
+rocketmq > "$work/sent" <<END
+topic 127.0.0.1:${port[m]} Orders 4
+topic 127.0.0.1:${port[m]} Events 2
+send Orders 0 TagA k1 - hello rocket
+send Orders 1 - - - without anything
+send Orders 2 TagB k1 1 later
+send Events 0 TagA - - another topic
+batch Orders 3 20 batched
+$(for _ in $(seq 8); do echo "batch Events 1 25 $long"; done)
+consume G Orders TagB 1
+END
+eventually 20 same_log m s
+[ "$(find "$work/s/commitlog" -type f | wc -l)" -gt 3 ]
+
+# What was sent is what is read.
+want 'hello rocket' "$(cat "$first/topics/Orders/q0")" "with tag and key"
+want 'without anything' "$(cat "$first/topics/Orders/q1")" "without"
+want later "$(cat "$first/topics/Orders/q2")" "the delayed one, delivered"
+want "$(seq_lines 1 20 batched)" "$(cat "$first/topics/Orders/q3")" "a batch"
+want "$(for _ in $(seq 8); do seq_lines 1 25 "$long"; done)" "$(cat "$first/topics/Events/q1")" "several segments"
+cat "$first/topics/Orders/q0:format=json" >&9; cat "$first/topics/Orders/q2:format=json" >&9
+
+# Both sides die, and come back.
+kill_mqfs "$first"
+rocketmq > "$work/sent" <<< "batch Orders 1 20 $long"
+start_mqfs "$work/s" "$first" -o "$options"
+eventually 20 same_log m s
+kill_broker m
+start_broker m
+rocketmq > "$work/sent" <<< "batch Orders 1 20 after its death"
+eventually 20 same_log m s
+stop_broker m
+start_broker m
+rocketmq > "$work/sent" <<< "send Orders 1 - - - after its stop"
+eventually 20 same_log m s
+want 'after its stop' "$(tail -n 1 "$first/topics/Orders/q1")" "the newest"
+
+# Another one has all of it.
+start_mqfs "$work/l" "$late" -o "$options"
+eventually 20 same_log m l
+for queue in Orders/q{0,1,2,3} Events/q{0,1}; do
+	eventually 5 cmp "$first/topics/$queue" "$late/topics/$queue"
+done
+
+# No view disagrees with the log.
+for mount in "$first" "$late"; do stop_mqfs "$mount"; done
+for store in s l; do fsck.mqfs -n "$work/$store" > "$work/fsck" || { cat "$work/fsck" >&9; fail "fsck"; }; done
