@@ -4,6 +4,7 @@
  *	send TOPIC QUEUE TAG KEYS LEVEL BODY    - for none; LEVEL: of delay
  *	batch TOPIC QUEUE COUNT BODY            BODY 1, BODY 2, ... at once
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
+ *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
  *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as if that broker had, until this process ends
  *
@@ -81,6 +82,9 @@ public class Driver {
 			break;
 		case "consume":
 			consume(word[1], word[2], word[3], Integer.parseInt(word[4]));
+			break;
+		case "query":
+			query(word[1], word[2]);
 			break;
 		case "offsets":
 			offsets(word[1], word[2]);
@@ -161,7 +165,7 @@ public class Driver {
 
 	private static String show(MessageExt m) {
 		return String.format("%s %d %06d %s %s %s", m.getTopic(), m.getQueueId(), m.getQueueOffset(),
-			m.getTags() == null ? "-" : m.getTags(), m.getKeys() == null ? "-" : m.getKeys(),
+			m.getTags() == null ? "-" : m.getTags(), m.getKeys() == null ? "-" : m.getKeys().replace(' ', ','),
 			new String(m.getBody(), StandardCharsets.UTF_8));
 	}
 
@@ -186,6 +190,14 @@ public class Driver {
 		got.forEach(System.out::println);
 		if (!all)
 			throw new IllegalStateException(missing.getCount() + " messages have not come");
+	}
+
+	private void query(String topic, String key) throws Exception {
+		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
+
+		for (MessageExt m : producer().queryMessage(topic, key, 64, 0, Long.MAX_VALUE).getMessageList())
+			got.add(show(m));
+		got.forEach(System.out::println);
 	}
 
 	private void offsets(String group, String topic) throws Exception {

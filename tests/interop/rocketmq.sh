@@ -5,6 +5,8 @@
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
 #	rocketmq < SCRIPT			its client; see Driver.java
+#	answer N				what it said to the script's line N
+#	bodies N				the same, of the messages only their bodies
 #
 # A broker serves slaves one port above its own.  All is on loopback, and small:
 # $small is what both sides must have alike, $mqfs_small the same for mount.mqfs.
@@ -109,18 +111,23 @@ kill_broker() {
 	eventually 5 is_gone "${java[$1]}"
 }
 
-rocketmq() { timeout 120 "${java_command[@]}" Driver "$namesrv"; }
+rocketmq() { timeout 120 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
+answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
+bodies() { answer "$1" | cut -d ' ' -f 6-; }
 
 # --- comparing ----------------------------------------------------------------------
 
-# same_log BROKER STORE   byte for byte; what it has beyond is only what is made ahead of need
+# same_log STORE STORE   byte for byte; a segment that only one has is made ahead of need
 same_log() {
-	local file
-	for file in "$work/$1"/commitlog/*; do
-		if [ -e "$work/$2/commitlog/${file##*/}" ]; then
-			cmp "$file" "$work/$2/commitlog/${file##*/}" || return 1
+	local name
+	for name in $(cd "$work" && ls "$1/commitlog" "$2/commitlog" | grep '^0' | sort -u); do
+		set -- "$1" "$2" "$work/$1/commitlog/$name" "$work/$2/commitlog/$name"
+		if [ -e "$3" ] && [ -e "$4" ]; then
+			cmp "$3" "$4" || return 1
+		elif [ -e "$3" ]; then
+			cmp -n $segment "$3" /dev/zero || return 1
 		else
-			cmp -n $segment "$file" /dev/zero || return 1
+			cmp -n $segment "$4" /dev/zero || return 1
 		fi
 	done
 }

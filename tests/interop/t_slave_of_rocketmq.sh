@@ -13,7 +13,7 @@ options=role=slave,master=127.0.0.1:$((port[m] + 1)),haListen=none,haSendHeartbe
 long=$(printf '%01000d' 7)
 
 start_mqfs "$work/s" "$first" -o "$options"		# before there is anything
-rocketmq > "$work/sent" <<END
+rocketmq <<END
 topic 127.0.0.1:${port[m]} Orders 4
 topic 127.0.0.1:${port[m]} Events 2
 send Orders 0 TagA k1 - hello rocket
@@ -33,20 +33,22 @@ want 'without anything' "$(cat "$first/topics/Orders/q1")" "without"
 want later "$(cat "$first/topics/Orders/q2")" "the delayed one, delivered"
 want "$(seq_lines 1 20 batched)" "$(cat "$first/topics/Orders/q3")" "a batch"
 want "$(for _ in $(seq 8); do seq_lines 1 25 "$long"; done)" "$(cat "$first/topics/Events/q1")" "several segments"
-cat "$first/topics/Orders/q0:format=json" >&9; cat "$first/topics/Orders/q2:format=json" >&9
+for queue in q0 q2; do
+	grep -q '"tags":"Tag[AB]","keys":"k1"' "$first/topics/Orders/$queue:format=json"
+done
 
 # Both sides die, and come back.
 kill_mqfs "$first"
-rocketmq > "$work/sent" <<< "batch Orders 1 20 $long"
+rocketmq <<< "batch Orders 1 20 $long"
 start_mqfs "$work/s" "$first" -o "$options"
 eventually 20 same_log m s
 kill_broker m
 start_broker m
-rocketmq > "$work/sent" <<< "batch Orders 1 20 after its death"
+rocketmq <<< "batch Orders 1 20 after its death"
 eventually 20 same_log m s
 stop_broker m
 start_broker m
-rocketmq > "$work/sent" <<< "send Orders 1 - - - after its stop"
+rocketmq <<< "send Orders 1 - - - after its stop"
 eventually 20 same_log m s
 want 'after its stop' "$(tail -n 1 "$first/topics/Orders/q1")" "the newest"
 
