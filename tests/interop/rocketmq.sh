@@ -16,8 +16,10 @@
 interop=$top_srcdir/tests/interop
 built=$top_builddir/tests/interop
 segment=65536
-small="maxMessageSize=30000 mappedFileSizeCommitLog=$segment mappedFileSizeConsumeQueue=2000 maxHashSlotNum=1000 maxIndexNum=4000"
-mqfs_small=${small// /,}
+small=(maxMessageSize=30000 "mappedFileSizeCommitLog=$segment" mappedFileSizeConsumeQueue=2000 maxHashSlotNum=1000
+	maxIndexNum=4000)
+mqfs_small=$(IFS=,; echo "${small[*]}")
+export mqfs_small
 namesrv=
 declare -A port=() java=()	# name -> listenPort, pid
 
@@ -97,7 +99,7 @@ start_broker() {
 	shift
 	if [ -z "${port[$name]:-}" ]; then new_port "$name"; fi
 	printf '%s\n' brokerName=interop brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 listenPort="${port[$name]}" \
-		namesrvAddr="$namesrv" storePathRootDir="$work/$name" $small "$@" > "$work/$name.conf"
+		namesrvAddr="$namesrv" storePathRootDir="$work/$name" "${small[@]}" "$@" > "$work/$name.conf"
 	start_java "$name" org.apache.rocketmq.broker.BrokerStartup "$work/$name.conf"
 }
 
@@ -117,17 +119,16 @@ bodies() { answer "$1" | cut -d ' ' -f 6-; }
 
 # --- comparing ----------------------------------------------------------------------
 
-# same_log STORE STORE   byte for byte; a segment that only one has is made ahead of need
+# A segment that is not there is one that was not made ahead of need: zeros.
+same_segment() {
+	local other=$2
+	[ -e "$other" ] || other=/dev/zero
+	cmp -n "$segment" "$1" "$other"
+}
+
+# same_log STORE STORE   byte for byte
 same_log() {
-	local name
-	for name in $(cd "$work" && ls "$1/commitlog" "$2/commitlog" | grep '^0' | sort -u); do
-		set -- "$1" "$2" "$work/$1/commitlog/$name" "$work/$2/commitlog/$name"
-		if [ -e "$3" ] && [ -e "$4" ]; then
-			cmp "$3" "$4" || return 1
-		elif [ -e "$3" ]; then
-			cmp -n $segment "$3" /dev/zero || return 1
-		else
-			cmp -n $segment "$4" /dev/zero || return 1
-		fi
-	done
+	local file
+	for file in "$work/$1"/commitlog/0*; do same_segment "$file" "$work/$2/commitlog/${file##*/}" || return 1; done
+	for file in "$work/$2"/commitlog/0*; do same_segment "$file" "$work/$1/commitlog/${file##*/}" || return 1; done
 }
