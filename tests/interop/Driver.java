@@ -3,6 +3,7 @@
  *	topic BROKER TOPIC QUEUES               BROKER: HOST:PORT
  *	send TOPIC QUEUE TAG KEYS LEVEL BODY    - for none; LEVEL: of delay
  *	batch TOPIC QUEUE COUNT BODY            BODY 1, BODY 2, ... at once
+ *	transaction TOPIC BODY                  sent, and committed
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
  *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
@@ -28,7 +29,10 @@ import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.admin.OffsetWrapper;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -79,6 +83,9 @@ public class Driver {
 			break;
 		case "batch":
 			batch(word[1], queue(word[1], word[2]), Integer.parseInt(word[3]), rest(word, 4));
+			break;
+		case "transaction":
+			transaction(word[1], rest(word, 2));
 			break;
 		case "consume":
 			consume(word[1], word[2], word[3], Integer.parseInt(word[4]));
@@ -161,6 +168,26 @@ public class Driver {
 		for (int i = 1; i <= count; i++)
 			messages.add(new Message(topic, (body + " " + i).getBytes(StandardCharsets.UTF_8)));
 		say(producer().send(messages, queue));
+	}
+
+	private void transaction(String topic, String body) throws Exception {
+		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
+
+		producer.setNamesrvAddr(nameServer);
+		producer.setTransactionListener(new TransactionListener() {
+			@Override
+			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
+				return LocalTransactionState.COMMIT_MESSAGE;
+			}
+
+			@Override
+			public LocalTransactionState checkLocalTransaction(MessageExt message) {
+				return LocalTransactionState.COMMIT_MESSAGE;
+			}
+		});
+		producer.start();
+		say(producer.sendMessageInTransaction(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null));
+		producer.shutdown();
 	}
 
 	private static String show(MessageExt m) {

@@ -16,8 +16,8 @@
 interop=$top_srcdir/tests/interop
 built=$top_builddir/tests/interop
 segment=65536
-small=(maxMessageSize=30000 "mappedFileSizeCommitLog=$segment" mappedFileSizeConsumeQueue=2000 maxHashSlotNum=1000
-	maxIndexNum=4000)
+small=(maxMessageSize=30000 "mappedFileSizeCommitLog=$segment" mappedFileSizeConsumeQueue=2000
+	maxHashSlotNum=1000 maxIndexNum=4000)
 mqfs_small=$(IFS=,; echo "${small[*]}")
 export mqfs_small
 namesrv=
@@ -50,7 +50,7 @@ requires_rocketmq() {
 		</appender><root level="WARN"><appender-ref ref="stderr"/></root></configuration>
 	END
 	# What it does to its buffers is closed to it since Java 9 unless opened; full disks are not its concern.
-	java_command=(java -Xms32m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+	java_command=(java -Xms32m -Xmx256m -Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 		--add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED
 		-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99 -Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98
 		-Drocketmq.home.dir="$work" -Dlogback.configurationFile="$work/conf/logback.xml" -Duser.home="$work"
@@ -126,9 +126,24 @@ same_segment() {
 	cmp -n "$segment" "$1" "$other"
 }
 
+holds_same_log() {
+	local file
+	for file in "$1"/0*; do same_segment "$file" "$2/${file##*/}" || return 1; done
+}
+
 # same_log STORE STORE   byte for byte
 same_log() {
-	local file
-	for file in "$work/$1"/commitlog/0*; do same_segment "$file" "$work/$2/commitlog/${file##*/}" || return 1; done
-	for file in "$work/$2"/commitlog/0*; do same_segment "$file" "$work/$1/commitlog/${file##*/}" || return 1; done
+	local a=$work/$1/commitlog b=$work/$2/commitlog
+	holds_same_log "$a" "$b" && holds_same_log "$b" "$a"
+}
+
+# sound_store STORE...   no view disagrees with the log
+sound_store() {
+	local store
+	for store; do
+		if ! fsck.mqfs -n "$work/$store" > "$work/fsck" 2>&1; then
+			cat "$work/fsck" >&9
+			fail "fsck.mqfs finds something wrong with $store"
+		fi
+	done
 }

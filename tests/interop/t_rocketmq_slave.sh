@@ -10,8 +10,8 @@ new_port master
 here=127.0.0.1:${port[master]} ha=127.0.0.1:$((port[master] + 1))
 long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders
-start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]},$mqfs_small" \
-	-o haSendHeartbeatInterval=300,slaveTimeout=1000
+start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
+	-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
 mkdir "$q"
 echo 'before the slave' >> "$q/q0"
 
@@ -21,7 +21,7 @@ mkfifo "$work/commands"
 rocketmq < "$work/commands" &
 exec 4> "$work/commands"
 echo "register interop $here $ha Orders" >&4
-eventually 30 grep -qx done "$work/answers"
+eventually 30 grep -qx 'done' "$work/answers"
 
 # start_slave NAME ID
 start_slave() {
@@ -62,7 +62,9 @@ eventually 20 cmp "$work/m/commitlog/$last" "$work/late/commitlog/$last"
 kill_broker late
 
 # Consumers find the slave when the master has left the name server.
-slave_knows() { grep -q '"Orders"' "$work/s/config/topics.json" && grep -q Orders@G "$work/s/config/consumerOffset.json"; }
+slave_knows() {
+	grep -q '"Orders"' "$work/s/config/topics.json" && grep -q Orders@G "$work/s/config/consumerOffset.json"
+}
 eventually 30 slave_knows
 exec 4>&-
 wait_for "$!"
