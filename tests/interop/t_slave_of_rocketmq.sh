@@ -51,11 +51,20 @@ kill_broker m
 start_broker m
 rocketmq <<< "batch Orders 1 20 after its death"
 eventually 20 same_log m s
+
+# Its SYNC_MASTER waits for the slave, and has none when that is gone.
 stop_broker m
-start_broker m
-rocketmq <<< "send Orders 1 - - - after its stop"
+start_broker m brokerRole=SYNC_MASTER
+follows() { grep -qx transfer "$first/status/replication/master/state"; }
+eventually 20 follows
+rocketmq <<< "send Orders 1 - - - waited for"
+want SEND_OK "$(answer 1 | cut -d ' ' -f 1)" "a synchronous message"
+want 'waited for' "$(tail -n 1 "$first/topics/Orders/q1")" "the slave has it by then"
+kill_mqfs "$first"
+rocketmq <<< "send Orders 1 - - - not waited for"
+want SLAVE_NOT_AVAILABLE "$(answer 1 | cut -d ' ' -f 1)" "without a slave"
+start_mqfs "$work/s" "$first" -o "$options"
 eventually 20 same_log m s
-want 'after its stop' "$(tail -n 1 "$first/topics/Orders/q1")" "the newest"
 
 # Another one has all of it.
 start_mqfs "$work/l" "$late" -o "$options"
