@@ -11,6 +11,7 @@ start_namesrv
 start_broker m
 options=role=slave,master=127.0.0.1:$((port[m] + 1)),haListen=none,haSendHeartbeatInterval=300,$mqfs_small
 long=$(printf '%01000d' 7)
+packed=$(seq -s, 3000)
 
 start_mqfs "$work/s" "$first" -o "$options"		# before there is anything
 rocketmq <<END
@@ -20,6 +21,7 @@ send Orders 0 TagA k1 - hello rückét
 send Orders 1 - - - without anything
 send Orders 2 TagB k1 1 later
 send Events 0 TagA - - another topic
+send Events 0 - - - $packed
 batch Orders 3 20 batched
 $(for _ in $(seq 8); do echo "batch Events 1 25 $long"; done)
 topic 127.0.0.1:${port[m]} Sure 1
@@ -35,6 +37,7 @@ want 'hello rückét' "$(cat "$first/topics/Orders/q0")" "with tag and key"
 want 'without anything' "$(cat "$first/topics/Orders/q1")" "without"
 want later "$(cat "$first/topics/Orders/q2")" "the delayed one, delivered"
 want "$(seq_lines 1 20 batched)" "$(cat "$first/topics/Orders/q3")" "a batch"
+want "$(echo another topic; echo "$packed")" "$(cat "$first/topics/Events/q0")" "compressed by the client"
 want 'all or nothing' "$(cat "$first/topics/Sure/q0")" "a transaction's"
 many=$(for _ in $(seq 8); do seq_lines 1 25 "$long"; done)
 want "$many" "$(cat "$first/topics/Events/q1")" "several segments"
