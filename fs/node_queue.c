@@ -156,14 +156,17 @@ queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
-/* A closed range whose end is reached never changes: the kernel may keep it. */
+/* A closed range whose end is reached never changes: the kernel may keep it.  It
+ * reads no further than the size it was told; where damage leaves that unknown,
+ * each read must be asked of us. */
 static void
 keep_if_finished(const struct name *name, struct handle *h)
 {
 	struct open_queue *oq = h->own;
+	int64_t size;
 
 	if (oq->appends || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
-	    !view_is_finished(oq->view))
+	    !view_is_finished(oq->view) || view_size(oq->view, &size) != MQ_OK)
 		return;
 	h->fopen &= ~(uint32_t)FOPEN_DIRECT_IO;
 	h->fopen |= FOPEN_KEEP_CACHE;

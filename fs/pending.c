@@ -371,14 +371,24 @@ durables_look(struct pending *p, int rc)
 	durables_answer(done, rc);
 }
 
-/* Wait for something to flush.  False: closing. */
+/* Something to flush, or what somebody else has flushed?  Called with the lock. */
+static bool
+durables_due(const struct pending *p)
+{
+	mq_pos flushed = mark_at(store_flushed(p->m->store)), durable = durable_at(p->m);
+
+	for (const struct durable *d = p->durables; d; d = d->next)
+		if (d->end.byte > flushed.byte || d->end.byte <= durable.byte)
+			return true;
+	return false;
+}
+
+/* Wait for something to do.  False: closing. */
 static bool
 durable_wait(struct pending *p, mq_pos *ret_end)
 {
-	struct mark *flushed = store_flushed(p->m->store);
-
 	LOCKED(&p->durable_lock);
-	while (!p->durables || p->durable_end.byte <= mark_at(flushed).byte) {
+	while (!durables_due(p)) {
 		if (p->durable_closing)
 			return false;
 		lock_wait(&p->durable_lock, &p->more, -1);
