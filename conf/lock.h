@@ -26,6 +26,7 @@ enum lock_rank {
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
 	RANK_CHECKPOINT,	/* store: one checkpoint at a time */
 	RANK_QUEUE_APPEND,	/* store: one write(2) into one queue */
+	RANK_SEALED,		/* store: who changes a sealed segment */
 	RANK_LOG,		/* store: the end of the commit log */
 	RANK_QUEUES,		/* store: table of queues */
 	RANK_INDEX,		/* store: key index */
@@ -33,6 +34,7 @@ enum lock_rank {
 	RANK_FLUSH,		/* store: who syncs the log just now */
 	RANK_FILES,		/* store: cache of open files */
 	RANK_SNAPSHOTS,		/* store: list of snapshots */
+	RANK_SCRUB,		/* store: what the scrub has found */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */
 	RANK_MARK,		/* a leaf: nothing is called while it is held */
 };

@@ -163,7 +163,6 @@ sweeper_main(void *arg)
 	struct keeper *k = arg;
 
 	(void)setpriority(PRIO_PROCESS, 0, SWEEPER_NICE);	/* of this thread */
-	manifest_forget_sums(k->m->snapshots);
 	do {
 		snapshots_sweep(k->m->snapshots);
 		sum_up(k);

@@ -34,6 +34,7 @@
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/role.h"
+#include "fs/scrubbing.h"
 #include "fs/session.h"
 #include "repl/replication.h"
 #include "store/snapshot.h"
@@ -227,7 +228,9 @@ broker_open(struct mount *m, const struct args *args)
 	if (rc != MQ_OK)
 		return rc;
 	rc = offsets_start(m->offsets, m->store);
-	return rc == MQ_OK ? snapshots_open(&m->dir, &m->snapshots) : rc;
+	if (rc == MQ_OK)
+		rc = snapshots_open(&m->dir, &m->snapshots);
+	return rc;
 }
 
 static int
@@ -260,6 +263,7 @@ tree_close(struct mount *m)
 		pending_close(m->pending);
 	m->pending = NULL;
 	session_unmount(m);
+	scrubbing_end(m);
 	ahead_close(m->ahead);
 	m->ahead = NULL;
 	handles_close(m);
@@ -306,6 +310,8 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 	rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
+	if (rc == MQ_OK)
+		rc = scrubbing_begin(m);
 	if (rc == MQ_OK)
 		rc = session_run(m, &sig);
 	if (rc == MQ_OK && sig)

@@ -9,6 +9,7 @@
 
 #include "conf/settings.h"
 #include "offsets/offsets.h"
+#include "store/heal.h"
 #include "store/store.h"
 #include "store/storedir.h"
 
@@ -41,6 +42,7 @@ struct mount {
 	struct closing *closing;	/* files being closed with a line unfinished */
 
 	struct keeper *keeper;		/* takes and drops snapshots */
+	struct healer healer;		/* from where the scrub has good bytes */
 
 	bool read_only;
 	bool passthrough;		/* the kernel can read our files itself */

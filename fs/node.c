@@ -31,6 +31,7 @@ static const struct kind {
 } kinds[NODE_KINDS] = {
 	[NODE_ROOT] = { &node_root, ID_NOTHING, "" },
 	[NODE_README] = { &node_readme, ID_NOTHING, "README" },
+	[NODE_CTL] = { &node_ctl, ID_NOTHING, "ctl" },
 	[NODE_TOPICS] = { &node_topics, ID_NOTHING, "topics" },
 	[NODE_TOPIC] = { &node_topic, ID_TOPIC, "topics/%t" },
 	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, "topics/%t/config" },

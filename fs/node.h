@@ -73,6 +73,7 @@ enum node_kind {
 	NODE_SNAPSHOT_SEGMENT,	/* .snapshots/S/commitlog/N  id, queue and part = segment number */
 	NODE_SNAPSHOT_FILE,	/* .snapshots/S/[DIR/]NAME   id, part = row of snapshot_files */
 	NODE_SNAPSHOT_MANIFEST,	/* .snapshots/S/MANIFEST     id */
+	NODE_CTL,		/* ctl */
 	NODE_KINDS,
 };
 
@@ -98,6 +99,9 @@ struct node {
 /* The inode number of a node. */
 fuse_ino_t node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part);
 fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
+
+/* The same of a segment that a snapshot has. */
+fuse_ino_t node_snapshot_segment_ino(const struct snapshot *s, int64_t base);
 
 #define NODE_PART_MASK 0xfffffu
 #define NODE_WIDE_MASK ((UINT64_C(1) << 58) - 1)
@@ -220,7 +224,7 @@ struct node_class {
 };
 
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
-	node_topic_ctl, node_queue, node_named, node_groups, node_group, node_group_config, node_group_ctl,
+	node_topic_ctl, node_ctl, node_queue, node_named, node_groups, node_group, node_group_config, node_group_ctl,
 	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,

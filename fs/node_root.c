@@ -12,6 +12,7 @@ static const struct {
 	bool hidden;		/* known by name only */
 } children[] = {
 	{ "README", NODE_README, false },
+	{ "ctl", NODE_CTL, false },
 	{ "topics", NODE_TOPICS, false },
 	{ "groups", NODE_GROUPS, false },
 	{ "messages", NODE_MESSAGES, false },
@@ -30,7 +31,7 @@ root_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_ti
 {
 	int rc = node_attr_dir(m, n, st, ret_timeout);
 
-	st->st_nlink = 2 + N_CHILDREN - 2;	/* README is a file, .snapshots hidden */
+	st->st_nlink = 2 + N_CHILDREN - 3;	/* README and ctl are files, .snapshots is hidden */
 	return rc;
 }
 
@@ -88,6 +89,7 @@ static const char readme[] =
 	"  mkdir .snapshots/nightly                        a snapshot: a complete store, to be copied by rsync -a\n"
 	"  rmdir .snapshots/nightly                        and dropped again\n"
 	"  ls config status                                settings and numbers, one per file\n"
+	"  cat status/scrub                                what the disk has lost of the log; echo scrub > ctl looks now\n"
 	"  tail status/log                                 what the broker had to say; why a command was refused\n"
 	"\n"
 	"write(2) returns when a message is stored, fsync(2) when it is on the disk.\n"

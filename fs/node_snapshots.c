@@ -168,13 +168,12 @@ const struct node_class node_snapshot = {
 };
 
 /* A segment's number is what its inode number holds: 34 bits in queue and part. */
-static fuse_ino_t
-segment_ino(const struct node *n, int64_t base)
+fuse_ino_t
+node_snapshot_segment_ino(const struct snapshot *s, int64_t base)
 {
-	uint64_t number = (uint64_t)(base / n->snapshot->segment_bytes);
+	uint64_t number = (uint64_t)(base / s->segment_bytes);
 
-	return node_ino(NODE_SNAPSHOT_SEGMENT, n->id, (uint32_t)(number >> 20),
-			(uint32_t)number & NODE_PART_MASK);
+	return node_ino(NODE_SNAPSHOT_SEGMENT, s->id, (uint32_t)(number >> 20), (uint32_t)number & NODE_PART_MASK);
 }
 
 static int64_t
@@ -205,7 +204,7 @@ segment_lookup(struct mount *m, const struct node *dir, const char *name, struct
 	if (strcmp(strchr(wanted, '/') + 1, name) != 0 || base % s->segment_bytes || base >= s->mark.byte)
 		return -ENOENT;
 	rc = open_segment(m, dir, base, &fd);
-	return rc == MQ_OK ? node_get(m, segment_ino(dir, base), ret_child) : rc;
+	return rc == MQ_OK ? node_get(m, node_snapshot_segment_ino(dir->snapshot, base), ret_child) : rc;
 }
 
 static void
@@ -220,7 +219,7 @@ segments_list(struct mount *m, const struct node *dir, struct lister *l)
 		if (open_segment(m, dir, base, &fd) != MQ_OK)
 			continue;
 		snapshot_segment_path(base, path);
-		lister_add(l, strchr(path, '/') + 1, segment_ino(dir, base));
+		lister_add(l, strchr(path, '/') + 1, node_snapshot_segment_ino(dir->snapshot, base));
 	}
 }
 

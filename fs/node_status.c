@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/pending.h"
+#include "fs/scrubbing.h"
 #include "repl/replication.h"
+#include "store/lostfound.h"
+#include "store/scrub.h"
 
 /* --- what there is to know ---------------------------------------------------------- */
 
@@ -21,9 +25,20 @@ struct status {
 	struct store_stats store;
 	struct offsets_stats offsets;
 	struct store_recovery recovery;
+	struct lostfound_stats lost;
+	struct scrub_stats scrub;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
 	int64_t pid, mqrepld, started_ms, uptime_s, open_files, waiting_requests;
 };
+
+static void
+gather_lost(struct mount *m, struct status *s)
+{
+	AUTO_CLOSE int fd = openat(m->dir.fd, "lost+found", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		lostfound_stats(fd, &s->lost);
+}
 
 static void
 status_gather(struct mount *m, struct status *s)
@@ -32,6 +47,8 @@ status_gather(struct mount *m, struct status *s)
 	store_stats(m->store, &s->store);
 	offsets_stats(m->offsets, &s->offsets);
 	store_recovery(m->store, &s->recovery);
+	gather_lost(m, s);
+	scrub_stats(m->store, &s->scrub);
 	s->failed = s->store.failed;
 	s->disk_full = s->store.disk_full;
 	s->disk_used_percent = s->store.disk_used_percent;
@@ -168,6 +185,17 @@ static const struct value {
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
 	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
+	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
+	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },
+	{ "scrub_passes", COUNTER, NUMBER_AT(scrub.passes), "times that all sealed segments were checked" },
+	{ "scrub_due", GAUGE, NUMBER_AT(scrub.due), "sealed segments that are to be checked now" },
+	{ "scrub_checked", GAUGE, NUMBER_AT(scrub.oldest_ms), "all were checked since then, ms since 1970; 0: not yet" },
+	{ "scrub_read_bytes", COUNTER, NUMBER_AT(scrub.read_bytes), "bytes of sealed segments read for their sums" },
+	{ "scrub_bad_ranges", GAUGE, NUMBER_AT(scrub.bad_ranges), "ranges of the log that the disk has lost" },
+	{ "scrub_bad_bytes", GAUGE, NUMBER_AT(scrub.bad_bytes), "bytes in them" },
+	{ "scrub_bad_messages", GAUGE, NUMBER_AT(scrub.bad_messages), "messages in them" },
+	{ "scrub_healed_ranges", COUNTER, NUMBER_AT(scrub.healed_ranges), "ranges that were bad and are good again" },
+	{ "scrub_healed_bytes", COUNTER, NUMBER_AT(scrub.healed_bytes), "bytes in them" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },
@@ -262,6 +290,7 @@ static const struct whole {
 } wholes[] = {
 	{ "log", render_log },
 	{ "metrics.prom", render_metrics },
+	{ "scrub", scrubbing_render },
 	{ "status.json", render_json },
 };
 

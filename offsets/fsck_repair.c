@@ -21,33 +21,22 @@
 #include "offsets/fsck.h"
 #include "offsets/registry.h"
 #include "store/file.h"
+#include "store/lostfound.h"
 
 #define BUSY_WAIT_MS 5000
 
 /* --- segments that have another length than the others --------------------------------- */
 
-/* Bytes of fd from `from` on become a file of lost+found. */
+/* Bytes of fd from `from` on. */
 static int
-save_excess(int fd, int64_t from, int lost_fd, const char *segment)
+save_excess(int fd, int64_t from, int lost_fd, const struct log_file *file)
 {
-	char name[80], buf[64 * 1024];
-	ssize_t n;
-	int rc = MQ_OK;
+	const struct lost_bytes lost = {
+		.fd = fd, .from = from, .to = file->bytes, .pos = pos_add(file->base, from),
+		.why = "the file of their segment was longer than the others: cut by fsck.mqfs.",
+	};
 
-	snprintf(name, sizeof(name), "%.40s.excess", segment);
-	AUTO_CLOSE int out = openat(lost_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (out < 0)
-		return err_note(-errno, "lost+found/%s: %m", name);
-	for (int64_t at = 0; rc == MQ_OK && (n = pread(fd, buf, sizeof(buf), from + at)) != 0; at += n)
-		rc = n < 0 ? err_note(-errno, "commitlog/%s: %m", segment)
-			   : file_write(out, buf, (size_t)n, at, "lost+found");
-	if (rc == MQ_OK)
-		rc = file_sync(out, name);
-	if (rc == MQ_OK)
-		rc = dir_sync(lost_fd, "lost+found");
-	if (rc == MQ_OK)
-		log_notice("commitlog/%s: what lay behind its end is kept as lost+found/%s", segment, name);
-	return rc;
+	return lostfound_keep_bytes(lost_fd, &lost);
 }
 
 static int
@@ -64,7 +53,7 @@ set_length(const struct storedir *dir, const struct log_file *file, int64_t byte
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: %m", file->name);
 	if (file->bytes > bytes)
-		rc = save_excess(fd, bytes, lost_fd, file->name);
+		rc = save_excess(fd, bytes, lost_fd, file);
 	if (rc == MQ_OK && ftruncate(fd, bytes) != 0)
 		rc = err_note(-errno, "commitlog/%s: %m", file->name);
 	return rc == MQ_OK ? file_sync(fd, file->name) : rc;

@@ -43,44 +43,24 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+#include "store/file.h"
+#include "store/lostfound.h"
 
 /* --- opening ------------------------------------------------------------------------- */
-
-/* What is left behind beside it, for who finds it. */
-static void
-note_write(int lost_fd, const char *name, const char *why)
-{
-	char note[64];
-	AUTO_CLOSE int fd = -1;
-
-	snprintf(note, sizeof(note), "%s.why", name);
-	fd = openat(lost_fd, note, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd >= 0)
-		dprintf(fd, "%s\nIts tables were rebuilt from the commit log.\n", why);
-}
 
 int
 offsets_set_aside(struct storedir *dir, const char *why)
 {
+	const struct lost_tree lost = {
+		.dirfd = dir->fd, .name = "lmdb", .as = "lmdb.broken", .store = dir->path, .why = why,
+		.look = "mdb_dump -a",
+		.rest = "Its tables were rebuilt from the commit log, which has all that they had: nothing needs\n"
+			"to be got back, and the directory may be removed.",
+	};
 	AUTO_CLOSE int lost_fd = -1;
-	char name[32];
+	int rc = dir_open(dir->fd, "lost+found", 1, &lost_fd);
 
-	if (mkdirat(dir->fd, "lost+found", 0750) < 0 && errno != EEXIST)
-		return err_note(-errno, "lost+found: %m");
-	lost_fd = openat(dir->fd, "lost+found", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lost_fd < 0)
-		return err_note(-errno, "lost+found: %m");
-	for (int n = 1; n < 10000; n++) {
-		snprintf(name, sizeof(name), "lmdb.broken-%d", n);
-		if (faccessat(lost_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			continue;
-		if (renameat(dir->fd, "lmdb", lost_fd, name) < 0)
-			return err_note(-errno, "lmdb: cannot be set aside: %m");
-		note_write(lost_fd, name, why);
-		log_err("%s; it is set aside as lost+found/%s and rebuilt from the log", why, name);
-		return MQ_OK;
-	}
-	return err_note(-EEXIST, "lost+found: too many broken lmdb");
+	return rc == MQ_OK ? lostfound_keep_tree(lost_fd, &lost) : rc;
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "repl/commits.h"
 #include "repl/follow.h"
 #include "repl/metadata.h"
+#include "repl/read_log.h"
 #include "repl/requests.h"
 
 struct request_row {
@@ -32,6 +33,7 @@ static const struct request_row rows[] = {
 	{ REQUEST_GET_ALL_DELAY_OFFSET, metadata_serve },
 	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
 	{ REQUEST_HELLO, follow_serve_hello },
+	{ REQUEST_READ_LOG, read_log_serve },
 	{ -1, serve_unknown },
 };
 

@@ -24,7 +24,8 @@ enum request_code {
 	REQUEST_GET_ALL_CONSUMER_OFFSET = 43,
 	REQUEST_GET_ALL_DELAY_OFFSET = 45,
 	REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG = 201,
-	REQUEST_HELLO = 0x6d71,		/* mqfs's own */
+	REQUEST_HELLO = 0x6d71,		/* mqfs's own, */
+	REQUEST_READ_LOG = 0x6d72,	/* and this */
 };
 
 enum answer_code {

@@ -11,12 +11,10 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/commitlog_priv.h"
 #include "store/file.h"
-
-#define LOST_NAME_SIZE 64
+#include "store/lostfound.h"
 
 /* --- looking, copying ------------------------------------------------------------- */
 
@@ -63,67 +61,15 @@ copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
 	return file_sync(to_fd, "lost+found");
 }
 
-/* --- lost+found ------------------------------------------------------------------- */
-
-/* A name that is free: commitlog-POSITION, with one more suffix for every time that
- * the same place was cut before. */
-static void
-lost_name(int lostfound_fd, mq_pos pos, char name[LOST_NAME_SIZE])
-{
-	int len = snprintf(name, LOST_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
-
-	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++)
-		snprintf(name + len, LOST_NAME_SIZE - (size_t)len, ".%d", again);
-}
-
-static int
-write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes, const char *why)
-{
-	char text[1024], file[LOST_NAME_SIZE + 8];
-	int n;
-
-	snprintf(file, sizeof(file), "%s.why", name);
-	n = snprintf(text, sizeof(text),
-		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log.  They were cut because\n%s\n"
-		     "`mqdump %s` prints the messages among them.\n", bytes, pos.byte, why, name);
-	if (n >= (int)sizeof(text))
-		n = sizeof(text) - 1;
-	AUTO_CLOSE int fd = openat(lostfound_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", file);
-	return file_write(fd, text, (size_t)n, 0, "lost+found");
-}
-
-static int
-keep_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes, const char *why)
-{
-	int rc = write_note(lostfound_fd, name, pos, bytes, why);
-
-	if (rc == MQ_OK)
-		rc = dir_sync(lostfound_fd, "lost+found");
-	if (rc == MQ_OK)
-		log_warn("cut %" PRId64 " bytes at position %" PRId64 " of the log: kept as lost+found/%s", bytes,
-			 pos.byte, name);
-	return rc;
-}
-
 /* Keep bytes [from, to) of one segment. */
 static int
 keep_copy(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd, const char *why)
 {
-	mq_pos pos = pos_add(base, from);
-	char name[LOST_NAME_SIZE];
-	int rc;
+	const struct lost_bytes lost = {
+		.fd = fd, .from = from, .to = to, .pos = pos_add(base, from), .why = why,
+	};
 
-	/* it gets its name when it is whole: a crash leaves no half of it */
-	AUTO_CLOSE int out = openat(lostfound_fd, SEGMENT_IN_MAKING, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (out < 0)
-		return err_note(-errno, "lost+found: %m");
-	rc = copy_range(fd, from, to, out);
-	lost_name(lostfound_fd, pos, name);
-	if (rc == MQ_OK && renameat(lostfound_fd, SEGMENT_IN_MAKING, lostfound_fd, name) != 0)
-		rc = err_note(-errno, "lost+found/%s: %m", name);
-	return rc == MQ_OK ? keep_note(lostfound_fd, name, pos, to - from, why) : rc;
+	return lostfound_keep_bytes(lostfound_fd, &lost);
 }
 
 /* --- what recovery does not believe ------------------------------------------------ */
@@ -234,32 +180,17 @@ flush_go_on(struct commitlog *log)
 	pthread_cond_broadcast(&log->flush_done);
 }
 
-/* A file of lost+found ends where its data does, unless a snapshot holds it, too. */
-static int
-trim_kept(int fd, int64_t *ret_bytes)
-{
-	struct stat st;
-	int rc;
-
-	if (fstat(fd, &st) != 0)
-		return err_note(-errno, "lost+found: %m");
-	rc = segment_last_data(fd, 0, st.st_size, ret_bytes);
-	if (rc == MQ_OK && st.st_nlink == 1 && ftruncate(fd, *ret_bytes) != 0)
-		rc = err_note(-errno, "lost+found: %m");
-	return rc;
-}
-
 /* A whole segment goes, or is kept. */
 static int
 segment_away(struct commitlog *log, mq_pos base, int lostfound_fd, const char *why)
 {
-	char name[SEGMENT_NAME_SIZE], kept[LOST_NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	AUTO_CLOSE int fd = -1;
 	int64_t bytes = 0;
 	int rc;
 
 	segment_name(base, name);
-	fd = openat(log->dirfd, name, O_RDWR | O_CLOEXEC);
+	fd = openat(log->dirfd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return MQ_OK;
 	if (fd < 0)
@@ -269,11 +200,9 @@ segment_away(struct commitlog *log, mq_pos base, int lostfound_fd, const char *w
 		return rc;
 	if (lostfound_fd < 0 || bytes == 0)
 		return unlinkat(log->dirfd, name, 0) == 0 ? MQ_OK : err_note(-errno, "commitlog/%s: %m", name);
-	lost_name(lostfound_fd, base, kept);
-	if (renameat(log->dirfd, name, lostfound_fd, kept) != 0)
-		return err_note(-errno, "commitlog/%s: to lost+found: %m", name);
-	rc = trim_kept(fd, &bytes);
-	return rc == MQ_OK ? keep_note(lostfound_fd, kept, base, bytes, why) : rc;
+	return lostfound_keep_segment(lostfound_fd, &(struct lost_segment){
+		.dirfd = log->dirfd, .name = name, .base = base, .bytes = bytes, .why = why,
+	});
 }
 
 /* The first `keep` bytes of a segment that a snapshot holds become one of our own. */

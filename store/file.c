@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "store/file.h"
 
 int
@@ -83,6 +85,24 @@ dir_sync(int dirfd, const char *what)
 	if (fsync(dirfd) != 0)
 		return err_note(-errno, "%s: sync: %m", what);
 	return MQ_OK;
+}
+
+int
+file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len)
+{
+	AUTO_CLOSE int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "%s: %m", tmp);
+	rc = file_write(fd, bytes, len, 0, tmp);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, tmp);
+	if (rc == MQ_OK && renameat(dirfd, tmp, dirfd, name) != 0)
+		rc = err_note(-errno, "%s: rename: %m", name);
+	if (rc != MQ_OK)
+		unlinkat(dirfd, tmp, 0);
+	return rc == MQ_OK ? dir_sync(dirfd, name) : rc;
 }
 
 int

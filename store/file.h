@@ -18,6 +18,10 @@ int file_reserve(int fd, int64_t size_bytes);
 
 int file_sync(int fd, const char *what);
 
+/* Replace a small file as a whole, durably: made as `tmp`, which is nobody else's,
+ * and renamed. */
+int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);
+
 /* Make a directory and sync its parent; one that is there is fine. */
 int dir_make(int dirfd, const char *name);
 int dir_sync(int dirfd, const char *what);

@@ -14,6 +14,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "store/direct.h"
 #include "store/file.h"
 #include "store/logscan.h"
 
@@ -28,7 +29,9 @@ struct logscan {
 	struct log_file *files;
 	size_t n_files;
 	int64_t segment_bytes;	/* 0: not known */
+	bool lost;		/* the only file is a piece of lost+found */
 
+	struct direct *disk;	/* of the only file, NULL: read through the page cache */
 	int fd;			/* of files[open], -1: none is open */
 	size_t open;
 	unsigned char *buf;	/* window: bytes [base, base + len) of the log */
@@ -140,21 +143,30 @@ open_directory(struct logscan *ls, const char *path)
 	return MQ_OK;
 }
 
+/* One file of ls->dirfd, called as a segment or as a piece of one. */
+static int
+open_named(struct logscan *ls, const char *name)
+{
+	int64_t base = base_of_name(name, false);
+
+	ls->lost = base < 0;
+	if (ls->lost)
+		base = base_of_name(name, true);
+	if (base < 0)
+		return err_note(-EINVAL, "%s: neither a store nor a segment: its name is no position", name);
+	return add_file(ls, name, base);
+}
+
 static int
 open_file(struct logscan *ls, const char *path)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	int64_t base = base_of_name(name, false);
 
 	if (!dir)
 		return -ENOMEM;
-	if (base < 0)
-		base = base_of_name(name, true);
-	if (base < 0)
-		return err_note(-EINVAL, "%s: neither a store nor a segment: its name is no position", path);
 	ls->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return ls->dirfd < 0 ? err_note(-errno, "%s: %m", dir) : add_file(ls, name, base);
+	return ls->dirfd < 0 ? err_note(-errno, "%s: %m", dir) : open_named(ls, name);
 }
 
 /* Could all segments have that size?  They begin at multiples of it, and none
@@ -189,16 +201,25 @@ common_size(const struct logscan *ls)
 	return bytes;
 }
 
+static struct logscan *
+scan_new(void)
+{
+	struct logscan *ls = calloc(1, sizeof(*ls));
+
+	if (ls)
+		ls->dirfd = ls->fd = -1;
+	return ls;
+}
+
 int
 logscan_open(const char *path, struct logscan **ret)
 {
-	struct logscan *ls = calloc(1, sizeof(*ls));
+	struct logscan *ls = scan_new();
 	struct stat st;
 	int rc;
 
 	if (!ls)
 		return -ENOMEM;
-	ls->dirfd = ls->fd = -1;
 	if (stat(path, &st) != 0)
 		rc = err_note(-errno, "%s: %m", path);
 	else
@@ -213,11 +234,34 @@ logscan_open(const char *path, struct logscan **ret)
 	return MQ_OK;
 }
 
+int
+logscan_open_file(int dirfd, const char *name, int64_t segment_bytes, struct logscan **ret)
+{
+	struct logscan *ls = scan_new();
+	int rc;
+
+	if (!ls)
+		return -ENOMEM;
+	ls->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	rc = ls->dirfd < 0 ? err_note(-errno, "%s: %m", name) : open_named(ls, name);
+	if (rc == MQ_OK && segment_bytes)
+		rc = direct_open(dirfd, name, false, &ls->disk);
+	if (rc != MQ_OK) {
+		logscan_close(ls);
+		return rc;
+	}
+	ls->segment_bytes = segment_bytes;
+	ls->at = logscan_begin(ls);
+	*ret = ls;
+	return MQ_OK;
+}
+
 void
 logscan_close(struct logscan *ls)
 {
 	if (!ls)
 		return;
+	direct_close(ls->disk);
 	if (ls->fd >= 0)
 		close(ls->fd);
 	if (ls->dirfd >= 0)
@@ -301,6 +345,7 @@ static int
 read_some(struct logscan *ls, size_t i, mq_pos pos, void *buf, size_t len, size_t *ret_n)
 {
 	int64_t left = file_end(ls, i).byte - pos.byte;
+	int64_t at = pos.byte - ls->files[i].base.byte;
 	ssize_t n;
 	int rc = file_use(ls, i);
 
@@ -309,11 +354,10 @@ read_some(struct logscan *ls, size_t i, mq_pos pos, void *buf, size_t len, size_
 	if ((int64_t)len > left)
 		len = (size_t)left;
 	do
-		n = pread(ls->fd, buf, len, pos.byte - ls->files[i].base.byte);
+		n = ls->disk ? direct_read(ls->disk, buf, len, at) : pread(ls->fd, buf, len, at);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EIO)
-		return err_note(-errno, "%s: read at %" PRId64 ": %m", ls->files[i].name,
-				pos.byte - ls->files[i].base.byte);
+		return err_note(-errno, "%s: read at %" PRId64 ": %m", ls->files[i].name, at);
 	*ret_n = n > 0 ? (size_t)n : 0;
 	return MQ_OK;
 }
@@ -405,12 +449,14 @@ wrong_fields(struct logscan *ls, mq_pos pos, const struct record *rec)
 }
 
 /* Does a blank record of `total` bytes end where its segment does?  Where that is
- * not known, it is not before the file's end. */
+ * not known, it is not before the file's end; but a piece may go on behind it. */
 static bool
 fills_segment(const struct logscan *ls, mq_pos pos, int32_t total)
 {
 	if (ls->segment_bytes)
 		return total == left_in_segment(ls, pos);
+	if (ls->lost)
+		return total >= RECORD_BLANK_BYTES && total <= INT64_MAX - pos.byte;
 	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte && total <= INT64_MAX - pos.byte;
 }
 

@@ -45,6 +45,10 @@ struct logscan;
 
 /* -errno, noted: nothing there, or nothing that could be a log. */
 int logscan_open(const char *path, struct logscan **ret);
+
+/* One file of a directory.  With the size of its segment, of which it is all, it is
+ * read from the disk and not from memory (direct.h); 0: as any other file. */
+int logscan_open_file(int dirfd, const char *name, int64_t segment_bytes, struct logscan **ret);
 void logscan_close(struct logscan *ls);		/* accepts NULL */
 
 /* Its files, and the size that segments have (0: one file alone does not say, it

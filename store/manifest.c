@@ -1,10 +1,6 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +12,9 @@
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/manifest.h"
-#include "store/storedir.h"
+#include "store/sums.h"
 
 #define MANIFEST "MANIFEST"
-#define SUMS "sums"
-#define SUM_HEX 64
 #define READ_BYTES (1 << 20)
 
 /* --- what is in it --------------------------------------------------------------- */
@@ -116,34 +110,15 @@ manifest_load(struct snapshots *ss, struct snapshot *s)
 
 /* --- hashing ---------------------------------------------------------------------- */
 
-struct hash {
-	EVP_MD_CTX *ctx;
-	unsigned char *buf;
-};
-
-static void
-hash_end(struct hash *h)
-{
-	EVP_MD_CTX_free(h->ctx);
-	free(h->buf);
-}
-
+/* Bytes [0, data) of fd and zeros up to sum->bytes. */
 static int
-hash_begin(struct hash *h)
+add_bytes(struct summing *m, int fd, int64_t data, const _Atomic bool *stop)
 {
-	h->ctx = EVP_MD_CTX_new();
-	h->buf = malloc(READ_BYTES);
-	if (!h->ctx || !h->buf)
+	AUTO_FREE unsigned char *buf = malloc(READ_BYTES);
+	int64_t size = m->sum->bytes;
+
+	if (!buf)
 		return -ENOMEM;
-	if (EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1)
-		return err_note(-EIO, "libcrypto: no SHA-256");
-	return MQ_OK;
-}
-
-/* Bytes [0, data) of fd and zeros up to `size`. */
-static int
-hash_bytes(struct hash *h, int fd, int64_t data, int64_t size, const _Atomic bool *stop)
-{
 	for (int64_t at = 0; at < size;) {
 		int64_t end = at < data ? data : size;
 		size_t n = end - at < READ_BYTES ? (size_t)(end - at) : READ_BYTES;
@@ -152,134 +127,57 @@ hash_bytes(struct hash *h, int fd, int64_t data, int64_t size, const _Atomic boo
 		if (*stop)
 			return MQ_ECLOSED;
 		if (at < data)
-			rc = file_read(fd, h->buf, n, at, "snapshot");
+			rc = file_read(fd, buf, n, at, "snapshot");
 		else
-			memset(h->buf, 0, n);
+			memset(buf, 0, n);
+		if (rc == MQ_OK)
+			rc = sum_add(m, buf, n);
 		if (rc != MQ_OK)
 			return rc == MQ_EEND ? -EIO : rc;
-		if (EVP_DigestUpdate(h->ctx, h->buf, n) != 1)
-			return err_note(-EIO, "libcrypto: no digest");
 		at += (int64_t)n;
 	}
 	return MQ_OK;
 }
 
 static int
-hash_hex(struct hash *h, char hex[SUM_HEX + 1])
+sum_file(int fd, int64_t data, int64_t size, const _Atomic bool *stop, struct sum *sum)
 {
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-
-	if (EVP_DigestFinal_ex(h->ctx, sum, &len) != 1 || len != SUM_HEX / 2)
-		return err_note(-EIO, "libcrypto: no digest");
-	for (unsigned i = 0; i < len; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-	return MQ_OK;
-}
-
-static int
-hash_file(int fd, int64_t data, int64_t size, const _Atomic bool *stop, char hex[SUM_HEX + 1])
-{
-	struct hash h = { 0 };
-	int rc = hash_begin(&h);
+	struct summing m;
+	int rc = sum_begin(&m, size, sum);
 
 	if (rc == MQ_OK)
-		rc = hash_bytes(&h, fd, data, size, stop);
+		rc = add_bytes(&m, fd, data, stop);
 	if (rc == MQ_OK)
-		rc = hash_hex(&h, hex);
-	hash_end(&h);
+		rc = sum_ready(&m);
+	sum_end(&m);
 	return rc;
-}
-
-/* --- sums of sealed segments ---------------------------------------------------------- */
-
-static long long
-mtime_ns(const struct stat *st)
-{
-	return (long long)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
-static bool
-sum_known(struct snapshots *ss, const char *name, const struct stat *seg, char hex[SUM_HEX + 1])
-{
-	char path[SNAPSHOT_PATH_SIZE], text[160] = "", found[SUM_HEX + 1];
-	long long bytes, ns;
-
-	snprintf(path, sizeof(path), SUMS "/%s", name);
-	AUTO_CLOSE int fd = openat(snapshots_dir_fd(ss), path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0 || !strchr(text, '\n'))
-		return false;
-	if (sscanf(text, "%64[0-9a-f] %lld %lld", found, &bytes, &ns) != 3 || strlen(found) != SUM_HEX)
-		return false;
-	if (bytes != (long long)seg->st_size || ns != mtime_ns(seg))
-		return false;
-	memcpy(hex, found, sizeof(found));
-	return true;
-}
-
-/* It only saves work: if it cannot be kept it is made again. */
-static void
-sum_keep(struct snapshots *ss, const char *name, const struct stat *seg, const char *hex)
-{
-	char path[SNAPSHOT_PATH_SIZE], text[160];
-	AUTO_CLOSE int fd = -1;
-
-	if (snapshots_read_only(ss) || dir_make(snapshots_dir_fd(ss), SUMS) != MQ_OK)
-		return;
-	snprintf(path, sizeof(path), SUMS "/%s", name);
-	fd = openat(snapshots_dir_fd(ss), path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return;
-	snprintf(text, sizeof(text), "%s %lld %lld\n", hex, (long long)seg->st_size, mtime_ns(seg));
-	(void)file_write(fd, text, strlen(text), 0, SUMS);
-}
-
-void
-manifest_forget_sums(struct snapshots *ss)
-{
-	struct dirent **entries;
-	int n = snapshots_read_only(ss) ? -1 : scandirat(snapshots_dir_fd(ss), SUMS, &entries, NULL, NULL);
-
-	for (int i = 0; i < n; i++) {
-		char path[300];
-
-		snprintf(path, sizeof(path), "commitlog/%s", entries[i]->d_name);
-		if (entries[i]->d_name[0] != '.' && faccessat(snapshots_dir_fd(ss), path, F_OK, 0) != 0) {
-			snprintf(path, sizeof(path), SUMS "/%s", entries[i]->d_name);
-			unlinkat(snapshots_dir_fd(ss), path, 0);
-		}
-		free(entries[i]);
-	}
-	if (n >= 0)
-		free(entries);
 }
 
 /* --- the manifest ---------------------------------------------------------------------- */
 
+/* What a sealed one should be, even if the disk has lost some of it since: then the
+ * MANIFEST tells whoever copies it. */
 static int
-hash_segment(struct snapshots *ss, const struct snapshot *s, int fd, const char *path, const _Atomic bool *stop,
-	     char hex[SUM_HEX + 1])
+sum_segment(struct snapshots *ss, const struct snapshot *s, int fd, const char *path, const _Atomic bool *stop,
+	    struct sum *sum)
 {
-	const char *name = path + strlen("commitlog/");
-	int64_t data = snapshot_segment_data(s, strtoll(name, NULL, 10));
-	struct stat before, after;
-	int rc;
+	mq_pos base = MQ_POS(strtoll(path + strlen("commitlog/"), NULL, 10));
+	int64_t data = snapshot_segment_data(s, base.byte);
+	int store_fd = snapshots_dir_fd(ss), rc;
 
-	if (fstat(fd, &before) != 0)
-		return err_note(-errno, "%s: %m", path);
 	if (data < s->segment_bytes)
-		return hash_file(fd, data, s->segment_bytes, stop, hex);
-	if (sum_known(ss, name, &before, hex))
+		return sum_file(fd, data, s->segment_bytes, stop, sum);
+	if (sums_read(store_fd, base, sum) == MQ_OK && sum->bytes == data)
 		return MQ_OK;
-	rc = hash_file(fd, data, data, stop, hex);
-	if (rc == MQ_OK && fstat(fd, &after) == 0 && mtime_ns(&before) == mtime_ns(&after))
-		sum_keep(ss, name, &before, hex);
+	rc = sum_file(fd, data, data, stop, sum);
+	if (rc == MQ_OK && !snapshots_read_only(ss))
+		(void)sums_write(store_fd, base, sum);	/* it saves work: else it is made again */
 	return rc;
 }
 
 static int
-hash_path(struct snapshots *ss, const struct snapshot *s, const char *path, const _Atomic bool *stop,
-	  char hex[SUM_HEX + 1])
+sum_path(struct snapshots *ss, const struct snapshot *s, const char *path, const _Atomic bool *stop,
+	 struct sum *sum)
 {
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
@@ -288,24 +186,24 @@ hash_path(struct snapshots *ss, const struct snapshot *s, const char *path, cons
 	if (rc != MQ_OK)
 		return rc;
 	if (strncmp(path, "commitlog/", strlen("commitlog/")) == 0)
-		return hash_segment(ss, s, fd, path, stop, hex);
+		return sum_segment(ss, s, fd, path, stop, sum);
 	if (fstat(fd, &st) != 0)
 		return err_note(-errno, "%s: %m", path);
-	return hash_file(fd, st.st_size, st.st_size, stop, hex);
+	return sum_file(fd, st.st_size, st.st_size, stop, sum);
 }
 
 static int
 lines_make(struct snapshots *ss, const struct snapshot *s, const struct listing *l, const _Atomic bool *stop,
 	   char *text)
 {
-	char hex[SUM_HEX + 1];
+	struct sum sum;
 
 	for (size_t i = 0; i < l->n; i++) {
-		int rc = hash_path(ss, s, l->paths[i], stop, hex);
+		int rc = sum_path(ss, s, l->paths[i], stop, &sum);
 
 		if (rc != MQ_OK)
 			return rc;
-		text += sprintf(text, "%s  %s\n", hex, l->paths[i]);
+		text += sprintf(text, "%s  %s\n", sum.hex, l->paths[i]);
 	}
 	return MQ_OK;
 }

@@ -3,12 +3,8 @@
  *     64 hex digits, two blanks, path, newline      sorted by path
  *
  * Hashing takes a second for each GiB, so it follows the taking.  A sealed segment
- * never changes: what it hashes to is kept in
- *
- *     STORE/sums/N      "<64 hex digits> <bytes> <mtime in ns>\n"
- *
- * and believed as long as size and mtime are those of the segment; later
- * snapshots then hash only the last one.
+ * has its sum already (sums.h), or has it from here on: only the last one is hashed
+ * each time.
  */
 #ifndef MQFS_STORE_MANIFEST_H
 #define MQFS_STORE_MANIFEST_H
@@ -24,8 +20,5 @@ void manifest_load(struct snapshots *ss, struct snapshot *s);
 /* Make it, write it, publish it (s->hashed).  MQ_ECLOSED when *stop became true;
  * -ENOENT when the snapshot was dropped meanwhile. */
 int manifest_make(struct snapshots *ss, struct snapshot *s, const _Atomic bool *stop);
-
-/* Forget sums of segments that are no more. */
-void manifest_forget_sums(struct snapshots *ss);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ enum exit_code {
 };
 
 #define WIDTH_DEFAULT 100
+#define PLAIN_MIN ((size_t)64 << 10)
+#define PLAIN_MAX ((size_t)1 << 30)
 
 struct dump {
 	const char *path;
@@ -29,10 +32,13 @@ struct dump {
 	struct range range;
 	size_t width;
 	bool json;
+	bool again;		/* -r: JSON that a queue takes */
 	bool help, version;
 	bool damaged;
 	char *line;		/* of JSON */
 	size_t line_size;
+	unsigned char *plain;	/* a body that was compressed */
+	size_t plain_size;
 };
 
 /* --- printing ---------------------------------------------------------------------- */
@@ -46,11 +52,19 @@ is_wanted(const struct dump *d, const struct record *rec)
 			     memcmp(d->topic, rec->topic, (size_t)rec->topic_len) == 0);
 }
 
-/* What the mount shows of a message, behind what only the log knows. */
-static int
-print_json(struct dump *d, const struct log_piece *p)
+static void
+complain(struct dump *d, const struct log_piece *p, const char *what, const char *why)
 {
-	size_t len = record_json_length(&p->rec);
+	fflush(stdout);
+	d->damaged = true;
+	fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  %s: %s\n", p->pos.byte, p->bytes, what, why);
+}
+
+/* What the mount shows of a message, and takes to append it. */
+static int
+render_json(struct dump *d, const struct record *rec, size_t *ret_len)
+{
+	size_t len = record_json_length(rec);
 
 	if (len > d->line_size) {
 		char *line = realloc(d->line, len);
@@ -60,7 +74,71 @@ print_json(struct dump *d, const struct log_piece *p)
 		d->line = line;
 		d->line_size = len;
 	}
-	record_json_render(&p->rec, 0, d->line, len);
+	*ret_len = record_json_render(rec, 0, d->line, len);
+	return MQ_OK;
+}
+
+/* A body that RocketMQ's producer has compressed, as it was before: a queue takes no
+ * flag that says so. */
+static int
+decompress(struct dump *d, struct record *rec)
+{
+	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
+	enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
+	size_t len = 0;
+
+	while (z && result == LIBDEFLATE_INSUFFICIENT_SPACE && d->plain_size < PLAIN_MAX) {
+		result = libdeflate_zlib_decompress(z, rec->body, (size_t)rec->body_len, d->plain, d->plain_size,
+						    &len);
+		if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
+			free(d->plain);
+			d->plain_size = d->plain_size ? 2 * d->plain_size : PLAIN_MIN;
+			d->plain = malloc(d->plain_size);
+			if (!d->plain)
+				break;
+		}
+	}
+	libdeflate_free_decompressor(z);
+	if (!z || !d->plain)
+		return -ENOMEM;
+	if (result != LIBDEFLATE_SUCCESS)
+		return MQ_ECORRUPT;
+	rec->body = d->plain;
+	rec->body_len = (int32_t)len;
+	return MQ_OK;
+}
+
+/* Only what a consumer would have got: not what a transaction has not committed. */
+static int
+print_again(struct dump *d, const struct log_piece *p)
+{
+	int32_t transaction = p->rec.sysflag & SYSFLAG_TRANSACTION;
+	struct record rec = p->rec;
+	int rc = MQ_OK;
+	size_t len;
+
+	if (p->kind != PIECE_RECORD || transaction == SYSFLAG_PREPARED || transaction == SYSFLAG_ROLLBACK)
+		return MQ_OK;
+	if (rec.sysflag & SYSFLAG_COMPRESSED)
+		rc = decompress(d, &rec);
+	if (rc == MQ_ECORRUPT)
+		complain(d, p, "not printed", "its body cannot be decompressed");
+	if (rc == MQ_OK)
+		rc = render_json(d, &rec, &len);
+	if (rc == MQ_OK)
+		fwrite(d->line, 1, len, stdout);
+	return rc == MQ_ECORRUPT ? MQ_OK : rc;
+}
+
+/* The same, behind what only the log knows. */
+static int
+print_json(struct dump *d, const struct log_piece *p)
+{
+	size_t len;
+	int rc = render_json(d, &p->rec, &len);
+
+	if (rc != MQ_OK)
+		return rc;
 	printf("{\"size\":%" PRId32 ",\"preparedTransactionOffset\":%" PRId64 ",", p->rec.total,
 	       p->rec.prepared.byte);
 	if (p->kind == PIECE_DAMAGE || p->kind == PIECE_TORN)
@@ -74,6 +152,8 @@ print_record(struct dump *d, const struct log_piece *p)
 {
 	if (!is_wanted(d, &p->rec))
 		return MQ_OK;
+	if (d->again)
+		return print_again(d, p);
 	if (d->json)
 		return print_json(d, p);
 	record_print(stdout, &p->rec, d->width);
@@ -86,24 +166,10 @@ print_record(struct dump *d, const struct log_piece *p)
 static void
 print_blank(const struct dump *d, const struct log_piece *p)
 {
-	if (d->topic || d->queue_id >= 0)
+	if (d->topic || d->queue_id >= 0 || d->again)
 		return;
 	printf(d->json ? "{\"phyOffset\":%" PRId64 ",\"size\":%" PRId64 ",\"blank\":true}\n"
 		       : "%" PRId64 " +%" PRId64 "  blank\n", p->pos.byte, p->bytes);
-}
-
-static void
-complain(struct dump *d, const struct log_piece *p)
-{
-	fflush(stdout);
-	d->damaged = true;
-	if (p->kind == PIECE_MISSING)
-		fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  missing: no file holds this part\n",
-			p->pos.byte,
-			p->bytes);
-	else
-		fprintf(stderr, "mqdump: %" PRId64 " +%" PRId64 "  %s: %s\n", p->pos.byte, p->bytes,
-			p->kind == PIECE_TORN ? "torn end" : "damaged", p->why);
 }
 
 static int
@@ -115,7 +181,10 @@ print_piece(struct dump *d, const struct log_piece *p)
 		print_blank(d, p);
 		return MQ_OK;
 	}
-	complain(d, p);
+	if (p->kind == PIECE_MISSING)
+		complain(d, p, "missing", "no file holds this part");
+	else
+		complain(d, p, p->kind == PIECE_TORN ? "torn end" : "damaged", p->why);
 	return p->readable ? print_record(d, p) : MQ_OK;
 }
 
@@ -153,7 +222,7 @@ dump(struct dump *d)
 /* --- the command line ---------------------------------------------------------------- */
 
 static const char usage[] =
-	"usage: mqdump [-j] [-t TOPIC] [-q QUEUE] [-w WIDTH] STORE|SEGMENT [FROM[..TO]]\n";
+	"usage: mqdump [-jr] [-t TOPIC] [-q QUEUE] [-w WIDTH] STORE|SEGMENT [FROM[..TO]]\n";
 
 static void
 print_help(void)
@@ -161,6 +230,7 @@ print_help(void)
 	fputs(usage, stdout);
 	puts("\n"
 	     "  -j         JSON, one object a line\n"
+	     "  -r         only whole messages, in the JSON that appends them to a queue again\n"
 	     "  -t TOPIC   only messages of that topic\n"
 	     "  -q QUEUE   only messages of the queue with that number\n"
 	     "  -w WIDTH   show so much of a body (default 100; 0: all)\n"
@@ -195,6 +265,9 @@ option(struct dump *d, int letter)
 	case 'j':
 		d->json = true;
 		break;
+	case 'r':
+		d->again = true;
+		break;
 	case 't':
 		d->topic = optarg;
 		break;
@@ -223,7 +296,7 @@ args_parse(int argc, char **argv, struct dump *d)
 {
 	int letter, rc = MQ_OK;
 
-	while (rc == MQ_OK && (letter = getopt(argc, argv, "jt:q:w:hV")) != -1)
+	while (rc == MQ_OK && (letter = getopt(argc, argv, "jrt:q:w:hV")) != -1)
 		rc = option(d, letter);
 	if (rc != MQ_OK || d->help || d->version)
 		return rc;
@@ -250,6 +323,7 @@ main(int argc, char **argv)
 	else
 		rc = dump(&d);
 	free(d.line);
+	free(d.plain);
 	if (rc != MQ_OK)
 		fprintf(stderr, "mqdump: %s\n", err_text(rc));
 	return rc != MQ_OK ? EXIT_TROUBLE : d.damaged ? EXIT_DAMAGED : 0;

@@ -593,6 +593,15 @@ queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to)
 		q->own_from = q->checked_from;
 }
 
+void
+queue_doubt(struct queue *q, mq_qoff end)
+{
+	LOCKED(&q->lock);
+	q->checked_from = q->checked_to = MQ_QOFF(0);
+	if (q->own_from.n < end.n)
+		q->own_from = end;
+}
+
 /* --- bytes and messages ---------------------------------------------------------------- */
 
 int

@@ -91,6 +91,9 @@ bool queue_drops(const struct queue *q);
 bool queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to);
 void queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to);
 
+/* Something before `end` is no longer what it was: all of that is checked again. */
+void queue_doubt(struct queue *q, mq_qoff end);
+
 /* The byte at which message `at` starts, seen the same way from message `from`. */
 int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);
 

@@ -500,9 +500,8 @@ int
 snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *name, const char *text,
 		    size_t len)
 {
-	AUTO_CLOSE int dir = -1, fd = -1;
+	AUTO_CLOSE int dir = -1;
 	char tmp[SNAPSHOT_PATH_SIZE];
-	int rc;
 
 	dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -510,15 +509,5 @@ snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *
 	if (s->gone)
 		return -ENOENT;
 	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
-	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "snapshots/%s/%s: %m", s->name, tmp);
-	rc = file_write(fd, text, len, 0, tmp);
-	if (rc == MQ_OK)
-		rc = file_sync(fd, tmp);
-	if (rc == MQ_OK && renameat(dir, tmp, dir, name) != 0)
-		rc = err_note(-errno, "snapshots/%s/%s: rename: %m", s->name, name);
-	if (rc != MQ_OK)
-		unlinkat(dir, tmp, 0);
-	return rc == MQ_OK ? dir_sync(dir, s->name) : rc;
+	return file_replace(dir, name, tmp, text, len);
 }

@@ -15,7 +15,9 @@
 #include "conf/scope.h"
 #include "store/dispatch.h"
 #include "store/file.h"
+#include "store/lostfound.h"
 #include "store/retention.h"
+#include "store/scrub.h"
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
@@ -189,6 +191,17 @@ replay(struct store *s, mq_pos limit, struct dispatched *d)
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
+static void
+say_lost(struct store *s)
+{
+	struct lostfound_stats lost;
+
+	lostfound_stats(s->lostfound_fd, &lost);
+	if (lost.pieces > 0)
+		log_notice("pieces in lost+found: %" PRId64 ", %" PRId64 " bytes; a note beside each says how to get back "
+			   "what is in it", lost.pieces, lost.bytes);
+}
+
 static int
 recover(struct store *s, const struct store_checkpoint *cp)
 {
@@ -266,12 +279,14 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
+	lock_init(&s->sealed_lock, RANK_SEALED);
 	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
 		rc = recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
+	say_lost(s);
 	retention_look_at_disk(s);
 	rc = start_threads(s);
 	if (rc != MQ_OK)
@@ -296,6 +311,7 @@ store_close(struct store *s)
 {
 	if (!s)
 		return;
+	scrub_stop(s);
 	mark_close(&s->closing);
 	mark_close(&s->dispatched);
 	if (s->log.segment_bytes) {
@@ -312,6 +328,7 @@ store_close(struct store *s)
 	queues_close(&s->queues);
 	commitlog_close(&s->log);
 	fdcache_close(s->files);
+	lock_destroy(&s->sealed_lock);
 	lock_destroy(&s->checkpoint_lock);
 	mark_destroy(&s->closing);
 	mark_destroy(&s->dispatched);
@@ -431,8 +448,12 @@ store_cut_torn(struct store *s, const char *why)
 
 	if (mark_at(&s->log.written).byte <= end.byte)
 		return MQ_OK;
+	LOCKED(&s->sealed_lock);
 	rc = commitlog_keep(&s->log, end, s->lostfound_fd, why);
-	return rc == MQ_OK ? commitlog_cut(&s->log, end, s->log.store_ms, s->lostfound_fd, why) : rc;
+	if (rc == MQ_OK)
+		rc = commitlog_cut(&s->log, end, s->log.store_ms, s->lostfound_fd, why);
+	scrub_log_was_cut(s, end);
+	return rc;
 }
 
 /* There is room in the queue's tail for all of b. */

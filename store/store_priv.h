@@ -29,6 +29,9 @@ struct store {
 	bool flusher_started;
 	pthread_t retention;
 	bool retention_started;
+	struct scrub *scrub;		/* NULL: it does not run */
+	struct lock sealed_lock;	/* one at a time changes a sealed segment */
+	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
 	struct mark closing;		/* never moves: the clock of both */
 
 	_Atomic int refuses;		/* changes with the log's lock */

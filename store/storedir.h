@@ -6,7 +6,7 @@
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
  *   snapshots/   see snapshot.h
- *   sums/        see manifest.h
+ *   sums/        see sums.h
  *   snapshot     this is a copy of one: not the store that it was taken of, but
  *                with its identity, until a mount gives it its own
  */

@@ -776,7 +776,7 @@ a_broken_lmdb_is_set_aside_and_rebuilt(void **state)
 		got = dump(b);
 		assert_string_equal(got, want);
 		broker_close(b);
-		assert_true(asprintf(&aside, "%s/lost+found/lmdb.broken-%zu.why", b->path, i + 1) > 0);
+		assert_true(asprintf(&aside, "%s/lost+found/lmdb.broken-%zu.txt", b->path, i + 1) > 0);
 		assert_int_equal(access(aside, F_OK), 0);
 	}
 }

@@ -1,0 +1,40 @@
+/* ctl: commands to the broker as a whole. */
+#include "config.h"
+
+#include "fs/command.h"
+#include "fs/text.h"
+#include "store/scrub.h"
+
+static int
+command_scrub(struct mount *m, const struct node *n, char **words, size_t n_words)
+{
+	(void)n, (void)words, (void)n_words;
+	return scrub_now(m->store);
+}
+
+static const struct command commands[] = {
+	{ "scrub", 0, "scrub", "check every sealed segment now; status/scrub shows how far it is", command_scrub },
+	{ 0 },
+};
+
+static int
+ctl_render(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m, (void)n;
+	commands_help(commands, t);
+	return MQ_OK;
+}
+
+static int
+ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	return commands_run(commands, m, n, text, len);
+}
+
+const struct node_class node_ctl = {
+	.what = "ctl",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = ctl_render,
+	.accept = ctl_accept,
+};

@@ -1,0 +1,107 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "offsets/epochs.h"
+#include "repl/read_log.h"
+#include "repl/replication_priv.h"
+#include "store/heal.h"
+
+#define TIMEOUT_MS 10000
+
+/* The epoch that `pos` of our log is in, "" before the first. */
+static int
+epoch_at(struct replication *r, mq_pos pos, char ret_text[EPOCH_ID_TEXT])
+{
+	AUTO_FREE struct epoch *list = calloc(EPOCHS_MAX, sizeof(*list));
+	size_t n;
+
+	if (!list)
+		return -ENOMEM;
+	*ret_text = '\0';
+	n = offsets_epochs(r->broker.offsets, list, EPOCHS_MAX);
+	for (size_t i = 0; i < n && list[i].start.byte <= pos.byte; i++)
+		epoch_id_print(list[i].id, ret_text);
+	return MQ_OK;
+}
+
+/* --- the master's side ------------------------------------------------------------- */
+
+static int
+parse_from(const json_t *ext, mq_pos *ret)
+{
+	const char *text = ext_get(ext, "from");
+	char *end = NULL;
+	long long byte;
+
+	errno = 0;
+	byte = text && *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
+	if (byte < 0 || errno || *end)
+		return err_note(-EINVAL, "from: not a position of the log");
+	*ret = MQ_POS(byte);
+	return MQ_OK;
+}
+
+int
+read_log_serve(struct replication *r, const struct request *req, struct answer *ret)
+{
+	const char *theirs = ext_get(req->ext, "epoch");
+	mq_pos from = MQ_POS(0);
+	char ours[EPOCH_ID_TEXT];
+	int rc = parse_from(req->ext, &from);
+
+	if (rc == MQ_OK)
+		rc = epoch_at(r, from, ours);
+	if (rc == MQ_OK && strcmp(ours, theirs ? theirs : "") != 0)
+		rc = err_note(-EPERM, "position %" PRId64 " of this log is of another epoch", from.byte);
+	if (rc == MQ_OK)
+		ret->body = malloc(HEAL_BYTES);
+	if (rc == MQ_OK && !ret->body)
+		rc = -ENOMEM;
+	return rc == MQ_OK ? heal_serve(r->store, from, ret->body, HEAL_BYTES, &ret->body_len) : rc;
+}
+
+/* --- the slave's ---------------------------------------------------------------------- */
+
+static int
+take_answer(const struct answer *a, mq_pos from, void *buf, size_t size, size_t *ret_n)
+{
+	if (a->code == ANSWER_REQUEST_CODE_NOT_SUPPORTED)
+		return err_note(-EOPNOTSUPP, "the master is no mqfs that could be asked for bytes of the log");
+	if (a->code != ANSWER_SUCCESS)
+		return err_note(-EIO, "the master does not give the log from %" PRId64 " on: %s", from.byte, a->remark);
+	if (a->body_len == 0 || a->body_len > size)
+		return err_note(MQ_ECORRUPT, "the master answers with %zu bytes of the log", a->body_len);
+	memcpy(buf, a->body, a->body_len);
+	*ret_n = a->body_len;
+	return MQ_OK;
+}
+
+int
+read_log(struct replication *r, mq_pos from, void *buf, size_t size, size_t *ret_n)
+{
+	char text[24], epoch[EPOCH_ID_TEXT];
+	struct answer a;
+	json_t *ext;
+	int rc = epoch_at(r, from, epoch);
+
+	if (rc != MQ_OK)
+		return rc;
+	snprintf(text, sizeof(text), "%" PRId64, from.byte);
+	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch) : json_pack("{s:s}", "from", text);
+	if (!ext)
+		return -ENOMEM;
+	rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);
+	json_decref(ext);
+	if (rc != MQ_OK)
+		return rc;
+	rc = take_answer(&a, from, buf, size, ret_n);
+	answer_clear(&a);
+	return rc;
+}

@@ -1,0 +1,25 @@
+/* read_log.h - a slave that has lost bytes of its log asks its master for them.
+ *
+ * Request READ_LOG (0x6d72, mqfs's own):
+ *
+ *   ext fields   from    position in the log, where a record begins
+ *                epoch   id of the epoch that it is in, 32 hex digits; absent: none
+ *   answer       whole records from there on, about a MiB, which the master has
+ *                verified: positions, lengths, CRCs.  Or SYSTEM_ERROR and why not
+ *
+ * The epoch says that it is the same log; who asked verifies all of it again.
+ */
+#ifndef MQFS_REPL_READ_LOG_H
+#define MQFS_REPL_READ_LOG_H
+
+#include "conf/pos.h"
+#include "repl/requests.h"
+
+/* A row of requests.c. */
+int read_log_serve(struct replication *r, const struct request *req, struct answer *ret);
+
+/* Ask our master; ret_n <= size.  Errors as replication_call()'s, noted, and
+ * MQ_ECORRUPT for an answer that is none. */
+int read_log(struct replication *r, mq_pos from, void *buf, size_t size, size_t *ret_n);
+
+#endif

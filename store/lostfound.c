@@ -1,0 +1,376 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/direct.h"
+#include "store/file.h"
+#include "store/logscan.h"
+#include "store/lostfound.h"
+
+#define NOTE ".txt"
+#define IN_MAKING ".new"	/* a piece until it is whole */
+#define QUEUES_MAX 256		/* that a note has commands for */
+#define TREES_MAX 10000
+
+/* --- what is in it ----------------------------------------------------------- */
+
+struct lost_queue {
+	char topic[RECORD_TOPIC_MAX + 1];
+	int32_t id;
+	int64_t messages;
+};
+
+/* The records of one piece. */
+struct content {
+	int64_t whole, damaged;
+	struct lost_queue queues[QUEUES_MAX];
+	size_t n_queues;
+	int64_t elsewhere;	/* whole ones of queues beyond QUEUES_MAX */
+};
+
+static bool
+is_of(const struct lost_queue *q, const struct record *rec)
+{
+	return q->id == rec->queue_id && strlen(q->topic) == (size_t)rec->topic_len &&
+	       memcmp(q->topic, rec->topic, (size_t)rec->topic_len) == 0;
+}
+
+/* Its queue in the list; NULL: there is no more room. */
+static struct lost_queue *
+queue_of(struct content *c, const struct record *rec)
+{
+	struct lost_queue *q;
+
+	for (size_t i = 0; i < c->n_queues; i++)
+		if (is_of(&c->queues[i], rec))
+			return &c->queues[i];
+	if (c->n_queues == QUEUES_MAX)
+		return NULL;
+	q = &c->queues[c->n_queues++];
+	*q = (struct lost_queue){ .id = rec->queue_id };
+	memcpy(q->topic, rec->topic, (size_t)rec->topic_len);
+	return q;
+}
+
+static void
+content_add(struct content *c, const struct log_piece *p)
+{
+	struct lost_queue *q;
+
+	if (p->kind != PIECE_RECORD) {
+		c->damaged += p->readable;
+		return;
+	}
+	c->whole++;
+	q = queue_of(c, &p->rec);
+	*(q ? &q->messages : &c->elsewhere) += 1;
+}
+
+static int
+content_read(int lostfound_fd, const char *name, struct content *c)
+{
+	struct logscan *ls;
+	struct log_piece p;
+	int rc = logscan_open_file(lostfound_fd, name, 0, &ls);
+
+	if (rc != MQ_OK)
+		return rc;
+	while ((rc = logscan_next(ls, &p)) == MQ_OK)
+		content_add(c, &p);
+	logscan_close(ls);
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+/* Bytes that are kept now. */
+struct piece {
+	mq_pos pos;
+	int64_t bytes;
+	const char *why;
+};
+
+/* --- notes -------------------------------------------------------------------- */
+
+static void
+say_when(FILE *note, const char *why)
+{
+	time_t now = time(NULL);
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	fprintf(note, "Why:  %s\nWhen: %s\n", why, text);
+}
+
+static int
+by_topic(const void *a, const void *b)
+{
+	const struct lost_queue *x = a, *y = b;
+	int order = strcmp(x->topic, y->topic);
+
+	return order ? order : (x->id > y->id) - (x->id < y->id);
+}
+
+static void
+say_commands(FILE *note, const char *name, struct content *c)
+{
+	const char *topic = "";
+
+	qsort(c->queues, c->n_queues, sizeof(c->queues[0]), by_topic);
+	fputs("\nTo store whole messages again, behind what their queues hold now:\n", note);
+	for (size_t i = 0; i < c->n_queues; i++) {
+		const struct lost_queue *q = &c->queues[i];
+
+		if (strcmp(q->topic, topic) != 0)
+			fprintf(note, "    mkdir -p 'topics/%s'\n", q->topic);
+		topic = q->topic;
+		fprintf(note, "    mqdump -r -t '%s' -q %" PRId32 " lost+found/%s ", q->topic, q->id, name);
+		fprintf(note, ">> 'topics/%s/q%" PRId32 ":format=json'\n", q->topic, q->id);
+	}
+	if (c->elsewhere)
+		fprintf(note, "and so on for the %" PRId64 " messages of other queues.\n", c->elsewhere);
+	fputs("A slave takes no messages: copy this file, and do it where the master is mounted.\n"
+	      "What MQFS_META holds are no messages but changes of topics, groups and offsets,\n"
+	      "to be made again by hand where they are still wanted.\n", note);
+}
+
+static void
+say_piece(FILE *note, const char *name, const struct piece *p, struct content *c)
+{
+	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n"
+		"Messages in them: %" PRId64 " whole, %" PRId64 " damaged.\n\n",
+		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1, c->whole, c->damaged);
+	say_when(note, p->why);
+	fprintf(note, "\nTo look at them:\n    mqdump lost+found/%s\n", name);
+	if (c->whole)
+		say_commands(note, name, c);
+	else
+		fputs("\nThere is no whole message that could be stored again.\n", note);
+}
+
+static void
+say_tree(FILE *note, const char *name, const struct lost_tree *lost)
+{
+	fprintf(note, "%s/ as it was found, now %s/lost+found/%s.\n\n", lost->name, lost->store, name);
+	say_when(note, lost->why);
+	fprintf(note, "\n%s\n\nTo look at it:\n    %s '%s/lost+found/%s'\n", lost->rest, lost->look,
+		lost->store, name);
+}
+
+/* The note is made in memory: a disk that is full then refuses it as a whole. */
+static int
+note_keep(int lostfound_fd, const char *name, FILE *note, char **text, size_t *len)
+{
+	char path[LOSTFOUND_NAME_SIZE + sizeof(NOTE)];
+	int rc = MQ_OK;
+
+	if (fclose(note) != 0)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "%s" NOTE, name);
+	AUTO_CLOSE int fd = openat(lostfound_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "lost+found/%s: %m", path);
+	rc = file_write(fd, *text, *len, 0, "lost+found");
+	if (rc == MQ_OK)
+		rc = file_sync(fd, path);
+	if (rc != MQ_OK)
+		unlinkat(lostfound_fd, path, 0);
+	return rc == MQ_OK ? dir_sync(lostfound_fd, "lost+found") : rc;
+}
+
+static int
+note_piece(int lostfound_fd, const char *name, const struct piece *p)
+{
+	AUTO_FREE struct content *c = calloc(1, sizeof(*c));
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *note;
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	rc = content_read(lostfound_fd, name, c);
+	if (rc != MQ_OK)
+		return rc;
+	note = open_memstream(&text, &len);
+	if (!note)
+		return -ENOMEM;
+	say_piece(note, name, p, c);
+	rc = note_keep(lostfound_fd, name, note, &text, &len);
+	if (rc == MQ_OK)
+		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, with %" PRId64
+			 " whole messages (lost+found/%s" NOTE " says more): %s", p->bytes, p->pos.byte, name, c->whole,
+			 name, p->why);
+	return rc;
+}
+
+static int
+note_tree(int lostfound_fd, const char *name, const struct lost_tree *lost)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *note = open_memstream(&text, &len);
+
+	if (!note)
+		return -ENOMEM;
+	say_tree(note, name, lost);
+	return note_keep(lostfound_fd, name, note, &text, &len);
+}
+
+/* --- pieces --------------------------------------------------------------------- */
+
+/* A name that is free: commitlog-POSITION, with one more suffix for every time that
+ * the same place was cut before. */
+static void
+piece_name(int lostfound_fd, mq_pos pos, char name[LOSTFOUND_NAME_SIZE])
+{
+	int len = snprintf(name, LOSTFOUND_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
+
+	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++)
+		snprintf(name + len, LOSTFOUND_NAME_SIZE - (size_t)len, ".%d", again);
+}
+
+static int
+read_lost(const struct lost_bytes *lost, void *buf, size_t len, int64_t at)
+{
+	ssize_t n;
+
+	if (!lost->disk)
+		return file_read(lost->fd, buf, len, at, "commitlog");
+	n = direct_read(lost->disk, buf, len, at);
+	if (n < 0)
+		return err_note(-errno, "commitlog: %m");
+	return (size_t)n == len ? MQ_OK : -EIO;
+}
+
+/* What cannot be read has zeros in its place: there is nothing better to keep. */
+static int
+copy_range(const struct lost_bytes *lost, int to_fd)
+{
+	char buf[64 * 1024];
+	int64_t out = 0, len = lost->to - lost->from;
+
+	while (out < len) {
+		size_t n = len - out < (int64_t)sizeof(buf) ? (size_t)(len - out) : sizeof(buf);
+		int rc = read_lost(lost, buf, n, lost->from + out);
+
+		if (rc == -EIO)
+			memset(buf, 0, n);
+		else if (rc != MQ_OK)
+			return rc;
+		rc = file_write(to_fd, buf, n, out, "lost+found");
+		if (rc != MQ_OK)
+			return rc;
+		out += (int64_t)n;
+	}
+	return file_sync(to_fd, "lost+found");
+}
+
+/* It gets its name when it is whole: a crash leaves no half of it. */
+int
+lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost)
+{
+	const struct piece p = { .pos = lost->pos, .bytes = lost->to - lost->from, .why = lost->why };
+	AUTO_CLOSE int fd = openat(lostfound_fd, IN_MAKING, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	char name[LOSTFOUND_NAME_SIZE];
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "lost+found: %m");
+	rc = copy_range(lost, fd);
+	piece_name(lostfound_fd, p.pos, name);
+	if (rc == MQ_OK && renameat(lostfound_fd, IN_MAKING, lostfound_fd, name) != 0)
+		rc = err_note(-errno, "lost+found/%s: %m", name);
+	if (rc != MQ_OK) {		/* it takes room */
+		unlinkat(lostfound_fd, IN_MAKING, 0);
+		return rc;
+	}
+	return note_piece(lostfound_fd, name, &p);
+}
+
+/* Its end of zeros goes, unless a snapshot holds the file, too. */
+static int
+trim(int lostfound_fd, const char *name, int64_t bytes)
+{
+	AUTO_CLOSE int fd = openat(lostfound_fd, name, O_WRONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || (st.st_nlink == 1 && ftruncate(fd, bytes) != 0))
+		return err_note(-errno, "lost+found/%s: %m", name);
+	return MQ_OK;
+}
+
+int
+lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
+{
+	const struct piece p = { .pos = lost->base, .bytes = lost->bytes, .why = lost->why };
+	char name[LOSTFOUND_NAME_SIZE];
+	int rc;
+
+	piece_name(lostfound_fd, p.pos, name);
+	if (renameat(lost->dirfd, lost->name, lostfound_fd, name) != 0)
+		return err_note(-errno, "commitlog/%s: to lost+found: %m", lost->name);
+	rc = trim(lostfound_fd, name, p.bytes);
+	return rc == MQ_OK ? note_piece(lostfound_fd, name, &p) : rc;
+}
+
+int
+lostfound_keep_tree(int lostfound_fd, const struct lost_tree *lost)
+{
+	char name[LOSTFOUND_NAME_SIZE];
+
+	for (int n = 1; n < TREES_MAX; n++) {
+		snprintf(name, sizeof(name), "%s-%d", lost->as, n);
+		if (faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		if (renameat(lost->dirfd, lost->name, lostfound_fd, name) != 0)
+			return err_note(-errno, "%s: cannot be set aside: %m", lost->name);
+		log_err("%s; it is set aside as lost+found/%s, see lost+found/%s" NOTE, lost->why, name, name);
+		if (note_tree(lostfound_fd, name, lost) != MQ_OK)
+			log_warn("lost+found/%s: no note could be written", name);
+		return MQ_OK;
+	}
+	return err_note(-EEXIST, "lost+found: too many of %s", lost->as);
+}
+
+/* --- how many --------------------------------------------------------------------- */
+
+static bool
+is_note(const char *name)
+{
+	size_t len = strlen(name), ending = strlen(NOTE);
+
+	return len > ending && strcmp(name + len - ending, NOTE) == 0;
+}
+
+void
+lostfound_stats(int lostfound_fd, struct lostfound_stats *ret)
+{
+	struct dirent **entries;
+	int n = scandirat(lostfound_fd, ".", &entries, NULL, NULL);
+
+	*ret = (struct lostfound_stats){ 0 };
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+		struct stat st;
+
+		if (name[0] != '.' && !is_note(name) && fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			ret->pieces++;
+			ret->bytes += S_ISREG(st.st_mode) ? st.st_size : 0;
+		}
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+}

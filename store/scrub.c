@@ -1,0 +1,679 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "store/scrub.h"
+#include "store/store_priv.h"
+
+#define NICE 19
+#define IOPRIO_IDLE (3 << 13)
+#define IOPRIO_WHO_PROCESS 1
+#define LOOK_MS 1000		/* for segments that were sealed, for changed settings */
+#define RETRY_MS INT64_C(60000)	/* between two tries to heal; later ones come later */
+#define RETRIES_MAX 6
+#define CREDIT_US 100000	/* of time not used, no more is made up for */
+#define HOUR_MS INT64_C(3600000)
+#define BAD_MAX 256
+#define LONG_AGO_MS 1		/* "checked" of a bad segment: the next mount looks at once */
+
+enum segment_state {
+	SEGMENT_SEALED,		/* just now: it is summed up from memory */
+	SEGMENT_UNKNOWN,	/* it has no sum, or was never read from the disk since */
+	SEGMENT_FINE,
+	SEGMENT_BAD,
+};
+
+struct segment {
+	enum segment_state state;
+	int64_t checked_ms;
+	int tries;		/* to heal it, in vain */
+};
+
+struct scrub {
+	struct store *s;
+	pthread_t thread;
+	struct mark ending;		/* never moves: the clock */
+	_Atomic int64_t asked_ms;	/* what was checked before is to be checked now */
+	const struct healer *_Atomic healer;
+
+	/* The thread's own: segments from `first` on, all sealed. */
+	struct segment *segments;
+	size_t n, max;
+	mq_pos first;
+	size_t n_sealed;		/* in that state */
+	size_t next;			/* where to look for one that is due */
+	bool any_checked;		/* since nothing was due */
+	int64_t due_us;			/* when the next byte may be read */
+
+	struct lock lock;		/* all below */
+	struct scrub_stats stats;
+	struct scrub_bad bad[BAD_MAX];
+	size_t n_bad;
+	bool cut;			/* the log was, since segments were last looked at */
+	mq_pos cut_at;
+};
+
+static mq_pos
+base_of(const struct scrub *sc, size_t i)
+{
+	return pos_add(sc->first, (int64_t)i * sc->s->log.segment_bytes);
+}
+
+/* --- slowly ---------------------------------------------------------------------- */
+
+static int64_t
+mono_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* MQ_ECLOSED also when scrubRate has become 0. */
+static int
+spend(void *arg, int64_t bytes)
+{
+	struct scrub *sc = arg;
+	int64_t rate = sc->s->settings->scrubRate, now = mono_us();
+
+	lock_take(&sc->lock);
+	sc->stats.at += bytes;
+	sc->stats.read_bytes += bytes;
+	lock_drop(&sc->lock);
+	if (rate == 0)
+		return MQ_ECLOSED;
+	if (sc->due_us < now - CREDIT_US)
+		sc->due_us = now - CREDIT_US;
+	sc->due_us += bytes * 1000000 / rate;
+	if (sc->due_us <= now)
+		return atomic_load(&sc->ending.closed) ? MQ_ECLOSED : MQ_OK;
+	now = (sc->due_us - now) / 1000;
+	return mark_wait_past(&sc->ending, MQ_POS(0), (int)now + 1, NULL) == MQ_ECLOSED ? MQ_ECLOSED : MQ_OK;
+}
+
+/* --- what is bad ------------------------------------------------------------------ */
+
+/* Those in [from, to) are forgotten.  Called with the lock. */
+static void
+bad_forget(struct scrub *sc, mq_pos from, mq_pos to)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sc->n_bad; i++) {
+		const struct scrub_bad *b = &sc->bad[i];
+
+		if (b->pos.byte < from.byte || b->pos.byte >= to.byte) {
+			sc->bad[kept++] = *b;
+			continue;
+		}
+		sc->stats.bad_ranges--;
+		sc->stats.bad_bytes -= b->bytes;
+		sc->stats.bad_messages -= b->messages;
+	}
+	sc->n_bad = kept;
+}
+
+/* Called with the lock; beyond BAD_MAX the log alone tells. */
+static void
+bad_add(struct scrub *sc, const struct scrub_bad *b)
+{
+	if (sc->n_bad == BAD_MAX)
+		return;
+	sc->bad[sc->n_bad++] = *b;
+	sc->stats.bad_ranges++;
+	sc->stats.bad_bytes += b->bytes;
+	sc->stats.bad_messages += b->messages;
+}
+
+static void
+tell(const struct scrub_bad *b)
+{
+	log_err("scrub: %" PRId64 " bytes at position %" PRId64 " of the log are bad on the disk: %s; %" PRId64
+		" messages in them%s%s", b->bytes, b->pos.byte, b->why, b->messages, b->messages ? ": " : "", b->names);
+}
+
+/* What is bad of segment i: said once, shown until it is not bad any more. */
+static void
+bad_found(struct scrub *sc, size_t i, const struct damage *d)
+{
+	bool news = sc->segments[i].state != SEGMENT_BAD;
+	mq_pos base = base_of(sc, i);
+
+	lock_take(&sc->lock);
+	bad_forget(sc, base, pos_add(base, sc->s->log.segment_bytes));
+	lock_drop(&sc->lock);
+	for (size_t k = 0; k < d->n; k++) {
+		struct scrub_bad b = { .pos = d->ranges[k].pos, .bytes = d->ranges[k].bytes };
+
+		snprintf(b.why, sizeof(b.why), "%s", d->ranges[k].why);
+		b.messages = sealed_messages(sc->s, &d->ranges[k], b.names, sizeof(b.names));
+		if (news)
+			tell(&b);
+		LOCKED(&sc->lock);
+		bad_add(sc, &b);
+	}
+}
+
+static void
+bad_stays(struct scrub *sc, size_t i, const char *trouble)
+{
+	mq_pos base = base_of(sc, i), end = pos_add(base, sc->s->log.segment_bytes);
+
+	if (sc->segments[i].state != SEGMENT_BAD)
+		log_err("scrub: what is bad of segment %020" PRId64 " stays so: %s", base.byte, trouble);
+	LOCKED(&sc->lock);
+	for (size_t k = 0; k < sc->n_bad; k++)
+		if (sc->bad[k].pos.byte >= base.byte && sc->bad[k].pos.byte < end.byte)
+			snprintf(sc->bad[k].trouble, sizeof(sc->bad[k].trouble), "%s", trouble);
+}
+
+/* --- healing ------------------------------------------------------------------------ */
+
+/* The disk has lost what memory may still have. */
+static int
+fetch_from_memory(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n)
+{
+	return heal_serve(arg, pos, buf, size, ret_n);
+}
+
+/* What is known of a segment while it is checked. */
+struct check {
+	size_t i;
+	mq_pos base;
+	int64_t generation;	/* of the log, when it began */
+	int64_t began_ms;
+	bool had_sum;
+	struct sum was, is;
+	struct damage damage;
+};
+
+/* Where good records do not make the segment what it was, there is more that is bad. */
+static int
+heal_from(struct scrub *sc, struct check *c, const struct healer *from, const struct pace *pace)
+{
+	const struct sum *was = c->had_sum ? &c->was : NULL;
+	int rc = heal_segment(sc->s, c->base, &c->damage, was, from, pace);
+
+	if (rc != MQ_ECORRUPT || !was || c->damage.missing)
+		return rc;
+	rc = sealed_damage(sc->s, c->base, was, &c->is, true, pace, &c->damage);
+	return rc == MQ_OK ? heal_segment(sc->s, c->base, &c->damage, was, from, pace) : rc;
+}
+
+static int
+heal(struct scrub *sc, struct check *c, const struct pace *pace)
+{
+	const struct healer memory = { .from = "memory", .fetch = fetch_from_memory, .arg = sc->s };
+	const struct healer *healer = atomic_load(&sc->healer);
+	int rc = MQ_ECORRUPT;
+
+	if (!c->damage.missing)
+		rc = heal_segment(sc->s, c->base, &c->damage, c->had_sum ? &c->was : NULL, &memory, pace);
+	if (rc == MQ_OK || rc == MQ_ECLOSED)
+		return rc;
+	if (healer && healer->ready(healer->arg))
+		return heal_from(sc, c, healer, pace);
+	return err_note(rc, "there is nowhere to have good bytes from");
+}
+
+/* What was written is read again: a disk may be beyond help. */
+static int
+verify(struct scrub *sc, struct check *c, const struct pace *pace)
+{
+	struct damage left = { 0 };
+	int rc = sealed_sum(sc->s, c->base, false, pace, &c->is);
+
+	if (rc == MQ_OK && !c->had_sum)
+		rc = sealed_damage(sc->s, c->base, NULL, NULL, false, pace, &left);
+	if (rc == MQ_OK && (left.n > 0 || (c->had_sum && strcmp(c->is.hex, c->was.hex) != 0)))
+		rc = err_note(-EIO, "the disk does not keep the good bytes either");
+	return rc;
+}
+
+static void
+healed(struct scrub *sc, const struct check *c)
+{
+	int64_t bytes = 0;
+
+	for (size_t k = 0; k < c->damage.n; k++)
+		bytes += c->damage.ranges[k].bytes;
+	log_notice("scrub: segment %020" PRId64 " is healed: %" PRId64 " bytes", c->base.byte, bytes);
+	LOCKED(&sc->lock);
+	sc->stats.healed_ranges += (int64_t)c->damage.n;
+	sc->stats.healed_bytes += bytes;
+	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
+}
+
+/* --- one segment ------------------------------------------------------------------------ */
+
+static void
+set_state(struct scrub *sc, const struct check *c, enum segment_state state)
+{
+	struct segment *seg = &sc->segments[c->i];
+
+	sc->n_sealed -= seg->state == SEGMENT_SEALED;
+	*seg = (struct segment){
+		.state = state, .checked_ms = c->began_ms, .tries = state == SEGMENT_BAD ? seg->tries + 1 : 0,
+	};
+}
+
+static void
+keep_sum(struct scrub *sc, const struct check *c, struct sum *sum, int64_t checked_ms)
+{
+	int rc = MQ_OK;
+
+	sum->checked_ms = checked_ms;
+	LOCKED(&sc->s->sealed_lock);
+	if (sc->s->generation == c->generation)
+		rc = sums_write(sc->s->dir->fd, c->base, sum);
+	if (rc != MQ_OK)
+		log_warn("scrub: segment %020" PRId64 ": its sum is not kept: %s", c->base.byte, err_text(rc));
+}
+
+/* It is what it was; or, without a sum, what it will have been from here on. */
+static void
+found_fine(struct scrub *sc, struct check *c)
+{
+	keep_sum(sc, c, c->had_sum ? &c->was : &c->is, c->began_ms);
+	set_state(sc, c, SEGMENT_FINE);
+	LOCKED(&sc->lock);
+	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
+}
+
+static void
+found_bad(struct scrub *sc, struct check *c, const struct pace *pace)
+{
+	int rc;
+
+	bad_found(sc, c->i, &c->damage);
+	rc = heal(sc, c, pace);
+	if (rc == MQ_OK)
+		rc = verify(sc, c, pace);
+	if (rc == MQ_OK) {
+		healed(sc, c);
+		found_fine(sc, c);
+	} else if (rc != MQ_ECLOSED) {
+		bad_stays(sc, c->i, err_text(rc));
+		if (c->had_sum)
+			keep_sum(sc, c, &c->was, LONG_AGO_MS);
+		set_state(sc, c, SEGMENT_BAD);
+	}
+}
+
+static void
+all_is_bad(struct scrub *sc, struct check *c, const char *why)
+{
+	c->damage.n = 1;
+	c->damage.ranges[0] = (struct damage_range){ .pos = c->base, .bytes = sc->s->log.segment_bytes, .why = why };
+}
+
+/* Retention may have been faster. */
+static int
+look_for_missing(struct scrub *sc, struct check *c)
+{
+	if (c->base.byte < store_begin(sc->s).byte)
+		return -ESTALE;
+	c->damage.missing = true;
+	all_is_bad(sc, c, "the segment is missing");
+	return MQ_OK;
+}
+
+/* Read it, and say what is wrong with it.  A sum that nobody has held against the
+ * records says little. */
+static int
+examine(struct scrub *sc, struct check *c, const struct pace *pace)
+{
+	bool sealed = sc->segments[c->i].state == SEGMENT_SEALED, same;
+	int rc = sealed_sum(sc->s, c->base, sealed, pace, &c->is);
+
+	if (rc == -ENOENT)
+		return look_for_missing(sc, c);
+	if (rc != MQ_OK || sealed)
+		return rc;
+	c->had_sum &= c->was.checked_ms > 0;
+	same = c->had_sum && strcmp(c->was.hex, c->is.hex) == 0;
+	if (same)
+		return MQ_OK;
+	rc = sealed_damage(sc->s, c->base, c->had_sum ? &c->was : NULL, &c->is, false, pace, &c->damage);
+	if (rc == MQ_OK && c->had_sum && c->damage.n == 0)
+		all_is_bad(sc, c, "it is not what it was when it was sealed");
+	return rc;
+}
+
+static void
+begin_check(struct scrub *sc, size_t i, struct check *c)
+{
+	const struct segment *seg = &sc->segments[i];
+	struct store *s = sc->s;
+
+	c->i = i;
+	c->base = base_of(sc, i);
+	c->generation = s->generation;
+	c->began_ms = clock_wall_ms();
+	if (seg->state != SEGMENT_SEALED)
+		c->had_sum = sums_read(s->dir->fd, c->base, &c->was) == MQ_OK && c->was.bytes == s->log.segment_bytes;
+	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN || seg->checked_ms <= sc->asked_ms;
+	LOCKED(&sc->lock);
+	sc->stats.checking = c->base.byte;
+	sc->stats.at = 0;
+}
+
+static void
+check(struct scrub *sc, size_t i)
+{
+	const struct pace pace = { .spend = spend, .arg = sc };
+	AUTO_FREE struct check *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return;
+	begin_check(sc, i, c);
+	rc = examine(sc, c, &pace);
+	if (rc == MQ_OK && c->damage.n > 0) {
+		found_bad(sc, c, &pace);
+	} else if (rc == MQ_OK) {
+		found_fine(sc, c);
+	} else if (rc != MQ_ECLOSED && rc != -ESTALE) {
+		log_warn("scrub: segment %020" PRId64 " cannot be read: %s", c->base.byte, err_text(rc));
+		set_state(sc, c, SEGMENT_UNKNOWN);
+	}
+	LOCKED(&sc->lock);
+	sc->stats.checking = -1;
+}
+
+/* --- all of them ---------------------------------------------------------------------------- */
+
+static void
+segment_add(struct scrub *sc, bool at_start)
+{
+	struct segment new = { .state = at_start ? SEGMENT_UNKNOWN : SEGMENT_SEALED };
+	struct sum sum;
+
+	if (at_start && sums_read(sc->s->dir->fd, base_of(sc, sc->n), &sum) == MQ_OK &&
+	    sum.bytes == sc->s->log.segment_bytes && sum.checked_ms > 0)
+		new = (struct segment){ .state = SEGMENT_FINE, .checked_ms = sum.checked_ms };
+	sc->n_sealed += new.state == SEGMENT_SEALED;
+	sc->segments[sc->n++] = new;
+}
+
+static bool
+make_room(struct scrub *sc, size_t n)
+{
+	struct segment *more;
+
+	if (n <= sc->max)
+		return true;
+	more = realloc(sc->segments, 2 * n * sizeof(*more));
+	if (!more)
+		return false;
+	sc->segments = more;
+	sc->max = 2 * n;
+	return true;
+}
+
+/* Segments [from, n) are no more what they were, or no more. */
+static void
+segments_drop(struct scrub *sc, size_t from)
+{
+	for (size_t i = from; i < sc->n; i++)
+		sc->n_sealed -= sc->segments[i].state == SEGMENT_SEALED;
+	sc->n = from < sc->n ? from : sc->n;
+}
+
+static void
+follow_cut(struct scrub *sc)
+{
+	int64_t bytes = sc->s->log.segment_bytes;
+
+	LOCKED(&sc->lock);
+	if (sc->cut && sc->cut_at.byte <= sc->first.byte)
+		segments_drop(sc, 0);
+	else if (sc->cut)
+		segments_drop(sc, (size_t)((sc->cut_at.byte - sc->first.byte) / bytes));
+	sc->cut = false;
+}
+
+static void
+follow_begin(struct scrub *sc, mq_pos begin)
+{
+	int64_t gone = (begin.byte - sc->first.byte) / sc->s->log.segment_bytes;
+
+	if (gone == 0)
+		return;
+	if (gone < 0 || gone >= (int64_t)sc->n) {
+		segments_drop(sc, 0);
+	} else {
+		for (size_t i = 0; i < (size_t)gone; i++)
+			sc->n_sealed -= sc->segments[i].state == SEGMENT_SEALED;
+		sc->n -= (size_t)gone;
+		memmove(sc->segments, sc->segments + gone, sc->n * sizeof(*sc->segments));
+	}
+	sc->first = begin;
+	sums_forget(sc->s->dir->fd, begin, MQ_POS(INT64_MAX));
+	LOCKED(&sc->lock);
+	bad_forget(sc, MQ_POS(0), begin);
+}
+
+/* The segments that are sealed now. */
+static void
+follow(struct scrub *sc, bool at_start)
+{
+	mq_pos end = commitlog_segment_of(&sc->s->log, mark_at(&sc->s->log.flushed));
+
+	follow_cut(sc);
+	follow_begin(sc, store_begin(sc->s));
+	while (base_of(sc, sc->n).byte < end.byte && make_room(sc, sc->n + 1))
+		segment_add(sc, at_start);
+}
+
+static bool
+is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
+{
+	const struct healer *healer = atomic_load(&sc->healer);
+	int64_t wait = sc->s->settings->scrubInterval * HOUR_MS;
+
+	if (seg->state == SEGMENT_SEALED || seg->checked_ms <= atomic_load(&sc->asked_ms) || seg->checked_ms > now)
+		return true;
+	if (seg->state == SEGMENT_UNKNOWN)
+		wait = RETRY_MS;
+	else if (seg->state == SEGMENT_BAD && healer && healer->ready(healer->arg))
+		wait = RETRY_MS << (seg->tries < RETRIES_MAX ? seg->tries : RETRIES_MAX);
+	return seg->checked_ms + wait <= now;
+}
+
+/* Those that were just sealed come first, the newest of them: memory still has it. */
+static bool
+pick(struct scrub *sc, size_t *ret_i)
+{
+	int64_t now = clock_wall_ms();
+
+	for (size_t i = sc->n; sc->n_sealed > 0 && i > 0; i--)
+		if (sc->segments[i - 1].state == SEGMENT_SEALED) {
+			*ret_i = i - 1;
+			return true;
+		}
+	for (size_t k = 0; k < sc->n; k++) {
+		size_t i = (sc->next + k) % sc->n;
+
+		if (is_due(sc, &sc->segments[i], now)) {
+			sc->next = i + 1;
+			*ret_i = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+publish(struct scrub *sc)
+{
+	int64_t now = clock_wall_ms(), due = 0, oldest = now;
+
+	for (size_t i = 0; i < sc->n; i++) {
+		const struct segment *seg = &sc->segments[i];
+
+		due += is_due(sc, seg, now);
+		oldest = seg->state != SEGMENT_FINE ? 0 : seg->checked_ms < oldest ? seg->checked_ms : oldest;
+	}
+	LOCKED(&sc->lock);
+	sc->stats.running = sc->s->settings->scrubRate > 0;
+	sc->stats.sealed = (int64_t)sc->n;
+	sc->stats.due = due;
+	sc->stats.oldest_ms = sc->n ? oldest : 0;
+	if (due == 0 && sc->any_checked) {
+		sc->stats.passes++;
+		sc->stats.pass_ms = now;
+		sc->any_checked = false;
+	}
+}
+
+/* Until nothing is due; what was published is never older than LOOK_MS. */
+static void
+work(struct scrub *sc)
+{
+	int64_t published = 0;
+	size_t i;
+
+	for (;;) {
+		int64_t now = clock_mono_ms();
+
+		follow(sc, false);
+		if (now - published >= LOOK_MS)
+			publish(sc);
+		published = now - published >= LOOK_MS ? now : published;
+		if (sc->s->settings->scrubRate == 0 || atomic_load(&sc->ending.closed) || !pick(sc, &i))
+			break;
+		check(sc, i);
+	}
+	publish(sc);
+}
+
+static void *
+scrub_main(void *arg)
+{
+	struct scrub *sc = arg;
+	struct store *s = sc->s;
+
+	(void)setpriority(PRIO_PROCESS, 0, NICE);	/* of this thread */
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+	sums_forget(s->dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.flushed)));
+	sc->first = store_begin(s);
+	follow(sc, true);
+	do
+		work(sc);
+	while (mark_wait_past(&sc->ending, MQ_POS(0), LOOK_MS, NULL) == -ETIMEDOUT);
+	return NULL;
+}
+
+/* --- from outside ------------------------------------------------------------------------------ */
+
+static void
+scrub_free(struct scrub *sc)
+{
+	mark_destroy(&sc->ending);
+	lock_destroy(&sc->lock);
+	free(sc->segments);
+	free(sc);
+}
+
+int
+scrub_start(struct store *s)
+{
+	struct scrub *sc = calloc(1, sizeof(*sc));
+	int rc;
+
+	if (!sc)
+		return -ENOMEM;
+	sc->s = s;
+	sc->stats.checking = -1;
+	lock_init(&sc->lock, RANK_SCRUB);
+	mark_init(&sc->ending, MQ_POS(0));
+	rc = -pthread_create(&sc->thread, NULL, scrub_main, sc);
+	if (rc == MQ_OK) {
+		s->scrub = sc;
+		return MQ_OK;
+	}
+	scrub_free(sc);
+	return err_note(rc, "scrub thread: %m");
+}
+
+void
+scrub_stop(struct store *s)
+{
+	if (!s->scrub)
+		return;
+	mark_close(&s->scrub->ending);
+	pthread_join(s->scrub->thread, NULL);
+	scrub_free(s->scrub);
+	s->scrub = NULL;
+}
+
+void
+scrub_set_healer(struct store *s, const struct healer *healer)
+{
+	atomic_store(&s->scrub->healer, healer);
+}
+
+int
+scrub_now(struct store *s)
+{
+	if (!s->scrub)
+		return -EROFS;
+	if (s->settings->scrubRate == 0)
+		return err_note(-EINVAL, "scrub: scrubRate is 0, nothing may be read");
+	atomic_store(&s->scrub->asked_ms, clock_wall_ms());
+	return MQ_OK;
+}
+
+void
+scrub_log_was_cut(struct store *s, mq_pos end)
+{
+	struct scrub *sc = s->scrub;
+	mq_pos base = commitlog_segment_of(&s->log, end);
+
+	s->generation++;
+	sums_forget(s->dir->fd, MQ_POS(0), base);
+	if (!sc)
+		return;
+	LOCKED(&sc->lock);
+	if (!sc->cut || base.byte < sc->cut_at.byte)
+		sc->cut_at = base;
+	sc->cut = true;
+	bad_forget(sc, base, MQ_POS(INT64_MAX));
+}
+
+void
+scrub_stats(struct store *s, struct scrub_stats *ret)
+{
+	*ret = (struct scrub_stats){ .checking = -1 };
+	if (!s->scrub)
+		return;
+	LOCKED(&s->scrub->lock);
+	*ret = s->scrub->stats;
+}
+
+size_t
+scrub_bad(struct store *s, struct scrub_bad *list, size_t max)
+{
+	size_t n;
+
+	if (!s->scrub)
+		return 0;
+	LOCKED(&s->scrub->lock);
+	n = s->scrub->n_bad < max ? s->scrub->n_bad : max;
+	memcpy(list, s->scrub->bad, n * sizeof(*list));
+	return n;
+}

@@ -1,0 +1,63 @@
+/* scrub.h - sealed segments are summed up, and looked at again and again.
+ *
+ *     sealed ──> summed ──> checked, each scrubInterval ──┬─> fine
+ *                (memory)   (the disk, not memory)        └─> bad: told, and healed if
+ *                                                             good bytes can be had
+ *
+ * One thread does it, behind everybody else for CPU and disk, and reads at most
+ * scrubRate bytes a second; 0: it does nothing.  When a segment was last found to be
+ * what it was is kept with its sum (sums.h), so a pass goes on where the last mount
+ * has left it.
+ *
+ * Good bytes are looked for in memory, then with the healer, if there is one.
+ * Any thread may call anything here.
+ */
+#ifndef MQFS_STORE_SCRUB_H
+#define MQFS_STORE_SCRUB_H
+
+#include "store/heal.h"
+
+struct store;
+struct scrub;
+
+/* Not for a read-only store.  Stopped, which is fine without a start, before the
+ * store or the healer goes. */
+int scrub_start(struct store *s);
+void scrub_stop(struct store *s);
+
+/* From where else good bytes come.  Borrowed. */
+void scrub_set_healer(struct store *s, const struct healer *healer);
+
+/* Check everything now.  -EINVAL, noted, where scrubRate is 0; -EROFS. */
+int scrub_now(struct store *s);
+
+/* The log was cut at `end`, with sealed_lock held: segments from there on are others. */
+void scrub_log_was_cut(struct store *s, mq_pos end);
+
+struct scrub_stats {
+	int64_t sealed;			/* segments that could be checked */
+	int64_t due;			/* that are to be checked now */
+	int64_t checking;		/* the one that is being read, -1: none */
+	int64_t at;			/* bytes of it read */
+	int64_t oldest_ms;		/* since then all of them were checked; 0: not yet */
+	int64_t passes, pass_ms;	/* that ended since the mount, the last one when */
+	int64_t read_bytes;
+	int64_t bad_ranges, bad_bytes, bad_messages;
+	int64_t healed_ranges, healed_bytes;
+	bool running;			/* scrubRate is not 0 */
+};
+
+void scrub_stats(struct store *s, struct scrub_stats *ret);
+
+struct scrub_bad {
+	mq_pos pos;
+	int64_t bytes, messages;
+	char why[64];
+	char names[160];		/* of the first messages, "T/q0@17" */
+	char trouble[160];		/* why it could not be healed, "" before it was tried */
+};
+
+/* Those known now, at most max; returns how many. */
+size_t scrub_bad(struct store *s, struct scrub_bad *list, size_t max);
+
+#endif
