@@ -9,14 +9,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
@@ -30,10 +27,12 @@
 #include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/keeper.h"
+#include "fs/mountpoint.h"
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/session.h"
+#include "fs/supervise.h"
 #include "repl/replication.h"
 #include "store/snapshot.h"
 
@@ -45,8 +44,6 @@ enum exit_code {
 };
 
 #define STORE_BUSY_WAIT_MS 5000
-
-extern char **environ;
 
 static int
 exit_code_of(int rc)
@@ -83,74 +80,35 @@ print_help(void)
 	settings_print_help(stdout);
 }
 
-/* --- the mount point -------------------------------------------------------------- */
-
-static int
-run_fusermount(const char *mountpoint)
-{
-	char *argv[] = {
-		(char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"--", (char *)mountpoint, NULL,
-	};
-	pid_t pid;
-	int status;
-
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
-		return -EPERM;
-	if (waitpid(pid, &status, 0) < 0 || status != 0)
-		return -EPERM;
-	return MQ_OK;
-}
-
-/* What a killed mount.mqfs has left: everything in it says ENOTCONN. */
-static int
-detach_dead(const char *mountpoint)
-{
-	if (umount2(mountpoint, MNT_DETACH) == 0 || run_fusermount(mountpoint) == MQ_OK)
-		return MQ_OK;
-	return err_note(-EBUSY, "%s: a dead mount is here and cannot be taken away", mountpoint);
-}
-
-static int
-mountpoint_check(const char *mountpoint)
-{
-	struct statvfs fs;
-	struct stat st;
-	int rc;
-
-	/* stat(2) may be answered from what the kernel remembers of a dead mount */
-	for (int tries = 0; stat(mountpoint, &st) < 0 || statvfs(mountpoint, &fs) < 0; tries++) {
-		if (errno != ENOTCONN || tries == 8)
-			return err_note(-errno, "%s: %m", mountpoint);
-		rc = detach_dead(mountpoint);
-		if (rc != MQ_OK)
-			return rc;
-	}
-	if (!S_ISDIR(st.st_mode))
-		return err_note(-ENOTDIR, "%s: %m", mountpoint);
-	return MQ_OK;
-}
-
 /* --- telling whoever started us ----------------------------------------------------- */
 
 /* The parent waits at the other end: one byte says that the mount is usable. */
 struct starter {
 	int fd;			/* -1: in the foreground */
+	struct settings *settings;
 	const struct args *args;
 };
+
+static void
+starter_let_go(const struct starter *starter)
+{
+	if (starter->fd < 0)
+		return;
+	if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout))
+		(void)!freopen("/dev/null", "w", stderr);
+}
 
 static void
 starter_ready(void *arg)
 {
 	struct starter *starter = arg;
 
-	log_notice("%s is mounted on %s", starter->args->store, starter->args->mountpoint);
 #ifdef HAVE_SYSTEMD
 	sd_notify(0, "READY=1");
 #endif
 	if (starter->fd < 0)
 		return;
-	if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout))
-		(void)!freopen("/dev/null", "w", stderr);
+	starter_let_go(starter);
 	(void)!write(starter->fd, "!", 1);
 	close(starter->fd);
 	starter->fd = -1;
@@ -298,14 +256,34 @@ broker_close(struct mount *m)
 	return rc;
 }
 
+/* Of a broker: whom it tells that the mount is usable. */
+struct readiness {
+	struct starter *starter;
+	const struct lifeline *line;
+};
+
+static void
+serve_ready(void *arg)
+{
+	const struct readiness *r = arg;
+
+	log_notice("%s is mounted on %s", r->starter->args->store, r->starter->args->mountpoint);
+	if (r->line->fd < 0) {
+		starter_ready(r->starter);
+		return;
+	}
+	starter_let_go(r->starter);
+	lifeline_ready(r->line);
+}
+
 static int
-serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
+serve_mounted(struct mount *m, struct readiness *r)
 {
 	struct session_conf conf = {
-		.mount_options = args->mount_options,
-		.debug = args->debug,
-		.ready = starter_ready,
-		.ready_arg = starter,
+		.mount_options = r->starter->args->mount_options,
+		.debug = r->starter->args->debug,
+		.ready = serve_ready,
+		.ready_arg = r,
 	};
 	int rc, sig = 0;
 
@@ -323,33 +301,23 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 }
 
 static int
-serve(struct settings *settings, const struct args *args, struct starter *starter)
+serve_until_end(struct mount *m, struct readiness *r)
 {
-	struct mount m = {
-		.settings = settings,
-		.host = { .port = (int32_t)settings->listenPort },
-		.mountpoint = args->mountpoint,
-		.read_only = args->read_only,
-		.started_ms = clock_wall_ms(),
-		.uid = getuid(),
-		.gid = getgid(),
-	};
 	int rc, closed;
 
-	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
-	rc = broker_open(&m, args);
+	rc = broker_open(m, r->starter->args);
 	if (rc == MQ_OK)
-		rc = replication_begin(&m);
+		rc = replication_begin(m);
 	if (rc == MQ_OK)
-		rc = tree_open(&m);
+		rc = tree_open(m);
 	if (rc == MQ_OK)
-		rc = serve_mounted(&m, args, starter);
+		rc = serve_mounted(m, r);
 	if (rc != MQ_OK)
 		complain(rc, 0);
-	tree_close(&m);
-	replication_close(m.replication);
-	closed = broker_close(&m);
-	session_close(&m);
+	tree_close(m);
+	replication_close(m->replication);
+	closed = broker_close(m);
+	session_close(m);
 	if (rc != MQ_OK)
 		return exit_code_of(rc);
 	if (closed != MQ_OK) {
@@ -357,6 +325,29 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 		return EXIT_SYSTEM;
 	}
 	return 0;
+}
+
+static int
+serve(void *arg, struct lifeline *line)
+{
+	struct readiness ready = { .starter = arg, .line = line };
+	struct settings *settings = ready.starter->settings;
+	struct mount m = {
+		.settings = settings,
+		.host = { .port = (int32_t)settings->listenPort },
+		.mountpoint = ready.starter->args->mountpoint,
+		.read_only = ready.starter->args->read_only,
+		.started_ms = clock_wall_ms(),
+		.restarts = line->restarts,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	int code;
+
+	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
+	code = serve_until_end(&m, &ready);
+	lifeline_ended(line);
+	return code;
 }
 
 /* --- main ----------------------------------------------------------------------------------- */
@@ -386,9 +377,23 @@ files_limit_raise(void)
 }
 
 static int
+serve_supervised(struct starter *starter)
+{
+	const struct supervise_conf conf = {
+		.mountpoint = starter->args->mountpoint,
+		.serve = serve,
+		.ready = starter_ready,
+		.arg = starter,
+	};
+
+	return supervise(&conf);
+}
+
+static int
 run(struct settings *settings, const struct args *args)
 {
-	struct starter starter = { .fd = -1, .args = args };
+	struct starter starter = { .fd = -1, .settings = settings, .args = args };
+	struct lifeline alone = { .fd = -1 };
 	int rc;
 
 	rc = mountpoint_check(args->mountpoint);
@@ -405,7 +410,7 @@ run(struct settings *settings, const struct args *args)
 		 args->debug ? LOG_DEBUG : LOG_INFO);
 	signals_prepare();
 	files_limit_raise();
-	return serve(settings, args, &starter);
+	return settings->supervise ? serve_supervised(&starter) : serve(&starter, &alone);
 }
 
 int

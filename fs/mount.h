@@ -46,6 +46,7 @@ struct mount {
 	bool passthrough;		/* the kernel can read our files itself */
 	size_t max_write;
 	int64_t started_ms;
+	int64_t restarts;		/* brokers that died before this one (supervise.h) */
 	uid_t uid;			/* who mounted: owner of what nobody owns */
 	gid_t gid;
 	struct host host;		/* brokerIP1:listenPort, as messages carry it */

@@ -1,0 +1,40 @@
+/* supervise.h - a process that starts the broker again when it dies.
+ *
+ *     supervisor ── fork ──> broker ── "ready" ──> serves ── "ended", exit ──> both end
+ *        ^                                           │
+ *        └── waits a little, if it died at once <────┴── a signal, or an exit unannounced
+ *
+ * The supervisor has no thread, no lock and nothing of FUSE: whatever takes the
+ * broker down leaves it alone.  Signals that end a mount are passed on to the
+ * broker.  Between the two is a socket: if the supervisor dies, the broker hears
+ * of it by that, says so, and goes on serving.
+ */
+#ifndef MQFS_FS_SUPERVISE_H
+#define MQFS_FS_SUPERVISE_H
+
+#include <stdint.h>
+
+/* Of a broker: what ties it to its supervisor. */
+struct lifeline {
+	int fd;			/* -1: there is no supervisor */
+	int64_t restarts;	/* brokers that died before this one */
+};
+
+struct supervise_conf {
+	const char *mountpoint;
+	int (*serve)(void *arg, struct lifeline *line);	/* in the broker; its exit code */
+	void (*ready)(void *arg);	/* in the supervisor, when the first broker is usable */
+	void *arg;
+};
+
+/* Start a broker, and others after it, until one ends in order, or never could
+ * begin, or one after the other dies at once.  SIGTERM, SIGINT and SIGHUP must be
+ * blocked.  Returns the exit code. */
+int supervise(const struct supervise_conf *conf);
+
+/* In the broker: the mount is usable; it has ended in order.  Without a
+ * supervisor they do nothing. */
+void lifeline_ready(const struct lifeline *line);
+void lifeline_ended(const struct lifeline *line);
+
+#endif
