@@ -192,9 +192,9 @@ tree_open(struct mount *m)
 {
 	int rc;
 
-	rc = handles_open(&m->handles);
+	rc = handles_open(m, &m->handles);
 	if (rc == MQ_OK)
-		rc = names_open(&m->names);
+		rc = names_open(m->estate, &m->names);
 	if (rc == MQ_OK)
 		rc = closing_open(&m->closing);
 	if (rc == MQ_OK)
@@ -259,7 +259,7 @@ broker_close(struct mount *m)
 /* Of a broker: whom it tells that the mount is usable. */
 struct readiness {
 	struct starter *starter;
-	const struct lifeline *line;
+	const struct mount *m;
 };
 
 static void
@@ -268,12 +268,12 @@ serve_ready(void *arg)
 	const struct readiness *r = arg;
 
 	log_notice("%s is mounted on %s", r->starter->args->store, r->starter->args->mountpoint);
-	if (r->line->fd < 0) {
+	if (r->m->line->fd < 0) {
 		starter_ready(r->starter);
 		return;
 	}
 	starter_let_go(r->starter);
-	lifeline_ready(r->line);
+	lifeline_ready(r->m->line, session_heritable_fd(r->m));
 }
 
 static int
@@ -285,10 +285,12 @@ serve_mounted(struct mount *m, struct readiness *r)
 		.ready = serve_ready,
 		.ready_arg = r,
 	};
-	int rc, sig = 0;
+	int rc = MQ_OK, sig = 0;
 
-	/* Whoever had the store before us may have left just now, and left this. */
-	rc = mountpoint_check(m->mountpoint);
+	/* Whoever had the store before us may have left just now, and left this; a
+	 * mount that we inherit waits for us. */
+	if (m->line->session_fd < 0)
+		rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
@@ -301,17 +303,18 @@ serve_mounted(struct mount *m, struct readiness *r)
 }
 
 static int
-serve_until_end(struct mount *m, struct readiness *r)
+serve_until_end(struct mount *m, struct starter *starter)
 {
+	struct readiness ready = { .starter = starter, .m = m };
 	int rc, closed;
 
-	rc = broker_open(m, r->starter->args);
+	rc = broker_open(m, starter->args);
 	if (rc == MQ_OK)
 		rc = replication_begin(m);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
 	if (rc == MQ_OK)
-		rc = serve_mounted(m, r);
+		rc = serve_mounted(m, &ready);
 	if (rc != MQ_OK)
 		complain(rc, 0);
 	tree_close(m);
@@ -330,22 +333,23 @@ serve_until_end(struct mount *m, struct readiness *r)
 static int
 serve(void *arg, struct lifeline *line)
 {
-	struct readiness ready = { .starter = arg, .line = line };
-	struct settings *settings = ready.starter->settings;
+	struct starter *starter = arg;
+	struct settings *settings = starter->settings;
 	struct mount m = {
 		.settings = settings,
 		.host = { .port = (int32_t)settings->listenPort },
-		.mountpoint = ready.starter->args->mountpoint,
-		.read_only = ready.starter->args->read_only,
+		.mountpoint = starter->args->mountpoint,
+		.read_only = starter->args->read_only,
 		.started_ms = clock_wall_ms(),
-		.restarts = line->restarts,
+		.line = line,
+		.estate = line->estate,
 		.uid = getuid(),
 		.gid = getgid(),
 	};
 	int code;
 
 	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
-	code = serve_until_end(&m, &ready);
+	code = serve_until_end(&m, starter);
 	lifeline_ended(line);
 	return code;
 }
@@ -393,7 +397,7 @@ static int
 run(struct settings *settings, const struct args *args)
 {
 	struct starter starter = { .fd = -1, .settings = settings, .args = args };
-	struct lifeline alone = { .fd = -1 };
+	struct lifeline alone = { .fd = -1, .session_fd = -1 };
 	int rc;
 
 	rc = mountpoint_check(args->mountpoint);

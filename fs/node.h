@@ -210,6 +210,8 @@ struct node_class {
 	 * returned.  flush runs at each close(2) unless h->fopen has FOPEN_NOFLUSH;
 	 * release once, when the last reference is gone. */
 	int (*open)(struct mount *m, const struct node *n, struct handle *h);
+	/* open, as it was open in a broker that died: h->kept says how.  NULL: open does it. */
+	int (*resume)(struct mount *m, const struct node *n, struct handle *h);
 	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
 		      off_t off, const struct fuse_file_info *fi);

@@ -12,6 +12,7 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/pending.h"
+#include "fs/supervise.h"
 #include "repl/replication.h"
 
 /* --- what there is to know ---------------------------------------------------------- */
@@ -41,7 +42,7 @@ status_gather(struct mount *m, struct status *s)
 	s->pid = getpid();
 	s->started_ms = m->started_ms;
 	s->uptime_s = (clock_wall_ms() - m->started_ms) / 1000;
-	s->restarts = m->restarts;
+	s->restarts = m->line->restarts;
 	s->open_files = handles_count(m->handles);
 	s->waiting_requests = pending_count(m->pending);
 	if (m->replication) {

@@ -17,18 +17,21 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "fs/estate.h"
 #include "fs/mountpoint.h"
 #include "fs/supervise.h"
 
 #define STEADY_MS 1000		/* who has served so long did not die of beginning */
 #define PAUSE_MS 50		/* after the second quick death; then twice as long each time */
 #define PAUSE_MAX_MS 3000
+#define QUICK_DEATHS_KEPT 3	/* then it is perhaps a request that kills them */
 #define QUICK_DEATHS_MAX 10
 #define EXIT_GAVE_UP 2		/* the system is in the way */
 
 /* One packet, one of these. */
 enum news {
-	NEWS_READY = 'r',
+	NEWS_READY = 'r',	/* with the connection, if it can be inherited */
+	NEWS_LET_GO = 'l',	/* ... is to be closed; answered when it is */
 	NEWS_ENDED = 'e',
 };
 
@@ -44,39 +47,69 @@ struct supervisor {
 	int64_t restarts;
 	int quick_deaths;	/* in a row */
 	uint64_t mount_id;
+	int session_fd;		/* -1: none that could be inherited */
+	struct estate *estate;
 };
 
 /* --- in the broker ---------------------------------------------------------------- */
 
+/* Room for a descriptor that goes along with a packet. */
+union passenger {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
 static void
-lifeline_say(const struct lifeline *line, enum news news)
+lifeline_say(const struct lifeline *line, enum news news, int fd)
 {
 	char byte = (char)news;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	union passenger passenger = {
+		.head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd)) },
+	};
+	struct msghdr packet = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (line->fd >= 0)
-		(void)!send(line->fd, &byte, 1, MSG_NOSIGNAL);
+	if (line->fd < 0)
+		return;
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&passenger.head), &fd, sizeof(fd));
+		packet.msg_control = &passenger;
+		packet.msg_controllen = sizeof(passenger);
+	}
+	if (sendmsg(line->fd, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		log_warn("supervisor: %s", strerror(errno));
 }
 
 void
-lifeline_ready(const struct lifeline *line)
+lifeline_ready(const struct lifeline *line, int session_fd)
 {
-	lifeline_say(line, NEWS_READY);
+	lifeline_say(line, NEWS_READY, session_fd);
+}
+
+void
+lifeline_let_go(const struct lifeline *line)
+{
+	char byte;
+
+	if (line->fd < 0)
+		return;
+	lifeline_say(line, NEWS_LET_GO, -1);
+	while (recv(line->fd, &byte, 1, 0) < 0 && errno == EINTR)
+		;
 }
 
 void
 lifeline_ended(const struct lifeline *line)
 {
-	lifeline_say(line, NEWS_ENDED);
+	lifeline_say(line, NEWS_ENDED, -1);
 }
 
-/* Nothing is ever said to the broker: what comes is the end. */
 static void *
 lifeline_main(void *arg)
 {
-	int fd = (int)(intptr_t)arg;
-	char byte;
+	struct pollfd line = { .fd = (int)(intptr_t)arg };
 
-	while (recv(fd, &byte, 1, 0) < 0 && errno == EINTR)
+	while (poll(&line, 1, -1) < 0 && errno == EINTR)
 		;
 	log_warn("the supervisor is gone: this broker serves on, but nobody would start another one");
 	return NULL;
@@ -98,7 +131,12 @@ lifeline_watch(int fd)
 static _Noreturn void
 broker_main(const struct supervisor *s, int line_fd)
 {
-	struct lifeline line = { .fd = line_fd, .restarts = s->restarts };
+	struct lifeline line = {
+		.fd = line_fd,
+		.restarts = s->restarts,
+		.estate = s->estate,
+		.session_fd = s->session_fd,
+	};
 	sigset_t child;
 
 	close(s->signal_fd);
@@ -147,18 +185,61 @@ broker_is_ready(struct supervisor *s)
 	s->was_ready = true;
 }
 
+/* Without us and without a broker the connection ends. */
+static void
+session_let_go(struct supervisor *s)
+{
+	if (s->session_fd >= 0)
+		close(s->session_fd);
+	s->session_fd = -1;
+}
+
+/* One packet; *ret_fd is the descriptor that came with it, or -1. */
+static bool
+line_receive(int line_fd, char *ret_news, int *ret_fd)
+{
+	union passenger passenger;
+	struct iovec iov = { .iov_base = ret_news, .iov_len = 1 };
+	struct msghdr packet = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &passenger,
+		.msg_controllen = sizeof(passenger),
+	};
+	struct cmsghdr *head;
+
+	if (recvmsg(line_fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+		return false;
+	*ret_fd = -1;
+	head = CMSG_FIRSTHDR(&packet);
+	if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
+	return true;
+}
+
 /* False: it said nothing. */
 static bool
 broker_hear(struct supervisor *s)
 {
-	char byte;
+	char news;
+	int fd;
 
-	if (recv(s->line_fd, &byte, 1, MSG_DONTWAIT) != 1)
+	if (!line_receive(s->line_fd, &news, &fd))
 		return false;
-	if (byte == NEWS_READY)
+	switch (news) {
+	case NEWS_READY:
+		session_let_go(s);
+		s->session_fd = fd;
 		broker_is_ready(s);
-	else if (byte == NEWS_ENDED)
+		break;
+	case NEWS_LET_GO:
+		session_let_go(s);
+		(void)!send(s->line_fd, &news, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		break;
+	case NEWS_ENDED:
 		s->ended = true;
+		break;
+	}
 	return true;
 }
 
@@ -259,13 +340,25 @@ pause_for(struct supervisor *s, int ms)
 	return !s->told_to_end;
 }
 
-/* Somebody has taken the dead mount away: nobody wants another one there. */
+/* Somebody has taken it away: nobody wants another one there. */
 static bool
 was_unmounted(const struct supervisor *s)
 {
-	uint64_t id = mountpoint_id(s->conf->mountpoint);
+	struct pollfd connection = { .fd = s->session_fd };
+	uint64_t id;
 
+	if (s->session_fd >= 0)
+		return poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR);
+	id = mountpoint_id(s->conf->mountpoint);
 	return id != 0 && id != s->mount_id;
+}
+
+/* What the dead have left is true no more. */
+static void
+estate_renew(struct supervisor *s)
+{
+	estate_close(s->estate);
+	s->estate = estate_open();
 }
 
 /* After a death: shall there be another broker?  False with *ret_code. */
@@ -288,6 +381,12 @@ shall_restart(struct supervisor *s, int *ret_code)
 		log_notice("%s was unmounted", s->conf->mountpoint);
 		return false;
 	}
+	if (s->quick_deaths >= QUICK_DEATHS_KEPT && s->session_fd >= 0) {
+		log_warn("the next broker mounts anew: a request may be what kills them; open files are lost");
+		session_let_go(s);
+	}
+	if (s->session_fd < 0)
+		estate_renew(s);
 	s->restarts++;
 	log_notice("starting the broker again (restart %" PRId64 ")", s->restarts);
 	return true;
@@ -295,9 +394,13 @@ shall_restart(struct supervisor *s, int *ret_code)
 
 /* What a broker leaves that died. */
 static void
-clear_away(const struct supervisor *s)
+clear_away(struct supervisor *s)
 {
-	if (s->was_ready && !s->ended && !was_unmounted(s) && mountpoint_detach(s->conf->mountpoint) != MQ_OK)
+	bool there = s->was_ready && !s->ended && !was_unmounted(s);
+
+	session_let_go(s);
+	estate_close(s->estate);
+	if (there && mountpoint_detach(s->conf->mountpoint) != MQ_OK)
 		log_err("%s", err_text(-EBUSY));
 }
 
@@ -321,7 +424,7 @@ signals_open(int *ret_fd)
 int
 supervise(const struct supervise_conf *conf)
 {
-	struct supervisor s = { .conf = conf, .signal_fd = -1 };
+	struct supervisor s = { .conf = conf, .signal_fd = -1, .session_fd = -1, .estate = estate_open() };
 	int rc, status, code = EXIT_GAVE_UP;
 
 	rc = signals_open(&s.signal_fd);

@@ -4,6 +4,12 @@
  *        ^                                           │
  *        └── waits a little, if it died at once <────┴── a signal, or an exit unannounced
  *
+ * If the kernel can deliver again what the dead broker had taken (Linux 6.9), the
+ * supervisor holds the FUSE connection, and the next broker goes on with it and with
+ * the estate (estate.h): open files stay open, callers notice a pause.  Else, and when
+ * brokers die so quickly that a request might be what kills them, the dead mount is
+ * taken away and made anew, and open files say ENOTCONN.
+ *
  * The supervisor has no thread, no lock and nothing of FUSE: whatever takes the
  * broker down leaves it alone.  Signals that end a mount are passed on to the
  * broker.  Between the two is a socket: if the supervisor dies, the broker hears
@@ -14,10 +20,14 @@
 
 #include <stdint.h>
 
+struct estate;
+
 /* Of a broker: what ties it to its supervisor. */
 struct lifeline {
 	int fd;			/* -1: there is no supervisor */
 	int64_t restarts;	/* brokers that died before this one */
+	struct estate *estate;	/* NULL: nothing outlives a broker */
+	int session_fd;		/* the connection that a dead broker has left; -1: none */
 };
 
 struct supervise_conf {
@@ -32,9 +42,11 @@ struct supervise_conf {
  * blocked.  Returns the exit code. */
 int supervise(const struct supervise_conf *conf);
 
-/* In the broker: the mount is usable; it has ended in order.  Without a
- * supervisor they do nothing. */
-void lifeline_ready(const struct lifeline *line);
+/* In the broker: the mount is usable, and session_fd (-1: none) is to outlive us; let
+ * go of it, we shall unmount (returns when that is done); it has ended in order.
+ * Without a supervisor they do nothing. */
+void lifeline_ready(const struct lifeline *line, int session_fd);
+void lifeline_let_go(const struct lifeline *line);
 void lifeline_ended(const struct lifeline *line);
 
 #endif
