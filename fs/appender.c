@@ -16,10 +16,7 @@ void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
 	      size_t max_body)
 {
-	a->topic = t;
-	a->all = all;
-	a->queue = queue;
-	a->end = MQ_POS(0);
+	*a = (struct appender){ .topic = t, .all = all, .queue = queue };
 	splitter_init(&a->splitter, format, whole, max_body);
 }
 

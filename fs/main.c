@@ -380,6 +380,16 @@ files_limit_raise(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+static void
+starter_setting(void *arg, const char *key, const char *value)
+{
+	struct starter *starter = arg;
+	int rc = settings_change(starter->settings, key, value, "config");
+
+	if (rc != MQ_OK)
+		log_err("%s", err_text(rc));
+}
+
 static int
 serve_supervised(struct starter *starter)
 {
@@ -387,6 +397,7 @@ serve_supervised(struct starter *starter)
 		.mountpoint = starter->args->mountpoint,
 		.serve = serve,
 		.ready = starter_ready,
+		.setting = starter_setting,
 		.arg = starter,
 	};
 

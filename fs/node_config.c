@@ -9,6 +9,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/node.h"
+#include "fs/supervise.h"
 
 static bool
 is_shown(const struct setting *row)
@@ -120,8 +121,10 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 		     ? err_note(-EINVAL, "config: brokerRole=%s: a slave becomes a master, and a master a slave, "
 				"when the store is mounted again with that role", value)
 		     : settings_change(m->settings, row->key, value, "config");
-	if (rc == MQ_OK)
+	if (rc == MQ_OK) {
+		lifeline_setting(m->line, row->key, value);
 		log_notice("config/%s is now %s", row->key, value);
+	}
 	return rc;
 }
 

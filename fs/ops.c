@@ -86,6 +86,8 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
 			     -EPERM;
+	if (rc == -EEXIST && session_is_resent())	/* the kernel had looked: a broker that died made it */
+		rc = dir.class->lookup(m, &dir, name, &child);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
@@ -106,6 +108,8 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
+	if (rc == -ENOENT && session_is_resent())
+		rc = MQ_OK;
 	if (rc == MQ_OK)
 		handles_note_stale(m);
 	reply_err(req, rc);

@@ -512,32 +512,34 @@ workers_end(struct mount *m)
 
 /* --- what was asked of a dead broker ----------------------------------------------- */
 
-/* Those who poll ask again when they are told that there is news. */
+/* ENODEV: unmounted meanwhile, as the workers will hear. */
 static int
-notify_polls(struct mount *m)
+notify_kernel(struct mount *m, const void *notice, size_t len)
 {
-	for (uint32_t i = 0; i < atomic_load(&m->estate->n_files); i++) {
-		const struct estate_file *f = &m->estate->files[i];
-		struct kernel_notify_poll notify = {
-			.head = { .len = sizeof(notify), .error = KERNEL_NOTIFY_POLL },
-			.poll = f->poll,
-		};
-
-		if (f->used && f->poll && write(fuse_session_fd(m->session), &notify, sizeof(notify)) < 0)
-			return err_note(-errno, "telling those who poll: %m");
-	}
+	if (write(fuse_session_fd(m->session), notice, len) < 0 && errno != ENODEV)
+		return err_note(-errno, "asking for what was not answered: %m");
 	return MQ_OK;
 }
 
-/* It comes before everything that nobody has taken yet. */
+/* What was taken comes before everything that nobody has taken yet.  Those who
+ * poll ask anew when they are told that there is news. */
 static int
 ask_again(struct mount *m)
 {
 	const struct kernel_out_header resend = { .len = sizeof(resend), .error = KERNEL_NOTIFY_RESEND };
+	int rc = notify_kernel(m, &resend, sizeof(resend));
 
-	if (write(fuse_session_fd(m->session), &resend, sizeof(resend)) < 0 && errno != ENODEV)
-		return err_note(-errno, "asking for what was not answered: %m");
-	return MQ_OK;
+	for (uint32_t i = 0; i < atomic_load(&m->estate->n_files) && rc == MQ_OK; i++) {
+		const struct estate_file *f = &m->estate->files[i];
+		const struct kernel_notify_poll news = {
+			.head = { .len = sizeof(news), .error = KERNEL_NOTIFY_POLL },
+			.poll = f->poll,
+		};
+
+		if (f->used && f->poll)
+			rc = notify_kernel(m, &news, sizeof(news));
+	}
+	return rc;
 }
 
 /* --- until it ends ------------------------------------------------------------------- */
@@ -579,10 +581,8 @@ session_run(struct mount *m, int *ret_signal)
 	rc = m->serving->inherited ? ask_again(m) : MQ_OK;
 	if (rc == MQ_OK)
 		rc = workers_start(m);
-	if (rc == MQ_OK && m->serving->inherited) {
-		rc = notify_polls(m);
+	if (rc == MQ_OK && m->serving->inherited)
 		m->serving->conf.ready(m->serving->conf.ready_arg);
-	}
 	if (rc == MQ_OK)
 		rc = wait_for_end(m->serving, signal_fd, ret_signal);
 	workers_end(m);

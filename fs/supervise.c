@@ -21,15 +21,18 @@
 #include "fs/mountpoint.h"
 #include "fs/supervise.h"
 
-#define STEADY_MS 1000		/* who has served so long did not die of beginning */
+#define STEADY_MS 500		/* who has served so long did not die of beginning */
 #define PAUSE_MS 50		/* after the second quick death; then twice as long each time */
 #define PAUSE_MAX_MS 3000
 #define QUICK_DEATHS_KEPT 3	/* then it is perhaps a request that kills them */
 #define QUICK_DEATHS_MAX 10
 #define EXIT_GAVE_UP 2		/* the system is in the way */
 
-/* One packet, one of these. */
+#define PACKET_BYTES 4096
+
+/* The first byte of a packet. */
 enum news {
+	NEWS_SETTING = 's',	/* KEY NUL VALUE NUL */
 	NEWS_READY = 'r',	/* with the connection, if it can be inherited */
 	NEWS_LET_GO = 'l',	/* ... is to be closed; answered when it is */
 	NEWS_ENDED = 'e',
@@ -60,10 +63,9 @@ union passenger {
 };
 
 static void
-lifeline_say(const struct lifeline *line, enum news news, int fd)
+lifeline_send(const struct lifeline *line, const char *bytes, size_t len, int fd)
 {
-	char byte = (char)news;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct iovec iov = { .iov_base = (char *)bytes, .iov_len = len };
 	union passenger passenger = {
 		.head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd)) },
 	};
@@ -78,6 +80,26 @@ lifeline_say(const struct lifeline *line, enum news news, int fd)
 	}
 	if (sendmsg(line->fd, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		log_warn("supervisor: %s", strerror(errno));
+}
+
+static void
+lifeline_say(const struct lifeline *line, enum news news, int fd)
+{
+	char byte = (char)news;
+
+	lifeline_send(line, &byte, 1, fd);
+}
+
+void
+lifeline_setting(const struct lifeline *line, const char *key, const char *value)
+{
+	char packet[PACKET_BYTES];
+	int len = snprintf(packet, sizeof(packet), "%c%s%c%s", NEWS_SETTING, key, '\0', value);
+
+	if (len >= (int)sizeof(packet))
+		log_warn("%s: too long a value for a broker that comes after this one", key);
+	else
+		lifeline_send(line, packet, (size_t)len + 1, -1);
 }
 
 void
@@ -194,12 +216,12 @@ session_let_go(struct supervisor *s)
 	s->session_fd = -1;
 }
 
-/* One packet; *ret_fd is the descriptor that came with it, or -1. */
+/* One packet, with two NULs behind it; *ret_fd is the descriptor that came along, or -1. */
 static bool
-line_receive(int line_fd, char *ret_news, int *ret_fd)
+line_receive(int line_fd, char buf[PACKET_BYTES + 2], int *ret_fd)
 {
 	union passenger passenger;
-	struct iovec iov = { .iov_base = ret_news, .iov_len = 1 };
+	struct iovec iov = { .iov_base = buf, .iov_len = PACKET_BYTES };
 	struct msghdr packet = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -207,9 +229,11 @@ line_receive(int line_fd, char *ret_news, int *ret_fd)
 		.msg_controllen = sizeof(passenger),
 	};
 	struct cmsghdr *head;
+	ssize_t n = recvmsg(line_fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-	if (recvmsg(line_fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+	if (n <= 0)
 		return false;
+	buf[n] = buf[n + 1] = '\0';
 	*ret_fd = -1;
 	head = CMSG_FIRSTHDR(&packet);
 	if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -221,12 +245,15 @@ line_receive(int line_fd, char *ret_news, int *ret_fd)
 static bool
 broker_hear(struct supervisor *s)
 {
-	char news;
+	char packet[PACKET_BYTES + 2];
 	int fd;
 
-	if (!line_receive(s->line_fd, &news, &fd))
+	if (!line_receive(s->line_fd, packet, &fd))
 		return false;
-	switch (news) {
+	switch (packet[0]) {
+	case NEWS_SETTING:
+		s->conf->setting(s->conf->arg, packet + 1, strchr(packet, '\0') + 1);
+		break;
 	case NEWS_READY:
 		session_let_go(s);
 		s->session_fd = fd;
@@ -234,7 +261,7 @@ broker_hear(struct supervisor *s)
 		break;
 	case NEWS_LET_GO:
 		session_let_go(s);
-		(void)!send(s->line_fd, &news, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)!send(s->line_fd, packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		break;
 	case NEWS_ENDED:
 		s->ended = true;

@@ -34,6 +34,8 @@ struct supervise_conf {
 	const char *mountpoint;
 	int (*serve)(void *arg, struct lifeline *line);	/* in the broker; its exit code */
 	void (*ready)(void *arg);	/* in the supervisor, when the first broker is usable */
+	/* in the supervisor: what the brokers to come shall begin with */
+	void (*setting)(void *arg, const char *key, const char *value);
 	void *arg;
 };
 
@@ -42,9 +44,11 @@ struct supervise_conf {
  * blocked.  Returns the exit code. */
 int supervise(const struct supervise_conf *conf);
 
-/* In the broker: the mount is usable, and session_fd (-1: none) is to outlive us; let
- * go of it, we shall unmount (returns when that is done); it has ended in order.
- * Without a supervisor they do nothing. */
+/* In the broker: a setting was changed, and the next broker shall have it, too; the
+ * mount is usable, and session_fd (-1: none) is to outlive us; let go of it, we shall
+ * unmount (returns when that is done); it has ended in order.  Without a supervisor
+ * they do nothing. */
+void lifeline_setting(const struct lifeline *line, const char *key, const char *value);
 void lifeline_ready(const struct lifeline *line, int session_fd);
 void lifeline_let_go(const struct lifeline *line);
 void lifeline_ended(const struct lifeline *line);
