@@ -141,6 +141,7 @@ static void
 kept_begin(struct estate_file *f)
 {
 	atomic_store(&f->released, false);
+	atomic_store(&f->closing, false);
 	atomic_store(&f->stale, false);
 	atomic_store(&f->poll, 0);
 	f->consumes = false;

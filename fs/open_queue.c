@@ -268,6 +268,8 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 		open_queue_free(m, oq);
 		return rc;
 	}
+	if (atomic_load(&h->kept->closing))
+		closing_begin(m->closing, &oq->closing);
 	h->own = oq;
 	return MQ_OK;
 }
@@ -408,6 +410,8 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	}
 	lock_take(&h->lock);
 	closing_end(m->closing, &oq->closing);
+	if (h->kept)
+		atomic_store(&h->kept->closing, false);
 	oq->appender.request = session_request();
 	if (fi->flags & O_APPEND)
 		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
@@ -454,6 +458,8 @@ open_queue_flush(struct mount *m, struct handle *h)
 		return MQ_OK;
 	rc = appender_check(m, &oq->appender);
 	closing_begin(m->closing, &oq->closing);
+	if (h->kept)
+		atomic_store(&h->kept->closing, true);
 	return rc;
 }
 
