@@ -74,7 +74,7 @@ struct estate_file {
 	_Atomic uint64_t opening;	/* the OPEN that may not be answered yet; 0: it is */
 	_Atomic bool released;		/* the kernel knows it no longer */
 	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
-	_Atomic bool stale;		/* what it was opened on is gone */
+	_Atomic int broken;		/* what it answers from now on, an error code of err.h; 0: it works */
 	_Atomic uint64_t poll;		/* the kernel's name for those who poll it; 0: nobody did */
 
 	uint64_t number;		/* the kernel's name for it */

@@ -142,7 +142,7 @@ kept_begin(struct estate_file *f)
 {
 	atomic_store(&f->released, false);
 	atomic_store(&f->closing, false);
-	atomic_store(&f->stale, false);
+	atomic_store(&f->broken, MQ_OK);
 	atomic_store(&f->poll, 0);
 	f->consumes = false;
 	f->view.n = 0;
@@ -312,7 +312,7 @@ handles_note_stale(struct mount *m)
 	LOCKED(&hs->lock);
 	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
 		if (h->kept && node_is_stale(&h->node))
-			atomic_store(&h->kept->stale, true);
+			atomic_store(&h->kept->broken, -ESTALE);
 }
 
 /* Open it again, as it was. */
@@ -333,14 +333,24 @@ handle_resume(struct mount *m, struct handle *h)
 
 static const struct node_class node_broken = { .what = "what could not be inherited" };
 
-static int
-handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
+/* The kernel still has it, but nothing can be done with it but to close it. */
+static void
+handle_break(struct handle *h, int rc)
+{
+	if (rc == -EIO && !atomic_load(&h->kept->broken))
+		log_warn("an open file of pid %d has lost bytes: %s", (int)h->pid, err_text(rc));
+	atomic_store(&h->kept->broken, rc);
+	h->node = (struct node){ .ino = h->kept->ino, .class = &node_broken };
+	h->broken = rc;
+}
+
+static struct handle *
+handle_of_kept(struct estate_file *f)
 {
 	struct handle *h = calloc(1, sizeof(*h));
-	int rc = atomic_load(&f->stale) ? -ESTALE : MQ_OK;
 
 	if (!h)
-		return -ENOMEM;
+		return NULL;
 	lock_init(&h->lock, RANK_HANDLE);
 	h->number = f->number;
 	h->kept = f;
@@ -351,14 +361,23 @@ handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
 	h->pid = f->pid;
 	h->fopen = f->fopen;
 	h->refs = 1;
+	return h;
+}
+
+static int
+handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
+{
+	struct handle *h = handle_of_kept(f);
+	int rc = atomic_load(&f->broken);
+
+	if (!h)
+		return -ENOMEM;
 	if (rc == MQ_OK)
 		rc = node_get(m, f->ino, &h->node);
 	if (rc == MQ_OK)
 		rc = handle_resume(m, h);
 	if (rc != MQ_OK) {
-		log_notice("an open file of pid %d is lost: %s", (int)h->pid, err_text(rc));
-		h->node = (struct node){ .ino = f->ino, .class = &node_broken };
-		h->broken = rc;
+		handle_break(h, rc);
 		++*broken;
 	}
 	h->backing_id = f->backing_id;
@@ -381,12 +400,12 @@ handles_inherit(struct mount *m)
 	for (uint32_t place = hs->n_places; place-- > 0 && rc == MQ_OK;) {
 		struct estate_file *f = &hs->estate->files[place];
 
-		if (atomic_load(&f->used))
+		if (atomic_load(&f->used) && place_of(f->number) == place)
 			rc = handle_inherit(m, f, &broken);
 		else
 			place_give_back(hs, place);
 	}
 	if (rc == MQ_OK)
-		log_notice("open files that go on: %" PRId64 "; lost: %" PRId64, hs->count - broken, broken);
+		log_notice("of %" PRId64 " open files, %" PRId64 " cannot go on", hs->count, broken);
 	return rc;
 }
