@@ -269,10 +269,12 @@ static void
 open_answer(struct mount *m, fuse_req_t req, struct handle *h)
 {
 	handle_keep(h);
+	handle_ref(h);		/* it may be closed as soon as it is known */
 	if (reply_open(req, h) == MQ_OK)
 		handle_is_known(h);
 	else
 		handle_unref(m, h);	/* the caller is gone: no RELEASE comes */
+	handle_unref(m, h);
 }
 
 /* Was it opened already, by a broker that died before it could say so? */

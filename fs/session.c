@@ -90,21 +90,22 @@ session_poll_name(void)
  * so these run alone.
  */
 
-static void
+static bool
 init_look(struct session *s, const unsigned char *buf, size_t len)
 {
 	struct kernel_in_header head;
 	struct kernel_init_in in;
 
 	if (len < sizeof(head) + sizeof(in))
-		return;
+		return false;
 	memcpy(&head, buf, sizeof(head));
 	memcpy(&in, buf + sizeof(head), sizeof(in));
 	if (head.opcode != KERNEL_OP_INIT)
-		return;
+		return false;
 	s->init_unique = head.unique;
 	s->offers_passthrough = (in.flags & KERNEL_INIT_EXT) && (in.flags2 & KERNEL_INIT2_PASSTHROUGH);
 	s->offers_resend = (in.flags & KERNEL_INIT_EXT) && (in.flags2 & KERNEL_INIT2_HAS_RESEND);
+	return true;
 }
 
 /* The kernel will not say it again to whoever comes after us. */
@@ -149,10 +150,9 @@ session_read(int fd, void *buf, size_t size, void *arg)
 	if (n <= 0)
 		return n;
 	current_is(buf, (size_t)n);
-	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed)) {
-		init_look(m->serving, buf, (size_t)n);
+	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed) &&
+	    init_look(m->serving, buf, (size_t)n))
 		init_keep(m->estate, buf, (size_t)n);
-	}
 	return n;
 }
 

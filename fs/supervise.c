@@ -326,7 +326,9 @@ say_how(const struct supervisor *s, int status)
 static bool
 is_final(const struct supervisor *s, int status, int *ret_code)
 {
-	if (WIFEXITED(status) && (s->ended || !s->was_ready)) {
+	bool in_order = s->ended && (s->ready_ms || s->told_to_end);
+
+	if (WIFEXITED(status) && (in_order || !s->was_ready)) {
 		*ret_code = WEXITSTATUS(status);	/* it has said why */
 		return true;
 	}

@@ -93,9 +93,8 @@ def poll(path, seen_path, stop):
     news = select.poll()
     news.register(queue, select.POLLIN)
     with open(seen_path, "wb", buffering=0) as seen:
-        while not os.path.exists(stop):
-            while news.poll(200):
-                seen.write(os.read(queue, 65536))
+        while news.poll(200) or not os.path.exists(stop):
+            seen.write(os.read(queue, 65536))
 
 
 def check(content_path, name, acked_path, how="again"):

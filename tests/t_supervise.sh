@@ -18,10 +18,11 @@ for p in a b; do
 done
 supervised produce "$mnt/topics/t/q0" c "$work/acked.c" "$work/stop" dsync &
 jobs+=($!)
-supervised consume "$mnt/groups/g/t/q0" "$work/consumed" "$work/stop" steady &
-jobs+=($!)
-supervised poll "$mnt/topics/t/q0" "$work/polled" "$work/stop" &
-jobs+=($!)
+readers=()
+supervised consume "$mnt/groups/g/t/q0" "$work/consumed" "$work/end" steady &
+readers+=($!)
+supervised poll "$mnt/topics/t/q0" "$work/polled" "$work/end" &
+readers+=($!)
 { dd if="$work/big" bs=1M status=none; dd if="$work/big" bs=70001 status=none; } >> "$mnt/topics/big/q0" &
 jobs+=($!)
 # Opened and closed for each message; half of them are ended by close.
@@ -52,6 +53,8 @@ want "$rounds" "$(cat "$mnt/status/restarts")" "status/restarts"
 sleep 0.1
 touch "$work/stop"
 wait_for "${jobs[@]}"
+touch "$work/end"
+wait_for "${readers[@]}"
 
 cat "$mnt/topics/t/q0" > "$work/content"
 for p in a b c; do

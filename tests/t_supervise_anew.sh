@@ -13,8 +13,8 @@ for p in a b; do
 	supervised produce "$mnt/topics/t/q0" "$p" "$work/acked.$p" "$work/stop" &
 	jobs+=($!)
 done
-supervised consume "$mnt/groups/g/t/q0" "$work/consumed" "$work/stop" &
-jobs+=($!)
+supervised consume "$mnt/groups/g/t/q0" "$work/consumed" "$work/end" &
+consumer=$!
 
 for _ in 1 2; do
 	sleep 0.7
@@ -26,6 +26,8 @@ eventually 5 grep -q 'mounts anew' "$work/mqfs.1.log"
 sleep 0.2
 touch "$work/stop"
 wait_for "${jobs[@]}"
+touch "$work/end"
+wait_for "$consumer"
 cat "$mnt/topics/t/q0" > "$work/content"
 for p in a b; do
 	supervised check "$work/content" "$p" "$work/acked.$p"

@@ -6,7 +6,6 @@ requires_fuse
 ended() {
 	eventually "$patience" is_gone "${daemons[$mnt]}"
 	reap_mqfs "$mnt" "${daemons[$mnt]}" || fail "$1: not a clean end"
-	if [ -e "$work/store/abort" ]; then fail "$1: abort is still there"; fi
 	if mounted "$mnt"; then fail "$1: still mounted"; fi
 }
 log() { echo "$work/mqfs.$daemon_count.log"; }
@@ -23,6 +22,7 @@ want 1 "$(wc -l < "$work/said")" "lines that say why"
 start_mqfs "$work/store" "$mnt" -o supervise
 eventually 5 unmount "$mnt"
 ended "umount"
+if [ -e "$work/store/abort" ]; then fail "umount: abort is still there"; fi
 
 start_mqfs "$work/store" "$mnt" -o supervise
 mkdir "$mnt/topics/t"
@@ -31,6 +31,7 @@ printf 'begun' >&3
 kill_broker "$work/store" "$mnt"
 kill -TERM "${daemons[$mnt]}"
 ended "SIGTERM"
+if [ -e "$work/store/abort" ]; then fail "SIGTERM: abort is still there"; fi
 exec 3>&- || true
 
 # In the background; what a killed supervisor leaves behind serves on.
