@@ -8,6 +8,7 @@
  *   init     the kernel's first words, which it says only once: the next broker hears them again
  *   files    of each open file what cannot be found out anew
  *   names    the texts behind interned inode numbers
+ *   lives    how often a topic, group or subscription was made, since the kernel was told so
  *
  * A broker can die between any two instructions, so what belongs together is written beside
  * what is valid, and then becomes valid by one store: notes and tails exist twice.
@@ -40,6 +41,7 @@
 #define ESTATE_TAIL_BYTES 16384
 #define ESTATE_NAMES 16384
 #define ESTATE_NAME_BYTES 256
+#define ESTATE_LIVES 1024
 #define ESTATE_INIT_BYTES 256
 
 /* Of a write that puts messages into the log. */
@@ -106,6 +108,11 @@ struct estate_name {
 	char text[ESTATE_NAME_BYTES];
 };
 
+struct estate_life {
+	uint64_t ino;
+	uint32_t life;
+};
+
 struct estate {
 	size_t init_len;	/* 0: not heard yet */
 	unsigned char init[ESTATE_INIT_BYTES];
@@ -113,6 +120,8 @@ struct estate {
 	_Atomic uint32_t n_files, n_names;	/* slots used at any time: those before */
 	struct estate_file files[ESTATE_FILES];
 	struct estate_name names[ESTATE_NAMES];
+	_Atomic uint32_t n_lives;
+	struct estate_life lives[ESTATE_LIVES];
 };
 
 /* Memory for one, all zeros, shared with every process forked from here on; NULL

@@ -122,6 +122,11 @@ void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
  * again is another one: an open file of the old one answers ESTALE. */
 bool node_is_stale(const struct node *n);
 
+/* A directory was made again: the kernel knows that life of it, and so must whoever
+ * inherits it; and: what a dead broker has noted. */
+void node_note_life(struct mount *m, const struct node *n);
+void nodes_inherit(struct mount *m);
+
 bool node_is_dir(const struct node *n);
 bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */
 

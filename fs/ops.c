@@ -88,6 +88,8 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 			     -EPERM;
 	if (rc == -EEXIST && session_is_resent())	/* the kernel had looked: a broker that died made it */
 		rc = dir.class->lookup(m, &dir, name, &child);
+	if (rc == MQ_OK)
+		node_note_life(m, &child);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else

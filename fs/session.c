@@ -337,6 +337,7 @@ session_inherit(struct mount *m)
 		rc = init_again(m);
 	if (rc == MQ_OK)
 		rc = backings_inherit(m);
+	nodes_inherit(m);
 	return rc == MQ_OK ? handles_inherit(m) : rc;
 }
 

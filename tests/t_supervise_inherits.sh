@@ -5,7 +5,7 @@ requires_fuse
 [ "$(printf '6.9\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || skip "Linux is older than 6.9"
 
 start_mqfs "$work/store" "$mnt" -o supervise,mappedFileSizeCommitLog=65536,maxMessageSize=4096
-mkdir "$mnt/topics/t" "$mnt/topics/gone"
+mkdir "$mnt/topics/t" "$mnt/topics/gone" "$mnt/topics/anew"
 mkdir -p "$mnt/groups/g/t"
 seq_lines 1 3000 >> "$mnt/topics/t/q0"
 first=$mnt/commitlog/00000000000000000000
@@ -19,8 +19,9 @@ want 'line 101' "$line" "the first line of a range"
 head -n 1 "$mnt/topics/t/q7:follow" > "$work/out" &
 reader=$!
 eventually 5 is_waiting "$reader"
-rmdir "$mnt/topics/gone"
-mkdir "$mnt/topics/gone"
+rmdir "$mnt/topics/gone" "$mnt/topics/anew"
+mkdir "$mnt/topics/gone" "$mnt/topics/anew"
+exec {anew}>> "$mnt/topics/anew/q0"
 (cd "$mnt/topics/t" && until [ -e "$work/go" ]; do sleep 0.02; done; echo from here >> q1) &
 stays=$!
 sleep 0.6
@@ -37,13 +38,16 @@ want_same "$work/segment" "$work/again" "a segment opened before"
 want_same "$work/segment" "$first" "the same segment opened anew"
 want "$(seq_lines 2999 3000)" "$(cat <&7)" "all queues as one"
 # Who consumed still does; nobody else can.
-fails_with EBUSY bash -c "exec 9<> '$mnt/groups/g/t/q0'"
-fails_with EBUSY bash -c "exec 9<> '$mnt/groups/g/t/q0'"
+fails_with EBUSY bash -c "exec 4<> '$mnt/groups/g/t/q0'"
+fails_with EBUSY bash -c "exec 4<> '$mnt/groups/g/t/q0'"
 seq_lines 1 2 >> "$mnt/topics/t/q0"
 # A topic that was made again is another one; a small text is not read on.
 fails_with ESTALE bash -c 'echo lost >&6'
 fails_with ESTALE bash -c 'cat <&8'
 want '' "$(cat "$mnt/topics/gone/q0")" "the topic made again"
+want 0 "$(stat -c %s "$mnt/topics/anew/q0")" "size of another one"
+echo new >&"$anew"
+want new "$(cat "$mnt/topics/anew/q0")" "what was opened in it before"
 # A directory of the mount is still somebody's own.
 touch "$work/go"
 wait_for "$stays"
@@ -53,7 +57,7 @@ kill -TERM "$reader"
 eventually 3 is_gone "$reader"
 want SYNC_FLUSH "$(cat "$mnt/config/flushDiskType")" "a setting that was changed"
 
-exec 3<&- 4>&- 5<&- 7<&- 8<&-
+exec 3<&- 4>&- 5<&- 7<&- 8<&- {anew}>&-
 { exec 6>&-; } 2> "$work/closed" || true
 exec 4<> "$mnt/groups/g/t/q0"
 exec 4>&-
