@@ -4,6 +4,9 @@
  * it is the same at every lookup and after a remount.  The table remembers the
  * text from the kernel's lookup to its forget, and for open files.
  *
+ * What a dead broker has left stays until the end: how often the kernel still
+ * knows it cannot be told for sure.
+ *
  * Any thread.
  */
 #ifndef MQFS_FS_NAMES_H
@@ -11,9 +14,11 @@
 
 #include <stdint.h>
 
+struct estate;
 struct names;
 
-int names_open(struct names **ret);
+/* With the names of `estate`, and to leave them there; NULL: for ourselves. */
+int names_open(struct estate *estate, struct names **ret);
 void names_close(struct names *ns);	/* accepts NULL */
 
 /* The number of `text` below `kind` and `id`.  The row lives while it is held;

@@ -204,10 +204,19 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	return rc;
 }
 
+static int
+queue_resume(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct name name;
+	int rc = name_of(n, &name);
+
+	return rc == MQ_OK ? open_queue_resume(m, n, &name, h) : rc;
+}
+
 #define QUEUE_CLASS                                                                               \
 	.attr = queue_attr, .set_attr = node_set_owner, .get_xattr = queue_get_xattr,             \
-	.list_xattr = queue_list_xattr, .open = queue_open, .read = open_queue_read,              \
-	.write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
+	.list_xattr = queue_list_xattr, .open = queue_open, .resume = queue_resume,               \
+	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
 	.release = open_queue_release, .poll = open_queue_poll
 
 const struct node_class node_queue = { .what = "queue", QUEUE_CLASS };

@@ -14,6 +14,7 @@
 #include "fs/handle.h"
 #include "fs/pending.h"
 #include "fs/scrubbing.h"
+#include "fs/supervise.h"
 #include "repl/replication.h"
 #include "store/lostfound.h"
 #include "store/scrub.h"
@@ -28,7 +29,7 @@ struct status {
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
-	int64_t pid, mqrepld, started_ms, uptime_s, open_files, waiting_requests;
+	int64_t pid, mqrepld, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
 static void
@@ -58,6 +59,7 @@ status_gather(struct mount *m, struct status *s)
 	s->pid = getpid();
 	s->started_ms = m->started_ms;
 	s->uptime_s = (clock_wall_ms() - m->started_ms) / 1000;
+	s->restarts = m->line->restarts;
 	s->open_files = handles_count(m->handles);
 	s->waiting_requests = pending_count(m->pending);
 	if (m->replication) {
@@ -158,6 +160,7 @@ static const struct value {
 	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
+	{ "restarts", COUNTER, NUMBER_AT(restarts), "times that the supervisor has started the broker again" },
 	{ "read_only", GAUGE, NUMBER_AT(read_only), "1: mounted read-only" },
 	{ "epoch", GAUGE, NUMBER_AT(offsets.epoch), "number of the log's last epoch: how often a master began to write" },
 	{ "begin", GAUGE, NUMBER_AT(store.begin), "first byte of the log that is kept" },

@@ -5,6 +5,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "fs/estate.h"
 #include "fs/framing.h"
 #include "fs/scratch.h"
 #include "fs/view_priv.h"
@@ -120,6 +121,42 @@ view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format
 	v->src[0].q = q;
 	v->src[0].from = v->src[0].next = from;
 	v->src[0].to = MQ_QOFF(OPEN_END);
+	*ret = v;
+	return MQ_OK;
+}
+
+void
+view_keep(const struct view *v, struct estate_view *ret_kept)
+{
+	ret_kept->n = (uint32_t)v->n;
+	for (size_t i = 0; i < v->n && i < ESTATE_SOURCES; i++) {
+		ret_kept->from[i] = v->src[i].from.n;
+		ret_kept->to[i] = v->src[i].to.n;
+	}
+}
+
+int
+view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret)
+{
+	struct view *v;
+	int rc = MQ_OK;
+
+	if (kept->n > ESTATE_SOURCES)
+		return -ESTALE;
+	v = view_make(m, kept->n, spec->format);
+	if (!v)
+		return -ENOMEM;
+	for (int32_t i = 0; i < (int32_t)kept->n && rc == MQ_OK; i++) {
+		struct source *src = &v->src[i];
+
+		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &src->q);
+		src->from = src->next = MQ_QOFF(kept->from[i]);
+		src->to = MQ_QOFF(kept->to[i]);
+	}
+	if (rc != MQ_OK) {
+		view_close(v);
+		return rc;
+	}
 	*ret = v;
 	return MQ_OK;
 }

@@ -267,6 +267,22 @@ kill_mqfs() {
 	wait "$pid" 2> /dev/null || true
 }
 
+# --- supervised brokers --------------------------------------------------------
+
+# The broker itself; ${daemons[MNT]} is its supervisor.
+broker_of() { cut -d ' ' -f 1 "$1/lock"; }
+
+# restarted STORE PID MNT   another broker than PID serves
+restarted() { [ "$(broker_of "$1")" != "$2" ] && timeout 2 head -c 1 "$3/README"; }
+
+# kill_broker STORE MNT   SIGKILL; returns when the next one serves
+kill_broker() {
+	local pid
+	pid=$(broker_of "$1")
+	kill -KILL "$pid"
+	eventually 5 restarted "$1" "$pid" "$2"
+}
+
 # What is left of a broker when its test ends; never hangs.
 end_mqfs() {
 	local at=$1 pid=$2 rc=0
