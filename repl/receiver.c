@@ -550,7 +550,7 @@ receiver_tick(struct receiver *r)
 		connect_next(r, err_note(-ETIMEDOUT, "did not finish the TLS handshake in time"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
-	else if (r->phase == CONNECTING)
+	else if (r->phase == CONNECTING || r->phase == SHAKING)
 		next = r->until_ms;
 	return earlier(next, peer_tick(r->d, &r->peer));
 }
