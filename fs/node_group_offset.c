@@ -162,15 +162,8 @@ offset_accept(struct mount *m, const struct node *n, const char *text, size_t le
 static void
 offset_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
 {
-	mq_pos end;
-	int rc;
-
 	(void)data_only;
-	rc = commit_sync(m->offsets, h->node.sub, &end);
-	if (rc != MQ_OK)
-		reply_err(req, rc);
-	else
-		pending_park_durable(m->pending, req, end, -1);
+	pending_park_commits(m->pending, req, h->node.sub);
 }
 
 const struct node_class node_group_offset = {

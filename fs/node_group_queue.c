@@ -2,7 +2,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/err.h"
 #include "fs/closing.h"
@@ -99,8 +101,76 @@ group_queue_open(struct mount *m, const struct node *n, struct handle *h)
 	return rc;
 }
 
+/* --- xattrs ------------------------------------------------------------------------------ */
+
+#define SUGGEST "user.mqfs.suggest_broker_id"
+#define RAM_BYTES_UNKNOWN ((int64_t)24 << 30)	/* RocketMQ's guess */
+
+static int64_t
+ram_bytes(void)
+{
+	int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && page > 0 ? pages * page : RAM_BYTES_UNKNOWN;
+}
+
+/* Is what the group reads next so far back in the log that memory no longer has it?
+ * RocketMQ's rule: more than a part of memory behind the end. */
+static int
+is_slow(struct mount *m, const struct node *n, int32_t queue, bool *ret_slow)
+{
+	int64_t memory = ram_bytes() / 100 * m->settings->accessMessageInMemoryMaxRatio;
+	struct queue_entry entry;
+	struct queue *q;
+	size_t got = 0;
+	mq_qoff at;
+	int rc;
+
+	rc = topic_queue(m->offsets, n->topic, queue, &q);
+	if (rc == MQ_OK)
+		rc = committed(m->offsets, n->sub, queue, &at);
+	if (rc == MQ_OK)
+		rc = queue_entries(q, at, &entry, 1, &got);
+	if (rc != MQ_OK && rc != MQ_EEND)
+		return rc;
+	*ret_slow = rc == MQ_OK && mark_at(store_written(m->store)).byte - entry.pos.byte > memory;
+	return MQ_OK;
+}
+
+static int
+group_queue_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	struct group_conf conf;
+	struct name options;
+	bool any, slow = false;
+	int rc;
+
+	if (strcmp(name, SUGGEST) != 0)
+		return -ENODATA;
+	rc = name_of(n, &options, &any);
+	if (rc == MQ_OK && any)
+		return -ENODATA;
+	if (rc == MQ_OK && m->settings->slaveReadEnable)
+		rc = is_slow(m, n, options.queue, &slow);
+	if (rc != MQ_OK)
+		return rc;
+	group_conf(m->offsets, n->group, &conf);
+	text_printf(t, "%" PRId32, !m->settings->slaveReadEnable ? 0 : slow ? conf.slow_broker_id : conf.broker_id);
+	return MQ_OK;
+}
+
+static int
+group_queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m;
+	if (n->kind != NODE_GROUP_ANY)
+		text_add(t, SUGGEST, sizeof(SUGGEST));
+	return MQ_OK;
+}
+
 #define GROUP_QUEUE_CLASS                                                                     \
 	.attr = group_queue_attr, .set_attr = node_set_owner, .open = group_queue_open,       \
+	.get_xattr = group_queue_get_xattr, .list_xattr = group_queue_list_xattr,             \
 	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync,        \
 	.release = open_queue_release, .poll = open_queue_poll
 

@@ -167,6 +167,7 @@ static const struct value {
 	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
+	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },

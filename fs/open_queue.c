@@ -358,19 +358,12 @@ void
 open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
 {
 	struct open_queue *oq = h->own;
-	mq_pos end;
-	int rc;
 
 	(void)data_only;
-	if (!oq->consumes) {
-		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1);
-		return;
-	}
-	rc = commit_sync(m->offsets, h->node.sub, &end);
-	if (rc != MQ_OK)
-		reply_err(req, rc);
+	if (oq->consumes)
+		pending_park_commits(m->pending, req, h->node.sub);
 	else
-		pending_park_durable(m->pending, req, end, -1);
+		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1);
 }
 
 /* What could not be said at release is said here, while close(2) listens. */

@@ -12,7 +12,7 @@
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
 #define DEADLINE_LOOK_MS 100
-#define PENDING_THREADS 4
+#define PENDING_THREADS 5
 
 /* A read or a poll that waits.  Whoever unlinks it ends it; its memory lasts
  * until the last look at it is over. */
@@ -30,11 +30,11 @@ struct waiter {
 	bool interrupted;		/* before it was linked */
 };
 
-/* A write or fsync that waits for the disk. */
+/* A write or fsync that waits for the disk, or a slave's fsync for its master. */
 struct durable {
 	struct durable *next;
 	fuse_req_t req;
-	mq_pos end;
+	mq_pos end;			/* position of the log; number of a debt */
 	ssize_t result;
 	int64_t deadline_ms;
 };
@@ -53,6 +53,7 @@ struct pending {
 	_Atomic int64_t n_durable;
 	struct durable *durables;
 	mq_pos durable_end;		/* furthest of them */
+	struct durable *commits;	/* those that wait for the master */
 
 	bool started[PENDING_THREADS];
 	pthread_t threads[PENDING_THREADS];
@@ -340,9 +341,9 @@ durable_at(const struct mount *m)
 /* Take off the list what has reached `durable`, or is past its deadline (or
  * everything, for deadline INT64_MAX). */
 static struct durable *
-durables_take(struct pending *p, mq_pos durable, int64_t deadline_ms)
+durables_take(struct pending *p, struct durable **list, mq_pos durable, int64_t deadline_ms)
 {
-	struct durable *taken = NULL, **last = &taken, **at = &p->durables, *d;
+	struct durable *taken = NULL, **last = &taken, **at = list, *d;
 
 	while ((d = *at)) {
 		if (d->end.byte > durable.byte && d->deadline_ms > deadline_ms) {
@@ -365,7 +366,7 @@ durables_look(struct pending *p, int rc)
 	struct durable *done;
 
 	lock_take(&p->durable_lock);
-	done = durables_take(p, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
+	done = durables_take(p, &p->durables, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
 	lock_drop(&p->durable_lock);
 	durables_answer(done, rc);
 }
@@ -413,6 +414,25 @@ replicated_main(void *arg)
 	return NULL;
 }
 
+/* What the master has answered is as durable as it can be here. */
+static void *
+answered_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mark *answered = debts_answered(p->m->offsets);
+	mq_pos at = mark_at(answered);
+
+	while (mark_wait_past(answered, at, -1, &at) == MQ_OK) {
+		struct durable *done;
+
+		lock_take(&p->durable_lock);
+		done = durables_take(p, &p->commits, mark_at(answered), -1);
+		lock_drop(&p->durable_lock);
+		durables_answer(done, MQ_OK);
+	}
+	return NULL;
+}
+
 /* A disk that does not answer keeps flush_main() busy: deadlines are kept here. */
 static void *
 deadline_main(void *arg)
@@ -421,17 +441,19 @@ deadline_main(void *arg)
 	bool closing;
 
 	do {
-		struct durable *late;
+		struct durable *late, *unanswered;
 
 		lock_take(&p->durable_lock);
-		if (!p->durables && !p->durable_closing)
+		if (!p->durables && !p->commits && !p->durable_closing)
 			lock_wait(&p->durable_lock, &p->more, -1);
 		else if (!p->durable_closing)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
-		late = durables_take(p, MQ_POS(-1), clock_mono_ms());
+		late = durables_take(p, &p->durables, MQ_POS(-1), clock_mono_ms());
+		unanswered = durables_take(p, &p->commits, MQ_POS(-1), clock_mono_ms());
 		lock_drop(&p->durable_lock);
 		durables_answer(late, -ETIMEDOUT);
+		durables_answer(unanswered, -ETIMEDOUT);
 	} while (!closing);
 	return NULL;
 }
@@ -465,9 +487,65 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 	pthread_cond_broadcast(&p->more);
 }
 
+/* --- commits ----------------------------------------------------------------------------- */
+
+/* They are on this disk; now it is the master's turn. */
+static void
+park_debt(struct pending *p, fuse_req_t req, int64_t number)
+{
+	struct durable *d = malloc(sizeof(*d));
+
+	if (!d) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	*d = (struct durable){
+		.req = req,
+		.end = MQ_POS(number),
+		.result = -1,
+		.deadline_ms = clock_mono_ms() + p->m->settings->slaveTimeout,
+	};
+	LOCKED(&p->durable_lock);
+	if (mark_at(debts_answered(p->m->offsets)).byte >= number) {
+		durable_answer(d, MQ_OK);
+		return;
+	}
+	d->next = p->commits;
+	p->commits = d;
+	atomic_fetch_add(&p->n_durable, 1);
+	pthread_cond_broadcast(&p->more);
+}
+
+void
+pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub)
+{
+	struct mount *m = p->m;
+	int64_t number = 0;
+	mq_pos end;
+	int rc;
+
+	if (m->settings->brokerRole != SLAVE) {
+		rc = commit_sync(m->offsets, sub, &end);
+		if (rc == MQ_OK)
+			pending_park_durable(p, req, end, -1);
+		else
+			reply_err(req, rc);
+		return;
+	}
+	rc = debts_keep(m->offsets, sub, &number);
+	if (rc == MQ_OK && number > 0 && (!m->replication || !replication_has_master(m->replication)))
+		rc = -EHOSTDOWN;
+	if (rc != MQ_OK || number == 0)
+		reply_err(req, rc);
+	else
+		park_debt(p, req, number);
+}
+
 /* --- begin and end ------------------------------------------------------------------------ */
 
-static void *(*const mains[])(void *) = { readers_main, flush_main, deadline_main, replicated_main };
+static void *(*const mains[PENDING_THREADS])(void *) = {
+	readers_main, flush_main, deadline_main, replicated_main, answered_main,
+};
 
 int
 pending_open(struct mount *m, struct pending **ret)
@@ -512,6 +590,7 @@ pending_close(struct pending *p)
 	mark_nudge(store_dispatched(p->m->store));
 	if (p->m->replication)
 		mark_close(replication_replicated(p->m->replication));
+	mark_close(debts_answered(p->m->offsets));
 
 	lock_take(&p->durable_lock);
 	p->durable_closing = true;
@@ -522,6 +601,7 @@ pending_close(struct pending *p)
 		if (p->started[i])
 			pthread_join(p->threads[i], NULL);
 	durables_answer(p->durables, -EINTR);
+	durables_answer(p->commits, -EINTR);
 	pthread_cond_destroy(&p->late);
 	pthread_cond_destroy(&p->more);
 	lock_destroy(&p->durable_lock);

@@ -42,6 +42,11 @@ void pending_forget_poll(struct pending *p, struct handle *h);
  * slaveTimeout), EIO if the disk fails. */
 void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result);
 
+/* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
+ * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
+ * disk, and the master hears of them when it is there. */
+void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
+
 int64_t pending_count(struct pending *p);
 
 #endif

@@ -188,9 +188,6 @@ registry_alone(struct fsck *f)
 		return NULL;
 	o->settings = f->settings;
 	o->dir = f->dir;
-	o->applying = -1;
-	mark_init(&o->owed_news, MQ_POS(0));
-	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);

@@ -390,6 +390,19 @@ checkpoint_debts(struct offsets *o)
 	return rc;
 }
 
+/* --- commits ------------------------------------------------------------------------ */
+
+/* With `apply`.  A master has no debts, but for those that could not be logged when it
+ * became one. */
+static void
+gather_with(struct offsets *o)
+{
+	int rc = change_allowed(o) == MQ_OK ? debts_log(o, NULL) : commit_gather(o, NULL);
+
+	if (rc != MQ_OK)
+		log_warn("commits stay in memory for now: %s", err_text(rc));
+}
+
 /* --- a snapshot ----------------------------------------------------------------------- */
 
 static int
@@ -491,16 +504,14 @@ offsets_promoted(struct offsets *o)
 	LOCKED(&o->apply);
 	o->round_at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
+	gather_with(o);
 }
 
 static void
 gather(struct offsets *o)
 {
 	LOCKED(&o->apply);
-	int rc = commit_gather(o, NULL);
-
-	if (rc != MQ_OK)
-		log_warn("commits stay in memory for now: %s", err_text(rc));
+	gather_with(o);
 }
 
 void

@@ -79,8 +79,8 @@ committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff
 
 /* --- forward -------------------------------------------------------------------------- */
 
-static void
-pending_add(struct offsets *o, struct subscription_entry *s)
+void
+commit_pend(struct offsets *o, struct subscription_entry *s)
 {
 	if (s->pending)
 		return;
@@ -104,7 +104,7 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 		return -ENOMEM;
 	if (to.n > s->places[queue_id].at) {
 		s->places[queue_id].at = to.n;
-		pending_add(o, s);
+		commit_pend(o, s);
 		if (o->settings->brokerRole == SLAVE)
 			mark_advance(&o->owed_news, pos_add(mark_at(&o->owed_news), 1));
 	}
@@ -167,7 +167,7 @@ gathering_give_back(struct offsets *o, struct gathering *g)
 	LOCKED(&o->registry);
 
 	for (size_t i = 0; i < g->n_taken; i++)
-		pending_add(o, g->taken[i]);
+		commit_pend(o, g->taken[i]);
 }
 
 static bool
@@ -178,8 +178,8 @@ pending_any(struct offsets *o)
 	return o->pending != NULL;
 }
 
-static int
-gather_debts(struct offsets *o)
+int
+commit_owe(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
@@ -203,7 +203,7 @@ commit_gather(struct offsets *o, mq_pos *ret_end)
 	if (!pending_any(o))
 		return MQ_OK;
 	if (change_allowed(o) == MQ_EROLE)
-		return gather_debts(o);
+		return commit_owe(o);
 	g = malloc(sizeof(*g));
 	if (!g)
 		return -ENOMEM;

@@ -98,11 +98,12 @@ debts_take(struct offsets *o, const struct subscription_entry *s)
 {
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
 		const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, i);
-		struct owed *w;
+		struct owed *w = find(o, &s->pub, i);
 
-		if (s->places[i].at <= s->places[i].logged)
+		if (!w && s->places[i].at <= s->places[i].logged)
 			continue;
-		w = make(o, &begun);
+		if (!w)
+			w = make(o, &begun);
 		if (!w)
 			return -ENOMEM;
 		if (s->places[i].at > w->to) {
@@ -374,17 +375,11 @@ debts_load(struct offsets *o, const struct owed *row)
 {
 	struct subscription_entry *s = subscription_of(o, row);
 	struct owed *w = make(o, row);
-	struct place *p;
 
 	if (!w || (s && registry_grow_places(s, row->queue_id + 1) != MQ_OK))
 		return -ENOMEM;
-	if (!s)
-		return MQ_OK;
-	p = &s->places[row->queue_id];
-	if (!owed_is_reset(w) && w->to <= p->logged)
-		settle(o, w);
-	else
-		p->at = w->to;
+	if (s)
+		s->places[row->queue_id].at = w->to;	/* also where L is more: an older record's */
 	return MQ_OK;
 }
 
@@ -436,6 +431,7 @@ cut_one(struct offsets *o, struct owed *w)
 {
 	mq_qoff min, end = MQ_QOFF(0);
 	struct subscription *sub = NULL;
+	struct place *p;
 
 	lock_take(&o->registry);
 	struct subscription_entry *s = subscription_of(o, w);
@@ -448,11 +444,14 @@ cut_one(struct offsets *o, struct owed *w)
 	LOCKED(&o->registry);
 	owed_cut(w, end.n, o->applied.n);
 	w->again = o->owed_dirty = true;
-	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK ||
-	    (!owed_is_reset(w) && w->to <= s->places[w->queue_id].logged))
+	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK) {
 		settle(o, w);
-	else
-		s->places[w->queue_id].at = w->to;
+		return;
+	}
+	p = &s->places[w->queue_id];
+	if (!owed_is_reset(w) && w->to <= p->logged)
+		settle(o, w);
+	p->at = w->settled ? p->logged : w->to;
 }
 
 void
@@ -473,11 +472,15 @@ log_one(struct offsets *o, struct owed *w)
 
 	if (s && reset != OWED_NONE)
 		rc = commit_log_reset(o, &s->pub, w->queue_id, MQ_QOFF(reset));
-	if (s && rc == MQ_OK)
-		rc = commit_forward(o, &s->pub, w->queue_id, MQ_QOFF(to));
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->registry);
+	if (s && registry_grow_places(s, w->queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (s && s->places[w->queue_id].at < to)
+		s->places[w->queue_id].at = to;
+	if (s)
+		commit_pend(o, s);
 	settle(o, w);
 	return MQ_OK;
 }
@@ -485,8 +488,8 @@ log_one(struct offsets *o, struct owed *w)
 int
 debts_log(struct offsets *o, mq_pos *ret_end)
 {
+	int rc = o->owed.n ? commit_owe(o) : MQ_OK;	/* what is newer than a debt goes with it */
 	int64_t n = 0;
-	int rc = MQ_OK;
 
 	for (size_t i = 0; rc == MQ_OK && i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];

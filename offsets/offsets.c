@@ -40,7 +40,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -178,10 +177,6 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	o->settings = settings;
 	o->dir = dir;
 	o->seen_queues = -1;
-	o->applying = -1;
-	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
-	mark_init(&o->owed_news, MQ_POS(0));
-	mark_init(&o->answered, MQ_POS(0));
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);
@@ -216,9 +211,9 @@ own_host(const struct settings *settings)
 	return host;
 }
 
-/* Memory up to the log. */
+/* Memory up to the log.  *ret_cut: it was made anew, since the log was cut. */
 static int
-catch_up(struct offsets *o)
+catch_up(struct offsets *o, bool *ret_cut)
 {
 	int64_t end;
 	bool cut;
@@ -234,12 +229,14 @@ catch_up(struct offsets *o)
 		if (rc != MQ_OK)
 			return rc;
 		forget(o);
+		o->rebuilt = true;
 	}
 	rc = change_follow(o);
 	if (rc == MQ_OK)
 		rc = change_find_queues(o);
 	if (rc == MQ_OK && cut)
 		debts_after_cut(o);
+	*ret_cut = cut;
 	return rc;
 }
 
@@ -252,23 +249,10 @@ log_all(struct offsets *o)
 }
 
 int
-offsets_log_all(struct offsets *o, mq_pos *ret_end)
-{
-	int rc;
-
-	LOCKED(&o->apply);
-	rc = change_follow(o);
-	if (rc == MQ_OK)
-		rc = log_all(o);
-	if (rc == MQ_OK && ret_end)
-		*ret_end = o->applied_end;
-	return rc;
-}
-
-int
 offsets_start(struct offsets *o, struct store *s)
 {
 	struct store_recovery recovery;
+	bool cut = false;
 	int rc;
 
 	o->store = s;
@@ -276,7 +260,7 @@ offsets_start(struct offsets *o, struct store *s)
 	o->views_rebuilt = recovery.rebuilt;
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
-	rc = catch_up(o);
+	rc = catch_up(o, &cut);
 	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
 		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
@@ -284,6 +268,8 @@ offsets_start(struct offsets *o, struct store *s)
 	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
 		rc = log_all(o);
 	lock_drop(&o->apply);
+	if (rc == MQ_OK && cut)		/* before the log has grown to where LMDB's rows seem to fit */
+		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
 	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);

@@ -76,16 +76,11 @@ int offsets_export(struct offsets *o, enum config_file file, char **ret_text, si
  * before and no longer does are gone; offsets only move forward, and not where a commit
  * is owed that the master had not taken then; the delays are kept for export.
  *
- * None of that is in the log: offsets_log_all().
+ * None of that is in the log until this slave becomes the master.
  *
  * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
  * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
 int offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms);
-
-/* This broker has just become the master (brokerRole says so): what it knows only from
- * a RocketMQ master, and what it owed its master, is logged.  *ret_end (may be NULL) is
- * the end of it. */
-int offsets_log_all(struct offsets *o, mq_pos *ret_end);
 
 /* --- topics --------------------------------------------------------------- */
 
@@ -192,7 +187,7 @@ int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue
  *
  * They move here at once, are kept over restarts, and go to the master; once its log
  * says so they are debts no more.  owed.h has the rule by which they are merged with
- * what it says.  A slave that becomes the master logs what it owes: offsets_log_all(). */
+ * what it says.  A slave that becomes the master logs what it owes. */
 
 struct debt {
 	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
@@ -257,7 +252,8 @@ size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 /* A slave becomes the master, in this order: its store refuses all appends, its log ends
  * with a whole record; offsets_promote() brings memory up to the log and begins an
  * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
- * the whole state, of which a RocketMQ master has put nothing into the log. */
+ * the whole state, of which a RocketMQ master has put nothing into the log, and the
+ * commits that were owed to the master. */
 int offsets_promote(struct offsets *o);
 void offsets_promoted(struct offsets *o);
 

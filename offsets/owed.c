@@ -57,8 +57,6 @@ hear_reset(struct owed *w, int64_t k, int64_t v)
 {
 	int64_t ours = w->sent != OWED_NONE ? w->sent : w->reset;
 
-	if (k < (w->sent != OWED_NONE ? w->sent_seen : w->seen))
-		return OWED_STAYS;	/* read once more, after a restart */
 	if (v != ours)
 		return OWED_LOST;
 	w->sent = OWED_NONE;
@@ -73,6 +71,8 @@ hear_reset(struct owed *w, int64_t k, int64_t v)
 enum owed_left
 owed_hear(struct owed *w, int64_t k, int64_t v, bool reset)
 {
+	if (k < (w->sent != OWED_NONE ? w->sent_seen : w->seen))
+		return OWED_STAYS;	/* it was known: read once more, after a restart */
 	if (reset)
 		return hear_reset(w, k, v);
 	return !owed_is_reset(w) && v >= w->to ? OWED_SETTLED : OWED_STAYS;

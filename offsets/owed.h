@@ -16,14 +16,13 @@
  *
  *     record      settled           owed forward                owed a reset
  *     forward v   L = v, at = v     L = v; settled if v >= to   L = v
- *     reset v     L = v, at = v     k >= seen: lost, at = v     k >= seen: it is ours if v is
- *                                   else L = v                  what we sent, then to is owed
- *                                                               forward; else lost, at = v
- *                                                               else L = v
+ *     reset v     L = v, at = v     L = v; lost: at = v         L = v; is v what we sent, then to
+ *                                                               is owed forward; else lost: at = v
  *
- * `seen` is how many records of MQFS_META were known here when it was committed.  So of
- * two that did not know of each other the reset in the log is taken for the newer one,
- * and nothing but a reset moves a place back.
+ * but where k < seen it only sets L: `seen` is how many records of MQFS_META were known
+ * here when it was committed, and a restart may read some of them again.  So of two that
+ * did not know of each other the reset in the log is taken for the newer one, and nothing
+ * but a reset moves a place back.
  *
  * The master is told `seen` with each commit, and ignores one that its last reset of
  * that place has overtaken (commit_from_slave()).  So a reset that is sent twice, since

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "offsets/registry.h"
 
@@ -406,6 +407,10 @@ void
 registry_init(struct offsets *o)
 {
 	lock_init(&o->registry, RANK_REGISTRY);
+	mark_init(&o->owed_news, MQ_POS(0));
+	mark_init(&o->answered, MQ_POS(0));
+	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
+	o->applying = -1;
 	o->epochs.list = o->epoch_list;
 }
 

@@ -262,6 +262,12 @@ int change_find_queues(struct offsets *o);
 /* Log all pending commits; on a slave they become debts.  `apply` is held. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
 
+/* Pending commits become debts. */
+int commit_owe(struct offsets *o);
+
+/* A place of s is ahead of the log: it is to be gathered.  With `registry`. */
+void commit_pend(struct offsets *o, struct subscription_entry *s);
+
 /* Log that a place of sub is `to`; `apply` is held. */
 int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 

@@ -6,6 +6,7 @@
  *                     LINK_REQUEST, LINK_RESPONSE ──> exchange.h
  *                     mqrepld has ended ──> another one, later each time
  *      follow thread  slave: whether to follow the master, and from where (follow.h)
+ *      commits thread slave: what is committed here, to the master (commits.h)
  */
 #ifndef MQFS_REPL_REPLICATION_H
 #define MQFS_REPL_REPLICATION_H
@@ -79,6 +80,9 @@ struct mark *replication_replicated(struct replication *r);
 /* Are there slaves enough for a SYNC_MASTER: connected, and not too far behind? */
 bool replication_in_sync(struct replication *r);
 
+/* On a slave: is there a master, and is it followed? */
+bool replication_has_master(struct replication *r);
+
 /* Ask our master, and wait: `ext` (an object of strings, or NULL) and body stay the
  * caller's.  Any thread but the link thread.
  *
@@ -92,7 +96,7 @@ int replication_call(struct replication *r, int code, const json_t *ext, const v
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */
 	int32_t pid, port;		/* 0: it does not run, does not listen */
-	char trouble[256];		/* why it does not get on, "" */
+	char trouble[800];		/* why it does not get on: lines, or none */
 };
 
 void replication_stats(struct replication *r, struct replication_stats *ret);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "conf/err.h"
+#include "repl/commits.h"
 #include "repl/follow.h"
+#include "repl/metadata.h"
 #include "repl/requests.h"
 
 struct request_row {
@@ -23,6 +25,12 @@ serve_unknown(struct replication *r, const struct request *req, struct answer *r
 
 /* The last row serves what no other does. */
 static const struct request_row rows[] = {
+	{ REQUEST_QUERY_CONSUMER_OFFSET, commits_serve_query },
+	{ REQUEST_UPDATE_CONSUMER_OFFSET, commits_serve_update },
+	{ REQUEST_GET_ALL_TOPIC_CONFIG, metadata_serve },
+	{ REQUEST_GET_ALL_CONSUMER_OFFSET, metadata_serve },
+	{ REQUEST_GET_ALL_DELAY_OFFSET, metadata_serve },
+	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
 	{ REQUEST_HELLO, follow_serve_hello },
 	{ -1, serve_unknown },
 };

@@ -121,7 +121,8 @@ static void
 be_strict(SSL_CTX *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* our frames know where they end */
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
@@ -191,7 +192,6 @@ static const struct {
 	const char *text;
 } reasons[] = {
 	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EPROTO, "has no certificate" },
-	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, -ECONNRESET, "closed the connection" },
 	{ SSL_R_WRONG_VERSION_NUMBER, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTP_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTPS_PROXY_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },

@@ -1,0 +1,343 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "repl/commits.h"
+#include "repl/replication_priv.h"
+
+#define CALL_MS 3000
+#define ROUND 32			/* commits sent before it is looked again */
+#define ROUND_PAUSE_NS 5000000		/* in it commits of the same queue become one */
+#define LOOK_MS 200			/* at whether the log says what became of them */
+#define WAIT_MS 1000			/* for a master; after one that is busy */
+#define AGAIN_MS 30000			/* what is owed so long is sent again */
+
+struct commits {
+	struct replication *r;
+	uint64_t turn;			/* of the connection in which `sent` was, */
+	int64_t starts;			/* by that mqrepld */
+	int64_t again_ms;		/* all is due again */
+	uint64_t nudges;
+	pthread_t thread;
+};
+
+/* --- serving -------------------------------------------------------------------------- */
+
+static bool
+ext_number(const struct request *req, const char *name, int64_t *ret)
+{
+	const char *text = ext_get(req->ext, name);
+	char *end;
+	long long v;
+
+	if (!text)
+		return false;
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (errno || end == text || *end || v < 0)
+		return false;
+	*ret = v;
+	return true;
+}
+
+struct place {
+	struct subscription *sub;
+	int64_t queue_id;
+};
+
+/* What the request is about.  False: *ret is the refusal. */
+static bool
+find_place(struct replication *r, const struct request *req, struct place *ret_place, struct answer *ret)
+{
+	const char *group = ext_get(req->ext, "consumerGroup"), *topic = ext_get(req->ext, "topic");
+	struct offsets *o = r->broker.offsets;
+	struct place p = { 0 };
+	struct group *g;
+	struct topic *t;
+
+	if (!group || !topic || !ext_number(req, "queueId", &p.queue_id)) {
+		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good consumerGroup, topic or queueId");
+		return false;
+	}
+	g = group_find(o, group);
+	t = topic_find(o, topic);
+	p.sub = g && t ? subscription_find(o, g, t) : NULL;
+	if (!t || p.queue_id >= topic_queues(o, t))
+		answer_refuse(ret, ANSWER_TOPIC_NOT_EXIST, "topic[%s] not exist", topic);
+	else if (!g)
+		answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%s] does not exist",
+			      group);
+	else if (!p.sub)
+		answer_refuse(ret, ANSWER_SUBSCRIPTION_NOT_EXIST, "group %s has not subscribed to %s", group, topic);
+	else
+		*ret_place = p;
+	return ret->code == ANSWER_SUCCESS;
+}
+
+int
+commits_serve_update(struct replication *r, const struct request *req, struct answer *ret)
+{
+	const char *reset = ext_get(req->ext, "reset");
+	int64_t to, seen = INT64_MAX;
+	struct place p;
+
+	if (!find_place(r, req, &p, ret))
+		return MQ_OK;
+	if (!ext_number(req, "commitOffset", &to) || (ext_get(req->ext, "seen") && !ext_number(req, "seen", &seen)))
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good commitOffset or seen");
+	return commit_from_slave(r->broker.offsets, p.sub, (int32_t)p.queue_id, MQ_QOFF(to), seen,
+				 reset && strcmp(reset, "true") == 0);
+}
+
+int
+commits_serve_query(struct replication *r, const struct request *req, struct answer *ret)
+{
+	struct answer refusal = { 0 };
+	char text[24];
+	struct place p;
+	mq_qoff at;
+	int rc;
+
+	if (!find_place(r, req, &p, &refusal)) {
+		if (refusal.code == ANSWER_SYSTEM_ERROR)
+			*ret = refusal;
+		else
+			answer_refuse(ret, ANSWER_QUERY_NOT_FOUND, "%s", refusal.remark);
+		return MQ_OK;
+	}
+	rc = committed(r->broker.offsets, p.sub, (int32_t)p.queue_id, &at);
+	if (rc != MQ_OK)
+		return rc;
+	snprintf(text, sizeof(text), "%" PRId64, at.n);
+	ret->ext = json_pack("{s:s}", "offset", text);
+	return ret->ext ? MQ_OK : -ENOMEM;
+}
+
+/* --- sending --------------------------------------------------------------------------- */
+
+static json_t *
+ext_of(const struct debt *d)
+{
+	char queue[16];
+
+	snprintf(queue, sizeof(queue), "%" PRId32, d->queue_id);
+	return json_pack("{s:s, s:s, s:s}", "consumerGroup", d->group, "topic", d->topic, "queueId", queue);
+}
+
+static int
+call(struct commits *c, int code, json_t *ext, struct answer *ret)
+{
+	int rc = ext ? replication_call(c->r, code, ext, NULL, 0, CALL_MS, ret) : -ENOMEM;
+
+	json_decref(ext);
+	return rc;
+}
+
+static int
+update(struct commits *c, const struct debt *d, struct answer *ret)
+{
+	json_t *ext = ext_of(d);
+	char to[24], seen[24];
+
+	snprintf(to, sizeof(to), "%" PRId64, d->to.n);
+	snprintf(seen, sizeof(seen), "%" PRId64, d->seen);
+	if (ext && (json_object_set_new(ext, "commitOffset", json_string(to)) != 0 ||
+		    json_object_set_new(ext, "seen", json_string(seen)) != 0 ||
+		    (d->reset && json_object_set_new(ext, "reset", json_string("true")) != 0))) {
+		json_decref(ext);
+		ext = NULL;
+	}
+	return call(c, REQUEST_UPDATE_CONSUMER_OFFSET, ext, ret);
+}
+
+/* Is a RocketMQ master there already?  -errno: it could not be asked. */
+static int
+ask_if_there(struct commits *c, const struct debt *d, bool *ret_there)
+{
+	struct answer a = { 0 };
+	const char *offset;
+	int rc;
+
+	*ret_there = false;
+	if (d->reset)
+		return MQ_OK;
+	rc = call(c, REQUEST_QUERY_CONSUMER_OFFSET, ext_of(d), &a);
+	offset = rc == MQ_OK && a.code == ANSWER_SUCCESS ? ext_get(a.ext, "offset") : NULL;
+	*ret_there = offset && strtoll(offset, NULL, 10) >= d->to.n;
+	answer_clear(&a);
+	return rc;
+}
+
+static enum debt_answer
+understand(const struct debt *d, const struct answer *a, bool rocketmq)
+{
+	switch (a->code) {
+	case ANSWER_SUCCESS:
+		return rocketmq ? DEBT_TAKEN_UNLOGGED : DEBT_TAKEN;
+	case ANSWER_TOPIC_NOT_EXIST:
+	case ANSWER_SUBSCRIPTION_NOT_EXIST:
+	case ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST:
+		log_notice("the master does not take what group %s has committed of %s/q%" PRId32 ": %s", d->group,
+			   d->topic, d->queue_id, a->remark);
+		return DEBT_REFUSED;
+	default:
+		return DEBT_UNHEARD;
+	}
+}
+
+static enum debt_answer
+send_one(struct commits *c, const struct debt *d, bool rocketmq)
+{
+	enum debt_answer answer = DEBT_UNHEARD;
+	struct answer a = { 0 };
+	bool there = false;
+	int rc = rocketmq ? ask_if_there(c, d, &there) : MQ_OK;
+
+	if (there)
+		return DEBT_TAKEN_UNLOGGED;
+	if (rc == MQ_OK)
+		rc = update(c, d, &a);
+	if (rc == MQ_OK)
+		answer = understand(d, &a, rocketmq);
+	answer_clear(&a);
+	return answer;
+}
+
+/* Returns how many of them the master has not heard. */
+static size_t
+send_round(struct commits *c, const struct debt *list, size_t n, bool rocketmq)
+{
+	const struct timespec pause = { .tv_nsec = ROUND_PAUSE_NS };
+	size_t unheard = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		enum debt_answer answer = unheard ? DEBT_UNHEARD : send_one(c, &list[i], rocketmq);
+
+		debts_answer(c->r->broker.offsets, &list[i], answer);
+		unheard += answer == DEBT_UNHEARD;
+	}
+	nanosleep(&pause, NULL);
+	return unheard;
+}
+
+/* --- the thread -------------------------------------------------------------------------- */
+
+/* Called with the lock. */
+static const struct replication_peer *
+followed_master(const struct replication *r)
+{
+	const struct replication_peer *master = peers_master(&r->peers);
+
+	return r->settings->brokerRole == SLAVE && r->ready && master && master->state == LINK_PEER_TRANSFER ?
+	       master : NULL;
+}
+
+bool
+replication_has_master(struct replication *r)
+{
+	LOCKED(&r->lock);
+	return followed_master(r) != NULL;
+}
+
+/* Wait for a master.  False: the mount closes. */
+static bool
+wait_for_master(struct commits *c, bool *ret_anew, bool *ret_rocketmq)
+{
+	struct replication *r = c->r;
+	const struct replication_peer *master;
+
+	LOCKED(&r->lock);
+	while (!r->closing && !followed_master(r))
+		lock_wait(&r->lock, &r->changed, WAIT_MS);
+	master = followed_master(r);
+	if (r->closing || !master)
+		return false;
+	*ret_anew = master->turn != c->turn || r->starts != c->starts;
+	*ret_rocketmq = r->rocketmq;
+	c->turn = master->turn;
+	c->starts = r->starts;
+	return true;
+}
+
+/* Nothing is due: until there is news, or the log may have said what was waited for. */
+static void
+wait_for_news(struct commits *c, mq_pos at)
+{
+	struct offsets *o = c->r->broker.offsets;
+	struct offsets_stats stats;
+
+	offsets_stats(o, &stats);
+	(void)mark_wait_news(debts_news(o), at, &c->nudges, stats.debts ? LOOK_MS : WAIT_MS, NULL);
+	if (stats.debts)
+		(void)offsets_follow(o);
+}
+
+static void
+pause_a_while(struct replication *r)
+{
+	LOCKED(&r->lock);
+	if (!r->closing)
+		lock_wait(&r->lock, &r->changed, WAIT_MS);
+}
+
+static void *
+commits_main(void *arg)
+{
+	struct commits *c = arg;
+	struct offsets *o = c->r->broker.offsets;
+	struct debt list[ROUND];
+	bool anew = false, rocketmq = false;
+
+	while (wait_for_master(c, &anew, &rocketmq)) {
+		mq_pos at = mark_at(debts_news(o));
+		size_t n;
+
+		if (anew || clock_mono_ms() >= c->again_ms) {
+			debts_due_again(o);
+			c->again_ms = clock_mono_ms() + AGAIN_MS;
+		}
+		n = debts_due(o, list, ROUND);
+		if (n == 0)
+			wait_for_news(c, at);
+		else if (send_round(c, list, n, rocketmq) > 0)
+			pause_a_while(c->r);
+	}
+	return NULL;
+}
+
+int
+commits_open(struct replication *r, struct commits **ret)
+{
+	struct commits *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->r = r;
+	rc = -pthread_create(&c->thread, NULL, commits_main, c);
+	if (rc != MQ_OK) {
+		free(c);
+		return err_note(rc, "thread: %m");
+	}
+	*ret = c;
+	return MQ_OK;
+}
+
+void
+commits_close(struct commits *c)
+{
+	if (!c)
+		return;
+	mark_nudge(debts_news(c->r->broker.offsets));
+	pthread_join(c->thread, NULL);
+	free(c);
+}

@@ -1,0 +1,70 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "repl/metadata.h"
+#include "repl/replication_priv.h"
+
+#define CALL_MS 3000
+
+/* In the order in which one needs the other. */
+static const struct {
+	int code;
+	enum config_file file;
+} calls[] = {
+	{ REQUEST_GET_ALL_TOPIC_CONFIG, CONFIG_TOPICS },
+	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, CONFIG_GROUPS },
+	{ REQUEST_GET_ALL_CONSUMER_OFFSET, CONFIG_OFFSETS },
+	{ REQUEST_GET_ALL_DELAY_OFFSET, CONFIG_DELAYS },
+};
+
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+int
+metadata_serve(struct replication *r, const struct request *req, struct answer *ret)
+{
+	size_t i = 0;
+
+	while (calls[i].code != req->code)
+		i++;
+	return offsets_export(r->broker.offsets, calls[i].file, &ret->body, &ret->body_len);
+}
+
+static int
+pull(struct replication *r, size_t i)
+{
+	int64_t asked_ms = clock_mono_ms();
+	struct answer a = { 0 };
+	char why[200];
+	int rc = replication_call(r, calls[i].code, NULL, NULL, 0, CALL_MS, &a);
+
+	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
+		rc = err_note(-EPROTO, "the master does not tell (request %d): %s", calls[i].code, a.remark);
+	else if (rc == MQ_OK)
+		rc = offsets_take(r->broker.offsets, calls[i].file, a.body ? a.body : "", a.body_len, asked_ms);
+	if (rc == MQ_ECORRUPT) {
+		snprintf(why, sizeof(why), "%s", err_text(rc));
+		rc = err_note(rc, "what the master tells is not understood (request %d): %s", calls[i].code, why);
+	}
+	answer_clear(&a);
+	return rc;
+}
+
+int
+metadata_pull(struct replication *r)
+{
+	char why[256] = "";
+	int rc, first = MQ_OK;
+
+	for (size_t i = 0; i < CALLS; i++) {
+		rc = pull(r, i);
+		if (rc == MQ_OK || first != MQ_OK)
+			continue;
+		first = rc;
+		snprintf(why, sizeof(why), "%s", err_text(rc));
+	}
+	return first == MQ_OK ? MQ_OK : err_note(first, "%s", why);
+}
