@@ -7,7 +7,7 @@
  * tables: its id belongs to whatever the master gives it to.
  *
  * Consumers' places: what the log says; but one that had come further, within what
- * is left of the queue, stays there, as a commit that waits to be logged.
+ * is left of the queue, stays there, as a commit that is owed to the master.
  *
  * Steps and crashes: store/cut.h.
  */
@@ -277,6 +277,8 @@ registry_back(struct offsets *o)
 		o->keep_changed = o->rebuilt = true;
 		o->told_topics = o->told_groups = (struct data_version){ 0 };
 		debts_after_cut(o);
+		if (change_allowed(o) == MQ_EROLE)
+			rc = commit_owe(o);	/* it was durable, and is in the log no more */
 	}
 	offsets_close(log);
 	return rc;
