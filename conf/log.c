@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 
 #define RECENT_BYTES (64 * 1024)
 #define LINE_BYTES 1024
+#define AGAIN_MS 10000		/* a line that comes again is told so often */
 
 static struct {
 	pthread_mutex_t lock;
@@ -21,6 +24,9 @@ static struct {
 	int max_level;
 	char *recent;		/* whole lines, oldest first */
 	size_t recent_len;
+	char last[LINE_BYTES];	/* the line that was told last, */
+	int64_t last_ms;	/* when, */
+	int again;		/* and how often it came again since */
 } logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .ident = "mqfs", .max_level = LOG_INFO };
 
 void
@@ -76,6 +82,41 @@ recent_add(const char *text)
 	logger.recent_len += (size_t)len;
 }
 
+/* Called with the lock. */
+static void
+tell(int level, const char *text)
+{
+	if (level <= logger.max_level) {
+		if (logger.sink == LOG_TO_SYSLOG)
+			syslog(level, "%s", text);
+		else
+			fprintf(stderr, "%s: %s\n", logger.ident, text);
+	}
+	if (level <= LOG_INFO)
+		recent_add(text);
+}
+
+/* The same line as the last one is not told each time.  Called with the lock. */
+static bool
+comes_again(const char *text)
+{
+	int64_t now = clock_mono_ms();
+	char line[64];
+
+	if (strcmp(text, logger.last) == 0 && now < logger.last_ms + AGAIN_MS) {
+		logger.again++;
+		return true;
+	}
+	if (logger.again > 0) {
+		snprintf(line, sizeof(line), "the line before came %d times more", logger.again);
+		tell(LOG_NOTICE, line);
+	}
+	logger.again = 0;
+	logger.last_ms = now;
+	snprintf(logger.last, sizeof(logger.last), "%s", text);
+	return false;
+}
+
 void
 log_line(int level, const char *fmt, ...)
 {
@@ -91,14 +132,8 @@ log_line(int level, const char *fmt, ...)
 			*c = ' ';
 
 	pthread_mutex_lock(&logger.lock);
-	if (level <= logger.max_level) {
-		if (logger.sink == LOG_TO_SYSLOG)
-			syslog(level, "%s", text);
-		else
-			fprintf(stderr, "%s: %s\n", logger.ident, text);
-	}
-	if (level <= LOG_INFO)
-		recent_add(text);
+	if (!comes_again(text))
+		tell(level, text);
 	pthread_mutex_unlock(&logger.lock);
 	errno = saved;
 }

@@ -18,6 +18,7 @@ enum log_sink {
 void log_open(const char *ident, enum log_sink sink, int max_level);
 
 /* One line: control characters become blanks, what is beyond 1023 bytes is cut.
+ * One that is the same as the last comes once in ten seconds, with how often it came.
  * errno is kept.  level: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG of syslog(3) */
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

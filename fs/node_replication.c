@@ -194,8 +194,7 @@ trouble_render(struct mount *m, const struct node *n, struct text *t)
 	(void)n;
 	if (m->replication)
 		replication_stats(m->replication, &stats);
-	if (*stats.trouble)
-		text_printf(t, "%s\n", stats.trouble);
+	text_printf(t, "%s", stats.trouble);
 	return MQ_OK;
 }
 

@@ -16,6 +16,7 @@
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
+#define VIEWS_MS 200			/* without progress they are up to date */
 #define PAUSE_FIRST_MS 250
 #define PAUSE_LAST_MS 5000
 #define STEADY_MS 5000			/* it held that long: the next try is soon again */
@@ -45,7 +46,19 @@ role_name(const struct settings *s)
 	return names[s->brokerRole];
 }
 
-/* For hello_free(). */
+/* The views catch up with a slave's log; what came of a record in part has to wait. */
+static void
+wait_for_views(struct replication *r, mq_pos end)
+{
+	struct mark *dispatched = store_dispatched(r->store);
+	mq_pos at = mark_at(dispatched);
+
+	while (at.byte < end.byte && mark_wait_past(dispatched, at, VIEWS_MS, &at) == MQ_OK)
+		;
+	(void)offsets_follow(r->broker.offsets);
+}
+
+/* What we have at this moment, and its history.  For hello_free(). */
 static int
 our_hello(struct replication *r, struct hello *ret)
 {
@@ -55,9 +68,7 @@ our_hello(struct replication *r, struct hello *ret)
 	snprintf(h.cluster, sizeof(h.cluster), "%s", s->brokerClusterName);
 	snprintf(h.broker_name, sizeof(h.broker_name), "%s", s->brokerName);
 	snprintf(h.role, sizeof(h.role), "%s", role_name(s));
-	lock_take(&r->lock);
-	snprintf(h.trouble, sizeof(h.trouble), "%s", r->trouble);
-	lock_drop(&r->lock);
+	replication_troubles(r, h.trouble, sizeof(h.trouble));
 	memcpy(h.store_id, offsets_identity(r->broker.offsets), sizeof(h.store_id));
 	h.segment_bytes = store_segment_bytes(r->store);
 	h.end = mark_at(store_written(r->store));
@@ -67,7 +78,9 @@ our_hello(struct replication *r, struct hello *ret)
 	h.epochs.list = calloc(EPOCHS_MAX, sizeof(*h.epochs.list));
 	if (!h.epochs.list)
 		return -ENOMEM;
+	wait_for_views(r, h.end);
 	h.epochs.n = offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
+	epochs_cut(&h.epochs, h.end);
 	*ret = h;
 	return MQ_OK;
 }
@@ -219,15 +232,17 @@ wait_while_following(struct follow *f)
 static bool
 is_still_ours(struct follow *f)
 {
+	enum epochs_verdict verdict;
 	struct hello ours, theirs;
-	mq_pos at;
 	bool good = true;
+	mq_pos at;
 
 	if (our_hello(f->r, &ours) != MQ_OK)
 		return true;
 	if (ask(f, &ours, &theirs) == MQ_OK) {
 		ours.end = ours.end.byte > theirs.end.byte ? theirs.end : ours.end;	/* it has grown since */
-		good = compare(&ours, &theirs, &at) == EPOCHS_FOLLOW;
+		verdict = compare(&ours, &theirs, &at);
+		good = verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY;
 		hello_free(&theirs);
 	}
 	hello_free(&ours);
@@ -269,8 +284,10 @@ follow_from(struct follow *f, mq_pos pos)
 		if (looked)
 			continue;
 		looked = true;
-		if (is_still_ours(f))
+		if (is_still_ours(f)) {
+			replication_trouble(f->r, TROUBLE_MASTER, "");
 			continue;
+		}
 		msg = (struct link_message){ .kind = LINK_REST };
 		rc = replication_tell(f->r, &msg, NULL);
 	}
@@ -367,7 +384,7 @@ note_failure(struct follow *f, int rc)
 	char text[256];
 
 	snprintf(text, sizeof(text), "master %s: %s", f->r->settings->master, err_text(rc));
-	replication_trouble(f->r, text);
+	replication_trouble(f->r, TROUBLE_MASTER, text);
 }
 
 /* False: the mount closes. */

@@ -28,6 +28,7 @@
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
+#define SAY_AGAIN_MS 60000
 #define APPEND_MAX (1u << 20)		/* bytes written at once */
 
 /* --- what others see ------------------------------------------------------------------------ */
@@ -52,24 +53,52 @@ replication_peers(struct replication *r, struct replication_peer *list)
 	return peers_list(&r->peers, list);
 }
 
+/* Called with the lock: what is wrong, each with `end` behind it. */
+static void
+print_troubles(const struct replication *r, const char *end, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (int i = 0; i < TROUBLES && len < size; i++)
+		if (*r->troubles[i].text)
+			len += (size_t)snprintf(text + len, size - len, "%s%s", r->troubles[i].text, end);
+}
+
 void
 replication_stats(struct replication *r, struct replication_stats *ret)
 {
 	LOCKED(&r->lock);
 	*ret = (struct replication_stats){ .starts = r->starts, .pid = (int32_t)r->pid, .port = r->port };
-	memcpy(ret->trouble, r->trouble, sizeof(ret->trouble));
+	print_troubles(r, "\n", ret->trouble, sizeof(ret->trouble));
 }
 
 void
-replication_trouble(struct replication *r, const char *text)
+replication_troubles(struct replication *r, char *text, size_t size)
 {
+	LOCKED(&r->lock);
+	print_troubles(r, "; ", text, size);
+	if (*text)
+		text[strlen(text) - 1] = text[strlen(text) - 2] = '\0';
+}
+
+/* Not at every try: a slave's disk that is almost full lets now and then something in. */
+void
+replication_trouble(struct replication *r, enum trouble_with with, const char *text)
+{
+	struct trouble *t = &r->troubles[with];
+	int64_t now = clock_mono_ms();
 	bool news;
 
 	lock_take(&r->lock);
-	news = strncmp(r->trouble, text, sizeof(r->trouble) - 1) != 0;
-	snprintf(r->trouble, sizeof(r->trouble), "%s", text);
+	snprintf(t->text, sizeof(t->text), "%s", text);
+	news = *text && (strcmp(t->text, t->said) != 0 || now >= t->said_ms + SAY_AGAIN_MS);
+	if (news) {
+		memcpy(t->said, t->text, sizeof(t->said));
+		t->said_ms = now;
+	}
 	lock_drop(&r->lock);
-	if (news && *text)
+	if (news)
 		log_warn("replication: %s", text);
 }
 
@@ -191,10 +220,10 @@ on_append(struct run *run, const struct link_message *msg)
 	if (r->settings->brokerRole == SLAVE)
 		rc = append_from_ring(run, msg);
 	if (rc != MQ_OK) {
-		replication_trouble(r, err_text(rc));
+		replication_trouble(r, TROUBLE_LOG, err_text(rc));
 		return rc;
 	}
-	replication_trouble(r, "");
+	replication_trouble(r, TROUBLE_LOG, "");
 	return send_marks(r, run->fd, LINK_APPLIED, run->ring_at);
 }
 
@@ -211,7 +240,7 @@ on_ready(struct replication *r, const struct link_message *msg)
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
 	if (well)
-		replication_trouble(r, "");
+		replication_trouble(r, TROUBLE_DAEMON, "");
 }
 
 static int
@@ -234,7 +263,7 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 		return MQ_OK;
 	case LINK_SAY:
 		if (msg->level <= LOG_ERR) {
-			replication_trouble(run->r, msg->text);
+			replication_trouble(run->r, TROUBLE_DAEMON, msg->text);
 			return MQ_OK;
 		}
 		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s",
@@ -253,7 +282,7 @@ talk(struct run *run)
 	int rc, blob_fd;
 
 	if (!has_master(run->r))
-		replication_trouble(run->r, "a slave without a master: config/master says whom to follow");
+		replication_trouble(run->r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
 	rc = send_config(run->r, run->fd);
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
@@ -290,7 +319,7 @@ run_once(struct replication *r)
 
 	rc = repl_start(r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
 	if (rc != MQ_OK) {
-		replication_trouble(r, err_text(rc));
+		replication_trouble(r, TROUBLE_DAEMON, err_text(rc));
 		return 0;
 	}
 	lock_take(&r->lock);
@@ -497,7 +526,8 @@ replication_role_changed(struct replication *r)
 	lock_drop(&r->lock);
 	if (!paused)
 		replication_hold(r);
-	replication_trouble(r, "");
+	replication_trouble(r, TROUBLE_LOG, "");
+	replication_trouble(r, TROUBLE_MASTER, "");
 	lock_take(&r->lock);
 	peers_cut(&r->peers, MQ_POS(0));	/* what they have may be of another log */
 	lock_drop(&r->lock);

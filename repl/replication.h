@@ -96,7 +96,7 @@ int replication_call(struct replication *r, int code, const json_t *ext, const v
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */
 	int32_t pid, port;		/* 0: it does not run, does not listen */
-	char trouble[256];		/* why it does not get on, "" */
+	char trouble[800];		/* why it does not get on: lines, or none */
 };
 
 void replication_stats(struct replication *r, struct replication_stats *ret);

@@ -10,6 +10,13 @@
 #include "repl/follow.h"
 #include "repl/peers.h"
 
+enum trouble_with {
+	TROUBLE_DAEMON,			/* mqrepld does not run, or cannot listen */
+	TROUBLE_LOG,			/* what comes cannot be appended */
+	TROUBLE_MASTER,			/* it is not reached, or not to be followed */
+	TROUBLES
+};
+
 struct replication {
 	const struct settings *settings;
 	struct store *store;
@@ -29,7 +36,11 @@ struct replication {
 	unsigned char *ring;
 	int64_t starts;
 	int32_t port;
-	char trouble[256];
+	struct trouble {
+		char text[256];		/* "": none */
+		char said[256];		/* what of it was logged last, and when */
+		int64_t said_ms;
+	} troubles[TROUBLES];
 	bool rocketmq;			/* slave: our master is one */
 	struct peers peers;
 
@@ -41,8 +52,11 @@ struct replication {
 	pthread_t link_thread, marks_thread;
 };
 
-/* Why it does not get on; "" when it does.  Logged when it is another reason than before. */
-void replication_trouble(struct replication *r, const char *text);
+/* Why it does not get on with one of them; "": it does.  Logged when it is news. */
+void replication_trouble(struct replication *r, enum trouble_with with, const char *text);
+
+/* All of them, as one line. */
+void replication_troubles(struct replication *r, char *text, size_t size);
 
 /* Tell mqrepld; *ret_starts (may be NULL) says which one.  -ENOTCONN: it does not run. */
 int replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts);

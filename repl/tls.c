@@ -90,7 +90,8 @@ static int
 file_note(const char *key, const char *path)
 {
 	unsigned long err = ERR_get_error();
-	const char *why = ERR_SYSTEM_ERROR(err) ? strerror(ERR_GET_REASON(err)) : ERR_reason_error_string(err);
+	const char *why = ERR_SYSTEM_ERROR(err) ? strerror(ERR_GET_REASON(err))
+						: ERR_reason_error_string(err);
 
 	for (size_t i = 0; i < LENGTH(file_reasons); i++)
 		if (ERR_GET_LIB(err) == file_reasons[i].lib && ERR_GET_REASON(err) == file_reasons[i].reason)
@@ -121,7 +122,8 @@ static void
 be_strict(SSL_CTX *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* our frames know where they end */
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
@@ -191,7 +193,6 @@ static const struct {
 	const char *text;
 } reasons[] = {
 	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EPROTO, "has no certificate" },
-	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, -ECONNRESET, "closed the connection" },
 	{ SSL_R_WRONG_VERSION_NUMBER, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTP_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
 	{ SSL_R_HTTPS_PROXY_REQUEST, -EPROTONOSUPPORT, "does not speak TLS" },
@@ -218,14 +219,16 @@ refusal_note(const SSL *ssl)
 
 	switch (result) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
-		return err_note(-EPROTO, "its certificate is not for %s", (const char *)SSL_get_app_data(ssl));
+		return err_note(-EPROTO, "its certificate is not for %s",
+				(const char *)SSL_get_app_data(ssl));
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
 	default:
-		return err_note(-EPROTO, "its certificate is not good: %s", X509_verify_cert_error_string(result));
+		return err_note(-EPROTO, "its certificate is not good: %s",
+				X509_verify_cert_error_string(result));
 	}
 }
 

@@ -287,9 +287,19 @@ commitlog_remove_first(struct commitlog *log)
 int
 commitlog_fail(struct commitlog *log, int rc)
 {
-	if (!atomic_exchange(&log->failed, true))
-		log_err("the commit log takes no more appends: %s", err_text(rc));
-	return -EIO;
+	if (!atomic_exchange(&log->failed, true)) {
+		snprintf(log->why, sizeof(log->why), "%s", err_text(rc));
+		atomic_store(&log->why_known, true);
+		log_err("the commit log takes no more appends: %s", log->why);
+	}
+	return commitlog_has_failed(log);
+}
+
+int
+commitlog_has_failed(const struct commitlog *log)
+{
+	return err_note(-EIO, "the commit log takes no more appends: %s",
+			atomic_load(&log->why_known) ? log->why : "a write or sync of it has failed");
 }
 
 static bool
@@ -412,7 +422,7 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	if (log->read_only)
 		return -EROFS;
 	if (atomic_load(&log->failed))
-		return err_note(-EIO, "a write or sync of the commit log has failed before");
+		return commitlog_has_failed(log);
 	if (store_ms < log->store_ms)
 		store_ms = log->store_ms;
 	if (!log->tail)
@@ -485,7 +495,7 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 	if (log->read_only)
 		return -EROFS;
 	if (atomic_load(&log->failed))
-		return err_note(-EIO, "a write or sync of the commit log has failed before");
+		return commitlog_has_failed(log);
 	rc = raw_fits(log, pos, len);
 	if (rc != MQ_OK)
 		return rc;
@@ -564,7 +574,7 @@ commitlog_flush(struct commitlog *log, mq_pos upto)
 	LOCKED(&log->flush_lock);
 	while (mark_at(&log->flushed).byte < upto.byte) {
 		if (atomic_load(&log->failed))
-			return err_note(-EIO, "a write or sync of the commit log has failed before");
+			return commitlog_has_failed(log);
 		if (log->read_only)
 			return MQ_OK;
 		if (log->flushing)

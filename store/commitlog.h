@@ -42,6 +42,8 @@ struct commitlog {
 	pthread_cond_t flush_done;
 	bool flushing;
 	_Atomic bool failed;		/* a sync or write failed: final */
+	_Atomic bool why_known;
+	char why[160];			/* it did, once that is known */
 	_Atomic int64_t flushes;
 	_Atomic bool small_flushes;	/* each for a few records only */
 };
@@ -50,6 +52,9 @@ struct commitlog {
  * size wins over segment_bytes.  The end is not known yet: commitlog_set_end(). */
 int commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files);
 void commitlog_close(struct commitlog *log);
+
+/* -EIO, noted: it takes no more appends, and why. */
+int commitlog_has_failed(const struct commitlog *log);
 
 /* Where a whole segment begins. */
 static inline mq_pos

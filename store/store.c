@@ -415,7 +415,7 @@ may_store(struct store *s)
 	if (s->dir->read_only)
 		return -EROFS;
 	if (atomic_load(&s->log.failed))
-		return err_note(-EIO, "a write or sync of the commit log has failed before");
+		return commitlog_has_failed(&s->log);
 	if (atomic_load(&s->disk_full))
 		return err_note(-ENOSPC, "the disk is over diskSpaceWarningLevelRatio");
 	if (atomic_load(&s->queues.tail_entries) > TAIL_ENTRIES_MAX)

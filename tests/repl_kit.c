@@ -91,6 +91,8 @@ kit_start(struct kit *k)
 	kit_begin(k);
 	kit_hear(k, LINK_READY);
 	k->port = k->last.port;
+	k->remoting_port = k->last.remoting_port;
+	k->vip_port = k->last.vip_port;
 }
 
 void
@@ -133,6 +135,14 @@ apply(struct kit *k, const struct link_message *msg)
 	assert_int_equal(link_send(k->link, &back), MQ_OK);
 }
 
+static void
+forget_blob(struct kit *k)
+{
+	if (k->blob_fd >= 0)
+		close(k->blob_fd);
+	k->blob_fd = -1;
+}
+
 static bool
 hear_one(struct kit *k, int wait_ms, struct link_message *msg)
 {
@@ -140,7 +150,8 @@ hear_one(struct kit *k, int wait_ms, struct link_message *msg)
 
 	if (poll(&p, 1, wait_ms) <= 0)
 		return false;
-	assert_int_equal(link_receive(k->link, 0, msg, NULL), MQ_OK);
+	forget_blob(k);
+	assert_int_equal(link_receive(k->link, 0, msg, &k->blob_fd), MQ_OK);
 	if (msg->kind == LINK_APPEND && !k->busy)
 		apply(k, msg);
 	return true;
@@ -215,15 +226,21 @@ never_wait_for_ever(int fd)
 }
 
 int
-kit_slave(struct kit *k)
+kit_connect(int port)
 {
-	struct sockaddr_in addr = loopback(k->port);
+	struct sockaddr_in addr = loopback(port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	never_wait_for_ever(fd);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	return fd;
+}
+
+int
+kit_slave(struct kit *k)
+{
+	return kit_connect(k->port);
 }
 
 static int
@@ -404,7 +421,7 @@ kit_setup(void **state)
 	assert_int_equal(chmod(k->dir, 0750), 0);	/* as the store has it */
 	k->dirfd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(k->dirfd >= 0);
-	k->listen = -1;
+	k->listen = k->blob_fd = -1;
 	k->config = (struct link_config){
 		.listen = "127.0.0.1",
 		.segment_bytes = KIT_SEGMENT,
@@ -423,6 +440,7 @@ kit_teardown(void **state)
 	char command[160];
 
 	kit_stop(k);
+	forget_blob(k);
 	if (k->listen >= 0)
 		close(k->listen);
 	close(k->dirfd);

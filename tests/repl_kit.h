@@ -25,10 +25,11 @@ struct kit {
 	pid_t pid;			/* mqrepld; 0: not started */
 	int link;
 	void *ring;
-	int port;			/* it listens on */
+	int port, remoting_port, vip_port;	/* it listens on */
 	uint64_t ring_at;		/* taken out of the ring */
 	bool busy;			/* the mount does not apply what comes */
-	struct link_message last;	/* of those kit_hear() waited for */
+	struct link_message last;	/* of those kit_hear() waited for, */
+	int blob_fd;			/* and its blob, -1 */
 
 	int listen;			/* the scripted master's, -1 */
 	uint64_t turn;			/* how often mqrepld was told to follow it */
@@ -58,7 +59,8 @@ void kit_hear_say(struct kit *k, const char *text);
 void kit_peer(struct kit *k, int32_t number, enum link_peer_state state, const char *text);
 void kit_applied_to(struct kit *k, int64_t written);
 
-/* A slave of mqrepld's. */
+/* A connection to mqrepld; a slave of it. */
+int kit_connect(int port);
 int kit_slave(struct kit *k);
 /* The master that mqrepld is to follow: its port is in the configuration. */
 void kit_be_master(struct kit *k);

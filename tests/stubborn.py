@@ -5,6 +5,7 @@ Appends numbered lines with O_DSYNC.  What write(2) has returned for is noted in
 ETIMEDOUT is stored but not acknowledged, and whatever failed otherwise is tried
 again.  Ends after COUNT acknowledged lines, or when FILE.stop is there.
 """
+import contextlib
 import errno
 import os
 import sys
@@ -26,7 +27,8 @@ def main(queue, noted, count=1 << 30, prefix="line"):
                 done += 1
             except OSError as e:
                 if e.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.ENOENT, errno.EROFS) and fd >= 0:
-                    os.close(fd)
+                    with contextlib.suppress(OSError):
+                        os.close(fd)
                     fd = -1
                 time.sleep(0.02)
 

@@ -14,7 +14,7 @@ net_open m s
 master_options=role=SYNC_MASTER,haListen=$(net_address m),$small
 slave_options=role=slave,master=$(net_address m):10912,haListen=none,$small
 
-${CC%% *} -shared -fPIC -o "$work/clock.so" "$top_srcdir/tests/clock_shift.c"
+${CC:-cc} -shared -fPIC -o "$work/clock.so" "$top_srcdir/tests/clock_shift.c"
 shift_clock() {		# HOST SECONDS
 	python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("q", int(sys.argv[2])))' \
 		"$work/clock.$1" "$2"
@@ -34,6 +34,7 @@ master_misses_it() { ! grep -q transfer "$master"/status/replication/slave-*/sta
 slave_misses_it() { [ "$(state "$slave" master)" != transfer ]; }
 follows() { [ "$(state "$slave" master)" = transfer ]; }
 acked() { wc -l < "$work/acked"; }
+touch "$work/acked"
 more_acked() { [ "$(acked)" -gt "$1" ]; }
 goes_on() { eventually 30 more_acked $(($(acked) + 20)); }
 
@@ -92,7 +93,7 @@ shift_clock m 0
 shift_clock s 0
 
 for first in m s; do		# both die at once; either is first to come back
-	kill -KILL "${daemons[$master]}" "${daemons[$slave]}"
+	kill -STOP "${daemons[$master]}" "${daemons[$slave]}"
 	kill_mqfs "$master"
 	kill_mqfs "$slave"
 	if [ $first = m ]; then start m; start s; else start s; start m; fi
@@ -105,10 +106,12 @@ all_is_there "after all that"
 
 # A slave that hears and says one byte at a time.
 stop_mqfs "$slave"
+echo ASYNC_MASTER > "$master/config/brokerRole"
 seq -f 'a line of some length, number %.0f' 1500 >> "$master/topics/stubborn/q2" &
 writer=$!
-on_host s python3 "$top_srcdir/tests/trickle.py" 127.0.0.1:10912 "$(net_address m):10912" \
-	127.0.0.1:10911 "$(net_address m):10911" 2> "$work/trickle.log" &
+nsenter --net="/run/netns/$net-s" python3 "$top_srcdir/tests/trickle.py" \
+	127.0.0.1:10912 "$(net_address m):10912" 127.0.0.1:10911 "$(net_address m):10911" \
+	> "$work/trickle.log" 2>&1 9>&- < /dev/null &
 trickle=$!
 slave_options=${slave_options/master=$(net_address m)/master=127.0.0.1}
 eventually 5 on_host s python3 -c 'import socket; socket.create_connection(("127.0.0.1", 10911))'

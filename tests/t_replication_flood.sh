@@ -16,7 +16,7 @@ rss() { awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$1/status/mqrepld")/status"; }
 
 # through_a_flood NAME [SETTINGS [SETTINGS_OF_THE_SLAVE]]
 through_a_flood() {
-	local port=$((20000 + RANDOM % 20000)) flood i pid
+	local port=$((20000 + RANDOM % 12000)) flood i pid
 	start_mqfs "$work/m.$1" "$master" -o "listenPort=$port,haListen=localhost${2:+,$2}"
 	mkdir "$master/topics/t"
 	start_mqfs "$work/s.$1" "$slave" -o \

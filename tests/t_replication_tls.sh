@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool openssl
 
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 sh "$top_srcdir/tests/certificates.sh" "$work/tls"

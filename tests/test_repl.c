@@ -219,8 +219,10 @@ who_is_not_on_the_list_is_turned_away(void **state)
 	kit_log(k, 0, 500);
 	assert_true(allow_parse("10.0.0.0/8 ::1", &k->config.allow));
 	kit_start(k);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
 		kit_recv_end(kit_slave(k));
+		kit_recv_end(kit_connect(k->remoting_port));
+	}
 	kit_hear_say(k, "connection from 127.0.0.1 refused: haAllow does not have it");
 	assert_false(kit_hear_for(k, LINK_SAY, 200));
 }
