@@ -134,20 +134,35 @@ view_close(struct view *v)
 
 /* --- reading --------------------------------------------------------------------------------------- */
 
+/* Where the body of a record at pos lies.  MQ_EEND: it is not stored as it was sent. */
+static int
+find_body(struct view *v, mq_pos pos, size_t *ret_at)
+{
+	unsigned char head[RECORD_BODY_AT];
+	size_t hosts_v6;
+	int rc;
+
+	rc = run_read_log(v, pos, head, sizeof(head));
+	if (rc == MQ_OK && head[39] & SYSFLAG_COMPRESSED)
+		rc = MQ_EEND;
+	if (rc != MQ_OK)
+		return rc;
+	hosts_v6 = (head[39] & SYSFLAG_BORNHOST_V6 ? 1u : 0u) + (head[39] & SYSFLAG_STOREHOST_V6 ? 1u : 0u);
+	*ret_at = RECORD_BODY_AT + 12 * hosts_v6;
+	return MQ_OK;
+}
+
 /* Part of one long message that was checked before: only that part is read. */
 static int
 read_part(struct view *v, const struct run *run, size_t skip, unsigned char *out, size_t size, size_t *ret_n)
 {
 	const struct queue_entry *e = &run->entries[0];
-	unsigned char head[RECORD_BODY_AT + 24];
-	size_t hosts_v6, body_at, n = 0, len = (size_t)e->body_len;
+	size_t body_at, n = 0, len = (size_t)e->body_len;
 	int rc;
 
-	rc = run_read_log(v, e->pos, head, sizeof(head));
+	rc = find_body(v, e->pos, &body_at);
 	if (rc != MQ_OK)
 		return rc;
-	hosts_v6 = (head[39] & SYSFLAG_BORNHOST_V6 ? 1u : 0u) + (head[39] & SYSFLAG_STOREHOST_V6 ? 1u : 0u);
-	body_at = RECORD_BODY_AT + 12 * hosts_v6;
 	if (skip < len) {
 		n = len - skip < size ? len - skip : size;
 		rc = run_read_log(v, pos_add(e->pos, (int64_t)(body_at + skip)), out, n);
@@ -219,8 +234,8 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 	rc = run_collect(v, skip + size, &run);
 	if (rc != MQ_OK)
 		return rc;
-	if (is_long_line(v, &run)) {
-		rc = read_part(v, &run, skip, out, size, ret_n);
+	rc = is_long_line(v, &run) ? read_part(v, &run, skip, out, size, ret_n) : MQ_EEND;
+	if (rc != MQ_EEND) {
 		if (rc != MQ_OK || skip + *ret_n < (size_t)run.entries[0].body_len + 1)
 			run_give_back(&run, 0);
 		else

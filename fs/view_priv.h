@@ -70,8 +70,8 @@ void run_give_back(struct run *run, size_t from);
 int run_read(struct view *v, struct run *run, struct scratch *scratch);
 int run_read_log(struct view *v, mq_pos pos, void *buf, size_t len);
 
-/* The record of entry i, checked unless it was before.  Only the body is set
- * where the format needs no more.  -EIO, noted: it is damaged, or missing. */
+/* The record of entry i, checked unless it was before, valid until the next call
+ * of this thread.  Only the body is set where the format needs no more.  -EIO, noted: it is damaged, or missing. */
 int run_record(const struct view *v, const struct run *run, size_t i, struct record *rec);
 
 /* Put the cursor on the message that holds `byte`, or behind the last one. */

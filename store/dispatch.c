@@ -9,6 +9,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "store/body.h"
 #include "store/dispatch.h"
 #include "store/store_priv.h"
 
@@ -35,19 +36,22 @@ static int
 put_in_queue(struct store *s, const struct record *rec)
 {
 	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
+	int32_t body_len;
 	struct queue *q;
 	int rc;
 
 	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
 		return MQ_OK;
 	rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
+	if (rc == MQ_OK)
+		rc = body_length(rec, &body_len);
 	if (rc != MQ_OK)
 		return rc;
 	return queue_put(q, &(struct queue_put){
 		.qoff = rec->qoff,
 		.pos = rec->pos,
 		.total = rec->total,
-		.body_len = rec->body_len,
+		.body_len = body_len,
 		.tags_code = dispatch_tags_code(rec),
 		.store_ms = rec->store_ms,
 	});

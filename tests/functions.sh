@@ -191,7 +191,7 @@ at_exit() {
 
 show_daemon_logs() {
 	local log
-	for log in "$work"/mqfs.*.log; do
+	for log in "$work"/{mqfs,rocketmq}.*.log; do
 		[ -s "$log" ] || continue
 		if [ "$1" != 0 ] || grep -qE 'Sanitizer|runtime error|== (Invalid|Conditional)' "$log"; then
 			echo "--- $(basename "$log"), its last lines" >&9
