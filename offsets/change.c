@@ -341,6 +341,8 @@ change_find_queues(struct offsets *o)
 	struct found_list list = { 0 };
 	int rc = store_each_queue(o->store, found_add, &list);
 
+	if (rc == MQ_OK)		/* what made them lies before their messages */
+		rc = change_follow(o);
 	if (list.n)
 		qsort(list.items, list.n, sizeof(list.items[0]), found_cmp);
 	for (size_t i = 0; rc == MQ_OK && i < list.n; i++)

@@ -178,23 +178,6 @@ keep_item(void *arg, char *item, size_t len)
 	return entries_add(arg, item);
 }
 
-/* A registry that belongs to nothing. */
-static struct offsets *
-registry_alone(struct fsck *f)
-{
-	struct offsets *o = calloc(1, sizeof(*o));
-
-	if (!o)
-		return NULL;
-	o->settings = f->settings;
-	o->dir = f->dir;
-	lock_init(&o->apply, RANK_APPLY);
-	cond_init(&o->checkpointed);
-	registry_init(o);
-	batch_init(&o->batch);
-	return o;
-}
-
 /* --- the child: lmdb/ -> pipe ---------------------------------------------------------- */
 
 /* One message: kind, length, bytes. */
@@ -258,7 +241,7 @@ static _Noreturn void
 child_main(struct fsck *f, int fd)
 {
 	struct rlimit cpu = { .rlim_cur = CHILD_CPU_S, .rlim_max = CHILD_CPU_S };
-	struct offsets *o = registry_alone(f);
+	struct offsets *o = registry_alone(f->settings, f->dir);
 	FILE *out = fdopen(fd, "w");
 	char path[4096];
 	struct tables *t;
@@ -396,7 +379,7 @@ begin(struct fsck *f)
 		trouble(f, rc);
 	}
 	if (t)
-		t->log = registry_alone(f);
+		t->log = registry_alone(f->settings, f->dir);
 	if (!t || !t->log) {
 		trouble(f, -ENOMEM);
 		return;

@@ -163,6 +163,8 @@ collect(struct offsets *o)
 	rows_clear(&o->rows);
 	for (int t = TABLE_TOPICS; o->rebuilt && t <= TABLE_ATTRS; t++)
 		rows_empty(&o->rows, (enum table)t);
+	if (o->rebuilt)
+		rows_empty(&o->rows, TABLE_OWED);
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
@@ -208,6 +210,10 @@ put_queue(struct rows *r, const struct queue_row *row)
 	memcpy(key, row->topic, len);
 	key[len] = '/';
 	be32_put(key + len + 1, row->queue_id);
+	if (row->span.end.n == 0) {	/* all of it was cut */
+		rows_delete(r, TABLE_QUEUES, key, len + 5);
+		return;
+	}
 	for (size_t i = 0; i < 6; i++)
 		be64_put(value + 8 * i, numbers[i]);
 	be32_put(value + 48, (int32_t)row->head_moves);
@@ -230,9 +236,9 @@ put_mark(struct rows *r, const struct store_checkpoint *cp)
 
 /* --- a checkpoint ------------------------------------------------------------------- */
 
-/* One at a time, without `apply` held for so long. */
-static void
-turn_begin(struct offsets *o)
+/* Without `apply` held for so long. */
+void
+checkpoint_turn_begin(struct offsets *o)
 {
 	LOCKED(&o->apply);
 
@@ -241,8 +247,8 @@ turn_begin(struct offsets *o)
 	o->checkpointing = true;
 }
 
-static void
-turn_end(struct offsets *o)
+void
+checkpoint_turn_end(struct offsets *o)
 {
 	LOCKED(&o->apply);
 
@@ -257,6 +263,7 @@ nothing_new(struct offsets *o)
 
 	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
 	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->owed_dirty && !o->delays_dirty &&
+	       !o->epochs_changed &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -326,9 +333,8 @@ checkpoint_steps(struct offsets *o)
 	return MQ_OK;
 }
 
-/* In one's turn. */
-static int
-checkpoint(struct offsets *o)
+int
+checkpoint_now(struct offsets *o)
 {
 	int rc = checkpoint_steps(o);
 
@@ -349,9 +355,9 @@ offsets_checkpoint(struct offsets *o)
 
 	if (!o->tables)
 		return MQ_OK;
-	turn_begin(o);
-	rc = checkpoint(o);
-	turn_end(o);
+	checkpoint_turn_begin(o);
+	rc = checkpoint_now(o);
+	checkpoint_turn_end(o);
 	return rc;
 }
 
@@ -381,12 +387,12 @@ checkpoint_debts(struct offsets *o)
 
 	if (!o->tables)
 		return -EROFS;
-	turn_begin(o);
+	checkpoint_turn_begin(o);
 	if (o->collected)		/* what it holds is older, and must not come after */
-		rc = checkpoint(o);
+		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = write_debts(o);
-	turn_end(o);
+	checkpoint_turn_end(o);
 	return rc;
 }
 
@@ -433,13 +439,13 @@ fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 
 	if (rc != MQ_OK)
 		return rc;
-	turn_begin(o);
-	rc = checkpoint(o);
+	checkpoint_turn_begin(o);
+	rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = snapshot_link(ss, d, o->store, MQ_POS(o->saved_mark));
 	if (rc == MQ_OK)
 		rc = copy_tables(o, d);
-	turn_end(o);
+	checkpoint_turn_end(o);
 	return rc;
 }
 

@@ -206,19 +206,6 @@ load_singletons(struct load *l, struct tables *t)
 	return MQ_OK;
 }
 
-/* What has just been read need not be written. */
-static void
-all_clean(struct offsets *o)
-{
-	while (o->dirty) {
-		struct entry *e = o->dirty;
-
-		o->dirty = e->next_dirty;
-		e->dirty = false;
-	}
-	o->epochs_changed = false;
-}
-
 int
 load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 {
@@ -240,7 +227,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		free(l.cp.rows);
 		return rc;
 	}
-	all_clean(o);
+	registry_all_clean(o);		/* what has just been read need not be written */
 	*ret_cp = l.cp;
 	return MQ_OK;
 }

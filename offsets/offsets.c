@@ -241,7 +241,13 @@ offsets_start(struct offsets *o, struct store *s)
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o, &cut);
-	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+	lock_drop(&o->apply);
+	if (rc == MQ_OK)
+		rc = cut_finish(o);
+	if (rc != MQ_OK)
+		return rc;
+	lock_take(&o->apply);
+	if (change_allowed(o) == MQ_OK)
 		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
@@ -271,8 +277,10 @@ thread_end(struct offsets *o)
 static int
 last_checkpoint(struct offsets *o)
 {
-	int rc = MQ_OK;
+	int rc = offsets_follow(o);
 
+	if (rc != MQ_OK)
+		log_err("following MQFS_META: %s", err_text(rc));
 	lock_take(&o->apply);
 	rc = commit_gather(o, NULL);
 	lock_drop(&o->apply);

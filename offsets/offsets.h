@@ -249,6 +249,22 @@ const unsigned char *offsets_identity(const struct offsets *o);
  * (EPOCHS_MAX is enough for all); returns how many. */
 size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
 
+/* On a slave, while nothing is received: the log ends at `at`, where a record begins; what
+ * lay behind is in lost+found/ with a note that says `why` (a sentence), all views are
+ * back there.  Readers go on; see store/cut.h.
+ *
+ * MQ_OK      it is done (also when it ends there already)
+ * -EINVAL    no record begins there; nothing was done
+ * -EROFS     mounted read-only
+ * others     it could not be finished: nothing must be appended; calling again goes on,
+ *            and so does the next mount */
+int offsets_cut(struct offsets *o, mq_pos at, const char *why);
+
+/* The same, and all of the log goes, nothing of it is kept: it begins anew, empty, at
+ * `begin`, where one of its segments would; its history is what `theirs` (NULL: nothing)
+ * has before that. */
+int offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, const char *why);
+
 /* A slave becomes the master, in this order: its store refuses all appends, its log ends
  * with a whole record; offsets_promote() brings memory up to the log and begins an
  * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs

@@ -385,6 +385,7 @@ registry_dirty(struct offsets *o, struct entry *e)
 void
 registry_dirty_all(struct offsets *o)
 {
+	debts_collected(o, false);
 	o->epochs_changed = true;
 	for (size_t i = 0; i < o->topics.n; i++)
 		registry_dirty(o, &topic_entry_of(o->topics.items[i])->entry);
@@ -401,6 +402,18 @@ registry_dirty_all(struct offsets *o)
 	}
 }
 
+void
+registry_all_clean(struct offsets *o)
+{
+	while (o->dirty) {
+		struct entry *e = o->dirty;
+
+		o->dirty = e->next_dirty;
+		e->dirty = false;
+	}
+	o->epochs_changed = false;
+}
+
 /* --- all of it --------------------------------------------------------------------- */
 
 void
@@ -414,31 +427,86 @@ registry_init(struct offsets *o)
 	o->epochs.list = o->epoch_list;
 }
 
+struct offsets *
+registry_alone(const struct settings *settings, struct storedir *dir)
+{
+	struct offsets *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->settings = settings;
+	o->dir = dir;
+	lock_init(&o->apply, RANK_APPLY);
+	cond_init(&o->checkpointed);
+	registry_init(o);
+	batch_init(&o->batch);
+	return o;
+}
+
+void
+registry_bury(struct offsets *o, struct entry *e)
+{
+	e->next_dirty = o->buried;
+	o->buried = e;
+}
+
+static void
+topic_free(struct topic_entry *t)
+{
+	free(t->queues);
+	free(t);
+}
+
+static void
+subscription_free(struct subscription_entry *s)
+{
+	free(s->expression);
+	free(s->places);
+	free(s);
+}
+
+static void
+attr_free(struct attr_entry *a)
+{
+	free(a->path);
+	free(a->acl);
+	free(a);
+}
+
+static void
+entry_free(struct entry *e)
+{
+	switch (e->kind) {
+	case ENTRY_TOPIC:
+		topic_free(entry_topic(e));
+		break;
+	case ENTRY_GROUP:
+		free(entry_group(e));
+		break;
+	case ENTRY_SUBSCRIPTION:
+		subscription_free(entry_subscription(e));
+		break;
+	default:
+		attr_free(entry_attr(e));
+	}
+}
+
 void
 registry_clear(struct offsets *o)
 {
-	for (size_t i = 0; i < o->topics.n; i++) {
-		struct topic_entry *t = o->topics.items[i];
-
-		free(t->queues);
-		free(t);
+	for (struct entry *e = o->buried, *next; e; e = next) {
+		next = e->next_dirty;
+		entry_free(e);
 	}
+	o->buried = NULL;
+	for (size_t i = 0; i < o->topics.n; i++)
+		topic_free(o->topics.items[i]);
 	for (size_t i = 0; i < o->groups.n; i++)
 		free(o->groups.items[i]);
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
-
-		free(s->expression);
-		free(s->places);
-		free(s);
-	}
-	for (size_t i = 0; i < o->attrs.n; i++) {
-		struct attr_entry *a = o->attrs.items[i];
-
-		free(a->path);
-		free(a->acl);
-		free(a);
-	}
+	for (size_t i = 0; i < o->subscriptions.n; i++)
+		subscription_free(o->subscriptions.items[i]);
+	for (size_t i = 0; i < o->attrs.n; i++)
+		attr_free(o->attrs.items[i]);
 	sorted_free(&o->topics);
 	sorted_free(&o->topics_by_id);
 	sorted_free(&o->groups);

@@ -13,6 +13,7 @@
  *   tables.c        LMDB itself
  *   keep.c          what a topic says about keeping its messages; who lost some
  *   history.c       the epochs of the log, and beginning one
+ *   cut.c           back to where a cut log ends
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
  *
@@ -156,6 +157,7 @@ struct offsets {
 	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
 	bool delays_dirty;
 	struct entry *dirty;
+	struct entry *buried;	/* of a past that was cut: who holds one finds it gone */
 	struct subscription_entry *pending;
 	struct sorted owed;	/* a slave's: struct owed */
 	bool owed_dirty;	/* one of them is */
@@ -182,6 +184,16 @@ int offsets_set_aside(struct storedir *dir, const char *why);
 
 void registry_init(struct offsets *o);
 void registry_clear(struct offsets *o);		/* frees all entries */
+
+/* One that belongs to no mount: records are applied, nothing is written.  NULL: -ENOMEM;
+ * offsets_close() frees it. */
+struct offsets *registry_alone(const struct settings *settings, struct storedir *dir);
+
+/* e is in no table any more; whoever holds it can look at it until registry_clear(). */
+void registry_bury(struct offsets *o, struct entry *e);
+
+/* Nothing waits to be written. */
+void registry_all_clean(struct offsets *o);
 
 struct topic_entry *registry_topic(struct offsets *o, const char *name);
 struct group_entry *registry_group(struct offsets *o, const char *name);
@@ -334,12 +346,22 @@ int epoch_begin(struct offsets *o);
  * nobody has begun it, an epoch begins.  `apply` is held. */
 int epoch_begin_if_due(struct offsets *o);
 
+/* --- cut.c --------------------------------------------------------------------- */
+
+/* If a cut was begun before the last exit, it is finished.  `apply` is not held. */
+int cut_finish(struct offsets *o);
+
 /* --- checkpoint.c ------------------------------------------------------------------ */
 
 void *checkpoint_main(void *arg);
 
 /* What is owed is on the disk when this returns.  Without `apply`. */
 int checkpoint_debts(struct offsets *o);
+
+/* One's turn: no other checkpoint is made between the two; and one in one's turn. */
+void checkpoint_turn_begin(struct offsets *o);
+void checkpoint_turn_end(struct offsets *o);
+int checkpoint_now(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 

@@ -190,9 +190,8 @@ segment_exists(const struct commitlog *log, mq_pos base)
 	return faccessat(log->dirfd, name, F_OK, 0) == 0;
 }
 
-/* Make the segment at base.  It gets its name when it is whole, so a crash leaves
- * no short one, and the name is durable when this returns.  Called with spare_lock. */
-static int
+/* It gets its name when it is whole, so a crash leaves no short one. */
+int
 segment_create(struct commitlog *log, mq_pos base)
 {
 	char name[SEGMENT_NAME_SIZE];

@@ -79,7 +79,8 @@ int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const cha
  * is final for appends (-EIO): the next mount finishes what was begun. */
 int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
 
-/* The log, which is empty, begins at `pos`.  -EINVAL where no segment begins. */
+/* All of the log goes: it is empty, and begins at `pos`.  -EINVAL where no segment can
+ * begin; else as above. */
 int commitlog_begin_at(struct commitlog *log, mq_pos pos);
 
 /* Append the entries of b in order, setting each record's queue offset (from

@@ -145,7 +145,7 @@ int
 commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why)
 {
 	mq_pos base = commitlog_segment_of(log, at);
-	int64_t from = at.byte - base.byte, to = mark_at(&log->written).byte - base.byte, last;
+	int64_t from = at.byte - base.byte, to = mark_at(&log->written).byte - base.byte;
 	struct fdref *ref;
 	int rc;
 
@@ -155,9 +155,7 @@ commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *w
 	if (rc != MQ_OK)
 		return rc;
 	to = to < log->segment_bytes ? to : log->segment_bytes;
-	rc = segment_last_data(fdref_fd(ref), from, to, &last);
-	if (rc == MQ_OK && last > from)
-		rc = keep_copy(fdref_fd(ref), base, from, last, lostfound_fd, why);
+	rc = keep_copy(fdref_fd(ref), base, from, to, lostfound_fd, why);
 	fdcache_put(log->files, ref);
 	return rc;
 }
@@ -180,9 +178,27 @@ flush_go_on(struct commitlog *log)
 	pthread_cond_broadcast(&log->flush_done);
 }
 
+/* How much of the segment at base the log used that ended at `was` (-1: not known). */
+static int
+used_bytes(const struct commitlog *log, int fd, mq_pos base, mq_pos was, int64_t *ret)
+{
+	int64_t last;
+	int rc = MQ_OK;
+
+	if (was.byte < 0) {
+		rc = segment_last_data(fd, 0, log->segment_bytes, &last);
+		was = pos_add(base, last > 0 ? log->segment_bytes : 0);
+	}
+	if (rc != MQ_OK)
+		return rc;
+	*ret = was.byte - base.byte;
+	*ret = *ret < 0 ? 0 : *ret < log->segment_bytes ? *ret : log->segment_bytes;
+	return MQ_OK;
+}
+
 /* A whole segment goes, or is kept. */
 static int
-segment_away(struct commitlog *log, mq_pos base, int lostfound_fd, const char *why)
+segment_away(struct commitlog *log, mq_pos base, mq_pos was, int lostfound_fd, const char *why)
 {
 	char name[SEGMENT_NAME_SIZE];
 	AUTO_CLOSE int fd = -1;
@@ -195,10 +211,10 @@ segment_away(struct commitlog *log, mq_pos base, int lostfound_fd, const char *w
 		return MQ_OK;
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: %m", name);
-	rc = segment_last_data(fd, 0, log->segment_bytes, &bytes);
+	rc = lostfound_fd < 0 ? MQ_OK : used_bytes(log, fd, base, was, &bytes);
 	if (rc != MQ_OK)
 		return rc;
-	if (lostfound_fd < 0 || bytes == 0)
+	if (bytes == 0)
 		return unlinkat(log->dirfd, name, 0) == 0 ? MQ_OK : err_note(-errno, "commitlog/%s: %m", name);
 	return lostfound_keep_segment(lostfound_fd, &(struct lost_segment){
 		.dirfd = log->dirfd, .name = name, .base = base, .bytes = bytes, .why = why,
@@ -240,44 +256,75 @@ segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 	return rc;
 }
 
-/* From the last segment on, so that after a crash what is left has no gap.  Called
- * with spare_lock. */
+/* Those from `at` on, the last one first, so that after a crash what is left has no
+ * gap.  Called with spare_lock. */
 static int
-segments_cut(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why)
+segments_away(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, const char *why)
 {
-	mq_pos base = commitlog_segment_of(log, at), last;
 	int rc = MQ_OK;
 
-	while (rc == MQ_OK && log->allocated > at.byte && log->allocated - log->segment_bytes >= at.byte) {
-		last = MQ_POS(log->allocated - log->segment_bytes);
-		rc = segment_away(log, last, lostfound_fd, why);
+	while (rc == MQ_OK && log->allocated - log->segment_bytes >= at.byte) {
+		mq_pos last = MQ_POS(log->allocated - log->segment_bytes);
+
+		rc = segment_away(log, last, was, lostfound_fd, why);
 		if (rc == MQ_OK)
 			log->allocated = last.byte;
 		fdcache_forget(log->files, log, last.byte);
 	}
+	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
+}
+
+/* An empty log has one segment: it says where the log begins.  Called with spare_lock. */
+static int
+segment_first(struct commitlog *log, mq_pos at)
+{
+	int rc = segment_create(log, at);
+
 	if (rc == MQ_OK)
-		rc = dir_sync(log->dirfd, "commitlog");
+		atomic_store(&log->begin, at.byte);
+	return rc;
+}
+
+/* Called with spare_lock. */
+static int
+segments_cut(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, const char *why)
+{
+	mq_pos base = commitlog_segment_of(log, at);
+	int rc = segments_away(log, at, was, lostfound_fd, why);
+
 	if (rc == MQ_OK && at.byte > base.byte)
 		rc = segment_shorten(log, base, at.byte - base.byte);
+	else if (rc == MQ_OK && log->allocated <= log->begin)
+		rc = segment_first(log, at);
 	return rc;
+}
+
+/* Called with both locks. */
+static void
+end_at(struct commitlog *log, mq_pos at)
+{
+	fdcache_put(log->files, log->tail);
+	log->tail = NULL;
+	log->end = at;
+	log->zeroed = 0;
+	mark_set_back(&log->written, at);
+	mark_set_back(&log->flushed, at);
 }
 
 int
 commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why)
 {
+	mq_pos was = MQ_POS(-1);	/* recovery knows no end yet */
 	int rc;
 
 	LOCKED(&log->lock);
 	flush_stop(log);
-	fdcache_put(log->files, log->tail);
-	log->tail = NULL;
-	log->end = at;
-	log->store_ms = store_ms;
-	log->zeroed = 0;
-	mark_set_back(&log->written, at);
-	mark_set_back(&log->flushed, at);
 	lock_take(&log->spare_lock);
-	rc = segments_cut(log, at, lostfound_fd, why);
+	if (log->end.byte > at.byte)
+		was = log->end;
+	end_at(log, at);
+	log->store_ms = store_ms;
+	rc = segments_cut(log, at, was, lostfound_fd, why);
 	lock_drop(&log->spare_lock);
 	flush_go_on(log);
 	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
@@ -286,17 +333,26 @@ commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_
 int
 commitlog_begin_at(struct commitlog *log, mq_pos pos)
 {
-	LOCKED(&log->lock);
+	int rc;
+
 	if (pos.byte % log->segment_bytes != 0)
 		return err_note(-EINVAL, "the log cannot begin at %" PRId64 ": its segments have %" PRId64 " bytes",
 				pos.byte, log->segment_bytes);
-	MUST(log->end.byte == atomic_load(&log->begin));
-	atomic_store(&log->begin, pos.byte);
-	atomic_store(&log->allocated, pos.byte);
-	log->end = pos;
-	mark_set_back(&log->written, pos);
-	mark_set_back(&log->flushed, pos);
-	mark_advance(&log->written, pos);
-	mark_advance(&log->flushed, pos);
-	return MQ_OK;
+	LOCKED(&log->lock);
+	flush_stop(log);
+	lock_take(&log->spare_lock);
+	end_at(log, MQ_POS(atomic_load(&log->begin)));
+	rc = segments_away(log, log->end, MQ_POS(-1), -1, NULL);
+	if (rc == MQ_OK)
+		rc = segment_first(log, pos);
+	if (rc == MQ_OK) {
+		log->end = pos;
+		mark_set_back(&log->written, pos);
+		mark_set_back(&log->flushed, pos);
+		mark_advance(&log->written, pos);
+		mark_advance(&log->flushed, pos);
+	}
+	lock_drop(&log->spare_lock);
+	flush_go_on(log);
+	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
 }

@@ -14,6 +14,10 @@
 
 void segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE]);
 bool segment_exists(const struct commitlog *log, mq_pos base);
+
+/* Make the segment at base, whole and durable.  Called with spare_lock. */
+int segment_create(struct commitlog *log, mq_pos base);
+
 int segment_sync(struct commitlog *log, mq_pos base);
 
 /* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */

@@ -818,6 +818,91 @@ keyindex_drop_before(struct keyindex *ix, mq_pos begin)
 			at = &f->older;
 }
 
+/* --- what is cut from the log ------------------------------------------------------------- */
+
+/* The number of the first entry of f at `at` or behind; its count if there is none. */
+static int
+first_behind(const struct keyindex *ix, const struct index_file *f, mq_pos at, int32_t *ret)
+{
+	int32_t low = 1, high = f->h.count;
+	struct entry e;
+
+	while (low < high) {
+		int32_t middle = low + (high - low) / 2;
+		int rc = entry_read(ix, f, middle, &e);
+
+		if (rc != MQ_OK)
+			return rc;
+		if (e.pos.byte < at.byte)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret = low;
+	return MQ_OK;
+}
+
+/* What the last freeze has begun anew. */
+static void
+drop_empty_sets(struct keyindex *ix)
+{
+	while (ix->sets) {
+		struct set *set = ix->sets;
+
+		MUST(set->n == 0);
+		ix->sets = set->older;
+		set_free(set);
+	}
+}
+
+/* Files of which nothing is left go; *ret: what is left of the newest. */
+static int
+remove_behind(struct keyindex *ix, mq_pos at, int32_t *ret)
+{
+	while (ix->newest) {
+		int rc = first_behind(ix, ix->newest, at, ret);
+
+		if (rc != MQ_OK || *ret > 1)
+			return rc;
+		if (!remove_file(ix, &ix->newest))
+			return -EIO;
+	}
+	return MQ_OK;
+}
+
+static int
+header_write(struct index_file *f)
+{
+	unsigned char raw[HEADER_BYTES];
+	int rc;
+
+	header_encode(&f->h, raw);
+	rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
+	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
+}
+
+int
+keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos pos, int64_t *ret_ms), void *arg)
+{
+	int32_t count = 0;
+	int rc;
+
+	LOCKED(&ix->lock);
+	if (ix->read_only)
+		return MQ_OK;
+	drop_empty_sets(ix);
+	rc = remove_behind(ix, at, &count);
+	if (rc == MQ_OK && ix->newest && count < ix->newest->h.count) {
+		rc = take_back(ix, count);
+		/* its entry has only the second */
+		if (rc == MQ_OK && time_of(arg, ix->newest->h.end, &ix->newest->h.end_ms) == MQ_OK)
+			rc = header_write(ix->newest);
+	}
+	if (rc == MQ_OK)
+		ix->known = ix->newest ? ix->newest->h.end : MQ_POS(-1);
+	return rc == MQ_OK ? dir_sync(ix->dirfd, "index") : rc;
+}
+
 /* --- flushing ----------------------------------------------------------------------------- */
 
 static int

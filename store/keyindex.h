@@ -51,6 +51,11 @@ int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64
  * which something is not on disk yet. */
 void keyindex_drop_before(struct keyindex *ix, mq_pos begin);
 
+/* Entries of records at `at` and behind go, durably; what was put is in the files by
+ * now (keyindex_flush()), and nothing is put meanwhile.  time_of() says when the record
+ * at a position was stored. */
+int keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos pos, int64_t *ret_ms), void *arg);
+
 /* Where the index stands now, for a checkpoint: everything put so far is set
  * aside, and keyindex_flush() brings it to disk without holding up anybody.
  * If that fails, the next freeze and flush do it with the rest. */

@@ -211,7 +211,7 @@ cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 		queue_files_remove(q, QUEUE_ENTRIES, file);
 }
 
-/* The log has used qoff again: forget [qoff, end).  Called with the lock. */
+/* Forget [qoff, end).  Called with the lock. */
 static int
 rewind_to(struct queue *q, mq_qoff qoff)
 {
@@ -223,8 +223,6 @@ rewind_to(struct queue *q, mq_qoff qoff)
 		if (rc != MQ_OK)
 			return rc;
 	}
-	log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
-		   q->topic, q->id, qoff.n, q->span.end.n);
 	q->rewound = true;
 	if (qoff.n < q->tail_from.n) {
 		cut_entries(q, qoff, q->tail_from);
@@ -260,8 +258,11 @@ align(struct queue *q, const struct queue_put *put)
 		q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = put->qoff;
 		return MQ_OK;
 	}
-	if (put->qoff.n < q->span.end.n)
+	if (put->qoff.n < q->span.end.n) {	/* the log has used it again */
+		log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
+			   q->topic, q->id, put->qoff.n, q->span.end.n);
 		return rewind_to(q, put->qoff);
+	}
 	if (put->qoff.n - q->span.end.n > (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES)
 		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": message %" PRId64 " behind message %" PRId64,
 				q->topic, q->id, put->qoff.n, q->span.end.n);
@@ -340,7 +341,8 @@ queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret
 	h = q->heads ? &q->heads[move % HEADS_KEPT] : NULL;
 	if (!h || h->move != move || move == q->head_moves)
 		return MQ_EGONE;
-	*ret_bytes = q->span.end_bytes - h->start + (q->span.end.n - h->min.n) * per_message;
+	*ret_bytes = q->span.end.n < h->min.n	/* its end was cut */
+			     ? 0 : q->span.end_bytes - h->start + (q->span.end.n - h->min.n) * per_message;
 	return MQ_OK;
 }
 
@@ -377,6 +379,44 @@ queue_set_min(struct queue *q, mq_qoff min)
 	atomic_fetch_add(&q->all->head_moves, 1);
 	queue_mark_dirty(q);
 	return MQ_OK;
+}
+
+int
+queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last)
+{
+	uint32_t moves;
+	int rc;
+
+	LOCKED(&q->lock);
+	moves = q->head_moves;
+	remember_head(q);
+	rc = rewind_to(q, end);
+	if (rc != MQ_OK)
+		return rc;
+	q->span.last_end = last->end;
+	q->span.last_store_ms = last->store_ms;
+	q->head_moves = moves + 1;
+	q->cut_low = q->cuts == 0 || end.n < q->cut_low.n ? end : q->cut_low;
+	q->cuts++;
+	atomic_fetch_add(&q->all->head_moves, 1);
+	queue_mark_dirty(q);
+	return MQ_OK;
+}
+
+uint32_t
+queue_cuts(const struct queue *q)
+{
+	return q->cuts;
+}
+
+bool
+queue_cut_since(struct queue *q, uint32_t cuts, mq_qoff *ret_low)
+{
+	if (q->cuts == cuts)
+		return false;
+	LOCKED(&q->lock);
+	*ret_low = q->cut_low;
+	return true;
 }
 
 /* --- reading -------------------------------------------------------------------------- */

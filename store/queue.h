@@ -65,6 +65,11 @@ uint32_t queue_head_moves(struct queue *q);
  * still begins where it did.  MQ_EGONE: that is too long ago, or it is now. */
 int queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret_bytes);
 
+/* How often its end was cut since the store was opened (see cut.h), and: has it been
+ * since there were `cuts`?  Then messages from *ret_low on may not be what they were. */
+uint32_t queue_cuts(const struct queue *q);
+bool queue_cut_since(struct queue *q, uint32_t cuts, mq_qoff *ret_low);
+
 /* Entries from `from` on: at most max, less at the end of a file.
  * MQ_OK with *ret_n >= 1; MQ_EEND at or beyond the end; MQ_EGONE below min;
  * -EIO if they cannot be read. */

@@ -53,6 +53,8 @@ struct queue {
 	bool outgrown;			/* there may be files below the head */
 	_Atomic bool drops;
 	bool rewound;			/* since it was last taken from there */
+	_Atomic uint32_t cuts;		/* since the store was opened */
+	mq_qoff cut_low;		/* the lowest end of them */
 	struct queue_span span;
 	mq_qoff synced;			/* entries below are on disk */
 	mq_qoff own_from;		/* messages from here on were written or checked by us */
@@ -126,6 +128,16 @@ int queue_put(struct queue *q, const struct queue_put *put);
 
 /* The first n entries of a batch that has been written; `first` is the queue's end. */
 void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms);
+
+/* Messages from `end` on are no more (end: at least min); `last` is what is left of the
+ * last one.  Its name is another file from here on; who has the old one open reads
+ * what is left of it, see queue_cut_since(). */
+struct queue_last {
+	mq_pos end;		/* of its record; 0: there is none */
+	int64_t store_ms;
+};
+
+int queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last);
 
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);

@@ -220,13 +220,16 @@ remove_before(struct store *s, mq_pos begin, mq_pos upto)
 int
 retention_round(struct store *s)
 {
-	mq_pos begin = store_begin(s), upto = begin;
+	mq_pos begin, upto;
 	int rc;
 
 	measure(s);
+	store_turn_begin(s);
+	begin = upto = store_begin(s);
 	rc = find_due(s, begin, &upto);
 	if (rc == MQ_OK && upto.byte > begin.byte)
 		rc = remove_before(s, begin, upto);
+	store_turn_end(s);
 	judge(s);		/* appends are refused only if that did not help */
 	atomic_store(&s->retention_ms, (int64_t)time(NULL) * 1000);
 	atomic_fetch_add(&s->retention_rounds, 1);

@@ -13,6 +13,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "store/cut.h"
 #include "store/dispatch.h"
 #include "store/file.h"
 #include "store/lostfound.h"
@@ -202,6 +203,23 @@ say_lost(struct store *s)
 			   "what is in it", lost.pieces, lost.bytes);
 }
 
+/* A cut of the log was begun, and the views do not know what lies behind it, so they
+ * need not hear of it.  (If they do, the log is whole yet, and is cut later.) */
+static int
+recover_cut(struct store *s, const struct store_checkpoint *cp, mq_pos *limit)
+{
+	struct store_cut cut;
+	int rc = s->dir->read_only ? -ENOENT : store_cut_noted(s->dir, &cut);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (!cut.kept || cp->dispatched.byte > cut.at.byte || cut.at.byte > limit->byte)
+		return MQ_OK;
+	rc = commitlog_cut(&s->log, cut.at, 0, cut.begin.byte < 0 ? s->lostfound_fd : -1, cut.why);
+	*limit = cut.at;
+	return rc;
+}
+
 static int
 recover(struct store *s, const struct store_checkpoint *cp)
 {
@@ -209,8 +227,10 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	mq_pos limit = MQ_POS(atomic_load(&s->log.allocated));
 	struct dispatched d = { .store_ms = cp->store_ms };
 	int64_t started = clock_wall_ms();
-	int rc;
+	int rc = recover_cut(s, cp, &limit);
 
+	if (rc != MQ_OK)
+		return rc;
 	r->clean = s->dir->was_clean;
 	r->from = d.end = replay_from(s, cp);
 	if (r->from.byte > limit.byte)
@@ -280,6 +300,8 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
 	lock_init(&s->sealed_lock, RANK_SEALED);
+	lock_init(&s->turn_lock, RANK_CHECKPOINT);
+	cond_init(&s->turn_over);
 	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
@@ -330,6 +352,8 @@ store_close(struct store *s)
 	fdcache_close(s->files);
 	lock_destroy(&s->sealed_lock);
 	lock_destroy(&s->checkpoint_lock);
+	pthread_cond_destroy(&s->turn_over);
+	lock_destroy(&s->turn_lock);
 	mark_destroy(&s->closing);
 	mark_destroy(&s->dispatched);
 	close_fd(s->commitlog_fd);
@@ -338,6 +362,23 @@ store_close(struct store *s)
 	close_fd(s->index_fd);
 	close_fd(s->lostfound_fd);
 	free(s);
+}
+
+void
+store_turn_begin(struct store *s)
+{
+	LOCKED(&s->turn_lock);
+	while (s->turn_taken)
+		lock_wait(&s->turn_lock, &s->turn_over, -1);
+	s->turn_taken = true;
+}
+
+void
+store_turn_end(struct store *s)
+{
+	LOCKED(&s->turn_lock);
+	s->turn_taken = false;
+	pthread_cond_signal(&s->turn_over);
 }
 
 void
@@ -634,9 +675,7 @@ store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, s
 	return MQ_OK;
 }
 
-/* Store time of message n of q.  -EIO if its record cannot be read; MQ_EGONE if
- * it is too old. */
-static int
+int
 store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 {
 	unsigned char head[RECORD_MIN_BYTES];
@@ -775,6 +814,8 @@ store_stats(struct store *s, struct store_stats *ret)
 		.retention_rounds = atomic_load(&s->retention_rounds),
 		.removed_segments = atomic_load(&s->removed_segments),
 		.removed_bytes = atomic_load(&s->removed_bytes),
+		.cuts = atomic_load(&s->cuts),
+		.cut_bytes = atomic_load(&s->cut_bytes),
 	};
 
 	st.segments = (atomic_load(&s->log.allocated) - st.begin) / s->log.segment_bytes;

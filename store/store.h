@@ -196,6 +196,7 @@ struct store_stats {
 	int64_t retention_ms;	/* time of retention's last round, 0 before the first */
 	int64_t retention_rounds;
 	int64_t removed_segments, removed_bytes;
+	int64_t cuts, cut_bytes;	/* of its end, while mounted: cut.h */
 };
 
 void store_stats(struct store *s, struct store_stats *ret);

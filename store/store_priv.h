@@ -23,6 +23,9 @@ struct store {
 	struct store_recovery recovery;
 
 	struct lock checkpoint_lock;
+	struct lock turn_lock;		/* of who takes segments away: retention, a cut */
+	pthread_cond_t turn_over;
+	bool turn_taken;
 	bool index_failing;		/* with the log's lock */
 
 	pthread_t flusher;
@@ -34,6 +37,7 @@ struct store {
 	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
 	struct mark closing;		/* never moves: the clock of both */
 
+	_Atomic int64_t cuts, cut_bytes;
 	_Atomic int refuses;		/* changes with the log's lock */
 
 	_Atomic int64_t appended_messages, appended_bytes;
@@ -45,5 +49,13 @@ struct store {
 	_Atomic int64_t retention_ms, retention_rounds;
 	_Atomic int64_t removed_segments, removed_bytes;
 };
+
+/* One at a time. */
+void store_turn_begin(struct store *s);
+void store_turn_end(struct store *s);
+
+/* Store time of message n of q.  -EIO if its record cannot be read; MQ_EGONE if it is
+ * too old. */
+int store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms);
 
 #endif

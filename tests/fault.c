@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "tests/fault.h"
 
@@ -31,8 +32,8 @@ fault_calls(void)
 	return atomic_load(&calls);
 }
 
-static bool
-due(const char *call)
+bool
+fault_due(const char *call)
 {
 	int n;
 
@@ -41,6 +42,8 @@ due(const char *call)
 	n = atomic_fetch_add(&calls, 1) + 1;
 	if (fault.at == 0 || n < fault.at || (n > fault.at && !fault.for_ever))
 		return false;
+	if (fault.dies)
+		_exit(fault.dies);
 	errno = fault.number;
 	return true;
 }
@@ -50,7 +53,7 @@ due(const char *call)
 	type __wrap_##call params;                  \
 	type __wrap_##call params                   \
 	{                                          \
-		return due(#call) ? -1 : __real_##call args; \
+		return fault_due(#call) ? -1 : __real_##call args; \
 	}
 
 WRAP(int, fdatasync, (int fd), (fd))
@@ -72,7 +75,7 @@ __wrap_openat(int dirfd, const char *name, int flags, ...)
 	va_start(ap, flags);
 	mode = flags & O_CREAT ? va_arg(ap, int) : 0;
 	va_end(ap);
-	return due("openat") ? -1 : __real_openat(dirfd, name, flags, mode);
+	return fault_due("openat") ? -1 : __real_openat(dirfd, name, flags, mode);
 }
 
 /* A write that fails may have written some. */
@@ -83,7 +86,7 @@ __wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
 {
 	int number;
 
-	if (!due("pwrite"))
+	if (!fault_due("pwrite"))
 		return __real_pwrite(fd, buf, len, at);
 	number = errno;
 	if (len > 1)

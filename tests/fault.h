@@ -14,10 +14,14 @@ struct fault {
 	int at;			/* which call, from 1; 0: none */
 	int number;		/* errno */
 	bool for_ever;		/* and every later one */
+	int dies;		/* not an error: the process ends there, with this status */
 };
 
 void fault_set(struct fault f);
 void fault_none(void);
+
+/* For a call that a test wraps by itself: is it to fail now?  errno is set. */
+bool fault_due(const char *call);
 int fault_calls(void);		/* counted since fault_set() */
 
 #endif

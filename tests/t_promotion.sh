@@ -7,7 +7,7 @@ port=$((20000 + RANDOM % 20000))
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-master_options=haListen=127.0.0.1,haListenPort=$port,$small
+master_options=listenPort=$((port - 1)),$small
 slave_options=role=slave,master=127.0.0.1:$port,haListen=none,$small
 
 end_of() { cat "$1/status/written"; }

@@ -7,7 +7,7 @@
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
  *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
- *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as if that broker had, until this process ends
+ *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as that broker would; never comes to an end
  *
  * What is sent is answered by STATUS QUEUE OFFSET.  The first argument is the
  * name server; each line ends with a line "done" on standard output, or the
@@ -237,7 +237,7 @@ public class Driver {
 			queue + " " + at.getConsumerOffset() + " " + at.getBrokerOffset()));
 	}
 
-	private void register(String[] word) {
+	private void register(String[] word) throws Exception {
 		BrokerOuterAPI api = new BrokerOuterAPI(new NettyClientConfig());
 		TopicConfigSerializeWrapper topics = new TopicConfigSerializeWrapper();
 
@@ -248,5 +248,7 @@ public class Driver {
 		api.start();
 		api.registerBrokerAll("DefaultCluster", word[2], word[1], 0, word[3], topics,
 			Collections.emptyList(), false, PATIENCE_MS, false);
+		System.out.println("boot success");
+		Thread.currentThread().join();
 	}
 }

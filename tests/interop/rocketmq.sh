@@ -73,15 +73,16 @@ new_port() {
 
 is_up_or_gone() { grep -q 'boot success' "$2" || is_gone "${java[$1]}"; }
 
-# start_java NAME CLASS FILE   a program that says when it is up
+# start_java NAME CLASS ARGUMENT...   a program that says when it is up
 start_java() {
-	local log=$work/rocketmq.$1.log
-	setsid "${java_command[@]}" "$2" -c "$3" > "$log" 2>&1 9>&- < /dev/null &
-	java[$1]=$!
+	local name=$1 log=$work/rocketmq.$1.log
+	shift
+	setsid "${java_command[@]}" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
+	java[$name]=$!
 	disown			# or bash tells of its death, too
-	undo end_java "${java[$1]}"
-	eventually 60 is_up_or_gone "$1" "$log"
-	if is_gone "${java[$1]}"; then fail "RocketMQ's $1 ended before it was up"; fi
+	undo end_java "${java[$name]}"
+	eventually 60 is_up_or_gone "$name" "$log"
+	if is_gone "${java[$name]}"; then fail "RocketMQ's $name ended before it was up"; fi
 }
 
 end_java() { is_gone "$1" || kill -KILL "$1"; }
@@ -90,7 +91,7 @@ start_namesrv() {
 	new_port namesrv
 	namesrv=127.0.0.1:${port[namesrv]}
 	echo "listenPort=${port[namesrv]}" > "$work/namesrv.conf"
-	start_java namesrv org.apache.rocketmq.namesrv.NamesrvStartup "$work/namesrv.conf"
+	start_java namesrv org.apache.rocketmq.namesrv.NamesrvStartup -c "$work/namesrv.conf"
 }
 
 # start_broker NAME [KEY=VALUE...]   what is not said is as for a master named "interop"
@@ -100,12 +101,19 @@ start_broker() {
 	if [ -z "${port[$name]:-}" ]; then new_port "$name"; fi
 	printf '%s\n' brokerName=interop brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 listenPort="${port[$name]}" \
 		namesrvAddr="$namesrv" storePathRootDir="$work/$name" "${small[@]}" "$@" > "$work/$name.conf"
-	start_java "$name" org.apache.rocketmq.broker.BrokerStartup "$work/$name.conf"
+	start_java "$name" org.apache.rocketmq.broker.BrokerStartup -c "$work/$name.conf"
 }
 
 stop_broker() {
 	kill -TERM "${java[$1]}"
 	eventually 30 is_gone "${java[$1]}"
+}
+
+# start_registrar NAME HOST:PORT HOST:HAPORT TOPIC...   the name server knows that broker as
+# long as it lasts (kill_broker registrar)
+start_registrar() {
+	echo "register $*" > "$work/registrar"
+	input=$work/registrar start_java registrar Driver "$namesrv"
 }
 
 kill_broker() {

@@ -15,13 +15,9 @@ start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPor
 mkdir "$q"
 echo 'before the slave' >> "$q/q0"
 
-# A name server tells the slave who its master is: mqfs is registered by the driver.
+# A name server tells the slave who its master is.
 start_namesrv
-mkfifo "$work/commands"
-rocketmq < "$work/commands" &
-exec 4> "$work/commands"
-echo "register interop $here $ha Orders" >&4
-eventually 30 grep -qx 'done' "$work/answers"
+start_registrar interop "$here" "$ha" Orders
 
 # start_slave NAME ID
 start_slave() {
@@ -30,9 +26,9 @@ start_slave() {
 start_slave s 1
 eventually 20 same_log s m
 seq_lines 1 200 "$long" >> "$q/q1"
-echo '{"body":"hello rocket","tags":"TagA","keys":"k1"}' >> "$q/q3:format=json"
 mkdir -p "$mnt/groups/G/Orders"
 echo 150 > "$mnt/groups/G/Orders/q1.offset"
+echo '{"body":"hello rocket","tags":"TagA","keys":"k1"}' >> "$q/q3:format=json"
 eventually 20 same_log s m
 
 # A write that must be safe returns when the slave has it.
@@ -63,11 +59,11 @@ kill_broker late
 
 # Consumers find the slave when the master has left the name server.
 slave_knows() {
-	grep -q '"Orders"' "$work/s/config/topics.json" && grep -q Orders@G "$work/s/config/consumerOffset.json"
+	grep -q '"Orders"' "$work/s/config/topics.json" &&
+		grep -q '"Orders@G":{.*1:150' "$work/s/config/consumerOffset.json"
 }
 eventually 30 slave_knows
-exec 4>&-
-wait_for "$!"
+kill_broker registrar
 rocketmq <<END
 consume G Orders TagA 1
 consume Another Orders * $(cat "$q"/q? | wc -l)

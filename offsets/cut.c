@@ -1,0 +1,407 @@
+/* cut.c - the log is cut, and the registry goes back to what it says then.
+ *
+ * What it says is found by reading its MQFS_META records into a registry of their
+ * own; ours then becomes the same, all at once, so nobody who looks meanwhile finds
+ * a topic missing.  Entries that are still there stay where they are, and whoever
+ * has them open notices nothing; one that is not becomes ->gone and leaves the
+ * tables: its id belongs to whatever the master gives it to.
+ *
+ * Consumers' places: what the log says; but one that had come further, within what
+ * is left of the queue, stays there, as a commit that is owed to the master.
+ *
+ * Steps and crashes: store/cut.h.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/registry.h"
+#include "store/cut.h"
+
+/* --- one entry becomes what the log says: `registry` is held, memory is there -------- */
+
+/* was: alive until now.  Made again after it was deleted, it is another one. */
+static void
+alive(_Atomic bool *gone, _Atomic uint32_t *life, _Atomic int64_t *count, bool is_gone)
+{
+	if (*gone == is_gone)
+		return;
+	*gone = is_gone;
+	*count += is_gone ? -1 : 1;
+	if (!is_gone)
+		(*life)++;
+}
+
+static void
+topic_back(struct offsets *o, struct topic_entry *t, const struct topic_entry *said)
+{
+	alive(&t->pub.gone, &t->pub.life, &o->n_topics, !said || said->pub.gone);
+	t->subscriptions = said ? said->subscriptions : 0;
+	if (!said)
+		return;
+	t->conf = said->conf;
+	t->implied = said->implied;
+}
+
+static void
+group_back(struct offsets *o, struct group_entry *g, const struct group_entry *said)
+{
+	alive(&g->pub.gone, &g->pub.life, &o->n_groups, !said || said->pub.gone);
+	g->subscriptions = said ? said->subscriptions : 0;
+	if (said)
+		g->conf = said->conf;
+}
+
+/* Where the queue behind a place ends now. */
+static int64_t
+queue_end_of(const struct subscription_entry *s, int32_t queue_id)
+{
+	const struct topic_entry *t = topic_entry_of(s->pub.topic);
+	struct queue *q = queue_id < t->n_queues ? t->queues[queue_id] : NULL;
+
+	return q ? queue_end(q).n : 0;
+}
+
+static void
+place_back(struct place *p, const struct place *said, int64_t end)
+{
+	int64_t at = p->at < end ? p->at : end;
+
+	p->known = said && said->known;
+	p->logged = said ? said->logged : 0;
+	p->reset = said ? said->reset : 0;
+	p->at = at > p->logged ? at : p->logged;
+}
+
+/* True: a commit of it waits to be logged. */
+static bool
+subscription_back(struct offsets *o, struct subscription_entry *s, struct subscription_entry *said)
+{
+	bool waits = false;
+
+	alive(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
+	if (!said)
+		return false;
+	free(s->expression);
+	s->expression = take_ptr(said->expression);
+	for (int32_t i = 0; i < s->n_places; i++) {
+		place_back(&s->places[i], i < said->n_places ? &said->places[i] : NULL, queue_end_of(s, i));
+		waits = waits || s->places[i].at > s->places[i].logged;
+	}
+	return waits && !s->pub.gone;
+}
+
+static void
+attr_back(struct attr_entry *a, struct attr_entry *said)
+{
+	free(a->acl);
+	a->acl = said ? take_ptr(said->acl) : NULL;
+	a->acl_len = said ? said->acl_len : 0;
+	a->has_owner = said && said->has_owner;
+	if (said)
+		a->owner = said->owner;
+}
+
+/* --- all of them ------------------------------------------------------------------------ */
+
+/* Those of which the log says nothing leave the table. */
+static void
+sweep(struct offsets *o, struct sorted *table, bool (*is_said)(struct offsets *log, void *item), struct offsets *log,
+      struct entry *(*entry)(void *item))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < table->n; i++) {
+		void *item = table->items[i];
+
+		if (is_said(log, item))
+			table->items[kept++] = item;
+		else if (entry)
+			registry_bury(o, entry(item));
+	}
+	table->n = kept;
+}
+
+static bool
+topic_said(struct offsets *log, void *item)
+{
+	return registry_topic(log, ((struct topic *)item)->name) != NULL;
+}
+
+static bool
+group_said(struct offsets *log, void *item)
+{
+	return registry_group(log, ((struct group *)item)->name) != NULL;
+}
+
+static bool
+subscription_said(struct offsets *log, void *item)
+{
+	const struct subscription *sub = item;
+
+	return registry_subscription(log, sub->group->name, sub->topic->name) != NULL;
+}
+
+static struct entry *
+topic_entry(void *item)
+{
+	return &topic_entry_of(item)->entry;
+}
+
+static struct entry *
+group_entry(void *item)
+{
+	return &group_entry_of(item)->entry;
+}
+
+static struct entry *
+subscription_entry(void *item)
+{
+	return &subscription_entry_of(item)->entry;
+}
+
+static void
+tables_back(struct offsets *o, struct offsets *log)
+{
+	for (size_t i = 0; i < o->topics.n; i++) {
+		struct topic_entry *t = o->topics.items[i];
+
+		topic_back(o, t, registry_topic(log, t->pub.name));
+	}
+	for (size_t i = 0; i < o->groups.n; i++) {
+		struct group_entry *g = o->groups.items[i];
+
+		group_back(o, g, registry_group(log, g->pub.name));
+	}
+	o->pending = NULL;
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+
+		s->pending = subscription_back(o, s, registry_subscription(log, s->pub.group->name, s->pub.topic->name));
+		s->next_pending = o->pending;
+		if (s->pending)
+			o->pending = s;
+	}
+	for (size_t i = 0; i < o->attrs.n; i++) {
+		struct attr_entry *a = o->attrs.items[i];
+
+		attr_back(a, registry_attr(log, a->path));
+	}
+}
+
+/* As large as what they are to take over.  Without `registry`. */
+static int
+make_places(struct offsets *o, struct offsets *log)
+{
+	LOCKED(&o->registry);
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+		struct subscription_entry *said = registry_subscription(log, s->pub.group->name, s->pub.topic->name);
+
+		if (said && registry_grow_places(s, said->n_places) != MQ_OK)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < o->topics.n; i++) {
+		struct topic_entry *t = o->topics.items[i];
+		struct topic_entry *said = registry_topic(log, t->pub.name);
+
+		if (said && registry_grow_queues(t, said->conf.queues) != MQ_OK)
+			return -ENOMEM;
+	}
+	return MQ_OK;
+}
+
+static void
+become(struct offsets *o, struct offsets *log)
+{
+	LOCKED(&o->registry);
+	registry_all_clean(o);
+	tables_back(o, log);
+	/* subscriptions first: they are looked up by the names of the others */
+	sweep(o, &o->subscriptions_by_id, subscription_said, log, NULL);
+	sweep(o, &o->subscriptions, subscription_said, log, subscription_entry);
+	sweep(o, &o->groups_by_id, group_said, log, NULL);
+	sweep(o, &o->groups, group_said, log, group_entry);
+	sweep(o, &o->topics_by_id, topic_said, log, NULL);
+	sweep(o, &o->topics, topic_said, log, topic_entry);
+	memcpy(o->epoch_list, log->epoch_list, sizeof(o->epoch_list));
+	o->epochs.n = log->epochs.n;
+	registry_dirty_all(o);
+}
+
+/* What the log says, up to its end as the queues have it. */
+static int
+read_log(struct offsets *o, struct offsets **ret)
+{
+	struct offsets *log = registry_alone(o->settings, o->dir);
+	int rc;
+
+	if (!log)
+		return -ENOMEM;
+	log->store = o->store;
+	log->meta_queue = o->meta_queue;
+	rc = change_follow(log);
+	if (rc == MQ_OK)
+		rc = change_find_queues(log);
+	if (rc == MQ_OK)
+		*ret = log;
+	else
+		offsets_close(log);
+	return rc;
+}
+
+/* `apply` is held. */
+static int
+registry_back(struct offsets *o)
+{
+	struct offsets *log;
+	int rc = o->owed.n ? commit_owe(o) : MQ_OK;
+
+	if (rc == MQ_OK)
+		rc = read_log(o, &log);
+	if (rc != MQ_OK)
+		return rc;
+	rc = make_places(o, log);
+	if (rc == MQ_OK) {
+		become(o, log);
+		o->applied = log->applied;
+		o->applied_end = log->applied_end;
+		o->import = log->import;
+		o->damaged = log->damaged;
+		o->round_at = MQ_POS(0);
+		o->keep_changed = o->rebuilt = true;
+		o->told_topics = o->told_groups = (struct data_version){ 0 };
+		debts_after_cut(o);
+		if (change_allowed(o) == MQ_EROLE)
+			rc = commit_owe(o);	/* it was durable, and is in the log no more */
+	}
+	offsets_close(log);
+	return rc;
+}
+
+/* --- the steps ------------------------------------------------------------------------------ */
+
+static int
+views_back(struct offsets *o, struct store_cut *cut)
+{
+	int rc = store_cut_keep(o->store, cut);
+
+	if (rc == MQ_OK)
+		rc = store_cut_views(o->store, cut);
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->apply);
+	/* a checkpoint that was being made is of what is no more */
+	o->collected = false;
+	if (o->have_cp)
+		store_checkpoint_free(&o->cp);
+	o->have_cp = false;
+	return registry_back(o);
+}
+
+/* A log that begins anew has the history of the one it follows. */
+static void
+adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *theirs)
+{
+	LOCKED(&o->registry);
+	o->epochs.n = 0;
+	for (size_t i = 0; theirs && i < theirs->n; i++)
+		if (theirs->list[i].start.byte < cut->begin.byte)
+			(void)epochs_add(&o->epochs, &theirs->list[i]);
+	o->epochs_changed = true;
+}
+
+/* In one's turn. */
+static int
+cut_steps(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
+{
+	int rc = views_back(o, cut);
+
+	if (rc == MQ_OK)
+		rc = checkpoint_now(o);
+	if (rc == MQ_OK)
+		rc = store_cut_log(o->store, cut);
+	if (rc == MQ_OK && cut->begin.byte >= 0) {
+		adopt(o, cut, theirs);
+		rc = checkpoint_now(o);
+	}
+	return rc == MQ_OK ? store_cut_done(o->dir) : rc;
+}
+
+static int
+cut_begin(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
+{
+	int rc = store_cut_check(o->store, cut->at);
+
+	if (rc == MQ_OK)
+		rc = store_cut_note(o->dir, cut);
+	if (rc != MQ_OK)
+		return rc;
+	rc = cut_steps(o, cut, theirs);
+	if (rc != MQ_OK)
+		log_err("the log is to be cut at %" PRId64 ", which did not come to its end: %s; the next mount goes on",
+			cut->at.byte, err_text(rc));
+	return rc;
+}
+
+static int
+cut(struct offsets *o, mq_pos at, mq_pos begin, const struct epochs *theirs, const char *why)
+{
+	struct store_cut cut = { .at = at, .begin = begin }, before;
+	int rc;
+
+	if (!o->tables)
+		return -EROFS;
+	if (store_cut_noted(o->dir, &before) == MQ_OK && before.at.byte == at.byte)
+		cut.kept = before.kept;		/* this one goes on */
+	snprintf(cut.why, sizeof(cut.why), "%s", why);
+	checkpoint_turn_begin(o);
+	rc = cut_begin(o, &cut, theirs);
+	checkpoint_turn_end(o);
+	return rc;
+}
+
+int
+offsets_cut(struct offsets *o, mq_pos at, const char *why)
+{
+	if (at.byte == mark_at(store_written(o->store)).byte)
+		return MQ_OK;
+	log_notice("the log is cut at %" PRId64 " of %" PRId64 ": %s", at.byte,
+		   mark_at(store_written(o->store)).byte, why);
+	return cut(o, at, MQ_POS(-1), NULL, why);
+}
+
+int
+offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, const char *why)
+{
+	if (begin.byte % store_segment_bytes(o->store) != 0)
+		return err_note(-EINVAL, "the log cannot begin at %" PRId64 ": its segments have %" PRId64 " bytes",
+				begin.byte, store_segment_bytes(o->store));
+	log_notice("the log, from %" PRId64 " to %" PRId64 ", is dropped and begins anew at %" PRId64 ": %s",
+		   store_begin(o->store).byte, mark_at(store_written(o->store)).byte, begin.byte, why);
+	return cut(o, store_begin(o->store), begin, theirs, why);
+}
+
+int
+cut_finish(struct offsets *o)
+{
+	struct store_cut cut;
+	int rc = o->dir->read_only ? -ENOENT : store_cut_noted(o->dir, &cut);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	log_notice("a cut of the log at %" PRId64 " is finished now: %s", cut.at.byte, cut.why);
+	if (cut.at.byte < store_begin(o->store).byte)
+		cut.at = store_begin(o->store);
+	if (cut.at.byte > mark_at(store_written(o->store)).byte)
+		cut.at = mark_at(store_written(o->store));
+	checkpoint_turn_begin(o);
+	rc = cut_steps(o, &cut, NULL);
+	checkpoint_turn_end(o);
+	return rc;
+}

@@ -1,0 +1,242 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "store/cut.h"
+#include "store/file.h"
+#include "store/store_priv.h"
+
+#define NOTE "cut"
+#define NOTE_NEW "cut.new"
+#define NOTE_BYTES_MAX 1024
+
+/* --- STORE/cut ------------------------------------------------------------------------ */
+
+int
+store_cut_note(struct storedir *dir, const struct store_cut *cut)
+{
+	char text[NOTE_BYTES_MAX];
+	int rc, len = snprintf(text, sizeof(text), "at = %" PRId64 "\nbegin = %" PRId64 "\nkept = %d\nwhy = %s\n",
+			       cut->at.byte, cut->begin.byte, cut->kept, cut->why);
+
+	AUTO_CLOSE int fd = openat(dir->fd, NOTE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_note(-errno, "store %s: " NOTE_NEW ": %m", dir->path);
+	rc = file_write(fd, text, (size_t)len, 0, NOTE);
+	if (rc == MQ_OK)
+		rc = file_sync(fd, NOTE);
+	if (rc == MQ_OK && renameat(dir->fd, NOTE_NEW, dir->fd, NOTE) != 0)
+		rc = err_note(-errno, "store %s: " NOTE ": %m", dir->path);
+	return rc == MQ_OK ? dir_sync(dir->fd, dir->path) : rc;
+}
+
+int
+store_cut_noted(const struct storedir *dir, struct store_cut *ret)
+{
+	struct store_cut cut = { 0 };
+	char text[NOTE_BYTES_MAX];
+	int kept, n;
+	ssize_t len;
+
+	AUTO_CLOSE int fd = openat(dir->fd, NOTE, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : err_note(-errno, "store %s: " NOTE ": %m", dir->path);
+	len = pread(fd, text, sizeof(text) - 1, 0);
+	if (len < 0)
+		return err_note(-errno, "store %s: " NOTE ": %m", dir->path);
+	text[len] = '\0';
+	n = sscanf(text, "at = %" SCNd64 " begin = %" SCNd64 " kept = %d why = %399[^\n]", &cut.at.byte,
+		   &cut.begin.byte, &kept, cut.why);
+	if (n != 4 || cut.at.byte < 0 || cut.begin.byte < -1)
+		return err_note(-EINVAL, "store %s: the file `" NOTE "` cannot be understood", dir->path);
+	cut.kept = kept != 0;
+	*ret = cut;
+	return MQ_OK;
+}
+
+int
+store_cut_done(struct storedir *dir)
+{
+	if (unlinkat(dir->fd, NOTE, 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "store %s: " NOTE ": %m", dir->path);
+	return dir_sync(dir->fd, dir->path);
+}
+
+/* --- where ---------------------------------------------------------------------------- */
+
+static int
+time_of_record(void *store, mq_pos at, int64_t *ret_ms)
+{
+	AUTO_FREE unsigned char *buf = NULL;
+	struct record rec;
+	size_t size = 0;
+	int rc = store_read(store, at, &buf, &size, &rec);
+
+	if (rc == MQ_OK)
+		*ret_ms = rec.store_ms;
+	return rc;
+}
+
+static bool
+is_record(struct store *s, mq_pos at)
+{
+	int64_t ms;
+
+	return time_of_record(s, at, &ms) == MQ_OK;
+}
+
+static bool
+is_blank(struct store *s, mq_pos at)
+{
+	unsigned char head[RECORD_BLANK_BYTES];
+	size_t n = 0;
+
+	return store_read_raw(s, at, head, sizeof(head), &n) == MQ_OK && n == sizeof(head) &&
+	       be32_get(head + 4) == RECORD_MAGIC_BLANK &&
+	       be32_get(head) == s->log.segment_bytes - at.byte % s->log.segment_bytes;
+}
+
+int
+store_cut_check(struct store *s, mq_pos at)
+{
+	if (at.byte < store_begin(s).byte || at.byte > mark_at(&s->log.written).byte)
+		return err_note(-EINVAL, "position %" PRId64 " is not in the log", at.byte);
+	if (at.byte == store_begin(s).byte || at.byte == mark_at(&s->dispatched).byte || is_record(s, at) ||
+	    is_blank(s, at))
+		return MQ_OK;
+	return err_note(-EINVAL, "no record begins at position %" PRId64 " of the log", at.byte);
+}
+
+/* --- what goes -------------------------------------------------------------------------- */
+
+int
+store_cut_keep(struct store *s, struct store_cut *cut)
+{
+	int rc = MQ_OK;
+
+	if (cut->kept)
+		return MQ_OK;
+	if (cut->begin.byte < 0)
+		rc = commitlog_keep(&s->log, cut->at, s->lostfound_fd, cut->why);
+	cut->kept = true;
+	return rc == MQ_OK ? store_cut_note(s->dir, cut) : rc;
+}
+
+struct cutting {
+	struct store *s;
+	mq_pos at;
+	int64_t last_ms;	/* of all messages that stay */
+};
+
+/* The last message of q that stays, if there is one: holes at the end go, too. */
+static int
+find_last(struct store *s, struct queue *q, mq_qoff *end, struct queue_last *ret)
+{
+	struct queue_entry e = { .total = QUEUE_HOLE_SIZE };
+	mq_qoff min = queue_min(q);
+	size_t n;
+	int rc = MQ_OK;
+
+	*ret = (struct queue_last){ 0 };
+	while (rc == MQ_OK && end->n > min.n) {
+		rc = queue_entries(q, MQ_QOFF(end->n - 1), &e, 1, &n);
+		if (rc != MQ_OK || e.total != QUEUE_HOLE_SIZE)
+			break;
+		end->n--;
+	}
+	if (rc != MQ_OK || end->n <= min.n)
+		return rc;
+	ret->end = pos_add(e.pos, e.total);
+	rc = store_time_of(s, q, MQ_QOFF(end->n - 1), &ret->store_ms);
+	return rc == -EIO ? MQ_OK : rc;		/* a damaged record has no time */
+}
+
+static int
+cut_queue(struct queue *q, void *arg)
+{
+	struct cutting *c = arg;
+	struct queue_span span;
+	struct queue_last last;
+	mq_qoff end;
+	int rc;
+
+	queue_span(q, &span);
+	if (span.last_end.byte > c->at.byte) {
+		rc = queue_find_pos(q, c->at, &end);
+		if (rc == MQ_OK)
+			rc = find_last(c->s, q, &end, &last);
+		if (rc == MQ_OK)
+			rc = queue_cut(q, end, &last);
+		if (rc != MQ_OK)
+			return rc;
+		queue_span(q, &span);
+	}
+	if (span.last_store_ms > c->last_ms)
+		c->last_ms = span.last_store_ms;
+	return MQ_OK;
+}
+
+int
+store_cut_views(struct store *s, const struct store_cut *cut)
+{
+	struct cutting c = { .s = s, .at = cut->at };
+	struct keyindex_mark index;
+	int rc;
+
+	store_turn_begin(s);
+	rc = queues_each(&s->queues, cut_queue, &c);
+	if (rc == MQ_OK)
+		rc = keyindex_freeze(s->index, &index);
+	if (rc == MQ_OK)
+		rc = keyindex_flush(s->index, &index);
+	if (rc == MQ_OK)
+		rc = keyindex_cut(s->index, cut->at, time_of_record, s);
+	store_turn_end(s);
+	if (rc != MQ_OK)
+		return rc;
+	lock_take(&s->log.lock);
+	s->log.store_ms = c.last_ms;
+	lock_drop(&s->log.lock);
+	mark_set_back(&s->dispatched, cut->at);
+	return MQ_OK;
+}
+
+static int
+begin_anew(struct store *s, mq_pos begin)
+{
+	int rc = commitlog_begin_at(&s->log, begin);
+
+	if (rc == MQ_OK) {
+		mark_set_back(&s->dispatched, begin);
+		mark_advance(&s->dispatched, begin);
+	}
+	return rc;
+}
+
+int
+store_cut_log(struct store *s, const struct store_cut *cut)
+{
+	int64_t bytes = mark_at(&s->log.written).byte - cut->at.byte;
+	int rc;
+
+	store_turn_begin(s);
+	if (cut->begin.byte >= 0)
+		rc = begin_anew(s, cut->begin);
+	else
+		rc = commitlog_cut(&s->log, cut->at, s->log.store_ms, s->lostfound_fd, cut->why);
+	store_turn_end(s);
+	if (rc == MQ_OK) {
+		atomic_fetch_add(&s->cuts, 1);
+		atomic_fetch_add(&s->cut_bytes, bytes);
+	}
+	return rc;
+}

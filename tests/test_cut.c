@@ -1,0 +1,901 @@
+/* The end of a log is cut: the log and all views are as if it had never been. */
+#include "config.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/offsets.h"
+#include "store/cut.h"
+#include "tests/fault.h"
+
+#define SEGMENT 65536
+#define DIED 42
+#define WHY "store 00ff began epoch 2 there."
+
+int __real_unlinkat(int dirfd, const char *name, int flags);
+int __wrap_unlinkat(int dirfd, const char *name, int flags);
+int
+__wrap_unlinkat(int dirfd, const char *name, int flags)
+{
+	return fault_due("unlinkat") ? -1 : __real_unlinkat(dirfd, name, flags);
+}
+
+/* --- a broker without a mount ---------------------------------------------------------- */
+
+struct broker {
+	char dir[64];		/* everything of this test */
+	char path[96];		/* the store in it */
+	struct settings settings;
+	struct storedir sd;
+	struct store *store;	/* NULL: not open */
+	struct offsets *offsets;
+	uint32_t seed;
+	int made;		/* topics and groups, for their names */
+};
+
+static void
+set(struct broker *b, const char *key, const char *value)
+{
+	assert_int_equal(settings_set(&b->settings, key, value, "test"), MQ_OK);
+}
+
+static int
+broker_try(struct broker *b)
+{
+	struct store_checkpoint cp;
+	int rc = storedir_open(b->path, false, 0, &b->sd);
+
+	if (rc == MQ_OK)
+		rc = storedir_begin(&b->sd);
+	if (rc == MQ_OK)
+		rc = offsets_open(&b->settings, &b->sd, &b->offsets, &cp);
+	if (rc == MQ_OK)
+		rc = store_open(&b->settings, &b->sd, &cp, &b->store);
+	store_checkpoint_free(&cp);
+	return rc == MQ_OK ? offsets_start(b->offsets, b->store) : rc;
+}
+
+static void
+broker_open(struct broker *b)
+{
+	int rc = broker_try(b);
+
+	if (rc != MQ_OK)
+		fail_msg("%s", err_text(rc));
+}
+
+static void
+broker_close(struct broker *b)
+{
+	assert_int_equal(offsets_close(b->offsets), MQ_OK);
+	store_close(b->store);
+	b->store = NULL;
+	assert_int_equal(storedir_end(&b->sd), MQ_OK);
+	storedir_close(&b->sd);
+}
+
+static int
+setup(void **state)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	/* hundreds of stores are opened and closed: a disk would be all that is tested */
+	snprintf(b->dir, sizeof(b->dir), "%s/mqfs-test-cut.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(b->dir));
+	snprintf(b->path, sizeof(b->path), "%s/store", b->dir);
+	assert_int_equal(settings_init(&b->settings), MQ_OK);
+	set(b, "mappedFileSizeCommitLog", "65536");
+	set(b, "mappedFileSizeConsumeQueue", "2000");
+	set(b, "maxIndexNum", "200");
+	set(b, "maxHashSlotNum", "50");
+	set(b, "maxMessageSize", "16384");
+	set(b, "flushIntervalConsumeQueue", "3600000");
+	set(b, "flushConsumerOffsetInterval", "3600000");
+	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	*state = b;
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+teardown(void **state)
+{
+	struct broker *b = *state;
+
+	fault_none();
+	nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	settings_free(&b->settings);
+	free(b);
+	return 0;
+}
+
+/* A shell command about the store; its exit status. */
+static int
+shell(const char *fmt, ...)
+{
+	char command[1024];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	status = system(command);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* What fsck.mqfs says of the closed store. */
+static void
+assert_clean(const struct broker *b)
+{
+	if (shell("$top_builddir/offsets/fsck.mqfs -n %s > %s/fsck 2>&1", b->path, b->dir) == 0)
+		return;
+	shell("cat %s/fsck >&2", b->dir);
+	fail_msg("fsck.mqfs has found something");
+}
+
+static mq_pos
+end_of(struct broker *b)
+{
+	return mark_at(store_written(b->store));
+}
+
+/* --- a life ------------------------------------------------------------------------------- */
+
+static int
+below(struct broker *b, int n)
+{
+	return (int)((unsigned)rand_r(&b->seed) % (unsigned)n);
+}
+
+static struct topic *
+some_topic(struct broker *b)
+{
+	struct topic *t = NULL, *next;
+	const char *after = "";
+	int n = 1;
+
+	for (; (next = topic_next(b->offsets, after)); after = next->name)
+		if (below(b, n++) == 0)
+			t = next;
+	return t;
+}
+
+static struct group *
+some_group(struct broker *b)
+{
+	struct group *g = NULL, *next;
+	const char *after = "";
+	int n = 1;
+
+	for (; (next = group_next(b->offsets, after)); after = next->name)
+		if (below(b, n++) == 0)
+			g = next;
+	return g;
+}
+
+static void
+make_topic(struct broker *b)
+{
+	struct topic_conf conf;
+	char name[32];
+	int rc;
+
+	snprintf(name, sizeof(name), "t%d", below(b, 20));
+	topic_conf_default(&conf, name, 1 + below(b, 4));
+	conf.created_ms = b->made++;
+	rc = topic_create(b->offsets, &conf, &(struct topic *){ NULL }, NULL);
+	assert_true(rc == MQ_OK || rc == -EEXIST);
+}
+
+static void
+make_group(struct broker *b)
+{
+	struct group_conf conf;
+	char name[32];
+	int rc;
+
+	snprintf(name, sizeof(name), "g%d", below(b, 6));
+	group_conf_default(&conf, name);
+	conf.created_ms = b->made++;
+	rc = group_create(b->offsets, &conf, &(struct group *){ NULL }, NULL);
+	assert_true(rc == MQ_OK || rc == -EEXIST);
+}
+
+static void
+produce(struct broker *b, const char *topic, int32_t queue_id, int n, size_t body_len)
+{
+	char body[8192], props[64];
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	for (int i = 0; i < n; i++) {
+		memset(body, 'a' + below(b, 26), body_len);
+		snprintf(props, sizeof(props), "KEYS\001k%d\002", below(b, 50));
+		assert_int_equal(batch_add(&batch, &(struct message){
+			.body = body, .body_len = body_len, .topic = topic, .topic_len = strlen(topic),
+			.props = props, .props_len = strlen(props), .queue_id = queue_id }), MQ_OK);
+	}
+	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static void
+produce_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+
+	if (t)
+		produce(b, t->name, below(b, topic_queues(b->offsets, t)), 1 + below(b, 40), (size_t)below(b, 400));
+}
+
+static void
+subscribe_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+	struct group *g = some_group(b);
+	struct subscription *sub = NULL;
+	int rc;
+
+	if (!t || !g)
+		return;
+	rc = subscription_create(b->offsets, g, t, &sub, NULL);
+	assert_true(rc == MQ_OK || rc == -EEXIST);
+}
+
+static void
+change_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+	struct topic_conf conf;
+
+	if (!t)
+		return;
+	topic_conf(b->offsets, t, &conf);
+	conf.queues += below(b, 2);
+	conf.owner.mode = (mode_t)below(b, 0777);
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+}
+
+/* What cannot be deleted (it holds messages, has subscribers) stays. */
+static void
+delete_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+	struct group *g = some_group(b);
+	struct subscription *sub = t && g ? subscription_find(b->offsets, g, t) : NULL;
+
+	if (sub)
+		(void)subscription_delete(b->offsets, sub, NULL);
+	else if (t)
+		(void)topic_delete(b->offsets, t, NULL);
+}
+
+static void
+commit_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+	struct group *g = some_group(b);
+	struct subscription *sub = t && g ? subscription_find(b->offsets, g, t) : NULL;
+
+	if (!sub)
+		return;
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(below(b, 100))), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, sub, NULL), MQ_OK);
+}
+
+static void
+own_some(struct broker *b)
+{
+	struct topic *t = some_topic(b);
+	const struct owner owner = { 1, (gid_t)below(b, 5), 0640 };
+	char path[RECORD_TOPIC_MAX + 16];
+
+	if (!t)
+		return;
+	snprintf(path, sizeof(path), "topics/%s/q0", t->name);
+	assert_int_equal(path_set_owner(b->offsets, path, &owner, NULL), MQ_OK);
+}
+
+static void
+live(struct broker *b, int steps)
+{
+	static void (*const doing[])(struct broker *b) = {
+		make_topic, make_group, produce_some, produce_some, produce_some, produce_some, subscribe_some,
+		change_some, delete_some, commit_some, own_some,
+	};
+
+	while (steps--) {
+		doing[below(b, (int)(sizeof(doing) / sizeof(doing[0])))](b);
+		if (below(b, 60) == 0)
+			assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	}
+}
+
+/* --- what can be seen ------------------------------------------------------------------------ */
+
+static void
+dump_queue(struct broker *b, struct queue *q, FILE *out)
+{
+	struct queue_span span;
+	struct queue_entry e;
+	uint32_t sum = 0;
+	size_t n;
+
+	queue_span(q, &span);
+	for (int64_t i = span.min.n; i < span.end.n; i++) {
+		assert_int_equal(queue_entries(q, MQ_QOFF(i), &e, 1, &n), MQ_OK);
+		sum = sum * 31 + (uint32_t)e.pos.byte + (uint32_t)e.start * 7 + (uint32_t)e.body_len;
+	}
+	fprintf(out, "  q%d %" PRId64 "..%" PRId64 " %" PRId64 " bytes, last %" PRId64 " ends %" PRId64 " sum %u\n",
+		(int)queue_id(q), span.min.n, span.end.n, span.end_bytes - span.start_bytes, span.last_store_ms,
+		span.last_end.byte, sum);
+	(void)b;
+}
+
+static void
+dump_topics(struct broker *b, FILE *out)
+{
+	struct topic_conf conf;
+	struct topic *t;
+
+	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name) {
+		topic_conf(b->offsets, t, &conf);
+		fprintf(out, "topic %s id %u queues %d mode %o made %" PRId64 "\n", t->name, t->id, conf.queues,
+			conf.owner.mode, conf.created_ms);
+		for (int32_t i = 0; i < conf.queues; i++) {
+			struct queue *q = store_queue(b->store, t->name, i);
+
+			if (q && queue_end(q).n > 0)
+				dump_queue(b, q, out);
+		}
+	}
+}
+
+static void
+dump_groups(struct broker *b, bool with_places, FILE *out)
+{
+	struct subscription *sub;
+	struct group *g;
+
+	for (const char *after = ""; (g = group_next(b->offsets, after)); after = g->name) {
+		fprintf(out, "group %s id %u\n", g->name, g->id);
+		for (const char *at = ""; (sub = subscription_next(b->offsets, g, at)); at = sub->topic->name) {
+			fprintf(out, "  on %s id %u:", sub->topic->name, sub->id);
+			for (int32_t i = 0; with_places && i < topic_queues(b->offsets, sub->topic); i++) {
+				mq_qoff place = MQ_QOFF(-1);
+
+				assert_int_equal(committed(b->offsets, sub, i, &place), MQ_OK);
+				fprintf(out, " %" PRId64, place.n);
+			}
+			fprintf(out, "\n");
+		}
+	}
+}
+
+static void
+dump_keys(struct broker *b, FILE *out)
+{
+	mq_pos found[200];
+	struct topic *t;
+	size_t n;
+
+	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name)
+		for (int k = 0; k < 50; k += 7) {
+			char key[16];
+
+			snprintf(key, sizeof(key), "k%d", k);
+			assert_int_equal(store_find_key(b->store, t->name, key, 0, INT64_MAX, found, 200, &n), MQ_OK);
+			fprintf(out, "key %s/%s:", t->name, key);
+			for (size_t i = 0; i < n; i++)
+				fprintf(out, " %" PRId64, found[i].byte);
+			fprintf(out, "\n");
+		}
+}
+
+static void
+dump_epochs(struct broker *b, FILE *out)
+{
+	struct epoch list[8];
+	size_t n = offsets_epochs(b->offsets, list, 8);
+
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, "epoch %" PRId64 " at %" PRId64 "\n", list[i].number, list[i].start.byte);
+}
+
+/* Everything a user could see, as text. */
+static char *
+dump(struct broker *b, bool with_places)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	fprintf(out, "log %" PRId64 "..%" PRId64 ", dispatched %" PRId64 "\n", store_begin(b->store).byte, end_of(b).byte,
+		mark_at(store_dispatched(b->store)).byte);
+	dump_epochs(b, out);
+	dump_topics(b, out);
+	dump_groups(b, with_places, out);
+	dump_keys(b, out);
+	fclose(out);
+	return text;
+}
+
+/* What a store says that has this log and nothing else. */
+static char *
+dump_from_scratch(struct broker *b)
+{
+	struct broker other = { 0 };
+	char *text;
+
+	memcpy(other.dir, b->dir, sizeof(other.dir));
+	snprintf(other.path, sizeof(other.path), "%s/scratch", b->dir);
+	assert_int_equal(shell("rm -rf %s && mkdir %s && cp -r %s/commitlog %s", other.path, other.path, b->path,
+			       other.path), 0);
+	assert_int_equal(settings_init(&other.settings), MQ_OK);
+	set(&other, "mappedFileSizeCommitLog", "65536");
+	set(&other, "mappedFileSizeConsumeQueue", "2000");
+	set(&other, "maxIndexNum", "200");
+	set(&other, "maxHashSlotNum", "50");
+	set(&other, "maxMessageSize", "16384");
+	other.settings.brokerRole = SLAVE;
+	broker_open(&other);
+	text = dump(&other, false);
+	broker_close(&other);
+	settings_free(&other.settings);
+	return text;
+}
+
+static void
+become_slave(struct broker *b)
+{
+	offsets_demote(b->offsets);
+	b->settings.brokerRole = SLAVE;
+	store_refuse(b->store, MQ_EROLE);
+}
+
+/* --- the log as it was ----------------------------------------------------------------------- */
+
+struct tail {
+	unsigned char *bytes;
+	mq_pos from, to;
+};
+
+static struct tail
+tail_read(struct broker *b, mq_pos from)
+{
+	struct tail t = { .from = from, .to = end_of(b) };
+	size_t n;
+
+	t.bytes = malloc((size_t)(t.to.byte - from.byte) + 1);
+	assert_non_null(t.bytes);
+	for (mq_pos at = from; at.byte < t.to.byte; at = pos_add(at, (int64_t)n))
+		assert_int_equal(store_read_raw(b->store, at, t.bytes + (at.byte - from.byte),
+						(size_t)(t.to.byte - at.byte), &n), MQ_OK);
+	return t;
+}
+
+/* As a master sends them. */
+static void
+tail_append(struct broker *b, const struct tail *t)
+{
+	for (mq_pos at = t->from; at.byte < t->to.byte;) {
+		int64_t n = SEGMENT - at.byte % SEGMENT;
+
+		n = n < 10000 ? n : 10000;
+		n = n < t->to.byte - at.byte ? n : t->to.byte - at.byte;
+		assert_int_equal(store_append_raw(b->store, at, t->bytes + (at.byte - t->from.byte), (size_t)n), MQ_OK);
+		at = pos_add(at, n);
+	}
+}
+
+static unsigned char *
+slurp(const char *path, size_t *ret_len)
+{
+	FILE *in = fopen(path, "r");
+	unsigned char *bytes = calloc(1, SEGMENT + 1);
+
+	assert_non_null(in);
+	assert_non_null(bytes);
+	*ret_len = fread(bytes, 1, SEGMENT + 1, in);
+	fclose(in);
+	return bytes;
+}
+
+/* All of it is in lost+found, a file for each segment. */
+static void
+assert_kept(struct broker *b, const struct tail *t)
+{
+	for (mq_pos at = t->from; at.byte < t->to.byte; at = MQ_POS(at.byte - at.byte % SEGMENT + SEGMENT)) {
+		int64_t left = SEGMENT - at.byte % SEGMENT, n = left < t->to.byte - at.byte ? left : t->to.byte - at.byte;
+		AUTO_FREE unsigned char *kept = NULL;
+		char path[256];
+		size_t len;
+
+		snprintf(path, sizeof(path), "%s/lost+found/commitlog-%020" PRId64, b->path, at.byte);
+		kept = slurp(path, &len);
+		assert_true((int64_t)len <= left);
+		assert_memory_equal(kept, t->bytes + (at.byte - t->from.byte), len);
+		for (int64_t i = (int64_t)len; i < n; i++)	/* behind a blank there are zeros */
+			assert_int_equal(t->bytes[at.byte - t->from.byte + i], 0);
+		assert_int_equal(shell("grep -q 'store 00ff' '%s.why'", path), 0);
+		if (len > 8)
+			assert_int_equal(shell("$top_builddir/store/mqdump '%s' > %s/out || cat %s/out >&2", path, b->dir, b->dir), 0);
+	}
+}
+
+/* --- cuts ------------------------------------------------------------------------------------ */
+
+static void
+cut_and_follow_again(struct broker *b, int before, int behind)
+{
+	AUTO_FREE char *there = NULL, *whole = NULL, *got = NULL, *scratch = NULL, *again = NULL;
+	struct tail tail;
+	mq_pos at;
+
+	broker_open(b);
+	live(b, before);
+	at = end_of(b);
+	there = dump(b, false);
+	live(b, behind);
+	become_slave(b);
+	tail = tail_read(b, at);
+	whole = dump(b, false);
+
+	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
+	got = dump(b, false);
+	assert_string_equal(got, there);
+	scratch = dump_from_scratch(b);
+	assert_string_equal(got, scratch);
+	assert_kept(b, &tail);
+
+	tail_append(b, &tail);
+	assert_int_equal(offsets_follow(b->offsets), MQ_OK);
+	again = dump(b, false);
+	assert_string_equal(again, whole);
+	broker_close(b);
+	assert_clean(b);
+	free(tail.bytes);
+}
+
+static void
+a_cut_log_is_as_if_its_end_had_never_been(void **state)
+{
+	struct broker *b = *state;
+
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		b->seed = seed;
+		b->settings.brokerRole = ASYNC_MASTER;
+		cut_and_follow_again(b, 40 + (int)seed * 20, (int)(seed % 4) * 60 + 5);
+		assert_int_equal(shell("rm -rf %s", b->path), 0);
+	}
+}
+
+static void
+a_cut_store_is_the_same_after_a_restart(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = NULL, *got = NULL;
+	mq_pos at;
+
+	b->seed = 5;
+	broker_open(b);
+	live(b, 150);
+	at = end_of(b);
+	live(b, 100);
+	become_slave(b);
+	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
+	want = dump(b, false);
+	broker_close(b);
+	assert_clean(b);
+	broker_open(b);
+	got = dump(b, false);
+	assert_string_equal(got, want);
+	broker_close(b);
+	assert_clean(b);
+}
+
+/* --- in the middle of it ------------------------------------------------------------------------ */
+
+/* A slave's store, closed, whose log is to be cut at *ret_at; `wants`: what it says before
+ * and after. */
+static void
+prepare(struct broker *b, unsigned seed, mq_pos *ret_at, char *wants[2])
+{
+	b->seed = seed;
+	broker_open(b);
+	live(b, 120);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	*ret_at = end_of(b);
+	wants[1] = dump(b, false);
+	live(b, 60);
+	become_slave(b);
+	wants[0] = dump(b, false);
+	broker_close(b);
+	assert_int_equal(shell("mv %s %s/before", b->path, b->dir), 0);
+}
+
+/* Cut it in a process that ends at its n-th call.  False: it came to its end before. */
+static bool
+cut_and_die(struct broker *b, mq_pos at, int n)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (broker_try(b) != MQ_OK)
+			_exit(1);
+		fault_set((struct fault){ .at = n, .dies = DIED });
+		_exit(offsets_cut(b->offsets, at, WHY) == MQ_OK ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == DIED);
+	return WEXITSTATUS(status) == DIED;
+}
+
+static bool
+is_begun(const struct broker *b)
+{
+	return shell("test -e %s/cut", b->path) == 0;
+}
+
+static void
+wherever_it_dies_the_next_mount_finishes_it(void **state)
+{
+	struct broker *b = *state;
+	char *wants[2];
+	bool died = true;
+	mq_pos at;
+	int n, finished = 0;
+
+	prepare(b, 3, &at, wants);
+	for (n = 1; died; n++) {
+		AUTO_FREE char *got = NULL;
+		bool cut;
+
+		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+		died = cut_and_die(b, at, n);
+		cut = is_begun(b) || !died;
+		finished += is_begun(b);
+		broker_open(b);
+		cut = cut || end_of(b).byte == at.byte;	/* it died when all was done */
+		got = dump(b, false);
+		assert_string_equal(got, wants[cut]);
+		assert_false(is_begun(b));
+		broker_close(b);
+		assert_clean(b);
+	}
+	assert_true(n > 20 && finished > 10);
+	free(wants[0]);
+	free(wants[1]);
+}
+
+static void
+it_may_die_while_it_is_finished(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *got = NULL;
+	char *wants[2];
+	mq_pos at;
+	int n;
+
+	prepare(b, 4, &at, wants);
+	assert_int_equal(shell("cp -r %s/before %s", b->dir, b->path), 0);
+	for (n = 1; cut_and_die(b, at, n) && !is_begun(b); n++)
+		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+	for (n = 5; is_begun(b); n += 7) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			fault_set((struct fault){ .at = n, .dies = DIED });
+			_exit(broker_try(b) == MQ_OK ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &(int){ 0 }, 0), child);
+	}
+	broker_open(b);
+	got = dump(b, false);
+	assert_string_equal(got, wants[1]);
+	broker_close(b);
+	assert_clean(b);
+	free(wants[0]);
+	free(wants[1]);
+}
+
+static void
+a_call_that_fails_leaves_a_cut_that_goes_on(void **state)
+{
+	struct broker *b = *state;
+	char *wants[2];
+	mq_pos at;
+	int rc = -1;
+
+	prepare(b, 5, &at, wants);
+	for (int n = 1; rc != MQ_OK; n += 3) {
+		AUTO_FREE char *got = NULL;
+
+		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+		broker_open(b);
+		fault_set((struct fault){ .at = n, .number = EIO });
+		rc = offsets_cut(b->offsets, at, WHY);
+		fault_none();
+		(void)offsets_close(b->offsets);
+		store_close(b->store);
+		storedir_close(&b->sd);
+		broker_open(b);
+		assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
+		got = dump(b, false);
+		assert_string_equal(got, wants[1]);
+		broker_close(b);
+		assert_clean(b);
+	}
+	free(wants[0]);
+	free(wants[1]);
+}
+
+/* --- what is shared ---------------------------------------------------------------------------- */
+
+static void
+what_a_snapshot_holds_is_not_touched(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *there = NULL, *got = NULL;
+	mq_pos at;
+
+	b->seed = 6;
+	broker_open(b);
+	live(b, 200);
+	at = end_of(b);
+	there = dump(b, false);
+	live(b, 100);
+	assert_int_equal(shell("mkdir %s/held && ln %s/commitlog/* %s/held && cp -r %s/held %s/sums", b->dir, b->path,
+			       b->dir, b->dir, b->dir), 0);
+	become_slave(b);
+	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
+	assert_int_equal(shell("diff -r %s/held %s/sums", b->dir, b->dir), 0);
+	got = dump(b, false);
+	assert_string_equal(got, there);
+	broker_close(b);
+	assert_int_equal(shell("diff -r %s/held %s/sums", b->dir, b->dir), 0);
+	assert_clean(b);
+}
+
+/* --- where it may be cut ------------------------------------------------------------------------- */
+
+static void
+only_where_a_record_begins_can_it_be_cut(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *want = NULL, *got = NULL;
+	struct queue_entry e;
+	size_t n;
+
+	b->seed = 7;
+	broker_open(b);
+	live(b, 50);
+	become_slave(b);
+	assert_int_equal(queue_entries(store_queue(b->store, META_TOPIC, 0), MQ_QOFF(2), &e, 1, &n), MQ_OK);
+	want = dump(b, false);
+	assert_int_equal(offsets_cut(b->offsets, pos_add(e.pos, 1), WHY), -EINVAL);
+	assert_int_equal(offsets_cut(b->offsets, pos_add(end_of(b), 1), WHY), -EINVAL);
+	assert_int_equal(offsets_cut(b->offsets, MQ_POS(-5), WHY), -EINVAL);
+	assert_int_equal(offsets_cut(b->offsets, end_of(b), WHY), MQ_OK);
+	got = dump(b, false);
+	assert_string_equal(got, want);
+	assert_int_equal(offsets_cut(b->offsets, e.pos, WHY), MQ_OK);
+	assert_int_equal(end_of(b).byte, e.pos.byte);
+	broker_close(b);
+	assert_clean(b);
+}
+
+static void
+all_of_it_can_be_cut(void **state)
+{
+	struct broker *b = *state;
+	struct tail tail;
+
+	b->seed = 8;
+	broker_open(b);
+	live(b, 150);
+	become_slave(b);
+	tail = tail_read(b, MQ_POS(0));
+	assert_int_equal(offsets_cut(b->offsets, MQ_POS(0), WHY), MQ_OK);
+	assert_int_equal(end_of(b).byte, 0);
+	assert_kept(b, &tail);
+	assert_null(topic_next(b->offsets, ""));
+	broker_close(b);
+	assert_clean(b);
+	broker_open(b);
+	tail_append(b, &tail);
+	broker_close(b);
+	assert_clean(b);
+	free(tail.bytes);
+}
+
+static void
+a_log_that_is_too_old_begins_anew(void **state)
+{
+	struct broker *b = *state;
+	struct epoch list[] = { { .number = 1, .start = MQ_POS(0) }, { .number = 2, .start = MQ_POS(SEGMENT) },
+				{ .number = 3, .start = MQ_POS(10 * SEGMENT) } };
+	struct epochs theirs = { .list = list, .n = 3 };
+	struct epoch got[EPOCHS_MAX];
+	struct tail tail, behind;
+
+	b->seed = 9;
+	broker_open(b);
+	live(b, 400);
+	become_slave(b);
+	tail = tail_read(b, MQ_POS(0));
+	assert_true(tail.to.byte > 4 * SEGMENT);
+	behind = (struct tail){ .bytes = tail.bytes + 2 * SEGMENT, .from = MQ_POS(2 * SEGMENT), .to = tail.to };
+
+	assert_int_equal(offsets_reset(b->offsets, MQ_POS(100), &theirs, WHY), -EINVAL);
+	assert_int_equal(offsets_reset(b->offsets, behind.from, &theirs, WHY), MQ_OK);
+	assert_int_equal(store_begin(b->store).byte, behind.from.byte);
+	assert_int_equal(end_of(b).byte, behind.from.byte);
+	assert_int_equal(offsets_epochs(b->offsets, got, EPOCHS_MAX), 2);
+	assert_int_equal(shell("test -z \"$(ls %s/lost+found)\"", b->path), 0);
+	broker_close(b);			/* it still begins there */
+	assert_clean(b);
+	broker_open(b);
+	assert_int_equal(end_of(b).byte, behind.from.byte);
+	assert_int_equal(offsets_epochs(b->offsets, got, EPOCHS_MAX), 2);
+	tail_append(b, &behind);
+	broker_close(b);
+	assert_clean(b);
+	free(tail.bytes);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_cut_log_is_as_if_its_end_had_never_been),
+		T(a_cut_store_is_the_same_after_a_restart),
+		T(wherever_it_dies_the_next_mount_finishes_it),
+		T(it_may_die_while_it_is_finished),
+		T(a_call_that_fails_leaves_a_cut_that_goes_on),
+		T(what_a_snapshot_holds_is_not_touched),
+		T(only_where_a_record_begins_can_it_be_cut),
+		T(all_of_it_can_be_cut),
+		T(a_log_that_is_too_old_begins_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
