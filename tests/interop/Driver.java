@@ -46,7 +46,7 @@ import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 public class Driver {
-	private static final int PATIENCE_MS = 30000;
+	private static final int PATIENCE_MS = 60000;
 
 	private final String nameServer;
 	private DefaultMQProducer producer;

@@ -106,7 +106,7 @@ start_broker() {
 
 stop_broker() {
 	kill -TERM "${java[$1]}"
-	eventually 30 is_gone "${java[$1]}"
+	eventually 60 is_gone "${java[$1]}"
 }
 
 # start_registrar NAME HOST:PORT HOST:HAPORT TOPIC...   the name server knows that broker as
@@ -121,7 +121,7 @@ kill_broker() {
 	eventually 5 is_gone "${java[$1]}"
 }
 
-rocketmq() { timeout 120 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
+rocketmq() { timeout 150 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
 answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
 bodies() { answer "$1" | cut -d ' ' -f 6-; }
 
