@@ -4,6 +4,7 @@
 #	start_namesrv				at $namesrv
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
+#	start_registrar NAME ADDRESS HA TOPIC...	the name server knows such a broker, till kill_broker registrar
 #	rocketmq < SCRIPT			its client; see Driver.java
 #	answer N				what it said to the script's line N
 #	bodies N				the same, of the messages only their bodies
@@ -31,7 +32,7 @@ is_fetched() {
 }
 
 fetch() {
-	timeout 300 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
+	timeout 150 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
 		javac -cp "$(cat "$built/jars")" -d "$built" "$interop/Driver.java" &&
 		echo "$(cat "$built/jars"):$built" > "$built/classpath"
 }
@@ -109,8 +110,6 @@ stop_broker() {
 	eventually 60 is_gone "${java[$1]}"
 }
 
-# start_registrar NAME HOST:PORT HOST:HAPORT TOPIC...   the name server knows that broker as
-# long as it lasts (kill_broker registrar)
 start_registrar() {
 	echo "register $*" > "$work/registrar"
 	input=$work/registrar start_java registrar Driver "$namesrv"
