@@ -4,7 +4,7 @@
 #	start_namesrv				at $namesrv
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
-#	start_registrar NAME ADDRESS HA TOPIC...	the name server knows such a broker, till kill_broker registrar
+#	start_registrar NAME AT HA TOPIC...	the name server knows such a broker, till kill_broker registrar
 #	rocketmq < SCRIPT			its client; see Driver.java
 #	answer N				what it said to the script's line N
 #	bodies N				the same, of the messages only their bodies
