@@ -23,7 +23,7 @@ is_pair() { [ $paired = yes ]; }
 
 start_master() {
 	local began ms options=$settings,haListen=none
-	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,haListenPort=$port; fi
+	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$((port - 1)),haListenPort=$port; fi
 	began=$(date +%s%3N)
 	start_mqfs "$work/store" "$mnt" -o "$options"
 	ms=$(($(date +%s%3N) - began))

@@ -31,7 +31,7 @@ on_slave() {
 
 start_master() {
 	local options=$settings,haListen=none
-	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,haListenPort=$port; fi
+	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$((port - 1)),haListenPort=$port; fi
 	power_on "$type" -o "$options,flushDiskType=$flush"
 }
 start_slave() { on_slave power_on "$type" -o "$settings,$ha,role=slave,master=127.0.0.1:$port,haListen=none"; }
