@@ -123,7 +123,7 @@ class Worker(threading.Thread):
         self.random = random.Random("%s %s" % (load.seed, name))
         self.wrong = None
         self.error = None       # that ended it
-        self.refused = 0
+        self.refused = 0        # times that a step, or the end of one, was not done
         self.steps = 0
         self.told = {}          # goes to STATE
 
@@ -200,6 +200,7 @@ class Producer(Worker):
         if taken != data:
             must(DISK_ERRORS & (self.load.again | self.load.errors), "a short write")
             must(taken.endswith(b"\n"), "a short write within a line")
+            self.refused += 1
             self.told["tried"] -= data.count(b"\n") - taken.count(b"\n")
 
 
@@ -401,7 +402,7 @@ def main():
         print("ended by", errors)
     refused = {w.name: w.refused for w in workers if w.refused}
     if refused:
-        print("again by", refused)
+        print("refused", refused)
     wrong = [w.wrong for w in workers if w.wrong]
     if wrong:
         sys.exit("\n".join(wrong))

@@ -16,9 +16,9 @@ failing=$top_builddir/tests/lab/failing.so
 settings=mappedFileSizeCommitLog=131072,mappedFileSizeConsumeQueue=2000,maxMessageSize=65536
 settings+=,maxHashSlotNum=100,maxIndexNum=400,haListen=none
 settings+=,flushIntervalCommitLog=20,flushIntervalConsumeQueue=20,flushConsumerOffsetInterval=20
-errors=ENOTCONN,ECONNABORTED,EIO,ENOSPC,EROFS,ENOENT
 store=$work/store
-runs=0 unmountable=0 untold=0
+runs=0 unmountable=0 untold=0 broker=''
+undo end_failing
 
 # A store as a killed broker leaves it, and what a mount of it shows.
 make_base() {
@@ -36,26 +36,22 @@ make_base() {
 
 # start_failing HOW N   a broker whose N-th call fails; 1: it does not start
 start_failing() {
-	export MQFS_WRAP="env LD_PRELOAD=$failing FAILING_STORE=$store FAILING_HOW=$1 FAILING_AT=$2 FAILING_TOLD=$work/told"
-	MQFS_WRAP+=" ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}"
 	: > "$work/told"
 	: > "$work/broker.log"
-	# shellcheck disable=SC2086	# words are wanted
-	setsid $MQFS_WRAP mount.mqfs -f "$store" "$mnt" -o "$settings" > "$work/broker.log" 2>&1 9>&- < /dev/null &
+	setsid env LD_PRELOAD="$failing" FAILING_STORE="$store" FAILING_HOW="$1" FAILING_AT="$2" \
+		FAILING_TOLD="$work/told" ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" \
+		mount.mqfs -f "$store" "$mnt" -o "$settings" > "$work/broker.log" 2>&1 9>&- < /dev/null &
 	broker=$!
-	unset MQFS_WRAP
-	undo end_failing "$broker"
 	eventually "$patience" is_up_or_dead "$broker" "$mnt"
 	! is_gone "$broker"
 }
 
 end_failing() {
-	local rc=0
-	is_gone "$1" && return 0
+	if [ -z "$broker" ]; then return 0; fi
 	say "the broker is still there"
-	umount -l "$mnt" || rc=1
-	kill -KILL "$1" || rc=1
-	return $rc
+	umount -l "$mnt"
+	kill -KILL "$broker"
+	return 1
 }
 
 # However it ends, it is by its own will.
@@ -63,6 +59,7 @@ reap_failing() {
 	local rc=0
 	eventually "$patience" is_gone "$broker"
 	wait "$broker" || rc=$?
+	broker=''
 	[ $rc -lt 124 ] || fail "$1: the broker ended with status $rc"
 	if grep -qE 'Sanitizer|runtime error|must hold' "$work/broker.log"; then fail "$1: see its log"; fi
 	return 0
@@ -72,7 +69,7 @@ reap_failing() {
 # may be there already, a checkpoint for RocketMQ or a sum may be missing; but what is to be kept may not.
 kept_by='^(p?writev?|f(data)?sync|syncfs|ftruncate|fallocate|renameat|linkat) /(commitlog|lmdb|consumequeue|byteindex|index)/'
 was_told() {
-	grep -q '^ended by' "$work/load.out" && return 0
+	grep -qE '^(ended by|refused) ' "$work/load.out" && return 0
 	grep -qiE 'input/output error|no space left|failed|cannot' "$work/broker.log" && return 0
 	if grep -qE "$kept_by" "$work/told"; then fail "nobody was told of $1: $(head -n 1 "$work/told")"; fi
 	untold=$((untold + 1))
@@ -95,7 +92,7 @@ one() {
 	cp -a "$work/base.state" "$state"
 	: > "$work/load.out"
 	if start_failing "$1" "$2"; then
-		start_load "$mnt" "$2" --errors $errors --steps 5
+		start_load "$mnt" "$2" --errors EIO,ENOSPC --steps 5
 		wait_for "$worker" || { cat "$work/load.out" "$work/told" >&9; fail "$1 $2: the load"; }
 		eventually 10 unmount "$mnt"
 	else
@@ -103,9 +100,12 @@ one() {
 	fi
 	what="$1 of call $2: $(head -n 1 "$work/told")"
 	reap_failing "$what"
-	if ! grep -q '^[a-z]* /' "$work/told" && [ "$2" != 0 ]; then return 0; fi	# there are not so many
-	runs=$((runs + 1))
-	if [ "$1" != short ] && [ "$2" != 0 ]; then was_told "$1"; fi
+	if grep -q '^[a-z]* /' "$work/told"; then
+		runs=$((runs + 1))
+		if [ "$1" != short ]; then was_told "$1"; fi
+	elif [ "$2" != 0 ]; then
+		return 0	# there were not so many calls this time
+	fi
 	judge_after "$what"
 	forget_logs
 }
@@ -114,6 +114,7 @@ sweep() {
 	local how=$1 n count
 	one "$how" 0
 	count=$(sed -n 's/^calls //p' "$work/told")
+	[ "${count:-0}" -gt 0 ] || fail "$how: no calls are seen"
 	say "$how: $count calls"
 	for ((n = from; n <= count && (cycles == 0 || n < from + cycles * step); n += step)); do
 		one "$how" "$n"
