@@ -5,13 +5,15 @@
 #	--cycles N       so many
 #	--types T,T      file systems, in turns
 #	--brokers WHICH  alone, pair (a master and its slave), both in turns
+#	--victims V,V    of a pair: slave, master, both.  A master may lose an end that its
+#	                 slave has, which the slave must be able to cut
 #	--generation N   cycles of one disk: what is judged grows with it
 . "$top_srcdir/tests/lab/kit.sh"
 . "$top_srcdir/tests/power.sh"
 requires_fuse
 requires_loop
 
-lab_options "cycles=8 seed=$RANDOM types=ext4,xfs brokers=both generation=2" "cycles=200 generation=10" "$@"
+lab_options "cycles=8 seed=$RANDOM types=ext4,xfs brokers=both victims=slave generation=2" "cycles=200 generation=10" "$@"
 say "$cycles cuts on $types, $brokers, seed $seed"
 power_size=4G
 settings=flushIntervalCommitLog=200,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
@@ -69,10 +71,11 @@ end_generation() {
 
 # --- harm and judgement ---
 
-victims=(slave)
 choose_victim() {
+	local list
+	IFS=, read -r -a list <<< "$victims"
 	victim=master
-	if is_pair; then victim=${victims[RANDOM % ${#victims[@]}]}; fi
+	if is_pair; then victim=${list[RANDOM % ${#list[@]}]}; fi
 }
 
 # Both at once: their disks first.
