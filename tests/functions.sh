@@ -222,7 +222,7 @@ start_mqfs() {
 	daemon_count=$((daemon_count + 1))
 	log=$work/mqfs.$daemon_count.log
 	# shellcheck disable=SC2086	# words are wanted
-	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" > "$log" 2>&1 9>&- < /dev/null &
+	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" >> "$log" 2>&1 9>&- < /dev/null &
 	pid=$!
 	daemons[$at]=$pid
 	undo end_mqfs "$at" "$pid"

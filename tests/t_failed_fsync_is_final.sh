@@ -11,7 +11,7 @@ q=$mnt/topics/t/q0
 echo kept >> "$q"
 sync "$q"
 echo 'in memory only' >> "$q"
-shutdown_disk
+shutdown_disk > /dev/null
 fails_with EIO sync "$q"
 fails_with EIO sync "$q"		# never retried into success
 fails_with EIO bash -c "echo x >> '$q'"
