@@ -370,14 +370,13 @@ durables_look(struct pending *p, int rc)
 	durables_answer(done, rc);
 }
 
-/* Wait for something to flush.  False: closing. */
+/* Wait for somebody behind `answered`, where the last answers were given: the mark
+ * `flushed` may have passed them since they were parked, without us.  False: closing. */
 static bool
-durable_wait(struct pending *p, mq_pos *ret_end)
+durable_wait(struct pending *p, mq_pos answered, mq_pos *ret_end)
 {
-	struct mark *flushed = store_flushed(p->m->store);
-
 	LOCKED(&p->durable_lock);
-	while (!p->durables || p->durable_end.byte <= mark_at(flushed).byte) {
+	while (!p->durables || p->durable_end.byte <= answered.byte) {
 		if (p->durable_closing)
 			return false;
 		lock_wait(&p->durable_lock, &p->more, -1);
@@ -390,10 +389,15 @@ static void *
 flush_main(void *arg)
 {
 	struct pending *p = arg;
-	mq_pos end;
+	mq_pos answered = MQ_POS(0), end;
 
-	while (durable_wait(p, &end))
-		durables_look(p, store_flush(p->m->store, end));
+	while (durable_wait(p, answered, &end)) {
+		int rc = store_flush(p->m->store, end);
+
+		durables_look(p, rc);
+		if (rc == MQ_OK)
+			answered = end;
+	}
 	return NULL;
 }
 
