@@ -28,7 +28,8 @@ appender_free(struct appender *a)
 
 /* --- across a crash ------------------------------------------------------------------ */
 
-/* How many of the messages that were on their way are stored: the queue says it. */
+/* How many of the messages that were on their way are stored: the queue says it, as
+ * long as nobody has appended since. */
 static int
 find_begun(struct mount *m, struct appender *a, const struct estate_note *note)
 {
@@ -70,13 +71,19 @@ appender_resume(struct mount *m, struct appender *a, struct estate_file *f)
 	return splitter_hold(&a->splitter, estate_held(f), tail->held_len);
 }
 
+static bool
+was_begun(const struct appender *a)
+{
+	return a->begun.unique && a->begun.unique == a->request;
+}
+
 /* A dead broker has done this write, and only not answered it. */
 static bool
 was_done(const struct appender *a, size_t *ret_n, mq_pos *ret_end, int *ret_rc)
 {
 	const struct estate_tail *tail = a->kept ? estate_tail(a->kept) : NULL;
 
-	if (!tail || tail->unique != a->request)
+	if (!tail || !tail->unique || tail->unique != a->request)
 		return false;
 	*ret_rc = tail->result < 0 ? (int)tail->result : MQ_OK;
 	if (tail->result >= 0) {
@@ -86,6 +93,7 @@ was_done(const struct appender *a, size_t *ret_n, mq_pos *ret_end, int *ret_rc)
 	return true;
 }
 
+/* The write is done: here is its answer, and what it leaves in the open file. */
 static void
 keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 {
@@ -331,7 +339,7 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	rc = appender_may(m);
 	if (rc != MQ_OK)
 		return rc;
-	if (a->begun.unique == a->request && a->request)
+	if (was_begun(a))
 		queue = a->begun.queue;
 	else if (a->all)
 		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) % (uint32_t)topic_queues(m->offsets, a->topic));
@@ -395,7 +403,7 @@ appender_write(struct mount *m, struct appender *a, const char *buf, size_t size
 	if (was_done(a, ret_n, ret_end, &rc))
 		return rc;
 	rc = write_begin(&w, m, a, buf, size);
-	if (rc == MQ_OK && a->begun.unique == a->request && a->request)
+	if (rc == MQ_OK && was_begun(a))
 		rc = go_on(&w);
 	if (rc == MQ_OK) {
 		queue_append_begin(w.q);
@@ -536,7 +544,7 @@ appender_finish(struct mount *m, struct appender *a)
 	if (!splitter_holds(&a->splitter))
 		return MQ_OK;
 	a->request = ESTATE_AT_CLOSE;
-	if (a->begun.unique == a->request && a->begun.skip > 0)
+	if (was_begun(a) && a->begun.skip > 0)
 		return MQ_OK;		/* a dead broker did it */
 	rc = write_begin(&w, m, a, NULL, 0);
 	if (rc != MQ_OK)

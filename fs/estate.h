@@ -22,8 +22,9 @@
  * in a supervised mount it is not offered ASYNC_DIO.
  *
  * Not kept: directories being read, small texts, more than ESTATE_SOURCES queues read as one,
- * and lines whose beginning is longer than ESTATE_TAIL_BYTES.  Such an open file answers
- * ESTALE (EIO if bytes that were taken are lost) until it is closed.
+ * lines whose beginning is longer than ESTATE_TAIL_BYTES, and what is open beside ESTATE_FILES
+ * others.  Such an open file answers ESTALE (EIO if bytes that were taken are lost) until it is
+ * closed.
  *
  * A slot belongs to whoever holds its open file's lock, names to the table's (names.c).
  */
@@ -77,6 +78,7 @@ struct estate_file {
 	_Atomic bool released;		/* the kernel knows it no longer */
 	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
 	_Atomic int broken;		/* what it answers from now on, an error code of err.h; 0: it works */
+	_Atomic int64_t read_end;	/* where the last read ended */
 	_Atomic uint64_t poll;		/* the kernel's name for those who poll it; 0: nobody did */
 
 	uint64_t number;		/* the kernel's name for it */

@@ -144,6 +144,7 @@ kept_begin(struct estate_file *f)
 	atomic_store(&f->closing, false);
 	atomic_store(&f->broken, MQ_OK);
 	atomic_store(&f->poll, 0);
+	atomic_store(&f->read_end, 0);
 	f->consumes = false;
 	f->view.n = 0;
 	estate_set_note(f, &(struct estate_note){ 0 });
@@ -309,6 +310,8 @@ handles_note_stale(struct mount *m)
 {
 	struct handles *hs = m->handles;
 
+	if (!hs->estate)
+		return;
 	LOCKED(&hs->lock);
 	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
 		if (h->kept && node_is_stale(&h->node))

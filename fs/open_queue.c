@@ -261,6 +261,7 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 	oq->follow = name->follow;
 	oq->queue = h->kept->queue;
 	oq->base = MQ_QOFF(h->kept->base);
+	oq->read_end = atomic_load(&h->kept->read_end);
 	rc = resume_parts(m, n, name, h, oq);
 	if (rc != MQ_OK) {
 		if (oq->appends)
@@ -302,6 +303,17 @@ read_ready(struct mount *m, struct handle *h, off_t off)
 	return node_is_stale(&h->node) || view_is_ready(oq->view, off);
 }
 
+/* Poll looks from there on. */
+static void
+read_ends(struct handle *h, off_t end)
+{
+	struct open_queue *oq = h->own;
+
+	atomic_store(&oq->read_end, end);
+	if (h->kept)
+		atomic_store(&h->kept->read_end, end);
+}
+
 static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 
 static const struct pending_read reading = { .ready = read_ready, .answer = read_answer };
@@ -324,7 +336,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		if (rc == MQ_OK)
 			rc = view_read(oq->view, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
-			oq->read_end = off + (off_t)n;
+			read_ends(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
 	}
 	if (rc == MQ_OK && n > 0 && !oq->consumes)
@@ -357,7 +369,7 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 	}
 	closing_wait(m->closing);
 	if (ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
-		atomic_store(&oq->read_end, off + (off_t)n);
+		read_ends(h, off + (off_t)n);
 	else
 		read_or_wait(m, req, h, size, off);
 }

@@ -190,21 +190,38 @@ struct backing {
 
 /* Called with the lock. */
 static struct backing *
-backing_make(struct mount *m, fuse_ino_t ino, int fd)
+backing_of(const struct session *s, fuse_ino_t ino)
 {
-	struct kernel_backing_map map = { .fd = fd };
-	struct backing *b = calloc(1, sizeof(*b));
-	int id;
+	struct backing *b;
+
+	for (b = s->backings; b && b->ino != ino; b = b->next)
+		;
+	return b;
+}
+
+/* Called with the lock. */
+static struct backing *
+backing_add(struct session *s, fuse_ino_t ino, int32_t id)
+{
+	struct backing *b = malloc(sizeof(*b));
 
 	if (!b)
 		return NULL;
-	id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
-	if (id <= 0) {
-		free(b);
-		return NULL;
-	}
-	*b = (struct backing){ .next = m->serving->backings, .ino = ino, .id = id };
-	m->serving->backings = b;
+	*b = (struct backing){ .next = s->backings, .ino = ino, .id = id };
+	s->backings = b;
+	return b;
+}
+
+/* Called with the lock. */
+static struct backing *
+backing_make(struct mount *m, fuse_ino_t ino, int fd)
+{
+	struct kernel_backing_map map = { .fd = fd };
+	int id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
+	struct backing *b = id > 0 ? backing_add(m->serving, ino, id) : NULL;
+
+	if (id > 0 && !b)
+		ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 	return b;
 }
 
@@ -216,8 +233,7 @@ passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_i
 	if (!m->passthrough)
 		return -EOPNOTSUPP;
 	LOCKED(&m->serving->backings_lock);
-	for (b = m->serving->backings; b && b->ino != ino; b = b->next)
-		;
+	b = backing_of(m->serving, ino);
 	if (!b)
 		b = backing_make(m, ino, fd);
 	if (!b)
@@ -250,21 +266,13 @@ passthrough_close(struct mount *m, int32_t backing_id)
 static int
 backings_inherit(struct mount *m)
 {
+	LOCKED(&m->serving->backings_lock);
 	for (uint32_t i = 0; i < atomic_load(&m->estate->n_files); i++) {
 		const struct estate_file *f = &m->estate->files[i];
-		struct backing *b;
 
-		if (!f->used || f->backing_id <= 0)
-			continue;
-		for (b = m->serving->backings; b && b->id != f->backing_id; b = b->next)
-			;
-		if (b)
-			continue;
-		b = malloc(sizeof(*b));
-		if (!b)
+		if (f->used && f->backing_id > 0 && !backing_of(m->serving, f->ino) &&
+		    !backing_add(m->serving, f->ino, f->backing_id))
 			return -ENOMEM;
-		*b = (struct backing){ .next = m->serving->backings, .ino = f->ino, .id = f->backing_id };
-		m->serving->backings = b;
 	}
 	return MQ_OK;
 }
@@ -300,12 +308,13 @@ session_new(struct mount *m, const struct session_conf *conf)
 	return m->session ? MQ_OK : -EIO;
 }
 
+/* where: the mount point, or /dev/fd/N of a connection. */
 static int
-session_mount(struct mount *m)
+session_connect(struct mount *m, const char *where)
 {
 	static const struct fuse_custom_io io = { .writev = session_writev, .read = session_read };
 
-	if (fuse_session_mount(m->session, m->mountpoint) != 0)
+	if (fuse_session_mount(m->session, where) != 0)
 		return -EIO;
 	return fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
 }
@@ -324,15 +333,12 @@ init_again(struct mount *m)
 static int
 session_inherit(struct mount *m)
 {
-	static const struct fuse_custom_io io = { .writev = session_writev, .read = session_read };
 	char path[32];
 	int rc;
 
 	m->serving->inherited = true;
 	snprintf(path, sizeof(path), "/dev/fd/%d", m->line->session_fd);
-	if (fuse_session_mount(m->session, path) != 0)
-		return -EIO;
-	rc = fuse_session_custom_io(m->session, &io, m->line->session_fd);
+	rc = session_connect(m, path);
 	if (rc == MQ_OK)
 		rc = init_again(m);
 	if (rc == MQ_OK)
@@ -364,7 +370,7 @@ session_open(struct mount *m, const struct session_conf *conf)
 	err_clear();
 	rc = session_new(m, conf);
 	if (rc == MQ_OK)
-		rc = m->line->session_fd >= 0 ? session_inherit(m) : session_mount(m);
+		rc = m->line->session_fd >= 0 ? session_inherit(m) : session_connect(m, m->mountpoint);
 	mounting = false;
 	return rc;
 }

@@ -280,7 +280,7 @@ kill_broker() {
 	local pid
 	pid=$(broker_of "$1")
 	kill -KILL "$pid"
-	eventually 5 restarted "$1" "$pid" "$2"
+	eventually "$patience" restarted "$1" "$pid" "$2"
 }
 
 # What is left of a broker when its test ends; never hangs.
@@ -292,7 +292,8 @@ end_mqfs() {
 			say "the broker on $at does not go: lazy unmount, then SIGKILL"
 			show_stacks "$pid"
 			umount -l "$at" 2> /dev/null
-			kill -KILL "$pid"
+			# shellcheck disable=SC2046	# and a supervised broker
+			kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children")
 			rc=1
 		elif mounted "$at"; then
 			say "a dead mount was left below the one on $at"
