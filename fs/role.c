@@ -10,7 +10,7 @@
 #include "fs/role.h"
 #include "repl/replication.h"
 
-/* One change at a time. */
+/* One change at a time, and none while the log is cut. */
 static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
 
 static bool
@@ -19,10 +19,32 @@ is_slave(const struct mount *m)
 	return m->settings->brokerRole == SLAVE;
 }
 
+/* --- what a slave's log goes through ------------------------------------------------------ */
+
+static int
+broker_cut(void *arg, mq_pos at, const char *why)
+{
+	struct mount *m = arg;
+
+	LOCKED(&role_lock);
+	return is_slave(m) ? offsets_cut(m->offsets, at, why) : -EROFS;
+}
+
+static int
+broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *why)
+{
+	struct mount *m = arg;
+
+	LOCKED(&role_lock);
+	return is_slave(m) ? offsets_reset(m->offsets, begin, theirs, why) : -EROFS;
+}
+
 int
 role_begin(struct mount *m)
 {
-	const struct replication_broker broker = { .store = m->store, .offsets = m->offsets, .arg = m };
+	const struct replication_broker broker = {
+		.store = m->store, .offsets = m->offsets, .cut = broker_cut, .reset = broker_reset, .arg = m,
+	};
 	struct replication *r = NULL;
 	int rc;
 

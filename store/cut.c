@@ -13,6 +13,7 @@
 #include "conf/scope.h"
 #include "store/cut.h"
 #include "store/file.h"
+#include "store/scrub.h"
 #include "store/store_priv.h"
 
 #define NOTE "cut"
@@ -229,10 +230,13 @@ store_cut_log(struct store *s, const struct store_cut *cut)
 	int rc;
 
 	store_turn_begin(s);
+	lock_take(&s->sealed_lock);
 	if (cut->begin.byte >= 0)
 		rc = begin_anew(s, cut->begin);
 	else
 		rc = commitlog_cut(&s->log, cut->at, s->log.store_ms, s->lostfound_fd, cut->why);
+	scrub_log_was_cut(s, cut->begin.byte >= 0 ? MQ_POS(0) : cut->at);
+	lock_drop(&s->sealed_lock);
 	store_turn_end(s);
 	if (rc == MQ_OK) {
 		atomic_fetch_add(&s->cuts, 1);

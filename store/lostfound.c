@@ -34,6 +34,7 @@ struct lost_queue {
 /* The records of one piece. */
 struct content {
 	int64_t whole, damaged;
+	int64_t systems;	/* whole ones, but not to be appended by anybody */
 	struct lost_queue queues[QUEUES_MAX];
 	size_t n_queues;
 	int64_t elsewhere;	/* whole ones of queues beyond QUEUES_MAX */
@@ -63,6 +64,19 @@ queue_of(struct content *c, const struct record *rec)
 	return q;
 }
 
+/* Changes of topics, groups and offsets; messages that wait for their time. */
+static bool
+is_system(const struct record *rec)
+{
+	static const char *const names[] = { "MQFS_META", "SCHEDULE_TOPIC_XXXX" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == (size_t)rec->topic_len &&
+		    memcmp(names[i], rec->topic, (size_t)rec->topic_len) == 0)
+			return true;
+	return false;
+}
+
 static void
 content_add(struct content *c, const struct log_piece *p)
 {
@@ -73,8 +87,8 @@ content_add(struct content *c, const struct log_piece *p)
 		return;
 	}
 	c->whole++;
-	q = queue_of(c, &p->rec);
-	*(q ? &q->messages : &c->elsewhere) += 1;
+	q = is_system(&p->rec) ? NULL : queue_of(c, &p->rec);
+	*(q ? &q->messages : is_system(&p->rec) ? &c->systems : &c->elsewhere) += 1;
 }
 
 static int
@@ -128,21 +142,20 @@ say_commands(FILE *note, const char *name, struct content *c)
 	const char *topic = "";
 
 	qsort(c->queues, c->n_queues, sizeof(c->queues[0]), by_topic);
-	fputs("\nTo store whole messages again, behind what their queues hold now:\n", note);
+	fprintf(note, "\nTo store whole messages again, behind what their queues hold now:\n"
+		"    piece='lost+found/%s'\n", name);
 	for (size_t i = 0; i < c->n_queues; i++) {
 		const struct lost_queue *q = &c->queues[i];
 
 		if (strcmp(q->topic, topic) != 0)
 			fprintf(note, "    mkdir -p 'topics/%s'\n", q->topic);
 		topic = q->topic;
-		fprintf(note, "    mqdump -r -t '%s' -q %" PRId32 " lost+found/%s ", q->topic, q->id, name);
-		fprintf(note, ">> 'topics/%s/q%" PRId32 ":format=json'\n", q->topic, q->id);
+		fprintf(note, "    mqdump -r -t '%s' -q %" PRId32 " \"$piece\" >> 'topics/%s/q%" PRId32 ":format=json'\n",
+			q->topic, q->id, q->topic, q->id);
 	}
 	if (c->elsewhere)
 		fprintf(note, "and so on for the %" PRId64 " messages of other queues.\n", c->elsewhere);
-	fputs("A slave takes no messages: copy this file, and do it where the master is mounted.\n"
-	      "What MQFS_META holds are no messages but changes of topics, groups and offsets,\n"
-	      "to be made again by hand where they are still wanted.\n", note);
+	fputs("A slave takes no messages: do it where its master is mounted, with `piece` a copy of the file.\n", note);
 }
 
 static void
@@ -153,10 +166,13 @@ say_piece(FILE *note, const char *name, const struct piece *p, struct content *c
 		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1, c->whole, c->damaged);
 	say_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump lost+found/%s\n", name);
-	if (c->whole)
+	if (c->whole > c->systems)
 		say_commands(note, name, c);
 	else
 		fputs("\nThere is no whole message that could be stored again.\n", note);
+	if (c->systems)
+		fprintf(note, "\n%" PRId64 " of them are changes of topics, groups and offsets (MQFS_META), or delayed messages\n"
+			"(SCHEDULE_TOPIC_XXXX): to be made again by hand where they are still wanted.\n", c->systems);
 }
 
 static void

@@ -569,7 +569,6 @@ scrub_main(void *arg)
 
 	(void)setpriority(PRIO_PROCESS, 0, NICE);	/* of this thread */
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
-	sums_forget(s->dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.flushed)));
 	sc->first = store_begin(s);
 	follow(sc, true);
 	do

@@ -308,6 +308,8 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		rc = recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
+	if (!dir->read_only)	/* of what is not sealed any more */
+		sums_forget(dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.written)));
 	say_lost(s);
 	retention_look_at_disk(s);
 	rc = start_threads(s);

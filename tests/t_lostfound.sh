@@ -46,8 +46,7 @@ again=$(mqdump -j -t t -q 5 "$piece" | sed 's/.*"body":"\([^"]*\)".*/\1/')
 want "$before_t
 $again" "$(cat "$mnt/topics/t/q5")" "messages of t/q5, and those stored again"
 fields='s/"phyOffset.*"msgId":"[^"]*",//; s/"storeTimestamp":[0-9]*,//; s/"queueOffset":[0-9]*,//; s/"[a-z]*Host":"[^"]*",//g'
-sed -n "s/^    mqdump -r -t 'it|s' -q 3 \(.*\) >>.*/\1/p" "$note" > "$work/list"
-want "lost+found/${piece##*/}" "$(cat "$work/list")" "the command for it|s/q3"
+grep -qF "mqdump -r -t 'it|s' -q 3 \"\$piece\" >> 'topics/it|s/q3:format=json'" "$note" || fail "no command for it|s/q3"
 mqdump -r -t 'it|s' "$piece" | sed "$fields" > "$work/wanted"
 n=$(wc -l < "$work/wanted")
 [ "$n" -gt 0 ] || fail "the piece has nothing of it|s"

@@ -550,7 +550,7 @@ assert_kept(struct broker *b, const struct tail *t)
 		assert_memory_equal(kept, t->bytes + (at.byte - t->from.byte), len);
 		for (int64_t i = (int64_t)len; i < n; i++)	/* behind a blank there are zeros */
 			assert_int_equal(t->bytes[at.byte - t->from.byte + i], 0);
-		assert_int_equal(shell("grep -q 'store 00ff' '%s.why'", path), 0);
+		assert_int_equal(shell("grep -q 'store 00ff' '%s.txt'", path), 0);
 		if (len > 8)
 			assert_int_equal(shell("$top_builddir/store/mqdump '%s' > %s/out || cat %s/out >&2", path, b->dir, b->dir), 0);
 	}
