@@ -322,6 +322,7 @@ found_apply(struct offsets *o, const struct found *found)
 	struct topic_entry *t = registry_topic(o, found->topic);
 	bool skip = t && (t->pub.gone || t->conf.queues >= found->queues);
 
+	m.id = registry_implied_id(o);
 	topic_conf_default(&m.topic_conf, found->topic, found->queues);
 	m.topic_conf.on_full_drop = o->settings->onFull == ON_FULL_DROP;
 	if (t) {

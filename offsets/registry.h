@@ -208,6 +208,10 @@ struct subscription_entry *registry_make_subscription(struct offsets *o, struct 
 						      struct topic_entry *t, uint32_t id);
 struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
 
+/* The id of a topic of which no record speaks: out of the way of those that records
+ * give, here or on the master. */
+uint32_t registry_implied_id(struct offsets *o);
+
 /* The id a new entry would get, for the record that makes it.  Takes the lock. */
 uint32_t registry_topic_id(struct offsets *o, const char *name);
 uint32_t registry_group_id(struct offsets *o, const char *name);
