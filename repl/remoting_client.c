@@ -17,7 +17,7 @@
 struct call {
 	bool used;
 	struct link_message msg;
-	int blob_fd;			/* -1: none, or sent */
+	int blob_fd;			/* -1: none */
 	int32_t opaque;			/* 0: not sent */
 	int64_t until_ms;
 };
