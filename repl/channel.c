@@ -198,7 +198,8 @@ channel_hear(struct channel *ch, struct remoting_frame *ret)
 int
 channel_open(struct channel *ch, int fd, const char *host)
 {
-	int rc = host ? stream_connect(&ch->stream, fd, ch->d->tls, host) : stream_accept(&ch->stream, fd, ch->d->tls);
+	struct tls *tls = ch->d->tls;
+	int rc = host ? stream_connect(&ch->stream, fd, tls, host) : stream_accept(&ch->stream, fd, tls);
 
 	ch->watch.fd = -1;
 	ch->last = &ch->first;
@@ -229,7 +230,9 @@ channel_close(struct channel *ch)
 static void
 ask(struct channel *ch)
 {
-	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0)));
+	uint32_t wanted = (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0);
+
+	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, wanted));
 }
 
 void
@@ -246,13 +249,13 @@ channel_ready(struct channel *ch, uint32_t events)
 		fail(ch, rc);
 }
 
-/* When it is enough with the other side. */
+/* When it is enough with the other side; NULL: it has only been silent. */
 static int64_t
 deadline(const struct channel *ch, const char **ret_why)
 {
 	int64_t at = ch->moved_ms + CHANNEL_IDLE_MS;
 
-	*ret_why = "has been silent for too long";
+	*ret_why = NULL;
 	if (ch->first && ch->sent_ms + CHANNEL_FRAME_MS < at) {
 		*ret_why = "does not take what we send";
 		at = ch->sent_ms + CHANNEL_FRAME_MS;
@@ -275,7 +278,7 @@ channel_tick(struct channel *ch)
 	int64_t at = deadline(ch, &why);
 
 	if (ch->d->now_ms >= at)
-		fail(ch, err_note(-ETIMEDOUT, "%s", why));
+		fail(ch, why ? err_note(-ETIMEDOUT, "%s", why) : err_note(MQ_ECLOSED, "is not needed any more"));
 	if (ch->rc != MQ_OK)
 		return ch->d->now_ms;
 	ask(ch);

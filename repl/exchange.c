@@ -189,8 +189,8 @@ call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
 }
 
 int
-exchange_call(struct exchange *x, int code, const json_t *ext, const void *body, size_t body_len, int timeout_ms,
-	      struct answer *ret)
+exchange_call(struct exchange *x, int code, const json_t *ext, const void *body, size_t body_len,
+	      int timeout_ms, struct answer *ret)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_REQUEST, .code = code,
 				    .timeout_ms = timeout_ms };
@@ -272,10 +272,10 @@ serve(struct exchange *x, const struct served *s)
 	json_t *ext = NULL;
 	size_t body_len = 0;
 	int rc = read_blob(&s->msg, s->blob_fd, &ext, &body, &body_len);
+	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len };
 
 	if (rc == MQ_OK)
-		requests_serve(x->r, &(struct request){ s->msg.code, s->msg.text, ext, body ? body : "", body_len },
-			       &answer);
+		requests_serve(x->r, &req, &answer);
 	else
 		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	msg.code = answer.code;

@@ -14,7 +14,8 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const languages[] = {
-	"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
+	"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
+	"OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
 };
 
 void
@@ -344,7 +345,8 @@ check_head(struct remoting_reader *r)
 	if (dialect_of(r) >= LENGTH(dialects))
 		return err_note(MQ_ECORRUPT, "a header of dialect %d", (int)dialect_of(r));
 	if (header_len(r) > REMOTING_HEADER_MAX || header_len(r) > (size_t)len - 4)
-		return err_note(MQ_ECORRUPT, "a header of %zu bytes in a frame of %d", header_len(r), (int)len);
+		return err_note(MQ_ECORRUPT, "a header of %zu bytes in a frame of %d", header_len(r),
+				(int)len);
 	r->size = (size_t)len - 4;
 	return MQ_OK;
 }

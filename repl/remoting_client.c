@@ -195,13 +195,21 @@ ready(struct watch *w, uint32_t events)
 	check_channel(c);
 }
 
+static struct remoting_client *
+client_of(struct dial *dial)
+{
+	return (struct remoting_client *)((char *)dial - offsetof(struct remoting_client, dial));
+}
+
 static void
 dialed(struct dial *dial, int rc, int fd)
 {
-	struct remoting_client *c = (struct remoting_client *)((char *)dial - offsetof(struct remoting_client, dial));
+	struct remoting_client *c = client_of(dial);
 
 	if (rc == MQ_OK) {
-		c->channel = (struct channel){ .watch.ready = ready, .d = c->d, .allowed = REMOTING_FRAME_MAX };
+		c->channel = (struct channel){
+			.watch.ready = ready, .d = c->d, .allowed = REMOTING_FRAME_MAX,
+		};
 		rc = channel_open(&c->channel, fd, c->host);
 	}
 	if (rc == MQ_OK)

@@ -82,11 +82,11 @@ gone(struct connection *c)
 			s->asked[i].by = NULL;
 }
 
-/* Its channel has failed. */
+/* Its channel has ended. */
 static void
 failed(struct connection *c)
 {
-	if (c->channel.rc != -ECONNRESET)
+	if (c->channel.rc != -ECONNRESET && c->channel.rc != MQ_ECLOSED)
 		admit_refused(c->of->d, c->address, c->channel.why);
 	gone(c);
 }

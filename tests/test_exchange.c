@@ -366,7 +366,7 @@ the_mount_asks_the_master(void **state)
 	be_remoting_master(k);
 	call(k, 1, "{\"topic\":\"T\"}", "a body", 5000);
 	fd = accept_call(k);
-	send_frame(fd, &(struct remoting_frame){ .flag = REMOTING_RESPONSE, .opaque = 9999 });	/* to nobody */
+	send_frame(fd, &(struct remoting_frame){ .flag = REMOTING_RESPONSE, .opaque = 99 });	/* to nobody */
 	answer_call(fd, 17);
 	want_outcome(k, 1, 17);
 	assert_string_equal(k->last.text, "a remark");

@@ -12,7 +12,8 @@
 
 /* The next frame of [*at, end), at most `cut` bytes at once. */
 static int
-next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, size_t cut, struct remoting_frame *ret)
+next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, size_t cut,
+	   struct remoting_frame *ret)
 {
 	int rc = MQ_EEND;
 
@@ -34,7 +35,8 @@ next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, si
 static bool
 same(const struct remoting_frame *a, const struct remoting_frame *b)
 {
-	return a->code == b->code && a->opaque == b->opaque && a->flag == b->flag && a->version == b->version &&
+	return a->code == b->code && a->opaque == b->opaque && a->flag == b->flag &&
+	       a->version == b->version &&
 	       !a->remark == !b->remark && (!a->remark || strcmp(a->remark, b->remark) == 0) &&
 	       !a->ext == !b->ext && (!a->ext || json_equal(a->ext, b->ext)) && a->body_len == b->body_len &&
 	       (a->body_len == 0 || memcmp(a->body, b->body, a->body_len) == 0);
