@@ -367,6 +367,21 @@ durables_take(struct pending *p, enum durable_wait wait, mq_pos durable, int64_t
 	return taken;
 }
 
+/* A log that was cut does not come to where they wait for: what they waited for is no
+ * more, or was before.  Called with the lock. */
+static void
+durables_back(struct pending *p)
+{
+	mq_pos end = mark_at(store_written(p->m->store));
+
+	if (p->durable_end.byte <= end.byte)
+		return;
+	p->durable_end = end;
+	for (struct durable *d = p->durables[WAIT_LOG]; d; d = d->next)
+		if (d->end.byte > end.byte)
+			d->end = end;
+}
+
 /* Answer whoever can be now; all of them when rc is an error. */
 static void
 durables_look(struct pending *p, int rc)
@@ -374,6 +389,7 @@ durables_look(struct pending *p, int rc)
 	struct durable *done;
 
 	lock_take(&p->durable_lock);
+	durables_back(p);
 	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
 	lock_drop(&p->durable_lock);
 	durables_answer(done, rc);

@@ -7,10 +7,13 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/scope.h"
+#include "fs/names.h"
+#include "fs/node.h"
 #include "fs/role.h"
 #include "repl/replication.h"
 
-/* One change at a time. */
+/* One change at a time, and none while the log is cut. */
 static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
 
 static bool
@@ -19,10 +22,54 @@ is_slave(const struct mount *m)
 	return m->settings->brokerRole == SLAVE;
 }
 
+/* --- what a slave's log goes through ------------------------------------------------------ */
+
+/* Of a range that had its end the kernel remembers how long it is. */
+static void
+forget_lengths(struct mount *m)
+{
+	AUTO_FREE uint64_t *numbers = NULL;
+	size_t n = 0;
+
+	if (!m->session || !m->names)
+		return;
+	numbers = names_numbers(m->names, NODE_NAMED, &n);
+	for (size_t i = 0; i < n; i++)
+		fuse_lowlevel_notify_inval_inode(m->session, node_ino_wide(NODE_NAMED, numbers[i]), -1, 0);
+}
+
+static int
+broker_cut(void *arg, mq_pos at, const char *why)
+{
+	struct mount *m = arg;
+	int rc;
+
+	LOCKED(&role_lock);
+	rc = is_slave(m) ? offsets_cut(m->offsets, at, why) : -EROFS;
+	if (rc == MQ_OK)
+		forget_lengths(m);
+	return rc;
+}
+
+static int
+broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *why)
+{
+	struct mount *m = arg;
+	int rc;
+
+	LOCKED(&role_lock);
+	rc = is_slave(m) ? offsets_reset(m->offsets, begin, theirs, why) : -EROFS;
+	if (rc == MQ_OK)
+		forget_lengths(m);
+	return rc;
+}
+
 int
 role_begin(struct mount *m)
 {
-	const struct replication_broker broker = { .store = m->store, .offsets = m->offsets, .arg = m };
+	const struct replication_broker broker = {
+		.store = m->store, .offsets = m->offsets, .cut = broker_cut, .reset = broker_reset, .arg = m,
+	};
 	struct replication *r = NULL;
 	int rc;
 

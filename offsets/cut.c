@@ -6,8 +6,9 @@
  * has them open notices nothing; one that is not becomes ->gone and leaves the
  * tables: its id belongs to whatever the master gives it to.
  *
- * Consumers' places: what the log says; but one that had come further, within what
- * is left of the queue, stays there, as a commit that is owed to the master.
+ * Consumers' places: what the log says; what had come further, within what is left of
+ * the queue, is owed to the master (debts.c).  What a RocketMQ master has told is in no
+ * log, and stays.
  *
  * Steps and crashes: store/cut.h.
  */
@@ -57,43 +58,24 @@ group_back(struct offsets *o, struct group_entry *g, const struct group_entry *s
 		g->conf = said->conf;
 }
 
-/* Where the queue behind a place ends now. */
-static int64_t
-queue_end_of(const struct subscription_entry *s, int32_t queue_id)
+static void
+place_back(struct place *p, const struct place *said)
 {
-	const struct topic_entry *t = topic_entry_of(s->pub.topic);
-	struct queue *q = queue_id < t->n_queues ? t->queues[queue_id] : NULL;
-
-	return q ? queue_end(q).n : 0;
+	p->known = said && said->known;
+	p->at = p->logged = said ? said->logged : 0;
+	p->reset = said ? said->reset : 0;
 }
 
 static void
-place_back(struct place *p, const struct place *said, int64_t end)
-{
-	int64_t at = p->at < end ? p->at : end;
-
-	p->known = said && said->known;
-	p->logged = said ? said->logged : 0;
-	p->reset = said ? said->reset : 0;
-	p->at = at > p->logged ? at : p->logged;
-}
-
-/* True: a commit of it waits to be logged. */
-static bool
 subscription_back(struct offsets *o, struct subscription_entry *s, struct subscription_entry *said)
 {
-	bool waits = false;
-
 	alive(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
 	if (!said)
-		return false;
+		return;
 	free(s->expression);
 	s->expression = take_ptr(said->expression);
-	for (int32_t i = 0; i < s->n_places; i++) {
-		place_back(&s->places[i], i < said->n_places ? &said->places[i] : NULL, queue_end_of(s, i));
-		waits = waits || s->places[i].at > s->places[i].logged;
-	}
-	return waits && !s->pub.gone;
+	for (int32_t i = 0; i < s->n_places; i++)
+		place_back(&s->places[i], i < said->n_places ? &said->places[i] : NULL);
 }
 
 static void
@@ -130,13 +112,13 @@ sweep(struct offsets *o, struct sorted *table, bool (*is_said)(struct offsets *l
 static bool
 topic_said(struct offsets *log, void *item)
 {
-	return registry_topic(log, ((struct topic *)item)->name) != NULL;
+	return topic_entry_of(item)->entry.told || registry_topic(log, ((struct topic *)item)->name) != NULL;
 }
 
 static bool
 group_said(struct offsets *log, void *item)
 {
-	return registry_group(log, ((struct group *)item)->name) != NULL;
+	return group_entry_of(item)->entry.told || registry_group(log, ((struct group *)item)->name) != NULL;
 }
 
 static bool
@@ -144,7 +126,8 @@ subscription_said(struct offsets *log, void *item)
 {
 	const struct subscription *sub = item;
 
-	return registry_subscription(log, sub->group->name, sub->topic->name) != NULL;
+	return subscription_entry_of(sub)->entry.told ||
+	       registry_subscription(log, sub->group->name, sub->topic->name) != NULL;
 }
 
 static struct entry *
@@ -171,21 +154,22 @@ tables_back(struct offsets *o, struct offsets *log)
 	for (size_t i = 0; i < o->topics.n; i++) {
 		struct topic_entry *t = o->topics.items[i];
 
-		topic_back(o, t, registry_topic(log, t->pub.name));
+		if (!t->entry.told)
+			topic_back(o, t, registry_topic(log, t->pub.name));
 	}
 	for (size_t i = 0; i < o->groups.n; i++) {
 		struct group_entry *g = o->groups.items[i];
 
-		group_back(o, g, registry_group(log, g->pub.name));
+		if (!g->entry.told)
+			group_back(o, g, registry_group(log, g->pub.name));
 	}
 	o->pending = NULL;
 	for (size_t i = 0; i < o->subscriptions.n; i++) {
 		struct subscription_entry *s = o->subscriptions.items[i];
 
-		s->pending = subscription_back(o, s, registry_subscription(log, s->pub.group->name, s->pub.topic->name));
-		s->next_pending = o->pending;
-		if (s->pending)
-			o->pending = s;
+		s->pending = false;
+		if (!s->entry.told)
+			subscription_back(o, s, registry_subscription(log, s->pub.group->name, s->pub.topic->name));
 	}
 	for (size_t i = 0; i < o->attrs.n; i++) {
 		struct attr_entry *a = o->attrs.items[i];
@@ -231,6 +215,8 @@ become(struct offsets *o, struct offsets *log)
 	sweep(o, &o->topics, topic_said, log, topic_entry);
 	memcpy(o->epoch_list, log->epoch_list, sizeof(o->epoch_list));
 	o->epochs.n = log->epochs.n;
+	o->topics_version.counter++;
+	o->groups_version.counter++;
 	registry_dirty_all(o);
 }
 
@@ -260,13 +246,13 @@ static int
 registry_back(struct offsets *o)
 {
 	struct offsets *log;
-	int rc = o->owed.n ? commit_owe(o) : MQ_OK;
+	int rc = read_log(o, &log);
 
-	if (rc == MQ_OK)
-		rc = read_log(o, &log);
 	if (rc != MQ_OK)
 		return rc;
 	rc = make_places(o, log);
+	if (rc == MQ_OK)
+		rc = debts_before_cut(o);
 	if (rc == MQ_OK) {
 		become(o, log);
 		o->applied = log->applied;
@@ -275,10 +261,7 @@ registry_back(struct offsets *o)
 		o->damaged = log->damaged;
 		o->round_at = MQ_POS(0);
 		o->keep_changed = o->rebuilt = true;
-		o->told_topics = o->told_groups = (struct data_version){ 0 };
 		debts_after_cut(o);
-		if (change_allowed(o) == MQ_EROLE)
-			rc = commit_owe(o);	/* it was durable, and is in the log no more */
 	}
 	offsets_close(log);
 	return rc;

@@ -347,8 +347,10 @@ act(struct follow *f, const struct hello *ours, const struct hello *theirs)
 	verdict = compare(ours, theirs, &at);
 	log_debug("replication: %s, at %" PRId64, epochs_verdict_name(verdict), at.byte);
 	switch (verdict) {
-	case EPOCHS_FOLLOW:
 	case EPOCHS_EMPTY:
+		/* what lies before its begin is known from its epochs alone */
+		return at.byte == ours->begin.byte ? follow_from(f, at) : begin_anew(f, ours, theirs, at);
+	case EPOCHS_FOLLOW:
 		return follow_from(f, at);
 	case EPOCHS_DIVERGED:
 		return cut(f, theirs, at);
