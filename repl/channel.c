@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 /* One frame on its way out. */
 struct parcel {
 	struct parcel *next;
-	char *head;			/* what is not from the blob */
+	char *head;			/* all that is not from the blob */
 	size_t head_len, head_sent;
 	int blob_fd;			/* -1: none */
 	int64_t at;			/* of the blob's byte that is next */
@@ -45,35 +44,25 @@ parcel_free(struct parcel *p)
 	free(p);
 }
 
-/* The head of f, and its body if it comes from memory. */
 static int
 parcel_make(const struct remoting_frame *f, int blob_fd, int64_t at, struct parcel **ret)
 {
-	size_t copied = blob_fd < 0 ? f->body_len : 0;
 	struct parcel *p = calloc(1, sizeof(*p));
-	char *head;
-	int rc = p ? MQ_OK : -ENOMEM;
+	int rc;
 
-	if (p)
-		p->blob_fd = blob_fd;
-	else if (blob_fd >= 0)
-		close(blob_fd);
-	if (rc == MQ_OK)
-		rc = remoting_encode(f, &p->head, &p->head_len);
-	if (rc == MQ_OK && copied > 0) {
-		head = realloc(p->head, p->head_len + copied);
-		if (head)
-			memcpy(head + p->head_len, f->body, copied);
-		p->head = head ? head : p->head;
-		p->head_len += copied;
-		rc = head ? MQ_OK : -ENOMEM;
+	if (!p) {
+		if (blob_fd >= 0)
+			close(blob_fd);
+		return -ENOMEM;
 	}
+	p->blob_fd = blob_fd;
+	p->at = at;
+	p->left = blob_fd >= 0 ? f->body_len : 0;
+	rc = remoting_encode(f, &p->head, &p->head_len);
 	if (rc != MQ_OK) {
 		parcel_free(p);
 		return rc;
 	}
-	p->at = at;
-	p->left = f->body_len - copied;
 	*ret = p;
 	return MQ_OK;
 }

@@ -30,14 +30,12 @@
 static void
 send_frame(int fd, const struct remoting_frame *f)
 {
-	char *head;
+	char *bytes;
 	size_t len;
 
-	assert_int_equal(remoting_encode(f, &head, &len), MQ_OK);
-	kit_send(fd, head, len, len);
-	if (f->body_len > 0)
-		kit_send(fd, f->body, f->body_len, f->body_len);
-	free(head);
+	assert_int_equal(remoting_encode(f, &bytes, &len), MQ_OK);
+	kit_send(fd, bytes, len, len);
+	free(bytes);
 }
 
 /* For remoting_frame_clear(). */
