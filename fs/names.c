@@ -236,3 +236,40 @@ names_drop(struct names *ns, uint64_t number, uint64_t times)
 	tdelete(row, &ns->tree, row_compare);
 	free(row);
 }
+
+struct numbers {
+	int kind;
+	uint64_t *list;
+	size_t n, max;
+};
+
+static void
+number_add(const void *node, VISIT which, void *arg)
+{
+	const struct name_row *row = *(struct name_row *const *)node;
+	struct numbers *all = arg;
+
+	if ((which != postorder && which != leaf) || row->kind != all->kind)
+		return;
+	if (all->n == all->max) {
+		size_t max = all->max ? 2 * all->max : 64;
+		uint64_t *list = realloc(all->list, max * sizeof(*list));
+
+		if (!list)
+			return;
+		all->list = list;
+		all->max = max;
+	}
+	all->list[all->n++] = row->number;
+}
+
+uint64_t *
+names_numbers(struct names *ns, int kind, size_t *ret_n)
+{
+	struct numbers all = { .kind = kind };
+
+	LOCKED(&ns->lock);
+	twalk_r(ns->tree, number_add, &all);
+	*ret_n = all.n;
+	return all.list;
+}

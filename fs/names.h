@@ -12,6 +12,7 @@
 #ifndef MQFS_FS_NAMES_H
 #define MQFS_FS_NAMES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct estate;
@@ -27,6 +28,10 @@ int names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint
 
 /* What the number stands for: MQ_OK or -ESTALE. */
 int names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id);
+
+/* All numbers of `kind` that are held now: malloc'ed, *ret_n of them.  NULL: none, or no
+ * memory. */
+uint64_t *names_numbers(struct names *ns, int kind, size_t *ret_n);
 
 void names_hold(struct names *ns, uint64_t number);
 void names_drop(struct names *ns, uint64_t number, uint64_t times);

@@ -180,6 +180,8 @@ static const struct value {
 	{ "retention_rounds", COUNTER, NUMBER_AT(store.retention_rounds), "how often old segments were looked for" },
 	{ "removed_segments", COUNTER, NUMBER_AT(store.removed_segments), "segments removed since the mount" },
 	{ "removed_bytes", COUNTER, NUMBER_AT(store.removed_bytes), "bytes that freed" },
+	{ "cuts", COUNTER, NUMBER_AT(store.cuts), "how often the log was cut since the mount, for it was not the master's" },
+	{ "cut_bytes", COUNTER, NUMBER_AT(store.cut_bytes), "bytes that were cut, kept in lost+found" },
 	{ "heads_moved", COUNTER, NUMBER_AT(store.heads_moved), "moves of queues' first messages since the mount" },
 	{ "segments", GAUGE, NUMBER_AT(store.segments), "files of the log" },
 	{ "queues", GAUGE, NUMBER_AT(store.queues), "queues with messages" },

@@ -368,7 +368,7 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	if (ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
+	if (!view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
 		read_ends(h, off + (off_t)n);
 	else
 		read_or_wait(m, req, h, size, off);

@@ -65,9 +65,7 @@ source_open(struct mount *m, struct queue *q, const struct name_point *from, con
 		return rc;
 	if (first < span.min.n)
 		return MQ_EGONE;
-	src->q = q;
-	src->from = src->next = MQ_QOFF(first);
-	src->to = MQ_QOFF(last < first ? first : last);
+	source_begin(src, q, MQ_QOFF(first), MQ_QOFF(last < first ? first : last));
 	return MQ_OK;
 }
 
@@ -118,9 +116,7 @@ view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format
 
 	if (!v)
 		return -ENOMEM;
-	v->src[0].q = q;
-	v->src[0].from = v->src[0].next = from;
-	v->src[0].to = MQ_QOFF(OPEN_END);
+	source_begin(&v->src[0], q, from, MQ_QOFF(OPEN_END));
 	*ret = v;
 	return MQ_OK;
 }
@@ -287,12 +283,44 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 	return run_render(v, &run, skip, out, size, ret_n);
 }
 
+/* Bytes before `end` have been read.  The message that holds it counts, too. */
+static void
+note_shown(struct view *v, int64_t end)
+{
+	const struct queue_entry *e;
+	struct source *s;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->src[i].next.n > v->src[i].shown.n)
+			v->src[i].shown = v->src[i].next;
+	if (end > v->byte && source_first(v, &s, &e) == MQ_OK && s->next.n == s->shown.n)
+		s->shown.n++;
+}
+
+bool
+view_was_cut(const struct view *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (queue_cuts(v->src[i].q) != v->src[i].cuts)
+			return true;
+	return false;
+}
+
+static void
+look_at_cuts(struct view *v)
+{
+	if (view_was_cut(v))
+		for (size_t i = 0; i < v->n; i++)
+			source_look(&v->src[i]);
+}
+
 int
 view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 {
 	size_t done = 0;
 	int rc;
 
+	look_at_cuts(v);
 	rc = seek_byte(v, byte);
 	if (rc == MQ_OK && v->byte > byte)
 		rc = -EIO;
@@ -302,6 +330,9 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 		rc = read_run(v, byte + (int64_t)done, (unsigned char *)buf + done, size - done, &n);
 		done += n;
 	}
+	if (rc == -EIO && done == 0 && view_was_cut(v))	/* while it was read */
+		return view_read(v, byte, buf, size, ret_n);
+	note_shown(v, byte + (int64_t)done);
 	if (rc != MQ_OK && rc != MQ_EEND && done == 0)
 		return rc;
 	*ret_n = done;
@@ -314,9 +345,12 @@ view_is_ready(struct view *v, int64_t byte)
 	bool open = false;
 	int64_t size;
 
+	look_at_cuts(v);
 	for (size_t i = 0; i < v->n; i++) {
 		struct source *s = &v->src[i];
 
+		if (s->next.n >= s->limit.n)
+			return true;		/* a read says so */
 		if (source_end(s).n > s->next.n)
 			return v->byte == byte || view_size(v, &size) != MQ_OK || size > byte;
 		open |= source_end(s).n < s->to.n;

@@ -19,6 +19,9 @@ struct source {
 	struct queue *q;
 	mq_qoff from, to;
 	mq_qoff next;
+	mq_qoff shown;		/* messages before it have been read, in part at least */
+	_Atomic uint32_t cuts;	/* of q's end that are known here */
+	mq_qoff limit;		/* from here on it is not what was read: ESTALE */
 	struct queue_entry entries[BATCH_ENTRIES];
 	size_t at, n;		/* of entries: entries[at] is message `next` */
 };
@@ -39,6 +42,12 @@ struct view {
 	size_t n;
 	struct source src[];
 };
+
+/* Begin at message `from`, end before `to`. */
+void source_begin(struct source *s, struct queue *q, mq_qoff from, mq_qoff to);
+
+/* The queue's end may have been cut.  Who has read nothing of what went goes on. */
+void source_look(struct source *s);
 
 /* Where it ends now, or for good. */
 mq_qoff source_end(const struct source *s);

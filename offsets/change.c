@@ -342,7 +342,8 @@ change_find_queues(struct offsets *o)
 	struct found_list list = { 0 };
 	int rc = store_each_queue(o->store, found_add, &list);
 
-	if (rc == MQ_OK)		/* what made them lies before their messages */
+	/* records that speak of them come before their messages: none is missed now */
+	if (rc == MQ_OK)
 		rc = change_follow(o);
 	if (list.n)
 		qsort(list.items, list.n, sizeof(list.items[0]), found_cmp);

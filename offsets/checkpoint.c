@@ -262,8 +262,8 @@ nothing_new(struct offsets *o)
 	LOCKED(&o->registry);
 
 	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
-	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->owed_dirty && !o->delays_dirty &&
-	       !o->epochs_changed &&
+	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->epochs_changed &&
+	       !o->owed_dirty && !o->delays_dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }

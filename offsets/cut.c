@@ -6,8 +6,9 @@
  * has them open notices nothing; one that is not becomes ->gone and leaves the
  * tables: its id belongs to whatever the master gives it to.
  *
- * Consumers' places: what the log says; but one that had come further, within what
- * is left of the queue, stays there, as a commit that is owed to the master.
+ * Consumers' places: what the log says; what had come further, within what is left of
+ * the queue, is owed to the master (debts.c).  What a RocketMQ master has told is in no
+ * log, and stays.
  *
  * Steps and crashes: store/cut.h.
  */
@@ -66,18 +67,6 @@ place_back(struct place *p, const struct place *said)
 }
 
 static void
-place_back(struct place *p, const struct place *said, int64_t end)
-{
-	int64_t at = p->at < end ? p->at : end;
-
-	p->known = said && said->known;
-	p->logged = said ? said->logged : 0;
-	p->reset = said ? said->reset : 0;
-	p->at = at > p->logged ? at : p->logged;
-}
-
-/* True: a commit of it waits to be logged. */
-static bool
 subscription_back(struct offsets *o, struct subscription_entry *s, struct subscription_entry *said)
 {
 	alive(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
@@ -257,10 +246,8 @@ static int
 registry_back(struct offsets *o)
 {
 	struct offsets *log;
-	int rc = o->owed.n ? commit_owe(o) : MQ_OK;
+	int rc = read_log(o, &log);
 
-	if (rc == MQ_OK)
-		rc = read_log(o, &log);
 	if (rc != MQ_OK)
 		return rc;
 	rc = make_places(o, log);
@@ -274,10 +261,7 @@ registry_back(struct offsets *o)
 		o->damaged = log->damaged;
 		o->round_at = MQ_POS(0);
 		o->keep_changed = o->rebuilt = true;
-		o->told_topics = o->told_groups = (struct data_version){ 0 };
 		debts_after_cut(o);
-		if (change_allowed(o) == MQ_EROLE)
-			rc = commit_owe(o);	/* it was durable, and is in the log no more */
 	}
 	offsets_close(log);
 	return rc;

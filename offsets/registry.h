@@ -359,13 +359,13 @@ int cut_finish(struct offsets *o);
 
 void *checkpoint_main(void *arg);
 
-/* What is owed is on the disk when this returns.  Without `apply`. */
-int checkpoint_debts(struct offsets *o);
-
 /* One's turn: no other checkpoint is made between the two; and one in one's turn. */
 void checkpoint_turn_begin(struct offsets *o);
 void checkpoint_turn_end(struct offsets *o);
 int checkpoint_now(struct offsets *o);
+
+/* What is owed is on the disk when this returns.  Without `apply`. */
+int checkpoint_debts(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 
