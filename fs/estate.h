@@ -26,6 +26,9 @@
  * others.  Such an open file answers ESTALE (EIO if bytes that were taken are lost) until it is
  * closed.
  *
+ * All this is for brokers that are killed, or stop at once when something is wrong.  One that
+ * writes where it must not can spoil it, as it can spoil everything else.
+ *
  * A slot belongs to whoever holds its open file's lock, names to the table's (names.c).
  */
 #ifndef MQFS_FS_ESTATE_H

@@ -176,6 +176,8 @@ broker_start(struct supervisor *s)
 {
 	int pair[2];
 
+	s->ready_ms = 0;
+	s->ended = false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_note(-errno, "socketpair: %m");
 	s->broker = fork();
@@ -192,8 +194,6 @@ broker_start(struct supervisor *s)
 	}
 	close(pair[1]);
 	s->line_fd = pair[0];
-	s->ready_ms = 0;
-	s->ended = false;
 	return MQ_OK;
 }
 
@@ -440,6 +440,7 @@ signals_open(int *ret_fd)
 {
 	sigset_t set;
 
+	signal(SIGCHLD, SIG_DFL);	/* ignored, it would keep deaths from us */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -450,25 +451,33 @@ signals_open(int *ret_fd)
 	return *ret_fd < 0 ? err_note(-errno, "signalfd: %m") : MQ_OK;
 }
 
+/* One broker's life.  True: it was the last one; *ret_code is what we return. */
+static bool
+broker_live(struct supervisor *s, int *ret_code)
+{
+	int rc = broker_start(s);
+
+	if (rc == MQ_OK)
+		return is_final(s, broker_watch(s), ret_code);
+	log_err("supervisor: %s", err_text(rc));
+	*ret_code = EXIT_GAVE_UP;
+	return !s->was_ready;
+}
+
 int
 supervise(const struct supervise_conf *conf)
 {
-	struct supervisor s = { .conf = conf, .signal_fd = -1, .session_fd = -1, .estate = estate_open() };
-	int rc, status, code = EXIT_GAVE_UP;
+	struct supervisor s = { .conf = conf, .session_fd = -1, .estate = estate_open() };
+	int rc, code = EXIT_GAVE_UP;
 
 	rc = signals_open(&s.signal_fd);
-	while (rc == MQ_OK) {
-		rc = broker_start(&s);
-		if (rc != MQ_OK)
-			break;
-		status = broker_watch(&s);
-		if (is_final(&s, status, &code) || !shall_restart(&s, &code))
-			break;
-	}
-	if (rc != MQ_OK)
+	if (rc != MQ_OK) {
 		log_err("supervisor: %s", err_text(rc));
+		return EXIT_GAVE_UP;
+	}
+	while (!broker_live(&s, &code) && shall_restart(&s, &code))
+		;
 	clear_away(&s);
-	if (s.signal_fd >= 0)
-		close(s.signal_fd);
+	close(s.signal_fd);
 	return code;
 }

@@ -77,3 +77,4 @@ exec 7>&-
 kill "$tail" "$follow"
 eventually 3 is_gone "$follow"
 stop_mqfs "$mnt"
+fsck.mqfs -n "$work/store" > "$work/fsck" || fail "fsck.mqfs: $(cat "$work/fsck")"
