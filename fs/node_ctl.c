@@ -13,7 +13,8 @@ command_scrub(struct mount *m, const struct node *n, char **words, size_t n_word
 }
 
 static const struct command commands[] = {
-	{ "scrub", 0, "scrub", "check every sealed segment now; status/scrub shows how far it is", command_scrub },
+	{ "scrub", 0, "scrub", "check every sealed segment now; status/scrub shows how far it is",
+	  command_scrub },
 	{ 0 },
 };
 

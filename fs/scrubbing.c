@@ -38,11 +38,14 @@ static void
 forget_cached(void *arg, mq_pos base)
 {
 	struct mount *m = arg;
+	fuse_ino_t ino = node_ino_wide(NODE_SEGMENT, (uint64_t)base.byte);
 	struct snapshot *s;
 
-	(void)fuse_lowlevel_notify_inval_inode(m->session, node_ino_wide(NODE_SEGMENT, (uint64_t)base.byte), 0, 0);
-	for (size_t i = 0; (s = snapshot_at(m->snapshots, i)); i++)
-		(void)fuse_lowlevel_notify_inval_inode(m->session, node_snapshot_segment_ino(s, base.byte), 0, 0);
+	(void)fuse_lowlevel_notify_inval_inode(m->session, ino, 0, 0);
+	for (size_t i = 0; (s = snapshot_at(m->snapshots, i)); i++) {
+		ino = node_snapshot_segment_ino(s, base.byte);
+		(void)fuse_lowlevel_notify_inval_inode(m->session, ino, 0, 0);
+	}
 }
 
 int
@@ -114,9 +117,9 @@ say_passes(const struct scrub_stats *s, struct text *t)
 static void
 say_bad(const struct scrub_bad *b, struct text *t)
 {
-	text_printf(t, "%" PRId64 "..%" PRId64 ": %" PRId64 " bytes, %" PRId64 " messages%s%s: %s%s%s\n", b->pos.byte,
-		    b->pos.byte + b->bytes, b->bytes, b->messages, b->messages ? ": " : "", b->names, b->why,
-		    *b->trouble ? "; not healed: " : "", b->trouble);
+	text_printf(t, "%" PRId64 "..%" PRId64 ": %" PRId64 " bytes, %" PRId64 " messages%s%s: %s%s%s\n",
+		    b->pos.byte, b->pos.byte + b->bytes, b->bytes, b->messages, b->messages ? ": " : "", b->names,
+		    b->why, *b->trouble ? "; not healed: " : "", b->trouble);
 }
 
 int
@@ -133,8 +136,8 @@ scrubbing_render(struct mount *m, struct text *t)
 	say_state(m, &s, t);
 	say_passes(&s, t);
 	text_printf(t, "healed   %" PRId64 " ranges, %" PRId64 " bytes\n", s.healed_ranges, s.healed_bytes);
-	text_printf(t, "bad      %" PRId64 " ranges, %" PRId64 " bytes, %" PRId64 " messages\n", s.bad_ranges, s.bad_bytes,
-		    s.bad_messages);
+	text_printf(t, "bad      %" PRId64 " ranges, %" PRId64 " bytes, %" PRId64 " messages\n", s.bad_ranges,
+		    s.bad_bytes, s.bad_messages);
 	for (size_t i = 0; i < n; i++)
 		say_bad(&bad[i], t);
 	return MQ_OK;

@@ -75,7 +75,8 @@ take_answer(const struct answer *a, mq_pos from, void *buf, size_t size, size_t 
 	if (a->code == ANSWER_REQUEST_CODE_NOT_SUPPORTED)
 		return err_note(-EOPNOTSUPP, "the master is no mqfs that could be asked for bytes of the log");
 	if (a->code != ANSWER_SUCCESS)
-		return err_note(-EIO, "the master does not give the log from %" PRId64 " on: %s", from.byte, a->remark);
+		return err_note(-EIO, "the master does not give the log from %" PRId64 " on: %s", from.byte,
+				a->remark);
 	if (a->body_len == 0 || a->body_len > size)
 		return err_note(MQ_ECORRUPT, "the master answers with %zu bytes of the log", a->body_len);
 	memcpy(buf, a->body, a->body_len);
@@ -94,7 +95,8 @@ read_log(struct replication *r, mq_pos from, void *buf, size_t size, size_t *ret
 	if (rc != MQ_OK)
 		return rc;
 	snprintf(text, sizeof(text), "%" PRId64, from.byte);
-	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch) : json_pack("{s:s}", "from", text);
+	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch)
+		     : json_pack("{s:s}", "from", text);
 	if (!ext)
 		return -ENOMEM;
 	rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);

@@ -101,8 +101,10 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 	log->dirfd = dirfd;
 	log->files = files;
 	log->read_only = read_only;
-	if (!read_only)
+	if (!read_only) {
 		unlinkat(dirfd, SEGMENT_IN_MAKING, 0);
+		unlinkat(dirfd, SEGMENT_IN_HEALING, 0);
+	}
 	rc = scan(dirfd, &found);
 	if (rc != MQ_OK)
 		return rc;

@@ -11,6 +11,7 @@
 #define SEGMENT_NAME_LEN 20
 #define SEGMENT_NAME_SIZE (SEGMENT_NAME_LEN + 12)
 #define SEGMENT_IN_MAKING "new"	/* a segment until it is whole */
+#define SEGMENT_IN_HEALING "heal"	/* one that takes the place of a missing one */
 
 void segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE]);
 bool segment_exists(const struct commitlog *log, mq_pos base);

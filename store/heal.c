@@ -10,14 +10,12 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "store/commitlog_priv.h"
 #include "store/direct.h"
 #include "store/file.h"
 #include "store/heal.h"
 #include "store/lostfound.h"
 #include "store/store_priv.h"
-
-#define PATCH "heal"		/* below commitlog/, only as long as it has no file yet */
-#define NAME_SIZE 32
 
 /* --- whole records --------------------------------------------------------------- */
 
@@ -94,8 +92,9 @@ patch_open(struct patch *p)
 {
 	p->fd = openat(p->s->commitlog_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (p->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-		p->fd = openat(p->s->commitlog_fd, PATCH, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		unlinkat(p->s->commitlog_fd, PATCH, 0);
+		p->fd = openat(p->s->commitlog_fd, SEGMENT_IN_HEALING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
+			       0600);
+		unlinkat(p->s->commitlog_fd, SEGMENT_IN_HEALING, 0);
 	}
 	return p->fd < 0 ? err_note(-errno, "commitlog: room for healing: %m") : MQ_OK;
 }
@@ -114,7 +113,8 @@ patch_fetch(struct patch *p, const struct damage_range *range, const struct heal
 		if ((int64_t)n > end.byte - at.byte)
 			n = (size_t)(end.byte - at.byte);
 		if (n == 0 || heal_whole_records(buf, n, at, p->s->log.segment_bytes) != n)
-			return err_note(MQ_ECORRUPT, "%s has other records at position %" PRId64, from->from, at.byte);
+			return err_note(MQ_ECORRUPT, "%s has other records at position %" PRId64, from->from,
+					at.byte);
 		rc = file_write(p->fd, buf, n, at.byte - p->base.byte, "commitlog");
 		if (rc != MQ_OK)
 			return rc;
@@ -180,7 +180,8 @@ patched_sum(const struct patch *p, struct direct *d, const struct pace *pace, st
 }
 
 static int
-patch_verify(const struct patch *p, const char *name, const struct sum *was, const char *from, const struct pace *pace)
+patch_verify(const struct patch *p, const char *name, const struct sum *was, const char *from,
+	     const struct pace *pace)
 {
 	struct direct *d = NULL;
 	struct sum sum;
@@ -194,7 +195,7 @@ patch_verify(const struct patch *p, const char *name, const struct sum *was, con
 		rc = patched_sum(p, d, pace, &sum);
 	direct_close(d);
 	if (rc == MQ_OK && strcmp(sum.hex, was->hex) != 0)
-		rc = err_note(MQ_ECORRUPT, "with the bytes of %s the segment is not what it was when it was sealed", from);
+		rc = err_note(MQ_ECORRUPT, "with the bytes of %s the segment is not what was sealed", from);
 	return rc;
 }
 
@@ -204,18 +205,19 @@ patch_verify(const struct patch *p, const char *name, const struct sum *was, con
 static int
 make_segment(struct store *s, const char *name)
 {
-	AUTO_CLOSE int fd = openat(s->commitlog_fd, PATCH, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	AUTO_CLOSE int fd = -1;
 	int rc;
 
+	fd = openat(s->commitlog_fd, SEGMENT_IN_HEALING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: %m", name);
 	rc = file_reserve(fd, s->log.segment_bytes);
 	if (rc == MQ_OK)
 		rc = file_sync(fd, name);
-	if (rc == MQ_OK && renameat(s->commitlog_fd, PATCH, s->commitlog_fd, name) != 0)
+	if (rc == MQ_OK && renameat(s->commitlog_fd, SEGMENT_IN_HEALING, s->commitlog_fd, name) != 0)
 		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
 	if (rc != MQ_OK)
-		unlinkat(s->commitlog_fd, PATCH, 0);
+		unlinkat(s->commitlog_fd, SEGMENT_IN_HEALING, 0);
 	return rc == MQ_OK ? dir_sync(s->commitlog_fd, "commitlog") : rc;
 }
 
@@ -305,10 +307,10 @@ heal_segment(struct store *s, mq_pos base, const struct damage *d, const struct 
 	     const struct healer *from, const struct pace *pace)
 {
 	struct patch p = { .s = s, .base = base, .damage = d, .generation = s->generation, .fd = -1 };
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	int rc = patch_open(&p);
 
-	snprintf(name, sizeof(name), "%020" PRId64, base.byte);
+	segment_name(base, name);
 	if (rc == MQ_OK)
 		rc = patch_fill(&p, from);
 	if (rc == MQ_OK)

@@ -150,12 +150,13 @@ say_commands(FILE *note, const char *name, struct content *c)
 		if (strcmp(q->topic, topic) != 0)
 			fprintf(note, "    mkdir -p 'topics/%s'\n", q->topic);
 		topic = q->topic;
-		fprintf(note, "    mqdump -r -t '%s' -q %" PRId32 " \"$piece\" >> 'topics/%s/q%" PRId32 ":format=json'\n",
-			q->topic, q->id, q->topic, q->id);
+		fprintf(note, "    mqdump -r -t '%s' -q %" PRId32 " \"$piece\"", q->topic, q->id);
+		fprintf(note, " >> 'topics/%s/q%" PRId32 ":format=json'\n", q->topic, q->id);
 	}
 	if (c->elsewhere)
 		fprintf(note, "and so on for the %" PRId64 " messages of other queues.\n", c->elsewhere);
-	fputs("A slave takes no messages: do it where its master is mounted, with `piece` a copy of the file.\n", note);
+	fputs("A slave takes no messages: do it where its master is mounted, with `piece` a copy of the\n"
+	      "file.\n", note);
 }
 
 static void
@@ -171,8 +172,9 @@ say_piece(FILE *note, const char *name, const struct piece *p, struct content *c
 	else
 		fputs("\nThere is no whole message that could be stored again.\n", note);
 	if (c->systems)
-		fprintf(note, "\n%" PRId64 " of them are changes of topics, groups and offsets (MQFS_META), or delayed messages\n"
-			"(SCHEDULE_TOPIC_XXXX): to be made again by hand where they are still wanted.\n", c->systems);
+		fprintf(note, "\n%" PRId64 " of them are changes of topics, groups and offsets (MQFS_META), or delayed\n"
+			"messages (SCHEDULE_TOPIC_XXXX): to be made again by hand where they are wanted.\n",
+			c->systems);
 }
 
 static void
@@ -225,9 +227,9 @@ note_piece(int lostfound_fd, const char *name, const struct piece *p)
 	say_piece(note, name, p, c);
 	rc = note_keep(lostfound_fd, name, note, &text, &len);
 	if (rc == MQ_OK)
-		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, with %" PRId64
-			 " whole messages (lost+found/%s" NOTE " says more): %s", p->bytes, p->pos.byte, name, c->whole,
-			 name, p->why);
+		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, "
+			 "with %" PRId64 " whole messages (lost+found/%s" NOTE " says more): %s",
+			 p->bytes, p->pos.byte, name, c->whole, name, p->why);
 	return rc;
 }
 
@@ -381,7 +383,8 @@ lostfound_stats(int lostfound_fd, struct lostfound_stats *ret)
 		const char *name = entries[i]->d_name;
 		struct stat st;
 
-		if (name[0] != '.' && !is_note(name) && fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (name[0] != '.' && !is_note(name) &&
+		    fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 			ret->pieces++;
 			ret->bytes += S_ISREG(st.st_mode) ? st.st_size : 0;
 		}

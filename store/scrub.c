@@ -141,8 +141,9 @@ bad_add(struct scrub *sc, const struct scrub_bad *b)
 static void
 tell(const struct scrub_bad *b)
 {
-	log_err("scrub: %" PRId64 " bytes at position %" PRId64 " of the log are bad on the disk: %s; %" PRId64
-		" messages in them%s%s", b->bytes, b->pos.byte, b->why, b->messages, b->messages ? ": " : "", b->names);
+	log_err("scrub: %" PRId64 " bytes at position %" PRId64 " of the log are bad on the disk: %s; "
+		"%" PRId64 " messages in them%s%s", b->bytes, b->pos.byte, b->why, b->messages,
+		b->messages ? ": " : "", b->names);
 }
 
 /* What is bad of segment i: said once, shown until it is not bad any more. */
@@ -317,7 +318,9 @@ static void
 all_is_bad(struct scrub *sc, struct check *c, const char *why)
 {
 	c->damage.n = 1;
-	c->damage.ranges[0] = (struct damage_range){ .pos = c->base, .bytes = sc->s->log.segment_bytes, .why = why };
+	c->damage.ranges[0] = (struct damage_range){
+		.pos = c->base, .bytes = sc->s->log.segment_bytes, .why = why,
+	};
 }
 
 /* Retention may have been faster. */
@@ -364,8 +367,10 @@ begin_check(struct scrub *sc, size_t i, struct check *c)
 	c->generation = s->generation;
 	c->began_ms = clock_wall_ms();
 	if (seg->state != SEGMENT_SEALED)
-		c->had_sum = sums_read(s->dir->fd, c->base, &c->was) == MQ_OK && c->was.bytes == s->log.segment_bytes;
-	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN || seg->checked_ms <= sc->asked_ms;
+		c->had_sum = sums_read(s->dir->fd, c->base, &c->was) == MQ_OK &&
+			     c->was.bytes == s->log.segment_bytes;
+	sc->any_checked |= seg->state == SEGMENT_FINE || seg->state == SEGMENT_UNKNOWN ||
+			   seg->checked_ms <= sc->asked_ms;
 	LOCKED(&sc->lock);
 	sc->stats.checking = c->base.byte;
 	sc->stats.at = 0;
@@ -485,7 +490,8 @@ is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
 	const struct healer *healer = atomic_load(&sc->healer);
 	int64_t wait = sc->s->settings->scrubInterval * HOUR_MS;
 
-	if (seg->state == SEGMENT_SEALED || seg->checked_ms <= atomic_load(&sc->asked_ms) || seg->checked_ms > now)
+	if (seg->state == SEGMENT_SEALED || seg->checked_ms <= atomic_load(&sc->asked_ms) ||
+	    seg->checked_ms > now)
 		return true;
 	if (seg->state == SEGMENT_UNKNOWN)
 		wait = RETRY_MS;
@@ -601,23 +607,28 @@ scrub_start(struct store *s)
 	lock_init(&sc->lock, RANK_SCRUB);
 	mark_init(&sc->ending, MQ_POS(0));
 	rc = -pthread_create(&sc->thread, NULL, scrub_main, sc);
-	if (rc == MQ_OK) {
-		s->scrub = sc;
-		return MQ_OK;
+	if (rc != MQ_OK) {
+		scrub_free(sc);
+		return err_note(rc, "scrub thread: %m");
 	}
-	scrub_free(sc);
-	return err_note(rc, "scrub thread: %m");
+	LOCKED(&s->sealed_lock);	/* who cuts the log tells it */
+	s->scrub = sc;
+	return MQ_OK;
 }
 
 void
 scrub_stop(struct store *s)
 {
-	if (!s->scrub)
+	struct scrub *sc = s->scrub;
+
+	if (!sc)
 		return;
-	mark_close(&s->scrub->ending);
-	pthread_join(s->scrub->thread, NULL);
-	scrub_free(s->scrub);
+	mark_close(&sc->ending);
+	pthread_join(sc->thread, NULL);
+	lock_take(&s->sealed_lock);
 	s->scrub = NULL;
+	lock_drop(&s->sealed_lock);
+	scrub_free(sc);
 }
 
 void

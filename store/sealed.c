@@ -9,20 +9,14 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "store/commitlog_priv.h"
 #include "store/direct.h"
 #include "store/logscan.h"
 #include "store/sealed.h"
 #include "store/store_priv.h"
 
-#define NAME_SIZE 32
 #define QUEUES_TOLD 4
 #define SECTOR 4096
-
-static void
-name_of(mq_pos base, char name[NAME_SIZE])
-{
-	snprintf(name, NAME_SIZE, "%020" PRId64, base.byte);
-}
 
 /* --- its sum ------------------------------------------------------------------- */
 
@@ -56,10 +50,10 @@ sealed_sum(struct store *s, mq_pos base, bool memory_first, const struct pace *p
 {
 	struct direct *d = NULL;
 	struct summing m = { 0 };
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	int rc;
 
-	name_of(base, name);
+	segment_name(base, name);
 	rc = direct_open(s->commitlog_fd, name, memory_first, &d);
 	if (rc == MQ_OK)
 		rc = sum_begin(&m, s->log.segment_bytes, ret);
@@ -124,12 +118,12 @@ walk(struct store *s, struct walk *w, const struct pace *pace)
 {
 	mq_pos end = pos_add(w->base, s->log.segment_bytes);
 	struct log_piece p = { .why = "there are zeros" };
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	struct logscan *ls = NULL;
 	int rc;
 
 	w->damage->n = 0;
-	name_of(w->base, name);
+	segment_name(w->base, name);
 	rc = logscan_open_file(s->commitlog_fd, name, s->log.segment_bytes, &ls);
 	while (rc == MQ_OK && (rc = logscan_next(ls, &p)) == MQ_OK && p.kind != PIECE_TORN) {
 		look_at(w, &p);
@@ -180,13 +174,14 @@ look_in_queue(struct queue *q, void *arg)
 	size_t left = a->size - a->len;
 	int n = 0;
 
-	if (queue_find_pos(q, a->from, &first) != MQ_OK || queue_find_pos(q, a->to, &end) != MQ_OK || end.n <= first.n)
+	if (queue_find_pos(q, a->from, &first) != MQ_OK || queue_find_pos(q, a->to, &end) != MQ_OK ||
+	    end.n <= first.n)
 		return MQ_OK;
 	queue_doubt(q, end);
 	a->messages += end.n - first.n;
 	if (a->queues++ < QUEUES_TOLD)
-		n = snprintf(a->text + a->len, left, "%s%s/q%" PRId32 "@%" PRId64, a->len ? ", " : "", queue_topic(q),
-			     queue_id(q), first.n);
+		n = snprintf(a->text + a->len, left, "%s%s/q%" PRId32 "@%" PRId64, a->len ? ", " : "",
+			     queue_topic(q), queue_id(q), first.n);
 	if (n > 0 && (size_t)n < left && end.n - first.n > 1)
 		n += snprintf(a->text + a->len + n, left - (size_t)n, "..%" PRId64, end.n);
 	a->len += (size_t)n < left ? (size_t)n : left - 1;
@@ -196,7 +191,9 @@ look_in_queue(struct queue *q, void *arg)
 int64_t
 sealed_messages(struct store *s, const struct damage_range *range, char *text, size_t size)
 {
-	struct affected a = { .from = range->pos, .to = pos_add(range->pos, range->bytes), .text = text, .size = size };
+	struct affected a = {
+		.from = range->pos, .to = pos_add(range->pos, range->bytes), .text = text, .size = size,
+	};
 
 	*text = '\0';
 	(void)store_each_queue(s, look_in_queue, &a);

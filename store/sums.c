@@ -109,7 +109,8 @@ parse(const char *text, struct sum *ret)
 	const char *line = strchr(text, '\n');
 	struct sum sum = { 0 };
 
-	if (!line || sscanf(text, "%64[0-9a-f] %" SCNd64 " %" SCNd64, sum.hex, &sum.bytes, &sum.checked_ms) != 3)
+	if (!line ||
+	    sscanf(text, "%64[0-9a-f] %" SCNd64 " %" SCNd64, sum.hex, &sum.bytes, &sum.checked_ms) != 3)
 		return false;
 	if (strlen(sum.hex) != SUM_HEX || sum.bytes < 1 || sum.bytes > INT32_MAX || sum.checked_ms < 0 ||
 	    !parse_pieces(line + 1, &sum))

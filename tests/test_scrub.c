@@ -75,7 +75,9 @@ is_ready(void *arg)
 static struct healer
 healer_of(struct source *src)
 {
-	return (struct healer){ .from = "the other", .ready = is_ready, .fetch = fetch, .healed = note_healed, .arg = src };
+	return (struct healer){
+		.from = "the other", .ready = is_ready, .fetch = fetch, .healed = note_healed, .arg = src,
+	};
 }
 
 static void
@@ -120,6 +122,13 @@ hurt(struct kit *k, int64_t at, const char *bytes)
 
 	segment_name(name);
 	kit_poke(k, name, at % KIT_SEGMENT, bytes, strlen(bytes));
+}
+
+static void
+zero_from(struct kit *k, int from)
+{
+	kit_sh("cd '%s/commitlog' && truncate -s %d %020d && truncate -s %d %020d", k->path, from, KIT_SEGMENT,
+	       KIT_SEGMENT, KIT_SEGMENT);
 }
 
 static bool
@@ -204,8 +213,7 @@ an_end_of_zeros_is_damage(void **state)
 	struct sum sum;
 
 	begin(k, &src, &sum);
-	kit_sh("truncate -s 30000 '%s/commitlog/%020d' && truncate -s %d '%s/commitlog/%020d'", k->path, KIT_SEGMENT,
-	       KIT_SEGMENT, k->path, KIT_SEGMENT);
+	zero_from(k, 30000);
 	damage_of(k, NULL, &d);
 	assert_int_equal(d.n, 1);
 	assert_int_equal(d.ranges[0].pos.byte + d.ranges[0].bytes, BASE.byte + KIT_SEGMENT);
@@ -256,8 +264,7 @@ short_answers_do(void **state)
 	struct sum sum;
 
 	begin(k, &src, &sum);
-	kit_sh("truncate -s 0 '%s/commitlog/%020d' && truncate -s %d '%s/commitlog/%020d'", k->path, KIT_SEGMENT,
-	       KIT_SEGMENT, k->path, KIT_SEGMENT);
+	zero_from(k, 0);
 	src.most = 2000;
 	damage_of(k, &sum, &d);
 	assert_int_equal(d.n, 1);
