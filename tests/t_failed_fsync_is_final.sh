@@ -5,7 +5,7 @@
 requires_fuse
 requires_loop
 
-power_on ext4 -o flushIntervalCommitLog=3600000
+power_on ext4 -o flushIntervalCommitLog=3600000,flushIntervalConsumeQueue=3600000
 mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
 echo kept >> "$q"
