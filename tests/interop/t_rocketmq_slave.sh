@@ -10,8 +10,11 @@ new_port master
 here=127.0.0.1:${port[master]} ha=127.0.0.1:$((port[master] + 1))
 long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders
-start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
-	-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
+start_master() {
+	start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
+		-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
+}
+start_master
 mkdir "$q"
 echo 'before the slave' >> "$q/q0"
 
@@ -29,6 +32,12 @@ seq_lines 1 200 "$long" >> "$q/q1"
 mkdir -p "$mnt/groups/G/Orders"
 echo 150 > "$mnt/groups/G/Orders/q1.offset"
 echo '{"body":"hello rocket","tags":"TagA","keys":"k1"}' >> "$q/q3:format=json"
+eventually 60 same_log s m
+
+# The master dies, and comes back.
+kill_mqfs "$mnt"
+start_master
+echo 'after its death' >> "$q/q0"
 eventually 60 same_log s m
 
 # A write that must be safe returns when the slave has it.
