@@ -103,7 +103,8 @@ prefix_has(const struct allow_prefix *p, const unsigned char addr[16])
 
 	if (p->bits < IPV4_BITS && is_ipv4(addr))
 		return false;
-	return memcmp(p->addr, addr, bytes) == 0 && (rest == 0 || (p->addr[bytes] ^ addr[bytes]) >> (8 - rest) == 0);
+	return memcmp(p->addr, addr, bytes) == 0 &&
+	       (rest == 0 || (p->addr[bytes] ^ addr[bytes]) >> (8 - rest) == 0);
 }
 
 static bool

@@ -16,10 +16,7 @@ void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
 	      size_t max_body)
 {
-	a->topic = t;
-	a->all = all;
-	a->queue = queue;
-	a->end = MQ_POS(0);
+	*a = (struct appender){ .topic = t, .all = all, .queue = queue };
 	splitter_init(&a->splitter, format, whole, max_body);
 }
 
@@ -27,6 +24,92 @@ void
 appender_free(struct appender *a)
 {
 	splitter_free(&a->splitter);
+}
+
+/* --- across a crash ------------------------------------------------------------------ */
+
+/* How many of the messages that were on their way are stored: the queue says it, as
+ * long as nobody has appended since. */
+static int
+find_begun(struct mount *m, struct appender *a, const struct estate_note *note)
+{
+	struct queue_span span;
+	struct queue *q;
+	int rc;
+
+	rc = topic_queue(m->offsets, a->topic, note->queue, &q);
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	a->begun = (struct begun){
+		.unique = note->unique,
+		.queue = note->queue,
+		.at = note->at,
+		.skip = span.end.n - note->first,
+	};
+	return MQ_OK;
+}
+
+int
+appender_resume(struct mount *m, struct appender *a, struct estate_file *f)
+{
+	const struct estate_tail *tail = estate_tail(f);
+	const struct estate_note *note = estate_note(f);
+
+	if (tail->held_len > ESTATE_TAIL_BYTES)
+		return err_note(-EIO, "%s: the beginning of a line went with the broker", a->topic->name);
+	a->kept = f;
+	a->splitter.step = (enum splitter_step)tail->step;
+	a->splitter.refused_len = tail->refused_len;
+	a->splitter.refused_crc = tail->refused_crc;
+	if (note->unique && note->unique != tail->unique) {
+		int rc = find_begun(m, a, note);
+
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return splitter_hold(&a->splitter, estate_held(f), tail->held_len);
+}
+
+static bool
+was_begun(const struct appender *a)
+{
+	return a->begun.unique && a->begun.unique == a->request;
+}
+
+/* A dead broker has done this write, and only not answered it. */
+static bool
+was_done(const struct appender *a, size_t *ret_n, mq_pos *ret_end, int *ret_rc)
+{
+	const struct estate_tail *tail = a->kept ? estate_tail(a->kept) : NULL;
+
+	if (!tail || !tail->unique || tail->unique != a->request)
+		return false;
+	*ret_rc = tail->result < 0 ? (int)tail->result : MQ_OK;
+	if (tail->result >= 0) {
+		*ret_n = (size_t)tail->result;
+		*ret_end = MQ_POS(tail->end);
+	}
+	return true;
+}
+
+/* The write is done: here is its answer, and what it leaves in the open file. */
+static void
+keep_done(struct appender *a, int rc, size_t n, mq_pos end)
+{
+	const struct splitter *sp = &a->splitter;
+	struct estate_tail tail = {
+		.unique = a->request,
+		.result = rc == MQ_OK ? (ssize_t)n : rc,
+		.end = end.byte,
+		.step = (int)sp->step,
+		.refused_len = sp->refused_len,
+		.refused_crc = sp->refused_crc,
+		.held_len = sp->held_len,
+	};
+
+	if (a->kept)
+		estate_set_tail(a->kept, &tail, sp->held);
 }
 
 int
@@ -124,10 +207,28 @@ struct write {
 	size_t size;
 	size_t at;		/* split up to here */
 	size_t stored;		/* messages stored end here */
+	int64_t skip;		/* messages from here on that a dead broker has stored */
 	bool any;		/* at least one is */
 	size_t held_before;	/* bytes of the first message from earlier writes */
 	mq_pos end;
 };
+
+/* Whoever finds this and the queue knows what of the batch was stored. */
+static void
+note_begun(const struct write *w)
+{
+	struct queue_span span;
+
+	if (!w->a->kept)
+		return;
+	queue_span(w->q, &span);
+	estate_set_note(w->a->kept, &(struct estate_note){
+					    .unique = w->a->request,
+					    .queue = w->msg.queue_id,
+					    .first = span.end.n,
+					    .at = w->stored,
+				    });
+}
 
 /* Append what is collected. */
 static int
@@ -138,6 +239,7 @@ write_out(struct write *w)
 
 	if (w->s->batch.n == 0)
 		return MQ_OK;
+	note_begun(w);
 	rc = store_append(w->m->store, w->q, &w->s->batch, &done);
 	if (done.n > 0) {
 		w->any = true;
@@ -181,6 +283,12 @@ write_messages(struct write *w)
 		rc = splitter_next(sp, w->buf, w->size, &w->at, &piece);
 		if (rc != MQ_OK)
 			break;
+		if (w->skip > 0) {
+			w->skip--;
+			w->stored = w->at;
+			w->any = true;
+			continue;
+		}
 		rc = add_message(w->s, w->a, &w->msg, &piece);
 		if (rc == MQ_OK)
 			rc = note_end(w->s, w->at);
@@ -231,7 +339,9 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	rc = appender_may(m);
 	if (rc != MQ_OK)
 		return rc;
-	if (a->all)
+	if (was_begun(a))
+		queue = a->begun.queue;
+	else if (a->all)
 		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) % (uint32_t)topic_queues(m->offsets, a->topic));
 	rc = topic_queue(m->offsets, a->topic, queue, &w->q);
 	if (rc != MQ_OK)
@@ -245,6 +355,23 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 			memcpy(w->s->held, a->splitter.held, w->held_before);
 	}
 	return rc;
+}
+
+/* Go on where a dead broker was when it died in this write.  The beginning of its
+ * first message, from earlier writes, is with that message. */
+static int
+go_on(struct write *w)
+{
+	const struct begun *begun = &w->a->begun;
+
+	w->end = mark_at(store_written(w->m->store));
+	w->skip = begun->skip;
+	if (begun->at == 0)
+		return MQ_OK;
+	w->at = w->stored = begun->at;
+	w->any = true;
+	w->held_before = 0;
+	return splitter_hold(&w->a->splitter, NULL, 0);
 }
 
 /* Called with the queue's append lock. */
@@ -273,12 +400,18 @@ appender_write(struct mount *m, struct appender *a, const char *buf, size_t size
 	int rc;
 
 	*ret_end = MQ_POS(0);
-	rc = write_begin(&w, m, a, buf, size);
-	if (rc != MQ_OK)
+	if (was_done(a, ret_n, ret_end, &rc))
 		return rc;
-	queue_append_begin(w.q);
-	rc = write_locked(&w, ret_n, ret_end);
-	queue_append_end(w.q);
+	rc = write_begin(&w, m, a, buf, size);
+	if (rc == MQ_OK && was_begun(a))
+		rc = go_on(&w);
+	if (rc == MQ_OK) {
+		queue_append_begin(w.q);
+		rc = write_locked(&w, ret_n, ret_end);
+		queue_append_end(w.q);
+	}
+	a->begun.unique = 0;
+	keep_done(a, rc, *ret_n, *ret_end);
 	return rc;
 }
 
@@ -366,12 +499,16 @@ appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t s
 	*ret_end = MQ_POS(0);
 	if (a->all)
 		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
+	if (was_done(a, ret_n, ret_end, &rc))
+		return rc;
+	a->begun.unique = 0;	/* what of it is stored is known by its bytes */
 	rc = write_begin(&w, m, a, buf, size);
 	if (rc != MQ_OK)
 		return rc;
 	queue_append_begin(w.q);
 	rc = write_at_locked(&w, off, ret_n, ret_end);
 	queue_append_end(w.q);
+	keep_done(a, rc, *ret_n, *ret_end);
 	return rc;
 }
 
@@ -406,6 +543,9 @@ appender_finish(struct mount *m, struct appender *a)
 
 	if (!splitter_holds(&a->splitter))
 		return MQ_OK;
+	a->request = ESTATE_AT_CLOSE;
+	if (was_begun(a) && a->begun.skip > 0)
+		return MQ_OK;		/* a dead broker did it */
 	rc = write_begin(&w, m, a, NULL, 0);
 	if (rc != MQ_OK)
 		return rc;

@@ -9,8 +9,17 @@
 #ifndef MQFS_FS_APPENDER_H
 #define MQFS_FS_APPENDER_H
 
+#include "fs/estate.h"
 #include "fs/framing.h"
 #include "fs/mount.h"
+
+/* A write that a dead broker has begun: what of it is stored. */
+struct begun {
+	uint64_t unique;	/* 0: none */
+	int32_t queue;
+	size_t at;		/* up to here for sure, */
+	int64_t skip;		/* and so many messages after that */
+};
 
 struct appender {
 	struct topic *topic;
@@ -18,11 +27,18 @@ struct appender {
 	int32_t queue;
 	struct splitter splitter;
 	mq_pos end;		/* of the last message stored through it; 0: none yet */
+	uint64_t request;	/* the write that comes next; set by the caller */
+	struct estate_file *kept; /* what outlives us; NULL: nothing */
+	struct begun begun;
 };
 
 void appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
 		   size_t max_body);
 void appender_free(struct appender *a);
+
+/* a, just made, goes on where the one that kept `f` was when its broker died.  -EIO,
+ * noted: bytes that were taken are lost. */
+int appender_resume(struct mount *m, struct appender *a, struct estate_file *f);
 
 /* Store the messages that buf completes.  MQ_OK: *ret_n bytes were taken, fewer
  * than size if what follows failed (the next write then says why); an error:

@@ -195,6 +195,8 @@ dir_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t o
 	int rc = out ? MQ_OK : -ENOMEM;
 
 	LOCKED(&h->lock);
+	if (rc == MQ_OK && off != 0 && !h->own && h->inherited)
+		rc = -ESTALE;		/* the list went with the broker that had made it */
 	if (rc == MQ_OK && (off == 0 || !h->own)) {
 		struct lister *l = NULL;
 

@@ -2,40 +2,116 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include "conf/log.h"
 #include "fs/dir.h"
 #include "fs/handle.h"
+#include "fs/session.h"
 #include "fs/text.h"
+
+#define PLACE_BITS 20
+#define PLACES (1u << PLACE_BITS)
 
 struct handles {
 	struct lock lock;
 	struct handle ring;	/* the list's head */
 	int64_t count;
+	_Atomic uint64_t own_serial;
+	_Atomic uint64_t *serial;	/* own, or the estate's */
+	struct estate *estate;		/* NULL: nothing outlives us */
+	struct handle *_Atomic *places;	/* PLACES of them; pages cost nothing until used */
+	uint32_t n_places;	/* used up to here, but for the spare ones */
+	uint32_t *spare;
+	uint32_t n_spare, max_spare;
 };
 
+static uint32_t
+place_of(uint64_t number)
+{
+	return (uint32_t)number & (PLACES - 1);
+}
+
 int
-handles_open(struct handles **ret)
+handles_open(struct mount *m, struct handles **ret)
 {
 	struct handles *hs = calloc(1, sizeof(*hs));
 
 	if (!hs)
 		return -ENOMEM;
+	hs->places = mmap(NULL, PLACES * sizeof(hs->places[0]), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (hs->places == MAP_FAILED) {
+		free(hs);
+		return -ENOMEM;
+	}
 	lock_init(&hs->lock, RANK_TABLE);
 	hs->ring.next = hs->ring.prev = &hs->ring;
+	hs->estate = m->estate;
+	hs->serial = hs->estate ? &hs->estate->serial : &hs->own_serial;
 	*ret = hs;
 	return MQ_OK;
 }
 
-static void
-handle_enlist(struct handles *hs, struct handle *h)
+/* Called with the lock. */
+static int
+place_take(struct handles *hs, uint32_t *ret_place)
 {
-	LOCKED(&hs->lock);
+	if (hs->n_spare > 0)
+		*ret_place = hs->spare[--hs->n_spare];
+	else if (hs->n_places < PLACES)
+		*ret_place = hs->n_places++;
+	else
+		return -ENFILE;
+	return MQ_OK;
+}
 
+/* Called with the lock.  Without memory the place is lost, which costs nobody anything. */
+static void
+place_give_back(struct handles *hs, uint32_t place)
+{
+	if (hs->n_spare == hs->max_spare) {
+		uint32_t max = hs->max_spare ? 2 * hs->max_spare : 64;
+		uint32_t *more = realloc(hs->spare, max * sizeof(*more));
+
+		if (!more)
+			return;
+		hs->spare = more;
+		hs->max_spare = max;
+	}
+	hs->spare[hs->n_spare++] = place;
+}
+
+/* Called with the lock. */
+static void
+handle_link(struct handles *hs, struct handle *h)
+{
 	h->next = &hs->ring;
 	h->prev = hs->ring.prev;
 	h->prev->next = h;
 	h->next->prev = h;
 	hs->count++;
+	atomic_store(&hs->places[place_of(h->number)], h);
+}
+
+static int
+handle_enlist(struct handles *hs, struct handle *h)
+{
+	uint32_t place;
+	int rc;
+
+	LOCKED(&hs->lock);
+	rc = place_take(hs, &place);
+	if (rc != MQ_OK)
+		return rc;
+	h->number = (atomic_fetch_add(hs->serial, 1) + 1) << PLACE_BITS | place;
+	if (hs->estate && place < ESTATE_FILES) {
+		h->kept = &hs->estate->files[place];
+		if (place >= atomic_load(&hs->estate->n_files))
+			atomic_store(&hs->estate->n_files, place + 1);
+	}
+	handle_link(hs, h);
+	return MQ_OK;
 }
 
 static void
@@ -43,9 +119,36 @@ handle_delist(struct handles *hs, struct handle *h)
 {
 	LOCKED(&hs->lock);
 
+	if (h->kept)
+		atomic_store(&h->kept->used, false);
+	atomic_store(&hs->places[place_of(h->number)], NULL);
+	place_give_back(hs, place_of(h->number));
 	h->prev->next = h->next;
 	h->next->prev = h->prev;
 	hs->count--;
+}
+
+struct handle *
+handle_find(struct mount *m, uint64_t number)
+{
+	struct handle *h = atomic_load(&m->handles->places[place_of(number)]);
+
+	return h && h->number == number ? h : NULL;
+}
+
+/* As what it was used for before may have left it. */
+static void
+kept_begin(struct estate_file *f)
+{
+	atomic_store(&f->released, false);
+	atomic_store(&f->closing, false);
+	atomic_store(&f->broken, MQ_OK);
+	atomic_store(&f->poll, 0);
+	atomic_store(&f->read_end, 0);
+	f->consumes = false;
+	f->view.n = 0;
+	estate_set_note(f, &(struct estate_note){ 0 });
+	estate_set_tail(f, &(struct estate_tail){ 0 }, NULL);
 }
 
 int
@@ -53,9 +156,15 @@ handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_
 	    struct handle **ret)
 {
 	struct handle *h = calloc(1, sizeof(*h));
+	int rc;
 
 	if (!h)
 		return -ENOMEM;
+	rc = handle_enlist(m->handles, h);
+	if (rc != MQ_OK) {
+		free(h);
+		return rc;
+	}
 	lock_init(&h->lock, RANK_HANDLE);
 	h->node = *n;
 	h->flags = flags;
@@ -65,7 +174,8 @@ handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_
 	h->fopen = FOPEN_DIRECT_IO;
 	h->refs = 1;
 	node_hold(m, n->ino);
-	handle_enlist(m->handles, h);
+	if (h->kept)
+		kept_begin(h->kept);
 	*ret = h;
 	return MQ_OK;
 }
@@ -133,6 +243,8 @@ handles_close(struct mount *m)
 		handle_flush(m, h);
 		handle_unref(m, h);
 	}
+	munmap(hs->places, PLACES * sizeof(hs->places[0]));
+	free(hs->spare);
 	lock_destroy(&hs->lock);
 	free(hs);
 	m->handles = NULL;
@@ -144,4 +256,159 @@ handles_count(struct handles *hs)
 	LOCKED(&hs->lock);
 
 	return hs->count;
+}
+
+/* --- what outlives us ----------------------------------------------------------- */
+
+void
+handle_keep(struct handle *h)
+{
+	struct estate_file *f = h->kept;
+
+	if (!f)
+		return;
+	f->number = h->number;
+	f->ino = h->node.ino;
+	f->flags = h->flags;
+	f->uid = h->uid;
+	f->gid = h->gid;
+	f->pid = h->pid;
+	f->fopen = h->fopen;
+	f->backing_id = h->backing_id;
+	atomic_store(&f->opening, session_request());
+	atomic_store(&f->used, true);
+}
+
+void
+handle_is_known(struct handle *h)
+{
+	if (h->kept)
+		atomic_store(&h->kept->opening, 0);
+}
+
+void
+handle_is_released(struct handle *h)
+{
+	if (h->kept)
+		atomic_store(&h->kept->released, true);
+}
+
+struct handle *
+handle_of_open(struct mount *m, uint64_t unique)
+{
+	struct handles *hs = m->handles;
+
+	LOCKED(&hs->lock);
+	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
+		if (h->inherited && atomic_load(&h->kept->opening) == unique)
+			return h;
+	return NULL;
+}
+
+void
+handles_note_stale(struct mount *m)
+{
+	struct handles *hs = m->handles;
+
+	if (!hs->estate)
+		return;
+	LOCKED(&hs->lock);
+	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
+		if (h->kept && node_is_stale(&h->node))
+			atomic_store(&h->kept->broken, -ESTALE);
+}
+
+/* Open it again, as it was. */
+static int
+handle_resume(struct mount *m, struct handle *h)
+{
+	const struct node_class *c = h->node.class;
+	int rc;
+
+	if (c->list)
+		return MQ_OK;
+	if (c->render || c->accept)
+		return -ESTALE;
+	rc = c->resume ? c->resume(m, &h->node, h) : c->open(m, &h->node, h);
+	h->opened = rc == MQ_OK;
+	return rc;
+}
+
+static const struct node_class node_broken = { .what = "what could not be inherited" };
+
+/* The kernel still has it, but nothing can be done with it but to close it. */
+static void
+handle_break(struct handle *h, int rc)
+{
+	if (rc == -EIO && !atomic_load(&h->kept->broken))
+		log_warn("an open file of pid %d has lost bytes: %s", (int)h->pid, err_text(rc));
+	atomic_store(&h->kept->broken, rc);
+	h->node = (struct node){ .ino = h->kept->ino, .class = &node_broken };
+	h->broken = rc;
+}
+
+static struct handle *
+handle_of_kept(struct estate_file *f)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	lock_init(&h->lock, RANK_HANDLE);
+	h->number = f->number;
+	h->kept = f;
+	h->inherited = true;
+	h->flags = f->flags;
+	h->uid = f->uid;
+	h->gid = f->gid;
+	h->pid = f->pid;
+	h->fopen = f->fopen;
+	h->refs = 1;
+	return h;
+}
+
+static int
+handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
+{
+	struct handle *h = handle_of_kept(f);
+	int rc = atomic_load(&f->broken);
+
+	if (!h)
+		return -ENOMEM;
+	if (rc == MQ_OK)
+		rc = node_get(m, f->ino, &h->node);
+	if (rc == MQ_OK)
+		rc = handle_resume(m, h);
+	if (rc != MQ_OK) {
+		handle_break(h, rc);
+		++*broken;
+	}
+	h->backing_id = f->backing_id;
+	lock_take(&m->handles->lock);
+	handle_link(m->handles, h);
+	lock_drop(&m->handles->lock);
+	if (atomic_load(&f->released))
+		handle_unref(m, h);
+	return MQ_OK;
+}
+
+int
+handles_inherit(struct mount *m)
+{
+	struct handles *hs = m->handles;
+	int64_t broken = 0;
+	int rc = MQ_OK;
+
+	hs->n_places = atomic_load(&hs->estate->n_files);
+	for (uint32_t place = hs->n_places; place-- > 0 && rc == MQ_OK;) {
+		struct estate_file *f = &hs->estate->files[place];
+
+		if (atomic_load(&f->used) && place_of(f->number) == place)
+			rc = handle_inherit(m, f, &broken);
+		else
+			place_give_back(hs, place);
+	}
+	if (rc == MQ_OK)
+		log_notice("of %" PRId64 " open files, %" PRId64 " cannot go on", hs->count, broken);
+	return rc;
 }

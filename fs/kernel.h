@@ -34,7 +34,10 @@ struct kernel_open_out {
 struct kernel_in_header {
 	uint32_t len;
 	uint32_t opcode;
-	uint64_t unique;
+	uint64_t unique;	/* with KERNEL_RESENT if it was delivered before */
+	uint64_t node;
+	uint32_t uid, gid, pid;
+	uint16_t extensions, padding;
 };
 
 struct kernel_out_header {
@@ -43,10 +46,27 @@ struct kernel_out_header {
 	uint64_t unique;
 };
 
-#define KERNEL_OP_INIT 26
+#define KERNEL_RESENT (UINT64_C(1) << 63)
 
-/* INIT: what the kernel offers (after a header of 40 bytes) ... */
-#define KERNEL_INIT_IN_AT 40
+#define KERNEL_OP_INIT 26
+#define KERNEL_OP_POLL 40
+
+struct kernel_poll_in {
+	uint64_t fh;
+	uint64_t poll;		/* the kernel's name for those who wait */
+	uint32_t flags, events;
+};
+
+/* What we may say unasked: a header with unique 0 and one of these as its error. */
+#define KERNEL_NOTIFY_POLL 1	/* then the name of those who wait */
+#define KERNEL_NOTIFY_RESEND 7	/* deliver again what was taken and not answered */
+
+struct kernel_notify_poll {
+	struct kernel_out_header head;
+	uint64_t poll;
+};
+
+/* INIT: what the kernel offers, after the header ... */
 struct kernel_init_in {
 	uint32_t major, minor;
 	uint32_t max_readahead;
@@ -71,6 +91,7 @@ struct kernel_init_out {
 #define KERNEL_INIT_EXT (1u << 30)
 #define KERNEL_HANDLE_KILLPRIV_V2 (1u << 28)	/* no GETXATTR before each write */
 #define KERNEL_INIT2_PASSTHROUGH (1u << 5)	/* of flags2 */
+#define KERNEL_INIT2_HAS_RESEND (1u << 7)
 
 /* A file of ours that the kernel may read itself: id > 0, or -1. */
 struct kernel_backing_map {

@@ -9,14 +9,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
@@ -30,12 +27,14 @@
 #include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/keeper.h"
+#include "fs/mountpoint.h"
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/role.h"
 #include "fs/scrubbing.h"
 #include "fs/session.h"
+#include "fs/supervise.h"
 #include "repl/replication.h"
 #include "store/snapshot.h"
 
@@ -47,8 +46,6 @@ enum exit_code {
 };
 
 #define STORE_BUSY_WAIT_MS 5000
-
-extern char **environ;
 
 static int
 exit_code_of(int rc)
@@ -85,74 +82,35 @@ print_help(void)
 	settings_print_help(stdout);
 }
 
-/* --- the mount point -------------------------------------------------------------- */
-
-static int
-run_fusermount(const char *mountpoint)
-{
-	char *argv[] = {
-		(char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"--", (char *)mountpoint, NULL,
-	};
-	pid_t pid;
-	int status;
-
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
-		return -EPERM;
-	if (waitpid(pid, &status, 0) < 0 || status != 0)
-		return -EPERM;
-	return MQ_OK;
-}
-
-/* What a killed mount.mqfs has left: everything in it says ENOTCONN. */
-static int
-detach_dead(const char *mountpoint)
-{
-	if (umount2(mountpoint, MNT_DETACH) == 0 || run_fusermount(mountpoint) == MQ_OK)
-		return MQ_OK;
-	return err_note(-EBUSY, "%s: a dead mount is here and cannot be taken away", mountpoint);
-}
-
-static int
-mountpoint_check(const char *mountpoint)
-{
-	struct statvfs fs;
-	struct stat st;
-	int rc;
-
-	/* stat(2) may be answered from what the kernel remembers of a dead mount */
-	for (int tries = 0; stat(mountpoint, &st) < 0 || statvfs(mountpoint, &fs) < 0; tries++) {
-		if (errno != ENOTCONN || tries == 8)
-			return err_note(-errno, "%s: %m", mountpoint);
-		rc = detach_dead(mountpoint);
-		if (rc != MQ_OK)
-			return rc;
-	}
-	if (!S_ISDIR(st.st_mode))
-		return err_note(-ENOTDIR, "%s: %m", mountpoint);
-	return MQ_OK;
-}
-
 /* --- telling whoever started us ----------------------------------------------------- */
 
 /* The parent waits at the other end: one byte says that the mount is usable. */
 struct starter {
 	int fd;			/* -1: in the foreground */
+	struct settings *settings;
 	const struct args *args;
 };
+
+static void
+starter_let_go(const struct starter *starter)
+{
+	if (starter->fd < 0)
+		return;
+	if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout))
+		(void)!freopen("/dev/null", "w", stderr);
+}
 
 static void
 starter_ready(void *arg)
 {
 	struct starter *starter = arg;
 
-	log_notice("%s is mounted on %s", starter->args->store, starter->args->mountpoint);
 #ifdef HAVE_SYSTEMD
 	sd_notify(0, "READY=1");
 #endif
 	if (starter->fd < 0)
 		return;
-	if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout))
-		(void)!freopen("/dev/null", "w", stderr);
+	starter_let_go(starter);
 	(void)!write(starter->fd, "!", 1);
 	close(starter->fd);
 	starter->fd = -1;
@@ -238,9 +196,9 @@ tree_open(struct mount *m)
 {
 	int rc;
 
-	rc = handles_open(&m->handles);
+	rc = handles_open(m, &m->handles);
 	if (rc == MQ_OK)
-		rc = names_open(&m->names);
+		rc = names_open(m->estate, &m->names);
 	if (rc == MQ_OK)
 		rc = closing_open(&m->closing);
 	if (rc == MQ_OK)
@@ -295,19 +253,41 @@ broker_close(struct mount *m)
 	return rc;
 }
 
+/* Of a broker: whom it tells that the mount is usable. */
+struct readiness {
+	struct starter *starter;
+	const struct mount *m;
+};
+
+static void
+serve_ready(void *arg)
+{
+	const struct readiness *r = arg;
+
+	log_notice("%s is mounted on %s", r->starter->args->store, r->starter->args->mountpoint);
+	if (r->m->line->fd < 0) {
+		starter_ready(r->starter);
+		return;
+	}
+	starter_let_go(r->starter);
+	lifeline_ready(r->m->line, session_heritable_fd(r->m));
+}
+
 static int
-serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
+serve_mounted(struct mount *m, struct readiness *r)
 {
 	struct session_conf conf = {
-		.mount_options = args->mount_options,
-		.debug = args->debug,
-		.ready = starter_ready,
-		.ready_arg = starter,
+		.mount_options = r->starter->args->mount_options,
+		.debug = r->starter->args->debug,
+		.ready = serve_ready,
+		.ready_arg = r,
 	};
-	int rc, sig = 0;
+	int rc = MQ_OK, sig = 0;
 
-	/* Whoever had the store before us may have left just now, and left this. */
-	rc = mountpoint_check(m->mountpoint);
+	/* Whoever had the store before us may have left just now, and left this; a
+	 * mount that we inherit waits for us. */
+	if (m->line->session_fd < 0)
+		rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
@@ -322,33 +302,24 @@ serve_mounted(struct mount *m, const struct args *args, struct starter *starter)
 }
 
 static int
-serve(struct settings *settings, const struct args *args, struct starter *starter)
+serve_until_end(struct mount *m, struct starter *starter)
 {
-	struct mount m = {
-		.settings = settings,
-		.host = { .port = (int32_t)settings->listenPort },
-		.mountpoint = args->mountpoint,
-		.read_only = args->read_only,
-		.started_ms = clock_wall_ms(),
-		.uid = getuid(),
-		.gid = getgid(),
-	};
+	struct readiness ready = { .starter = starter, .m = m };
 	int rc, closed;
 
-	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
-	rc = broker_open(&m, args);
+	rc = broker_open(m, starter->args);
 	if (rc == MQ_OK)
-		rc = role_begin(&m);
+		rc = role_begin(m);
 	if (rc == MQ_OK)
-		rc = tree_open(&m);
+		rc = tree_open(m);
 	if (rc == MQ_OK)
-		rc = serve_mounted(&m, args, starter);
+		rc = serve_mounted(m, &ready);
 	if (rc != MQ_OK)
 		complain(rc, 0);
-	tree_close(&m);
-	replication_close(m.replication);
-	closed = broker_close(&m);
-	session_close(&m);
+	tree_close(m);
+	replication_close(m->replication);
+	closed = broker_close(m);
+	session_close(m);
 	if (rc != MQ_OK)
 		return exit_code_of(rc);
 	if (closed != MQ_OK) {
@@ -356,6 +327,30 @@ serve(struct settings *settings, const struct args *args, struct starter *starte
 		return EXIT_SYSTEM;
 	}
 	return 0;
+}
+
+static int
+serve(void *arg, struct lifeline *line)
+{
+	struct starter *starter = arg;
+	struct settings *settings = starter->settings;
+	struct mount m = {
+		.settings = settings,
+		.host = { .port = (int32_t)settings->listenPort },
+		.mountpoint = starter->args->mountpoint,
+		.read_only = starter->args->read_only,
+		.started_ms = clock_wall_ms(),
+		.line = line,
+		.estate = line->estate,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	int code;
+
+	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
+	code = serve_until_end(&m, starter);
+	lifeline_ended(line);
+	return code;
 }
 
 /* --- main ----------------------------------------------------------------------------------- */
@@ -384,10 +379,35 @@ files_limit_raise(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+static void
+starter_setting(void *arg, const char *key, const char *value)
+{
+	struct starter *starter = arg;
+	int rc = settings_change(starter->settings, key, value, "config");
+
+	if (rc != MQ_OK)
+		log_err("%s", err_text(rc));
+}
+
+static int
+serve_supervised(struct starter *starter)
+{
+	const struct supervise_conf conf = {
+		.mountpoint = starter->args->mountpoint,
+		.serve = serve,
+		.ready = starter_ready,
+		.setting = starter_setting,
+		.arg = starter,
+	};
+
+	return supervise(&conf);
+}
+
 static int
 run(struct settings *settings, const struct args *args)
 {
-	struct starter starter = { .fd = -1, .args = args };
+	struct starter starter = { .fd = -1, .settings = settings, .args = args };
+	struct lifeline alone = { .fd = -1, .session_fd = -1 };
 	int rc;
 
 	rc = mountpoint_check(args->mountpoint);
@@ -404,7 +424,7 @@ run(struct settings *settings, const struct args *args)
 		 args->debug ? LOG_DEBUG : LOG_INFO);
 	signals_prepare();
 	files_limit_raise();
-	return serve(settings, args, &starter);
+	return settings->supervise ? serve_supervised(&starter) : serve(&starter, &alone);
 }
 
 int

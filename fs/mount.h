@@ -15,6 +15,8 @@
 
 struct handles;
 struct ahead;
+struct estate;
+struct lifeline;
 struct closing;
 struct names;
 struct pending;
@@ -48,6 +50,8 @@ struct mount {
 	bool passthrough;		/* the kernel can read our files itself */
 	size_t max_write;
 	int64_t started_ms;
+	const struct lifeline *line;	/* to the supervisor */
+	struct estate *estate;		/* what outlives us; NULL: nothing */
 	uid_t uid;			/* who mounted: owner of what nobody owns */
 	gid_t gid;
 	struct host host;		/* brokerIP1:listenPort, as messages carry it */

@@ -7,17 +7,22 @@
 
 #include "conf/err.h"
 #include "conf/lock.h"
+#include "fs/estate.h"
 #include "fs/names.h"
 #include "fs/node.h"
 
 struct names {
 	struct lock lock;
 	void *tree;		/* tsearch(3), by number */
+	struct estate *estate;	/* may be NULL */
+	size_t free_from;	/* of its names: none before is free */
 };
 
 struct name_row {
 	uint64_t number;
 	uint64_t holds;
+	struct estate_name *kept;	/* NULL: it does not outlive us */
+	bool inherited;
 	int kind;
 	uint32_t id;
 	char text[];
@@ -41,14 +46,60 @@ row_find(struct names *ns, uint64_t number)
 	return at ? *at : NULL;
 }
 
+static int
+row_add(struct names *ns, uint64_t number, int kind, uint32_t id, const char *text, struct name_row **ret)
+{
+	size_t len = strlen(text) + 1;
+	struct name_row *row = malloc(sizeof(*row) + len);
+
+	if (!row)
+		return -ENOMEM;
+	*row = (struct name_row){ .number = number, .kind = kind, .id = id };
+	memcpy(row->text, text, len);
+	if (!tsearch(row, &ns->tree, row_compare)) {
+		free(row);
+		return -ENOMEM;
+	}
+	*ret = row;
+	return MQ_OK;
+}
+
+static int
+names_inherit(struct names *ns)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; i < atomic_load(&ns->estate->n_names) && rc == MQ_OK; i++) {
+		struct estate_name *kept = &ns->estate->names[i];
+		struct name_row *row;
+
+		if (!atomic_load(&kept->used))
+			continue;
+		rc = row_add(ns, kept->number, kept->kind, kept->id, kept->text, &row);
+		if (rc == MQ_OK) {
+			row->kept = kept;
+			row->inherited = true;
+		}
+	}
+	return rc;
+}
+
 int
-names_open(struct names **ret)
+names_open(struct estate *estate, struct names **ret)
 {
 	struct names *ns = calloc(1, sizeof(*ns));
+	int rc = MQ_OK;
 
 	if (!ns)
 		return -ENOMEM;
 	lock_init(&ns->lock, RANK_TABLE);
+	ns->estate = estate;
+	if (estate)
+		rc = names_inherit(ns);
+	if (rc != MQ_OK) {
+		names_close(ns);
+		return rc;
+	}
 	*ret = ns;
 	return MQ_OK;
 }
@@ -84,21 +135,41 @@ number_of(int kind, uint32_t id, const char *text)
 	return (h ^ (h >> 58)) & NODE_WIDE_MASK;
 }
 
-static int
-row_add(struct names *ns, uint64_t number, int kind, uint32_t id, const char *text)
+/* Called with the lock.  Without a free slot, or too long: it does not outlive us. */
+static void
+row_keep(struct names *ns, struct name_row *row)
 {
-	size_t len = strlen(text) + 1;
-	struct name_row *row = malloc(sizeof(*row) + len);
+	struct estate_name *kept;
 
-	if (!row)
-		return -ENOMEM;
-	*row = (struct name_row){ .number = number, .kind = kind, .id = id };
-	memcpy(row->text, text, len);
-	if (!tsearch(row, &ns->tree, row_compare)) {
-		free(row);
-		return -ENOMEM;
-	}
-	return MQ_OK;
+	if (!ns->estate || strlen(row->text) >= ESTATE_NAME_BYTES)
+		return;
+	while (ns->free_from < ESTATE_NAMES && atomic_load(&ns->estate->names[ns->free_from].used))
+		ns->free_from++;
+	if (ns->free_from == ESTATE_NAMES)
+		return;
+	if (ns->free_from >= atomic_load(&ns->estate->n_names))
+		atomic_store(&ns->estate->n_names, (uint32_t)ns->free_from + 1);
+	kept = &ns->estate->names[ns->free_from];
+	kept->number = row->number;
+	kept->kind = row->kind;
+	kept->id = row->id;
+	strcpy(kept->text, row->text);
+	atomic_store(&kept->used, true);
+	row->kept = kept;
+}
+
+/* Called with the lock. */
+static void
+row_keep_no_more(struct names *ns, struct name_row *row)
+{
+	size_t at;
+
+	if (!row->kept)
+		return;
+	atomic_store(&row->kept->used, false);
+	at = (size_t)(row->kept - ns->estate->names);
+	if (at < ns->free_from)
+		ns->free_from = at;
 }
 
 int
@@ -115,9 +186,10 @@ names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t
 		number = (number + 1) & NODE_WIDE_MASK;	/* two texts with one hash */
 	}
 	if (!row) {
-		rc = row_add(ns, number, kind, id, text);
+		rc = row_add(ns, number, kind, id, text, &row);
 		if (rc != MQ_OK)
 			return rc;
+		row_keep(ns, row);
 	}
 	*ret_number = number;
 	return MQ_OK;
@@ -158,8 +230,46 @@ names_drop(struct names *ns, uint64_t number, uint64_t times)
 	if (!row)
 		return;
 	row->holds -= times < row->holds ? times : row->holds;
-	if (row->holds > 0)
+	if (row->holds > 0 || row->inherited)
 		return;
+	row_keep_no_more(ns, row);
 	tdelete(row, &ns->tree, row_compare);
 	free(row);
+}
+
+struct numbers {
+	int kind;
+	uint64_t *list;
+	size_t n, max;
+};
+
+static void
+number_add(const void *node, VISIT which, void *arg)
+{
+	const struct name_row *row = *(struct name_row *const *)node;
+	struct numbers *all = arg;
+
+	if ((which != postorder && which != leaf) || row->kind != all->kind)
+		return;
+	if (all->n == all->max) {
+		size_t max = all->max ? 2 * all->max : 64;
+		uint64_t *list = realloc(all->list, max * sizeof(*list));
+
+		if (!list)
+			return;
+		all->list = list;
+		all->max = max;
+	}
+	all->list[all->n++] = row->number;
+}
+
+uint64_t *
+names_numbers(struct names *ns, int kind, size_t *ret_n)
+{
+	struct numbers all = { .kind = kind };
+
+	LOCKED(&ns->lock);
+	twalk_r(ns->tree, number_add, &all);
+	*ret_n = all.n;
+	return all.list;
 }

@@ -4,16 +4,22 @@
  * it is the same at every lookup and after a remount.  The table remembers the
  * text from the kernel's lookup to its forget, and for open files.
  *
+ * What a dead broker has left stays until the end: how often the kernel still
+ * knows it cannot be told for sure.
+ *
  * Any thread.
  */
 #ifndef MQFS_FS_NAMES_H
 #define MQFS_FS_NAMES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+struct estate;
 struct names;
 
-int names_open(struct names **ret);
+/* With the names of `estate`, and to leave them there; NULL: for ourselves. */
+int names_open(struct estate *estate, struct names **ret);
 void names_close(struct names *ns);	/* accepts NULL */
 
 /* The number of `text` below `kind` and `id`.  The row lives while it is held;
@@ -22,6 +28,10 @@ int names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint
 
 /* What the number stands for: MQ_OK or -ESTALE. */
 int names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id);
+
+/* All numbers of `kind` that are held now: malloc'ed, *ret_n of them.  NULL: none, or no
+ * memory. */
+uint64_t *names_numbers(struct names *ns, int kind, size_t *ret_n);
 
 void names_hold(struct names *ns, uint64_t number);
 void names_drop(struct names *ns, uint64_t number, uint64_t times);

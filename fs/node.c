@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/lock.h"
 #include "fs/acl.h"
+#include "fs/estate.h"
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/text.h"
@@ -242,6 +244,63 @@ node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *n
 	if (rc != MQ_OK)
 		return rc;
 	return node_make_wide(m, kind, number, ret_node);
+}
+
+/* --- lives, across a crash --------------------------------------------------------- */
+
+static struct lock lives_lock = LOCK_STATIC(RANK_TABLE);
+
+void
+node_note_life(struct mount *m, const struct node *n)
+{
+	struct estate *e = m->estate;
+	uint32_t i, n_lives;
+
+	if (!e || n->life == 0)
+		return;
+	LOCKED(&lives_lock);
+	n_lives = atomic_load(&e->n_lives);
+	for (i = 0; i < n_lives && e->lives[i].ino != n->ino; i++)
+		;
+	if (i == ESTATE_LIVES)
+		return;
+	e->lives[i] = (struct estate_life){ .ino = n->ino, .life = n->life };
+	if (i == n_lives)
+		atomic_store(&e->n_lives, n_lives + 1);
+}
+
+static _Atomic uint32_t *
+life_at(struct mount *m, const struct node *n)
+{
+	struct subscription *sub;
+	struct topic *topic;
+	struct group *group;
+
+	switch (n->kind) {
+	case NODE_TOPIC:
+		topic = topic_by_id(m->offsets, n->id);
+		return topic ? &topic->life : NULL;
+	case NODE_GROUP:
+		group = group_by_id(m->offsets, n->id);
+		return group ? &group->life : NULL;
+	case NODE_SUBSCRIPTION:
+		sub = subscription_by_id(m->offsets, n->id);
+		return sub ? &sub->life : NULL;
+	default:
+		return NULL;
+	}
+}
+
+void
+nodes_inherit(struct mount *m)
+{
+	for (uint32_t i = 0; i < atomic_load(&m->estate->n_lives); i++) {
+		const struct node n = node_decode(m->estate->lives[i].ino);
+		_Atomic uint32_t *life = life_at(m, &n);
+
+		if (life)
+			atomic_store(life, m->estate->lives[i].life);
+	}
 }
 
 static bool

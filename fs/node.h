@@ -126,6 +126,11 @@ void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
  * again is another one: an open file of the old one answers ESTALE. */
 bool node_is_stale(const struct node *n);
 
+/* A directory was made again: the kernel knows that life of it, and so must whoever
+ * inherits it; and: what a dead broker has noted. */
+void node_note_life(struct mount *m, const struct node *n);
+void nodes_inherit(struct mount *m);
+
 bool node_is_dir(const struct node *n);
 bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */
 
@@ -214,6 +219,8 @@ struct node_class {
 	 * returned.  flush runs at each close(2) unless h->fopen has FOPEN_NOFLUSH;
 	 * release once, when the last reference is gone. */
 	int (*open)(struct mount *m, const struct node *n, struct handle *h);
+	/* open, as it was open in a broker that died: h->kept says how.  NULL: open does it. */
+	int (*resume)(struct mount *m, const struct node *n, struct handle *h);
 	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
 		      off_t off, const struct fuse_file_info *fi);

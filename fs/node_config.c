@@ -9,6 +9,7 @@
 #include "conf/scope.h"
 #include "fs/node.h"
 #include "fs/role.h"
+#include "fs/supervise.h"
 
 static bool
 is_shown(const struct setting *row)
@@ -120,8 +121,10 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	if (!value)
 		return -ENOMEM;
 	rc = config_change(m, row, value);
-	if (rc == MQ_OK)
+	if (rc == MQ_OK) {
+		lifeline_setting(m->line, row->key, value);
 		log_notice("config/%s is now %s", row->key, value);
+	}
 	return rc;
 }
 

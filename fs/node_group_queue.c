@@ -168,10 +168,21 @@ group_queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
+static int
+group_queue_resume(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct name name;
+	bool any;
+	int rc = name_of(n, &name, &any);
+
+	return rc == MQ_OK ? open_queue_resume(m, n, &name, h) : rc;
+}
+
 #define GROUP_QUEUE_CLASS                                                                     \
 	.attr = group_queue_attr, .set_attr = node_set_owner, .open = group_queue_open,       \
 	.get_xattr = group_queue_get_xattr, .list_xattr = group_queue_list_xattr,             \
-	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync,        \
+	.resume = group_queue_resume, .read = open_queue_read, .write = open_queue_write,     \
+	.fsync = open_queue_fsync,                                                            \
 	.release = open_queue_release, .poll = open_queue_poll
 
 const struct node_class node_group_queue = { .what = "a group's queue", GROUP_QUEUE_CLASS };

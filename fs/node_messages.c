@@ -12,14 +12,15 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/reply.h"
+#include "store/body.h"
 
 #define SAME_KEY_MAX 16		/* messages looked at for one key */
 #define XATTR_PREFIX "user.mqfs."
 
-/* A record and the memory it lies in. */
+/* A record and the memory it lies in, its body perhaps in another. */
 struct stored {
-	unsigned char *buf;
-	size_t size;
+	unsigned char *buf, *body;
+	size_t size, body_size;
 	struct record rec;
 };
 
@@ -27,6 +28,7 @@ static void
 stored_free(struct stored *s)
 {
 	free(s->buf);
+	free(s->body);
 }
 
 #define AUTO_STORED __attribute__((cleanup(stored_free)))
@@ -36,6 +38,8 @@ stored_read(struct mount *m, const struct node *n, struct stored *ret)
 {
 	int rc = store_read(m->store, MQ_POS((int64_t)n->wide), &ret->buf, &ret->size, &ret->rec);
 
+	if (rc == MQ_OK)
+		rc = body_unpack(&ret->rec, &ret->body, &ret->body_size);
 	return rc == MQ_EEND ? -ESTALE : rc;
 }
 

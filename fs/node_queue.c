@@ -39,6 +39,13 @@ spec_of(struct mount *m, const struct node *n, const struct name *name, struct v
 	return MQ_OK;
 }
 
+/* Nothing that the kernel may remember has changed since the mount. */
+static bool
+never_cut(struct mount *m)
+{
+	return store_steady(m->store).byte == INT64_MAX;
+}
+
 /* --- attributes ------------------------------------------------------------------------ */
 
 /* Store time of the newest message, and what the queues take in the log. */
@@ -93,7 +100,7 @@ queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 		rc = view_open(m, &spec, &v);
 	if (rc == MQ_OK) {
 		rc = view_size(v, &size);
-		if (rc == MQ_OK && name.to.kind == POINT_NUMBER && view_is_finished(v))
+		if (rc == MQ_OK && never_cut(m) && name.to.kind == POINT_NUMBER && view_is_finished(v))
 			*ret_timeout = FINISHED_ATTR_SECONDS;
 		view_close(v);
 	}
@@ -156,14 +163,17 @@ queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
-/* A closed range whose end is reached never changes: the kernel may keep it. */
+/* A closed range whose end is reached never changes: the kernel may keep it.  It
+ * reads no further than the size it was told; where damage leaves that unknown,
+ * each read must be asked of us. */
 static void
-keep_if_finished(const struct name *name, struct handle *h)
+keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 {
 	struct open_queue *oq = h->own;
+	int64_t size;
 
-	if (oq->appends || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
-	    !view_is_finished(oq->view))
+	if (oq->appends || !never_cut(m) || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
+	    !view_is_finished(oq->view) || view_size(oq->view, &size) != MQ_OK)
 		return;
 	h->fopen &= ~(uint32_t)FOPEN_DIRECT_IO;
 	h->fopen |= FOPEN_KEEP_CACHE;
@@ -197,14 +207,23 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	if (rc == MQ_OK)
 		rc = open_queue_topic(m, n, &name, h);
 	if (rc == MQ_OK)
-		keep_if_finished(&name, h);
+		keep_if_finished(m, &name, h);
 	return rc;
+}
+
+static int
+queue_resume(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct name name;
+	int rc = name_of(n, &name);
+
+	return rc == MQ_OK ? open_queue_resume(m, n, &name, h) : rc;
 }
 
 #define QUEUE_CLASS                                                                               \
 	.attr = queue_attr, .set_attr = node_set_owner, .get_xattr = queue_get_xattr,             \
-	.list_xattr = queue_list_xattr, .open = queue_open, .read = open_queue_read,              \
-	.write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
+	.list_xattr = queue_list_xattr, .open = queue_open, .resume = queue_resume,               \
+	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
 	.release = open_queue_release, .poll = open_queue_poll
 
 const struct node_class node_queue = { .what = "queue", QUEUE_CLASS };

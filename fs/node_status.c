@@ -14,6 +14,7 @@
 #include "fs/handle.h"
 #include "fs/pending.h"
 #include "fs/scrubbing.h"
+#include "fs/supervise.h"
 #include "repl/replication.h"
 #include "store/lostfound.h"
 #include "store/scrub.h"
@@ -28,7 +29,7 @@ struct status {
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
-	int64_t pid, mqrepld, started_ms, uptime_s, open_files, waiting_requests;
+	int64_t pid, mqrepld, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
 static void
@@ -58,6 +59,7 @@ status_gather(struct mount *m, struct status *s)
 	s->pid = getpid();
 	s->started_ms = m->started_ms;
 	s->uptime_s = (clock_wall_ms() - m->started_ms) / 1000;
+	s->restarts = m->line->restarts;
 	s->open_files = handles_count(m->handles);
 	s->waiting_requests = pending_count(m->pending);
 	if (m->replication) {
@@ -158,6 +160,7 @@ static const struct value {
 	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
+	{ "restarts", COUNTER, NUMBER_AT(restarts), "times that the supervisor has started the broker again" },
 	{ "read_only", GAUGE, NUMBER_AT(read_only), "1: mounted read-only" },
 	{ "epoch", GAUGE, NUMBER_AT(offsets.epoch), "number of the log's last epoch: how often a master began to write" },
 	{ "begin", GAUGE, NUMBER_AT(store.begin), "first byte of the log that is kept" },
@@ -177,6 +180,8 @@ static const struct value {
 	{ "retention_rounds", COUNTER, NUMBER_AT(store.retention_rounds), "how often old segments were looked for" },
 	{ "removed_segments", COUNTER, NUMBER_AT(store.removed_segments), "segments removed since the mount" },
 	{ "removed_bytes", COUNTER, NUMBER_AT(store.removed_bytes), "bytes that freed" },
+	{ "cuts", COUNTER, NUMBER_AT(store.cuts), "how often the log was cut since the mount, for it was not the master's" },
+	{ "cut_bytes", COUNTER, NUMBER_AT(store.cut_bytes), "bytes that were cut, kept in lost+found" },
 	{ "heads_moved", COUNTER, NUMBER_AT(store.heads_moved), "moves of queues' first messages since the mount" },
 	{ "segments", GAUGE, NUMBER_AT(store.segments), "files of the log" },
 	{ "queues", GAUGE, NUMBER_AT(store.queues), "queues with messages" },
@@ -184,6 +189,7 @@ static const struct value {
 	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
+	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
 	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },
 	{ "scrub_passes", COUNTER, NUMBER_AT(scrub.passes), "times that all sealed segments were checked" },
@@ -195,7 +201,6 @@ static const struct value {
 	{ "scrub_bad_messages", GAUGE, NUMBER_AT(scrub.bad_messages), "messages in them" },
 	{ "scrub_healed_ranges", COUNTER, NUMBER_AT(scrub.healed_ranges), "ranges that were bad and are good again" },
 	{ "scrub_healed_bytes", COUNTER, NUMBER_AT(scrub.healed_bytes), "bytes in them" },
-	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
 	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
 	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },

@@ -9,6 +9,7 @@
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/scratch.h"
+#include "fs/session.h"
 
 #define APPEND_MAX_READ (1u << 20)
 
@@ -97,6 +98,20 @@ open_queue_free(struct mount *m, struct open_queue *oq)
 	free(oq);
 }
 
+/* What of oq outlives us. */
+static void
+open_queue_keep(const struct open_queue *oq, enum topic_format format, struct estate_file *f)
+{
+	if (!f)
+		return;
+	f->queue = oq->queue;
+	f->format = (int)format;
+	f->consumes = oq->consumes;
+	f->base = oq->base.n;
+	if (oq->view)
+		view_keep(oq->view, &f->view);
+}
+
 int
 open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
 {
@@ -128,6 +143,8 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 			      name->whole, (size_t)m->settings->maxMessageSize);
 	else
 		h->fopen |= FOPEN_NOFLUSH;
+	oq->appender.kept = h->kept;
+	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
 	h->own = oq;
 	return MQ_OK;
 }
@@ -200,6 +217,60 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 		return rc;
 	}
 	h->fopen |= FOPEN_NOFLUSH;
+	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
+	h->own = oq;
+	return MQ_OK;
+}
+
+static int
+resume_parts(struct mount *m, const struct node *n, const struct name *name, struct handle *h,
+	     struct open_queue *oq)
+{
+	const struct estate_file *f = h->kept;
+	const struct view_spec spec = {
+		.topic = n->topic,
+		.all = name->all,
+		.queue = f->queue,
+		.format = (enum topic_format)f->format,
+	};
+	int rc = MQ_OK;
+
+	if (f->view.n > 0)
+		rc = view_resume(m, &spec, &f->view, &oq->view);
+	if (rc == MQ_OK && !n->sub && handle_writes(h)) {
+		appender_init(&oq->appender, n->topic, name->all, f->queue, spec.format, name->whole,
+			      (size_t)m->settings->maxMessageSize);
+		oq->appends = true;
+		rc = appender_resume(m, &oq->appender, h->kept);
+	}
+	if (rc == MQ_OK && f->consumes) {
+		rc = consumer_claim(m->offsets, n->sub, f->queue);
+		oq->consumes = rc == MQ_OK;
+	}
+	return rc;
+}
+
+int
+open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
+{
+	struct open_queue *oq = open_queue_make();
+	int rc;
+
+	if (!oq)
+		return -ENOMEM;
+	oq->follow = name->follow;
+	oq->queue = h->kept->queue;
+	oq->base = MQ_QOFF(h->kept->base);
+	oq->read_end = atomic_load(&h->kept->read_end);
+	rc = resume_parts(m, n, name, h, oq);
+	if (rc != MQ_OK) {
+		if (oq->appends)
+			appender_free(&oq->appender);
+		open_queue_free(m, oq);
+		return rc;
+	}
+	if (atomic_load(&h->kept->closing))
+		closing_begin(m->closing, &oq->closing);
 	h->own = oq;
 	return MQ_OK;
 }
@@ -232,6 +303,17 @@ read_ready(struct mount *m, struct handle *h, off_t off)
 	return node_is_stale(&h->node) || view_is_ready(oq->view, off);
 }
 
+/* Poll looks from there on. */
+static void
+read_ends(struct handle *h, off_t end)
+{
+	struct open_queue *oq = h->own;
+
+	atomic_store(&oq->read_end, end);
+	if (h->kept)
+		atomic_store(&h->kept->read_end, end);
+}
+
 static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 
 static const struct pending_read reading = { .ready = read_ready, .answer = read_answer };
@@ -254,7 +336,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		if (rc == MQ_OK)
 			rc = view_read(oq->view, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
-			oq->read_end = off + (off_t)n;
+			read_ends(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
 	}
 	if (rc == MQ_OK && n > 0 && !oq->consumes)
@@ -286,8 +368,8 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	if (ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
-		atomic_store(&oq->read_end, off + (off_t)n);
+	if (!view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
+		read_ends(h, off + (off_t)n);
 	else
 		read_or_wait(m, req, h, size, off);
 }
@@ -340,6 +422,9 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	}
 	lock_take(&h->lock);
 	closing_end(m->closing, &oq->closing);
+	if (h->kept)
+		atomic_store(&h->kept->closing, false);
+	oq->appender.request = session_request();
 	if (fi->flags & O_APPEND)
 		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
 	else
@@ -378,6 +463,8 @@ open_queue_flush(struct mount *m, struct handle *h)
 		return MQ_OK;
 	rc = appender_check(m, &oq->appender);
 	closing_begin(m->closing, &oq->closing);
+	if (h->kept)
+		atomic_store(&h->kept->closing, true);
 	return rc;
 }
 

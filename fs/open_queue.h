@@ -33,6 +33,9 @@ int open_queue_topic(struct mount *m, const struct node *n, const struct name *n
 int open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
 		     struct handle *h);
 
+/* Either of them, as it was open in a broker that died: by h->kept. */
+int open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
+
 /* A name with options below a subscription: qN:... or any:...  A range is
  * refused: a group's queue begins at its committed offset. */
 int group_name_parse(const char *text, struct name *ret_name, bool *ret_any);

@@ -7,6 +7,7 @@
 
 #include "fs/acl.h"
 #include "fs/dir.h"
+#include "fs/handle.h"
 #include "fs/ops.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
@@ -26,6 +27,8 @@ op_init(void *arg, struct fuse_conn_info *conn)
 	struct mount *m = arg;
 
 	conn->want = conn->capable & wanted;
+	if (m->estate)
+		conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;	/* one write at a time: estate.h */
 	if (conn->max_write > MAX_WRITE_BYTES)
 		conn->max_write = MAX_WRITE_BYTES;
 	m->max_write = conn->max_write;
@@ -83,6 +86,10 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
 			     -EPERM;
+	if (rc == -EEXIST && session_is_resent())	/* the kernel had looked: a broker that died made it */
+		rc = dir.class->lookup(m, &dir, name, &child);
+	if (rc == MQ_OK)
+		node_note_life(m, &child);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else
@@ -103,6 +110,10 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
+	if (rc == -ENOENT && session_is_resent())
+		rc = MQ_OK;
+	if (rc == MQ_OK)
+		handles_note_stale(m);
 	reply_err(req, rc);
 }
 
@@ -191,11 +202,16 @@ op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* Only a text can be made shorter. */
 static int
-set_size(const struct node *n, off_t size, struct fuse_file_info *fi)
+set_size(struct mount *m, const struct node *n, off_t size, struct fuse_file_info *fi)
 {
+	struct handle *h;
+
 	if (!n->class->accept)
 		return -EPERM;
-	return fi ? text_truncate(handle_of(fi), size) : MQ_OK;
+	h = fi ? handle_find(m, fi->fh) : NULL;
+	if (h && h->broken)
+		return h->broken;
+	return h ? text_truncate(h, size) : MQ_OK;
 }
 
 static void
@@ -207,7 +223,7 @@ op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct f
 
 	rc = node_get(m, ino, &n);
 	if (rc == MQ_OK && (to_set & FUSE_SET_ATTR_SIZE)) {
-		rc = set_size(&n, st->st_size, fi);
+		rc = set_size(m, &n, st->st_size, fi);
 		to_set &= ~(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW |
 			    FUSE_SET_ATTR_CTIME);
 	}
@@ -236,6 +252,50 @@ op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* --- open files ------------------------------------------------------------------ */
 
+/* The open file that a request is for, with a reference; NULL: it was answered. */
+static struct handle *
+open_file(struct mount *m, fuse_req_t req, const struct fuse_file_info *fi)
+{
+	struct handle *h = handle_find(m, fi->fh);
+
+	if (!h || h->broken) {
+		reply_err(req, h ? h->broken : -ESTALE);
+		return NULL;
+	}
+	handle_ref(h);
+	return h;
+}
+
+/* The kernel shall know h by its number.  Then it will say when it is closed. */
+static void
+open_answer(struct mount *m, fuse_req_t req, struct handle *h)
+{
+	handle_keep(h);
+	handle_ref(h);		/* it may be closed as soon as it is known */
+	if (reply_open(req, h) == MQ_OK)
+		handle_is_known(h);
+	else
+		handle_unref(m, h);	/* the caller is gone: no RELEASE comes */
+	handle_unref(m, h);
+}
+
+/* Was it opened already, by a broker that died before it could say so? */
+static bool
+open_was_done(struct mount *m, fuse_req_t req)
+{
+	struct handle *h = session_is_resent() ? handle_of_open(m, session_request()) : NULL;
+
+	if (!h)
+		return false;
+	if (h->broken) {
+		reply_err(req, h->broken);
+		handle_unref(m, h);
+	} else {
+		open_answer(m, req, h);
+	}
+	return true;
+}
+
 static int
 class_open(struct mount *m, const struct node *n, struct handle *h)
 {
@@ -258,6 +318,8 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n;
 	int rc;
 
+	if (open_was_done(m, req))
+		return;
 	rc = node_get(m, ino, &n);
 	if (rc == MQ_OK)
 		rc = handle_make(m, &n, fi->flags, fuse_req_ctx(req), &h);
@@ -268,22 +330,22 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	rc = class_open(m, &n, h);
 	if (rc == MQ_OK) {
 		h->opened = true;
-		if (reply_open(req, h) == MQ_OK)
-			return;
+		open_answer(m, req, h);
 	} else {
 		reply_err(req, rc);
+		handle_unref(m, h);
 	}
-	handle_unref(m, h);	/* refused, or the caller is gone: no RELEASE comes */
 }
 
 static void
 op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = open_file(m, req, fi);
 
 	(void)ino;
-	handle_ref(h);
+	if (!h)
+		return;
 	if (h->node.class->read)
 		h->node.class->read(m, req, h, size, off);
 	else
@@ -295,10 +357,11 @@ static void
 op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = open_file(m, req, fi);
 
 	(void)ino;
-	handle_ref(h);
+	if (!h)
+		return;
 	if (h->node.class->write)
 		h->node.class->write(m, req, h, buf, size, off, fi);
 	else if (h->node.class->accept)
@@ -319,12 +382,12 @@ static void
 op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
-
+	struct handle *h = open_file(m, req, fi);
 	int rc;
 
 	(void)ino;
-	handle_ref(h);
+	if (!h)
+		return;
 	rc = handle_flush(m, h);
 	if (rc == MQ_OK && h->node.class->accept && handle_is_durable(m, h->flags))
 		reply_durable(m, req);
@@ -337,11 +400,12 @@ static void
 op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = open_file(m, req, fi);
 	int rc;
 
 	(void)ino;
-	handle_ref(h);
+	if (!h)
+		return;
 	if (h->node.class->fsync) {
 		h->node.class->fsync(m, req, h, data_only != 0);
 	} else {
@@ -358,12 +422,15 @@ static void
 op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_find(m, fi->fh);
 
 	(void)ino;
-	if (h->node.class->poll)
-		pending_forget_poll(m->pending, h);
-	handle_unref(m, h);
+	if (h) {		/* unless a broker before us did it */
+		if (h->node.class->poll)
+			pending_forget_poll(m->pending, h);
+		handle_is_released(h);
+		handle_unref(m, h);
+	}
 	fuse_reply_err(req, 0);
 }
 
@@ -371,10 +438,16 @@ static void
 op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = open_file(m, req, fi);
 
 	(void)ino;
-	handle_ref(h);
+	if (!h) {
+		if (ph)
+			fuse_pollhandle_destroy(ph);
+		return;
+	}
+	if (ph && h->kept)
+		atomic_store(&h->kept->poll, session_poll_name());
 	if (h->node.class->poll) {
 		h->node.class->poll(m, req, h, ph);
 	} else {
@@ -404,6 +477,8 @@ op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n;
 	int rc;
 
+	if (open_was_done(m, req))
+		return;
 	rc = offsets_follow(m->offsets);
 	if (rc == MQ_OK)
 		rc = node_get(m, ino, &n);
@@ -416,17 +491,17 @@ op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	h->fopen = 0;
-	if (reply_open(req, h) != MQ_OK)
-		handle_unref(m, h);
+	open_answer(m, req, h);
 }
 
 static void
 dir_serve(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
 	struct mount *m = req_mount(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = open_file(m, req, fi);
 
-	handle_ref(h);
+	if (!h)
+		return;
 	dir_read(m, req, h, size, off, plus);
 	handle_unref(m, h);
 }

@@ -12,7 +12,7 @@
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
 #define DEADLINE_LOOK_MS 100
-#define PENDING_THREADS 5
+#define PENDING_THREADS 6
 
 /* A read or a poll that waits.  Whoever unlinks it ends it; its memory lasts
  * until the last look at it is over. */
@@ -34,9 +34,18 @@ struct waiter {
 struct durable {
 	struct durable *next;
 	fuse_req_t req;
+	struct subscription *sub;	/* whose commits are to be kept */
 	mq_pos end;			/* position of the log; number of a debt */
 	ssize_t result;
 	int64_t deadline_ms;
+};
+
+/* What they wait for. */
+enum durable_wait {
+	WAIT_LOG,			/* the log is durable up to `end` */
+	WAIT_KEPT,			/* a slave: keep_main() has kept the commits of `sub` */
+	WAIT_MASTER,			/* a slave: its master has answered the debt `end` */
+	WAITS,
 };
 
 struct pending {
@@ -51,9 +60,8 @@ struct pending {
 	pthread_cond_t late;		/* closing */
 	bool durable_closing;
 	_Atomic int64_t n_durable;
-	struct durable *durables;
-	mq_pos durable_end;		/* furthest of them */
-	struct durable *commits;	/* those that wait for the master */
+	struct durable *durables[WAITS];
+	mq_pos durable_end;		/* furthest that waits for the log */
 
 	bool started[PENDING_THREADS];
 	pthread_t threads[PENDING_THREADS];
@@ -341,9 +349,9 @@ durable_at(const struct mount *m)
 /* Take off the list what has reached `durable`, or is past its deadline (or
  * everything, for deadline INT64_MAX). */
 static struct durable *
-durables_take(struct pending *p, struct durable **list, mq_pos durable, int64_t deadline_ms)
+durables_take(struct pending *p, enum durable_wait wait, mq_pos durable, int64_t deadline_ms)
 {
-	struct durable *taken = NULL, **last = &taken, **at = list, *d;
+	struct durable *taken = NULL, **last = &taken, **at = &p->durables[wait], *d;
 
 	while ((d = *at)) {
 		if (d->end.byte > durable.byte && d->deadline_ms > deadline_ms) {
@@ -359,6 +367,21 @@ durables_take(struct pending *p, struct durable **list, mq_pos durable, int64_t 
 	return taken;
 }
 
+/* A log that was cut does not come to where they wait for: what they waited for is no
+ * more, or was before.  Called with the lock. */
+static void
+durables_back(struct pending *p)
+{
+	mq_pos end = mark_at(store_written(p->m->store));
+
+	if (p->durable_end.byte <= end.byte)
+		return;
+	p->durable_end = end;
+	for (struct durable *d = p->durables[WAIT_LOG]; d; d = d->next)
+		if (d->end.byte > end.byte)
+			d->end = end;
+}
+
 /* Answer whoever can be now; all of them when rc is an error. */
 static void
 durables_look(struct pending *p, int rc)
@@ -366,19 +389,30 @@ durables_look(struct pending *p, int rc)
 	struct durable *done;
 
 	lock_take(&p->durable_lock);
-	done = durables_take(p, &p->durables, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
+	durables_back(p);
+	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
 	lock_drop(&p->durable_lock);
 	durables_answer(done, rc);
 }
 
-/* Wait for something to flush.  False: closing. */
+/* Something to flush, or what somebody else has flushed?  Called with the lock. */
+static bool
+durables_due(const struct pending *p)
+{
+	mq_pos flushed = mark_at(store_flushed(p->m->store)), durable = durable_at(p->m);
+
+	for (const struct durable *d = p->durables[WAIT_LOG]; d; d = d->next)
+		if (d->end.byte > flushed.byte || d->end.byte <= durable.byte)
+			return true;
+	return false;
+}
+
+/* Wait for something to do.  False: closing. */
 static bool
 durable_wait(struct pending *p, mq_pos *ret_end)
 {
-	struct mark *flushed = store_flushed(p->m->store);
-
 	LOCKED(&p->durable_lock);
-	while (!p->durables || p->durable_end.byte <= mark_at(flushed).byte) {
+	while (!durables_due(p)) {
 		if (p->durable_closing)
 			return false;
 		lock_wait(&p->durable_lock, &p->more, -1);
@@ -414,23 +448,11 @@ replicated_main(void *arg)
 	return NULL;
 }
 
-/* What the master has answered is as durable as it can be here. */
-static void *
-answered_main(void *arg)
+/* Called with the lock. */
+static bool
+nobody_waits(const struct pending *p)
 {
-	struct pending *p = arg;
-	struct mark *answered = debts_answered(p->m->offsets);
-	mq_pos at = mark_at(answered);
-
-	while (mark_wait_past(answered, at, -1, &at) == MQ_OK) {
-		struct durable *done;
-
-		lock_take(&p->durable_lock);
-		done = durables_take(p, &p->commits, mark_at(answered), -1);
-		lock_drop(&p->durable_lock);
-		durables_answer(done, MQ_OK);
-	}
-	return NULL;
+	return !p->durables[WAIT_LOG] && !p->durables[WAIT_KEPT] && !p->durables[WAIT_MASTER];
 }
 
 /* A disk that does not answer keeps flush_main() busy: deadlines are kept here. */
@@ -441,21 +463,31 @@ deadline_main(void *arg)
 	bool closing;
 
 	do {
-		struct durable *late, *unanswered;
+		struct durable *late[WAITS];
 
 		lock_take(&p->durable_lock);
-		if (!p->durables && !p->commits && !p->durable_closing)
+		if (nobody_waits(p) && !p->durable_closing)
 			lock_wait(&p->durable_lock, &p->more, -1);
 		else if (!p->durable_closing)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
-		late = durables_take(p, &p->durables, MQ_POS(-1), clock_mono_ms());
-		unanswered = durables_take(p, &p->commits, MQ_POS(-1), clock_mono_ms());
+		for (int i = 0; i < WAITS; i++)
+			late[i] = durables_take(p, (enum durable_wait)i, MQ_POS(-1), clock_mono_ms());
 		lock_drop(&p->durable_lock);
-		durables_answer(late, -ETIMEDOUT);
-		durables_answer(unanswered, -ETIMEDOUT);
+		for (int i = 0; i < WAITS; i++)
+			durables_answer(late[i], -ETIMEDOUT);
 	} while (!closing);
 	return NULL;
+}
+
+/* Called with the lock. */
+static void
+durable_link(struct pending *p, enum durable_wait wait, struct durable *d)
+{
+	d->next = p->durables[wait];
+	p->durables[wait] = d;
+	atomic_fetch_add(&p->n_durable, 1);
+	pthread_cond_broadcast(&p->more);
 }
 
 void
@@ -479,19 +511,83 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 		durable_answer(d, MQ_OK);
 		return;
 	}
-	d->next = p->durables;
-	p->durables = d;
 	if (p->durable_end.byte < end.byte)
 		p->durable_end = end;
-	atomic_fetch_add(&p->n_durable, 1);
-	pthread_cond_broadcast(&p->more);
+	durable_link(p, WAIT_LOG, d);
 }
 
-/* --- commits ----------------------------------------------------------------------------- */
+/* --- waiting for the master: commits on a slave ------------------------------------------- */
+
+/* Who waits for his commits to be kept; NULL: closing. */
+static struct durable *
+next_to_keep(struct pending *p)
+{
+	struct durable *d;
+
+	LOCKED(&p->durable_lock);
+	while (!p->durables[WAIT_KEPT] && !p->durable_closing)
+		lock_wait(&p->durable_lock, &p->more, -1);
+	d = p->durables[WAIT_KEPT];
+	if (!d || p->durable_closing)
+		return NULL;
+	p->durables[WAIT_KEPT] = d->next;
+	atomic_fetch_sub(&p->n_durable, 1);
+	return d;
+}
 
 /* They are on this disk; now it is the master's turn. */
 static void
-park_debt(struct pending *p, fuse_req_t req, int64_t number)
+wait_for_master(struct pending *p, struct durable *d)
+{
+	LOCKED(&p->durable_lock);
+	if (mark_at(debts_answered(p->m->offsets)).byte >= d->end.byte)
+		durable_answer(d, MQ_OK);
+	else
+		durable_link(p, WAIT_MASTER, d);
+}
+
+static void *
+keep_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mount *m = p->m;
+	struct durable *d;
+
+	while ((d = next_to_keep(p))) {
+		int64_t number = 0;
+		int rc = debts_keep(m->offsets, d->sub, &number);
+
+		if (rc == MQ_OK && number > 0 && (!m->replication || !replication_has_master(m->replication)))
+			rc = -EHOSTDOWN;
+		d->end = MQ_POS(number);
+		if (rc != MQ_OK || number == 0)
+			durable_answer(d, rc);
+		else
+			wait_for_master(p, d);
+	}
+	return NULL;
+}
+
+static void *
+answered_main(void *arg)
+{
+	struct pending *p = arg;
+	struct mark *answered = debts_answered(p->m->offsets);
+	mq_pos at = mark_at(answered);
+
+	while (mark_wait_past(answered, at, -1, &at) == MQ_OK) {
+		struct durable *done;
+
+		lock_take(&p->durable_lock);
+		done = durables_take(p, WAIT_MASTER, mark_at(answered), -1);
+		lock_drop(&p->durable_lock);
+		durables_answer(done, MQ_OK);
+	}
+	return NULL;
+}
+
+static void
+park_commits(struct pending *p, fuse_req_t req, struct subscription *sub)
 {
 	struct durable *d = malloc(sizeof(*d));
 
@@ -501,50 +597,36 @@ park_debt(struct pending *p, fuse_req_t req, int64_t number)
 	}
 	*d = (struct durable){
 		.req = req,
-		.end = MQ_POS(number),
+		.sub = sub,
+		.end = MQ_POS(INT64_MAX),
 		.result = -1,
 		.deadline_ms = clock_mono_ms() + p->m->settings->slaveTimeout,
 	};
 	LOCKED(&p->durable_lock);
-	if (mark_at(debts_answered(p->m->offsets)).byte >= number) {
-		durable_answer(d, MQ_OK);
-		return;
-	}
-	d->next = p->commits;
-	p->commits = d;
-	atomic_fetch_add(&p->n_durable, 1);
-	pthread_cond_broadcast(&p->more);
+	durable_link(p, WAIT_KEPT, d);
 }
 
 void
 pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub)
 {
-	struct mount *m = p->m;
-	int64_t number = 0;
 	mq_pos end;
 	int rc;
 
-	if (m->settings->brokerRole != SLAVE) {
-		rc = commit_sync(m->offsets, sub, &end);
-		if (rc == MQ_OK)
-			pending_park_durable(p, req, end, -1);
-		else
-			reply_err(req, rc);
+	if (p->m->settings->brokerRole == SLAVE) {
+		park_commits(p, req, sub);
 		return;
 	}
-	rc = debts_keep(m->offsets, sub, &number);
-	if (rc == MQ_OK && number > 0 && (!m->replication || !replication_has_master(m->replication)))
-		rc = -EHOSTDOWN;
-	if (rc != MQ_OK || number == 0)
-		reply_err(req, rc);
+	rc = commit_sync(p->m->offsets, sub, &end);
+	if (rc == MQ_OK)
+		pending_park_durable(p, req, end, -1);
 	else
-		park_debt(p, req, number);
+		reply_err(req, rc);
 }
 
 /* --- begin and end ------------------------------------------------------------------------ */
 
 static void *(*const mains[PENDING_THREADS])(void *) = {
-	readers_main, flush_main, deadline_main, replicated_main, answered_main,
+	readers_main, flush_main, deadline_main, replicated_main, keep_main, answered_main,
 };
 
 int
@@ -600,8 +682,8 @@ pending_close(struct pending *p)
 	for (size_t i = 0; i < PENDING_THREADS; i++)
 		if (p->started[i])
 			pthread_join(p->threads[i], NULL);
-	durables_answer(p->durables, -EINTR);
-	durables_answer(p->commits, -EINTR);
+	for (int i = 0; i < WAITS; i++)
+		durables_answer(p->durables[i], -EINTR);
 	pthread_cond_destroy(&p->late);
 	pthread_cond_destroy(&p->more);
 	lock_destroy(&p->durable_lock);

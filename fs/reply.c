@@ -59,7 +59,7 @@ int
 reply_open(fuse_req_t req, struct handle *h)
 {
 	struct kernel_open_out out = {
-		.fh = (uintptr_t)h,
+		.fh = h->number,
 		.open_flags = h->fopen,
 		.backing_id = h->backing_id,
 	};

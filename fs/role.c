@@ -7,6 +7,9 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/scope.h"
+#include "fs/names.h"
+#include "fs/node.h"
 #include "fs/role.h"
 #include "repl/replication.h"
 
@@ -21,22 +24,44 @@ is_slave(const struct mount *m)
 
 /* --- what a slave's log goes through ------------------------------------------------------ */
 
+/* Of a range that had its end the kernel remembers how long it is. */
+static void
+forget_lengths(struct mount *m)
+{
+	AUTO_FREE uint64_t *numbers = NULL;
+	size_t n = 0;
+
+	if (!m->session || !m->names)
+		return;
+	numbers = names_numbers(m->names, NODE_NAMED, &n);
+	for (size_t i = 0; i < n; i++)
+		fuse_lowlevel_notify_inval_inode(m->session, node_ino_wide(NODE_NAMED, numbers[i]), -1, 0);
+}
+
 static int
 broker_cut(void *arg, mq_pos at, const char *why)
 {
 	struct mount *m = arg;
+	int rc;
 
 	LOCKED(&role_lock);
-	return is_slave(m) ? offsets_cut(m->offsets, at, why) : -EROFS;
+	rc = is_slave(m) ? offsets_cut(m->offsets, at, why) : -EROFS;
+	if (rc == MQ_OK)
+		forget_lengths(m);
+	return rc;
 }
 
 static int
 broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *why)
 {
 	struct mount *m = arg;
+	int rc;
 
 	LOCKED(&role_lock);
-	return is_slave(m) ? offsets_reset(m->offsets, begin, theirs, why) : -EROFS;
+	rc = is_slave(m) ? offsets_reset(m->offsets, begin, theirs, why) : -EROFS;
+	if (rc == MQ_OK)
+		forget_lengths(m);
+	return rc;
 }
 
 int

@@ -7,6 +7,7 @@
 #include "conf/err.h"
 #include "fs/scratch.h"
 #include "fs/view_priv.h"
+#include "store/body.h"
 
 #define RUN_GAP 4096		/* other queues' bytes read rather than skipped */
 
@@ -120,7 +121,7 @@ known_body(const unsigned char *at, const struct queue_entry *e, mq_qoff n, stru
 {
 	if (be32_get(at) != e->total || be32_get(at + 4) != RECORD_MAGIC ||
 	    be64_get(at + RECORD_QUEUEOFFSET_AT) != n.n || be64_get(at + RECORD_PHYSICALOFFSET_AT) != e->pos.byte ||
-	    (be32_get(at + 36) & (SYSFLAG_BORNHOST_V6 | SYSFLAG_STOREHOST_V6)) ||
+	    (be32_get(at + 36) & (SYSFLAG_BORNHOST_V6 | SYSFLAG_STOREHOST_V6 | SYSFLAG_COMPRESSED)) ||
 	    be32_get(at + RECORD_BODY_AT - 4) != e->body_len || e->body_len + RECORD_MIN_BYTES > e->total)
 		return false;
 	rec->body = at + RECORD_BODY_AT;
@@ -133,6 +134,15 @@ damaged(const struct run *run, size_t i, const char *what)
 {
 	return err_note(-EIO, "topic %s queue %d: message %lld %s", queue_topic(run->src[i]->q),
 			(int)queue_id(run->src[i]->q), (long long)run->number[i].n, what);
+}
+
+/* What it speaks of is valid until the next one of this thread. */
+static int
+run_unpack(struct record *rec)
+{
+	struct scratch *scratch = scratch_get();
+
+	return scratch ? body_unpack(rec, &scratch->body, &scratch->body_size) : -ENOMEM;
 }
 
 /* The record of entry i, checked unless it was before.  Only the body is set
@@ -151,6 +161,8 @@ run_record(const struct view *v, const struct run *run, size_t i, struct record 
 	if (run->checked && v->per_message >= 0 && known_body(at, e, n, rec))
 		return MQ_OK;
 	rc = record_verify(at, (size_t)e->total, e->pos, rec);
+	if (rc == MQ_OK && rec->sysflag & SYSFLAG_COMPRESSED && (rc = run_unpack(rec)) != MQ_OK)
+		return rc;
 	if (rc != MQ_OK || rec->total != e->total || rec->body_len != e->body_len || rec->qoff.n != n.n)
 		return damaged(run, i, "is damaged");
 	if (!run->checked)

@@ -16,6 +16,7 @@ scratch_free(void *arg)
 	struct scratch *s = arg;
 
 	free(s->run);
+	free(s->body);
 	free(s->out);
 	free(s->held);
 	free(s->ends);

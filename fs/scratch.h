@@ -7,6 +7,8 @@
 struct scratch {
 	unsigned char *run;	/* records as they lie in the log */
 	size_t run_size;
+	unsigned char *body;	/* one of their bodies, unpacked */
+	size_t body_size;
 	unsigned char *out;	/* what a reader gets */
 	size_t out_size;
 	unsigned char *held;	/* the first message's beginning, from an earlier write */

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,9 +17,11 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "fs/kernel.h"
+#include "fs/handle.h"
+#include "fs/mountpoint.h"
 #include "fs/ops.h"
 #include "fs/session.h"
+#include "fs/supervise.h"
 
 #define KICK_MS 20
 
@@ -32,10 +35,53 @@ struct session {
 	_Atomic bool ready;		/* INIT was answered */
 	uint64_t init_unique;
 	bool offers_passthrough;
+	bool offers_resend;
+	bool inherited;			/* the connection of a broker that died */
 
 	struct lock backings_lock;
 	struct backing *backings;	/* what the kernel reads by itself */
 };
+
+/* --- the request being served --------------------------------------------------- */
+
+static _Thread_local struct {
+	uint64_t unique;
+	uint64_t poll;
+} current;
+
+static void
+current_is(const unsigned char *buf, size_t len)
+{
+	struct kernel_in_header head;
+	struct kernel_poll_in in;
+
+	if (len < sizeof(head))
+		return;
+	memcpy(&head, buf, sizeof(head));
+	current.unique = head.unique;
+	if (head.opcode != KERNEL_OP_POLL || len < sizeof(head) + sizeof(in))
+		return;
+	memcpy(&in, buf + sizeof(head), sizeof(in));
+	current.poll = in.poll;
+}
+
+uint64_t
+session_request(void)
+{
+	return current.unique & ~KERNEL_RESENT;
+}
+
+bool
+session_is_resent(void)
+{
+	return (current.unique & KERNEL_RESENT) != 0;
+}
+
+uint64_t
+session_poll_name(void)
+{
+	return current.poll;
+}
 
 /* --- INIT ---------------------------------------------------------------------
  *
@@ -44,20 +90,32 @@ struct session {
  * so these run alone.
  */
 
-static void
+static bool
 init_look(struct session *s, const unsigned char *buf, size_t len)
 {
 	struct kernel_in_header head;
 	struct kernel_init_in in;
 
-	if (len < KERNEL_INIT_IN_AT + sizeof(in))
-		return;
+	if (len < sizeof(head) + sizeof(in))
+		return false;
 	memcpy(&head, buf, sizeof(head));
-	memcpy(&in, buf + KERNEL_INIT_IN_AT, sizeof(in));
+	memcpy(&in, buf + sizeof(head), sizeof(in));
 	if (head.opcode != KERNEL_OP_INIT)
-		return;
+		return false;
 	s->init_unique = head.unique;
 	s->offers_passthrough = (in.flags & KERNEL_INIT_EXT) && (in.flags2 & KERNEL_INIT2_PASSTHROUGH);
+	s->offers_resend = (in.flags & KERNEL_INIT_EXT) && (in.flags2 & KERNEL_INIT2_HAS_RESEND);
+	return true;
+}
+
+/* The kernel will not say it again to whoever comes after us. */
+static void
+init_keep(struct estate *e, const unsigned char *buf, size_t len)
+{
+	if (!e || len > sizeof(e->init))
+		return;
+	memcpy(e->init, buf, len);
+	e->init_len = len;
 }
 
 static bool
@@ -89,8 +147,12 @@ session_read(int fd, void *buf, size_t size, void *arg)
 	struct mount *m = arg;
 	ssize_t n = read(fd, buf, size);
 
-	if (n > 0 && !atomic_load_explicit(&m->serving->ready, memory_order_relaxed))
-		init_look(m->serving, buf, (size_t)n);
+	if (n <= 0)
+		return n;
+	current_is(buf, (size_t)n);
+	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed) &&
+	    init_look(m->serving, buf, (size_t)n))
+		init_keep(m->estate, buf, (size_t)n);
 	return n;
 }
 
@@ -104,12 +166,115 @@ session_writev(int fd, struct iovec *iov, int count, void *arg)
 	if (atomic_load_explicit(&s->ready, memory_order_relaxed) || !init_is_answer(s, iov, count))
 		return writev(fd, iov, count);
 	init_complete(m, &iov[1]);
+	if (s->inherited) {		/* the kernel has had this answer long ago */
+		atomic_store(&s->ready, true);
+		return (ssize_t)(iov[0].iov_len + iov[1].iov_len);
+	}
 	n = writev(fd, iov, count);
 	if (n > 0) {
 		atomic_store(&s->ready, true);
 		s->conf.ready(s->conf.ready_arg);
 	}
 	return n;
+}
+
+/* --- passthrough ------------------------------------------------------------------------ */
+
+/* A file that the kernel reads by itself, as long as it is open. */
+struct backing {
+	struct backing *next;
+	fuse_ino_t ino;
+	int32_t id;
+	int64_t opens;
+};
+
+/* Called with the lock. */
+static struct backing *
+backing_of(const struct session *s, fuse_ino_t ino)
+{
+	struct backing *b;
+
+	for (b = s->backings; b && b->ino != ino; b = b->next)
+		;
+	return b;
+}
+
+/* Called with the lock. */
+static struct backing *
+backing_add(struct session *s, fuse_ino_t ino, int32_t id)
+{
+	struct backing *b = malloc(sizeof(*b));
+
+	if (!b)
+		return NULL;
+	*b = (struct backing){ .next = s->backings, .ino = ino, .id = id };
+	s->backings = b;
+	return b;
+}
+
+/* Called with the lock. */
+static struct backing *
+backing_make(struct mount *m, fuse_ino_t ino, int fd)
+{
+	struct kernel_backing_map map = { .fd = fd };
+	int id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
+	struct backing *b = id > 0 ? backing_add(m->serving, ino, id) : NULL;
+
+	if (id > 0 && !b)
+		ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
+	return b;
+}
+
+int
+passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_id)
+{
+	struct backing *b;
+
+	if (!m->passthrough)
+		return -EOPNOTSUPP;
+	LOCKED(&m->serving->backings_lock);
+	b = backing_of(m->serving, ino);
+	if (!b)
+		b = backing_make(m, ino, fd);
+	if (!b)
+		return -EOPNOTSUPP;
+	b->opens++;
+	*ret_backing_id = b->id;
+	return MQ_OK;
+}
+
+void
+passthrough_close(struct mount *m, int32_t backing_id)
+{
+	struct backing **at, *b;
+	uint32_t id = (uint32_t)backing_id;
+
+	if (backing_id <= 0)
+		return;
+	LOCKED(&m->serving->backings_lock);
+	for (at = &m->serving->backings; *at && (*at)->id != backing_id; at = &(*at)->next)
+		;
+	b = *at;
+	if (!b || --b->opens > 0)
+		return;
+	*at = b->next;
+	free(b);
+	ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
+}
+
+/* The kernel reads them on; none has been opened here yet. */
+static int
+backings_inherit(struct mount *m)
+{
+	LOCKED(&m->serving->backings_lock);
+	for (uint32_t i = 0; i < atomic_load(&m->estate->n_files); i++) {
+		const struct estate_file *f = &m->estate->files[i];
+
+		if (f->used && f->backing_id > 0 && !backing_of(m->serving, f->ino) &&
+		    !backing_add(m->serving, f->ino, f->backing_id))
+			return -ENOMEM;
+	}
+	return MQ_OK;
 }
 
 /* --- mounting ------------------------------------------------------------------- */
@@ -143,14 +308,49 @@ session_new(struct mount *m, const struct session_conf *conf)
 	return m->session ? MQ_OK : -EIO;
 }
 
+/* where: the mount point, or /dev/fd/N of a connection. */
 static int
-session_mount(struct mount *m)
+session_connect(struct mount *m, const char *where)
 {
 	static const struct fuse_custom_io io = { .writev = session_writev, .read = session_read };
 
-	if (fuse_session_mount(m->session, m->mountpoint) != 0)
+	if (fuse_session_mount(m->session, where) != 0)
 		return -EIO;
 	return fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
+}
+
+/* What the dead broker and the kernel have agreed upon. */
+static int
+init_again(struct mount *m)
+{
+	struct fuse_buf buf = { .mem = m->estate->init, .size = m->estate->init_len };
+
+	init_look(m->serving, m->estate->init, m->estate->init_len);
+	fuse_session_process_buf(m->session, &buf);
+	return m->serving->ready ? MQ_OK : err_note(-EIO, "the connection cannot be inherited");
+}
+
+static int
+session_inherit(struct mount *m)
+{
+	char path[32];
+	int rc;
+
+	m->serving->inherited = true;
+	snprintf(path, sizeof(path), "/dev/fd/%d", m->line->session_fd);
+	rc = session_connect(m, path);
+	if (rc == MQ_OK)
+		rc = init_again(m);
+	if (rc == MQ_OK)
+		rc = backings_inherit(m);
+	nodes_inherit(m);
+	return rc == MQ_OK ? handles_inherit(m) : rc;
+}
+
+int
+session_heritable_fd(const struct mount *m)
+{
+	return m->serving->offers_resend && m->estate && m->estate->init_len ? fuse_session_fd(m->session) : -1;
 }
 
 int
@@ -170,15 +370,35 @@ session_open(struct mount *m, const struct session_conf *conf)
 	err_clear();
 	rc = session_new(m, conf);
 	if (rc == MQ_OK)
-		rc = session_mount(m);
+		rc = m->line->session_fd >= 0 ? session_inherit(m) : session_connect(m, m->mountpoint);
 	mounting = false;
 	return rc;
+}
+
+/* As libfuse does with what it has mounted itself: hang up first, so that nothing
+ * that unmounting asks for waits for us. */
+static void
+inherited_unmount(struct mount *m)
+{
+	struct pollfd connection = { .fd = fuse_session_fd(m->session) };
+	AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool gone = poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR);
+
+	if (null >= 0)
+		dup3(null, connection.fd, O_CLOEXEC);
+	if (!gone && mountpoint_detach(m->mountpoint) != MQ_OK)
+		log_err("%s", err_text(-EBUSY));
 }
 
 void
 session_unmount(struct mount *m)
 {
-	if (m->session)
+	if (!m->session)
+		return;
+	lifeline_let_go(m->line);
+	if (m->serving->inherited)
+		inherited_unmount(m);
+	else
 		fuse_session_unmount(m->session);
 }
 
@@ -297,6 +517,38 @@ workers_end(struct mount *m)
 	s->n_workers = 0;
 }
 
+/* --- what was asked of a dead broker ----------------------------------------------- */
+
+/* ENODEV: unmounted meanwhile, as the workers will hear. */
+static int
+notify_kernel(struct mount *m, const void *notice, size_t len)
+{
+	if (write(fuse_session_fd(m->session), notice, len) < 0 && errno != ENODEV)
+		return err_note(-errno, "asking for what was not answered: %m");
+	return MQ_OK;
+}
+
+/* What was taken comes before everything that nobody has taken yet.  Those who
+ * poll ask anew when they are told that there is news. */
+static int
+ask_again(struct mount *m)
+{
+	const struct kernel_out_header resend = { .len = sizeof(resend), .error = KERNEL_NOTIFY_RESEND };
+	int rc = notify_kernel(m, &resend, sizeof(resend));
+
+	for (uint32_t i = 0; i < atomic_load(&m->estate->n_files) && rc == MQ_OK; i++) {
+		const struct estate_file *f = &m->estate->files[i];
+		const struct kernel_notify_poll news = {
+			.head = { .len = sizeof(news), .error = KERNEL_NOTIFY_POLL },
+			.poll = f->poll,
+		};
+
+		if (f->used && f->poll)
+			rc = notify_kernel(m, &news, sizeof(news));
+	}
+	return rc;
+}
+
 /* --- until it ends ------------------------------------------------------------------- */
 
 static int
@@ -333,77 +585,13 @@ session_run(struct mount *m, int *ret_signal)
 	signal_fd = signalfd(-1, &ends, SFD_CLOEXEC);
 	if (signal_fd < 0)
 		return err_note(-errno, "signalfd: %m");
-	rc = workers_start(m);
+	rc = m->serving->inherited ? ask_again(m) : MQ_OK;
+	if (rc == MQ_OK)
+		rc = workers_start(m);
+	if (rc == MQ_OK && m->serving->inherited)
+		m->serving->conf.ready(m->serving->conf.ready_arg);
 	if (rc == MQ_OK)
 		rc = wait_for_end(m->serving, signal_fd, ret_signal);
 	workers_end(m);
 	return rc;
-}
-
-/* --- passthrough ------------------------------------------------------------------------ */
-
-/* A file that the kernel reads by itself, as long as it is open. */
-struct backing {
-	struct backing *next;
-	fuse_ino_t ino;
-	int32_t id;
-	int64_t opens;
-};
-
-/* Called with the lock. */
-static struct backing *
-backing_make(struct mount *m, fuse_ino_t ino, int fd)
-{
-	struct kernel_backing_map map = { .fd = fd };
-	struct backing *b = calloc(1, sizeof(*b));
-	int id;
-
-	if (!b)
-		return NULL;
-	id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
-	if (id <= 0) {
-		free(b);
-		return NULL;
-	}
-	*b = (struct backing){ .next = m->serving->backings, .ino = ino, .id = id };
-	m->serving->backings = b;
-	return b;
-}
-
-int
-passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_id)
-{
-	struct backing *b;
-
-	if (!m->passthrough)
-		return -EOPNOTSUPP;
-	LOCKED(&m->serving->backings_lock);
-	for (b = m->serving->backings; b && b->ino != ino; b = b->next)
-		;
-	if (!b)
-		b = backing_make(m, ino, fd);
-	if (!b)
-		return -EOPNOTSUPP;
-	b->opens++;
-	*ret_backing_id = b->id;
-	return MQ_OK;
-}
-
-void
-passthrough_close(struct mount *m, int32_t backing_id)
-{
-	struct backing **at, *b;
-	uint32_t id = (uint32_t)backing_id;
-
-	if (backing_id <= 0)
-		return;
-	LOCKED(&m->serving->backings_lock);
-	for (at = &m->serving->backings; *at && (*at)->id != backing_id; at = &(*at)->next)
-		;
-	b = *at;
-	if (!b || --b->opens > 0)
-		return;
-	*at = b->next;
-	free(b);
-	ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 }

@@ -1,7 +1,8 @@
 /* session.h - the conversation with the kernel: mount, workers, the end.
  *
  *     mount ──> INIT answered (ready is told) ──> workers serve ──> umount or signal
- *                                                                        │
+ *                                                   ^                    │
+ *     inherit ──> INIT heard again ──> RESEND ──────┘                    │
  *                              unmounted <── workers joined <────────────┘
  *
  * One worker thread per CPU, pinned to it: a request is then served where its
@@ -19,12 +20,22 @@ struct session_conf {
 	void *ready_arg;
 };
 
-/* Mount m at m->mountpoint.  -errno with a note. */
+/* Mount m at m->mountpoint, or go on with the connection that m->line has from a
+ * dead broker.  -errno with a note. */
 int session_open(struct mount *m, const struct session_conf *conf);
 
 /* Serve until unmounted, or until one of SIGTERM, SIGINT, SIGHUP arrives
  * (*ret_signal; 0: unmounted).  The calling thread must have them blocked. */
 int session_run(struct mount *m, int *ret_signal);
+
+/* The connection, when another broker could go on with it; else -1. */
+int session_heritable_fd(const struct mount *m);
+
+/* Of the request that this thread serves: its number, the same when it is delivered
+ * again; was it delivered before?; of a POLL: the kernel's name for who waits. */
+uint64_t session_request(void);
+bool session_is_resent(void);
+uint64_t session_poll_name(void);
 
 /* Take the mount away if it is still there, so that whoever has files open hears of it. */
 void session_unmount(struct mount *m);

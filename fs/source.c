@@ -4,12 +4,37 @@
 #include "conf/err.h"
 #include "fs/view_priv.h"
 
+void
+source_begin(struct source *s, struct queue *q, mq_qoff from, mq_qoff to)
+{
+	s->q = q;
+	s->from = s->next = s->shown = from;
+	s->to = to;
+	s->cuts = queue_cuts(q);
+	s->limit = MQ_QOFF(INT64_MAX);
+}
+
+void
+source_look(struct source *s)
+{
+	uint32_t cuts = queue_cuts(s->q);
+	mq_qoff low;
+
+	if (!queue_cut_since(s->q, s->cuts, &low))
+		return;
+	s->cuts = cuts;
+	if (s->shown.n > low.n && low.n < s->limit.n)
+		s->limit = low;
+	source_seek(s, s->next);
+}
+
 mq_qoff
 source_end(const struct source *s)
 {
 	mq_qoff end = queue_end(s->q);
 
-	return end.n < s->to.n ? end : s->to;
+	end = end.n < s->to.n ? end : s->to;
+	return end.n < s->limit.n ? end : s->limit;
 }
 
 /* The entry of the source's next message.  MQ_EEND when there is none (yet). */
@@ -22,6 +47,8 @@ source_peek(struct source *s, const struct queue_entry **ret)
 
 	if (s->at == s->n) {
 		end = source_end(s);
+		if (s->next.n >= s->limit.n)
+			return MQ_EGONE;
 		if (s->next.n >= end.n)
 			return MQ_EEND;
 		want = end.n - s->next.n < BATCH_ENTRIES ? (size_t)(end.n - s->next.n) : BATCH_ENTRIES;

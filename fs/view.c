@@ -5,6 +5,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "fs/estate.h"
 #include "fs/framing.h"
 #include "fs/scratch.h"
 #include "fs/view_priv.h"
@@ -64,9 +65,7 @@ source_open(struct mount *m, struct queue *q, const struct name_point *from, con
 		return rc;
 	if (first < span.min.n)
 		return MQ_EGONE;
-	src->q = q;
-	src->from = src->next = MQ_QOFF(first);
-	src->to = MQ_QOFF(last < first ? first : last);
+	source_begin(src, q, MQ_QOFF(first), MQ_QOFF(last < first ? first : last));
 	return MQ_OK;
 }
 
@@ -117,9 +116,43 @@ view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format
 
 	if (!v)
 		return -ENOMEM;
-	v->src[0].q = q;
-	v->src[0].from = v->src[0].next = from;
-	v->src[0].to = MQ_QOFF(OPEN_END);
+	source_begin(&v->src[0], q, from, MQ_QOFF(OPEN_END));
+	*ret = v;
+	return MQ_OK;
+}
+
+void
+view_keep(const struct view *v, struct estate_view *ret_kept)
+{
+	ret_kept->n = (uint32_t)v->n;
+	for (size_t i = 0; i < v->n && i < ESTATE_SOURCES; i++) {
+		ret_kept->from[i] = v->src[i].from.n;
+		ret_kept->to[i] = v->src[i].to.n;
+	}
+}
+
+int
+view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret)
+{
+	struct view *v;
+	int rc = MQ_OK;
+
+	if (kept->n > ESTATE_SOURCES)
+		return -ESTALE;
+	v = view_make(m, kept->n, spec->format);
+	if (!v)
+		return -ENOMEM;
+	for (int32_t i = 0; i < (int32_t)kept->n && rc == MQ_OK; i++) {
+		struct source *src = &v->src[i];
+
+		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &src->q);
+		src->from = src->next = MQ_QOFF(kept->from[i]);
+		src->to = MQ_QOFF(kept->to[i]);
+	}
+	if (rc != MQ_OK) {
+		view_close(v);
+		return rc;
+	}
 	*ret = v;
 	return MQ_OK;
 }
@@ -134,20 +167,35 @@ view_close(struct view *v)
 
 /* --- reading --------------------------------------------------------------------------------------- */
 
+/* Where the body of a record at pos lies.  MQ_EEND: it is not stored as it was sent. */
+static int
+find_body(struct view *v, mq_pos pos, size_t *ret_at)
+{
+	unsigned char head[RECORD_BODY_AT];
+	size_t hosts_v6;
+	int rc;
+
+	rc = run_read_log(v, pos, head, sizeof(head));
+	if (rc == MQ_OK && head[39] & SYSFLAG_COMPRESSED)
+		rc = MQ_EEND;
+	if (rc != MQ_OK)
+		return rc;
+	hosts_v6 = (head[39] & SYSFLAG_BORNHOST_V6 ? 1u : 0u) + (head[39] & SYSFLAG_STOREHOST_V6 ? 1u : 0u);
+	*ret_at = RECORD_BODY_AT + 12 * hosts_v6;
+	return MQ_OK;
+}
+
 /* Part of one long message that was checked before: only that part is read. */
 static int
 read_part(struct view *v, const struct run *run, size_t skip, unsigned char *out, size_t size, size_t *ret_n)
 {
 	const struct queue_entry *e = &run->entries[0];
-	unsigned char head[RECORD_BODY_AT + 24];
-	size_t hosts_v6, body_at, n = 0, len = (size_t)e->body_len;
+	size_t body_at, n = 0, len = (size_t)e->body_len;
 	int rc;
 
-	rc = run_read_log(v, e->pos, head, sizeof(head));
+	rc = find_body(v, e->pos, &body_at);
 	if (rc != MQ_OK)
 		return rc;
-	hosts_v6 = (head[39] & SYSFLAG_BORNHOST_V6 ? 1u : 0u) + (head[39] & SYSFLAG_STOREHOST_V6 ? 1u : 0u);
-	body_at = RECORD_BODY_AT + 12 * hosts_v6;
 	if (skip < len) {
 		n = len - skip < size ? len - skip : size;
 		rc = run_read_log(v, pos_add(e->pos, (int64_t)(body_at + skip)), out, n);
@@ -219,8 +267,8 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 	rc = run_collect(v, skip + size, &run);
 	if (rc != MQ_OK)
 		return rc;
-	if (is_long_line(v, &run)) {
-		rc = read_part(v, &run, skip, out, size, ret_n);
+	rc = is_long_line(v, &run) ? read_part(v, &run, skip, out, size, ret_n) : MQ_EEND;
+	if (rc != MQ_EEND) {
 		if (rc != MQ_OK || skip + *ret_n < (size_t)run.entries[0].body_len + 1)
 			run_give_back(&run, 0);
 		else
@@ -235,12 +283,44 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 	return run_render(v, &run, skip, out, size, ret_n);
 }
 
+/* Bytes before `end` have been read.  The message that holds it counts, too. */
+static void
+note_shown(struct view *v, int64_t end)
+{
+	const struct queue_entry *e;
+	struct source *s;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->src[i].next.n > v->src[i].shown.n)
+			v->src[i].shown = v->src[i].next;
+	if (end > v->byte && source_first(v, &s, &e) == MQ_OK && s->next.n == s->shown.n)
+		s->shown.n++;
+}
+
+bool
+view_was_cut(const struct view *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (queue_cuts(v->src[i].q) != v->src[i].cuts)
+			return true;
+	return false;
+}
+
+static void
+look_at_cuts(struct view *v)
+{
+	if (view_was_cut(v))
+		for (size_t i = 0; i < v->n; i++)
+			source_look(&v->src[i]);
+}
+
 int
 view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 {
 	size_t done = 0;
 	int rc;
 
+	look_at_cuts(v);
 	rc = seek_byte(v, byte);
 	if (rc == MQ_OK && v->byte > byte)
 		rc = -EIO;
@@ -250,6 +330,9 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 		rc = read_run(v, byte + (int64_t)done, (unsigned char *)buf + done, size - done, &n);
 		done += n;
 	}
+	if (rc == -EIO && done == 0 && view_was_cut(v))	/* while it was read */
+		return view_read(v, byte, buf, size, ret_n);
+	note_shown(v, byte + (int64_t)done);
 	if (rc != MQ_OK && rc != MQ_EEND && done == 0)
 		return rc;
 	*ret_n = done;
@@ -262,9 +345,12 @@ view_is_ready(struct view *v, int64_t byte)
 	bool open = false;
 	int64_t size;
 
+	look_at_cuts(v);
 	for (size_t i = 0; i < v->n; i++) {
 		struct source *s = &v->src[i];
 
+		if (s->next.n >= s->limit.n)
+			return true;		/* a read says so */
 		if (source_end(s).n > s->next.n)
 			return v->byte == byte || view_size(v, &size) != MQ_OK || size > byte;
 		open |= source_end(s).n < s->to.n;

@@ -15,6 +15,7 @@
 #include "fs/mount.h"
 #include "fs/name.h"
 
+struct estate_view;
 struct view;
 
 /* What a view shows. */
@@ -32,10 +33,19 @@ void view_close(struct view *v);	/* accepts NULL */
 /* A view of one queue from a message on, for groups. */
 int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct view **ret);
 
+/* Where v began, for whoever inherits it; and a view that begins there again,
+ * whatever spec->from and to say.  -ESTALE: it was not kept. */
+void view_keep(const struct view *v, struct estate_view *ret_kept);
+int view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret);
+
 /* Up to size bytes from `byte` on, whole or cut as they come.  MQ_OK with
- * *ret_n == 0 at the (present) end.  MQ_EGONE for what retention took, -EIO
+ * *ret_n == 0 at the (present) end.  MQ_EGONE for what retention took, and behind
+ * where a queue was cut of which more had been read (a cut log: store/cut.h); -EIO
  * when the first message there is damaged. */
 int view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
+
+/* Has a queue's end been cut since this was last noticed by view_read()?  Any thread. */
+bool view_was_cut(const struct view *v);
 
 /* Is there anything at `byte`, or can there never be (a closed range's end)?
  * Cheap: what a waiting reader asks. */

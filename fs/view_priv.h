@@ -19,6 +19,9 @@ struct source {
 	struct queue *q;
 	mq_qoff from, to;
 	mq_qoff next;
+	mq_qoff shown;		/* messages before it have been read, in part at least */
+	_Atomic uint32_t cuts;	/* of q's end that are known here */
+	mq_qoff limit;		/* from here on it is not what was read: ESTALE */
 	struct queue_entry entries[BATCH_ENTRIES];
 	size_t at, n;		/* of entries: entries[at] is message `next` */
 };
@@ -39,6 +42,12 @@ struct view {
 	size_t n;
 	struct source src[];
 };
+
+/* Begin at message `from`, end before `to`. */
+void source_begin(struct source *s, struct queue *q, mq_qoff from, mq_qoff to);
+
+/* The queue's end may have been cut.  Who has read nothing of what went goes on. */
+void source_look(struct source *s);
 
 /* Where it ends now, or for good. */
 mq_qoff source_end(const struct source *s);
@@ -70,8 +79,8 @@ void run_give_back(struct run *run, size_t from);
 int run_read(struct view *v, struct run *run, struct scratch *scratch);
 int run_read_log(struct view *v, mq_pos pos, void *buf, size_t len);
 
-/* The record of entry i, checked unless it was before.  Only the body is set
- * where the format needs no more.  -EIO, noted: it is damaged, or missing. */
+/* The record of entry i, checked unless it was before, valid until the next call
+ * of this thread.  Only the body is set where the format needs no more.  -EIO, noted: it is damaged, or missing. */
 int run_record(const struct view *v, const struct run *run, size_t i, struct record *rec);
 
 /* Put the cursor on the message that holds `byte`, or behind the last one. */

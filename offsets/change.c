@@ -322,6 +322,7 @@ found_apply(struct offsets *o, const struct found *found)
 	struct topic_entry *t = registry_topic(o, found->topic);
 	bool skip = t && (t->pub.gone || t->conf.queues >= found->queues);
 
+	m.id = registry_implied_id(o);
 	topic_conf_default(&m.topic_conf, found->topic, found->queues);
 	m.topic_conf.on_full_drop = o->settings->onFull == ON_FULL_DROP;
 	if (t) {
@@ -341,6 +342,9 @@ change_find_queues(struct offsets *o)
 	struct found_list list = { 0 };
 	int rc = store_each_queue(o->store, found_add, &list);
 
+	/* records that speak of them come before their messages: none is missed now */
+	if (rc == MQ_OK)
+		rc = change_follow(o);
 	if (list.n)
 		qsort(list.items, list.n, sizeof(list.items[0]), found_cmp);
 	for (size_t i = 0; rc == MQ_OK && i < list.n; i++)

@@ -27,6 +27,7 @@
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "offsets/sorted.h"
+#include "store/body.h"
 #include "store/dispatch.h"
 #include "store/file.h"
 #include "store/queue.h"
@@ -417,6 +418,7 @@ piece(struct fsck *f, const struct log_piece *p)
 	const struct record *rec = &p->rec;
 	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
 	struct checked_queue *q;
+	int32_t body_len;
 
 	if (p->kind != PIECE_RECORD || kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
 		return;
@@ -437,7 +439,10 @@ piece(struct fsck *f, const struct log_piece *p)
 	q->promised_ms = rec->store_ms;
 	if (f->has_views && (!q->row || rec->qoff.n >= q->row->span.min.n))
 		check_entry(f, q, rec);
-	q->end_bytes += rec->body_len;
+	if (body_length(rec, &body_len) == MQ_OK)
+		q->end_bytes += body_len;
+	else
+		q->start_known = false;
 }
 
 /* --- a queue's files ------------------------------------------------------------------------------ */

@@ -163,6 +163,8 @@ collect(struct offsets *o)
 	rows_clear(&o->rows);
 	for (int t = TABLE_TOPICS; o->rebuilt && t <= TABLE_ATTRS; t++)
 		rows_empty(&o->rows, (enum table)t);
+	if (o->rebuilt)
+		rows_empty(&o->rows, TABLE_OWED);
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 

@@ -451,7 +451,10 @@ cut_one(struct offsets *o, struct owed *w)
 	p = &s->places[w->queue_id];
 	if (!owed_is_reset(w) && w->to <= p->logged)
 		settle(o, w);
-	p->at = w->settled ? p->logged : w->to;
+	else
+		p->at = w->to;
+	if (w->settled && p->at < p->logged)
+		p->at = p->logged;
 }
 
 void

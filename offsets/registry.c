@@ -56,16 +56,35 @@ _Static_assert(offsetof(struct topic, id) == 0 && offsetof(struct group, id) == 
 
 /* --- ids ---------------------------------------------------------------------- */
 
-/* The one after the highest; once those are used up, the first gap; 0: none. */
+static uint32_t
+id_at(const struct sorted *by_id, size_t i)
+{
+	return *(const uint32_t *)by_id->items[i];
+}
+
+/* How many are not among those that were given from the highest down. */
+static size_t
+ids_from_below(const struct sorted *by_id)
+{
+	size_t n = by_id->n;
+
+	while (n > 0 && id_at(by_id, n - 1) == META_ID_MAX - (by_id->n - n))
+		n--;
+	return n;
+}
+
+/* The one after the highest that was given from below; once those are used up, the
+ * first gap; 0: none. */
 static uint32_t
 id_next(const struct sorted *by_id)
 {
-	uint32_t last = by_id->n ? *(const uint32_t *)by_id->items[by_id->n - 1] : 0;
+	size_t n = ids_from_below(by_id);
+	uint32_t last = n ? id_at(by_id, n - 1) : 0;
 
-	if (last < META_ID_MAX)
+	if (last < META_ID_MAX - (by_id->n - n))
 		return last + 1;
 	for (size_t i = 0; i < by_id->n; i++)
-		if (*(const uint32_t *)by_id->items[i] != i + 1)
+		if (id_at(by_id, i) != i + 1)
 			return (uint32_t)i + 1;
 	return 0;
 }
@@ -76,6 +95,12 @@ id_for(const struct sorted *by_id, uint32_t wanted)
 	if (wanted && wanted <= META_ID_MAX && !sorted_find(by_id, &wanted, id_cmp))
 		return wanted;
 	return id_next(by_id);
+}
+
+uint32_t
+registry_implied_id(struct offsets *o)
+{
+	return META_ID_MAX - (uint32_t)(o->topics_by_id.n - ids_from_below(&o->topics_by_id));
 }
 
 uint32_t
@@ -385,6 +410,7 @@ registry_dirty(struct offsets *o, struct entry *e)
 void
 registry_dirty_all(struct offsets *o)
 {
+	debts_collected(o, false);
 	o->epochs_changed = true;
 	for (size_t i = 0; i < o->topics.n; i++)
 		registry_dirty(o, &topic_entry_of(o->topics.items[i])->entry);

@@ -208,6 +208,10 @@ struct subscription_entry *registry_make_subscription(struct offsets *o, struct 
 						      struct topic_entry *t, uint32_t id);
 struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
 
+/* The id of a topic of which no record speaks: out of the way of those that records
+ * give, here or on the master. */
+uint32_t registry_implied_id(struct offsets *o);
+
 /* The id a new entry would get, for the record that makes it.  Takes the lock. */
 uint32_t registry_topic_id(struct offsets *o, const char *name);
 uint32_t registry_group_id(struct offsets *o, const char *name);
@@ -359,6 +363,7 @@ void *checkpoint_main(void *arg);
 void checkpoint_turn_begin(struct offsets *o);
 void checkpoint_turn_end(struct offsets *o);
 int checkpoint_now(struct offsets *o);
+
 /* What is owed is on the disk when this returns.  Without `apply`. */
 int checkpoint_debts(struct offsets *o);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
 
@@ -179,10 +180,20 @@ trim_meta(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, str
 	return MQ_OK;
 }
 
+/* The record stays, whatever the queue's files say to it: another try may reach them. */
+static int
+trim_done(struct offsets *o, struct topic *t, const struct meta *m)
+{
+	if (queue_min(topic_queue_if_any(o, t, m->queue_id)).n >= m->at.n)
+		return MQ_OK;
+	return err_note(-EIO, "trim q%" PRId32 ": the queue cannot be read where it would begin", m->queue_id);
+}
+
 int
 topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end)
 {
 	struct meta m;
+	int rc;
 
 	if (min.n < 0)
 		return -EINVAL;
@@ -194,7 +205,8 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 			*ret_end = o->applied_end;
 		return MQ_OK;
 	}
-	return change_one(o, &m, ret_end);
+	rc = change_one(o, &m, ret_end);
+	return rc == MQ_OK ? trim_done(o, t, &m) : rc;
 }
 
 int

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 /* One frame on its way out. */
 struct parcel {
 	struct parcel *next;
-	char *head;			/* what is not from the blob */
+	char *head;			/* all that is not from the blob */
 	size_t head_len, head_sent;
 	int blob_fd;			/* -1: none */
 	int64_t at;			/* of the blob's byte that is next */
@@ -45,35 +44,25 @@ parcel_free(struct parcel *p)
 	free(p);
 }
 
-/* The head of f, and its body if it comes from memory. */
 static int
 parcel_make(const struct remoting_frame *f, int blob_fd, int64_t at, struct parcel **ret)
 {
-	size_t copied = blob_fd < 0 ? f->body_len : 0;
 	struct parcel *p = calloc(1, sizeof(*p));
-	char *head;
-	int rc = p ? MQ_OK : -ENOMEM;
+	int rc;
 
-	if (p)
-		p->blob_fd = blob_fd;
-	else if (blob_fd >= 0)
-		close(blob_fd);
-	if (rc == MQ_OK)
-		rc = remoting_encode(f, &p->head, &p->head_len);
-	if (rc == MQ_OK && copied > 0) {
-		head = realloc(p->head, p->head_len + copied);
-		if (head)
-			memcpy(head + p->head_len, f->body, copied);
-		p->head = head ? head : p->head;
-		p->head_len += copied;
-		rc = head ? MQ_OK : -ENOMEM;
+	if (!p) {
+		if (blob_fd >= 0)
+			close(blob_fd);
+		return -ENOMEM;
 	}
+	p->blob_fd = blob_fd;
+	p->at = at;
+	p->left = blob_fd >= 0 ? f->body_len : 0;
+	rc = remoting_encode(f, &p->head, &p->head_len);
 	if (rc != MQ_OK) {
 		parcel_free(p);
 		return rc;
 	}
-	p->at = at;
-	p->left = f->body_len - copied;
 	*ret = p;
 	return MQ_OK;
 }
@@ -198,7 +187,8 @@ channel_hear(struct channel *ch, struct remoting_frame *ret)
 int
 channel_open(struct channel *ch, int fd, const char *host)
 {
-	int rc = host ? stream_connect(&ch->stream, fd, ch->d->tls, host) : stream_accept(&ch->stream, fd, ch->d->tls);
+	struct tls *tls = ch->d->tls;
+	int rc = host ? stream_connect(&ch->stream, fd, tls, host) : stream_accept(&ch->stream, fd, tls);
 
 	ch->watch.fd = -1;
 	ch->last = &ch->first;
@@ -229,7 +219,9 @@ channel_close(struct channel *ch)
 static void
 ask(struct channel *ch)
 {
-	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0)));
+	uint32_t wanted = (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0);
+
+	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, wanted));
 }
 
 void
@@ -246,13 +238,13 @@ channel_ready(struct channel *ch, uint32_t events)
 		fail(ch, rc);
 }
 
-/* When it is enough with the other side. */
+/* When it is enough with the other side; NULL: it has only been silent. */
 static int64_t
 deadline(const struct channel *ch, const char **ret_why)
 {
 	int64_t at = ch->moved_ms + CHANNEL_IDLE_MS;
 
-	*ret_why = "has been silent for too long";
+	*ret_why = NULL;
 	if (ch->first && ch->sent_ms + CHANNEL_FRAME_MS < at) {
 		*ret_why = "does not take what we send";
 		at = ch->sent_ms + CHANNEL_FRAME_MS;
@@ -275,7 +267,7 @@ channel_tick(struct channel *ch)
 	int64_t at = deadline(ch, &why);
 
 	if (ch->d->now_ms >= at)
-		fail(ch, err_note(-ETIMEDOUT, "%s", why));
+		fail(ch, why ? err_note(-ETIMEDOUT, "%s", why) : err_note(MQ_ECLOSED, "is not needed any more"));
 	if (ch->rc != MQ_OK)
 		return ch->d->now_ms;
 	ask(ch);

@@ -2,7 +2,8 @@
  *
  * What is to be sent waits here for its turn.  The first failure is remembered in
  * `rc`, and all that is tried afterwards does nothing: its owner looks once,
- * after whatever it did.  A channel never waits for the other side longer than
+ * after whatever it did.  -ECONNRESET: the other side has closed; MQ_ECLOSED: nobody
+ * has had any use for it.  A channel never waits for the other side longer than
  *
  *      CHANNEL_FRAME_MS    for the rest of a frame that has begun, or for the
  *                          other side to take any of what we send

@@ -14,6 +14,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/scope.h"
+#include "repl/blob.h"
 #include "repl/exchange.h"
 
 #define GRACE_MS 2000			/* mqrepld watches the time; we, whether it does */
@@ -51,56 +52,6 @@ struct exchange {
 	pthread_t thread;
 };
 
-/* --- what a blob holds ------------------------------------------------------------------- */
-
-/* An object of strings, or nothing. */
-static int
-parse_ext(const char *text, size_t len, json_t **ret)
-{
-	const char *name;
-	json_t *ext, *value;
-
-	if (len == 0) {
-		*ret = NULL;
-		return MQ_OK;
-	}
-	ext = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	json_object_foreach(ext, name, value)
-		if (!json_is_string(value)) {
-			json_decref(ext);
-			ext = NULL;
-			break;
-		}
-	if (!json_is_object(ext)) {
-		json_decref(ext);
-		return err_note(MQ_ECORRUPT, "link: ext fields that are no object of texts");
-	}
-	*ret = ext;
-	return MQ_OK;
-}
-
-/* Body and ext are the caller's; the body ends with a NUL. */
-static int
-read_blob(const struct link_message *msg, int blob_fd, json_t **ret_ext, char **ret_body, size_t *ret_len)
-{
-	AUTO_FREE char *buf = NULL;
-	json_t *ext = NULL;
-	int rc;
-
-	if (msg->len == 0)
-		return MQ_OK;
-	rc = link_blob_read(blob_fd, msg, &buf);
-	if (rc == MQ_OK)
-		rc = parse_ext(buf, msg->ext_len, &ext);
-	if (rc != MQ_OK)
-		return rc;
-	memmove(buf, buf + msg->ext_len, msg->len - msg->ext_len + 1);
-	*ret_ext = ext;
-	*ret_len = msg->len - msg->ext_len;
-	*ret_body = take_ptr(buf);
-	return MQ_OK;
-}
-
 /* --- sending -------------------------------------------------------------------------------- */
 
 /* The link, for the caller to close; -1: there is none. */
@@ -116,16 +67,13 @@ static int
 send_with(struct exchange *x, unsigned run, struct link_message *msg, const json_t *ext, const void *body,
 	  size_t body_len)
 {
-	AUTO_FREE char *text = ext ? json_dumps(ext, JSON_COMPACT) : NULL;
 	AUTO_CLOSE int blob_fd = -1;
 	AUTO_CLOSE int link_fd = link_of(x, run);
 	int rc;
 
 	if (link_fd < 0)
 		return err_note(-ENOTCONN, "mqrepld does not run");
-	if (ext && !text)
-		return -ENOMEM;
-	rc = link_blob_make(msg, text, text ? strlen(text) : 0, body, body_len, &blob_fd);
+	rc = blob_make(msg, ext, body, body_len, &blob_fd);
 	if (rc != MQ_OK)
 		return rc;
 	rc = link_send_blob(link_fd, 0, msg, blob_fd);
@@ -189,8 +137,8 @@ call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
 }
 
 int
-exchange_call(struct exchange *x, int code, const json_t *ext, const void *body, size_t body_len, int timeout_ms,
-	      struct answer *ret)
+exchange_call(struct exchange *x, int code, const json_t *ext, const void *body, size_t body_len,
+	      int timeout_ms, struct answer *ret)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_REQUEST, .code = code,
 				    .timeout_ms = timeout_ms };
@@ -218,7 +166,7 @@ on_response(struct exchange *x, const struct link_message *msg, int blob_fd)
 	int rc;
 
 	memcpy(answer.remark, msg->text, sizeof(answer.remark));
-	rc = read_blob(msg, blob_fd, &answer.ext, &answer.body, &answer.body_len);
+	rc = blob_read(blob_fd, msg, &answer.ext, &answer.body, &answer.body_len);
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&x->lock);
@@ -271,11 +219,11 @@ serve(struct exchange *x, const struct served *s)
 	AUTO_FREE char *body = NULL;
 	json_t *ext = NULL;
 	size_t body_len = 0;
-	int rc = read_blob(&s->msg, s->blob_fd, &ext, &body, &body_len);
+	int rc = blob_read(s->blob_fd, &s->msg, &ext, &body, &body_len);
+	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len };
 
 	if (rc == MQ_OK)
-		requests_serve(x->r, &(struct request){ s->msg.code, s->msg.text, ext, body ? body : "", body_len },
-			       &answer);
+		requests_serve(x->r, &req, &answer);
 	else
 		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	msg.code = answer.code;

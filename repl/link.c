@@ -99,10 +99,9 @@ config_can_be(const struct link_config *c)
 	return ends(c->listen, sizeof(c->listen)) && ends(c->master, sizeof(c->master)) &&
 	       ends(c->master_remoting, sizeof(c->master_remoting)) && ends(c->user, sizeof(c->user)) &&
 	       ends(c->tls_cert, sizeof(c->tls_cert)) && ends(c->tls_key, sizeof(c->tls_key)) &&
-	       ends(c->tls_ca, sizeof(c->tls_ca)) && allow_can_be(&c->allow) &&
-
-	       c->segment_bytes > 0 && c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 &&
-	       port_can_be(c->port) && c->port >= 0 && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
+	       ends(c->tls_ca, sizeof(c->tls_ca)) && allow_can_be(&c->allow) && c->segment_bytes > 0 &&
+	       c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 && c->port >= 0 &&
+	       port_can_be(c->port) && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
 }
 
 static bool
@@ -141,7 +140,8 @@ check_blob(const struct link_message *msg, int blob_fd)
 	if (wanted != (blob_fd >= 0))
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u with%s a blob", msg->kind,
 				wanted ? "out" : "");
-	if (wanted && (seals < 0 || (seals & SEALS) != SEALS || fstat(blob_fd, &st) != 0 || st.st_size != msg->len))
+	if (wanted && (seals < 0 || (seals & SEALS) != SEALS || fstat(blob_fd, &st) != 0 ||
+		       st.st_size != msg->len))
 		return err_note(MQ_ECORRUPT, "link: a blob that is none, or not of %u bytes", msg->len);
 	return MQ_OK;
 }
@@ -152,7 +152,8 @@ taken_blob(struct msghdr *hdr)
 	const struct cmsghdr *c = CMSG_FIRSTHDR(hdr);
 	int fd = -1;
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd)))
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(fd)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	return fd;
 }
@@ -212,8 +213,8 @@ write_all(int fd, const char *at, size_t len)
 }
 
 int
-link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body, size_t body_len,
-	       int *ret_fd)
+link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body,
+	       size_t body_len, int *ret_fd)
 {
 	AUTO_CLOSE int fd = -1;
 	int rc = MQ_OK;

@@ -141,8 +141,8 @@ int link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 
 /* A blob of ext fields and a body, and the lengths of both in *msg; *ret_fd is
  * -1 if both are empty.  -EMSGSIZE: more than LINK_BLOB_MAX (noted). */
-int link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body, size_t body_len,
-		   int *ret_fd);
+int link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body,
+		   size_t body_len, int *ret_fd);
 
 /* All of it, as the message says: *ret (to be freed) is msg->len bytes and a NUL. */
 int link_blob_read(int fd, const struct link_message *msg, char **ret);

@@ -544,12 +544,13 @@ receiver_tick(struct receiver *r)
 
 	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told)
 		connect_first(r);
-	if ((r->phase == CONNECTING || r->phase == SHAKING) && d->now_ms >= r->until_ms)
-		connect_next(r, err_note(-ETIMEDOUT, r->phase == SHAKING ? "did not finish the TLS handshake in time"
-									 : "%m"));
+	if (r->phase == CONNECTING && d->now_ms >= r->until_ms)
+		connect_next(r, err_note(-ETIMEDOUT, "%m"));
+	if (r->phase == SHAKING && d->now_ms >= r->until_ms)
+		connect_next(r, err_note(-ETIMEDOUT, "did not finish the TLS handshake in time"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
-	else if (r->phase == CONNECTING)
+	else if (r->phase == CONNECTING || r->phase == SHAKING)
 		next = r->until_ms;
 	return earlier(next, peer_tick(r->d, &r->peer));
 }

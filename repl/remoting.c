@@ -14,7 +14,8 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const languages[] = {
-	"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
+	"JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
+	"OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
 };
 
 void
@@ -238,10 +239,10 @@ fields_bytes(json_t *ext)
 }
 
 static char *
-put_text(char *at, const char *text, size_t len)
+put_bytes(char *at, const char *bytes, size_t len)
 {
 	if (len > 0)
-		memcpy(at, text, len);
+		memcpy(at, bytes, len);
 	return at + len;
 }
 
@@ -265,14 +266,14 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	be32_put(header + 5, f->opaque);
 	be32_put(header + 9, f->flag);
 	be32_put(header + 13, (int32_t)remark_len);
-	at = put_text(header + 17, f->remark, remark_len);
+	at = put_bytes(header + 17, f->remark, remark_len);
 	be32_put(at, (int32_t)ext_len);
 	at += 4;
 	json_object_foreach(f->ext, name, value) {
 		be16_put(at, (int16_t)strlen(name));
-		at = put_text(at + 2, name, strlen(name));
+		at = put_bytes(at + 2, name, strlen(name));
 		be32_put(at, (int32_t)json_string_length(value));
-		at = put_text(at + 4, json_string_value(value), json_string_length(value));
+		at = put_bytes(at + 4, json_string_value(value), json_string_length(value));
 	}
 	*ret = header;
 	*ret_len = len;
@@ -293,8 +294,8 @@ int
 remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 {
 	AUTO_FREE char *header = NULL;
-	size_t len = 0;
-	char *bytes;
+	size_t len = 0, body_len = f->body ? f->body_len : 0;
+	char *bytes, *at;
 	int rc = dialects[f->dialect].encode(f, &header, &len);
 
 	if (rc != MQ_OK)
@@ -302,14 +303,15 @@ remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	if (len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES ||
 	    f->body_len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES - len)
 		return err_note(-EMSGSIZE, "%zu bytes are more than a frame can hold", len + f->body_len);
-	bytes = malloc(REMOTING_HEAD_BYTES + len);
+	bytes = malloc(REMOTING_HEAD_BYTES + len + body_len);
 	if (!bytes)
 		return -ENOMEM;
 	be32_put(bytes, (int32_t)(4 + len + f->body_len));
 	be32_put(bytes + 4, (int32_t)((uint32_t)f->dialect << 24 | (uint32_t)len));
-	memcpy(bytes + REMOTING_HEAD_BYTES, header, len);
+	at = put_bytes(bytes + REMOTING_HEAD_BYTES, header, len);
+	at = put_bytes(at, f->body, body_len);
 	*ret = bytes;
-	*ret_len = REMOTING_HEAD_BYTES + len;
+	*ret_len = (size_t)(at - bytes);
 	return MQ_OK;
 }
 
@@ -344,7 +346,8 @@ check_head(struct remoting_reader *r)
 	if (dialect_of(r) >= LENGTH(dialects))
 		return err_note(MQ_ECORRUPT, "a header of dialect %d", (int)dialect_of(r));
 	if (header_len(r) > REMOTING_HEADER_MAX || header_len(r) > (size_t)len - 4)
-		return err_note(MQ_ECORRUPT, "a header of %zu bytes in a frame of %d", header_len(r), (int)len);
+		return err_note(MQ_ECORRUPT, "a header of %zu bytes in a frame of %d", header_len(r),
+				(int)len);
 	r->size = (size_t)len - 4;
 	return MQ_OK;
 }

@@ -58,7 +58,7 @@ struct remoting_frame {
 	int32_t version;
 	char *remark;			/* NULL: none */
 	json_t *ext;			/* an object of strings; NULL: none */
-	const char *body;		/* in `memory` when received, else the caller's */
+	const char *body;		/* in `memory` when received, else the caller's, or NULL */
 	size_t body_len;
 	char *memory;
 };
@@ -67,8 +67,8 @@ void remoting_frame_clear(struct remoting_frame *f);
 
 /* --- sending ------------------------------------------------------------------------- */
 
-/* What goes before the body: *ret (to be freed).  -EMSGSIZE, noted: no frame can
- * hold that much. */
+/* The frame: *ret (to be freed).  If `body` is NULL though there is a body_len, it is
+ * what goes before a body of that length.  -EMSGSIZE, noted: no frame can hold that much. */
 int remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len);
 
 /* --- receiving; starts as zeros ------------------------------------------------------- */

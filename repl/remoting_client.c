@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "repl/blob.h"
 #include "repl/channel.h"
 #include "repl/dial.h"
 #include "repl/remoting_client.h"
@@ -17,7 +17,7 @@
 struct call {
 	bool used;
 	struct link_message msg;
-	int blob_fd;			/* -1: none, or sent */
+	int blob_fd;			/* -1: none */
 	int32_t opaque;			/* 0: not sent */
 	int64_t until_ms;
 };
@@ -70,17 +70,6 @@ calls_fail(struct remoting_client *c, int rc)
 			call_fail(c, &c->calls[i], rc);
 }
 
-/* The blob of a frame. */
-static int
-make_blob(struct link_message *msg, const struct remoting_frame *f, int *ret_fd)
-{
-	AUTO_FREE char *ext = f->ext ? json_dumps(f->ext, JSON_COMPACT) : NULL;
-
-	if (f->ext && !ext)
-		return -ENOMEM;
-	return link_blob_make(msg, ext, ext ? strlen(ext) : 0, f->body, f->body_len, ret_fd);
-}
-
 static void
 call_answer(struct remoting_client *c, struct call *call, const struct remoting_frame *f)
 {
@@ -92,7 +81,7 @@ call_answer(struct remoting_client *c, struct call *call, const struct remoting_
 		return;
 	}
 	snprintf(msg.text, sizeof(msg.text), "%s", f->remark ? f->remark : "");
-	rc = make_blob(&msg, f, &blob_fd);
+	rc = blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
 	if (rc == MQ_OK)
 		call_end(c, call, &msg, blob_fd);
 	else
@@ -115,34 +104,16 @@ on_frame(struct remoting_client *c, const struct remoting_frame *f)
 
 /* --- the connection ---------------------------------------------------------------------------- */
 
-static int
-read_request(const struct call *call, struct remoting_frame *f, char **ret_bytes)
-{
-	const struct link_message *msg = &call->msg;
-	int rc = MQ_OK;
-
-	if (msg->len > 0)
-		rc = link_blob_read(call->blob_fd, msg, ret_bytes);
-	if (rc == MQ_OK && msg->ext_len > 0) {
-		f->ext = json_loadb(*ret_bytes, msg->ext_len, 0, NULL);
-		rc = f->ext ? MQ_OK : err_note(-EINVAL, "ext fields that are no JSON");
-	}
-	if (rc == MQ_OK && msg->len > msg->ext_len) {
-		f->body = *ret_bytes + msg->ext_len;
-		f->body_len = msg->len - msg->ext_len;
-	}
-	return rc;
-}
-
 static void
 call_send(struct remoting_client *c, struct call *call)
 {
 	struct remoting_frame f = { .code = call->msg.code, .language = REMOTING_OTHER,
 				    .version = REMOTING_VERSION };
-	AUTO_FREE char *bytes = NULL;
-	int rc = read_request(call, &f, &bytes);
+	AUTO_FREE char *body = NULL;
+	int rc = blob_read(call->blob_fd, &call->msg, &f.ext, &body, &f.body_len);
 
 	if (rc == MQ_OK) {
+		f.body = body;
 		c->last_opaque = c->last_opaque < INT32_MAX ? c->last_opaque + 1 : 1;
 		f.opaque = call->opaque = c->last_opaque;
 		rc = channel_send(&c->channel, &f, -1, 0);
@@ -195,13 +166,21 @@ ready(struct watch *w, uint32_t events)
 	check_channel(c);
 }
 
+static struct remoting_client *
+client_of(struct dial *dial)
+{
+	return (struct remoting_client *)((char *)dial - offsetof(struct remoting_client, dial));
+}
+
 static void
 dialed(struct dial *dial, int rc, int fd)
 {
-	struct remoting_client *c = (struct remoting_client *)((char *)dial - offsetof(struct remoting_client, dial));
+	struct remoting_client *c = client_of(dial);
 
 	if (rc == MQ_OK) {
-		c->channel = (struct channel){ .watch.ready = ready, .d = c->d, .allowed = REMOTING_FRAME_MAX };
+		c->channel = (struct channel){
+			.watch.ready = ready, .d = c->d, .allowed = REMOTING_FRAME_MAX,
+		};
 		rc = channel_open(&c->channel, fd, c->host);
 	}
 	if (rc == MQ_OK)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "conf/scope.h"
+#include "repl/blob.h"
 #include "repl/channel.h"
 #include "repl/listener.h"
 #include "repl/remoting_server.h"
@@ -82,11 +82,11 @@ gone(struct connection *c)
 			s->asked[i].by = NULL;
 }
 
-/* Its channel has failed. */
+/* Its channel has ended. */
 static void
 failed(struct connection *c)
 {
-	if (c->channel.rc != -ECONNRESET)
+	if (c->channel.rc != -ECONNRESET && c->channel.rc != MQ_ECLOSED)
 		admit_refused(c->of->d, c->address, c->channel.why);
 	gone(c);
 }
@@ -151,24 +151,6 @@ waiting_bytes(const struct remoting_server *s)
 	return bytes;
 }
 
-/* The ext fields of a blob. */
-static int
-read_ext(const struct link_message *msg, int blob_fd, json_t **ret)
-{
-	struct link_message part = *msg;
-	AUTO_FREE char *text = NULL;
-	int rc;
-
-	*ret = NULL;
-	if (msg->ext_len == 0)
-		return MQ_OK;
-	part.len = msg->ext_len;
-	rc = link_blob_read(blob_fd, &part, &text);
-	if (rc == MQ_OK)
-		*ret = json_loadb(text, part.len, 0, NULL);
-	return rc == MQ_OK && !*ret ? -ENOMEM : rc;
-}
-
 /* blob_fd is taken over. */
 static void
 answer(struct asked *a, const struct link_message *msg, int blob_fd)
@@ -183,7 +165,7 @@ answer(struct asked *a, const struct link_message *msg, int blob_fd)
 	int rc;
 
 	memcpy(remark, msg->text, sizeof(remark));
-	rc = read_ext(msg, blob_fd, &f.ext);
+	rc = blob_read_ext(blob_fd, msg, &f.ext);
 	if (rc == MQ_OK) {
 		rc = channel_send(&c->channel, &f, blob_fd, msg->ext_len);
 		blob_fd = -1;
@@ -245,14 +227,11 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 	struct remoting_server *s = c->of;
 	struct link_message msg = { .kind = LINK_REQUEST, .code = f->code };
 	struct asked *a = free_asked(s);
-	AUTO_FREE char *ext = f->ext ? json_dumps(f->ext, JSON_COMPACT) : NULL;
 	int rc, blob_fd = -1;
 
 	if (!a)
 		return -EBUSY;
-	if (f->ext && !ext)
-		return -ENOMEM;
-	rc = link_blob_make(&msg, ext, ext ? strlen(ext) : 0, f->body, f->body_len, &blob_fd);
+	rc = blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
 	if (rc != MQ_OK)
 		return rc;
 	msg.id = new_id(s, a);

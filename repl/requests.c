@@ -21,7 +21,8 @@ static int
 serve_unknown(struct replication *r, const struct request *req, struct answer *ret)
 {
 	(void)r;
-	return answer_refuse(ret, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported", req->code);
+	return answer_refuse(ret, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported",
+			     req->code);
 }
 
 /* The last row serves what no other does. */

@@ -290,11 +290,12 @@ serve_run(struct serve *serve)
 		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
 	if (rc == MQ_OK && d->config.slave)
 		rc = remoting_client_open(d, serve->remoting.names_fd, &serve->remoting.answer, &l.client);
-	if (rc == MQ_OK)
-		rc = remoting_server_open(d, &serve->listen, &l.server);
 	if (rc != MQ_OK)
 		return rc;
 	listener_open(&l.slaves.listener);
+	rc = remoting_server_open(d, &serve->listen, &l.server);
+	if (rc != MQ_OK)
+		return rc;
 	rc = loop_run(&l);
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		sender_close(l.slaves.list[i]);

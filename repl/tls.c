@@ -90,7 +90,8 @@ static int
 file_note(const char *key, const char *path)
 {
 	unsigned long err = ERR_get_error();
-	const char *why = ERR_SYSTEM_ERROR(err) ? strerror(ERR_GET_REASON(err)) : ERR_reason_error_string(err);
+	const char *why = ERR_SYSTEM_ERROR(err) ? strerror(ERR_GET_REASON(err))
+						: ERR_reason_error_string(err);
 
 	for (size_t i = 0; i < LENGTH(file_reasons); i++)
 		if (ERR_GET_LIB(err) == file_reasons[i].lib && ERR_GET_REASON(err) == file_reasons[i].reason)
@@ -218,14 +219,16 @@ refusal_note(const SSL *ssl)
 
 	switch (result) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
-		return err_note(-EPROTO, "its certificate is not for %s", (const char *)SSL_get_app_data(ssl));
+		return err_note(-EPROTO, "its certificate is not for %s",
+				(const char *)SSL_get_app_data(ssl));
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
 	default:
-		return err_note(-EPROTO, "its certificate is not good: %s", X509_verify_cert_error_string(result));
+		return err_note(-EPROTO, "its certificate is not good: %s",
+				X509_verify_cert_error_string(result));
 	}
 }
 

@@ -193,6 +193,8 @@ store_cut_views(struct store *s, const struct store_cut *cut)
 	struct keyindex_mark index;
 	int rc;
 
+	if (cut->at.byte < atomic_load(&s->steady))
+		atomic_store(&s->steady, cut->at.byte);
 	store_turn_begin(s);
 	rc = queues_each(&s->queues, cut_queue, &c);
 	if (rc == MQ_OK)

@@ -15,12 +15,17 @@ int
 file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
 {
 	size_t done = 0;
+	bool again = false;
 
 	while (done < len) {
 		ssize_t n = pread(fd, (char *)buf + done, len - done, at + (int64_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EIO && !again) {
+			again = true;		/* bytes that cannot be read are taken for damage: ask twice */
+			continue;
+		}
 		if (n < 0)
 			return err_note(-errno, "%s: read at %" PRId64 ": %m", what, at + (int64_t)done);
 		if (n == 0)

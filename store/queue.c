@@ -9,6 +9,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "store/body.h"
 #include "store/file.h"
 #include "store/queue_files.h"
 #include "store/queues.h"
@@ -498,7 +499,8 @@ entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const un
 		struct queue_entry *e = &entries[i - 1];
 
 		queue_entry_decode(raw + (i - 1) * QUEUE_ENTRY_BYTES, starts + (i - 1) * QUEUE_START_BYTES, e);
-		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->start > next || next - e->start > e->total)
+		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->start > next ||
+		    next - e->start > body_max(e->total))
 			return damaged(q, from.n + (int64_t)i - 1);
 		e->body_len = next - e->start;
 		next = e->start;

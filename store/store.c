@@ -302,6 +302,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	lock_init(&s->sealed_lock, RANK_SEALED);
 	lock_init(&s->turn_lock, RANK_CHECKPOINT);
 	cond_init(&s->turn_over);
+	atomic_init(&s->steady, INT64_MAX);
 	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
@@ -405,6 +406,12 @@ struct mark *
 store_dispatched(struct store *s)
 {
 	return &s->dispatched;
+}
+
+mq_pos
+store_steady(struct store *s)
+{
+	return MQ_POS(atomic_load(&s->steady));
 }
 
 mq_pos

@@ -199,6 +199,9 @@ struct store_stats {
 	int64_t cuts, cut_bytes;	/* of its end, while mounted: cut.h */
 };
 
+/* What lies before this position has been the same since the store was opened. */
+mq_pos store_steady(struct store *s);
+
 void store_stats(struct store *s, struct store_stats *ret);
 
 #endif

@@ -37,7 +37,7 @@ struct store {
 	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
 	struct mark closing;		/* never moves: the clock of both */
 
-	_Atomic int64_t cuts, cut_bytes;
+	_Atomic int64_t cuts, cut_bytes, steady;
 	_Atomic int refuses;		/* changes with the log's lock */
 
 	_Atomic int64_t appended_messages, appended_bytes;

@@ -48,20 +48,21 @@ fault_due(const char *call)
 	return true;
 }
 
-#define WRAP(call, params, args)                   \
-	int __real_##call params;                  \
-	int __wrap_##call params;                  \
-	int __wrap_##call params                   \
+#define WRAP(type, call, params, args)                  \
+	type __real_##call params;                  \
+	type __wrap_##call params;                  \
+	type __wrap_##call params                   \
 	{                                          \
 		return fault_due(#call) ? -1 : __real_##call args; \
 	}
 
-WRAP(fdatasync, (int fd), (fd))
-WRAP(fsync, (int fd), (fd))
-WRAP(syncfs, (int fd), (fd))
-WRAP(fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
-WRAP(ftruncate, (int fd, off_t len), (fd, len))
-WRAP(renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
+WRAP(int, fdatasync, (int fd), (fd))
+WRAP(int, fsync, (int fd), (fd))
+WRAP(int, syncfs, (int fd), (fd))
+WRAP(ssize_t, pread, (int fd, void *buf, size_t len, off_t at), (fd, buf, len, at))
+WRAP(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+WRAP(int, ftruncate, (int fd, off_t len), (fd, len))
+WRAP(int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to))
 
 int __real_openat(int dirfd, const char *name, int flags, ...);
 int __wrap_openat(int dirfd, const char *name, int flags, ...);

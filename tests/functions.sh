@@ -191,7 +191,7 @@ at_exit() {
 
 show_daemon_logs() {
 	local log
-	for log in "$work"/mqfs.*.log; do
+	for log in "$work"/{mqfs,rocketmq}.*.log; do
 		[ -s "$log" ] || continue
 		if [ "$1" != 0 ] || grep -qE 'Sanitizer|runtime error|== (Invalid|Conditional)' "$log"; then
 			echo "--- $(basename "$log"), its last lines" >&9
@@ -222,7 +222,7 @@ start_mqfs() {
 	daemon_count=$((daemon_count + 1))
 	log=$work/mqfs.$daemon_count.log
 	# shellcheck disable=SC2086	# words are wanted
-	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" > "$log" 2>&1 9>&- < /dev/null &
+	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" "$@" >> "$log" 2>&1 9>&- < /dev/null &
 	pid=$!
 	daemons[$at]=$pid
 	undo end_mqfs "$at" "$pid"
@@ -267,6 +267,22 @@ kill_mqfs() {
 	wait "$pid" 2> /dev/null || true
 }
 
+# --- supervised brokers --------------------------------------------------------
+
+# The broker itself; ${daemons[MNT]} is its supervisor.
+broker_of() { cut -d ' ' -f 1 "$1/lock"; }
+
+# restarted STORE PID MNT   another broker than PID serves
+restarted() { [ "$(broker_of "$1")" != "$2" ] && timeout 2 head -c 1 "$3/README"; }
+
+# kill_broker STORE MNT   SIGKILL; returns when the next one serves
+kill_broker() {
+	local pid
+	pid=$(broker_of "$1")
+	kill -KILL "$pid"
+	eventually "$patience" restarted "$1" "$pid" "$2"
+}
+
 # What is left of a broker when its test ends; never hangs.
 end_mqfs() {
 	local at=$1 pid=$2 rc=0
@@ -276,7 +292,8 @@ end_mqfs() {
 			say "the broker on $at does not go: lazy unmount, then SIGKILL"
 			show_stacks "$pid"
 			umount -l "$at" 2> /dev/null
-			kill -KILL "$pid"
+			# shellcheck disable=SC2046	# and a supervised broker
+			kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children")
 			rc=1
 		elif mounted "$at"; then
 			say "a dead mount was left below the one on $at"

@@ -5,14 +5,20 @@ Started by the mount as $MQREPLD, with the link as descriptor 3.  What it has do
 $HOSTILE_LOG, a byte a message."""
 
 import array
+import fcntl
+import itertools
 import os
 import random
+import select
 import socket
 import struct
 import sys
 
-VERSION_AND_KIND = struct.Struct("=II")
-KINDS = 12          # and some that there are not
+# struct link_message, as far as it goes: version, kind, begin, written, pos, ring_at, len, ext_len, id,
+# code, timeout_ms
+FIELDS = struct.Struct("=IIqqqQIIQii")
+READY, APPEND, PEER, SAY, REQUEST, RESPONSE = 6, 7, 8, 9, 10, 11
+OWN = READY, PEER, PEER, SAY, REQUEST, REQUEST, REQUEST, RESPONSE, RESPONSE
 SEALS = 0xf         # seal, shrink, grow, write
 F_ADD_SEALS = 1033
 
@@ -20,47 +26,57 @@ link = socket.socket(fileno=3)
 random.seed(os.environ.get("MQFS_SEED"))
 
 
-def any_blob(size):
-    """A blob as it should be, or not."""
+def any_number():
+    return random.choice([0, 1, 7, 300, 2 ** 31 - 1, random.randrange(65536)])
+
+
+def any_blob(right):
+    """(descriptor, its bytes, those of its ext fields): ext fields as they should be, or not."""
+    ext = random.choice([b'{"a":"b"}', b'{"topic":"t","queueId":"0"}', b"{}", b""])
+    if not right:
+        ext = random.choice([b"[", b"\xff" * 20, b'{"a":' * 500, b'{"a":1}'])
+    body = random.choice([b"", b'{"v":1}', b'{"v":1,"epochs":[{}]}', b"x" * 100])
     fd = os.memfd_create("hostile", os.MFD_ALLOW_SEALING)
-    text = random.choice([b'{"a":"b"}', b"{}", b"[", b"", b"\xff" * 20, b'{"a":' * 5000])
-    os.write(fd, (text + bytes(size))[:size] if random.random() < 0.9 else text)
-    if random.random() < 0.9:
-        import fcntl
+    os.write(fd, ext + body)
+    if random.random() < 0.995:
         fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
-    return fd
+    return fd, len(ext) + len(body), len(ext)
 
 
-def any_change(message, kind):
-    """Some numbers of it are others; texts stay texts, mostly."""
-    out = bytearray(message)
-    for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
-        at = 8 + 4 * random.randrange(30)
-        if at + 8 <= len(out):
-            value = random.choice([0, 1, 7, 3, 300, -1, 2 ** 31 - 1, 2 ** 62, random.randrange(65536)])
-            out[at:at + 8] = struct.pack("=q", value)
-    version = 0 if random.random() < 0.01 else VERSION_AND_KIND.unpack_from(message)[0]
-    out[:8] = VERSION_AND_KIND.pack(version, kind)
-    return bytes(out)
+def any_message(like, kind):
+    """(packet, descriptors): mostly what could be, so that it gets further than the first check."""
+    out = bytearray(like)
+    version, _, begin, written, *_ = FIELDS.unpack_from(like)
+    fds, size, ext = [], 0, 0
+    if kind in (REQUEST, RESPONSE) and random.random() < 0.7 or random.random() < 0.01:
+        fd, size, ext = any_blob(random.random() < (0.99 if kind == RESPONSE else 0.6))
+        fds = [fd] if size else []
+    for at in range(FIELDS.size, len(out) - 8, 4):      # the rest is numbers, then a text
+        if random.random() < 0.05:
+            struct.pack_into("=i", out, at, any_number())
+    out[-1] = 0
+    FIELDS.pack_into(out, 0, version if random.random() < 0.999 else 0, kind, begin, written, any_number(),
+                     any_number(), size if random.random() < 0.995 else any_number(), ext, any_number(),
+                     random.choice([0, 15, 21, 28, 43, 45, 201, 0x6d71, -5, any_number()]), any_number())
+    return bytes(out), fds
 
 
 def main():
     link.recv(65536)                    # the configuration
-    message = link.recv(65536)          # the marks
-    if not message:
+    marks = link.recv(65536)
+    if not marks:
         return
     log = open(os.environ["HOSTILE_LOG"], "ab", buffering=0)
-    while True:
-        packet = any_change(message, random.randrange(KINDS + 2))
-        ancillary = []
-        if random.random() < 0.2:
-            fds = [any_blob(random.randrange(100)) for _ in range(random.choice([1, 1, 1, 2]))]
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-        link.sendmsg([packet[:random.choice([len(packet)] * 50 + [3])]], ancillary)
+    for count in itertools.count():
+        kind = random.choice(OWN) if random.random() < 0.99 else random.randrange(20)
+        packet, fds = any_message(marks, kind)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        link.sendmsg([packet], ancillary)
         log.write(b".")
-        for cmsg in ancillary:
-            for fd in cmsg[2]:
-                os.close(fd)
+        for fd in fds:
+            os.close(fd)
+        while count % 8 == 0 and select.select([link], [], [], 0)[0] and link.recv(65536):
+            pass                        # what the mount answers
 
 
 try:

@@ -9,29 +9,40 @@
 
 disk=$work/disk
 
-# What the kernel has not written is lost, and the journal is not flushed.
+# What the kernel has not written is lost, and the journal is not flushed.  Says
+# when that began: what is acknowledged later (ext4 does so until it has ended)
+# may be lost, too.
 shutdown_disk() {
 	python3 - "$disk" << 'END'
-import fcntl, os, struct, sys
+import fcntl, os, struct, sys, time
 GOING_DOWN, WITHOUT_LOG_FLUSH = 0x8004587d, 2		# XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), GOING_DOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+disk = os.open(sys.argv[1], os.O_RDONLY)
+began = time.time()
+fcntl.ioctl(disk, GOING_DOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+print("%.6f" % began)
 END
 }
 
 power_on() {
-	local type=$1
+	local type=$1 image
+	image=$work/disk.$(basename "$disk")
 	shift
-	if [ ! -e "$work/disk.disk" ]; then
+	if [ ! -e "$image" ]; then
 		loop_disk "$type" "${power_size:-400M}" "$disk"
 	else
-		mount -o loop "$work/disk.disk" "$disk"
+		mount -o loop "$image" "$disk"
 	fi
 	start_mqfs "$disk/store" "$mnt" -o mappedFileSizeCommitLog=4194304,maxMessageSize=65536 "$@"
 }
 
-power_cut() {
-	shutdown_disk
-	kill_mqfs "$mnt"
+# After kill_mqfs.
+leave_disk() {
 	umount -l "$mnt"
 	eventually 10 umount "$disk"
+}
+
+power_cut() {
+	shutdown_disk > /dev/null
+	kill_mqfs "$mnt"
+	leave_disk
 }

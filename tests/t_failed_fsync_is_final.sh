@@ -5,13 +5,13 @@
 requires_fuse
 requires_loop
 
-power_on ext4 -o flushIntervalCommitLog=3600000
+power_on ext4 -o flushIntervalCommitLog=3600000,flushIntervalConsumeQueue=3600000
 mkdir "$mnt/topics/t"
 q=$mnt/topics/t/q0
 echo kept >> "$q"
 sync "$q"
 echo 'in memory only' >> "$q"
-shutdown_disk
+shutdown_disk > /dev/null
 fails_with EIO sync "$q"
 fails_with EIO sync "$q"		# never retried into success
 fails_with EIO bash -c "echo x >> '$q'"

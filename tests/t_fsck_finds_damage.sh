@@ -22,5 +22,5 @@ echo 'trim q0 10' > "$mnt/topics/t/ctl"
 chmod 600 "$mnt/topics/j/q3"
 stop_mqfs "$mnt"
 
-python3 "$top_srcdir/tests/damage.py" find "$work/store" "$work/bad" "$seed" "$damages" >&9
-python3 "$top_srcdir/tests/damage.py" repair "$work/store" "$work/bad" "$seed" $((damages / 2)) >&9
+python3 "$top_srcdir/tests/lab/damage.py" find "$work/store" "$work/bad" "$seed" "$damages" >&9
+python3 "$top_srcdir/tests/lab/damage.py" repair "$work/store" "$work/bad" "$seed" $((damages / 2)) >&9

@@ -87,3 +87,14 @@ grep -q '^log at 30000: 101072 bytes are missing' "$work/said" || fail "the miss
 want "$(seq_lines 1 200)" "$(cat "$mnt/topics/t/q0@0..200")" "messages before"
 want "$(seq_lines 1401 1500)" "$(cat "$mnt/topics/t/q0@1400..1500")" "messages behind"
 stop_mqfs "$mnt"
+
+# the last segment was cut behind the last record: nothing is lost, but no mount takes it
+damage='a short last segment'
+rm -rf "$bad" && cp -a "$work/store" "$bad"
+last=$(find "$bad/commitlog" -type f | sort | tail -n 1)
+truncate -s 65000 "$last"
+repaired 1
+grep -q ': 65000 bytes long, not 65536$' "$work/said" || fail "the short segment is not told"
+shown > "$work/got"
+want_same "$work/wanted" "$work/got" "the tree after: $damage"
+stop_mqfs "$mnt"

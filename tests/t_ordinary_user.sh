@@ -25,6 +25,11 @@ test "$(user "$1" stat -c %u "$1/mnt/topics/t/q0")" = 65534
 test -d "$1/home/.local/state/mqfs/commitlog"
 if ls "$1/mnt" 2> /dev/null; then echo "root may look without allow_other"; exit 1; fi
 user "$1" fusermount3 -u "$1/mnt"
+user "$1" mount.mqfs "$1/mnt" -o supervise
+broker=$(cut -d ' ' -f 1 "$1/home/.local/state/mqfs/lock")
+user "$1" bash -c "exec 3>> '$1/mnt/topics/t/q0'; kill -KILL $broker; echo again >&3"
+test "$(user "$1" tail -n 1 "$1/mnt/topics/t/q0")" = again
+user "$1" fusermount3 -u "$1/mnt"
 END
 if ! unshare -m bash -c "mount --bind '$work/fuse' /dev/fuse && : < /dev/fuse" 2> /dev/null; then
 	skip "device nodes do not work in $work"

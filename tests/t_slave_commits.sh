@@ -19,8 +19,8 @@ debts() { cat "$slave/status/debts"; }
 no_debts() { [ "$(debts)" = 0 ]; }
 # consume MNT COUNT   reads so many messages, and asks for one more
 consume() {
-	local i m
-	for ((i = 0; i <= $2; i++)); do IFS= read -r m; done <> "$1/groups/g/t/q0"
+	local i
+	for ((i = 0; i <= $2; i++)); do IFS= read -r; done <> "$1/groups/g/t/q0"
 }
 
 start_mqfs "$work/m" "$master" -o "$master_options"

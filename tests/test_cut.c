@@ -154,7 +154,7 @@ shell(const char *fmt, ...)
 static void
 assert_clean(const struct broker *b)
 {
-	if (shell("$top_builddir/offsets/fsck.mqfs -n %s > %s/fsck 2>&1", b->path, b->dir) == 0)
+	if (shell("${top_builddir:-.}/offsets/fsck.mqfs -n %s > %s/fsck 2>&1", b->path, b->dir) == 0)
 		return;
 	shell("cat %s/fsck >&2", b->dir);
 	fail_msg("fsck.mqfs has found something");
@@ -552,7 +552,7 @@ assert_kept(struct broker *b, const struct tail *t)
 			assert_int_equal(t->bytes[at.byte - t->from.byte + i], 0);
 		assert_int_equal(shell("grep -q 'store 00ff' '%s.txt'", path), 0);
 		if (len > 8)
-			assert_int_equal(shell("$top_builddir/store/mqdump '%s' > %s/out || cat %s/out >&2", path, b->dir, b->dir), 0);
+			assert_int_equal(shell("${top_builddir:-.}/store/mqdump '%s' > %s/out || cat %s/out >&2", path, b->dir, b->dir), 0);
 	}
 }
 

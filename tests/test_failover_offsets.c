@@ -27,7 +27,6 @@
 #include "conf/scope.h"
 #include "offsets/offsets.h"
 
-#define SEGMENT (16 << 20)		/* more than a walk writes */
 #define TOPICS 2
 #define QUEUES 2
 #define PLACES (TOPICS * QUEUES)
@@ -45,7 +44,6 @@ struct broker {
 	struct storedir dir;
 	struct store *store;		/* NULL: it is down */
 	struct offsets *offsets;
-	bool rebuild_views;
 
 	int64_t view[PLACES];		/* what it showed last */
 	int64_t synced[PLACES];		/* what it must still show after a kill */
@@ -88,12 +86,9 @@ broker_open(struct broker *b)
 	assert_int_equal(storedir_open(b->path, false, 0, &b->dir), MQ_OK);
 	assert_int_equal(storedir_begin(&b->dir), MQ_OK);
 	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	if (b->rebuild_views)
-		store_checkpoint_free(&cp);
 	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
 	store_checkpoint_free(&cp);
 	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-	b->rebuild_views = false;
 }
 
 static void
@@ -477,20 +472,27 @@ step_promote(struct walk *w)
 	memset(w->exact, 0xff, sizeof(w->exact));
 }
 
-/* The log of b ends at `end` from here on. */
+/* It hears that it is the master no more, while it runs, or at its next start. */
 static void
-cut(struct broker *b, mq_pos end)
+demote(struct walk *w, struct broker *b)
 {
-	char path[128];
+	uint64_t how = b->store ? chance(w, 3) : 2;
 
-	snprintf(path, sizeof(path), "%s/commitlog/%020d", b->path, 0);
-	assert_int_equal(truncate(path, end.byte), 0);
-	assert_int_equal(truncate(path, SEGMENT), 0);
-	sh("rm -rf '%s/consumequeue' '%s/byteindex' '%s/index' '%s/abort'", b->path, b->path, b->path, b->path);
-	b->rebuild_views = true;
+	if (how == 0) {
+		offsets_demote(b->offsets);
+		b->settings.brokerRole = SLAVE;
+		store_refuse(b->store, MQ_EROLE);
+		return;
+	}
+	if (how == 1)
+		broker_kill(b);
+	else if (b->store)
+		broker_close(b);
+	b->settings.brokerRole = SLAVE;
+	broker_open(b);
 }
 
-/* The old master is told that it is one no more; what only its log has is cut. */
+/* What only the old master's log has is cut. */
 static void
 step_return(struct walk *w)
 {
@@ -498,17 +500,12 @@ step_return(struct walk *w)
 
 	if (!w->split)
 		return;
-	if (old->store && chance(w, 2))
-		broker_kill(old);
-	else if (old->store)
-		broker_close(old);
-	old->settings.brokerRole = SLAVE;
-	broker_open(old);		/* its own log, all of it, once more */
+	demote(w, old);
 	look(w, "returns");
-	broker_close(old);
-	cut(old, w->common);
+	assert_int_equal(offsets_cut(old->offsets, w->common, "it was not the master any more"), MQ_OK);
 	w->split = false;
-	come_back(w, old);
+	if (can_talk(w))
+		debts_due_again(old->offsets);
 	for (int p = 0; p < PLACES; p++) {	/* what is gone nobody has consumed */
 		int64_t end = queue_length(old, p);
 

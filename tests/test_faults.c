@@ -130,6 +130,34 @@ no_lack_of_descriptors_costs_a_message(void **state)
 	sweep(*state, EMFILE, false);
 }
 
+/* Recovery passes over damage: what cannot be read only once is none. */
+static void
+no_read_that_fails_once_is_taken_for_damage(void **state)
+{
+	struct kit *k = *state;
+	struct store_recovery r;
+	int reads;
+
+	kit_open(k);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(kit_append(k, "orders", 0, 20, 500, "key"), MQ_OK);
+	kit_crash(k);
+	fault_set((struct fault){ .call = "pread" });
+	kit_open(k);
+	reads = fault_calls();
+	assert_in_range(reads, 2, 1000);
+	for (int at = 1; at <= reads; at++) {
+		kit_crash(k);
+		fault_set((struct fault){ .call = "pread", .at = at, .number = EIO });
+		kit_open(k);
+		fault_none();
+		store_recovery(k->s, &r);
+		assert_int_equal(r.damaged_bytes + r.cut_bytes, 0);
+		kit_verify(k);
+	}
+	abandon(k);
+}
+
 int
 main(void)
 {
@@ -140,6 +168,7 @@ main(void)
 		T(no_call_that_fails_once_costs_a_message),
 		T(no_disk_that_stays_broken_costs_a_message),
 		T(no_lack_of_descriptors_costs_a_message),
+		T(no_read_that_fails_once_is_taken_for_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

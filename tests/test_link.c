@@ -29,7 +29,9 @@ static unsigned seed;
 static int64_t
 any_number(void)
 {
-	static const int64_t edges[] = { 0, 1, -1, 7, 4096, LINK_RING_BYTES, LINK_BLOB_MAX, INT32_MAX, INT64_MAX };
+	static const int64_t edges[] = {
+		0, 1, -1, 7, 4096, LINK_RING_BYTES, LINK_BLOB_MAX, INT32_MAX, INT64_MAX,
+	};
 	int which = rand() % 12;
 
 	return which < 9 ? edges[which] : rand() % 10000;
@@ -39,8 +41,10 @@ any_number(void)
 static struct link_message
 any_message(const struct kit *k)
 {
-	struct link_message msg = { .version = LINK_VERSION, .kind = (uint32_t)(rand() % (LINK_KINDS_END + 1)),
-				    .begin = k->begin, .written = k->written, .config = k->config };
+	struct link_message msg = {
+		.version = LINK_VERSION, .kind = (uint32_t)(rand() % (LINK_KINDS_END + 1)),
+		.begin = k->begin, .written = k->written, .config = k->config,
+	};
 
 	if (rand() % 3 == 0)
 		msg.pos = any_number();
@@ -69,11 +73,11 @@ send_any(struct kit *k)
 {
 	struct link_message msg = any_message(k);
 	char bytes[100] = "{\"topic\":\"T\"}and a body";
+	size_t ext_len = (size_t)rand() % 50, body_len = (size_t)rand() % 50;
 	int blob_fd = -1, rc;
 
 	if (rand() % 3 == 0 && (msg.kind == LINK_REQUEST || msg.kind == LINK_RESPONSE))
-		assert_int_equal(link_blob_make(&msg, bytes, (size_t)rand() % 50, bytes, (size_t)rand() % 50, &blob_fd),
-				 MQ_OK);
+		assert_int_equal(link_blob_make(&msg, bytes, ext_len, bytes, body_len, &blob_fd), MQ_OK);
 	rc = link_send_blob(k->link, MSG_DONTWAIT, &msg, blob_fd);
 	if (blob_fd >= 0)
 		close(blob_fd);
@@ -124,9 +128,10 @@ a_mad_mount_does_not_crash_a_slaves_mqrepld(void **state)
 int
 main(void)
 {
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_mad_mount_does_not_crash_a_masters_mqrepld, kit_setup, kit_teardown),
-		cmocka_unit_test_setup_teardown(a_mad_mount_does_not_crash_a_slaves_mqrepld, kit_setup, kit_teardown),
+		T(a_mad_mount_does_not_crash_a_masters_mqrepld),
+		T(a_mad_mount_does_not_crash_a_slaves_mqrepld),
 	};
 	const char *wanted = getenv("MQFS_SEED");
 

@@ -80,12 +80,12 @@ a_name_has_the_same_number_after_a_remount(void **state)
 	struct names *ns;
 
 	(void)state;
-	assert_int_equal(names_open(&ns), MQ_OK);
+	assert_int_equal(names_open(NULL, &ns), MQ_OK);
 	assert_int_equal(names_intern(ns, NODE_NAMED, 1, "q0@5", &first), MQ_OK);
 	assert_int_equal(names_intern(ns, NODE_NAMED, 2, "q0@5", &other), MQ_OK);
 	assert_true(first != other);
 	names_close(ns);
-	assert_int_equal(names_open(&ns), MQ_OK);
+	assert_int_equal(names_open(NULL, &ns), MQ_OK);
 	assert_int_equal(names_intern(ns, NODE_NAMED, 1, "q0@5", &second), MQ_OK);
 	assert_true(first == second);
 	names_close(ns);
@@ -100,7 +100,7 @@ a_name_is_forgotten_with_its_last_hold(void **state)
 	uint32_t id;
 
 	(void)state;
-	assert_int_equal(names_open(&ns), MQ_OK);
+	assert_int_equal(names_open(NULL, &ns), MQ_OK);
 	assert_int_equal(names_intern(ns, NODE_NAMED, 9, "all:follow", &number), MQ_OK);
 	names_hold(ns, number);
 	names_hold(ns, number);

@@ -313,6 +313,36 @@ a_bit_that_flipped_costs_one_message(void **state)
 	kit_verify(k);
 }
 
+/* No checksum covers it; those behind it must not pay for it. */
+static void
+a_number_that_flipped_costs_one_message(void **state)
+{
+	struct kit *k = *state;
+	struct kit_message *m;
+	unsigned char *raw;
+	char name[64];
+	int64_t at;
+	size_t len;
+
+	kit_open(k);
+	fill(k, 40);
+	kit_crash(k);
+	m = &k->model[77];
+	kit_segment_of(m->pos, name, sizeof(name));
+	raw = kit_slurp(k, name, &len);
+	at = m->pos.byte % KIT_SEGMENT + RECORD_QUEUEOFFSET_AT + 7;
+	for (int bit = 0; bit < 8; bit++) {
+		unsigned char bad = raw[at] ^ (unsigned char)(1u << bit);
+
+		kit_poke(k, name, at, &bad, 1);
+		kit_forget_checkpoint(k);
+		kit_open(k);
+		verify_without(k, 77, 78);
+		kit_crash(k);
+	}
+	free(raw);
+}
+
 static void
 a_bit_that_flips_under_finished_views_costs_one_message(void **state)
 {
@@ -741,6 +771,7 @@ main(void)
 		T(a_segment_half_made_by_a_crash_does_no_harm),
 		T(spare_segments_are_used_and_removed_by_a_clean_end),
 		T(a_bit_that_flipped_costs_one_message),
+		T(a_number_that_flipped_costs_one_message),
 		T(a_bit_that_flips_under_finished_views_costs_one_message),
 		T(a_missing_segment_costs_its_messages),
 		T(a_page_of_zeros_costs_what_lay_in_it),

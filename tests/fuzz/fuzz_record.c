@@ -1,10 +1,11 @@
 /* Any bytes as a record, and a record's properties. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/err.h"
-#include "store/record.h"
+#include "store/body.h"
 #include "tests/fuzz/target.h"
 
 static void
@@ -56,6 +57,22 @@ check_encodes_back(const struct record *rec, const void *buf)
 	MUST(memcmp(again + 36, (const char *)buf + 36, 12) == 0);
 }
 
+/* Whatever is packed in it. */
+static void
+check_unpacks(const struct record *rec)
+{
+	struct record sent = *rec;
+	unsigned char *buf = NULL;
+	size_t size = 0;
+	int32_t len;
+
+	MUST(body_unpack(&sent, &buf, &size) == MQ_OK && body_length(rec, &len) == MQ_OK);
+	MUST(sent.body_len == len && len <= body_max(rec->total));
+	if (sent.body != rec->body)
+		check_inside(sent.body, (size_t)len, buf, size);
+	free(buf);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -77,6 +94,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_inside(rec.topic, (size_t)rec.topic_len, data, size);
 	check_inside(rec.props, (size_t)rec.props_len, data, size);
 	check_properties(rec.props, (size_t)rec.props_len);
+	check_unpacks(&rec);
 	record_msg_id(&rec.stored, rec.pos, id);
 	if (rec.pos.byte >= 0)
 		MUST(record_parse_msg_id(id, &pos) == MQ_OK && pos.byte == rec.pos.byte);

@@ -12,7 +12,8 @@
 
 /* The next frame of [*at, end), at most `cut` bytes at once. */
 static int
-next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, size_t cut, struct remoting_frame *ret)
+next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, size_t cut,
+	   struct remoting_frame *ret)
 {
 	int rc = MQ_EEND;
 
@@ -34,7 +35,8 @@ next_frame(struct remoting_reader *r, const uint8_t **at, const uint8_t *end, si
 static bool
 same(const struct remoting_frame *a, const struct remoting_frame *b)
 {
-	return a->code == b->code && a->opaque == b->opaque && a->flag == b->flag && a->version == b->version &&
+	return a->code == b->code && a->opaque == b->opaque && a->flag == b->flag &&
+	       a->version == b->version &&
 	       !a->remark == !b->remark && (!a->remark || strcmp(a->remark, b->remark) == 0) &&
 	       !a->ext == !b->ext && (!a->ext || json_equal(a->ext, b->ext)) && a->body_len == b->body_len &&
 	       (a->body_len == 0 || memcmp(a->body, b->body, a->body_len) == 0);
@@ -55,24 +57,20 @@ say_again(struct remoting_frame *f, enum remoting_dialect dialect)
 	struct remoting_reader r = { .head_len = 0 };
 	struct remoting_frame again;
 	const uint8_t *at;
-	char *head, *whole;
+	char *bytes;
 	size_t len;
 
 	f->dialect = dialect;
-	if (has_no_words_for(dialect, f) || remoting_encode(f, &head, &len) != MQ_OK)
+	if (has_no_words_for(dialect, f) || remoting_encode(f, &bytes, &len) != MQ_OK)
 		return;
-	whole = realloc(head, len + f->body_len + 1);
-	MUST(whole);
-	if (f->body_len > 0)
-		memcpy(whole + len, f->body, f->body_len);
-	at = (const uint8_t *)whole;
-	if (len <= REMOTING_HEAD_BYTES + REMOTING_HEADER_MAX) {
-		MUST(next_frame(&r, &at, at + len + f->body_len, SIZE_MAX, &again) == MQ_OK);
+	at = (const uint8_t *)bytes;
+	if (len - f->body_len <= REMOTING_HEAD_BYTES + REMOTING_HEADER_MAX) {
+		MUST(next_frame(&r, &at, at + len, SIZE_MAX, &again) == MQ_OK);
 		MUST(same(f, &again));
 		remoting_frame_clear(&again);
 	}
 	remoting_reader_clear(&r);
-	free(whole);
+	free(bytes);
 }
 
 int

@@ -5,6 +5,10 @@
                                                  matter must be found; nothing may crash
     damage.py repair STORE WORK [SEED [COUNT]]   the same, and more, repaired: what is left is as before,
                                                  but for what the log has lost
+    damage.py mount STORE WORK OPTIONS SEED FROM COUNT
+                                                 flips, zeros and cuts at each structure of each file:
+                                                 what a mount of it (with these options) shows is right,
+                                                 or an error; after a repair all but what the log has lost
 
 fsck.mqfs and mqdump are looked for in PATH.
 """
@@ -17,8 +21,9 @@ import struct
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'reader'))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'reader'))
 import mqstore  # noqa: E402
+import shown  # noqa: E402
 
 FSCK = ['fsck.mqfs']
 
@@ -229,8 +234,163 @@ def repair(store, work, rng, count):
         yield what, report, done.returncode
 
 
+# --- mounting ----------------------------------------------------------------------------
+
+PIECE = {'lmdb': 4096, 'checkpoint': 8, 'sums': 64, 'config': 64, 'snapshots': 4096}
+
+
+def pieces(store):
+    """Files without a structure of ours: [(path, from, to, what)]."""
+    for path in files(store):
+        piece = PIECE.get(path.split('/')[0], 0)
+        size = os.path.getsize(os.path.join(store, path))
+        for at in range(0, size, piece) if piece else ():
+            yield path, at, min(at + piece, size), 'piece'
+
+
+def record_fields(whole):
+    """What may change without harm to a message, too: times, hosts, properties."""
+    bases = sorted(int(os.path.basename(p)) for p in whole.size if p.startswith('commitlog/'))
+    for r in whole.records:
+        base = max(b for b in bases if b <= r.pos)
+        path, at = f'commitlog/{base:020}', r.pos - base
+        yield path, at + 36, at + 84, 'times, hosts'
+        if r.raw_properties:
+            yield path, at + r.total - len(r.raw_properties), at + r.total, 'properties'
+
+
+def damages_of(store, whole, rng):
+    """Of each kind of structure in each file the first, the last, one between: each damaged in three ways."""
+    groups = {}
+    for place in [*whole.parts, *record_fields(whole), *pieces(store)]:
+        groups.setdefault((place[0], place[3]), []).append(place)
+    chosen = []
+    for places in groups.values():
+        for place in {places[0], places[-1], rng.choice(places)}:
+            chosen += [(how, *place) for how in ('flip', 'zero', 'cut')]
+    chosen.sort()
+    rng.shuffle(chosen)
+    return chosen
+
+
+def apply_damage(path, how, begin, end, rng):
+    """False: nothing has changed."""
+    if how == 'cut':
+        os.truncate(path, begin)
+        return True
+    if how == 'flip':
+        flip(path, rng.randrange(begin, end), rng.randrange(8))
+        return True
+    with open(path, 'r+b') as f:
+        f.seek(begin)
+        was = f.read(end - begin)
+        f.seek(begin)
+        f.write(bytes(end - begin))
+    return any(was)
+
+
+def lost_messages(whole, path, how, begin, end):
+    """Keys of shown.everything() that the log cannot bring again."""
+    if not path.startswith('commitlog/'):
+        return set()
+    base = int(os.path.basename(path))
+    begin, end = base + begin, base + (whole.size[path] if how == 'cut' else end)
+    return {f'{r.topic}/q{r.queue_id} message {r.queue_offset}'
+            for r in whole.records if r.pos < end and r.pos + r.total > begin}
+
+
+def is_error(value):
+    return isinstance(value, str) and value[0] == 'E'
+
+
+def is_told(key, was, now, lost, path, said):
+    """Is the difference an honest one?"""
+    if key.startswith('.snapshots') and 'is not shown' in said:
+        return True
+    if is_error(now) or key in lost and now is None:
+        return ' message ' not in key or key in lost or not path.startswith('commitlog/')
+    if ' key ' in key and isinstance(now, bytes):     # found by a hash: the index may have lost it
+        return set(now.splitlines()) <= set(was.splitlines())
+    if key.startswith('.snapshots/'):
+        return now == 'not what it says'
+    queue = key.replace(' ends', '').replace(' begins', '')
+    return key.endswith((' ends', ' begins')) and any(m.startswith(queue + ' ') for m in lost)
+
+
+def differences(before, after, lost, path, said):
+    for key in sorted(before.keys() | after.keys()):
+        was, now = before.get(key), after.get(key)
+        if now != was and not is_told(key, was, now, lost, path, said):
+            yield f'{key}: was {str(was)[:200]}, is {str(now)[:200]}'
+
+
+IDENTITY = ('TOTALSIZE', 'QUEUEOFFSET', 'topic')       # fields that say whose message it is
+
+
+def only_kept(before, after, lost, what):
+    """Where the log has lost a change of the tables, they are as it says now; and a message
+    may have become one of another queue.  All others must be what they were."""
+    if any(m.startswith('MQFS_META/') for m in lost) or lost and what.startswith(IDENTITY):
+        before = {k: v for k, v in before.items() if ' message ' in k}
+        after = {k: v for k, v in after.items() if k in before}
+    return before, after
+
+
+def show(store, mnt, options, keys):
+    """What it shows, and what its broker says."""
+    with shown.Mount(store, mnt, options) as mount:
+        all_of_it = shown.everything(mount.mnt, keys)
+    return all_of_it, mount.said
+
+
+def check_one(bad, mnt, options, keys, before, lost, path, what, counts):
+    """Mount it as it is, repair it, mount it again.  Returns what is wrong."""
+    first = run(*FSCK, '-n', bad)
+    try:
+        after, said = show(bad, mnt, options, keys)
+        wrong = [*differences(before, after, lost, path, said)]
+    except shown.Refused as why:
+        counts['refused'] += 1
+        wrong = [] if str(why) else ['not mounted, and nobody says why']
+    done = run(*FSCK, '-y', bad)
+    counts['reported'] += first.returncode != 0
+    try:
+        after, said = show(bad, mnt, options, keys)
+        wrong += ['repaired: ' + d for d in differences(*only_kept(before, after, lost, what), lost, path, said)]
+    except shown.Refused as why:
+        wrong += [f'repaired, and not mounted: {why}']
+    return [f'{w}\n--- fsck -n: {first.returncode}\n{first.stdout}{first.stderr}--- fsck -y: {done.returncode}\n'
+            f'{done.stdout}{done.stderr}' for w in wrong[:3]]
+
+
+def mount(store, work, options, rng, begin, count):
+    whole = Map(store)
+    mnt = work + '.mnt'
+    os.makedirs(mnt, exist_ok=True)
+    keys = [('j/q3', 'k7'), ('j/q3', 'k150'), ('j/q3', 'k300')]
+    before, _ = show(copy(store, work), mnt, options, keys)
+    chosen = damages_of(store, whole, rng)
+    counts = {'reported': 0, 'refused': 0}
+    bad = done = 0
+    for number, (how, path, at, end, what) in enumerate(chosen[begin:begin + count], begin):
+        copied = copy(store, work)
+        if not apply_damage(os.path.join(copied, path), how, at, end, random.Random(number)):
+            continue
+        lost = lost_messages(whole, path, how, at, end)
+        done += 1
+        for line in check_one(copied, mnt, options, keys, before, lost, path, what, counts):
+            print(f'number {number}: {how} {path} {at} to {end} ({what}): {line}')
+            bad += 1
+    print(f'{done} of {len(chosen)} damages, {counts["reported"]} of them found by fsck.mqfs -n; '
+          f'{counts["refused"]} kept the store from being mounted')
+    return not bad
+
+
 def main():
     what, store, work = sys.argv[1:4]
+    if what == 'mount':
+        options, seed, begin, count = sys.argv[4], *map(int, sys.argv[5:8])
+        return 0 if mount(store, work, options, random.Random(seed), begin, count) else 1
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     count = int(sys.argv[5]) if len(sys.argv) > 5 else 200
     rng = random.Random(seed)

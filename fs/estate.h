@@ -1,0 +1,144 @@
+/* estate.h - what a broker leaves behind when it dies, for the one that comes after it.
+ *
+ * A supervised mount outlives its broker: the supervisor holds the FUSE connection, so the
+ * kernel keeps every open file, and callers wait until the next broker serves (supervise.h).
+ * That one must then mean the same by the same numbers.  Inode numbers say by themselves what
+ * they are (node.h); the rest is here, in memory that the supervisor shares with its brokers:
+ *
+ *   init     the kernel's first words, which it says only once: the next broker hears them again
+ *   files    of each open file what cannot be found out anew
+ *   names    the texts behind interned inode numbers
+ *   lives    how often a topic, group or subscription was made, since the kernel was told so
+ *
+ * A broker can die between any two instructions, so what belongs together is written beside
+ * what is valid, and then becomes valid by one store: notes and tails exist twice.
+ *
+ * A request that the dead broker had taken and not answered is delivered again, with the same
+ * `unique`.  Reading again does no harm; appending again would.  So before a write's messages
+ * go to the log, a note says which write it is and where its queue ends: the next broker sees
+ * by the recovered queue how many of them came to be stored, and stores the others.  When the
+ * write is done, what it leaves in the open file (the beginning of a line) and its answer are
+ * kept as the tail.  The kernel has one write(2) at a time on its way to one open file, because
+ * in a supervised mount it is not offered ASYNC_DIO.
+ *
+ * Not kept: directories being read, small texts, more than ESTATE_SOURCES queues read as one,
+ * lines whose beginning is longer than ESTATE_TAIL_BYTES, and what is open beside ESTATE_FILES
+ * others.  Such an open file answers ESTALE (EIO if bytes that were taken are lost) until it is
+ * closed.
+ *
+ * All this is for brokers that are killed, or stop at once when something is wrong.  One that
+ * writes where it must not can spoil it, as it can spoil everything else.
+ *
+ * A slot belongs to whoever holds its open file's lock, names to the table's (names.c).
+ */
+#ifndef MQFS_FS_ESTATE_H
+#define MQFS_FS_ESTATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ESTATE_FILES 16384
+#define ESTATE_SOURCES 16
+#define ESTATE_TAIL_BYTES 16384
+#define ESTATE_NAMES 16384
+#define ESTATE_NAME_BYTES 256
+#define ESTATE_LIVES 1024
+#define ESTATE_INIT_BYTES 256
+
+/* Of a write that puts messages into the log. */
+struct estate_note {
+	uint64_t unique;	/* of the request; ESTATE_AT_CLOSE */
+	int32_t queue;
+	int64_t first;		/* number of the first message of this batch */
+	size_t at;		/* bytes of the write before this batch, stored */
+};
+
+#define ESTATE_AT_CLOSE 1	/* no request has an odd number */
+
+/* What the last write left. */
+struct estate_tail {
+	uint64_t unique;	/* of the request; 0: there was none */
+	ssize_t result;		/* bytes, or an error code of err.h */
+	int64_t end;		/* what a durable answer waits for */
+	int step;		/* the splitter, see framing.h */
+	size_t refused_len;
+	int32_t refused_crc;
+	size_t held_len;	/* of estate_held(); above ESTATE_TAIL_BYTES: not kept */
+};
+
+/* Of a view: where its queues began at open. */
+struct estate_view {
+	uint32_t n;		/* 0: no view; above ESTATE_SOURCES: not kept */
+	int64_t from[ESTATE_SOURCES], to[ESTATE_SOURCES];
+};
+
+struct estate_file {
+	_Atomic bool used;		/* it was opened, the kernel may know of it */
+	_Atomic uint64_t opening;	/* the OPEN that may not be answered yet; 0: it is */
+	_Atomic bool released;		/* the kernel knows it no longer */
+	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
+	_Atomic int broken;		/* what it answers from now on, an error code of err.h; 0: it works */
+	_Atomic int64_t read_end;	/* where the last read ended */
+	_Atomic uint64_t poll;		/* the kernel's name for those who poll it; 0: nobody did */
+
+	uint64_t number;		/* the kernel's name for it */
+	uint64_t ino;
+	int flags;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	uint32_t fopen;
+	int32_t backing_id;
+
+	/* queues */
+	int32_t queue;
+	int format;
+	bool consumes;
+	int64_t base;
+	struct estate_view view;
+	_Atomic unsigned note_at, tail_at;	/* which of two is valid */
+	struct estate_note notes[2];
+	struct estate_tail tails[2];
+	unsigned char held[2][ESTATE_TAIL_BYTES];
+};
+
+struct estate_name {
+	_Atomic bool used;
+	uint64_t number;
+	int kind;
+	uint32_t id;
+	char text[ESTATE_NAME_BYTES];
+};
+
+struct estate_life {
+	uint64_t ino;
+	uint32_t life;
+};
+
+struct estate {
+	size_t init_len;	/* 0: not heard yet */
+	unsigned char init[ESTATE_INIT_BYTES];
+	_Atomic uint64_t serial;	/* open files ever made */
+	_Atomic uint32_t n_files, n_names;	/* slots used at any time: those before */
+	struct estate_file files[ESTATE_FILES];
+	struct estate_name names[ESTATE_NAMES];
+	_Atomic uint32_t n_lives;
+	struct estate_life lives[ESTATE_LIVES];
+};
+
+/* Memory for one, all zeros, shared with every process forked from here on; NULL
+ * when there is none to be had. */
+struct estate *estate_open(void);
+void estate_close(struct estate *e);	/* accepts NULL */
+
+/* The valid one, and how the other one becomes it. */
+const struct estate_note *estate_note(const struct estate_file *f);
+void estate_set_note(struct estate_file *f, const struct estate_note *note);
+const struct estate_tail *estate_tail(const struct estate_file *f);
+void estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
+const void *estate_held(const struct estate_file *f);	/* of the valid tail */
+
+#endif

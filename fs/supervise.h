@@ -1,0 +1,56 @@
+/* supervise.h - a process that starts the broker again when it dies.
+ *
+ *     supervisor ── fork ──> broker ── "ready" ──> serves ── "ended", exit ──> both end
+ *        ^                                           │
+ *        └── waits a little, if it died at once <────┴── a signal, or an exit unannounced
+ *
+ * If the kernel can deliver again what the dead broker had taken (Linux 6.9), the
+ * supervisor holds the FUSE connection, and the next broker goes on with it and with
+ * the estate (estate.h): open files stay open, callers notice a pause.  Else, and when
+ * brokers die so quickly that a request might be what kills them, the dead mount is
+ * taken away and made anew, and open files say ENOTCONN.
+ *
+ * The supervisor has no thread, no lock and nothing of FUSE: whatever takes the
+ * broker down leaves it alone.  Signals that end a mount are passed on to the
+ * broker.  Between the two is a socket: if the supervisor dies, the broker hears
+ * of it by that, says so, and goes on serving.
+ */
+#ifndef MQFS_FS_SUPERVISE_H
+#define MQFS_FS_SUPERVISE_H
+
+#include <stdint.h>
+
+struct estate;
+
+/* Of a broker: what ties it to its supervisor. */
+struct lifeline {
+	int fd;			/* -1: there is no supervisor */
+	int64_t restarts;	/* brokers that died before this one */
+	struct estate *estate;	/* NULL: nothing outlives a broker */
+	int session_fd;		/* the connection that a dead broker has left; -1: none */
+};
+
+struct supervise_conf {
+	const char *mountpoint;
+	int (*serve)(void *arg, struct lifeline *line);	/* in the broker; its exit code */
+	void (*ready)(void *arg);	/* in the supervisor, when the first broker is usable */
+	/* in the supervisor: what the brokers to come shall begin with */
+	void (*setting)(void *arg, const char *key, const char *value);
+	void *arg;
+};
+
+/* Start a broker, and others after it, until one ends in order, or never could
+ * begin, or one after the other dies at once.  SIGTERM, SIGINT and SIGHUP must be
+ * blocked.  Returns the exit code. */
+int supervise(const struct supervise_conf *conf);
+
+/* In the broker: a setting was changed, and the next broker shall have it, too; the
+ * mount is usable, and session_fd (-1: none) is to outlive us; let go of it, we shall
+ * unmount (returns when that is done); it has ended in order.  Without a supervisor
+ * they do nothing. */
+void lifeline_setting(const struct lifeline *line, const char *key, const char *value);
+void lifeline_ready(const struct lifeline *line, int session_fd);
+void lifeline_let_go(const struct lifeline *line);
+void lifeline_ended(const struct lifeline *line);
+
+#endif

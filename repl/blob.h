@@ -1,0 +1,22 @@
+/* blob.h - ext fields and a body, as a blob beside a packet of the link (link.h).
+ */
+#ifndef MQFS_REPL_BLOB_H
+#define MQFS_REPL_BLOB_H
+
+#include <jansson.h>
+
+#include "repl/link.h"
+
+/* The lengths go to *msg; *ret_fd is -1 if there is nothing to hold.  `ext`: NULL or
+ * an object of strings.  -EMSGSIZE, noted: too much. */
+int blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t body_len, int *ret_fd);
+
+/* The ext fields alone: an object of strings, or NULL: none.  MQ_ECORRUPT, noted: they
+ * are something else. */
+int blob_read_ext(int fd, const struct link_message *msg, json_t **ret_ext);
+
+/* All of it.  The body (to be freed) ends with a NUL that is not counted; NULL: there
+ * is no blob. */
+int blob_read(int fd, const struct link_message *msg, json_t **ret_ext, char **ret_body, size_t *ret_len);
+
+#endif

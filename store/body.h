@@ -1,0 +1,39 @@
+/* body.h - a message's body as its producer has sent it.
+ *
+ * RocketMQ's clients pack bodies over 4096 bytes, and brokers store them so:
+ *
+ *   SYSFLAG   0x001  the body is packed
+ *             0x700  how: 0 and 0x300 zlib, 0x100 LZ4, 0x200 Zstandard
+ *
+ * What mqfs shows, measures and counts is the body before that.  What is not
+ * zlib's, is damaged, or would become longer than BODY_UNPACKED_MAX, is shown as
+ * it is stored.  So the same record has the same body always.
+ */
+#ifndef MQFS_STORE_BODY_H
+#define MQFS_STORE_BODY_H
+
+#include "store/record.h"
+
+#define BODY_UNPACKED_MAX (64 << 20)
+#define BODY_RATIO_MAX 1032		/* zlib packs no tighter */
+
+/* No record of `total` bytes has a longer body. */
+static inline int64_t
+body_max(int32_t total)
+{
+	int64_t unpacked = (int64_t)total * BODY_RATIO_MAX;
+
+	if (unpacked > BODY_UNPACKED_MAX)
+		unpacked = BODY_UNPACKED_MAX;
+	return total > unpacked ? total : unpacked;
+}
+
+/* If rec's body is packed, unpack it into *buf (grown as it takes, *size bytes
+ * long; NULL and 0 at first) and make rec speak of that instead.  -ENOMEM: it is
+ * as it was. */
+int body_unpack(struct record *rec, unsigned char **buf, size_t *size);
+
+/* How long it is so.  -ENOMEM. */
+int body_length(const struct record *rec, int32_t *ret_len);
+
+#endif

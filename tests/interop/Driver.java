@@ -1,0 +1,259 @@
+/* Driver.java - RocketMQ's client, told what to do line by line on standard input.
+ *
+ *	topic BROKER TOPIC QUEUES               BROKER: HOST:PORT
+ *	send TOPIC QUEUE TAG KEYS LEVEL BODY    - for none; LEVEL: of delay
+ *	batch TOPIC QUEUE COUNT BODY            BODY 1, BODY 2, ... at once
+ *	transaction TOPIC BODY                  sent, and committed
+ *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
+ *	query TOPIC KEY                         the same of the messages with that key
+ *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
+ *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as that broker would; never comes to an end
+ *
+ * What is sent is answered by STATUS QUEUE OFFSET.  The first argument is the
+ * name server; each line ends with a line "done" on standard output, or the
+ * program with a stack trace and status 1.
+ */
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentSkipListSet;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.rocketmq.broker.out.BrokerOuterAPI;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.common.MQVersion;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.admin.OffsetWrapper;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.common.protocol.body.TopicConfigSerializeWrapper;
+import org.apache.rocketmq.remoting.netty.NettyClientConfig;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+public class Driver {
+	private static final int PATIENCE_MS = 60000;
+
+	private final String nameServer;
+	private DefaultMQProducer producer;
+	private DefaultMQAdminExt admin;
+
+	private Driver(String nameServer) {
+		this.nameServer = nameServer;
+	}
+
+	public static void main(String[] args) throws Exception {
+		/* what brokers and clients say; of one that does not a name server takes no topics */
+		System.setProperty(RemotingCommand.REMOTING_VERSION_KEY, Integer.toString(MQVersion.CURRENT_VERSION));
+
+		Driver driver = new Driver(args[0]);
+		BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+
+		for (String line = in.readLine(); line != null; line = in.readLine()) {
+			try {
+				driver.obey(line.trim().split(" +"));
+			} catch (Exception e) {
+				System.err.println(line);
+				e.printStackTrace();
+				System.exit(1);
+			}
+			System.out.println("done");
+			System.out.flush();
+		}
+		System.exit(0);
+	}
+
+	private void obey(String[] word) throws Exception {
+		switch (word[0]) {
+		case "topic":
+			admin().createAndUpdateTopicConfig(word[1],
+				new TopicConfig(word[2], Integer.parseInt(word[3]), Integer.parseInt(word[3]), 6));
+			break;
+		case "send":
+			send(word);
+			break;
+		case "batch":
+			batch(word[1], queue(word[1], word[2]), Integer.parseInt(word[3]), rest(word, 4));
+			break;
+		case "transaction":
+			transaction(word[1], rest(word, 2));
+			break;
+		case "consume":
+			consume(word[1], word[2], word[3], Integer.parseInt(word[4]));
+			break;
+		case "query":
+			query(word[1], word[2]);
+			break;
+		case "offsets":
+			offsets(word[1], word[2]);
+			break;
+		case "register":
+			register(word);
+			break;
+		default:
+			throw new IllegalArgumentException("no such command");
+		}
+	}
+
+	private static String rest(String[] word, int from) {
+		return String.join(" ", List.of(word).subList(from, word.length));
+	}
+
+	private DefaultMQAdminExt admin() throws Exception {
+		if (admin == null) {
+			admin = new DefaultMQAdminExt(PATIENCE_MS);
+			admin.setNamesrvAddr(nameServer);
+			admin.start();
+		}
+		return admin;
+	}
+
+	private DefaultMQProducer producer() throws Exception {
+		if (producer == null) {
+			producer = new DefaultMQProducer("interop_producer");
+			producer.setNamesrvAddr(nameServer);
+			producer.setSendMsgTimeout(PATIENCE_MS);
+			producer.start();
+		}
+		return producer;
+	}
+
+	/* The name server hears of a new topic a moment later. */
+	private MessageQueue queue(String topic, String number) throws Exception {
+		long end = System.currentTimeMillis() + PATIENCE_MS;
+
+		for (;;) {
+			try {
+				for (MessageQueue queue : producer().fetchPublishMessageQueues(topic))
+					if (queue.getQueueId() == Integer.parseInt(number))
+						return queue;
+				throw new IllegalArgumentException("no such queue");
+			} catch (Exception e) {
+				if (System.currentTimeMillis() > end)
+					throw e;
+				Thread.sleep(100);
+			}
+		}
+	}
+
+	private static void say(SendResult result) {
+		System.out.println(result.getSendStatus() + " " + result.getMessageQueue().getQueueId() + " "
+			+ result.getQueueOffset());
+	}
+
+	private void send(String[] word) throws Exception {
+		Message message = new Message(word[1], rest(word, 6).getBytes(StandardCharsets.UTF_8));
+
+		if (!word[3].equals("-"))
+			message.setTags(word[3]);
+		if (!word[4].equals("-"))
+			message.setKeys(word[4]);
+		if (!word[5].equals("-"))
+			message.setDelayTimeLevel(Integer.parseInt(word[5]));
+		say(producer().send(message, queue(word[1], word[2])));
+	}
+
+	private void batch(String topic, MessageQueue queue, int count, String body) throws Exception {
+		List<Message> messages = new ArrayList<>();
+
+		for (int i = 1; i <= count; i++)
+			messages.add(new Message(topic, (body + " " + i).getBytes(StandardCharsets.UTF_8)));
+		say(producer().send(messages, queue));
+	}
+
+	private void transaction(String topic, String body) throws Exception {
+		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
+
+		producer.setNamesrvAddr(nameServer);
+		producer.setTransactionListener(new TransactionListener() {
+			@Override
+			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
+				return LocalTransactionState.COMMIT_MESSAGE;
+			}
+
+			@Override
+			public LocalTransactionState checkLocalTransaction(MessageExt message) {
+				return LocalTransactionState.COMMIT_MESSAGE;
+			}
+		});
+		producer.start();
+		say(producer.sendMessageInTransaction(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null));
+		producer.shutdown();
+	}
+
+	private static String show(MessageExt m) {
+		return String.format("%s %d %06d %s %s %s", m.getTopic(), m.getQueueId(), m.getQueueOffset(),
+			m.getTags() == null ? "-" : m.getTags(), m.getKeys() == null ? "-" : m.getKeys().replace(' ', ','),
+			new String(m.getBody(), StandardCharsets.UTF_8));
+	}
+
+	private void consume(String group, String topic, String tags, int count) throws Exception {
+		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
+		CountDownLatch missing = new CountDownLatch(count);
+
+		consumer.setNamesrvAddr(nameServer);
+		consumer.setInstanceName(group + topic);
+		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+		consumer.subscribe(topic, tags);
+		consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+			for (MessageExt m : messages)
+				if (got.add(show(m)))
+					missing.countDown();
+			return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+		});
+		consumer.start();
+		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
+		consumer.shutdown();
+		got.forEach(System.out::println);
+		if (!all)
+			throw new IllegalStateException(missing.getCount() + " messages have not come");
+	}
+
+	private void query(String topic, String key) throws Exception {
+		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
+
+		for (MessageExt m : producer().queryMessage(topic, key, 64, 0, Long.MAX_VALUE).getMessageList())
+			got.add(show(m));
+		got.forEach(System.out::println);
+	}
+
+	private void offsets(String group, String topic) throws Exception {
+		TreeMap<Integer, OffsetWrapper> queues = new TreeMap<>();
+
+		for (Map.Entry<MessageQueue, OffsetWrapper> e
+				: admin().examineConsumeStats(group, topic).getOffsetTable().entrySet())
+			queues.put(e.getKey().getQueueId(), e.getValue());
+		queues.forEach((queue, at) -> System.out.println(
+			queue + " " + at.getConsumerOffset() + " " + at.getBrokerOffset()));
+	}
+
+	private void register(String[] word) throws Exception {
+		BrokerOuterAPI api = new BrokerOuterAPI(new NettyClientConfig());
+		TopicConfigSerializeWrapper topics = new TopicConfigSerializeWrapper();
+
+		for (int i = 4; i < word.length; i++)
+			topics.getTopicConfigTable().put(word[i], new TopicConfig(word[i], 8, 8, 6));
+		topics.getDataVersion().nextVersion();
+		api.updateNameServerAddressList(nameServer);
+		api.start();
+		api.registerBrokerAll("DefaultCluster", word[2], word[1], 0, word[3], topics,
+			Collections.emptyList(), false, PATIENCE_MS, false);
+		System.out.println("boot success");
+		Thread.currentThread().join();
+	}
+}

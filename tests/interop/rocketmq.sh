@@ -1,0 +1,156 @@
+# rocketmq.sh - a real RocketMQ beside mqfs; comes after tests/functions.sh.
+#
+#	requires_rocketmq			fetched by Maven, once; else the test is skipped
+#	start_namesrv				at $namesrv
+#	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
+#	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
+#	start_registrar NAME AT HA TOPIC...	the name server knows such a broker, till kill_broker registrar
+#	rocketmq < SCRIPT			its client; see Driver.java
+#	answer N				what it said to the script's line N
+#	bodies N				the same, of the messages only their bodies
+#
+# A broker serves slaves one port above its own.  All is on loopback, and small:
+# $small is what both sides must have alike, $mqfs_small the same for mount.mqfs.
+#
+# shellcheck shell=bash
+
+interop=$top_srcdir/tests/interop
+built=$top_builddir/tests/interop
+segment=65536
+small=(maxMessageSize=30000 "mappedFileSizeCommitLog=$segment" mappedFileSizeConsumeQueue=2000
+	maxHashSlotNum=1000 maxIndexNum=4000)
+mqfs_small=$(IFS=,; echo "${small[*]}")
+export mqfs_small
+namesrv=
+declare -A port=() java=()	# name -> listenPort, pid
+
+# --- what is needed ------------------------------------------------------------
+
+is_fetched() {
+	[ "$built/classpath" -nt "$interop/pom.xml" ] && [ "$built/classpath" -nt "$interop/Driver.java" ] &&
+		tr : '\n' < "$built/classpath" | xargs -d '\n' ls
+}
+
+fetch() {
+	timeout 150 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
+		javac -cp "$(cat "$built/jars")" -d "$built" "$interop/Driver.java" &&
+		echo "$(cat "$built/jars"):$built" > "$built/classpath"
+}
+
+requires_rocketmq() {
+	requires_tool java javac mvn
+	mkdir -p "$built"
+	if ! (flock 3 && { is_fetched || fetch; }) > "$work/fetch.log" 2>&1 3> "$built/lock"; then
+		tail -n 20 "$work/fetch.log" >&9
+		skip "RocketMQ cannot be had from Maven"
+	fi
+	mkdir "$work/conf"
+	tee "$work"/conf/logback{,_broker,_namesrv}.xml > /dev/null <<-END
+		<configuration><appender name="stderr" class="ch.qos.logback.core.ConsoleAppender">
+			<target>System.err</target><encoder><pattern>%d %level %logger{0} %msg%n</pattern></encoder>
+		</appender><root level="WARN"><appender-ref ref="stderr"/></root></configuration>
+	END
+	# What it does to its buffers is closed to it since Java 9 unless opened; full disks are not its concern.
+	java_command=(java -Xms32m -Xmx256m -Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+		--add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED
+		-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99 -Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98
+		-Drocketmq.home.dir="$work" -Dlogback.configurationFile="$work/conf/logback.xml" -Duser.home="$work"
+		-cp "$(cat "$built/classpath")")
+}
+
+# --- ports -----------------------------------------------------------------------
+
+is_taken() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
+
+# new_port NAME   a broker's: that one, the next, and the one two below
+new_port() {
+	local p
+	until p=$((20000 + 4 * (RANDOM % 3000))) &&
+		! is_taken $p && ! is_taken $((p + 1)) && ! is_taken $((p - 2)); do :; done
+	port[$1]=$p
+}
+
+# --- its programs ------------------------------------------------------------------
+
+is_up_or_gone() { grep -q 'boot success' "$2" || is_gone "${java[$1]}"; }
+
+# start_java NAME CLASS ARGUMENT...   a program that says when it is up
+start_java() {
+	local name=$1 log=$work/rocketmq.$1.log
+	shift
+	setsid "${java_command[@]}" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
+	java[$name]=$!
+	disown			# or bash tells of its death, too
+	undo end_java "${java[$name]}"
+	eventually 60 is_up_or_gone "$name" "$log"
+	if is_gone "${java[$name]}"; then fail "RocketMQ's $name ended before it was up"; fi
+}
+
+end_java() { is_gone "$1" || kill -KILL "$1"; }
+
+start_namesrv() {
+	new_port namesrv
+	namesrv=127.0.0.1:${port[namesrv]}
+	echo "listenPort=${port[namesrv]}" > "$work/namesrv.conf"
+	start_java namesrv org.apache.rocketmq.namesrv.NamesrvStartup -c "$work/namesrv.conf"
+}
+
+# start_broker NAME [KEY=VALUE...]   what is not said is as for a master named "interop"
+start_broker() {
+	local name=$1
+	shift
+	if [ -z "${port[$name]:-}" ]; then new_port "$name"; fi
+	printf '%s\n' brokerName=interop brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 listenPort="${port[$name]}" \
+		namesrvAddr="$namesrv" storePathRootDir="$work/$name" "${small[@]}" "$@" > "$work/$name.conf"
+	start_java "$name" org.apache.rocketmq.broker.BrokerStartup -c "$work/$name.conf"
+}
+
+stop_broker() {
+	kill -TERM "${java[$1]}"
+	eventually 60 is_gone "${java[$1]}"
+}
+
+start_registrar() {
+	echo "register $*" > "$work/registrar"
+	input=$work/registrar start_java registrar Driver "$namesrv"
+}
+
+kill_broker() {
+	kill -KILL "${java[$1]}"
+	eventually 5 is_gone "${java[$1]}"
+}
+
+rocketmq() { timeout 150 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
+answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
+bodies() { answer "$1" | cut -d ' ' -f 6-; }
+
+# --- comparing ----------------------------------------------------------------------
+
+# A segment that is not there is one that was not made ahead of need: zeros.
+same_segment() {
+	local other=$2
+	[ -e "$other" ] || other=/dev/zero
+	cmp -n "$segment" "$1" "$other"
+}
+
+holds_same_log() {
+	local file
+	for file in "$1"/0*; do same_segment "$file" "$2/${file##*/}" || return 1; done
+}
+
+# same_log STORE STORE   byte for byte
+same_log() {
+	local a=$work/$1/commitlog b=$work/$2/commitlog
+	holds_same_log "$a" "$b" && holds_same_log "$b" "$a"
+}
+
+# sound_store STORE...   no view disagrees with the log
+sound_store() {
+	local store
+	for store; do
+		if ! fsck.mqfs -n "$work/$store" > "$work/fsck" 2>&1; then
+			cat "$work/fsck" >&9
+			fail "fsck.mqfs finds something wrong with $store"
+		fi
+	done
+}

@@ -1,0 +1,77 @@
+#!/bin/bash
+# A disk that fills up at any moment, again and again, while messages are appended, segments and files
+# are made, offsets committed, snapshots taken: ENOSPC is said before anything is half done, and when
+# space returns all goes on by itself.
+#
+#	--cycles N       so many times
+#	--types T,T      file systems, in turns
+. "$top_srcdir/tests/lab/kit.sh"
+requires_fuse
+requires_loop
+
+lab_options "cycles=3 seed=$RANDOM types=ext4,xfs" "cycles=60" "$@"
+say "$cycles times on $types, seed $seed"
+disk=$work/disk
+settings=mappedFileSizeCommitLog=1048576,mappedFileSizeConsumeQueue=20000,maxMessageSize=65536,haListen=none
+settings+=,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100,cleanResourceInterval=100
+settings+=,diskMaxUsedSpaceRatio=95,diskSpaceCleanForciblyRatio=99,diskSpaceWarningLevelRatio=100
+lines=0 refusals=0
+
+free_bytes() { echo $(($(stat -f -c '%a * %S' "$disk"))); }
+
+# Leave so many bytes on the disk.
+leave() {
+	local size=$(($(free_bytes) - $1))
+	if [ $size -gt 0 ]; then fallocate -l $size "$disk/ballast" 2> /dev/null || true; fi
+}
+
+# Every kind of work is refused at some time; how often, the broker's log says.
+fill() {
+	local n=$1
+	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED --again ENOSPC
+	sleep "0.$((RANDOM % 5 + 2))"
+	leave $((RANDOM % 4 * 500000))
+	sleep "$((RANDOM % 2 + 1)).$((RANDOM % 10))"
+	if ((RANDOM % 3 == 0)); then
+		kill_mqfs "$mnt"	# and mounted on the full disk
+		stop_load || fail "cycle $n: a load that was killed on a full disk"
+		start_mqfs "$disk/store" "$mnt" -o "$settings"
+		judge_now "$n"
+		start_load "$mnt" "$n-again" --errors ENOTCONN --again ENOSPC
+	fi
+	rm -f "$disk/ballast"
+	eventually 30 appends_again
+	stop_load || fail "cycle $n: not only because the disk was full"
+	if grep -q '^refused' "$work/load.out"; then refusals=$((refusals + 1)); fi
+	judge_now "$n"
+}
+
+appends_again() { echo again >> "$mnt/topics/aside/q0"; }
+
+judge_now() {
+	local got
+	got=$(judge "$mnt" "$state") || fail "cycle $1"
+	lines=$((lines + got))
+}
+
+generation() {
+	local n=$1 list
+	IFS=, read -r -a list <<< "$types"
+	loop_disk "${list[n % ${#list[@]}]}" 400M "$disk"
+	start_mqfs "$disk/store" "$mnt" -o "$settings"
+	new_load "$mnt"
+	mkdir "$mnt/topics/aside"
+	fill "$n"
+	stop_mqfs "$mnt"
+	views_are_the_log "$disk/store" --strict
+	fsck_says_clean "$disk/store"
+	umount "$disk"
+	rm "$work/disk.disk"
+}
+
+for ((n = from; n < from + cycles; n++)); do
+	choose "$n"
+	generation "$n"
+	forget_logs
+done
+sum "the disk was full $cycles times, $refusals times somebody was refused; $lines lines judged"

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""judge.py - holds what a mount shows against what load.py was told.
+
+    judge.py MNT STATE [--cut TIME]     of the broker that was harmed; STATE becomes what there is now
+    judge.py MNT STATE --slave MASTER   of a slave that has everything its MASTER has
+    judge.py MNT STATE --held           of a slave whose SYNC_MASTER died: it has all that was acknowledged
+
+Without --cut the broker was killed: everything that was acknowledged must be
+there.  With --cut the power was cut then (seconds since 1970): what was synced
+must be there, and what is older than INTERVAL.
+"""
+import argparse
+import hashlib
+import os
+import sys
+
+from load import GROUP, QUEUES, TOPIC, Load, Wrong, load_json, must, queue_offset, read_all, read_text, \
+    save_json, write_text
+
+INTERVAL = 2.5          # s: flushIntervalCommitLog, and what a slow machine adds
+
+
+def split_line(line):
+    name, number, filler = line.decode(errors="replace").split(" ")
+    must(filler.strip("x") == "\n", "a torn line: %r" % line[:60])
+    return name, int(number)
+
+
+class Judge:
+    def __init__(self, mnt, state, cut=None):
+        self.load = Load(mnt, state)
+        self.cut = cut
+        self.seen = self.load.seen
+        self.told = load_json(os.path.join(state, "told"), {})
+        self.state = state
+        self.lines = 0
+
+    def of_kind(self, key):
+        return {name: told for name, told in self.told.items() if key in told}
+
+    def judge(self):
+        for queue in QUEUES:
+            self.judge_queue(queue, {n: t for n, t in self.of_kind("how").items() if t["queue"] == queue})
+        for name, told in self.of_kind("commits").items():
+            self.judge_offset(name, told)
+        for name, told in self.of_kind("trims").items():
+            self.judge_min(name, told)
+        for judge, letter in ((self.judge_steps, "m"), (self.judge_snapshot, "s")):
+            for worker, steps in self.told.items():
+                for name, told in steps.items() if worker[0] == letter else ():
+                    judge(name, told)
+        save_json(os.path.join(self.state, "seen"), self.seen)
+        save_json(os.path.join(self.state, "told"), {})
+
+    # --- messages ---
+
+    def judge_queue(self, queue, producers):
+        """What came since the last judgement is what its producers wrote; what was seen is unchanged."""
+        path = self.load.topic(queue)
+        seen = self.seen.get(queue, 0)
+        first, end = queue_offset(path, "min_offset"), queue_offset(path, "max_offset")
+        must(first <= seen <= end, "%s: was seen up to %d, has %d to %d" % (queue, seen, first, end))
+        lines = read_all("%s@%d" % (path, seen)).splitlines(keepends=True)
+        must(len(lines) == end - seen, "%s: %d lines from %d to %d" % (queue, len(lines), seen, end))
+        got = dict.fromkeys(producers, 0)
+        for line in lines:
+            name, number = split_line(line)
+            must(name in got, "%s: %r came from nowhere" % (queue, line[:60]))
+            must(number == got[name] + 1, "%s: after %d of %s comes %s" % (queue, got[name], name, number))
+            got[name] += 1
+        for name, told in producers.items():
+            wanted = self.wanted(told)
+            must(wanted <= got[name] <= told["tried"], "%s: of %s there are %d; %d must be there, %d were tried"
+                 % (queue, name, got[name], wanted, told["tried"]))
+        self.compare_with_model(queue, path, lines)
+        self.seen[queue] = end
+        self.lines += len(lines)
+
+    def wanted(self, told):
+        """An answer that came while the power went, no program has seen."""
+        if self.cut is None:
+            return told["acked"]
+        return self.last_before_the_cut(told["times"], 0 if told["synced"] else INTERVAL)
+
+    def last_before_the_cut(self, times, seconds=0):
+        return max((n for at, n in times if self.cut is None or at < self.cut - seconds), default=0)
+
+    def compare_with_model(self, queue, path, lines):
+        """The model holds each line that was ever judged; what is retained is its end."""
+        model = os.path.join(self.state, queue)
+        with open(model, "ab") as f:
+            f.writelines(lines)
+        content = read_all(path)
+        with open(model, "rb") as f:
+            f.seek(-len(content), os.SEEK_END)
+            must(f.read() == content, "%s: what was judged before has changed" % queue)
+
+    # --- offsets ---
+
+    def judge_offset(self, name, told):
+        queue = told["queue"]
+        self.seen[queue + ".offset"] = at = int(read_text(self.load.group(queue + ".offset")))
+        end = self.seen[queue]
+        synced = self.last_before_the_cut(told["commits"])
+        must(synced <= at <= told["tried"], "%s: %s.offset is %d, %d was synced, %d tried"
+             % (name, queue, at, synced, told["tried"]))
+        must(int(read_text(self.load.group(queue + ".lag"))) == end - at, "%s: %s.lag" % (name, queue))
+        first = read_all("%s@%d..%d" % (self.load.topic(queue), at, at + 1)) if at < end else b""
+        with open(self.load.group(queue), "rb") as f:
+            must(f.readline() == first, "%s: the group's next message is not message %d" % (name, at))
+
+    def judge_min(self, name, told):
+        at = queue_offset(self.load.topic(told["queue"]), "min_offset")
+        acked = 0 if self.cut else told["acked"]
+        must(acked <= at <= told["tried"], "%s: min_offset is %d, %d was acknowledged, %d tried"
+             % (name, at, told["acked"], told["tried"]))
+        self.seen[told["queue"] + ".min"] = at
+
+    # --- topics, groups, snapshots ---
+
+    def judge_steps(self, name, told):
+        topic = os.path.join(self.load.mnt, "topics", name)
+        group = os.path.join(self.load.mnt, "groups", name)
+        possible = range(0 if self.cut else told["acked"], told["tried"] + 1)
+        have = (os.path.isdir(topic), os.path.isdir(group), os.path.isdir(os.path.join(group, TOPIC)))
+        fitting = [n for n in possible if (1 <= n < 8, 3 <= n < 7, 4 <= n < 6) == have]
+        must(fitting, "%s: topic, group, subscription are there: %r; steps %d to %d were done"
+             % (name, have, possible[0], possible[-1]))
+        if have[0]:
+            mode = os.stat(topic).st_mode & 0o777
+            must(min(fitting) < 2 or mode == told["mode"], "%s: mode is %o" % (name, mode))
+        if have[2]:
+            write_text(os.path.join(group, TOPIC, "q0.offset"), "0\n")
+            os.rmdir(os.path.join(group, TOPIC))
+        if have[1]:
+            os.rmdir(group)
+        if have[0]:
+            os.rmdir(topic)
+
+    def judge_snapshot(self, name, told):
+        """It is there as a whole or not at all; its mkdir and rmdir are durable when they return."""
+        path = os.path.join(self.load.mnt, ".snapshots", name)
+        there = os.path.isdir(path)
+        possible = range(self.last_before_the_cut(told["times"]), told["tried"] + 1)
+        must(any((n == 1) == there for n in possible), "snapshot %s is %s; steps %d to %d were done"
+             % (name, "there" if there else "not there", possible[0], possible[-1]))
+        if there:
+            judge_manifest(path)
+            os.rmdir(path)
+
+    # --- slaves ---
+
+    def judge_slave(self, master):
+        """Its queues and groups are the master's, which have been judged."""
+        for queue in QUEUES:
+            path = self.load.topic(queue)
+            must(queue_offset(path, "max_offset") == self.seen[queue], "the slave's %s has another end" % queue)
+            self.compare_with_model(queue, path, ())
+            for name in (queue + ".offset", queue + ".lag"):
+                ours, theirs = read_text(self.load.group(name)), read_text(Load(master, "").group(name))
+                must(ours == theirs, "the slave's %s is %s, the master's %s" % (name, ours, theirs))
+        for name in ("topics", "groups", "groups/" + GROUP):
+            ours, theirs = (sorted(os.listdir(os.path.join(m, name))) for m in (self.load.mnt, master))
+            must(ours == theirs, "the slave's %s: %r, the master's: %r" % (name, ours, theirs))
+
+    def judge_held(self):
+        for name, told in self.of_kind("how").items():
+            path = self.load.topic(told["queue"])
+            lines = read_all("%s@%d" % (path, self.seen.get(told["queue"], 0))).splitlines(keepends=True)
+            got = sum(1 for line in lines if split_line(line)[0] == name)
+            must(told["acked"] <= got, "the slave has %d of %s, %d were acknowledged"
+                 % (got, name, told["acked"]))
+
+
+def judge_manifest(path):
+    for line in read_text(os.path.join(path, "MANIFEST")).splitlines():
+        digest, name = line.split("  ", 1)
+        with open(os.path.join(path, name), "rb") as f:
+            must(hashlib.file_digest(f, "sha256").hexdigest() == digest, "%s/%s is not what it was" % (path, name))
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("mnt")
+    p.add_argument("state")
+    p.add_argument("--cut", type=float)
+    p.add_argument("--slave")
+    p.add_argument("--held", action="store_true")
+    args = p.parse_args()
+    judge = Judge(args.mnt, args.state, args.cut)
+    try:
+        if args.slave:
+            judge.judge_slave(args.slave)
+        elif args.held:
+            judge.judge_held()
+        else:
+            judge.judge()
+            print(judge.lines)
+    except (Wrong, OSError) as why:
+        sys.exit("judge: %s" % why)
+
+
+if __name__ == "__main__":
+    main()

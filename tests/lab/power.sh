@@ -1,0 +1,134 @@
+#!/bin/bash
+# Power cuts at any moment, again and again, under mixed work: what was synced stays,
+# of the rest only what is younger than the flush interval is lost.
+#
+#	--cycles N       so many
+#	--types T,T      file systems, in turns
+#	--brokers WHICH  alone, pair (a master and its slave), both in turns
+#	--victims V,V    of a pair: slave, master, both.  A master may lose an end that its
+#	                 slave has, which the slave must be able to cut
+#	--generation N   cycles of one disk: what is judged grows with it
+. "$top_srcdir/tests/lab/kit.sh"
+. "$top_srcdir/tests/power.sh"
+requires_fuse
+requires_loop
+
+lab_options "cycles=8 seed=$RANDOM types=ext4,xfs brokers=both victims=slave generation=2" "cycles=200 generation=10" "$@"
+say "$cycles cuts on $types, $brokers, seed $seed"
+power_size=4G
+settings=flushIntervalCommitLog=200,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
+settings+=,mappedFileSizeConsumeQueue=20000
+ha=haSendHeartbeatInterval=300,haHousekeepingInterval=3000
+slave=$work/slave
+cuts=0 lines=0 paired=no
+
+# --- brokers ---
+
+is_pair() { [ $paired = yes ]; }
+running() { [ -n "${daemons[$1]:-}" ]; }
+on_slave() {
+	local disk=$work/slave-disk mnt=$slave
+	"$@"
+}
+
+start_master() {
+	local options=$settings,haListen=none
+	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$((port - 1)),haListenPort=$port; fi
+	power_on "$type" -o "$options,flushDiskType=$flush"
+}
+start_slave() { on_slave power_on "$type" -o "$settings,$ha,role=slave,master=127.0.0.1:$port,haListen=none"; }
+
+# Each generation another kind of pair or broker on another file system.
+begin_generation() {
+	local number=$(($1 / generation)) list
+	IFS=, read -r -a list <<< "$types"
+	type=${list[number % ${#list[@]}]}
+	paired=no
+	if [ "$brokers" = pair ] || { [ "$brokers" = both ] && ((number / ${#list[@]} % 2 == 1)); }; then
+		paired=yes
+	fi
+	port=$((20000 + RANDOM % 20000))
+	flush=ASYNC_FLUSH
+	start_master
+	new_load "$mnt"
+	sync "$mnt/topics/load/q0"
+	if is_pair; then start_slave; fi
+}
+
+end_broker() {
+	cut_from_the_log "$disk/store" "$type, ${mnt##*/}"
+	stop_mqfs "$mnt"
+	views_are_the_log "$disk/store" --strict
+	fsck_says_clean "$disk/store"
+	umount "$disk"
+	rm "$work/disk.${disk##*/}"
+}
+
+end_generation() {
+	end_broker
+	if is_pair; then on_slave end_broker; fi
+}
+
+# --- harm and judgement ---
+
+choose_victim() {
+	local list
+	IFS=, read -r -a list <<< "$victims"
+	victim=master
+	if is_pair; then victim=${list[RANDOM % ${#list[@]}]}; fi
+}
+
+# Both at once: their disks first.
+harm() {
+	if [ "$1" != slave ]; then cut_at=$(shutdown_disk); fi
+	if [ "$1" != master ]; then on_slave shutdown_disk > /dev/null; fi
+	if [ "$1" != slave ]; then kill_mqfs "$mnt"; fi
+	if [ "$1" != master ]; then kill_mqfs "$slave"; fi
+	cuts=$((cuts + 1))
+}
+
+caught_up() { [ "$(cat "$mnt/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
+
+judge_all() {
+	local got
+	# shellcheck disable=SC2086	# two words, or none
+	got=$(judge "$mnt" "$state" ${cut_at:+--cut $cut_at}) || fail "cut $1, $type, $flush, $victim"
+	lines=$((lines + got))
+	if is_pair; then
+		eventually 60 caught_up
+		judge "$slave" "$state" --slave "$mnt" || fail "cut $1, $type, $flush, $victim: the slave"
+	fi
+}
+
+cycle() {
+	local n=$1 victim cut_at='' synced=()
+	choose "$n"
+	choose_victim
+	if [ "$flush" = SYNC_FLUSH ]; then synced=(--synced); fi
+	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED,EIO,EROFS "${synced[@]}"
+	sleep "$(up_to_ms 4000)"
+	harm "$victim"
+	stop_load || fail "cut $n, $type, $victim: not only because of the cut"
+	if ! running "$mnt"; then
+		leave_disk
+		flush=ASYNC_FLUSH
+		if ((RANDOM % 2)); then flush=SYNC_FLUSH; fi
+		start_master
+	fi
+	if is_pair && ! running "$slave"; then
+		on_slave leave_disk
+		start_slave
+	fi
+	judge_all "$n"
+}
+
+for ((n = from; n < from + cycles; n++)); do
+	if ((n == from || n % generation == 0)); then
+		if running "$mnt"; then end_generation; fi
+		begin_generation "$n"
+	fi
+	cycle "$n"
+	forget_logs
+done
+end_generation
+sum "$cuts power cuts; $lines lines judged"

@@ -1,0 +1,60 @@
+#!/bin/bash
+# Bodies that a RocketMQ client has packed read as they were sent; what cannot be unpacked, as stored.
+. "$top_builddir/tests/functions.sh"
+requires_fuse
+
+PYTHONPATH=$top_srcdir/tests/reader python3 - "$work" <<'END'
+import base64, random, sys, zlib
+import mqstore
+
+work = sys.argv[1]
+random.seed(1)
+noise = base64.b64encode(random.randbytes(600000))
+store = mqstore.Writer(f'{work}/store', segment_bytes=4 << 20, queue_bytes=2000)
+shown = open(f'{work}/shown', 'wb')
+
+def send(sent, sysflag=0, stored=None, **options):
+    store.append('t', 0, sent if stored is None else stored, sysflag=sysflag, **options)
+    shown.write(sent + b'\n')
+
+def packed(sent, sysflag, level=5):
+    send(sent, sysflag, zlib.compress(sent, level))
+
+send(b'as it is')
+packed(b'packed', 1)
+packed(b'', 1)
+packed(b'0123456789' * 1000, 1)
+packed(b'by a later client ' * 1000, 0x301)
+packed(b'not smaller by it', 1, level=0)
+packed(noise, 1)				# longer than what is read at once, packed as well
+packed(b'x' * 1000000, 1)
+send(b'no zlib', 1)
+send(zlib.compress(b'LZ4 says its flag'), 0x101)
+send(b'the last')
+store.finish()
+END
+
+as_it_was_sent() {
+	local q=$mnt/topics/t/q0
+	want_same "$work/shown" "$q" "$1: read at once"
+	want "$(stat -c %s "$work/shown")" "$(stat -c %s "$q")" "$1: size"
+	want "$(tail -n 3 "$work/shown" | md5sum)" "$(tail -n 3 "$q" | md5sum)" "$1: from behind"
+	for at in 5 9 15 5000 30000 500000 1300000; do
+		want "$(dd if="$work/shown" bs=1 skip=$at count=64 2> /dev/null | md5sum)" \
+			"$(dd if="$q" bs=1 skip=$at count=64 2> /dev/null | md5sum)" "$1: at $at"
+	done
+}
+
+start_mqfs "$work/store" "$mnt"
+as_it_was_sent "mounted"
+want_same "$work/shown" "$mnt/topics/t/q0" "the second time"
+json=$(sed -n 2p "$mnt/topics/t/q0:format=json")
+want 'packed 0' "$(sed 's/.*"body":"\([^"]*\)".*"sysFlag":\([0-9]*\).*/\1 \2/' <<< "$json")" "json: it is not packed now"
+id=$(sed 's/.*"msgId":"\([^"]*\)".*/\1/' <<< "$json")
+want packed "$(cat "$mnt/messages/$id")" "by its id"
+stop_mqfs "$mnt"
+fsck.mqfs -n "$work/store" > "$work/out" || { cat "$work/out" >&9; fail "fsck.mqfs"; }
+
+rm -r "$work/store/byteindex"
+start_mqfs "$work/store" "$mnt"
+as_it_was_sent "made anew"

@@ -1,0 +1,447 @@
+/* What a broker leaves to the next one: names, and writes that it dies in. */
+#include "config.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "fs/appender.h"
+#include "fs/estate.h"
+#include "fs/names.h"
+#include "fs/view.h"
+
+#define DIED 42
+#define NEVER -1
+
+/* --- dying on request --------------------------------------------------------------- */
+
+/* Appends of the log until this process dies: before the last of them, or in it,
+ * when so many of its messages are stored. */
+static int dies_in_append = NEVER;
+static size_t dies_after_messages;
+static bool dies_before_tail, dies_after_tail;
+
+int __real_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+int __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+void __real_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
+void __wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
+
+int
+__wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	if (dies_in_append != 0)
+		dies_in_append -= dies_in_append > 0;
+	else if (dies_after_messages == 0)
+		_exit(DIED);
+	else if (dies_after_messages < b->n) {
+		b->n = dies_after_messages;
+		b->len = b->entries[b->n].at;
+		__real_store_append(s, q, b, ret);
+		_exit(DIED);
+	}
+	return __real_store_append(s, q, b, ret);
+}
+
+void
+__wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held)
+{
+	if (dies_before_tail)
+		_exit(DIED);
+	__real_estate_set_tail(f, tail, held);
+	if (dies_after_tail)
+		_exit(DIED);
+}
+
+/* --- a broker without a mount ----------------------------------------------------------- */
+
+struct broker {
+	char path[64];
+	struct settings settings;
+	struct mount m;
+	struct store_checkpoint cp;
+	struct topic *topic;
+	struct estate *estate;
+	struct estate_file *file;
+};
+
+static void
+broker_open(struct broker *b)
+{
+	struct topic_conf conf;
+
+	b->m = (struct mount){ .settings = &b->settings, .estate = b->estate };
+	assert_int_equal(storedir_open(b->path, false, 0, &b->m.dir), MQ_OK);
+	assert_int_equal(storedir_begin(&b->m.dir), MQ_OK);
+	assert_int_equal(offsets_open(&b->settings, &b->m.dir, &b->m.offsets, &b->cp), MQ_OK);
+	assert_int_equal(store_open(&b->settings, &b->m.dir, &b->cp, &b->m.store), MQ_OK);
+	store_checkpoint_free(&b->cp);
+	assert_int_equal(offsets_start(b->m.offsets, b->m.store), MQ_OK);
+	b->topic = topic_find(b->m.offsets, "t");
+	if (b->topic)
+		return;
+	topic_conf_default(&conf, "t", 2);
+	assert_int_equal(topic_create(b->m.offsets, &conf, &b->topic, NULL), MQ_OK);
+}
+
+static void
+broker_close(struct broker *b)
+{
+	assert_int_equal(offsets_close(b->m.offsets), MQ_OK);
+	store_close(b->m.store);
+	assert_int_equal(storedir_end(&b->m.dir), MQ_OK);
+	storedir_close(&b->m.dir);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int
+setup(void **state)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-estate.XXXXXX");
+	assert_non_null(mkdtemp(b->path));
+	assert_int_equal(settings_init(&b->settings), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "8M", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "maxIndexNum", "1000", "test"), MQ_OK);
+	assert_int_equal(settings_set(&b->settings, "maxHashSlotNum", "100", "test"), MQ_OK);
+	b->estate = estate_open();
+	assert_non_null(b->estate);
+	b->file = &b->estate->files[0];
+	log_open("test", LOG_TO_STDERR, LOG_ERR);
+	*state = b;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct broker *b = *state;
+
+	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	settings_free(&b->settings);
+	estate_close(b->estate);
+	free(b);
+	return 0;
+}
+
+/* --- writes --------------------------------------------------------------------------------- */
+
+static void
+appender_open(struct broker *b, bool all, struct appender *a)
+{
+	appender_init(a, b->topic, all, 0, FORMAT_LINES, false, 4 << 20);
+	assert_int_equal(appender_resume(&b->m, a, b->file), MQ_OK);
+}
+
+static void
+write_as(struct broker *b, struct appender *a, uint64_t unique, const char *text, size_t len)
+{
+	size_t n = 0;
+	mq_pos end;
+
+	a->request = unique;
+	assert_int_equal(appender_write(&b->m, a, text, len, &n, &end), MQ_OK);
+	assert_int_equal(n, len);
+}
+
+static void
+want_content(struct broker *b, int32_t queue, const char *want)
+{
+	const struct view_spec spec = { .topic = b->topic, .queue = queue, .format = FORMAT_LINES };
+	AUTO_FREE char *got = calloc(1, 8 << 20);
+	struct view *v;
+	size_t n = 0;
+
+	assert_non_null(got);
+	assert_int_equal(view_open(&b->m, &spec, &v), MQ_OK);
+	assert_int_equal(view_read(v, 0, got, (8 << 20) - 1, &n), MQ_OK);
+	view_close(v);
+	assert_int_equal(n, strlen(want));
+	assert_string_equal(got, want);
+}
+
+/* 40,000 lines: two batches of the log in one write, the first message begun by the
+ * write before it, the last one not ended. */
+#define LINES 40000
+
+static char *
+many_lines(void)
+{
+	char *text = malloc(LINES * 64), *at = text;
+
+	assert_non_null(text);
+	for (int i = 0; i < LINES; i++)
+		at += sprintf(at, "%s line %d\n", i ? "another" : " of", i);
+	strcpy(at, "no end");
+	return text;
+}
+
+/* In a process of its own, which dies in the second write or after it. */
+static void
+die_writing(struct broker *b, bool all, const char *text)
+{
+	pid_t child = fork();
+	struct appender a;
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		int in_append = dies_in_append;
+		bool before = dies_before_tail, after = dies_after_tail;
+
+		dies_in_append = NEVER;
+		dies_before_tail = dies_after_tail = false;
+		broker_open(b);
+		appender_open(b, all, &a);
+		write_as(b, &a, 10, "begun", 5);
+		dies_in_append = in_append;
+		dies_before_tail = before;
+		dies_after_tail = after;
+		write_as(b, &a, 12, text, strlen(text));
+		_exit(DIED);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
+	dies_in_append = NEVER;
+	dies_before_tail = dies_after_tail = false;
+}
+
+/* The next broker gets the same write again, and then goes on. */
+static void
+go_on_writing(struct broker *b, bool all, const char *text)
+{
+	AUTO_FREE char *want = NULL;
+	struct appender a;
+
+	broker_open(b);
+	appender_open(b, all, &a);
+	write_as(b, &a, 12, text, strlen(text));
+	write_as(b, &a, 14, " but here\n", 10);
+	assert_true(asprintf(&want, "begun%s but here\n", text) > 0);
+	if (!all)
+		want_content(b, 0, want);
+	assert_false(splitter_holds(&a.splitter));
+	appender_free(&a);
+	broker_close(b);
+}
+
+static void
+a_write_that_was_begun(void **state, int append, size_t messages)
+{
+	AUTO_FREE char *text = many_lines();
+
+	dies_in_append = append;
+	dies_after_messages = messages;
+	die_writing(*state, false, text);
+	go_on_writing(*state, false, text);
+}
+
+static void
+nothing_of_it_was_stored(void **state)
+{
+	a_write_that_was_begun(state, 0, 0);
+}
+
+static void
+its_first_message_was_stored(void **state)
+{
+	a_write_that_was_begun(state, 0, 1);
+}
+
+static void
+some_of_its_messages_were_stored(void **state)
+{
+	a_write_that_was_begun(state, 0, 1234);
+}
+
+static void
+its_first_batch_was_stored(void **state)
+{
+	a_write_that_was_begun(state, 1, 0);
+}
+
+static void
+some_of_its_second_batch_were_stored(void **state)
+{
+	a_write_that_was_begun(state, 1, 17);
+}
+
+static void
+all_of_it_was_stored_but_not_noted(void **state)
+{
+	AUTO_FREE char *text = many_lines();
+
+	dies_before_tail = true;
+	die_writing(*state, false, text);
+	go_on_writing(*state, false, text);
+}
+
+static void
+it_was_done_but_not_answered(void **state)
+{
+	AUTO_FREE char *text = many_lines();
+
+	dies_after_tail = true;
+	die_writing(*state, false, text);
+	go_on_writing(*state, false, text);
+}
+
+static void
+it_goes_on_in_the_queue_where_it_was_begun(void **state)
+{
+	struct broker *b = *state;
+	char want[64];
+
+	dies_in_append = 0;
+	dies_after_messages = 1;
+	die_writing(b, true, "\nsecond\nthird\n");
+	broker_open(b);
+	/* the turn of the queues began anew: it must not matter */
+	for (uint32_t turn = 0; turn < 2; turn++) {
+		struct appender a;
+
+		atomic_store(&b->m.round_robin, turn);
+		appender_open(b, true, &a);
+		write_as(b, &a, 12, "\nsecond\nthird\n", 14);
+		appender_free(&a);
+		strcpy(want, "begun\nsecond\nthird\n");
+		want_content(b, estate_note(b->file)->queue, want);
+	}
+	broker_close(b);
+}
+
+static void
+others_may_append_before_it_goes_on(void **state)
+{
+	struct broker *b = *state;
+	struct appender a, other;
+
+	dies_in_append = 0;
+	dies_after_messages = 2;
+	die_writing(b, false, "\nsecond\nthird\n");
+	broker_open(b);
+	appender_open(b, false, &a);
+	appender_init(&other, b->topic, false, 0, FORMAT_LINES, false, 1024);
+	write_as(b, &other, 0, "x\ny\nz\n", 6);
+	write_as(b, &a, 12, "\nsecond\nthird\n", 14);
+	want_content(b, 0, "begun\nsecond\nx\ny\nz\nthird\n");
+	appender_free(&a);
+	appender_free(&other);
+	broker_close(b);
+}
+
+static void
+a_line_finished_at_close_is_stored_once(void **state)
+{
+	struct broker *b = *state;
+	pid_t child = fork();
+	struct appender a;
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		broker_open(b);
+		appender_open(b, false, &a);
+		write_as(b, &a, 10, "the end", 7);
+		assert_int_equal(appender_finish(&b->m, &a), MQ_OK);
+		_exit(DIED);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
+	broker_open(b);
+	appender_open(b, false, &a);
+	assert_int_equal(appender_finish(&b->m, &a), MQ_OK);
+	want_content(b, 0, "the end\n");
+	appender_free(&a);
+	broker_close(b);
+}
+
+static void
+a_beginning_that_is_too_long_to_keep_is_reported(void **state)
+{
+	struct broker *b = *state;
+	AUTO_FREE char *text = malloc(ESTATE_TAIL_BYTES + 1);
+	struct appender a;
+
+	assert_non_null(text);
+	memset(text, 'x', ESTATE_TAIL_BYTES + 1);
+	broker_open(b);
+	appender_open(b, false, &a);
+	write_as(b, &a, 10, text, ESTATE_TAIL_BYTES + 1);
+	appender_free(&a);
+	appender_init(&a, b->topic, false, 0, FORMAT_LINES, false, 4 << 20);
+	assert_int_equal(appender_resume(&b->m, &a, b->file), -EIO);
+	appender_free(&a);
+	broker_close(b);
+}
+
+/* --- names ---------------------------------------------------------------------------------- */
+
+static void
+names_are_there_for_the_next_broker(void **state)
+{
+	struct broker *b = *state;
+	struct names *dead, *next;
+	uint64_t kept, dropped, again;
+	const char *text;
+	uint32_t id;
+
+	assert_int_equal(names_open(b->estate, &dead), MQ_OK);
+	assert_int_equal(names_intern(dead, 7, 3, "q0@5:follow", &kept), MQ_OK);
+	names_hold(dead, kept);
+	assert_int_equal(names_intern(dead, 7, 3, "q0@6", &dropped), MQ_OK);
+	names_drop(dead, dropped, 1);
+	names_close(dead);		/* without a word to the estate, as by SIGKILL */
+
+	assert_int_equal(names_open(b->estate, &next), MQ_OK);
+	assert_int_equal(names_find(next, kept, &text, &id), MQ_OK);
+	assert_string_equal(text, "q0@5:follow");
+	assert_int_equal(id, 3);
+	assert_int_equal(names_find(next, dropped, &text, &id), -ESTALE);
+	assert_int_equal(names_intern(next, 7, 3, "q0@5:follow", &again), MQ_OK);
+	assert_true(again == kept);
+	names_drop(next, kept, 100);	/* who can tell how often it was held */
+	assert_int_equal(names_find(next, kept, &text, &id), MQ_OK);
+	names_close(next);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(nothing_of_it_was_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(its_first_message_was_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(some_of_its_messages_were_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(its_first_batch_was_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(some_of_its_second_batch_were_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(all_of_it_was_stored_but_not_noted, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_was_done_but_not_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_goes_on_in_the_queue_where_it_was_begun, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_may_append_before_it_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_line_finished_at_close_is_stored_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_beginning_that_is_too_long_to_keep_is_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_are_there_for_the_next_broker, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("estate", tests, NULL, NULL);
+}
