@@ -264,13 +264,33 @@ verify(struct scrub *sc, struct check *c, const struct pace *pace)
 }
 
 static void
+views_are_stale(struct scrub *sc, int64_t messages)
+{
+	int rc;
+
+	lock_take(&sc->s->checkpoint_lock);
+	rc = storedir_views_are_stale(sc->s->dir);
+	lock_drop(&sc->s->checkpoint_lock);
+	if (rc == MQ_OK)
+		log_warn("%" PRId64 " messages that are there again are in no queue yet, as the views were made without "
+			 "them: the next mount makes the views anew", messages);
+	else
+		log_err("%" PRId64 " messages that are there again are in no queue: fsck.mqfs -y helps (%s)", messages,
+			err_text(rc));
+}
+
+static void
 healed(struct scrub *sc, const struct check *c)
 {
-	int64_t bytes = 0;
+	int64_t bytes = 0, unlisted = 0;
 
-	for (size_t k = 0; k < c->damage.n; k++)
+	for (size_t k = 0; k < c->damage.n; k++) {
 		bytes += c->damage.ranges[k].bytes;
+		unlisted += sealed_unlisted(sc->s, &c->damage.ranges[k]);
+	}
 	log_notice("scrub: segment %020" PRId64 " is healed: %" PRId64 " bytes", c->base.byte, bytes);
+	if (unlisted)
+		views_are_stale(sc, unlisted);
 	LOCKED(&sc->lock);
 	sc->stats.healed_ranges += (int64_t)c->damage.n;
 	sc->stats.healed_bytes += bytes;

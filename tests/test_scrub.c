@@ -513,6 +513,36 @@ damage_from_before_the_first_sum_is_found_and_healed(void **state)
 	free(src.good);
 }
 
+/* Views that were made while it was bad lack what is there again: made anew, they have it. */
+static void
+what_the_views_did_not_see_comes_with_the_next_mount(void **state)
+{
+	struct kit *k = *state;
+	struct source src;
+	struct healer from = healer_of(&src);
+	struct sum sum;
+
+	begin(k, &src, &sum);
+	hurt(k, victim(k)->pos.byte + 4, "no magic");
+	kit_crash(k);
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	assert_int_equal(kit_read(k, victim(k)), -EIO);
+	assert_int_equal(scrub_start(k->s), MQ_OK);
+	scrub_set_healer(k->s, &from);
+	(void)scrub_now(k->s);
+	stats_when(k, has_healed);
+	scrub_stop(k->s);
+	assert_true(kit_exists(k, "views.stale"));
+	kit_close(k);
+	assert_true(kit_exists(k, "views.stale"));
+	kit_open(k);
+	kit_verify(k);
+	kit_close(k);
+	assert_false(kit_exists(k, "views.stale"));
+	free(src.good);
+}
+
 static void
 a_cut_log_has_no_sums_behind_the_cut(void **state)
 {
@@ -575,6 +605,7 @@ main(void)
 		ALONE(decay_is_found_and_healed),
 		ALONE(it_reads_no_faster_than_it_may),
 		ALONE(damage_from_before_the_first_sum_is_found_and_healed),
+		ALONE(what_the_views_did_not_see_comes_with_the_next_mount),
 		ALONE(a_cut_log_has_no_sums_behind_the_cut),
 		ALONE(a_sum_that_is_none_is_not_believed),
 	};
