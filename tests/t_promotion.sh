@@ -44,7 +44,8 @@ want "$(seq 1000)" "$(echo "$first"; cat <&5)" "the reader in the middle"
 exec 5<&-
 mkdir "$slave/topics/mine"
 echo 10 > "$slave/groups/billing/orders/q0.offset"
-mqdump -t MQFS_META "$work/s" | grep -q '"op":"epoch".*"epoch":2'
+mqdump "$work/s" | grep -q '"op":"epoch".*epoch 2 begins here, by store'
+mqdump "$work/s" | grep -q '"op":"epoch".*epoch 1 began at 0, by store'
 
 # And back: whoever has a queue open for appending hears of it.
 exec 6>> "$slave/topics/orders/q2"
