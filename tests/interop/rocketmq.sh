@@ -4,6 +4,7 @@
 #	start_namesrv				at $namesrv
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
+#	start_registrar NAME AT HA TOPIC...	the name server knows such a broker, till kill_broker registrar
 #	rocketmq < SCRIPT			its client; see Driver.java
 #	answer N				what it said to the script's line N
 #	bodies N				the same, of the messages only their bodies
@@ -31,7 +32,7 @@ is_fetched() {
 }
 
 fetch() {
-	timeout 300 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
+	timeout 150 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
 		javac -cp "$(cat "$built/jars")" -d "$built" "$interop/Driver.java" &&
 		echo "$(cat "$built/jars"):$built" > "$built/classpath"
 }
@@ -106,11 +107,9 @@ start_broker() {
 
 stop_broker() {
 	kill -TERM "${java[$1]}"
-	eventually 30 is_gone "${java[$1]}"
+	eventually 60 is_gone "${java[$1]}"
 }
 
-# start_registrar NAME HOST:PORT HOST:HAPORT TOPIC...   the name server knows that broker as
-# long as it lasts (kill_broker registrar)
 start_registrar() {
 	echo "register $*" > "$work/registrar"
 	input=$work/registrar start_java registrar Driver "$namesrv"
@@ -121,7 +120,7 @@ kill_broker() {
 	eventually 5 is_gone "${java[$1]}"
 }
 
-rocketmq() { timeout 120 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
+rocketmq() { timeout 150 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
 answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
 bodies() { answer "$1" | cut -d ' ' -f 6-; }
 

@@ -10,8 +10,11 @@ new_port master
 here=127.0.0.1:${port[master]} ha=127.0.0.1:$((port[master] + 1))
 long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders
-start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
-	-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
+start_master() {
+	start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
+		-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
+}
+start_master
 mkdir "$q"
 echo 'before the slave' >> "$q/q0"
 
@@ -24,12 +27,18 @@ start_slave() {
 	start_broker "$1" brokerRole=SLAVE brokerId="$2" haMasterAddress="$ha" haSendHeartbeatInterval=300
 }
 start_slave s 1
-eventually 20 same_log s m
+eventually 60 same_log s m
 seq_lines 1 200 "$long" >> "$q/q1"
 mkdir -p "$mnt/groups/G/Orders"
 echo 150 > "$mnt/groups/G/Orders/q1.offset"
 echo '{"body":"hello rocket","tags":"TagA","keys":"k1"}' >> "$q/q3:format=json"
-eventually 20 same_log s m
+eventually 60 same_log s m
+
+# The master dies, and comes back.
+kill_mqfs "$mnt"
+start_master
+echo 'after its death' >> "$q/q0"
+eventually 60 same_log s m
 
 # A write that must be safe returns when the slave has it.
 echo SYNC_MASTER > "$mnt/config/brokerRole"
@@ -40,21 +49,21 @@ done
 kill -STOP "${java[s]}"
 fails_with ETIMEDOUT bash -c "echo late >> '$q/q2'"
 kill -CONT "${java[s]}"
-eventually 20 same_log s m
+eventually 60 same_log s m
 kill_broker s
 is_left() { grep -qx gone "$mnt"/status/replication/*/state; }
 eventually 5 is_left
 fails_with EHOSTDOWN bash -c "echo nobody >> '$q/q2'"
 start_slave s 1
 usable() { sh -c "echo again >> '$q/q2'"; }
-eventually 20 usable
+eventually 60 usable
 same_log s m || fail "the slave does not have what was stored safely"
 
 # Who comes late has the last segment, as from a RocketMQ master.
 start_slave late 2
 written=$(cat "$mnt/status/written")
 last=$(printf '%020d' $((written - written % segment)))
-eventually 20 cmp "$work/m/commitlog/$last" "$work/late/commitlog/$last"
+eventually 60 cmp "$work/m/commitlog/$last" "$work/late/commitlog/$last"
 kill_broker late
 
 # Consumers find the slave when the master has left the name server.
@@ -62,7 +71,7 @@ slave_knows() {
 	grep -q '"Orders"' "$work/s/config/topics.json" &&
 		grep -q '"Orders@G":{.*1:150' "$work/s/config/consumerOffset.json"
 }
-eventually 30 slave_knows
+eventually 60 slave_knows
 kill_broker registrar
 rocketmq <<END
 consume G Orders TagA 1

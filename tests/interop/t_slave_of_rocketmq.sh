@@ -34,7 +34,7 @@ transaction Sure all or nothing
 consume G Orders TagB 1
 consume G2 Sure * 1
 END
-eventually 20 is_same s "$first"
+eventually 60 is_same s "$first"
 [ "$(find "$work/s/commitlog" -type f | wc -l)" -gt 3 ]
 
 # What was sent is what is read.
@@ -54,33 +54,33 @@ done
 sure=$first/groups/G2/Sure
 committed() { [ "$(cat "$sure/q0.offset")" = "$1" ]; }
 master_knows() { rocketmq <<< "offsets G2 Sure" && [ "$(answer 1)" = "0 $1 $1" ]; }
-eventually 30 committed 1
+eventually 60 committed 1
 want "q0 q1 q2" "$(cd "$first/topics/Empty" && echo q?)" "a topic that has had no message"
 rocketmq <<< "send Sure 0 - - - for the slave's consumer"
-eventually 20 is_same s "$first"
+eventually 60 is_same s "$first"
 want "for the slave's consumer" "$(cat <> "$sure/q0")" "consumed here"
-eventually 20 master_knows 2
+eventually 60 master_knows 2
 
 # Both sides die, and come back.
 kill_mqfs "$first"
 rocketmq <<< "batch Orders 1 20 $long"
 start_mqfs "$work/s" "$first" -o "$options"
-eventually 20 is_same s "$first"
+eventually 60 is_same s "$first"
 rocketmq <<< "send Sure 0 - - - consumed while the master is away"
-eventually 20 is_same s "$first"
+eventually 60 is_same s "$first"
 kill_broker m
 want "consumed while the master is away" "$(cat <> "$sure/q0")" "consumed without the master"
 start_broker m
 rocketmq <<< "batch Orders 1 20 after its death"
-eventually 20 is_same s "$first"
-eventually 20 master_knows 3
+eventually 60 is_same s "$first"
+eventually 60 master_knows 3
 want 3 "$(cat "$sure/q0.offset")" "no way back"
 
 # Its SYNC_MASTER waits for the slave, and has none when that is gone.
 stop_broker m
 start_broker m brokerRole=SYNC_MASTER
 follows() { grep -qx transfer "$first/status/replication/master/state"; }
-eventually 20 follows
+eventually 60 follows
 rocketmq <<< "send Orders 1 - - - waited for"
 want SEND_OK "$(answer 1 | cut -d ' ' -f 1)" "a synchronous message"
 same_log m s || fail "the slave does not have it when it is acknowledged"
@@ -88,14 +88,14 @@ kill_mqfs "$first"
 rocketmq <<< "send Orders 1 - - - not waited for"
 want SLAVE_NOT_AVAILABLE "$(answer 1 | cut -d ' ' -f 1)" "without a slave"
 start_mqfs "$work/s" "$first" -o "$options"
-eventually 20 is_same s "$first"
+eventually 60 is_same s "$first"
 
 # Who comes late has all that the master still has.
 stop_broker m
 rm "$work/m/commitlog/00000000000000000000"
 start_broker m
 start_mqfs "$work/l" "$late" -o "$options"
-eventually 20 is_same l "$late"
+eventually 60 is_same l "$late"
 for queue in Orders/q1 Events/q1; do
 	kept=$(wc -l < "$late/topics/$queue")
 	[ "$kept" -gt 20 ]
