@@ -74,6 +74,8 @@ epoch_begin(struct offsets *o)
 	mq_pos end;
 	int rc = change_follow(o);		/* the number comes after all that are known */
 
+	if (rc == MQ_OK && (!o->saved_once || o->stamp))
+		rc = checkpoint_identity(o);
 	if (rc == MQ_OK)
 		rc = epoch_make(o, &m.epoch);
 	if (rc == MQ_OK)

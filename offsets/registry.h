@@ -367,6 +367,8 @@ int checkpoint_now(struct offsets *o);
 
 /* What is owed is on the disk when this returns.  Without `apply`. */
 int checkpoint_debts(struct offsets *o);
+/* Who we are: before the log says that we began an epoch. */
+int checkpoint_identity(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 
