@@ -25,7 +25,7 @@ struct storedir {
 	int lock_fd;
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
-	bool views_stale;	/* `views.stale` was, and is about what is being made anew */
+	bool views_stale;	/* `views.stale` was found: they are being made anew */
 	bool is_new;		/* made by this open */
 	bool is_copy;		/* of a snapshot, not mounted writable since */
 	char *path;
