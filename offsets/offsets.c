@@ -195,16 +195,18 @@ own_host(const struct settings *settings)
 static int
 catch_up(struct offsets *o, bool *ret_cut)
 {
+	bool behind, cut;
 	int64_t end;
-	bool cut;
 	int rc;
 
 	o->meta_queue = store_queue(o->store, META_TOPIC, 0);
 	end = o->meta_queue ? queue_end(o->meta_queue).n : 0;
-	cut = o->applied.n > end;
-	if (cut) {
+	behind = o->applied.n > end;
+	cut = behind || o->dir->views_stale;	/* or it has passed over some */
+	if (behind)
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
+	if (cut) {
 		rc = o->settings->brokerRole == SLAVE ? debts_before_cut(o) : MQ_OK;
 		if (rc != MQ_OK)
 			return rc;

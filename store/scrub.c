@@ -13,7 +13,6 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "store/scrub.h"
 #include "store/store_priv.h"
 
@@ -24,6 +23,7 @@
 #define RETRY_MS INT64_C(60000)	/* between two tries to heal; later ones come later */
 #define RETRIES_MAX 6
 #define CREDIT_US 100000	/* of time not used, no more is made up for */
+#define SECOND_US 1000000
 #define HOUR_MS INT64_C(3600000)
 #define BAD_MAX 256
 #define LONG_AGO_MS 1		/* "checked" of a bad segment: the next mount looks at once */
@@ -41,6 +41,17 @@ struct segment {
 	int tries;		/* to heal it, in vain */
 };
 
+/* What is known of a segment while it is checked. */
+struct check {
+	size_t i;
+	mq_pos base;
+	int64_t generation;	/* of the log, when it began */
+	int64_t began_ms;
+	bool had_sum;
+	struct sum was, is;
+	struct damage damage;
+};
+
 struct scrub {
 	struct store *s;
 	pthread_t thread;
@@ -48,14 +59,15 @@ struct scrub {
 	_Atomic int64_t asked_ms;	/* what was checked before is to be checked now */
 	const struct healer *_Atomic healer;
 
-	/* The thread's own: segments from `first` on, all sealed. */
+	/* The thread's own.  Segments from `first` on, all sealed. */
 	struct segment *segments;
 	size_t n, max;
 	mq_pos first;
 	size_t n_sealed;		/* in that state */
 	size_t next;			/* where to look for one that is due */
 	bool any_checked;		/* since nothing was due */
-	int64_t due_us;			/* when the next byte may be read */
+	int64_t owed, paid_us;		/* bytes that are read, but not waited for; since when */
+	struct check check;
 
 	struct lock lock;		/* all below */
 	struct scrub_stats stats;
@@ -82,26 +94,42 @@ mono_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* What is owed now: time pays for it.  False: nothing may be read at all. */
+static bool
+pay(struct scrub *sc, int64_t *ret_wait_ms)
+{
+	int64_t rate = sc->s->settings->scrubRate, now = mono_us(), passed = now - sc->paid_us;
+	int64_t credit = rate * CREDIT_US / SECOND_US;
+
+	if (rate == 0)
+		return false;
+	sc->owed -= rate * (passed < SECOND_US ? passed : SECOND_US) / SECOND_US;
+	sc->owed = sc->owed > -credit ? sc->owed : -credit;
+	sc->paid_us = now;
+	*ret_wait_ms = sc->owed > 0 ? sc->owed * 1000 / rate + 1 : 0;
+	return true;
+}
+
 /* MQ_ECLOSED also when scrubRate has become 0. */
 static int
 spend(void *arg, int64_t bytes)
 {
 	struct scrub *sc = arg;
-	int64_t rate = sc->s->settings->scrubRate, now = mono_us();
+	int64_t ms = 0;
 
 	lock_take(&sc->lock);
 	sc->stats.at += bytes;
 	sc->stats.read_bytes += bytes;
 	lock_drop(&sc->lock);
-	if (rate == 0)
-		return MQ_ECLOSED;
-	if (sc->due_us < now - CREDIT_US)
-		sc->due_us = now - CREDIT_US;
-	sc->due_us += bytes * 1000000 / rate;
-	if (sc->due_us <= now)
-		return atomic_load(&sc->ending.closed) ? MQ_ECLOSED : MQ_OK;
-	now = (sc->due_us - now) / 1000;
-	return mark_wait_past(&sc->ending, MQ_POS(0), (int)now + 1, NULL) == MQ_ECLOSED ? MQ_ECLOSED : MQ_OK;
+	(void)pay(sc, &ms);		/* time that has passed is not for these */
+	sc->owed += bytes;
+	while (pay(sc, &ms)) {
+		if (ms == 0)
+			return atomic_load(&sc->ending.closed) ? MQ_ECLOSED : MQ_OK;
+		if (mark_wait_past(&sc->ending, MQ_POS(0), ms < LOOK_MS ? (int)ms : LOOK_MS, NULL) == MQ_ECLOSED)
+			break;
+	}
+	return MQ_ECLOSED;
 }
 
 /* --- what is bad ------------------------------------------------------------------ */
@@ -190,17 +218,6 @@ fetch_from_memory(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n)
 	return heal_serve(arg, pos, buf, size, ret_n);
 }
 
-/* What is known of a segment while it is checked. */
-struct check {
-	size_t i;
-	mq_pos base;
-	int64_t generation;	/* of the log, when it began */
-	int64_t began_ms;
-	bool had_sum;
-	struct sum was, is;
-	struct damage damage;
-};
-
 /* Where good records do not make the segment what it was, there is more that is bad. */
 static int
 heal_from(struct scrub *sc, struct check *c, const struct healer *from, const struct pace *pace)
@@ -227,7 +244,9 @@ heal(struct scrub *sc, struct check *c, const struct pace *pace)
 		return rc;
 	if (healer && healer->ready(healer->arg))
 		return heal_from(sc, c, healer, pace);
-	return err_note(rc, "there is nowhere to have good bytes from");
+	if (rc == MQ_ECORRUPT || rc == -EIO)
+		err_note(rc, "there is nowhere to have good bytes from");
+	return rc;
 }
 
 /* What was written is read again: a disk may be beyond help. */
@@ -245,13 +264,33 @@ verify(struct scrub *sc, struct check *c, const struct pace *pace)
 }
 
 static void
+views_are_stale(struct scrub *sc, int64_t messages)
+{
+	int rc;
+
+	lock_take(&sc->s->checkpoint_lock);
+	rc = storedir_views_are_stale(sc->s->dir);
+	lock_drop(&sc->s->checkpoint_lock);
+	if (rc == MQ_OK)
+		log_warn("%" PRId64 " messages that are there again are in no queue yet, as the views were made without "
+			 "them: the next mount makes the views anew", messages);
+	else
+		log_err("%" PRId64 " messages that are there again are in no queue: fsck.mqfs -y helps (%s)", messages,
+			err_text(rc));
+}
+
+static void
 healed(struct scrub *sc, const struct check *c)
 {
-	int64_t bytes = 0;
+	int64_t bytes = 0, unlisted = 0;
 
-	for (size_t k = 0; k < c->damage.n; k++)
+	for (size_t k = 0; k < c->damage.n; k++) {
 		bytes += c->damage.ranges[k].bytes;
+		unlisted += sealed_unlisted(sc->s, &c->damage.ranges[k]);
+	}
 	log_notice("scrub: segment %020" PRId64 " is healed: %" PRId64 " bytes", c->base.byte, bytes);
+	if (unlisted)
+		views_are_stale(sc, unlisted);
 	LOCKED(&sc->lock);
 	sc->stats.healed_ranges += (int64_t)c->damage.n;
 	sc->stats.healed_bytes += bytes;
@@ -294,11 +333,22 @@ found_fine(struct scrub *sc, struct check *c)
 	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
 }
 
+/* Who cuts the log makes bytes zero: that is no decay. */
+static bool
+was_cut(struct scrub *sc, const struct check *c)
+{
+	LOCKED(&sc->s->sealed_lock);
+
+	return sc->s->generation != c->generation;
+}
+
 static void
 found_bad(struct scrub *sc, struct check *c, const struct pace *pace)
 {
 	int rc;
 
+	if (was_cut(sc, c))
+		return;
 	bad_found(sc, c->i, &c->damage);
 	rc = heal(sc, c, pace);
 	if (rc == MQ_OK)
@@ -362,8 +412,7 @@ begin_check(struct scrub *sc, size_t i, struct check *c)
 	const struct segment *seg = &sc->segments[i];
 	struct store *s = sc->s;
 
-	c->i = i;
-	c->base = base_of(sc, i);
+	*c = (struct check){ .i = i, .base = base_of(sc, i) };
 	c->generation = s->generation;
 	c->began_ms = clock_wall_ms();
 	if (seg->state != SEGMENT_SEALED)
@@ -380,11 +429,9 @@ static void
 check(struct scrub *sc, size_t i)
 {
 	const struct pace pace = { .spend = spend, .arg = sc };
-	AUTO_FREE struct check *c = calloc(1, sizeof(*c));
+	struct check *c = &sc->check;
 	int rc;
 
-	if (!c)
-		return;
 	begin_check(sc, i, c);
 	rc = examine(sc, c, &pace);
 	if (rc == MQ_OK && c->damage.n > 0) {
@@ -448,6 +495,8 @@ follow_cut(struct scrub *sc)
 		segments_drop(sc, 0);
 	else if (sc->cut)
 		segments_drop(sc, (size_t)((sc->cut_at.byte - sc->first.byte) / bytes));
+	if (sc->cut)
+		bad_forget(sc, sc->cut_at, MQ_POS(INT64_MAX));
 	sc->cut = false;
 }
 
@@ -662,7 +711,6 @@ scrub_log_was_cut(struct store *s, mq_pos end)
 	if (!sc->cut || base.byte < sc->cut_at.byte)
 		sc->cut_at = base;
 	sc->cut = true;
-	bad_forget(sc, base, MQ_POS(INT64_MAX));
 }
 
 void

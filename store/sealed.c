@@ -201,3 +201,37 @@ sealed_messages(struct store *s, const struct damage_range *range, char *text, s
 		snprintf(text + a.len, size - a.len, " and of %" PRId64 " more queues", a.queues - QUEUES_TOLD);
 	return a.messages;
 }
+
+/* Below its queue's first message, or not for consumers, it need not be there. */
+static bool
+is_listed(struct store *s, const struct record *rec)
+{
+	int32_t transaction = rec->sysflag & SYSFLAG_TRANSACTION;
+	struct queue *q = queues_find(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id);
+	struct queue_entry e;
+	size_t n;
+	int rc;
+
+	if (transaction == SYSFLAG_PREPARED || transaction == SYSFLAG_ROLLBACK)
+		return true;
+	rc = q ? queue_entries(q, rec->qoff, &e, 1, &n) : MQ_EEND;
+	return rc == MQ_EGONE || (rc == MQ_OK && e.pos.byte == rec->pos.byte);
+}
+
+int64_t
+sealed_unlisted(struct store *s, const struct damage_range *range)
+{
+	mq_pos end = pos_add(range->pos, range->bytes);
+	AUTO_FREE unsigned char *buf = NULL;
+	struct record rec;
+	size_t size = 0;
+	int64_t n = 0;
+
+	for (mq_pos at = range->pos; at.byte < end.byte; at = pos_add(at, rec.total)) {
+		if (store_read(s, at, &buf, &size, &rec) != MQ_OK)
+			break;			/* the blank */
+		n += !is_listed(s, &rec);
+	}
+	err_clear();
+	return n;
+}

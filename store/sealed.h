@@ -50,4 +50,8 @@ int sealed_damage(struct store *s, mq_pos base, const struct sum *was, const str
  * readers check them again from here on. */
 int64_t sealed_messages(struct store *s, const struct damage_range *range, char *text, size_t size);
 
+/* How many records of a range, which is good again, are not in their queues: those were
+ * made while it was bad. */
+int64_t sealed_unlisted(struct store *s, const struct damage_range *range);
+
 #endif

@@ -114,7 +114,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
-	if (cp->dispatched.byte < 0 || s->dir->read_only)
+	if (cp->dispatched.byte < 0 || s->dir->read_only || s->dir->views_stale)
 		return begin_views(s, cp);
 	rc = open_views(s, cp);
 	if (rc != MQ_ECORRUPT)
@@ -791,9 +791,14 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 void
 store_checkpointed(struct store *s, mq_pos dispatched)
 {
+	int rc;
+
 	LOCKED(&s->checkpoint_lock);
 	atomic_store(&s->checkpointed, dispatched.byte);
 	queues_remove_outgrown(&s->queues);
+	rc = storedir_views_are_fresh(s->dir);
+	if (rc != MQ_OK)
+		log_warn("the next mount makes the views anew once more: %s", err_text(rc));
 }
 
 bool

@@ -19,6 +19,7 @@
 
 #define CHECKPOINT_BYTES 4096
 #define LOCK_POLL_MS 50
+#define STALE "views.stale"
 
 /* --- the directory ----------------------------------------------------------------- */
 
@@ -213,6 +214,7 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 	if (!read_only)
 		dir.derived_fd = dir.fd;
 	dir.was_clean = faccessat(dir.fd, "abort", F_OK, 0) != 0;
+	dir.views_stale = faccessat(dir.fd, STALE, F_OK, 0) == 0;
 	*ret_dir = dir;
 	return MQ_OK;
 }
@@ -247,6 +249,28 @@ storedir_is_own(struct storedir *dir)
 		if (unlinkat(dir->fd, names[i], 0) != 0 && errno != ENOENT)
 			return err_note(-errno, "store %s: %s: %m", dir->path, names[i]);
 	dir->is_copy = false;
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_views_are_stale(struct storedir *dir)
+{
+	AUTO_CLOSE int fd = openat(dir->fd, STALE, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return err_note(-errno, "store %s: " STALE ": %m", dir->path);
+	dir->views_stale = false;	/* it is about more than this mount has made */
+	return dir_sync(dir->fd, dir->path);
+}
+
+int
+storedir_views_are_fresh(struct storedir *dir)
+{
+	if (!dir->views_stale || dir->read_only)
+		return MQ_OK;
+	if (unlinkat(dir->fd, STALE, 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "store %s: " STALE ": %m", dir->path);
+	dir->views_stale = false;
 	return dir_sync(dir->fd, dir->path);
 }
 

@@ -6,6 +6,8 @@
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
  *   cut          the log is being cut: see cut.h
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
+ *   views.stale  views were made while part of the log was bad that is good again: the
+ *                next mount makes them anew
  *   snapshots/   see snapshot.h
  *   sums/        see sums.h
  *   snapshot     this is a copy of one: not the store that it was taken of, but
@@ -24,6 +26,7 @@ struct storedir {
 	int lock_fd;
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
+	bool views_stale;	/* `views.stale` was found: they are being made anew */
 	bool is_new;		/* made by this open */
 	bool is_copy;		/* of a snapshot, not mounted writable since */
 	char *path;
@@ -43,6 +46,10 @@ int storedir_end(struct storedir *dir);
 
 /* It is no copy any more: `snapshot` goes, and MANIFEST, which is true no longer. */
 int storedir_is_own(struct storedir *dir);
+
+/* The next mount is to make the views anew; they were, on the disk. */
+int storedir_views_are_stale(struct storedir *dir);
+int storedir_views_are_fresh(struct storedir *dir);
 
 /* RocketMQ's checkpoint file. */
 int storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logics_ms, int64_t index_ms);

@@ -39,6 +39,18 @@ is scrub_bad_ranges 0 || fail "there is nothing bad: $(status scrub)"
 [ "$(status scrub_checked)" -gt 1700000000000 ] || fail "when it was checked: $(status scrub)"
 grep -q "^sealed   $sealed segments, 0 to be read now\$" "$mnt/status/scrub" || fail "status/scrub: $(status scrub)"
 
+# The disk is read, and nothing of it stays in memory that was not there.
+segment=$store/commitlog/00000000000000065536
+in_memory() { fincore -nb -o RES "$segment" | tr -d ' '; }
+if command -v fincore > /dev/null; then
+	sync "$segment"
+	dd if="$segment" iflag=nocache count=0 status=none
+	if [ "$(in_memory)" = 0 ]; then
+		scrubbed
+		want 0 "$(in_memory)" "bytes of the segment in memory"
+	fi
+fi
+
 # flip POSITION   another bit on the disk and in memory
 flip() {
 	local file byte

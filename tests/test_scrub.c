@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "store/scrub.h"
@@ -467,6 +468,31 @@ decay_is_found_and_healed(void **state)
 }
 
 static void
+it_reads_no_faster_than_it_may(void **state)
+{
+	struct kit *k = *state;
+	struct scrub_stats s;
+	struct source src;
+	struct sum sum;
+	int64_t began;
+
+	begin(k, &src, &sum);
+	k->set.scrubRate = 4 * KIT_SEGMENT;
+	began = clock_mono_ms();
+	assert_int_equal(scrub_start(k->s), MQ_OK);
+	do {
+		poll(NULL, 0, 50);
+		scrub_stats(k->s, &s);
+		assert_true(s.read_bytes <= 4 * KIT_SEGMENT * (clock_mono_ms() - began + 200) / 1000 + KIT_SEGMENT);
+	} while (s.read_bytes < 4 * KIT_SEGMENT && clock_mono_ms() - began < 20000);
+	assert_true(s.read_bytes >= 4 * KIT_SEGMENT);
+	began = clock_mono_ms();
+	scrub_stop(k->s);
+	assert_true(clock_mono_ms() - began < 5000);
+	free(src.good);
+}
+
+static void
 damage_from_before_the_first_sum_is_found_and_healed(void **state)
 {
 	struct kit *k = *state;
@@ -484,6 +510,36 @@ damage_from_before_the_first_sum_is_found_and_healed(void **state)
 	assert_true(is_good(k, &src));
 	assert_int_equal(sums_read(k->sd.fd, BASE, &sum), MQ_OK);
 	assert_true(sum.checked_ms > 1000);
+	free(src.good);
+}
+
+/* Views that were made while it was bad lack what is there again: made anew, they have it. */
+static void
+what_the_views_did_not_see_comes_with_the_next_mount(void **state)
+{
+	struct kit *k = *state;
+	struct source src;
+	struct healer from = healer_of(&src);
+	struct sum sum;
+
+	begin(k, &src, &sum);
+	hurt(k, victim(k)->pos.byte + 4, "no magic");
+	kit_crash(k);
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	assert_int_equal(kit_read(k, victim(k)), -EIO);
+	assert_int_equal(scrub_start(k->s), MQ_OK);
+	scrub_set_healer(k->s, &from);
+	(void)scrub_now(k->s);
+	stats_when(k, has_healed);
+	scrub_stop(k->s);
+	assert_true(kit_exists(k, "views.stale"));
+	kit_close(k);
+	assert_true(kit_exists(k, "views.stale"));
+	kit_open(k);
+	kit_verify(k);
+	kit_close(k);
+	assert_false(kit_exists(k, "views.stale"));
 	free(src.good);
 }
 
@@ -547,7 +603,9 @@ main(void)
 		ALONE(a_healing_that_fails_is_made_up_for),
 		ALONE(what_is_given_away_is_whole),
 		ALONE(decay_is_found_and_healed),
+		ALONE(it_reads_no_faster_than_it_may),
 		ALONE(damage_from_before_the_first_sum_is_found_and_healed),
+		ALONE(what_the_views_did_not_see_comes_with_the_next_mount),
 		ALONE(a_cut_log_has_no_sums_behind_the_cut),
 		ALONE(a_sum_that_is_none_is_not_believed),
 	};
