@@ -7,10 +7,12 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "fs/closing.h"
+#include "fs/workers.h"
 
 #define WAIT_MS 10
 
 struct closing {
+	struct mount *m;
 	struct lock lock;
 	pthread_cond_t none;
 	_Atomic int noted;
@@ -18,12 +20,13 @@ struct closing {
 };
 
 int
-closing_open(struct closing **ret)
+closing_open(struct mount *m, struct closing **ret)
 {
 	struct closing *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
+	c->m = m;
 	lock_init(&c->lock, RANK_MARK);
 	cond_init(&c->none);
 	c->round = 1;
@@ -62,13 +65,11 @@ closing_end(struct closing *c, struct closing_note *note)
 	note->round = 0;
 }
 
-void
-closing_wait(struct closing *c)
+static void
+wait_for_none(struct closing *c)
 {
 	uint64_t round;
 
-	if (atomic_load(&c->noted) == 0)
-		return;
 	LOCKED(&c->lock);
 	round = c->round;
 	while (atomic_load(&c->noted) > 0 && c->round == round)
@@ -77,6 +78,17 @@ closing_wait(struct closing *c)
 			atomic_store(&c->noted, 0);
 			pthread_cond_broadcast(&c->none);
 		}
+}
+
+/* What we wait for is another request. */
+void
+closing_wait(struct closing *c)
+{
+	if (atomic_load(&c->noted) == 0)
+		return;
+	workers_wait_begin(c->m);
+	wait_for_none(c);
+	workers_wait_end(c->m);
 }
 
 void
@@ -89,6 +101,9 @@ closing_left(struct closing *c)
 void
 closing_wait_left(struct closing *c)
 {
-	LOCKED(&c->lock);
+	workers_wait_begin(c->m);
+	lock_take(&c->lock);
 	lock_wait(&c->lock, &c->none, WAIT_MS);
+	lock_drop(&c->lock);
+	workers_wait_end(c->m);
 }

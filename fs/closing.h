@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 struct closing;
+struct mount;
 
-int closing_open(struct closing **ret);
+int closing_open(struct mount *m, struct closing **ret);
 void closing_close(struct closing *c);	/* accepts NULL */
 
 /* One open file's note; all zeros to begin with. */

@@ -200,7 +200,7 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = names_open(m->estate, &m->names);
 	if (rc == MQ_OK)
-		rc = closing_open(&m->closing);
+		rc = closing_open(m, &m->closing);
 	if (rc == MQ_OK)
 		rc = ahead_open(m, open_queue_fill, &m->ahead);
 	if (rc == MQ_OK)

@@ -24,6 +24,7 @@ struct replication;
 struct session;
 struct keeper;
 struct snapshots;
+struct workers;
 
 struct mount {
 	struct settings *settings;
@@ -35,6 +36,7 @@ struct mount {
 
 	struct fuse_session *session;
 	struct session *serving;	/* session.c's */
+	struct workers *workers;	/* serve; NULL: nobody does yet */
 	const char *mountpoint;
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */

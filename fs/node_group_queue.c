@@ -155,7 +155,9 @@ group_queue_get_xattr(struct mount *m, const struct node *n, const char *name, s
 	if (rc != MQ_OK)
 		return rc;
 	group_conf(m->offsets, n->group, &conf);
-	text_printf(t, "%" PRId32, !m->settings->slaveReadEnable ? 0 : slow ? conf.slow_broker_id : conf.broker_id);
+	if (!m->settings->slaveReadEnable)
+		conf.broker_id = 0;		/* the master */
+	text_printf(t, "%" PRId32, slow ? conf.slow_broker_id : conf.broker_id);
 	return MQ_OK;
 }
 

@@ -180,14 +180,15 @@ keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 }
 
 /* The kernel remembers a name for a while.  ESTALE to what it was before the
- * head moved makes it ask anew, and open what the name means now. */
+ * head moved makes it ask anew, and open what the name means now.  It asks but
+ * once; to who only appends it is all the same. */
 static int
-is_what_it_was(struct mount *m, const struct node *n)
+is_what_it_was(struct mount *m, const struct node *n, const struct handle *h)
 {
 	struct queue *q;
 	int rc;
 
-	if (n->kind != NODE_QUEUE)
+	if (n->kind != NODE_QUEUE || (!handle_reads(h) && (h->flags & O_APPEND)))
 		return MQ_OK;
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
 	if (rc == MQ_OK && (queue_head_moves(q) & NODE_PART_MASK) != n->part)
@@ -201,7 +202,7 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	struct name name;
 	int rc;
 
-	rc = is_what_it_was(m, n);
+	rc = is_what_it_was(m, n, h);
 	if (rc == MQ_OK)
 		rc = name_of(n, &name);
 	if (rc == MQ_OK)

@@ -11,6 +11,7 @@
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/role.h"
+#include "fs/workers.h"
 #include "repl/replication.h"
 
 /* One change at a time, and none while the log is cut. */
@@ -147,21 +148,14 @@ demote(struct mount *m, const char *value)
 
 /* --- both --------------------------------------------------------------------------------- */
 
-int
-role_change(struct mount *m, const char *value)
+static int
+change(struct mount *m, bool to_slave, const char *value)
 {
-	const struct setting *row = setting_find("brokerRole");
-	bool to_slave = strcasecmp(value, "SLAVE") == 0;
 	int rc;
 
-	if (m->read_only)
-		return -EROFS;
-	rc = setting_check(row, value, "config");
-	if (rc != MQ_OK)
-		return rc;
 	LOCKED(&role_lock);
 	if (to_slave == is_slave(m))
-		return settings_change(m->settings, row->key, value, "config");
+		return settings_change(m->settings, "brokerRole", value, "config");
 	rc = to_slave ? demote(m, value) : promote(m, value);
 	if (rc == MQ_OK)
 		log_notice("from now on this is a %s; the next mount does as its options and mqfs.conf say",
@@ -169,10 +163,34 @@ role_change(struct mount *m, const char *value)
 	return rc;
 }
 
-void
-role_follow_other(struct mount *m)
+int
+role_change(struct mount *m, const char *value)
+{
+	int rc;
+
+	if (m->read_only)
+		return -EROFS;
+	rc = setting_check(setting_find("brokerRole"), value, "config");
+	if (rc != MQ_OK)
+		return rc;
+	workers_wait_begin(m);		/* the log is flushed, mqrepld ends, others wait for the lock */
+	rc = change(m, strcasecmp(value, "SLAVE") == 0, value);
+	workers_wait_end(m);
+	return rc;
+}
+
+static void
+follow_other(struct mount *m)
 {
 	LOCKED(&role_lock);
 	if (m->replication && is_slave(m))
 		replication_role_changed(m->replication);
+}
+
+void
+role_follow_other(struct mount *m)
+{
+	workers_wait_begin(m);
+	follow_other(m);
+	workers_wait_end(m);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "conf/err.h"
 #include "conf/lock.h"
@@ -22,15 +20,12 @@
 #include "fs/ops.h"
 #include "fs/session.h"
 #include "fs/supervise.h"
-
-#define KICK_MS 20
+#include "fs/workers.h"
 
 struct backing;
 
 struct session {
 	struct session_conf conf;
-	pthread_t *workers;
-	size_t n_workers;
 	int ended_fd;			/* eventfd: a worker has seen the end */
 	_Atomic bool ready;		/* INIT was answered */
 	uint64_t init_unique;
@@ -414,107 +409,9 @@ session_close(struct mount *m)
 		return;
 	if (s->ended_fd >= 0)
 		close(s->ended_fd);
-	free(s->workers);
 	lock_destroy(&s->backings_lock);
 	free(s);
 	m->serving = NULL;
-}
-
-/* --- workers ---------------------------------------------------------------------- */
-
-static void *
-worker_main(void *arg)
-{
-	struct mount *m = arg;
-	struct fuse_buf buf = { 0 };
-	uint64_t one = 1;
-
-	while (!fuse_session_exited(m->session)) {
-		int n = fuse_session_receive_buf(m->session, &buf);
-
-		if (n == -EINTR || n == -EAGAIN)
-			continue;
-		if (n <= 0)
-			break;
-		fuse_session_process_buf(m->session, &buf);
-	}
-	free(buf.mem);
-	fuse_session_exit(m->session);
-	if (write(m->serving->ended_fd, &one, sizeof(one)) < 0)
-		log_err("session: %s", strerror(errno));
-	return NULL;
-}
-
-static int
-worker_start(struct mount *m, size_t cpu)
-{
-	struct session *s = m->serving;
-	pthread_attr_t attr;
-	cpu_set_t one;
-	int err;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	pthread_attr_init(&attr);
-	pthread_attr_setaffinity_np(&attr, sizeof(one), &one);
-	err = pthread_create(&s->workers[s->n_workers], &attr, worker_main, m);
-	pthread_attr_destroy(&attr);
-	if (err)
-		return err_note(-err, "worker thread: %m");
-	s->n_workers++;
-	return MQ_OK;
-}
-
-static int
-workers_start(struct mount *m)
-{
-	struct session *s = m->serving;
-	cpu_set_t cpus;
-	int rc = MQ_OK;
-
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
-		return err_note(-errno, "sched_getaffinity: %m");
-	s->workers = calloc((size_t)CPU_COUNT(&cpus), sizeof(*s->workers));
-	if (!s->workers)
-		return -ENOMEM;
-	for (size_t cpu = 0; cpu < CPU_SETSIZE && rc == MQ_OK; cpu++)
-		if (CPU_ISSET(cpu, &cpus))
-			rc = worker_start(m, cpu);
-	return rc;
-}
-
-static void
-kicked(int sig)
-{
-	(void)sig;
-}
-
-/* Out of read(2), and again: the signal may come just before it goes in. */
-static void
-worker_end(pthread_t worker)
-{
-	struct timespec until;
-
-	do {
-		pthread_kill(worker, SIGUSR1);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += KICK_MS * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000L;
-		}
-	} while (pthread_timedjoin_np(worker, NULL, &until) == ETIMEDOUT);
-}
-
-static void
-workers_end(struct mount *m)
-{
-	struct session *s = m->serving;
-
-	fuse_session_exit(m->session);
-	for (size_t i = 0; i < s->n_workers; i++)
-		worker_end(s->workers[i]);
-	s->n_workers = 0;
 }
 
 /* --- what was asked of a dead broker ----------------------------------------------- */
@@ -569,6 +466,13 @@ wait_for_end(const struct session *s, int signal_fd, int *ret_signal)
 	return MQ_OK;
 }
 
+/* SIGUSR1 is there to end a read(2), see workers.c. */
+static void
+kicked(int sig)
+{
+	(void)sig;
+}
+
 int
 session_run(struct mount *m, int *ret_signal)
 {
@@ -587,7 +491,7 @@ session_run(struct mount *m, int *ret_signal)
 		return err_note(-errno, "signalfd: %m");
 	rc = m->serving->inherited ? ask_again(m) : MQ_OK;
 	if (rc == MQ_OK)
-		rc = workers_start(m);
+		rc = workers_start(m, m->serving->ended_fd);
 	if (rc == MQ_OK && m->serving->inherited)
 		m->serving->conf.ready(m->serving->conf.ready_arg);
 	if (rc == MQ_OK)

@@ -1,12 +1,9 @@
-/* session.h - the conversation with the kernel: mount, workers, the end.
+/* session.h - the conversation with the kernel: mount, serving (workers.h), the end.
  *
  *     mount ──> INIT answered (ready is told) ──> workers serve ──> umount or signal
  *                                                   ^                    │
  *     inherit ──> INIT heard again ──> RESEND ──────┘                    │
  *                              unmounted <── workers joined <────────────┘
- *
- * One worker thread per CPU, pinned to it: a request is then served where its
- * caller runs, which is far cheaper than waking another CPU.
  */
 #ifndef MQFS_FS_SESSION_H
 #define MQFS_FS_SESSION_H

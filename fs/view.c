@@ -143,11 +143,11 @@ view_resume(struct mount *m, const struct view_spec *spec, const struct estate_v
 	if (!v)
 		return -ENOMEM;
 	for (int32_t i = 0; i < (int32_t)kept->n && rc == MQ_OK; i++) {
-		struct source *src = &v->src[i];
+		struct queue *q;
 
-		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &src->q);
-		src->from = src->next = MQ_QOFF(kept->from[i]);
-		src->to = MQ_QOFF(kept->to[i]);
+		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &q);
+		if (rc == MQ_OK)
+			source_begin(&v->src[i], q, MQ_QOFF(kept->from[i]), MQ_QOFF(kept->to[i]));
 	}
 	if (rc != MQ_OK) {
 		view_close(v);

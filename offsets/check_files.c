@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "conf/bytes.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
+#include "store/cut.h"
 #include "store/file.h"
 
 #define CHECKPOINT_BYTES 4096
@@ -69,9 +71,24 @@ look_at_names(struct fsck *f, const char *dir, size_t digits)
 		closedir(d);
 }
 
+/* Whatever else is found may come of it. */
+static void
+look_for_cut(struct fsck *f)
+{
+	struct store_cut cut;
+	int rc = store_cut_noted(f->dir, &cut);
+
+	if (rc == MQ_OK)
+		finding(f, FIX_VIEWS, "cut", "the log is to be cut at %" PRId64 ", which was not finished: the next mount "
+			"goes on with it (%s)", cut.at.byte, cut.why);
+	else if (rc != -ENOENT)
+		finding(f, FIX_NEVER, "cut", "%s", err_text(rc));
+}
+
 static void
 end(struct fsck *f)
 {
+	look_for_cut(f);
 	look_at_checkpoint(f);
 	look_at_names(f, "commitlog", 20);
 	look_at_names(f, "index", 17);

@@ -396,6 +396,18 @@ checkpoint_debts(struct offsets *o)
 	return rc;
 }
 
+int
+checkpoint_identity(struct offsets *o)
+{
+	struct rows rows = { 0 };
+	int rc;
+
+	put_meta(&rows, "identity", o->identity, sizeof(o->identity));
+	rc = tables_write(o->tables, &rows);
+	rows_free(&rows);
+	return rc;
+}
+
 /* --- commits ------------------------------------------------------------------------ */
 
 /* With `apply`.  A master has no debts, but for those that could not be logged when it

@@ -346,7 +346,8 @@ place_is_overtaken(struct offsets *o, const struct subscription *sub, int32_t qu
 }
 
 int
-commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen, bool reset)
+commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen,
+		  bool reset)
 {
 	LOCKED(&o->apply);
 	if (!queue_exists(o, sub, queue_id))

@@ -269,13 +269,88 @@ registry_back(struct offsets *o)
 
 /* --- the steps ------------------------------------------------------------------------------ */
 
+/* Queues of which records behind the cut have trimmed something. */
+struct trimmed {
+	struct queue **list;
+	size_t n, max;
+};
+
+static int
+trimmed_add(struct offsets *o, struct trimmed *all, const char *topic, int32_t queue_id)
+{
+	struct queue *q = store_queue(o->store, topic, queue_id);
+
+	for (size_t i = 0; q && i < all->n; i++)
+		if (all->list[i] == q)
+			return MQ_OK;
+	if (q && all->n == all->max) {
+		size_t max = all->max ? 2 * all->max : 16;
+		struct queue **list = realloc(all->list, max * sizeof(struct queue *));
+
+		if (!list)
+			return -ENOMEM;
+		all->list = list;
+		all->max = max;
+	}
+	if (q)
+		all->list[all->n++] = q;
+	return MQ_OK;
+}
+
+static int
+look_at_record(struct offsets *o, mq_pos pos, struct trimmed *all)
+{
+	AUTO_FREE unsigned char *buf = NULL;
+	struct record rec;
+	size_t size = 0;
+	struct meta m;
+	int rc = store_read(o->store, pos, &buf, &size, &rec);
+
+	if (rc == MQ_OK)
+		rc = meta_decode(rec.body, (size_t)rec.body_len, &m);
+	if (rc != MQ_OK)			/* of which nothing was applied, either */
+		return rc == -ENOMEM ? rc : MQ_OK;
+	if (m.op == META_TRIM)
+		rc = trimmed_add(o, all, m.topic, m.queue_id);
+	meta_free(&m);
+	return rc;
+}
+
+static int
+find_trimmed(struct offsets *o, mq_pos at, struct trimmed *all)
+{
+	struct queue_entry e;
+	mq_qoff next;
+	size_t n;
+	int rc = o->meta_queue ? queue_find_pos(o->meta_queue, at, &next) : MQ_EEND;
+
+	for (; rc == MQ_OK; next = qoff_add(next, 1)) {
+		rc = queue_entries(o->meta_queue, next, &e, 1, &n);
+		if (rc == MQ_OK && e.total != QUEUE_HOLE_SIZE)
+			rc = look_at_record(o, e.pos, all);
+	}
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+static int
+store_back(struct offsets *o, const struct store_cut *cut)
+{
+	struct trimmed trimmed = { 0 };
+	int rc = cut->begin.byte < 0 ? find_trimmed(o, cut->at, &trimmed) : MQ_OK;
+
+	if (rc == MQ_OK)
+		rc = store_cut_views(o->store, cut, trimmed.list, trimmed.n);
+	free(trimmed.list);
+	return rc;
+}
+
 static int
 views_back(struct offsets *o, struct store_cut *cut)
 {
 	int rc = store_cut_keep(o->store, cut);
 
 	if (rc == MQ_OK)
-		rc = store_cut_views(o->store, cut);
+		rc = store_back(o, cut);
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);

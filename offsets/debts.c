@@ -91,6 +91,12 @@ subscription_of(struct offsets *o, const struct owed *w)
 	return s && !s->pub.gone ? s : NULL;
 }
 
+static bool
+is_of(const struct owed *w, const struct subscription *sub)
+{
+	return strcmp(w->group, sub->group->name) == 0 && strcmp(w->topic, sub->topic->name) == 0;
+}
+
 /* --- commits here -------------------------------------------------------------------- */
 
 int
@@ -137,8 +143,8 @@ debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qo
 /* --- what the log says ------------------------------------------------------------------ */
 
 bool
-debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
-	   int64_t *ret_at)
+debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+	   bool reset, int64_t *ret_at)
 {
 	struct owed *w = find(o, &s->pub, queue_id);
 
@@ -160,8 +166,7 @@ debts_drop(struct offsets *o, const struct subscription_entry *s)
 	for (size_t i = 0; i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];
 
-		if (w->settled || strcmp(w->group, s->pub.group->name) != 0 ||
-		    strcmp(w->topic, s->pub.topic->name) != 0)
+		if (w->settled || !is_of(w, &s->pub))
 			continue;
 		if (o->applying >= w->seen)
 			settle(o, w);
@@ -171,7 +176,8 @@ debts_drop(struct offsets *o, const struct subscription_entry *s)
 }
 
 bool
-debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, int64_t asked_ms)
+debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		int64_t asked_ms)
 {
 	struct owed *w = find(o, &s->pub, queue_id);
 
@@ -206,7 +212,7 @@ gather(struct offsets *o)
 }
 
 static void
-fill(struct owed *w, struct debt *ret)
+fill(struct offsets *o, struct owed *w, struct debt *ret)
 {
 	struct owed_step step = owed_step(w);
 
@@ -217,6 +223,7 @@ fill(struct owed *w, struct debt *ret)
 	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
 		ret->upto = w->last;
 	w->again = false;
+	o->owed_dirty = o->owed_dirty || w->dirty;
 }
 
 size_t
@@ -231,7 +238,7 @@ debts_due(struct offsets *o, struct debt *list, size_t max)
 		struct owed *w = o->owed.items[i];
 
 		if (w->again && !w->settled && !w->heard)
-			fill(w, &list[n++]);
+			fill(o, w, &list[n++]);
 	}
 	return n;
 }
@@ -315,8 +322,7 @@ newest_of(struct offsets *o, const struct subscription *sub)
 	for (size_t i = 0; i < o->owed.n; i++) {
 		const struct owed *w = o->owed.items[i];
 
-		if (!w->settled && w->first > 0 && w->last > newest && strcmp(w->group, sub->group->name) == 0 &&
-		    strcmp(w->topic, sub->topic->name) == 0)
+		if (!w->settled && w->first > 0 && w->last > newest && is_of(w, sub))
 			newest = w->last;
 	}
 	return newest;

@@ -60,7 +60,9 @@ add(struct export *ex, enum config_file file, const char *name, json_t *value)
 static int
 add_topic(struct export *ex, const struct topic_conf *c)
 {
-	return strcmp(c->name, META_TOPIC) == 0 ? MQ_OK : add(ex, CONFIG_TOPICS, c->name, rocketmq_topic_json(c));
+	if (strcmp(c->name, META_TOPIC) == 0)
+		return MQ_OK;
+	return add(ex, CONFIG_TOPICS, c->name, rocketmq_topic_json(c));
 }
 
 static int
@@ -226,7 +228,8 @@ file_make(int dirfd, const char *name, json_t *json)
 int
 export_config(struct tables *t, int dirfd, int64_t now_ms)
 {
-	struct export ex = { .versions = { [CONFIG_TOPICS] = { 1, now_ms }, [CONFIG_GROUPS] = { 1, now_ms } } };
+	const struct data_version v = { 1, now_ms };
+	struct export ex = { .versions = { [CONFIG_TOPICS] = v, [CONFIG_GROUPS] = v } };
 	int rc = export_begin(&ex);
 
 	if (rc == MQ_OK)

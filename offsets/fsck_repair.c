@@ -20,6 +20,7 @@
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "offsets/registry.h"
+#include "store/cut.h"
 #include "store/file.h"
 #include "store/lostfound.h"
 
@@ -88,7 +89,19 @@ bring_to_disk(struct offsets *o, struct store *s)
 	if (rc == MQ_OK)
 		rc = change_find_queues(o);
 	lock_drop(&o->apply);
+	if (rc == MQ_OK)
+		rc = cut_finish(o);
 	return rc == MQ_OK ? offsets_checkpoint(o) : rc;
+}
+
+/* A cut that is not finished needs to know where the views stand, and sets them right. */
+static bool
+views_are_lost(const struct fsck *found, const struct storedir *dir)
+{
+	struct store_cut cut;
+
+	return store_cut_noted(dir, &cut) == -ENOENT &&
+	       (found->found[FIX_VIEWS] || found->found[FIX_TABLES] || found->found[FIX_LENGTH]);
 }
 
 static int
@@ -101,7 +114,7 @@ make_anew(const struct fsck *found, struct settings *settings, struct storedir *
 
 	if (rc != MQ_OK)
 		return rc;
-	if (found->found[FIX_VIEWS] || found->found[FIX_TABLES] || found->found[FIX_LENGTH])
+	if (views_are_lost(found, dir))
 		cp.dispatched = MQ_POS(-1);
 	rc = store_open(settings, dir, &cp, &s);
 	store_checkpoint_free(&cp);

@@ -163,8 +163,11 @@ static int
 load_singletons(struct load *l, struct tables *t)
 {
 	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0;
-	int rc = load_meta(t, "mark", mark, sizeof(mark));
+	int rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
 
+	if (rc != MQ_OK && rc != -ENOENT)
+		return rc;
+	rc = load_meta(t, "mark", mark, sizeof(mark));
 	if (rc == -ENOENT)
 		return MQ_OK;		/* no checkpoint yet */
 	if (rc == MQ_OK)
@@ -173,8 +176,6 @@ load_singletons(struct load *l, struct tables *t)
 	if (rc == MQ_OK)
 		rc = load_meta(t, "round", be, sizeof(be));
 	l->o->round_at = MQ_POS(be64_get(be));
-	if (rc == MQ_OK)
-		rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
 	rc = load_delays(l->o, t);

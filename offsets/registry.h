@@ -288,7 +288,8 @@ void commit_pend(struct offsets *o, struct subscription_entry *s);
 int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
 /* [min, end] of the queue behind; empty when nothing was ever stored there. */
-void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min, mq_qoff *ret_end);
+void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min,
+		 mq_qoff *ret_end);
 
 /* --- debts.c: `apply` is held ----------------------------------------------------- */
 
@@ -301,8 +302,8 @@ int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, m
 /* The record being applied says so of a place (queue_id -1: of all, they begin anew).
  * True: something is owed all the same, and *ret_at is where the place stands.  With
  * `registry`. */
-bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v, bool reset,
-		int64_t *ret_at);
+bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		bool reset, int64_t *ret_at);
 void debts_drop(struct offsets *o, const struct subscription_entry *s);
 
 /* What a RocketMQ master has told, asked for at that time (debts.c).  With `registry`. */
@@ -366,6 +367,8 @@ int checkpoint_now(struct offsets *o);
 
 /* What is owed is on the disk when this returns.  Without `apply`. */
 int checkpoint_debts(struct offsets *o);
+/* Who we are: before the log says that we began an epoch. */
+int checkpoint_identity(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */
 

@@ -127,9 +127,9 @@ rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m)
 json_t *
 rocketmq_topic_json(const struct topic_conf *c)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:b, s:i, s:s}", "topicName", c->name, "readQueueNums", c->queues,
-			 "writeQueueNums", c->queues, "perm", c->perm, "order", c->order, "topicSysFlag",
-			 c->topic_sys_flag, "topicFilterType", "SINGLE_TAG");
+	return json_pack("{s:s, s:i, s:i, s:i, s:b, s:i, s:s}", "topicName", c->name, "readQueueNums",
+			 c->queues, "writeQueueNums", c->queues, "perm", c->perm, "order", c->order,
+			 "topicSysFlag", c->topic_sys_flag, "topicFilterType", "SINGLE_TAG");
 }
 
 json_t *

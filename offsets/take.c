@@ -263,7 +263,8 @@ check(enum config_file file, const json_t *object, json_t **ret_table)
 		return err_note(MQ_ECORRUPT, "more than %d levels of delay", DELAY_LEVELS_MAX);
 	json_object_foreach(table, key, value)
 		if (file == CONFIG_DELAYS ? !is_delay(key, value) : !json_is_object(value))
-			return err_note(MQ_ECORRUPT, "\"%s\" has no good \"%.100s\"", rocketmq_files[file].member, key);
+			return err_note(MQ_ECORRUPT, "\"%s\" has no good \"%.100s\"",
+					rocketmq_files[file].member, key);
 	*ret_table = table;
 	return MQ_OK;
 }

@@ -74,10 +74,10 @@ find_place(struct replication *r, const struct request *req, struct place *ret_p
 	if (!t || p.queue_id >= topic_queues(o, t))
 		answer_refuse(ret, ANSWER_TOPIC_NOT_EXIST, "topic[%s] not exist", topic);
 	else if (!g)
-		answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%s] does not exist",
-			      group);
+		answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%s] not exist", group);
 	else if (!p.sub)
-		answer_refuse(ret, ANSWER_SUBSCRIPTION_NOT_EXIST, "group %s has not subscribed to %s", group, topic);
+		answer_refuse(ret, ANSWER_SUBSCRIPTION_NOT_EXIST, "group %s has not subscribed to %s", group,
+			      topic);
 	else
 		*ret_place = p;
 	return ret->code == ANSWER_SUCCESS;
@@ -92,7 +92,8 @@ commits_serve_update(struct replication *r, const struct request *req, struct an
 
 	if (!find_place(r, req, &p, ret))
 		return MQ_OK;
-	if (!ext_number(req, "commitOffset", &to) || (ext_get(req->ext, "seen") && !ext_number(req, "seen", &seen)))
+	if (!ext_number(req, "commitOffset", &to) ||
+	    (ext_get(req->ext, "seen") && !ext_number(req, "seen", &seen)))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good commitOffset or seen");
 	return commit_from_slave(r->broker.offsets, p.sub, (int32_t)p.queue_id, MQ_QOFF(to), seen,
 				 reset && strcmp(reset, "true") == 0);
@@ -186,42 +187,43 @@ understand(const struct debt *d, const struct answer *a, bool rocketmq)
 	case ANSWER_TOPIC_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST:
-		log_notice("the master does not take what group %s has committed of %s/q%" PRId32 ": %s", d->group,
-			   d->topic, d->queue_id, a->remark);
+		log_notice("the master does not take what group %s has committed of %s/q%" PRId32 ": %s",
+			   d->group, d->topic, d->queue_id, a->remark);
 		return DEBT_REFUSED;
 	default:
 		return DEBT_UNHEARD;
 	}
 }
 
-static enum debt_answer
-send_one(struct commits *c, const struct debt *d, bool rocketmq)
+/* -errno: nobody is there. */
+static int
+send_one(struct commits *c, const struct debt *d, bool rocketmq, enum debt_answer *ret_answer)
 {
-	enum debt_answer answer = DEBT_UNHEARD;
 	struct answer a = { 0 };
 	bool there = false;
 	int rc = rocketmq ? ask_if_there(c, d, &there) : MQ_OK;
 
-	if (there)
-		return DEBT_TAKEN_UNLOGGED;
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && !there)
 		rc = update(c, d, &a);
 	if (rc == MQ_OK)
-		answer = understand(d, &a, rocketmq);
+		*ret_answer = there ? DEBT_TAKEN_UNLOGGED : understand(d, &a, rocketmq);
 	answer_clear(&a);
-	return answer;
+	return rc;
 }
 
-/* Returns how many of them the master has not heard. */
+/* Returns how many of them the master has not heard, or does not take now. */
 static size_t
 send_round(struct commits *c, const struct debt *list, size_t n, bool rocketmq)
 {
 	const struct timespec pause = { .tv_nsec = ROUND_PAUSE_NS };
 	size_t unheard = 0;
+	int rc = MQ_OK;
 
 	for (size_t i = 0; i < n; i++) {
-		enum debt_answer answer = unheard ? DEBT_UNHEARD : send_one(c, &list[i], rocketmq);
+		enum debt_answer answer = DEBT_UNHEARD;
 
+		if (rc == MQ_OK)
+			rc = send_one(c, &list[i], rocketmq, &answer);
 		debts_answer(c->r->broker.offsets, &list[i], answer);
 		unheard += answer == DEBT_UNHEARD;
 	}

@@ -44,10 +44,12 @@ pull(struct replication *r, size_t i)
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "the master does not tell (request %d): %s", calls[i].code, a.remark);
 	else if (rc == MQ_OK)
-		rc = offsets_take(r->broker.offsets, calls[i].file, a.body ? a.body : "", a.body_len, asked_ms);
+		rc = offsets_take(r->broker.offsets, calls[i].file, a.body ? a.body : "", a.body_len,
+				  asked_ms);
 	if (rc == MQ_ECORRUPT) {
 		snprintf(why, sizeof(why), "%s", err_text(rc));
-		rc = err_note(rc, "what the master tells is not understood (request %d): %s", calls[i].code, why);
+		rc = err_note(rc, "what the master tells is not understood (request %d): %s", calls[i].code,
+			      why);
 	}
 	answer_clear(&a);
 	return rc;

@@ -12,7 +12,9 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "store/cut.h"
+#include "store/dispatch.h"
 #include "store/file.h"
+#include "store/logscan.h"
 #include "store/scrub.h"
 #include "store/store_priv.h"
 
@@ -186,8 +188,97 @@ cut_queue(struct queue *q, void *arg)
 	return MQ_OK;
 }
 
+/* --- what was trimmed behind the cut ------------------------------------------------------- */
+
+/* All messages of one queue before the cut. */
+struct whole {
+	struct queue *q;
+	struct queue_put *puts;
+	size_t n, max;
+};
+
+static int
+whole_add(struct whole *w, const struct record *rec)
+{
+	if (w->n == w->max) {
+		size_t max = w->max ? 2 * w->max : 256;
+		struct queue_put *puts = realloc(w->puts, max * sizeof(*puts));
+
+		if (!puts)
+			return -ENOMEM;
+		w->puts = puts;
+		w->max = max;
+	}
+	if (w->n && rec->qoff.n != w->puts[w->n - 1].qoff.n + 1)
+		w->n = 0;		/* a gap, or begun anew: those before it are not shown */
+	w->puts[w->n++] = (struct queue_put){
+		.qoff = rec->qoff,
+		.pos = rec->pos,
+		.total = rec->total,
+		.body_len = rec->body_len,
+		.tags_code = dispatch_tags_code(rec),
+		.store_ms = rec->store_ms,
+	};
+	return MQ_OK;
+}
+
+static int
+wholes_add(struct whole *list, size_t n, const struct record *rec)
+{
+	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
+
+	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
+		return MQ_OK;
+	for (size_t i = 0; i < n; i++) {
+		const char *topic = queue_topic(list[i].q);
+
+		if (queue_id(list[i].q) == rec->queue_id && strlen(topic) == (size_t)rec->topic_len &&
+		    memcmp(topic, rec->topic, (size_t)rec->topic_len) == 0)
+			return whole_add(&list[i], rec);
+	}
+	return MQ_OK;
+}
+
+/* Read the log for them. */
+static int
+wholes_read(struct store *s, mq_pos at, struct whole *list, size_t n)
+{
+	struct logscan *ls;
+	struct log_piece p;
+	int rc = logscan_open(s->dir->path, &ls);
+
+	if (rc != MQ_OK)
+		return rc;
+	while (rc == MQ_OK && logscan_at(ls).byte < at.byte) {
+		rc = logscan_next(ls, &p);
+		if (rc == MQ_OK && p.kind == PIECE_RECORD)
+			rc = wholes_add(list, n, &p.rec);
+	}
+	logscan_close(ls);
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+static int
+untrim(struct store *s, mq_pos at, struct queue *const *trimmed, size_t n)
+{
+	AUTO_FREE struct whole *list = calloc(n, sizeof(*list));
+	int rc;
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		list[i].q = trimmed[i];
+	rc = wholes_read(s, at, list, n);
+	for (size_t i = 0; i < n; i++) {
+		if (rc == MQ_OK)
+			rc = queue_untrim(list[i].q, list[i].puts, list[i].n);
+		free(list[i].puts);
+	}
+	return rc;
+}
+
 int
-store_cut_views(struct store *s, const struct store_cut *cut)
+store_cut_views(struct store *s, const struct store_cut *cut, struct queue *const *trimmed, size_t n_trimmed)
 {
 	struct cutting c = { .s = s, .at = cut->at };
 	struct keyindex_mark index;
@@ -196,7 +287,9 @@ store_cut_views(struct store *s, const struct store_cut *cut)
 	if (cut->at.byte < atomic_load(&s->steady))
 		atomic_store(&s->steady, cut->at.byte);
 	store_turn_begin(s);
-	rc = queues_each(&s->queues, cut_queue, &c);
+	rc = n_trimmed ? untrim(s, cut->at, trimmed, n_trimmed) : MQ_OK;
+	if (rc == MQ_OK)
+		rc = queues_each(&s->queues, cut_queue, &c);
 	if (rc == MQ_OK)
 		rc = keyindex_freeze(s->index, &index);
 	if (rc == MQ_OK)

@@ -21,9 +21,11 @@
 #define MQFS_STORE_CUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "conf/pos.h"
 
+struct queue;
 struct store;
 struct storedir;
 
@@ -47,7 +49,9 @@ int store_cut_noted(const struct storedir *dir, struct store_cut *ret);
 int store_cut_check(struct store *s, mq_pos at);
 
 int store_cut_keep(struct store *s, struct store_cut *cut);
-int store_cut_views(struct store *s, const struct store_cut *cut);
+
+/* `trimmed`: queues of which a record behind the cut has taken messages from readers. */
+int store_cut_views(struct store *s, const struct store_cut *cut, struct queue *const *trimmed, size_t n_trimmed);
 int store_cut_log(struct store *s, const struct store_cut *cut);
 int store_cut_done(struct storedir *dir);
 

@@ -147,6 +147,23 @@ print_json(struct dump *d, const struct log_piece *p)
 	return MQ_OK;
 }
 
+/* A record of MQFS_META with which a master has begun to write: where its part of the
+ * log begins is what one looks for in two logs that differ. */
+static void
+print_epoch(const struct record *rec)
+{
+	static const char topic[] = "MQFS_META";
+	char body[256], by[33];
+	int64_t number, start = rec->pos.byte;
+
+	if ((size_t)rec->topic_len != strlen(topic) || memcmp(rec->topic, topic, strlen(topic)) != 0)
+		return;
+	snprintf(body, sizeof(body), "%.*s", (int)rec->body_len, (const char *)rec->body);
+	if (sscanf(body, "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\",\"by\":\"%32[0-9a-f]\","
+		   "\"start\":%" SCNd64, &number, by, &start) >= 2)
+		printf("  [epoch %" PRId64 " from %" PRId64 " on, by store %.8s]", number, start, by);
+}
+
 static int
 print_record(struct dump *d, const struct log_piece *p)
 {
@@ -157,6 +174,7 @@ print_record(struct dump *d, const struct log_piece *p)
 	if (d->json)
 		return print_json(d, p);
 	record_print(stdout, &p->rec, d->width);
+	print_epoch(&p->rec);
 	if (p->kind == PIECE_DAMAGE || p->kind == PIECE_TORN)
 		printf("  [damaged: %s]", p->why);
 	putchar('\n');

@@ -403,6 +403,85 @@ queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last)
 	return MQ_OK;
 }
 
+/* Entries of puts[0 .. n) to the files, so that the start behind the last is `start`.
+ * Called with the lock. */
+static int
+puts_write(struct queue *q, const struct queue_put *puts, size_t n, int64_t start)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = n; rc == MQ_OK && i > 0; i--) {
+		const struct queue_put *put = &puts[i - 1];
+		unsigned char entry[QUEUE_ENTRY_BYTES], raw[QUEUE_START_BYTES];
+
+		start -= put->body_len;
+		entry_encode(entry, put->pos, put->total, put->tags_code);
+		be64_put(raw, start);
+		rc = queue_files_io(q, QUEUE_ENTRIES, true, put->qoff.n, entry, 1);
+		if (rc == MQ_OK)
+			rc = queue_files_io(q, QUEUE_STARTS, true, put->qoff.n, raw, 1);
+	}
+	return rc;
+}
+
+static int64_t
+bodies_of(const struct queue_put *puts, size_t n)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += puts[i].body_len;
+	return bytes;
+}
+
+/* Only [.., end) is left, and of that the start behind it is known.  Called with the lock. */
+static void
+end_back(struct queue *q, mq_qoff end, int64_t start)
+{
+	cut_entries(q, end, q->tail_from);
+	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
+	q->tail_n = 0;
+	q->tail_from = q->span.end = end;
+	q->span.end_bytes = start;
+	q->rewound = true;
+	if (q->own_from.n > end.n)
+		q->own_from = end;
+}
+
+int
+queue_untrim(struct queue *q, const struct queue_put *puts, size_t n)
+{
+	mq_qoff first = n ? puts[0].qoff : MQ_QOFF(0), end = qoff_add(first, (int64_t)n), to;
+	int64_t start = 0;
+	size_t missing;
+	int rc;
+
+	LOCKED(&q->lock);
+	/* before `to` the files must be told again; behind it, files and tail know */
+	to = q->span.min.n < q->tail_from.n ? q->span.min : q->tail_from;
+	to = n && first.n > to.n ? first : to;
+	missing = end.n < to.n ? n : (size_t)(to.n - first.n);
+	rc = end.n < to.n ? MQ_OK : start_of(q, to, &start);
+	if (end.n < to.n)
+		start = bodies_of(puts, n);
+	if (rc == MQ_OK)
+		rc = puts_write(q, puts, missing, start);
+	if (rc != MQ_OK)
+		return rc;
+	if (first.n < q->span.min.n) {
+		q->span.min = first;
+		q->span.start_bytes = start - bodies_of(puts, missing);
+	}
+	if (end.n < to.n)
+		end_back(q, end, start);
+	if (q->synced.n > first.n)
+		q->synced = first;
+	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
+	queue_mark_dirty(q);
+	return MQ_OK;
+}
+
 uint32_t
 queue_cuts(const struct queue *q)
 {

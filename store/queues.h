@@ -139,6 +139,11 @@ struct queue_last {
 
 int queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last);
 
+/* What was trimmed comes back: puts[0 .. n), one behind the other, are all messages of q
+ * that there are before some position of the log.  Where its head is behind them, its
+ * end goes back there, too. */
+int queue_untrim(struct queue *q, const struct queue_put *puts, size_t n);
+
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);
 

@@ -4,6 +4,7 @@
  *                holds "PID HOST" for whoever finds it busy
  *   abort        there while mounted: found at start, the last exit was not clean
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
+ *   cut          the log is being cut: see cut.h
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
  *   views.stale  views were made while part of the log was bad that is good again: the
  *                next mount makes them anew

@@ -209,6 +209,7 @@ public class Driver {
 		consumer.setNamesrvAddr(nameServer);
 		consumer.setInstanceName(group + topic);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);	/* the last one is committed, too */
 		consumer.subscribe(topic, tags);
 		consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
 			for (MessageExt m : messages)

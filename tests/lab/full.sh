@@ -15,7 +15,7 @@ disk=$work/disk
 settings=mappedFileSizeCommitLog=1048576,mappedFileSizeConsumeQueue=20000,maxMessageSize=65536,haListen=none
 settings+=,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100,cleanResourceInterval=100
 settings+=,diskMaxUsedSpaceRatio=95,diskSpaceCleanForciblyRatio=99,diskSpaceWarningLevelRatio=100
-lines=0 refusals=0
+kills=0
 
 free_bytes() { echo $(($(stat -f -c '%a * %S' "$disk"))); }
 
@@ -25,34 +25,37 @@ leave() {
 	if [ $size -gt 0 ]; then fallocate -l $size "$disk/ballast" 2> /dev/null || true; fi
 }
 
-# Every kind of work is refused at some time; how often, the broker's log says.
+somebody_is_refused() { grep -qi 'no space left' "$work/mqfs.$daemon_count.log"; }
+
 fill() {
 	local n=$1
 	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED --again ENOSPC
-	sleep "0.$((RANDOM % 5 + 2))"
+	sleep "$(up_to_ms 600)"
 	leave $((RANDOM % 4 * 500000))
-	sleep "$((RANDOM % 2 + 1)).$((RANDOM % 10))"
+	eventually 30 somebody_is_refused
+	sleep "$(up_to_ms 1000)"
 	if ((RANDOM % 3 == 0)); then
 		kill_mqfs "$mnt"	# and mounted on the full disk
-		stop_load || fail "cycle $n: a load that was killed on a full disk"
+		kills=$((kills + 1))
+		end_load "$n"
 		start_mqfs "$disk/store" "$mnt" -o "$settings"
-		judge_now "$n"
-		start_load "$mnt" "$n-again" --errors ENOTCONN --again ENOSPC
+		wc -l "$mnt"/topics/load/q* > "$work/can.be.read"
+		space_returns
+	else
+		space_returns
+		end_load "$n"
 	fi
+	judge_brokers "cycle $n"
+}
+
+end_load() { stop_load || fail "cycle $1: not only because the disk was full"; }
+
+space_returns() {
 	rm -f "$disk/ballast"
 	eventually 30 appends_again
-	stop_load || fail "cycle $n: not only because the disk was full"
-	if grep -q '^refused' "$work/load.out"; then refusals=$((refusals + 1)); fi
-	judge_now "$n"
 }
 
 appends_again() { echo again >> "$mnt/topics/aside/q0"; }
-
-judge_now() {
-	local got
-	got=$(judge "$mnt" "$state") || fail "cycle $1"
-	lines=$((lines + got))
-}
 
 generation() {
 	local n=$1 list
@@ -74,4 +77,4 @@ for ((n = from; n < from + cycles; n++)); do
 	generation "$n"
 	forget_logs
 done
-sum "the disk was full $cycles times, $refusals times somebody was refused; $lines lines judged"
+sum "the disk was full $cycles times, $kills times the broker was killed then; $lines lines judged"

@@ -14,12 +14,9 @@ say "$cycles cycles of $brokers, seed $seed"
 settings=mappedFileSizeCommitLog=1048576,mappedFileSizeConsumeQueue=20000,maxMessageSize=65536
 settings+=,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100,cleanFileForciblyEnable=false
 ha=haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-slave=$work/slave
-kills=0 starts_killed=0 lines=0 held=0 slowest_ms=0 paired=no
+kills=0 starts_killed=0 held=0 slowest_ms=0
 
 # --- brokers ---
-
-is_pair() { [ $paired = yes ]; }
 
 start_master() {
 	local began ms options=$settings,haListen=none
@@ -34,13 +31,8 @@ start_slave() {
 	start_mqfs "$work/slave-store" "$slave" -o "$settings,$ha,role=slave,master=127.0.0.1:$port,haListen=none"
 }
 
-running() { [ -n "${daemons[$1]:-}" ]; }
-
 begin_generation() {
-	paired=no
-	if [ "$brokers" = pair ] || { [ "$brokers" = both ] && (($1 / generation % 2 == 1)); }; then
-		paired=yes
-	fi
+	choose_pair "$brokers" $(($1 / generation))
 	port=$((20000 + RANDOM % 20000))
 	start_master
 	new_load "$mnt"
@@ -88,34 +80,15 @@ harm() {
 	kills=$((kills + 1))
 }
 
-victims=(master master slave both mqrepld)
-choose_victim() {
-	victim=master
-	if is_pair; then victim=${victims[RANDOM % ${#victims[@]}]}; fi
-}
-
 # --- judgement ---
 
-written() { cat "$1/status/written"; }
-caught_up() { [ "$(written "$mnt")" = "$(cat "$slave/status/dispatched")" ]; }
-all_shown() { [ "$(written "$1")" = "$(cat "$1/status/dispatched")" ]; }
+all_shown() { [ "$(written "$1")" = "$(dispatched "$1")" ]; }
 
 # What a SYNC_MASTER has acknowledged, its slave has, whatever becomes of the master.
 judge_held() {
 	eventually 10 all_shown "$slave"
 	judge "$slave" "$state" --held || fail "cycle $1: the slave of a SYNC_MASTER"
 	held=$((held + 1))
-}
-
-judge_all() {
-	local got
-	got=$(judge "$mnt" "$state") || fail "cycle $1, $victim"
-	lines=$((lines + got))
-	if is_pair; then
-		eventually 60 caught_up
-		judge "$slave" "$state" --slave "$mnt" || fail "cycle $1, $victim: the slave"
-	fi
-	want 1 "$(grep -cF " $mnt " /proc/self/mountinfo)" "mounts on top of each other"
 }
 
 # A SYNC_MASTER has its slave with it when the work begins.
@@ -130,7 +103,7 @@ slave_is_usable() { mkdir "$mnt/topics/probe" && rmdir "$mnt/topics/probe"; }
 cycle() {
 	local n=$1 role victim
 	choose "$n"
-	choose_victim
+	choose_victim master master slave both mqrepld
 	choose_role
 	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED,ETIMEDOUT --again EHOSTDOWN
 	sleep "$(up_to_ms 1500)"
@@ -141,7 +114,8 @@ cycle() {
 	if ! running "$mnt"; then start_master; fi
 	if is_pair && ! running "$slave"; then start_slave; fi
 	echo ASYNC_MASTER > "$mnt/config/brokerRole"
-	judge_all "$n"
+	judge_brokers "cycle $n, $role, $victim"
+	want 1 "$(grep -cF " $mnt " /proc/self/mountinfo)" "mounts on top of each other"
 }
 
 for ((n = from; n < from + cycles; n++)); do

@@ -64,6 +64,47 @@ stop_load() {
 
 judge() { python3 "$lab/judge.py" "$@"; }
 
+# --- a broker on $mnt, alone or with a slave on $slave ---
+
+slave=$work/slave
+paired=no			# yes: there is a slave
+lines=0				# that were judged
+
+is_pair() { [ $paired = yes ]; }
+running() { [ -n "${daemons[$1]:-}" ]; }
+
+# choose_pair WHICH TURN   alone, pair, or both in turns
+choose_pair() {
+	paired=no
+	if [ "$1" = pair ] || { [ "$1" = both ] && (($2 % 2 == 1)); }; then paired=yes; fi
+}
+
+# choose_victim VICTIM...   of a pair; a broker alone is the only one
+choose_victim() {
+	local n=$((RANDOM % $#))
+	shift $n
+	victim=master
+	# shellcheck disable=SC2034	# the parts use it
+	if is_pair; then victim=$1; fi
+}
+
+written() { cat "$1/status/written"; }
+dispatched() { cat "$1/status/dispatched"; }
+caught_up() { [ "$(written "$mnt")" = "$(dispatched "$slave")" ]; }
+
+# judge_brokers WHAT [JUDGE_OPTION...]   the one that was harmed, and that its slave is as it is
+judge_brokers() {
+	local got
+	got=$(judge "$mnt" "$state" "${@:2}") || fail "$1"
+	lines=$((lines + got))
+	if is_pair; then
+		eventually 60 caught_up
+		judge "$slave" "$state" --slave "$mnt" || fail "$1: the slave"
+	fi
+}
+
+# --- brokers that have ended ---
+
 # new_load MNT   an empty broker gets what load.py works on
 new_load() {
 	rm -rf "$state"

@@ -19,13 +19,10 @@ power_size=4G
 settings=flushIntervalCommitLog=200,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
 settings+=,mappedFileSizeConsumeQueue=20000
 ha=haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-slave=$work/slave
-cuts=0 lines=0 paired=no
+cuts=0
 
 # --- brokers ---
 
-is_pair() { [ $paired = yes ]; }
-running() { [ -n "${daemons[$1]:-}" ]; }
 on_slave() {
 	local disk=$work/slave-disk mnt=$slave
 	"$@"
@@ -43,10 +40,7 @@ begin_generation() {
 	local number=$(($1 / generation)) list
 	IFS=, read -r -a list <<< "$types"
 	type=${list[number % ${#list[@]}]}
-	paired=no
-	if [ "$brokers" = pair ] || { [ "$brokers" = both ] && ((number / ${#list[@]} % 2 == 1)); }; then
-		paired=yes
-	fi
+	choose_pair "$brokers" $((number / ${#list[@]}))
 	port=$((20000 + RANDOM % 20000))
 	flush=ASYNC_FLUSH
 	start_master
@@ -71,13 +65,6 @@ end_generation() {
 
 # --- harm and judgement ---
 
-choose_victim() {
-	local list
-	IFS=, read -r -a list <<< "$victims"
-	victim=master
-	if is_pair; then victim=${list[RANDOM % ${#list[@]}]}; fi
-}
-
 # Both at once: their disks first.
 harm() {
 	if [ "$1" != slave ]; then cut_at=$(shutdown_disk); fi
@@ -87,28 +74,17 @@ harm() {
 	cuts=$((cuts + 1))
 }
 
-caught_up() { [ "$(cat "$mnt/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
-
-judge_all() {
-	local got
-	# shellcheck disable=SC2086	# two words, or none
-	got=$(judge "$mnt" "$state" ${cut_at:+--cut $cut_at}) || fail "cut $1, $type, $flush, $victim"
-	lines=$((lines + got))
-	if is_pair; then
-		eventually 60 caught_up
-		judge "$slave" "$state" --slave "$mnt" || fail "cut $1, $type, $flush, $victim: the slave"
-	fi
-}
-
 cycle() {
-	local n=$1 victim cut_at='' synced=()
+	local n=$1 victim what cut_at='' synced=()
 	choose "$n"
-	choose_victim
+	# shellcheck disable=SC2086	# words are wanted
+	choose_victim ${victims//,/ }
+	what="cut $n, $type, $flush, $victim"
 	if [ "$flush" = SYNC_FLUSH ]; then synced=(--synced); fi
 	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED,EIO,EROFS "${synced[@]}"
 	sleep "$(up_to_ms 4000)"
 	harm "$victim"
-	stop_load || fail "cut $n, $type, $victim: not only because of the cut"
+	stop_load || fail "$what: not only because of the cut"
 	if ! running "$mnt"; then
 		leave_disk
 		flush=ASYNC_FLUSH
@@ -119,7 +95,8 @@ cycle() {
 		on_slave leave_disk
 		start_slave
 	fi
-	judge_all "$n"
+	# shellcheck disable=SC2086	# two words, or none
+	judge_brokers "$what" ${cut_at:+--cut $cut_at}
 }
 
 for ((n = from; n < from + cycles; n++)); do

@@ -67,7 +67,8 @@ tools() {
 
 rss_kib() { awk '/^RssAnon:/ { print $2 }' "/proc/$pid/status"; }
 # But for the files of the store that are kept open, some hundreds at most, while they are there.
-fds() { find "/proc/$pid/fd" -mindepth 1 -printf '%l\n' | grep -cvE "^$work/store/(commitlog|consumequeue|byteindex|index)/[^ ]*\$"; }
+kept_open="$work/store/(commitlog|consumequeue|byteindex|index)/[^ ]*\$"
+fds() { { find "/proc/$pid/fd" -mindepth 1 -printf '%l\n' 2> /dev/null || true; } | grep -cvE "^$kept_open" || true; }
 threads() { find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l; }
 readers() {
 	if ! command -v mdb_stat > /dev/null; then echo 0; return; fi

@@ -1,0 +1,234 @@
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "fs/workers.h"
+
+#define KICK_MS 20
+#define STANDINS 3			/* so many may wait for what the next one brings */
+
+struct workers {
+	struct mount *m;
+	int ended_fd;
+	pthread_t *list;		/* the pinned ones, */
+	size_t n, n_pinned;		/* then the stand-ins */
+
+	struct lock lock;		/* all below */
+	pthread_cond_t more;
+	size_t waiting;			/* threads in workers_wait_begin() */
+	bool ending;
+};
+
+struct standin {
+	struct workers *w;
+	size_t rank;			/* it serves while more than all others wait */
+};
+
+/* --- serving -------------------------------------------------------------------- */
+
+/* False: that was the last one. */
+static bool
+serve_one(struct mount *m, struct fuse_buf *buf)
+{
+	int n;
+
+	if (fuse_session_exited(m->session))
+		return false;
+	n = fuse_session_receive_buf(m->session, buf);
+	if (n == -EINTR || n == -EAGAIN)
+		return true;
+	if (n <= 0)
+		return false;
+	fuse_session_process_buf(m->session, buf);
+	return true;
+}
+
+static void
+tell_end(struct workers *w)
+{
+	uint64_t one = 1;
+
+	fuse_session_exit(w->m->session);
+	if (write(w->ended_fd, &one, sizeof(one)) < 0)
+		log_err("session: %s", strerror(errno));
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct workers *w = arg;
+	struct fuse_buf buf = { 0 };
+
+	while (serve_one(w->m, &buf))
+		;
+	free(buf.mem);
+	tell_end(w);
+	return NULL;
+}
+
+/* Until all before it wait.  False: the end. */
+static bool
+standin_is_needed(struct workers *w, size_t rank)
+{
+	LOCKED(&w->lock);
+	while (!w->ending && w->waiting < w->n_pinned + rank)
+		lock_wait(&w->lock, &w->more, -1);
+	return !w->ending;
+}
+
+static void *
+standin_main(void *arg)
+{
+	struct standin *s = arg;
+	struct workers *w = s->w;
+	struct fuse_buf buf = { 0 };
+
+	while (standin_is_needed(w, s->rank) && serve_one(w->m, &buf))
+		;
+	free(buf.mem);
+	free(s);
+	return NULL;
+}
+
+void
+workers_wait_begin(struct mount *m)
+{
+	struct workers *w = m->workers;
+
+	if (!w)
+		return;
+	LOCKED(&w->lock);
+	if (++w->waiting >= w->n_pinned)
+		pthread_cond_broadcast(&w->more);
+}
+
+void
+workers_wait_end(struct mount *m)
+{
+	struct workers *w = m->workers;
+
+	if (!w)
+		return;
+	LOCKED(&w->lock);
+	w->waiting--;
+}
+
+/* --- begin and end ----------------------------------------------------------------- */
+
+static int
+start(struct workers *w, const pthread_attr_t *attr, void *(*body)(void *), void *arg)
+{
+	int err = pthread_create(&w->list[w->n], attr, body, arg);
+
+	if (err)
+		return err_note(-err, "worker thread: %m");
+	w->n++;
+	return MQ_OK;
+}
+
+static int
+start_pinned(struct workers *w, size_t cpu)
+{
+	pthread_attr_t attr;
+	cpu_set_t one;
+	int rc;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(one), &one);
+	rc = start(w, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+static int
+start_standin(struct workers *w, size_t rank)
+{
+	struct standin *s = malloc(sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct standin){ .w = w, .rank = rank };
+	rc = start(w, NULL, standin_main, s);
+	if (rc != MQ_OK)
+		free(s);
+	return rc;
+}
+
+int
+workers_start(struct mount *m, int ended_fd)
+{
+	struct workers *w = calloc(1, sizeof(*w));
+	cpu_set_t cpus;
+	int rc = MQ_OK;
+
+	if (!w)
+		return -ENOMEM;
+	w->m = m;
+	w->ended_fd = ended_fd;
+	lock_init(&w->lock, RANK_MARK);
+	cond_init(&w->more);
+	m->workers = w;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return err_note(-errno, "sched_getaffinity: %m");
+	w->n_pinned = (size_t)CPU_COUNT(&cpus);
+	w->list = calloc(w->n_pinned + STANDINS, sizeof(*w->list));
+	if (!w->list)
+		return -ENOMEM;
+	for (size_t i = 0; i < STANDINS && rc == MQ_OK; i++)
+		rc = start_standin(w, i);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE && rc == MQ_OK; cpu++)
+		if (CPU_ISSET(cpu, &cpus))
+			rc = start_pinned(w, cpu);
+	return rc;
+}
+
+/* Out of read(2), and again: the signal may come just before it goes in. */
+static void
+end_one(pthread_t worker)
+{
+	struct timespec until;
+
+	do {
+		pthread_kill(worker, SIGUSR1);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += KICK_MS * 1000000L;
+		if (until.tv_nsec >= 1000000000L) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000L;
+		}
+	} while (pthread_timedjoin_np(worker, NULL, &until) == ETIMEDOUT);
+}
+
+void
+workers_end(struct mount *m)
+{
+	struct workers *w = m->workers;
+
+	fuse_session_exit(m->session);
+	if (!w)
+		return;
+	lock_take(&w->lock);
+	w->ending = true;
+	pthread_cond_broadcast(&w->more);
+	lock_drop(&w->lock);
+	for (size_t i = 0; i < w->n; i++)
+		end_one(w->list[i]);
+	m->workers = NULL;
+	pthread_cond_destroy(&w->more);
+	lock_destroy(&w->lock);
+	free(w->list);
+	free(w);
+}
