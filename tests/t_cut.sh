@@ -43,7 +43,7 @@ stat -c %s "$old/topics/t/q0@499..600" > /dev/null
 
 # Open files: within what is common, beyond it, at the end, of what will be gone.
 exec 4< "$old/topics/t/q0" 5< "$old/topics/t/q0" 6< "$old/topics/quiet/q0" 7< "$old/topics/only-here/q0"
-dd bs=$(seq_lines 1 100 | wc -c) count=1 status=none <&4 > /dev/null
+dd bs="$(seq_lines 1 100 | wc -c)" count=1 status=none <&4 > /dev/null
 cat <&5 > /dev/null
 IFS= read -r line <&6
 head -n 1 "$old/topics/quiet/q1:follow" > "$work/got" &

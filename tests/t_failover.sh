@@ -48,7 +48,7 @@ same_logs() {		# HOST HOST
 	done
 }
 
-for host in "${hosts[@]}"; do start $host; done
+for host in "${hosts[@]}"; do start "$host"; done
 mkdir "$work/a/topics/stubborn" "$work/a/groups/g" "$work/a/groups/g/stubborn"
 eventually 20 follows b
 eventually 20 follows c

@@ -48,9 +48,9 @@ as_it_was_sent() {
 start_mqfs "$work/store" "$mnt"
 as_it_was_sent "mounted"
 want_same "$work/shown" "$mnt/topics/t/q0" "the second time"
-json=$(sed -n 2p "$mnt/topics/t/q0:format=json")
-want 'packed 0' "$(sed 's/.*"body":"\([^"]*\)".*"sysFlag":\([0-9]*\).*/\1 \2/' <<< "$json")" "json: it is not packed now"
-id=$(sed 's/.*"msgId":"\([^"]*\)".*/\1/' <<< "$json")
+json_of_2() { sed -n "2s/.*$1.*/$2/p" "$mnt/topics/t/q0:format=json"; }
+want 'packed 0' "$(json_of_2 '"body":"\([^"]*\)".*"sysFlag":\([0-9]*\)' '\1 \2')" "json: it is not packed now"
+id=$(json_of_2 '"msgId":"\([^"]*\)"' '\1')
 want packed "$(cat "$mnt/messages/$id")" "by its id"
 stop_mqfs "$mnt"
 fsck.mqfs -n "$work/store" > "$work/out" || { cat "$work/out" >&9; fail "fsck.mqfs"; }
