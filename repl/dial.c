@@ -39,9 +39,8 @@ connect_to(struct dial *dial, int which)
 	return watch_open(dial->d, &dial->watch, fd, EPOLLOUT);
 }
 
-/* To the next of its addresses; `rc` is why not to the one before. */
-static void
-connect_next(struct dial *dial, int rc)
+void
+dial_next(struct dial *dial, int rc)
 {
 	watch_close(&dial->watch);
 	while (dial->which < dial->to.n) {
@@ -68,7 +67,7 @@ connect_ready(struct watch *w, uint32_t events)
 	if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
 		why = errno;
 	if (why != 0) {
-		connect_next(dial, err_note(-why, "%m"));
+		dial_next(dial, err_note(-why, "%m"));
 		return;
 	}
 	fd = watch_release(dial->d, w);
@@ -88,7 +87,7 @@ names_ready(struct watch *w, uint32_t events)
 		watch_close(w);
 		dial->d->over = true;
 	} else if (dial->phase == DIAL_RESOLVING) {
-		connect_next(dial, MQ_OK);
+		dial_next(dial, MQ_OK);
 	}
 }
 
@@ -110,11 +109,18 @@ dial_close(struct dial *dial)
 }
 
 void
+dial_stop(struct dial *dial)
+{
+	watch_close(&dial->watch);
+	dial->phase = DIAL_RESTING;
+}
+
+void
 dial_start(struct dial *dial)
 {
 	dial->which = 0;
 	if (dial->names.fd < 0) {
-		connect_next(dial, MQ_OK);
+		dial_next(dial, MQ_OK);
 	} else {
 		dial->phase = DIAL_RESOLVING;	/* if it is gone, names_ready() hears of it */
 		(void)resolve_ask(dial->names.fd);
@@ -125,6 +131,6 @@ int64_t
 dial_tick(struct dial *dial)
 {
 	if (dial->phase == DIAL_CONNECTING && dial->d->now_ms >= dial->until_ms)
-		connect_next(dial, err_note(-ETIMEDOUT, "%m"));
+		dial_next(dial, err_note(-ETIMEDOUT, "%m"));
 	return dial->phase == DIAL_CONNECTING ? dial->until_ms : 0;
 }

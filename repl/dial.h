@@ -38,6 +38,10 @@ void dial_close(struct dial *dial);
 /* done() will be called, perhaps at once.  It must be RESTING. */
 void dial_start(struct dial *dial);
 
+/* It was not the one (rc: why), or it is not wanted any more. */
+void dial_next(struct dial *dial, int rc);	/* the next of the addresses; done() is called */
+void dial_stop(struct dial *dial);
+
 /* Whatever is due.  Returns when to call again, 0: no need. */
 int64_t dial_tick(struct dial *dial);
 

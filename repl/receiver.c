@@ -2,8 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -13,12 +12,12 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "repl/dial.h"
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/receiver.h"
 #include "repl/stream.h"
 
-#define CONNECT_MS 5000
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */
 #define APPEND_MAX (1 << 20)
@@ -28,8 +27,7 @@
 enum phase {
 	RESTING,
 	ABOUT_TO,			/* told to follow, but the mount still has to apply */
-	RESOLVING,
-	CONNECTING,
+	DIALING,
 	SHAKING,			/* TLS begins */
 	FOLLOWING,
 };
@@ -41,16 +39,11 @@ struct receiver {
 	struct daemon *d;
 	struct peer peer;
 	enum phase phase;
-	int64_t until_ms;		/* CONNECTING, SHAKING: when that ends */
+	int64_t until_ms;		/* SHAKING: when that ends */
 	int64_t from;			/* the first byte we want */
 
-	struct names {
-		struct watch watch;
-		struct receiver *of;
-	} names;
+	struct dial dial;
 	char host[256];			/* of the master, as it is configured */
-	struct resolve_answer master;
-	int which;			/* of its addresses is the next to try */
 
 	struct ha_frames frames;
 	int64_t heard_ms, wrote_ms, told_ms;
@@ -97,6 +90,7 @@ static void
 rest(struct receiver *r, const char *why)
 {
 	disconnect(r);
+	dial_stop(&r->dial);
 	r->phase = RESTING;
 	r->put = r->told;		/* the mount never heard of the rest */
 	r->report_left = 0;
@@ -302,39 +296,13 @@ follow(struct receiver *r)
 	report(r, r->pos);
 }
 
-static int
-connect_to(struct receiver *r, int which)
-{
-	const struct sockaddr *addr = (const struct sockaddr *)&r->master.list[which].addr;
-	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	if (fd < 0)
-		return err_note(-errno, "%m");
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, addr, r->master.list[which].len) != 0 && errno != EINPROGRESS) {
-		int rc = err_note(-errno, "%m");
-
-		close(fd);
-		return rc;
-	}
-	return watch_open(r->d, &r->watch, fd, EPOLLOUT);
-}
-
-/* To the next of its addresses; `rc` is why not to the one before. */
+/* Whom we reached is not the one. */
 static void
-connect_next(struct receiver *r, int rc)
+redial(struct receiver *r, int rc)
 {
 	disconnect(r);
-	while (r->which < r->master.n) {
-		rc = connect_to(r, r->which++);
-		if (rc == MQ_OK) {
-			r->phase = CONNECTING;
-			r->until_ms = r->d->now_ms + CONNECT_MS;
-			return;
-		}
-	}
-	rest(r, r->master.n > 0 ? err_text(rc) : r->master.why);
+	r->phase = DIALING;
+	dial_next(&r->dial, rc);
 }
 
 /* Where there is no TLS it has begun already. */
@@ -349,55 +317,26 @@ shake(struct receiver *r)
 		ask(r, EPOLLIN);
 	} else {
 		admit_failed(r->d, r->peer.address, err_text(rc));
-		connect_next(r, rc);
+		redial(r, rc);
 	}
 }
 
 static void
-connected(struct receiver *r)
+dialed(struct dial *dial, int rc, int fd)
 {
-	int why = 0;
-	socklen_t len = sizeof(why);
+	struct receiver *r = (struct receiver *)((char *)dial - offsetof(struct receiver, dial));
 
-	if (getsockopt(r->watch.fd, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
-		why = errno;
-	why = why ? err_note(-why, "%m") : stream_connect(&r->stream, r->watch.fd, r->d->tls, r->host);
-	if (why != MQ_OK) {
-		connect_next(r, why);
+	if (rc == MQ_OK)
+		rc = watch_open(r->d, &r->watch, fd, EPOLLOUT);
+	if (rc == MQ_OK)
+		rc = stream_connect(&r->stream, r->watch.fd, r->d->tls, r->host);
+	if (rc != MQ_OK) {
+		rest(r, err_text(rc));
 		return;
 	}
 	r->phase = SHAKING;
 	r->until_ms = r->d->now_ms + STREAM_SHAKE_MS;
 	shake(r);
-}
-
-static void
-connect_first(struct receiver *r)
-{
-	r->which = 0;
-	if (r->names.watch.fd < 0) {
-		connect_next(r, MQ_OK);
-	} else {
-		r->phase = RESOLVING;	/* if it is gone, names_ready() hears of it */
-		(void)resolve_ask(r->names.watch.fd);
-	}
-}
-
-static void
-names_ready(struct watch *w, uint32_t events)
-{
-	struct receiver *r = ((struct names *)w)->of;
-	int rc = w->fd < 0 ? -EAGAIN : resolve_hear(w->fd, &r->master);
-
-	(void)events;
-	if (rc == -EAGAIN)
-		return;
-	if (rc != MQ_OK) {
-		watch_close(w);
-		r->d->over = true;
-	} else if (r->phase == RESOLVING) {
-		connect_next(r, MQ_OK);
-	}
 }
 
 static void
@@ -408,10 +347,6 @@ ready(struct watch *w, uint32_t events)
 	(void)events;
 	if (w->fd < 0)
 		return;
-	if (r->phase == CONNECTING) {
-		connected(r);
-		return;
-	}
 	if (r->phase == SHAKING)
 		shake(r);
 	if (r->phase == FOLLOWING)
@@ -427,21 +362,17 @@ int
 receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret)
 {
 	struct receiver *r = calloc(1, sizeof(*r));
-	int rc = MQ_OK;
+	int rc;
 
 	if (!r)
 		return -ENOMEM;
 	r->d = d;
 	r->watch.ready = ready;
 	r->watch.fd = -1;
-	r->names.watch.ready = names_ready;
-	r->names.watch.fd = -1;
-	r->names.of = r;
-	r->master = *master;
+	r->dial.done = dialed;
 	snprintf(r->peer.address, sizeof(r->peer.address), "%.79s", d->config.master);
 	resolve_host(d->config.master, r->host, sizeof(r->host));
-	if (names_fd >= 0)
-		rc = watch_open(d, &r->names.watch, names_fd, EPOLLIN);
+	rc = dial_open(&r->dial, d, names_fd, master);
 	if (rc != MQ_OK) {
 		free(r);
 		return rc;
@@ -475,7 +406,7 @@ receiver_close(struct receiver *r)
 	if (!r)
 		return;
 	disconnect(r);
-	watch_close(&r->names.watch);
+	dial_close(&r->dial);
 	free(r);
 }
 
@@ -542,15 +473,17 @@ receiver_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t next = 0;
 
-	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told)
-		connect_first(r);
-	if (r->phase == CONNECTING && d->now_ms >= r->until_ms)
-		connect_next(r, err_note(-ETIMEDOUT, "%m"));
+	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told) {
+		r->phase = DIALING;
+		dial_start(&r->dial);
+	}
+	if (r->phase == DIALING)
+		next = dial_tick(&r->dial);
 	if (r->phase == SHAKING && d->now_ms >= r->until_ms)
-		connect_next(r, err_note(-ETIMEDOUT, "did not finish the TLS handshake in time"));
+		redial(r, err_note(-ETIMEDOUT, "did not finish the TLS handshake in time"));
 	if (r->phase == FOLLOWING)
 		next = follow_tick(r);
-	else if (r->phase == CONNECTING || r->phase == SHAKING)
+	else if (r->phase == SHAKING)
 		next = r->until_ms;
 	return earlier(next, peer_tick(r->d, &r->peer));
 }
