@@ -31,7 +31,7 @@
 
 struct epoch {
 	int64_t number;		/* 1 .. EPOCH_NUMBER_MAX */
-	mq_pos start;		/* of the first byte written in it: its own record */
+	mq_pos start;		/* of the first byte written in it: its own record, or a blank before it */
 	unsigned char id[EPOCH_ID_BYTES];
 	unsigned char by[EPOCH_ID_BYTES];	/* the store that began it: offsets_identity() */
 };

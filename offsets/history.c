@@ -55,7 +55,9 @@ why_due(struct offsets *o)
 static int
 epoch_make(struct offsets *o, struct epoch *ret)
 {
-	struct epoch e = { .start = MQ_POS(-1) }, last;
+	/* the end of the log, which nobody moves now, and not where the record will lie:
+	 * a blank that ends a segment may come before it, where another log goes on */
+	struct epoch e = { .start = mark_at(store_written(o->store)) }, last;
 
 	e.number = last_epoch(o, &last) ? last.number + 1 : 1;
 	memcpy(e.by, o->identity, sizeof(e.by));

@@ -20,8 +20,8 @@
  *   trim          topic queue offset
  *   attr          path [uid gid mode] [acl]: of one queue or file of the tree;
  *                 acl is hex, "" takes it away
- *   epoch         epoch id by [start]: a master begins to write (epochs.h); it starts
- *                 where its record lies, or, said again later, at start
+ *   epoch         epoch id by start: a master begins to write (epochs.h), from
+ *                 position start on; without, where the record lies
  *   import        done: false before, true after what was taken over from
  *                 RocketMQ's config/ *.json; an import without its end is redone
  *

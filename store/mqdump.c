@@ -76,17 +76,14 @@ print_epoch(const struct record *rec)
 {
 	static const char topic[] = "MQFS_META";
 	char body[256], by[33];
-	int64_t number, start;
+	int64_t number, start = rec->pos.byte;
 
 	if ((size_t)rec->topic_len != strlen(topic) || memcmp(rec->topic, topic, strlen(topic)) != 0)
 		return;
 	snprintf(body, sizeof(body), "%.*s", (int)rec->body_len, (const char *)rec->body);
 	if (sscanf(body, "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\",\"by\":\"%32[0-9a-f]\","
-		   "\"start\":%" SCNd64, &number, by, &start) == 3)
-		printf("  [epoch %" PRId64 " began at %" PRId64 ", by store %.8s]", number, start, by);
-	else if (sscanf(body, "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\",\"by\":\"%32[0-9a-f]",
-			&number, by) == 2)
-		printf("  [epoch %" PRId64 " begins here, by store %.8s]", number, by);
+		   "\"start\":%" SCNd64, &number, by, &start) >= 2)
+		printf("  [epoch %" PRId64 " from %" PRId64 " on, by store %.8s]", number, start, by);
 }
 
 static int

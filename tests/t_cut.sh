@@ -43,7 +43,7 @@ stat -c %s "$old/topics/t/q0@499..600" > /dev/null
 
 # Open files: within what is common, beyond it, at the end, of what will be gone.
 exec 4< "$old/topics/t/q0" 5< "$old/topics/t/q0" 6< "$old/topics/quiet/q0" 7< "$old/topics/only-here/q0"
-dd bs=$(seq_lines 1 100 | wc -c) count=1 status=none <&4 > /dev/null
+dd bs="$(seq_lines 1 100 | wc -c)" count=1 status=none <&4 > /dev/null
 cat <&5 > /dev/null
 IFS= read -r line <&6
 head -n 1 "$old/topics/quiet/q1:follow" > "$work/got" &
@@ -77,7 +77,8 @@ want awake "$(cat "$work/got")" "who slept at the end"
 
 # What went is kept, says why, and can be printed; snapshots hold what they held.
 kept=$old/lost+found/commitlog-$(printf %020d "$common")
-mqdump -t t "$kept" | grep -q 'line 501'
+mqdump -t t "$kept" > "$work/dump"
+grep -q 'line 501' "$work/dump"
 grep -q 'They were cut because' "$kept.why"
 grep -q 127.0.0.1 "$kept.why"
 sha256sum --quiet -c "$work/sums"
