@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -12,11 +13,14 @@
 
 static struct fault fault;
 static atomic_int calls;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of fault: a store's threads look, too */
 
 void
 fault_set(struct fault f)
 {
+	pthread_mutex_lock(&lock);
 	fault = f;
+	pthread_mutex_unlock(&lock);
 	atomic_store(&calls, 0);
 }
 
@@ -35,16 +39,20 @@ fault_calls(void)
 bool
 fault_due(const char *call)
 {
+	struct fault f;
 	int n;
 
-	if (fault.call && strcmp(fault.call, call) != 0)
+	pthread_mutex_lock(&lock);
+	f = fault;
+	pthread_mutex_unlock(&lock);
+	if (f.call && strcmp(f.call, call) != 0)
 		return false;
 	n = atomic_fetch_add(&calls, 1) + 1;
-	if (fault.at == 0 || n < fault.at || (n > fault.at && !fault.for_ever))
+	if (f.at == 0 || n < f.at || (n > f.at && !f.for_ever))
 		return false;
-	if (fault.dies)
-		_exit(fault.dies);
-	errno = fault.number;
+	if (f.dies)
+		_exit(f.dies);
+	errno = f.number;
 	return true;
 }
 
