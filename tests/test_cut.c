@@ -921,6 +921,43 @@ a_log_that_is_too_old_begins_anew(void **state)
 	free(tail.bytes);
 }
 
+static void
+a_record_that_came_in_part_is_cut_before_the_first_of_our_own(void **state)
+{
+	struct broker *b = *state;
+	struct tail tail, part;
+	struct epoch last;
+	mq_pos at;
+
+	b->seed = 10;
+	broker_open(b);
+	live(b, 60);
+	at = end_of(b);
+	produce(b, "t", 0, 1, 500);
+	become_slave(b);
+	tail = tail_read(b, at);
+	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
+	part = (struct tail){ .bytes = tail.bytes, .from = at, .to = pos_add(at, 300) };
+	tail_append(b, &part);
+	assert_int_equal(end_of(b).byte, at.byte + 300);
+	assert_int_equal(mark_at(store_dispatched(b->store)).byte, at.byte);
+
+	store_refuse(b->store, -EROFS);
+	assert_int_equal(store_append_raw(b->store, end_of(b), "x", 1), -EROFS);
+	assert_int_equal(store_cut_torn(b->store, WHY), MQ_OK);
+	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
+	b->settings.brokerRole = ASYNC_MASTER;
+	offsets_promoted(b->offsets);
+	assert_int_equal(offsets_epochs(b->offsets, &last, 1), 1);
+	assert_int_equal(last.start.byte, at.byte);
+	assert_int_equal(shell("cmp -n 300 %s/lost+found/commitlog-%020" PRId64 " %s/lost+found/commitlog-%020" PRId64 ".2",
+			       b->path, at.byte, b->path, at.byte), 0);
+	live(b, 30);
+	broker_close(b);
+	assert_clean(b);
+	free(tail.bytes);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -936,6 +973,7 @@ main(void)
 		T(only_where_a_record_begins_can_it_be_cut),
 		T(all_of_it_can_be_cut),
 		T(a_log_that_is_too_old_begins_anew),
+		T(a_record_that_came_in_part_is_cut_before_the_first_of_our_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
