@@ -84,8 +84,8 @@ write_note(int lostfound_fd, const char *name, mq_pos pos, int64_t bytes, const 
 
 	snprintf(file, sizeof(file), "%s.why", name);
 	n = snprintf(text, sizeof(text),
-		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log.  They were cut because\n%s\n"
-		     "`mqdump %s` prints the messages among them.\n", bytes, pos.byte, why, name);
+		     "%" PRId64 " bytes that lay at position %" PRId64 " of the commit log.  They were cut because\n"
+		     "%s\n`mqdump %s` prints the messages among them.\n", bytes, pos.byte, why, name);
 	if (n >= (int)sizeof(text))
 		n = sizeof(text) - 1;
 	AUTO_CLOSE int fd = openat(lostfound_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
