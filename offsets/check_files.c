@@ -79,8 +79,8 @@ look_for_cut(struct fsck *f)
 	int rc = store_cut_noted(f->dir, &cut);
 
 	if (rc == MQ_OK)
-		finding(f, FIX_VIEWS, "cut", "the log is to be cut at %" PRId64 ", which was not finished: the next mount "
-			"goes on with it (%s)", cut.at.byte, cut.why);
+		finding(f, FIX_VIEWS, "cut", "the log is to be cut at %" PRId64 ", which was not finished: "
+			"the next mount goes on with it (%s)", cut.at.byte, cut.why);
 	else if (rc != -ENOENT)
 		finding(f, FIX_NEVER, "cut", "%s", err_text(rc));
 }

@@ -26,9 +26,9 @@
 
 /* --- one entry becomes what the log says: `registry` is held, memory is there -------- */
 
-/* was: alive until now.  Made again after it was deleted, it is another one. */
+/* Is it there?  What was not, and is again, is another one to who has it open. */
 static void
-alive(_Atomic bool *gone, _Atomic uint32_t *life, _Atomic int64_t *count, bool is_gone)
+set_gone(_Atomic bool *gone, _Atomic uint32_t *life, _Atomic int64_t *count, bool is_gone)
 {
 	if (*gone == is_gone)
 		return;
@@ -41,7 +41,7 @@ alive(_Atomic bool *gone, _Atomic uint32_t *life, _Atomic int64_t *count, bool i
 static void
 topic_back(struct offsets *o, struct topic_entry *t, const struct topic_entry *said)
 {
-	alive(&t->pub.gone, &t->pub.life, &o->n_topics, !said || said->pub.gone);
+	set_gone(&t->pub.gone, &t->pub.life, &o->n_topics, !said || said->pub.gone);
 	t->subscriptions = said ? said->subscriptions : 0;
 	if (!said)
 		return;
@@ -52,7 +52,7 @@ topic_back(struct offsets *o, struct topic_entry *t, const struct topic_entry *s
 static void
 group_back(struct offsets *o, struct group_entry *g, const struct group_entry *said)
 {
-	alive(&g->pub.gone, &g->pub.life, &o->n_groups, !said || said->pub.gone);
+	set_gone(&g->pub.gone, &g->pub.life, &o->n_groups, !said || said->pub.gone);
 	g->subscriptions = said ? said->subscriptions : 0;
 	if (said)
 		g->conf = said->conf;
@@ -69,7 +69,7 @@ place_back(struct place *p, const struct place *said)
 static void
 subscription_back(struct offsets *o, struct subscription_entry *s, struct subscription_entry *said)
 {
-	alive(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
+	set_gone(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
 	if (!said)
 		return;
 	free(s->expression);
@@ -402,13 +402,13 @@ cut_begin(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
 		return rc;
 	rc = cut_steps(o, cut, theirs);
 	if (rc != MQ_OK)
-		log_err("the log is to be cut at %" PRId64 ", which did not come to its end: %s; the next mount goes on",
-			cut->at.byte, err_text(rc));
+		log_err("the log is to be cut at %" PRId64 ", which did not come to its end: %s; the next mount "
+			"goes on", cut->at.byte, err_text(rc));
 	return rc;
 }
 
 static int
-cut(struct offsets *o, mq_pos at, mq_pos begin, const struct epochs *theirs, const char *why)
+cut_or_reset(struct offsets *o, mq_pos at, mq_pos begin, const struct epochs *theirs, const char *why)
 {
 	struct store_cut cut = { .at = at, .begin = begin }, before;
 	int rc;
@@ -431,7 +431,7 @@ offsets_cut(struct offsets *o, mq_pos at, const char *why)
 		return MQ_OK;
 	log_notice("the log is cut at %" PRId64 " of %" PRId64 ": %s", at.byte,
 		   mark_at(store_written(o->store)).byte, why);
-	return cut(o, at, MQ_POS(-1), NULL, why);
+	return cut_or_reset(o, at, MQ_POS(-1), NULL, why);
 }
 
 int
@@ -442,7 +442,7 @@ offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, cons
 				begin.byte, store_segment_bytes(o->store));
 	log_notice("the log, from %" PRId64 " to %" PRId64 ", is dropped and begins anew at %" PRId64 ": %s",
 		   store_begin(o->store).byte, mark_at(store_written(o->store)).byte, begin.byte, why);
-	return cut(o, store_begin(o->store), begin, theirs, why);
+	return cut_or_reset(o, store_begin(o->store), begin, theirs, why);
 }
 
 int

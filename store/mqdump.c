@@ -153,14 +153,15 @@ static void
 print_epoch(const struct record *rec)
 {
 	static const char topic[] = "MQFS_META";
+	static const char said[] = "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\","
+				   "\"by\":\"%32[0-9a-f]\",\"start\":%" SCNd64;
 	char body[256], by[33];
 	int64_t number, start = rec->pos.byte;
 
 	if ((size_t)rec->topic_len != strlen(topic) || memcmp(rec->topic, topic, strlen(topic)) != 0)
 		return;
 	snprintf(body, sizeof(body), "%.*s", (int)rec->body_len, (const char *)rec->body);
-	if (sscanf(body, "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\",\"by\":\"%32[0-9a-f]\","
-		   "\"start\":%" SCNd64, &number, by, &start) >= 2)
+	if (sscanf(body, said, &number, by, &start) >= 2)
 		printf("  [epoch %" PRId64 " from %" PRId64 " on, by store %.8s]", number, start, by);
 }
 

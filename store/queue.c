@@ -259,8 +259,8 @@ align(struct queue *q, const struct queue_put *put)
 		return MQ_OK;
 	}
 	if (put->qoff.n < q->span.end.n) {	/* the log has used it again */
-		log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
-			   q->topic, q->id, put->qoff.n, q->span.end.n);
+		log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %"
+			   PRId64 ")", q->topic, q->id, put->qoff.n, q->span.end.n);
 		return rewind_to(q, put->qoff);
 	}
 	if (put->qoff.n - q->span.end.n > (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES)

@@ -108,7 +108,8 @@ each_pair_of_logs_has_its_verdict(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct epoch our_list[8], their_list[8];
-		struct epochs ours = parse(rows[i].ours.epochs, our_list), theirs = parse(rows[i].theirs.epochs, their_list);
+		struct epochs ours = parse(rows[i].ours.epochs, our_list);
+		struct epochs theirs = parse(rows[i].theirs.epochs, their_list);
 		struct epoch self = epoch(1, 'S', 0);
 		mq_pos at = MQ_POS(-1);
 		enum epochs_verdict verdict;

@@ -1340,6 +1340,153 @@ the_store_knows_which_topics_drop(void **state)
 	broker_close(b);
 }
 
+/* --- epochs ------------------------------------------------------------------------------------------ */
+
+static size_t
+epochs_of(struct broker *b, struct epoch *list)
+{
+	size_t n = offsets_epochs(b->offsets, list, EPOCHS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(list[i].number, i + 1);
+	return n;
+}
+
+static size_t
+count_epochs(struct broker *b)
+{
+	static struct epoch list[EPOCHS_MAX];
+
+	return epochs_of(b, list);
+}
+
+static void
+a_master_goes_on_in_its_epoch_unless_it_crashed(void **state)
+{
+	struct broker *b = *state;
+	struct epoch list[EPOCHS_MAX];
+	mq_pos end;
+
+	broker_open(b);
+	assert_int_equal(epochs_of(b, list), 1);
+	assert_int_equal(list[0].start.byte, 0);
+	assert_memory_equal(list[0].by, offsets_identity(b->offsets), EPOCH_ID_BYTES);
+	some_steps_and_a_checkpoint(b, 9900 + STEPS);
+	broker_close(b);
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 1);
+	end = mark_at(store_written(b->store));
+	broker_close(b);
+	crash_after(b, some_steps_and_a_checkpoint, 9900);
+	broker_open(b);
+	assert_int_equal(epochs_of(b, list), 2);
+	assert_int_equal(list[1].start.byte, end.byte);
+	assert_true(mark_at(store_flushed(b->store)).byte > end.byte);	/* it is on the disk */
+	broker_close(b);
+}
+
+static void
+a_slave_begins_no_epoch_and_what_was_a_slave_does(void **state)
+{
+	struct broker *b = *state;
+
+	b->settings.brokerRole = SLAVE;
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 0);
+	broker_close(b);
+	b->settings.brokerRole = ASYNC_MASTER;
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 1);
+	broker_close(b);
+	b->settings.brokerRole = SLAVE;		/* though its last one is its own, */
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 1);
+	broker_close(b);
+	b->settings.brokerRole = ASYNC_MASTER;	/* the log may be another one by now */
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 2);
+	broker_close(b);
+	broker_open_as(b, true);
+	assert_int_equal(count_epochs(b), 2);
+	broker_close(b);
+}
+
+static void
+a_slave_becomes_the_master_with_an_epoch(void **state)
+{
+	struct broker *b = *state;
+	struct topic_conf conf;
+	struct topic *t;
+
+	b->settings.brokerRole = SLAVE;
+	broker_open(b);
+	topic_conf_default(&conf, "t", 1);
+	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_EROLE);
+	store_refuse(b->store, -EROFS);
+	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
+	b->settings.brokerRole = ASYNC_MASTER;
+	offsets_promoted(b->offsets);
+	assert_int_equal(count_epochs(b), 1);
+	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
+	offsets_demote(b->offsets);
+	b->settings.brokerRole = SLAVE;
+	store_refuse(b->store, MQ_EROLE);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_EROLE);
+	broker_close(b);
+	b->settings.brokerRole = ASYNC_MASTER;
+	broker_open(b);
+	assert_non_null(topic_find(b->offsets, "t"));
+	assert_int_equal(count_epochs(b), 2);
+	broker_close(b);
+}
+
+/* What tells of them may be lost, the log has them; and who it is is lost with it. */
+static void
+the_log_alone_gives_the_same_epochs(void **state)
+{
+	struct epoch before[EPOCHS_MAX], after[EPOCHS_MAX];
+	struct broker *b = *state;
+	char path[128];
+
+	set(b, "flushIntervalConsumeQueue", "10");
+	broker_open(b);
+	broker_close(b);
+	crash_after(b, some_steps_and_a_checkpoint, 9900);
+	broker_open(b);
+	for (int i = 0; i < 5; i++)		/* more than a segment: they are said again */
+		produce_to(b, "a", 0, 4000);
+	assert_int_equal(epochs_of(b, before), 2);
+	broker_close(b);
+	snprintf(path, sizeof(path), "%s/lmdb", b->path);
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	broker_open(b);
+	assert_int_equal(epochs_of(b, after), 3);
+	assert_memory_equal(before, after, 2 * sizeof(before[0]));
+	broker_close(b);
+}
+
+static void
+without_space_for_an_epoch_there_are_no_appends(void **state)
+{
+	struct broker *b = *state;
+	struct topic_conf conf;
+	struct topic *t;
+	int rc;
+
+	topic_conf_default(&conf, "t", 1);
+	set(b, "flushIntervalConsumeQueue", "10");
+	set(b, "diskSpaceWarningLevelRatio", "1");
+	broker_open(b);
+	assert_int_equal(count_epochs(b), 0);
+	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), -ENOSPC);
+	set(b, "diskSpaceWarningLevelRatio", "100");
+	for (int i = 0; (rc = topic_create(b->offsets, &conf, &t, NULL)) == -ENOSPC && i < 6000; i++)
+		usleep(10000);
+	assert_int_equal(rc, MQ_OK);
+	assert_int_equal(count_epochs(b), 1);
+	broker_close(b);
+}
+
 int
 main(void)
 {
@@ -1373,6 +1520,11 @@ main(void)
 		T(commits_changes_and_checkpoints_do_not_disturb_each_other),
 		T(ten_thousand_topics_are_cheap),
 		T(a_read_only_mount_writes_nothing),
+		T(a_master_goes_on_in_its_epoch_unless_it_crashed),
+		T(a_slave_begins_no_epoch_and_what_was_a_slave_does),
+		T(a_slave_becomes_the_master_with_an_epoch),
+		T(the_log_alone_gives_the_same_epochs),
+		T(without_space_for_an_epoch_there_are_no_appends),
 		T(a_slave_changes_nothing_by_itself),
 		T(messages_past_their_topics_own_time_are_no_longer_seen),
 		T(a_shorter_time_counts_at_once),
