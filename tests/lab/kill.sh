@@ -7,7 +7,7 @@
 . "$top_srcdir/tests/lab/kit.sh"
 requires_fuse
 
-lab_options "cycles=10 seed=$RANDOM brokers=both generation=5" "cycles=1000 generation=24" "$@"
+lab_options "cycles=8 seed=$RANDOM brokers=both generation=4" "cycles=1000 generation=24" "$@"
 say "$cycles cycles of $brokers, seed $seed"
 
 # Small segments and files, so that rolls, new files and checkpoints meet the kill.

@@ -13,7 +13,7 @@
 requires_fuse
 requires_loop
 
-lab_options "cycles=8 seed=$RANDOM types=ext4,xfs brokers=both victims=slave generation=2" "cycles=200 generation=10" "$@"
+lab_options "cycles=5 seed=$RANDOM types=ext4,xfs brokers=both victims=slave generation=1" "cycles=200 generation=10" "$@"
 say "$cycles cuts on $types, $brokers, seed $seed"
 power_size=4G
 settings=flushIntervalCommitLog=200,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
@@ -82,7 +82,7 @@ cycle() {
 	what="cut $n, $type, $flush, $victim"
 	if [ "$flush" = SYNC_FLUSH ]; then synced=(--synced); fi
 	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED,EIO,EROFS "${synced[@]}"
-	sleep "$(up_to_ms 4000)"
+	sleep "$(up_to_ms 3000)"
 	harm "$victim"
 	stop_load || fail "$what: not only because of the cut"
 	if ! running "$mnt"; then

@@ -42,6 +42,13 @@ while os.path.exists(going):
             with open(os.path.join(mnt, name), "rb") as f:
                 f.read()
     os.listdir(mnt + "/topics/churn")
+    topic, group = ("%s/%s/turn-%d" % (mnt, kind, turn % 50) for kind in ("topics", "groups"))
+    os.mkdir(topic)
+    os.mkdir(group)
+    os.mkdir(group + "/churn")
+    os.rmdir(group + "/churn")
+    os.rmdir(group)
+    os.rmdir(topic)
 END
 }
 
@@ -92,7 +99,8 @@ look_for() {
 
 churn & churner=$!
 tools & tooler=$!
-start_load "$mnt" 1 --seconds 100000
+# without the maker: names of topics and groups are remembered for ever, as ids are
+start_load "$mnt" 1 --seconds 100000 --workers abcdefghs
 look_for $((seconds / 4 + 2)) > /dev/null	# things get their size
 look_for $((seconds / 4 + 1))
 kib=$most_kib fds=$most_fds threads=$most_threads readers=$most_readers

@@ -9,7 +9,7 @@
 . "$top_srcdir/tests/lab/kit.sh"
 requires_fuse
 
-lab_options "cycles=0 seed=1 step=60 hows=EIO,ENOSPC,short" "step=1" "$@"
+lab_options "cycles=0 seed=1 step=100 hows=EIO,ENOSPC,short" "step=1" "$@"
 choose 0
 failing=$top_builddir/tests/lab/failing.so
 [ -e "$failing" ] || skip "tests/lab/failing.so was not built"
