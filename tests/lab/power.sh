@@ -13,7 +13,7 @@
 requires_fuse
 requires_loop
 
-lab_options "cycles=5 seed=$RANDOM types=ext4,xfs brokers=both victims=slave generation=1" "cycles=200 generation=10" "$@"
+lab_options "cycles=5 seed=$RANDOM types=ext4,xfs brokers=both victims=slave,master,both generation=1" "cycles=200 generation=10" "$@"
 say "$cycles cuts on $types, $brokers, seed $seed"
 power_size=4G
 settings=flushIntervalCommitLog=200,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
