@@ -523,7 +523,7 @@ def collect_lags(queue, count, results):
 def lag_quantile(bench, quantile):
     master = bench.master()
     queue = bench.topic(master, "t") + "/q0"
-    with open(queue, "w") as out:
+    with open(queue, "a") as out:
         out.write("first\n")
     slave = bench.slave()
     wait_until(lambda: follows(master, slave))
