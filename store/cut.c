@@ -140,9 +140,27 @@ struct cutting {
 	int64_t last_ms;	/* of all messages that stay */
 };
 
+/* Message n of q, the last one, has been trimmed: what is known of it is its record, if
+ * that is there. */
+static int
+find_trimmed_last(struct store *s, struct queue *q, mq_pos at, mq_qoff n, struct queue_last *ret)
+{
+	AUTO_FREE unsigned char *buf = NULL;
+	struct record rec;
+	size_t size = 0;
+	mq_pos pos;
+
+	if (queue_look_below(q, n, &pos) != MQ_OK || pos.byte >= at.byte || store_read(s, pos, &buf, &size, &rec) != MQ_OK ||
+	    rec.qoff.n != n.n || rec.queue_id != queue_id(q) || strlen(queue_topic(q)) != (size_t)rec.topic_len ||
+	    memcmp(queue_topic(q), rec.topic, (size_t)rec.topic_len) != 0)
+		return MQ_OK;
+	*ret = (struct queue_last){ .end = pos_add(pos, rec.total), .store_ms = rec.store_ms };
+	return MQ_OK;
+}
+
 /* The last message of q that stays, if there is one: holes at the end go, too. */
 static int
-find_last(struct store *s, struct queue *q, mq_qoff *end, struct queue_last *ret)
+find_last(struct store *s, struct queue *q, mq_pos at, mq_qoff *end, struct queue_last *ret)
 {
 	struct queue_entry e = { .total = QUEUE_HOLE_SIZE };
 	mq_qoff min = queue_min(q);
@@ -157,7 +175,7 @@ find_last(struct store *s, struct queue *q, mq_qoff *end, struct queue_last *ret
 		end->n--;
 	}
 	if (rc != MQ_OK || end->n <= min.n)
-		return rc;
+		return rc == MQ_OK && end->n > 0 ? find_trimmed_last(s, q, at, MQ_QOFF(end->n - 1), ret) : rc;
 	ret->end = pos_add(e.pos, e.total);
 	rc = store_time_of(s, q, MQ_QOFF(end->n - 1), &ret->store_ms);
 	return rc == -EIO ? MQ_OK : rc;		/* a damaged record has no time */
@@ -176,7 +194,7 @@ cut_queue(struct queue *q, void *arg)
 	if (span.last_end.byte > c->at.byte) {
 		rc = queue_find_pos(q, c->at, &end);
 		if (rc == MQ_OK)
-			rc = find_last(c->s, q, &end, &last);
+			rc = find_last(c->s, q, c->at, &end, &last);
 		if (rc == MQ_OK)
 			rc = queue_cut(q, end, &last);
 		if (rc != MQ_OK)

@@ -403,6 +403,24 @@ queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last)
 	return MQ_OK;
 }
 
+int
+queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos)
+{
+	unsigned char raw[QUEUE_ENTRY_BYTES];
+	int rc = MQ_OK;
+
+	LOCKED(&q->lock);
+	if (n.n >= q->span.end.n)
+		return MQ_EEND;
+	if (n.n >= q->tail_from.n)
+		memcpy(raw, q->tail_entries + (n.n - q->tail_from.n) * QUEUE_ENTRY_BYTES, sizeof(raw));
+	else
+		rc = queue_files_io(q, QUEUE_ENTRIES, false, n.n, raw, 1);
+	if (rc == MQ_OK)
+		*ret_pos = MQ_POS(be64_get(raw));
+	return rc;
+}
+
 /* Entries of puts[0 .. n) to the files, so that the start behind the last is `start`.
  * Called with the lock. */
 static int

@@ -139,6 +139,10 @@ struct queue_last {
 
 int queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last);
 
+/* Where message n lies, also one before the head, if its entry is still there: it may be
+ * anything, look at the record. */
+int queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos);
+
 /* What was trimmed comes back: puts[0 .. n), one behind the other, are all messages of q
  * that there are before some position of the log.  Where its head is behind them, its
  * end goes back there, too. */
