@@ -470,7 +470,8 @@ marks_main(void *arg)
 		if (mark_wait_news(written, told, &nudges, 1000, NULL) == MQ_OK) {
 			told = mark_at(written);
 			(void)send_marks(r, fd, LINK_MARKS, 0);
-			nanosleep(&pause, NULL);
+			if (r->settings->brokerRole != SYNC_MASTER)	/* there somebody waits for it */
+				nanosleep(&pause, NULL);
 		} else {
 			told = MQ_POS(-1);	/* once a second anyway: a new mqrepld, a new slave */
 		}
