@@ -435,8 +435,8 @@ def follows(master, slave):
     return status(slave, "dispatched") == status(master, "written")
 
 
-@ratio("sync_master", "SYNC_MASTER, 16 writers", "the same as ASYNC_MASTER", 0.90, "k/s")
-def sync_master(bench):
+def as_sync_and_async(bench, size, *more):
+    """The same 16 writers, while the broker is a SYNC_MASTER, and while it is not."""
     master = bench.master("defaultTopicQueueNums=16")
     topic = bench.topic(master, "t")
     slave = bench.slave()
@@ -446,8 +446,18 @@ def sync_master(bench):
         wait_until(lambda: follows(master, slave))
         with open(os.path.join(master.mnt, "config/brokerRole"), "w") as out:
             out.write(role)
-        return bench.write(queues, 128)
+        return bench.write(queues, size, *more)
     return lambda: as_role("SYNC_MASTER"), lambda: as_role("ASYNC_MASTER")
+
+
+@ratio("sync_master", "SYNC_MASTER, 16 writers of 128 bytes", "the same as ASYNC_MASTER", 0.90, "k/s")
+def sync_master(bench):
+    return as_sync_and_async(bench, 128)
+
+
+@ratio("sync_m_64k", "SYNC_MASTER, 16 writers of 64 KiB of lines", "the same as ASYNC_MASTER", 0.90, "k/s")
+def sync_master_64k(bench):
+    return as_sync_and_async(bench, 64 * KIB, "-l", "128")
 
 
 def send_file(path, port):
