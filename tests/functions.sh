@@ -37,6 +37,9 @@ PATH=$top_builddir/fs:$top_builddir/offsets:$top_builddir/store:$top_builddir/te
 patience=20
 if [ -n "${MQFS_WRAP:-}" ]; then patience=120; fi
 
+# Does this build, or what it runs under, keep memory that was freed?
+keeps_freed() { [ -n "${MQFS_WRAP:-}" ] || grep -q 'define MQFS_UNCONFINED' "$top_builddir/config.h"; }
+
 # --- telling -----------------------------------------------------------------
 
 say() { echo "$test_name: $*" >&9; }

@@ -60,8 +60,7 @@ for round in 2 3 4; do
 done
 say "RssAnon: $before KiB, then $(rss_kib) KiB; $fds files, then $(fds)"
 grown=$(($(rss_kib) - before))
-# Valgrind and the sanitizers keep what was freed, for a while.
-if [ -n "${MQFS_WRAP:-}" ] || ldd "$(command -v mount.mqfs)" | grep -qE 'lib[at]san'; then grown=0; fi
+if keeps_freed; then grown=0; fi
 if [ $grown -gt $((1024 + 512 * times)) ]; then fail "it has grown by $grown KiB"; fi
 if [ "$(fds)" -gt $((fds + 4)) ]; then fail "files stay open: $fds, then $(fds)"; fi
 want "$threads" "$(threads)" "threads"

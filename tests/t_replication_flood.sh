@@ -12,7 +12,7 @@ end_of() { cat "$1/status/written"; }
 caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ]; }
 
 limit=$((96 << 10))
-if grep -q 'define MQFS_UNCONFINED' "$top_builddir/config.h"; then limit=$((512 << 10)); fi	# sanitizers keep what is freed
+if keeps_freed; then limit=$((512 << 10)); fi
 
 # rss MNT   the most that the mqrepld of MNT has ever had in memory, in KiB
 rss() { awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$1/status/mqrepld")/status"; }

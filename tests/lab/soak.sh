@@ -111,7 +111,7 @@ wait_for $churner $tooler || { cat "$work/fio.out" >&9; fail "a worker"; }
 got=$(judge "$mnt" "$state") || fail "the judge"
 
 # Valgrind and the sanitizers keep what was freed, for a while.
-if [ -n "${MQFS_WRAP:-}" ] || ldd "$(command -v mount.mqfs)" | grep -qE 'lib[at]san'; then kib=$most_kib; fi
+if keeps_freed; then kib=$most_kib; fi
 if [ "$most_kib" -gt $((kib + 2048 + kib / 8)) ]; then fail "memory has grown from $kib to $most_kib KiB"; fi
 if [ "$most_fds" -gt $((fds + 16)) ]; then fail "files stay open: $fds, then $most_fds"; fi
 if [ "$most_threads" -gt "$threads" ]; then fail "threads: $threads, then $most_threads"; fi
