@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +22,7 @@
 #include "offsets/offsets.h"
 #include "store/cut.h"
 #include "tests/fault.h"
+#include "tests/tree.h"
 
 #define SEGMENT 65536
 #define DIED 42
@@ -121,21 +121,12 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	struct broker *b = *state;
 
 	fault_none();
-	nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->dir);
 	settings_free(&b->settings);
 	free(b);
 	return 0;

@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +21,7 @@
 #include "fs/estate.h"
 #include "fs/names.h"
 #include "fs/view.h"
+#include "tests/tree.h"
 
 #define DIED 42
 #define NEVER -1
@@ -106,13 +106,6 @@ broker_close(struct broker *b)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static int
 setup(void **state)
 {
 	struct broker *b = calloc(1, sizeof(*b));
@@ -137,7 +130,7 @@ teardown(void **state)
 {
 	struct broker *b = *state;
 
-	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->path);
 	settings_free(&b->settings);
 	estate_close(b->estate);
 	free(b);

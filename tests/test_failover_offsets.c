@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +25,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
+#include "tests/tree.h"
 
 #define TOPICS 2
 #define QUEUES 2
@@ -608,13 +608,6 @@ from_environment(const char *name, int64_t dflt)
 	return text ? strtoll(text, NULL, 10) : dflt;
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static void
 walk_along(int64_t seed, int64_t n)
 {
@@ -631,7 +624,7 @@ walk_along(int64_t seed, int64_t n)
 	assert_true(n < 1000 || (w.resets > 0 && w.kills > 0 && w.promotions > 0));
 	for (int i = 0; i < 2; i++) {
 		broker_close(&w.b[i]);
-		nftw(w.b[i].path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		tree_remove(w.b[i].path);
 		settings_free(&w.b[i].settings);
 	}
 }

@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +20,7 @@
 #include "conf/scope.h"
 #include "offsets/fastjson.h"
 #include "offsets/offsets.h"
+#include "tests/tree.h"
 
 struct broker {
 	char path[64];
@@ -74,20 +74,11 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	struct broker *b = *state;
 
-	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->path);
 	settings_free(&b->settings);
 	free(b);
 	return 0;

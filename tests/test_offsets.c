@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,6 +24,7 @@
 #include "conf/scope.h"
 #include "offsets/offsets.h"
 #include "offsets/tables.h"
+#include "tests/tree.h"
 
 /* --- a broker without a mount ---------------------------------------------------------- */
 
@@ -96,20 +96,11 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	struct broker *b = *state;
 
-	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->path);
 	settings_free(&b->settings);
 	free(b);
 	return 0;
@@ -683,7 +674,7 @@ some_steps_and_a_checkpoint(struct broker *b, int arg)
 static void
 empty(struct broker *b)
 {
-	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->path);
 }
 
 static char *
@@ -818,7 +809,7 @@ rows_of_a_log_that_is_gone_are_forgotten(void **state)
 		assert_string_equal(now, want);
 		broker_close(b);
 	}
-	assert_int_equal(nftw(saved, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(tree_remove(saved), 0);
 }
 
 /* --- a disk that fails on request ------------------------------------------------------------------ */
@@ -1458,7 +1449,7 @@ the_log_alone_gives_the_same_epochs(void **state)
 	assert_int_equal(epochs_of(b, before), 2);
 	broker_close(b);
 	snprintf(path, sizeof(path), "%s/lmdb", b->path);
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(path);
 	broker_open(b);
 	assert_int_equal(epochs_of(b, after), 3);
 	assert_memory_equal(before, after, 2 * sizeof(before[0]));

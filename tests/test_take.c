@@ -1,7 +1,6 @@
 /* RocketMQ's four tables: told as its slaves want them, and taken from a RocketMQ master. */
 #include "config.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -19,6 +18,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
+#include "tests/tree.h"
 
 struct broker {
 	char path[64];
@@ -70,18 +70,11 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	struct broker *b = *state;
 
-	nftw(b->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(b->path);
 	settings_free(&b->settings);
 	free(b);
 	return 0;

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "conf/err.h"
 #include "tests/fuzz/scratch.h"
+#include "tests/tree.h"
 
 void
 scratch_begin(char path[SCRATCH_PATH])
@@ -22,19 +22,10 @@ scratch_begin(char path[SCRATCH_PATH])
 	MUST(mkdtemp(path));
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 void
 scratch_end(const char *path)
 {
-	MUST(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+	MUST(tree_remove(path) == 0);
 }
 
 int
