@@ -421,12 +421,6 @@ group_conf_parse(const char *text, size_t len, struct group_conf *conf)
 	return rc;
 }
 
-const char *
-topic_format_name(enum topic_format f)
-{
-	return format_words[f];
-}
-
 int
 topic_format_parse(const char *text, size_t len, enum topic_format *ret_f)
 {

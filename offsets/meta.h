@@ -170,7 +170,6 @@ int topic_conf_parse(const char *text, size_t len, struct topic_conf *conf);
 char *group_conf_print(const struct group_conf *c, size_t *ret_len);
 int group_conf_parse(const char *text, size_t len, struct group_conf *conf);
 
-const char *topic_format_name(enum topic_format f);
 int topic_format_parse(const char *text, size_t len, enum topic_format *ret_f);
 
 #endif
