@@ -23,13 +23,11 @@
 #define LOOK_MS 1000			/* at what may have changed */
 #define PULL_MS 10000
 
-
 struct follow {
 	struct replication *r;
 	uint64_t turn;			/* of LINK_FOLLOW, */
 	int64_t starts;			/* told to this mqrepld */
-	bool rocketmq;			/* the master is one, */
-	int64_t pull_ms;		/* to be asked for what its log does not say; */
+	int64_t pull_ms;		/* when a RocketMQ master is to be asked for what its log does not say; */
 	int pulled;			/* how that went last */
 	pthread_t thread;
 };
@@ -143,11 +141,10 @@ ask(struct follow *f, const struct hello *ours, struct hello *ret)
 	rc = replication_call(f->r, REQUEST_HELLO, NULL, text, len, CALL_MS, &a);
 	if (rc != MQ_OK)
 		return rc;
-	f->rocketmq = a.code == ANSWER_REQUEST_CODE_NOT_SUPPORTED;
 	lock_take(&f->r->lock);
-	f->r->rocketmq = f->rocketmq;
+	f->r->rocketmq = a.code == ANSWER_REQUEST_CODE_NOT_SUPPORTED;
 	lock_drop(&f->r->lock);
-	if (f->rocketmq)
+	if (f->r->rocketmq)
 		rc = ask_rocketmq(f, ret);
 	else if (a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "refuses us: %s", a.remark);
@@ -173,7 +170,7 @@ check_kin(const struct follow *f, const struct hello *ours, const struct hello *
 	if (theirs->segment_bytes != ours->segment_bytes)
 		return err_note(-EINVAL, "its segments have %" PRId64 " bytes, ours %" PRId64
 				" (mappedFileSizeCommitLog)", theirs->segment_bytes, ours->segment_bytes);
-	if (!f->rocketmq && strcmp(theirs->cluster, ours->cluster) != 0)
+	if (!f->r->rocketmq && strcmp(theirs->cluster, ours->cluster) != 0)
 		return err_note(-EINVAL, "it is of cluster %s, we of %s (brokerClusterName)", theirs->cluster,
 				ours->cluster);
 	return MQ_OK;
@@ -255,7 +252,7 @@ pull_if_due(struct follow *f)
 {
 	int rc;
 
-	if (!f->rocketmq || clock_mono_ms() < f->pull_ms)
+	if (!f->r->rocketmq || clock_mono_ms() < f->pull_ms)
 		return;
 	rc = metadata_pull(f->r);
 	if (rc != MQ_OK && f->pulled == MQ_OK)

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +27,6 @@
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
-#define APPEND_MAX (1u << 20)		/* bytes written at once */
 
 /* --- what others see ------------------------------------------------------------------------ */
 
@@ -144,6 +141,7 @@ fill_config(const struct replication *r, struct link_config *c)
 {
 	const struct settings *s = r->settings;
 
+	memset(c, 0, sizeof(*c));	/* two of them are compared as bytes */
 	c->slave = s->brokerRole == SLAVE && has_master(r);
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
@@ -266,8 +264,7 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 			replication_trouble(run->r, TROUBLE_DAEMON, msg->text);
 			return MQ_OK;
 		}
-		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s",
-			 msg->text);
+		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s", msg->text);
 		return MQ_OK;
 	default:
 		return err_note(MQ_ECORRUPT, "mqrepld sends a message of kind %u", msg->kind);

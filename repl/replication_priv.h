@@ -41,7 +41,7 @@ struct replication {
 		char said[256];		/* what of it was logged last, and when */
 		int64_t said_ms;
 	} troubles[TROUBLES];
-	bool rocketmq;			/* slave: our master is one */
+	bool rocketmq;			/* slave: our master is one; follow.c alone sets it */
 	struct peers peers;
 
 	struct exchange *exchange;
