@@ -11,6 +11,7 @@
 
 #include "conf/scope.h"
 #include "fs/handle.h"
+#include "fs/open_queue.h"
 #include "fs/reply.h"
 #include "store/body.h"
 
@@ -164,6 +165,8 @@ message_open(struct mount *m, const struct node *n, struct handle *h)
 	if (!s)
 		return -ENOMEM;
 	rc = stored_read(m, n, s);
+	if (rc == MQ_OK)
+		rc = open_queue_may_read(m, topic_of(m, &s->rec));
 	if (rc != MQ_OK) {
 		stored_free(s);
 		free(s);

@@ -62,12 +62,12 @@ topic_permits(struct mount *m, const struct topic *t, int32_t perm)
 	return conf.perm & perm ? MQ_OK : -EACCES;
 }
 
-static int
-may_read(struct mount *m, const struct topic *t)
+int
+open_queue_may_read(struct mount *m, const struct topic *t)
 {
 	if (m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable)
 		return MQ_ENOREAD;
-	return topic_permits(m, t, PERM_READ);
+	return t ? topic_permits(m, t, PERM_READ) : MQ_OK;
 }
 
 static int
@@ -122,7 +122,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	if (rc == MQ_OK && handle_writes(h))
 		rc = may_write(m, n->topic);
 	if (rc == MQ_OK && handle_reads(h))
-		rc = may_read(m, n->topic);
+		rc = open_queue_may_read(m, n->topic);
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
@@ -195,7 +195,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 
 	if (!handle_reads(h))
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
-	rc = may_read(m, n->topic);
+	rc = open_queue_may_read(m, n->topic);
 	if (rc == MQ_OK && handle_writes(h) && m->read_only)
 		rc = -EROFS;
 	if (rc != MQ_OK)

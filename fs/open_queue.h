@@ -26,6 +26,10 @@ struct open_queue {
 	struct ahead_file ahead;
 };
 
+/* May what lies in t (NULL: in no topic any more) be read here, by whomever modes allow?
+ * -EACCES: the topic is not for reading.  MQ_ENOREAD: nothing is, on this slave. */
+int open_queue_may_read(struct mount *m, const struct topic *t);
+
 /* Open files of topics: by a parsed name. */
 int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
 

@@ -89,6 +89,7 @@ declare -A errno_text=(
 	[ENOTEMPTY]='Directory not empty'
 	[ENXIO]='No such device or address'
 	[EPERM]='Operation not permitted'
+	[EREMOTE]='Object is remote'
 	[EROFS]='Read-only file system'
 	[ESTALE]='Stale file handle'
 	[ETIMEDOUT]='Connection timed out'

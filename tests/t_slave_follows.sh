@@ -26,6 +26,16 @@ want "$(cat "$master/topics/orders/q0")" "$(cat "$slave/topics/orders/q0")" "wha
 fails_with EROFS sh -c "echo no >> '$slave/topics/orders/q0'"
 fails_with EROFS mkdir "$slave/topics/mine"
 
+# A slave may be there for the log alone.
+id=$(sed -n '1s/.*"msgId":"\([0-9A-F]*\)".*/\1/p' "$slave/topics/orders/q0:format=json")
+want "line 1" "$(cat "$slave/messages/$id")" "a message by its id"
+echo false > "$slave/config/slaveReadEnable"
+for name in topics/orders/q0 topics/orders/q0@0..1 topics/orders/all "messages/$id"; do
+	fails_with EREMOTE cat "$slave/$name"
+done
+ls -l "$slave/topics/orders" > /dev/null
+echo true > "$slave/config/slaveReadEnable"
+
 # A reader on the slave sleeps at the end, and an append on the master wakes it.
 head -n 1 "$slave/topics/orders/q1:follow" > "$work/got" &
 reader=$!
