@@ -17,6 +17,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+#include "offsets/rocketmq.h"
 
 /* As RocketMQ counts them: what has another version must be fetched again. */
 static void
@@ -97,7 +98,8 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->implied = m->implied;
 	t->entry.told = m->told;
 	o->keep_changed = true;
-	version_next(&o->topics_version);
+	if (rocketmq_knows_topic(conf->name))
+		version_next(&o->topics_version);
 	if (t->pub.gone) {
 		t->pub.gone = false;
 		t->pub.life++;

@@ -60,7 +60,7 @@ add(struct export *ex, enum config_file file, const char *name, json_t *value)
 static int
 add_topic(struct export *ex, const struct topic_conf *c)
 {
-	if (strcmp(c->name, META_TOPIC) == 0)
+	if (!rocketmq_knows_topic(c->name))
 		return MQ_OK;
 	return add(ex, CONFIG_TOPICS, c->name, rocketmq_topic_json(c));
 }

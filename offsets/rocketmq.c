@@ -124,6 +124,12 @@ rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m)
 
 /* --- writing --------------------------------------------------------------------------- */
 
+bool
+rocketmq_knows_topic(const char *name)
+{
+	return strcmp(name, META_TOPIC) != 0;
+}
+
 json_t *
 rocketmq_topic_json(const struct topic_conf *c)
 {

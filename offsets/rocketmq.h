@@ -9,6 +9,7 @@
 #define MQFS_OFFSETS_ROCKETMQ_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
@@ -25,6 +26,9 @@ int rocketmq_group_read(const char *name, const json_t *object, struct group_con
 
 /* "topic@group" and its offsets {"0":12,...} into m's topic, group and offsets. */
 int rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m);
+
+/* Is RocketMQ told of it?  Of the one that is our own it is not. */
+bool rocketmq_knows_topic(const char *name);
 
 /* NULL: no memory. */
 json_t *rocketmq_topic_json(const struct topic_conf *conf);

@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool python3
 
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 1000 * 10))
 start_mqfs "$work/store" "$mnt" -o "listenPort=$port,haListen=127.0.0.1"
 mkdir "$mnt/topics/orders" "$mnt/groups/billing" "$mnt/groups/billing/orders"
 seq 40 >> "$mnt/topics/orders/q0"
@@ -35,6 +35,7 @@ want '0 {} {"offsetTable":{}}' "$(call 45)" "delays"
 call 21 | grep '"topicConfigTable":{"orders":{"topicName":"orders","readQueueNums":8,"writeQueueNums":8,"perm":6,' > /dev/null
 call 201 | grep '"subscriptionGroupTable":{"billing":{"groupName":"billing","consumeEnable":true,' > /dev/null
 before=$(call 21 | grep -o '"dataVersion":.*')
+eventually 10 test -d "$mnt/topics/MQFS_META"	# found in the store a moment later, and not told
 want "$before" "$(call 21 | grep -o '"dataVersion":.*')" "the version of what has not changed"
 mkdir "$mnt/topics/more"
 [ "$before" != "$(call 21 | grep -o '"dataVersion":.*')" ]
