@@ -25,6 +25,7 @@
 #include "repl/ha.h"
 #include "repl/start.h"
 #include "tests/repl_kit.h"
+#include "tests/tree.h"
 
 /* --- the log --------------------------------------------------------------------- */
 
@@ -412,12 +413,10 @@ kit_recv_end(int fd)
 int
 kit_setup(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
 	struct kit *k = calloc(1, sizeof(*k));
 
 	assert_non_null(k);
-	snprintf(k->dir, sizeof(k->dir), "%s/mqfs-repl-XXXXXX", tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(k->dir));
+	tree_make(k->dir, sizeof(k->dir), NULL, "repl");
 	assert_int_equal(chmod(k->dir, 0750), 0);	/* as the store has it */
 	k->dirfd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(k->dirfd >= 0);
@@ -437,15 +436,13 @@ int
 kit_teardown(void **state)
 {
 	struct kit *k = *state;
-	char command[160];
 
 	kit_stop(k);
 	forget_blob(k);
 	if (k->listen >= 0)
 		close(k->listen);
 	close(k->dirfd);
-	snprintf(command, sizeof(command), "rm -rf '%s'", k->dir);
-	assert_int_equal(system(command), 0);
+	tree_remove(k->dir);
 	free(k);
 	return 0;
 }

@@ -17,29 +17,15 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "tests/store_kit.h"
-
-void
-kit_sh(const char *fmt, ...)
-{
-	char cmd[4096];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	if (system(cmd) != 0)
-		fail_msg("failed: %s", cmd);
-}
+#include "tests/tree.h"
 
 int
 kit_setup(void **state)
 {
 	struct kit *k = calloc(1, sizeof(*k));
-	const char *tmp = getenv("TMPDIR");
 
 	log_open("test", LOG_TO_STDERR, getenv("MQFS_TEST_LOG") ? LOG_DEBUG : LOG_EMERG);
-	snprintf(k->dir, sizeof(k->dir), "%s/mqfs-store-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(k->dir));
+	tree_make(k->dir, sizeof(k->dir), NULL, "store");
 	snprintf(k->path, sizeof(k->path), "%s/store", k->dir);
 	assert_int_equal(settings_init(&k->set), MQ_OK);
 	k->set.mappedFileSizeCommitLog = KIT_SEGMENT;
@@ -66,7 +52,7 @@ kit_teardown(void **state)
 	}
 	store_checkpoint_free(&k->cp);
 	settings_free(&k->set);
-	kit_sh("rm -rf '%s'", k->dir);
+	tree_remove(k->dir);
 	free(k->model);
 	free(k);
 	return 0;
@@ -115,13 +101,13 @@ kit_crash(struct kit *k)
 	char copy[200];
 
 	snprintf(copy, sizeof(copy), "%s/crashed", k->dir);
-	kit_sh("cp -a --sparse=always '%s' '%s'", k->path, copy);
+	sh("cp -a --sparse=always '%s' '%s'", k->path, copy);
 	if (k->s) {
 		store_close(k->s);
 		k->s = NULL;
 		storedir_close(&k->sd);
 	}
-	kit_sh("rm -rf '%s'", k->path);
+	sh("rm -rf '%s'", k->path);
 	assert_int_equal(rename(copy, k->path), 0);
 }
 

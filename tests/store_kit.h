@@ -78,7 +78,4 @@ bool kit_exists(struct kit *k, const char *name);
 /* How many files a directory of the store has. */
 size_t kit_count(struct kit *k, const char *dir);
 
-/* A shell command that must succeed. */
-void kit_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

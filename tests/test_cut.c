@@ -21,6 +21,7 @@
 #include "conf/scope.h"
 #include "offsets/offsets.h"
 #include "store/cut.h"
+#include "tests/broker_kit.h"
 #include "tests/fault.h"
 #include "tests/tree.h"
 
@@ -42,80 +43,31 @@ __wrap_unlinkat(int dirfd, const char *name, int flags)
 	return fault_due("unlinkat") ? -1 : __real_unlinkat(dirfd, name, flags);
 }
 
-/* --- a broker without a mount ---------------------------------------------------------- */
+/* --- its broker ------------------------------------------------------------------------ */
 
-struct broker {
-	char dir[64];		/* everything of this test */
-	char path[96];		/* the store in it */
-	struct settings settings;
-	struct storedir sd;
-	struct store *store;	/* NULL: not open */
-	struct offsets *offsets;
-	uint32_t seed;
-	int made;		/* topics and groups, for their names */
-};
+static int made;	/* topics and groups, for their times */
 
+/* Segments and index files so small that every life has several. */
 static void
-set(struct broker *b, const char *key, const char *value)
+make_small(struct broker *b)
 {
-	assert_int_equal(settings_set(&b->settings, key, value, "test"), MQ_OK);
-}
-
-static int
-broker_try(struct broker *b)
-{
-	struct store_checkpoint cp;
-	int rc = storedir_open(b->path, false, 0, &b->sd);
-
-	if (rc == MQ_OK)
-		rc = storedir_begin(&b->sd);
-	if (rc == MQ_OK)
-		rc = offsets_open(&b->settings, &b->sd, &b->offsets, &cp);
-	if (rc == MQ_OK)
-		rc = store_open(&b->settings, &b->sd, &cp, &b->store);
-	store_checkpoint_free(&cp);
-	return rc == MQ_OK ? offsets_start(b->offsets, b->store) : rc;
-}
-
-static void
-broker_open(struct broker *b)
-{
-	int rc = broker_try(b);
-
-	if (rc != MQ_OK)
-		fail_msg("%s", err_text(rc));
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	b->store = NULL;
-	assert_int_equal(storedir_end(&b->sd), MQ_OK);
-	storedir_close(&b->sd);
+	broker_set(b, "mappedFileSizeCommitLog", "65536");
+	broker_set(b, "mappedFileSizeConsumeQueue", "2000");
+	broker_set(b, "maxIndexNum", "200");
+	broker_set(b, "maxHashSlotNum", "50");
+	broker_set(b, "maxMessageSize", "16384");
 }
 
 static int
 setup(void **state)
 {
-	struct broker *b = calloc(1, sizeof(*b));
+	struct broker *b = malloc(sizeof(*b));
 
 	assert_non_null(b);
 	/* hundreds of stores are opened and closed: a disk would be all that is tested */
-	snprintf(b->dir, sizeof(b->dir), "%s/mqfs-test-cut.XXXXXX",
-		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(b->dir));
-	snprintf(b->path, sizeof(b->path), "%s/store", b->dir);
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	set(b, "mappedFileSizeCommitLog", "65536");
-	set(b, "mappedFileSizeConsumeQueue", "2000");
-	set(b, "maxIndexNum", "200");
-	set(b, "maxHashSlotNum", "50");
-	set(b, "maxMessageSize", "16384");
-	set(b, "flushIntervalConsumeQueue", "3600000");
-	set(b, "flushConsumerOffsetInterval", "3600000");
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	broker_begin(b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
+	make_small(b);
+	made = 0;
 	*state = b;
 	return 0;
 }
@@ -123,45 +75,18 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct broker *b = *state;
-
 	fault_none();
-	tree_remove(b->dir);
-	settings_free(&b->settings);
-	free(b);
-	return 0;
-}
-
-/* A shell command about the store; its exit status. */
-static int
-shell(const char *fmt, ...)
-{
-	char command[1024];
-	va_list ap;
-	int status;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	status = system(command);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return broker_teardown(state);
 }
 
 /* What fsck.mqfs says of the closed store. */
 static void
 assert_clean(const struct broker *b)
 {
-	if (shell("${top_builddir:-.}/offsets/fsck.mqfs -n %s > %s/fsck 2>&1", b->path, b->dir) == 0)
+	if (sh_status("${top_builddir:-.}/offsets/fsck.mqfs -n %s > %s/fsck 2>&1", b->path, b->dir) == 0)
 		return;
-	shell("cat %s/fsck >&2", b->dir);
+	sh_status("cat %s/fsck >&2", b->dir);
 	fail_msg("fsck.mqfs has found something");
-}
-
-static mq_pos
-end_of(struct broker *b)
-{
-	return mark_at(store_written(b->store));
 }
 
 /* --- a life ------------------------------------------------------------------------------- */
@@ -207,7 +132,7 @@ make_topic(struct broker *b)
 
 	snprintf(name, sizeof(name), "t%d", below(b, 20));
 	topic_conf_default(&conf, name, 1 + below(b, 4));
-	conf.created_ms = b->made++;
+	conf.created_ms = made++;
 	rc = topic_create(b->offsets, &conf, &(struct topic *){ NULL }, NULL);
 	assert_true(rc == MQ_OK || rc == -EEXIST);
 }
@@ -221,7 +146,7 @@ make_group(struct broker *b)
 
 	snprintf(name, sizeof(name), "g%d", below(b, 6));
 	group_conf_default(&conf, name);
-	conf.created_ms = b->made++;
+	conf.created_ms = made++;
 	rc = group_create(b->offsets, &conf, &(struct group *){ NULL }, NULL);
 	assert_true(rc == MQ_OK || rc == -EEXIST);
 }
@@ -453,7 +378,7 @@ dump(struct broker *b, bool with_places)
 
 	assert_non_null(out);
 	fprintf(out, "log %" PRId64 "..%" PRId64 ", dispatched %" PRId64 "\n", store_begin(b->store).byte,
-		end_of(b).byte, mark_at(store_dispatched(b->store)).byte);
+		broker_written(b).byte, mark_at(store_dispatched(b->store)).byte);
 	dump_epochs(b, out);
 	dump_topics(b, out);
 	dump_groups(b, with_places, out);
@@ -466,24 +391,17 @@ dump(struct broker *b, bool with_places)
 static char *
 dump_from_scratch(struct broker *b)
 {
-	struct broker other = { 0 };
+	struct broker other;
 	char *text;
 
-	memcpy(other.dir, b->dir, sizeof(other.dir));
-	snprintf(other.path, sizeof(other.path), "%s/scratch", b->dir);
-	assert_int_equal(shell("rm -rf %s && mkdir %s && cp -r %s/commitlog %s", other.path, other.path, b->path,
-			       other.path), 0);
-	assert_int_equal(settings_init(&other.settings), MQ_OK);
-	set(&other, "mappedFileSizeCommitLog", "65536");
-	set(&other, "mappedFileSizeConsumeQueue", "2000");
-	set(&other, "maxIndexNum", "200");
-	set(&other, "maxHashSlotNum", "50");
-	set(&other, "maxMessageSize", "16384");
+	broker_begin(&other, b->dir);
+	make_small(&other);
 	other.settings.brokerRole = SLAVE;
+	sh("mkdir '%s' && cp -r '%s/commitlog' '%s'", other.path, b->path, other.path);
 	broker_open(&other);
 	text = dump(&other, false);
 	broker_close(&other);
-	settings_free(&other.settings);
+	broker_end(&other);
 	return text;
 }
 
@@ -495,7 +413,7 @@ assert_same(struct broker *b, const char *got, const char *want)
 	if (strcmp(got, want) == 0)
 		return;
 	for (int i = 0; i < 2; i++) {
-		char path[128];
+		char path[160];
 		FILE *out;
 
 		snprintf(path, sizeof(path), "%s/%s", b->dir, names[i]);
@@ -504,7 +422,7 @@ assert_same(struct broker *b, const char *got, const char *want)
 		fputs(texts[i], out);
 		fclose(out);
 	}
-	shell("diff -u %s/want %s/got >&2", b->dir, b->dir);
+	sh_status("diff -u %s/want %s/got >&2", b->dir, b->dir);
 	fail_msg("it differs");
 }
 
@@ -526,7 +444,7 @@ struct tail {
 static struct tail
 tail_read(struct broker *b, mq_pos from)
 {
-	struct tail t = { .from = from, .to = end_of(b) };
+	struct tail t = { .from = from, .to = broker_written(b) };
 	size_t n;
 
 	t.bytes = malloc((size_t)(t.to.byte - from.byte) + 1);
@@ -580,9 +498,9 @@ assert_kept(struct broker *b, const struct tail *t)
 		assert_memory_equal(kept, t->bytes + (at.byte - t->from.byte), len);
 		for (int64_t i = (int64_t)len; i < n; i++)	/* behind a blank there are zeros */
 			assert_int_equal(t->bytes[at.byte - t->from.byte + i], 0);
-		assert_int_equal(shell("grep -q 'store 00ff' '%s.txt'", path), 0);
+		sh("grep -q 'store 00ff' '%s.txt'", path);
 		if (len > 8)
-			assert_int_equal(shell("${top_builddir:-.}/store/mqdump '%s' > %s/out", path, b->dir), 0);
+			sh("${top_builddir:-.}/store/mqdump '%s' > %s/out", path, b->dir);
 	}
 }
 
@@ -597,7 +515,7 @@ cut_and_follow_again(struct broker *b, int before, int behind)
 
 	broker_open(b);
 	live(b, before);
-	at = end_of(b);
+	at = broker_written(b);
 	there = dump(b, false);
 	live(b, behind);
 	become_slave(b);
@@ -629,7 +547,7 @@ a_cut_log_is_as_if_its_end_had_never_been(void **state)
 		b->seed = seed;
 		b->settings.brokerRole = ASYNC_MASTER;
 		cut_and_follow_again(b, 40 + (int)seed * 20, (int)(seed % 4) * 60 + 5);
-		assert_int_equal(shell("rm -rf %s", b->path), 0);
+		sh("rm -rf %s", b->path);
 	}
 }
 
@@ -643,7 +561,7 @@ a_cut_store_is_the_same_after_a_restart(void **state)
 	b->seed = 5;
 	broker_open(b);
 	live(b, 150);
-	at = end_of(b);
+	at = broker_written(b);
 	live(b, 100);
 	become_slave(b);
 	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
@@ -668,13 +586,13 @@ prepare(struct broker *b, unsigned seed, mq_pos *ret_at, char *wants[2])
 	broker_open(b);
 	live(b, 120);
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
-	*ret_at = end_of(b);
+	*ret_at = broker_written(b);
 	wants[1] = dump(b, false);
 	live(b, 60);
 	become_slave(b);
 	wants[0] = dump(b, false);
 	broker_close(b);
-	assert_int_equal(shell("mv %s %s/before", b->path, b->dir), 0);
+	sh("mv %s %s/before", b->path, b->dir);
 }
 
 /* Cut it in a process that ends at its n-th call.  False: it came to its end before. */
@@ -686,7 +604,7 @@ cut_and_die(struct broker *b, mq_pos at, int n)
 
 	assert_true(child >= 0);
 	if (child == 0) {
-		if (broker_try(b) != MQ_OK)
+		if (broker_try(b, false) != MQ_OK)
 			_exit(1);
 		fault_set((struct fault){ .at = n, .dies = DIED });
 		_exit(offsets_cut(b->offsets, at, WHY) == MQ_OK ? 0 : 2);
@@ -700,7 +618,7 @@ cut_and_die(struct broker *b, mq_pos at, int n)
 static bool
 is_begun(const struct broker *b)
 {
-	return shell("test -e %s/cut", b->path) == 0;
+	return sh_status("test -e %s/cut", b->path) == 0;
 }
 
 static void
@@ -717,17 +635,17 @@ wherever_it_dies_the_next_mount_finishes_it(void **state)
 		AUTO_FREE char *got = NULL;
 		bool cut;
 
-		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+		sh("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path);
 		died = cut_and_die(b, at, n);
 		cut = is_begun(b) || !died;
 		finished += is_begun(b);
 		if (is_begun(b) && n % 4 == 1) {	/* fsck.mqfs is a mount to it, too */
-			assert_int_equal(shell("${top_builddir:-.}/offsets/fsck.mqfs -y %s > %s/fsck 2>&1", b->path,
-					       b->dir), 1);
+			assert_int_equal(sh_status("${top_builddir:-.}/offsets/fsck.mqfs -y %s > %s/fsck 2>&1",
+						   b->path, b->dir), 1);
 			assert_false(is_begun(b));
 		}
 		broker_open(b);
-		cut = cut || end_of(b).byte == at.byte;	/* it died when all was done */
+		cut = cut || broker_written(b).byte == at.byte;	/* it died when all was done */
 		got = dump(b, false);
 		assert_same(b, got, wants[cut]);
 		assert_false(is_begun(b));
@@ -749,15 +667,15 @@ it_may_die_while_it_is_finished(void **state)
 	int n;
 
 	prepare(b, 4, &at, wants);
-	assert_int_equal(shell("cp -r %s/before %s", b->dir, b->path), 0);
+	sh("cp -r %s/before %s", b->dir, b->path);
 	for (n = 1; cut_and_die(b, at, n) && !is_begun(b); n++)
-		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+		sh("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path);
 	for (n = 5; is_begun(b); n += 7) {
 		pid_t child = fork();
 
 		if (child == 0) {
 			fault_set((struct fault){ .at = n, .dies = DIED });
-			_exit(broker_try(b) == MQ_OK ? 0 : 1);
+			_exit(broker_try(b, false) == MQ_OK ? 0 : 1);
 		}
 		assert_int_equal(waitpid(child, &(int){ 0 }, 0), child);
 	}
@@ -782,14 +700,12 @@ a_call_that_fails_leaves_a_cut_that_goes_on(void **state)
 	for (int n = 1; rc != MQ_OK; n += 3 * STEP) {
 		AUTO_FREE char *got = NULL;
 
-		assert_int_equal(shell("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path), 0);
+		sh("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path);
 		broker_open(b);
 		fault_set((struct fault){ .at = n, .number = EIO });
 		rc = offsets_cut(b->offsets, at, WHY);
 		fault_none();
-		(void)offsets_close(b->offsets);
-		store_close(b->store);
-		storedir_close(&b->sd);
+		broker_drop(b);
 		broker_open(b);
 		assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
 		got = dump(b, false);
@@ -813,18 +729,18 @@ what_a_snapshot_holds_is_not_touched(void **state)
 	b->seed = 6;
 	broker_open(b);
 	live(b, 200);
-	at = end_of(b);
+	at = broker_written(b);
 	there = dump(b, false);
 	live(b, 100);
-	assert_int_equal(shell("mkdir %s/held && ln %s/commitlog/* %s/held && cp -r %s/held %s/sums", b->dir, b->path,
-			       b->dir, b->dir, b->dir), 0);
+	sh("mkdir %s/held && ln %s/commitlog/* %s/held && cp -r %s/held %s/sums", b->dir, b->path, b->dir, b->dir,
+	   b->dir);
 	become_slave(b);
 	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
-	assert_int_equal(shell("diff -r %s/held %s/sums", b->dir, b->dir), 0);
+	sh("diff -r %s/held %s/sums", b->dir, b->dir);
 	got = dump(b, false);
 	assert_same(b, got, there);
 	broker_close(b);
-	assert_int_equal(shell("diff -r %s/held %s/sums", b->dir, b->dir), 0);
+	sh("diff -r %s/held %s/sums", b->dir, b->dir);
 	assert_clean(b);
 }
 
@@ -845,13 +761,13 @@ only_where_a_record_begins_can_it_be_cut(void **state)
 	assert_int_equal(queue_entries(store_queue(b->store, META_TOPIC, 0), MQ_QOFF(2), &e, 1, &n), MQ_OK);
 	want = dump(b, false);
 	assert_int_equal(offsets_cut(b->offsets, pos_add(e.pos, 1), WHY), -EINVAL);
-	assert_int_equal(offsets_cut(b->offsets, pos_add(end_of(b), 1), WHY), -EINVAL);
+	assert_int_equal(offsets_cut(b->offsets, pos_add(broker_written(b), 1), WHY), -EINVAL);
 	assert_int_equal(offsets_cut(b->offsets, MQ_POS(-5), WHY), -EINVAL);
-	assert_int_equal(offsets_cut(b->offsets, end_of(b), WHY), MQ_OK);
+	assert_int_equal(offsets_cut(b->offsets, broker_written(b), WHY), MQ_OK);
 	got = dump(b, false);
 	assert_same(b, got, want);
 	assert_int_equal(offsets_cut(b->offsets, e.pos, WHY), MQ_OK);
-	assert_int_equal(end_of(b).byte, e.pos.byte);
+	assert_int_equal(broker_written(b).byte, e.pos.byte);
 	broker_close(b);
 	assert_clean(b);
 }
@@ -868,7 +784,7 @@ all_of_it_can_be_cut(void **state)
 	become_slave(b);
 	tail = tail_read(b, MQ_POS(0));
 	assert_int_equal(offsets_cut(b->offsets, MQ_POS(0), WHY), MQ_OK);
-	assert_int_equal(end_of(b).byte, 0);
+	assert_int_equal(broker_written(b).byte, 0);
 	assert_kept(b, &tail);
 	assert_null(topic_next(b->offsets, ""));
 	broker_close(b);
@@ -901,13 +817,13 @@ a_log_that_is_too_old_begins_anew(void **state)
 	assert_int_equal(offsets_reset(b->offsets, MQ_POS(100), &theirs, WHY), -EINVAL);
 	assert_int_equal(offsets_reset(b->offsets, behind.from, &theirs, WHY), MQ_OK);
 	assert_int_equal(store_begin(b->store).byte, behind.from.byte);
-	assert_int_equal(end_of(b).byte, behind.from.byte);
+	assert_int_equal(broker_written(b).byte, behind.from.byte);
 	assert_int_equal(offsets_epochs(b->offsets, got, EPOCHS_MAX), 2);
-	assert_int_equal(shell("test -z \"$(ls %s/lost+found)\"", b->path), 0);
+	sh("test -z \"$(ls %s/lost+found)\"", b->path);
 	broker_close(b);			/* it still begins there */
 	assert_clean(b);
 	broker_open(b);
-	assert_int_equal(end_of(b).byte, behind.from.byte);
+	assert_int_equal(broker_written(b).byte, behind.from.byte);
 	assert_int_equal(offsets_epochs(b->offsets, got, EPOCHS_MAX), 2);
 	tail_append(b, &behind);
 	broker_close(b);
@@ -926,26 +842,26 @@ a_record_that_came_in_part_is_cut_before_the_first_of_our_own(void **state)
 	b->seed = 10;
 	broker_open(b);
 	live(b, 60);
-	at = end_of(b);
+	at = broker_written(b);
 	produce(b, "t", 0, 1, 500);
 	become_slave(b);
 	tail = tail_read(b, at);
 	assert_int_equal(offsets_cut(b->offsets, at, WHY), MQ_OK);
 	part = (struct tail){ .bytes = tail.bytes, .from = at, .to = pos_add(at, 300) };
 	tail_append(b, &part);
-	assert_int_equal(end_of(b).byte, at.byte + 300);
+	assert_int_equal(broker_written(b).byte, at.byte + 300);
 	assert_int_equal(mark_at(store_dispatched(b->store)).byte, at.byte);
 
 	store_refuse(b->store, -EROFS);
-	assert_int_equal(store_append_raw(b->store, end_of(b), "x", 1), -EROFS);
+	assert_int_equal(store_append_raw(b->store, broker_written(b), "x", 1), -EROFS);
 	assert_int_equal(store_cut_torn(b->store, WHY), MQ_OK);
 	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
 	b->settings.brokerRole = ASYNC_MASTER;
 	offsets_promoted(b->offsets);
 	assert_int_equal(offsets_epochs(b->offsets, &last, 1), 1);
 	assert_int_equal(last.start.byte, at.byte);
-	assert_int_equal(shell("cd %s/lost+found && cmp -n 300 commitlog-%020" PRId64 " commitlog-%020" PRId64 ".2",
-			       b->path, at.byte, at.byte), 0);
+	sh("cd %s/lost+found && cmp -n 300 commitlog-%020" PRId64 " commitlog-%020" PRId64 ".2",
+	   b->path, at.byte, at.byte);
 	live(b, 30);
 	broker_close(b);
 	assert_clean(b);

@@ -15,13 +15,12 @@
 #include <cmocka.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/appender.h"
 #include "fs/estate.h"
 #include "fs/names.h"
 #include "fs/view.h"
-#include "tests/tree.h"
+#include "tests/broker_kit.h"
 
 #define DIED 42
 #define NEVER -1
@@ -65,108 +64,83 @@ __wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, co
 		_exit(DIED);
 }
 
-/* --- a broker without a mount ----------------------------------------------------------- */
+/* --- its broker --------------------------------------------------------------------------- */
 
-struct broker {
-	char path[64];
-	struct settings settings;
-	struct mount m;
-	struct store_checkpoint cp;
+struct rig {
+	struct broker b;
+	struct mount m;			/* what appenders and views need of one */
 	struct topic *topic;
 	struct estate *estate;
 	struct estate_file *file;
 };
 
 static void
-broker_open(struct broker *b)
+rig_open(struct rig *r)
 {
-	struct topic_conf conf;
-
-	b->m = (struct mount){ .settings = &b->settings, .estate = b->estate };
-	assert_int_equal(storedir_open(b->path, false, 0, &b->m.dir), MQ_OK);
-	assert_int_equal(storedir_begin(&b->m.dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->m.dir, &b->m.offsets, &b->cp), MQ_OK);
-	assert_int_equal(store_open(&b->settings, &b->m.dir, &b->cp, &b->m.store), MQ_OK);
-	store_checkpoint_free(&b->cp);
-	assert_int_equal(offsets_start(b->m.offsets, b->m.store), MQ_OK);
-	b->topic = topic_find(b->m.offsets, "t");
-	if (b->topic)
-		return;
-	topic_conf_default(&conf, "t", 2);
-	assert_int_equal(topic_create(b->m.offsets, &conf, &b->topic, NULL), MQ_OK);
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->m.offsets), MQ_OK);
-	store_close(b->m.store);
-	assert_int_equal(storedir_end(&b->m.dir), MQ_OK);
-	storedir_close(&b->m.dir);
+	broker_open(&r->b);
+	r->m = (struct mount){ .settings = &r->b.settings, .dir = r->b.sd, .store = r->b.store,
+			       .offsets = r->b.offsets, .estate = r->estate };
+	r->topic = topic_find(r->m.offsets, "t");
+	if (!r->topic)
+		r->topic = broker_topic(&r->b, "t", 2);
 }
 
 static int
 setup(void **state)
 {
-	struct broker *b = calloc(1, sizeof(*b));
+	struct rig *r = calloc(1, sizeof(*r));
 
-	assert_non_null(b);
-	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-estate.XXXXXX");
-	assert_non_null(mkdtemp(b->path));
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "8M", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxIndexNum", "1000", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxHashSlotNum", "100", "test"), MQ_OK);
-	b->estate = estate_open();
-	assert_non_null(b->estate);
-	b->file = &b->estate->files[0];
-	log_open("test", LOG_TO_STDERR, LOG_ERR);
-	*state = b;
+	assert_non_null(r);
+	broker_begin(&r->b, NULL);
+	broker_set(&r->b, "mappedFileSizeCommitLog", "8M");
+	r->estate = estate_open();
+	assert_non_null(r->estate);
+	r->file = &r->estate->files[0];
+	*state = r;
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 
-	tree_remove(b->path);
-	settings_free(&b->settings);
-	estate_close(b->estate);
-	free(b);
+	broker_end(&r->b);
+	estate_close(r->estate);
+	free(r);
 	return 0;
 }
 
 /* --- writes --------------------------------------------------------------------------------- */
 
 static void
-appender_open(struct broker *b, bool all, struct appender *a)
+appender_open(struct rig *r, bool all, struct appender *a)
 {
-	appender_init(a, b->topic, all, 0, FORMAT_LINES, false, 4 << 20);
-	assert_int_equal(appender_resume(&b->m, a, b->file), MQ_OK);
+	appender_init(a, r->topic, all, 0, FORMAT_LINES, false, 4 << 20);
+	assert_int_equal(appender_resume(&r->m, a, r->file), MQ_OK);
 }
 
 static void
-write_as(struct broker *b, struct appender *a, uint64_t unique, const char *text, size_t len)
+write_as(struct rig *r, struct appender *a, uint64_t unique, const char *text, size_t len)
 {
 	size_t n = 0;
 	mq_pos end;
 
 	a->request = unique;
-	assert_int_equal(appender_write(&b->m, a, text, len, &n, &end), MQ_OK);
+	assert_int_equal(appender_write(&r->m, a, text, len, &n, &end), MQ_OK);
 	assert_int_equal(n, len);
 }
 
 static void
-want_content(struct broker *b, int32_t queue, const char *want)
+want_content(struct rig *r, int32_t queue, const char *want)
 {
-	const struct view_spec spec = { .topic = b->topic, .queue = queue, .format = FORMAT_LINES };
+	const struct view_spec spec = { .topic = r->topic, .queue = queue, .format = FORMAT_LINES };
 	AUTO_FREE char *got = calloc(1, 8 << 20);
 	struct view *v;
 	size_t n = 0;
 
 	assert_non_null(got);
-	assert_int_equal(view_open(&b->m, &spec, &v), MQ_OK);
+	assert_int_equal(view_open(&r->m, &spec, &v), MQ_OK);
 	assert_int_equal(view_read(v, 0, got, (8 << 20) - 1, &n), MQ_OK);
 	view_close(v);
 	assert_int_equal(n, strlen(want));
@@ -191,7 +165,7 @@ many_lines(void)
 
 /* In a process of its own, which dies in the second write or after it. */
 static void
-die_writing(struct broker *b, bool all, const char *text)
+die_writing(struct rig *r, bool all, const char *text)
 {
 	pid_t child = fork();
 	struct appender a;
@@ -204,13 +178,13 @@ die_writing(struct broker *b, bool all, const char *text)
 
 		dies_in_append = NEVER;
 		dies_before_tail = dies_after_tail = false;
-		broker_open(b);
-		appender_open(b, all, &a);
-		write_as(b, &a, 10, "begun", 5);
+		rig_open(r);
+		appender_open(r, all, &a);
+		write_as(r, &a, 10, "begun", 5);
 		dies_in_append = in_append;
 		dies_before_tail = before;
 		dies_after_tail = after;
-		write_as(b, &a, 12, text, strlen(text));
+		write_as(r, &a, 12, text, strlen(text));
 		_exit(DIED);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -221,21 +195,21 @@ die_writing(struct broker *b, bool all, const char *text)
 
 /* The next broker gets the same write again, and then goes on. */
 static void
-go_on_writing(struct broker *b, bool all, const char *text)
+go_on_writing(struct rig *r, bool all, const char *text)
 {
 	AUTO_FREE char *want = NULL;
 	struct appender a;
 
-	broker_open(b);
-	appender_open(b, all, &a);
-	write_as(b, &a, 12, text, strlen(text));
-	write_as(b, &a, 14, " but here\n", 10);
+	rig_open(r);
+	appender_open(r, all, &a);
+	write_as(r, &a, 12, text, strlen(text));
+	write_as(r, &a, 14, " but here\n", 10);
 	assert_true(asprintf(&want, "begun%s but here\n", text) > 0);
 	if (!all)
-		want_content(b, 0, want);
+		want_content(r, 0, want);
 	assert_false(splitter_holds(&a.splitter));
 	appender_free(&a);
-	broker_close(b);
+	broker_close(&r->b);
 }
 
 static void
@@ -302,90 +276,90 @@ it_was_done_but_not_answered(void **state)
 static void
 it_goes_on_in_the_queue_where_it_was_begun(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 	char want[64];
 
 	dies_in_append = 0;
 	dies_after_messages = 1;
-	die_writing(b, true, "\nsecond\nthird\n");
-	broker_open(b);
+	die_writing(r, true, "\nsecond\nthird\n");
+	rig_open(r);
 	/* the turn of the queues began anew: it must not matter */
 	for (uint32_t turn = 0; turn < 2; turn++) {
 		struct appender a;
 
-		atomic_store(&b->m.round_robin, turn);
-		appender_open(b, true, &a);
-		write_as(b, &a, 12, "\nsecond\nthird\n", 14);
+		atomic_store(&r->m.round_robin, turn);
+		appender_open(r, true, &a);
+		write_as(r, &a, 12, "\nsecond\nthird\n", 14);
 		appender_free(&a);
 		strcpy(want, "begun\nsecond\nthird\n");
-		want_content(b, estate_note(b->file)->queue, want);
+		want_content(r, estate_note(r->file)->queue, want);
 	}
-	broker_close(b);
+	broker_close(&r->b);
 }
 
 static void
 others_may_append_before_it_goes_on(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 	struct appender a, other;
 
 	dies_in_append = 0;
 	dies_after_messages = 2;
-	die_writing(b, false, "\nsecond\nthird\n");
-	broker_open(b);
-	appender_open(b, false, &a);
-	appender_init(&other, b->topic, false, 0, FORMAT_LINES, false, 1024);
-	write_as(b, &other, 0, "x\ny\nz\n", 6);
-	write_as(b, &a, 12, "\nsecond\nthird\n", 14);
-	want_content(b, 0, "begun\nsecond\nx\ny\nz\nthird\n");
+	die_writing(r, false, "\nsecond\nthird\n");
+	rig_open(r);
+	appender_open(r, false, &a);
+	appender_init(&other, r->topic, false, 0, FORMAT_LINES, false, 1024);
+	write_as(r, &other, 0, "x\ny\nz\n", 6);
+	write_as(r, &a, 12, "\nsecond\nthird\n", 14);
+	want_content(r, 0, "begun\nsecond\nx\ny\nz\nthird\n");
 	appender_free(&a);
 	appender_free(&other);
-	broker_close(b);
+	broker_close(&r->b);
 }
 
 static void
 a_line_finished_at_close_is_stored_once(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 	pid_t child = fork();
 	struct appender a;
 	int status;
 
 	assert_true(child >= 0);
 	if (child == 0) {
-		broker_open(b);
-		appender_open(b, false, &a);
-		write_as(b, &a, 10, "the end", 7);
-		assert_int_equal(appender_finish(&b->m, &a), MQ_OK);
+		rig_open(r);
+		appender_open(r, false, &a);
+		write_as(r, &a, 10, "the end", 7);
+		assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
 		_exit(DIED);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
-	broker_open(b);
-	appender_open(b, false, &a);
-	assert_int_equal(appender_finish(&b->m, &a), MQ_OK);
-	want_content(b, 0, "the end\n");
+	rig_open(r);
+	appender_open(r, false, &a);
+	assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
+	want_content(r, 0, "the end\n");
 	appender_free(&a);
-	broker_close(b);
+	broker_close(&r->b);
 }
 
 static void
 a_beginning_that_is_too_long_to_keep_is_reported(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 	AUTO_FREE char *text = malloc(ESTATE_TAIL_BYTES + 1);
 	struct appender a;
 
 	assert_non_null(text);
 	memset(text, 'x', ESTATE_TAIL_BYTES + 1);
-	broker_open(b);
-	appender_open(b, false, &a);
-	write_as(b, &a, 10, text, ESTATE_TAIL_BYTES + 1);
+	rig_open(r);
+	appender_open(r, false, &a);
+	write_as(r, &a, 10, text, ESTATE_TAIL_BYTES + 1);
 	appender_free(&a);
-	appender_init(&a, b->topic, false, 0, FORMAT_LINES, false, 4 << 20);
-	assert_int_equal(appender_resume(&b->m, &a, b->file), -EIO);
+	appender_init(&a, r->topic, false, 0, FORMAT_LINES, false, 4 << 20);
+	assert_int_equal(appender_resume(&r->m, &a, r->file), -EIO);
 	appender_free(&a);
-	broker_close(b);
+	broker_close(&r->b);
 }
 
 /* --- names ---------------------------------------------------------------------------------- */
@@ -393,20 +367,20 @@ a_beginning_that_is_too_long_to_keep_is_reported(void **state)
 static void
 names_are_there_for_the_next_broker(void **state)
 {
-	struct broker *b = *state;
+	struct rig *r = *state;
 	struct names *dead, *next;
 	uint64_t kept, dropped, again;
 	const char *text;
 	uint32_t id;
 
-	assert_int_equal(names_open(b->estate, &dead), MQ_OK);
+	assert_int_equal(names_open(r->estate, &dead), MQ_OK);
 	assert_int_equal(names_intern(dead, 7, 3, "q0@5:follow", &kept), MQ_OK);
 	names_hold(dead, kept);
 	assert_int_equal(names_intern(dead, 7, 3, "q0@6", &dropped), MQ_OK);
 	names_drop(dead, dropped, 1);
 	names_close(dead);		/* without a word to the estate, as by SIGKILL */
 
-	assert_int_equal(names_open(b->estate, &next), MQ_OK);
+	assert_int_equal(names_open(r->estate, &next), MQ_OK);
 	assert_int_equal(names_find(next, kept, &text, &id), MQ_OK);
 	assert_string_equal(text, "q0@5:follow");
 	assert_int_equal(id, 3);

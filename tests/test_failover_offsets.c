@@ -8,7 +8,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,15 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
-#include "tests/tree.h"
+#include "tests/broker_kit.h"
 
 #define TOPICS 2
 #define QUEUES 2
@@ -38,13 +35,8 @@ struct resets {
 	size_t n;
 };
 
-struct broker {
-	char path[64];
-	struct settings settings;
-	struct storedir dir;
-	struct store *store;		/* NULL: it is down */
-	struct offsets *offsets;
-
+struct side {
+	struct broker b;		/* not open: it is down */
 	int64_t view[PLACES];		/* what it showed last */
 	int64_t synced[PLACES];		/* what it must still show after a kill */
 	struct resets others[PLACES];	/* made elsewhere, or here before a kill */
@@ -53,14 +45,14 @@ struct broker {
 };
 
 struct walk {
-	struct broker b[2];
+	struct side side[2];
 	int master;
 	bool split;			/* the other one was master, and does not know better */
 	mq_pos common;			/* split: so far both logs are one */
 	bool linked;
 	uint64_t random;
 	int64_t exact[PLACES];		/* where all must come to, -1: who knows */
-	int64_t steps, kills, promotions, resets, refused;
+	int64_t steps, kills, promotions, resets;
 };
 
 /* --- chance ------------------------------------------------------------------------- */
@@ -78,127 +70,59 @@ static void resets_move(struct resets *from, struct resets *to);
 
 /* --- brokers ------------------------------------------------------------------------ */
 
+/* What they were told but not asked to keep is gone. */
 static void
-broker_open(struct broker *b)
+side_kill(struct side *s)
 {
-	struct store_checkpoint cp;
-
-	assert_int_equal(storedir_open(b->path, false, 0, &b->dir), MQ_OK);
-	assert_int_equal(storedir_begin(&b->dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
-	store_checkpoint_free(&cp);
-	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	assert_int_equal(storedir_end(&b->dir), MQ_OK);
-	storedir_close(&b->dir);
-	b->store = NULL;
-}
-
-static void
-sh(const char *fmt, ...)
-{
-	char command[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(command), 0);
-}
-
-/* What a machine would find is copied, and the copy is the store from here on. */
-static void
-broker_kill(struct broker *b)
-{
-	sh("cp -r '%s' '%s.killed'", b->path, b->path);
-	broker_close(b);
-	sh("rm -rf '%s' && mv '%s.killed' '%s'", b->path, b->path, b->path);
+	broker_kill(&s->b);
 	for (int p = 0; p < PLACES; p++) {
-		resets_move(&b->own[p], &b->others[p]);
-		b->view[p] = b->synced[p];
+		resets_move(&s->own[p], &s->others[p]);
+		s->view[p] = s->synced[p];
 	}
 }
 
-static void
-broker_setup(struct broker *b)
-{
-	const char *const settings[][2] = {
-		{ "mappedFileSizeCommitLog", "16M" }, { "maxIndexNum", "1000" }, { "maxHashSlotNum", "100" },
-		{ "flushIntervalConsumeQueue", "3600000" },	/* the walk says when */
-		{ "flushConsumerOffsetInterval", "3600000" },
-	};
-
-	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-failover.XXXXXX");
-	assert_non_null(mkdtemp(b->path));
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		assert_int_equal(settings_set(&b->settings, settings[i][0], settings[i][1], "test"), MQ_OK);
-}
-
-static struct broker *
+static struct side *
 the_master(struct walk *w)
 {
-	return &w->b[w->master];
+	return &w->side[w->master];
 }
 
-static struct broker *
+static struct side *
 the_other(struct walk *w)
 {
-	return &w->b[!w->master];
+	return &w->side[!w->master];
+}
+
+static const char *
+topic_of(int p)
+{
+	return p / QUEUES ? "b" : "a";
 }
 
 static struct subscription *
-place_of(struct broker *b, int p)
+place_of(struct side *s, int p)
 {
-	const char *name = p / QUEUES ? "b" : "a";
-	struct group *g = group_find(b->offsets, "g");
-	struct topic *t = topic_find(b->offsets, name);
-
-	return g && t ? subscription_find(b->offsets, g, t) : NULL;
+	return broker_subscription(&s->b, "g", topic_of(p));
 }
 
 static int64_t
-view(struct broker *b, int p)
+view(struct side *s, int p)
 {
-	mq_qoff at = MQ_QOFF(-1);
-
-	assert_int_equal(committed(b->offsets, place_of(b, p), p % QUEUES, &at), MQ_OK);
-	return at.n;
+	return broker_committed(&s->b, place_of(s, p), p % QUEUES);
 }
 
 static int64_t
-queue_length(struct broker *b, int p)
+queue_length(struct side *s, int p)
 {
-	struct queue *q = store_queue(b->store, p / QUEUES ? "b" : "a", p % QUEUES);
+	struct queue *q = store_queue(s->b.store, topic_of(p), p % QUEUES);
 
 	return q ? queue_end(q).n : 0;
 }
 
 static void
-produce(struct broker *b, int p, int n)
+produce(struct side *s, int p, int n)
 {
-	const char *topic = p / QUEUES ? "b" : "a";
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
-
-	batch_init(&batch);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = "x", .body_len = 1, .topic = topic, .topic_len = 1, .props = "",
-			.queue_id = p % QUEUES }), MQ_OK);
-	assert_int_equal(store_queue_make(b->store, topic, p % QUEUES, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
+	broker_produce(&s->b, topic_of(p), p % QUEUES, n);
 }
 
 /* --- what must hold ------------------------------------------------------------------- */
@@ -238,68 +162,68 @@ static void
 look(struct walk *w, const char *after)
 {
 	for (int i = 0; i < 2; i++) {
-		struct broker *b = &w->b[i];
+		struct side *s = &w->side[i];
 
-		for (int p = 0; b->store && p < PLACES; p++) {
-			int64_t now = view(b, p);
+		for (int p = 0; s->b.store && p < PLACES; p++) {
+			int64_t now = view(s, p);
 
-			if (now < b->view[p] && !resets_explain(&b->others[p], now, &b->over[p]))
+			if (now < s->view[p] && !resets_explain(&s->others[p], now, &s->over[p]))
 				fail_msg("step %" PRId64 " (%s): broker %d place %d moved back from %" PRId64
-					 " to %" PRId64, w->steps, after, i, p, b->view[p], now);
-			if (now < b->view[p] && now < b->synced[p])
-				b->synced[p] = now;
-			b->view[p] = now;
+					 " to %" PRId64, w->steps, after, i, p, s->view[p], now);
+			if (now < s->view[p] && now < s->synced[p])
+				s->synced[p] = now;
+			s->view[p] = now;
 		}
 	}
 }
 
 /* --- steps ------------------------------------------------------------------------------- */
 
-static struct broker *
+static struct side *
 any_up(struct walk *w)
 {
-	struct broker *b = &w->b[chance(w, 2)];
+	struct side *s = &w->side[chance(w, 2)];
 
-	return b->store ? b : the_master(w)->store ? the_master(w) : the_other(w)->store ? the_other(w) : NULL;
+	return s->b.store ? s : the_master(w)->b.store ? the_master(w) : the_other(w)->b.store ? the_other(w) : NULL;
 }
 
 static void
 step_commit(struct walk *w)
 {
-	struct broker *b = any_up(w);
+	struct side *s = any_up(w);
 	int p = (int)chance(w, PLACES);
 	int64_t to;
 
-	if (!b)
+	if (!s)
 		return;
-	to = view(b, p) + 1 + (int64_t)chance(w, 20);
-	assert_int_equal(commit_forward(b->offsets, place_of(b, p), p % QUEUES, MQ_QOFF(to)), MQ_OK);
+	to = view(s, p) + 1 + (int64_t)chance(w, 20);
+	assert_int_equal(commit_forward(s->b.offsets, place_of(s, p), p % QUEUES, MQ_QOFF(to)), MQ_OK);
 	w->exact[p] = -1;
 }
 
 static void
 step_reset(struct walk *w)
 {
-	struct broker *b = any_up(w);
+	struct side *s = any_up(w);
 	int p = (int)chance(w, PLACES);
 	int64_t to, was;
 	int rc;
 
-	if (!b)
+	if (!s)
 		return;
-	was = view(b, p);
-	to = (int64_t)chance(w, (uint64_t)queue_length(b, p) + 1);
+	was = view(s, p);
+	to = (int64_t)chance(w, (uint64_t)queue_length(s, p) + 1);
 	if (chance(w, 2))
-		rc = commit_reset(b->offsets, place_of(b, p), p % QUEUES, MQ_QOFF(to), NULL);
+		rc = commit_reset(s->b.offsets, place_of(s, p), p % QUEUES, MQ_QOFF(to), NULL);
 	else
-		rc = commit_compare(b->offsets, place_of(b, p), p % QUEUES, MQ_QOFF(was), MQ_QOFF(to));
+		rc = commit_compare(s->b.offsets, place_of(s, p), p % QUEUES, MQ_QOFF(was), MQ_QOFF(to));
 	assert_int_equal(rc, MQ_OK);
-	assert_int_equal(view(b, p), to);
-	b->view[p] = to;
-	if (b->synced[p] > to)
-		b->synced[p] = to;
-	resets_add(&b->own[p], to);
-	resets_add(&w->b[b == &w->b[0]].others[p], to);
+	assert_int_equal(view(s, p), to);
+	s->view[p] = to;
+	if (s->synced[p] > to)
+		s->synced[p] = to;
+	resets_add(&s->own[p], to);
+	resets_add(&w->side[s == &w->side[0]].others[p], to);
 	w->exact[p] = w->exact[p] == INT64_MAX ? to : -1;	/* the only one since all was quiet */
 	w->resets++;
 }
@@ -307,29 +231,29 @@ step_reset(struct walk *w)
 static bool
 can_talk(struct walk *w)
 {
-	return w->linked && !w->split && w->b[0].store && w->b[1].store;
+	return w->linked && !w->split && w->side[0].b.store && w->side[1].b.store;
 }
 
 /* The next n bytes of the log. */
 static void
 replicate(struct walk *w, int64_t n)
 {
-	struct broker *m = the_master(w), *s = the_other(w);
-	mq_pos at = mark_at(store_written(s->store));
+	struct side *m = the_master(w), *s = the_other(w);
+	mq_pos at = broker_written(&s->b);
 	AUTO_FREE char *buf = malloc((size_t)n);
 	size_t got = 0;
 
 	assert_non_null(buf);
-	assert_int_equal(store_read_raw(m->store, at, buf, (size_t)n, &got), MQ_OK);
+	assert_int_equal(store_read_raw(m->b.store, at, buf, (size_t)n, &got), MQ_OK);
 	if (got)
-		assert_int_equal(store_append_raw(s->store, at, buf, got), MQ_OK);
-	assert_int_equal(offsets_follow(s->offsets), MQ_OK);
+		assert_int_equal(store_append_raw(s->b.store, at, buf, got), MQ_OK);
+	assert_int_equal(offsets_follow(s->b.offsets), MQ_OK);
 }
 
 static int64_t
 behind(struct walk *w)
 {
-	return mark_at(store_written(the_master(w)->store)).byte - mark_at(store_written(the_other(w)->store)).byte;
+	return broker_written(&the_master(w)->b).byte - broker_written(&the_other(w)->b).byte;
 }
 
 static void
@@ -344,10 +268,10 @@ static void
 deliver(struct walk *w, uint64_t luck)
 {
 	struct debt debts[3];
-	size_t n = debts_due(the_other(w)->offsets, debts, 3);
+	size_t n = debts_due(the_other(w)->b.offsets, debts, 3);
 
 	for (size_t i = 0; i < n; i++) {
-		struct offsets *m = the_master(w)->offsets;
+		struct offsets *m = the_master(w)->b.offsets;
 		struct subscription *sub = subscription_find(m, group_find(m, debts[i].group),
 							     topic_find(m, debts[i].topic));
 		uint64_t lost = luck ? chance(w, luck) : 4;
@@ -355,7 +279,7 @@ deliver(struct walk *w, uint64_t luck)
 		if (lost != 0)
 			assert_int_equal(commit_from_slave(m, sub, debts[i].queue_id, debts[i].to, debts[i].seen,
 							   debts[i].reset), MQ_OK);
-		debts_answer(the_other(w)->offsets, &debts[i], lost < 2 ? DEBT_UNHEARD : DEBT_TAKEN);
+		debts_answer(the_other(w)->b.offsets, &debts[i], lost < 2 ? DEBT_UNHEARD : DEBT_TAKEN);
 		look(w, "delivered");
 	}
 }
@@ -368,80 +292,80 @@ step_deliver(struct walk *w)
 }
 
 static bool
-is_master(struct walk *w, const struct broker *b)
+is_master(struct walk *w, const struct side *s)
 {
-	return b->settings.brokerRole != SLAVE || (w->split && b == the_other(w));
+	return s->b.settings.brokerRole != SLAVE || (w->split && s == the_other(w));
 }
 
 /* fsync, as the mount does it. */
 static void
 step_sync(struct walk *w)
 {
-	struct broker *b = any_up(w);
+	struct side *s = any_up(w);
 	int64_t unused;
 	mq_pos end;
 
-	if (!b)
+	if (!s)
 		return;
-	if (is_master(w, b)) {
-		assert_int_equal(commit_sync(b->offsets, place_of(b, 0), &end), MQ_OK);
-		assert_int_equal(store_flush(b->store, end), MQ_OK);
+	if (is_master(w, s)) {
+		assert_int_equal(commit_sync(s->b.offsets, place_of(s, 0), &end), MQ_OK);
+		assert_int_equal(store_flush(s->b.store, end), MQ_OK);
 	} else {
-		assert_int_equal(debts_keep(b->offsets, place_of(b, 0), &unused), MQ_OK);
+		assert_int_equal(debts_keep(s->b.offsets, place_of(s, 0), &unused), MQ_OK);
 	}
 	for (int p = 0; p < PLACES; p++) {
-		b->synced[p] = view(b, p);
-		if (b->own[p].n)	/* so a kill cannot undo it, only the log say it again: */
-			b->own[p].n = is_master(w, b) ? 0 : b->own[p].n;
+		s->synced[p] = view(s, p);
+		if (s->own[p].n)	/* so a kill cannot undo it, only the log say it again: */
+			s->own[p].n = is_master(w, s) ? 0 : s->own[p].n;
 	}
 }
 
 static void
 step_checkpoint(struct walk *w)
 {
-	struct broker *b = any_up(w);
+	struct side *s = any_up(w);
 
-	if (b)
-		assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	if (s)
+		assert_int_equal(offsets_checkpoint(s->b.offsets), MQ_OK);
 }
 
 static void
 step_produce(struct walk *w)
 {
-	if (the_master(w)->store)
+	if (the_master(w)->b.store)
 		produce(the_master(w), (int)chance(w, PLACES), 1 + (int)chance(w, 30));
 }
 
 static void
-come_back(struct walk *w, struct broker *b)
+come_back(struct walk *w, struct side *s)
 {
-	broker_open(b);
+	broker_open(&s->b);
 	if (can_talk(w))
-		debts_due_again(the_other(w)->offsets);
+		debts_due_again(the_other(w)->b.offsets);
 }
 
 static void
 step_kill(struct walk *w)
 {
-	struct broker *b = any_up(w);
+	struct side *s = any_up(w);
 
-	if (!b)
+	if (!s)
 		return;
-	broker_kill(b);
+	side_kill(s);
 	memset(w->exact, 0xff, sizeof(w->exact));
 	w->kills++;
 	if (chance(w, 2))
-		come_back(w, b);
+		come_back(w, s);
 }
 
 static void
 step_restart(struct walk *w)
 {
-	struct broker *b = &w->b[chance(w, 2)];
+	struct side *s = &w->side[chance(w, 2)];
 
-	if (b->store)
-		broker_close(b);
-	come_back(w, b);
+	if (s->b.store)
+		broker_close(&s->b);
+	come_back(w, s);
 }
 
 static void
@@ -449,23 +373,23 @@ step_link(struct walk *w)
 {
 	w->linked = !w->linked;
 	if (can_talk(w))
-		debts_due_again(the_other(w)->offsets);
+		debts_due_again(the_other(w)->b.offsets);
 }
 
 /* The slave becomes the master; the old one may go on, not knowing of it. */
 static void
 step_promote(struct walk *w)
 {
-	struct broker *s = the_other(w);
+	struct side *s = the_other(w);
 
-	if (w->split || !s->store)
+	if (w->split || !s->b.store)
 		return;
-	store_refuse(s->store, -EROFS);
-	assert_int_equal(store_cut_torn(s->store, "it came in part"), MQ_OK);
-	w->common = mark_at(store_written(s->store));
-	assert_int_equal(offsets_promote(s->offsets), MQ_OK);
-	s->settings.brokerRole = ASYNC_MASTER;
-	offsets_promoted(s->offsets);
+	store_refuse(s->b.store, -EROFS);
+	assert_int_equal(store_cut_torn(s->b.store, "it came in part"), MQ_OK);
+	w->common = broker_written(&s->b);
+	assert_int_equal(offsets_promote(s->b.offsets), MQ_OK);
+	s->b.settings.brokerRole = ASYNC_MASTER;
+	offsets_promoted(s->b.offsets);
 	w->master = !w->master;
 	w->split = true;
 	w->promotions++;
@@ -474,38 +398,38 @@ step_promote(struct walk *w)
 
 /* It hears that it is the master no more, while it runs, or at its next start. */
 static void
-demote(struct walk *w, struct broker *b)
+demote(struct walk *w, struct side *s)
 {
-	uint64_t how = b->store ? chance(w, 3) : 2;
+	uint64_t how = s->b.store ? chance(w, 3) : 2;
 
 	if (how == 0) {
-		offsets_demote(b->offsets);
-		b->settings.brokerRole = SLAVE;
-		store_refuse(b->store, MQ_EROLE);
+		offsets_demote(s->b.offsets);
+		s->b.settings.brokerRole = SLAVE;
+		store_refuse(s->b.store, MQ_EROLE);
 		return;
 	}
 	if (how == 1)
-		broker_kill(b);
-	else if (b->store)
-		broker_close(b);
-	b->settings.brokerRole = SLAVE;
-	broker_open(b);
+		side_kill(s);
+	else if (s->b.store)
+		broker_close(&s->b);
+	s->b.settings.brokerRole = SLAVE;
+	broker_open(&s->b);
 }
 
 /* What only the old master's log has is cut. */
 static void
 step_return(struct walk *w)
 {
-	struct broker *old = the_other(w);
+	struct side *old = the_other(w);
 
 	if (!w->split)
 		return;
 	demote(w, old);
 	look(w, "returns");
-	assert_int_equal(offsets_cut(old->offsets, w->common, "it was not the master any more"), MQ_OK);
+	assert_int_equal(offsets_cut(old->b.offsets, w->common, "it was not the master any more"), MQ_OK);
 	w->split = false;
 	if (can_talk(w))
-		debts_due_again(old->offsets);
+		debts_due_again(old->b.offsets);
 	for (int p = 0; p < PLACES; p++) {	/* what is gone nobody has consumed */
 		int64_t end = queue_length(old, p);
 
@@ -523,27 +447,27 @@ step_quiet(struct walk *w)
 
 	step_return(w);
 	for (int i = 0; i < 2; i++)
-		if (!w->b[i].store)
-			broker_open(&w->b[i]);
+		if (!w->side[i].b.store)
+			broker_open(&w->side[i].b);
 	w->linked = true;
-	debts_due_again(the_other(w)->offsets);
+	debts_due_again(the_other(w)->b.offsets);
 	for (int round = 0; round < 10; round++) {
 		deliver(w, 0);
 		deliver(w, 0);
-		assert_int_equal(commit_sync(the_master(w)->offsets, place_of(the_master(w), 0), NULL), MQ_OK);
+		assert_int_equal(commit_sync(the_master(w)->b.offsets, place_of(the_master(w), 0), NULL), MQ_OK);
 		while (behind(w) > 0)
 			replicate(w, behind(w));
 		look(w, "replicated");
 	}
-	offsets_stats(the_other(w)->offsets, &stats);
+	offsets_stats(the_other(w)->b.offsets, &stats);
 	assert_int_equal(stats.debts, 0);
 	for (int p = 0; p < PLACES; p++) {
-		assert_int_equal(view(&w->b[0], p), view(&w->b[1], p));
+		assert_int_equal(view(&w->side[0], p), view(&w->side[1], p));
 		if (w->exact[p] >= 0 && w->exact[p] != INT64_MAX)
-			assert_int_equal(view(&w->b[0], p), w->exact[p]);
+			assert_int_equal(view(&w->side[0], p), w->exact[p]);
 		w->exact[p] = INT64_MAX;
 		for (int i = 0; i < 2; i++)
-			w->b[i].own[p].n = w->b[i].others[p].n = w->b[i].over[p].n = 0;
+			w->side[i].own[p].n = w->side[i].others[p].n = w->side[i].over[p].n = 0;
 	}
 }
 
@@ -577,25 +501,17 @@ step(struct walk *w)
 static void
 begin(struct walk *w)
 {
-	struct broker *m = the_master(w);
-	struct topic_conf topic;
-	struct group_conf group;
-	struct group *g = NULL;
+	struct side *m = the_master(w);
+	struct group *g;
 
-	broker_open(m);
-	group_conf_default(&group, "g");
-	assert_int_equal(group_create(m->offsets, &group, &g, NULL), MQ_OK);
-	for (int i = 0; i < TOPICS; i++) {
-		struct topic *t = NULL;
-
-		topic_conf_default(&topic, i ? "b" : "a", QUEUES);
-		assert_int_equal(topic_create(m->offsets, &topic, &t, NULL), MQ_OK);
-		assert_int_equal(subscription_create(m->offsets, g, t, NULL, NULL), MQ_OK);
-	}
+	broker_open(&m->b);
+	g = broker_group(&m->b, "g");
+	for (int p = 0; p < PLACES; p += QUEUES)
+		broker_subscribe(&m->b, g, broker_topic(&m->b, topic_of(p), QUEUES));
 	for (int p = 0; p < PLACES; p++)
 		produce(m, p, 100);
-	the_other(w)->settings.brokerRole = SLAVE;
-	broker_open(the_other(w));
+	the_other(w)->b.settings.brokerRole = SLAVE;
+	broker_open(&the_other(w)->b);
 	w->linked = true;
 	step_quiet(w);
 }
@@ -613,9 +529,10 @@ walk_along(int64_t seed, int64_t n)
 {
 	struct walk w = { .random = (uint64_t)seed * 0x9e3779b97f4a7c15 + 1 };
 
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
-	broker_setup(&w.b[0]);
-	broker_setup(&w.b[1]);
+	for (int i = 0; i < 2; i++) {
+		broker_begin(&w.side[i].b, NULL);
+		broker_set(&w.side[i].b, "mappedFileSizeCommitLog", "16M");
+	}
 	begin(&w);
 	print_message("seed %" PRId64 ", %" PRId64 " steps\n", seed, n);
 	while (w.steps < n)
@@ -623,9 +540,8 @@ walk_along(int64_t seed, int64_t n)
 	step_quiet(&w);
 	assert_true(n < 1000 || (w.resets > 0 && w.kills > 0 && w.promotions > 0));
 	for (int i = 0; i < 2; i++) {
-		broker_close(&w.b[i]);
-		tree_remove(w.b[i].path);
-		settings_free(&w.b[i].settings);
+		broker_close(&w.side[i].b);
+		broker_end(&w.side[i].b);
 	}
 }
 

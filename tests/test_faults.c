@@ -8,13 +8,13 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
 #include "tests/fault.h"
 #include "tests/store_kit.h"
+#include "tests/tree.h"
 
 /* Appends, checkpoints and flushes, over several segments.  Was every answer
  * clear?  What ended with EIO may have been stored all the same. */
@@ -82,7 +82,7 @@ try(struct kit *k, struct fault f)
 	else
 		verify_but_for_the_unsure(k);
 	abandon(k);
-	kit_sh("rm -rf '%s'", k->path);
+	sh("rm -rf '%s'", k->path);
 }
 
 static void
@@ -95,7 +95,7 @@ sweep(struct kit *k, int number, bool for_ever)
 	calls = fault_calls();
 	assert_in_range(calls, 100, 1000);
 	abandon(k);
-	kit_sh("rm -rf '%s'", k->path);
+	sh("rm -rf '%s'", k->path);
 	for (int at = 1; at <= calls; at += at < 50 ? 1 : 4)
 		try(k, (struct fault){ .at = at, .number = number, .for_ever = for_ever });
 }

@@ -1,93 +1,37 @@
 /* RocketMQ's config/ *.json, taken over when a store is seen for the first time. */
 #include "config.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fastjson.h"
 #include "offsets/offsets.h"
+#include "tests/broker_kit.h"
 #include "tests/tree.h"
-
-struct broker {
-	char path[64];
-	struct settings settings;
-	struct storedir dir;
-	struct store *store;
-	struct offsets *offsets;
-};
-
-static void
-broker_open(struct broker *b, bool read_only)
-{
-	struct store_checkpoint cp;
-
-	assert_int_equal(storedir_open(b->path, read_only, 0, &b->dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
-	store_checkpoint_free(&cp);
-	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	storedir_close(&b->dir);
-}
 
 static int
 setup(void **state)
 {
-	struct broker *b = calloc(1, sizeof(*b));
-	char path[128];
+	struct broker *b;
 
-	assert_non_null(b);
-	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-import.XXXXXX");
-	assert_non_null(mkdtemp(b->path));
-	snprintf(path, sizeof(path), "%s/config", b->path);
-	assert_int_equal(mkdir(path, 0750), 0);
-	snprintf(path, sizeof(path), "%s/commitlog", b->path);
-	assert_int_equal(mkdir(path, 0750), 0);
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "1M", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxMessageSize", "65536", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxIndexNum", "1000", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxHashSlotNum", "100", "test"), MQ_OK);
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
-	*state = b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct broker *b = *state;
-
-	tree_remove(b->path);
-	settings_free(&b->settings);
-	free(b);
+	broker_setup(state);
+	b = *state;
+	sh("mkdir -p '%s/config' '%s/commitlog'", b->path, b->path);
 	return 0;
 }
 
 static void
 write_file(struct broker *b, const char *name, const char *text)
 {
-	char path[128];
+	char path[256];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/config/%s", b->path, name);
@@ -117,38 +61,12 @@ static const char offsets[] =
 	"\t\t\"OrderTopic@GroupB\":{\"2\":5},\n\t\t\"Nowhere@GroupA\":{0:1},\n\t\t\"noat\":{0:1}\n\t}\n}";
 
 static void
-produce(struct broker *b, const char *topic, int32_t queue_id, int n)
-{
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
-
-	batch_init(&batch);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = "x", .body_len = 1, .topic = topic, .topic_len = strlen(topic), .props = "",
-			.queue_id = queue_id }), MQ_OK);
-	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
-}
-
-static void
 expect_offset(struct broker *b, const char *topic, const char *group, int32_t queue_id, int64_t want)
 {
-	struct topic *t = topic_find(b->offsets, topic);
-	struct group *g = group_find(b->offsets, group);
-	struct subscription *sub;
-	mq_qoff at;
+	struct subscription *sub = broker_subscription(b, group, topic);
 
-	assert_non_null(t);
-	assert_non_null(g);
-	sub = subscription_find(b->offsets, g, t);
 	assert_non_null(sub);
-	assert_int_equal(committed(b->offsets, sub, queue_id, &at), MQ_OK);
-	assert_int_equal(at.n, want);
+	assert_int_equal(broker_committed(b, sub, queue_id), want);
 }
 
 static void
@@ -188,14 +106,14 @@ everything_we_can_take_is_taken_once(void **state)
 	int64_t records;
 
 	write_all(b);
-	broker_open(b, false);
+	broker_open(b);
 	expect_all(b);
-	produce(b, "OrderTopic", 0, 20);
+	broker_produce(b, "OrderTopic", 0, 20);
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
 	records = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
 	broker_close(b);
 	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Later\":{\"readQueueNums\":1}}}");
-	broker_open(b, false);
+	broker_open(b);
 	expect_all(b);
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
 	assert_null(topic_find(b->offsets, "Later"));
@@ -211,7 +129,7 @@ a_broken_file_gives_way_to_its_bak(void **state)
 	write_all(b);
 	write_file(b, "topics.json.bak", topics);
 	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Ord");
-	broker_open(b, false);
+	broker_open(b);
 	expect_all(b);
 	broker_close(b);
 }
@@ -222,13 +140,13 @@ read_only_it_stays_in_memory(void **state)
 	struct broker *b = *state;
 
 	write_all(b);
-	broker_open(b, true);
+	broker_open_read_only(b);
 	expect_all(b);
 	broker_close(b);
-	broker_open(b, true);
+	broker_open_read_only(b);
 	expect_all(b);
 	broker_close(b);
-	broker_open(b, false);
+	broker_open(b);
 	expect_all(b);
 	broker_close(b);
 }
@@ -237,24 +155,12 @@ static void
 an_import_cut_in_two_is_done_again(void **state)
 {
 	struct broker *b = *state;
-	static const char begun[] = "{\"op\":\"import\",\"v\":1,\"done\":false}";
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
 
-	broker_open(b, false);
-	batch_init(&batch);
-	assert_int_equal(batch_add(&batch, &(struct message){
-		.body = begun, .body_len = strlen(begun), .topic = META_TOPIC,
-		.topic_len = strlen(META_TOPIC), .props = "" }), MQ_OK);
-	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
+	broker_open(b);
+	broker_append(b, META_TOPIC, 0, "{\"op\":\"import\",\"v\":1,\"done\":false}", 1);
 	broker_close(b);
 	write_all(b);
-	broker_open(b, false);
+	broker_open(b);
 	expect_all(b);
 	broker_close(b);
 }
@@ -305,7 +211,7 @@ what_is_nested_too_deep_is_refused(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, broker_teardown)
 	const struct CMUnitTest tests[] = {
 		T(everything_we_can_take_is_taken_once),
 		T(a_broken_file_gives_way_to_its_bak),

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "conf/log.h"
 #include "store/keyindex.h"
 #include "tests/fault.h"
+#include "tests/tree.h"
 #include "tests/vectors.h"
 
 #define SLOTS 11
@@ -37,20 +37,8 @@ struct rig {
 static void
 dir_begin(struct rig *r)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(r->dir, sizeof(r->dir), "%s/mqfs-index-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(r->dir));
+	tree_make(r->dir, sizeof(r->dir), NULL, "keyindex");
 	r->dirfd = open(r->dir, O_RDONLY | O_DIRECTORY);
-}
-
-static void
-sh(const char *fmt, const char *a, const char *b)
-{
-	char cmd[400];
-
-	snprintf(cmd, sizeof(cmd), fmt, a, b);
-	assert_int_equal(system(cmd), 0);
 }
 
 static int
@@ -74,7 +62,7 @@ done(void **state)
 	fault_none();
 	keyindex_close(r->ix);
 	close(r->dirfd);
-	sh("rm -rf '%s'%s", r->dir, "");
+	tree_remove(r->dir);
 	free(r);
 	return 0;
 }

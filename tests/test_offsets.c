@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,176 +22,10 @@
 #include "conf/scope.h"
 #include "offsets/offsets.h"
 #include "offsets/tables.h"
+#include "tests/broker_kit.h"
 #include "tests/tree.h"
 
-/* --- a broker without a mount ---------------------------------------------------------- */
-
-struct broker {
-	char path[64];
-	struct settings settings;
-	struct storedir dir;
-	struct store *store;
-	struct offsets *offsets;
-	bool rebuild_views;
-};
-
-static void
-broker_open_as(struct broker *b, bool read_only)
-{
-	struct store_checkpoint cp;
-
-	assert_int_equal(storedir_open(b->path, read_only, 0, &b->dir), MQ_OK);
-	if (!read_only)
-		assert_int_equal(storedir_begin(&b->dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	if (b->rebuild_views)
-		store_checkpoint_free(&cp);	/* there is none */
-	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
-	store_checkpoint_free(&cp);
-	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-}
-
-static void
-broker_open(struct broker *b)
-{
-	broker_open_as(b, false);
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	if (!b->dir.read_only)
-		assert_int_equal(storedir_end(&b->dir), MQ_OK);
-	storedir_close(&b->dir);
-}
-
-static void
-set(struct broker *b, const char *key, const char *value)
-{
-	assert_int_equal(settings_set(&b->settings, key, value, "test"), MQ_OK);
-}
-
-static int
-setup(void **state)
-{
-	struct broker *b = calloc(1, sizeof(*b));
-
-	assert_non_null(b);
-	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-offsets.XXXXXX");
-	assert_non_null(mkdtemp(b->path));
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	set(b, "mappedFileSizeCommitLog", "1M");
-	set(b, "maxIndexNum", "1000");
-	set(b, "maxHashSlotNum", "100");
-	set(b, "maxMessageSize", "65536");
-	set(b, "flushIntervalConsumeQueue", "3600000");	/* tests say when */
-	set(b, "flushConsumerOffsetInterval", "3600000");
-	log_open("test", LOG_TO_STDERR, LOG_ERR);
-	*state = b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct broker *b = *state;
-
-	tree_remove(b->path);
-	settings_free(&b->settings);
-	free(b);
-	return 0;
-}
-
-/* Run `doing` in a process that then vanishes as by SIGKILL. */
-static void
-crash_after(struct broker *b, void (*doing)(struct broker *b, int arg), int arg)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		broker_open(b);
-		doing(b, arg);
-		_exit(42);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
-}
-
-/* --- shorthand --------------------------------------------------------------------------- */
-
-static struct topic *
-make_topic(struct broker *b, const char *name, int32_t queues)
-{
-	struct topic_conf conf;
-	struct topic *t = NULL;
-
-	topic_conf_default(&conf, name, queues);
-	conf.created_ms = 1000;
-	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
-	return t;
-}
-
-static struct group *
-make_group(struct broker *b, const char *name)
-{
-	struct group_conf conf;
-	struct group *g = NULL;
-
-	group_conf_default(&conf, name);
-	conf.created_ms = 1000;
-	assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
-	return g;
-}
-
-static struct subscription *
-subscribe(struct broker *b, struct group *g, struct topic *t)
-{
-	struct subscription *sub = NULL;
-
-	assert_int_equal(subscription_create(b->offsets, g, t, &sub, NULL), MQ_OK);
-	return sub;
-}
-
-static void
-produce_to(struct broker *b, const char *topic, int32_t queue_id, int n)
-{
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
-
-	batch_init(&batch);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = "hello", .body_len = 5, .topic = topic, .topic_len = strlen(topic),
-			.props = "", .queue_id = queue_id }), MQ_OK);
-	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
-}
-
-static int64_t
-committed_at(struct broker *b, struct subscription *sub, int32_t queue_id)
-{
-	mq_qoff at = MQ_QOFF(-1);
-
-	assert_int_equal(committed(b->offsets, sub, queue_id, &at), MQ_OK);
-	return at.n;
-}
-
-static struct subscription *
-the_subscription(struct broker *b, const char *group, const char *topic)
-{
-	struct group *g = group_find(b->offsets, group);
-	struct topic *t = topic_find(b->offsets, topic);
-
-	return g && t ? subscription_find(b->offsets, g, t) : NULL;
-}
+/* --- what can be seen ----------------------------------------------------------------------- */
 
 static void
 dump_subscriptions(struct broker *b, struct group *g, FILE *out)
@@ -206,7 +38,7 @@ dump_subscriptions(struct broker *b, struct group *g, FILE *out)
 
 		fprintf(out, "  on %s id %u '%s':", sub->topic->name, sub->id, expression);
 		for (int32_t i = 0; i < topic_queues(b->offsets, sub->topic); i++)
-			fprintf(out, " %" PRId64, committed_at(b, sub, i));
+			fprintf(out, " %" PRId64, broker_committed(b, sub, i));
 		fprintf(out, "\n");
 		free(expression);
 	}
@@ -261,25 +93,25 @@ step(struct broker *b, int n)
 
 	switch (n) {
 	case 0:
-		make_topic(b, "a", 2);
+		broker_topic(b, "a", 2);
 		return;
 	case 1:
-		make_topic(b, "b", 1);
+		broker_topic(b, "b", 1);
 		return;
 	case 2:
-		make_group(b, "g");
+		broker_group(b, "g");
 		return;
 	case 3:
-		produce_to(b, "a", 0, 10);
-		subscribe(b, group_find(o, "g"), topic_find(o, "a"));
+		broker_produce(b, "a", 0, 10);
+		broker_subscribe(b, group_find(o, "g"), topic_find(o, "a"));
 		return;
 	case 4:
-		produce_to(b, "a", 1, 7);
-		assert_int_equal(commit_forward(o, the_subscription(b, "g", "a"), 1, MQ_QOFF(5)), MQ_OK);
-		assert_int_equal(commit_sync(o, the_subscription(b, "g", "a"), NULL), MQ_OK);
+		broker_produce(b, "a", 1, 7);
+		assert_int_equal(commit_forward(o, broker_subscription(b, "g", "a"), 1, MQ_QOFF(5)), MQ_OK);
+		assert_int_equal(commit_sync(o, broker_subscription(b, "g", "a"), NULL), MQ_OK);
 		return;
 	case 5:
-		assert_int_equal(commit_reset(o, the_subscription(b, "g", "a"), 0, MQ_QOFF(3), NULL), MQ_OK);
+		assert_int_equal(commit_reset(o, broker_subscription(b, "g", "a"), 0, MQ_QOFF(3), NULL), MQ_OK);
 		return;
 	case 6:
 		assert_int_equal(path_set_owner(o, "topics/a/q1", &owner, NULL), MQ_OK);
@@ -293,23 +125,23 @@ step(struct broker *b, int n)
 		assert_int_equal(topic_change(o, topic_find(o, "a"), &tc, NULL), MQ_OK);
 		return;
 	case 9:
-		assert_int_equal(subscription_set_expression(o, the_subscription(b, "g", "a"), "X || Y",
+		assert_int_equal(subscription_set_expression(o, broker_subscription(b, "g", "a"), "X || Y",
 							     NULL), MQ_OK);
 		return;
 	case 10:
 		assert_int_equal(topic_trim(o, topic_find(o, "a"), 1, MQ_QOFF(6), NULL), MQ_OK);
 		return;
 	case 11:
-		make_topic(b, "c", 4);
+		broker_topic(b, "c", 4);
 		return;
 	case 12:
-		assert_int_equal(subscription_delete(o, the_subscription(b, "g", "a"), NULL), MQ_OK);
+		assert_int_equal(subscription_delete(o, broker_subscription(b, "g", "a"), NULL), MQ_OK);
 		return;
 	case 13:
-		subscribe(b, group_find(o, "g"), topic_find(o, "a"));
+		broker_subscribe(b, group_find(o, "g"), topic_find(o, "a"));
 		return;
 	case 14:
-		make_topic(b, "b", 2);
+		broker_topic(b, "b", 2);
 		return;
 	case 15:
 		group_conf(o, group_find(o, "g"), &gc);
@@ -331,7 +163,7 @@ a_topic_is_there_when_its_call_returns(void **state)
 	struct topic_conf conf;
 
 	broker_open(b);
-	t = make_topic(b, "orders", 4);
+	t = broker_topic(b, "orders", 4);
 	assert_ptr_equal(topic_find(b->offsets, "orders"), t);
 	assert_ptr_equal(topic_by_id(b->offsets, t->id), t);
 	assert_int_equal(topic_queues(b->offsets, t), 4);
@@ -370,7 +202,7 @@ queues_only_become_more(void **state)
 	struct topic *t;
 
 	broker_open(b);
-	t = make_topic(b, "t", 3);
+	t = broker_topic(b, "t", 3);
 	topic_conf(b->offsets, t, &conf);
 	conf.queues = 2;
 	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
@@ -388,11 +220,11 @@ a_topic_with_messages_or_subscriptions_stays(void **state)
 	struct topic *t;
 
 	broker_open(b);
-	t = make_topic(b, "t", 2);
-	produce_to(b, "t", 1, 3);
+	t = broker_topic(b, "t", 2);
+	broker_produce(b, "t", 1, 3);
 	assert_int_equal(topic_delete(b->offsets, t, NULL), -ENOTEMPTY);
 	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
-	sub = subscribe(b, make_group(b, "g"), t);
+	sub = broker_subscribe(b, broker_group(b, "g"), t);
 	assert_int_equal(topic_delete(b->offsets, t, NULL), -EBUSY);
 	assert_int_equal(group_delete(b->offsets, sub->group, NULL), -ENOTEMPTY);
 	assert_int_equal(subscription_delete(b->offsets, sub, NULL), MQ_OK);
@@ -410,18 +242,18 @@ what_is_made_again_has_its_old_id(void **state)
 	uint32_t id;
 
 	broker_open(b);
-	make_topic(b, "x", 1);
-	t = make_topic(b, "t", 1);
+	broker_topic(b, "x", 1);
+	t = broker_topic(b, "t", 1);
 	id = t->id;
 	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
-	make_topic(b, "y", 1);
-	assert_ptr_equal(make_topic(b, "t", 1), t);
+	broker_topic(b, "y", 1);
+	assert_ptr_equal(broker_topic(b, "t", 1), t);
 	assert_int_equal(t->id, id);
 	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
 	broker_close(b);
 	broker_open(b);
 	assert_null(topic_find(b->offsets, "t"));
-	assert_int_equal(make_topic(b, "t", 1)->id, id);
+	assert_int_equal(broker_topic(b, "t", 1)->id, id);
 	broker_close(b);
 }
 
@@ -433,11 +265,11 @@ listings_are_in_order_without_system_topics(void **state)
 	struct topic *t;
 
 	broker_open(b);
-	make_topic(b, "b", 1);
-	make_topic(b, "TBW102", 1);
-	make_topic(b, "%RETRY%g", 1);
-	make_topic(b, "a", 1);
-	assert_int_equal(topic_delete(b->offsets, make_topic(b, "gone", 1), NULL), MQ_OK);
+	broker_topic(b, "b", 1);
+	broker_topic(b, "TBW102", 1);
+	broker_topic(b, "%RETRY%g", 1);
+	broker_topic(b, "a", 1);
+	assert_int_equal(topic_delete(b->offsets, broker_topic(b, "gone", 1), NULL), MQ_OK);
 	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name)
 		snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s ", t->name);
 	assert_string_equal(seen, "%RETRY%g a b ");
@@ -453,7 +285,7 @@ a_topic_that_only_has_queues_is_shown(void **state)
 	uint32_t id;
 
 	broker_open(b);
-	produce_to(b, "legacy", 2, 1);
+	broker_produce(b, "legacy", 2, 1);
 	broker_close(b);
 	broker_open(b);
 	t = topic_find(b->offsets, "legacy");
@@ -477,13 +309,13 @@ a_subscription_starts_at_the_end_or_at_the_first(void **state)
 	struct topic *t;
 
 	broker_open(b);
-	t = make_topic(b, "t", 2);
-	produce_to(b, "t", 0, 8);
+	t = broker_topic(b, "t", 2);
+	broker_produce(b, "t", 0, 8);
 	group_conf_default(&conf, "first");
 	conf.from_first = true;
 	assert_int_equal(group_create(b->offsets, &conf, &first, NULL), MQ_OK);
-	assert_int_equal(committed_at(b, subscribe(b, make_group(b, "last"), t), 0), 8);
-	assert_int_equal(committed_at(b, subscribe(b, first, t), 0), 0);
+	assert_int_equal(broker_committed(b, broker_subscribe(b, broker_group(b, "last"), t), 0), 8);
+	assert_int_equal(broker_committed(b, broker_subscribe(b, first, t), 0), 0);
 	broker_close(b);
 }
 
@@ -496,19 +328,19 @@ a_commit_never_moves_back_but_a_reset_does(void **state)
 	mq_qoff at;
 
 	broker_open(b);
-	t = make_topic(b, "t", 1);
-	sub = subscribe(b, make_group(b, "g"), t);
-	produce_to(b, "t", 0, 10);
+	t = broker_topic(b, "t", 1);
+	sub = broker_subscribe(b, broker_group(b, "g"), t);
+	broker_produce(b, "t", 0, 10);
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(6)), MQ_OK);
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(4)), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 6);
+	assert_int_equal(broker_committed(b, sub, 0), 6);
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), &at), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 2);
+	assert_int_equal(broker_committed(b, sub, 0), 2);
 	assert_int_equal(commit_sync(b->offsets, sub, NULL), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 2);
+	assert_int_equal(broker_committed(b, sub, 0), 2);
 	broker_close(b);
 	broker_open(b);
-	assert_int_equal(committed_at(b, the_subscription(b, "g", "t"), 0), 2);
+	assert_int_equal(broker_committed(b, broker_subscription(b, "g", "t"), 0), 2);
 	broker_close(b);
 }
 
@@ -522,9 +354,9 @@ what_is_out_of_range_is_clamped_and_counted(void **state)
 	mq_qoff at;
 
 	broker_open(b);
-	t = make_topic(b, "t", 1);
-	sub = subscribe(b, make_group(b, "g"), t);
-	produce_to(b, "t", 0, 10);
+	t = broker_topic(b, "t", 1);
+	sub = broker_subscribe(b, broker_group(b, "g"), t);
+	broker_produce(b, "t", 0, 10);
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(99), &at), MQ_OK);
 	assert_int_equal(at.n, 10);
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(-1), &at), MQ_OK);
@@ -532,9 +364,9 @@ what_is_out_of_range_is_clamped_and_counted(void **state)
 	offsets_stats(b->offsets, &stats);
 	assert_int_equal(stats.offsets_clamped, 2);
 	assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(4), NULL), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 4);
+	assert_int_equal(broker_committed(b, sub, 0), 4);
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(1000)), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 10);
+	assert_int_equal(broker_committed(b, sub, 0), 10);
 	assert_int_equal(commit_forward(b->offsets, sub, 1, MQ_QOFF(0)), -ENOENT);
 	assert_int_equal(commit_reset(b->offsets, sub, -1, MQ_QOFF(0), NULL), -ENOENT);
 	broker_close(b);
@@ -548,13 +380,13 @@ compare_and_set_loses_to_who_came_first(void **state)
 	struct topic *t;
 
 	broker_open(b);
-	t = make_topic(b, "t", 1);
-	sub = subscribe(b, make_group(b, "g"), t);
-	produce_to(b, "t", 0, 10);
+	t = broker_topic(b, "t", 1);
+	sub = broker_subscribe(b, broker_group(b, "g"), t);
+	broker_produce(b, "t", 0, 10);
 	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(5)), MQ_OK);
 	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(7)), -ESTALE);
 	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(5), MQ_QOFF(1)), MQ_OK);
-	assert_int_equal(committed_at(b, sub, 0), 1);
+	assert_int_equal(broker_committed(b, sub, 0), 1);
 	broker_close(b);
 }
 
@@ -566,8 +398,8 @@ one_consumer_holds_a_queue(void **state)
 	int32_t q;
 
 	broker_open(b);
-	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 3));
-	produce_to(b, "t", 2, 1);
+	sub = broker_subscribe(b, broker_group(b, "g"), broker_topic(b, "t", 3));
+	broker_produce(b, "t", 2, 1);
 	assert_int_equal(consumer_claim(b->offsets, sub, 0), MQ_OK);
 	assert_int_equal(consumer_claim(b->offsets, sub, 0), -EBUSY);
 	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
@@ -590,9 +422,9 @@ commits_of_a_group_become_one_record(void **state)
 	int64_t before;
 
 	broker_open(b);
-	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 4));
+	sub = broker_subscribe(b, broker_group(b, "g"), broker_topic(b, "t", 4));
 	for (int32_t i = 0; i < 4; i++)
-		produce_to(b, "t", i, 9);
+		broker_produce(b, "t", i, 9);
 	before = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
 	for (int i = 0; i < 36; i++)
 		assert_int_equal(commit_forward(b->offsets, sub, i % 4, MQ_QOFF(i / 4 + 1)), MQ_OK);
@@ -609,11 +441,11 @@ commits_reach_the_log_by_themselves(void **state)
 	struct subscription *sub;
 	mq_pos at;
 
-	set(b, "flushConsumerOffsetInterval", "10");
+	broker_set(b, "flushConsumerOffsetInterval", "10");
 	broker_open(b);
-	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", 1));
-	produce_to(b, "t", 0, 3);
-	at = mark_at(store_written(b->store));
+	sub = broker_subscribe(b, broker_group(b, "g"), broker_topic(b, "t", 1));
+	broker_produce(b, "t", 0, 3);
+	at = broker_written(b);
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(2)), MQ_OK);
 	assert_int_equal(mark_wait_past(store_written(b->store), at, 10000, NULL), MQ_OK);
 	broker_close(b);
@@ -631,8 +463,8 @@ owners_and_acls_stay_until_their_directory_goes(void **state)
 	size_t len;
 
 	broker_open(b);
-	make_topic(b, "t", 1);
-	make_topic(b, "t2", 1);
+	broker_topic(b, "t", 1);
+	broker_topic(b, "t2", 1);
 	assert_int_equal(path_set_owner(b->offsets, "topics/t/q0", &owner, NULL), MQ_OK);
 	assert_int_equal(path_set_owner(b->offsets, "topics/t2/q0", &owner, NULL), MQ_OK);
 	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", (const unsigned char *)"\0\1\377", 3, NULL),
@@ -702,7 +534,7 @@ after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was(void **state)
 			AUTO_FREE char *got = NULL;
 
 			empty(b);
-			crash_after(b, some_steps_and_a_checkpoint,
+			broker_crash_after(b, some_steps_and_a_checkpoint,
 				    (checkpoint < 0 ? 99 : checkpoint) * 100 + steps);
 			broker_open(b);
 			got = dump(b);
@@ -757,7 +589,6 @@ a_broken_lmdb_is_set_aside_and_rebuilt(void **state)
 		const char *garbage;
 	} ways[] = { { 100, NULL }, { 8192, NULL }, { 0, "x" }, { 0, "" } };
 
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		AUTO_FREE char *got = NULL;
 		AUTO_FREE char *aside = NULL;
@@ -772,13 +603,10 @@ a_broken_lmdb_is_set_aside_and_rebuilt(void **state)
 	}
 }
 
-static int
+static void
 copy_dir(const char *from, const char *to)
 {
-	AUTO_FREE char *command = NULL;
-
-	assert_true(asprintf(&command, "rm -rf '%s' && cp -r '%s' '%s'", to, from, to) > 0);
-	return system(command);
+	sh("rm -rf '%s' && cp -r '%s' '%s'", to, from, to);
 }
 
 /* LMDB knows more than the log holds: the log's tail was cut, as a diverged slave's is. */
@@ -792,24 +620,22 @@ rows_of_a_log_that_is_gone_are_forgotten(void **state)
 	assert_true(asprintf(&saved, "%s.saved", b->path) > 0);
 	assert_true(asprintf(&lmdb, "%s/lmdb", b->path) > 0);
 	assert_true(asprintf(&saved_lmdb, "%s/lmdb", saved) > 0);
-	assert_int_equal(copy_dir(b->path, saved), 0);
+	copy_dir(b->path, saved);
 	broker_open(b);
 	for (int i = STEPS - 4; i < STEPS; i++)
 		step(b, i);
 	broker_close(b);
-	assert_int_equal(copy_dir(lmdb, saved_lmdb), 0);
-	assert_int_equal(copy_dir(saved, b->path), 0);
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
+	copy_dir(lmdb, saved_lmdb);
+	copy_dir(saved, b->path);
 	for (int i = 0; i < 2; i++) {	/* and not only in memory */
 		AUTO_FREE char *now = NULL;
 
-		b->rebuild_views = i == 0;
+		b->forgets_views = i == 0;
 		broker_open(b);
 		now = dump(b);
 		assert_string_equal(now, want);
 		broker_close(b);
 	}
-	assert_int_equal(tree_remove(saved), 0);
 }
 
 /* --- a disk that fails on request ------------------------------------------------------------------ */
@@ -836,7 +662,6 @@ a_failed_checkpoint_is_made_up_for_by_the_next(void **state)
 	AUTO_FREE char *got = NULL;
 	struct offsets_stats stats;
 
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
 	empty(b);
 	broker_open(b);
 	some_steps_and_a_checkpoint(b, 9900 + 6);
@@ -883,8 +708,7 @@ the_map_grows_by_itself_and_a_row_is_all_or_nothing(void **state)
 	int64_t map_before;
 	int n = 0;
 
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
-	assert_int_equal(tables_open(b->path, false, &t), MQ_OK);
+	assert_int_equal(tables_open(b->dir, false, &t), MQ_OK);
 	map_before = tables_map_bytes(t);
 	for (int32_t i = 0; i < 40; i++)
 		rows_put(&rows, TABLE_ATTRS, &i, sizeof(i), value, sizeof(value));
@@ -896,7 +720,7 @@ the_map_grows_by_itself_and_a_row_is_all_or_nothing(void **state)
 	assert_int_equal(tables_write(t, &rows), MQ_OK);
 	assert_true(tables_map_bytes(t) > map_before);
 	tables_close(t);
-	assert_int_equal(tables_open(b->path, false, &t), MQ_OK);
+	assert_int_equal(tables_open(b->dir, false, &t), MQ_OK);
 	assert_int_equal(tables_each(t, TABLE_ATTRS, count_row, &n), MQ_OK);
 	assert_int_equal(n, 40);
 	rows_clear(&rows);
@@ -917,7 +741,7 @@ nothing_new_is_not_written(void **state)
 	int64_t before;
 
 	broker_open(b);
-	make_topic(b, "t", 1);
+	broker_topic(b, "t", 1);
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 	offsets_stats(b->offsets, &stats);
 	before = stats.checkpoints;
@@ -928,24 +752,6 @@ nothing_new_is_not_written(void **state)
 }
 
 /* --- records of others --------------------------------------------------------------------------- */
-
-static void
-append_by_hand(struct broker *b, const char *body)
-{
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
-
-	batch_init(&batch);
-	assert_int_equal(batch_add(&batch, &(struct message){
-		.body = body, .body_len = strlen(body), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
-		.props = "" }), MQ_OK);
-	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
-}
 
 static void
 records_that_make_no_sense_do_no_harm(void **state)
@@ -961,12 +767,11 @@ records_that_make_no_sense_do_no_harm(void **state)
 	};
 	struct broker *b = *state;
 
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
 	broker_open(b);
-	make_topic(b, "t", 1);
+	broker_topic(b, "t", 1);
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
-		append_by_hand(b, bodies[i]);
-	make_topic(b, "u", 1);			/* takes those before it along */
+		broker_append(b, META_TOPIC, 0, bodies[i], 1);
+	broker_topic(b, "u", 1);			/* takes those before it along */
 	for (int i = 0; i < 2; i++) {
 		assert_non_null(topic_find(b->offsets, "t"));
 		assert_non_null(topic_find(b->offsets, "u"));
@@ -985,11 +790,11 @@ what_a_master_logs_is_followed(void **state)
 	struct broker *b = *state;
 	struct offsets_stats stats;
 
-	set(b, "flushIntervalConsumeQueue", "10");
+	broker_set(b, "flushIntervalConsumeQueue", "10");
 	broker_open(b);
 	b->settings.brokerRole = SLAVE;
-	append_by_hand(b, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}");
-	produce_to(b, "legacy", 1, 1);
+	broker_append(b, META_TOPIC, 0, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}", 1);
+	broker_produce(b, "legacy", 1, 1);
 	for (int i = 0; i < 1000 && !topic_find(b->offsets, "legacy"); i++)
 		usleep(10000);
 	assert_int_equal(topic_find(b->offsets, "remote")->id, 9);
@@ -1014,12 +819,12 @@ the_newest_segments_hold_the_whole_state(void **state)
 	AUTO_FREE char *want = NULL, *got = NULL;
 	int64_t before;
 
-	set(b, "flushIntervalConsumeQueue", "10");
+	broker_set(b, "flushIntervalConsumeQueue", "10");
 	broker_open(b);
 	some_steps_and_a_checkpoint(b, 9900 + STEPS);
 	before = meta_records(b);
 	for (int i = 0; i < 5; i++)		/* more than a segment of 1 MiB */
-		produce_to(b, "c", 0, 4000);
+		broker_produce(b, "c", 0, 4000);
 	for (int i = 0; i < 1000 && meta_records(b) < before + 6; i++)
 		usleep(10000);
 	assert_true(meta_records(b) >= before + 6);
@@ -1027,7 +832,6 @@ the_newest_segments_hold_the_whole_state(void **state)
 	assert_int_equal(store_trim(b->store, store_queue(b->store, META_TOPIC, 0), MQ_QOFF(before)), MQ_OK);
 	broker_close(b);
 	break_lmdb(b, 100, NULL);
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
 	broker_open(b);
 	got = dump(b);
 	assert_string_equal(got, want);
@@ -1103,12 +907,12 @@ commits_changes_and_checkpoints_do_not_disturb_each_other(void **state)
 	_Atomic bool stop = false;
 	struct subscription *sub;
 
-	set(b, "flushIntervalConsumeQueue", "1");
-	set(b, "flushConsumerOffsetInterval", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "1");
+	broker_set(b, "flushConsumerOffsetInterval", "1");
 	broker_open(b);
-	sub = subscribe(b, make_group(b, "g"), make_topic(b, "t", RACERS));
+	sub = broker_subscribe(b, broker_group(b, "g"), broker_topic(b, "t", RACERS));
 	for (int i = 0; i < RACERS; i++)
-		produce_to(b, "t", i, RACE_COMMITS);
+		broker_produce(b, "t", i, RACE_COMMITS);
 	for (int i = 0; i < RACERS + 3; i++) {
 		racers[i] = (struct racer){ .b = b, .sub = sub, .queue = i, .stop = &stop };
 		assert_int_equal(pthread_create(&racers[i].thread, NULL,
@@ -1123,7 +927,7 @@ commits_changes_and_checkpoints_do_not_disturb_each_other(void **state)
 	broker_close(b);
 	broker_open(b);
 	for (int i = 0; i < RACERS; i++)
-		assert_int_equal(committed_at(b, the_subscription(b, "g", "t"), i), RACE_COMMITS);
+		assert_int_equal(broker_committed(b, broker_subscription(b, "g", "t"), i), RACE_COMMITS);
 	broker_close(b);
 }
 
@@ -1140,7 +944,7 @@ ten_thousand_topics_are_cheap(void **state)
 	broker_open(b);
 	for (int i = 0; i < TOPICS; i++) {
 		snprintf(name, sizeof(name), "topic-%05d", (i * 7919) % TOPICS);
-		make_topic(b, name, 4);
+		broker_topic(b, name, 4);
 	}
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 	broker_close(b);
@@ -1160,24 +964,19 @@ a_read_only_mount_writes_nothing(void **state)
 {
 	struct broker *b = *state;
 	AUTO_FREE char *want = dump_after(b, STEPS);
-	AUTO_FREE char *got = NULL, *command = NULL;
+	AUTO_FREE char *got = NULL;
 	struct topic_conf conf;
 
-	assert_true(asprintf(&command, "cd %s && find . -type f ! -name lock | sort | xargs sha256sum "
-			     "> ../sums.%d", b->path, (int)getpid()) > 0);
-	assert_int_equal(system(command), 0);
-	broker_open_as(b, true);
+	sh("cd '%s' && find . -type f ! -name lock | sort | xargs sha256sum > ../sums", b->path);
+	broker_open_read_only(b);
 	got = dump(b);
 	assert_string_equal(got, want);
 	topic_conf_default(&conf, "new", 1);
 	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EROFS);
-	assert_int_equal(commit_forward(b->offsets, the_subscription(b, "g", "a"), 0, MQ_QOFF(10)), MQ_OK);
+	assert_int_equal(commit_forward(b->offsets, broker_subscription(b, "g", "a"), 0, MQ_QOFF(10)), MQ_OK);
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 	broker_close(b);
-	free(take_ptr(command));
-	assert_true(asprintf(&command, "cd %s && sha256sum --quiet -c ../sums.%d; rc=$?; "
-			     "rm ../sums.%d; exit $rc", b->path, (int)getpid(), (int)getpid()) > 0);
-	assert_int_equal(system(command), 0);
+	sh("cd '%s' && sha256sum --quiet -c ../sums", b->path);
 }
 
 static void
@@ -1191,10 +990,10 @@ a_slave_changes_nothing_by_itself(void **state)
 	b->settings.brokerRole = SLAVE;
 	topic_conf_default(&conf, "new", 1);
 	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), MQ_EROLE);
-	assert_int_equal(commit_forward(b->offsets, the_subscription(b, "g", "a"), 1, MQ_QOFF(6)), MQ_OK);
-	assert_int_equal(commit_sync(b->offsets, the_subscription(b, "g", "a"), NULL), MQ_EROLE);
+	assert_int_equal(commit_forward(b->offsets, broker_subscription(b, "g", "a"), 1, MQ_QOFF(6)), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, broker_subscription(b, "g", "a"), NULL), MQ_EROLE);
 	b->settings.brokerRole = ASYNC_MASTER;
-	assert_int_equal(commit_sync(b->offsets, the_subscription(b, "g", "a"), NULL), MQ_OK);
+	assert_int_equal(commit_sync(b->offsets, broker_subscription(b, "g", "a"), NULL), MQ_OK);
 	broker_close(b);
 }
 
@@ -1243,14 +1042,14 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	struct queue *q;
 
 	hours_gone = 0;
-	set(b, "flushIntervalConsumeQueue", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
-	t = make_topic(b, "t", 1);
-	other = make_topic(b, "other", 1);
+	t = broker_topic(b, "t", 1);
+	other = broker_topic(b, "other", 1);
 	change_topic(b, t, 2, false);
-	sub = subscribe(b, make_group(b, "g"), t);
-	produce_to(b, "t", 0, 7);
-	produce_to(b, "other", 0, 7);
+	sub = broker_subscribe(b, broker_group(b, "g"), t);
+	broker_produce(b, "t", 0, 7);
+	broker_produce(b, "other", 0, 7);
 	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
 	hours_gone = 1;
 	usleep(20000);
@@ -1262,7 +1061,7 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	for (int i = 0; i < 1000 && (offsets_stats(b->offsets, &stats), stats.offsets_clamped == 0); i++)
 		usleep(5000);
 	assert_int_equal(stats.offsets_clamped, 1);
-	assert_int_equal(committed_at(b, sub, 0), 7);
+	assert_int_equal(broker_committed(b, sub, 0), 7);
 	broker_close(b);
 	broker_open(b);
 	assert_int_equal(topic_queue(b->offsets, topic_find(b->offsets, "t"), 0, &q), MQ_OK);
@@ -1280,10 +1079,10 @@ a_shorter_time_counts_at_once(void **state)
 	struct queue *q;
 
 	hours_gone = 0;
-	set(b, "flushIntervalConsumeQueue", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
-	t = make_topic(b, "t", 1);
-	produce_to(b, "t", 0, 7);
+	t = broker_topic(b, "t", 1);
+	broker_produce(b, "t", 0, 7);
 	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
 	hours_gone = 5;
 	change_topic(b, t, 6, false);
@@ -1310,22 +1109,22 @@ the_store_knows_which_topics_drop(void **state)
 	struct topic *t;
 	struct queue *q;
 
-	set(b, "flushIntervalConsumeQueue", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
-	t = make_topic(b, "t", 2);
-	produce_to(b, "t", 0, 1);
+	t = broker_topic(b, "t", 2);
+	broker_produce(b, "t", 0, 1);
 	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
 	assert_true(drops_becomes(store_queue(b->store, META_TOPIC, 0), true));
 	assert_false(queue_drops(q));
 	change_topic(b, t, 0, true);
 	assert_true(drops_becomes(q, true));
-	produce_to(b, "t", 1, 1);
+	broker_produce(b, "t", 1, 1);
 	assert_int_equal(topic_queue(b->offsets, t, 1, &q), MQ_OK);
 	assert_true(drops_becomes(q, true));
 	change_topic(b, t, 0, false);
 	assert_true(drops_becomes(q, false));
 	broker_close(b);
-	set(b, "flushIntervalConsumeQueue", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
 	assert_true(drops_becomes(store_queue(b->store, META_TOPIC, 0), true));
 	broker_close(b);
@@ -1366,9 +1165,9 @@ a_master_goes_on_in_its_epoch_unless_it_crashed(void **state)
 	broker_close(b);
 	broker_open(b);
 	assert_int_equal(count_epochs(b), 1);
-	end = mark_at(store_written(b->store));
+	end = broker_written(b);
 	broker_close(b);
-	crash_after(b, some_steps_and_a_checkpoint, 9900);
+	broker_crash_after(b, some_steps_and_a_checkpoint, 9900);
 	broker_open(b);
 	assert_int_equal(epochs_of(b, list), 2);
 	assert_int_equal(list[1].start.byte, end.byte);
@@ -1397,7 +1196,7 @@ a_slave_begins_no_epoch_and_what_was_a_slave_does(void **state)
 	broker_open(b);
 	assert_int_equal(count_epochs(b), 2);
 	broker_close(b);
-	broker_open_as(b, true);
+	broker_open_read_only(b);
 	assert_int_equal(count_epochs(b), 2);
 	broker_close(b);
 }
@@ -1437,15 +1236,15 @@ the_log_alone_gives_the_same_epochs(void **state)
 {
 	struct epoch before[EPOCHS_MAX], after[EPOCHS_MAX];
 	struct broker *b = *state;
-	char path[128];
+	char path[200];
 
-	set(b, "flushIntervalConsumeQueue", "10");
+	broker_set(b, "flushIntervalConsumeQueue", "10");
 	broker_open(b);
 	broker_close(b);
-	crash_after(b, some_steps_and_a_checkpoint, 9900);
+	broker_crash_after(b, some_steps_and_a_checkpoint, 9900);
 	broker_open(b);
 	for (int i = 0; i < 5; i++)		/* more than a segment: they are said again */
-		produce_to(b, "a", 0, 4000);
+		broker_produce(b, "a", 0, 4000);
 	assert_int_equal(epochs_of(b, before), 2);
 	broker_close(b);
 	snprintf(path, sizeof(path), "%s/lmdb", b->path);
@@ -1465,12 +1264,12 @@ without_space_for_an_epoch_there_are_no_appends(void **state)
 	int rc;
 
 	topic_conf_default(&conf, "t", 1);
-	set(b, "flushIntervalConsumeQueue", "10");
-	set(b, "diskSpaceWarningLevelRatio", "1");
+	broker_set(b, "flushIntervalConsumeQueue", "10");
+	broker_set(b, "diskSpaceWarningLevelRatio", "1");
 	broker_open(b);
 	assert_int_equal(count_epochs(b), 0);
 	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), -ENOSPC);
-	set(b, "diskSpaceWarningLevelRatio", "100");
+	broker_set(b, "diskSpaceWarningLevelRatio", "100");
 	for (int i = 0; (rc = topic_create(b->offsets, &conf, &t, NULL)) == -ENOSPC && i < 6000; i++)
 		usleep(10000);
 	assert_int_equal(rc, MQ_OK);
@@ -1481,7 +1280,7 @@ without_space_for_an_epoch_there_are_no_appends(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, broker_setup, broker_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_topic_is_there_when_its_call_returns),
 		T(names_that_are_none_are_refused),

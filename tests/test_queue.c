@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "conf/log.h"
 #include "store/queues.h"
 #include "tests/fault.h"
+#include "tests/tree.h"
 #include "tests/vectors.h"
 
 #define FILE_ENTRIES 100
@@ -50,13 +50,11 @@ static int
 fresh(void **state)
 {
 	struct rig *r = calloc(1, sizeof(*r));
-	const char *tmp = getenv("TMPDIR");
 	char path[200];
 
 	log_open("test", LOG_TO_STDERR, LOG_EMERG);
 	fault_none();
-	snprintf(r->dir, sizeof(r->dir), "%s/mqfs-queue-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(r->dir));
+	tree_make(r->dir, sizeof(r->dir), NULL, "queue");
 	snprintf(path, sizeof(path), "%s/consumequeue", r->dir);
 	mkdir(path, 0700);
 	r->cq = open(path, O_RDONLY | O_DIRECTORY);
@@ -74,15 +72,14 @@ static int
 done(void **state)
 {
 	struct rig *r = *state;
-	char cmd[200];
 
 	fault_none();
 	views_close(r);
 	close(r->cq);
 	close(r->bi);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", r->dir);
+	tree_remove(r->dir);
 	free(r);
-	return system(cmd);
+	return 0;
 }
 
 /* Length of the body of message n, and its tagsCode: as a model. */

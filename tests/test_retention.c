@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "conf/err.h"
 #include "store/retention.h"
 #include "tests/store_kit.h"
+#include "tests/tree.h"
 
 #define NOW 1763733600		/* 2025-11-21 14:00 UTC */
 #define HOUR 3600
@@ -55,7 +55,7 @@ __wrap_fstatvfs(int fd, struct statvfs *v)
 static void
 take_picture(void)
 {
-	kit_sh("cp -a --sparse=always '%s' '%s/crashed'", crashing->path, crashing->dir);
+	sh("cp -a --sparse=always '%s' '%s/crashed'", crashing->path, crashing->dir);
 	crashed_cp = kit_copy_checkpoint(&crashing->cp);
 }
 
@@ -341,7 +341,7 @@ heads_are_the_same_after_a_remount(void **state)
 	assert_int_equal(queue_head_moves(kit_queue(k, "orders", 0)), moves);
 	verify_head(k);
 	kit_crash(k);
-	kit_sh("rm -rf '%s'/byteindex", k->path);
+	sh("rm -rf '%s'/byteindex", k->path);
 	kit_open(k);
 	verify_head(k);
 	assert_int_equal(queue_head_moves(kit_queue(k, "orders", 0)), moves);
@@ -421,7 +421,7 @@ segments_removed_by_hand_move_the_heads_at_the_next_mount(void **state)
 
 	fill(k, "orders", 6);
 	kit_close(k);
-	kit_sh("rm '%s'/commitlog/%020d '%s'/commitlog/%020d", k->path, 0, k->path, KIT_SEGMENT);
+	sh("rm '%s'/commitlog/%020d '%s'/commitlog/%020d", k->path, 0, k->path, KIT_SEGMENT);
 	kit_open(k);
 	assert_int_equal(first_segment(k), 2);
 	store_recovery(k->s, &r);
@@ -441,9 +441,9 @@ queue_files_removed_with_them_are_not_missed(void **state)
 	fill(k, "orders", 8);
 	kit_close(k);
 	for (int i = 0; i < 6; i++)
-		kit_sh("rm '%s'/commitlog/%020d", k->path, i * KIT_SEGMENT);
-	kit_sh("rm '%s'/consumequeue/orders/0/%020d", k->path, 0);
-	kit_sh("rm '%s'/consumequeue/orders/0/%020d", k->path, KIT_QUEUE_ENTRIES * QUEUE_ENTRY_BYTES);
+		sh("rm '%s'/commitlog/%020d", k->path, i * KIT_SEGMENT);
+	sh("rm '%s'/consumequeue/orders/0/%020d", k->path, 0);
+	sh("rm '%s'/consumequeue/orders/0/%020d", k->path, KIT_QUEUE_ENTRIES * QUEUE_ENTRY_BYTES);
 	kit_open(k);
 	assert_int_equal(first_segment(k), 6);
 	verify_head(k);
@@ -467,7 +467,7 @@ crash_before(struct kit *k, int at)
 	store_close(k->s);
 	k->s = NULL;
 	storedir_close(&k->sd);
-	kit_sh("rm -rf '%s' && mv '%s/crashed' '%s'", k->path, k->dir, k->path);
+	sh("rm -rf '%s' && mv '%s/crashed' '%s'", k->path, k->dir, k->path);
 	store_checkpoint_free(&k->cp);
 	k->cp = crashed_cp;
 	return true;
@@ -481,7 +481,7 @@ a_crash_between_any_two_steps_loses_nothing_and_leaves_nothing(void **state)
 
 	fill(k, "orders", 7);
 	kit_close(k);
-	kit_sh("cp -a '%s' '%s/first'", k->path, k->dir);
+	sh("cp -a '%s' '%s/first'", k->path, k->dir);
 	struct store_checkpoint first = kit_copy_checkpoint(&k->cp);
 	for (int at = 1; crashed; at++) {
 		kit_open(k);
@@ -506,7 +506,7 @@ a_crash_between_any_two_steps_loses_nothing_and_leaves_nothing(void **state)
 		store_close(k->s);
 		k->s = NULL;
 		storedir_close(&k->sd);
-		kit_sh("rm -rf '%s' && cp -a '%s/first' '%s'", k->path, k->dir, k->path);
+		sh("rm -rf '%s' && cp -a '%s/first' '%s'", k->path, k->dir, k->path);
 		store_checkpoint_free(&k->cp);
 		k->cp = kit_copy_checkpoint(&first);
 	}

@@ -20,6 +20,7 @@
 #include "store/store_priv.h"
 #include "tests/fault.h"
 #include "tests/store_kit.h"
+#include "tests/tree.h"
 
 #define BASE MQ_POS(KIT_SEGMENT)		/* the segment that is hurt */
 
@@ -128,7 +129,7 @@ hurt(struct kit *k, int64_t at, const char *bytes)
 static void
 zero_from(struct kit *k, int from)
 {
-	kit_sh("cd '%s/commitlog' && truncate -s %d %020d && truncate -s %d %020d", k->path, from, KIT_SEGMENT,
+	sh("cd '%s/commitlog' && truncate -s %d %020d && truncate -s %d %020d", k->path, from, KIT_SEGMENT,
 	       KIT_SEGMENT, KIT_SEGMENT);
 }
 
@@ -285,7 +286,7 @@ a_missing_segment_comes_again(void **state)
 	struct sum sum;
 
 	begin(k, &src, &sum);
-	kit_sh("rm '%s/commitlog/%020d'", k->path, KIT_SEGMENT);
+	sh("rm '%s/commitlog/%020d'", k->path, KIT_SEGMENT);
 	d.ranges[0] = (struct damage_range){ .pos = BASE, .bytes = KIT_SEGMENT };
 	assert_int_equal(heal_segment(k->s, BASE, &d, &sum, &from, &at_once), MQ_OK);
 	assert_true(is_good(k, &src));
@@ -578,11 +579,11 @@ a_sum_that_is_none_is_not_believed(void **state)
 	assert_int_equal(sums_read(k->sd.fd, BASE, &read), MQ_OK);
 	assert_memory_equal(&sum, &read, sizeof(sum));
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		kit_sh("printf '%%s' '%s' > '%s/sums/%020d'", texts[i], k->path, KIT_SEGMENT);
+		sh("printf '%%s' '%s' > '%s/sums/%020d'", texts[i], k->path, KIT_SEGMENT);
 		assert_int_equal(sums_read(k->sd.fd, BASE, &read), -ENOENT);
 	}
 	assert_int_equal(sums_write(k->sd.fd, BASE, &sum), MQ_OK);
-	kit_sh("truncate -s -1 '%s/sums/%020d'", k->path, KIT_SEGMENT);
+	sh("truncate -s -1 '%s/sums/%020d'", k->path, KIT_SEGMENT);
 	assert_int_equal(sums_read(k->sd.fd, BASE, &read), -ENOENT);
 	free(src.good);
 }

@@ -14,6 +14,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/settings.h"
+#include "tests/tree.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -525,10 +526,10 @@ static void
 a_file_that_cannot_be_read_is_named(void **state)
 {
 	struct settings *s = *state;
-	char dir[] = "/tmp/test_settings.XXXXXX", path[64];
+	char dir[128], path[160];
 	int fd;
 
-	assert_non_null(mkdtemp(dir));
+	tree_make(dir, sizeof(dir), NULL, "settings");
 	snprintf(path, sizeof(path), "%s/mqfs.conf", dir);
 	assert_int_equal(settings_load(s, path), -ENOENT);
 	assert_non_null(strstr(err_text(-ENOENT), path));
@@ -542,8 +543,7 @@ a_file_that_cannot_be_read_is_named(void **state)
 	assert_int_equal(settings_load(s, path), -EFBIG);
 	assert_non_null(strstr(err_text(-EFBIG), path));
 	close(fd);
-	unlink(path);
-	rmdir(dir);
+	tree_remove(dir);
 }
 
 /* --- options --- */

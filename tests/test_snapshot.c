@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,92 +19,62 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "store/storedir.h"
+#include "tests/broker_kit.h"
 #include "tests/fault.h"
+#include "tests/tree.h"
 
-struct broker {
-	char root[128], path[160];
-	struct settings settings;
-	struct storedir dir;
-	struct offsets *offsets;
-	struct store *store;
-	struct snapshots *snapshots;
-};
+static struct snapshots *snapshots;
 
 static void
-broker_open(struct broker *b)
+open_with_snapshots(struct broker *b)
 {
-	struct store_checkpoint cp;
-
-	assert_int_equal(storedir_open(b->path, false, 0, &b->dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
-	store_checkpoint_free(&cp);
-	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-	assert_int_equal(snapshots_open(&b->dir, &b->snapshots), MQ_OK);
+	broker_open(b);
+	assert_int_equal(snapshots_open(&b->sd, &snapshots), MQ_OK);
 }
 
 static void
-broker_close(struct broker *b)
+close_with_snapshots(struct broker *b)
 {
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	snapshots_close(b->snapshots);
-	storedir_close(&b->dir);
+	broker_close(b);
+	snapshots_close(snapshots);
 }
 
 static int
 fresh(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
-	struct broker *b = calloc(1, sizeof(*b));
+	struct broker *b;
 
-	assert_non_null(b);
-	snprintf(b->root, sizeof(b->root), "%s/mqfs-snapshot-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(b->root));
-	snprintf(b->path, sizeof(b->path), "%s/store", b->root);
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "65536", "test"), MQ_OK);
-	/* nobody else's system calls */
-	assert_int_equal(settings_set(&b->settings, "flushIntervalCommitLog", "3600000", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "flushIntervalConsumeQueue", "3600000", "test"), MQ_OK);
-	assert_int_equal(settings_resolve(&b->settings), MQ_OK);
-	broker_open(b);
-	*state = b;
+	broker_setup(state);
+	b = *state;
+	broker_set(b, "mappedFileSizeCommitLog", "65536");
+	broker_set(b, "flushIntervalCommitLog", "3600000");	/* nobody else's system calls */
+	open_with_snapshots(b);
 	return 0;
 }
 
 static int
 done(void **state)
 {
-	struct broker *b = *state;
-	char cmd[400];
-
-	broker_close(b);
-	settings_free(&b->settings);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", b->root);
-	free(b);
-	return system(cmd);
+	close_with_snapshots(*state);
+	return broker_teardown(state);
 }
 
 /* Some segments of log: topics are records. */
 static void
 fill(struct broker *b, const char *prefix, int n)
 {
-	struct topic_conf conf;
-	struct topic *t;
 	char name[40];
 
 	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "%s%d", prefix, i);
-		topic_conf_default(&conf, name, 1);
-		assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
+		broker_topic(b, name, 1);
 	}
 }
 
 static bool
 there(const struct broker *b, const char *path)
 {
-	return faccessat(b->dir.fd, path, F_OK, 0) == 0;
+	return faccessat(b->sd.fd, path, F_OK, 0) == 0;
 }
 
 static void
@@ -115,22 +84,22 @@ a_name_is_taken_once_and_free_again_when_dropped(void **state)
 	struct snapshot *s, *again;
 
 	fill(b, "t", 10);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &again), -EEXIST);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "a.b", &again), -EINVAL);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "", &again), -EINVAL);
-	assert_ptr_equal(snapshot_find(b->snapshots, "one"), s);
-	assert_ptr_equal(snapshot_at(b->snapshots, 0), s);
-	assert_null(snapshot_at(b->snapshots, 1));
-	assert_int_equal(s->mark.byte, mark_at(store_written(b->store)).byte);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &again), -EEXIST);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "a.b", &again), -EINVAL);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "", &again), -EINVAL);
+	assert_ptr_equal(snapshot_find(snapshots, "one"), s);
+	assert_ptr_equal(snapshot_at(snapshots, 0), s);
+	assert_null(snapshot_at(snapshots, 1));
+	assert_int_equal(s->mark.byte, broker_written(b).byte);
 
-	assert_int_equal(snapshot_drop(b->snapshots, "one"), MQ_OK);
-	assert_int_equal(snapshot_drop(b->snapshots, "one"), -ENOENT);
-	assert_null(snapshot_find(b->snapshots, "one"));
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &again), MQ_OK);
+	assert_int_equal(snapshot_drop(snapshots, "one"), MQ_OK);
+	assert_int_equal(snapshot_drop(snapshots, "one"), -ENOENT);
+	assert_null(snapshot_find(snapshots, "one"));
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &again), MQ_OK);
 	assert_true(again->id > s->id);
 	assert_true(again->taken_ms / 1000 > s->taken_ms / 1000);	/* rsync goes by the second */
-	snapshots_sweep(b->snapshots);
+	snapshots_sweep(snapshots);
 	assert_true(there(b, "snapshots/one/snapshot"));
 	assert_false(there(b, "snapshots/1.gone"));
 }
@@ -142,14 +111,14 @@ ids_are_not_given_twice_even_after_a_remount(void **state)
 	struct snapshot *s;
 	uint32_t id;
 
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "two", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "two", &s), MQ_OK);
 	id = s->id;
-	assert_int_equal(snapshot_drop(b->snapshots, "two"), MQ_OK);
-	broker_close(b);
-	broker_open(b);
-	assert_non_null(snapshot_find(b->snapshots, "one"));
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "two", &s), MQ_OK);
+	assert_int_equal(snapshot_drop(snapshots, "two"), MQ_OK);
+	close_with_snapshots(b);
+	open_with_snapshots(b);
+	assert_non_null(snapshot_find(snapshots, "one"));
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "two", &s), MQ_OK);
 	assert_true(s->id > id);
 }
 
@@ -161,16 +130,16 @@ what_was_begun_before_a_crash_is_removed(void **state)
 	struct draft d;
 
 	fill(b, "t", 1000);
-	assert_int_equal(snapshot_begin(b->snapshots, "half", &d), MQ_OK);
-	assert_int_equal(store_flush(b->store, mark_at(store_written(b->store))), MQ_OK);
-	assert_int_equal(snapshot_link(b->snapshots, &d, b->store, mark_at(store_written(b->store))), MQ_OK);
+	assert_int_equal(snapshot_begin(snapshots, "half", &d), MQ_OK);
+	assert_int_equal(store_flush(b->store, broker_written(b)), MQ_OK);
+	assert_int_equal(snapshot_link(snapshots, &d, b->store, broker_written(b)), MQ_OK);
 	assert_true(there(b, "snapshots/half.new/commitlog/00000000000000000000"));
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "whole", &s), MQ_OK);
-	broker_close(b);		/* as good as a crash: d is not ended */
-	broker_open(b);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "whole", &s), MQ_OK);
+	close_with_snapshots(b);	/* as good as a crash: d is not ended */
+	open_with_snapshots(b);
 	assert_false(there(b, "snapshots/half.new"));
-	assert_null(snapshot_find(b->snapshots, "half"));
-	assert_non_null(snapshot_find(b->snapshots, "whole"));
+	assert_null(snapshot_find(snapshots, "half"));
+	assert_non_null(snapshot_find(snapshots, "whole"));
 	assert_true(there(b, "commitlog/00000000000000000000"));
 	close(d.dir_fd), close(d.commitlog_fd), close(d.lmdb_fd), close(d.config_fd);
 }
@@ -183,12 +152,12 @@ an_abandoned_one_leaves_nothing(void **state)
 	struct draft d;
 
 	fill(b, "t", 10);
-	assert_int_equal(snapshot_begin(b->snapshots, "x", &d), MQ_OK);
-	assert_int_equal(snapshot_link(b->snapshots, &d, b->store, mark_at(store_written(b->store))), MQ_OK);
-	assert_int_not_equal(snapshot_keep(b->snapshots, &d, &s), MQ_OK);	/* its tables are missing */
+	assert_int_equal(snapshot_begin(snapshots, "x", &d), MQ_OK);
+	assert_int_equal(snapshot_link(snapshots, &d, b->store, broker_written(b)), MQ_OK);
+	assert_int_not_equal(snapshot_keep(snapshots, &d, &s), MQ_OK);	/* its tables are missing */
 	assert_false(there(b, "snapshots/x"));
 	assert_false(there(b, "snapshots/x.new"));
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "x", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "x", &s), MQ_OK);
 }
 
 /* Each system call of it fails once, in turn. */
@@ -206,21 +175,21 @@ whatever_fails_nothing_is_left_and_the_next_try_works(void **state)
 		do {
 			assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 			fault_set((struct fault){ .at = at, .number = numbers[i] });
-			int rc = offsets_snapshot(b->offsets, b->snapshots, "x", &s);
+			int rc = offsets_snapshot(b->offsets, snapshots, "x", &s);
 
 			calls = fault_calls();
 			fault_none();
 			if (rc != MQ_OK) {
 				failures++;
-				assert_null(snapshot_find(b->snapshots, "x"));
+				assert_null(snapshot_find(snapshots, "x"));
 				assert_false(there(b, "snapshots/x"));
-				rc = offsets_snapshot(b->offsets, b->snapshots, "x", &s);
+				rc = offsets_snapshot(b->offsets, snapshots, "x", &s);
 			}
 			if (rc != MQ_OK)
 				fail_msg("after call %d failed with %d: %s", at, numbers[i], err_text(rc));
 			assert_false(there(b, "snapshots/x.new"));
-			assert_int_equal(snapshot_drop(b->snapshots, "x"), MQ_OK);
-			snapshots_sweep(b->snapshots);
+			assert_int_equal(snapshot_drop(snapshots, "x"), MQ_OK);
+			snapshots_sweep(snapshots);
 		} while (at++ < calls);
 		assert_true(failures > 10);
 	}
@@ -232,15 +201,15 @@ one_that_says_nonsense_is_not_shown(void **state)
 	struct broker *b = *state;
 	struct snapshot *s;
 
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "two", &s), MQ_OK);
-	int fd = openat(b->dir.fd, "snapshots/one/snapshot", O_WRONLY | O_TRUNC);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "two", &s), MQ_OK);
+	int fd = openat(b->sd.fd, "snapshots/one/snapshot", O_WRONLY | O_TRUNC);
 	assert_true(fd >= 0 && write(fd, "id = x\n", 7) == 7);
 	close(fd);
-	broker_close(b);
-	broker_open(b);
-	assert_null(snapshot_find(b->snapshots, "one"));
-	assert_non_null(snapshot_find(b->snapshots, "two"));
+	close_with_snapshots(b);
+	open_with_snapshots(b);
+	assert_null(snapshot_find(snapshots, "one"));
+	assert_non_null(snapshot_find(snapshots, "two"));
 }
 
 static void
@@ -252,19 +221,19 @@ a_manifest_is_as_long_as_was_said_and_survives(void **state)
 	char *text;
 
 	fill(b, "t", 1000);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
 	assert_true(s->mark.byte > 2 * s->segment_bytes);
-	assert_int_equal(manifest_make(b->snapshots, s, &stop), MQ_ECLOSED);
+	assert_int_equal(manifest_make(snapshots, s, &stop), MQ_ECLOSED);
 	assert_false(s->hashed);
-	assert_int_equal(manifest_make(b->snapshots, s, &go_on), MQ_OK);
+	assert_int_equal(manifest_make(snapshots, s, &go_on), MQ_OK);
 	assert_true(s->hashed);
 	text = strndup(s->manifest, s->manifest_len);
 	assert_int_equal(strlen(text), s->manifest_len);
 	assert_true(there(b, "sums/00000000000000000000"));
 
-	broker_close(b);
-	broker_open(b);
-	s = snapshot_find(b->snapshots, "one");
+	close_with_snapshots(b);
+	open_with_snapshots(b);
+	s = snapshot_find(snapshots, "one");
 	assert_true(s && s->hashed && memcmp(s->manifest, text, s->manifest_len) == 0);
 	free(text);
 }
@@ -279,7 +248,6 @@ rocketmqs_files_say_who_is_there(void **state)
 	struct snapshot *s;
 	struct topic *t;
 	struct group *g;
-	char cmd[900];
 
 	topic_conf_default(&tc, "orders", 5);
 	tc.perm = PERM_READ;
@@ -290,14 +258,12 @@ rocketmqs_files_say_who_is_there(void **state)
 	gc.consume_enable = false;
 	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
 	assert_int_equal(subscription_create(b->offsets, g, t, &(struct subscription *){ NULL }, NULL), MQ_OK);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
-	broker_close(b);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	close_with_snapshots(b);
 
-	snprintf(cmd, sizeof(cmd), "mkdir '%s/other' && cp -a '%s/snapshots/one/config' '%s/other'", b->root, b->path,
-		 b->root);
-	assert_int_equal(system(cmd), 0);
-	snprintf(b->path, sizeof(b->path), "%s/other", b->root);
-	broker_open(b);
+	sh("mkdir '%s/other' && cp -a '%s/snapshots/one/config' '%s/other'", b->dir, b->path, b->dir);
+	snprintf(b->path, sizeof(b->path), "%s/other", b->dir);
+	open_with_snapshots(b);
 	t = topic_find(b->offsets, "orders");
 	g = group_find(b->offsets, "billing");
 	assert_true(t && g && subscription_find(b->offsets, g, t));
@@ -313,21 +279,19 @@ a_copy_gets_an_identity_of_its_own_once(void **state)
 	struct broker *b = *state;
 	unsigned char origin[16], copy[16];
 	struct snapshot *s;
-	char cmd[700];
 
 	fill(b, "t", 10);
-	assert_int_equal(offsets_snapshot(b->offsets, b->snapshots, "one", &s), MQ_OK);
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
 	memcpy(origin, offsets_identity(b->offsets), 16);
-	broker_close(b);
-	snprintf(cmd, sizeof(cmd), "cp -a '%s/snapshots/one' '%s/copy'", b->path, b->root);
-	assert_int_equal(system(cmd), 0);
-	snprintf(b->path, sizeof(b->path), "%s/copy", b->root);
-	broker_open(b);
+	close_with_snapshots(b);
+	sh("cp -a '%s/snapshots/one' '%s/copy'", b->path, b->dir);
+	snprintf(b->path, sizeof(b->path), "%s/copy", b->dir);
+	open_with_snapshots(b);
 	memcpy(copy, offsets_identity(b->offsets), 16);
 	assert_memory_not_equal(copy, origin, 16);
 	assert_non_null(topic_find(b->offsets, "t9"));
-	broker_close(b);
-	broker_open(b);
+	close_with_snapshots(b);
+	open_with_snapshots(b);
 	assert_memory_equal(offsets_identity(b->offsets), copy, 16);
 	assert_false(there(b, "snapshot"));
 }

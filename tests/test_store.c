@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -16,6 +15,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "tests/store_kit.h"
+#include "tests/tree.h"
 
 /* Some of everything: two topics, several queues, keys, several segments. */
 static void
@@ -84,7 +84,7 @@ views_are_made_anew_from_the_log_alone(void **state)
 	fill(k, 100);
 	kit_close(k);
 	kit_forget_checkpoint(k);
-	kit_sh("rm -rf '%s'/consumequeue '%s'/byteindex '%s'/index", k->path, k->path, k->path);
+	sh("rm -rf '%s'/consumequeue '%s'/byteindex '%s'/index", k->path, k->path, k->path);
 	kit_open(k);
 	kit_verify(k);
 	assert_true(recovery(k).rebuilt);
@@ -98,7 +98,7 @@ a_byte_index_that_is_missing_is_rebuilt(void **state)
 	kit_open(k);
 	fill(k, 100);
 	kit_close(k);
-	kit_sh("rm -rf '%s'/byteindex", k->path);
+	sh("rm -rf '%s'/byteindex", k->path);
 	kit_open(k);
 	assert_true(recovery(k).rebuilt);
 	kit_verify(k);
@@ -235,7 +235,7 @@ a_segment_half_made_by_a_crash_does_no_harm(void **state)
 	kit_open(k);
 	fill(k, 3);
 	kit_crash(k);
-	kit_sh("echo half > '%s'/commitlog/new", k->path);
+	sh("echo half > '%s'/commitlog/new", k->path);
 	kit_open(k);
 	assert_false(kit_exists(k, "commitlog/new"));
 	fill(k, 60);
@@ -250,7 +250,7 @@ spare_segments_are_used_and_removed_by_a_clean_end(void **state)
 	kit_open(k);
 	fill(k, 3);
 	kit_crash(k);
-	kit_sh("truncate -s %d '%s'/commitlog/%020d '%s'/commitlog/%020d", KIT_SEGMENT, k->path,
+	sh("truncate -s %d '%s'/commitlog/%020d '%s'/commitlog/%020d", KIT_SEGMENT, k->path,
 		 KIT_SEGMENT, k->path, 2 * KIT_SEGMENT);
 	kit_open(k);
 	kit_verify(k);
@@ -467,10 +467,10 @@ replay_from_every_checkpoint_gives_the_same_views(void **state)
 	kit_close(k);
 	final = kit_copy_checkpoint(&k->cp);
 	snprintf(a, sizeof(a), "%s/master", k->dir);
-	kit_sh("cp -a '%s' '%s'", k->path, a);
+	sh("cp -a '%s' '%s'", k->path, a);
 	snprintf(b, sizeof(b), "%s/store", k->dir);
 	for (int i = 7; i < N; i++) {
-		kit_sh("rm -rf '%s' && cp -a '%s' '%s'", b, a, b);
+		sh("rm -rf '%s' && cp -a '%s' '%s'", b, a, b);
 		store_checkpoint_free(&k->cp);
 		k->cp = kit_copy_checkpoint(&cps[i]);
 		kit_open(k);
@@ -478,9 +478,9 @@ replay_from_every_checkpoint_gives_the_same_views(void **state)
 		compare_spans(k, &final);
 		kit_close(k);
 		for (size_t v = 0; v < sizeof(views) / sizeof(views[0]); v++)
-			kit_sh("diff -r '%s/%s' '%s/%s'", a, views[v], b, views[v]);
+			sh("diff -r '%s/%s' '%s/%s'", a, views[v], b, views[v]);
 		/* index files are called after the time they were made */
-		kit_sh("cat '%s'/index/* > '%s/a' && cat '%s'/index/* | cmp - '%s/a'", a, k->dir, b, k->dir);
+		sh("cat '%s'/index/* > '%s/a' && cat '%s'/index/* | cmp - '%s/a'", a, k->dir, b, k->dir);
 	}
 	for (int i = 0; i < N; i++)
 		store_checkpoint_free(&cps[i]);
@@ -609,7 +609,7 @@ a_read_only_mount_sees_all_and_writes_nothing(void **state)
 		assert_string_equal(before, after);
 		if (i == 0) {		/* as RocketMQ would have it */
 			kit_forget_checkpoint(k);
-			kit_sh("rm -rf '%s'/byteindex '%s'/lmdb '%s'/lost+found", k->path, k->path,
+			sh("rm -rf '%s'/byteindex '%s'/lmdb '%s'/lost+found", k->path, k->path,
 				 k->path);
 			tree_sum(k->path, before, sizeof(before));
 		}

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,17 +15,15 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "store/storedir.h"
+#include "tests/tree.h"
 
 static char root[128], path[160];
 
 static int
 fresh(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	(void)state;
-	snprintf(root, sizeof(root), "%s/mqfs-dir-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(root));
+	tree_make(root, sizeof(root), NULL, "storedir");
 	snprintf(path, sizeof(path), "%s/a/b/store", root);
 	return 0;
 }
@@ -34,11 +31,9 @@ fresh(void **state)
 static int
 done(void **state)
 {
-	char cmd[400];
-
 	(void)state;
-	snprintf(cmd, sizeof(cmd), "chmod -R u+w '%s'; rm -rf '%s'", root, root);
-	return system(cmd);
+	sh("chmod -R u+w '%s'", root);
+	return tree_remove(root);
 }
 
 static bool

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "repl/stream.h"
+#include "tests/tree.h"
 
 #define WAIT_MS 10000
 #define FILE_BYTES (1 << 20)
@@ -355,24 +355,16 @@ files_that_cannot_be_used_are_named(void **state)
 static int
 make_certificates(void **state)
 {
-	const char *tmp = getenv("TMPDIR"), *src = getenv("top_srcdir");
-	char command[400];
-
 	(void)state;
-	snprintf(dir, sizeof(dir), "%s/mqfs-stream-XXXXXX", tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(command, sizeof(command), "sh %s/tests/certificates.sh '%s'", src ? src : "..", dir);
-	return system(command) == 0 ? 0 : -1;
+	tree_make(dir, sizeof(dir), NULL, "stream");
+	return sh_status("sh ${top_srcdir:-..}/tests/certificates.sh '%s'", dir);
 }
 
 static int
 remove_certificates(void **state)
 {
-	char command[200];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return tree_remove(dir);
 }
 
 int

@@ -1,7 +1,6 @@
 /* RocketMQ's four tables: told as its slaves want them, and taken from a RocketMQ master. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,74 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
+#include "tests/broker_kit.h"
 #include "tests/tree.h"
 
-struct broker {
-	char path[64];
-	struct settings settings;
-	struct storedir dir;
-	struct store *store;
-	struct offsets *offsets;
-};
-
 static void
-broker_open(struct broker *b, bool slave)
+open_as(struct broker *b, enum broker_role role)
 {
-	struct store_checkpoint cp;
-
-	b->settings.brokerRole = slave ? SLAVE : ASYNC_MASTER;
-	assert_int_equal(storedir_open(b->path, false, 0, &b->dir), MQ_OK);
-	assert_int_equal(storedir_begin(&b->dir), MQ_OK);
-	assert_int_equal(offsets_open(&b->settings, &b->dir, &b->offsets, &cp), MQ_OK);
-	assert_int_equal(store_open(&b->settings, &b->dir, &cp, &b->store), MQ_OK);
-	store_checkpoint_free(&cp);
-	assert_int_equal(offsets_start(b->offsets, b->store), MQ_OK);
-}
-
-static void
-broker_close(struct broker *b)
-{
-	assert_int_equal(offsets_close(b->offsets), MQ_OK);
-	store_close(b->store);
-	assert_int_equal(storedir_end(&b->dir), MQ_OK);
-	storedir_close(&b->dir);
-}
-
-static int
-setup(void **state)
-{
-	struct broker *b = calloc(1, sizeof(*b));
-
-	assert_non_null(b);
-	snprintf(b->path, sizeof(b->path), "/tmp/mqfs-test-take.XXXXXX");
-	assert_non_null(mkdtemp(b->path));
-	assert_int_equal(settings_init(&b->settings), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "mappedFileSizeCommitLog", "1M", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxMessageSize", "65536", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxIndexNum", "1000", "test"), MQ_OK);
-	assert_int_equal(settings_set(&b->settings, "maxHashSlotNum", "100", "test"), MQ_OK);
-	log_open("test", LOG_TO_STDERR, LOG_CRIT);
-	*state = b;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct broker *b = *state;
-
-	tree_remove(b->path);
-	settings_free(&b->settings);
-	free(b);
-	return 0;
+	b->settings.brokerRole = role;
+	broker_open(b);
 }
 
 /* --- shorthand --------------------------------------------------------------------------- */
@@ -122,57 +67,20 @@ queues_of(struct broker *b, const char *name)
 	return t ? topic_queues(b->offsets, t) : 0;
 }
 
-static struct subscription *
-subscription_of(struct broker *b, const char *group, const char *topic)
-{
-	struct group *g = group_find(b->offsets, group);
-	struct topic *t = topic_find(b->offsets, topic);
-
-	return g && t ? subscription_find(b->offsets, g, t) : NULL;
-}
-
-static void
-produce(struct broker *b, const char *topic, int n)
-{
-	struct batch batch;
-	struct appended at;
-	struct queue *q;
-
-	batch_init(&batch);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = "x", .body_len = 1, .topic = topic, .topic_len = strlen(topic), .props = "" }),
-			MQ_OK);
-	assert_int_equal(store_queue_make(b->store, topic, 0, &q), MQ_OK);
-	queue_append_begin(q);
-	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
-	queue_append_end(q);
-	batch_free(&batch);
-}
-
 static int64_t
 offset_of(struct broker *b, const char *group, const char *topic)
 {
-	mq_qoff at = MQ_QOFF(-1);
-
-	assert_int_equal(committed(b->offsets, subscription_of(b, group, topic), 0, &at), MQ_OK);
-	return at.n;
+	return broker_committed(b, broker_subscription(b, group, topic), 0);
 }
 
 static void
 populate(struct broker *b)
 {
-	struct topic_conf topic;
-	struct group_conf group;
-	struct group *g = NULL;
-	struct topic *t = NULL;
+	struct topic *t = broker_topic(b, "Orders", 3);
+	struct group *g = broker_group(b, "G");
 
-	topic_conf_default(&topic, "Orders", 3);
-	group_conf_default(&group, "G");
-	assert_int_equal(topic_create(b->offsets, &topic, &t, NULL), MQ_OK);
-	assert_int_equal(group_create(b->offsets, &group, &g, NULL), MQ_OK);
-	produce(b, "Orders", 20);
-	assert_int_equal(subscription_create(b->offsets, g, t, NULL, NULL), MQ_OK);
+	broker_produce(b, "Orders", 0, 20);
+	broker_subscribe(b, g, t);
 }
 
 static const char topics[] =
@@ -188,10 +96,10 @@ static const char offsets[] = "{\"offsetTable\":{\"Orders@G\":{0:12,1:7},\"Order
 static void
 slave_of_rocketmq(struct broker *b)
 {
-	broker_open(b, false);
-	produce(b, "Orders", 30);
+	open_as(b, ASYNC_MASTER);
+	broker_produce(b, "Orders", 0, 30);
 	broker_close(b);
-	broker_open(b, true);
+	open_as(b, SLAVE);
 	assert_int_equal(take(b, CONFIG_TOPICS, topics), MQ_OK);
 	assert_int_equal(take(b, CONFIG_GROUPS, groups), MQ_OK);
 	assert_int_equal(take(b, CONFIG_OFFSETS, offsets), MQ_OK);
@@ -206,7 +114,7 @@ a_rocketmq_slave_is_told_what_it_understands(void **state)
 	struct broker *b = *state;
 	AUTO_FREE char *t = NULL, *g = NULL, *o = NULL, *d = NULL;
 
-	broker_open(b, false);
+	open_as(b, ASYNC_MASTER);
 	populate(b);
 	t = told(b, CONFIG_TOPICS);
 	assert_non_null(strstr(t, "\"topicConfigTable\":{\"Orders\":{\"topicName\":\"Orders\",\"readQueueNums\":3,"
@@ -230,7 +138,7 @@ another_version_after_each_change_and_each_start(void **state)
 	char before[64], now[64], topics_then[64];
 	struct group_conf group;
 
-	broker_open(b, false);
+	open_as(b, ASYNC_MASTER);
 	populate(b);
 	version(b, CONFIG_GROUPS, before, sizeof(before));
 	version(b, CONFIG_TOPICS, topics_then, sizeof(topics_then));
@@ -243,7 +151,7 @@ another_version_after_each_change_and_each_start(void **state)
 	version(b, CONFIG_TOPICS, now, sizeof(now));
 	assert_string_equal(topics_then, now);
 	broker_close(b);
-	broker_open(b, false);
+	open_as(b, ASYNC_MASTER);
 	version(b, CONFIG_TOPICS, now, sizeof(now));
 	assert_string_not_equal(topics_then, now);
 	broker_close(b);
@@ -282,7 +190,7 @@ it_is_still_so_after_a_restart(void **state)
 
 	slave_of_rocketmq(b);
 	broker_close(b);
-	broker_open(b, true);
+	open_as(b, SLAVE);
 	assert_int_equal(queues_of(b, "Empty"), 2);
 	assert_int_equal(offset_of(b, "G", "Orders"), 12);
 	d = told(b, CONFIG_DELAYS);
@@ -303,7 +211,7 @@ what_it_tells_no_more_is_gone(void **state)
 	assert_int_equal(queues_of(b, "New"), 1);
 	assert_null(group_find(b->offsets, "G"));
 	assert_non_null(group_find(b->offsets, "H"));
-	assert_null(subscription_of(b, "H", "Orders"));
+	assert_null(broker_subscription(b, "H", "Orders"));
 	broker_close(b);
 }
 
@@ -327,7 +235,7 @@ a_commit_that_is_owed_is_not_overruled(void **state)
 	struct debt debt;
 
 	slave_of_rocketmq(b);
-	sub = subscription_of(b, "G", "Orders");
+	sub = broker_subscription(b, "G", "Orders");
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), NULL), MQ_OK);
 	assert_int_equal(take(b, CONFIG_OFFSETS, offsets), MQ_OK);
 	assert_int_equal(offset_of(b, "G", "Orders"), 2);
@@ -390,7 +298,7 @@ memory_is_not_without_bound(void **state)
 		fprintf(f, ",\"t%d\":{\"readQueueNums\":4096}", i);
 	fprintf(f, "}}");
 	fclose(f);
-	broker_open(b, true);
+	open_as(b, SLAVE);
 	assert_int_equal(offsets_take(b->offsets, CONFIG_TOPICS, text, len, 1), MQ_OK);
 	offsets_stats(b->offsets, &stats);
 	assert_in_range(stats.topics, 1000, 1100);
@@ -403,7 +311,7 @@ a_master_is_told_nothing(void **state)
 {
 	struct broker *b = *state;
 
-	broker_open(b, false);
+	open_as(b, ASYNC_MASTER);
 	assert_int_equal(take(b, CONFIG_TOPICS, topics), MQ_EROLE);
 	assert_int_equal(queues_of(b, "Orders"), 0);
 	broker_close(b);
@@ -416,19 +324,17 @@ static void
 a_slave_that_becomes_the_master_logs_it(void **state)
 {
 	struct broker *b = *state;
-	AUTO_FREE char *command = NULL;
 	struct subscription *sub;
 
 	slave_of_rocketmq(b);
-	sub = subscription_of(b, "H", "Orders");
+	sub = broker_subscription(b, "H", "Orders");
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(11)), MQ_OK);
 	broker_close(b);
-	broker_open(b, false);
+	open_as(b, ASYNC_MASTER);
 	assert_int_equal(offset_of(b, "H", "Orders"), 11);
 	broker_close(b);
-	assert_true(asprintf(&command, "rm -r '%s/lmdb'", b->path) > 0);
-	assert_int_equal(system(command), 0);
-	broker_open(b, false);
+	sh("rm -r '%s/lmdb'", b->path);
+	open_as(b, ASYNC_MASTER);
 	assert_int_equal(queues_of(b, "Orders"), 4);
 	assert_int_equal(queues_of(b, "Empty"), 2);
 	assert_int_equal(offset_of(b, "G", "Orders"), 12);
@@ -436,7 +342,7 @@ a_slave_that_becomes_the_master_logs_it(void **state)
 	broker_close(b);
 }
 
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define T(test) cmocka_unit_test_setup_teardown(test, broker_setup, broker_teardown)
 
 int
 main(void)
