@@ -323,6 +323,34 @@ show_stacks() {
 	return 0
 }
 
+# --- masters and slaves --------------------------------------------------------
+
+# free_port   the first of ten that nobody listens on: for listenPort, haListenPort (the
+# next) and the VIP port (two below) of a broker or two.  The kernel gives none of them to
+# connections (those begin at 32768).
+free_port() {
+	local n
+	while true; do
+		n=$((2001 + RANDOM % 1000))
+		listens_near "${n}0" || break
+	done
+	echo "${n}0"
+}
+
+listens_near() {
+	local p
+	for ((p = $1 - 2; p < $1 + 8; p++)); do
+		if grep -qE "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$p") [0-9A-F:]+ 0A " /proc/net/tcp; then return 0; fi
+	done
+	return 1
+}
+
+written() { cat "$1/status/written"; }
+dispatched() { cat "$1/status/dispatched"; }
+
+# caught_up [MASTER SLAVE]   all of the log of $master can be read on $slave
+caught_up() { [ "$(written "${1:-${master:?}}")" = "$(dispatched "${2:-${slave:?}}")" ]; }
+
 # --- what a test needs ---------------------------------------------------------
 
 requires_fuse() {

@@ -4,15 +4,14 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10 + 1))
+port=$(free_port)
 old=$work/old new=$work/new
 mkdir "$old" "$new"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-old_options=listenPort=$((port - 1)),$small
-new_options=role=slave,master=127.0.0.1:$port,listenPort=$((port + 4)),$small
+old_options=listenPort=$port,$small
+new_options=role=slave,master=127.0.0.1:$((port + 1)),listenPort=$((port + 5)),$small
 
-written() { cat "$1/status/written"; }
-same_end() { [ "$(written "$old")" = "$(written "$new")" ] && [ "$(cat "$1/status/dispatched")" = "$(written "$1")" ]; }
+same_end() { [ "$(written "$old")" = "$(written "$new")" ] && [ "$(dispatched "$1")" = "$(written "$1")" ]; }
 was_cut() { [ "$(cat "$old/status/cuts")" -ge 1 ] && same_end "$old"; }
 same_trees() { diff <(cd "$old" && ls -R topics groups) <(cd "$new" && ls -R topics groups) > "$work/diff"; }
 
@@ -50,7 +49,7 @@ head -n 1 "$old/topics/quiet/q1:follow" > "$work/got" &
 reader=$!
 eventually 5 is_waiting "$reader"
 
-echo "127.0.0.1:$((port + 5))" > "$old/config/master"
+echo "127.0.0.1:$((port + 6))" > "$old/config/master"
 echo SLAVE > "$old/config/brokerRole"
 eventually 30 was_cut
 eventually 10 same_trees
@@ -88,7 +87,7 @@ rmdir "$old/.snapshots/after" "$old/.snapshots/before"
 # It is a slave like any other, also after a restart, and can be the master again.
 stop_mqfs "$old"
 fsck.mqfs -n "$work/o"
-start_mqfs "$work/o" "$old" -o "role=slave,master=127.0.0.1:$((port + 5)),$old_options"
+start_mqfs "$work/o" "$old" -o "role=slave,master=127.0.0.1:$((port + 6)),$old_options"
 echo more >> "$new/topics/t/q3"
 eventually 20 same_end "$old"
 want more "$(cat "$old/topics/t/q3")" "what came after the restart"

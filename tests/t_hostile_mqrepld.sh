@@ -6,7 +6,7 @@ requires_fuse
 requires_tool python3
 
 export MQREPLD=$top_srcdir/tests/hostile.py HOSTILE_LOG=$work/sent
-options=listenPort=$((20000 + RANDOM % 20000)),haListen=127.0.0.1
+options=listenPort=$(free_port),haListen=127.0.0.1
 fds() { find "/proc/${daemons[$mnt]}/fd" -mindepth 1 | wc -l; }
 attacks() { [ "$(grep -ac 'mqrepld was ended' "$mnt/status/log")" -ge "$1" ]; }
 sent() { [ "$(stat -c %s "$HOSTILE_LOG")" -ge "$1" ]; }

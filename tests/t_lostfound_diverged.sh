@@ -4,13 +4,12 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 old=$work/old new=$work/new
 mkdir "$old" "$new"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300
 follow() { echo "role=slave,master=127.0.0.1:$(($1 + 1)),$small"; }
 status() { cat "$1/status/$2"; }
-caught_up() { [ "$(status "$1" written)" = "$(status "$2" dispatched)" ]; }
 
 start_mqfs "$work/o" "$old" -o "listenPort=$port,$small"
 mkdir "$old/topics/t"

@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool python3
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 start_mqfs "$work/store" "$mnt" -o "listenPort=$port,haListen=127.0.0.1"
 mkdir "$mnt/topics/orders" "$mnt/groups/billing" "$mnt/groups/billing/orders"
 seq 40 >> "$mnt/topics/orders/q0"

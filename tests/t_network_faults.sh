@@ -28,7 +28,6 @@ start() {		# HOST: its broker, with a clock of its own
 		MQFS_CLOCK_SHIFT=$work/clock.$1 ${MQFS_WRAP:-}" on_host "$1" start_mqfs "$work/$1" "$at" -o "$options"
 }
 
-caught_up() { [ "$(cat "$master/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
 state() { cat "$1/status/replication/$2/state"; }
 master_misses_it() { ! grep -q transfer "$master"/status/replication/slave-*/state; }
 slave_misses_it() { [ "$(state "$slave" master)" != transfer ]; }
@@ -50,7 +49,7 @@ all_is_there() {
 		sort "$work/acked" | comm -23 - "$work/there.$host" > "$work/missing"
 		[ ! -s "$work/missing" ] || fail "$1: acknowledged, but not on $host: $(head -n 3 "$work/missing")"
 	done
-	end=$(cat "$slave/status/written")
+	end=$(written "$slave")
 	for segment in "$work"/s/commitlog/*; do
 		left=$((end - 10#${segment##*/}))
 		[ $left -le 0 ] || cmp -n $((left < 262144 ? left : 262144)) "$segment" "$work/m/commitlog/${segment##*/}" ||

@@ -3,15 +3,12 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10 + 1))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-master_options=listenPort=$((port - 1)),$small
-slave_options=role=slave,master=127.0.0.1:$port,haListen=none,$small
-
-end_of() { cat "$1/status/written"; }
-caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ] && [ "$(cat "$slave/status/dispatched")" = "$(end_of "$slave")" ]; }
+master_options=listenPort=$port,$small
+slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
 
 start_mqfs "$work/m" "$master" -o "$master_options"
 want 1 "$(cat "$master/status/epoch")" "the epoch of a new store"
@@ -69,11 +66,11 @@ stop_mqfs "$slave"
 fsck.mqfs -n "$work/s"
 
 # A clean exit of a master begins no epoch, a crash does.
-start_mqfs "$work/s" "$slave" -o "haListen=none,listenPort=$((port + 3)),$small"
+start_mqfs "$work/s" "$slave" -o "haListen=none,listenPort=$((port + 4)),$small"
 want 3 "$(cat "$slave/status/epoch")" "the epoch after a clean exit"
 want "$(printf 'before\nagain')" "$(cat "$slave/topics/orders/q2")" "all that was appended"
 kill_mqfs "$slave"
-start_mqfs "$work/s" "$slave" -o "haListen=none,listenPort=$((port + 3)),$small"
+start_mqfs "$work/s" "$slave" -o "haListen=none,listenPort=$((port + 4)),$small"
 want 4 "$(cat "$slave/status/epoch")" "the epoch after a crash"
 stop_mqfs "$slave"
 fsck.mqfs -n "$work/s"

@@ -5,7 +5,7 @@
 requires_fuse
 loop_disk ext4 96M "$work/disk"
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=1048576,maxMessageSize=20000,haSendHeartbeatInterval=300,diskMaxUsedSpaceRatio=95
@@ -13,7 +13,6 @@ start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"
 mkdir "$master/topics/t"
 seq_lines 1 2000 >> "$master/topics/t/q0"
 start_mqfs "$work/disk/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small"
-caught_up() { [ "$(cat "$master/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
 eventually 20 caught_up
 stop_mqfs "$master"
 epoch=$(cat "$slave/status/epoch")

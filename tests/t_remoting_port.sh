@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool python3
 
-port=$((20000 + RANDOM % 20000))
+port=$(free_port)
 scene() { timeout 100 python3 "$top_srcdir/tests/remoting.py" "$1" "$2" >&9 2>&9 || fail "$2"; }
 rss_kb() { awk '$1 == "VmHWM:" { print $2 }' "/proc/$1/status"; }
 

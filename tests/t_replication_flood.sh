@@ -8,8 +8,6 @@ requires_tool openssl python3
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 sh "$top_srcdir/tests/certificates.sh" "$work/tls"
-end_of() { cat "$1/status/written"; }
-caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ]; }
 
 limit=$((96 << 10))
 if keeps_freed; then limit=$((512 << 10)); fi
@@ -19,14 +17,15 @@ rss() { awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$1/status/mqrepld")/status"; }
 
 # through_a_flood NAME [SETTINGS [SETTINGS_OF_THE_SLAVE]]
 through_a_flood() {
-	local port=$((20000 + RANDOM % 12000)) flood i pid
+	local port flood i pid
+	port=$(free_port)
 	start_mqfs "$work/m.$1" "$master" -o "listenPort=$port,haListen=localhost${2:+,$2}"
 	mkdir "$master/topics/t"
 	start_mqfs "$work/s.$1" "$slave" -o \
 		"role=slave,master=localhost:$((port + 1)),haListen=none,haSendHeartbeatInterval=500${3:+,$3}"
 	eventually 20 caught_up
 	pid=$(cat "$master/status/mqrepld")
-	python3 "$top_srcdir/tests/flood.py" 8 $port $((port + 1)) > "$work/connections" &
+	python3 "$top_srcdir/tests/flood.py" 8 "$port" $((port + 1)) > "$work/connections" &
 	flood=$!
 	i=0
 	while ! is_gone $flood; do

@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool openssl
 
-port=$((20000 + RANDOM % 12000))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 sh "$top_srcdir/tests/certificates.sh" "$work/tls"
@@ -15,25 +15,23 @@ common=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterva
 # tls NAME [AUTHORITY]   settings of who has that certificate
 tls() { echo "tlsCert=$work/tls/$1.pem,tlsKey=$work/tls/$1.key,tlsCa=$work/tls/${2:-ca}.pem"; }
 
-end_of() { cat "$1/status/written"; }
-caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ]; }
 logged() { grep -q -- "$2" "$1/status/log"; }
 
 # refused NAME_OF_CASE MASTER_SAYS SLAVE_SAYS SETTINGS [HOST]   a slave of its own comes, and is not let in
 refused() {
 	local at=$work/refused.$1
 	mkdir "$at"
-	start_mqfs "$work/s.$1" "$at" -o "role=slave,master=${5:-localhost}:$port,haListen=none,$common${4:+,$4}"
+	start_mqfs "$work/s.$1" "$at" -o "role=slave,master=${5:-localhost}:$((port + 1)),haListen=none,$common${4:+,$4}"
 	eventually 20 logged "$at" "$3"
 	eventually 20 logged "$master" "$2"
-	want 0 "$(end_of "$at")" "what a refused slave ($1) has"
+	want 0 "$(written "$at")" "what a refused slave ($1) has"
 	stop_mqfs "$at"
 }
 
-start_mqfs "$work/m" "$master" -o "haListen=0.0.0.0,listenPort=$((port - 1)),$common,$(tls names)"
+start_mqfs "$work/m" "$master" -o "haListen=0.0.0.0,listenPort=$port,$common,$(tls names)"
 mkdir "$master/topics/orders"
 seq_lines 1 3000 >> "$master/topics/orders/q0"
-start_mqfs "$work/s" "$slave" -o "role=slave,master=localhost:$port,haListen=none,$common,$(tls plain)"
+start_mqfs "$work/s" "$slave" -o "role=slave,master=localhost:$((port + 1)),haListen=none,$common,$(tls plain)"
 eventually 20 caught_up
 for i in $(seq 100); do echo "one by one $i" >> "$master/topics/orders/q1"; done
 head -c 300000 /dev/urandom | base64 -w 15000 >> "$master/topics/orders/q2"
@@ -47,7 +45,7 @@ refused expired 'refused: its certificate is not good: certificate has expired' 
 refused misnamed 'refused: does not take our certificate: bad certificate' 'its certificate is not for 127.0.0.2' \
 	"$(tls plain)" 127.0.0.2
 refused plain 'refused: does not speak TLS' 'speaks TLS, but there is no tlsCert here' ""
-openssl s_client -connect "localhost:$port" -CAfile "$work/tls/ca.pem" < /dev/null > /dev/null 2>&1 || true
+openssl s_client -connect "localhost:$((port + 1))" -CAfile "$work/tls/ca.pem" < /dev/null > /dev/null 2>&1 || true
 eventually 5 logged "$master" 'refused: has no certificate'
 
 # The master has not noticed, nor have slaves that are what they should be.
@@ -59,7 +57,7 @@ stop_mqfs "$slave"
 # right file is taken up without another mount.
 cp "$work/tls/plain.key" "$work/tls/far.key"
 rm -r "$work/s"
-start_mqfs "$work/s" "$slave" -o "role=slave,master=localhost:$port,haListen=none,$common,$(tls far)"
+start_mqfs "$work/s" "$slave" -o "role=slave,master=localhost:$((port + 1)),haListen=none,$common,$(tls far)"
 eventually 10 grep -q "tlsKey $work/tls/far.key: is not the key of tlsCert" "$slave/status/replication/trouble"
 want 1 "$(grep -c 'is not the key of tlsCert' "$slave/status/log")" "lines in the log about a key that does not fit"
 cp "$work/tls/plain.pem" "$work/tls/far.pem"
@@ -67,7 +65,7 @@ eventually 20 caught_up
 want "" "$(cat "$slave/status/replication/trouble")" "trouble, when all is well"
 
 # Byte for byte.
-end=$(end_of "$slave")
+end=$(written "$slave")
 stop_mqfs "$slave"
 stop_mqfs "$master"
 for segment in "$work"/s/commitlog/*; do

@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=32000
@@ -22,7 +22,6 @@ start_slave() {
 start_slave
 
 status() { cat "$slave/status/$1"; }
-caught_up() { [ "$(cat "$master/status/written")" = "$(status dispatched)" ]; }
 summed() { [ "$(find "$work/s/sums" -name '0*' | wc -l)" = $(($(status flushed) / 65536)) ]; }
 eventually 20 caught_up
 eventually 20 summed

@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=1048576,maxMessageSize=32000
@@ -14,7 +14,6 @@ start_slave() {
 	start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none,listenPort=$((port + 5)),$small"
 }
 status() { cat "$slave/status/$1"; }
-caught_up() { [ "$(cat "$master/status/written")" = "$(status dispatched)" ]; }
 summed() { [ "$(find "$work/s/sums" -name '0*' | wc -l)" = $(($(status flushed) / 1048576)) ]; }
 start_slave
 eventually 20 caught_up

@@ -4,14 +4,12 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 20000))
+port=$(free_port)
 master=$work/master slave=$work/slave
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-master_options=haListen=127.0.0.1,haListenPort=$port,listenPort=$((port - 1)),flushConsumerOffsetInterval=300,$small
-slave_options=role=slave,master=127.0.0.1:$port,listenPort=$((port - 2)),haListen=none,slaveTimeout=2000,$small
+master_options=haListen=127.0.0.1,listenPort=$port,flushConsumerOffsetInterval=300,$small
+slave_options=role=slave,master=127.0.0.1:$((port + 1)),listenPort=$((port + 5)),haListen=none,slaveTimeout=2000,$small
 
-end_of() { cat "$1/status/written"; }
-caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ] && [ "$(cat "$slave/status/dispatched")" = "$(end_of "$slave")" ]; }
 follows() { [ "$(cat "$slave/status/replication/master/state")" = transfer ]; }
 at() { cat "$1/groups/g/t/q${2:-0}.offset"; }
 is_at() { [ "$(at "$1" "$2")" = "$3" ]; }

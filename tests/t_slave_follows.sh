@@ -4,15 +4,13 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10 + 1))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-master_options=listenPort=$((port - 1)),$small
-slave_options=role=slave,master=127.0.0.1:$port,haListen=none,$small
+master_options=listenPort=$port,$small
+slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
 
-end_of() { cat "$1/status/written"; }
-caught_up() { [ "$(end_of "$master")" = "$(end_of "$slave")" ] && [ "$(cat "$slave/status/dispatched")" = "$(end_of "$slave")" ]; }
 same_topics() { diff <(cd "$master/topics" && ls -R) <(cd "$slave/topics" && ls -R) > "$work/diff"; }
 
 start_mqfs "$work/m" "$master" -o "$master_options"
@@ -72,7 +70,7 @@ eventually 10 grep -q transfer "$slave/status/replication/master/state"
 want 0 "$(cat "$slave/status/replication/master/behind")" "the slave is not behind"
 
 # Byte for byte: every segment of the log, up to where the slave is.
-end=$(end_of "$slave")
+end=$(written "$slave")
 stop_mqfs "$slave"
 stop_mqfs "$master"
 for segment in "$work"/s/commitlog/*; do

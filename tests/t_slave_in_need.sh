@@ -5,7 +5,7 @@
 requires_fuse
 loop_disk ext4 192M "$work/disk"
 
-port=$((20000 + RANDOM % 1000 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=1048576,maxMessageSize=20000,haSendHeartbeatInterval=300,diskMaxUsedSpaceRatio=95
@@ -15,7 +15,6 @@ echo first >> "$master/topics/t/q0"
 slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
 start_mqfs "$work/disk/s" "$slave" -o "$slave_options"
 
-caught_up() { [ "$(cat "$master/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
 slave_says() { grep -qi "$1" "$slave/status/replication/trouble"; }
 master_knows() { grep -qsi "$1" "$master"/status/replication/slave-*/trouble; }
 no_trouble() { [ ! -s "$slave/status/replication/trouble" ]; }

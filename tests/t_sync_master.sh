@@ -4,11 +4,11 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 1000 * 10 + 1))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
-options=brokerRole=ASYNC_MASTER,listenPort=$((port - 1)),slaveTimeout=1000,$fast
+options=brokerRole=ASYNC_MASTER,listenPort=$port,slaveTimeout=1000,$fast
 
 start_mqfs "$work/m" "$master" -o "$options"
 mkdir "$master/topics/t"
@@ -20,7 +20,7 @@ echo degrade > "$master/config/onSlaveUnavailable"
 echo degraded >> "$q"
 echo fail > "$master/config/onSlaveUnavailable"
 
-start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$port,haListen=none,$fast"
+start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$fast"
 usable() { sh -c "echo probe >> '$q'" 2> /dev/null; }
 eventually 20 usable
 for i in $(seq 50); do

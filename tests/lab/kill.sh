@@ -20,7 +20,7 @@ kills=0 starts_killed=0 held=0 slowest_ms=0
 
 start_master() {
 	local began ms options=$settings,haListen=none
-	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$((port - 1)),haListenPort=$port; fi
+	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$port; fi
 	began=$(date +%s%3N)
 	start_mqfs "$work/store" "$mnt" -o "$options"
 	ms=$(($(date +%s%3N) - began))
@@ -28,12 +28,12 @@ start_master() {
 }
 
 start_slave() {
-	start_mqfs "$work/slave-store" "$slave" -o "$settings,$ha,role=slave,master=127.0.0.1:$port,haListen=none"
+	start_mqfs "$work/slave-store" "$slave" -o "$settings,$ha,role=slave,master=127.0.0.1:$((port + 1)),haListen=none"
 }
 
 begin_generation() {
 	choose_pair "$brokers" $(($1 / generation))
-	port=$((20000 + RANDOM % 20000))
+	port=$(free_port)
 	start_master
 	new_load "$mnt"
 	if is_pair; then start_slave; fi

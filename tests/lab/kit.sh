@@ -66,7 +66,7 @@ judge() { python3 "$lab/judge.py" "$@"; }
 
 # --- a broker on $mnt, alone or with a slave on $slave ---
 
-slave=$work/slave
+master=$mnt slave=$work/slave
 paired=no			# yes: there is a slave
 lines=0				# that were judged
 
@@ -87,10 +87,6 @@ choose_victim() {
 	# shellcheck disable=SC2034	# the parts use it
 	if is_pair; then victim=$1; fi
 }
-
-written() { cat "$1/status/written"; }
-dispatched() { cat "$1/status/dispatched"; }
-caught_up() { [ "$(written "$mnt")" = "$(dispatched "$slave")" ]; }
 
 # judge_brokers WHAT [JUDGE_OPTION...]   the one that was harmed, and that its slave is as it is
 judge_brokers() {

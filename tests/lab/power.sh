@@ -30,10 +30,10 @@ on_slave() {
 
 start_master() {
 	local options=$settings,haListen=none
-	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$((port - 1)),haListenPort=$port; fi
+	if is_pair; then options=$settings,$ha,haListen=127.0.0.1,listenPort=$port; fi
 	power_on "$type" -o "$options,flushDiskType=$flush"
 }
-start_slave() { on_slave power_on "$type" -o "$settings,$ha,role=slave,master=127.0.0.1:$port,haListen=none"; }
+start_slave() { on_slave power_on "$type" -o "$settings,$ha,role=slave,master=127.0.0.1:$((port + 1)),haListen=none"; }
 
 # Each generation another kind of pair or broker on another file system.
 begin_generation() {
@@ -41,7 +41,7 @@ begin_generation() {
 	IFS=, read -r -a list <<< "$types"
 	type=${list[number % ${#list[@]}]}
 	choose_pair "$brokers" $((number / ${#list[@]}))
-	port=$((20000 + RANDOM % 20000))
+	port=$(free_port)
 	flush=ASYNC_FLUSH
 	start_master
 	new_load "$mnt"
