@@ -112,8 +112,9 @@ keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 		estate_set_tail(a->kept, &tail, sp->held);
 }
 
-int
-appender_may(struct mount *m)
+/* May this mount append at all, now? */
+static int
+may_append(struct mount *m)
 {
 	if (m->read_only)
 		return -EROFS;
@@ -336,7 +337,7 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	*w = (struct write){ .m = m, .a = a, .s = scratch_get(), .buf = buf, .size = size };
 	if (!w->s)
 		return -ENOMEM;
-	rc = appender_may(m);
+	rc = may_append(m);
 	if (rc != MQ_OK)
 		return rc;
 	if (was_begun(a))
@@ -531,7 +532,7 @@ appender_check(struct mount *m, const struct appender *a)
 			return rc;
 		json_message_free(&json);
 	}
-	return appender_may(m);
+	return may_append(m);
 }
 
 int

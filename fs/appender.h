@@ -58,7 +58,4 @@ int appender_check(struct mount *m, const struct appender *a);
 /* Make a message of what is left over.  MQ_OK also when nothing is. */
 int appender_finish(struct mount *m, struct appender *a);
 
-/* May this mount append at all, now?  MQ_EROLE, -EROFS, -ENOSPC, -EIO. */
-int appender_may(struct mount *m);
-
 #endif

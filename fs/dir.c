@@ -102,8 +102,9 @@ entry_seconds(struct mount *m, const struct node *n, const struct stat *st)
 	return m->settings->brokerRole == SLAVE ? ENTRY_DIR_SLAVE_SECONDS : ENTRY_DIR_SECONDS;
 }
 
-int
-dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *ret_e)
+/* What lookup and readdirplus tell the kernel of a child; holds its name. */
+static int
+entry_of(struct mount *m, const struct node *child, struct fuse_entry_param *ret_e)
 {
 	/* the kernel remembers that it removed this inode; another generation is another one */
 	struct fuse_entry_param e = { .ino = child->ino, .generation = child->life };
@@ -124,7 +125,7 @@ dir_reply(struct mount *m, fuse_req_t req, const struct node *child)
 	struct fuse_entry_param e;
 	int rc;
 
-	rc = dir_entry(m, child, &e);
+	rc = entry_of(m, child, &e);
 	if (rc != MQ_OK) {
 		reply_err(req, rc);
 		return;
@@ -160,7 +161,7 @@ dir_put(struct mount *m, fuse_req_t req, const struct lister *l, size_t i, char 
 		}
 		return len <= room ? len : 0;
 	}
-	*ret_skip = dir_entry(m, &child, &e) != MQ_OK;
+	*ret_skip = entry_of(m, &child, &e) != MQ_OK;
 	if (*ret_skip)
 		return 0;
 	len = fuse_add_direntry_plus(req, out, room, name, &e, (off_t)i + 1);

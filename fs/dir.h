@@ -11,9 +11,6 @@
 void dir_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off, bool plus);
 void dir_release(struct handle *h);
 
-/* What lookup and readdirplus tell the kernel of a child; holds its name. */
-int dir_entry(struct mount *m, const struct node *child, struct fuse_entry_param *ret_e);
-
 /* Answer a lookup or a mkdir with child. */
 void dir_reply(struct mount *m, fuse_req_t req, const struct node *child);
 

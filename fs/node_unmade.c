@@ -5,7 +5,7 @@
  * listed and not remembered (its entries expire at once); opening a queue in it
  * for appending makes the topic, and the open file is the real queue's.
  *
- * Who may write topics/ may write here: node_owner() says so.
+ * Who may write topics/ may write here: its directory does.
  */
 #include "config.h"
 

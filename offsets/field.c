@@ -279,7 +279,7 @@ field_print(const struct field *f, const void *conf, char *buf, size_t size)
 		snprintf(buf, size, "%" PRId64, v);
 }
 
-char *
+static char *
 fields_print(const struct field *fields, const void *conf, size_t *ret_len)
 {
 	char *text = NULL;
@@ -362,7 +362,7 @@ text_pair(void *arg, const char *section, const char *key, const char *value)
 	return 1;
 }
 
-int
+static int
 fields_parse(const struct field *fields, const char *text, size_t len, void *conf)
 {
 	struct text_parse p = { .fields = fields, .conf = conf };

@@ -37,8 +37,4 @@ int fields_to_json(const struct field *fields, const void *conf, json_t *object)
 /* Take from object what it has.  MQ_ECORRUPT, noted: wrong type, out of range. */
 int fields_from_json(const struct field *fields, const json_t *object, void *conf);
 
-/* Ini text: malloc'ed, NULL without memory; and back: MQ_EBADCONF, noted. */
-char *fields_print(const struct field *fields, const void *conf, size_t *ret_len);
-int fields_parse(const struct field *fields, const char *text, size_t len, void *conf);
-
 #endif

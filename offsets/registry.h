@@ -16,6 +16,8 @@
  *   cut.c           back to where a cut log ends
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
+ *   take.c          what a RocketMQ master tells -> memory; rocketmq.c reads its tables
+ *   export.c        memory and LMDB -> RocketMQ's tables
  *
  * Two locks.  `apply` is held from before a change is checked until it is in
  * memory, so records have one order and memory follows it.  `registry` is held

@@ -4,7 +4,7 @@
  *
  *   mark        who advances it            who waits for it
  *   written     commitlog_append           flusher, mqrepld's senders, dispatcher
- *   flushed     log_flush                  fsync, O_DSYNC, SYNC_FLUSH appends
+ *   flushed     commitlog_flush            fsync, O_DSYNC, SYNC_FLUSH appends
  *   dispatched  whoever feeds the views    readers at the end of a queue
  *   replicated  acks from slaves           fsync and appends on a SYNC_MASTER
  *
