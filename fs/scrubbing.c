@@ -9,6 +9,7 @@
 #include "fs/node.h"
 #include "fs/scrubbing.h"
 #include "repl/read_log.h"
+#include "repl/replication.h"
 #include "store/scrub.h"
 
 #define BAD_SHOWN 256
@@ -20,7 +21,7 @@ can_ask(void *arg)
 {
 	struct mount *m = arg;
 
-	return m->settings->brokerRole == SLAVE && m->replication;
+	return m->settings->brokerRole == SLAVE && m->replication && replication_has_master(m->replication);
 }
 
 static int

@@ -21,7 +21,9 @@
 struct healer {
 	const char *from;	/* "the master" */
 
-	bool (*ready)(void *arg);	/* is it worth a try? */
+	/* Is it worth a try, now?  When it is for the first time since something was found
+	 * bad, it is tried at once. */
+	bool (*ready)(void *arg);
 
 	/* Whole records, as many as are to be had, from `pos` on, where one begins:
 	 * MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the link's. */

@@ -38,7 +38,7 @@ enum segment_state {
 struct segment {
 	enum segment_state state;
 	int64_t checked_ms;
-	int tries;		/* to heal it, in vain */
+	int tries;		/* to have good bytes from the healer, in vain */
 };
 
 /* What is known of a segment while it is checked. */
@@ -50,6 +50,7 @@ struct check {
 	bool had_sum;
 	struct sum was, is;
 	struct damage damage;
+	bool asked;		/* the healer, for good bytes */
 };
 
 struct scrub {
@@ -242,7 +243,8 @@ heal(struct scrub *sc, struct check *c, const struct pace *pace)
 		rc = heal_segment(sc->s, c->base, &c->damage, c->had_sum ? &c->was : NULL, &memory, pace);
 	if (rc == MQ_OK || rc == MQ_ECLOSED)
 		return rc;
-	if (healer && healer->ready(healer->arg))
+	c->asked = healer && healer->ready(healer->arg);
+	if (c->asked)
 		return heal_from(sc, c, healer, pace);
 	if (rc == MQ_ECORRUPT || rc == -EIO)
 		err_note(rc, "there is nowhere to have good bytes from");
@@ -306,7 +308,7 @@ set_state(struct scrub *sc, const struct check *c, enum segment_state state)
 
 	sc->n_sealed -= seg->state == SEGMENT_SEALED;
 	*seg = (struct segment){
-		.state = state, .checked_ms = c->began_ms, .tries = state == SEGMENT_BAD ? seg->tries + 1 : 0,
+		.state = state, .checked_ms = c->began_ms, .tries = state == SEGMENT_BAD ? seg->tries + c->asked : 0,
 	};
 }
 
@@ -545,7 +547,7 @@ is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
 	if (seg->state == SEGMENT_UNKNOWN)
 		wait = RETRY_MS;
 	else if (seg->state == SEGMENT_BAD && healer && healer->ready(healer->arg))
-		wait = RETRY_MS << (seg->tries < RETRIES_MAX ? seg->tries : RETRIES_MAX);
+		wait = seg->tries == 0 ? 0 : RETRY_MS << (seg->tries < RETRIES_MAX ? seg->tries : RETRIES_MAX);
 	return seg->checked_ms + wait <= now;
 }
 

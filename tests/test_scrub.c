@@ -40,6 +40,7 @@ struct source {
 	size_t most;			/* bytes of one answer */
 	int rc;
 	int asked, healed;
+	_Atomic bool away;		/* not worth asking */
 };
 
 static int
@@ -70,8 +71,9 @@ note_healed(void *arg, mq_pos base)
 static bool
 is_ready(void *arg)
 {
-	(void)arg;
-	return true;
+	const struct source *src = arg;
+
+	return !src->away;
 }
 
 static struct healer
@@ -469,6 +471,29 @@ decay_is_found_and_healed(void **state)
 }
 
 static void
+what_nobody_could_heal_is_healed_as_soon_as_somebody_can(void **state)
+{
+	struct kit *k = *state;
+	struct source src;
+	struct healer from = healer_of(&src);
+	struct sum sum;
+
+	begin(k, &src, &sum);
+	src.away = true;
+	hurt(k, victim(k)->pos.byte + 100, "bad bytes");
+	assert_int_equal(scrub_start(k->s), MQ_OK);
+	scrub_set_healer(k->s, &from);
+	stats_when(k, has_found);
+	stats_when(k, has_passed);
+	assert_int_equal(src.asked, 0);
+	src.away = false;
+	stats_when(k, has_healed);
+	assert_true(is_good(k, &src));
+	scrub_stop(k->s);
+	free(src.good);
+}
+
+static void
 it_reads_no_faster_than_it_may(void **state)
 {
 	struct kit *k = *state;
@@ -604,6 +629,7 @@ main(void)
 		ALONE(a_healing_that_fails_is_made_up_for),
 		ALONE(what_is_given_away_is_whole),
 		ALONE(decay_is_found_and_healed),
+		ALONE(what_nobody_could_heal_is_healed_as_soon_as_somebody_can),
 		ALONE(it_reads_no_faster_than_it_may),
 		ALONE(damage_from_before_the_first_sum_is_found_and_healed),
 		ALONE(what_the_views_did_not_see_comes_with_the_next_mount),
