@@ -22,13 +22,13 @@ name_of(const struct node *n, struct name *ret)
 	return MQ_OK;
 }
 
-static int
-spec_of(struct mount *m, const struct node *n, const struct name *name, struct view_spec *ret)
+static struct view_spec
+spec_of(struct mount *m, const struct node *n, const struct name *name)
 {
 	struct topic_conf conf;
 
 	topic_conf(m->offsets, n->topic, &conf);
-	*ret = (struct view_spec){
+	return (struct view_spec){
 		.topic = n->topic,
 		.all = name->all,
 		.queue = name->queue,
@@ -36,7 +36,6 @@ spec_of(struct mount *m, const struct node *n, const struct name *name, struct v
 		.to = name->to,
 		.format = name->has_format ? name->format : conf.format,
 	};
-	return MQ_OK;
 }
 
 /* Nothing that the kernel may remember has changed since the mount. */
@@ -94,10 +93,10 @@ queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 
 	closing_wait(m->closing);
 	rc = name_of(n, &name);
-	if (rc == MQ_OK)
-		rc = spec_of(m, n, &name, &spec);
-	if (rc == MQ_OK)
-		rc = view_open(m, &spec, &v);
+	if (rc != MQ_OK)
+		return rc;
+	spec = spec_of(m, n, &name);
+	rc = view_open(m, &spec, &v);
 	if (rc == MQ_OK) {
 		rc = view_size(v, &size);
 		if (rc == MQ_OK && never_cut(m) && name.to.kind == POINT_NUMBER && view_is_finished(v))

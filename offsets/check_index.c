@@ -125,10 +125,8 @@ count_entries(struct fsck *f, struct index_check *ix, const char *name)
 	if (ix->h.count > ix->max_entries)
 		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, there is room for %" PRId64, ix->h.count,
 			ix->max_entries);
-	else if (is_last && f->mark.index_count > ix->h.count)
-		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32,
-			ix->h.count, f->mark.index_count);
-	else if (is_last && f->dir->was_clean && f->mark.index_count != ix->h.count)
+	else if (is_last && (f->mark.index_count > ix->h.count ||
+			     (f->dir->was_clean && f->mark.index_count != ix->h.count)))
 		finding(f, FIX_VIEWS, ix->where, "%" PRId32 " entries, the last checkpoint counts %" PRId32,
 			ix->h.count, f->mark.index_count);
 	if (is_last && f->mark.index_count < ix->count)
