@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/flags.h"
 #include "conf/scope.h"
 #include "fs/args.h"
 
@@ -303,7 +304,7 @@ parse_flags(int argc, char **argv, char **options, struct args *args)
 
 	args->fake = is_fake(argc, argv);
 	optind = 0;
-	while (rc == MQ_OK && (c = getopt(argc, argv, ":fdhVo:nvsN:t:")) != -1) {
+	while (rc == MQ_OK && (c = flags_next(argc, argv, "fdhVo:nvsN:t:")) != -1) {
 		switch (c) {
 		case 'f':
 			args->foreground = !args->fake;
@@ -320,10 +321,8 @@ parse_flags(int argc, char **argv, char **options, struct args *args)
 		case 'o':
 			rc = options_join(options, optarg);
 			break;
-		case ':':
-			return err_note(-EINVAL, "-%c needs a value", optopt);
 		case '?':
-			return err_note(-EINVAL, "-%c: invalid option", optopt);
+			return -EINVAL;
 		default:	/* mount(8)'s own: -n -v -s -N -t */
 			break;
 		}

@@ -74,7 +74,7 @@ print_help(void)
 	fputs("\n"
 	      "  -f          stay in the foreground, log to stderr\n"
 	      "  -d          trace every request (implies -f)\n"
-	      "  -h, -V      this help; the version\n"
+	      "  -h, -V      this help; the version (also --help, --version)\n"
 	      "  -o ro       read-only\n"
 	      "  -o conf=FILE, store=DIR, role=ROLE, master=HOST:PORT\n"
 	      "\n"

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/flags.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
@@ -362,7 +363,7 @@ print_help(void)
 	     "  -y         repair what can be repaired; also -a, -p\n"
 	     "  -C         show progress on standard error; -CFD: as lines for a program on FD\n"
 	     "  -o OPT     settings of the mount that its files do not tell\n"
-	     "  -h, -V     this help; the version\n"
+	     "  -h, -V     this help; the version (also --help, --version)\n"
 	     "\n"
 	     "Exit status, a sum: 0 no errors, 1 errors were corrected, 4 errors are left,\n"
 	     "8 it could not be done (the store is in use, ...), 16 wrong usage.");
@@ -396,7 +397,7 @@ option(int letter, struct args *args, struct settings *settings)
 		args->version = true;
 		return MQ_OK;
 	default:
-		return err_note(-EINVAL, "wrong usage");	/* getopt has said more */
+		return -EINVAL;
 	}
 }
 
@@ -405,7 +406,7 @@ args_parse(int argc, char **argv, struct args *args, struct settings *settings)
 {
 	int letter, rc = MQ_OK;
 
-	while (rc == MQ_OK && (letter = getopt(argc, argv, "nyapC::o:fvhV")) != -1)
+	while (rc == MQ_OK && (letter = flags_next(argc, argv, "nyapC::o:fvhV")) != -1)
 		rc = option(letter, args, settings);
 	if (rc != MQ_OK || args->help || args->version)
 		return rc;

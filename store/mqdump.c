@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/flags.h"
 #include "conf/scope.h"
 #include "store/logscan.h"
 #include "store/range.h"
@@ -253,7 +254,7 @@ print_help(void)
 	     "  -t TOPIC   only messages of that topic\n"
 	     "  -q QUEUE   only messages of the queue with that number\n"
 	     "  -w WIDTH   show so much of a body (default 100; 0: all)\n"
-	     "  -h, -V     this help; the version\n"
+	     "  -h, -V     this help; the version (also --help, --version)\n"
 	     "\n"
 	     "SEGMENT may also be a file commitlog-POSITION of lost+found.\n"
 	     "FROM and TO are positions in the log; only what begins in between is shown.\n"
@@ -305,7 +306,7 @@ option(struct dump *d, int letter)
 		d->version = true;
 		break;
 	default:
-		rc = -EINVAL;		/* getopt has said why */
+		rc = -EINVAL;
 	}
 	return rc;
 }
@@ -315,7 +316,7 @@ args_parse(int argc, char **argv, struct dump *d)
 {
 	int letter, rc = MQ_OK;
 
-	while (rc == MQ_OK && (letter = getopt(argc, argv, "jrt:q:w:hV")) != -1)
+	while (rc == MQ_OK && (letter = flags_next(argc, argv, "jrt:q:w:hV")) != -1)
 		rc = option(d, letter);
 	if (rc != MQ_OK || d->help || d->version)
 		return rc;
