@@ -11,7 +11,6 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "conf/settings.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

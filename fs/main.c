@@ -21,7 +21,6 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "fs/ahead.h"
 #include "fs/args.h"
 #include "fs/closing.h"

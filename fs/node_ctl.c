@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include "fs/command.h"
-#include "fs/text.h"
 #include "store/scrub.h"
 
 static int

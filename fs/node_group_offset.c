@@ -10,7 +10,6 @@
 #include "fs/node.h"
 #include "fs/pending.h"
 #include "fs/point.h"
-#include "fs/reply.h"
 
 static int
 standing(struct mount *m, const struct node *n, struct queue **ret_q, mq_qoff *ret_at)

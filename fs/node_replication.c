@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/handle.h"
 #include "repl/replication.h"

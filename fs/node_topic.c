@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/command.h"
 #include "fs/name.h"

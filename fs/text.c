@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/log.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/text.h"

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "conf/err.h"
 #include "offsets/fsck.h"
 
 /* All segments have one size; but the last of a snapshot may be cut. */

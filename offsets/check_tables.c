@@ -11,16 +11,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "offsets/registry.h"

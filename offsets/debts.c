@@ -16,7 +16,6 @@
 
 #include "conf/clock.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/registry.h"
 
 /* --- the list: with `registry` ------------------------------------------------------ */

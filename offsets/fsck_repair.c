@@ -12,11 +12,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "offsets/registry.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "conf/clock.h"
-#include "conf/log.h"
 #include "offsets/registry.h"
 
 /* --- order -------------------------------------------------------------------- */

@@ -4,15 +4,12 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/tables.h"
 
 #define MAP_BYTES_FIRST ((size_t)8 << 20)

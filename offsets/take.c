@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/fastjson.h"
 #include "offsets/registry.h"
 #include "offsets/rocketmq.h"

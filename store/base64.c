@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <stdint.h>
-#include <string.h>
 
 #include "conf/err.h"
 #include "store/base64.h"

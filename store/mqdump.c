@@ -11,7 +11,6 @@
 
 #include "conf/err.h"
 #include "conf/flags.h"
-#include "conf/scope.h"
 #include "store/logscan.h"
 #include "store/range.h"
 #include "store/record_json.h"

@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/bytes.h"
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queue_files.h"

@@ -7,12 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/bytes.h"
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queue_files.h"

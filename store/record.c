@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
