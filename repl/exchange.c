@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,7 +40,8 @@ struct exchange {
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;
 	bool closing;
-	int link;			/* a duplicate; -1: mqrepld does not run */
+	int link;			/* the link thread's; -1: mqrepld does not run */
+	int users;			/* of it, at this moment */
 	unsigned run;			/* counts them */
 	uint64_t last_id;
 	struct call *calls;
@@ -54,12 +54,37 @@ struct exchange {
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-/* The link, for the caller to close; -1: there is none. */
+/* The link of that run (0: whichever), to be given back; -1: it has ended.  No copy of
+ * the descriptor, since there may be none to be had: an answer that is not sent would
+ * be waited for as long as mqrepld runs. */
 static int
-link_of(struct exchange *x, unsigned run)
+link_take(struct exchange *x, unsigned run)
 {
 	LOCKED(&x->lock);
-	return x->link < 0 || (run && run != x->run) ? -1 : fcntl(x->link, F_DUPFD_CLOEXEC, 0);
+	if (x->link < 0 || (run && run != x->run))
+		return -1;
+	x->users++;
+	return x->link;
+}
+
+static void
+link_give(struct exchange *x)
+{
+	LOCKED(&x->lock);
+	if (--x->users == 0)
+		pthread_cond_broadcast(&x->changed);
+}
+
+static int
+send_blob(struct exchange *x, unsigned run, const struct link_message *msg, int blob_fd)
+{
+	int fd = link_take(x, run), rc;
+
+	if (fd < 0)
+		return err_note(-ENOTCONN, "mqrepld does not run");
+	rc = link_send_blob(fd, 0, msg, blob_fd);
+	link_give(x);
+	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to mqrepld: %m");
 }
 
 /* To that run of mqrepld; 0: whichever. */
@@ -68,16 +93,15 @@ send_with(struct exchange *x, unsigned run, struct link_message *msg, const json
 	  size_t body_len)
 {
 	AUTO_CLOSE int blob_fd = -1;
-	AUTO_CLOSE int link_fd = link_of(x, run);
-	int rc;
+	int rc = blob_make(msg, ext, body, body_len, &blob_fd);
 
-	if (link_fd < 0)
-		return err_note(-ENOTCONN, "mqrepld does not run");
-	rc = blob_make(msg, ext, body, body_len, &blob_fd);
-	if (rc != MQ_OK)
-		return rc;
-	rc = link_send_blob(link_fd, 0, msg, blob_fd);
-	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to mqrepld: %m");
+	return rc == MQ_OK ? send_blob(x, run, msg, blob_fd) : rc;
+}
+
+int
+exchange_tell(struct exchange *x, unsigned run, const struct link_message *msg)
+{
+	return send_blob(x, run, msg, -1);
 }
 
 /* --- what we ask ------------------------------------------------------------------------------ */
@@ -275,7 +299,7 @@ void
 exchange_attach(struct exchange *x, int link_fd)
 {
 	LOCKED(&x->lock);
-	x->link = fcntl(link_fd, F_DUPFD_CLOEXEC, 0);
+	x->link = link_fd;
 	x->run++;
 }
 
@@ -284,8 +308,10 @@ exchange_detach(struct exchange *x)
 {
 	LOCKED(&x->lock);
 	if (x->link >= 0)
-		close(x->link);
+		shutdown(x->link, SHUT_RDWR);	/* whoever is sending need not finish */
 	x->link = -1;
+	while (x->users > 0)
+		lock_wait(&x->lock, &x->changed, -1);
 	calls_end(x, -ECONNRESET);
 	for (; x->n > 0; x->n--) {
 		struct served *s = &x->queue[x->first];

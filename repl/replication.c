@@ -443,14 +443,14 @@ replication_refresh(struct replication *r)
 
 /* --- telling slaves what there is ------------------------------------------------------------ */
 
-/* Wait for a slave; -1: closing, else the link (a duplicate, for the caller to close). */
-static int
+/* Wait for a slave.  The run of mqrepld that it is of; 0: closing. */
+static unsigned
 wait_for_slaves(struct replication *r)
 {
 	LOCKED(&r->lock);
 	while (!r->closing && (r->link < 0 || !peers_has_slaves(&r->peers)))
 		lock_wait(&r->lock, &r->changed, -1);
-	return r->closing ? -1 : fcntl(r->link, F_DUPFD_CLOEXEC, 0);
+	return r->closing ? 0 : (unsigned)r->starts;
 }
 
 static void *
@@ -461,18 +461,21 @@ marks_main(void *arg)
 	struct mark *written = store_written(r->store);
 	mq_pos told = MQ_POS(-1);
 	uint64_t nudges = 0;
-	int fd;
+	unsigned run;
 
-	while ((fd = wait_for_slaves(r)) >= 0) {
-		if (mark_wait_news(written, told, &nudges, 1000, NULL) == MQ_OK) {
-			told = mark_at(written);
-			(void)send_marks(r, fd, LINK_MARKS, 0);
-			if (r->settings->brokerRole != SYNC_MASTER)	/* there somebody waits for it */
-				nanosleep(&pause, NULL);
-		} else {
+	/* no other run: for that one the log may have been cut behind our marks */
+	while ((run = wait_for_slaves(r)) > 0) {
+		struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS };
+
+		if (mark_wait_news(written, told, &nudges, 1000, NULL) != MQ_OK) {
 			told = MQ_POS(-1);	/* once a second anyway: a new mqrepld, a new slave */
+			continue;
 		}
-		close(fd);
+		told = mark_at(written);
+		fill_marks(r, &msg);
+		(void)exchange_tell(r->exchange, run, &msg);
+		if (r->settings->brokerRole != SYNC_MASTER)	/* there somebody waits for it */
+			nanosleep(&pause, NULL);
 	}
 	return NULL;
 }
@@ -480,18 +483,19 @@ marks_main(void *arg)
 int
 replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts)
 {
-	AUTO_CLOSE int fd = -1;
+	int64_t starts;
+	bool ready;
 
 	lock_take(&r->lock);
-	if (r->ready)
-		fd = fcntl(r->link, F_DUPFD_CLOEXEC, 0);
-	if (ret_starts)
-		*ret_starts = r->starts;
+	ready = r->ready;
+	starts = r->starts;
 	lock_drop(&r->lock);
-	if (fd < 0)
+	if (ret_starts)
+		*ret_starts = starts;
+	if (!ready)
 		return err_note(-ENOTCONN, "mqrepld does not run");
 	msg->version = LINK_VERSION;
-	return link_send(fd, msg);
+	return exchange_tell(r->exchange, (unsigned)starts, msg);
 }
 
 /* --- calls ---------------------------------------------------------------------------------------- */

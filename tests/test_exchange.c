@@ -435,18 +435,34 @@ struct mount {
 	struct answer answer;
 };
 
+/* mqrepld runs. */
+static void
+attach(struct mount *m)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	m->link = pair[0];
+	m->far = pair[1];
+	exchange_attach(m->x, m->link);
+}
+
+static void
+detach(struct mount *m)
+{
+	exchange_detach(m->x);
+	close(m->link);
+	close(m->far);
+}
+
 static int
 mount_setup(void **state)
 {
 	struct mount *m = calloc(1, sizeof(*m));
-	int pair[2];
 
 	assert_non_null(m);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	m->link = pair[0];
-	m->far = pair[1];
 	assert_int_equal(exchange_open(NULL, &m->x), MQ_OK);
-	exchange_attach(m->x, m->link);
+	attach(m);
 	*state = m;
 	return 0;
 }
@@ -578,19 +594,52 @@ a_call_ends_when_it_is_refused_or_the_link_ends_or_the_mount_does(void **state)
 	assert_int_equal(m->code, -ECONNREFUSED);
 
 	thread = begin_call(m, &msg);
-	exchange_detach(m->x);
+	detach(m);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(m->code, -ECONNRESET);
 	call_main(m);
 	assert_int_equal(m->code, -ENOTCONN);
 
-	exchange_attach(m->x, m->link);
+	attach(m);
 	thread = begin_call(m, &msg);
 	exchange_stop(m->x);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(m->code, MQ_ECLOSED);
 	call_main(m);
 	assert_int_equal(m->code, MQ_ECLOSED);
+}
+
+static void *
+detach_main(void *arg)
+{
+	struct mount *m = arg;
+
+	exchange_detach(m->x);
+	return NULL;
+}
+
+/* Whoever sends to a mqrepld that does not hear any more is told when it ends. */
+static void
+a_link_that_is_full_does_not_outlive_its_run(void **state)
+{
+	struct mount *m = *state;
+	const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS };
+	pthread_t thread;
+	int rc = MQ_OK;
+
+	assert_int_equal(exchange_tell(m->x, 7, &msg), -ENOTCONN);	/* of another run */
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(exchange_tell(m->x, 1, &msg), MQ_OK);
+	assert_int_equal(pthread_create(&thread, NULL, detach_main, m), 0);
+	while (rc == MQ_OK)
+		rc = exchange_tell(m->x, 1, &msg);
+	assert_true(rc == -ENOTCONN || rc == -EPIPE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(m->link);
+	close(m->far);
+	attach(m);
+	assert_int_equal(exchange_tell(m->x, 1, &msg), -ENOTCONN);
+	assert_int_equal(exchange_tell(m->x, 2, &msg), MQ_OK);
 }
 
 static void
@@ -623,6 +672,7 @@ main(void)
 		MOUNT(ext_fields_that_are_none_are_an_error_for_who_asked),
 		MOUNT(a_call_returns_its_answer),
 		MOUNT(a_call_ends_when_it_is_refused_or_the_link_ends_or_the_mount_does),
+		MOUNT(a_link_that_is_full_does_not_outlive_its_run),
 		MOUNT(a_call_that_mqrepld_forgets_ends_all_the_same),
 	};
 
