@@ -87,7 +87,7 @@ ha_start(int64_t wants, int64_t begin, int64_t written, int64_t segment_bytes, i
 	}
 	if (pos < begin)
 		return MQ_EGONE;
-	if (pos > written)
+	if (pos > written && !(written == 0 && pos == 1))
 		return -ERANGE;
 	*ret_pos = pos;
 	return MQ_OK;

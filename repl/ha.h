@@ -64,7 +64,8 @@ void ha_frames_body(struct ha_frames *f, size_t n);
 /* A slave's first report `wants` that, the log is [begin, written).  As RocketMQ
  * does it, 0 is the start of the last segment and anything else is meant.
  * MQ_OK: from *ret_pos.  MQ_EGONE: that is no longer there.  -ERANGE: it is not
- * there yet, so the slave has what this log never had. */
+ * there yet, so the slave has what this log never had; but of a log that is still
+ * empty 1 is meant, too: so all of it is asked for (receiver.h). */
 int ha_start(int64_t wants, int64_t begin, int64_t written, int64_t segment_bytes, int64_t *ret_pos);
 
 #endif

@@ -187,7 +187,7 @@ on_frame(struct receiver *r)
 		rest(r, why);
 		return;
 	}
-	r->peer.sent = f->pos + f->left;
+	r->peer.sent = f->pos + f->left - (r->byte0 && f->left == 0 ? 1 : 0);
 	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
 }
 

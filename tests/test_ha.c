@@ -143,7 +143,9 @@ sending_starts_where_rocketmq_starts(void **state)
 		{ 0, 0, gib, gib, MQ_OK },
 		{ 0, gib, gib, gib, MQ_OK },
 		{ 1, 0, 3000000000, 1, MQ_OK },
-		{ 1, 0, 0, -7, -ERANGE },
+		{ 1, 0, 0, 1, MQ_OK },			/* all of a log that is still empty */
+		{ 2, 0, 0, -7, -ERANGE },
+		{ 1, 0, 1, 1, MQ_OK },
 		{ 1, gib, gib + 5, -7, MQ_EGONE },
 		{ gib, gib, gib + 5, gib, MQ_OK },
 		{ gib + 5, gib, gib + 5, gib + 5, MQ_OK },
