@@ -12,76 +12,27 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "repl/kin.h"
 #include "repl/metadata.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
-#define VIEWS_MS 200			/* without progress they are up to date */
 #define PAUSE_FIRST_MS 250
 #define PAUSE_LAST_MS 5000
 #define STEADY_MS 5000			/* it held that long: the next try is soon again */
 #define LOOK_MS 1000			/* at what may have changed */
+#define LOOK_AGAIN_MS 5000		/* at a master that did not answer, or is a slave itself */
 #define PULL_MS 10000
 
 struct follow {
 	struct replication *r;
 	uint64_t turn;			/* of LINK_FOLLOW, */
 	int64_t starts;			/* told to this mqrepld */
+	int64_t look_ms;		/* when to look at the master again; 0: it is not connected yet */
 	int64_t pull_ms;		/* when a RocketMQ master is to be asked for what its log does not say; */
 	int pulled;			/* how that went last */
 	pthread_t thread;
 };
-
-/* --- what we are ------------------------------------------------------------------------- */
-
-static const char *
-role_name(const struct settings *s)
-{
-	static const char *const names[] = {
-		[ASYNC_MASTER] = "ASYNC_MASTER", [SYNC_MASTER] = "SYNC_MASTER", [SLAVE] = "SLAVE",
-	};
-
-	return names[s->brokerRole];
-}
-
-/* The views catch up with a slave's log; what came of a record in part has to wait. */
-static void
-wait_for_views(struct replication *r, mq_pos end)
-{
-	struct mark *dispatched = store_dispatched(r->store);
-	mq_pos at = mark_at(dispatched);
-
-	while (at.byte < end.byte && mark_wait_past(dispatched, at, VIEWS_MS, &at) == MQ_OK)
-		;
-	(void)offsets_follow(r->broker.offsets);
-}
-
-/* What we have at this moment, and its history.  For hello_free(). */
-static int
-our_hello(struct replication *r, struct hello *ret)
-{
-	const struct settings *s = r->settings;
-	struct hello h = { .program = "mqfs " PACKAGE_VERSION, .broker_id = s->brokerId };
-
-	snprintf(h.cluster, sizeof(h.cluster), "%s", s->brokerClusterName);
-	snprintf(h.broker_name, sizeof(h.broker_name), "%s", s->brokerName);
-	snprintf(h.role, sizeof(h.role), "%s", role_name(s));
-	replication_troubles(r, h.trouble, sizeof(h.trouble));
-	memcpy(h.store_id, offsets_identity(r->broker.offsets), sizeof(h.store_id));
-	h.segment_bytes = store_segment_bytes(r->store);
-	h.end = mark_at(store_written(r->store));
-	h.begin = store_begin(r->store);
-	if (h.begin.byte > h.end.byte)
-		h.begin = h.end;
-	h.epochs.list = calloc(EPOCHS_MAX, sizeof(*h.epochs.list));
-	if (!h.epochs.list)
-		return -ENOMEM;
-	wait_for_views(r, h.end);
-	h.epochs.n = offsets_epochs(r->broker.offsets, h.epochs.list, EPOCHS_MAX);
-	epochs_cut(&h.epochs, h.end);
-	*ret = h;
-	return MQ_OK;
-}
 
 /* --- asking the master ---------------------------------------------------------------------- */
 
@@ -127,18 +78,32 @@ ask_rocketmq(struct follow *f, struct hello *ret)
 	return rc;
 }
 
+/* Its answer to our hello, whatever its code.  A wrong port is easily given: which one
+ * was asked is said. */
+static int
+say_hello(struct follow *f, const struct hello *ours, struct answer *ret)
+{
+	char why[256], at[sizeof(f->r->config.master_remoting)];
+	size_t len = 0;
+	AUTO_FREE char *text = hello_encode(ours, &len);
+	int rc = text ? replication_call(f->r, REQUEST_HELLO, NULL, text, len, CALL_MS, ret) : -ENOMEM;
+
+	if (rc == MQ_OK || rc == MQ_ECLOSED)
+		return rc;
+	snprintf(why, sizeof(why), "%s", err_text(rc));
+	lock_take(&f->r->lock);
+	memcpy(at, f->r->config.master_remoting, sizeof(at));
+	lock_drop(&f->r->lock);
+	return err_note(rc, "asked at %s: %s", at, why);
+}
+
 /* What our master is; for hello_free(). */
 static int
 ask(struct follow *f, const struct hello *ours, struct hello *ret)
 {
-	size_t len = 0;
-	AUTO_FREE char *text = hello_encode(ours, &len);
 	struct answer a = { 0 };
-	int rc;
+	int rc = say_hello(f, ours, &a);
 
-	if (!text)
-		return -ENOMEM;
-	rc = replication_call(f->r, REQUEST_HELLO, NULL, text, len, CALL_MS, &a);
 	if (rc != MQ_OK)
 		return rc;
 	lock_take(&f->r->lock);
@@ -150,39 +115,43 @@ ask(struct follow *f, const struct hello *ours, struct hello *ret)
 		rc = err_note(-EPROTO, "refuses us: %s", a.remark);
 	else
 		rc = hello_decode(a.body ? a.body : "", a.body_len, ret);
+	if (rc == MQ_OK) {
+		LOCKED(&f->r->lock);
+		peers_master_is(&f->r->peers, ret);
+	}
 	answer_clear(&a);
 	return rc;
 }
 
 /* --- deciding ---------------------------------------------------------------------------------- */
 
-static enum epochs_verdict
-compare(const struct hello *slave, const struct hello *master, mq_pos *ret_at)
-{
-	return epochs_compare(&slave->epochs, slave->begin, slave->end, &master->epochs, master->begin, master->end,
-			      slave->store_id, ret_at);
-}
-
-/* What no cut could mend. */
+/* What no cut could mend.  Some of it a RocketMQ master does not say. */
 static int
 check_kin(const struct follow *f, const struct hello *ours, const struct hello *theirs)
 {
 	if (theirs->segment_bytes != ours->segment_bytes)
 		return err_note(-EINVAL, "its segments have %" PRId64 " bytes, ours %" PRId64
 				" (mappedFileSizeCommitLog)", theirs->segment_bytes, ours->segment_bytes);
-	if (!f->r->rocketmq && strcmp(theirs->cluster, ours->cluster) != 0)
+	if (f->r->rocketmq)
+		return MQ_OK;
+	if (hello_is(theirs, ours->instance))
+		return err_note(-ELOOP, "it is this broker itself");
+	if (hello_goes_by(theirs, ours->instance))
+		return err_note(-ELOOP, "it follows this broker, so neither has a master");
+	if (strcmp(theirs->cluster, ours->cluster) != 0)
 		return err_note(-EINVAL, "it is of cluster %s, we of %s (brokerClusterName)", theirs->cluster,
 				ours->cluster);
 	return MQ_OK;
 }
 
+/* May we follow it, and what has to be done first?  Not MQ_OK, noted: why not. */
 static int
-refuse(const struct hello *theirs, enum epochs_verdict verdict)
+judge(const struct follow *f, const struct hello *ours, const struct hello *theirs, enum epochs_verdict *ret,
+      mq_pos *ret_at)
 {
-	if (verdict == EPOCHS_STALE_MASTER)
-		return err_note(-EPROTO, "it is no longer the master: this log knows a later one");
-	return err_note(-EPROTO, "its log is another one%s: to follow it, begin with an empty store",
-			theirs->epochs.n ? "" : " (or ours is ahead of it)");
+	int rc = check_kin(f, ours, theirs);
+
+	return rc == MQ_OK ? kin_judge(ours, theirs, ret, ret_at) : rc;
 }
 
 /* --- following ----------------------------------------------------------------------------------- */
@@ -225,25 +194,73 @@ wait_while_following(struct follow *f)
 	return goes_on(r) && !has_ended(f);
 }
 
-/* It could have become another one before it was connected. */
-static bool
-is_still_ours(struct follow *f)
+/* From here on our slaves follow it, too; NULL: we follow nobody. */
+static void
+follow_by(struct follow *f, const struct hello *theirs)
 {
-	enum epochs_verdict verdict;
-	struct hello ours, theirs;
-	bool good = true;
-	mq_pos at;
+	struct hello_via via = { .n = 0 };
 
-	if (our_hello(f->r, &ours) != MQ_OK)
+	if (theirs && !f->r->rocketmq)
+		hello_via(theirs, &via);
+	LOCKED(&f->r->lock);
+	f->r->via = via;
+}
+
+static void
+note_failure(struct follow *f, int rc)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "master %s: %s", f->r->settings->master, err_text(rc));
+	replication_trouble(f->r, TROUBLE_MASTER, text);
+}
+
+/* What comes of following it: a slave that has no master has nothing new. */
+static void
+note_success(struct follow *f, const struct hello *theirs)
+{
+	char text[256] = "";
+
+	if (hello_is_slave(theirs) && *theirs->trouble)
+		snprintf(text, sizeof(text), "master %s, a slave itself: %.180s", f->r->settings->master,
+			 theirs->trouble);
+	replication_trouble(f->r, TROUBLE_MASTER, text);
+}
+
+/* It could have become another one before it was connected; and whom a slave follows
+ * may change at any time.  False: this one is not ours. */
+static bool
+look_again(struct follow *f)
+{
+	enum epochs_verdict verdict = EPOCHS_FOLLOW;
+	struct hello ours, theirs;
+	mq_pos at;
+	int rc = kin_hello(f->r, &ours);
+
+	f->look_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+	if (rc != MQ_OK)
 		return true;
-	if (ask(f, &ours, &theirs) == MQ_OK) {
-		ours.end = ours.end.byte > theirs.end.byte ? theirs.end : ours.end;	/* it has grown since */
-		verdict = compare(&ours, &theirs, &at);
-		good = verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY;
-		hello_free(&theirs);
+	rc = ask(f, &ours, &theirs);
+	if (rc != MQ_OK) {			/* who does not answer may be another one */
+		note_failure(f, rc);
+		hello_free(&ours);
+		return true;
 	}
+	ours.end = ours.end.byte > theirs.end.byte ? theirs.end : ours.end;	/* it has grown since */
+	rc = judge(f, &ours, &theirs, &verdict, &at);
+	if (rc == MQ_OK && (verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY)) {
+		follow_by(f, &theirs);
+		note_success(f, &theirs);
+		if (!hello_is_slave(&theirs))
+			f->look_ms = INT64_MAX;
+	} else if (rc == MQ_OK) {
+		rc = -ESTALE;
+	} else {
+		note_failure(f, rc);
+	}
+	hello_free(&theirs);
 	hello_free(&ours);
-	return good;
+	return rc == MQ_OK;
 }
 
 /* A RocketMQ master's log does not say what topics and groups there are. */
@@ -265,29 +282,27 @@ pull_if_due(struct follow *f)
 
 /* Let mqrepld follow from pos, until that ends.  Why it did is known from LINK_PEER. */
 static int
-follow_from(struct follow *f, mq_pos pos)
+follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 {
 	struct link_message msg = { .kind = LINK_FOLLOW, .pos = pos.byte, .id = ++f->turn };
-	bool looked = false;
 	int rc;
 
-	f->pull_ms = 0;
+	f->pull_ms = f->look_ms = 0;
+	follow_by(f, theirs);
 	rc = replication_tell(f->r, &msg, &f->starts);
 	while (rc == MQ_OK && wait_while_following(f)) {
 		replication_refresh(f->r);
 		if (!transfers(f))
 			continue;
-		pull_if_due(f);
-		if (looked)
-			continue;
-		looked = true;
-		if (is_still_ours(f)) {
+		if (f->look_ms == 0)
 			replication_trouble(f->r, TROUBLE_MASTER, "");
+		pull_if_due(f);
+		if (clock_mono_ms() < f->look_ms || look_again(f))
 			continue;
-		}
 		msg = (struct link_message){ .kind = LINK_REST };
 		rc = replication_tell(f->r, &msg, NULL);
 	}
+	follow_by(f, NULL);
 	return rc;
 }
 
@@ -337,24 +352,22 @@ act(struct follow *f, const struct hello *ours, const struct hello *theirs)
 {
 	enum epochs_verdict verdict;
 	mq_pos at = ours->end;
-	int rc = check_kin(f, ours, theirs);
+	int rc = judge(f, ours, theirs, &verdict, &at);
 
 	if (rc != MQ_OK)
 		return rc;
-	verdict = compare(ours, theirs, &at);
 	log_debug("replication: %s, at %" PRId64, epochs_verdict_name(verdict), at.byte);
 	switch (verdict) {
 	case EPOCHS_EMPTY:
 		/* what lies before its begin is known from its epochs alone */
-		return at.byte == ours->begin.byte ? follow_from(f, at) : begin_anew(f, ours, theirs, at);
-	case EPOCHS_FOLLOW:
-		return follow_from(f, at);
+		return at.byte == ours->begin.byte ? follow_from(f, theirs, at)
+						   : begin_anew(f, ours, theirs, at);
 	case EPOCHS_DIVERGED:
 		return cut(f, theirs, at);
 	case EPOCHS_TOO_OLD:
 		return begin_anew(f, ours, theirs, at);
 	default:
-		return refuse(theirs, verdict);
+		return follow_from(f, theirs, at);
 	}
 }
 
@@ -364,7 +377,7 @@ static int
 attempt(struct follow *f)
 {
 	struct hello ours, theirs;
-	int rc = our_hello(f->r, &ours);
+	int rc = kin_hello(f->r, &ours);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -375,15 +388,6 @@ attempt(struct follow *f)
 	}
 	hello_free(&ours);
 	return rc;
-}
-
-static void
-note_failure(struct follow *f, int rc)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "master %s: %s", f->r->settings->master, err_text(rc));
-	replication_trouble(f->r, TROUBLE_MASTER, text);
 }
 
 /* False: the mount closes. */
@@ -450,40 +454,4 @@ follow_close(struct follow *f)
 		return;
 	pthread_join(f->thread, NULL);
 	free(f);
-}
-
-/* --- the other side -------------------------------------------------------------------------------------- */
-
-static int
-put_hello(const struct hello *h, struct answer *ret)
-{
-	ret->body = hello_encode(h, &ret->body_len);
-	return ret->body ? MQ_OK : -ENOMEM;
-}
-
-int
-follow_serve_hello(struct replication *r, const struct request *req, struct answer *ret)
-{
-	enum epochs_verdict verdict;
-	struct hello ours, theirs;
-	mq_pos at;
-	int rc;
-
-	rc = hello_decode(req->body, req->body_len, &theirs);
-	if (rc != MQ_OK)
-		return rc;
-	rc = our_hello(r, &ours);
-	if (rc == MQ_OK) {
-		verdict = compare(&theirs, &ours, &at);
-		if (verdict == EPOCHS_STALE_MASTER)
-			log_warn("replication: %s knows of a later master than this one", req->peer);
-		lock_take(&r->lock);
-		peers_hello(&r->peers, req->peer, &theirs,
-			    verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY);
-		lock_drop(&r->lock);
-		rc = put_hello(&ours, ret);
-		hello_free(&ours);
-	}
-	hello_free(&theirs);
-	return rc;
 }

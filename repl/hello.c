@@ -38,6 +38,34 @@ epochs_json(const struct epochs *epochs)
 	return list;
 }
 
+/* What need not be said.  Takes the object over. */
+static json_t *
+with_more(json_t *object, const struct hello *h)
+{
+	char text[EPOCH_ID_TEXT];
+	json_t *via = json_array();
+	int rc = object && via ? 0 : -1;
+
+	epoch_id_print(h->instance, text);
+	if (rc == 0)
+		rc = json_object_set_new(object, "instance", json_string(text));
+	for (size_t i = 0; rc == 0 && i < h->via.n; i++) {
+		epoch_id_print(h->via.ids[i], text);
+		rc = json_array_append_new(via, json_string(text));
+	}
+	if (rc == 0)
+		rc = json_object_set(object, "via", via);
+	if (rc == 0 && h->tail.from.byte < h->tail.to.byte)
+		rc = json_object_set_new(object, "tail", json_pack("{s:I, s:I, s:I}",
+					 "from", (json_int_t)h->tail.from.byte, "to", (json_int_t)h->tail.to.byte,
+					 "crc", (json_int_t)h->tail.crc));
+	json_decref(via);
+	if (rc == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 char *
 hello_encode(const struct hello *h, size_t *ret_len)
 {
@@ -52,6 +80,7 @@ hello_encode(const struct hello *h, size_t *ret_len)
 			   "storeId", store_id, "segment", (json_int_t)h->segment_bytes,
 			   "begin", (json_int_t)h->begin.byte, "end", (json_int_t)h->end.byte,
 			   "epochs", epochs_json(&h->epochs), "trouble", h->trouble);
+	object = with_more(object, h);
 	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	if (text)
@@ -106,6 +135,47 @@ take_epochs(const json_t *array, struct epochs *ret)
 }
 
 static bool
+take_via(const json_t *array, struct hello_via *ret)
+{
+	size_t n = json_array_size(array);
+
+	if (n > HELLO_VIA_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const char *id = json_string_value(json_array_get(array, i));
+
+		if (!id || !epoch_id_parse(id, ret->ids[i]))
+			return false;
+	}
+	ret->n = n;
+	return true;
+}
+
+static bool
+take_tail(const json_t *object, struct hello_tail *ret)
+{
+	json_int_t from, to, crc;
+
+	if (json_unpack((json_t *)object, "{s:I, s:I, s:I}", "from", &from, "to", &to, "crc", &crc) != 0 ||
+	    from < 0 || to <= from || crc < 0 || crc > UINT32_MAX)
+		return false;
+	*ret = (struct hello_tail){ MQ_POS(from), MQ_POS(to), (uint32_t)crc };
+	return true;
+}
+
+/* What need not be there; if it is, it must be right. */
+static bool
+take_more(const json_t *object, struct hello *h)
+{
+	const json_t *instance = json_object_get(object, "instance");
+	const json_t *via = json_object_get(object, "via"), *tail = json_object_get(object, "tail");
+
+	return (!instance || (json_is_string(instance) &&
+			      epoch_id_parse(json_string_value(instance), h->instance))) &&
+	       (!via || (json_is_array(via) && take_via(via, &h->via))) && (!tail || take_tail(tail, &h->tail));
+}
+
+static bool
 take(const json_t *object, struct hello *h)
 {
 	const char *program, *cluster, *name, *role, *store_id, *trouble = "";
@@ -128,7 +198,7 @@ take(const json_t *object, struct hello *h)
 	       take_text(name, h->broker_name, sizeof(h->broker_name)) &&
 	       take_text(role, h->role, sizeof(h->role)) &&
 	       take_text(trouble, h->trouble, sizeof(h->trouble)) &&
-	       epoch_id_parse(store_id, h->store_id) && json_is_array(epochs) && take_epochs(epochs, &h->epochs);
+	       take_more(object, h) && epoch_id_parse(store_id, h->store_id) && json_is_array(epochs) && take_epochs(epochs, &h->epochs);
 }
 
 int
@@ -152,4 +222,51 @@ hello_free(struct hello *h)
 {
 	free(h->epochs.list);
 	h->epochs = (struct epochs){ NULL, 0 };
+}
+
+/* --- about them ------------------------------------------------------------------------ */
+
+static bool
+same_id(const unsigned char *a, const unsigned char *b)
+{
+	return memcmp(a, b, HELLO_ID_BYTES) == 0;
+}
+
+bool
+hello_is_slave(const struct hello *h)
+{
+	return strcmp(h->role, HELLO_SLAVE) == 0;
+}
+
+bool
+hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
+{
+	return same_id(h->instance, instance);
+}
+
+bool
+hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
+{
+	for (size_t i = 0; i < h->via.n; i++)
+		if (same_id(h->via.ids[i], instance))
+			return true;
+	return false;
+}
+
+void
+hello_via(const struct hello *h, struct hello_via *ret)
+{
+	struct hello_via via = { .n = 1 };
+
+	memcpy(via.ids[0], h->instance, HELLO_ID_BYTES);
+	for (size_t i = 0; i < h->via.n && via.n < HELLO_VIA_MAX; i++)
+		memcpy(via.ids[via.n++], h->via.ids[i], HELLO_ID_BYTES);
+	*ret = via;
+}
+
+bool
+hello_tails_differ(const struct hello *a, const struct hello *b)
+{
+	return a->tail.from.byte < a->tail.to.byte && a->tail.from.byte == b->tail.from.byte &&
+	       a->tail.to.byte == b->tail.to.byte && a->tail.crc != b->tail.crc;
 }

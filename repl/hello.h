@@ -11,12 +11,20 @@
  *   begin end    the log it has is [begin, end)
  *   epochs       [{"epoch":1,"start":0,"id":HEX32,"by":HEX32}, ...]: oldest first
  *   trouble      why it could not go on following, if so
+ *   instance     32 hex digits: this mount, of all mounts
+ *   via          ["HEX32", ...]: a slave's: the instance it follows, the one which that follows ...
+ *   tail         {"from":P,"to":Q,"crc":N}: CRC-32 of these bytes of its log: its last ones,
+ *                and in an answer those that it was told of, if it has them
+ *
+ * The last three may be missing.  A tail tells what epochs cannot: that one of the two
+ * logs is an older copy of itself, which went another way since.
  *
  * Members that are not known are ignored.  Pure: no thread, no socket.
  */
 #ifndef MQFS_REPL_HELLO_H
 #define MQFS_REPL_HELLO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +33,20 @@
 
 #define HELLO_CODE 0x6d71
 #define HELLO_NAME_BYTES 128
+#define HELLO_SLAVE "SLAVE"
+#define HELLO_ID_BYTES EPOCH_ID_BYTES
+#define HELLO_VIA_MAX 16
+
+/* Who is followed, nearest first; a longer row is cut. */
+struct hello_via {
+	unsigned char ids[HELLO_VIA_MAX][HELLO_ID_BYTES];
+	size_t n;
+};
+
+struct hello_tail {
+	mq_pos from, to;		/* the same: nothing is said */
+	uint32_t crc;
+};
 
 struct hello {
 	char program[HELLO_NAME_BYTES];
@@ -37,10 +59,25 @@ struct hello {
 	unsigned char store_id[16];
 	mq_pos begin, end;
 	struct epochs epochs;
+	unsigned char instance[HELLO_ID_BYTES];		/* zeros: not said */
+	struct hello_via via;
+	struct hello_tail tail;
 };
 
 /* Its JSON text: malloc'ed, NULL without memory. */
 char *hello_encode(const struct hello *h, size_t *ret_len);
+
+bool hello_is_slave(const struct hello *h);
+
+/* Is that what `h` is, or follows? */
+bool hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
+bool hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
+
+/* Who follows `h` follows all of these. */
+void hello_via(const struct hello *h, struct hello_via *ret);
+
+/* Both speak of the same bytes, and do not have the same there. */
+bool hello_tails_differ(const struct hello *a, const struct hello *b);
 
 /* For hello_free().  MQ_ECORRUPT, noted: it is none, or says what cannot be. */
 int hello_decode(const char *text, size_t len, struct hello *ret_hello);

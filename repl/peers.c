@@ -9,6 +9,7 @@
 #include "repl/peers.h"
 
 #define SAY_AGAIN_MS 30000
+#define REFUSED_AGAIN_MS (10 * 60 * 1000)
 
 void
 peers_init(struct peers *p, const struct settings *settings, struct store *store)
@@ -54,7 +55,8 @@ known_of(const struct peers *p, const char *address)
 	return NULL;
 }
 
-/* A place for one more: if all are taken, that of who was heard of first. */
+/* A place for one more: if all are taken, that of a stranger, or of who was heard of
+ * first. */
 static struct peers_known *
 known_place(struct peers *p)
 {
@@ -62,29 +64,59 @@ known_place(struct peers *p)
 
 	if (p->n_known < PEERS_KNOWN_MAX)
 		return &p->known[p->n_known++];
-	for (size_t i = 1; i < p->n_known; i++)
-		if (p->known[i].heard_ms < oldest->heard_ms)
+	for (size_t i = 1; i < p->n_known; i++) {
+		const struct peers_known *k = &p->known[i];
+
+		if (k->good != oldest->good ? oldest->good : k->heard_ms < oldest->heard_ms)
 			oldest = &p->known[i];
+	}
 	return oldest;
 }
 
+static void
+print_broker(const struct hello *h, char *text, size_t size)
+{
+	if (*h->cluster)
+		snprintf(text, size, "%s %s/%s %" PRId64, h->program, h->cluster, h->broker_name, h->broker_id);
+	else
+		snprintf(text, size, "%s", h->program);
+}
+
+/* It will ask again and again. */
+static void
+say_refused(struct peers_known *k, const char *why, int64_t now)
+{
+	if (strcmp(k->said, why) == 0 && now >= k->said_ms && now < k->said_ms + REFUSED_AGAIN_MS)
+		return;
+	log_warn("replication: slave %s (%s) refuses this broker: %s", k->host, k->broker, why);
+	snprintf(k->said, sizeof(k->said), "%s", why);
+	k->said_ms = now;
+}
+
 void
-peers_hello(struct peers *p, const char *address, const struct hello *h, bool good)
+peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *why)
 {
 	struct peers_known *k = known_of(p, address);
 
-	if (!good) {
-		if (k)
-			*k = p->known[--p->n_known];
-		return;
-	}
-	if (!k)
+	if (!k) {
 		k = known_place(p);
-	*k = (struct peers_known){ .heard_ms = clock_wall_ms() };
-	snprintf(k->host, sizeof(k->host), "%.*s", (int)host_len(address), address);
-	snprintf(k->broker, sizeof(k->broker), "%s %s/%s %" PRId64, h->program, h->cluster, h->broker_name,
-		 h->broker_id);
+		*k = (struct peers_known){ .said = "" };
+		snprintf(k->host, sizeof(k->host), "%.*s", (int)host_len(address), address);
+	}
+	k->good = good;
+	k->heard_ms = clock_wall_ms();
+	print_broker(h, k->broker, sizeof(k->broker));
 	snprintf(k->trouble, sizeof(k->trouble), "%s", h->trouble);
+	if (*why)
+		say_refused(k, why, k->heard_ms);
+	else
+		*k->said = '\0';
+}
+
+void
+peers_master_is(struct peers *p, const struct hello *h)
+{
+	print_broker(h, p->master_broker, sizeof(p->master_broker));
 }
 
 /* --- what they have -------------------------------------------------------------------------- */
@@ -99,7 +131,9 @@ written(const struct peers *p)
 static bool
 counts(const struct peers *p, const struct replication_peer *peer)
 {
-	return peer->ack > peer->first || known_of(p, peer->address);
+	const struct peers_known *k = known_of(p, peer->address);
+
+	return peer->ack > peer->first || (k && k->good);
 }
 
 static bool
@@ -258,6 +292,18 @@ peers_cut(struct peers *p, mq_pos end)
 	mark_set_back(&p->replicated, end);
 }
 
+void
+peers_anew(struct peers *p)
+{
+	peers_cut(p, MQ_POS(0));
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i].number == 0) {
+			p->list[i] = p->list[--p->n];
+			break;
+		}
+	*p->master_broker = '\0';
+}
+
 bool
 peers_has_slaves(const struct peers *p)
 {
@@ -283,6 +329,8 @@ peers_list(const struct peers *p, struct replication_peer *list)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct peers_known *k = list[i].number > 0 ? known_of(p, list[i].address) : NULL;
 
+		if (list[i].number == 0)
+			memcpy(list[i].broker, p->master_broker, sizeof(list[i].broker));
 		if (k) {
 			memcpy(list[i].broker, k->broker, sizeof(list[i].broker));
 			memcpy(list[i].trouble, k->trouble, sizeof(list[i].trouble));

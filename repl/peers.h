@@ -20,7 +20,10 @@
 struct peers_known {
 	char host[80];			/* its address, without the port */
 	char broker[400], trouble[256];
+	bool good;			/* of the same log */
 	int64_t heard_ms;		/* wall clock */
+	char said[256];			/* why it may not follow, as the log was told; and when */
+	int64_t said_ms;
 };
 
 struct peers {
@@ -30,6 +33,7 @@ struct peers {
 	size_t n;
 	struct peers_known known[PEERS_KNOWN_MAX];
 	size_t n_known;
+	char master_broker[400];
 	struct mark replicated;
 };
 
@@ -39,14 +43,21 @@ void peers_destroy(struct peers *p);
 /* A LINK_PEER has come.  True: its state is another one now. */
 bool peers_hear(struct peers *p, const struct link_message *msg);
 
-/* `address` has said that hello, and may follow our log (`good`), or may not. */
-void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good);
+/* `address` has said that hello, and may follow our log as it is (`good`), or not:
+ * because of `why`, or if that is "", not yet. */
+void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *why);
+
+/* Our master has said who it is. */
+void peers_master_is(struct peers *p, const struct hello *h);
 
 /* mqrepld has ended: nobody is connected.  What they have acknowledged they have. */
 void peers_forget(struct peers *p);
 
 /* The log was cut: what was acknowledged behind `end` was of another one. */
 void peers_cut(struct peers *p, mq_pos end);
+
+/* Our role is another one, or our master: what slaves have may be of another log. */
+void peers_anew(struct peers *p);
 
 bool peers_has_slaves(const struct peers *p);
 

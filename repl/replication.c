@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -76,7 +77,7 @@ replication_troubles(struct replication *r, char *text, size_t size)
 	LOCKED(&r->lock);
 	print_troubles(r, "; ", text, size);
 	if (*text)
-		text[strlen(text) - 1] = text[strlen(text) - 2] = '\0';
+		text[strlen(text) - 2] = '\0';
 }
 
 /* Not at every try: a slave's disk that is almost full lets now and then something in. */
@@ -531,7 +532,7 @@ replication_role_changed(struct replication *r)
 	replication_trouble(r, TROUBLE_LOG, "");
 	replication_trouble(r, TROUBLE_MASTER, "");
 	lock_take(&r->lock);
-	peers_cut(&r->peers, MQ_POS(0));	/* what they have may be of another log */
+	peers_anew(&r->peers);
 	lock_drop(&r->lock);
 	replication_release(r);
 }
@@ -575,6 +576,10 @@ replication_open(const struct settings *settings, const struct replication_broke
 	r->broker = *broker;
 	r->program = program;
 	r->link = -1;
+	if (getrandom(r->instance, sizeof(r->instance), 0) != (ssize_t)sizeof(r->instance)) {
+		free(r);
+		return err_note(-EIO, "getrandom: no random bytes");
+	}
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
 	peers_init(&r->peers, settings, r->store);

@@ -8,6 +8,7 @@
 #include "repl/commits.h"
 #include "repl/exchange.h"
 #include "repl/follow.h"
+#include "repl/hello.h"
 #include "repl/peers.h"
 
 enum trouble_with {
@@ -42,6 +43,8 @@ struct replication {
 		int64_t said_ms;
 	} troubles[TROUBLES];
 	bool rocketmq;			/* slave: our master is one; follow.c alone sets it */
+	unsigned char instance[HELLO_ID_BYTES];	/* of this mount; it stays */
+	struct hello_via via;		/* whom we follow */
 	struct peers peers;
 
 	struct exchange *exchange;

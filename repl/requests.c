@@ -6,7 +6,7 @@
 
 #include "conf/err.h"
 #include "repl/commits.h"
-#include "repl/follow.h"
+#include "repl/kin.h"
 #include "repl/metadata.h"
 #include "repl/read_log.h"
 #include "repl/requests.h"
@@ -33,7 +33,7 @@ static const struct request_row rows[] = {
 	{ REQUEST_GET_ALL_CONSUMER_OFFSET, metadata_serve },
 	{ REQUEST_GET_ALL_DELAY_OFFSET, metadata_serve },
 	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
-	{ REQUEST_HELLO, follow_serve_hello },
+	{ REQUEST_HELLO, kin_serve },
 	{ REQUEST_READ_LOG, read_log_serve },
 	{ -1, serve_unknown },
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -652,6 +653,25 @@ int
 store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n)
 {
 	return commitlog_read(&s->log, pos, mark_at(&s->log.written), buf, len, ret_n);
+}
+
+int
+store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret)
+{
+	unsigned char buf[4096];
+	uint32_t crc = 0;
+	size_t n = 0;
+
+	for (mq_pos at = from; at.byte < to.byte; at = pos_add(at, (int64_t)n)) {
+		int64_t left = to.byte - at.byte;
+		int rc = store_read_raw(s, at, buf, left < (int64_t)sizeof(buf) ? (size_t)left : sizeof(buf), &n);
+
+		if (rc != MQ_OK || n == 0)
+			return rc != MQ_OK ? rc : MQ_EEND;
+		crc = libdeflate_crc32(crc, buf, n);
+	}
+	*ret = crc;
+	return MQ_OK;
 }
 
 int

@@ -151,6 +151,10 @@ int store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_siz
 /* Raw bytes of the log, within one segment; *ret_n < len at its end or at `written`. */
 int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n);
 
+/* CRC-32 of the log's bytes [from, to), which are of one segment.  As store_read_raw();
+ * MQ_EEND: it does not go that far. */
+int store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret);
+
 /* The first message of q stored at or after ms (its end if there is none). */
 int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);
 

@@ -25,6 +25,11 @@ some_hello(void)
 			   .begin = { 1 << 30 }, .end = { 5000000000 }, .epochs = { epochs, 2 } };
 
 	memcpy(h.store_id, "this very store", 16);
+	memcpy(h.instance, "this very mount", 16);
+	h.via.n = 2;
+	memcpy(h.via.ids[0], "its very master", 16);
+	memcpy(h.via.ids[1], "and that one's..", 16);
+	h.tail = (struct hello_tail){ { 4999990000 }, { 5000000000 }, 0xfffffffe };
 	return h;
 }
 
@@ -50,6 +55,12 @@ what_is_said_is_heard(void **state)
 	assert_memory_equal(heard.store_id, said.store_id, 16);
 	assert_int_equal(heard.epochs.n, 2);
 	assert_memory_equal(heard.epochs.list, epochs, sizeof(epochs));
+	assert_memory_equal(heard.instance, said.instance, 16);
+	assert_int_equal(heard.via.n, 2);
+	assert_memory_equal(heard.via.ids, said.via.ids, sizeof(said.via.ids));
+	assert_int_equal(heard.tail.from.byte, 4999990000);
+	assert_int_equal(heard.tail.to.byte, 5000000000);
+	assert_int_equal(heard.tail.crc, 0xfffffffe);
 	hello_free(&heard);
 	free(text);
 }
@@ -59,6 +70,10 @@ what_is_said_is_heard(void **state)
 	"{\"v\":" version ",\"program\":\"p\",\"cluster\":\"c\",\"brokerName\":\"n\",\"brokerId\":1," \
 	"\"role\":\"SLAVE\",\"storeId\":" ID ",\"segment\":4096,\"begin\":" begin ",\"end\":" end "," \
 	"\"epochs\":" list "}"
+#define WITH(more) "{" more "," HELLO_OPEN
+#define HELLO_OPEN \
+	"\"v\":1,\"program\":\"p\",\"cluster\":\"c\",\"brokerName\":\"n\",\"brokerId\":1,\"role\":\"SLAVE\"," \
+	"\"storeId\":" ID ",\"segment\":4096,\"begin\":0,\"end\":0,\"epochs\":[]}"
 #define EPOCH(number, start, id) "{\"epoch\":" number ",\"start\":" start ",\"id\":" id ",\"by\":" ID "}"
 
 static void
@@ -73,8 +88,13 @@ what_is_not_known_yet_does_no_harm(void **state)
 	assert_int_equal(hello_decode(text, sizeof(text) - 1, &h), MQ_OK);
 	assert_int_equal(h.epochs.n, 0);
 	assert_string_equal(h.trouble, "");
+	assert_int_equal(h.via.n, 0);
+	assert_int_equal(h.tail.to.byte, 0);
 	hello_free(&h);
 }
+
+#define FOUR ID "," ID "," ID "," ID
+#define SIXTEEN FOUR "," FOUR "," FOUR "," FOUR
 
 static void
 what_cannot_be_is_refused(void **state)
@@ -91,6 +111,12 @@ what_cannot_be_is_refused(void **state)
 		HELLO("1", "0", "1", "[" EPOCH("1", "-5", ID) "]"),
 		HELLO("1", "0", "1", "[" EPOCH("1", "0", "\"00\"") "]"),
 		HELLO("1", "0", "9", "[" EPOCH("2", "0", ID) "," EPOCH("1", "5", ID) "]"),
+		WITH("\"instance\":\"00\""), WITH("\"instance\":7"),
+		WITH("\"via\":{}"), WITH("\"via\":[1]"), WITH("\"via\":[\"0011\"]"),
+		WITH("\"via\":[" SIXTEEN "," ID "]"),
+		WITH("\"tail\":[]"), WITH("\"tail\":{\"from\":5,\"to\":5,\"crc\":1}"),
+		WITH("\"tail\":{\"from\":-5,\"to\":5,\"crc\":1}"), WITH("\"tail\":{\"from\":0,\"to\":5,\"crc\":-1}"),
+		WITH("\"tail\":{\"from\":0,\"to\":5,\"crc\":4294967296}"),
 	};
 	struct hello h;
 
@@ -115,6 +141,41 @@ a_name_that_is_too_long_or_no_text_is_refused(void **state)
 	free(text);
 }
 
+static void
+who_follows_whom_is_told_on(void **state)
+{
+	struct hello h = some_hello();
+	struct hello_via via;
+
+	(void)state;
+	assert_true(hello_is(&h, h.instance));
+	assert_false(hello_goes_by(&h, h.instance));
+	assert_true(hello_goes_by(&h, h.via.ids[1]));
+	hello_via(&h, &via);
+	assert_int_equal(via.n, 3);
+	assert_memory_equal(via.ids[0], h.instance, 16);
+	assert_memory_equal(via.ids[1], h.via.ids[0], 32);
+	h.via.n = HELLO_VIA_MAX;		/* no row is longer */
+	hello_via(&h, &via);
+	assert_int_equal(via.n, HELLO_VIA_MAX);
+}
+
+static void
+only_tails_of_the_same_bytes_can_differ(void **state)
+{
+	struct hello a = some_hello(), b = some_hello();
+
+	(void)state;
+	assert_false(hello_tails_differ(&a, &b));
+	b.tail.crc++;
+	assert_true(hello_tails_differ(&a, &b));
+	b.tail.to.byte--;
+	assert_false(hello_tails_differ(&a, &b));
+	a.tail = b.tail = (struct hello_tail){ .crc = 0 };	/* nothing is said */
+	a.tail.crc = 1;
+	assert_false(hello_tails_differ(&a, &b));
+}
+
 int
 main(void)
 {
@@ -122,6 +183,8 @@ main(void)
 		cmocka_unit_test(what_is_said_is_heard),
 		cmocka_unit_test(what_is_not_known_yet_does_no_harm),
 		cmocka_unit_test(what_cannot_be_is_refused),
+		cmocka_unit_test(who_follows_whom_is_told_on),
+		cmocka_unit_test(only_tails_of_the_same_bytes_can_differ),
 		cmocka_unit_test(a_name_that_is_too_long_or_no_text_is_refused),
 	};
 

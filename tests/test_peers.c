@@ -58,7 +58,7 @@ say_hello(const char *address, bool good)
 {
 	struct hello h = { .program = "mqfs" };
 
-	peers_hello(&peers, address, &h, good);
+	peers_hello(&peers, address, &h, good, good ? "" : "of another log");
 }
 
 static int64_t
