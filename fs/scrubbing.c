@@ -25,13 +25,13 @@ can_ask(void *arg)
 }
 
 static int
-ask_master(void *arg, mq_pos from, void *buf, size_t size, size_t *ret_n)
+ask_master(void *arg, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
 	struct mount *m = arg;
 
 	if (!can_ask(m))
 		return err_note(-ENOTCONN, "there is no master to ask");
-	return read_log(m->replication, from, buf, size, ret_n);
+	return read_log(m->replication, from, at, buf, size, ret_n);
 }
 
 /* What the kernel has in its cache of the segment, by whatever name, goes. */

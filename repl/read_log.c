@@ -34,16 +34,16 @@ epoch_at(struct replication *r, mq_pos pos, char ret_text[EPOCH_ID_TEXT])
 /* --- the master's side ------------------------------------------------------------- */
 
 static int
-parse_from(const json_t *ext, mq_pos *ret)
+parse_pos(const json_t *ext, const char *field, mq_pos *ret)
 {
-	const char *text = ext_get(ext, "from");
+	const char *text = ext_get(ext, field);
 	char *end = NULL;
 	long long byte;
 
 	errno = 0;
 	byte = text && *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
 	if (byte < 0 || errno || *end)
-		return err_note(-EINVAL, "from: not a position of the log");
+		return err_note(-EINVAL, "%s: not a position of the log", field);
 	*ret = MQ_POS(byte);
 	return MQ_OK;
 }
@@ -52,10 +52,13 @@ int
 read_log_serve(struct replication *r, const struct request *req, struct answer *ret)
 {
 	const char *theirs = ext_get(req->ext, "epoch");
-	mq_pos from = MQ_POS(0);
+	mq_pos from = MQ_POS(0), at;
 	char ours[EPOCH_ID_TEXT];
-	int rc = parse_from(req->ext, &from);
+	int rc = parse_pos(req->ext, "from", &from);
 
+	at = from;
+	if (rc == MQ_OK && ext_get(req->ext, "at"))
+		rc = parse_pos(req->ext, "at", &at);
 	if (rc == MQ_OK)
 		rc = epoch_at(r, from, ours);
 	if (rc == MQ_OK && strcmp(ours, theirs ? theirs : "") != 0)
@@ -64,7 +67,7 @@ read_log_serve(struct replication *r, const struct request *req, struct answer *
 		ret->body = malloc(HEAL_BYTES);
 	if (rc == MQ_OK && !ret->body)
 		rc = -ENOMEM;
-	return rc == MQ_OK ? heal_serve(r->store, from, ret->body, HEAL_BYTES, &ret->body_len) : rc;
+	return rc == MQ_OK ? heal_serve(r->store, from, at, ret->body, HEAL_BYTES, &ret->body_len) : rc;
 }
 
 /* --- the slave's ---------------------------------------------------------------------- */
@@ -84,19 +87,35 @@ take_answer(const struct answer *a, mq_pos from, void *buf, size_t size, size_t 
 	return MQ_OK;
 }
 
-int
-read_log(struct replication *r, mq_pos from, void *buf, size_t size, size_t *ret_n)
+/* The ext fields of a request. */
+static json_t *
+ext_of(mq_pos from, mq_pos at, const char *epoch)
 {
-	char text[24], epoch[EPOCH_ID_TEXT];
+	char text[24];
+	json_t *ext;
+
+	snprintf(text, sizeof(text), "%" PRId64, from.byte);
+	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch)
+		     : json_pack("{s:s}", "from", text);
+	snprintf(text, sizeof(text), "%" PRId64, at.byte);
+	if (ext && at.byte > from.byte && json_object_set_new(ext, "at", json_string(text)) != 0) {
+		json_decref(ext);
+		ext = NULL;
+	}
+	return ext;
+}
+
+int
+read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n)
+{
+	char epoch[EPOCH_ID_TEXT];
 	struct answer a;
 	json_t *ext;
 	int rc = epoch_at(r, from, epoch);
 
 	if (rc != MQ_OK)
 		return rc;
-	snprintf(text, sizeof(text), "%" PRId64, from.byte);
-	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch)
-		     : json_pack("{s:s}", "from", text);
+	ext = ext_of(from, at, epoch);
 	if (!ext)
 		return -ENOMEM;
 	rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);

@@ -4,8 +4,11 @@
  *
  *   ext fields   from    position in the log, where a record begins
  *                epoch   id of the epoch that it is in, 32 hex digits; absent: none
+ *                at      within that record, if it is longer than an answer: its bytes
+ *                        from there on are wanted; absent: `from`
  *   answer       whole records from there on, about a MiB, which the master has
- *                verified: positions, lengths, CRCs.  Or SYSTEM_ERROR and why not
+ *                verified: positions, lengths, CRCs; or, of a record longer than
+ *                HEAL_BYTES, so much.  Or SYSTEM_ERROR and why not
  *
  * The epoch says that it is the same log; who asked verifies all of it again.
  */
@@ -20,6 +23,6 @@ int read_log_serve(struct replication *r, const struct request *req, struct answ
 
 /* Ask our master; ret_n <= size.  Errors as replication_call()'s, noted, and
  * MQ_ECORRUPT for an answer that is none. */
-int read_log(struct replication *r, mq_pos from, void *buf, size_t size, size_t *ret_n);
+int read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
 #endif

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/err.h"
 #include "conf/scope.h"
@@ -40,32 +42,55 @@ heal_whole_records(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes)
 	return whole;
 }
 
-/* How long the record at pos is, whose first n bytes do not reach. */
+/* How long the record or blank at pos is, whose first n bytes do not reach. */
 static int
-length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t size, size_t *ret_len)
+length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t *ret_len)
 {
 	struct record rec;
 	int rc = record_verify(buf, n, pos, &rec);
 
-	if (rc != MQ_EEND || rec.total <= (int64_t)n || rec.total > segment_bytes - pos.byte % segment_bytes)
+	if ((rc != MQ_EEND && rc != MQ_EBLANK) || rec.total <= (int64_t)n || rec.total > segment_bytes - pos.byte % segment_bytes)
 		return err_note(MQ_ECORRUPT, "no whole record at position %" PRId64, pos.byte);
-	if (rec.total > (int64_t)size)
-		return err_note(-EMSGSIZE, "the record at position %" PRId64 " is too long to be healed", pos.byte);
 	*ret_len = (size_t)rec.total;
 	return MQ_OK;
 }
 
+/* Of the long record at pos, from `at` on. */
+static int
+serve_piece(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
+{
+	unsigned char head[RECORD_MIN_BYTES];
+	size_t n = 0, len = 0;
+	int64_t left;
+	int rc = store_read_raw(s, pos, head, sizeof(head), &n);
+
+	if (rc == MQ_OK)
+		rc = length_of(head, n, pos, s->log.segment_bytes, &len);
+	left = pos.byte + (int64_t)len - at.byte;
+	if (rc == MQ_OK && left <= 0)
+		rc = err_note(MQ_ECORRUPT, "the record at position %" PRId64 " does not go as far as %" PRId64,
+			      pos.byte, at.byte);
+	if (rc != MQ_OK)
+		return rc;
+	return store_read_raw(s, at, buf, left < (int64_t)size ? (size_t)left : size, ret_n);
+}
+
 int
-heal_serve(struct store *s, mq_pos pos, void *buf, size_t size, size_t *ret_n)
+heal_serve(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
 	size_t len = size < HEAL_WANTED ? size : HEAL_WANTED, n, whole = 0;
 	int64_t segment_bytes = s->log.segment_bytes;
-	int rc = store_read_raw(s, pos, buf, len, &n);
+	int rc;
 
+	if (at.byte > pos.byte)
+		return serve_piece(s, pos, at, buf, size, ret_n);
+	rc = store_read_raw(s, pos, buf, len, &n);
 	if (rc == MQ_OK)
 		whole = heal_whole_records(buf, n, pos, segment_bytes);
 	if (rc == MQ_OK && whole == 0) {
-		rc = length_of(buf, n, pos, segment_bytes, size, &len);
+		rc = length_of(buf, n, pos, segment_bytes, &len);
+		if (rc == MQ_OK && len > size)
+			return store_read_raw(s, pos, buf, size, ret_n);
 		if (rc == MQ_OK)
 			rc = store_read_raw(s, pos, buf, len, &n);
 		whole = rc == MQ_OK ? heal_whole_records(buf, n, pos, segment_bytes) : 0;
@@ -100,26 +125,83 @@ patch_open(struct patch *p)
 }
 
 static int
+patch_put(struct patch *p, mq_pos at, const void *buf, size_t n)
+{
+	return file_write(p->fd, buf, n, at.byte - p->base.byte, "commitlog");
+}
+
+static int
+no_good(const struct healer *from, mq_pos at)
+{
+	return err_note(MQ_ECORRUPT, "%s has other records at position %" PRId64, from->from, at.byte);
+}
+
+/* The patch has len bytes at pos: are they whole records? */
+static bool
+patch_has_whole(const struct patch *p, mq_pos pos, size_t len)
+{
+	int64_t at = pos.byte - p->base.byte;
+	size_t skew = (size_t)(at % sysconf(_SC_PAGESIZE));
+	char *map = mmap(NULL, skew + len, PROT_READ, MAP_SHARED, p->fd, at - (int64_t)skew);
+	bool good;
+
+	if (map == MAP_FAILED)
+		return false;
+	good = heal_whole_records(map + skew, len, pos, p->s->log.segment_bytes) == len;
+	munmap(map, skew + len);
+	return good;
+}
+
+/* The record of len bytes at pos, of which buf has the first n, in pieces. */
+static int
+patch_fetch_long(struct patch *p, mq_pos pos, size_t len, const struct healer *from, void *buf, size_t n)
+{
+	int rc = patch_put(p, pos, buf, n);
+
+	for (size_t done = n; rc == MQ_OK && done < len; done += n) {
+		mq_pos at = pos_add(pos, (int64_t)done);
+
+		rc = from->fetch(from->arg, pos, at, buf, HEAL_BYTES, &n);
+		n = n < len - done ? n : len - done;
+		if (rc == MQ_OK && n == 0)
+			rc = no_good(from, pos);
+		if (rc == MQ_OK)
+			rc = patch_put(p, at, buf, n);
+	}
+	return rc == MQ_OK && !patch_has_whole(p, pos, len) ? no_good(from, pos) : rc;
+}
+
+/* From `at` on, up to `end`, as much as comes. */
+static int
+patch_fetch_some(struct patch *p, mq_pos at, mq_pos end, const struct healer *from, void *buf, size_t *ret_n)
+{
+	size_t left = (size_t)(end.byte - at.byte), whole, len;
+	int rc = from->fetch(from->arg, at, at, buf, HEAL_BYTES, ret_n);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (*ret_n > left)
+		*ret_n = left;
+	whole = heal_whole_records(buf, *ret_n, at, p->s->log.segment_bytes);
+	if (whole > 0 && whole == *ret_n)
+		return patch_put(p, at, buf, whole);
+	if (whole > 0 || length_of(buf, *ret_n, at, p->s->log.segment_bytes, &len) != MQ_OK || len > left)
+		return no_good(from, at);
+	rc = patch_fetch_long(p, at, len, from, buf, *ret_n);
+	*ret_n = len;
+	return rc;
+}
+
+static int
 patch_fetch(struct patch *p, const struct damage_range *range, const struct healer *from, void *buf)
 {
 	mq_pos end = pos_add(range->pos, range->bytes);
+	int rc = MQ_OK;
 	size_t n = 0;
 
-	for (mq_pos at = range->pos; at.byte < end.byte; at = pos_add(at, (int64_t)n)) {
-		int rc = from->fetch(from->arg, at, buf, HEAL_BYTES, &n);
-
-		if (rc != MQ_OK)
-			return rc;
-		if ((int64_t)n > end.byte - at.byte)
-			n = (size_t)(end.byte - at.byte);
-		if (n == 0 || heal_whole_records(buf, n, at, p->s->log.segment_bytes) != n)
-			return err_note(MQ_ECORRUPT, "%s has other records at position %" PRId64, from->from,
-					at.byte);
-		rc = file_write(p->fd, buf, n, at.byte - p->base.byte, "commitlog");
-		if (rc != MQ_OK)
-			return rc;
-	}
-	return MQ_OK;
+	for (mq_pos at = range->pos; rc == MQ_OK && at.byte < end.byte; at = pos_add(at, (int64_t)n))
+		rc = patch_fetch_some(p, at, end, from, buf, &n);
+	return rc;
 }
 
 static int

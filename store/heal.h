@@ -14,7 +14,7 @@
 
 #include "store/sealed.h"
 
-#define HEAL_BYTES (8 << 20)	/* room for one answer: the longest record there may be */
+#define HEAL_BYTES (8 << 20)	/* room for one answer: a longer record comes in pieces */
 #define HEAL_WANTED (1 << 20)	/* where records are shorter, it is about so much */
 
 /* From where good bytes come. */
@@ -25,9 +25,11 @@ struct healer {
 	 * bad, it is tried at once. */
 	bool (*ready)(void *arg);
 
-	/* Whole records, as many as are to be had, from `pos` on, where one begins:
-	 * MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the link's. */
-	int (*fetch)(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n);
+	/* Whole records, as many as are to be had, from `pos` on, where one begins; if that
+	 * one has no room in buf, its bytes from `at` on.  `at` is beyond pos only within
+	 * such a record.  MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the
+	 * link's. */
+	int (*fetch)(void *arg, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
 	/* The segment at `base` has other bytes than readers may remember. */
 	void (*healed)(void *arg, mq_pos base);
@@ -39,10 +41,11 @@ struct healer {
 int heal_segment(struct store *s, mq_pos base, const struct damage *d, const struct sum *was,
 		 const struct healer *from, const struct pace *pace);
 
-/* Our own bytes for somebody else's healing: whole records that we have verified,
- * about HEAL_WANTED of them, from pos on.  MQ_ECORRUPT: none begins there, or not a
- * good one; MQ_EEND, MQ_EGONE, -EMSGSIZE, -errno. */
-int heal_serve(struct store *s, mq_pos pos, void *buf, size_t size, size_t *ret_n);
+/* Our own bytes for somebody else's healing, as fetch() is to have them: whole records
+ * that we have verified, about HEAL_WANTED of them; a piece of a long one is verified by
+ * who puts it together.  MQ_ECORRUPT: none begins at pos, or not a good one, or `at` is
+ * not in it; MQ_EEND, MQ_EGONE, -errno. */
+int heal_serve(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
 /* Of n bytes that lie at pos: how many are whole records, one behind the other.
  * segment_bytes: blanks must end where segments do. */

@@ -214,9 +214,9 @@ bad_stays(struct scrub *sc, size_t i, const char *trouble)
 
 /* The disk has lost what memory may still have. */
 static int
-fetch_from_memory(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n)
+fetch_from_memory(void *arg, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
-	return heal_serve(arg, pos, buf, size, ret_n);
+	return heal_serve(arg, pos, at, buf, size, ret_n);
 }
 
 /* Where good records do not make the segment what it was, there is more that is bad. */

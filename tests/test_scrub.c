@@ -38,23 +38,26 @@ struct source {
 	struct kit *k;
 	unsigned char *good;		/* the segment at BASE */
 	size_t most;			/* bytes of one answer */
+	bool pieces;			/* a longer record is answered in pieces */
 	int rc;
 	int asked, healed;
 	_Atomic bool away;		/* not worth asking */
 };
 
 static int
-fetch(void *arg, mq_pos pos, void *buf, size_t size, size_t *ret_n)
+fetch(void *arg, mq_pos pos, mq_pos from, void *buf, size_t size, size_t *ret_n)
 {
 	struct source *src = arg;
-	size_t at = (size_t)(pos.byte - BASE.byte), n;
+	size_t at = (size_t)(from.byte - BASE.byte), n;
 
 	src->asked++;
 	if (src->rc != MQ_OK)
 		return err_note(src->rc, "nobody is there");
 	n = KIT_SEGMENT - at < size ? KIT_SEGMENT - at : size;
 	n = n < src->most ? n : src->most;
-	*ret_n = heal_whole_records(src->good + at, n, pos, KIT_SEGMENT);
+	*ret_n = pos.byte == from.byte ? heal_whole_records(src->good + at, n, pos, KIT_SEGMENT) : 0;
+	if (*ret_n == 0 && src->pieces)
+		*ret_n = n;
 	memcpy(buf, src->good + at, *ret_n);
 	return MQ_OK;
 }
@@ -278,6 +281,30 @@ short_answers_do(void **state)
 	free(src.good);
 }
 
+/* No record fits an answer, nor does the blank at the segment's end. */
+static void
+long_records_come_in_pieces(void **state)
+{
+	struct kit *k = *state;
+	struct source src;
+	struct healer from = healer_of(&src);
+	struct damage d;
+	struct sum sum;
+
+	begin(k, &src, &sum);
+	zero_from(k, 0);
+	src.most = 50;
+	damage_of(k, &sum, &d);
+	assert_int_equal(heal_segment(k->s, BASE, &d, &sum, &from, &at_once), MQ_ECORRUPT);
+	src.pieces = true;
+	src.good[victim(k)->pos.byte - BASE.byte + 100] ^= 1;
+	assert_int_equal(heal_segment(k->s, BASE, &d, &sum, &from, &at_once), MQ_ECORRUPT);
+	src.good[victim(k)->pos.byte - BASE.byte + 100] ^= 1;
+	assert_int_equal(heal_segment(k->s, BASE, &d, &sum, &from, &at_once), MQ_OK);
+	assert_true(is_good(k, &src));
+	free(src.good);
+}
+
 static void
 a_missing_segment_comes_again(void **state)
 {
@@ -383,19 +410,27 @@ what_is_given_away_is_whole(void **state)
 	unsigned char buf[KIT_SEGMENT];
 	struct source src;
 	struct sum sum;
+	mq_pos end;
 	size_t n;
 
 	begin(k, &src, &sum);
 	m = victim(k);
-	assert_int_equal(heal_serve(k->s, m->pos, buf, sizeof(buf), &n), MQ_OK);
+	assert_int_equal(heal_serve(k->s, m->pos, m->pos, buf, sizeof(buf), &n), MQ_OK);
 	assert_int_equal(n, KIT_SEGMENT - (m->pos.byte - BASE.byte));	/* up to the segment's end */
 	assert_memory_equal(buf, src.good + (m->pos.byte - BASE.byte), n);
-	assert_int_equal(heal_serve(k->s, pos_add(m->pos, 1), buf, sizeof(buf), &n), MQ_ECORRUPT);
-	assert_int_equal(heal_serve(k->s, mark_at(store_written(k->s)), buf, sizeof(buf), &n), MQ_EEND);
+	assert_int_equal(heal_serve(k->s, m->pos, m->pos, buf, 60, &n), MQ_OK);		/* a piece */
+	assert_int_equal(n, 60);
+	assert_int_equal(heal_serve(k->s, m->pos, pos_add(m->pos, 60), buf, sizeof(buf), &n), MQ_OK);
+	assert_int_equal(n, m[1].pos.byte - m->pos.byte - 60);
+	assert_memory_equal(buf, src.good + (m->pos.byte - BASE.byte + 60), n);
+	assert_int_equal(heal_serve(k->s, m->pos, m[1].pos, buf, sizeof(buf), &n), MQ_ECORRUPT);
+	assert_int_equal(heal_serve(k->s, pos_add(m->pos, 1), pos_add(m->pos, 1), buf, sizeof(buf), &n), MQ_ECORRUPT);
+	end = mark_at(store_written(k->s));
+	assert_int_equal(heal_serve(k->s, end, end, buf, sizeof(buf), &n), MQ_EEND);
 	hurt(k, m[2].pos.byte + 100, "bad bytes");
-	assert_int_equal(heal_serve(k->s, m->pos, buf, sizeof(buf), &n), MQ_OK);
+	assert_int_equal(heal_serve(k->s, m->pos, m->pos, buf, sizeof(buf), &n), MQ_OK);
 	assert_int_equal(n, m[2].pos.byte - m->pos.byte);
-	assert_int_equal(heal_serve(k->s, m[2].pos, buf, sizeof(buf), &n), MQ_ECORRUPT);
+	assert_int_equal(heal_serve(k->s, m[2].pos, m[2].pos, buf, sizeof(buf), &n), MQ_ECORRUPT);
 	free(src.good);
 }
 
@@ -624,6 +659,7 @@ main(void)
 		ALONE(an_end_of_zeros_is_damage),
 		ALONE(bad_bytes_become_good_ones_and_are_kept),
 		ALONE(short_answers_do),
+		ALONE(long_records_come_in_pieces),
 		ALONE(a_missing_segment_comes_again),
 		ALONE(bytes_that_are_not_good_are_refused),
 		ALONE(a_healing_that_fails_is_made_up_for),
