@@ -15,6 +15,8 @@
 
 #define BACKLOG 64
 #define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
+#define REFUSALS_PER_S 2048		/* each costs next to nothing, and nobody else a place */
+#define TURN_ACCEPTS 64			/* then it is the turn of what there is */
 #define LISTEN_AGAIN_MS 1000
 
 /* Told when it begins and when it changes, not each time. */
@@ -57,15 +59,22 @@ accept_one(struct listener *l)
 		return false;
 	}
 	note_trouble(l, "accept", 0);
-	l->accepts++;
 	address_text(&addr, len, text, sizeof(text));
 	if (!admit(l->d, (const struct sockaddr *)&addr, text)) {
 		close(fd);
+		l->refusals++;
 		return true;
 	}
+	l->accepts++;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->accepted(l, fd, text);
 	return true;
+}
+
+static bool
+may_accept(const struct listener *l)
+{
+	return l->accepts < ACCEPTS_PER_S && l->refusals < REFUSALS_PER_S;
 }
 
 static void
@@ -74,9 +83,9 @@ ready(struct watch *w, uint32_t events)
 	struct listener *l = (struct listener *)w;
 
 	(void)events;
-	while (l->accepts < ACCEPTS_PER_S && accept_one(l))
+	for (int i = 0; i < TURN_ACCEPTS && may_accept(l) && accept_one(l); i++)
 		;
-	if (l->accepts >= ACCEPTS_PER_S || l->trouble)
+	if (!may_accept(l) || l->trouble)
 		watch_ask(l->d, w, 0);		/* until the second is over */
 }
 
@@ -91,7 +100,7 @@ accept_tick(struct listener *l)
 {
 	if (l->d->now_ms >= l->second_ms + 1000) {
 		l->second_ms = l->d->now_ms;
-		l->accepts = 0;
+		l->accepts = l->refusals = 0;
 		watch_ask(l->d, &l->watch, EPOLLIN);
 	}
 	return l->watch.fd >= 0 && l->watch.events == 0 ? l->second_ms + 1000 : 0;

@@ -1,5 +1,5 @@
 /* listener.h - one port on which others connect: opened as soon as it can be, and
- * slow to a flood.
+ * slow to a flood.  Who may not come in does not take the turn of who may.
  */
 #ifndef MQFS_REPL_LISTENER_H
 #define MQFS_REPL_LISTENER_H
@@ -21,7 +21,7 @@ struct listener {
 
 	int64_t try_ms;			/* when to try again to listen, 0: not */
 	int64_t second_ms;		/* when this second began, */
-	int accepts;			/* and how many have come in it */
+	int accepts, refusals;		/* and how many have come in it, and may not */
 	int trouble;			/* errno that was told */
 };
 

@@ -1,7 +1,9 @@
 /* mqrepld as its peers and the mount see it. */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +227,42 @@ who_is_not_on_the_list_is_turned_away(void **state)
 	}
 	kit_hear_say(k, "connection from 127.0.0.1 refused: haAllow does not have it");
 	assert_false(kit_hear_for(k, LINK_SAY, 200));
+}
+
+/* Its port is that of the crowd's, too. */
+static int
+slave_from(struct kit *k, const char *address)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET }, to = from;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	to.sin_port = htons((uint16_t)k->port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+/* At 128 a second, which is what all get together who may come in, it were 12 s. */
+static void
+a_crowd_that_is_turned_away_takes_nobodys_turn(void **state)
+{
+	struct kit *k = *state;
+	int64_t began;
+	int fd;
+
+	kit_log(k, 0, 500);
+	assert_true(allow_parse("127.0.0.2", &k->config.allow));
+	kit_start(k);
+	began = clock_mono_ms();
+	for (int i = 0; i < 1536; i++)
+		kit_recv_end(kit_slave(k));
+	fd = slave_from(k, "127.0.0.2");
+	kit_send_report(fd, 100);
+	kit_recv_log(fd, 100, 500);
+	assert_true(clock_mono_ms() < began + 8000);
+	close(fd);
 }
 
 static void
@@ -884,6 +922,7 @@ main(void)
 		TEST(a_report_of_what_was_not_sent_closes),
 		TEST(what_is_no_position_closes),
 		TEST(who_is_not_on_the_list_is_turned_away),
+		TEST(a_crowd_that_is_turned_away_takes_nobodys_turn),
 		TEST(who_is_on_the_list_is_served),
 		TEST(who_speaks_tls_to_a_plain_master_hears_the_end),
 		TEST(who_reports_nothing_is_closed),
