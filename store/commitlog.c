@@ -333,6 +333,19 @@ tail_failed(struct commitlog *log, int rc)
 	return rc == -EIO ? commitlog_fail(log, rc) : is_full(rc) ? -ENOSPC : rc;
 }
 
+/* The tail is full.  It stays open until it is synced: an error of write-back is told
+ * to its descriptor, and to a new one perhaps not. */
+static void
+tail_leave(struct commitlog *log, mq_pos base)
+{
+	mq_pos end = pos_add(base, log->segment_bytes);
+
+	fdcache_keep(log->files, log->tail);
+	log->tail = NULL;
+	if (mark_at(&log->flushed).byte >= end.byte)	/* the flusher may have looked before */
+		fdcache_let_go(log->files, log, base.byte);
+}
+
 /* Fill the rest of the tail with a blank record and go to the next segment. */
 static int
 roll(struct commitlog *log)
@@ -354,7 +367,7 @@ roll(struct commitlog *log)
 		fdcache_put(log->files, tail);
 		return write_failed(log, rc, at, sizeof(blank));
 	}
-	fdcache_put(log->files, log->tail);
+	tail_leave(log, commitlog_segment_of(log, log->end));
 	log->tail = tail;
 	log->end = next;
 	return MQ_OK;
@@ -501,10 +514,8 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 	rc = raw_fits(log, pos, len);
 	if (rc != MQ_OK)
 		return rc;
-	if (log->tail && pos.byte % log->segment_bytes == 0) {
-		fdcache_put(log->files, log->tail);
-		log->tail = NULL;
-	}
+	if (log->tail && pos.byte % log->segment_bytes == 0)
+		tail_leave(log, pos_add(pos, -log->segment_bytes));
 	if (!log->tail)
 		rc = tail_open(log, pos, &log->tail);
 	if (rc != MQ_OK)
@@ -543,6 +554,15 @@ sync_range(struct commitlog *log, mq_pos from, mq_pos to)
 	return rc;
 }
 
+/* All of them that end before `to` are synced. */
+static void
+let_go_range(struct commitlog *log, mq_pos from, mq_pos to)
+{
+	for (mq_pos base = commitlog_segment_of(log, from); base.byte + log->segment_bytes <= to.byte;
+	     base.byte += log->segment_bytes)
+		fdcache_let_go(log->files, log, base.byte);
+}
+
 /* Called with flush_lock; drops it while syncing. */
 static void
 flush_once(struct commitlog *log)
@@ -558,8 +578,10 @@ flush_once(struct commitlog *log)
 	if (rc != MQ_OK)
 		commitlog_fail(log, rc);
 	lock_take(&log->flush_lock);
-	if (rc == MQ_OK)
+	if (rc == MQ_OK) {
 		mark_advance(&log->flushed, to);
+		let_go_range(log, from, to);
+	}
 	log->flushing = false;
 	pthread_cond_broadcast(&log->flush_done);
 }

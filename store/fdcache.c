@@ -1,7 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,6 +17,8 @@ struct fdref {
 	int fd;
 	int refs;
 	bool forgotten;
+	bool kept;			/* one of refs is fdcache_keep()'s */
+	_Atomic bool unsynced;
 	struct fdref *chain;		/* same bucket */
 	struct fdref *older, *newer;	/* by last use */
 };
@@ -26,6 +28,7 @@ struct fdcache {
 	struct fdref *bucket[BUCKETS];
 	struct fdref *oldest, *newest;
 	size_t n, max;
+	bool closed_unsynced;
 };
 
 int
@@ -84,6 +87,8 @@ drop(struct fdcache *c, struct fdref *r)
 	lru_remove(c, r);
 	c->n--;
 	r->forgotten = true;
+	r->refs -= r->kept;
+	r->kept = false;
 	if (r->refs == 0) {
 		close(r->fd);
 		free(r);
@@ -129,8 +134,10 @@ make_room(struct fdcache *c)
 
 	for (struct fdref *r = c->oldest; r && c->n >= c->max; r = next) {
 		next = r->newer;
-		if (r->refs == 0)
-			drop(c, r);
+		if (r->refs > 0)
+			continue;
+		c->closed_unsynced |= atomic_load(&r->unsynced);
+		drop(c, r);
 	}
 }
 
@@ -170,17 +177,70 @@ fdref_fd(const struct fdref *ref)
 	return ref->fd;
 }
 
+/* Called with the lock. */
+static void
+put(struct fdref *r)
+{
+	MUST(r->refs > 0);
+	if (--r->refs == 0 && r->forgotten) {
+		close(r->fd);
+		free(r);
+	}
+}
+
 void
 fdcache_put(struct fdcache *c, struct fdref *r)
 {
 	if (!r)
 		return;
 	LOCKED(&c->lock);
-	MUST(r->refs > 0);
-	if (--r->refs == 0 && r->forgotten) {
-		close(r->fd);
-		free(r);
-	}
+	put(r);
+}
+
+void
+fdcache_keep(struct fdcache *c, struct fdref *r)
+{
+	LOCKED(&c->lock);
+	if (r->forgotten || r->kept)
+		put(r);
+	else
+		r->kept = true;
+}
+
+void
+fdcache_let_go(struct fdcache *c, const void *owner, int64_t number)
+{
+	struct fdref *r;
+
+	LOCKED(&c->lock);
+	r = find(c, owner, number);
+	if (!r)
+		return;
+	r->refs -= r->kept;
+	r->kept = false;
+}
+
+void
+fdref_writes(struct fdref *r)
+{
+	atomic_store(&r->unsynced, true);
+}
+
+void
+fdref_syncs(struct fdref *r)
+{
+	atomic_store(&r->unsynced, false);
+}
+
+bool
+fdcache_closed_unsynced(struct fdcache *c)
+{
+	bool any;
+
+	LOCKED(&c->lock);
+	any = c->closed_unsynced;
+	c->closed_unsynced = false;
+	return any;
 }
 
 void
@@ -201,7 +261,7 @@ fdcache_close(struct fdcache *c)
 		return;
 	lock_take(&c->lock);
 	while (c->oldest) {
-		MUST(c->oldest->refs == 0);
+		MUST(c->oldest->refs == c->oldest->kept);
 		drop(c, c->oldest);
 	}
 	lock_drop(&c->lock);

@@ -3,10 +3,16 @@
  * A cached descriptor is known by its owner (an address) and a number; it is
  * used between get and put, and closed when it is the least recently used of
  * too many, or forgotten.  Any thread.
+ *
+ * An error of write-back is told to whoever syncs through a descriptor that was open
+ * when it happened.  To one that is opened later it is told only while the kernel
+ * still has the inode in memory.  So who writes, and syncs later, either keeps the
+ * descriptor, or asks whether one was closed in between.
  */
 #ifndef MQFS_STORE_FDCACHE_H
 #define MQFS_STORE_FDCACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +31,18 @@ struct fdref *fdcache_add(struct fdcache *c, const void *owner, int64_t number, 
 
 int fdref_fd(const struct fdref *ref);
 void fdcache_put(struct fdcache *c, struct fdref *ref);	/* accepts NULL */
+
+/* Instead of fdcache_put(): it stays open until fdcache_let_go(), which is nothing
+ * where it was not kept, or until it is forgotten. */
+void fdcache_keep(struct fdcache *c, struct fdref *ref);
+void fdcache_let_go(struct fdcache *c, const void *owner, int64_t number);
+
+/* Something is about to be written through it; all that was is about to be synced. */
+void fdref_writes(struct fdref *ref);
+void fdref_syncs(struct fdref *ref);
+
+/* Was one closed, to make room, between the one and the other, since this was last asked? */
+bool fdcache_closed_unsynced(struct fdcache *c);
 
 /* The file is no more: close it when its last user is done. */
 void fdcache_forget(struct fdcache *c, const void *owner, int64_t number);

@@ -147,6 +147,8 @@ queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, vo
 		return rc;
 	at = at % q->all->file_entries * bytes;
 	if (write)
+		fdref_writes(ref);
+	if (write)
 		rc = file_write(fdref_fd(ref), buf, n * (size_t)bytes, at, queue_files_dir(half));
 	else
 		rc = file_read(fdref_fd(ref), buf, n * (size_t)bytes, at, queue_files_dir(half));

@@ -279,6 +279,7 @@ sync_half(struct queue *q, enum queue_half half, int64_t file)
 
 	if (rc != MQ_OK)
 		return rc;
+	fdref_syncs(ref);
 	rc = file_sync(fdref_fd(ref), queue_files_dir(half));
 	if (rc != MQ_OK)
 		q->all->failed = true;
@@ -307,14 +308,16 @@ sync_queue(struct queue *q, mq_qoff end)
 }
 
 /* A few files one by one; many, or new ones whose directories must be synced
- * too, with one call for the whole file system. */
+ * too, with one call for the whole file system.  So, too, where a file that was
+ * written has been closed since: the file system still has its error. */
 static int
 sync_queues(struct queues *qs, const struct queues_dirty *d)
 {
 	bool made_files = atomic_exchange(&qs->made_files, false);
+	bool all = fdcache_closed_unsynced(qs->files) || made_files || d->n > SYNC_SINGLY;
 	int rc = MQ_OK;
 
-	if (d->n <= SYNC_SINGLY && !made_files) {
+	if (!all) {
 		for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
 			rc = sync_queue(d->list[i], d->rows[i].span.end);
 		return rc;

@@ -390,6 +390,28 @@ after_a_failed_sync_nothing_more_is_accepted(void **state)
 	assert_int_equal(mark_at(&r->log.written).byte, 200);
 }
 
+/* Its errors of write-back may be told to no other. */
+static void
+a_segment_is_synced_through_the_descriptor_it_was_written_through(void **state)
+{
+	struct rig *r = *state;
+	int other;
+
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(append_one(r, 1000), MQ_OK);	/* three fit a segment */
+	for (int i = 0; i < 20; i++)				/* more than the cache holds */
+		fdcache_put(r->files, fdcache_add(r->files, &other, i, open("/dev/null", O_RDONLY | O_CLOEXEC)));
+	fault_set((struct fault){ .call = "openat", .at = 1, .number = EIO, .for_ever = true });
+	assert_int_equal(commitlog_flush(&r->log, mark_at(&r->log.written)), MQ_OK);
+	assert_int_equal(fault_calls(), 0);
+
+	/* what is synced makes room again */
+	fault_none();
+	for (int i = 20; i < 40; i++)
+		fdcache_put(r->files, fdcache_add(r->files, &other, i, open("/dev/null", O_RDONLY | O_CLOEXEC)));
+	assert_null(fdcache_get(r->files, &r->log, 0));
+}
+
 static void
 after_a_failed_write_nothing_more_is_accepted(void **state)
 {
@@ -502,6 +524,7 @@ main(void)
 		T(a_blank_that_finds_no_space_leaves_the_end_where_it_was),
 		T(no_descriptor_for_the_next_segment_is_not_the_end),
 		T(after_a_failed_sync_nothing_more_is_accepted),
+		T(a_segment_is_synced_through_the_descriptor_it_was_written_through),
 		T(after_a_failed_write_nothing_more_is_accepted),
 		T(a_flush_beyond_the_end_returns),
 		T(appends_flushes_and_spares_of_many_threads_leave_one_whole_log),

@@ -121,6 +121,49 @@ a_forgotten_one_is_closed_by_its_last_user(void **state)
 	fdcache_put(c, n);
 }
 
+static void
+a_kept_one_is_open_until_it_is_let_go_or_forgotten(void **state)
+{
+	struct fdcache *c = *state;
+	int fd[2];
+
+	for (int i = 0; i < 2; i++)
+		fdcache_keep(c, fdcache_add(c, c, i, fd[i] = some_fd()));
+	fdcache_keep(c, fdcache_get(c, c, 0));		/* once is enough */
+	for (int i = 2; i < 9; i++)
+		fdcache_put(c, fdcache_add(c, c, i, some_fd()));
+	assert_true(is_open(fd[0]) && is_open(fd[1]));
+	fdcache_let_go(c, c, 0);
+	fdcache_let_go(c, c, 0);
+	fdcache_forget(c, c, 1);
+	for (int i = 9; i < 12; i++)
+		fdcache_put(c, fdcache_add(c, c, i, some_fd()));
+	assert_null(fdcache_get(c, c, 0));
+	assert_null(fdcache_get(c, c, 1));
+}
+
+static void
+that_one_was_closed_before_it_was_synced_is_told_once(void **state)
+{
+	struct fdcache *c = *state;
+	struct fdref *r[2];
+
+	for (int i = 0; i < 2; i++) {
+		r[i] = fdcache_add(c, c, i, some_fd());
+		fdref_writes(r[i]);
+	}
+	fdref_syncs(r[0]);
+	fdcache_put(c, r[0]);
+	for (int i = 2; i < 9; i++)
+		fdcache_put(c, fdcache_add(c, c, i, some_fd()));
+	assert_false(fdcache_closed_unsynced(c));
+	fdcache_put(c, r[1]);
+	for (int i = 9; i < 12; i++)
+		fdcache_put(c, fdcache_add(c, c, i, some_fd()));
+	assert_true(fdcache_closed_unsynced(c));
+	assert_false(fdcache_closed_unsynced(c));
+}
+
 static void *
 user_main(void *arg)
 {
@@ -163,6 +206,8 @@ main(void)
 		T(what_is_in_use_stays_open),
 		T(the_faster_of_two_wins_and_the_other_descriptor_is_closed),
 		T(a_forgotten_one_is_closed_by_its_last_user),
+		T(a_kept_one_is_open_until_it_is_let_go_or_forgotten),
+		T(that_one_was_closed_before_it_was_synced_is_told_once),
 		T(many_threads_may_use_it),
 	};
 

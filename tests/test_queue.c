@@ -570,6 +570,28 @@ a_failed_sync_of_new_files_is_final_too(void **state)
 	verify(r, 0, 10, 0, 0);
 }
 
+/* Its file may have failed to be written back, which a new descriptor need not hear of;
+ * the file system still knows. */
+static void
+where_a_written_file_was_closed_the_whole_file_system_is_synced(void **state)
+{
+	struct rig *r = *state;
+	struct queue *queues[3];
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 3; i++) {	/* six files; four can be open */
+			assert_int_equal(queues_make(&r->qs, "u", 1, i, &queues[i]), MQ_OK);
+			r->q = queues[i];
+			put_range(r, round, round + 1);
+		}
+		if (round == 0)
+			assert_int_equal(flush(r, NULL), MQ_OK);	/* new files */
+	}
+	fault_set((struct fault){ .call = "syncfs", .at = 1, .number = EIO });
+	assert_int_equal(flush(r, NULL), -EIO);
+	fault_none();
+}
+
 static void
 a_damaged_entry_is_an_error_not_a_message(void **state)
 {
@@ -648,6 +670,7 @@ main(void)
 		T(entries_that_find_no_space_stay_in_memory),
 		T(a_failed_sync_of_the_views_is_final),
 		T(a_failed_sync_of_new_files_is_final_too),
+		T(where_a_written_file_was_closed_the_whole_file_system_is_synced),
 		T(a_damaged_entry_is_an_error_not_a_message),
 		T(thousands_of_queues_are_told_apart),
 	};
