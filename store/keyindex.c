@@ -1,54 +1,16 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/lock.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/file.h"
-#include "store/keyindex.h"
-
-#define HEADER_BYTES 40
-#define SLOT_BYTES 4
-#define ENTRY_BYTES 20
-#define MS_MAX ((int64_t)1 << 53) /* no time is later */
-#define SLOTS_MAX (1 << 30)
-#define NAME_LEN 17		/* yyyyMMddHHmmssSSS */
-
-struct header {
-	int64_t begin_ms, end_ms;
-	mq_pos begin, end;
-	int32_t slots_used;
-	int32_t count;		/* next entry number */
-};
-
-struct entry {
-	int32_t hash;
-	mq_pos pos;
-	int32_t seconds;
-	int32_t older;
-};
-
-/* One file; the newest is the one that grows. */
-struct index_file {
-	char name[NAME_LEN + 1];
-	int fd;
-	struct header h;
-	int refs;		/* those who read it */
-	bool removed;		/* freed by the last of them */
-	struct index_file *older;
-};
+#include "store/keyindex_priv.h"
 
 /* A slot that has changed since the last flush. */
 struct changed_slot {
@@ -60,330 +22,16 @@ struct changed_slot {
  * finds and writes it without a lock; new entries go to the next one. */
 struct set {
 	struct index_file *file;
-	struct header h;		/* of the file, with these entries */
+	struct index_header h;		/* of the file, with these entries */
 	int32_t first;			/* number of entries[0] */
-	struct entry *entries;
+	struct index_entry *entries;
 	size_t n, max;
 	struct changed_slot *changed;	/* open hash */
 	size_t changed_n, changed_size;	/* size: a power of two */
 	struct set *older;
 };
 
-struct keyindex {
-	int dirfd;
-	int64_t slots, max_entries;
-	bool read_only;
-	struct lock lock;
-	struct index_file *newest;
-	struct set *sets;		/* newest first */
-	mq_pos known;			/* records up to here are indexed */
-};
-
-/* --- files ------------------------------------------------------------------------ */
-
-static int64_t
-slot_at(int64_t slot)
-{
-	return HEADER_BYTES + slot * SLOT_BYTES;
-}
-
-static int64_t
-entry_at(const struct keyindex *ix, int64_t number)
-{
-	return HEADER_BYTES + ix->slots * SLOT_BYTES + number * ENTRY_BYTES;
-}
-
-static void
-header_encode(const struct header *h, unsigned char *raw)
-{
-	be64_put(raw, h->begin_ms);
-	be64_put(raw + 8, h->end_ms);
-	be64_put(raw + 16, h->begin.byte);
-	be64_put(raw + 24, h->end.byte);
-	be32_put(raw + 32, h->slots_used);
-	be32_put(raw + 36, h->count);
-}
-
-static void
-header_decode(const unsigned char *raw, struct header *h)
-{
-	h->begin_ms = be64_get(raw);
-	h->end_ms = be64_get(raw + 8);
-	h->begin = MQ_POS(be64_get(raw + 16));
-	h->end = MQ_POS(be64_get(raw + 24));
-	h->slots_used = be32_get(raw + 32);
-	h->count = be32_get(raw + 36);
-	if (h->count <= 0)
-		h->count = 1;
-	if (h->begin_ms < 0 || h->begin_ms > MS_MAX)
-		h->begin_ms = 0;
-	if (h->slots_used < 0 || h->slots_used > SLOTS_MAX)
-		h->slots_used = 0;
-}
-
-static void
-entry_encode(const struct entry *e, unsigned char *raw)
-{
-	be32_put(raw, e->hash);
-	be64_put(raw + 4, e->pos.byte);
-	be32_put(raw + 12, e->seconds);
-	be32_put(raw + 16, e->older);
-}
-
-static int
-entry_read(const struct keyindex *ix, const struct index_file *f, int32_t number, struct entry *e)
-{
-	unsigned char raw[ENTRY_BYTES];
-	int rc = file_read(f->fd, raw, sizeof(raw), entry_at(ix, number), f->name);
-
-	if (rc != MQ_OK)
-		return rc;
-	e->hash = be32_get(raw);
-	e->pos = MQ_POS(be64_get(raw + 4));
-	e->seconds = be32_get(raw + 12);
-	e->older = be32_get(raw + 16);
-	return MQ_OK;
-}
-
-static void
-file_free(struct index_file *f)
-{
-	if (f->fd >= 0)
-		close(f->fd);
-	free(f);
-}
-
-/* Open one file and put it on top of the list. */
-static int
-file_open(struct keyindex *ix, const char *name)
-{
-	unsigned char raw[HEADER_BYTES];
-	struct index_file *f = calloc(1, sizeof(*f));
-	struct stat st;
-	int rc = MQ_OK;
-
-	if (!f)
-		return -ENOMEM;
-	snprintf(f->name, sizeof(f->name), "%s", name);
-	f->fd = openat(ix->dirfd, name, (ix->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (f->fd < 0 || fstat(f->fd, &st) != 0)
-		rc = err_note(-errno, "index/%s: %m", name);
-	else if (st.st_size != entry_at(ix, ix->max_entries))
-		rc = err_note(MQ_ECORRUPT, "index/%s: %" PRId64 " bytes long, not %" PRId64, name,
-			      (int64_t)st.st_size, entry_at(ix, ix->max_entries));
-	else
-		rc = file_read(f->fd, raw, sizeof(raw), 0, name);
-	if (rc != MQ_OK) {
-		file_free(f);
-		return rc;
-	}
-	header_decode(raw, &f->h);
-	if (f->h.count > ix->max_entries)
-		f->h.count = (int32_t)ix->max_entries;
-	f->older = ix->newest;
-	ix->newest = f;
-	return MQ_OK;
-}
-
-static void
-name_now(char name[NAME_LEN + 1])
-{
-	struct timespec now;
-	struct tm tm;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	localtime_r(&now.tv_sec, &tm);
-	snprintf(name, NAME_LEN + 1, "%04u%02u%02u%02u%02u%02u%03u", (unsigned)(tm.tm_year + 1900) % 10000,
-		 (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
-		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(now.tv_nsec / 1000000) % 1000);
-}
-
-/* A name behind every other, also when the clock went back. */
-static void
-next_name(const struct keyindex *ix, char name[NAME_LEN + 1])
-{
-	name_now(name);
-	if (ix->newest && strcmp(name, ix->newest->name) <= 0)
-		snprintf(name, NAME_LEN + 1, "%017llu", strtoull(ix->newest->name, NULL, 10) + 1);
-}
-
-/* Until its first entry a file has the times and places of the one before it
- * (which is where that entry's seconds count from). */
-static void
-begin_after(struct index_file *f)
-{
-	const struct header *before = &f->older->h;
-
-	f->h.begin_ms = f->h.end_ms = before->end_ms;
-	f->h.begin = f->h.end = before->end;
-}
-
-static int
-file_create(struct keyindex *ix)
-{
-	char name[NAME_LEN + 1];
-	int rc = MQ_OK;
-
-	next_name(ix, name);
-	AUTO_CLOSE int fd = openat(ix->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "index/%s: create: %m", name);
-	if (ftruncate(fd, entry_at(ix, ix->max_entries)) != 0)
-		rc = err_note(-errno, "index/%s: create: %m", name);
-	if (rc == MQ_OK)
-		rc = file_open(ix, name);
-	if (rc != MQ_OK)
-		unlinkat(ix->dirfd, name, 0);
-	else if (ix->newest->older)
-		begin_after(ix->newest);
-	return rc;
-}
-
 /* --- opening ------------------------------------------------------------------------ */
-
-static int
-is_name(const struct dirent *e)
-{
-	return strspn(e->d_name, "0123456789") == NAME_LEN && !e->d_name[NAME_LEN];
-}
-
-/* A slot's newest entry below `count`, following entries made after the checkpoint. */
-static int
-settled(const struct keyindex *ix, const struct index_file *f, int32_t newest, int32_t count, int32_t *ret)
-{
-	struct entry e;
-
-	while (newest >= count) {
-		int rc;
-
-		if (newest >= ix->max_entries) {
-			newest = 0;
-			break;
-		}
-		rc = entry_read(ix, f, newest, &e);
-		if (rc != MQ_OK)
-			return rc;
-		newest = e.older < newest ? e.older : 0;
-	}
-	*ret = newest < 0 ? 0 : newest;
-	return MQ_OK;
-}
-
-/* The header as it was with `count` entries. */
-static int
-header_back(const struct keyindex *ix, struct index_file *f, int32_t count)
-{
-	struct entry last;
-	int rc;
-
-	f->h.count = count;
-	if (count <= 1) {
-		f->h = (struct header){ .count = 1, .end = MQ_POS(-1) };
-		if (f->older)
-			begin_after(f);
-		return MQ_OK;
-	}
-	rc = entry_read(ix, f, count - 1, &last);
-	if (rc != MQ_OK)
-		return rc;
-	f->h.end = last.pos;
-	f->h.end_ms = f->h.begin_ms + (count == 2 ? 0 : last.seconds * 1000LL);
-	return MQ_OK;
-}
-
-/* Take the newest file back to `count` entries: a crash came between the
- * index's own sync and the checkpoint that would have told of it.  It is synced
- * before anything else is written, or a slot could lead to what comes next. */
-static int
-take_back(struct keyindex *ix, int32_t count)
-{
-	struct index_file *f = ix->newest;
-	size_t bytes = (size_t)ix->slots * SLOT_BYTES;
-	AUTO_FREE unsigned char *slots = malloc(bytes);
-	unsigned char raw[HEADER_BYTES];
-	int rc;
-
-	if (!slots)
-		return -ENOMEM;
-	rc = file_read(f->fd, slots, bytes, slot_at(0), f->name);
-	if (rc == MQ_OK)
-		rc = header_back(ix, f, count);
-	f->h.slots_used = 0;
-	for (int64_t i = 0; rc == MQ_OK && i < ix->slots; i++) {
-		int32_t newest = be32_get(slots + i * SLOT_BYTES);
-
-		rc = settled(ix, f, newest, count, &newest);
-		be32_put(slots + i * SLOT_BYTES, newest);
-		f->h.slots_used += newest != 0;
-	}
-	if (rc != MQ_OK)
-		return rc;
-	header_encode(&f->h, raw);
-	rc = file_write(f->fd, slots, bytes, slot_at(0), f->name);
-	if (rc == MQ_OK)
-		rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
-	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
-}
-
-/* The newest file, as the checkpoint left it. */
-static int
-go_on_with(struct keyindex *ix, const char *name, int32_t count)
-{
-	int rc = MQ_OK;
-
-	if (*name && (!ix->newest || strcmp(ix->newest->name, name) != 0))
-		return err_note(MQ_ECORRUPT, "index/%s is missing", name);
-	if (!ix->newest)
-		return MQ_OK;
-	if (count > ix->newest->h.count || count < 1)
-		return err_note(MQ_ECORRUPT, "index/%s has %" PRId32 " entries, not %" PRId32, name,
-				ix->newest->h.count, count);
-	if (count < ix->newest->h.count)
-		rc = take_back(ix, count);
-	ix->known = ix->newest->h.end;
-	return rc;
-}
-
-/* One name of the directory: files made after the checkpoint do not count. */
-static int
-load_file(struct keyindex *ix, const char *name, bool counts)
-{
-	int rc;
-
-	if (!counts) {
-		if (unlinkat(ix->dirfd, name, 0) != 0)
-			return err_note(-errno, "index/%s: remove: %m", name);
-		return MQ_OK;
-	}
-	rc = file_open(ix, name);
-	if (rc == MQ_ECORRUPT && ix->read_only) {
-		log_warn("%s: not used", err_text(rc));
-		return MQ_OK;
-	}
-	return rc;
-}
-
-static int
-load(struct keyindex *ix, const char *name, int32_t count, bool rebuild)
-{
-	struct dirent **list;
-	int rc = MQ_OK, n;
-
-	n = scandirat(ix->dirfd, ".", &list, is_name, alphasort);
-	if (n < 0)
-		return err_note(-errno, "index: %m");
-	for (int i = 0; i < n; i++) {
-		const char *file = list[i]->d_name;
-
-		if (rc == MQ_OK)
-			rc = load_file(ix, file, ix->read_only || (!rebuild && strcmp(file, name) <= 0));
-		free(list[i]);
-	}
-	free(list);
-	if (rc != MQ_OK || rebuild || ix->read_only)
-		return rc;
-	return go_on_with(ix, name, count);
-}
 
 int
 keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32_t count, bool rebuild,
@@ -400,7 +48,7 @@ keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32
 	ix->read_only = read_only;
 	ix->known = MQ_POS(-1);
 	lock_init(&ix->lock, RANK_INDEX);
-	rc = load(ix, name, count, rebuild);
+	rc = index_load(ix, name, count, rebuild);
 	if (rc != MQ_OK) {
 		keyindex_close(ix);
 		return rc;
@@ -431,7 +79,7 @@ keyindex_close(struct keyindex *ix)
 	}
 	for (struct index_file *f = ix->newest; f; f = older) {
 		older = f->older;
-		file_free(f);
+		index_file_free(f);
 	}
 	lock_destroy(&ix->lock);
 	free(ix);
@@ -475,7 +123,7 @@ set_reserve(struct set *set)
 {
 	if (set->n == set->max) {
 		size_t max = set->max ? 2 * set->max : 128;
-		struct entry *entries = realloc(set->entries, max * sizeof(*entries));
+		struct index_entry *entries = realloc(set->entries, max * sizeof(*entries));
 
 		if (!entries)
 			return -ENOMEM;
@@ -525,9 +173,9 @@ static int
 slot_on_disk(const struct keyindex *ix, const struct index_file *f, int32_t count, int32_t slot, int32_t *ret)
 {
 	unsigned char raw[SLOT_BYTES];
-	int rc = file_read(f->fd, raw, sizeof(raw), slot_at(slot), f->name);
+	int rc = file_read(f->fd, raw, sizeof(raw), index_slot_at(slot), f->name);
 
-	return rc == MQ_OK ? settled(ix, f, be32_get(raw), count, ret) : rc;
+	return rc == MQ_OK ? index_slot_settled(ix, f, be32_get(raw), count, ret) : rc;
 }
 
 /* --- putting ---------------------------------------------------------------------------- */
@@ -551,7 +199,7 @@ make_room(struct keyindex *ix)
 	int rc = MQ_OK;
 
 	if (!ix->newest || ix->newest->h.count >= ix->max_entries)
-		rc = file_create(ix);
+		rc = index_file_create(ix);
 	if (rc == MQ_OK && (!ix->sets || ix->sets->file != ix->newest))
 		rc = set_add(ix);
 	return rc == MQ_OK ? set_reserve(ix->sets) : rc;
@@ -562,7 +210,7 @@ put_key(void *arg, const struct record *rec, const char *key, size_t key_len)
 {
 	struct keyindex *ix = arg;
 	struct changed_slot *c;
-	struct header *h;
+	struct index_header *h;
 	int32_t hash, slot, older;
 	int64_t seconds;
 	int rc;
@@ -579,7 +227,7 @@ put_key(void *arg, const struct record *rec, const char *key, size_t key_len)
 		return rc;
 	seconds = h->begin_ms <= 0 ? 0 : (rec->store_ms - h->begin_ms) / 1000;
 	seconds = seconds < 0 ? 0 : seconds > INT32_MAX ? INT32_MAX : seconds;
-	ix->sets->entries[ix->sets->n++] = (struct entry){
+	ix->sets->entries[ix->sets->n++] = (struct index_entry){
 		.hash = hash, .pos = rec->pos, .seconds = (int32_t)seconds, .older = older,
 	};
 	c = changed_find(ix->sets, slot);
@@ -673,7 +321,7 @@ struct query {
 /* What is in no set (any more) is in the file: so a slow disk is read without
  * the lock, and holds up no append. */
 static int
-entry_get(struct keyindex *ix, const struct index_file *f, int32_t number, struct entry *e)
+entry_get(struct keyindex *ix, const struct index_file *f, int32_t number, struct index_entry *e)
 {
 	lock_take(&ix->lock);
 	for (const struct set *set = ix->sets; set; set = set->older)
@@ -683,7 +331,7 @@ entry_get(struct keyindex *ix, const struct index_file *f, int32_t number, struc
 			return MQ_OK;
 		}
 	lock_drop(&ix->lock);
-	return entry_read(ix, f, number, e);
+	return index_entry_read(ix, f, number, e);
 }
 
 static int
@@ -698,14 +346,14 @@ slot_get(struct keyindex *ix, const struct index_file *f, int32_t count, int32_t
 }
 
 static int
-find_in(struct keyindex *ix, const struct index_file *f, const struct header *h, struct query *q)
+find_in(struct keyindex *ix, const struct index_file *f, const struct index_header *h, struct query *q)
 {
 	int32_t number = 0;
 	int rc;
 
 	rc = slot_get(ix, f, h->count, (int32_t)(q->hash % ix->slots), &number);
 	while (rc == MQ_OK && number > 0 && q->n < q->max) {
-		struct entry e;
+		struct index_entry e;
 		int64_t ms;
 
 		rc = entry_get(ix, f, number, &e);
@@ -724,18 +372,10 @@ find_in(struct keyindex *ix, const struct index_file *f, const struct header *h,
 	return rc;
 }
 
-/* Called with the lock. */
-static void
-file_unref(struct index_file *f)
-{
-	if (--f->refs == 0 && f->removed)
-		file_free(f);
-}
-
 /* The newest file for f NULL, else the one before it, with its header now.  The
  * reference to f goes over to it. */
 static struct index_file *
-next_file(struct keyindex *ix, struct index_file *f, struct header *ret_h)
+next_file(struct keyindex *ix, struct index_file *f, struct index_header *ret_h)
 {
 	struct index_file *next;
 
@@ -746,7 +386,7 @@ next_file(struct keyindex *ix, struct index_file *f, struct header *ret_h)
 		*ret_h = next->h;
 	}
 	if (f)
-		file_unref(f);
+		index_file_unref(f);
 	return next;
 }
 
@@ -756,7 +396,7 @@ keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t f
 {
 	struct query q = { .from_ms = from_ms, .to_ms = to_ms, .pos = ret_pos, .max = max };
 	struct index_file *f = NULL;
-	struct header h;
+	struct index_header h;
 	int rc = MQ_OK;
 
 	q.hash = key_hash(topic, strlen(topic), key, strlen(key));
@@ -769,7 +409,7 @@ keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t f
 	}
 	if (f) {
 		LOCKED(&ix->lock);
-		file_unref(f);
+		index_file_unref(f);
 	}
 	if (rc == MQ_OK)
 		*ret_n = q.n;
@@ -788,25 +428,6 @@ is_outlived(const struct keyindex *ix, const struct index_file *f, mq_pos begin)
 	return f->h.end.byte < begin.byte;
 }
 
-/* Who reads it now reads it to its end, and stops there: those before it go, too.
- * False: it stays.  Called with the lock. */
-static bool
-remove_file(struct keyindex *ix, struct index_file **at)
-{
-	struct index_file *f = *at;
-
-	if (unlinkat(ix->dirfd, f->name, 0) != 0 && errno != ENOENT) {
-		log_warn("index/%s: remove: %s", f->name, strerror(errno));
-		return false;
-	}
-	*at = f->older;
-	f->older = NULL;
-	f->removed = true;
-	f->refs++;
-	file_unref(f);
-	return true;
-}
-
 void
 keyindex_drop_before(struct keyindex *ix, mq_pos begin)
 {
@@ -814,33 +435,11 @@ keyindex_drop_before(struct keyindex *ix, mq_pos begin)
 	if (ix->read_only || !ix->newest)
 		return;
 	for (struct index_file **at = &ix->newest->older, *f; (f = *at);)
-		if (!is_outlived(ix, f, begin) || !remove_file(ix, at))
+		if (!is_outlived(ix, f, begin) || !index_file_remove(ix, at))
 			at = &f->older;
 }
 
 /* --- what is cut from the log ------------------------------------------------------------- */
-
-/* The number of the first entry of f at `at` or behind; its count if there is none. */
-static int
-first_behind(const struct keyindex *ix, const struct index_file *f, mq_pos at, int32_t *ret)
-{
-	int32_t low = 1, high = f->h.count;
-	struct entry e;
-
-	while (low < high) {
-		int32_t middle = low + (high - low) / 2;
-		int rc = entry_read(ix, f, middle, &e);
-
-		if (rc != MQ_OK)
-			return rc;
-		if (e.pos.byte < at.byte)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*ret = low;
-	return MQ_OK;
-}
 
 /* What the last freeze has begun anew. */
 static void
@@ -855,32 +454,6 @@ drop_empty_sets(struct keyindex *ix)
 	}
 }
 
-/* Files of which nothing is left go; *ret: what is left of the newest. */
-static int
-remove_behind(struct keyindex *ix, mq_pos at, int32_t *ret)
-{
-	while (ix->newest) {
-		int rc = first_behind(ix, ix->newest, at, ret);
-
-		if (rc != MQ_OK || *ret > 1)
-			return rc;
-		if (!remove_file(ix, &ix->newest))
-			return -EIO;
-	}
-	return MQ_OK;
-}
-
-static int
-header_write(struct index_file *f)
-{
-	unsigned char raw[HEADER_BYTES];
-	int rc;
-
-	header_encode(&f->h, raw);
-	rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
-	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
-}
-
 int
 keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos pos, int64_t *ret_ms), void *arg)
 {
@@ -891,12 +464,12 @@ keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos po
 	if (ix->read_only)
 		return MQ_OK;
 	drop_empty_sets(ix);
-	rc = remove_behind(ix, at, &count);
+	rc = index_remove_behind(ix, at, &count);
 	if (rc == MQ_OK && ix->newest && count < ix->newest->h.count) {
-		rc = take_back(ix, count);
+		rc = index_take_back(ix, count);
 		/* its entry has only the second */
 		if (rc == MQ_OK && time_of(arg, ix->newest->h.end, &ix->newest->h.end_ms) == MQ_OK)
-			rc = header_write(ix->newest);
+			rc = index_header_write(ix->newest);
 	}
 	if (rc == MQ_OK)
 		ix->known = ix->newest ? ix->newest->h.end : MQ_POS(-1);
@@ -913,8 +486,8 @@ write_entries(const struct keyindex *ix, const struct set *set)
 	if (!raw)
 		return -ENOMEM;
 	for (size_t i = 0; i < set->n; i++)
-		entry_encode(&set->entries[i], raw + i * ENTRY_BYTES);
-	return file_write(set->file->fd, raw, set->n * ENTRY_BYTES, entry_at(ix, set->first), set->file->name);
+		index_entry_encode(&set->entries[i], raw + i * ENTRY_BYTES);
+	return file_write(set->file->fd, raw, set->n * ENTRY_BYTES, index_entry_at(ix, set->first), set->file->name);
 }
 
 static int
@@ -927,10 +500,10 @@ write_slots(const struct set *set)
 		if (set->changed[i].slot == -1)
 			continue;
 		be32_put(raw, set->changed[i].newest);
-		rc = file_write(set->file->fd, raw, SLOT_BYTES, slot_at(set->changed[i].slot), set->file->name);
+		rc = file_write(set->file->fd, raw, SLOT_BYTES, index_slot_at(set->changed[i].slot), set->file->name);
 	}
 	if (rc == MQ_OK) {
-		header_encode(&set->h, raw);
+		index_header_encode(&set->h, raw);
 		rc = file_write(set->file->fd, raw, HEADER_BYTES, 0, set->file->name);
 	}
 	return rc;
