@@ -18,6 +18,7 @@
 
 #define PATIENCE_MS 500			/* with who has not reported, when others want the place */
 #define EVENTS_MAX 64
+#define LATE_MS 50			/* so long a busy machine may keep us from a turn */
 
 struct loop {
 	struct watch link;
@@ -30,6 +31,7 @@ struct loop {
 	struct remoting_client *client;			/* and have nobody to ask */
 	struct remoting_server *server;
 	struct link_message told;			/* which ports are in use; kind 0: not yet */
+	int64_t stood_still_ms;				/* in all, so far */
 	int rc;
 };
 
@@ -252,15 +254,30 @@ tick(struct loop *l)
 	return next - d->now_ms < INT32_MAX ? (int)(next - d->now_ms) : INT32_MAX;
 }
 
+/* Time passes for us only while we look: when we, or the whole machine, stood still
+ * for seconds, no peer is dead because nothing was heard of it meanwhile. */
+static void
+look_at_clock(struct loop *l, int wait_ms)
+{
+	int64_t now = clock_mono_ms() - l->stood_still_ms, most = l->d->now_ms + wait_ms + LATE_MS;
+
+	if (wait_ms >= 0 && now > most) {
+		l->stood_still_ms += now - most;
+		now = most;
+	}
+	l->d->now_ms = now;
+}
+
 static int
 loop_run(struct loop *l)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int n;
+	int n, wait_ms;
 
 	while (l->rc == MQ_OK && !l->d->over) {
-		n = epoll_wait(l->d->epoll_fd, events, EVENTS_MAX, tick(l));
-		l->d->now_ms = clock_mono_ms();
+		wait_ms = tick(l);
+		n = epoll_wait(l->d->epoll_fd, events, EVENTS_MAX, wait_ms);
+		look_at_clock(l, wait_ms);
 		for (int i = 0; i < n; i++) {
 			struct watch *w = events[i].data.ptr;
 

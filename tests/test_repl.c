@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -301,7 +302,7 @@ who_reports_nothing_is_closed(void **state)
 	struct kit *k = *state;
 	int silent, fd;
 
-	k->config.housekeeping_ms = 400;
+	k->config.housekeeping_ms = 1000;
 	k->config.heartbeat_ms = 100;
 	kit_log(k, 0, 500);
 	kit_start(k);
@@ -310,7 +311,7 @@ who_reports_nothing_is_closed(void **state)
 	kit_send_report(fd, 100);
 	kit_recv_end(silent);
 	kit_recv_end(fd);
-	kit_peer(k, 2, LINK_PEER_GONE, "has reported nothing for 400 ms");
+	kit_peer(k, 2, LINK_PEER_GONE, "has reported nothing for 1000 ms");
 }
 
 static void
@@ -319,13 +320,37 @@ an_idle_slave_that_reports_stays(void **state)
 	struct kit *k = *state;
 	int fd;
 
-	k->config.housekeeping_ms = 600;
+	k->config.housekeeping_ms = 2000;
 	k->config.heartbeat_ms = 150;
 	kit_log(k, 0, 500);
 	kit_start(k);
 	fd = kit_slave(k);
 	kit_send_report(fd, 500);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 20; i++) {
+		recv_heartbeat(fd, 500);
+		kit_send_report(fd, 500);
+	}
+	close(fd);
+}
+
+/* Nothing can be heard of anybody while the machine stands still. */
+static void
+an_mqrepld_that_stood_still_drops_nobody(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	k->config.housekeeping_ms = 1000;
+	k->config.heartbeat_ms = 100;
+	kit_log(k, 0, 500);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, 500);
+	recv_heartbeat(fd, 500);
+	assert_int_equal(kill(k->pid, SIGSTOP), 0);
+	poll(NULL, 0, 2000);
+	assert_int_equal(kill(k->pid, SIGCONT), 0);
+	for (int i = 0; i < 3; i++) {
 		recv_heartbeat(fd, 500);
 		kit_send_report(fd, 500);
 	}
@@ -743,7 +768,7 @@ a_full_ring_holds_the_master_back(void **state)
 	int64_t at = 100;
 	int fd, flags;
 
-	k->config.housekeeping_ms = 500;
+	k->config.housekeeping_ms = 1500;
 	k->config.heartbeat_ms = 100;
 	kit_log(k, 0, at);
 	kit_be_master(k);
@@ -779,7 +804,7 @@ a_full_ring_holds_the_master_back(void **state)
 		}
 		if (!full_ms)
 			full_ms = clock_mono_ms();
-		if (clock_mono_ms() < full_ms + 1000)	/* twice the time a silent master has */
+		if (clock_mono_ms() < full_ms + 3000)	/* twice the time a silent master has */
 			poll(p, 1, 50);
 		else if (poll(p, 2, 1000) > 0 && p[1].revents)
 			kit_hear_for(k, LINK_APPEND, 1);
@@ -927,6 +952,7 @@ main(void)
 		TEST(who_speaks_tls_to_a_plain_master_hears_the_end),
 		TEST(who_reports_nothing_is_closed),
 		TEST(an_idle_slave_that_reports_stays),
+		TEST(an_mqrepld_that_stood_still_drops_nobody),
 		TEST(a_slave_that_does_not_read_harms_nobody),
 		TEST(a_flood_of_silent_connections_keeps_no_slave_out),
 		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
