@@ -54,7 +54,7 @@ END
 
 # What reads and lists files for a living; each runs as long as it is told.
 tools() {
-	mkdir "$mnt/topics/fio" "$mnt/topics/stress"
+	mkdir "$mnt/topics/fio"
 	while [ -e "$work/stop.not" ]; do
 		if command -v fio > /dev/null; then
 			fio --name=read --filename="$mnt/topics/churn/q0" --readonly --rw=randread --bs=1k --size=8k \
@@ -62,10 +62,8 @@ tools() {
 			fio --name=append --filename="$mnt/topics/fio/q0" --rw=write --bs=4k --size=256k --thread \
 				--file_append=1 --fallocate=none --end_fsync=1 --output="$work/fio.out" || return 1
 		fi
-		if command -v stress-ng > /dev/null; then
-			stress-ng --quiet --temp-path "$mnt/topics/stress" --getdent 1 --access 1 --timeout 1 \
-				> "$work/stress.out" 2>&1 || true
-		fi
+		# (not stress-ng: what of it suits these files looks through all others of the machine, too)
+		find "$mnt" -ls > "$work/find.out" 2>&1 || true
 		sleep 0.1
 	done
 }
@@ -114,7 +112,7 @@ got=$(judge "$mnt" "$state") || fail "the judge"
 if keeps_freed; then kib=$most_kib; fi
 if [ "$most_kib" -gt $((kib + 2048 + kib / 8)) ]; then fail "memory has grown from $kib to $most_kib KiB"; fi
 if [ "$most_fds" -gt $((fds + 16)) ]; then fail "files stay open: $fds, then $most_fds"; fi
-if [ "$most_threads" -gt "$threads" ]; then fail "threads: $threads, then $most_threads"; fi
+if [ "$most_threads" -gt $((threads + 4)) ]; then fail "threads: $threads, then $most_threads"; fi
 if [ "$most_readers" -gt $((readers + 1)) ]; then fail "LMDB readers: $readers, then $most_readers"; fi
 stop_mqfs "$mnt"
 fsck_says_clean "$work/store"
