@@ -28,7 +28,7 @@ struct mark {
 	_Atomic int64_t wanted;		/* least position that someone waits to see passed */
 	_Atomic int waiters;
 	struct lock lock;
-	pthread_cond_t moved;
+	struct mark_waiter *waiting;	/* each of them, with what it waits for */
 	_Atomic bool closed;
 	_Atomic uint64_t nudges;
 };

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -27,14 +28,19 @@ struct waiter {
 	int64_t past;
 	int timeout_ms, rc;
 	mq_pos at;
+	long slept;		/* times that it went to sleep */
 };
 
 static void *
 waiter_main(void *arg)
 {
 	struct waiter *w = arg;
+	struct rusage before, after;
 
+	getrusage(RUSAGE_THREAD, &before);
 	w->rc = mark_wait_past(w->m, MQ_POS(w->past), w->timeout_ms, &w->at);
+	getrusage(RUSAGE_THREAD, &after);
+	w->slept = after.ru_nvcsw - before.ru_nvcsw;
 	return NULL;
 }
 
@@ -101,6 +107,32 @@ every_waiter_wakes_when_its_position_has_passed(void **state)
 }
 
 static void
+who_waits_for_what_is_far_ahead_sleeps_on(void **state)
+{
+	enum { STEPS = 1000 };
+	struct waiter far, near;
+	struct mark m;
+
+	(void)state;
+	mark_init(&m, MQ_POS(0));
+	far = (struct waiter){ .m = &m, .past = STEPS, .timeout_ms = 10000 };
+	pthread_create(&far.thread, NULL, waiter_main, &far);
+	for (int i = 1; i <= STEPS; i++) {
+		near = (struct waiter){ .m = &m, .past = i - 1, .timeout_ms = 10000 };
+		pthread_create(&near.thread, NULL, waiter_main, &near);
+		wait_for_waiters(&m, 2);
+		mark_advance(&m, MQ_POS(i));
+		pthread_join(near.thread, NULL);
+		assert_int_equal(near.rc, MQ_OK);
+	}
+	mark_advance(&m, MQ_POS(STEPS + 1));
+	pthread_join(far.thread, NULL);
+	assert_int_equal(far.rc, MQ_OK);
+	assert_true(far.slept < STEPS / 10);
+	mark_destroy(&m);
+}
+
+static void
 a_mark_that_moves_a_little_starts_no_new_timeout(void **state)
 {
 	struct waiter w;
@@ -163,6 +195,7 @@ main(void)
 		cmocka_unit_test(a_mark_only_moves_forward),
 		cmocka_unit_test(a_wait_for_what_has_passed_returns_at_once),
 		cmocka_unit_test(every_waiter_wakes_when_its_position_has_passed),
+		cmocka_unit_test(who_waits_for_what_is_far_ahead_sleeps_on),
 		cmocka_unit_test(a_mark_that_moves_a_little_starts_no_new_timeout),
 		cmocka_unit_test(a_nudge_is_not_lost_on_who_saw_the_mark_move),
 		cmocka_unit_test(closing_wakes_everybody),
