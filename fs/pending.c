@@ -56,7 +56,8 @@ struct pending {
 	bool closing;
 
 	struct lock durable_lock;
-	pthread_cond_t more;		/* one more waits, or closing */
+	pthread_cond_t more[WAITS];	/* one more waits for that, or closing */
+	pthread_cond_t first;		/* somebody waits, or closing */
 	pthread_cond_t late;		/* closing */
 	bool durable_closing;
 	_Atomic int64_t n_durable;
@@ -415,7 +416,7 @@ durable_wait(struct pending *p, mq_pos *ret_end)
 	while (!durables_due(p)) {
 		if (p->durable_closing)
 			return false;
-		lock_wait(&p->durable_lock, &p->more, -1);
+		lock_wait(&p->durable_lock, &p->more[WAIT_LOG], -1);
 	}
 	*ret_end = p->durable_end;
 	return true;
@@ -467,7 +468,7 @@ deadline_main(void *arg)
 
 		lock_take(&p->durable_lock);
 		if (nobody_waits(p) && !p->durable_closing)
-			lock_wait(&p->durable_lock, &p->more, -1);
+			lock_wait(&p->durable_lock, &p->first, -1);
 		else if (!p->durable_closing)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
@@ -480,14 +481,15 @@ deadline_main(void *arg)
 	return NULL;
 }
 
-/* Called with the lock. */
+/* Who has nothing to do with it sleeps on: this is done for each write.  Called with the lock. */
 static void
 durable_link(struct pending *p, enum durable_wait wait, struct durable *d)
 {
 	d->next = p->durables[wait];
 	p->durables[wait] = d;
 	atomic_fetch_add(&p->n_durable, 1);
-	pthread_cond_broadcast(&p->more);
+	pthread_cond_signal(&p->more[wait]);
+	pthread_cond_signal(&p->first);
 }
 
 void
@@ -526,7 +528,7 @@ next_to_keep(struct pending *p)
 
 	LOCKED(&p->durable_lock);
 	while (!p->durables[WAIT_KEPT] && !p->durable_closing)
-		lock_wait(&p->durable_lock, &p->more, -1);
+		lock_wait(&p->durable_lock, &p->more[WAIT_KEPT], -1);
 	d = p->durables[WAIT_KEPT];
 	if (!d || p->durable_closing)
 		return NULL;
@@ -640,7 +642,9 @@ pending_open(struct mount *m, struct pending **ret)
 	p->ring.next = p->ring.prev = &p->ring;
 	lock_init(&p->lock, RANK_PENDING);
 	lock_init(&p->durable_lock, RANK_PENDING);
-	cond_init(&p->more);
+	for (int i = 0; i < WAITS; i++)
+		cond_init(&p->more[i]);
+	cond_init(&p->first);
 	cond_init(&p->late);
 	for (size_t i = 0; i < PENDING_THREADS; i++) {
 		int rc = -pthread_create(&p->threads[i], NULL, mains[i], p);
@@ -676,7 +680,9 @@ pending_close(struct pending *p)
 
 	lock_take(&p->durable_lock);
 	p->durable_closing = true;
-	pthread_cond_broadcast(&p->more);
+	for (int i = 0; i < WAITS; i++)
+		pthread_cond_broadcast(&p->more[i]);
+	pthread_cond_broadcast(&p->first);
 	pthread_cond_broadcast(&p->late);
 	lock_drop(&p->durable_lock);
 	for (size_t i = 0; i < PENDING_THREADS; i++)
@@ -685,7 +691,9 @@ pending_close(struct pending *p)
 	for (int i = 0; i < WAITS; i++)
 		durables_answer(p->durables[i], -EINTR);
 	pthread_cond_destroy(&p->late);
-	pthread_cond_destroy(&p->more);
+	pthread_cond_destroy(&p->first);
+	for (int i = 0; i < WAITS; i++)
+		pthread_cond_destroy(&p->more[i]);
 	lock_destroy(&p->durable_lock);
 	lock_destroy(&p->lock);
 	free(p);
