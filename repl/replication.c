@@ -454,10 +454,22 @@ wait_for_slaves(struct replication *r)
 	return r->closing ? 0 : (unsigned)r->starts;
 }
 
+/* What is appended while slaves are busy with the last news goes to them together. On
+ * a SYNC_MASTER somebody waits for it: no longer than until they have that. */
+static void
+gather(struct replication *r, mq_pos told)
+{
+	const struct timespec pause = { .tv_nsec = MARKS_PAUSE_MS * 1000000 };
+
+	if (r->settings->brokerRole == SYNC_MASTER)
+		(void)mark_wait_past(&r->peers.replicated, MQ_POS(told.byte - 1), MARKS_PAUSE_MS, NULL);
+	else
+		nanosleep(&pause, NULL);
+}
+
 static void *
 marks_main(void *arg)
 {
-	const struct timespec pause = { .tv_nsec = MARKS_PAUSE_MS * 1000000 };
 	struct replication *r = arg;
 	struct mark *written = store_written(r->store);
 	mq_pos told = MQ_POS(-1);
@@ -475,8 +487,7 @@ marks_main(void *arg)
 		told = mark_at(written);
 		fill_marks(r, &msg);
 		(void)exchange_tell(r->exchange, run, &msg);
-		if (r->settings->brokerRole != SYNC_MASTER)	/* there somebody waits for it */
-			nanosleep(&pause, NULL);
+		gather(r, told);
 	}
 	return NULL;
 }
