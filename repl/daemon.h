@@ -29,6 +29,7 @@ struct daemon {
 	bool marks_known;
 	int64_t begin, written;	/* the log, as the mount told it last */
 	int64_t now_ms;		/* of this turn of the loop; stands still while we do */
+	bool recovered;		/* from a trouble that the mount was told of */
 	bool over;		/* it cannot go on; the mount starts another one */
 	struct outbox out;
 	struct admit_log admit_log;

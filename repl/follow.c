@@ -94,7 +94,8 @@ say_hello(struct follow *f, const struct hello *ours, struct answer *ret)
 	lock_take(&f->r->lock);
 	memcpy(at, f->r->config.master_remoting, sizeof(at));
 	lock_drop(&f->r->lock);
-	return err_note(rc, "asked at %s: %s", at, why);
+	return err_note(rc, "asked at %s: %s%s", at, why,
+			rc == -ECONNRESET ? "; its log says why" : "");
 }
 
 /* What our master is; for hello_free(). */

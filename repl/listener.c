@@ -25,6 +25,8 @@ note_trouble(struct listener *l, const char *what, int err)
 {
 	if (err != l->trouble && err != 0)
 		outbox_say(&l->d->out, LOG_ERR, "%s: %s", what, err_text(err_note(-err, "%m")));
+	if (err == 0 && l->trouble)
+		l->d->recovered = true;
 	l->trouble = err;
 }
 

@@ -24,6 +24,7 @@
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
 #define RESTART_FIRST_MS 100
+#define END_MS 100			/* from the end of its link on it may take */
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
@@ -107,6 +108,7 @@ struct run {
 	struct replication *r;
 	int fd;
 	uint64_t ring_at;	/* bytes taken out of the ring */
+	bool said;		/* mqrepld told of a trouble */
 };
 
 static void
@@ -226,7 +228,15 @@ on_append(struct run *run, const struct link_message *msg)
 	return send_marks(r, run->fd, LINK_APPLIED, run->ring_at);
 }
 
-/* It can do what it was configured for, and be told what to do. */
+/* Does it listen wherever it is to?  Without the remoting port no slave is answered. */
+static bool
+listens(const struct link_config *c, const struct link_message *msg)
+{
+	return !*c->listen || (msg->port != 0 && (msg->remoting_port != 0 || c->remoting_port < 0) &&
+			       (msg->vip_port != 0 || c->vip_port < 0));
+}
+
+/* It can be told what to do. */
 static void
 on_ready(struct replication *r, const struct link_message *msg)
 {
@@ -235,7 +245,7 @@ on_ready(struct replication *r, const struct link_message *msg)
 	lock_take(&r->lock);
 	r->port = msg->port;
 	r->ready = true;
-	well = msg->port != 0 || !*r->config.listen;
+	well = listens(&r->config, msg);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
 	if (well)
@@ -262,6 +272,7 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 		return MQ_OK;
 	case LINK_SAY:
 		if (msg->level <= LOG_ERR) {
+			run->said = true;
 			replication_trouble(run->r, TROUBLE_DAEMON, msg->text);
 			return MQ_OK;
 		}
@@ -305,6 +316,51 @@ forget_run(struct replication *r)
 	pthread_cond_broadcast(&r->changed);
 }
 
+/* How mqrepld ended, which has not said that itself. */
+static void
+note_end(struct replication *r, int status)
+{
+	char text[128];
+
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "mqrepld was killed by signal %d (%s); it is started again",
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, sizeof(text), "mqrepld ended with status %d; it is started again",
+			 WEXITSTATUS(status));
+	replication_trouble(r, TROUBLE_DAEMON, text);	/* until the next one is ready */
+}
+
+/* Nobody here wants it to end. */
+static bool
+is_wanted(struct replication *r)
+{
+	LOCKED(&r->lock);
+	return !r->closing && r->held == 0;
+}
+
+/* If it ended by itself it has gone in a moment, and how is news. */
+static void
+bury(const struct run *run, pid_t pid, bool by_itself)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	int status = 0;
+	pid_t gone = 0;
+
+	for (int i = 0; i < END_MS && by_itself && gone == 0; i++) {
+		gone = waitpid(pid, &status, WNOHANG);
+		if (gone == 0)
+			nanosleep(&tick, NULL);
+	}
+	if (gone == pid && !run->said)
+		note_end(run->r, status);
+	if (gone == pid)
+		return;
+	kill(pid, SIGKILL);		/* it has no reason to stay */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+}
+
 /* Start mqrepld and serve it to its end.  Returns how long it ran. */
 static int64_t
 run_once(struct replication *r)
@@ -312,7 +368,7 @@ run_once(struct replication *r)
 	int64_t began = clock_mono_ms();
 	void *ring = NULL;
 	pid_t pid;
-	int rc, status = 0;
+	int rc;
 	struct run run = { .r = r, .fd = -1 };
 
 	rc = repl_start(r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
@@ -337,9 +393,7 @@ run_once(struct replication *r)
 	lock_take(&r->lock);
 	forget_run(r);
 	lock_drop(&r->lock);
-	kill(pid, SIGKILL);		/* it has no reason to stay */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	bury(&run, pid, rc != MQ_ECORRUPT && is_wanted(r));
 	munmap(ring, LINK_RING_BYTES);
 	r->ring = NULL;
 	if (rc == MQ_ECORRUPT)

@@ -83,10 +83,11 @@ slave_accepted(struct listener *l, int fd, const char *address)
 	(void)sender_open(l->d, fd, (int32_t)(place - s->list) + 1, address, place);
 }
 
-/* Which ports are in use, whenever that has changed. */
+/* Which ports are in use, whenever that has changed, and when all is well again. */
 static void
 say_ready(struct loop *l)
 {
+	struct daemon *d = l->d;
 	const struct link_message msg = {
 		.kind = LINK_READY,
 		.port = listener_port(&l->slaves.listener),
@@ -94,11 +95,13 @@ say_ready(struct loop *l)
 		.vip_port = remoting_server_vip_port(l->server),
 	};
 
-	if (l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
+	if (!d->recovered && l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
 	    l->told.vip_port == msg.vip_port)
 		return;
-	if (outbox_put(&l->d->out, &msg, 0))
-		l->told = msg;
+	if (!outbox_put(&d->out, &msg, 0))
+		return;
+	l->told = msg;
+	d->recovered = false;
 }
 
 /* --- the link ---------------------------------------------------------------------------------- */
