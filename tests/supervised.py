@@ -69,6 +69,7 @@ def consume(path, seen_path, stop, how="retry"):
     queue = keep_opening(path, os.O_RDWR)
     with open(seen_path, "wb", buffering=0) as seen:
         while True:
+            ending = os.path.exists(stop)       # what was there then is read before the end
             try:
                 line = read_line(queue)
             except OSError as why:
@@ -81,7 +82,7 @@ def consume(path, seen_path, stop, how="retry"):
             if line:
                 seen.write(line)
                 lines += 1
-            elif os.path.exists(stop):
+            elif ending:
                 break
             else:
                 time.sleep(0.005)
@@ -93,7 +94,9 @@ def poll(path, seen_path, stop):
     news = select.poll()
     news.register(queue, select.POLLIN)
     with open(seen_path, "wb", buffering=0) as seen:
-        while news.poll(200) or not os.path.exists(stop):
+        ending = False
+        while news.poll(200) or not ending:
+            ending = os.path.exists(stop)
             seen.write(os.read(queue, 65536))
 
 

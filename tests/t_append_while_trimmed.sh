@@ -6,7 +6,7 @@ requires_fuse
 start_mqfs "$work/store" "$mnt" -o haListen=none
 mkdir "$mnt/topics/t"
 seq_lines 1 5000 >> "$mnt/topics/t/q0"
-timeout 100 python3 - "$mnt/topics/t" << 'END'
+timeout 200 python3 - "$mnt/topics/t" << 'END'
 import os, sys, threading
 topic = sys.argv[1]
 done = False

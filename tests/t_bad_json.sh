@@ -6,7 +6,7 @@ requires_fuse
 
 start_mqfs "$work/store" "$mnt" -o maxMessageSize=4096
 mkdir "$mnt/topics/t"
-timeout 60 python3 - "$mnt/topics/t/q0:format=json" << 'END'
+timeout 200 python3 - "$mnt/topics/t/q0:format=json" << 'END'
 import errno, json, os, sys
 
 q = sys.argv[1]

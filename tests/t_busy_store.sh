@@ -14,11 +14,19 @@ want 1 "$(wc -l < "$work/said")" "lines said"
 echo 'undisturbed' >> "$mnt/topics/t/q0"
 want undisturbed "$(cat "$mnt/topics/t/q0")" "the first mount"
 
-# When the first one goes in time, the second gets the store.
-mount.mqfs -f "$work/store" "$work/second" > "$work/mqfs.second.log" 2>&1 9>&- &
-daemons[$work/second]=$!
-undo end_mqfs "$work/second" $!
-sleep 0.3
-stop_mqfs "$mnt"
-eventually 10 test -e "$work/second/README"
+# When the first one goes in time, the second gets the store.  (A busy machine may take longer
+# over that than the second one waits: then once more.)
+for ((tries = 1; ; tries++)); do
+	mount.mqfs -f "$work/store" "$work/second" > "$work/mqfs.second.log" 2>&1 9>&- &
+	second=$!
+	sleep 0.3
+	stop_mqfs "$mnt"
+	eventually 10 is_up_or_dead "$second" "$work/second"
+	if ! is_gone "$second"; then break; fi
+	grep -q 'is in use' "$work/mqfs.second.log" || fail "the second mount: $(cat "$work/mqfs.second.log")"
+	[ $tries -lt 5 ] || fail "the second mount does not wait"
+	start_mqfs "$work/store" "$mnt"
+done
+daemons[$work/second]=$second
+undo end_mqfs "$work/second" "$second"
 want undisturbed "$(cat "$work/second/topics/t/q0")" "the second mount"

@@ -4,7 +4,9 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-start_mqfs "$work/store" "$mnt" -o flushIntervalCommitLog=3600000
+# nothing comes to disk by itself, nor into the log
+start_mqfs "$work/store" "$mnt" -o flushIntervalCommitLog=3600000,flushIntervalConsumeQueue=3600000 \
+	-o flushConsumerOffsetInterval=3600000
 mkdir "$mnt/topics/t" "$mnt/groups/g" "$mnt/groups/g/t"
 python3 - "$mnt" << 'END'
 import os, sys

@@ -3,9 +3,9 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-start_mqfs "$work/store" "$mnt" -o flushIntervalCommitLog=1,syncFlushTimeout=1000
+start_mqfs "$work/store" "$mnt" -o flushIntervalCommitLog=1
 mkdir "$mnt/topics/t"
-timeout 100 python3 - "$mnt/topics/t" << 'END'
+timeout 200 python3 - "$mnt/topics/t" << 'END'
 import os, sys, threading
 
 def produce(path, flags, sync):

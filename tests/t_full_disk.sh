@@ -37,7 +37,7 @@ look_around() {
 	want "$(ls "$mnt/topics")" "$(find "$mnt/topics" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)" "topics"
 	want "$(head -n 3 "$work/content")" "$(head -n 3 "$mnt/groups/g/t/q0")" "peeking"
 	(for _ in 1 2 3; do IFS= read -r _; done) <> "$mnt/groups/g/t/q0"
-	timeout 10 sync "$mnt/groups/g/t/q0.offset" 2> /dev/null || true
+	timeout 60 sync "$mnt/groups/g/t/q0.offset" 2> /dev/null || true
 }
 
 fallocate -l 20M "$work/disk/ballast"
@@ -53,7 +53,7 @@ rm "$work/disk/ballast"
 eventually 30 bash -c "echo 'space again' >> '$q' 2> /dev/null"
 want 'space again' "$(tail -n 1 "$q")" "after space returned"
 mkdir "$mnt/topics/again"
-timeout 10 sync "$mnt/groups/g/t/q0.offset"
+timeout 60 sync "$mnt/groups/g/t/q0.offset"
 fallocate -l 18M "$work/disk/ballast"
 fill d dsync
 

@@ -6,7 +6,7 @@ requires_fuse
 
 start_mqfs "$work/store" "$mnt"
 mkdir "$mnt/topics/t" "$mnt/groups/g" "$mnt/groups/g/t"
-timeout 60 python3 - "$mnt" << 'END'
+timeout 200 python3 - "$mnt" << 'END'
 import errno, os, sys, threading
 
 os.chdir(sys.argv[1])

@@ -12,7 +12,7 @@ seq 40 >> "$mnt/topics/orders/q0"
 
 # call CODE [NAME=VALUE...]   code, ext fields and body of the answer
 call() {
-	PYTHONPATH=$top_srcdir/tests timeout 20 python3 - "$port" "$@" <<-'END'
+	PYTHONPATH=$top_srcdir/tests timeout 100 python3 - "$port" "$@" <<-'END'
 	import json, struct, sys
 	import remoting
 

@@ -7,7 +7,7 @@ requires_fuse
 refused() {
 	local status=$1 words=$2 rc=0
 	shift 2
-	timeout 20 mount.mqfs "$@" > "$work/out" 2> "$work/said" < /dev/null || rc=$?
+	timeout 60 mount.mqfs "$@" > "$work/out" 2> "$work/said" < /dev/null || rc=$?
 	want "$status" $rc "exit status of mount.mqfs $*"
 	grep -qi -- "$words" "$work/said" || fail "mount.mqfs $*: no '$words' in: $(cat "$work/said")"
 	want "" "$(cat "$work/out")" "standard output of mount.mqfs $*"

@@ -6,7 +6,7 @@ requires_fuse
 requires_tool python3
 
 port=$(free_port)
-scene() { timeout 100 python3 "$top_srcdir/tests/remoting.py" "$1" "$2" >&9 2>&9 || fail "$2"; }
+scene() { timeout 200 python3 "$top_srcdir/tests/remoting.py" "$1" "$2" >&9 2>&9 || fail "$2"; }
 rss_kb() { awk '$1 == "VmHWM:" { print $2 }' "/proc/$1/status"; }
 
 start_mqfs "$work/store" "$mnt" -o "listenPort=$port,haListen=127.0.0.1"

@@ -76,7 +76,7 @@ done
 
 # Settings that cannot be, or files that are not there, are told who mounts.
 cannot_mount() {
-	timeout 20 mount.mqfs "$work/s" "$slave" -o "$1" 2> "$work/said" && fail "mounted with $1"
+	timeout 60 mount.mqfs "$work/s" "$slave" -o "$1" 2> "$work/said" && fail "mounted with $1"
 	grep -q "$2" "$work/said" || fail "no '$2' in $(cat "$work/said")"
 	want 1 "$(wc -l < "$work/said")" "lines said about $1"
 }

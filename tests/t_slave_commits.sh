@@ -6,9 +6,9 @@ requires_fuse
 
 port=$(free_port)
 master=$work/master slave=$work/slave
-small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
+small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300
 master_options=haListen=127.0.0.1,listenPort=$port,flushConsumerOffsetInterval=300,$small
-slave_options=role=slave,master=127.0.0.1:$((port + 1)),listenPort=$((port + 5)),haListen=none,slaveTimeout=2000,$small
+slave_options=role=slave,master=127.0.0.1:$((port + 1)),listenPort=$((port + 5)),haListen=none,slaveTimeout=${patience}000,$small
 
 follows() { [ "$(cat "$slave/status/replication/master/state")" = transfer ]; }
 at() { cat "$1/groups/g/t/q${2:-0}.offset"; }

@@ -37,8 +37,10 @@ mount -o remount,errors=remount-ro "$work/disk"
 loop=$(findmnt -n -o SOURCE "$work/disk")
 echo 1 > "/sys/fs/ext4/${loop##*/}/trigger_fs_error"
 some_lines 'read-only' 3000
-eventually 30 slave_says 'read-only'
-eventually 20 master_knows 'read-only'
+# either an append or the flush before it has found out
+why='read-only\|sync: input/output error'
+eventually 30 slave_says "$why"
+eventually 20 master_knows "$why"
 some_lines 'the master does not mind' 100
 want first "$(cat "$slave/topics/t/q0")" "what the slave has can still be read"
 kill_mqfs "$slave"

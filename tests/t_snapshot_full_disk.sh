@@ -20,6 +20,6 @@ sha256sum --quiet -c "$work/sum"
 want "$(seq_lines 1 10000 | md5sum)" "$(md5sum < "$mnt/topics/t/q0")" "the queue"
 
 rm "$work/disk/ballast" "$work/disk/crumbs"
-mkdir "$mnt/.snapshots/full"
+eventually 20 mkdir "$mnt/.snapshots/full"
 (cd "$mnt/.snapshots/full" && sha256sum --quiet -c MANIFEST)
 rmdir "$mnt/.snapshots/before" "$mnt/.snapshots/full"

@@ -16,13 +16,17 @@ done
 supervised consume "$mnt/groups/g/t/q0" "$work/consumed" "$work/end" &
 consumer=$!
 
-for _ in 1 2; do
+mounted_anew() { [ "$(grep -c 'mounts anew' "$work/mqfs.1.log")" -ge "$1" ]; }
+for round in 1 2; do
 	sleep 0.7
-	for _ in 1 2 3 4; do		# too quickly for open files to be kept
+	# too quickly for open files to be kept, though the machine may give one a longer life
+	kills=0
+	until [ $kills -ge 4 ] && { [ $kills -ge 60 ] || mounted_anew $round; }; do
 		kill_broker "$work/store" "$mnt"
+		kills=$((kills + 1))
 	done
+	eventually 5 mounted_anew $round
 done
-eventually 5 grep -q 'mounts anew' "$work/mqfs.1.log"
 sleep 0.2
 touch "$work/stop"
 wait_for "${jobs[@]}"

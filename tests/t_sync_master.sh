@@ -8,7 +8,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
-options=brokerRole=ASYNC_MASTER,listenPort=$port,slaveTimeout=1000,$fast
+options=brokerRole=ASYNC_MASTER,listenPort=$port,slaveTimeout=${patience}000,$fast
 
 start_mqfs "$work/m" "$master" -o "$options"
 mkdir "$master/topics/t"
@@ -30,9 +30,11 @@ done
 
 # The slave's broker stops in its tracks: the write is stored here, and says that it waited in vain.
 pid=$(cat "$slave/status/pid")
+echo 1000 > "$master/config/slaveTimeout"
 kill -STOP "$pid"
 fails_with ETIMEDOUT bash -c "echo late >> '$q'"
 kill -CONT "$pid"
+echo "${patience}000" > "$master/config/slaveTimeout"
 want late "$(tail -n 1 "$q")" "it is stored all the same"
 eventually 20 grep -q late "$slave/topics/t/q0"
 echo after >> "$q"

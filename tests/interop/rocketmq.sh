@@ -58,18 +58,6 @@ requires_rocketmq() {
 		-cp "$(cat "$built/classpath")")
 }
 
-# --- ports -----------------------------------------------------------------------
-
-is_taken() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
-
-# new_port NAME   a broker's: that one, the next, and the one two below
-new_port() {
-	local p
-	until p=$((20000 + 4 * (RANDOM % 3000))) &&
-		! is_taken $p && ! is_taken $((p + 1)) && ! is_taken $((p - 2)); do :; done
-	port[$1]=$p
-}
-
 # --- its programs ------------------------------------------------------------------
 
 is_up_or_gone() { grep -q 'boot success' "$2" || is_gone "${java[$1]}"; }
@@ -89,7 +77,7 @@ start_java() {
 end_java() { is_gone "$1" || kill -KILL "$1"; }
 
 start_namesrv() {
-	new_port namesrv
+	port[namesrv]=$(free_port)
 	namesrv=127.0.0.1:${port[namesrv]}
 	echo "listenPort=${port[namesrv]}" > "$work/namesrv.conf"
 	start_java namesrv org.apache.rocketmq.namesrv.NamesrvStartup -c "$work/namesrv.conf"
@@ -99,7 +87,7 @@ start_namesrv() {
 start_broker() {
 	local name=$1
 	shift
-	if [ -z "${port[$name]:-}" ]; then new_port "$name"; fi
+	if [ -z "${port[$name]:-}" ]; then port[$name]=$(free_port); fi
 	printf '%s\n' brokerName=interop brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 listenPort="${port[$name]}" \
 		namesrvAddr="$namesrv" storePathRootDir="$work/$name" "${small[@]}" "$@" > "$work/$name.conf"
 	start_java "$name" org.apache.rocketmq.broker.BrokerStartup -c "$work/$name.conf"

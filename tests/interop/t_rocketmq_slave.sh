@@ -6,7 +6,7 @@
 requires_fuse
 requires_rocketmq
 
-new_port master
+port[master]=$(free_port)
 here=127.0.0.1:${port[master]} ha=127.0.0.1:$((port[master] + 1))
 long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders

@@ -29,7 +29,7 @@ somebody_is_refused() { grep -qi 'no space left' "$work/mqfs.$daemon_count.log";
 
 fill() {
 	local n=$1
-	start_load "$mnt" "$n" --errors ENOTCONN,ECONNABORTED --again ENOSPC
+	start_load "$mnt" "$n" --seconds 200 --errors ENOTCONN,ECONNABORTED --again ENOSPC
 	sleep "$(up_to_ms 600)"
 	leave $((RANDOM % 4 * 500000))
 	eventually 30 somebody_is_refused
