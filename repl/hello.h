@@ -4,7 +4,7 @@
  * know and refuses (code 3).  The body is a JSON object, and so is the answer's:
  *
  *   v            1
- *   program      "mqfs 1.0"
+ *   program      "mqfs 0.1.0"
  *   cluster brokerName brokerId role      as the settings say
  *   storeId      32 hex digits: this copy of the log, of all copies
  *   segment      bytes of a segment of the log

@@ -6,7 +6,7 @@
  * counts once it is beyond the first one it reported: then it is of bytes that
  * it got from us.
  *
- * The owner's lock is held in every call but peers_replicated().
+ * The owner's lock is held in every call; the mark `replicated` needs none.
  */
 #ifndef MQFS_REPL_PEERS_H
 #define MQFS_REPL_PEERS_H
