@@ -116,7 +116,7 @@ say_eta(struct mount *m, const struct replication_peer *p, struct text *t)
 
 	if (left == 0)
 		text_printf(t, "0\n");
-	else if (p->bytes_per_s == 0)
+	else if (p->bytes_per_s == 0 || p->state != LINK_PEER_TRANSFER)
 		text_printf(t, "unknown\n");
 	else
 		text_printf(t, "%" PRId64 "\n", (left + p->bytes_per_s - 1) / p->bytes_per_s);

@@ -408,6 +408,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		 const struct fuse_file_info *fi)
 {
 	struct open_queue *oq = h->own;
+	bool sync = is_sync_master(m);		/* it may be a slave before this is answered */
 	size_t n = 0;
 	mq_pos end;
 	int rc;
@@ -432,13 +433,14 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	lock_drop(&h->lock);
 	if (rc != MQ_OK)
 		reply_err(req, rc);
-	else if (end.byte > 0 && (handle_is_durable(m, fi->flags) || m->settings->brokerRole == SYNC_MASTER))
-		pending_park_durable(m->pending, req, end, (ssize_t)n);
+	else if (end.byte > 0 && (handle_is_durable(m, fi->flags) || sync || is_sync_master(m)))
+		pending_park_durable(m->pending, req, end, (ssize_t)n, sync);
 	else
 		reply_written(req, n);
 }
 
-/* Everything written so far: a reader's fsync waits for what it has read. */
+/* Everything written so far: a reader's fsync waits for what it has read.  What was
+ * written before this became a slave is in the hands of its master. */
 void
 open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
 {
@@ -447,8 +449,11 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 	(void)data_only;
 	if (oq->consumes)
 		pending_park_commits(m->pending, req, h->node.sub);
+	else if (oq->appends && m->settings->brokerRole == SLAVE)
+		reply_err(req, MQ_EROLE);
 	else
-		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1);
+		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1,
+				     is_sync_master(m));
 }
 
 /* What could not be said at release is said here, while close(2) listens. */

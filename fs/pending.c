@@ -37,6 +37,7 @@ struct durable {
 	struct subscription *sub;	/* whose commits are to be kept */
 	mq_pos end;			/* position of the log; number of a debt */
 	ssize_t result;
+	bool sync;			/* promised by a SYNC_MASTER */
 	int64_t deadline_ms;
 };
 
@@ -327,10 +328,16 @@ durables_answer(struct durable *list, int rc)
 	}
 }
 
+bool
+is_sync_master(const struct mount *m)
+{
+	return m->settings->brokerRole == SYNC_MASTER;
+}
+
 static bool
 waits_for_slaves(const struct mount *m)
 {
-	if (m->settings->brokerRole != SYNC_MASTER || !m->replication)
+	if (!is_sync_master(m) || !m->replication)
 		return false;
 	return m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL || replication_in_sync(m->replication);
 }
@@ -368,6 +375,33 @@ durables_take(struct pending *p, enum durable_wait wait, mq_pos durable, int64_t
 	return taken;
 }
 
+/* It waits for slaves, whose acks nobody hears any more. */
+static bool
+is_forsaken(const struct pending *p, const struct durable *d)
+{
+	return d->sync && p->m->settings->brokerRole == SLAVE && p->m->replication &&
+	       mark_at(replication_replicated(p->m->replication)).byte < d->end.byte;
+}
+
+/* Called with the lock. */
+static struct durable *
+durables_forsaken(struct pending *p)
+{
+	struct durable *taken = NULL, **at = &p->durables[WAIT_LOG], *d;
+
+	while ((d = *at)) {
+		if (!is_forsaken(p, d)) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		d->next = taken;
+		taken = d;
+		atomic_fetch_sub(&p->n_durable, 1);
+	}
+	return taken;
+}
+
 /* A log that was cut does not come to where they wait for: what they waited for is no
  * more, or was before.  Called with the lock. */
 static void
@@ -387,12 +421,14 @@ durables_back(struct pending *p)
 static void
 durables_look(struct pending *p, int rc)
 {
-	struct durable *done;
+	struct durable *done, *forsaken;
 
 	lock_take(&p->durable_lock);
+	forsaken = durables_forsaken(p);
 	durables_back(p);
 	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
 	lock_drop(&p->durable_lock);
+	durables_answer(forsaken, -ETIMEDOUT);
 	durables_answer(done, rc);
 }
 
@@ -493,7 +529,7 @@ durable_link(struct pending *p, enum durable_wait wait, struct durable *d)
 }
 
 void
-pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result)
+pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync)
 {
 	struct durable *d = malloc(sizeof(*d));
 
@@ -505,12 +541,13 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 		.req = req,
 		.end = end,
 		.result = result,
+		.sync = sync,
 		.deadline_ms = clock_mono_ms() + (waits_for_slaves(p->m) ? p->m->settings->slaveTimeout
 									 : p->m->settings->syncFlushTimeout),
 	};
 	LOCKED(&p->durable_lock);
-	if (durable_at(p->m).byte >= end.byte) {
-		durable_answer(d, MQ_OK);
+	if (is_forsaken(p, d) || durable_at(p->m).byte >= end.byte) {
+		durable_answer(d, is_forsaken(p, d) ? -ETIMEDOUT : MQ_OK);
 		return;
 	}
 	if (p->durable_end.byte < end.byte)
@@ -620,7 +657,7 @@ pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub
 	}
 	rc = commit_sync(p->m->offsets, sub, &end);
 	if (rc == MQ_OK)
-		pending_park_durable(p, req, end, -1);
+		pending_park_durable(p, req, end, -1, is_sync_master(p->m));
 	else
 		reply_err(req, rc);
 }

@@ -38,14 +38,18 @@ void pending_forget_poll(struct pending *p, struct handle *h);
 
 /* Answer when the log is durable up to `end` (replies at once if it is): on this
  * disk, and on a SYNC_MASTER in the logs of enough slaves.  `result` bytes
- * written, or for -1 a plain success.  ETIMEDOUT after syncFlushTimeout (or
- * slaveTimeout), EIO if the disk fails. */
-void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result);
+ * written, or for -1 a plain success.  `sync`: it was a SYNC_MASTER when they were
+ * written, or when that is asked; if it has become a slave since, nobody tells us any more
+ * what the others have.  ETIMEDOUT then, and after syncFlushTimeout (or slaveTimeout);
+ * EIO if the disk fails. */
+void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync);
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
  * disk, and the master hears of them when it is there. */
 void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
+
+bool is_sync_master(const struct mount *m);
 
 int64_t pending_count(struct pending *p);
 

@@ -190,7 +190,8 @@ text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, s
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else if (at_once && handle_is_durable(m, flags))
-		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), (ssize_t)size);
+		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), (ssize_t)size,
+				     is_sync_master(m));
 	else
 		reply_written(req, size);
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A SYNC_MASTER's write waits for a slave; without one nothing is stored, or (degrade)
-# it goes on as if async; a slave that stops answering costs ETIMEDOUT, not the message.
+# it goes on as if async; a slave that stops answering costs ETIMEDOUT, not the message;
+# and no write is acknowledged because its master is none any more.
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
@@ -39,3 +40,21 @@ want late "$(tail -n 1 "$q")" "it is stored all the same"
 eventually 20 grep -q late "$slave/topics/t/q0"
 echo after >> "$q"
 want after "$(tail -n 1 "$slave/topics/t/q0")" "it goes on"
+
+# The master becomes a slave while a write waits: nobody knows whether the others have it,
+# and when they do not it is cut from this log.
+kill -STOP "$pid"
+echo 60000 > "$master/config/slaveTimeout"
+exec 5>> "$q"
+(echo forsaken >&5) 2> "$work/forsaken" &
+writer=$!
+stored() { cat "$q" > "$work/now" && grep -qx forsaken "$work/now"; }	# tail would wait for the writer
+eventually 10 stored
+echo "127.0.0.1:$((port + 30))" > "$master/config/master"
+echo SLAVE > "$master/config/brokerRole"
+eventually 20 is_gone "$writer"
+if wait "$writer"; then fail "a write that no slave has was acknowledged"; fi
+grep -qF "${errno_text[ETIMEDOUT]}" "$work/forsaken" || fail "not with ETIMEDOUT: $(cat "$work/forsaken")"
+fails_with EROFS python3 -c 'import os; os.fsync(5)'
+exec 5>&-
+kill -CONT "$pid"
