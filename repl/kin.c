@@ -134,15 +134,21 @@ judge_slave(struct replication *r, const struct request *req, const struct hello
 	    const struct hello *ours)
 {
 	enum epochs_verdict verdict = EPOCHS_FOLLOW;
-	mq_pos at;
+	mq_pos at = MQ_POS(0);
 	int rc = kin_judge(theirs, ours, &verdict, &at);
 	bool good = rc == MQ_OK && (verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY);
-	char why[256] = "";
+	char news[320] = "";
 
 	if (rc != MQ_OK)
-		snprintf(why, sizeof(why), "%s", err_text(rc));
+		snprintf(news, sizeof(news), "refuses this broker: %s", err_text(rc));
+	else if (verdict == EPOCHS_DIVERGED)
+		snprintf(news, sizeof(news), "has another log from %" PRId64 " to %" PRId64
+			 ", and cuts that off: its lost+found has it", at.byte, theirs->end.byte);
+	else if (verdict == EPOCHS_TOO_OLD)
+		snprintf(news, sizeof(news), "was away for too long and begins anew: its log ends at %" PRId64
+			 ", this one begins at %" PRId64, theirs->end.byte, ours->begin.byte);
 	LOCKED(&r->lock);
-	peers_hello(&r->peers, req->peer, theirs, good, why);
+	peers_hello(&r->peers, req->peer, theirs, good, news);
 }
 
 int

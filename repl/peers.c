@@ -9,7 +9,8 @@
 #include "repl/peers.h"
 
 #define SAY_AGAIN_MS 30000
-#define REFUSED_AGAIN_MS (10 * 60 * 1000)
+#define NEWS_AGAIN_MS (10 * 60 * 1000)
+#define NEWS_PAUSE_MS 1000
 
 void
 peers_init(struct peers *p, const struct settings *settings, struct store *store)
@@ -82,19 +83,21 @@ print_broker(const struct hello *h, char *text, size_t size)
 		snprintf(text, size, "%s", h->program);
 }
 
-/* It will ask again and again. */
+/* It may say hello again and again, and always another one. */
 static void
-say_refused(struct peers_known *k, const char *why, int64_t now)
+say_news(struct peers_known *k, const char *news, int64_t now)
 {
-	if (strcmp(k->said, why) == 0 && now >= k->said_ms && now < k->said_ms + REFUSED_AGAIN_MS)
+	int64_t pause = strcmp(k->said, news) == 0 ? NEWS_AGAIN_MS : NEWS_PAUSE_MS;
+
+	if (now >= k->said_ms && now < k->said_ms + pause)
 		return;
-	log_warn("replication: slave %s (%s) refuses this broker: %s", k->host, k->broker, why);
-	snprintf(k->said, sizeof(k->said), "%s", why);
+	log_warn("replication: slave %s (%s) %s", k->host, k->broker, news);
+	snprintf(k->said, sizeof(k->said), "%s", news);
 	k->said_ms = now;
 }
 
 void
-peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *why)
+peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *news)
 {
 	struct peers_known *k = known_of(p, address);
 
@@ -107,8 +110,8 @@ peers_hello(struct peers *p, const char *address, const struct hello *h, bool go
 	k->heard_ms = clock_wall_ms();
 	print_broker(h, k->broker, sizeof(k->broker));
 	snprintf(k->trouble, sizeof(k->trouble), "%s", h->trouble);
-	if (*why)
-		say_refused(k, why, k->heard_ms);
+	if (*news)
+		say_news(k, news, k->heard_ms);
 	else
 		*k->said = '\0';
 }

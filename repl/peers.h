@@ -22,7 +22,7 @@ struct peers_known {
 	char broker[400], trouble[256];
 	bool good;			/* of the same log */
 	int64_t heard_ms;		/* wall clock */
-	char said[256];			/* why it may not follow, as the log was told; and when */
+	char said[320];			/* what the log was told of it last; and when */
 	int64_t said_ms;
 };
 
@@ -43,9 +43,9 @@ void peers_destroy(struct peers *p);
 /* A LINK_PEER has come.  True: its state is another one now. */
 bool peers_hear(struct peers *p, const struct link_message *msg);
 
-/* `address` has said that hello, and may follow our log as it is (`good`), or not:
- * because of `why`, or if that is "", not yet. */
-void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *why);
+/* `address` has said that hello, and may follow our log as it is (`good`), or not, or
+ * not yet.  `news`: what the log is to be told of it, "" if nothing. */
+void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *news);
 
 /* Our master has said who it is. */
 void peers_master_is(struct peers *p, const struct hello *h);

@@ -86,6 +86,8 @@ echo "$(net_address b):10912" > "$work/a/config/master"
 echo SLAVE > "$work/a/config/brokerRole"
 eventually 30 follows a
 eventually 5 test ! -e "$work/a/topics/only-here"	# the kernel remembers names for a second
+grep -q "slave $(net_address a) .* has another log from .*its lost+found has it" "$work/b/status/log" ||
+	fail "the new master does not say what the old one gave up"
 stop_producing b
 same_logs b a
 same_logs b c

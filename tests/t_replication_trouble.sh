@@ -49,8 +49,8 @@ eventually 10 trouble 'mqrepld ended with status 3; it is started again'
 cp "$top_builddir/repl/mqrepld" "$work/good"
 mv "$work/good" "$MQREPLD"
 eventually 20 no_trouble
-kill -ABRT "$(cat "$mnt/status/mqrepld")"
-eventually 10 grep -q 'mqrepld was killed by signal 6' "$mnt/status/log"
+kill -KILL "$(cat "$mnt/status/mqrepld")"
+eventually 10 grep -q 'mqrepld was killed by signal 9' "$mnt/status/log"
 eventually 20 no_trouble
 
 # Somebody knocks, and there is no descriptor to let him in.
