@@ -406,10 +406,11 @@ appender_write(struct mount *m, struct appender *a, const char *buf, size_t size
 	rc = write_begin(&w, m, a, buf, size);
 	if (rc == MQ_OK && was_begun(a))
 		rc = go_on(&w);
+	if (rc == MQ_OK)
+		rc = topic_append_begin(m->offsets, a->topic, w.q);
 	if (rc == MQ_OK) {
-		queue_append_begin(w.q);
 		rc = write_locked(&w, ret_n, ret_end);
-		queue_append_end(w.q);
+		topic_append_end(w.q);
 	}
 	a->begun.unique = 0;
 	keep_done(a, rc, *ret_n, *ret_end);
@@ -504,11 +505,12 @@ appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t s
 		return rc;
 	a->begun.unique = 0;	/* what of it is stored is known by its bytes */
 	rc = write_begin(&w, m, a, buf, size);
+	if (rc == MQ_OK)
+		rc = topic_append_begin(m->offsets, a->topic, w.q);
 	if (rc != MQ_OK)
 		return rc;
-	queue_append_begin(w.q);
 	rc = write_at_locked(&w, off, ret_n, ret_end);
-	queue_append_end(w.q);
+	topic_append_end(w.q);
 	keep_done(a, rc, *ret_n, *ret_end);
 	return rc;
 }
@@ -556,11 +558,12 @@ appender_finish(struct mount *m, struct appender *a)
 	rc = add_message(w.s, a, &w.msg, &piece);
 	if (rc == MQ_OK)
 		rc = note_end(w.s, 0);
+	if (rc == MQ_OK)
+		rc = topic_append_begin(m->offsets, a->topic, w.q);
 	if (rc != MQ_OK)
 		return rc;
-	queue_append_begin(w.q);
 	rc = write_out(&w);
-	queue_append_end(w.q);
+	topic_append_end(w.q);
 	if (rc == MQ_OK)
 		a->end = w.end;
 	return rc;

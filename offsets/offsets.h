@@ -88,6 +88,7 @@ struct topic {
 	uint32_t id;		/* 1 ..: stable for this store, 24 bits */
 	char name[RECORD_TOPIC_MAX + 1];
 	_Atomic bool gone;
+	_Atomic bool leaving;	/* topic_delete() is looking whether anything is in it */
 	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
@@ -105,8 +106,13 @@ int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic 
 /* Replace its configuration (queues may only grow: else -EINVAL with a note). */
 int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end);
 
-/* -ENOTEMPTY while it holds messages, -EBUSY with subscriptions. */
+/* -ENOTEMPTY while it holds messages, -EBUSY with subscriptions.  What is appended between
+ * topic_append_begin() and _end() is either seen by it, or refused. */
 int topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end);
+
+/* As queue_append_begin() for q, which is one of its queues.  -ESTALE: it was removed. */
+int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
+void topic_append_end(struct queue *q);
 
 /* Drop every message of it / of one queue before `min`. */
 int topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end);

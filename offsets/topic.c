@@ -149,21 +149,67 @@ topic_subscriptions(struct offsets *o, const struct topic *t)
 	return topic_entry_of(t)->subscriptions;
 }
 
+/* --- removing one ------------------------------------------------------------------- */
+
+int
+topic_append_begin(struct offsets *o, struct topic *t, struct queue *q)
+{
+	for (;;) {
+		queue_append_begin(q);
+		if (!t->leaving && !t->gone)
+			return MQ_OK;
+		queue_append_end(q);
+		LOCKED(&o->apply);	/* until it is known what becomes of it */
+		if (t->gone)
+			return err_note(-ESTALE, "topic %s was removed", t->name);
+	}
+}
+
+void
+topic_append_end(struct queue *q)
+{
+	queue_append_end(q);
+}
+
+/* Who appends now is waited for; who comes later waits for us.  Called with `apply`. */
+static void
+topic_leave(struct offsets *o, struct topic *t)
+{
+	int32_t n = topic_queues(o, t);
+
+	t->leaving = true;
+	for (int32_t i = 0; i < n; i++) {
+		struct queue *q = topic_queue_if_any(o, t, i);
+
+		if (!q)
+			continue;
+		queue_append_begin(q);
+		queue_append_end(q);
+	}
+}
+
 int
 topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
+	int rc;
 
 	LOCKED(&o->apply);
 	if (t->gone)
 		return -ENOENT;
-	if (topic_holds_messages(o, t))
-		return err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
-	if (topic_subscriptions(o, t) > 0)
-		return err_note(-EBUSY, "topic %s has subscriptions", t->name);
 	memcpy(m.topic, t->name, sizeof(t->name));
-	return change_one(o, &m, ret_end);
+	topic_leave(o, t);
+	if (topic_holds_messages(o, t))
+		rc = err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
+	else if (topic_subscriptions(o, t) > 0)
+		rc = err_note(-EBUSY, "topic %s has subscriptions", t->name);
+	else
+		rc = change_one(o, &m, ret_end);
+	t->leaving = false;
+	return rc;
 }
+
+/* --- dropping messages ---------------------------------------------------------------- */
 
 /* The record that drops what lies before min, or -ENOENT: no such queue or nothing in it. */
 static int

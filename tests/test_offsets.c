@@ -234,6 +234,66 @@ a_topic_with_messages_or_subscriptions_stays(void **state)
 	broker_close(b);
 }
 
+struct deletion {
+	struct broker *b;
+	struct topic *t;
+	int rc;
+};
+
+static void *
+deletion_main(void *arg)
+{
+	struct deletion *d = arg;
+
+	d->rc = topic_delete(d->b->offsets, d->t, NULL);
+	return NULL;
+}
+
+static void
+append_one(struct broker *b, struct topic *t, struct queue *q)
+{
+	struct batch batch;
+	struct appended at;
+
+	batch_init(&batch);
+	assert_int_equal(batch_add(&batch, &(struct message){ .body = "x", .body_len = 1, .topic = t->name,
+							      .topic_len = strlen(t->name), .props = "" }), MQ_OK);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	batch_free(&batch);
+}
+
+/* What write(2) has acknowledged must not go with its topic. */
+static void
+a_topic_to_which_somebody_appends_just_now_stays(void **state)
+{
+	struct broker *b = *state;
+	struct deletion d = { .b = b, .rc = 1 };
+	struct topic *t;
+	struct queue *q;
+	pthread_t thread;
+
+	broker_open(b);
+	t = d.t = broker_topic(b, "t", 2);
+	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
+	assert_int_equal(topic_append_begin(b->offsets, t, q), MQ_OK);
+	assert_int_equal(pthread_create(&thread, NULL, deletion_main, &d), 0);
+	while (!t->leaving && !t->gone)
+		usleep(1000);
+	assert_false(t->gone);
+	append_one(b, t, q);
+	topic_append_end(q);
+	pthread_join(thread, NULL);
+	assert_int_equal(d.rc, -ENOTEMPTY);
+
+	/* whoever comes later hears what has become of it */
+	assert_int_equal(topic_append_begin(b->offsets, t, q), MQ_OK);
+	topic_append_end(q);
+	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_append_begin(b->offsets, t, q), -ESTALE);
+	broker_close(b);
+}
+
 static void
 what_is_made_again_has_its_old_id(void **state)
 {
@@ -1286,6 +1346,7 @@ main(void)
 		T(names_that_are_none_are_refused),
 		T(queues_only_become_more),
 		T(a_topic_with_messages_or_subscriptions_stays),
+		T(a_topic_to_which_somebody_appends_just_now_stays),
 		T(what_is_made_again_has_its_old_id),
 		T(listings_are_in_order_without_system_topics),
 		T(a_topic_that_only_has_queues_is_shown),
