@@ -9,6 +9,7 @@
  *   files    of each open file what cannot be found out anew
  *   names    the texts behind interned inode numbers
  *   lives    how often a topic, group or subscription was made, since the kernel was told so
+ *   beats    how many requests each worker has begun and ended: for the watchdog
  *
  * A broker can die between any two instructions, so what belongs together is written beside
  * what is valid, and then becomes valid by one store: notes and tails exist twice.
@@ -47,6 +48,7 @@
 #define ESTATE_NAME_BYTES 256
 #define ESTATE_LIVES 1024
 #define ESTATE_INIT_BYTES 256
+#define ESTATE_BEATS 1088	/* as many CPUs as there may be, and some more */
 
 /* Of a write that puts messages into the log. */
 struct estate_note {
@@ -118,7 +120,13 @@ struct estate_life {
 	uint32_t life;
 };
 
+/* Of one worker: odd while it serves a request.  A cache line each. */
+struct estate_beat {
+	_Alignas(64) _Atomic uint64_t n;
+};
+
 struct estate {
+	struct estate_beat beats[ESTATE_BEATS];
 	size_t init_len;	/* 0: not heard yet */
 	unsigned char init[ESTATE_INIT_BYTES];
 	_Atomic uint64_t serial;	/* open files ever made */
@@ -133,6 +141,10 @@ struct estate {
  * when there is none to be had. */
 struct estate *estate_open(void);
 void estate_close(struct estate *e);	/* accepts NULL */
+
+/* That worker begins or ends a request, or to wait in it for something it may wait for. */
+void estate_beat(struct estate *e, unsigned worker);
+void estate_beats_begin(struct estate *e);	/* a broker's workers are about to start */
 
 /* The valid one, and how the other one becomes it. */
 const struct estate_note *estate_note(const struct estate_file *f);

@@ -394,6 +394,7 @@ serve_supervised(struct starter *starter)
 	const struct supervise_conf conf = {
 		.mountpoint = starter->args->mountpoint,
 		.serve = serve,
+		.watchdog_s = &starter->settings->watchdog,
 		.ready = starter_ready,
 		.setting = starter_setting,
 		.arg = starter,
@@ -421,6 +422,8 @@ run(struct settings *settings, const struct args *args)
 	}
 	log_open("mount.mqfs", args->foreground ? LOG_TO_STDERR : LOG_TO_SYSLOG,
 		 args->debug ? LOG_DEBUG : LOG_INFO);
+	if (settings->watchdog && !settings->supervise)
+		log_warn("watchdog does nothing without supervise");
 	signals_prepare();
 	files_limit_raise();
 	return settings->supervise ? serve_supervised(&starter) : serve(&starter, &alone);

@@ -20,8 +20,10 @@
 #include "fs/estate.h"
 #include "fs/mountpoint.h"
 #include "fs/supervise.h"
+#include "fs/watchdog.h"
 
 #define STEADY_MS 500		/* who has served so long did not die of beginning */
+#define HUNG_STEADY 10		/* limits of the watchdog: who hung after that did not hang at once */
 #define PAUSE_MS 50		/* after the second quick death; then twice as long each time */
 #define PAUSE_MAX_MS 3000
 #define QUICK_DEATHS_KEPT 3	/* then it is perhaps a request that kills them */
@@ -49,6 +51,8 @@ struct supervisor {
 	int64_t ready_ms;	/* when this one was; 0: not yet */
 	int64_t restarts;
 	int quick_deaths;	/* in a row */
+	struct watchdog watchdog;
+	int64_t hung_limit_ms;	/* this one was made to die, after so long; 0: it was not */
 	uint64_t mount_id;
 	int session_fd;		/* -1: none that could be inherited */
 	struct estate *estate;
@@ -178,6 +182,8 @@ broker_start(struct supervisor *s)
 
 	s->ready_ms = 0;
 	s->ended = false;
+	s->hung_limit_ms = 0;
+	memset(&s->watchdog, 0, sizeof(s->watchdog));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_note(-errno, "socketpair: %m");
 	s->broker = fork();
@@ -283,6 +289,28 @@ signal_take(struct supervisor *s)
 		kill(s->broker, (int)info.ssi_signo);
 }
 
+/* It is asked for a core first, which needs a broker that runs; then it is not asked. */
+static void
+broker_look_after(struct supervisor *s)
+{
+	int64_t limit_s = *s->conf->watchdog_s;
+	int hung;
+
+	if (!s->ready_ms || s->session_fd < 0 || !s->estate)
+		return;
+	hung = watchdog_look(&s->watchdog, s->broker, s->session_fd, s->estate->beats);
+	if (hung == 0)
+		return;
+	if (s->hung_limit_ms == 0) {
+		log_err("the broker hangs: for %" PRId64 " s %s; it is made to end", limit_s, s->watchdog.why);
+		kill(s->broker, SIGABRT);
+		kill(s->broker, SIGCONT);
+	} else if (hung > 1) {
+		kill(s->broker, SIGKILL);
+	}
+	s->hung_limit_ms = limit_s * 1000;
+}
+
 /* Until it is gone. */
 static int
 broker_watch(struct supervisor *s)
@@ -294,7 +322,11 @@ broker_watch(struct supervisor *s)
 	int status;
 
 	while (waitpid(s->broker, &status, WNOHANG) == 0) {
-		if (poll(fds, 2, -1) < 0)
+		int n = poll(fds, 2, watchdog_pause_ms(*s->conf->watchdog_s));
+
+		if (n == 0)
+			broker_look_after(s);
+		if (n <= 0)
 			continue;
 		if (fds[0].revents & POLLIN)
 			signal_take(s);
@@ -341,9 +373,10 @@ is_final(const struct supervisor *s, int status, int *ret_code)
 static int
 pause_ms(struct supervisor *s)
 {
+	int64_t steady_ms = STEADY_MS + HUNG_STEADY * s->hung_limit_ms;
 	int ms = PAUSE_MS;
 
-	if (s->ready_ms && clock_mono_ms() - s->ready_ms >= STEADY_MS)
+	if (s->ready_ms && clock_mono_ms() - s->ready_ms >= steady_ms)
 		s->quick_deaths = 0;
 	else
 		s->quick_deaths++;

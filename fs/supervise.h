@@ -10,6 +10,8 @@
  * brokers die so quickly that a request might be what kills them, the dead mount is
  * taken away and made anew, and open files say ENOTCONN.
  *
+ * A broker that hangs instead (watchdog.h) is made to die.
+ *
  * The supervisor has no thread, no lock and nothing of FUSE: whatever takes the
  * broker down leaves it alone.  Signals that end a mount are passed on to the
  * broker.  Between the two is a socket: if the supervisor dies, the broker hears
@@ -34,6 +36,7 @@ struct supervise_conf {
 	const char *mountpoint;
 	int (*serve)(void *arg, struct lifeline *line);	/* in the broker; its exit code */
 	void (*ready)(void *arg);	/* in the supervisor, when the first broker is usable */
+	const _Atomic int64_t *watchdog_s;	/* see watchdog.h; 0: never; it may change */
 	/* in the supervisor: what the brokers to come shall begin with */
 	void (*setting)(void *arg, const char *key, const char *value);
 	void *arg;

@@ -13,6 +13,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "fs/estate.h"
 #include "fs/session.h"
 #include "fs/workers.h"
 
@@ -43,6 +44,7 @@ struct workers {
 	pthread_t *list;		/* all of them */
 	size_t n, n_pinned;
 	struct worker *pinned;
+	_Atomic unsigned numbered;	/* workers, for the watchdog */
 
 	_Atomic(struct worker *) alone;	/* it serves, the others stay away; changes with the lock */
 
@@ -170,10 +172,23 @@ note_served(struct worker *me)
 
 /* --- serving -------------------------------------------------------------------- */
 
+/* For the watchdog. */
+static void
+beat(struct workers *w)
+{
+	static _Thread_local unsigned number;	/* from 1 */
+
+	if (number == 0)
+		number = atomic_fetch_add(&w->numbered, 1) + 1;
+	if (w->m->estate)
+		estate_beat(w->m->estate, number - 1);
+}
+
 /* me: NULL for a stand-in.  False: that was the last one. */
 static bool
-serve_one(struct mount *m, struct fuse_buf *buf, struct worker *me)
+serve_one(struct workers *w, struct fuse_buf *buf, struct worker *me)
 {
+	struct mount *m = w->m;
 	int n;
 
 	if (fuse_session_exited(m->session))
@@ -187,7 +202,9 @@ serve_one(struct mount *m, struct fuse_buf *buf, struct worker *me)
 		return true;
 	if (n <= 0)
 		return false;
+	beat(w);
 	fuse_session_process_buf(m->session, buf);
+	beat(w);
 	if (me)
 		note_served(me);
 	return true;
@@ -212,7 +229,7 @@ worker_main(void *arg)
 	me->thread = pthread_self();
 	do
 		stay_away(me);
-	while (serve_one(me->w->m, &buf, me));
+	while (serve_one(me->w, &buf, me));
 	free(buf.mem);
 	tell_end(me->w);
 	return NULL;
@@ -235,7 +252,7 @@ standin_main(void *arg)
 	struct workers *w = s->w;
 	struct fuse_buf buf = { 0 };
 
-	while (standin_is_needed(w, s->rank) && serve_one(w->m, &buf, NULL))
+	while (standin_is_needed(w, s->rank) && serve_one(w, &buf, NULL))
 		;
 	free(buf.mem);
 	free(s);
@@ -249,6 +266,7 @@ workers_wait_begin(struct mount *m)
 
 	if (!w)
 		return;
+	beat(w);
 	LOCKED(&w->lock);
 	all_serve(w);
 	if (++w->waiting >= w->n_pinned)
@@ -262,6 +280,7 @@ workers_wait_end(struct mount *m)
 
 	if (!w)
 		return;
+	beat(w);
 	LOCKED(&w->lock);
 	w->waiting--;
 }
@@ -322,6 +341,8 @@ workers_start(struct mount *m, int ended_fd)
 		return -ENOMEM;
 	w->m = m;
 	w->ended_fd = ended_fd;
+	if (m->estate)
+		estate_beats_begin(m->estate);
 	lock_init(&w->lock, RANK_MARK);
 	cond_init(&w->more);
 	cond_init(&w->back);
