@@ -105,6 +105,54 @@ file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, si
 	return rc == MQ_OK ? dir_sync(dirfd, name) : rc;
 }
 
+/* Bytes and holes. */
+static int
+copy_all(int from, int to, int64_t size, const char *what)
+{
+	char buf[64 * 1024];
+	int64_t at = 0, end;
+	int rc = MQ_OK;
+
+	if (ftruncate(to, size) != 0)
+		return err_note(-errno, "%s: %m", what);
+	while (rc == MQ_OK && file_next_data(from, at, size, &at, &end)) {
+		size_t n = end - at < (int64_t)sizeof(buf) ? (size_t)(end - at) : sizeof(buf);
+
+		rc = file_read(from, buf, n, at, what);
+		if (rc == MQ_OK)
+			rc = file_write(to, buf, n, at, what);
+		at += (int64_t)n;
+	}
+	return rc;
+}
+
+int
+file_unshare(int dirfd, const char *name, const char *tmp)
+{
+	AUTO_CLOSE int from = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int rc;
+
+	if (from < 0 || fstat(from, &st) != 0)
+		return err_note(-errno, "%s: %m", name);
+	if (st.st_nlink == 1)
+		return MQ_OK;
+	AUTO_CLOSE int to = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (to < 0)
+		return err_note(-errno, "%s: %m", tmp);
+	rc = copy_all(from, to, st.st_size, name);
+	if (rc == MQ_OK && (fchmod(to, st.st_mode & 07777) != 0 ||
+			    futimens(to, (struct timespec[]){ st.st_atim, st.st_mtim }) != 0))
+		rc = err_note(-errno, "%s: %m", tmp);
+	if (rc == MQ_OK)
+		rc = file_sync(to, tmp);
+	if (rc == MQ_OK && renameat(dirfd, tmp, dirfd, name) != 0)
+		rc = err_note(-errno, "%s: rename: %m", name);
+	if (rc != MQ_OK)
+		unlinkat(dirfd, tmp, 0);
+	return rc == MQ_OK ? dir_sync(dirfd, name) : rc;
+}
+
 int
 dir_make(int dirfd, const char *name)
 {

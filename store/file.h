@@ -22,6 +22,10 @@ int file_sync(int fd, const char *what);
  * and renamed. */
 int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);
 
+/* A file that has other names, too, becomes one of its own, with the same bytes, mode and
+ * times: who changes it then changes nothing else.  `tmp` as above. */
+int file_unshare(int dirfd, const char *name, const char *tmp);
+
 /* Make a directory and sync its parent; one that is there is fine. */
 int dir_make(int dirfd, const char *name);
 int dir_sync(int dirfd, const char *what);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -193,6 +194,47 @@ make_subdirs(const struct storedir *dir)
 	return MQ_OK;
 }
 
+/* --- a copy that shares its files with others ---------------------------------------------- */
+
+/* The last segment's name; "" without one. */
+static int
+last_segment(int commitlog_fd, char name[NAME_MAX + 1])
+{
+	struct dirent **entries;
+	int n = scandirat(commitlog_fd, ".", &entries, NULL, alphasort);
+
+	*name = '\0';
+	if (n < 0)
+		return err_note(-errno, "commitlog: %m");
+	for (int i = 0; i < n; i++) {
+		const char *e = entries[i]->d_name;
+
+		if (*e && strspn(e, "0123456789") == strlen(e))
+			snprintf(name, NAME_MAX + 1, "%s", e);
+		free(entries[i]);
+	}
+	free(entries);
+	return MQ_OK;
+}
+
+static int
+unshare(const struct storedir *dir)
+{
+	AUTO_CLOSE int commitlog_fd = -1, lmdb_fd = -1;
+	char last[NAME_MAX + 1];
+	int rc = dir_open(dir->fd, "commitlog", 0, &commitlog_fd);
+
+	if (rc == MQ_OK)
+		rc = last_segment(commitlog_fd, last);
+	if (rc == MQ_OK && *last)
+		rc = file_unshare(commitlog_fd, last, "new");
+	if (rc == MQ_OK)
+		rc = dir_open(dir->fd, "lmdb", 0, &lmdb_fd);
+	if (rc == MQ_OK && faccessat(lmdb_fd, "data.mdb", F_OK, 0) == 0)
+		rc = file_unshare(lmdb_fd, "data.mdb", "data.new");
+	return rc;
+}
+
 int
 storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
 {
@@ -207,6 +249,8 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 		rc = make_private(&dir);
 	if (rc == MQ_OK)
 		rc = make_subdirs(&dir);
+	if (rc == MQ_OK && dir.is_copy && !read_only)
+		rc = unshare(&dir);
 	if (rc != MQ_OK) {
 		storedir_close(&dir);
 		return rc;

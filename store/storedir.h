@@ -33,7 +33,11 @@ struct storedir {
 	char *derived_path;	/* NULL unless private */
 };
 
-/* Open (and make, with its parents, unless read_only) the store at path; wait
+/* Of a copy of a snapshot that may be written, what will be written before the log rolls,
+ * its last segment and its tables, gets inodes of its own: backups are often hard links
+ * to one another (rsync --link-dest, cp -al).
+ *
+ * Open (and make, with its parents, unless read_only) the store at path; wait
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
  * that names the holder's pid and host; -EINVAL for a snapshot where it was taken. */
 int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);

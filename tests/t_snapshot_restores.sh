@@ -48,6 +48,18 @@ if grep -q 'identity of its own' "$mnt2/status/log"; then fail "a new identity a
 stop_mqfs "$mnt2"
 want "20000 30100" "$(cat "$mnt/groups/g/t/q0.offset") $(wc -l < "$mnt/topics/t/q0")" "the origin"
 
+# a backup whose files are hard links to another's: the other one stays what it was
+cp -a "$mnt/.snapshots/s" "$work/first"
+cp -al "$work/first" "$work/second"
+start_mqfs "$work/second" "$mnt2"
+as_it_was "of hard links"
+echo 'line 30001' >> "$mnt2/topics/t/q0"
+mkdir "$mnt2/topics/new"
+stop_mqfs "$mnt2"
+(cd "$work/first" && sha256sum --quiet -c MANIFEST) || fail "mounting a backup has changed another one"
+fsck.mqfs "$work/first" > "$work/said" || fail "mounting a backup has harmed another one: $(cat "$work/said")"
+fsck.mqfs "$work/second" > "$work/said" || fail "the restored one: $(cat "$work/said")"
+
 # what LMDB knew is in the log, too
 rm -r "$work/looked-at/lmdb"
 start_mqfs "$work/looked-at" "$mnt2"
