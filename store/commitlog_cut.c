@@ -324,6 +324,8 @@ commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_
 	end_at(log, at);
 	log->store_ms = store_ms;
 	rc = segments_cut(log, at, was, lostfound_fd, why);
+	if (rc == MQ_OK && lostfound_fd >= 0)
+		rc = lostfound_complete(lostfound_fd, why);
 	lock_drop(&log->spare_lock);
 	flush_go_on(log);
 	return rc == MQ_OK ? rc : commitlog_fail(log, rc);

@@ -248,15 +248,48 @@ note_tree(int lostfound_fd, const char *name, const struct lost_tree *lost)
 
 /* --- pieces --------------------------------------------------------------------- */
 
+/* Is what fd has there already, under that name? */
+static bool
+is_same(int lostfound_fd, const char *name, int fd)
+{
+	AUTO_CLOSE int other = openat(lostfound_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char a[16 * 1024], b[sizeof(a)];
+	struct stat st, other_st;
+
+	if (other < 0 || fstat(fd, &st) != 0 || fstat(other, &other_st) != 0 || st.st_size != other_st.st_size)
+		return false;
+	for (int64_t at = 0; at < st.st_size; at += (int64_t)sizeof(a)) {
+		size_t n = st.st_size - at < (int64_t)sizeof(a) ? (size_t)(st.st_size - at) : sizeof(a);
+
+		if (pread(fd, a, n, at) != (ssize_t)n || pread(other, b, n, at) != (ssize_t)n || memcmp(a, b, n) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* A name that is free: commitlog-POSITION, with one more suffix for every time that
- * the same place was cut before. */
-static void
-piece_name(int lostfound_fd, mq_pos pos, char name[LOSTFOUND_NAME_SIZE])
+ * the same place was cut before.  True: what fd (-1: unknown) has is kept under that name
+ * already, by somebody who died before he could cut it. */
+static bool
+piece_name(int lostfound_fd, mq_pos pos, int fd, char name[LOSTFOUND_NAME_SIZE])
 {
 	int len = snprintf(name, LOSTFOUND_NAME_SIZE, "commitlog-%020" PRId64, pos.byte);
 
-	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++)
+	for (int again = 2; faccessat(lostfound_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; again++) {
+		if (fd >= 0 && is_same(lostfound_fd, name, fd))
+			return true;
 		snprintf(name + len, LOSTFOUND_NAME_SIZE - (size_t)len, ".%d", again);
+	}
+	return false;
+}
+
+static bool
+has_note(int lostfound_fd, const char *name)
+{
+	char path[LOSTFOUND_NAME_SIZE + sizeof(NOTE)];
+
+	snprintf(path, sizeof(path), "%s" NOTE, name);
+	return faccessat(lostfound_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int
@@ -300,20 +333,22 @@ int
 lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost)
 {
 	const struct piece p = { .pos = lost->pos, .bytes = lost->to - lost->from, .why = lost->why };
-	AUTO_CLOSE int fd = openat(lostfound_fd, IN_MAKING, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	AUTO_CLOSE int fd = openat(lostfound_fd, IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	char name[LOSTFOUND_NAME_SIZE];
+	bool kept = false;
 	int rc;
 
 	if (fd < 0)
 		return err_note(-errno, "lost+found: %m");
 	rc = copy_range(lost, fd);
-	piece_name(lostfound_fd, p.pos, name);
-	if (rc == MQ_OK && renameat(lostfound_fd, IN_MAKING, lostfound_fd, name) != 0)
+	if (rc == MQ_OK)
+		kept = piece_name(lostfound_fd, p.pos, fd, name);
+	if (rc == MQ_OK && !kept && renameat(lostfound_fd, IN_MAKING, lostfound_fd, name) != 0)
 		rc = err_note(-errno, "lost+found/%s: %m", name);
-	if (rc != MQ_OK) {		/* it takes room */
+	if (rc != MQ_OK || kept)	/* it takes room */
 		unlinkat(lostfound_fd, IN_MAKING, 0);
+	if (rc != MQ_OK || (kept && has_note(lostfound_fd, name)))
 		return rc;
-	}
 	return note_piece(lostfound_fd, name, &p);
 }
 
@@ -336,7 +371,7 @@ lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
 	char name[LOSTFOUND_NAME_SIZE];
 	int rc;
 
-	piece_name(lostfound_fd, p.pos, name);
+	(void)piece_name(lostfound_fd, p.pos, -1, name);
 	if (renameat(lost->dirfd, lost->name, lostfound_fd, name) != 0)
 		return err_note(-errno, "commitlog/%s: to lost+found: %m", lost->name);
 	rc = trim(lostfound_fd, name, p.bytes);
@@ -360,6 +395,45 @@ lostfound_keep_tree(int lostfound_fd, const struct lost_tree *lost)
 		return MQ_OK;
 	}
 	return err_note(-EEXIST, "lost+found: too many of %s", lost->as);
+}
+
+/* Positions of the log from names of pieces. */
+static bool
+pos_of_piece(const char *name, mq_pos *ret)
+{
+	int64_t pos;
+	int len = 0;
+
+	if (sscanf(name, "commitlog-%20" SCNd64 "%n", &pos, &len) != 1 || (name[len] && name[len] != '.') ||
+	    strstr(name, NOTE))
+		return false;
+	*ret = MQ_POS(pos);
+	return true;
+}
+
+int
+lostfound_complete(int lostfound_fd, const char *why)
+{
+	struct dirent **entries;
+	int n = scandirat(lostfound_fd, ".", &entries, NULL, alphasort), rc = MQ_OK;
+
+	if (n < 0)
+		return err_note(-errno, "lost+found: %m");
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+		struct piece p = { .why = why };
+		struct stat st;
+
+		if (rc == MQ_OK && strlen(name) < LOSTFOUND_NAME_SIZE && pos_of_piece(name, &p.pos) &&
+		    !has_note(lostfound_fd, name) && fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode)) {
+			p.bytes = st.st_size;
+			rc = note_piece(lostfound_fd, name, &p);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
 }
 
 /* --- how many --------------------------------------------------------------------- */

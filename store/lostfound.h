@@ -30,7 +30,8 @@ struct lost_bytes {
 	const char *why;	/* one line, a sentence */
 };
 
-/* Keep them, in a new file: the same place may be cut more than once. */
+/* Keep them, in a new file: the same place may be cut more than once.  The same bytes of
+ * the same place are kept once: who cuts after a crash keeps again first. */
 int lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost);
 
 /* A whole segment, which leaves its directory. */
@@ -43,6 +44,9 @@ struct lost_segment {
 };
 
 int lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost);
+
+/* Pieces of the log whose keeper died before their note: they get one. */
+int lostfound_complete(int lostfound_fd, const char *why);
 
 /* A directory of the store becomes lost+found/AS-N. */
 struct lost_tree {

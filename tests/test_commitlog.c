@@ -17,7 +17,9 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "store/commitlog.h"
+#include "conf/scope.h"
 #include "store/file.h"
+#include "store/lostfound.h"
 #include "tests/fault.h"
 #include "tests/tree.h"
 #include "tests/vectors.h"
@@ -412,6 +414,52 @@ a_segment_is_synced_through_the_descriptor_it_was_written_through(void **state)
 	assert_null(fdcache_get(r->files, &r->log, 0));
 }
 
+static int
+in_lostfound(struct rig *r)
+{
+	struct lostfound_stats stats;
+
+	lostfound_stats(r->dirfd, &stats);
+	return (int)stats.pieces;
+}
+
+static void
+keep(struct rig *r, const char *bytes)
+{
+	AUTO_CLOSE int fd = openat(r->dirfd, ".bytes", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int64_t len = (int64_t)strlen(bytes);
+
+	assert_int_equal(pwrite(fd, bytes, (size_t)len, 0), len);
+	assert_int_equal(lostfound_keep_bytes(r->dirfd, &(struct lost_bytes){
+		.fd = fd, .to = len, .pos = MQ_POS(4096), .why = "so." }), MQ_OK);
+}
+
+/* Who died between keeping and cutting does both again. */
+static void
+the_same_bytes_of_the_same_place_are_kept_once(void **state)
+{
+	static const char piece[] = "commitlog-00000000000000004096", note[] = "commitlog-00000000000000004096.txt";
+	struct rig *r = *state;
+
+	keep(r, "one");
+	keep(r, "one");
+	assert_int_equal(in_lostfound(r), 1);
+	assert_true(exists(r, piece) && exists(r, note));
+	keep(r, "two");
+	keep(r, "two");
+	keep(r, "one");
+	assert_int_equal(in_lostfound(r), 2);
+
+	/* and one who died in between leaves no piece without its note */
+	assert_int_equal(unlinkat(r->dirfd, note, 0), 0);
+	keep(r, "one");
+	assert_true(exists(r, note));
+	assert_int_equal(unlinkat(r->dirfd, note, 0), 0);
+	assert_int_equal(lostfound_complete(r->dirfd, "so."), MQ_OK);
+	assert_true(exists(r, note));
+	assert_int_equal(in_lostfound(r), 2);
+}
+
 static void
 after_a_failed_write_nothing_more_is_accepted(void **state)
 {
@@ -525,6 +573,7 @@ main(void)
 		T(no_descriptor_for_the_next_segment_is_not_the_end),
 		T(after_a_failed_sync_nothing_more_is_accepted),
 		T(a_segment_is_synced_through_the_descriptor_it_was_written_through),
+		T(the_same_bytes_of_the_same_place_are_kept_once),
 		T(after_a_failed_write_nothing_more_is_accepted),
 		T(a_flush_beyond_the_end_returns),
 		T(appends_flushes_and_spares_of_many_threads_leave_one_whole_log),

@@ -380,9 +380,11 @@ a_healing_that_fails_is_made_up_for(void **state)
 	m = victim(k);
 	for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++)
 		for (int at = 1; at < 40; at++) {
+			char bad[16];
 			int rc;
 
-			hurt(k, m->pos.byte + 100, "bad bytes");
+			snprintf(bad, sizeof(bad), "bad %zu.%02d", c, at);	/* not kept yet */
+			hurt(k, m->pos.byte + 100, bad);
 			damage_of(k, &sum, &d);
 			fault_set((struct fault){ .call = calls[c], .at = at, .number = EIO });
 			rc = heal_segment(k->s, BASE, &d, &sum, &from, &at_once);
