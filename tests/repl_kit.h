@@ -13,7 +13,7 @@
 
 #include "repl/link.h"
 
-#define KIT_WAIT_MS 10000
+#define KIT_WAIT_MS 60000
 #define KIT_SEGMENT 4096
 
 struct kit {

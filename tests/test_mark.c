@@ -144,11 +144,11 @@ a_mark_that_moves_a_little_starts_no_new_timeout(void **state)
 	w = (struct waiter){ .m = &m, .past = 1000000000, .timeout_ms = 50 };
 	pthread_create(&w.thread, NULL, waiter_main, &w);
 	wait_for_waiters(&m, 1);
-	for (int64_t i = 1; atomic_load(&m.waiters) > 0 && clock_ms() - begin < 5000; i++)
+	for (int64_t i = 1; atomic_load(&m.waiters) > 0 && clock_ms() - begin < 60000; i++)
 		mark_advance(&m, MQ_POS(i));
 	pthread_join(w.thread, NULL);
 	assert_int_equal(w.rc, -ETIMEDOUT);
-	assert_in_range(clock_ms() - begin, 50, 4000);
+	assert_in_range(clock_ms() - begin, 50, 50000);
 	mark_destroy(&m);
 }
 

@@ -855,7 +855,7 @@ what_a_master_logs_is_followed(void **state)
 	b->settings.brokerRole = SLAVE;
 	broker_append(b, META_TOPIC, 0, "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"remote\",\"queues\":2}", 1);
 	broker_produce(b, "legacy", 1, 1);
-	for (int i = 0; i < 1000 && !topic_find(b->offsets, "legacy"); i++)
+	for (int i = 0; i < 10000 && !topic_find(b->offsets, "legacy"); i++)
 		usleep(10000);
 	assert_int_equal(topic_find(b->offsets, "remote")->id, 9);
 	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "legacy")), 2);
@@ -885,7 +885,7 @@ the_newest_segments_hold_the_whole_state(void **state)
 	before = meta_records(b);
 	for (int i = 0; i < 5; i++)		/* more than a segment of 1 MiB */
 		broker_produce(b, "c", 0, 4000);
-	for (int i = 0; i < 1000 && meta_records(b) < before + 6; i++)
+	for (int i = 0; i < 10000 && meta_records(b) < before + 6; i++)
 		usleep(10000);
 	assert_true(meta_records(b) >= before + 6);
 	want = dump(b);
@@ -1076,7 +1076,7 @@ __wrap_time(time_t *ret)
 static bool
 head_comes_to(struct queue *q, int64_t min)
 {
-	for (int i = 0; i < 1000 && queue_min(q).n != min; i++)
+	for (int i = 0; i < 10000 && queue_min(q).n != min; i++)
 		usleep(5000);
 	return queue_min(q).n == min;
 }
@@ -1118,7 +1118,7 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	assert_true(head_comes_to(q, 7));
 	assert_int_equal(topic_queue(b->offsets, other, 0, &q), MQ_OK);
 	assert_int_equal(queue_min(q).n, 0);
-	for (int i = 0; i < 1000 && (offsets_stats(b->offsets, &stats), stats.offsets_clamped == 0); i++)
+	for (int i = 0; i < 10000 && (offsets_stats(b->offsets, &stats), stats.offsets_clamped == 0); i++)
 		usleep(5000);
 	assert_int_equal(stats.offsets_clamped, 1);
 	assert_int_equal(broker_committed(b, sub, 0), 7);
@@ -1157,7 +1157,7 @@ a_shorter_time_counts_at_once(void **state)
 static bool
 drops_becomes(struct queue *q, bool drops)
 {
-	for (int i = 0; i < 1000 && queue_drops(q) != drops; i++)
+	for (int i = 0; i < 10000 && queue_drops(q) != drops; i++)
 		usleep(5000);
 	return queue_drops(q) == drops;
 }

@@ -444,7 +444,7 @@ stats_when(struct kit *k, bool (*is_so)(const struct scrub_stats *s))
 {
 	struct scrub_stats s;
 
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 6000; i++) {
 		scrub_stats(k->s, &s);
 		if (is_so(&s))
 			return s;
@@ -547,11 +547,11 @@ it_reads_no_faster_than_it_may(void **state)
 		poll(NULL, 0, 50);
 		scrub_stats(k->s, &s);
 		assert_true(s.read_bytes <= 4 * KIT_SEGMENT * (clock_mono_ms() - began + 200) / 1000 + KIT_SEGMENT);
-	} while (s.read_bytes < 4 * KIT_SEGMENT && clock_mono_ms() - began < 20000);
+	} while (s.read_bytes < 4 * KIT_SEGMENT && clock_mono_ms() - began < 60000);
 	assert_true(s.read_bytes >= 4 * KIT_SEGMENT);
 	began = clock_mono_ms();
 	scrub_stop(k->s);
-	assert_true(clock_mono_ms() - began < 5000);
+	assert_true(clock_mono_ms() - began < 20000);
 	free(src.good);
 }
 

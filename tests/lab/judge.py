@@ -7,7 +7,7 @@
 
 Without --cut the broker was killed: everything that was acknowledged must be
 there.  With --cut the power was cut then (seconds since 1970): what was synced
-must be there, and what is older than INTERVAL.
+must be there, and what the broker had said to be flushed.
 """
 import argparse
 import hashlib
@@ -16,8 +16,6 @@ import sys
 
 from load import GROUP, QUEUES, TOPIC, Load, Wrong, load_json, must, queue_offset, read_all, read_text, \
     save_json, write_text
-
-INTERVAL = 2.5          # s: flushIntervalCommitLog, and what a slow machine adds
 
 
 def split_line(line):
@@ -32,6 +30,8 @@ class Judge:
         self.cut = cut
         self.seen = self.load.seen
         self.told = load_json(os.path.join(state, "told"), {})
+        self.flushed = max((at for at, seen in load_json(os.path.join(state, "flushed"), [])
+                            if cut is None or seen < cut), default=0)
         self.state = state
         self.lines = 0
 
@@ -80,10 +80,14 @@ class Judge:
         """An answer that came while the power went, no program has seen."""
         if self.cut is None:
             return told["acked"]
-        return self.last_before_the_cut(told["times"], 0 if told["synced"] else INTERVAL)
+        return self.last_before(self.cut if told["synced"] else self.flushed, told["times"])
 
-    def last_before_the_cut(self, times, seconds=0):
-        return max((n for at, n in times if self.cut is None or at < self.cut - seconds), default=0)
+    def last_before_the_cut(self, times):
+        return self.last_before(self.cut, times)
+
+    @staticmethod
+    def last_before(end, times):
+        return max((n for at, n in times if end is None or at < end), default=0)
 
     def compare_with_model(self, queue, path, lines):
         """The model holds each line that was ever judged; what is retained is its end."""

@@ -156,6 +156,29 @@ class Worker(threading.Thread):
             return False
 
 
+class Watcher(threading.Thread):
+    """Notes what the broker says of its disk: all that was stored at one time was flushed at another."""
+
+    def __init__(self, load):
+        super().__init__(daemon=True)
+        self.load = load
+        self.flushed = []       # [stored, flushed]
+
+    def status(self, name):
+        return int(read_text(os.path.join(self.load.mnt, "status", name)))
+
+    def run(self):
+        try:
+            while not self.load.stopped:
+                at, written = time.time(), self.status("written")
+                while self.status("flushed") < written:
+                    time.sleep(PAUSE)
+                self.flushed.append((at, time.time()))
+                time.sleep(PAUSE)
+        except (OSError, ValueError):
+            pass                # it is gone
+
+
 class Producer(Worker):
     """Numbered lines, a few in each write; how: plain, dsync or fsync."""
 
@@ -391,12 +414,15 @@ def main():
     load.errors, load.again = args.errors, args.again
     load.start()
     workers = [w for w in workers_of(load) if w.name[0] in args.workers]
+    watcher = Watcher(load)
+    watcher.start()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     save_json(os.path.join(load.state, "told"), {w.name: w.told for w in workers})
+    save_json(os.path.join(load.state, "flushed"), watcher.flushed[-500:])
     errors = {w.name: w.error for w in workers if w.error}
     if errors:
         print("ended by", errors)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Power cuts at any moment, again and again, under mixed work: what was synced stays,
-# of the rest only what is younger than the flush interval is lost.
+# of the rest only what the broker had not yet flushed is lost.
 #
 #	--cycles N       so many
 #	--types T,T      file systems, in turns
