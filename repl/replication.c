@@ -23,6 +23,7 @@
 #include "repl/start.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
+#define PIECE_BYTES (128 << 10)		/* is checked while the cache still has what was written */
 #define RESTART_FIRST_MS 100
 #define END_MS 100			/* from the end of its link on it may take */
 #define RESTART_LAST_MS 5000
@@ -109,6 +110,7 @@ struct run {
 	int fd;
 	uint64_t ring_at;	/* bytes taken out of the ring */
 	bool said;		/* mqrepld told of a trouble */
+	unsigned char piece[PIECE_BYTES];	/* of the ring, out of mqrepld's reach */
 };
 
 static void
@@ -186,7 +188,8 @@ send_marks(struct replication *r, int fd, enum link_kind kind, uint64_t ring_at)
 	return link_send(fd, &msg);
 }
 
-/* Bytes of the ring, which wraps, to the log. */
+/* Bytes of the ring, which wraps, to the log.  mqrepld could change them there after
+ * they were checked, so it is a copy that is written. */
 static int
 append_from_ring(struct run *run, const struct link_message *msg)
 {
@@ -201,7 +204,9 @@ append_from_ring(struct run *run, const struct link_message *msg)
 		int rc;
 
 		n = n > left ? left : n;
-		rc = store_append_raw(run->r->store, pos, run->r->ring + place, n);
+		n = n > PIECE_BYTES ? PIECE_BYTES : n;
+		memcpy(run->piece, run->r->ring + place, n);
+		rc = store_append_raw(run->r->store, pos, run->piece, n);
 		if (rc != MQ_OK)
 			return rc;
 		at += n;

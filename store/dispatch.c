@@ -14,7 +14,7 @@
 #include "store/store_priv.h"
 
 #define READ_BYTES (1u << 20)
-#define READ_AGAIN_BYTES 4096u	/* when so much cannot be read at once */
+#define READ_LITTLE_BYTES 4096u	/* when so much cannot be read at once, or is known */
 #define SCAN_BYTES (64u << 10)
 
 /* --- the views ------------------------------------------------------------------ */
@@ -96,11 +96,12 @@ dispatch_record(struct store *s, const struct record *rec)
 
 /* --- reading the log ----------------------------------------------------------------- */
 
-/* A window of the log: it holds [base, base + len). */
+/* A window of the log: it holds [base, base + len).  What is known is not read. */
 struct window {
 	unsigned char *buf;
 	size_t size, len;
 	mq_pos base;
+	const struct dispatch_bytes *known;	/* the log's end; NULL: nothing */
 };
 
 /* Up to `len` bytes at pos, as far as the log has them before `limit`. */
@@ -124,9 +125,13 @@ window_fill(struct store *s, struct window *w, mq_pos pos, mq_pos limit, size_t 
 static int
 window_verify(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
 {
-	size_t at = (size_t)(pos.byte - w->base.byte), len = READ_BYTES;
+	size_t at = (size_t)(pos.byte - w->base.byte), len = w->known ? READ_LITTLE_BYTES : READ_BYTES;
 	int rc;
 
+	if (w->known && pos.byte >= w->known->pos.byte) {
+		at = (size_t)(pos.byte - w->known->pos.byte);
+		return record_verify(w->known->bytes + at, w->known->len - at, pos, rec);
+	}
 	if (pos.byte >= w->base.byte && at < w->len) {
 		rc = record_verify(w->buf + at, w->len - at, pos, rec);
 		if (rc != MQ_EEND)
@@ -134,14 +139,15 @@ window_verify(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struc
 	}
 	rc = window_fill(s, w, pos, limit, len);
 	if (rc == -EIO) {
-		len = READ_AGAIN_BYTES;
+		len = READ_LITTLE_BYTES;
 		rc = window_fill(s, w, pos, limit, len);
 	}
 	if (rc != MQ_OK)
 		return rc;
 	rc = record_verify(w->buf, w->len, pos, rec);
 	/* a length that cannot be is not worth the memory */
-	if (rc == MQ_EEND && w->len == len && rec->total > (int32_t)len && rec->total <= s->log.segment_bytes) {
+	if (rc == MQ_EEND && w->len == len && rec->total > (int32_t)len && rec->total <= s->log.segment_bytes &&
+	    rec->total <= limit.byte - pos.byte) {
 		rc = window_fill(s, w, pos, limit, (size_t)rec->total);
 		if (rc == MQ_OK)
 			rc = record_verify(w->buf, w->len, pos, rec);
@@ -234,10 +240,10 @@ check_number(struct store *s, const struct record *rec)
 			" comes next", queue_topic(q), queue_id(q), rec->qoff.n, span.end.n);
 }
 
-int
-dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
+static int
+dispatch(struct store *s, mq_pos from, mq_pos limit, const struct dispatch_bytes *known, struct dispatched *ret)
 {
-	struct window w = { .base = MQ_POS(-1) };
+	struct window w = { .base = MQ_POS(-1), .known = known };
 	struct dispatched d = { .end = from, .store_ms = ret->store_ms, .records = ret->records };
 	struct record rec;
 	int rc = MQ_OK;
@@ -262,6 +268,18 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 		return rc;
 	*ret = d;
 	return MQ_OK;
+}
+
+int
+dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
+{
+	return dispatch(s, from, limit, NULL, ret);
+}
+
+int
+dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes *known, struct dispatched *ret)
+{
+	return dispatch(s, from, pos_add(known->pos, (int64_t)known->len), known, ret);
 }
 
 /* --- behind damage ------------------------------------------------------------------- */

@@ -568,14 +568,15 @@ store_append_first(struct store *s, struct queue *q, struct batch *b, struct app
 	return rc == MQ_OK ? reserve_and_append(s, q, b, true, ret) : rc;
 }
 
-/* What is complete behind `dispatched` goes to the views.  Called with the log's lock. */
+/* What is complete behind `dispatched` goes to the views; `added` are the log's last
+ * bytes.  Called with the log's lock. */
 static int
-dispatch_new(struct store *s)
+dispatch_new(struct store *s, const struct dispatch_bytes *added)
 {
 	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
 	int rc;
 
-	rc = dispatch_log(s, d.end, s->log.end, &d);
+	rc = dispatch_appended(s, d.end, added, &d);
 	while (rc == MQ_OK && d.damaged) {
 		mq_pos next;
 
@@ -611,7 +612,7 @@ store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
 	if (rc != MQ_OK)
 		return rc;
 	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
-	return dispatch_new(s);
+	return dispatch_new(s, &(struct dispatch_bytes){ .pos = pos, .bytes = bytes, .len = len });
 }
 
 int

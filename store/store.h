@@ -110,7 +110,8 @@ int store_cut_torn(struct store *s, const char *why);
 int store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
 /* On a slave: bytes of the log as its master sent them, in order, cut anywhere;
- * within one segment.  Every record that is complete now is shown to readers.
+ * within one segment.  Every record that is complete now is shown to readers.  The
+ * bytes are written and then checked where they are: nobody may change them meanwhile.
  * MQ_ECORRUPT (noted) when they do not follow on the log's end; else as above. */
 int store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len);
 

@@ -755,6 +755,73 @@ threads_append_read_and_checkpoint_at_once(void **state)
 	assert_int_equal(recovery(k).cut_bytes + recovery(k).damaged_bytes, 0);
 }
 
+/* --- a slave's log --------------------------------------------------------------------- */
+
+/* All of the log, as a slave would receive it. */
+static unsigned char *
+whole_log(struct kit *k, int64_t *ret_len)
+{
+	int64_t end = mark_at(store_written(k->s)).byte;
+	unsigned char *log = malloc((size_t)end);
+	size_t n;
+
+	assert_non_null(log);
+	for (int64_t at = 0; at < end; at += (int64_t)n)
+		assert_int_equal(store_read_raw(k->s, MQ_POS(at), log + at, (size_t)(end - at), &n), MQ_OK);
+	*ret_len = end;
+	return log;
+}
+
+/* From a few bytes to a few records, within a segment. */
+static int64_t
+piece_at(int64_t at, int64_t end)
+{
+	static const int max[] = { 3, 200, 5000, 30000 };
+	int64_t n = 1 + rand() % max[rand() % 4], left = KIT_SEGMENT - at % KIT_SEGMENT;
+
+	n = n < left ? n : left;
+	return n < end - at ? n : end - at;
+}
+
+static void
+a_log_that_comes_in_pieces_is_shown_up_to_its_last_whole_record(void **state)
+{
+	struct kit *k = *state;
+	int64_t end, at, n, whole = 0;
+	unsigned char *log, *piece;
+
+	srand(7);
+	kit_open(k);
+	for (size_t i = 0; i < 12; i++) {
+		fill(k, 10);
+		assert_int_equal(kit_append(k, "large", 0, 1, 3000 * i, "key"), MQ_OK);
+	}
+	log = whole_log(k, &end);
+	kit_close(k);
+	assert_int_equal(tree_remove(k->path), 0);
+	kit_forget_checkpoint(k);
+	k->set.brokerRole = SLAVE;
+	kit_open(k);
+	for (at = 0; at < end; at += n) {
+		n = piece_at(at, end);
+		piece = malloc((size_t)n);	/* so that reading beyond it is seen */
+		assert_non_null(piece);
+		memcpy(piece, log + at, (size_t)n);
+		assert_int_equal(store_append_raw(k->s, MQ_POS(at), piece, (size_t)n), MQ_OK);
+		free(piece);
+		while (at + n - whole >= 4 && be32_get(log + whole) <= at + n - whole)
+			whole += be32_get(log + whole);
+		assert_int_equal(mark_at(store_dispatched(k->s)).byte, whole);
+	}
+	assert_int_equal(whole, end);
+	kit_verify(k);
+	kit_close(k);
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	kit_verify(k);
+	free(log);
+}
+
 int
 main(void)
 {
@@ -782,6 +849,7 @@ main(void)
 		T(a_read_only_mount_sees_all_and_writes_nothing),
 		T(a_queue_whose_messages_are_all_gone_goes_on_where_it_was),
 		T(threads_append_read_and_checkpoint_at_once),
+		T(a_log_that_comes_in_pieces_is_shown_up_to_its_last_whole_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
