@@ -154,6 +154,11 @@ is_waiting() {
 	esac
 }
 
+# All threads of PID have stopped: until then they go on after kill -STOP has returned.
+is_stopped() {
+	[ "$(cut -d ')' -f 2 "/proc/$1/task/"*/stat | cut -c 2 | sort -u)" = T ]
+}
+
 # --- undoing -----------------------------------------------------------------
 
 undo_stack=()

@@ -33,6 +33,7 @@ done
 pid=$(cat "$slave/status/pid")
 echo 1000 > "$master/config/slaveTimeout"
 kill -STOP "$pid"
+eventually 20 is_stopped "$pid"
 fails_with ETIMEDOUT bash -c "echo late >> '$q'"
 kill -CONT "$pid"
 echo "${patience}000" > "$master/config/slaveTimeout"
