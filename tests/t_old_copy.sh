@@ -4,26 +4,24 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 990 * 10))
+port=$(free_port) other=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
 slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
 start_master() { start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"; }
-written() { cat "$1/status/written"; }
-same_end() { [ "$(written "$master")" = "$(cat "$slave/status/dispatched")" ]; }
 trouble() { grep -q "$1" "$slave/status/replication/trouble"; }
 
 start_master
 mkdir "$master/topics/t"
 seq 500 >> "$master/topics/t/q0"
 start_mqfs "$work/s" "$slave" -o "$slave_options"
-eventually 30 same_end
+eventually 30 caught_up
 stop_mqfs "$master"
 cp -a "$work/m" "$work/copy"
 start_master
 seq 501 1500 >> "$master/topics/t/q0"
-eventually 30 same_end
+eventually 30 caught_up
 stop_mqfs "$slave"
 stop_mqfs "$master"
 
@@ -41,10 +39,9 @@ want "$(seq 1500)" "$(cat "$slave/topics/t/q0")" "what only the slave has now"
 # Somebody has to decide which of the two it is: here it is the slave's.
 echo ASYNC_MASTER > "$slave/config/brokerRole"
 stop_mqfs "$slave"
-start_mqfs "$work/s" "$slave" -o "listenPort=$((port + 30)),$small"
+start_mqfs "$work/s" "$slave" -o "listenPort=$other,$small"
 stop_mqfs "$master"
 rm -r "$work/m"
-start_mqfs "$work/m" "$master" -o "role=slave,master=127.0.0.1:$((port + 31)),listenPort=$port,$small"
-same_again() { [ "$(written "$slave")" = "$(cat "$master/status/dispatched")" ]; }
-eventually 30 same_again
+start_mqfs "$work/m" "$master" -o "role=slave,master=127.0.0.1:$((other + 1)),listenPort=$port,$small"
+eventually 30 caught_up "$slave" "$master"
 want "$(seq 1500)" "$(cat "$master/topics/t/q0")" "the old master's copy"

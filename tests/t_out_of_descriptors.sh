@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool prlimit
 
-port=$((20000 + RANDOM % 990 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 options=haSendHeartbeatInterval=300,haHousekeepingInterval=3000

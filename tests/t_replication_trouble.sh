@@ -5,7 +5,7 @@
 requires_fuse
 requires_tool prlimit
 
-port=$((20000 + RANDOM % 990 * 10))
+port=$(free_port)
 options=listenPort=$port,haSendHeartbeatInterval=300
 trouble() { grep -q "$1" "$mnt/status/replication/trouble"; }
 no_trouble() { [ ! -s "$mnt/status/replication/trouble" ]; }

@@ -3,7 +3,7 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-port=$((20000 + RANDOM % 990 * 10))
+port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 segment=33554432
@@ -16,7 +16,6 @@ for i in 1 2 3; do
 	seq_lines 1 100 >> "$master/topics/t/q1"
 done
 start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$large"
-caught_up() { [ "$(cat "$master/status/written")" = "$(cat "$slave/status/dispatched")" ]; }
 eventually 60 caught_up
 first=00000000000000000000
 eventually 60 test -e "$work/s/sums/$first"
