@@ -51,7 +51,7 @@ exec 5>> "$q"
 writer=$!
 stored() { cat "$q" > "$work/now" && grep -qx forsaken "$work/now"; }	# tail would wait for the writer
 eventually 10 stored
-echo "127.0.0.1:$((port + 30))" > "$master/config/master"
+echo "127.0.0.1:$((port + 6))" > "$master/config/master"
 echo SLAVE > "$master/config/brokerRole"
 eventually 20 is_gone "$writer"
 if wait "$writer"; then fail "a write that no slave has was acknowledged"; fi
