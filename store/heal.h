@@ -7,7 +7,9 @@
  *
  * Nothing is written before all of it is known to be good.  In place, because a
  * snapshot that holds the segment has lost the same bytes, and its MANIFEST has the
- * sum of the good ones.
+ * sum of the good ones.  But where the bytes were bad before the segment ever had a sum
+ * (a store of RocketMQ, mounted for the first time), a snapshot that was taken before the
+ * scrub came by has the sum of the bad ones, and keeps it: take another one.
  */
 #ifndef MQFS_STORE_HEAL_H
 #define MQFS_STORE_HEAL_H

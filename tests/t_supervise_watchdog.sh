@@ -1,5 +1,5 @@
 #!/bin/bash
-# A supervised broker that hangs is replaced, under open files; one that is only slow, or that nobody asks, is not.
+# A supervised broker that hangs is replaced, under open files; one that is only slow is not.
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 [ "$(printf '6.9\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || skip "Linux is older than 6.9"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# While a topic is purged, removed and made again all the time, no append is acknowledged into one that is gone.
+# While a topic is removed and made again, no append is acknowledged into one that is gone.
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
@@ -10,7 +10,7 @@ import errno, os, sys, threading, time
 
 topic = sys.argv[1]
 ends = time.monotonic() + 4
-# Of each: answered, or about to be.
+# What each writer was told is stored.
 acked = [set() for _ in range(3)]
 faults = []
 
