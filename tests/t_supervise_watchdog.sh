@@ -34,7 +34,7 @@ MQFS_WRAP="${MQFS_WRAP:-} env LD_PRELOAD=$work/hang.so ASAN_OPTIONS=${ASAN_OPTIO
 
 loop_disk ext4 200M "$work/disk"
 small=haListen=none,mappedFileSizeCommitLog=4194304,maxMessageSize=65536
-start_mqfs "$work/disk/store" "$mnt" -o "supervise,watchdog=1,$small"
+start_mqfs "$work/disk/store" "$mnt" -o "supervise,watchdog=2,$small"
 log() { echo "$work/mqfs.$daemon_count.log"; }
 deaths() { grep -c 'was killed by' "$(log)" || true; }
 has() { [ "$(cat "$mnt/topics/t/q0")" = "$1" ]; }
@@ -52,20 +52,22 @@ echo two >> "$mnt/topics/t/q0" &
 writers=($!)
 timeout 60 dd if=/dev/zero bs=64k count=64 status=none >> "$mnt/topics/t/q1:format=raw" &
 writers+=($!)
-sleep 4
+sleep 6
 want 0 "$(deaths)" "deaths while the disk was frozen"
 thaw
 wait_for "${writers[@]}"
 want 0 "$(cat "$mnt/status/restarts")" "restarts while the disk was frozen"
 
 # A broker that is stopped: who has files open goes on.
+stands_still() { is_stopped "$1" || is_gone "$1"; }
 exec 5>> "$mnt/topics/t/q0"
 was=$(broker_of "$work/disk/store")
 kill -STOP "$was"
+eventually 20 stands_still "$was"
 echo three >&5
 if [ "$(broker_of "$work/disk/store")" = "$was" ]; then fail "it is the same broker"; fi
 want 1 "$(cat "$mnt/status/restarts")" "restarts"
-grep -q 'the broker hangs: for 1 s it was stopped' "$(log)" || fail "the log does not say why"
+grep -q 'the broker hangs: for 2 s it was stopped' "$(log)" || fail "the log does not say why"
 want "one two three" "$(tr '\n' ' ' < "$mnt/topics/t/q0" | sed 's/ $//')" "what was written"
 
 exec 5>&-
@@ -78,7 +80,7 @@ while [ -e "$HANG" ]; do sleep 0.05; done
 echo served >> "$mnt/topics/t/q2"
 wait_for "$reader"
 want 0 "$(cat "$work/pieces")" "what the next broker answers"
-grep -q 'the broker hangs: for 1 s it has not got on with a request' "$(log)" || fail "the log does not say why"
+grep -q 'the broker hangs: for 2 s it has not got on with a request' "$(log)" || fail "the log does not say why"
 want 2 "$(cat "$mnt/status/restarts")" "restarts"
 
 # Switched off it does nothing, and that is kept by the brokers to come.
@@ -89,13 +91,14 @@ want 3 "$(cat "$mnt/status/restarts")" "restarts"
 want 0 "$(cat "$mnt/config/watchdog")" "the setting"
 broker=$(broker_of "$work/disk/store")
 kill -STOP "$broker"
+eventually 20 is_stopped "$broker"
 echo four >> "$mnt/topics/t/q0" &
 writer=$!
-sleep 3
+sleep 5
 want T "$(state_of "$broker")" "a broker without a watchdog"
 kill -CONT "$broker"
 wait_for "$writer"
-echo 1 > "$mnt/config/watchdog"
+echo 2 > "$mnt/config/watchdog"
 
 # Again and again, as a request may be what hangs it: the third in a row mounts anew.
 exec 5>> "$mnt/topics/t/q0"
@@ -105,7 +108,7 @@ for ((i = 0; i < 3; i++)); do
 	kill -STOP "$(broker_of "$work/disk/store")"
 	timeout 60 stat "$mnt/topics/t" > "$work/out" 2>&1 || true
 done
-grep -q 'mounts anew' "$(log)" || fail "it was not mounted anew"
+eventually "$patience" grep -q 'mounts anew' "$(log)"
 eventually "$patience" has "$(printf '%s\n' one two three four)"
 if echo five 2> "$work/err" >&5; then fail "an open file of the old mount works"; fi
 exec 5>&- || true

@@ -45,6 +45,7 @@ want after "$(tail -n 1 "$slave/topics/t/q0")" "it goes on"
 # The master becomes a slave while a write waits: nobody knows whether the others have it,
 # and when they do not it is cut from this log.
 kill -STOP "$pid"
+eventually 20 is_stopped "$pid"
 echo 60000 > "$master/config/slaveTimeout"
 exec 5>> "$q"
 (echo forsaken >&5) 2> "$work/forsaken" &

@@ -12,7 +12,7 @@ long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders
 start_master() {
 	start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
-		-o "haSendHeartbeatInterval=300,slaveTimeout=1000,$mqfs_small"
+		-o "haSendHeartbeatInterval=300,slaveTimeout=${patience}000,$mqfs_small"
 }
 start_master
 mkdir "$q"
@@ -46,9 +46,12 @@ for i in $(seq 50); do
 	echo "order $i" >> "$q/q2"
 	grep -qF "order $i" "$work"/s/commitlog/* || fail "the slave does not have order $i"
 done
+echo 1000 > "$mnt/config/slaveTimeout"
 kill -STOP "${java[s]}"
+eventually 20 is_stopped "${java[s]}"
 fails_with ETIMEDOUT bash -c "echo late >> '$q/q2'"
 kill -CONT "${java[s]}"
+echo "${patience}000" > "$mnt/config/slaveTimeout"
 eventually 60 same_log s m
 kill_broker s
 is_left() { grep -qx gone "$mnt"/status/replication/*/state; }
