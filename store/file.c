@@ -87,15 +87,10 @@ dir_sync(int dirfd, const char *what)
 	return MQ_OK;
 }
 
-int
-file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len)
+/* tmp, which is fd, becomes `name` if all went well so far (rc); else it goes. */
+static int
+take_place(int dirfd, int fd, const char *tmp, const char *name, int rc)
 {
-	AUTO_CLOSE int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	int rc;
-
-	if (fd < 0)
-		return err_note(-errno, "%s: %m", tmp);
-	rc = file_write(fd, bytes, len, 0, tmp);
 	if (rc == MQ_OK)
 		rc = file_sync(fd, tmp);
 	if (rc == MQ_OK && renameat(dirfd, tmp, dirfd, name) != 0)
@@ -103,6 +98,16 @@ file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, si
 	if (rc != MQ_OK)
 		unlinkat(dirfd, tmp, 0);
 	return rc == MQ_OK ? dir_sync(dirfd, name) : rc;
+}
+
+int
+file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len)
+{
+	AUTO_CLOSE int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return err_note(-errno, "%s: %m", tmp);
+	return take_place(dirfd, fd, tmp, name, file_write(fd, bytes, len, 0, tmp));
 }
 
 /* Bytes and holes. */
@@ -144,13 +149,7 @@ file_unshare(int dirfd, const char *name, const char *tmp)
 	if (rc == MQ_OK && (fchmod(to, st.st_mode & 07777) != 0 ||
 			    futimens(to, (struct timespec[]){ st.st_atim, st.st_mtim }) != 0))
 		rc = err_note(-errno, "%s: %m", tmp);
-	if (rc == MQ_OK)
-		rc = file_sync(to, tmp);
-	if (rc == MQ_OK && renameat(dirfd, tmp, dirfd, name) != 0)
-		rc = err_note(-errno, "%s: rename: %m", name);
-	if (rc != MQ_OK)
-		unlinkat(dirfd, tmp, 0);
-	return rc == MQ_OK ? dir_sync(dirfd, name) : rc;
+	return take_place(dirfd, to, tmp, name, rc);
 }
 
 int
