@@ -42,7 +42,6 @@ struct session {
 static _Thread_local struct {
 	uint64_t unique;
 	uint64_t poll;
-	uint32_t caller;
 } current;
 
 static void
@@ -55,7 +54,6 @@ current_is(const unsigned char *buf, size_t len)
 		return;
 	memcpy(&head, buf, sizeof(head));
 	current.unique = head.unique;
-	current.caller = head.pid;
 	if (head.opcode != KERNEL_OP_POLL || len < sizeof(head) + sizeof(in))
 		return;
 	memcpy(&in, buf + sizeof(head), sizeof(in));
@@ -72,12 +70,6 @@ bool
 session_is_resent(void)
 {
 	return (current.unique & KERNEL_RESENT) != 0;
-}
-
-uint32_t
-session_caller(void)
-{
-	return current.caller;
 }
 
 uint64_t

@@ -4,9 +4,6 @@
  * which is far cheaper than waking another CPU.  A handler does not block; where it
  * must after all, for something that another request brings or that takes long, it
  * says so, and a stand-in serves when all workers do that.
- *
- *   all of them read  ── one has served so many of one caller in a row ──>  it alone
- *                     <── another calls; it waits, idles or takes long; often ──
  */
 #ifndef MQFS_FS_WORKERS_H
 #define MQFS_FS_WORKERS_H
