@@ -12,6 +12,7 @@
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
 #define DEADLINE_LOOK_MS 100
+#define TIME_IS_UP (-1)		/* a deadline that is past at any time */
 #define PENDING_THREADS 6
 
 /* A read or a poll that waits.  Whoever unlinks it ends it; its memory lasts
@@ -383,23 +384,13 @@ is_forsaken(const struct pending *p, const struct durable *d)
 	       mark_at(replication_replicated(p->m->replication)).byte < d->end.byte;
 }
 
-/* Called with the lock. */
-static struct durable *
-durables_forsaken(struct pending *p)
+/* Their time is up.  Called with the lock. */
+static void
+durables_forsake(struct pending *p)
 {
-	struct durable *taken = NULL, **at = &p->durables[WAIT_LOG], *d;
-
-	while ((d = *at)) {
-		if (!is_forsaken(p, d)) {
-			at = &d->next;
-			continue;
-		}
-		*at = d->next;
-		d->next = taken;
-		taken = d;
-		atomic_fetch_sub(&p->n_durable, 1);
-	}
-	return taken;
+	for (struct durable *d = p->durables[WAIT_LOG]; d; d = d->next)
+		if (is_forsaken(p, d))
+			d->deadline_ms = TIME_IS_UP;
 }
 
 /* A log that was cut does not come to where they wait for: what they waited for is no
@@ -424,9 +415,10 @@ durables_look(struct pending *p, int rc)
 	struct durable *done, *forsaken;
 
 	lock_take(&p->durable_lock);
-	forsaken = durables_forsaken(p);
+	durables_forsake(p);
+	forsaken = durables_take(p, WAIT_LOG, MQ_POS(-1), TIME_IS_UP);
 	durables_back(p);
-	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? -1 : INT64_MAX);
+	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? TIME_IS_UP : INT64_MAX);
 	lock_drop(&p->durable_lock);
 	durables_answer(forsaken, -ETIMEDOUT);
 	durables_answer(done, rc);
@@ -532,6 +524,7 @@ void
 pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync)
 {
 	struct durable *d = malloc(sizeof(*d));
+	bool forsaken;
 
 	if (!d) {
 		reply_err(req, -ENOMEM);
@@ -546,8 +539,9 @@ pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t resu
 									 : p->m->settings->syncFlushTimeout),
 	};
 	LOCKED(&p->durable_lock);
-	if (is_forsaken(p, d) || durable_at(p->m).byte >= end.byte) {
-		durable_answer(d, is_forsaken(p, d) ? -ETIMEDOUT : MQ_OK);
+	forsaken = is_forsaken(p, d);
+	if (forsaken || durable_at(p->m).byte >= end.byte) {
+		durable_answer(d, forsaken ? -ETIMEDOUT : MQ_OK);
 		return;
 	}
 	if (p->durable_end.byte < end.byte)
