@@ -44,10 +44,11 @@ beat(struct workers *w)
 {
 	static _Thread_local unsigned number;	/* from 1 */
 
+	if (!w->m->estate)
+		return;
 	if (number == 0)
 		number = atomic_fetch_add(&w->numbered, 1) + 1;
-	if (w->m->estate)
-		estate_beat(w->m->estate, number - 1);
+	estate_beat(w->m->estate, number - 1);
 }
 
 /* False: that was the last one. */
