@@ -13,7 +13,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/scope.h"
-#include "repl/blob.h"
+#include "net/blob.h"
 #include "repl/exchange.h"
 
 #define GRACE_MS 2000			/* mqrepld watches the time; we, whether it does */

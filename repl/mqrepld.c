@@ -18,7 +18,7 @@
 
 #include "conf/err.h"
 #include "conf/flags.h"
-#include "repl/confine.h"
+#include "net/confine.h"
 #include "repl/ha.h"
 #include "repl/serve.h"
 

@@ -2,7 +2,7 @@
 #ifndef MQFS_REPL_PEER_H
 #define MQFS_REPL_PEER_H
 
-#include "repl/daemon.h"
+#include "net/daemon.h"
 
 struct peer {
 	int32_t number;			/* 0: the master */

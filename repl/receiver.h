@@ -18,8 +18,8 @@
 #ifndef MQFS_REPL_RECEIVER_H
 #define MQFS_REPL_RECEIVER_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 struct receiver;
 

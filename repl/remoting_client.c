@@ -8,9 +8,9 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/blob.h"
-#include "repl/channel.h"
-#include "repl/dial.h"
+#include "net/blob.h"
+#include "net/channel.h"
+#include "net/dial.h"
 #include "repl/remoting_client.h"
 
 /* A request of the mount's that is not answered yet. */

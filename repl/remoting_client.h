@@ -7,8 +7,8 @@
 #ifndef MQFS_REPL_REMOTING_CLIENT_H
 #define MQFS_REPL_REMOTING_CLIENT_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 struct remoting_client;
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/blob.h"
-#include "repl/channel.h"
-#include "repl/listener.h"
+#include "net/blob.h"
+#include "net/channel.h"
+#include "net/listener.h"
 #include "repl/remoting_server.h"
 #include "repl/requests.h"
 

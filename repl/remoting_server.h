@@ -11,8 +11,8 @@
 #ifndef MQFS_REPL_REMOTING_SERVER_H
 #define MQFS_REPL_REMOTING_SERVER_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 #define REMOTING_CONNECTIONS_MAX 64
 

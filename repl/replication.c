@@ -20,7 +20,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "repl/replication_priv.h"
-#include "repl/start.h"
+#include "net/start.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
 #define PIECE_BYTES (128 << 10)		/* is checked while the cache still has what was written */

@@ -13,7 +13,7 @@
 
 #include "conf/settings.h"
 #include "offsets/epochs.h"
-#include "repl/link.h"
+#include "net/link.h"
 #include "repl/requests.h"
 #include "offsets/offsets.h"
 #include "store/store.h"

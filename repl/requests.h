@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "repl/link.h"
+#include "net/link.h"
 
 struct replication;
 

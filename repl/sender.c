@@ -12,7 +12,7 @@
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/sender.h"
-#include "repl/stream.h"
+#include "net/stream.h"
 
 #define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
 #define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */

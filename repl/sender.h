@@ -12,7 +12,7 @@
 #ifndef MQFS_REPL_SENDER_H
 #define MQFS_REPL_SENDER_H
 
-#include "repl/daemon.h"
+#include "net/daemon.h"
 
 struct sender;
 

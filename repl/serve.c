@@ -9,7 +9,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "repl/listener.h"
+#include "net/listener.h"
 #include "repl/receiver.h"
 #include "repl/remoting_client.h"
 #include "repl/remoting_server.h"

@@ -2,8 +2,8 @@
 #ifndef MQFS_REPL_SERVE_H
 #define MQFS_REPL_SERVE_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 #define SERVE_SLAVES_MAX 64
 

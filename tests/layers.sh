@@ -1,5 +1,6 @@
 #!/bin/bash
-# Includes go downstairs only: fs, repl, offsets, store, conf.
+# Includes go downstairs only: fs, repl and remoting (neither includes the other), net,
+# offsets, store, conf.
 # layers.sh [SOURCE_TREE]
 set -u
 
@@ -9,8 +10,10 @@ cd "$top" || exit 1
 # floor: what it may include
 may_include() {
 	case $1 in
-	fs) echo 'fs|repl|offsets|store|conf' ;;
-	repl) echo 'repl|offsets|store|conf' ;;
+	fs) echo 'fs|remoting|repl|net|offsets|store|conf' ;;
+	repl) echo 'repl|net|offsets|store|conf' ;;
+	remoting) echo 'remoting|net|offsets|store|conf' ;;
+	net) echo 'net|offsets|store|conf' ;;
 	offsets) echo 'offsets|store|conf' ;;
 	store) echo 'store|conf' ;;
 	conf) echo 'conf' ;;
@@ -18,7 +21,7 @@ may_include() {
 }
 
 rc=0
-for floor in fs repl offsets store conf; do
+for floor in fs repl remoting net offsets store conf; do
 	[ -d "$floor" ] || continue
 	upstairs=$(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]+/' "$floor"/*.[ch] |
 		grep -vE "\"($(may_include "$floor"))/")

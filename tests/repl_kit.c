@@ -23,7 +23,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "repl/ha.h"
-#include "repl/start.h"
+#include "net/start.h"
 #include "tests/repl_kit.h"
 #include "tests/tree.h"
 

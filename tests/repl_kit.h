@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "repl/link.h"
+#include "net/link.h"
 
 #define KIT_WAIT_MS 60000
 #define KIT_SEGMENT 4096

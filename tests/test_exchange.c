@@ -19,7 +19,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "repl/exchange.h"
-#include "repl/remoting.h"
+#include "net/remoting.h"
 #include "tests/repl_kit.h"
 
 #define CODE 31999

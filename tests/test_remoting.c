@@ -12,7 +12,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
-#include "repl/remoting.h"
+#include "net/remoting.h"
 
 /* --- the reference's vectors: GET_MAX_OFFSET of topic T, queue 0 -------------------- */
 

@@ -17,7 +17,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "repl/stream.h"
+#include "net/stream.h"
 #include "tests/tree.h"
 
 #define WAIT_MS 10000

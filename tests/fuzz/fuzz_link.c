@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/link.h"
+#include "net/link.h"
 #include "tests/fuzz/target.h"
 
 static int pair[2] = { -1, -1 };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "conf/err.h"
-#include "repl/remoting.h"
+#include "net/remoting.h"
 #include "tests/fuzz/target.h"
 
 /* The next frame of [*at, end), at most `cut` bytes at once. */

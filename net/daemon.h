@@ -4,16 +4,16 @@
  * has the watch as its first member and is not freed while the loop hands out
  * events, only marked by its closed socket.
  */
-#ifndef MQFS_REPL_DAEMON_H
-#define MQFS_REPL_DAEMON_H
+#ifndef MQFS_NET_DAEMON_H
+#define MQFS_NET_DAEMON_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "repl/admit.h"
-#include "repl/link.h"
-#include "repl/outbox.h"
-#include "repl/tls.h"
+#include "net/admit.h"
+#include "net/link.h"
+#include "net/outbox.h"
+#include "net/tls.h"
 
 struct watch {
 	void (*ready)(struct watch *w, uint32_t events);

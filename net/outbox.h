@@ -4,13 +4,13 @@
  * once stays here, and when that is full, news is dropped, not memory eaten:
  * whoever put it keeps it and tries again.
  */
-#ifndef MQFS_REPL_OUTBOX_H
-#define MQFS_REPL_OUTBOX_H
+#ifndef MQFS_NET_OUTBOX_H
+#define MQFS_NET_OUTBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "repl/link.h"
+#include "net/link.h"
 
 #define OUTBOX_MAX 256
 

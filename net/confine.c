@@ -22,8 +22,8 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/confine.h"
-#include "repl/link.h"
+#include "net/confine.h"
+#include "net/link.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_FDS 512

@@ -29,8 +29,8 @@
  *      ext_len bytes       the ext fields, one JSON object of texts
  *      len - ext_len       the body
  */
-#ifndef MQFS_REPL_LINK_H
-#define MQFS_REPL_LINK_H
+#ifndef MQFS_NET_LINK_H
+#define MQFS_NET_LINK_H
 
 #include <stddef.h>
 #include <stdint.h>

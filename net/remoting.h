@@ -21,8 +21,8 @@
  * Nothing here touches a socket.  What is received takes 4 KiB of memory, and
  * then no more than twice what has come.
  */
-#ifndef MQFS_REPL_REMOTING_H
-#define MQFS_REPL_REMOTING_H
+#ifndef MQFS_NET_REMOTING_H
+#define MQFS_NET_REMOTING_H
 
 #include <jansson.h>
 #include <stddef.h>

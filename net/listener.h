@@ -1,11 +1,11 @@
 /* listener.h - one port on which others connect: opened as soon as it can be, and
  * slow to a flood.  Who may not come in does not take the turn of who may.
  */
-#ifndef MQFS_REPL_LISTENER_H
-#define MQFS_REPL_LISTENER_H
+#ifndef MQFS_NET_LISTENER_H
+#define MQFS_NET_LISTENER_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 struct listener {
 	struct watch watch;

@@ -4,8 +4,8 @@
  * for the same reason within SAY_AGAIN_MS (it will try for ever); of a crowd the
  * first few, then their number.
  */
-#ifndef MQFS_REPL_ADMIT_H
-#define MQFS_REPL_ADMIT_H
+#ifndef MQFS_NET_ADMIT_H
+#define MQFS_NET_ADMIT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "repl/admit.h"
-#include "repl/daemon.h"
+#include "net/admit.h"
+#include "net/daemon.h"
 
 #define SAY_AGAIN_MS (10 * 60 * 1000)
 #define WINDOW_MS 10000

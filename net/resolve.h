@@ -4,8 +4,8 @@
  * small process beside it keeps them.  It has no other descriptor than the one
  * on which it is asked, and ends when that is closed.
  */
-#ifndef MQFS_REPL_RESOLVE_H
-#define MQFS_REPL_RESOLVE_H
+#ifndef MQFS_NET_RESOLVE_H
+#define MQFS_NET_RESOLVE_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

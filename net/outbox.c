@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/outbox.h"
+#include "net/outbox.h"
 
 #define SAY_SPARE (OUTBOX_MAX / 2)
 

@@ -11,7 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "conf/err.h"
-#include "repl/tls.h"
+#include "net/tls.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

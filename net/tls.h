@@ -11,8 +11,8 @@
  * The files are read once, by tls_open(), so it may be called with more rights
  * than what follows.
  */
-#ifndef MQFS_REPL_TLS_H
-#define MQFS_REPL_TLS_H
+#ifndef MQFS_NET_TLS_H
+#define MQFS_NET_TLS_H
 
 struct ssl_st;
 struct tls;

@@ -9,12 +9,12 @@
  *                          other side to take any of what we send
  *      CHANNEL_IDLE_MS     for anything at all
  */
-#ifndef MQFS_REPL_CHANNEL_H
-#define MQFS_REPL_CHANNEL_H
+#ifndef MQFS_NET_CHANNEL_H
+#define MQFS_NET_CHANNEL_H
 
-#include "repl/daemon.h"
-#include "repl/remoting.h"
-#include "repl/stream.h"
+#include "net/daemon.h"
+#include "net/remoting.h"
+#include "net/stream.h"
 
 #define CHANNEL_FRAME_MS 30000
 #define CHANNEL_IDLE_MS 120000

@@ -7,7 +7,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/blob.h"
+#include "net/blob.h"
 
 int
 blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t body_len, int *ret_fd)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/listener.h"
+#include "net/listener.h"
 
 #define BACKLOG 64
 #define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */

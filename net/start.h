@@ -1,6 +1,6 @@
 /* start.h - begin mqrepld, with what it needs and nothing else. */
-#ifndef MQFS_REPL_START_H
-#define MQFS_REPL_START_H
+#ifndef MQFS_NET_START_H
+#define MQFS_NET_START_H
 
 #include <sys/types.h>
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/confine.h"
-#include "repl/link.h"
-#include "repl/resolve.h"
+#include "net/confine.h"
+#include "net/link.h"
+#include "net/resolve.h"
 
 bool
 resolve_split(char *text, char **ret_host, char **ret_port)

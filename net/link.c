@@ -12,7 +12,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/link.h"
+#include "net/link.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 

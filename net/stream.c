@@ -10,7 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "conf/err.h"
-#include "repl/stream.h"
+#include "net/stream.h"
 
 #define FILE_PIECE 16384		/* a TLS record holds no more */
 

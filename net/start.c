@@ -14,8 +14,8 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/link.h"
-#include "repl/start.h"
+#include "net/link.h"
+#include "net/start.h"
 
 #define FIRST_FREE_FD (LINK_RING_FD + 1)
 

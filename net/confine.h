@@ -4,8 +4,8 @@
  * log's directory.  All in the order below; what a kernel cannot do is noted
  * (err_text) and is the caller's to tell.
  */
-#ifndef MQFS_REPL_CONFINE_H
-#define MQFS_REPL_CONFINE_H
+#ifndef MQFS_NET_CONFINE_H
+#define MQFS_NET_CONFINE_H
 
 /* Descriptors above `last` are closed. */
 int confine_fds(int last);

@@ -5,11 +5,11 @@
  *                                                            │ none does
  *                                                            └──────────────────────────> (done) RESTING
  */
-#ifndef MQFS_REPL_DIAL_H
-#define MQFS_REPL_DIAL_H
+#ifndef MQFS_NET_DIAL_H
+#define MQFS_NET_DIAL_H
 
-#include "repl/daemon.h"
-#include "repl/resolve.h"
+#include "net/daemon.h"
+#include "net/resolve.h"
 
 enum dial_phase {
 	DIAL_RESTING,

@@ -8,7 +8,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/remoting.h"
+#include "net/remoting.h"
 
 #define FIRST_ROOM 4096
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))

@@ -15,15 +15,15 @@
  * wrong, noted in words about the peer: "does not take our certificate: expired".
  * There is no way on from an error.
  */
-#ifndef MQFS_REPL_STREAM_H
-#define MQFS_REPL_STREAM_H
+#ifndef MQFS_NET_STREAM_H
+#define MQFS_NET_STREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "repl/tls.h"
+#include "net/tls.h"
 
 #define STREAM_SHAKE_MS 10000		/* for stream_handshake() to come to an end */
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/dial.h"
+#include "net/dial.h"
 
 #define CONNECT_MS 3000
 

@@ -1,11 +1,11 @@
 /* blob.h - ext fields and a body, as a blob beside a packet of the link (link.h).
  */
-#ifndef MQFS_REPL_BLOB_H
-#define MQFS_REPL_BLOB_H
+#ifndef MQFS_NET_BLOB_H
+#define MQFS_NET_BLOB_H
 
 #include <jansson.h>
 
-#include "repl/link.h"
+#include "net/link.h"
 
 /* The lengths go to *msg; *ret_fd is -1 if there is nothing to hold.  `ext`: NULL or
  * an object of strings.  -EMSGSIZE, noted: too much. */

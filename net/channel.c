@@ -8,7 +8,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
-#include "repl/channel.h"
+#include "net/channel.h"
 
 #define TURN_BYTES (1 << 20)		/* then others hear, too */
 

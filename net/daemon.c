@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "repl/daemon.h"
+#include "net/daemon.h"
 
 int
 watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events)
