@@ -367,6 +367,17 @@ signals_prepare(void)
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 }
 
+/* What would end a broker without reason: a peer that has gone is EPIPE, a write beyond
+ * RLIMIT_FSIZE is EFBIG, and many daemons take SIGUSR2 for a wish. */
+static void
+signals_ignore(void)
+{
+	static const int numbers[] = { SIGPIPE, SIGXFSZ, SIGUSR2 };
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		signal(numbers[i], SIG_IGN);
+}
+
 static void
 files_limit_raise(void)
 {
@@ -436,7 +447,7 @@ main(int argc, char **argv)
 	struct args args = { 0 };
 	int rc, code = 0;
 
-	signal(SIGPIPE, SIG_IGN);
+	signals_ignore();
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)
 		return complain(rc, EXIT_SYSTEM);

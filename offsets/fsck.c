@@ -438,6 +438,7 @@ main(int argc, char **argv)
 	struct settings settings;
 	int rc, code = 0;
 
+	signal(SIGXFSZ, SIG_IGN);		/* a write beyond RLIMIT_FSIZE is EFBIG */
 	log_open("fsck.mqfs", LOG_TO_STDERR, LOG_EMERG);
 	rc = settings_init(&settings);
 	if (rc == MQ_OK)

@@ -304,10 +304,11 @@ commitlog_has_failed(const struct commitlog *log)
 			atomic_load(&log->why_known) ? log->why : "a write or sync of it has failed");
 }
 
+/* EFBIG: the process may not write so far into a file (RLIMIT_FSIZE, or the file system). */
 static bool
 is_full(int rc)
 {
-	return rc == -ENOSPC || rc == -EDQUOT;
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
 }
 
 /* A write at `at` of the tail failed.  When there was no space, what it left is

@@ -61,12 +61,19 @@ put_in_queue(struct store *s, const struct record *rec)
 	});
 }
 
-static int
-put_in_index(struct store *s, const struct record *rec)
+int
+dispatch_to_index(struct store *s, const struct record *rec)
 {
+	int rc;
+
 	if (rec->props_len == 0 || !s->settings->messageIndexEnable)
 		return MQ_OK;
-	return keyindex_put(s->index, rec);
+	rc = keyindex_put(s->index, rec);
+	if ((rc != MQ_OK) != s->index_failing)
+		log_warn("messages from %" PRId64 " on can%s be found by their keys: %s", rec->pos.byte,
+			 rc == MQ_OK ? "" : "not", rc == MQ_OK ? "the index works again" : err_text(rc));
+	s->index_failing = rc != MQ_OK;
+	return MQ_OK;
 }
 
 static const struct {
@@ -74,7 +81,7 @@ static const struct {
 	int (*put)(struct store *s, const struct record *rec);
 } views[] = {
 	{ "consume queues", put_in_queue },
-	{ "key index", put_in_index },
+	{ "key index", dispatch_to_index },
 };
 
 /* Feed one record to every view.  A record that a view cannot take (a queue

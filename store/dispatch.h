@@ -39,6 +39,11 @@ int dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes 
  * there is none. */
 int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
+/* Enter a record in the key index.  MQ_OK also when that fails: the record is stored, and
+ * its queue has it; a log line says from where on keys are missing.  With the log's lock,
+ * or at recovery. */
+int dispatch_to_index(struct store *s, const struct record *rec);
+
 /* The tagsCode of a record's entry: its tag's, or when a delayed message is due. */
 int64_t dispatch_tags_code(const struct record *rec);
 

@@ -169,32 +169,32 @@ last_write(struct snapshots *ss, const struct snapshot *s)
 	return MQ_OK;
 }
 
-/* Retention may be faster at the log's begin; in its middle a missing segment is
- * damage that the snapshot shares. */
+/* The last segment first: retention, which goes on meanwhile, takes the first ones, so
+ * what the snapshot misses lies before its begin.  A segment that is missing in the
+ * middle of the log is damage that the snapshot shares. */
 int
 snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark)
 {
-	int64_t bytes = s->log.segment_bytes, base = store_begin(s).byte;
+	int64_t bytes = s->log.segment_bytes;
+	mq_pos base = commitlog_segment_of(&s->log, pos_add(mark, bytes - 1));
 	struct snapshot *shot = &d->snapshot;
-	bool any = false;
 	int rc = MQ_OK;
 
 	shot->mark = mark;
 	shot->begin = commitlog_segment_of(&s->log, mark);
 	shot->segment_bytes = bytes;
-	for (; rc == MQ_OK && base < mark.byte; base += bytes) {
+	while (rc == MQ_OK && base.byte > store_begin(s).byte) {
 		char name[32];
 
-		snprintf(name, sizeof(name), "%020" PRId64, base);
+		base = pos_add(base, -bytes);
+		snprintf(name, sizeof(name), "%020" PRId64, base.byte);
 		if (linkat(s->commitlog_fd, name, d->commitlog_fd, name, 0) != 0) {
 			if (errno == ENOENT)
 				continue;
 			return err_note(-errno, "snapshots/%s/commitlog/%s: link: %m", shot->name, name);
 		}
-		if (!any)
-			shot->begin = MQ_POS(base);
-		any = true;
-		rc = tell_apart(ss, s, name, base, mark);
+		shot->begin = base;
+		rc = tell_apart(ss, s, name, base.byte, mark);
 	}
 	return rc == MQ_OK ? last_write(ss, shot) : rc;
 }

@@ -471,16 +471,10 @@ index_batch(struct store *s, const struct batch *b, size_t n)
 	struct record rec;
 
 	for (size_t i = 0; i < n; i++) {
-		int rc;
-
 		if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
 			continue;
 		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
-		rc = keyindex_put(s->index, &rec);
-		if ((rc != MQ_OK) != s->index_failing)
-			log_warn("messages from %" PRId64 " on can%s be found by their keys: %s", rec.pos.byte,
-				 rc == MQ_OK ? "" : "not", rc == MQ_OK ? "the index works again" : err_text(rc));
-		s->index_failing = rc != MQ_OK;
+		(void)dispatch_to_index(s, &rec);
 	}
 }
 

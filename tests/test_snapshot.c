@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include "conf/settings.h"
 #include "offsets/offsets.h"
 #include "store/manifest.h"
+#include "store/retention.h"
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "store/storedir.h"
@@ -195,6 +198,57 @@ whatever_fails_nothing_is_left_and_the_next_try_works(void **state)
 	}
 }
 
+/* Retention, at the worst moment of a snapshot: after its first link. */
+static struct store *retention_of;
+
+static void *
+retention_thread(void *arg)
+{
+	assert_int_equal(retention_round(arg), MQ_OK);
+	return NULL;
+}
+
+int __real_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int
+__wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	int rc = __real_linkat(from_fd, from, to_fd, to, flags);
+	struct store *s = retention_of;
+	pthread_t thread;
+
+	retention_of = NULL;
+	if (s) {
+		assert_int_equal(pthread_create(&thread, NULL, retention_thread, s), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	return rc;
+}
+
+static void
+retention_takes_nothing_from_the_middle_of_one_in_the_making(void **state)
+{
+	struct broker *b = *state;
+	struct snapshot *s;
+	char path[64];
+
+	broker_set(b, "deleteWhen", "0;1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17;18;19;20;21;22;23");
+	broker_set(b, "deleteCommitLogFilesInterval", "0");
+	fill(b, "t", 1500);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	assert_true(broker_written(b).byte > 4 * 65536);
+	sh("touch -d '1000 hours ago' '%s'/commitlog/0*", b->path);
+	retention_of = b->store;
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_null(retention_of);
+	assert_true(store_begin(b->store).byte > 0);	/* it did take some */
+	for (int64_t base = s->begin.byte; base < s->mark.byte; base += s->segment_bytes) {
+		snprintf(path, sizeof(path), "snapshots/one/commitlog/%020" PRId64, base);
+		assert_true(there(b, path));
+	}
+	assert_true(s->begin.byte <= store_begin(b->store).byte);
+}
+
 static void
 one_that_says_nonsense_is_not_shown(void **state)
 {
@@ -305,6 +359,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_begun_before_a_crash_is_removed, fresh, done),
 		cmocka_unit_test_setup_teardown(an_abandoned_one_leaves_nothing, fresh, done),
 		cmocka_unit_test_setup_teardown(whatever_fails_nothing_is_left_and_the_next_try_works, fresh, done),
+		cmocka_unit_test_setup_teardown(retention_takes_nothing_from_the_middle_of_one_in_the_making, fresh,
+						done),
 		cmocka_unit_test_setup_teardown(one_that_says_nonsense_is_not_shown, fresh, done),
 		cmocka_unit_test_setup_teardown(a_manifest_is_as_long_as_was_said_and_survives, fresh, done),
 		cmocka_unit_test_setup_teardown(rocketmqs_files_say_who_is_there, fresh, done),
