@@ -122,7 +122,8 @@ may_append(struct mount *m)
 		return MQ_EROLE;
 	if (m->settings->brokerRole == SYNC_MASTER && m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL &&
 	    !(m->replication && replication_in_sync(m->replication)))
-		return err_note(MQ_ENOSLAVE, "SYNC_MASTER: fewer slaves in sync than inSyncReplicas wants");
+		return err_note(MQ_ENOSLAVE, "SYNC_MASTER: fewer slaves in sync than inSyncReplicas wants%s",
+				replication_is_needed(m->settings) ? "" : ": haListen=none keeps all of them away");
 	return store_may_append(m->store, 0);
 }
 

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <string.h>
 #include <strings.h>
 
 #include "conf/err.h"
@@ -74,7 +73,9 @@ role_begin(struct mount *m)
 	struct replication *r = NULL;
 	int rc;
 
-	if (m->read_only || (!is_slave(m) && strcmp(m->settings->haListen, "none") == 0))
+	if (m->settings->brokerRole == SYNC_MASTER && !replication_is_needed(m->settings))
+		log_warn("a SYNC_MASTER with haListen=none: no slave can reach it");
+	if (m->read_only || !replication_is_needed(m->settings))
 		return MQ_OK;
 	rc = replication_open(m->settings, &broker, NULL, &r);
 	m->replication = r;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,13 @@
 #include "net/start.h"
 
 #define FIRST_FREE_FD (LINK_RING_FD + 1)
+#define ENV_MAX 6			/* variables that a daemon may be given */
 
 /* --- which program ------------------------------------------------------------ */
 
 /* Of a build tree: DIR/fs/mount.mqfs has DIR/repl/mqrepld; nothing installed looks like that. */
 static bool
-beside_us(char *path, size_t size)
+beside_us(const struct start_what *what, char *path, size_t size)
 {
 	char self[4096];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -37,19 +39,19 @@ beside_us(char *path, size_t size)
 		*slash = '\0';
 		len = slash - self;
 	}
-	if (len <= 0 || (size_t)snprintf(path, size, "%s/repl/mqrepld", self) >= size)
+	if (len <= 0 || (size_t)snprintf(path, size, "%s/%s", self, what->beside) >= size)
 		return false;
 	return access(path, X_OK) == 0;
 }
 
 static const char *
-find_program(char *path, size_t size)
+find_program(const struct start_what *what, char *path, size_t size)
 {
-	const char *named = secure_getenv("MQREPLD");
+	const char *named = secure_getenv(what->env);
 
 	if (named && *named)
 		return named;
-	return beside_us(path, size) ? path : MQREPLD;
+	return beside_us(what, path, size) ? path : what->installed;
 }
 
 /* --- what it gets ---------------------------------------------------------------- */
@@ -63,10 +65,10 @@ make_ring(int *ret_fd, void **ret_ring)
 
 	if (fd < 0 || ftruncate(fd, LINK_RING_BYTES) != 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		return err_note(-errno, "ring of mqrepld: %m");
+		return err_note(-errno, "ring: %m");
 	ring = mmap(NULL, LINK_RING_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 	if (ring == MAP_FAILED)
-		return err_note(-errno, "ring of mqrepld: mmap: %m");
+		return err_note(-errno, "ring: mmap: %m");
 	*ret_fd = take_fd(&fd);
 	*ret_ring = ring;
 	return MQ_OK;
@@ -79,7 +81,7 @@ out_of_the_way(int fd, int *ret_fd)
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
 
 	if (copy < 0)
-		return err_note(-errno, "mqrepld: dup: %m");
+		return err_note(-errno, "dup: %m");
 	*ret_fd = copy;
 	return MQ_OK;
 }
@@ -118,10 +120,30 @@ plan_signals(posix_spawnattr_t *attr)
 	return -rc;
 }
 
-static int
-spawn(const char *program, const int fds[3], pid_t *ret_pid)
+/* Nothing of ours, or of who mounted: it would steer libraries in a process that talks to
+ * the network.  Sanitizers and gcov are told where to report. */
+static void
+plan_environment(char **env)
 {
-	char *const argv[] = { (char[]){ "mqrepld" }, NULL };
+#ifdef MQFS_UNCONFINED
+	static const char *const kept[] = { "ASAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=",
+					    "UBSAN_OPTIONS=", "GCOV_PREFIX=", "GCOV_PREFIX_STRIP=" };
+
+	for (size_t i = 0; i < ENV_MAX; i++)
+		for (char **e = environ; e && *e; e++)
+			if (strncmp(*e, kept[i], strlen(kept[i])) == 0) {
+				*env++ = *e;
+				break;
+			}
+#endif
+	*env = NULL;
+}
+
+static int
+spawn(const struct start_what *what, const char *program, const int fds[3], pid_t *ret_pid)
+{
+	char *const argv[] = { (char *)(uintptr_t)what->name, NULL };
+	char *env[ENV_MAX + 1];
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	int rc;
@@ -131,8 +153,9 @@ spawn(const char *program, const int fds[3], pid_t *ret_pid)
 	rc = plan_files(&files, fds);
 	if (rc == MQ_OK)
 		rc = plan_signals(&attr);
+	plan_environment(env);
 	if (rc == MQ_OK)
-		rc = -posix_spawn(ret_pid, program, &files, &attr, argv, environ);
+		rc = -posix_spawn(ret_pid, program, &files, &attr, argv, env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
 	return rc == MQ_OK ? MQ_OK : err_note(rc, "%s: %m", program);
@@ -140,7 +163,7 @@ spawn(const char *program, const int fds[3], pid_t *ret_pid)
 
 /* What is theirs, in the order of LINK_SOCKET_FD and on, becomes the child's. */
 static int
-spawn_with(const char *program, const int theirs[3], pid_t *ret_pid)
+spawn_with(const struct start_what *what, const char *program, const int theirs[3], pid_t *ret_pid)
 {
 	int fds[3] = { -1, -1, -1 };
 	int rc = MQ_OK;
@@ -148,7 +171,7 @@ spawn_with(const char *program, const int theirs[3], pid_t *ret_pid)
 	for (int i = 0; i < 3 && rc == MQ_OK; i++)
 		rc = out_of_the_way(theirs[i], &fds[i]);
 	if (rc == MQ_OK)
-		rc = spawn(program, fds, ret_pid);
+		rc = spawn(what, program, fds, ret_pid);
 	for (int i = 0; i < 3; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -156,7 +179,8 @@ spawn_with(const char *program, const int theirs[3], pid_t *ret_pid)
 }
 
 int
-repl_start(const char *program, int commitlog_fd, pid_t *ret_pid, int *ret_link_fd, void **ret_ring)
+start_daemon(const struct start_what *what, const char *program, int commitlog_fd, pid_t *ret_pid,
+	     int *ret_link_fd, void **ret_ring)
 {
 	AUTO_CLOSE int ours = -1;
 	AUTO_CLOSE int theirs = -1;
@@ -166,15 +190,15 @@ repl_start(const char *program, int commitlog_fd, pid_t *ret_pid, int *ret_link_
 	void *ring = NULL;
 
 	if (!program)
-		program = find_program(path, sizeof(path));
+		program = find_program(what, path, sizeof(path));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return err_note(-errno, "link to mqrepld: %m");
+		return err_note(-errno, "link: %m");
 	ours = pair[0];
 	theirs = pair[1];
 	rc = make_ring(&ring_fd, &ring);
 	if (rc != MQ_OK)
 		return rc;
-	rc = spawn_with(program, (const int[]){ theirs, commitlog_fd, ring_fd }, ret_pid);
+	rc = spawn_with(what, program, (const int[]){ theirs, commitlog_fd, ring_fd }, ret_pid);
 	if (rc != MQ_OK) {
 		munmap(ring, LINK_RING_BYTES);
 		return rc;

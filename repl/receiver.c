@@ -11,10 +11,10 @@
 
 #include "conf/err.h"
 #include "net/dial.h"
+#include "net/stream.h"
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/receiver.h"
-#include "net/stream.h"
 
 #define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
 #define TELL_MS 5			/* or so long */

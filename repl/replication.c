@@ -19,8 +19,8 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "repl/replication_priv.h"
 #include "net/start.h"
+#include "repl/replication_priv.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
 #define PIECE_BYTES (128 << 10)		/* is checked while the cache still has what was written */
@@ -366,6 +366,8 @@ bury(const struct run *run, pid_t pid, bool by_itself)
 		;
 }
 
+static const struct start_what mqrepld = { "mqrepld", "MQREPLD", "repl/mqrepld", SBINDIR "/mqrepld" };
+
 /* Start mqrepld and serve it to its end.  Returns how long it ran. */
 static int64_t
 run_once(struct replication *r)
@@ -376,7 +378,7 @@ run_once(struct replication *r)
 	int rc;
 	struct run run = { .r = r, .fd = -1 };
 
-	rc = repl_start(r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
+	rc = start_daemon(&mqrepld, r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
 	if (rc != MQ_OK) {
 		replication_trouble(r, TROUBLE_DAEMON, err_text(rc));
 		return 0;
@@ -406,18 +408,31 @@ run_once(struct replication *r)
 	return clock_mono_ms() - began;
 }
 
-/* While it is held, and then for ms, unless it was only ended to be held.  False:
- * closing. */
+bool
+replication_is_needed(const struct settings *s)
+{
+	return s->brokerRole == SLAVE || strcmp(s->haListen, "none") != 0;
+}
+
+/* Called with the lock. */
+static bool
+may_start(const struct replication *r)
+{
+	return r->held == 0 && replication_is_needed(r->settings);
+}
+
+/* While it is held or not needed, and then for ms, unless it was only ended to be held.
+ * False: closing. */
 static bool
 pause_before_start(struct replication *r, int64_t ms)
 {
-	int64_t until = clock_mono_ms() + ms, left;
+	int64_t until = clock_mono_ms() + ms, left = 0;
 
 	LOCKED(&r->lock);
-	while (!r->closing && (r->held > 0 || (left = until - clock_mono_ms()) > 0)) {
-		if (r->held > 0)
+	while (!r->closing && (!may_start(r) || (left = until - clock_mono_ms()) > 0)) {
+		if (!may_start(r))
 			until = 0;
-		lock_wait(&r->lock, &r->changed, r->held > 0 ? -1 : (int)left);
+		lock_wait(&r->lock, &r->changed, !may_start(r) ? -1 : (int)left);
 	}
 	r->runs = !r->closing;
 	return r->runs;

@@ -12,10 +12,10 @@
 #define MQFS_REPL_REPLICATION_H
 
 #include "conf/settings.h"
-#include "offsets/epochs.h"
 #include "net/link.h"
-#include "repl/requests.h"
+#include "offsets/epochs.h"
 #include "offsets/offsets.h"
+#include "repl/requests.h"
 #include "store/store.h"
 
 struct replication;
@@ -40,6 +40,9 @@ struct replication_broker {
 
 	void *arg;
 };
+
+/* Is there anybody to follow, or to be followed by?  Else no mqrepld runs. */
+bool replication_is_needed(const struct settings *s);
 
 /* Start it.  `program`: mqrepld's path, NULL: see start.h. */
 int replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "net/stream.h"
 #include "repl/ha.h"
 #include "repl/peer.h"
 #include "repl/sender.h"
-#include "net/stream.h"
 
 #define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
 #define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */

@@ -23,7 +23,7 @@ SEALS = 0xf         # seal, shrink, grow, write
 F_ADD_SEALS = 1033
 
 link = socket.socket(fileno=3)
-random.seed(os.environ.get("MQFS_SEED"))
+random.seed(os.environ.get("MQFS_SEED") or None)
 
 
 def any_number():

@@ -22,8 +22,8 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "repl/ha.h"
 #include "net/start.h"
+#include "repl/ha.h"
 #include "tests/repl_kit.h"
 #include "tests/tree.h"
 
@@ -74,13 +74,15 @@ kit_marks(struct kit *k)
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
 }
 
+static const struct start_what mqrepld = { "mqrepld", "MQREPLD", "repl/mqrepld", "mqrepld" };
+
 void
 kit_begin(struct kit *k)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG, .config = k->config };
 
 	assert_int_equal(k->pid, 0);
-	assert_int_equal(repl_start(NULL, k->dirfd, &k->pid, &k->link, &k->ring), MQ_OK);
+	assert_int_equal(start_daemon(&mqrepld, NULL, k->dirfd, &k->pid, &k->link, &k->ring), MQ_OK);
 	k->ring_at = 0;
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
 	kit_marks(k);

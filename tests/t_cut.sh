@@ -8,8 +8,8 @@ port=$(free_port)
 old=$work/old new=$work/new
 mkdir "$old" "$new"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-old_options=listenPort=$port,$small
-new_options=role=slave,master=127.0.0.1:$((port + 1)),listenPort=$((port + 5)),$small
+old_options=haListen=127.0.0.1,listenPort=$port,$small
+new_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=127.0.0.1,listenPort=$((port + 5)),$small
 
 same_end() { [ "$(written "$old")" = "$(written "$new")" ] && [ "$(dispatched "$1")" = "$(written "$1")" ]; }
 was_cut() { [ "$(cat "$old/status/cuts")" -ge 1 ] && same_end "$old"; }

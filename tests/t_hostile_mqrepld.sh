@@ -5,11 +5,15 @@
 requires_fuse
 requires_tool python3
 
-export MQREPLD=$top_srcdir/tests/hostile.py HOSTILE_LOG=$work/sent
+# A daemon gets nothing of the mount's environment.
+export MQREPLD=$work/mqrepld
+printf '#!/bin/sh\nexec env HOSTILE_LOG="%s" MQFS_SEED="%s" python3 "%s"\n' \
+	"$work/sent" "${MQFS_SEED:-}" "$(readlink -f "$top_srcdir/tests/hostile.py")" > "$MQREPLD"
+chmod 755 "$MQREPLD"
 options=listenPort=$(free_port),haListen=127.0.0.1
 fds() { find "/proc/${daemons[$mnt]}/fd" -mindepth 1 | wc -l; }
 attacks() { [ "$(grep -ac 'mqrepld was ended' "$mnt/status/log")" -ge "$1" ]; }
-sent() { [ "$(stat -c %s "$HOSTILE_LOG")" -ge "$1" ]; }
+sent() { [ "$(stat -c %s "$work/sent")" -ge "$1" ]; }
 
 start_mqfs "$work/store" "$mnt" -o "$options"
 mkdir "$mnt/topics/t"

@@ -11,10 +11,10 @@ small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval
 follow() { echo "role=slave,master=127.0.0.1:$(($1 + 1)),$small"; }
 status() { cat "$1/status/$2"; }
 
-start_mqfs "$work/o" "$old" -o "listenPort=$port,$small"
+start_mqfs "$work/o" "$old" -o "haListen=127.0.0.1,listenPort=$port,$small"
 mkdir "$old/topics/t"
 seq_lines 1 100 >> "$old/topics/t/q0"
-start_mqfs "$work/n" "$new" -o "listenPort=$((port + 5)),$(follow "$port")"
+start_mqfs "$work/n" "$new" -o "haListen=127.0.0.1,listenPort=$((port + 5)),$(follow "$port")"
 eventually 20 caught_up "$old" "$new"
 
 # The new one takes over, while the old one goes on alone.
@@ -27,7 +27,7 @@ stop_mqfs "$old"
 start_mqfs "$work/n" "$new" -o "listenPort=$((port + 5)),haListen=127.0.0.1,role=master,$small"
 seq_lines 101 200 >> "$new/topics/t/q0"
 
-start_mqfs "$work/o" "$old" -o "listenPort=$port,$(follow $((port + 5)))"
+start_mqfs "$work/o" "$old" -o "haListen=127.0.0.1,listenPort=$port,$(follow $((port + 5)))"
 eventually 30 caught_up "$new" "$old"
 want "$(seq_lines 1 200)" "$(cat "$old/topics/t/q0")" "messages of the old master that follows"
 [ "$(status "$old" lostfound_pieces)" -ge 2 ] || fail "pieces: $(ls "$old/lost+found")"

@@ -9,7 +9,7 @@ master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
 slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
-start_master() { start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"; }
+start_master() { start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$small"; }
 trouble() { grep -q "$1" "$slave/status/replication/trouble"; }
 
 start_master
@@ -39,9 +39,9 @@ want "$(seq 1500)" "$(cat "$slave/topics/t/q0")" "what only the slave has now"
 # Somebody has to decide which of the two it is: here it is the slave's.
 echo ASYNC_MASTER > "$slave/config/brokerRole"
 stop_mqfs "$slave"
-start_mqfs "$work/s" "$slave" -o "listenPort=$other,$small"
+start_mqfs "$work/s" "$slave" -o "haListen=127.0.0.1,listenPort=$other,$small"
 stop_mqfs "$master"
 rm -r "$work/m"
-start_mqfs "$work/m" "$master" -o "role=slave,master=127.0.0.1:$((other + 1)),listenPort=$port,$small"
+start_mqfs "$work/m" "$master" -o "role=slave,master=127.0.0.1:$((other + 1)),haListen=127.0.0.1,listenPort=$port,$small"
 eventually 30 caught_up "$slave" "$master"
 want "$(seq 1500)" "$(cat "$master/topics/t/q0")" "the old master's copy"

@@ -9,7 +9,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 options=haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$options"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$options"
 mkdir "$master/topics/t"
 start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$options"
 lines() { [ "$(wc -l < "$slave/topics/t/q0")" = "$1" ]; }

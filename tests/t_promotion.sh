@@ -7,7 +7,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=20000,haSendHeartbeatInterval=300,haHousekeepingInterval=3000
-master_options=listenPort=$port,$small
+master_options=haListen=127.0.0.1,listenPort=$port,$small
 slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small
 
 start_mqfs "$work/m" "$master" -o "$master_options"

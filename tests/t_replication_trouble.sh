@@ -6,7 +6,7 @@ requires_fuse
 requires_tool prlimit
 
 port=$(free_port)
-options=listenPort=$port,haSendHeartbeatInterval=300
+options=haListen=127.0.0.1,listenPort=$port,haSendHeartbeatInterval=300
 trouble() { grep -q "$1" "$mnt/status/replication/trouble"; }
 no_trouble() { [ ! -s "$mnt/status/replication/trouble" ]; }
 

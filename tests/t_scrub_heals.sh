@@ -7,7 +7,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=65536,maxMessageSize=32000
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$small"
 mkdir "$master/topics/t" "$master/topics/p"
 seq_lines 1 2000 >> "$master/topics/t/q0"
 for i in $(seq 500); do
@@ -83,7 +83,7 @@ stop_mqfs "$master"
 scrubbed
 want 1 "$(status scrub_bad_ranges)" "bad ranges without a master"
 grep -q '; not healed: ' "$slave/status/scrub" || fail "status/scrub: $(status scrub)"
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$small"
 kill_mqfs "$slave"
 start_slave
 healed() { [ "$(status scrub_healed_ranges)" = 1 ]; }

@@ -8,7 +8,7 @@ master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 segment=33554432
 large=mappedFileSizeCommitLog=$segment,maxMessageSize=16000000
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$large"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$large"
 mkdir "$master/topics/t"
 for i in 1 2 3; do
 	head -c 15000000 /dev/urandom > "$work/message.$i"

@@ -7,7 +7,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=1048576,maxMessageSize=32000
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$small"
 mkdir "$master/topics/t"
 seq_lines 1 60000 >> "$master/topics/t/q0"
 start_slave() {

@@ -7,7 +7,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$fast"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$fast"
 mkdir "$master/topics/t"
 
 # In front of the remoting port: one question is answered, then nobody is there until "go".

@@ -9,7 +9,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 small=mappedFileSizeCommitLog=1048576,maxMessageSize=20000,haSendHeartbeatInterval=300,diskMaxUsedSpaceRatio=95
-start_mqfs "$work/m" "$master" -o "listenPort=$port,$small"
+start_mqfs "$work/m" "$master" -o "haListen=127.0.0.1,listenPort=$port,$small"
 mkdir "$master/topics/t"
 echo first >> "$master/topics/t/q0"
 slave_options=role=slave,master=127.0.0.1:$((port + 1)),haListen=none,$small

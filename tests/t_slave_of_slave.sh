@@ -10,15 +10,15 @@ port_a=$(free_port) port_b=$(free_port) port_c=$(free_port)
 for name in a b c; do mkdir "$work/$name"; done
 a=$work/a b=$work/b c=$work/c
 
-master() { start_mqfs "$work/store.a" "$a" -o "listenPort=$port_a,$small"; }
-slave_b() { start_mqfs "$work/store.b" "$b" -o "role=slave,master=$(at "$port_a"),listenPort=$port_b,$small"; }
+master() { start_mqfs "$work/store.a" "$a" -o "haListen=127.0.0.1,listenPort=$port_a,$small"; }
+slave_b() { start_mqfs "$work/store.b" "$b" -o "role=slave,master=$(at "$port_a"),haListen=127.0.0.1,listenPort=$port_b,$small"; }
 same_end() { [ "$(written "$1")" -gt 0 ] && [ "$(written "$1")" = "$(dispatched "$2")" ]; }
 trouble() { grep -q "$2" "$1/status/replication/trouble"; }
 no_trouble() { [ ! -s "$1/status/replication/trouble" ]; }
 
 # The last of the chain is there first, when nobody has a log.
 slave_b
-start_mqfs "$work/store.c" "$c" -o "role=slave,master=$(at "$port_b"),listenPort=$port_c,$small"
+start_mqfs "$work/store.c" "$c" -o "role=slave,master=$(at "$port_b"),haListen=127.0.0.1,listenPort=$port_c,$small"
 eventually 20 grep -qx transfer "$c/status/replication/master/state"
 want 0 "$(cat "$c/status/replication/master/behind")" "nothing is behind nothing"
 eventually 20 trouble "$c" 'a slave itself: .*Connection refused$'

@@ -9,7 +9,7 @@ port=$(free_port)
 master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
-options=brokerRole=ASYNC_MASTER,listenPort=$port,slaveTimeout=${patience}000,$fast
+options=brokerRole=ASYNC_MASTER,haListen=127.0.0.1,listenPort=$port,slaveTimeout=${patience}000,$fast
 
 start_mqfs "$work/m" "$master" -o "$options"
 mkdir "$master/topics/t"

@@ -18,8 +18,8 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "repl/exchange.h"
 #include "net/remoting.h"
+#include "repl/exchange.h"
 #include "tests/repl_kit.h"
 
 #define CODE 31999

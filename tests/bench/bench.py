@@ -120,7 +120,7 @@ class Bench:
     def master(self, *options):
         """A broker that slaves can follow: what they are mounted with is beside it."""
         port = random.randrange(20000, 32000, 10)
-        broker = self.broker("listenPort=%d" % port, "diskMaxUsedSpaceRatio=95", *options)
+        broker = self.broker("haListen=127.0.0.1,listenPort=%d" % port, "diskMaxUsedSpaceRatio=95", *options)
         self.slave_options = ("role=slave,master=127.0.0.1:%d" % (port + 1), "haListen=none",
                               "diskMaxUsedSpaceRatio=95")
         return broker

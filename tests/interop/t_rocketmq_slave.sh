@@ -11,7 +11,7 @@ here=127.0.0.1:${port[master]} ha=127.0.0.1:$((port[master] + 1))
 long=$(printf '%01000d' 7)
 q=$mnt/topics/Orders
 start_master() {
-	start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,listenPort=${port[master]}" \
+	start_mqfs "$work/m" "$mnt" -o "brokerName=interop,brokerIP1=127.0.0.1,haListen=127.0.0.1,listenPort=${port[master]}" \
 		-o "haSendHeartbeatInterval=300,slaveTimeout=${patience}000,$mqfs_small"
 }
 start_master
