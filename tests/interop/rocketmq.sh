@@ -1,13 +1,15 @@
 # rocketmq.sh - a real RocketMQ beside mqfs; comes after tests/functions.sh.
 #
 #	requires_rocketmq			fetched by Maven, once; else the test is skipped
+#	rocketmq_version=VERSION		of the name server and the brokers started from here on
 #	start_namesrv				at $namesrv
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
 #	start_registrar NAME AT HA TOPIC...	the name server knows such a broker, till kill_broker registrar
-#	rocketmq < SCRIPT			its client; see Driver.java
+#	rocketmq < SCRIPT			its client (always of $oldest); see Driver.java
 #	answer N				what it said to the script's line N
 #	bodies N				the same, of the messages only their bodies
+#	mqadmin COMMAND ARGUMENT...		its administration tool, of $rocketmq_version
 #
 # A broker serves slaves one port above its own.  All is on loopback, and small:
 # $small is what both sides must have alike, $mqfs_small the same for mount.mqfs.
@@ -26,15 +28,27 @@ declare -A port=() java=()	# name -> listenPort, pid
 
 # --- what is needed ------------------------------------------------------------
 
+oldest=4.9.7 newest=5.5.0
+rocketmq_version=${MQFS_ROCKETMQ:-$oldest}
+
+# Of each version: the jars, as Maven has them; the driver is compiled against the oldest.
+jars_of() { cat "$built/jars.$1"; }
+
 is_fetched() {
-	[ "$built/classpath" -nt "$interop/pom.xml" ] && [ "$built/classpath" -nt "$interop/Driver.java" ] &&
-		tr : '\n' < "$built/classpath" | xargs -d '\n' ls
+	local version
+	for version in "$oldest" "$newest"; do
+		[ "$built/jars.$version" -nt "$interop/pom.xml" ] && jars_of "$version" | tr : '\n' | xargs -d '\n' ls || return 1
+	done
+	[ "$built/Driver.class" -nt "$interop/Driver.java" ]
 }
 
 fetch() {
-	timeout 150 mvn -B -q -f "$interop/pom.xml" dependency:build-classpath "-Dmdep.outputFile=$built/jars" &&
-		javac -cp "$(cat "$built/jars")" -d "$built" "$interop/Driver.java" &&
-		echo "$(cat "$built/jars"):$built" > "$built/classpath"
+	local version
+	for version in "$oldest" "$newest"; do
+		timeout 150 mvn -B -q -f "$interop/pom.xml" -Drocketmq.version="$version" \
+			dependency:build-classpath "-Dmdep.outputFile=$built/jars.$version" || return 1
+	done
+	javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Driver.java"
 }
 
 requires_rocketmq() {
@@ -45,17 +59,35 @@ requires_rocketmq() {
 		skip "RocketMQ cannot be had from Maven"
 	fi
 	mkdir "$work/conf"
-	tee "$work"/conf/logback{,_broker,_namesrv}.xml > /dev/null <<-END
-		<configuration><appender name="stderr" class="ch.qos.logback.core.ConsoleAppender">
-			<target>System.err</target><encoder><pattern>%d %level %logger{0} %msg%n</pattern></encoder>
-		</appender><root level="WARN"><appender-ref ref="stderr"/></root></configuration>
-	END
+	log_setup "" > "$work/conf/logback.xml"
+	log_setup org.apache.rocketmq.logging. > "$work/conf/logback5.xml"	# 5.x has a copy of the library
+	cp "$work/conf/logback.xml" "$work/conf/logback_broker.xml"
+	cp "$work/conf/logback.xml" "$work/conf/logback_namesrv.xml"
+	cp "$work/conf/logback.xml" "$work/conf/logback_tools.xml"
 	# What it does to its buffers is closed to it since Java 9 unless opened; full disks are not its concern.
 	java_command=(java -Xms32m -Xmx256m -Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 		--add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED
 		-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99 -Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98
-		-Drocketmq.home.dir="$work" -Dlogback.configurationFile="$work/conf/logback.xml" -Duser.home="$work"
-		-cp "$(cat "$built/classpath")")
+		-Drocketmq.home.dir="$work" -Duser.home="$work" -Dlogback.configurationFile="$work/conf/logback.xml"
+		-Drmq.logback.configurationFile="$work/conf/logback5.xml")
+}
+
+# log_setup PREFIX   warnings and errors go to stderr
+log_setup() {
+	cat <<-END
+		<configuration><appender name="stderr" class="$1ch.qos.logback.core.ConsoleAppender">
+			<target>System.err</target><encoder><pattern>%d %level %logger{0} %msg%n</pattern></encoder>
+		</appender><root level="WARN"><appender-ref ref="stderr"/></root></configuration>
+	END
+}
+
+# classpath_of CLASS   the driver's, or that of a program of RocketMQ's
+classpath_of() {
+	if [ "$1" = Driver ]; then
+		echo "$(jars_of "$oldest"):$built"
+	else
+		jars_of "$rocketmq_version"
+	fi
 }
 
 # --- its programs ------------------------------------------------------------------
@@ -66,7 +98,7 @@ is_up_or_gone() { grep -q 'boot success' "$2" || is_gone "${java[$1]}"; }
 start_java() {
 	local name=$1 log=$work/rocketmq.$1.log
 	shift
-	setsid "${java_command[@]}" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
+	setsid "${java_command[@]}" -cp "$(classpath_of "$1")" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
 	java[$name]=$!
 	disown			# or bash tells of its death, too
 	undo end_java "${java[$name]}"
@@ -108,8 +140,14 @@ kill_broker() {
 	eventually 5 is_gone "${java[$1]}"
 }
 
-rocketmq() { timeout 150 "${java_command[@]}" Driver "$namesrv" > "$work/answers"; }
+rocketmq() {
+	timeout 150 "${java_command[@]}" -cp "$(classpath_of Driver)" Driver "$namesrv" > "$work/answers"
+}
 answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
+mqadmin() {
+	timeout 150 "${java_command[@]}" -cp "$(jars_of "$rocketmq_version")" \
+		org.apache.rocketmq.tools.command.MQAdminStartup "$@" -n "$namesrv"
+}
 bodies() { answer "$1" | cut -d ' ' -f 6-; }
 
 # --- comparing ----------------------------------------------------------------------

@@ -78,7 +78,7 @@ want 3 "$(cat "$sure/q0.offset")" "no way back"
 
 # Its SYNC_MASTER waits for the slave, and has none when that is gone.
 stop_broker m
-start_broker m brokerRole=SYNC_MASTER
+start_broker m brokerRole=SYNC_MASTER inSyncReplicas=2	# 5.x waits for nobody by default
 follows() { grep -qx transfer "$first/status/replication/master/state"; }
 eventually 60 follows
 rocketmq <<< "send Orders 1 - - - waited for"
