@@ -55,8 +55,9 @@ enum link_kind {
 				 * that is cut another mqrepld is started */
 	LINK_APPLIED,		/* slave: appends up to marks.written are in the log,
 				 * and bytes of the ring before ring_at are free */
-	LINK_FOLLOW,		/* slave: connect to the master and report pos: where this
-				 * log ends, or is to begin if it is empty */
+	LINK_FOLLOW,		/* slave: connect to the master and go on at pos: where this
+				 * log ends, or is to begin if it is empty.  The last len bytes
+				 * before pos are received once more, and compared */
 	LINK_REST,		/* slave: close that connection */
 
 	/* mqrepld -> mount */
@@ -106,12 +107,13 @@ struct link_message {
 	int64_t begin, written;		/* MARKS, APPLIED */
 	int64_t pos;			/* APPEND, FOLLOW: of the log; PEER: what it reported first */
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
-	uint32_t len;			/* APPEND; REQUEST, RESPONSE: of the blob, 0: there is none */
+	uint32_t len;			/* APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
 	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
 					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response
-					 * below 0 is -errno: there is no answer to be had */
+					 * below 0 is -errno: there is no answer to be had;
+					 * PEER 0: MQ_ECORRUPT: it has other bytes than this log */
 	int32_t timeout_ms;		/* REQUEST of the mount */
 	int32_t port, remoting_port, vip_port;	/* READY */
 	int32_t peer;			/* PEER: its number, from 1 on; the master is 0 */

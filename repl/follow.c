@@ -23,6 +23,7 @@
 #define LOOK_MS 1000			/* at what may have changed */
 #define LOOK_AGAIN_MS 5000		/* at a master that did not answer, or is a slave itself */
 #define PULL_MS 10000
+#define AGAIN_BYTES 4096		/* of our log that a master has to show us once more, at least */
 
 struct follow {
 	struct replication *r;
@@ -281,11 +282,61 @@ pull_if_due(struct follow *f)
 	f->pull_ms = clock_mono_ms() + PULL_MS;
 }
 
-/* Let mqrepld follow from pos, until that ends.  Why it did is known from LINK_PEER. */
+/* Are they zeros, as behind the last record of a segment?  What cannot be read is not. */
+static bool
+are_zeros(struct store *s, mq_pos from, mq_pos to)
+{
+	unsigned char buf[AGAIN_BYTES];
+
+	while (from.byte < to.byte) {
+		size_t n = sizeof(buf);
+
+		if (to.byte - from.byte < (int64_t)n)
+			n = (size_t)(to.byte - from.byte);
+		if (store_read_raw(s, from, buf, n, &n) != MQ_OK || n == 0)
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (buf[i])
+				return false;
+		from = pos_add(from, (int64_t)n);
+	}
+	return true;
+}
+
+/* How many of our last bytes the master is to send once more: some of them are of a record. */
+static uint32_t
+bytes_again(const struct follow *f, const struct hello *theirs, mq_pos pos)
+{
+	struct store *s = f->r->store;
+	int64_t begin = store_begin(s).byte > theirs->begin.byte ? store_begin(s).byte : theirs->begin.byte;
+	int64_t n = AGAIN_BYTES;
+
+	while (n < pos.byte - begin && n < LINK_RING_BYTES && are_zeros(s, pos_add(pos, -n), pos_add(pos, -n / 2)))
+		n *= 2;
+	n = n < pos.byte - begin ? n : pos.byte - begin;
+	return n > 0 ? (uint32_t)n : 0;
+}
+
+/* Why the connection of this turn ended, if that is a reason against its master. */
+static int
+end_of_turn(struct follow *f)
+{
+	LOCKED(&f->r->lock);
+	const struct replication_peer *master = peers_master(&f->r->peers);
+	const char *why = master ? strchr(master->address, ' ') : NULL;
+
+	if (!master || master->turn != f->turn || !master->differs)
+		return MQ_OK;
+	return err_note(-EPROTO, "it%s: its log is another one; to follow it, begin with an empty store",
+			why ? why : " has other bytes than this log");
+}
+
+/* Let mqrepld follow from pos, until that ends. */
 static int
 follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 {
-	struct link_message msg = { .kind = LINK_FOLLOW, .pos = pos.byte, .id = ++f->turn };
+	struct link_message msg = { .kind = LINK_FOLLOW, .pos = pos.byte, .id = ++f->turn,
+				    .len = bytes_again(f, theirs, pos) };
 	int rc;
 
 	f->pull_ms = f->look_ms = 0;
@@ -304,7 +355,7 @@ follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 		rc = replication_tell(f->r, &msg, NULL);
 	}
 	follow_by(f, NULL);
-	return rc;
+	return rc == MQ_OK ? end_of_turn(f) : rc;
 }
 
 /* --- what a verdict asks for ------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ tell(struct daemon *d, struct peer *p, size_t spare)
 {
 	struct link_message msg = {
 		.kind = LINK_PEER, .peer = p->number, .state = p->state, .ack = p->ack, .sent = p->sent,
-		.pos = p->first, .id = p->turn,
+		.pos = p->first, .id = p->turn, .code = p->code,
 	};
 
 	snprintf(msg.text, sizeof(msg.text), "%s%s%s", p->address, p->why[0] ? ": " : "", p->why);

@@ -13,6 +13,7 @@ struct peer {
 
 	int32_t state;			/* enum link_peer_state */
 	char why[112];			/* it is in that state, or "" */
+	int32_t code;			/* as in struct link_message; set before peer_set() */
 	bool news;			/* state and why have not been told yet */
 	int64_t told_ms, told_ack, told_sent;
 	int quiet;			/* seconds without progress that were told */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/clock.h"
+#include "conf/err.h"
 #include "conf/log.h"
 #include "repl/peers.h"
 
@@ -130,19 +131,19 @@ written(const struct peers *p)
 	return mark_at(store_written(p->store)).byte;
 }
 
-/* What it reports is of our log. */
+/* May its acks be counted at all? */
 static bool
-counts(const struct peers *p, const struct replication_peer *peer)
+is_admitted(const struct peers *p, const struct replication_peer *peer)
 {
 	const struct peers_known *k = known_of(p, peer->address);
 
-	return peer->ack > peer->first || (k && k->good);
+	return k ? k->good : *p->settings->haAllow || *p->settings->tlsCa;
 }
 
 static bool
 follows(const struct peers *p, const struct replication_peer *peer)
 {
-	return peer->number > 0 && peer->state == LINK_PEER_TRANSFER &&
+	return peer->number > 0 && peer->state == LINK_PEER_TRANSFER && is_admitted(p, peer) &&
 	       written(p) - peer->ack <= p->settings->haSlaveFallbehindMax;
 }
 
@@ -161,7 +162,7 @@ have(const struct peers *p, int64_t pos)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n; i++)
-		n += follows(p, &p->list[i]) && counts(p, &p->list[i]) && p->list[i].ack >= pos;
+		n += follows(p, &p->list[i]) && p->list[i].ack > p->list[i].first && p->list[i].ack >= pos;
 	return n;
 }
 
@@ -267,6 +268,7 @@ peers_hear(struct peers *p, const struct link_message *msg)
 	peer->sent = msg->sent;
 	peer->first = msg->pos;
 	peer->turn = msg->id;
+	peer->differs = msg->code == MQ_ECORRUPT;
 	memcpy(peer->address, msg->text, sizeof(peer->address));
 	news = peer->state != msg->state;
 	if (news) {

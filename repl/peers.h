@@ -1,10 +1,17 @@
 /* peers.h - who is at the other end of the links of mqrepld, and what they have of the log.
  *
- * A connection of the HA protocol says nothing but positions.  Who has said hello
- * before (hello.h), from the same address and of the same log, is known: what it
- * reports counts.  Of anybody else (a RocketMQ slave, a stranger) a position
- * counts once it is beyond the first one it reported: then it is of bytes that
- * it got from us.
+ * A connection of the HA protocol says nothing but positions.  One of them is an ack
+ * that counts towards inSyncReplicas if
+ *
+ *   it is beyond the first one of its connection, so that bytes before it were sent
+ *     on that connection (an mqfs slave has its last bytes sent once more, see
+ *     receiver.h), and mqrepld has not heard of more than it has sent;
+ *   and the peer is admitted: by haAllow or by its certificate; where neither is set,
+ *     so that everybody may connect, by having said hello from the same address, of the
+ *     same log;
+ *   and it has not said, from the same address, that it is of another log.
+ *
+ * Peers that are not admitted are served, too, and shown in status/.
  *
  * The owner's lock is held in every call; the mark `replicated` needs none.
  */

@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #define APPEND_MAX (1 << 20)
 #define APPEND_SPARE 96			/* places in the outbox that are for other news */
 #define TURN_BYTES (1 << 20)
+#define AGAIN_BYTES 16384		/* compared at once */
 
 enum phase {
 	RESTING,
@@ -53,6 +56,9 @@ struct receiver {
 	int64_t reported;
 
 	bool byte0;			/* it is still to be supplied */
+
+	int64_t again, again_left;	/* bytes before `from` that are compared; still to come */
+	unsigned char again_buf[AGAIN_BYTES];
 };
 
 static const struct link_config *
@@ -93,6 +99,7 @@ rest(struct receiver *r, const char *why)
 	r->put = r->told;		/* the mount never heard of the rest */
 	r->report_left = 0;
 	r->byte0 = false;
+	r->again_left = 0;
 	peer_set(r->d, &r->peer, LINK_PEER_GONE, why);
 }
 
@@ -182,11 +189,13 @@ on_frame(struct receiver *r)
 	const struct ha_frames *f = &r->frames;
 	char why[112];
 
-	if (f->pos != r->pos) {
+	if (f->pos != r->pos - r->again_left) {
 		snprintf(why, sizeof(why), "sends from %" PRId64 ", but this log ends at %" PRId64, f->pos, r->pos);
 		rest(r, why);
 		return;
 	}
+	if (r->again_left > 0)
+		return;
 	r->peer.sent = f->pos + f->left - (r->byte0 && f->left == 0 ? 1 : 0);
 	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
 }
@@ -202,9 +211,75 @@ on_head(struct receiver *r, size_t n)
 		rest(r, err_text(rc));
 }
 
+/* What this log has at pos, up to the end of its segment. */
+static ssize_t
+own_bytes(const struct receiver *r, int64_t pos, void *buf, size_t len)
+{
+	int64_t in_segment = pos % config(r)->segment_bytes;
+	char name[24];
+	ssize_t n;
+	int fd;
+
+	if ((int64_t)len > config(r)->segment_bytes - in_segment)
+		len = (size_t)(config(r)->segment_bytes - in_segment);
+	snprintf(name, sizeof(name), "%020" PRId64, pos - in_segment);
+	fd = openat(r->d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	n = pread(fd, buf, len, (off_t)in_segment);
+	if (n <= 0)
+		n = err_note(n < 0 ? -errno : MQ_ECORRUPT, "commitlog/%s: it cannot be read at position %" PRId64, name, pos);
+	close(fd);
+	return n;
+}
+
+/* They are the same, so all of this log is of the master's. */
+static void
+again_done(struct receiver *r)
+{
+	r->peer.sent = r->pos;
+	peer_set(r->d, &r->peer, LINK_PEER_TRANSFER, NULL);
+	if (r->phase == FOLLOWING)
+		report(r, r->d->written);
+}
+
+/* n bytes that this log has, too, are in again_buf. */
+static void
+on_again(struct receiver *r, size_t n)
+{
+	unsigned char ours[AGAIN_BYTES];
+	char why[112];
+
+	for (size_t at = 0; at < n;) {
+		int64_t pos = r->pos - r->again_left;
+		ssize_t got = own_bytes(r, pos, ours, n - at);
+
+		if (got < 0) {
+			rest(r, err_text((int)got));
+			return;
+		}
+		if (memcmp(ours, r->again_buf + at, (size_t)got) != 0) {
+			r->peer.code = MQ_ECORRUPT;
+			snprintf(why, sizeof(why), "has other bytes than this log between %" PRId64 " and %" PRId64,
+				 pos, pos + got);
+			rest(r, why);
+			return;
+		}
+		at += (size_t)got;
+		r->again_left -= got;
+	}
+	ha_frames_body(&r->frames, n);
+	if (r->again_left == 0)
+		again_done(r);
+}
+
 static void
 on_body(struct receiver *r, size_t n)
 {
+	if (r->again_left > 0) {
+		on_again(r, n);
+		return;
+	}
 	if (r->byte0) {
 		r->d->ring[r->put++ % LINK_RING_BYTES] = 0;
 		r->byte0 = false;
@@ -212,6 +287,22 @@ on_body(struct receiver *r, size_t n)
 	r->put += n;
 	r->pos += (int64_t)n;
 	ha_frames_body(&r->frames, n);
+}
+
+/* The next bytes are ones that the log has: they go to again_buf, then a header. */
+static int
+places_again(struct receiver *r, struct iovec iov[3], size_t *ret_body)
+{
+	int64_t body = r->frames.left < r->again_left ? r->frames.left : r->again_left;
+	int n = 0;
+
+	body = body < AGAIN_BYTES ? body : AGAIN_BYTES;
+	if (body > 0)
+		iov[n++] = (struct iovec){ r->again_buf, (size_t)body };
+	if (body == r->frames.left)
+		iov[n++] = (struct iovec){ r->frames.head + r->frames.head_len, ha_frames_head_left(&r->frames) };
+	*ret_body = (size_t)body;
+	return n;
 }
 
 /* Where the next bytes go: what is left of the body to the ring, as far as it
@@ -242,7 +333,7 @@ hear(struct receiver *r, size_t *turn)
 {
 	struct iovec iov[3];
 	size_t body;
-	int places_n = places(r, iov, &body);
+	int places_n = (r->again_left > 0 ? places_again : places)(r, iov, &body);
 	ssize_t n;
 
 	if (places_n == 0) {		/* the mount has to catch up: the network waits */
@@ -263,7 +354,7 @@ hear(struct receiver *r, size_t *turn)
 	*turn += (size_t)n;
 	if (body > 0)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
-	if ((size_t)n > body)
+	if ((size_t)n > body && r->phase == FOLLOWING)
 		on_head(r, (size_t)n - body);
 	return r->phase == FOLLOWING && (*turn < TURN_BYTES || stream_pending(&r->stream));
 }
@@ -288,10 +379,12 @@ follow(struct receiver *r)
 	r->frames = (struct ha_frames){ .head_len = 0 };
 	r->byte0 = r->from == 0;
 	r->pos = r->byte0 ? 1 : r->from;
+	r->again_left = r->again;
+	r->peer.code = MQ_OK;
 	r->peer.ack = r->d->written;
 	ask(r, EPOLLIN);
 	peer_set(r->d, &r->peer, LINK_PEER_WAITING, NULL);
-	report(r, r->pos);
+	report(r, r->pos - r->again_left);
 }
 
 /* Whom we reached is not the one. */
@@ -381,12 +474,13 @@ receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *maste
 }
 
 void
-receiver_follow(struct receiver *r, int64_t from, uint64_t turn)
+receiver_follow(struct receiver *r, int64_t from, int64_t again, uint64_t turn)
 {
 	if (r->phase != RESTING)
 		rest(r, "is to be followed anew");
 	r->peer.turn = turn;
 	r->from = from;
+	r->again = again;
 	r->phase = ABOUT_TO;
 	peer_set(r->d, &r->peer, LINK_PEER_CONNECTING, NULL);
 }
@@ -452,7 +546,7 @@ follow_tick(struct receiver *r)
 		rest(r, why);
 		return 0;
 	}
-	if (d->written > r->reported && r->report_left == 0)
+	if (d->written > r->reported && r->report_left == 0 && r->again_left == 0)
 		report(r, d->written);	/* the one that had to wait */
 	else if (d->now_ms >= beat_ms)
 		report(r, r->reported);

@@ -14,6 +14,12 @@
  * that reports 0 only its last segment, but takes any other report as it is.
  * So 1 is reported, and byte 0 is supplied: a record begins with its size,
  * big-endian and far below 16 MiB, so that byte is 0.
+ *
+ * A connection begins with bytes that this log has already, if the mount wants it: the
+ * report is that many bytes less than the log's end.  What comes for them is compared
+ * with the log and not written.  Other bytes: the master has another log, whatever it
+ * says of it, and the connection ends.  The same: the log's end is reported, and the
+ * master knows that it has sent what is acknowledged.
  */
 #ifndef MQFS_REPL_RECEIVER_H
 #define MQFS_REPL_RECEIVER_H
@@ -28,9 +34,10 @@ struct receiver;
 int receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret);
 void receiver_close(struct receiver *r);	/* accepts NULL */
 
-/* Connect, and go on at `from`: where the log ends, or is to begin.  `turn` is what the
- * mount calls this connection. */
-void receiver_follow(struct receiver *r, int64_t from, uint64_t turn);
+/* Connect, and go on at `from`: where the log ends, or is to begin.  `again` bytes before
+ * it, which the log has, are compared first.  `turn` is what the mount calls this
+ * connection. */
+void receiver_follow(struct receiver *r, int64_t from, int64_t again, uint64_t turn);
 void receiver_rest(struct receiver *r);
 
 /* The mount has applied what the ring held before ring_at.  MQ_ECORRUPT: that cannot be. */

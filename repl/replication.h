@@ -64,6 +64,7 @@ struct replication_peer {
 	int64_t ack, sent;		/* bytes of the log */
 	int64_t first;			/* slave: what it reported first */
 	uint64_t turn;			/* master: of which LINK_FOLLOW that is */
+	bool differs;			/* master: it has other bytes than our log */
 	int64_t changed_ms;		/* wall clock: when the state changed */
 	int64_t bytes_per_s;		/* lately */
 	int64_t rate_ms, rate_sent;	/* what it was reckoned from */

@@ -159,8 +159,11 @@ on_follow(struct loop *l, const struct link_message *msg)
 	else if (l->d->written > 0 && msg->pos != l->d->written)
 		return err_note(MQ_ECORRUPT, "the mount wants to follow from %" PRId64 ", its log ends at %" PRId64,
 				msg->pos, l->d->written);
+	else if (msg->len > msg->pos - l->d->begin)
+		return err_note(MQ_ECORRUPT, "the mount wants %" PRIu32 " bytes compared, its log is from %" PRId64
+				" to %" PRId64, msg->len, l->d->begin, msg->pos);
 	else
-		receiver_follow(l->receiver, msg->pos, msg->id);
+		receiver_follow(l->receiver, msg->pos, msg->len, msg->id);
 	return MQ_OK;
 }
 

@@ -279,7 +279,8 @@ kit_be_master_again(struct kit *k)
 void
 kit_follow(struct kit *k)
 {
-	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = k->written, .id = ++k->turn };
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = k->written, .id = ++k->turn,
+				    .len = k->again };
 
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
 }

@@ -33,6 +33,7 @@ struct kit {
 
 	int listen;			/* the scripted master's, -1 */
 	uint64_t turn;			/* how often mqrepld was told to follow it */
+	uint32_t again;			/* so many of the log's last bytes it is to have sent once more */
 };
 
 int kit_setup(void **state);

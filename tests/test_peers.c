@@ -21,6 +21,7 @@ store_written(struct store *s)
 	return &written;
 }
 
+static char nothing[] = "", private_net[] = "10.0.0.0/8", link_local[] = "fe80::1", authority[] = "ca.pem";
 static struct settings settings;
 static struct peers peers;
 
@@ -28,7 +29,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	settings = (struct settings){ .inSyncReplicas = 2, .haSlaveFallbehindMax = 1000 };
+	settings = (struct settings){ .inSyncReplicas = 2, .haSlaveFallbehindMax = 1000,
+					.haAllow = nothing, .tlsCa = nothing };
 	mark_init(&written, MQ_POS(5000));
 	memset(&peers, 0, sizeof(peers));
 	peers_init(&peers, &settings, NULL);
@@ -68,37 +70,68 @@ replicated(void)
 }
 
 static void
-what_a_stranger_reports_first_is_no_ack(void **state)
+acks_of_a_stranger_count_for_nothing(void **state)
 {
 	(void)state;
-	hear(1, "10.0.0.9:5000", 5000, 5000);
+	hear(1, "10.0.0.9:5000", 1, 1);
+	hear(1, "10.0.0.9:5000", 1, 5000);	/* be it sent all of the log */
 	assert_int_equal(replicated(), 0);
-	mark_advance(&written, MQ_POS(6000));
-	hear(1, "10.0.0.9:5000", 5000, 5600);	/* that much it has from us */
-	assert_int_equal(replicated(), 5600);
+	assert_false(peers_in_sync(&peers));
 }
 
 static void
-who_said_hello_is_believed(void **state)
+a_slave_that_the_list_names_need_not_say_hello(void **state)
+{
+	(void)state;
+	settings.haAllow = private_net;
+	hear(1, "10.0.0.9:5000", 1, 5000);
+	assert_int_equal(replicated(), 5000);
+	assert_true(peers_in_sync(&peers));
+}
+
+static void
+a_slave_with_a_certificate_need_not_say_hello(void **state)
+{
+	(void)state;
+	settings.tlsCa = authority;
+	hear(1, "10.0.0.9:5000", 1, 5000);
+	assert_int_equal(replicated(), 5000);
+}
+
+static void
+what_a_slave_was_not_sent_is_no_ack(void **state)
+{
+	(void)state;
+	settings.haAllow = private_net;
+	say_hello("10.0.0.9:41234", true);
+	hear(1, "10.0.0.9:5000", 5000, 5000);	/* of the host of a good slave, and all the same */
+	assert_int_equal(replicated(), 0);
+	hear(2, "10.0.0.9:5001", 4000, 4500);	/* that much it has from us, and what is before it */
+	assert_int_equal(replicated(), 4500);
+}
+
+static void
+acks_count_of_hosts_that_said_hello(void **state)
 {
 	(void)state;
 	say_hello("10.0.0.9:41234", true);
-	hear(1, "10.0.0.9:5000", 4500, 4500);
+	hear(1, "10.0.0.9:5000", 4000, 4500);
 	assert_int_equal(replicated(), 4500);
-	hear(2, "10.0.0.90:5000", 5000, 5000);	/* not the same host */
+	hear(2, "10.0.0.90:5000", 4000, 5000);	/* not the same host */
 	assert_int_equal(replicated(), 4500);
 }
 
 static void
-who_has_another_log_is_not(void **state)
+acks_do_not_count_of_a_host_with_another_log(void **state)
 {
 	(void)state;
+	settings.haAllow = link_local;
 	say_hello("[fe80::1]:41234", true);
 	say_hello("[fe80::1]:41235", false);
-	hear(1, "[fe80::1]:5000", 4500, 4500);
+	hear(1, "[fe80::1]:5000", 4000, 4500);
 	assert_int_equal(replicated(), 0);
 	say_hello("[fe80::1]:41236", true);
-	hear(1, "[fe80::1]:5000", 4500, 4500);
+	hear(1, "[fe80::1]:5000", 4000, 4500);
 	assert_int_equal(replicated(), 4500);
 }
 
@@ -162,7 +195,7 @@ more_than_there_is_room_for_are_forgotten_oldest_first(void **state)
 		peers.known[0].heard_ms = 1;	/* whoever is there was the first */
 	}
 	assert_int_equal(peers.n_known, PEERS_KNOWN_MAX);
-	hear(1, address, 4500, 4500);
+	hear(1, address, 4000, 4500);
 	assert_int_equal(replicated(), 4500);
 }
 
@@ -172,9 +205,12 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(what_a_stranger_reports_first_is_no_ack),
-		TEST(who_said_hello_is_believed),
-		TEST(who_has_another_log_is_not),
+		TEST(acks_of_a_stranger_count_for_nothing),
+		TEST(a_slave_that_the_list_names_need_not_say_hello),
+		TEST(a_slave_with_a_certificate_need_not_say_hello),
+		TEST(what_a_slave_was_not_sent_is_no_ack),
+		TEST(acks_count_of_hosts_that_said_hello),
+		TEST(acks_do_not_count_of_a_host_with_another_log),
 		TEST(no_ack_counts_beyond_our_end),
 		TEST(as_many_as_are_wanted_must_have_it),
 		TEST(who_is_far_behind_is_not_in_sync),

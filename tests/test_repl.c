@@ -668,6 +668,56 @@ it_reconnects_where_the_log_ends(void **state)
 }
 
 static void
+the_logs_last_bytes_are_received_once_more_and_compared(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 5000);
+	k->again = 1000;		/* over the end of a segment */
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 4000);
+	kit_send_frame(fd, 4000, 600, 7);
+	kit_send_frame(fd, 4600, 700, 5);	/* and new ones */
+	assert_int_equal(kit_recv_report(fd), 5000);	/* now it is known to be the same log */
+	kit_applied_to(k, 5300);
+	assert_int_equal(kit_recv_report(fd), 5300);
+	close(fd);
+}
+
+static void
+a_master_with_other_bytes_than_the_log_is_left_and_the_mount_knows(void **state)
+{
+	struct kit *k = *state;
+	int fd;
+
+	kit_log(k, 0, 300);
+	k->again = 100;
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), 200);
+	kit_send_frame(fd, 200, 50, 99);
+	{
+		unsigned char head[HA_HEADER_BYTES], other[60] = { 0 };
+
+		for (size_t i = 0; i < sizeof(other); i++)
+			other[i] = kit_byte(250 + (int64_t)i);
+		other[49] ^= 1;		/* byte 299, the log's last */
+		ha_put_header(head, 250, sizeof(other));
+		kit_send(fd, head, sizeof(head), sizeof(head));
+		kit_send(fd, other, sizeof(other), sizeof(other));
+	}
+	kit_peer(k, 0, LINK_PEER_GONE, "has other bytes than this log between 250 and 300");
+	assert_int_equal(k->last.code, MQ_ECORRUPT);
+	assert_int_equal(k->written, 300);
+	kit_recv_end(fd);
+	close(fd);
+}
+
+static void
 a_master_that_is_not_there_is_tried_again(void **state)
 {
 	struct kit *k = *state;
@@ -968,6 +1018,8 @@ main(void)
 		TEST(an_empty_slave_of_an_empty_master_gets_its_first_message),
 		TEST(a_silent_master_is_left_and_found_again),
 		TEST(it_reconnects_where_the_log_ends),
+		TEST(the_logs_last_bytes_are_received_once_more_and_compared),
+		TEST(a_master_with_other_bytes_than_the_log_is_left_and_the_mount_knows),
 		TEST(a_master_that_is_not_there_is_tried_again),
 		TEST(a_name_is_looked_up),
 		TEST(a_name_that_nobody_has_is_told),
