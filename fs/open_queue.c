@@ -73,11 +73,14 @@ open_queue_may_read(struct mount *m, const struct topic *t)
 static int
 may_write(struct mount *m, const struct topic *t)
 {
+	int rc;
+
 	if (m->read_only)
 		return -EROFS;
 	if (m->settings->brokerRole == SLAVE)
 		return MQ_EROLE;
-	return topic_permits(m, t, PERM_WRITE);
+	rc = meta_topic_check(t->name);
+	return rc == MQ_OK ? topic_permits(m, t, PERM_WRITE) : rc;
 }
 
 static struct open_queue *

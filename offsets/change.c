@@ -45,21 +45,18 @@ record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 	struct meta m;
 	int rc;
 
-	if (rec->sysflag & SYSFLAG_COMPRESSED) {
-		record_skip(o, at, "its body is compressed, which we never do");
-		return MQ_OK;
-	}
-	rc = meta_decode(rec->body, (size_t)rec->body_len, &m);
+	rc = meta_read(rec, &m);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc != MQ_OK) {
-		log_warn("MQFS_META record %" PRId64 " is not understood: %s", at.n, err_text(rc));
+		log_warn("MQFS_META record %" PRId64 " is %s: %s", at.n,
+			 rc == -EPERM ? "not obeyed" : "not understood", err_text(rc));
 		return MQ_OK;
 	}
-	meta_lies_at(&m, rec->pos);
 	o->applying = at.n;
 	rc = apply(o, &m);
 	o->applying = -1;
+	o->n_applied++;
 	meta_free(&m);
 	return rc;
 }
@@ -90,7 +87,6 @@ entry_apply(struct offsets *o, struct follow *f, const struct queue_entry *e)
 		o->applied_end = pos_add(e->pos, e->total);
 	}
 	o->applied = qoff_add(o->applied, 1);
-	o->n_applied++;
 	return MQ_OK;
 }
 
@@ -331,8 +327,10 @@ found_apply(struct offsets *o, const struct found *found)
 		m.implied = t->implied;
 	}
 	lock_drop(&o->registry);
-	if (strcmp(found->topic, META_TOPIC) == 0)
+	if (meta_topic_is_system(found->topic)) {	/* it may hold messages of private topics */
 		m.topic_conf.perm = PERM_READ;
+		m.topic_conf.owner.mode = 0700;
+	}
 	return skip ? MQ_OK : apply(o, &m);
 }
 

@@ -410,14 +410,14 @@ apply_record(struct fsck *f, const struct record *rec)
 	struct tables_check *t = f->tables;
 	char where[64];
 	struct meta m;
-	int rc = meta_decode(rec->body, (size_t)rec->body_len, &m);
+	int rc = meta_read(rec, &m);
 
 	snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
 	if (rc == -ENOTSUP)
 		finding(f, FIX_NONE, where, "metadata of a newer version: %s", err_text(rc));
 	else if (rc == MQ_ECORRUPT)
 		finding(f, FIX_NEVER, where, "metadata that cannot be understood: %s", err_text(rc));
-	if (rc == -ENOTSUP || rc == MQ_ECORRUPT)
+	if (rc == -ENOTSUP || rc == MQ_ECORRUPT || rc == -EPERM)
 		return;
 	if (rc == MQ_OK && m.op == META_TRIM)
 		queues_note_trim(f, m.topic, m.queue_id, m.at);

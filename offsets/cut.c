@@ -307,7 +307,7 @@ look_at_record(struct offsets *o, mq_pos pos, struct trimmed *all)
 	int rc = store_read(o->store, pos, &buf, &size, &rec);
 
 	if (rc == MQ_OK)
-		rc = meta_decode(rec.body, (size_t)rec.body_len, &m);
+		rc = meta_read(&rec, &m);
 	if (rc != MQ_OK)			/* of which nothing was applied, either */
 		return rc == -ENOMEM ? rc : MQ_OK;
 	if (m.op == META_TRIM)

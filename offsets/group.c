@@ -21,6 +21,9 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 
 	if (!meta_name_ok(conf->name, strnlen(conf->name, sizeof(conf->name))))
 		return err_note(-EINVAL, "a group's name is 1 to %d of [%%|a-zA-Z0-9_-]", RECORD_TOPIC_MAX);
+	rc = meta_group_check(conf->name);
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (group_find(o, conf->name))
 		return -EEXIST;
@@ -35,7 +38,10 @@ int
 group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_GROUP_SET, .id = g->id, .group_conf = *conf };
+	int rc = meta_group_check(g->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	memcpy(m.group_conf.name, g->name, sizeof(g->name));
 	LOCKED(&o->apply);
 	if (g->gone)
@@ -55,7 +61,10 @@ int
 group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_GROUP_DELETE, .id = g->id };
+	int rc = meta_group_check(g->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (g->gone)
 		return -ENOENT;

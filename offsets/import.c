@@ -295,7 +295,7 @@ import_all(struct offsets *o, json_t *const *objects)
 static bool
 has_own_past(const struct offsets *o)
 {
-	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > (int64_t)o->epochs.n);
+	return o->saved_once || o->n_applied > (int64_t)o->epochs.n;
 }
 
 int

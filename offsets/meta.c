@@ -16,6 +16,7 @@
 #include "offsets/meta.h"
 
 #define META_VERSION 1
+#define OUR_PREFIX "MQFS_"
 
 /* --- names ------------------------------------------------------------------ */
 
@@ -72,24 +73,42 @@ meta_expression_ok(const char *text, size_t len)
 	return utf8 != NULL;
 }
 
+static bool
+has_prefix(const char *name, const char *prefix)
+{
+	return strncasecmp(name, prefix, strlen(prefix)) == 0;
+}
+
 bool
 meta_topic_is_system(const char *name)
 {
 	static const char *const names[] = {
 		"SELF_TEST_TOPIC", "TBW102", "BenchmarkTest", "OFFSET_MOVED_EVENT", "SCHEDULE_TOPIC_XXXX",
-		"TRANS_CHECK_MAX_TIME_TOPIC",
+		"TRANS_CHECK_MAX_TIME_TOPIC", "DefaultCluster_REPLY_TOPIC",
 	};
-	static const char *const prefixes[] = { "MQFS_", "rmq_sys_" };
-	static const char reply[] = "_REPLY_TOPIC";
-	size_t len = strlen(name);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-		if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return len > strlen(reply) && strcmp(name + len - strlen(reply), reply) == 0;
+	return has_prefix(name, OUR_PREFIX) || has_prefix(name, "rmq_sys_");
+}
+
+bool
+meta_group_is_system(const char *name)
+{
+	return has_prefix(name, OUR_PREFIX) || has_prefix(name, "CID_RMQ_SYS_");
+}
+
+int
+meta_topic_check(const char *name)
+{
+	return meta_topic_is_system(name) ? err_note(-EPERM, "topic %s belongs to the system", name) : MQ_OK;
+}
+
+int
+meta_group_check(const char *name)
+{
+	return meta_group_is_system(name) ? err_note(-EPERM, "group %s belongs to the system", name) : MQ_OK;
 }
 
 /* --- defaults --------------------------------------------------------------- */
@@ -653,6 +672,27 @@ meta_lies_at(struct meta *m, mq_pos pos)
 {
 	if (m->op == META_EPOCH && m->epoch.start.byte < 0)
 		m->epoch.start = pos;
+}
+
+static bool
+same_host(const struct host *a, const struct host *b)
+{
+	return a->v6 == b->v6 && a->port == b->port && memcmp(a->addr, b->addr, a->v6 ? 16 : 4) == 0;
+}
+
+int
+meta_read(const struct record *rec, struct meta *ret_m)
+{
+	int rc;
+
+	if (!same_host(&rec->born, &rec->stored) || rec->props_len > 0)
+		return err_note(-EPERM, "it is a client's message, no record of an mqfs broker");
+	if (rec->sysflag & SYSFLAG_COMPRESSED)
+		return err_note(MQ_ECORRUPT, "its body is compressed, which no mqfs broker does");
+	rc = meta_decode(rec->body, (size_t)rec->body_len, ret_m);
+	if (rc == MQ_OK)
+		meta_lies_at(ret_m, rec->pos);
+	return rc;
 }
 
 void

@@ -25,6 +25,11 @@
  *   import        done: false before, true after what was taken over from
  *                 RocketMQ's config/ *.json; an import without its end is redone
  *
+ * A record counts only if an mqfs broker wrote it: born where it is stored, without
+ * properties.  A client of a RocketMQ broker may send to a topic of this name; such a
+ * message was born at the client's port, and none of it is obeyed, neither in a store
+ * that is mounted nor in a log that is replicated.
+ *
  * `id` is what inode numbers are made of.  It is in the record so that every
  * replay, here or on a slave, comes to the same one; a reader whose id is taken
  * (or where it is missing) gives the next free one.
@@ -142,8 +147,12 @@ int meta_decode(const char *json, size_t len, struct meta *ret_m);
 
 void meta_free(struct meta *m);
 
-/* m was read from, or is in, the record at pos: what that says of it is set. */
+/* m is in the record at pos: what that says of it is set. */
 void meta_lies_at(struct meta *m, mq_pos pos);
+
+/* From a record of META_TOPIC, as meta_decode(), and meta_lies_at() done.  -EPERM, noted:
+ * no mqfs broker wrote it. */
+int meta_read(const struct record *rec, struct meta *ret_m);
 
 /* Is it a topic or group name: [%|a-zA-Z0-9_-], 1-127 bytes? */
 bool meta_name_ok(const char *name, size_t len);
@@ -155,8 +164,16 @@ bool meta_expression_ok(const char *text, size_t len);
 /* Is it a path of the tree: relative, of graphic ASCII, without empty, "." or ".." parts? */
 bool meta_path_ok(const char *path, size_t len);
 
-/* Names RocketMQ or mqfs keeps for itself: hidden from listings. */
+/* Names that RocketMQ or mqfs keeps for itself.  Such a topic is hidden from listings;
+ * nobody makes, changes or removes it but the broker itself, and nobody appends to it
+ * by files.  Neither a RocketMQ store's config/ nor a RocketMQ master's answers have a
+ * say in it.  The same for groups, but for what those two say. */
 bool meta_topic_is_system(const char *name);
+bool meta_group_is_system(const char *name);
+
+/* MQ_OK, or -EPERM, noted: it is one of those. */
+int meta_topic_check(const char *name);
+int meta_group_check(const char *name);
 
 void topic_conf_default(struct topic_conf *c, const char *name, int32_t queues);
 void group_conf_default(struct group_conf *c, const char *name);

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,13 +38,30 @@ path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *r
 	return MQ_OK;
 }
 
+/* A name of the system may be the second part: topics/T/..., groups/G/... */
+static int
+path_check(const char *path)
+{
+	char name[META_PATH_MAX + 1];
+	const char *slash = strchr(path, '/');
+	bool topics = strncmp(path, "topics/", 7) == 0;
+
+	if (!meta_path_ok(path, strnlen(path, META_PATH_MAX + 1)))
+		return err_note(-EINVAL, "not a path of the tree");
+	if (!slash || (!topics && strncmp(path, "groups/", 7) != 0))
+		return MQ_OK;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "/"), slash + 1);
+	return topics ? meta_topic_check(name) : meta_group_check(name);
+}
+
 static int
 path_change(struct offsets *o, const char *path, struct meta *m, mq_pos *ret_end)
 {
 	AUTO_FREE char *copy = NULL;
+	int rc = path_check(path);
 
-	if (!meta_path_ok(path, strnlen(path, META_PATH_MAX + 1)))
-		return err_note(-EINVAL, "not a path of the tree");
+	if (rc != MQ_OK)
+		return rc;
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;

@@ -87,7 +87,7 @@ conf_check(const struct topic_conf *conf)
 	if (conf->queues < 1 || conf->queues > QUEUES_MAX)
 		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": allowed is 1 to %d", conf->name,
 				conf->queues, QUEUES_MAX);
-	return MQ_OK;
+	return meta_topic_check(conf->name);
 }
 
 int
@@ -192,8 +192,10 @@ int
 topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
-	int rc;
+	int rc = meta_topic_check(t->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (t->gone)
 		return -ENOENT;
@@ -243,6 +245,9 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 
 	if (min.n < 0)
 		return -EINVAL;
+	rc = meta_topic_check(t->name);
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (t->gone || queue_id < 0 || queue_id >= topic_queues(o, t))
 		return -ENOENT;
@@ -261,7 +266,10 @@ topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	AUTO_FREE struct meta *changes = NULL;
 	size_t n_changes = 0;
 	int32_t n;
+	int rc = meta_topic_check(t->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (t->gone)
 		return -ENOENT;

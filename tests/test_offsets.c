@@ -326,14 +326,105 @@ listings_are_in_order_without_system_topics(void **state)
 
 	broker_open(b);
 	broker_topic(b, "b", 1);
-	broker_topic(b, "TBW102", 1);
+	broker_topic(b, "%RETRY%h", 1);
+	broker_produce(b, "TBW102", 0, 1);
 	broker_topic(b, "%RETRY%g", 1);
 	broker_topic(b, "a", 1);
 	assert_int_equal(topic_delete(b->offsets, broker_topic(b, "gone", 1), NULL), MQ_OK);
+	broker_close(b);
+	broker_open(b);			/* finds the queue of TBW102 */
 	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name)
 		snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s ", t->name);
-	assert_string_equal(seen, "%RETRY%g a b ");
+	assert_string_equal(seen, "%RETRY%g %RETRY%h a b ");
 	assert_non_null(topic_find(b->offsets, "TBW102"));
+	broker_close(b);
+}
+
+static void
+nobody_makes_changes_or_removes_what_belongs_to_the_system(void **state)
+{
+	static const char *const names[] = { META_TOPIC, "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "TBW102" };
+	struct broker *b = *state;
+	struct group_conf group;
+	struct topic_conf conf;
+
+	broker_open(b);
+	group_conf_default(&group, "CID_RMQ_SYS_TRANS");
+	assert_int_equal(group_create(b->offsets, &group, NULL, NULL), -EPERM);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char path[64];
+		struct topic *t;
+
+		topic_conf_default(&conf, names[i], 1);
+		assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EPERM);
+		if (strcmp(names[i], META_TOPIC) != 0)
+			broker_produce(b, names[i], 0, 1);
+		broker_close(b);
+		broker_open(b);
+		t = topic_find(b->offsets, names[i]);
+		assert_non_null(t);
+		topic_conf(b->offsets, t, &conf);
+		assert_int_equal(conf.owner.mode, 0700);
+		conf.owner = (struct owner){ 1000, 1000, 0777 };
+		assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EPERM);
+		assert_int_equal(topic_purge(b->offsets, t, NULL), -EPERM);
+		assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(1), NULL), -EPERM);
+		assert_int_equal(topic_delete(b->offsets, t, NULL), -EPERM);
+		snprintf(path, sizeof(path), "topics/%s/q0", names[i]);
+		assert_int_equal(path_set_owner(b->offsets, path, &conf.owner, NULL), -EPERM);
+		assert_int_equal(path_set_acl(b->offsets, path, NULL, 0, NULL), -EPERM);
+	}
+	broker_close(b);
+}
+
+/* A message that a client of a RocketMQ broker has sent to the topic MQFS_META. */
+static void
+send_meta(struct broker *b, const char *body, const char *props, struct host born)
+{
+	static const struct host stored = { .addr = { 10, 0, 0, 1 }, .port = 10911 };
+	struct batch batch;
+	struct appended at;
+	struct queue *q;
+
+	batch_init(&batch);
+	assert_int_equal(batch_add(&batch, &(struct message){
+		.body = body, .body_len = strlen(body), .topic = META_TOPIC, .topic_len = strlen(META_TOPIC),
+		.props = props, .props_len = strlen(props), .born = born, .stored = stored }), MQ_OK);
+	assert_int_equal(store_queue_make(b->store, META_TOPIC, 0, &q), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(b->store, q, &batch, &at), MQ_OK);
+	queue_append_end(q);
+	batch_free(&batch);
+}
+
+static void
+what_a_client_has_sent_to_mqfs_meta_is_not_obeyed(void **state)
+{
+	static const struct host client = { .addr = { 10, 0, 0, 1 }, .port = 40123 };
+	static const struct host broker = { .addr = { 10, 0, 0, 1 }, .port = 10911 };
+	static const char topic[] = "{\"op\":\"topic\",\"v\":1,\"id\":9,\"name\":\"stolen\",\"queues\":2}";
+	static const char epoch[] = "{\"op\":\"epoch\",\"v\":1,\"epoch\":7,\"id\":\"00112233445566778899aabbccddeeff\","
+				    "\"store\":\"00112233445566778899aabbccddeeff\"}";
+	struct broker *b = *state;
+	struct epoch list[EPOCHS_MAX];
+	size_t n;
+
+	broker_open(b);
+	n = offsets_epochs(b->offsets, list, EPOCHS_MAX);
+	send_meta(b, topic, "", client);
+	send_meta(b, topic, "UNIQ_KEY\0010A", broker);
+	send_meta(b, epoch, "", client);
+	for (int i = 0; i < 2; i++) {
+		broker_close(b);
+		b->forgets_views = i == 1;
+		broker_open(b);
+		assert_null(topic_find(b->offsets, "stolen"));
+		assert_int_equal(offsets_epochs(b->offsets, list, EPOCHS_MAX), n);
+	}
+	send_meta(b, topic, "", broker);	/* a broker's own */
+	broker_close(b);
+	broker_open(b);
+	assert_non_null(topic_find(b->offsets, "stolen"));
 	broker_close(b);
 }
 
@@ -1349,6 +1440,8 @@ main(void)
 		T(a_topic_to_which_somebody_appends_just_now_stays),
 		T(what_is_made_again_has_its_old_id),
 		T(listings_are_in_order_without_system_topics),
+		T(nobody_makes_changes_or_removes_what_belongs_to_the_system),
+		T(what_a_client_has_sent_to_mqfs_meta_is_not_obeyed),
 		T(a_topic_that_only_has_queues_is_shown),
 		T(a_subscription_starts_at_the_end_or_at_the_first),
 		T(a_commit_never_moves_back_but_a_reset_does),
