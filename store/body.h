@@ -5,9 +5,11 @@
  *   SYSFLAG   0x001  the body is packed
  *             0x700  how: 0 and 0x300 zlib, 0x100 LZ4, 0x200 Zstandard
  *
- * What mqfs shows, measures and counts is the body before that.  What is not
- * zlib's, is damaged, or would become longer than BODY_UNPACKED_MAX, is shown as
- * it is stored.  So the same record has the same body always.
+ * What mqfs shows, measures and counts is the body before that.  What is
+ * damaged, packed in another way, or would become longer than BODY_UNPACKED_MAX, is
+ * shown as it is stored.  So the same record has the same body always.
+ *
+ * LZ4 and Zstandard are in their frame formats, as RocketMQ's streams write them.
  */
 #ifndef MQFS_STORE_BODY_H
 #define MQFS_STORE_BODY_H
@@ -15,7 +17,7 @@
 #include "store/record.h"
 
 #define BODY_UNPACKED_MAX (64 << 20)
-#define BODY_RATIO_MAX 1032		/* zlib packs no tighter */
+#define BODY_RATIO_MAX 32768		/* Zstandard makes a block of 128 KiB of 4 bytes at best */
 
 /* No record of `total` bytes has a longer body. */
 static inline int64_t

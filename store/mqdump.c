@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/err.h"
 #include "conf/flags.h"
+#include "store/body.h"
 #include "store/logscan.h"
 #include "store/range.h"
 #include "store/record_json.h"
@@ -22,8 +22,6 @@ enum exit_code {
 };
 
 #define WIDTH_DEFAULT 100
-#define PLAIN_MIN ((size_t)64 << 10)
-#define PLAIN_MAX ((size_t)1 << 30)
 
 struct dump {
 	const char *path;
@@ -78,56 +76,27 @@ render_json(struct dump *d, const struct record *rec, size_t *ret_len)
 	return MQ_OK;
 }
 
-/* A body that RocketMQ's producer has compressed, as it was before: a queue takes no
- * flag that says so. */
-static int
-decompress(struct dump *d, struct record *rec)
-{
-	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
-	enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
-	size_t len = 0;
-
-	while (z && result == LIBDEFLATE_INSUFFICIENT_SPACE && d->plain_size < PLAIN_MAX) {
-		result = libdeflate_zlib_decompress(z, rec->body, (size_t)rec->body_len, d->plain, d->plain_size,
-						    &len);
-		if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
-			free(d->plain);
-			d->plain_size = d->plain_size ? 2 * d->plain_size : PLAIN_MIN;
-			d->plain = malloc(d->plain_size);
-			if (!d->plain)
-				break;
-		}
-	}
-	libdeflate_free_decompressor(z);
-	if (!z || !d->plain)
-		return -ENOMEM;
-	if (result != LIBDEFLATE_SUCCESS)
-		return MQ_ECORRUPT;
-	rec->body = d->plain;
-	rec->body_len = (int32_t)len;
-	return MQ_OK;
-}
-
 /* Only what a consumer would have got: not what a transaction has not committed. */
 static int
 print_again(struct dump *d, const struct log_piece *p)
 {
 	int32_t transaction = p->rec.sysflag & SYSFLAG_TRANSACTION;
 	struct record rec = p->rec;
-	int rc = MQ_OK;
 	size_t len;
+	int rc;
 
 	if (p->kind != PIECE_RECORD || transaction == SYSFLAG_PREPARED || transaction == SYSFLAG_ROLLBACK)
 		return MQ_OK;
-	if (rec.sysflag & SYSFLAG_COMPRESSED)
-		rc = decompress(d, &rec);
-	if (rc == MQ_ECORRUPT)
+	rc = body_unpack(&rec, &d->plain, &d->plain_size);
+	if (rc == MQ_OK && rec.sysflag & SYSFLAG_COMPRESSED) {	/* a queue takes no flag that says so */
 		complain(d, p, "not printed", "its body cannot be decompressed");
+		return MQ_OK;
+	}
 	if (rc == MQ_OK)
 		rc = render_json(d, &rec, &len);
 	if (rc == MQ_OK)
 		fwrite(d->line, 1, len, stdout);
-	return rc == MQ_ECORRUPT ? MQ_OK : rc;
+	return rc;
 }
 
 /* The same, behind what only the log knows. */

@@ -55,8 +55,8 @@ enum {
 	SYSFLAG_ROLLBACK = 0xc,
 	SYSFLAG_BORNHOST_V6 = 0x10,
 	SYSFLAG_STOREHOST_V6 = 0x20,
-	SYSFLAG_COMPRESSION = 0x700,	/* mask; 0: zlib, too */
-	SYSFLAG_COMPRESSION_ZLIB = 0x300,
+	SYSFLAG_COMPRESSION = 0x700,	/* mask; body.h says what is in it */
+	SYSFLAG_COMPRESSION_SHIFT = 8,
 };
 
 struct host {

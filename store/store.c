@@ -115,7 +115,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
-	if (cp->dispatched.byte < 0 || s->dir->read_only || s->dir->views_stale)
+	if (cp->dispatched.byte < 0 || s->dir->read_only || s->dir->views_stale || s->dir->views_foreign)
 		return begin_views(s, cp);
 	rc = open_views(s, cp);
 	if (rc != MQ_ECORRUPT)

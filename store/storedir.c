@@ -21,6 +21,8 @@
 #define CHECKPOINT_BYTES 4096
 #define LOCK_POLL_MS 50
 #define STALE "views.stale"
+#define FORMAT "views.format"
+#define FORMAT_TEXT "2\n"	/* 2: byteindex/ counts LZ4 and Zstandard bodies as they were sent */
 
 /* --- the directory ----------------------------------------------------------------- */
 
@@ -235,6 +237,17 @@ unshare(const struct storedir *dir)
 	return rc;
 }
 
+/* Were the views made by a version that counts as we do? */
+static bool
+views_are_ours(const struct storedir *dir)
+{
+	AUTO_CLOSE int fd = openat(dir->fd, FORMAT, O_RDONLY | O_CLOEXEC);
+	char text[sizeof(FORMAT_TEXT)];
+
+	return fd >= 0 && read(fd, text, sizeof(text)) == (ssize_t)strlen(FORMAT_TEXT) &&
+	       memcmp(text, FORMAT_TEXT, strlen(FORMAT_TEXT)) == 0;
+}
+
 int
 storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
 {
@@ -259,6 +272,7 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 		dir.derived_fd = dir.fd;
 	dir.was_clean = faccessat(dir.fd, "abort", F_OK, 0) != 0;
 	dir.views_stale = faccessat(dir.fd, STALE, F_OK, 0) == 0;
+	dir.views_foreign = !views_are_ours(&dir);
 	*ret_dir = dir;
 	return MQ_OK;
 }
@@ -307,12 +321,33 @@ storedir_views_are_stale(struct storedir *dir)
 	return dir_sync(dir->fd, dir->path);
 }
 
+static int
+note_format(struct storedir *dir)
+{
+	AUTO_CLOSE int fd = openat(dir->fd, FORMAT, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "store %s: " FORMAT ": %m", dir->path);
+	rc = file_write(fd, FORMAT_TEXT, strlen(FORMAT_TEXT), 0, FORMAT);
+	if (rc == MQ_OK)
+		dir->views_foreign = false;
+	return rc;
+}
+
 int
 storedir_views_are_fresh(struct storedir *dir)
 {
-	if (!dir->views_stale || dir->read_only)
+	bool stale = dir->views_stale;
+	int rc = MQ_OK;
+
+	if (dir->read_only || (!stale && !dir->views_foreign))
 		return MQ_OK;
-	if (unlinkat(dir->fd, STALE, 0) != 0 && errno != ENOENT)
+	if (dir->views_foreign)
+		rc = note_format(dir);
+	if (rc != MQ_OK)
+		return rc;
+	if (stale && unlinkat(dir->fd, STALE, 0) != 0 && errno != ENOENT)
 		return err_note(-errno, "store %s: " STALE ": %m", dir->path);
 	dir->views_stale = false;
 	return dir_sync(dir->fd, dir->path);

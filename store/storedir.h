@@ -27,6 +27,7 @@ struct storedir {
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
 	bool views_stale;	/* `views.stale` was found: they are being made anew */
+	bool views_foreign;	/* no mqfs, or one that counted otherwise, made the views there are */
 	bool is_new;		/* made by this open */
 	bool is_copy;		/* of a snapshot, not mounted writable since */
 	char *path;

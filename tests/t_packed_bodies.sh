@@ -2,9 +2,10 @@
 # Bodies that a RocketMQ client has packed read as they were sent; what cannot be unpacked, as stored.
 . "$top_builddir/tests/functions.sh"
 requires_fuse
+requires_tool lz4 zstd
 
 PYTHONPATH=$top_srcdir/tests/reader python3 - "$work" <<'END'
-import base64, random, sys, zlib
+import base64, random, subprocess, sys, zlib
 import mqstore
 
 work = sys.argv[1]
@@ -30,6 +31,19 @@ packed(noise, 1)				# longer than what is read at once, packed as well
 packed(b'x' * 1000000, 1)
 send(b'no zlib', 1)
 send(zlib.compress(b'LZ4 says its flag'), 0x101)
+for tool, sysflag in ('lz4', 0x101), ('zstd', 0x201):
+    def packed_by(sent, *options):
+        stored = subprocess.run([tool, '-q', '-c', *options], input=sent, capture_output=True, check=True).stdout
+        send(sent, sysflag, stored)
+        return stored
+
+    packed_by(b'')
+    packed_by(b'by a later client ' * 1000)
+    packed_by(noise)
+    stored = packed_by(b'x' * 3000000, '-9')	# many times longer than what is stored
+    packed_by(b'not smaller by it')
+    send(stored[:-3], sysflag)			# torn
+    send(stored + b'more', sysflag)
 send(b'the last')
 store.finish()
 END
