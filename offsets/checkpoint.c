@@ -410,26 +410,31 @@ checkpoint_identity(struct offsets *o)
 
 /* --- commits ------------------------------------------------------------------------ */
 
-/* With `apply`.  A master has no debts, but for those that could not be logged when it
- * became one. */
 static void
-gather_with(struct offsets *o)
+note_gathering(int rc)
 {
-	int rc = change_allowed(o) == MQ_OK ? debts_log(o, NULL) : commit_gather(o, NULL);
-
 	if (rc != MQ_OK)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
-/* --- a snapshot ----------------------------------------------------------------------- */
-
+/* A master has no debts, but for those that could not be logged when it became one. */
 static int
-gather_all(struct offsets *o)
+log_debts_left(struct offsets *o)
 {
 	LOCKED(&o->apply);
 
-	return commit_gather(o, NULL);
+	return change_allowed(o) == MQ_OK && debts_count(o) > 0 ? debts_log(o, NULL) : MQ_OK;
 }
+
+static void
+gather(struct offsets *o)
+{
+	int rc = log_debts_left(o);
+
+	note_gathering(rc == MQ_OK ? commit_gather_in_steps(o) : rc);
+}
+
+/* --- a snapshot ----------------------------------------------------------------------- */
 
 static int
 copy_tables(struct offsets *o, struct draft *d)
@@ -447,7 +452,7 @@ copy_tables(struct offsets *o, struct draft *d)
 static int
 fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 {
-	int rc = gather_all(o);
+	int rc = commit_gather_in_steps(o);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -522,14 +527,7 @@ offsets_promoted(struct offsets *o)
 	LOCKED(&o->apply);
 	o->round_at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
-	gather_with(o);
-}
-
-static void
-gather(struct offsets *o)
-{
-	LOCKED(&o->apply);
-	gather_with(o);
+	note_gathering(debts_log(o, NULL));
 }
 
 void

@@ -16,7 +16,8 @@
 #include "conf/scope.h"
 #include "offsets/registry.h"
 
-#define GATHER 64		/* subscriptions logged at a time */
+#define GATHER 64		/* subscriptions logged at a time, */
+#define GATHER_OFFSETS 4096	/* and offsets in their records */
 
 /* --- looking ------------------------------------------------------------------------ */
 
@@ -85,8 +86,22 @@ commit_pend(struct offsets *o, struct subscription_entry *s)
 	if (s->pending)
 		return;
 	s->pending = true;
-	s->next_pending = o->pending;
-	o->pending = s;
+	s->next_pending = NULL;
+	*(o->pending ? &o->pending_last->next_pending : &o->pending) = s;
+	o->pending_last = s;
+	o->n_pending++;
+}
+
+/* The first of them leaves the list.  With `registry`. */
+static struct subscription_entry *
+pending_pop(struct offsets *o)
+{
+	struct subscription_entry *s = o->pending;
+
+	o->pending = s->next_pending;
+	s->pending = false;
+	o->n_pending--;
+	return s;
 }
 
 int
@@ -118,7 +133,7 @@ pending_meta(const struct subscription_entry *s, struct meta *ret_m)
 {
 	struct meta m = { .op = META_COMMIT };
 
-	m.offsets = calloc((size_t)s->n_places, sizeof(*m.offsets));
+	m.offsets = calloc((size_t)s->n_places + 1, sizeof(*m.offsets));
 	if (!m.offsets)
 		return -ENOMEM;
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
@@ -137,85 +152,141 @@ struct gathering {
 	size_t n_taken;
 };
 
-/* Take up to GATHER subscriptions out of `pending`, with the records for them. */
+/* Take up to GATHER subscriptions, and at most `max`, out of `pending`, with the
+ * records for them. */
 static int
-gathering_take(struct offsets *o, struct gathering *g)
+gathering_take(struct offsets *o, struct gathering *g, size_t max)
 {
+	size_t offsets = 0;
+
 	LOCKED(&o->registry);
-
 	g->n = g->n_taken = 0;
-	while (o->pending && g->n_taken < GATHER) {
-		struct subscription_entry *s = o->pending;
-
-		if (pending_meta(s, &g->records[g->n]) != MQ_OK)
+	while (o->pending && g->n_taken < max && g->n_taken < GATHER && offsets < GATHER_OFFSETS) {
+		if (pending_meta(o->pending, &g->records[g->n]) != MQ_OK)
 			return -ENOMEM;
+		offsets += g->records[g->n].n_offsets;
 		if (g->records[g->n].n_offsets)
 			g->n++;
 		else
 			meta_free(&g->records[g->n]);
-		o->pending = s->next_pending;
-		s->pending = false;
-		g->taken[g->n_taken++] = s;
+		g->taken[g->n_taken++] = pending_pop(o);
 	}
 	return MQ_OK;
 }
 
-/* They could not be logged now. */
+/* They could not be logged now: they are the first of the next gathering. */
 static void
 gathering_give_back(struct offsets *o, struct gathering *g)
 {
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < g->n_taken; i++)
-		commit_pend(o, g->taken[i]);
+	while (g->n_taken > 0) {
+		struct subscription_entry *s = g->taken[--g->n_taken];
+
+		if (s->pending)
+			continue;
+		s->pending = true;
+		s->next_pending = o->pending;
+		if (!o->pending)
+			o->pending_last = s;
+		o->pending = s;
+		o->n_pending++;
+	}
 }
 
-static bool
-pending_any(struct offsets *o)
+static size_t
+pending_count(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->pending != NULL;
+	return o->n_pending;
 }
 
-int
-commit_owe(struct offsets *o)
+/* Log some of the first `max`.  *ret_n: how many subscriptions these were. */
+static int
+gather_some(struct offsets *o, size_t max, size_t *ret_n, mq_pos *ret_end)
+{
+	AUTO_FREE struct gathering *g = malloc(sizeof(*g));
+	int rc;
+
+	if (!g)
+		return -ENOMEM;
+	rc = gathering_take(o, g, max);
+	*ret_n = g->n_taken;
+	if (rc == MQ_OK)
+		rc = change_all(o, g->records, g->n, ret_end);
+	if (rc != MQ_OK)
+		gathering_give_back(o, g);
+	for (size_t i = 0; i < g->n; i++)
+		meta_free(&g->records[i]);
+	return rc;
+}
+
+/* The first of those that are pending, at most `max`, become debts. */
+static int
+owe_some(struct offsets *o, size_t max, size_t *ret_n)
 {
 	LOCKED(&o->registry);
 
-	while (o->pending) {
-		struct subscription_entry *s = o->pending;
-
-		if (debts_take(o, s) != MQ_OK)
+	for (*ret_n = 0; o->pending && *ret_n < max && *ret_n < GATHER; (*ret_n)++) {
+		if (debts_take(o, o->pending) != MQ_OK)
 			return -ENOMEM;
-		o->pending = s->next_pending;
-		s->pending = false;
+		pending_pop(o);
 	}
 	return MQ_OK;
 }
 
 int
-commit_gather(struct offsets *o, mq_pos *ret_end)
+commit_owe(struct offsets *o)
 {
-	AUTO_FREE struct gathering *g = NULL;
+	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
-	if (!pending_any(o))
-		return MQ_OK;
-	if (change_allowed(o) == MQ_EROLE)
+	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
+		rc = owe_some(o, left, &n);
+	return rc;
+}
+
+int
+commit_gather(struct offsets *o, mq_pos *ret_end)
+{
+	size_t left = pending_count(o), n = 1;
+	int rc = MQ_OK;
+
+	if (left > 0 && change_allowed(o) == MQ_EROLE)
 		return commit_owe(o);
-	g = malloc(sizeof(*g));
-	if (!g)
-		return -ENOMEM;
-	while (rc == MQ_OK && pending_any(o)) {
-		rc = gathering_take(o, g);
-		if (rc == MQ_OK)
-			rc = change_all(o, g->records, g->n, ret_end);
-		if (rc != MQ_OK)
-			gathering_give_back(o, g);
-		for (size_t i = 0; i < g->n; i++)
-			meta_free(&g->records[i]);
+	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
+		rc = gather_some(o, left, &n, ret_end);
+	return rc;
+}
+
+int
+commit_gather_in_steps(struct offsets *o)
+{
+	size_t left = pending_count(o), n = 1;
+	int rc = MQ_OK;
+
+	for (; rc == MQ_OK && left > 0 && n > 0; left -= n) {
+		LOCKED(&o->apply);
+		rc = change_allowed(o) == MQ_EROLE ? owe_some(o, left, &n) : gather_some(o, left, &n, NULL);
 	}
+	return rc;
+}
+
+/* What is pending of s, as a record.  It stays on the list, and has nothing left for the
+ * next gathering. */
+static int
+log_pending_of(struct offsets *o, const struct subscription_entry *s, mq_pos *ret_end)
+{
+	struct meta m = { 0 };
+	int rc;
+
+	lock_take(&o->registry);
+	rc = pending_meta(s, &m);
+	lock_drop(&o->registry);
+	if (rc == MQ_OK && m.n_offsets > 0)
+		rc = change_one(o, &m, ret_end);
+	meta_free(&m);
 	return rc;
 }
 
@@ -225,12 +296,11 @@ commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 	mq_pos end;
 	int rc;
 
-	(void)sub;		/* one record each is cheap, so all that wait go along */
 	LOCKED(&o->apply);
 	if (change_allowed(o) == MQ_EROLE)
 		return MQ_EROLE;
 	end = o->applied_end;
-	rc = commit_gather(o, &end);
+	rc = log_pending_of(o, subscription_entry_of(sub), &end);
 	if (rc == MQ_OK && ret_end)
 		*ret_end = end;
 	return rc;

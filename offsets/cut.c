@@ -163,7 +163,8 @@ tables_back(struct offsets *o, struct offsets *log)
 		if (!g->entry.told)
 			group_back(o, g, registry_group(log, g->pub.name));
 	}
-	o->pending = NULL;
+	o->pending = o->pending_last = NULL;
+	o->n_pending = 0;
 	for (size_t i = 0; i < o->subscriptions.n; i++) {
 		struct subscription_entry *s = o->subscriptions.items[i];
 

@@ -205,9 +205,7 @@ debts_answered(struct offsets *o)
 static int
 gather(struct offsets *o)
 {
-	LOCKED(&o->apply);
-
-	return o->settings->brokerRole == SLAVE ? commit_gather(o, NULL) : MQ_OK;
+	return o->settings->brokerRole == SLAVE ? commit_gather_in_steps(o) : MQ_OK;
 }
 
 static void

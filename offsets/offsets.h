@@ -179,8 +179,8 @@ int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, 
 int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected,
 		   mq_qoff to);
 
-/* Write the pending commits (of all groups) to the log now; *ret_end is what to
- * wait for to have them durable.  MQ_EROLE on a slave: debts_keep(). */
+/* Write the pending commits of sub to the log now; *ret_end is what to wait for to
+ * have them durable.  MQ_EROLE on a slave: debts_keep(). */
 int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* On a master: what a slave has committed when it knew `seen` records of MQFS_META.

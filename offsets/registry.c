@@ -541,6 +541,7 @@ registry_clear(struct offsets *o)
 	o->epochs.n = 0;
 	o->epochs_changed = true;
 	o->dirty = NULL;
-	o->pending = NULL;
+	o->pending = o->pending_last = NULL;
+	o->n_pending = 0;
 	o->n_topics = o->n_groups = o->n_subscriptions = 0;
 }

@@ -160,7 +160,8 @@ struct offsets {
 	bool delays_dirty;
 	struct entry *dirty;
 	struct entry *buried;	/* of a past that was cut: who holds one finds it gone */
-	struct subscription_entry *pending;
+	struct subscription_entry *pending, *pending_last; /* commits ahead of the log, oldest first */
+	size_t n_pending;
 	struct sorted owed;	/* a slave's: struct owed */
 	bool owed_dirty;	/* one of them is */
 	int64_t owed_last;	/* number of the newest */
@@ -277,8 +278,13 @@ int change_find_queues(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
-/* Log all pending commits; on a slave they become debts.  `apply` is held. */
+/* Log the commits that are pending now; on a slave they become debts.  `apply` is held.
+ * What is committed meanwhile waits for the next call, so this one has an end. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
+
+/* The same, without `apply`, which is taken for a few records at a time: others get in
+ * between. */
+int commit_gather_in_steps(struct offsets *o);
 
 /* Pending commits become debts. */
 int commit_owe(struct offsets *o);

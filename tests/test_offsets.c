@@ -602,6 +602,147 @@ commits_reach_the_log_by_themselves(void **state)
 	broker_close(b);
 }
 
+/* --- many that commit at once ------------------------------------------------------------------ */
+
+/* Another thread does this while something is appended. */
+static void *(*while_appending)(void *arg);
+static void *while_appending_arg;
+
+int __real_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+int __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+int
+__wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	pthread_t other;
+
+	if (while_appending) {
+		assert_int_equal(pthread_create(&other, NULL, while_appending, while_appending_arg), 0);
+		pthread_join(other, NULL);
+	}
+	return __real_store_append(s, q, b, ret);
+}
+
+#define CROWD 200			/* more than one step of a gathering */
+
+struct crowd {
+	struct broker *b;
+	struct subscription *subs[CROWD];
+	int64_t commits;		/* made while others were logged */
+};
+
+static void
+crowd_begin(struct crowd *c, struct broker *b)
+{
+	struct topic *t;
+	char name[16];
+
+	*c = (struct crowd){ .b = b };
+	t = broker_topic(b, "t", 1);
+	broker_produce(b, "t", 0, 2000);
+	for (int i = 0; i < CROWD; i++) {
+		struct group_conf conf;
+		struct group *g;
+
+		snprintf(name, sizeof(name), "g%d", i);
+		group_conf_default(&conf, name);
+		conf.from_first = true;
+		assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
+		c->subs[i] = broker_subscribe(b, g, t);
+		assert_int_equal(commit_forward(b->offsets, c->subs[i], 0, MQ_QOFF(1)), MQ_OK);
+	}
+}
+
+static int64_t
+records(struct broker *b)
+{
+	struct offsets_stats stats;
+
+	offsets_stats(b->offsets, &stats);
+	return stats.applied;
+}
+
+static void
+an_fsync_of_a_consumer_logs_its_own_commits_alone(void **state)
+{
+	struct broker *b = *state;
+	struct crowd c;
+	int64_t before;
+
+	broker_open(b);
+	crowd_begin(&c, b);
+	before = records(b);
+	assert_int_equal(commit_sync(b->offsets, c.subs[7], NULL), MQ_OK);
+	assert_int_equal(records(b), before + 1);
+	broker_kill(b);				/* the others' are in memory alone */
+	broker_open(b);
+	assert_int_equal(broker_committed(b, broker_subscription(b, "g7", "t"), 0), 1);
+	assert_int_equal(broker_committed(b, broker_subscription(b, "g8", "t"), 0), 0);
+	broker_close(b);
+}
+
+/* Whoever is served goes on at once. */
+static void *
+commit_the_next(void *arg)
+{
+	struct crowd *c = arg;
+
+	c->commits++;
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(commit_forward(c->b->offsets, c->subs[i], 0, MQ_QOFF(1 + c->commits)), MQ_OK);
+	return NULL;
+}
+
+static void
+commits_made_while_others_are_gathered_wait_for_the_next_gathering(void **state)
+{
+	struct broker *b = *state;
+	struct crowd c;
+	int64_t before;
+
+	broker_open(b);
+	crowd_begin(&c, b);
+	before = records(b);
+	while_appending_arg = &c;
+	while_appending = commit_the_next;
+	offsets_demote(b->offsets);		/* gathers, and says so */
+	while_appending = NULL;
+	assert_in_range(records(b), before + CROWD, before + 2 * CROWD);
+	assert_in_range(c.commits, 1, CROWD);
+	broker_close(b);
+	broker_open(b);				/* and none is lost */
+	for (int i = 0; i < CROWD; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "g%d", i);
+		assert_int_equal(broker_committed(b, broker_subscription(b, name, "t"), 0), 1 + c.commits);
+	}
+	broker_close(b);
+}
+
+static void
+a_gathering_that_fails_loses_no_commit(void **state)
+{
+	struct broker *b = *state;
+	struct crowd c;
+
+	broker_open(b);
+	crowd_begin(&c, b);
+	store_refuse(b->store, -ENOSPC);
+	assert_int_equal(commit_sync(b->offsets, c.subs[0], NULL), -ENOSPC);
+	offsets_demote(b->offsets);
+	store_refuse(b->store, MQ_OK);
+	offsets_demote(b->offsets);
+	broker_kill(b);
+	broker_open(b);
+	for (int i = 0; i < CROWD; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "g%d", i);
+		assert_int_equal(broker_committed(b, broker_subscription(b, name, "t"), 0), 1);
+	}
+	broker_close(b);
+}
+
 /* --- owners ---------------------------------------------------------------------------------- */
 
 static void
@@ -1450,6 +1591,9 @@ main(void)
 		T(one_consumer_holds_a_queue),
 		T(commits_of_a_group_become_one_record),
 		T(commits_reach_the_log_by_themselves),
+		T(an_fsync_of_a_consumer_logs_its_own_commits_alone),
+		T(commits_made_while_others_are_gathered_wait_for_the_next_gathering),
+		T(a_gathering_that_fails_loses_no_commit),
 		T(owners_and_acls_stay_until_their_directory_goes),
 		T(after_a_crash_all_is_as_it_was_wherever_the_checkpoint_was),
 		T(the_log_alone_gives_the_same_registry),
