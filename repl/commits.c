@@ -255,13 +255,13 @@ static bool
 wait_for_master(struct commits *c, bool *ret_anew, bool *ret_rocketmq)
 {
 	struct replication *r = c->r;
-	const struct replication_peer *master;
+	const struct replication_peer *master = NULL;
 
 	LOCKED(&r->lock);
-	while (!r->closing && !followed_master(r))
+	/* asked once in a turn: the role may be another one at the next question */
+	while (!r->closing && !(master = followed_master(r)))
 		lock_wait(&r->lock, &r->changed, WAIT_MS);
-	master = followed_master(r);
-	if (r->closing || !master)
+	if (r->closing)
 		return false;
 	*ret_anew = master->turn != c->turn || r->starts != c->starts;
 	*ret_rocketmq = r->rocketmq;
