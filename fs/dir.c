@@ -18,6 +18,7 @@ struct child {
 };
 
 struct lister {
+	struct mount *m;
 	struct child *children;
 	size_t n, max;
 	struct text names;	/* NUL-ended, one after another */
@@ -48,6 +49,7 @@ lister_add(struct lister *l, const char *name, fuse_ino_t ino)
 	if (l->err != MQ_OK || !lister_grow(l))
 		return;
 	l->children[l->n++] = (struct child){ .ino = ino, .name_at = l->names.len };
+	node_hold(l->m, ino);
 	text_add(&l->names, name, strlen(name) + 1);
 	l->err = l->names.err;
 }
@@ -57,6 +59,8 @@ lister_free(struct lister *l)
 {
 	if (!l)
 		return;
+	for (size_t i = 0; i < l->n; i++)
+		node_drop(l->m, l->children[i].ino, 1);
 	free(l->children);
 	text_free(&l->names);
 	free(l);
@@ -70,6 +74,7 @@ lister_make(struct mount *m, const struct node *dir, struct lister **ret)
 
 	if (!l)
 		return -ENOMEM;
+	l->m = m;
 	lister_add(l, ".", dir->ino);
 	lister_add(l, "..", FUSE_ROOT_ID);
 	rc = dir->class->list(m, dir, l);

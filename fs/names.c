@@ -191,6 +191,7 @@ names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t
 			return rc;
 		row_keep(ns, row);
 	}
+	row->holds++;
 	*ret_number = number;
 	return MQ_OK;
 }

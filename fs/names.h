@@ -22,11 +22,12 @@ struct names;
 int names_open(struct estate *estate, struct names **ret);
 void names_close(struct names *ns);	/* accepts NULL */
 
-/* The number of `text` below `kind` and `id`.  The row lives while it is held;
- * a new one has no holds: it ends with the next names_drop(). */
+/* The number of `text` below `kind` and `id`, held once for the caller: whoever else held
+ * it may drop it meanwhile.  The row lives while it is held. */
 int names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t *ret_number);
 
-/* What the number stands for: MQ_OK or -ESTALE. */
+/* What the number stands for: MQ_OK or -ESTALE.  *ret_text is good as long as somebody
+ * (the kernel, for a request on it) holds the number. */
 int names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id);
 
 /* All numbers of `kind` that are held now: malloc'ed, *ret_n of them.  NULL: none, or no

@@ -243,7 +243,10 @@ node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *n
 	rc = names_intern(m->names, (int)kind, id, name, &number);
 	if (rc != MQ_OK)
 		return rc;
-	return node_make_wide(m, kind, number, ret_node);
+	rc = node_make_wide(m, kind, number, ret_node);
+	if (rc != MQ_OK)
+		names_drop(m->names, number, 1);
+	return rc;
 }
 
 /* --- lives, across a crash --------------------------------------------------------- */

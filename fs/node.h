@@ -114,11 +114,12 @@ int node_make(struct mount *m, enum node_kind kind, uint32_t id, uint32_t queue,
 	      struct node *ret_node);
 int node_make_wide(struct mount *m, enum node_kind kind, uint64_t wide, struct node *ret_node);
 
-/* A node that is known by `name` below the topic `id`; 0: none. */
+/* A node that is known by `name` below the topic `id`; 0: none.  It is held. */
 int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *name,
 		    struct node *ret_node);
 
-/* Interned names live while they are held: by the kernel, by open files. */
+/* Interned names live while they are held: by the kernel, by open files, by lists, and by
+ * whoever has just looked one up, until it has passed it on: node_drop(). */
 void node_hold(struct mount *m, fuse_ino_t ino);
 void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
 
@@ -155,7 +156,8 @@ int node_attr_text(struct mount *m, const struct node *n, struct stat *st, doubl
 
 void stat_set_ms(struct stat *st, int64_t ms);	/* mtime and ctime */
 
-/* What a directory reads: list() adds each child.  -ENOMEM is remembered. */
+/* What a directory reads: list() adds each child, and the list holds it.  -ENOMEM is
+ * remembered. */
 struct lister;
 void lister_add(struct lister *l, const char *name, fuse_ino_t ino);
 
@@ -183,7 +185,7 @@ struct node_class {
 	 * st_mode must be set; *ret_timeout is in seconds, preset to 0. */
 	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
-	/* Directories: have a list(). */
+	/* Directories: have a list().  What lookup() gives is held (node_drop()). */
 	int (*lookup)(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
 	int (*list)(struct mount *m, const struct node *dir, struct lister *l);
 	int (*make_dir)(struct mount *m, const struct node *dir, const char *name, mode_t mode,

@@ -51,9 +51,11 @@ lostfound_add(struct mount *m, struct lister *l, const char *name)
 	if (!is_shown(m, name, &st))
 		return MQ_OK;
 	rc = node_make_named(m, NODE_LOSTFOUND_FILE, 0, name, &child);
-	if (rc == MQ_OK)
-		lister_add(l, name, child.ino);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	lister_add(l, name, child.ino);
+	node_drop(m, child.ino, 1);
+	return MQ_OK;
 }
 
 static int

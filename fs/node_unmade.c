@@ -31,7 +31,7 @@ unmade_of(const struct node *n, struct unmade *ret)
 	ret->file = n->name[len] ? n->name + len + 1 : "";
 }
 
-/* The node that n has become.  -ENOENT: not yet. */
+/* The node that n has become, held.  -ENOENT: not yet. */
 static int
 made(struct mount *m, const struct node *n, struct node *ret_real)
 {
@@ -58,9 +58,11 @@ unmade_set_attr(struct mount *m, const struct node *n, const struct stat *st, in
 	struct node real;
 	int rc = made(m, n, &real);
 
-	if (rc == MQ_OK)
-		rc = real.class->set_attr(m, &real, st, to_set);
-	return rc == -ENOENT ? -EPERM : rc;
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? -EPERM : rc;
+	rc = real.class->set_attr(m, &real, st, to_set);
+	node_drop(m, real.ino, 1);
+	return rc;
 }
 
 /* --- the directory --------------------------------------------------------------- */
@@ -116,9 +118,13 @@ static int
 unmade_queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
 	struct node real;
+	int rc;
 
-	if (made(m, n, &real) == MQ_OK)		/* of a file that is open since it was made */
-		return real.class->attr(m, &real, st, ret_timeout);
+	if (made(m, n, &real) == MQ_OK) {	/* of a file that is open since it was made */
+		rc = real.class->attr(m, &real, st, ret_timeout);
+		node_drop(m, real.ino, 1);
+		return rc;
+	}
 	st->st_mode = S_IFREG;
 	node_show_owner(m, n, st);
 	st->st_mode &= ~(mode_t)0111;
@@ -155,6 +161,7 @@ unmade_queue_open(struct mount *m, const struct node *n, struct handle *h)
 	if (rc != MQ_OK)
 		return rc;
 	handle_is_of(m, h, &real);
+	node_drop(m, real.ino, 1);
 	return real.class->open(m, &real, h);
 }
 

@@ -49,10 +49,12 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
 		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
-	if (rc != MQ_OK)
+	if (rc != MQ_OK) {
 		reply_err(req, rc);
-	else
-		dir_reply(m, req, &child);
+		return;
+	}
+	dir_reply(m, req, &child);
+	node_drop(m, child.ino, 1);
 }
 
 static void
@@ -90,10 +92,12 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		rc = dir.class->lookup(m, &dir, name, &child);
 	if (rc == MQ_OK)
 		node_note_life(m, &child);
-	if (rc != MQ_OK)
+	if (rc != MQ_OK) {
 		reply_err(req, rc);
-	else
-		dir_reply(m, req, &child);
+		return;
+	}
+	dir_reply(m, req, &child);
+	node_drop(m, child.ino, 1);
 }
 
 static void

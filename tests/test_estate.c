@@ -375,7 +375,6 @@ names_are_there_for_the_next_broker(void **state)
 
 	assert_int_equal(names_open(r->estate, &dead), MQ_OK);
 	assert_int_equal(names_intern(dead, 7, 3, "q0@5:follow", &kept), MQ_OK);
-	names_hold(dead, kept);
 	assert_int_equal(names_intern(dead, 7, 3, "q0@6", &dropped), MQ_OK);
 	names_drop(dead, dropped, 1);
 	names_close(dead);		/* without a word to the estate, as by SIGKILL */

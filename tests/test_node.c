@@ -103,11 +103,36 @@ a_name_is_forgotten_with_its_last_hold(void **state)
 	assert_int_equal(names_open(NULL, &ns), MQ_OK);
 	assert_int_equal(names_intern(ns, NODE_NAMED, 9, "all:follow", &number), MQ_OK);
 	names_hold(ns, number);
-	names_hold(ns, number);
 	names_drop(ns, number, 1);
 	assert_int_equal(names_find(ns, number, &text, &id), MQ_OK);
 	assert_string_equal(text, "all:follow");
 	assert_int_equal(id, 9);
+	names_drop(ns, number, 1);
+	assert_int_equal(names_find(ns, number, &text, &id), -ESTALE);
+	names_close(ns);
+}
+
+/* The kernel may forget a name, held since an earlier look-up, while another look-up of
+ * it is about to be answered. */
+static void
+a_name_that_was_looked_up_outlives_what_the_kernel_forgets_meanwhile(void **state)
+{
+	uint64_t known, number;
+	struct names *ns;
+	const char *text;
+	uint32_t id;
+
+	(void)state;
+	assert_int_equal(names_open(NULL, &ns), MQ_OK);
+	assert_int_equal(names_intern(ns, NODE_NAMED, 9, "q0:follow", &known), MQ_OK);
+	assert_int_equal(names_intern(ns, NODE_NAMED, 9, "q0:follow", &number), MQ_OK);
+	assert_true(number == known);
+	assert_int_equal(names_find(ns, number, &text, &id), MQ_OK);
+	names_drop(ns, known, 1);		/* forgotten */
+	assert_string_equal(text, "q0:follow");
+	names_hold(ns, number);			/* the answer */
+	names_drop(ns, number, 1);
+	assert_int_equal(names_find(ns, number, &text, &id), MQ_OK);
 	names_drop(ns, number, 1);
 	assert_int_equal(names_find(ns, number, &text, &id), -ESTALE);
 	names_close(ns);
@@ -267,6 +292,7 @@ main(void)
 		cmocka_unit_test(the_widest_ids_do_not_touch_each_other),
 		cmocka_unit_test(a_name_has_the_same_number_after_a_remount),
 		cmocka_unit_test(a_name_is_forgotten_with_its_last_hold),
+		cmocka_unit_test(a_name_that_was_looked_up_outlives_what_the_kernel_forgets_meanwhile),
 		cmocka_unit_test(a_text_grows_with_what_is_added),
 		cmocka_unit_test(words_are_split_at_blanks),
 		cmocka_unit_test(the_mask_of_an_access_list_is_the_modes_group),
