@@ -145,6 +145,19 @@ apply_trim(struct offsets *o, const struct meta *m)
 	return MQ_OK;
 }
 
+/* Queues of which the log may have no message any more.  As with a trim, the store's
+ * queue remembers it. */
+static int
+apply_ends(struct offsets *o, const struct meta *m)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; o->store && rc == MQ_OK && i < m->n_offsets; i++)
+		rc = store_queue_came_to(o->store, m->topic, m->offsets[i].queue_id, m->offsets[i].at,
+					 m->offsets[i].store_ms);
+	return rc;
+}
+
 /* --- groups ---------------------------------------------------------------------- */
 
 static int
@@ -369,6 +382,7 @@ apply(struct offsets *o, const struct meta *m)
 		[META_ATTR] = apply_attr,
 		[META_IMPORT] = apply_import,
 		[META_EPOCH] = apply_epoch,
+		[META_ENDS] = apply_ends,
 	};
 
 	return by_op[m->op](o, m);

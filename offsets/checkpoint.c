@@ -176,6 +176,7 @@ collect(struct offsets *o)
 	put_meta(&o->rows, "identity", o->identity, sizeof(o->identity));
 	put_i64(&o->rows, "applied", o->applied.n);
 	put_i64(&o->rows, "round", o->round_at.byte);
+	put_meta(&o->rows, "rounds", &(unsigned char){ ROUND_FORM }, 1);
 	put_meta(&o->rows, "role", &role, 1);
 	if (o->epochs_changed)
 		put_epochs(&o->rows, &o->epochs);
@@ -417,19 +418,24 @@ note_gathering(int rc)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
-/* A master has no debts, but for those that could not be logged when it became one. */
+/* What could not be logged when this became the master. */
 static int
-log_debts_left(struct offsets *o)
+log_what_is_left(struct offsets *o)
 {
-	LOCKED(&o->apply);
+	int rc = MQ_OK;
 
-	return change_allowed(o) == MQ_OK && debts_count(o) > 0 ? debts_log(o, NULL) : MQ_OK;
+	LOCKED(&o->apply);
+	if (change_allowed(o) != MQ_OK)
+		return MQ_OK;
+	if (debts_count(o) > 0)
+		rc = debts_log(o, NULL);
+	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
 static void
 gather(struct offsets *o)
 {
-	int rc = log_debts_left(o);
+	int rc = log_what_is_left(o);
 
 	note_gathering(rc == MQ_OK ? commit_gather_in_steps(o) : rc);
 }
@@ -518,16 +524,22 @@ offsets_promote(struct offsets *o)
 
 	LOCKED(&o->apply);
 	rc = follow(o);
-	return rc == MQ_OK ? epoch_begin(o) : rc;
+	if (rc != MQ_OK)
+		return rc;
+	commit_clamp(o);		/* nothing is appended yet */
+	return epoch_begin(o);
 }
 
 void
 offsets_promoted(struct offsets *o)
 {
+	int rc;
+
 	LOCKED(&o->apply);
 	o->round_at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
-	note_gathering(debts_log(o, NULL));
+	rc = debts_log(o, NULL);
+	note_gathering(rc == MQ_OK ? commit_log_clamped(o) : rc);
 }
 
 void

@@ -138,7 +138,7 @@ pending_meta(const struct subscription_entry *s, struct meta *ret_m)
 		return -ENOMEM;
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
 		if (s->places[i].at > s->places[i].logged)
-			m.offsets[m.n_offsets++] = (struct meta_offset){ i, MQ_QOFF(s->places[i].at) };
+			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].at) };
 	memcpy(m.group, s->pub.group->name, sizeof(m.group));
 	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
 	*ret_m = m;
@@ -311,7 +311,7 @@ commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 int
 commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
-	struct meta_offset offset = { queue_id, to };
+	struct meta_offset offset = { .queue_id = queue_id, .at = to };
 	struct meta m = { .op = META_COMMIT, .offsets = &offset, .n_offsets = 1, .reset = true };
 
 	memcpy(m.group, sub->group->name, sizeof(m.group));
@@ -400,6 +400,77 @@ commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 	rc = reset_to(o, sub, queue_id, at);
 	if (rc != MQ_OK)		/* unless a consumer has gone on meanwhile */
 		place_swap(o, sub, queue_id, at, MQ_QOFF(before), &unused);
+	return rc;
+}
+
+/* --- beyond the end ------------------------------------------------------------------------ */
+
+/* With `registry`. */
+static void
+place_clamp(struct offsets *o, struct subscription_entry *s, int32_t queue_id, mq_qoff end)
+{
+	struct place *p = &s->places[queue_id];
+
+	if (s->pub.gone || p->at <= end.n)
+		return;
+	log_notice("group %s, %s/q%" PRId32 ": its offset was %" PRId64 ", and the queue ends at %" PRId64 ": it goes on "
+		   "there", s->pub.group->name, s->pub.topic->name, queue_id, p->at, end.n);
+	p->at = end.n;
+	o->n_clamped++;
+	o->clamped = true;
+}
+
+void
+commit_clamp(struct offsets *o)
+{
+	for (size_t i = 0; i < o->subscriptions.n; i++) {
+		struct subscription_entry *s = o->subscriptions.items[i];
+
+		for (int32_t q = 0; q < s->n_places; q++) {
+			mq_qoff min, end;
+
+			commit_span(o, s->pub.topic, q, &min, &end);
+			LOCKED(&o->registry);
+			place_clamp(o, s, q, end);
+		}
+	}
+}
+
+/* The places of s that the log has further on, as a reset to where they are. */
+static int
+clamped_meta(struct offsets *o, const struct subscription_entry *s, struct meta *ret_m)
+{
+	struct meta m = { .op = META_COMMIT, .reset = true };
+
+	LOCKED(&o->registry);
+	m.offsets = calloc((size_t)s->n_places + 1, sizeof(*m.offsets));
+	if (!m.offsets)
+		return -ENOMEM;
+	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
+		if (s->places[i].at < s->places[i].logged)
+			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].at) };
+	memcpy(m.group, s->pub.group->name, sizeof(m.group));
+	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
+	*ret_m = m;
+	return MQ_OK;
+}
+
+int
+commit_log_clamped(struct offsets *o)
+{
+	int rc = MQ_OK;
+
+	if (!o->clamped)
+		return MQ_OK;
+	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
+		struct meta m = { 0 };
+
+		rc = clamped_meta(o, o->subscriptions.items[i], &m);
+		if (rc == MQ_OK && m.n_offsets > 0)
+			rc = change_one(o, &m, NULL);
+		meta_free(&m);
+	}
+	o->clamped = rc != MQ_OK;
 	return rc;
 }
 

@@ -69,7 +69,7 @@ places_meta(const struct subscription_entry *s, struct meta *m)
 		return -ENOMEM;
 	for (int32_t i = 0; i < s->n_places; i++)
 		if (s->places[i].known)
-			m->offsets[m->n_offsets++] = (struct meta_offset){ i, MQ_QOFF(s->places[i].logged) };
+			m->offsets[m->n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].logged) };
 	return MQ_OK;
 }
 

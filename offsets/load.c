@@ -162,7 +162,7 @@ load_delays(struct offsets *o, struct tables *t)
 static int
 load_singletons(struct load *l, struct tables *t)
 {
-	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0;
+	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0, form = 0;
 	int rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
 
 	if (rc != MQ_OK && rc != -ENOENT)
@@ -178,6 +178,11 @@ load_singletons(struct load *l, struct tables *t)
 	l->o->round_at = MQ_POS(be64_get(be));
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
+	rc = load_meta(t, "rounds", &form, 1);
+	if (rc != MQ_OK && rc != -ENOENT)
+		return rc;
+	if (form < ROUND_FORM)
+		l->o->round_at = MQ_POS(-1);
 	rc = load_delays(l->o, t);
 	if (rc != MQ_OK)
 		return rc;

@@ -361,6 +361,42 @@ offsets_out(const struct meta *m, json_t *object)
 	return json_object_set_new(object, "offsets", table);
 }
 
+/* Of some of the offsets. */
+static int
+times_in(const json_t *object, struct meta *m)
+{
+	json_t *table = json_object_get(object, "times");
+
+	for (size_t i = 0; i < m->n_offsets; i++) {
+		char key[16];
+		int rc = MQ_OK;
+
+		snprintf(key, sizeof(key), "%" PRId32, m->offsets[i].queue_id);
+		if (json_object_get(table, key))
+			rc = number_in(table, key, INT64_MAX, &m->offsets[i].store_ms);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return MQ_OK;
+}
+
+static int
+times_out(const struct meta *m, json_t *object)
+{
+	json_t *table = json_object();
+
+	for (size_t i = 0; i < m->n_offsets; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "%" PRId32, m->offsets[i].queue_id);
+		if (json_object_set_new(table, key, json_integer(m->offsets[i].store_ms)) != 0) {
+			json_decref(table);
+			return -1;
+		}
+	}
+	return json_object_set_new(object, "times", table);
+}
+
 static int
 reset_in(const json_t *object, struct meta *m)
 {
@@ -576,7 +612,7 @@ static const struct member {
   offsets = { offsets_in, offsets_out }, reset = { reset_in, reset_out }, trim = { trim_in, trim_out },
   path = { path_in, path_out }, owner = { owner_in, owner_out }, acl = { acl_in, acl_out },
   done = { done_in, done_out }, epoch = { epoch_in, epoch_out }, implied = { implied_in, implied_out },
-  told = { told_in, told_out };
+  told = { told_in, told_out }, times = { times_in, times_out };
 
 static const struct {
 	const char *name;
@@ -593,6 +629,7 @@ static const struct {
 	[META_ATTR] = { "attr", { &path, &owner, &acl } },
 	[META_IMPORT] = { "import", { &done } },
 	[META_EPOCH] = { "epoch", { &epoch } },
+	[META_ENDS] = { "ends", { &topic, &offsets, &times } },
 };
 
 #define OPS (sizeof(ops) / sizeof(ops[0]))

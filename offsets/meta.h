@@ -18,6 +18,9 @@
  *   commit        group topic offsets {"0":12,...} [reset:true]
  *                 without reset an offset never moves back
  *   trim          topic queue offset
+ *   ends          topic offsets {"0":12,...} times {"0":1700000000000,...}
+ *                 how far its queues have come, and when their last message was
+ *                 stored: retention may have taken all of them
  *   attr          path [uid gid mode] [acl]: of one queue or file of the tree;
  *                 acl is hex, "" takes it away
  *   epoch         epoch id by start: a master begins to write (epochs.h), from
@@ -96,6 +99,7 @@ struct group_conf {
 struct meta_offset {
 	int32_t queue_id;
 	mq_qoff at;
+	int64_t store_ms;	/* ends: of the last message before it */
 };
 
 enum meta_op {
@@ -110,6 +114,7 @@ enum meta_op {
 	META_ATTR,
 	META_IMPORT,
 	META_EPOCH,
+	META_ENDS,
 };
 
 /* One decoded change.  Only the members of its op are set. */

@@ -226,7 +226,9 @@ log_all(struct offsets *o)
 {
 	int rc = round_of_told(o);
 
-	return rc == MQ_OK ? debts_log(o, NULL) : rc;
+	if (rc == MQ_OK)
+		rc = debts_log(o, NULL);
+	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
 int
@@ -252,8 +254,10 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = epoch_begin_if_due(o);
 	if (rc == MQ_OK)
 		rc = import_rocketmq(o);
-	if (rc == MQ_OK && change_allowed(o) == MQ_OK)
+	if (rc == MQ_OK && change_allowed(o) == MQ_OK) {
+		commit_clamp(o);
 		rc = log_all(o);
+	}
 	lock_drop(&o->apply);
 	if (rc == MQ_OK && cut)		/* before the log has grown to where LMDB's rows seem to fit */
 		rc = offsets_checkpoint(o);

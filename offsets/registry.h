@@ -140,6 +140,7 @@ struct offsets {
 	bool epoch_is_due;	/* it could not be begun yet: appends wait for it */
 	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
+	bool clamped;		/* commit_clamp() has moved places, and the log does not say so yet */
 	bool keep_changed;	/* a topic says something new about keeping its messages */
 	int64_t told_queues;	/* of the store, when it was last told what topics say */
 	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
@@ -295,6 +296,13 @@ void commit_pend(struct offsets *o, struct subscription_entry *s);
 /* Log that a place of sub is `to`; `apply` is held. */
 int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
+/* A master is about to append: whoever stands beyond a queue's end stands at it from here
+ * on.  (RocketMQ's tables, or damage, said so; those messages never came.  Left as it is,
+ * a group would miss as many of the next ones.)  In memory, and then in the log; what
+ * could not be logged is by the next call.  `apply` is held. */
+void commit_clamp(struct offsets *o);
+int commit_log_clamped(struct offsets *o);
+
 /* [min, end] of the queue behind; empty when nothing was ever stored there. */
 void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min,
 		 mq_qoff *ret_end);
@@ -333,6 +341,9 @@ int debts_log(struct offsets *o, mq_pos *ret_end);
 
 void debts_free(struct offsets *o);
 int64_t debts_count(struct offsets *o);		/* takes `registry` */
+
+/* What a round has: 1: the ends of queues, too.  After an older program's one is due. */
+#define ROUND_FORM 1
 
 /* --- rounds.c ------------------------------------------------------------------- */
 

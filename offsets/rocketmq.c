@@ -101,7 +101,7 @@ offset_read(const char *key, const json_t *value, struct meta_offset *ret)
 	if (end == key || *end || id < 0 || id >= QUEUES_MAX || !json_is_integer(value) ||
 	    json_integer_value(value) < 0)
 		return false;
-	*ret = (struct meta_offset){ (int32_t)id, MQ_QOFF(json_integer_value(value)) };
+	*ret = (struct meta_offset){ .queue_id = (int32_t)id, .at = MQ_QOFF(json_integer_value(value)) };
 	return true;
 }
 

@@ -5,7 +5,8 @@
  * starts from the first retained segment, and where LMDB is lost.  So whenever
  * about one segment of log has come since the last time, everything is logged
  * again as it is: the newest segments always hold one full round, and a replay
- * from anywhere before it comes to the same registry, with the same ids.
+ * from anywhere before it comes to the same registry, with the same ids, and to the
+ * same ends of queues, also of those whose messages are all gone.
  *
  * A round costs nothing that counts (100 to 200 bytes for each name in 1 GiB);
  * where segments are small beside it, it waits until the log has grown by 64
@@ -18,6 +19,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -67,13 +69,53 @@ round_add_epochs(struct round *r)
 	}
 }
 
-/* Queues say by themselves what topic they are of; not so who has subscribed to it. */
-static bool
-is_wanted(const struct topic *t)
+/* How far the queues of t have come. */
+static int
+ends_meta(struct offsets *o, const struct topic *t, struct meta *ret_m)
 {
-	const struct topic_entry *e = topic_entry_of(t);
+	struct meta m = { .op = META_ENDS };
+	int32_t n = topic_queues(o, t);
 
-	return !e->implied || e->subscriptions > 0;
+	m.offsets = calloc((size_t)n + 1, sizeof(*m.offsets));
+	if (!m.offsets)
+		return -ENOMEM;
+	memcpy(m.topic, t->name, sizeof(m.topic));
+	for (int32_t id = 0; id < n; id++) {
+		struct queue *q = topic_queue_if_any(o, t, id);
+		struct queue_span span = { 0 };
+
+		if (q)
+			queue_span(q, &span);
+		if (span.end.n > 0)
+			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = id, .at = span.end,
+									 .store_ms = span.last_store_ms };
+	}
+	*ret_m = m;
+	return MQ_OK;
+}
+
+static void
+round_add_ends(struct round *r, const struct topic *t)
+{
+	if (r->rc == MQ_OK)
+		r->rc = ends_meta(r->o, t, &r->records[r->n]);
+	if (r->rc != MQ_OK)
+		return;
+	if (r->records[r->n].n_offsets == 0)
+		meta_free(&r->records[r->n]);
+	else if (++r->n == ROUND_CHUNK)
+		round_flush(r);
+}
+
+/* Also one that is only known by its queues: they can lose all their messages.  The log's
+ * own topic has the records of the round themselves. */
+static void
+round_add_topic(struct round *r, struct topic *t)
+{
+	if (strcmp(t->name, META_TOPIC) == 0)
+		return;
+	round_add(r, &topic_entry_of(t)->entry);
+	round_add_ends(r, t);
 }
 
 /* Nothing is added to the registry meanwhile: `apply` is held. */
@@ -88,8 +130,7 @@ round_log(struct offsets *o, mq_pos *ret_end)
 	r->o = o;
 	round_add_epochs(r);
 	for (size_t i = 0; i < o->topics.n; i++)
-		if (is_wanted(o->topics.items[i]))
-			round_add(r, &topic_entry_of(o->topics.items[i])->entry);
+		round_add_topic(r, o->topics.items[i]);
 	for (size_t i = 0; i < o->groups.n; i++)
 		round_add(r, &group_entry_of(o->groups.items[i])->entry);
 	for (size_t i = 0; i < o->subscriptions.n; i++)

@@ -16,6 +16,8 @@
  *                  "import"                       u8: an import has begun (0), ended (1)
  *                  "epochs"                       the log's history, 48 bytes each: i64 number, i64
  *                                                 start, 16 bytes id, 16 bytes by
+ *                  "round"                        i64 where the last whole state in the log begins
+ *                  "rounds"                       u8: what it has (ROUND_FORM); missing: 0
  *                  "role"                         u8: it was a master's (0), a slave's (1)
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below

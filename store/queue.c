@@ -357,6 +357,29 @@ queue_note_outgrown(struct queue *q, mq_qoff min)
 	atomic_fetch_add(&q->all->outgrown, 1);
 }
 
+void
+queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin)
+{
+	LOCKED(&q->lock);
+	if (q->span.min.n < q->span.end.n || end.n <= q->span.end.n || end.n > QOFF_MAX ||
+	    q->span.last_end.byte > begin.byte)
+		return;
+	remember_head(q);
+	queue_note_outgrown(q, end);
+	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
+	q->tail_n = 0;
+	q->span.start_bytes = q->span.end_bytes;
+	q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = end;
+	q->span.last_end = MQ_POS(0);
+	q->span.last_store_ms = last_store_ms;
+	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
+	q->rewound = true;
+	q->head_moves++;
+	atomic_fetch_add(&q->all->head_moves, 1);
+	queue_mark_dirty(q);
+}
+
 int
 queue_set_min(struct queue *q, mq_qoff min)
 {

@@ -148,6 +148,10 @@ int queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos);
  * end goes back there, too. */
 int queue_untrim(struct queue *q, const struct queue_put *puts, size_t n);
 
+/* q, of which the log that begins at `begin` has no message, had come to `end` before:
+ * it is empty there.  Nothing if it is further on, or there is a message. */
+void queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin);
+
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);
 

@@ -636,6 +636,17 @@ store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void 
 }
 
 int
+store_queue_came_to(struct store *s, const char *topic, int32_t queue_id, mq_qoff end, int64_t last_store_ms)
+{
+	struct queue *q;
+	int rc = store_queue_make(s, topic, queue_id, &q);
+
+	if (rc == MQ_OK)
+		queue_came_to(q, end, last_store_ms, store_begin(s));
+	return rc;
+}
+
+int
 store_trim(struct store *s, struct queue *q, mq_qoff min)
 {
 	(void)s;

@@ -139,6 +139,10 @@ int store_queue_make(struct store *s, const char *topic, int32_t queue_id, struc
 /* Every queue, in no order; `each` returns non-zero to stop, which is returned. */
 int store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void *arg);
 
+/* That queue had come to `end` when its last message, stored at last_store_ms, was still
+ * there: if the log has nothing of it, it is empty at `end` from here on.  -ENOMEM. */
+int store_queue_came_to(struct store *s, const char *topic, int32_t queue_id, mq_qoff end, int64_t last_store_ms);
+
 /* Readers no longer see messages before `min` (clamped to the end). */
 int store_trim(struct store *s, struct queue *q, mq_qoff min);
 

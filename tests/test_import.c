@@ -99,16 +99,28 @@ write_all(struct broker *b)
 	write_file(b, "consumerOffset.json", offsets);
 }
 
+/* A store with messages alone, as RocketMQ leaves it. */
+static void
+store_of_messages(struct broker *b, const char *topic, int n)
+{
+	b->settings.brokerRole = SLAVE;		/* it writes nothing of its own */
+	broker_open(b);
+	store_refuse(b->store, MQ_OK);
+	broker_produce(b, topic, 0, n);
+	broker_kill(b);
+	b->settings.brokerRole = ASYNC_MASTER;
+}
+
 static void
 everything_we_can_take_is_taken_once(void **state)
 {
 	struct broker *b = *state;
 	int64_t records;
 
+	store_of_messages(b, "OrderTopic", 20);
 	write_all(b);
 	broker_open(b);
 	expect_all(b);
-	broker_produce(b, "OrderTopic", 0, 20);
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
 	records = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
 	broker_close(b);
@@ -118,6 +130,24 @@ everything_we_can_take_is_taken_once(void **state)
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
 	assert_null(topic_find(b->offsets, "Later"));
 	assert_int_equal(queue_end(store_queue(b->store, META_TOPIC, 0)).n, records);
+	broker_close(b);
+}
+
+/* As it stands after its log was cut, or its queue removed by hand. */
+static void
+an_imported_offset_beyond_the_end_does_not_come_back_when_the_queue_has_grown(void **state)
+{
+	struct broker *b = *state;
+
+	store_of_messages(b, "OrderTopic", 5);
+	write_all(b);
+	broker_open(b);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 5);
+	broker_produce(b, "OrderTopic", 0, 20);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 5);
+	broker_kill(b);
+	broker_open(b);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 5);
 	broker_close(b);
 }
 
@@ -214,6 +244,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, broker_teardown)
 	const struct CMUnitTest tests[] = {
 		T(everything_we_can_take_is_taken_once),
+		T(an_imported_offset_beyond_the_end_does_not_come_back_when_the_queue_has_grown),
 		T(a_broken_file_gives_way_to_its_bak),
 		T(read_only_it_stays_in_memory),
 		T(an_import_cut_in_two_is_done_again),
