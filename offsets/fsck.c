@@ -19,6 +19,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
+#include "store/durable.h"
 
 /* As fsck(8): a sum. */
 enum exit_code {
@@ -151,6 +152,7 @@ read_log(struct fsck *f, const struct args *args)
 	struct progress progress;
 	int rc = MQ_OK;
 
+	logscan_set_promised(f->log, durable_promised(f->dir, f->has_mark ? f->mark.dispatched : MQ_POS(-1)));
 	progress_begin(&progress, f, args);
 	for (int64_t n = 0; f->rc == MQ_OK && (rc = logscan_next(f->log, &p)) == MQ_OK; n++) {
 		for (size_t i = 0; i < N_CHECKS && f->rc == MQ_OK; i++)

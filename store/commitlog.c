@@ -15,6 +15,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "store/commitlog_priv.h"
+#include "store/durable.h"
 #include "store/file.h"
 
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
@@ -99,6 +100,7 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 
 	memset(log, 0, sizeof(*log));
 	log->dirfd = dirfd;
+	log->durable_fd = -1;
 	log->files = files;
 	log->read_only = read_only;
 	if (!read_only) {
@@ -575,6 +577,8 @@ flush_once(struct commitlog *log)
 	atomic_store(&log->small_flushes, to.byte - from.byte < SMALL_FLUSH_BYTES);
 	lock_drop(&log->flush_lock);
 	rc = sync_range(log, from, to);
+	if (rc == MQ_OK)
+		durable_note(log->durable_fd, to);
 	atomic_fetch_add(&log->flushes, 1);
 	if (rc != MQ_OK)
 		commitlog_fail(log, rc);
@@ -666,12 +670,15 @@ commitlog_drop_cache(struct commitlog *log, mq_pos pos)
 	struct fdref *ref;
 	int rc;
 
-	if (log->read_only || pos.byte >= log->allocated || !segment_exists(log, commitlog_segment_of(log, pos)))
+	if (pos.byte >= log->allocated || !segment_exists(log, commitlog_segment_of(log, pos)))
 		return MQ_OK;
 	rc = commitlog_segment(log, pos, &ref);
 	if (rc != MQ_OK)
 		return rc;
-	rc = file_drop_cache(fdref_fd(ref), pos.byte % log->segment_bytes);
+	if (log->read_only)
+		file_drop_clean(fdref_fd(ref), pos.byte % log->segment_bytes);
+	else
+		rc = file_drop_cache(fdref_fd(ref), pos.byte % log->segment_bytes);
 	fdcache_put(log->files, ref);
 	return rc;
 }

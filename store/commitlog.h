@@ -21,6 +21,7 @@
 
 struct commitlog {
 	int dirfd;
+	int durable_fd;			/* see durable.h; the owner's, -1: there is none */
 	struct fdcache *files;
 	bool read_only;
 	int64_t segment_bytes;

@@ -12,6 +12,7 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "store/commitlog_priv.h"
+#include "store/durable.h"
 #include "store/file.h"
 #include "store/lostfound.h"
 
@@ -129,6 +130,8 @@ commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t stor
 	     base.byte += log->segment_bytes)
 		if (segment_exists(log, base))
 			rc = segment_sync(log, base);
+	if (rc == MQ_OK)
+		rc = durable_sync(log->durable_fd, end);
 	if (rc != MQ_OK)
 		return rc;
 	log->end = end;
@@ -323,7 +326,9 @@ commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_
 		was = log->end;
 	end_at(log, at);
 	log->store_ms = store_ms;
-	rc = segments_cut(log, at, was, lostfound_fd, why);
+	rc = durable_sync(log->durable_fd, at);
+	if (rc == MQ_OK)
+		rc = segments_cut(log, at, was, lostfound_fd, why);
 	if (rc == MQ_OK && lostfound_fd >= 0)
 		rc = lostfound_complete(lostfound_fd, why);
 	lock_drop(&log->spare_lock);
@@ -343,7 +348,9 @@ commitlog_begin_at(struct commitlog *log, mq_pos pos)
 	flush_stop(log);
 	lock_take(&log->spare_lock);
 	end_at(log, MQ_POS(atomic_load(&log->begin)));
-	rc = segments_away(log, log->end, MQ_POS(-1), -1, NULL);
+	rc = durable_sync(log->durable_fd, MQ_POS(0));
+	if (rc == MQ_OK)
+		rc = segments_away(log, log->end, MQ_POS(-1), -1, NULL);
 	if (rc == MQ_OK)
 		rc = segment_first(log, pos);
 	if (rc == MQ_OK) {

@@ -201,11 +201,16 @@ file_drop_cache(int fd, int64_t from)
 {
 	int rc = file_sync(fd, "commitlog");
 
-	if (rc != MQ_OK)
-		return rc;
+	if (rc == MQ_OK)
+		file_drop_clean(fd, from);
+	return rc;
+}
+
+void
+file_drop_clean(int fd, int64_t from)
+{
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	(void)posix_fadvise(fd, from & ~INT64_C(4095), 0, POSIX_FADV_DONTNEED);
-	return MQ_OK;
 }
 
 void

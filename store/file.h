@@ -41,6 +41,9 @@ bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_
  * because somebody read it (zeros of blocks never written) is no data any more.
  * Nor is anything read ahead on this descriptor, until file_read_ahead(). */
 int file_drop_cache(int fd, int64_t from);
+
+/* The same for who does not write the file: what is not on the disk yet stays data. */
+void file_drop_clean(int fd, int64_t from);
 void file_read_ahead(int fd);
 
 /* Make bytes [from, to) of fd zero, durably. */

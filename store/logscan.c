@@ -39,6 +39,7 @@ struct logscan {
 	mq_pos base;
 
 	mq_pos at;		/* the next piece */
+	mq_pos promised;	/* see logscan_set_promised() */
 	const char *why;	/* of the last check() that failed */
 	bool ended;
 };
@@ -206,8 +207,10 @@ scan_new(void)
 {
 	struct logscan *ls = calloc(1, sizeof(*ls));
 
-	if (ls)
-		ls->dirfd = ls->fd = -1;
+	if (!ls)
+		return NULL;
+	ls->dirfd = ls->fd = -1;
+	ls->promised = MQ_POS(INT64_MAX);
 	return ls;
 }
 
@@ -288,6 +291,12 @@ mq_pos
 logscan_begin(const struct logscan *ls)
 {
 	return ls->n_files > 0 ? ls->files[0].base : MQ_POS(0);
+}
+
+void
+logscan_set_promised(struct logscan *ls, mq_pos pos)
+{
+	ls->promised = pos;
 }
 
 mq_pos
@@ -542,6 +551,7 @@ search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
 		return -ENOMEM;
 	if (rc != MQ_OK)
 		return rc;
+	file_drop_clean(ls->fd, at);
 	while (file_next_data(ls->fd, at, end, &at, &data_end)) {
 		n = data_end - at < SCAN_BYTES ? (size_t)(data_end - at) : SCAN_BYTES;
 		rc = read_some(ls, i, MQ_POS(base + at), block, n, &n);
@@ -603,6 +613,8 @@ last_data(struct logscan *ls, mq_pos pos, mq_pos *ret_last)
 		int64_t at = pos.byte > base ? pos.byte - base : 0;
 		int rc = file_use(ls, i);
 
+		if (rc == MQ_OK)
+			file_drop_clean(ls->fd, at);
 		while (rc == MQ_OK && file_next_data(ls->fd, at, end, &at, &data_end)) {
 			size_t n = data_end - at < (int64_t)sizeof(block) ? (size_t)(data_end - at) : sizeof(block);
 			size_t got;
@@ -647,9 +659,9 @@ piece_damage(struct logscan *ls, struct log_piece *p)
 {
 	mq_pos next = ls->at, end = file_end(ls, file_from(ls, ls->at));
 	struct record rec;
-	int rc = search(ls, ls->at, &next);
+	int rc = ls->at.byte < ls->promised.byte ? search(ls, ls->at, &next) : MQ_EEND;
 
-	if (rc == MQ_EEND)
+	if (rc == MQ_EEND || (rc == MQ_OK && next.byte > ls->promised.byte))
 		rc = piece_torn(ls, p);
 	else if (rc == MQ_OK)
 		p->bytes = (next.byte < end.byte ? next.byte : end.byte) - ls->at.byte;

@@ -58,6 +58,10 @@ int64_t logscan_segment_bytes(const struct logscan *ls);
 
 mq_pos logscan_begin(const struct logscan *ls);
 
+/* The log was promised to be on the disk only up to `pos` (durable.h): behind that it
+ * ends where no record begins, whatever follows.  Unless said: all of it was. */
+void logscan_set_promised(struct logscan *ls, mq_pos pos);
+
 /* Go on with the piece that begins at `pos`; in the middle of a record, with the
  * next one; in the middle of damage, with that. */
 int logscan_seek(struct logscan *ls, mq_pos pos);

@@ -16,6 +16,7 @@
 #include "conf/scope.h"
 #include "store/cut.h"
 #include "store/dispatch.h"
+#include "store/durable.h"
 #include "store/file.h"
 #include "store/lostfound.h"
 #include "store/retention.h"
@@ -109,9 +110,12 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 		rc = fdcache_open(FDS_OURS, &s->files);
 	if (rc == MQ_OK)
 		rc = commitlog_open(&s->log, s->commitlog_fd, set->mappedFileSizeCommitLog, s->dir->read_only, s->files);
-	if (rc == MQ_OK)
-		rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, set->mappedFileSizeConsumeQueue,
-				 s->files);
+	if (rc == MQ_OK && !s->dir->read_only)
+		rc = durable_open(s->dir->fd, &s->durable_fd);
+	if (rc != MQ_OK)
+		return rc;
+	s->log.durable_fd = s->durable_fd;
+	rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, set->mappedFileSizeConsumeQueue, s->files);
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
@@ -170,20 +174,21 @@ replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
 	return rc;
 }
 
-/* Replay all there is.  Damage with valid records behind it is not the end of the
- * log: it is left as it is, and who reads there gets EIO. */
+/* Replay all there is.  Where no record begins, the log ends, unless that lies before
+ * `promised` and a valid record follows there: this is damage, left as it is, and who
+ * reads there gets EIO. */
 static int
-replay(struct store *s, mq_pos limit, struct dispatched *d)
+replay(struct store *s, mq_pos promised, mq_pos limit, struct dispatched *d)
 {
 	mq_pos next;
 	int rc;
 
 	for (;;) {
 		rc = replay_whole(s, limit, d);
-		if (rc != MQ_OK || d->end.byte >= limit.byte)
+		if (rc != MQ_OK || d->end.byte >= limit.byte || d->end.byte >= promised.byte)
 			break;
 		rc = dispatch_next(s, d->end, limit, &next);
-		if (rc != MQ_OK)
+		if (rc != MQ_OK || next.byte > promised.byte)
 			break;
 		log_warn("log: %" PRId64 " bytes at position %" PRId64 " are damaged: passed over",
 			 next.byte - d->end.byte, d->end.byte);
@@ -237,7 +242,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	if (r->from.byte > limit.byte)
 		return err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
 				"): segments are missing", limit.byte, r->from.byte);
-	rc = replay(s, limit, &d);
+	rc = replay(s, durable_promised(s->dir, cp->dispatched), limit, &d);
 	if (rc == MQ_OK && cp->begin.byte < store_begin(s).byte && !r->rebuilt)
 		rc = retention_move_heads(s, store_begin(s));
 	if (rc == MQ_OK)
@@ -251,6 +256,9 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	r->took_ms = clock_wall_ms() - started;
 	mark_advance(&s->dispatched, d.end);
 	atomic_store(&s->checkpointed, cp->dispatched.byte);
+	if (r->cut_bytes > 0)
+		log_warn("log: it ends at position %" PRId64 ", where no record begins; %" PRId64
+			 " bytes behind that are kept in lost+found", d.end.byte, r->cut_bytes);
 	if (!r->clean || r->cut_bytes > 0)
 		log_notice("last exit was %s: replayed %" PRId64 " records (%" PRId64 " bytes) in %" PRId64 " ms",
 			   r->clean ? "clean" : "not clean", r->records, r->to.byte - r->from.byte, r->took_ms);
@@ -296,7 +304,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		return -ENOMEM;
 	s->settings = settings;
 	s->dir = dir;
-	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = -1;
+	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = s->durable_fd = -1;
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
@@ -365,6 +373,7 @@ store_close(struct store *s)
 	close_fd(s->byteindex_fd);
 	close_fd(s->index_fd);
 	close_fd(s->lostfound_fd);
+	close_fd(s->durable_fd);
 	free(s);
 }
 
@@ -792,6 +801,8 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 
 	if (rc == MQ_OK)
 		rc = commitlog_flush(&s->log, cp.dispatched);
+	if (rc == MQ_OK)
+		rc = durable_sync(s->durable_fd, mark_at(&s->log.flushed));
 	if (rc == MQ_OK)
 		rc = keyindex_flush(s->index, &index);
 	if (dirty.list) {

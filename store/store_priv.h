@@ -13,7 +13,7 @@
 struct store {
 	const struct settings *settings;
 	struct storedir *dir;
-	int commitlog_fd, consumequeue_fd, byteindex_fd, index_fd, lostfound_fd;
+	int commitlog_fd, consumequeue_fd, byteindex_fd, index_fd, lostfound_fd, durable_fd;
 
 	struct fdcache *files;
 	struct commitlog log;

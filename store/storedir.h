@@ -5,6 +5,7 @@
  *   abort        there while mounted: found at start, the last exit was not clean
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
  *   cut          the log is being cut: see cut.h
+ *   flushed      up to where the log is on the disk: see durable.h
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
  *   views.stale  views were made while part of the log was bad that is good again: the
  *                next mount makes them anew

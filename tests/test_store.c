@@ -266,6 +266,12 @@ spare_segments_are_used_and_removed_by_a_clean_end(void **state)
 
 /* --- damage in the middle ---------------------------------------------------------------- */
 
+static void
+flush(struct kit *k)
+{
+	assert_int_equal(store_flush(k->s, mark_at(store_written(k->s))), MQ_OK);
+}
+
 /* All but `lost` of the model can be read; those give -EIO. */
 static void
 verify_without(struct kit *k, size_t from, size_t to)
@@ -285,6 +291,7 @@ a_bit_that_flipped_costs_one_message(void **state)
 
 	kit_open(k);
 	fill(k, 40);
+	flush(k);
 	kit_crash(k);
 	for (size_t i = 0; i < 3; i++) {
 		static const int64_t at[] = { 2, 5, 100 };	/* length, magic, body */
@@ -326,6 +333,7 @@ a_number_that_flipped_costs_one_message(void **state)
 
 	kit_open(k);
 	fill(k, 40);
+	flush(k);
 	kit_crash(k);
 	m = &k->model[77];
 	kit_segment_of(m->pos, name, sizeof(name));
@@ -412,6 +420,138 @@ a_page_of_zeros_costs_what_lay_in_it(void **state)
 	assert_in_range(lost, 1, 40);
 }
 
+/* --- what was not flushed ---------------------------------------------------------------- */
+
+/* A page of the log that never reached the disk. */
+static void
+lose_page_behind(struct kit *k, mq_pos pos)
+{
+	char zeros[4096] = { 0 }, name[64];
+	int64_t at = (pos.byte + 4095) / 4096 * 4096;
+
+	kit_segment_of(MQ_POS(at), name, sizeof(name));
+	kit_poke(k, name, at % KIT_SEGMENT, zeros, sizeof(zeros));
+}
+
+/* At least the first `n` of the model are there, the log ends behind them, the rest is
+ * in lost+found, and it goes on from there. */
+static void
+verify_cut(struct kit *k, size_t n)
+{
+	size_t kept = 0;
+
+	assert_int_equal(recovery(k).damaged_bytes, 0);
+	assert_true(recovery(k).cut_bytes > 0);
+	assert_true(kit_count(k, "lost+found") >= 2);
+	while (kept < k->n && kit_read(k, &k->model[kept]) == MQ_OK)
+		kept++;
+	assert_in_range(kept, n, k->n - 1);
+	k->n = kept;
+	kit_verify(k);
+	fill(k, 10);
+	kit_verify(k);
+}
+
+static void
+a_page_lost_behind_what_was_flushed_ends_the_log(void **state)
+{
+	struct kit *k = *state;
+
+	for (int i = 0; i < 4; i++) {
+		size_t promised;
+		mq_pos at;
+
+		kit_open(k);
+		fill(k, 20);
+		if (i % 2)
+			assert_int_equal(kit_checkpoint(k), MQ_OK);
+		fill(k, 10);
+		flush(k);
+		promised = k->n;
+		at = mark_at(store_written(k->s));
+		fill(k, 40);		/* over the end of a segment, too */
+		kit_crash(k);
+		lose_page_behind(k, at);
+		if (i == 2)
+			kit_forget_checkpoint(k);
+		kit_open(k);
+		verify_cut(k, promised);
+		kit_close(k);
+	}
+	kit_open(k);
+	kit_verify(k);
+	assert_int_equal(recovery(k).cut_bytes + recovery(k).damaged_bytes, 0);
+}
+
+/* The file that says what was flushed may be as old as the last checkpoint. */
+static void
+the_last_checkpoint_tells_what_was_flushed(void **state)
+{
+	struct kit *k = *state;
+	size_t promised;
+	mq_pos at;
+
+	kit_open(k);
+	fill(k, 20);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	promised = k->n;
+	at = mark_at(store_written(k->s));
+	fill(k, 40);
+	kit_crash(k);
+	lose_page_behind(k, at);
+	sh("rm '%s/flushed'", k->path);
+	kit_open(k);
+	verify_cut(k, promised);
+}
+
+static void
+a_read_only_store_ends_where_a_mount_would_cut_it(void **state)
+{
+	struct kit *k = *state;
+	mq_pos at, end;
+
+	kit_open(k);
+	fill(k, 20);
+	flush(k);
+	at = mark_at(store_written(k->s));
+	fill(k, 40);
+	kit_crash(k);
+	lose_page_behind(k, at);
+	assert_int_equal(kit_try_open(k, true), MQ_OK);
+	end = mark_at(store_written(k->s));
+	assert_int_equal(recovery(k).damaged_bytes, 0);
+	store_close(k->s);
+	k->s = NULL;
+	storedir_close(&k->sd);
+	kit_open(k);
+	assert_int_equal(mark_at(store_written(k->s)).byte, end.byte);
+}
+
+static void
+damage_before_what_was_flushed_stays_damage_when_the_end_is_cut(void **state)
+{
+	struct kit *k = *state;
+	char name[64];
+	size_t promised;
+	mq_pos at;
+
+	kit_open(k);
+	fill(k, 20);
+	flush(k);
+	promised = k->n;
+	at = mark_at(store_written(k->s));
+	fill(k, 40);
+	kit_crash(k);
+	lose_page_behind(k, at);
+	kit_segment_of(k->model[50].pos, name, sizeof(name));
+	kit_poke(k, name, k->model[50].pos.byte % KIT_SEGMENT + 90, "\377", 1);
+	kit_open(k);
+	assert_true(recovery(k).damaged_bytes > 0);
+	assert_true(recovery(k).cut_bytes > 0);
+	for (size_t i = 0; i < promised; i++)
+		assert_int_equal(kit_read(k, &k->model[i]), i == 50 ? -EIO : MQ_OK);
+}
+
 /* --- names that are none -------------------------------------------------------------------- */
 
 static void
@@ -423,6 +563,7 @@ a_topic_that_could_leave_the_store_is_not_listed(void **state)
 
 	kit_open(k);
 	assert_int_equal(kit_append(k, "abcdefgh", 0, 3, 50, NULL), MQ_OK);
+	flush(k);
 	kit_crash(k);
 	raw = kit_slurp(k, "commitlog/00000000000000000000", &len);
 	kit_poke(k, "commitlog/00000000000000000000", k->model[1].pos.byte + 88 + 50 + 1, "../../ev", 8);
@@ -842,6 +983,10 @@ main(void)
 		T(a_bit_that_flips_under_finished_views_costs_one_message),
 		T(a_missing_segment_costs_its_messages),
 		T(a_page_of_zeros_costs_what_lay_in_it),
+		T(a_page_lost_behind_what_was_flushed_ends_the_log),
+		T(the_last_checkpoint_tells_what_was_flushed),
+		T(a_read_only_store_ends_where_a_mount_would_cut_it),
+		T(damage_before_what_was_flushed_stays_damage_when_the_end_is_cut),
 		T(a_topic_that_could_leave_the_store_is_not_listed),
 		T(replay_from_every_checkpoint_gives_the_same_views),
 		T(time_is_found_as_by_looking_at_every_message),
