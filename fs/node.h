@@ -227,6 +227,7 @@ struct node_class {
 		      off_t off, const struct fuse_file_info *fi);
 	void (*fsync)(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 	int (*flush)(struct mount *m, struct handle *h);	/* close(2) of one descriptor */
+	int64_t (*data_end)(const struct node *n);	/* behind it is a hole; NULL: there is none */
 	void (*release)(struct mount *m, struct handle *h);	/* the last close */
 	void (*poll)(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
 };

@@ -288,8 +288,15 @@ segment_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 	stored_read(req, h, size, off, snapshot_segment_data(s, segment_base(&h->node)), s->segment_bytes);
 }
 
+static int64_t
+segment_data_end(const struct node *n)
+{
+	return snapshot_segment_data(n->snapshot, segment_base(n));
+}
+
 const struct node_class node_snapshot_segment = {
 	.what = "segment of a snapshot",
+	.data_end = segment_data_end,
 	.attr = segment_attr,
 	.open = segment_open,
 	.read = segment_read,
@@ -384,9 +391,7 @@ manifest_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, of
 
 	if (manifest_ready(m, h, off))
 		manifest_answer(m, req, h, size, off);
-	else if (h->flags & O_NONBLOCK)
-		reply_err(req, -EAGAIN);
-	else
+	else		/* also with O_NONBLOCK, with which tar(1) opens all files */
 		pending_park_read(m->pending, req, h, size, off, &kind);
 }
 

@@ -462,6 +462,33 @@ op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_p
 	handle_unref(m, h);
 }
 
+/* SEEK_DATA and SEEK_HOLE of a file that is data up to its hole, if it has one, or to its
+ * end.  (One ENOSYS, and the kernel asks for no file any more.) */
+static void
+op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct mount *m = req_mount(req);
+	struct node n;
+	struct stat st;
+	double timeout;
+	int64_t end;
+	int rc;
+
+	(void)fi;
+	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK)
+		rc = node_attr(m, &n, &st, &timeout);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	end = n.class->data_end ? n.class->data_end(&n) : st.st_size;
+	if (off < 0 || off >= st.st_size || (whence == SEEK_DATA && off >= end))
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, whence == SEEK_DATA || off >= end ? off : end);
+}
+
 /* ENOTTY and not 0, which would make us a terminal (isatty(3)). */
 static void
 op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi,
@@ -641,5 +668,6 @@ const struct fuse_lowlevel_ops mqfs_ops = {
 	.setxattr = op_setxattr,
 	.removexattr = op_removexattr,
 	.ioctl = op_ioctl,
+	.lseek = op_lseek,
 	.poll = op_poll,
 };
