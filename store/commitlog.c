@@ -20,6 +20,7 @@
 
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
 #define SMALL_FLUSH_BYTES (256 << 10)
+#define POS_MAX (INT64_MAX / 2)		/* no log begins behind it */
 
 void
 segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE])
@@ -223,6 +224,16 @@ segment_create(struct commitlog *log, mq_pos base)
 	return MQ_OK;
 }
 
+int
+segment_first(struct commitlog *log, mq_pos at)
+{
+	int rc = segment_create(log, at);
+
+	if (rc == MQ_OK)
+		atomic_store(&log->begin, at.byte);
+	return rc;
+}
+
 /* The segment of `pos`, for appending; made if it is not there (the next one, or
  * one that somebody has removed). */
 static int
@@ -339,14 +350,35 @@ tail_failed(struct commitlog *log, int rc)
 /* The tail is full.  It stays open until it is synced: an error of write-back is told
  * to its descriptor, and to a new one perhaps not. */
 static void
-tail_leave(struct commitlog *log, mq_pos base)
+tail_leave(struct commitlog *log)
 {
-	mq_pos end = pos_add(base, log->segment_bytes);
+	mq_pos end = pos_add(log->tail_base, log->segment_bytes);
 
 	fdcache_keep(log->files, log->tail);
 	log->tail = NULL;
 	if (mark_at(&log->flushed).byte >= end.byte)	/* the flusher may have looked before */
-		fdcache_let_go(log->files, log, base.byte);
+		fdcache_let_go(log->files, log, log->tail_base.byte);
+}
+
+/* Every append begins with this: the tail is the segment that holds byte `at`, the next
+ * one to be written.  The bytes of a master may have filled the last one completely. */
+static int
+tail_at(struct commitlog *log, mq_pos at)
+{
+	mq_pos base = commitlog_segment_of(log, at);
+	struct fdref *tail;
+	int rc;
+
+	if (log->tail && log->tail_base.byte == base.byte)
+		return MQ_OK;
+	rc = tail_open(log, base, &tail);
+	if (rc != MQ_OK)
+		return tail_failed(log, rc);
+	if (log->tail)
+		tail_leave(log);
+	log->tail = tail;
+	log->tail_base = base;
+	return MQ_OK;
 }
 
 /* Fill the rest of the tail with a blank record and go to the next segment. */
@@ -370,9 +402,9 @@ roll(struct commitlog *log)
 		fdcache_put(log->files, tail);
 		return write_failed(log, rc, at, sizeof(blank));
 	}
-	tail_leave(log, commitlog_segment_of(log, log->end));
+	tail_leave(log);
 	log->tail = tail;
-	log->end = next;
+	log->tail_base = log->end = next;
 	return MQ_OK;
 }
 
@@ -434,7 +466,7 @@ int
 commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n)
 {
 	size_t done = 0;
-	int rc = MQ_OK;
+	int rc;
 
 	*ret_n = 0;
 	if (log->read_only)
@@ -443,10 +475,9 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 		return commitlog_has_failed(log);
 	if (store_ms < log->store_ms)
 		store_ms = log->store_ms;
-	if (!log->tail)
-		rc = tail_open(log, log->end, &log->tail);
+	rc = tail_at(log, log->end);
 	if (rc != MQ_OK)
-		return tail_failed(log, rc);
+		return rc;
 
 	while (done < b->n) {
 		size_t n = fitting(log, b, done), at = b->entries[done].at, len;
@@ -481,23 +512,35 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 	return rc;
 }
 
-/* An empty log begins where its master's bytes begin. */
-static void
+static bool
+is_empty(const struct commitlog *log)
+{
+	return log->end.byte == 0 && atomic_load(&log->allocated) == 0;
+}
+
+/* An empty log begins where its master's bytes begin.  `flushed` moves first: nobody is to
+ * sync what lies before. */
+static int
 begin_at(struct commitlog *log, mq_pos pos)
 {
-	atomic_store(&log->begin, pos.byte);
-	atomic_store(&log->allocated, pos.byte);
+	int rc;
+
+	lock_take(&log->spare_lock);
+	rc = segment_first(log, pos);
+	lock_drop(&log->spare_lock);
+	if (rc != MQ_OK)
+		return tail_failed(log, rc);
 	log->end = pos;
-	mark_advance(&log->written, pos);
 	mark_advance(&log->flushed, pos);
+	mark_advance(&log->written, pos);
+	return MQ_OK;
 }
 
 static int
-raw_fits(struct commitlog *log, mq_pos pos, size_t len)
+raw_fits(const struct commitlog *log, mq_pos pos, size_t len)
 {
-	if (log->end.byte == 0 && atomic_load(&log->allocated) == 0 && pos.byte % log->segment_bytes == 0)
-		begin_at(log, pos);
-	if (pos.byte != log->end.byte)
+	if (is_empty(log) ? pos.byte < 0 || pos.byte % log->segment_bytes != 0 || pos.byte > POS_MAX
+			  : pos.byte != log->end.byte)
 		return err_note(MQ_ECORRUPT, "bytes for position %" PRId64 " of the log, which ends at %" PRId64, pos.byte,
 				log->end.byte);
 	if ((int64_t)len > log->segment_bytes - pos.byte % log->segment_bytes)
@@ -515,14 +558,12 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 	if (atomic_load(&log->failed))
 		return commitlog_has_failed(log);
 	rc = raw_fits(log, pos, len);
+	if (rc == MQ_OK && pos.byte != log->end.byte)
+		rc = begin_at(log, pos);
+	if (rc == MQ_OK)
+		rc = tail_at(log, pos);
 	if (rc != MQ_OK)
 		return rc;
-	if (log->tail && pos.byte % log->segment_bytes == 0)
-		tail_leave(log, pos_add(pos, -log->segment_bytes));
-	if (!log->tail)
-		rc = tail_open(log, pos, &log->tail);
-	if (rc != MQ_OK)
-		return tail_failed(log, rc);
 	rc = file_write(fdref_fd(log->tail), bytes, len, pos.byte % log->segment_bytes, "commitlog");
 	if (rc != MQ_OK)
 		return write_failed(log, rc, pos.byte % log->segment_bytes, len);
@@ -570,7 +611,7 @@ let_go_range(struct commitlog *log, mq_pos from, mq_pos to)
 static void
 flush_once(struct commitlog *log)
 {
-	mq_pos from = mark_at(&log->flushed), to = mark_at(&log->written);
+	mq_pos to = mark_at(&log->written), from = mark_at(&log->flushed);	/* see begin_at() */
 	int rc;
 
 	log->flushing = true;
@@ -591,17 +632,22 @@ flush_once(struct commitlog *log)
 	pthread_cond_broadcast(&log->flush_done);
 }
 
+/* Is there no more to wait for?  A cut moves both marks back, `written` first. */
+static bool
+is_flushed(const struct commitlog *log, mq_pos upto)
+{
+	int64_t flushed = mark_at(&log->flushed).byte;
+
+	return flushed >= upto.byte || flushed >= mark_at(&log->written).byte;
+}
+
 int
 commitlog_flush(struct commitlog *log, mq_pos upto)
 {
-	mq_pos written = mark_at(&log->written);
-
-	if (upto.byte > written.byte)
-		upto = written;		/* there is no more to wait for */
-	if (mark_at(&log->flushed).byte >= upto.byte)
+	if (is_flushed(log, upto))
 		return MQ_OK;
 	LOCKED(&log->flush_lock);
-	while (mark_at(&log->flushed).byte < upto.byte) {
+	while (!is_flushed(log, upto)) {
 		if (atomic_load(&log->failed))
 			return commitlog_has_failed(log);
 		if (log->read_only)

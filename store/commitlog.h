@@ -28,7 +28,8 @@ struct commitlog {
 
 	struct lock lock;		/* the end: everything in this block */
 	mq_pos end;			/* = mark written */
-	struct fdref *tail;		/* segment of `end`, NULL: not open */
+	struct fdref *tail;		/* the segment that is written to, NULL: not open */
+	mq_pos tail_base;		/* where it begins */
 	int64_t store_ms;		/* of the last record */
 	int64_t zeroed;			/* blocks up to here are written: see write_ahead() */
 
@@ -93,13 +94,15 @@ int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int6
 
 /* Append bytes as a master sent them: they lie at pos, which must be the end (an
  * empty log begins wherever its first segment does), and within one segment.
- * Called with log->lock.  MQ_ECORRUPT when that is not so (noted); else as above. */
+ * Called with log->lock.  MQ_ECORRUPT when that is not so (noted): nothing has
+ * changed then; else as above. */
 int commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len);
 
 /* Make the next segment ahead of time, if the present one is half full. */
 int commitlog_make_spare(struct commitlog *log);
 
-/* Durable up to `upto`: one thread syncs for all who wait. */
+/* Durable up to `upto`, or up to the end of the log if that is before it (a cut may
+ * take the end back meanwhile): one thread syncs for all who wait. */
 int commitlog_flush(struct commitlog *log, mq_pos upto);
 
 /* When the segment at base was last written to, seconds since 1970; 0: it is missing. */

@@ -276,17 +276,6 @@ segments_away(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, co
 	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
 }
 
-/* An empty log has one segment: it says where the log begins.  Called with spare_lock. */
-static int
-segment_first(struct commitlog *log, mq_pos at)
-{
-	int rc = segment_create(log, at);
-
-	if (rc == MQ_OK)
-		atomic_store(&log->begin, at.byte);
-	return rc;
-}
-
 /* Called with spare_lock. */
 static int
 segments_cut(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, const char *why)

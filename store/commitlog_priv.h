@@ -19,6 +19,9 @@ bool segment_exists(const struct commitlog *log, mq_pos base);
 /* Make the segment at base, whole and durable.  Called with spare_lock. */
 int segment_create(struct commitlog *log, mq_pos base);
 
+/* The same for an empty log: its first segment says where it begins. */
+int segment_first(struct commitlog *log, mq_pos at);
+
 int segment_sync(struct commitlog *log, mq_pos base);
 
 /* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */

@@ -609,9 +609,8 @@ store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
 	LOCKED(&s->log.lock);
 	if (atomic_load(&s->refuses) != MQ_EROLE)
 		return err_note(-EROFS, "the log is written here, it is no master's copy");
-	if (s->log.end.byte == 0 && pos.byte > 0)
-		mark_advance(&s->dispatched, pos);
 	rc = commitlog_append_raw(&s->log, pos, bytes, len);
+	mark_advance(&s->dispatched, store_begin(s));	/* an empty log may begin at `pos` now */
 	if (rc != MQ_OK)
 		return rc;
 	atomic_fetch_add(&s->appended_bytes, (int64_t)len);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -247,6 +248,68 @@ store_times_never_go_back(void **state)
 	assert_int_equal(be64_get(raw), VECTOR_STORE_MS + 1000);
 }
 
+/* --- what a master sends -------------------------------------------------------------------- */
+
+static int
+append_raw(struct rig *r, int64_t pos, size_t len)
+{
+	unsigned char bytes[8192];
+
+	memset(bytes, 'm', sizeof(bytes));
+	LOCKED(&r->log.lock);
+	return commitlog_append_raw(&r->log, MQ_POS(pos), bytes, len);
+}
+
+static void
+a_log_received_up_to_a_segments_end_goes_on_in_the_next_one(void **state)
+{
+	struct rig *r = *state;
+	unsigned char raw[4096], want[4096];
+
+	memset(want, 'm', sizeof(want));
+	for (int64_t base = 0; base < 3 * 4096; base += 2 * 4096) {	/* a slave, a master, and again */
+		assert_int_equal(append_raw(r, base, 4096), MQ_OK);
+		assert_int_equal(append_one(r, 200), MQ_OK);
+		assert_int_equal(mark_at(&r->log.written).byte, base + 4096 + 200);
+		bytes_at(r, base, raw, sizeof(raw));
+		assert_memory_equal(raw, want, sizeof(raw));
+		bytes_at(r, base + 4096, raw, 200);
+		assert_int_equal(be64_get(raw + RECORD_PHYSICALOFFSET_AT), base + 4096);
+		assert_int_equal(append_raw(r, base + 4096 + 200, 4096 - 200), MQ_OK);
+	}
+	assert_int_equal(commitlog_flush(&r->log, mark_at(&r->log.written)), MQ_OK);
+}
+
+static void
+refused_bytes_change_nothing(void **state)
+{
+	struct rig *r = *state;
+	static const struct {
+		int64_t pos;
+		size_t len;
+	} bad[] = {
+		{ 5, 100 },				/* no segment can begin there */
+		{ -4096, 100 },
+		{ INT64_MAX - INT64_MAX % 4096, 100 },	/* nor end there */
+		{ 8192, 4097 },				/* they reach into the next */
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(append_raw(r, bad[i].pos, bad[i].len), MQ_ECORRUPT);
+		assert_int_equal(r->log.begin, 0);
+		assert_int_equal(r->log.allocated, 0);
+		assert_int_equal(mark_at(&r->log.written).byte, 0);
+	}
+	fault_set((struct fault){ .call = "fallocate", .at = 1, .number = ENOSPC });
+	assert_int_equal(append_raw(r, 8192, 100), -ENOSPC);
+	assert_int_equal(r->log.begin, 0);
+	assert_false(exists(r, THIRD));
+	assert_int_equal(append_raw(r, 4096, 100), MQ_OK);	/* this is where it begins */
+	assert_int_equal(r->log.begin, 4096);
+	assert_int_equal(append_raw(r, 8192, 100), MQ_ECORRUPT);
+	assert_int_equal(mark_at(&r->log.written).byte, 4196);
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
 static void
@@ -481,6 +544,71 @@ a_flush_beyond_the_end_returns(void **state)
 	assert_int_equal(mark_at(&r->log.flushed).byte, 200);
 }
 
+/* A thread that flushes, and which it is. */
+struct flush {
+	struct commitlog *log;
+	_Atomic int tid;
+};
+
+static void *
+flush_main(void *arg)
+{
+	struct flush *f = arg;
+	mq_pos upto = mark_at(&f->log->written);
+
+	atomic_store(&f->tid, gettid());
+	return (void *)(intptr_t)commitlog_flush(f->log, upto);
+}
+
+static bool
+is_asleep(const struct flush *f)
+{
+	char path[64], text[256] = "";
+	const char *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&f->tid));
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	(void)!read(fd, text, sizeof(text) - 1);
+	close(fd);
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && state[2] == 'S';
+}
+
+static void
+set_flushing(struct commitlog *log, bool flushing)
+{
+	LOCKED(&log->flush_lock);
+	log->flushing = flushing;
+}
+
+/* It sleeps while another thread syncs; before that one is done, the log is cut. */
+static void
+a_flush_does_not_wait_for_an_end_that_a_cut_has_taken_back(void **state)
+{
+	struct rig *r = *state;
+	struct flush f = { .log = &r->log };
+	struct timespec until;
+	pthread_t t;
+	void *rc;
+
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(append_one(r, 400), MQ_OK);
+	set_flushing(&r->log, true);
+	pthread_create(&t, NULL, flush_main, &f);
+	while (atomic_load(&f.tid) == 0 || !is_asleep(&f))
+		usleep(1000);
+	set_flushing(&r->log, false);
+	assert_int_equal(commitlog_cut(&r->log, MQ_POS(200), 1, -1, "so."), MQ_OK);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	assert_int_equal(pthread_timedjoin_np(t, &rc, &until), 0);
+	assert_int_equal((intptr_t)rc, MQ_OK);
+	assert_int_equal(mark_at(&r->log.flushed).byte, 200);
+}
+
 /* --- many threads --------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 200 };
@@ -564,6 +692,8 @@ main(void)
 		T(a_batch_spreads_over_as_many_segments_as_it_takes),
 		T(a_record_longer_than_a_segment_is_refused_and_what_is_before_it_stays),
 		T(store_times_never_go_back),
+		T(a_log_received_up_to_a_segments_end_goes_on_in_the_next_one),
+		T(refused_bytes_change_nothing),
 		T(reading_tells_end_gone_and_missing_apart),
 		T(segments_of_different_sizes_are_refused),
 		T(a_full_disk_at_a_roll_changes_nothing_and_it_works_again_later),
@@ -576,6 +706,7 @@ main(void)
 		T(the_same_bytes_of_the_same_place_are_kept_once),
 		T(after_a_failed_write_nothing_more_is_accepted),
 		T(a_flush_beyond_the_end_returns),
+		T(a_flush_does_not_wait_for_an_end_that_a_cut_has_taken_back),
 		T(appends_flushes_and_spares_of_many_threads_leave_one_whole_log),
 	};
 

@@ -832,6 +832,16 @@ a_log_that_is_too_old_begins_anew(void **state)
 }
 
 static void
+promote(struct broker *b)
+{
+	store_refuse(b->store, -EROFS);
+	assert_int_equal(store_cut_torn(b->store, WHY), MQ_OK);
+	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
+	b->settings.brokerRole = ASYNC_MASTER;
+	offsets_promoted(b->offsets);
+}
+
+static void
 a_record_that_came_in_part_is_cut_before_the_first_of_our_own(void **state)
 {
 	struct broker *b = *state;
@@ -854,10 +864,7 @@ a_record_that_came_in_part_is_cut_before_the_first_of_our_own(void **state)
 
 	store_refuse(b->store, -EROFS);
 	assert_int_equal(store_append_raw(b->store, broker_written(b), "x", 1), -EROFS);
-	assert_int_equal(store_cut_torn(b->store, WHY), MQ_OK);
-	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
-	b->settings.brokerRole = ASYNC_MASTER;
-	offsets_promoted(b->offsets);
+	promote(b);
 	assert_int_equal(offsets_epochs(b->offsets, &last, 1), 1);
 	assert_int_equal(last.start.byte, at.byte);
 	sh("cd %s/lost+found && cmp -n 300 commitlog-%020" PRId64 " commitlog-%020" PRId64 ".2",
@@ -866,6 +873,39 @@ a_record_that_came_in_part_is_cut_before_the_first_of_our_own(void **state)
 	broker_close(b);
 	assert_clean(b);
 	free(tail.bytes);
+}
+
+/* The link is cut there, of all places. */
+static void
+a_slave_whose_log_ends_with_a_segment_is_promoted_into_the_next_one(void **state)
+{
+	struct broker *b = *state;
+	struct tail tail, again;
+	struct epoch last;
+
+	b->seed = 11;
+	broker_open(b);
+	do
+		live(b, 20);
+	while (broker_written(b).byte <= 2 * SEGMENT);
+	tail = tail_read(b, MQ_POS(0));
+	broker_close(b);
+	sh("rm -rf %s", b->path);
+
+	tail.to = MQ_POS(2 * SEGMENT);
+	b->settings.brokerRole = SLAVE;
+	broker_open(b);
+	tail_append(b, &tail);
+	promote(b);
+	assert_int_equal(offsets_epochs(b->offsets, &last, 1), 1);
+	assert_int_equal(last.start.byte, 2 * SEGMENT);
+	live(b, 60);
+	again = tail_read(b, MQ_POS(0));
+	assert_memory_equal(again.bytes, tail.bytes, 2 * SEGMENT);
+	broker_close(b);
+	assert_clean(b);
+	free(tail.bytes);
+	free(again.bytes);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -884,6 +924,7 @@ main(void)
 		T(all_of_it_can_be_cut),
 		T(a_log_that_is_too_old_begins_anew),
 		T(a_record_that_came_in_part_is_cut_before_the_first_of_our_own),
+		T(a_slave_whose_log_ends_with_a_segment_is_promoted_into_the_next_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

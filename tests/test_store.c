@@ -963,6 +963,76 @@ a_log_that_comes_in_pieces_is_shown_up_to_its_last_whole_record(void **state)
 	free(log);
 }
 
+/* The store of another directory: a slave's, empty. */
+static void
+become_empty_slave(struct kit *k)
+{
+	kit_close(k);
+	assert_int_equal(tree_remove(k->path), 0);
+	kit_forget_checkpoint(k);
+	k->set.brokerRole = SLAVE;
+	kit_open(k);
+}
+
+static void
+append_whole(struct kit *k, const unsigned char *log, int64_t end)
+{
+	for (int64_t at = 0, n; at < end; at += n) {
+		n = KIT_SEGMENT < end - at ? KIT_SEGMENT : end - at;
+		assert_int_equal(store_append_raw(k->s, MQ_POS(at), log + at, (size_t)n), MQ_OK);
+	}
+}
+
+static void
+a_refused_piece_of_a_log_changes_nothing(void **state)
+{
+	struct kit *k = *state;
+	unsigned char *log;
+	int64_t end;
+
+	kit_open(k);
+	fill(k, 30);
+	log = whole_log(k, &end);
+	become_empty_slave(k);
+	assert_int_equal(store_append_raw(k->s, MQ_POS(5000), log, 1000), MQ_ECORRUPT);
+	assert_int_equal(store_append_raw(k->s, MQ_POS(-KIT_SEGMENT), log, 1000), MQ_ECORRUPT);
+	assert_int_equal(store_append_raw(k->s, MQ_POS(KIT_SEGMENT), log, KIT_SEGMENT + 1), MQ_ECORRUPT);
+	assert_int_equal(mark_at(store_dispatched(k->s)).byte, 0);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	append_whole(k, log, end);
+	assert_int_equal(mark_at(store_dispatched(k->s)).byte, end);
+	kit_verify(k);
+	kit_close(k);
+	kit_open(k);
+	kit_verify(k);
+	free(log);
+}
+
+/* As RocketMQ's may be called, though a topic of ours has fewer. */
+static void
+the_highest_queue_id_is_a_queue_like_any_other(void **state)
+{
+	struct kit *k = *state;
+	unsigned char *log;
+	int64_t end;
+
+	kit_open(k);
+	fill(k, 3);
+	assert_int_equal(kit_append(k, "orders", INT32_MAX, 250, 10, "key"), MQ_OK);
+	assert_int_equal(kit_append(k, "orders", INT32_MAX - 1, 3, 10, "key"), MQ_OK);
+	log = whole_log(k, &end);
+	become_empty_slave(k);
+	append_whole(k, log, end);
+	for (int i = 0; i < 3; i++) {
+		kit_verify(k);
+		kit_close(k);
+		if (i == 1)
+			kit_forget_checkpoint(k);
+		kit_open(k);
+	}
+	free(log);
+}
+
 int
 main(void)
 {
@@ -995,6 +1065,8 @@ main(void)
 		T(a_queue_whose_messages_are_all_gone_goes_on_where_it_was),
 		T(threads_append_read_and_checkpoint_at_once),
 		T(a_log_that_comes_in_pieces_is_shown_up_to_its_last_whole_record),
+		T(a_refused_piece_of_a_log_changes_nothing),
+		T(the_highest_queue_id_is_a_queue_like_any_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
