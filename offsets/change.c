@@ -276,10 +276,9 @@ static int
 found_add(struct queue *q, void *arg)
 {
 	struct found_list *list = arg;
-	int32_t queues = queue_id(q) + 1;
 
-	if (queue_min(q).n == queue_end(q).n || queues < 1 || queues > QUEUES_MAX)
-		return 0;
+	if (queue_min(q).n == queue_end(q).n || queue_id(q) >= QUEUES_MAX)
+		return 0;		/* RocketMQ's numbers may be greater */
 	if (list->n == list->max) {
 		size_t max = list->max ? list->max * 2 : 256;
 		struct found *items = realloc(list->items, max * sizeof(*items));
@@ -289,7 +288,7 @@ found_add(struct queue *q, void *arg)
 		list->items = items;
 		list->max = max;
 	}
-	list->items[list->n].queues = queues;
+	list->items[list->n].queues = queue_id(q) + 1;
 	snprintf(list->items[list->n++].topic, sizeof(list->items[0].topic), "%s", queue_topic(q));
 	return 0;
 }
