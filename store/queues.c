@@ -220,41 +220,63 @@ queues_any_dirty(struct queues *qs)
 	return qs->dirty != NULL;
 }
 
+/* The whole list, in one step: from now on it is the caller's, and what changes
+ * meanwhile begins a new one. */
+static struct queue *
+detach_dirty(struct queues *qs)
+{
+	struct queue *list;
+
+	LOCKED(&qs->dirty_lock);
+	list = qs->dirty;
+	qs->dirty = NULL;
+	return list;
+}
+
+static void
+attach_dirty(struct queues *qs, struct queue *list)
+{
+	struct queue **end = &list;
+
+	while (*end)
+		end = &(*end)->next_dirty;
+	LOCKED(&qs->dirty_lock);
+	*end = qs->dirty;
+	qs->dirty = list;
+}
+
+static void
+take_row(struct queue *q, struct queue_row *row)
+{
+	LOCKED(&q->lock);
+	q->is_dirty = q->rewound = false;
+	snprintf(row->topic, sizeof(row->topic), "%s", q->topic);
+	row->queue_id = q->id;
+	row->span = q->span;
+	row->head_moves = q->head_moves;
+	q->taken_min = q->span.min;
+}
+
 int
 queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 {
+	struct queue *list = detach_dirty(qs);
 	struct queues_dirty d = { 0 };
-	size_t max = 0;
 
-	lock_take(&qs->dirty_lock);
-	for (struct queue *q = qs->dirty; q; q = q->next_dirty)
-		max++;
-	lock_drop(&qs->dirty_lock);
-	d.list = calloc(max + 1, sizeof(*d.list));
-	d.rows = calloc(max + 1, sizeof(*d.rows));
+	for (struct queue *q = list; q; q = q->next_dirty)
+		d.n++;
+	d.list = calloc(d.n + 1, sizeof(*d.list));
+	d.rows = calloc(d.n + 1, sizeof(*d.rows));
 	if (!d.list || !d.rows) {
+		attach_dirty(qs, list);
 		free(d.list);
 		free(d.rows);
 		return -ENOMEM;
 	}
-	lock_take(&qs->dirty_lock);
-	for (; qs->dirty && d.n < max; d.n++) {
-		d.list[d.n] = qs->dirty;
-		qs->dirty = qs->dirty->next_dirty;
-	}
-	lock_drop(&qs->dirty_lock);
-	for (size_t i = 0; i < d.n; i++) {
-		struct queue *q = d.list[i];
-		struct queue_row *row = &d.rows[i];
-
-		LOCKED(&q->lock);
-		q->is_dirty = q->rewound = false;
-		snprintf(row->topic, sizeof(row->topic), "%s", q->topic);
-		row->queue_id = q->id;
-		row->span = q->span;
-		row->head_moves = q->head_moves;
-		q->taken_min = q->span.min;
-	}
+	for (size_t i = 0; i < d.n; i++, list = list->next_dirty)
+		d.list[i] = list;
+	for (size_t i = 0; i < d.n; i++)	/* from here on each may be in a new list */
+		take_row(d.list[i], &d.rows[i]);
 	*ret = d;
 	return MQ_OK;
 }

@@ -336,6 +336,89 @@ a_row_whose_files_are_not_there_is_not_believed(void **state)
 	assert_int_equal(queues_restore(&r->qs, &row), MQ_ECORRUPT);
 }
 
+/* --- what has changed since the last checkpoint --------------------------------------------- */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static struct queue *trimmed_meanwhile;	/* while the next memory is asked for */
+static bool no_memory;
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	struct queue *q = trimmed_meanwhile;
+
+	if (no_memory)
+		return NULL;
+	trimmed_meanwhile = NULL;
+	if (q)
+		assert_int_equal(queue_set_min(q, MQ_QOFF(1)), MQ_OK);
+	return __real_calloc(n, size);
+}
+
+/* Three queues of topic "u"; the first of them is in a checkpoint already. */
+static void
+three_queues(struct rig *r, struct queue *u[3])
+{
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(queues_make(&r->qs, "u", 1, i, &u[i]), MQ_OK);
+		r->q = u[i];
+		put_range(r, 0, 5);
+		if (i == 0)
+			assert_int_equal(flush(r, NULL), MQ_OK);
+	}
+}
+
+static void
+take(struct rig *r, size_t want_n, struct queues_dirty *d)
+{
+	assert_int_equal(queues_take_dirty(&r->qs, d), MQ_OK);
+	assert_int_equal(d->n, want_n);
+}
+
+static void
+put_away(struct queues_dirty *d)
+{
+	free(d->list);
+	free(d->rows);
+}
+
+static void
+a_checkpoint_has_all_queues_though_retention_trims_others_meanwhile(void **state)
+{
+	struct rig *r = *state;
+	struct queues_dirty d;
+	struct queue *u[3];
+
+	three_queues(r, u);
+	trimmed_meanwhile = u[0];
+	take(r, 2, &d);
+	assert_true((d.list[0] == u[1] && d.list[1] == u[2]) || (d.list[0] == u[2] && d.list[1] == u[1]));
+	put_away(&d);
+	take(r, 1, &d);
+	assert_ptr_equal(d.list[0], u[0]);
+	assert_int_equal(d.rows[0].span.min.n, 1);
+	put_away(&d);
+	assert_false(queues_any_dirty(&r->qs));
+}
+
+static void
+a_checkpoint_without_memory_leaves_all_queues_to_the_next_one(void **state)
+{
+	struct rig *r = *state;
+	struct queues_dirty d;
+	struct queue *u[3];
+
+	three_queues(r, u);
+	no_memory = true;
+	assert_int_equal(queues_take_dirty(&r->qs, &d), -ENOMEM);
+	no_memory = false;
+	assert_true(queues_any_dirty(&r->qs));
+	take(r, 2, &d);
+	put_away(&d);
+}
+
 /* --- what the log may say ------------------------------------------------------------------- */
 
 static void
@@ -658,6 +741,8 @@ main(void)
 		T(room_reserved_survives_a_checkpoint),
 		T(known_records_are_skipped_and_a_restored_queue_goes_on),
 		T(a_row_whose_files_are_not_there_is_not_believed),
+		T(a_checkpoint_has_all_queues_though_retention_trims_others_meanwhile),
+		T(a_checkpoint_without_memory_leaves_all_queues_to_the_next_one),
 		T(missing_messages_are_holes),
 		T(an_offset_that_cannot_be_is_refused),
 		T(a_queue_can_start_over_anywhere),
