@@ -14,7 +14,8 @@
 #include "store/queue_files.h"
 #include "store/queues.h"
 
-#define TAIL_SPILL 4096		/* entries in memory before they are written */
+#define TAIL_SPILL 4096		/* entries of one queue in memory before they are written */
+#define TAILS_SPILL (QUEUES_TAIL_MAX / 4)	/* of all: then those of each that grows are */
 #define HEADS_KEPT 8		/* earlier heads whose files may still be open */
 #define START_MAX ((int64_t)1 << 60) /* what is more is damage, and would overflow */
 
@@ -106,6 +107,18 @@ queue_tail_write(struct queue *q, size_t n)
 	return MQ_OK;
 }
 
+/* Write the tail to the files if it is long, or if those of all queues together are.  If
+ * that fails it stays in memory, and the next checkpoint tries again; what is too much is
+ * refused above.  Called with the lock. */
+static void
+tail_spill(struct queue *q)
+{
+	size_t long_n = atomic_load(&q->all->tail_entries) < TAILS_SPILL ? TAIL_SPILL : 1;
+
+	if (q->tail_n >= long_n && q->tail_n >= q->spill_at)
+		q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
+}
+
 /* Called with the lock. */
 static int
 tail_reserve(struct queue *q, size_t n)
@@ -113,10 +126,7 @@ tail_reserve(struct queue *q, size_t n)
 	size_t max = q->tail_max ? q->tail_max : 8, used;
 	unsigned char *entries, *starts;
 
-	/* A tail that cannot be written stays in memory, and the next
-	 * checkpoint tries again; what is too much is refused above. */
-	if (q->tail_n >= TAIL_SPILL && q->tail_n >= q->spill_at)
-		q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
+	tail_spill(q);
 	used = q->tail_n + q->reserved;
 	if (used + n <= q->tail_max)
 		return MQ_OK;
@@ -151,6 +161,7 @@ queue_unreserve(struct queue *q, size_t n)
 {
 	LOCKED(&q->lock);
 	q->reserved -= n;
+	tail_spill(q);
 }
 
 static void

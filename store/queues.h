@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 #define QOFF_MAX (INT64_MAX / 64)	/* a greater queue offset has no place in the files */
+#define QUEUES_TAIL_MAX (4 << 20)	/* entries in memory; no more unless files cannot be written */
 
 struct queues {
 	int consumequeue_fd;		/* where RocketMQ's half is; -1 where nothing may be written */
@@ -116,7 +117,7 @@ void queue_mark_dirty(struct queue *q);
 int queue_tail_write(struct queue *q, size_t n);
 
 /* Room for n more entries, so that queue_put_batch() cannot fail: until
- * queue_unreserve().  -ENOMEM. */
+ * queue_unreserve(), which may write them to the files.  -ENOMEM. */
 int queue_reserve(struct queue *q, size_t n);
 void queue_unreserve(struct queue *q, size_t n);
 

@@ -25,7 +25,6 @@
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
 #define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
-#define TAIL_ENTRIES_MAX (4 << 20)	/* in memory while views cannot be written */
 
 /* --- opening ----------------------------------------------------------------------- */
 
@@ -454,7 +453,7 @@ may_store(struct store *s)
 		return commitlog_has_failed(&s->log);
 	if (atomic_load(&s->disk_full))
 		return err_note(-ENOSPC, "the disk is over diskSpaceWarningLevelRatio");
-	if (atomic_load(&s->queues.tail_entries) > TAIL_ENTRIES_MAX)
+	if (atomic_load(&s->queues.tail_entries) > QUEUES_TAIL_MAX)
 		return err_note(-ENOSPC, "the views cannot be written to disk");
 	return MQ_OK;
 }

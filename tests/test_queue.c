@@ -336,6 +336,46 @@ a_row_whose_files_are_not_there_is_not_believed(void **state)
 	assert_int_equal(queues_restore(&r->qs, &row), MQ_ECORRUPT);
 }
 
+static void
+append(struct queue *q, const struct batch *b)
+{
+	mq_qoff end = queue_end(q);
+
+	assert_int_equal(queue_reserve(q, b->n), MQ_OK);
+	queue_put_batch(q, b, b->n, end, 77);
+	queue_unreserve(q, b->n);
+}
+
+/* A sync that takes its time lets no checkpoint end. */
+static void
+thousands_of_growing_queues_fit_in_memory_without_a_checkpoint(void **state)
+{
+	enum { QUEUES = 1500, EACH = 3000 };	/* more than QUEUES_TAIL_MAX */
+	struct rig *r = *state;
+	struct queue_entry e;
+	struct queue *q;
+	struct batch b;
+	size_t n;
+
+	views_close(r);
+	assert_int_equal(fdcache_open(100, &r->files), MQ_OK);
+	assert_int_equal(queues_open(&r->qs, r->cq, r->bi, EACH * 20, r->files), MQ_OK);
+	batch_init(&b);
+	for (int i = 0; i < EACH / 2; i++)
+		assert_int_equal(batch_add(&b, &(struct message){ .topic = "t", .topic_len = 1 }), MQ_OK);
+	for (int i = 0; i < 2 * QUEUES; i++) {
+		assert_int_equal(queues_make(&r->qs, "t", 1, i % QUEUES, &q), MQ_OK);
+		append(q, &b);
+		assert_true(r->qs.tail_entries < QUEUES_TAIL_MAX / 2);
+	}
+	for (int i = 0; i < QUEUES; i += 100) {
+		q = queues_find(&r->qs, "t", 1, i);
+		assert_int_equal(queue_end(q).n, EACH);
+		assert_int_equal(queue_entries(q, MQ_QOFF(EACH - 1), &e, 1, &n), MQ_OK);
+	}
+	batch_free(&b);
+}
+
 /* --- what has changed since the last checkpoint --------------------------------------------- */
 
 void *__real_calloc(size_t n, size_t size);
@@ -741,6 +781,7 @@ main(void)
 		T(room_reserved_survives_a_checkpoint),
 		T(known_records_are_skipped_and_a_restored_queue_goes_on),
 		T(a_row_whose_files_are_not_there_is_not_believed),
+		T(thousands_of_growing_queues_fit_in_memory_without_a_checkpoint),
 		T(a_checkpoint_has_all_queues_though_retention_trims_others_meanwhile),
 		T(a_checkpoint_without_memory_leaves_all_queues_to_the_next_one),
 		T(missing_messages_are_holes),
