@@ -416,11 +416,10 @@ static void
 piece(struct fsck *f, const struct log_piece *p)
 {
 	const struct record *rec = &p->rec;
-	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
 	struct checked_queue *q;
 	int32_t body_len;
 
-	if (p->kind != PIECE_RECORD || kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
+	if (p->kind != PIECE_RECORD || !sysflag_is_queued(rec->sysflag))
 		return;
 	q = queue_make(f, rec->topic, (size_t)rec->topic_len, rec->queue_id);
 	if (!q)

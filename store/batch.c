@@ -6,6 +6,7 @@
 
 #include "conf/err.h"
 #include "store/batch.h"
+#include "store/body.h"
 
 #define BATCH_FULL_BYTES (1u << 20)
 #define BATCH_MAX_BYTES (1u << 30)
@@ -82,15 +83,28 @@ note_properties(struct batch_entry *e, const struct message *m)
 		   record_property(m->props, m->props_len, "UNIQ_KEY", &len);
 }
 
+/* Bytes of the body of a message, whose record has been encoded, as a reader gets it. */
+static int
+body_len_of(const struct message *m, const unsigned char *encoded, size_t size, int32_t *ret)
+{
+	struct record rec;
+
+	*ret = (int32_t)(m->body_len + m->body2_len);
+	if (!(m->sysflag & SYSFLAG_COMPRESSED))
+		return MQ_OK;
+	MUST(record_decode(encoded, size, &rec) == MQ_OK);
+	return body_length(&rec, ret);
+}
+
 int
 batch_add(struct batch *b, const struct message *m)
 {
-	int32_t kind = m->sysflag & SYSFLAG_TRANSACTION;
 	size_t size = record_size(m);
 	struct batch_entry *e;
+	int32_t body_len;
 	int rc;
 
-	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK || m->queue_id < 0)
+	if (!sysflag_is_queued(m->sysflag) || m->queue_id < 0)
 		return err_note(-EINVAL, "no message of a queue: sysflag %" PRId32 ", queue %" PRId32, m->sysflag,
 				m->queue_id);
 	if (m->props_len > 0 && m->props[m->props_len - 1] == '\0')
@@ -106,10 +120,13 @@ batch_add(struct batch *b, const struct message *m)
 	if (rc != MQ_OK)
 		return rc;
 	record_encode(m, b->buf + b->len);
+	rc = body_len_of(m, b->buf + b->len, size, &body_len);
+	if (rc != MQ_OK)
+		return rc;
 	e = &b->entries[b->n++];
 	e->at = (uint32_t)b->len;
 	e->total = (uint32_t)size;
-	e->body_len = (uint32_t)(m->body_len + m->body2_len);
+	e->body_len = (uint32_t)body_len;
 	note_properties(e, m);
 	b->len += size;
 	return MQ_OK;

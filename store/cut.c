@@ -218,6 +218,11 @@ struct whole {
 static int
 whole_add(struct whole *w, const struct record *rec)
 {
+	struct queue_put put;
+	int rc = dispatch_queue_put(rec, &put);
+
+	if (rc != MQ_OK)
+		return rc;
 	if (w->n == w->max) {
 		size_t max = w->max ? 2 * w->max : 256;
 		struct queue_put *puts = realloc(w->puts, max * sizeof(*puts));
@@ -229,23 +234,14 @@ whole_add(struct whole *w, const struct record *rec)
 	}
 	if (w->n && rec->qoff.n != w->puts[w->n - 1].qoff.n + 1)
 		w->n = 0;		/* a gap, or begun anew: those before it are not shown */
-	w->puts[w->n++] = (struct queue_put){
-		.qoff = rec->qoff,
-		.pos = rec->pos,
-		.total = rec->total,
-		.body_len = rec->body_len,
-		.tags_code = dispatch_tags_code(rec),
-		.store_ms = rec->store_ms,
-	};
+	w->puts[w->n++] = put;
 	return MQ_OK;
 }
 
 static int
 wholes_add(struct whole *list, size_t n, const struct record *rec)
 {
-	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
-
-	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
+	if (!sysflag_is_queued(rec->sysflag))
 		return MQ_OK;
 	for (size_t i = 0; i < n; i++) {
 		const char *topic = queue_topic(list[i].q);

@@ -32,33 +32,42 @@ dispatch_tags_code(const struct record *rec)
 	return tags ? record_tags_code(tags, len) : 0;
 }
 
-static int check_number(struct store *s, const struct record *rec);
-
-static int
-put_in_queue(struct store *s, const struct record *rec)
+int
+dispatch_queue_put(const struct record *rec, struct queue_put *ret)
 {
-	int32_t kind = rec->sysflag & SYSFLAG_TRANSACTION;
 	int32_t body_len;
-	struct queue *q;
-	int rc;
+	int rc = body_length(rec, &body_len);
 
-	if (kind == SYSFLAG_PREPARED || kind == SYSFLAG_ROLLBACK)
-		return MQ_OK;
-	rc = check_number(s, rec);
-	if (rc == MQ_OK)
-		rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
-	if (rc == MQ_OK)
-		rc = body_length(rec, &body_len);
 	if (rc != MQ_OK)
 		return rc;
-	return queue_put(q, &(struct queue_put){
+	*ret = (struct queue_put){
 		.qoff = rec->qoff,
 		.pos = rec->pos,
 		.total = rec->total,
 		.body_len = body_len,
 		.tags_code = dispatch_tags_code(rec),
 		.store_ms = rec->store_ms,
-	});
+	};
+	return MQ_OK;
+}
+
+static int check_number(struct store *s, const struct record *rec);
+
+static int
+put_in_queue(struct store *s, const struct record *rec)
+{
+	struct queue_put put;
+	struct queue *q;
+	int rc;
+
+	if (!sysflag_is_queued(rec->sysflag))
+		return MQ_OK;
+	rc = check_number(s, rec);
+	if (rc == MQ_OK)
+		rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
+	if (rc == MQ_OK)
+		rc = dispatch_queue_put(rec, &put);
+	return rc == MQ_OK ? queue_put(q, &put) : rc;
 }
 
 int

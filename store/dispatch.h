@@ -10,6 +10,7 @@
 
 #include "store/record.h"
 
+struct queue_put;
 struct store;
 
 /* Read the log from `from` up to where no valid record begins, or to `limit`,
@@ -43,6 +44,9 @@ int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
  * its queue has it; a log line says from where on keys are missing.  With the log's lock,
  * or at recovery. */
 int dispatch_to_index(struct store *s, const struct record *rec);
+
+/* What its queue has of it.  -ENOMEM. */
+int dispatch_queue_put(const struct record *rec, struct queue_put *ret);
 
 /* The tagsCode of a record's entry: its tag's, or when a delayed message is due. */
 int64_t dispatch_tags_code(const struct record *rec);

@@ -80,12 +80,11 @@ render_json(struct dump *d, const struct record *rec, size_t *ret_len)
 static int
 print_again(struct dump *d, const struct log_piece *p)
 {
-	int32_t transaction = p->rec.sysflag & SYSFLAG_TRANSACTION;
 	struct record rec = p->rec;
 	size_t len;
 	int rc;
 
-	if (p->kind != PIECE_RECORD || transaction == SYSFLAG_PREPARED || transaction == SYSFLAG_ROLLBACK)
+	if (p->kind != PIECE_RECORD || !sysflag_is_queued(p->rec.sysflag))
 		return MQ_OK;
 	rc = body_unpack(&rec, &d->plain, &d->plain_size);
 	if (rc == MQ_OK && rec.sysflag & SYSFLAG_COMPRESSED) {	/* a queue takes no flag that says so */

@@ -620,6 +620,13 @@ start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
 	return rc == -EIO && at.n < queue_min(q).n ? MQ_EGONE : rc;
 }
 
+bool
+queue_entry_possible(const struct queue_entry *e, int64_t next)
+{
+	return e->pos.byte >= 0 && e->total > 0 && e->start >= 0 && e->start <= next &&
+	       next - e->start <= body_max(e->total);
+}
+
 /* Decode what was read, and believe it only if it could be true.  `next` is
  * the start of the message behind the last one. */
 static int
@@ -630,8 +637,7 @@ entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const un
 		struct queue_entry *e = &entries[i - 1];
 
 		queue_entry_decode(raw + (i - 1) * QUEUE_ENTRY_BYTES, starts + (i - 1) * QUEUE_START_BYTES, e);
-		if (e->pos.byte < 0 || e->total <= 0 || e->start < 0 || e->start > next ||
-		    next - e->start > body_max(e->total))
+		if (!queue_entry_possible(e, next))
 			return damaged(q, from.n + (int64_t)i - 1);
 		e->body_len = next - e->start;
 		next = e->start;

@@ -174,8 +174,7 @@ files_match(struct queue *q)
 	    queue_files_io(q, QUEUE_STARTS, false, last, start, 1) != MQ_OK)
 		return false;
 	queue_entry_decode(raw, start, &e);
-	return e.pos.byte == q->span.last_end.byte - e.total && e.start >= 0 && e.start <= q->span.end_bytes &&
-	       q->span.end_bytes - e.start < e.total;
+	return e.pos.byte == q->span.last_end.byte - e.total && queue_entry_possible(&e, q->span.end_bytes);
 }
 
 bool

@@ -104,6 +104,10 @@ struct queue_put {
 /* Both halves of an entry, except its body_len: that takes the next one's start. */
 void queue_entry_decode(const unsigned char *entry, const unsigned char *start, struct queue_entry *ret);
 
+/* Could that be an entry, with `next` the start of the message behind it?  A packed body
+ * is longer than its record. */
+bool queue_entry_possible(const struct queue_entry *e, int64_t next);
+
 /* queue_find_pos() among messages [min, end). */
 int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff);
 

@@ -59,6 +59,15 @@ enum {
 	SYSFLAG_COMPRESSION_SHIFT = 8,
 };
 
+/* Is it a message of its queue?  Not before its transaction is committed. */
+static inline bool
+sysflag_is_queued(int32_t sysflag)
+{
+	int32_t transaction = sysflag & SYSFLAG_TRANSACTION;
+
+	return transaction != SYSFLAG_PREPARED && transaction != SYSFLAG_ROLLBACK;
+}
+
 struct host {
 	unsigned char addr[16];
 	bool v6;		/* all 16 bytes, else the first 4 */

@@ -206,13 +206,12 @@ sealed_messages(struct store *s, const struct damage_range *range, char *text, s
 static bool
 is_listed(struct store *s, const struct record *rec)
 {
-	int32_t transaction = rec->sysflag & SYSFLAG_TRANSACTION;
 	struct queue *q = queues_find(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id);
 	struct queue_entry e;
 	size_t n;
 	int rc;
 
-	if (transaction == SYSFLAG_PREPARED || transaction == SYSFLAG_ROLLBACK)
+	if (!sysflag_is_queued(rec->sysflag))
 		return true;
 	rc = q ? queue_entries(q, rec->qoff, &e, 1, &n) : MQ_EEND;
 	return rc == MQ_EGONE || (rc == MQ_OK && e.pos.byte == rec->pos.byte);

@@ -23,6 +23,7 @@
 #include "store/cut.h"
 #include "tests/broker_kit.h"
 #include "tests/fault.h"
+#include "tests/packed.h"
 #include "tests/tree.h"
 
 #define SEGMENT 65536
@@ -154,17 +155,21 @@ make_group(struct broker *b)
 static void
 produce(struct broker *b, const char *topic, int32_t queue_id, int n, size_t body_len)
 {
-	char body[8192], props[64];
+	char body[8192], small[8192], props[64];
 	struct batch batch;
 	struct appended at;
 	struct queue *q;
 
 	batch_init(&batch);
 	for (int i = 0; i < n; i++) {
+		bool packs = below(b, 4) == 0;
+
 		memset(body, 'a' + below(b, 26), body_len);
 		snprintf(props, sizeof(props), "KEYS\001k%d\002", below(b, 50));
 		assert_int_equal(batch_add(&batch, &(struct message){
-			.body = body, .body_len = body_len, .topic = topic, .topic_len = strlen(topic),
+			.body = packs ? small : body,
+			.body_len = packs ? packed(body, body_len, small, sizeof(small)) : body_len,
+			.sysflag = packs ? SYSFLAG_COMPRESSED : 0, .topic = topic, .topic_len = strlen(topic),
 			.props = props, .props_len = strlen(props), .queue_id = queue_id }), MQ_OK);
 	}
 	assert_int_equal(store_queue_make(b->store, topic, queue_id, &q), MQ_OK);

@@ -14,6 +14,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "tests/packed.h"
 #include "tests/store_kit.h"
 #include "tests/tree.h"
 
@@ -125,6 +126,44 @@ another_size_of_queue_and_index_files_makes_the_views_anew(void **state)
 	kit_open(k);
 	assert_true(recovery(k).rebuilt);
 	kit_verify(k);
+}
+
+/* A message whose body is far longer than its record. */
+static void
+append_packed(struct kit *k, const char *topic, int32_t queue_id, size_t len)
+{
+	unsigned char *body = calloc(1, len), small[4096];
+	struct queue *q = kit_queue_made(k, topic, queue_id);
+	struct appended a;
+	struct batch b;
+
+	batch_init(&b);
+	assert_int_equal(batch_add(&b, &(struct message){
+		.body = small, .body_len = packed(body, len, small, sizeof(small)), .sysflag = SYSFLAG_COMPRESSED,
+		.topic = topic, .topic_len = strlen(topic), .queue_id = queue_id }), MQ_OK);
+	queue_append_begin(q);
+	assert_int_equal(store_append(k->s, q, &b, &a), MQ_OK);
+	queue_append_end(q);
+	batch_free(&b);
+	free(body);
+}
+
+static void
+the_views_are_kept_where_the_last_message_is_packed(void **state)
+{
+	struct kit *k = *state;
+	struct queue_span span;
+
+	for (int i = 1; i <= 3; i++) {
+		kit_open(k);
+		assert_int_equal(recovery(k).rebuilt, i == 1);
+		append_packed(k, "orders", 2, 100000);
+		kit_close(k);
+	}
+	kit_open(k);
+	assert_false(recovery(k).rebuilt);
+	queue_span(kit_queue(k, "orders", 2), &span);
+	assert_int_equal(span.end_bytes, 300000);
 }
 
 static void
@@ -1043,6 +1082,7 @@ main(void)
 		T(views_are_made_anew_from_the_log_alone),
 		T(a_byte_index_that_is_missing_is_rebuilt),
 		T(another_size_of_queue_and_index_files_makes_the_views_anew),
+		T(the_views_are_kept_where_the_last_message_is_packed),
 		T(an_existing_logs_segment_size_wins),
 		T(a_record_torn_anywhere_is_cut),
 		T(garbage_behind_the_end_is_kept_in_lost_and_found_and_made_zero),
