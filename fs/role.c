@@ -75,8 +75,11 @@ role_begin(struct mount *m)
 
 	if (m->settings->brokerRole == SYNC_MASTER && !replication_is_needed(m->settings))
 		log_warn("a SYNC_MASTER with haListen=none: no slave can reach it");
-	if (m->read_only || !replication_is_needed(m->settings))
+	if (m->read_only)
 		return MQ_OK;
+	rc = replication_check(m->settings);
+	if (rc != MQ_OK || !replication_is_needed(m->settings))
+		return rc;
 	rc = replication_open(m->settings, &broker, NULL, &r);
 	m->replication = r;
 	return rc;

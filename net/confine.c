@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -50,25 +55,50 @@ needs_group(int commitlog_fd, gid_t *ret_gid)
 	return true;
 }
 
+static int
+become(const struct passwd *pw, int commitlog_fd)
+{
+	gid_t group;
+	size_t n = needs_group(commitlog_fd, &group) ? 1 : 0;
+
+	if (setgroups(n, &group) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+		return err_note(-errno, "cannot become %s: %m", pw->pw_name);
+	return MQ_OK;
+}
+
+/* Also of a user who was given some, by systemd or by a file's. */
+static int
+drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
+	    syscall(SYS_capset, &head, none) != 0)
+		return err_note(-errno, "cannot give up capabilities: %m");
+	return MQ_OK;
+}
+
 int
 confine_user(const char *user, int commitlog_fd)
 {
 	const struct passwd *pw;
-	gid_t group;
-	size_t n;
+	int rc;
 
-	if (geteuid() != 0)
-		return MQ_OK;
-	if (!*user)
-		user = "nobody";
-	pw = getpwnam(user);
-	if (!pw)
-		return err_note(-ENOENT, "there is no user %s", user);
-	n = needs_group(commitlog_fd, &group) ? 1 : 0;
-	if (setgroups(n, &group) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
-		return err_note(-errno, "cannot become %s: %m", user);
-	return MQ_OK;
+	if (getuid() == 0 || geteuid() == 0) {
+		if (!*user)
+			user = "nobody";
+		pw = getpwnam(user);
+		if (!pw)
+			return err_note(-ENOENT, "there is no user %s", user);
+		if (pw->pw_uid == 0)
+			return err_note(-EPERM, "user %s is root", user);
+		rc = become(pw, commitlog_fd);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	return drop_capabilities();
 }
 
 int
@@ -121,14 +151,16 @@ landlock_rights(void)
 static int
 landlock_apply(uint64_t rights, int commitlog_fd)
 {
-	const struct landlock_ruleset_attr attr = { .handled_access_fs = rights };
+	const uint64_t reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+	const struct landlock_ruleset_attr attr = { .handled_access_fs = commitlog_fd < 0 ? rights & ~reading : rights };
 	const struct landlock_path_beneath_attr log = {
 		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
 		.parent_fd = commitlog_fd,
 	};
 	AUTO_CLOSE int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 
-	if (rules < 0 || syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &log, 0) != 0 ||
+	if (rules < 0 ||
+	    (commitlog_fd >= 0 && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &log, 0) != 0) ||
 	    syscall(SYS_landlock_restrict_self, rules, 0) != 0)
 		return err_note(-errno, "Landlock: %m");
 	return MQ_OK;
@@ -154,75 +186,126 @@ confine_files(int commitlog_fd)
 
 #if defined(HAVE_SECCOMP) && !defined(MQFS_UNCONFINED)
 
-#define CALL(name) { .call = SCMP_SYS(name) }
-#define CALL_IF(name, ...) { .call = SCMP_SYS(name), .arg = { __VA_ARGS__ } }
+#define INT 0xffffffff			/* all bits that the kernel looks at, of an int */
+#define POINTER UINT64_MAX
+#define SOCKET_TYPE (INT & ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC))
 
-/* A call, and what its arguments must be for it to be allowed. */
+#define LOOP (CONFINE_SERVES | CONFINE_LISTENS | CONFINE_DIALS)
+#define SERVES CONFINE_SERVES
+#define LISTENS CONFINE_LISTENS
+#define DIALS CONFINE_DIALS
+#define RESOLVES CONFINE_RESOLVES
+#define ALL (LOOP | RESOLVES)
+
+#define CALL(roles, name) { roles, .call = SCMP_SYS(name) }
+#define CALL_IF(roles, name, ...) { roles, .call = SCMP_SYS(name), .arg = { __VA_ARGS__ } }
+
+/* A call, who needs it, and what its arguments must be for it to be allowed. */
 static const struct allowed {
+	unsigned roles;
 	int call;
 	struct {
 		unsigned at;
 		uint64_t mask, value;	/* mask 0: this argument does not matter */
-	} arg[2];
+	} arg[3];
 } allowed[] = {
 	/* the loop */
-	CALL(epoll_wait),
-	CALL(epoll_pwait),
-	CALL(epoll_ctl),
-	CALL(clock_gettime),
-	CALL(gettimeofday),
+	CALL(LOOP, epoll_wait),
+	CALL(LOOP, epoll_pwait),
+	CALL(LOOP, epoll_ctl),
+	CALL(ALL, clock_gettime),
+	CALL(ALL, gettimeofday),
 
-	/* sockets */
-	CALL(accept4),
-	CALL_IF(socket, { 0, 0xffffffff, AF_INET }, { 1, 0xff, SOCK_STREAM }),
-	CALL_IF(socket, { 0, 0xffffffff, AF_INET6 }, { 1, 0xff, SOCK_STREAM }),
-	CALL(bind),
-	CALL(listen),
-	CALL(connect),
-	CALL(getsockname),
-	CALL(getpeername),
-	CALL(getsockopt),
-	CALL(setsockopt),
-	CALL(read),
-	CALL(recvfrom),
-	CALL(recvmsg),
-	CALL(sendto),
-	CALL(sendmsg),
-	CALL(readv),
-	CALL(sendfile),
-	CALL(shutdown),
+	/* the link */
+	CALL_IF(SERVES, recvmsg, { 0, INT, LINK_SOCKET_FD }),
+	CALL_IF(SERVES, sendmsg, { 0, INT, LINK_SOCKET_FD }),
+	CALL(SERVES, memfd_create),
+	CALL_IF(SERVES, fcntl, { 1, INT, F_GET_SEALS }),
+	CALL_IF(SERVES, fcntl, { 1, INT, F_ADD_SEALS }),
+
+	/* connections: an address given to sendto would be another way to connect */
+	CALL_IF(LISTENS | DIALS, socket, { 0, INT, AF_INET }, { 1, SOCKET_TYPE, SOCK_STREAM }, { 2, INT, 0 }),
+	CALL_IF(LISTENS | DIALS, socket, { 0, INT, AF_INET6 }, { 1, SOCKET_TYPE, SOCK_STREAM }, { 2, INT, 0 }),
+	CALL(LISTENS, bind),
+	CALL(LISTENS, listen),
+	CALL(LISTENS, accept4),
+	CALL(LISTENS, getsockname),
+	CALL_IF(LISTENS, setsockopt, { 1, INT, SOL_SOCKET }, { 2, INT, SO_REUSEADDR }),
+	CALL_IF(LISTENS | DIALS, setsockopt, { 1, INT, IPPROTO_TCP }, { 2, INT, TCP_NODELAY }),
+	CALL(DIALS, connect),
+	CALL_IF(DIALS, getsockopt, { 1, INT, SOL_SOCKET }, { 2, INT, SO_ERROR }),
+	CALL_IF(LOOP, sendto, { 4, POINTER, 0 }),
+	CALL(ALL, recvfrom),
+	CALL(LOOP, readv),
+	CALL(LOOP, sendfile),
+	CALL(LOOP, shutdown),
 
 	/* segments */
-	CALL_IF(openat, { 2, O_ACCMODE | O_CREAT, O_RDONLY }),
-	CALL(pread64),
-	CALL(close),
-	CALL(fstat),
-	CALL(newfstatat),
-	CALL(fcntl),
+	CALL_IF(SERVES, openat, { 0, INT, LINK_COMMITLOG_FD }, { 2, INT, O_RDONLY | O_CLOEXEC | O_NOFOLLOW }),
+	CALL(ALL, read),
+	CALL(ALL, pread64),
+	CALL(ALL, close),
+	CALL(ALL, fstat),
+	CALL_IF(LOOP, newfstatat, { 3, INT, AT_EMPTY_PATH }),
 
 	/* memory, without code */
-	CALL(brk),
-	CALL_IF(mmap, { 2, PROT_EXEC, 0 }, { 3, MAP_ANONYMOUS, MAP_ANONYMOUS }),
-	CALL_IF(mprotect, { 2, PROT_EXEC, 0 }),
-	CALL(mremap),
-	CALL(munmap),
-	CALL(madvise),
-	CALL(memfd_create),
-	CALL(futex),
-	CALL(getrandom),
+	CALL(ALL, brk),
+	CALL_IF(LOOP, mmap, { 2, PROT_EXEC, 0 }, { 3, MAP_ANONYMOUS, MAP_ANONYMOUS }),
+	CALL_IF(LOOP, mprotect, { 2, PROT_EXEC, 0 }),
+	CALL(ALL, mremap),
+	CALL(ALL, munmap),
+	CALL(ALL, madvise),
+	CALL(ALL, futex),
+	CALL(ALL, getrandom),
+
+	/* names: files of configuration, libraries that they name, servers of every kind */
+	CALL_IF(RESOLVES, openat, { 2, O_ACCMODE | O_CREAT | O_TRUNC | __O_TMPFILE, O_RDONLY }),
+	CALL(RESOLVES, newfstatat),
+	CALL(RESOLVES, statx),
+	CALL(RESOLVES, access),
+	CALL(RESOLVES, faccessat),
+	CALL(RESOLVES, readlink),
+	CALL(RESOLVES, readlinkat),
+	CALL(RESOLVES, lseek),
+	CALL(RESOLVES, mmap),
+	CALL(RESOLVES, mprotect),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_INET }, { 1, SOCKET_TYPE, SOCK_DGRAM }),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_INET }, { 1, SOCKET_TYPE, SOCK_STREAM }),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_INET6 }, { 1, SOCKET_TYPE, SOCK_DGRAM }),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_INET6 }, { 1, SOCKET_TYPE, SOCK_STREAM }),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_UNIX }, { 1, SOCKET_TYPE, SOCK_STREAM }),
+	CALL_IF(RESOLVES, socket, { 0, INT, AF_NETLINK }),
+	CALL(RESOLVES, connect),
+	CALL(RESOLVES, bind),
+	CALL(RESOLVES, getsockname),
+	CALL(RESOLVES, getpeername),
+	CALL(RESOLVES, getsockopt),
+	CALL(RESOLVES, setsockopt),
+	CALL(RESOLVES, sendto),
+	CALL(RESOLVES, sendmsg),
+	CALL(RESOLVES, sendmmsg),
+	CALL(RESOLVES, recvmsg),
+	CALL(RESOLVES, poll),
+	CALL(RESOLVES, ppoll),
+	CALL_IF(RESOLVES, ioctl, { 1, INT, FIONREAD }),
+	CALL(RESOLVES, uname),
+	CALL(RESOLVES, getuid),
+	CALL(RESOLVES, geteuid),
+	CALL_IF(RESOLVES, fcntl, { 1, INT, F_GETFL }),
+	CALL_IF(RESOLVES, fcntl, { 1, INT, F_SETFL }),
+	CALL_IF(RESOLVES, fcntl, { 1, INT, F_SETFD }),
 
 	/* the end, and its last words */
-	CALL(write),
-	CALL(writev),
-	CALL(rt_sigaction),
-	CALL(rt_sigprocmask),
-	CALL(rt_sigreturn),
-	CALL(restart_syscall),
-	CALL(getpid),
-	CALL(gettid),
-	CALL(tgkill),
-	CALL(exit),
-	CALL(exit_group),
+	CALL(ALL, write),
+	CALL(ALL, writev),
+	CALL(ALL, rt_sigaction),
+	CALL(ALL, rt_sigprocmask),
+	CALL(ALL, rt_sigreturn),
+	CALL(ALL, restart_syscall),
+	CALL(ALL, getpid),
+	CALL(ALL, gettid),
+	CALL(ALL, exit),
+	CALL(ALL, exit_group),
 };
 
 static int
@@ -240,14 +323,23 @@ allow(scmp_filter_ctx filter, const struct allowed *a)
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, a->call, n, conditions);
 }
 
+/* abort(3) sends a signal to itself. */
+static int
+allow_abort(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
+				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()), SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+}
+
 int
-confine_calls(void)
+confine_calls(unsigned roles)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int rc = filter ? 0 : -ENOMEM;
+	int rc = filter ? allow_abort(filter) : -ENOMEM;
 
 	for (size_t i = 0; i < LENGTH(allowed) && rc == 0; i++)
-		rc = allow(filter, &allowed[i]);
+		if (allowed[i].roles & roles)
+			rc = allow(filter, &allowed[i]);
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	if (filter)
@@ -258,8 +350,9 @@ confine_calls(void)
 #else
 
 int
-confine_calls(void)
+confine_calls(unsigned roles)
 {
+	(void)roles;
 	return err_note(-ENOSYS, "this build does not use seccomp");
 }
 

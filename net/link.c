@@ -170,13 +170,15 @@ link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 	ssize_t n;
 	int rc;
 
+	/* Of an end that closed with messages unread, ECONNRESET is told once, and before what
+	 * it had sent: its last words come after that. */
 	do
 		n = recvmsg(fd, &hdr, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n == 0)
 		return MQ_EEND;
 	if (n < 0)
-		return errno == ECONNRESET ? MQ_EEND : -errno;
+		return -errno;
 	blob_fd = taken_blob(&hdr);
 	if (n < (ssize_t)link_size(0) || n != (ssize_t)link_size(msg.kind) || hdr.msg_flags & MSG_CTRUNC)
 		return err_note(MQ_ECORRUPT, "link: a message of %zd bytes%s", n,

@@ -65,19 +65,36 @@ resolve_now(const char *host, const char *port, bool numeric, bool passive, stru
 	freeaddrinfo(found);
 }
 
-/* The process: nothing comes in but "look again". */
+static int
+confine(const char *user)
+{
+	int rc = confine_user(user, -1);
+
+	if (rc == MQ_OK)
+		rc = confine_limits();
+	if (rc == MQ_OK)
+		rc = confine_files(-1);
+	if (rc == MQ_OK || rc == -ENOSYS)	/* mqrepld has told what is not to be had here */
+		rc = confine_calls(CONFINE_RESOLVES);
+	return rc == -ENOSYS ? MQ_OK : rc;
+}
+
+/* The process: nothing comes in but "look again".  One that cannot give up its rights
+ * looks nothing up. */
 _Noreturn static void
 answer_main(int fd, const char *host, const char *port, const char *user)
 {
-	struct resolve_answer answer;
+	struct resolve_answer answer = { .n = 0 };
 	char ask;
+	int rc;
 
 	if (dup2(fd, LINK_SOCKET_FD) < 0 || confine_fds(LINK_SOCKET_FD) != MQ_OK)
 		_exit(1);
-	(void)confine_user(user, -1);
-	(void)confine_limits();
+	rc = confine(user);
+	snprintf(answer.why, sizeof(answer.why), "%s", err_text(rc));
 	while (recv(LINK_SOCKET_FD, &ask, 1, 0) == 1) {
-		resolve_now(host, port, false, false, &answer);
+		if (rc == MQ_OK)
+			resolve_now(host, port, false, false, &answer);
 		if (send(LINK_SOCKET_FD, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}

@@ -52,8 +52,12 @@ verify(int ok, X509_STORE_CTX *store)
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
 	const char *host = SSL_get_app_data(ssl);
 
-	if (!ok || !host || X509_STORE_CTX_get_error_depth(store) > 0 || !has_names(cert))
+	if (!ok || !host || X509_STORE_CTX_get_error_depth(store) > 0)
 		return ok;
+	if (!has_names(cert)) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+		return 0;
+	}
 	if (is_address(host) ? X509_check_ip_asc(cert, host, 0) == 1
 			     : X509_check_host(cert, host, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1)
 		return 1;
@@ -221,6 +225,8 @@ refusal_note(const SSL *ssl)
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 		return err_note(-EPROTO, "its certificate is not for %s",
 				(const char *)SSL_get_app_data(ssl));
+	case X509_V_ERR_APPLICATION_VERIFICATION:
+		return err_note(-EPROTO, "its certificate has no names (subjectAltName), so it is for no host");
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:

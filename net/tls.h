@@ -4,9 +4,9 @@
  * signed by an authority in tlsCa.  TLS 1.2 and later; no renegotiation, no
  * sessions to resume, so every connection has been looked at in full.
  *
- * Who connects asks for more: a certificate that has names (subjectAltName)
- * must have the one that was connected to, be it a name or an address.  One
- * without names is as good as its authority says.
+ * Who connects asks for more: the certificate must have the name or address that
+ * was connected to (subjectAltName).  One without names is for no host: else every
+ * client of the authority could pass for a server.
  *
  * The files are read once, by tls_open(), so it may be called with more rights
  * than what follows.

@@ -100,20 +100,35 @@ take_certificates(struct daemon *d)
 
 /* --- rights -------------------------------------------------------------------------- */
 
-static void
+/* What this kernel or build does not have is told; any other failure ends us. */
+static int
 say_missing(struct daemon *d, int rc)
 {
-	if (rc != MQ_OK)
-		outbox_say(&d->out, LOG_NOTICE, "less confined than it could be: %s", err_text(rc));
+	if (rc != -ENOSYS)
+		return rc;
+	outbox_say(&d->out, LOG_NOTICE, "less confined than it could be: %s", err_text(rc));
+	return MQ_OK;
 }
 
-static void
-confine(struct daemon *d)
+static int
+confine(struct serve *s)
 {
-	say_missing(d, confine_user(d->config.user, LINK_COMMITLOG_FD));
-	say_missing(d, confine_limits());
-	say_missing(d, confine_files(LINK_COMMITLOG_FD));
-	say_missing(d, confine_calls());
+	struct daemon *d = &s->d;
+	unsigned roles = CONFINE_SERVES;
+	int rc;
+
+	if (s->listen.n > 0)
+		roles |= CONFINE_LISTENS;
+	if (d->config.slave)
+		roles |= CONFINE_DIALS;
+	rc = confine_user(d->config.user, LINK_COMMITLOG_FD);
+	if (rc == MQ_OK)
+		rc = confine_limits();
+	if (rc == MQ_OK)
+		rc = say_missing(d, confine_files(LINK_COMMITLOG_FD));
+	if (rc == MQ_OK)
+		rc = say_missing(d, confine_calls(roles));
+	return rc;
 }
 
 static int
@@ -143,8 +158,8 @@ run(struct serve *s)
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (d->epoll_fd < 0)
 		return err_note(-errno, "epoll: %m");
-	confine(d);
-	return serve_run(s);
+	rc = confine(s);
+	return rc == MQ_OK ? serve_run(s) : rc;
 }
 
 /* A person may have started it. */

@@ -626,8 +626,8 @@ replication_role_changed(struct replication *r)
 
 /* A wrong path is told who mounts.  What the files hold is for mqrepld to see,
  * each time it starts: they are renewed while we are mounted. */
-static int
-check_certificates(const struct settings *s)
+int
+replication_check(const struct settings *s)
 {
 	const struct {
 		const char *key, *path;
@@ -648,12 +648,9 @@ int
 replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		 struct replication **ret)
 {
-	int rc = check_certificates(settings);
-	struct replication *r;
+	struct replication *r = calloc(1, sizeof(*r));
+	int rc;
 
-	if (rc != MQ_OK)
-		return rc;
-	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->settings = settings;

@@ -44,6 +44,9 @@ struct replication_broker {
 /* Is there anybody to follow, or to be followed by?  Else no mqrepld runs. */
 bool replication_is_needed(const struct settings *s);
 
+/* Are the files that its settings name there?  -errno of open(2), noted. */
+int replication_check(const struct settings *s);
+
 /* Start it.  `program`: mqrepld's path, NULL: see start.h. */
 int replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		     struct replication **ret);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -950,6 +951,27 @@ it_has_few_rights(void **state)
 	close(fd);
 }
 
+static void
+an_mqrepld_that_cannot_give_up_its_rights_ends(void **state)
+{
+	struct kit *k = *state;
+	int status;
+
+	if (geteuid() != 0)
+		skip();
+	snprintf(k->config.user, sizeof(k->config.user), "nobody-of-that-name");
+	kit_begin(k);
+	kit_hear_say(k, "there is no user nobody-of-that-name");
+	assert_int_equal(k->last.level, LOG_ERR);
+	assert_int_equal(waitpid(k->pid, &status, 0), k->pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	close(k->link);
+	k->pid = 0;
+	snprintf(k->config.user, sizeof(k->config.user), "root");
+	kit_begin(k);
+	kit_hear_say(k, "user root is root");
+}
+
 /* --- the link ----------------------------------------------------------------------------- */
 
 static void
@@ -1029,6 +1051,7 @@ main(void)
 		TEST(a_killed_mqrepld_goes_on_where_the_log_ends),
 		TEST(a_slave_serves_slaves),
 		TEST(it_has_few_rights),
+		TEST(an_mqrepld_that_cannot_give_up_its_rights_ends),
 		TEST(it_ends_with_the_link),
 		TEST(it_does_not_believe_a_mount_that_talks_nonsense),
 	};

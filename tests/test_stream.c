@@ -306,6 +306,16 @@ a_certificate_for_another_host_is_refused(void **state)
 }
 
 static void
+a_certificate_without_names_is_for_no_host(void **state)
+{
+	(void)state;
+	refused("plain", "names", "ca", "localhost", "breaks off TLS: handshake failure",
+		"its certificate has no names (subjectAltName), so it is for no host");
+	refused("plain", "plain", "ca", "127.0.0.1", "breaks off TLS: handshake failure",
+		"its certificate has no names (subjectAltName), so it is for no host");
+}
+
+static void
 who_does_not_speak_tls_is_refused(void **state)
 {
 	struct pair p;
@@ -378,6 +388,7 @@ main(void)
 		cmocka_unit_test(a_certificate_of_another_authority_is_refused),
 		cmocka_unit_test(an_expired_certificate_is_refused),
 		cmocka_unit_test(a_certificate_for_another_host_is_refused),
+		cmocka_unit_test(a_certificate_without_names_is_for_no_host),
 		cmocka_unit_test(who_does_not_speak_tls_is_refused),
 		cmocka_unit_test(files_that_cannot_be_used_are_named),
 	};
