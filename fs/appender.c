@@ -8,9 +8,9 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/appender.h"
+#include "fs/pending.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
-#include "repl/replication.h"
 
 void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
@@ -116,15 +116,14 @@ keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 static int
 may_append(struct mount *m)
 {
+	int rc;
+
 	if (m->read_only)
 		return -EROFS;
 	if (m->settings->brokerRole == SLAVE)
 		return MQ_EROLE;
-	if (m->settings->brokerRole == SYNC_MASTER && m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL &&
-	    !(m->replication && replication_in_sync(m->replication)))
-		return err_note(MQ_ENOSLAVE, "SYNC_MASTER: fewer slaves in sync than inSyncReplicas wants%s",
-				replication_is_needed(m->settings) ? "" : ": haListen=none keeps all of them away");
-	return store_may_append(m->store, 0);
+	rc = slaves_suffice(m);
+	return rc == MQ_OK ? store_may_append(m->store, 0) : rc;
 }
 
 /* --- messages --------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #include "fs/name.h"
 #include "fs/open_queue.h"
+#include "fs/pending.h"
 
 /* Its name, and behind it that of the queue ("" for the directory). */
 struct unmade {
@@ -139,6 +140,9 @@ make_topic(struct mount *m, const struct node *n, const struct handle *h)
 	struct topic *t;
 	int rc;
 
+	rc = slaves_suffice(m);
+	if (rc != MQ_OK)
+		return rc;
 	unmade_of(n, &u);
 	topic_conf_default(&conf, u.topic, (int32_t)m->settings->defaultTopicQueueNums);
 	conf.owner = (struct owner){ .uid = h->uid, .gid = h->gid, .mode = 0755 };

@@ -8,6 +8,7 @@
 #include "fs/acl.h"
 #include "fs/dir.h"
 #include "fs/handle.h"
+#include "fs/logged.h"
 #include "fs/ops.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
@@ -77,6 +78,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct mount *m = req_mount(req);
 	struct node dir, child;
+	struct logged l;
 	int rc;
 
 	rc = node_get(m, parent, &dir);
@@ -84,6 +86,8 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		dir.class->make_dir_later(m, req, &dir, name);
 		return;
 	}
+	if (rc == MQ_OK)
+		rc = logged_begin(m, &l);
 	if (rc == MQ_OK)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
@@ -96,7 +100,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		reply_err(req, rc);
 		return;
 	}
-	dir_reply(m, req, &child);
+	logged_reply_entry(m, req, &l, &child);
 	node_drop(m, child.ino, 1);
 }
 
@@ -104,6 +108,7 @@ static void
 op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = req_mount(req);
+	struct logged l;
 	struct node dir;
 	int rc;
 
@@ -113,12 +118,17 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	if (rc == MQ_OK)
+		rc = logged_begin(m, &l);
+	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
 	if (rc == -ENOENT && session_is_resent())
 		rc = MQ_OK;
-	if (rc == MQ_OK)
-		handles_note_stale(m);
-	reply_err(req, rc);
+	if (rc != MQ_OK) {
+		reply_err(req, rc);
+		return;
+	}
+	handles_note_stale(m);
+	logged_reply_ok(m, req, &l, &dir);
 }
 
 /* What a log does not allow, as on a file with chattr +a. */
@@ -176,20 +186,6 @@ op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, str
 /* --- attributes ------------------------------------------------------------------ */
 
 static void
-reply_node_attr(struct mount *m, fuse_req_t req, const struct node *n)
-{
-	struct stat st;
-	double timeout;
-	int rc;
-
-	rc = node_attr(m, n, &st, &timeout);
-	if (rc != MQ_OK)
-		reply_err(req, rc);
-	else
-		fuse_reply_attr(req, &st, timeout);
-}
-
-static void
 op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
@@ -218,11 +214,21 @@ set_size(struct mount *m, const struct node *n, off_t size, struct fuse_file_inf
 	return h ? text_truncate(h, size) : MQ_OK;
 }
 
+/* Owner and mode are; and the time of an offset's file is the offset. */
+static bool
+attr_is_logged(const struct node *n, int to_set)
+{
+	return (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) ||
+	       (n->kind == NODE_GROUP_OFFSET && (to_set & FUSE_SET_ATTR_MTIME));
+}
+
 static void
 op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
+	struct logged l;
 	struct node n;
+	bool logs;
 	int rc;
 
 	rc = node_get(m, ino, &n);
@@ -231,10 +237,15 @@ op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct f
 		to_set &= ~(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW |
 			    FUSE_SET_ATTR_CTIME);
 	}
+	logs = rc == MQ_OK && attr_is_logged(&n, to_set);
+	if (logs)
+		rc = logged_begin(m, &l);
 	if (rc == MQ_OK && to_set)
 		rc = n.class->set_attr ? n.class->set_attr(m, &n, st, to_set) : -EPERM;
 	if (rc != MQ_OK)
 		reply_err(req, rc);
+	else if (logs)
+		logged_reply_attr(m, req, &l, &n);
 	else
 		reply_node_attr(m, req, &n);
 }
@@ -387,16 +398,14 @@ op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = req_mount(req);
 	struct handle *h = open_file(m, req, fi);
-	int rc;
 
 	(void)ino;
 	if (!h)
 		return;
-	rc = handle_flush(m, h);
-	if (rc == MQ_OK && h->node.class->accept && handle_is_durable(m, h->flags))
-		reply_durable(m, req);
+	if (h->node.class->accept)
+		text_close(m, req, h);
 	else
-		reply_err(req, rc);
+		reply_err(req, handle_flush(m, h));
 	handle_unref(m, h);
 }
 
@@ -414,7 +423,7 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 		h->node.class->fsync(m, req, h, data_only != 0);
 	} else {
 		rc = handle_flush(m, h);
-		if (rc == MQ_OK && h->node.class->accept)
+		if (rc == MQ_OK && node_is_logged(&h->node) && h->node.class->accept)
 			reply_durable(m, req);
 		else
 			reply_err(req, rc);
@@ -612,27 +621,43 @@ static void
 op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	struct mount *m = req_mount(req);
+	struct logged l;
 	struct node n;
 	int rc;
 
 	(void)flags;
 	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && strcmp(name, ACL_XATTR) != 0)
+		rc = -EOPNOTSUPP;
 	if (rc == MQ_OK)
-		rc = strcmp(name, ACL_XATTR) == 0 ? node_set_acl(m, &n, value, size) : -EOPNOTSUPP;
-	reply_err(req, rc);
+		rc = logged_begin(m, &l);
+	if (rc == MQ_OK)
+		rc = node_set_acl(m, &n, value, size);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		logged_reply_ok(m, req, &l, &n);
 }
 
 static void
 op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct mount *m = req_mount(req);
+	struct logged l;
 	struct node n;
 	int rc;
 
 	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && strcmp(name, ACL_XATTR) != 0)
+		rc = -EOPNOTSUPP;
 	if (rc == MQ_OK)
-		rc = strcmp(name, ACL_XATTR) == 0 ? node_remove_acl(m, &n) : -EOPNOTSUPP;
-	reply_err(req, rc);
+		rc = logged_begin(m, &l);
+	if (rc == MQ_OK)
+		rc = node_remove_acl(m, &n);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		logged_reply_ok(m, req, &l, &n);
 }
 
 const struct fuse_lowlevel_ops mqfs_ops = {

@@ -38,6 +38,8 @@ struct durable {
 	struct subscription *sub;	/* whose commits are to be kept */
 	mq_pos end;			/* position of the log; number of a debt */
 	ssize_t result;
+	pending_answer *answer;		/* of a change; NULL: `result` says it */
+	struct node node;		/* for that */
 	bool sync;			/* promised by a SYNC_MASTER */
 	int64_t deadline_ms;
 };
@@ -307,25 +309,29 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 /* --- waiting for the disk ------------------------------------------------------------- */
 
 static void
-durable_answer(struct durable *d, int rc)
+durable_answer(struct pending *p, struct durable *d, int rc)
 {
 	if (rc != MQ_OK)
 		reply_err(d->req, rc);
+	else if (d->answer)
+		d->answer(p->m, d->req, &d->node);
 	else if (d->result < 0)
 		reply_err(d->req, MQ_OK);
 	else
 		reply_written(d->req, (size_t)d->result);
+	if (rc != MQ_OK && d->answer)
+		fuse_lowlevel_notify_inval_inode(p->m->session, d->node.ino, -1, 0);
 	free(d);
 }
 
 static void
-durables_answer(struct durable *list, int rc)
+durables_answer(struct pending *p, struct durable *list, int rc)
 {
 	struct durable *next;
 
 	for (struct durable *d = list; d; d = next) {
 		next = d->next;
-		durable_answer(d, rc);
+		durable_answer(p, d, rc);
 	}
 }
 
@@ -333,6 +339,16 @@ bool
 is_sync_master(const struct mount *m)
 {
 	return m->settings->brokerRole == SYNC_MASTER;
+}
+
+int
+slaves_suffice(const struct mount *m)
+{
+	if (!is_sync_master(m) || m->settings->onSlaveUnavailable != ON_SLAVE_UNAVAILABLE_FAIL ||
+	    (m->replication && replication_in_sync(m->replication)))
+		return MQ_OK;
+	return err_note(MQ_ENOSLAVE, "SYNC_MASTER: fewer slaves in sync than inSyncReplicas wants%s",
+			replication_is_needed(m->settings) ? "" : ": haListen=none keeps all of them away");
 }
 
 static bool
@@ -420,8 +436,8 @@ durables_look(struct pending *p, int rc)
 	durables_back(p);
 	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? TIME_IS_UP : INT64_MAX);
 	lock_drop(&p->durable_lock);
-	durables_answer(forsaken, -ETIMEDOUT);
-	durables_answer(done, rc);
+	durables_answer(p, forsaken, -ETIMEDOUT);
+	durables_answer(p, done, rc);
 }
 
 /* Something to flush, or what somebody else has flushed?  Called with the lock. */
@@ -504,7 +520,7 @@ deadline_main(void *arg)
 			late[i] = durables_take(p, (enum durable_wait)i, MQ_POS(-1), clock_mono_ms());
 		lock_drop(&p->durable_lock);
 		for (int i = 0; i < WAITS; i++)
-			durables_answer(late[i], -ETIMEDOUT);
+			durables_answer(p, late[i], -ETIMEDOUT);
 	} while (!closing);
 	return NULL;
 }
@@ -520,33 +536,42 @@ durable_link(struct pending *p, enum durable_wait wait, struct durable *d)
 	pthread_cond_signal(&p->first);
 }
 
+static void
+park(struct pending *p, struct durable what)
+{
+	struct durable *d = malloc(sizeof(*d));
+	bool forsaken, waits;
+
+	if (!d) {
+		reply_err(what.req, -ENOMEM);
+		return;
+	}
+	*d = what;
+	d->deadline_ms = clock_mono_ms() + (waits_for_slaves(p->m) ? p->m->settings->slaveTimeout
+								   : p->m->settings->syncFlushTimeout);
+	lock_take(&p->durable_lock);
+	forsaken = is_forsaken(p, d);
+	waits = !forsaken && durable_at(p->m).byte < d->end.byte;
+	if (waits && p->durable_end.byte < d->end.byte)
+		p->durable_end = d->end;
+	if (waits)
+		durable_link(p, WAIT_LOG, d);
+	lock_drop(&p->durable_lock);
+	if (!waits)
+		durable_answer(p, d, forsaken ? -ETIMEDOUT : MQ_OK);
+}
+
 void
 pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync)
 {
-	struct durable *d = malloc(sizeof(*d));
-	bool forsaken;
+	park(p, (struct durable){ .req = req, .end = end, .result = result, .sync = sync });
+}
 
-	if (!d) {
-		reply_err(req, -ENOMEM);
-		return;
-	}
-	*d = (struct durable){
-		.req = req,
-		.end = end,
-		.result = result,
-		.sync = sync,
-		.deadline_ms = clock_mono_ms() + (waits_for_slaves(p->m) ? p->m->settings->slaveTimeout
-									 : p->m->settings->syncFlushTimeout),
-	};
-	LOCKED(&p->durable_lock);
-	forsaken = is_forsaken(p, d);
-	if (forsaken || durable_at(p->m).byte >= end.byte) {
-		durable_answer(d, forsaken ? -ETIMEDOUT : MQ_OK);
-		return;
-	}
-	if (p->durable_end.byte < end.byte)
-		p->durable_end = end;
-	durable_link(p, WAIT_LOG, d);
+void
+pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pending_answer *answer,
+		    const struct node *n)
+{
+	park(p, (struct durable){ .req = req, .end = end, .answer = answer, .node = *n, .sync = sync });
 }
 
 /* --- waiting for the master: commits on a slave ------------------------------------------- */
@@ -574,7 +599,7 @@ wait_for_master(struct pending *p, struct durable *d)
 {
 	LOCKED(&p->durable_lock);
 	if (mark_at(debts_answered(p->m->offsets)).byte >= d->end.byte)
-		durable_answer(d, MQ_OK);
+		durable_answer(p, d, MQ_OK);
 	else
 		durable_link(p, WAIT_MASTER, d);
 }
@@ -594,7 +619,7 @@ keep_main(void *arg)
 			rc = -EHOSTDOWN;
 		d->end = MQ_POS(number);
 		if (rc != MQ_OK || number == 0)
-			durable_answer(d, rc);
+			durable_answer(p, d, rc);
 		else
 			wait_for_master(p, d);
 	}
@@ -614,7 +639,7 @@ answered_main(void *arg)
 		lock_take(&p->durable_lock);
 		done = durables_take(p, WAIT_MASTER, mark_at(answered), -1);
 		lock_drop(&p->durable_lock);
-		durables_answer(done, MQ_OK);
+		durables_answer(p, done, MQ_OK);
 	}
 	return NULL;
 }
@@ -720,7 +745,7 @@ pending_close(struct pending *p)
 		if (p->started[i])
 			pthread_join(p->threads[i], NULL);
 	for (int i = 0; i < WAITS; i++)
-		durables_answer(p->durables[i], -EINTR);
+		durables_answer(p, p->durables[i], -EINTR);
 	pthread_cond_destroy(&p->late);
 	pthread_cond_destroy(&p->first);
 	for (int i = 0; i < WAITS; i++)

@@ -44,12 +44,22 @@ void pending_forget_poll(struct pending *p, struct handle *h);
  * EIO if the disk fails. */
 void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync);
 
+/* The same for a change of n, which is copied: `answer` answers it.  After a failure the
+ * kernel is told to ask for n's attributes again, which have changed all the same. */
+typedef void pending_answer(struct mount *m, fuse_req_t req, const struct node *n);
+void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pending_answer *answer,
+			 const struct node *n);
+
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
  * disk, and the master hears of them when it is there. */
 void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
 
 bool is_sync_master(const struct mount *m);
+
+/* May this broker take a write, as far as its slaves are concerned?  MQ_ENOSLAVE, noted: it
+ * is a SYNC_MASTER, and there are too few. */
+int slaves_suffice(const struct mount *m);
 
 int64_t pending_count(struct pending *p);
 

@@ -55,6 +55,20 @@ reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off)
 	return reply_data(req, (const char *)buf + off, left < size ? left : size);
 }
 
+void
+reply_node_attr(struct mount *m, fuse_req_t req, const struct node *n)
+{
+	struct stat st;
+	double timeout;
+	int rc;
+
+	rc = node_attr(m, n, &st, &timeout);
+	if (rc != MQ_OK)
+		reply_err(req, rc);
+	else
+		fuse_reply_attr(req, &st, timeout);
+}
+
 int
 reply_open(fuse_req_t req, struct handle *h)
 {

@@ -17,6 +17,9 @@ int reply_data(fuse_req_t req, const void *buf, size_t len);
 /* At most `size` bytes of buf from off on: a read of a file that is in memory. */
 int reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off);
 
+/* The attributes of n: what getattr and setattr answer. */
+void reply_node_attr(struct mount *m, fuse_req_t req, const struct node *n);
+
 /* An open that has worked: h->fopen, h->backing_id. */
 int reply_open(fuse_req_t req, struct handle *h);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/logged.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/text.h"
@@ -144,12 +145,22 @@ text_read(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	reply_slice(req, h->text.buf, h->text.len, size, off);
 }
 
+/* May the text be changed, as far as the slaves of a SYNC_MASTER are concerned? */
+static int
+text_allowed(const struct mount *m, const struct handle *h)
+{
+	return node_is_logged(&h->node) ? slaves_suffice(m) : MQ_OK;
+}
+
 /* What check() says of the lines that are whole by now. */
 static int
 text_check(struct mount *m, struct handle *h)
 {
 	const struct node_class *class = h->node.class;
+	int rc = text_allowed(m, h);
 
+	if (rc != MQ_OK)
+		return rc;
 	if (!class->check || !h->written.len || h->written.buf[h->written.len - 1] != '\n')
 		return MQ_OK;
 	return class->check(m, &h->node, h->written.buf, h->written.len);
@@ -178,22 +189,24 @@ text_collect(struct mount *m, struct handle *h, const char *buf, size_t size, of
 void
 text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off, int flags)
 {
-	bool at_once = h->node.class->accept_when == TEXT_COMMAND;
-	int rc;
+	bool at_once = h->node.class->accept_when == TEXT_COMMAND, logs = at_once && node_is_logged(&h->node);
+	struct logged l;
+	int rc = logs ? logged_begin(m, &l) : MQ_OK;
 
 	lock_take(&h->lock);
-	if (at_once)
+	if (rc == MQ_OK && at_once)
 		rc = h->node.class->accept(m, &h->node, buf, size);
-	else
+	else if (rc == MQ_OK)
 		rc = text_collect(m, h, buf, size, off);
 	lock_drop(&h->lock);
-	if (rc != MQ_OK)
+	if (rc != MQ_OK) {
 		reply_err(req, rc);
-	else if (at_once && handle_is_durable(m, flags))
-		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), (ssize_t)size,
-				     is_sync_master(m));
-	else
+	} else if (logs) {
+		l.waits = handle_is_durable(m, flags);
+		logged_reply_written(m, req, &l, size);
+	} else {
 		reply_written(req, size);
+	}
 }
 
 int
@@ -222,6 +235,20 @@ text_flush(struct mount *m, struct handle *h)
 	if (!h->dirty || !h->written.len)
 		return MQ_OK;
 	h->dirty = false;
-	rc = h->node.class->accept(m, &h->node, h->written.buf, h->written.len);
-	return rc;
+	rc = text_allowed(m, h);
+	return rc == MQ_OK ? h->node.class->accept(m, &h->node, h->written.buf, h->written.len) : rc;
+}
+
+void
+text_close(struct mount *m, fuse_req_t req, struct handle *h)
+{
+	struct logged l = logged_now(m);
+	int rc = text_flush(m, h);
+
+	if (rc != MQ_OK || !node_is_logged(&h->node)) {
+		reply_err(req, rc);
+		return;
+	}
+	l.waits = handle_is_durable(m, h->flags);
+	logged_reply_ok(m, req, &l, &h->node);
 }

@@ -19,6 +19,9 @@ void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *b
 int text_truncate(struct handle *h, off_t size);	/* ftruncate(2) of an open text */
 int text_flush(struct mount *m, struct handle *h);
 
+/* The same, and answer its request: a change waits as the settings ask (logged.h). */
+void text_close(struct mount *m, fuse_req_t req, struct handle *h);
+
 /* The length render() would give now. */
 int text_length(struct mount *m, const struct node *n, off_t *ret_len);
 

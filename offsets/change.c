@@ -213,6 +213,7 @@ change_some(struct offsets *o, store_appends *append, const struct meta *m, size
 	queue_append_end(o->meta_queue);
 	if (at.n) {
 		applied = apply_stored(o, m, &at);
+		o->logged = at.end.byte;
 		if (ret_end)
 			*ret_end = at.end;
 		*ret_done = at.n;

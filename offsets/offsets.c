@@ -322,6 +322,12 @@ offsets_close(struct offsets *o)
 	return rc;
 }
 
+mq_pos
+offsets_logged(const struct offsets *o)
+{
+	return MQ_POS(o->logged);
+}
+
 const unsigned char *
 offsets_identity(const struct offsets *o)
 {

@@ -170,6 +170,7 @@ struct offsets {
 	struct mark owed_news;	/* moves with each commit on a slave */
 	struct mark answered;	/* commits owed up to this number have been answered */
 
+	_Atomic int64_t logged;	/* where the newest record of ours ends in the log, bytes */
 	_Atomic int64_t n_topics, n_groups, n_subscriptions;
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
 

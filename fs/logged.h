@@ -1,0 +1,38 @@
+/* logged.h - requests that change what the log says of topics, groups and their files:
+ * mkdir, rmdir, chmod, chown, access lists, and what is written to their text files.
+ *
+ *      logged_begin ──> the change ──> logged_reply_* ──> answered, at once or later
+ *
+ * They are writes like any other.  A SYNC_MASTER without slaves enough refuses them and
+ * stores nothing; with slaves they are answered when enough of these have the record,
+ * with SYNC_FLUSH when it is on the disk (ETIMEDOUT: it is stored, the wait ran out).
+ * Waiting holds no thread (pending.h).
+ */
+#ifndef MQFS_FS_LOGGED_H
+#define MQFS_FS_LOGGED_H
+
+#include "fs/node.h"
+
+struct logged {
+	mq_pos before;		/* what the log said until then ends there */
+	bool sync;		/* it was a SYNC_MASTER's, which may be a slave when it is answered */
+	bool waits;		/* also for the disk, whatever the settings say */
+	bool again;		/* a broker that died may have made it: no change does not mean no wait */
+};
+
+/* Is it a file whose text is kept in the log?  (Not so config/KEY, and ctl at the top.) */
+bool node_is_logged(const struct node *n);
+
+/* Before it.  MQ_ENOSLAVE, noted: nothing may be stored. */
+int logged_begin(struct mount *m, struct logged *ret);
+
+/* The same where whoever makes the change asks for the slaves. */
+struct logged logged_now(const struct mount *m);
+
+/* After it: the answers of mkdir, of setattr, of write, and a plain success. */
+void logged_reply_entry(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *child);
+void logged_reply_attr(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n);
+void logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, size_t n);
+void logged_reply_ok(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n);
+
+#endif
