@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/allow.h"
+#include "conf/delay.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -74,6 +75,8 @@ static bool text_is_ipv4(const char *text);
 static bool text_is_hours(const char *text);
 static bool text_is_allow(const char *text);
 static bool text_is_path(const char *text);
+static bool text_is_directory(const char *text);
+static bool text_is_delays(const char *text);
 
 static const struct {
 	size_t offset;
@@ -88,6 +91,10 @@ static const struct {
 	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, storePathCommitLog), text_is_directory,
+	  "one directory (a list, as RocketMQ takes it, is not served)" },
+	{ offsetof(struct settings, messageDelayLevel), text_is_delays,
+	  "at most 64 numbers with s, m, h or d, separated by blanks, as 1s 5s 2h" },
 };
 
 /* What a text was before it changed: somebody may be reading it. */
@@ -384,6 +391,20 @@ text_is_path(const char *text)
 }
 
 static bool
+text_is_directory(const char *text)
+{
+	return !strchr(text, ',');
+}
+
+static bool
+text_is_delays(const char *text)
+{
+	int64_t levels[DELAY_LEVELS_MAX];
+
+	return delay_levels_parse(text, levels) > 0;
+}
+
+static bool
 text_good(const struct setting *row, const char *text)
 {
 	for (const char *c = text; *c; c++)
@@ -496,6 +517,17 @@ settings_free(struct settings *s)
 	s->old_texts = NULL;
 }
 
+/* Of a setting that only its default describes what is served. */
+static int
+refuse_other(const struct setting *row, const char *value, const char *where)
+{
+	bool is_default = strcasecmp(value, row->dflt) == 0;
+
+	if ((row->flags & SETTING_REFUSED) != SETTING_REFUSED || is_default)
+		return MQ_OK;
+	return err_note(MQ_EBADCONF, "%s: %s=%.100s is not served: %s", where, row->key, value, row->help);
+}
+
 int
 settings_set(struct settings *s, const char *key, const char *value, const char *where)
 {
@@ -505,6 +537,9 @@ settings_set(struct settings *s, const char *key, const char *value, const char 
 
 	if (!row)
 		return unknown_key(key, where);
+	rc = refuse_other(row, value, where);
+	if (rc != MQ_OK)
+		return rc;
 	rc = value_parse(row, value, &parsed);
 	if (rc == MQ_EBADCONF)
 		return bad_value(row, value, where);

@@ -38,6 +38,8 @@ enum setting_flag {
 	SETTING_IGNORED = 2,	/* accepted with a log line, has no effect in this version */
 	SETTING_SECRET = 4,	/* not shown in config/ */
 	SETTING_ROCKETMQ = 8 | SETTING_IGNORED,	/* has a meaning in RocketMQ alone */
+	SETTING_REFUSED = 16 | SETTING_ROCKETMQ, /* and any value but the default makes a store of files
+						  * that mean something else: MQ_EBADCONF */
 };
 
 struct settings {
@@ -122,7 +124,8 @@ int settings_get(const struct settings *s, const struct setting *row, char *buf,
 /* After the last source, fill in what depends on this host and on other
  * settings: brokerName (host name), brokerIP1 (first IPv4 address that is not
  * a loopback's, else 127.0.0.1), haListenPort (listenPort + 1), brokerId (0
- * for a master, at least 1 for a slave), allowOther (true or false).  -ENOMEM. */
+ * for a master, at least 1 for a slave), allowOther (true or false), and a maxMessageSize
+ * that fits into a segment where it is the default (which is logged).  -ENOMEM. */
 int settings_resolve(struct settings *s);
 
 /* What cannot be checked one key at a time: MQ_EBADCONF with a note that

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/log.h"
 #include "conf/settings.h"
 
 /* What a record has beside its body: properties, topic, fixed fields, and
@@ -63,6 +64,20 @@ resolve_address(struct settings *s)
 	return text_replace(&s->brokerIP1, text);
 }
 
+/* A file that makes segments small need not know what else depends on it. */
+static void
+resolve_message_size(struct settings *s)
+{
+	const struct setting *row = setting_find("maxMessageSize");
+	int64_t fits = s->mappedFileSizeCommitLog - RECORD_SPARE_BYTES;
+
+	if (s->maxMessageSize <= fits || s->maxMessageSize != strtoll(row->dflt, NULL, 10))
+		return;
+	s->maxMessageSize = fits;
+	log_notice("maxMessageSize is %" PRId64 ": what fits into a segment of mappedFileSizeCommitLog=%" PRId64, fits,
+		   (int64_t)s->mappedFileSizeCommitLog);
+}
+
 int
 settings_resolve(struct settings *s)
 {
@@ -74,6 +89,7 @@ settings_resolve(struct settings *s)
 		rc = resolve_address(s);
 	if (rc != MQ_OK)
 		return rc;
+	resolve_message_size(s);
 	if (s->haListenPort == 0)
 		s->haListenPort = s->listenPort + 1;
 	if (s->brokerRole != SLAVE)

@@ -213,8 +213,21 @@ choose_store(const char *operand, const struct settings *settings, char **ret)
 	return default_store(ret);
 }
 
+/* The daemon works in /. */
 static int
-choose_places(int n, char **operands, const struct settings *settings, struct args *args)
+choose_commitlog(struct settings *settings)
+{
+	AUTO_FREE char *path = NULL;
+	int rc;
+
+	if (!*settings->storePathCommitLog)
+		return MQ_OK;
+	rc = absolute(settings->storePathCommitLog, &path);
+	return rc == MQ_OK ? settings_set(settings, "storePathCommitLog", path, "-o") : rc;
+}
+
+static int
+choose_places(int n, char **operands, struct settings *settings, struct args *args)
 {
 	int rc;
 
@@ -223,6 +236,8 @@ choose_places(int n, char **operands, const struct settings *settings, struct ar
 	if (n > 2)
 		return err_note(-EINVAL, "%s: one argument too many", operands[2]);
 	rc = choose_store(n == 2 ? operands[0] : NULL, settings, &args->store);
+	if (rc == MQ_OK)
+		rc = choose_commitlog(settings);
 	return rc == MQ_OK ? absolute(operands[n - 1], &args->mountpoint) : rc;
 }
 

@@ -168,7 +168,8 @@ broker_open(struct mount *m, const struct args *args)
 	struct store_checkpoint cp = { 0 };
 	int rc;
 
-	rc = storedir_open(args->store, args->read_only, STORE_BUSY_WAIT_MS, &m->dir);
+	rc = storedir_open_at(args->store, m->settings->storePathCommitLog, args->read_only, STORE_BUSY_WAIT_MS,
+			      &m->dir);
 	if (rc != MQ_OK)
 		return rc;
 	m->has_dir = true;

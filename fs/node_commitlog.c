@@ -22,7 +22,7 @@
 static int
 commitlog_dir(struct mount *m)
 {
-	return openat(m->dir.fd, "commitlog", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return openat(m->dir.commitlog_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static bool
@@ -40,10 +40,10 @@ segment_name(const char *name, uint64_t *ret_base)
 static int
 segment_openat(struct mount *m, uint64_t base, int *ret_fd)
 {
-	char path[sizeof("commitlog/") + SEGMENT_NAME_LEN];
+	char name[SEGMENT_NAME_LEN + 1];
 
-	snprintf(path, sizeof(path), "commitlog/%020" PRIu64, base);
-	*ret_fd = openat(m->dir.fd, path, O_RDONLY | O_CLOEXEC);
+	snprintf(name, sizeof(name), "%020" PRIu64, base);
+	*ret_fd = openat(m->dir.commitlog_fd, name, O_RDONLY | O_CLOEXEC);
 	return *ret_fd < 0 ? -errno : MQ_OK;
 }
 

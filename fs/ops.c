@@ -257,7 +257,7 @@ op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st;
 
 	(void)ino;
-	if (fstatvfs(m->dir.fd, &st) < 0) {
+	if (fstatvfs(m->dir.commitlog_fd, &st) < 0) {
 		reply_err(req, -errno);
 		return;
 	}

@@ -51,11 +51,11 @@ is_number(const char *name, size_t digits)
 	return strspn(name, "0123456789") == digits && !name[digits];
 }
 
-/* Names in one directory that are no files of ours. */
+/* Names in the directory `in` below dirfd, called `dir`, that are no files of ours. */
 static void
-look_at_names(struct fsck *f, const char *dir, size_t digits)
+look_at_names(struct fsck *f, int dirfd, const char *in, const char *dir, size_t digits)
 {
-	int fd = openat(f->dir->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(dirfd, in, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 	char where[320];
@@ -90,8 +90,8 @@ end(struct fsck *f)
 {
 	look_for_cut(f);
 	look_at_checkpoint(f);
-	look_at_names(f, "commitlog", 20);
-	look_at_names(f, "index", 17);
+	look_at_names(f, f->dir->commitlog_fd, ".", "commitlog", 20);
+	look_at_names(f, f->dir->fd, "index", "index", 17);
 }
 
 const struct check check_files = { "files", NULL, NULL, end, NULL };

@@ -23,13 +23,13 @@
 #include "offsets/fsck.h"
 #include "store/file.h"
 #include "store/keyindex.h"
+#include "store/shape.h"
 
 #define HEADER_BYTES 40
 #define SLOT_BYTES 4
 #define ENTRY_BYTES 20
 #define NAME_LEN 17
 #define BLOCK_ENTRIES 4096
-#define RATIO_BYTES (SLOT_BYTES + 4 * ENTRY_BYTES)	/* RocketMQ has four entries to a slot */
 
 struct entry {
 	int32_t hash;
@@ -74,29 +74,17 @@ is_name(const struct dirent *e)
 	return strspn(e->d_name, "0123456789") == NAME_LEN && !e->d_name[NAME_LEN];
 }
 
-static int64_t
-size_for(int64_t slots, int64_t entries)
-{
-	return HEADER_BYTES + slots * SLOT_BYTES + entries * ENTRY_BYTES;
-}
-
-/* How many slots and entries a file of that length has: as set, or as RocketMQ
- * has them to each other. */
+/* How many slots and entries a file of that length has. */
 static bool
 guess_shape(struct fsck *f, struct index_check *ix, int64_t bytes)
 {
-	ix->slots = f->settings->maxHashSlotNum;
-	ix->max_entries = f->settings->maxIndexNum;
-	if (bytes == size_for(ix->slots, ix->max_entries))
-		return true;
-	ix->slots = (bytes - HEADER_BYTES) / RATIO_BYTES;
-	ix->max_entries = 4 * ix->slots;
-	if (bytes <= HEADER_BYTES || bytes != size_for(ix->slots, ix->max_entries) ||
-	    ix->max_entries > INT32_MAX)
+	struct index_shape shape = { f->settings->maxHashSlotNum, f->settings->maxIndexNum };
+
+	if (!index_shape_guess(bytes, &shape))
 		return false;
 	/* what is made anew has the same shape */
-	f->settings->maxHashSlotNum = ix->slots;
-	f->settings->maxIndexNum = ix->max_entries;
+	f->settings->maxHashSlotNum = ix->slots = shape.slots;
+	f->settings->maxIndexNum = ix->max_entries = shape.entries;
 	return true;
 }
 

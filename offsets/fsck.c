@@ -196,16 +196,18 @@ fsck_free(struct fsck *f)
 static int
 check_store(struct fsck *f, struct settings *settings, const struct args *args)
 {
+	const char *log = *settings->storePathCommitLog ? settings->storePathCommitLog : args->path;
 	struct storedir dir;
-	int rc = storedir_open(args->path, true, BUSY_WAIT_MS, &dir);
+	int rc = storedir_open_at(args->path, settings->storePathCommitLog, true, BUSY_WAIT_MS, &dir);
 
 	if (rc != MQ_OK)
 		return rc;
+	record_delays_are(settings->messageDelayLevel);
 	f->settings = settings;
 	f->dir = &dir;
 	f->has_views = faccessat(dir.fd, "snapshot", F_OK, 0) != 0 ||
 		       faccessat(dir.fd, "consumequeue", F_OK, 0) == 0;
-	rc = logscan_open(args->path, &f->log);
+	rc = logscan_open(log, &f->log);
 	if (rc == MQ_OK) {
 		run_checks(f, args);
 		rc = f->rc;
@@ -421,16 +423,16 @@ args_parse(int argc, char **argv, struct args *args, struct settings *settings)
 
 /* Nothing is made where there is no store. */
 static int
-look_for_store(const char *path)
+look_for_store(const char *path, const struct settings *settings)
 {
 	AUTO_FREE char *log = NULL;
 	struct stat st;
 
 	if (asprintf(&log, "%s/commitlog", path) < 0)
 		return -ENOMEM;
-	if (stat(log, &st) != 0)
-		return err_note(-errno, "%s: no store: commitlog: %m", path);
-	return MQ_OK;
+	if (*settings->storePathCommitLog || stat(log, &st) == 0)
+		return MQ_OK;
+	return err_note(-errno, "%s: no store: commitlog: %m (elsewhere? -o storePathCommitLog=DIRECTORY)", path);
 }
 
 int
@@ -453,7 +455,7 @@ main(int argc, char **argv)
 	} else if (args.version) {
 		puts("fsck.mqfs (mqfs) " PACKAGE_VERSION);
 	} else {
-		rc = look_for_store(args.path);
+		rc = look_for_store(args.path, &settings);
 		if (rc == MQ_OK)
 			rc = settings_resolve(&settings);
 		if (rc == MQ_OK) {

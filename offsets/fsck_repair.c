@@ -40,14 +40,12 @@ save_excess(int fd, int64_t from, int lost_fd, const struct log_file *file)
 static int
 set_length(const struct storedir *dir, const struct log_file *file, int64_t bytes)
 {
-	AUTO_CLOSE int log_fd = -1, lost_fd = -1;
-	int rc = dir_open(dir->fd, "commitlog", 0, &log_fd);
+	AUTO_CLOSE int lost_fd = -1;
+	int rc = dir_open(dir->fd, "lost+found", 1, &lost_fd);
 
-	if (rc == MQ_OK)
-		rc = dir_open(dir->fd, "lost+found", 1, &lost_fd);
 	if (rc != MQ_OK)
 		return rc;
-	AUTO_CLOSE int fd = openat(log_fd, file->name, O_RDWR | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(dir->commitlog_fd, file->name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: %m", file->name);
 	if (file->bytes > bytes)
@@ -126,7 +124,7 @@ int
 fsck_repair(const struct fsck *found, struct settings *settings, const char *path)
 {
 	struct storedir dir;
-	int rc = storedir_open(path, false, BUSY_WAIT_MS, &dir);
+	int rc = storedir_open_at(path, settings->storePathCommitLog, false, BUSY_WAIT_MS, &dir);
 
 	if (rc != MQ_OK)
 		return rc;

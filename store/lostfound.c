@@ -364,6 +364,25 @@ trim(int lostfound_fd, const char *name, int64_t bytes)
 	return MQ_OK;
 }
 
+/* The log lies on another file system than lost+found. */
+static int
+keep_copy(int lostfound_fd, const struct lost_segment *lost)
+{
+	AUTO_CLOSE int fd = openat(lost->dirfd, lost->name, O_RDONLY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: %m", lost->name);
+	rc = lostfound_keep_bytes(lostfound_fd, &(struct lost_bytes){
+		.fd = fd, .to = lost->bytes, .pos = lost->base, .why = lost->why,
+	});
+	if (rc == MQ_OK)
+		rc = dir_sync(lostfound_fd, "lost+found");
+	if (rc == MQ_OK && unlinkat(lost->dirfd, lost->name, 0) != 0)
+		rc = err_note(-errno, "commitlog/%s: %m", lost->name);
+	return rc;
+}
+
 int
 lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
 {
@@ -373,7 +392,7 @@ lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
 
 	(void)piece_name(lostfound_fd, p.pos, -1, name);
 	if (renameat(lost->dirfd, lost->name, lostfound_fd, name) != 0)
-		return err_note(-errno, "commitlog/%s: to lost+found: %m", lost->name);
+		return errno == EXDEV ? keep_copy(lostfound_fd, lost) : err_note(-errno, "commitlog/%s: to lost+found: %m", lost->name);
 	rc = trim(lostfound_fd, name, p.bytes);
 	return rc == MQ_OK ? note_piece(lostfound_fd, name, &p) : rc;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "conf/delay.h"
 #include "conf/err.h"
 #include "store/record.h"
 
@@ -231,14 +232,30 @@ record_topic_valid(const char *topic, size_t len)
 	return true;
 }
 
-/* 1s 5s 10s 30s 1m ... 2h, as messageDelayLevel has them. */
-static const int32_t delay_s[] = { 1,	5,   10,  30,  60,  120, 180,  240,  300,
-				   360, 420, 480, 540, 600, 1200, 1800, 3600, 7200 };
+/* Until record_delays_are() says otherwise: messageDelayLevel's default. */
+static struct {
+	int n;
+	int64_t ms[DELAY_LEVELS_MAX];
+} delays = {
+	18, { 1000, 5000, 10000, 30000, 60000, 120000, 180000, 240000, 300000, 360000, 420000, 480000,
+	      540000, 600000, 1200000, 1800000, 3600000, 7200000 },
+};
+
+void
+record_delays_are(const char *levels)
+{
+	int64_t ms[DELAY_LEVELS_MAX];
+	int n = delay_levels_parse(levels, ms);
+
+	MUST(n > 0);
+	delays.n = n;
+	memcpy(delays.ms, ms, sizeof(ms));
+}
 
 int64_t
 record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
 {
-	size_t len, n_levels = sizeof(delay_s) / sizeof(delay_s[0]), n = 0;
+	size_t len, n_levels = (size_t)delays.n, n = 0;
 	const char *level;
 
 	if (topic_len != strlen(SCHEDULE_TOPIC) || memcmp(topic, SCHEDULE_TOPIC, topic_len) != 0)
@@ -248,7 +265,7 @@ record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t p
 		n = 10 * n + (size_t)(level[i] - '0');
 	if (n == 0)
 		return 0;
-	return 1000LL * delay_s[(n < n_levels ? n : n_levels) - 1];
+	return delays.ms[(n < n_levels ? n : n_levels) - 1];
 }
 
 /* --- hashes and ids --------------------------------------------------------- */

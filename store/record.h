@@ -154,6 +154,10 @@ bool record_property_next(const char *props, size_t props_len, size_t *cursor, c
  * directory, so a record that says otherwise is not believed. */
 bool record_topic_valid(const char *topic, size_t len);
 
+/* The levels of this process's store, a valid messageDelayLevel; called before other threads
+ * are started. */
+void record_delays_are(const char *levels);
+
 /* How long after its store time a record of SCHEDULE_TOPIC_XXXX is due, which is
  * then its tagsCode; 0 for any other record. */
 int64_t record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len);

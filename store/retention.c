@@ -16,27 +16,43 @@
 
 /* --- the disk ----------------------------------------------------------------------- */
 
-static void
-measure(struct store *s)
+/* How full a directory's file system is; *ret_excess: the bytes by which it is too full. */
+static int
+used_percent(const struct store *s, int fd, int64_t *ret_excess)
 {
 	struct statvfs v;
 	int64_t used, total;
 
-	if (fstatvfs(s->commitlog_fd, &v) != 0)
-		return;
+	*ret_excess = 0;
+	if (fstatvfs(fd, &v) != 0)
+		return 0;
 	used = (int64_t)(v.f_blocks - v.f_bfree);
 	total = used + (int64_t)v.f_bavail;
-	atomic_store(&s->disk_used_percent, total ? (int)((used * 100 + total - 1) / total) : 0);
-	atomic_store(&s->disk_excess_bytes,
-		     (used - total / 100 * s->settings->diskSpaceCleanForciblyRatio) * (int64_t)v.f_frsize);
+	*ret_excess = (used - total / 100 * s->settings->diskSpaceCleanForciblyRatio) * (int64_t)v.f_frsize;
+	return total ? (int)((used * 100 + total - 1) / total) : 0;
 }
 
 static void
+measure(struct store *s)
+{
+	int64_t excess;
+
+	atomic_store(&s->disk_used_percent, used_percent(s, s->commitlog_fd, &excess));
+	atomic_store(&s->disk_excess_bytes, excess);
+}
+
+/* A log that lies elsewhere has a disk of its own: to remove segments helps there alone, but
+ * what is appended needs room on both. */
+static void
 judge(struct store *s)
 {
-	int percent = atomic_load(&s->disk_used_percent);
-	bool full = percent > s->settings->diskSpaceWarningLevelRatio;
+	int64_t excess;
+	int percent = atomic_load(&s->disk_used_percent), views = used_percent(s, s->consumequeue_fd, &excess);
+	bool full;
 
+	if (views > percent && !s->dir->read_only)
+		percent = views;
+	full = percent > s->settings->diskSpaceWarningLevelRatio;
 	if (atomic_exchange(&s->disk_full, full) != full)
 		log_notice("disk is %d %% full: appends are %s", percent, full ? "refused" : "accepted again");
 }

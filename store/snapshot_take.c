@@ -191,6 +191,9 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 		if (linkat(s->commitlog_fd, name, d->commitlog_fd, name, 0) != 0) {
 			if (errno == ENOENT)
 				continue;
+			if (errno == EXDEV)
+				return err_note(-EXDEV, "snapshots/%s: a snapshot is hard links to segments, and the "
+						"commit log lies on another file system than the store", shot->name);
 			return err_note(-errno, "snapshots/%s/commitlog/%s: link: %m", shot->name, name);
 		}
 		shot->begin = base;

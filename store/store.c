@@ -21,6 +21,7 @@
 #include "store/lostfound.h"
 #include "store/retention.h"
 #include "store/scrub.h"
+#include "store/shape.h"
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
@@ -36,7 +37,7 @@ open_dirs(struct store *s)
 	struct storedir *dir = s->dir;
 	int rc;
 
-	rc = dir_open(dir->fd, "commitlog", 0, &s->commitlog_fd);
+	rc = dir_open(dir->commitlog_fd, ".", 0, &s->commitlog_fd);
 	if (rc == MQ_OK)
 		rc = dir_open(dir->derived_fd, "consumequeue", 0, &s->consumequeue_fd);
 	if (rc == MQ_OK)
@@ -64,9 +65,29 @@ static int
 open_index(struct store *s, const struct store_checkpoint *cp, bool rebuild)
 {
 	const struct settings *set = s->settings;
+	struct index_shape shape = { set->maxHashSlotNum, set->maxIndexNum };
 
-	return keyindex_open(s->index_fd, set->maxHashSlotNum, set->maxIndexNum, cp->index_name, cp->index_count,
-			     rebuild, s->dir->read_only, &s->index);
+	if (shape_of_index(s->index_fd, &shape) && shape.slots != set->maxHashSlotNum)
+		log_notice("index files of this store have %" PRId64 " slots and %" PRId64 " entries (maxHashSlotNum says "
+			   "%" PRId64 ")", shape.slots, shape.entries, set->maxHashSlotNum);
+	return keyindex_open(s->index_fd, shape.slots, shape.entries, cp->index_name, cp->index_count, rebuild,
+			     s->dir->read_only, &s->index);
+}
+
+/* Those of the store itself also count for the private views of a read-only mount. */
+static int64_t
+queue_file_bytes(const struct store *s)
+{
+	int64_t set = s->settings->mappedFileSizeConsumeQueue, bytes = 0;
+	AUTO_CLOSE int fd = -1;
+
+	if (dir_open(s->dir->fd, "consumequeue", 0, &fd) == MQ_OK)
+		bytes = shape_of_queues(fd);
+	if (bytes == 0 || bytes == (set + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES * QUEUE_ENTRY_BYTES)
+		return set;
+	log_notice("consume queue files of this store have %" PRId64 " bytes (mappedFileSizeConsumeQueue says %" PRId64
+		   ")", bytes, set);
+	return bytes;
 }
 
 /* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */
@@ -76,6 +97,24 @@ open_views(struct store *s, const struct store_checkpoint *cp)
 	int rc = restore_queues(s, cp);
 
 	return rc == MQ_OK ? open_index(s, cp, false) : rc;
+}
+
+static int
+has_come_on(struct queue *q, void *arg)
+{
+	(void)arg;
+	return queue_end(q).n > 0;
+}
+
+/* The log has no segment, but there are queues: it lies elsewhere, is not mounted, is lost. */
+static int
+refuse_lost_log(struct store *s)
+{
+	if (atomic_load(&s->log.allocated) > 0 || !store_each_queue(s, has_come_on, NULL))
+		return MQ_OK;
+	return err_note(MQ_ECORRUPT, "the store %s has consume queues, but no commit log: commitlog has no segments. "
+			"If the log lies elsewhere, storePathCommitLog must say where; if it is lost, "
+			"remove consumequeue to begin anew", s->dir->path);
 }
 
 /* Forget the views; all of the log will be replayed.  What only they know (how
@@ -90,6 +129,8 @@ begin_views(struct store *s, const struct store_checkpoint *cp)
 		rc = queues_adopt(&s->queues, old_fd);
 	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
 		rc = queues_adopt_row(&s->queues, &cp->rows[i]);
+	if (rc == MQ_OK)
+		rc = refuse_lost_log(s);
 	if (rc == MQ_OK)
 		rc = queues_wipe(&s->queues);
 	if (rc == MQ_OK)
@@ -114,7 +155,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc != MQ_OK)
 		return rc;
 	s->log.durable_fd = s->durable_fd;
-	rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, set->mappedFileSizeConsumeQueue, s->files);
+	rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, queue_file_bytes(s), s->files);
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
@@ -173,6 +214,21 @@ replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
 	return rc;
 }
 
+/* RocketMQ 5.1 writes another record where a topic's name is longer than 127 bytes: the rest of
+ * its log is no damage, and must not be cut. */
+static int
+refuse_v2(struct store *s, mq_pos pos, mq_pos limit)
+{
+	unsigned char head[8];
+	size_t n = 0;
+
+	if (commitlog_read(&s->log, pos, limit, head, sizeof(head), &n) != MQ_OK || n < sizeof(head) ||
+	    be32_get(head + 4) != RECORD_MAGIC_V2)
+		return MQ_OK;
+	return err_note(MQ_ECORRUPT, "the record at position %" PRId64 " is of version 2 (RocketMQ 5, a topic of more "
+			"than 127 bytes), which is not served", pos.byte);
+}
+
 /* Replay all there is.  Where no record begins, the log ends, unless that lies before
  * `promised` and a valid record follows there: this is damage, left as it is, and who
  * reads there gets EIO. */
@@ -184,7 +240,10 @@ replay(struct store *s, mq_pos promised, mq_pos limit, struct dispatched *d)
 
 	for (;;) {
 		rc = replay_whole(s, limit, d);
-		if (rc != MQ_OK || d->end.byte >= limit.byte || d->end.byte >= promised.byte)
+		if (rc != MQ_OK || d->end.byte >= limit.byte)
+			break;
+		rc = refuse_v2(s, d->end, limit);
+		if (rc != MQ_OK || d->end.byte >= promised.byte)
 			break;
 		rc = dispatch_next(s, d->end, limit, &next);
 		if (rc != MQ_OK || next.byte > promised.byte)
@@ -312,6 +371,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	cond_init(&s->turn_over);
 	atomic_init(&s->steady, INT64_MAX);
 	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
+	record_delays_are(settings->messageDelayLevel);
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
 		rc = recover(s, cp);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,12 @@ refuse_in_place(const struct storedir *dir)
 			"the copy", dir->path);
 }
 
+static bool
+has_name(const struct storedir *dir, const char *name)
+{
+	return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int
 open_dir(struct storedir *dir)
 {
@@ -95,7 +102,7 @@ open_dir(struct storedir *dir)
 	if (dir->fd < 0)
 		return err_note(-errno, "store %s: %m", dir->path);
 	dir->is_copy = faccessat(dir->fd, "snapshot", F_OK, 0) == 0;
-	dir->is_new = is_new || faccessat(dir->fd, "commitlog", F_OK, 0) != 0;
+	dir->is_new = is_new || (!has_name(dir, "commitlog") && !has_name(dir, "consumequeue"));
 	return refuse_in_place(dir);
 }
 
@@ -183,8 +190,8 @@ make_private(struct storedir *dir)
 static int
 make_subdirs(const struct storedir *dir)
 {
-	static const char *const names[] = { "commitlog", "consumequeue", "byteindex", "index",
-					     "lmdb",	  "config",	  "lost+found" };
+	static const char *const names[] = { "consumequeue", "byteindex", "index",
+					     "lmdb",	     "config",	  "lost+found" };
 	int fd = dir->read_only ? dir->derived_fd : dir->fd;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -196,7 +203,7 @@ make_subdirs(const struct storedir *dir)
 	return MQ_OK;
 }
 
-/* --- a copy that shares its files with others ---------------------------------------------- */
+/* --- the commit log, which may be elsewhere ------------------------------------------------- */
 
 /* The last segment's name; "" without one. */
 static int
@@ -219,17 +226,133 @@ last_segment(int commitlog_fd, char name[NAME_MAX + 1])
 	return MQ_OK;
 }
 
+/* Has the store a commit log of its own, in or behind STORE/commitlog? */
+static int
+has_own_log(const struct storedir *dir, bool *ret)
+{
+	AUTO_CLOSE int fd = openat(dir->fd, "commitlog", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char last[NAME_MAX + 1] = "";
+	int rc = fd >= 0 ? last_segment(fd, last) : MQ_OK;
+
+	*ret = *last != '\0';
+	return rc;
+}
+
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Is `commitlog` the path of STORE/commitlog itself, or of what that is a link to? */
+static bool
+is_own_place(const struct storedir *dir, const char *commitlog)
+{
+	AUTO_FREE char *above = strdup(commitlog);
+	struct stat a, b;
+	char *slash;
+
+	if (stat(commitlog, &a) == 0)
+		return fstatat(dir->fd, "commitlog", &b, 0) == 0 && same_file(&a, &b);
+	if (!above)
+		return false;
+	for (size_t len = strlen(above); len > 1 && above[len - 1] == '/'; len--)
+		above[len - 1] = '\0';
+	slash = strrchr(above, '/');
+	if (!slash || strcmp(slash, "/commitlog") != 0)
+		return false;
+	*slash = '\0';
+	return stat(*above ? above : "/", &a) == 0 && fstat(dir->fd, &b) == 0 && same_file(&a, &b);
+}
+
+/* Two stores that append to one log would destroy it, and each has a lock of its own. */
+static int
+lock_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
+{
+	dir->elsewhere_fd = open(commitlog, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->elsewhere_fd < 0)
+		return err_note(-errno, "storePathCommitLog=%s: %m", commitlog);
+	while (flock(dir->elsewhere_fd, (dir->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK)	/* a file system without such locks */
+			return MQ_OK;
+		if (wait_ms <= 0)
+			return err_note(-EBUSY, "the commit log %s is in use by another store", commitlog);
+		poll(NULL, 0, LOCK_POLL_MS);
+		wait_ms -= LOCK_POLL_MS;
+	}
+	return MQ_OK;
+}
+
+/* STORE/commitlog, which holds no segment, becomes a link. */
+static int
+link_elsewhere(const struct storedir *dir, const char *commitlog)
+{
+	if (unlinkat(dir->fd, "commitlog", 0) != 0 && errno != ENOENT &&
+	    (errno != EISDIR || unlinkat(dir->fd, "commitlog", AT_REMOVEDIR) != 0))
+		return err_note(-errno, "store %s: commitlog: %m", dir->path);
+	if (symlinkat(commitlog, dir->fd, "commitlog") != 0)
+		return err_note(-errno, "store %s: commitlog: link to %s: %m", dir->path, commitlog);
+	return dir_sync(dir->fd, dir->path);
+}
+
+/* `commitlog` is to be used, and is not STORE/commitlog. */
+static int
+take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
+{
+	bool has_own, made;
+	AUTO_FREE char *copy = strdup(commitlog);
+	int rc = copy ? has_own_log(dir, &has_own) : -ENOMEM;
+
+	if (rc != MQ_OK)
+		return rc;
+	if (has_own)
+		return err_note(-EINVAL, "storePathCommitLog=%s: the store %s has a commit log already, in commitlog",
+				commitlog, dir->path);
+	if (dir->is_new && !dir->read_only)
+		rc = make_parents(copy, &made);
+	if (rc == MQ_OK)
+		rc = lock_elsewhere(dir, commitlog, wait_ms);
+	if (rc != MQ_OK)
+		return rc;
+	if (!dir->read_only)
+		return link_elsewhere(dir, commitlog);
+	dir->commitlog_fd = fcntl(dir->elsewhere_fd, F_DUPFD_CLOEXEC, 0);
+	return dir->commitlog_fd < 0 ? err_note(-errno, "%s: %m", commitlog) : MQ_OK;
+}
+
+/* Find the commit log's directory: dir->commitlog_fd.  `commitlog` "": nobody says where it is. */
+static int
+find_log(struct storedir *dir, const char *commitlog, int wait_ms)
+{
+	struct stat st;
+	bool is_link = fstatat(dir->fd, "commitlog", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+	int rc = MQ_OK;
+
+	if (*commitlog && !is_own_place(dir, commitlog)) {
+		rc = take_elsewhere(dir, commitlog, wait_ms);
+	} else if (is_link) {
+		AUTO_FREE char *path = NULL;
+
+		rc = asprintf(&path, "%s/commitlog", dir->path) < 0 ? -ENOMEM : lock_elsewhere(dir, path, wait_ms);
+	} else if (!dir->read_only) {
+		rc = dir_make(dir->fd, "commitlog");
+	}
+	if (rc == MQ_OK && dir->commitlog_fd < 0)
+		rc = dir_open(dir->fd, "commitlog", 0, &dir->commitlog_fd);
+	return rc;
+}
+
+/* --- a copy that shares its files with others ---------------------------------------------- */
+
 static int
 unshare(const struct storedir *dir)
 {
-	AUTO_CLOSE int commitlog_fd = -1, lmdb_fd = -1;
+	AUTO_CLOSE int lmdb_fd = -1;
 	char last[NAME_MAX + 1];
-	int rc = dir_open(dir->fd, "commitlog", 0, &commitlog_fd);
+	int rc = last_segment(dir->commitlog_fd, last);
 
-	if (rc == MQ_OK)
-		rc = last_segment(commitlog_fd, last);
 	if (rc == MQ_OK && *last)
-		rc = file_unshare(commitlog_fd, last, "new");
+		rc = file_unshare(dir->commitlog_fd, last, "new");
 	if (rc == MQ_OK)
 		rc = dir_open(dir->fd, "lmdb", 0, &lmdb_fd);
 	if (rc == MQ_OK && faccessat(lmdb_fd, "data.mdb", F_OK, 0) == 0)
@@ -248,16 +371,23 @@ views_are_ours(const struct storedir *dir)
 	       memcmp(text, FORMAT_TEXT, strlen(FORMAT_TEXT)) == 0;
 }
 
+static const struct storedir closed = {
+	.fd = -1, .derived_fd = -1, .commitlog_fd = -1, .lock_fd = -1, .elsewhere_fd = -1,
+};
+
 int
-storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
+storedir_open_at(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir)
 {
-	struct storedir dir = { .fd = -1, .derived_fd = -1, .lock_fd = -1, .read_only = read_only };
+	struct storedir dir = closed;
 	int rc;
 
+	dir.read_only = read_only;
 	dir.path = strdup(path);
 	rc = !dir.path ? -ENOMEM : *path ? open_dir(&dir) : err_note(-ENOENT, "the path of the store is empty");
 	if (rc == MQ_OK)
 		rc = take_lock(&dir, wait_ms);
+	if (rc == MQ_OK)
+		rc = find_log(&dir, commitlog, wait_ms);
 	if (rc == MQ_OK && read_only)
 		rc = make_private(&dir);
 	if (rc == MQ_OK)
@@ -275,6 +405,12 @@ storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *re
 	dir.views_foreign = !views_are_ours(&dir);
 	*ret_dir = dir;
 	return MQ_OK;
+}
+
+int
+storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
+{
+	return storedir_open_at(path, "", read_only, wait_ms, ret_dir);
 }
 
 int
@@ -396,10 +532,11 @@ storedir_close(struct storedir *dir)
 		remove_tree(dir->derived_path);
 		free(dir->derived_path);
 	}
-	if (dir->lock_fd >= 0)
-		close(dir->lock_fd);
-	if (dir->fd >= 0)
-		close(dir->fd);
+	const int fds[] = { dir->elsewhere_fd, dir->commitlog_fd, dir->lock_fd, dir->fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	free(dir->path);
-	*dir = (struct storedir){ .fd = -1, .derived_fd = -1, .lock_fd = -1 };
+	*dir = closed;
 }

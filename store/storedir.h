@@ -7,6 +7,8 @@
  *   cut          the log is being cut: see cut.h
  *   flushed      up to where the log is on the disk: see durable.h
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
+ *                commitlog may be a link: RocketMQ's storePathCommitLog names a directory
+ *                elsewhere, and the link tells it to every program that is given the store only
  *   views.stale  views were made while part of the log was bad that is good again: the
  *                next mount makes them anew
  *   snapshots/   see snapshot.h
@@ -24,7 +26,9 @@ struct storedir {
 	int fd;			/* the directory */
 	int derived_fd;		/* where views may be written: fd, or for a read-only
 				 * mount a private directory that close removes */
+	int commitlog_fd;	/* the commit log's directory, wherever it is */
 	int lock_fd;
+	int elsewhere_fd;	/* locked as long as a commit log outside the store is used; or -1 */
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
 	bool views_stale;	/* `views.stale` was found: they are being made anew */
@@ -43,6 +47,13 @@ struct storedir {
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
  * that names the holder's pid and host; -EINVAL for a snapshot where it was taken. */
 int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
+
+/* The same; `commitlog` is the setting storePathCommitLog ("": not set), an absolute path.  The
+ * directory is made for a new store.  -ENOENT: it is missing, and the store is not new; -EINVAL:
+ * the store has another commit log; -EBUSY: another store uses that directory.  All noted, and
+ * nothing has changed then. */
+int storedir_open_at(const char *path, const char *commitlog, bool read_only, int wait_ms,
+		     struct storedir *ret_dir);
 
 /* From here on a crash is noticed: creates `abort`. */
 int storedir_begin(struct storedir *dir);

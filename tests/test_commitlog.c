@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -681,6 +682,35 @@ appends_flushes_and_spares_of_many_threads_leave_one_whole_log(void **state)
 	assert_true(r->log.flushes <= THREADS * ROUNDS);
 }
 
+/* /dev/shm stands for another disk than that of the log. */
+static void
+a_segment_is_kept_on_another_file_system_too(void **state)
+{
+	struct rig *r = *state;
+	struct lostfound_stats stats;
+	char shm[] = "/dev/shm/mqfs-lost-XXXXXX";
+	struct stat here, there;
+	int fd;
+
+	if (!mkdtemp(shm) || stat(shm, &there) != 0)
+		skip();
+	assert_int_equal(fstat(r->dirfd, &here), 0);
+	fd = open(shm, O_RDONLY | O_DIRECTORY);
+	assert_true(fd >= 0);
+	sh("head -c 4096 /dev/urandom > '%s/00000000000000004096' && cp '%s/00000000000000004096' '%s/was'", r->dir,
+	   r->dir, r->dir);
+	assert_int_equal(lostfound_keep_segment(fd, &(struct lost_segment){
+		.dirfd = r->dirfd, .name = "00000000000000004096", .base = MQ_POS(4096), .bytes = 3000, .why = "so.",
+	}), MQ_OK);
+	lostfound_stats(fd, &stats);
+	assert_int_equal(stats.pieces, 1);
+	assert_int_equal(stats.bytes, here.st_dev == there.st_dev ? 4096 : 3000);
+	assert_int_equal(faccessat(r->dirfd, "00000000000000004096", F_OK, 0), -1);
+	sh("cmp -n 3000 '%s/was' '%s'/commitlog-*4096 && rm '%s/was'", r->dir, shm, r->dir);
+	close(fd);
+	tree_remove(shm);
+}
+
 int
 main(void)
 {
@@ -708,6 +738,7 @@ main(void)
 		T(a_flush_beyond_the_end_returns),
 		T(a_flush_does_not_wait_for_an_end_that_a_cut_has_taken_back),
 		T(appends_flushes_and_spares_of_many_threads_leave_one_whole_log),
+		T(a_segment_is_kept_on_another_file_system_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -446,6 +446,21 @@ what_is_no_message_id_is_refused(void **state)
 	assert_int_equal(pos.byte, 77);
 }
 
+static void
+a_delayed_message_is_due_as_the_levels_say(void **state)
+{
+	static const char topic[] = "SCHEDULE_TOPIC_XXXX", props[] = "DELAY\0013\002", far[] = "DELAY\00199\002";
+	size_t len = sizeof(topic) - 1;
+
+	(void)state;
+	assert_int_equal(record_delay_ms(topic, len, props, sizeof(props) - 1), 10000);
+	assert_int_equal(record_delay_ms(topic, len, far, sizeof(far) - 1), 7200000);
+	record_delays_are("2s 3m 4h 5d");
+	assert_int_equal(record_delay_ms(topic, len, props, sizeof(props) - 1), 4 * 3600000);
+	assert_int_equal(record_delay_ms(topic, len, far, sizeof(far) - 1), 5 * 86400000);
+	assert_int_equal(record_delay_ms("another", 7, props, sizeof(props) - 1), 0);
+}
+
 int
 main(void)
 {
@@ -469,6 +484,7 @@ main(void)
 		cmocka_unit_test(characters_beyond_the_first_plane_hash_as_surrogate_pairs),
 		cmocka_unit_test(a_message_id_is_the_store_host_and_the_place),
 		cmocka_unit_test(what_is_no_message_id_is_refused),
+		cmocka_unit_test(a_delayed_message_is_due_as_the_levels_say),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);

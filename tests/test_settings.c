@@ -641,7 +641,7 @@ what_does_not_go_together_is_refused(void **state)
 {
 	static const char *const bad[][3] = {
 		{ "role=slave", "brokerRole", "master" },
-		{ "mappedFileSizeCommitLog=4M", "maxMessageSize", "mappedFileSizeCommitLog" },
+		{ "mappedFileSizeCommitLog=4M,maxMessageSize=4190000", "maxMessageSize", "mappedFileSizeCommitLog" },
 		{ "haListenPort=10911", "haListenPort", "listenPort" },
 		{ "listenPort=65535", "haListenPort", "listenPort" },
 		{ "tlsCert=/a,tlsKey=/b", "tlsCert", "tlsCa" },
@@ -659,6 +659,39 @@ what_does_not_go_together_is_refused(void **state)
 		done(state);
 		fresh(state);
 	}
+}
+
+static void
+small_segments_make_the_longest_message_fit_and_say_so(void **state)
+{
+	struct settings *s = *state;
+
+	assert_int_equal(load(s, "broker.conf", "mappedFileSizeCommitLog=1048576\n"), MQ_OK);
+	assert_int_equal(settings_resolve(s), MQ_OK);
+	assert_int_equal(settings_check(s), MQ_OK);
+	assert_in_range(s->maxMessageSize, 1000000, 1048576);
+	assert_true(log_has("maxMessageSize is 10"));
+}
+
+static void
+what_makes_another_kind_of_store_is_refused_by_name(void **state)
+{
+	static const char *const bad[] = {
+		"enableDLegerCommitLog=true", "enableMultiDispatch=true", "storeType=defaultRocksDB",
+		"configManagerVersion=v2", "timerRocksDBEnable=true", "transRocksDBEnable=true",
+		"readOnlyCommitLogStorePaths=/a", "storePathCommitLog=/a,/b", "messageDelayLevel=1s five",
+	};
+	static const char good[] = "enableDLegerCommitLog=false\nstoreType=default\nstorePathConsumeQueue=/x\n"
+				   "storePathIndex=/x\nstorePathCommitLog=/a\nmessageDelayLevel=1s 2d\n";
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		char key[64];
+
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(bad[i], "="), bad[i]);
+		assert_int_equal(load(*state, "broker.conf", bad[i]), MQ_EBADCONF);
+		note_has(key);
+	}
+	assert_int_equal(load(*state, "broker.conf", good), MQ_OK);
 }
 
 static void
@@ -746,6 +779,8 @@ main(void)
 		T(what_was_given_stays),
 		T(a_master_is_number_0_and_a_slave_is_not),
 		T(what_does_not_go_together_is_refused),
+		T(small_segments_make_the_longest_message_fit_and_say_so),
+		T(what_makes_another_kind_of_store_is_refused_by_name),
 		T(the_smallest_segment_holds_small_messages),
 		T(a_mounted_broker_takes_live_changes_only),
 		T(a_live_change_that_does_not_go_together_changes_nothing),

@@ -110,22 +110,71 @@ a_byte_index_that_is_missing_is_rebuilt(void **state)
 }
 
 static void
-another_size_of_queue_and_index_files_makes_the_views_anew(void **state)
+an_existing_stores_sizes_of_queue_and_index_files_win(void **state)
+{
+	struct kit *k = *state;
+	int64_t bytes = k->set.mappedFileSizeConsumeQueue;
+
+	k->set.maxHashSlotNum = 100;	/* four entries to a slot, as RocketMQ has it */
+	k->set.maxIndexNum = 400;
+	kit_open(k);
+	fill(k, 100);
+	kit_close(k);
+	k->set.mappedFileSizeConsumeQueue = 40 * QUEUE_ENTRY_BYTES;
+	k->set.maxHashSlotNum = 777;
+	kit_open(k);
+	assert_false(recovery(k).rebuilt);
+	kit_verify(k);
+	fill(k, 100);
+	kit_verify(k);
+	kit_close(k);
+	kit_forget_checkpoint(k);	/* also where the views are made anew */
+	kit_open(k);
+	assert_true(recovery(k).rebuilt);
+	kit_verify(k);
+	kit_close(k);
+	sh("[ $(find '%s/consumequeue' -type f -printf '%%s\n' | sort -u) = %ld ]", k->path, (long)bytes);
+	sh("[ $(find '%s/index' -type f -printf '%%s\n' | sort -u) = %d ]", k->path, 40 + 100 * 4 + 400 * 20);
+}
+
+static void
+queues_without_a_commit_log_are_refused_and_stay(void **state)
 {
 	struct kit *k = *state;
 
 	kit_open(k);
 	fill(k, 100);
 	kit_close(k);
-	k->set.mappedFileSizeConsumeQueue = 40 * QUEUE_ENTRY_BYTES;
+	kit_forget_checkpoint(k);	/* as of a RocketMQ broker's store */
+	sh("mv '%s/commitlog' '%s/elsewhere' && find '%s/consumequeue' -type f > '%s/before'", k->path, k->dir, k->path,
+	   k->dir);
+	for (int read_only = 0; read_only < 2; read_only++) {
+		assert_int_equal(kit_try_open(k, read_only), MQ_ECORRUPT);
+		assert_non_null(strstr(err_text(MQ_ECORRUPT), "no commit log"));
+	}
+	sh("find '%s/consumequeue' -type f | cmp - '%s/before'", k->path, k->dir);
+	sh("rmdir '%s/commitlog' && mv '%s/elsewhere' '%s/commitlog'", k->path, k->dir, k->path);
 	kit_open(k);
-	assert_true(recovery(k).rebuilt);
 	kit_verify(k);
+}
+
+static void
+a_record_of_version_2_is_refused_by_name_and_not_cut(void **state)
+{
+	static const unsigned char head[] = { 0, 0, 1, 0, 0xda, 0xa3, 0x20, 0xab };
+	struct kit *k = *state;
+	char name[64];
+	int64_t end;
+
+	kit_open(k);
+	fill(k, 10);
+	end = mark_at(store_written(k->s)).byte;
 	kit_close(k);
-	k->set.maxIndexNum = 77;
-	kit_open(k);
-	assert_true(recovery(k).rebuilt);
-	kit_verify(k);
+	kit_segment_of(MQ_POS(end), name, sizeof(name));
+	kit_poke(k, name, end % KIT_SEGMENT, head, sizeof(head));
+	assert_int_equal(kit_try_open(k, false), MQ_ECORRUPT);
+	assert_non_null(strstr(err_text(MQ_ECORRUPT), "version 2"));
+	sh("[ -z \"$(ls '%s/lost+found')\" ]", k->path);
 }
 
 /* A message whose body is far longer than its record. */
@@ -1081,7 +1130,9 @@ main(void)
 		T(a_crash_loses_nothing_that_was_written),
 		T(views_are_made_anew_from_the_log_alone),
 		T(a_byte_index_that_is_missing_is_rebuilt),
-		T(another_size_of_queue_and_index_files_makes_the_views_anew),
+		T(an_existing_stores_sizes_of_queue_and_index_files_win),
+		T(queues_without_a_commit_log_are_refused_and_stay),
+		T(a_record_of_version_2_is_refused_by_name_and_not_cut),
 		T(the_views_are_kept_where_the_last_message_is_packed),
 		T(an_existing_logs_segment_size_wins),
 		T(a_record_torn_anywhere_is_cut),

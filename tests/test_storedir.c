@@ -199,6 +199,125 @@ a_read_only_opener_writes_nothing_into_the_store(void **state)
 	free(derived);
 }
 
+/* --- storePathCommitLog ---------------------------------------------------------- */
+
+/* A directory beside the store; a segment in it, if so. */
+static const char *
+elsewhere(bool with_segment)
+{
+	static char log[200];
+
+	snprintf(log, sizeof(log), "%s/elsewhere/log", root);
+	if (with_segment)
+		sh("mkdir -p '%s' && echo x > '%s/00000000000000000000'", log, log);
+	return log;
+}
+
+static bool
+has_segment(const struct storedir *d)
+{
+	return faccessat(d->commitlog_fd, "00000000000000000000", F_OK, 0) == 0;
+}
+
+static void
+a_commit_log_elsewhere_is_used_and_found_again_without_being_told(void **state)
+{
+	const char *log = elsewhere(true);
+	struct storedir d;
+
+	(void)state;
+	sh("mkdir -p '%s/consumequeue'", path);
+	assert_int_equal(storedir_open_at(path, log, true, 0, &d), MQ_OK);	/* changes nothing */
+	assert_true(has_segment(&d));
+	storedir_close(&d);
+	assert_false(there("commitlog"));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(storedir_open_at(path, log, false, 0, &d), MQ_OK);
+		assert_true(has_segment(&d));
+		storedir_close(&d);
+	}
+	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_true(has_segment(&d));
+	storedir_close(&d);
+	assert_int_equal(storedir_open(path, true, 0, &d), MQ_OK);
+	assert_true(has_segment(&d));
+	storedir_close(&d);
+}
+
+static void
+a_new_store_makes_its_commit_log_where_it_is_told(void **state)
+{
+	const char *log = elsewhere(false);
+	struct storedir d;
+
+	(void)state;
+	assert_int_equal(storedir_open_at(path, log, false, 0, &d), MQ_OK);
+	storedir_close(&d);
+	assert_int_equal(access(log, F_OK), 0);
+	assert_true(there("commitlog"));
+}
+
+static void
+a_store_whose_commit_log_is_missing_is_refused_and_stays_as_it_is(void **state)
+{
+	const char *log = elsewhere(false);
+	struct storedir d;
+
+	(void)state;
+	sh("mkdir -p '%s/consumequeue'", path);
+	assert_int_equal(storedir_open_at(path, log, false, 0, &d), -ENOENT);
+	assert_int_equal(access(log, F_OK), -1);
+	assert_false(there("commitlog"));
+}
+
+static void
+a_second_commit_log_is_refused(void **state)
+{
+	char own[256];
+	struct storedir d;
+
+	(void)state;
+	sh("mkdir -p '%s/commitlog' && echo x > '%s/commitlog/00000000000000000000'", path, path);
+	assert_int_equal(storedir_open_at(path, elsewhere(true), false, 0, &d), -EINVAL);
+	assert_int_equal(storedir_open_at(path, elsewhere(true), true, 0, &d), -EINVAL);
+	snprintf(own, sizeof(own), "%s/commitlog", path);	/* what most broker.conf say */
+	assert_int_equal(storedir_open_at(path, own, false, 0, &d), MQ_OK);
+	assert_true(has_segment(&d));
+	storedir_close(&d);
+}
+
+static void
+the_own_commitlog_may_be_named_before_it_is_made(void **state)
+{
+	char own[256], target[256];
+	struct storedir d;
+
+	(void)state;
+	snprintf(own, sizeof(own), "%s//commitlog/", path);
+	assert_int_equal(storedir_open_at(path, own, false, 0, &d), MQ_OK);
+	storedir_close(&d);
+	snprintf(own, sizeof(own), "%s/commitlog", path);
+	assert_int_equal(readlink(own, target, sizeof(target)), -1);
+}
+
+static void
+one_commit_log_serves_one_store_at_a_time(void **state)
+{
+	const char *log = elsewhere(true);
+	char other[200];
+	struct storedir a, b;
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s/other", root);
+	assert_int_equal(storedir_open_at(path, log, false, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open_at(other, log, false, 0, &b), -EBUSY);
+	assert_non_null(strstr(err_text(-EBUSY), log));
+	storedir_close(&a);
+	assert_int_equal(storedir_open_at(other, log, false, 0, &b), MQ_OK);
+	assert_int_equal(storedir_open(path, false, 0, &a), -EBUSY);	/* through its link */
+	storedir_close(&b);
+}
+
 int
 main(void)
 {
@@ -212,6 +331,12 @@ main(void)
 		T(abort_tells_of_a_crash),
 		T(the_checkpoint_is_rocketmqs),
 		T(a_read_only_opener_writes_nothing_into_the_store),
+		T(a_commit_log_elsewhere_is_used_and_found_again_without_being_told),
+		T(a_new_store_makes_its_commit_log_where_it_is_told),
+		T(a_store_whose_commit_log_is_missing_is_refused_and_stays_as_it_is),
+		T(a_second_commit_log_is_refused),
+		T(the_own_commitlog_may_be_named_before_it_is_made),
+		T(one_commit_log_serves_one_store_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/* shape.h - the sizes that the view files of an existing store have.
+ *
+ * RocketMQ refuses a consume queue whose files have another size than it is set to, and
+ * misreads such an index.  So sizes are those of the files that are there, as a commit
+ * log's segment size is; the settings are for a store without such files.
+ */
+#ifndef MQFS_STORE_SHAPE_H
+#define MQFS_STORE_SHAPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Of the first consume queue file that is found below STORE/consumequeue (dirfd): its
+ * bytes; 0: there is none. */
+int64_t shape_of_queues(int dirfd);
+
+/* Slots and entries of index files. */
+struct index_shape {
+	int64_t slots, entries;
+};
+
+int64_t index_shape_bytes(const struct index_shape *shape);
+
+/* What a file of that length has: *shape, as it is set, if that fits, else as RocketMQ has
+ * the two to each other (four entries to a slot).  False: neither; *shape is as it was. */
+bool index_shape_guess(int64_t bytes, struct index_shape *shape);
+
+/* The same of the first index file in STORE/index (dirfd).  False also if there is none. */
+bool shape_of_index(int dirfd, struct index_shape *shape);
+
+#endif
