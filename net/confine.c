@@ -88,7 +88,7 @@ confine_user(const char *user, int commitlog_fd)
 
 	if (getuid() == 0 || geteuid() == 0) {
 		if (!*user)
-			user = "nobody";
+			user = DAEMON_USER;
 		pw = getpwnam(user);
 		if (!pw)
 			return err_note(-ENOENT, "there is no user %s", user);
