@@ -41,6 +41,17 @@ log_open(const char *ident, enum log_sink sink, int max_level)
 	pthread_mutex_unlock(&logger.lock);
 }
 
+bool
+log_is_on_stderr(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&logger.lock);
+	is = logger.sink == LOG_TO_STDERR;
+	pthread_mutex_unlock(&logger.lock);
+	return is;
+}
+
 /* Drop whole old lines until len more bytes fit.  Called with the lock. */
 static void
 recent_make_room(size_t len)

@@ -6,6 +6,7 @@
 #ifndef MQFS_CONF_LOG_H
 #define MQFS_CONF_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <syslog.h>
 
@@ -16,6 +17,9 @@ enum log_sink {
 
 /* ident is kept, not copied.  Until called: stderr. */
 void log_open(const char *ident, enum log_sink sink, int max_level);
+
+/* Do lines go to stderr?  Then a child may write there, too. */
+bool log_is_on_stderr(void);
 
 /* One line: control characters become blanks, what is beyond 1023 bytes is cut.
  * One that is the same as the last comes once in ten seconds, with how often it came.

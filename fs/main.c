@@ -136,6 +136,16 @@ starter_wait(int fd, pid_t child)
 	_exit(EXIT_SYSTEM);
 }
 
+/* Files that the caller had open are not the daemon's: it would hold their locks and
+ * pipes for as long as it serves. */
+static void
+inherited_files_close(int but_fd)
+{
+	if (but_fd > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, (unsigned)but_fd - 1, 0);
+	close_range((unsigned)but_fd + 1, ~0u, 0);
+}
+
 /* Become a daemon; only the child returns. */
 static int
 daemonise(struct starter *starter)
@@ -152,7 +162,7 @@ daemonise(struct starter *starter)
 		close(fds[1]);
 		starter_wait(fds[0], child);
 	}
-	close(fds[0]);
+	inherited_files_close(fds[1]);
 	setsid();
 	if (chdir("/") < 0)
 		return err_note(-errno, "/: %m");

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "net/link.h"
 #include "net/start.h"
@@ -86,7 +87,9 @@ out_of_the_way(int fd, int *ret_fd)
 	return MQ_OK;
 }
 
-/* fds: the link, the commit log's directory, the ring. */
+/* The standard files of whoever mounted are not mqrepld's: a caller that reads our output
+ * to its end would wait for mqrepld's end.  Only the terminal of a mount in the
+ * foreground gets what a crash prints.  fds: the link, the commit log's directory, the ring. */
 static int
 plan_files(posix_spawn_file_actions_t *files, const int fds[3])
 {
@@ -95,6 +98,8 @@ plan_files(posix_spawn_file_actions_t *files, const int fds[3])
 	rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addopen(files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	if (rc == 0 && !log_is_on_stderr())
+		rc = posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	for (int i = 0; i < 3 && rc == 0; i++)
 		rc = posix_spawn_file_actions_adddup2(files, fds[i], LINK_SOCKET_FD + i);
 	if (rc == 0)
