@@ -387,8 +387,12 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 	while (len && strchr(" \t\r\n", text[len - 1]))
 		len--;
 	if (memchr(text, '\n', len))
-		return err_note(-EINVAL, "subscription: one line, such as * or TagA || TagB");
+		return err_note(-EINVAL, "groups/%s/%s/subscription: one line is wanted", n->group->name,
+				n->topic->name);
 	expr = strndup(text, len);
+	if (expr && strcmp(expr, "*") != 0)	/* what is accepted must hold: nothing filters yet */
+		return err_note(-EINVAL, "groups/%s/%s/subscription: only * (every message) is possible: messages are "
+				"not filtered by tag", n->group->name, n->topic->name);
 	return expr ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : -ENOMEM;
 }
 

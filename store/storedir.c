@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "conf/bytes.h"
@@ -24,6 +25,8 @@
 #define STALE "views.stale"
 #define FORMAT "views.format"
 #define FORMAT_TEXT "2\n"	/* 2: byteindex/ counts LZ4 and Zstandard bodies as they were sent */
+#define FUSE_ROOT_INO 1
+#define MQFS_TYPE "fuse.mqfs"
 
 /* --- the directory ----------------------------------------------------------------- */
 
@@ -83,11 +86,85 @@ has_name(const struct storedir *dir, const char *name)
 	return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* What a store's directory may hold before its commit log is made: what a mount that
+ * was killed, RocketMQ or mkfs has left. */
+static bool
+is_of_a_store(const char *name)
+{
+	static const char *const names[] = {
+		".",	 "..",		 "lock",	"abort", "checkpoint", "commitlog", "consumequeue",
+		"index", "byteindex",	 "lmdb",	"config", "lost+found", "snapshots", "sums", STALE, FORMAT,
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A store is made in a directory that holds nothing else. */
+static int
+refuse_strange(const struct storedir *dir)
+{
+	struct dirent **entries;
+	int n, rc = MQ_OK;
+
+	if (has_name(dir, "commitlog"))
+		return MQ_OK;
+	n = scandirat(dir->fd, ".", &entries, NULL, alphasort);
+	if (n < 0)
+		return err_note(-errno, "store %s: %m", dir->path);
+	for (int i = 0; i < n; i++) {
+		if (rc == MQ_OK && !is_of_a_store(entries[i]->d_name))
+			rc = err_note(-EINVAL, "%s is not a store and holds something else (%s): a store is made "
+				      "in a new or an empty directory", dir->path, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
+}
+
+/* "MAJOR:MINOR" */
+static bool
+is_device(const char *text, dev_t dev)
+{
+	unsigned int major_number, minor_number;
+
+	return sscanf(text, "%u:%u", &major_number, &minor_number) == 2 &&
+	       makedev(major_number, minor_number) == dev;
+}
+
+/* The root of a mounted mqfs looks like a store, but is what a broker shows of one. */
+static int
+refuse_mount_point(const struct storedir *dir)
+{
+	char store[PATH_MAX], line[2 * PATH_MAX], device[32];
+	struct stat st;
+	int rc = MQ_OK;
+	FILE *mounts;
+
+	if (fstat(dir->fd, &st) != 0 || st.st_ino != FUSE_ROOT_INO)
+		return MQ_OK;
+	mounts = fopen("/proc/self/mountinfo", "re");
+	if (!mounts)
+		return MQ_OK;
+	while (rc == MQ_OK && fgets(line, sizeof(line), mounts)) {
+		const char *type = strstr(line, " - " MQFS_TYPE " ");
+
+		if (type && sscanf(line, "%*d %*d %31s", device) == 1 && is_device(device, st.st_dev) &&
+		    sscanf(type, " - %*s %4095s", store) == 1)
+			rc = err_note(-EINVAL, "%s is a mount point of mqfs; the store that is mounted there is %s",
+				      dir->path, store);
+	}
+	fclose(mounts);
+	return rc;
+}
+
 static int
 open_dir(struct storedir *dir)
 {
 	bool is_new = false;
-	int rc;
+	int rc = MQ_OK;
 
 	if (!dir->read_only) {
 		AUTO_FREE char *copy = strdup(dir->path);
@@ -103,7 +180,10 @@ open_dir(struct storedir *dir)
 		return err_note(-errno, "store %s: %m", dir->path);
 	dir->is_copy = faccessat(dir->fd, "snapshot", F_OK, 0) == 0;
 	dir->is_new = is_new || (!has_name(dir, "commitlog") && !has_name(dir, "consumequeue"));
-	return refuse_in_place(dir);
+	rc = refuse_mount_point(dir);
+	if (rc == MQ_OK)
+		rc = refuse_strange(dir);
+	return rc == MQ_OK ? refuse_in_place(dir) : rc;
 }
 
 /* --- the lock ----------------------------------------------------------------------- */

@@ -45,7 +45,8 @@ struct storedir {
  *
  * Open (and make, with its parents, unless read_only) the store at path; wait
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
- * that names the holder's pid and host; -EINVAL for a snapshot where it was taken. */
+ * that names the holder's pid and host; -EINVAL, noted, for a snapshot where it was taken,
+ * for a directory that is no store and not empty, and for a mount point of mqfs. */
 int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
 
 /* The same; `commitlog` is the setting storePathCommitLog ("": not set), an absolute path.  The
