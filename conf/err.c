@@ -48,10 +48,16 @@ err_note(int rc, const char *fmt, ...)
 	return rc;
 }
 
+bool
+err_is_noted(int rc)
+{
+	return note.rc == rc && note.text[0];
+}
+
 const char *
 err_text(int rc)
 {
-	if (note.rc == rc && note.text[0])
+	if (err_is_noted(rc))
 		return note.text;
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (codes[i].rc == rc)

@@ -8,6 +8,8 @@
 #ifndef MQFS_CONF_ERR_H
 #define MQFS_CONF_ERR_H
 
+#include <stdbool.h>
+
 #define MQ_OK 0
 
 /* Own codes, far below any -errno. */
@@ -31,6 +33,9 @@ int err_note(int rc, const char *fmt, ...) __attribute__((format(printf, 2, 3)))
  * the text of rc itself if nothing was noted for it.  Valid until the
  * thread's next err_note(). */
 const char *err_text(int rc);
+
+/* Was something noted for rc since err_clear()? */
+bool err_is_noted(int rc);
 
 /* Forget this thread's note. */
 void err_clear(void);

@@ -38,7 +38,7 @@ acl_entry(const void *acl, size_t i)
 	struct acl_entry e;
 
 	memcpy(&e, (const char *)acl + ACL_HEADER_BYTES + i * sizeof(e), sizeof(e));
-	return (struct acl_entry){ .tag = le16toh(e.tag), .perm = le16toh(e.perm) };
+	return (struct acl_entry){ .tag = le16toh(e.tag), .perm = le16toh(e.perm), .id = le32toh(e.id) };
 }
 
 static bool
@@ -117,6 +117,57 @@ acl_set_mode(void *acl, size_t len, mode_t mode)
 		perm = htole16((uint16_t)(mode >> shift & 7));
 		memcpy(at + offsetof(struct acl_entry, perm), &perm, sizeof(perm));
 	}
+}
+
+static bool
+is_member(const struct acl_caller *who, gid_t gid)
+{
+	for (size_t i = 0; i < who->n_groups; i++)
+		if (who->groups[i] == gid)
+			return true;
+	return who->gid == gid;
+}
+
+static bool
+mode_allows(const struct owner *owner, const struct acl_caller *who, unsigned want)
+{
+	int shift = is_member(who, owner->gid) ? 3 : 0;
+
+	return (owner->mode >> shift & want) == want;
+}
+
+/* A list's bits for everybody but the owner. */
+static bool
+list_allows(const void *acl, size_t len, const struct owner *owner, const struct acl_caller *who, unsigned want)
+{
+	unsigned mask = acl_has_mask(acl, len) ? owner->mode >> 3 & 7 : 7;
+	bool matched = false;
+
+	for (size_t i = 0; i < acl_entries(len); i++) {
+		struct acl_entry e = acl_entry(acl, i);
+
+		if (e.tag == TAG_USER && e.id == who->uid)
+			return (e.perm & mask & want) == want;
+	}
+	for (size_t i = 0; i < acl_entries(len); i++) {
+		struct acl_entry e = acl_entry(acl, i);
+
+		if (!(e.tag == TAG_GROUP_OWNER && is_member(who, owner->gid)) &&
+		    !(e.tag == TAG_GROUP && is_member(who, e.id)))
+			continue;
+		matched = true;
+		if ((e.perm & mask & want) == want)
+			return true;
+	}
+	return !matched && (owner->mode & want) == want;
+}
+
+bool
+acl_allows(const void *acl, size_t len, const struct owner *owner, const struct acl_caller *who, unsigned want)
+{
+	if (who->uid == owner->uid)
+		return (owner->mode >> 6 & want) == want;
+	return len > 0 && acl_valid(acl, len) ? list_allows(acl, len, owner, who, want) : mode_allows(owner, who, want);
 }
 
 /* --- of nodes --------------------------------------------------------------- */

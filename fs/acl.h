@@ -24,6 +24,18 @@ int acl_mode(const void *acl, size_t len, mode_t *ret_mode);
 /* Put the mode's bits into a list. */
 void acl_set_mode(void *acl, size_t len, mode_t mode);
 
+/* Who wants in. */
+struct acl_caller {
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;		/* supplementary ones */
+	size_t n_groups;
+};
+
+/* Does a file of `owner` with this list (len 0: none) allow all of `want` (bits of a
+ * mode: 4, 2, 1)?  As POSIX.1e draft 17 and acl(5) say it. */
+bool acl_allows(const void *acl, size_t len, const struct owner *owner, const struct acl_caller *who, unsigned want);
+
 /* Of a node: -ENODATA when it has none, -EOPNOTSUPP when it cannot have one. */
 int node_acl(struct mount *m, const struct node *n, struct text *t);
 int node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len);

@@ -454,10 +454,14 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	if (off > end)
 		return err_note(-EINVAL, "write at byte %lld of %s/q%d, which ends at %lld", (long long)off,
 				w->a->topic->name, (int)w->a->queue, (long long)end);
-	if (off < end && w->held_before > 0)
-		return -EEXIST;		/* the part of a line that waits is no one's to confirm */
+	if (off < end && w->held_before > 0)	/* the part of a line that waits is no one's to confirm */
+		return err_note(-EEXIST, "write at byte %lld of %s/q%d: an unfinished line is there", (long long)off,
+				w->a->topic->name, (int)w->a->queue);
 	known = off >= size ? 0 : size - off < (int64_t)w->size ? (size_t)(size - off) : w->size;
 	rc = compare(v, w->buf, known, off);
+	if (rc == -EEXIST)
+		return err_note(rc, "write at byte %lld of %s/q%d, which ends at %lld: other bytes are there (append "
+				"with O_APPEND)", (long long)off, w->a->topic->name, (int)w->a->queue, (long long)end);
 	if (rc == MQ_OK)
 		*ret_known = known;
 	return rc;

@@ -32,6 +32,7 @@ struct handle {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;		/* who opened it */
+	fuse_req_t opening;	/* the open that is being served; NULL: it was answered */
 	uint32_t fopen;		/* FOPEN_*: what open answers; preset FOPEN_DIRECT_IO */
 	int32_t backing_id;	/* with FOPEN_PASSTHROUGH */
 	struct text text;	/* of text files: what a reader gets */

@@ -418,8 +418,8 @@ owner_of_dir(struct mount *m, const struct node *n, struct owner *ret)
 	}
 }
 
-static void
-owner_of(struct mount *m, const struct node *n, struct owner *ret)
+void
+node_owner(struct mount *m, const struct node *n, struct owner *ret)
 {
 	char path[NODE_PATH_SIZE];
 
@@ -437,7 +437,7 @@ node_show_owner(struct mount *m, const struct node *n, struct stat *st)
 	const struct node_class *c = n->class;
 	struct owner o;
 
-	owner_of(m, n, &o);
+	node_owner(m, n, &o);
 	if (!node_is_dir(n) && !c->accept && !c->write)
 		o.mode &= ~(mode_t)0222;
 	st->st_uid = o.uid;
@@ -474,7 +474,7 @@ node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int
 
 	if (!(to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
 		return MQ_OK;		/* times alone: nothing to keep */
-	owner_of(m, n, &o);
+	node_owner(m, n, &o);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		o.mode = st->st_mode & 07777;
 	if (to_set & FUSE_SET_ATTR_UID)

@@ -142,8 +142,9 @@ void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 
 /* Below topics/ and groups/ everything has an owner: its own, else its directory's
- * (a file without the x bits).  node_show_owner() puts it into st, whose file type
- * must be set; node_set_owner() is chmod and chown. */
+ * (a file without the x bits).  node_owner() says which, node_show_owner() puts it into
+ * st, whose file type must be set; node_set_owner() is chmod and chown. */
+void node_owner(struct mount *m, const struct node *n, struct owner *ret);
 void node_show_owner(struct mount *m, const struct node *n, struct stat *st);
 int node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set);
 

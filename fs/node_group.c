@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/command.h"
 #include "fs/name.h"
 #include "fs/open_queue.h"
 #include "fs/node.h"
 #include "fs/point.h"
+#include "fs/session.h"
 
 /* --- groups/ ---------------------------------------------------------------------- */
 
@@ -66,8 +68,12 @@ groups_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
 	struct group *g = group_find(m->offsets, name);
 
+	int rc = g ? group_delete(m->offsets, g, NULL) : -ENOENT;
+
 	(void)dir;
-	return g ? group_delete(m->offsets, g, NULL) : -ENOENT;
+	if (rc == MQ_OK)
+		log_notice("pid %d: group %s was removed", (int)session_caller(), name);
+	return rc;
 }
 
 const struct node_class node_groups = {
@@ -156,7 +162,8 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 	if (!t)
 		return err_note(-ENOENT, "groups/%s/%s: there is no topic %s", dir->group->name, name, name);
 	if (!may_read_topic(m, t, who))
-		return -EACCES;
+		return err_note(-EACCES, "groups/%s/%s: uid %d may not read topic %s", dir->group->name, name,
+				(int)who->uid, name);
 	rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
 	return rc == MQ_OK ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : rc;
 }
@@ -167,7 +174,11 @@ group_remove_dir(struct mount *m, const struct node *dir, const char *name)
 	struct topic *t = topic_find(m->offsets, name);
 	struct subscription *sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
 
-	return sub ? subscription_delete(m->offsets, sub, NULL) : -ENOENT;
+	int rc = sub ? subscription_delete(m->offsets, sub, NULL) : -ENOENT;
+
+	if (rc == MQ_OK)
+		log_notice("pid %d: subscription %s/%s was removed", (int)session_caller(), dir->group->name, name);
+	return rc;
 }
 
 const struct node_class node_group = {

@@ -131,11 +131,17 @@ static int
 offset_swap(struct mount *m, const struct node *n, char **words)
 {
 	int64_t expected, new;
+	mq_qoff at;
+	int rc;
 
 	if (!parse_number(words[0], &expected) || !parse_number(words[1], &new))
 		return err_note(-EINVAL, "q%u.offset: '%s %s': two numbers, EXPECTED and NEW", n->queue, words[0],
 				words[1]);
-	return commit_compare(m->offsets, n->sub, (int32_t)n->queue, MQ_QOFF(expected), MQ_QOFF(new));
+	rc = commit_compare(m->offsets, n->sub, (int32_t)n->queue, MQ_QOFF(expected), MQ_QOFF(new));
+	if (rc == -ESTALE && committed(m->offsets, n->sub, (int32_t)n->queue, &at) == MQ_OK)
+		return err_note(rc, "groups/%s/%s/q%u.offset: it is %" PRId64 ", not %s", n->group->name, n->topic->name,
+				n->queue, at.n, words[0]);
+	return rc;
 }
 
 static int

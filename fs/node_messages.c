@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/scope.h"
+#include "fs/access.h"
 #include "fs/handle.h"
 #include "fs/open_queue.h"
 #include "fs/reply.h"
@@ -167,6 +168,8 @@ message_open(struct mount *m, const struct node *n, struct handle *h)
 	rc = stored_read(m, n, s);
 	if (rc == MQ_OK)
 		rc = open_queue_may_read(m, topic_of(m, &s->rec));
+	if (rc == MQ_OK && topic_of(m, &s->rec))
+		rc = access_check(m, h, topic_of(m, &s->rec), s->rec.queue_id, ACCESS_READ);
 	if (rc != MQ_OK) {
 		stored_free(s);
 		free(s);

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/command.h"
 #include "fs/name.h"
 #include "fs/node.h"
+#include "fs/point.h"
+#include "fs/session.h"
 
 /* --- topics/ -------------------------------------------------------------------- */
 
@@ -76,8 +79,12 @@ topics_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
 	struct topic *t = topic_find(m->offsets, name);
 
+	int rc = t ? topic_delete(m->offsets, t, NULL) : -ENOENT;
+
 	(void)dir;
-	return t ? topic_delete(m->offsets, t, NULL) : -ENOENT;
+	if (rc == MQ_OK)
+		log_notice("pid %d: topic %s was removed", (int)session_caller(), name);
+	return rc;
 }
 
 const struct node_class node_topics = {
@@ -184,24 +191,18 @@ static int
 topic_config_parse(struct mount *m, const struct node *n, const char *text, size_t len,
 		   struct topic_conf *ret_conf)
 {
-	int32_t queues;
-	int rc;
-
 	topic_conf(m->offsets, n->topic, ret_conf);
-	queues = ret_conf->queues;
-	rc = topic_conf_parse(text, len, ret_conf);
-	if (rc == MQ_OK && ret_conf->queues < queues)
-		return err_note(MQ_EBADCONF, "topics/%s/config: queues = %d: there are %d, and they can only grow",
-				n->topic->name, ret_conf->queues, queues);
-	return rc;
+	return topic_conf_parse(text, len, ret_conf);
 }
 
 static int
 topic_config_check(struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	struct topic_conf conf;
+	int rc;
 
-	return topic_config_parse(m, n, text, len, &conf);
+	rc = topic_config_parse(m, n, text, len, &conf);
+	return rc == MQ_OK ? topic_may_change(m->offsets, n->topic, &conf) : rc;
 }
 
 static int
@@ -226,33 +227,106 @@ const struct node_class node_topic_config = {
 
 /* --- topics/T/ctl --------------------------------------------------------------------- */
 
-static int
-topic_command_purge(struct mount *m, const struct node *n, char **words, size_t n_words)
+/* How many messages of a topic are retained. */
+static int64_t
+topic_messages(struct mount *m, struct topic *t)
 {
-	(void)words, (void)n_words;
-	return topic_purge(m->offsets, n->topic, NULL);
+	int64_t n = 0;
+
+	for (int32_t i = 0; i < topic_queues(m->offsets, t); i++) {
+		struct queue *q;
+
+		if (topic_queue(m->offsets, t, i, &q) == MQ_OK)
+			n += queue_end(q).n - queue_min(q).n;
+	}
+	return n;
 }
 
 static int
+topic_command_purge(struct mount *m, const struct node *n, char **words, size_t n_words)
+{
+	int64_t before = topic_messages(m, n->topic);
+	int rc = topic_purge(m->offsets, n->topic, NULL);
+
+	(void)words, (void)n_words;
+	if (rc == MQ_OK)
+		log_notice("pid %d: topics/%s: purge: %" PRId64 " messages dropped", (int)session_caller(),
+			   n->topic->name, before);
+	return rc;
+}
+
+/* Where a queue is to begin.  A number behind its end would drop all that it holds, and is
+ * more likely a mistake: `last` says that. */
+static int
+trim_point(struct mount *m, const struct node *n, int32_t queue, const char *word, mq_qoff *ret_min)
+{
+	struct name_point point;
+	struct queue_span span;
+	struct queue *q;
+	int rc;
+
+	rc = name_parse_point(word, &point);
+	if (rc == MQ_OK)
+		rc = topic_queue(m->offsets, n->topic, queue, &q);
+	if (rc == MQ_OK)
+		rc = point_resolve(m, n->topic, queue, &point, ret_min);
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	if (span.min.n == span.end.n)
+		*ret_min = span.end;
+	if (ret_min->n > span.end.n)
+		return err_note(-EINVAL, "topics/%s: trim q%" PRId32 " %s: it ends at %" PRId64 "; nothing is dropped "
+				"(`last` drops all)", n->topic->name, queue, word, span.end.n);
+	return MQ_OK;
+}
+
+static int
+trim_queue(struct mount *m, const struct node *n, int32_t queue, const char *word)
+{
+	mq_qoff before, min;
+	struct queue *q;
+	int rc;
+
+	rc = trim_point(m, n, queue, word, &min);
+	if (rc == MQ_OK)
+		rc = topic_queue(m->offsets, n->topic, queue, &q);
+	if (rc != MQ_OK)
+		return rc;
+	before = queue_min(q);
+	rc = topic_trim(m->offsets, n->topic, queue, min, NULL);
+	if (rc == MQ_OK && queue_min(q).n > before.n)
+		log_notice("pid %d: topics/%s: trim q%" PRId32 " %s: %" PRId64 " messages dropped; it begins at %" PRId64,
+			   (int)session_caller(), n->topic->name, queue, word, queue_min(q).n - before.n,
+			   queue_min(q).n);
+	return rc;
+}
+
+/* Every queue is looked at before the first one is trimmed. */
+static int
 topic_command_trim(struct mount *m, const struct node *n, char **words, size_t n_words)
 {
-	char *end;
-	int64_t min;
-	int32_t queue;
+	int32_t first = 0, queues = topic_queues(m->offsets, n->topic);
+	mq_qoff min;
+	int rc = MQ_OK;
 
 	(void)n_words;
-	if (!name_is_plain(words[1], &queue) || queue >= topic_queues(m->offsets, n->topic))
-		return err_note(-EINVAL, "trim %s: topic %s has no such queue", words[1], n->topic->name);
-	errno = 0;
-	min = strtoll(words[2], &end, 10);
-	if (errno || *end || min < 0)
-		return err_note(-EINVAL, "trim %s %s: not a message number", words[1], words[2]);
-	return topic_trim(m->offsets, n->topic, queue, MQ_QOFF(min), NULL);
+	if (strcmp(words[1], "all") != 0) {
+		if (!name_is_plain(words[1], &first) || first >= queues)
+			return err_note(-EINVAL, "topics/%s: trim %s: there is no such queue", n->topic->name, words[1]);
+		queues = first + 1;
+	}
+	for (int32_t i = first; i < queues && rc == MQ_OK; i++)
+		rc = trim_point(m, n, i, words[2], &min);
+	for (int32_t i = first; i < queues && rc == MQ_OK; i++)
+		rc = trim_queue(m, n, i, words[2]);
+	return rc;
 }
 
 static const struct command topic_commands[] = {
 	{ "purge", 0, "purge", "drop every message of the topic", topic_command_purge },
-	{ "trim", 2, "trim qN OFFSET", "drop the messages of a queue before message OFFSET", topic_command_trim },
+	{ "trim", 2, "trim qN|all POINT",
+	  "drop what lies before POINT: a message number, first, last, -N or a time", topic_command_trim },
 	{ 0 },
 };
 

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/log.h"
+#include "fs/access.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
@@ -12,6 +14,20 @@
 #include "fs/session.h"
 
 #define APPEND_MAX_READ (1u << 20)
+
+/* What is wrong, with the file's name in front where the note lacks it. */
+static int
+note_of(const struct node *n, int rc)
+{
+	char path[NODE_PATH_SIZE];
+
+	node_path(n, path);
+	if (rc == MQ_EGONE)
+		return err_note(rc, "%s: messages that were there are no longer retained", path);
+	if (err_is_noted(rc) && strncmp(err_text(rc), path, strcspn(path, "/")) != 0)
+		return err_note(rc, "%s: %s", path, err_text(rc));
+	return rc;
+}
 
 /* --- opening ------------------------------------------------------------------------ */
 
@@ -59,14 +75,18 @@ topic_permits(struct mount *m, const struct topic *t, int32_t perm)
 	struct topic_conf conf;
 
 	topic_conf(m->offsets, t, &conf);
-	return conf.perm & perm ? MQ_OK : -EACCES;
+	if (conf.perm & perm)
+		return MQ_OK;
+	return err_note(-EACCES, "topics/%s/config: perm does not allow to %s", t->name,
+			perm == PERM_READ ? "read" : "write");
 }
 
 int
 open_queue_may_read(struct mount *m, const struct topic *t)
 {
 	if (m->settings->brokerRole == SLAVE && !m->settings->slaveReadEnable)
-		return MQ_ENOREAD;
+		return err_note(MQ_ENOREAD, "slaveReadEnable=false: this slave serves no reads; the master is %s",
+				m->settings->master);
 	return t ? topic_permits(m, t, PERM_READ) : MQ_OK;
 }
 
@@ -76,9 +96,10 @@ may_write(struct mount *m, const struct topic *t)
 	int rc;
 
 	if (m->read_only)
-		return -EROFS;
+		return err_note(-EROFS, "topics/%s: the store is mounted read-only", t->name);
 	if (m->settings->brokerRole == SLAVE)
-		return MQ_EROLE;
+		return err_note(MQ_EROLE, "topics/%s: this broker is a slave; its master %s takes appends", t->name,
+				m->settings->master);
 	rc = meta_topic_check(t->name);
 	return rc == MQ_OK ? topic_permits(m, t, PERM_WRITE) : rc;
 }
@@ -115,6 +136,12 @@ open_queue_keep(const struct open_queue *oq, enum topic_format format, struct es
 		view_keep(oq->view, &f->view);
 }
 
+static int
+access_wanted(const struct handle *h)
+{
+	return (handle_reads(h) ? ACCESS_READ : 0) | (handle_writes(h) ? ACCESS_WRITE : 0);
+}
+
 int
 open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
 {
@@ -126,6 +153,8 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 		rc = may_write(m, n->topic);
 	if (rc == MQ_OK && handle_reads(h))
 		rc = open_queue_may_read(m, n->topic);
+	if (rc == MQ_OK && name->all)
+		rc = access_check(m, h, n->topic, ACCESS_EVERY_QUEUE, access_wanted(h));
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
@@ -138,7 +167,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 		rc = open_view(m, n, name, oq);
 	if (rc != MQ_OK) {
 		open_queue_free(m, oq);
-		return rc;
+		return note_of(n, rc);
 	}
 	oq->appends = handle_writes(h);
 	if (oq->appends)
@@ -155,21 +184,24 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 #define CLAIM_TRIES 3
 
 static int
-claim_once(struct mount *m, const struct node *n, int32_t queue, bool any, int32_t *ret_queue)
+claim_once(struct mount *m, const struct handle *h, int32_t queue, bool any, int32_t *ret_queue)
 {
+	struct subscription *sub = h->node.sub;
+
 	*ret_queue = queue;
-	return any ? consumer_claim_any(m->offsets, n->sub, ret_queue) : consumer_claim(m->offsets, n->sub, queue);
+	return any ? consumer_claim_any(m->offsets, sub, h->pid, ret_queue) :
+		     consumer_claim(m->offsets, sub, queue, h->pid);
 }
 
 /* A consumer that has just closed its file may not have left yet. */
 static int
-claim(struct mount *m, const struct node *n, int32_t queue, bool any, struct open_queue *oq)
+claim(struct mount *m, const struct handle *h, int32_t queue, bool any, struct open_queue *oq)
 {
-	int rc = claim_once(m, n, queue, any, &oq->queue);
+	int rc = claim_once(m, h, queue, any, &oq->queue);
 
 	for (int tries = 1; rc == -EBUSY && tries < CLAIM_TRIES; tries++) {
 		closing_wait_left(m->closing);
-		rc = claim_once(m, n, queue, any, &oq->queue);
+		rc = claim_once(m, h, queue, any, &oq->queue);
 	}
 	oq->consumes = rc == MQ_OK;
 	return rc;
@@ -199,6 +231,8 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 	if (!handle_reads(h))
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
 	rc = open_queue_may_read(m, n->topic);
+	if (rc == MQ_OK)	/* a group may be anybody's, what it reads is the topic's */
+		rc = access_check(m, h, n->topic, any ? ACCESS_EVERY_QUEUE : queue, ACCESS_READ);
 	if (rc == MQ_OK && handle_writes(h) && m->read_only)
 		rc = -EROFS;
 	if (rc != MQ_OK)
@@ -210,7 +244,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 	oq->queue = queue;
 	oq->follow = name->follow;
 	if (handle_writes(h) || any)
-		rc = claim(m, n, queue, any, oq);
+		rc = claim(m, h, queue, any, oq);
 	if (rc == MQ_OK)
 		rc = open_from_committed(m, n, name, oq);
 	if (rc != MQ_OK) {
@@ -247,7 +281,7 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 		rc = appender_resume(m, &oq->appender, h->kept);
 	}
 	if (rc == MQ_OK && f->consumes) {
-		rc = consumer_claim(m->offsets, n->sub, f->queue);
+		rc = consumer_claim(m->offsets, n->sub, f->queue, h->pid);
 		oq->consumes = rc == MQ_OK;
 	}
 	return rc;
@@ -345,7 +379,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 	if (rc == MQ_OK && n > 0 && !oq->consumes)
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc != MQ_OK)
-		reply_err(req, rc);
+		reply_err(req, note_of(&h->node, rc));
 	else if (wait && (h->flags & O_NONBLOCK))
 		reply_err(req, -EAGAIN);
 	else if (wait)
@@ -417,7 +451,8 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	int rc;
 
 	if (!oq->appends) {
-		reply_err(req, -EPERM);
+		reply_err(req, err_note(-EPERM, "groups/%s/%s: a group's queue is read; append to topics/%s",
+					h->node.group->name, h->node.topic->name, h->node.topic->name));
 		return;
 	}
 	if (node_is_stale(&h->node)) {
@@ -435,7 +470,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		rc = appender_write_at(m, &oq->appender, buf, size, off, &n, &end);
 	lock_drop(&h->lock);
 	if (rc != MQ_OK)
-		reply_err(req, rc);
+		reply_err(req, note_of(&h->node, rc));
 	else if (end.byte > 0 && (handle_is_durable(m, fi->flags) || sync || is_sync_master(m)))
 		pending_park_durable(m->pending, req, end, (ssize_t)n, sync);
 	else

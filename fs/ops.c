@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -36,7 +37,42 @@ op_init(void *arg, struct fuse_conn_info *conn)
 	conn->time_gran = 1000000;	/* store times are milliseconds */
 }
 
+/* --- refusing -------------------------------------------------------------- */
+
+/* EPERM, and in status/log what cannot be done to `name` in the directory. */
+static void
+refuse_in(fuse_req_t req, fuse_ino_t dir_ino, const char *name, const char *why)
+{
+	struct mount *m = req_mount(req);
+	char path[NODE_PATH_SIZE];
+	struct node dir;
+	int rc;
+
+	rc = node_get(m, dir_ino, &dir);
+	if (rc == MQ_OK) {
+		node_path(&dir, path);
+		rc = err_note(-EPERM, "%s%s%s: %s", path, *path ? "/" : "", name, why);
+	}
+	reply_err(req, rc);
+}
+
+static int
+refuse(const struct node *n, const char *why)
+{
+	char path[NODE_PATH_SIZE];
+
+	node_path(n, path);
+	return err_note(-EPERM, "%s: %s", path, why);
+}
+
 /* --- names ------------------------------------------------------------------- */
+
+/* The kernel lets up to 1,024 bytes through. */
+static int
+name_check(const char *name)
+{
+	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : MQ_OK;
+}
 
 static void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -45,7 +81,9 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct node dir, child;
 	int rc;
 
-	rc = offsets_follow(m->offsets);
+	rc = name_check(name);
+	if (rc == MQ_OK)
+		rc = offsets_follow(m->offsets);
 	if (rc == MQ_OK)
 		rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
@@ -91,7 +129,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	if (rc == MQ_OK)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
-			     -EPERM;
+			     refuse(&dir, "no directory can be made here");
 	if (rc == -EEXIST && session_is_resent())	/* the kernel had looked: a broker that died made it */
 		rc = dir.class->lookup(m, &dir, name, &child);
 	if (rc == MQ_OK)
@@ -120,7 +158,8 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (rc == MQ_OK)
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK)
-		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) : -EPERM;
+		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) :
+					     refuse(&dir, "no directory can be removed here");
 	if (rc == -ENOENT && session_is_resent())
 		rc = MQ_OK;
 	if (rc != MQ_OK) {
@@ -131,56 +170,61 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	logged_reply_ok(m, req, &l, &dir);
 }
 
-/* What a log does not allow, as on a file with chattr +a. */
+/* --- what a log does not allow, as on a file with chattr +a ---------------------------- */
+
+#define ONLY_GROWS "a queue only grows (echo purge > topics/TOPIC/ctl drops messages)"
+#define NO_NEW_FILES "no file can be made here"
 
 static void
 op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	(void)parent, (void)name;
-	fuse_reply_err(req, EPERM);
+	refuse_in(req, parent, name, "files cannot be removed; " ONLY_GROWS);
 }
 
 static void
 op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
 	  unsigned int flags)
 {
-	(void)parent, (void)name, (void)to_parent, (void)to_name, (void)flags;
-	fuse_reply_err(req, EPERM);
+	(void)to_parent, (void)to_name, (void)flags;
+	refuse_in(req, parent, name, "nothing can be renamed here; write into the file itself");
 }
 
 static void
 op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t to_parent, const char *to_name)
 {
-	(void)ino, (void)to_parent, (void)to_name;
-	fuse_reply_err(req, EPERM);
+	(void)ino;
+	refuse_in(req, to_parent, to_name, NO_NEW_FILES);
 }
 
 static void
 op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	(void)target, (void)parent, (void)name;
-	fuse_reply_err(req, EPERM);
+	(void)target;
+	refuse_in(req, parent, name, NO_NEW_FILES);
 }
 
 static void
 op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	(void)parent, (void)name, (void)mode, (void)rdev;
-	fuse_reply_err(req, EPERM);
+	(void)mode, (void)rdev;
+	refuse_in(req, parent, name, NO_NEW_FILES);
 }
 
 static void
 op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	(void)parent, (void)name, (void)mode, (void)fi;
-	fuse_reply_err(req, EPERM);
+	(void)mode, (void)fi;
+	refuse_in(req, parent, name, NO_NEW_FILES);
 }
 
 static void
 op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
 {
-	(void)ino, (void)mode, (void)off, (void)len, (void)fi;
-	fuse_reply_err(req, EPERM);
+	struct node n;
+	int rc = node_get(req_mount(req), ino, &n);
+
+	(void)mode, (void)off, (void)len, (void)fi;
+	reply_err(req, rc == MQ_OK ? refuse(&n, "has no space to reserve or to punch: " ONLY_GROWS) : rc);
 }
 
 /* --- attributes ------------------------------------------------------------------ */
@@ -207,7 +251,7 @@ set_size(struct mount *m, const struct node *n, off_t size, struct fuse_file_inf
 	struct handle *h;
 
 	if (!n->class->accept)
-		return -EPERM;
+		return refuse(n, "cannot be truncated: " ONLY_GROWS);
 	h = fi ? handle_find(m, fi->fh) : NULL;
 	if (h && h->broken)
 		return h->broken;
@@ -241,7 +285,8 @@ op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct f
 	if (logs)
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK && to_set)
-		rc = n.class->set_attr ? n.class->set_attr(m, &n, st, to_set) : -EPERM;
+		rc = n.class->set_attr ? n.class->set_attr(m, &n, st, to_set) :
+					 refuse(&n, "has an owner, a mode and times that cannot be changed");
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else if (logs)
@@ -261,7 +306,7 @@ op_statfs(fuse_req_t req, fuse_ino_t ino)
 		reply_err(req, -errno);
 		return;
 	}
-	st.f_namemax = 255;
+	st.f_namemax = NAME_MAX;
 	fuse_reply_statfs(req, &st);
 }
 
@@ -319,7 +364,7 @@ class_open(struct mount *m, const struct node *n, struct handle *h)
 	if (c->render || c->accept)
 		return text_open(m, n, h);
 	if (h->flags & O_TRUNC)
-		return -EPERM;
+		return refuse(n, c->write ? "cannot be truncated: append with >> instead of >" : "cannot be truncated");
 	if (handle_writes(h) && !c->write)
 		return -EACCES;		/* root, whom modes do not stop */
 	return c->open ? c->open(m, n, h) : -EACCES;
@@ -342,7 +387,9 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_err(req, rc);
 		return;
 	}
+	h->opening = req;
 	rc = class_open(m, &n, h);
+	h->opening = NULL;
 	if (rc == MQ_OK) {
 		h->opened = true;
 		open_answer(m, req, h);

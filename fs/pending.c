@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -311,6 +312,9 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 static void
 durable_answer(struct pending *p, struct durable *d, int rc)
 {
+	if (rc == -ETIMEDOUT)
+		err_note(rc, "what was written is stored, but it did not reach %s in time: fsync or the same write "
+			 "waits again", d->sync ? "enough slaves" : "the disk");
 	if (rc != MQ_OK)
 		reply_err(d->req, rc);
 	else if (d->answer)
@@ -328,9 +332,13 @@ static void
 durables_answer(struct pending *p, struct durable *list, int rc)
 {
 	struct durable *next;
+	char why[256];
 
+	snprintf(why, sizeof(why), "%s", rc == MQ_OK ? "" : err_text(rc));
 	for (struct durable *d = list; d; d = next) {
 		next = d->next;
+		if (rc != MQ_OK)
+			err_note(rc, "%s", why);	/* reply_err() forgets it each time */
 		durable_answer(p, d, rc);
 	}
 }

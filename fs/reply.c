@@ -1,25 +1,59 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "fs/reply.h"
 
-/* Errors that a user meets on ordinary days, or whose name says it all. */
+/* Errors that a user meets on ordinary days: nothing is logged unless it was noted. */
 static bool
-error_speaks_for_itself(int err)
+error_is_ordinary(int err)
 {
-	static const int plain[] = {
-		ENOENT, EPERM, EACCES, EAGAIN, EINTR, EEXIST, ENOTDIR, EISDIR, ENODATA, ENOTTY, EBUSY,
-		EROFS, ENOTEMPTY, ESTALE, ERANGE, ENOTSUP, ENOSYS, EMSGSIZE, ETIMEDOUT, EREMOTE,
+	static const int ordinary[] = {
+		ENOENT, EPERM,	EACCES, EAGAIN,	   EINTR,  EEXIST,  ENOTDIR, EISDIR, ENODATA, ENOTTY,
+		EBUSY,	ERANGE, ESTALE, ENOTEMPTY, EROFS, ENOTSUP, ENOSYS, ENAMETOOLONG,
 	};
 
-	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
-		if (plain[i] == err)
+	for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++)
+		if (ordinary[i] == err)
 			return true;
 	return false;
+}
+
+/* Lines of this second.  Two threads may count a second's turn both: a line more or less. */
+static struct {
+	_Atomic int64_t second;
+	_Atomic int lines;
+} told;
+
+/* May one more line be logged in this second?  *ret_more: how many of the second before
+ * were not. */
+static bool
+may_tell(int *ret_more)
+{
+	int64_t second = clock_mono_ms() / 1000;
+	int before = 0;
+
+	if (atomic_exchange(&told.second, second) != second)
+		before = atomic_exchange(&told.lines, 0);
+	*ret_more = before > REPLY_LINES ? before - REPLY_LINES : 0;
+	return atomic_fetch_add(&told.lines, 1) < REPLY_LINES;
+}
+
+static void
+tell(fuse_req_t req, int rc)
+{
+	int more;
+	bool may = may_tell(&more);
+
+	if (more > 0)
+		log_notice("%d more requests were refused, which were too many to log", more);
+	if (may)
+		log_notice("pid %d: %s", (int)fuse_req_ctx(req)->pid, err_text(rc));
 }
 
 void
@@ -27,8 +61,9 @@ reply_err(fuse_req_t req, int rc)
 {
 	int err = err_to_errno(rc);
 
-	if (err && !error_speaks_for_itself(err))
-		log_notice("pid %d: %s", (int)fuse_req_ctx(req)->pid, err_text(rc));
+	if (err && (err_is_noted(rc) || !error_is_ordinary(err)))
+		tell(req, rc);
+	err_clear();		/* it was about this request */
 	fuse_reply_err(req, err);
 }
 

@@ -5,8 +5,11 @@
 #include "fs/handle.h"
 #include "fs/mount.h"
 
-/* Answer with rc's errno (0 for MQ_OK).  What a user cannot know from the errno
- * alone (EINVAL, EIO, ...) becomes a line of status/log, from err_text(rc). */
+/* Answer with rc's errno (0 for MQ_OK).  Whatever was noted for rc while this request was
+ * served becomes a line of status/log with the caller's pid, and so does every errno that
+ * does not say by itself what was wrong.  A caller that fails in a loop does not fill
+ * the log: at most REPLY_LINES a second are logged, and how many more there were. */
+#define REPLY_LINES 100
 void reply_err(fuse_req_t req, int rc);
 
 /* The rest answer and say whether anybody heard: MQ_OK, or -ENOENT when the

@@ -42,6 +42,7 @@ struct session {
 static _Thread_local struct {
 	uint64_t unique;
 	uint64_t poll;
+	pid_t pid;
 } current;
 
 static void
@@ -54,6 +55,7 @@ current_is(const unsigned char *buf, size_t len)
 		return;
 	memcpy(&head, buf, sizeof(head));
 	current.unique = head.unique;
+	current.pid = (pid_t)head.pid;
 	if (head.opcode != KERNEL_OP_POLL || len < sizeof(head) + sizeof(in))
 		return;
 	memcpy(&in, buf + sizeof(head), sizeof(in));
@@ -70,6 +72,12 @@ bool
 session_is_resent(void)
 {
 	return (current.unique & KERNEL_RESENT) != 0;
+}
+
+pid_t
+session_caller(void)
+{
+	return current.pid;
 }
 
 uint64_t
@@ -145,6 +153,7 @@ session_read(int fd, void *buf, size_t size, void *arg)
 	if (n <= 0)
 		return n;
 	current_is(buf, (size_t)n);
+	err_clear();
 	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed) &&
 	    init_look(m->serving, buf, (size_t)n))
 		init_keep(m->estate, buf, (size_t)n);

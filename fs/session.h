@@ -29,9 +29,11 @@ int session_run(struct mount *m, int *ret_signal);
 int session_heritable_fd(const struct mount *m);
 
 /* Of the request that this thread serves: its number, the same when it is delivered
- * again; was it delivered before?; of a POLL: the kernel's name for who waits. */
+ * again; was it delivered before?; the process that asks (0: none, or one of another
+ * namespace); of a POLL: the kernel's name for who waits. */
 uint64_t session_request(void);
 bool session_is_resent(void);
+pid_t session_caller(void);
 uint64_t session_poll_name(void);
 
 /* Take the mount away if it is still there, so that whoever has files open hears of it. */

@@ -47,7 +47,7 @@ source_peek(struct source *s, const struct queue_entry **ret)
 
 	if (s->at == s->n) {
 		end = source_end(s);
-		if (s->next.n >= s->limit.n)
+		if (s->limit.n < INT64_MAX && s->next.n >= s->limit.n)
 			return MQ_EGONE;
 		if (s->next.n >= end.n)
 			return MQ_EEND;

@@ -82,17 +82,29 @@ apply_attr(struct offsets *o, const struct meta *m)
 
 /* --- topics ---------------------------------------------------------------------- */
 
+/* How many queues t has when a record says n: one that has held a message never goes. */
+static int32_t
+queues_kept(struct offsets *o, const struct topic *t, int32_t n)
+{
+	int32_t kept = topic_queues(o, t);
+
+	if (n < kept && o->store)
+		kept = topic_queues_used(o, t);
+	return n > kept ? n : kept;
+}
+
 static int
 apply_topic(struct offsets *o, const struct meta *m)
 {
-	LOCKED(&o->registry);
 	const struct topic_conf *conf = &m->topic_conf;
+	const struct topic *known = topic_find(o, conf->name);
+	int32_t queues = known ? queues_kept(o, known, conf->queues) : conf->queues;
+
+	LOCKED(&o->registry);
 	struct topic_entry *t = registry_make_topic(o, conf->name, m->id);
-	int32_t queues;
 
 	if (!t || registry_grow_queues(t, conf->queues) != MQ_OK)
 		return -ENOMEM;
-	queues = t->pub.gone || conf->queues > t->conf.queues ? conf->queues : t->conf.queues;
 	t->conf = *conf;
 	t->conf.queues = queues;
 	t->implied = m->implied;

@@ -503,7 +503,7 @@ commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id,
 /* --- claims ------------------------------------------------------------------------------ */
 
 int
-consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id)
+consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid)
 {
 	struct subscription_entry *s = subscription_entry_of(sub);
 
@@ -512,9 +512,10 @@ consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id)
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
-	if (s->places[queue_id].claimed)
-		return -EBUSY;
-	s->places[queue_id].claimed = true;
+	if (s->places[queue_id].holder)
+		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed by process %" PRId32,
+				sub->group->name, sub->topic->name, queue_id, s->places[queue_id].holder);
+	s->places[queue_id].holder = pid > 0 ? pid : -1;
 	return MQ_OK;
 }
 
@@ -532,7 +533,7 @@ busiest_free(struct offsets *o, struct subscription *sub)
 
 		commit_span(o, sub->topic, i, &min, &end);
 		LOCKED(&o->registry);
-		if (i < s->n_places && s->places[i].claimed)
+		if (i < s->n_places && s->places[i].holder)
 			continue;
 		int64_t at = i < s->n_places ? s->places[i].at : 0;
 		int64_t waiting = end.n - clamp(MQ_QOFF(at), min, end).n;
@@ -546,14 +547,16 @@ busiest_free(struct offsets *o, struct subscription *sub)
 }
 
 int
-consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t *ret_queue_id)
+consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
 {
 	int32_t queue_id;
 	int rc;
 
 	do {
 		queue_id = busiest_free(o, sub);
-		rc = queue_id < 0 ? -EBUSY : consumer_claim(o, sub, queue_id);
+		rc = queue_id < 0 ? err_note(-EBUSY, "groups/%s/%s: every queue is being consumed", sub->group->name,
+					     sub->topic->name) :
+				    consumer_claim(o, sub, queue_id, pid);
 	} while (rc == -EBUSY && queue_id >= 0);
 	if (rc == MQ_OK)
 		*ret_queue_id = queue_id;
@@ -567,5 +570,5 @@ consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id)
 	struct subscription_entry *s = subscription_entry_of(sub);
 
 	if (queue_id >= 0 && queue_id < s->n_places)
-		s->places[queue_id].claimed = false;
+		s->places[queue_id].holder = 0;
 }

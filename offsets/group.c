@@ -69,7 +69,7 @@ group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 	if (g->gone)
 		return -ENOENT;
 	if (group_subscriptions(o, g) > 0)
-		return err_note(-ENOTEMPTY, "group %s has subscriptions", g->name);
+		return err_note(-ENOTEMPTY, "group %s has subscriptions (rmdir groups/%s/TOPIC)", g->name, g->name);
 	memcpy(m.group, g->name, sizeof(g->name));
 	return change_one(o, &m, ret_end);
 }

@@ -107,7 +107,10 @@ int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct que
 /* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
 int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
 
-/* Replace its configuration (queues may only grow: else -EINVAL with a note). */
+/* Replace its configuration.  Queues may become more, and fewer as long as those that go
+ * have never held a message and nobody subscribes: else -EINVAL with a note, which
+ * topic_may_change() gives beforehand. */
+int topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
 int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end);
 
 /* -ENOTEMPTY while it holds messages, -EBUSY with subscriptions.  What is appended between
@@ -234,9 +237,10 @@ struct mark *debts_answered(struct offsets *o);
 
 /* --- claims -------------------------------------------------------------------- */
 
-/* One read-write opener per group queue.  -EBUSY.  A claim is memory only. */
-int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id);
-int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t *ret_queue_id);
+/* One read-write opener per group queue: the process `pid` (0: unknown).  -EBUSY, with a
+ * note that names the other one.  A claim is memory only. */
+int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid);
+int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);
 
 /* --- owners, modes, ACLs of files in the tree ------------------------------- */

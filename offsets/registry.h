@@ -73,7 +73,7 @@ struct place {
 	int64_t reset;		/* records of MQFS_META up to and with its last reset; 0: none */
 	bool known;		/* a record named this queue; else: from its first message on */
 	bool dirty;
-	bool claimed;		/* a consumer has it open */
+	int32_t holder;		/* the process that has it open to consume, -1: an unknown one; 0: none */
 };
 
 struct subscription_entry {
@@ -221,6 +221,9 @@ uint32_t registry_implied_id(struct offsets *o);
 uint32_t registry_topic_id(struct offsets *o, const char *name);
 uint32_t registry_group_id(struct offsets *o, const char *name);
 uint32_t registry_subscription_id(struct offsets *o, const char *group, const char *topic);
+
+/* Queues of t up to the last one that ever held a message. */
+int32_t topic_queues_used(struct offsets *o, const struct topic *t);
 
 /* At least n queues, or places.  -ENOMEM. */
 int registry_grow_queues(struct topic_entry *t, int32_t n);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,70 @@ topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **re
 	return rc;
 }
 
+/* The groups that subscribe to t, as many names as fit. */
+static void
+subscribers_print(struct offsets *o, const struct topic *t, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (struct group *g = group_next(o, ""); g && len < size; g = group_next(o, g->name))
+		if (subscription_find(o, g, (struct topic *)t))
+			len += (size_t)snprintf(text + len, size - len, "%s%s", len ? ", " : "", g->name);
+}
+
+/* How many queues t needs: those up to the last one that ever held a message. */
+int32_t
+topic_queues_used(struct offsets *o, const struct topic *t)
+{
+	int32_t n = topic_queues(o, t);
+
+	while (n > 0) {
+		struct queue *q = topic_queue_if_any(o, t, n - 1);
+
+		if (q && queue_end(q).n > 0)
+			break;
+		n--;
+	}
+	return n;
+}
+
+int
+topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf)
+{
+	int32_t n = topic_queues(o, t), used;
+	char groups[256];
+
+	if (conf->queues >= n)
+		return MQ_OK;
+	used = topic_queues_used(o, t);
+	if (conf->queues < used)
+		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": there are %" PRId32 ", and q%" PRId32
+				" has held messages", t->name, conf->queues, n, used - 1);
+	subscribers_print(o, t, groups, sizeof(groups));
+	if (*groups)
+		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": there are %" PRId32 ", and %s subscribe(s) "
+				"to all of them", t->name, conf->queues, n, groups);
+	return MQ_OK;
+}
+
+/* Who appends now is waited for; who comes later waits for us.  Called with `apply`. */
+static void
+topic_leave(struct offsets *o, struct topic *t)
+{
+	int32_t n = topic_queues(o, t);
+
+	t->leaving = true;
+	for (int32_t i = 0; i < n; i++) {
+		struct queue *q = topic_queue_if_any(o, t, i);
+
+		if (!q)
+			continue;
+		queue_append_begin(q);
+		queue_append_end(q);
+	}
+}
+
 int
 topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end)
 {
@@ -121,10 +186,14 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 	LOCKED(&o->apply);
 	if (t->gone)
 		return -ENOENT;
-	if (conf->queues < topic_queues(o, t))
-		return err_note(-EINVAL, "topic %s has %" PRId32 " queues, which may only become more",
-				t->name, topic_queues(o, t));
-	return change_one(o, &m, ret_end);
+	if (conf->queues >= topic_queues(o, t))
+		return change_one(o, &m, ret_end);
+	topic_leave(o, t);		/* no append is under way while it is decided */
+	rc = topic_may_change(o, t, conf);
+	if (rc == MQ_OK)
+		rc = change_one(o, &m, ret_end);
+	t->leaving = false;
+	return rc;
 }
 
 static bool
@@ -171,21 +240,13 @@ topic_append_end(struct queue *q)
 	queue_append_end(q);
 }
 
-/* Who appends now is waited for; who comes later waits for us.  Called with `apply`. */
-static void
-topic_leave(struct offsets *o, struct topic *t)
+static int
+subscribed(struct offsets *o, const struct topic *t)
 {
-	int32_t n = topic_queues(o, t);
+	char groups[256];
 
-	t->leaving = true;
-	for (int32_t i = 0; i < n; i++) {
-		struct queue *q = topic_queue_if_any(o, t, i);
-
-		if (!q)
-			continue;
-		queue_append_begin(q);
-		queue_append_end(q);
-	}
+	subscribers_print(o, t, groups, sizeof(groups));
+	return err_note(-EBUSY, "topic %s is subscribed to by %s (rmdir groups/GROUP/%s)", t->name, groups, t->name);
 }
 
 int
@@ -204,7 +265,7 @@ topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	if (topic_holds_messages(o, t))
 		rc = err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
 	else if (topic_subscriptions(o, t) > 0)
-		rc = err_note(-EBUSY, "topic %s has subscriptions", t->name);
+		rc = subscribed(o, t);
 	else
 		rc = change_one(o, &m, ret_end);
 	t->leaving = false;

@@ -86,13 +86,13 @@ has_name(const struct storedir *dir, const char *name)
 	return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* What a store's directory may hold before its commit log is made: what a mount that
- * was killed, RocketMQ or mkfs has left. */
+/* What a directory may hold that has no log and no queues yet: what a mount that was
+ * killed, RocketMQ or mkfs has left. */
 static bool
 is_of_a_store(const char *name)
 {
 	static const char *const names[] = {
-		".",	 "..",		 "lock",	"abort", "checkpoint", "commitlog", "consumequeue",
+		".",	 "..",		 "lock",	"abort", "checkpoint",
 		"index", "byteindex",	 "lmdb",	"config", "lost+found", "snapshots", "sums", STALE, FORMAT,
 	};
 
@@ -109,7 +109,7 @@ refuse_strange(const struct storedir *dir)
 	struct dirent **entries;
 	int n, rc = MQ_OK;
 
-	if (has_name(dir, "commitlog"))
+	if (has_name(dir, "commitlog") || has_name(dir, "consumequeue"))
 		return MQ_OK;
 	n = scandirat(dir->fd, ".", &entries, NULL, alphasort);
 	if (n < 0)

@@ -195,20 +195,30 @@ names_that_are_none_are_refused(void **state)
 }
 
 static void
-queues_only_become_more(void **state)
+queues_that_held_messages_stay(void **state)
 {
 	struct broker *b = *state;
 	struct topic_conf conf;
 	struct topic *t;
 
 	broker_open(b);
-	t = broker_topic(b, "t", 3);
+	t = broker_topic(b, "t", 6);
+	broker_produce(b, "t", 2, 1);
 	topic_conf(b->offsets, t, &conf);
 	conf.queues = 2;
 	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
+	conf.queues = 3;
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_queues(b->offsets, t), 3);
 	conf.queues = 5;
 	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
 	assert_int_equal(topic_queues(b->offsets, t), 5);
+	broker_subscribe(b, broker_group(b, "g"), t);
+	conf.queues = 4;
+	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
+	broker_drop(b);			/* all of it is read from the log again */
+	broker_open(b);
+	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "t")), 5);
 	broker_close(b);
 }
 
@@ -551,17 +561,17 @@ one_consumer_holds_a_queue(void **state)
 	broker_open(b);
 	sub = broker_subscribe(b, broker_group(b, "g"), broker_topic(b, "t", 3));
 	broker_produce(b, "t", 2, 1);
-	assert_int_equal(consumer_claim(b->offsets, sub, 0), MQ_OK);
-	assert_int_equal(consumer_claim(b->offsets, sub, 0), -EBUSY);
-	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(consumer_claim(b->offsets, sub, 0, 7), MQ_OK);
+	assert_int_equal(consumer_claim(b->offsets, sub, 0, 7), -EBUSY);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, 7, &q), MQ_OK);
 	assert_int_equal(q, 2);			/* something waits there */
-	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, 7, &q), MQ_OK);
 	assert_int_equal(q, 1);
-	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), -EBUSY);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, 7, &q), -EBUSY);
 	consumer_release(b->offsets, sub, 2);
-	assert_int_equal(consumer_claim_any(b->offsets, sub, &q), MQ_OK);
+	assert_int_equal(consumer_claim_any(b->offsets, sub, 7, &q), MQ_OK);
 	assert_int_equal(q, 2);
-	assert_int_equal(consumer_claim(b->offsets, sub, 3), -ENOENT);
+	assert_int_equal(consumer_claim(b->offsets, sub, 3, 7), -ENOENT);
 	broker_close(b);
 }
 
@@ -1576,7 +1586,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_topic_is_there_when_its_call_returns),
 		T(names_that_are_none_are_refused),
-		T(queues_only_become_more),
+		T(queues_that_held_messages_stay),
 		T(a_topic_with_messages_or_subscriptions_stays),
 		T(a_topic_to_which_somebody_appends_just_now_stays),
 		T(what_is_made_again_has_its_old_id),
