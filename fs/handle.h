@@ -29,6 +29,7 @@ struct handle {
 	struct lock lock;	/* one request at a time changes this open file */
 	struct node node;
 	int flags;		/* of open(2) */
+	_Atomic bool nonblock;	/* O_NONBLOCK, which fcntl(2) may change: as the newest READ says */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;		/* who opened it */

@@ -380,7 +380,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
-	else if (wait && (h->flags & O_NONBLOCK))
+	else if (wait && h->nonblock)
 		reply_err(req, -EAGAIN);
 	else if (wait)
 		pending_park_read(m->pending, req, h, size, off, &reading);
@@ -419,19 +419,24 @@ open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *
 	return view_read(oq->view, byte, buf, size, ret_n);
 }
 
+/* Without :follow a read never waits, so a queue is ready as any regular file is.  Programs
+ * that ask before each read (socat, nc, busybox's and yash's read) would else never see the
+ * end of the file. */
 void
 open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 {
 	struct open_queue *oq = h->own;
-	unsigned revents = handle_writes(h) && oq->appends ? POLLOUT : 0;
-	off_t off;
+	bool may_wait = oq->view && oq->follow, readable = true;
+	unsigned revents = POLLOUT | POLLWRNORM;
+	off_t off = atomic_load(&oq->read_end);
 
-	lock_take(&h->lock);
-	off = oq->read_end;
-	if (oq->view && view_is_ready(oq->view, off))
-		revents |= POLLIN;
-	lock_drop(&h->lock);
-	if (ph && oq->view)
+	if (may_wait) {
+		LOCKED(&h->lock);
+		readable = read_ready(m, h, off);
+	}
+	if (readable)
+		revents |= POLLIN | POLLRDNORM;
+	if (ph && may_wait)
 		pending_park_poll(m->pending, h, off, &reading, ph);
 	else if (ph)
 		fuse_pollhandle_destroy(ph);

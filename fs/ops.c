@@ -408,6 +408,7 @@ op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 	(void)ino;
 	if (!h)
 		return;
+	atomic_store_explicit(&h->nonblock, (fi->flags & O_NONBLOCK) != 0, memory_order_relaxed);
 	if (h->node.class->read)
 		h->node.class->read(m, req, h, size, off);
 	else

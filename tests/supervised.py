@@ -90,14 +90,17 @@ def consume(path, seen_path, stop, how="retry"):
 
 
 def poll(path, seen_path, stop):
-    queue = os.open(path, os.O_RDONLY)
+    queue = os.open(path + ":follow", os.O_RDONLY | os.O_NONBLOCK)
     news = select.poll()
     news.register(queue, select.POLLIN)
     with open(seen_path, "wb", buffering=0) as seen:
         ending = False
         while news.poll(200) or not ending:
             ending = os.path.exists(stop)
-            seen.write(os.read(queue, 65536))
+            try:
+                seen.write(os.read(queue, 65536))
+            except BlockingIOError:
+                pass
 
 
 def check(content_path, name, acked_path, how="again"):
