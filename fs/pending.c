@@ -267,18 +267,25 @@ pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t si
 
 /* --- polls ------------------------------------------------------------------------- */
 
+/* Unlink the poll of h; NULL: it has none.  There is never more than one.  Called with the lock. */
+static struct waiter *
+poll_unlink(struct pending *p, const struct handle *h)
+{
+	for (struct waiter *w = p->ring.next; w != &p->ring; w = w->next)
+		if (w->ph && w->h == h) {
+			waiter_unlink(p, w);
+			return w;
+		}
+	return NULL;
+}
+
 void
 pending_forget_poll(struct pending *p, struct handle *h)
 {
 	struct waiter *w;
 
 	lock_take(&p->lock);
-	for (w = p->ring.next; w != &p->ring && !(w->ph && w->h == h); w = w->next)
-		;
-	if (w == &p->ring)
-		w = NULL;
-	else
-		waiter_unlink(p, w);
+	w = poll_unlink(p, h);
 	lock_drop(&p->lock);
 	if (w)
 		waiter_end(w, EINTR);
@@ -288,7 +295,7 @@ void
 pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind,
 		  struct fuse_pollhandle *ph)
 {
-	struct waiter *w = waiter_make(p, h, off, kind);
+	struct waiter *w = waiter_make(p, h, off, kind), *before;
 	bool parked;
 
 	if (!w) {
@@ -296,12 +303,16 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 		return;
 	}
 	w->ph = ph;
-	pending_forget_poll(p, h);
+	/* in one step: threads may poll one file at the same time, and a waiter that is left
+	 * behind keeps the file from being released */
 	lock_take(&p->lock);
+	before = poll_unlink(p, h);
 	parked = !p->closing;
 	if (parked)
 		waiter_link(p, w);
 	lock_drop(&p->lock);
+	if (before)
+		waiter_end(before, EINTR);
 	if (!parked)
 		waiter_end(w, EINTR);
 	mark_nudge(store_dispatched(p->m->store));
