@@ -10,6 +10,7 @@
 #include "fs/dir.h"
 #include "fs/keeper.h"
 #include "fs/reply.h"
+#include "fs/session.h"
 #include "store/manifest.h"
 #include "store/snapshot.h"
 
@@ -19,6 +20,7 @@ struct job {
 	struct job *next;
 	fuse_req_t req;
 	bool drop;
+	bool resent;	/* a broker that died may have done it, and only not answered */
 	char name[];
 };
 
@@ -44,12 +46,24 @@ take(struct keeper *k, const struct job *job)
 	struct node child;
 	int rc = offsets_snapshot(m->offsets, m->snapshots, job->name, &s);
 
+	if (rc == -EEXIST && job->resent) {	/* the kernel had looked: a broker that died made it */
+		s = snapshot_find(m->snapshots, job->name);
+		rc = s ? MQ_OK : -EEXIST;
+	}
 	if (rc == MQ_OK)
 		rc = node_make(m, NODE_SNAPSHOT, s->id, 0, 0, &child);
 	if (rc == MQ_OK)
 		dir_reply(m, job->req, &child);
 	else
 		reply_err(job->req, rc);
+}
+
+static void
+drop(struct keeper *k, const struct job *job)
+{
+	int rc = snapshot_drop(k->m->snapshots, job->name);
+
+	reply_err(job->req, rc == -ENOENT && job->resent ? MQ_OK : rc);
 }
 
 static void
@@ -86,7 +100,7 @@ taker_main(void *arg)
 
 	while ((job = next_job(k))) {
 		if (job->drop)
-			reply_err(job->req, snapshot_drop(k->m->snapshots, job->name));
+			drop(k, job);
 		else
 			take(k, job);
 		free(job);
@@ -105,7 +119,7 @@ job_add(struct keeper *k, fuse_req_t req, const char *name, bool drop)
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	*job = (struct job){ .req = req, .drop = drop };
+	*job = (struct job){ .req = req, .drop = drop, .resent = session_is_resent() };
 	memcpy(job->name, name, len);
 	LOCKED(&k->lock);
 	*k->last = job;
