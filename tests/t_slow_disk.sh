@@ -18,7 +18,8 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 END
-${CC%% *} -shared -fPIC -o "$work/slow.so" "$work/slow.c"
+# shellcheck disable=SC2086	# words are wanted
+$CC -shared -fPIC -o "$work/slow.so" "$work/slow.c"
 export SLOW=$work/slow
 MQFS_WRAP="${MQFS_WRAP:-} env LD_PRELOAD=$work/slow.so ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 

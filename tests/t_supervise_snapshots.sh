@@ -24,7 +24,8 @@ renameat(int from_fd, const char *from, int to_fd, const char *to)
 	return rc;
 }
 END
-${CC%% *} -shared -fPIC -o "$work/dies.so" "$work/dies.c"
+# shellcheck disable=SC2086	# words are wanted
+$CC -shared -fPIC -o "$work/dies.so" "$work/dies.c"
 export DIES=$work/dies
 MQFS_WRAP="${MQFS_WRAP:-} env LD_PRELOAD=$work/dies.so ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 

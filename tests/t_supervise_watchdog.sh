@@ -28,7 +28,8 @@ scandirat(int fd, const char *dir, struct dirent ***list, int (*filter)(const st
 	return real(fd, dir, list, filter, compare);
 }
 END
-${CC%% *} -shared -fPIC -o "$work/hang.so" "$work/hang.c"
+# shellcheck disable=SC2086	# words are wanted
+$CC -shared -fPIC -o "$work/hang.so" "$work/hang.c"
 export HANG=$work/hang
 MQFS_WRAP="${MQFS_WRAP:-} env LD_PRELOAD=$work/hang.so ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 
