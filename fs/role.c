@@ -97,7 +97,7 @@ replicate_anew(struct mount *m)
 
 /* --- slave -> master ------------------------------------------------------------------ */
 
-/* The log ends with a record of its own epoch, and so do the views. */
+/* The log ends with a record of its own epoch, on this disk, and so do the views. */
 static int
 take_over(struct mount *m)
 {
@@ -105,7 +105,9 @@ take_over(struct mount *m)
 
 	store_refuse(m->store, -EROFS);
 	rc = store_cut_torn(m->store, "it came in part when the slave became the master.");
-	return rc == MQ_OK ? offsets_promote(m->offsets) : rc;
+	if (rc == MQ_OK)
+		rc = offsets_promote(m->offsets);
+	return rc == MQ_OK ? store_flush(m->store, mark_at(store_written(m->store))) : rc;
 }
 
 static int

@@ -2,7 +2,7 @@
  *
  *     slave ──> master    1  nothing is received any more
  *                         2  all that came is in the views; a record that came in part is cut
- *                         3  an epoch begins: its record is the first of ours
+ *                         3  an epoch begins: its record is the first of ours, and on this disk
  *                         4  appends are taken, slaves served
  *     master ──> slave    1  appends are refused (EROFS), those under way have ended
  *                         2  all is flushed
