@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
@@ -11,6 +12,8 @@
 #include "fs/pending.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
+
+#define WAITED_OK UINT64_C(1)	/* no request has an odd number */
 
 void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
@@ -24,30 +27,62 @@ void
 appender_free(struct appender *a)
 {
 	splitter_free(&a->splitter);
+	free(a->retry);
+	a->retry = NULL;
+}
+
+/* There is memory for what has to be known again. */
+static int
+retry_make(struct appender *a)
+{
+	if (!a->retry)
+		a->retry = calloc(1, sizeof(*a->retry));
+	return a->retry ? MQ_OK : -ENOMEM;
 }
 
 /* --- across a crash ------------------------------------------------------------------ */
 
 /* How many of the messages that were on their way are stored: the queue says it, as
- * long as nobody has appended since. */
+ * long as nobody has appended since; then the note does. */
 static int
-find_begun(struct mount *m, struct appender *a, const struct estate_note *note)
+find_begun(struct mount *m, struct appender *a, struct estate_file *f)
 {
-	struct queue_span span;
-	struct queue *q;
-	int rc;
+	struct estate_note note = *estate_note(f);
 
-	rc = topic_queue(m->offsets, a->topic, note->queue, &q);
-	if (rc != MQ_OK)
-		return rc;
-	queue_span(q, &span);
+	if (!note.looked) {
+		struct queue_span span;
+		struct queue *q;
+		int rc;
+
+		rc = topic_queue(m->offsets, a->topic, note.queue, &q);
+		if (rc != MQ_OK)
+			return rc;
+		queue_span(q, &span);
+		note.stored = span.end.n - note.first;
+		note.looked = true;
+		estate_set_note(f, &note);
+	}
 	a->begun = (struct begun){
-		.unique = note->unique,
-		.queue = note->queue,
-		.at = note->at,
-		.skip = span.end.n - note->first,
+		.unique = note.unique,
+		.queue = note.queue,
+		.at = note.at,
+		.skip = note.stored,
 	};
 	return MQ_OK;
+}
+
+static int
+find_retry(struct appender *a, const struct estate_file *f)
+{
+	const struct retry *kept = estate_retry(f);
+	int rc;
+
+	if (kept->len == 0)
+		return MQ_OK;
+	rc = retry_make(a);
+	if (rc == MQ_OK)
+		memcpy(a->retry, kept, retry_bytes(kept));
+	return rc;
 }
 
 int
@@ -55,6 +90,7 @@ appender_resume(struct mount *m, struct appender *a, struct estate_file *f)
 {
 	const struct estate_tail *tail = estate_tail(f);
 	const struct estate_note *note = estate_note(f);
+	int rc;
 
 	if (tail->held_len > ESTATE_TAIL_BYTES)
 		return err_note(-EIO, "%s: the beginning of a line went with the broker", a->topic->name);
@@ -63,11 +99,13 @@ appender_resume(struct mount *m, struct appender *a, struct estate_file *f)
 	a->splitter.refused_len = tail->refused_len;
 	a->splitter.refused_crc = tail->refused_crc;
 	if (note->unique && note->unique != tail->unique) {
-		int rc = find_begun(m, a, note);
-
+		rc = find_begun(m, a, f);
 		if (rc != MQ_OK)
 			return rc;
 	}
+	rc = find_retry(a, f);
+	if (rc != MQ_OK)
+		return rc;
 	return splitter_hold(&a->splitter, estate_held(f), tail->held_len);
 }
 
@@ -109,19 +147,26 @@ keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 	};
 
 	if (a->kept)
-		estate_set_tail(a->kept, &tail, sp->held);
+		estate_set_tail(a->kept, &tail, sp->held, a->retry);
 }
 
-/* May this mount append at all, now? */
+/* Is this mount one that appends? */
+static int
+may_write(const struct mount *m)
+{
+	if (m->read_only)
+		return -EROFS;
+	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
+}
+
+/* May it, now? */
 static int
 may_append(struct mount *m)
 {
-	int rc;
+	int rc = may_write(m);
 
-	if (m->read_only)
-		return -EROFS;
-	if (m->settings->brokerRole == SLAVE)
-		return MQ_EROLE;
+	if (rc != MQ_OK)
+		return rc;
 	rc = slaves_suffice(m);
 	return rc == MQ_OK ? store_may_append(m->store, 0) : rc;
 }
@@ -206,6 +251,7 @@ struct write {
 	struct message msg;
 	const char *buf;
 	size_t size;
+	size_t known;		/* of it were stored before it came */
 	size_t at;		/* split up to here */
 	size_t stored;		/* messages stored end here */
 	int64_t skip;		/* messages from here on that a dead broker has stored */
@@ -359,7 +405,7 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 }
 
 /* Go on where a dead broker was when it died in this write.  The beginning of its
- * first message, from earlier writes, is with that message. */
+ * first message, from earlier writes, is with that message, if that is stored. */
 static int
 go_on(struct write *w)
 {
@@ -367,7 +413,7 @@ go_on(struct write *w)
 
 	w->end = mark_at(store_written(w->m->store));
 	w->skip = begun->skip;
-	if (begun->at == 0)
+	if (begun->at == w->known)
 		return MQ_OK;
 	w->at = w->stored = begun->at;
 	w->any = true;
@@ -388,33 +434,10 @@ write_locked(struct write *w, size_t *ret_n, mq_pos *ret_end)
 		return MQ_OK;
 	}
 	rc = take_back(w, rc);
-	if (!w->any || w->stored == 0)
+	if (w->stored == 0)
 		return rc;
 	*ret_n = w->stored;
 	return MQ_OK;
-}
-
-int
-appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n, mq_pos *ret_end)
-{
-	struct write w;
-	int rc;
-
-	*ret_end = MQ_POS(0);
-	if (was_done(a, ret_n, ret_end, &rc))
-		return rc;
-	rc = write_begin(&w, m, a, buf, size);
-	if (rc == MQ_OK && was_begun(a))
-		rc = go_on(&w);
-	if (rc == MQ_OK)
-		rc = topic_append_begin(m->offsets, a->topic, w.q);
-	if (rc == MQ_OK) {
-		rc = write_locked(&w, ret_n, ret_end);
-		topic_append_end(w.q);
-	}
-	a->begun.unique = 0;
-	keep_done(a, rc, *ret_n, *ret_end);
-	return rc;
 }
 
 /* --- writing at an offset --------------------------------------------------------------- */
@@ -438,7 +461,7 @@ compare(struct view *v, const char *buf, size_t len, int64_t off)
 	return MQ_OK;
 }
 
-/* How much of the write, which begins at `off`, is there already: up to the
+/* How much of what is left of the write, which begins at `off`, is there already: up to the
  * end of the queue it must be the same. */
 static int
 find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
@@ -457,8 +480,12 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	if (off < end && w->held_before > 0)	/* the part of a line that waits is no one's to confirm */
 		return err_note(-EEXIST, "write at byte %lld of %s/q%d: an unfinished line is there", (long long)off,
 				w->a->topic->name, (int)w->a->queue);
-	known = off >= size ? 0 : size - off < (int64_t)w->size ? (size_t)(size - off) : w->size;
-	rc = compare(v, w->buf, known, off);
+	known = w->size - w->at;
+	if (off >= size)
+		known = 0;
+	else if (size - off < (int64_t)known)
+		known = (size_t)(size - off);
+	rc = compare(v, w->buf + w->at, known, off);
 	if (rc == -EEXIST)
 		return err_note(rc, "write at byte %lld of %s/q%d, which ends at %lld: other bytes are there (append "
 				"with O_APPEND)", (long long)off, w->a->topic->name, (int)w->a->queue, (long long)end);
@@ -467,9 +494,9 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	return rc;
 }
 
-/* Called with the append lock, so the end stays where it is. */
+/* Pass over what the queue has.  Called with the append lock, so the end stays where it is. */
 static int
-write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 {
 	struct view *v;
 	size_t known = 0;
@@ -478,45 +505,180 @@ write_at_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 	rc = view_open_from(w->m, w->q, queue_min(w->q), w->a->splitter.format, &v);
 	if (rc != MQ_OK)
 		return rc;
-	rc = find_known(w, v, off, &known);
+	rc = find_known(w, v, off + (int64_t)w->at, &known);
 	view_close(v);
 	if (rc != MQ_OK)
 		return rc;
-	w->buf += known;
-	w->size -= known;
-	*ret_n = 0;
 	if (known > 0)		/* it is stored; is it on the disk? */
 		*ret_end = mark_at(store_written(w->m->store));
-	if (w->size > 0)
-		rc = write_locked(w, ret_n, ret_end);
-	if (rc != MQ_OK && known == 0)
-		return rc;
-	*ret_n += known;
+	w->at += known;
+	w->stored = w->at;
 	return MQ_OK;
+}
+
+/* --- writing again -------------------------------------------------------------------------- */
+
+/* Bytes of the write that are stored, because it is the one again whose wait has failed.  A
+ * cut of the log may have taken them; and a raw message is the same only as a whole. */
+static size_t
+known_again(const struct mount *m, const struct appender *a, const char *buf, size_t size, int64_t off)
+{
+	bool cut = size + (size_t)sysconf(_SC_PAGESIZE) > m->max_write;
+
+	if (!a->retry || a->retry->end > store_steady(m->store).byte)
+		return 0;
+	if (a->splitter.format == FORMAT_RAW && size != a->retry->len)
+		return 0;
+	return retry_match(a->retry, buf, size, off, cut);
+}
+
+/* The answer is that of the write which stored these bytes. */
+static int
+write_again(struct mount *m, struct appender *a, size_t known, size_t *ret_n, mq_pos *ret_end)
+{
+	int rc = may_write(m);
+
+	if (rc != MQ_OK)
+		return rc;
+	*ret_n = known;
+	*ret_end = MQ_POS(a->retry->end);
+	retry_begin_part(a->retry, a->request, known);
+	if (!a->waits)
+		retry_end(a->retry, a->request, true);
+	return MQ_OK;
+}
+
+/* The write has been answered like that: what is it known by, should its wait fail? */
+static void
+note_retry(struct appender *a, const char *buf, int rc, size_t n, int64_t off, mq_pos end)
+{
+	if (rc != MQ_OK || !a->retry)
+		return;
+	if (a->waits && end.byte > 0)
+		retry_begin(a->retry, a->request, buf, n, off, end.byte);
+	else
+		retry_forget(a->retry);
+}
+
+static _Atomic uint64_t *
+waited_of(struct appender *a)
+{
+	return a->kept ? &a->kept->waited : &a->waited;
+}
+
+/* How the last wait ended. */
+static void
+retry_settle(struct appender *a)
+{
+	uint64_t waited = atomic_load(waited_of(a));
+
+	if (a->retry && waited)
+		retry_end(a->retry, waited & ~WAITED_OK, (waited & WAITED_OK) != 0);
+}
+
+void
+appender_waited(struct appender *a, uint64_t request, bool ok)
+{
+	atomic_store(waited_of(a), request | (ok ? WAITED_OK : 0));
+}
+
+uint64_t
+appender_failed(struct appender *a)
+{
+	retry_settle(a);
+	return a->retry && a->retry->failed ? a->retry->request : 0;
+}
+
+void
+appender_synced(struct appender *a, uint64_t request)
+{
+	uint64_t failed = request;
+
+	/* unless a later write has waited since */
+	atomic_compare_exchange_strong(waited_of(a), &failed, request | WAITED_OK);
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static int
+write_stored(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+{
+	int rc = MQ_OK;
+
+	if (was_begun(w->a))
+		rc = go_on(w);
+	else if (off != RETRY_APPENDED)
+		rc = skip_known(w, off, ret_end);
+	return rc == MQ_OK ? write_locked(w, ret_n, ret_end) : rc;
+}
+
+/* Store what is not known.  The write is noted as done while the queue is still its own: an
+ * heir counts by the queue's end what of a begun one is stored. */
+static int
+write_rest(struct mount *m, struct appender *a, size_t known, const char *buf, size_t size, int64_t off,
+	   size_t *ret_n, mq_pos *ret_end)
+{
+	struct write w;
+	int rc;
+
+	if (known > 0)
+		*ret_end = MQ_POS(a->retry->end);
+	rc = write_begin(&w, m, a, buf, size);
+	w.known = w.at = w.stored = known;
+	if (rc == MQ_OK)
+		rc = topic_append_begin(m->offsets, a->topic, w.q);
+	if (rc != MQ_OK) {
+		keep_done(a, rc, 0, *ret_end);
+		return rc;
+	}
+	rc = write_stored(&w, off, ret_n, ret_end);
+	note_retry(a, buf, rc, *ret_n, off, *ret_end);
+	keep_done(a, rc, *ret_n, *ret_end);
+	topic_append_end(w.q);
+	return rc;
+}
+
+static int
+write_any(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
+	  mq_pos *ret_end)
+{
+	size_t known;
+	int rc;
+
+	*ret_end = MQ_POS(0);
+	if (was_done(a, ret_n, ret_end, &rc))
+		return rc;
+	if (a->waits) {
+		rc = retry_make(a);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	retry_settle(a);
+	known = known_again(m, a, buf, size, off);
+	if (known == size || (known > 0 && known < a->retry->len)) {
+		rc = write_again(m, a, known, ret_n, ret_end);
+		keep_done(a, rc, *ret_n, *ret_end);
+	} else {
+		rc = write_rest(m, a, known, buf, size, off, ret_n, ret_end);
+	}
+	a->begun.unique = 0;
+	return rc;
+}
+
+int
+appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n, mq_pos *ret_end)
+{
+	return write_any(m, a, buf, size, RETRY_APPENDED, ret_n, ret_end);
 }
 
 int
 appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
 		  mq_pos *ret_end)
 {
-	struct write w;
-	int rc;
-
 	*ret_end = MQ_POS(0);
 	if (a->all)
 		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
-	if (was_done(a, ret_n, ret_end, &rc))
-		return rc;
-	a->begun.unique = 0;	/* what of it is stored is known by its bytes */
-	rc = write_begin(&w, m, a, buf, size);
-	if (rc == MQ_OK)
-		rc = topic_append_begin(m->offsets, a->topic, w.q);
-	if (rc != MQ_OK)
-		return rc;
-	rc = write_at_locked(&w, off, ret_n, ret_end);
-	topic_append_end(w.q);
-	keep_done(a, rc, *ret_n, *ret_end);
-	return rc;
+	return write_any(m, a, buf, size, off, ret_n, ret_end);
 }
 
 /* --- closing -------------------------------------------------------------------------------- */
@@ -567,6 +729,7 @@ appender_finish(struct mount *m, struct appender *a)
 	if (rc != MQ_OK)
 		return rc;
 	rc = write_out(&w);
+	keep_done(a, rc, 0, w.end);
 	topic_append_end(w.q);
 	if (rc == MQ_OK)
 		a->end = w.end;

@@ -27,7 +27,10 @@ struct appender {
 	int32_t queue;
 	struct splitter splitter;
 	mq_pos end;		/* of the last message stored through it; 0: none yet */
-	uint64_t request;	/* the write that comes next; set by the caller */
+	uint64_t request;	/* the write that comes next; set by the caller, and: */
+	bool waits;		/* for a disk or a slave when it is stored */
+	struct retry *retry;	/* the last write that waits or has waited in vain; NULL: there was none */
+	_Atomic uint64_t waited;	/* as in estate.h, if nothing outlives us */
 	struct estate_file *kept; /* what outlives us; NULL: nothing */
 	struct begun begun;
 };
@@ -40,7 +43,15 @@ void appender_free(struct appender *a);
  * noted: bytes that were taken are lost. */
 int appender_resume(struct mount *m, struct appender *a, struct estate_file *f);
 
-/* Store the messages that buf completes.  MQ_OK: *ret_n bytes were taken, fewer
+/* The wait of that write is over; `ok`: it is where it had to be.  Any thread; before the
+ * write is answered. */
+void appender_waited(struct appender *a, uint64_t request, bool ok);
+
+/* The last write, if its wait has failed, else 0; and: an fsync after it was ok (any thread). */
+uint64_t appender_failed(struct appender *a);
+void appender_synced(struct appender *a, uint64_t request);
+
+/* Store the messages that buf completes, unless it is a write again whose wait has failed (retry.h).  MQ_OK: *ret_n bytes were taken, fewer
  * than size if what follows failed (the next write then says why); an error:
  * nothing was.  *ret_end is what a durable write waits for (0: nothing stored). */
 int appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n,

@@ -58,13 +58,18 @@ estate_tail(const struct estate_file *f)
 }
 
 void
-estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held)
+estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
+		const struct retry *retry)
 {
 	unsigned other = !atomic_load(&f->tail_at);
 
 	f->tails[other] = *tail;
 	if (tail->held_len > 0 && tail->held_len <= ESTATE_TAIL_BYTES)
 		memcpy(f->held[other], held, tail->held_len);
+	if (retry)
+		memcpy(&f->retries[other], retry, retry_bytes(retry));
+	else
+		retry_forget(&f->retries[other]);
 	atomic_store(&f->tail_at, other);
 }
 
@@ -72,4 +77,10 @@ const void *
 estate_held(const struct estate_file *f)
 {
 	return f->held[atomic_load(&f->tail_at)];
+}
+
+const struct retry *
+estate_retry(const struct estate_file *f)
+{
+	return &f->retries[atomic_load(&f->tail_at)];
 }

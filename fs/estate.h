@@ -17,9 +17,11 @@
  * A request that the dead broker had taken and not answered is delivered again, with the same
  * `unique`.  Reading again does no harm; appending again would.  So before a write's messages
  * go to the log, a note says which write it is and where its queue ends: the next broker sees
- * by the recovered queue how many of them came to be stored, and stores the others.  When the
- * write is done, what it leaves in the open file (the beginning of a line) and its answer are
- * kept as the tail.  The kernel has one write(2) at a time on its way to one open file, because
+ * by the recovered queue how many of them came to be stored, and stores the others.  It looks
+ * before anybody appends, and writes down what it has found: an heir of its own could not tell
+ * these messages from what was appended since.  When the write is done, and before others may
+ * append to its queue, what it leaves in the open file (the beginning of a line) and its answer
+ * are kept as the tail, with what a write is known by that comes again (retry.h).  The kernel has one write(2) at a time on its way to one open file, because
  * in a supervised mount it is not offered ASYNC_DIO.
  *
  * Not kept: directories being read, small texts, more than ESTATE_SOURCES queues read as one,
@@ -41,6 +43,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fs/retry.h"
+
 #define ESTATE_FILES 16384
 #define ESTATE_SOURCES 16
 #define ESTATE_TAIL_BYTES 16384
@@ -56,6 +60,8 @@ struct estate_note {
 	int32_t queue;
 	int64_t first;		/* number of the first message of this batch */
 	size_t at;		/* bytes of the write before this batch, stored */
+	int64_t stored;		/* messages of this batch that an heir has found in the queue; */
+	bool looked;		/* it has looked */
 };
 
 #define ESTATE_AT_CLOSE 1	/* no request has an odd number */
@@ -104,6 +110,8 @@ struct estate_file {
 	_Atomic unsigned note_at, tail_at;	/* which of two is valid */
 	struct estate_note notes[2];
 	struct estate_tail tails[2];
+	_Atomic uint64_t waited;		/* the write whose wait has ended; bit 0: well */
+	struct retry retries[2];		/* each goes with its tail */
 	unsigned char held[2][ESTATE_TAIL_BYTES];
 };
 
@@ -150,7 +158,9 @@ void estate_beats_begin(struct estate *e);	/* a broker's workers are about to st
 const struct estate_note *estate_note(const struct estate_file *f);
 void estate_set_note(struct estate_file *f, const struct estate_note *note);
 const struct estate_tail *estate_tail(const struct estate_file *f);
-void estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
+void estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
+		     const struct retry *retry);	/* NULL: nothing to be known again */
 const void *estate_held(const struct estate_file *f);	/* of the valid tail */
+const struct retry *estate_retry(const struct estate_file *f);
 
 #endif

@@ -144,11 +144,12 @@ kept_begin(struct estate_file *f)
 	atomic_store(&f->closing, false);
 	atomic_store(&f->broken, MQ_OK);
 	atomic_store(&f->poll, 0);
+	atomic_store(&f->waited, 0);
 	atomic_store(&f->read_end, 0);
 	f->consumes = false;
 	f->view.n = 0;
 	estate_set_note(f, &(struct estate_note){ 0 });
-	estate_set_tail(f, &(struct estate_tail){ 0 }, NULL);
+	estate_set_tail(f, &(struct estate_tail){ 0 }, NULL, NULL);
 }
 
 int
@@ -387,9 +388,22 @@ handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
 	lock_take(&m->handles->lock);
 	handle_link(m->handles, h);
 	lock_drop(&m->handles->lock);
-	if (atomic_load(&f->released))
-		handle_unref(m, h);
 	return MQ_OK;
+}
+
+/* What the kernel had closed already is finished when all others are resumed: it appends the
+ * rest of a line, and they find out by the ends of their queues what they had stored. */
+static void
+handles_finish(struct mount *m)
+{
+	struct handles *hs = m->handles;
+
+	for (uint32_t place = 0; place < hs->n_places; place++) {
+		struct handle *h = atomic_load(&hs->places[place]);
+
+		if (h && atomic_load(&h->kept->released))
+			handle_unref(m, h);
+	}
 }
 
 int
@@ -408,7 +422,9 @@ handles_inherit(struct mount *m)
 		else
 			place_give_back(hs, place);
 	}
-	if (rc == MQ_OK)
-		log_notice("of %" PRId64 " open files, %" PRId64 " cannot go on", hs->count, broken);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	handles_finish(m);
+	log_notice("of %" PRId64 " open files, %" PRId64 " cannot go on", hs->count, broken);
+	return MQ_OK;
 }

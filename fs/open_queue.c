@@ -445,12 +445,31 @@ open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_p
 
 /* --- appending ------------------------------------------------------------------------------ */
 
+static void
+write_waited(struct handle *h, uint64_t request, int rc)
+{
+	struct open_queue *oq = h->own;
+
+	appender_waited(&oq->appender, request, rc == MQ_OK);
+}
+
+static void
+fsync_waited(struct handle *h, uint64_t request, int rc)
+{
+	struct open_queue *oq = h->own;
+
+	if (rc == MQ_OK)
+		appender_synced(&oq->appender, request);
+}
+
 void
 open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
 		 const struct fuse_file_info *fi)
 {
 	struct open_queue *oq = h->own;
 	bool sync = is_sync_master(m);		/* it may be a slave before this is answered */
+	bool waits = sync || handle_is_durable(m, fi->flags);
+	const struct pending_end who = { .h = h, .request = session_request(), .ended = write_waited };
 	size_t n = 0;
 	mq_pos end;
 	int rc;
@@ -468,7 +487,8 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	closing_end(m->closing, &oq->closing);
 	if (h->kept)
 		atomic_store(&h->kept->closing, false);
-	oq->appender.request = session_request();
+	oq->appender.request = who.request;
+	oq->appender.waits = waits;
 	if (fi->flags & O_APPEND)
 		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
 	else
@@ -476,8 +496,8 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	lock_drop(&h->lock);
 	if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
-	else if (end.byte > 0 && (handle_is_durable(m, fi->flags) || sync || is_sync_master(m)))
-		pending_park_durable(m->pending, req, end, (ssize_t)n, sync);
+	else if (end.byte > 0 && (waits || is_sync_master(m)))
+		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, sync);
 	else
 		reply_written(req, n);
 }
@@ -488,15 +508,23 @@ void
 open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
 {
 	struct open_queue *oq = h->own;
+	struct pending_end who = { .h = h };
 
 	(void)data_only;
-	if (oq->consumes)
+	if (oq->consumes) {
 		pending_park_commits(m->pending, req, h->node.sub);
-	else if (oq->appends && m->settings->brokerRole == SLAVE)
+		return;
+	}
+	if (oq->appends && m->settings->brokerRole == SLAVE) {
 		reply_err(req, MQ_EROLE);
-	else
-		pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1,
-				     is_sync_master(m));
+		return;
+	}
+	if (oq->appends) {
+		LOCKED(&h->lock);
+		who.request = appender_failed(&oq->appender);
+		who.ended = who.request ? fsync_waited : NULL;
+	}
+	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, is_sync_master(m));
 }
 
 /* What could not be said at release is said here, while close(2) listens. */

@@ -36,6 +36,7 @@ struct waiter {
 struct durable {
 	struct durable *next;
 	fuse_req_t req;
+	struct pending_end who;		/* its handle with a reference; .ended NULL: nobody is told */
 	struct subscription *sub;	/* whose commits are to be kept */
 	mq_pos end;			/* position of the log; number of a debt */
 	ssize_t result;
@@ -321,8 +322,18 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 /* --- waiting for the disk ------------------------------------------------------------- */
 
 static void
+tell(struct pending *p, const struct pending_end *who, int rc)
+{
+	if (!who->ended)
+		return;
+	who->ended(who->h, who->request, rc);
+	handle_unref(p->m, who->h);	/* the kernel has it open until the answer is out */
+}
+
+static void
 durable_answer(struct pending *p, struct durable *d, int rc)
 {
+	tell(p, &d->who, rc);
 	if (rc == -ETIMEDOUT)
 		err_note(rc, "what was written is stored, but it did not reach %s in time: fsync or the same write "
 			 "waits again", d->sync ? "enough slaves" : "the disk");
@@ -562,6 +573,7 @@ park(struct pending *p, struct durable what)
 	bool forsaken, waits;
 
 	if (!d) {
+		tell(p, &what.who, -ENOMEM);
 		reply_err(what.req, -ENOMEM);
 		return;
 	}
@@ -591,6 +603,15 @@ pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pe
 		    const struct node *n)
 {
 	park(p, (struct durable){ .req = req, .end = end, .answer = answer, .node = *n, .sync = sync });
+}
+
+void
+pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
+			ssize_t result, bool sync)
+{
+	if (who->ended)
+		handle_ref(who->h);
+	park(p, (struct durable){ .req = req, .who = *who, .end = end, .result = result, .sync = sync });
 }
 
 /* --- waiting for the master: commits on a slave ------------------------------------------- */

@@ -50,6 +50,16 @@ typedef void pending_answer(struct mount *m, fuse_req_t req, const struct node *
 void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pending_answer *answer,
 			 const struct node *n);
 
+/* The same for a request of h, which is told of it: `ended`, if not NULL, is called just before
+ * the answer, by any thread, and holds nobody up. */
+struct pending_end {
+	struct handle *h;
+	uint64_t request;
+	void (*ended)(struct handle *h, uint64_t request, int rc);
+};
+void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
+			     ssize_t result, bool sync);
+
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
  * disk, and the master hears of them when it is there. */

@@ -19,6 +19,7 @@
 #include "fs/appender.h"
 #include "fs/estate.h"
 #include "fs/names.h"
+#include "fs/open_queue.h"
 #include "fs/view.h"
 #include "tests/broker_kit.h"
 
@@ -32,11 +33,24 @@
 static int dies_in_append = NEVER;
 static size_t dies_after_messages;
 static bool dies_before_tail, dies_after_tail;
+static bool noted, noted_while_held;	/* a write, and before its queue was anybody's again */
 
 int __real_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 int __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
-void __real_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
-void __wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held);
+void __real_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
+			    const struct retry *retry);
+void __wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
+			    const struct retry *retry);
+
+void __real_topic_append_end(struct queue *q);
+void __wrap_topic_append_end(struct queue *q);
+
+void
+__wrap_topic_append_end(struct queue *q)
+{
+	noted_while_held = noted;
+	__real_topic_append_end(q);
+}
 
 int
 __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
@@ -55,11 +69,13 @@ __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct ap
 }
 
 void
-__wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held)
+__wrap_estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
+		       const struct retry *retry)
 {
 	if (dies_before_tail)
 		_exit(DIED);
-	__real_estate_set_tail(f, tail, held);
+	__real_estate_set_tail(f, tail, held, retry);
+	noted = true;
 	if (dies_after_tail)
 		_exit(DIED);
 }
@@ -79,7 +95,7 @@ rig_open(struct rig *r)
 {
 	broker_open(&r->b);
 	r->m = (struct mount){ .settings = &r->b.settings, .dir = r->b.sd, .store = r->b.store,
-			       .offsets = r->b.offsets, .estate = r->estate };
+			       .offsets = r->b.offsets, .estate = r->estate, .max_write = 1 << 20 };
 	r->topic = topic_find(r->m.offsets, "t");
 	if (!r->topic)
 		r->topic = broker_topic(&r->b, "t", 2);
@@ -317,6 +333,50 @@ others_may_append_before_it_goes_on(void **state)
 	broker_close(&r->b);
 }
 
+/* What the first heir has found, the second does not count again: others have appended since. */
+static void
+an_heir_of_the_heir_does_not_count_what_was_appended_since(void **state)
+{
+	struct rig *r = *state;
+	struct appender a, other;
+
+	dies_in_append = 0;
+	dies_after_messages = 1;
+	die_writing(r, false, "\nsecond\nthird\n");
+	rig_open(r);
+	appender_open(r, false, &a);		/* it dies before the write comes again */
+	appender_init(&other, r->topic, false, 0, FORMAT_LINES, false, 1024);
+	write_as(r, &other, 0, "x\ny\nz\n", 6);
+	appender_free(&a);
+	appender_free(&other);
+	broker_close(&r->b);
+	rig_open(r);
+	appender_open(r, false, &a);
+	write_as(r, &a, 12, "\nsecond\nthird\n", 14);
+	want_content(r, 0, "begun\nx\ny\nz\nsecond\nthird\n");
+	appender_free(&a);
+	broker_close(&r->b);
+}
+
+/* Others may append to a queue as soon as the write that has it is over: it must be noted by then. */
+static void
+it_is_noted_as_done_before_others_may_append(void **state)
+{
+	struct rig *r = *state;
+	struct appender a;
+
+	rig_open(r);
+	appender_open(r, false, &a);
+	noted = false;
+	write_as(r, &a, 10, "one\nt", 5);
+	assert_true(noted_while_held);
+	noted = false;
+	assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
+	assert_true(noted_while_held);
+	appender_free(&a);
+	broker_close(&r->b);
+}
+
 static void
 a_line_finished_at_close_is_stored_once(void **state)
 {
@@ -341,6 +401,95 @@ a_line_finished_at_close_is_stored_once(void **state)
 	want_content(r, 0, "the end\n");
 	appender_free(&a);
 	broker_close(&r->b);
+}
+
+/* --- open files ------------------------------------------------------------------------------ */
+
+static void
+mount_open(struct rig *r)
+{
+	rig_open(r);
+	assert_int_equal(handles_open(&r->m, &r->m.handles), MQ_OK);
+	assert_int_equal(names_open(r->estate, &r->m.names), MQ_OK);
+	assert_int_equal(closing_open(&r->m, &r->m.closing), MQ_OK);
+}
+
+static void
+mount_close(struct rig *r)
+{
+	handles_close(&r->m);
+	closing_close(r->m.closing);
+	names_close(r->m.names);
+	broker_close(&r->b);
+}
+
+static struct appender *
+appender_of(struct handle *h)
+{
+	return &((struct open_queue *)h->own)->appender;
+}
+
+/* Queue 0 of the topic, opened to append, as the kernel knows it. */
+static struct handle *
+open_for_appending(struct rig *r)
+{
+	const struct fuse_ctx who = { .pid = 1 };
+	struct handle *h;
+	struct node n;
+
+	assert_int_equal(node_make(&r->m, NODE_QUEUE, r->topic->id, 0, 0, &n), MQ_OK);
+	assert_int_equal(handle_make(&r->m, &n, O_WRONLY | O_APPEND, &who, &h), MQ_OK);
+	assert_int_equal(n.class->open(&r->m, &n, h), MQ_OK);
+	h->opened = true;
+	handle_keep(h);
+	handle_is_known(h);
+	return h;
+}
+
+/* A broker dies in a write, while a file that was just closed has a line to finish. */
+static void
+die_writing_beside_a_closed_file(struct rig *r, uint64_t *ret_number)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct handle *writes, *closed;
+
+		mount_open(r);
+		writes = open_for_appending(r);
+		closed = open_for_appending(r);		/* the next broker comes to it first */
+		write_as(r, appender_of(closed), 10, "closed", 6);
+		handle_is_released(closed);
+		dies_in_append = 0;
+		dies_after_messages = 0;
+		write_as(r, appender_of(writes), 12, "written\n", 8);
+		_exit(DIED);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
+	*ret_number = r->estate->files[0].number;
+}
+
+static void
+a_line_of_a_closed_file_is_not_taken_for_one_of_a_write_that_was_begun(void **state)
+{
+	struct rig *r = *state;
+	uint64_t number = 0;
+	struct handle *h;
+
+	rig_open(r);
+	broker_close(&r->b);
+	die_writing_beside_a_closed_file(r, &number);
+	mount_open(r);
+	assert_int_equal(handles_inherit(&r->m), MQ_OK);
+	h = handle_find(&r->m, number);
+	assert_non_null(h);
+	assert_int_equal(h->broken, MQ_OK);
+	write_as(r, appender_of(h), 12, "written\n", 8);
+	want_content(r, 0, "closed\nwritten\n");
+	mount_close(r);
 }
 
 static void
@@ -404,7 +553,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(it_was_done_but_not_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_goes_on_in_the_queue_where_it_was_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_may_append_before_it_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_heir_of_the_heir_does_not_count_what_was_appended_since, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_is_noted_as_done_before_others_may_append, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_line_finished_at_close_is_stored_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_line_of_a_closed_file_is_not_taken_for_one_of_a_write_that_was_begun, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_beginning_that_is_too_long_to_keep_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_are_there_for_the_next_broker, setup, teardown),
 	};
