@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -77,6 +79,22 @@ file_sync(int fd, const char *what)
 	if (fdatasync(fd) != 0)
 		return err_note(-errno, "%s: sync: %m", what);
 	return MQ_OK;
+}
+
+bool
+file_system_syncs(int fd)
+{
+	static const long kinds[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (fs.f_type == kinds[i])
+			return true;
+	return false;
 }
 
 int

@@ -18,6 +18,10 @@ int file_reserve(int fd, int64_t size_bytes);
 
 int file_sync(int fd, const char *what);
 
+/* Does syncfs(2) bring all of fd's file system to the disk, and tell what failed?  Only
+ * of some kinds that is known: where a process serves it (FUSE), it is not even asked. */
+bool file_system_syncs(int fd);
+
 /* Replace a small file as a whole, durably: made as `tmp`, which is nobody else's,
  * and renamed. */
 int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);

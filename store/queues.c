@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ queues_open(struct queues *qs, int consumequeue_fd, int byteindex_fd, int64_t fi
 	qs->byteindex_fd = byteindex_fd;
 	qs->file_entries = (file_bytes + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES;
 	qs->files = files;
+	qs->fs_syncs = file_system_syncs(consumequeue_fd);
 	qs->n_buckets = 1024;
 	qs->bucket = calloc(qs->n_buckets, sizeof(*qs->bucket));
 	if (!qs->bucket)
@@ -328,21 +330,62 @@ sync_queue(struct queue *q, mq_qoff end)
 	return rc;
 }
 
+static int
+sync_dir(int dirfd, const char *name)
+{
+	AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_note(-errno, "%s: %m", name) : dir_sync(fd, name);
+}
+
+/* The directories of a queue that has new files, from the inmost on. */
+static int
+sync_dirs(struct queue *q)
+{
+	const int halves[] = { q->all->consumequeue_fd, q->all->byteindex_fd };
+	char name[RECORD_TOPIC_MAX + 16];
+	int rc = MQ_OK;
+
+	if (!atomic_exchange(&q->made_files, false))
+		return MQ_OK;
+	snprintf(name, sizeof(name), "%s/%" PRId32, q->topic, q->id);
+	for (size_t i = 0; rc == MQ_OK && i < sizeof(halves) / sizeof(halves[0]); i++) {
+		rc = sync_dir(halves[i], name);
+		if (rc == MQ_OK)
+			rc = sync_dir(halves[i], q->topic);
+		if (rc == MQ_OK)
+			rc = sync_dir(halves[i], ".");
+	}
+	if (rc != MQ_OK)
+		q->all->failed = true;
+	return rc;
+}
+
+static int
+sync_singly(const struct queues_dirty *d, bool dirs)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < d->n; i++) {
+		rc = sync_queue(d->list[i], d->rows[i].span.end);
+		if (rc == MQ_OK && dirs)
+			rc = sync_dirs(d->list[i]);
+	}
+	return rc;
+}
+
 /* A few files one by one; many, or new ones whose directories must be synced
  * too, with one call for the whole file system.  So, too, where a file that was
- * written has been closed since: the file system still has its error. */
+ * written has been closed since: the file system still has its error.  Where that
+ * call cannot be trusted all is done one by one. */
 static int
 sync_queues(struct queues *qs, const struct queues_dirty *d)
 {
 	bool made_files = atomic_exchange(&qs->made_files, false);
 	bool all = fdcache_closed_unsynced(qs->files) || made_files || d->n > SYNC_SINGLY;
-	int rc = MQ_OK;
 
-	if (!all) {
-		for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
-			rc = sync_queue(d->list[i], d->rows[i].span.end);
-		return rc;
-	}
+	if (!all || !qs->fs_syncs)
+		return sync_singly(d, !qs->fs_syncs);
 	if (syncfs(qs->consumequeue_fd) == 0 && syncfs(qs->byteindex_fd) == 0)
 		return MQ_OK;
 	qs->failed = true;

@@ -37,6 +37,7 @@ views_open(struct rig *r)
 	assert_int_equal(fdcache_open(4, &r->files), MQ_OK);
 	assert_int_equal(queues_open(&r->qs, r->cq, r->bi, FILE_ENTRIES * 20 - 7, r->files), MQ_OK);
 	assert_int_equal(r->qs.file_entries, FILE_ENTRIES);
+	r->qs.fs_syncs = true;		/* wherever tests are run */
 }
 
 static void
@@ -715,6 +716,36 @@ where_a_written_file_was_closed_the_whole_file_system_is_synced(void **state)
 	fault_none();
 }
 
+static int
+calls_of_a_flush(struct rig *r, const char *call)
+{
+	fault_set((struct fault){ .call = call });
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	return fault_calls();
+}
+
+/* As on FUSE: what it says of the whole file system means nothing. */
+static void
+where_syncfs_cannot_be_trusted_each_file_and_directory_is_synced(void **state)
+{
+	struct rig *r = *state;
+
+	r->qs.fs_syncs = false;
+	put_range(r, 0, 10);
+	assert_int_equal(calls_of_a_flush(r, "fsync"), 2 * 3);	/* T/Q, T and what holds them, of both halves */
+	put_range(r, 10, 20);
+	assert_int_equal(calls_of_a_flush(r, "fdatasync"), 2);
+	put_range(r, 20, 30);
+	assert_int_equal(calls_of_a_flush(r, "fsync"), 0);
+	put_range(r, 30, FILE_ENTRIES + 10);
+	assert_int_equal(calls_of_a_flush(r, "syncfs"), 0);
+	put_range(r, FILE_ENTRIES + 10, 2 * FILE_ENTRIES + 10);
+	fault_set((struct fault){ .call = "fsync", .at = 4, .number = EIO });
+	assert_int_equal(flush(r, NULL), -EIO);
+	fault_none();
+	assert_int_equal(flush(r, NULL), -EIO);
+}
+
 static void
 a_damaged_entry_is_an_error_not_a_message(void **state)
 {
@@ -797,6 +828,7 @@ main(void)
 		T(a_failed_sync_of_the_views_is_final),
 		T(a_failed_sync_of_new_files_is_final_too),
 		T(where_a_written_file_was_closed_the_whole_file_system_is_synced),
+		T(where_syncfs_cannot_be_trusted_each_file_and_directory_is_synced),
 		T(a_damaged_entry_is_an_error_not_a_message),
 		T(thousands_of_queues_are_told_apart),
 	};
