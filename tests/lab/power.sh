@@ -3,7 +3,7 @@
 # of the rest only what the broker had not yet flushed is lost.
 #
 #	--cycles N       so many
-#	--types T,T      file systems, in turns
+#	--types T,T      file systems, in turns; losing (losing.c): pages and names go at random
 #	--brokers WHICH  alone, pair (a master and its slave), both in turns
 #	--victims V,V    of a pair: slave, master, both.  A master may lose an end that its
 #	                 slave has, which the slave must be able to cut
@@ -55,7 +55,7 @@ end_broker() {
 	views_are_the_log "$disk/store" --strict
 	fsck_says_clean "$disk/store"
 	umount "$disk"
-	rm "$work/disk.${disk##*/}"
+	rm -r "$work/disk.${disk##*/}"
 }
 
 end_generation() {
