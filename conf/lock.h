@@ -35,6 +35,7 @@ enum lock_rank {
 	RANK_FILES,		/* store: cache of open files */
 	RANK_SNAPSHOTS,		/* store: list of snapshots */
 	RANK_SCRUB,		/* store: what the scrub has found */
+	RANK_WALLCLOCK,		/* store: how far the wall clock is believed */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */
 	RANK_MARK,		/* a leaf: nothing is called while it is held */
 };

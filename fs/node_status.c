@@ -135,6 +135,19 @@ say_retention(struct mount *m, const struct status *s, struct text *t)
 			    PRId64, ago_s, s->store.removed_segments, s->store.removed_bytes, s->store.begin);
 }
 
+static void
+say_clock(struct mount *m, const struct status *s, struct text *t)
+{
+	int64_t ahead_s = s->store.clock_ahead_ms / 1000;
+
+	(void)m;
+	if (ahead_s > 0)
+		text_printf(t, "%" PRId64 " s ahead: messages expire by the earlier time until it has gone on for an hour",
+			    ahead_s);
+	else
+		text_printf(t, "believed");
+}
+
 /* --- the table --------------------------------------------------------------------------- */
 
 enum value_kind {
@@ -182,6 +195,8 @@ static const struct value {
 	{ "removed_bytes", COUNTER, NUMBER_AT(store.removed_bytes), "bytes that freed" },
 	{ "cuts", COUNTER, NUMBER_AT(store.cuts), "how often the log was cut, not being the master's" },
 	{ "cut_bytes", COUNTER, NUMBER_AT(store.cut_bytes), "bytes that were cut" },
+	{ "clock", WORDS, 0, say_clock, "how far the clock is believed" },
+	{ "clock_backs", COUNTER, NUMBER_AT(store.clock_backs), "how often store times went back with the clock" },
 	{ "heads_moved", COUNTER, NUMBER_AT(store.heads_moved), "moves of queues' first messages since the mount" },
 	{ "segments", GAUGE, NUMBER_AT(store.segments), "files of the log" },
 	{ "queues", GAUGE, NUMBER_AT(store.queues), "queues with messages" },

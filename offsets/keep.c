@@ -15,7 +15,6 @@
 #include "config.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 #include "conf/log.h"
 #include "offsets/registry.h"
@@ -122,7 +121,7 @@ void
 keep_messages(struct offsets *o)
 {
 	struct store_stats stats = { 0 };
-	int64_t now_s = time(NULL);
+	int64_t now_s = store_believed_ms(o->store, NULL) / 1000;
 
 	store_stats(o->store, &stats);
 	if (o->keep_changed || stats.queues != o->told_queues)

@@ -17,6 +17,7 @@
 #include "store/commitlog_priv.h"
 #include "store/durable.h"
 #include "store/file.h"
+#include "store/wallclock.h"
 
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
 #define SMALL_FLUSH_BYTES (256 << 10)
@@ -462,19 +463,27 @@ write_ahead(struct commitlog *log)
 		err_clear();
 }
 
+static void
+note_clock(struct commitlog *log, int64_t store_ms)
+{
+	atomic_fetch_add(&log->clock_backs, 1);
+	log_warn("the clock was %" PRId64 " s further when the last message was stored: store times go on from what "
+		 "it says now", (log->store_ms - store_ms) / 1000);
+}
+
 int
 commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n)
 {
 	size_t done = 0;
 	int rc;
+	bool back;
 
 	*ret_n = 0;
 	if (log->read_only)
 		return -EROFS;
 	if (atomic_load(&log->failed))
 		return commitlog_has_failed(log);
-	if (store_ms < log->store_ms)
-		store_ms = log->store_ms;
+	store_ms = wallclock_store_ms(store_ms, log->store_ms, &back);
 	rc = tail_at(log, log->end);
 	if (rc != MQ_OK)
 		return rc;
@@ -503,6 +512,8 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 		log->end = pos_add(log->end, (int64_t)len);
 		done += n;
 	}
+	if (done > 0 && back)
+		note_clock(log, store_ms);
 	if (done > 0)
 		log->store_ms = store_ms;
 	if (rc == MQ_OK)

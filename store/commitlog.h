@@ -31,6 +31,7 @@ struct commitlog {
 	struct fdref *tail;		/* the segment that is written to, NULL: not open */
 	mq_pos tail_base;		/* where it begins */
 	int64_t store_ms;		/* of the last record */
+	_Atomic int64_t clock_backs;	/* store times went back: wallclock.h */
 	int64_t zeroed;			/* blocks up to here are written: see write_ahead() */
 
 	struct lock spare_lock;		/* rank RANK_FLUSH: one segment is made at a time */
@@ -86,7 +87,8 @@ int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfo
 int commitlog_begin_at(struct commitlog *log, mq_pos pos);
 
 /* Append the entries of b in order, setting each record's queue offset (from
- * `first` on), position (the entry's too) and store time, which never decreases.
+ * `first` on), position (the entry's too) and store time, which goes back only as
+ * wallclock.h says.
  * Called with log->lock.  Stops at the first failure: *ret_n are written.
  * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
  * next segment could not be opened, which is tried again. */

@@ -99,6 +99,21 @@ removable_end(struct store *s)
 	return replay.byte < last.byte ? replay : last;
 }
 
+/* When the segment at `base` was last written to, seconds since 1970.  One that was
+ * written when the clock was ahead is no newer than those behind it. */
+static int
+last_written(struct store *s, mq_pos base, int64_t *ret_s)
+{
+	int64_t now = time(NULL) + WALLCLOCK_STEP_MS / 1000;
+	int rc;
+
+	do {
+		rc = commitlog_segment_time(&s->log, base, ret_s);
+		base = pos_add(base, s->log.segment_bytes);
+	} while (rc == MQ_OK && *ret_s > now && base.byte < mark_at(&s->log.written).byte);
+	return rc;
+}
+
 /* Up to where segments from `begin` on are past their time. */
 static int
 find_expired(struct store *s, mq_pos begin, mq_pos limit, time_t now, mq_pos *ret_upto)
@@ -107,7 +122,7 @@ find_expired(struct store *s, mq_pos begin, mq_pos limit, time_t now, mq_pos *re
 	mq_pos upto = begin;
 
 	while (upto.byte < limit.byte) {
-		int rc = commitlog_segment_time(&s->log, upto, &written);
+		int rc = last_written(s, upto, &written);
 
 		if (rc != MQ_OK)
 			return rc;
@@ -168,7 +183,7 @@ find_due(struct store *s, mq_pos begin, mq_pos *ret_upto)
 		return MQ_OK;
 	if (pressed || atomic_load(&s->disk_used_percent) > set->diskMaxUsedSpaceRatio ||
 	    hour_has_come(set->deleteWhen, now))
-		rc = find_expired(s, begin, limit, now, &upto);
+		rc = find_expired(s, begin, limit, store_believed_ms(s, NULL) / 1000, &upto);
 	if (rc == MQ_OK && pressed && set->cleanFileForciblyEnable)
 		rc = find_in_the_way(s, begin, limit, &in_the_way);
 	*ret_upto = upto.byte > in_the_way.byte ? upto : in_the_way;

@@ -11,6 +11,9 @@
  * fuller than diskSpaceWarningLevelRatio appends are refused, to all topics.
  * They are accepted again as soon as it is not.
  *
+ * "Ago" is by the time that is believed: a clock that has just jumped removes nothing
+ * (wallclock.h).
+ *
  * The oldest segment first, at most ten a round, never the last, nor one that a
  * replay would need.  A round is made every cleanResourceInterval, and without
  * delay while the disk is too full.  "Full" is used / (used + what users may

@@ -367,6 +367,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
 	lock_init(&s->sealed_lock, RANK_SEALED);
+	wallclock_open(&s->clock);
 	lock_init(&s->turn_lock, RANK_CHECKPOINT);
 	cond_init(&s->turn_over);
 	atomic_init(&s->steady, INT64_MAX);
@@ -379,6 +380,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		goto fail;
 	if (!dir->read_only)	/* of what is not sealed any more */
 		sums_forget(dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.written)));
+	wallclock_begin(&s->clock, s->log.store_ms);
 	say_lost(s);
 	retention_look_at_disk(s);
 	rc = start_threads(s);
@@ -422,6 +424,7 @@ store_close(struct store *s)
 	commitlog_close(&s->log);
 	fdcache_close(s->files);
 	lock_destroy(&s->sealed_lock);
+	wallclock_close(&s->clock);
 	lock_destroy(&s->checkpoint_lock);
 	pthread_cond_destroy(&s->turn_over);
 	lock_destroy(&s->turn_lock);
@@ -800,6 +803,44 @@ store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 	return MQ_OK;
 }
 
+int64_t
+store_believed_ms(struct store *s, int64_t *ret_ahead_ms)
+{
+	return wallclock_believed_ms(&s->clock, ret_ahead_ms);
+}
+
+/* The same, of a message that was stored when the clock was ahead: -ERANGE. */
+static int
+true_time_of(struct store *s, struct queue *q, int64_t n, int64_t *ret_ms)
+{
+	int rc = store_time_of(s, q, MQ_QOFF(n), ret_ms);
+
+	return rc == MQ_OK && *ret_ms > clock_wall_ms() + WALLCLOCK_STEP_MS ? -ERANGE : rc;
+}
+
+/* Message `bad` was stored when the clock was ahead: the nearest elder, from `low` on,
+ * that was not.  There may be many in between, one behind the other.  `low` - 1: none. */
+static int64_t
+before_clock_was_ahead(struct store *s, struct queue *q, int64_t low, int64_t bad)
+{
+	int64_t good = bad, step = 1, ms;
+
+	do {
+		bad = good;
+		good = bad - step < low ? low - 1 : bad - step;
+		step *= 2;
+	} while (good >= low && true_time_of(s, q, good, &ms) == -ERANGE);
+	while (bad - good > 1) {
+		int64_t mid = good + (bad - good) / 2;
+
+		if (true_time_of(s, q, mid, &ms) == -ERANGE)
+			bad = mid;
+		else
+			good = mid;
+	}
+	return good;
+}
+
 int
 store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff)
 {
@@ -809,9 +850,18 @@ store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff)
 		int64_t mid = low + (high - low) / 2, at = 0, probe = mid;
 		int rc = -EIO;
 
-		/* a damaged message has the time of its nearest readable elder */
-		while (probe >= low && (rc = store_time_of(s, q, MQ_QOFF(probe), &at)) == -EIO)
-			probe--;
+		/* a message whose record or time is wrong has the time of its nearest good elder */
+		while (probe >= low) {
+			rc = true_time_of(s, q, probe, &at);
+			if (rc == -EIO)
+				probe--;
+			else if (rc == -ERANGE)
+				probe = before_clock_was_ahead(s, q, low, probe);
+			else
+				break;
+		}
+		if (rc == -ERANGE)
+			rc = -EIO;
 		if (rc != MQ_OK && rc != -EIO && rc != MQ_EGONE)
 			return rc;
 		if (rc == MQ_OK && at >= ms)
@@ -925,7 +975,10 @@ store_stats(struct store *s, struct store_stats *ret)
 		.removed_bytes = atomic_load(&s->removed_bytes),
 		.cuts = atomic_load(&s->cuts),
 		.cut_bytes = atomic_load(&s->cut_bytes),
+		.clock_backs = atomic_load(&s->log.clock_backs),
 	};
+
+	wallclock_believed_ms(&s->clock, &st.clock_ahead_ms);
 
 	st.segments = (atomic_load(&s->log.allocated) - st.begin) / s->log.segment_bytes;
 	lock_take(&s->queues.lock);

@@ -160,8 +160,13 @@ int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *r
  * MQ_EEND: it does not go that far. */
 int store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret);
 
-/* The first message of q stored at or after ms (its end if there is none). */
+/* The first message of q stored at or after ms (its end if there is none).  Messages that
+ * were stored when the clock was ahead of now count as stored with the one before them. */
 int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);
+
+/* The time by which messages may expire, and how far the clock is ahead of it (NULL: not
+ * asked): wallclock.h. */
+int64_t store_believed_ms(struct store *s, int64_t *ret_ahead_ms);
 
 /* The log as it is: [begin, written), in segments of that size; and its
  * directory, for who reads it by itself (the store's, not to be closed). */
@@ -206,6 +211,8 @@ struct store_stats {
 	int64_t retention_rounds;
 	int64_t removed_segments, removed_bytes;
 	int64_t cuts, cut_bytes;	/* of its end, while mounted: cut.h */
+	int64_t clock_backs;	/* how often store times went back with the clock: wallclock.h */
+	int64_t clock_ahead_ms;	/* the clock is so far ahead of the time by which messages expire */
 };
 
 /* What lies before this position has been the same since the store was opened. */

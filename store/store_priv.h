@@ -9,6 +9,7 @@
 #include "store/queues.h"
 #include "store/store.h"
 #include "store/storedir.h"
+#include "store/wallclock.h"
 
 struct store {
 	const struct settings *settings;
@@ -35,6 +36,7 @@ struct store {
 	struct scrub *scrub;		/* NULL: it does not run */
 	struct lock sealed_lock;	/* one at a time changes a sealed segment */
 	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
+	struct wallclock clock;
 	struct mark closing;		/* never moves: the clock of both */
 
 	_Atomic int64_t cuts, cut_bytes, steady;

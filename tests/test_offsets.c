@@ -1315,6 +1315,18 @@ __wrap_time(time_t *ret)
 	return now;
 }
 
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_BOOTTIME)	/* they have gone, the clock was not set */
+		ts->tv_sec += hours_gone * 3600;
+	return rc;
+}
+
 static bool
 head_comes_to(struct queue *q, int64_t min)
 {
