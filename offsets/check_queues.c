@@ -330,7 +330,8 @@ static bool
 look_at_jump(struct fsck *f, struct checked_queue *q, const struct record *rec)
 {
 	bool could_be = rec->qoff.n >= 0 && rec->qoff.n <= QOFF_MAX &&
-			rec->qoff.n - q->end.n <= (rec->pos.byte - q->last_end.byte) / RECORD_MIN_BYTES;
+			(rec->qoff.n - q->end.n <= (rec->pos.byte - q->last_end.byte) / RECORD_MIN_BYTES ||
+			 is_known_as(f, q, rec->qoff.n, rec->pos));
 	char where[64];
 
 	if (!could_be || is_contradicted(f, q, rec)) {

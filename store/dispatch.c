@@ -51,8 +51,6 @@ dispatch_queue_put(const struct record *rec, struct queue_put *ret)
 	return MQ_OK;
 }
 
-static int check_number(struct store *s, const struct record *rec);
-
 static int
 put_in_queue(struct store *s, const struct record *rec)
 {
@@ -62,9 +60,7 @@ put_in_queue(struct store *s, const struct record *rec)
 
 	if (!sysflag_is_queued(rec->sysflag))
 		return MQ_OK;
-	rc = check_number(s, rec);
-	if (rc == MQ_OK)
-		rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
+	rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
 	if (rc == MQ_OK)
 		rc = dispatch_queue_put(rec, &put);
 	return rc == MQ_OK ? queue_put(q, &put) : rc;
@@ -200,60 +196,6 @@ static bool
 is_end(int rc)
 {
 	return rc == MQ_EEND || rc == MQ_ECORRUPT;
-}
-
-static bool
-is_of(const struct record *rec, const struct queue *q)
-{
-	return rec->queue_id == queue_id(q) && (size_t)rec->topic_len == strlen(queue_topic(q)) &&
-	       memcmp(rec->topic, queue_topic(q), (size_t)rec->topic_len) == 0;
-}
-
-/* The number of the next record of q behind rec; MQ_EEND if there is none, or
- * damage before it. */
-static int
-number_behind(struct store *s, const struct record *rec, const struct queue *q, mq_qoff *ret)
-{
-	mq_pos limit = MQ_POS(atomic_load(&s->log.allocated)), at = pos_add(rec->pos, rec->total);
-	struct window w = { .base = MQ_POS(-1) };
-	struct record next;
-	int rc;
-
-	for (;; at = pos_add(at, next.total)) {
-		rc = window_record(s, &w, at, limit, &next);
-		if (rc == MQ_OK && is_of(&next, q))
-			*ret = next.qoff;
-		if (rc != MQ_EBLANK && (rc != MQ_OK || is_of(&next, q)))
-			break;
-	}
-	free(w.buf);
-	return is_end(rc) ? MQ_EEND : rc;
-}
-
-/* A queue starts over at 0, or the record behind this one goes on with its number.
- * Any other number below the queue's end is damaged (nothing sums it up), and must
- * not cost the queue what it has.  While the log grows, what is behind is not known. */
-static int
-check_number(struct store *s, const struct record *rec)
-{
-	struct queue *q = queues_find(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id);
-	bool growing = mark_at(&s->dispatched).byte > 0;
-	struct queue_span span;
-	mq_qoff next = { 0 };
-	int rc;
-
-	if (!q)
-		return MQ_OK;
-	queue_span(q, &span);
-	if (rec->pos.byte < span.last_end.byte || rec->qoff.n >= span.end.n || rec->qoff.n <= 0)
-		return MQ_OK;
-	rc = number_behind(s, rec, q, &next);
-	if (rc != MQ_OK && rc != MQ_EEND)
-		return rc;
-	if (rc == MQ_OK ? next.n == rec->qoff.n + 1 : growing)
-		return MQ_OK;
-	return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": it says it is message %" PRId64 ", where %" PRId64
-			" comes next", queue_topic(q), queue_id(q), rec->qoff.n, span.end.n);
 }
 
 static int

@@ -260,8 +260,60 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	return MQ_OK;
 }
 
-/* Bring the end to put->qoff, whatever it takes.  No more messages can be missing
- * than there was room for in the log.  Called with the lock. */
+/* Where the head is before it moves, for who has the old file open.  Without
+ * memory that file looks shorter, no more.  Called with the lock. */
+static void
+remember_head(struct queue *q)
+{
+	if (!q->heads)
+		q->heads = calloc(HEADS_KEPT, sizeof(*q->heads));
+	if (q->heads)
+		q->heads[q->head_moves % HEADS_KEPT] =
+			(struct queue_head){ .move = q->head_moves, .min = q->span.min, .start = q->span.start_bytes };
+}
+
+/* The queue begins at qoff, behind its end: what it had is not shown any more.  Called
+ * with the lock. */
+static void
+jump_to(struct queue *q, mq_qoff qoff)
+{
+	remember_head(q);
+	queue_note_outgrown(q, qoff);
+	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
+	q->tail_n = 0;
+	q->rewound = true;
+	q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = qoff;
+	q->span.start_bytes = q->span.end_bytes;
+	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
+	q->head_moves++;
+	atomic_fetch_add(&q->all->head_moves, 1);
+}
+
+/* Called with the lock. */
+static int
+start_over(struct queue *q, mq_qoff qoff)
+{
+	log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
+		   q->topic, q->id, qoff.n, q->span.end.n);
+	if (qoff.n <= q->span.end.n)
+		return rewind_to(q, qoff);
+	jump_to(q, qoff);
+	return MQ_OK;
+}
+
+/* See queues.h.  No more messages can be missing than there was room for in the log.
+ * Called with the lock. */
+static bool
+is_believable(const struct queue *q, const struct queue_put *put)
+{
+	int64_t missing = put->qoff.n - q->span.end.n;
+
+	return q->span.last_end.byte == 0 || put->qoff.n == 0 ||
+	       (missing >= 0 && missing <= (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES);
+}
+
+/* Bring the end to put->qoff, which is believed.  Called with the lock. */
 static int
 align(struct queue *q, const struct queue_put *put)
 {
@@ -269,14 +321,8 @@ align(struct queue *q, const struct queue_put *put)
 		q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = put->qoff;
 		return MQ_OK;
 	}
-	if (put->qoff.n < q->span.end.n) {	/* the log has used it again */
-		log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %"
-			   PRId64 ")", q->topic, q->id, put->qoff.n, q->span.end.n);
-		return rewind_to(q, put->qoff);
-	}
-	if (put->qoff.n - q->span.end.n > (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES)
-		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": message %" PRId64 " behind message %" PRId64,
-				q->topic, q->id, put->qoff.n, q->span.end.n);
+	if (put->qoff.n < q->span.end.n)
+		return start_over(q, put->qoff);
 	while (q->span.end.n < put->qoff.n) {
 		int rc = tail_reserve(q, 1);
 
@@ -288,21 +334,12 @@ align(struct queue *q, const struct queue_put *put)
 	return MQ_OK;
 }
 
-int
-queue_put(struct queue *q, const struct queue_put *put)
+/* The queue's next message.  Called with the lock. */
+static int
+put_next(struct queue *q, const struct queue_put *put)
 {
-	int rc = MQ_OK;
+	int rc = tail_reserve(q, 1);
 
-	LOCKED(&q->lock);
-	if (put->pos.byte < q->span.last_end.byte)
-		return MQ_OK;		/* known */
-	if (put->qoff.n < 0 || put->qoff.n > QOFF_MAX)
-		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": no message has number %" PRId64, q->topic,
-				q->id, put->qoff.n);
-	if (put->qoff.n != q->span.end.n)
-		rc = align(q, put);
-	if (rc == MQ_OK)
-		rc = tail_reserve(q, 1);
 	if (rc != MQ_OK)
 		return rc;
 	tail_add(q, put->pos, put->total, put->tags_code, put->body_len);
@@ -313,12 +350,84 @@ queue_put(struct queue *q, const struct queue_put *put)
 	return MQ_OK;
 }
 
+/* Called with the lock. */
+static void
+doubt_end(struct queue *q)
+{
+	free(q->doubted);
+	q->doubted = NULL;
+}
+
+/* Called with the lock. */
+static int
+doubt_begin(struct queue *q, const struct queue_put *put)
+{
+	if (!q->doubted)
+		q->doubted = malloc(sizeof(*q->doubted));
+	if (!q->doubted)
+		return -ENOMEM;
+	*q->doubted = *put;
+	log_warn("topic %s queue %" PRId32 ": the record at %" PRId64 " says that it is message %" PRId64 ", where %"
+		 PRId64 " comes next: it is not listed unless the next record goes on from there",
+		 q->topic, q->id, put->pos.byte, put->qoff.n, q->span.end.n);
+	return MQ_OK;
+}
+
+/* Does `put` go on from the record in doubt, and not from the end as it is?  If both have
+ * the same number, the later one is right where the other is all there is: nothing has come
+ * before that.  Called with the lock. */
+static bool
+is_confirmed(const struct queue *q, const struct queue_put *put)
+{
+	return put->qoff.n == q->doubted->qoff.n + 1 &&
+	       (put->qoff.n != q->span.end.n || q->span.end.n - q->span.min.n == 1);
+}
+
+/* `put` is behind the record that is in doubt, if there is one.  Called with the lock. */
+static int
+doubt_settle(struct queue *q, const struct queue_put *put)
+{
+	int rc;
+
+	if (!q->doubted || put->pos.byte <= q->doubted->pos.byte)
+		return MQ_OK;
+	if (is_confirmed(q, put)) {
+		rc = start_over(q, q->doubted->qoff);
+		if (rc == MQ_OK)
+			rc = put_next(q, q->doubted);
+		if (rc != MQ_OK)
+			return rc;
+	}
+	doubt_end(q);
+	return MQ_OK;
+}
+
+int
+queue_put(struct queue *q, const struct queue_put *put)
+{
+	int rc;
+
+	LOCKED(&q->lock);
+	if (put->pos.byte < q->span.last_end.byte)
+		return MQ_OK;		/* known */
+	if (put->qoff.n < 0 || put->qoff.n > QOFF_MAX)
+		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": no message has number %" PRId64, q->topic,
+				q->id, put->qoff.n);
+	rc = doubt_settle(q, put);
+	if (rc == MQ_OK && !is_believable(q, put))
+		return doubt_begin(q, put);
+	if (rc == MQ_OK && put->qoff.n != q->span.end.n)
+		rc = align(q, put);
+	return rc == MQ_OK ? put_next(q, put) : rc;
+}
+
 void
 queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms)
 {
 	LOCKED(&q->lock);
 	MUST(first.n == q->span.end.n);
 	MUST(q->tail_n + n <= q->tail_max);
+	doubt_end(q);
 	for (size_t i = 0; i < n; i++) {
 		const struct batch_entry *e = &b->entries[i];
 
@@ -329,18 +438,6 @@ queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first,
 	q->span.last_end = pos_add(b->entries[n - 1].pos, b->entries[n - 1].total);
 	atomic_fetch_add(&q->all->tail_entries, (int64_t)n);
 	queue_mark_dirty(q);
-}
-
-/* Where the head is before it moves, for who has the old file open.  Without
- * memory that file looks shorter, no more.  Called with the lock. */
-static void
-remember_head(struct queue *q)
-{
-	if (!q->heads)
-		q->heads = calloc(HEADS_KEPT, sizeof(*q->heads));
-	if (q->heads)
-		q->heads[q->head_moves % HEADS_KEPT] =
-			(struct queue_head){ .move = q->head_moves, .min = q->span.min, .start = q->span.start_bytes };
 }
 
 int
@@ -424,6 +521,7 @@ queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last)
 	LOCKED(&q->lock);
 	moves = q->head_moves;
 	remember_head(q);
+	doubt_end(q);
 	rc = rewind_to(q, end);
 	if (rc != MQ_OK)
 		return rc;

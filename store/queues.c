@@ -44,6 +44,7 @@ queue_free(struct queue *q)
 	free(q->tail_entries);
 	free(q->tail_starts);
 	free(q->heads);
+	free(q->doubted);
 	free(q);
 }
 

@@ -68,6 +68,7 @@ struct queue {
 	size_t spill_at;		/* could not be written: not before it is so long */
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
 	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
+	struct queue_put *doubted;	/* see queue_put(); NULL: none */
 
 	char topic[];
 };
@@ -127,10 +128,18 @@ int queue_tail_write(struct queue *q, size_t n);
 int queue_reserve(struct queue *q, size_t n);
 void queue_unreserve(struct queue *q, size_t n);
 
-/* Enter a record, in log order.  Known ones are skipped; a queue offset that
- * was used before by an earlier record starts the queue over from there (a
- * topic that a RocketMQ broker deleted and made again); a gap becomes holes.
- * MQ_ECORRUPT for an offset that cannot be (noted): the record stays unlisted. */
+/* Enter a record, in log order.  Known ones are skipped.  Its number is the only thing in
+ * it that nothing sums up:
+ *
+ *   the queue's first, since the log was read from its begin   believed
+ *   the next one                                               believed
+ *   a later one, and the log has room for those between        believed: they are holes
+ *   0: a topic that RocketMQ has deleted and made again        believed: the queue starts over
+ *   any other                                                  doubted: not listed
+ *
+ * If the queue's next record goes on from a doubted number, the queue starts over with the
+ * doubted record; else that one was damaged, and costs the queue nothing but itself.
+ * MQ_ECORRUPT for a number that cannot be (noted): the record stays unlisted. */
 int queue_put(struct queue *q, const struct queue_put *put);
 
 /* The first n entries of a batch that has been written; `first` is the queue's end. */

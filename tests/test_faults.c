@@ -158,6 +158,32 @@ no_read_that_fails_once_is_taken_for_damage(void **state)
 	abandon(k);
 }
 
+/* Not once for each queue. */
+static void
+views_are_made_anew_with_one_reading_of_the_log_however_sparse_its_queues(void **state)
+{
+	enum { QUEUES = 150 };
+	struct kit *k = *state;
+	int reads[2];
+
+	kit_open(k);
+	for (int i = 0; i < 2 * QUEUES; i++)
+		assert_int_equal(kit_append(k, "sparse", i % QUEUES, 1, 1000, NULL), MQ_OK);
+	kit_close(k);
+	for (int i = 0; i < 2; i++) {
+		if (i == 1) {		/* without the first of most of them */
+			sh("rm '%s/commitlog/00000000000000000000' '%s/commitlog/00000000000000065536'", k->path, k->path);
+			kit_forget_checkpoint(k);
+		}
+		sh("rm -rf '%s/byteindex'", k->path);
+		fault_set((struct fault){ .call = "pread" });
+		kit_open(k);
+		reads[i] = fault_calls();
+		kit_close(k);
+	}
+	assert_true(reads[1] <= reads[0] + 10);
+}
+
 int
 main(void)
 {
@@ -169,6 +195,7 @@ main(void)
 		T(no_disk_that_stays_broken_costs_a_message),
 		T(no_lack_of_descriptors_costs_a_message),
 		T(no_read_that_fails_once_is_taken_for_damage),
+		T(views_are_made_anew_with_one_reading_of_the_log_however_sparse_its_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

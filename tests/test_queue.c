@@ -482,12 +482,38 @@ an_offset_that_cannot_be_is_refused(void **state)
 
 	put_range(r, 0, 50);
 	r->pos += 20 * 91;
-	assert_int_equal(put(r, 50 + 21), MQ_ECORRUPT);	/* there was no room for so many */
 	assert_int_equal(put(r, INT64_MAX), MQ_ECORRUPT);
 	assert_int_equal(put(r, -1), MQ_ECORRUPT);
 	verify(r, 0, 50, 0, 0);
 	put_range(r, 50, 60);
 	verify(r, 0, 60, 0, 0);
+}
+
+static void
+a_number_that_does_not_follow_is_listed_if_the_next_one_goes_on_from_it(void **state)
+{
+	struct rig *r = *state;
+
+	put_range(r, 0, 50);
+	r->pos += 20 * 91;
+	assert_int_equal(put(r, 50 + 21), MQ_OK);	/* there was no room for so many */
+	verify(r, 0, 50, 0, 0);
+	put_range(r, 50, 52);				/* so that one was damaged */
+	assert_int_equal(put(r, 7), MQ_OK);
+	verify(r, 0, 52, 0, 0);
+	put_range(r, 52, 60);
+	verify(r, 0, 60, 0, 0);
+	assert_int_equal(put(r, 7), MQ_OK);
+	assert_int_equal(put(r, 1000), MQ_OK);
+	verify(r, 0, 60, 0, 0);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	put_range(r, 1001, 1200);			/* and this one was not */
+	verify(r, 1000, 1200, 0, 0);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	verify(r, 1000, 1200, 0, 0);
+	assert_int_equal(r->qs.tail_entries, 0);
+	put_range(r, 5, 40);
+	verify(r, 5, 40, 0, 0);
 }
 
 static void
@@ -817,6 +843,7 @@ main(void)
 		T(a_checkpoint_without_memory_leaves_all_queues_to_the_next_one),
 		T(missing_messages_are_holes),
 		T(an_offset_that_cannot_be_is_refused),
+		T(a_number_that_does_not_follow_is_listed_if_the_next_one_goes_on_from_it),
 		T(a_queue_can_start_over_anywhere),
 		T(behind_a_new_end_rocketmqs_files_show_nothing),
 		T(starting_over_below_the_head_moves_the_head),

@@ -372,6 +372,13 @@ verify_without(struct kit *k, size_t from, size_t to)
 }
 
 static void
+verify_after(struct kit *k, size_t bad)
+{
+	for (size_t i = bad + 1; i < k->n; i++)
+		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+}
+
+static void
 a_bit_that_flipped_costs_one_message(void **state)
 {
 	struct kit *k = *state;
@@ -437,6 +444,98 @@ a_number_that_flipped_costs_one_message(void **state)
 		kit_crash(k);
 	}
 	free(raw);
+}
+
+/* The store is closed, and retention has taken the first segment. */
+static void
+lose_first_segment(struct kit *k)
+{
+	char path[400];
+	size_t kept = 0;
+
+	snprintf(path, sizeof(path), "%s/commitlog/%020d", k->path, 0);
+	assert_int_equal(unlink(path), 0);
+	while (k->model[kept].pos.byte < KIT_SEGMENT)
+		kept++;
+	memmove(k->model, k->model + kept, (k->n - kept) * sizeof(*k->model));
+	k->n -= kept;
+}
+
+static void
+fill_segment(struct kit *k)
+{
+	int64_t end = mark_at(store_written(k->s)).byte / KIT_SEGMENT * KIT_SEGMENT + KIT_SEGMENT;
+
+	while (mark_at(store_written(k->s)).byte < end)
+		assert_int_equal(kit_append(k, "other", 0, 1, 900, NULL), MQ_OK);
+}
+
+/* Of "orders", the first one that is retained: no other comes before it. */
+static void
+the_number_of_a_queues_first_message_may_flip_too(void **state)
+{
+	struct kit *k = *state;
+	unsigned char *raw;
+	char name[64];
+	size_t len, first = 0;
+	int64_t at;
+
+	kit_open(k);
+	assert_int_equal(kit_append(k, "orders", 0, 200, 30, NULL), MQ_OK);
+	fill_segment(k);
+	assert_int_equal(kit_append(k, "orders", 0, 50, 30, NULL), MQ_OK);
+	kit_close(k);
+	lose_first_segment(k);
+	while (strcmp(k->model[first].topic, "orders") != 0)
+		first++;
+	kit_segment_of(k->model[first].pos, name, sizeof(name));
+	raw = kit_slurp(k, name, &len);
+	at = k->model[first].pos.byte % KIT_SEGMENT + RECORD_QUEUEOFFSET_AT;
+	for (int bit = 0; bit < 56; bit++) {
+		unsigned char bad = raw[at + 7 - bit / 8] ^ (unsigned char)(1u << bit % 8);
+
+		kit_poke(k, name, at + 7 - bit / 8, &bad, 1);
+		kit_forget_checkpoint(k);
+		kit_open(k);
+		verify_after(k, first);
+		assert_int_equal(queue_end(kit_queue(k, "orders", 0)).n, 250);
+		kit_close(k);
+		kit_poke(k, name, at + 7 - bit / 8, &raw[at + 7 - bit / 8], 1);
+	}
+	kit_forget_checkpoint(k);
+	kit_open(k);
+	kit_verify(k);
+	free(raw);
+}
+
+/* Retention has taken all but one, and what the views knew is gone. */
+static void
+the_only_message_of_a_queue_is_there_when_views_are_made_anew(void **state)
+{
+	enum { SPARSE = 20 };
+	struct kit *k = *state;
+
+	kit_open(k);
+	for (int i = 0; i < SPARSE; i++)
+		assert_int_equal(kit_append(k, "sparse", i, 3, 30, NULL), MQ_OK);
+	fill_segment(k);
+	for (int i = 0; i < SPARSE; i++)
+		assert_int_equal(kit_append(k, "sparse", i, 1, 30, NULL), MQ_OK);
+	fill_segment(k);
+	kit_close(k);
+	lose_first_segment(k);
+	for (int i = 0; i < 3; i++) {
+		if (i == 0)		/* RocketMQ's files say how far they had come */
+			kit_forget_checkpoint(k);
+		else if (i == 1)	/* and here rows do */
+			sh("rm -rf '%s/byteindex'", k->path);
+		assert_int_equal(kit_try_open(k, i == 2), MQ_OK);
+		assert_true(recovery(k).rebuilt);
+		kit_verify(k);
+		assert_int_equal(queue_min(kit_queue(k, "sparse", 7)).n, 3);
+		if (i < 2)
+			kit_close(k);
+	}
 }
 
 static void
@@ -849,17 +948,13 @@ static void
 a_queue_whose_messages_are_all_gone_goes_on_where_it_was(void **state)
 {
 	struct kit *k = *state;
-	char path[400];
-	size_t kept = 0;
 
 	kit_open(k);
 	assert_int_equal(kit_append(k, "old", 4, 123, 30, NULL), MQ_OK);
 	kit_checkpoint(k);
-	while (mark_at(store_written(k->s)).byte < KIT_SEGMENT + 1000)
-		assert_int_equal(kit_append(k, "new", 0, 1, 900, NULL), MQ_OK);
+	fill_segment(k);
 	kit_close(k);
-	snprintf(path, sizeof(path), "%s/commitlog/%020d", k->path, 0);
-	assert_int_equal(unlink(path), 0);
+	lose_first_segment(k);
 	kit_forget_checkpoint(k);
 	for (int i = 0; i < 2; i++) {
 		kit_open(k);
@@ -868,10 +963,6 @@ a_queue_whose_messages_are_all_gone_goes_on_where_it_was(void **state)
 		kit_close(k);
 	}
 	kit_open(k);
-	while (k->model[kept].pos.byte < KIT_SEGMENT)
-		kept++;
-	memmove(k->model, k->model + kept, (k->n - kept) * sizeof(*k->model));
-	k->n -= kept;
 	assert_int_equal(kit_append(k, "old", 4, 2, 30, NULL), MQ_OK);
 	assert_int_equal(k->model[k->n - 2].qoff.n, 123);
 	kit_verify(k);
@@ -1096,6 +1187,34 @@ a_refused_piece_of_a_log_changes_nothing(void **state)
 	free(log);
 }
 
+/* It comes record by record: what is behind the damaged one is not known yet. */
+static void
+a_number_that_flipped_at_the_master_costs_a_slave_one_message(void **state)
+{
+	struct kit *k = *state;
+	unsigned char *log, *number;
+	int64_t end, n;
+
+	kit_open(k);
+	fill(k, 20);
+	log = whole_log(k, &end);
+	for (int bit = 0; bit < 20; bit++) {
+		k->set.brokerRole = ASYNC_MASTER;
+		become_empty_slave(k);
+		number = log + k->model[77].pos.byte + RECORD_QUEUEOFFSET_AT + 7 - bit / 8;
+		*number ^= (unsigned char)(1u << bit % 8);
+		for (int64_t at = 0; at < end; at += n) {
+			n = be32_get(log + at);
+			assert_int_equal(store_append_raw(k->s, MQ_POS(at), log + at, (size_t)n), MQ_OK);
+		}
+		*number ^= (unsigned char)(1u << bit % 8);
+		for (size_t i = 0; i < k->n; i++)
+			if (i != 77)
+				assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+	}
+	free(log);
+}
+
 /* As RocketMQ's may be called, though a topic of ours has fewer. */
 static void
 the_highest_queue_id_is_a_queue_like_any_other(void **state)
@@ -1141,6 +1260,8 @@ main(void)
 		T(spare_segments_are_used_and_removed_by_a_clean_end),
 		T(a_bit_that_flipped_costs_one_message),
 		T(a_number_that_flipped_costs_one_message),
+		T(the_number_of_a_queues_first_message_may_flip_too),
+		T(the_only_message_of_a_queue_is_there_when_views_are_made_anew),
 		T(a_bit_that_flips_under_finished_views_costs_one_message),
 		T(a_missing_segment_costs_its_messages),
 		T(a_page_of_zeros_costs_what_lay_in_it),
@@ -1157,6 +1278,7 @@ main(void)
 		T(threads_append_read_and_checkpoint_at_once),
 		T(a_log_that_comes_in_pieces_is_shown_up_to_its_last_whole_record),
 		T(a_refused_piece_of_a_log_changes_nothing),
+		T(a_number_that_flipped_at_the_master_costs_a_slave_one_message),
 		T(the_highest_queue_id_is_a_queue_like_any_other),
 	};
 
