@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/err.h"
 #include "conf/flags.h"
@@ -14,6 +15,8 @@
 /* -o words that are not settings. */
 enum word_use {
 	WORD_KERNEL,		/* libfuse passes it on */
+	WORD_LABEL,		/* =VALUE, which libfuse passes on where the kernel has SELinux */
+	WORD_REMOUNT,
 	WORD_TOLERATED,		/* says something to mount(8) or systemd only */
 	WORD_READ_ONLY,
 	WORD_READ_WRITE,
@@ -37,6 +40,13 @@ static const struct word {
 	{ "noatime", WORD_KERNEL },
 	{ "sync", WORD_KERNEL },
 	{ "dirsync", WORD_KERNEL },
+	{ "context", WORD_LABEL },
+	{ "fscontext", WORD_LABEL },
+	{ "defcontext", WORD_LABEL },
+	{ "rootcontext", WORD_LABEL },
+	{ "remount", WORD_REMOUNT },
+	{ "nosymfollow", WORD_TOLERATED },	/* there are no links to follow */
+	{ "symfollow", WORD_TOLERATED },
 	{ "default_permissions", WORD_TOLERATED },	/* always */
 	{ "async", WORD_TOLERATED },
 	{ "relatime", WORD_TOLERATED },
@@ -73,6 +83,7 @@ struct words_seen {
 	char *conf;
 	char *kernel;		/* ",noexec,nosuid" */
 	bool read_only;
+	bool remount;
 	bool no_memory;
 };
 
@@ -102,6 +113,43 @@ seen_kernel(struct words_seen *seen, const char *key)
 	seen->kernel = all;
 }
 
+/* A path as an option's value. */
+static char *
+escape_commas(const char *path)
+{
+	char *out = malloc(2 * strlen(path) + 1), *to = out;
+
+	if (!out)
+		return NULL;
+	for (; *path; *to++ = *path++)
+		if (*path == ',' || *path == '\\')
+			*to++ = '\\';
+	*to = '\0';
+	return out;
+}
+
+/* A kernel without SELinux refuses to mount with a label. */
+static bool
+has_labels(void)
+{
+	return access("/sys/fs/selinux/enforce", F_OK) == 0;
+}
+
+static void
+seen_label(struct words_seen *seen, const char *key, const char *value)
+{
+	AUTO_FREE char *escaped = escape_commas(value);
+	AUTO_FREE char *word = NULL;
+
+	if (!escaped || asprintf(&word, "%s=%s", key, escaped) < 0) {
+		word = NULL;
+		seen->no_memory = true;
+		return;
+	}
+	if (has_labels())
+		seen_kernel(seen, word);
+}
+
 static bool
 seen_word(void *arg, const char *key, const char *value)
 {
@@ -113,6 +161,13 @@ seen_word(void *arg, const char *key, const char *value)
 	switch (word->use) {
 	case WORD_KERNEL:
 		seen_kernel(seen, key);
+		break;
+	case WORD_LABEL:
+		if (value)
+			seen_label(seen, key, value);
+		return value != NULL;
+	case WORD_REMOUNT:
+		seen->remount = true;
 		break;
 	case WORD_READ_ONLY:
 	case WORD_READ_WRITE:
@@ -243,21 +298,6 @@ choose_places(int n, char **operands, struct settings *settings, struct args *ar
 
 /* --- what libfuse is told ----------------------------------------------------- */
 
-/* A path as an option's value. */
-static char *
-escape_commas(const char *path)
-{
-	char *out = malloc(2 * strlen(path) + 1), *to = out;
-
-	if (!out)
-		return NULL;
-	for (; *path; *to++ = *path++)
-		if (*path == ',' || *path == '\\')
-			*to++ = '\\';
-	*to = '\0';
-	return out;
-}
-
 static int
 choose_mount_options(const struct words_seen *seen, const struct settings *settings, struct args *args)
 {
@@ -268,6 +308,7 @@ choose_mount_options(const struct words_seen *seen, const struct settings *setti
 	if (!name)
 		return -ENOMEM;
 	args->read_only = seen->read_only;
+	args->remount = seen->remount;
 	len = asprintf(&args->mount_options, "fsname=%s,subtype=mqfs,default_permissions%s%s%s", name,
 		       others ? ",allow_other" : "", seen->read_only ? ",ro" : "",
 		       seen->kernel ? seen->kernel : "");

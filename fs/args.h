@@ -16,6 +16,7 @@ struct args {
 	bool help;
 	bool version;
 	bool read_only;
+	bool remount;		/* of what is mounted at mountpoint; store is not looked at */
 };
 
 /* Parse; settings come from the defaults they hold, then the file of -o conf=,

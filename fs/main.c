@@ -30,6 +30,7 @@
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
+#include "fs/remount.h"
 #include "fs/role.h"
 #include "fs/scrubbing.h"
 #include "fs/session.h"
@@ -45,6 +46,7 @@ enum exit_code {
 };
 
 #define STORE_BUSY_WAIT_MS 5000
+#define NETWORK_WAIT_MS 2000	/* for the daemons to say whether they listen */
 
 static int
 exit_code_of(int rc)
@@ -75,6 +77,7 @@ print_help(void)
 	      "  -d          trace every request (implies -f)\n"
 	      "  -h, -V      this help; the version (also --help, --version)\n"
 	      "  -o ro       read-only\n"
+	      "  -o remount,ro, remount,rw  of what is mounted already\n"
 	      "  -o conf=FILE, store=DIR, role=ROLE, master=HOST:PORT\n"
 	      "\n"
 	      "Settings, for -o or the file:\n", stdout);
@@ -311,6 +314,23 @@ serve_mounted(struct mount *m, struct readiness *r)
 	return rc;
 }
 
+/* Whoever mounts in the background reads no log: what is already known to be wrong with
+ * the network (a port in use) is said now. */
+static void
+say_troubles(const struct mount *m, const struct starter *starter)
+{
+	struct replication_stats stats;
+	char *rest = stats.trouble, *line;
+
+	if (starter->fd < 0 || !m->replication)
+		return;
+	replication_wait_ready(m->replication, NETWORK_WAIT_MS);
+	replication_stats(m->replication, &stats);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			fprintf(stderr, "mount.mqfs: warning: %s\n", line);
+}
+
 static int
 serve_until_end(struct mount *m, struct starter *starter)
 {
@@ -320,6 +340,8 @@ serve_until_end(struct mount *m, struct starter *starter)
 	rc = broker_open(m, starter->args);
 	if (rc == MQ_OK)
 		rc = role_begin(m);
+	if (rc == MQ_OK)
+		say_troubles(m, starter);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
 	if (rc == MQ_OK)
@@ -432,6 +454,10 @@ run(struct settings *settings, const struct args *args)
 	struct lifeline alone = { .fd = -1, .session_fd = -1 };
 	int rc;
 
+	if (args->remount) {
+		rc = args->fake ? MQ_OK : remount(args, settings);
+		return rc == MQ_OK ? 0 : complain(rc, EXIT_MOUNT);
+	}
 	rc = mountpoint_check(args->mountpoint);
 	if (rc != MQ_OK)
 		return complain(rc, EXIT_MOUNT);

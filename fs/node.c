@@ -12,6 +12,8 @@
 #include "fs/text.h"
 
 #define ATTR_DIR_SECONDS 1.0
+#define FILE_MODE 0777		/* nothing here is run: no setuid, no setgid */
+#define DIR_MODE 03777
 
 /* What the id of a kind is. */
 enum id_of {
@@ -334,6 +336,34 @@ node_is_dir(const struct node *n)
 	return n->class->list != NULL;
 }
 
+int
+node_parent(struct mount *m, const struct node *n, struct node *ret_parent)
+{
+	switch (n->kind) {
+	case NODE_TOPIC:
+	case NODE_UNMADE_TOPIC:
+		return node_make(m, NODE_TOPICS, 0, 0, 0, ret_parent);
+	case NODE_GROUP:
+		return node_make(m, NODE_GROUPS, 0, 0, 0, ret_parent);
+	case NODE_SUBSCRIPTION:
+		return node_make(m, NODE_GROUP, n->group->id, 0, 0, ret_parent);
+	case NODE_CQ_TOPIC:
+		return node_make(m, NODE_CONSUMEQUEUE, 0, 0, 0, ret_parent);
+	case NODE_CQ_QUEUE:
+		return node_make(m, NODE_CQ_TOPIC, n->id, 0, 0, ret_parent);
+	case NODE_REPLICATION:
+		return node_make(m, NODE_STATUS, 0, 0, 0, ret_parent);
+	case NODE_PEER:
+		return node_make(m, NODE_REPLICATION, 0, 0, 0, ret_parent);
+	case NODE_SNAPSHOT:
+		return node_make(m, NODE_SNAPSHOTS, 0, 0, 0, ret_parent);
+	case NODE_SNAPSHOT_DIR:
+		return node_make(m, NODE_SNAPSHOT, n->id, 0, 0, ret_parent);
+	default:
+		return node_make(m, NODE_ROOT, 0, 0, 0, ret_parent);
+	}
+}
+
 /* --- paths ------------------------------------------------------------------------ */
 
 static int
@@ -465,6 +495,27 @@ group_set_owner(struct mount *m, struct group *g, const struct owner *o)
 	return group_change(m->offsets, g, &conf, NULL);
 }
 
+/* Times other than now: as on a file with chattr +a, nobody may. */
+static bool
+sets_times(int to_set)
+{
+	return ((to_set & FUSE_SET_ATTR_ATIME) && !(to_set & FUSE_SET_ATTR_ATIME_NOW)) ||
+	       ((to_set & FUSE_SET_ATTR_MTIME) && !(to_set & FUSE_SET_ATTR_MTIME_NOW));
+}
+
+struct owner
+node_new_owner(struct mount *m, const struct node *dir, const struct fuse_ctx *who, mode_t mode)
+{
+	struct owner above, o = { .uid = who->uid, .gid = who->gid, .mode = mode & DIR_MODE };
+
+	node_owner(m, dir, &above);
+	if (above.mode & S_ISGID) {
+		o.gid = above.gid;
+		o.mode |= S_ISGID;
+	}
+	return o;
+}
+
 int
 node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set)
 {
@@ -472,11 +523,15 @@ node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int
 	struct owner o;
 	int rc = MQ_OK;
 
+	if (sets_times(to_set) && !n->class->accept) {
+		node_path(n, path);
+		return err_note(-EPERM, "%s: times cannot be set", path);
+	}
 	if (!(to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)))
-		return MQ_OK;		/* times alone: nothing to keep */
+		return MQ_OK;		/* touch: the time of a queue is that of its last message */
 	node_owner(m, n, &o);
 	if (to_set & FUSE_SET_ATTR_MODE)
-		o.mode = st->st_mode & 07777;
+		o.mode = st->st_mode & (node_is_dir(n) ? DIR_MODE : FILE_MODE);
 	if (to_set & FUSE_SET_ATTR_UID)
 		o.uid = st->st_uid;
 	if (to_set & FUSE_SET_ATTR_GID)

@@ -148,6 +148,12 @@ void node_owner(struct mount *m, const struct node *n, struct owner *ret);
 void node_show_owner(struct mount *m, const struct node *n, struct stat *st);
 int node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set);
 
+/* Of a directory that is made in dir: a setgid directory hands its group on. */
+struct owner node_new_owner(struct mount *m, const struct node *dir, const struct fuse_ctx *who, mode_t mode);
+
+/* The directory that a directory is in. */
+int node_parent(struct mount *m, const struct node *n, struct node *ret_parent);
+
 /* st of n, complete: what getattr, lookup and readdirplus answer. */
 int node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout);
 

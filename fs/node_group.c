@@ -54,11 +54,10 @@ groups_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 	struct group *g;
 	int rc;
 
-	(void)dir;
 	if (!meta_name_ok(name, strlen(name)))
 		return err_note(-EINVAL, "groups/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
 	group_conf_default(&conf, name);
-	conf.owner = (struct owner){ .uid = who->uid, .gid = who->gid, .mode = mode };
+	conf.owner = node_new_owner(m, dir, who, mode);
 	rc = group_create(m->offsets, &conf, &g, NULL);
 	return rc == MQ_OK ? node_make(m, NODE_GROUP, g->id, 0, 0, ret_child) : rc;
 }

@@ -64,12 +64,11 @@ topics_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 	struct topic *t;
 	int rc;
 
-	(void)dir;
 	if (!meta_name_ok(name, strlen(name)))
 		return err_note(-EINVAL, "topics/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
 	topic_conf_default(&conf, name, (int32_t)m->settings->defaultTopicQueueNums);
 	conf.on_full_drop = m->settings->onFull == ON_FULL_DROP;
-	conf.owner = (struct owner){ .uid = who->uid, .gid = who->gid, .mode = mode };
+	conf.owner = node_new_owner(m, dir, who, mode);
 	rc = topic_create(m->offsets, &conf, &t, NULL);
 	return rc == MQ_OK ? node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child) : rc;
 }

@@ -136,6 +136,7 @@ static int
 make_topic(struct mount *m, const struct node *n, const struct handle *h)
 {
 	struct topic_conf conf;
+	struct node topics;
 	struct unmade u;
 	struct topic *t;
 	int rc;
@@ -145,7 +146,10 @@ make_topic(struct mount *m, const struct node *n, const struct handle *h)
 		return rc;
 	unmade_of(n, &u);
 	topic_conf_default(&conf, u.topic, (int32_t)m->settings->defaultTopicQueueNums);
-	conf.owner = (struct owner){ .uid = h->uid, .gid = h->gid, .mode = 0755 };
+	rc = node_make(m, NODE_TOPICS, 0, 0, 0, &topics);
+	if (rc != MQ_OK)
+		return rc;
+	conf.owner = node_new_owner(m, &topics, &(struct fuse_ctx){ .uid = h->uid, .gid = h->gid }, 0755);
 	rc = topic_create(m->offsets, &conf, &t, NULL);
 	return rc == -EEXIST ? MQ_OK : rc;	/* somebody was faster */
 }

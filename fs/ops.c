@@ -25,7 +25,8 @@ op_init(void *arg, struct fuse_conn_info *conn)
 {
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
 				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO |
-				       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL;
+				       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL |
+				       FUSE_CAP_EXPORT_SUPPORT;
 	struct mount *m = arg;
 
 	conn->want = conn->capable & wanted;
@@ -74,6 +75,21 @@ name_check(const char *name)
 	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : MQ_OK;
 }
 
+/* "." and ".." come for file handles (open_by_handle_at(2), NFS) whose inode the kernel
+ * has forgotten. */
+static int
+lookup_in(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	if (strcmp(name, ".") == 0) {
+		node_hold(m, dir->ino);
+		*ret_child = *dir;
+		return MQ_OK;
+	}
+	if (!dir->class->lookup)
+		return -ENOTDIR;
+	return strcmp(name, "..") == 0 ? node_parent(m, dir, ret_child) : dir->class->lookup(m, dir, name, ret_child);
+}
+
 static void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
@@ -87,7 +103,7 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (rc == MQ_OK)
 		rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
-		rc = dir.class->lookup ? dir.class->lookup(m, &dir, name, &child) : -ENOTDIR;
+		rc = lookup_in(m, &dir, name, &child);
 	if (rc != MQ_OK) {
 		reply_err(req, rc);
 		return;

@@ -82,6 +82,16 @@ replication_troubles(struct replication *r, char *text, size_t size)
 		text[strlen(text) - 2] = '\0';
 }
 
+void
+replication_wait_ready(struct replication *r, int timeout_ms)
+{
+	int64_t until = clock_mono_ms() + timeout_ms, left;
+
+	LOCKED(&r->lock);
+	while (!r->ready && !*r->troubles[TROUBLE_DAEMON].text && (left = until - clock_mono_ms()) > 0)
+		lock_wait(&r->lock, &r->changed, (int)left);
+}
+
 /* Not at every try: a slave's disk that is almost full lets now and then something in. */
 void
 replication_trouble(struct replication *r, enum trouble_with with, const char *text)
@@ -92,6 +102,7 @@ replication_trouble(struct replication *r, enum trouble_with with, const char *t
 
 	lock_take(&r->lock);
 	snprintf(t->text, sizeof(t->text), "%s", text);
+	pthread_cond_broadcast(&r->changed);
 	news = *text && (strcmp(t->text, t->said) != 0 || now >= t->said_ms + SAY_AGAIN_MS);
 	if (news) {
 		memcpy(t->said, t->text, sizeof(t->said));

@@ -52,6 +52,9 @@ int replication_open(const struct settings *settings, const struct replication_b
 		     struct replication **ret);
 void replication_close(struct replication *r);	/* accepts NULL */
 
+/* Until mqrepld listens, or has said why it does not, at most timeout_ms. */
+void replication_wait_ready(struct replication *r, int timeout_ms);
+
 /* No mqrepld runs from here on: when this returns, nothing of a master is written any
  * more.  Until replication_role_changed(). */
 void replication_pause(struct replication *r);
