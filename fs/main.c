@@ -27,6 +27,7 @@
 #include "fs/handle.h"
 #include "fs/keeper.h"
 #include "fs/mountpoint.h"
+#include "fs/moved.h"
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
@@ -228,6 +229,8 @@ tree_open(struct mount *m)
 static void
 tree_close(struct mount *m)
 {
+	moved_close(m->moved);
+	m->moved = NULL;
 	keeper_close(m->keeper);
 	m->keeper = NULL;
 	if (m->pending)
@@ -305,6 +308,8 @@ serve_mounted(struct mount *m, struct readiness *r)
 		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
 		rc = scrubbing_begin(m);
+	if (rc == MQ_OK)
+		rc = moved_open(m, &m->moved);
 	if (rc == MQ_OK)
 		rc = session_run(m, &sig);
 	if (rc == MQ_OK && sig)

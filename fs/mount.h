@@ -23,6 +23,7 @@ struct pending;
 struct replication;
 struct session;
 struct keeper;
+struct moved;
 struct snapshots;
 struct workers;
 
@@ -45,6 +46,7 @@ struct mount {
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */
 
+	struct moved *moved;		/* tells watchers of queues that were trimmed */
 	struct keeper *keeper;		/* takes and drops snapshots */
 	struct healer healer;		/* from where the scrub has good bytes */
 

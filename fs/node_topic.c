@@ -9,6 +9,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/command.h"
+#include "fs/moved.h"
 #include "fs/name.h"
 #include "fs/node.h"
 #include "fs/point.h"
@@ -340,7 +341,10 @@ topic_ctl_render(struct mount *m, const struct node *n, struct text *t)
 static int
 topic_ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
-	return commands_run(topic_commands, m, n, text, len);
+	int rc = commands_run(topic_commands, m, n, text, len);
+
+	moved_look(m->moved);
+	return rc;
 }
 
 const struct node_class node_topic_ctl = {
