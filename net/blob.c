@@ -45,19 +45,6 @@ parse_ext(const char *text, size_t len, json_t **ret)
 }
 
 int
-blob_read_ext(int fd, const struct link_message *msg, json_t **ret_ext)
-{
-	struct link_message part = *msg;
-	AUTO_FREE char *text = NULL;
-	int rc = MQ_OK;
-
-	part.len = msg->ext_len;
-	if (part.len > 0)
-		rc = link_blob_read(fd, &part, &text);
-	return rc == MQ_OK ? parse_ext(text, part.len, ret_ext) : rc;
-}
-
-int
 blob_read(int fd, const struct link_message *msg, json_t **ret_ext, char **ret_body, size_t *ret_len)
 {
 	AUTO_FREE char *buf = NULL;

@@ -11,11 +11,8 @@
  * an object of strings.  -EMSGSIZE, noted: too much. */
 int blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t body_len, int *ret_fd);
 
-/* The ext fields alone: an object of strings, or NULL: none.  MQ_ECORRUPT, noted: they
- * are something else. */
-int blob_read_ext(int fd, const struct link_message *msg, json_t **ret_ext);
-
-/* All of it.  The body (to be freed) ends with a NUL that is not counted; NULL: there
+/* All of it: the ext fields are an object of strings, or NULL (MQ_ECORRUPT, noted: they are
+ * something else).  The body (to be freed) ends with a NUL that is not counted; NULL: there
  * is no blob. */
 int blob_read(int fd, const struct link_message *msg, json_t **ret_ext, char **ret_body, size_t *ret_len);
 

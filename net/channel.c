@@ -10,16 +10,15 @@
 #include "conf/scope.h"
 #include "net/channel.h"
 
-#define TURN_BYTES (1 << 20)		/* then others hear, too */
+#define TURN_BYTES (256 << 10)		/* then others hear, too */
+#define TURN_FRAMES 4			/* each costs, be it small */
+#define LONG_HEADER 4096		/* one of them is enough for a turn */
 
 /* One frame on its way out. */
 struct parcel {
 	struct parcel *next;
-	char *head;			/* all that is not from the blob */
-	size_t head_len, head_sent;
-	int blob_fd;			/* -1: none */
-	int64_t at;			/* of the blob's byte that is next */
-	size_t left;
+	char *bytes;
+	size_t len, sent;
 };
 
 static void
@@ -34,58 +33,6 @@ fail(struct channel *ch, int rc)
 /* --- sending ---------------------------------------------------------------------------- */
 
 static void
-parcel_free(struct parcel *p)
-{
-	if (!p)
-		return;
-	free(p->head);
-	if (p->blob_fd >= 0)
-		close(p->blob_fd);
-	free(p);
-}
-
-static int
-parcel_make(const struct remoting_frame *f, int blob_fd, int64_t at, struct parcel **ret)
-{
-	struct parcel *p = calloc(1, sizeof(*p));
-	int rc;
-
-	if (!p) {
-		if (blob_fd >= 0)
-			close(blob_fd);
-		return -ENOMEM;
-	}
-	p->blob_fd = blob_fd;
-	p->at = at;
-	p->left = blob_fd >= 0 ? f->body_len : 0;
-	rc = remoting_encode(f, &p->head, &p->head_len);
-	if (rc != MQ_OK) {
-		parcel_free(p);
-		return rc;
-	}
-	*ret = p;
-	return MQ_OK;
-}
-
-static ssize_t
-send_some(struct channel *ch, struct parcel *p)
-{
-	ssize_t n;
-
-	if (p->head_sent < p->head_len) {
-		n = stream_send(&ch->stream, p->head + p->head_sent, p->head_len - p->head_sent, p->left > 0);
-		p->head_sent += n > 0 ? (size_t)n : 0;
-		return n;
-	}
-	n = stream_sendfile(&ch->stream, p->blob_fd, p->at, p->left);
-	if (n == 0)
-		return err_note(MQ_ECORRUPT, "a blob that is too short");
-	p->at += n > 0 ? n : 0;
-	p->left -= n > 0 ? (size_t)n : 0;
-	return n;
-}
-
-static void
 drop_first(struct channel *ch)
 {
 	struct parcel *p = ch->first;
@@ -94,8 +41,9 @@ drop_first(struct channel *ch)
 	if (!ch->first)
 		ch->last = &ch->first;
 	ch->waiting--;
-	ch->waiting_bytes -= p->blob_fd >= 0 ? p->at + (int64_t)p->left : 0;
-	parcel_free(p);
+	ch->waiting_bytes -= p->len;
+	free(p->bytes);
+	free(p);
 }
 
 /* As far as it goes. */
@@ -103,7 +51,8 @@ static void
 flush(struct channel *ch)
 {
 	while (ch->rc == MQ_OK && ch->first) {
-		ssize_t n = send_some(ch, ch->first);
+		struct parcel *p = ch->first;
+		ssize_t n = stream_send(&ch->stream, p->bytes + p->sent, p->len - p->sent, false);
 
 		if (n == -EAGAIN)
 			return;
@@ -112,25 +61,28 @@ flush(struct channel *ch)
 			return;
 		}
 		ch->moved_ms = ch->sent_ms = ch->d->now_ms;
-		if (ch->first->head_sent == ch->first->head_len && ch->first->left == 0)
+		p->sent += (size_t)n;
+		if (p->sent == p->len)
 			drop_first(ch);
 	}
 }
 
 int
-channel_send(struct channel *ch, const struct remoting_frame *f, int blob_fd, int64_t at)
+channel_send(struct channel *ch, const struct remoting_frame *f)
 {
-	struct parcel *p = NULL;
-	int rc = parcel_make(f, blob_fd, at, &p);
+	struct parcel *p = calloc(1, sizeof(*p));
+	int rc = p ? remoting_encode(f, &p->bytes, &p->len) : -ENOMEM;
 
-	if (rc != MQ_OK)
+	if (rc != MQ_OK) {
+		free(p);
 		return rc;
+	}
 	if (!ch->first)
 		ch->sent_ms = ch->d->now_ms;
 	*ch->last = p;
 	ch->last = &p->next;
 	ch->waiting++;
-	ch->waiting_bytes += blob_fd >= 0 ? at + (int64_t)p->left : 0;
+	ch->waiting_bytes += p->len;
 	if (ch->stream.up)
 		flush(ch);
 	return MQ_OK;
@@ -149,7 +101,7 @@ hear_some(struct channel *ch, struct remoting_frame *ret)
 
 	if (ch->reader.size > ch->allowed)
 		return -EDQUOT;
-	if (ch->turn >= TURN_BYTES)
+	if (ch->turn >= TURN_BYTES || ch->turn_frames >= TURN_FRAMES)
 		return -EAGAIN;
 	place = remoting_reader_place(&ch->reader, &len);
 	if (!place)
@@ -177,7 +129,9 @@ channel_hear(struct channel *ch, struct remoting_frame *ret)
 		do
 			rc = hear_some(ch, ret);
 		while (rc == MQ_EEND);
-	if (rc != MQ_OK && rc != -EAGAIN && rc != -EDQUOT)
+	if (rc == MQ_OK)
+		ch->turn_frames += ret->header_len > LONG_HEADER ? TURN_FRAMES : 1;
+	else if (rc != -EAGAIN && rc != -EDQUOT)
 		fail(ch, rc);
 	return rc;
 }
@@ -272,5 +226,6 @@ channel_tick(struct channel *ch)
 		return ch->d->now_ms;
 	ask(ch);
 	ch->turn = 0;
+	ch->turn_frames = 0;
 	return stream_pending(&ch->stream) && !ch->deaf ? ch->d->now_ms : at;
 }

@@ -1,6 +1,7 @@
 /* channel.h - a connection that carries remoting frames, both ways.
  *
- * What is to be sent waits here for its turn.  The first failure is remembered in
+ * What is to be sent waits here for its turn, in memory.  What is heard between two
+ * channel_tick() is bounded, in bytes and in frames.  The first failure is remembered in
  * `rc`, and all that is tried afterwards does nothing: its owner looks once,
  * after whatever it did.  -ECONNRESET: the other side has closed; MQ_ECLOSED: nobody
  * has had any use for it.  A channel never waits for the other side longer than
@@ -27,11 +28,12 @@ struct channel {
 	struct stream stream;
 	struct remoting_reader reader;
 	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
-	size_t turn;			/* bytes heard since channel_tick() */
+	size_t turn;			/* bytes heard since channel_tick(), */
+	int turn_frames;		/* and frames */
 	bool deaf;			/* the owner wants to hear nothing more for now */
 	struct parcel *first, **last;	/* frames to send */
 	size_t waiting;			/* how many */
-	int64_t waiting_bytes;		/* of their bodies */
+	size_t waiting_bytes;		/* of memory that they hold */
 	int64_t moved_ms;		/* when something went either way, */
 	int64_t began_ms, sent_ms;	/* a frame began to come, some of our first one went */
 	int rc;
@@ -44,9 +46,8 @@ struct channel {
 int channel_open(struct channel *ch, int fd, const char *host);
 void channel_close(struct channel *ch);		/* accepts a closed one */
 
-/* Send f, with its body, or if blob_fd (taken over) is not -1, with body_len bytes
- * of it from `at` on.  Not MQ_OK: f is not sent, though others may be. */
-int channel_send(struct channel *ch, const struct remoting_frame *f, int blob_fd, int64_t at);
+/* Send f, with its body.  Not MQ_OK: f is not sent, though others may be. */
+int channel_send(struct channel *ch, const struct remoting_frame *f);
 
 /* What the events of epoll allow to be sent is sent. */
 void channel_ready(struct channel *ch, uint32_t events);

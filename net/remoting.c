@@ -382,6 +382,7 @@ complete(struct remoting_reader *r, struct remoting_frame *ret)
 		remoting_frame_clear(&f);
 		return rc;
 	}
+	f.header_len = header_len(r);
 	f.body_len = r->size - header_len(r);
 	f.body = f.body_len > 0 ? r->memory + header_len(r) : NULL;
 	f.memory = take_ptr(r->memory);

@@ -60,6 +60,7 @@ struct remoting_frame {
 	json_t *ext;			/* an object of strings; NULL: none */
 	const char *body;		/* in `memory` when received, else the caller's, or NULL */
 	size_t body_len;
+	size_t header_len;		/* when received: how long its header was */
 	char *memory;
 };
 

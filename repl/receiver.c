@@ -23,6 +23,7 @@
 #define APPEND_MAX (1 << 20)
 #define APPEND_SPARE 96			/* places in the outbox that are for other news */
 #define TURN_BYTES (1 << 20)
+#define READ_BYTES 4096			/* what the shortest read counts as: heartbeats cost, too */
 #define AGAIN_BYTES 16384		/* compared at once */
 
 enum phase {
@@ -351,7 +352,7 @@ hear(struct receiver *r, size_t *turn)
 		return false;
 	}
 	r->heard_ms = r->d->now_ms;
-	*turn += (size_t)n;
+	*turn += n > READ_BYTES ? (size_t)n : READ_BYTES;
 	if (body > 0)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
 	if ((size_t)n > body && r->phase == FOLLOWING)

@@ -116,7 +116,7 @@ call_send(struct remoting_client *c, struct call *call)
 		f.body = body;
 		c->last_opaque = c->last_opaque < INT32_MAX ? c->last_opaque + 1 : 1;
 		f.opaque = call->opaque = c->last_opaque;
-		rc = channel_send(&c->channel, &f, -1, 0);
+		rc = channel_send(&c->channel, &f);
 	}
 	json_decref(f.ext);
 	if (rc != MQ_OK)

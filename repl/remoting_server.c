@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "net/blob.h"
 #include "net/channel.h"
 #include "net/listener.h"
@@ -15,9 +16,11 @@
 
 #define PATIENCE_MS 500			/* with who asks nothing, when others want the place */
 #define EXCHANGES_MAX 8			/* of one connection; then we do not hear it */
+#define ASKED_SHARED 48			/* of LINK_REQUESTS_MAX; the others are for first requests */
+#define REFUSED_MS 50			/* so long who was refused is not heard: to ask has a price */
 #define SMALL_FRAME (64 << 10)		/* everybody may send so much, */
 #define LARGE_FRAMES (64 << 20)		/* and these share that */
-#define ANSWERS_BYTES_MAX (64 << 20)	/* that wait for who does not take them */
+#define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* that wait for who does not take them */
 #define PLACES (REMOTING_CONNECTIONS_MAX + 16)	/* with those that are closed in this turn of the loop */
 #define OUTBOX_SPARE 64			/* places that are for other news */
 
@@ -28,6 +31,7 @@ struct connection {
 	int asked;			/* requests that the mount has */
 	size_t reserved;		/* of LARGE_FRAMES, for the frame that comes */
 	int64_t useful_ms;		/* when it came, or asked last */
+	int64_t later_ms;		/* it is not heard before */
 };
 
 /* A request that the mount has not answered yet. */
@@ -48,6 +52,7 @@ struct remoting_server {
 	struct daemon *d;
 	struct connection *connections[PLACES];
 	struct asked asked[LINK_REQUESTS_MAX];
+	size_t asked_n;
 	uint64_t last_id;
 	size_t reserved;		/* of LARGE_FRAMES */
 };
@@ -138,43 +143,50 @@ refuse(struct connection *c, const struct remoting_frame *to, int code, const ch
 
 	snprintf(text, sizeof(text), "%s", remark);
 	if (!(to->flag & REMOTING_ONE_WAY))
-		(void)channel_send(&c->channel, &f, -1, 0);
+		(void)channel_send(&c->channel, &f);
 }
 
-static int64_t
-waiting_bytes(const struct remoting_server *s)
+/* If there is too much for who does not take it, the one with most of it has to go. */
+static void
+bound_answers(struct remoting_server *s)
 {
-	int64_t bytes = 0;
+	struct connection *most = NULL;
+	size_t bytes = 0;
 
-	for (size_t i = 0; i < PLACES; i++)
-		bytes += s->connections[i] ? s->connections[i]->channel.waiting_bytes : 0;
-	return bytes;
+	for (size_t i = 0; i < PLACES; i++) {
+		struct connection *c = s->connections[i];
+
+		if (!c)
+			continue;
+		bytes += c->channel.waiting_bytes;
+		if (!most || c->channel.waiting_bytes > most->channel.waiting_bytes)
+			most = c;
+	}
+	if (bytes > ANSWERS_BYTES_MAX)
+		gone(most);
 }
 
-/* blob_fd is taken over. */
+/* From the blob to memory: however many wait, they hold no descriptors. */
 static void
 answer(struct asked *a, const struct link_message *msg, int blob_fd)
 {
 	char remark[LINK_TEXT_BYTES];
+	AUTO_FREE char *body = NULL;
 	struct remoting_frame f = {
 		.dialect = a->dialect, .code = msg->code, .opaque = a->opaque, .flag = REMOTING_RESPONSE,
 		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = *msg->text ? remark : NULL,
-		.body_len = msg->len - msg->ext_len,
 	};
 	struct connection *c = a->by;
 	int rc;
 
 	memcpy(remark, msg->text, sizeof(remark));
-	rc = blob_read_ext(blob_fd, msg, &f.ext);
-	if (rc == MQ_OK) {
-		rc = channel_send(&c->channel, &f, blob_fd, msg->ext_len);
-		blob_fd = -1;
-	}
+	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
+	f.body = body;
+	if (rc == MQ_OK)
+		rc = channel_send(&c->channel, &f);
 	json_decref(f.ext);
 	if (rc != MQ_OK)
 		refuse(c, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
-	if (blob_fd >= 0)
-		close(blob_fd);
 }
 
 int
@@ -183,21 +195,16 @@ remoting_server_answer(struct remoting_server *s, const struct link_message *msg
 	struct asked *a = &s->asked[msg->id % LINK_REQUESTS_MAX];
 	struct connection *c = a->by;
 
-	if (msg->id == 0 || a->id != msg->id) {
-		if (blob_fd >= 0)
-			close(blob_fd);
+	if (msg->id == 0 || a->id != msg->id)
 		return err_note(MQ_ECORRUPT, "the mount answers what nobody asked");
-	}
 	if (c && !a->one_way)
 		answer(a, msg, blob_fd);
-	else if (blob_fd >= 0)
-		close(blob_fd);
 	if (c)
 		c->asked--;
 	s->reserved -= a->reserved;
 	*a = (struct asked){ .id = 0 };
-	if (c && waiting_bytes(s) > ANSWERS_BYTES_MAX)
-		gone(c);
+	s->asked_n--;
+	bound_answers(s);
 	return MQ_OK;
 }
 
@@ -244,6 +251,7 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 	*a = (struct asked){ msg.id, c, f->dialect, f->opaque, f->flag & REMOTING_ONE_WAY, c->reserved };
 	c->reserved = 0;
 	c->asked++;
+	s->asked_n++;
 	return MQ_OK;
 }
 
@@ -253,12 +261,15 @@ on_frame(struct connection *c, const struct remoting_frame *f)
 	struct remoting_server *s = c->of;
 	int rc;
 
-	c->useful_ms = s->d->now_ms;
 	rc = f->flag & REMOTING_RESPONSE ? MQ_OK : ask_mount(c, f);	/* we have asked nothing */
-	if (rc == -EBUSY)
+	if (rc == MQ_OK && !(f->flag & REMOTING_RESPONSE))
+		c->useful_ms = s->d->now_ms;
+	if (rc == -EBUSY) {
+		c->later_ms = s->d->now_ms + REFUSED_MS;
 		refuse(c, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, try another time");
-	else if (rc != MQ_OK)
+	} else if (rc != MQ_OK) {
 		refuse(c, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+	}
 	s->reserved -= c->reserved;
 	c->reserved = 0;
 	c->channel.allowed = SMALL_FRAME;
@@ -279,9 +290,13 @@ reserve(struct connection *c)
 
 /* --- the loop ------------------------------------------------------------------------------------ */
 
+/* There are as many places as connections, and the last of them are for first requests: so
+ * each can ask something, whatever others do. */
 static bool
 may_ask(const struct connection *c)
 {
+	if (c->of->d->now_ms < c->later_ms || (c->asked > 0 && c->of->asked_n >= ASKED_SHARED))
+		return false;
 	return (size_t)c->asked + c->channel.waiting < EXCHANGES_MAX;
 }
 
@@ -349,6 +364,8 @@ connection_tick(struct connection *c)
 	if (c->channel.deaf || stream_pending(&c->channel.stream))
 		hear(c);		/* if there is room again */
 	next = channel_tick(&c->channel);
+	if (c->later_ms > c->of->d->now_ms)
+		next = earlier(next, c->later_ms);
 	if (c->channel.rc != MQ_OK)
 		failed(c);
 	return next;

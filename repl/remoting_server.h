@@ -26,7 +26,7 @@ void remoting_server_close(struct remoting_server *s);		/* accepts NULL */
 int remoting_server_port(const struct remoting_server *s);
 int remoting_server_vip_port(const struct remoting_server *s);
 
-/* The mount's answer; blob_fd (-1: none) is taken over.  MQ_ECORRUPT, noted: to what
+/* The mount's answer; blob_fd (-1: none) stays the caller's.  MQ_ECORRUPT, noted: to what
  * nobody asked. */
 int remoting_server_answer(struct remoting_server *s, const struct link_message *msg, int blob_fd);
 

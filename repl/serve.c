@@ -17,7 +17,8 @@
 #include "repl/serve.h"
 
 #define PATIENCE_MS 500			/* with who has not reported, when others want the place */
-#define EVENTS_MAX 64
+#define EVENTS_MAX 256			/* more than there are: whoever is ready has a turn in each */
+#define LINK_TURN 64			/* messages of the mount, then it is others' turn */
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
 
 struct loop {
@@ -136,8 +137,14 @@ on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
 	const struct link_message nobody = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN,
 					     .text = "there is no master to ask" };
 
-	if (msg->kind == LINK_RESPONSE)
-		return remoting_server_answer(l->server, msg, blob_fd);
+	int rc;
+
+	if (msg->kind == LINK_RESPONSE) {
+		rc = remoting_server_answer(l->server, msg, blob_fd);
+		if (blob_fd >= 0)
+			close(blob_fd);
+		return rc;
+	}
 	if (l->client) {
 		remoting_client_ask(l->client, msg, blob_fd);
 		return MQ_OK;
@@ -212,7 +219,7 @@ link_ready(struct watch *w, uint32_t events)
 
 	if (events & EPOLLOUT)
 		rc = outbox_send(&l->d->out);
-	for (int i = 0; i < EVENTS_MAX && rc == MQ_OK; i++)
+	for (int i = 0; i < LINK_TURN && rc == MQ_OK; i++)
 		rc = hear_mount(l);
 	if (rc != MQ_OK && rc != -EAGAIN)
 		l->rc = rc == -EPIPE ? MQ_EEND : rc;

@@ -3,13 +3,16 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -212,33 +215,217 @@ a_one_way_request_is_not_answered(void **state)
 	close(fd);
 }
 
-static void
-more_than_the_mount_can_hold_is_told_to_come_again(void **state)
+/* Who asks request i, so that 48 are of 6 connections, and 16 are first ones. */
+static int
+asker(int i)
 {
-	struct kit *k = *state;
-	uint64_t ids[LINK_REQUESTS_MAX];
-	int fds[9];
+	return i < 48 ? i / 8 : i - 42;
+}
 
-	kit_start(k);
-	for (int i = 0; i < 9; i++)
+/* As many requests as the mount takes, their ids. */
+static void
+fill_the_mount(struct kit *k, int fds[22], uint64_t ids[LINK_REQUESTS_MAX])
+{
+	for (int i = 0; i < 22; i++)
 		fds[i] = kit_connect(k->remoting_port);
 	for (int i = 0; i < LINK_REQUESTS_MAX; i++) {
-		send_request(fds[i / 8], i);
+		send_request(fds[asker(i)], i);
 		kit_hear(k, LINK_REQUEST);
 		ids[i] = k->last.id;
 	}
-	send_request(fds[8], 1000);
-	want_response(fds[8], 1000, ANSWER_SYSTEM_BUSY);
-	send_request(fds[0], 1001);		/* it has asked so much that it is not heard for now */
+}
+
+static void
+more_than_the_mount_can_hold_is_not_heard_for_now(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ids[LINK_REQUESTS_MAX];
+	int fds[22];
+
+	kit_start(k);
+	fill_the_mount(k, fds, ids);
+	send_request(fds[0], 1000);
+	send_request(fds[21], 1001);
 	for (int i = 0; i < LINK_REQUESTS_MAX; i++)
 		answer(k, ids[i], 0, "");
 	for (int i = 0; i < LINK_REQUESTS_MAX; i++)
-		want_response(fds[i / 8], i, 0);
+		want_response(fds[asker(i)], i, 0);
+	for (int i = 0; i < 2; i++) {
+		kit_hear(k, LINK_REQUEST);
+		answer(k, k->last.id, 7, "");
+	}
+	want_response(fds[0], 1000, 7);
+	want_response(fds[21], 1001, 7);
+	for (int i = 0; i < 22; i++)
+		close(fds[i]);
+}
+
+/* Who has gone has left its requests with the mount. */
+static void
+who_finds_no_place_for_its_first_request_is_told_to_come_again(void **state)
+{
+	struct kit *k = *state;
+	uint64_t ids[LINK_REQUESTS_MAX];
+	int fds[22], late;
+
+	kit_start(k);
+	fill_the_mount(k, fds, ids);
+	for (int i = 0; i < 22; i++)
+		close(fds[i]);
+	late = kit_connect(k->remoting_port);
+	send_request(late, 1000);
+	want_response(late, 1000, ANSWER_SYSTEM_BUSY);
+	for (int i = 0; i < LINK_REQUESTS_MAX; i++)
+		answer(k, ids[i], 0, "");
+	send_request(late, 1001);
 	kit_hear(k, LINK_REQUEST);
 	answer(k, k->last.id, 7, "");
-	want_response(fds[0], 1001, 7);
-	for (int i = 0; i < 9; i++)
+	want_response(late, 1001, 7);
+	close(late);
+}
+
+/* --- who asks without end --------------------------------------------------------------------- */
+
+#define CROWD 60
+
+static size_t
+waiting_bytes(const int fds[CROWD])
+{
+	size_t bytes = 0;
+	int n;
+
+	for (int i = 0; i < CROWD; i++)
+		if (ioctl(fds[i], FIONREAD, &n) == 0)
+			bytes += (size_t)n;
+	return bytes;
+}
+
+/* As many requests as the sockets take, at once. */
+static void
+pipeline(int fd, const char *frame, size_t len)
+{
+	while (send(fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+		;
+}
+
+/* Each turn of the loop is bounded in requests: before the slave had its bytes, each of a crowd
+ * had a few of thousands answered. */
+static void
+who_pipelines_small_requests_does_not_hold_up_a_slave(void **state)
+{
+	const struct remoting_frame f = { .code = CODE, .flag = 0 };
+	struct kit *k = *state;
+	int fds[CROWD], slave;
+	size_t len;
+	char *frame;
+
+	assert_int_equal(remoting_encode(&f, &frame, &len), MQ_OK);
+	kit_log(k, 0, 500);
+	kit_start(k);
+	slave = kit_slave(k);
+	kit_send_report(slave, 500);
+	kit_peer(k, 1, LINK_PEER_TRANSFER, "");
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = kit_connect(k->remoting_port);
+		send_request(fds[i], 1);
+		kit_hear(k, LINK_REQUEST);
+		answer(k, k->last.id, 0, "");
+		want_response(fds[i], 1, 0);
+	}
+	kill(k->pid, SIGSTOP);
+	for (int i = 0; i < CROWD; i++)
+		pipeline(fds[i], frame, len);
+	kit_log(k, 0, 700);
+	kit_marks(k);
+	kill(k->pid, SIGCONT);
+	kit_recv_log(slave, 500, 700);
+	kill(k->pid, SIGSTOP);
+	if (waiting_bytes(fds) > CROWD * 64 * len)
+		fail_msg("the crowd had %zu bytes of answers before the slave had its own", waiting_bytes(fds));
+	kill(k->pid, SIGCONT);
+	for (int i = 0; i < CROWD; i++)
 		close(fds[i]);
+	close(slave);
+	free(frame);
+}
+
+static int
+descriptors(pid_t pid)
+{
+	char path[48];
+	int n = 0;
+
+	for (int i = 0; i < 512; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, i);
+		n += faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	}
+	return n;
+}
+
+static void
+answers_that_nobody_takes_hold_no_descriptor(void **state)
+{
+	enum { EACH = 8, BODY = 100000 };
+	struct kit *k = *state;
+	char *body = large_body();
+	int fds[CROWD], slave;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	for (int i = 0; i < CROWD; i++)
+		fds[i] = kit_connect(k->remoting_port);
+	for (int i = 0; i < CROWD * EACH; i++) {
+		send_request(fds[i / EACH], i);
+		kit_hear(k, LINK_REQUEST);
+		k->last.kind = LINK_RESPONSE;
+		send_blob(k->link, &k->last, "", body, BODY);
+	}
+	slave = kit_slave(k);
+	kit_send_report(slave, 1);
+	kit_recv_log(slave, 1, 500);
+	assert_in_range(descriptors(k->pid), CROWD, CROWD + 20);
+	for (int i = 0; i < CROWD * EACH; i++) {	/* and all get theirs when they like */
+		struct remoting_frame f;
+
+		recv_frame(fds[i / EACH], &f);
+		assert_int_equal(f.opaque, i);
+		assert_int_equal(f.body_len, BODY);
+		remoting_frame_clear(&f);
+	}
+	for (int i = 0; i < CROWD; i++)
+		close(fds[i]);
+	close(slave);
+	free(body);
+}
+
+static void
+who_lets_most_answers_wait_makes_room_for_others(void **state)
+{
+	enum { HOARDED = 8, BODY = 12 << 20 };
+	struct kit *k = *state;
+	struct link_message asked[HOARDED];
+	char *body = calloc(1, BODY);
+	int hoarder, other;
+
+	assert_non_null(body);
+	kit_start(k);
+	hoarder = kit_connect(k->remoting_port);
+	other = kit_connect(k->remoting_port);
+	for (int i = 0; i < HOARDED; i++) {
+		send_request(hoarder, i);
+		kit_hear(k, LINK_REQUEST);
+		asked[i] = k->last;
+		asked[i].kind = LINK_RESPONSE;
+	}
+	for (int i = 0; i < HOARDED; i++)
+		send_blob(k->link, &asked[i], "", body, BODY);
+	send_request(other, 1);
+	kit_hear(k, LINK_REQUEST);
+	answer(k, k->last.id, 7, "");
+	want_response(other, 1, 7);
+	kit_recv_end(hoarder);
+	close(other);
+	free(body);
 }
 
 static void
@@ -660,7 +847,11 @@ main(void)
 		KIT(a_request_reaches_the_mount_and_its_answer_the_peer),
 		KIT(answers_find_who_asked_in_any_order),
 		KIT(a_one_way_request_is_not_answered),
-		KIT(more_than_the_mount_can_hold_is_told_to_come_again),
+		KIT(more_than_the_mount_can_hold_is_not_heard_for_now),
+		KIT(who_finds_no_place_for_its_first_request_is_told_to_come_again),
+		KIT(who_pipelines_small_requests_does_not_hold_up_a_slave),
+		KIT(answers_that_nobody_takes_hold_no_descriptor),
+		KIT(who_lets_most_answers_wait_makes_room_for_others),
 		KIT(who_has_gone_gets_no_answer),
 		KIT(an_answer_that_no_frame_can_hold_is_an_error_for_who_asked),
 		KIT(an_answer_that_nobody_wanted_ends_it),
