@@ -29,6 +29,12 @@ struct listener {
 void listener_open(struct listener *l);
 void listener_close(struct listener *l);
 
+/* So many of 64 places one host may have, so that it keeps no other out. */
+#define LISTENER_HOST_MAX 32
+
+/* Are these two addresses, as accepted() is given them, the same but for their ports? */
+bool listener_same_host(const char *a, const char *b);
+
 /* No more until the second is over. */
 void listener_pause(struct listener *l);
 

@@ -96,23 +96,38 @@ failed(struct connection *c)
 	gone(c);
 }
 
-/* The one that has been of no use for the longest time; NULL: there is room for more. */
+/* The one that has been of no use for the longest time, of those that come from `host` (NULL:
+ * from anywhere); what is under way is of use. *ret_n: how many there are. */
 static struct connection *
-least_useful(const struct remoting_server *s)
+least_useful(const struct remoting_server *s, const char *host, size_t *ret_n)
 {
-	struct connection *oldest = NULL;
-	size_t n = 0;
+	struct connection *least = NULL;
 
+	*ret_n = 0;
 	for (size_t i = 0; i < PLACES; i++) {
 		struct connection *c = s->connections[i];
 
-		if (!c || c->channel.watch.fd < 0)
+		if (!c || c->channel.watch.fd < 0 || (host && !listener_same_host(c->address, host)))
 			continue;
-		n++;
-		if (!oldest || c->useful_ms < oldest->useful_ms)
-			oldest = c;
+		++*ret_n;
+		if (!least || (c->asked == 0) > (least->asked == 0) ||
+		    ((c->asked == 0) == (least->asked == 0) && c->useful_ms < least->useful_ms))
+			least = c;
 	}
-	return n < REMOTING_CONNECTIONS_MAX ? NULL : oldest;
+	return least;
+}
+
+/* Who has to go when another one comes from `host`; NULL: nobody. */
+static struct connection *
+who_makes_room(const struct remoting_server *s, const char *host)
+{
+	size_t n;
+	struct connection *least = least_useful(s, host, &n);
+
+	if (n >= LISTENER_HOST_MAX)
+		return least;
+	least = least_useful(s, NULL, &n);
+	return n >= REMOTING_CONNECTIONS_MAX ? least : NULL;
 }
 
 /* Who comes, if it may come in at all, gets the place of the least useful. */
@@ -120,9 +135,10 @@ static bool
 has_place(struct listener *l)
 {
 	struct remoting_server *s = server_of(l);
-	const struct connection *c = least_useful(s);
+	size_t n;
+	const struct connection *c = least_useful(s, NULL, &n);
 
-	if (c && s->d->now_ms < c->useful_ms + PATIENCE_MS)
+	if (n >= REMOTING_CONNECTIONS_MAX && s->d->now_ms < c->useful_ms + PATIENCE_MS)
 		listener_pause(l);
 	else if (free_place(s))
 		return true;
@@ -335,7 +351,8 @@ static void
 accepted(struct listener *l, int fd, const char *address)
 {
 	struct remoting_server *s = server_of(l);
-	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s), *other = least_useful(s);
+	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s);
+	struct connection *other = who_makes_room(s, address);
 
 	if (!c) {
 		close(fd);

@@ -46,6 +46,7 @@ struct sender {
 	int64_t segment_base;		/* of segment_fd */
 
 	int64_t opened_ms, asked_ms, read_ms, write_ms;
+	int64_t acked_ms;		/* it acknowledged more than before; 0: never */
 };
 
 static void
@@ -234,6 +235,7 @@ on_report(struct sender *s, int64_t pos)
 		gone(s, why);
 	} else if (s->phase == SENDING && pos > s->peer.ack) {
 		s->peer.ack = pos;
+		s->acked_ms = s->d->now_ms;
 	}
 }
 
@@ -349,16 +351,41 @@ sender_is_gone(const struct sender *s)
 	return s->watch.fd < 0 && !s->peer.news;
 }
 
-int64_t
-sender_waits_since(const struct sender *s)
+bool
+sender_is_connected(const struct sender *s)
 {
-	return s->watch.fd >= 0 && s->phase <= ASKED_NOTHING ? s->opened_ms : 0;
+	return s->watch.fd >= 0;
+}
+
+bool
+sender_has_reported(const struct sender *s)
+{
+	return s->phase > ASKED_NOTHING;
+}
+
+const char *
+sender_address(const struct sender *s)
+{
+	return s->peer.address;
+}
+
+int64_t
+sender_idle_since(const struct sender *s)
+{
+	const struct daemon *d = s->d;
+
+	if (s->watch.fd < 0)
+		return 0;
+	if (!s->acked_ms)
+		return s->opened_ms;
+	return s->peer.ack < d->written && d->now_ms >= s->acked_ms + d->config.housekeeping_ms ? s->acked_ms : 0;
 }
 
 void
 sender_evict(struct sender *s)
 {
-	gone(s, "has not said anything, and others want to connect");
+	gone(s, sender_has_reported(s) ? "has acknowledged nothing that it was sent, and others want to connect"
+				       : "has not said anything, and others want to connect");
 }
 
 void

@@ -16,7 +16,8 @@
 #include "repl/sender.h"
 #include "repl/serve.h"
 
-#define PATIENCE_MS 500			/* with who has not reported, when others want the place */
+#define PATIENCE_MS 500			/* with who has not reported, when others want the place, */
+#define IDLE_MS 5000			/* and with who has, and acknowledges nothing */
 #define EVENTS_MAX 256			/* more than there are: whoever is ready has a turn in each */
 #define LINK_TURN 64			/* messages of the mount, then it is others' turn */
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
@@ -53,34 +54,87 @@ free_place(struct slaves *s)
 	return NULL;
 }
 
-/* If all are taken, that of who has been silent longest. */
+static size_t
+places_of_host(const struct slaves *s, const char *address)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
+		n += s->list[i] && sender_is_connected(s->list[i]) &&
+		     listener_same_host(sender_address(s->list[i]), address);
+	return n;
+}
+
+/* Would `a`, of which there are a_n from its host, be missed less than `b`?  Who has said
+ * nothing first, then who is one of a crowd, then who has been of no use for longer. */
+static bool
+is_missed_less(const struct sender *a, size_t a_n, const struct sender *b, size_t b_n)
+{
+	if (sender_has_reported(a) != sender_has_reported(b))
+		return !sender_has_reported(a);
+	return a_n != b_n ? a_n > b_n : sender_idle_since(a) < sender_idle_since(b);
+}
+
+/* Who would be missed least, of those that come from `host` (NULL: from anywhere).  NULL: they
+ * all follow. */
+static struct sender *
+least_useful(const struct slaves *s, const char *host)
+{
+	struct sender *least = NULL;
+	size_t least_n = 0;
+
+	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
+		struct sender *slave = s->list[i];
+		size_t n;
+
+		if (!slave || !sender_idle_since(slave) ||
+		    (host && !listener_same_host(sender_address(slave), host)))
+			continue;
+		n = places_of_host(s, sender_address(slave));
+		if (!least || is_missed_less(slave, n, least, least_n)) {
+			least = slave;
+			least_n = n;
+		}
+	}
+	return least;
+}
+
+/* If all are taken, that of somebody who is of no use. */
 static bool
 slave_has_place(struct listener *l)
 {
 	struct slaves *s = slaves_of(l);
-	struct sender *oldest = NULL;
+	struct sender *least;
+	int64_t patience_ms;
 
 	if (free_place(s))
 		return true;
-	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
-		int64_t since = sender_waits_since(s->list[i]);
-
-		if (since && (!oldest || since < sender_waits_since(oldest)))
-			oldest = s->list[i];
-	}
-	if (oldest && l->d->now_ms >= sender_waits_since(oldest) + PATIENCE_MS)
-		sender_evict(oldest);	/* its place is free in the next turn */
+	least = least_useful(s, NULL);
+	patience_ms = least && sender_has_reported(least) ? IDLE_MS : PATIENCE_MS;
+	if (least && l->d->now_ms >= sender_idle_since(least) + patience_ms)
+		sender_evict(least);	/* its place is free in the next turn */
 	else
 		listener_pause(l);
 	return false;
 }
 
+/* A host with too many places gives up one of its own. */
 static void
 slave_accepted(struct listener *l, int fd, const char *address)
 {
 	struct slaves *s = slaves_of(l);
-	struct sender **place = free_place(s);
+	struct sender **place = free_place(s), *least = NULL;
+	bool crowd = places_of_host(s, address) >= LISTENER_HOST_MAX;
 
+	if (crowd)
+		least = least_useful(s, address);
+	if (crowd && !least) {
+		admit_refused(l->d, address, "it has enough slaves already");
+		close(fd);
+		return;
+	}
+	if (least)
+		sender_evict(least);
 	(void)sender_open(l->d, fd, (int32_t)(place - s->list) + 1, address, place);
 }
 

@@ -229,15 +229,23 @@ never_wait_for_ever(int fd)
 }
 
 int
-kit_connect(int port)
+kit_connect_from(int host, int port)
 {
-	struct sockaddr_in addr = loopback(port);
+	struct sockaddr_in addr = loopback(port), from = loopback(0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	never_wait_for_ever(fd);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (in_addr_t)host);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	return fd;
+}
+
+int
+kit_connect(int port)
+{
+	return kit_connect_from(1, port);
 }
 
 int

@@ -62,6 +62,7 @@ void kit_applied_to(struct kit *k, int64_t written);
 
 /* A connection to mqrepld; a slave of it. */
 int kit_connect(int port);
+int kit_connect_from(int host, int port);	/* as 127.0.0.HOST */
 int kit_slave(struct kit *k);
 /* The master that mqrepld is to follow: its port is in the configuration. */
 void kit_be_master(struct kit *k);

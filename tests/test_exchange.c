@@ -286,7 +286,13 @@ who_finds_no_place_for_its_first_request_is_told_to_come_again(void **state)
 
 /* --- who asks without end --------------------------------------------------------------------- */
 
-#define CROWD 60
+#define CROWD 60			/* of two hosts */
+
+static int
+one_of_a_crowd(struct kit *k, int i)
+{
+	return kit_connect_from(2 + i % 2, k->remoting_port);
+}
 
 static size_t
 waiting_bytes(const int fds[CROWD])
@@ -326,7 +332,7 @@ who_pipelines_small_requests_does_not_hold_up_a_slave(void **state)
 	kit_send_report(slave, 500);
 	kit_peer(k, 1, LINK_PEER_TRANSFER, "");
 	for (int i = 0; i < CROWD; i++) {
-		fds[i] = kit_connect(k->remoting_port);
+		fds[i] = one_of_a_crowd(k, i);
 		send_request(fds[i], 1);
 		kit_hear(k, LINK_REQUEST);
 		answer(k, k->last.id, 0, "");
@@ -373,7 +379,7 @@ answers_that_nobody_takes_hold_no_descriptor(void **state)
 	kit_log(k, 0, 500);
 	kit_start(k);
 	for (int i = 0; i < CROWD; i++)
-		fds[i] = kit_connect(k->remoting_port);
+		fds[i] = one_of_a_crowd(k, i);
 	for (int i = 0; i < CROWD * EACH; i++) {
 		send_request(fds[i / EACH], i);
 		kit_hear(k, LINK_REQUEST);

@@ -22,6 +22,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "net/listener.h"
 #include "repl/ha.h"
 #include "repl/serve.h"
 #include "tests/repl_kit.h"
@@ -404,6 +405,81 @@ a_flood_of_silent_connections_keeps_no_slave_out(void **state)
 	close(fd);
 }
 
+/* Until slave `number` is known to have acknowledged that. */
+static void
+kit_acked(struct kit *k, int32_t number, int64_t ack)
+{
+	do
+		kit_hear(k, LINK_PEER);
+	while (k->last.peer != number || k->last.ack < ack);
+}
+
+static int
+idle_reporter(struct kit *k)
+{
+	int fd = kit_slave(k);
+
+	kit_send_report(fd, 500);
+	do
+		kit_hear(k, LINK_PEER);
+	while (k->last.state != LINK_PEER_TRANSFER || k->last.pos != 500);
+	return fd;
+}
+
+/* A report is easily said; who acknowledges what it was sent keeps its place. */
+static void
+idle_reporters_keep_no_slave_out(void **state)
+{
+	enum { CROWD = 2 * SERVE_SLAVES_MAX };
+	struct kit *k = *state;
+	int crowd[CROWD], slave;
+	int32_t number;
+
+	k->config.eager = 1;
+	kit_log(k, 0, 500);
+	kit_start(k);
+	for (int i = 0; i < SERVE_SLAVES_MAX; i++)
+		crowd[i] = idle_reporter(k);
+	slave = kit_slave(k);			/* from the same host */
+	kit_send_report(slave, 100);
+	do
+		kit_hear(k, LINK_PEER);
+	while (k->last.state != LINK_PEER_TRANSFER || k->last.pos != 100);
+	number = k->last.peer;
+	kit_recv_log(slave, 100, 500);
+	kit_send_report(slave, 500);
+	kit_acked(k, number, 500);
+	for (int i = SERVE_SLAVES_MAX; i < CROWD; i++)
+		crowd[i] = idle_reporter(k);
+	kit_log(k, 0, 700);
+	kit_marks(k);
+	kit_recv_log(slave, 500, 700);
+	for (int i = 0; i < CROWD; i++)
+		close(crowd[i]);
+	close(slave);
+}
+
+/* Of two other hosts they take all places, until they have had time enough to be of use. */
+static void
+idle_reporters_of_other_hosts_keep_no_slave_out(void **state)
+{
+	struct kit *k = *state;
+	int crowd[SERVE_SLAVES_MAX], slave;
+
+	kit_log(k, 0, 500);
+	kit_start(k);
+	for (int i = 0; i < SERVE_SLAVES_MAX; i++) {
+		crowd[i] = kit_connect_from(2 + i % 2, k->port);
+		kit_send_report(crowd[i], 500);
+	}
+	slave = kit_slave(k);
+	kit_send_report(slave, 1);
+	kit_recv_log(slave, 1, 500);
+	for (int i = 0; i < SERVE_SLAVES_MAX; i++)
+		close(crowd[i]);
+	close(slave);
+}
+
 static void
 a_segment_that_cannot_be_read_ends_the_connection_with_its_name(void **state)
 {
@@ -449,9 +525,13 @@ whatever_is_sent_to_it_others_are_served(void **state)
 	int fd;
 
 	kit_log(k, 0, 2 * KIT_SEGMENT);
+	k->config.eager = 1;
 	kit_start(k);
 	fd = kit_slave(k);
-	kit_send_report(fd, 2 * KIT_SEGMENT);
+	kit_send_report(fd, 2 * KIT_SEGMENT - 100);
+	kit_recv_log(fd, 2 * KIT_SEGMENT - 100, 2 * KIT_SEGMENT);
+	kit_send_report(fd, 2 * KIT_SEGMENT);	/* it follows: others come and go */
+	kit_acked(k, 1, 2 * KIT_SEGMENT);
 	for (int i = 0; i < 100; i++) {
 		unsigned char bytes[64];
 		int wild = kit_slave(k);
@@ -1027,6 +1107,8 @@ main(void)
 		TEST(an_mqrepld_that_stood_still_drops_nobody),
 		TEST(a_slave_that_does_not_read_harms_nobody),
 		TEST(a_flood_of_silent_connections_keeps_no_slave_out),
+		TEST(idle_reporters_keep_no_slave_out),
+		TEST(idle_reporters_of_other_hosts_keep_no_slave_out),
 		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
 		TEST(marks_that_come_late_change_nothing),
 		TEST(whatever_is_sent_to_it_others_are_served),
