@@ -53,8 +53,9 @@ offsets_set_aside(struct storedir *dir, const char *why)
 	const struct lost_tree lost = {
 		.dirfd = dir->fd, .name = "lmdb", .as = "lmdb.broken", .store = dir->path, .why = why,
 		.look = "mdb_dump -a",
-		.rest = "Its tables were rebuilt from the commit log, which has all that they had: nothing needs\n"
-			"to be got back, and the directory may be removed.",
+		.rest = "Its tables were rebuilt from the commit log, which has all that they had, but for commits\n"
+			"made on a slave of which its master had not heard: nothing else needs to be got back,\n"
+			"and the directory may be removed.",
 	};
 	AUTO_CLOSE int lost_fd = -1;
 	int rc = dir_open(dir->fd, "lost+found", 1, &lost_fd);

@@ -10,7 +10,7 @@
  *   debts.c         commits of a slave on their way to its master, and owed.c one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
- *   tables.c        LMDB itself
+ *   tables.c        LMDB itself; pages.c: is its file one that LMDB may see?
  *   keep.c          what a topic says about keeping its messages; who lost some
  *   history.c       the epochs of the log, and beginning one
  *   cut.c           back to where a cut log ends

@@ -4,12 +4,16 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "conf/err.h"
+#include "conf/bytes.h"
 #include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/pages.h"
 #include "offsets/tables.h"
 
 #define MAP_BYTES_FIRST ((size_t)8 << 20)
@@ -19,8 +23,12 @@ struct tables {
 	MDB_env *env;
 	MDB_dbi dbi[TABLES];
 	bool read_only;
+	uint64_t sum;		/* of all rows */
 	_Atomic size_t map_bytes;
 };
+
+#define SUM_KEY "sum"
+#define SUM_BYTES 16
 
 static const char *const table_names[TABLES] = {
 	"topics", "groups", "subscriptions", "offsets", "attrs", "queues", "meta", "owed",
@@ -109,10 +117,89 @@ rows_free(struct rows *r)
 	*r = (struct rows){ 0 };
 }
 
-/* --- writing ---------------------------------------------------------------- */
+/* --- their sum -------------------------------------------------------------- */
+
+static uint64_t
+hash_bytes(uint64_t h, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < len; i++)	/* FNV-1a */
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* What a row adds to the sum. */
+static uint64_t
+row_hash(enum table table, const MDB_val *key, const MDB_val *value)
+{
+	unsigned char head[9] = { (unsigned char)table };
+	uint64_t h;
+
+	if (table == TABLE_META && key->mv_size == strlen(SUM_KEY) && memcmp(key->mv_data, SUM_KEY, key->mv_size) == 0)
+		return 0;
+	be64_put(head + 1, (int64_t)key->mv_size);
+	h = hash_bytes(UINT64_C(0xcbf29ce484222325), head, sizeof(head));
+	h = hash_bytes(h, key->mv_data, key->mv_size);
+	return hash_bytes(h, value->mv_data, value->mv_size);
+}
+
+/* Of one table, as txn has it. */
+static int
+table_sum(struct tables *t, MDB_txn *txn, enum table table, uint64_t *sum)
+{
+	MDB_cursor *cursor = NULL;
+	MDB_val key, value;
+	int code = mdb_cursor_open(txn, t->dbi[table], &cursor);
+
+	while (code == MDB_SUCCESS) {
+		code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		if (code == MDB_SUCCESS)
+			*sum += row_hash(table, &key, &value);
+	}
+	if (cursor)
+		mdb_cursor_close(cursor);
+	return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
 
 static int
-rows_into(struct tables *t, MDB_txn *txn, const struct rows *r)
+sum_put(struct tables *t, MDB_txn *txn, uint64_t sum)
+{
+	unsigned char row[SUM_BYTES];
+	MDB_val key = { .mv_size = strlen(SUM_KEY), .mv_data = (void *)(uintptr_t)SUM_KEY };
+	MDB_val value = { .mv_size = sizeof(row), .mv_data = row };
+
+	be64_put(row, (int64_t)mdb_txn_id(txn));
+	be64_put(row + 8, (int64_t)sum);
+	return mdb_put(txn, t->dbi[TABLE_META], &key, &value, 0);
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+/* The row at key is about to be replaced, or to go. */
+static int
+sum_without(struct tables *t, MDB_txn *txn, enum table table, MDB_val *key, uint64_t *sum)
+{
+	MDB_val value;
+	int code = mdb_get(txn, t->dbi[table], key, &value);
+
+	if (code == MDB_SUCCESS)
+		*sum -= row_hash(table, key, &value);
+	return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+static int
+table_empty(struct tables *t, MDB_txn *txn, enum table table, uint64_t *sum)
+{
+	uint64_t all = 0;
+	int code = table_sum(t, txn, table, &all);
+
+	*sum -= all;
+	return code == MDB_SUCCESS ? mdb_drop(txn, t->dbi[table], 0) : code;
+}
+
+static int
+rows_into(struct tables *t, MDB_txn *txn, const struct rows *r, uint64_t *sum)
 {
 	struct row_head head;
 
@@ -124,32 +211,41 @@ rows_into(struct tables *t, MDB_txn *txn, const struct rows *r)
 		at += sizeof(head);
 		key = (MDB_val){ .mv_size = head.key_len, .mv_data = r->buf + at };
 		value = (MDB_val){ .mv_size = head.value_len, .mv_data = r->buf + at + head.key_len };
+		code = head.key_len ? sum_without(t, txn, head.table, &key, sum) : MDB_SUCCESS;
+		if (code != MDB_SUCCESS)
+			return code;
 		if (head.gone && head.key_len == 0)
-			code = mdb_drop(txn, t->dbi[head.table], 0);
+			code = table_empty(t, txn, head.table, sum);
 		else if (head.gone)
 			code = mdb_del(txn, t->dbi[head.table], &key, NULL);
 		else
 			code = mdb_put(txn, t->dbi[head.table], &key, &value, 0);
 		if (code != MDB_SUCCESS && !(head.gone && code == MDB_NOTFOUND))
 			return code;
+		if (!head.gone)
+			*sum += row_hash(head.table, &key, &value);
 	}
-	return MDB_SUCCESS;
+	return sum_put(t, txn, *sum);
 }
 
 static int
 write_once(struct tables *t, const struct rows *r)
 {
+	uint64_t sum = t->sum;
 	MDB_txn *txn;
 	int code = mdb_txn_begin(t->env, NULL, 0, &txn);
 
 	if (code != MDB_SUCCESS)
 		return code;
-	code = rows_into(t, txn, r);
+	code = rows_into(t, txn, r, &sum);
 	if (code != MDB_SUCCESS) {
 		mdb_txn_abort(txn);
 		return code;
 	}
-	return mdb_txn_commit(txn);
+	code = mdb_txn_commit(txn);
+	if (code == MDB_SUCCESS)
+		t->sum = sum;
+	return code;
 }
 
 /* A full map is an ordinary day: twice the size, and once more. */
@@ -288,6 +384,43 @@ dbis_open(struct tables *t)
 }
 
 static int
+all_sum(struct tables *t, uint64_t *ret)
+{
+	uint64_t sum = 0;
+	MDB_txn *txn;
+	int code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+
+	if (code != MDB_SUCCESS)
+		return lmdb_err(code, "read");
+	for (int i = 0; code == MDB_SUCCESS && i < TABLES; i++)
+		if (t->dbi[i])
+			code = table_sum(t, txn, (enum table)i, &sum);
+	mdb_txn_abort(txn);
+	*ret = sum;
+	return lmdb_err(code, "read");
+}
+
+/* Are the rows those that were written? */
+static int
+sum_check(struct tables *t)
+{
+	unsigned char row[SUM_BYTES] = { 0 };
+	MDB_envinfo info;
+	size_t len = 0;
+	int rc = all_sum(t, &t->sum);
+
+	if (rc == MQ_OK)
+		rc = tables_get(t, TABLE_META, SUM_KEY, row, sizeof(row), &len);
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (len != sizeof(row) || mdb_env_info(t->env, &info))
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", SUM_KEY);
+	if (be64_get(row) == (int64_t)info.me_last_txnid && be64_get(row + 8) != (int64_t)t->sum)
+		return err_note(MQ_ECORRUPT, "lmdb: a row is not what was written");
+	return MQ_OK;
+}
+
+static int
 format_check(struct tables *t)
 {
 	unsigned char format[4] = { 0 };
@@ -323,6 +456,14 @@ env_open(struct tables *t, const char *path)
 	return lmdb_err(code, path);
 }
 
+static int
+data_check(const char *path)
+{
+	AUTO_FREE char *data = NULL;
+
+	return asprintf(&data, "%s/data.mdb", path) < 0 ? -ENOMEM : pages_check(data);
+}
+
 int
 tables_open(const char *path, bool read_only, struct tables **ret_t)
 {
@@ -335,13 +476,17 @@ tables_open(const char *path, bool read_only, struct tables **ret_t)
 	if (!t)
 		return -ENOMEM;
 	t->read_only = read_only;
-	rc = env_open(t, path);
+	rc = data_check(path);
+	if (rc == MQ_OK)
+		rc = env_open(t, path);
 	if (rc == MQ_OK)
 		rc = file_is_whole(t);
 	if (rc == MQ_OK)
 		rc = dbis_open(t);
 	if (rc == MQ_OK)
 		rc = format_check(t);
+	if (rc == MQ_OK)
+		rc = sum_check(t);
 	if (rc != MQ_OK) {
 		tables_close(t);
 		return rc;

@@ -22,6 +22,8 @@
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
  *                  "delays"                       delayOffset.json of a RocketMQ master, compact
+ *                  "sum"                          u64 transaction, u64 sum over the rows of all
+ *                                                 tables but this one, see below
  *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of
  *                  u32 queue id                   this slave for its master (owed.h)
  *
@@ -33,7 +35,12 @@
  * All integers are big-endian, so LMDB's order is ours.  Ids that come next are
  * not stored: a row is never removed, so they follow from the highest.
  *
- * Default durable settings: a transaction that has returned is on the disk.  The
+ * The sum is that of a hash of each row (table, key and value), so a checkpoint need not
+ * read the rows that it does not change.  An opening reads all: where they do not come to
+ * the sum, a row is another one than was written, or is missing.  It counts if the
+ * transaction that wrote it was the last one; an older program writes none.
+ *
+ * The pages are checked before LMDB sees them (pages.h).  Default durable settings: a transaction that has returned is on the disk.  The
  * map grows by itself.  One thread at a time; internal to this floor.
  */
 #ifndef MQFS_OFFSETS_TABLES_H
@@ -81,7 +88,8 @@ struct tables;
 /* Open the environment in the directory `path` (made if missing).  Read-only:
  * nothing is written, not even a lock, so the caller keeps writers away.
  *
- * MQ_ECORRUPT   it is no environment of ours, or damaged: set it aside
+ * MQ_ECORRUPT   it is no environment of ours, or damaged (a page, or what a row says): set
+ *               it aside
  * -ENOENT       read-only, and there is none
  */
 int tables_open(const char *path, bool read_only, struct tables **ret_t);
