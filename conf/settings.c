@@ -19,6 +19,7 @@
 /* In the order of the enums in settings.h. */
 static const char *const role_words[] = { "ASYNC_MASTER", "SYNC_MASTER", "SLAVE", NULL };
 static const char *const flush_words[] = { "ASYNC_FLUSH", "SYNC_FLUSH", NULL };
+static const char *const master_kind_words[] = { "auto", "mqfs", "rocketmq", NULL };
 static const char *const unavailable_words[] = { "fail", "degrade", NULL };
 static const char *const full_words[] = { "block", "drop", NULL };
 static const char *const allow_words[] = { "auto", "true", "false", NULL };

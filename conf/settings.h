@@ -20,6 +20,7 @@
 
 enum broker_role { ASYNC_MASTER, SYNC_MASTER, SLAVE };
 enum flush_disk_type { ASYNC_FLUSH, SYNC_FLUSH };
+enum master_kind { MASTER_KIND_AUTO, MASTER_KIND_MQFS, MASTER_KIND_ROCKETMQ };
 enum on_slave_unavailable { ON_SLAVE_UNAVAILABLE_FAIL, ON_SLAVE_UNAVAILABLE_DEGRADE };
 enum on_full { ON_FULL_BLOCK, ON_FULL_DROP };
 enum allow_other { ALLOW_OTHER_AUTO, ALLOW_OTHER_TRUE, ALLOW_OTHER_FALSE };

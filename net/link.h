@@ -57,7 +57,7 @@ enum link_kind {
 				 * and bytes of the ring before ring_at are free */
 	LINK_FOLLOW,		/* slave: connect to the master and go on at pos: where this
 				 * log ends, or is to begin if it is empty.  The last len bytes
-				 * before pos are received once more, and compared */
+				 * before pos are received once more, and must have that crc */
 	LINK_REST,		/* slave: close that connection */
 
 	/* mqrepld -> mount */
@@ -109,6 +109,7 @@ struct link_message {
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
 	uint32_t len;			/* APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
+	uint32_t crc;			/* FOLLOW: CRC-32 */
 	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
 					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response

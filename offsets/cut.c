@@ -441,7 +441,7 @@ offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, cons
 	if (begin.byte % store_segment_bytes(o->store) != 0)
 		return err_note(-EINVAL, "the log cannot begin at %" PRId64 ": its segments have %" PRId64 " bytes",
 				begin.byte, store_segment_bytes(o->store));
-	log_notice("the log, from %" PRId64 " to %" PRId64 ", is dropped and begins anew at %" PRId64 ": %s",
+	log_notice("the log, from %" PRId64 " to %" PRId64 ", goes to lost+found and begins anew at %" PRId64 ": %s",
 		   store_begin(o->store).byte, mark_at(store_written(o->store)).byte, begin.byte, why);
 	return cut_or_reset(o, store_begin(o->store), begin, theirs, why);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/export.h"
@@ -288,6 +289,8 @@ live_offsets(struct offsets *o, struct export *ex)
 			if (s->places[q].known || s->places[q].at > 0)
 				rc = add_offset(table, q, s->places[q].at);
 	}
+	o->offsets_version = (struct data_version){ o->offsets_version.counter + 1, clock_wall_ms() };
+	ex->versions[CONFIG_OFFSETS] = o->offsets_version;
 	return rc;
 }
 

@@ -72,7 +72,8 @@ mq_pos offsets_logged(const struct offsets *o);
 enum config_file { CONFIG_TOPICS, CONFIG_GROUPS, CONFIG_OFFSETS, CONFIG_DELAYS, CONFIG_FILES };
 
 /* As they are now, compact, as RocketMQ prints them: malloc'ed.  Topics and groups have
- * another DataVersion after each change, and after each start. */
+ * another DataVersion after each change, and after each start; offsets each time, since
+ * they move all the time (4.x ignores it, 5.x fails without). */
 int offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len);
 
 /* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
@@ -274,8 +275,8 @@ size_t offsets_epochs(struct offsets *o, struct epoch *list, size_t max);
  *            and so does the next mount */
 int offsets_cut(struct offsets *o, mq_pos at, const char *why);
 
-/* The same, and all of the log goes, nothing of it is kept: it begins anew, empty, at
- * `begin`, where one of its segments would; its history is what `theirs` (NULL: nothing)
+/* The same, and all of the log goes to lost+found: it begins anew, empty, at `begin`,
+ * where one of its segments would; its history is what `theirs` (NULL: nothing)
  * has before that. */
 int offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, const char *why);
 

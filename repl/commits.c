@@ -179,11 +179,11 @@ ask_if_there(struct commits *c, const struct debt *d, bool *ret_there)
 }
 
 static enum debt_answer
-understand(const struct debt *d, const struct answer *a, bool rocketmq)
+understand(const struct debt *d, const struct answer *a, bool unlogged)
 {
 	switch (a->code) {
 	case ANSWER_SUCCESS:
-		return rocketmq ? DEBT_TAKEN_UNLOGGED : DEBT_TAKEN;
+		return unlogged ? DEBT_TAKEN_UNLOGGED : DEBT_TAKEN;
 	case ANSWER_TOPIC_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST:
@@ -197,23 +197,23 @@ understand(const struct debt *d, const struct answer *a, bool rocketmq)
 
 /* -errno: nobody is there. */
 static int
-send_one(struct commits *c, const struct debt *d, bool rocketmq, enum debt_answer *ret_answer)
+send_one(struct commits *c, const struct debt *d, bool unlogged, enum debt_answer *ret_answer)
 {
 	struct answer a = { 0 };
 	bool there = false;
-	int rc = rocketmq ? ask_if_there(c, d, &there) : MQ_OK;
+	int rc = unlogged ? ask_if_there(c, d, &there) : MQ_OK;
 
 	if (rc == MQ_OK && !there)
 		rc = update(c, d, &a);
 	if (rc == MQ_OK)
-		*ret_answer = there ? DEBT_TAKEN_UNLOGGED : understand(d, &a, rocketmq);
+		*ret_answer = there ? DEBT_TAKEN_UNLOGGED : understand(d, &a, unlogged);
 	answer_clear(&a);
 	return rc;
 }
 
 /* Returns how many of them the master has not heard, or does not take now. */
 static size_t
-send_round(struct commits *c, const struct debt *list, size_t n, bool rocketmq)
+send_round(struct commits *c, const struct debt *list, size_t n, bool unlogged)
 {
 	const struct timespec pause = { .tv_nsec = ROUND_PAUSE_NS };
 	size_t unheard = 0;
@@ -223,7 +223,7 @@ send_round(struct commits *c, const struct debt *list, size_t n, bool rocketmq)
 		enum debt_answer answer = DEBT_UNHEARD;
 
 		if (rc == MQ_OK)
-			rc = send_one(c, &list[i], rocketmq, &answer);
+			rc = send_one(c, &list[i], unlogged, &answer);
 		debts_answer(c->r->broker.offsets, &list[i], answer);
 		unheard += answer == DEBT_UNHEARD;
 	}
@@ -252,7 +252,7 @@ replication_has_master(struct replication *r)
 
 /* Wait for a master.  False: the mount closes. */
 static bool
-wait_for_master(struct commits *c, bool *ret_anew, bool *ret_rocketmq)
+wait_for_master(struct commits *c, bool *ret_anew, bool *ret_unlogged)
 {
 	struct replication *r = c->r;
 	const struct replication_peer *master = NULL;
@@ -264,7 +264,7 @@ wait_for_master(struct commits *c, bool *ret_anew, bool *ret_rocketmq)
 	if (r->closing)
 		return false;
 	*ret_anew = master->turn != c->turn || r->starts != c->starts;
-	*ret_rocketmq = r->rocketmq;
+	*ret_unlogged = r->unlogged;
 	c->turn = master->turn;
 	c->starts = r->starts;
 	return true;
@@ -297,9 +297,9 @@ commits_main(void *arg)
 	struct commits *c = arg;
 	struct offsets *o = c->r->broker.offsets;
 	struct debt list[ROUND];
-	bool anew = false, rocketmq = false;
+	bool anew = false, unlogged = false;
 
-	while (wait_for_master(c, &anew, &rocketmq)) {
+	while (wait_for_master(c, &anew, &unlogged)) {
 		mq_pos at = mark_at(debts_news(o));
 		size_t n;
 
@@ -310,7 +310,7 @@ commits_main(void *arg)
 		n = debts_due(o, list, ROUND);
 		if (n == 0)
 			wait_for_news(c, at);
-		else if (send_round(c, list, n, rocketmq) > 0)
+		else if (send_round(c, list, n, unlogged) > 0)
 			pause_a_while(c->r);
 	}
 	return NULL;

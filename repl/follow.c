@@ -14,6 +14,7 @@
 #include "conf/scope.h"
 #include "repl/kin.h"
 #include "repl/metadata.h"
+#include "repl/read_log.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
@@ -65,11 +66,28 @@ take_runtime_info(const struct answer *a, int64_t segment_bytes, struct hello *r
 	return MQ_OK;
 }
 
+/* A master that does not know the hello says nothing of who wrote its log: a log that mqfs
+ * has written follows it only if that is asked for. */
 static int
-ask_rocketmq(struct follow *f, struct hello *ret)
+check_kind(const struct follow *f, const struct hello *ours)
+{
+	int kind = f->r->settings->masterKind;
+
+	if (kind == MASTER_KIND_ROCKETMQ || (kind == MASTER_KIND_AUTO && ours->epochs.n == 0))
+		return MQ_OK;
+	return err_note(-EPERM, "it answers as a RocketMQ broker does, and %s: to follow it all the same, "
+			"`echo rocketmq > config/masterKind`", kind == MASTER_KIND_MQFS ? "masterKind is mqfs"
+			: "this log was written by mqfs");
+}
+
+static int
+ask_rocketmq(struct follow *f, const struct hello *ours, struct hello *ret)
 {
 	struct answer a = { 0 };
-	int rc = replication_call(f->r, REQUEST_GET_BROKER_RUNTIME_INFO, NULL, NULL, 0, CALL_MS, &a);
+	int rc = check_kind(f, ours);
+
+	if (rc == MQ_OK)
+		rc = replication_call(f->r, REQUEST_GET_BROKER_RUNTIME_INFO, NULL, NULL, 0, CALL_MS, &a);
 
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "does not tell its state: %s", a.remark);
@@ -104,21 +122,22 @@ static int
 ask(struct follow *f, const struct hello *ours, struct hello *ret)
 {
 	struct answer a = { 0 };
+	bool rocketmq;
 	int rc = say_hello(f, ours, &a);
 
 	if (rc != MQ_OK)
 		return rc;
-	lock_take(&f->r->lock);
-	f->r->rocketmq = a.code == ANSWER_REQUEST_CODE_NOT_SUPPORTED;
-	lock_drop(&f->r->lock);
-	if (f->r->rocketmq)
-		rc = ask_rocketmq(f, ret);
+	rocketmq = a.code == ANSWER_REQUEST_CODE_NOT_SUPPORTED;
+	if (rocketmq)
+		rc = ask_rocketmq(f, ours, ret);
 	else if (a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "refuses us: %s", a.remark);
 	else
 		rc = hello_decode(a.body ? a.body : "", a.body_len, ret);
 	if (rc == MQ_OK) {
 		LOCKED(&f->r->lock);
+		f->r->rocketmq = rocketmq;
+		f->r->unlogged = rocketmq || ret->unlogged;
 		peers_master_is(&f->r->peers, ret);
 	}
 	answer_clear(&a);
@@ -243,10 +262,10 @@ look_again(struct follow *f)
 	if (rc != MQ_OK)
 		return true;
 	rc = ask(f, &ours, &theirs);
-	if (rc != MQ_OK) {			/* who does not answer may be another one */
+	if (rc != MQ_OK) {			/* a master that does not answer may be another one */
 		note_failure(f, rc);
 		hello_free(&ours);
-		return true;
+		return rc != -EPERM;
 	}
 	ours.end = ours.end.byte > theirs.end.byte ? theirs.end : ours.end;	/* it has grown since */
 	rc = judge(f, &ours, &theirs, &verdict, &at);
@@ -265,13 +284,14 @@ look_again(struct follow *f)
 	return rc == MQ_OK;
 }
 
-/* A RocketMQ master's log does not say what topics and groups there are. */
+/* The log of a RocketMQ master, and of who follows one, does not say what topics and
+ * groups there are. */
 static void
 pull_if_due(struct follow *f)
 {
 	int rc;
 
-	if (!f->r->rocketmq || clock_mono_ms() < f->pull_ms)
+	if (!f->r->unlogged || clock_mono_ms() < f->pull_ms)
 		return;
 	rc = metadata_pull(f->r);
 	if (rc != MQ_OK && f->pulled == MQ_OK)
@@ -303,18 +323,22 @@ are_zeros(struct store *s, mq_pos from, mq_pos to)
 	return true;
 }
 
-/* How many of our last bytes the master is to send once more: some of them are of a record. */
-static uint32_t
-bytes_again(const struct follow *f, const struct hello *theirs, mq_pos pos)
+/* Our last bytes, which the master is to send once more: of one segment, and some of them
+ * of a record. */
+static void
+ask_again(const struct follow *f, const struct hello *theirs, mq_pos pos, struct link_message *msg)
 {
 	struct store *s = f->r->store;
-	int64_t begin = store_begin(s).byte > theirs->begin.byte ? store_begin(s).byte : theirs->begin.byte;
-	int64_t n = AGAIN_BYTES;
+	int64_t segment = store_segment_bytes(s), begin = theirs->begin.byte, n = AGAIN_BYTES;
+	int64_t base = (pos.byte - 1) / segment * segment;
 
-	while (n < pos.byte - begin && n < LINK_RING_BYTES && are_zeros(s, pos_add(pos, -n), pos_add(pos, -n / 2)))
+	begin = begin > store_begin(s).byte ? begin : store_begin(s).byte;
+	begin = begin > base ? begin : base;
+	while (n < pos.byte - begin && are_zeros(s, pos_add(pos, -n), pos_add(pos, -n / 2)))
 		n *= 2;
 	n = n < pos.byte - begin ? n : pos.byte - begin;
-	return n > 0 ? (uint32_t)n : 0;
+	if (n > 0 && n <= LINK_RING_BYTES && store_crc_raw(s, pos_add(pos, -n), pos, &msg->crc) == MQ_OK)
+		msg->len = (uint32_t)n;
 }
 
 /* Why the connection of this turn ended, if that is a reason against its master. */
@@ -335,12 +359,12 @@ end_of_turn(struct follow *f)
 static int
 follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 {
-	struct link_message msg = { .kind = LINK_FOLLOW, .pos = pos.byte, .id = ++f->turn,
-				    .len = bytes_again(f, theirs, pos) };
+	struct link_message msg = { .kind = LINK_FOLLOW, .pos = pos.byte, .id = ++f->turn };
 	int rc;
 
 	f->pull_ms = f->look_ms = 0;
 	follow_by(f, theirs);
+	ask_again(f, theirs, pos, &msg);
 	rc = replication_tell(f->r, &msg, &f->starts);
 	while (rc == MQ_OK && wait_while_following(f)) {
 		replication_refresh(f->r);
@@ -388,11 +412,16 @@ cut(struct follow *f, const struct hello *theirs, mq_pos at)
 	return change_log(f, at, NULL, why);
 }
 
+/* The master has to have more to show than its word before our log goes to lost+found: it
+ * knows our last epoch (kin_judge()), and has the record that it says it begins with. */
 static int
 begin_anew(struct follow *f, const struct hello *ours, const struct hello *theirs, mq_pos at)
 {
 	char why[512];
+	int rc = ours->begin.byte < ours->end.byte ? read_log_check(f->r, at, &theirs->epochs) : MQ_OK;
 
+	if (rc != MQ_OK)
+		return rc;
 	snprintf(why, sizeof(why), "the log of the master %s begins at %" PRId64 " now, this one ended at %" PRId64,
 		 f->r->settings->master, at.byte, ours->end.byte);
 	log_warn("replication: %s: begun anew", why);

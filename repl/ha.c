@@ -77,14 +77,10 @@ ha_frames_body(struct ha_frames *f, size_t n)
 }
 
 int
-ha_start(int64_t wants, int64_t begin, int64_t written, int64_t segment_bytes, int64_t *ret_pos)
+ha_start(int64_t wants, int64_t begin, int64_t written, int64_t *ret_pos)
 {
-	int64_t pos = wants;
+	int64_t pos = wants == 0 ? begin : wants;
 
-	if (wants == 0) {
-		pos = written - written % segment_bytes;
-		pos = pos > begin ? pos : begin;
-	}
 	if (pos < begin)
 		return MQ_EGONE;
 	if (pos > written && !(written == 0 && pos == 1))

@@ -61,11 +61,12 @@ void ha_frames_body(struct ha_frames *f, size_t n);
 
 /* --- where a slave is sent from ---------------------------------------------------- */
 
-/* A slave's first report `wants` that, the log is [begin, written).  As RocketMQ
- * does it, 0 is the start of the last segment and anything else is meant.
+/* A slave's first report `wants` that, the log is [begin, written).  A slave
+ * that reports 0 has nothing and gets everything from `begin` on (RocketMQ's masters give
+ * it their last segment only); anything else is meant.
  * MQ_OK: from *ret_pos.  MQ_EGONE: that is no longer there.  -ERANGE: it is not
  * there yet, so the slave has what this log never had; but of a log that is still
  * empty 1 is meant, too: so all of it is asked for (receiver.h). */
-int ha_start(int64_t wants, int64_t begin, int64_t written, int64_t segment_bytes, int64_t *ret_pos);
+int ha_start(int64_t wants, int64_t begin, int64_t written, int64_t *ret_pos);
 
 #endif

@@ -12,11 +12,13 @@
  *   epochs       [{"epoch":1,"start":0,"id":HEX32,"by":HEX32}, ...]: oldest first
  *   trouble      why it could not go on following, if so
  *   instance     32 hex digits: this mount, of all mounts
+ *   unlogged     true: it has topics, groups and offsets from a RocketMQ master (itself, or
+ *                by way of whom it follows): the log does not say them
  *   via          ["HEX32", ...]: a slave's: the instance it follows, the one which that follows ...
  *   tail         {"from":P,"to":Q,"crc":N}: CRC-32 of these bytes of its log: its last ones,
  *                and in an answer those that it was told of, if it has them
  *
- * The last three may be missing.  A tail tells what epochs cannot: that one of the two
+ * Those from instance on may be missing.  A tail tells what epochs cannot: that one of the two
  * logs is an older copy of itself, which went another way since.
  *
  * Members that are not known are ignored.  Pure: no thread, no socket.
@@ -60,6 +62,7 @@ struct hello {
 	mq_pos begin, end;
 	struct epochs epochs;
 	unsigned char instance[HELLO_ID_BYTES];		/* zeros: not said */
+	bool unlogged;
 	struct hello_via via;
 	struct hello_tail tail;
 };

@@ -75,6 +75,7 @@ kin_hello(struct replication *r, struct hello *ret)
 	lock_take(&r->lock);
 	memcpy(h.instance, r->instance, sizeof(h.instance));
 	h.via = r->via;
+	h.unlogged = r->unlogged && s->brokerRole == SLAVE;
 	lock_drop(&r->lock);
 	h.segment_bytes = store_segment_bytes(r->store);
 	h.end = mark_at(store_written(r->store));

@@ -2,13 +2,17 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "repl/metadata.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
+#define TIMERS_BYTES 56
 
 /* In the order in which one needs the other. */
 static const struct {
@@ -31,6 +35,29 @@ metadata_serve(struct replication *r, const struct request *req, struct answer *
 	while (calls[i].code != req->code)
 		i++;
 	return offsets_export(r->broker.offsets, calls[i].file, &ret->body, &ret->body_len);
+}
+
+int
+metadata_serve_timers(struct replication *r, const struct request *req, struct answer *ret)
+{
+	(void)r, (void)req;
+	ret->body = calloc(1, TIMERS_BYTES);
+	if (!ret->body)
+		return -ENOMEM;
+	ret->body_len = TIMERS_BYTES;
+	be64_put(ret->body, clock_wall_ms() / 1000 * 1000);
+	return MQ_OK;
+}
+
+int
+metadata_serve_modes(struct replication *r, const struct request *req, struct answer *ret)
+{
+	static const char none[] = "{\"messageRequestModeMap\":{}}";
+
+	(void)r, (void)req;
+	ret->body = strdup(none);
+	ret->body_len = strlen(none);
+	return ret->body ? MQ_OK : -ENOMEM;
 }
 
 static int

@@ -1,7 +1,8 @@
 /* metadata.h - topics, groups, offsets and delays of a master, as RocketMQ's slaves ask
  * for them: served on a master, asked for on a slave of a RocketMQ one.
  *
- * An mqfs slave has all of it from the log.
+ * An mqfs slave of an mqfs master has all of it from the log, unless that master is a
+ * slave that has it from a RocketMQ master: then the slave asks as well.
  */
 #ifndef MQFS_REPL_METADATA_H
 #define MQFS_REPL_METADATA_H
@@ -11,7 +12,13 @@
 /* Serve REQUEST_GET_ALL_...: rows of requests.c. */
 int metadata_serve(struct replication *r, const struct request *req, struct answer *ret);
 
-/* Ask our master, a RocketMQ one, for all four, and do here as it says.  What one of them
+/* The same for two tables of RocketMQ 5.x of which we have nothing: how far its timer
+ * wheel is (7 numbers of 8 bytes: all that was due by now has been read, the rest is 0),
+ * and which groups have their messages popped (none). */
+int metadata_serve_timers(struct replication *r, const struct request *req, struct answer *ret);
+int metadata_serve_modes(struct replication *r, const struct request *req, struct answer *ret);
+
+/* Ask our master for all four, and do here as it says.  What one of them
  * fails at the others are spared.  Returns the first failure (noted). */
 int metadata_pull(struct replication *r);
 

@@ -12,6 +12,7 @@
 #include "repl/read_log.h"
 #include "repl/replication_priv.h"
 #include "store/heal.h"
+#include "store/record.h"
 
 #define TIMEOUT_MS 10000
 
@@ -105,17 +106,13 @@ ext_of(mq_pos from, mq_pos at, const char *epoch)
 	return ext;
 }
 
-int
-read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n)
+static int
+ask(struct replication *r, mq_pos from, mq_pos at, const char *epoch, void *buf, size_t size, size_t *ret_n)
 {
-	char epoch[EPOCH_ID_TEXT];
+	json_t *ext = ext_of(from, at, epoch);
 	struct answer a;
-	json_t *ext;
-	int rc = epoch_at(r, from, epoch);
+	int rc;
 
-	if (rc != MQ_OK)
-		return rc;
-	ext = ext_of(from, at, epoch);
 	if (!ext)
 		return -ENOMEM;
 	rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);
@@ -124,5 +121,37 @@ read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, 
 		return rc;
 	rc = take_answer(&a, from, buf, size, ret_n);
 	answer_clear(&a);
+	return rc;
+}
+
+int
+read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n)
+{
+	char epoch[EPOCH_ID_TEXT];
+	int rc = epoch_at(r, from, epoch);
+
+	return rc == MQ_OK ? ask(r, from, at, epoch, buf, size, ret_n) : rc;
+}
+
+int
+read_log_check(struct replication *r, mq_pos at, const struct epochs *theirs)
+{
+	AUTO_FREE unsigned char *buf = malloc(HEAL_BYTES);
+	char epoch[EPOCH_ID_TEXT] = "";
+	struct record rec;
+	size_t n = 0;
+	int rc = buf ? MQ_OK : -ENOMEM;
+
+	for (size_t i = 0; i < theirs->n && theirs->list[i].start.byte <= at.byte; i++)
+		epoch_id_print(theirs->list[i].id, epoch);
+	if (rc == MQ_OK)
+		rc = ask(r, at, at, epoch, buf, HEAL_BYTES, &n);
+	if (rc == MQ_OK)
+		rc = record_verify(buf, n, at, &rec);
+	if (rc == MQ_EEND && n == HEAL_BYTES)		/* a longer one */
+		rc = MQ_OK;
+	if (rc == MQ_EEND || rc == MQ_EBLANK || rc == MQ_ECORRUPT)
+		rc = err_note(-EPROTO, "it says that its log begins at %" PRId64 ", but the record there is not good",
+			      at.byte);
 	return rc;
 }

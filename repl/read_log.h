@@ -11,11 +11,13 @@
  *                HEAL_BYTES, so much.  Or SYSTEM_ERROR and why not
  *
  * The epoch says that it is the same log; who asked verifies all of it again.
+ * A slave whose log is to begin anew where its master's begins asks for the record there.
  */
 #ifndef MQFS_REPL_READ_LOG_H
 #define MQFS_REPL_READ_LOG_H
 
 #include "conf/pos.h"
+#include "offsets/epochs.h"
 #include "repl/requests.h"
 
 /* A row of requests.c. */
@@ -24,5 +26,9 @@ int read_log_serve(struct replication *r, const struct request *req, struct answ
 /* Ask our master; ret_n <= size.  Errors as replication_call()'s, noted, and
  * MQ_ECORRUPT for an answer that is none. */
 int read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n);
+
+/* Does our master, whose history is `theirs`, have the record that begins at `at`, of the
+ * epoch that it says?  Not MQ_OK, noted: no, or it did not answer. */
+int read_log_check(struct replication *r, mq_pos at, const struct epochs *theirs);
 
 #endif

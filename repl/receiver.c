@@ -1,12 +1,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -58,7 +57,9 @@ struct receiver {
 
 	bool byte0;			/* it is still to be supplied */
 
-	int64_t again, again_left;	/* bytes before `from` that are compared; still to come */
+	struct receiver_again again;	/* bytes before `from` that are compared, */
+	int64_t again_left;		/* still to come; of those that have: */
+	uint32_t again_crc;
 	unsigned char again_buf[AGAIN_BYTES];
 };
 
@@ -212,28 +213,6 @@ on_head(struct receiver *r, size_t n)
 		rest(r, err_text(rc));
 }
 
-/* What this log has at pos, up to the end of its segment. */
-static ssize_t
-own_bytes(const struct receiver *r, int64_t pos, void *buf, size_t len)
-{
-	int64_t in_segment = pos % config(r)->segment_bytes;
-	char name[24];
-	ssize_t n;
-	int fd;
-
-	if ((int64_t)len > config(r)->segment_bytes - in_segment)
-		len = (size_t)(config(r)->segment_bytes - in_segment);
-	snprintf(name, sizeof(name), "%020" PRId64, pos - in_segment);
-	fd = openat(r->d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_note(-errno, "commitlog/%s: %m", name);
-	n = pread(fd, buf, len, (off_t)in_segment);
-	if (n <= 0)
-		n = err_note(n < 0 ? -errno : MQ_ECORRUPT, "commitlog/%s: it cannot be read at position %" PRId64, name, pos);
-	close(fd);
-	return n;
-}
-
 /* They are the same, so all of this log is of the master's. */
 static void
 again_done(struct receiver *r)
@@ -248,30 +227,21 @@ again_done(struct receiver *r)
 static void
 on_again(struct receiver *r, size_t n)
 {
-	unsigned char ours[AGAIN_BYTES];
 	char why[112];
 
-	for (size_t at = 0; at < n;) {
-		int64_t pos = r->pos - r->again_left;
-		ssize_t got = own_bytes(r, pos, ours, n - at);
-
-		if (got < 0) {
-			rest(r, err_text((int)got));
-			return;
-		}
-		if (memcmp(ours, r->again_buf + at, (size_t)got) != 0) {
-			r->peer.code = MQ_ECORRUPT;
-			snprintf(why, sizeof(why), "has other bytes than this log between %" PRId64 " and %" PRId64,
-				 pos, pos + got);
-			rest(r, why);
-			return;
-		}
-		at += (size_t)got;
-		r->again_left -= got;
-	}
+	r->again_crc = libdeflate_crc32(r->again_crc, r->again_buf, n);
+	r->again_left -= (int64_t)n;
 	ha_frames_body(&r->frames, n);
-	if (r->again_left == 0)
+	if (r->again_left > 0)
+		return;
+	if (r->again_crc == r->again.crc) {
 		again_done(r);
+		return;
+	}
+	r->peer.code = MQ_ECORRUPT;
+	snprintf(why, sizeof(why), "has other bytes than this log between %" PRId64 " and %" PRId64,
+		 r->pos - r->again.len, r->pos);
+	rest(r, why);
 }
 
 static void
@@ -380,7 +350,8 @@ follow(struct receiver *r)
 	r->frames = (struct ha_frames){ .head_len = 0 };
 	r->byte0 = r->from == 0;
 	r->pos = r->byte0 ? 1 : r->from;
-	r->again_left = r->again;
+	r->again_left = r->again.len;
+	r->again_crc = 0;
 	r->peer.code = MQ_OK;
 	r->peer.ack = r->d->written;
 	ask(r, EPOLLIN);
@@ -475,7 +446,7 @@ receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *maste
 }
 
 void
-receiver_follow(struct receiver *r, int64_t from, int64_t again, uint64_t turn)
+receiver_follow(struct receiver *r, int64_t from, struct receiver_again again, uint64_t turn)
 {
 	if (r->phase != RESTING)
 		rest(r, "is to be followed anew");

@@ -16,8 +16,8 @@
  * big-endian and far below 16 MiB, so that byte is 0.
  *
  * A connection begins with bytes that this log has already, if the mount wants it: the
- * report is that many bytes less than the log's end.  What comes for them is compared
- * with the log and not written.  Other bytes: the master has another log, whatever it
+ * report is that many bytes less than the log's end.  What comes for them is not
+ * written; its CRC-32 must be that of the log's own.  Other bytes: the master has another log, whatever it
  * says of it, and the connection ends.  The same: the log's end is reported, and the
  * master knows that it has sent what is acknowledged.
  */
@@ -34,10 +34,13 @@ struct receiver;
 int receiver_open(struct daemon *d, int names_fd, const struct resolve_answer *master, struct receiver **ret);
 void receiver_close(struct receiver *r);	/* accepts NULL */
 
-/* Connect, and go on at `from`: where the log ends, or is to begin.  `again` bytes before
- * it, which the log has, are compared first.  `turn` is what the mount calls this
- * connection. */
-void receiver_follow(struct receiver *r, int64_t from, int64_t again, uint64_t turn);
+/* Connect, and go on at `from`: where the log ends, or is to begin.  `again`: bytes
+ * before it, which the log has.  `turn` is what the mount calls this connection. */
+struct receiver_again {
+	uint32_t len, crc;
+};
+
+void receiver_follow(struct receiver *r, int64_t from, struct receiver_again again, uint64_t turn);
 void receiver_rest(struct receiver *r);
 
 /* The mount has applied what the ring held before ring_at.  MQ_ECORRUPT: that cannot be. */

@@ -34,8 +34,8 @@ struct replication_broker {
 	int (*cut)(void *arg, mq_pos at, const char *why);
 
 	/* The log is empty and begins at `begin`, where the master's does; its history is
-	 * what `theirs` says of before.  What there was is dropped: it is so old that
-	 * the master has retired it.  As above. */
+	 * what `theirs` says of before.  What there was is in lost+found/: it is so old
+	 * that the master has retired what would come next.  As above. */
 	int (*reset)(void *arg, mq_pos begin, const struct epochs *theirs, const char *why);
 
 	void *arg;

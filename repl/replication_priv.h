@@ -42,7 +42,8 @@ struct replication {
 		char said[256];		/* what of it was logged last, and when */
 		int64_t said_ms;
 	} troubles[TROUBLES];
-	bool rocketmq;			/* slave: our master is one; follow.c alone sets it */
+	bool rocketmq;			/* slave: our master is one; follow.c alone sets it, */
+	bool unlogged;			/* and this: what it has of topics and offsets is not in its log */
 	unsigned char instance[HELLO_ID_BYTES];	/* of this mount; it stays */
 	struct hello_via via;		/* whom we follow */
 	struct peers peers;

@@ -33,6 +33,8 @@ static const struct request_row rows[] = {
 	{ REQUEST_GET_ALL_CONSUMER_OFFSET, metadata_serve },
 	{ REQUEST_GET_ALL_DELAY_OFFSET, metadata_serve },
 	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
+	{ REQUEST_GET_TIMER_CHECK_POINT, metadata_serve_timers },
+	{ REQUEST_GET_ALL_MESSAGE_REQUEST_MODE, metadata_serve_modes },
 	{ REQUEST_HELLO, kin_serve },
 	{ REQUEST_READ_LOG, read_log_serve },
 	{ -1, serve_unknown },

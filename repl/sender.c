@@ -203,7 +203,7 @@ start(struct sender *s)
 
 	if (!d->marks_known)
 		return;
-	rc = ha_start(s->next, d->begin, d->written, d->config.segment_bytes, &s->next);
+	rc = ha_start(s->next, d->begin, d->written, &s->next);
 	if (rc == -ERANGE && d->now_ms < s->asked_ms + NEWS_MS)
 		return;
 	if (rc != MQ_OK) {

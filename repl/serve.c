@@ -224,7 +224,7 @@ on_follow(struct loop *l, const struct link_message *msg)
 		return err_note(MQ_ECORRUPT, "the mount wants %" PRIu32 " bytes compared, its log is from %" PRId64
 				" to %" PRId64, msg->len, l->d->begin, msg->pos);
 	else
-		receiver_follow(l->receiver, msg->pos, msg->len, msg->id);
+		receiver_follow(l->receiver, msg->pos, (struct receiver_again){ msg->len, msg->crc }, msg->id);
 	return MQ_OK;
 }
 

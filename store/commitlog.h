@@ -77,14 +77,14 @@ int commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t 
 int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why);
 
 /* The log ends at `at` again, where a record begins, durably; the marks go back.
- * Whole segments behind it are kept in lost+found (-1: are removed); one that a
- * snapshot holds is not touched but replaced.  Nobody appends meanwhile.  A failure
+ * Whole segments behind it go to lost+found; one that a snapshot holds is not touched
+ * but replaced.  Nobody appends meanwhile.  A failure
  * is final for appends (-EIO): the next mount finishes what was begun. */
 int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
 
-/* All of the log goes: it is empty, and begins at `pos`.  -EINVAL where no segment can
- * begin; else as above. */
-int commitlog_begin_at(struct commitlog *log, mq_pos pos);
+/* All of the log goes to lost+found: it is empty, and begins at `pos`.  -EINVAL where no
+ * segment can begin; else as above. */
+int commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why);
 
 /* Append the entries of b in order, setting each record's queue offset (from
  * `first` on), position (the entry's too) and store time, which goes back only as

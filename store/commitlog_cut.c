@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "store/commitlog_priv.h"
 #include "store/durable.h"
@@ -198,9 +199,17 @@ used_bytes(const struct commitlog *log, int fd, mq_pos base, mq_pos was, int64_t
 	return MQ_OK;
 }
 
-/* A whole segment goes, or is kept. */
+#define COUNTED_MAX 4		/* more segments than that go without their messages being counted */
+
+/* Where segments that the log loses are kept. */
+struct keep {
+	int lostfound_fd;
+	const char *why;
+};
+
+/* A whole segment goes to lost+found, unless the log has not used it. */
 static int
-segment_away(struct commitlog *log, mq_pos base, mq_pos was, int lostfound_fd, const char *why)
+segment_away(struct commitlog *log, mq_pos base, mq_pos was, const struct keep *keep, bool uncounted)
 {
 	char name[SEGMENT_NAME_SIZE];
 	AUTO_CLOSE int fd = -1;
@@ -213,13 +222,14 @@ segment_away(struct commitlog *log, mq_pos base, mq_pos was, int lostfound_fd, c
 		return MQ_OK;
 	if (fd < 0)
 		return err_note(-errno, "commitlog/%s: %m", name);
-	rc = lostfound_fd < 0 ? MQ_OK : used_bytes(log, fd, base, was, &bytes);
+	rc = used_bytes(log, fd, base, was, &bytes);
 	if (rc != MQ_OK)
 		return rc;
 	if (bytes == 0)
 		return unlinkat(log->dirfd, name, 0) == 0 ? MQ_OK : err_note(-errno, "commitlog/%s: %m", name);
-	return lostfound_keep_segment(lostfound_fd, &(struct lost_segment){
-		.dirfd = log->dirfd, .name = name, .base = base, .bytes = bytes, .why = why,
+	return lostfound_keep_segment(keep->lostfound_fd, &(struct lost_segment){
+		.dirfd = log->dirfd, .name = name, .base = base, .bytes = bytes, .why = keep->why,
+		.uncounted = uncounted,
 	});
 }
 
@@ -261,14 +271,18 @@ segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 /* Those from `at` on, the last one first, so that after a crash what is left has no
  * gap.  Called with spare_lock. */
 static int
-segments_away(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, const char *why)
+segments_away(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *keep)
 {
+	int64_t n = (log->allocated - at.byte) / log->segment_bytes;
 	int rc = MQ_OK;
 
+	if (n > COUNTED_MAX)
+		log_warn("%" PRId64 " segments of the log, from position %" PRId64 " on, go to lost+found: %s", n,
+			 at.byte, keep->why);
 	while (rc == MQ_OK && log->allocated - log->segment_bytes >= at.byte) {
 		mq_pos last = MQ_POS(log->allocated - log->segment_bytes);
 
-		rc = segment_away(log, last, was, lostfound_fd, why);
+		rc = segment_away(log, last, was, keep, n > COUNTED_MAX);
 		if (rc == MQ_OK)
 			log->allocated = last.byte;
 		fdcache_forget(log->files, log, last.byte);
@@ -278,10 +292,10 @@ segments_away(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, co
 
 /* Called with spare_lock. */
 static int
-segments_cut(struct commitlog *log, mq_pos at, mq_pos was, int lostfound_fd, const char *why)
+segments_cut(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *keep)
 {
 	mq_pos base = commitlog_segment_of(log, at);
-	int rc = segments_away(log, at, was, lostfound_fd, why);
+	int rc = segments_away(log, at, was, keep);
 
 	if (rc == MQ_OK && at.byte > base.byte)
 		rc = segment_shorten(log, base, at.byte - base.byte);
@@ -317,8 +331,8 @@ commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_
 	log->store_ms = store_ms;
 	rc = durable_sync(log->durable_fd, at);
 	if (rc == MQ_OK)
-		rc = segments_cut(log, at, was, lostfound_fd, why);
-	if (rc == MQ_OK && lostfound_fd >= 0)
+		rc = segments_cut(log, at, was, &(struct keep){ lostfound_fd, why });
+	if (rc == MQ_OK)
 		rc = lostfound_complete(lostfound_fd, why);
 	lock_drop(&log->spare_lock);
 	flush_go_on(log);
@@ -326,8 +340,9 @@ commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_
 }
 
 int
-commitlog_begin_at(struct commitlog *log, mq_pos pos)
+commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why)
 {
+	mq_pos was = MQ_POS(-1);
 	int rc;
 
 	if (pos.byte % log->segment_bytes != 0)
@@ -336,10 +351,14 @@ commitlog_begin_at(struct commitlog *log, mq_pos pos)
 	LOCKED(&log->lock);
 	flush_stop(log);
 	lock_take(&log->spare_lock);
+	if (log->end.byte > atomic_load(&log->begin))
+		was = log->end;
 	end_at(log, MQ_POS(atomic_load(&log->begin)));
 	rc = durable_sync(log->durable_fd, MQ_POS(0));
 	if (rc == MQ_OK)
-		rc = segments_away(log, log->end, MQ_POS(-1), -1, NULL);
+		rc = segments_away(log, log->end, was, &(struct keep){ lostfound_fd, why });
+	if (rc == MQ_OK)
+		rc = lostfound_complete(lostfound_fd, why);
 	if (rc == MQ_OK)
 		rc = segment_first(log, pos);
 	if (rc == MQ_OK) {

@@ -192,8 +192,14 @@ cut_queue(struct queue *q, void *arg)
 
 	queue_span(q, &span);
 	if (span.last_end.byte > c->at.byte) {
-		rc = queue_find_pos(q, c->at, &end);
-		if (rc == MQ_OK)
+		/* of a log that goes as a whole nothing stays, and a cut that died here
+		 * has removed entries already: none is read */
+		end = span.min;
+		last = (struct queue_last){ 0 };
+		rc = MQ_OK;
+		if (c->at.byte > store_begin(c->s).byte)
+			rc = queue_find_pos(q, c->at, &end);
+		if (rc == MQ_OK && c->at.byte > store_begin(c->s).byte)
 			rc = find_last(c->s, q, c->at, &end, &last);
 		if (rc == MQ_OK)
 			rc = queue_cut(q, end, &last);
@@ -321,9 +327,10 @@ store_cut_views(struct store *s, const struct store_cut *cut, struct queue *cons
 }
 
 static int
-begin_anew(struct store *s, mq_pos begin)
+begin_anew(struct store *s, const struct store_cut *cut)
 {
-	int rc = commitlog_begin_at(&s->log, begin);
+	mq_pos begin = cut->begin;
+	int rc = commitlog_begin_at(&s->log, begin, s->lostfound_fd, cut->why);
 
 	if (rc == MQ_OK) {
 		mark_set_back(&s->dispatched, begin);
@@ -341,7 +348,7 @@ store_cut_log(struct store *s, const struct store_cut *cut)
 	store_turn_begin(s);
 	lock_take(&s->sealed_lock);
 	if (cut->begin.byte >= 0)
-		rc = begin_anew(s, cut->begin);
+		rc = begin_anew(s, cut);
 	else
 		rc = commitlog_cut(&s->log, cut->at, s->log.store_ms, s->lostfound_fd, cut->why);
 	scrub_log_was_cut(s, cut->begin.byte >= 0 ? MQ_POS(0) : cut->at);

@@ -2,10 +2,12 @@
  * has gone on from an earlier position (or from a later one: then all of it goes).
  *
  *     1  STORE/cut says what is to be done                         store_cut_note
- *     2  what the log has behind the position is in lost+found     store_cut_keep
+ *     2  of the segment with the position, what is behind it is
+ *        copied to lost+found                                      store_cut_keep
  *     3  queues and key index go back to it, in memory and files   store_cut_views
  *     4  a checkpoint: the tables say so, too                      (the floor above)
- *     5  the log ends there                                        store_cut_log
+ *     5  whole segments behind it are renamed to lost+found, the
+ *        log ends there                                            store_cut_log
  *     6  STORE/cut goes                                            store_cut_done
  *
  * A crash at any point leaves the log as it was (1 to 4), or views that end where the

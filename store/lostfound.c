@@ -20,6 +20,7 @@
 
 #define NOTE ".txt"
 #define IN_MAKING ".new"	/* a piece until it is whole */
+#define NOTE_IN_MAKING ".note.new"
 #define QUEUES_MAX 256		/* that a note has commands for */
 #define TREES_MAX 10000
 
@@ -111,6 +112,7 @@ struct piece {
 	mq_pos pos;
 	int64_t bytes;
 	const char *why;
+	bool uncounted;
 };
 
 /* --- notes -------------------------------------------------------------------- */
@@ -136,6 +138,9 @@ by_topic(const void *a, const void *b)
 	return order ? order : (x->id > y->id) - (x->id < y->id);
 }
 
+#define WHERE_TO_STORE \
+	"A slave takes no messages: do it where its master is mounted, with a copy of the file.\n"
+
 static void
 say_commands(FILE *note, const char *name, struct content *c)
 {
@@ -155,8 +160,21 @@ say_commands(FILE *note, const char *name, struct content *c)
 	}
 	if (c->elsewhere)
 		fprintf(note, "and so on for the %" PRId64 " messages of other queues.\n", c->elsewhere);
-	fputs("A slave takes no messages: do it where its master is mounted, with `piece` a copy of the\n"
-	      "file.\n", note);
+	fputs(WHERE_TO_STORE, note);
+}
+
+/* Nobody has read it. */
+static void
+say_uncounted(FILE *note, const char *name, const struct piece *p)
+{
+	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n\n",
+		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1);
+	say_when(note, p->why);
+	fprintf(note, "\nTo look at them:\n    mqdump 'lost+found/%s'\n"
+		"\nTo store the messages of a queue again, behind what it holds now, for example of q0 of\n"
+		"topic TOPIC:\n"
+		"    mqdump -r -t TOPIC -q 0 'lost+found/%s' >> 'topics/TOPIC/q0:format=json'\n", name, name);
+	fputs(WHERE_TO_STORE, note);
 }
 
 static void
@@ -186,25 +204,17 @@ say_tree(FILE *note, const char *name, const struct lost_tree *lost)
 		lost->store, name);
 }
 
-/* The note is made in memory: a disk that is full then refuses it as a whole. */
+/* The note is made in memory, and gets its name when it is whole: neither a full disk nor
+ * a crash leaves a part of one, which would count as the piece's note. */
 static int
 note_keep(int lostfound_fd, const char *name, FILE *note, char **text, size_t *len)
 {
 	char path[LOSTFOUND_NAME_SIZE + sizeof(NOTE)];
-	int rc = MQ_OK;
 
 	if (fclose(note) != 0)
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "%s" NOTE, name);
-	AUTO_CLOSE int fd = openat(lostfound_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "lost+found/%s: %m", path);
-	rc = file_write(fd, *text, *len, 0, "lost+found");
-	if (rc == MQ_OK)
-		rc = file_sync(fd, path);
-	if (rc != MQ_OK)
-		unlinkat(lostfound_fd, path, 0);
-	return rc == MQ_OK ? dir_sync(lostfound_fd, "lost+found") : rc;
+	return file_replace(lostfound_fd, path, NOTE_IN_MAKING, *text, *len);
 }
 
 static int
@@ -218,15 +228,18 @@ note_piece(int lostfound_fd, const char *name, const struct piece *p)
 
 	if (!c)
 		return -ENOMEM;
-	rc = content_read(lostfound_fd, name, c);
+	rc = p->uncounted ? MQ_OK : content_read(lostfound_fd, name, c);
 	if (rc != MQ_OK)
 		return rc;
 	note = open_memstream(&text, &len);
 	if (!note)
 		return -ENOMEM;
-	say_piece(note, name, p, c);
+	if (p->uncounted)
+		say_uncounted(note, name, p);
+	else
+		say_piece(note, name, p, c);
 	rc = note_keep(lostfound_fd, name, note, &text, &len);
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && !p->uncounted)
 		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, "
 			 "with %" PRId64 " whole messages (lost+found/%s" NOTE " says more): %s",
 			 p->bytes, p->pos.byte, name, c->whole, name, p->why);
@@ -386,7 +399,9 @@ keep_copy(int lostfound_fd, const struct lost_segment *lost)
 int
 lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost)
 {
-	const struct piece p = { .pos = lost->base, .bytes = lost->bytes, .why = lost->why };
+	const struct piece p = {
+		.pos = lost->base, .bytes = lost->bytes, .why = lost->why, .uncounted = lost->uncounted,
+	};
 	char name[LOSTFOUND_NAME_SIZE];
 	int rc;
 

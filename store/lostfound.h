@@ -15,6 +15,8 @@
 #ifndef MQFS_STORE_LOSTFOUND_H
 #define MQFS_STORE_LOSTFOUND_H
 
+#include <stdbool.h>
+
 #include "conf/pos.h"
 
 struct direct;
@@ -41,6 +43,7 @@ struct lost_segment {
 	mq_pos base;
 	int64_t bytes;		/* behind these are zeros, which go unless a snapshot has them, too */
 	const char *why;
+	bool uncounted;		/* one of very many: its note is made without reading it */
 };
 
 int lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost);

@@ -279,7 +279,7 @@ recover_cut(struct store *s, const struct store_checkpoint *cp, mq_pos *limit)
 		return rc == -ENOENT ? MQ_OK : rc;
 	if (!cut.kept || cp->dispatched.byte > cut.at.byte || cut.at.byte > limit->byte)
 		return MQ_OK;
-	rc = commitlog_cut(&s->log, cut.at, 0, cut.begin.byte < 0 ? s->lostfound_fd : -1, cut.why);
+	rc = commitlog_cut(&s->log, cut.at, 0, s->lostfound_fd, cut.why);
 	*limit = cut.at;
 	return rc;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -289,6 +290,12 @@ kit_follow(struct kit *k)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_FOLLOW, .pos = k->written, .id = ++k->turn,
 				    .len = k->again };
+
+	for (int64_t at = k->written - k->again; at < k->written; at++) {
+		unsigned char byte = kit_byte(at);
+
+		msg.crc = libdeflate_crc32(msg.crc, &byte, 1);
+	}
 
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
 }

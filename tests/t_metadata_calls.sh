@@ -22,7 +22,8 @@ call() {
 	sock.sendall(remoting.request(remoting.JSON, code, ext=ext))
 	length, head = struct.unpack(">iI", remoting.receive(sock, 8))
 	header = json.loads(remoting.receive(sock, head & 0xffffff))
-	body = remoting.receive(sock, length - 4 - (head & 0xffffff)).decode()
+	body = remoting.receive(sock, length - 4 - (head & 0xffffff))
+	body = struct.unpack(">%dq" % (len(body) // 8), body) if code == 60 else body.decode()
 	print(header["code"], json.dumps(header.get("extFields") or {}), body)
 	END
 }
@@ -30,8 +31,17 @@ place=(consumerGroup=billing topic=orders queueId=0)
 at() { cat "$mnt/groups/billing/orders/q0.offset"; }
 
 eventually 10 call 43
-want '0 {} {"offsetTable":{"orders@billing":{0:0,1:0,2:0,3:0,4:0,5:0,6:0,7:0}}}' "$(call 43)" "offsets"
+offsets() { call 43 | sed 's/"dataVersion":{"counter":[0-9]*,"timestamp":[0-9]\{13\}}/VERSION/'; }
+want '0 {} {"offsetTable":{"orders@billing":{0:0,1:0,2:0,3:0,4:0,5:0,6:0,7:0}},VERSION}' "$(offsets)" "offsets"
 want '0 {} {"offsetTable":{}}' "$(call 45)" "delays"
+
+# What slaves of 5.x ask besides: no group has its messages popped, and of timers nothing
+# is left to be read.
+want '0 {} {"messageRequestModeMap":{}}' "$(call 402)" "modes"
+before=$(date +%s)000
+read -r -a timers <<< "$(call 60 | tr -d '(),')"
+want "0 {} 0 0 0 0 0 0" "${timers[0]} ${timers[1]} ${timers[*]:3}" "timers"
+[ "${timers[2]}" -ge "$before" ] && [ "${timers[2]}" -le "$(date +%s)000" ]
 call 21 | grep '"topicConfigTable":{"orders":{"topicName":"orders","readQueueNums":8,"writeQueueNums":8,"perm":6,' > /dev/null
 call 201 | grep '"subscriptionGroupTable":{"billing":{"groupName":"billing","consumeEnable":true,' > /dev/null
 before=$(call 21 | grep -o '"dataVersion":.*')

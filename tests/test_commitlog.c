@@ -602,7 +602,7 @@ a_flush_does_not_wait_for_an_end_that_a_cut_has_taken_back(void **state)
 	while (atomic_load(&f.tid) == 0 || !is_asleep(&f))
 		usleep(1000);
 	set_flushing(&r->log, false);
-	assert_int_equal(commitlog_cut(&r->log, MQ_POS(200), 1, -1, "so."), MQ_OK);
+	assert_int_equal(commitlog_cut(&r->log, MQ_POS(200), 1, r->dirfd, "so."), MQ_OK);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 20;
 	assert_int_equal(pthread_timedjoin_np(t, &rc, &until), 0);

@@ -500,7 +500,7 @@ assert_kept(struct broker *b, const struct tail *t)
 		snprintf(path, sizeof(path), "%s/lost+found/commitlog-%020" PRId64, b->path, at.byte);
 		kept = slurp(path, &len);
 		assert_true((int64_t)len <= left);
-		assert_memory_equal(kept, t->bytes + (at.byte - t->from.byte), len);
+		assert_memory_equal(kept, t->bytes + (at.byte - t->from.byte), (int64_t)len < n ? len : (size_t)n);
 		for (int64_t i = (int64_t)len; i < n; i++)	/* behind a blank there are zeros */
 			assert_int_equal(t->bytes[at.byte - t->from.byte + i], 0);
 		sh("grep -q 'store 00ff' '%s.txt'", path);
@@ -824,7 +824,7 @@ a_log_that_is_too_old_begins_anew(void **state)
 	assert_int_equal(store_begin(b->store).byte, behind.from.byte);
 	assert_int_equal(broker_written(b).byte, behind.from.byte);
 	assert_int_equal(offsets_epochs(b->offsets, got, EPOCHS_MAX), 2);
-	sh("test -z \"$(ls %s/lost+found)\"", b->path);
+	assert_kept(b, &tail);
 	broker_close(b);			/* it still begins there */
 	assert_clean(b);
 	broker_open(b);
@@ -833,6 +833,65 @@ a_log_that_is_too_old_begins_anew(void **state)
 	tail_append(b, &behind);
 	broker_close(b);
 	assert_clean(b);
+	free(tail.bytes);
+}
+
+/* As cut_and_die(). */
+static bool
+begin_anew_and_die(struct broker *b, mq_pos begin, int n)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (broker_try(b, false) != MQ_OK)
+			_exit(1);
+		fault_set((struct fault){ .at = n, .dies = DIED });
+		_exit(offsets_reset(b->offsets, begin, NULL, WHY) == MQ_OK ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == DIED);
+	return WEXITSTATUS(status) == DIED;
+}
+
+static void
+wherever_beginning_anew_dies_the_old_log_is_there(void **state)
+{
+	struct broker *b = *state;
+	bool died = true;
+	struct tail tail;
+	mq_pos begin;
+	int anew = 0;
+
+	b->seed = 11;
+	broker_open(b);
+	live(b, 300);
+	become_slave(b);
+	tail = tail_read(b, MQ_POS(0));
+	begin = MQ_POS(tail.to.byte - tail.to.byte % SEGMENT + 3 * SEGMENT);
+	broker_close(b);
+	sh("mv %s %s/before", b->path, b->dir);
+	for (int n = 1; died; n += 5) {
+		sh("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path);
+		died = begin_anew_and_die(b, begin, n);
+		broker_open(b);
+		assert_false(is_begun(b));
+		if (broker_written(b).byte == begin.byte) {
+			anew++;
+			assert_kept(b, &tail);
+		} else {
+			struct tail now = tail_read(b, MQ_POS(0));
+
+			assert_int_equal(now.to.byte, tail.to.byte);
+			assert_memory_equal(now.bytes, tail.bytes, (size_t)tail.to.byte);
+			free(now.bytes);
+		}
+		broker_close(b);
+		assert_clean(b);
+	}
+	assert_true(anew > 5);
 	free(tail.bytes);
 }
 
@@ -928,6 +987,7 @@ main(void)
 		T(only_where_a_record_begins_can_it_be_cut),
 		T(all_of_it_can_be_cut),
 		T(a_log_that_is_too_old_begins_anew),
+		T(wherever_beginning_anew_dies_the_old_log_is_there),
 		T(a_record_that_came_in_part_is_cut_before_the_first_of_our_own),
 		T(a_slave_whose_log_ends_with_a_segment_is_promoted_into_the_next_one),
 	};

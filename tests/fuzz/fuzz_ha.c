@@ -64,7 +64,7 @@ reports(const uint8_t *data, size_t size, size_t cut)
 		MUST(o.rc == MQ_OK || o.rc == MQ_EEND || o.rc == MQ_ECORRUPT);
 		MUST(r.part_len < HA_REPORT_BYTES && (o.rc != MQ_OK || last >= 0));
 	}
-	if (last >= 0 && ha_start(last, 65536, 1 << 20, 65536, &start) == MQ_OK)
+	if (last >= 0 && ha_start(last, 65536, 1 << 20, &start) == MQ_OK)
 		MUST(start >= 65536 && start <= 1 << 20);
 	if (o.rc != MQ_ECORRUPT)
 		mix(&o, last);		/* else what came before it depends on the cut */
