@@ -26,7 +26,7 @@
  * Each request has one response, unless the link ends first.  What does not fit
  * the packet comes beside it, in a blob: a memfd, sealed, that holds
  *
- *      ext_len bytes       the ext fields, one JSON object of texts
+ *      ext_len bytes       the ext fields, pairs of texts: see blob.h
  *      len - ext_len       the body
  */
 #ifndef MQFS_NET_LINK_H
@@ -39,7 +39,7 @@
 #include "conf/pos.h"
 #include "conf/settings.h"
 
-#define LINK_VERSION 2
+#define LINK_VERSION 3
 #define LINK_SOCKET_FD 3
 #define LINK_COMMITLOG_FD 4
 #define LINK_RING_FD 5

@@ -30,11 +30,17 @@ def any_number():
     return random.choice([0, 1, 7, 300, 2 ** 31 - 1, random.randrange(65536)])
 
 
+def pairs(**fields):
+    """Ext fields as they cross the link."""
+    return b"".join(struct.pack(">H", len(name)) + name.encode() + struct.pack(">I", len(value)) + value.encode()
+                    for name, value in fields.items())
+
+
 def any_blob(right):
     """(descriptor, its bytes, those of its ext fields): ext fields as they should be, or not."""
-    ext = random.choice([b'{"a":"b"}', b'{"topic":"t","queueId":"0"}', b"{}", b""])
+    ext = random.choice([pairs(a="b"), pairs(topic="t", queueId="0"), pairs(consumerGroup="g", topic="t"), b""])
     if not right:
-        ext = random.choice([b"[", b"\xff" * 20, b'{"a":' * 500, b'{"a":1}'])
+        ext = random.choice([b"\0", b"\xff" * 20, b"\0\1a\xff\xff\xff\xff", pairs(a="b") + b"\0\7a", b"\0\0" * 500])
     body = random.choice([b"", b'{"v":1}', b'{"v":1,"epochs":[{}]}', b"x" * 100])
     fd = os.memfd_create("hostile", os.MFD_ALLOW_SEALING)
     os.write(fd, ext + body)

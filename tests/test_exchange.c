@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/remoting.h"
@@ -79,16 +80,39 @@ want_response(int fd, int32_t opaque, int32_t code)
 
 /* --- the mount's side ---------------------------------------------------------------------- */
 
+/* A field, "NAME=VALUE", as it crosses the link; "": none.  Returns how many bytes. */
+static size_t
+pair_of(const char *field, char ret[64])
+{
+	size_t name_len = strcspn(field, "="), value_len = strlen(field) - name_len;
+
+	if (!*field)
+		return 0;
+	be16_put(ret, (int16_t)name_len);
+	memcpy(ret + 2, field, name_len);
+	be32_put(ret + 2 + name_len, (int32_t)value_len - 1);
+	memcpy(ret + 6 + name_len, field + name_len + 1, value_len - 1);
+	return 6 + name_len + value_len - 1;
+}
+
 static void
-send_blob(int link, struct link_message *msg, const char *ext, const void *body, size_t body_len)
+send_bytes(int link, struct link_message *msg, const char *ext, size_t ext_len, const void *body, size_t body_len)
 {
 	int blob_fd = -1;
 
 	msg->version = LINK_VERSION;
-	assert_int_equal(link_blob_make(msg, ext, strlen(ext), body, body_len, &blob_fd), MQ_OK);
+	assert_int_equal(link_blob_make(msg, ext, ext_len, body, body_len, &blob_fd), MQ_OK);
 	assert_int_equal(link_send_blob(link, 0, msg, blob_fd), MQ_OK);
 	if (blob_fd >= 0)
 		close(blob_fd);
+}
+
+static void
+send_blob(int link, struct link_message *msg, const char *field, const void *body, size_t body_len)
+{
+	char ext[64];
+
+	send_bytes(link, msg, ext, pair_of(field, ext), body, body_len);
 }
 
 static void
@@ -102,17 +126,18 @@ answer(struct kit *k, uint64_t id, int32_t code, const char *remark)
 
 /* Its blob is as it should be; "" for nothing. */
 static void
-want_blob(struct kit *k, const char *ext, const void *body, size_t body_len)
+want_blob(struct kit *k, const char *field, const void *body, size_t body_len)
 {
-	char *bytes;
+	char *bytes, ext[64];
+	size_t ext_len = pair_of(field, ext);
 
-	assert_int_equal(k->last.ext_len, strlen(ext));
-	assert_int_equal(k->last.len, strlen(ext) + body_len);
+	assert_int_equal(k->last.ext_len, ext_len);
+	assert_int_equal(k->last.len, ext_len + body_len);
 	if (k->last.len == 0)
 		return;
 	assert_int_equal(link_blob_read(k->blob_fd, &k->last, &bytes), MQ_OK);
-	assert_memory_equal(bytes, ext, strlen(ext));
-	assert_memory_equal(bytes + strlen(ext), body, body_len);
+	assert_memory_equal(bytes, ext, ext_len);
+	assert_memory_equal(bytes + ext_len, body, body_len);
 	free(bytes);
 }
 
@@ -143,12 +168,12 @@ ask_and_answer(struct kit *k, int port, enum remoting_dialect dialect)
 	kit_hear(k, LINK_REQUEST);
 	assert_int_equal(k->last.code, CODE);
 	assert_memory_equal(k->last.text, "127.0.0.1:", 10);
-	want_blob(k, "{\"topic\":\"T\"}", body, LARGE);
+	want_blob(k, "topic=T", body, LARGE);
 
 	k->last.kind = LINK_RESPONSE;
 	k->last.code = 17;
 	snprintf(k->last.text, sizeof(k->last.text), "no topic T");
-	send_blob(k->link, &k->last, "{\"a\":\"b\"}", body, LARGE);
+	send_blob(k->link, &k->last, "a=b", body, LARGE);
 	recv_frame(fd, &f);
 	assert_int_equal(f.dialect, dialect);
 	assert_int_equal(f.code, 17);
@@ -555,13 +580,13 @@ the_mount_asks_the_master(void **state)
 	int fd;
 
 	be_remoting_master(k);
-	call(k, 1, "{\"topic\":\"T\"}", "a body", 5000);
+	call(k, 1, "topic=T", "a body", 5000);
 	fd = accept_call(k);
 	send_frame(fd, &(struct remoting_frame){ .flag = REMOTING_RESPONSE, .opaque = 99 });	/* to nobody */
 	answer_call(fd, 17);
 	want_outcome(k, 1, 17);
 	assert_string_equal(k->last.text, "a remark");
-	want_blob(k, "{\"topic\":\"T\"}", "a body", 6);
+	want_blob(k, "topic=T", "a body", 6);
 	call(k, 2, "", "", 5000);			/* the same connection */
 	answer_call(fd, 0);
 	want_outcome(k, 2, 0);
@@ -615,7 +640,7 @@ a_master_has_nobody_to_ask(void **state)
 	struct kit *k = *state;
 
 	kit_start(k);
-	call(k, 1, "{}", "a body", 5000);
+	call(k, 1, "a=b", "a body", 5000);
 	want_outcome(k, 1, -ENOTCONN);
 }
 
@@ -703,7 +728,7 @@ what_is_not_served_is_answered_as_rocketmq_does(void **state)
 	struct mount *m = *state;
 	struct link_message msg = { .kind = LINK_REQUEST, .id = 3, .code = CODE };
 
-	assert_int_equal(hear(m, &msg, "{\"a\":\"b\"}", "a body"), MQ_OK);
+	assert_int_equal(hear(m, &msg, "a=b", "a body"), MQ_OK);
 	want_answer(m, 3, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type 31999 not supported");
 	msg.id = 4;
 	msg.code = -1;
@@ -714,14 +739,24 @@ what_is_not_served_is_answered_as_rocketmq_does(void **state)
 static void
 ext_fields_that_are_none_are_an_error_for_who_asked(void **state)
 {
-	static const char *const wrong[] = { "[]", "{\"a\":1}", "{", "{\"a\":\"\\u0000\"}", "7" };
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} wrong[] = {
+		{ "\0", 1 }, { "\0\1", 2 }, { "\0\1a", 3 }, { "\0\1a\0\0\0\2b", 8 }, { "\0\1a\0\0\0\1b\0", 9 },
+		{ "\xff\xff", 2 }, { "\0\1a\xff\xff\xff\xff", 7 }, { "\0\1\0\0\0\0\1b", 8 },
+		{ "\0\1a\0\0\0\1\0", 8 }, { "\0\1a\0\0\0\1\xff", 8 }, { "{\"a\":\"b\"}", 9 },
+	};
 	struct mount *m = *state;
 
 	for (uint64_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		struct link_message msg = { .kind = LINK_REQUEST, .id = i + 1, .code = CODE };
+		struct link_message msg = { .kind = LINK_REQUEST, .id = i + 1, .code = CODE }, got;
+		int blob_fd;
 
-		assert_int_equal(hear(m, &msg, wrong[i], ""), MQ_OK);
-		want_answer(m, i + 1, ANSWER_SYSTEM_ERROR, "link: ext fields that are no object of texts");
+		send_bytes(m->far, &msg, wrong[i].bytes, wrong[i].len, "", 0);
+		assert_int_equal(link_receive(m->link, 0, &got, &blob_fd), MQ_OK);
+		assert_int_equal(exchange_hear(m->x, &got, blob_fd), MQ_OK);
+		want_answer(m, i + 1, ANSWER_SYSTEM_ERROR, "link: ext fields that are no pairs of texts");
 	}
 }
 
@@ -762,7 +797,7 @@ a_call_returns_its_answer(void **state)
 	msg.id -= 7;
 	msg.code = 17;
 	snprintf(msg.text, sizeof(msg.text), "no such topic");
-	assert_int_equal(hear(m, &msg, "{\"a\":\"b\"}", "what it is"), MQ_OK);
+	assert_int_equal(hear(m, &msg, "a=b", "what it is"), MQ_OK);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(m->code, MQ_OK);
 	assert_int_equal(m->answer.code, 17);

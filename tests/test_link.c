@@ -71,7 +71,7 @@ static bool
 send_any(struct kit *k)
 {
 	struct link_message msg = any_message(k);
-	char bytes[100] = "{\"topic\":\"T\"}and a body";
+	char bytes[100] = "\0\5topic\0\0\0\1Tand a body";
 	size_t ext_len = (size_t)rand() % 50, body_len = (size_t)rand() % 50;
 	int blob_fd = -1, rc;
 
