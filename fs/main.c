@@ -37,6 +37,7 @@
 #include "fs/session.h"
 #include "fs/supervise.h"
 #include "repl/replication.h"
+#include "store/file.h"
 #include "store/snapshot.h"
 
 /* As mount(8). */
@@ -490,6 +491,7 @@ main(int argc, char **argv)
 	int rc, code = 0;
 
 	signals_ignore();
+	file_umask();
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)
 		return complain(rc, EXIT_SYSTEM);

@@ -20,6 +20,7 @@
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "store/durable.h"
+#include "store/file.h"
 
 /* As fsck(8): a sum. */
 enum exit_code {
@@ -273,6 +274,7 @@ repair(struct fsck *f, struct settings *settings, const struct args *args)
 		f->found[FIX_TABLES]++;
 		rc = repair_once(f, settings, args);
 	}
+	file_umask();
 	log_open("fsck.mqfs", LOG_TO_STDERR, LOG_EMERG);
 	return rc;
 }

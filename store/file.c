@@ -253,3 +253,10 @@ file_zero(int fd, int64_t from, int64_t to)
 		}
 	return file_sync(fd, "zero");
 }
+
+void
+file_umask(void)
+{
+	if (geteuid() != 0)
+		(void)umask(077);
+}

@@ -53,4 +53,8 @@ void file_read_ahead(int fd);
 /* Make bytes [from, to) of fd zero, durably. */
 int file_zero(int fd, int64_t from, int64_t to);
 
+/* For the begin of a program that writes a store: what an ordinary user's makes is for that
+ * user alone (0600, 0700); what root's makes may be read by its group (0640, 0750). */
+void file_umask(void);
+
 #endif

@@ -23,6 +23,8 @@ user "$1" bash -c "echo mine >> '$1/mnt/topics/t/q0'"
 test "$(user "$1" cat "$1/mnt/topics/t/q0")" = mine
 test "$(user "$1" stat -c %u "$1/mnt/topics/t/q0")" = 65534
 test -d "$1/home/.local/state/mqfs/commitlog"
+others=$(find "$1/home" -mindepth 1 -perm /077 ! -type l)
+if [ -n "$others" ]; then echo "others than the user may look into $others"; exit 1; fi
 if ls "$1/mnt" 2> /dev/null; then echo "root may look without allow_other"; exit 1; fi
 user "$1" fusermount3 -u "$1/mnt"
 user "$1" mount.mqfs "$1/mnt" -o supervise
