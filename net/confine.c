@@ -128,6 +128,8 @@ confine_limits(void)
 #endif
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_note(-errno, "no_new_privs: %m");
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return err_note(-errno, "end with the parent: %m");
 	return MQ_OK;
 }
 

@@ -25,7 +25,9 @@ int confine_fds(int last);
  * is left, whoever we are. */
 int confine_user(const char *user, int commitlog_fd);
 
-/* No core, no files written, no processes, no new privileges. */
+/* No core, no files written, no processes, no new privileges; and SIGKILL when the thread
+ * that started us ends, which reaches a process that is stopped, too.  After
+ * confine_user(): a change of user would take that back. */
 int confine_limits(void);
 
 /* Landlock: of all files, read those beneath commitlog_fd; -1: read what the user may read. */

@@ -71,6 +71,9 @@ enum link_kind {
 	LINK_REQUEST,		/* id, code, text: the peer's address, blob; a mount's has timeout_ms */
 	LINK_RESPONSE,		/* id of the request, code, text: the remark, blob */
 
+	LINK_PING,		/* mount -> mqrepld: say that you are there */
+	LINK_PONG,		/* mqrepld -> mount: I am */
+
 	LINK_KINDS_END
 };
 
@@ -109,7 +112,6 @@ struct link_message {
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
 	uint32_t len;			/* APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
-	uint32_t crc;			/* FOLLOW: CRC-32 */
 	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
 					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response
@@ -122,6 +124,7 @@ struct link_message {
 	int64_t ack;			/* PEER: where it is in the log */
 	int64_t sent;			/* PEER: what it was sent, or has sent */
 	int32_t level;			/* SAY: of syslog(3) */
+	uint32_t crc;			/* FOLLOW: CRC-32 of those len bytes */
 	char text[LINK_TEXT_BYTES];	/* SAY: the line; PEER: its address, and why it went;
 					 * REQUEST, RESPONSE: see there */
 	struct link_config config;	/* CONFIG; no other message goes on to here */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@
 #define END_MS 100			/* from the end of its link on it may take */
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
+#define PING_MS 2000
+#define PINGS_MAX 8			/* without an answer: it hangs */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
@@ -286,6 +289,8 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 			pthread_cond_broadcast(&run->r->changed);
 		lock_drop(&run->r->lock);
 		return MQ_OK;
+	case LINK_PONG:
+		return MQ_OK;		/* it has been heard of */
 	case LINK_SAY:
 		if (msg->level <= LOG_ERR) {
 			run->said = true;
@@ -299,7 +304,32 @@ on_message(struct run *run, const struct link_message *msg, int blob_fd)
 	}
 }
 
-/* Until mqrepld ends, says nonsense, or the mount closes. */
+/* Wait for a message of mqrepld, which is asked now and then whether it is there: one that
+ * loops or is stopped would leave its slaves in sync for ever.  Turns without an answer
+ * are counted and not their time: it passes while we ourselves are stopped, too. */
+static int
+wait_for_message(struct run *run)
+{
+	const struct link_message ping = { .version = LINK_VERSION, .kind = LINK_PING };
+	struct pollfd p = { .fd = run->fd, .events = POLLIN };
+	char why[96];
+
+	for (int unanswered = 0; unanswered < PINGS_MAX; unanswered++) {
+		int n = poll(&p, 1, PING_MS);
+
+		if (n > 0)
+			return MQ_OK;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		(void)link_send_blob(run->fd, MSG_DONTWAIT, &ping, -1);
+	}
+	snprintf(why, sizeof(why), "mqrepld has not answered for %d s; it is started again", PINGS_MAX * PING_MS / 1000);
+	run->said = true;
+	replication_trouble(run->r, TROUBLE_DAEMON, why);
+	return -ETIMEDOUT;
+}
+
+/* Until mqrepld ends, says nonsense or nothing, or the mount closes. */
 static int
 talk(struct run *run)
 {
@@ -312,7 +342,9 @@ talk(struct run *run)
 	if (rc == MQ_OK)
 		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
 	while (rc == MQ_OK) {
-		rc = link_receive(run->fd, 0, &msg, &blob_fd);
+		rc = wait_for_message(run);
+		if (rc == MQ_OK)
+			rc = link_receive(run->fd, 0, &msg, &blob_fd);
 		if (rc == MQ_OK)
 			rc = on_message(run, &msg, blob_fd);
 	}
@@ -388,6 +420,7 @@ run_once(struct replication *r)
 	pid_t pid;
 	int rc;
 	struct run run = { .r = r, .fd = -1 };
+	const struct timeval patience = { .tv_sec = PINGS_MAX * PING_MS / 1000 };	/* with one that reads nothing */
 
 	rc = start_daemon(&mqrepld, r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
 	if (rc != MQ_OK) {
@@ -403,6 +436,7 @@ run_once(struct replication *r)
 		shutdown(run.fd, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
+	(void)setsockopt(run.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	exchange_attach(r->exchange, run.fd);
 
 	rc = talk(&run);

@@ -260,6 +260,9 @@ hear_mount(struct loop *l)
 	case LINK_CONFIG:
 		on_config(l, &msg);
 		return MQ_OK;
+	case LINK_PING:
+		(void)outbox_put(&l->d->out, &(struct link_message){ .kind = LINK_PONG }, 0);
+		return MQ_OK;
 	default:
 		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
 	}
