@@ -1,10 +1,6 @@
 /* blob.h - ext fields and a body, as a blob beside a packet of the link (link.h).
  *
- * The ext fields are pairs, as in a binary header of the remoting protocol:
- *
- *      i16 length, name, i32 length, value         big-endian; UTF-8 without NUL
- *
- * JSON of a header is parsed by the process that has no rights; whoever writes the store
+ * The ext fields are pairs, see fields.h.  JSON of a header is parsed by the process that has no rights; whoever writes the store
  * only has lengths to check.
  */
 #ifndef MQFS_NET_BLOB_H

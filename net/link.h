@@ -26,7 +26,7 @@
  * Each request has one response, unless the link ends first.  What does not fit
  * the packet comes beside it, in a blob: a memfd, sealed, that holds
  *
- *      ext_len bytes       the ext fields, pairs of texts: see blob.h
+ *      ext_len bytes       the ext fields, pairs of texts: see fields.h
  *      len - ext_len       the body
  */
 #ifndef MQFS_NET_LINK_H

@@ -8,6 +8,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "net/fields.h"
 #include "net/remoting.h"
 
 #define FIRST_ROOM 4096
@@ -166,47 +167,20 @@ json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 
 /* --- the binary header --------------------------------------------------------------------- */
 
-/* The next len bytes as text. */
-static json_t *
-take_text(struct bytes *b, size_t len)
-{
-	const char *at = bytes_take(b, len);
-	json_t *text = at && !memchr(at, '\0', len) ? json_stringn(at, len) : NULL;
-
-	if (!text)
-		b->err = MQ_ECORRUPT;
-	return text;
-}
-
 static void
 take_remark(struct bytes *b, char **ret)
 {
 	size_t len = (size_t)bytes_get_i32(b);
-	json_t *text = len > 0 ? take_text(b, len) : NULL;
+	json_t *text = len > 0 ? fields_take_text(b, len) : NULL;
 
 	*ret = text ? strdup(json_string_value(text)) : NULL;
 	json_decref(text);
 }
 
-static void
-take_fields(struct bytes *b, json_t *ext)
-{
-	while (b->left > 0 && b->err == MQ_OK) {
-		json_t *name = take_text(b, (size_t)bytes_get_i16(b));
-		json_t *value = take_text(b, (size_t)bytes_get_i32(b));
-
-		if (name && value && json_object_set(ext, json_string_value(name), value) != 0)
-			b->err = -ENOMEM;
-		json_decref(name);
-		json_decref(value);
-	}
-}
-
 static int
 binary_decode(const char *at, size_t len, struct remoting_frame *f)
 {
-	struct bytes b = bytes_over(at, len), fields;
-	size_t ext_len;
+	struct bytes b = bytes_over(at, len);
 
 	f->code = bytes_get_i16(&b);
 	f->language = bytes_get_i8(&b);
@@ -214,28 +188,8 @@ binary_decode(const char *at, size_t len, struct remoting_frame *f)
 	f->opaque = bytes_get_i32(&b);
 	f->flag = bytes_get_i32(&b);
 	take_remark(&b, &f->remark);
-	ext_len = (size_t)bytes_get_i32(&b);
-	fields = bytes_over(bytes_take(&b, ext_len), ext_len);
-	if (b.err == MQ_OK && ext_len > 0) {
-		f->ext = json_object();
-		take_fields(&fields, f->ext);
-		b.err = fields.err;
-	}
+	(void)fields_take(&b, (size_t)bytes_get_i32(&b), &f->ext);
 	return b.err == MQ_OK ? MQ_OK : err_note(b.err, "a binary header that is none");
-}
-
-/* More than any frame has if there is a name that is too long. */
-static size_t
-fields_bytes(json_t *ext)
-{
-	size_t bytes = 0;
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(ext, name, value)
-		bytes += strlen(name) > INT16_MAX ? REMOTING_FRAME_MAX
-						  : 2 + strlen(name) + 4 + json_string_length(value);
-	return bytes;
 }
 
 static char *
@@ -252,10 +206,8 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	size_t remark_len = f->remark ? strlen(f->remark) : 0, ext_len = fields_bytes(f->ext);
 	size_t len = 2 + 1 + 2 + 4 + 4 + 4 + remark_len + 4 + ext_len;
 	char *header, *at;
-	const char *name;
-	json_t *value;
 
-	if (len >= REMOTING_FRAME_MAX || f->code != (int16_t)f->code)
+	if (ext_len >= REMOTING_FRAME_MAX || len >= REMOTING_FRAME_MAX || f->code != (int16_t)f->code)
 		return err_note(-EMSGSIZE, "a header that no binary one can be");
 	header = malloc(len);
 	if (!header)
@@ -268,13 +220,7 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	be32_put(header + 13, (int32_t)remark_len);
 	at = put_bytes(header + 17, f->remark, remark_len);
 	be32_put(at, (int32_t)ext_len);
-	at += 4;
-	json_object_foreach(f->ext, name, value) {
-		be16_put(at, (int16_t)strlen(name));
-		at = put_bytes(at + 2, name, strlen(name));
-		be32_put(at, (int32_t)json_string_length(value));
-		at = put_bytes(at + 4, json_string_value(value), json_string_length(value));
-	}
+	fields_put(at + 4, f->ext);
 	*ret = header;
 	*ret_len = len;
 	return MQ_OK;
