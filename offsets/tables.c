@@ -15,6 +15,7 @@
 #include "conf/scope.h"
 #include "offsets/pages.h"
 #include "offsets/tables.h"
+#include "store/file.h"
 
 #define MAP_BYTES_FIRST ((size_t)8 << 20)
 #define MAP_BYTES_MAX ((size_t)1 << 40)
@@ -464,6 +465,17 @@ data_check(const char *path)
 	return asprintf(&data, "%s/data.mdb", path) < 0 ? -ENOMEM : pages_check(data);
 }
 
+/* LMDB syncs its file, not the name of it: without the name nothing that was committed
+ * would be found after a power cut. */
+static int
+sync_name(const char *path)
+{
+	AUTO_CLOSE int fd = -1;
+	int rc = dir_open(AT_FDCWD, path, 0, &fd);
+
+	return rc == MQ_OK ? dir_sync(fd, path) : rc;
+}
+
 int
 tables_open(const char *path, bool read_only, struct tables **ret_t)
 {
@@ -479,6 +491,8 @@ tables_open(const char *path, bool read_only, struct tables **ret_t)
 	rc = data_check(path);
 	if (rc == MQ_OK)
 		rc = env_open(t, path);
+	if (rc == MQ_OK && !read_only)
+		rc = sync_name(path);
 	if (rc == MQ_OK)
 		rc = file_is_whole(t);
 	if (rc == MQ_OK)

@@ -335,7 +335,7 @@ write_failed(struct commitlog *log, int rc, int64_t at, size_t len)
 
 	if (!is_full(rc))
 		return commitlog_fail(log, rc);
-	rc = segment_last_data(fd, at, at + (int64_t)len, &last);
+	rc = file_last_data(fd, at, at + (int64_t)len, &last);
 	if (rc == MQ_OK && last > at)
 		rc = file_zero(fd, at, last);
 	return rc == MQ_OK ? err_note(-ENOSPC, "no space left for the commit log") : commitlog_fail(log, rc);

@@ -19,29 +19,6 @@
 
 /* --- looking, copying ------------------------------------------------------------- */
 
-int
-segment_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
-{
-	char buf[64 * 1024];
-	int64_t last = from, end;
-
-	while (file_next_data(fd, from, to, &from, &end)) {
-		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
-		int rc = file_read(fd, buf, n, from, "commitlog");
-
-		if (rc != MQ_OK)
-			return rc;
-		for (size_t i = n; i > 0; i--)
-			if (buf[i - 1]) {
-				last = from + (int64_t)i;
-				break;
-			}
-		from += (int64_t)n;
-	}
-	*ret_last = last;
-	return MQ_OK;
-}
-
 static int
 copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
 {
@@ -90,7 +67,7 @@ cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, 
 		return rc;
 	rc = file_drop_cache(fdref_fd(ref), from);
 	if (rc == MQ_OK)
-		rc = segment_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
+		rc = file_last_data(fdref_fd(ref), from, log->segment_bytes, &last);
 	if (rc == MQ_OK && last > from) {
 		if (lostfound_fd >= 0)
 			rc = keep_copy(fdref_fd(ref), base, from, last, lostfound_fd, WHY_NO_RECORD);
@@ -189,7 +166,7 @@ used_bytes(const struct commitlog *log, int fd, mq_pos base, mq_pos was, int64_t
 	int rc = MQ_OK;
 
 	if (was.byte < 0) {
-		rc = segment_last_data(fd, 0, log->segment_bytes, &last);
+		rc = file_last_data(fd, 0, log->segment_bytes, &last);
 		was = pos_add(base, last > 0 ? log->segment_bytes : 0);
 	}
 	if (rc != MQ_OK)

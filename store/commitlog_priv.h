@@ -24,9 +24,6 @@ int segment_first(struct commitlog *log, mq_pos at);
 
 int segment_sync(struct commitlog *log, mq_pos base);
 
-/* Is there anything but zeros in [from, to) of fd?  *ret_last: behind the last such byte. */
-int segment_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last);
-
 /* No more appends, for ever: -EIO. */
 int commitlog_fail(struct commitlog *log, int rc);
 

@@ -215,6 +215,29 @@ file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *re
 }
 
 int
+file_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last)
+{
+	char buf[64 * 1024];
+	int64_t last = from, end;
+
+	while (file_next_data(fd, from, to, &from, &end)) {
+		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
+		int rc = file_read(fd, buf, n, from, "last data");
+
+		if (rc != MQ_OK)
+			return rc;
+		for (size_t i = n; i > 0; i--)
+			if (buf[i - 1]) {
+				last = from + (int64_t)i;
+				break;
+			}
+		from += (int64_t)n;
+	}
+	*ret_last = last;
+	return MQ_OK;
+}
+
+int
 file_drop_cache(int fd, int64_t from)
 {
 	int rc = file_sync(fd, "commitlog");

@@ -41,6 +41,9 @@ int dir_open(int dirfd, const char *name, int make, int *ret_fd);
  * there is none.  Where a file system cannot tell, all of it may. */
 bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end);
 
+/* Behind the last byte of [from, to) that is not zero; `from` if all are. */
+int file_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last);
+
 /* Bytes from `from` on are asked of the disk again: what is only in memory
  * because somebody read it (zeros of blocks never written) is no data any more.
  * Nor is anything read ahead on this descriptor, until file_read_ahead(). */

@@ -222,6 +222,37 @@ cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 		queue_files_remove(q, QUEUE_ENTRIES, file);
 }
 
+/* May the file that holds entry `from` have anything but zeros from there on? */
+static bool
+has_entries_from(struct queue *q, mq_qoff from)
+{
+	int64_t entries = q->all->file_entries, at = from.n % entries * QUEUE_ENTRY_BYTES, end = entries * QUEUE_ENTRY_BYTES;
+	struct fdref *ref;
+	int64_t last = at;
+	int rc;
+
+	if (from.n % entries == 0 || queue_files_get(q, QUEUE_ENTRIES, from.n / entries, false, &ref) != MQ_OK)
+		return false;
+	rc = file_last_data(fdref_fd(ref), at, end, &last);
+	fdcache_put(q->all->files, ref);
+	return rc != MQ_OK || last > at;
+}
+
+void
+queue_drop_unlogged(struct queue *q)
+{
+	int64_t entries = q->all->file_entries, file;
+
+	LOCKED(&q->lock);
+	file = (q->tail_from.n + entries - 1) / entries;
+	if (has_entries_from(q, q->tail_from))
+		cut_entries(q, q->tail_from, q->tail_from);
+	for (; queue_files_there(q, QUEUE_ENTRIES, file) || queue_files_there(q, QUEUE_STARTS, file); file++) {
+		queue_files_remove(q, QUEUE_ENTRIES, file);
+		queue_files_remove(q, QUEUE_STARTS, file);
+	}
+}
+
 /* Forget [qoff, end).  Called with the lock. */
 static int
 rewind_to(struct queue *q, mq_qoff qoff)

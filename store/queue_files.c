@@ -107,6 +107,15 @@ queue_files_whole(struct queue *q, enum queue_half half, int64_t file)
 	       st.st_size == q->all->file_entries * halves[half].bytes;
 }
 
+bool
+queue_files_there(struct queue *q, enum queue_half half, int64_t file)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+
+	half_name(q, half, file, name, sizeof(name));
+	return faccessat(half_dirfd(q->all, half), name, F_OK, 0) == 0;
+}
+
 int
 queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, struct fdref **ret_ref)
 {

@@ -30,6 +30,9 @@ int queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool ma
 int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n);
 
 /* Remove one half's file, if it is there. */
+/* Is there a file, whole or not? */
+bool queue_files_there(struct queue *q, enum queue_half half, int64_t file);
+
 void queue_files_remove(struct queue *q, enum queue_half half, int64_t file);
 
 #endif

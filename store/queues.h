@@ -168,6 +168,10 @@ int queue_untrim(struct queue *q, const struct queue_put *puts, size_t n);
  * it is empty there.  Nothing if it is further on, or there is a message. */
 void queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin);
 
+/* After a crash: the files forget entries of messages that the log has lost.  What was
+ * replayed and is in no file yet comes there later. */
+void queue_drop_unlogged(struct queue *q);
+
 /* Move the head to `min` (clamped to the end). */
 int queue_set_min(struct queue *q, mq_qoff min);
 

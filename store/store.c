@@ -285,6 +285,14 @@ recover_cut(struct store *s, const struct store_checkpoint *cp, mq_pos *limit)
 }
 
 static int
+drop_unlogged(struct queue *q, void *arg)
+{
+	(void)arg;
+	queue_drop_unlogged(q);
+	return MQ_OK;
+}
+
+static int
 recover(struct store *s, const struct store_checkpoint *cp)
 {
 	struct store_recovery *r = &s->recovery;
@@ -309,6 +317,8 @@ recover(struct store *s, const struct store_checkpoint *cp)
 		rc = queues_trim_as(&s->queues, &cp->rows[i]);
 	if (rc != MQ_OK)
 		return rc;
+	if (!r->clean && !r->rebuilt)
+		(void)queues_each(&s->queues, drop_unlogged, NULL);
 	r->to = d.end;
 	r->records = d.records;
 	r->took_ms = clock_wall_ms() - started;

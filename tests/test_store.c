@@ -691,6 +691,41 @@ the_last_checkpoint_tells_what_was_flushed(void **state)
 	verify_cut(k, promised);
 }
 
+/* A power cut may keep the files of a queue, and lose the log that they tell of. */
+static void
+entries_of_messages_that_the_log_has_lost_are_in_no_file(void **state)
+{
+	static const unsigned char zeros[KIT_SEGMENT];
+	struct kit *k = *state;
+	unsigned char *file;
+	size_t len, kept;
+	mq_pos at;
+
+	kit_open(k);
+	assert_int_equal(kit_append(k, "t", 0, 10, 20, NULL), MQ_OK);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	kept = k->n;
+	at = mark_at(store_written(k->s));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(kit_append(k, "t", 0, 50, 20, NULL), MQ_OK);
+	assert_true(kit_count(k, "consumequeue/t/0") > 2);	/* more than is kept in memory */
+	kit_crash(k);
+	kit_poke(k, "commitlog/00000000000000000000", at.byte, zeros, KIT_SEGMENT - (size_t)at.byte);
+	sh("cd '%s/commitlog' && find . -name '0*' ! -name '00000000000000000000' -delete", k->path);
+	kit_open(k);
+	k->n = kept;
+	kit_verify(k);
+	assert_int_equal(kit_count(k, "consumequeue/t/0"), 1);
+	assert_int_equal(kit_count(k, "byteindex/t/0"), 1);
+	file = kit_slurp(k, "consumequeue/t/0/00000000000000000000", &len);
+	assert_memory_equal(file + 10 * QUEUE_ENTRY_BYTES, zeros, len - 10 * QUEUE_ENTRY_BYTES);
+	free(file);
+	assert_int_equal(kit_append(k, "t", 0, 200, 20, NULL), MQ_OK);
+	kit_close(k);
+	kit_open(k);
+	kit_verify(k);
+}
+
 static void
 a_read_only_store_ends_where_a_mount_would_cut_it(void **state)
 {
@@ -1267,6 +1302,7 @@ main(void)
 		T(a_page_of_zeros_costs_what_lay_in_it),
 		T(a_page_lost_behind_what_was_flushed_ends_the_log),
 		T(the_last_checkpoint_tells_what_was_flushed),
+		T(entries_of_messages_that_the_log_has_lost_are_in_no_file),
 		T(a_read_only_store_ends_where_a_mount_would_cut_it),
 		T(damage_before_what_was_flushed_stays_damage_when_the_end_is_cut),
 		T(a_topic_that_could_leave_the_store_is_not_listed),

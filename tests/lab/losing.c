@@ -9,7 +9,8 @@
  * that was made, moved or removed since the last fsync(2) of its directory how to undo
  * that.  A cut takes back some of it, chosen at random, each page and each name for itself
  * (POSIX promises no order), and from then on every call fails with EIO.  Started again,
- * it serves what is left.
+ * it serves what is left.  BACKING/lost has a line for each cut: "N of M" pages, names and
+ * lengths are lost.
  *
  * One thread.  A write through O_DSYNC or O_SYNC is synced.  syncfs(2) does not reach it,
  * and O_TRUNC and unlink(2) are forgotten as writes and names are.
@@ -56,7 +57,7 @@ struct length {
 /* A name that was changed since its directory was synced. */
 struct change {
 	struct change *older;
-	enum { MADE, MOVED, REMOVED } kind;
+	enum kind { MADE, MOVED, REMOVED } kind;
 	bool is_dir;
 	char path[PATH_BYTES];		/* below the tree: made, removed, or moved to here */
 	char from[PATH_BYTES];		/* moved from here */
@@ -67,13 +68,13 @@ static struct page *pages[BUCKETS];
 static struct length *lengths[BUCKETS];
 static struct change *newest;
 static unsigned long n_kept;
-static int tree_fd, backing_fd;
+static int tree_fd, backing_fd, cut_fd;
 static bool is_cut;
 
 static bool
 is_cut_file(const char *path)
 {
-	return path && strcmp(path, CUT) == 0;	/* an open file may have no path any more */
+	return path && strcmp(path, CUT) == 0;
 }
 
 static const char *
@@ -171,7 +172,7 @@ forget(ino_t file, off_t from, off_t to, bool all)
 }
 
 static struct change *
-changed(int kind, const char *path, bool is_dir)
+changed(enum kind kind, const char *path, bool is_dir)
 {
 	struct change *c = must_have(calloc(1, sizeof(*c)));
 
@@ -278,11 +279,16 @@ each_file(int dirfd, void (*visit)(int fd, ino_t file))
 }
 
 static int lost_percent;
+static long n_unsynced, n_lost;
 
 static bool
 is_lost(void)
 {
-	return random() % 100 < lost_percent;
+	bool lost = random() % 100 < lost_percent;
+
+	n_unsynced++;
+	n_lost += lost;
+	return lost;
 }
 
 static void
@@ -302,6 +308,16 @@ lose_of_file(int fd, ino_t file)
 	forget(file, 0, INT64_MAX, true);	/* it may have more names */
 }
 
+/* For the test: how much there was to lose. */
+static void
+tell(void)
+{
+	int fd = openat(backing_fd, "lost", O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+	if (fd < 0 || dprintf(fd, "%ld of %ld\n", n_lost, n_unsynced) < 0 || close(fd) != 0)
+		abort();
+}
+
 static void
 cut(unsigned seed)
 {
@@ -314,7 +330,7 @@ cut(unsigned seed)
 		if (is_lost())
 			undo(c);
 	each_file(tree_fd, lose_of_file);
-	sync();
+	tell();
 }
 
 /* --- the file system --------------------------------------------------------------------- */
@@ -401,7 +417,7 @@ fs_open(const char *path, struct fuse_file_info *fi)
 	int fd;
 
 	UNLESS_CUT();
-	fd = is_cut_file(path) ? open("/dev/null", O_RDWR) : openat(tree_fd, rel(path), open_flags(fi));
+	fd = is_cut_file(path) ? cut_fd : openat(tree_fd, rel(path), open_flags(fi));
 	if (fd < 0)
 		return -errno;
 	fi->fh = (uint64_t)fd;
@@ -441,8 +457,9 @@ fs_write(const char *path, const char *buf, size_t len, off_t at, struct fuse_fi
 	struct stat st;
 	ssize_t n;
 
+	(void)path;
 	UNLESS_CUT();
-	if (is_cut_file(path)) {
+	if ((int)fi->fh == cut_fd) {
 		char text[32] = "";
 
 		memcpy(text, buf, len < sizeof(text) ? len : sizeof(text) - 1);
@@ -533,7 +550,8 @@ static int
 fs_release(const char *path, struct fuse_file_info *fi)
 {
 	(void)path;
-	close((int)fi->fh);
+	if ((int)fi->fh != cut_fd)
+		close((int)fi->fh);
 	return 0;
 }
 
@@ -670,7 +688,8 @@ main(int argc, char **argv)
 	backing_fd = open(argv[1], O_RDONLY | O_DIRECTORY);
 	mkdirat(backing_fd, "tree", 0755);
 	tree_fd = openat(backing_fd, "tree", O_RDONLY | O_DIRECTORY);
-	if (tree_fd < 0) {
+	cut_fd = open("/dev/null", O_RDWR);	/* an open file has no path here: it is known by this */
+	if (tree_fd < 0 || cut_fd < 0) {
 		perror(argv[1]);
 		return 2;
 	}
