@@ -3,6 +3,9 @@
 
     judge.py MNT STATE [--cut TIME]     of the broker that was harmed; STATE becomes what there is now
     judge.py MNT STATE --slave MASTER   of a slave that has everything its MASTER has
+    judge.py MNT STATE --lost [OLD]     of a slave that was promoted in the place of a master whose last
+                                        acknowledged messages it may not have; OLD, the mount of that
+                                        master, now its slave, must have kept them in lost+found
     judge.py MNT STATE --held           of a slave whose SYNC_MASTER died: it has all that was acknowledged
 
 Without --cut the broker was killed: everything that was acknowledged must be
@@ -18,6 +21,11 @@ from load import GROUP, QUEUES, TOPIC, Load, Wrong, load_json, must, queue_offse
     save_json, write_text
 
 
+def is_torn(line, name, number):
+    """Is it what a close makes of the beginning of that line?"""
+    return (b"%s %d %s" % (name.encode(), number, b"x" * 4000)).startswith(line.rstrip(b"\n"))
+
+
 def split_line(line):
     name, number, filler = line.decode(errors="replace").split(" ")
     must(filler.strip("x") == "\n", "a torn line: %r" % line[:60])
@@ -25,9 +33,10 @@ def split_line(line):
 
 
 class Judge:
-    def __init__(self, mnt, state, cut=None):
+    def __init__(self, mnt, state, cut=None, lost=None):
         self.load = Load(mnt, state)
         self.cut = cut
+        self.lost = lost        # None: nothing is; else of whose master, or ""
         self.seen = self.load.seen
         self.told = load_json(os.path.join(state, "told"), {})
         self.flushed = max((at for at, seen in load_json(os.path.join(state, "flushed"), [])
@@ -63,7 +72,12 @@ class Judge:
         lines = read_all("%s@%d" % (path, seen)).splitlines(keepends=True)
         must(len(lines) == end - seen, "%s: %d lines from %d to %d" % (queue, len(lines), seen, end))
         got = dict.fromkeys(producers, 0)
+        may_tear = {name for name, told in producers.items() if told["tears"]}
         for line in lines:
+            torn = [name for name in may_tear if is_torn(line, name, got[name] + 1)]
+            if torn and line.count(b" ") < 2:
+                may_tear.remove(torn[0])
+                continue
             name, number = split_line(line)
             must(name in got, "%s: %r came from nowhere" % (queue, line[:60]))
             must(number == got[name] + 1, "%s: after %d of %s comes %s" % (queue, got[name], name, number))
@@ -72,15 +86,22 @@ class Judge:
             wanted = self.wanted(told)
             must(wanted <= got[name] <= told["tried"], "%s: of %s there are %d; %d must be there, %d were tried"
                  % (queue, name, got[name], wanted, told["tried"]))
+            if self.lost:
+                self.judge_kept(name, got[name] + 1, told["acked"])
         self.compare_with_model(queue, path, lines)
         self.seen[queue] = end
         self.lines += len(lines)
 
     def wanted(self, told):
         """An answer that came while the power went, no program has seen."""
+        if self.lost is not None:
+            return 0
         if self.cut is None:
             return told["acked"]
         return self.last_before(self.cut if told["synced"] else self.flushed, told["times"])
+
+    def sure(self, told):
+        return 0 if self.cut or self.lost is not None else told["acked"]
 
     def last_before_the_cut(self, times):
         return self.last_before(self.cut, times)
@@ -99,13 +120,21 @@ class Judge:
             f.seek(-len(content), os.SEEK_END)
             must(f.read() == content, "%s: what was judged before has changed" % queue)
 
+    def judge_kept(self, name, first, last):
+        """What was acknowledged and is not there, is in lost+found."""
+        folder = os.path.join(self.lost, "lost+found")
+        kept = b"".join(read_all(os.path.join(folder, f)) for f in os.listdir(folder)) if first <= last else b""
+        for number in range(first, last + 1):
+            must(b"%s %d x" % (name.encode(), number) in kept, "%s %d was acknowledged, cut, and not kept"
+                 % (name, number))
+
     # --- offsets ---
 
     def judge_offset(self, name, told):
         queue = told["queue"]
         self.seen[queue + ".offset"] = at = int(read_text(self.load.group(queue + ".offset")))
         end = self.seen[queue]
-        synced = self.last_before_the_cut(told["commits"])
+        synced = told["commits"][0][1] if self.lost is not None else self.last_before_the_cut(told["commits"])
         must(synced <= at <= told["tried"], "%s: %s.offset is %d, %d was synced, %d tried"
              % (name, queue, at, synced, told["tried"]))
         must(int(read_text(self.load.group(queue + ".lag"))) == end - at, "%s: %s.lag" % (name, queue))
@@ -115,7 +144,7 @@ class Judge:
 
     def judge_min(self, name, told):
         at = queue_offset(self.load.topic(told["queue"]), "min_offset")
-        acked = 0 if self.cut else told["acked"]
+        acked = self.sure(told)
         must(acked <= at <= told["tried"], "%s: min_offset is %d, %d was acknowledged, %d tried"
              % (name, at, told["acked"], told["tried"]))
         self.seen[told["queue"] + ".min"] = at
@@ -125,7 +154,7 @@ class Judge:
     def judge_steps(self, name, told):
         topic = os.path.join(self.load.mnt, "topics", name)
         group = os.path.join(self.load.mnt, "groups", name)
-        possible = range(0 if self.cut else told["acked"], told["tried"] + 1)
+        possible = range(self.sure(told), told["tried"] + 1)
         have = (os.path.isdir(topic), os.path.isdir(group), os.path.isdir(os.path.join(group, TOPIC)))
         fitting = [n for n in possible if (1 <= n < 8, 3 <= n < 7, 4 <= n < 6) == have]
         must(fitting, "%s: topic, group, subscription are there: %r; steps %d to %d were done"
@@ -190,8 +219,9 @@ def main():
     p.add_argument("--cut", type=float)
     p.add_argument("--slave")
     p.add_argument("--held", action="store_true")
+    p.add_argument("--lost", nargs="?", const="")
     args = p.parse_args()
-    judge = Judge(args.mnt, args.state, args.cut)
+    judge = Judge(args.mnt, args.state, args.cut, args.lost)
     try:
         if args.slave:
             judge.judge_slave(args.slave)

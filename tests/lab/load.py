@@ -8,8 +8,11 @@
     --errors E,E...     a worker that meets one of these ends, and its last step may have
                         happened or not; any other error is wrong
     --again E,E...      what these refuse has not happened at all; it is tried again
+    --repeat E,E...     a write that these end is stored: the same bytes are written again, through the
+                        same open file, and are not to come twice
+    --slave MNT         of the same queues, for the worker who consumes there
     --synced            the broker is a SYNC_FLUSH one: all that is acknowledged is on the disk
-    --workers abc...    only these of a to m
+    --workers abc...    only these of a to m and s; the others, k to w, when they are named
 
 STATE is a directory.  STATE/going says that the work has begun, STATE/told at the end
 what was tried and what was acknowledged, so that a step in flight may have happened
@@ -26,7 +29,7 @@ import threading
 import time
 
 TOPIC, GROUP = "load", "readers"
-QUEUES = ("q0", "q1", "q2")
+QUEUES = ("q0", "q1", "q2", "q3", "q4")
 DISK_ERRORS = {errno.EIO, errno.ENOSPC}
 PAUSE = 0.02            # s: the judge must keep up
 
@@ -90,7 +93,8 @@ class Load:
         self.state = state
         self.seed = seed
         self.seconds, self.steps = 30, None
-        self.errors, self.again = set(), set()
+        self.errors, self.again, self.repeat = set(), set(), set()
+        self.slave = None
         self.synced = False
         self.stopped = False
         self.seen = load_json(os.path.join(state, "seen"), {})
@@ -187,11 +191,11 @@ class Producer(Worker):
         self.how = how
         self.path = load.topic(queue)
         self.told = {"queue": queue, "how": how, "synced": how != "plain" or load.synced,
-                     "tried": 0, "acked": 0, "times": []}
+                     "tried": 0, "acked": 0, "times": [],
+                     "tears": bool(load.repeat)}    # it may end within a write, and close within a line
 
     def work(self):
-        flags = os.O_WRONLY | os.O_APPEND | (os.O_DSYNC if self.how == "dsync" else 0)
-        fd = os.open(self.path, flags)
+        fd = os.open(self.path, self.open_flags())
         try:
             while self.going():
                 self.step(fd)
@@ -199,10 +203,15 @@ class Producer(Worker):
         finally:
             os.close(fd)
 
+    def sizes(self):
+        return self.random.choice((1, 1, 1, 2, 7, 40)), self.random.choice((10, 100, 1000, 4000))
+
+    def open_flags(self):
+        return os.O_WRONLY | os.O_APPEND | (os.O_DSYNC if self.how == "dsync" else 0)
+
     def step(self, fd):
         told = self.told
-        lines = self.random.choice((1, 1, 1, 2, 7, 40))
-        size = self.random.choice((10, 100, 1000, 4000))
+        lines, size = self.sizes()
         first = told["acked"] + 1
         data = b"".join(line_of(self.name, n, size) for n in range(first, first + lines))
         told["tried"] += lines
@@ -217,7 +226,26 @@ class Producer(Worker):
         if told["synced"] or not told["times"] or now > told["times"][-1][0] + 0.02:
             told["times"].append((now, told["acked"]))
 
+    def put(self, fd, data):
+        return os.write(fd, data)
+
     def write(self, fd, data):
+        if self.load.repeat:
+            self.write_all(fd, data)
+        else:
+            self.write_once(fd, data)
+
+    def write_all(self, fd, data):
+        """Until all of it is acknowledged, as cat and cp do; and again what was only stored."""
+        while data:
+            try:
+                data = data[self.put(fd, data):]
+            except OSError as why:
+                if why.errno not in self.load.repeat | self.load.again or not self.going():
+                    raise
+                self.refused += 1
+
+    def write_once(self, fd, data):
         """A full or broken disk may take the first lines only."""
         taken = data[:os.write(fd, data)]
         if taken != data:
@@ -229,6 +257,49 @@ class Producer(Worker):
 
 def line_of(name, number, size):
     return b"%s %d %s\n" % (name.encode(), number, b"x" * size)
+
+
+class Pwriter(Producer):
+    """Says where in the file each write belongs."""
+
+    def work(self):
+        self.at = os.stat(self.path).st_size
+        super().work()
+
+    def open_flags(self):
+        return os.O_WRONLY
+
+    def put(self, fd, data):
+        n = os.pwrite(fd, data, self.at)
+        self.at += n
+        return n
+
+
+class Buffered(Producer):
+    """Python's own buffer, which holds what could not be written until the next flush."""
+
+    def write_all(self, fd, data):
+        if not hasattr(self, "buffer"):
+            self.buffer = os.fdopen(fd, "wb", 3000, closefd=False)
+        for line in data.splitlines(keepends=True):
+            self.insist(self.buffer.write, line)
+        self.insist(self.buffer.flush)
+
+    def insist(self, call, *arguments):
+        while True:
+            try:
+                return call(*arguments)
+            except OSError as why:
+                if why.errno not in self.load.repeat | self.load.again or not self.going():
+                    raise
+                self.refused += 1
+
+
+class Large(Producer):
+    """Writes of megabytes, which the kernel cuts."""
+
+    def sizes(self):
+        return self.random.choice((20, 400, 3000)), 1000
 
 
 class Consumer(Worker):
@@ -270,8 +341,27 @@ class Consumer(Worker):
         finally:
             os.close(fd)
 
+    def done(self, step, *arguments):
+        """An fsync that times out says nothing, and may come again."""
+        try:
+            return super().done(step, *arguments)
+        except OSError as why:
+            if why.errno not in self.load.repeat:
+                raise
+            self.refused += 1
+            return False
+
     def note_synced(self, at):
         self.told["commits"].append((time.time(), at))
+
+
+class SlaveConsumer(Consumer):
+    """Consumes on a slave, which tells its master."""
+
+    def __init__(self, load, name, queue):
+        super().__init__(load, name, queue)
+        if load.slave:
+            self.path = self.path.replace(load.mnt, load.slave, 1)
 
 
 class Stepper(Consumer):
@@ -390,6 +480,10 @@ def workers_of(load):
         Trimmer(load, "h%s" % s, "q2"),
         Maker(load, "m%s" % s),
         Snapper(load, "s%s" % s),
+        SlaveConsumer(load, "k%s" % s, "q3"),
+        Large(load, "l%s" % s, "q3", "plain"),
+        Pwriter(load, "p%s" % s, "q4", "plain"),
+        Buffered(load, "w%s" % s, "q3", "plain"),
     )
 
 
@@ -406,12 +500,14 @@ def main():
     p.add_argument("--steps", type=int)
     p.add_argument("--errors", type=errors_of, default=set())
     p.add_argument("--again", type=errors_of, default=set())
+    p.add_argument("--repeat", type=errors_of, default=set())
+    p.add_argument("--slave")
     p.add_argument("--synced", action="store_true")
     p.add_argument("--workers", default="abcdefghms")
     args = p.parse_args()
     load = Load(args.mnt, args.state, args.seed)
     load.seconds, load.steps, load.synced = args.seconds, args.steps, args.synced
-    load.errors, load.again = args.errors, args.again
+    load.errors, load.again, load.repeat, load.slave = args.errors, args.again, args.repeat, args.slave
     load.start()
     workers = [w for w in workers_of(load) if w.name[0] in args.workers]
     watcher = Watcher(load)
