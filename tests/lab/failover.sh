@@ -61,6 +61,13 @@ slaves() {
 	for host in "${hosts[@]}"; do [ "$host" = "$master" ] || echo "$host"; done
 }
 
+# a_slave N   of the two, 0 or 1
+a_slave() {
+	local list
+	mapfile -t list < <(slaves)
+	echo "${list[$1]}"
+}
+
 begin_generation() {
 	local host
 	master=a
@@ -149,8 +156,7 @@ mqrepld_of() { status "$1" mqrepld; }
 # All of it: the work is over when it returns, and all three run.
 harm() {
 	local old=$master one
-	# shellcheck disable=SC2046	# words are wanted
-	one=$(set -- $(slaves); shift $((RANDOM % 2)); echo "$1")
+	one=$(a_slave $((RANDOM % 2)))
 	case $1 in
 	kill | power)
 		lose "$old" "$1"
@@ -215,15 +221,14 @@ judge_all() {		# OPTION...   of the judge of the master
 }
 
 cycle() {
-	local what lost=() old=$master first
+	local what lost=() old=$master
 	choose "$1"
 	role=$(pick "$roles")
 	harm=$(pick "$harms")
 	what="cycle $1, $role, $harm"
 	tell "$master" brokerRole "$role"
 	eventually 20 is_usable
-	first=$(slaves | head -n 1)
-	start_load "$work/$master" "$1" --slave "$work/$first" --workers abcdefghklmpw --repeat ETIMEDOUT \
+	start_load "$work/$master" "$1" --slave "$work/$(a_slave 0)" --workers abcdefghklmpw --repeat ETIMEDOUT \
 		--again EHOSTDOWN --errors ENOTCONN,ECONNABORTED,ETIMEDOUT,EIO,EROFS,EHOSTDOWN
 	pause 1500
 	harm "$harm"
