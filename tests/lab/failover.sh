@@ -14,7 +14,7 @@ requires_net
 requires_loop
 
 all_harms=kill,power,cut,switch,restart,slave_kill,slave_power,slave_cut,slave_stop,stop,mqrepld
-lab_options "cycles=5 seed=$RANDOM roles=SYNC_MASTER,ASYNC_MASTER harms=$all_harms generation=5" \
+lab_options "cycles=4 seed=$RANDOM roles=SYNC_MASTER,ASYNC_MASTER harms=$all_harms generation=5" \
 	"cycles=1000 generation=20" "$@"
 say "$cycles cycles of $roles, seed $seed"
 
