@@ -383,9 +383,6 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	*w = (struct write){ .m = m, .a = a, .s = scratch_get(), .buf = buf, .size = size };
 	if (!w->s)
 		return -ENOMEM;
-	rc = may_append(m);
-	if (rc != MQ_OK)
-		return rc;
 	if (was_begun(a))
 		queue = a->begun.queue;
 	else if (a->all)
@@ -623,7 +620,9 @@ write_rest(struct mount *m, struct appender *a, size_t known, const char *buf, s
 
 	if (known > 0)
 		*ret_end = MQ_POS(a->retry->end);
-	rc = write_begin(&w, m, a, buf, size);
+	rc = may_append(m);
+	if (rc == MQ_OK)
+		rc = write_begin(&w, m, a, buf, size);
 	w.known = w.at = w.stored = known;
 	if (rc == MQ_OK)
 		rc = topic_append_begin(m->offsets, a->topic, w.q);
@@ -704,7 +703,7 @@ appender_check(struct mount *m, const struct appender *a)
 }
 
 int
-appender_finish(struct mount *m, struct appender *a)
+appender_finish(struct mount *m, struct appender *a, bool accepted)
 {
 	struct piece piece;
 	struct write w;
@@ -715,7 +714,9 @@ appender_finish(struct mount *m, struct appender *a)
 	a->request = ESTATE_AT_CLOSE;
 	if (was_begun(a) && a->begun.skip > 0)
 		return MQ_OK;		/* a dead broker did it */
-	rc = write_begin(&w, m, a, NULL, 0);
+	rc = accepted ? may_write(m) : may_append(m);
+	if (rc == MQ_OK)
+		rc = write_begin(&w, m, a, NULL, 0);
 	if (rc != MQ_OK)
 		return rc;
 	rc = splitter_finish(&a->splitter, &piece);

@@ -66,7 +66,9 @@ int appender_write_at(struct mount *m, struct appender *a, const char *buf, size
  * -EINVAL, -EMSGSIZE, or why this mount cannot append now. */
 int appender_check(struct mount *m, const struct appender *a);
 
-/* Make a message of what is left over.  MQ_OK also when nothing is. */
-int appender_finish(struct mount *m, struct appender *a);
+/* Make a message of what is left over.  MQ_OK also when nothing is.  `accepted`: a broker that
+ * died has answered its close; then it does not matter that the slaves of a SYNC_MASTER are not
+ * there yet. */
+int appender_finish(struct mount *m, struct appender *a, bool accepted);
 
 #endif

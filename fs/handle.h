@@ -41,7 +41,8 @@ struct handle {
 	bool dirty;		/* of text files: written was not accepted yet */
 	void *own;		/* the node class's */
 	bool opened;		/* the class's open has worked: its release is owed */
-	bool inherited;		/* opened by a broker before this one */
+	bool inherited;		/* opened by a broker before this one, */
+	bool closed_before;	/* and closed while that one served */
 	int broken;		/* what every request on it answers: it could not be inherited */
 	struct estate_file *kept; /* what of it outlives us; NULL: nothing */
 

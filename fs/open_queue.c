@@ -552,7 +552,7 @@ open_queue_release(struct mount *m, struct handle *h)
 
 	if (oq->appends) {
 		rc = node_is_stale(&h->node) && splitter_holds(&oq->appender.splitter) ?
-			     -ESTALE : appender_finish(m, &oq->appender);
+			     -ESTALE : appender_finish(m, &oq->appender, h->closed_before);
 		if (rc != MQ_OK)
 			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
 				err_text(rc));

@@ -371,7 +371,7 @@ it_is_noted_as_done_before_others_may_append(void **state)
 	write_as(r, &a, 10, "one\nt", 5);
 	assert_true(noted_while_held);
 	noted = false;
-	assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
+	assert_int_equal(appender_finish(&r->m, &a, false), MQ_OK);
 	assert_true(noted_while_held);
 	appender_free(&a);
 	broker_close(&r->b);
@@ -390,14 +390,14 @@ a_line_finished_at_close_is_stored_once(void **state)
 		rig_open(r);
 		appender_open(r, false, &a);
 		write_as(r, &a, 10, "the end", 7);
-		assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
+		assert_int_equal(appender_finish(&r->m, &a, false), MQ_OK);
 		_exit(DIED);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
 	rig_open(r);
 	appender_open(r, false, &a);
-	assert_int_equal(appender_finish(&r->m, &a), MQ_OK);
+	assert_int_equal(appender_finish(&r->m, &a, false), MQ_OK);
 	want_content(r, 0, "the end\n");
 	appender_free(&a);
 	broker_close(&r->b);
@@ -492,6 +492,23 @@ a_line_of_a_closed_file_is_not_taken_for_one_of_a_write_that_was_begun(void **st
 	mount_close(r);
 }
 
+/* Its close was answered; nobody would hear that it could not be stored. */
+static void
+a_line_of_a_closed_file_is_stored_before_slaves_are_there(void **state)
+{
+	struct rig *r = *state;
+	uint64_t number = 0;
+
+	rig_open(r);
+	broker_close(&r->b);
+	die_writing_beside_a_closed_file(r, &number);
+	broker_set(&r->b, "brokerRole", "SYNC_MASTER");
+	mount_open(r);
+	assert_int_equal(handles_inherit(&r->m), MQ_OK);
+	want_content(r, 0, "closed\n");
+	mount_close(r);
+}
+
 static void
 a_beginning_that_is_too_long_to_keep_is_reported(void **state)
 {
@@ -558,6 +575,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_line_finished_at_close_is_stored_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_line_of_a_closed_file_is_not_taken_for_one_of_a_write_that_was_begun, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_line_of_a_closed_file_is_stored_before_slaves_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_beginning_that_is_too_long_to_keep_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_are_there_for_the_next_broker, setup, teardown),
 	};

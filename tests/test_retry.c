@@ -288,7 +288,7 @@ the_rest_of_a_write_that_the_kernel_cuts_otherwise_is_stored_once(void **state)
 		if (turn % 3 == 2)
 			at += n;
 	}
-	assert_int_equal(appender_finish(&r->m, &r->a), MQ_OK);
+	assert_int_equal(appender_finish(&r->m, &r->a, false), MQ_OK);
 	expect(r, text, size);
 	expect(r, "\n", text[size - 1] == '\n' ? 0 : 1);
 	want_content(r, NULL);
