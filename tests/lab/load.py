@@ -215,7 +215,9 @@ class Producer(Worker):
         first = told["acked"] + 1
         data = b"".join(line_of(self.name, n, size) for n in range(first, first + lines))
         told["tried"] += lines
-        if not self.done(self.write, fd, data):
+        if self.load.repeat:
+            self.write_all(fd, data)        # or it ends here, and may have happened
+        elif not self.done(self.write_once, fd, data):
             told["tried"] = told["acked"]
             return
         while self.how == "fsync" and not self.done(os.fdatasync, fd):
@@ -229,21 +231,20 @@ class Producer(Worker):
     def put(self, fd, data):
         return os.write(fd, data)
 
-    def write(self, fd, data):
-        if self.load.repeat:
-            self.write_all(fd, data)
-        else:
-            self.write_once(fd, data)
-
     def write_all(self, fd, data):
         """Until all of it is acknowledged, as cat and cp do; and again what was only stored."""
         while data:
+            data = data[self.insist(self.put, fd, data):]
+
+    def insist(self, call, *arguments):
+        while True:
             try:
-                data = data[self.put(fd, data):]
+                return call(*arguments)
             except OSError as why:
                 if why.errno not in self.load.repeat | self.load.again or not self.going():
                     raise
                 self.refused += 1
+                time.sleep(PAUSE)
 
     def write_once(self, fd, data):
         """A full or broken disk may take the first lines only."""
@@ -284,15 +285,6 @@ class Buffered(Producer):
         for line in data.splitlines(keepends=True):
             self.insist(self.buffer.write, line)
         self.insist(self.buffer.flush)
-
-    def insist(self, call, *arguments):
-        while True:
-            try:
-                return call(*arguments)
-            except OSError as why:
-                if why.errno not in self.load.repeat | self.load.again or not self.going():
-                    raise
-                self.refused += 1
 
 
 class Large(Producer):
