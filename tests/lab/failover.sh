@@ -54,6 +54,9 @@ start() {		# HOST ROLE
 
 follows() { [ "$(status "$1" replication/master/state)" = transfer ]; }
 same_end() { [ "$(status "$master" written)" = "$(status "$1" dispatched)" ]; }
+# What was committed on a slave has come to the master, and back.
+same_commits() { [ "$(offset "$1")" = "$(offset "$master")" ]; }
+offset() { timeout 5 cat "$work/$1/groups/readers/load/q3.offset"; }
 is_usable() { mkdir "$work/$master/topics/probe" && rmdir "$work/$master/topics/probe"; }
 
 slaves() {
@@ -211,6 +214,7 @@ judge_all() {		# OPTION...   of the judge of the master
 	for host in $(slaves); do
 		eventually 30 follows "$host"
 		eventually 30 same_end "$host"
+		eventually 30 same_commits "$host"
 	done
 	got=$(judge "$work/$master" "$state" "$@") || fail "$what: master $master"
 	lines=$((lines + got))
