@@ -81,6 +81,12 @@ file_sync(int fd, const char *what)
 	return MQ_OK;
 }
 
+void
+file_sync_begin(int fd)
+{
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 bool
 file_system_syncs(int fd)
 {

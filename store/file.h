@@ -18,6 +18,11 @@ int file_reserve(int fd, int64_t size_bytes);
 
 int file_sync(int fd, const char *what);
 
+/* Before file_sync() of several files, for each of them: begin to write it.  The first
+ * sync then finds all their blocks allocated, and its commit is that of the others, too.
+ * What fails here, the sync tells. */
+void file_sync_begin(int fd);
+
 /* Does syncfs(2) bring all of fd's file system to the disk, and tell what failed?  Only
  * of some kinds that is known: where a process serves it (FUSE), it is not even asked. */
 bool file_system_syncs(int fd);

@@ -82,7 +82,6 @@ half_create(struct queue *q, enum queue_half half, const char *name, int64_t fil
 	if (ftruncate(fd, q->all->file_entries * halves[half].bytes) != 0)
 		return err_note(-errno, "%s/%s: %m", queue_files_dir(half), name);
 	atomic_store(&q->made_files, true);
-	atomic_store(&q->all->made_files, true);
 	*ret_fd = take_fd(&fd);
 	return MQ_OK;
 }

@@ -296,6 +296,19 @@ flush_queue(struct queue *q, mq_qoff end)
 }
 
 static int
+sync_half_begin(struct queue *q, enum queue_half half, int64_t file)
+{
+	struct fdref *ref;
+	int rc = queue_files_get(q, half, file, false, &ref);
+
+	if (rc != MQ_OK)
+		return rc;
+	file_sync_begin(fdref_fd(ref));
+	fdcache_put(q->all->files, ref);
+	return MQ_OK;
+}
+
+static int
 sync_half(struct queue *q, enum queue_half half, int64_t file)
 {
 	struct fdref *ref;
@@ -311,22 +324,24 @@ sync_half(struct queue *q, enum queue_half half, int64_t file)
 	return rc;
 }
 
-/* The files of q that hold what was written since the last sync. */
+/* Call it for the files of q that hold what was written since the last sync. */
 static int
-sync_queue(struct queue *q, mq_qoff end)
+each_unsynced(struct queue *q, mq_qoff end, int (*call)(struct queue *q, enum queue_half half, int64_t file))
 {
 	int64_t entries = q->all->file_entries, file;
 	int rc = MQ_OK;
 
 	lock_take(&q->lock);
-	file = q->synced.n / entries;
 	if (end.n > q->span.end.n)
 		end = q->span.end;
+	if (q->synced.n >= end.n)	/* only its head has moved, or it has no files at all */
+		end = MQ_QOFF(0);
+	file = q->synced.n / entries;
 	lock_drop(&q->lock);
 	for (; rc == MQ_OK && file * entries < end.n; file++) {
-		rc = sync_half(q, QUEUE_ENTRIES, file);
+		rc = call(q, QUEUE_ENTRIES, file);
 		if (rc == MQ_OK)
-			rc = sync_half(q, QUEUE_STARTS, file);
+			rc = call(q, QUEUE_STARTS, file);
 	}
 	return rc;
 }
@@ -363,30 +378,33 @@ sync_dirs(struct queue *q)
 }
 
 static int
-sync_singly(const struct queues_dirty *d, bool dirs)
+sync_singly(const struct queues_dirty *d)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < d->n; i++) {
-		rc = sync_queue(d->list[i], d->rows[i].span.end);
-		if (rc == MQ_OK && dirs)
-			rc = sync_dirs(d->list[i]);
-	}
+	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
+		rc = each_unsynced(d->list[i], d->rows[i].span.end, sync_half_begin);
+	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
+		rc = each_unsynced(d->list[i], d->rows[i].span.end, sync_half);
+	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)
+		rc = sync_dirs(d->list[i]);
 	return rc;
 }
 
-/* A few files one by one; many, or new ones whose directories must be synced
- * too, with one call for the whole file system.  So, too, where a file that was
- * written has been closed since: the file system still has its error.  Where that
- * call cannot be trusted all is done one by one. */
+/* The files of some queues one by one; those of many with one call for the whole file
+ * system, which writes what everybody else has written there, too, and may take seconds.
+ * It must be that call where a file that was written has been closed since: the file
+ * system still has its error.  Where that call cannot be trusted all is done one by one. */
 static int
 sync_queues(struct queues *qs, const struct queues_dirty *d)
 {
-	bool made_files = atomic_exchange(&qs->made_files, false);
-	bool all = fdcache_closed_unsynced(qs->files) || made_files || d->n > SYNC_SINGLY;
+	bool all = qs->fs_syncs && d->n > SYNC_SINGLY;
+	int rc = all ? MQ_OK : sync_singly(d);
 
-	if (!all || !qs->fs_syncs)
-		return sync_singly(d, !qs->fs_syncs);
+	if (fdcache_closed_unsynced(qs->files))
+		all = qs->fs_syncs;
+	if (rc != MQ_OK || !all)
+		return rc;
 	if (syncfs(qs->consumequeue_fd) == 0 && syncfs(qs->byteindex_fd) == 0)
 		return MQ_OK;
 	qs->failed = true;

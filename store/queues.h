@@ -25,7 +25,6 @@ struct queues {
 	struct queue *dirty;
 	_Atomic int64_t tail_entries;	/* in memory, of all queues */
 	bool fs_syncs;			/* see file_system_syncs() */
-	_Atomic bool made_files;	/* new files since the last sync */
 	bool failed;			/* a sync failed: final (the checkpoint's) */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
 	_Atomic int64_t outgrown;	/* queues with files that may be below their head */
@@ -48,7 +47,7 @@ struct queue {
 	struct lock append_lock;	/* queue_append_begin/end */
 	struct lock lock;		/* all below */
 	bool is_dirty;			/* on the dirty list */
-	_Atomic bool made_files;	/* since its directories were last synced one by one */
+	_Atomic bool made_files;	/* since its directories were last synced */
 	struct queue_head *heads;	/* the last few, NULL: it never moved */
 	mq_qoff first;			/* message first lies at first_pos; not min: not known */
 	mq_pos first_pos;

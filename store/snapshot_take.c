@@ -220,6 +220,15 @@ info_write(const struct draft *d)
 	return file_write(fd, text, (size_t)n, 0, INFO_NAME);
 }
 
+static int
+draft_open(const struct draft *d, const struct snapshot_file *f, int *ret_fd)
+{
+	int dir = strcmp(f->dir, "lmdb") == 0 ? d->lmdb_fd : *f->dir ? d->config_fd : d->dir_fd;
+
+	*ret_fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_note(-errno, "snapshots/%s/%s: %m", d->snapshot.name, f->name) : MQ_OK;
+}
+
 /* All of it to the disk: files first, so that the directories cost next to nothing. */
 static int
 draft_sync(const struct draft *d)
@@ -228,11 +237,18 @@ draft_sync(const struct draft *d)
 	int rc = MQ_OK;
 
 	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
-		int dir = strcmp(f->dir, "lmdb") == 0 ? d->lmdb_fd : *f->dir ? d->config_fd : d->dir_fd;
-		AUTO_CLOSE int fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC);
+		AUTO_CLOSE int fd = -1;
 
-		rc = fd < 0 ? err_note(-errno, "snapshots/%s/%s: %m", d->snapshot.name, f->name) :
-			      file_sync(fd, f->name);
+		rc = draft_open(d, f, &fd);
+		if (rc == MQ_OK)
+			file_sync_begin(fd);
+	}
+	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
+		AUTO_CLOSE int fd = -1;
+
+		rc = draft_open(d, f, &fd);
+		if (rc == MQ_OK)
+			rc = file_sync(fd, f->name);
 	}
 	for (size_t i = 0; rc == MQ_OK && i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		rc = dir_sync(dirs[i], d->snapshot.name);

@@ -697,7 +697,7 @@ a_failed_sync_of_the_views_is_final(void **state)
 	struct rig *r = *state;
 
 	put_range(r, 0, 10);
-	assert_int_equal(flush(r, NULL), MQ_OK);	/* new files: syncfs */
+	assert_int_equal(flush(r, NULL), MQ_OK);
 	put_range(r, 10, 11);
 	fault_set((struct fault){ .call = "fdatasync", .at = 1, .number = EIO });
 	assert_int_equal(flush(r, NULL), -EIO);
@@ -713,7 +713,7 @@ a_failed_sync_of_new_files_is_final_too(void **state)
 	struct rig *r = *state;
 
 	put_range(r, 0, 10);
-	fault_set((struct fault){ .call = "syncfs", .at = 1, .number = EIO });
+	fault_set((struct fault){ .call = "fsync", .at = 1, .number = EIO });	/* of their directory */
 	assert_int_equal(flush(r, NULL), -EIO);
 	fault_none();
 	assert_int_equal(flush(r, NULL), -EIO);
@@ -748,6 +748,20 @@ calls_of_a_flush(struct rig *r, const char *call)
 	fault_set((struct fault){ .call = call });
 	assert_int_equal(flush(r, NULL), MQ_OK);
 	return fault_calls();
+}
+
+/* The checkpoint of a snapshot, for one, would wait for what others have written. */
+static void
+new_files_of_a_few_queues_do_not_sync_the_whole_file_system(void **state)
+{
+	struct rig *r = *state;
+
+	put_range(r, 0, 10);
+	assert_int_equal(calls_of_a_flush(r, "syncfs"), 0);
+	put_range(r, 10, FILE_ENTRIES + 10);
+	assert_int_equal(calls_of_a_flush(r, "fsync"), 2 * 3);
+	put_range(r, FILE_ENTRIES + 10, FILE_ENTRIES + 20);
+	assert_int_equal(calls_of_a_flush(r, "fsync"), 0);
 }
 
 /* As on FUSE: what it says of the whole file system means nothing. */
@@ -855,6 +869,7 @@ main(void)
 		T(a_failed_sync_of_the_views_is_final),
 		T(a_failed_sync_of_new_files_is_final_too),
 		T(where_a_written_file_was_closed_the_whole_file_system_is_synced),
+		T(new_files_of_a_few_queues_do_not_sync_the_whole_file_system),
 		T(where_syncfs_cannot_be_trusted_each_file_and_directory_is_synced),
 		T(a_damaged_entry_is_an_error_not_a_message),
 		T(thousands_of_queues_are_told_apart),
