@@ -155,8 +155,10 @@ static int
 may_write(const struct mount *m)
 {
 	if (m->read_only)
-		return -EROFS;
-	return m->settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK;
+		return err_note(-EROFS, "the store is mounted read-only");
+	if (m->settings->brokerRole == SLAVE)
+		return err_note(MQ_EROLE, "this broker is a slave; its master %s takes appends", m->settings->master);
+	return MQ_OK;
 }
 
 /* May it, now? */

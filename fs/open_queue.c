@@ -516,7 +516,8 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 		return;
 	}
 	if (oq->appends && m->settings->brokerRole == SLAVE) {
-		reply_err(req, MQ_EROLE);
+		reply_err(req, note_of(&h->node, err_note(MQ_EROLE, "this broker has become a slave: what was written "
+							  "is in the hands of its master")));
 		return;
 	}
 	if (oq->appends) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "conf/clock.h"
+#include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -22,9 +23,9 @@ int
 change_allowed(const struct offsets *o)
 {
 	if (o->dir->read_only)
-		return -EROFS;
+		return err_note(-EROFS, "the store is mounted read-only");
 	if (o->settings->brokerRole == SLAVE)
-		return MQ_EROLE;
+		return err_note(MQ_EROLE, "this broker is a slave: topics and groups are changed on its master");
 	return MQ_OK;
 }
 

@@ -64,3 +64,16 @@ for i in range(3000):
         pass
 END
 eventually 5 bash -c "cat '$mnt/topics/t/q0:bad' 2> /dev/null; grep -q 'more requests were refused' '$mnt/status/log'"
+
+# What a slave cannot do, its master can.
+mkdir "$work/slave"
+start_mqfs "$work/slave_store" "$work/slave" -o role=slave,master=127.0.0.1:9,haListen=none
+echo ASYNC_MASTER > "$work/slave/config/brokerRole"
+mkdir "$work/slave/topics/t"
+exec 3>> "$work/slave/topics/t/q0"
+echo SLAVE > "$work/slave/config/brokerRole"
+mnt=$work/slave
+reason "topics/t/q0: this broker is a slave" EROFS bash -c 'echo x >&3'
+exec 3>&-
+reason "this broker is a slave; its master" EROFS bash -c "echo x >> '$mnt/topics/t/q0'"
+reason "this broker is a slave: topics and groups are changed on its master" EROFS mkdir "$mnt/topics/new"
