@@ -537,6 +537,16 @@ search_block(struct logscan *ls, mq_pos pos, const unsigned char *block, size_t 
 	return MQ_EEND;
 }
 
+/* What was never written must not look like data because somebody has read it: see
+ * file_drop_cache().  A file that is read from the disk keeps its pages: the scrub heals
+ * from them. */
+static void
+forget_zeros(const struct logscan *ls, int64_t from)
+{
+	if (!ls->disk)
+		file_drop_clean(ls->fd, from);
+}
+
 /* The first record in [pos, end) of file i. */
 static int
 search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
@@ -551,7 +561,7 @@ search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
 		return -ENOMEM;
 	if (rc != MQ_OK)
 		return rc;
-	file_drop_clean(ls->fd, at);
+	forget_zeros(ls, at);
 	while (file_next_data(ls->fd, at, end, &at, &data_end)) {
 		n = data_end - at < SCAN_BYTES ? (size_t)(data_end - at) : SCAN_BYTES;
 		rc = read_some(ls, i, MQ_POS(base + at), block, n, &n);
@@ -614,7 +624,7 @@ last_data(struct logscan *ls, mq_pos pos, mq_pos *ret_last)
 		int rc = file_use(ls, i);
 
 		if (rc == MQ_OK)
-			file_drop_clean(ls->fd, at);
+			forget_zeros(ls, at);
 		while (rc == MQ_OK && file_next_data(ls->fd, at, end, &at, &data_end)) {
 			size_t n = data_end - at < (int64_t)sizeof(block) ? (size_t)(data_end - at) : sizeof(block);
 			size_t got;
