@@ -600,11 +600,12 @@ prepare(struct broker *b, unsigned seed, mq_pos *ret_at, char *wants[2])
 	sh("mv %s %s/before", b->path, b->dir);
 }
 
-/* Cut it in a process that ends at its n-th call.  False: it came to its end before. */
+/* Cut it, or let it begin anew at `begin` (NULL: no), in a process that ends at its n-th
+ * call.  False: it came to its end before. */
 static bool
-cut_and_die(struct broker *b, mq_pos at, int n)
+change_and_die(struct broker *b, mq_pos at, const mq_pos *begin, int n)
 {
-	int status;
+	int rc, status;
 	pid_t child = fork();
 
 	assert_true(child >= 0);
@@ -612,12 +613,19 @@ cut_and_die(struct broker *b, mq_pos at, int n)
 		if (broker_try(b, false) != MQ_OK)
 			_exit(1);
 		fault_set((struct fault){ .at = n, .dies = DIED });
-		_exit(offsets_cut(b->offsets, at, WHY) == MQ_OK ? 0 : 2);
+		rc = begin ? offsets_reset(b->offsets, *begin, NULL, WHY) : offsets_cut(b->offsets, at, WHY);
+		_exit(rc == MQ_OK ? 0 : 2);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == DIED);
 	return WEXITSTATUS(status) == DIED;
+}
+
+static bool
+cut_and_die(struct broker *b, mq_pos at, int n)
+{
+	return change_and_die(b, at, NULL, n);
 }
 
 static bool
@@ -836,26 +844,6 @@ a_log_that_is_too_old_begins_anew(void **state)
 	free(tail.bytes);
 }
 
-/* As cut_and_die(). */
-static bool
-begin_anew_and_die(struct broker *b, mq_pos begin, int n)
-{
-	int status;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		if (broker_try(b, false) != MQ_OK)
-			_exit(1);
-		fault_set((struct fault){ .at = n, .dies = DIED });
-		_exit(offsets_reset(b->offsets, begin, NULL, WHY) == MQ_OK ? 0 : 2);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == DIED);
-	return WEXITSTATUS(status) == DIED;
-}
-
 static void
 wherever_beginning_anew_dies_the_old_log_is_there(void **state)
 {
@@ -875,7 +863,7 @@ wherever_beginning_anew_dies_the_old_log_is_there(void **state)
 	sh("mv %s %s/before", b->path, b->dir);
 	for (int n = 1; died; n += 5) {
 		sh("rm -rf %s && cp -r %s/before %s", b->path, b->dir, b->path);
-		died = begin_anew_and_die(b, begin, n);
+		died = change_and_die(b, begin, &begin, n);
 		broker_open(b);
 		assert_false(is_begun(b));
 		if (broker_written(b).byte == begin.byte) {
