@@ -107,6 +107,8 @@ apply_topic(struct offsets *o, const struct meta *m)
 		return -ENOMEM;
 	t->conf = *conf;
 	t->conf.queues = queues;
+	if (t->implied && !m->implied)
+		registry_renumber_topic(o, t, m->id);
 	t->implied = m->implied;
 	t->entry.told = m->told;
 	o->keep_changed = true;

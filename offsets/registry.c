@@ -364,6 +364,20 @@ registry_make_attr(struct offsets *o, const char *path)
 	return a;
 }
 
+void
+registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id)
+{
+	struct sorted *by_id = &o->topics_by_id;
+	size_t at = sorted_place(by_id, &t->pub.id, id_cmp);
+
+	if (id == 0 || id > META_ID_MAX || sorted_find(by_id, &id, id_cmp))
+		return;
+	memmove(&by_id->items[at], &by_id->items[at + 1], (by_id->n - at - 1) * sizeof(*by_id->items));
+	by_id->n--;
+	t->pub.id = id;
+	sorted_insert(by_id, sorted_place(by_id, &id, id_cmp), t);
+}
+
 int
 registry_grow_queues(struct topic_entry *t, int32_t n)
 {

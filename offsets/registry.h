@@ -225,6 +225,10 @@ uint32_t registry_subscription_id(struct offsets *o, const char *group, const ch
 /* Queues of t up to the last one that ever held a message. */
 int32_t topic_queues_used(struct offsets *o, const struct topic *t);
 
+/* A record gives t, of which none has spoken so far, its id: it has that from here on, if
+ * the id is free.  Whoever has the topic's directory open looks it up again. */
+void registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id);
+
 /* At least n queues, or places.  -ENOMEM. */
 int registry_grow_queues(struct topic_entry *t, int32_t n);
 int registry_grow_places(struct subscription_entry *s, int32_t n);
