@@ -329,8 +329,12 @@ allow(scmp_filter_ctx filter, const struct allowed *a)
 static int
 allow_abort(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()), SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+	const struct scmp_arg_cmp own[] = {
+		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid() },
+		{ .arg = 2, .op = SCMP_CMP_EQ, .datum_a = SIGABRT },
+	};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), LENGTH(own), own);
 }
 
 int
