@@ -27,7 +27,7 @@ framing_json_line_max(size_t max_body)
 static const char *const members[] = {
 	"body", "body64", "tags", "keys", "flag", "bornTimestamp", "properties",
 	"topic", "queueId", "queueOffset", "phyOffset", "msgId", "storeTimestamp", "storeHost", "bornHost",
-	"sysFlag", "reconsumeTimes",
+	"sysFlag", "reconsumeTimes", "packed", "preparedTransactionOffset",
 };
 
 static int

@@ -20,7 +20,7 @@
 static int64_t
 file_entries(struct mount *m)
 {
-	return (m->settings->mappedFileSizeConsumeQueue + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES;
+	return store_queue_file_entries(m->store);
 }
 
 static int

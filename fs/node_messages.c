@@ -45,15 +45,44 @@ stored_read(struct mount *m, const struct node *n, struct stored *ret)
 	return rc == MQ_EEND ? -ESTALE : rc;
 }
 
-static struct topic *
-topic_of(struct mount *m, const struct record *rec)
-{
-	char name[RECORD_TOPIC_MAX + 1];
+/* Where messages wait for their time, or for the end of their transaction: the topic and the
+ * queue that they are for are properties then. */
+static const char *const waiting[] = { "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC" };
 
-	if (rec->topic_len < 0 || rec->topic_len > RECORD_TOPIC_MAX)
+#define N_WAITING (sizeof(waiting) / sizeof(waiting[0]))
+
+static bool
+is_waiting(const struct record *rec)
+{
+	for (size_t i = 0; i < N_WAITING; i++)
+		if (strlen(waiting[i]) == (size_t)rec->topic_len &&
+		    memcmp(waiting[i], rec->topic, (size_t)rec->topic_len) == 0)
+			return true;
+	return false;
+}
+
+/* The queue that it is in, or is for: whose rights are the message's.  NULL: there is no such
+ * topic (any more). */
+static struct topic *
+queue_of(struct mount *m, const struct record *rec, uint32_t *ret_queue_id)
+{
+	size_t len = (size_t)rec->topic_len, id_len = 0;
+	const char *topic = rec->topic, *id = NULL;
+	char name[RECORD_TOPIC_MAX + 1];
+	uint32_t queue_id = (uint32_t)rec->queue_id;
+
+	if (is_waiting(rec)) {
+		topic = record_property(rec->props, (size_t)rec->props_len, "REAL_TOPIC", &len);
+		id = record_property(rec->props, (size_t)rec->props_len, "REAL_QID", &id_len);
+		queue_id = 0;
+		for (size_t i = 0; id && i < id_len && i < 9 && id[i] >= '0' && id[i] <= '9'; i++)
+			queue_id = 10 * queue_id + (uint32_t)(id[i] - '0');
+	}
+	if (!topic || len > RECORD_TOPIC_MAX)
 		return NULL;
-	memcpy(name, rec->topic, (size_t)rec->topic_len);
-	name[rec->topic_len] = '\0';
+	memcpy(name, topic, len);
+	name[len] = '\0';
+	*ret_queue_id = queue_id;
 	return topic_find(m->offsets, name);
 }
 
@@ -92,6 +121,8 @@ find_key(struct mount *m, const char *key, struct node *ret_child)
 
 	for (struct topic *t = topic_next(m->offsets, ""); t && rc == -ENOENT; t = topic_next(m->offsets, t->name))
 		rc = find_key_in(m, t->name, key, ret_child);
+	for (size_t i = 0; i < N_WAITING && rc == -ENOENT; i++)
+		rc = find_key_in(m, waiting[i], key, ret_child);
 	return rc;
 }
 
@@ -129,13 +160,9 @@ const struct node_class node_messages = {
 static void
 show_queue_owner(struct mount *m, const struct node *n, const struct record *rec, struct stat *st)
 {
-	struct node queue = {
-		.kind = NODE_QUEUE,
-		.class = n->class,
-		.queue = (uint32_t)rec->queue_id,
-		.topic = topic_of(m, rec),
-	};
+	struct node queue = { .kind = NODE_QUEUE, .class = n->class };
 
+	queue.topic = queue_of(m, rec, &queue.queue);
 	st->st_mode = S_IFREG | 0400;
 	if (queue.topic)
 		node_show_owner(m, &queue, st);
@@ -161,15 +188,19 @@ static int
 message_open(struct mount *m, const struct node *n, struct handle *h)
 {
 	struct stored *s = calloc(1, sizeof(*s));
+	struct topic *topic = NULL;
+	uint32_t queue_id = 0;
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
 	rc = stored_read(m, n, s);
 	if (rc == MQ_OK)
-		rc = open_queue_may_read(m, topic_of(m, &s->rec));
-	if (rc == MQ_OK && topic_of(m, &s->rec))
-		rc = access_check(m, h, topic_of(m, &s->rec), s->rec.queue_id, ACCESS_READ);
+		topic = queue_of(m, &s->rec, &queue_id);
+	if (rc == MQ_OK)
+		rc = open_queue_may_read(m, topic);
+	if (rc == MQ_OK && topic)
+		rc = access_check(m, h, topic, (int32_t)queue_id, ACCESS_READ);
 	if (rc != MQ_OK) {
 		stored_free(s);
 		free(s);

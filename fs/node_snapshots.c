@@ -125,7 +125,8 @@ static int
 file_lookup(struct mount *m, const struct node *n, const char *dir, const char *name, struct node *ret_child)
 {
 	for (uint32_t i = 0; snapshot_files[i].name; i++)
-		if (strcmp(snapshot_files[i].dir, dir) == 0 && strcmp(snapshot_files[i].name, name) == 0)
+		if (strcmp(snapshot_files[i].dir, dir) == 0 && strcmp(snapshot_files[i].name, name) == 0 &&
+		    n->snapshot->file_bytes[i] >= 0)
 			return node_make(m, NODE_SNAPSHOT_FILE, n->id, 0, i, ret_child);
 	return -ENOENT;
 }
@@ -134,7 +135,7 @@ static void
 files_list(const struct node *n, const char *dir, struct lister *l)
 {
 	for (uint32_t i = 0; snapshot_files[i].name; i++)
-		if (strcmp(snapshot_files[i].dir, dir) == 0)
+		if (strcmp(snapshot_files[i].dir, dir) == 0 && n->snapshot->file_bytes[i] >= 0)
 			lister_add(l, snapshot_files[i].name, node_ino(NODE_SNAPSHOT_FILE, n->id, 0, i));
 }
 

@@ -165,6 +165,8 @@ collect(struct offsets *o)
 		rows_empty(&o->rows, (enum table)t);
 	if (o->rebuilt)
 		rows_empty(&o->rows, TABLE_OWED);
+	if (o->dirty || o->delays_dirty)
+		o->handover.changed = true;
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
@@ -588,7 +590,8 @@ checkpoint_main(void *arg)
 		}
 		if (woken == MQ_OK || now - saved >= interval) {
 			catch_up(o);
-			offsets_checkpoint(o);
+			if (offsets_checkpoint(o) == MQ_OK)
+				handover_write_if_due(o);
 			saved = clock_mono_ms();
 		}
 	}

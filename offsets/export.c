@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,38 +207,118 @@ rows_read(struct export *ex, struct tables *t)
 	return rc == MQ_OK ? tables_each(t, TABLE_META, delay_row, ex) : rc;
 }
 
-/* Takes `json` over. */
-static int
-file_make(int dirfd, const char *name, json_t *json)
+/* Takes `json` over.  NULL: no memory. */
+static char *
+file_text(json_t *json)
 {
 	AUTO_FREE char *text = json ? json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
-	AUTO_CLOSE int fd = -1;
-	size_t len;
-	int rc;
+	char *line = NULL;
 
 	json_decref(json);
-	if (!text)
-		return -ENOMEM;
-	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (text && asprintf(&line, "%s\n", text) < 0)
+		return NULL;
+	return line;
+}
+
+static json_t *
+marked(json_t *json)
+{
+	if (json)
+		json_object_set_new(json, EXPORT_MARK, json_pack("{s:s}", "version", PACKAGE_VERSION));
+	return json;
+}
+
+static int
+file_make(int dirfd, const char *name, const char *text)
+{
+	AUTO_CLOSE int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+
 	if (fd < 0)
 		return err_note(-errno, "config/%s: %m", name);
-	len = strlen(text);
-	rc = file_write(fd, text, len, 0, name);
-	return rc == MQ_OK ? file_write(fd, "\n", 1, (int64_t)len, name) : rc;
+	return file_write(fd, text, strlen(text), 0, name);
+}
+
+/* As the rows are. */
+static int
+rows_read_now(struct export *ex, struct tables *t, int64_t now_ms)
+{
+	int rc = export_begin(ex);
+
+	ex->versions[CONFIG_TOPICS] = ex->versions[CONFIG_GROUPS] = (struct data_version){ 1, now_ms };
+	return rc == MQ_OK ? rows_read(ex, t) : rc;
 }
 
 int
 export_config(struct tables *t, int dirfd, int64_t now_ms)
 {
-	const struct data_version v = { 1, now_ms };
-	struct export ex = { .versions = { [CONFIG_TOPICS] = v, [CONFIG_GROUPS] = v } };
-	int rc = export_begin(&ex);
+	struct export ex = { 0 };
+	int rc = rows_read_now(&ex, t, now_ms);
 
-	if (rc == MQ_OK)
-		rc = rows_read(&ex, t);
-	for (int i = 0; rc == MQ_OK && i < CONFIG_FILES; i++)
-		rc = file_make(dirfd, rocketmq_files[i].name, whole(&ex, (enum config_file)i));
+	for (int i = 0; rc == MQ_OK && i < CONFIG_FILES; i++) {
+		AUTO_FREE char *text = file_text(marked(whole(&ex, (enum config_file)i)));
+
+		rc = text ? file_make(dirfd, rocketmq_files[i].name, text) : -ENOMEM;
+	}
 	export_end(&ex);
+	return rc;
+}
+
+/* --- STORE/config ------------------------------------------------------------------------ */
+
+/* NAME.bak becomes the file that NAME is now. */
+static int
+keep_bak(int dirfd, const char *name, const char *bak)
+{
+	if (unlinkat(dirfd, bak, 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "config/%s: %m", bak);
+	if (linkat(dirfd, name, dirfd, bak, 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "config/%s: %m", bak);
+	return MQ_OK;
+}
+
+static int
+file_renew(int dirfd, const char *name, const char *text)
+{
+	char tmp[64], bak[64];
+	int rc;
+
+	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+	snprintf(bak, sizeof(bak), "%s.bak", name);
+	rc = keep_bak(dirfd, name, bak);
+	return rc == MQ_OK ? file_replace(dirfd, name, tmp, text, strlen(text)) : rc;
+}
+
+/* One of the files, if it is another than the last one. */
+static int
+export_one(struct export *ex, enum config_file file, int dirfd, struct exported *last)
+{
+	AUTO_FREE char *table = json_dumps(ex->tables[file], JSON_COMPACT | JSON_SORT_KEYS), *text = NULL;
+	uint32_t sum;
+	int rc;
+
+	if (!table)
+		return -ENOMEM;
+	sum = libdeflate_crc32(0, table, strlen(table));
+	if ((last->once && sum == last->sums[file]) ||
+	    (file == CONFIG_DELAYS && json_object_size(ex->tables[file]) == 0))
+		return MQ_OK;
+	text = file_text(marked(whole(ex, file)));
+	rc = text ? file_renew(dirfd, rocketmq_files[file].name, text) : -ENOMEM;
+	if (rc == MQ_OK)
+		last->sums[file] = sum;
+	return rc;
+}
+
+int
+export_config_changes(struct tables *t, int dirfd, int64_t now_ms, struct exported *last)
+{
+	struct export ex = { 0 };
+	int rc = rows_read_now(&ex, t, now_ms);
+
+	for (int i = 0; rc == MQ_OK && i < CONFIG_FILES; i++)
+		rc = export_one(&ex, (enum config_file)i, dirfd, last);
+	export_end(&ex);
+	last->once = last->once || rc == MQ_OK;
 	return rc;
 }
 

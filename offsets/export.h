@@ -1,4 +1,4 @@
-/* export.h - the tables as RocketMQ's config/ *.json, for its tools and its slaves.
+/* export.h - the tables as RocketMQ's config/ *.json, for its tools, its slaves and its brokers.
  *
  *   topics.json, subscriptionGroup.json, consumerOffset.json, delayOffset.json
  *
@@ -7,13 +7,31 @@
  * (offsets_export()) they are compact, with such keys bare, as fastjson prints them.
  * MQFS_META is not among the topics: nobody consumes it, and a RocketMQ slave has what it
  * needs of it in its log.  import.c and take.c are the ways back.  Internal to this floor.
+ *
+ * Those in STORE/config are for a RocketMQ broker that is started on the store.  What it
+ * writes there lacks the member "mqfs" that ours have: so the next mount sees that RocketMQ
+ * was the last to run (import.c).
  */
 #ifndef MQFS_OFFSETS_EXPORT_H
 #define MQFS_OFFSETS_EXPORT_H
 
+#include "offsets/offsets.h"
 #include "offsets/tables.h"
 
-/* Write the four files into the directory dirfd, as the last checkpoint has it; not synced. */
+#define EXPORT_MARK "mqfs"
+
+/* Write the four files into the new directory dirfd, as the last checkpoint has it; not synced. */
 int export_config(struct tables *t, int dirfd, int64_t now_ms);
+
+/* What a mount has written into STORE/config. */
+struct exported {
+	bool once;
+	uint32_t sums[CONFIG_FILES];	/* of the tables' texts */
+};
+
+/* The same into STORE/config, dirfd: durably, those that are another than *last says; a
+ * crash leaves the old file or the new one.  The one before is kept as .bak, as RocketMQ
+ * does.  A delayOffset.json is left alone as long as nothing is known of delays. */
+int export_config_changes(struct tables *t, int dirfd, int64_t now_ms, struct exported *last);
 
 #endif

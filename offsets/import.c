@@ -1,20 +1,26 @@
-/* import.c - topics, groups and offsets of a RocketMQ store seen for the first time.
+/* import.c - topics, groups and offsets of a RocketMQ store: all of them when it is seen for the
+ * first time, and what RocketMQ has changed when it has run on the store since (handover.c).
  *
  *   config/topics.json             topicConfigTable        -> topic
  *   config/subscriptionGroup.json  subscriptionGroupTable  -> group
- *   config/consumerOffset.json     offsetTable, "T@G"      -> subscribe
+ *   config/consumerOffset.json     offsetTable, "T@G"      -> subscribe, commit
+ *   config/delayOffset.json        offsetTable             -> kept, for RocketMQ
  *
  * Each is a record, as if somebody had made it by hand; an `import` record
  * before and one behind them, so an import that a crash has cut in two is
  * done again.  Where nothing can be written (read-only, slave) it is applied to
  * memory only.  A file that cannot be read has a .bak beside it, RocketMQ's
  * last version but one.  What we cannot take is skipped, and said so.
+ *
+ * RocketMQ has the last word on what it tells of: offsets move either way.  What it tells
+ * nothing of stays: no topic, group or offset is removed.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +41,7 @@ struct import {
 	struct meta records[IMPORT_CHUNK];
 	size_t n;
 	uint32_t new_ids;	/* given since the registry was last asked */
+	bool forward_only;	/* we have gone on since RocketMQ was told */
 	int64_t taken, skipped;
 	int rc;			/* sticky */
 };
@@ -102,6 +109,7 @@ static void
 import_topic(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_TOPIC_SET };
+	struct topic_conf was;
 	const struct topic *t;
 	int rc;
 
@@ -113,11 +121,16 @@ import_topic(struct import *im, const char *name, json_t *object)
 		topic_conf(im->o, t, &m.topic_conf);
 	else
 		topic_conf_default(&m.topic_conf, name, 1);
+	was = m.topic_conf;
 	rc = rocketmq_topic_read(name, object, &m.topic_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "topic", name, err_text(rc));
 		return;
 	}
+	if (t && m.topic_conf.queues < was.queues)
+		m.topic_conf.queues = was.queues;
+	if (t && memcmp(&was, &m.topic_conf, sizeof(was)) == 0)
+		return;
 	m.id = id_for(im, registry_topic_id(im->o, name), t != NULL);
 	import_add(im, &m);
 }
@@ -128,6 +141,7 @@ static void
 import_group(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_GROUP_SET };
+	struct group_conf was;
 	const struct group *g;
 	int rc;
 
@@ -137,11 +151,14 @@ import_group(struct import *im, const char *name, json_t *object)
 		group_conf(im->o, g, &m.group_conf);
 	else
 		group_conf_default(&m.group_conf, name);
+	was = m.group_conf;
 	rc = rocketmq_group_read(name, object, &m.group_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "group", name, err_text(rc));
 		return;
 	}
+	if (g && memcmp(&was, &m.group_conf, sizeof(was)) == 0)
+		return;
 	m.id = id_for(im, registry_group_id(im->o, name), g != NULL);
 	import_add(im, &m);
 }
@@ -164,20 +181,64 @@ is_known(struct import *im, const struct meta *m, const char *key)
 	return true;
 }
 
+/* Of a subscription that is here already: those offsets that are other ones. */
+static void
+limit_to_other(struct import *im, const struct subscription *sub, struct meta *m)
+{
+	const struct subscription_entry *s = subscription_entry_of(sub);
+	size_t n = 0;
+
+	LOCKED(&im->o->registry);
+	for (size_t i = 0; i < m->n_offsets; i++) {
+		const struct meta_offset *at = &m->offsets[i];
+		const struct place *p = at->queue_id < s->n_places ? &s->places[at->queue_id] : NULL;
+
+		if (!p || !p->known || (im->forward_only ? p->at < at->at.n : p->at != at->at.n))
+			m->offsets[n++] = *at;
+	}
+	m->n_offsets = n;
+	m->op = META_COMMIT;
+	m->reset = !im->forward_only;
+}
+
 static void
 import_offsets(struct import *im, const char *key, json_t *table)
 {
 	struct meta m = { .op = META_SUBSCRIBE };
+	struct subscription *sub = NULL;
 	int rc = rocketmq_offsets_read(key, table, &m);
 
 	if (rc != MQ_OK)
 		import_skip(im, "offsets of", key, err_text(rc));
-	else
-		m.expression = strdup("*");
-	if (m.expression && is_known(im, &m, key))
+	if (rc == MQ_OK && is_known(im, &m, key)) {
+		sub = subscription_find(im->o, group_find(im->o, m.group), topic_find(im->o, m.topic));
+		if (sub)
+			limit_to_other(im, sub, &m);
+		else
+			m.expression = strdup("*");
+	}
+	if (m.expression || (sub && m.n_offsets > 0))
 		import_add(im, &m);
 	else
 		meta_free(&m);
+}
+
+/* --- delays --------------------------------------------------------------------------------- */
+
+/* How far delivery of delayed messages has come: LMDB keeps it for the next export. */
+static void
+import_delay(struct import *im, const char *level, json_t *at)
+{
+	json_t *delays = im->o->delays;
+
+	if (!rocketmq_delay_ok(level, at) || json_equal(json_object_get(delays, level), at))
+		return;
+	LOCKED(&im->o->registry);
+	if (!delays)
+		delays = im->o->delays = json_object();
+	if (!delays || json_object_set(delays, level, at) != 0)
+		im->rc = -ENOMEM;
+	im->o->delays_dirty = true;
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -212,18 +273,20 @@ file_read(int dir_fd, const char *path, char **ret_text, size_t *ret_len)
 }
 
 static int
-json_of(int dir_fd, const char *path, json_t **ret_object)
+json_of(int dir_fd, const char *path, json_t **ret_object, uint32_t *ret_sum)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
 	int rc = file_read(dir_fd, path, &text, &len);
 
+	if (rc == MQ_OK)
+		*ret_sum = libdeflate_crc32(0, text, len);
 	return rc == MQ_OK ? fastjson_load(text, len, ret_object) : rc;
 }
 
 /* The file, or its .bak.  NULL: neither is there, or can be used (which is logged). */
 static json_t *
-json_or_bak(int dir_fd, const char *name)
+json_or_bak(int dir_fd, const char *name, uint32_t *ret_sum)
 {
 	static const char *const endings[] = { "", ".bak" };
 	json_t *object = NULL;
@@ -231,7 +294,7 @@ json_or_bak(int dir_fd, const char *name)
 
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "config/%s%s", name, endings[i]);
-		int rc = json_of(dir_fd, path, &object);
+		int rc = json_of(dir_fd, path, &object, ret_sum);
 
 		if (rc == MQ_OK)
 			return object;
@@ -241,37 +304,58 @@ json_or_bak(int dir_fd, const char *name)
 	return NULL;
 }
 
-static const struct {
-	enum config_file file;
-	void (*take)(struct import *im, const char *key, json_t *value);
-} files[] = {
-	{ CONFIG_TOPICS, import_topic },
-	{ CONFIG_GROUPS, import_group },
-	{ CONFIG_OFFSETS, import_offsets },
+/* By file: what takes one member of its table. */
+static void (*const takers[CONFIG_FILES])(struct import *im, const char *key, json_t *value) = {
+	[CONFIG_TOPICS] = import_topic,
+	[CONFIG_GROUPS] = import_group,
+	[CONFIG_OFFSETS] = import_offsets,
+	[CONFIG_DELAYS] = import_delay,
 };
 
-#define FILES (sizeof(files) / sizeof(files[0]))
-
 static void
-import_table(struct import *im, size_t i, const json_t *object)
+import_table(struct import *im, enum config_file i, const json_t *object)
 {
-	const struct rocketmq_file *file = &rocketmq_files[files[i].file];
+	const struct rocketmq_file *file = &rocketmq_files[i];
 	json_t *table = json_object_get(object, file->member), *value;
 	const char *key;
 
 	json_object_foreach(table, key, value) {
 		if (im->rc != MQ_OK)
 			return;
-		if (json_is_object(value))
-			files[i].take(im, key, value);
+		if (json_is_object(value) || i == CONFIG_DELAYS)
+			takers[i](im, key, value);
 		else
 			import_skip(im, file->name, key, "not an object");
 	}
 	import_flush(im);
 }
 
+/* The files that are to be taken: all (the first time, also what a snapshot has of ours), or
+ * those that RocketMQ has written and that were not taken yet. */
+struct news {
+	json_t *objects[CONFIG_FILES];	/* NULL: none */
+	uint32_t sums[CONFIG_FILES];
+	bool any;
+};
+
+static void
+news_read(const struct offsets *o, bool first, struct news *news)
+{
+	for (int i = 0; i < CONFIG_FILES; i++) {
+		json_t *object = json_or_bak(o->dir->fd, rocketmq_files[i].name, &news->sums[i]);
+
+		if (object && !first &&
+		    (json_object_get(object, EXPORT_MARK) || news->sums[i] == o->handover.taken[i])) {
+			json_decref(object);
+			object = NULL;
+		}
+		news->objects[i] = object;
+		news->any = news->any || object;
+	}
+}
+
 static int
-import_all(struct offsets *o, json_t *const *objects)
+import_all(struct offsets *o, const struct news *news, bool again)
 {
 	AUTO_FREE struct import *im = calloc(1, sizeof(*im));
 	struct meta m = { .op = META_IMPORT };
@@ -279,15 +363,17 @@ import_all(struct offsets *o, json_t *const *objects)
 	if (!im)
 		return -ENOMEM;
 	im->o = o;
+	im->forward_only = again && o->handover.overtaken;
 	import_add(im, &m);
-	for (size_t i = 0; i < FILES; i++)
-		import_table(im, i, objects[i]);
+	for (int i = 0; i < CONFIG_FILES; i++)
+		import_table(im, (enum config_file)i, news->objects[i]);
 	m.done = true;
 	import_add(im, &m);
 	import_flush(im);
 	if (im->rc == MQ_OK)
 		log_notice("import: %" PRId64 " topics, groups and subscriptions of RocketMQ's config/ are "
-			   "taken over, %" PRId64 " skipped", im->taken - 2, im->skipped);
+			   "taken over%s, %" PRId64 " skipped", im->taken - 2,
+			   again ? ", since RocketMQ has run on this store" : "", im->skipped);
 	return im->rc;
 }
 
@@ -295,25 +381,26 @@ import_all(struct offsets *o, json_t *const *objects)
 static bool
 has_own_past(const struct offsets *o)
 {
-	return o->saved_once || o->n_applied > (int64_t)o->epochs.n;
+	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > (int64_t)o->epochs.n);
 }
 
 int
 import_rocketmq(struct offsets *o)
 {
-	json_t *objects[FILES] = { NULL };
-	bool any = false;
+	bool first = o->import == IMPORT_BEGUN ? !o->handover.known : o->import == IMPORT_NEVER && !has_own_past(o);
+	struct news news = { 0 };
 	int rc = MQ_OK;
 
-	if (o->import == IMPORT_DONE || (o->import == IMPORT_NEVER && has_own_past(o)))
-		return MQ_OK;
-	for (size_t i = 0; i < FILES; i++) {
-		objects[i] = json_or_bak(o->dir->fd, rocketmq_files[files[i].file].name);
-		any = any || objects[i];
+	if (!first && o->settings->brokerRole == SLAVE)
+		return MQ_OK;		/* its master says what is so */
+	news_read(o, first, &news);
+	/* a version that did not write these files has left them as they were before it */
+	if (news.any && (first || o->handover.known))
+		rc = import_all(o, &news, !first);
+	for (int i = 0; i < CONFIG_FILES; i++) {
+		if (rc == MQ_OK && news.objects[i])
+			o->handover.taken[i] = news.sums[i];
+		json_decref(news.objects[i]);
 	}
-	if (any)
-		rc = import_all(o, objects);
-	for (size_t i = 0; i < FILES; i++)
-		json_decref(objects[i]);
 	return rc;
 }

@@ -184,6 +184,8 @@ load_singletons(struct load *l, struct tables *t)
 	if (form < ROUND_FORM)
 		l->o->round_at = MQ_POS(-1);
 	rc = load_delays(l->o, t);
+	if (rc == MQ_OK)
+		rc = handover_load(l->o, t);
 	if (rc != MQ_OK)
 		return rc;
 	rc = load_meta(t, "import", &import, 1);
@@ -207,6 +209,10 @@ load_singletons(struct load *l, struct tables *t)
 	l->cp.index_count = be32_get(mark + 16);
 	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
 	l->o->saved_once = true;
+	if (l->o->dir->is_copy) {	/* a snapshot's files and rows are of one moment */
+		l->o->handover.known = true;
+		l->o->handover.applied = l->o->applied.n;
+	}
 	l->o->saved_applied = l->o->applied;
 	l->o->saved_mark = l->cp.dispatched.byte;
 	return MQ_OK;

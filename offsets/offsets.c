@@ -157,6 +157,7 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	o->settings = settings;
 	o->dir = dir;
 	o->seen_queues = -1;
+	o->handover.changed = true;
 	lock_init(&o->apply, RANK_APPLY);
 	cond_init(&o->checkpointed);
 	registry_init(o);
@@ -245,6 +246,7 @@ offsets_start(struct offsets *o, struct store *s)
 	o->host = own_host(o->settings);
 	lock_take(&o->apply);
 	rc = catch_up(o, &cut);
+	o->handover.overtaken = o->applied.n > o->handover.applied;
 	lock_drop(&o->apply);
 	if (rc == MQ_OK)
 		rc = cut_finish(o);
@@ -292,7 +294,14 @@ last_checkpoint(struct offsets *o)
 	lock_drop(&o->apply);
 	if (rc != MQ_OK)
 		log_err("the last commits are lost: %s", err_text(rc));
-	return rc == MQ_OK ? offsets_checkpoint(o) : (offsets_checkpoint(o), rc);
+	if (rc != MQ_OK) {
+		offsets_checkpoint(o);
+		return rc;
+	}
+	rc = offsets_checkpoint(o);
+	if (rc == MQ_OK)
+		handover_write(o);
+	return rc;
 }
 
 int

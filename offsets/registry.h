@@ -32,6 +32,7 @@
 #include <stdatomic.h>
 
 #include "conf/lock.h"
+#include "offsets/export.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
 #include "offsets/owed.h"
@@ -100,6 +101,18 @@ struct data_version {
 	int64_t counter, ms;
 };
 
+/* STORE/config, and who wrote it last: handover.c. */
+struct handover {
+	bool known;		/* there was such a row in LMDB, or is now */
+	int64_t applied;	/* records of MQFS_META when our files were written last */
+	uint32_t taken[CONFIG_FILES]; /* sums of RocketMQ's files that were taken; 0: none */
+	bool overtaken;		/* the log has more records than that */
+	struct exported last;
+	_Atomic bool changed;	/* tables since the files were written */
+	bool failing;
+	int64_t at_ms, took_ms;	/* when they were, and how long it took */
+};
+
 enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
 
 struct offsets {
@@ -117,6 +130,7 @@ struct offsets {
 	mq_pos applied_end;	/* end of the last of them in the log */
 	int64_t seen_queues;	/* of the store, when we last looked for new topics */
 	enum import_state import;
+	struct handover handover;
 	_Atomic bool damaged;	/* a record could not be read: what it said is not known */
 	mq_pos round_at;	/* where the last whole state in the log begins */
 	int64_t round_bytes;	/* and what it took */
@@ -179,6 +193,14 @@ struct offsets {
 	uint64_t nudges;	/* of store_written(), seen by the thread */
 	pthread_t thread;
 };
+
+/* --- handover.c ---------------------------------------------------------------- */
+
+int handover_load(struct offsets *o, struct tables *t);
+
+/* Write STORE/config.  Another checkpoint waits; what fails is logged. */
+void handover_write(struct offsets *o);
+void handover_write_if_due(struct offsets *o);
 
 /* --- offsets.c ---------------------------------------------------------------- */
 

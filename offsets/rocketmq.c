@@ -122,6 +122,13 @@ rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m)
 	return MQ_OK;
 }
 
+bool
+rocketmq_delay_ok(const char *level, const json_t *at)
+{
+	return strlen(level) <= 2 && strspn(level, "0123456789") == strlen(level) && json_is_integer(at) &&
+	       json_integer_value(at) >= 0;
+}
+
 /* --- writing --------------------------------------------------------------------------- */
 
 bool

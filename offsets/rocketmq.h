@@ -27,6 +27,9 @@ int rocketmq_group_read(const char *name, const json_t *object, struct group_con
 /* "topic@group" and its offsets {"0":12,...} into m's topic, group and offsets. */
 int rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m);
 
+/* A member of delayOffset.json's table: a level and an offset? */
+bool rocketmq_delay_ok(const char *level, const json_t *at);
+
 /* Is RocketMQ told of it?  Of the one that is our own it is not. */
 bool rocketmq_knows_topic(const char *name);
 

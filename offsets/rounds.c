@@ -164,7 +164,7 @@ int
 round_if_due(struct offsets *o)
 {
 	mq_pos written = mark_at(store_written(o->store));
-	int64_t every = o->settings->mappedFileSizeCommitLog;
+	int64_t every = store_segment_bytes(o->store);
 	int rc;
 
 	if (every < o->round_bytes * ROUND_SHARE)

@@ -21,7 +21,8 @@
  *                  "role"                         u8: it was a master's (0), a slave's (1)
  *                  "begin"                        i64 position at which the log begins for the queue rows
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
- *                  "delays"                       delayOffset.json of a RocketMQ master, compact
+ *                  "delays"                       delayOffset.json's table, of RocketMQ, compact
+ *                  "config"                       what is in STORE/config: handover.c
  *                  "sum"                          u64 transaction, u64 sum over the rows of all
  *                                                 tables but this one, see below
  *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of

@@ -241,14 +241,6 @@ static const struct taken_table {
 	[CONFIG_DELAYS] = { NULL, NULL, 0 },
 };
 
-/* Level and offset. */
-static bool
-is_delay(const char *key, const json_t *value)
-{
-	return strlen(key) <= 2 && strspn(key, "0123456789") == strlen(key) && json_is_integer(value) &&
-	       json_integer_value(value) >= 0;
-}
-
 /* Is it a table of that kind, all of it? */
 static int
 check(enum config_file file, const json_t *object, json_t **ret_table)
@@ -261,7 +253,7 @@ check(enum config_file file, const json_t *object, json_t **ret_table)
 	if (file == CONFIG_DELAYS && json_object_size(table) > DELAY_LEVELS_MAX)
 		return err_note(MQ_ECORRUPT, "more than %d levels of delay", DELAY_LEVELS_MAX);
 	json_object_foreach(table, key, value)
-		if (file == CONFIG_DELAYS ? !is_delay(key, value) : !json_is_object(value))
+		if (file == CONFIG_DELAYS ? !rocketmq_delay_ok(key, value) : !json_is_object(value))
 			return err_note(MQ_ECORRUPT, "\"%s\" has no good \"%.100s\"",
 					rocketmq_files[file].member, key);
 	*ret_table = table;

@@ -81,6 +81,8 @@ static int (*const unpackers[])(const struct record *rec, unsigned char *buf, si
 	unpack_zlib, unpack_lz4, unpack_zstd, unpack_zlib,
 };
 
+static const char *const unpacker_names[] = { "zlib", "lz4", "zstd", "zlib" };
+
 static bool
 is_packed(const struct record *rec)
 {
@@ -136,6 +138,7 @@ body_unpack(struct record *rec, unsigned char **buf, size_t *size)
 		return MQ_OK;
 	if (rc != MQ_OK)
 		return rc;
+	rec->packed = unpacker_names[(rec->sysflag & SYSFLAG_COMPRESSION) >> SYSFLAG_COMPRESSION_SHIFT];
 	rec->body = *buf;
 	rec->body_len = (int32_t)len;
 	rec->sysflag &= ~(SYSFLAG_COMPRESSED | SYSFLAG_COMPRESSION);

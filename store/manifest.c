@@ -64,7 +64,8 @@ listing_make(struct snapshots *ss, const struct snapshot *s, struct listing *l)
 	}
 	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
 		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
-		rc = listing_add(l, path);
+		if (strcmp(f->name, ABORT_NAME) != 0 || is_there(ss, s, path))
+			rc = listing_add(l, path);
 	}
 	return rc;
 }

@@ -102,9 +102,12 @@ print_again(struct dump *d, const struct log_piece *p)
 static int
 print_json(struct dump *d, const struct log_piece *p)
 {
+	struct record rec = p->rec;
 	size_t len;
-	int rc = render_json(d, &p->rec, &len);
+	int rc;
 
+	rec.prepared = MQ_POS(0);	/* it stands in front, for every record */
+	rc = render_json(d, &rec, &len);
 	if (rc != MQ_OK)
 		return rc;
 	printf("{\"size\":%" PRId32 ",\"preparedTransactionOffset\":%" PRId64 ",", p->rec.total,

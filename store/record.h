@@ -92,6 +92,7 @@ struct record {
 	mq_pos prepared;
 	const void *body;
 	int32_t body_len;
+	const char *packed;	/* body_unpack() found its body packed so: "zlib", "lz4", "zstd"; else NULL */
 	const char *topic;	/* not terminated */
 	int16_t topic_len;
 	const char *props;	/* not terminated */

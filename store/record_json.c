@@ -275,8 +275,13 @@ emit_record(struct sink *s, const struct record *rec)
 	emit_properties(s, rec);
 	emit_host(s, "bornHost", &rec->born);
 	emit_host(s, "storeHost", &rec->stored);
-	emit_format(s, ",\"flag\":%" PRId32 ",\"sysFlag\":%" PRId32 ",\"reconsumeTimes\":%" PRId32 "}\n",
-		    rec->flag, rec->sysflag, rec->reconsume_times);
+	emit_format(s, ",\"flag\":%" PRId32 ",\"sysFlag\":%" PRId32 ",\"reconsumeTimes\":%" PRId32, rec->flag,
+		    rec->sysflag, rec->reconsume_times);
+	if (rec->packed)
+		emit_format(s, ",\"packed\":\"%s\"", rec->packed);
+	if (rec->prepared.byte)
+		emit_format(s, ",\"preparedTransactionOffset\":%" PRId64, rec->prepared.byte);
+	emit_literal(s, "}\n");
 }
 
 size_t

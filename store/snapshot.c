@@ -28,6 +28,7 @@ const struct snapshot_file snapshot_files[SNAPSHOT_FILES + 1] = {
 	{ "config", "subscriptionGroup.json" },
 	{ "config", "topics.json" },
 	{ "lmdb", "data.mdb" },
+	{ "", ABORT_NAME },	/* none in those of older versions */
 	{ "", INFO_NAME },
 	{ NULL, NULL },
 };
@@ -245,6 +246,10 @@ snapshot_measure(struct snapshots *ss, struct snapshot *s)
 
 		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
 		rc = snapshot_open_file(ss, s, path, &fd);
+		if (rc == -ENOENT && strcmp(f->name, ABORT_NAME) == 0) {
+			s->file_bytes[i] = -1;
+			continue;
+		}
 		if (rc != MQ_OK)
 			return rc;
 		if (fstat(fd, &st) != 0)

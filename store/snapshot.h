@@ -6,6 +6,8 @@
  *                       and whoever shows it shows zeros there
  *     lmdb/data.mdb     the tables as they were at the mark
  *     config/ *.json    the same, for RocketMQ's tools
+ *     abort             makes a RocketMQ broker read the whole log before it looks
+ *                       how far delayed messages have come (a copy has no consume queues)
  *     snapshot          what this is, in lines of "key = value", below
  *     MANIFEST          lines of sha256sum(1) for all of the above, once they are
  *                       known (manifest.h)
@@ -42,7 +44,8 @@ struct snapshots;
 struct store;
 struct storedir;
 
-#define SNAPSHOT_FILES 6		/* that are no segments: snapshot_files */
+#define SNAPSHOT_FILES 7		/* that are no segments: snapshot_files */
+#define ABORT_NAME "abort"
 #define SNAPSHOT_ID_MAX 0xffffff	/* 24 bits of an inode number */
 
 struct snapshot {
@@ -51,7 +54,7 @@ struct snapshot {
 	mq_pos begin, mark;
 	int64_t segment_bytes;
 	int64_t taken_ms;		/* at least a second after the one before */
-	int64_t file_bytes[SNAPSHOT_FILES];
+	int64_t file_bytes[SNAPSHOT_FILES];	/* -1: it has none */
 	size_t manifest_len;		/* known before its lines are */
 	char *manifest;			/* valid when hashed */
 	_Atomic bool hashed;

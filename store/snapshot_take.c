@@ -205,6 +205,16 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 /* --- kept --------------------------------------------------------------------------------- */
 
 static int
+abort_write(const struct draft *d)
+{
+	AUTO_CLOSE int fd = openat(d->dir_fd, ABORT_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return err_note(-errno, "snapshots/%s: %m", d->snapshot.name);
+	return file_write(fd, "snapshot\n", strlen("snapshot\n"), 0, ABORT_NAME);
+}
+
+static int
 info_write(const struct draft *d)
 {
 	const struct snapshot *s = &d->snapshot;
@@ -279,6 +289,8 @@ snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
 	struct snapshot *s = NULL;
 	int rc = info_write(d);
 
+	if (rc == MQ_OK)
+		rc = abort_write(d);
 	if (rc == MQ_OK)
 		rc = draft_sync(d);
 	if (rc == MQ_OK)

@@ -508,6 +508,12 @@ store_segment_bytes(const struct store *s)
 	return s->log.segment_bytes;
 }
 
+int64_t
+store_queue_file_entries(const struct store *s)
+{
+	return s->queues.file_entries;
+}
+
 int
 store_commitlog_fd(const struct store *s)
 {

@@ -172,6 +172,7 @@ int64_t store_believed_ms(struct store *s, int64_t *ret_ahead_ms);
  * directory, for who reads it by itself (the store's, not to be closed). */
 mq_pos store_begin(struct store *s);
 int64_t store_segment_bytes(const struct store *s);
+int64_t store_queue_file_entries(const struct store *s);	/* of consume queue files */
 int store_commitlog_fd(const struct store *s);
 
 /* --- key index ---------------------------------------------------------- */

@@ -455,6 +455,15 @@ static const struct storedir closed = {
 	.fd = -1, .derived_fd = -1, .commitlog_fd = -1, .lock_fd = -1, .elsewhere_fd = -1,
 };
 
+/* A snapshot has an `abort` for RocketMQ, which is not empty as those of a mount are. */
+static bool
+abort_is_none(const struct storedir *dir)
+{
+	struct stat st;
+
+	return fstatat(dir->fd, "abort", &st, AT_SYMLINK_NOFOLLOW) != 0 || (dir->is_copy && st.st_size > 0);
+}
+
 int
 storedir_open_at(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir)
 {
@@ -480,7 +489,7 @@ storedir_open_at(const char *path, const char *commitlog, bool read_only, int wa
 	}
 	if (!read_only)
 		dir.derived_fd = dir.fd;
-	dir.was_clean = faccessat(dir.fd, "abort", F_OK, 0) != 0;
+	dir.was_clean = abort_is_none(&dir);
 	dir.views_stale = faccessat(dir.fd, STALE, F_OK, 0) == 0;
 	dir.views_foreign = !views_are_ours(&dir);
 	*ret_dir = dir;
@@ -498,6 +507,9 @@ storedir_begin(struct storedir *dir)
 {
 	if (dir->read_only)
 		return MQ_OK;
+	/* that of a snapshot may be a hard link to other backups' */
+	if (abort_is_none(dir) && unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
+		return err_note(-errno, "store %s: abort: %m", dir->path);
 	AUTO_CLOSE int fd = openat(dir->fd, "abort", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "store %s: abort: %m", dir->path);

@@ -12,7 +12,7 @@ want "" "$(find "$mnt" -maxdepth 1 -name '.s*')" "what a listing of / shows"
 want "" "$(ls -A "$shots")" "no snapshots yet"
 mkdir "$shots/one"
 want one "$(ls -A "$shots")" "its name"
-want 'MANIFEST commitlog config lmdb snapshot' "$(ls "$shots/one" | tr '\n' ' ' | sed 's/ $//')" "what is in it"
+want 'MANIFEST abort commitlog config lmdb snapshot' "$(ls "$shots/one" | tr '\n' ' ' | sed 's/ $//')" "what is in it"
 want '700 600' "$(stat -c %a "$shots/one" "$shots/one/MANIFEST" | tr '\n' ' ' | sed 's/ $//')" "modes"
 if [ "$(id -u)" = 0 ]; then
 	fails_with EACCES as_user ls "$shots"

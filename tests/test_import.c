@@ -70,9 +70,8 @@ expect_offset(struct broker *b, const char *topic, const char *group, int32_t qu
 }
 
 static void
-expect_all(struct broker *b)
+expect_all_but_subscriptions(struct broker *b)
 {
-	struct offsets_stats stats;
 	struct topic_conf tc;
 	struct group_conf gc;
 
@@ -87,6 +86,14 @@ expect_all(struct broker *b)
 	assert_null(topic_find(b->offsets, "not a name"));
 	assert_null(topic_find(b->offsets, "Huge"));
 	assert_null(group_find(b->offsets, "Bad"));
+}
+
+static void
+expect_all(struct broker *b)
+{
+	struct offsets_stats stats;
+
+	expect_all_but_subscriptions(b);
 	offsets_stats(b->offsets, &stats);
 	assert_int_equal(stats.subscriptions, 3);
 }
@@ -124,13 +131,116 @@ everything_we_can_take_is_taken_once(void **state)
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
 	records = queue_end(store_queue(b->store, META_TOPIC, 0)).n;
 	broker_close(b);
-	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Later\":{\"readQueueNums\":1}}}");
 	broker_open(b);
 	expect_all(b);
 	expect_offset(b, "OrderTopic", "GroupA", 0, 12);
-	assert_null(topic_find(b->offsets, "Later"));
 	assert_int_equal(queue_end(store_queue(b->store, META_TOPIC, 0)).n, records);
 	broker_close(b);
+}
+
+/* --- by turns ------------------------------------------------------------------------ */
+
+static json_t *
+config_read(struct broker *b, const char *name)
+{
+	char path[256];
+	json_t *json;
+
+	snprintf(path, sizeof(path), "%s/config/%s", b->path, name);
+	json = json_load_file(path, 0, NULL);
+	assert_non_null(json);
+	return json;
+}
+
+static void
+expect_in_config(struct broker *b, const char *key, int64_t want)
+{
+	json_t *json = config_read(b, "consumerOffset.json");
+
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json_object_get(json, "offsetTable"), key),
+							    "0")), want);
+	json_decref(json);
+}
+
+static void
+commit(struct broker *b, const char *topic, const char *group, int64_t to)
+{
+	assert_int_equal(commit_forward(b->offsets, broker_subscription(b, group, topic), 0, MQ_QOFF(to)), MQ_OK);
+}
+
+static void
+rocketmq_finds_where_we_are_and_we_where_rocketmq_has_come_to(void **state)
+{
+	struct broker *b = *state;
+
+	store_of_messages(b, "OrderTopic", 20);
+	write_all(b);
+	broker_open(b);
+	commit(b, "OrderTopic", "GroupA", 15);
+	broker_close(b);
+	expect_in_config(b, "OrderTopic@GroupA", 15);
+	sh("test -f '%s/config/consumerOffset.json.bak' && ! ls '%s'/config/*.tmp", b->path, b->path);
+
+	/* RocketMQ has run: its own format, an offset ahead, one that was reset, a topic, no topic less */
+	write_file(b, "consumerOffset.json", "{\"offsetTable\":{\"OrderTopic@GroupA\":{0:18,1:2},"
+					     "\"Later@GroupC\":{0:0}}}");
+	write_file(b, "topics.json", "{\"topicConfigTable\":{\"Later\":{\"readQueueNums\":1}}}");
+	for (int i = 0; i < 2; i++) {
+		broker_open(b);
+		expect_offset(b, "OrderTopic", "GroupA", 0, 18);
+		assert_non_null(topic_find(b->offsets, "Later"));
+		assert_non_null(broker_subscription(b, "GroupC", "Later"));
+		expect_all_but_subscriptions(b);
+		broker_close(b);
+		expect_in_config(b, "OrderTopic@GroupA", 18);
+	}
+	write_file(b, "consumerOffset.json", "{\"offsetTable\":{\"OrderTopic@GroupA\":{0:4}}}");
+	broker_open(b);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 4);
+	commit(b, "OrderTopic", "GroupA", 9);
+	broker_kill(b);
+	broker_open(b);		/* that file was taken once */
+	assert_in_range(broker_committed(b, broker_subscription(b, "GroupA", "OrderTopic"), 0), 4, 9);
+	broker_close(b);
+}
+
+static void
+a_rocketmq_that_was_told_too_little_moves_nothing_back(void **state)
+{
+	struct broker *b = *state;
+
+	store_of_messages(b, "OrderTopic", 20);
+	write_all(b);
+	broker_open(b);
+	broker_close(b);
+	expect_in_config(b, "OrderTopic@GroupA", 12);
+	broker_open(b);
+	commit(b, "OrderTopic", "GroupA", 15);
+	assert_int_equal(commit_sync(b->offsets, broker_subscription(b, "GroupA", "OrderTopic"), NULL), MQ_OK);
+	broker_kill(b);		/* the files still say 12, and RocketMQ has written that it is at 13 */
+	write_file(b, "consumerOffset.json", "{\"offsetTable\":{\"OrderTopic@GroupA\":{0:13}}}");
+	broker_open(b);
+	expect_offset(b, "OrderTopic", "GroupA", 0, 15);
+	broker_close(b);
+}
+
+static void
+how_far_delayed_messages_have_come_goes_back_to_rocketmq(void **state)
+{
+	struct broker *b = *state;
+	json_t *json, *table;
+
+	write_all(b);
+	write_file(b, "delayOffset.json", "{\n\t\"offsetTable\":{1:7,3:12\n\t}\n}");
+	broker_open(b);
+	broker_close(b);
+	broker_open(b);
+	broker_close(b);
+	json = config_read(b, "delayOffset.json");
+	table = json_object_get(json, "offsetTable");
+	assert_int_equal(json_integer_value(json_object_get(table, "1")), 7);
+	assert_int_equal(json_integer_value(json_object_get(table, "3")), 12);
+	json_decref(json);
 }
 
 /* As it stands after its log was cut, or its queue removed by hand. */
@@ -244,6 +354,9 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, broker_teardown)
 	const struct CMUnitTest tests[] = {
 		T(everything_we_can_take_is_taken_once),
+		T(rocketmq_finds_where_we_are_and_we_where_rocketmq_has_come_to),
+		T(a_rocketmq_that_was_told_too_little_moves_nothing_back),
+		T(how_far_delayed_messages_have_come_goes_back_to_rocketmq),
 		T(an_imported_offset_beyond_the_end_does_not_come_back_when_the_queue_has_grown),
 		T(a_broken_file_gives_way_to_its_bak),
 		T(read_only_it_stays_in_memory),

@@ -219,6 +219,11 @@ public class Driver {
 		});
 		consumer.start();
 		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
+		/* what shutdown() tells the broker may be lost with the connection: tell it before */
+		for (int i = 0; i < 5; i++) {
+			Thread.sleep(100);
+			consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
+		}
 		consumer.shutdown();
 		got.forEach(System.out::println);
 		if (!all)

@@ -1,0 +1,116 @@
+/* handover.c - STORE/config/ *.json, by which mqfs and a RocketMQ broker that run on one
+ * store by turns tell each other where they are.
+ *
+ *     mqfs       writes the files at its end, and while it serves every
+ *                flushConsumerOffsetInterval in which something has changed (export.c)
+ *     RocketMQ   reads them at its start, writes its own
+ *     mqfs       takes what RocketMQ has written, at the next mount (import.c)
+ *
+ * A file with the member "mqfs" is ours.  Any other one was written by RocketMQ, and is
+ * taken once: LMDB keeps its sum.  LMDB also keeps how many records of MQFS_META there
+ * were when ours were written: if the log has more (we were killed), RocketMQ has begun
+ * where we no longer were, and its offsets only move ours forward.
+ *
+ *     row "config" of the table meta:  i64 applied, then u32 for each file
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conf/bytes.h"
+#include "conf/clock.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "offsets/export.h"
+#include "offsets/registry.h"
+#include "store/file.h"
+
+#define ROW "config"
+#define ROW_BYTES (8 + 4 * CONFIG_FILES)
+#define SHARE 20	/* of the time, 1 in so many goes into writing files at most */
+
+int
+handover_load(struct offsets *o, struct tables *t)
+{
+	unsigned char row[ROW_BYTES];
+	size_t len = 0;
+	int rc = tables_get(t, TABLE_META, ROW, row, sizeof(row), &len);
+
+	if (rc != MQ_OK)
+		return rc == -ENOENT ? MQ_OK : rc;
+	if (len != sizeof(row))
+		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", ROW);
+	o->handover.known = true;
+	o->handover.applied = be64_get(row);
+	for (size_t i = 0; i < CONFIG_FILES; i++)
+		o->handover.taken[i] = (uint32_t)be32_get(row + 8 + 4 * i);
+	return MQ_OK;
+}
+
+static int
+keep(struct offsets *o)
+{
+	const struct handover *h = &o->handover;
+	unsigned char row[ROW_BYTES];
+	struct rows rows = { 0 };
+	int rc;
+
+	be64_put(row, h->applied);
+	for (size_t i = 0; i < CONFIG_FILES; i++)
+		be32_put(row + 8 + 4 * i, (int32_t)h->taken[i]);
+	rows_put(&rows, TABLE_META, ROW, strlen(ROW), row, sizeof(row));
+	rc = tables_write(o->tables, &rows);
+	rows_free(&rows);
+	return rc;
+}
+
+static int
+write_files(struct offsets *o)
+{
+	struct handover *h = &o->handover;
+	AUTO_CLOSE int dirfd = -1;
+	int64_t applied = o->saved_applied.n;
+	int rc = dir_open(o->dir->fd, "config", 1, &dirfd);
+
+	if (rc == MQ_OK)
+		rc = export_config_changes(o->tables, dirfd, clock_wall_ms(), &h->last);
+	if (rc != MQ_OK)
+		return rc;
+	h->known = true;
+	h->applied = applied;
+	return keep(o);
+}
+
+void
+handover_write(struct offsets *o)
+{
+	struct handover *h = &o->handover;
+	int64_t began = clock_mono_ms();
+	int rc;
+
+	checkpoint_turn_begin(o);
+	h->changed = false;
+	rc = write_files(o);
+	checkpoint_turn_end(o);
+	if (rc != MQ_OK) {
+		h->changed = true;
+		if (!h->failing)
+			log_err("config/*.json, for RocketMQ: %s; it is tried again", err_text(rc));
+	}
+	h->failing = rc != MQ_OK;
+	h->at_ms = clock_mono_ms();
+	h->took_ms = h->at_ms - began;
+}
+
+void
+handover_write_if_due(struct offsets *o)
+{
+	const struct handover *h = &o->handover;
+	int64_t interval = o->settings->flushConsumerOffsetInterval;
+
+	if (interval < SHARE * h->took_ms)
+		interval = SHARE * h->took_ms;
+	if (h->changed && clock_mono_ms() - h->at_ms >= interval)
+		handover_write(o);
+}
