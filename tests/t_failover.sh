@@ -50,9 +50,10 @@ same_logs() {		# HOST HOST
 }
 
 for host in "${hosts[@]}"; do start "$host"; done
-mkdir "$work/a/topics/stubborn" "$work/a/groups/g" "$work/a/groups/g/stubborn"
 eventually 20 follows b
 eventually 20 follows c
+eventually 20 mkdir "$work/a/topics/stubborn"	# on a SYNC_MASTER it waits for slaves, too
+mkdir "$work/a/groups/g" "$work/a/groups/g/stubborn"
 produce a
 eventually 20 more_acked 50
 
