@@ -13,6 +13,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "store/record.h"
+#include "store/record_json.h"
 #include "tests/vectors.h"
 
 static struct message
@@ -461,6 +462,26 @@ a_delayed_message_is_due_as_the_levels_say(void **state)
 	assert_int_equal(record_delay_ms("another", 7, props, sizeof(props) - 1), 0);
 }
 
+static void
+json_says_how_a_body_was_packed_and_where_its_half_message_is(void **state)
+{
+	struct record rec = { .body = "x", .body_len = 1, .topic = "t", .topic_len = 1, .props = "" };
+	char text[1024];
+	size_t n;
+
+	(void)state;
+	n = record_json_render(&rec, 0, text, sizeof(text) - 1);
+	text[n] = '\0';
+	assert_null(strstr(text, "packed"));
+	assert_null(strstr(text, "prepared"));
+	rec.packed = "zlib";
+	rec.prepared = MQ_POS(77);
+	n = record_json_render(&rec, 0, text, sizeof(text) - 1);
+	text[n] = '\0';
+	assert_non_null(strstr(text, ",\"packed\":\"zlib\",\"preparedTransactionOffset\":77}\n"));
+	assert_int_equal(n, record_json_length(&rec));
+}
+
 int
 main(void)
 {
@@ -485,6 +506,7 @@ main(void)
 		cmocka_unit_test(a_message_id_is_the_store_host_and_the_place),
 		cmocka_unit_test(what_is_no_message_id_is_refused),
 		cmocka_unit_test(a_delayed_message_is_due_as_the_levels_say),
+		cmocka_unit_test(json_says_how_a_body_was_packed_and_where_its_half_message_is),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);

@@ -19,6 +19,7 @@ send Orders 2 TagB k1 1 later
 $(for _ in $(seq 8); do echo "batch Orders 3 25 $long"; done)
 consume G Orders * 203
 send Orders 0 - - - not yet consumed
+send Orders 0 - - 18 in two hours
 END
 stop_broker m
 
@@ -34,9 +35,12 @@ as_it_was() {
 	want "1 1 1 0 200" "$(cat "$g/q0.offset" "$g/q0.lag" "$g/q1.offset" "$g/q2.lag" "$g/q3.offset" | xargs)" \
 		"$1: offsets"
 	want 'not yet consumed' "$(cat "$g/q0")" "$1: where the group is"
+	want 'in two hours' "$(cat "$mnt/messages/$waits")" "$1: one that waits for its time, by UNIQ_KEY"
+	grep -q '"packed":"zlib"' "$t/Orders/q1:format=json"
 }
 
 cp -a "$work/m" "$work/before"
+waits=$(mqdump -j -t SCHEDULE_TOPIC_XXXX "$work/m" | grep 'in two hours' | sed 's/.*"UNIQ_KEY":"\([^"]*\)".*/\1/')
 start_mqfs "$work/m" "$mnt" -o "ro,$mqfs_small"
 as_it_was "read-only"
 stop_mqfs "$mnt"
