@@ -32,6 +32,12 @@ logged_begin(struct mount *m, struct logged *ret)
 	return rc;
 }
 
+static bool
+waits_for_disk(const struct mount *m, const struct logged *l)
+{
+	return l->waits || m->settings->flushDiskType == SYNC_FLUSH;
+}
+
 /* Has it to wait, and until where is the log durable then? */
 static bool
 has_to_wait(const struct mount *m, const struct logged *l, mq_pos *ret_end)
@@ -39,7 +45,7 @@ has_to_wait(const struct mount *m, const struct logged *l, mq_pos *ret_end)
 	*ret_end = offsets_logged(m->offsets);
 	if (ret_end->byte == l->before.byte && !l->again)
 		return false;
-	return l->sync || l->waits || is_sync_master(m) || m->settings->flushDiskType == SYNC_FLUSH;
+	return l->sync || is_sync_master(m) || waits_for_disk(m, l);
 }
 
 static void
@@ -48,7 +54,7 @@ logged_reply(struct mount *m, fuse_req_t req, const struct logged *l, const stru
 	mq_pos end;
 
 	if (has_to_wait(m, l, &end))
-		pending_park_change(m->pending, req, end, l->sync, answer, n);
+		pending_park_change(m->pending, req, end, waits_for_disk(m, l), l->sync, answer, n);
 	else
 		answer(m, req, n);
 }
@@ -71,7 +77,7 @@ logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, si
 	mq_pos end;
 
 	if (has_to_wait(m, l, &end))
-		pending_park_durable(m->pending, req, end, (ssize_t)n, l->sync);
+		pending_park_durable(m->pending, req, end, (ssize_t)n, waits_for_disk(m, l), l->sync);
 	else
 		reply_written(req, n);
 }

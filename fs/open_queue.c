@@ -468,7 +468,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 {
 	struct open_queue *oq = h->own;
 	bool sync = is_sync_master(m);		/* it may be a slave before this is answered */
-	bool waits = sync || handle_is_durable(m, fi->flags);
+	bool disk = handle_is_durable(m, fi->flags), waits = sync || disk;
 	const struct pending_end who = { .h = h, .request = session_request(), .ended = write_waited };
 	size_t n = 0;
 	mq_pos end;
@@ -497,7 +497,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
 	else if (end.byte > 0 && (waits || is_sync_master(m)))
-		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, sync);
+		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, disk, sync);
 	else
 		reply_written(req, n);
 }
@@ -525,7 +525,8 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 		who.request = appender_failed(&oq->appender);
 		who.ended = who.request ? fsync_waited : NULL;
 	}
-	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, is_sync_master(m));
+	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, true,
+				is_sync_master(m));
 }
 
 /* What could not be said at release is said here, while close(2) listens. */

@@ -454,7 +454,7 @@ op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off
 static void
 reply_durable(struct mount *m, fuse_req_t req)
 {
-	pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1, is_sync_master(m));
+	pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1, true, is_sync_master(m));
 }
 
 static void

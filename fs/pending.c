@@ -42,7 +42,8 @@ struct durable {
 	ssize_t result;
 	pending_answer *answer;		/* of a change; NULL: `result` says it */
 	struct node node;		/* for that */
-	bool sync;			/* promised by a SYNC_MASTER */
+	bool disk;			/* it waits for this disk, */
+	bool sync;			/* and for slaves: promised by a SYNC_MASTER */
 	int64_t deadline_ms;
 };
 
@@ -68,7 +69,7 @@ struct pending {
 	bool durable_closing;
 	_Atomic int64_t n_durable;
 	struct durable *durables[WAITS];
-	mq_pos durable_end;		/* furthest that waits for the log */
+	mq_pos durable_end;		/* furthest that waits for disk or slaves */
 
 	bool started[PENDING_THREADS];
 	pthread_t threads[PENDING_THREADS];
@@ -336,7 +337,7 @@ durable_answer(struct pending *p, struct durable *d, int rc)
 	tell(p, &d->who, rc);
 	if (rc == -ETIMEDOUT)
 		err_note(rc, "what was written is stored, but it did not reach %s in time: fsync or the same write "
-			 "waits again", d->sync ? "enough slaves" : "the disk");
+			 "waits again", !d->sync ? "the disk" : d->disk ? "the disk and enough slaves" : "enough slaves");
 	if (rc != MQ_OK)
 		reply_err(d->req, rc);
 	else if (d->answer)
@@ -389,27 +390,37 @@ waits_for_slaves(const struct mount *m)
 	return m->settings->onSlaveUnavailable == ON_SLAVE_UNAVAILABLE_FAIL || replication_in_sync(m->replication);
 }
 
-/* Durable up to here: on the disk, and with the slaves that must have it. */
-static mq_pos
-durable_at(const struct mount *m)
-{
-	mq_pos flushed = mark_at(store_flushed(m->store)), replicated;
+/* How far the log is on this disk, and with the slaves that must have it. */
+struct reach {
+	mq_pos disk, slaves;
+};
 
-	if (!waits_for_slaves(m))
-		return flushed;
-	replicated = mark_at(replication_replicated(m->replication));
-	return replicated.byte < flushed.byte ? replicated : flushed;
+static const struct reach nowhere = { { -1 }, { -1 } };
+
+static struct reach
+reach_now(const struct mount *m)
+{
+	struct reach reach = { mark_at(store_flushed(m->store)), mark_at(store_written(m->store)) };
+
+	if (waits_for_slaves(m))
+		reach.slaves = mark_at(replication_replicated(m->replication));
+	return reach;
 }
 
-/* Take off the list what has reached `durable`, or is past its deadline (or
- * everything, for deadline INT64_MAX). */
+static bool
+is_reached(const struct durable *d, struct reach reach)
+{
+	return d->end.byte <= reach.slaves.byte && (!d->disk || d->end.byte <= reach.disk.byte);
+}
+
+/* Take off the list what is reached, or is past its deadline (or everything, for deadline INT64_MAX). */
 static struct durable *
-durables_take(struct pending *p, enum durable_wait wait, mq_pos durable, int64_t deadline_ms)
+durables_take(struct pending *p, enum durable_wait wait, struct reach reach, int64_t deadline_ms)
 {
 	struct durable *taken = NULL, **last = &taken, **at = &p->durables[wait], *d;
 
 	while ((d = *at)) {
-		if (d->end.byte > durable.byte && d->deadline_ms > deadline_ms) {
+		if (!is_reached(d, reach) && d->deadline_ms > deadline_ms) {
 			at = &d->next;
 			continue;
 		}
@@ -454,45 +465,52 @@ durables_back(struct pending *p)
 			d->end = end;
 }
 
-/* Answer whoever can be now; all of them when rc is an error. */
+/* Answer whoever can be now; when rc is an error of the disk, all that wait for it. */
 static void
 durables_look(struct pending *p, int rc)
 {
-	struct durable *done, *forsaken;
+	struct durable *done, *forsaken, *failed;
 
 	lock_take(&p->durable_lock);
 	durables_forsake(p);
-	forsaken = durables_take(p, WAIT_LOG, MQ_POS(-1), TIME_IS_UP);
+	forsaken = durables_take(p, WAIT_LOG, nowhere, TIME_IS_UP);
 	durables_back(p);
-	done = durables_take(p, WAIT_LOG, durable_at(p->m), rc == MQ_OK ? TIME_IS_UP : INT64_MAX);
+	done = durables_take(p, WAIT_LOG, reach_now(p->m), TIME_IS_UP);
+	for (struct durable *d = rc != MQ_OK ? p->durables[WAIT_LOG] : NULL; d; d = d->next)
+		if (d->disk)
+			d->deadline_ms = TIME_IS_UP;
+	failed = durables_take(p, WAIT_LOG, nowhere, TIME_IS_UP);
 	lock_drop(&p->durable_lock);
 	durables_answer(p, forsaken, -ETIMEDOUT);
-	durables_answer(p, done, rc);
+	durables_answer(p, done, MQ_OK);
+	durables_answer(p, failed, rc);
 }
 
-/* Something to flush, or what somebody else has flushed?  Called with the lock. */
+/* How far is the log to be flushed, for those that wait for the disk?  False: nobody does,
+ * who is not there already.  Called with the lock. */
 static bool
-durables_due(const struct pending *p)
+flush_is_due(const struct pending *p, mq_pos *ret_end)
 {
-	mq_pos flushed = mark_at(store_flushed(p->m->store)), durable = durable_at(p->m);
+	struct reach reach = reach_now(p->m);
+	mq_pos end = MQ_POS(-1);
 
 	for (const struct durable *d = p->durables[WAIT_LOG]; d; d = d->next)
-		if (d->end.byte > flushed.byte || d->end.byte <= durable.byte)
-			return true;
-	return false;
+		if (d->disk && d->end.byte > end.byte && (d->end.byte > reach.disk.byte || is_reached(d, reach)))
+			end = d->end;
+	*ret_end = end;
+	return end.byte >= 0;
 }
 
 /* Wait for something to do.  False: closing. */
 static bool
-durable_wait(struct pending *p, mq_pos *ret_end)
+flush_wait(struct pending *p, mq_pos *ret_end)
 {
 	LOCKED(&p->durable_lock);
-	while (!durables_due(p)) {
+	while (!flush_is_due(p, ret_end)) {
 		if (p->durable_closing)
 			return false;
 		lock_wait(&p->durable_lock, &p->more[WAIT_LOG], -1);
 	}
-	*ret_end = p->durable_end;
 	return true;
 }
 
@@ -502,7 +520,7 @@ flush_main(void *arg)
 	struct pending *p = arg;
 	mq_pos end;
 
-	while (durable_wait(p, &end))
+	while (flush_wait(p, &end))
 		durables_look(p, store_flush(p->m->store, end));
 	return NULL;
 }
@@ -547,7 +565,7 @@ deadline_main(void *arg)
 			lock_wait(&p->durable_lock, &p->late, DEADLINE_LOOK_MS);
 		closing = p->durable_closing;
 		for (int i = 0; i < WAITS; i++)
-			late[i] = durables_take(p, (enum durable_wait)i, MQ_POS(-1), clock_mono_ms());
+			late[i] = durables_take(p, (enum durable_wait)i, nowhere, clock_mono_ms());
 		lock_drop(&p->durable_lock);
 		for (int i = 0; i < WAITS; i++)
 			durables_answer(p, late[i], -ETIMEDOUT);
@@ -562,7 +580,8 @@ durable_link(struct pending *p, enum durable_wait wait, struct durable *d)
 	d->next = p->durables[wait];
 	p->durables[wait] = d;
 	atomic_fetch_add(&p->n_durable, 1);
-	pthread_cond_signal(&p->more[wait]);
+	if (wait != WAIT_LOG || d->disk)
+		pthread_cond_signal(&p->more[wait]);
 	pthread_cond_signal(&p->first);
 }
 
@@ -582,7 +601,7 @@ park(struct pending *p, struct durable what)
 								   : p->m->settings->syncFlushTimeout);
 	lock_take(&p->durable_lock);
 	forsaken = is_forsaken(p, d);
-	waits = !forsaken && durable_at(p->m).byte < d->end.byte;
+	waits = !forsaken && !is_reached(d, reach_now(p->m));
 	if (waits && p->durable_end.byte < d->end.byte)
 		p->durable_end = d->end;
 	if (waits)
@@ -593,25 +612,26 @@ park(struct pending *p, struct durable what)
 }
 
 void
-pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync)
+pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool disk, bool sync)
 {
-	park(p, (struct durable){ .req = req, .end = end, .result = result, .sync = sync });
+	park(p, (struct durable){ .req = req, .end = end, .result = result, .disk = disk, .sync = sync });
 }
 
 void
-pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pending_answer *answer,
+pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool disk, bool sync, pending_answer *answer,
 		    const struct node *n)
 {
-	park(p, (struct durable){ .req = req, .end = end, .answer = answer, .node = *n, .sync = sync });
+	park(p, (struct durable){ .req = req, .end = end, .answer = answer, .node = *n, .disk = disk, .sync = sync });
 }
 
 void
 pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
-			ssize_t result, bool sync)
+			ssize_t result, bool disk, bool sync)
 {
 	if (who->ended)
 		handle_ref(who->h);
-	park(p, (struct durable){ .req = req, .who = *who, .end = end, .result = result, .sync = sync });
+	park(p, (struct durable){ .req = req, .who = *who, .end = end, .result = result, .disk = disk,
+				  .sync = sync });
 }
 
 /* --- waiting for the master: commits on a slave ------------------------------------------- */
@@ -677,7 +697,7 @@ answered_main(void *arg)
 		struct durable *done;
 
 		lock_take(&p->durable_lock);
-		done = durables_take(p, WAIT_MASTER, mark_at(answered), -1);
+		done = durables_take(p, WAIT_MASTER, (struct reach){ .slaves = mark_at(answered) }, TIME_IS_UP);
 		lock_drop(&p->durable_lock);
 		durables_answer(p, done, MQ_OK);
 	}
@@ -716,7 +736,7 @@ pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub
 	}
 	rc = commit_sync(p->m->offsets, sub, &end);
 	if (rc == MQ_OK)
-		pending_park_durable(p, req, end, -1, is_sync_master(p->m));
+		pending_park_durable(p, req, end, -1, true, is_sync_master(p->m));
 	else
 		reply_err(req, rc);
 }

@@ -6,7 +6,8 @@
  *                  └── unmount ──> answered EINTR
  *
  * One thread looks at waiting reads and polls whenever the mark `dispatched`
- * moves; one makes the log durable for the writes and fsyncs that wait for that.
+ * moves; one flushes the log for the writes and fsyncs that wait for the disk; one
+ * answers those that wait for slaves, when the mark `replicated` moves.
  */
 #ifndef MQFS_FS_PENDING_H
 #define MQFS_FS_PENDING_H
@@ -36,19 +37,20 @@ void pending_park_poll(struct pending *p, struct handle *h, off_t off, const str
 /* The kernel has closed h: forget its poll. */
 void pending_forget_poll(struct pending *p, struct handle *h);
 
-/* Answer when the log is durable up to `end` (replies at once if it is): on this
- * disk, and on a SYNC_MASTER in the logs of enough slaves.  `result` bytes
- * written, or for -1 a plain success.  `sync`: it was a SYNC_MASTER when they were
- * written, or when that is asked; if it has become a slave since, nobody tells us any more
- * what the others have.  ETIMEDOUT then, and after syncFlushTimeout (or slaveTimeout);
- * EIO if the disk fails. */
-void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool sync);
+/* Answer when the log up to `end` is where it has to be (replies at once if it is): on
+ * this disk, if `disk` says so (SYNC_FLUSH, O_DSYNC, fsync); and on a SYNC_MASTER in the
+ * logs of enough slaves.  `result` bytes written, or for -1 a plain success.  `sync`: it
+ * was a SYNC_MASTER when they were written, or when that is asked; if it has become a
+ * slave since, nobody tells us any more what the others have.  ETIMEDOUT then, and after
+ * syncFlushTimeout (or slaveTimeout); EIO if the disk that is waited for fails. */
+void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool disk,
+			  bool sync);
 
 /* The same for a change of n, which is copied: `answer` answers it.  After a failure the
  * kernel is told to ask for n's attributes again, which have changed all the same. */
 typedef void pending_answer(struct mount *m, fuse_req_t req, const struct node *n);
-void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool sync, pending_answer *answer,
-			 const struct node *n);
+void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool disk, bool sync,
+			 pending_answer *answer, const struct node *n);
 
 /* The same for a request of h, which is told of it: `ended`, if not NULL, is called just before
  * the answer, by any thread, and holds nobody up. */
@@ -58,7 +60,7 @@ struct pending_end {
 	void (*ended)(struct handle *h, uint64_t request, int rc);
 };
 void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
-			     ssize_t result, bool sync);
+			     ssize_t result, bool disk, bool sync);
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this

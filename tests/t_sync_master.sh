@@ -1,5 +1,5 @@
 #!/bin/bash
-# A SYNC_MASTER's write waits for a slave; without one nothing is stored, or (degrade)
+# A SYNC_MASTER's write waits for a slave, and not for the disk; without one nothing is stored, or (degrade)
 # it goes on as if async; a slave that stops answering costs ETIMEDOUT, not the message;
 # and no write is acknowledged because its master is none any more.
 . "$top_builddir/tests/functions.sh"
@@ -10,6 +10,7 @@ master=$work/master slave=$work/slave
 mkdir "$master" "$slave"
 fast=haSendHeartbeatInterval=300,haHousekeepingInterval=60000
 options=brokerRole=ASYNC_MASTER,haListen=127.0.0.1,listenPort=$port,slaveTimeout=${patience}000,$fast
+options+=,flushIntervalCommitLog=3600000,flushIntervalConsumeQueue=3600000,flushConsumerOffsetInterval=3600000
 
 start_mqfs "$work/m" "$master" -o "$options"
 mkdir "$master/topics/t"
@@ -28,6 +29,16 @@ for i in $(seq 50); do
 	echo "order $i" >> "$q"
 	want "order $i" "$(tail -n 1 "$slave/topics/t/q0")" "the slave has it when write returns"
 done
+
+# It waits for slaves alone: the disk is flushDiskType's, and O_DSYNC's and fsync's.
+[ "$(written "$master")" -gt "$(cat "$master/status/flushed")" ] || fail "ASYNC_FLUSH waited for the disk"
+printf 'synced\n' | dd of="$q" oflag=append,dsync conv=notrunc status=none
+want "$(written "$master")" "$(cat "$master/status/flushed")" "on the disk when a write with O_DSYNC returns"
+echo SYNC_FLUSH > "$master/config/flushDiskType"
+echo both >> "$q"
+want "$(written "$master")" "$(cat "$master/status/flushed")" "on the disk when a write of SYNC_FLUSH returns"
+want both "$(tail -n 1 "$slave/topics/t/q0")" "and on the slave"
+echo ASYNC_FLUSH > "$master/config/flushDiskType"
 
 # The slave's broker stops in its tracks: the write is stored here, and says that it waited in vain.
 pid=$(cat "$slave/status/pid")
