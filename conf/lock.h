@@ -25,7 +25,7 @@ enum lock_rank {
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
 	RANK_CHECKPOINT,	/* store: one checkpoint at a time */
-	RANK_QUEUE_APPEND,	/* store: one write(2) into one queue */
+	RANK_QUEUE_APPEND,	/* store: one write(2) into one queue; several: queues_append_begin() */
 	RANK_SEALED,		/* store: who changes a sealed segment */
 	RANK_LOG,		/* store: the end of the commit log */
 	RANK_QUEUES,		/* store: table of queues */

@@ -49,8 +49,6 @@
 #include "offsets/epochs.h"
 #include "store/record.h"
 
-#define META_TOPIC "MQFS_META"
-
 #define QUEUES_MAX 4096		/* of one topic */
 #define META_ID_MAX 0xffffff	/* 24 bits of an inode number */
 #define META_PATH_MAX 480	/* bytes: it is a key of LMDB, which takes 511 */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "store/batch.h"
 #include "store/body.h"
@@ -30,6 +31,7 @@ batch_clear(struct batch *b)
 {
 	b->len = 0;
 	b->n = 0;
+	b->together = false;
 }
 
 bool
@@ -97,7 +99,7 @@ body_len_of(const struct message *m, const unsigned char *encoded, size_t size, 
 }
 
 int
-batch_add(struct batch *b, const struct message *m)
+batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 {
 	size_t size = record_size(m);
 	struct batch_entry *e;
@@ -124,10 +126,52 @@ batch_add(struct batch *b, const struct message *m)
 	if (rc != MQ_OK)
 		return rc;
 	e = &b->entries[b->n++];
+	e->q = q;
 	e->at = (uint32_t)b->len;
 	e->total = (uint32_t)size;
 	e->body_len = (uint32_t)body_len;
 	note_properties(e, m);
 	b->len += size;
+	return MQ_OK;
+}
+
+int
+batch_add(struct batch *b, const struct message *m)
+{
+	return batch_add_to(b, NULL, m);
+}
+
+size_t
+batch_run_end(const struct batch *b, size_t from, size_t n)
+{
+	size_t to = from + 1;
+
+	while (to < n && b->entries[to].q == b->entries[from].q)
+		to++;
+	return to;
+}
+
+void
+batch_number(struct batch *b, size_t from, size_t to, mq_qoff first)
+{
+	for (size_t i = from; i < to; i++)
+		b->entries[i].qoff = qoff_add(first, (int64_t)(i - from));
+}
+
+int
+batch_join(struct batch *b)
+{
+	struct record rec;
+
+	for (size_t i = 0; i + 1 < b->n; i++) {
+		unsigned char *at = b->buf + b->entries[i].at;
+
+		be32_put(at + RECORD_SYSFLAG_AT, be32_get(at + RECORD_SYSFLAG_AT) | SYSFLAG_CONTINUED);
+		MUST(record_decode(at, b->entries[i].total, &rec) == MQ_OK);
+		if (!record_is_continued(&rec))
+			return err_note(-EINVAL, "a record of topic %.*s cannot say that the next one belongs to it",
+					(int)rec.topic_len, rec.topic);
+	}
+	b->together = true;
 	return MQ_OK;
 }

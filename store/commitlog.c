@@ -412,18 +412,18 @@ roll(struct commitlog *log)
 /* Set what is only known now in the records of entries [from, to), which will
  * lie one behind the other at log->end. */
 static void
-stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, mq_qoff first, int64_t store_ms)
+stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, int64_t store_ms)
 {
 	int64_t base = log->end.byte - b->entries[from].at;
 
 	for (size_t i = from; i < to; i++) {
 		struct batch_entry *e = &b->entries[i];
 		unsigned char *rec = b->buf + e->at;
-		size_t ms_at = be32_get(rec + 36) & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12
+		size_t ms_at = be32_get(rec + RECORD_SYSFLAG_AT) & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12
 									: RECORD_STORETIMESTAMP_AT;
 
 		e->pos = MQ_POS(base + e->at);
-		be64_put(rec + RECORD_QUEUEOFFSET_AT, first.n + (int64_t)i);
+		be64_put(rec + RECORD_QUEUEOFFSET_AT, e->qoff.n);
 		be64_put(rec + RECORD_PHYSICALOFFSET_AT, e->pos.byte);
 		be64_put(rec + ms_at, store_ms);
 	}
@@ -439,6 +439,8 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 	/* entries lie one behind the other: mostly the last one tells for all */
 	if ((int64_t)(b->entries[b->n - 1].at + b->entries[b->n - 1].total - b->entries[from].at) <= left)
 		return b->n - from;
+	if (b->together)
+		return 0;
 	while ((int64_t)(b->entries[i].at + b->entries[i].total - b->entries[from].at) <= left)
 		i++;
 	return i - from;
@@ -472,7 +474,7 @@ note_clock(struct commitlog *log, int64_t store_ms)
 }
 
 int
-commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n)
+commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_t *ret_n)
 {
 	size_t done = 0;
 	int rc;
@@ -490,10 +492,11 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 
 	while (done < b->n) {
 		size_t n = fitting(log, b, done), at = b->entries[done].at, len;
+		size_t least = b->together ? b->len : b->entries[done].total;
 
-		if (n == 0 && b->entries[done].total + RECORD_BLANK_BYTES > log->segment_bytes) {
-			rc = err_note(-EMSGSIZE, "a record of %u bytes does not fit a segment of %" PRId64,
-				      b->entries[done].total, log->segment_bytes);
+		if (n == 0 && (int64_t)least + RECORD_BLANK_BYTES > log->segment_bytes) {
+			rc = err_note(-EMSGSIZE, "%s of %zu bytes does not fit a segment of %" PRId64,
+				      b->together ? "a step" : "a record", least, log->segment_bytes);
 			break;
 		}
 		if (n == 0) {
@@ -502,7 +505,7 @@ commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t 
 				break;
 			continue;
 		}
-		stamp(log, b, done, done + n, first, store_ms);
+		stamp(log, b, done, done + n, store_ms);
 		len = b->entries[done + n - 1].at + b->entries[done + n - 1].total - at;
 		rc = file_write(fdref_fd(log->tail), b->buf + at, len, log->end.byte % log->segment_bytes, "commitlog");
 		if (rc != MQ_OK) {

@@ -86,13 +86,13 @@ int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfo
  * segment can begin; else as above. */
 int commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why);
 
-/* Append the entries of b in order, setting each record's queue offset (from
- * `first` on), position (the entry's too) and store time, which goes back only as
- * wallclock.h says.
- * Called with log->lock.  Stops at the first failure: *ret_n are written.
+/* Append the entries of b in order, setting each record's queue offset (the entry's),
+ * position (the entry's too) and store time, which goes back only as wallclock.h says.
+ * Called with log->lock.  Stops at the first failure: *ret_n are written; of a batch that
+ * belongs together all or none.
  * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
  * next segment could not be opened, which is tried again. */
-int commitlog_append(struct commitlog *log, struct batch *b, mq_qoff first, int64_t store_ms, size_t *ret_n);
+int commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_t *ret_n);
 
 /* Append bytes as a master sent them: they lie at pos, which must be the end (an
  * empty log begins wherever its first segment does), and within one segment.

@@ -66,8 +66,20 @@ put_in_queue(struct store *s, const struct record *rec)
 	return rc == MQ_OK ? queue_put(q, &put) : rc;
 }
 
-int
-dispatch_to_index(struct store *s, const struct record *rec)
+static void
+batch_in_queues(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+{
+	(void)s;
+	for (size_t from = 0, to; from < n; from = to) {
+		to = batch_run_end(b, from, n);
+		queue_put_batch(b->entries[from].q, b, from, to, store_ms);
+	}
+}
+
+/* MQ_OK also when that fails: the record is stored, and its queue has it; a log line says
+ * from where on keys are missing. */
+static int
+put_in_index(struct store *s, const struct record *rec)
 {
 	int rc;
 
@@ -81,13 +93,37 @@ dispatch_to_index(struct store *s, const struct record *rec)
 	return MQ_OK;
 }
 
+static void
+batch_in_index(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+{
+	struct record rec;
+
+	(void)store_ms;
+	for (size_t i = 0; i < n; i++) {
+		if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
+			continue;
+		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
+		(void)put_in_index(s, &rec);
+	}
+}
+
+/* What a record of the log is to each view, and what a batch is that we have written
+ * ourselves: the same, of which more is known. */
 static const struct {
 	const char *name;
 	int (*put)(struct store *s, const struct record *rec);
+	void (*put_batch)(struct store *s, const struct batch *b, size_t n, int64_t store_ms);
 } views[] = {
-	{ "consume queues", put_in_queue },
-	{ "key index", dispatch_to_index },
+	{ "consume queues", put_in_queue, batch_in_queues },
+	{ "key index", put_in_index, batch_in_index },
 };
+
+void
+dispatch_batch(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+{
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
+		views[i].put_batch(s, b, n, store_ms);
+}
 
 /* Feed one record to every view.  A record that a view cannot take (a queue
  * offset that cannot be) is logged and skipped, as it would be at every start. */
@@ -198,11 +234,30 @@ is_end(int rc)
 	return rc == MQ_EEND || rc == MQ_ECORRUPT;
 }
 
+/* rec, which has been read, is the first record of a step (record_is_continued()): is the
+ * whole step there?  *ret_end is where it ends, and rec is read again. */
+static int
+window_step(struct store *s, struct window *w, mq_pos limit, struct record *rec, mq_pos *ret_end)
+{
+	mq_pos begin = rec->pos, at = begin;
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && record_is_continued(rec)) {
+		at = pos_add(at, rec->total);
+		rc = window_record(s, w, at, limit, rec);
+	}
+	if (rc != MQ_OK)
+		return rc == MQ_EBLANK ? MQ_ECORRUPT : rc;
+	*ret_end = pos_add(at, rec->total);
+	return window_record(s, w, begin, limit, rec);
+}
+
 static int
 dispatch(struct store *s, mq_pos from, mq_pos limit, const struct dispatch_bytes *known, struct dispatched *ret)
 {
 	struct window w = { .base = MQ_POS(-1), .known = known };
 	struct dispatched d = { .end = from, .store_ms = ret->store_ms, .records = ret->records };
+	mq_pos step_end = MQ_POS(-1);
 	struct record rec;
 	int rc = MQ_OK;
 
@@ -212,6 +267,8 @@ dispatch(struct store *s, mq_pos from, mq_pos limit, const struct dispatch_bytes
 			d.end = pos_add(d.end, rec.total);
 			continue;
 		}
+		if (rc == MQ_OK && d.end.byte >= step_end.byte && record_is_continued(&rec))
+			rc = window_step(s, &w, limit, &rec, &step_end);
 		if (rc == MQ_OK)
 			rc = dispatch_record(s, &rec);
 		if (rc != MQ_OK)

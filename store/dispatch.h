@@ -2,12 +2,13 @@
  *
  * The table in dispatch.c lists the views; each is fed every record, in log
  * order, and knows by itself what it has seen.  A master feeds them from its
- * appends, with what it knows already; everybody else (recovery, a slave) by
- * reading the log: dispatch_log().
+ * appends, with what it knows already: dispatch_batch().  Everybody else (recovery,
+ * a slave) reads the log: dispatch_log().
  */
 #ifndef MQFS_STORE_DISPATCH_H
 #define MQFS_STORE_DISPATCH_H
 
+#include "store/batch.h"
 #include "store/record.h"
 
 struct queue_put;
@@ -40,10 +41,9 @@ int dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes 
  * there is none. */
 int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
-/* Enter a record in the key index.  MQ_OK also when that fails: the record is stored, and
- * its queue has it; a log line says from where on keys are missing.  With the log's lock,
- * or at recovery. */
-int dispatch_to_index(struct store *s, const struct record *rec);
+/* Feed the first n entries of a batch that has been written to every view; there is room
+ * for them in the tails of their queues.  With the log's lock. */
+void dispatch_batch(struct store *s, const struct batch *b, size_t n, int64_t store_ms);
 
 /* What its queue has of it.  -ENOMEM. */
 int dispatch_queue_put(const struct record *rec, struct queue_put *ret);

@@ -71,6 +71,35 @@ queue_append_end(struct queue *q)
 	lock_drop(&q->append_lock);
 }
 
+static int
+by_address(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t)*(struct queue *const *)a, y = (uintptr_t)*(struct queue *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+void
+queues_append_begin(struct queue **qs, size_t *n)
+{
+	size_t kept = 0;
+
+	qsort(qs, *n, sizeof(struct queue *), by_address);
+	for (size_t i = 0; i < *n; i++)
+		if (kept == 0 || qs[i] != qs[kept - 1])
+			qs[kept++] = qs[i];
+	*n = kept;
+	for (size_t i = 0; i < kept; i++)
+		queue_append_begin(qs[i]);
+}
+
+void
+queues_append_end(struct queue **qs, size_t n)
+{
+	while (n > 0)
+		queue_append_end(qs[--n]);
+}
+
 /* --- the tail --------------------------------------------------------------------- */
 
 int
@@ -453,21 +482,21 @@ queue_put(struct queue *q, const struct queue_put *put)
 }
 
 void
-queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms)
+queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, int64_t store_ms)
 {
 	LOCKED(&q->lock);
-	MUST(first.n == q->span.end.n);
-	MUST(q->tail_n + n <= q->tail_max);
+	MUST(b->entries[from].qoff.n == q->span.end.n);
+	MUST(q->tail_n + to - from <= q->tail_max);
 	doubt_end(q);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = from; i < to; i++) {
 		const struct batch_entry *e = &b->entries[i];
 
 		tail_add(q, e->pos, (int32_t)e->total, e->delay_ms ? store_ms + e->delay_ms : e->tags_code,
 			 e->body_len);
 	}
 	q->span.last_store_ms = store_ms;
-	q->span.last_end = pos_add(b->entries[n - 1].pos, b->entries[n - 1].total);
-	atomic_fetch_add(&q->all->tail_entries, (int64_t)n);
+	q->span.last_end = pos_add(b->entries[to - 1].pos, b->entries[to - 1].total);
+	atomic_fetch_add(&q->all->tail_entries, (int64_t)(to - from));
 	queue_mark_dirty(q);
 }
 

@@ -45,6 +45,7 @@ struct queue {
 	uint32_t head_moves;
 
 	struct lock append_lock;	/* queue_append_begin/end */
+	mq_qoff numbered;		/* with the log's lock: the next number to be given */
 	struct lock lock;		/* all below */
 	bool is_dirty;			/* on the dirty list */
 	_Atomic bool made_files;	/* since its directories were last synced */
@@ -141,8 +142,8 @@ void queue_unreserve(struct queue *q, size_t n);
  * MQ_ECORRUPT for a number that cannot be (noted): the record stays unlisted. */
 int queue_put(struct queue *q, const struct queue_put *put);
 
-/* The first n entries of a batch that has been written; `first` is the queue's end. */
-void queue_put_batch(struct queue *q, const struct batch *b, size_t n, mq_qoff first, int64_t store_ms);
+/* Entries [from, to) of a batch that has been written: the queue's next messages. */
+void queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, int64_t store_ms);
 
 /* Messages from `end` on are no more (end: at least min); `last` is what is left of the
  * last one.  Its name is another file from here on; who has the old one open reads

@@ -9,7 +9,6 @@
 #include "conf/err.h"
 #include "store/record.h"
 
-#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 #define HOST_V4_BYTES 8
 #define HOST_V6_BYTES 20
 
@@ -175,6 +174,18 @@ record_encode(const struct message *m, void *buf)
 	p = copy_put(p + 1, m->topic, m->topic_len);
 	be16_put(p, (int16_t)m->props_len);
 	copy_put(p + 2, m->props, m->props_len);
+}
+
+bool
+record_is_of(const struct record *rec, const char *topic)
+{
+	return (size_t)rec->topic_len == strlen(topic) && memcmp(rec->topic, topic, (size_t)rec->topic_len) == 0;
+}
+
+bool
+record_is_continued(const struct record *rec)
+{
+	return (rec->sysflag & SYSFLAG_CONTINUED) && (record_is_of(rec, META_TOPIC) || record_is_of(rec, TRANS_OP_TOPIC));
 }
 
 /* --- properties ------------------------------------------------------------ */

@@ -45,6 +45,7 @@
 /* Places patched under the log's lock. */
 #define RECORD_QUEUEOFFSET_AT 20
 #define RECORD_PHYSICALOFFSET_AT 28
+#define RECORD_SYSFLAG_AT 36
 #define RECORD_STORETIMESTAMP_AT 56	/* BORNHOST IPv4 */
 
 enum {
@@ -55,6 +56,7 @@ enum {
 	SYSFLAG_ROLLBACK = 0xc,
 	SYSFLAG_BORNHOST_V6 = 0x10,
 	SYSFLAG_STOREHOST_V6 = 0x20,
+	SYSFLAG_CONTINUED = 0x40000000,	/* ours: see record_is_continued() */
 	SYSFLAG_COMPRESSION = 0x700,	/* mask; body.h says what is in it */
 	SYSFLAG_COMPRESSION_SHIFT = 8,
 };
@@ -112,6 +114,20 @@ int record_decode(const void *buf, size_t len, struct record *ret_rec);
 /* As record_decode(), and the record must say it lies at pos and its body must
  * match its CRC: what recovery and readers of cold data use. */
 int record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_rec);
+
+/* Topics whose records only a broker writes. */
+#define META_TOPIC "MQFS_META"
+#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
+#define TRANS_HALF_TOPIC "RMQ_SYS_TRANS_HALF_TOPIC"
+#define TRANS_OP_TOPIC "RMQ_SYS_TRANS_OP_HALF_TOPIC"
+
+bool record_is_of(const struct record *rec, const char *topic);
+
+/* Does the record behind it belong to it?  Such records are one step of the log: they lie
+ * in one segment, and whoever reads the log takes all of them or, where the last one is
+ * missing, none.  The mark is believed in META_TOPIC and TRANS_OP_TOPIC only: RocketMQ copies
+ * the SYSFLAG of a message that it delivers later or takes back, and never one of these. */
+bool record_is_continued(const struct record *rec);
 
 /* BODYCRC as stored. */
 int32_t record_crc(const void *body, size_t len);

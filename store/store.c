@@ -551,20 +551,6 @@ store_may_append(struct store *s, size_t bytes)
 	return MQ_OK;
 }
 
-/* The keyed ones among the first n records of a batch, to the key index. */
-static void
-index_batch(struct store *s, const struct batch *b, size_t n)
-{
-	struct record rec;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
-			continue;
-		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
-		(void)dispatch_to_index(s, &rec);
-	}
-}
-
 void
 store_refuse(struct store *s, int rc)
 {
@@ -588,9 +574,28 @@ store_cut_torn(struct store *s, const char *why)
 	return rc;
 }
 
-/* There is room in the queue's tail for all of b. */
+/* Each entry gets the next number of its queue.  Called with the log's lock. */
+static void
+number(struct batch *b)
+{
+	size_t from, to;
+
+	for (from = 0; from < b->n; from = to) {
+		to = batch_run_end(b, from, b->n);
+		b->entries[from].q->numbered = queue_end(b->entries[from].q);
+	}
+	for (from = 0; from < b->n; from = to) {
+		struct queue *q = b->entries[from].q;
+
+		to = batch_run_end(b, from, b->n);
+		batch_number(b, from, to, q->numbered);
+		q->numbered = qoff_add(q->numbered, (int64_t)(to - from));
+	}
+}
+
+/* There is room in the tails of the queues for all of b. */
 static int
-append(struct store *s, struct queue *q, struct batch *b, bool first, struct appended *ret)
+append(struct store *s, struct batch *b, bool first, struct appended *ret)
 {
 	struct appended a = { 0 };
 	int rc;
@@ -599,16 +604,16 @@ append(struct store *s, struct queue *q, struct batch *b, bool first, struct app
 	rc = first ? MQ_OK : atomic_load(&s->refuses);
 	if (rc != MQ_OK)
 		return rc;
-	a.first = queue_end(q);
-	rc = commitlog_append(&s->log, b, a.first, clock_wall_ms(), &a.n);
+	number(b);
+	rc = commitlog_append(&s->log, b, clock_wall_ms(), &a.n);
 	if (a.n > 0) {
 		const struct batch_entry *last = &b->entries[a.n - 1];
 
+		a.first = b->entries[0].qoff;
 		a.begin = b->entries[0].pos;
 		a.end = pos_add(last->pos, last->total);
 		a.store_ms = s->log.store_ms;
-		queue_put_batch(q, b, a.n, a.first, a.store_ms);
-		index_batch(s, b, a.n);
+		dispatch_batch(s, b, a.n, a.store_ms);
 		atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
 		atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
 	}
@@ -619,25 +624,63 @@ append(struct store *s, struct queue *q, struct batch *b, bool first, struct app
 	return rc;
 }
 
-static int
-reserve_and_append(struct store *s, struct queue *q, struct batch *b, bool first, struct appended *ret)
+/* Room for the first n entries of b is not needed any more. */
+static void
+unreserve(const struct batch *b, size_t n)
 {
-	int rc = queue_reserve(q, b->n);
+	for (size_t from = 0, to; from < n; from = to) {
+		to = batch_run_end(b, from, n);
+		queue_unreserve(b->entries[from].q, to - from);
+	}
+}
 
-	if (rc != MQ_OK || b->n == 0)
-		return rc;
-	rc = append(s, q, b, first, ret);
-	queue_unreserve(q, b->n);
+static int
+reserve_and_append(struct store *s, struct batch *b, bool first, struct appended *ret)
+{
+	size_t reserved = 0, to;
+	int rc = MQ_OK;
+
+	for (; rc == MQ_OK && reserved < b->n; reserved = rc == MQ_OK ? to : reserved) {
+		to = batch_run_end(b, reserved, b->n);
+		rc = queue_reserve(b->entries[reserved].q, to - reserved);
+	}
+	if (rc == MQ_OK && b->n > 0)
+		rc = append(s, b, first, ret);
+	unreserve(b, reserved);
 	return rc;
+}
+
+/* All of b is for q. */
+static void
+aim(struct batch *b, struct queue *q)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->entries[i].q = q;
 }
 
 int
 store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 {
+	aim(b, q);
+	return store_append_each(s, b, ret);
+}
+
+int
+store_append_each(struct store *s, struct batch *b, struct appended *ret)
+{
 	int rc = store_may_append(s, 0);
 
 	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? reserve_and_append(s, q, b, false, ret) : rc;
+	return rc == MQ_OK ? reserve_and_append(s, b, false, ret) : rc;
+}
+
+int
+store_append_step(struct store *s, struct batch *b, struct appended *ret)
+{
+	int rc = batch_join(b);
+
+	*ret = (struct appended){ 0 };
+	return rc == MQ_OK ? store_append_each(s, b, ret) : rc;
 }
 
 int
@@ -645,8 +688,9 @@ store_append_first(struct store *s, struct queue *q, struct batch *b, struct app
 {
 	int rc = may_store(s);
 
+	aim(b, q);
 	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? reserve_and_append(s, q, b, true, ret) : rc;
+	return rc == MQ_OK ? reserve_and_append(s, b, true, ret) : rc;
 }
 
 /* What is complete behind `dispatched` goes to the views; `added` are the log's last

@@ -97,6 +97,16 @@ struct appended {
  */
 int store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
+/* The same for messages of several queues (batch_add_to()), in the order of the batch, under
+ * one hold of the log's lock.  All their append locks must be held (queues_append_begin).
+ * `first` is the queue offset of the first message; entries have their own. */
+int store_append_each(struct store *s, struct batch *b, struct appended *ret);
+
+/* The same for messages that belong together (record_is_continued() says how the log has
+ * it): all are stored or none is, here after a crash, and on every slave.  -EINVAL: their
+ * order or their topics do not allow that (batch_join()). */
+int store_append_step(struct store *s, struct batch *b, struct appended *ret);
+
 /* From now on store_append() answers rc (MQ_OK: it appends), and store_append_raw()
  * does unless rc is MQ_EROLE; when this returns, neither is running.  A slave's store
  * refuses with MQ_EROLE from the start. */
@@ -120,6 +130,11 @@ int store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
  * these two. */
 void queue_append_begin(struct queue *q);
 void queue_append_end(struct queue *q);
+
+/* The same of several, which may be named more than once: qs is sorted, and *n is how many
+ * different ones there are. */
+void queues_append_begin(struct queue **qs, size_t *n);
+void queues_append_end(struct queue **qs, size_t n);
 
 /* Could one more message of `bytes` be stored now?  MQ_OK, or why not. */
 int store_may_append(struct store *s, size_t bytes);

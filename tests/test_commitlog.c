@@ -91,7 +91,8 @@ append(struct rig *r)
 	int rc;
 
 	LOCKED(&r->log.lock);
-	rc = commitlog_append(&r->log, &r->b, MQ_QOFF(5), VECTOR_STORE_MS, &r->n);
+	batch_number(&r->b, 0, r->b.n, MQ_QOFF(5));
+	rc = commitlog_append(&r->log, &r->b, VECTOR_STORE_MS, &r->n);
 	batch_clear(&r->b);
 	return rc;
 }
@@ -630,7 +631,8 @@ appender_main(void *arg)
 		batch_clear(&b);
 		MUST(batch_add(&b, &m) == MQ_OK);
 		lock_take(&log->lock);
-		MUST(commitlog_append(log, &b, MQ_QOFF(0), 1, &n) == MQ_OK && n == 1);
+		batch_number(&b, 0, 1, MQ_QOFF(0));
+		MUST(commitlog_append(log, &b, 1, &n) == MQ_OK && n == 1);
 		lock_drop(&log->lock);
 		end = pos_add(b.entries[0].pos, b.entries[0].total);
 		MUST(commitlog_flush(log, end) == MQ_OK);

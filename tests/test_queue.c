@@ -279,7 +279,8 @@ room_reserved_survives_a_checkpoint(void **state)
 	}
 	assert_int_equal(queue_reserve(r->q, b.n), MQ_OK);
 	assert_int_equal(flush(r, NULL), MQ_OK);
-	queue_put_batch(r->q, &b, b.n, MQ_QOFF(1000), 77);
+	batch_number(&b, 0, b.n, MQ_QOFF(1000));
+	queue_put_batch(r->q, &b, 0, b.n, 77);
 	queue_unreserve(r->q, b.n);
 	assert_int_equal(queue_end(r->q).n, 4000);
 	assert_int_equal(span(r).last_end.byte, r->pos + 3000 * 92);
@@ -338,12 +339,11 @@ a_row_whose_files_are_not_there_is_not_believed(void **state)
 }
 
 static void
-append(struct queue *q, const struct batch *b)
+append(struct queue *q, struct batch *b)
 {
-	mq_qoff end = queue_end(q);
-
 	assert_int_equal(queue_reserve(q, b->n), MQ_OK);
-	queue_put_batch(q, b, b->n, end, 77);
+	batch_number(b, 0, b->n, queue_end(q));
+	queue_put_batch(q, b, 0, b->n, 77);
 	queue_unreserve(q, b->n);
 }
 
