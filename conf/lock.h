@@ -36,6 +36,8 @@ enum lock_rank {
 	RANK_SNAPSHOTS,		/* store: list of snapshots */
 	RANK_SCRUB,		/* store: what the scrub has found */
 	RANK_WALLCLOCK,		/* store: how far the wall clock is believed */
+	RANK_INTAKE,		/* remoting: messages that wait for a disk or for slaves */
+	RANK_RING,		/* remoting: answers to mqremoted */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */
 	RANK_MARK,		/* a leaf: nothing is called while it is held */
 };

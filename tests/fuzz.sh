@@ -14,7 +14,7 @@ cd "$build"
 if [ ! -e config.status ]; then
 	"$top/configure" -q CC=clang CFLAGS='-O1 -g' --enable-sanitize=fuzzer-no-link,$sanitizers
 fi
-make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a net/libnet.a repl/librepl.a fs/libfs.a
+make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a net/libnet.a repl/librepl.a remoting/libremoting.a fs/libfs.a
 libs=$(pkg-config --libs fuse3 jansson inih libdeflate liblz4 libzstd libcrypto)
 flags=$(pkg-config --cflags fuse3 jansson inih libdeflate liblz4 libzstd libcrypto)
 
@@ -28,7 +28,7 @@ rc=0
 for noun; do
 	echo "--- $noun, $seconds s"
 	floors=
-	for lib in fs/libfs.a repl/librepl.a net/libnet.a offsets/liboffsets.a store/libstore.a conf/libconf.a; do
+	for lib in fs/libfs.a repl/librepl.a remoting/libremoting.a net/libnet.a offsets/liboffsets.a store/libstore.a conf/libconf.a; do
 		if [ -e "$lib" ]; then floors="$floors $lib"; fi
 	done
 	# shellcheck disable=SC2086	# words are wanted

@@ -1,0 +1,155 @@
+/* ring.h - the memory that mqremoted and the mount share: messages in, answers out.
+ *
+ *      mqremoted (no privileges)                                mount.mqfs
+ *                      ┌──────────────── in ─────────────────┐
+ *      ring_client.h ──> submissions, bodies and properties  ──> ring_server.h
+ *                      └─────────────────────────────────────┘
+ *                      ┌──────────────── out ────────────────┐
+ *                    <── completions, pieces, ends of queues <──
+ *                      └─────────────────────────────────────┘
+ *
+ * Two memfds, both made by the mount and sealed against a change of size.  `in` is
+ * written by mqremoted, and the mount can only read it.  `out` is written by the mount,
+ * and mqremoted can only read it.  One eventfd each way wakes the other side, and is
+ * written only while the other side says, in its own memory, that it sleeps.
+ *
+ * What is believed: nothing.  The mount copies a submission into memory of its own,
+ * checks every field of the copy (ring_server_take()), and only then acts on it; texts
+ * are copied, too, before they are looked at.  A body is read once, while it is encoded
+ * into a record, and its checksum is that of the encoded bytes.  A submission that
+ * mqremoted could not have made is MQ_ECORRUPT: the mount ends the link, and starts
+ * another mqremoted with other rings.  What a client may ask in vain (a topic that is
+ * not there, a body that is too long) is not a lie, and is answered with a code.
+ *
+ *      submitted, taken    counts; place is modulo RING_SLOTS.  At most RING_SLOTS
+ *                          submissions are under way: made, and not completed
+ *      data_at             counts bytes ever put into the data ring; place is modulo
+ *                          RING_DATA_BYTES.  One submission's bytes lie in one piece,
+ *                          in the order of the submissions; gaps are allowed
+ *      data_free           the mount needs no byte before it any more
+ *      slot                chosen by mqremoted, unlike those of others under way: the
+ *                          mount writes a pull's pieces to pieces[slot]
+ *
+ * A submission's bytes are, one behind the other:
+ *
+ *      topic, template, group, text, body          as long as their ..._len say
+ *
+ *      kind     template            text                                 body
+ *      SEND     defaultTopic        properties                           the message's
+ *      BATCH    defaultTopic        properties of all, put behind each   items
+ *      PULL     -                   subscription: tags, or SQL           -
+ *      COMMIT   -                   -                                    -
+ *      WATCH    -                   -                                    -
+ *
+ * An item of a BATCH is a struct ring_item, its properties, and its body.
+ *
+ * Host byte order: both sides are one build on one machine.
+ */
+#ifndef MQFS_REMOTING_RING_H
+#define MQFS_REMOTING_RING_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define RING_SLOTS 4096u
+#define RING_DATA_BYTES (32u << 20)
+#define RING_PIECES 64u			/* of one pull */
+#define RING_WATCHES 16384u
+#define RING_BODY_MAX (16u << 20)	/* no frame holds more */
+#define RING_REMARK_BYTES 120
+
+enum ring_kind {
+	RING_SEND = 1,			/* one message */
+	RING_BATCH,			/* `items` messages of one queue, consecutive */
+	RING_PULL,			/* at most max_messages from offset on */
+	RING_COMMIT,			/* the group has consumed up to offset */
+	RING_WATCH,			/* ends[watch] is the end of that queue from now on; no
+					 * topic: of none */
+	RING_KINDS_END
+};
+
+enum ring_flag {
+	RING_FLAG_COMMIT = 1,		/* PULL: and commit_offset is consumed */
+	RING_FLAG_SQL = 2,		/* PULL: the subscription is SQL92 */
+	RING_FLAG_BORN_V6 = 4,		/* born_addr has 16 bytes, else 4 */
+	RING_FLAGS_ALL = 7,
+};
+
+struct ring_submission {
+	uint32_t kind;			/* enum ring_kind */
+	uint32_t slot;			/* below RING_SLOTS */
+	uint64_t tag;			/* mqremoted's own; the completion has it again */
+	uint64_t data_at;
+	uint32_t topic_len, template_len, group_len, text_len;
+	uint32_t body_len;
+	uint32_t items;			/* BATCH; else 0 */
+	uint32_t flags;			/* enum ring_flag */
+	uint32_t watch;			/* WATCH: below RING_WATCHES */
+	int32_t queue_id;		/* below 0: any, for SEND and BATCH */
+	int32_t sysflag, flag;
+	int32_t reconsume_times;
+	int32_t max_reconsume_times;	/* below 0: what the group says */
+	int32_t template_queues;
+	int32_t max_messages;
+	int32_t born_port;
+	int64_t born_ms;
+	int64_t offset;
+	int64_t commit_offset;
+	uint8_t born_addr[16];
+};
+
+struct ring_item {
+	uint32_t props_len, body_len;
+	int32_t flag;
+};
+
+struct ring_completion {
+	uint32_t kind, slot;
+	uint64_t tag;
+	int32_t code;			/* of the remoting protocol */
+	int32_t queue_id;		/* the one that a message is in */
+	int64_t offset;			/* SEND, BATCH: of the first message; PULL: nextBeginOffset */
+	int64_t pos;			/* of its record */
+	int64_t store_ms;
+	int64_t min, max;		/* PULL */
+	int32_t suggest;		/* PULL: suggestWhichBrokerId */
+	uint32_t n;			/* BATCH: messages stored; PULL: pieces in pieces[slot] */
+	char remark[RING_REMARK_BYTES];	/* a code other than 0 has one */
+};
+
+/* Bytes of the log that a pull is answered with: whole records, in one segment. */
+struct ring_piece {
+	int64_t pos;
+	uint32_t bytes;
+	uint32_t messages;
+};
+
+struct ring_in {
+	_Alignas(64) _Atomic uint64_t submitted;
+	_Alignas(64) _Atomic uint32_t sleeps;	/* mqremoted does */
+	_Alignas(64) struct ring_submission submissions[RING_SLOTS];
+	_Alignas(64) unsigned char data[RING_DATA_BYTES];
+};
+
+struct ring_out {
+	_Alignas(64) _Atomic uint64_t taken;
+	_Atomic uint64_t data_free;
+	_Alignas(64) _Atomic uint64_t completed;
+	_Atomic uint64_t moved;			/* how often ends[] was set */
+	_Alignas(64) _Atomic uint32_t sleeps;	/* the mount does */
+	_Alignas(64) struct ring_completion completions[RING_SLOTS];
+	struct ring_piece pieces[RING_SLOTS][RING_PIECES];
+	_Atomic int64_t ends[RING_WATCHES];	/* -1: not known yet */
+};
+
+/* What mqremoted is given: the memory, and an eventfd each way. */
+struct ring_fds {
+	int in, out;
+	int wake_mount, wake_client;
+};
+
+#define RING_NO_FDS { -1, -1, -1, -1 }
+
+void ring_fds_close(struct ring_fds *fds);	/* accepts RING_NO_FDS, and makes it that */
+
+#endif

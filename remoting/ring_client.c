@@ -1,0 +1,151 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "remoting/ring_client.h"
+
+int
+ring_client_open(struct ring_client *r, struct ring_fds *fds)
+{
+	void *in = mmap(NULL, sizeof(*r->in), PROT_READ | PROT_WRITE, MAP_SHARED, fds->in, 0);
+	void *out = mmap(NULL, sizeof(*r->out), PROT_READ, MAP_SHARED, fds->out, 0);
+	int rc = MQ_OK;
+
+	*r = (struct ring_client){
+		.in = in == MAP_FAILED ? NULL : in,
+		.out = out == MAP_FAILED ? NULL : out,
+		.wake_mount = fds->wake_mount,
+		.wake_us = fds->wake_client,
+		.free_slots = calloc(RING_SLOTS, sizeof(*r->free_slots)),
+	};
+	fds->wake_mount = fds->wake_client = -1;
+	if (!r->in || !r->out)
+		rc = err_note(-errno, "the rings: mmap: %m");
+	else if (!r->free_slots)
+		rc = -ENOMEM;
+	ring_fds_close(fds);
+	if (rc != MQ_OK) {
+		ring_client_close(r);
+		return rc;
+	}
+	while (r->n_free < RING_SLOTS) {
+		r->free_slots[r->n_free] = (uint16_t)(RING_SLOTS - 1 - r->n_free);
+		r->n_free++;
+	}
+	return MQ_OK;
+}
+
+void
+ring_client_close(struct ring_client *r)
+{
+	if (r->in)
+		munmap(r->in, sizeof(*r->in));
+	if (r->out)
+		munmap((void *)(uintptr_t)r->out, sizeof(*r->out));
+	if (r->in || r->out || r->free_slots) {
+		close(r->wake_mount);
+		close(r->wake_us);
+	}
+	free(r->free_slots);
+	*r = (struct ring_client){ .wake_mount = -1, .wake_us = -1 };
+}
+
+int
+ring_client_slot(struct ring_client *r, uint32_t *ret_slot)
+{
+	if (r->n_free == 0)
+		return -EAGAIN;
+	*ret_slot = r->free_slots[--r->n_free];
+	return MQ_OK;
+}
+
+void
+ring_client_unslot(struct ring_client *r, uint32_t slot)
+{
+	r->free_slots[r->n_free++] = (uint16_t)slot;
+}
+
+unsigned char *
+ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at)
+{
+	uint64_t at = r->data_next, left = RING_DATA_BYTES - at % RING_DATA_BYTES;
+
+	if (len > RING_DATA_BYTES / 2)
+		return NULL;
+	if (len > left)
+		at += left;		/* in one piece, at the ring's begin */
+	if (at + len - atomic_load_explicit(&r->out->data_free, memory_order_acquire) > RING_DATA_BYTES)
+		return NULL;
+	*ret_at = at;
+	return r->in->data + at % RING_DATA_BYTES;
+}
+
+void
+ring_client_submit(struct ring_client *r, const struct ring_submission *s)
+{
+	uint64_t len = (uint64_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
+
+	r->in->submissions[r->submitted % RING_SLOTS] = *s;
+	if (len > 0)
+		r->data_next = s->data_at + len;
+	r->submitted++;
+	atomic_store_explicit(&r->in->submitted, r->submitted, memory_order_release);
+}
+
+void
+ring_client_wake(struct ring_client *r)
+{
+	const uint64_t one = 1;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&r->out->sleeps)) {
+		ssize_t n = write(r->wake_mount, &one, sizeof(one));
+
+		(void)n;	/* EAGAIN: it is awake many times over */
+	}
+}
+
+int
+ring_client_reap(struct ring_client *r, struct ring_completion *ret)
+{
+	if (atomic_load_explicit(&r->out->completed, memory_order_acquire) == r->reaped)
+		return -EAGAIN;
+	*ret = r->out->completions[r->reaped++ % RING_SLOTS];
+	ring_client_unslot(r, ret->slot);
+	return MQ_OK;
+}
+
+bool
+ring_client_sleep(struct ring_client *r)
+{
+	atomic_store(&r->in->sleeps, 1);
+	if (atomic_load(&r->out->completed) == r->reaped && atomic_load(&r->out->moved) == r->moved)
+		return true;
+	atomic_store(&r->in->sleeps, 0);
+	return false;
+}
+
+void
+ring_client_awake(struct ring_client *r)
+{
+	uint64_t n;
+	ssize_t got = read(r->wake_us, &n, sizeof(n));
+
+	(void)got;
+	atomic_store(&r->in->sleeps, 0);
+}
+
+bool
+ring_client_ends_moved(struct ring_client *r)
+{
+	uint64_t moved = atomic_load_explicit(&r->out->moved, memory_order_acquire);
+	bool any = moved != r->moved;
+
+	r->moved = moved;
+	return any;
+}

@@ -1,0 +1,65 @@
+/* ring_client.h - mqremoted's side of the rings (ring.h).
+ *
+ *      slot = ring_client_slot()                   a place for the answer
+ *      at = ring_client_place(len)                 a place for the bytes
+ *      ring_client_submit()                        as often as there is something
+ *      ring_client_wake()                          once for all of them
+ *      ring_client_reap() ...                      slot is free again after it
+ *
+ * mqremoted has one thread.  It believes what the mount says.
+ */
+#ifndef MQFS_REMOTING_RING_CLIENT_H
+#define MQFS_REMOTING_RING_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "remoting/ring.h"
+
+struct ring_client {
+	struct ring_in *in;
+	const struct ring_out *out;
+	int wake_mount, wake_us;
+	uint64_t submitted, reaped;
+	uint64_t moved;			/* out->moved, when ends[] was last looked at */
+	uint64_t data_next;		/* behind the last bytes that were placed */
+	uint16_t *free_slots;		/* n_free of them, the last is used next */
+	uint32_t n_free;
+};
+
+/* The descriptors are the client's from here on, also on failure. */
+int ring_client_open(struct ring_client *r, struct ring_fds *fds);
+void ring_client_close(struct ring_client *r);	/* accepts zeros */
+
+/* A slot for one submission; -EAGAIN: all are under way.  ring_client_unslot(): it was not
+ * submitted after all. */
+int ring_client_slot(struct ring_client *r, uint32_t *ret_slot);
+void ring_client_unslot(struct ring_client *r, uint32_t slot);
+
+/* A place for len bytes (at most RING_DATA_BYTES / 2), and its data_at.  NULL: there is none
+ * before the mount has taken more.  The place is the next submission's: a second call gives
+ * the same one. */
+unsigned char *ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at);
+
+/* The mount sees it after ring_client_wake(), at the latest. */
+void ring_client_submit(struct ring_client *r, const struct ring_submission *s);
+void ring_client_wake(struct ring_client *r);
+
+/* The next answer; its slot is free again.  -EAGAIN: there is none.  The pieces of a pull
+ * stay where they are until the slot is used again, so they are to be copied before that. */
+int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
+
+/* Before waiting on wake_us, and after.  False: there is something already, do not wait. */
+bool ring_client_sleep(struct ring_client *r);
+void ring_client_awake(struct ring_client *r);
+
+/* Has any end moved since this was last asked? */
+bool ring_client_ends_moved(struct ring_client *r);
+
+static inline int64_t
+ring_client_end(const struct ring_client *r, uint32_t watch)
+{
+	return atomic_load_explicit(&r->out->ends[watch], memory_order_acquire);
+}
+
+#endif

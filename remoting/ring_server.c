@@ -1,0 +1,317 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "remoting/ring_server.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+/* --- making them ---------------------------------------------------------------------------- */
+
+void
+ring_fds_close(struct ring_fds *fds)
+{
+	int *all[] = { &fds->in, &fds->out, &fds->wake_mount, &fds->wake_client };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (*all[i] >= 0)
+			close(*all[i]);
+		*all[i] = -1;
+	}
+}
+
+/* A memfd of that size, mapped for us with `prot`; it takes no more seals. */
+static int
+make_memory(const char *name, size_t size, int prot, int seals, int *ret_fd, void **ret_at)
+{
+	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *at;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
+		return err_note(-errno, "%s: %m", name);
+	at = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return err_note(-errno, "%s: mmap: %m", name);
+	if (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SEAL) != 0) {
+		int rc = err_note(-errno, "%s: seal: %m", name);
+
+		munmap(at, size);
+		return rc;
+	}
+	*ret_fd = take_fd(&fd);
+	*ret_at = at;
+	return MQ_OK;
+}
+
+static int
+make_wake(int *ret_ours, int *ret_theirs)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return err_note(-errno, "eventfd: %m");
+	*ret_ours = fd;
+	*ret_theirs = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *ret_theirs < 0 ? err_note(-errno, "eventfd: %m") : MQ_OK;
+}
+
+int
+ring_server_open(struct ring_server *r, struct ring_fds *ret_fds)
+{
+	struct ring_fds fds = RING_NO_FDS;
+	void *in = NULL, *out = NULL;
+	int rc;
+
+	*r = (struct ring_server){ .wake_us = -1, .wake_client = -1 };
+	lock_init(&r->lock, RANK_RING);
+	rc = make_memory("mqfs-in", sizeof(struct ring_in), PROT_READ, SIZE_SEALS, &fds.in, &in);
+	r->in = in;
+	if (rc == MQ_OK)
+		rc = make_memory("mqfs-out", sizeof(struct ring_out), PROT_READ | PROT_WRITE,
+				 SIZE_SEALS | F_SEAL_FUTURE_WRITE, &fds.out, &out);
+	r->out = out;
+	if (rc == MQ_OK)
+		rc = make_wake(&r->wake_us, &fds.wake_mount);
+	if (rc == MQ_OK)
+		rc = make_wake(&r->wake_client, &fds.wake_client);
+	if (rc != MQ_OK) {
+		ring_fds_close(&fds);
+		ring_server_close(r);
+		return rc;
+	}
+	*ret_fds = fds;
+	return MQ_OK;
+}
+
+void
+ring_server_close(struct ring_server *r)
+{
+	if (r->out) {
+		munmap(r->out, sizeof(*r->out));
+		if (r->wake_us >= 0)
+			close(r->wake_us);
+		if (r->wake_client >= 0)
+			close(r->wake_client);
+	}
+	if (r->in) {
+		munmap((void *)(uintptr_t)r->in, sizeof(*r->in));
+		lock_destroy(&r->lock);
+	}
+	*r = (struct ring_server){ .wake_us = -1, .wake_client = -1 };
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
+static uint64_t
+data_len(const struct ring_submission *s)
+{
+	return (uint64_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
+}
+
+static int
+lie(const char *what)
+{
+	return err_note(MQ_ECORRUPT, "mqremoted submits %s", what);
+}
+
+/* Could mqremoted have made a submission with such fields? */
+static int
+check_fields(const struct ring_submission *s)
+{
+	bool sends = s->kind == RING_SEND || s->kind == RING_BATCH;
+
+	if (s->kind < RING_SEND || s->kind >= RING_KINDS_END)
+		return lie("something of no kind");
+	if (s->slot >= RING_SLOTS)
+		return lie("a slot that is not there");
+	if (s->topic_len > RECORD_TOPIC_MAX || s->template_len > RECORD_TOPIC_MAX || s->group_len > RECORD_TOPIC_MAX)
+		return lie("a name that is too long");
+	if (s->text_len > RECORD_PROPS_MAX || s->body_len > RING_BODY_MAX)
+		return lie("more than a message can hold");
+	if (s->topic_len == 0 && s->kind != RING_WATCH)
+		return lie("no topic");
+	if (!sends && (s->template_len > 0 || s->body_len > 0))
+		return lie("a body where none can be");
+	if ((s->kind == RING_PULL || s->kind == RING_COMMIT) && s->group_len == 0)
+		return lie("no group");
+	if (s->text_len > 0 && !sends && s->kind != RING_PULL)
+		return lie("a text where none can be");
+	if ((s->kind == RING_BATCH) != (s->items > 0) || s->items > s->body_len / sizeof(struct ring_item))
+		return lie("a batch of so many");
+	if (s->flags & ~(uint32_t)RING_FLAGS_ALL)
+		return lie("flags that are not there");
+	if (s->kind == RING_WATCH ? s->watch >= RING_WATCHES : s->watch != 0)
+		return lie("a watch that is not there");
+	if (!sends && s->queue_id < 0)
+		return lie("no queue");
+	if (s->born_port < 0 || s->born_port > UINT16_MAX)
+		return lie("a port that cannot be");
+	return MQ_OK;
+}
+
+/* Do its bytes lie where its turn is, in one piece? */
+static int
+check_place(const struct ring_server *r, const struct ring_submission *s)
+{
+	uint64_t len = data_len(s), place = s->data_at % RING_DATA_BYTES;
+
+	if (len == 0)
+		return MQ_OK;
+	if (s->data_at < r->data_end || s->data_at - r->data_free > RING_DATA_BYTES ||
+	    len > RING_DATA_BYTES - (s->data_at - r->data_free))
+		return lie("bytes that are not next in the ring");
+	if (len > RING_DATA_BYTES - place)
+		return lie("bytes beyond the ring's end");
+	return MQ_OK;
+}
+
+/* A name, from the ring; it is valid, or there is none. */
+static int
+take_name(const unsigned char **at, size_t len, char *ret)
+{
+	memcpy(ret, *at, len);
+	ret[len] = '\0';
+	*at += len;
+	return len == 0 || record_topic_valid(ret, len) ? MQ_OK : lie("a name that no topic or group can have");
+}
+
+static int
+take_texts(const struct ring_server *r, struct ring_request *req)
+{
+	const struct ring_submission *s = &req->s;
+	const unsigned char *at = r->in->data + s->data_at % RING_DATA_BYTES;
+	int rc;
+
+	rc = take_name(&at, s->topic_len, req->topic);
+	if (rc == MQ_OK)
+		rc = take_name(&at, s->template_len, req->template);
+	if (rc == MQ_OK)
+		rc = take_name(&at, s->group_len, req->group);
+	if (rc != MQ_OK)
+		return rc;
+	memcpy(req->text, at, s->text_len);
+	req->text[s->text_len] = '\0';
+	req->body = at + s->text_len;
+	return MQ_OK;
+}
+
+int
+ring_server_take(struct ring_server *r, struct ring_request *ret)
+{
+	uint64_t waiting = atomic_load_explicit(&r->in->submitted, memory_order_acquire) - r->taken;
+	int rc;
+
+	if (waiting == 0)
+		return -EAGAIN;
+	if (waiting > RING_SLOTS)	/* also when the count runs backwards */
+		return lie("more than there is room for");
+	if (atomic_load(&r->under_way) >= RING_SLOTS)
+		return lie("more than may be under way");
+	memcpy(&ret->s, &r->in->submissions[r->taken % RING_SLOTS], sizeof(ret->s));
+	rc = check_fields(&ret->s);
+	if (rc == MQ_OK)
+		rc = check_place(r, &ret->s);
+	if (rc == MQ_OK)
+		rc = take_texts(r, ret);
+	if (rc != MQ_OK)
+		return rc;
+	if (data_len(&ret->s) > 0)
+		r->data_end = ret->s.data_at + data_len(&ret->s);
+	r->taken++;
+	atomic_fetch_add(&r->under_way, 1);
+	return MQ_OK;
+}
+
+void
+ring_server_release(struct ring_server *r)
+{
+	r->data_free = r->data_end;
+	atomic_store_explicit(&r->out->data_free, r->data_free, memory_order_release);
+	atomic_store_explicit(&r->out->taken, r->taken, memory_order_release);
+}
+
+bool
+ring_item_next(const unsigned char *body, size_t len, size_t *at, struct ring_item *ret)
+{
+	size_t left = len - *at;
+
+	if (left < sizeof(*ret))
+		return false;
+	memcpy(ret, body + *at, sizeof(*ret));
+	left -= sizeof(*ret);
+	if (ret->props_len > RECORD_PROPS_MAX || ret->props_len > left || ret->body_len > left - ret->props_len)
+		return false;
+	*at += sizeof(*ret) + ret->props_len + ret->body_len;
+	return true;
+}
+
+/* --- sleeping and waking ---------------------------------------------------------------------- */
+
+static void
+wake(int fd)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	(void)n;	/* EAGAIN: it is awake many times over */
+}
+
+void
+ring_server_nudge(struct ring_server *r)
+{
+	wake(r->wake_us);
+}
+
+void
+ring_server_wait(struct ring_server *r, int timeout_ms)
+{
+	struct pollfd p = { .fd = r->wake_us, .events = POLLIN };
+	uint64_t n;
+	ssize_t got;
+
+	atomic_store(&r->out->sleeps, 1);
+	if (atomic_load(&r->in->submitted) == r->taken)
+		(void)poll(&p, 1, timeout_ms);
+	atomic_store(&r->out->sleeps, 0);
+	got = read(r->wake_us, &n, sizeof(n));
+	(void)got;
+}
+
+void
+ring_server_wake_client(struct ring_server *r)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&r->in->sleeps))
+		wake(r->wake_client);
+}
+
+/* --- answering -------------------------------------------------------------------------------- */
+
+void
+ring_server_complete(struct ring_server *r, const struct ring_completion *c)
+{
+	LOCKED(&r->lock);
+	r->out->completions[r->completed % RING_SLOTS] = *c;
+	atomic_fetch_sub(&r->under_way, 1);
+	r->completed++;
+	atomic_store_explicit(&r->out->completed, r->completed, memory_order_release);
+}
+
+void
+ring_server_set_end(struct ring_server *r, uint32_t watch, int64_t end)
+{
+	atomic_store_explicit(&r->out->ends[watch], end, memory_order_release);
+	atomic_fetch_add(&r->out->moved, 1);
+}

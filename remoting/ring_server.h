@@ -1,0 +1,65 @@
+/* ring_server.h - the mount's side of the rings (ring.h): nothing that comes is believed. */
+#ifndef MQFS_REMOTING_RING_SERVER_H
+#define MQFS_REMOTING_RING_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "conf/lock.h"
+#include "remoting/ring.h"
+#include "store/record.h"
+
+struct ring_server {
+	const struct ring_in *in;
+	struct ring_out *out;
+	int wake_us, wake_client;	/* eventfds */
+	uint64_t taken;			/* ours; what is in `out` is only told */
+	uint64_t data_end;		/* of the last submission taken */
+	uint64_t data_free;
+	_Atomic uint32_t under_way;	/* taken, not completed */
+	struct lock lock;		/* RANK_RING: completions */
+	uint64_t completed;
+};
+
+/* A submission that has been checked.  Texts are copies, and end with a NUL; a NUL may be
+ * in `text`.  `body` lies in the ring, where mqremoted may change it at any time: it is to
+ * be read once, before ring_server_release(). */
+struct ring_request {
+	struct ring_submission s;
+	char topic[RECORD_TOPIC_MAX + 1];	/* valid names, or "" where there may be none */
+	char template[RECORD_TOPIC_MAX + 1];
+	char group[RECORD_TOPIC_MAX + 1];
+	char text[RECORD_PROPS_MAX + 1];
+	const unsigned char *body;
+};
+
+/* *ret_fds are mqremoted's half: the caller's, to be closed once mqremoted has them. */
+int ring_server_open(struct ring_server *r, struct ring_fds *ret_fds);
+void ring_server_close(struct ring_server *r);	/* accepts zeros */
+
+/* The next submission.  -EAGAIN: there is none.  MQ_ECORRUPT, noted: it is a lie, and
+ * nothing of it, or of what follows, may be acted on.  One thread. */
+int ring_server_take(struct ring_server *r, struct ring_request *ret);
+
+/* All bodies taken so far have been read. */
+void ring_server_release(struct ring_server *r);
+
+/* Until there is something to take, or ring_server_nudge(), at most timeout_ms (-1: for
+ * ever).  The thread that takes. */
+void ring_server_wait(struct ring_server *r, int timeout_ms);
+void ring_server_nudge(struct ring_server *r);	/* any thread */
+
+/* Answer a submission; slot, kind and tag are the submission's.  Any thread. */
+void ring_server_complete(struct ring_server *r, const struct ring_completion *c);
+
+/* The end of the queue that mqremoted watches.  Any thread. */
+void ring_server_set_end(struct ring_server *r, uint32_t watch, int64_t end);
+
+/* Wake mqremoted, if it sleeps, for all that was completed and set since the last call. */
+void ring_server_wake_client(struct ring_server *r);
+
+/* An item of a batch, from private memory: `*at` moves behind it.  Its properties and body
+ * lie in `body`, which is len bytes.  False: it is none. */
+bool ring_item_next(const unsigned char *body, size_t len, size_t *at, struct ring_item *ret);
+
+#endif
