@@ -19,7 +19,8 @@ enum lock_rank {
 	RANK_PENDING,		/* fs: requests that wait */
 	RANK_ROLE,		/* fs: a change of sides */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
-	RANK_EXCHANGE,		/* repl: requests that wait, ours and those of peers */
+	RANK_EXCHANGE,		/* net: requests that wait, ours and those of peers */
+	RANK_CHILD,		/* net: whether a daemon of ours runs */
 	RANK_KEEPER,		/* fs: snapshots to take and to drop */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */

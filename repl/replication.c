@@ -2,16 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,17 +16,9 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "net/start.h"
 #include "repl/replication_priv.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
-#define PIECE_BYTES (128 << 10)		/* is checked while the cache still has what was written */
-#define RESTART_FIRST_MS 100
-#define END_MS 100			/* from the end of its link on it may take */
-#define RESTART_LAST_MS 5000
-#define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
-#define PING_MS 2000
-#define PINGS_MAX 8			/* without an answer: it hangs */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
@@ -118,15 +106,6 @@ replication_trouble(struct replication *r, enum trouble_with with, const char *t
 
 /* --- one mqrepld, from start to end ------------------------------------------------------ */
 
-/* What the link thread keeps while one mqrepld runs. */
-struct run {
-	struct replication *r;
-	int fd;
-	uint64_t ring_at;	/* bytes taken out of the ring */
-	bool said;		/* mqrepld told of a trouble */
-	unsigned char piece[PIECE_BYTES];	/* of the ring, out of mqrepld's reach */
-};
-
 static void
 fill_marks(struct replication *r, struct link_message *msg)
 {
@@ -205,46 +184,45 @@ send_marks(struct replication *r, int fd, enum link_kind kind, uint64_t ring_at)
 /* Bytes of the ring, which wraps, to the log.  mqrepld could change them there after
  * they were checked, so it is a copy that is written. */
 static int
-append_from_ring(struct run *run, const struct link_message *msg)
+append_from_ring(struct replication *r, const struct child_run *run, const struct link_message *msg)
 {
 	uint64_t at = msg->ring_at;
 	mq_pos pos = MQ_POS(msg->pos);
 	size_t left = msg->len;
 
-	if (at != run->ring_at || left > LINK_RING_BYTES)
+	if (at != r->ring_at || left > LINK_RING_BYTES)
 		return err_note(MQ_ECORRUPT, "mqrepld sends bytes that are not next in the ring");
 	while (left > 0) {
 		size_t place = (size_t)(at % LINK_RING_BYTES), n = LINK_RING_BYTES - place;
 		int rc;
 
 		n = n > left ? left : n;
-		n = n > PIECE_BYTES ? PIECE_BYTES : n;
-		memcpy(run->piece, run->r->ring + place, n);
-		rc = store_append_raw(run->r->store, pos, run->piece, n);
+		n = n > REPLICATION_PIECE ? REPLICATION_PIECE : n;
+		memcpy(r->piece, run->ring + place, n);
+		rc = store_append_raw(r->store, pos, r->piece, n);
 		if (rc != MQ_OK)
 			return rc;
 		at += n;
 		left -= n;
 		pos = pos_add(pos, (int64_t)n);
 	}
-	run->ring_at = at;
+	r->ring_at = at;
 	return MQ_OK;
 }
 
 static int
-on_append(struct run *run, const struct link_message *msg)
+on_append(struct replication *r, const struct child_run *run, const struct link_message *msg)
 {
-	struct replication *r = run->r;
 	int rc = MQ_ECORRUPT;
 
 	if (r->settings->brokerRole == SLAVE)
-		rc = append_from_ring(run, msg);
+		rc = append_from_ring(r, run, msg);
 	if (rc != MQ_OK) {
 		replication_trouble(r, TROUBLE_LOG, err_text(rc));
 		return rc;
 	}
 	replication_trouble(r, TROUBLE_LOG, "");
-	return send_marks(r, run->fd, LINK_APPLIED, run->ring_at);
+	return send_marks(r, run->link_fd, LINK_APPLIED, r->ring_at);
 }
 
 /* Does it listen wherever it is to?  Without the remoting port no slave is answered. */
@@ -272,91 +250,59 @@ on_ready(struct replication *r, const struct link_message *msg)
 }
 
 static int
-on_message(struct run *run, const struct link_message *msg, int blob_fd)
+hear(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd)
 {
+	struct replication *r = arg;
+
 	switch (msg->kind) {
 	case LINK_REQUEST:
 	case LINK_RESPONSE:
-		return exchange_hear(run->r->exchange, msg, blob_fd);
+		return exchange_hear(r->exchange, msg, blob_fd);
 	case LINK_READY:
-		on_ready(run->r, msg);
+		on_ready(r, msg);
 		return MQ_OK;
 	case LINK_APPEND:
-		return on_append(run, msg);
+		return on_append(r, run, msg);
 	case LINK_PEER:
-		lock_take(&run->r->lock);
-		if (peers_hear(&run->r->peers, msg))
-			pthread_cond_broadcast(&run->r->changed);
-		lock_drop(&run->r->lock);
-		return MQ_OK;
-	case LINK_PONG:
-		return MQ_OK;		/* it has been heard of */
-	case LINK_SAY:
-		if (msg->level <= LOG_ERR) {
-			run->said = true;
-			replication_trouble(run->r, TROUBLE_DAEMON, msg->text);
-			return MQ_OK;
-		}
-		log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "mqrepld: %s", msg->text);
+		lock_take(&r->lock);
+		if (peers_hear(&r->peers, msg))
+			pthread_cond_broadcast(&r->changed);
+		lock_drop(&r->lock);
 		return MQ_OK;
 	default:
 		return err_note(MQ_ECORRUPT, "mqrepld sends a message of kind %u", msg->kind);
 	}
 }
 
-/* Wait for a message of mqrepld, which is asked now and then whether it is there: one that
- * loops or is stopped would leave its slaves in sync for ever.  Turns without an answer
- * are counted and not their time: it passes while we ourselves are stopped, too. */
 static int
-wait_for_message(struct run *run)
+begin(void *arg, const struct child_run *run)
 {
-	const struct link_message ping = { .version = LINK_VERSION, .kind = LINK_PING };
-	struct pollfd p = { .fd = run->fd, .events = POLLIN };
-	char why[96];
+	struct replication *r = arg;
+	int rc;
 
-	for (int unanswered = 0; unanswered < PINGS_MAX; unanswered++) {
-		int n = poll(&p, 1, PING_MS);
-
-		if (n > 0)
-			return MQ_OK;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		(void)link_send_blob(run->fd, MSG_DONTWAIT, &ping, -1);
-	}
-	snprintf(why, sizeof(why), "mqrepld has not answered for %d s; it is started again", PINGS_MAX * PING_MS / 1000);
-	run->said = true;
-	replication_trouble(run->r, TROUBLE_DAEMON, why);
-	return -ETIMEDOUT;
+	lock_take(&r->lock);
+	r->linked = true;
+	r->pid = run->pid;
+	r->starts = run->number;
+	pthread_cond_broadcast(&r->changed);
+	lock_drop(&r->lock);
+	r->ring_at = 0;
+	exchange_attach(r->exchange, run->link_fd);
+	if (!has_master(r))
+		replication_trouble(r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
+	rc = send_config(r, run->link_fd);
+	return rc == MQ_OK ? send_marks(r, run->link_fd, LINK_MARKS, 0) : rc;
 }
 
-/* Until mqrepld ends, says nonsense or nothing, or the mount closes. */
-static int
-talk(struct run *run)
-{
-	struct link_message msg;
-	int rc, blob_fd;
-
-	if (!has_master(run->r))
-		replication_trouble(run->r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
-	rc = send_config(run->r, run->fd);
-	if (rc == MQ_OK)
-		rc = send_marks(run->r, run->fd, LINK_MARKS, 0);
-	while (rc == MQ_OK) {
-		rc = wait_for_message(run);
-		if (rc == MQ_OK)
-			rc = link_receive(run->fd, 0, &msg, &blob_fd);
-		if (rc == MQ_OK)
-			rc = on_message(run, &msg, blob_fd);
-	}
-	return rc;
-}
-
-/* Called with the lock. */
 static void
-forget_run(struct replication *r)
+ended(void *arg, const struct child_run *run)
 {
-	close(r->link);
-	r->link = -1;
+	struct replication *r = arg;
+
+	(void)run;
+	exchange_detach(r->exchange);
+	LOCKED(&r->lock);
+	r->linked = false;
 	r->pid = 0;
 	r->port = 0;
 	r->ready = false;
@@ -364,93 +310,10 @@ forget_run(struct replication *r)
 	pthread_cond_broadcast(&r->changed);
 }
 
-/* How mqrepld ended, which has not said that itself. */
 static void
-note_end(struct replication *r, int status)
+trouble(void *arg, const char *text)
 {
-	char text[128];
-
-	if (WIFSIGNALED(status))
-		snprintf(text, sizeof(text), "mqrepld was killed by signal %d (%s); it is started again",
-			 WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		snprintf(text, sizeof(text), "mqrepld ended with status %d; it is started again",
-			 WEXITSTATUS(status));
-	replication_trouble(r, TROUBLE_DAEMON, text);	/* until the next one is ready */
-}
-
-/* Nobody here wants it to end. */
-static bool
-is_wanted(struct replication *r)
-{
-	LOCKED(&r->lock);
-	return !r->closing && r->held == 0;
-}
-
-/* If it ended by itself it has gone in a moment, and how is news. */
-static void
-bury(const struct run *run, pid_t pid, bool by_itself)
-{
-	const struct timespec tick = { .tv_nsec = 1000000 };
-	int status = 0;
-	pid_t gone = 0;
-
-	for (int i = 0; i < END_MS && by_itself && gone == 0; i++) {
-		gone = waitpid(pid, &status, WNOHANG);
-		if (gone == 0)
-			nanosleep(&tick, NULL);
-	}
-	if (gone == pid && !run->said)
-		note_end(run->r, status);
-	if (gone == pid)
-		return;
-	kill(pid, SIGKILL);		/* it has no reason to stay */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-}
-
-static const struct start_what mqrepld = { "mqrepld", "MQREPLD", "repl/mqrepld", SBINDIR "/mqrepld" };
-
-/* Start mqrepld and serve it to its end.  Returns how long it ran. */
-static int64_t
-run_once(struct replication *r)
-{
-	int64_t began = clock_mono_ms();
-	void *ring = NULL;
-	pid_t pid;
-	int rc;
-	struct run run = { .r = r, .fd = -1 };
-	const struct timeval patience = { .tv_sec = PINGS_MAX * PING_MS / 1000 };	/* with one that reads nothing */
-
-	rc = start_daemon(&mqrepld, r->program, store_commitlog_fd(r->store), &pid, &run.fd, &ring);
-	if (rc != MQ_OK) {
-		replication_trouble(r, TROUBLE_DAEMON, err_text(rc));
-		return 0;
-	}
-	lock_take(&r->lock);
-	r->link = run.fd;
-	r->pid = pid;
-	r->ring = ring;
-	r->starts++;
-	if (r->closing || r->held > 0)
-		shutdown(run.fd, SHUT_RDWR);
-	pthread_cond_broadcast(&r->changed);
-	lock_drop(&r->lock);
-	(void)setsockopt(run.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	exchange_attach(r->exchange, run.fd);
-
-	rc = talk(&run);
-
-	exchange_detach(r->exchange);
-	lock_take(&r->lock);
-	forget_run(r);
-	lock_drop(&r->lock);
-	bury(&run, pid, rc != MQ_ECORRUPT && is_wanted(r));
-	munmap(ring, LINK_RING_BYTES);
-	r->ring = NULL;
-	if (rc == MQ_ECORRUPT)
-		log_err("mqrepld was ended: %s", err_text(rc));
-	return clock_mono_ms() - began;
+	replication_trouble(arg, TROUBLE_DAEMON, text);
 }
 
 bool
@@ -459,52 +322,16 @@ replication_is_needed(const struct settings *s)
 	return s->brokerRole == SLAVE || strcmp(s->haListen, "none") != 0;
 }
 
-/* Called with the lock. */
 static bool
-may_start(const struct replication *r)
+is_needed(void *arg)
 {
-	return r->held == 0 && replication_is_needed(r->settings);
-}
-
-/* While it is held or not needed, and then for ms, unless it was only ended to be held.
- * False: closing. */
-static bool
-pause_before_start(struct replication *r, int64_t ms)
-{
-	int64_t until = clock_mono_ms() + ms, left = 0;
-
-	LOCKED(&r->lock);
-	while (!r->closing && (!may_start(r) || (left = until - clock_mono_ms()) > 0)) {
-		if (!may_start(r))
-			until = 0;
-		lock_wait(&r->lock, &r->changed, !may_start(r) ? -1 : (int)left);
-	}
-	r->runs = !r->closing;
-	return r->runs;
+	return replication_is_needed(((struct replication *)arg)->settings);
 }
 
 static void
-set_over(struct replication *r)
+serve_request(void *arg, const struct request *req, struct answer *ret)
 {
-	LOCKED(&r->lock);
-	r->runs = false;
-	pthread_cond_broadcast(&r->changed);
-}
-
-static void *
-link_main(void *arg)
-{
-	struct replication *r = arg;
-	int64_t pause = 0;
-
-	while (pause_before_start(r, pause)) {
-		if (run_once(r) >= STEADY_MS || pause == 0)
-			pause = RESTART_FIRST_MS;
-		else
-			pause = 2 * pause < RESTART_LAST_MS ? 2 * pause : RESTART_LAST_MS;
-		set_over(r);
-	}
-	return NULL;
+	requests_serve(arg, req, ret);
 }
 
 /* --- ending it for a while --------------------------------------------------------------------- */
@@ -512,21 +339,21 @@ link_main(void *arg)
 void
 replication_hold(struct replication *r)
 {
-	LOCKED(&r->lock);
+	lock_take(&r->lock);
 	r->held++;
-	if (r->link >= 0)
-		shutdown(r->link, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
-	while (r->runs)
-		lock_wait(&r->lock, &r->changed, -1);
+	lock_drop(&r->lock);
+	child_hold(r->child);
 }
 
 void
 replication_release(struct replication *r)
 {
-	LOCKED(&r->lock);
+	lock_take(&r->lock);
 	r->held--;
 	pthread_cond_broadcast(&r->changed);
+	lock_drop(&r->lock);
+	child_release(r->child);
 }
 
 /* What it can take while it runs. */
@@ -568,7 +395,7 @@ static unsigned
 wait_for_slaves(struct replication *r)
 {
 	LOCKED(&r->lock);
-	while (!r->closing && (r->link < 0 || !peers_has_slaves(&r->peers)))
+	while (!r->closing && (!r->linked || !peers_has_slaves(&r->peers)))
 		lock_wait(&r->lock, &r->changed, -1);
 	return r->closing ? 0 : (unsigned)r->starts;
 }
@@ -694,6 +521,11 @@ replication_open(const struct settings *settings, const struct replication_broke
 		 struct replication **ret)
 {
 	struct replication *r = calloc(1, sizeof(*r));
+	const struct child_for what = {
+		.start = { "mqrepld", "MQREPLD", "repl/mqrepld", SBINDIR "/mqrepld" },
+		.program = program, .commitlog_fd = store_commitlog_fd(broker->store), .arg = r,
+		.is_needed = is_needed, .begin = begin, .hear = hear, .ended = ended, .trouble = trouble,
+	};
 	int rc;
 
 	if (!r)
@@ -701,8 +533,6 @@ replication_open(const struct settings *settings, const struct replication_broke
 	r->settings = settings;
 	r->store = broker->store;
 	r->broker = *broker;
-	r->program = program;
-	r->link = -1;
 	if (getrandom(r->instance, sizeof(r->instance), 0) != (ssize_t)sizeof(r->instance)) {
 		free(r);
 		return err_note(-EIO, "getrandom: no random bytes");
@@ -710,16 +540,18 @@ replication_open(const struct settings *settings, const struct replication_broke
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
 	peers_init(&r->peers, settings, r->store);
-	rc = exchange_open(r, &r->exchange);
+	rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r }, &r->exchange);
 	if (rc != MQ_OK) {
 		replication_close(r);
 		return rc;
 	}
-	rc = -pthread_create(&r->link_thread, NULL, link_main, r);
-	r->link_started = rc == MQ_OK;
-	if (rc == MQ_OK)
-		rc = -pthread_create(&r->marks_thread, NULL, marks_main, r);
-	r->marks_started = r->link_started && rc == MQ_OK;
+	rc = child_open(&what, &r->child);
+	if (rc != MQ_OK) {
+		replication_close(r);
+		return rc;
+	}
+	rc = -pthread_create(&r->marks_thread, NULL, marks_main, r);
+	r->marks_started = rc == MQ_OK;
 	if (rc != MQ_OK)
 		rc = err_note(rc, "thread: %m");
 	else
@@ -742,17 +574,15 @@ replication_close(struct replication *r)
 	exchange_stop(r->exchange);
 	lock_take(&r->lock);
 	r->closing = true;
-	if (r->link >= 0)
-		shutdown(r->link, SHUT_RDWR);
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
+	child_stop(r->child);
 	mark_nudge(store_written(r->store));
 	follow_close(r->follow);
 	commits_close(r->commits);
 	if (r->marks_started)
 		pthread_join(r->marks_thread, NULL);
-	if (r->link_started)
-		pthread_join(r->link_thread, NULL);
+	child_close(r->child);
 	exchange_close(r->exchange);
 	peers_destroy(&r->peers);
 	pthread_cond_destroy(&r->changed);

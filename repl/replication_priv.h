@@ -5,8 +5,9 @@
 #include <pthread.h>
 
 #include "conf/lock.h"
+#include "net/child.h"
+#include "net/exchange.h"
 #include "repl/commits.h"
-#include "repl/exchange.h"
 #include "repl/follow.h"
 #include "repl/hello.h"
 #include "repl/peers.h"
@@ -18,23 +19,22 @@ enum trouble_with {
 	TROUBLES
 };
 
+#define REPLICATION_PIECE (128 << 10)	/* is checked while the cache still has what was written */
+
 struct replication {
 	const struct settings *settings;
 	struct store *store;
 	struct replication_broker broker;
-	const char *program;
 
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;		/* of anything here */
 	bool closing;
 	int held;			/* nobody is to start mqrepld */
 	bool paused;			/* held by replication_pause() */
-	bool runs;			/* there is one, or there was and it is being buried */
-	int link;			/* -1: mqrepld does not run */
+	bool linked;			/* mqrepld runs */
 	bool ready;			/* it can be told something: it has */
 	struct link_config config;
 	pid_t pid;
-	unsigned char *ring;
 	int64_t starts;
 	int32_t port;
 	struct trouble {
@@ -52,8 +52,13 @@ struct replication {
 	struct follow *follow;
 	struct commits *commits;
 
-	bool link_started, marks_started;
-	pthread_t link_thread, marks_thread;
+	/* The child thread's. */
+	uint64_t ring_at;		/* bytes taken out of the ring */
+	unsigned char piece[REPLICATION_PIECE];	/* of the ring, out of mqrepld's reach */
+
+	struct child *child;
+	bool marks_started;
+	pthread_t marks_thread;
 };
 
 /* Why it does not get on with one of them; "": it does.  Logged when it is news. */

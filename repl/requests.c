@@ -1,9 +1,5 @@
 #include "config.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "conf/err.h"
 #include "repl/commits.h"
 #include "repl/kin.h"
@@ -61,32 +57,4 @@ requests_serve(struct replication *r, const struct request *req, struct answer *
 		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	}
 	*ret = answer;
-}
-
-/* --- answers ------------------------------------------------------------------------ */
-
-int
-answer_refuse(struct answer *a, int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	a->code = code;
-	va_start(ap, fmt);
-	vsnprintf(a->remark, sizeof(a->remark), fmt, ap);
-	va_end(ap);
-	return MQ_OK;
-}
-
-void
-answer_clear(struct answer *a)
-{
-	json_decref(a->ext);
-	free(a->body);
-	*a = (struct answer){ .code = ANSWER_SUCCESS };
-}
-
-const char *
-ext_get(const json_t *ext, const char *name)
-{
-	return json_string_value(json_object_get(ext, name));
 }

@@ -10,9 +10,9 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/listener.h"
+#include "net/server.h"
 #include "repl/receiver.h"
 #include "repl/remoting_client.h"
-#include "repl/remoting_server.h"
 #include "repl/sender.h"
 #include "repl/serve.h"
 
@@ -20,6 +20,8 @@
 #define IDLE_MS 5000			/* and with who has, and acknowledges nothing */
 #define EVENTS_MAX 256			/* more than there are: whoever is ready has a turn in each */
 #define LINK_TURN 64			/* messages of the mount, then it is others' turn */
+#define REMOTING_CONNECTIONS_MAX 64
+#define ANSWERS_MAX 8			/* that one of them does not take */
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
 
 struct loop {
@@ -31,7 +33,7 @@ struct loop {
 	struct daemon *d;
 	struct receiver *receiver;			/* NULL: we follow nobody, */
 	struct remoting_client *client;			/* and have nobody to ask */
-	struct remoting_server *server;
+	struct server *server;
 	struct link_message told;			/* which ports are in use; kind 0: not yet */
 	int64_t stood_still_ms;				/* in all, so far */
 	int rc;
@@ -146,8 +148,8 @@ say_ready(struct loop *l)
 	const struct link_message msg = {
 		.kind = LINK_READY,
 		.port = listener_port(&l->slaves.listener),
-		.remoting_port = remoting_server_port(l->server),
-		.vip_port = remoting_server_vip_port(l->server),
+		.remoting_port = server_port(l->server),
+		.vip_port = server_vip_port(l->server),
 	};
 
 	if (!d->recovered && l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
@@ -194,7 +196,7 @@ on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
 	int rc;
 
 	if (msg->kind == LINK_RESPONSE) {
-		rc = remoting_server_answer(l->server, msg, blob_fd);
+		rc = server_answer(l->server, msg, blob_fd);
 		if (blob_fd >= 0)
 			close(blob_fd);
 		return rc;
@@ -310,7 +312,7 @@ tick(struct loop *l)
 	const struct daemon *d = l->d;
 	int64_t next;
 
-	next = earlier(slaves_tick(l), remoting_server_tick(l->server));
+	next = earlier(slaves_tick(l), server_tick(l->server));
 	say_ready(l);
 	if (l->client)
 		next = earlier(next, remoting_client_tick(l->client));
@@ -369,6 +371,10 @@ serve_run(struct serve *serve)
 		},
 		.d = d,
 	};
+	const struct server_for remoting = {
+		.d = d, .on = &serve->listen, .connections_max = REMOTING_CONNECTIONS_MAX,
+		.host_max = LISTENER_HOST_MAX, .waiting_max = ANSWERS_MAX,
+	};
 	int rc;
 
 	d->now_ms = clock_mono_ms();
@@ -380,7 +386,7 @@ serve_run(struct serve *serve)
 	if (rc != MQ_OK)
 		return rc;
 	listener_open(&l.slaves.listener);
-	rc = remoting_server_open(d, &serve->listen, &l.server);
+	rc = server_open(&remoting, &l.server);
 	if (rc != MQ_OK)
 		return rc;
 	rc = loop_run(&l);
@@ -388,7 +394,7 @@ serve_run(struct serve *serve)
 		sender_close(l.slaves.list[i]);
 	receiver_close(l.receiver);
 	remoting_client_close(l.client);
-	remoting_server_close(l.server);
+	server_close(l.server);
 	listener_close(&l.slaves.listener);
 	watch_close(&l.link);
 	return rc;

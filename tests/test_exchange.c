@@ -23,7 +23,8 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/remoting.h"
-#include "repl/exchange.h"
+#include "net/exchange.h"
+#include "repl/requests.h"
 #include "tests/repl_kit.h"
 
 #define CODE 31999
@@ -673,13 +674,19 @@ detach(struct mount *m)
 	close(m->far);
 }
 
+static void
+serve_request(void *arg, const struct request *req, struct answer *ret)
+{
+	requests_serve(arg, req, ret);
+}
+
 static int
 mount_setup(void **state)
 {
 	struct mount *m = calloc(1, sizeof(*m));
 
 	assert_non_null(m);
-	assert_int_equal(exchange_open(NULL, &m->x), MQ_OK);
+	assert_int_equal(exchange_open(&(struct exchange_for){ "mqrepld", serve_request, NULL }, &m->x), MQ_OK);
 	attach(m);
 	*state = m;
 	return 0;

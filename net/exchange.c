@@ -14,9 +14,9 @@
 #include "conf/lock.h"
 #include "conf/scope.h"
 #include "net/blob.h"
-#include "repl/exchange.h"
+#include "net/exchange.h"
 
-#define GRACE_MS 2000			/* mqrepld watches the time; we, whether it does */
+#define GRACE_MS 2000			/* the daemon watches the time; we, whether it does */
 
 /* One of ours, on its caller's stack. */
 struct call {
@@ -31,16 +31,16 @@ struct call {
 struct served {
 	struct link_message msg;
 	int blob_fd;
-	unsigned run;			/* of mqrepld; another one does not want the answer */
+	unsigned run;			/* of the daemon; another one does not want the answer */
 };
 
 struct exchange {
-	struct replication *r;
+	struct exchange_for what;
 
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;
 	bool closing;
-	int link;			/* the link thread's; -1: mqrepld does not run */
+	int link;			/* the link thread's; -1: the daemon does not run */
 	int users;			/* of it, at this moment */
 	unsigned run;			/* counts them */
 	uint64_t last_id;
@@ -56,7 +56,7 @@ struct exchange {
 
 /* The link of that run (0: whichever), to be given back; -1: it has ended.  No copy of
  * the descriptor, since there may be none to be had: an answer that is not sent would
- * be waited for as long as mqrepld runs. */
+ * be waited for as long as the daemon runs. */
 static int
 link_take(struct exchange *x, unsigned run)
 {
@@ -81,13 +81,13 @@ send_blob(struct exchange *x, unsigned run, const struct link_message *msg, int 
 	int fd = link_take(x, run), rc;
 
 	if (fd < 0)
-		return err_note(-ENOTCONN, "mqrepld does not run");
+		return err_note(-ENOTCONN, "%s does not run", x->what.daemon);
 	rc = link_send_blob(fd, 0, msg, blob_fd);
 	link_give(x);
-	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to mqrepld: %m");
+	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to %s: %m", x->what.daemon);
 }
 
-/* To that run of mqrepld; 0: whichever. */
+/* To that run of the daemon; 0: whichever. */
 static int
 send_with(struct exchange *x, unsigned run, struct link_message *msg, const json_t *ext, const void *body,
 	  size_t body_len)
@@ -214,7 +214,7 @@ on_request(struct exchange *x, const struct link_message *msg, int blob_fd)
 {
 	LOCKED(&x->lock);
 	if (x->n == LINK_REQUESTS_MAX)
-		return err_note(MQ_ECORRUPT, "mqrepld sends more requests than it may");
+		return err_note(MQ_ECORRUPT, "%s sends more requests than it may", x->what.daemon);
 	x->queue[(x->first + x->n++) % LINK_REQUESTS_MAX] = (struct served){ *msg, blob_fd, x->run };
 	pthread_cond_broadcast(&x->changed);
 	return MQ_OK;
@@ -247,7 +247,7 @@ serve(struct exchange *x, const struct served *s)
 	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len };
 
 	if (rc == MQ_OK)
-		requests_serve(x->r, &req, &answer);
+		x->what.serve(x->what.arg, &req, &answer);
 	else
 		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	msg.code = answer.code;
@@ -325,14 +325,14 @@ exchange_detach(struct exchange *x)
 /* --- begin and end ---------------------------------------------------------------------------------- */
 
 int
-exchange_open(struct replication *r, struct exchange **ret)
+exchange_open(const struct exchange_for *what, struct exchange **ret)
 {
 	struct exchange *x = calloc(1, sizeof(*x));
 	int rc;
 
 	if (!x)
 		return -ENOMEM;
-	x->r = r;
+	x->what = *what;
 	x->link = -1;
 	lock_init(&x->lock, RANK_EXCHANGE);
 	cond_init(&x->changed);

@@ -11,23 +11,26 @@
 #include "net/blob.h"
 #include "net/channel.h"
 #include "net/listener.h"
-#include "repl/remoting_server.h"
-#include "repl/requests.h"
+#include "net/request.h"
+#include "net/server.h"
 
 #define PATIENCE_MS 500			/* with who asks nothing, when others want the place */
-#define EXCHANGES_MAX 8			/* of one connection; then we do not hear it */
+#define ASKED_MAX 8			/* of one connection; then we do not hear it */
 #define ASKED_SHARED 48			/* of LINK_REQUESTS_MAX; the others are for first requests */
 #define REFUSED_MS 50			/* so long who was refused is not heard: to ask has a price */
 #define SMALL_FRAME (64 << 10)		/* everybody may send so much, */
 #define LARGE_FRAMES (64 << 20)		/* and these share that */
 #define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* that wait for who does not take them */
-#define PLACES (REMOTING_CONNECTIONS_MAX + 16)	/* with those that are closed in this turn of the loop */
+#define SPARE_PLACES 16			/* for those that are closed in this turn of the loop */
+#define SWEEP_MS 1000			/* all connections are looked at no more often */
 #define OUTBOX_SPARE 64			/* places that are for other news */
 
 struct connection {
-	struct channel channel;
-	struct remoting_server *of;
-	char address[80];
+	struct server_peer peer;	/* first: what the daemon holds */
+	struct server *of;
+	struct connection **place;
+	struct connection *next_busy;
+	bool busy;			/* is in server.busy */
 	int asked;			/* requests that the mount has */
 	size_t reserved;		/* of LARGE_FRAMES, for the frame that comes */
 	int64_t useful_ms;		/* when it came, or asked last */
@@ -44,13 +47,17 @@ struct asked {
 	size_t reserved;
 };
 
-struct remoting_server {
-	struct remoting_port {
+struct server {
+	struct server_port {
 		struct listener listener;
-		struct remoting_server *of;
+		struct server *of;
 	} ports[2];			/* the usual one, and VIP */
+	struct server_for what;
 	struct daemon *d;
-	struct connection *connections[PLACES];
+	struct connection **connections;
+	size_t places, n, closed;	/* of the table; connections that are open, that are to be freed */
+	struct connection *busy;	/* something has happened to them, or is to */
+	int64_t sweep_ms;		/* when all are to be looked at */
 	struct asked asked[LINK_REQUESTS_MAX];
 	size_t asked_n;
 	uint64_t last_id;
@@ -59,16 +66,27 @@ struct remoting_server {
 
 /* --- connections ------------------------------------------------------------------------- */
 
-static struct remoting_server *
+static struct server *
 server_of(struct listener *l)
 {
-	return ((struct remoting_port *)l)->of;
+	return ((struct server_port *)l)->of;
+}
+
+/* It has a turn at the end of this one. */
+static void
+touch(struct connection *c)
+{
+	if (c->busy)
+		return;
+	c->busy = true;
+	c->next_busy = c->of->busy;
+	c->of->busy = c;
 }
 
 static struct connection **
-free_place(struct remoting_server *s)
+free_place(struct server *s)
 {
-	for (size_t i = 0; i < PLACES; i++)
+	for (size_t i = 0; i < s->places; i++)
 		if (!s->connections[i])
 			return &s->connections[i];
 	return NULL;
@@ -77,9 +95,16 @@ free_place(struct remoting_server *s)
 static void
 gone(struct connection *c)
 {
-	struct remoting_server *s = c->of;
+	struct server *s = c->of;
 
-	channel_close(&c->channel);
+	if (c->peer.channel.watch.fd < 0)
+		return;
+	if (s->what.gone)
+		s->what.gone(s->what.arg, &c->peer);
+	channel_close(&c->peer.channel);
+	s->n--;
+	s->closed++;
+	touch(c);
 	s->reserved -= c->reserved;
 	c->reserved = 0;
 	for (size_t i = 0; i < LINK_REQUESTS_MAX; i++)
@@ -91,23 +116,23 @@ gone(struct connection *c)
 static void
 failed(struct connection *c)
 {
-	if (c->channel.rc != -ECONNRESET && c->channel.rc != MQ_ECLOSED)
-		admit_refused(c->of->d, c->address, c->channel.why);
+	if (c->peer.channel.rc != -ECONNRESET && c->peer.channel.rc != MQ_ECLOSED)
+		admit_refused(c->of->d, c->peer.address, c->peer.channel.why);
 	gone(c);
 }
 
 /* The one that has been of no use for the longest time, of those that come from `host` (NULL:
  * from anywhere); what is under way is of use. *ret_n: how many there are. */
 static struct connection *
-least_useful(const struct remoting_server *s, const char *host, size_t *ret_n)
+least_useful(const struct server *s, const char *host, size_t *ret_n)
 {
 	struct connection *least = NULL;
 
 	*ret_n = 0;
-	for (size_t i = 0; i < PLACES; i++) {
+	for (size_t i = 0; i < s->places; i++) {
 		struct connection *c = s->connections[i];
 
-		if (!c || c->channel.watch.fd < 0 || (host && !listener_same_host(c->address, host)))
+		if (!c || c->peer.channel.watch.fd < 0 || (host && !listener_same_host(c->peer.address, host)))
 			continue;
 		++*ret_n;
 		if (!least || (c->asked == 0) > (least->asked == 0) ||
@@ -119,26 +144,25 @@ least_useful(const struct remoting_server *s, const char *host, size_t *ret_n)
 
 /* Who has to go when another one comes from `host`; NULL: nobody. */
 static struct connection *
-who_makes_room(const struct remoting_server *s, const char *host)
+who_makes_room(const struct server *s, const char *host)
 {
 	size_t n;
 	struct connection *least = least_useful(s, host, &n);
 
-	if (n >= LISTENER_HOST_MAX)
+	if (n >= s->what.host_max)
 		return least;
-	least = least_useful(s, NULL, &n);
-	return n >= REMOTING_CONNECTIONS_MAX ? least : NULL;
+	return s->n >= s->what.connections_max ? least_useful(s, NULL, &n) : NULL;
 }
 
 /* Who comes, if it may come in at all, gets the place of the least useful. */
 static bool
 has_place(struct listener *l)
 {
-	struct remoting_server *s = server_of(l);
+	struct server *s = server_of(l);
 	size_t n;
-	const struct connection *c = least_useful(s, NULL, &n);
+	const struct connection *c = s->n >= s->what.connections_max ? least_useful(s, NULL, &n) : NULL;
 
-	if (n >= REMOTING_CONNECTIONS_MAX && s->d->now_ms < c->useful_ms + PATIENCE_MS)
+	if (c && s->d->now_ms < c->useful_ms + PATIENCE_MS)
 		listener_pause(l);
 	else if (free_place(s))
 		return true;
@@ -147,35 +171,45 @@ has_place(struct listener *l)
 
 /* --- answering ----------------------------------------------------------------------------- */
 
-/* A response without anything but a code and a remark. */
-static void
-refuse(struct connection *c, const struct remoting_frame *to, int code, const char *remark)
+int
+server_send(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+{
+	struct connection *c = (struct connection *)p;
+
+	(void)s;
+	touch(c);
+	return channel_send(&p->channel, f);
+}
+
+void
+server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,
+	      const char *remark)
 {
 	char text[LINK_TEXT_BYTES];
 	struct remoting_frame f = {
 		.dialect = to->dialect, .code = code, .opaque = to->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = text,
+		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = remark ? text : NULL,
 	};
 
-	snprintf(text, sizeof(text), "%s", remark);
+	snprintf(text, sizeof(text), "%s", remark ? remark : "");
 	if (!(to->flag & REMOTING_ONE_WAY))
-		(void)channel_send(&c->channel, &f);
+		(void)server_send(s, p, &f);
 }
 
 /* If there is too much for who does not take it, the one with most of it has to go. */
 static void
-bound_answers(struct remoting_server *s)
+bound_answers(struct server *s)
 {
 	struct connection *most = NULL;
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < PLACES; i++) {
+	for (size_t i = 0; i < s->places; i++) {
 		struct connection *c = s->connections[i];
 
 		if (!c)
 			continue;
-		bytes += c->channel.waiting_bytes;
-		if (!most || c->channel.waiting_bytes > most->channel.waiting_bytes)
+		bytes += c->peer.channel.waiting_bytes;
+		if (!most || c->peer.channel.waiting_bytes > most->peer.channel.waiting_bytes)
 			most = c;
 	}
 	if (bytes > ANSWERS_BYTES_MAX)
@@ -199,14 +233,14 @@ answer(struct asked *a, const struct link_message *msg, int blob_fd)
 	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
 	f.body = body;
 	if (rc == MQ_OK)
-		rc = channel_send(&c->channel, &f);
+		rc = server_send(c->of, &c->peer, &f);
 	json_decref(f.ext);
 	if (rc != MQ_OK)
-		refuse(c, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		server_refuse(c->of, &c->peer, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
 }
 
 int
-remoting_server_answer(struct remoting_server *s, const struct link_message *msg, int blob_fd)
+server_answer(struct server *s, const struct link_message *msg, int blob_fd)
 {
 	struct asked *a = &s->asked[msg->id % LINK_REQUESTS_MAX];
 	struct connection *c = a->by;
@@ -217,6 +251,8 @@ remoting_server_answer(struct remoting_server *s, const struct link_message *msg
 		answer(a, msg, blob_fd);
 	if (c)
 		c->asked--;
+	if (c)
+		touch(c);
 	s->reserved -= a->reserved;
 	*a = (struct asked){ .id = 0 };
 	s->asked_n--;
@@ -227,7 +263,7 @@ remoting_server_answer(struct remoting_server *s, const struct link_message *msg
 /* --- asking the mount ------------------------------------------------------------------------ */
 
 static struct asked *
-free_asked(struct remoting_server *s)
+free_asked(struct server *s)
 {
 	for (size_t i = 0; i < LINK_REQUESTS_MAX; i++)
 		if (s->asked[i].id == 0)
@@ -237,7 +273,7 @@ free_asked(struct remoting_server *s)
 
 /* Unlike all before, and a says where to find it again. */
 static uint64_t
-new_id(struct remoting_server *s, const struct asked *a)
+new_id(struct server *s, const struct asked *a)
 {
 	s->last_id += LINK_REQUESTS_MAX;
 	return s->last_id + (uint64_t)(a - s->asked);
@@ -247,7 +283,7 @@ new_id(struct remoting_server *s, const struct asked *a)
 static int
 ask_mount(struct connection *c, const struct remoting_frame *f)
 {
-	struct remoting_server *s = c->of;
+	struct server *s = c->of;
 	struct link_message msg = { .kind = LINK_REQUEST, .code = f->code };
 	struct asked *a = free_asked(s);
 	int rc, blob_fd = -1;
@@ -258,7 +294,7 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 	if (rc != MQ_OK)
 		return rc;
 	msg.id = new_id(s, a);
-	snprintf(msg.text, sizeof(msg.text), "%s", c->address);
+	snprintf(msg.text, sizeof(msg.text), "%s", c->peer.address);
 	if (!outbox_put_blob(&s->d->out, &msg, blob_fd, OUTBOX_SPARE)) {
 		if (blob_fd >= 0)
 			close(blob_fd);
@@ -272,35 +308,41 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 }
 
 static void
-on_frame(struct connection *c, const struct remoting_frame *f)
+on_frame(struct connection *c, struct remoting_frame *f)
 {
-	struct remoting_server *s = c->of;
-	int rc;
+	struct server *s = c->of;
+	enum server_served served = f->flag & REMOTING_RESPONSE ? SERVER_DONE : SERVER_ASK_MOUNT;
+	int rc = MQ_OK;
 
-	rc = f->flag & REMOTING_RESPONSE ? MQ_OK : ask_mount(c, f);	/* we have asked nothing */
+	if (s->what.serve)
+		served = s->what.serve(s->what.arg, &c->peer, f);
+	if (served == SERVER_ASK_MOUNT)
+		rc = ask_mount(c, f);
 	if (rc == MQ_OK && !(f->flag & REMOTING_RESPONSE))
 		c->useful_ms = s->d->now_ms;
+	if (served == SERVER_FAILED && c->peer.channel.rc == MQ_OK)
+		c->peer.channel.rc = MQ_ECLOSED;
 	if (rc == -EBUSY) {
 		c->later_ms = s->d->now_ms + REFUSED_MS;
-		refuse(c, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, try another time");
+		server_refuse(s, &c->peer, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, try another time");
 	} else if (rc != MQ_OK) {
-		refuse(c, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		server_refuse(s, &c->peer, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	}
 	s->reserved -= c->reserved;
 	c->reserved = 0;
-	c->channel.allowed = SMALL_FRAME;
+	c->peer.channel.allowed = SMALL_FRAME;
 }
 
 /* A frame comes that is large. */
 static bool
 reserve(struct connection *c)
 {
-	size_t size = c->channel.reader.size;
+	size_t size = c->peer.channel.reader.size;
 
 	if (c->of->reserved + size > LARGE_FRAMES)
 		return false;
 	c->of->reserved += size;
-	c->reserved = c->channel.allowed = size;
+	c->reserved = c->peer.channel.allowed = size;
 	return true;
 }
 
@@ -313,7 +355,7 @@ may_ask(const struct connection *c)
 {
 	if (c->of->d->now_ms < c->later_ms || (c->asked > 0 && c->of->asked_n >= ASKED_SHARED))
 		return false;
-	return (size_t)c->asked + c->channel.waiting < EXCHANGES_MAX;
+	return c->asked < ASKED_MAX && (size_t)c->asked + c->peer.channel.waiting < c->of->what.waiting_max;
 }
 
 static void
@@ -323,7 +365,7 @@ hear(struct connection *c)
 	int rc = MQ_OK;
 
 	while (rc == MQ_OK && may_ask(c)) {
-		rc = channel_hear(&c->channel, &f);
+		rc = channel_hear(&c->peer.channel, &f);
 		if (rc == MQ_OK) {
 			on_frame(c, &f);
 			remoting_frame_clear(&f);
@@ -331,7 +373,7 @@ hear(struct connection *c)
 			rc = MQ_OK;
 		}
 	}
-	c->channel.deaf = rc == -EDQUOT || !may_ask(c);
+	c->peer.channel.deaf = rc == -EDQUOT || !may_ask(c);
 }
 
 static void
@@ -341,16 +383,17 @@ ready(struct watch *w, uint32_t events)
 
 	if (w->fd < 0)
 		return;
-	channel_ready(&c->channel, events);
+	touch(c);
+	channel_ready(&c->peer.channel, events);
 	hear(c);
-	if (c->channel.rc != MQ_OK)
+	if (c->peer.channel.rc != MQ_OK)
 		failed(c);
 }
 
 static void
 accepted(struct listener *l, int fd, const char *address)
 {
-	struct remoting_server *s = server_of(l);
+	struct server *s = server_of(l);
 	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s);
 	struct connection *other = who_makes_room(s, address);
 
@@ -358,51 +401,95 @@ accepted(struct listener *l, int fd, const char *address)
 		close(fd);
 		return;
 	}
-	c->channel.watch.ready = ready;
-	c->channel.d = s->d;
-	c->channel.allowed = SMALL_FRAME;
+	c->peer.channel.watch.ready = ready;
+	c->peer.channel.d = s->d;
+	c->peer.channel.allowed = SMALL_FRAME;
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
-	snprintf(c->address, sizeof(c->address), "%s", address);
-	if (channel_open(&c->channel, fd, NULL) != MQ_OK) {
+	snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);
+	if (channel_open(&c->peer.channel, fd, NULL) != MQ_OK) {
 		free(c);
 		return;
 	}
 	*place = c;
+	c->place = place;
+	s->n++;
+	touch(c);
 	if (other)
 		gone(other);
 }
 
+/* When to look at it again. */
 static int64_t
 connection_tick(struct connection *c)
 {
+	struct channel *ch = &c->peer.channel;
 	int64_t next;
 
-	if (c->channel.deaf || stream_pending(&c->channel.stream))
+	if (ch->deaf || stream_pending(&ch->stream))
 		hear(c);		/* if there is room again */
-	next = channel_tick(&c->channel);
+	next = channel_tick(ch);
 	if (c->later_ms > c->of->d->now_ms)
 		next = earlier(next, c->later_ms);
-	if (c->channel.rc != MQ_OK)
+	if (ch->rc != MQ_OK)
 		failed(c);
 	return next;
 }
 
-int64_t
-remoting_server_tick(struct remoting_server *s)
+static void
+forget(struct connection *c)
+{
+	c->of->closed--;
+	*c->place = NULL;
+	free(c);
+}
+
+/* Those to which something has happened in this turn. */
+static int64_t
+busy_tick(struct server *s)
+{
+	struct connection *c = s->busy, *next_busy;
+	int64_t next = 0, at;
+
+	for (s->busy = NULL; c; c = next_busy) {
+		next_busy = c->next_busy;
+		if (c->peer.channel.watch.fd >= 0) {
+			at = connection_tick(c);
+			next = earlier(next, at);
+			s->sweep_ms = earlier(s->sweep_ms, at);
+		}
+		c->busy = false;
+		if (c->peer.channel.watch.fd < 0)
+			forget(c);
+		else if (c->peer.channel.deaf || stream_pending(&c->peer.channel.stream))
+			touch(c);
+	}
+	return next;
+}
+
+/* All of them: whose time is over? */
+static void
+sweep(struct server *s)
 {
 	int64_t next = 0;
 
-	for (size_t i = 0; i < PLACES; i++) {
-		struct connection **c = &s->connections[i];
+	for (size_t i = 0; i < s->places; i++) {
+		struct connection *c = s->connections[i];
 
-		if (*c && (*c)->channel.watch.fd >= 0)
-			next = earlier(next, connection_tick(*c));
-		if (*c && (*c)->channel.watch.fd < 0) {
-			free(*c);
-			*c = NULL;
-		}
+		if (c && c->peer.channel.watch.fd >= 0)
+			next = earlier(next, connection_tick(c));
 	}
+	s->sweep_ms = next && next < s->d->now_ms + SWEEP_MS ? s->d->now_ms + SWEEP_MS : next;
+}
+
+int64_t
+server_tick(struct server *s)
+{
+	int64_t next = busy_tick(s);
+
+	if (s->sweep_ms && s->d->now_ms >= s->sweep_ms)
+		sweep(s);
+	next = s->closed > 0 ? s->d->now_ms : earlier(next, s->sweep_ms);
 	for (size_t i = 0; i < 2; i++)
 		next = earlier(next, listener_tick(&s->ports[i].listener));
 	return next;
@@ -411,19 +498,27 @@ remoting_server_tick(struct remoting_server *s)
 /* --- begin and end --------------------------------------------------------------------------------- */
 
 int
-remoting_server_open(struct daemon *d, const struct resolve_answer *on, struct remoting_server **ret)
+server_open(const struct server_for *what, struct server **ret)
 {
-	static const char *const what[2] = { "the remoting protocol", "the remoting protocol (VIP)" };
+	static const char *const names[2] = { "the remoting protocol", "the remoting protocol (VIP)" };
+	struct daemon *d = what->d;
 	const int ports[2] = { d->config.remoting_port, d->config.vip_port };
-	struct remoting_server *s = calloc(1, sizeof(*s));
+	struct server *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
+	s->what = *what;
 	s->d = d;
+	s->places = what->connections_max + SPARE_PLACES;
+	s->connections = calloc(s->places, sizeof(*s->connections));
+	if (!s->connections) {
+		free(s);
+		return -ENOMEM;
+	}
 	for (size_t i = 0; i < 2; i++) {
 		s->ports[i].of = s;
 		s->ports[i].listener = (struct listener){
-			.d = d, .on = on, .what = what[i], .port = ports[i],
+			.d = d, .on = what->on, .what = names[i], .port = ports[i],
 			.has_place = has_place, .accepted = accepted,
 		};
 		listener_open(&s->ports[i].listener);
@@ -433,28 +528,35 @@ remoting_server_open(struct daemon *d, const struct resolve_answer *on, struct r
 }
 
 void
-remoting_server_close(struct remoting_server *s)
+server_close(struct server *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < PLACES; i++)
+	for (size_t i = 0; i < s->places; i++)
 		if (s->connections[i]) {
 			gone(s->connections[i]);
 			free(s->connections[i]);
 		}
 	for (size_t i = 0; i < 2; i++)
 		listener_close(&s->ports[i].listener);
+	free(s->connections);
 	free(s);
 }
 
 int
-remoting_server_port(const struct remoting_server *s)
+server_port(const struct server *s)
 {
 	return listener_port(&s->ports[0].listener);
 }
 
 int
-remoting_server_vip_port(const struct remoting_server *s)
+server_vip_port(const struct server *s)
 {
 	return listener_port(&s->ports[1].listener);
+}
+
+size_t
+server_connections(const struct server *s)
+{
+	return s->n;
 }

@@ -1,0 +1,333 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/lock.h"
+#include "conf/log.h"
+#include "net/child.h"
+
+#define RESTART_FIRST_MS 100
+#define RESTART_LAST_MS 5000
+#define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
+#define END_MS 100			/* from the end of its link on it may take */
+#define PING_MS 2000
+#define PINGS_MAX 8			/* without an answer: it hangs */
+
+struct child {
+	struct child_for what;
+
+	struct lock lock;		/* all below */
+	pthread_cond_t changed;
+	bool closing;
+	int held;			/* nobody is to start it */
+	bool runs;			/* there is one, or there was and its end is waited for */
+	int link_fd;			/* -1: there is none */
+	unsigned starts;
+
+	bool started;
+	pthread_t thread;
+};
+
+/* --- one run ------------------------------------------------------------------------------ */
+
+struct run {
+	struct child_run pub;
+	bool said;			/* the daemon, or we, told of a trouble */
+};
+
+static void
+say(struct child *c, struct run *run, const struct link_message *msg)
+{
+	if (msg->level <= LOG_ERR) {
+		run->said = true;
+		c->what.trouble(c->what.arg, msg->text);
+		return;
+	}
+	log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "%s: %s", c->what.start.name, msg->text);
+}
+
+/* Wait for a message of the daemon, which is asked now and then whether it is there: one that
+ * loops or is stopped would be taken for a working one for ever.  Turns without an answer
+ * are counted and not their time: it passes while we ourselves are stopped, too. */
+static int
+wait_for_message(struct child *c, struct run *run)
+{
+	const struct link_message ping = { .version = LINK_VERSION, .kind = LINK_PING };
+	struct pollfd p = { .fd = run->pub.link_fd, .events = POLLIN };
+	char why[96];
+
+	for (int unanswered = 0; unanswered < PINGS_MAX; unanswered++) {
+		int n = poll(&p, 1, PING_MS);
+
+		if (n > 0)
+			return MQ_OK;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		(void)link_send_blob(run->pub.link_fd, MSG_DONTWAIT, &ping, -1);
+	}
+	snprintf(why, sizeof(why), "%s has not answered for %d s; it is started again", c->what.start.name,
+		 PINGS_MAX * PING_MS / 1000);
+	run->said = true;
+	c->what.trouble(c->what.arg, why);
+	return -ETIMEDOUT;
+}
+
+static int
+on_message(struct child *c, struct run *run)
+{
+	struct link_message msg;
+	int blob_fd, rc = link_receive(run->pub.link_fd, 0, &msg, &blob_fd);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (msg.kind != LINK_SAY && msg.kind != LINK_PONG)
+		return c->what.hear(c->what.arg, &run->pub, &msg, blob_fd);
+	if (msg.kind == LINK_SAY)
+		say(c, run, &msg);
+	return MQ_OK;			/* a PONG has been heard, that is all there is to it */
+}
+
+/* Until the daemon ends, says nonsense or nothing, or is held. */
+static int
+talk(struct child *c, struct run *run)
+{
+	int rc = c->what.begin(c->what.arg, &run->pub);
+
+	while (rc == MQ_OK) {
+		rc = wait_for_message(c, run);
+		if (rc == MQ_OK)
+			rc = on_message(c, run);
+	}
+	return rc;
+}
+
+/* How a daemon ended that has not said why itself. */
+static void
+note_end(struct child *c, int status)
+{
+	char text[128];
+
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "%s was killed by signal %d (%s); it is started again",
+			 c->what.start.name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, sizeof(text), "%s ended with status %d; it is started again", c->what.start.name,
+			 WEXITSTATUS(status));
+	c->what.trouble(c->what.arg, text);
+}
+
+/* A daemon that ended by itself has exited in a moment, and how is news.  Any other has
+ * no reason to stay. */
+static void
+wait_for_end(struct child *c, const struct run *run, bool by_itself)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	pid_t pid = run->pub.pid, gone = 0;
+	int status = 0;
+
+	for (int i = 0; i < END_MS && by_itself && gone == 0; i++) {
+		gone = waitpid(pid, &status, WNOHANG);
+		if (gone == 0)
+			nanosleep(&tick, NULL);
+	}
+	if (gone == pid && !run->said)
+		note_end(c, status);
+	if (gone == pid)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* Does nobody here want it to end? */
+static bool
+is_wanted(struct child *c)
+{
+	LOCKED(&c->lock);
+	return !c->closing && c->held == 0;
+}
+
+static void
+set_link(struct child *c, int fd)
+{
+	LOCKED(&c->lock);
+	if (c->link_fd >= 0)
+		close(c->link_fd);
+	c->link_fd = fd;
+	if (fd >= 0)
+		c->starts++;
+	if (fd >= 0 && (c->closing || c->held > 0))
+		shutdown(fd, SHUT_RDWR);
+	pthread_cond_broadcast(&c->changed);
+}
+
+/* Start the daemon and serve it to its end.  Returns how long it ran. */
+static int64_t
+run_once(struct child *c)
+{
+	const struct timeval patience = { .tv_sec = PINGS_MAX * PING_MS / 1000 };	/* with one that reads nothing */
+	int64_t began = clock_mono_ms();
+	struct run run = { .said = false };
+	void *ring = NULL;
+	int rc;
+
+	rc = start_daemon(&c->what.start, c->what.program, c->what.commitlog_fd, &run.pub.pid, &run.pub.link_fd, &ring);
+	if (rc != MQ_OK) {
+		c->what.trouble(c->what.arg, err_text(rc));
+		return 0;
+	}
+	run.pub.ring = ring;
+	set_link(c, run.pub.link_fd);
+	run.pub.number = c->starts;	/* nobody else changes it */
+	(void)setsockopt(run.pub.link_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+
+	rc = talk(c, &run);
+
+	c->what.ended(c->what.arg, &run.pub);
+	set_link(c, -1);
+	wait_for_end(c, &run, rc != MQ_ECORRUPT && is_wanted(c));
+	munmap(ring, LINK_RING_BYTES);
+	if (rc == MQ_ECORRUPT)
+		log_err("%s was ended: %s", c->what.start.name, err_text(rc));
+	return clock_mono_ms() - began;
+}
+
+/* --- one after the other ------------------------------------------------------------------- */
+
+/* Called with the lock. */
+static bool
+may_start(const struct child *c)
+{
+	return c->held == 0 && c->what.is_needed(c->what.arg);
+}
+
+/* While it is held or not needed, and then for ms, unless it was only ended to be held.
+ * False: closing. */
+static bool
+pause_before_start(struct child *c, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms, left = 0;
+
+	LOCKED(&c->lock);
+	while (!c->closing && (!may_start(c) || (left = until - clock_mono_ms()) > 0)) {
+		if (!may_start(c))
+			until = 0;
+		lock_wait(&c->lock, &c->changed, !may_start(c) ? -1 : (int)left);
+	}
+	c->runs = !c->closing;
+	return c->runs;
+}
+
+static void
+set_over(struct child *c)
+{
+	LOCKED(&c->lock);
+	c->runs = false;
+	pthread_cond_broadcast(&c->changed);
+}
+
+static void *
+child_main(void *arg)
+{
+	struct child *c = arg;
+	int64_t pause = 0;
+
+	while (pause_before_start(c, pause)) {
+		if (run_once(c) >= STEADY_MS || pause == 0)
+			pause = RESTART_FIRST_MS;
+		else
+			pause = 2 * pause < RESTART_LAST_MS ? 2 * pause : RESTART_LAST_MS;
+		set_over(c);
+	}
+	return NULL;
+}
+
+/* --- the owner's calls ----------------------------------------------------------------------- */
+
+void
+child_hold(struct child *c)
+{
+	LOCKED(&c->lock);
+	c->held++;
+	if (c->link_fd >= 0)
+		shutdown(c->link_fd, SHUT_RDWR);
+	pthread_cond_broadcast(&c->changed);
+	while (c->runs)
+		lock_wait(&c->lock, &c->changed, -1);
+}
+
+void
+child_release(struct child *c)
+{
+	LOCKED(&c->lock);
+	c->held--;
+	pthread_cond_broadcast(&c->changed);
+}
+
+void
+child_refresh(struct child *c)
+{
+	LOCKED(&c->lock);
+	pthread_cond_broadcast(&c->changed);
+}
+
+int
+child_open(const struct child_for *what, struct child **ret)
+{
+	struct child *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->what = *what;
+	c->link_fd = -1;
+	lock_init(&c->lock, RANK_CHILD);
+	cond_init(&c->changed);
+	*ret = c;
+	rc = -pthread_create(&c->thread, NULL, child_main, c);
+	c->started = rc == MQ_OK;
+	if (rc == MQ_OK)
+		return MQ_OK;
+	*ret = NULL;
+	child_close(c);
+	return err_note(rc, "thread: %m");
+}
+
+void
+child_stop(struct child *c)
+{
+	if (!c)
+		return;
+	LOCKED(&c->lock);
+	c->closing = true;
+	if (c->link_fd >= 0)
+		shutdown(c->link_fd, SHUT_RDWR);
+	pthread_cond_broadcast(&c->changed);
+}
+
+void
+child_close(struct child *c)
+{
+	if (!c)
+		return;
+	child_stop(c);
+	if (c->started)
+		pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->changed);
+	lock_destroy(&c->lock);
+	free(c);
+}

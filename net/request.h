@@ -1,0 +1,49 @@
+/* request.h - a request of the remoting protocol as the mount has it, and its answer. */
+#ifndef MQFS_NET_REQUEST_H
+#define MQFS_NET_REQUEST_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "net/link.h"
+
+enum answer_code {
+	ANSWER_SUCCESS = 0,
+	ANSWER_SYSTEM_ERROR = 1,
+	ANSWER_SYSTEM_BUSY = 2,
+	ANSWER_REQUEST_CODE_NOT_SUPPORTED = 3,
+	ANSWER_NO_PERMISSION = 16,
+	ANSWER_TOPIC_NOT_EXIST = 17,
+	ANSWER_QUERY_NOT_FOUND = 22,
+	ANSWER_SUBSCRIPTION_NOT_EXIST = 24,
+	ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST = 26,
+	ANSWER_CONSUMER_NOT_ONLINE = 206,
+};
+
+/* Everything is the caller's, and stays only until serve() returns. */
+struct request {
+	int code;
+	const char *peer;		/* its address, for messages */
+	const json_t *ext;		/* the ext fields, an object of strings; NULL: none */
+	const void *body;		/* body_len bytes and a NUL */
+	size_t body_len;
+};
+
+/* Starts as zeros: success, without anything.  ext and body (from malloc) are the
+ * answer's: answer_clear() frees them. */
+struct answer {
+	int code;			/* enum answer_code, or another of RocketMQ's */
+	char remark[LINK_TEXT_BYTES];	/* what is wrong, "" */
+	json_t *ext;			/* an object of strings; NULL: none */
+	char *body;			/* received ones end with a NUL, not counted */
+	size_t body_len;
+};
+
+/* Gives it another code and a remark.  Returns MQ_OK: `return answer_refuse(...)`. */
+int answer_refuse(struct answer *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void answer_clear(struct answer *a);
+
+/* A field of ext; NULL if there is none of that name. */
+const char *ext_get(const json_t *ext, const char *name);
+
+#endif
