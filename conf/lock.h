@@ -21,7 +21,7 @@ enum lock_rank {
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
 	RANK_EXCHANGE,		/* net: requests that wait, ours and those of peers */
 	RANK_CHILD,		/* net: whether a daemon of ours runs */
-	RANK_KEEPER,		/* fs: snapshots to take and to drop */
+	RANK_KEEPER,		/* fs: news of snapshots */
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */

@@ -1,12 +1,8 @@
-/* keeper.h - the threads that take, drop and sum up snapshots.
+/* keeper.h - the thread that cleans up after dropped snapshots and sums up new ones.
  *
- *     mkdir, rmdir ──> taker ──> answered            milliseconds, one after another
- *                        │
- *                        └ news ──> sweeper          files of dropped ones, SHA-256:
- *                                                    as long as it takes
- *
- * A worker that waited for the disk in mkdir could hold up a writer on its CPU, so
- * it hands the request over.
+ *     mkdir, rmdir ── answered
+ *          └── keeper_look ──> the thread      removes the files of dropped snapshots, makes
+ *                                              the MANIFESTs (SHA-256): as long as it takes
  */
 #ifndef MQFS_FS_KEEPER_H
 #define MQFS_FS_KEEPER_H
@@ -16,10 +12,9 @@
 struct keeper;
 
 int keeper_open(struct mount *m, struct keeper **ret);
-void keeper_close(struct keeper *k);	/* answers what is left; accepts NULL */
+void keeper_close(struct keeper *k);	/* accepts NULL */
 
-/* These reply, sooner or later. */
-void keeper_take(struct keeper *k, fuse_req_t req, const char *name);
-void keeper_drop(struct keeper *k, fuse_req_t req, const char *name);
+/* A snapshot was taken or dropped. */
+void keeper_look(struct keeper *k);
 
 #endif

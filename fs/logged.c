@@ -16,8 +16,9 @@ struct logged
 logged_now(const struct mount *m)
 {
 	return (struct logged){
+		.logs = true,
 		.before = offsets_logged(m->offsets),
-		.sync = is_sync_master(m),
+		.needs = pending_needs_of_write(m, 0),
 		.again = session_is_resent(),
 	};
 }
@@ -32,29 +33,25 @@ logged_begin(struct mount *m, struct logged *ret)
 	return rc;
 }
 
+/* Has it to wait, for what, and until where is the log durable then? */
 static bool
-waits_for_disk(const struct mount *m, const struct logged *l)
+has_to_wait(const struct mount *m, const struct logged *l, mq_pos *ret_end, unsigned *ret_needs)
 {
-	return l->waits || m->settings->flushDiskType == SYNC_FLUSH;
-}
-
-/* Has it to wait, and until where is the log durable then? */
-static bool
-has_to_wait(const struct mount *m, const struct logged *l, mq_pos *ret_end)
-{
+	*ret_needs = l->needs | pending_needs_of_write(m, 0);
 	*ret_end = offsets_logged(m->offsets);
-	if (ret_end->byte == l->before.byte && !l->again)
+	if (!l->logs || (ret_end->byte == l->before.byte && !l->again))
 		return false;
-	return l->sync || is_sync_master(m) || waits_for_disk(m, l);
+	return *ret_needs != 0;
 }
 
 static void
 logged_reply(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n, pending_answer *answer)
 {
+	unsigned needs;
 	mq_pos end;
 
-	if (has_to_wait(m, l, &end))
-		pending_park_change(m->pending, req, end, waits_for_disk(m, l), l->sync, answer, n);
+	if (has_to_wait(m, l, &end, &needs))
+		pending_park_change(m->pending, req, end, needs, answer, n);
 	else
 		answer(m, req, n);
 }
@@ -74,10 +71,11 @@ logged_reply_attr(struct mount *m, fuse_req_t req, const struct logged *l, const
 void
 logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, size_t n)
 {
+	unsigned needs;
 	mq_pos end;
 
-	if (has_to_wait(m, l, &end))
-		pending_park_durable(m->pending, req, end, (ssize_t)n, waits_for_disk(m, l), l->sync);
+	if (has_to_wait(m, l, &end, &needs))
+		pending_park_durable(m->pending, req, end, (ssize_t)n, needs);
 	else
 		reply_written(req, n);
 }

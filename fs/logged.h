@@ -13,10 +13,11 @@
 
 #include "fs/node.h"
 
+/* All zeros: nothing is logged, and the answer waits for nothing. */
 struct logged {
+	bool logs;
 	mq_pos before;		/* what the log said until then ends there */
-	bool sync;		/* it was a SYNC_MASTER's, which may be a slave when it is answered */
-	bool waits;		/* also for the disk, whatever the settings say */
+	unsigned needs;		/* NEED_* of pending.h, by the role and settings before the change */
 	bool again;		/* a broker that died may have made it: no change does not mean no wait */
 };
 

@@ -47,7 +47,7 @@ struct mount {
 	struct closing *closing;	/* files being closed with a line unfinished */
 
 	struct moved *moved;		/* tells watchers of queues that were trimmed */
-	struct keeper *keeper;		/* takes and drops snapshots */
+	struct keeper *keeper;		/* cleans up after snapshots, sums them up */
 	struct healer healer;		/* from where the scrub has good bytes */
 
 	bool read_only;

@@ -199,9 +199,7 @@ struct node_class {
 			const struct fuse_ctx *who, struct node *ret_child);
 	int (*remove_dir)(struct mount *m, const struct node *dir, const char *name);
 
-	/* The same where it takes longer: they reply themselves (dir_reply()), later. */
-	void (*make_dir_later)(struct mount *m, fuse_req_t req, const struct node *dir, const char *name);
-	void (*remove_dir_later)(struct mount *m, fuse_req_t req, const struct node *dir, const char *name);
+	bool unlogged;		/* what make_dir and remove_dir do is not in the log: no slave is asked */
 
 	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr; a
 	 * change of size never comes here. */

@@ -23,6 +23,7 @@
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/stored.h"
+#include "fs/workers.h"
 
 #define FIXED_SECONDS 60.0	/* what a snapshot holds does not change */
 
@@ -79,18 +80,33 @@ snapshots_list(struct mount *m, const struct node *dir, struct lister *l)
 	return MQ_OK;
 }
 
-static void
-snapshots_make_dir(struct mount *m, fuse_req_t req, const struct node *dir, const char *name)
+/* Taking and dropping wait for the disk, some milliseconds. */
+static int
+snapshots_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
+		   const struct fuse_ctx *who, struct node *ret_child)
 {
-	(void)dir;
-	keeper_take(m->keeper, req, name);
+	struct snapshot *s;
+	int rc;
+
+	(void)dir, (void)mode, (void)who;
+	workers_wait_begin(m);
+	rc = offsets_snapshot(m->offsets, m->snapshots, name, &s);
+	workers_wait_end(m);
+	keeper_look(m->keeper);
+	return rc == MQ_OK ? node_make(m, NODE_SNAPSHOT, s->id, 0, 0, ret_child) : rc;
 }
 
-static void
-snapshots_remove_dir(struct mount *m, fuse_req_t req, const struct node *dir, const char *name)
+static int
+snapshots_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
+	int rc;
+
 	(void)dir;
-	keeper_drop(m->keeper, req, name);
+	workers_wait_begin(m);
+	rc = snapshot_drop(m->snapshots, name);
+	workers_wait_end(m);
+	keeper_look(m->keeper);
+	return rc;
 }
 
 const struct node_class node_snapshots = {
@@ -98,8 +114,9 @@ const struct node_class node_snapshots = {
 	.attr = snapshots_attr,
 	.lookup = snapshots_lookup,
 	.list = snapshots_list,
-	.make_dir_later = snapshots_make_dir,
-	.remove_dir_later = snapshots_remove_dir,
+	.make_dir = snapshots_make_dir,
+	.remove_dir = snapshots_remove_dir,
+	.unlogged = true,
 };
 
 /* --- .snapshots/S/ and its directories ------------------------------------------------ */

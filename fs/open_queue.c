@@ -467,8 +467,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		 const struct fuse_file_info *fi)
 {
 	struct open_queue *oq = h->own;
-	bool sync = is_sync_master(m);		/* it may be a slave before this is answered */
-	bool disk = handle_is_durable(m, fi->flags), waits = sync || disk;
+	unsigned needs = pending_needs_of_write(m, fi->flags);	/* its role may change before this is answered */
 	const struct pending_end who = { .h = h, .request = session_request(), .ended = write_waited };
 	size_t n = 0;
 	mq_pos end;
@@ -488,16 +487,17 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	if (h->kept)
 		atomic_store(&h->kept->closing, false);
 	oq->appender.request = who.request;
-	oq->appender.waits = waits;
+	oq->appender.waits = needs != 0;
 	if (fi->flags & O_APPEND)
 		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
 	else
 		rc = appender_write_at(m, &oq->appender, buf, size, off, &n, &end);
 	lock_drop(&h->lock);
+	needs |= pending_needs_of_write(m, fi->flags);
 	if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
-	else if (end.byte > 0 && (waits || is_sync_master(m)))
-		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, disk, sync);
+	else if (end.byte > 0 && needs)
+		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, needs);
 	else
 		reply_written(req, n);
 }
@@ -525,8 +525,7 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 		who.request = appender_failed(&oq->appender);
 		who.ended = who.request ? fsync_waited : NULL;
 	}
-	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, true,
-				is_sync_master(m));
+	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, pending_needs_of_fsync(m));
 }
 
 /* What could not be said at release is said here, while close(2) listens. */

@@ -132,15 +132,11 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct mount *m = req_mount(req);
 	struct node dir, child;
-	struct logged l;
+	struct logged l = { 0 };
 	int rc;
 
 	rc = node_get(m, parent, &dir);
-	if (rc == MQ_OK && dir.class->make_dir_later) {
-		dir.class->make_dir_later(m, req, &dir, name);
-		return;
-	}
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && !dir.class->unlogged)
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK)
 		rc = dir.class->make_dir ?
@@ -162,16 +158,12 @@ static void
 op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = req_mount(req);
-	struct logged l;
+	struct logged l = { 0 };
 	struct node dir;
 	int rc;
 
 	rc = node_get(m, parent, &dir);
-	if (rc == MQ_OK && dir.class->remove_dir_later) {
-		dir.class->remove_dir_later(m, req, &dir, name);
-		return;
-	}
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && !dir.class->unlogged)
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) :
@@ -454,7 +446,7 @@ op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off
 static void
 reply_durable(struct mount *m, fuse_req_t req)
 {
-	pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1, true, is_sync_master(m));
+	pending_park_durable(m->pending, req, mark_at(store_written(m->store)), -1, pending_needs_of_fsync(m));
 }
 
 static void

@@ -1,13 +1,23 @@
-/* pending.h - requests that wait, and hold no thread.
+/* pending.h - requests that wait, and hold no worker thread.
  *
- *      park ──> WAITING ── its file is ready ──> TAKEN ──> answered
- *                  │
- *                  ├── signal to its caller ──> answered EINTR
- *                  └── unmount ──> answered EINTR
+ * Every waiting request stands in one line of one table until it is answered:
  *
- * One thread looks at waiting reads and polls whenever the mark `dispatched`
- * moves; one flushes the log for the writes and fsyncs that wait for the disk; one
- * answers those that wait for slaves, when the mark `replicated` moves.
+ *     line       who stands there                         what it waits for
+ *     READERS    reads with :follow, polls, MANIFEST      messages (the file is ready)
+ *     DISK       writes, fsyncs                           the mark `flushed`
+ *     SLAVES     writes, fsyncs of a SYNC_MASTER          the mark `replicated`
+ *     KEEP       fsyncs of consumers on a slave           their commits are on this disk
+ *     MASTER     the same, after that                     the mark debts_answered()
+ *
+ * Three threads empty the lines; a thread that has nothing to do sleeps:
+ *
+ *     readers    looks at READERS when the mark `dispatched` moves
+ *     disk       flushes the log for DISK, and keeps commits for KEEP
+ *     answers    answers SLAVES and MASTER when their marks move, and every line whose
+ *                requests have waited for too long
+ *
+ * A request leaves its line once, under the table's lock; the thread that has taken it out
+ * answers it.
  */
 #ifndef MQFS_FS_PENDING_H
 #define MQFS_FS_PENDING_H
@@ -17,19 +27,29 @@
 int pending_open(struct mount *m, struct pending **ret);
 void pending_close(struct pending *p);	/* answers what is left, joins the threads */
 
-/* A read that waits for more.  `ready` is asked, cheaply and with the handle's
- * lock, whether there is something to answer; `answer` (without the lock) then
+/* This broker has got another role, or replication: waiting requests are looked at anew.
+ * Accepts NULL. */
+void pending_role_changed(struct pending *p);
+
+/* How many requests wait. */
+int64_t pending_count(struct pending *p);
+
+/* --- reads and polls ----------------------------------------------------------------- */
+
+/* A read that waits for more.  `ready` says, cheaply and with the handle's lock,
+ * whether there is something to answer; `answer` (without the lock) then
  * replies, whatever it finds. */
 struct pending_read {
 	bool (*ready)(struct mount *m, struct handle *h, off_t off);
 	void (*answer)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 };
 
-/* `kind` is static.  Called without the handle's lock. */
+/* Answer when `kind`, which is static, is ready; EINTR after a signal to the caller, and at
+ * the unmount.  The caller must not hold the handle's lock. */
 void pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t size, off_t off,
 		       const struct pending_read *kind);
 
-/* Notify ph, once, when h is ready at `off`; it becomes the pending list's.  A
+/* Notify ph, once, when h is ready at `off`; the table owns ph from here on.  A
  * new one for the same h replaces the old. */
 void pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind,
 		       struct fuse_pollhandle *ph);
@@ -37,30 +57,42 @@ void pending_park_poll(struct pending *p, struct handle *h, off_t off, const str
 /* The kernel has closed h: forget its poll. */
 void pending_forget_poll(struct pending *p, struct handle *h);
 
-/* Answer when the log up to `end` is where it has to be (replies at once if it is): on
- * this disk, if `disk` says so (SYNC_FLUSH, O_DSYNC, fsync); and on a SYNC_MASTER in the
- * logs of enough slaves.  `result` bytes written, or for -1 a plain success.  `sync`: it
- * was a SYNC_MASTER when they were written, or when that is asked; if it has become a
- * slave since, nobody tells us any more what the others have.  ETIMEDOUT then, and after
- * syncFlushTimeout (or slaveTimeout); EIO if the disk that is waited for fails. */
-void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, bool disk,
-			  bool sync);
+/* --- writes and fsyncs --------------------------------------------------------------- */
+
+/* What a request waits for. */
+enum pending_need {
+	NEED_DISK = 1,		/* the log is on this disk */
+	NEED_SLAVES = 2,	/* ... in the logs of enough slaves */
+};
+
+/* What a write needs whose flags are `flags` (handle_is_durable()), and an fsync. */
+unsigned pending_needs_of_write(const struct mount *m, int flags);
+unsigned pending_needs_of_fsync(const struct mount *m);
+
+/* Answer when what `needs` says has happened for the log up to `end` (at once if it has):
+ * `result` bytes were written, or for -1 a plain success.
+ *
+ * NEED_SLAVES is what the broker's role was before the change was made, so that a broker
+ * that becomes a slave meanwhile answers ETIMEDOUT: no slave tells it any more what it has.
+ * ETIMEDOUT, too, after syncFlushTimeout (with NEED_SLAVES: slaveTimeout); EIO if the disk
+ * fails. */
+void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, unsigned needs);
 
 /* The same for a change of n, which is copied: `answer` answers it.  After a failure the
  * kernel is told to ask for n's attributes again, which have changed all the same. */
 typedef void pending_answer(struct mount *m, fuse_req_t req, const struct node *n);
-void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, bool disk, bool sync,
-			 pending_answer *answer, const struct node *n);
+void pending_park_change(struct pending *p, fuse_req_t req, mq_pos end, unsigned needs, pending_answer *answer,
+			 const struct node *n);
 
-/* The same for a request of h, which is told of it: `ended`, if not NULL, is called just before
- * the answer, by any thread, and holds nobody up. */
+/* The same for a request of h: `ended`, if not NULL, is called just before the answer, by
+ * any thread, and must not block. */
 struct pending_end {
 	struct handle *h;
 	uint64_t request;
 	void (*ended)(struct handle *h, uint64_t request, int rc);
 };
 void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
-			     ssize_t result, bool disk, bool sync);
+			     ssize_t result, unsigned needs);
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
@@ -72,7 +104,5 @@ bool is_sync_master(const struct mount *m);
 /* May this broker take a write, as far as its slaves are concerned?  MQ_ENOSLAVE, noted: it
  * is a SYNC_MASTER, and there are too few. */
 int slaves_suffice(const struct mount *m);
-
-int64_t pending_count(struct pending *p);
 
 #endif

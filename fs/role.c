@@ -9,6 +9,7 @@
 #include "conf/scope.h"
 #include "fs/names.h"
 #include "fs/node.h"
+#include "fs/pending.h"
 #include "fs/role.h"
 #include "fs/workers.h"
 #include "repl/replication.h"
@@ -89,10 +90,14 @@ role_begin(struct mount *m)
 static int
 replicate_anew(struct mount *m)
 {
-	if (!m->replication)
-		return role_begin(m);
-	replication_role_changed(m->replication);
-	return MQ_OK;
+	int rc = MQ_OK;
+
+	if (m->replication)
+		replication_role_changed(m->replication);
+	else
+		rc = role_begin(m);
+	pending_role_changed(m->pending);
+	return rc;
 }
 
 /* --- slave -> master ------------------------------------------------------------------ */

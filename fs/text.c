@@ -202,7 +202,7 @@ text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, s
 	if (rc != MQ_OK) {
 		reply_err(req, rc);
 	} else if (logs) {
-		l.waits = handle_is_durable(m, flags);
+		l.needs |= pending_needs_of_write(m, flags);
 		logged_reply_written(m, req, &l, size);
 	} else {
 		reply_written(req, size);
@@ -249,6 +249,6 @@ text_close(struct mount *m, fuse_req_t req, struct handle *h)
 		reply_err(req, rc);
 		return;
 	}
-	l.waits = handle_is_durable(m, h->flags);
+	l.needs |= pending_needs_of_write(m, h->flags);
 	logged_reply_ok(m, req, &l, &h->node);
 }
