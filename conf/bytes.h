@@ -13,6 +13,17 @@
 
 #include "conf/err.h"
 
+/* The value of a hexadecimal digit, either case; -1: it is none. */
+static inline int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline void
 be32_put(void *at, int32_t v)
 {

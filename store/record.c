@@ -344,18 +344,6 @@ record_msg_id(const struct host *stored, mq_pos pos, char *buf)
 		sprintf(buf + 2 * i, "%02X", raw[i]);
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 int
 record_parse_msg_id(const char *id, mq_pos *ret_pos)
 {
