@@ -12,6 +12,7 @@
 #include "fs/pending.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
+#include "store/properties.h"
 
 #define WAITED_OK UINT64_C(1)	/* no request has an odd number */
 
@@ -28,7 +29,82 @@ appender_free(struct appender *a)
 {
 	splitter_free(&a->splitter);
 	free(a->retry);
+	free(a->props);
 	a->retry = NULL;
+	a->props = NULL;
+}
+
+/* --- properties ---------------------------------------------------------------------- */
+
+/* A message that has properties gets a UNIQ_KEY, unless it came with one. */
+static int
+add_uniq_key(struct mount *m, struct properties *p)
+{
+	char key[UNIQ_KEY_MAX];
+	size_t len;
+
+	if (p->len == 0 || record_property(p->buf, p->len, "UNIQ_KEY", &len))
+		return MQ_OK;
+	uniq_key_make(&m->host, key, &len);
+	return properties_add(p, "UNIQ_KEY", key, len);
+}
+
+int
+appender_give(struct mount *m, struct appender *a, const struct name *name)
+{
+	struct properties p = { .size = 3 * NAME_BYTES_MAX };
+	int rc = MQ_OK;
+
+	if (strstr(name->tags, "||"))
+		return err_note(-EINVAL, "tag=%s: a message has one tag; A||B is for reading", name->tags);
+	if (!name->tags[0] && !name->keys[0] && !name->props[0])
+		return MQ_OK;
+	p.buf = malloc(p.size);
+	if (!p.buf)
+		return -ENOMEM;
+	if (name->tags[0])
+		rc = properties_add(&p, "TAGS", name->tags, strlen(name->tags));
+	if (rc == MQ_OK && name->keys[0])
+		rc = properties_add(&p, "KEYS", name->keys, strlen(name->keys));
+	if (rc == MQ_OK)
+		rc = properties_add_missing(&p, name->props, strlen(name->props));
+	a->given_len = p.len;
+	if (rc == MQ_OK)
+		rc = add_uniq_key(m, &p);
+	free(a->props);
+	a->props = p.buf;
+	a->props_len = p.len;
+	return rc;
+}
+
+/* The next message's, which has the UNIQ_KEY in the place of the last one's. */
+static void
+give_props(struct mount *m, struct appender *a, struct message *msg)
+{
+	char key[UNIQ_KEY_MAX];
+	size_t len;
+
+	if (!a->props)
+		return;
+	uniq_key_make(&m->host, key, &len);
+	memcpy(a->props + a->props_len - len, key, len);
+	msg->props = a->props;
+	msg->props_len = a->props_len;
+}
+
+/* What the line did not say itself. */
+static int
+complete_props(struct mount *m, const struct appender *a, struct json_message *json)
+{
+	struct properties p = { .buf = json->props, .size = RECORD_PROPS_MAX, .len = json->props_len };
+	int rc = MQ_OK;
+
+	if (a->props)		/* its UNIQ_KEY is another message's */
+		rc = properties_add_missing(&p, a->props, a->given_len);
+	if (rc == MQ_OK)
+		rc = add_uniq_key(m, &p);
+	json->props_len = p.len;
+	return rc == MQ_OK ? rc : err_note(rc, "json: %s", err_text(rc));
 }
 
 /* There is memory for what has to be known again. */
@@ -210,14 +286,18 @@ json_parse(const struct appender *a, const struct piece *piece, struct json_mess
 }
 
 static int
-add_json(struct scratch *s, const struct appender *a, struct message msg, const struct piece *piece)
+add_json(struct mount *m, struct scratch *s, const struct appender *a, struct message msg, const struct piece *piece)
 {
-	struct json_message json;
+	struct json_message json = { 0 };
 	int rc;
 
 	rc = json_parse(a, piece, &json);
-	if (rc != MQ_OK)
+	if (rc == MQ_OK)
+		rc = complete_props(m, a, &json);
+	if (rc != MQ_OK) {
+		json_message_free(&json);
 		return rc;
+	}
 	msg.body = json.body;
 	msg.body_len = json.body_len;
 	msg.props = json.props;
@@ -231,10 +311,11 @@ add_json(struct scratch *s, const struct appender *a, struct message msg, const 
 }
 
 static int
-add_message(struct scratch *s, const struct appender *a, struct message *msg, const struct piece *piece)
+add_message(struct mount *m, struct scratch *s, struct appender *a, struct message *msg, const struct piece *piece)
 {
 	if (a->splitter.format == FORMAT_JSON)
-		return add_json(s, a, *msg, piece);
+		return add_json(m, s, a, *msg, piece);
+	give_props(m, a, msg);
 	msg->body = piece->a;
 	msg->body_len = piece->a_len;
 	msg->body2 = piece->b;
@@ -338,7 +419,7 @@ write_messages(struct write *w)
 			w->any = true;
 			continue;
 		}
-		rc = add_message(w->s, w->a, &w->msg, &piece);
+		rc = add_message(w->m, w->s, w->a, &w->msg, &piece);
 		if (rc == MQ_OK)
 			rc = note_end(w->s, w->at);
 		if (rc != MQ_OK) {
@@ -501,7 +582,7 @@ skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 	size_t known = 0;
 	int rc;
 
-	rc = view_open_from(w->m, w->q, queue_min(w->q), w->a->splitter.format, &v);
+	rc = view_open_from(w->m, w->q, queue_min(w->q), w->a->splitter.format, NULL, &v);
 	if (rc != MQ_OK)
 		return rc;
 	rc = find_known(w, v, off + (int64_t)w->at, &known);
@@ -724,7 +805,7 @@ appender_finish(struct mount *m, struct appender *a, bool accepted)
 	rc = splitter_finish(&a->splitter, &piece);
 	if (rc != MQ_OK)
 		return rc == MQ_EEND ? MQ_OK : rc;
-	rc = add_message(w.s, a, &w.msg, &piece);
+	rc = add_message(m, w.s, a, &w.msg, &piece);
 	if (rc == MQ_OK)
 		rc = note_end(w.s, 0);
 	if (rc == MQ_OK)

@@ -12,6 +12,7 @@
 #include "fs/estate.h"
 #include "fs/framing.h"
 #include "fs/mount.h"
+#include "fs/name.h"
 
 /* A write that a dead broker has begun: what of it is stored. */
 struct begun {
@@ -26,6 +27,9 @@ struct appender {
 	bool all;		/* round-robin over every queue */
 	int32_t queue;
 	struct splitter splitter;
+	char *props;		/* what every message gets, its UNIQ_KEY last; NULL: nothing */
+	size_t given_len;	/* of it, before the UNIQ_KEY */
+	size_t props_len;
 	mq_pos end;		/* of the last message stored through it; 0: none yet */
 	uint64_t request;	/* the write that comes next; set by the caller, and: */
 	bool waits;		/* for a disk or a slave when it is stored */
@@ -38,6 +42,11 @@ struct appender {
 void appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
 		   size_t max_body);
 void appender_free(struct appender *a);
+
+/* Every message shall have the properties that this name gives, and as RocketMQ's clients do it
+ * a UNIQ_KEY of its own (a message without properties gets none).  A json line's own properties
+ * win.  -EINVAL, noted: its tag or keys cannot be a message's.  -ENOMEM. */
+int appender_give(struct mount *m, struct appender *a, const struct name *name);
 
 /* a, just made, goes on where the one that kept `f` was when its broker died.  -EIO,
  * noted: bytes that were taken are lost. */

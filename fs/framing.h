@@ -136,7 +136,7 @@ size_t framing_render(enum topic_format f, const struct record *rec, size_t skip
 struct json_message {
 	unsigned char *body;
 	size_t body_len;
-	char *props;		/* encoded as in a record */
+	char *props;		/* encoded as in a record; RECORD_PROPS_MAX bytes of memory */
 	size_t props_len;
 	int32_t flag;
 	int64_t born_ms;	/* 0: now */

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "fs/framing.h"
 #include "store/base64.h"
+#include "store/properties.h"
 
 /* Escaped, each byte of text takes 6 characters at most ("\u0001"); and a
  * message's tags and keys may be there a second time, as properties. */
@@ -96,80 +98,58 @@ body_take(json_t *root, struct json_message *msg)
 	return MQ_OK;
 }
 
-/* Properties as a record has them; what does not fit leaves `over`. */
-struct props {
-	char *buf;		/* RECORD_PROPS_MAX bytes */
-	size_t len;
-	bool over;
-};
-
-static void
-props_put(struct props *p, const char *text, size_t len)
-{
-	if (len > RECORD_PROPS_MAX - p->len) {
-		p->over = true;
-		return;
-	}
-	memcpy(p->buf + p->len, text, len);
-	p->len += len;
-}
-
+/* keys as an array: each one a key.  *ret_text is the caller's to free. */
 static int
-props_name(struct props *p, const char *name)
-{
-	if (!*name || strpbrk(name, "\x01\x02"))
-		return err_note(-EINVAL, "json: \"%.64s\" cannot be the name of a property", name);
-	if (p->len > 0)
-		props_put(p, "\x02", 1);
-	props_put(p, name, strlen(name));
-	props_put(p, "\x01", 1);
-	return MQ_OK;
-}
-
-/* A value is a text, not empty (RocketMQ drops those), without the separators. */
-static int
-props_value(struct props *p, const char *name, const json_t *value)
-{
-	const char *text = json_string_value(value);
-	size_t len = json_string_length(value);
-
-	if (!text || len == 0)
-		return err_note(-EINVAL, "json: %.64s must be a text, not empty", name);
-	if (memchr(text, 0x01, len) || memchr(text, 0x02, len))
-		return err_note(-EINVAL, "json: %.64s: a property cannot hold U+0001 or U+0002", name);
-	props_put(p, text, len);
-	return MQ_OK;
-}
-
-/* keys as an array: each one a key. */
-static int
-props_keys(struct props *p, const json_t *keys)
+keys_join(const json_t *keys, char **ret_text, size_t *ret_len)
 {
 	const json_t *key;
-	size_t i;
+	size_t i, len = 0;
+	char *text;
 
 	json_array_foreach(keys, i, key) {
-		int rc;
-
-		if (json_is_string(key) && memchr(json_string_value(key), ' ', json_string_length(key)))
+		if (!json_is_string(key) || json_string_length(key) == 0)
+			return err_note(-EINVAL, "json: a key must be a text, not empty");
+		if (memchr(json_string_value(key), ' ', json_string_length(key)))
 			return err_note(-EINVAL, "json: a key cannot hold a space");
-		if (i > 0)
-			props_put(p, " ", 1);
-		rc = props_value(p, "a key", key);
-		if (rc != MQ_OK)
-			return rc;
+		len += json_string_length(key) + 1;
 	}
+	text = malloc(len + 1);
+	if (!text)
+		return -ENOMEM;
+	len = 0;
+	json_array_foreach(keys, i, key) {
+		if (i > 0)
+			text[len++] = ' ';
+		memcpy(text + len, json_string_value(key), json_string_length(key));
+		len += json_string_length(key);
+	}
+	*ret_text = text;
+	*ret_len = len;
 	return MQ_OK;
 }
 
 static int
-props_add(struct props *p, const char *name, const json_t *value)
+props_text(struct properties *p, const char *name, const char *text, size_t len)
 {
-	int rc = props_name(p, name);
+	int rc = properties_add(p, name, text, len);
 
-	if (rc != MQ_OK)
-		return rc;
-	return json_is_array(value) ? props_keys(p, value) : props_value(p, name, value);
+	return rc == -EINVAL || rc == -EMSGSIZE ? err_note(rc, "json: %s", err_text(rc)) : rc;
+}
+
+static int
+props_add(struct properties *p, const char *name, const json_t *value)
+{
+	AUTO_FREE char *joined = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (json_is_array(value)) {
+		rc = keys_join(value, &joined, &len);
+		return rc == MQ_OK ? props_text(p, name, joined, len) : rc;
+	}
+	if (!json_is_string(value))
+		return err_note(-EINVAL, "json: %.64s must be a text, not empty", name);
+	return props_text(p, name, json_string_value(value), json_string_length(value));
 }
 
 /* Does tags or keys say anything?  An empty one is as good as none. */
@@ -188,7 +168,7 @@ given(json_t *root, const char *member, bool list)
 /* All properties in the order they are given; tags and keys in the place of
  * TAGS and KEYS, or behind. */
 static int
-props_fill(struct props *p, json_t *root)
+props_fill(struct properties *p, json_t *root)
 {
 	json_t *all = member_get(root, "properties");
 	json_t *tags = given(root, "tags", false), *keys = given(root, "keys", true);
@@ -219,7 +199,7 @@ props_fill(struct props *p, json_t *root)
 static int
 props_take(json_t *root, struct json_message *msg)
 {
-	struct props p = { .buf = malloc(RECORD_PROPS_MAX) };
+	struct properties p = { .buf = malloc(RECORD_PROPS_MAX), .size = RECORD_PROPS_MAX };
 	int rc;
 
 	if (!p.buf)
@@ -227,8 +207,6 @@ props_take(json_t *root, struct json_message *msg)
 	rc = props_fill(&p, root);
 	msg->props = p.buf;
 	msg->props_len = p.len;
-	if (rc == MQ_OK && p.over)
-		rc = err_note(-EMSGSIZE, "json: the properties take more than %d bytes", RECORD_PROPS_MAX);
 	return rc;
 }
 

@@ -6,8 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "fs/name.h"
+#include "store/filter.h"
+#include "store/properties.h"
+#include "store/record_json.h"
 
 #define KNOWN_POINTS "a message number, first, last, -COUNT, -DURATION (10s, 5m, 1h, 2d) or " \
 		     "YYYY-MM-DD[Thh:mm[:ss[.mmm]]][Z]"
@@ -231,9 +235,132 @@ take_format(struct name *n, const char *key, size_t key_len, const char **at)
 	return MQ_OK;
 }
 
+/* The end of an expression: "," and ":" within parentheses or quotes are its own. */
+static size_t
+expression_len(const char *at)
+{
+	bool quoted = false;
+	int depth = 0;
+	size_t len;
+
+	for (len = 0; at[len]; len++) {
+		if (at[len] == '\'')
+			quoted = !quoted;
+		else if (!quoted && at[len] == '(')
+			depth++;
+		else if (!quoted && at[len] == ')')
+			depth--;
+		else if (!quoted && depth <= 0 && (at[len] == ',' || at[len] == ':'))
+			break;
+	}
+	return len;
+}
+
+/* What a value, or a property's name, means: each %XX is a byte.  `to` has room for
+ * NAME_BYTES_MAX bytes and a NUL, so for all that a name can say. */
+static int
+unescape(const char *text, size_t len, char *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (c == '%') {
+			int high = i + 1 < len ? hex_value(text[i + 1]) : -1;
+			int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return err_note(-EINVAL, "\"%.*s\": \"%%\" begins a byte as in %%2C; \"%%\" itself "
+						"is %%25", (int)len, text);
+			c = (char)(high << 4 | low);
+			i += 2;
+		}
+		if (c == '\0' || c == '\x01' || c == '\x02')
+			return err_note(-EINVAL, "\"%.*s\": the bytes %%00, %%01 and %%02 cannot be in a property",
+					(int)len, text);
+		to[n++] = c;
+	}
+	to[n] = '\0';
+	if (!utf8_valid(to, n))
+		return err_note(-EINVAL, "\"%.*s\" is not UTF-8", (int)len, text);
+	return MQ_OK;
+}
+
+int
+name_unescape(const char *text, char *buf)
+{
+	size_t len = strlen(text);
+
+	return len > NAME_BYTES_MAX ? -ENAMETOOLONG : unescape(text, len, buf);
+}
+
+static int
+take_text(const char *key, size_t key_len, size_t len, const char **at, char *to)
+{
+	int rc = unescape(*at, len, to);
+
+	if (rc == MQ_OK && len == 0)
+		return err_note(-EINVAL, "%.*s needs a value", (int)key_len, key);
+	if (rc == MQ_OK)
+		*at += len;
+	return rc;
+}
+
+static int
+take_tag(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	return take_text(key, key_len, value_len(*at), at, n->tags);
+}
+
+/* Each key has a byte less than what names it in the name, so all of them fit. */
+static int
+take_key(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	char *to = n->keys + strlen(n->keys);
+	int rc;
+
+	if (to > n->keys)
+		*to++ = ' ';
+	rc = take_text(key, key_len, value_len(*at), at, to);
+	if (rc == MQ_OK && strchr(to, ' '))
+		return err_note(-EINVAL, "key=%s: a key cannot hold a space; for several keys: key=A,key=B", to);
+	return rc;
+}
+
+static int
+take_where(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	return take_text(key, key_len, expression_len(*at), at, n->where);
+}
+
+static int
+take_property(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	struct properties props = { .buf = n->props, .size = NAME_BYTES_MAX, .len = strlen(n->props) };
+	char name[NAME_BYTES_MAX + 1], value[NAME_BYTES_MAX + 1];
+	size_t prefix = strlen("prop."), used;
+	int rc;
+
+	rc = unescape(key + prefix, key_len - prefix, name);
+	if (rc == MQ_OK)
+		rc = take_text(key, key_len, value_len(*at), at, value);
+	if (rc != MQ_OK)
+		return rc;
+	if (property_is_reserved(name))
+		return err_note(-EINVAL, "prop.%s: RocketMQ uses this property itself; a tag is tag=, a key key=", name);
+	if (record_property(n->props, props.len, name, &used))
+		return err_note(-EINVAL, "prop.%s is given twice", name);
+	return properties_add(&props, name, value, strlen(value));
+}
+
 static const struct option options[] = {
 	{ "follow", "follow", FOR_READ, .flag = offsetof(struct name, follow) },
 	{ "format", "format=lines|raw|len32|json", FOR_READ | FOR_APPEND, .take = take_format },
+	{ "key", "key=KEY", FOR_READ | FOR_APPEND, .repeats = true, .take = take_key },
+	{ "prop.", "prop.NAME=VALUE", FOR_APPEND, .repeats = true, .take = take_property },
+	{ "tag", "tag=TAG", FOR_READ | FOR_APPEND, .take = take_tag },
+	{ "where", "where=EXPRESSION", FOR_READ, .take = take_where },
 	{ "whole", "whole", FOR_APPEND, .flag = offsetof(struct name, whole) },
 };
 
@@ -385,6 +512,18 @@ bad:
 			KNOWN_POINTS, range);
 }
 
+/* What chooses messages can be understood. */
+static int
+check_filter(const struct name *n)
+{
+	const struct filter_spec spec = { .tags = n->tags, .keys = n->keys, .where = n->where };
+	struct filter *f = NULL;
+	int rc = name_filters(n) ? filter_make(&spec, &f) : MQ_OK;
+
+	filter_free(f);
+	return rc;
+}
+
 int
 name_parse(const char *text, struct name *ret_name)
 {
@@ -400,6 +539,8 @@ name_parse(const char *text, struct name *ret_name)
 		rc = take_range(&at, &n);
 	if (rc == MQ_OK)
 		rc = take_options(&at, &n);
+	if (rc == MQ_OK)
+		rc = check_filter(&n);
 	if (rc == MQ_OK)
 		*ret_name = n;
 	return rc;

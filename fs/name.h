@@ -9,10 +9,18 @@
  *   opt     = NAME [ "=" value ]
  *
  * Options are rows of one table in name.c (name, for read or append or both,
- * what takes the value); later ones (tag, key, prop.X, delay, at) join as rows.
+ * what takes the value).
  *
- * A value ends at the next "," or ":" of the name; TIME holds ":" itself and
- * is taken by its shape.  Nothing is escaped.  No I/O, no locks: pure text.
+ * A value ends at the next "," or ":" of the name; TIME holds ":" itself and is taken by its
+ * shape, and an expression (where=) goes on while a parenthesis or a quote is open.  In the
+ * values of tag, key, where and prop.X, and in X, "%XX" (two hexadecimal digits) is the byte of
+ * that number: for "," ":" "%" and "/", which no name can hold.  What that gives must be UTF-8
+ * without NUL, U+0001 and U+0002.
+ *
+ * tag and key are for both uses: a reader gets the messages that have them, what is appended
+ * gets them.  Several keys may be given: each of them must be there, or is added.
+ *
+ * No I/O, no locks: pure text.
  */
 #ifndef MQFS_FS_NAME_H
 #define MQFS_FS_NAME_H
@@ -48,9 +56,20 @@ struct name {
 	bool whole;
 	bool has_format;
 	enum topic_format format;
-	bool read_only;		/* has an option only reading knows (@, follow) */
-	bool append_only;	/* has an option only appending knows (whole) */
+	bool read_only;		/* has an option only reading knows (@, follow, where) */
+	bool append_only;	/* has an option only appending knows (whole, prop.X) */
+	char tags[NAME_BYTES_MAX + 1];	/* "": none was given; to read: A||B is one of the two */
+	char keys[NAME_BYTES_MAX + 1];	/* with a space between two */
+	char where[NAME_BYTES_MAX + 1];	/* an expression of sql92.h that can be parsed */
+	char props[NAME_BYTES_MAX + 1];	/* the prop.X, encoded as in a record */
 };
+
+/* Does it choose among the messages, when it is read? */
+static inline bool
+name_filters(const struct name *n)
+{
+	return n->tags[0] || n->keys[0] || n->where[0];
+}
 
 /* Is it plain "qN" without options (N decimal, no leading zero, < QUEUES_MAX)? */
 bool name_is_plain(const char *text, int32_t *ret_queue);
@@ -61,6 +80,10 @@ bool name_is_plain(const char *text, int32_t *ret_queue);
  * -ENOENT        the text does not look like a queue name at all
  */
 int name_parse(const char *text, struct name *ret_name);
+
+/* A value by itself, with its %XX: what it says, in buf of NAME_BYTES_MAX + 1 bytes.  MQ_OK,
+ * -EINVAL (noted), -ENAMETOOLONG. */
+int name_unescape(const char *text, char *buf);
 
 /* One point by itself, for qN.offset: the same words and times.  MQ_OK or
  * -EINVAL, noted. */

@@ -11,6 +11,7 @@
 #include "fs/command.h"
 #include "fs/name.h"
 #include "fs/open_queue.h"
+#include "store/filter.h"
 #include "fs/node.h"
 #include "fs/point.h"
 #include "fs/session.h"
@@ -393,6 +394,8 @@ static int
 expression_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	AUTO_FREE char *expr = NULL;
+	struct filter *filter = NULL;
+	int rc;
 
 	while (len && strchr(" \t\r\n", text[len - 1]))
 		len--;
@@ -400,10 +403,13 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 		return err_note(-EINVAL, "groups/%s/%s/subscription: one line is wanted", n->group->name,
 				n->topic->name);
 	expr = strndup(text, len);
-	if (expr && strcmp(expr, "*") != 0)	/* what is accepted must hold: nothing filters yet */
-		return err_note(-EINVAL, "groups/%s/%s/subscription: only * (every message) is possible: messages are "
-				"not filtered by tag", n->group->name, n->topic->name);
-	return expr ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : -ENOMEM;
+	if (!expr)
+		return -ENOMEM;
+	rc = filter_make(&(struct filter_spec){ .tags = expr }, &filter);
+	filter_free(filter);
+	if (rc == -EINVAL)
+		return err_note(rc, "groups/%s/%s/subscription: %s", n->group->name, n->topic->name, err_text(rc));
+	return rc == MQ_OK ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : rc;
 }
 
 const struct node_class node_group_expression = {

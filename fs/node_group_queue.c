@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "fs/closing.h"
 #include "fs/name.h"
 #include "fs/open_queue.h"
@@ -26,6 +28,8 @@ group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
 		return rc;
 	if (name.all || name.has_range || name.append_only)
 		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
+	if (name_filters(&name))
+		return err_note(-EINVAL, "%s: what a group consumes is chosen by the subscription file", text);
 	*ret_name = name;
 	*ret_any = any;
 	return MQ_OK;
@@ -39,19 +43,27 @@ name_of(const struct node *n, struct name *ret, bool *ret_any)
 	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret, ret_any) : MQ_OK;
 }
 
+/* 0 also where the subscription chooses: such a queue is a stream. */
 static int
 bytes_left(struct mount *m, const struct node *n, int32_t queue, enum topic_format format, int64_t *ret_bytes)
 {
+	AUTO_FREE char *tags = subscription_expression(m->offsets, n->sub);
 	struct view *v;
 	struct queue *q;
 	mq_qoff at;
 	int rc;
 
+	if (!tags)
+		return -ENOMEM;
+	if (strcmp(tags, "*") != 0) {
+		*ret_bytes = 0;
+		return MQ_OK;
+	}
 	rc = topic_queue(m->offsets, n->topic, queue, &q);
 	if (rc == MQ_OK)
 		rc = committed(m->offsets, n->sub, queue, &at);
 	if (rc == MQ_OK)
-		rc = view_open_from(m, q, at, format, &v);
+		rc = view_open_from(m, q, at, format, NULL, &v);
 	if (rc != MQ_OK)
 		return rc;
 	rc = view_size(v, ret_bytes);

@@ -1,4 +1,4 @@
-/* messages/ID: one message by its offset msg id or its UNIQ_KEY; not listed.
+/* messages/ID: one message by its offset msg id, its UNIQ_KEY, or the newest with a key; not listed.
  *
  * A message has the owner and the read bits of the queue it is in.
  */
@@ -12,9 +12,11 @@
 #include "conf/scope.h"
 #include "fs/access.h"
 #include "fs/handle.h"
+#include "fs/name.h"
 #include "fs/open_queue.h"
 #include "fs/reply.h"
 #include "store/body.h"
+#include "store/filter.h"
 
 #define SAME_KEY_MAX 16		/* messages looked at for one key */
 #define XATTR_PREFIX "user.mqfs."
@@ -88,55 +90,79 @@ queue_of(struct mount *m, const struct record *rec, uint32_t *ret_queue_id)
 
 /* --- messages/ -------------------------------------------------------------------- */
 
-static bool
-has_uniq_key(const struct record *rec, const char *key)
+/* The best message with a key so far: the newest whose UNIQ_KEY it is, else the newest of all. */
+struct found {
+	mq_pos pos;		/* -1: none */
+	bool exact;		/* by its UNIQ_KEY */
+};
+
+static void
+found_better(struct found *found, const char *key, const struct record *rec)
 {
 	size_t len;
-	const char *value = record_property(rec->props, (size_t)rec->props_len, "UNIQ_KEY", &len);
+	const char *uniq = record_property(rec->props, (size_t)rec->props_len, "UNIQ_KEY", &len);
+	bool exact = uniq && len == strlen(key) && memcmp(uniq, key, len) == 0;
 
-	return value && len == strlen(key) && memcmp(value, key, len) == 0;
+	if (exact > found->exact || (exact == found->exact && rec->pos.byte > found->pos.byte))
+		*found = (struct found){ .pos = rec->pos, .exact = exact };
 }
 
 static int
-find_key_in(struct mount *m, const char *topic, const char *key, struct node *ret_child)
+find_key_in(struct mount *m, const char *topic, const struct filter *filter, struct found *found)
 {
 	mq_pos pos[SAME_KEY_MAX];
 	size_t n = 0;
 	int rc;
 
-	rc = store_find_key(m->store, topic, key, 0, INT64_MAX, pos, SAME_KEY_MAX, &n);
+	rc = store_find_key(m->store, topic, filter_key(filter), 0, INT64_MAX, pos, SAME_KEY_MAX, &n);
 	for (size_t i = 0; rc == MQ_OK && i < n; i++) {
 		AUTO_STORED struct stored s = { 0 };
 
-		if (store_read(m->store, pos[i], &s.buf, &s.size, &s.rec) == MQ_OK && has_uniq_key(&s.rec, key))
-			return node_make_wide(m, NODE_MESSAGE, (uint64_t)pos[i].byte, ret_child);
+		if (store_read(m->store, pos[i], &s.buf, &s.size, &s.rec) == MQ_OK &&
+		    filter_wants(filter, s.rec.props, (size_t)s.rec.props_len))
+			found_better(found, filter_key(filter), &s.rec);
 	}
-	return rc == MQ_OK || rc == MQ_EEND ? -ENOENT : rc;
+	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
+/* Of all topics; what waits is looked for when nothing else is found. */
 static int
-find_key(struct mount *m, const char *key, struct node *ret_child)
+find_key(struct mount *m, const struct filter *filter, struct node *ret_child)
 {
-	int rc = -ENOENT;
+	struct found found = { .pos = MQ_POS(-1) };
+	int rc = MQ_OK;
 
-	for (struct topic *t = topic_next(m->offsets, ""); t && rc == -ENOENT; t = topic_next(m->offsets, t->name))
-		rc = find_key_in(m, t->name, key, ret_child);
-	for (size_t i = 0; i < N_WAITING && rc == -ENOENT; i++)
-		rc = find_key_in(m, waiting[i], key, ret_child);
-	return rc;
+	for (struct topic *t = topic_next(m->offsets, ""); t && rc == MQ_OK; t = topic_next(m->offsets, t->name))
+		rc = find_key_in(m, t->name, filter, &found);
+	for (size_t i = 0; i < N_WAITING && rc == MQ_OK && found.pos.byte < 0; i++)
+		rc = find_key_in(m, waiting[i], filter, &found);
+	if (rc != MQ_OK)
+		return rc;
+	return found.pos.byte < 0 ? -ENOENT : node_make_wide(m, NODE_MESSAGE, (uint64_t)found.pos.byte, ret_child);
 }
 
 static int
 messages_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	AUTO_STORED struct stored s = { 0 };
+	struct filter *filter = NULL;
+	char key[NAME_BYTES_MAX + 1];
 	mq_pos pos;
+	int rc;
 
 	(void)dir;
 	if (record_parse_msg_id(name, &pos) == MQ_OK && pos.byte >= 0 &&
 	    store_read(m->store, pos, &s.buf, &s.size, &s.rec) == MQ_OK)
 		return node_make_wide(m, NODE_MESSAGE, (uint64_t)pos.byte, ret_child);
-	return find_key(m, name, ret_child);
+	rc = name_unescape(name, key);
+	if (rc == MQ_OK && strchr(key, ' '))
+		return -ENOENT;		/* no key holds a space */
+	if (rc == MQ_OK)
+		rc = filter_make(&(struct filter_spec){ .keys = key }, &filter);
+	if (rc == MQ_OK)
+		rc = find_key(m, filter, ret_child);
+	filter_free(filter);
+	return rc;
 }
 
 static int

@@ -96,8 +96,9 @@ queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 	if (rc != MQ_OK)
 		return rc;
 	spec = spec_of(m, n, &name);
-	rc = view_open(m, &spec, &v);
-	if (rc == MQ_OK) {
+	if (!name_filters(&name))	/* else a stream, as in /proc: its length is not looked for */
+		rc = view_open(m, &spec, &v);
+	if (rc == MQ_OK && !name_filters(&name)) {
 		rc = view_size(v, &size);
 		if (rc == MQ_OK && never_cut(m) && name.to.kind == POINT_NUMBER && view_is_finished(v))
 			*ret_timeout = FINISHED_ATTR_SECONDS;
@@ -171,7 +172,7 @@ keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 	struct open_queue *oq = h->own;
 	int64_t size;
 
-	if (oq->appends || !never_cut(m) || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
+	if (oq->appends || name_filters(name) || !never_cut(m) || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
 	    !view_is_finished(oq->view) || view_size(oq->view, &size) != MQ_OK)
 		return;
 	h->fopen &= ~(uint32_t)FOPEN_DIRECT_IO;

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "conf/log.h"
+#include "conf/scope.h"
 #include "fs/access.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/scratch.h"
 #include "fs/session.h"
+#include "store/filter.h"
 
 #define APPEND_MAX_READ (1u << 20)
 
@@ -43,6 +45,23 @@ format_of(struct mount *m, const struct topic *t, const struct name *name)
 }
 
 static int
+filter_of(const struct name *name, struct filter **ret)
+{
+	const struct filter_spec spec = { .tags = name->tags, .keys = name->keys, .where = name->where };
+
+	return filter_make(&spec, ret);
+}
+
+/* What the group has subscribed to. */
+static int
+filter_of_group(struct mount *m, struct subscription *sub, struct filter **ret)
+{
+	AUTO_FREE char *tags = subscription_expression(m->offsets, sub);
+
+	return tags ? filter_make(&(struct filter_spec){ .tags = tags }, ret) : -ENOMEM;
+}
+
+static int
 open_view(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
 {
 	struct view_spec spec = {
@@ -53,8 +72,9 @@ open_view(struct mount *m, const struct node *n, const struct name *name, struct
 		.to = name->to,
 		.format = format_of(m, n->topic, name),
 	};
+	int rc = filter_of(name, &spec.filter);
 
-	return view_open(m, &spec, &oq->view);
+	return rc == MQ_OK ? view_open(m, &spec, &oq->view) : rc;
 }
 
 /* A name that says how to read cannot be appended to, and the other way round. */
@@ -119,6 +139,8 @@ open_queue_free(struct mount *m, struct open_queue *oq)
 {
 	ahead_file_free(m->ahead, &oq->ahead);
 	view_close(oq->view);
+	if (oq->appends)
+		appender_free(&oq->appender);
 	free(oq);
 }
 
@@ -140,6 +162,16 @@ static int
 access_wanted(const struct handle *h)
 {
 	return (handle_reads(h) ? ACCESS_READ : 0) | (handle_writes(h) ? ACCESS_WRITE : 0);
+}
+
+static int
+open_appender(struct mount *m, const struct node *n, const struct name *name, int32_t queue, enum topic_format format,
+	      struct open_queue *oq)
+{
+	appender_init(&oq->appender, n->topic, name->all, queue, format, name->whole,
+		      (size_t)m->settings->maxMessageSize);
+	oq->appends = true;
+	return appender_give(m, &oq->appender, name);
 }
 
 int
@@ -165,15 +197,13 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	oq->queue = name->queue;
 	if (handle_reads(h))
 		rc = open_view(m, n, name, oq);
+	if (rc == MQ_OK && handle_writes(h))
+		rc = open_appender(m, n, name, name->queue, format_of(m, n->topic, name), oq);
 	if (rc != MQ_OK) {
 		open_queue_free(m, oq);
 		return note_of(n, rc);
 	}
-	oq->appends = handle_writes(h);
-	if (oq->appends)
-		appender_init(&oq->appender, n->topic, name->all, name->queue, format_of(m, n->topic, name),
-			      name->whole, (size_t)m->settings->maxMessageSize);
-	else
+	if (!oq->appends)
 		h->fopen |= FOPEN_NOFLUSH;
 	oq->appender.kept = h->kept;
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
@@ -210,6 +240,7 @@ claim(struct mount *m, const struct handle *h, int32_t queue, bool any, struct o
 static int
 open_from_committed(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
 {
+	struct filter *filter = NULL;
 	struct queue *q;
 	int rc;
 
@@ -217,7 +248,9 @@ open_from_committed(struct mount *m, const struct node *n, const struct name *na
 	if (rc == MQ_OK)
 		rc = committed(m->offsets, n->sub, oq->queue, &oq->base);
 	if (rc == MQ_OK)
-		rc = view_open_from(m, q, oq->base, format_of(m, n->topic, name), &oq->view);
+		rc = filter_of_group(m, n->sub, &filter);
+	if (rc == MQ_OK)
+		rc = view_open_from(m, q, oq->base, format_of(m, n->topic, name), filter, &oq->view);
 	return rc;
 }
 
@@ -264,7 +297,7 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 	     struct open_queue *oq)
 {
 	const struct estate_file *f = h->kept;
-	const struct view_spec spec = {
+	struct view_spec spec = {
 		.topic = n->topic,
 		.all = name->all,
 		.queue = f->queue,
@@ -273,12 +306,13 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 	int rc = MQ_OK;
 
 	if (f->view.n > 0)
+		rc = n->sub ? filter_of_group(m, n->sub, &spec.filter) : filter_of(name, &spec.filter);
+	if (rc == MQ_OK && f->view.n > 0)
 		rc = view_resume(m, &spec, &f->view, &oq->view);
 	if (rc == MQ_OK && !n->sub && handle_writes(h)) {
-		appender_init(&oq->appender, n->topic, name->all, f->queue, spec.format, name->whole,
-			      (size_t)m->settings->maxMessageSize);
-		oq->appends = true;
-		rc = appender_resume(m, &oq->appender, h->kept);
+		rc = open_appender(m, n, name, f->queue, spec.format, oq);
+		if (rc == MQ_OK)
+			rc = appender_resume(m, &oq->appender, h->kept);
 	}
 	if (rc == MQ_OK && f->consumes) {
 		rc = consumer_claim(m->offsets, n->sub, f->queue, h->pid);
@@ -301,8 +335,6 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 	oq->read_end = atomic_load(&h->kept->read_end);
 	rc = resume_parts(m, n, name, h, oq);
 	if (rc != MQ_OK) {
-		if (oq->appends)
-			appender_free(&oq->appender);
 		open_queue_free(m, oq);
 		return rc;
 	}
@@ -376,7 +408,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 			read_ends(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
 	}
-	if (rc == MQ_OK && n > 0 && !oq->consumes)
+	if (rc == MQ_OK && n > 0 && !oq->consumes && !view_filters(oq->view))
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
@@ -558,7 +590,6 @@ open_queue_release(struct mount *m, struct handle *h)
 			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
 				err_text(rc));
 		closing_end(m->closing, &oq->closing);
-		appender_free(&oq->appender);
 	}
 	if (oq->consumes) {
 		consumer_release(m->offsets, h->node.sub, oq->queue);

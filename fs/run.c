@@ -64,8 +64,10 @@ run_give_back(struct run *run, size_t from)
 	for (size_t i = run->n; i > from; i--) {
 		struct source *s = run->src[i - 1];
 
-		if (s->at > 0)
-			s->at--, s->next.n--;
+		int64_t back = s->next.n - run->number[i - 1].n;	/* more than 1: some were passed over */
+
+		if ((int64_t)s->at >= back)
+			s->at -= (size_t)back, s->next.n -= back;
 		else
 			source_seek(s, run->number[i - 1]);
 	}

@@ -203,10 +203,12 @@ seek_measuring(struct view *v, int64_t byte)
 		for (size_t i = 0; rc == MQ_OK && i < run.n; i++) {
 			int64_t len;
 
-			seek_remember(v, run.number[i].n);
 			rc = run_record(v, &run, i, &rec);
 			if (rc != MQ_OK)
 				break;
+			if (!view_shows(v, &rec))
+				continue;
+			seek_remember(v, run.number[i].n);
 			len = (int64_t)framing_length(v->format, &rec);
 			if (v->byte + len > byte) {
 				run_give_back(&run, i);

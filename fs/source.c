@@ -37,27 +37,84 @@ source_end(const struct source *s)
 	return end.n < s->limit.n ? end : s->limit;
 }
 
-/* The entry of the source's next message.  MQ_EEND when there is none (yet). */
+/* Have entries[at] be the source's next message.  MQ_EEND when there is none (yet). */
 static int
-source_peek(struct source *s, const struct queue_entry **ret)
+source_fill(struct source *s)
 {
 	mq_qoff end;
 	size_t n, want;
 	int rc;
 
-	if (s->at == s->n) {
-		end = source_end(s);
-		if (s->limit.n < INT64_MAX && s->next.n >= s->limit.n)
-			return MQ_EGONE;
-		if (s->next.n >= end.n)
-			return MQ_EEND;
-		want = end.n - s->next.n < BATCH_ENTRIES ? (size_t)(end.n - s->next.n) : BATCH_ENTRIES;
-		rc = queue_entries(s->q, s->next, s->entries, want, &n);
+	if (s->at < s->n)
+		return MQ_OK;
+	end = source_end(s);
+	if (s->limit.n < INT64_MAX && s->next.n >= s->limit.n)
+		return MQ_EGONE;
+	if (s->next.n >= end.n)
+		return MQ_EEND;
+	want = end.n - s->next.n < BATCH_ENTRIES ? (size_t)(end.n - s->next.n) : BATCH_ENTRIES;
+	rc = queue_entries(s->q, s->next, s->entries, want, &n);
+	if (rc != MQ_OK)
+		return rc;
+	s->at = 0;
+	s->n = n;
+	return MQ_OK;
+}
+
+/* Go to the first message at or behind `pos`, which lies ahead. */
+static int
+source_hop(struct source *s, mq_pos pos)
+{
+	mq_qoff to, end = source_end(s);
+	int rc;
+
+	if (s->entries[s->n - 1].pos.byte >= pos.byte) {	/* it was read already */
+		do
+			source_step(s);
+		while (s->entries[s->at].pos.byte < pos.byte && s->entries[s->at].total != QUEUE_HOLE_SIZE);
+		return MQ_OK;
+	}
+	rc = queue_find_pos(s->q, pos, &to);
+	if (rc == MQ_OK)
+		source_seek(s, to.n < end.n ? to : end);
+	return rc;
+}
+
+/* Pass over what the filter cannot want.  A missing message may have been wanted. */
+static int
+source_pass(const struct view *v, struct source *s, bool *ret_passed)
+{
+	const struct queue_entry *e = &s->entries[s->at];
+	mq_pos next;
+
+	*ret_passed = false;
+	if (!v->filter || e->total == QUEUE_HOLE_SIZE)
+		return MQ_OK;
+	if (!filter_may_want(v->filter, e->tags_code)) {
+		*ret_passed = true;
+		source_step(s);
+		return MQ_OK;
+	}
+	if (keyed_may_be(v, e->pos, &next))
+		return MQ_OK;
+	*ret_passed = true;
+	return source_hop(s, next);
+}
+
+/* The entry of the source's next message that may be shown.  MQ_EEND when there is none (yet). */
+static int
+source_peek(const struct view *v, struct source *s, const struct queue_entry **ret)
+{
+	bool passed;
+	int rc;
+
+	do {
+		rc = source_fill(s);
+		if (rc == MQ_OK)
+			rc = source_pass(v, s, &passed);
 		if (rc != MQ_OK)
 			return rc;
-		s->at = 0;
-		s->n = n;
-	}
+	} while (passed);
 	*ret = &s->entries[s->at];
 	return MQ_OK;
 }
@@ -83,7 +140,7 @@ source_first(struct view *v, struct source **ret_src, const struct queue_entry *
 	const struct queue_entry *e, *best = NULL;
 
 	for (size_t i = 0; i < v->n; i++) {
-		int rc = source_peek(&v->src[i], &e);
+		int rc = source_peek(v, &v->src[i], &e);
 
 		if (rc == MQ_EEND)
 			continue;

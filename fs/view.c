@@ -70,17 +70,27 @@ source_open(struct mount *m, struct queue *q, const struct name_point *from, con
 }
 
 static struct view *
-view_make(struct mount *m, size_t n, enum topic_format format)
+view_make(struct mount *m, size_t n, enum topic_format format, struct filter *filter)
 {
 	struct view *v = calloc(1, sizeof(*v) + n * sizeof(v->src[0]));
 
-	if (!v)
+	if (!v) {
+		filter_free(filter);
 		return NULL;
+	}
 	v->m = m;
 	v->n = n;
 	v->format = format;
-	v->per_message = framing_per_message(format);
+	v->filter = filter;
+	v->per_message = filter ? -1 : framing_per_message(format);
 	return v;
+}
+
+/* Its sources are there. */
+static int
+view_begin(struct view *v, const char *topic)
+{
+	return v->filter && filter_key(v->filter) ? keyed_look_up(v, topic) : MQ_OK;
 }
 
 int
@@ -89,7 +99,7 @@ view_open(struct mount *m, const struct view_spec *spec, struct view **ret)
 	static const struct name_point none = { .kind = POINT_NONE };
 	bool last_few = spec->all && spec->from.kind == POINT_BEFORE_END;
 	int32_t n = spec->all ? topic_queues(m->offsets, spec->topic) : 1;
-	struct view *v = view_make(m, (size_t)n, spec->format);
+	struct view *v = view_make(m, (size_t)n, spec->format, spec->filter);
 	int rc = v ? MQ_OK : -ENOMEM;
 
 	for (int32_t i = 0; rc == MQ_OK && i < n; i++) {
@@ -101,6 +111,8 @@ view_open(struct mount *m, const struct view_spec *spec, struct view **ret)
 	}
 	if (rc == MQ_OK && last_few)
 		rc = seek_last(v, spec->from.value);
+	if (rc == MQ_OK)
+		rc = view_begin(v, spec->topic->name);
 	if (rc != MQ_OK) {
 		view_close(v);
 		return rc;
@@ -110,9 +122,10 @@ view_open(struct mount *m, const struct view_spec *spec, struct view **ret)
 }
 
 int
-view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct view **ret)
+view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct filter *filter,
+	       struct view **ret)
 {
-	struct view *v = view_make(m, 1, format);
+	struct view *v = view_make(m, 1, format, filter);
 
 	if (!v)
 		return -ENOMEM;
@@ -137,9 +150,11 @@ view_resume(struct mount *m, const struct view_spec *spec, const struct estate_v
 	struct view *v;
 	int rc = MQ_OK;
 
-	if (kept->n > ESTATE_SOURCES)
+	if (kept->n > ESTATE_SOURCES) {
+		filter_free(spec->filter);
 		return -ESTALE;
-	v = view_make(m, kept->n, spec->format);
+	}
+	v = view_make(m, kept->n, spec->format, spec->filter);
 	if (!v)
 		return -ENOMEM;
 	for (int32_t i = 0; i < (int32_t)kept->n && rc == MQ_OK; i++) {
@@ -149,6 +164,8 @@ view_resume(struct mount *m, const struct view_spec *spec, const struct estate_v
 		if (rc == MQ_OK)
 			source_begin(&v->src[i], q, MQ_QOFF(kept->from[i]), MQ_QOFF(kept->to[i]));
 	}
+	if (rc == MQ_OK)
+		rc = view_begin(v, spec->topic->name);
 	if (rc != MQ_OK) {
 		view_close(v);
 		return rc;
@@ -160,8 +177,11 @@ view_resume(struct mount *m, const struct view_spec *spec, const struct estate_v
 void
 view_close(struct view *v)
 {
-	if (v)
-		free(v->places);
+	if (!v)
+		return;
+	filter_free(v->filter);
+	free(v->keyed);
+	free(v->places);
 	free(v);
 }
 
@@ -211,7 +231,7 @@ read_part(struct view *v, const struct run *run, size_t skip, unsigned char *out
 static bool
 is_long_line(const struct view *v, const struct run *run)
 {
-	return v->format == FORMAT_LINES && run->n == 1 && run->entries[0].total > RUN_BYTES &&
+	return v->format == FORMAT_LINES && !v->filter && run->n == 1 && run->entries[0].total > RUN_BYTES &&
 	       run->entries[0].total != QUEUE_HOLE_SIZE &&
 	       queue_is_checked(run->src[0]->q, run->number[0], qoff_add(run->number[0], 1));
 }
@@ -237,6 +257,8 @@ run_render(struct view *v, struct run *run, size_t skip, unsigned char *out, siz
 			run_give_back(run, i);
 			break;
 		}
+		if (!view_shows(v, &rec))
+			continue;
 		if (v->per_message < 0)
 			seek_remember(v, run->number[i].n);
 		len = v->per_message < 0 ? framing_length(v->format, &rec)
@@ -309,9 +331,11 @@ view_was_cut(const struct view *v)
 static void
 look_at_cuts(struct view *v)
 {
-	if (view_was_cut(v))
-		for (size_t i = 0; i < v->n; i++)
-			source_look(&v->src[i]);
+	if (!view_was_cut(v))
+		return;
+	v->keyed_end = MQ_POS(0);	/* other messages may be at these places now */
+	for (size_t i = 0; i < v->n; i++)
+		source_look(&v->src[i]);
 }
 
 int
@@ -342,6 +366,8 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 bool
 view_is_ready(struct view *v, int64_t byte)
 {
+	const struct queue_entry *e;
+	struct source *first;
 	bool open = false;
 	int64_t size;
 
@@ -351,11 +377,19 @@ view_is_ready(struct view *v, int64_t byte)
 
 		if (s->next.n >= s->limit.n)
 			return true;		/* a read says so */
+		if (v->filter && (v->byte != byte || source_first(v, &first, &e) != MQ_EEND))
+			return true;		/* a read looks closer */
 		if (source_end(s).n > s->next.n)
 			return v->byte == byte || view_size(v, &size) != MQ_OK || size > byte;
 		open |= source_end(s).n < s->to.n;
 	}
 	return !open;
+}
+
+bool
+view_filters(const struct view *v)
+{
+	return v->filter != NULL;
 }
 
 int

@@ -7,6 +7,11 @@
  * found by binary search in the queues' files.  json has no fixed length per
  * message: there a jump ahead measures what lies between, and remembers.
  *
+ * A view with a filter shows the messages that it wants (store/filter.h).  Others are passed
+ * over: by their consume queue entries where the filter is of tags, by the key index where it
+ * is of keys, and what is left by their records.  As with json, lengths are found by looking.
+ * Messages that came in while messageIndexEnable was off are not found by their keys.
+ *
  * One thread at a time uses a view (the open file's lock).
  */
 #ifndef MQFS_FS_VIEW_H
@@ -16,6 +21,7 @@
 #include "fs/name.h"
 
 struct estate_view;
+struct filter;
 struct view;
 
 /* What a view shows. */
@@ -25,13 +31,15 @@ struct view_spec {
 	int32_t queue;
 	struct name_point from, to;	/* POINT_NONE: first, open end */
 	enum topic_format format;
+	struct filter *filter;		/* the view's from here on, also on failure; NULL: shows all */
 };
 
 int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
 void view_close(struct view *v);	/* accepts NULL */
 
-/* A view of one queue from a message on, for groups. */
-int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct view **ret);
+/* A view of one queue from a message on, for groups; the filter as above. */
+int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct filter *filter,
+		   struct view **ret);
 
 /* Where v began, for whoever inherits it; and a view that begins there again,
  * whatever spec->from and to say.  -ESTALE: it was not kept. */
@@ -51,13 +59,17 @@ bool view_was_cut(const struct view *v);
  * Cheap: what a waiting reader asks. */
 bool view_is_ready(struct view *v, int64_t byte);
 
+/* Does it pass messages over?  Then how long it is is known when all of it was looked at. */
+bool view_filters(const struct view *v);
+
 /* Bytes a reader would get now. */
 int view_size(struct view *v, int64_t *ret_bytes);
 
 /* Nothing in it will ever change: its end is given, and reached. */
 bool view_is_finished(struct view *v);
 
-/* Of a view of one queue: the first message that does not end at or before `byte`. */
+/* Of a view of one queue: the first message that does not end at or before `byte`.  What a
+ * filter passes over counts as ended with what lies before it. */
 int view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff);
 
 #endif

@@ -4,11 +4,13 @@
  *   source.c   the queues behind it, and the message that comes next
  *   run.c      one stretch of the log, read at once
  *   seek.c     from a byte to the message that holds it
+ *   keyed.c    where the key index says that there are messages
  */
 #ifndef MQFS_FS_VIEW_PRIV_H
 #define MQFS_FS_VIEW_PRIV_H
 
 #include "fs/view.h"
+#include "store/filter.h"
 
 struct scratch;
 
@@ -37,6 +39,10 @@ struct view {
 	enum topic_format format;
 	int per_message;	/* -1: depends on the message */
 	int64_t byte;		/* where the cursor's message begins */
+	struct filter *filter;	/* NULL: every message is shown */
+	mq_pos *keyed;		/* with a key: where messages with it may be, in log order, */
+	size_t n_keyed;
+	mq_pos keyed_end;	/* before here; 0: nobody knows */
 	struct place *places;	/* json, one source: some of those passed */
 	size_t n_places, max_places;
 	size_t n;
@@ -57,6 +63,13 @@ void source_seek(struct source *s, mq_qoff to);
 /* The source whose next message comes first in the log.  MQ_EEND: none has one. */
 int source_first(struct view *v, struct source **ret_src, const struct queue_entry **ret_entry);
 
+/* Of a message at `pos`: could the filter want it?  If not, *ret_next is where one may be next
+ * (pos itself: right behind it). */
+bool keyed_may_be(const struct view *v, mq_pos pos, mq_pos *ret_next);
+
+/* Look the filter's key up.  MQ_OK also when that does not help. */
+int keyed_look_up(struct view *v, const char *topic);
+
 /* Messages that follow one another in the log, to be read at once. */
 struct run {
 	struct queue_entry entries[BATCH_ENTRIES];
@@ -74,6 +87,13 @@ int run_collect(struct view *v, size_t want, struct run *run);
 
 /* Step back over those from number `from` on: they were not used. */
 void run_give_back(struct run *run, size_t from);
+
+/* Is the record, as run_record() gave it, one that the view shows? */
+static inline bool
+view_shows(const struct view *v, const struct record *rec)
+{
+	return !v->filter || filter_wants(v->filter, rec->props, (size_t)rec->props_len);
+}
 
 /* Read what was collected, into scratch. */
 int run_read(struct view *v, struct run *run, struct scratch *scratch);

@@ -418,3 +418,10 @@ as_user() {
 seq_lines() { seq -f "${3:-line} %.0f" "$1" "$2"; }
 
 xattr() { getfattr --only-values --absolute-names -n "user.mqfs.$1" "$2"; }
+
+# of_json EXPRESSION: of each line of json, as m, what Python says of it
+of_json() { python3 -c 'import json, sys
+for line in sys.stdin:
+    m = json.loads(line)
+    p = m["properties"]
+    print('"$1"')'; }

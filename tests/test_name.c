@@ -298,6 +298,90 @@ a_name_has_255_bytes_at_most(void **state)
 	assert_int_equal(n.from.value, 0);
 }
 
+static void
+properties_of_what_is_appended_are_in_the_name(void **state)
+{
+	struct name n = parsed("q3:tag=A,key=k1,key=k2,prop.color=red:prop.a=b=c");
+
+	(void)state;
+	assert_string_equal(n.tags, "A");
+	assert_string_equal(n.keys, "k1 k2");
+	assert_string_equal(n.props, "color\1red\2a\1b=c");
+	assert_true(n.append_only);
+	n = parsed("q3:tag=A,key=k");
+	assert_false(n.append_only || n.read_only);
+	assert_true(name_filters(&n));
+	n = parsed("q3:prop.x=y");
+	assert_false(name_filters(&n));
+}
+
+static void
+what_a_name_cannot_hold_is_escaped(void **state)
+{
+	struct name n = parsed("all:tag=a%2Cb%3a%25%2F,prop.x%3Dy=%C3%A9%0A");
+
+	(void)state;
+	assert_string_equal(n.tags, "a,b:%/");
+	assert_string_equal(n.props, "x=y\1\xc3\xa9\n");
+	assert_refused("q0:tag=%", "%2C");
+	assert_refused("q0:tag=a%2", "%2C");
+	assert_refused("q0:tag=a%2,key=C", "%2C");
+	assert_refused("q0:tag=%zz", "%2C");
+	assert_refused("q0:tag=a%00", "%00");
+	assert_refused("q0:prop.a%01=b", "%00");
+	assert_refused("q0:prop.a=b%02", "%00");
+	assert_refused("q0:key=%FF", "UTF-8");
+}
+
+static void
+an_expression_holds_commas_and_colons_within_parentheses_and_quotes(void **state)
+{
+	struct name n = parsed("q0:where=a IN ('x,y','(:') AND (b = 1),follow");
+
+	(void)state;
+	assert_string_equal(n.where, "a IN ('x,y','(:') AND (b = 1)");
+	assert_true(n.follow && n.read_only);
+	n = parsed("q0@5..7:where=a='it''s%2C',format=raw");
+	assert_string_equal(n.where, "a='it''s,'");
+	assert_int_equal(n.format, FORMAT_RAW);
+}
+
+static void
+values_that_cannot_be_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("q0:tag=", "tag needs a value");
+	assert_refused("q0:tag", "tag needs a value");
+	assert_refused("q0:tag=A,tag=B", "given twice");
+	assert_refused("q0:tag=||", "names no tag");
+	assert_refused("q0:key=a%20b", "space");
+	assert_refused("q0:prop.=x", "unknown option");
+	assert_refused("q0:prop.a=", "needs a value");
+	assert_refused("q0:prop.a=1,prop.a=2", "given twice");
+	assert_refused("q0:prop.UNIQ_KEY=1", "RocketMQ");
+	assert_refused("q0:prop.DELAY=3", "RocketMQ");
+	assert_refused("q0:where=a >", "");
+	assert_refused("q0:where=a=1 b", "follows");
+	assert_refused("q0:where=a=1,prop.x=y", "no name is for both");
+}
+
+/* However the bytes of a name are used, there is room for what they say. */
+static void
+the_longest_names_fit(void **state)
+{
+	char text[NAME_BYTES_MAX + 1] = "q0:key=", props[NAME_BYTES_MAX + 1] = "q0:prop.";
+	struct name n;
+
+	(void)state;
+	memset(text + 7, 'k', NAME_BYTES_MAX - 7);
+	n = parsed(text);
+	assert_int_equal(strlen(n.keys), NAME_BYTES_MAX - 7);
+	memset(props + 8, 'n', NAME_BYTES_MAX - 8);
+	props[NAME_BYTES_MAX - 2] = '=';
+	n = parsed(props);
+	assert_int_equal(strlen(n.props), NAME_BYTES_MAX - 8);
+}
+
 int
 main(void)
 {
@@ -316,6 +400,11 @@ main(void)
 		cmocka_unit_test(a_wrong_option_is_named_with_what_is_known),
 		cmocka_unit_test(no_name_is_for_reading_and_appending),
 		cmocka_unit_test(a_name_has_255_bytes_at_most),
+		cmocka_unit_test(properties_of_what_is_appended_are_in_the_name),
+		cmocka_unit_test(what_a_name_cannot_hold_is_escaped),
+		cmocka_unit_test(an_expression_holds_commas_and_colons_within_parentheses_and_quotes),
+		cmocka_unit_test(values_that_cannot_be_are_refused),
+		cmocka_unit_test(the_longest_names_fit),
 	};
 
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
