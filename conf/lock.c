@@ -9,48 +9,64 @@
 #ifdef MQFS_LOCK_ORDER
 /* What this thread holds, innermost last. */
 static _Thread_local struct {
-	enum lock_rank rank[16];
+	const struct lock *lock[16];
 	int n;
 } held;
 
-static void
-order_take(enum lock_rank rank)
+/* The place of l among those held, -1: it is not. */
+static int
+order_find(const struct lock *l)
 {
-	/* of those, several may be held: queues_append_begin() has an order of its own */
-	enum lock_rank least = rank == RANK_QUEUE_APPEND ? rank + 1 : rank;
+	int i = held.n - 1;
 
-	if (held.n > 0 && held.rank[held.n - 1] >= least)
-		err_panic("lock order: rank %d taken while %d is held", (int)rank,
-			  (int)held.rank[held.n - 1]);
-	MUST(held.n < 16);
-	held.rank[held.n++] = rank;
+	while (i >= 0 && held.lock[i] != l)
+		i--;
+	return i;
 }
 
 static void
-order_drop(enum lock_rank rank)
+order_take(const struct lock *l)
 {
-	for (int i = held.n - 1; i >= 0; i--) {
-		if (held.rank[i] != rank)
-			continue;
-		for (; i < held.n - 1; i++)
-			held.rank[i] = held.rank[i + 1];
-		held.n--;
-		return;
-	}
-	err_panic("lock order: rank %d dropped but not held", (int)rank);
+	/* of those, several may be held: queues_append_begin() has an order of its own */
+	enum lock_rank least = l->rank == RANK_QUEUE_APPEND ? l->rank + 1 : l->rank;
+
+	if (held.n > 0 && held.lock[held.n - 1]->rank >= least)
+		err_panic("lock order: rank %d taken while %d is held", (int)l->rank,
+			  (int)held.lock[held.n - 1]->rank);
+	MUST(held.n < 16);
+	held.lock[held.n++] = l;
+}
+
+static void
+order_drop(const struct lock *l)
+{
+	int i = order_find(l);
+
+	if (i < 0)
+		err_panic("lock order: rank %d dropped but not held", (int)l->rank);
+	for (; i < held.n - 1; i++)
+		held.lock[i] = held.lock[i + 1];
+	held.n--;
 }
 
 /* A wait lets go of the innermost lock only, and takes it again as such. */
 static void
-order_wait(enum lock_rank rank)
+order_wait(const struct lock *l)
 {
-	if (held.n == 0 || held.rank[held.n - 1] != rank)
-		err_panic("lock order: wait with rank %d, which is not the innermost held", (int)rank);
+	if (held.n == 0 || held.lock[held.n - 1] != l)
+		err_panic("lock order: wait with rank %d, which is not the innermost held", (int)l->rank);
+}
+
+void
+lock_must_be_held(const struct lock *l, const char *file, int line)
+{
+	if (order_find(l) < 0)
+		err_panic("%s:%d: lock order: rank %d must be held", file, line, (int)l->rank);
 }
 #else
-#define order_take(rank) ((void)0)
-#define order_wait(rank) ((void)0)
-#define order_drop(rank) ((void)0)
+#define order_take(l) ((void)0)
+#define order_wait(l) ((void)0)
+#define order_drop(l) ((void)0)
 #endif
 
 void
@@ -69,14 +85,14 @@ lock_destroy(struct lock *l)
 void
 lock_take(struct lock *l)
 {
-	order_take(l->rank);
+	order_take(l);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 }
 
 void
 lock_drop(struct lock *l)
 {
-	order_drop(l->rank);
+	order_drop(l);
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 }
 
@@ -85,7 +101,7 @@ lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms)
 {
 	struct timespec until;
 
-	order_wait(l->rank);
+	order_wait(l);
 	if (timeout_ms < 0)
 		return pthread_cond_wait(cond, &l->mutex);
 	clock_gettime(CLOCK_MONOTONIC, &until);

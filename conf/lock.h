@@ -5,7 +5,11 @@
  * says so.  Developer builds (--enable-lock-order) check it at every take.
  *
  * No lock is held across a socket call, a wait on a mark, or a call into a
- * view it does not own.
+ * view it does not own.  A turn (RANK_TURN) is the exception: it makes the
+ * long tasks of one kind follow each other, and its holder may wait.
+ *
+ * A function that needs its caller to hold a lock begins with
+ * MUST_HOLD(&x->lock); developer builds check that, too.
  */
 #ifndef MQFS_CONF_LOCK_H
 #define MQFS_CONF_LOCK_H
@@ -23,6 +27,7 @@ enum lock_rank {
 	RANK_CHILD,		/* net: whether a daemon of ours runs */
 	RANK_KEEPER,		/* fs: news of snapshots */
 	RANK_TABLE,		/* fs: handle table, interned names */
+	RANK_TURN,		/* offsets: one checkpoint, snapshot or cut at a time */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
 	RANK_CHECKPOINT,	/* store: one checkpoint at a time */
@@ -55,6 +60,14 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_destroy(struct lock *l);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
+
+/* Stop the program if this thread does not hold l.  No code without --enable-lock-order. */
+#ifdef MQFS_LOCK_ORDER
+void lock_must_be_held(const struct lock *l, const char *file, int line);
+#define MUST_HOLD(l) lock_must_be_held((l), __FILE__, __LINE__)
+#else
+#define MUST_HOLD(l) ((void)(l))
+#endif
 
 /* Waits on cond with l held, the innermost, as pthread_cond_timedwait(3) on CLOCK_MONOTONIC;
  * timeout_ms -1: for ever.  Returns 0 or ETIMEDOUT. */

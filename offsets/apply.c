@@ -399,5 +399,6 @@ apply(struct offsets *o, const struct meta *m)
 		[META_ENDS] = apply_ends,
 	};
 
+	MUST_HOLD_APPLY(o);
 	return by_op[m->op](o, m);
 }

@@ -115,6 +115,7 @@ change_follow(struct offsets *o)
 	struct follow f = { 0 };
 	int rc = MQ_OK;
 
+	MUST_HOLD_APPLY(o);
 	if (!o->meta_queue)
 		o->meta_queue = store_queue(o->store, META_TOPIC, 0);
 	if (!o->meta_queue)
@@ -235,6 +236,7 @@ change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end)
 {
 	int rc = change_allowed(o);
 
+	MUST_HOLD_APPLY(o);
 	if (rc == MQ_OK)
 		rc = change_prepare(o);
 	while (rc == MQ_OK && n > 0) {
@@ -253,6 +255,7 @@ change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end)
 	size_t done = 0;
 	int rc = change_prepare(o);
 
+	MUST_HOLD_APPLY(o);
 	return rc == MQ_OK ? change_some(o, store_append_first, m, 1, &done, ret_end) : rc;
 }
 
@@ -341,6 +344,7 @@ change_find_queues(struct offsets *o)
 	struct found_list list = { 0 };
 	int rc = store_each_queue(o->store, found_add, &list);
 
+	MUST_HOLD_APPLY(o);
 	/* records that speak of them come before their messages: none is missed now */
 	if (rc == MQ_OK)
 		rc = change_follow(o);

@@ -238,7 +238,7 @@ static _Noreturn void
 child_main(struct fsck *f, int fd)
 {
 	struct rlimit cpu = { .rlim_cur = CHILD_CPU_S, .rlim_max = CHILD_CPU_S };
-	struct offsets *o = registry_alone(f->settings, f->dir);
+	struct offsets *o = registry_new(f->settings, f->dir);
 	FILE *out = fdopen(fd, "w");
 	char path[4096];
 	struct tables *t;
@@ -376,7 +376,7 @@ begin(struct fsck *f)
 		trouble(f, rc);
 	}
 	if (t)
-		t->log = registry_alone(f->settings, f->dir);
+		t->log = registry_new(f->settings, f->dir);
 	if (!t || !t->log) {
 		trouble(f, -ENOMEM);
 		return;

@@ -239,26 +239,6 @@ put_mark(struct rows *r, const struct store_checkpoint *cp)
 
 /* --- a checkpoint ------------------------------------------------------------------- */
 
-/* Without `apply` held for so long. */
-void
-checkpoint_turn_begin(struct offsets *o)
-{
-	LOCKED(&o->apply);
-
-	while (o->checkpointing)
-		lock_wait(&o->apply, &o->checkpointed, -1);
-	o->checkpointing = true;
-}
-
-void
-checkpoint_turn_end(struct offsets *o)
-{
-	LOCKED(&o->apply);
-
-	o->checkpointing = false;
-	pthread_cond_broadcast(&o->checkpointed);
-}
-
 static bool
 nothing_new(struct offsets *o)
 {
@@ -339,8 +319,10 @@ checkpoint_steps(struct offsets *o)
 int
 checkpoint_now(struct offsets *o)
 {
-	int rc = checkpoint_steps(o);
+	int rc;
 
+	MUST_HOLD(&o->turn);
+	rc = checkpoint_steps(o);
 	if (rc != MQ_OK)
 		o->n_failures++;
 	if (rc != MQ_OK && !o->failing)
@@ -354,14 +336,10 @@ checkpoint_now(struct offsets *o)
 int
 offsets_checkpoint(struct offsets *o)
 {
-	int rc;
-
 	if (!o->tables)
 		return MQ_OK;
-	checkpoint_turn_begin(o);
-	rc = checkpoint_now(o);
-	checkpoint_turn_end(o);
-	return rc;
+	LOCKED(&o->turn);
+	return checkpoint_now(o);
 }
 
 /* Only what is owed, and at once.  What is owed no more goes with the record that says
@@ -390,12 +368,11 @@ checkpoint_debts(struct offsets *o)
 
 	if (!o->tables)
 		return -EROFS;
-	checkpoint_turn_begin(o);
+	LOCKED(&o->turn);
 	if (o->collected)		/* what it holds is older, and must not come after */
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = write_debts(o);
-	checkpoint_turn_end(o);
 	return rc;
 }
 
@@ -464,13 +441,12 @@ fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 
 	if (rc != MQ_OK)
 		return rc;
-	checkpoint_turn_begin(o);
+	LOCKED(&o->turn);
 	rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = snapshot_link(ss, d, o->store, MQ_POS(o->saved_mark));
 	if (rc == MQ_OK)
 		rc = copy_tables(o, d);
-	checkpoint_turn_end(o);
 	return rc;
 }
 

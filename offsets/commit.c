@@ -83,6 +83,7 @@ committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff
 void
 commit_pend(struct offsets *o, struct subscription_entry *s)
 {
+	MUST_HOLD_REGISTRY(o);
 	if (s->pending)
 		return;
 	s->pending = true;
@@ -92,12 +93,13 @@ commit_pend(struct offsets *o, struct subscription_entry *s)
 	o->n_pending++;
 }
 
-/* The first of them leaves the list.  With `registry`. */
+/* The first of them leaves the list. */
 static struct subscription_entry *
 pending_pop(struct offsets *o)
 {
 	struct subscription_entry *s = o->pending;
 
+	MUST_HOLD_REGISTRY(o);
 	o->pending = s->next_pending;
 	s->pending = false;
 	o->n_pending--;
@@ -127,7 +129,7 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 }
 
 /* The pending places of s as a record; without any (it was reset, or is gone) it
- * has no offsets.  With `registry`. */
+ * has no offsets. */
 static int
 pending_meta(const struct subscription_entry *s, struct meta *ret_m)
 {
@@ -242,6 +244,7 @@ commit_owe(struct offsets *o)
 	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
+	MUST_HOLD_APPLY(o);
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
 		rc = owe_some(o, left, &n);
 	return rc;
@@ -253,6 +256,7 @@ commit_gather(struct offsets *o, mq_pos *ret_end)
 	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
+	MUST_HOLD_APPLY(o);
 	if (left > 0 && change_allowed(o) == MQ_EROLE)
 		return commit_owe(o);
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
@@ -314,6 +318,7 @@ commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, 
 	struct meta_offset offset = { .queue_id = queue_id, .at = to };
 	struct meta m = { .op = META_COMMIT, .offsets = &offset, .n_offsets = 1, .reset = true };
 
+	MUST_HOLD_APPLY(o);
 	memcpy(m.group, sub->group->name, sizeof(m.group));
 	memcpy(m.topic, sub->topic->name, sizeof(m.topic));
 	return change_one(o, &m, NULL);
@@ -405,12 +410,12 @@ commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 
 /* --- beyond the end ------------------------------------------------------------------------ */
 
-/* With `registry`. */
 static void
 place_clamp(struct offsets *o, struct subscription_entry *s, int32_t queue_id, mq_qoff end)
 {
 	struct place *p = &s->places[queue_id];
 
+	MUST_HOLD_REGISTRY(o);
 	if (s->pub.gone || p->at <= end.n)
 		return;
 	log_notice("group %s, %s/q%" PRId32 ": its offset was %" PRId64 ", and the queue ends at %" PRId64 ": it goes on "
@@ -423,6 +428,7 @@ place_clamp(struct offsets *o, struct subscription_entry *s, int32_t queue_id, m
 void
 commit_clamp(struct offsets *o)
 {
+	MUST_HOLD_APPLY(o);
 	for (size_t i = 0; i < o->subscriptions.n; i++) {
 		struct subscription_entry *s = o->subscriptions.items[i];
 
@@ -460,6 +466,7 @@ commit_log_clamped(struct offsets *o)
 {
 	int rc = MQ_OK;
 
+	MUST_HOLD_APPLY(o);
 	if (!o->clamped)
 		return MQ_OK;
 	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {

@@ -225,7 +225,7 @@ become(struct offsets *o, struct offsets *log)
 static int
 read_log(struct offsets *o, struct offsets **ret)
 {
-	struct offsets *log = registry_alone(o->settings, o->dir);
+	struct offsets *log = registry_new(o->settings, o->dir);
 	int rc;
 
 	if (!log)
@@ -412,17 +412,14 @@ static int
 cut_or_reset(struct offsets *o, mq_pos at, mq_pos begin, const struct epochs *theirs, const char *why)
 {
 	struct store_cut cut = { .at = at, .begin = begin }, before;
-	int rc;
 
 	if (!o->tables)
 		return -EROFS;
 	if (store_cut_noted(o->dir, &before) == MQ_OK && before.at.byte == at.byte)
 		cut.kept = before.kept;		/* this one goes on */
 	snprintf(cut.why, sizeof(cut.why), "%s", why);
-	checkpoint_turn_begin(o);
-	rc = cut_begin(o, &cut, theirs);
-	checkpoint_turn_end(o);
-	return rc;
+	LOCKED(&o->turn);
+	return cut_begin(o, &cut, theirs);
 }
 
 int
@@ -459,8 +456,6 @@ cut_finish(struct offsets *o)
 		cut.at = store_begin(o->store);
 	if (cut.at.byte > mark_at(store_written(o->store)).byte)
 		cut.at = mark_at(store_written(o->store));
-	checkpoint_turn_begin(o);
-	rc = cut_steps(o, &cut, NULL);
-	checkpoint_turn_end(o);
-	return rc;
+	LOCKED(&o->turn);
+	return cut_steps(o, &cut, NULL);
 }

@@ -18,13 +18,14 @@
 #include "conf/log.h"
 #include "offsets/registry.h"
 
-/* --- the list: with `registry` ------------------------------------------------------ */
+/* --- the list -------------------------------------------------------------------------- */
 
 static struct owed *
 find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 {
 	struct owed key, *w;
 
+	MUST_HOLD_REGISTRY(o);
 	if (o->owed.n == 0)
 		return NULL;
 	key = owed_begin(sub->group->name, sub->topic->name, queue_id);
@@ -38,6 +39,7 @@ make(struct offsets *o, const struct owed *begun)
 {
 	struct owed *w = sorted_find(&o->owed, begun, owed_cmp);
 
+	MUST_HOLD_REGISTRY(o);
 	if (!w) {
 		w = sorted_reserve(&o->owed) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
 		if (!w)
@@ -78,6 +80,7 @@ tell_answered(struct offsets *o)
 static void
 settle(struct offsets *o, struct owed *w)
 {
+	MUST_HOLD_REGISTRY(o);
 	w->settled = w->dirty = o->owed_dirty = true;
 	tell_answered(o);
 }
@@ -101,6 +104,7 @@ is_of(const struct owed *w, const struct subscription *sub)
 int
 debts_take(struct offsets *o, const struct subscription_entry *s)
 {
+	MUST_HOLD_REGISTRY(o);
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
 		const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, i);
 		struct owed *w = find(o, &s->pub, i);
@@ -126,6 +130,7 @@ debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qo
 	struct subscription_entry *s = subscription_entry_of(sub);
 	struct owed *w;
 
+	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
@@ -147,6 +152,7 @@ debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_
 {
 	struct owed *w = find(o, &s->pub, queue_id);
 
+	MUST_HOLD_REGISTRY(o);
 	if (!w)
 		return false;
 	owed_forward(w, s->places[queue_id].at, o->applied.n);	/* not gathered yet */
@@ -162,6 +168,7 @@ debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_
 void
 debts_drop(struct offsets *o, const struct subscription_entry *s)
 {
+	MUST_HOLD_REGISTRY(o);
 	for (size_t i = 0; i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];
 
@@ -180,6 +187,7 @@ debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t q
 {
 	struct owed *w = find(o, &s->pub, queue_id);
 
+	MUST_HOLD_REGISTRY(o);
 	if (!w)
 		return false;
 	if (owed_is_reset(w) || w->answered_ms >= asked_ms || v < w->to)
@@ -342,6 +350,7 @@ debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_numbe
 void
 debts_collect(struct offsets *o, struct rows *r, bool settled_too)
 {
+	MUST_HOLD_REGISTRY(o);
 	for (size_t i = 0; i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];
 
@@ -358,6 +367,7 @@ debts_collected(struct offsets *o, bool ok)
 {
 	size_t kept = 0;
 
+	MUST_HOLD_REGISTRY(o);
 	o->owed_dirty = false;
 	for (size_t i = 0; i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];
@@ -379,6 +389,7 @@ debts_load(struct offsets *o, const struct owed *row)
 	struct subscription_entry *s = subscription_of(o, row);
 	struct owed *w = make(o, row);
 
+	MUST_HOLD_REGISTRY(o);
 	if (!w || (s && registry_grow_places(s, row->queue_id + 1) != MQ_OK))
 		return -ENOMEM;
 	if (s)
@@ -410,6 +421,7 @@ debts_free(struct offsets *o)
 int
 debts_before_cut(struct offsets *o)
 {
+	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
 
 	for (size_t i = 0; i < o->subscriptions.n; i++) {
@@ -463,6 +475,7 @@ cut_one(struct offsets *o, struct owed *w)
 void
 debts_after_cut(struct offsets *o)
 {
+	MUST_HOLD_APPLY(o);
 	for (size_t i = 0; i < o->owed.n; i++)
 		if (!((struct owed *)o->owed.items[i])->settled)
 			cut_one(o, o->owed.items[i]);
@@ -472,10 +485,13 @@ debts_after_cut(struct offsets *o)
 static int
 log_one(struct offsets *o, struct owed *w)
 {
-	struct subscription_entry *s = subscription_of(o, w);
+	struct subscription_entry *s;
 	int64_t to = w->to, reset = w->reset != OWED_NONE ? w->reset : w->sent;
 	int rc = MQ_OK;
 
+	lock_take(&o->registry);
+	s = subscription_of(o, w);
+	lock_drop(&o->registry);
 	if (s && reset != OWED_NONE)
 		rc = commit_log_reset(o, &s->pub, w->queue_id, MQ_QOFF(reset));
 	if (rc != MQ_OK)
@@ -497,6 +513,7 @@ debts_log(struct offsets *o, mq_pos *ret_end)
 	int rc = o->owed.n ? commit_owe(o) : MQ_OK;	/* what is newer than a debt goes with it */
 	int64_t n = 0;
 
+	MUST_HOLD_APPLY(o);
 	for (size_t i = 0; rc == MQ_OK && i < o->owed.n; i++) {
 		struct owed *w = o->owed.items[i];
 

@@ -89,10 +89,10 @@ handover_write(struct offsets *o)
 	int64_t began = clock_mono_ms();
 	int rc;
 
-	checkpoint_turn_begin(o);
+	lock_take(&o->turn);
 	h->changed = false;
 	rc = write_files(o);
-	checkpoint_turn_end(o);
+	lock_drop(&o->turn);
 	if (rc != MQ_OK) {
 		h->changed = true;
 		if (!h->failing)

@@ -74,6 +74,7 @@ epoch_begin(struct offsets *o)
 	mq_pos end;
 	int rc = change_follow(o);		/* the number comes after all that are known */
 
+	MUST_HOLD_APPLY(o);
 	if (rc == MQ_OK && (!o->saved_once || o->stamp))
 		rc = checkpoint_identity(o);
 	if (rc == MQ_OK)
@@ -93,6 +94,7 @@ epoch_begin_if_due(struct offsets *o)
 	struct epoch now;
 	int rc;
 
+	MUST_HOLD_APPLY(o);
 	if (!why)
 		return MQ_OK;
 	store_refuse(o->store, -ENOSPC);

@@ -123,6 +123,7 @@ keep_messages(struct offsets *o)
 	struct store_stats stats = { 0 };
 	int64_t now_s = store_believed_ms(o->store, NULL) / 1000;
 
+	MUST_HOLD_APPLY(o);
 	store_stats(o->store, &stats);
 	if (o->keep_changed || stats.queues != o->told_queues)
 		tell_store(o);

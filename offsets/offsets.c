@@ -149,19 +149,11 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 	     struct store_checkpoint *ret_cp)
 {
 	struct store_checkpoint cp = { .dispatched = MQ_POS(-1) };
-	struct offsets *o = calloc(1, sizeof(*o));
+	struct offsets *o = registry_new(settings, dir);
 	int rc;
 
 	if (!o)
 		return -ENOMEM;
-	o->settings = settings;
-	o->dir = dir;
-	o->seen_queues = -1;
-	o->handover.changed = true;
-	lock_init(&o->apply, RANK_APPLY);
-	cond_init(&o->checkpointed);
-	registry_init(o);
-	batch_init(&o->batch);
 	rc = identity_make(o);
 	if (rc == MQ_OK)
 		rc = load(o, &cp);
@@ -171,6 +163,7 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 		offsets_close(o);
 		return rc;
 	}
+	o->alone = false;
 	*ret_o = o;
 	*ret_cp = cp;
 	return MQ_OK;
@@ -323,11 +316,11 @@ offsets_close(struct offsets *o)
 	debts_free(o);
 	json_decref(o->delays);
 	batch_free(&o->batch);
-	pthread_cond_destroy(&o->checkpointed);
 	mark_destroy(&o->owed_news);
 	mark_destroy(&o->answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
+	lock_destroy(&o->turn);
 	free(o);
 	return rc;
 }

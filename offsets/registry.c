@@ -99,6 +99,7 @@ id_for(const struct sorted *by_id, uint32_t wanted)
 uint32_t
 registry_implied_id(struct offsets *o)
 {
+	MUST_HOLD_REGISTRY(o);
 	return META_ID_MAX - (uint32_t)(o->topics_by_id.n - ids_from_below(&o->topics_by_id));
 }
 
@@ -134,12 +135,14 @@ registry_subscription_id(struct offsets *o, const char *group, const char *topic
 struct topic_entry *
 registry_topic(struct offsets *o, const char *name)
 {
+	MUST_HOLD_REGISTRY(o);
 	return sorted_find(&o->topics, name, topic_cmp);
 }
 
 struct group_entry *
 registry_group(struct offsets *o, const char *name)
 {
+	MUST_HOLD_REGISTRY(o);
 	return sorted_find(&o->groups, name, group_cmp);
 }
 
@@ -148,12 +151,14 @@ registry_subscription(struct offsets *o, const char *group, const char *topic)
 {
 	struct pair key = { group, topic };
 
+	MUST_HOLD_REGISTRY(o);
 	return sorted_find(&o->subscriptions, &key, subscription_cmp);
 }
 
 struct attr_entry *
 registry_attr(struct offsets *o, const char *path)
 {
+	MUST_HOLD_REGISTRY(o);
 	return sorted_find(&o->attrs, path, attr_cmp);
 }
 
@@ -370,6 +375,7 @@ registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id)
 	struct sorted *by_id = &o->topics_by_id;
 	size_t at = sorted_place(by_id, &t->pub.id, id_cmp);
 
+	MUST_HOLD_REGISTRY(o);
 	if (id == 0 || id > META_ID_MAX || sorted_find(by_id, &id, id_cmp))
 		return;
 	memmove(&by_id->items[at], &by_id->items[at + 1], (by_id->n - at - 1) * sizeof(*by_id->items));
@@ -413,6 +419,7 @@ registry_grow_places(struct subscription_entry *s, int32_t n)
 void
 registry_dirty(struct offsets *o, struct entry *e)
 {
+	MUST_HOLD_REGISTRY(o);
 	if (e->dirty)
 		return;
 	e->dirty = true;
@@ -423,6 +430,7 @@ registry_dirty(struct offsets *o, struct entry *e)
 void
 registry_dirty_all(struct offsets *o)
 {
+	MUST_HOLD_REGISTRY(o);
 	debts_collected(o, false);
 	o->epochs_changed = true;
 	for (size_t i = 0; i < o->topics.n; i++)
@@ -443,6 +451,7 @@ registry_dirty_all(struct offsets *o)
 void
 registry_all_clean(struct offsets *o)
 {
+	MUST_HOLD_REGISTRY(o);
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
@@ -454,19 +463,8 @@ registry_all_clean(struct offsets *o)
 
 /* --- all of it --------------------------------------------------------------------- */
 
-void
-registry_init(struct offsets *o)
-{
-	lock_init(&o->registry, RANK_REGISTRY);
-	mark_init(&o->owed_news, MQ_POS(0));
-	mark_init(&o->answered, MQ_POS(0));
-	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
-	o->applying = -1;
-	o->epochs.list = o->epoch_list;
-}
-
 struct offsets *
-registry_alone(const struct settings *settings, struct storedir *dir)
+registry_new(const struct settings *settings, struct storedir *dir)
 {
 	struct offsets *o = calloc(1, sizeof(*o));
 
@@ -474,9 +472,17 @@ registry_alone(const struct settings *settings, struct storedir *dir)
 		return NULL;
 	o->settings = settings;
 	o->dir = dir;
+	o->alone = true;
+	o->seen_queues = -1;
+	o->applying = -1;
+	o->handover.changed = true;
+	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
+	o->epochs.list = o->epoch_list;
+	lock_init(&o->turn, RANK_TURN);
 	lock_init(&o->apply, RANK_APPLY);
-	cond_init(&o->checkpointed);
-	registry_init(o);
+	lock_init(&o->registry, RANK_REGISTRY);
+	mark_init(&o->owed_news, MQ_POS(0));
+	mark_init(&o->answered, MQ_POS(0));
 	batch_init(&o->batch);
 	return o;
 }
@@ -484,6 +490,7 @@ registry_alone(const struct settings *settings, struct storedir *dir)
 void
 registry_bury(struct offsets *o, struct entry *e)
 {
+	MUST_HOLD_REGISTRY(o);
 	e->next_dirty = o->buried;
 	o->buried = e;
 }

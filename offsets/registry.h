@@ -19,7 +19,8 @@
  *   take.c          what a RocketMQ master tells -> memory; rocketmq.c reads its tables
  *   export.c        memory and LMDB -> RocketMQ's tables
  *
- * Two locks.  `apply` is held from before a change is checked until it is in
+ * Three locks.  `turn` is held while one checkpoint, snapshot or cut is made, which
+ * may take seconds.  `apply` is held from before a change is checked until it is in
  * memory, so records have one order and memory follows it.  `registry` is held
  * for each look at or change of memory, never across a call to the store that
  * may wait.
@@ -122,6 +123,9 @@ struct offsets {
 	struct host host;	/* stored in our records */
 	struct tables *tables;	/* NULL: read-only, so all stays in memory */
 
+	bool alone;		/* one thread knows of it, and need not lock it: registry_new() */
+	struct lock turn;	/* RANK_TURN: who writes the tables: a checkpoint, a snapshot, a cut */
+
 	struct lock apply;	/* RANK_APPLY: guards from here ... */
 	struct batch batch;
 	struct queue *meta_queue; /* NULL: read-only, and there is none */
@@ -134,8 +138,6 @@ struct offsets {
 	_Atomic bool damaged;	/* a record could not be read: what it said is not known */
 	mq_pos round_at;	/* where the last whole state in the log begins */
 	int64_t round_bytes;	/* and what it took */
-	bool checkpointing;	/* one at a time, and `apply` is not held for so long */
-	pthread_cond_t checkpointed;
 	struct rows rows;	/* of the checkpoint being made: collected ... */
 	bool collected;
 	mq_qoff rows_applied;	/* up to here, */
@@ -207,14 +209,17 @@ void handover_write_if_due(struct offsets *o);
 /* lmdb/ becomes lost+found/lmdb.broken-N, with a note that says why. */
 int offsets_set_aside(struct storedir *dir, const char *why);
 
+/* What a function needs of its caller. */
+#define MUST_HOLD_APPLY(o) ((o)->alone ? (void)0 : MUST_HOLD(&(o)->apply))
+#define MUST_HOLD_REGISTRY(o) ((o)->alone ? (void)0 : MUST_HOLD(&(o)->registry))
+
 /* --- registry.c: `registry` is held, unless said otherwise -------------------- */
 
-void registry_init(struct offsets *o);
 void registry_clear(struct offsets *o);		/* frees all entries */
 
-/* One that belongs to no mount: records are applied, nothing is written.  NULL: -ENOMEM;
- * offsets_close() frees it. */
-struct offsets *registry_alone(const struct settings *settings, struct storedir *dir);
+/* An empty registry without a store and without tables, for one thread alone: records can
+ * be applied to it, nothing is written.  NULL: -ENOMEM; offsets_close() frees it. */
+struct offsets *registry_new(const struct settings *settings, struct storedir *dir);
 
 /* e is in no table any more; whoever holds it can look at it until registry_clear(). */
 void registry_bury(struct offsets *o, struct entry *e);
@@ -409,9 +414,7 @@ int cut_finish(struct offsets *o);
 
 void *checkpoint_main(void *arg);
 
-/* One's turn: no other checkpoint is made between the two; and one in one's turn. */
-void checkpoint_turn_begin(struct offsets *o);
-void checkpoint_turn_end(struct offsets *o);
+/* Make a checkpoint; with `turn`. */
 int checkpoint_now(struct offsets *o);
 
 /* What is owed is on the disk when this returns.  Without `apply`. */

@@ -167,6 +167,7 @@ round_if_due(struct offsets *o)
 	int64_t every = store_segment_bytes(o->store);
 	int rc;
 
+	MUST_HOLD_APPLY(o);
 	if (every < o->round_bytes * ROUND_SHARE)
 		every = o->round_bytes * ROUND_SHARE;
 	if (change_allowed(o) != MQ_OK)
@@ -200,5 +201,6 @@ knows_what_it_was_told(struct offsets *o)
 int
 round_of_told(struct offsets *o)
 {
+	MUST_HOLD_APPLY(o);
 	return knows_what_it_was_told(o) ? round_now(o) : MQ_OK;
 }

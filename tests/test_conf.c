@@ -456,6 +456,25 @@ wait_with_the_outer(void)
 	lock_wait(&first, &nobody, 0);
 }
 
+static void
+call_without_the_lock(void)
+{
+	lock_take(&first);
+	MUST_HOLD(&first);
+	lock_take(&second);
+	MUST_HOLD(&first);
+	MUST_HOLD(&second);
+	lock_drop(&second);
+	MUST_HOLD(&second);
+}
+
+static void
+call_with_another_of_its_rank(void)
+{
+	lock_take(&equal);
+	MUST_HOLD(&second);
+}
+
 static bool
 dies_taking(void (*misuse)(void), enum lock_rank taken, enum lock_rank held)
 {
@@ -474,6 +493,17 @@ a_lock_out_of_order_stops_the_program(void **state)
 	assert_true(dies_taking(take_twice, RANK_HANDLE, RANK_HANDLE));
 	assert_true(dies(drop_what_is_not_held, "dropped but not held"));
 	assert_true(dies(wait_with_the_outer, "not the innermost"));
+}
+
+static void
+a_call_without_its_lock_stops_the_program(void **state)
+{
+	char text[64];
+
+	(void)state;
+	snprintf(text, sizeof(text), "rank %d must be held", (int)RANK_LOG);
+	assert_true(dies(call_without_the_lock, text));
+	assert_true(dies(call_with_another_of_its_rank, text));
 }
 
 int
@@ -498,6 +528,7 @@ main(void)
 		cmocka_unit_test(a_wait_ends_when_its_time_is_up),
 		cmocka_unit_test(a_wait_ends_when_it_is_woken),
 		cmocka_unit_test(a_lock_out_of_order_stops_the_program),
+		cmocka_unit_test(a_call_without_its_lock_stops_the_program),
 	};
 
 	log_open("test", LOG_TO_STDERR, LOG_CRIT);

@@ -13,15 +13,12 @@
 static struct offsets *
 slave_alone(struct settings *settings)
 {
-	struct offsets *o = calloc(1, sizeof(*o));
+	struct offsets *o;
 
-	MUST(o && settings_init(settings) == MQ_OK);
+	MUST(settings_init(settings) == MQ_OK);
 	settings->brokerRole = SLAVE;
-	o->settings = settings;
-	lock_init(&o->apply, RANK_APPLY);
-	cond_init(&o->checkpointed);
-	registry_init(o);
-	batch_init(&o->batch);
+	o = registry_new(settings, NULL);
+	MUST(o);
 	return o;
 }
 
