@@ -24,7 +24,6 @@ struct tables {
 	MDB_env *env;
 	MDB_dbi dbi[TABLES];
 	bool read_only;
-	uint64_t sum;		/* of all rows */
 	_Atomic size_t map_bytes;
 };
 
@@ -163,6 +162,37 @@ table_sum(struct tables *t, MDB_txn *txn, enum table table, uint64_t *sum)
 	return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
+/* Of all of them. */
+static int
+all_tables_sum(struct tables *t, MDB_txn *txn, uint64_t *ret)
+{
+	int code = MDB_SUCCESS;
+
+	*ret = 0;
+	for (int i = 0; code == MDB_SUCCESS && i < TABLES; i++)
+		if (t->dbi[i])
+			code = table_sum(t, txn, (enum table)i, ret);
+	return code;
+}
+
+/* The sum of the rows that txn, a writer, begins with: as the last one left it, or, where
+ * that one was not ours, counted.  It is never remembered: a commit that fails may have
+ * happened. */
+static int
+sum_get(struct tables *t, MDB_txn *txn, uint64_t *ret)
+{
+	MDB_val value, key = { .mv_size = strlen(SUM_KEY), .mv_data = (void *)(uintptr_t)SUM_KEY };
+	int code = mdb_get(txn, t->dbi[TABLE_META], &key, &value);
+
+	if (code != MDB_SUCCESS && code != MDB_NOTFOUND)
+		return code;
+	if (code == MDB_NOTFOUND || value.mv_size != SUM_BYTES ||
+	    be64_get(value.mv_data) + 1 != (int64_t)mdb_txn_id(txn))
+		return all_tables_sum(t, txn, ret);
+	*ret = (uint64_t)be64_get((const char *)value.mv_data + 8);
+	return MDB_SUCCESS;
+}
+
 static int
 sum_put(struct tables *t, MDB_txn *txn, uint64_t sum)
 {
@@ -232,21 +262,20 @@ rows_into(struct tables *t, MDB_txn *txn, const struct rows *r, uint64_t *sum)
 static int
 write_once(struct tables *t, const struct rows *r)
 {
-	uint64_t sum = t->sum;
+	uint64_t sum;
 	MDB_txn *txn;
 	int code = mdb_txn_begin(t->env, NULL, 0, &txn);
 
 	if (code != MDB_SUCCESS)
 		return code;
-	code = rows_into(t, txn, r, &sum);
+	code = sum_get(t, txn, &sum);
+	if (code == MDB_SUCCESS)
+		code = rows_into(t, txn, r, &sum);
 	if (code != MDB_SUCCESS) {
 		mdb_txn_abort(txn);
 		return code;
 	}
-	code = mdb_txn_commit(txn);
-	if (code == MDB_SUCCESS)
-		t->sum = sum;
-	return code;
+	return mdb_txn_commit(txn);
 }
 
 /* A full map is an ordinary day: twice the size, and once more. */
@@ -387,17 +416,13 @@ dbis_open(struct tables *t)
 static int
 all_sum(struct tables *t, uint64_t *ret)
 {
-	uint64_t sum = 0;
 	MDB_txn *txn;
 	int code = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
 
 	if (code != MDB_SUCCESS)
 		return lmdb_err(code, "read");
-	for (int i = 0; code == MDB_SUCCESS && i < TABLES; i++)
-		if (t->dbi[i])
-			code = table_sum(t, txn, (enum table)i, &sum);
+	code = all_tables_sum(t, txn, ret);
 	mdb_txn_abort(txn);
-	*ret = sum;
 	return lmdb_err(code, "read");
 }
 
@@ -408,7 +433,8 @@ sum_check(struct tables *t)
 	unsigned char row[SUM_BYTES] = { 0 };
 	MDB_envinfo info;
 	size_t len = 0;
-	int rc = all_sum(t, &t->sum);
+	uint64_t sum;
+	int rc = all_sum(t, &sum);
 
 	if (rc == MQ_OK)
 		rc = tables_get(t, TABLE_META, SUM_KEY, row, sizeof(row), &len);
@@ -416,7 +442,7 @@ sum_check(struct tables *t)
 		return rc == -ENOENT ? MQ_OK : rc;
 	if (len != sizeof(row) || mdb_env_info(t->env, &info))
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", SUM_KEY);
-	if (be64_get(row) == (int64_t)info.me_last_txnid && be64_get(row + 8) != (int64_t)t->sum)
+	if (be64_get(row) == (int64_t)info.me_last_txnid && be64_get(row + 8) != (int64_t)sum)
 		return err_note(MQ_ECORRUPT, "lmdb: a row is not what was written");
 	return MQ_OK;
 }

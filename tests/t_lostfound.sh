@@ -75,7 +75,7 @@ cp -a "$work/store" "$work/tables"
 truncate -s 8192 "$work/tables/lmdb/data.mdb"
 start_mqfs "$work/tables" "$mnt"
 note=$mnt/lost+found/lmdb.broken-1.txt
-grep -q 'nothing needs' "$note" || fail "what became of the tables: $(cat "$note")"
+grep -q 'nothing else needs to be got back' "$note" || fail "what became of the tables: $(cat "$note")"
 grep -q "^    mdb_dump -a '$work/tables/lost+found/lmdb.broken-1'$" "$note" || fail "how to look: $(cat "$note")"
 [ -f "$work/tables/lost+found/lmdb.broken-1/data.mdb" ] || fail "they are not where the note says"
 want "$(seq_lines 1 1000)" "$(cat "$mnt/topics/t/q0")" "t/q0"
