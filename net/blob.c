@@ -9,9 +9,10 @@
 #include "conf/scope.h"
 #include "net/blob.h"
 #include "net/fields.h"
+#include "net/values.h"
 
 int
-blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t body_len, int *ret_fd)
+blob_make(struct link_message *msg, const json_t *ext, const char *body, size_t body_len, int *ret_fd)
 {
 	json_t *fields = (json_t *)(uintptr_t)ext;
 	size_t len = fields_bytes(fields);
@@ -23,6 +24,15 @@ blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t 
 		return -ENOMEM;
 	fields_put(pairs, fields);
 	return link_blob_make(msg, pairs, len, body, body_len, ret_fd);
+}
+
+int
+blob_make_values(struct link_message *msg, const json_t *ext, const char *text, size_t len, int *ret_fd)
+{
+	AUTO_FREE char *packed = NULL;
+	int rc = values_pack(text ? text : "", len, &packed, &len);
+
+	return rc == MQ_OK ? blob_make(msg, ext, packed, len, ret_fd) : rc;
 }
 
 int

@@ -1,7 +1,7 @@
 /* blob.h - ext fields and a body, as a blob beside a packet of the link (link.h).
  *
- * The ext fields are pairs, see fields.h.  JSON of a header is parsed by the process that has no rights; whoever writes the store
- * only has lengths to check.
+ * The ext fields are pairs, see fields.h.  JSON that a peer has sent, in a header or as a body,
+ * is parsed by the daemon, which has no rights; the mount, which writes the store, checks lengths.
  */
 #ifndef MQFS_NET_BLOB_H
 #define MQFS_NET_BLOB_H
@@ -12,7 +12,11 @@
 
 /* The lengths go to *msg; *ret_fd is -1 if there is nothing to hold.  `ext`: NULL or
  * an object of strings.  -EMSGSIZE, noted: too much. */
-int blob_make(struct link_message *msg, const json_t *ext, const void *body, size_t body_len, int *ret_fd);
+int blob_make(struct link_message *msg, const json_t *ext, const char *body, size_t body_len, int *ret_fd);
+
+/* The same with a body that is JSON a peer has sent: packed, see values.h.  MQ_ECORRUPT, noted:
+ * it is none. */
+int blob_make_values(struct link_message *msg, const json_t *ext, const char *text, size_t len, int *ret_fd);
 
 /* All of it: the ext fields are an object of strings, or NULL (MQ_ECORRUPT, noted: they are
  * something else).  The body (to be freed) ends with a NUL that is not counted; NULL: there

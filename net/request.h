@@ -25,7 +25,7 @@ struct request {
 	int code;
 	const char *peer;		/* its address, for messages */
 	const json_t *ext;		/* the ext fields, an object of strings; NULL: none */
-	const void *body;		/* body_len bytes and a NUL */
+	const void *body;		/* body_len bytes and a NUL, or values (values.h) */
 	size_t body_len;
 };
 
@@ -35,7 +35,7 @@ struct answer {
 	int code;			/* enum answer_code, or another of RocketMQ's */
 	char remark[LINK_TEXT_BYTES];	/* what is wrong, "" */
 	json_t *ext;			/* an object of strings; NULL: none */
-	char *body;			/* received ones end with a NUL, not counted */
+	char *body;			/* a received one: values, or ends with a NUL that is not counted */
 	size_t body_len;
 };
 

@@ -290,7 +290,9 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 
 	if (!a)
 		return -EBUSY;
-	rc = blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
+	rc = s->what.has_values && s->what.has_values(f->code)
+		     ? blob_make_values(&msg, f->ext, f->body, f->body_len, &blob_fd)
+		     : blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
 	if (rc != MQ_OK)
 		return rc;
 	msg.id = new_id(s, a);

@@ -40,6 +40,9 @@ struct server_for {
 	size_t waiting_max;		/* answers that one does not take: then it is not heard */
 	void *arg;
 
+	/* Is the body of such a request JSON?  Then the mount has it packed (values.h).  NULL: none is. */
+	bool (*has_values)(int code);
+
 	/* May be NULL: the mount answers all.  Responses come here, too. */
 	enum server_served (*serve)(void *arg, struct server_peer *p, struct remoting_frame *f);
 	void (*gone)(void *arg, struct server_peer *p);		/* NULL: nobody cares */

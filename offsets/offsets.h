@@ -85,7 +85,8 @@ int offsets_export(struct offsets *o, enum config_file file, char **ret_text, si
  *
  * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
  * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
-int offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms);
+struct json_t;
+int offsets_take(struct offsets *o, enum config_file file, const struct json_t *object, int64_t asked_ms);
 
 /* --- topics --------------------------------------------------------------- */
 

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "conf/log.h"
-#include "offsets/fastjson.h"
 #include "offsets/registry.h"
 #include "offsets/rocketmq.h"
 
@@ -307,14 +306,11 @@ take_delays(struct take *t)
 }
 
 int
-offsets_take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms)
+offsets_take(struct offsets *o, enum config_file file, const json_t *object, int64_t asked_ms)
 {
 	struct take t = { .o = o, .asked_ms = asked_ms, .room = ROOM };
-	json_t *object = NULL;
-	int rc = fastjson_load(text, len, &object);
+	int rc = check(file, object, &t.table);
 
-	if (rc == MQ_OK)
-		rc = check(file, object, &t.table);
 	if (rc == MQ_OK) {
 		LOCKED(&o->apply);
 		if (o->settings->brokerRole != SLAVE)
@@ -326,6 +322,5 @@ offsets_take(struct offsets *o, enum config_file file, const char *text, size_t 
 	}
 	if (t.skipped > 1)
 		log_warn("%" PRId64 " more like this are left out", t.skipped - 1);
-	json_decref(object);
 	return rc;
 }

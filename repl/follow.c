@@ -12,6 +12,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "net/values.h"
 #include "repl/kin.h"
 #include "repl/metadata.h"
 #include "repl/read_log.h"
@@ -24,6 +25,7 @@
 #define LOOK_MS 1000			/* at what may have changed */
 #define LOOK_AGAIN_MS 5000		/* at a master that did not answer, or is a slave itself */
 #define PULL_MS 10000
+#define INFO_ROOM ((size_t)4 << 20)	/* bytes of memory for what a RocketMQ broker says of itself */
 #define AGAIN_BYTES 4096		/* of our log that a master has to show us once more, at least */
 
 struct follow {
@@ -50,12 +52,19 @@ number_of(const json_t *table, const char *key)
 static int
 take_runtime_info(const struct answer *a, int64_t segment_bytes, struct hello *ret)
 {
-	json_t *object = json_loadb(a->body ? a->body : "", a->body_len, 0, NULL);
-	const json_t *table = json_object_get(object, "table");
-	const char *version = json_string_value(json_object_get(table, "brokerVersionDesc"));
-	int64_t begin = number_of(table, "commitLogMinOffset"), end = number_of(table, "commitLogMaxOffset");
+	json_t *object;
+	const json_t *table;
+	const char *version;
+	int64_t begin, end;
 	struct hello h = { .segment_bytes = segment_bytes };
+	int rc = values_take(a->body, a->body_len, INFO_ROOM, &object);
 
+	if (rc != MQ_OK)
+		return rc;
+	table = json_object_get(object, "table");
+	version = json_string_value(json_object_get(table, "brokerVersionDesc"));
+	begin = number_of(table, "commitLogMinOffset");
+	end = number_of(table, "commitLogMaxOffset");
 	snprintf(h.program, sizeof(h.program), "RocketMQ %.32s", version ? version : "");
 	json_decref(object);
 	if (end < 0 || begin > end)
@@ -133,7 +142,7 @@ ask(struct follow *f, const struct hello *ours, struct hello *ret)
 	else if (a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "refuses us: %s", a.remark);
 	else
-		rc = hello_decode(a.body ? a.body : "", a.body_len, ret);
+		rc = hello_decode(a.body, a.body_len, ret);
 	if (rc == MQ_OK) {
 		LOCKED(&f->r->lock);
 		f->r->rocketmq = rocketmq;

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "net/values.h"
 #include "repl/hello.h"
 
 #define HELLO_VERSION 1
+#define HELLO_ROOM ((size_t)4 << 20)	/* bytes of memory; all epochs that there can be take a quarter */
 
 /* --- out --------------------------------------------------------------------------- */
 
@@ -207,16 +209,20 @@ take(const json_t *object, struct hello *h)
 }
 
 int
-hello_decode(const char *text, size_t len, struct hello *ret_hello)
+hello_decode(const void *values, size_t len, struct hello *ret_hello)
 {
 	struct hello h = { .epochs = { NULL, 0 } };
-	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	bool good = json_is_object(object) && take(object, &h);
+	json_t *object;
+	int rc = values_take(values, len, HELLO_ROOM, &object);
+	bool good;
 
+	if (rc != MQ_OK)
+		return rc;
+	good = take(object, &h);
 	json_decref(object);
 	if (!good) {
 		hello_free(&h);
-		return err_note(MQ_ECORRUPT, "a hello of %zu bytes that cannot be", len);
+		return err_note(MQ_ECORRUPT, "a hello that cannot be");
 	}
 	*ret_hello = h;
 	return MQ_OK;

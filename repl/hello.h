@@ -82,8 +82,9 @@ void hello_via(const struct hello *h, struct hello_via *ret);
 /* Both speak of the same bytes, and do not have the same there. */
 bool hello_tails_differ(const struct hello *a, const struct hello *b);
 
-/* For hello_free().  MQ_ECORRUPT, noted: it is none, or says what cannot be. */
-int hello_decode(const char *text, size_t len, struct hello *ret_hello);
+/* What it says, as net/values.h packs it; for hello_free().  MQ_ECORRUPT, noted: it is none,
+ * or says what cannot be. */
+int hello_decode(const void *values, size_t len, struct hello *ret_hello);
 void hello_free(struct hello *h);
 
 #endif

@@ -8,11 +8,13 @@
 #include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "net/values.h"
 #include "repl/metadata.h"
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
 #define TIMERS_BYTES 56
+#define ROOM ((size_t)1 << 29)		/* bytes of memory for a table that a frame can hold */
 
 /* In the order in which one needs the other. */
 static const struct {
@@ -65,14 +67,17 @@ pull(struct replication *r, size_t i)
 {
 	int64_t asked_ms = clock_mono_ms();
 	struct answer a = { 0 };
+	json_t *object = NULL;
 	char why[200];
 	int rc = replication_call(r, calls[i].code, NULL, NULL, 0, CALL_MS, &a);
 
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "the master does not tell (request %d): %s", calls[i].code, a.remark);
 	else if (rc == MQ_OK)
-		rc = offsets_take(r->broker.offsets, calls[i].file, a.body ? a.body : "", a.body_len,
-				  asked_ms);
+		rc = values_take(a.body, a.body_len, ROOM, &object);
+	if (rc == MQ_OK)
+		rc = offsets_take(r->broker.offsets, calls[i].file, object, asked_ms);
+	json_decref(object);
 	if (rc == MQ_ECORRUPT) {
 		snprintf(why, sizeof(why), "%s", err_text(rc));
 		rc = err_note(rc, "what the master tells is not understood (request %d): %s", calls[i].code,

@@ -12,6 +12,7 @@
 #include "net/channel.h"
 #include "net/dial.h"
 #include "repl/remoting_client.h"
+#include "repl/requests.h"
 
 /* A request of the mount's that is not answered yet. */
 struct call {
@@ -81,7 +82,14 @@ call_answer(struct remoting_client *c, struct call *call, const struct remoting_
 		return;
 	}
 	snprintf(msg.text, sizeof(msg.text), "%s", f->remark ? f->remark : "");
-	rc = blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
+	rc = f->code == ANSWER_SUCCESS && answer_has_values(call->msg.code)
+		     ? blob_make_values(&msg, f->ext, f->body, f->body_len, &blob_fd)
+		     : blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
+	if (rc == MQ_ECORRUPT) {
+		snprintf(msg.text, sizeof(msg.text), "%s", err_text(rc));
+		rc = err_note(-EPROTO, "what the master tells is not understood (request %d): %s",
+			      (int)call->msg.code, msg.text);
+	}
 	if (rc == MQ_OK)
 		call_end(c, call, &msg, blob_fd);
 	else

@@ -9,6 +9,8 @@
 #ifndef MQFS_REPL_REQUESTS_H
 #define MQFS_REPL_REQUESTS_H
 
+#include <stdbool.h>
+
 #include "net/request.h"
 
 struct replication;
@@ -26,6 +28,22 @@ enum request_code {
 	REQUEST_HELLO = 0x6d71,		/* mqfs's own, */
 	REQUEST_READ_LOG = 0x6d72,	/* and this */
 };
+
+/* Is the body of such a request JSON; is that of its answer?  mqrepld parses what a peer sends
+ * of it and packs it (net/values.h); what this broker sends is text. */
+static inline bool
+request_has_values(int code)
+{
+	return code == REQUEST_HELLO;
+}
+
+static inline bool
+answer_has_values(int code)
+{
+	return code == REQUEST_HELLO || code == REQUEST_GET_ALL_TOPIC_CONFIG ||
+	       code == REQUEST_GET_ALL_CONSUMER_OFFSET || code == REQUEST_GET_ALL_DELAY_OFFSET ||
+	       code == REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG || code == REQUEST_GET_BROKER_RUNTIME_INFO;
+}
 
 /* Find the row and run it.  A row that fails is answered with SYSTEM_ERROR and
  * what was noted: *ret is an answer in any case. */

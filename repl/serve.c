@@ -13,6 +13,7 @@
 #include "net/server.h"
 #include "repl/receiver.h"
 #include "repl/remoting_client.h"
+#include "repl/requests.h"
 #include "repl/sender.h"
 #include "repl/serve.h"
 
@@ -373,7 +374,7 @@ serve_run(struct serve *serve)
 	};
 	const struct server_for remoting = {
 		.d = d, .on = &serve->listen, .connections_max = REMOTING_CONNECTIONS_MAX,
-		.host_max = LISTENER_HOST_MAX, .waiting_max = ANSWERS_MAX,
+		.host_max = LISTENER_HOST_MAX, .waiting_max = ANSWERS_MAX, .has_values = request_has_values,
 	};
 	int rc;
 

@@ -14,6 +14,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "offsets/fastjson.h"
 #include "offsets/offsets.h"
 #include "tests/broker_kit.h"
 #include "tests/tree.h"
@@ -28,9 +29,22 @@ open_as(struct broker *b, enum broker_role role)
 /* --- shorthand --------------------------------------------------------------------------- */
 
 static int
+take_at(struct broker *b, enum config_file file, const char *text, size_t len, int64_t asked_ms)
+{
+	json_t *object;
+	int rc = fastjson_load(text, len, &object);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = offsets_take(b->offsets, file, object, asked_ms);
+	json_decref(object);
+	return rc;
+}
+
+static int
 take(struct broker *b, enum config_file file, const char *text)
 {
-	return offsets_take(b->offsets, file, text, strlen(text), 1);
+	return take_at(b, file, text, strlen(text), 1);
 }
 
 static char *
@@ -245,7 +259,7 @@ a_commit_that_is_owed_is_not_overruled(void **state)
 	/* asked before it was answered: it says nothing of that */
 	assert_int_equal(take(b, CONFIG_OFFSETS, offsets), MQ_OK);
 	assert_int_equal(offset_of(b, "G", "Orders"), 2);
-	assert_int_equal(offsets_take(b->offsets, CONFIG_OFFSETS, offsets, strlen(offsets), INT64_MAX), MQ_OK);
+	assert_int_equal(take_at(b, CONFIG_OFFSETS, offsets, strlen(offsets), INT64_MAX), MQ_OK);
 	assert_int_equal(offset_of(b, "G", "Orders"), 12);
 	broker_close(b);
 }
@@ -299,7 +313,7 @@ memory_is_not_without_bound(void **state)
 	fprintf(f, "}}");
 	fclose(f);
 	open_as(b, SLAVE);
-	assert_int_equal(offsets_take(b->offsets, CONFIG_TOPICS, text, len, 1), MQ_OK);
+	assert_int_equal(take_at(b, CONFIG_TOPICS, text, len, 1), MQ_OK);
 	offsets_stats(b->offsets, &stats);
 	assert_in_range(stats.topics, 1000, 1100);
 	broker_close(b);

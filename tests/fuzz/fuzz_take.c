@@ -7,6 +7,7 @@
 
 #include "conf/err.h"
 #include "conf/log.h"
+#include "offsets/fastjson.h"
 #include "offsets/registry.h"
 #include "tests/fuzz/target.h"
 
@@ -22,14 +23,27 @@ slave_alone(struct settings *settings)
 	return o;
 }
 
+static int
+take(struct offsets *o, enum config_file file, const char *text, size_t len, int64_t asked_ms)
+{
+	json_t *object;
+	int rc = fastjson_load(text, len, &object);
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = offsets_take(o, file, object, asked_ms);
+	json_decref(object);
+	return rc;
+}
+
 static void
 prepare(struct offsets *o)
 {
 	static const char topics[] = "{\"topicConfigTable\":{\"T\":{\"readQueueNums\":3,\"writeQueueNums\":3}}}";
 	static const char offsets[] = "{\"offsetTable\":{\"T@G\":{0:5}}}";
 
-	MUST(offsets_take(o, CONFIG_TOPICS, topics, sizeof(topics) - 1, 1) == MQ_OK);
-	MUST(offsets_take(o, CONFIG_OFFSETS, offsets, sizeof(offsets) - 1, 1) == MQ_OK);
+	MUST(take(o, CONFIG_TOPICS, topics, sizeof(topics) - 1, 1) == MQ_OK);
+	MUST(take(o, CONFIG_OFFSETS, offsets, sizeof(offsets) - 1, 1) == MQ_OK);
 }
 
 int
@@ -45,11 +59,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_open("fuzz", LOG_TO_STDERR, LOG_EMERG);
 	o = slave_alone(&settings);
 	prepare(o);
-	rc = offsets_take(o, file, (const char *)data + (size ? 1 : 0), size ? size - 1 : 0, 2);
+	rc = take(o, file, (const char *)data + (size ? 1 : 0), size ? size - 1 : 0, 2);
 	MUST(rc == MQ_OK || rc == MQ_ECORRUPT);
 	for (int i = 0; i < CONFIG_FILES; i++) {
 		MUST(offsets_export(o, (enum config_file)i, &text, &len) == MQ_OK);
-		MUST(offsets_take(o, (enum config_file)i, text, len, 3) == MQ_OK);
+		MUST(take(o, (enum config_file)i, text, len, 3) == MQ_OK);
 		free(text);
 	}
 	offsets_close(o);
