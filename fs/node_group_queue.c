@@ -12,6 +12,7 @@
 #include "fs/closing.h"
 #include "fs/name.h"
 #include "fs/open_queue.h"
+#include "store/backlog.h"
 
 int
 group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
@@ -116,22 +117,11 @@ group_queue_open(struct mount *m, const struct node *n, struct handle *h)
 /* --- xattrs ------------------------------------------------------------------------------ */
 
 #define SUGGEST "user.mqfs.suggest_broker_id"
-#define RAM_BYTES_UNKNOWN ((int64_t)24 << 30)	/* RocketMQ's guess */
-
-static int64_t
-ram_bytes(void)
-{
-	int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-
-	return pages > 0 && page > 0 ? pages * page : RAM_BYTES_UNKNOWN;
-}
-
-/* Is what the group reads next so far back in the log that memory no longer has it?
- * RocketMQ's rule: more than a part of memory behind the end. */
+/* Is what the group reads next so far back in the log that memory no longer has it? */
 static int
 is_slow(struct mount *m, const struct node *n, int32_t queue, bool *ret_slow)
 {
-	int64_t memory = ram_bytes() / 100 * m->settings->accessMessageInMemoryMaxRatio;
+	int64_t memory = backlog_memory(m->settings->accessMessageInMemoryMaxRatio);
 	struct queue_entry entry;
 	struct queue *q;
 	size_t got = 0;
@@ -145,7 +135,7 @@ is_slow(struct mount *m, const struct node *n, int32_t queue, bool *ret_slow)
 		rc = queue_entries(q, at, &entry, 1, &got);
 	if (rc != MQ_OK && rc != MQ_EEND)
 		return rc;
-	*ret_slow = rc == MQ_OK && mark_at(store_written(m->store)).byte - entry.pos.byte > memory;
+	*ret_slow = rc == MQ_OK && backlog_is_on_disk(entry.pos, mark_at(store_written(m->store)), memory);
 	return MQ_OK;
 }
 

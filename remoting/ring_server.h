@@ -49,6 +49,13 @@ void ring_server_release(struct ring_server *r);
 void ring_server_wait(struct ring_server *r, int timeout_ms);
 void ring_server_nudge(struct ring_server *r);	/* any thread */
 
+/* Where the pieces of a pull go, before its completion. */
+static inline struct ring_piece *
+ring_server_pieces(struct ring_server *r, uint32_t slot)
+{
+	return r->out->pieces[slot];
+}
+
 /* Answer a submission; slot, kind and tag are the submission's.  Any thread. */
 void ring_server_complete(struct ring_server *r, const struct ring_completion *c);
 

@@ -1,0 +1,338 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "remoting/intake.h"
+#include "remoting/reads.h"
+#include "remoting/stored_as.h"
+#include "remoting/waits.h"
+
+#define LOTS_MAX 64			/* queues of one turn */
+#define TURN_BYTES (4 << 20)		/* then it is time to append */
+#define KEPT_BYTES (512 << 10)		/* longer buffers are not kept for the next turn */
+
+/* A submission whose messages are entries [first, first + n) of a batch. */
+struct sent {
+	struct ring_completion answer;
+	size_t first, n;
+	bool waits;
+};
+
+/* What goes to one queue in this turn. */
+struct lot {
+	struct topic *topic;
+	struct queue *queue;
+	struct batch batch;
+	struct sent *sents;
+	size_t n, max;
+};
+
+struct intake {
+	const struct remoting_broker *broker;
+	struct ring_server *ring;
+	struct waits *waits;
+	struct reads *reads;
+	void (*lied)(void *arg);
+	void *arg;
+	pthread_t thread;
+	bool has_thread;
+	_Atomic bool closing;
+	struct lot lots[LOTS_MAX];
+	size_t n_lots, bytes;		/* of this turn */
+	struct ring_request req;
+	char props[RECORD_PROPS_MAX + 1], item_props[RECORD_PROPS_MAX + 1];
+	_Atomic int64_t messages, stored_bytes, turns;
+};
+
+/* --- appending ------------------------------------------------------------------------------------ */
+
+static void
+answer_refused(struct intake *in, struct ring_completion *answer, const struct refusal *why)
+{
+	refusal_put(why, answer);
+	ring_server_complete(in->ring, answer);
+}
+
+/* The messages of e are stored; its batch says where. */
+static void
+answer_stored(struct intake *in, const struct lot *g, struct sent *e, int64_t store_ms)
+{
+	const struct batch_entry *first = &g->batch.entries[e->first], *last = first + e->n - 1;
+	mq_pos end = pos_add(last->pos, last->total);
+
+	e->answer.offset = first->qoff.n;
+	e->answer.pos = first->pos.byte;
+	e->answer.store_ms = store_ms;
+	e->answer.n = (uint32_t)e->n;
+	if (e->waits)
+		waits_add(in->waits, &e->answer, end);
+	else
+		ring_server_complete(in->ring, &e->answer);
+}
+
+static void
+append_lot(struct intake *in, struct lot *g)
+{
+	struct appended done = { 0 };
+	struct refusal why;
+	int rc;
+
+	rc = topic_append_begin(in->broker->offsets, g->topic, g->queue);
+	if (rc == MQ_OK) {
+		rc = store_append(in->broker->store, g->queue, &g->batch, &done);
+		topic_append_end(g->queue);
+	}
+	if (rc != MQ_OK)
+		(void)refuse_rc(&why, rc);
+	for (size_t i = 0; i < g->n; i++) {
+		struct sent *e = &g->sents[i];
+
+		if (e->first + e->n <= done.n)
+			answer_stored(in, g, e, done.store_ms);
+		else
+			answer_refused(in, &e->answer, &why);
+	}
+	atomic_fetch_add_explicit(&in->messages, (int64_t)done.n, memory_order_relaxed);
+	if (done.n > 0)
+		atomic_fetch_add_explicit(&in->stored_bytes, done.end.byte - done.begin.byte, memory_order_relaxed);
+}
+
+/* The turn is over: all of it is stored or refused, and its bytes in the ring are free. */
+static void
+append_all(struct intake *in)
+{
+	for (size_t i = 0; i < in->n_lots; i++) {
+		struct lot *g = &in->lots[i];
+
+		append_lot(in, g);
+		g->n = 0;
+		batch_clear(&g->batch);
+		if (g->batch.size > KEPT_BYTES)
+			batch_free(&g->batch);
+	}
+	if (in->n_lots > 0)
+		atomic_fetch_add_explicit(&in->turns, 1, memory_order_relaxed);
+	in->n_lots = in->bytes = 0;
+	ring_server_release(in->ring);
+	ring_server_wake_client(in->ring);
+}
+
+/* --- gathering ------------------------------------------------------------------------------------- */
+
+static int
+lot_reserve(struct lot *g)
+{
+	size_t max = g->max ? 2 * g->max : 64;
+	struct sent *sents;
+
+	if (g->n < g->max)
+		return MQ_OK;
+	sents = realloc(g->sents, max * sizeof(*sents));
+	if (!sents)
+		return -ENOMEM;
+	g->sents = sents;
+	g->max = max;
+	return MQ_OK;
+}
+
+/* The lot of that queue. */
+static struct lot *
+lot_of(struct intake *in, const struct stored_as *as)
+{
+	struct lot *g;
+
+	for (size_t i = 0; i < in->n_lots; i++)
+		if (in->lots[i].queue == as->queue)
+			return &in->lots[i];
+	if (in->n_lots == LOTS_MAX)
+		append_all(in);
+	g = &in->lots[in->n_lots++];
+	g->topic = as->topic;
+	g->queue = as->queue;
+	return g;
+}
+
+static bool
+add_single(struct intake *in, struct batch *b, const struct stored_as *as, struct refusal *why)
+{
+	const struct ring_request *req = &in->req;
+	struct message m = as->m;
+	int rc;
+
+	if (!stored_props(in->broker, req, NULL, 0, in->props, &m.props_len))
+		return refuse(why, CODE_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
+	m.props = in->props;
+	m.body = req->body;
+	m.body_len = req->s.body_len;
+	rc = batch_add(b, &m);
+	return rc == MQ_OK || refuse_rc(why, rc);
+}
+
+/* Items of a batch.  *ret_rc MQ_ECORRUPT, noted: they are not so many. */
+static bool
+add_items(struct intake *in, struct batch *b, const struct stored_as *as, struct refusal *why, int *ret_rc)
+{
+	const struct ring_request *req = &in->req;
+	struct message m = as->m;
+	struct ring_item item;
+	size_t at = 0;
+	uint32_t n = 0;
+
+	for (; ring_item_next(req->body, req->s.body_len, &at, &item); n++) {
+		const unsigned char *body = req->body + at - item.body_len;
+		int rc;
+
+		memcpy(in->item_props, body - item.props_len, item.props_len);
+		if (!stored_props(in->broker, req, in->item_props, item.props_len, in->props, &m.props_len))
+			return refuse(why, CODE_MESSAGE_ILLEGAL, "the properties are longer than %d bytes",
+				      RECORD_PROPS_MAX);
+		m.props = in->props;
+		m.flag = item.flag;
+		m.body = body;
+		m.body_len = item.body_len;
+		rc = batch_add(b, &m);
+		if (rc != MQ_OK)
+			return refuse_rc(why, rc);
+	}
+	if (n != req->s.items || at != req->s.body_len)
+		*ret_rc = err_note(MQ_ECORRUPT, "mqremoted submits a batch that has other items than it says");
+	return true;
+}
+
+/* Messages to a queue of this turn, or refuse them.  MQ_ECORRUPT: a lie. */
+static int
+gather(struct intake *in)
+{
+	const struct ring_submission *s = &in->req.s;
+	struct ring_completion answer = {
+		.kind = s->kind,
+		.slot = s->slot,
+		.tag = s->tag,
+		.queue_id = s->queue_id,
+	};
+	struct refusal why = { 0 };
+	struct stored_as as;
+	struct lot *g;
+	size_t n, len;
+	int rc = MQ_OK;
+	bool ok;
+
+	if (!stored_as(in->broker, &in->req, &as, &why)) {
+		answer_refused(in, &answer, &why);
+		return MQ_OK;
+	}
+	answer.queue_id = as.queue_id;
+	g = lot_of(in, &as);
+	n = g->batch.n;
+	len = g->batch.len;
+	ok = lot_reserve(g) == MQ_OK || refuse_rc(&why, -ENOMEM);
+	if (ok && s->kind == RING_SEND)
+		ok = add_single(in, &g->batch, &as, &why);
+	else if (ok)
+		ok = add_items(in, &g->batch, &as, &why, &rc);
+	if (!ok || rc != MQ_OK) {	/* none of it */
+		g->batch.n = n;
+		g->batch.len = len;
+		if (rc == MQ_OK)
+			answer_refused(in, &answer, &why);
+		return rc;
+	}
+	g->sents[g->n++] = (struct sent){ .answer = answer, .first = n, .n = g->batch.n - n, .waits = as.waits };
+	in->bytes += g->batch.len - len;
+	return MQ_OK;
+}
+
+/* --- the thread -------------------------------------------------------------------------------------- */
+
+static int
+take_one(struct intake *in)
+{
+	int rc = ring_server_take(in->ring, &in->req);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
+		return gather(in);
+	return reads_put(in->reads, &in->req);
+}
+
+static void *
+intake_main(void *arg)
+{
+	struct intake *in = arg;
+	int rc = MQ_OK;
+
+	while (!atomic_load(&in->closing)) {
+		rc = take_one(in);
+		if (rc != MQ_OK || in->bytes >= TURN_BYTES)
+			append_all(in);
+		if (rc == -EAGAIN)
+			ring_server_wait(in->ring, -1);
+		else if (rc != MQ_OK)
+			break;
+	}
+	append_all(in);
+	if (rc != MQ_OK && rc != -EAGAIN)
+		in->lied(in->arg);
+	return NULL;
+}
+
+int
+intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*lied)(void *arg), void *arg,
+	    struct intake **ret)
+{
+	struct intake *in = calloc(1, sizeof(*in));
+	int rc;
+
+	if (!in)
+		return -ENOMEM;
+	in->broker = broker;
+	in->ring = ring;
+	in->lied = lied;
+	in->arg = arg;
+	rc = waits_open(broker, ring, &in->waits);
+	if (rc == MQ_OK)
+		rc = reads_open(broker, ring, &in->reads);
+	if (rc == MQ_OK) {
+		rc = -pthread_create(&in->thread, NULL, intake_main, in);
+		in->has_thread = rc == MQ_OK;
+	}
+	if (rc != MQ_OK) {
+		intake_close(in);
+		return rc;
+	}
+	*ret = in;
+	return MQ_OK;
+}
+
+void
+intake_close(struct intake *in)
+{
+	if (!in)
+		return;
+	atomic_store(&in->closing, true);
+	if (in->has_thread) {
+		ring_server_nudge(in->ring);
+		pthread_join(in->thread, NULL);
+	}
+	reads_close(in->reads);
+	waits_close(in->waits);
+	for (size_t i = 0; i < LOTS_MAX; i++) {
+		batch_free(&in->lots[i].batch);
+		free(in->lots[i].sents);
+	}
+	free(in);
+}
+
+void
+intake_stats(const struct intake *in, struct intake_stats *ret)
+{
+	*ret = (struct intake_stats){
+		.messages = atomic_load(&in->messages),
+		.bytes = atomic_load(&in->stored_bytes),
+		.turns = atomic_load(&in->turns),
+	};
+}

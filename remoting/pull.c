@@ -1,0 +1,344 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "remoting/pull.h"
+#include "remoting/refusal.h"
+#include "remoting/tags.h"
+#include "store/backlog.h"
+#include "store/sql92.h"
+
+#define SCAN_BYTES 16000		/* of entries that one pull looks at */
+#define ENTRIES 128			/* read in one go */
+
+/* --- who may -------------------------------------------------------------------------------------- */
+
+static bool
+find_group(const struct remoting_broker *b, const char *name, struct group_conf *ret, struct refusal *why)
+{
+	struct group *g = group_find(b->offsets, name);
+	int rc = MQ_OK;
+
+	group_conf_default(ret, name);
+	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
+		return refuse(why, CODE_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
+	if (!g && b->settings->brokerRole != SLAVE && !b->read_only && !meta_group_is_system(name))
+		rc = group_create(b->offsets, ret, &g, NULL);
+	if (rc != MQ_OK && rc != -EEXIST)
+		return refuse_rc(why, rc);
+	if (g)
+		group_conf(b->offsets, g, ret);
+	if (!ret->consume_enable)
+		return refuse(why, CODE_NO_PERMISSION, "subscription group no permission, %.60s", name);
+	return true;
+}
+
+static bool
+find_queue(const struct remoting_broker *b, const struct pull *p, struct queue **ret, struct refusal *why)
+{
+	struct topic *t = topic_find(b->offsets, p->topic);
+	struct topic_conf conf;
+	int rc;
+
+	if (!t)
+		return refuse(why, CODE_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", p->topic);
+	topic_conf(b->offsets, t, &conf);
+	if (!(conf.perm & PERM_READ))
+		return refuse(why, CODE_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
+	if (p->queue_id < 0 || p->queue_id >= conf.queues)
+		return refuse(why, CODE_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",
+			      (int)p->queue_id, p->topic, (int)conf.queues);
+	rc = topic_queue(b->offsets, t, p->queue_id, ret);
+	return rc == MQ_OK || refuse_rc(why, rc);
+}
+
+/* --- what it wants ---------------------------------------------------------------------------------- */
+
+struct filter {
+	struct tags tags;
+	struct sql92 *sql;		/* NULL: by tags */
+	unsigned char *buf;		/* for records that SQL looks at */
+	size_t buf_size;
+};
+
+static void
+filter_free(struct filter *f)
+{
+	tags_free(&f->tags);
+	sql92_free(f->sql);
+	free(f->buf);
+}
+
+static bool
+filter_parse(const struct remoting_broker *b, const struct pull *p, struct filter *ret, struct refusal *why)
+{
+	int rc;
+
+	*ret = (struct filter){ 0 };
+	if (p->sql && !b->settings->enablePropertyFilter)
+		return refuse(why, CODE_SYSTEM_ERROR, "The broker does not support consumer to filter message by SQL92");
+	if (p->sql)
+		rc = sql92_parse(p->filter, p->filter_len, &ret->sql, NULL);
+	else
+		rc = tags_parse(p->filter, p->filter_len, &ret->tags);
+	return rc == MQ_OK || refuse(why, CODE_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+}
+
+/* A record that cannot be read is for the client to find. */
+static bool
+filter_match(const struct remoting_broker *b, struct filter *f, const struct queue_entry *e)
+{
+	struct record rec;
+
+	if (!f->sql)
+		return tags_match(&f->tags, e->tags_code);
+	if (store_read(b->store, e->pos, &f->buf, &f->buf_size, &rec) != MQ_OK)
+		return false;
+	return sql92_matches(f->sql, rec.props, (size_t)rec.props_len);
+}
+
+/* --- looking at entries ------------------------------------------------------------------------------ */
+
+/* What a pull has come to. */
+struct found {
+	const struct remoting_broker *b;
+	const struct pull *p;
+	struct filter *filter;
+	struct ring_piece *pieces;
+	uint32_t n;			/* pieces */
+	int64_t messages, bytes;
+	int64_t next;			/* queue offset behind the last entry that was looked at */
+	mq_pos begin, end;		/* of the log, when it began */
+	mq_pos last;			/* of that entry */
+	int64_t memory, segment_bytes;
+	bool removing;			/* a record of an entry is no more */
+};
+
+/* RocketMQ's order of questions: the count before the bytes, the first message always. */
+static bool
+is_full(const struct found *f, const struct queue_entry *e)
+{
+	const struct settings *s = f->b->settings;
+	bool disk = backlog_is_on_disk(e->pos, f->end, f->memory);
+	int64_t bytes = disk ? s->maxTransferBytesOnMessageInDisk : s->maxTransferBytesOnMessageInMemory;
+	int64_t count = disk ? s->maxTransferCountOnMessageInDisk : s->maxTransferCountOnMessageInMemory;
+
+	if (f->messages == 0)
+		return false;
+	return f->messages >= f->p->max_messages || f->bytes + e->total > bytes || f->messages >= count;
+}
+
+/* The record is behind the last piece, in the same segment. */
+static bool
+goes_on(const struct found *f, const struct queue_entry *e)
+{
+	const struct ring_piece *last;
+
+	if (f->n == 0)
+		return false;
+	last = &f->pieces[f->n - 1];
+	return last->pos + last->bytes == e->pos.byte &&
+	       last->pos / f->segment_bytes == e->pos.byte / f->segment_bytes;
+}
+
+static bool
+add(struct found *f, const struct queue_entry *e)
+{
+	if (!goes_on(f, e)) {
+		if (f->n == RING_PIECES)
+			return false;
+		f->pieces[f->n++] = (struct ring_piece){ .pos = e->pos.byte };
+	}
+	f->pieces[f->n - 1].bytes += (uint32_t)e->total;
+	f->pieces[f->n - 1].messages++;
+	f->messages++;
+	f->bytes += e->total;
+	return true;
+}
+
+/* False: the pull ends before this entry. */
+static bool
+look_at(struct found *f, const struct queue_entry *e)
+{
+	if (e->total == QUEUE_HOLE_SIZE)
+		return true;
+	f->last = e->pos;
+	if (e->pos.byte < f->begin.byte) {
+		f->removing = true;
+		return true;
+	}
+	if (is_full(f, e))
+		return false;
+	return !filter_match(f->b, f->filter, e) || add(f, e);
+}
+
+static int
+scan(struct found *f, struct queue *q)
+{
+	int64_t most = (int64_t)f->p->max_messages * QUEUE_ENTRY_BYTES;
+	int64_t left = (most > SCAN_BYTES ? most : SCAN_BYTES) / QUEUE_ENTRY_BYTES;
+
+	while (left > 0) {
+		struct queue_entry entries[ENTRIES];
+		size_t n = 0;
+		int rc = queue_entries(q, MQ_QOFF(f->next), entries, left < ENTRIES ? (size_t)left : ENTRIES, &n);
+
+		if (rc == MQ_EEND)
+			return MQ_OK;
+		if (rc != MQ_OK)
+			return rc;
+		for (size_t i = 0; i < n; i++) {
+			if (!look_at(f, &entries[i]))
+				return MQ_OK;
+			f->next++;
+		}
+		left -= (int64_t)n;
+	}
+	return MQ_OK;
+}
+
+/* --- the answer ---------------------------------------------------------------------------------------- */
+
+static bool
+is_uncorrected_slave(const struct remoting_broker *b)
+{
+	return b->settings->brokerRole == SLAVE && !b->settings->offsetCheckInSlave;
+}
+
+static void
+say(struct ring_completion *c, int code, int64_t next, const char *status)
+{
+	c->code = code;
+	c->offset = next;
+	snprintf(c->remark, sizeof(c->remark), "%s", status);
+}
+
+/* The offset is none that has a message: next is `right`, for whom we may correct. */
+static void
+say_wrong(const struct remoting_broker *b, const struct pull *p, struct ring_completion *c, int64_t right,
+	  const char *status)
+{
+	bool slave = is_uncorrected_slave(b);
+
+	say(c, slave ? CODE_PULL_RETRY_IMMEDIATELY : CODE_PULL_OFFSET_MOVED, slave ? p->offset : right, status);
+}
+
+static void
+say_found(struct ring_completion *c, const struct found *f)
+{
+	c->n = f->n;
+	if (f->n > 0)
+		say(c, CODE_SUCCESS, f->next, "FOUND");
+	else
+		say(c, CODE_PULL_RETRY_IMMEDIATELY, f->next, f->removing ? "MESSAGE_WAS_REMOVING" : "NO_MATCHED_MESSAGE");
+}
+
+/* Whom to ask next: §8 of the contract. */
+static int32_t
+suggest(const struct remoting_broker *b, const struct group_conf *g, const struct found *f, bool looked)
+{
+	if (!b->settings->slaveReadEnable)
+		return 0;
+	return looked && backlog_is_on_disk(f->last, f->end, f->memory) ? g->slow_broker_id : g->broker_id;
+}
+
+static void
+pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q, const struct group_conf *g,
+	  struct found *f, struct ring_completion *c)
+{
+	struct queue_span span;
+	int rc = MQ_OK;
+
+	queue_span(q, &span);
+	c->min = span.min.n;
+	c->max = span.end.n;
+	if (span.end.n == 0 && p->offset == 0)
+		say(c, CODE_PULL_NOT_FOUND, 0, "NO_MESSAGE_IN_QUEUE");
+	else if (span.end.n == 0)
+		say_wrong(b, p, c, 0, "NO_MESSAGE_IN_QUEUE");
+	else if (p->offset < span.min.n)
+		say_wrong(b, p, c, span.min.n, "OFFSET_TOO_SMALL");
+	else if (p->offset == span.end.n)
+		say(c, CODE_PULL_NOT_FOUND, p->offset, "OFFSET_OVERFLOW_ONE");
+	else if (p->offset > span.end.n)
+		say_wrong(b, p, c, span.end.n, "OFFSET_OVERFLOW_BADLY");
+	else
+		rc = scan(f, q);
+	if (*c->remark == '\0' && rc == MQ_EGONE)	/* retention was faster than we */
+		say_wrong(b, p, c, queue_min(q).n, "OFFSET_TOO_SMALL");
+	else if (*c->remark == '\0' && rc != MQ_OK)
+		say(c, CODE_SYSTEM_ERROR, p->offset, err_text(rc));
+	else if (*c->remark == '\0')
+		say_found(c, f);
+	c->suggest = suggest(b, g, f, f->next > p->offset);
+}
+
+void
+pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+	    struct ring_completion *c)
+{
+	struct refusal why = { 0 };
+	struct filter filter = { 0 };
+	struct group_conf conf;
+	struct queue *q;
+
+	if (!find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
+	    !filter_parse(b, p, &filter, &why)) {
+		refusal_put(&why, c);
+	} else {
+		struct found f = {
+			.b = b,
+			.p = p,
+			.filter = &filter,
+			.pieces = pieces,
+			.next = p->offset,
+			.begin = store_begin(b->store),
+			.end = mark_at(store_written(b->store)),
+			.memory = backlog_memory(b->settings->accessMessageInMemoryMaxRatio),
+			.segment_bytes = store_segment_bytes(b->store),
+		};
+
+		if (p->commits && b->settings->brokerRole != SLAVE && !b->read_only)
+			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
+		pull_from(b, p, q, &conf, &f, c);
+	}
+	filter_free(&filter);
+}
+
+/* --- commits --------------------------------------------------------------------------------------------- */
+
+/* A subscription of a client's group: nothing of it is passed over that nobody has consumed. */
+static int
+subscribe(const struct remoting_broker *b, struct group *g, struct topic *t, struct subscription **ret)
+{
+	int32_t queues = topic_queues(b->offsets, t);
+	int rc = subscription_create(b->offsets, g, t, ret, NULL);
+
+	if (rc == -EEXIST)
+		*ret = subscription_find(b->offsets, g, t);
+	for (int32_t i = 0; i < queues && rc == MQ_OK; i++)
+		rc = commit_reset(b->offsets, *ret, i, MQ_QOFF(0), NULL);
+	return rc == -EEXIST && *ret ? MQ_OK : rc;
+}
+
+int
+pull_commit(const struct remoting_broker *b, const char *group, const char *topic, int32_t queue_id, mq_qoff to)
+{
+	struct group *g = group_find(b->offsets, group);
+	struct topic *t = topic_find(b->offsets, topic);
+	struct subscription *sub;
+	int rc = MQ_OK;
+
+	if (!t)
+		return err_note(-ENOENT, "topic[%s] not exist", topic);
+	if (!g)
+		return err_note(-EINVAL, "subscription group [%s] does not exist", group);
+	sub = subscription_find(b->offsets, g, t);
+	if (!sub)
+		rc = subscribe(b, g, t, &sub);
+	return rc == MQ_OK ? commit_forward(b->offsets, sub, queue_id, to) : rc;
+}

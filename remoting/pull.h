@@ -1,0 +1,53 @@
+/* pull.h - which records a client's pull is answered with.
+ *
+ * RocketMQ's rules (reference, PULL_MESSAGE), in this order:
+ *
+ *      the group   unknown: made, if groups are made by themselves; else 26; may not consume: 16
+ *      the topic   unknown: 17; may not be read: 16; has no such queue: 1
+ *      the filter  tags joined by `||`, "" or `*` for all; SQL92 where enablePropertyFilter
+ *                  allows it, else 1; one that cannot be parsed: 23
+ *
+ *      offset               status                   next     code
+ *      of an empty queue    NO_MESSAGE_IN_QUEUE      0 *      19 for offset 0, else 21
+ *      below the first      OFFSET_TOO_SMALL         min *    21
+ *      the end              OFFSET_OVERFLOW_ONE      offset   19
+ *      beyond it            OFFSET_OVERFLOW_BADLY    max *    21
+ *      within               FOUND                    behind what was looked at   0
+ *                           NO_MATCHED_MESSAGE       〃                          20
+ *                           MESSAGE_WAS_REMOVING     〃                          20
+ *
+ *      * a slave says the offset that was asked for, and 20 instead of 21, unless
+ *        offsetCheckInSlave
+ *
+ * At most 800 entries are looked at (20 times max_messages, if that is more bytes), and
+ * at most so many messages and bytes are given as are allowed of memory and of the disk;
+ * the first message always.  A record is judged by its entry: nothing of it is read
+ * but for SQL92.
+ */
+#ifndef MQFS_REMOTING_PULL_H
+#define MQFS_REMOTING_PULL_H
+
+#include "remoting/broker.h"
+#include "remoting/ring.h"
+
+struct pull {
+	const char *group, *topic;
+	int32_t queue_id;
+	int64_t offset;
+	int32_t max_messages;
+	bool commits;
+	int64_t commit_offset;
+	const char *filter;
+	size_t filter_len;
+	bool sql;
+};
+
+/* Fills *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */
+void pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+		 struct ring_completion *c);
+
+/* The group has consumed that queue up to `to`.  A group that had no subscription of the topic
+ * has one then, which begins with the first message of every other queue. */
+int pull_commit(const struct remoting_broker *b, const char *group, const char *topic, int32_t queue_id, mq_qoff to);
+
+#endif

@@ -1,0 +1,297 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "remoting/pull.h"
+#include "remoting/reads.h"
+#include "remoting/refusal.h"
+
+struct read_job {
+	struct read_job *next;
+	struct ring_submission s;
+	char topic[RECORD_TOPIC_MAX + 1], group[RECORD_TOPIC_MAX + 1];
+	char text[];
+};
+
+struct jobs {
+	struct read_job *first, **last;
+};
+
+struct reads {
+	const struct remoting_broker *broker;
+	struct ring_server *ring;
+	struct lock lock;
+	pthread_cond_t news;
+	struct jobs pulls, watches;
+	bool closing;
+	pthread_t reader, ends;
+	bool has_reader, has_ends;
+
+	/* of the ends thread alone */
+	struct queue *watched[RING_WATCHES];	/* NULL: none */
+	int64_t told[RING_WATCHES];
+	uint32_t n_watched;			/* none from here on */
+};
+
+/* --- the lists ------------------------------------------------------------------------------------- */
+
+static void
+jobs_put(struct jobs *l, struct read_job *job)
+{
+	job->next = NULL;
+	*l->last = job;
+	l->last = &job->next;
+}
+
+/* With the lock. */
+static struct read_job *
+jobs_take(struct jobs *l)
+{
+	struct read_job *job = l->first;
+
+	if (job) {
+		l->first = job->next;
+		if (!l->first)
+			l->last = &l->first;
+	}
+	return job;
+}
+
+static void
+jobs_free(struct jobs *l)
+{
+	struct read_job *job;
+
+	while ((job = jobs_take(l)))
+		free(job);
+}
+
+int
+reads_put(struct reads *r, const struct ring_request *req)
+{
+	struct read_job *job = malloc(sizeof(*job) + req->s.text_len + 1);
+	bool watch = req->s.kind == RING_WATCH;
+
+	if (!job)
+		return -ENOMEM;
+	job->s = req->s;
+	memcpy(job->topic, req->topic, sizeof(job->topic));
+	memcpy(job->group, req->group, sizeof(job->group));
+	memcpy(job->text, req->text, req->s.text_len + 1);
+	lock_take(&r->lock);
+	jobs_put(watch ? &r->watches : &r->pulls, job);
+	if (!watch)
+		pthread_cond_signal(&r->news);
+	lock_drop(&r->lock);
+	if (watch)
+		mark_nudge(store_dispatched(r->broker->store));
+	return MQ_OK;
+}
+
+static struct ring_completion
+answer_of(const struct read_job *job)
+{
+	return (struct ring_completion){
+		.kind = job->s.kind,
+		.slot = job->s.slot,
+		.tag = job->s.tag,
+		.queue_id = job->s.queue_id,
+	};
+}
+
+/* --- pulls and commits ------------------------------------------------------------------------------ */
+
+static void
+answer_commit(struct reads *r, const struct read_job *job, struct ring_completion *c)
+{
+	struct refusal why;
+	int rc = pull_commit(r->broker, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
+
+	if (rc == MQ_OK)
+		return;
+	(void)refuse_rc(&why, rc);
+	refusal_put(&why, c);
+}
+
+static void
+answer_pull(struct reads *r, const struct read_job *job, struct ring_completion *c)
+{
+	const struct pull p = {
+		.group = job->group,
+		.topic = job->topic,
+		.queue_id = job->s.queue_id,
+		.offset = job->s.offset,
+		.max_messages = job->s.max_messages,
+		.commits = job->s.flags & RING_FLAG_COMMIT,
+		.commit_offset = job->s.commit_offset,
+		.filter = job->text,
+		.filter_len = job->s.text_len,
+		.sql = job->s.flags & RING_FLAG_SQL,
+	};
+
+	pull_answer(r->broker, &p, ring_server_pieces(r->ring, job->s.slot), c);
+}
+
+static void *
+reader_main(void *arg)
+{
+	struct reads *r = arg;
+	struct read_job *job;
+
+	for (;;) {
+		struct ring_completion c;
+
+		lock_take(&r->lock);
+		while (!(job = jobs_take(&r->pulls)) && !r->closing) {
+			lock_drop(&r->lock);
+			ring_server_wake_client(r->ring);	/* once for all that were waiting */
+			lock_take(&r->lock);
+			if (!r->pulls.first && !r->closing)
+				lock_wait(&r->lock, &r->news, -1);
+		}
+		lock_drop(&r->lock);
+		if (!job)
+			return NULL;
+		c = answer_of(job);
+		if (job->s.kind == RING_PULL)
+			answer_pull(r, job, &c);
+		else
+			answer_commit(r, job, &c);
+		ring_server_complete(r->ring, &c);
+		free(job);
+	}
+}
+
+/* --- ends of queues ----------------------------------------------------------------------------------- */
+
+/* Which queue it is that a watch is about; NULL, and *c says why: none. */
+static struct queue *
+queue_of(struct reads *r, const struct read_job *job, struct ring_completion *c)
+{
+	struct topic *t = *job->topic ? topic_find(r->broker->offsets, job->topic) : NULL;
+	struct queue *q = NULL;
+	struct refusal why;
+	int rc;
+
+	if (!*job->topic)
+		return NULL;
+	rc = t ? topic_queue(r->broker->offsets, t, job->s.queue_id, &q) : err_note(-ENOENT, "topic not exist");
+	if (rc == MQ_OK)
+		return q;
+	(void)refuse_rc(&why, rc);
+	refusal_put(&why, c);
+	return NULL;
+}
+
+static void
+watch(struct reads *r, struct read_job *job)
+{
+	struct ring_completion c = answer_of(job);
+	uint32_t at = job->s.watch;
+
+	r->watched[at] = queue_of(r, job, &c);
+	r->told[at] = r->watched[at] ? queue_end(r->watched[at]).n : -1;
+	if (at >= r->n_watched)
+		r->n_watched = at + 1;
+	while (r->n_watched > 0 && !r->watched[r->n_watched - 1])
+		r->n_watched--;
+	ring_server_set_end(r->ring, at, r->told[at]);
+	ring_server_complete(r->ring, &c);
+	free(job);
+}
+
+/* Returns whether any has moved. */
+static bool
+tell_ends(struct reads *r)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < r->n_watched; i++) {
+		int64_t end = r->watched[i] ? queue_end(r->watched[i]).n : -1;
+
+		if (end == r->told[i])
+			continue;
+		r->told[i] = end;
+		ring_server_set_end(r->ring, i, end);
+		any = true;
+	}
+	return any;
+}
+
+static void *
+ends_main(void *arg)
+{
+	struct reads *r = arg;
+	uint64_t nudges = 0;
+
+	for (;;) {
+		mq_pos seen = mark_at(store_dispatched(r->broker->store));	/* before the ends */
+		struct read_job *job;
+		bool any = false, closing;
+
+		lock_take(&r->lock);
+		closing = r->closing;
+		job = closing ? NULL : jobs_take(&r->watches);
+		lock_drop(&r->lock);
+		if (closing)
+			return NULL;
+		if (job) {
+			watch(r, job);
+			any = true;
+		}
+		any = tell_ends(r) || any;
+		if (any)
+			ring_server_wake_client(r->ring);
+		if (!job)		/* a nudge is a job, or a log that was cut */
+			(void)mark_wait_news(store_dispatched(r->broker->store), seen, &nudges, -1, NULL);
+	}
+}
+
+/* --- opening and closing -------------------------------------------------------------------------------- */
+
+int
+reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret)
+{
+	struct reads *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->broker = broker;
+	r->ring = ring;
+	r->pulls.last = &r->pulls.first;
+	r->watches.last = &r->watches.first;
+	lock_init(&r->lock, RANK_INTAKE);
+	cond_init(&r->news);
+	r->has_reader = pthread_create(&r->reader, NULL, reader_main, r) == 0;
+	r->has_ends = r->has_reader && pthread_create(&r->ends, NULL, ends_main, r) == 0;
+	if (!r->has_ends) {
+		reads_close(r);
+		return -EAGAIN;
+	}
+	*ret = r;
+	return MQ_OK;
+}
+
+void
+reads_close(struct reads *r)
+{
+	if (!r)
+		return;
+	lock_take(&r->lock);
+	r->closing = true;
+	pthread_cond_signal(&r->news);
+	lock_drop(&r->lock);
+	mark_nudge(store_dispatched(r->broker->store));
+	if (r->has_reader)
+		pthread_join(r->reader, NULL);
+	if (r->has_ends)
+		pthread_join(r->ends, NULL);
+	jobs_free(&r->pulls);
+	jobs_free(&r->watches);
+	pthread_cond_destroy(&r->news);
+	lock_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,23 @@
+/* reads.h - what clients ask of queues: pulls, commits, and to be woken at a queue's end.
+ *
+ *      intake ──> list ──> reads thread ──┬─ PULL    pull.h, pieces and completion
+ *                                         └─ COMMIT  offsets/
+ *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
+ *
+ * A pull may have to read a consume queue's file, so it does not run in the intake thread.
+ */
+#ifndef MQFS_REMOTING_READS_H
+#define MQFS_REMOTING_READS_H
+
+#include "remoting/broker.h"
+#include "remoting/ring_server.h"
+
+struct reads;
+
+int reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret);
+void reads_close(struct reads *r);	/* accepts NULL; what is in the lists has no answer */
+
+/* A PULL, COMMIT or WATCH, which is copied.  -ENOMEM. */
+int reads_put(struct reads *r, const struct ring_request *req);
+
+#endif

@@ -1,0 +1,252 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "remoting/stored_as.h"
+
+#define RETRY "%RETRY%"
+#define DLQ "%DLQ%"
+#define TEMPLATE "TBW102"
+
+/* --- its topic --------------------------------------------------------------------------------- */
+
+static bool
+has_prefix(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Topics that only a broker writes: RocketMQ's list, and ours. */
+static bool
+is_forbidden(const char *name)
+{
+	static const char *const names[] = {
+		"SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+		"TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strncasecmp(name, "MQFS_", strlen("MQFS_")) == 0;
+}
+
+static bool
+make_topic(const struct remoting_broker *b, const char *name, int32_t queues, int32_t perm, struct topic **ret,
+	   struct refusal *why)
+{
+	struct topic_conf conf;
+	int rc;
+
+	topic_conf_default(&conf, name, queues);
+	conf.perm = perm;
+	rc = topic_create(b->offsets, &conf, ret, NULL);
+	if (rc == -EEXIST)		/* somebody was faster */
+		*ret = topic_find(b->offsets, name);
+	if (rc != MQ_OK && !(rc == -EEXIST && *ret))
+		return refuse_rc(why, rc);
+	return true;
+}
+
+/* The topic after which others are made: it needs no record of its own. */
+static bool
+template_of(const struct remoting_broker *b, const char *name, struct topic_conf *ret)
+{
+	struct topic *t = *name ? topic_find(b->offsets, name) : NULL;
+
+	if (t) {
+		topic_conf(b->offsets, t, ret);
+		return true;
+	}
+	if (strcmp(name, TEMPLATE) != 0 || !b->settings->autoCreateTopicEnable)
+		return false;
+	topic_conf_default(ret, name, (int32_t)b->settings->defaultTopicQueueNums);
+	ret->perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
+	return true;
+}
+
+static bool
+find_topic(const struct remoting_broker *b, const struct ring_request *req, struct topic **ret, struct refusal *why)
+{
+	struct topic_conf conf;
+	int32_t queues = req->s.template_queues;
+
+	*ret = topic_find(b->offsets, req->topic);
+	if (*ret)
+		return true;
+	if (template_of(b, req->template, &conf) && conf.perm & PERM_INHERIT) {
+		queues = queues < 1 || queues > conf.queues ? conf.queues : queues;
+		return make_topic(b, req->topic, queues, conf.perm & ~PERM_INHERIT, ret, why);
+	}
+	if (has_prefix(req->topic, RETRY))
+		return make_topic(b, req->topic, 1, PERM_READ | PERM_WRITE, ret, why);
+	return refuse(why, CODE_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
+}
+
+/* A message of a retry topic that was consumed as often as it may be is a dead letter. */
+static bool
+is_dead(const struct remoting_broker *b, const struct ring_request *req)
+{
+	struct group_conf conf;
+	struct group *g;
+	int32_t max = req->s.max_reconsume_times;
+
+	if (!has_prefix(req->topic, RETRY))
+		return false;
+	g = group_find(b->offsets, req->topic + strlen(RETRY));
+	if (max < 0) {
+		group_conf_default(&conf, "g");
+		if (g)
+			group_conf(b->offsets, g, &conf);
+		max = conf.retry_max;
+	}
+	return req->s.reconsume_times >= max;
+}
+
+static bool
+dead_letters_of(const struct remoting_broker *b, struct topic **t, struct refusal *why)
+{
+	char name[sizeof(DLQ) + RECORD_TOPIC_MAX];
+
+	snprintf(name, sizeof(name), "%s%s", DLQ, (*t)->name + strlen(RETRY));
+	*t = topic_find(b->offsets, name);
+	return *t || make_topic(b, name, 1, PERM_READ | PERM_WRITE, t, why);
+}
+
+/* --- all of it ---------------------------------------------------------------------------------- */
+
+static bool
+may_store(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
+{
+	if (b->read_only)
+		return refuse(why, CODE_SERVICE_NOT_AVAILABLE, "the store is mounted read-only");
+	if (b->settings->brokerRole == SLAVE)
+		return refuse(why, CODE_SERVICE_NOT_AVAILABLE, "this broker is a slave, its master takes messages");
+	if (is_forbidden(req->topic))
+		return refuse(why, CODE_NO_PERMISSION, "Sending message to topic[%.60s] is forbidden.", req->topic);
+	if (req->s.body_len > (uint64_t)b->settings->maxMessageSize)
+		return refuse(why, CODE_MESSAGE_ILLEGAL, "the body of %u bytes is longer than maxMessageSize",
+			      req->s.body_len);
+	return true;
+}
+
+static bool
+find_queue(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *as, struct refusal *why)
+{
+	int32_t queues = topic_queues(b->offsets, as->topic);
+	int rc;
+
+	if (as->queue_id >= queues)
+		return refuse(why, CODE_SYSTEM_ERROR, "request queueId[%d] is illegal, topic %.60s has %d queues",
+			      (int)req->s.queue_id, as->topic->name, (int)queues);
+	if (as->queue_id < 0)
+		as->queue_id = (int32_t)(random() % queues);
+	rc = topic_queue(b->offsets, as->topic, as->queue_id, &as->queue);
+	return rc == MQ_OK || refuse_rc(why, rc);
+}
+
+static bool
+is_true(const struct ring_request *req, const char *property, bool if_absent)
+{
+	size_t len;
+	const char *value = record_property(req->text, req->s.text_len, property, &len);
+
+	return value ? len == 4 && strncasecmp(value, "true", 4) == 0 : if_absent;
+}
+
+bool
+stored_as(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *ret,
+	  struct refusal *ret_why)
+{
+	const struct ring_submission *s = &req->s;
+	struct stored_as as = { .queue_id = s->queue_id, .waits = is_true(req, "WAIT", true) };
+	struct topic_conf conf;
+
+	*ret_why = (struct refusal){ 0 };
+	if (!may_store(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
+		return false;
+	if (is_true(req, "TRAN_MSG", false))
+		return refuse(ret_why, CODE_NO_PERMISSION, "this broker takes no transaction messages");
+	if (is_dead(b, req)) {
+		if (!dead_letters_of(b, &as.topic, ret_why))
+			return false;
+		as.queue_id = 0;
+	}
+	topic_conf(b->offsets, as.topic, &conf);
+	if (!(conf.perm & PERM_WRITE))
+		return refuse(ret_why, CODE_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
+			      as.topic->name);
+	if (!find_queue(b, req, &as, ret_why))
+		return false;
+	as.m = (struct message){
+		.topic = as.topic->name,
+		.topic_len = strlen(as.topic->name),
+		.queue_id = as.queue_id,
+		.flag = s->flag,
+		.sysflag = s->sysflag,
+		.reconsume_times = s->reconsume_times,
+		.born_ms = s->born_ms,
+		.born = { .v6 = s->flags & RING_FLAG_BORN_V6, .port = s->born_port },
+		.stored = b->host,
+	};
+	memcpy(as.m.born.addr, s->born_addr, sizeof(as.m.born.addr));
+	*ret = as;
+	return true;
+}
+
+/* --- properties --------------------------------------------------------------------------------- */
+
+/* Properties, one behind the other. */
+struct props {
+	char *buf;
+	size_t len;
+	bool full;
+};
+
+static void
+props_put(struct props *p, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	if (name_len + value_len + 2 > RECORD_PROPS_MAX - p->len) {
+		p->full = true;
+		return;
+	}
+	if (p->len > 0)
+		p->buf[p->len++] = 0x02;
+	memcpy(p->buf + p->len, name, name_len);
+	p->len += name_len;
+	p->buf[p->len++] = 0x01;
+	memcpy(p->buf + p->len, value, value_len);
+	p->len += value_len;
+}
+
+static bool
+is_called(const char *name, size_t len, const char *what)
+{
+	return len == strlen(what) && memcmp(name, what, len) == 0;
+}
+
+bool
+stored_props(const struct remoting_broker *b, const struct ring_request *req, const char *item, size_t item_len,
+	     char *buf, size_t *ret_len)
+{
+	const char *cluster = b->settings->brokerClusterName;
+	struct props p = { .buf = buf };
+	const char *name, *value;
+	size_t name_len, value_len;
+
+	for (size_t at = 0; record_property_next(item, item_len, &at, &name, &name_len, &value, &value_len);)
+		props_put(&p, name, name_len, value, value_len);
+	for (size_t at = 0;
+	     record_property_next(req->text, req->s.text_len, &at, &name, &name_len, &value, &value_len);)
+		if (!is_called(name, name_len, "CLUSTER") && (item || !is_called(name, name_len, "WAIT")))
+			props_put(&p, name, name_len, value, value_len);
+	if (*cluster)
+		props_put(&p, "CLUSTER", strlen("CLUSTER"), cluster, strlen(cluster));
+	*ret_len = p.len;
+	return !p.full;
+}

@@ -1,0 +1,29 @@
+/* stored_as.h - which message of which queue a client's SEND becomes, or why none.
+ *
+ * Pure but for topics that are made.  The intake thread alone. */
+#ifndef MQFS_REMOTING_STORED_AS_H
+#define MQFS_REMOTING_STORED_AS_H
+
+#include "remoting/broker.h"
+#include "remoting/refusal.h"
+#include "remoting/ring_server.h"
+
+/* Where messages of a request go. */
+struct stored_as {
+	struct topic *topic;
+	struct queue *queue;
+	int32_t queue_id;		/* of the answer */
+	bool waits;			/* for a disk, for slaves: if they are told to */
+	struct message m;		/* all but properties and body */
+};
+
+/* False: *ret_why says why not. */
+bool stored_as(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *ret,
+	       struct refusal *ret_why);
+
+/* The properties a message of the request is stored with, into buf (RECORD_PROPS_MAX
+ * bytes); item: those of an item of a batch, NULL: a single message.  False: too long. */
+bool stored_props(const struct remoting_broker *b, const struct ring_request *req, const char *item, size_t item_len,
+		  char *buf, size_t *ret_len);
+
+#endif

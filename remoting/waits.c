@@ -1,0 +1,264 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "remoting/waits.h"
+
+#define NEVER INT64_MAX
+
+struct wait {
+	struct ring_completion answer;
+	mq_pos end;
+	int64_t disk_by, slaves_by;	/* clock_mono_ms(); 0: does not wait for it */
+};
+
+struct waits {
+	const struct remoting_broker *broker;
+	struct ring_server *ring;
+	struct lock lock;
+	pthread_cond_t flush_news;
+	struct wait *list;		/* RING_SLOTS of them: no more are under way */
+	uint64_t first, end;		/* counts; place is modulo RING_SLOTS */
+	bool disk_failed;
+	bool closing;
+	struct mark none;		/* in the place of `replicated`, if there is none */
+	pthread_t flusher, timer;
+	bool has_flusher, has_timer;
+};
+
+static struct mark *
+replicated(struct waits *w)
+{
+	return w->broker->replicated ? w->broker->replicated : &w->none;
+}
+
+static struct wait *
+wait_at(struct waits *w, uint64_t n)
+{
+	return &w->list[n % RING_SLOTS];
+}
+
+/* --- is it over? ------------------------------------------------------------------------------ */
+
+enum over { OVER_NOT, OVER_WELL, OVER_BADLY };
+
+static enum over
+is_over(int64_t by_ms, mq_pos end, mq_pos mark, bool failed, int64_t now)
+{
+	if (by_ms == 0 || mark.byte >= end.byte)
+		return OVER_WELL;
+	return failed || now >= by_ms ? OVER_BADLY : OVER_NOT;
+}
+
+static void
+refuse(struct wait *e, int code, const char *why)
+{
+	e->answer.code = code;
+	snprintf(e->answer.remark, sizeof(e->answer.remark), "%s", why);
+}
+
+/* Its answer is ready: complete it. */
+static bool
+settle_one(struct waits *w, struct wait *e, int64_t now)
+{
+	enum over disk = is_over(e->disk_by, e->end, mark_at(store_flushed(w->broker->store)), w->disk_failed, now);
+	enum over slaves = is_over(e->slaves_by, e->end, mark_at(replicated(w)), false, now);
+
+	if (disk == OVER_NOT || slaves == OVER_NOT)
+		return false;
+	if (slaves == OVER_BADLY)
+		refuse(e, CODE_FLUSH_SLAVE_TIMEOUT, "stored; slaves have not said in time that they have it");
+	else if (disk == OVER_BADLY && e->answer.code == CODE_SUCCESS)
+		refuse(e, CODE_FLUSH_DISK_TIMEOUT, "stored; the disk has not taken it in time");
+	ring_server_complete(w->ring, &e->answer);
+	return true;
+}
+
+/* Whatever is ready is answered, in the order of the log.  With the lock. */
+static void
+settle(struct waits *w)
+{
+	int64_t now = clock_mono_ms();
+	uint64_t before = w->first;
+
+	while (w->first < w->end && settle_one(w, wait_at(w, w->first), now))
+		w->first++;
+	if (w->first != before)
+		ring_server_wake_client(w->ring);
+}
+
+/* --- adding ------------------------------------------------------------------------------------ */
+
+void
+waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
+{
+	const struct settings *s = w->broker->settings;
+	struct wait e = { .answer = *answer, .end = end };
+	int64_t now = clock_mono_ms();
+	bool first;
+
+	if (s->flushDiskType == SYNC_FLUSH)
+		e.disk_by = now + s->syncFlushTimeout;
+	if (s->brokerRole == SYNC_MASTER) {
+		if (w->broker->in_sync && w->broker->in_sync(w->broker->arg))
+			e.slaves_by = now + s->slaveTimeout;
+		else
+			refuse(&e, CODE_SLAVE_NOT_AVAILABLE, "stored; there are not enough slaves in sync");
+	}
+	if (e.disk_by == 0 && e.slaves_by == 0) {
+		ring_server_complete(w->ring, &e.answer);
+		return;
+	}
+	LOCKED(&w->lock);
+	MUST(w->end - w->first < RING_SLOTS);
+	first = w->first == w->end;
+	*wait_at(w, w->end++) = e;
+	if (e.disk_by)
+		pthread_cond_signal(&w->flush_news);
+	if (first)
+		mark_nudge(replicated(w));
+}
+
+/* --- the disk ----------------------------------------------------------------------------------- */
+
+/* Up to where the log must be synced; 0: nobody waits for that.  With the lock. */
+static mq_pos
+wanted_of_disk(struct waits *w)
+{
+	mq_pos flushed = mark_at(store_flushed(w->broker->store));
+
+	if (w->disk_failed)
+		return MQ_POS(0);
+	for (uint64_t n = w->end; n > w->first; n--) {
+		const struct wait *e = wait_at(w, n - 1);
+
+		if (e->end.byte <= flushed.byte)
+			break;
+		if (e->disk_by)
+			return e->end;
+	}
+	return MQ_POS(0);
+}
+
+static void *
+flusher_main(void *arg)
+{
+	struct waits *w = arg;
+
+	LOCKED(&w->lock);
+	while (!w->closing) {
+		mq_pos upto = wanted_of_disk(w);
+		int rc;
+
+		if (upto.byte == 0) {
+			lock_wait(&w->lock, &w->flush_news, -1);
+			continue;
+		}
+		lock_drop(&w->lock);
+		rc = store_flush(w->broker->store, upto);
+		lock_take(&w->lock);
+		w->disk_failed = rc != MQ_OK;	/* which is final */
+		settle(w);
+	}
+	return NULL;
+}
+
+/* --- slaves, and time ---------------------------------------------------------------------------- */
+
+/* What the first in the list waits for.  With the lock. */
+static void
+wanted_of_timer(struct waits *w, mq_pos *ret_pos, int64_t *ret_by)
+{
+	const struct wait *e = wait_at(w, w->first);
+
+	*ret_pos = MQ_POS(INT64_MAX - 1);
+	*ret_by = NEVER;
+	if (w->first == w->end)
+		return;
+	if (e->disk_by)
+		*ret_by = e->disk_by;
+	if (e->slaves_by && mark_at(replicated(w)).byte < e->end.byte) {
+		*ret_pos = MQ_POS(e->end.byte - 1);	/* past it: at its end */
+		*ret_by = e->slaves_by < *ret_by ? e->slaves_by : *ret_by;
+	}
+}
+
+static int
+timeout_until(int64_t by_ms)
+{
+	int64_t left = by_ms - clock_mono_ms();
+
+	if (by_ms == NEVER)
+		return -1;
+	return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static void *
+timer_main(void *arg)
+{
+	struct waits *w = arg;
+	uint64_t nudges = 0;
+
+	LOCKED(&w->lock);
+	while (!w->closing) {
+		mq_pos pos;
+		int64_t by;
+
+		wanted_of_timer(w, &pos, &by);
+		lock_drop(&w->lock);
+		(void)mark_wait_news(replicated(w), pos, &nudges, timeout_until(by), NULL);
+		lock_take(&w->lock);
+		settle(w);
+	}
+	return NULL;
+}
+
+/* --- opening and closing -------------------------------------------------------------------------- */
+
+int
+waits_open(const struct remoting_broker *broker, struct ring_server *ring, struct waits **ret)
+{
+	struct waits *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->broker = broker;
+	w->ring = ring;
+	lock_init(&w->lock, RANK_INTAKE);
+	cond_init(&w->flush_news);
+	mark_init(&w->none, MQ_POS(0));
+	w->list = calloc(RING_SLOTS, sizeof(*w->list));
+	w->has_flusher = w->list && pthread_create(&w->flusher, NULL, flusher_main, w) == 0;
+	w->has_timer = w->has_flusher && pthread_create(&w->timer, NULL, timer_main, w) == 0;
+	if (!w->has_timer) {
+		waits_close(w);
+		return -ENOMEM;
+	}
+	*ret = w;
+	return MQ_OK;
+}
+
+void
+waits_close(struct waits *w)
+{
+	if (!w)
+		return;
+	lock_take(&w->lock);
+	w->closing = true;
+	pthread_cond_signal(&w->flush_news);
+	lock_drop(&w->lock);
+	mark_nudge(replicated(w));
+	if (w->has_flusher)
+		pthread_join(w->flusher, NULL);
+	if (w->has_timer)
+		pthread_join(w->timer, NULL);
+	mark_destroy(&w->none);
+	pthread_cond_destroy(&w->flush_news);
+	lock_destroy(&w->lock);
+	free(w->list);
+	free(w);
+}

@@ -1,0 +1,360 @@
+/* What clients pull: the records, the status and the next offset that RocketMQ would give. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "tests/remoting_kit.h"
+
+static struct say
+pull_of(int64_t offset)
+{
+	return (struct say){ .kind = RING_PULL, .topic = "T", .group = "G", .offset = offset, .max_messages = 32,
+			     .text = "*" };
+}
+
+/* One pull from `offset` with that filter. */
+static struct ring_completion
+pull(struct remote *r, int64_t offset, const char *filter)
+{
+	struct say say = pull_of(offset);
+
+	say.text = filter;
+	return remote_ask(r, &say);
+}
+
+static void
+want(const struct ring_completion *c, int code, const char *status, int64_t next)
+{
+	assert_int_equal(c->code, code);
+	assert_string_equal(c->remark, status);
+	assert_int_equal(c->offset, next);
+}
+
+static uint32_t
+messages_of(struct remote *r, const struct ring_completion *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->n; i++)
+		n += r->client.out->pieces[c->slot][i].messages;
+	return n;
+}
+
+static void
+produce(struct remote *r, int n)
+{
+	for (int i = 0; i < n; i++) {
+		char props[40];
+
+		snprintf(props, sizeof(props), "TAGS\001t%d\002n\001%d", i % 3, i);
+		assert_int_equal(remote_send(r, "T", 0, props, "hello").code, 0);
+	}
+}
+
+/* --- what is found ---------------------------------------------------------------------------------- */
+
+static void
+what_was_sent_is_pulled_as_it_is_in_the_log(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+	unsigned char *bytes;
+	struct record rec;
+	size_t len, at = 0;
+
+	produce(r, 5);
+	c = pull(r, 0, "*");
+	want(&c, 0, "FOUND", 5);
+	assert_int_equal(c.min, 0);
+	assert_int_equal(c.max, 5);
+	assert_int_equal(c.n, 1);		/* one piece: they are neighbours */
+	bytes = remote_pulled(r, &c, &len);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(record_decode(bytes + at, len - at, &rec), MQ_OK);
+		assert_int_equal(rec.qoff.n, i);
+		assert_memory_equal(rec.body, "hello", 5);
+		at += (size_t)rec.total;
+	}
+	assert_int_equal(at, len);
+	free(bytes);
+}
+
+static void
+what_a_file_appends_is_pulled_too(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	broker_produce(&r->b, "T", 0, 3);
+	c = pull(r, 1, "*");
+	want(&c, 0, "FOUND", 3);
+	assert_int_equal(messages_of(r, &c), 2);
+}
+
+static void
+tags_are_matched_by_their_codes(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	produce(r, 9);
+	c = pull(r, 0, "t1");
+	want(&c, 0, "FOUND", 9);
+	assert_int_equal(messages_of(r, &c), 3);
+	c = pull(r, 0, "t0 ||  t2");
+	assert_int_equal(messages_of(r, &c), 6);
+	c = pull(r, 0, "");
+	assert_int_equal(messages_of(r, &c), 9);
+	c = pull(r, 0, "none");
+	want(&c, 20, "NO_MATCHED_MESSAGE", 9);
+	c = pull(r, 0, "||");
+	assert_int_equal(c.code, 23);
+}
+
+static void
+sql_looks_at_properties_where_it_is_allowed(void **state)
+{
+	struct remote *r = *state;
+	struct say say = pull_of(0);
+	struct ring_completion c;
+
+	produce(r, 9);
+	say.flags = RING_FLAG_SQL;
+	say.text = "n > 6";
+	assert_int_equal(remote_ask(r, &say).code, 1);
+	broker_set(&r->b, "enablePropertyFilter", "true");
+	c = remote_ask(r, &say);
+	want(&c, 0, "FOUND", 9);
+	assert_int_equal(messages_of(r, &c), 2);
+	say.text = "n > > 6";
+	assert_int_equal(remote_ask(r, &say).code, 23);
+}
+
+static void
+a_pull_is_bounded_in_messages_and_bytes(void **state)
+{
+	struct remote *r = *state;
+	struct say say = pull_of(0);
+	struct ring_completion c;
+
+	produce(r, 50);
+	c = remote_ask(r, &say);
+	want(&c, 0, "FOUND", 32);
+	say.max_messages = 7;
+	c = remote_ask(r, &say);
+	want(&c, 0, "FOUND", 7);
+	say.max_messages = 1000;
+	broker_set(&r->b, "maxTransferCountOnMessageInMemory", "40");
+	c = remote_ask(r, &say);
+	want(&c, 0, "FOUND", 40);
+	broker_set(&r->b, "maxTransferBytesOnMessageInMemory", "1000");
+	c = remote_ask(r, &say);
+	assert_in_range(messages_of(r, &c), 5, 10);
+	broker_set(&r->b, "maxTransferBytesOnMessageInMemory", "1");
+	c = remote_ask(r, &say);		/* the first one always */
+	want(&c, 0, "FOUND", 1);
+}
+
+static void
+what_is_not_in_memory_is_given_in_smaller_parts_and_by_a_slave(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	produce(r, 50);
+	c = pull(r, 0, "*");
+	assert_int_equal(c.suggest, 0);
+	broker_set(&r->b, "accessMessageInMemoryMaxRatio", "0");
+	c = pull(r, 0, "*");
+	want(&c, 0, "FOUND", 8);
+	assert_int_equal(c.suggest, 1);		/* whichBrokerWhenConsumeSlowly */
+	broker_set(&r->b, "slaveReadEnable", "false");
+	assert_int_equal(pull(r, 0, "*").suggest, 0);
+}
+
+static void
+a_pull_looks_at_no_more_than_800_entries(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	broker_produce(&r->b, "T", 0, 1000);
+	c = pull(r, 0, "none");
+	want(&c, 20, "NO_MATCHED_MESSAGE", 800);
+	c = pull(r, 800, "none");
+	want(&c, 20, "NO_MATCHED_MESSAGE", 1000);
+}
+
+static void
+pieces_never_cross_a_segment(void **state)
+{
+	static char body[30000];
+	struct remote *r = *state;
+	int64_t segment = store_segment_bytes(r->b.store);
+	int64_t at = 0;
+
+	memset(body, 'x', sizeof(body) - 1);
+	broker_append(&r->b, "T", 0, body, 100);
+	while (at < 100) {
+		struct ring_completion c = pull(r, at, "*");
+		const struct ring_piece *p = r->client.out->pieces[c.slot];
+
+		assert_int_equal(c.code, 0);
+		for (uint32_t i = 0; i < c.n; i++)
+			assert_int_equal(p[i].pos / segment, (p[i].pos + p[i].bytes - 1) / segment);
+		at = c.offset;
+	}
+	assert_int_equal(at, 100);
+}
+
+/* --- what is not --------------------------------------------------------------------------------------- */
+
+static void
+offsets_outside_are_corrected_on_a_master(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	c = pull(r, 0, "*");
+	want(&c, 19, "NO_MESSAGE_IN_QUEUE", 0);
+	c = pull(r, 5, "*");
+	want(&c, 21, "NO_MESSAGE_IN_QUEUE", 0);
+	produce(r, 10);
+	assert_int_equal(topic_trim(r->b.offsets, topic_find(r->b.offsets, "T"), 0, MQ_QOFF(4), NULL), MQ_OK);
+	c = pull(r, 2, "*");
+	want(&c, 21, "OFFSET_TOO_SMALL", 4);
+	c = pull(r, 10, "*");
+	want(&c, 19, "OFFSET_OVERFLOW_ONE", 10);
+	c = pull(r, 11, "*");
+	want(&c, 21, "OFFSET_OVERFLOW_BADLY", 10);
+	c = pull(r, -1, "*");
+	want(&c, 21, "OFFSET_TOO_SMALL", 4);
+	assert_int_equal(c.min, 4);
+}
+
+static void
+a_slave_leaves_offsets_as_they_are(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c;
+
+	produce(r, 10);
+	broker_set(&r->b, "brokerRole", "SLAVE");
+	c = pull(r, 11, "*");
+	want(&c, 20, "OFFSET_OVERFLOW_BADLY", 11);
+	broker_set(&r->b, "offsetCheckInSlave", "true");
+	c = pull(r, 11, "*");
+	want(&c, 21, "OFFSET_OVERFLOW_BADLY", 10);
+	c = pull(r, 3, "*");
+	want(&c, 0, "FOUND", 10);
+	broker_set(&r->b, "brokerRole", "ASYNC_MASTER");
+}
+
+static void
+every_refusal_has_its_code(void **state)
+{
+	struct remote *r = *state;
+	struct say say = pull_of(0);
+	struct group_conf gc;
+	struct topic_conf tc;
+
+	say.topic = "none";
+	assert_int_equal(remote_ask(r, &say).code, 17);
+	say = pull_of(0);
+	say.queue_id = 4;
+	assert_int_equal(remote_ask(r, &say).code, 1);
+	assert_non_null(group_find(r->b.offsets, "G"));		/* was made */
+	broker_set(&r->b, "autoCreateSubscriptionGroup", "false");
+	say = pull_of(0);
+	say.group = "unknown";
+	assert_int_equal(remote_ask(r, &say).code, 26);
+	group_conf(r->b.offsets, group_find(r->b.offsets, "G"), &gc);
+	gc.consume_enable = false;
+	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc, NULL), MQ_OK);
+	assert_int_equal(pull(r, 0, "*").code, 16);
+	say.group = "TOOLS";
+	broker_group(&r->b, "TOOLS");
+	topic_conf(r->b.offsets, topic_find(r->b.offsets, "T"), &tc);
+	tc.perm = PERM_WRITE;
+	assert_int_equal(topic_change(r->b.offsets, topic_find(r->b.offsets, "T"), &tc, NULL), MQ_OK);
+	assert_int_equal(remote_ask(r, &say).code, 16);
+}
+
+/* --- commits, and ends ------------------------------------------------------------------------------------ */
+
+static void
+a_pull_commits_what_came_before(void **state)
+{
+	struct remote *r = *state;
+	struct say say = pull_of(7);
+	struct subscription *sub;
+
+	produce(r, 10);
+	broker_produce(&r->b, "T", 1, 10);
+	say.flags = RING_FLAG_COMMIT;
+	say.commit_offset = 7;
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	sub = broker_subscription(&r->b, "G", "T");
+	assert_non_null(sub);
+	assert_int_equal(broker_committed(&r->b, sub, 0), 7);
+	assert_int_equal(broker_committed(&r->b, sub, 1), 0);	/* nobody has consumed it */
+	say.commit_offset = 3;
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	assert_int_equal(broker_committed(&r->b, sub, 0), 7);	/* never back by itself */
+	assert_int_equal(remote_ask(r, &(struct say){ .kind = RING_COMMIT, .topic = "T", .group = "G", .offset = 9 }).code, 0);
+	assert_int_equal(broker_committed(&r->b, sub, 0), 9);
+	assert_int_equal(remote_ask(r, &(struct say){ .kind = RING_COMMIT, .topic = "none", .group = "G" }).code, 17);
+}
+
+static void
+a_watched_queue_tells_its_end_and_then_no_more(void **state)
+{
+	struct remote *r = *state;
+	struct say say = { .kind = RING_WATCH, .topic = "T", .queue_id = 2, .watch = 77 };
+
+	broker_produce(&r->b, "T", 2, 3);
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	assert_int_equal(ring_client_end(&r->client, 77), 3);
+	broker_produce(&r->b, "T", 2, 2);
+	for (int i = 0; i < 60 && ring_client_end(&r->client, 77) != 5; i++)
+		(void)remote_ask(r, &(struct say){ .kind = RING_WATCH, .watch = 1 });
+	assert_int_equal(ring_client_end(&r->client, 77), 5);
+	say.topic = NULL;
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	assert_int_equal(ring_client_end(&r->client, 77), -1);
+	say.topic = "none";
+	assert_int_equal(remote_ask(r, &say).code, 17);
+}
+
+int
+main(void)
+{
+#define REMOTE(f) cmocka_unit_test_setup_teardown(f, remote_setup, remote_teardown)
+	const struct CMUnitTest tests[] = {
+		REMOTE(what_was_sent_is_pulled_as_it_is_in_the_log),
+		REMOTE(what_a_file_appends_is_pulled_too),
+		REMOTE(tags_are_matched_by_their_codes),
+		REMOTE(sql_looks_at_properties_where_it_is_allowed),
+		REMOTE(a_pull_is_bounded_in_messages_and_bytes),
+		REMOTE(what_is_not_in_memory_is_given_in_smaller_parts_and_by_a_slave),
+		REMOTE(a_pull_looks_at_no_more_than_800_entries),
+		REMOTE(pieces_never_cross_a_segment),
+		REMOTE(offsets_outside_are_corrected_on_a_master),
+		REMOTE(a_slave_leaves_offsets_as_they_are),
+		REMOTE(every_refusal_has_its_code),
+		REMOTE(a_pull_commits_what_came_before),
+		REMOTE(a_watched_queue_tells_its_end_and_then_no_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
