@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/hex.h"
 #include "offsets/epochs.h"
 
 /* --- one history ----------------------------------------------------------------- */
@@ -176,17 +177,7 @@ epochs_verdict_name(enum epochs_verdict v)
 void
 epoch_id_print(const unsigned char id[EPOCH_ID_BYTES], char ret_text[EPOCH_ID_TEXT])
 {
-	for (size_t i = 0; i < EPOCH_ID_BYTES; i++)
-		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
+	hex_print(id, EPOCH_ID_BYTES, ret_text);
 }
 
 bool
@@ -194,15 +185,8 @@ epoch_id_parse(const char *text, unsigned char ret_id[EPOCH_ID_BYTES])
 {
 	unsigned char id[EPOCH_ID_BYTES];
 
-	if (strlen(text) != EPOCH_ID_TEXT - 1)
+	if (!hex_parse(text, strlen(text), id, EPOCH_ID_BYTES))
 		return false;
-	for (size_t i = 0; i < EPOCH_ID_BYTES; i++) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(high << 4 | low);
-	}
 	memcpy(ret_id, id, EPOCH_ID_BYTES);
 	return true;
 }

@@ -12,6 +12,8 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/hex.h"
+#include "conf/scope.h"
 #include "offsets/field.h"
 #include "offsets/meta.h"
 
@@ -158,148 +160,246 @@ confs_neutral(struct meta *m)
 	m->topic_conf.created_ms = m->group_conf.created_ms = 0;
 }
 
-/* --- members, one function each way ------------------------------------------- */
+/* --- members ------------------------------------------------------------------- */
 
-/* `in` returns MQ_OK or notes; `out` returns 0, or -1 without memory. */
-typedef int member_in(const json_t *object, struct meta *m);
-typedef int member_out(const struct meta *m, json_t *object);
+/* A member of the JSON object, and of struct meta.  A type has one function for each way:
+ * `in` returns MQ_OK or notes; json is NULL if the object has no such member, and the
+ * object itself where the key is "".  `out` returns 0, or -1 without memory, and may add
+ * nothing. */
+struct member {
+	const char *key;
+	const struct member_type {
+		int (*in)(const struct member *mb, const json_t *json, struct meta *m);
+		int (*out)(const struct member *mb, const struct meta *m, json_t *object);
+	} *type;
+	size_t at;
+	int64_t min, max;		/* of a number */
+	const struct field *fields;	/* of a conf */
+};
+
+static void *
+place_in(const struct member *mb, struct meta *m)
+{
+	return (char *)m + mb->at;
+}
+
+static const void *
+place_of(const struct member *mb, const struct meta *m)
+{
+	return (const char *)m + mb->at;
+}
 
 static int
-name_in(const json_t *object, const char *key, char *ret_name)
+no_good(const char *key)
 {
-	const json_t *json = json_object_get(object, key);
+	return err_note(MQ_ECORRUPT, "no good \"%s\"", key);
+}
 
+static int
+name_in(const struct member *mb, const json_t *json, struct meta *m)
+{
 	if (!json_is_string(json) || !meta_name_ok(json_string_value(json), json_string_length(json)))
-		return err_note(MQ_ECORRUPT, "no good \"%s\"", key);
-	memcpy(ret_name, json_string_value(json), json_string_length(json) + 1);
+		return no_good(mb->key);
+	memcpy(place_in(mb, m), json_string_value(json), json_string_length(json) + 1);
 	return MQ_OK;
 }
 
 static int
-number_in(const json_t *object, const char *key, int64_t max, int64_t *ret_v)
+name_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	const json_t *json = json_object_get(object, key);
+	return json_object_set_new(object, mb->key, json_string(place_of(mb, m)));
+}
+
+static int
+text_in(const struct member *mb, const json_t *json, char **text, bool (*ok)(const char *text, size_t len))
+{
+	if (!json_is_string(json) || !ok(json_string_value(json), json_string_length(json)))
+		return no_good(mb->key);
+	*text = strdup(json_string_value(json));
+	return *text ? MQ_OK : -ENOMEM;
+}
+
+static int
+expression_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	return text_in(mb, json, &m->expression, meta_expression_ok);
+}
+
+static int
+path_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	return text_in(mb, json, &m->path, meta_path_ok);
+}
+
+static int
+text_out(const struct member *mb, const struct meta *m, json_t *object)
+{
+	return json_object_set_new(object, mb->key, json_string(*(char *const *)place_of(mb, m)));
+}
+
+static int
+number_read(const char *key, const json_t *json, int64_t min, int64_t max, int64_t *ret_v)
+{
 	int64_t v = json_integer_value(json);
 
-	if (!json_is_integer(json) || v < 0 || v > max)
-		return err_note(MQ_ECORRUPT, "no good \"%s\"", key);
+	if (!json_is_integer(json) || v < min || v > max)
+		return no_good(key);
 	*ret_v = v;
 	return MQ_OK;
 }
 
 static int
-id_in(const json_t *object, struct meta *m)
+i64_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	return number_read(mb->key, json, mb->min, mb->max, place_in(mb, m));
+}
+
+static int
+i64_out(const struct member *mb, const struct meta *m, json_t *object)
+{
+	return json_object_set_new(object, mb->key, json_integer(*(const int64_t *)place_of(mb, m)));
+}
+
+static int
+i32_in(const struct member *mb, const json_t *json, struct meta *m)
 {
 	int64_t v = 0;
-	int rc = MQ_OK;
+	int rc = number_read(mb->key, json, mb->min, mb->max, &v);
 
-	if (json_object_get(object, "id"))
-		rc = number_in(object, "id", META_ID_MAX, &v);
-	m->id = (uint32_t)v;
+	*(int32_t *)place_in(mb, m) = (int32_t)v;
 	return rc;
 }
 
 static int
-id_out(const struct meta *m, json_t *object)
+i32_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	return m->id ? json_object_set_new(object, "id", json_integer(m->id)) : 0;
+	return json_object_set_new(object, mb->key, json_integer(*(const int32_t *)place_of(mb, m)));
+}
+
+/* Missing: 0. */
+static int
+id_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	return json ? i32_in(mb, json, m) : MQ_OK;
 }
 
 static int
-topic_conf_in(const json_t *object, struct meta *m)
+id_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	int rc = name_in(object, "name", m->topic_conf.name);
+	return m->id ? i32_out(mb, m, object) : 0;
+}
 
-	return rc == MQ_OK ? fields_from_json(topic_fields, object, &m->topic_conf) : rc;
+/* Missing: -1, where the record lies. */
+static int
+start_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	m->epoch.start = MQ_POS(-1);
+	return json ? i64_in(mb, json, m) : MQ_OK;
 }
 
 static int
-topic_conf_out(const struct meta *m, json_t *object)
+start_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	if (json_object_set_new(object, "name", json_string(m->topic_conf.name)) != 0)
-		return -1;
-	return fields_to_json(topic_fields, &m->topic_conf, object);
+	return m->epoch.start.byte < 0 ? 0 : i64_out(mb, m, object);
 }
 
 static int
-group_conf_in(const json_t *object, struct meta *m)
+bool_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	int rc = name_in(object, "name", m->group_conf.name);
-
-	return rc == MQ_OK ? fields_from_json(group_fields, object, &m->group_conf) : rc;
+	if (json && !json_is_boolean(json))
+		return no_good(mb->key);
+	*(bool *)place_in(mb, m) = json_is_true(json);
+	return MQ_OK;
 }
 
 static int
-group_conf_out(const struct meta *m, json_t *object)
+bool_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	if (json_object_set_new(object, "name", json_string(m->group_conf.name)) != 0)
-		return -1;
-	return fields_to_json(group_fields, &m->group_conf, object);
+	return json_object_set_new(object, mb->key, json_boolean(*(const bool *)place_of(mb, m)));
+}
+
+/* Written only when it is true. */
+static int
+flag_out(const struct member *mb, const struct meta *m, json_t *object)
+{
+	return *(const bool *)place_of(mb, m) ? bool_out(mb, m, object) : 0;
+}
+
+/* 16 bytes. */
+static int
+epoch_id_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	if (!json_is_string(json) || !epoch_id_parse(json_string_value(json), place_in(mb, m)))
+		return no_good(mb->key);
+	return MQ_OK;
 }
 
 static int
-topic_name_in(const json_t *object, struct meta *m)
+epoch_id_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	return name_in(object, "name", m->topic);
+	char text[EPOCH_ID_TEXT];
+
+	epoch_id_print(place_of(mb, m), text);
+	return json_object_set_new(object, mb->key, json_string(text));
+}
+
+/* The fields of a conf are members of the object. */
+static int
+conf_in(const struct member *mb, const json_t *json, struct meta *m)
+{
+	return fields_from_json(mb->fields, json, place_in(mb, m));
 }
 
 static int
-topic_name_out(const struct meta *m, json_t *object)
+conf_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	return json_object_set_new(object, "name", json_string(m->topic));
+	return fields_to_json(mb->fields, place_of(mb, m), object);
 }
 
 static int
-group_name_in(const json_t *object, struct meta *m)
+owner_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	return name_in(object, "name", m->group);
+	m->has_owner = json_object_get(json, "uid") != NULL;
+	if (!m->has_owner)
+		return MQ_OK;
+	if (!json_object_get(json, "gid") || !json_object_get(json, "mode"))
+		return err_note(MQ_ECORRUPT, "\"uid\" without \"gid\" or \"mode\"");
+	return conf_in(mb, json, m);
 }
 
 static int
-group_name_out(const struct meta *m, json_t *object)
+owner_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	return json_object_set_new(object, "name", json_string(m->group));
+	return m->has_owner ? conf_out(mb, m, object) : 0;
 }
 
 static int
-topic_in(const json_t *object, struct meta *m)
+acl_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	return name_in(object, "topic", m->topic);
+	size_t len = json_string_length(json) / 2;
+
+	if (!json)
+		return MQ_OK;
+	if (!json_is_string(json) || len > META_ACL_MAX)
+		return no_good(mb->key);
+	m->acl = malloc(len + 1);
+	if (!m->acl)
+		return -ENOMEM;
+	m->acl_len = len;
+	if (!hex_parse(json_string_value(json), json_string_length(json), m->acl, len))
+		return no_good(mb->key);
+	return MQ_OK;
 }
 
 static int
-topic_out(const struct meta *m, json_t *object)
+acl_out(const struct member *mb, const struct meta *m, json_t *object)
 {
-	return json_object_set_new(object, "topic", json_string(m->topic));
-}
+	AUTO_FREE char *hex = m->acl ? malloc(m->acl_len * 2 + 1) : NULL;
 
-static int
-group_in(const json_t *object, struct meta *m)
-{
-	return name_in(object, "group", m->group);
-}
-
-static int
-group_out(const struct meta *m, json_t *object)
-{
-	return json_object_set_new(object, "group", json_string(m->group));
-}
-
-static int
-expression_in(const json_t *object, struct meta *m)
-{
-	const json_t *json = json_object_get(object, "expression");
-
-	if (!json_is_string(json) || !meta_expression_ok(json_string_value(json), json_string_length(json)))
-		return err_note(MQ_ECORRUPT, "no good \"expression\"");
-	m->expression = strdup(json_string_value(json));
-	return m->expression ? MQ_OK : -ENOMEM;
-}
-
-static int
-expression_out(const struct meta *m, json_t *object)
-{
-	return json_object_set_new(object, "expression", json_string(m->expression));
+	if (!m->acl || !hex)
+		return m->acl ? -1 : 0;
+	hex_print(m->acl, m->acl_len, hex);
+	return json_object_set_new(object, mb->key, json_string(hex));
 }
 
 /* A queue number as a key: decimal, as we print it. */
@@ -322,19 +422,18 @@ queue_key(const char *key, int32_t *ret_queue_id)
 }
 
 static int
-offsets_in(const json_t *object, struct meta *m)
+offsets_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	json_t *table = json_object_get(object, "offsets");
 	const char *key;
 	json_t *value;
-	size_t n = json_object_size(table);
+	size_t n = json_object_size(json);
 
-	if (!json_is_object(table) || n > QUEUES_MAX)
-		return err_note(MQ_ECORRUPT, "no good \"offsets\"");
+	if (!json_is_object(json) || n > QUEUES_MAX)
+		return no_good(mb->key);
 	m->offsets = calloc(n ? n : 1, sizeof(*m->offsets));
 	if (!m->offsets)
 		return -ENOMEM;
-	json_object_foreach(table, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)json, key, value) {
 		struct meta_offset *o = &m->offsets[m->n_offsets++];
 
 		o->at = MQ_QOFF(json_integer_value(value));
@@ -344,292 +443,91 @@ offsets_in(const json_t *object, struct meta *m)
 	return MQ_OK;
 }
 
+/* One number for each of m->offsets: `at` is the place of the number in it. */
 static int
-offsets_out(const struct meta *m, json_t *object)
+queue_numbers_out(const struct member *mb, const struct meta *m, json_t *object)
 {
 	json_t *table = json_object();
 
 	for (size_t i = 0; i < m->n_offsets; i++) {
+		const char *o = (const char *)&m->offsets[i];
 		char key[16];
 
 		snprintf(key, sizeof(key), "%" PRId32, m->offsets[i].queue_id);
-		if (json_object_set_new(table, key, json_integer(m->offsets[i].at.n)) != 0) {
+		if (json_object_set_new(table, key, json_integer(*(const int64_t *)(const void *)(o + mb->at))) != 0) {
 			json_decref(table);
 			return -1;
 		}
 	}
-	return json_object_set_new(object, "offsets", table);
+	return json_object_set_new(object, mb->key, table);
 }
 
 /* Of some of the offsets. */
 static int
-times_in(const json_t *object, struct meta *m)
+times_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	json_t *table = json_object_get(object, "times");
+	int rc = MQ_OK;
 
-	for (size_t i = 0; i < m->n_offsets; i++) {
-		char key[16];
-		int rc = MQ_OK;
-
-		snprintf(key, sizeof(key), "%" PRId32, m->offsets[i].queue_id);
-		if (json_object_get(table, key))
-			rc = number_in(table, key, INT64_MAX, &m->offsets[i].store_ms);
-		if (rc != MQ_OK)
-			return rc;
-	}
-	return MQ_OK;
-}
-
-static int
-times_out(const struct meta *m, json_t *object)
-{
-	json_t *table = json_object();
-
-	for (size_t i = 0; i < m->n_offsets; i++) {
+	(void)mb;
+	for (size_t i = 0; rc == MQ_OK && i < m->n_offsets; i++) {
+		const json_t *time;
 		char key[16];
 
 		snprintf(key, sizeof(key), "%" PRId32, m->offsets[i].queue_id);
-		if (json_object_set_new(table, key, json_integer(m->offsets[i].store_ms)) != 0) {
-			json_decref(table);
-			return -1;
-		}
+		time = json_object_get(json, key);
+		if (time)
+			rc = number_read(key, time, 0, INT64_MAX, &m->offsets[i].store_ms);
 	}
-	return json_object_set_new(object, "times", table);
-}
-
-static int
-reset_in(const json_t *object, struct meta *m)
-{
-	const json_t *json = json_object_get(object, "reset");
-
-	if (json && !json_is_boolean(json))
-		return err_note(MQ_ECORRUPT, "no good \"reset\"");
-	m->reset = json_is_true(json);
-	return MQ_OK;
-}
-
-static int
-reset_out(const struct meta *m, json_t *object)
-{
-	return m->reset ? json_object_set_new(object, "reset", json_true()) : 0;
-}
-
-static int
-trim_in(const json_t *object, struct meta *m)
-{
-	int64_t queue = 0, at = 0;
-	int rc = number_in(object, "queue", QUEUES_MAX - 1, &queue);
-
-	if (rc == MQ_OK)
-		rc = number_in(object, "offset", INT64_MAX, &at);
-	m->queue_id = (int32_t)queue;
-	m->at = MQ_QOFF(at);
 	return rc;
 }
 
-static int
-trim_out(const struct meta *m, json_t *object)
-{
-	if (json_object_set_new(object, "queue", json_integer(m->queue_id)) != 0)
-		return -1;
-	return json_object_set_new(object, "offset", json_integer(m->at.n));
-}
+static const struct member_type
+	type_name = { name_in, name_out }, type_expression = { expression_in, text_out },
+	type_path = { path_in, text_out }, type_i64 = { i64_in, i64_out }, type_i32 = { i32_in, i32_out },
+	type_id = { id_in, id_out }, type_start = { start_in, start_out }, type_bool = { bool_in, bool_out },
+	type_flag = { bool_in, flag_out }, type_epoch_id = { epoch_id_in, epoch_id_out },
+	type_conf = { conf_in, conf_out }, type_owner = { owner_in, owner_out }, type_acl = { acl_in, acl_out },
+	type_offsets = { offsets_in, queue_numbers_out }, type_times = { times_in, queue_numbers_out };
 
-static int
-path_in(const json_t *object, struct meta *m)
-{
-	const json_t *json = json_object_get(object, "path");
-
-	if (!json_is_string(json) || !meta_path_ok(json_string_value(json), json_string_length(json)))
-		return err_note(MQ_ECORRUPT, "no good \"path\"");
-	m->path = strdup(json_string_value(json));
-	return m->path ? MQ_OK : -ENOMEM;
-}
-
-static int
-path_out(const struct meta *m, json_t *object)
-{
-	return json_object_set_new(object, "path", json_string(m->path));
-}
-
-static int
-owner_in(const json_t *object, struct meta *m)
-{
-	m->has_owner = json_object_get(object, "uid") != NULL;
-	if (!m->has_owner)
-		return MQ_OK;
-	if (!json_object_get(object, "gid") || !json_object_get(object, "mode"))
-		return err_note(MQ_ECORRUPT, "\"uid\" without \"gid\" or \"mode\"");
-	return fields_from_json(owner_fields, object, &m->owner);
-}
-
-static int
-owner_out(const struct meta *m, json_t *object)
-{
-	return m->has_owner ? fields_to_json(owner_fields, &m->owner, object) : 0;
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-static int
-acl_in(const json_t *object, struct meta *m)
-{
-	const json_t *json = json_object_get(object, "acl");
-	const char *hex = json_string_value(json);
-	size_t len = json_string_length(json);
-
-	if (!json)
-		return MQ_OK;
-	if (!hex || len % 2 || len / 2 > META_ACL_MAX)
-		return err_note(MQ_ECORRUPT, "no good \"acl\"");
-	m->acl = malloc(len / 2 + 1);
-	if (!m->acl)
-		return -ENOMEM;
-	for (size_t i = 0; i < len; i += 2) {
-		int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
-
-		if (high < 0 || low < 0)
-			return err_note(MQ_ECORRUPT, "no good \"acl\"");
-		m->acl[m->acl_len++] = (unsigned char)(high << 4 | low);
-	}
-	return MQ_OK;
-}
-
-static int
-acl_out(const struct meta *m, json_t *object)
-{
-	char *hex;
-	int rc;
-
-	if (!m->acl)
-		return 0;
-	hex = malloc(m->acl_len * 2 + 1);
-	if (!hex)
-		return -1;
-	hex[0] = '\0';
-	for (size_t i = 0; i < m->acl_len; i++)
-		snprintf(hex + 2 * i, 3, "%02x", m->acl[i]);
-	rc = json_object_set_new(object, "acl", json_string(hex));
-	free(hex);
-	return rc;
-}
-
-static int
-done_in(const json_t *object, struct meta *m)
-{
-	m->done = json_is_true(json_object_get(object, "done"));
-	return MQ_OK;
-}
-
-static int
-done_out(const struct meta *m, json_t *object)
-{
-	return json_object_set_new(object, "done", json_boolean(m->done));
-}
-
-static int
-epoch_id_in(const json_t *object, const char *key, unsigned char ret_id[EPOCH_ID_BYTES])
-{
-	const char *hex = json_string_value(json_object_get(object, key));
-
-	return hex && epoch_id_parse(hex, ret_id) ? MQ_OK : err_note(MQ_ECORRUPT, "no good \"%s\"", key);
-}
-
-static int
-epoch_in(const json_t *object, struct meta *m)
-{
-	int64_t start = -1;
-	int rc = number_in(object, "epoch", EPOCH_NUMBER_MAX, &m->epoch.number);
-
-	if (rc == MQ_OK && m->epoch.number < 1)
-		rc = err_note(MQ_ECORRUPT, "no good \"epoch\"");
-	if (rc == MQ_OK)
-		rc = epoch_id_in(object, "id", m->epoch.id);
-	if (rc == MQ_OK)
-		rc = epoch_id_in(object, "by", m->epoch.by);
-	if (rc == MQ_OK && json_object_get(object, "start"))
-		rc = number_in(object, "start", INT64_MAX, &start);
-	m->epoch.start = MQ_POS(start);
-	return rc;
-}
-
-static int
-epoch_out(const struct meta *m, json_t *object)
-{
-	char id[EPOCH_ID_TEXT], by[EPOCH_ID_TEXT];
-
-	epoch_id_print(m->epoch.id, id);
-	epoch_id_print(m->epoch.by, by);
-	if (json_object_set_new(object, "epoch", json_integer(m->epoch.number)) != 0 ||
-	    json_object_set_new(object, "id", json_string(id)) != 0 ||
-	    json_object_set_new(object, "by", json_string(by)) != 0)
-		return -1;
-	return m->epoch.start.byte < 0 ? 0 : json_object_set_new(object, "start", json_integer(m->epoch.start.byte));
-}
-
-static int
-implied_in(const json_t *object, struct meta *m)
-{
-	m->implied = json_is_true(json_object_get(object, "implied"));
-	return MQ_OK;
-}
-
-static int
-implied_out(const struct meta *m, json_t *object)
-{
-	return m->implied ? json_object_set_new(object, "implied", json_true()) : 0;
-}
-
-static int
-told_in(const json_t *object, struct meta *m)
-{
-	m->told = json_is_true(json_object_get(object, "told"));
-	return MQ_OK;
-}
-
-static int
-told_out(const struct meta *m, json_t *object)
-{
-	return m->told ? json_object_set_new(object, "told", json_true()) : 0;
-}
+_Static_assert(sizeof(mq_qoff) == 8 && sizeof(mq_pos) == 8, "type_i64 reads and writes them");
 
 /* --- ops ---------------------------------------------------------------------- */
 
-static const struct member {
-	member_in *in;
-	member_out *out;
-} id = { id_in, id_out }, topic_conf_members = { topic_conf_in, topic_conf_out },
-  group_conf_members = { group_conf_in, group_conf_out }, topic_name = { topic_name_in, topic_name_out },
-  group_name = { group_name_in, group_name_out }, topic = { topic_in, topic_out },
-  group = { group_in, group_out }, expression = { expression_in, expression_out },
-  offsets = { offsets_in, offsets_out }, reset = { reset_in, reset_out }, trim = { trim_in, trim_out },
-  path = { path_in, path_out }, owner = { owner_in, owner_out }, acl = { acl_in, acl_out },
-  done = { done_in, done_out }, epoch = { epoch_in, epoch_out }, implied = { implied_in, implied_out },
-  told = { told_in, told_out }, times = { times_in, times_out };
+#define AT(member) offsetof(struct meta, member)
+#define ID { "id", &type_id, AT(id), 0, META_ID_MAX, NULL }
+#define NAME(key, member) { key, &type_name, AT(member), 0, 0, NULL }
+#define CONF(member, fields) { "", &type_conf, AT(member), 0, 0, fields }
+#define FLAG(key, member) { key, &type_flag, AT(member), 0, 0, NULL }
+#define OFFSETS { "offsets", &type_offsets, offsetof(struct meta_offset, at), 0, 0, NULL }
 
 static const struct {
 	const char *name;
-	const struct member *members[7];
+	struct member members[7];	/* up to the first without a key */
 } ops[] = {
-	[META_TOPIC_SET] = { "topic", { &id, &topic_conf_members, &implied, &told } },
-	[META_TOPIC_DELETE] = { "topic-delete", { &id, &topic_name, &told } },
-	[META_GROUP_SET] = { "group", { &id, &group_conf_members, &told } },
-	[META_GROUP_DELETE] = { "group-delete", { &id, &group_name, &told } },
-	[META_SUBSCRIBE] = { "subscribe", { &id, &group, &topic, &expression, &offsets, &told } },
-	[META_UNSUBSCRIBE] = { "unsubscribe", { &id, &group, &topic, &told } },
-	[META_COMMIT] = { "commit", { &group, &topic, &offsets, &reset } },
-	[META_TRIM] = { "trim", { &topic, &trim } },
-	[META_ATTR] = { "attr", { &path, &owner, &acl } },
-	[META_IMPORT] = { "import", { &done } },
-	[META_EPOCH] = { "epoch", { &epoch } },
-	[META_ENDS] = { "ends", { &topic, &offsets, &times } },
+	[META_TOPIC_SET] = { "topic", { ID, NAME("name", topic_conf.name), CONF(topic_conf, topic_fields),
+					FLAG("implied", implied), FLAG("told", told) } },
+	[META_TOPIC_DELETE] = { "topic-delete", { ID, NAME("name", topic), FLAG("told", told) } },
+	[META_GROUP_SET] = { "group", { ID, NAME("name", group_conf.name), CONF(group_conf, group_fields),
+					FLAG("told", told) } },
+	[META_GROUP_DELETE] = { "group-delete", { ID, NAME("name", group), FLAG("told", told) } },
+	[META_SUBSCRIBE] = { "subscribe", { ID, NAME("group", group), NAME("topic", topic),
+					    { "expression", &type_expression, AT(expression), 0, 0, NULL },
+					    OFFSETS, FLAG("told", told) } },
+	[META_UNSUBSCRIBE] = { "unsubscribe", { ID, NAME("group", group), NAME("topic", topic),
+						FLAG("told", told) } },
+	[META_COMMIT] = { "commit", { NAME("group", group), NAME("topic", topic), OFFSETS, FLAG("reset", reset) } },
+	[META_TRIM] = { "trim", { NAME("topic", topic), { "queue", &type_i32, AT(queue_id), 0, QUEUES_MAX - 1, NULL },
+				  { "offset", &type_i64, AT(at), 0, INT64_MAX, NULL } } },
+	[META_ATTR] = { "attr", { { "path", &type_path, AT(path), 0, 0, NULL },
+				  { "", &type_owner, AT(owner), 0, 0, owner_fields },
+				  { "acl", &type_acl, AT(acl), 0, 0, NULL } } },
+	[META_IMPORT] = { "import", { { "done", &type_bool, AT(done), 0, 0, NULL } } },
+	[META_EPOCH] = { "epoch", { { "epoch", &type_i64, AT(epoch.number), 1, EPOCH_NUMBER_MAX, NULL },
+				    { "id", &type_epoch_id, AT(epoch.id), 0, 0, NULL },
+				    { "by", &type_epoch_id, AT(epoch.by), 0, 0, NULL },
+				    { "start", &type_start, AT(epoch.start), 0, INT64_MAX, NULL } } },
+	[META_ENDS] = { "ends", { NAME("topic", topic), OFFSETS,
+				  { "times", &type_times, offsetof(struct meta_offset, store_ms), 0, 0, NULL } } },
 };
 
 #define OPS (sizeof(ops) / sizeof(ops[0]))
@@ -643,8 +541,8 @@ meta_encode(const struct meta *m, size_t *ret_len)
 	if (json_object_set_new(object, "op", json_string(ops[m->op].name)) != 0 ||
 	    json_object_set_new(object, "v", json_integer(META_VERSION)) != 0)
 		goto out;
-	for (const struct member *const *member = ops[m->op].members; *member; member++)
-		if ((*member)->out(m, object) != 0)
+	for (const struct member *mb = ops[m->op].members; mb->key; mb++)
+		if (mb->type->out(mb, m, object) != 0)
 			goto out;
 	text = json_dumps(object, JSON_COMPACT);
 	if (text)
@@ -664,7 +562,7 @@ op_in(const json_t *object, enum meta_op *ret_op)
 
 	if (!name)
 		return err_note(MQ_ECORRUPT, "no \"op\"");
-	rc = number_in(object, "v", INT64_MAX, &version);
+	rc = number_read("v", json_object_get(object, "v"), 0, INT64_MAX, &version);
 	if (rc != MQ_OK)
 		return rc;
 	if (version != META_VERSION)
@@ -693,8 +591,8 @@ meta_decode(const char *json, size_t len, struct meta *ret_m)
 	rc = op_in(object, &m.op);
 	if (rc == MQ_OK)
 		confs_neutral(&m);
-	for (const struct member *const *member = ops[m.op].members; rc == MQ_OK && *member; member++)
-		rc = (*member)->in(object, &m);
+	for (const struct member *mb = ops[m.op].members; rc == MQ_OK && mb->key; mb++)
+		rc = mb->type->in(mb, *mb->key ? json_object_get(object, mb->key) : object, &m);
 out:
 	json_decref(object);
 	if (rc == MQ_OK)
