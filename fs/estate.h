@@ -8,6 +8,7 @@
  *   init     the kernel's first words, which it says only once: the next broker hears them again
  *   files    of each open file what cannot be found out anew
  *   names    the texts behind interned inode numbers
+ *   locks    what flock(2) and fcntl(2) have locked (locks.h)
  *   lives    how often a topic, group or subscription was made, since the kernel was told so
  *   beats    how many requests each worker has begun and ended: for the watchdog
  *
@@ -51,6 +52,7 @@
 #define ESTATE_NAMES 16384
 #define ESTATE_NAME_BYTES 256
 #define ESTATE_LIVES 1024
+#define ESTATE_LOCKS 4096
 #define ESTATE_INIT_BYTES 256
 #define ESTATE_BEATS 1088	/* as many CPUs as there may be, and some more */
 
@@ -128,6 +130,17 @@ struct estate_life {
 	uint32_t life;
 };
 
+/* A lock that is held. */
+struct estate_lock {
+	_Atomic bool used;
+	bool whole;		/* flock(2)'s; else fcntl(2)'s, of the bytes start to end */
+	int type;		/* F_RDLCK or F_WRLCK */
+	pid_t pid;
+	uint64_t ino;		/* st_ino of its file */
+	uint64_t owner, handle;	/* the kernel's names for who has it, and for the open file it was taken through */
+	int64_t start, end;
+};
+
 /* Of one worker: odd while it serves a request.  A cache line each. */
 struct estate_beat {
 	_Alignas(64) _Atomic uint64_t n;
@@ -143,6 +156,8 @@ struct estate {
 	struct estate_name names[ESTATE_NAMES];
 	_Atomic uint32_t n_lives;
 	struct estate_life lives[ESTATE_LIVES];
+	_Atomic uint32_t n_locks;	/* slots used at any time: those before */
+	struct estate_lock locks[ESTATE_LOCKS];
 };
 
 /* Memory for one, all zeros, shared with every process forked from here on; NULL

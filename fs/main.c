@@ -26,6 +26,8 @@
 #include "fs/closing.h"
 #include "fs/handle.h"
 #include "fs/keeper.h"
+#include "fs/lanes.h"
+#include "fs/locks.h"
 #include "fs/mountpoint.h"
 #include "fs/moved.h"
 #include "fs/names.h"
@@ -219,6 +221,10 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = ahead_open(m, open_queue_fill, &m->ahead);
 	if (rc == MQ_OK)
+		rc = locks_open(m, &m->locks);
+	if (rc == MQ_OK)
+		rc = lanes_open(&m->lanes);
+	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	if (rc == MQ_OK)
 		rc = keeper_open(m, &m->keeper);
@@ -237,11 +243,16 @@ tree_close(struct mount *m)
 	if (m->pending)
 		pending_close(m->pending);
 	m->pending = NULL;
+	locks_end(m->locks);
 	session_unmount(m);
 	scrubbing_end(m);
 	ahead_close(m->ahead);
 	m->ahead = NULL;
 	handles_close(m);
+	locks_close(m->locks);
+	m->locks = NULL;
+	lanes_close(m->lanes);
+	m->lanes = NULL;
 	names_close(m->names);
 	m->names = NULL;
 	closing_close(m->closing);

@@ -15,6 +15,8 @@
 
 struct handles;
 struct ahead;
+struct lanes;
+struct locks;
 struct estate;
 struct lifeline;
 struct closing;
@@ -43,6 +45,8 @@ struct mount {
 	struct names *names;		/* interned names with options */
 	struct replication *_Atomic replication; /* with mqrepld; NULL: nobody follows */
 	struct pending *pending;	/* requests that wait */
+	struct locks *locks;		/* flock(2), fcntl(2) */
+	struct lanes *lanes;		/* appends to one queue side by side */
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */
 

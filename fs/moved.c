@@ -10,6 +10,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "fs/lanes.h"
 #include "fs/moved.h"
 #include "fs/node.h"
 
@@ -94,12 +95,16 @@ tell(struct moved *mv, const struct head *now, uint32_t before)
 	int len = snprintf(name, sizeof(name), "q%u", now->queue);
 
 	for (uint32_t part = now->moves; part > before && now->moves - part < NOTICES_MAX; part--) {
-		fuse_ino_t old = node_ino(NODE_QUEUE, now->topic, now->queue, (part - 1) & NODE_PART_MASK);
+		unsigned lane = 0;
 
-		if (!notice_begin(mv))
-			return;
-		fuse_lowlevel_notify_delete(mv->m->session, dir, old, name, (size_t)len);
-		notice_end(mv);
+		do {
+			if (!notice_begin(mv))
+				return;
+			fuse_lowlevel_notify_delete(mv->m->session, dir,
+						    node_queue_ino(now->topic, now->queue, part - 1, lane), name,
+						    (size_t)len);
+			notice_end(mv);
+		} while (++lane < lanes_used(mv->m->lanes));
 	}
 }
 

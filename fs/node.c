@@ -98,6 +98,38 @@ node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part)
 					   (part & NODE_PART_MASK));
 }
 
+static bool
+is_queue(fuse_ino_t ino)
+{
+	return ino >> 58 == NODE_QUEUE;
+}
+
+fuse_ino_t
+node_queue_ino(uint32_t topic, uint32_t queue, uint32_t moves, unsigned lane)
+{
+	return node_ino(NODE_QUEUE, topic, queue, lane << NODE_LANE_SHIFT | (moves & NODE_HEAD_MASK));
+}
+
+fuse_ino_t
+node_st_ino(fuse_ino_t ino)
+{
+	return is_queue(ino) ? ino & ~(fuse_ino_t)(NODE_PART_MASK & ~NODE_HEAD_MASK) : ino;
+}
+
+unsigned
+node_lane(fuse_ino_t ino)
+{
+	return is_queue(ino) ? (unsigned)(ino & NODE_PART_MASK) >> NODE_LANE_SHIFT : 0;
+}
+
+uint32_t
+node_head_moves(const struct node *n, struct queue *q)
+{
+	uint32_t now = queue_head_moves(q);
+
+	return now - ((now - n->part) & NODE_HEAD_MASK);
+}
+
 static struct node
 node_decode(fuse_ino_t ino)
 {
@@ -106,7 +138,7 @@ node_decode(fuse_ino_t ino)
 		.kind = (enum node_kind)(ino >> 58),
 		.id = (uint32_t)(ino >> 34) & 0xffffff,
 		.queue = (uint32_t)(ino >> 20) & 0x3fff,
-		.part = (uint32_t)ino & NODE_PART_MASK,
+		.part = (uint32_t)ino & (is_queue(ino) ? NODE_HEAD_MASK : NODE_PART_MASK),
 		.wide = ino & NODE_WIDE_MASK,
 	};
 }
@@ -581,7 +613,7 @@ int
 node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout)
 {
 	struct stat st = {
-		.st_ino = n->ino,
+		.st_ino = node_st_ino(n->ino),
 		.st_nlink = 1,
 		.st_uid = m->uid,
 		.st_gid = m->gid,

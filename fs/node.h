@@ -9,7 +9,7 @@
  *    └──────────┴────────────────────┴───────────────┴───────────────┘
  *
  * id: of a topic, group, subscription (offsets.h) or snapshot, or a row of a table;
- * part: the head generation of a queue, or a file number.  Kinds with a wide
+ * part: the head generation of a queue (12 bits, below its lane: lanes.h), or a file number.  Kinds with a wide
  * number (a log position, an interned name) use all 58 bits for it.
  * The root is 1, as FUSE wants it (kind 0).
  *
@@ -103,7 +103,18 @@ fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
 /* The same of a segment that a snapshot has. */
 fuse_ino_t node_snapshot_segment_ino(const struct snapshot *s, int64_t base);
 
+/* A queue's, whose head has moved so often, in a lane; what stat(2) says of a number; its lane. */
+fuse_ino_t node_queue_ino(uint32_t topic, uint32_t queue, uint32_t moves, unsigned lane);
+fuse_ino_t node_st_ino(fuse_ino_t ino);
+unsigned node_lane(fuse_ino_t ino);
+
+/* How often the head of n's queue had moved when n was made: n knows the last bits of it. */
+uint32_t node_head_moves(const struct node *n, struct queue *q);
+
 #define NODE_PART_MASK 0xfffffu
+#define NODE_LANES 256u
+#define NODE_LANE_SHIFT 12
+#define NODE_HEAD_MASK ((1u << NODE_LANE_SHIFT) - 1)
 #define NODE_WIDE_MASK ((UINT64_C(1) << 58) - 1)
 
 /* What ino stands for.  -ESTALE if it stands for nothing (any more). */

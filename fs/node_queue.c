@@ -78,8 +78,8 @@ show_old_size(struct mount *m, const struct node *n, enum topic_format format, i
 
 	if (n->kind == NODE_QUEUE && framing_per_message(format) >= 0 &&
 	    topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q) == MQ_OK &&
-	    (queue_head_moves(q) & NODE_PART_MASK) != n->part)
-		(void)queue_old_size(q, n->part, framing_per_message(format), size);
+	    node_head_moves(n, q) != queue_head_moves(q))
+		(void)queue_old_size(q, node_head_moves(n, q), framing_per_message(format), size);
 }
 
 static int
@@ -191,7 +191,7 @@ is_what_it_was(struct mount *m, const struct node *n, const struct handle *h)
 	if (n->kind != NODE_QUEUE || (!handle_reads(h) && (h->flags & O_APPEND)))
 		return MQ_OK;
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
-	if (rc == MQ_OK && (queue_head_moves(q) & NODE_PART_MASK) != n->part)
+	if (rc == MQ_OK && node_head_moves(n, q) != queue_head_moves(q))
 		return -ESTALE;
 	return rc;
 }

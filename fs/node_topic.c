@@ -9,9 +9,11 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/command.h"
+#include "fs/lanes.h"
 #include "fs/moved.h"
 #include "fs/name.h"
 #include "fs/node.h"
+#include "fs/pending.h"
 #include "fs/point.h"
 #include "fs/session.h"
 
@@ -110,8 +112,9 @@ topic_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 }
 
 static int
-queue_node(struct mount *m, const struct node *dir, int32_t id, struct node *ret_child)
+queue_node(struct mount *m, const struct node *dir, int32_t id, bool looked_up, struct node *ret_child)
 {
+	fuse_ino_t ino;
 	struct queue *q;
 	int rc;
 
@@ -120,7 +123,10 @@ queue_node(struct mount *m, const struct node *dir, int32_t id, struct node *ret
 	rc = topic_queue(m->offsets, dir->topic, id, &q);
 	if (rc != MQ_OK)
 		return rc;
-	return node_make(m, NODE_QUEUE, dir->id, (uint32_t)id, queue_head_moves(q), ret_child);
+	ino = node_queue_ino(dir->id, (uint32_t)id, queue_head_moves(q), 0);
+	if (looked_up && pending_needs_of_write(m, 0))
+		ino = node_queue_ino(dir->id, (uint32_t)id, queue_head_moves(q), lanes_choose(m->lanes, ino));
+	return node_get(m, ino, ret_child);
 }
 
 static int
@@ -135,7 +141,7 @@ topic_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 	if (strcmp(name, "ctl") == 0)
 		return node_make(m, NODE_TOPIC_CTL, dir->id, 0, 0, ret_child);
 	if (name_is_plain(name, &queue))
-		return queue_node(m, dir, queue, ret_child);
+		return queue_node(m, dir, queue, true, ret_child);
 	rc = name_parse(name, &parsed);
 	if (rc != MQ_OK)
 		return rc;
@@ -154,7 +160,7 @@ topic_list(struct mount *m, const struct node *dir, struct lister *l)
 	lister_add(l, "config", node_ino(NODE_TOPIC_CONFIG, dir->id, 0, 0));
 	lister_add(l, "ctl", node_ino(NODE_TOPIC_CTL, dir->id, 0, 0));
 	for (int32_t i = 0; i < n; i++) {
-		if (queue_node(m, dir, i, &child) != MQ_OK)
+		if (queue_node(m, dir, i, false, &child) != MQ_OK)
 			continue;
 		snprintf(name, sizeof(name), "q%d", i);
 		lister_add(l, name, child.ino);

@@ -8,6 +8,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/access.h"
+#include "fs/lanes.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
@@ -144,6 +145,16 @@ open_queue_free(struct mount *m, struct open_queue *oq)
 	free(oq);
 }
 
+/* Others who come to append while it is open get another lane, where writes wait. */
+static void
+begin_lane(struct mount *m, const struct handle *h, struct open_queue *oq)
+{
+	if (!oq->appends || h->node.kind != NODE_QUEUE || !pending_needs_of_write(m, 0))
+		return;
+	oq->lane = h->node.ino;
+	lanes_begin(m->lanes, oq->lane);
+}
+
 /* What of oq outlives us. */
 static void
 open_queue_keep(const struct open_queue *oq, enum topic_format format, struct estate_file *f)
@@ -203,8 +214,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 		open_queue_free(m, oq);
 		return note_of(n, rc);
 	}
-	if (!oq->appends)
-		h->fopen |= FOPEN_NOFLUSH;
+	begin_lane(m, h, oq);
 	oq->appender.kept = h->kept;
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
 	h->own = oq;
@@ -286,7 +296,6 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 		open_queue_free(m, oq);
 		return rc;
 	}
-	h->fopen |= FOPEN_NOFLUSH;
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
 	h->own = oq;
 	return MQ_OK;
@@ -340,6 +349,7 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 	}
 	if (atomic_load(&h->kept->closing))
 		closing_begin(m->closing, &oq->closing);
+	begin_lane(m, h, oq);
 	h->own = oq;
 	return MQ_OK;
 }
@@ -591,6 +601,8 @@ open_queue_release(struct mount *m, struct handle *h)
 				err_text(rc));
 		closing_end(m->closing, &oq->closing);
 	}
+	if (oq->lane)
+		lanes_end(m->lanes, oq->lane);
 	if (oq->consumes) {
 		consumer_release(m->offsets, h->node.sub, oq->queue);
 		closing_left(m->closing);

@@ -19,6 +19,7 @@ struct open_queue {
 	bool appends;
 	struct appender appender;
 	struct closing_note closing;
+	fuse_ino_t lane;		/* it appends through, counted (lanes.h); 0: not counted */
 	bool consumes;			/* holds the claim on queue `queue` of h->node.sub */
 	int32_t queue;
 	mq_qoff base;			/* of byte 0, for commits */

@@ -9,6 +9,7 @@
 #include "fs/acl.h"
 #include "fs/dir.h"
 #include "fs/handle.h"
+#include "fs/locks.h"
 #include "fs/logged.h"
 #include "fs/ops.h"
 #include "fs/pending.h"
@@ -26,7 +27,7 @@ op_init(void *arg, struct fuse_conn_info *conn)
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
 				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO |
 				       FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL |
-				       FUSE_CAP_EXPORT_SUPPORT;
+				       FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
 	struct mount *m = arg;
 
 	conn->want = conn->capable & wanted;
@@ -458,6 +459,7 @@ op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)ino;
 	if (!h)
 		return;
+	locks_flush(m->locks, h, fi->lock_owner);
 	if (h->node.class->accept)
 		text_close(m, req, h);
 	else
@@ -494,6 +496,7 @@ op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct handle *h = handle_find(m, fi->fh);
 
 	(void)ino;
+	locks_release(m->locks, fi->fh);
 	if (h) {		/* unless a broker before us did it */
 		if (h->node.class->poll)
 			pending_forget_poll(m->pending, h);
@@ -501,6 +504,45 @@ op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		handle_unref(m, h);
 	}
 	fuse_reply_err(req, 0);
+}
+
+static void
+op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = open_file(m, req, fi);
+
+	(void)ino;
+	if (!h)
+		return;
+	locks_get(m->locks, req, h, fi->lock_owner, lock);
+	handle_unref(m, h);
+}
+
+static void
+op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock, int sleep)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = open_file(m, req, fi);
+
+	(void)ino;
+	if (!h)
+		return;
+	locks_set(m->locks, req, h, fi->lock_owner, lock, sleep != 0);
+	handle_unref(m, h);
+}
+
+static void
+op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
+{
+	struct mount *m = req_mount(req);
+	struct handle *h = open_file(m, req, fi);
+
+	(void)ino;
+	if (!h)
+		return;
+	locks_flock(m->locks, req, h, fi->lock_owner, op);
+	handle_unref(m, h);
 }
 
 static void
@@ -751,4 +793,7 @@ const struct fuse_lowlevel_ops mqfs_ops = {
 	.ioctl = op_ioctl,
 	.lseek = op_lseek,
 	.poll = op_poll,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.flock = op_flock,
 };

@@ -322,6 +322,37 @@ def sync_16(bench):
     return lambda: bench.write(ours, 128), lambda: bench.write(theirs, 128, "-s")
 
 
+def one_and_many(broker, bench, writers):
+    """Writers of 128 bytes on one queue, and each of them on a queue of its own."""
+    topic = bench.topic(broker, "t")
+    queues = ["%s/q%d" % (topic, i) for i in range(writers)]
+    return lambda: bench.write(queues[:1] * writers, 128), lambda: bench.write(queues, 128)
+
+
+def one_queue(writers):
+    @ratio("one_q_%d" % writers, "SYNC_FLUSH, %d writers of 128 bytes on one queue" % writers,
+           "on as many queues", 0.7, "k/s")
+    def row(bench):
+        return one_and_many(bench.broker("flushDiskType=SYNC_FLUSH", "defaultTopicQueueNums=%d" % writers),
+                            bench, writers)
+    return row
+
+
+for many in (16, 64, 256):
+    one_queue(many)
+
+
+@ratio("one_q_master", "SYNC_MASTER, 64 writers of 128 bytes on one queue", "on 64 queues", 0.7, "k/s")
+def one_queue_of_a_sync_master(bench):
+    master = bench.master("defaultTopicQueueNums=64")
+    slave = bench.slave()
+    sides = one_and_many(master, bench, 64)
+    wait_until(lambda: follows(master, slave))
+    with open(os.path.join(master.mnt, "config/brokerRole"), "w") as out:
+        out.write("SYNC_MASTER")
+    return sides
+
+
 @ratio("sync_64k", "SYNC_FLUSH, 64 KiB of lines a write", "fdatasync after each 64 KiB", 0.8, "k/s")
 def sync_64k(bench):
     queue = bench.topic(bench.broker("flushDiskType=SYNC_FLUSH"), "t") + "/q0"

@@ -1,0 +1,40 @@
+/* lanes.h - appends to one queue, side by side.
+ *
+ * The kernel has one write(2) at a time under way for each of its inodes, and a write that
+ * waits (SYNC_FLUSH, SYNC_MASTER) would hold up every other writer of its queue: nothing
+ * would gather that one flush, or one answer of a slave, could serve.  So where writes wait,
+ * a queue has lanes: inode numbers of the kernel for one and the same file, whose st_ino
+ * is that of lane 0.
+ *
+ *     look-up of topics/T/qN ──> the first lane through which nobody appends
+ *
+ * While one producer at a time has a queue open there is lane 0 alone.
+ *
+ * A look-up is not an open yet: its lane is kept for the thread that looked for a moment, so
+ * that producers who come at the same time get lanes of their own.  Where two share one after
+ * all, their writes come one after the other, and nothing else happens.
+ *
+ * Any thread.
+ */
+#ifndef MQFS_FS_LANES_H
+#define MQFS_FS_LANES_H
+
+#include "fs/node.h"
+
+struct lanes;
+
+int lanes_open(struct lanes **ret);
+void lanes_close(struct lanes *ls);	/* accepts NULL */
+
+/* The lane to look queue `ino` (that of lane 0) up as. */
+unsigned lanes_choose(struct lanes *ls, fuse_ino_t ino);
+
+/* An open file appends through `ino`, a lane of some queue; and no longer.  In pairs.
+ * They accept NULL. */
+void lanes_begin(struct lanes *ls, fuse_ino_t ino);
+void lanes_end(struct lanes *ls, fuse_ino_t ino);
+
+/* How many lanes were ever in use. */
+unsigned lanes_used(const struct lanes *ls);
+
+#endif

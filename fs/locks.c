@@ -1,0 +1,461 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/file.h>
+
+#include "conf/err.h"
+#include "fs/locks.h"
+#include "fs/reply.h"
+
+#define DEADLOCK_DEPTH 10	/* as far as the kernel looks, too */
+
+/* A request for a lock that another owner has. */
+struct lock_waiter {
+	struct lock_waiter *next, **link;	/* link: NULL when it was taken out of the list */
+	struct locks *ls;
+	fuse_req_t req;
+	struct estate_lock want;
+	bool interrupted;			/* before it was in the list */
+	int rc;					/* its answer, once it was taken out */
+};
+
+struct locks {
+	struct lock lock;			/* all below */
+	struct estate_lock *rows;		/* ESTATE_LOCKS of them: our own, or the estate's */
+	struct estate_lock *own;
+	_Atomic uint32_t *n_rows;		/* used at any time: those before */
+	_Atomic uint32_t own_n_rows;
+	struct lock_waiter *first, **last;	/* in the order in which they came */
+	bool closing;
+};
+
+/* --- rows --------------------------------------------------------------------------- */
+
+static bool
+is_same_owner(const struct estate_lock *a, const struct estate_lock *b)
+{
+	return a->ino == b->ino && a->owner == b->owner && a->whole == b->whole;
+}
+
+static bool
+overlaps(const struct estate_lock *a, const struct estate_lock *b)
+{
+	return a->start <= b->end && b->start <= a->end;
+}
+
+/* With the lock: the next row from *at on that is used; NULL: there is none. */
+static struct estate_lock *
+row_next(struct locks *ls, uint32_t *at)
+{
+	uint32_t n = atomic_load(ls->n_rows);
+
+	while (*at < n) {
+		struct estate_lock *row = &ls->rows[(*at)++];
+
+		if (atomic_load(&row->used))
+			return row;
+	}
+	return NULL;
+}
+
+/* With the lock: a row that keeps `want` from being taken; NULL: it is free. */
+static struct estate_lock *
+conflict_of(struct locks *ls, const struct estate_lock *want)
+{
+	struct estate_lock *row;
+
+	if (want->type == F_UNLCK)
+		return NULL;
+	for (uint32_t at = 0; (row = row_next(ls, &at));)
+		if (row->ino == want->ino && row->whole == want->whole && row->owner != want->owner &&
+		    overlaps(row, want) && (row->type == F_WRLCK || want->type == F_WRLCK))
+			return row;
+	return NULL;
+}
+
+/* With the lock: a row that is free; NULL: none is. */
+static struct estate_lock *
+row_free(struct locks *ls, const struct estate_lock *but)
+{
+	for (uint32_t at = 0; at < ESTATE_LOCKS; at++)
+		if (&ls->rows[at] != but && !atomic_load(&ls->rows[at].used))
+			return &ls->rows[at];
+	return NULL;
+}
+
+/* With the lock: `what` is held, in `row`, which is free. */
+static void
+row_use(struct locks *ls, struct estate_lock *row, const struct estate_lock *what)
+{
+	uint32_t at = (uint32_t)(row - ls->rows);
+
+	*row = *what;
+	if (at >= atomic_load(ls->n_rows))
+		atomic_store(ls->n_rows, at + 1);
+	atomic_store(&row->used, true);
+}
+
+/* With the lock: `row` holds nothing of the range of `want` any more.  -ENOLCK: it had to
+ * become two rows, and none is free for the second. */
+static int
+row_cut(struct locks *ls, struct estate_lock *row, const struct estate_lock *want)
+{
+	bool left = row->start < want->start, right = row->end > want->end;
+
+	if (left && right) {
+		struct estate_lock rest = *row, *other = row_free(ls, NULL);
+
+		if (!other)
+			return -ENOLCK;
+		rest.start = want->end + 1;
+		atomic_store(&rest.used, false);
+		row_use(ls, other, &rest);
+	}
+	if (left)
+		row->end = want->start - 1;
+	else if (right)
+		row->start = want->end + 1;
+	else
+		atomic_store(&row->used, false);
+	return MQ_OK;
+}
+
+/* With the lock, when nothing conflicts: the owner holds `want` in that range, and nothing
+ * else.  What it holds now comes before what it held goes: a broker that dies in between
+ * leaves too much to an owner whose request is then delivered again. */
+static int
+row_set(struct locks *ls, const struct estate_lock *want)
+{
+	struct estate_lock *taken = NULL, *row;
+	int rc = MQ_OK;
+
+	if (want->type != F_UNLCK) {
+		taken = row_free(ls, NULL);
+		if (!taken || !row_free(ls, taken))	/* one more for a rest */
+			return -ENOLCK;
+		row_use(ls, taken, want);
+	}
+	for (uint32_t at = 0; rc == MQ_OK && (row = row_next(ls, &at));)
+		if (row != taken && is_same_owner(row, want) && overlaps(row, want))
+			rc = row_cut(ls, row, want);
+	return rc;
+}
+
+/* --- waiting ------------------------------------------------------------------------- */
+
+/* With the lock. */
+static void
+waiter_add(struct locks *ls, struct lock_waiter *w)
+{
+	w->link = ls->last;
+	*ls->last = w;
+	ls->last = &w->next;
+}
+
+/* With the lock: the thread that takes it out answers it. */
+static void
+waiter_remove(struct locks *ls, struct lock_waiter *w)
+{
+	*w->link = w->next;
+	if (w->next)
+		w->next->link = w->link;
+	else
+		ls->last = w->link;
+	w->link = NULL;
+	w->next = NULL;
+}
+
+/* libfuse calls this with a lock of the request held, at once if the signal came before the
+ * request was parked. */
+static void
+waiter_interrupted(fuse_req_t req, void *data)
+{
+	struct lock_waiter *w = data;
+	bool mine;
+
+	lock_take(&w->ls->lock);
+	mine = w->link != NULL;
+	if (mine)
+		waiter_remove(w->ls, w);
+	else
+		w->interrupted = true;
+	lock_drop(&w->ls->lock);
+	if (!mine)
+		return;
+	fuse_reply_err(req, EINTR);
+	free(w);
+}
+
+/* Answer one that is in no list. */
+static void
+waiter_answer(struct lock_waiter *w, int rc)
+{
+	fuse_req_interrupt_func(w->req, NULL, NULL);	/* waits for a signal that is just delivered */
+	reply_err(w->req, rc);
+	free(w);
+}
+
+/* A list of requests to answer when the lock is dropped. */
+struct answers {
+	struct lock_waiter *first, **last;
+};
+
+/* With the lock: give what is free now to the requests that wait for it, oldest first. */
+static void
+grant(struct locks *ls, struct answers *ret)
+{
+	struct lock_waiter *next;
+	bool any;
+
+	*ret = (struct answers){ .last = &ret->first };
+	do {		/* again: who gets one lock may give up another */
+		any = false;
+		for (struct lock_waiter *w = ls->first; w; w = next) {
+			next = w->next;
+			if (!ls->closing && conflict_of(ls, &w->want))
+				continue;
+			waiter_remove(ls, w);
+			w->rc = ls->closing ? -EINTR : row_set(ls, &w->want);
+			*ret->last = w;
+			ret->last = &w->next;
+			any = true;
+		}
+	} while (any);
+}
+
+static void
+answer(const struct answers *answers)
+{
+	struct lock_waiter *next;
+
+	for (struct lock_waiter *w = answers->first; w; w = next) {
+		next = w->next;
+		waiter_answer(w, w->rc);
+	}
+}
+
+/* With the lock: does the owner of `row` wait, perhaps through others, for one of `owner`? */
+static bool
+waits_for(struct locks *ls, uint64_t waiting, uint64_t owner, int depth)
+{
+	const struct estate_lock *row;
+
+	for (struct lock_waiter *w = ls->first; w; w = w->next) {
+		if (w->want.whole || w->want.owner != waiting || !(row = conflict_of(ls, &w->want)))
+			continue;
+		if (row->owner == owner || (depth > 0 && waits_for(ls, row->owner, owner, depth - 1)))
+			return true;
+	}
+	return false;
+}
+
+/* --- requests --------------------------------------------------------------------------- */
+
+static struct estate_lock
+lock_of(const struct handle *h, uint64_t owner, const struct flock *lock)
+{
+	return (struct estate_lock){
+		.type = lock->l_type,
+		.pid = lock->l_pid,
+		.ino = node_st_ino(h->node.ino),
+		.owner = owner,
+		.handle = h->number,
+		.start = lock->l_start,
+		.end = lock->l_len > 0 ? lock->l_start + lock->l_len - 1 : INT64_MAX,
+	};
+}
+
+void
+locks_get(struct locks *ls, fuse_req_t req, const struct handle *h, uint64_t owner, const struct flock *lock)
+{
+	const struct estate_lock want = lock_of(h, owner, lock);
+	struct flock found = { .l_type = F_UNLCK };
+	const struct estate_lock *row;
+
+	lock_take(&ls->lock);
+	row = conflict_of(ls, &want);
+	if (row)
+		found = (struct flock){
+			.l_type = (short)row->type,
+			.l_whence = SEEK_SET,
+			.l_start = row->start,
+			.l_len = row->end == INT64_MAX ? 0 : row->end - row->start + 1,
+			.l_pid = row->pid,
+		};
+	lock_drop(&ls->lock);
+	fuse_reply_lock(req, &found);
+}
+
+/* With the lock: take `want`, or link w; *ret_waits says which. */
+static int
+take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waiter *w, bool *ret_waits)
+{
+	const struct estate_lock *row = conflict_of(ls, want);
+
+	*ret_waits = false;
+	if (!row)
+		return row_set(ls, want);
+	if (want->whole)	/* flock(2): what is converted is given up first */
+		(void)row_set(ls, &(struct estate_lock){ .type = F_UNLCK, .whole = true, .ino = want->ino,
+							 .owner = want->owner, .end = INT64_MAX });
+	if (!w)
+		return -EAGAIN;
+	if (w->interrupted || ls->closing)
+		return -EINTR;
+	if (!want->whole && waits_for(ls, row->owner, want->owner, DEADLOCK_DEPTH))
+		return -EDEADLK;
+	waiter_add(ls, w);
+	*ret_waits = true;
+	return MQ_OK;
+}
+
+static void
+set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_wait)
+{
+	struct lock_waiter *w = NULL;
+	struct answers granted;
+	bool waits;
+	int rc;
+
+	if (may_wait && want->type != F_UNLCK) {
+		w = calloc(1, sizeof(*w));
+		if (!w) {
+			reply_err(req, -ENOMEM);
+			return;
+		}
+		*w = (struct lock_waiter){ .ls = ls, .req = req, .want = *want };
+		fuse_req_interrupt_func(req, waiter_interrupted, w);
+	}
+	lock_take(&ls->lock);
+	rc = take_or_wait(ls, want, w, &waits);
+	grant(ls, &granted);		/* it may have given up something */
+	lock_drop(&ls->lock);
+	if (!waits && w)
+		waiter_answer(w, rc);
+	else if (!waits)
+		reply_err(req, rc);
+	answer(&granted);
+}
+
+void
+locks_set(struct locks *ls, fuse_req_t req, const struct handle *h, uint64_t owner, const struct flock *lock,
+	  bool waits)
+{
+	const struct estate_lock want = lock_of(h, owner, lock);
+
+	set(ls, req, &want, waits);
+}
+
+void
+locks_flock(struct locks *ls, fuse_req_t req, const struct handle *h, uint64_t owner, int op)
+{
+	const struct estate_lock want = {
+		.whole = true,
+		.type = op & LOCK_UN ? F_UNLCK : op & LOCK_EX ? F_WRLCK : F_RDLCK,
+		.pid = h->pid,
+		.ino = node_st_ino(h->node.ino),
+		.owner = owner,
+		.handle = h->number,
+		.end = INT64_MAX,
+	};
+
+	set(ls, req, &want, !(op & LOCK_NB));
+}
+
+/* Drop what `is_gone` says, and look at the requests that wait. */
+static void
+drop(struct locks *ls, bool (*is_gone)(const struct estate_lock *row, const struct estate_lock *key),
+     const struct estate_lock *key)
+{
+	struct answers granted = { 0 };
+	struct estate_lock *row;
+	bool any = false;
+
+	if (atomic_load(ls->n_rows) == 0)
+		return;
+	lock_take(&ls->lock);
+	for (uint32_t at = 0; (row = row_next(ls, &at));)
+		if (is_gone(row, key)) {
+			atomic_store(&row->used, false);
+			any = true;
+		}
+	if (any)
+		grant(ls, &granted);
+	lock_drop(&ls->lock);
+	answer(&granted);
+}
+
+static bool
+is_of_process(const struct estate_lock *row, const struct estate_lock *key)
+{
+	return is_same_owner(row, key);
+}
+
+static bool
+is_of_handle(const struct estate_lock *row, const struct estate_lock *key)
+{
+	return row->handle == key->handle;
+}
+
+void
+locks_flush(struct locks *ls, const struct handle *h, uint64_t owner)
+{
+	drop(ls, is_of_process, &(struct estate_lock){ .ino = node_st_ino(h->node.ino), .owner = owner });
+}
+
+void
+locks_release(struct locks *ls, uint64_t number)
+{
+	drop(ls, is_of_handle, &(struct estate_lock){ .handle = number });
+}
+
+/* --- begin and end ------------------------------------------------------------------------ */
+
+int
+locks_open(struct mount *m, struct locks **ret)
+{
+	struct locks *ls = calloc(1, sizeof(*ls));
+
+	if (!ls)
+		return -ENOMEM;
+	ls->last = &ls->first;
+	lock_init(&ls->lock, RANK_TABLE);
+	if (m->estate) {
+		ls->rows = m->estate->locks;
+		ls->n_rows = &m->estate->n_locks;
+	} else {
+		ls->rows = ls->own = calloc(ESTATE_LOCKS, sizeof(*ls->own));
+		ls->n_rows = &ls->own_n_rows;
+	}
+	if (!ls->rows) {
+		locks_close(ls);
+		return -ENOMEM;
+	}
+	*ret = ls;
+	return MQ_OK;
+}
+
+void
+locks_end(struct locks *ls)
+{
+	struct answers left;
+
+	if (!ls)
+		return;
+	lock_take(&ls->lock);
+	ls->closing = true;
+	grant(ls, &left);
+	lock_drop(&ls->lock);
+	answer(&left);
+}
+
+void
+locks_close(struct locks *ls)
+{
+	if (!ls)
+		return;
+	lock_destroy(&ls->lock);
+	free(ls->own);
+	free(ls);
+}
