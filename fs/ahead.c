@@ -40,10 +40,10 @@ ahead_file_init(struct ahead_file *f)
 	cond_init(&f->filled);
 }
 
-/* Called with the handle's lock (or by its last user) and the file's. */
 static void
 ring_end(struct ahead *a, struct ahead_file *f)
 {
+	MUST_HOLD(&f->lock);
 	if (!f->ring)
 		return;
 	free(f->ring);
@@ -66,12 +66,12 @@ ahead_file_free(struct ahead *a, struct ahead_file *f)
 
 /* --- filling -------------------------------------------------------------------------- */
 
-/* Called with the file's lock, which lies outside the queue of jobs'. */
 static void
 enqueue(struct ahead *a, struct handle *h, struct ahead_file *f)
 {
 	struct job *job;
 
+	MUST_HOLD(&f->lock);
 	if (f->queued || f->at_end || RING_BYTES - (f->end - f->begin) < PIECE_BYTES)
 		return;
 	job = malloc(sizeof(*job));
@@ -160,10 +160,11 @@ ahead_main(void *arg)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* Wait until `size` bytes are ready, or all there are.  Called with the lock. */
+/* Wait until `size` bytes are ready, or all there are. */
 static size_t
 wait_ready(struct ahead_file *f, size_t size)
 {
+	MUST_HOLD(&f->lock);
 	while (f->ring && f->end - f->begin < (int64_t)size && f->queued)
 		lock_wait(&f->lock, &f->filled, -1);
 	if (!f->ring)

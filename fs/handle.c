@@ -53,10 +53,10 @@ handles_open(struct mount *m, struct handles **ret)
 	return MQ_OK;
 }
 
-/* Called with the lock. */
 static int
 place_take(struct handles *hs, uint32_t *ret_place)
 {
+	MUST_HOLD(&hs->lock);
 	if (hs->n_spare > 0)
 		*ret_place = hs->spare[--hs->n_spare];
 	else if (hs->n_places < PLACES)
@@ -66,10 +66,11 @@ place_take(struct handles *hs, uint32_t *ret_place)
 	return MQ_OK;
 }
 
-/* Called with the lock.  Without memory the place is lost, which costs nobody anything. */
+/* Without memory the place is lost, which costs nobody anything. */
 static void
 place_give_back(struct handles *hs, uint32_t place)
 {
+	MUST_HOLD(&hs->lock);
 	if (hs->n_spare == hs->max_spare) {
 		uint32_t max = hs->max_spare ? 2 * hs->max_spare : 64;
 		uint32_t *more = realloc(hs->spare, max * sizeof(*more));
@@ -82,10 +83,10 @@ place_give_back(struct handles *hs, uint32_t place)
 	hs->spare[hs->n_spare++] = place;
 }
 
-/* Called with the lock. */
 static void
 handle_link(struct handles *hs, struct handle *h)
 {
+	MUST_HOLD(&hs->lock);
 	h->next = &hs->ring;
 	h->prev = hs->ring.prev;
 	h->prev->next = h;

@@ -45,21 +45,22 @@ row_compare(const void *a, const void *b)
 	return ra->ino < rb->ino ? -1 : ra->ino > rb->ino;
 }
 
-/* With the lock. */
 static struct lanes_row *
 row_find(struct lanes *ls, fuse_ino_t ino)
 {
 	struct lanes_row **at = tfind(&ino, &ls->rows, row_compare);
 
+	MUST_HOLD(&ls->lock);
 	return at ? *at : NULL;
 }
 
-/* With the lock; NULL: no memory.  Lanes of that queue may be shared then. */
+/* NULL: no memory.  Lanes of that queue may be shared then. */
 static struct lanes_row *
 row_make(struct lanes *ls, fuse_ino_t ino)
 {
 	struct lanes_row *row = row_find(ls, ino);
 
+	MUST_HOLD(&ls->lock);
 	if (row)
 		return row;
 	row = calloc(1, sizeof(*row));
@@ -72,7 +73,7 @@ row_make(struct lanes *ls, fuse_ino_t ino)
 	return NULL;
 }
 
-/* With the lock: mark the lanes that are promised to other threads.  The promise that the
+/* Mark the lanes that are promised to other threads.  The promise that the
  * caller has already, NULL: none. */
 static struct promise *
 promises_look(struct lanes *ls, fuse_ino_t ino, bool taken[NODE_LANES])
@@ -81,6 +82,7 @@ promises_look(struct lanes *ls, fuse_ino_t ino, bool taken[NODE_LANES])
 	pid_t thread = session_caller();
 	struct promise *mine = NULL;
 
+	MUST_HOLD(&ls->lock);
 	for (size_t i = 0; i < PROMISES; i++) {
 		struct promise *p = &ls->promises[i];
 
@@ -94,10 +96,10 @@ promises_look(struct lanes *ls, fuse_ino_t ino, bool taken[NODE_LANES])
 	return mine;
 }
 
-/* With the lock. */
 static void
 promise(struct lanes *ls, struct promise *mine, fuse_ino_t ino, unsigned lane)
 {
+	MUST_HOLD(&ls->lock);
 	if (!mine) {
 		mine = &ls->promises[ls->next];
 		ls->next = (ls->next + 1) % PROMISES;

@@ -44,12 +44,13 @@ overlaps(const struct estate_lock *a, const struct estate_lock *b)
 	return a->start <= b->end && b->start <= a->end;
 }
 
-/* With the lock: the next row from *at on that is used; NULL: there is none. */
+/* The next row from *at on that is used; NULL: there is none. */
 static struct estate_lock *
 row_next(struct locks *ls, uint32_t *at)
 {
 	uint32_t n = atomic_load(ls->n_rows);
 
+	MUST_HOLD(&ls->lock);
 	while (*at < n) {
 		struct estate_lock *row = &ls->rows[(*at)++];
 
@@ -59,12 +60,13 @@ row_next(struct locks *ls, uint32_t *at)
 	return NULL;
 }
 
-/* With the lock: a row that keeps `want` from being taken; NULL: it is free. */
+/* A row that keeps `want` from being taken; NULL: it is free. */
 static struct estate_lock *
 conflict_of(struct locks *ls, const struct estate_lock *want)
 {
 	struct estate_lock *row;
 
+	MUST_HOLD(&ls->lock);
 	if (want->type == F_UNLCK)
 		return NULL;
 	for (uint32_t at = 0; (row = row_next(ls, &at));)
@@ -74,35 +76,38 @@ conflict_of(struct locks *ls, const struct estate_lock *want)
 	return NULL;
 }
 
-/* With the lock: a row that is free; NULL: none is. */
+/* A row that is free; NULL: none is. */
 static struct estate_lock *
 row_free(struct locks *ls, const struct estate_lock *but)
 {
+	MUST_HOLD(&ls->lock);
 	for (uint32_t at = 0; at < ESTATE_LOCKS; at++)
 		if (&ls->rows[at] != but && !atomic_load(&ls->rows[at].used))
 			return &ls->rows[at];
 	return NULL;
 }
 
-/* With the lock: `what` is held, in `row`, which is free. */
+/* `what` is held, in `row`, which is free. */
 static void
 row_use(struct locks *ls, struct estate_lock *row, const struct estate_lock *what)
 {
 	uint32_t at = (uint32_t)(row - ls->rows);
 
+	MUST_HOLD(&ls->lock);
 	*row = *what;
 	if (at >= atomic_load(ls->n_rows))
 		atomic_store(ls->n_rows, at + 1);
 	atomic_store(&row->used, true);
 }
 
-/* With the lock: `row` holds nothing of the range of `want` any more.  -ENOLCK: it had to
+/* `row` holds nothing of the range of `want` any more.  -ENOLCK: it had to
  * become two rows, and none is free for the second. */
 static int
 row_cut(struct locks *ls, struct estate_lock *row, const struct estate_lock *want)
 {
 	bool left = row->start < want->start, right = row->end > want->end;
 
+	MUST_HOLD(&ls->lock);
 	if (left && right) {
 		struct estate_lock rest = *row, *other = row_free(ls, NULL);
 
@@ -121,7 +126,7 @@ row_cut(struct locks *ls, struct estate_lock *row, const struct estate_lock *wan
 	return MQ_OK;
 }
 
-/* With the lock, when nothing conflicts: the owner holds `want` in that range, and nothing
+/* When nothing conflicts: the owner holds `want` in that range, and nothing
  * else.  What it holds now comes before what it held goes: a broker that dies in between
  * leaves too much to an owner whose request is then delivered again. */
 static int
@@ -130,6 +135,7 @@ row_set(struct locks *ls, const struct estate_lock *want)
 	struct estate_lock *taken = NULL, *row;
 	int rc = MQ_OK;
 
+	MUST_HOLD(&ls->lock);
 	if (want->type != F_UNLCK) {
 		taken = row_free(ls, NULL);
 		if (!taken || !row_free(ls, taken))	/* one more for a rest */
@@ -144,19 +150,20 @@ row_set(struct locks *ls, const struct estate_lock *want)
 
 /* --- waiting ------------------------------------------------------------------------- */
 
-/* With the lock. */
 static void
 waiter_add(struct locks *ls, struct lock_waiter *w)
 {
+	MUST_HOLD(&ls->lock);
 	w->link = ls->last;
 	*ls->last = w;
 	ls->last = &w->next;
 }
 
-/* With the lock: the thread that takes it out answers it. */
+/* The thread that takes it out answers it. */
 static void
 waiter_remove(struct locks *ls, struct lock_waiter *w)
 {
+	MUST_HOLD(&ls->lock);
 	*w->link = w->next;
 	if (w->next)
 		w->next->link = w->link;
@@ -201,13 +208,14 @@ struct answers {
 	struct lock_waiter *first, **last;
 };
 
-/* With the lock: give what is free now to the requests that wait for it, oldest first. */
+/* Give what is free now to the requests that wait for it, oldest first. */
 static void
 grant(struct locks *ls, struct answers *ret)
 {
 	struct lock_waiter *next;
 	bool any;
 
+	MUST_HOLD(&ls->lock);
 	*ret = (struct answers){ .last = &ret->first };
 	do {		/* again: who gets one lock may give up another */
 		any = false;
@@ -235,12 +243,13 @@ answer(const struct answers *answers)
 	}
 }
 
-/* With the lock: does the owner of `row` wait, perhaps through others, for one of `owner`? */
+/* Does the owner `waiting` wait, perhaps through others, for a lock of `owner`? */
 static bool
 waits_for(struct locks *ls, uint64_t waiting, uint64_t owner, int depth)
 {
 	const struct estate_lock *row;
 
+	MUST_HOLD(&ls->lock);
 	for (struct lock_waiter *w = ls->first; w; w = w->next) {
 		if (w->want.whole || w->want.owner != waiting || !(row = conflict_of(ls, &w->want)))
 			continue;
@@ -287,12 +296,13 @@ locks_get(struct locks *ls, fuse_req_t req, const struct handle *h, uint64_t own
 	fuse_reply_lock(req, &found);
 }
 
-/* With the lock: take `want`, or link w; *ret_waits says which. */
+/* Take `want`, or link w; *ret_waits says which. */
 static int
 take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waiter *w, bool *ret_waits)
 {
 	const struct estate_lock *row = conflict_of(ls, want);
 
+	MUST_HOLD(&ls->lock);
 	*ret_waits = false;
 	if (!row)
 		return row_set(ls, want);

@@ -36,13 +36,13 @@ row_compare(const void *a, const void *b)
 	return ra->number < rb->number ? -1 : ra->number > rb->number;
 }
 
-/* Called with the lock. */
 static struct name_row *
 row_find(struct names *ns, uint64_t number)
 {
 	struct name_row key = { .number = number };
 	struct name_row **at = tfind(&key, &ns->tree, row_compare);
 
+	MUST_HOLD(&ns->lock);
 	return at ? *at : NULL;
 }
 
@@ -135,12 +135,13 @@ number_of(int kind, uint32_t id, const char *text)
 	return (h ^ (h >> 58)) & NODE_WIDE_MASK;
 }
 
-/* Called with the lock.  Without a free slot, or too long: it does not outlive us. */
+/* Without a free slot, or too long: it does not outlive us. */
 static void
 row_keep(struct names *ns, struct name_row *row)
 {
 	struct estate_name *kept;
 
+	MUST_HOLD(&ns->lock);
 	if (!ns->estate || strlen(row->text) >= ESTATE_NAME_BYTES)
 		return;
 	while (ns->free_from < ESTATE_NAMES && atomic_load(&ns->estate->names[ns->free_from].used))
@@ -158,12 +159,12 @@ row_keep(struct names *ns, struct name_row *row)
 	row->kept = kept;
 }
 
-/* Called with the lock. */
 static void
 row_keep_no_more(struct names *ns, struct name_row *row)
 {
 	size_t at;
 
+	MUST_HOLD(&ns->lock);
 	if (!row->kept)
 		return;
 	atomic_store(&row->kept->used, false);

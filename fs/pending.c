@@ -16,6 +16,7 @@ pending_link(struct pending *p, enum pending_line line, struct parked *w)
 {
 	struct parked *before = p->lines[line].prev;
 
+	MUST_HOLD(&p->lock);
 	while (before != &p->lines[line] && before->pos > w->pos)
 		before = before->prev;
 	w->prev = before;
@@ -29,6 +30,7 @@ pending_link(struct pending *p, enum pending_line line, struct parked *w)
 void
 pending_unlink(struct pending *p, struct parked *w)
 {
+	MUST_HOLD(&p->lock);
 	w->prev->next = w->next;
 	w->next->prev = w->prev;
 	w->linked = false;
@@ -40,6 +42,7 @@ pending_first(struct pending *p, enum pending_line line)
 {
 	struct parked *head = &p->lines[line];
 
+	MUST_HOLD(&p->lock);
 	return head->next == head ? NULL : head->next;
 }
 

@@ -156,23 +156,25 @@ taken_answer(struct pending *p, const struct taken *t, int rc)
 	}
 }
 
-/* With the lock: take out what has reached `at`, which is the first part of the line. */
+/* Take out what has reached `at`, which is the first part of the line. */
 static void
 take_up_to(struct pending *p, enum pending_line line, int64_t at, struct taken *done)
 {
 	struct parked *w;
 
+	MUST_HOLD(&p->lock);
 	while ((w = pending_first(p, line)) && w->pos <= at)
 		taken_add(p, done, w);
 }
 
-/* With the lock: take out every request of the line for which `is_over` is true. */
+/* Take out every request of the line for which `is_over` is true. */
 static void
 take_if(struct pending *p, enum pending_line line, bool (*is_over)(const struct mount *, const struct durable *),
 	struct taken *over)
 {
 	struct parked *head = &p->lines[line], *next;
 
+	MUST_HOLD(&p->lock);
 	for (struct parked *w = head->next; w != head; w = next) {
 		next = w->next;
 		if (is_over(p->m, (struct durable *)w))
@@ -180,7 +182,7 @@ take_if(struct pending *p, enum pending_line line, bool (*is_over)(const struct 
 	}
 }
 
-/* With the lock: a log that was cut does not reach the positions that some wait for.  What
+/* A log that was cut does not reach the positions that some wait for.  What
  * they waited for is no more, or is before the log's end. */
 static void
 follow_cut(struct pending *p, enum pending_line line)
@@ -188,19 +190,21 @@ follow_cut(struct pending *p, enum pending_line line)
 	int64_t end = mark_at(store_written(p->m->store)).byte;
 	struct parked *head = &p->lines[line];
 
+	MUST_HOLD(&p->lock);
 	for (struct parked *w = head->prev; w != head && w->pos > end; w = w->prev)
 		w->pos = end;
 }
 
 /* --- the disk's thread ------------------------------------------------------------------- */
 
-/* With the lock: what is on the disk waits for slaves, if it has to. */
+/* What is on the disk waits for slaves, if it has to. */
 static void
 leave_disk(struct pending *p, struct taken *done)
 {
 	int64_t flushed = line_at(p->m, LINE_DISK);
 	struct parked *w;
 
+	MUST_HOLD(&p->lock);
 	follow_cut(p, LINE_DISK);
 	while ((w = pending_first(p, LINE_DISK)) && w->pos <= flushed) {
 		if (!waits_in(p->m, (struct durable *)w, NEED_SLAVES, LINE_SLAVES)) {
@@ -343,6 +347,7 @@ pending_answers_main(void *arg)
 void
 durable_wait_in(struct pending *p, enum pending_line line, struct durable *d)
 {
+	MUST_HOLD(&p->lock);
 	pending_link(p, line, &d->parked);
 	if (line == LINE_DISK || line == LINE_KEEP)
 		pthread_cond_signal(&p->for_disk);

@@ -55,7 +55,7 @@ struct pending {
 	pthread_t threads[PENDING_THREADS];
 };
 
-/* With the lock: put w into a line, take it out; a line's first request (NULL: it is empty). */
+/* They need the lock: put w into a line, take it out; a line's first request (NULL: it is empty). */
 void pending_link(struct pending *p, enum pending_line line, struct parked *w);
 void pending_unlink(struct pending *p, struct parked *w);
 struct parked *pending_first(struct pending *p, enum pending_line line);
@@ -73,7 +73,7 @@ void *pending_answers_main(void *arg);
 void pending_reads_end(struct pending *p);
 void pending_durables_end(struct pending *p);
 
-/* With the lock: d waits in that line from now on; its thread is told. */
+/* Needs the lock: d waits in that line from now on; its thread is told. */
 void durable_wait_in(struct pending *p, enum pending_line line, struct durable *d);
 
 /* Answer d, which is in no line, and free it. */

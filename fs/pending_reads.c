@@ -198,12 +198,13 @@ pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t si
 
 /* --- polls ------------------------------------------------------------------------- */
 
-/* With the lock: unlink the poll of h; NULL: it has none.  There is never more than one. */
+/* Unlink the poll of h; NULL: it has none.  There is never more than one. */
 static struct waiter *
 poll_unlink(struct pending *p, const struct handle *h)
 {
 	struct parked *head = &p->lines[LINE_READERS];
 
+	MUST_HOLD(&p->lock);
 	for (struct parked *at = head->next; at != head; at = at->next) {
 		struct waiter *w = (struct waiter *)at;
 

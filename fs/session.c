@@ -192,23 +192,23 @@ struct backing {
 	int64_t opens;
 };
 
-/* Called with the lock. */
 static struct backing *
 backing_of(const struct session *s, fuse_ino_t ino)
 {
 	struct backing *b;
 
+	MUST_HOLD(&s->backings_lock);
 	for (b = s->backings; b && b->ino != ino; b = b->next)
 		;
 	return b;
 }
 
-/* Called with the lock. */
 static struct backing *
 backing_add(struct session *s, fuse_ino_t ino, int32_t id)
 {
 	struct backing *b = malloc(sizeof(*b));
 
+	MUST_HOLD(&s->backings_lock);
 	if (!b)
 		return NULL;
 	*b = (struct backing){ .next = s->backings, .ino = ino, .id = id };
@@ -216,7 +216,6 @@ backing_add(struct session *s, fuse_ino_t ino, int32_t id)
 	return b;
 }
 
-/* Called with the lock. */
 static struct backing *
 backing_make(struct mount *m, fuse_ino_t ino, int fd)
 {
@@ -224,6 +223,7 @@ backing_make(struct mount *m, fuse_ino_t ino, int fd)
 	int id = ioctl(fuse_session_fd(m->session), KERNEL_BACKING_OPEN, &map);
 	struct backing *b = id > 0 ? backing_add(m->serving, ino, id) : NULL;
 
+	MUST_HOLD(&m->serving->backings_lock);
 	if (id > 0 && !b)
 		ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 	return b;
