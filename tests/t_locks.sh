@@ -121,31 +121,26 @@ ends_well(pid)
 # two that wait for one another
 fcntl.lockf(b, EX, 1, 0)
 
+def refused_as_deadlock(fd, at):
+    try:
+        fcntl.lockf(fd, EX, 1, at)
+    except OSError as e:
+        assert e.errno == errno.EDEADLK, e
+        return True
+    return False
+
 def other_way_round(w):
     fd = opened()
     fcntl.lockf(fd, EX, 1, 1)
     os.write(w, b"x")
-    fcntl.lockf(fd, EX, 1, 0)
+    if refused_as_deadlock(fd, 0):
+        os._exit(errno.EDEADLK)
 
 pid = child(other_way_round)
-def ring(*_):
-    raise InterruptedError()
-
-signal.signal(signal.SIGALRM, ring)
-while True:			# until the child waits, too
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        fcntl.lockf(b, EX, 1, 1)
-        assert False, "the child has it"
-    except InterruptedError:
-        continue
-    except OSError as e:
-        assert e.errno == errno.EDEADLK, e
-        break
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+mine = refused_as_deadlock(b, 1)	# whoever comes second is
 fcntl.lockf(b, UN, 0, 0)
-ends_well(pid)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+assert code == (0 if mine else errno.EDEADLK), "refused here: %s, the child's exit code: %d" % (mine, code)
 
 # the broker is killed: who has a lock has it, who waits goes on waiting
 if broker_of:
