@@ -420,10 +420,12 @@ handles_inherit(struct mount *m)
 	for (uint32_t place = hs->n_places; place-- > 0 && rc == MQ_OK;) {
 		struct estate_file *f = &hs->estate->files[place];
 
-		if (atomic_load(&f->used) && place_of(f->number) == place)
+		if (atomic_load(&f->used) && place_of(f->number) == place) {
 			rc = handle_inherit(m, f, &broken);
-		else
+		} else {
+			LOCKED(&hs->lock);
 			place_give_back(hs, place);
+		}
 	}
 	if (rc != MQ_OK)
 		return rc;
