@@ -116,8 +116,8 @@ check_tls(const struct settings *s)
 int
 settings_check(const struct settings *s)
 {
-	if (s->brokerRole == SLAVE && !s->master[0])
-		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT");
+	if (s->brokerRole == SLAVE && !s->master[0] && (!s->namesrvAddr[0] || strcmp(s->listen, "none") == 0))
+		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT, or listen and namesrvAddr");
 	return settings_check_mounted(s);
 }
 

@@ -25,6 +25,7 @@ struct source {
 	size_t left;
 	int line;		/* number of the line taken last, from 1 */
 	int rc;
+	bool network;		/* a key of a broker in a network was there */
 };
 
 static int
@@ -225,9 +226,23 @@ properties_line(struct source *src, char line[LINE_BYTES_MAX + 1])
 	return len > 0 && src->rc == MQ_OK;
 }
 
+/* Keys that only a broker of a network has. */
+static bool
+is_of_network(const char *key)
+{
+	static const char *const keys[] = { "namesrvAddr", "brokerIP1", "listenPort" };
+	const struct setting *row = setting_find(key);
+
+	for (size_t i = 0; row && i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(row->key, keys[i]) == 0)
+			return true;
+	return false;
+}
+
 static int
 properties_set(struct source *src, const char *key, const char *value)
 {
+	src->network = src->network || is_of_network(key);
 	if (setting_find(key))
 		return source_set(src, key, value);
 	log_warn("%s:%d: unknown setting '%.64s' is left out", src->name, src->line, key);
@@ -255,6 +270,22 @@ properties_pair(struct source *src, char *line)
 	return properties_set(src, line, value);
 }
 
+/* RocketMQ's brokers always listen, on all addresses. */
+static int
+listen_as_rocketmq(struct source *src)
+{
+	int rc = MQ_OK;
+
+	if (strcmp(src->settings->listen, "none") != 0)
+		return MQ_OK;
+	log_notice("%s is of a broker in a network: listen=0.0.0.0 and haListen=0.0.0.0, unless options say otherwise",
+		   src->name);
+	rc = source_set(src, "listen", "0.0.0.0");
+	if (rc == MQ_OK && strcmp(src->settings->haListen, "none") == 0)
+		rc = source_set(src, "haListen", "0.0.0.0");
+	return rc;
+}
+
 static int
 properties_read(struct source *src)
 {
@@ -263,7 +294,7 @@ properties_read(struct source *src)
 	while (properties_line(src, line))
 		if (line[0] && properties_pair(src, line) != MQ_OK)
 			break;
-	return src->rc;
+	return src->rc == MQ_OK && src->network ? listen_as_rocketmq(src) : src->rc;
 }
 
 /* --- which of the two --- */

@@ -38,6 +38,7 @@
 #include "fs/scrubbing.h"
 #include "fs/session.h"
 #include "fs/supervise.h"
+#include "remoting/service.h"
 #include "repl/replication.h"
 #include "store/file.h"
 #include "store/snapshot.h"
@@ -331,21 +332,36 @@ serve_mounted(struct mount *m, struct readiness *r)
 	return rc;
 }
 
+static void
+say_lines(char *lines)
+{
+	char *line;
+
+	while ((line = strsep(&lines, "\n")))
+		if (*line)
+			fprintf(stderr, "mount.mqfs: warning: %s\n", line);
+}
+
 /* Whoever mounts in the background reads no log: what is already known to be wrong with
  * the network (a port in use) is said now. */
 static void
 say_troubles(const struct mount *m, const struct starter *starter)
 {
-	struct replication_stats stats;
-	char *rest = stats.trouble, *line;
+	struct replication_stats stats = { .trouble = "" };
+	struct service_stats service = { .trouble = "" };
 
-	if (starter->fd < 0 || !m->replication)
+	if (starter->fd < 0)
 		return;
-	replication_wait_ready(m->replication, NETWORK_WAIT_MS);
-	replication_stats(m->replication, &stats);
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			fprintf(stderr, "mount.mqfs: warning: %s\n", line);
+	if (m->replication) {
+		replication_wait_ready(m->replication, NETWORK_WAIT_MS);
+		replication_stats(m->replication, &stats);
+	}
+	if (m->service) {
+		service_wait_ready(m->service, NETWORK_WAIT_MS);
+		service_stats(m->service, &service);
+	}
+	say_lines(stats.trouble);
+	say_lines(service.trouble);
 }
 
 static int
@@ -358,6 +374,8 @@ serve_until_end(struct mount *m, struct starter *starter)
 	if (rc == MQ_OK)
 		rc = role_begin(m);
 	if (rc == MQ_OK)
+		rc = role_serve_network(m);
+	if (rc == MQ_OK)
 		say_troubles(m, starter);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
@@ -366,6 +384,7 @@ serve_until_end(struct mount *m, struct starter *starter)
 	if (rc != MQ_OK)
 		complain(rc, 0);
 	tree_close(m);
+	service_close(m->service);
 	replication_close(m->replication);
 	closed = broker_close(m);
 	session_close(m);
@@ -396,6 +415,7 @@ serve(void *arg, struct lifeline *line)
 	};
 	int code;
 
+	m.master_given = *settings->master;
 	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	code = serve_until_end(&m, starter);
 	lifeline_ended(line);

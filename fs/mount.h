@@ -44,6 +44,8 @@ struct mount {
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
 	struct replication *_Atomic replication; /* with mqrepld; NULL: nobody follows */
+	struct service *service;	/* with mqremoted; NULL: no client is served */
+	bool master_given;		/* by the operator: name servers do not say who it is */
 	struct pending *pending;	/* requests that wait */
 	struct locks *locks;		/* flock(2), fcntl(2) */
 	struct lanes *lanes;		/* appends to one queue side by side */

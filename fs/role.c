@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 #include <strings.h>
 
 #include "conf/err.h"
@@ -12,6 +13,7 @@
 #include "fs/pending.h"
 #include "fs/role.h"
 #include "fs/workers.h"
+#include "remoting/service.h"
 #include "repl/replication.h"
 
 /* One change at a time, and none while the log is cut. */
@@ -86,6 +88,54 @@ role_begin(struct mount *m)
 	return rc;
 }
 
+/* --- the network ------------------------------------------------------------------------ */
+
+static void
+broker_serve_slave(void *arg, const struct request *req, struct answer *ret)
+{
+	struct mount *m = arg;
+
+	if (m->replication)
+		replication_serve(m->replication, req, ret);
+	else
+		answer_refuse(ret, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported", req->code);
+}
+
+/* Unless the operator has said whom to follow. */
+static void
+broker_master_is(void *arg, const char *ha, const char *remoting)
+{
+	struct mount *m = arg;
+	int rc;
+
+	LOCKED(&role_lock);
+	if (m->master_given || !is_slave(m) || !m->replication ||
+	    (strcmp(m->settings->master, ha) == 0 && strcmp(m->settings->masterRemoting, remoting) == 0))
+		return;
+	rc = settings_change(m->settings, "master", ha, "a name server");
+	if (rc == MQ_OK)
+		rc = settings_change(m->settings, "masterRemoting", remoting, "a name server");
+	if (rc != MQ_OK) {
+		log_warn("%s", err_text(rc));
+		return;
+	}
+	log_notice("a name server says that the master is %s", ha);
+	replication_role_changed(m->replication);
+}
+
+int
+role_serve_network(struct mount *m)
+{
+	const struct service_broker broker = {
+		.store = m->store, .offsets = m->offsets, .serve_slave = broker_serve_slave,
+		.master_is = broker_master_is, .arg = m,
+	};
+
+	if (m->read_only || !service_is_needed(m->settings))
+		return MQ_OK;
+	return service_open(m->settings, &broker, NULL, &m->service);
+}
+
 /* mqrepld does what the settings say now. */
 static int
 replicate_anew(struct mount *m)
@@ -96,6 +146,8 @@ replicate_anew(struct mount *m)
 		replication_role_changed(m->replication);
 	else
 		rc = role_begin(m);
+	if (m->service)
+		service_role_changed(m->service);
 	pending_role_changed(m->pending);
 	return rc;
 }
@@ -194,6 +246,7 @@ static void
 follow_other(struct mount *m)
 {
 	LOCKED(&role_lock);
+	m->master_given = *m->settings->master;
 	if (m->replication && is_slave(m))
 		replication_role_changed(m->replication);
 }

@@ -19,6 +19,9 @@
 /* Start what the role needs: mqrepld, unless nobody is to follow or to be served. */
 int role_begin(struct mount *m);
 
+/* Serve RocketMQ's clients by mqremoted, where the settings say so. */
+int role_serve_network(struct mount *m);
+
 /* brokerRole becomes `value`.  Takes as long as it takes; on failure the broker is
  * what it was.  MQ_EBADCONF, noted: no such role. */
 int role_change(struct mount *m, const char *value);

@@ -141,7 +141,7 @@ channel_hear(struct channel *ch, struct remoting_frame *ret)
 int
 channel_open(struct channel *ch, int fd, const char *host)
 {
-	struct tls *tls = ch->d->tls;
+	struct tls *tls = ch->plain ? NULL : ch->d->tls;
 	int rc = host ? stream_connect(&ch->stream, fd, tls, host) : stream_accept(&ch->stream, fd, tls);
 
 	ch->watch.fd = -1;

@@ -30,6 +30,7 @@ struct channel {
 	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
 	size_t turn;			/* bytes heard since channel_tick(), */
 	int turn_frames;		/* and frames */
+	bool plain;			/* never in TLS; set before channel_open() */
 	bool deaf;			/* the owner wants to hear nothing more for now */
 	struct parcel *first, **last;	/* frames to send */
 	size_t waiting;			/* how many */
@@ -41,7 +42,7 @@ struct channel {
 };
 
 /* `watch.ready`, `d` and `allowed` are set.  fd (non-blocking, connected, in TLS if
- * d has it) is the channel's, also on failure.  `host` as in stream_connect(); NULL:
+ * d has it and `plain` is not set) is the channel's, also on failure.  `host` as in stream_connect(); NULL:
  * the other side has connected. */
 int channel_open(struct channel *ch, int fd, const char *host);
 void channel_close(struct channel *ch);		/* accepts a closed one */

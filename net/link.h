@@ -39,7 +39,7 @@
 #include "conf/pos.h"
 #include "conf/settings.h"
 
-#define LINK_VERSION 3
+#define LINK_VERSION 4
 #define LINK_SOCKET_FD 3
 #define LINK_COMMITLOG_FD 4
 #define LINK_RING_FD 5
@@ -66,6 +66,8 @@ enum link_kind {
 				 * log's at pos; never across a segment */
 	LINK_PEER,		/* a peer's state has changed, or moved on (at most once a second) */
 	LINK_SAY,		/* a line for the log; text */
+	LINK_MASTER,		/* mqremoted: a name server says who the master is; text: the
+				 * addresses of its HA port and of its remoting port, a blank between */
 
 	/* both */
 	LINK_REQUEST,		/* id, code, text: the peer's address, blob; a mount's has timeout_ms */
@@ -102,6 +104,13 @@ struct link_config {
 	char tls_key[SETTING_PATH_BYTES];
 	char tls_ca[SETTING_PATH_BYTES];
 	struct allow allow;
+
+	/* mqremoted */
+	char namesrv[SETTING_PATH_BYTES * 2];	/* HOST:PORT;...; "": none */
+	int64_t register_ms;		/* registerNameServerPeriod */
+	int64_t register_timeout_ms;	/* registerBrokerTimeoutMills */
+	int32_t register_always;	/* forceRegister */
+	int32_t register_compressed;	/* compressedRegister */
 };
 
 struct link_message {

@@ -413,3 +413,10 @@ offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t
 		*ret_text = text;
 	return rc;
 }
+
+int64_t
+offsets_topics_version(struct offsets *o)
+{
+	LOCKED(&o->registry);
+	return o->topics_version.counter;
+}

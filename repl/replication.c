@@ -16,6 +16,7 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "net/resolve.h"
 #include "repl/replication_priv.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
@@ -143,8 +144,11 @@ fill_config(const struct replication *r, struct link_config *c)
 	c->slave = s->brokerRole == SLAVE && has_master(r);
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
-	c->remoting_port = (int32_t)s->listenPort;
-	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
+	c->remoting_port = c->vip_port = -1;
+	if (strcmp(s->listen, "none") == 0) {	/* else mqremoted has these ports, and what slaves ask comes from there */
+		c->remoting_port = (int32_t)s->listenPort;
+		c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
+	}
 	if (c->slave) {
 		snprintf(c->master, sizeof(c->master), "%s", s->master);
 		master_remoting(s, c->master_remoting, sizeof(c->master_remoting));
@@ -463,6 +467,33 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 		 int timeout_ms, struct answer *ret)
 {
 	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
+}
+
+/* May whoever asks from `peer` (HOST:PORT) have what is for slaves alone? */
+static bool
+is_admitted(const struct replication *r, const char *peer)
+{
+	struct resolve_answer from;
+	struct allow allow;
+	char text[80], *host, *port;
+
+	snprintf(text, sizeof(text), "%s", peer);
+	if (strcmp(r->settings->haListen, "none") == 0 || !resolve_split(text, &host, &port))
+		return false;
+	resolve_now(host, port, true, false, &from);
+	return from.n > 0 && allow_parse(r->settings->haAllow, &allow) &&
+	       allow_has(&allow, (const struct sockaddr *)&from.list[0].addr);
+}
+
+void
+replication_serve(struct replication *r, const struct request *req, struct answer *ret)
+{
+	bool for_slaves = req->code == REQUEST_HELLO || req->code == REQUEST_READ_LOG;
+
+	if (!for_slaves || is_admitted(r, req->peer))
+		requests_serve(r, req, ret);
+	else
+		answer_refuse(ret, ANSWER_NO_PERMISSION, "haListen and haAllow do not let this address follow");
 }
 
 /* --- another role --------------------------------------------------------------------------- */

@@ -103,6 +103,10 @@ bool replication_has_master(struct replication *r);
 int replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
 		     int timeout_ms, struct answer *ret);
 
+/* A request that came another way than by mqrepld: mqremoted has the port.  *ret is an answer in
+ * any case. */
+void replication_serve(struct replication *r, const struct request *req, struct answer *ret);
+
 struct replication_stats {
 	int64_t starts;			/* of mqrepld */
 	int32_t pid, port;		/* 0: it does not run, does not listen */

@@ -1,0 +1,242 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "remoting/clients.h"
+
+#define BUCKETS 1024
+
+struct clients {
+	struct client_group *buckets[BUCKETS];
+	size_t peers;
+};
+
+int
+clients_open(struct clients **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? MQ_OK : -ENOMEM;
+}
+
+static void
+group_free(struct client_group *g)
+{
+	struct member *m;
+
+	while ((m = g->members)) {
+		g->members = m->next;
+		free(m);
+	}
+	json_decref(g->says);
+	free(g);
+}
+
+void
+clients_close(struct clients *c)
+{
+	struct client_group *g;
+
+	if (!c)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		while ((g = c->buckets[i])) {
+			c->buckets[i] = g->next;
+			group_free(g);
+		}
+	free(c);
+}
+
+size_t
+clients_count(const struct clients *c)
+{
+	return c->peers;
+}
+
+/* --- groups ----------------------------------------------------------------------------------- */
+
+static size_t
+bucket_of(enum clients_side side, const char *name)
+{
+	uint32_t h = 2166136261u + side;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return h % BUCKETS;
+}
+
+struct client_group *
+clients_group(const struct clients *c, enum clients_side side, const char *name)
+{
+	struct client_group *g = c->buckets[bucket_of(side, name)];
+
+	while (g && (g->side != side || strcmp(g->name, name) != 0))
+		g = g->next;
+	return g;
+}
+
+static struct client_group *
+group_make(struct clients *c, enum clients_side side, const char *name)
+{
+	size_t len = strlen(name) + 1, at = bucket_of(side, name);
+	struct client_group *g = calloc(1, sizeof(*g) + len);
+
+	if (!g)
+		return NULL;
+	g->side = side;
+	memcpy(g->name, name, len);
+	g->next = c->buckets[at];
+	c->buckets[at] = g;
+	return g;
+}
+
+static void
+group_drop_if_empty(struct clients *c, struct client_group *g)
+{
+	struct client_group **at = &c->buckets[bucket_of(g->side, g->name)];
+
+	if (g->members)
+		return;
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	group_free(g);
+}
+
+/* --- members ------------------------------------------------------------------------------------ */
+
+static struct member *
+member_find(struct client_group *g, const char *id)
+{
+	struct member *m = g->members;
+
+	while (m && strcmp(m->id, id) != 0)
+		m = m->next;
+	return m;
+}
+
+static size_t
+groups_of(const struct server_peer *peer)
+{
+	size_t n = 0;
+
+	for (const struct member *m = peer->data; m; m = m->next_of_peer)
+		n++;
+	return n;
+}
+
+static void
+peer_add(struct clients *c, struct server_peer *peer, struct member *m)
+{
+	c->peers += !peer->data;
+	m->peer = peer;
+	m->next_of_peer = peer->data;
+	peer->data = m;
+}
+
+static void
+peer_remove(struct clients *c, struct member *m)
+{
+	struct member *list = m->peer->data, **at = &list;
+
+	while (*at != m)
+		at = &(*at)->next_of_peer;
+	*at = m->next_of_peer;
+	m->peer->data = list;
+	c->peers -= !list;
+}
+
+static void
+member_free(struct clients *c, struct member *m)
+{
+	struct member **at = &m->group->members;
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	peer_remove(c, m);
+	free(m);
+}
+
+static struct member *
+member_make(struct clients *c, struct client_group *g, const char *id, struct server_peer *peer)
+{
+	size_t len = strlen(id) + 1;
+	struct member *m = calloc(1, sizeof(*m) + len);
+
+	if (!m)
+		return NULL;
+	memcpy(m->id, id, len);
+	m->group = g;
+	m->next = g->members;
+	g->members = m;
+	peer_add(c, peer, m);
+	return m;
+}
+
+int
+clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
+	     struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news)
+{
+	struct client_group *g = clients_group(c, side, group);
+	struct member *m = g ? member_find(g, id) : NULL;
+	bool came = !m;
+
+	*ret_news = false;
+	if (!*group || !*id || strlen(group) > CLIENTS_NAME_MAX || strlen(id) > CLIENTS_NAME_MAX)
+		return err_note(-EINVAL, "no good name of a group or a client");
+	if ((!m || m->peer != peer) && groups_of(peer) >= CLIENTS_GROUPS_MAX)
+		return err_note(-EMFILE, "a connection is in %d groups at most", CLIENTS_GROUPS_MAX);
+	if (!g)
+		g = group_make(c, side, group);
+	if (!m && g)
+		m = member_make(c, g, id, peer);
+	if (!m) {
+		if (g)
+			group_drop_if_empty(c, g);
+		return -ENOMEM;
+	}
+	if (m->peer != peer) {		/* it has connected again, and the old connection has not ended yet */
+		peer_remove(c, m);
+		peer_add(c, peer, m);
+	}
+	m->language = language;
+	m->version = version;
+	*ret_news = came || (says && !json_equal(says, g->says));
+	if (says && !json_equal(says, g->says)) {
+		json_decref(g->says);
+		g->says = json_deep_copy(says);
+	}
+	return MQ_OK;
+}
+
+bool
+clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id)
+{
+	struct client_group *g = clients_group(c, side, group);
+	struct member *m = g ? member_find(g, id) : NULL;
+
+	if (!m)
+		return false;
+	member_free(c, m);
+	group_drop_if_empty(c, g);
+	return true;
+}
+
+void
+clients_gone(struct clients *c, struct server_peer *peer,
+	     void (*left)(void *arg, struct client_group *g), void *arg)
+{
+	struct member *m;
+
+	while ((m = peer->data)) {
+		struct client_group *g = m->group;
+
+		member_free(c, m);
+		if (g->side == CLIENTS_CONSUMERS && g->members)
+			left(arg, g);
+		group_drop_if_empty(c, g);
+	}
+}

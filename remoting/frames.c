@@ -1,0 +1,420 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "net/blob.h"
+#include "net/request.h"
+#include "remoting/codes.h"
+#include "remoting/frames.h"
+
+#define HEARTBEAT_MAX (256 << 10)	/* bytes of a body that is parsed here */
+#define MAKE_AGAIN_MS 25000		/* the mount is asked for a group again at the next heartbeat but one */
+
+/* --- answers -------------------------------------------------------------------------------------- */
+
+/* A response to `to`; body NULL: none. */
+static enum server_served
+respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body)
+{
+	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct remoting_frame f = {
+		.dialect = to->dialect, .code = ANSWER_SUCCESS, .opaque = to->opaque, .flag = REMOTING_RESPONSE,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .body = text,
+		.body_len = text ? strlen(text) : 0,
+	};
+
+	json_decref(body);
+	if (!(to->flag & REMOTING_ONE_WAY))
+		(void)server_send(l->server, p, &f);
+	return SERVER_DONE;
+}
+
+static enum server_served
+refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
+{
+	server_refuse(l->server, p, to, code, remark);
+	return SERVER_DONE;
+}
+
+static json_t *
+body_object(const struct remoting_frame *f)
+{
+	json_t *root = f->body_len <= HEARTBEAT_MAX ? json_loadb(f->body, f->body_len, 0, NULL) : NULL;
+
+	if (json_is_object(root))
+		return root;
+	json_decref(root);
+	return NULL;
+}
+
+static const char *
+text_of(json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+/* --- members come and go ------------------------------------------------------------------------------ */
+
+/* Each of the group asks anew who is in it, and takes its share of the queues. */
+static void
+notify_group(void *arg, struct client_group *g)
+{
+	struct loop *l = arg;
+	struct remoting_frame f = {
+		.code = REMOTING_NOTIFY_CONSUMER_IDS_CHANGED, .flag = REMOTING_ONE_WAY,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
+		.ext = json_pack("{s:s}", "consumerGroup", g->name),
+	};
+
+	for (struct member *m = g->members; m && f.ext; m = m->next)
+		(void)server_send(l->server, m->peer, &f);
+	json_decref(f.ext);
+}
+
+void
+frames_gone(void *arg, struct server_peer *p)
+{
+	struct loop *l = arg;
+
+	clients_gone(l->clients, p, notify_group, l);
+}
+
+/* One group of a heartbeat.  *groups grows by those that the mount is to be asked for. */
+static int
+join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum clients_side side,
+     const char *id, json_t *data, json_t *groups)
+{
+	const char *name = text_of(data, "groupName");
+	struct client_group *g;
+	bool news = false;
+	int rc = clients_join(l->clients, side, name, id, p, f->language, f->version,
+			      side == CLIENTS_CONSUMERS ? data : NULL, &news);
+
+	if (rc != MQ_OK || side != CLIENTS_CONSUMERS)
+		return rc;
+	g = clients_group(l->clients, side, name);
+	if (news)
+		notify_group(l, g);
+	if (g->made_ms && l->d.now_ms < g->made_ms + MAKE_AGAIN_MS)
+		return MQ_OK;
+	g->made_ms = l->d.now_ms;
+	return json_object_set_new(groups, name, json_string(json_is_true(json_object_get(data, "unitMode")) ?
+							     "unit" : "")) == 0 ? MQ_OK : -ENOMEM;
+}
+
+/* Of groups that are new the mount hears: they and their retry topics are made. */
+static enum server_served
+heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *root = body_object(f), *groups = json_object(), *data;
+	const char *id = text_of(root, "clientID");
+	size_t i;
+	int rc = root && groups ? MQ_OK : err_note(-EINVAL, "the heartbeat is no object");
+	bool ask;
+
+	json_array_foreach(json_object_get(root, "producerDataSet"), i, data)
+		if (rc == MQ_OK)
+			rc = join(l, p, f, CLIENTS_PRODUCERS, id, data, groups);
+	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data)
+		if (rc == MQ_OK)
+			rc = join(l, p, f, CLIENTS_CONSUMERS, id, data, groups);
+	json_decref(root);
+	ask = rc == MQ_OK && json_object_size(groups) > 0;
+	if (!ask) {
+		json_decref(groups);
+		return rc == MQ_OK ? respond(l, p, f, NULL) : refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+	}
+	json_decref(f->ext);
+	f->ext = groups;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+static enum server_served
+unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const char *id = ext_get(f->ext, "clientID"), *producers = ext_get(f->ext, "producerGroup"),
+		   *consumers = ext_get(f->ext, "consumerGroup");
+	struct client_group *g;
+
+	if (id && producers)
+		clients_leave(l->clients, CLIENTS_PRODUCERS, producers, id);
+	if (id && consumers && clients_leave(l->clients, CLIENTS_CONSUMERS, consumers, id) &&
+	    (g = clients_group(l->clients, CLIENTS_CONSUMERS, consumers)))
+		notify_group(l, g);
+	return respond(l, p, f, NULL);
+}
+
+/* --- who is there ------------------------------------------------------------------------------------------- */
+
+static enum server_served
+consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const char *name = ext_get(f->ext, "consumerGroup");
+	const struct client_group *g = name ? clients_group(l->clients, CLIENTS_CONSUMERS, name) : NULL;
+	json_t *ids = json_array();
+
+	if (!g) {
+		json_decref(ids);
+		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
+	}
+	for (const struct member *m = g->members; m; m = m->next)
+		json_array_append_new(ids, json_string(m->id));
+	return respond(l, p, f, json_pack("{s:o}", "consumerIdList", ids));
+}
+
+/* As RocketMQ's LanguageCode has them. */
+static const char *
+language_name(int32_t language)
+{
+	static const char *const names[] = { "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
+					     "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST" };
+
+	return language >= 0 && (size_t)language < sizeof(names) / sizeof(names[0]) ? names[language] : "OTHER";
+}
+
+static json_t *
+connection_set(const struct client_group *g)
+{
+	json_t *set = json_array();
+
+	for (const struct member *m = g->members; m; m = m->next)
+		json_array_append_new(set, json_pack("{s:s, s:s, s:s, s:i}", "clientAddr", m->peer->address,
+						     "clientId", m->id, "language", language_name(m->language),
+						     "version", (int)m->version));
+	return set;
+}
+
+/* topic: its subscription. */
+static json_t *
+subscription_table(const struct client_group *g)
+{
+	json_t *table = json_object(), *sub;
+	size_t i;
+
+	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
+		json_object_set(table, text_of(sub, "topic"), sub);
+	return table;
+}
+
+static json_t *
+connections_of(const struct client_group *g)
+{
+	json_t *body = json_pack("{s:o}", "connectionSet", connection_set(g));
+
+	if (g->side != CLIENTS_CONSUMERS || !body)
+		return body;
+	json_object_set(body, "consumeFromWhere", json_object_get(g->says, "consumeFromWhere"));
+	json_object_set(body, "consumeType", json_object_get(g->says, "consumeType"));
+	json_object_set(body, "messageModel", json_object_get(g->says, "messageModel"));
+	json_object_set_new(body, "subscriptionTable", subscription_table(g));
+	return body;
+}
+
+/* NULL: nobody is in that group. */
+static json_t *
+connection_list(struct loop *l, int code, const json_t *ext)
+{
+	bool consumers = code == REMOTING_GET_CONSUMER_CONNECTION_LIST;
+	const char *name = ext_get(ext, consumers ? "consumerGroup" : "producerGroup");
+	const struct client_group *g =
+		name ? clients_group(l->clients, consumers ? CLIENTS_CONSUMERS : CLIENTS_PRODUCERS, name) : NULL;
+
+	return g ? connections_of(g) : NULL;
+}
+
+static enum server_served
+connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *body = connection_list(l, f->code, f->ext);
+
+	if (body)
+		return respond(l, p, f, body);
+	if (f->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
+		return refuse(l, p, f, ANSWER_CONSUMER_NOT_ONLINE, "the consumer group is not online");
+	return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the producer group is not there");
+}
+
+static enum server_served
+check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	return respond(l, p, f, NULL);
+}
+
+/* --- queue locks ------------------------------------------------------------------------------------------------ */
+
+static enum server_served
+lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *root = body_object(f), *taken = json_array(), *queue;
+	const char *group = text_of(root, "consumerGroup"), *client = text_of(root, "clientId");
+	bool lock = f->code == REMOTING_LOCK_BATCH_MQ;
+	size_t i;
+
+	if (!root || !*group || !*client) {
+		json_decref(root);
+		json_decref(taken);
+		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+	}
+	json_array_foreach(json_object_get(root, "mqSet"), i, queue) {
+		const char *topic = text_of(queue, "topic");
+		int64_t id = json_integer_value(json_object_get(queue, "queueId"));
+
+		if (!lock)
+			locks_drop(l->locks, group, topic, id, client);
+		else if (locks_take(l->locks, group, topic, id, client, l->d.now_ms))
+			json_array_append(taken, queue);
+	}
+	json_decref(root);
+	if (lock)
+		return respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
+	json_decref(taken);
+	return respond(l, p, f, NULL);
+}
+
+/* --- bodies that the mount does not parse ------------------------------------------------------------------------ */
+
+/* The members of a group's object become ext fields: the mount, which writes the store, parses no JSON
+ * of a client's. */
+static enum server_served
+group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *root = body_object(f), *ext = json_object(), *value;
+	const char *name;
+
+	json_object_foreach(root, name, value) {
+		char number[24];
+
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+		if (json_is_string(value))
+			json_object_set(ext, name, value);
+		else if (json_is_integer(value))
+			json_object_set_new(ext, name, json_string(number));
+		else if (json_is_boolean(value))
+			json_object_set_new(ext, name, json_string(json_is_true(value) ? "true" : "false"));
+	}
+	if (!root || !ext) {
+		json_decref(ext);
+		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
+	}
+	json_decref(root);
+	json_decref(f->ext);
+	f->ext = ext;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+/* --- the table ------------------------------------------------------------------------------------------------------ */
+
+static enum server_served
+ask_mount(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	(void)l, (void)p, (void)f;
+	return SERVER_ASK_MOUNT;
+}
+
+static const struct {
+	int code;
+	enum server_served (*serve)(struct loop *l, struct server_peer *p, struct remoting_frame *f);
+} rows[] = {
+	{ REMOTING_HEART_BEAT, heartbeat },
+	{ REMOTING_UNREGISTER_CLIENT, unregister },
+	{ REMOTING_GET_CONSUMER_LIST_BY_GROUP, consumer_list },
+	{ REMOTING_GET_CONSUMER_CONNECTION_LIST, connections },
+	{ REMOTING_GET_PRODUCER_CONNECTION_LIST, connections },
+	{ REMOTING_CHECK_CLIENT_CONFIG, check_client },
+	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
+	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
+	{ REMOTING_QUERY_MESSAGE, ask_mount },
+	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
+	{ REMOTING_UPDATE_CONSUMER_OFFSET, ask_mount },
+	{ REMOTING_UPDATE_AND_CREATE_TOPIC, ask_mount },
+	{ REMOTING_GET_ALL_TOPIC_CONFIG, ask_mount },
+	{ REMOTING_GET_BROKER_CONFIG, ask_mount },
+	{ REMOTING_GET_BROKER_RUNTIME_INFO, ask_mount },
+	{ REMOTING_SEARCH_OFFSET_BY_TIMESTAMP, ask_mount },
+	{ REMOTING_GET_MAX_OFFSET, ask_mount },
+	{ REMOTING_GET_MIN_OFFSET, ask_mount },
+	{ REMOTING_GET_EARLIEST_MSG_STORETIME, ask_mount },
+	{ REMOTING_VIEW_MESSAGE_BY_ID, ask_mount },
+	{ REMOTING_GET_ALL_CONSUMER_OFFSET, ask_mount },
+	{ REMOTING_GET_ALL_DELAY_OFFSET, ask_mount },
+	{ REMOTING_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, ask_mount },
+	{ REMOTING_UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, group_set },
+	{ REMOTING_GET_TOPIC_STATS_INFO, ask_mount },
+	{ REMOTING_DELETE_SUBSCRIPTIONGROUP, ask_mount },
+	{ REMOTING_GET_CONSUME_STATS, ask_mount },
+	{ REMOTING_DELETE_TOPIC_IN_BROKER, ask_mount },
+	{ REMOTING_GET_TIMER_CHECK_POINT, ask_mount },
+	{ REMOTING_GET_ALL_MESSAGE_REQUEST_MODE, ask_mount },
+	{ REMOTING_HELLO, ask_mount },
+	{ REMOTING_READ_LOG, ask_mount },
+};
+
+enum server_served
+frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
+{
+	char remark[64];
+
+	if (f->flag & REMOTING_RESPONSE)
+		return SERVER_DONE;	/* to what we have sent one-way */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].code == f->code)
+			return rows[i].serve(arg, p, f);
+	snprintf(remark, sizeof(remark), " request type %d not supported", (int)f->code);
+	return refuse(arg, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
+}
+
+/* --- what the mount asks ------------------------------------------------------------------------------------------- */
+
+static void
+answer_mount(struct loop *l, uint64_t id, int code, const char *remark, json_t *body)
+{
+	struct link_message msg = { .kind = LINK_RESPONSE, .id = id, .code = code };
+	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	int blob_fd = -1;
+
+	json_decref(body);
+	snprintf(msg.text, sizeof(msg.text), "%s", remark);
+	if (blob_make(&msg, NULL, text, text ? strlen(text) : 0, &blob_fd) != MQ_OK)
+		msg.code = ANSWER_SYSTEM_ERROR;
+	if (!outbox_put_blob(&l->d.out, &msg, blob_fd, 0) && blob_fd >= 0)
+		close(blob_fd);		/* the mount watches the time */
+}
+
+static void
+left_name_servers(void *arg, uint64_t id)
+{
+	answer_mount(arg, id, ANSWER_SUCCESS, "", NULL);
+}
+
+void
+frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
+{
+	AUTO_FREE char *body = NULL;
+	json_t *ext = NULL, *list = NULL;
+	size_t len = 0;
+	int rc = blob_read(blob_fd, msg, &ext, &body, &len), code = ANSWER_SUCCESS;
+
+	if (rc == MQ_OK && msg->code == REMOTING_UNREGISTER_BROKER) {
+		namesrv_leave(l->namesrv, left_name_servers, l, msg->id);
+		json_decref(ext);
+		return;
+	}
+	if (rc == MQ_OK && msg->code == REMOTING_REGISTER_BROKER)
+		rc = namesrv_register(l->namesrv, ext, body ? body : "", len);
+	else if (rc == MQ_OK && !(list = connection_list(l, msg->code, ext)))
+		code = ANSWER_CONSUMER_NOT_ONLINE;
+	answer_mount(l, msg->id, rc == MQ_OK ? code : ANSWER_SYSTEM_ERROR, rc == MQ_OK ? "" : err_text(rc), list);
+	json_decref(ext);
+}

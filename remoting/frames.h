@@ -1,0 +1,17 @@
+/* frames.h - what mqremoted does with a request: it answers by itself what is about connections,
+ * and asks the mount what is about the store.  A code that no row of the table has is refused
+ * here, and the mount never hears of it.
+ */
+#ifndef MQFS_REMOTING_FRAMES_H
+#define MQFS_REMOTING_FRAMES_H
+
+#include "remoting/loop.h"
+
+/* See server_for.  arg: the loop. */
+enum server_served frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f);
+void frames_gone(void *arg, struct server_peer *p);
+
+/* The mount asks; blob_fd stays the caller's. */
+void frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd);
+
+#endif

@@ -1,0 +1,28 @@
+/* loop.h - the loop of mqremoted: the link, clients, name servers, and time. */
+#ifndef MQFS_REMOTING_LOOP_H
+#define MQFS_REMOTING_LOOP_H
+
+#include "net/daemon.h"
+#include "net/resolve.h"
+#include "net/server.h"
+#include "remoting/clients.h"
+#include "remoting/locks.h"
+#include "remoting/namesrv.h"
+
+struct loop {
+	struct watch link;		/* first */
+	struct daemon d;
+	struct resolve_answer listen;	/* addresses to listen on */
+	struct server *server;
+	struct namesrv *namesrv;
+	struct clients *clients;
+	struct locks *locks;
+	struct link_message told;	/* which ports are in use; kind 0: not yet */
+	int64_t stood_still_ms;		/* in all, so far */
+	int rc;
+};
+
+/* Until the link ends (MQ_OK) or cannot be believed (noted). */
+int loop_run(struct loop *l);
+
+#endif

@@ -1,0 +1,153 @@
+/* mqremoted - speaks with RocketMQ's clients, tools and name servers.  Started by mount.mqfs;
+ * see net/link.h for what it is given. */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "conf/err.h"
+#include "conf/flags.h"
+#include "net/confine.h"
+#include "remoting/loop.h"
+
+static int
+take_config(struct daemon *d)
+{
+	struct link_message msg;
+	int rc = link_receive(LINK_SOCKET_FD, 0, &msg, NULL);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (msg.kind != LINK_CONFIG)
+		return err_note(MQ_ECORRUPT, "the first message is no configuration");
+	d->config = msg.config;
+	return MQ_OK;
+}
+
+/* What follows comes with fewer rights, so names are looked up here. */
+static void
+find_listen(struct loop *l)
+{
+	const struct link_config *c = &l->d.config;
+	char port[16];
+
+	snprintf(port, sizeof(port), "%d", (int)c->remoting_port);
+	resolve_now(c->listen, port, false, true, &l->listen);
+	if (l->listen.n == 0)
+		outbox_say(&l->d.out, LOG_ERR, "listen on %s: %s", c->listen, l->listen.why);
+}
+
+/* What this kernel or build does not have is told; any other failure ends us. */
+static int
+say_missing(struct daemon *d, int rc)
+{
+	if (rc != -ENOSYS)
+		return rc;
+	outbox_say(&d->out, LOG_NOTICE, "less confined than it could be: %s", err_text(rc));
+	return MQ_OK;
+}
+
+static int
+confine(struct daemon *d)
+{
+	unsigned roles = CONFINE_SERVES | CONFINE_LISTENS | (*d->config.namesrv ? CONFINE_DIALS : 0);
+	int rc;
+
+	rc = confine_user(d->config.user, LINK_COMMITLOG_FD);
+	if (rc == MQ_OK)
+		rc = confine_limits();
+	if (rc == MQ_OK)
+		rc = say_missing(d, confine_files(LINK_COMMITLOG_FD));
+	if (rc == MQ_OK)
+		rc = say_missing(d, confine_calls(roles));
+	return rc;
+}
+
+static int
+run(struct loop *l)
+{
+	struct daemon *d = &l->d;
+	int rc;
+
+	rc = confine_fds(LINK_RING_FD);
+	if (rc == MQ_OK)
+		rc = take_config(d);
+	if (rc == MQ_OK)
+		rc = outbox_open(&d->out, LINK_SOCKET_FD);
+	if (rc == MQ_OK)	/* before the key: resolvers do not have it */
+		rc = namesrv_open(d, &l->namesrv);
+	if (rc == MQ_OK && *d->config.tls_cert)
+		rc = tls_open(d->config.tls_cert, d->config.tls_key, d->config.tls_ca, &d->tls);
+	if (rc != MQ_OK)
+		return rc;
+	find_listen(l);
+	json_object_seed(0);		/* while there is a file to get it from */
+	d->commitlog_fd = LINK_COMMITLOG_FD;
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epoll_fd < 0)
+		return err_note(-errno, "epoll: %m");
+	rc = confine(d);
+	return rc == MQ_OK ? loop_run(l) : rc;
+}
+
+/* A person may have started it. */
+static int
+look_at_usage(int argc, char **argv)
+{
+	static const char usage[] = "usage: mqremoted\n";
+	int type = 0;
+
+	switch (flags_next(argc, argv, "hV")) {
+	case 'h':
+		printf("%s\nIt speaks with RocketMQ's clients and name servers: mount.mqfs starts it, with a link.\n"
+		       "There is nothing to be said to it by hand.\n\n"
+		       "  -h, -V     this help; the version (also --help, --version)\n", usage);
+		return 0;
+	case 'V':
+		puts("mqremoted (mqfs) " PACKAGE_VERSION);
+		return 0;
+	case '?':
+		fprintf(stderr, "mqremoted: %s\n%s", err_text(-EINVAL), usage);
+		return 2;
+	}
+	if (optind == argc && getsockopt(LINK_SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){ sizeof(type) }) == 0 &&
+	    type == SOCK_SEQPACKET)
+		return -1;
+	fprintf(stderr, "mqremoted: there is no link to a mount: it is started by mount.mqfs\n%s", usage);
+	return 2;
+}
+
+/* To the mount, as far as there is one that listens. */
+static void
+say_end(struct daemon *d, int rc)
+{
+	if (d->out.queue)
+		outbox_say(&d->out, LOG_ERR, "%s", err_text(rc));
+	else
+		fprintf(stderr, "mqremoted: %s\n", err_text(rc));
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct loop loop;
+	int rc = look_at_usage(argc, argv);
+
+	if (rc >= 0)
+		return rc;
+	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
+	rc = run(&loop);
+	if (rc != MQ_OK && rc != MQ_EEND)
+		say_end(&loop.d, rc);
+	tls_close(loop.d.tls);
+	outbox_close(&loop.d.out);
+	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
+}

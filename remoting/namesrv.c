@@ -1,0 +1,489 @@
+#include "config.h"
+
+#include <errno.h>
+#include <libdeflate.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "net/channel.h"
+#include "net/dial.h"
+#include "net/request.h"
+#include "remoting/codes.h"
+#include "remoting/namesrv.h"
+
+#define PERIOD_LEAST_MS 10000		/* RocketMQ's bounds of registerNameServerPeriod */
+#define PERIOD_MOST_MS 60000
+#define RETRY_FIRST_MS 500		/* after a failed connection, doubled each time */
+#define RETRY_LAST_MS 10000
+#define LEAVE_MS 2500			/* a name server may take to let go of us */
+#define ADDRESS_BYTES 256
+#define PERM_ALL 6			/* read and write */
+#define COMPRESSION_LEVEL 9
+
+enum asked {
+	ASKED_NOTHING,
+	ASKED_VERSION,			/* QUERY_DATA_VERSION */
+	ASKED_REGISTER,
+	ASKED_UNREGISTER,
+};
+
+struct name_server {
+	struct channel channel;		/* first */
+	struct dial dial;
+	struct namesrv *of;
+	char address[ADDRESS_BYTES], host[ADDRESS_BYTES];
+	struct resolve_answer numeric;
+	int names_fd;
+	enum asked asked;
+	int32_t opaque;			/* of what was asked last */
+	int64_t until_ms;		/* it may take to answer */
+	bool changed;			/* it has not been told of the newest registration */
+	int64_t due_ms;			/* when to register again */
+	int64_t retry_ms, pause_ms;	/* when to connect again; the pause before that */
+	bool left;			/* it has let go of us, or has been given up */
+	bool told;			/* that it is not reached */
+};
+
+struct namesrv {
+	struct daemon *d;
+	struct name_server servers[NAMESRV_MAX];
+	size_t n;
+	json_t *ext;			/* the registration; NULL: not known yet */
+	char *body, *version;
+	size_t body_len;
+	char master[LINK_TEXT_BYTES];	/* that the mount was told of */
+
+	void (*done)(void *arg, uint64_t id);	/* not NULL: leaving */
+	void *arg;
+	uint64_t id;
+	int64_t leave_ms;
+};
+
+static bool
+is_connected(const struct name_server *s)
+{
+	return s->channel.watch.fd >= 0;
+}
+
+/* --- what is said ------------------------------------------------------------------------------- */
+
+static void
+put_text(struct name_server *s, struct remoting_frame *f)
+{
+	int rc;
+
+	f->language = REMOTING_OTHER;
+	f->version = REMOTING_VERSION;
+	f->opaque = ++s->opaque;
+	rc = channel_send(&s->channel, f);
+	if (rc != MQ_OK)
+		outbox_say(&s->of->d->out, LOG_WARNING, "name server %s: %s", s->address, err_text(rc));
+}
+
+static void
+ask(struct name_server *s, enum asked asked, int code, json_t *ext, const char *body, size_t body_len)
+{
+	struct remoting_frame f = { .code = code, .ext = ext, .body = body, .body_len = body_len };
+	int64_t patience_ms = s->of->d->config.register_timeout_ms;
+
+	s->asked = asked;
+	s->until_ms = s->of->d->now_ms + (patience_ms > 0 ? patience_ms : 1);
+	put_text(s, &f);
+}
+
+/* As REGISTER_BROKER has it: with a checksum, and without what is not for it. */
+static void
+register_at(struct name_server *s)
+{
+	struct namesrv *n = s->of;
+	json_t *ext = json_copy(n->ext);
+	char crc[16];
+
+	snprintf(crc, sizeof(crc), "%u", libdeflate_crc32(0, n->body, n->body_len) & 0x7fffffff);
+	if (ext && json_object_set_new(ext, "bodyCrc32", json_string(crc)) == 0 &&
+	    json_object_set_new(ext, "compressed",
+				json_string(n->d->config.register_compressed ? "true" : "false")) == 0)
+		ask(s, ASKED_REGISTER, REMOTING_REGISTER_BROKER, ext, n->body, n->body_len);
+	json_decref(ext);
+	s->changed = false;
+}
+
+static void
+query_version(struct name_server *s)
+{
+	ask(s, ASKED_VERSION, REMOTING_QUERY_DATA_VERSION, s->of->ext, s->of->version, strlen(s->of->version));
+}
+
+static int64_t
+period_ms(const struct namesrv *n)
+{
+	int64_t ms = n->d->config.register_ms;
+
+	return ms < PERIOD_LEAST_MS ? PERIOD_LEAST_MS : ms > PERIOD_MOST_MS ? PERIOD_MOST_MS : ms;
+}
+
+/* --- what is heard -------------------------------------------------------------------------------- */
+
+/* A live master of our name; nobody tells a master of itself. */
+static void
+hear_master(struct namesrv *n, const json_t *ext)
+{
+	const char *ha = ext_get(ext, "haServerAddr"), *remoting = ext_get(ext, "masterAddr");
+	struct link_message msg = { .kind = LINK_MASTER };
+
+	if (!ha || !remoting || !*ha || !*remoting || strchr(ha, ' ') ||
+	    (size_t)snprintf(msg.text, sizeof(msg.text), "%s %s", ha, remoting) >= sizeof(msg.text))
+		return;
+	if (strcmp(msg.text, n->master) != 0 && outbox_put(&n->d->out, &msg, 0))
+		memcpy(n->master, msg.text, sizeof(n->master));
+}
+
+static void
+on_answer(struct name_server *s, const struct remoting_frame *f)
+{
+	enum asked asked = s->asked;
+	const char *changed = ext_get(f->ext, "changed");
+
+	s->asked = ASKED_NOTHING;
+	if (asked == ASKED_VERSION && (f->code != ANSWER_SUCCESS || !changed || strcmp(changed, "false") != 0))
+		register_at(s);
+	if (asked == ASKED_UNREGISTER)
+		s->left = true;
+	if (asked != ASKED_REGISTER)
+		return;
+	if (f->code == ANSWER_SUCCESS)
+		hear_master(s->of, f->ext);
+	else
+		outbox_say(&s->of->d->out, LOG_WARNING, "name server %s does not register this broker: code %d, %s",
+			   s->address, (int)f->code, f->remark ? f->remark : "no remark");
+}
+
+/* --- the connection -------------------------------------------------------------------------------- */
+
+/* It is tried again; when it is back it has forgotten us. */
+static void
+lost(struct name_server *s, const char *why)
+{
+	struct namesrv *n = s->of;
+
+	channel_close(&s->channel);
+	s->asked = ASKED_NOTHING;
+	s->changed = true;
+	s->pause_ms = s->pause_ms == 0 ? RETRY_FIRST_MS : 2 * s->pause_ms;
+	if (s->pause_ms > RETRY_LAST_MS)
+		s->pause_ms = RETRY_LAST_MS;
+	s->retry_ms = n->d->now_ms + s->pause_ms;
+	if (!s->told)
+		outbox_say(&n->d->out, LOG_WARNING, "name server %s: %s", s->address, why);
+	s->told = true;
+}
+
+static void
+hear(struct name_server *s)
+{
+	struct remoting_frame f;
+
+	while (channel_hear(&s->channel, &f) == MQ_OK) {
+		if (f.flag & REMOTING_RESPONSE && f.opaque == s->opaque && s->asked != ASKED_NOTHING)
+			on_answer(s, &f);
+		if (s->told && s->asked == ASKED_NOTHING)
+			outbox_say(&s->of->d->out, LOG_NOTICE, "name server %s is back", s->address);
+		s->told = false;
+		s->pause_ms = 0;
+		remoting_frame_clear(&f);
+	}
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	struct name_server *s = (struct name_server *)w;
+
+	if (w->fd < 0)
+		return;
+	channel_ready(&s->channel, events);
+	hear(s);
+	if (s->channel.rc != MQ_OK)
+		lost(s, s->channel.why);
+}
+
+static void
+dialed(struct dial *dial, int rc, int fd)
+{
+	struct name_server *s = (struct name_server *)((char *)dial - offsetof(struct name_server, dial));
+
+	if (rc == MQ_OK) {
+		s->channel = (struct channel){
+			.watch.ready = ready, .d = s->of->d, .allowed = REMOTING_FRAME_MAX, .plain = true,
+		};
+		rc = channel_open(&s->channel, fd, s->host);
+	}
+	if (rc != MQ_OK)
+		lost(s, err_text(rc));
+}
+
+/* --- time ------------------------------------------------------------------------------------------ */
+
+static void
+speak(struct name_server *s)
+{
+	struct namesrv *n = s->of;
+
+	if (n->done && !s->left && s->asked != ASKED_UNREGISTER)
+		ask(s, ASKED_UNREGISTER, REMOTING_UNREGISTER_BROKER, n->ext, NULL, 0);
+	if (n->done || s->asked != ASKED_NOTHING || (!s->changed && n->d->now_ms < s->due_ms))
+		return;
+	s->due_ms = n->d->now_ms + period_ms(n);
+	if (s->changed || n->d->config.register_always)
+		register_at(s);
+	else
+		query_version(s);
+}
+
+static int64_t
+server_turn(struct name_server *s)
+{
+	struct namesrv *n = s->of;
+	int64_t next = dial_tick(&s->dial);
+
+	if (!n->ext)
+		return next;		/* there is nothing to say yet */
+	if (!is_connected(s)) {
+		if (n->done)
+			s->left = true;
+		else if (s->dial.phase == DIAL_RESTING && n->d->now_ms >= s->retry_ms)
+			dial_start(&s->dial);
+		return s->dial.phase == DIAL_RESTING && !n->done ? earlier(next, s->retry_ms) :
+		       earlier(next, dial_tick(&s->dial));
+	}
+	if (s->asked != ASKED_NOTHING && n->d->now_ms >= s->until_ms) {
+		lost(s, "does not answer");
+		return n->d->now_ms;
+	}
+	speak(s);
+	next = earlier(next, channel_tick(&s->channel));
+	if (s->channel.rc != MQ_OK) {
+		lost(s, s->channel.why);
+		return n->d->now_ms;
+	}
+	return earlier(next, s->asked != ASKED_NOTHING ? s->until_ms : s->due_ms);
+}
+
+int64_t
+namesrv_tick(struct namesrv *n)
+{
+	int64_t next = 0;
+	bool left = true;
+
+	for (size_t i = 0; i < n->n; i++) {
+		next = earlier(next, server_turn(&n->servers[i]));
+		left = left && n->servers[i].left;
+	}
+	if (n->done && (left || n->d->now_ms >= n->leave_ms)) {
+		void (*done)(void *arg, uint64_t id) = n->done;
+
+		n->done = NULL;
+		n->n = 0;		/* their connections close with the process */
+		done(n->arg, n->id);
+		return 0;
+	}
+	return n->done ? earlier(next, n->leave_ms) : next;
+}
+
+/* --- registering ------------------------------------------------------------------------------------- */
+
+/* Where the broker may not be read or not be written, no topic may. */
+static void
+restrict_topics(json_t *topics, int64_t perm)
+{
+	const char *name;
+	json_t *topic;
+
+	if ((perm & PERM_ALL) == PERM_ALL)
+		return;
+	json_object_foreach(topics, name, topic)
+		json_object_set_new(topic, "perm", json_integer((json_int_t)perm));
+}
+
+/* A growing text with lengths before its parts. */
+static void
+put_part(char *at, size_t *len, size_t size, const char *text, size_t text_len)
+{
+	if (*len + 4 + text_len <= size) {
+		be32_put(at + *len, (int32_t)text_len);
+		memcpy(at + *len + 4, text, text_len);
+	}
+	*len += 4 + text_len;
+}
+
+/* version, number of topics, "NAME READ WRITE PERM FILTER" of each, filter servers. */
+static size_t
+put_parts(char *at, size_t size, const char *version, json_t *topics)
+{
+	size_t len = 0;
+	const char *name;
+	json_t *t;
+
+	put_part(at, &len, size, version, strlen(version));
+	if (len + 4 <= size)
+		be32_put(at + len, (int32_t)json_object_size(topics));
+	len += 4;
+	json_object_foreach(topics, name, t) {
+		char line[320];
+		const char *filter = json_string_value(json_object_get(t, "topicFilterType"));
+		int n = snprintf(line, sizeof(line), "%s %d %d %d %s", name,
+				 (int)json_integer_value(json_object_get(t, "readQueueNums")),
+				 (int)json_integer_value(json_object_get(t, "writeQueueNums")),
+				 (int)json_integer_value(json_object_get(t, "perm")), filter ? filter : "SINGLE_TAG");
+
+		put_part(at, &len, size, line, (size_t)n);
+	}
+	put_part(at, &len, size, "[]", 2);
+	return len;
+}
+
+static char *
+compress(const char *version, json_t *topics, size_t *ret_len)
+{
+	struct libdeflate_compressor *c = libdeflate_alloc_compressor(COMPRESSION_LEVEL);
+	size_t len = put_parts(NULL, 0, version, topics), bound = libdeflate_zlib_compress_bound(c, len);
+	AUTO_FREE char *plain = malloc(len);
+	char *packed = malloc(bound);
+
+	if (c && plain && packed) {
+		put_parts(plain, len, version, topics);
+		*ret_len = libdeflate_zlib_compress(c, plain, len, packed, bound);
+	}
+	if (!c || !plain || !packed || *ret_len == 0) {
+		free(packed);
+		packed = NULL;
+	}
+	libdeflate_free_compressor(c);
+	return packed;
+}
+
+int
+namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_len)
+{
+	json_t *root = json_loadb(body, body_len, 0, NULL), *wrapper, *topics;
+	const char *perm = ext_get(ext, "brokerPermission");
+	char *version, *text = NULL;
+	size_t len = 0;
+
+	wrapper = json_object_get(root, "topicConfigSerializeWrapper");
+	topics = json_object_get(wrapper, "topicConfigTable");
+	version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
+	if (!json_is_object(ext) || !json_is_object(topics) || !version) {
+		json_decref(root);
+		free(version);
+		return err_note(MQ_ECORRUPT, "the mount registers what is no table of topics");
+	}
+	restrict_topics(topics, perm ? strtoll(perm, NULL, 10) : PERM_ALL);
+	if (n->d->config.register_compressed)
+		text = compress(version, topics, &len);
+	else if ((text = json_dumps(root, JSON_COMPACT)))
+		len = strlen(text);
+	json_decref(root);
+	if (!text) {
+		free(version);
+		return -ENOMEM;
+	}
+	free(n->body);
+	free(n->version);
+	json_decref(n->ext);
+	n->body = text;
+	n->body_len = len;
+	n->version = version;
+	n->ext = json_deep_copy(ext);
+	if (n->ext)
+		json_object_del(n->ext, "brokerPermission");
+	for (size_t i = 0; i < n->n; i++)
+		n->servers[i].changed = true;
+	return n->ext ? MQ_OK : -ENOMEM;
+}
+
+void
+namesrv_leave(struct namesrv *n, void (*done)(void *arg, uint64_t id), void *arg, uint64_t id)
+{
+	n->done = done;
+	n->arg = arg;
+	n->id = id;
+	n->leave_ms = n->d->now_ms + LEAVE_MS;
+}
+
+/* --- begin and end -------------------------------------------------------------------------------------- */
+
+static int
+server_open_at(struct namesrv *n, const char *address)
+{
+	struct name_server *s = &n->servers[n->n];
+	char text[ADDRESS_BYTES], *host, *port;
+
+	snprintf(text, sizeof(text), "%s", address);
+	if (!resolve_split(text, &host, &port)) {
+		outbox_say(&n->d->out, LOG_ERR, "namesrvAddr: %s is not HOST:PORT", address);
+		return MQ_OK;
+	}
+	n->n++;
+	s->of = n;
+	s->channel.watch.fd = -1;
+	s->names_fd = -1;
+	s->changed = true;
+	snprintf(s->address, sizeof(s->address), "%s", address);
+	resolve_host(address, s->host, sizeof(s->host));
+	resolve_now(host, port, true, false, &s->numeric);
+	return s->numeric.n > 0 ? MQ_OK : resolve_start(host, port, n->d->config.user, &s->names_fd);
+}
+
+int
+namesrv_open(struct daemon *d, struct namesrv **ret)
+{
+	struct namesrv *n = calloc(1, sizeof(*n));
+	char text[sizeof(d->config.namesrv)], *rest = text, *address;
+	int rc = MQ_OK;
+
+	if (!n)
+		return -ENOMEM;
+	n->d = d;
+	memcpy(text, d->config.namesrv, sizeof(text));
+	while (rc == MQ_OK && n->n < NAMESRV_MAX && (address = strsep(&rest, "; ")))
+		if (*address)
+			rc = server_open_at(n, address);
+	*ret = n;
+	return rc;
+}
+
+int
+namesrv_start(struct namesrv *n)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; i < n->n && rc == MQ_OK; i++) {
+		struct name_server *s = &n->servers[i];
+
+		s->dial.done = dialed;
+		rc = dial_open(&s->dial, n->d, s->names_fd, &s->numeric);
+	}
+	return rc;
+}
+
+void
+namesrv_close(struct namesrv *n)
+{
+	if (!n)
+		return;
+	for (size_t i = 0; i < n->n; i++) {
+		channel_close(&n->servers[i].channel);
+		dial_close(&n->servers[i].dial);
+	}
+	json_decref(n->ext);
+	free(n->body);
+	free(n->version);
+	free(n);
+}

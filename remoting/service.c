@@ -1,0 +1,376 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/log.h"
+#include "conf/scope.h"
+#include "remoting/codes.h"
+#include "remoting/requests.h"
+#include "remoting/service_priv.h"
+
+#define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
+#define LOOK_MS 200			/* the register thread looks so often for what has changed */
+#define CALL_MS 3000
+#define UNREGISTER_MS 3000		/* a name server may take to answer; see namesrv.c */
+
+bool
+service_is_needed(const struct settings *s)
+{
+	return strcmp(s->listen, "none") != 0;
+}
+
+/* --- troubles -------------------------------------------------------------------------------- */
+
+static void
+set_trouble(void *arg, const char *text)
+{
+	struct service *s = arg;
+	bool news;
+
+	lock_take(&s->lock);
+	news = *text && strcmp(text, s->trouble) != 0;
+	snprintf(s->trouble, sizeof(s->trouble), "%s", text);
+	pthread_cond_broadcast(&s->changed);
+	lock_drop(&s->lock);
+	if (news)
+		log_warn("mqremoted: %s", text);
+}
+
+void
+service_stats(struct service *s, struct service_stats *ret)
+{
+	LOCKED(&s->lock);
+	*ret = (struct service_stats){
+		.starts = s->starts, .pid = (int32_t)s->pid, .port = s->port, .vip_port = s->vip_port,
+	};
+	memcpy(ret->trouble, s->trouble, sizeof(ret->trouble));
+}
+
+void
+service_wait_ready(struct service *s, int timeout_ms)
+{
+	int64_t until = clock_mono_ms() + timeout_ms, left;
+
+	LOCKED(&s->lock);
+	while (!s->ready && !*s->trouble && (left = until - clock_mono_ms()) > 0)
+		lock_wait(&s->lock, &s->changed, (int)left);
+}
+
+/* --- one mqremoted ------------------------------------------------------------------------------ */
+
+static void
+fill_config(const struct settings *s, int64_t segment_bytes, struct link_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	snprintf(c->listen, sizeof(c->listen), "%s", s->listen);
+	c->remoting_port = (int32_t)s->listenPort;
+	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
+	c->segment_bytes = segment_bytes;
+	c->heartbeat_ms = s->haSendHeartbeatInterval;
+	c->housekeeping_ms = s->haHousekeepingInterval;
+	c->batch_bytes = s->haTransferBatchSize;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	snprintf(c->namesrv, sizeof(c->namesrv), "%s", s->namesrvAddr);
+	c->register_ms = s->registerNameServerPeriod;
+	c->register_timeout_ms = s->registerBrokerTimeoutMills;
+	c->register_always = s->forceRegister;
+	c->register_compressed = s->compressedRegister;
+}
+
+static int
+begin(void *arg, const struct child_run *run)
+{
+	struct service *s = arg;
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG };
+
+	lock_take(&s->lock);
+	s->pid = run->pid;
+	s->starts = run->number;
+	lock_drop(&s->lock);
+	exchange_attach(s->exchange, run->link_fd);
+	fill_config(s->settings, store_segment_bytes(s->broker.store), &msg.config);
+	return link_send(run->link_fd, &msg);
+}
+
+static void
+ended(void *arg, const struct child_run *run)
+{
+	struct service *s = arg;
+
+	(void)run;
+	exchange_detach(s->exchange);
+	LOCKED(&s->lock);
+	s->pid = 0;
+	s->port = s->vip_port = 0;
+	s->ready = false;
+	pthread_cond_broadcast(&s->changed);
+}
+
+static void
+on_ready(struct service *s, const struct link_message *msg)
+{
+	bool well = msg->remoting_port != 0;
+
+	lock_take(&s->lock);
+	s->port = msg->remoting_port;
+	s->vip_port = msg->vip_port;
+	s->ready = true;
+	pthread_cond_broadcast(&s->changed);
+	lock_drop(&s->lock);
+	if (well)
+		set_trouble(s, "");
+}
+
+/* text: "HA REMOTING", two addresses. */
+static int
+on_master(struct service *s, const struct link_message *msg)
+{
+	char text[LINK_TEXT_BYTES], *remoting;
+
+	memcpy(text, msg->text, sizeof(text));
+	remoting = strchr(text, ' ');
+	if (!remoting)
+		return err_note(MQ_ECORRUPT, "mqremoted tells of a master without an address");
+	*remoting++ = '\0';
+	if (s->settings->brokerRole == SLAVE)
+		s->broker.master_is(s->broker.arg, text, remoting);
+	return MQ_OK;
+}
+
+static int
+hear(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd)
+{
+	struct service *s = arg;
+
+	(void)run;
+	switch (msg->kind) {
+	case LINK_REQUEST:
+	case LINK_RESPONSE:
+		return exchange_hear(s->exchange, msg, blob_fd);
+	case LINK_READY:
+		on_ready(s, msg);
+		return MQ_OK;
+	case LINK_MASTER:
+		return on_master(s, msg);
+	default:
+		return err_note(MQ_ECORRUPT, "mqremoted sends a message of kind %u", msg->kind);
+	}
+}
+
+static bool
+is_needed(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static void
+serve(void *arg, const struct request *req, struct answer *ret)
+{
+	requests_answer(arg, req, ret);
+}
+
+int
+service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret)
+{
+	return exchange_call(s->exchange, code, ext, NULL, 0, timeout_ms, ret);
+}
+
+/* --- name servers --------------------------------------------------------------------------------- */
+
+/* What mqremoted is to tell them: topics as the table says now, or, where the broker may not be
+ * read or written, with no more permission than the broker has. */
+static char *
+registration_body(struct service *s, size_t *ret_len)
+{
+	AUTO_FREE char *topics = NULL;
+	size_t len = 0;
+	char *body;
+	int n;
+
+	if (offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK)
+		return NULL;
+	n = asprintf(&body, "{\"filterServerList\":[],\"topicConfigSerializeWrapper\":%.*s}", (int)len, topics);
+	if (n < 0)
+		return NULL;
+	*ret_len = (size_t)n;
+	return body;
+}
+
+static json_t *
+registration_ext(struct service *s)
+{
+	const struct settings *c = s->settings;
+	const char *ha = *c->brokerIP2 ? c->brokerIP2 : c->brokerIP1;
+	char addr[280], ha_addr[280], id[24], perm[24];
+
+	snprintf(addr, sizeof(addr), "%s:%d", c->brokerIP1, (int)c->listenPort);
+	snprintf(ha_addr, sizeof(ha_addr), "%s:%d", ha, (int)c->haListenPort);
+	snprintf(id, sizeof(id), "%d", (int)c->brokerId);
+	snprintf(perm, sizeof(perm), "%d", (int)c->brokerPermission);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
+			 "clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
+			 "brokerPermission", perm);
+}
+
+/* Tell mqremoted what this broker is now. */
+static int
+give_registration(struct service *s)
+{
+	struct answer a = { 0 };
+	size_t len = 0;
+	AUTO_FREE char *body = registration_body(s, &len);
+	json_t *ext = registration_ext(s);
+	int rc = body && ext ? MQ_OK : -ENOMEM;
+
+	if (rc == MQ_OK)
+		rc = exchange_call(s->exchange, REMOTING_REGISTER_BROKER, ext, body, len, CALL_MS, &a);
+	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
+		rc = err_note(-EPROTO, "mqremoted does not register this broker: %s", a.remark);
+	json_decref(ext);
+	answer_clear(&a);
+	return rc;
+}
+
+/* What a registration depends on. */
+struct registered {
+	unsigned run;			/* of mqremoted */
+	uint64_t role_changes;
+	int64_t version;		/* of the topics */
+	int64_t perm;
+};
+
+/* Wait a moment for something of that to be another.  False: closing. */
+static bool
+wait_for_change(struct service *s, const struct registered *then, struct registered *ret)
+{
+	struct registered now = *then;
+
+	LOCKED(&s->lock);
+	while (!s->closing) {
+		now.role_changes = s->role_changes;
+		now.perm = s->settings->brokerPermission;
+		now.version = offsets_topics_version(s->broker.offsets);
+		now.run = s->ready ? s->starts : 0;
+		if (now.run && memcmp(&now, then, sizeof(now)) != 0)
+			break;
+		lock_wait(&s->lock, &s->changed, LOOK_MS);
+	}
+	*ret = now;
+	return !s->closing;
+}
+
+static void *
+register_main(void *arg)
+{
+	struct service *s = arg;
+	struct registered told, now;
+
+	memset(&told, 0, sizeof(told));
+	while (wait_for_change(s, &told, &now)) {
+		int rc = give_registration(s);
+
+		if (rc == MQ_OK)
+			told = now;
+		else if (rc != MQ_ECLOSED && rc != -ENOTCONN && rc != -ECONNRESET)
+			set_trouble(s, err_text(rc));
+		if (rc != MQ_OK) {
+			LOCKED(&s->lock);
+			if (!s->closing)
+				lock_wait(&s->lock, &s->changed, LOOK_MS);
+		}
+	}
+	return NULL;
+}
+
+static void
+leave_name_servers(struct service *s)
+{
+	struct answer a = { 0 };
+	json_t *ext = registration_ext(s);
+
+	if (s->port && *s->settings->namesrvAddr && ext)
+		(void)exchange_call(s->exchange, REMOTING_UNREGISTER_BROKER, ext, NULL, 0, UNREGISTER_MS, &a);
+	json_decref(ext);
+	answer_clear(&a);
+}
+
+void
+service_role_changed(struct service *s)
+{
+	LOCKED(&s->lock);
+	s->role_changes++;
+	pthread_cond_broadcast(&s->changed);
+}
+
+/* --- begin and end ------------------------------------------------------------------------------------ */
+
+int
+service_open(const struct settings *settings, const struct service_broker *broker, const char *program,
+	     struct service **ret)
+{
+	struct service *s = calloc(1, sizeof(*s));
+	const struct child_for what = {
+		.start = { "mqremoted", "MQREMOTED", "remoting/mqremoted", SBINDIR "/mqremoted" },
+		.program = program, .commitlog_fd = store_commitlog_fd(broker->store), .arg = s,
+		.is_needed = is_needed, .begin = begin, .hear = hear, .ended = ended, .trouble = set_trouble,
+	};
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	rc = rights_open(settings, &s->rights);
+	if (rc != MQ_OK) {
+		free(s);
+		return rc;
+	}
+	s->settings = settings;
+	s->broker = *broker;
+	s->started_ms = clock_wall_ms();
+	lock_init(&s->lock, RANK_REPLICATION);
+	cond_init(&s->changed);
+	rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
+	if (rc == MQ_OK)
+		rc = child_open(&what, &s->child);
+	if (rc == MQ_OK && *settings->namesrvAddr) {
+		rc = -pthread_create(&s->thread, NULL, register_main, s);
+		s->registers = rc == MQ_OK;
+		if (rc != MQ_OK)
+			rc = err_note(rc, "thread: %m");
+	}
+	if (rc != MQ_OK) {
+		service_close(s);
+		return rc;
+	}
+	*ret = s;
+	return MQ_OK;
+}
+
+void
+service_close(struct service *s)
+{
+	if (!s)
+		return;
+	lock_take(&s->lock);
+	s->closing = true;
+	pthread_cond_broadcast(&s->changed);
+	lock_drop(&s->lock);
+	if (s->registers)
+		pthread_join(s->thread, NULL);
+	if (s->exchange && s->child)
+		leave_name_servers(s);
+	exchange_stop(s->exchange);
+	child_stop(s->child);
+	child_close(s->child);
+	exchange_close(s->exchange);
+	pthread_cond_destroy(&s->changed);
+	lock_destroy(&s->lock);
+	free(s);
+}

@@ -1,0 +1,63 @@
+/* service.h - the mount's side of mqremoted: starts it, watches it, answers what it asks.
+ *
+ *      child thread     mqremoted runs, and is started again (net/child.h)
+ *      serve thread     LINK_REQUEST ──> requests.h ──> LINK_RESPONSE
+ *      register thread  topics, permissions or the role have changed ──> mqremoted tells the
+ *                       name servers
+ *
+ * Nothing of mqremoted's is needed for what is stored: it may die, and clients come back.
+ */
+#ifndef MQFS_REMOTING_SERVICE_H
+#define MQFS_REMOTING_SERVICE_H
+
+#include "conf/settings.h"
+#include "net/request.h"
+#include "offsets/offsets.h"
+#include "store/store.h"
+
+struct service;
+
+/* What the service needs of the broker. */
+struct service_broker {
+	struct store *store;
+	struct offsets *offsets;
+
+	/* Answers what slaves ask (hello, read_log, their commits); it always has an answer. */
+	void (*serve_slave)(void *arg, const struct request *req, struct answer *ret);
+
+	/* A name server says who the master is: HOST:PORT of its HA port, and of its
+	 * remoting port.  Called on a slave only, by the child thread, and again each time it
+	 * says so. */
+	void (*master_is)(void *arg, const char *ha, const char *remoting);
+
+	void *arg;
+};
+
+/* Is this broker to be reached over the network by clients? */
+bool service_is_needed(const struct settings *s);
+
+/* Start it.  `program`: mqremoted's path, NULL: see start.h. */
+int service_open(const struct settings *settings, const struct service_broker *broker, const char *program,
+		 struct service **ret);
+
+/* The broker leaves the name servers, mqremoted ends.  Accepts NULL. */
+void service_close(struct service *s);
+
+/* Until mqremoted listens, or has said why it does not, at most timeout_ms. */
+void service_wait_ready(struct service *s, int timeout_ms);
+
+/* The role has changed in the settings. */
+void service_role_changed(struct service *s);
+
+struct service_stats {
+	int64_t starts;			/* of mqremoted */
+	int32_t pid, port, vip_port;	/* 0: it does not run, does not listen */
+	char trouble[256];		/* why it does not get on, or "" */
+};
+
+void service_stats(struct service *s, struct service_stats *ret);
+
+/* Ask mqremoted what it knows of its clients; see exchange_call(). */
+int service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret);
+
+#endif

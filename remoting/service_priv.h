@@ -1,0 +1,35 @@
+/* service_priv.h - what service.c and requests*.c share. */
+#ifndef MQFS_REMOTING_SERVICE_PRIV_H
+#define MQFS_REMOTING_SERVICE_PRIV_H
+
+#include <pthread.h>
+
+#include "conf/lock.h"
+#include "net/child.h"
+#include "net/exchange.h"
+#include "remoting/rights.h"
+#include "remoting/service.h"
+
+struct service {
+	const struct settings *settings;
+	struct service_broker broker;
+	int64_t started_ms;		/* wall clock */
+	struct rights rights;
+
+	struct lock lock;		/* all below, but for what stays */
+	pthread_cond_t changed;
+	bool closing;
+	bool ready;			/* mqremoted listens, or has said why not */
+	pid_t pid;
+	unsigned starts;
+	int32_t port, vip_port;
+	char trouble[256];
+	uint64_t role_changes;
+
+	struct exchange *exchange;
+	struct child *child;
+	bool registers;			/* the register thread runs */
+	pthread_t thread;
+};
+
+#endif
