@@ -15,6 +15,7 @@
 #include "fs/pending.h"
 #include "fs/scrubbing.h"
 #include "fs/supervise.h"
+#include "remoting/service.h"
 #include "repl/replication.h"
 #include "store/lostfound.h"
 #include "store/scrub.h"
@@ -29,7 +30,7 @@ struct status {
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
-	int64_t pid, mqrepld, started_ms, uptime_s, restarts, open_files, waiting_requests;
+	int64_t pid, mqrepld, mqremoted, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
 /* A look at the disk, which the other values spare themselves. */
@@ -67,6 +68,12 @@ status_gather(struct mount *m, struct status *s)
 
 		replication_stats(m->replication, &stats);
 		s->mqrepld = stats.pid;
+	}
+	if (m->service) {
+		struct service_stats stats;
+
+		service_stats(m->service, &stats);
+		s->mqremoted = stats.pid;
 	}
 }
 
@@ -171,6 +178,7 @@ static const struct value {
 	{ "store", WORDS, 0, say_store, "directory of the store" },
 	{ "pid", GAUGE, NUMBER_AT(pid), "process that serves the mount" },
 	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
+	{ "mqremoted", GAUGE, NUMBER_AT(mqremoted), "process that talks to clients and name servers, 0: none" },
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
 	{ "restarts", COUNTER, NUMBER_AT(restarts), "times that the supervisor has started the broker again" },

@@ -24,6 +24,8 @@
 #define LEAVE_MS 2500			/* a name server may take to let go of us */
 #define ADDRESS_BYTES 256
 #define PERM_ALL 6			/* read and write */
+#define TEMPLATE_TOPIC "TBW102"
+#define TEMPLATE_PERM 7			/* and topics like it may be made */
 #define COMPRESSION_LEVEL 9
 
 enum asked {
@@ -311,6 +313,16 @@ restrict_topics(json_t *topics, int64_t perm)
 		json_object_set_new(topic, "perm", json_integer((json_int_t)perm));
 }
 
+/* The topic whose route a producer asks for when its own topic has none. */
+static void
+add_template(json_t *topics, int queues)
+{
+	json_object_set_new(topics, TEMPLATE_TOPIC,
+			    json_pack("{s:b, s:i, s:i, s:s, s:s, s:i, s:i}", "order", 0, "perm", TEMPLATE_PERM,
+				      "readQueueNums", queues, "topicFilterType", "SINGLE_TAG", "topicName",
+				      TEMPLATE_TOPIC, "topicSysFlag", 0, "writeQueueNums", queues));
+}
+
 /* A growing text with lengths before its parts. */
 static void
 put_part(char *at, size_t *len, size_t size, const char *text, size_t text_len)
@@ -378,6 +390,10 @@ namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_l
 
 	wrapper = json_object_get(root, "topicConfigSerializeWrapper");
 	topics = json_object_get(wrapper, "topicConfigTable");
+	if (!json_object_get(wrapper, "dataVersion"))	/* there was no change yet */
+		json_object_set_new(wrapper, "dataVersion", json_pack("{s:i, s:i}", "counter", 0, "timestamp", 0));
+	if (ext_get(ext, "templateQueues"))
+		add_template(topics, (int)strtol(ext_get(ext, "templateQueues"), NULL, 10));
 	version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
 	if (!json_is_object(ext) || !json_is_object(topics) || !version) {
 		json_decref(root);
@@ -401,8 +417,10 @@ namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_l
 	n->body_len = len;
 	n->version = version;
 	n->ext = json_deep_copy(ext);
-	if (n->ext)
+	if (n->ext) {
 		json_object_del(n->ext, "brokerPermission");
+		json_object_del(n->ext, "templateQueues");
+	}
 	for (size_t i = 0; i < n->n; i++)
 		n->servers[i].changed = true;
 	return n->ext ? MQ_OK : -ENOMEM;

@@ -30,7 +30,7 @@ void namesrv_close(struct namesrv *n);		/* accepts NULL */
 /* This broker is now as `ext` and `body` say: they are kept, and told to all of them.
  *
  *      ext     brokerName brokerAddr clusterName haServerAddr brokerId, as in REGISTER_BROKER,
- *              and brokerPermission
+ *              brokerPermission, and templateQueues, if clients may make topics
  *      body    of an uncompressed REGISTER_BROKER
  *
  * MQ_ECORRUPT, noted: not such a registration. */

@@ -209,15 +209,20 @@ registration_ext(struct service *s)
 {
 	const struct settings *c = s->settings;
 	const char *ha = *c->brokerIP2 ? c->brokerIP2 : c->brokerIP1;
-	char addr[280], ha_addr[280], id[24], perm[24];
+	char addr[280], ha_addr[280], id[24], perm[24], queues[24];
+	json_t *ext;
 
 	snprintf(addr, sizeof(addr), "%s:%d", c->brokerIP1, (int)c->listenPort);
 	snprintf(ha_addr, sizeof(ha_addr), "%s:%d", ha, (int)c->haListenPort);
 	snprintf(id, sizeof(id), "%d", (int)c->brokerId);
 	snprintf(perm, sizeof(perm), "%d", (int)c->brokerPermission);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
-			 "clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
-			 "brokerPermission", perm);
+	snprintf(queues, sizeof(queues), "%d", (int)c->defaultTopicQueueNums);
+	ext = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
+			"clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
+			"brokerPermission", perm);
+	if (ext && c->autoCreateTopicEnable)
+		json_object_set_new(ext, "templateQueues", json_string(queues));
+	return ext;
 }
 
 /* Tell mqremoted what this broker is now. */
@@ -244,7 +249,7 @@ struct registered {
 	unsigned run;			/* of mqremoted */
 	uint64_t role_changes;
 	int64_t version;		/* of the topics */
-	int64_t perm;
+	int64_t perm, template_queues;
 };
 
 /* Wait a moment for something of that to be another.  False: closing. */
@@ -257,6 +262,7 @@ wait_for_change(struct service *s, const struct registered *then, struct registe
 	while (!s->closing) {
 		now.role_changes = s->role_changes;
 		now.perm = s->settings->brokerPermission;
+		now.template_queues = s->settings->autoCreateTopicEnable ? s->settings->defaultTopicQueueNums : 0;
 		now.version = offsets_topics_version(s->broker.offsets);
 		now.run = s->ready ? s->starts : 0;
 		if (now.run && memcmp(&now, then, sizeof(now)) != 0)

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +17,6 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "net/resolve.h"
 #include "repl/replication_priv.h"
 
 #define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
@@ -473,16 +473,19 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 static bool
 is_admitted(const struct replication *r, const char *peer)
 {
-	struct resolve_answer from;
+	struct sockaddr_in6 from = { .sin6_family = AF_INET6 };
+	struct sockaddr_in from4 = { .sin_family = AF_INET };
+	const char *colon = strrchr(peer, ':');
 	struct allow allow;
-	char text[80], *host, *port;
+	char host[80];
+	bool bracket = *peer == '[';
 
-	snprintf(text, sizeof(text), "%s", peer);
-	if (strcmp(r->settings->haListen, "none") == 0 || !resolve_split(text, &host, &port))
+	if (strcmp(r->settings->haListen, "none") == 0 || !colon || !allow_parse(r->settings->haAllow, &allow))
 		return false;
-	resolve_now(host, port, true, false, &from);
-	return from.n > 0 && allow_parse(r->settings->haAllow, &allow) &&
-	       allow_has(&allow, (const struct sockaddr *)&from.list[0].addr);
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - peer) - 2 * bracket, peer + bracket);
+	if (inet_pton(AF_INET, host, &from4.sin_addr) == 1)
+		return allow_has(&allow, (const struct sockaddr *)&from4);
+	return inet_pton(AF_INET6, host, &from.sin6_addr) == 1 && allow_has(&allow, (const struct sockaddr *)&from);
 }
 
 void
