@@ -361,6 +361,12 @@ static const struct {
 	{ REMOTING_READ_LOG, ask_mount },
 };
 
+bool
+frames_have_values(int code)
+{
+	return code == REMOTING_HELLO;
+}
+
 enum server_served
 frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 {

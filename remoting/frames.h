@@ -8,6 +8,7 @@
 #include "remoting/loop.h"
 
 /* See server_for.  arg: the loop. */
+bool frames_have_values(int code);
 enum server_served frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f);
 void frames_gone(void *arg, struct server_peer *p);
 

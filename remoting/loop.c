@@ -137,7 +137,7 @@ loop_run(struct loop *l)
 	const struct server_for server = {
 		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
 		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
-		.arg = l, .serve = frames_serve, .gone = frames_gone,
+		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
 	};
 	int rc;
 

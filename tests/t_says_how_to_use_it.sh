@@ -3,10 +3,10 @@
 # what it says.
 . "$top_builddir/tests/functions.sh"
 
-declare -A usage_status=([mount.mqfs]=1 [mqdump]=2 [fsck.mqfs]=16 [mqrepld]=2)
+declare -A usage_status=([mount.mqfs]=1 [mqdump]=2 [fsck.mqfs]=16 [mqrepld]=2 [mqremoted]=2)
 declare -A page=([mount.mqfs]=fs/mount.mqfs.8 [mqdump]=store/mqdump.1 [fsck.mqfs]=offsets/fsck.mqfs.8
-	[mqrepld]=repl/mqrepld.8)
-PATH=$top_builddir/repl:$PATH
+	[mqrepld]=repl/mqrepld.8 [mqremoted]=remoting/mqremoted.8)
+PATH=$top_builddir/repl:$top_builddir/remoting:$PATH
 
 # misused PROGRAM WORDS ARGUMENT...
 misused() {
@@ -20,7 +20,7 @@ misused() {
 	want 2 "$(wc -l < "$work/said")" "lines said by $program $*"
 }
 
-for program in mount.mqfs mqdump fsck.mqfs mqrepld; do
+for program in mount.mqfs mqdump fsck.mqfs mqrepld mqremoted; do
 	"$program" -h > "$work/help"
 	"$program" --help > "$work/same"
 	want_same "$work/help" "$work/same" "$program -h and --help"
@@ -31,7 +31,7 @@ for program in mount.mqfs mqdump fsck.mqfs mqrepld; do
 	grep -qE '[0-9]+\.[0-9]+' "$work/version" || fail "$program -V: $(cat "$work/version")"
 	misused "$program" '-%: unknown option' -%
 	misused "$program" '--helpless: unknown option' --helpless
-	[ "$program" = mqrepld ] && continue
+	[[ "$program" = mqre* ]] && continue
 	# every flag is in the manual page, and is completed
 	COMP_WORDS=("$program" -) COMP_CWORD=1
 	# shellcheck source=/dev/null
@@ -48,6 +48,7 @@ misused mqdump 'which store?'
 misused fsck.mqfs 'which store?'
 misused fsck.mqfs '-n and -y say different things' -n -y /
 misused mqrepld 'there is no link to a mount'
+misused mqremoted 'there is no link to a mount'
 
 # Settings are completed as the broker knows them.
 COMP_WORDS=(mount.mqfs -o flushDisk) COMP_CWORD=2
