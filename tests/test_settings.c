@@ -304,9 +304,9 @@ what_has_no_effect_is_accepted_and_said(void **state)
 {
 	struct settings *s = *state;
 
-	assert_int_equal(settings_set(s, "namesrvAddr", "a:9876;b:9876", "quiet.conf:7"), MQ_OK);
-	assert_string_equal(s->namesrvAddr, "a:9876;b:9876");
-	assert_true(log_has("quiet.conf:7: namesrvAddr has no effect"));
+	assert_int_equal(settings_set(s, "regionId", "a:9876;b:9876", "quiet.conf:7"), MQ_OK);
+	assert_string_equal(s->regionId, "a:9876;b:9876");
+	assert_true(log_has("quiet.conf:7: regionId has no effect"));
 	assert_int_equal(settings_set(s, "brokerName", "b", "loud.conf:7"), MQ_OK);
 	assert_false(log_has("loud.conf:7"));
 }
@@ -511,16 +511,33 @@ a_file_is_rocketmqs_by_its_name_or_by_a_key_of_rocketmq(void **state)
 	assert_int_equal(load(s, "x/broker.conf", "noSuchKey=1"), MQ_OK);
 	assert_int_equal(load(s, "x/broker-a.conf", "noSuchKey=1"), MQ_OK);
 	assert_int_equal(load(s, "a.properties", "noSuchKey=1"), MQ_OK);
-	assert_int_equal(load(s, "any", "brokerName=a\nnamesrvAddr=h:1\nnoSuchKey=1"), MQ_OK);
+	assert_int_equal(load(s, "any", "brokerName=a\nregionId=h\nnoSuchKey=1"), MQ_OK);
 
 	assert_int_equal(load(s, "mqfs.conf", "noSuchKey=1"), MQ_EBADCONF);
 	assert_int_equal(load(s, "broker.conf/mqfs", "noSuchKey=1"), MQ_EBADCONF);
-	assert_int_equal(load(s, "any", "#namesrvAddr=h:1\nnoSuchKey=1"), MQ_EBADCONF);
-	assert_int_equal(load(s, "any", "[net]\nnamesrvAddr=h:1\nnoSuchKey=1"), MQ_EBADCONF);
+	assert_int_equal(load(s, "any", "#regionId=h\nnoSuchKey=1"), MQ_EBADCONF);
+	assert_int_equal(load(s, "any", "[net]\nregionId=h\nnoSuchKey=1"), MQ_EBADCONF);
 	note_has("any:3: unknown setting 'noSuchKey'");
 }
 
 /* --- files --- */
+
+static void
+a_broker_of_a_network_listens_as_rocketmqs_do(void **state)
+{
+	struct settings *s = *state;
+
+	assert_int_equal(load(s, "a.properties", "brokerName=a"), MQ_OK);
+	assert_string_equal(s->listen, "none");
+	assert_int_equal(load(s, "mqfs.conf", "namesrvAddr=h:1\nlistenPort=10911"), MQ_OK);
+	assert_string_equal(s->listen, "none");
+	assert_int_equal(load(s, "a.properties", "namesrvAddr=h:1"), MQ_OK);
+	assert_string_equal(s->listen, "0.0.0.0");
+	assert_string_equal(s->haListen, "0.0.0.0");
+	assert_int_equal(settings_set(s, "listen", "127.0.0.1", "-o"), MQ_OK);
+	assert_int_equal(load(s, "broker.conf", "listenPort=10911"), MQ_OK);
+	assert_string_equal(s->listen, "127.0.0.1");
+}
 
 static void
 a_file_that_cannot_be_read_is_named(void **state)
@@ -772,6 +789,7 @@ main(void)
 		T(properties_are_read_as_java_reads_them),
 		T(in_rocketmqs_file_bad_values_and_bytes_are_errors_too),
 		T(a_file_is_rocketmqs_by_its_name_or_by_a_key_of_rocketmq),
+		T(a_broker_of_a_network_listens_as_rocketmqs_do),
 		T(a_file_that_cannot_be_read_is_named),
 		T(options_are_split_at_commas),
 		T(an_option_of_nobody_is_refused),
