@@ -44,8 +44,8 @@ attrs_drop(struct offsets *o, const char *dir)
 {
 	size_t len = strlen(dir);
 
-	for (size_t i = 0; i < o->attrs.n; i++) {
-		struct attr_entry *a = o->attrs.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_ATTR].by_name.n; i++) {
+		struct attr_entry *a = o->entries[ENTRY_ATTR].by_name.items[i];
 
 		if (strncmp(a->path, dir, len) == 0 && (a->path[len] == '/' || a->path[len] == '\0'))
 			attr_clear(o, a);
@@ -114,11 +114,7 @@ apply_topic(struct offsets *o, const struct meta *m)
 	o->keep_changed = true;
 	if (rocketmq_knows_topic(conf->name))
 		version_next(&o->topics_version);
-	if (t->pub.gone) {
-		t->pub.gone = false;
-		t->pub.life++;
-		o->n_topics++;
-	}
+	registry_set_gone(o, &t->entry, false);
 	registry_dirty(o, &t->entry);
 	return MQ_OK;
 }
@@ -132,10 +128,7 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 
 	if (!t)
 		return -ENOMEM;
-	if (!t->pub.gone) {
-		t->pub.gone = true;
-		o->n_topics--;
-	}
+	registry_set_gone(o, &t->entry, true);
 	t->entry.told = m->told;
 	version_next(&o->topics_version);
 	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
@@ -185,11 +178,7 @@ apply_group(struct offsets *o, const struct meta *m)
 	g->conf = m->group_conf;
 	g->entry.told = m->told;
 	version_next(&o->groups_version);
-	if (g->pub.gone) {
-		g->pub.gone = false;
-		g->pub.life++;
-		o->n_groups++;
-	}
+	registry_set_gone(o, &g->entry, false);
 	registry_dirty(o, &g->entry);
 	return MQ_OK;
 }
@@ -203,10 +192,7 @@ apply_group_delete(struct offsets *o, const struct meta *m)
 
 	if (!g)
 		return -ENOMEM;
-	if (!g->pub.gone) {
-		g->pub.gone = true;
-		o->n_groups--;
-	}
+	registry_set_gone(o, &g->entry, true);
 	g->entry.told = m->told;
 	version_next(&o->groups_version);
 	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
@@ -265,6 +251,18 @@ places_forget(struct offsets *o, struct subscription_entry *s)
 	debts_drop(o, s);
 }
 
+static bool
+subscription_set_gone(struct offsets *o, struct subscription_entry *s, bool gone)
+{
+	int32_t by = gone ? -1 : 1;
+
+	if (!registry_set_gone(o, &s->entry, gone))
+		return false;
+	topic_entry_of(s->pub.topic)->subscriptions += by;
+	group_entry_of(s->pub.group)->subscriptions += by;
+	return true;
+}
+
 static struct subscription_entry *
 subscription_make(struct offsets *o, const struct meta *m, int *ret_rc)
 {
@@ -302,15 +300,9 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	free(s->expression);
 	s->expression = expression;
 	s->entry.told = m->told;
-	anew = s->pub.gone;
-	if (anew) {
+	anew = subscription_set_gone(o, s, false);
+	if (anew)
 		places_forget(o, s);
-		s->pub.gone = false;
-		s->pub.life++;
-		topic_entry_of(s->pub.topic)->subscriptions++;
-		group_entry_of(s->pub.group)->subscriptions++;
-		o->n_subscriptions++;
-	}
 	places_set(o, s, m, anew);
 	registry_dirty(o, &s->entry);
 	return MQ_OK;
@@ -326,12 +318,7 @@ apply_unsubscribe(struct offsets *o, const struct meta *m)
 
 	if (!s)
 		return rc;
-	if (!s->pub.gone) {
-		s->pub.gone = true;
-		topic_entry_of(s->pub.topic)->subscriptions--;
-		group_entry_of(s->pub.group)->subscriptions--;
-		o->n_subscriptions--;
-	}
+	subscription_set_gone(o, s, true);
 	places_forget(o, s);
 	s->entry.told = m->told;
 	snprintf(dir, sizeof(dir), "groups/%s/%s", m->group, m->topic);

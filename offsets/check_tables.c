@@ -38,7 +38,7 @@ struct head {
 };
 
 /* "topics/orders" '\0' JSON: what is known of one name. */
-struct entries {
+struct items {
 	char **items;
 	size_t n, max;
 };
@@ -48,7 +48,7 @@ struct tables_check {
 	char *why;
 	struct head head;
 	size_t max_rows;
-	struct entries rows;	/* as LMDB has them */
+	struct items rows;	/* as LMDB has them */
 
 	struct offsets *log;	/* as the log has them */
 	uint32_t implied;
@@ -61,7 +61,7 @@ struct tables_check {
 /* --- entries ---------------------------------------------------------------------- */
 
 static int
-entries_add(struct entries *e, char *item)
+items_add(struct items *e, char *item)
 {
 	if (e->n == e->max) {
 		size_t max = e->max ? 2 * e->max : 64;
@@ -79,12 +79,12 @@ entries_add(struct entries *e, char *item)
 }
 
 static void
-entries_free(struct entries *e)
+items_free(struct items *e)
 {
 	for (size_t i = 0; i < e->n; i++)
 		free(e->items[i]);
 	free(e->items);
-	*e = (struct entries){ 0 };
+	*e = (struct items){ 0 };
 }
 
 static const char *
@@ -127,7 +127,7 @@ is_said(struct entry *e)
 		return false;
 	if (e->kind == ENTRY_TOPIC)
 		return !entry_topic(e)->implied;
-	return e->kind != ENTRY_ATTR || entry_attr(e)->has_owner || entry_attr(e)->acl;
+	return entry_says_something(e);
 }
 
 typedef int item_each(void *arg, char *item, size_t len);
@@ -157,14 +157,9 @@ tell_registry(struct offsets *o, item_each *each, void *arg)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->topics.n; i++)
-		rc = tell_entry(&((struct topic_entry *)o->topics.items[i])->entry, each, arg);
-	for (size_t i = 0; rc == MQ_OK && i < o->groups.n; i++)
-		rc = tell_entry(&((struct group_entry *)o->groups.items[i])->entry, each, arg);
-	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++)
-		rc = tell_entry(&((struct subscription_entry *)o->subscriptions.items[i])->entry, each, arg);
-	for (size_t i = 0; rc == MQ_OK && i < o->attrs.n; i++)
-		rc = tell_entry(&((struct attr_entry *)o->attrs.items[i])->entry, each, arg);
+	for (int kind = 0; kind < ENTRY_KINDS; kind++)
+		for (size_t i = 0; rc == MQ_OK && i < o->entries[kind].by_name.n; i++)
+			rc = tell_entry(o->entries[kind].by_name.items[i], each, arg);
 	return rc;
 }
 
@@ -172,7 +167,7 @@ static int
 keep_item(void *arg, char *item, size_t len)
 {
 	(void)len;
-	return entries_add(arg, item);
+	return items_add(arg, item);
 }
 
 /* --- the child: lmdb/ -> pipe ---------------------------------------------------------- */
@@ -296,7 +291,7 @@ hear(struct fsck *f, const struct told *told, char *bytes)
 		rc = hear_row(f, bytes);
 		break;
 	case TOLD_ENTRY:
-		return entries_add(&t->rows, bytes);
+		return items_add(&t->rows, bytes);
 	case TOLD_ABSENT:
 		t->state = TABLES_ABSENT;
 		break;
@@ -451,7 +446,7 @@ piece(struct fsck *f, const struct log_piece *p)
 /* --- the same? ----------------------------------------------------------------------------- */
 
 static void
-compare_entries(struct fsck *f, const struct entries *log, const struct entries *rows)
+compare_entries(struct fsck *f, const struct items *log, const struct items *rows)
 {
 	size_t i = 0, j = 0;
 	char where[600];
@@ -475,7 +470,7 @@ static void
 compare(struct fsck *f)
 {
 	struct tables_check *t = f->tables;
-	struct entries log = { 0 };
+	struct items log = { 0 };
 	int rc = tell_registry(t->log, keep_item, &log);
 
 	if (rc != MQ_OK) {
@@ -487,7 +482,7 @@ compare(struct fsck *f)
 			qsort(t->rows.items, t->rows.n, sizeof(*t->rows.items), by_name);
 		compare_entries(f, &log, &t->rows);
 	}
-	entries_free(&log);
+	items_free(&log);
 }
 
 /* Does the log say all that the rows do?  Where its beginning is gone, a round
@@ -552,7 +547,7 @@ check_free(struct fsck *f)
 {
 	if (!f->tables)
 		return;
-	entries_free(&f->tables->rows);
+	items_free(&f->tables->rows);
 	offsets_close(f->tables->log);
 	free(f->tables->why);
 	free(f->tables);

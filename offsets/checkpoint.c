@@ -120,7 +120,7 @@ collect_entry(struct rows *r, struct entry *e)
 	struct meta m;
 	size_t len = 0;
 
-	if (e->kind == ENTRY_ATTR && !entry_attr(e)->has_owner && !entry_attr(e)->acl) {
+	if (!entry_says_something(e)) {
 		rows_delete(r, table, key, strlen(key));
 		return;
 	}
@@ -170,7 +170,7 @@ collect(struct offsets *o)
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
-		o->dirty = e->next_dirty;
+		o->dirty = e->next;
 		e->dirty = false;
 		collect_entry(&o->rows, e);
 	}

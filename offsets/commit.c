@@ -429,8 +429,8 @@ void
 commit_clamp(struct offsets *o)
 {
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 
 		for (int32_t q = 0; q < s->n_places; q++) {
 			mq_qoff min, end;
@@ -469,10 +469,10 @@ commit_log_clamped(struct offsets *o)
 	MUST_HOLD_APPLY(o);
 	if (!o->clamped)
 		return MQ_OK;
-	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
+	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
 		struct meta m = { 0 };
 
-		rc = clamped_meta(o, o->subscriptions.items[i], &m);
+		rc = clamped_meta(o, o->entries[ENTRY_SUBSCRIPTION].by_name.items[i], &m);
 		if (rc == MQ_OK && m.n_offsets > 0)
 			rc = change_one(o, &m, NULL);
 		meta_free(&m);

@@ -24,38 +24,28 @@
 #include "offsets/registry.h"
 #include "store/cut.h"
 
-/* --- one entry becomes what the log says: `registry` is held, memory is there -------- */
-
-/* Is it there?  What was not, and is again, is another one to who has it open. */
-static void
-set_gone(_Atomic bool *gone, _Atomic uint32_t *life, _Atomic int64_t *count, bool is_gone)
-{
-	if (*gone == is_gone)
-		return;
-	*gone = is_gone;
-	*count += is_gone ? -1 : 1;
-	if (!is_gone)
-		(*life)++;
-}
+/* --- one entry becomes what the log says; NULL: that says nothing ---------------------- */
 
 static void
-topic_back(struct offsets *o, struct topic_entry *t, const struct topic_entry *said)
+topic_back(struct entry *e, struct entry *said)
 {
-	set_gone(&t->pub.gone, &t->pub.life, &o->n_topics, !said || said->pub.gone);
-	t->subscriptions = said ? said->subscriptions : 0;
+	struct topic_entry *t = entry_topic(e);
+
+	t->subscriptions = said ? entry_topic(said)->subscriptions : 0;
 	if (!said)
 		return;
-	t->conf = said->conf;
-	t->implied = said->implied;
+	t->conf = entry_topic(said)->conf;
+	t->implied = entry_topic(said)->implied;
 }
 
 static void
-group_back(struct offsets *o, struct group_entry *g, const struct group_entry *said)
+group_back(struct entry *e, struct entry *said)
 {
-	set_gone(&g->pub.gone, &g->pub.life, &o->n_groups, !said || said->pub.gone);
-	g->subscriptions = said ? said->subscriptions : 0;
+	struct group_entry *g = entry_group(e);
+
+	g->subscriptions = said ? entry_group(said)->subscriptions : 0;
 	if (said)
-		g->conf = said->conf;
+		g->conf = entry_group(said)->conf;
 }
 
 static void
@@ -67,9 +57,10 @@ place_back(struct place *p, const struct place *said)
 }
 
 static void
-subscription_back(struct offsets *o, struct subscription_entry *s, struct subscription_entry *said)
+subscription_back(struct entry *e, struct entry *said_entry)
 {
-	set_gone(&s->pub.gone, &s->pub.life, &o->n_subscriptions, !said || said->pub.gone);
+	struct subscription_entry *s = entry_subscription(e), *said = entry_subscription(said_entry);
+
 	if (!said)
 		return;
 	free(s->expression);
@@ -79,8 +70,10 @@ subscription_back(struct offsets *o, struct subscription_entry *s, struct subscr
 }
 
 static void
-attr_back(struct attr_entry *a, struct attr_entry *said)
+attr_back(struct entry *e, struct entry *said_entry)
 {
+	struct attr_entry *a = entry_attr(e), *said = entry_attr(said_entry);
+
 	free(a->acl);
 	a->acl = said ? take_ptr(said->acl) : NULL;
 	a->acl_len = said ? said->acl_len : 0;
@@ -91,92 +84,48 @@ attr_back(struct attr_entry *a, struct attr_entry *said)
 
 /* --- all of them ------------------------------------------------------------------------ */
 
+/* An entry that was gone, and is there again, is another one to whoever has it open
+ * (registry_set_gone()). */
+static void
+entries_back(struct offsets *o, struct offsets *log)
+{
+	static void (*const back[ENTRY_KINDS])(struct entry *e, struct entry *said) = {
+		[ENTRY_TOPIC] = topic_back, [ENTRY_GROUP] = group_back,
+		[ENTRY_SUBSCRIPTION] = subscription_back, [ENTRY_ATTR] = attr_back,
+	};
+
+	o->pending = o->pending_last = NULL;
+	o->n_pending = 0;
+	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
+		for (size_t i = 0; i < o->entries[kind].by_name.n; i++) {
+			struct entry *e = o->entries[kind].by_name.items[i], *said = registry_same(log, e);
+
+			if (kind == ENTRY_SUBSCRIPTION)
+				entry_subscription(e)->pending = false;
+			if (e->told)
+				continue;
+			if (e->pub)
+				registry_set_gone(o, e, !said || said->pub->gone);
+			back[kind](e, said);
+		}
+	}
+}
+
 /* Those of which the log says nothing leave the table. */
 static void
-sweep(struct offsets *o, struct sorted *table, bool (*is_said)(struct offsets *log, void *item), struct offsets *log,
-      struct entry *(*entry)(void *item))
+sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < table->n; i++) {
-		void *item = table->items[i];
+		struct entry *e = table->items[i];
 
-		if (is_said(log, item))
-			table->items[kept++] = item;
-		else if (entry)
-			registry_bury(o, entry(item));
+		if (e->told || registry_same(log, e))
+			table->items[kept++] = e;
+		else if (retire)
+			registry_retire(o, e);
 	}
 	table->n = kept;
-}
-
-static bool
-topic_said(struct offsets *log, void *item)
-{
-	return topic_entry_of(item)->entry.told || registry_topic(log, ((struct topic *)item)->name) != NULL;
-}
-
-static bool
-group_said(struct offsets *log, void *item)
-{
-	return group_entry_of(item)->entry.told || registry_group(log, ((struct group *)item)->name) != NULL;
-}
-
-static bool
-subscription_said(struct offsets *log, void *item)
-{
-	const struct subscription *sub = item;
-
-	return subscription_entry_of(sub)->entry.told ||
-	       registry_subscription(log, sub->group->name, sub->topic->name) != NULL;
-}
-
-static struct entry *
-topic_entry(void *item)
-{
-	return &topic_entry_of(item)->entry;
-}
-
-static struct entry *
-group_entry(void *item)
-{
-	return &group_entry_of(item)->entry;
-}
-
-static struct entry *
-subscription_entry(void *item)
-{
-	return &subscription_entry_of(item)->entry;
-}
-
-static void
-tables_back(struct offsets *o, struct offsets *log)
-{
-	for (size_t i = 0; i < o->topics.n; i++) {
-		struct topic_entry *t = o->topics.items[i];
-
-		if (!t->entry.told)
-			topic_back(o, t, registry_topic(log, t->pub.name));
-	}
-	for (size_t i = 0; i < o->groups.n; i++) {
-		struct group_entry *g = o->groups.items[i];
-
-		if (!g->entry.told)
-			group_back(o, g, registry_group(log, g->pub.name));
-	}
-	o->pending = o->pending_last = NULL;
-	o->n_pending = 0;
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
-
-		s->pending = false;
-		if (!s->entry.told)
-			subscription_back(o, s, registry_subscription(log, s->pub.group->name, s->pub.topic->name));
-	}
-	for (size_t i = 0; i < o->attrs.n; i++) {
-		struct attr_entry *a = o->attrs.items[i];
-
-		attr_back(a, registry_attr(log, a->path));
-	}
 }
 
 /* As large as what they are to take over.  Without `registry`. */
@@ -184,15 +133,15 @@ static int
 make_places(struct offsets *o, struct offsets *log)
 {
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 		struct subscription_entry *said = registry_subscription(log, s->pub.group->name, s->pub.topic->name);
 
 		if (said && registry_grow_places(s, said->n_places) != MQ_OK)
 			return -ENOMEM;
 	}
-	for (size_t i = 0; i < o->topics.n; i++) {
-		struct topic_entry *t = o->topics.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
+		struct topic_entry *t = o->entries[ENTRY_TOPIC].by_name.items[i];
 		struct topic_entry *said = registry_topic(log, t->pub.name);
 
 		if (said && registry_grow_queues(t, said->conf.queues) != MQ_OK)
@@ -206,14 +155,12 @@ become(struct offsets *o, struct offsets *log)
 {
 	LOCKED(&o->registry);
 	registry_all_clean(o);
-	tables_back(o, log);
-	/* subscriptions first: they are looked up by the names of the others */
-	sweep(o, &o->subscriptions_by_id, subscription_said, log, NULL);
-	sweep(o, &o->subscriptions, subscription_said, log, subscription_entry);
-	sweep(o, &o->groups_by_id, group_said, log, NULL);
-	sweep(o, &o->groups, group_said, log, group_entry);
-	sweep(o, &o->topics_by_id, topic_said, log, NULL);
-	sweep(o, &o->topics, topic_said, log, topic_entry);
+	entries_back(o, log);
+	/* subscriptions first: they are found by the names of the others */
+	for (int kind = ENTRY_SUBSCRIPTION; kind >= ENTRY_TOPIC; kind--) {
+		sweep(o, &o->entries[kind].by_id, log, false);
+		sweep(o, &o->entries[kind].by_name, log, true);
+	}
 	memcpy(o->epoch_list, log->epoch_list, sizeof(o->epoch_list));
 	o->epochs.n = log->epochs.n;
 	o->topics_version.counter++;

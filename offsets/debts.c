@@ -424,8 +424,8 @@ debts_before_cut(struct offsets *o)
 	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		const struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 
 		for (int32_t q = 0; q < s->n_places && !s->pub.gone; q++) {
 			const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, q);

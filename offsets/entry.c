@@ -8,30 +8,10 @@
 
 #include "offsets/registry.h"
 
-#define AROUND(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
-struct topic_entry *
-entry_topic(struct entry *e)
+bool
+entry_says_something(struct entry *e)
 {
-	return AROUND(e, struct topic_entry, entry);
-}
-
-struct group_entry *
-entry_group(struct entry *e)
-{
-	return AROUND(e, struct group_entry, entry);
-}
-
-struct subscription_entry *
-entry_subscription(struct entry *e)
-{
-	return AROUND(e, struct subscription_entry, entry);
-}
-
-struct attr_entry *
-entry_attr(struct entry *e)
-{
-	return AROUND(e, struct attr_entry, entry);
+	return e->kind != ENTRY_ATTR || entry_attr(e)->has_owner || entry_attr(e)->acl;
 }
 
 static int

@@ -329,8 +329,8 @@ live_topics(struct offsets *o, struct export *ex)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->topics.n; i++) {
-		const struct topic_entry *t = o->topics.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
+		const struct topic_entry *t = o->entries[ENTRY_TOPIC].by_name.items[i];
 
 		if (!t->pub.gone)
 			rc = add_topic(ex, &t->conf);
@@ -344,8 +344,8 @@ live_groups(struct offsets *o, struct export *ex)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->groups.n; i++) {
-		const struct group_entry *g = o->groups.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_GROUP].by_name.n; i++) {
+		const struct group_entry *g = o->entries[ENTRY_GROUP].by_name.items[i];
 
 		if (!g->pub.gone)
 			rc = add_group(ex, &g->conf);
@@ -359,8 +359,8 @@ live_offsets(struct offsets *o, struct export *ex)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
-		const struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 		json_t *table = NULL;
 
 		if (s->pub.gone)

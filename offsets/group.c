@@ -27,7 +27,7 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 	LOCKED(&o->apply);
 	if (group_find(o, conf->name))
 		return -EEXIST;
-	m.id = registry_group_id(o, conf->name);
+	m.id = registry_id(o, ENTRY_GROUP, conf->name);
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_g)
 		*ret_g = group_find(o, conf->name);

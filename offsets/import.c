@@ -131,7 +131,7 @@ import_topic(struct import *im, const char *name, json_t *object)
 		m.topic_conf.queues = was.queues;
 	if (t && memcmp(&was, &m.topic_conf, sizeof(was)) == 0)
 		return;
-	m.id = id_for(im, registry_topic_id(im->o, name), t != NULL);
+	m.id = id_for(im, registry_id(im->o, ENTRY_TOPIC, name), t != NULL);
 	import_add(im, &m);
 }
 
@@ -159,7 +159,7 @@ import_group(struct import *im, const char *name, json_t *object)
 	}
 	if (g && memcmp(&was, &m.group_conf, sizeof(was)) == 0)
 		return;
-	m.id = id_for(im, registry_group_id(im->o, name), g != NULL);
+	m.id = id_for(im, registry_id(im->o, ENTRY_GROUP, name), g != NULL);
 	import_add(im, &m);
 }
 

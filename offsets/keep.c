@@ -26,8 +26,8 @@
 static void
 tell_store(struct offsets *o)
 {
-	for (size_t i = 0; i < o->topics.n; i++) {
-		const struct topic *t = o->topics.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
+		const struct topic *t = &((struct topic_entry *)o->entries[ENTRY_TOPIC].by_name.items[i])->pub;
 		struct topic_conf conf;
 
 		topic_conf(o, t, &conf);
@@ -58,8 +58,8 @@ expire_queue(struct offsets *o, struct queue *q, int64_t before_ms)
 static void
 expire(struct offsets *o, int64_t now_s)
 {
-	for (size_t i = 0; i < o->topics.n; i++) {
-		const struct topic *t = o->topics.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
+		const struct topic *t = &((struct topic_entry *)o->entries[ENTRY_TOPIC].by_name.items[i])->pub;
 		struct topic_conf conf;
 
 		topic_conf(o, t, &conf);
@@ -104,8 +104,8 @@ move_groups(struct offsets *o)
 {
 	if (change_allowed(o) != MQ_OK)
 		return;
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 		int32_t n = topic_queues(o, s->pub.topic);
 		int64_t at;
 

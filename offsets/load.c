@@ -40,14 +40,6 @@ load_record(void *arg, const void *key, size_t key_len, const void *value, size_
 }
 
 static int
-sub_by_id_cmp(const void *key, const void *item)
-{
-	uint32_t a = *(const uint32_t *)key, b = ((const struct subscription *)item)->id;
-
-	return (a > b) - (a < b);
-}
-
-static int
 load_offset(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct load *l = arg;
@@ -55,11 +47,13 @@ load_offset(void *arg, const void *key, size_t key_len, const void *value, size_
 	uint32_t sub_id = (uint32_t)bytes_get_i32(&k);
 	int32_t queue_id = bytes_get_i32(&k);
 	int64_t at = bytes_get_i64(&v), reset = v.left ? bytes_get_i64(&v) : 0;
-	struct subscription_entry *s = sorted_find(&l->o->subscriptions_by_id, &sub_id, sub_by_id_cmp);
+	struct subscription *sub = subscription_by_id(l->o, sub_id);
+	struct subscription_entry *s;
 
-	if (k.err || v.err || k.left || v.left || !s || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0 ||
+	if (k.err || v.err || k.left || v.left || !sub || queue_id < 0 || queue_id >= QUEUES_MAX || at < 0 ||
 	    reset < 0)
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row in offsets");
+	s = subscription_entry_of(sub);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
 	s->places[queue_id] = (struct place){ .at = at, .logged = at, .reset = reset, .known = true };

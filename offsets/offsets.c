@@ -344,9 +344,9 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 
 	(void)offsets_epochs(o, &last, 1);
 	*ret = (struct offsets_stats){
-		.topics = o->n_topics,
-		.groups = o->n_groups,
-		.subscriptions = o->n_subscriptions,
+		.topics = o->entries[ENTRY_TOPIC].living,
+		.groups = o->entries[ENTRY_GROUP].living,
+		.subscriptions = o->entries[ENTRY_SUBSCRIPTION].living,
 		.applied = o->n_applied,
 		.checkpoints = o->n_checkpoints,
 		.checkpoint_failures = o->n_failures,

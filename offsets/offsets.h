@@ -93,12 +93,28 @@ int offsets_take(struct offsets *o, enum config_file file, const struct json_t *
 
 /* --- topics --------------------------------------------------------------- */
 
-struct topic {
-	uint32_t id;		/* 1 ..: stable for this store, 24 bits */
-	char name[RECORD_TOPIC_MAX + 1];
-	_Atomic bool gone;
-	_Atomic bool leaving;	/* topic_delete() is looking whether anything is in it */
+/* What a topic, a group and a subscription begin with. */
+#define ENTRY_PUB_MEMBERS                                                                  \
+	uint32_t id;		/* 1 ..: stable for this store, 24 bits */                 \
+	_Atomic bool gone;                                                                 \
 	_Atomic uint32_t life;	/* how often it was made since the mount */
+
+struct entry_pub {
+	ENTRY_PUB_MEMBERS
+};
+
+#define ENTRY_PUB                           \
+	union {                             \
+		struct entry_pub entry_pub; \
+		struct {                    \
+			ENTRY_PUB_MEMBERS   \
+		};                          \
+	}
+
+struct topic {
+	ENTRY_PUB;
+	char name[RECORD_TOPIC_MAX + 1];
+	_Atomic bool leaving;	/* topic_delete() is looking whether anything is in it */
 };
 
 struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or gone */
@@ -137,10 +153,8 @@ struct topic *topic_next(struct offsets *o, const char *after);
 /* --- groups ---------------------------------------------------------------- */
 
 struct group {
-	uint32_t id;		/* 24 bits */
+	ENTRY_PUB;
 	char name[RECORD_TOPIC_MAX + 1];
-	_Atomic bool gone;
-	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
 struct group *group_find(struct offsets *o, const char *name);
@@ -154,11 +168,9 @@ struct group *group_next(struct offsets *o, const char *after);
 /* --- subscriptions and committed offsets ------------------------------------ */
 
 struct subscription {
-	uint32_t id;		/* 24 bits */
+	ENTRY_PUB;
 	struct group *group;
 	struct topic *topic;
-	_Atomic bool gone;
-	_Atomic uint32_t life;	/* how often it was made since the mount */
 };
 
 struct subscription *subscription_find(struct offsets *o, struct group *g, struct topic *t);

@@ -7,58 +7,99 @@
 #include "conf/clock.h"
 #include "offsets/registry.h"
 
-/* --- order -------------------------------------------------------------------- */
+/* --- kinds -------------------------------------------------------------------- */
 
 static int
-topic_cmp(const void *key, const void *item)
+topic_cmp(const void *name, const void *item)
 {
-	return strcmp(key, ((const struct topic *)item)->name);
+	return strcmp(name, ((const struct topic_entry *)item)->pub.name);
 }
 
 static int
-group_cmp(const void *key, const void *item)
+group_cmp(const void *name, const void *item)
 {
-	return strcmp(key, ((const struct group *)item)->name);
+	return strcmp(name, ((const struct group_entry *)item)->pub.name);
 }
 
 static int
-attr_cmp(const void *key, const void *item)
+attr_cmp(const void *path, const void *item)
 {
-	return strcmp(key, ((const struct attr_entry *)item)->path);
+	return strcmp(path, ((const struct attr_entry *)item)->path);
 }
-
-struct pair {
-	const char *group, *topic;
-};
 
 static int
 subscription_cmp(const void *key, const void *item)
 {
-	const struct pair *pair = key;
-	const struct subscription *sub = item;
-	int d = strcmp(pair->group, sub->group->name);
+	const struct subscription_name *name = key;
+	const struct subscription *sub = &((const struct subscription_entry *)item)->pub;
+	int d = strcmp(name->group, sub->group->name);
 
-	return d ? d : strcmp(pair->topic, sub->topic->name);
+	return d ? d : strcmp(name->topic, sub->topic->name);
 }
 
-/* All three begin with their id. */
+static void
+topic_free(struct entry *e)
+{
+	free(entry_topic(e)->queues);
+}
+
+static void
+group_free(struct entry *e)
+{
+	(void)e;
+}
+
+static void
+subscription_free(struct entry *e)
+{
+	free(entry_subscription(e)->expression);
+	free(entry_subscription(e)->places);
+}
+
+static void
+attr_free(struct entry *e)
+{
+	free(entry_attr(e)->path);
+	free(entry_attr(e)->acl);
+}
+
+static const struct {
+	size_t size;		/* of the entry, */
+	size_t pub;		/* and where its struct entry_pub is in it; 0: it has none */
+	sorted_cmp *cmp;	/* with a name */
+	void (*free)(struct entry *e);	/* what it has */
+} kinds[ENTRY_KINDS] = {
+	[ENTRY_TOPIC] = { sizeof(struct topic_entry), offsetof(struct topic_entry, pub), topic_cmp, topic_free },
+	[ENTRY_GROUP] = { sizeof(struct group_entry), offsetof(struct group_entry, pub), group_cmp, group_free },
+	[ENTRY_SUBSCRIPTION] = { sizeof(struct subscription_entry), offsetof(struct subscription_entry, pub),
+				 subscription_cmp, subscription_free },
+	[ENTRY_ATTR] = { sizeof(struct attr_entry), 0, attr_cmp, attr_free },
+};
+
+_Static_assert(offsetof(struct topic, entry_pub) == 0 && offsetof(struct group, entry_pub) == 0 &&
+	       offsetof(struct subscription, entry_pub) == 0, "a pointer to a struct entry_pub is one to them");
+
 static int
 id_cmp(const void *key, const void *item)
 {
-	uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)item;
+	uint32_t a = *(const uint32_t *)key, b = ((const struct entry *)item)->pub->id;
 
 	return (a > b) - (a < b);
 }
 
-_Static_assert(offsetof(struct topic, id) == 0 && offsetof(struct group, id) == 0 &&
-	       offsetof(struct subscription, id) == 0, "id_cmp() looks there");
+static void
+entry_free(struct entry *e)
+{
+	kinds[e->kind].free(e);
+	free(e);
+}
 
 /* --- ids ---------------------------------------------------------------------- */
 
 static uint32_t
 id_at(const struct sorted *by_id, size_t i)
 {
-	return *(const uint32_t *)by_id->items[i];
+	return ((const struct entry *)by_id->items[i])->pub->id;
 }
 
 /* How many are not among those that were given from the highest down. */
@@ -99,193 +140,203 @@ id_for(const struct sorted *by_id, uint32_t wanted)
 uint32_t
 registry_implied_id(struct offsets *o)
 {
+	const struct sorted *by_id = &o->entries[ENTRY_TOPIC].by_id;
+
 	MUST_HOLD_REGISTRY(o);
-	return META_ID_MAX - (uint32_t)(o->topics_by_id.n - ids_from_below(&o->topics_by_id));
+	return META_ID_MAX - (uint32_t)(by_id->n - ids_from_below(by_id));
 }
 
 uint32_t
-registry_topic_id(struct offsets *o, const char *name)
+registry_id(struct offsets *o, enum entry_kind kind, const void *name)
 {
 	LOCKED(&o->registry);
-	struct topic_entry *t = registry_topic(o, name);
+	const struct entry *e = registry_find(o, kind, name);
 
-	return t ? t->pub.id : id_next(&o->topics_by_id);
-}
-
-uint32_t
-registry_group_id(struct offsets *o, const char *name)
-{
-	LOCKED(&o->registry);
-	struct group_entry *g = registry_group(o, name);
-
-	return g ? g->pub.id : id_next(&o->groups_by_id);
-}
-
-uint32_t
-registry_subscription_id(struct offsets *o, const char *group, const char *topic)
-{
-	LOCKED(&o->registry);
-	struct subscription_entry *s = registry_subscription(o, group, topic);
-
-	return s ? s->pub.id : id_next(&o->subscriptions_by_id);
+	return e ? e->pub->id : id_next(&o->entries[kind].by_id);
 }
 
 /* --- finding -------------------------------------------------------------------- */
 
+struct entry *
+registry_find(struct offsets *o, enum entry_kind kind, const void *name)
+{
+	MUST_HOLD_REGISTRY(o);
+	return sorted_find(&o->entries[kind].by_name, name, kinds[kind].cmp);
+}
+
+struct entry *
+registry_same(struct offsets *o, const struct entry *e)
+{
+	struct entry *entry = (struct entry *)(uintptr_t)e;
+	const struct subscription *sub;
+
+	switch (e->kind) {
+	case ENTRY_TOPIC:
+		return registry_find(o, e->kind, entry_topic(entry)->pub.name);
+	case ENTRY_GROUP:
+		return registry_find(o, e->kind, entry_group(entry)->pub.name);
+	case ENTRY_SUBSCRIPTION:
+		sub = &entry_subscription(entry)->pub;
+		return registry_find(o, e->kind, &(struct subscription_name){ sub->group->name, sub->topic->name });
+	default:
+		return registry_find(o, e->kind, entry_attr(entry)->path);
+	}
+}
+
 struct topic_entry *
 registry_topic(struct offsets *o, const char *name)
 {
-	MUST_HOLD_REGISTRY(o);
-	return sorted_find(&o->topics, name, topic_cmp);
+	return entry_topic(registry_find(o, ENTRY_TOPIC, name));
 }
 
 struct group_entry *
 registry_group(struct offsets *o, const char *name)
 {
-	MUST_HOLD_REGISTRY(o);
-	return sorted_find(&o->groups, name, group_cmp);
+	return entry_group(registry_find(o, ENTRY_GROUP, name));
 }
 
 struct subscription_entry *
 registry_subscription(struct offsets *o, const char *group, const char *topic)
 {
-	struct pair key = { group, topic };
-
-	MUST_HOLD_REGISTRY(o);
-	return sorted_find(&o->subscriptions, &key, subscription_cmp);
+	return entry_subscription(registry_find(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ group, topic }));
 }
 
 struct attr_entry *
 registry_attr(struct offsets *o, const char *path)
 {
-	MUST_HOLD_REGISTRY(o);
-	return sorted_find(&o->attrs, path, attr_cmp);
+	return entry_attr(registry_find(o, ENTRY_ATTR, path));
+}
+
+/* The public part of one that is not gone, or NULL. */
+static void *
+find_living(struct offsets *o, enum entry_kind kind, const void *name)
+{
+	LOCKED(&o->registry);
+	const struct entry *e = registry_find(o, kind, name);
+
+	return e && !e->pub->gone ? e->pub : NULL;
+}
+
+/* The public part of any. */
+static void *
+find_id(struct offsets *o, enum entry_kind kind, uint32_t id)
+{
+	LOCKED(&o->registry);
+	const struct entry *e = sorted_find(&o->entries[kind].by_id, &id, id_cmp);
+
+	return e ? e->pub : NULL;
+}
+
+/* The public part of the first behind that name which is not gone. */
+static void *
+next_living(struct offsets *o, enum entry_kind kind, const void *name)
+{
+	LOCKED(&o->registry);
+	const struct sorted *s = &o->entries[kind].by_name;
+	size_t i = sorted_place(s, name, kinds[kind].cmp);
+
+	for (; i < s->n; i++) {
+		const struct entry *e = s->items[i];
+
+		if (!e->pub->gone && kinds[kind].cmp(name, e) != 0)
+			return e->pub;
+	}
+	return NULL;
 }
 
 struct topic *
 topic_find(struct offsets *o, const char *name)
 {
-	LOCKED(&o->registry);
-	struct topic_entry *t = registry_topic(o, name);
-
-	return t && !t->pub.gone ? &t->pub : NULL;
+	return find_living(o, ENTRY_TOPIC, name);
 }
 
 struct topic *
 topic_by_id(struct offsets *o, uint32_t id)
 {
-	LOCKED(&o->registry);
-
-	return sorted_find(&o->topics_by_id, &id, id_cmp);
-}
-
-struct group *
-group_find(struct offsets *o, const char *name)
-{
-	LOCKED(&o->registry);
-	struct group_entry *g = registry_group(o, name);
-
-	return g && !g->pub.gone ? &g->pub : NULL;
-}
-
-struct group *
-group_by_id(struct offsets *o, uint32_t id)
-{
-	LOCKED(&o->registry);
-
-	return sorted_find(&o->groups_by_id, &id, id_cmp);
-}
-
-struct subscription *
-subscription_find(struct offsets *o, struct group *g, struct topic *t)
-{
-	LOCKED(&o->registry);
-	struct subscription_entry *s = registry_subscription(o, g->name, t->name);
-
-	return s && !s->pub.gone ? &s->pub : NULL;
-}
-
-struct subscription *
-subscription_by_id(struct offsets *o, uint32_t id)
-{
-	LOCKED(&o->registry);
-
-	return sorted_find(&o->subscriptions_by_id, &id, id_cmp);
-}
-
-/* --- walking -------------------------------------------------------------------- */
-
-/* The first place behind key. */
-static size_t
-place_after(const struct sorted *s, const void *key, sorted_cmp *cmp)
-{
-	size_t at = sorted_place(s, key, cmp);
-
-	return at < s->n && cmp(key, s->items[at]) == 0 ? at + 1 : at;
+	return find_id(o, ENTRY_TOPIC, id);
 }
 
 struct topic *
 topic_next(struct offsets *o, const char *after)
 {
-	LOCKED(&o->registry);
+	struct topic *t = next_living(o, ENTRY_TOPIC, after);
 
-	for (size_t i = place_after(&o->topics, after, topic_cmp); i < o->topics.n; i++) {
-		struct topic *t = o->topics.items[i];
+	while (t && meta_topic_is_system(t->name))
+		t = next_living(o, ENTRY_TOPIC, t->name);
+	return t;
+}
 
-		if (!t->gone && !meta_topic_is_system(t->name))
-			return t;
-	}
-	return NULL;
+struct group *
+group_find(struct offsets *o, const char *name)
+{
+	return find_living(o, ENTRY_GROUP, name);
+}
+
+struct group *
+group_by_id(struct offsets *o, uint32_t id)
+{
+	return find_id(o, ENTRY_GROUP, id);
 }
 
 struct group *
 group_next(struct offsets *o, const char *after)
 {
-	LOCKED(&o->registry);
+	return next_living(o, ENTRY_GROUP, after);
+}
 
-	for (size_t i = place_after(&o->groups, after, group_cmp); i < o->groups.n; i++) {
-		struct group *g = o->groups.items[i];
+struct subscription *
+subscription_find(struct offsets *o, struct group *g, struct topic *t)
+{
+	return find_living(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ g->name, t->name });
+}
 
-		if (!g->gone)
-			return g;
-	}
-	return NULL;
+struct subscription *
+subscription_by_id(struct offsets *o, uint32_t id)
+{
+	return find_id(o, ENTRY_SUBSCRIPTION, id);
 }
 
 struct subscription *
 subscription_next(struct offsets *o, struct group *g, const char *after_topic)
 {
-	LOCKED(&o->registry);
-	struct pair key = { g->name, after_topic };
+	struct subscription_name name = { g->name, after_topic };
+	struct subscription *sub = next_living(o, ENTRY_SUBSCRIPTION, &name);
 
-	for (size_t i = place_after(&o->subscriptions, &key, subscription_cmp); i < o->subscriptions.n; i++) {
-		struct subscription *sub = o->subscriptions.items[i];
-
-		if (sub->group != g)
-			return NULL;
-		if (!sub->gone)
-			return sub;
-	}
-	return NULL;
+	return sub && sub->group == g ? sub : NULL;
 }
 
 /* --- making --------------------------------------------------------------------- */
 
-/* Insert a new item by name and by id, both of which have room. */
-static void
-insert_both(struct sorted *by_name, const void *key, sorted_cmp *cmp, struct sorted *by_id, uint32_t id,
-	    void *item)
+/* One with an id, if its kind has ids, that entry_insert() cannot fail to insert. */
+static struct entry *
+entry_alloc(struct offsets *o, enum entry_kind kind, uint32_t id)
 {
-	sorted_insert(by_name, sorted_place(by_name, key, cmp), item);
-	sorted_insert(by_id, sorted_place(by_id, &id, id_cmp), item);
+	struct entries *all = &o->entries[kind];
+	struct entry *e;
+
+	id = kinds[kind].pub ? id_for(&all->by_id, id) : 1;
+	if (!id || sorted_reserve(&all->by_name) != MQ_OK || sorted_reserve(&all->by_id) != MQ_OK)
+		return NULL;
+	e = calloc(1, kinds[kind].size);
+	if (!e)
+		return NULL;
+	e->kind = kind;
+	if (kinds[kind].pub) {
+		e->pub = (struct entry_pub *)(void *)((char *)e + kinds[kind].pub);
+		e->pub->id = id;
+		e->pub->gone = true;
+	}
+	return e;
 }
 
-static void *
-entry_alloc(size_t size, struct sorted *by_name, struct sorted *by_id, uint32_t id)
+static void
+entry_insert(struct offsets *o, struct entry *e, const void *name)
 {
-	if (!id || sorted_reserve(by_name) != MQ_OK || sorted_reserve(by_id) != MQ_OK)
-		return NULL;
-	return calloc(1, size);
+	struct entries *all = &o->entries[e->kind];
+
+	sorted_insert(&all->by_name, sorted_place(&all->by_name, name, kinds[e->kind].cmp), e);
+	if (e->pub)
+		sorted_insert(&all->by_id, sorted_place(&all->by_id, &e->pub->id, id_cmp), e);
 }
 
 struct topic_entry *
@@ -295,15 +346,11 @@ registry_make_topic(struct offsets *o, const char *name, uint32_t id)
 
 	if (t)
 		return t;
-	id = id_for(&o->topics_by_id, id);
-	t = entry_alloc(sizeof(*t), &o->topics, &o->topics_by_id, id);
+	t = entry_topic(entry_alloc(o, ENTRY_TOPIC, id));
 	if (!t)
 		return NULL;
-	t->pub.id = id;
 	snprintf(t->pub.name, sizeof(t->pub.name), "%s", name);
-	t->pub.gone = true;
-	t->entry.kind = ENTRY_TOPIC;
-	insert_both(&o->topics, name, topic_cmp, &o->topics_by_id, id, t);
+	entry_insert(o, &t->entry, name);
 	return t;
 }
 
@@ -314,36 +361,28 @@ registry_make_group(struct offsets *o, const char *name, uint32_t id)
 
 	if (g)
 		return g;
-	id = id_for(&o->groups_by_id, id);
-	g = entry_alloc(sizeof(*g), &o->groups, &o->groups_by_id, id);
+	g = entry_group(entry_alloc(o, ENTRY_GROUP, id));
 	if (!g)
 		return NULL;
-	g->pub.id = id;
 	snprintf(g->pub.name, sizeof(g->pub.name), "%s", name);
-	g->pub.gone = true;
-	g->entry.kind = ENTRY_GROUP;
-	insert_both(&o->groups, name, group_cmp, &o->groups_by_id, id, g);
+	entry_insert(o, &g->entry, name);
 	return g;
 }
 
 struct subscription_entry *
 registry_make_subscription(struct offsets *o, struct group_entry *g, struct topic_entry *t, uint32_t id)
 {
-	struct pair key = { g->pub.name, t->pub.name };
-	struct subscription_entry *s = registry_subscription(o, key.group, key.topic);
+	struct subscription_name name = { g->pub.name, t->pub.name };
+	struct subscription_entry *s = registry_subscription(o, name.group, name.topic);
 
 	if (s)
 		return s;
-	id = id_for(&o->subscriptions_by_id, id);
-	s = entry_alloc(sizeof(*s), &o->subscriptions, &o->subscriptions_by_id, id);
+	s = entry_subscription(entry_alloc(o, ENTRY_SUBSCRIPTION, id));
 	if (!s)
 		return NULL;
-	s->pub.id = id;
 	s->pub.group = &g->pub;
 	s->pub.topic = &t->pub;
-	s->pub.gone = true;
-	s->entry.kind = ENTRY_SUBSCRIPTION;
-	insert_both(&o->subscriptions, &key, subscription_cmp, &o->subscriptions_by_id, id, s);
+	entry_insert(o, &s->entry, &name);
 	return s;
 }
 
@@ -354,25 +393,35 @@ registry_make_attr(struct offsets *o, const char *path)
 
 	if (a)
 		return a;
-	if (sorted_reserve(&o->attrs) != MQ_OK)
-		return NULL;
-	a = calloc(1, sizeof(*a));
+	a = entry_attr(entry_alloc(o, ENTRY_ATTR, 0));
 	if (!a)
 		return NULL;
-	a->entry.kind = ENTRY_ATTR;
 	a->path = strdup(path);
 	if (!a->path) {
 		free(a);
 		return NULL;
 	}
-	sorted_insert(&o->attrs, sorted_place(&o->attrs, path, attr_cmp), a);
+	entry_insert(o, &a->entry, path);
 	return a;
+}
+
+bool
+registry_set_gone(struct offsets *o, struct entry *e, bool gone)
+{
+	MUST_HOLD_REGISTRY(o);
+	if (e->pub->gone == gone)
+		return false;
+	e->pub->gone = gone;
+	o->entries[e->kind].living += gone ? -1 : 1;
+	if (!gone)
+		e->pub->life++;
+	return true;
 }
 
 void
 registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id)
 {
-	struct sorted *by_id = &o->topics_by_id;
+	struct sorted *by_id = &o->entries[ENTRY_TOPIC].by_id;
 	size_t at = sorted_place(by_id, &t->pub.id, id_cmp);
 
 	MUST_HOLD_REGISTRY(o);
@@ -423,7 +472,7 @@ registry_dirty(struct offsets *o, struct entry *e)
 	if (e->dirty)
 		return;
 	e->dirty = true;
-	e->next_dirty = o->dirty;
+	e->next = o->dirty;
 	o->dirty = e;
 }
 
@@ -433,18 +482,14 @@ registry_dirty_all(struct offsets *o)
 	MUST_HOLD_REGISTRY(o);
 	debts_collected(o, false);
 	o->epochs_changed = true;
-	for (size_t i = 0; i < o->topics.n; i++)
-		registry_dirty(o, &topic_entry_of(o->topics.items[i])->entry);
-	for (size_t i = 0; i < o->groups.n; i++)
-		registry_dirty(o, &group_entry_of(o->groups.items[i])->entry);
-	for (size_t i = 0; i < o->attrs.n; i++)
-		registry_dirty(o, &((struct attr_entry *)o->attrs.items[i])->entry);
-	for (size_t i = 0; i < o->subscriptions.n; i++) {
-		struct subscription_entry *s = o->subscriptions.items[i];
+	for (int kind = 0; kind < ENTRY_KINDS; kind++)
+		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
+			registry_dirty(o, o->entries[kind].by_name.items[i]);
+	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 
 		for (int32_t q = 0; q < s->n_places; q++)
 			s->places[q].dirty = true;
-		registry_dirty(o, &s->entry);
 	}
 }
 
@@ -455,7 +500,7 @@ registry_all_clean(struct offsets *o)
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
-		o->dirty = e->next_dirty;
+		o->dirty = e->next;
 		e->dirty = false;
 	}
 	o->epochs_changed = false;
@@ -488,81 +533,33 @@ registry_new(const struct settings *settings, struct storedir *dir)
 }
 
 void
-registry_bury(struct offsets *o, struct entry *e)
+registry_retire(struct offsets *o, struct entry *e)
 {
 	MUST_HOLD_REGISTRY(o);
-	e->next_dirty = o->buried;
-	o->buried = e;
-}
-
-static void
-topic_free(struct topic_entry *t)
-{
-	free(t->queues);
-	free(t);
-}
-
-static void
-subscription_free(struct subscription_entry *s)
-{
-	free(s->expression);
-	free(s->places);
-	free(s);
-}
-
-static void
-attr_free(struct attr_entry *a)
-{
-	free(a->path);
-	free(a->acl);
-	free(a);
-}
-
-static void
-entry_free(struct entry *e)
-{
-	switch (e->kind) {
-	case ENTRY_TOPIC:
-		topic_free(entry_topic(e));
-		break;
-	case ENTRY_GROUP:
-		free(entry_group(e));
-		break;
-	case ENTRY_SUBSCRIPTION:
-		subscription_free(entry_subscription(e));
-		break;
-	default:
-		attr_free(entry_attr(e));
-	}
+	e->next = o->retired;
+	o->retired = e;
 }
 
 void
 registry_clear(struct offsets *o)
 {
-	for (struct entry *e = o->buried, *next; e; e = next) {
-		next = e->next_dirty;
+	for (struct entry *e = o->retired, *next; e; e = next) {
+		next = e->next;
 		entry_free(e);
 	}
-	o->buried = NULL;
-	for (size_t i = 0; i < o->topics.n; i++)
-		topic_free(o->topics.items[i]);
-	for (size_t i = 0; i < o->groups.n; i++)
-		free(o->groups.items[i]);
-	for (size_t i = 0; i < o->subscriptions.n; i++)
-		subscription_free(o->subscriptions.items[i]);
-	for (size_t i = 0; i < o->attrs.n; i++)
-		attr_free(o->attrs.items[i]);
-	sorted_free(&o->topics);
-	sorted_free(&o->topics_by_id);
-	sorted_free(&o->groups);
-	sorted_free(&o->groups_by_id);
-	sorted_free(&o->subscriptions);
-	sorted_free(&o->subscriptions_by_id);
-	sorted_free(&o->attrs);
+	o->retired = NULL;
+	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
+		struct entries *all = &o->entries[kind];
+
+		for (size_t i = 0; i < all->by_name.n; i++)
+			entry_free(all->by_name.items[i]);
+		sorted_free(&all->by_name);
+		sorted_free(&all->by_id);
+		all->living = 0;
+	}
 	o->epochs.n = 0;
 	o->epochs_changed = true;
 	o->dirty = NULL;
 	o->pending = o->pending_last = NULL;
 	o->n_pending = 0;
-	o->n_topics = o->n_groups = o->n_subscriptions = 0;
 }

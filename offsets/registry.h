@@ -31,6 +31,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "conf/lock.h"
 #include "offsets/export.h"
@@ -41,19 +42,27 @@
 #include "offsets/tables.h"
 #include "store/batch.h"
 
-/* What every entry begins with, behind the part its users see. */
 enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTRY_KINDS };
 
+/* What every entry begins with. */
 struct entry {
 	enum entry_kind kind;
 	bool dirty;		/* in offsets.dirty: its row is to be written */
 	bool told;		/* no record speaks of it, only a RocketMQ master */
-	struct entry *next_dirty;
+	struct entry *next;	/* in offsets.dirty or offsets.retired */
+	struct entry_pub *pub;	/* of its public part; NULL: an attr, which has none */
+};
+
+/* All entries of a kind. */
+struct entries {
+	struct sorted by_name;	/* a subscription's is struct subscription_name */
+	struct sorted by_id;	/* not of attrs */
+	_Atomic int64_t living;	/* those that are not gone */
 };
 
 struct topic_entry {
-	struct topic pub;	/* first: what callers hold */
 	struct entry entry;
+	struct topic pub;	/* what callers hold */
 	struct topic_conf conf;
 	struct queue **queues;	/* of the store, NULL until asked for */
 	int32_t n_queues;
@@ -62,8 +71,8 @@ struct topic_entry {
 };
 
 struct group_entry {
-	struct group pub;
 	struct entry entry;
+	struct group pub;
 	struct group_conf conf;
 	int32_t subscriptions;
 };
@@ -79,8 +88,8 @@ struct place {
 };
 
 struct subscription_entry {
-	struct subscription pub;
 	struct entry entry;
+	struct subscription pub;
 	char *expression;
 	struct place *places;
 	int32_t n_places;
@@ -165,10 +174,7 @@ struct offsets {
 	struct data_version told_topics, told_groups; /* what was taken from a master last */
 
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
-	struct sorted topics, topics_by_id;
-	struct sorted groups, groups_by_id;
-	struct sorted subscriptions, subscriptions_by_id;
-	struct sorted attrs;
+	struct entries entries[ENTRY_KINDS];
 	struct epoch epoch_list[EPOCHS_MAX];
 	struct epochs epochs;	/* of the log, in there */
 	bool epochs_changed;
@@ -176,7 +182,7 @@ struct offsets {
 	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
 	bool delays_dirty;
 	struct entry *dirty;
-	struct entry *buried;	/* of a past that was cut: who holds one finds it gone */
+	struct entry *retired;	/* of a past that was cut: whoever holds one finds it gone */
 	struct subscription_entry *pending, *pending_last; /* commits ahead of the log, oldest first */
 	size_t n_pending;
 	struct sorted owed;	/* a slave's: struct owed */
@@ -187,7 +193,6 @@ struct offsets {
 	struct mark answered;	/* commits owed up to this number have been answered */
 
 	_Atomic int64_t logged;	/* where the newest record of ours ends in the log, bytes */
-	_Atomic int64_t n_topics, n_groups, n_subscriptions;
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
 
 	_Atomic bool stop;
@@ -222,11 +227,20 @@ void registry_clear(struct offsets *o);		/* frees all entries */
 struct offsets *registry_new(const struct settings *settings, struct storedir *dir);
 
 /* e is in no table any more; whoever holds it can look at it until registry_clear(). */
-void registry_bury(struct offsets *o, struct entry *e);
+void registry_retire(struct offsets *o, struct entry *e);
 
 /* Nothing waits to be written. */
 void registry_all_clean(struct offsets *o);
 
+/* The name that a subscription is found by; that of the others is a text. */
+struct subscription_name {
+	const char *group, *topic;
+};
+
+/* Find one, also if it is gone; NULL: there is none.  registry_same(): the one with e's
+ * name, of another registry. */
+struct entry *registry_find(struct offsets *o, enum entry_kind kind, const void *name);
+struct entry *registry_same(struct offsets *o, const struct entry *e);
 struct topic_entry *registry_topic(struct offsets *o, const char *name);
 struct group_entry *registry_group(struct offsets *o, const char *name);
 struct subscription_entry *registry_subscription(struct offsets *o, const char *group, const char *topic);
@@ -240,14 +254,15 @@ struct subscription_entry *registry_make_subscription(struct offsets *o, struct 
 						      struct topic_entry *t, uint32_t id);
 struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
 
+/* e comes or goes.  False: it was so already. */
+bool registry_set_gone(struct offsets *o, struct entry *e, bool gone);
+
 /* The id of a topic of which no record speaks: out of the way of those that records
  * give, here or on the master. */
 uint32_t registry_implied_id(struct offsets *o);
 
 /* The id a new entry would get, for the record that makes it.  Takes the lock. */
-uint32_t registry_topic_id(struct offsets *o, const char *name);
-uint32_t registry_group_id(struct offsets *o, const char *name);
-uint32_t registry_subscription_id(struct offsets *o, const char *group, const char *topic);
+uint32_t registry_id(struct offsets *o, enum entry_kind kind, const void *name);
 
 /* Queues of t up to the last one that ever held a message. */
 int32_t topic_queues_used(struct offsets *o, const struct topic *t);
@@ -266,10 +281,36 @@ void registry_dirty(struct offsets *o, struct entry *e);
 /* Every row is to be written again. */
 void registry_dirty_all(struct offsets *o);
 
-/* The entry around its parts.  Entries are made mutable, so casting const away is fine. */
-#define topic_entry_of(t) ((struct topic_entry *)(uintptr_t)(t))
-#define group_entry_of(g) ((struct group_entry *)(uintptr_t)(g))
-#define subscription_entry_of(s) ((struct subscription_entry *)(uintptr_t)(s))
+/* The entry around its parts; that around its entry may be NULL, as that may.  Entries are
+ * made mutable, so casting const away is fine. */
+#define AROUND(ptr, type, member) ((type *)(void *)((char *)(uintptr_t)(ptr) - offsetof(type, member)))
+#define topic_entry_of(t) AROUND(t, struct topic_entry, pub)
+#define group_entry_of(g) AROUND(g, struct group_entry, pub)
+#define subscription_entry_of(s) AROUND(s, struct subscription_entry, pub)
+
+static inline struct topic_entry *
+entry_topic(struct entry *e)
+{
+	return (struct topic_entry *)(void *)e;
+}
+
+static inline struct group_entry *
+entry_group(struct entry *e)
+{
+	return (struct group_entry *)(void *)e;
+}
+
+static inline struct subscription_entry *
+entry_subscription(struct entry *e)
+{
+	return (struct subscription_entry *)(void *)e;
+}
+
+static inline struct attr_entry *
+entry_attr(struct entry *e)
+{
+	return (struct attr_entry *)(void *)e;
+}
 
 /* The store's queue behind one of a topic, NULL if none was ever made there.
  * Takes `registry`. */
@@ -281,10 +322,8 @@ struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32
  * is only in it if with_offsets.  -ENOMEM. */
 int entry_meta(struct entry *e, bool with_offsets, struct meta *ret_m);
 
-struct topic_entry *entry_topic(struct entry *e);
-struct group_entry *entry_group(struct entry *e);
-struct subscription_entry *entry_subscription(struct entry *e);
-struct attr_entry *entry_attr(struct entry *e);
+/* Does e say anything?  An attr that was taken away again does not. */
+bool entry_says_something(struct entry *e);
 
 /* --- apply.c ------------------------------------------------------------------ */
 

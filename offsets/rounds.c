@@ -110,12 +110,12 @@ round_add_ends(struct round *r, const struct topic *t)
 /* Also one that is only known by its queues: they can lose all their messages.  The log's
  * own topic has the records of the round themselves. */
 static void
-round_add_topic(struct round *r, struct topic *t)
+round_add_topic(struct round *r, struct topic_entry *t)
 {
-	if (strcmp(t->name, META_TOPIC) == 0)
+	if (strcmp(t->pub.name, META_TOPIC) == 0)
 		return;
-	round_add(r, &topic_entry_of(t)->entry);
-	round_add_ends(r, t);
+	round_add(r, &t->entry);
+	round_add_ends(r, &t->pub);
 }
 
 /* Nothing is added to the registry meanwhile: `apply` is held. */
@@ -129,18 +129,12 @@ round_log(struct offsets *o, mq_pos *ret_end)
 		return -ENOMEM;
 	r->o = o;
 	round_add_epochs(r);
-	for (size_t i = 0; i < o->topics.n; i++)
-		round_add_topic(r, o->topics.items[i]);
-	for (size_t i = 0; i < o->groups.n; i++)
-		round_add(r, &group_entry_of(o->groups.items[i])->entry);
-	for (size_t i = 0; i < o->subscriptions.n; i++)
-		round_add(r, &subscription_entry_of(o->subscriptions.items[i])->entry);
-	for (size_t i = 0; i < o->attrs.n; i++) {
-		const struct attr_entry *a = o->attrs.items[i];
-
-		if (a->has_owner || a->acl)
-			round_add(r, &((struct attr_entry *)o->attrs.items[i])->entry);
-	}
+	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++)
+		round_add_topic(r, o->entries[ENTRY_TOPIC].by_name.items[i]);
+	for (int kind = ENTRY_GROUP; kind < ENTRY_KINDS; kind++)
+		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
+			if (entry_says_something(o->entries[kind].by_name.items[i]))
+				round_add(r, o->entries[kind].by_name.items[i]);
 	round_flush(r);
 	rc = r->rc;
 	*ret_end = r->end;
@@ -186,15 +180,10 @@ round_if_due(struct offsets *o)
 static bool
 knows_what_it_was_told(struct offsets *o)
 {
-	for (size_t i = 0; i < o->topics.n; i++)
-		if (topic_entry_of(o->topics.items[i])->entry.told)
-			return true;
-	for (size_t i = 0; i < o->groups.n; i++)
-		if (group_entry_of(o->groups.items[i])->entry.told)
-			return true;
-	for (size_t i = 0; i < o->subscriptions.n; i++)
-		if (subscription_entry_of(o->subscriptions.items[i])->entry.told)
-			return true;
+	for (int kind = 0; kind < ENTRY_KINDS; kind++)
+		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
+			if (((const struct entry *)o->entries[kind].by_name.items[i])->told)
+				return true;
 	return false;
 }
 

@@ -75,7 +75,7 @@ subscription_create(struct offsets *o, struct group *g, struct topic *t, struct 
 	if (rc != MQ_OK)
 		return rc;
 	m.offsets = offsets;
-	m.id = registry_subscription_id(o, g->name, t->name);
+	m.id = registry_id(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ g->name, t->name });
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_sub)
 		*ret_sub = subscription_find(o, g, t);

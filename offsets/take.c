@@ -88,8 +88,8 @@ end_subscriptions(struct offsets *o, const struct topic *topic, const struct gro
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->subscriptions.n; i++) {
-		const struct subscription_entry *s = o->subscriptions.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
+		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 		struct meta m = { .op = META_UNSUBSCRIBE, .told = true };
 
 		if (s->pub.gone || (s->pub.topic != topic && s->pub.group != group))
@@ -106,8 +106,8 @@ end_topics(struct take *t)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < t->o->topics.n; i++) {
-		const struct topic_entry *e = t->o->topics.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < t->o->entries[ENTRY_TOPIC].by_name.n; i++) {
+		const struct topic_entry *e = t->o->entries[ENTRY_TOPIC].by_name.items[i];
 		struct meta m = { .op = META_TOPIC_DELETE, .told = true };
 
 		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))
@@ -125,8 +125,8 @@ end_groups(struct take *t)
 {
 	int rc = MQ_OK;
 
-	for (size_t i = 0; rc == MQ_OK && i < t->o->groups.n; i++) {
-		const struct group_entry *e = t->o->groups.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < t->o->entries[ENTRY_GROUP].by_name.n; i++) {
+		const struct group_entry *e = t->o->entries[ENTRY_GROUP].by_name.items[i];
 		struct meta m = { .op = META_GROUP_DELETE, .told = true };
 
 		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))

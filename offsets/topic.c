@@ -102,7 +102,7 @@ topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **re
 	LOCKED(&o->apply);
 	if (topic_find(o, conf->name))
 		return -EEXIST;
-	m.id = registry_topic_id(o, conf->name);
+	m.id = registry_id(o, ENTRY_TOPIC, conf->name);
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_t)
 		*ret_t = topic_find(o, conf->name);
