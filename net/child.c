@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
 #define END_MS 100			/* from the end of its link on it may take */
+#define LINES_PER_S 50			/* that a daemon may say */
 #define PING_MS 2000
 #define PINGS_MAX 8			/* without an answer: it hangs */
 
@@ -47,11 +47,32 @@ struct child {
 struct run {
 	struct child_run pub;
 	bool said;			/* the daemon, or we, told of a trouble */
+	int64_t second_ms;		/* when this second began, */
+	int lines;			/* and how many lines the daemon has said in it */
 };
+
+/* A daemon that was taken over does not fill the log: what it says beyond LINES_PER_S is
+ * dropped, and that is said once a second. */
+static bool
+may_say(const struct child *c, struct run *run)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now >= run->second_ms + 1000) {
+		run->second_ms = now;
+		run->lines = 0;
+	}
+	if (++run->lines == LINES_PER_S + 1)
+		log_warn("%s says more than %d lines a second: the others are dropped", c->what.start.name,
+			 LINES_PER_S);
+	return run->lines <= LINES_PER_S;
+}
 
 static void
 say(struct child *c, struct run *run, const struct link_message *msg)
 {
+	if (!may_say(c, run))
+		return;
 	if (msg->level <= LOG_ERR) {
 		run->said = true;
 		c->what.trouble(c->what.arg, msg->text);
@@ -60,23 +81,20 @@ say(struct child *c, struct run *run, const struct link_message *msg)
 	log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "%s: %s", c->what.start.name, msg->text);
 }
 
-/* Wait for a message of the daemon, which is asked now and then whether it is there: one that
+/* The next message of the daemon, which is asked now and then whether it is there: one that
  * loops or is stopped would be taken for a working one for ever.  Turns without an answer
  * are counted and not their time: it passes while we ourselves are stopped, too. */
 static int
-wait_for_message(struct child *c, struct run *run)
+wait_for_message(struct child *c, struct run *run, struct link_message *ret, int *ret_blob)
 {
 	const struct link_message ping = { .version = LINK_VERSION, .kind = LINK_PING };
-	struct pollfd p = { .fd = run->pub.link_fd, .events = POLLIN };
 	char why[96];
 
 	for (int unanswered = 0; unanswered < PINGS_MAX; unanswered++) {
-		int n = poll(&p, 1, PING_MS);
+		int rc = link_receive(run->pub.link_fd, 0, ret, ret_blob);	/* waits PING_MS at most */
 
-		if (n > 0)
-			return MQ_OK;
-		if (n < 0 && errno != EINTR)
-			return -errno;
+		if (rc != -EAGAIN)
+			return rc;
 		(void)link_send_blob(run->pub.link_fd, MSG_DONTWAIT, &ping, -1);
 	}
 	snprintf(why, sizeof(why), "%s has not answered for %d s; it is started again", c->what.start.name,
@@ -87,17 +105,12 @@ wait_for_message(struct child *c, struct run *run)
 }
 
 static int
-on_message(struct child *c, struct run *run)
+on_message(struct child *c, struct run *run, const struct link_message *msg, int blob_fd)
 {
-	struct link_message msg;
-	int blob_fd, rc = link_receive(run->pub.link_fd, 0, &msg, &blob_fd);
-
-	if (rc != MQ_OK)
-		return rc;
-	if (msg.kind != LINK_SAY && msg.kind != LINK_PONG)
-		return c->what.hear(c->what.arg, &run->pub, &msg, blob_fd);
-	if (msg.kind == LINK_SAY)
-		say(c, run, &msg);
+	if (msg->kind != LINK_SAY && msg->kind != LINK_PONG)
+		return c->what.hear(c->what.arg, &run->pub, msg, blob_fd);
+	if (msg->kind == LINK_SAY)
+		say(c, run, msg);
 	return MQ_OK;			/* a PONG has been heard, that is all there is to it */
 }
 
@@ -105,12 +118,13 @@ on_message(struct child *c, struct run *run)
 static int
 talk(struct child *c, struct run *run)
 {
-	int rc = c->what.begin(c->what.arg, &run->pub);
+	struct link_message msg;
+	int rc = c->what.begin(c->what.arg, &run->pub), blob_fd;
 
 	while (rc == MQ_OK) {
-		rc = wait_for_message(c, run);
+		rc = wait_for_message(c, run, &msg, &blob_fd);
 		if (rc == MQ_OK)
-			rc = on_message(c, run);
+			rc = on_message(c, run, &msg, blob_fd);
 	}
 	return rc;
 }
@@ -180,6 +194,7 @@ static int64_t
 run_once(struct child *c)
 {
 	const struct timeval patience = { .tv_sec = PINGS_MAX * PING_MS / 1000 };	/* with one that reads nothing */
+	const struct timeval turn = { .tv_sec = PING_MS / 1000 };
 	int64_t began = clock_mono_ms();
 	struct run run = { .said = false };
 	void *ring = NULL;
@@ -194,6 +209,7 @@ run_once(struct child *c)
 	set_link(c, run.pub.link_fd);
 	run.pub.number = c->starts;	/* nobody else changes it */
 	(void)setsockopt(run.pub.link_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(run.pub.link_fd, SOL_SOCKET, SO_RCVTIMEO, &turn, sizeof(turn));
 
 	rc = talk(c, &run);
 

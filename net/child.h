@@ -5,7 +5,7 @@
  *                        └─────── later each time, unless it ran for long ───────┘
  *
  * The thread asks the daemon now and then whether it is there (LINK_PING); a daemon that does
- * not answer is killed.  Lines that the daemon says (LINK_SAY) go to the log here.
+ * not answer is killed.  Lines that the daemon says (LINK_SAY) go to the log here, so many a second.
  */
 #ifndef MQFS_NET_CHILD_H
 #define MQFS_NET_CHILD_H

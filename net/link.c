@@ -110,6 +110,13 @@ exchange_can_be(const struct link_message *msg)
 	return msg->len <= LINK_BLOB_MAX && msg->ext_len <= msg->len && msg->timeout_ms >= 0;
 }
 
+static bool
+peer_can_be(const struct link_message *msg)
+{
+	return msg->peer >= 0 && msg->peer <= LINK_PEERS_MAX && msg->state >= LINK_PEER_GONE &&
+	       msg->state <= LINK_PEER_TRANSFER;
+}
+
 /* Texts end, numbers are in range: what a message says can then be used as it is. */
 static int
 check(const struct link_message *msg)
@@ -121,6 +128,11 @@ check(const struct link_message *msg)
 	if (!ends(msg->text, sizeof(msg->text)) || msg->pos < 0 || msg->begin < 0 || msg->written < msg->begin ||
 	    msg->ack < 0 || msg->sent < 0)
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u that cannot be", msg->kind);
+	if (msg->kind == LINK_PEER && !peer_can_be(msg))
+		return err_note(MQ_ECORRUPT, "link: a peer that cannot be");
+	if (msg->kind == LINK_READY && !(port_can_be(msg->port) && port_can_be(msg->remoting_port) &&
+					 port_can_be(msg->vip_port)))
+		return err_note(MQ_ECORRUPT, "link: a port that cannot be");
 	if (msg->kind == LINK_CONFIG && !config_can_be(&msg->config))
 		return err_note(MQ_ECORRUPT, "link: a configuration that cannot be");
 	if (msg->kind == LINK_REQUEST || msg->kind == LINK_RESPONSE ? !exchange_can_be(msg)

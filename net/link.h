@@ -8,11 +8,19 @@
  *                      ring, fd 5 (memory)
  *
  * mqrepld reads segments by itself (sendfile), and puts what it receives from a
- * master into the ring; the mount alone writes the store.  Neither believes the
- * other more than it must: lengths, positions and places in the ring are
- * checked on both sides, a message that cannot be ends the link.  If mqrepld
- * dies the mount starts another one; nothing is lost, because the log says
- * where to go on.
+ * master into the ring; the mount alone writes the store.  Each side checks what
+ * it receives, and a message that cannot be ends the link:
+ *
+ *   both      link_receive(): kind, length and version, texts that end, numbers in
+ *             range, blobs sealed and as long as the message says
+ *   mount     APPEND: the bytes are the next ones of the ring, and are copied before
+ *             they are looked at; whether the log takes them is the store's rule.
+ *             RESPONSE: to a request that waits.  REQUEST: no more than may wait
+ *   mqrepld   APPLIED: no more than the ring was given, and in order.  FOLLOW: where
+ *             the log ends.  RESPONSE: to a request that a peer has sent
+ *
+ * If mqrepld dies the mount starts another one; nothing is lost, because the log
+ * says where to go on.
  *
  * One message is one packet: struct link_message, host byte order (both are one
  * build on one machine; the version says so).
@@ -46,6 +54,7 @@
 #define LINK_RING_BYTES (8u << 20)
 #define LINK_TEXT_BYTES 200
 #define LINK_BLOB_MAX (17u << 20)	/* a remoting frame fits, be its ext fields all escapes */
+#define LINK_PEERS_MAX 64		/* slaves; they are numbers 1 on, and 0 is the master */
 #define LINK_REQUESTS_MAX 64		/* of either side that the other has not answered yet */
 
 enum link_kind {
@@ -149,7 +158,7 @@ int link_send(int fd, const struct link_message *msg);
 
 /* Receive one and check that it can be.  *ret_blob is the caller's, or -1; NULL:
  * no message with one is expected.  MQ_EEND: the other side is gone; -EAGAIN with
- * MSG_DONTWAIT in flags; MQ_ECORRUPT: not a message (noted). */
+ * MSG_DONTWAIT in flags, or when SO_RCVTIMEO is over; MQ_ECORRUPT: not a message (noted). */
 int link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob);
 
 /* --- blobs -------------------------------------------------------------------------- */

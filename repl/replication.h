@@ -79,7 +79,7 @@ struct replication_peer {
 	char broker[400], trouble[256];	/* what it said of itself, if it said hello */
 };
 
-#define REPLICATION_PEERS_MAX 65
+#define REPLICATION_PEERS_MAX (LINK_PEERS_MAX + 1)
 
 /* Those known now, at most REPLICATION_PEERS_MAX; returns how many. */
 size_t replication_peers(struct replication *r, struct replication_peer *list);

@@ -5,7 +5,7 @@
 #include "net/daemon.h"
 #include "net/resolve.h"
 
-#define SERVE_SLAVES_MAX 64
+#define SERVE_SLAVES_MAX LINK_PEERS_MAX
 
 struct serve {
 	struct daemon d;

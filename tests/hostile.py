@@ -41,7 +41,8 @@ def any_blob(right):
     ext = random.choice([pairs(a="b"), pairs(topic="t", queueId="0"), pairs(consumerGroup="g", topic="t"), b""])
     if not right:
         ext = random.choice([b"\0", b"\xff" * 20, b"\0\1a\xff\xff\xff\xff", pairs(a="b") + b"\0\7a", b"\0\0" * 500])
-    body = random.choice([b"", b'{"v":1}', b'{"v":1,"epochs":[{}]}', b"x" * 100])
+    body = random.choice([b"", b'{"v":1}', b'{"v":1,"epochs":[{}]}', b"x" * 100,
+                          b"\7\0\0\0\1\0\0\0\1v\3\0\0\0\0\0\0\0\1", b"\7\0\0\0\1\0\0\0\1v\6\0\0\0\x20" + b"\7" * 200])
     fd = os.memfd_create("hostile", os.MFD_ALLOW_SEALING)
     os.write(fd, ext + body)
     if random.random() < 0.995:
