@@ -71,7 +71,7 @@ static void
 link_give(struct exchange *x)
 {
 	LOCKED(&x->lock);
-	if (--x->users == 0)
+	if (--x->users == 0 && x->link < 0)	/* exchange_detach() waits for it */
 		pthread_cond_broadcast(&x->changed);
 }
 

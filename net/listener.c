@@ -142,6 +142,8 @@ listen_on(struct listener *l, struct sockaddr_storage addr, socklen_t len)
 		close(fd);
 		return rc;
 	}
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
+		l->in_use = ntohs(*port_in(&addr));
 	return watch_open(l->d, &l->watch, fd, EPOLLIN);
 }
 
@@ -167,12 +169,7 @@ listen_try(struct listener *l)
 int
 listener_port(const struct listener *l)
 {
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-
-	if (l->watch.fd < 0 || getsockname(l->watch.fd, (struct sockaddr *)&addr, &len) != 0)
-		return 0;
-	return ntohs(*port_in(&addr));
+	return l->watch.fd >= 0 ? l->in_use : 0;
 }
 
 /* --- the owner's calls ------------------------------------------------------------------------ */

@@ -19,6 +19,7 @@ struct listener {
 	/* fd (non-blocking) is the callee's. */
 	void (*accepted)(struct listener *l, int fd, const char *address);
 
+	int in_use;			/* the port, while it listens */
 	int64_t try_ms;			/* when to try again to listen, 0: not */
 	int64_t second_ms;		/* when this second began, */
 	int accepts, refusals;		/* and how many have come in it, and may not */

@@ -303,7 +303,7 @@ static bool
 hear(struct receiver *r, size_t *turn)
 {
 	struct iovec iov[3];
-	size_t body;
+	size_t body, asked = 0;
 	int places_n = (r->again_left > 0 ? places_again : places)(r, iov, &body);
 	ssize_t n;
 
@@ -311,6 +311,8 @@ hear(struct receiver *r, size_t *turn)
 		ask(r, r->wants & (uint32_t)~EPOLLIN);
 		return false;
 	}
+	for (int i = 0; i < places_n; i++)
+		asked += iov[i].iov_len;
 	n = stream_recvv(&r->stream, iov, places_n);
 	if (n == -EAGAIN)
 		return false;
@@ -327,7 +329,11 @@ hear(struct receiver *r, size_t *turn)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
 	if ((size_t)n > body && r->phase == FOLLOWING)
 		on_head(r, (size_t)n - body);
-	return r->phase == FOLLOWING && (*turn < TURN_BYTES || stream_pending(&r->stream));
+	if (r->phase != FOLLOWING)
+		return false;
+	if (stream_pending(&r->stream))
+		return true;
+	return (size_t)n == asked && *turn < TURN_BYTES;	/* less: that was all; epoll tells of more */
 }
 
 static void

@@ -19,7 +19,7 @@
 #include "conf/scope.h"
 #include "repl/replication_priv.h"
 
-#define MARKS_PAUSE_MS 1		/* between two LINK_MARKS */
+#define MARKS_PAUSE_MS 1		/* between two LINK_MARKS, unless slaves have acknowledged the first */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
@@ -93,8 +93,10 @@ replication_trouble(struct replication *r, enum trouble_with with, const char *t
 	bool news;
 
 	lock_take(&r->lock);
-	snprintf(t->text, sizeof(t->text), "%s", text);
-	pthread_cond_broadcast(&r->changed);
+	if (strncmp(t->text, text, sizeof(t->text) - 1) != 0) {	/* each append comes by here */
+		snprintf(t->text, sizeof(t->text), "%s", text);
+		pthread_cond_broadcast(&r->changed);
+	}
 	news = *text && (strcmp(t->text, t->said) != 0 || now >= t->said_ms + SAY_AGAIN_MS);
 	if (news) {
 		memcpy(t->said, t->text, sizeof(t->said));
@@ -404,13 +406,15 @@ wait_for_slaves(struct replication *r)
 	return r->closing ? 0 : (unsigned)r->starts;
 }
 
-/* What is appended while slaves are busy with the last news goes to them together. On
- * a SYNC_MASTER somebody waits for it: no longer than until they have that. */
+/* What is appended while slaves are busy with the last news goes to them together: on a
+ * SYNC_MASTER until they have acknowledged that, because somebody waits for the next. */
 static void
-gather(struct replication *r, mq_pos told)
+gather(struct replication *r, mq_pos told, int64_t told_ms)
 {
 	const struct timespec pause = { .tv_nsec = MARKS_PAUSE_MS * 1000000 };
 
+	if (clock_mono_ms() > told_ms + MARKS_PAUSE_MS)
+		return;
 	if (r->settings->brokerRole == SYNC_MASTER)
 		(void)mark_wait_past(&r->peers.replicated, MQ_POS(told.byte - 1), MARKS_PAUSE_MS, NULL);
 	else
@@ -424,6 +428,7 @@ marks_main(void *arg)
 	struct mark *written = store_written(r->store);
 	mq_pos told = MQ_POS(-1);
 	uint64_t nudges = 0;
+	int64_t told_ms = 0;
 	unsigned run;
 
 	/* no other run: for that one the log may have been cut behind our marks */
@@ -434,10 +439,11 @@ marks_main(void *arg)
 			told = MQ_POS(-1);	/* once a second anyway: a new mqrepld, a new slave */
 			continue;
 		}
+		gather(r, told, told_ms);
 		told = mark_at(written);
+		told_ms = clock_mono_ms();
 		fill_marks(r, &msg);
 		(void)exchange_tell(r->exchange, run, &msg);
-		gather(r, told);
 	}
 	return NULL;
 }
