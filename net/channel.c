@@ -173,7 +173,7 @@ channel_close(struct channel *ch)
 static void
 ask(struct channel *ch)
 {
-	uint32_t wanted = (ch->deaf ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0);
+	uint32_t wanted = (ch->paused ? 0 : EPOLLIN) | (ch->first ? EPOLLOUT : 0);
 
 	watch_ask(ch->d, &ch->watch, stream_wants(&ch->stream, wanted));
 }
@@ -183,7 +183,7 @@ channel_ready(struct channel *ch, uint32_t events)
 {
 	int rc;
 
-	if (ch->deaf && events & (EPOLLHUP | EPOLLERR))
+	if (ch->paused && events & (EPOLLHUP | EPOLLERR))
 		fail(ch, err_note(-ECONNRESET, "closed the connection"));
 	rc = ch->rc == MQ_OK ? stream_handshake(&ch->stream) : -EAGAIN;
 	if (rc == MQ_OK)
@@ -227,5 +227,5 @@ channel_tick(struct channel *ch)
 	ask(ch);
 	ch->turn = 0;
 	ch->turn_frames = 0;
-	return stream_pending(&ch->stream) && !ch->deaf ? ch->d->now_ms : at;
+	return stream_pending(&ch->stream) && !ch->paused ? ch->d->now_ms : at;
 }

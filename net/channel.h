@@ -1,10 +1,10 @@
 /* channel.h - a connection that carries remoting frames, both ways.
  *
- * What is to be sent waits here for its turn, in memory.  What is heard between two
+ * Frames to be sent are queued here, in memory.  What is received between two calls of
  * channel_tick() is bounded, in bytes and in frames.  The first failure is remembered in
- * `rc`, and all that is tried afterwards does nothing: its owner looks once,
- * after whatever it did.  -ECONNRESET: the other side has closed; MQ_ECLOSED: nobody
- * has had any use for it.  A channel never waits for the other side longer than
+ * `rc`, and later calls do nothing: the owner checks `rc` once, after its calls.
+ * -ECONNRESET: the other side has closed; MQ_ECLOSED: the connection was idle for
+ * CHANNEL_IDLE_MS.  A channel never waits for the other side longer than
  *
  *      CHANNEL_FRAME_MS    for the rest of a frame that has begun, or for the
  *                          other side to take any of what we send
@@ -31,7 +31,7 @@ struct channel {
 	size_t turn;			/* bytes heard since channel_tick(), */
 	int turn_frames;		/* and frames */
 	bool plain;			/* never in TLS; set before channel_open() */
-	bool deaf;			/* the owner wants to hear nothing more for now */
+	bool paused;			/* the owner reads no more frames for now */
 	struct parcel *first, **last;	/* frames to send */
 	size_t waiting;			/* how many */
 	size_t waiting_bytes;		/* of memory that they hold */

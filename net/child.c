@@ -224,10 +224,10 @@ run_once(struct child *c)
 
 /* --- one after the other ------------------------------------------------------------------- */
 
-/* Called with the lock. */
 static bool
 may_start(const struct child *c)
 {
+	MUST_HOLD(&c->lock);
 	return c->held == 0 && c->what.is_needed(c->what.arg);
 }
 

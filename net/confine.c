@@ -41,7 +41,7 @@ confine_fds(int last)
 	return MQ_OK;
 }
 
-/* --- who we are --------------------------------------------------------------------- */
+/* --- user and groups ---------------------------------------------------------------- */
 
 /* The log's group, if others may not read what it may. */
 static bool

@@ -104,12 +104,12 @@ exchange_tell(struct exchange *x, unsigned run, const struct link_message *msg)
 	return send_blob(x, run, msg, -1);
 }
 
-/* --- what we ask ------------------------------------------------------------------------------ */
+/* --- calls ------------------------------------------------------------------------------------ */
 
-/* Called with the lock. */
 static void
 call_forget(struct exchange *x, const struct call *c)
 {
+	MUST_HOLD(&x->lock);
 	for (struct call **at = &x->calls; *at; at = &(*at)->next)
 		if (*at == c) {
 			*at = c->next;
@@ -117,10 +117,10 @@ call_forget(struct exchange *x, const struct call *c)
 		}
 }
 
-/* Called with the lock. */
 static void
 calls_end(struct exchange *x, int rc)
 {
+	MUST_HOLD(&x->lock);
 	for (struct call *c = x->calls; c; c = c->next) {
 		if (!c->over)
 			c->rc = rc;
@@ -207,7 +207,7 @@ on_response(struct exchange *x, const struct link_message *msg, int blob_fd)
 	return MQ_OK;
 }
 
-/* --- what we are asked -------------------------------------------------------------------------- */
+/* --- requests of peers -------------------------------------------------------------------------- */
 
 static int
 on_request(struct exchange *x, const struct link_message *msg, int blob_fd)

@@ -1,5 +1,5 @@
-/* listener.h - one port on which others connect: opened as soon as it can be, and
- * slow to a flood.  Who may not come in does not take the turn of who may.
+/* listener.h - one listening port: opened as soon as it can be, with a limit of connections a
+ * second.  Connections from addresses that are not allowed have a limit of their own.
  */
 #ifndef MQFS_NET_LISTENER_H
 #define MQFS_NET_LISTENER_H
@@ -30,7 +30,7 @@ struct listener {
 void listener_open(struct listener *l);
 void listener_close(struct listener *l);
 
-/* So many of 64 places one host may have, so that it keeps no other out. */
+/* One host may have so many of 64 places, so that others have the rest. */
 #define LISTENER_HOST_MAX 32
 
 /* Are these two addresses, as accepted() is given them, the same but for their ports? */

@@ -1,8 +1,8 @@
 /* outbox.h - messages on their way to the mount.
  *
- * The mount may be busy; mqrepld never waits for it.  What does not go out at
- * once stays here, and when that is full, news is dropped, not memory eaten:
- * whoever put it keeps it and tries again.
+ * The mount may be busy; a daemon never waits for it.  A message that cannot be sent at once
+ * stays here.  When the outbox is full outbox_put() refuses the message, so that memory
+ * is bounded; its caller tries again later.
  */
 #ifndef MQFS_NET_OUTBOX_H
 #define MQFS_NET_OUTBOX_H

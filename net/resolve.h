@@ -1,6 +1,6 @@
-/* resolve.h - the addresses of a name, which may change while we live.
+/* resolve.h - the addresses of a host name, which may change while a daemon runs.
  *
- * Looking up names needs files, libraries and sockets that mqrepld gives up; a
+ * Looking up names needs files, libraries and sockets that a confined daemon has given up; a
  * small process beside it keeps them.  It has no other descriptor than the one
  * on which it is asked, and ends when that is closed.
  */

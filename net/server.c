@@ -142,7 +142,7 @@ least_useful(const struct server *s, const char *host, size_t *ret_n)
 	return least;
 }
 
-/* Who has to go when another one comes from `host`; NULL: nobody. */
+/* The connection to close when another one comes from `host`; NULL: there is room. */
 static struct connection *
 who_makes_room(const struct server *s, const char *host)
 {
@@ -196,7 +196,7 @@ server_refuse(struct server *s, struct server_peer *p, const struct remoting_fra
 		(void)server_send(s, p, &f);
 }
 
-/* If there is too much for who does not take it, the one with most of it has to go. */
+/* If too many bytes of answers wait, the connection that has most of them is closed. */
 static void
 bound_answers(struct server *s)
 {
@@ -375,7 +375,7 @@ hear(struct connection *c)
 			rc = MQ_OK;
 		}
 	}
-	c->peer.channel.deaf = rc == -EDQUOT || !may_ask(c);
+	c->peer.channel.paused = rc == -EDQUOT || !may_ask(c);
 }
 
 static void
@@ -428,7 +428,7 @@ connection_tick(struct connection *c)
 	struct channel *ch = &c->peer.channel;
 	int64_t next;
 
-	if (ch->deaf || stream_pending(&ch->stream))
+	if (ch->paused || stream_pending(&ch->stream))
 		hear(c);		/* if there is room again */
 	next = channel_tick(ch);
 	if (c->later_ms > c->of->d->now_ms)
@@ -463,7 +463,7 @@ busy_tick(struct server *s)
 		c->busy = false;
 		if (c->peer.channel.watch.fd < 0)
 			forget(c);
-		else if (c->peer.channel.deaf || stream_pending(&c->peer.channel.stream))
+		else if (c->peer.channel.paused || stream_pending(&c->peer.channel.stream))
 			touch(c);
 	}
 	return next;

@@ -1,14 +1,14 @@
-/* stream.h - a connection that never blocks, plain or TLS: the same to who uses it.
+/* stream.h - a connection that never blocks, plain or TLS behind one interface.
  *
  *   stream_accept/connect ──> stream_handshake until MQ_OK ──> recv, send, sendfile
  *
- * Whatever has not gone on says -EAGAIN; stream_wants() is what to ask epoll for
- * then, which with TLS may be the other direction than one would think: on any
- * event try both that are wanted.
+ * A call that cannot go on now returns -EAGAIN.  stream_wants() says what to ask epoll
+ * for then; with TLS that may be the other direction (a send may have to read first), so
+ * on any event the owner tries each direction that it wants.
  *
- * With TLS bytes are decrypted by the record, and epoll knows nothing of those
- * that wait: whoever stops reading before -EAGAIN while stream_pending() comes
- * back on his own.  And a send that said -EAGAIN is to be tried again with the
+ * TLS decrypts whole records, and epoll does not know of decrypted bytes that wait in the
+ * library: an owner that stops reading before -EAGAIN while stream_pending() is true has to
+ * read again without an event.  And a send that said -EAGAIN is to be tried again with the
  * same bytes (there may be more of them) before any others are sent.
  *
  * All functions return the number of bytes (MQ_OK: 0), -EAGAIN, or what went

@@ -1,4 +1,4 @@
-/* tls.h - who we are to peers, and whose word we take for who they are.
+/* tls.h - certificates: what this broker shows to its peers, and which peers it accepts.
  *
  * Both sides of a connection show a certificate, and each wants the other's
  * signed by an authority in tlsCa.  TLS 1.2 and later; no renegotiation, no

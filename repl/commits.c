@@ -54,7 +54,7 @@ struct place {
 	int64_t queue_id;
 };
 
-/* What the request is about.  False: *ret is the refusal. */
+/* The queue that the request names.  False: *ret is the refusal. */
 static bool
 find_place(struct replication *r, const struct request *req, struct place *ret_place, struct answer *ret)
 {
@@ -233,10 +233,10 @@ send_round(struct commits *c, const struct debt *list, size_t n, bool unlogged)
 
 /* --- the thread -------------------------------------------------------------------------- */
 
-/* Called with the lock. */
 static const struct replication_peer *
 followed_master(const struct replication *r)
 {
+	MUST_HOLD(&r->lock);
 	const struct replication_peer *master = peers_master(&r->peers);
 
 	return r->settings->brokerRole == SLAVE && r->ready && master && master->state == LINK_PEER_TRANSFER ?
@@ -270,7 +270,7 @@ wait_for_master(struct commits *c, bool *ret_anew, bool *ret_unlogged)
 	return true;
 }
 
-/* Nothing is due: until there is news, or the log may have said what was waited for. */
+/* No commit is due: wait until there is one, or for a while, because the log may have brought the answer. */
 static void
 wait_for_news(struct commits *c, mq_pos at)
 {

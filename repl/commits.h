@@ -3,13 +3,13 @@
  *      slave:   debts_due ──> UPDATE_CONSUMER_OFFSET ──> debts_answer
  *      master:  commit_from_slave, as of any client
  *
- * The request is RocketMQ's (15), with two fields more, which it ignores: `seen`, for
- * commit_from_slave(), and `reset` ("true") of an explicit reset.  RocketMQ sets whatever
- * it is told; so a RocketMQ master is asked first (14) where it stands, and is told
- * only what is further on, or a reset.
+ * The request is RocketMQ's (15), with two more fields, which RocketMQ ignores: `seen`,
+ * for commit_from_slave(), and `reset` ("true") of an explicit reset.  A RocketMQ broker
+ * stores any offset that it receives.  The slave therefore asks a RocketMQ master first
+ * (14) for its offset, and sends only an offset that is larger, or a reset.
  *
- * One thread, the slave's.  It sends while the master is followed; so never to one whose
- * log is not ours.
+ * One thread, on the slave.  It sends only while the slave follows its master, so never to
+ * a master whose log is another one.
  */
 #ifndef MQFS_REPL_COMMITS_H
 #define MQFS_REPL_COMMITS_H

@@ -13,8 +13,8 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "net/values.h"
-#include "repl/kin.h"
 #include "repl/metadata.h"
+#include "repl/peering.h"
 #include "repl/read_log.h"
 #include "repl/replication_priv.h"
 
@@ -126,7 +126,7 @@ say_hello(struct follow *f, const struct hello *ours, struct answer *ret)
 			rc == -ECONNRESET ? "; its log says why" : "");
 }
 
-/* What our master is; for hello_free(). */
+/* Ask our master for its hello; *ret is for hello_free(). */
 static int
 ask(struct follow *f, const struct hello *ours, struct hello *ret)
 {
@@ -155,9 +155,9 @@ ask(struct follow *f, const struct hello *ours, struct hello *ret)
 
 /* --- deciding ---------------------------------------------------------------------------------- */
 
-/* What no cut could mend.  Some of it a RocketMQ master does not say. */
+/* Differences that no cut of the log removes.  A RocketMQ master does not say all that is compared. */
 static int
-check_kin(const struct follow *f, const struct hello *ours, const struct hello *theirs)
+check_identity(const struct follow *f, const struct hello *ours, const struct hello *theirs)
 {
 	if (theirs->segment_bytes != ours->segment_bytes)
 		return err_note(-EINVAL, "its segments have %" PRId64 " bytes, ours %" PRId64
@@ -174,29 +174,30 @@ check_kin(const struct follow *f, const struct hello *ours, const struct hello *
 	return MQ_OK;
 }
 
-/* May we follow it, and what has to be done first?  Not MQ_OK, noted: why not. */
+/* May this broker follow the master, and what has to be done first?  Not MQ_OK, noted: why it may not. */
 static int
 judge(const struct follow *f, const struct hello *ours, const struct hello *theirs, enum epochs_verdict *ret,
       mq_pos *ret_at)
 {
-	int rc = check_kin(f, ours, theirs);
+	int rc = check_identity(f, ours, theirs);
 
-	return rc == MQ_OK ? kin_judge(ours, theirs, ret, ret_at) : rc;
+	return rc == MQ_OK ? peering_judge(ours, theirs, ret, ret_at) : rc;
 }
 
 /* --- following ----------------------------------------------------------------------------------- */
 
-/* Called with the lock. */
 static bool
 goes_on(const struct replication *r)
 {
+	MUST_HOLD(&r->lock);
 	return !r->closing && r->held == 0 && r->ready && r->config.slave && r->settings->brokerRole == SLAVE;
 }
 
-/* Called with the lock.  Is the connection of this turn over? */
+/* Is the connection of this turn over? */
 static bool
 has_ended(const struct follow *f)
 {
+	MUST_HOLD(&f->r->lock);
 	const struct replication_peer *master = peers_master(&f->r->peers);
 
 	return f->r->starts != f->starts ||
@@ -245,7 +246,7 @@ note_failure(struct follow *f, int rc)
 	replication_trouble(f->r, TROUBLE_MASTER, text);
 }
 
-/* What comes of following it: a slave that has no master has nothing new. */
+/* The master is followed.  If it is a slave with a trouble of its own, that is this slave's trouble, too. */
 static void
 note_success(struct follow *f, const struct hello *theirs)
 {
@@ -265,7 +266,7 @@ look_again(struct follow *f)
 	enum epochs_verdict verdict = EPOCHS_FOLLOW;
 	struct hello ours, theirs;
 	mq_pos at;
-	int rc = kin_hello(f->r, &ours);
+	int rc = peering_hello(f->r, &ours);
 
 	f->look_ms = clock_mono_ms() + LOOK_AGAIN_MS;
 	if (rc != MQ_OK)
@@ -311,7 +312,7 @@ pull_if_due(struct follow *f)
 	f->pull_ms = clock_mono_ms() + PULL_MS;
 }
 
-/* Are they zeros, as behind the last record of a segment?  What cannot be read is not. */
+/* Are these bytes zeros, as after the last record of a segment?  False, too, if they cannot be read. */
 static bool
 are_zeros(struct store *s, mq_pos from, mq_pos to)
 {
@@ -391,7 +392,7 @@ follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 	return rc == MQ_OK ? end_of_turn(f) : rc;
 }
 
-/* --- what a verdict asks for ------------------------------------------------------------------------ */
+/* --- acting on a verdict ---------------------------------------------------------------------------- */
 
 /* Without mqrepld: nothing is appended meanwhile, and its marks only grow. */
 static int
@@ -422,7 +423,7 @@ cut(struct follow *f, const struct hello *theirs, mq_pos at)
 }
 
 /* The master has to have more to show than its word before our log goes to lost+found: it
- * knows our last epoch (kin_judge()), and has the record that it says it begins with. */
+ * knows our last epoch (peering_judge()), and has the record that it says it begins with. */
 static int
 begin_anew(struct follow *f, const struct hello *ours, const struct hello *theirs, mq_pos at)
 {
@@ -467,7 +468,7 @@ static int
 attempt(struct follow *f)
 {
 	struct hello ours, theirs;
-	int rc = kin_hello(f->r, &ours);
+	int rc = peering_hello(f->r, &ours);
 
 	if (rc != MQ_OK)
 		return rc;

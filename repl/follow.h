@@ -10,10 +10,11 @@
  *      │                                                   │
  *      └── pause, longer when it fails again <─────────────┘  trouble says why
  *
- * Each connection of mqrepld to the master's HA port is preceded by such a decision,
- * and followed by another look at the master: in between it could have become another.
- * That is repeated until it is answered, and while the master is a slave itself.
- * One thread, the mount's.
+ * The slave decides so before each connection of mqrepld to the master's HA port, and asks
+ * the master again once it is connected, because another broker may have taken the
+ * master's address in between.  It repeats the second question until the master answers,
+ * and every few seconds while the master is itself a slave.
+ * One thread of the mount.
  */
 #ifndef MQFS_REPL_FOLLOW_H
 #define MQFS_REPL_FOLLOW_H

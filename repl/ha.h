@@ -6,9 +6,9 @@
  *                                i32  how many follow; 0: still alive
  *                     n bytes    of the log as it is
  *
- * Big-endian, no handshake, no version.  Streams are cut anywhere by the
- * network: both decoders take whatever has come, be it one byte.  They hold
- * no memory and keep no more than a part of a report or of a header.
+ * Big-endian, no handshake, no version.  The network cuts a stream anywhere: both
+ * decoders accept any number of bytes, also one.  They allocate no memory and keep
+ * only a part of a report or of a header.
  */
 #ifndef MQFS_REPL_HA_H
 #define MQFS_REPL_HA_H
@@ -61,12 +61,12 @@ void ha_frames_body(struct ha_frames *f, size_t n);
 
 /* --- where a slave is sent from ---------------------------------------------------- */
 
-/* A slave's first report `wants` that, the log is [begin, written).  A slave
- * that reports 0 has nothing and gets everything from `begin` on (RocketMQ's masters give
- * it their last segment only); anything else is meant.
- * MQ_OK: from *ret_pos.  MQ_EGONE: that is no longer there.  -ERANGE: it is not
- * there yet, so the slave has what this log never had; but of a log that is still
- * empty 1 is meant, too: so all of it is asked for (receiver.h). */
+/* `wants` is the position in a slave's first report; the master's log is [begin, written).
+ * A slave that reports 0 has nothing and is sent everything from `begin` on (RocketMQ's
+ * masters send their last segment only).  Any other position is taken as it is.
+ * MQ_OK: send from *ret_pos.  MQ_EGONE: the log begins after that position.  -ERANGE: the
+ * log ends before it, so the slave has bytes that this log never had.  Position 1 of an
+ * empty log is allowed: so an mqfs slave asks for the whole log (receiver.h). */
 int ha_start(int64_t wants, int64_t begin, int64_t written, int64_t *ret_pos);
 
 #endif

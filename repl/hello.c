@@ -40,7 +40,7 @@ epochs_json(const struct epochs *epochs)
 	return list;
 }
 
-/* What need not be said.  Takes the object over. */
+/* Add the optional members.  Takes the object over. */
 static json_t *
 with_more(json_t *object, const struct hello *h)
 {
@@ -167,7 +167,7 @@ take_tail(const json_t *object, struct hello_tail *ret)
 	return true;
 }
 
-/* What need not be there; if it is, it must be right. */
+/* The optional members; one that is there must be valid. */
 static bool
 take_more(const json_t *object, struct hello *h)
 {

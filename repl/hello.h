@@ -16,12 +16,12 @@
  *                by way of whom it follows): the log does not say them
  *   via          ["HEX32", ...]: a slave's: the instance it follows, the one which that follows ...
  *   tail         {"from":P,"to":Q,"crc":N}: CRC-32 of these bytes of its log: its last ones,
- *                and in an answer those that it was told of, if it has them
+ *                and in an answer those that the request names, if it has them
  *
- * Those from instance on may be missing.  A tail tells what epochs cannot: that one of the two
- * logs is an older copy of itself, which went another way since.
+ * Members from `instance` on are optional.  The tail shows what epochs cannot: that one of
+ * the two logs was restored from an older copy and has grown differently since.
  *
- * Members that are not known are ignored.  Pure: no thread, no socket.
+ * Members that are not known are ignored.  Nothing here uses a thread or a socket.
  */
 #ifndef MQFS_REPL_HELLO_H
 #define MQFS_REPL_HELLO_H
@@ -39,7 +39,7 @@
 #define HELLO_ID_BYTES EPOCH_ID_BYTES
 #define HELLO_VIA_MAX 16
 
-/* Who is followed, nearest first; a longer row is cut. */
+/* The brokers that are followed, nearest first; a longer list is cut. */
 struct hello_via {
 	unsigned char ids[HELLO_VIA_MAX][HELLO_ID_BYTES];
 	size_t n;
@@ -72,14 +72,14 @@ char *hello_encode(const struct hello *h, size_t *ret_len);
 
 bool hello_is_slave(const struct hello *h);
 
-/* Is that what `h` is, or follows? */
+/* Is `instance` the broker that said `h`; is it one that this broker follows? */
 bool hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
 bool hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
 
-/* Who follows `h` follows all of these. */
+/* The `via` of a slave of the broker that said `h`. */
 void hello_via(const struct hello *h, struct hello_via *ret);
 
-/* Both speak of the same bytes, and do not have the same there. */
+/* Do both tails cover the same positions, with different bytes? */
 bool hello_tails_differ(const struct hello *a, const struct hello *b);
 
 /* What it says, as net/values.h packs it; for hello_free().  MQ_ECORRUPT, noted: it is none,

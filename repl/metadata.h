@@ -1,8 +1,8 @@
 /* metadata.h - topics, groups, offsets and delays of a master, as RocketMQ's slaves ask
  * for them: served on a master, asked for on a slave of a RocketMQ one.
  *
- * An mqfs slave of an mqfs master has all of it from the log, unless that master is a
- * slave that has it from a RocketMQ master: then the slave asks as well.
+ * An mqfs slave of an mqfs master reads all of it from the log.  If that master is itself a
+ * slave of a RocketMQ master the log does not have it, and its slave asks as well.
  */
 #ifndef MQFS_REPL_METADATA_H
 #define MQFS_REPL_METADATA_H
@@ -18,8 +18,8 @@ int metadata_serve(struct replication *r, const struct request *req, struct answ
 int metadata_serve_timers(struct replication *r, const struct request *req, struct answer *ret);
 int metadata_serve_modes(struct replication *r, const struct request *req, struct answer *ret);
 
-/* Ask our master for all four, and do here as it says.  What one of them
- * fails at the others are spared.  Returns the first failure (noted). */
+/* Ask our master for all four tables and apply them here.  A table that fails does not keep
+ * the others from being applied.  Returns the first failure (noted). */
 int metadata_pull(struct replication *r);
 
 #endif

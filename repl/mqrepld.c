@@ -54,7 +54,7 @@ take_ring(struct daemon *d)
 
 /* --- addresses --------------------------------------------------------------------- */
 
-/* What follows comes with fewer rights, so names are looked up here. */
+/* The loop has fewer rights, so names are looked up here. */
 static void
 find_listen(struct serve *s)
 {
@@ -100,7 +100,7 @@ take_certificates(struct daemon *d)
 
 /* --- rights -------------------------------------------------------------------------- */
 
-/* What this kernel or build does not have is told; any other failure ends us. */
+/* A protection that this kernel or build does not have gets a line in the log; any other failure ends mqrepld. */
 static int
 say_missing(struct daemon *d, int rc)
 {

@@ -1,4 +1,5 @@
-/* peer.h - what the mount is told of one peer: changes at once, progress once a second. */
+/* peer.h - what mqrepld tells the mount about one peer: a change of state at once, progress once
+ * a second. */
 #ifndef MQFS_REPL_PEER_H
 #define MQFS_REPL_PEER_H
 

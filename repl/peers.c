@@ -27,9 +27,9 @@ peers_destroy(struct peers *p)
 	mark_destroy(&p->replicated);
 }
 
-/* --- who they are ---------------------------------------------------------------------- */
+/* --- identities ------------------------------------------------------------------------ */
 
-/* How much of HOST:PORT, and of what may follow it, is the host. */
+/* The length of the host in HOST:PORT, which other text may follow. */
 static size_t
 host_len(const char *address)
 {
@@ -123,7 +123,7 @@ peers_master_is(struct peers *p, const struct hello *h)
 	print_broker(h, p->master_broker, sizeof(p->master_broker));
 }
 
-/* --- what they have -------------------------------------------------------------------------- */
+/* --- acks ------------------------------------------------------------------------------------ */
 
 static int64_t
 written(const struct peers *p)
@@ -166,7 +166,7 @@ have(const struct peers *p, int64_t pos)
 	return n;
 }
 
-/* To what enough slaves have; an ack never counts beyond our own end. */
+/* Move `replicated` to the position that enough slaves have.  An ack beyond our own end does not count. */
 static void
 advance_replicated(struct peers *p)
 {
@@ -191,7 +191,7 @@ peers_in_sync(const struct peers *p)
 	return n >= slaves_wanted(p);
 }
 
-/* --- what is heard of them --------------------------------------------------------------------- */
+/* --- reports of mqrepld ------------------------------------------------------------------------ */
 
 static struct replication_peer *
 place_of(struct peers *p, int32_t number)
@@ -213,7 +213,7 @@ place_of(struct peers *p, int32_t number)
 	return oldest_gone;
 }
 
-/* Who comes and goes all the time is not told of each time. */
+/* A peer that connects again and again gets a line for each state once in SAY_AGAIN_MS. */
 static bool
 was_said(struct replication_peer *peer, int64_t now)
 {

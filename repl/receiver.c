@@ -105,7 +105,7 @@ rest(struct receiver *r, const char *why)
 	peer_set(r->d, &r->peer, LINK_PEER_GONE, why);
 }
 
-/* What the stream says went wrong; it may be that one side does not like the other. */
+/* The stream has failed; a certificate that was refused is a line of admit.h. */
 static void
 broken(struct receiver *r, int rc)
 {
@@ -133,7 +133,7 @@ report_send(struct receiver *r)
 	ask(r, (r->wants & EPOLLIN) | (r->report_left ? EPOLLOUT : 0));
 }
 
-/* If one is still on its way, what it says will be said by a later one. */
+/* A report that is not completely sent yet is followed by another one, which says more. */
 static void
 report(struct receiver *r, int64_t pos)
 {
@@ -365,7 +365,7 @@ follow(struct receiver *r)
 	report(r, r->pos - r->again_left);
 }
 
-/* Whom we reached is not the one. */
+/* The address that was reached is not the master: try the next. */
 static void
 redial(struct receiver *r, int rc)
 {

@@ -5,21 +5,21 @@
  *      ^                   │                 │             │
  *      └───────────────────┴─────────────────┴─────────────┘   why: the mount knows, and decides
  *
- * The body of a frame is received straight into the ring; the mount writes it
- * to the log and says so, and that is what the master is told.  Nothing is
- * reported that is not in the log.  Before a connection everything the mount was
- * given must have been applied: so it begins where the log ends.
+ * The body of a frame is received straight into the ring.  The mount writes it to the log
+ * and sends LINK_APPLIED, and only then the position is reported to the master: no report
+ * says more than the log has.  Before it connects, the receiver waits until the mount has
+ * applied everything in the ring, so that a connection begins where the log ends.
  *
- * Who wants a log from its first byte on cannot say so: a RocketMQ master gives one
- * that reports 0 only its last segment, but takes any other report as it is.
- * So 1 is reported, and byte 0 is supplied: a record begins with its size,
- * big-endian and far below 16 MiB, so that byte is 0.
+ * A slave cannot ask for a log from its first byte on: a RocketMQ master sends a slave
+ * that reports 0 only its last segment, but takes any other report as it is.  The
+ * receiver therefore reports 1 and supplies byte 0 itself: a record begins with its
+ * size, big-endian and far below 16 MiB, so that byte is 0.
  *
- * A connection begins with bytes that this log has already, if the mount wants it: the
- * report is that many bytes less than the log's end.  What comes for them is not
- * written; its CRC-32 must be that of the log's own.  Other bytes: the master has another log, whatever it
- * says of it, and the connection ends.  The same: the log's end is reported, and the
- * master knows that it has sent what is acknowledged.
+ * If the mount wants it, a connection begins with bytes that this log has already: the first
+ * report is that many bytes before the log's end.  The bytes received for them are not
+ * written; their CRC-32 must be that of the log's own.  If it differs the master has another
+ * log, whatever its hello says, and the connection ends.  If it is equal the log's end is
+ * reported, and the master knows that it has sent what this slave acknowledges.
  */
 #ifndef MQFS_REPL_RECEIVER_H
 #define MQFS_REPL_RECEIVER_H

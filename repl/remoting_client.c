@@ -96,7 +96,7 @@ call_answer(struct remoting_client *c, struct call *call, const struct remoting_
 		call_fail(c, call, rc);
 }
 
-/* What nobody waits for any more is passed over. */
+/* A response to a request that nobody waits for is ignored. */
 static void
 on_frame(struct remoting_client *c, const struct remoting_frame *f)
 {

@@ -23,7 +23,7 @@
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
-/* --- what others see ------------------------------------------------------------------------ */
+/* --- for the mount -------------------------------------------------------------------------- */
 
 struct mark *
 replication_replicated(struct replication *r)
@@ -45,10 +45,11 @@ replication_peers(struct replication *r, struct replication_peer *list)
 	return peers_list(&r->peers, list);
 }
 
-/* Called with the lock: what is wrong, each with `end` behind it. */
+/* What is wrong, each with `end` behind it. */
 static void
 print_troubles(const struct replication *r, const char *end, char *text, size_t size)
 {
+	MUST_HOLD(&r->lock);
 	size_t len = 0;
 
 	*text = '\0';
@@ -239,7 +240,7 @@ listens(const struct link_config *c, const struct link_message *msg)
 			       (msg->vip_port != 0 || c->vip_port < 0));
 }
 
-/* It can be told what to do. */
+/* mqrepld has started and takes requests. */
 static void
 on_ready(struct replication *r, const struct link_message *msg)
 {
@@ -362,7 +363,7 @@ replication_release(struct replication *r)
 	child_release(r->child);
 }
 
-/* What it can take while it runs. */
+/* The configuration without the members that mqrepld takes while it runs. */
 static struct link_config
 without_live(struct link_config c)
 {
@@ -536,8 +537,8 @@ replication_role_changed(struct replication *r)
 
 /* --- certificates -------------------------------------------------------------------------------- */
 
-/* A wrong path is told who mounts.  What the files hold is for mqrepld to see,
- * each time it starts: they are renewed while we are mounted. */
+/* A wrong path is an error of the mount.  The contents of the files are read by mqrepld each
+ * time it starts, because they are renewed while the broker is mounted. */
 int
 replication_check(const struct settings *s)
 {

@@ -2,8 +2,8 @@
 
 #include "conf/err.h"
 #include "repl/commits.h"
-#include "repl/kin.h"
 #include "repl/metadata.h"
+#include "repl/peering.h"
 #include "repl/read_log.h"
 #include "repl/requests.h"
 
@@ -31,7 +31,7 @@ static const struct request_row rows[] = {
 	{ REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, metadata_serve },
 	{ REQUEST_GET_TIMER_CHECK_POINT, metadata_serve_timers },
 	{ REQUEST_GET_ALL_MESSAGE_REQUEST_MODE, metadata_serve_modes },
-	{ REQUEST_HELLO, kin_serve },
+	{ REQUEST_HELLO, peering_serve },
 	{ REQUEST_READ_LOG, read_log_serve },
 	{ -1, serve_unknown },
 };

@@ -23,15 +23,15 @@ void sender_close(struct sender *s);		/* accepts NULL; tells the mount */
 /* The connection has ended; sender_close() is what remains to be done. */
 bool sender_is_gone(const struct sender *s);
 
-/* Since when it has been of no use; 0: it follows, or is gone.  A slave follows when it has acknowledged
- * something that it was sent, and goes on doing so while there is more; a report costs nothing
- * and proves nothing. */
+/* Since when the connection has not been a working slave; 0: it is one, or it is closed.  A working
+ * slave has acknowledged something that it was sent, and goes on doing so while there is more.
+ * Reports alone do not count: any peer can send them. */
 int64_t sender_idle_since(const struct sender *s);
 bool sender_is_connected(const struct sender *s);
 bool sender_has_reported(const struct sender *s);
 const char *sender_address(const struct sender *s);
 
-/* Make room for others. */
+/* Close the connection, because another one needs its place. */
 void sender_evict(struct sender *s);
 
 /* The log has grown. */

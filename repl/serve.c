@@ -102,7 +102,7 @@ least_useful(const struct slaves *s, const char *host)
 	return least;
 }
 
-/* If all are taken, that of somebody who is of no use. */
+/* If all places are taken, that of a connection that is not a working slave. */
 static bool
 slave_has_place(struct listener *l)
 {

@@ -1,12 +1,13 @@
-/* mark.h - a position that moves forward, and those who wait for it.
+/* mark.h - a position that moves forward, and threads that wait for it.
  *
  * Everything in mqfs that waits, waits on a mark:
  *
- *   mark        who advances it            who waits for it
- *   written     commitlog_append           flusher, mqrepld's senders, dispatcher
- *   flushed     commitlog_flush            fsync, O_DSYNC, SYNC_FLUSH appends
- *   dispatched  whoever feeds the views    readers at the end of a queue
- *   replicated  acks from slaves           fsync and appends on a SYNC_MASTER
+ *   mark        advanced by                waited for by
+ *   written     commitlog_append           the threads of marks (repl) and of checkpoints (offsets)
+ *   flushed     commitlog_flush            nobody; it is compared after a flush, for fsync,
+ *                                          O_DSYNC and SYNC_FLUSH appends
+ *   dispatched  dispatch (store)           readers at the end of a queue; a hello (repl)
+ *   replicated  acks from slaves (repl)    the answers of fsync and appends on a SYNC_MASTER
  *
  * So a wake-up is never a call from a lower folder into a higher one: below
  * says "the mark is at X", above was waiting to hear that.

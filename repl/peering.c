@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "conf/err.h"
-#include "repl/kin.h"
+#include "repl/peering.h"
 #include "repl/replication_priv.h"
 
 #define VIEWS_MS 200			/* without progress they are up to date */
 #define TAIL_BYTES (64 << 10)
 
-/* --- what we are ------------------------------------------------------------------------- */
+/* --- this broker ------------------------------------------------------------------------- */
 
 static const char *
 role_name(const struct settings *s)
@@ -25,7 +25,7 @@ role_name(const struct settings *s)
 	return names[s->brokerRole];
 }
 
-/* The views catch up with a slave's log; what came of a record in part has to wait. */
+/* Wait for the views of a slave.  They do not reach the log's end while its last record is incomplete. */
 static void
 wait_for_views(struct replication *r, mq_pos end)
 {
@@ -61,7 +61,7 @@ fill_epochs(struct replication *r, struct hello *h)
 }
 
 int
-kin_hello(struct replication *r, struct hello *ret)
+peering_hello(struct replication *r, struct hello *ret)
 {
 	const struct settings *s = r->settings;
 	struct hello h = { .program = "mqfs " PACKAGE_VERSION, .broker_id = s->brokerId };
@@ -100,7 +100,7 @@ refuse(enum epochs_verdict verdict, const struct hello *master)
 }
 
 int
-kin_judge(const struct hello *slave, const struct hello *master, enum epochs_verdict *ret, mq_pos *ret_at)
+peering_judge(const struct hello *slave, const struct hello *master, enum epochs_verdict *ret, mq_pos *ret_at)
 {
 	mq_pos at = slave->end;
 	enum epochs_verdict verdict = epochs_compare(&slave->epochs, slave->begin, slave->end, &master->epochs,
@@ -129,14 +129,14 @@ put_hello(const struct hello *h, struct answer *ret)
 	return ret->body ? MQ_OK : -ENOMEM;
 }
 
-/* What becomes of a slave that says so; it finds the same by itself. */
+/* Judge a slave by its hello, for status/ and the log.  The slave comes to the same verdict by itself. */
 static void
 judge_slave(struct replication *r, const struct request *req, const struct hello *theirs,
 	    const struct hello *ours)
 {
 	enum epochs_verdict verdict = EPOCHS_FOLLOW;
 	mq_pos at = MQ_POS(0);
-	int rc = kin_judge(theirs, ours, &verdict, &at);
+	int rc = peering_judge(theirs, ours, &verdict, &at);
 	bool good = rc == MQ_OK && (verdict == EPOCHS_FOLLOW || verdict == EPOCHS_EMPTY);
 	char news[320] = "";
 
@@ -153,7 +153,7 @@ judge_slave(struct replication *r, const struct request *req, const struct hello
 }
 
 int
-kin_serve(struct replication *r, const struct request *req, struct answer *ret)
+peering_serve(struct replication *r, const struct request *req, struct answer *ret)
 {
 	struct hello ours, theirs;
 	int rc;
@@ -161,7 +161,7 @@ kin_serve(struct replication *r, const struct request *req, struct answer *ret)
 	rc = hello_decode(req->body, req->body_len, &theirs);
 	if (rc != MQ_OK)
 		return rc;
-	rc = kin_hello(r, &ours);
+	rc = peering_hello(r, &ours);
 	if (rc == MQ_OK) {
 		ours.tail = (struct hello_tail){ .crc = 0 };
 		fill_tail(r, theirs.tail.from, theirs.tail.to, &ours.tail);
