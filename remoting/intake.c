@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/err.h"
+#include "net/request.h"
 #include "remoting/intake.h"
 #include "remoting/reads.h"
 #include "remoting/stored_as.h"
@@ -163,7 +165,7 @@ add_single(struct intake *in, struct batch *b, const struct stored_as *as, struc
 	int rc;
 
 	if (!stored_props(in->broker, req, NULL, 0, in->props, &m.props_len))
-		return refuse(why, CODE_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
+		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
 	m.props = in->props;
 	m.body = req->body;
 	m.body_len = req->s.body_len;
@@ -187,7 +189,7 @@ add_items(struct intake *in, struct batch *b, const struct stored_as *as, struct
 
 		memcpy(in->item_props, body - item.props_len, item.props_len);
 		if (!stored_props(in->broker, req, in->item_props, item.props_len, in->props, &m.props_len))
-			return refuse(why, CODE_MESSAGE_ILLEGAL, "the properties are longer than %d bytes",
+			return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes",
 				      RECORD_PROPS_MAX);
 		m.props = in->props;
 		m.flag = item.flag;
@@ -280,6 +282,17 @@ intake_main(void *arg)
 	return NULL;
 }
 
+/* What mqremoted is to say in its answers. */
+static void
+fill_says(const struct remoting_broker *b, struct ring_says *says)
+{
+	memcpy(says->host_addr, b->host.addr, sizeof(says->host_addr));
+	says->host_v6 = b->host.v6;
+	says->host_port = b->host.port;
+	says->trace_on = b->settings->traceOn;
+	snprintf(says->region, sizeof(says->region), "%s", b->settings->regionId);
+}
+
 int
 intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*lied)(void *arg), void *arg,
 	    struct intake **ret)
@@ -293,6 +306,7 @@ intake_open(const struct remoting_broker *broker, struct ring_server *ring, void
 	in->ring = ring;
 	in->lied = lied;
 	in->arg = arg;
+	fill_says(broker, &ring->out->says);
 	rc = waits_open(broker, ring, &in->waits);
 	if (rc == MQ_OK)
 		rc = reads_open(broker, ring, &in->reads);

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "net/request.h"
 #include "remoting/pull.h"
 #include "remoting/refusal.h"
-#include "remoting/tags.h"
 #include "store/backlog.h"
-#include "store/sql92.h"
+#include "store/filter.h"
 
 #define SCAN_BYTES 16000		/* of entries that one pull looks at */
 #define ENTRIES 128			/* read in one go */
@@ -25,7 +25,7 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 
 	group_conf_default(ret, name);
 	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
-		return refuse(why, CODE_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
+		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
 	if (!g && b->settings->brokerRole != SLAVE && !b->read_only && !meta_group_is_system(name))
 		rc = group_create(b->offsets, ret, &g, NULL);
 	if (rc != MQ_OK && rc != -EEXIST)
@@ -33,7 +33,7 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 	if (g)
 		group_conf(b->offsets, g, ret);
 	if (!ret->consume_enable)
-		return refuse(why, CODE_NO_PERMISSION, "subscription group no permission, %.60s", name);
+		return refuse(why, ANSWER_NO_PERMISSION, "subscription group no permission, %.60s", name);
 	return true;
 }
 
@@ -45,12 +45,12 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	int rc;
 
 	if (!t)
-		return refuse(why, CODE_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", p->topic);
+		return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", p->topic);
 	topic_conf(b->offsets, t, &conf);
 	if (!(conf.perm & PERM_READ))
-		return refuse(why, CODE_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
+		return refuse(why, ANSWER_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
 	if (p->queue_id < 0 || p->queue_id >= conf.queues)
-		return refuse(why, CODE_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",
+		return refuse(why, ANSWER_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",
 			      (int)p->queue_id, p->topic, (int)conf.queues);
 	rc = topic_queue(b->offsets, t, p->queue_id, ret);
 	return rc == MQ_OK || refuse_rc(why, rc);
@@ -58,47 +58,47 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 
 /* --- what it wants ---------------------------------------------------------------------------------- */
 
-struct filter {
-	struct tags tags;
-	struct sql92 *sql;		/* NULL: by tags */
-	unsigned char *buf;		/* for records that SQL looks at */
+/* What is wanted, and memory for records that SQL looks at. */
+struct wanted {
+	struct filter *filter;		/* NULL: all */
+	bool sql;
+	unsigned char *buf;
 	size_t buf_size;
 };
 
 static void
-filter_free(struct filter *f)
+wanted_free(struct wanted *w)
 {
-	tags_free(&f->tags);
-	sql92_free(f->sql);
-	free(f->buf);
+	filter_free(w->filter);
+	free(w->buf);
 }
 
 static bool
-filter_parse(const struct remoting_broker *b, const struct pull *p, struct filter *ret, struct refusal *why)
+wanted_parse(const struct remoting_broker *b, const struct pull *p, struct wanted *ret, struct refusal *why)
 {
+	const struct filter_spec spec = { .tags = p->sql ? NULL : p->filter, .where = p->sql ? p->filter : NULL };
 	int rc;
 
-	*ret = (struct filter){ 0 };
+	*ret = (struct wanted){ .sql = p->sql };
 	if (p->sql && !b->settings->enablePropertyFilter)
-		return refuse(why, CODE_SYSTEM_ERROR, "The broker does not support consumer to filter message by SQL92");
-	if (p->sql)
-		rc = sql92_parse(p->filter, p->filter_len, &ret->sql, NULL);
-	else
-		rc = tags_parse(p->filter, p->filter_len, &ret->tags);
-	return rc == MQ_OK || refuse(why, CODE_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
+		return refuse(why, ANSWER_SYSTEM_ERROR, "The broker does not support consumer to filter message by SQL92");
+	rc = filter_make(&spec, &ret->filter);
+	return rc == MQ_OK || refuse(why, ANSWER_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
 }
 
-/* A record that cannot be read is for the client to find. */
+/* Tags are judged by their codes alone, as RocketMQ does it: the client looks again. */
 static bool
-filter_match(const struct remoting_broker *b, struct filter *f, const struct queue_entry *e)
+is_wanted(const struct remoting_broker *b, struct wanted *w, const struct queue_entry *e)
 {
 	struct record rec;
 
-	if (!f->sql)
-		return tags_match(&f->tags, e->tags_code);
-	if (store_read(b->store, e->pos, &f->buf, &f->buf_size, &rec) != MQ_OK)
-		return false;
-	return sql92_matches(f->sql, rec.props, (size_t)rec.props_len);
+	if (!w->filter)
+		return true;
+	if (!w->sql)
+		return filter_may_want(w->filter, e->tags_code);
+	if (store_read(b->store, e->pos, &w->buf, &w->buf_size, &rec) != MQ_OK)
+		return true;		/* that it cannot be read is for the client to find */
+	return filter_wants(w->filter, rec.props, (size_t)rec.props_len);
 }
 
 /* --- looking at entries ------------------------------------------------------------------------------ */
@@ -107,7 +107,7 @@ filter_match(const struct remoting_broker *b, struct filter *f, const struct que
 struct found {
 	const struct remoting_broker *b;
 	const struct pull *p;
-	struct filter *filter;
+	struct wanted *wanted;
 	struct ring_piece *pieces;
 	uint32_t n;			/* pieces */
 	int64_t messages, bytes;
@@ -173,7 +173,7 @@ look_at(struct found *f, const struct queue_entry *e)
 	}
 	if (is_full(f, e))
 		return false;
-	return !filter_match(f->b, f->filter, e) || add(f, e);
+	return !is_wanted(f->b, f->wanted, e) || add(f, e);
 }
 
 static int
@@ -224,7 +224,7 @@ say_wrong(const struct remoting_broker *b, const struct pull *p, struct ring_com
 {
 	bool slave = is_uncorrected_slave(b);
 
-	say(c, slave ? CODE_PULL_RETRY_IMMEDIATELY : CODE_PULL_OFFSET_MOVED, slave ? p->offset : right, status);
+	say(c, slave ? ANSWER_PULL_RETRY_IMMEDIATELY : ANSWER_PULL_OFFSET_MOVED, slave ? p->offset : right, status);
 }
 
 static void
@@ -232,9 +232,9 @@ say_found(struct ring_completion *c, const struct found *f)
 {
 	c->n = f->n;
 	if (f->n > 0)
-		say(c, CODE_SUCCESS, f->next, "FOUND");
+		say(c, ANSWER_SUCCESS, f->next, "FOUND");
 	else
-		say(c, CODE_PULL_RETRY_IMMEDIATELY, f->next, f->removing ? "MESSAGE_WAS_REMOVING" : "NO_MATCHED_MESSAGE");
+		say(c, ANSWER_PULL_RETRY_IMMEDIATELY, f->next, f->removing ? "MESSAGE_WAS_REMOVING" : "NO_MATCHED_MESSAGE");
 }
 
 /* Whom to ask next: §8 of the contract. */
@@ -257,13 +257,13 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	c->min = span.min.n;
 	c->max = span.end.n;
 	if (span.end.n == 0 && p->offset == 0)
-		say(c, CODE_PULL_NOT_FOUND, 0, "NO_MESSAGE_IN_QUEUE");
+		say(c, ANSWER_PULL_NOT_FOUND, 0, "NO_MESSAGE_IN_QUEUE");
 	else if (span.end.n == 0)
 		say_wrong(b, p, c, 0, "NO_MESSAGE_IN_QUEUE");
 	else if (p->offset < span.min.n)
 		say_wrong(b, p, c, span.min.n, "OFFSET_TOO_SMALL");
 	else if (p->offset == span.end.n)
-		say(c, CODE_PULL_NOT_FOUND, p->offset, "OFFSET_OVERFLOW_ONE");
+		say(c, ANSWER_PULL_NOT_FOUND, p->offset, "OFFSET_OVERFLOW_ONE");
 	else if (p->offset > span.end.n)
 		say_wrong(b, p, c, span.end.n, "OFFSET_OVERFLOW_BADLY");
 	else
@@ -271,7 +271,7 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	if (*c->remark == '\0' && rc == MQ_EGONE)	/* retention was faster than we */
 		say_wrong(b, p, c, queue_min(q).n, "OFFSET_TOO_SMALL");
 	else if (*c->remark == '\0' && rc != MQ_OK)
-		say(c, CODE_SYSTEM_ERROR, p->offset, err_text(rc));
+		say(c, ANSWER_SYSTEM_ERROR, p->offset, err_text(rc));
 	else if (*c->remark == '\0')
 		say_found(c, f);
 	c->suggest = suggest(b, g, f, f->next > p->offset);
@@ -282,18 +282,18 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 	    struct ring_completion *c)
 {
 	struct refusal why = { 0 };
-	struct filter filter = { 0 };
+	struct wanted wanted = { 0 };
 	struct group_conf conf;
 	struct queue *q;
 
 	if (!find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
-	    !filter_parse(b, p, &filter, &why)) {
+	    !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
 	} else {
 		struct found f = {
 			.b = b,
 			.p = p,
-			.filter = &filter,
+			.wanted = &wanted,
 			.pieces = pieces,
 			.next = p->offset,
 			.begin = store_begin(b->store),
@@ -306,7 +306,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
 		pull_from(b, p, q, &conf, &f, c);
 	}
-	filter_free(&filter);
+	wanted_free(&wanted);
 }
 
 /* --- commits --------------------------------------------------------------------------------------------- */

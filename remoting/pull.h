@@ -38,7 +38,6 @@ struct pull {
 	bool commits;
 	int64_t commit_offset;
 	const char *filter;
-	size_t filter_len;
 	bool sql;
 };
 

@@ -128,7 +128,6 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 		.commits = job->s.flags & RING_FLAG_COMMIT,
 		.commit_offset = job->s.commit_offset,
 		.filter = job->text,
-		.filter_len = job->s.text_len,
 		.sql = job->s.flags & RING_FLAG_SQL,
 	};
 

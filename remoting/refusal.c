@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "conf/err.h"
+#include "net/request.h"
 #include "remoting/broker.h"
 #include "remoting/refusal.h"
 
@@ -27,22 +28,22 @@ code_of(int rc)
 	switch (rc) {
 	case -EMSGSIZE:
 	case -EINVAL:
-		return CODE_MESSAGE_ILLEGAL;
+		return ANSWER_MESSAGE_ILLEGAL;
 	case -ENOSPC:
 	case -EIO:
 	case -EROFS:
 	case MQ_EROLE:
 	case MQ_ENOSLAVE:
 	case MQ_ECLOSED:
-		return CODE_SERVICE_NOT_AVAILABLE;
+		return ANSWER_SERVICE_NOT_AVAILABLE;
 	case -ESTALE:
 	case -ENOENT:
-		return CODE_TOPIC_NOT_EXIST;
+		return ANSWER_TOPIC_NOT_EXIST;
 	case -EPERM:
 	case -EACCES:
-		return CODE_NO_PERMISSION;
+		return ANSWER_NO_PERMISSION;
 	default:
-		return CODE_SYSTEM_ERROR;
+		return ANSWER_SYSTEM_ERROR;
 	}
 }
 

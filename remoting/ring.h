@@ -54,7 +54,7 @@
 #define RING_SLOTS 4096u
 #define RING_DATA_BYTES (32u << 20)
 #define RING_PIECES 64u			/* of one pull */
-#define RING_WATCHES 16384u
+#define RING_WATCHES 4096u
 #define RING_BODY_MAX (16u << 20)	/* no frame holds more */
 #define RING_REMARK_BYTES 120
 
@@ -124,6 +124,15 @@ struct ring_piece {
 	uint32_t messages;
 };
 
+/* What mqremoted says in its answers; set before it is started. */
+struct ring_says {
+	uint8_t host_addr[16];		/* where messages are stored: brokerIP1, listenPort */
+	uint32_t host_v6;
+	int32_t host_port;
+	uint32_t trace_on;
+	char region[64];
+};
+
 struct ring_in {
 	_Alignas(64) _Atomic uint64_t submitted;
 	_Alignas(64) _Atomic uint32_t sleeps;	/* mqremoted does */
@@ -132,6 +141,7 @@ struct ring_in {
 };
 
 struct ring_out {
+	struct ring_says says;
 	_Alignas(64) _Atomic uint64_t taken;
 	_Atomic uint64_t data_free;
 	_Alignas(64) _Atomic uint64_t completed;

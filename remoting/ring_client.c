@@ -133,11 +133,16 @@ ring_client_sleep(struct ring_client *r)
 void
 ring_client_awake(struct ring_client *r)
 {
+	atomic_store(&r->in->sleeps, 0);
+}
+
+void
+ring_client_heard(struct ring_client *r)
+{
 	uint64_t n;
 	ssize_t got = read(r->wake_us, &n, sizeof(n));
 
 	(void)got;
-	atomic_store(&r->in->sleeps, 0);
 }
 
 bool

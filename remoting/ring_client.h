@@ -53,6 +53,9 @@ int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
 bool ring_client_sleep(struct ring_client *r);
 void ring_client_awake(struct ring_client *r);
 
+/* wake_us has woken us: it is to do so again. */
+void ring_client_heard(struct ring_client *r);
+
 /* Has any end moved since this was last asked? */
 bool ring_client_ends_moved(struct ring_client *r);
 

@@ -7,6 +7,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "net/request.h"
 #include "remoting/stored_as.h"
 
 #define RETRY "%RETRY%"
@@ -85,7 +86,7 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 	}
 	if (has_prefix(req->topic, RETRY))
 		return make_topic(b, req->topic, 1, PERM_READ | PERM_WRITE, ret, why);
-	return refuse(why, CODE_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
+	return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
 }
 
 /* A message of a retry topic that was consumed as often as it may be is a dead letter. */
@@ -124,13 +125,13 @@ static bool
 may_store(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
 {
 	if (b->read_only)
-		return refuse(why, CODE_SERVICE_NOT_AVAILABLE, "the store is mounted read-only");
+		return refuse(why, ANSWER_SERVICE_NOT_AVAILABLE, "the store is mounted read-only");
 	if (b->settings->brokerRole == SLAVE)
-		return refuse(why, CODE_SERVICE_NOT_AVAILABLE, "this broker is a slave, its master takes messages");
+		return refuse(why, ANSWER_SERVICE_NOT_AVAILABLE, "this broker is a slave, its master takes messages");
 	if (is_forbidden(req->topic))
-		return refuse(why, CODE_NO_PERMISSION, "Sending message to topic[%.60s] is forbidden.", req->topic);
+		return refuse(why, ANSWER_NO_PERMISSION, "Sending message to topic[%.60s] is forbidden.", req->topic);
 	if (req->s.body_len > (uint64_t)b->settings->maxMessageSize)
-		return refuse(why, CODE_MESSAGE_ILLEGAL, "the body of %u bytes is longer than maxMessageSize",
+		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the body of %u bytes is longer than maxMessageSize",
 			      req->s.body_len);
 	return true;
 }
@@ -142,7 +143,7 @@ find_queue(const struct remoting_broker *b, const struct ring_request *req, stru
 	int rc;
 
 	if (as->queue_id >= queues)
-		return refuse(why, CODE_SYSTEM_ERROR, "request queueId[%d] is illegal, topic %.60s has %d queues",
+		return refuse(why, ANSWER_SYSTEM_ERROR, "request queueId[%d] is illegal, topic %.60s has %d queues",
 			      (int)req->s.queue_id, as->topic->name, (int)queues);
 	if (as->queue_id < 0)
 		as->queue_id = (int32_t)(random() % queues);
@@ -171,7 +172,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 	if (!may_store(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
 		return false;
 	if (is_true(req, "TRAN_MSG", false))
-		return refuse(ret_why, CODE_NO_PERMISSION, "this broker takes no transaction messages");
+		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no transaction messages");
 	if (is_dead(b, req)) {
 		if (!dead_letters_of(b, &as.topic, ret_why))
 			return false;
@@ -179,7 +180,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 	}
 	topic_conf(b->offsets, as.topic, &conf);
 	if (!(conf.perm & PERM_WRITE))
-		return refuse(ret_why, CODE_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
+		return refuse(ret_why, ANSWER_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
 			      as.topic->name);
 	if (!find_queue(b, req, &as, ret_why))
 		return false;

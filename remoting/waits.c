@@ -6,6 +6,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "net/request.h"
 #include "remoting/waits.h"
 
 #define NEVER INT64_MAX
@@ -71,9 +72,9 @@ settle_one(struct waits *w, struct wait *e, int64_t now)
 	if (disk == OVER_NOT || slaves == OVER_NOT)
 		return false;
 	if (slaves == OVER_BADLY)
-		refuse(e, CODE_FLUSH_SLAVE_TIMEOUT, "stored; slaves have not said in time that they have it");
-	else if (disk == OVER_BADLY && e->answer.code == CODE_SUCCESS)
-		refuse(e, CODE_FLUSH_DISK_TIMEOUT, "stored; the disk has not taken it in time");
+		refuse(e, ANSWER_FLUSH_SLAVE_TIMEOUT, "stored; slaves have not said in time that they have it");
+	else if (disk == OVER_BADLY && e->answer.code == ANSWER_SUCCESS)
+		refuse(e, ANSWER_FLUSH_DISK_TIMEOUT, "stored; the disk has not taken it in time");
 	ring_server_complete(w->ring, &e->answer);
 	return true;
 }
@@ -107,7 +108,7 @@ waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
 		if (w->broker->in_sync && w->broker->in_sync(w->broker->arg))
 			e.slaves_by = now + s->slaveTimeout;
 		else
-			refuse(&e, CODE_SLAVE_NOT_AVAILABLE, "stored; there are not enough slaves in sync");
+			refuse(&e, ANSWER_SLAVE_NOT_AVAILABLE, "stored; there are not enough slaves in sync");
 	}
 	if (e.disk_by == 0 && e.slaves_by == 0) {
 		ring_server_complete(w->ring, &e.answer);

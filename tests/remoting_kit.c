@@ -165,6 +165,7 @@ remote_answer(struct remote *r)
 				fail_msg("no answer");
 		}
 		ring_client_awake(&r->client);
+		ring_client_heard(&r->client);
 		(void)ring_client_ends_moved(&r->client);
 	}
 	return c;
