@@ -123,12 +123,29 @@ broker_master_is(void *arg, const char *ha, const char *remoting)
 	replication_role_changed(m->replication);
 }
 
+static struct mark *
+broker_replicated(void *arg)
+{
+	const struct mount *m = arg;
+
+	return m->replication ? replication_replicated(m->replication) : NULL;
+}
+
+static bool
+broker_in_sync(void *arg)
+{
+	const struct mount *m = arg;
+
+	return m->replication && replication_in_sync(m->replication);
+}
+
 int
 role_serve_network(struct mount *m)
 {
 	const struct service_broker broker = {
 		.store = m->store, .offsets = m->offsets, .serve_slave = broker_serve_slave,
-		.master_is = broker_master_is, .arg = m,
+		.master_is = broker_master_is, .replicated = broker_replicated, .in_sync = broker_in_sync,
+		.host = m->host, .arg = m,
 	};
 
 	if (m->read_only || !service_is_needed(m->settings))

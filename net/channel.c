@@ -1,8 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -14,11 +18,16 @@
 #define TURN_FRAMES 4			/* each costs, be it small */
 #define LONG_HEADER 4096		/* one of them is enough for a turn */
 
-/* One frame on its way out. */
+#define POSTED_BYTES (32 << 10)		/* frames that go out as one parcel */
+
+/* Frames on their way out, or one with pieces of the log. */
 struct parcel {
 	struct parcel *next;
 	char *bytes;
-	size_t len, sent;
+	size_t len, room, sent;
+	struct log_piece *pieces;	/* behind bytes; NULL: none */
+	size_t n_pieces, piece;		/* the one that is sent now, */
+	uint32_t piece_sent;		/* and how much of it was */
 };
 
 static void
@@ -42,8 +51,50 @@ drop_first(struct channel *ch)
 		ch->last = &ch->first;
 	ch->waiting--;
 	ch->waiting_bytes -= p->len;
+	free(p->pieces);
 	free(p->bytes);
 	free(p);
+}
+
+/* Some of a piece, from its segment: which is open no longer than that, so that retention
+ * gets its space back. */
+static ssize_t
+send_piece(struct channel *ch, struct parcel *p)
+{
+	const struct log_piece *piece = &p->pieces[p->piece];
+	int64_t segment = ch->d->config.segment_bytes, at = piece->pos + p->piece_sent;
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "%020" PRId64, at - at % segment);
+	fd = openat(ch->d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: %m", name);
+	n = stream_sendfile(&ch->stream, fd, at % segment, piece->bytes - p->piece_sent);
+	if (n == 0)
+		return err_note(-EIO, "commitlog/%s ends too early", name);
+	if (n < 0)
+		return n;
+	p->piece_sent += (uint32_t)n;
+	if (p->piece_sent == piece->bytes) {
+		p->piece++;
+		p->piece_sent = 0;
+	}
+	return n;
+}
+
+static ssize_t
+send_some(struct channel *ch, struct parcel *p)
+{
+	ssize_t n;
+
+	if (p->sent == p->len)
+		return send_piece(ch, p);
+	n = stream_send(&ch->stream, p->bytes + p->sent, p->len - p->sent, p->n_pieces > 0);
+	if (n > 0)
+		p->sent += (size_t)n;
+	return n;
 }
 
 /* As far as it goes. */
@@ -52,7 +103,7 @@ flush(struct channel *ch)
 {
 	while (ch->rc == MQ_OK && ch->first) {
 		struct parcel *p = ch->first;
-		ssize_t n = stream_send(&ch->stream, p->bytes + p->sent, p->len - p->sent, false);
+		ssize_t n = send_some(ch, p);
 
 		if (n == -EAGAIN)
 			return;
@@ -61,10 +112,20 @@ flush(struct channel *ch)
 			return;
 		}
 		ch->moved_ms = ch->sent_ms = ch->d->now_ms;
-		p->sent += (size_t)n;
-		if (p->sent == p->len)
+		if (p->sent == p->len && p->piece == p->n_pieces)
 			drop_first(ch);
 	}
+}
+
+static void
+put_last(struct channel *ch, struct parcel *p)
+{
+	if (!ch->first)
+		ch->sent_ms = ch->d->now_ms;
+	*ch->last = p;
+	ch->last = &p->next;
+	ch->waiting++;
+	ch->waiting_bytes += p->len;
 }
 
 int
@@ -77,12 +138,76 @@ channel_send(struct channel *ch, const struct remoting_frame *f)
 		free(p);
 		return rc;
 	}
-	if (!ch->first)
-		ch->sent_ms = ch->d->now_ms;
-	*ch->last = p;
-	ch->last = &p->next;
-	ch->waiting++;
-	ch->waiting_bytes += p->len;
+	put_last(ch, p);
+	if (ch->stream.up)
+		flush(ch);
+	return MQ_OK;
+}
+
+/* The last parcel, if there is room in it for `len` more bytes. */
+static struct parcel *
+last_with_room(struct channel *ch, size_t len)
+{
+	struct parcel *p = ch->first ? (struct parcel *)((char *)ch->last - offsetof(struct parcel, next)) : NULL;
+
+	return p && p->room - p->len >= len && !p->pieces ? p : NULL;
+}
+
+int
+channel_post(struct channel *ch, const struct remoting_frame *f)
+{
+	AUTO_FREE char *bytes = NULL;
+	struct parcel *p;
+	size_t len;
+	int rc = remoting_encode(f, &bytes, &len);
+
+	if (rc != MQ_OK)
+		return rc;
+	p = last_with_room(ch, len);
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		if (p) {
+			p->room = len > 512 ? len : len * 8 > POSTED_BYTES ? POSTED_BYTES : len * 8;
+			p->bytes = malloc(p->room);
+		}
+		if (!p || !p->bytes) {
+			free(p);
+			return -ENOMEM;
+		}
+		put_last(ch, p);
+	}
+	memcpy(p->bytes + p->len, bytes, len);
+	p->len += len;
+	ch->waiting_bytes += len;
+	return MQ_OK;
+}
+
+int
+channel_send_log(struct channel *ch, const struct remoting_frame *f, const struct log_piece *pieces, size_t n)
+{
+	struct parcel *p = calloc(1, sizeof(*p));
+	struct remoting_frame frame = *f;
+	int rc = p ? MQ_OK : -ENOMEM;
+
+	frame.body = NULL;
+	frame.body_len = 0;
+	for (size_t i = 0; i < n; i++)
+		frame.body_len += pieces[i].bytes;
+	if (rc == MQ_OK)
+		rc = remoting_encode(&frame, &p->bytes, &p->len);
+	if (rc == MQ_OK && n > 0) {
+		p->pieces = malloc(n * sizeof(*pieces));
+		rc = p->pieces ? MQ_OK : -ENOMEM;
+	}
+	if (rc != MQ_OK) {
+		free(p ? p->bytes : NULL);
+		free(p);
+		return rc;
+	}
+	if (n > 0)
+		memcpy(p->pieces, pieces, n * sizeof(*pieces));
+	p->n_pieces = n;
+	put_last(ch, p);
 	if (ch->stream.up)
 		flush(ch);
 	return MQ_OK;
@@ -101,7 +226,7 @@ hear_some(struct channel *ch, struct remoting_frame *ret)
 
 	if (ch->reader.size > ch->allowed)
 		return -EDQUOT;
-	if (ch->turn >= TURN_BYTES || ch->turn_frames >= TURN_FRAMES)
+	if (ch->turn >= TURN_BYTES || ch->turn_frames >= (ch->turn_frames_max ? ch->turn_frames_max : TURN_FRAMES))
 		return -EAGAIN;
 	place = remoting_reader_place(&ch->reader, &len);
 	if (!place)
@@ -222,6 +347,8 @@ channel_tick(struct channel *ch)
 
 	if (ch->d->now_ms >= at)
 		fail(ch, why ? err_note(-ETIMEDOUT, "%s", why) : err_note(MQ_ECLOSED, "is not needed any more"));
+	if (ch->stream.up)
+		flush(ch);		/* what was posted */
 	if (ch->rc != MQ_OK)
 		return ch->d->now_ms;
 	ask(ch);

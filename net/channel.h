@@ -22,6 +22,12 @@
 
 struct parcel;
 
+/* Bytes of the commit log, within one segment. */
+struct log_piece {
+	int64_t pos;
+	uint32_t bytes;
+};
+
 struct channel {
 	struct watch watch;		/* `ready` is the owner's */
 	struct daemon *d;
@@ -29,7 +35,8 @@ struct channel {
 	struct remoting_reader reader;
 	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
 	size_t turn;			/* bytes heard since channel_tick(), */
-	int turn_frames;		/* and frames */
+	int turn_frames;		/* and frames, */
+	int turn_frames_max;		/* at most; 0: a few */
 	bool plain;			/* never in TLS; set before channel_open() */
 	bool paused;			/* the owner reads no more frames for now */
 	struct parcel *first, **last;	/* frames to send */
@@ -49,6 +56,13 @@ void channel_close(struct channel *ch);		/* accepts a closed one */
 
 /* Send f, with its body.  Not MQ_OK: f is not sent, though others may be. */
 int channel_send(struct channel *ch, const struct remoting_frame *f);
+
+/* The same, but it goes out in channel_tick() only: many small frames at once. */
+int channel_post(struct channel *ch, const struct remoting_frame *f);
+
+/* The same with a body that is `n` pieces of the log one behind the other, read when it is
+ * their turn.  A piece that is not there any more then ends the connection. */
+int channel_send_log(struct channel *ch, const struct remoting_frame *f, const struct log_piece *pieces, size_t n);
 
 /* What the events of epoll allow to be sent is sent. */
 void channel_ready(struct channel *ch, uint32_t events);

@@ -149,7 +149,9 @@ check_blob(const struct link_message *msg, int blob_fd)
 	int seals = wanted && blob_fd >= 0 ? fcntl(blob_fd, F_GET_SEALS) : 0;
 	struct stat st;
 
-	if (wanted != (blob_fd >= 0))
+	if (msg->kind == LINK_RING && blob_fd >= 0)
+		return MQ_OK;		/* what it is is its receiver's to know */
+	if ((wanted || msg->kind == LINK_RING) != (blob_fd >= 0))
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u with%s a blob", msg->kind,
 				wanted ? "out" : "");
 	if (wanted && (seals < 0 || (seals & SEALS) != SEALS || fstat(blob_fd, &st) != 0 ||

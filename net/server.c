@@ -181,6 +181,28 @@ server_send(struct server *s, struct server_peer *p, const struct remoting_frame
 	return channel_send(&p->channel, f);
 }
 
+int
+server_post(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+{
+	server_touch(s, p);
+	return channel_post(&p->channel, f);
+}
+
+int
+server_send_log(struct server *s, struct server_peer *p, const struct remoting_frame *f,
+		const struct log_piece *pieces, size_t n)
+{
+	server_touch(s, p);
+	return channel_send_log(&p->channel, f, pieces, n);
+}
+
+void
+server_touch(struct server *s, struct server_peer *p)
+{
+	(void)s;
+	touch((struct connection *)p);
+}
+
 void
 server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,
 	      const char *remark)
@@ -357,6 +379,8 @@ may_ask(const struct connection *c)
 {
 	if (c->of->d->now_ms < c->later_ms || (c->asked > 0 && c->of->asked_n >= ASKED_SHARED))
 		return false;
+	if (c->of->what.may_ask && !c->of->what.may_ask(c->of->what.arg, &c->peer))
+		return false;
 	return c->asked < ASKED_MAX && (size_t)c->asked + c->peer.channel.waiting < c->of->what.waiting_max;
 }
 
@@ -406,6 +430,7 @@ accepted(struct listener *l, int fd, const char *address)
 	c->peer.channel.watch.ready = ready;
 	c->peer.channel.d = s->d;
 	c->peer.channel.allowed = SMALL_FRAME;
+	c->peer.channel.turn_frames_max = s->what.turn_frames;
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
 	snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);

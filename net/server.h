@@ -22,7 +22,8 @@ struct server;
 struct server_peer {
 	struct channel channel;		/* first; the server's */
 	char address[80];
-	void *data;			/* the daemon's; NULL at first */
+	void *data;			/* the daemon's; NULL at first, */
+	uint32_t under_way;		/* and this, 0 at first: see may_ask() */
 };
 
 /* What became of a frame. */
@@ -46,6 +47,11 @@ struct server_for {
 	/* May be NULL: the mount answers all.  Responses come here, too. */
 	enum server_served (*serve)(void *arg, struct server_peer *p, struct remoting_frame *f);
 	void (*gone)(void *arg, struct server_peer *p);		/* NULL: nobody cares */
+
+	/* Is it to be heard now?  Asked again when anything happens.  NULL: it is. */
+	bool (*may_ask)(void *arg, const struct server_peer *p);
+
+	int turn_frames;		/* of one connection in a turn; 0: a few */
 };
 
 /* Listens on both ports of d->config. */
@@ -63,6 +69,16 @@ int server_answer(struct server *s, const struct link_message *msg, int blob_fd)
 
 /* Send f to it, with its body: in this turn, or as soon as it takes it.  Not MQ_OK: it is too large. */
 int server_send(struct server *s, struct server_peer *p, const struct remoting_frame *f);
+
+/* The same, at the end of this turn, with all that is posted by then. */
+int server_post(struct server *s, struct server_peer *p, const struct remoting_frame *f);
+
+/* The same with a body of the log: channel_send_log(). */
+int server_send_log(struct server *s, struct server_peer *p, const struct remoting_frame *f,
+		    const struct log_piece *pieces, size_t n);
+
+/* It has a turn at the end of this one: it may ask again. */
+void server_touch(struct server *s, struct server_peer *p);
 
 /* A response with a code and a remark (NULL: none), if `to` wants one. */
 void server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,

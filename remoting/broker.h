@@ -4,6 +4,7 @@
 
 #include "conf/settings.h"
 #include "offsets/offsets.h"
+#include "remoting/rights.h"
 #include "store/store.h"
 
 struct remoting_broker {
@@ -13,9 +14,11 @@ struct remoting_broker {
 	struct host host;		/* stored in messages: brokerIP1, listenPort */
 	bool read_only;
 
+	const struct rights *rights;	/* of clients; NULL: they may do all */
+
 	/* The log is in the slaves that a SYNC_MASTER waits for up to this mark; NULL: there
-	 * can be none.  And: are there enough of them now? */
-	struct mark *replicated;
+	 * are none.  And: are there enough of them now?  May be NULL. */
+	struct mark *(*replicated)(void *arg);
 	bool (*in_sync)(void *arg);
 
 	void *arg;

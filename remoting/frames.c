@@ -84,6 +84,7 @@ frames_gone(void *arg, struct server_peer *p)
 {
 	struct loop *l = arg;
 
+	traffic_gone(l->traffic, p);
 	clients_gone(l->clients, p, notify_group, l);
 }
 
@@ -314,6 +315,28 @@ group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return SERVER_ASK_MOUNT;
 }
 
+/* --- messages ------------------------------------------------------------------------------------------------------- */
+
+static enum server_served
+send_message(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	return traffic_send(l->traffic, p, f);
+}
+
+static enum server_served
+pull_message(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	return traffic_pull(l->traffic, p, f);
+}
+
+bool
+frames_may_ask(void *arg, const struct server_peer *p)
+{
+	const struct loop *l = arg;
+
+	return traffic_may_ask(l->traffic, p);
+}
+
 /* --- the table ------------------------------------------------------------------------------------------------------ */
 
 static enum server_served
@@ -327,6 +350,10 @@ static const struct {
 	int code;
 	enum server_served (*serve)(struct loop *l, struct server_peer *p, struct remoting_frame *f);
 } rows[] = {
+	{ REMOTING_SEND_MESSAGE_V2, send_message },
+	{ REMOTING_SEND_MESSAGE, send_message },
+	{ REMOTING_SEND_BATCH_MESSAGE, send_message },
+	{ REMOTING_PULL_MESSAGE, pull_message },
 	{ REMOTING_HEART_BEAT, heartbeat },
 	{ REMOTING_UNREGISTER_CLIENT, unregister },
 	{ REMOTING_GET_CONSUMER_LIST_BY_GROUP, consumer_list },

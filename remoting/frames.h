@@ -12,6 +12,8 @@ bool frames_have_values(int code);
 enum server_served frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f);
 void frames_gone(void *arg, struct server_peer *p);
 
+bool frames_may_ask(void *arg, const struct server_peer *p);
+
 /* The mount asks; blob_fd stays the caller's. */
 void frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd);
 

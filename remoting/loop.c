@@ -15,7 +15,8 @@
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
 #define CONNECTIONS_MAX 10000
 #define HOST_CONNECTIONS_MAX 10000	/* behind one address may be a cluster's gateway */
-#define ANSWERS_MAX 256			/* that one does not take */
+#define ANSWERS_MAX 4096		/* that one does not take */
+#define TURN_FRAMES 64			/* of one connection */
 
 /* --- the link ---------------------------------------------------------------------------------- */
 
@@ -89,6 +90,7 @@ tick(struct loop *l)
 
 	say_ready(l);
 	next = earlier(next, namesrv_tick(l->namesrv));
+	next = earlier(next, traffic_tick(l->traffic));
 	watch_ask(&l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));
 	if (next == 0)
 		return -1;
@@ -126,6 +128,7 @@ turn_until_end(struct loop *l)
 
 			w->ready(w, events[i].events);
 		}
+		traffic_hear(l->traffic);
 	}
 	return l->rc == MQ_EEND ? MQ_OK : l->rc;
 }
@@ -137,7 +140,8 @@ loop_run(struct loop *l)
 	const struct server_for server = {
 		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
 		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
-		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
+		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone, .may_ask = frames_may_ask,
+		.turn_frames = TURN_FRAMES,
 	};
 	int rc;
 
@@ -149,12 +153,15 @@ loop_run(struct loop *l)
 	if (rc == MQ_OK)
 		rc = locks_open(&l->locks);
 	if (rc == MQ_OK)
+		rc = traffic_start(l->traffic);
+	if (rc == MQ_OK)
 		rc = namesrv_start(l->namesrv);
 	if (rc == MQ_OK)
 		rc = server_open(&server, &l->server);
 	if (rc == MQ_OK)
 		rc = turn_until_end(l);
 	server_close(l->server);
+	traffic_close(l->traffic);
 	namesrv_close(l->namesrv);
 	clients_close(l->clients);
 	locks_close(l->locks);

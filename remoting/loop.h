@@ -8,6 +8,7 @@
 #include "remoting/clients.h"
 #include "remoting/locks.h"
 #include "remoting/namesrv.h"
+#include "remoting/traffic.h"
 
 struct loop {
 	struct watch link;		/* first */
@@ -17,6 +18,7 @@ struct loop {
 	struct namesrv *namesrv;
 	struct clients *clients;
 	struct locks *locks;
+	struct traffic *traffic;
 	struct link_message told;	/* which ports are in use; kind 0: not yet */
 	int64_t stood_still_ms;		/* in all, so far */
 	int rc;

@@ -32,6 +32,26 @@ take_config(struct daemon *d)
 	return MQ_OK;
 }
 
+/* The descriptors of the rings come one after the other. */
+static int
+take_rings(struct loop *l)
+{
+	struct ring_fds fds = RING_NO_FDS;
+	int *const list[] = { &fds.in, &fds.out, &fds.wake_mount, &fds.wake_client };
+
+	for (int i = 0; i < 4; i++) {
+		struct link_message msg;
+		int fd = -1, rc = link_receive(LINK_SOCKET_FD, 0, &msg, &fd);
+
+		*list[i] = fd;
+		if (rc != MQ_OK)
+			return rc;
+		if (msg.kind != LINK_RING || msg.code != i)
+			return err_note(MQ_ECORRUPT, "the mount gives no rings");
+	}
+	return traffic_open(l, &fds, &l->traffic);
+}
+
 /* What follows comes with fewer rights, so names are looked up here. */
 static void
 find_listen(struct loop *l)
@@ -80,6 +100,8 @@ run(struct loop *l)
 	rc = confine_fds(LINK_RING_FD);
 	if (rc == MQ_OK)
 		rc = take_config(d);
+	if (rc == MQ_OK)
+		rc = take_rings(l);
 	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)	/* before the key: resolvers do not have it */

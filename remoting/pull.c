@@ -32,7 +32,7 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 		return refuse_rc(why, rc);
 	if (g)
 		group_conf(b->offsets, g, ret);
-	if (!ret->consume_enable)
+	if (!ret->consume_enable || (b->rights && g && !rights_group(b->rights, b->offsets, g, RIGHTS_WRITE)))
 		return refuse(why, ANSWER_NO_PERMISSION, "subscription group no permission, %.60s", name);
 	return true;
 }
@@ -47,7 +47,7 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	if (!t)
 		return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", p->topic);
 	topic_conf(b->offsets, t, &conf);
-	if (!(conf.perm & PERM_READ))
+	if (!(conf.perm & PERM_READ) || (b->rights && !rights_topic(b->rights, b->offsets, t, RIGHTS_READ)))
 		return refuse(why, ANSWER_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
 	if (p->queue_id < 0 || p->queue_id >= conf.queues)
 		return refuse(why, ANSWER_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
@@ -84,19 +86,54 @@ fill_config(const struct settings *s, int64_t segment_bytes, struct link_config 
 	c->register_compressed = s->compressedRegister;
 }
 
+/* The intake thread has been lied to: mqremoted has to end. */
+static void
+lied(void *arg)
+{
+	struct service *s = arg;
+
+	set_trouble(s, err_text(MQ_ECORRUPT));
+	LOCKED(&s->lock);
+	if (s->link_fd >= 0)
+		shutdown(s->link_fd, SHUT_RDWR);
+}
+
+/* Rings of its own for each mqremoted, and who takes out what it puts in. */
+static int
+give_rings(struct service *s, int link_fd)
+{
+	struct ring_fds fds;
+	int rc = ring_server_open(&s->ring, &fds);
+	const int *const list[] = { &fds.in, &fds.out, &fds.wake_mount, &fds.wake_client };
+
+	if (rc != MQ_OK)
+		return rc;
+	rc = intake_open(&s->remoting, &s->ring, lied, s, &s->intake);
+	for (int i = 0; i < 4 && rc == MQ_OK; i++) {
+		const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RING, .code = i };
+
+		rc = link_send_blob(link_fd, 0, &msg, *list[i]);
+	}
+	ring_fds_close(&fds);
+	return rc;
+}
+
 static int
 begin(void *arg, const struct child_run *run)
 {
 	struct service *s = arg;
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG };
+	int rc;
 
 	lock_take(&s->lock);
 	s->pid = run->pid;
 	s->starts = run->number;
+	s->link_fd = run->link_fd;
 	lock_drop(&s->lock);
 	exchange_attach(s->exchange, run->link_fd);
 	fill_config(s->settings, store_segment_bytes(s->broker.store), &msg.config);
-	return link_send(run->link_fd, &msg);
+	rc = link_send(run->link_fd, &msg);
+	return rc == MQ_OK ? give_rings(s, run->link_fd) : rc;
 }
 
 static void
@@ -106,6 +143,12 @@ ended(void *arg, const struct child_run *run)
 
 	(void)run;
 	exchange_detach(s->exchange);
+	lock_take(&s->lock);
+	s->link_fd = -1;
+	lock_drop(&s->lock);
+	intake_close(s->intake);
+	s->intake = NULL;
+	ring_server_close(&s->ring);
 	LOCKED(&s->lock);
 	s->pid = 0;
 	s->port = s->vip_port = 0;
@@ -150,6 +193,8 @@ hear(void *arg, const struct child_run *run, const struct link_message *msg, int
 	struct service *s = arg;
 
 	(void)run;
+	if (blob_fd >= 0 && msg->kind != LINK_REQUEST && msg->kind != LINK_RESPONSE)
+		close(blob_fd);
 	switch (msg->kind) {
 	case LINK_REQUEST:
 	case LINK_RESPONSE:
@@ -339,6 +384,17 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	}
 	s->settings = settings;
 	s->broker = *broker;
+	s->link_fd = -1;
+	s->remoting = (struct remoting_broker){
+		.settings = settings,
+		.store = broker->store,
+		.offsets = broker->offsets,
+		.host = broker->host,
+		.rights = &s->rights,
+		.replicated = broker->replicated,
+		.in_sync = broker->in_sync,
+		.arg = broker->arg,
+	};
 	s->started_ms = clock_wall_ms();
 	lock_init(&s->lock, RANK_REPLICATION);
 	cond_init(&s->changed);

@@ -22,6 +22,12 @@ struct service_broker {
 	struct store *store;
 	struct offsets *offsets;
 
+	struct host host;		/* stored in messages */
+
+	/* As in broker.h. */
+	struct mark *(*replicated)(void *arg);
+	bool (*in_sync)(void *arg);
+
 	/* Answers what slaves ask (hello, read_log, their commits); it always has an answer. */
 	void (*serve_slave)(void *arg, const struct request *req, struct answer *ret);
 

@@ -7,7 +7,10 @@
 #include "conf/lock.h"
 #include "net/child.h"
 #include "net/exchange.h"
+#include "remoting/broker.h"
+#include "remoting/intake.h"
 #include "remoting/rights.h"
+#include "remoting/ring_server.h"
 #include "remoting/service.h"
 
 struct service {
@@ -15,12 +18,18 @@ struct service {
 	struct service_broker broker;
 	int64_t started_ms;		/* wall clock */
 	struct rights rights;
+	struct remoting_broker remoting;
+
+	/* of one mqremoted; the child thread's */
+	struct ring_server ring;
+	struct intake *intake;
 
 	struct lock lock;		/* all below, but for what stays */
 	pthread_cond_t changed;
 	bool closing;
 	bool ready;			/* mqremoted listens, or has said why not */
 	pid_t pid;
+	int link_fd;			/* -1: it does not run */
 	unsigned starts;
 	int32_t port, vip_port;
 	char trouble[256];

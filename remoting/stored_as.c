@@ -46,6 +46,10 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 
 	topic_conf_default(&conf, name, queues);
 	conf.perm = perm;
+	if (b->rights && !rights_make(b->rights, b->offsets, "topics"))
+		return refuse(why, ANSWER_NO_PERMISSION, "clients may not make topics here");
+	if (b->rights)
+		conf.owner = rights_owner(b->rights);
 	rc = topic_create(b->offsets, &conf, ret, NULL);
 	if (rc == -EEXIST)		/* somebody was faster */
 		*ret = topic_find(b->offsets, name);
@@ -179,7 +183,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		as.queue_id = 0;
 	}
 	topic_conf(b->offsets, as.topic, &conf);
-	if (!(conf.perm & PERM_WRITE))
+	if (!(conf.perm & PERM_WRITE) || (b->rights && !rights_topic(b->rights, b->offsets, as.topic, RIGHTS_WRITE)))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
 			      as.topic->name);
 	if (!find_queue(b, req, &as, ret_why))

@@ -34,7 +34,17 @@ struct waits {
 static struct mark *
 replicated(struct waits *w)
 {
-	return w->broker->replicated ? w->broker->replicated : &w->none;
+	struct mark *m = w->broker->replicated ? w->broker->replicated(w->broker->arg) : NULL;
+
+	return m ? m : &w->none;
+}
+
+/* The timer thread may still wait on the one, when there is the other already. */
+static void
+nudge(struct waits *w)
+{
+	mark_nudge(&w->none);
+	mark_nudge(replicated(w));
 }
 
 static struct wait *
@@ -121,7 +131,7 @@ waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
 	if (e.disk_by)
 		pthread_cond_signal(&w->flush_news);
 	if (first)
-		mark_nudge(replicated(w));
+		nudge(w);
 }
 
 /* --- the disk ----------------------------------------------------------------------------------- */
@@ -252,7 +262,7 @@ waits_close(struct waits *w)
 	w->closing = true;
 	pthread_cond_signal(&w->flush_news);
 	lock_drop(&w->lock);
-	mark_nudge(replicated(w));
+	nudge(w);
 	if (w->has_flusher)
 		pthread_join(w->flusher, NULL);
 	if (w->has_timer)

@@ -15,6 +15,12 @@ in_sync(void *arg)
 	return ((struct remote *)arg)->in_sync;
 }
 
+static struct mark *
+replicated(void *arg)
+{
+	return &((struct remote *)arg)->replicated;
+}
+
 static void
 lied(void *arg)
 {
@@ -33,7 +39,7 @@ remote_open(struct remote *r)
 		.store = r->b.store,
 		.offsets = r->b.offsets,
 		.host = { .addr = { 10, 0, 0, 1 }, .port = 10911 },
-		.replicated = &r->replicated,
+		.replicated = replicated,
 		.in_sync = in_sync,
 		.arg = r,
 	};

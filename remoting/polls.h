@@ -1,0 +1,55 @@
+/* polls.h - pulls that found nothing and wait: for a message of their queue, or for their time.
+ *
+ *      HELD ── the queue's end is behind its offset ──> ready ──> asked again
+ *        ├──── its time is over ───────────────────────^
+ *        └──── its connection ends ──> freed
+ *
+ * A pull that waits costs no slot of the rings.  The mount tells the ends of watched queues
+ * in shared memory, so a look at all of them costs one load each; times are a heap.
+ */
+#ifndef MQFS_REMOTING_POLLS_H
+#define MQFS_REMOTING_POLLS_H
+
+#include "net/server.h"
+#include "remoting/asks.h"
+#include "remoting/ring_client.h"
+
+struct polls;
+
+/* A pull that may be asked again: all of it, and who has asked. */
+struct held {
+	struct server_peer *peer;	/* NULL: it is gone */
+	int32_t opaque;
+	enum remoting_dialect dialect;
+	int64_t until_ms;
+	struct ask ask;			/* its texts are in `texts` */
+	struct poll_watch *watch;	/* NULL: it is not held */
+	struct held *next, **place;	/* of that watch */
+	size_t heap_at;
+	char texts[];
+};
+
+struct held *held_make(struct server_peer *p, const struct remoting_frame *f, const struct ask *a, int64_t until_ms);
+
+/* ready(arg, h): h is not held any more, and the callee's. */
+int polls_open(struct ring_client *ring, void (*ready)(void *arg, struct held *h), void *arg, struct polls **ret);
+void polls_close(struct polls *p);	/* accepts NULL; frees what is held */
+
+/* Hold it.  False: there is no room, it stays the caller's. */
+bool polls_hold(struct polls *p, struct held *h);
+
+/* The mount has answered a WATCH. */
+void polls_watched(struct polls *p, const struct ring_completion *c);
+
+/* Ends may have moved, or it is so late now: whatever is ready is so. */
+void polls_look(struct polls *p, int64_t now_ms);
+
+/* When the next one's time is over; 0: none is held. */
+int64_t polls_next_ms(const struct polls *p);
+
+/* Forget what that connection has asked. */
+void polls_gone(struct polls *p, const struct server_peer *peer);
+
+size_t polls_count(const struct polls *p);
+
+#endif

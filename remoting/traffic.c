@@ -1,0 +1,485 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "conf/bytes.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "net/request.h"
+#include "remoting/asks.h"
+#include "remoting/clients.h"
+#include "remoting/loop.h"
+#include "remoting/polls.h"
+#include "remoting/ring_client.h"
+#include "remoting/traffic.h"
+#include "store/record.h"
+
+#define SCARCE 1024			/* slots: when fewer are free, */
+#define SHARE_SCARCE 16			/* a connection gets no more than so many, */
+#define SHARE 512			/* and else so many */
+#define SUSPEND_MS_MAX 120000
+#define HELD_MAX 20000			/* pulls that wait */
+
+/* What is under way in a slot. */
+struct op {
+	struct server_peer *peer;	/* NULL: it is gone */
+	struct held *held;		/* of a pull that may wait; NULL: none */
+	int32_t opaque;
+	enum remoting_dialect dialect;
+	bool one_way;
+};
+
+struct traffic {
+	struct watch watch;		/* first: the mount wakes us */
+	struct loop *l;
+	struct ring_client ring;
+	struct polls *polls;
+	struct op ops[RING_SLOTS];
+	bool submitted;			/* since the mount was woken */
+	bool heard;			/* the eventfd says something */
+};
+
+/* --- submitting --------------------------------------------------------------------------------------------- */
+
+/* "10.0.0.9:51000" or "[::1]:51000". */
+static void
+put_born(const char *address, struct ring_submission *s)
+{
+	const char *colon = strrchr(address, ':');
+	char host[64];
+	size_t len;
+
+	if (!colon)
+		return;
+	s->born_port = atoi(colon + 1) & 0xffff;
+	if (*address == '[' && colon > address + 1)
+		address++, colon--;
+	len = (size_t)(colon - address) < sizeof(host) - 1 ? (size_t)(colon - address) : sizeof(host) - 1;
+	memcpy(host, address, len);
+	host[len] = '\0';
+	if (inet_pton(AF_INET, host, s->born_addr) != 1 && inet_pton(AF_INET6, host, s->born_addr) == 1)
+		s->flags |= RING_FLAG_BORN_V6;
+}
+
+static void
+put_texts(const struct ask *a, unsigned char *at, size_t frame_body_len)
+{
+	const struct ring_submission *s = &a->s;
+	const struct {
+		const char *text;
+		uint32_t len;
+	} texts[] = {
+		{ a->topic, s->topic_len }, { a->template, s->template_len }, { a->group, s->group_len },
+		{ a->text, s->text_len },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i].len > 0)
+			memcpy(at, texts[i].text, texts[i].len);
+		at += texts[i].len;
+	}
+	if (s->kind == RING_BATCH)
+		ask_put_items(a, frame_body_len, at);
+	else if (s->body_len > 0)
+		memcpy(at, a->body, s->body_len);
+}
+
+/* False: the rings are full. */
+static bool
+submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op *op)
+{
+	struct ring_submission *s = &a->s;
+	size_t len = (size_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
+	unsigned char *at;
+
+	if (ring_client_slot(&t->ring, &s->slot) != MQ_OK)
+		return false;
+	at = ring_client_place(&t->ring, len, &s->data_at);
+	if (!at) {
+		ring_client_unslot(&t->ring, s->slot);
+		return false;
+	}
+	put_texts(a, at, frame_body_len);
+	ring_client_submit(&t->ring, s);
+	t->ops[s->slot] = *op;
+	if (op->peer)
+		op->peer->under_way++;
+	t->submitted = true;
+	return true;
+}
+
+static enum server_served
+refuse_frame(struct traffic *t, struct server_peer *p, const struct remoting_frame *f, const struct refusal *why)
+{
+	server_refuse(t->l->server, p, f, why->code, why->why);
+	return SERVER_DONE;
+}
+
+static enum server_served
+refuse_busy(struct traffic *t, struct server_peer *p, const struct remoting_frame *f)
+{
+	server_refuse(t->l->server, p, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
+	return SERVER_DONE;
+}
+
+static struct op
+op_of(struct server_peer *p, const struct remoting_frame *f)
+{
+	return (struct op){
+		.peer = p,
+		.opaque = f->opaque,
+		.dialect = f->dialect,
+		.one_way = f->flag & REMOTING_ONE_WAY,
+	};
+}
+
+enum server_served
+traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
+{
+	const struct op op = op_of(p, f);
+	struct refusal why;
+	struct ask a;
+
+	if (!ask_send(f, &a, &why))
+		return refuse_frame(t, p, f, &why);
+	put_born(p->address, &a.s);
+	return submit(t, &a, f->body_len, &op) ? SERVER_DONE : refuse_busy(t, p, f);
+}
+
+/* --- pulls ----------------------------------------------------------------------------------------------------- */
+
+/* What the group's heartbeat says of the topic. */
+static bool
+use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
+{
+	const struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
+	json_t *list = g ? json_object_get(g->says, "subscriptionDataSet") : NULL, *data = NULL, *each;
+	const char *model = g ? json_string_value(json_object_get(g->says, "messageModel")) : NULL;
+	const char *type, *text;
+	size_t i;
+
+	(void)model;
+	if (!g)
+		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
+	json_array_foreach(list, i, each) {
+		const char *topic = json_string_value(json_object_get(each, "topic"));
+
+		if (topic && strcmp(topic, a->topic) == 0)
+			data = each;
+	}
+	if (!data)
+		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's subscription not exist");
+	if (json_integer_value(json_object_get(data, "subVersion")) < a->sub_version)
+		return refuse(why, ANSWER_SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
+	text = json_string_value(json_object_get(data, "subString"));
+	type = json_string_value(json_object_get(data, "expressionType"));
+	a->text = text && strlen(text) <= RECORD_PROPS_MAX ? text : "";
+	a->s.text_len = (uint32_t)strlen(a->text);
+	a->s.flags &= ~(uint32_t)RING_FLAG_SQL;
+	if (type && *type && strcmp(type, "TAG") != 0)
+		a->s.flags |= RING_FLAG_SQL;
+	return true;
+}
+
+enum server_served
+traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
+{
+	struct op op = op_of(p, f);
+	struct refusal why;
+	struct ask a;
+
+	if (!ask_pull(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why)))
+		return refuse_frame(t, p, f, &why);
+	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX) {
+		int64_t ms = a.suspend_ms < 0 ? 0 : a.suspend_ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : a.suspend_ms;
+
+		op.held = held_make(p, f, &a, t->l->d.now_ms + ms);
+	}
+	if (submit(t, &a, 0, &op))
+		return SERVER_DONE;
+	free(op.held);
+	return refuse_busy(t, p, f);
+}
+
+/* It waits no longer: it is asked again, and answered whatever there is. */
+static void
+ask_again(void *arg, struct held *h)
+{
+	struct traffic *t = arg;
+	const struct op op = { .peer = h->peer, .opaque = h->opaque, .dialect = h->dialect };
+	const struct remoting_frame f = { .opaque = h->opaque, .dialect = h->dialect };
+
+	if (!submit(t, &h->ask, 0, &op))
+		(void)refuse_busy(t, h->peer, &f);
+	free(h);
+}
+
+/* --- answers --------------------------------------------------------------------------------------------------- */
+
+static struct remoting_frame
+response_to(const struct op *op, const struct ring_completion *c)
+{
+	return (struct remoting_frame){
+		.dialect = op->dialect, .code = c->code, .opaque = op->opaque, .flag = REMOTING_RESPONSE,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
+		.remark = *c->remark ? (char *)(uintptr_t)c->remark : NULL,
+	};
+}
+
+static void
+put_number(json_t *ext, const char *name, int64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRId64, n);
+	json_object_set_new_nocheck(ext, name, json_stringn_nocheck(text, strlen(text)));
+}
+
+/* Where the record behind that one begins: from the log, where the mount has put both. */
+static int64_t
+next_record(const struct daemon *d, int64_t pos)
+{
+	int64_t segment = d->config.segment_bytes, base = pos - pos % segment;
+	unsigned char head[8];
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%020" PRId64, base);
+	fd = openat(d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || pread(fd, head, sizeof(head), pos - base) != sizeof(head))
+		return -1;
+	pos += be32_get(head);
+	if (pos - base + 8 > segment || pread(fd, head, sizeof(head), pos - base) != sizeof(head))
+		return base + segment;
+	return be32_get(head + 4) == RECORD_MAGIC_BLANK ? base + segment : pos;
+}
+
+/* The ids of all messages of a batch, joined with commas: malloc'ed. */
+static char *
+batch_ids(struct traffic *t, const struct host *host, const struct ring_completion *c)
+{
+	size_t each = host->v6 ? 57 : 33;
+	char *ids = malloc(c->n * each + 1), *at = ids;
+	int64_t pos = c->pos;
+
+	for (uint32_t i = 0; ids && i < c->n && pos >= 0; i++) {
+		record_msg_id(host, MQ_POS(pos), at);
+		at += each - 1;
+		*at++ = ',';
+		if (i + 1 < c->n)
+			pos = next_record(&t->l->d, pos);
+	}
+	if (ids && at > ids)
+		at[-1] = '\0';
+	return ids;
+}
+
+static struct host
+store_host(const struct traffic *t)
+{
+	const struct ring_says *says = &t->ring.out->says;
+	struct host host = { .v6 = says->host_v6, .port = says->host_port };
+
+	memcpy(host.addr, says->host_addr, sizeof(host.addr));
+	return host;
+}
+
+static json_t *
+send_ext(struct traffic *t, const struct ring_completion *c)
+{
+	const struct ring_says *says = &t->ring.out->says;
+	const struct host host = store_host(t);
+	json_t *ext = json_object();
+	char id[57];
+
+	if (!ext)
+		return NULL;
+	if (c->kind == RING_BATCH) {
+		AUTO_FREE char *ids = batch_ids(t, &host, c);
+
+		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(ids ? ids : ""));
+	} else {
+		record_msg_id(&host, MQ_POS(c->pos), id);
+		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(id));
+	}
+	put_number(ext, "queueId", c->queue_id);
+	put_number(ext, "queueOffset", c->offset);
+	json_object_set_new_nocheck(ext, "MSG_REGION", json_string_nocheck(says->region));
+	json_object_set_new_nocheck(ext, "TRACE_ON", json_string_nocheck(says->trace_on ? "true" : "false"));
+	return ext;
+}
+
+static json_t *
+pull_ext(const struct ring_completion *c)
+{
+	json_t *ext = json_object();
+
+	if (!ext)
+		return NULL;
+	put_number(ext, "suggestWhichBrokerId", c->suggest);
+	put_number(ext, "nextBeginOffset", c->offset);
+	put_number(ext, "minOffset", c->min);
+	put_number(ext, "maxOffset", c->max);
+	return ext;
+}
+
+static bool
+is_stored(int code)
+{
+	return code == ANSWER_SUCCESS || code == ANSWER_FLUSH_DISK_TIMEOUT || code == ANSWER_SLAVE_NOT_AVAILABLE ||
+	       code == ANSWER_FLUSH_SLAVE_TIMEOUT;
+}
+
+static void
+answer_send(struct traffic *t, const struct op *op, const struct ring_completion *c)
+{
+	struct remoting_frame f = response_to(op, c);
+
+	if (is_stored(c->code))
+		f.ext = send_ext(t, c);
+	(void)server_post(t->l->server, op->peer, &f);
+	json_decref(f.ext);
+}
+
+static void
+answer_pull(struct traffic *t, const struct op *op, const struct ring_completion *c)
+{
+	const struct ring_piece *found = t->ring.out->pieces[c->slot];
+	struct remoting_frame f = response_to(op, c);
+	struct log_piece pieces[RING_PIECES];
+	uint32_t n = c->n < RING_PIECES ? c->n : RING_PIECES;
+
+	for (uint32_t i = 0; i < n; i++)
+		pieces[i] = (struct log_piece){ .pos = found[i].pos, .bytes = found[i].bytes };
+	if (c->code == ANSWER_SUCCESS || c->code == ANSWER_PULL_NOT_FOUND ||
+	    c->code == ANSWER_PULL_RETRY_IMMEDIATELY || c->code == ANSWER_PULL_OFFSET_MOVED)
+		f.ext = pull_ext(c);
+	(void)server_send_log(t->l->server, op->peer, &f, pieces, n);
+	json_decref(f.ext);
+}
+
+static void
+answer(struct traffic *t, const struct ring_completion *c)
+{
+	struct op op = t->ops[c->slot];
+
+	t->ops[c->slot] = (struct op){ .peer = NULL };
+	if (op.peer) {
+		op.peer->under_way--;
+		server_touch(t->l->server, op.peer);
+	}
+	if (c->kind == RING_WATCH) {
+		polls_watched(t->polls, c);
+		return;
+	}
+	if (op.held && op.peer && c->code == ANSWER_PULL_NOT_FOUND && polls_hold(t->polls, op.held))
+		return;
+	free(op.held);
+	if (!op.peer || op.one_way)
+		return;
+	if (c->kind == RING_PULL)
+		answer_pull(t, &op, c);
+	else
+		answer_send(t, &op, c);
+}
+
+/* --- the loop's calls -------------------------------------------------------------------------------------------- */
+
+bool
+traffic_may_ask(const struct traffic *t, const struct server_peer *p)
+{
+	return p->under_way < (t->ring.n_free < SCARCE ? SHARE_SCARCE : SHARE);
+}
+
+void
+traffic_gone(struct traffic *t, struct server_peer *p)
+{
+	for (size_t i = 0; i < RING_SLOTS && p->under_way > 0; i++)
+		if (t->ops[i].peer == p) {
+			t->ops[i].peer = NULL;
+			p->under_way--;
+		}
+	polls_gone(t->polls, p);
+}
+
+void
+traffic_hear(struct traffic *t)
+{
+	struct ring_completion c;
+
+	if (t->heard)
+		ring_client_heard(&t->ring);
+	t->heard = false;
+	ring_client_awake(&t->ring);
+	while (ring_client_reap(&t->ring, &c) == MQ_OK)
+		answer(t, &c);
+	polls_look(t->polls, t->l->d.now_ms);
+}
+
+int64_t
+traffic_tick(struct traffic *t)
+{
+	if (t->submitted)
+		ring_client_wake(&t->ring);
+	t->submitted = false;
+	if (!ring_client_sleep(&t->ring))
+		return t->l->d.now_ms;		/* something has come already */
+	return polls_next_ms(t->polls);
+}
+
+static void
+ready(struct watch *w, uint32_t events)
+{
+	(void)events;
+	((struct traffic *)w)->heard = true;
+}
+
+int
+traffic_open(struct loop *l, struct ring_fds *fds, struct traffic **ret)
+{
+	struct traffic *t = calloc(1, sizeof(*t));
+	int rc = t ? ring_client_open(&t->ring, fds) : -ENOMEM;
+
+	ring_fds_close(fds);
+	if (rc != MQ_OK) {
+		free(t);
+		return rc;
+	}
+	t->l = l;
+	t->watch = (struct watch){ .ready = ready, .fd = -1 };
+	rc = polls_open(&t->ring, ask_again, t, &t->polls);
+	if (rc != MQ_OK) {
+		traffic_close(t);
+		return rc;
+	}
+	*ret = t;
+	return MQ_OK;
+}
+
+int
+traffic_start(struct traffic *t)
+{
+	return watch_open(&t->l->d, &t->watch, t->ring.wake_us, EPOLLIN);
+}
+
+void
+traffic_close(struct traffic *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < RING_SLOTS; i++)
+		free(t->ops[i].held);
+	polls_close(t->polls);
+	if (t->watch.fd >= 0)
+		(void)watch_release(&t->l->d, &t->watch);
+	ring_client_close(&t->ring);
+	free(t);
+}

@@ -1,0 +1,132 @@
+"""RocketMQ's producers and consumers, as a broker sees them: `python3 messages.py PORT SCENE [ARG...]`."""
+
+import struct
+import sys
+import threading
+import time
+
+from clients import Client
+from remoting import want
+
+SEND, PULL, SEND_V2, SEND_BATCH = 10, 11, 310, 320
+FOUND, NOT_FOUND, RETRY, MOVED = 0, 19, 20, 21
+
+
+def send(c, topic, queue, body, props="", code=SEND_V2, template="TBW102"):
+    """(code, ext fields)"""
+    long = {"producerGroup": "p", "topic": topic, "defaultTopic": template, "defaultTopicQueueNums": "4",
+            "queueId": str(queue), "sysFlag": "0", "bornTimestamp": "1700000000000", "flag": "0", "properties": props,
+            "reconsumeTimes": "0", "unitMode": "false", "batch": "false"}
+    letters = dict(zip(("producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
+                        "bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "batch"), "abcdefghijkm"))
+    ext = long if code == SEND else {letters[k]: v for k, v in long.items()}
+    c.opaque += 1
+    import remoting
+    c.sock.sendall(remoting.request(remoting.JSON, code, c.opaque, ext, body))
+    header, _ = c.frame()
+    want(c.opaque, header["opaque"])
+    return header["code"], header.get("extFields", {})
+
+
+def pull(c, topic, queue, offset, tags="*", suspend_ms=0, commit=-1, flags=4, group="billing", most=32):
+    """(code, ext fields, records)"""
+    flags |= 2 if suspend_ms else 0
+    flags |= 1 if commit >= 0 else 0
+    code, ext, body = c.ask(PULL, {
+        "consumerGroup": group, "topic": topic, "queueId": str(queue), "queueOffset": str(offset),
+        "maxMsgNums": str(most), "sysFlag": str(flags), "commitOffset": str(max(commit, 0)),
+        "suspendTimeoutMillis": str(suspend_ms), "subscription": tags, "subVersion": "0"})
+    return code, ext, list(records(body))
+
+
+def records(body):
+    """(queue offset, position, body) of each"""
+    while body:
+        total, = struct.unpack_from(">i", body, 0)
+        offset, pos = struct.unpack_from(">qq", body, 20)
+        n, = struct.unpack_from(">i", body, 84)
+        yield offset, pos, body[88:88 + n]
+        body = body[total:]
+
+
+def produced(port):
+    """A message is stored where its answer says, whichever request it came by."""
+    c = Client(port, "a@1")
+    code, ext = send(c, "orders", 1, b"first", "TAGS\x01a\x02KEYS\x01k1\x02")
+    want(0, code)
+    want(("1", "0"), (ext["queueId"], ext["queueOffset"]))
+    want(32, len(ext["msgId"]))
+    code, ext = send(c, "orders", 1, b"second", code=SEND)
+    want((0, "1"), (code, ext["queueOffset"]))
+    items = b""
+    for body in (b"third", b"fourth"):
+        item = struct.pack(">iiii", 0, 0, 0, len(body))[:12] + struct.pack(">ii", 7, len(body)) + body + struct.pack(">h", 0)
+        items += struct.pack(">i", len(item)) + item[4:]
+    code, ext = send(c, "orders", 1, items, code=SEND_BATCH)
+    want((0, "2"), (code, ext["queueOffset"]))
+    ids = ext["msgId"].split(",")
+    want(2, len(ids))
+    code, _, got = pull(c, "orders", 1, 0)
+    want(FOUND, code)
+    want([b"first", b"second", b"third", b"fourth"], [body for _, _, body in got])
+    want([int(i[16:], 16) for i in ids], [pos for _, pos, _ in got[2:]])
+    want(13, send(c, "orders", 1, items[:-1], code=SEND_BATCH)[0])
+    want(17, send(c, "unknown", 0, b"x")[0])
+    want(1, send(c, "or/ders", 0, b"x")[0])
+    want(1, send(c, "orders", 99, b"x")[0])
+
+
+def pulled(port, first):
+    """What was appended by files is pulled, by tags too, and offsets outside are answered as RocketMQ does."""
+    c = Client(port, "a@1")
+    code, ext, got = pull(c, "orders", 0, 0)
+    want(FOUND, code)
+    want(first.encode(), got[0][2])
+    want(len(got), int(ext["nextBeginOffset"]))
+    end = int(ext["maxOffset"])
+    want(NOT_FOUND, pull(c, "orders", 0, end)[0])
+    want(MOVED, pull(c, "orders", 0, end + 1)[0])
+    want(1, len(pull(c, "orders", 1, 0, tags="a")[2]))
+    want(RETRY, pull(c, "orders", 1, 0, tags="none")[0])
+    want(24, pull(c, "orders", 0, 0, flags=0, group="nobody")[0])
+    want(17, pull(c, "unknown", 0, 0)[0])
+
+
+def waits(port, command):
+    """A pull that finds nothing waits, until a message comes, by a file or by a client; or its time is over."""
+    import subprocess
+    c, d = Client(port, "a@1"), Client(port, "b@2")
+    end = int(pull(c, "orders", 2, 0)[1]["maxOffset"])
+    began = time.monotonic()
+    want(NOT_FOUND, pull(c, "orders", 2, end, suspend_ms=300)[0])
+    if time.monotonic() - began < 0.29:
+        raise SystemExit("a pull did not wait for its time")
+    for i, produce in enumerate((lambda: want(0, send(d, "orders", 2, b"by a client")[0]),
+                                 lambda: subprocess.check_call(command, shell=True))):
+        t = threading.Timer(0.2, produce)
+        t.start()
+        code, _, got = pull(c, "orders", 2, end + i, suspend_ms=60000)
+        t.join()
+        want((FOUND, 1), (code, len(got)))
+
+
+def gone(port):
+    """A thousand pulls wait, and their connections end: nobody else notices."""
+    waiting = [Client(port, "w@%d" % i) for i in range(100)]
+    import remoting
+    end = pull(waiting[0], "orders", 3, 0)[1]["maxOffset"]
+    for c in waiting:
+        for i in range(10):
+            c.sock.sendall(remoting.request(remoting.JSON, PULL, i, {
+                "consumerGroup": "billing", "topic": "orders", "queueId": "3", "queueOffset": end, "maxMsgNums": "32",
+                "sysFlag": "6", "commitOffset": "0", "suspendTimeoutMillis": "60000", "subscription": "*",
+                "subVersion": "0"}, b""))
+    for c in waiting[:50]:
+        c.sock.close()
+    want(0, send(Client(port, "p@1"), "orders", 3, b"x")[0])
+    for c in waiting[50:]:
+        want({0}, {c.frame()[0]["code"] for _ in range(10)})
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[2]](int(sys.argv[1]), *sys.argv[3:])
