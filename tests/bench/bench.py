@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -445,6 +446,49 @@ def idle_memory(bench):
                 queue.write(b"one message\n")
     time.sleep(3)			# the views' own interval, and then idle
     return broker.anonymous_bytes
+
+
+# --- rows with clients over the network -------------------------------------------
+
+def remote(bench, *args):
+    """Messages a second of a client, by remote.c."""
+    out = subprocess.run([bench.tool("remote"), *args], stdout=subprocess.PIPE, check=True, text=True).stdout
+    return float(out.split()[-2])
+
+
+def network_broker(bench):
+    """A broker that clients reach, and its port."""
+    port = random.randrange(20000, 32000, 10)
+    broker = bench.broker("listen=127.0.0.1,listenPort=%d,remotingUser=%s" % (port, pwd.getpwuid(os.getuid())[0]))
+    bench.topic(broker, "t")
+
+    def listens():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+    wait_until(listens)
+    return str(port)
+
+
+def pipelined(bench, connections, window):
+    port, count = network_broker(bench), str(400000 // bench.scale)
+    return lambda: remote(bench, "send", port, "t", "4", connections, window, "1024", count)
+
+
+@figure("remote_1", "1 KiB messages from a pipelined client, one connection", 1e5, "k/s", "at least")
+def remote_1(bench):
+    return pipelined(bench, "1", "256")
+
+
+@figure("remote_64", "the same, 64 connections", 1e5, "k/s", "at least")
+def remote_64(bench):
+    return pipelined(bench, "64", "32")
+
+
+@figure("remote_pull", "1 KiB messages pulled by one client", 1e5, "k/s", "at least")
+def remote_pull(bench):
+    port, count = network_broker(bench), str(200000 // bench.scale)
+    remote(bench, "send", port, "t", "1", "1", "256", "1024", count)
+    return lambda: remote(bench, "pull", port, "t", "0", count)
 
 
 # --- rows with a slave -----------------------------------------------------------

@@ -1,0 +1,407 @@
+/* remote.c - a client of RocketMQ's remoting protocol that wants to be fast, and remembers.
+ *
+ *      remote send PORT TOPIC QUEUES CONNECTIONS WINDOW BYTES COUNT [STORED]
+ *      remote pull PORT TOPIC QUEUE COUNT [READ]
+ *
+ * send: COUNT messages of BYTES bytes over so many connections, each with up to WINDOW requests
+ * that are not answered yet.  A body begins with 16 hex digits, its number.  STORED gets the
+ * number of each message that was answered with SEND_OK, a line each; without it, what is not
+ * SEND_OK is an error, and so is a broker that goes away.
+ *
+ * pull: until COUNT messages have come; READ gets the number of each.
+ *
+ * Prints messages, seconds, messages a second.  Headers are binary: REMOTE_JSON=1 has JSON.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER (1 << 20)
+
+struct connection {
+	int fd;				/* -1: it has ended */
+	char *out, *in;			/* out has room for a window of frames */
+	size_t out_at, out_len, in_len;
+	long under_way;
+};
+
+static bool json;
+static FILE *record;			/* STORED or READ; NULL: none */
+
+static void
+die(const char *what)
+{
+	fprintf(stderr, "remote: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double
+seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void
+print_rate(long n, double began)
+{
+	double took = seconds() - began;
+
+	printf("%ld messages %.3f s %.0f messages/s\n", n, took, (double)n / took);
+}
+
+static void
+put32(char *at, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(at, &v, sizeof(v));
+}
+
+static uint32_t
+get32(const char *at)
+{
+	uint32_t v;
+
+	memcpy(&v, at, sizeof(v));
+	return be32toh(v);
+}
+
+static void
+put16(char *at, int v)
+{
+	uint16_t be = htobe16((uint16_t)v);
+
+	memcpy(at, &be, sizeof(be));
+}
+
+/* --- frames ---------------------------------------------------------------------------------- */
+
+struct field {
+	const char *name, *value;
+};
+
+static size_t
+put_binary(char *at, int code, uint32_t opaque, const struct field *fields, size_t n)
+{
+	char *p = at + 21;
+
+	put16(at, code);
+	at[2] = 1;			/* C++ */
+	put16(at + 3, 409);
+	put32(at + 5, opaque);
+	put32(at + 9, 0);
+	put32(at + 13, 0);
+	for (size_t i = 0; i < n; i++) {
+		size_t name_len = strlen(fields[i].name), len = strlen(fields[i].value);
+
+		put16(p, (int)name_len);
+		memcpy(p + 2, fields[i].name, name_len);
+		put32(p + 2 + name_len, (uint32_t)len);
+		memcpy(p + 6 + name_len, fields[i].value, len);
+		p += 6 + name_len + len;
+	}
+	put32(at + 17, (uint32_t)(p - at - 21));
+	return (size_t)(p - at);
+}
+
+static size_t
+put_json(char *at, int code, uint32_t opaque, const struct field *fields, size_t n)
+{
+	char *p = at + sprintf(at, "{\"code\":%d,\"extFields\":{", code);
+
+	for (size_t i = 0; i < n; i++)
+		p += sprintf(p, "%s\"%s\":\"%s\"", i ? "," : "", fields[i].name, fields[i].value);
+	p += sprintf(p, "},\"flag\":0,\"language\":\"CPP\",\"opaque\":%u,\"serializeTypeCurrentRPC\":\"JSON\","
+		     "\"version\":409}", opaque);
+	return (size_t)(p - at);
+}
+
+/* A frame at `at`, but for its body, which is body_len bytes: returns where that begins. */
+static char *
+put_frame(char *at, int code, uint32_t opaque, const struct field *fields, size_t n, size_t body_len)
+{
+	size_t head = json ? put_json(at + 8, code, opaque, fields, n) : put_binary(at + 8, code, opaque, fields, n);
+
+	put32(at, (uint32_t)(4 + head + body_len));
+	put32(at + 4, (uint32_t)head | (json ? 0u : 1u << 24));
+	return at + 8 + head;
+}
+
+/* The next whole frame of what has come from *at on; NULL: there is none. */
+static const char *
+next_frame(const struct connection *c, size_t *at, int *ret_code, uint32_t *ret_opaque, const char **ret_body,
+	   size_t *ret_body_len)
+{
+	const char *frame = c->in + *at, *header = frame + 8;
+	size_t left = c->in_len - *at, len, head;
+
+	if (left < 8 || left < (len = get32(frame)) + 4)
+		return NULL;
+	head = get32(frame + 4) & 0xffffff;
+	if (frame[4] == 1) {
+		*ret_code = (int)get32(header) >> 16;
+		*ret_opaque = get32(header + 5);
+	} else {
+		const char *code = memmem(header, head, "\"code\":", 7), *opaque = memmem(header, head, "\"opaque\":", 9);
+
+		*ret_code = code ? atoi(code + 7) : -1;
+		*ret_opaque = opaque ? (uint32_t)strtoul(opaque + 9, NULL, 10) : 0;
+	}
+	*ret_body = header + head;
+	*ret_body_len = len - 4 - head;
+	*at += len + 4;
+	return header;
+}
+
+static int
+connect_to(int port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+		die("connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+/* --- sending ----------------------------------------------------------------------------------- */
+
+struct producer {
+	const char *topic;
+	int queues;
+	long window, count;
+	size_t bytes;
+	long sent, answered, ok;
+	struct connection *connections;
+	int n;
+};
+
+static void
+put_message(struct producer *p, struct connection *c)
+{
+	char queue[16], number[20];
+	const struct field fields[] = {
+		{ "a", "load" }, { "b", p->topic }, { "c", "TBW102" }, { "d", "4" }, { "e", queue }, { "f", "0" },
+		{ "g", "1700000000000" }, { "h", "0" }, { "i", "" }, { "j", "0" }, { "k", "false" }, { "m", "false" },
+	};
+	char *body;
+
+	snprintf(queue, sizeof(queue), "%ld", p->sent % p->queues);
+	body = put_frame(c->out + c->out_len, 310, (uint32_t)p->sent, fields, sizeof(fields) / sizeof(fields[0]), p->bytes);
+	snprintf(number, sizeof(number), "%016lx", p->sent);
+	memset(body, 'x', p->bytes);
+	memcpy(body, number, p->bytes < 16 ? p->bytes : 16);
+	c->out_len = (size_t)(body + p->bytes - c->out);
+	c->under_way++;
+	p->sent++;
+}
+
+static void
+ended(struct producer *p, struct connection *c)
+{
+	if (!record)
+		die("the broker has closed the connection");
+	close(c->fd);
+	c->fd = -1;
+	p->answered += c->under_way;
+}
+
+static void
+give(struct producer *p, struct connection *c)
+{
+	ssize_t n;
+
+	if (c->out_at == c->out_len) {
+		c->out_at = c->out_len = 0;
+		while (c->under_way < p->window && p->sent < p->count && c->out_len < BUFFER / 2)
+			put_message(p, c);
+	}
+	if (c->out_at == c->out_len)
+		return;
+	n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		c->out_at += (size_t)n;
+	else if (errno != EAGAIN)
+		ended(p, c);
+}
+
+static void
+take(struct producer *p, struct connection *c)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_len, BUFFER - c->in_len, MSG_DONTWAIT);
+	size_t at = 0, len;
+	uint32_t opaque;
+	const char *body;
+	int code;
+
+	if (n <= 0) {
+		if (n == 0 || errno != EAGAIN)
+			ended(p, c);
+		return;
+	}
+	c->in_len += (size_t)n;
+	while (next_frame(c, &at, &code, &opaque, &body, &len)) {
+		c->under_way--;
+		p->answered++;
+		p->ok += code == 0;
+		if (code == 0 && record)
+			fprintf(record, "%016x\n", opaque);
+		if (code != 0 && !record) {
+			fprintf(stderr, "remote: message %u: code %d\n", opaque, code);
+			exit(1);
+		}
+	}
+	memmove(c->in, c->in + at, c->in_len - at);
+	c->in_len -= at;
+}
+
+static void
+produce(struct producer *p, int port)
+{
+	struct pollfd *polls = calloc((size_t)p->n, sizeof(*polls));
+	double began;
+
+	p->connections = calloc((size_t)p->n, sizeof(*p->connections));
+	for (int i = 0; i < p->n; i++) {
+		struct connection *c = &p->connections[i];
+
+		c->fd = connect_to(port);
+		c->in = malloc(BUFFER);
+		c->out = malloc(BUFFER + p->bytes + 1024);
+	}
+	began = seconds();
+	while (p->answered < p->count) {
+		int open = 0;
+
+		for (int i = 0; i < p->n; i++) {
+			struct connection *c = &p->connections[i];
+
+			if (c->fd >= 0)
+				give(p, c);
+			polls[i] = (struct pollfd){ c->fd, POLLIN | (c->out_at < c->out_len ? POLLOUT : 0), 0 };
+			open += c->fd >= 0;
+		}
+		if (open == 0)
+			break;
+		poll(polls, (nfds_t)p->n, -1);
+		for (int i = 0; i < p->n; i++)
+			if (polls[i].fd >= 0 && polls[i].revents & (POLLIN | POLLHUP | POLLERR))
+				take(p, &p->connections[i]);
+	}
+	print_rate(p->ok, began);
+}
+
+/* --- pulling -------------------------------------------------------------------------------------- */
+
+static void
+receive_all(int fd, char *at, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = recv(fd, at, len, 0);
+
+		if (n <= 0)
+			die("receive");
+		at += n;
+		len -= (size_t)n;
+	}
+}
+
+/* Records: how many, and where the next one will be. */
+static long
+note_records(const char *body, size_t len, int64_t *ret_next)
+{
+	long n = 0;
+
+	for (; len >= 92; n++) {
+		size_t total = get32(body), body_len = get32(body + 84);
+		uint64_t offset;
+
+		memcpy(&offset, body + 20, sizeof(offset));
+		*ret_next = (int64_t)be64toh(offset) + 1;
+		if (record)
+			fprintf(record, "%.*s\n", (int)(body_len < 16 ? body_len : 16), body + 88);
+		body += total;
+		len -= total;
+	}
+	return n;
+}
+
+static void
+consume(int port, const char *topic, const char *queue, long count)
+{
+	char *in = malloc(17 << 20), out[2048], offset[24];
+	const struct field fields[] = {
+		{ "consumerGroup", "load" }, { "topic", topic }, { "queueId", queue }, { "queueOffset", offset },
+		{ "maxMsgNums", "32" }, { "sysFlag", "6" }, { "commitOffset", "0" }, { "suspendTimeoutMillis", "15000" },
+		{ "subscription", "*" }, { "subVersion", "0" },
+	};
+	int fd = connect_to(port);
+	double began = seconds();
+	int64_t next = 0;
+	long n = 0;
+
+	while (n < count) {
+		struct connection c = { .in = in };
+		size_t at = 0, len, body_len;
+		const char *body;
+		uint32_t opaque;
+		int code;
+
+		snprintf(offset, sizeof(offset), "%ld", (long)next);
+		len = (size_t)(put_frame(out, 11, (uint32_t)n, fields, sizeof(fields) / sizeof(fields[0]), 0) - out);
+		if (send(fd, out, len, MSG_NOSIGNAL) != (ssize_t)len)
+			die("send");
+		receive_all(fd, in, 8);
+		receive_all(fd, in + 8, get32(in) - 4);
+		c.in_len = get32(in) + 4;
+		if (!next_frame(&c, &at, &code, &opaque, &body, &body_len) || (code != 0 && code != 20)) {
+			fprintf(stderr, "remote: pull: code %d\n", code);
+			exit(1);
+		}
+		n += note_records(body, body_len, &next);
+	}
+	print_rate(n, began);
+}
+
+int
+main(int argc, char **argv)
+{
+	json = getenv("REMOTE_JSON") != NULL;
+	if (argc >= 9 && strcmp(argv[1], "send") == 0) {
+		struct producer p = {
+			.topic = argv[3], .queues = atoi(argv[4]), .n = atoi(argv[5]), .window = atol(argv[6]),
+			.bytes = (size_t)atol(argv[7]), .count = atol(argv[8]),
+		};
+
+		if (argc > 9 && !(record = fopen(argv[9], "w")))
+			die(argv[9]);
+		produce(&p, atoi(argv[2]));
+	} else if (argc >= 6 && strcmp(argv[1], "pull") == 0) {
+		if (argc > 6 && !(record = fopen(argv[6], "w")))
+			die(argv[6]);
+		consume(atoi(argv[2]), argv[3], argv[4], atol(argv[5]));
+	} else {
+		fprintf(stderr, "usage: see the head of tests/bench/remote.c\n");
+		return 2;
+	}
+	if (record && fclose(record) != 0)
+		die("write");
+	return 0;
+}
