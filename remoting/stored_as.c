@@ -164,6 +164,16 @@ is_true(const struct ring_request *req, const char *property, bool if_absent)
 	return value ? len == 4 && strncasecmp(value, "true", 4) == 0 : if_absent;
 }
 
+/* DELAY is a level above 0. */
+static bool
+is_delayed(const struct ring_request *req)
+{
+	size_t len;
+	const char *level = record_property(req->text, req->s.text_len, "DELAY", &len);
+
+	return level && strtol(level, NULL, 10) > 0;
+}
+
 bool
 stored_as(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *ret,
 	  struct refusal *ret_why)
@@ -177,6 +187,8 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		return false;
 	if (is_true(req, "TRAN_MSG", false))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no transaction messages");
+	if (is_delayed(req))
+		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no delayed messages");
 	if (is_dead(b, req)) {
 		if (!dead_letters_of(b, &as.topic, ret_why))
 			return false;

@@ -162,11 +162,9 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 {
 	const struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
 	json_t *list = g ? json_object_get(g->says, "subscriptionDataSet") : NULL, *data = NULL, *each;
-	const char *model = g ? json_string_value(json_object_get(g->says, "messageModel")) : NULL;
 	const char *type, *text;
 	size_t i;
 
-	(void)model;
 	if (!g)
 		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
 	json_array_foreach(list, i, each) {

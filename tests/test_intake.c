@@ -204,6 +204,7 @@ every_refusal_has_its_code_and_stores_nothing(void **state)
 		{ 16, { .topic = "MQFS_META" } },
 		{ 16, { .topic = "closed" } },
 		{ 16, { .topic = "T", .text = "TRAN_MSG\001true" } },
+		{ 16, { .topic = "T", .text = "DELAY\0013" } },
 	};
 	struct remote *r = *state;
 	struct topic_conf conf;
