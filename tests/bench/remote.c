@@ -306,6 +306,12 @@ produce(struct producer *p, int port)
 				take(p, &p->connections[i]);
 	}
 	print_rate(p->ok, began);
+	for (int i = 0; i < p->n; i++) {
+		free(p->connections[i].in);
+		free(p->connections[i].out);
+	}
+	free(p->connections);
+	free(polls);
 }
 
 /* --- pulling -------------------------------------------------------------------------------------- */
@@ -378,6 +384,8 @@ consume(int port, const char *topic, const char *queue, long count)
 		n += note_records(body, body_len, &next);
 	}
 	print_rate(n, began);
+	close(fd);
+	free(in);
 }
 
 int
