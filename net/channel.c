@@ -24,7 +24,7 @@
 struct parcel {
 	struct parcel *next;
 	char *bytes;
-	size_t len, room, sent;
+	size_t len, sent, room;		/* room 0: nothing more joins it */
 	struct log_piece *pieces;	/* behind bytes; NULL: none */
 	size_t n_pieces, piece;		/* the one that is sent now, */
 	uint32_t piece_sent;		/* and how much of it was */
@@ -150,7 +150,7 @@ last_with_room(struct channel *ch, size_t len)
 {
 	struct parcel *p = ch->first ? (struct parcel *)((char *)ch->last - offsetof(struct parcel, next)) : NULL;
 
-	return p && p->room - p->len >= len && !p->pieces ? p : NULL;
+	return p && p->room >= p->len + len ? p : NULL;
 }
 
 int

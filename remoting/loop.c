@@ -140,8 +140,8 @@ loop_run(struct loop *l)
 	const struct server_for server = {
 		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
 		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
-		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone, .may_ask = frames_may_ask,
-		.turn_frames = TURN_FRAMES,
+		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
+		.may_ask = frames_may_ask, .turn_frames = TURN_FRAMES,
 	};
 	int rc;
 

@@ -46,7 +46,8 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 
 	topic_conf_default(&conf, name, queues);
 	conf.perm = perm;
-	if (b->rights && !rights_make(b->rights, b->offsets, "topics"))
+	if (b->rights && !has_prefix(name, RETRY) && !has_prefix(name, DLQ) &&
+	    !rights_make(b->rights, b->offsets, "topics"))
 		return refuse(why, ANSWER_NO_PERMISSION, "clients may not make topics here");
 	if (b->rights)
 		conf.owner = rights_owner(b->rights);
