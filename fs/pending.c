@@ -115,10 +115,10 @@ pending_close(struct pending *p)
 	lock_drop(&p->lock);
 	pending_wake_readers(p);
 	pending_wake_answers(p);
-	pending_reads_end(p);
 	for (size_t i = 0; i < PENDING_THREADS; i++)
 		if (p->started[i])
 			pthread_join(p->threads[i], NULL);
+	pending_reads_end(p);
 	pending_durables_end(p);
 	pthread_cond_destroy(&p->for_disk);
 	lock_destroy(&p->lock);

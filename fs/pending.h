@@ -11,7 +11,7 @@
  *
  * Three threads empty the lines; a thread that has nothing to do sleeps:
  *
- *     readers    looks at READERS when the mark `dispatched` moves
+ *     readers    looks at those READERS whose queues have got messages (store_news())
  *     disk       flushes the log for DISK, and keeps commits for KEEP
  *     answers    answers SLAVES and MASTER when their marks move, and every line whose
  *                requests have waited for too long
@@ -42,6 +42,9 @@ int64_t pending_count(struct pending *p);
 struct pending_read {
 	bool (*ready)(struct mount *m, struct handle *h, off_t off);
 	void (*answer)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+	/* The i-th queue whose messages make it ready; NULL: no more.  No function: it is looked
+	 * at whenever the thread looks at anything. */
+	struct queue *(*queue)(const struct handle *h, size_t i);
 };
 
 /* Answer when `kind`, which is static, is ready; EINTR after a signal to the caller, and at

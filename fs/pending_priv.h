@@ -41,6 +41,10 @@ struct durable {
 };
 
 #define PENDING_THREADS 3
+#define WATCH_BUCKETS 1024
+
+struct watch;
+struct waiter;
 
 struct pending {
 	struct mount *m;
@@ -48,6 +52,8 @@ struct pending {
 	struct parked lines[LINES];	/* the heads of the rings */
 	int64_t n;			/* requests in all lines */
 	bool closing;
+	struct watch *watches[WATCH_BUCKETS];	/* of READERS, by queue */
+	struct waiter *fresh;		/* of READERS, not looked at yet; with a reference on each */
 	pthread_cond_t for_disk;	/* DISK or KEEP has got a request, or closing */
 	bool answers_sleeps;		/* the thread has no deadline to keep: it has to be woken for one */
 

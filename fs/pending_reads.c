@@ -2,14 +2,24 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/pending_priv.h"
 #include "fs/reply.h"
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
+#define LOOK_AT_ALL_MS 100		/* what is no message of a queue (its topic was removed) */
+
+/* One queue of a waiter; or none: the waiter is looked at with any. */
+struct watch {
+	struct watch *next, **link;	/* in its bucket */
+	struct queue *q;
+	struct waiter *w;
+};
 
 /* A read or a poll that waits.  The thread that unlinks it ends it; its memory lasts
  * until the last look at it is over. */
@@ -24,7 +34,54 @@ struct waiter {
 	off_t off;
 	_Atomic int refs;
 	bool interrupted;		/* before it was linked */
+	struct waiter *next_fresh;
+	size_t n_watches;
+	struct watch watches[];
 };
+
+static struct watch **
+bucket_of(struct pending *p, const struct queue *q)
+{
+	return &p->watches[(uintptr_t)q / sizeof(max_align_t) % WATCH_BUCKETS];
+}
+
+static void
+waiter_link(struct pending *p, struct waiter *w)
+{
+	MUST_HOLD(&p->lock);
+	pending_link(p, LINE_READERS, &w->parked);
+	for (size_t i = 0; i < w->n_watches; i++) {
+		struct watch *watch = &w->watches[i], **bucket = bucket_of(p, watch->q);
+
+		watch->next = *bucket;
+		watch->link = bucket;
+		if (watch->next)
+			watch->next->link = &watch->next;
+		*bucket = watch;
+		if (watch->q)
+			queue_watch(watch->q);
+	}
+	atomic_fetch_add(&w->refs, 1);		/* messages may have come before it watched */
+	w->next_fresh = p->fresh;
+	p->fresh = w;
+}
+
+/* The thread that unlinks a waiter is the one to end it. */
+static void
+waiter_unlink(struct pending *p, struct waiter *w)
+{
+	MUST_HOLD(&p->lock);
+	pending_unlink(p, &w->parked);
+	for (size_t i = 0; i < w->n_watches; i++) {
+		struct watch *watch = &w->watches[i];
+
+		*watch->link = watch->next;
+		if (watch->next)
+			watch->next->link = watch->link;
+		if (watch->q)
+			queue_unwatch(watch->q);
+	}
+}
 
 static bool
 waiter_take(struct pending *p, struct waiter *w)
@@ -32,7 +89,7 @@ waiter_take(struct pending *p, struct waiter *w)
 	LOCKED(&p->lock);
 	if (!w->parked.linked)
 		return false;
-	pending_unlink(p, &w->parked);
+	waiter_unlink(p, w);
 	return true;
 }
 
@@ -56,7 +113,7 @@ waiter_interrupted(fuse_req_t req, void *data)
 	lock_take(&w->p->lock);
 	mine = w->parked.linked;
 	if (mine)
-		pending_unlink(w->p, &w->parked);
+		waiter_unlink(w->p, w);
 	else
 		w->interrupted = true;
 	lock_drop(&w->p->lock);
@@ -92,42 +149,103 @@ waiter_ready(struct waiter *w)
 	return w->kind->ready(w->p->m, w->h, w->off);
 }
 
-/* The waiting requests, with a reference on each: they are asked without the table's lock. */
-static struct waiter **
-waiters_list(struct pending *p, size_t *ret_n)
+/* Waiters to look at, with a reference on each: they are asked without the table's lock. */
+struct look {
+	struct waiter **list;
+	size_t n, max;
+};
+
+/* Takes over the caller's reference.  Without memory this one waits for a look at all. */
+static void
+look_add(struct look *l, struct waiter *w)
+{
+	if (l->n == l->max) {
+		size_t max = l->max ? 2 * l->max : 64;
+		struct waiter **more = realloc(l->list, max * sizeof(struct waiter *));
+
+		if (!more) {
+			waiter_unref(w);
+			return;
+		}
+		l->list = more;
+		l->max = max;
+	}
+	l->list[l->n++] = w;
+}
+
+static void
+look_add_linked(struct look *l, struct waiter *w)
+{
+	atomic_fetch_add(&w->refs, 1);
+	look_add(l, w);
+}
+
+static void
+look_add_watchers(struct pending *p, struct look *l, const struct queue *q)
+{
+	MUST_HOLD(&p->lock);
+	for (struct watch *watch = *bucket_of(p, q); watch; watch = watch->next)
+		if (watch->q == q)
+			look_add_linked(l, watch->w);
+}
+
+static void
+look_add_fresh(struct pending *p, struct look *l)
+{
+	struct waiter *w = p->fresh, *next;
+
+	MUST_HOLD(&p->lock);
+	p->fresh = NULL;
+	for (; w; w = next) {
+		next = w->next_fresh;
+		look_add(l, w);
+	}
+}
+
+/* Collect the waiters that may be ready; or all. */
+static void
+look_collect(struct pending *p, struct look *l, bool all)
 {
 	struct parked *head = &p->lines[LINE_READERS];
-	struct waiter **list;
-	size_t n = 0, max = 0;
+	struct queue *next;
 
+	l->n = 0;
 	LOCKED(&p->lock);
-	for (struct parked *w = head->next; w != head; w = w->next)
-		max++;
-	list = max ? malloc(max * sizeof(struct waiter *)) : NULL;
-	for (struct parked *w = head->next; list && w != head; w = w->next) {
-		list[n] = (struct waiter *)w;
-		atomic_fetch_add(&list[n++]->refs, 1);
+	look_add_fresh(p, l);
+	for (struct queue *q = store_news(p->m->store); q; q = next) {
+		next = queue_next_news(q);
+		if (!all)
+			look_add_watchers(p, l, q);
 	}
-	*ret_n = n;
-	return list;
+	if (!all)
+		look_add_watchers(p, l, NULL);
+	for (struct parked *w = head->next; all && w != head; w = w->next)
+		look_add_linked(l, (struct waiter *)w);
 }
 
 /* Answer every request that is ready.  Returns how many were. */
 static size_t
-look_at_waiters(struct pending *p)
+look_answer(struct pending *p, const struct look *l)
 {
-	size_t n, answered = 0;
-	struct waiter **list = waiters_list(p, &n);
+	size_t answered = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (waiter_ready(list[i]) && waiter_take(p, list[i])) {
-			waiter_end(list[i], 0);
+	for (size_t i = 0; i < l->n; i++) {
+		if (waiter_ready(l->list[i]) && waiter_take(p, l->list[i])) {
+			waiter_end(l->list[i], 0);
 			answered++;
 		}
-		waiter_unref(list[i]);
+		waiter_unref(l->list[i]);
 	}
-	free(list);
 	return answered;
+}
+
+/* False: closing. */
+static bool
+readers_wait(struct pending *p, bool *ret_idle)
+{
+	LOCKED(&p->lock);
+	*ret_idle = !pending_first(p, LINE_READERS) && !p->fresh;
+	return !p->closing;
 }
 
 void *
@@ -136,33 +254,50 @@ pending_readers_main(void *arg)
 	struct pending *p = arg;
 	struct mark *dispatched = store_dispatched(p->m->store);
 	const struct timespec pause = { .tv_nsec = LOOK_PAUSE_NS };
+	struct look look = { 0 };
 	mq_pos at = mark_at(dispatched);
 	uint64_t nudges = 0;
+	int64_t all_ms = 0;		/* the next look at all, if the log has moved since the last */
+	bool idle, moved = false;
 
-	for (;;) {
-		bool idle, closing;
+	while (readers_wait(p, &idle)) {
+		mq_pos before = at;
+		int64_t now_ms;
+		bool all;
 
-		lock_take(&p->lock);
-		closing = p->closing;
-		idle = !pending_first(p, LINE_READERS);
-		lock_drop(&p->lock);
-		if (closing)
-			return NULL;
 		/* while the line is empty, appends do not wake this thread: pending_wake_readers() does */
-		mark_wait_news(dispatched, idle ? MQ_POS(INT64_MAX) : at, &nudges, -1, NULL);
+		mark_wait_news(dispatched, idle ? MQ_POS(INT64_MAX) : at, &nudges,
+			       moved && !idle ? LOOK_AT_ALL_MS : -1, NULL);
 		at = mark_at(dispatched);
-		if (look_at_waiters(p) == 0 && !idle)
+		moved |= at.byte != before.byte;
+		now_ms = clock_mono_ms();
+		all = at.byte < before.byte || (moved && now_ms >= all_ms);	/* a log that was cut */
+		if (all) {
+			all_ms = now_ms + LOOK_AT_ALL_MS;
+			moved = false;
+		}
+		look_collect(p, &look, all);
+		if (look_answer(p, &look) == 0 && !idle)
 			nanosleep(&pause, NULL);
 	}
+	free(look.list);
+	return NULL;
 }
 
 static struct waiter *
 waiter_make(struct pending *p, struct handle *h, off_t off, const struct pending_read *kind)
 {
-	struct waiter *w = calloc(1, sizeof(*w));
+	struct waiter *w;
+	size_t n = 0;
 
+	while (kind->queue && kind->queue(h, n))
+		n++;
+	w = calloc(1, sizeof(*w) + (n ? n : 1) * sizeof(w->watches[0]));
 	if (!w)
 		return NULL;
+	w->n_watches = n ? n : 1;
+	for (size_t i = 0; i < w->n_watches; i++)
+		w->watches[i] = (struct watch){ .q = n ? kind->queue(h, i) : NULL, .w = w };
 	w->p = p;
 	w->h = h;
 	w->off = off;
@@ -189,7 +324,7 @@ pending_park_read(struct pending *p, fuse_req_t req, struct handle *h, size_t si
 	lock_take(&p->lock);
 	parked = !w->interrupted && !p->closing;
 	if (parked)
-		pending_link(p, LINE_READERS, &w->parked);
+		waiter_link(p, w);
 	lock_drop(&p->lock);
 	if (!parked)
 		waiter_end(w, EINTR);
@@ -209,7 +344,7 @@ poll_unlink(struct pending *p, const struct handle *h)
 		struct waiter *w = (struct waiter *)at;
 
 		if (w->ph && w->h == h) {
-			pending_unlink(p, at);
+			waiter_unlink(p, w);
 			return w;
 		}
 	}
@@ -246,7 +381,7 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 	before = poll_unlink(p, h);
 	parked = !p->closing;
 	if (parked)
-		pending_link(p, LINE_READERS, &w->parked);
+		waiter_link(p, w);
 	lock_drop(&p->lock);
 	if (before)
 		waiter_end(before, EINTR);
@@ -260,16 +395,22 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 void
 pending_reads_end(struct pending *p)
 {
-	for (;;) {
-		struct parked *first;
+	struct look fresh = { 0 };
+	struct parked *first;
 
+	do {
 		lock_take(&p->lock);
 		first = pending_first(p, LINE_READERS);
 		if (first)
-			pending_unlink(p, first);
+			waiter_unlink(p, (struct waiter *)first);
 		lock_drop(&p->lock);
-		if (!first)
-			return;
-		waiter_end((struct waiter *)first, EINTR);
-	}
+		if (first)
+			waiter_end((struct waiter *)first, EINTR);
+	} while (first);
+	lock_take(&p->lock);
+	look_add_fresh(p, &fresh);
+	lock_drop(&p->lock);
+	for (size_t i = 0; i < fresh.n; i++)
+		waiter_unref(fresh.list[i]);
+	free(fresh.list);
 }

@@ -386,6 +386,12 @@ view_is_ready(struct view *v, int64_t byte)
 	return !open;
 }
 
+struct queue *
+view_queue(const struct view *v, size_t i)
+{
+	return i < v->n ? v->src[i].q : NULL;
+}
+
 bool
 view_filters(const struct view *v)
 {

@@ -59,6 +59,9 @@ bool view_was_cut(const struct view *v);
  * Cheap: what a waiting reader asks. */
 bool view_is_ready(struct view *v, int64_t byte);
 
+/* The i-th queue that it shows; NULL: it has no more. */
+struct queue *view_queue(const struct view *v, size_t i);
+
 /* Does it pass messages over?  Then how long it is is known when all of it was looked at. */
 bool view_filters(const struct view *v);
 

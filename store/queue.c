@@ -201,6 +201,41 @@ entry_encode(unsigned char *at, mq_pos pos, int32_t total, int64_t tags_code)
 	be64_put(at + 12, tags_code);
 }
 
+void
+queue_watch(struct queue *q)
+{
+	atomic_fetch_add(&q->watchers, 1);
+}
+
+void
+queue_unwatch(struct queue *q)
+{
+	atomic_fetch_sub(&q->watchers, 1);
+}
+
+/* A watcher counts itself before it looks at the queue's end, which takes the lock: either it
+ * sees this message, or its count is seen here. */
+static void
+tell_news(struct queue *q)
+{
+	struct queues *qs = q->all;
+
+	if (atomic_load_explicit(&q->watchers, memory_order_relaxed) == 0 || atomic_exchange(&q->in_news, true))
+		return;
+	q->next_news = atomic_load(&qs->news);
+	while (!atomic_compare_exchange_weak(&qs->news, &q->next_news, q))
+		;
+}
+
+struct queue *
+queue_next_news(struct queue *q)
+{
+	struct queue *next = q->next_news;
+
+	atomic_store(&q->in_news, false);
+	return next;
+}
+
 /* One entry at the end; there is room.  Called with the lock. */
 static void
 tail_add(struct queue *q, mq_pos pos, int32_t total, int64_t tags_code, int64_t body_len)
@@ -210,6 +245,7 @@ tail_add(struct queue *q, mq_pos pos, int32_t total, int64_t tags_code, int64_t 
 	q->tail_n++;
 	q->span.end.n++;
 	q->span.end_bytes += body_len;
+	tell_news(q);
 }
 
 void

@@ -58,6 +58,15 @@ void queue_span(struct queue *q, struct queue_span *ret_span);
 mq_qoff queue_min(struct queue *q);
 mq_qoff queue_end(struct queue *q);
 
+/* While a queue is watched, store_news() tells of messages that come to it.  In pairs, by any
+ * thread; look at the queue's end after queue_watch(). */
+void queue_watch(struct queue *q);
+void queue_unwatch(struct queue *q);
+
+/* The one after q in the news that store_news() has returned.  What comes to q from here on is
+ * news again: look at q after this. */
+struct queue *queue_next_news(struct queue *q);
+
 /* How often the head has moved (a number for inode generations). */
 uint32_t queue_head_moves(struct queue *q);
 

@@ -28,6 +28,7 @@ struct queues {
 	bool failed;			/* a sync failed: final (the checkpoint's) */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
 	_Atomic int64_t outgrown;	/* queues with files that may be below their head */
+	struct queue *_Atomic news;	/* watched queues that have got messages, newest first */
 };
 
 /* Where the head was before its move number `move`. */
@@ -41,6 +42,9 @@ struct queue {
 	struct queues *all;
 	struct queue *chain;		/* same bucket */
 	struct queue *next_dirty;
+	_Atomic int watchers;
+	_Atomic bool in_news;
+	struct queue *next_news;
 	int32_t id;
 	uint32_t head_moves;
 

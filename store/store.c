@@ -759,6 +759,12 @@ store_queue_make(struct store *s, const char *topic, int32_t id, struct queue **
 	return queues_make(&s->queues, topic, strlen(topic), id, ret_q);
 }
 
+struct queue *
+store_news(struct store *s)
+{
+	return atomic_exchange(&s->queues.news, NULL);
+}
+
 int
 store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void *arg)
 {

@@ -151,6 +151,11 @@ struct queue *store_queue(struct store *s, const char *topic, int32_t queue_id);
 /* The same, made if it is not there.  -ENOMEM. */
 int store_queue_make(struct store *s, const char *topic, int32_t queue_id, struct queue **ret_q);
 
+/* The watched queues (queue_watch()) that have got messages since they were last returned here:
+ * the first of a list, to be walked by queue_next_news(); NULL: none has.  One thread calls
+ * this, and walks the whole list. */
+struct queue *store_news(struct store *s);
+
 /* Every queue, in no order; `each` returns non-zero to stop, which is returned. */
 int store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), void *arg);
 

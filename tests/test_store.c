@@ -1275,6 +1275,40 @@ the_highest_queue_id_is_a_queue_like_any_other(void **state)
 	free(log);
 }
 
+/* --- news ---------------------------------------------------------------------------------- */
+
+static void
+only_watched_queues_that_got_messages_are_news(void **state)
+{
+	struct kit *k = *state;
+	struct queue *q[3];
+
+	kit_open(k);
+	for (int i = 0; i < 3; i++)
+		q[i] = kit_queue_made(k, "news", i);
+	assert_int_equal(kit_append(k, "news", 0, 1, 1, NULL), MQ_OK);
+	assert_null(store_news(k->s));
+	queue_watch(q[0]);
+	queue_watch(q[1]);
+	assert_int_equal(kit_append(k, "news", 1, 1, 1, NULL), MQ_OK);
+	assert_int_equal(kit_append(k, "news", 1, 1, 1, NULL), MQ_OK);
+	assert_int_equal(kit_append(k, "news", 2, 1, 1, NULL), MQ_OK);
+	assert_ptr_equal(store_news(k->s), q[1]);
+	assert_int_equal(kit_append(k, "news", 1, 1, 1, NULL), MQ_OK);			/* it is in the list that is being walked */
+	assert_null(store_news(k->s));
+	assert_null(queue_next_news(q[1]));
+	assert_int_equal(kit_append(k, "news", 1, 1, 1, NULL), MQ_OK);
+	assert_int_equal(kit_append(k, "news", 0, 1, 1, NULL), MQ_OK);
+	assert_ptr_equal(store_news(k->s), q[0]);
+	assert_ptr_equal(queue_next_news(q[0]), q[1]);
+	assert_null(queue_next_news(q[1]));
+	queue_unwatch(q[0]);
+	queue_unwatch(q[1]);
+	assert_int_equal(kit_append(k, "news", 1, 1, 1, NULL), MQ_OK);
+	assert_null(store_news(k->s));
+	kit_close(k);
+}
+
 int
 main(void)
 {
@@ -1316,6 +1350,7 @@ main(void)
 		T(a_refused_piece_of_a_log_changes_nothing),
 		T(a_number_that_flipped_at_the_master_costs_a_slave_one_message),
 		T(the_highest_queue_id_is_a_queue_like_any_other),
+		T(only_watched_queues_that_got_messages_are_news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
