@@ -29,8 +29,9 @@ void closing_end(struct closing *c, struct closing_note *note);
 /* Wait until nobody is noted, a few milliseconds at most.  Free when nobody is. */
 void closing_wait(struct closing *c);
 
-/* The same for consumers: one has left its queue; and who finds a queue taken
- * waits until one has, a few milliseconds at most, before it believes it. */
+/* The same for consumers and for locks: one has left its queue, or has unlocked its file by
+ * closing it; and a request that finds a queue or a file taken waits until one has, a few
+ * milliseconds at most, before it is refused. */
 void closing_left(struct closing *c);
 void closing_wait_left(struct closing *c);
 

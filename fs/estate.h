@@ -139,6 +139,7 @@ struct estate_lock {
 	uint64_t ino;		/* st_ino of its file */
 	uint64_t owner, handle;	/* the kernel's names for who has it, and for the open file it was taken through */
 	int64_t start, end;
+	int64_t closed_ms;	/* when a descriptor of that open file was closed (clock_mono_ms()); 0: none was */
 };
 
 /* Of one worker: odd while it serves a request.  A cache line each. */

@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <sys/file.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
+#include "fs/closing.h"
 #include "fs/locks.h"
 #include "fs/reply.h"
 
+#define CLOSING_MS 50		/* after a close(2), the last one of an open file is told */
+#define CLOSING_TRIES 3
 #define DEADLOCK_DEPTH 10	/* as far as the kernel looks, too */
 
 /* A request for a lock that another owner has. */
@@ -21,6 +25,7 @@ struct lock_waiter {
 };
 
 struct locks {
+	struct mount *m;
 	struct lock lock;			/* all below */
 	struct estate_lock *rows;		/* ESTATE_LOCKS of them: our own, or the estate's */
 	struct estate_lock *own;
@@ -320,6 +325,19 @@ take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waite
 	return MQ_OK;
 }
 
+/* Has another owner what `want` wants, whose file was closed just now?  The kernel tells of the
+ * last close(2) after that has returned: `flock -n` must not find the lock of a process that
+ * has ended. */
+static bool
+is_being_closed(struct locks *ls, const struct estate_lock *want)
+{
+	const struct estate_lock *row;
+
+	LOCKED(&ls->lock);
+	row = conflict_of(ls, want);
+	return row && row->closed_ms > 0 && clock_mono_ms() - row->closed_ms < CLOSING_MS;
+}
+
 static void
 set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_wait)
 {
@@ -337,6 +355,8 @@ set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_w
 		*w = (struct lock_waiter){ .ls = ls, .req = req, .want = *want };
 		fuse_req_interrupt_func(req, waiter_interrupted, w);
 	}
+	for (int tries = 0; !w && tries < CLOSING_TRIES && is_being_closed(ls, want); tries++)
+		closing_wait_left(ls->m->closing);
 	lock_take(&ls->lock);
 	rc = take_or_wait(ls, want, w, &waits);
 	grant(ls, &granted);		/* it may have given up something */
@@ -408,9 +428,23 @@ is_of_handle(const struct estate_lock *row, const struct estate_lock *key)
 	return row->handle == key->handle;
 }
 
+/* The locks that go with the open file may go soon. */
+static void
+note_closed(struct locks *ls, uint64_t handle)
+{
+	struct estate_lock *row;
+
+	LOCKED(&ls->lock);
+	for (uint32_t at = 0; (row = row_next(ls, &at));)
+		if (row->handle == handle)
+			row->closed_ms = clock_mono_ms();
+}
+
 void
 locks_flush(struct locks *ls, const struct handle *h, uint64_t owner)
 {
+	if (atomic_load(ls->n_rows) > 0)
+		note_closed(ls, h->number);
 	drop(ls, is_of_process, &(struct estate_lock){ .ino = node_st_ino(h->node.ino), .owner = owner });
 }
 
@@ -418,6 +452,8 @@ void
 locks_release(struct locks *ls, uint64_t number)
 {
 	drop(ls, is_of_handle, &(struct estate_lock){ .handle = number });
+	if (atomic_load(ls->n_rows) > 0)
+		closing_left(ls->m->closing);
 }
 
 /* --- begin and end ------------------------------------------------------------------------ */
@@ -429,6 +465,7 @@ locks_open(struct mount *m, struct locks **ret)
 
 	if (!ls)
 		return -ENOMEM;
+	ls->m = m;
 	ls->last = &ls->first;
 	lock_init(&ls->lock, RANK_TABLE);
 	if (m->estate) {

@@ -85,6 +85,7 @@ END
 
 # who follows the name sees every producer's lines
 tail -n 1 -s 0.1 -F "$mnt/topics/t/q0" > "$work/tailed" 2> /dev/null &
+eventually 10 grep -q . "$work/tailed"
 exec 5>> "$mnt/topics/t/q0" 6>> "$mnt/topics/t/q0"
 echo five >&5
 echo six >&6
