@@ -88,6 +88,17 @@ os.waitpid(pid, 0)
 fcntl.flock(b, EX)
 fcntl.flock(b, UN)
 
+# a process that has ended has no lock, also to a request that does not wait
+def takes_and_ends(w):
+    fd = opened()
+    fcntl.flock(fd, EX | NB)
+    os.write(w, b"x")
+
+for _ in range(30):
+    ends_well(child(takes_and_ends))
+    fcntl.flock(b, EX | NB)
+    fcntl.flock(b, UN)
+
 # fcntl: of the process, for bytes
 def flock_of(kind, start, length):
     return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
