@@ -28,6 +28,7 @@ static const struct {
 	{ MQ_ENOSLAVE, EHOSTDOWN, "no slave is in sync" },
 	{ MQ_EROLE, EROFS, "not a master" },
 	{ MQ_ENOREAD, EREMOTE, "reads are not served here" },
+	{ MQ_ELATER, EAGAIN, "it takes longer" },
 };
 
 int

@@ -23,6 +23,7 @@ enum {
 	MQ_ENOSLAVE = -10007,	/* SYNC_MASTER without a usable slave */
 	MQ_EROLE = -10008,	/* this role may not do that (append on a slave) */
 	MQ_ENOREAD = -10009,	/* slaveReadEnable=false */
+	MQ_ELATER = -10010,	/* a slice of time is over: ask again to go on */
 };
 
 /* Note what went wrong, in this thread, and return rc: `return err_note(rc, ...)`.

@@ -20,6 +20,7 @@ enum lock_rank {
 	RANK_HANDLE = 1,	/* fs: one open file */
 	RANK_AHEAD,		/* fs: what is read ahead of one open file */
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
+	RANK_SEARCHES,		/* fs: reads that go on looking */
 	RANK_PENDING,		/* fs: requests that wait */
 	RANK_ROLE,		/* fs: a change of sides */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */

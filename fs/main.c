@@ -36,6 +36,7 @@
 #include "fs/remount.h"
 #include "fs/role.h"
 #include "fs/scrubbing.h"
+#include "fs/searcher.h"
 #include "fs/session.h"
 #include "fs/supervise.h"
 #include "remoting/service.h"
@@ -226,6 +227,8 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = lanes_open(&m->lanes);
 	if (rc == MQ_OK)
+		rc = searcher_open(m, open_queue_search, &m->searcher);
+	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	if (rc == MQ_OK)
 		rc = keeper_open(m, &m->keeper);
@@ -241,9 +244,13 @@ tree_close(struct mount *m)
 	m->moved = NULL;
 	keeper_close(m->keeper);
 	m->keeper = NULL;
+	if (m->searcher)		/* before what it hands requests to; that may hand some back */
+		searcher_end(m->searcher);
 	if (m->pending)
 		pending_close(m->pending);
 	m->pending = NULL;
+	searcher_close(m->searcher);
+	m->searcher = NULL;
 	locks_end(m->locks);
 	session_unmount(m);
 	scrubbing_end(m);

@@ -17,6 +17,7 @@ struct handles;
 struct ahead;
 struct lanes;
 struct locks;
+struct searcher;
 struct estate;
 struct lifeline;
 struct closing;
@@ -49,6 +50,7 @@ struct mount {
 	struct pending *pending;	/* requests that wait */
 	struct locks *locks;		/* flock(2), fcntl(2) */
 	struct lanes *lanes;		/* appends to one queue side by side */
+	struct searcher *searcher;	/* goes on with reads that take long */
 	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
 	struct closing *closing;	/* files being closed with a line unfinished */
 

@@ -172,7 +172,8 @@ keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 	struct open_queue *oq = h->own;
 	int64_t size;
 
-	if (oq->appends || name_filters(name) || !never_cut(m) || name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
+	if (oq->appends || name_filters(name) || !never_cut(m) ||
+	    name->from.kind != POINT_NUMBER || name->to.kind != POINT_NUMBER ||
 	    !view_is_finished(oq->view) || view_size(oq->view, &size) != MQ_OK)
 		return;
 	h->fopen &= ~(uint32_t)FOPEN_DIRECT_IO;

@@ -13,6 +13,7 @@
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/scratch.h"
+#include "fs/searcher.h"
 #include "fs/session.h"
 #include "store/filter.h"
 
@@ -169,6 +170,15 @@ open_queue_keep(const struct open_queue *oq, enum topic_format format, struct es
 		view_keep(oq->view, &f->view);
 }
 
+/* All of it is there. */
+static void
+open_queue_begin(struct handle *h, struct open_queue *oq)
+{
+	if (oq->view)
+		view_work_in_slices(oq->view);
+	h->own = oq;
+}
+
 static int
 access_wanted(const struct handle *h)
 {
@@ -217,7 +227,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	begin_lane(m, h, oq);
 	oq->appender.kept = h->kept;
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
-	h->own = oq;
+	open_queue_begin(h, oq);
 	return MQ_OK;
 }
 
@@ -297,7 +307,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 		return rc;
 	}
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
-	h->own = oq;
+	open_queue_begin(h, oq);
 	return MQ_OK;
 }
 
@@ -350,7 +360,7 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 	if (atomic_load(&h->kept->closing))
 		closing_begin(m->closing, &oq->closing);
 	begin_lane(m, h, oq);
-	h->own = oq;
+	open_queue_begin(h, oq);
 	return MQ_OK;
 }
 
@@ -428,7 +438,9 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 	}
 	if (rc == MQ_OK && n > 0 && !oq->consumes && !view_filters(oq->view))
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
-	if (rc != MQ_OK)
+	if (rc == MQ_ELATER)
+		searcher_take(m->searcher, req, h, size, off);
+	else if (rc != MQ_OK)
 		reply_err(req, note_of(&h->node, rc));
 	else if (wait && h->nonblock)
 		reply_err(req, -EAGAIN);
@@ -440,6 +452,12 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 
 static void
 read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	read_or_wait(m, req, h, size, off);
+}
+
+void
+open_queue_search(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	read_or_wait(m, req, h, size, off);
 }

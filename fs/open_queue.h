@@ -52,6 +52,8 @@ void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const c
 void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 int open_queue_flush(struct mount *m, struct handle *h);
 void open_queue_release(struct mount *m, struct handle *h);
+/* What searcher.c calls to go on with a read. */
+void open_queue_search(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 /* What ahead.c calls to fill a ring. */
 int open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
 void open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);

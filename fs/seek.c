@@ -220,6 +220,8 @@ seek_measuring(struct view *v, int64_t byte)
 			rewind_places(v, 0);
 			return rc;
 		}
+		if (view_time_is_up(v))
+			return MQ_ELATER;
 	}
 	return rc == MQ_EEND ? MQ_OK : rc;
 }

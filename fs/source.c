@@ -101,7 +101,8 @@ source_pass(const struct view *v, struct source *s, bool *ret_passed)
 	return source_hop(s, next);
 }
 
-/* The entry of the source's next message that may be shown.  MQ_EEND when there is none (yet). */
+/* The entry of the source's next message that may be shown.  MQ_EEND when there is none (yet);
+ * MQ_ELATER when time is up. */
 static int
 source_peek(const struct view *v, struct source *s, const struct queue_entry **ret)
 {
@@ -114,6 +115,8 @@ source_peek(const struct view *v, struct source *s, const struct queue_entry **r
 			rc = source_pass(v, s, &passed);
 		if (rc != MQ_OK)
 			return rc;
+		if (passed && s->at == s->n && view_time_is_up(v))
+			return MQ_ELATER;
 	} while (passed);
 	*ret = &s->entries[s->at];
 	return MQ_OK;

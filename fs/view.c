@@ -338,6 +338,24 @@ look_at_cuts(struct view *v)
 		source_look(&v->src[i]);
 }
 
+void
+view_work_in_slices(struct view *v)
+{
+	v->in_slices = v->per_message < 0;
+}
+
+static void
+slice_begin(struct view *v)
+{
+	v->until_ms = v->in_slices ? clock_mono_ms() + VIEW_SLICE_MS : 0;
+}
+
+static void
+slice_end(struct view *v)
+{
+	v->until_ms = 0;
+}
+
 int
 view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 {
@@ -345,6 +363,7 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 	int rc;
 
 	look_at_cuts(v);
+	slice_begin(v);
 	rc = seek_byte(v, byte);
 	if (rc == MQ_OK && v->byte > byte)
 		rc = -EIO;
@@ -353,10 +372,13 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 
 		rc = read_run(v, byte + (int64_t)done, (unsigned char *)buf + done, size - done, &n);
 		done += n;
+		if (rc == MQ_OK && n == 0 && view_time_is_up(v))
+			rc = MQ_ELATER;
 	}
 	if (rc == -EIO && done == 0 && view_was_cut(v))	/* while it was read */
 		return view_read(v, byte, buf, size, ret_n);
 	note_shown(v, byte + (int64_t)done);
+	slice_end(v);
 	if (rc != MQ_OK && rc != MQ_EEND && done == 0)
 		return rc;
 	*ret_n = done;
@@ -372,13 +394,20 @@ view_is_ready(struct view *v, int64_t byte)
 	int64_t size;
 
 	look_at_cuts(v);
+	if (v->filter) {
+		int rc;
+
+		slice_begin(v);
+		rc = source_first(v, &first, &e);
+		slice_end(v);
+		if (v->byte != byte || rc != MQ_EEND)
+			return true;		/* a read looks closer */
+	}
 	for (size_t i = 0; i < v->n; i++) {
 		struct source *s = &v->src[i];
 
 		if (s->next.n >= s->limit.n)
 			return true;		/* a read says so */
-		if (v->filter && (v->byte != byte || source_first(v, &first, &e) != MQ_EEND))
-			return true;		/* a read looks closer */
 		if (source_end(s).n > s->next.n)
 			return v->byte == byte || view_size(v, &size) != MQ_OK || size > byte;
 		open |= source_end(s).n < s->to.n;
@@ -439,8 +468,11 @@ view_is_finished(struct view *v)
 int
 view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff)
 {
-	int rc = seek_byte(v, byte);
+	int rc;
 
+	slice_begin(v);
+	rc = seek_byte(v, byte);
+	slice_end(v);
 	if (rc == MQ_OK)
 		*ret_qoff = v->src[0].next;
 	return rc;

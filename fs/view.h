@@ -37,6 +37,11 @@ struct view_spec {
 int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
 void view_close(struct view *v);	/* accepts NULL */
 
+/* From now on view_read() and view_message_at() look for VIEW_SLICE_MS at a time, where it has
+ * to be looked for what is there, and say MQ_ELATER then; they go on when they are called again. */
+#define VIEW_SLICE_MS 20
+void view_work_in_slices(struct view *v);
+
 /* A view of one queue from a message on, for groups; the filter as above. */
 int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct filter *filter,
 		   struct view **ret);
@@ -49,7 +54,7 @@ int view_resume(struct mount *m, const struct view_spec *spec, const struct esta
 /* Up to size bytes from `byte` on, whole or cut as they come.  MQ_OK with
  * *ret_n == 0 at the (present) end.  MQ_EGONE for what retention took, and behind
  * where a queue was cut of which more had been read (a cut log: store/cut.h); -EIO
- * when the first message there is damaged. */
+ * when the first message there is damaged; MQ_ELATER as below. */
 int view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
 
 /* Has a queue's end been cut since this was last noticed by view_read()?  Any thread. */
@@ -72,7 +77,7 @@ int view_size(struct view *v, int64_t *ret_bytes);
 bool view_is_finished(struct view *v);
 
 /* Of a view of one queue: the first message that does not end at or before `byte`.  What a
- * filter passes over counts as ended with what lies before it. */
+ * filter passes over counts as ended with what lies before it.  MQ_ELATER as above. */
 int view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff);
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef MQFS_FS_VIEW_PRIV_H
 #define MQFS_FS_VIEW_PRIV_H
 
+#include "conf/clock.h"
 #include "fs/view.h"
 #include "store/filter.h"
 
@@ -39,6 +40,8 @@ struct view {
 	enum topic_format format;
 	int per_message;	/* -1: depends on the message */
 	int64_t byte;		/* where the cursor's message begins */
+	bool in_slices;
+	int64_t until_ms;	/* by clock_mono_ms(): look no longer than that; 0: as long as it takes */
 	struct filter *filter;	/* NULL: every message is shown */
 	mq_pos *keyed;		/* with a key: where messages with it may be, in log order, */
 	size_t n_keyed;
@@ -60,7 +63,8 @@ mq_qoff source_end(const struct source *s);
 void source_step(struct source *s);
 void source_seek(struct source *s, mq_qoff to);
 
-/* The source whose next message comes first in the log.  MQ_EEND: none has one. */
+/* The source whose next message comes first in the log.  MQ_EEND: none has one.  MQ_ELATER:
+ * time is up; what was passed over stays so. */
 int source_first(struct view *v, struct source **ret_src, const struct queue_entry **ret_entry);
 
 /* Of a message at `pos`: could the filter want it?  If not, *ret_next is where one may be next
@@ -87,6 +91,12 @@ int run_collect(struct view *v, size_t want, struct run *run);
 
 /* Step back over those from number `from` on: they were not used. */
 void run_give_back(struct run *run, size_t from);
+
+static inline bool
+view_time_is_up(const struct view *v)
+{
+	return v->until_ms && clock_mono_ms() >= v->until_ms;
+}
 
 /* Is the record, as run_record() gave it, one that the view shows? */
 static inline bool

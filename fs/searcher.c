@@ -1,0 +1,159 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conf/err.h"
+#include "fs/reply.h"
+#include "fs/searcher.h"
+
+#define SEARCHERS 2
+
+struct search {
+	struct search *next;
+	fuse_req_t req;
+	struct handle *h;	/* with a reference */
+	size_t size;
+	off_t off;
+};
+
+struct searcher {
+	struct mount *m;
+	search_on *on;
+	struct lock lock;
+	pthread_cond_t more;
+	struct search *first, *last;
+	bool ending;
+	pthread_t threads[SEARCHERS];
+	size_t n_threads;
+};
+
+static void
+enqueue(struct searcher *s, struct search *search)
+{
+	search->next = NULL;
+	*(s->last ? &s->last->next : &s->first) = search;
+	s->last = search;
+	pthread_cond_signal(&s->more);
+}
+
+/* NULL at the end. */
+static struct search *
+dequeue(struct searcher *s)
+{
+	struct search *search;
+
+	LOCKED(&s->lock);
+	while (!s->first && !s->ending)
+		lock_wait(&s->lock, &s->more, -1);
+	if (s->ending)
+		return NULL;
+	search = s->first;
+	s->first = search->next;
+	if (!s->first)
+		s->last = NULL;
+	return search;
+}
+
+static void
+search_free(struct searcher *s, struct search *search)
+{
+	handle_unref(s->m, search->h);
+	free(search);
+}
+
+static void *
+searcher_main(void *arg)
+{
+	struct searcher *s = arg;
+	struct search *search;
+
+	while ((search = dequeue(s))) {
+		if (fuse_req_interrupted(search->req))
+			reply_err(search->req, -EINTR);
+		else
+			s->on(s->m, search->req, search->h, search->size, search->off);
+		search_free(s, search);
+	}
+	return NULL;
+}
+
+int
+searcher_open(struct mount *m, search_on *on, struct searcher **ret)
+{
+	struct searcher *s = calloc(1, sizeof(*s));
+	int rc = MQ_OK;
+
+	if (!s)
+		return -ENOMEM;
+	s->m = m;
+	s->on = on;
+	lock_init(&s->lock, RANK_SEARCHES);
+	cond_init(&s->more);
+	while (rc == MQ_OK && s->n_threads < SEARCHERS) {
+		rc = -pthread_create(&s->threads[s->n_threads], NULL, searcher_main, s);
+		if (rc == MQ_OK)
+			s->n_threads++;
+	}
+	if (rc != MQ_OK) {
+		searcher_end(s);
+		searcher_close(s);
+		return err_note(rc, "thread: %m");
+	}
+	*ret = s;
+	return MQ_OK;
+}
+
+void
+searcher_end(struct searcher *s)
+{
+	struct search *left, *next;
+
+	lock_take(&s->lock);
+	s->ending = true;
+	left = s->first;
+	s->first = s->last = NULL;
+	pthread_cond_broadcast(&s->more);
+	lock_drop(&s->lock);
+	for (size_t i = 0; i < s->n_threads; i++)
+		pthread_join(s->threads[i], NULL);
+	for (; left; left = next) {
+		next = left->next;
+		reply_err(left->req, -ENOTCONN);
+		search_free(s, left);
+	}
+}
+
+void
+searcher_close(struct searcher *s)
+{
+	if (!s)
+		return;
+	pthread_cond_destroy(&s->more);
+	lock_destroy(&s->lock);
+	free(s);
+}
+
+void
+searcher_take(struct searcher *s, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct search *search = malloc(sizeof(*search));
+	bool taken = false;
+
+	if (!search) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	*search = (struct search){ .req = req, .h = h, .size = size, .off = off };
+	handle_ref(h);
+	lock_take(&s->lock);
+	if (!s->ending) {
+		enqueue(s, search);
+		taken = true;
+	}
+	lock_drop(&s->lock);
+	if (!taken) {
+		reply_err(req, -ENOTCONN);
+		search_free(s, search);
+	}
+}
