@@ -23,11 +23,12 @@ for i in {1..12}; do
 	want 'found 2 found 3 ' "$(tr '\n' ' ' < "$work/found.$i")" "search $i"
 done
 
-# one that has found nothing yet obeys signals, also while others are in the line
+# those that have found nothing yet obey signals
 cat "$t/q0:where=part > 7,follow" & forever=$!
 eventually 10 is_waiting "$forever"
-for i in 1 2 3; do cat "$t/q0:where=part > 7" & pids[i]=$!; done
-kill "$forever" "${pids[@]}" 2> /dev/null || true
+for i in 1 2 3; do cat "$t/q0:where=part > 7,follow" & pids[i]=$!; done
+for pid in "${pids[@]}"; do eventually 10 is_waiting "$pid"; done
+kill "$forever" "${pids[@]}"
 for pid in "$forever" "${pids[@]}"; do eventually 10 is_gone "$pid"; done
 
 # from far within a json file, too
