@@ -43,13 +43,13 @@ confine_fds(int last)
 
 /* --- user and groups ---------------------------------------------------------------- */
 
-/* The log's group, if others may not read what it may. */
+/* The group that may read the log: storedir.h. */
 static bool
-needs_group(int commitlog_fd, gid_t *ret_gid)
+log_group(int commitlog_fd, gid_t *ret_gid)
 {
 	struct stat st;
 
-	if (commitlog_fd < 0 || fstat(commitlog_fd, &st) != 0 || (st.st_mode & S_IROTH))
+	if (commitlog_fd < 0 || fstat(commitlog_fd, &st) != 0)
 		return false;
 	*ret_gid = st.st_gid;
 	return true;
@@ -59,7 +59,7 @@ static int
 become(const struct passwd *pw, int commitlog_fd)
 {
 	gid_t group;
-	size_t n = needs_group(commitlog_fd, &group) ? 1 : 0;
+	size_t n = log_group(commitlog_fd, &group) ? 1 : 0;
 
 	if (setgroups(n, &group) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)

@@ -20,8 +20,8 @@ enum confine_role {
 /* Descriptors above `last` are closed. */
 int confine_fds(int last);
 
-/* Become `user` (empty: nobody) if we are root, and in no group but the one that
- * may read the log, where others may not.  commitlog_fd -1: no group.  No capability
+/* Become `user` (empty: nobody) if we are root, and in no group but that of
+ * the commit log's directory, which may read the log.  commitlog_fd -1: no group.  No capability
  * is left, whoever we are. */
 int confine_user(const char *user, int commitlog_fd);
 

@@ -285,23 +285,24 @@ make_subdirs(const struct storedir *dir)
 
 /* --- the commit log, which may be elsewhere ------------------------------------------------- */
 
+static int
+is_segment(const struct dirent *e)
+{
+	return *e->d_name && strspn(e->d_name, "0123456789") == strlen(e->d_name);
+}
+
 /* The last segment's name; "" without one. */
 static int
 last_segment(int commitlog_fd, char name[NAME_MAX + 1])
 {
 	struct dirent **entries;
-	int n = scandirat(commitlog_fd, ".", &entries, NULL, alphasort);
+	int n = scandirat(commitlog_fd, ".", &entries, is_segment, alphasort);
 
-	*name = '\0';
 	if (n < 0)
 		return err_note(-errno, "commitlog: %m");
-	for (int i = 0; i < n; i++) {
-		const char *e = entries[i]->d_name;
-
-		if (*e && strspn(e, "0123456789") == strlen(e))
-			snprintf(name, NAME_MAX + 1, "%s", e);
+	snprintf(name, NAME_MAX + 1, "%s", n > 0 ? entries[n - 1]->d_name : "");
+	for (int i = 0; i < n; i++)
 		free(entries[i]);
-	}
 	free(entries);
 	return MQ_OK;
 }
@@ -422,6 +423,48 @@ find_log(struct storedir *dir, const char *commitlog, int wait_ms)
 	return rc;
 }
 
+/* --- who may read the log ------------------------------------------------------------------ */
+
+/* `name` gets `group`, which may read it (and `more`).  Where that is not allowed (of a network
+ * file system, say) a daemon says that it cannot read it. */
+static void
+let_group(int dirfd, const char *name, gid_t group, mode_t more)
+{
+	mode_t bits = S_IRGRP | more;
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(st.st_mode) ||
+	    (st.st_gid == group && (st.st_mode & bits) == bits))
+		return;
+	if (st.st_gid != group)
+		(void)fchownat(dirfd, name, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW);
+	(void)fchmodat(dirfd, name, (st.st_mode | bits) & 07777, 0);
+}
+
+/* What root makes later is of root's group, or of the directory's if that says so. */
+static int
+let_group_read(const struct storedir *dir)
+{
+	struct dirent **entries;
+	struct stat st;
+	int n;
+
+	if (geteuid() != 0)
+		return MQ_OK;
+	if (fstat(dir->commitlog_fd, &st) != 0)
+		return err_note(-errno, "commitlog: %m");
+	n = scandirat(dir->commitlog_fd, ".", &entries, is_segment, NULL);
+	if (n < 0)
+		return err_note(-errno, "commitlog: %m");
+	let_group(dir->commitlog_fd, ".", st.st_gid, S_IXGRP | (st.st_gid != getegid() ? S_ISGID : 0));
+	for (int i = 0; i < n; i++) {
+		let_group(dir->commitlog_fd, entries[i]->d_name, st.st_gid, 0);
+		free(entries[i]);
+	}
+	free(entries);
+	return MQ_OK;
+}
+
 /* --- a copy that shares its files with others ---------------------------------------------- */
 
 static int
@@ -483,6 +526,8 @@ storedir_open_at(const char *path, const char *commitlog, bool read_only, int wa
 		rc = make_subdirs(&dir);
 	if (rc == MQ_OK && dir.is_copy && !read_only)
 		rc = unshare(&dir);
+	if (rc == MQ_OK && !read_only)
+		rc = let_group_read(&dir);
 	if (rc != MQ_OK) {
 		storedir_close(&dir);
 		return rc;

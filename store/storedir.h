@@ -43,6 +43,10 @@ struct storedir {
  * its last segment and its tables, gets inodes of its own: backups are often hard links
  * to one another (rsync --link-dest, cp -al).
  *
+ * The group of the commit log's directory may read the log: the daemons of root's mount, which
+ * are not root, belong to it (net/confine.h).  Where a copy has brought the directory or its
+ * segments with another group or mode, root's writable mount corrects these.
+ *
  * Open (and make, with its parents, unless read_only) the store at path; wait
  * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
  * that names the holder's pid and host; -EINVAL, noted, for a snapshot where it was taken,
