@@ -350,7 +350,7 @@ say_lines(char *lines)
 }
 
 /* Whoever mounts in the background reads no log: what is already known to be wrong with
- * the network (a port in use) is said now. */
+ * the network (a port in use) or with what the store holds is said now. */
 static void
 say_troubles(const struct mount *m, const struct starter *starter)
 {
@@ -359,6 +359,9 @@ say_troubles(const struct mount *m, const struct starter *starter)
 
 	if (starter->fd < 0)
 		return;
+	if (atomic_load(&m->wheel_waiting) > 0)
+		fprintf(stderr, "mount.mqfs: warning: messages in RocketMQ's timer wheel are not delivered "
+			"(mqfs(5), ROCKETMQ ON THE SAME STORE)\n");
 	if (m->replication) {
 		replication_wait_ready(m->replication, NETWORK_WAIT_MS);
 		replication_stats(m->replication, &stats);

@@ -4,6 +4,7 @@
 
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,6 +58,8 @@ struct mount {
 	struct moved *moved;		/* tells watchers of queues that were trimmed */
 	struct keeper *keeper;		/* cleans up after snapshots, sums them up */
 	struct healer healer;		/* from where the scrub has good bytes */
+
+	_Atomic int64_t wheel_waiting;	/* messages that RocketMQ's timer wheel would deliver: store/wheel.h */
 
 	bool read_only;
 	bool passthrough;		/* the kernel can read our files itself */

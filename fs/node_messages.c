@@ -17,6 +17,7 @@
 #include "fs/reply.h"
 #include "store/body.h"
 #include "store/filter.h"
+#include "store/wheel.h"
 
 #define SAME_KEY_MAX 16		/* messages looked at for one key */
 #define XATTR_PREFIX "user.mqfs."
@@ -49,7 +50,7 @@ stored_read(struct mount *m, const struct node *n, struct stored *ret)
 
 /* Where messages wait for their time, or for the end of their transaction: the topic and the
  * queue that they are for are properties then. */
-static const char *const waiting[] = { "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC" };
+static const char *const waiting[] = { SCHEDULE_TOPIC, "RMQ_SYS_TRANS_HALF_TOPIC", WHEEL_TOPIC };
 
 #define N_WAITING (sizeof(waiting) / sizeof(waiting[0]))
 

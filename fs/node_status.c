@@ -29,7 +29,7 @@ struct status {
 	struct store_recovery recovery;
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
-	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean;
+	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean, wheel_waiting;
 	int64_t pid, mqrepld, mqremoted, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
@@ -55,6 +55,7 @@ status_gather(struct mount *m, struct status *s)
 	s->disk_full = s->store.disk_full;
 	s->disk_used_percent = s->store.disk_used_percent;
 	s->clean = s->recovery.clean;
+	s->wheel_waiting = atomic_load(&m->wheel_waiting);
 	s->passthrough = m->passthrough;
 	s->read_only = m->read_only;
 	s->pid = getpid();
@@ -212,6 +213,8 @@ static const struct value {
 	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
 	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
+	{ "timer_wheel_waiting", GAUGE, NUMBER_AT(wheel_waiting),
+	  "messages found waiting in RocketMQ 5's timer wheel, which mqfs does not deliver" },
 	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
 	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },

@@ -15,6 +15,7 @@
 #include "fs/workers.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
+#include "store/wheel.h"
 
 /* One change at a time, and none while the log is cut. */
 static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
@@ -67,6 +68,17 @@ broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *w
 	return rc;
 }
 
+/* What a master leaves undelivered.  A slave of RocketMQ leaves it to its master. */
+static void
+look_at_wheel(struct mount *m)
+{
+	int64_t waiting = 0;
+
+	if (!is_slave(m))
+		wheel_say(m->store, m->dir.fd, &waiting);
+	atomic_store(&m->wheel_waiting, waiting);
+}
+
 int
 role_begin(struct mount *m)
 {
@@ -76,6 +88,7 @@ role_begin(struct mount *m)
 	struct replication *r = NULL;
 	int rc;
 
+	look_at_wheel(m);
 	if (m->settings->brokerRole == SYNC_MASTER && !replication_is_needed(m->settings))
 		log_warn("a SYNC_MASTER with haListen=none: no slave can reach it");
 	if (m->read_only)
@@ -201,6 +214,8 @@ promote(struct mount *m, const char *value)
 		store_refuse(m->store, MQ_EROLE);
 	}
 	again = replicate_anew(m);
+	if (rc == MQ_OK)
+		look_at_wheel(m);
 	return rc == MQ_OK ? again : rc;
 }
 

@@ -8,6 +8,7 @@ both can be held against each other.
                                                  problems on stderr, exit status 1 if there are any
     mqstore.py dump STORE [TOPIC [QUEUE]]        the messages in log order, one JSON object per line
     mqstore.py make STORE [MESSAGES]             a small store as RocketMQ would leave it
+    mqstore.py make-waiting STORE                one in which messages wait to be delivered
     mqstore.py selftest                          this reader against known bytes and against damage
 
 A store with `abort` (mounted, or not closed cleanly) may have views that lag
@@ -756,6 +757,22 @@ def make(store, messages=100):
     w.finish()
 
 
+def make_waiting(store):
+    """Of transactions, delay levels and RocketMQ 5's timer wheel; the wheel has come to 2027-01-15 08:00 UTC."""
+    wheel_ms = 1800000000000
+    w = Writer(store)
+    w.append('Orders', 0, b'delivered', {'UNIQ_KEY': 'D'})
+    w.append('RMQ_SYS_TRANS_HALF_TOPIC', 0, b'half', {'UNIQ_KEY': 'H', 'REAL_TOPIC': 'Orders', 'REAL_QID': 0})
+    w.append('SCHEDULE_TOPIC_XXXX', 17, b'by level',
+             {'UNIQ_KEY': 'L', 'DELAY': 18, 'REAL_TOPIC': 'Orders', 'REAL_QID': 0})
+    for key, due_ms, more in (('T1', wheel_ms - 1000, {}), ('T2', wheel_ms + 3600000, {}),
+                              ('T3', wheel_ms + 60000, {}), ('T4', wheel_ms + 60000, {'TIMER_DEL_UNIQKEY': 'T3'})):
+        w.append('rmq_sys_wheel_timer', 0, f'timed {key}'.encode(),
+                 {'UNIQ_KEY': key, 'TIMER_OUT_MS': due_ms, 'REAL_TOPIC': 'Orders', 'REAL_QID': 0, **more})
+    w.finish()
+    w.put('config/timercheck', struct.pack('>qqqq', wheel_ms, 0, 4, 4) + bytes(4096 - 32))
+
+
 # --- selftest ---------------------------------------------------------------------------
 
 V1 = bytes.fromhex('''
@@ -975,6 +992,8 @@ def arguments():
     p = commands.add_parser('make', help='make a small store')
     p.add_argument('store')
     p.add_argument('messages', nargs='?', type=int, default=100)
+    p = commands.add_parser('make-waiting', help='make a store in which messages wait to be delivered')
+    p.add_argument('store')
     commands.add_parser('selftest', help='test this reader')
     return parser
 
@@ -1000,6 +1019,8 @@ def main():
         return run_check(args)
     if args.command == 'make':
         make(args.store, args.messages)
+    elif args.command == 'make-waiting':
+        make_waiting(args.store)
     elif args.command == 'selftest':
         selftest()
     else:
