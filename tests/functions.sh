@@ -93,6 +93,7 @@ declare -A errno_text=(
 	[EROFS]='Read-only file system'
 	[ESTALE]='Stale file handle'
 	[ETIMEDOUT]='Connection timed out'
+	[EXDEV]='Invalid cross-device link'
 )
 
 # fails_with ERRNO_NAME COMMAND...   COMMAND must fail and say so on stderr
