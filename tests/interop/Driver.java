@@ -2,8 +2,10 @@
  *
  *	topic BROKER TOPIC QUEUES               BROKER: HOST:PORT
  *	send TOPIC QUEUE TAG KEYS LEVEL BODY    - for none; LEVEL: of delay
+ *	timed TOPIC SECONDS BODY                to be delivered then, by 5.x's timer wheel
  *	batch TOPIC QUEUE COUNT BODY            BODY 1, BODY 2, ... at once
  *	transaction TOPIC BODY                  sent, and committed
+ *	half TOPIC BODY                         the same, neither committed nor taken back
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
  *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
@@ -86,11 +88,17 @@ public class Driver {
 		case "send":
 			send(word);
 			break;
+		case "timed":
+			timed(word);
+			break;
 		case "batch":
 			batch(word[1], queue(word[1], word[2]), Integer.parseInt(word[3]), rest(word, 4));
 			break;
 		case "transaction":
-			transaction(word[1], rest(word, 2));
+			transaction(word[1], rest(word, 2), LocalTransactionState.COMMIT_MESSAGE);
+			break;
+		case "half":
+			transaction(word[1], rest(word, 2), LocalTransactionState.UNKNOW);
 			break;
 		case "consume":
 			consume(word[1], word[2], word[3], Integer.parseInt(word[4]));
@@ -167,6 +175,13 @@ public class Driver {
 		say(producer().send(message, queue(word[1], word[2])));
 	}
 
+	private void timed(String[] word) throws Exception {
+		Message message = new Message(word[1], rest(word, 3).getBytes(StandardCharsets.UTF_8));
+
+		message.putUserProperty("TIMER_DELAY_SEC", word[2]);
+		say(producer().send(message, queue(word[1], "0")));
+	}
+
 	private void batch(String topic, MessageQueue queue, int count, String body) throws Exception {
 		List<Message> messages = new ArrayList<>();
 
@@ -175,19 +190,19 @@ public class Driver {
 		say(producer().send(messages, queue));
 	}
 
-	private void transaction(String topic, String body) throws Exception {
+	private void transaction(String topic, String body, LocalTransactionState outcome) throws Exception {
 		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
 
 		producer.setNamesrvAddr(nameServer);
 		producer.setTransactionListener(new TransactionListener() {
 			@Override
 			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
-				return LocalTransactionState.COMMIT_MESSAGE;
+				return outcome;
 			}
 
 			@Override
 			public LocalTransactionState checkLocalTransaction(MessageExt message) {
-				return LocalTransactionState.COMMIT_MESSAGE;
+				return outcome;
 			}
 		});
 		producer.start();
@@ -252,6 +267,8 @@ public class Driver {
 		BrokerOuterAPI api = new BrokerOuterAPI(new NettyClientConfig());
 		TopicConfigSerializeWrapper topics = new TopicConfigSerializeWrapper();
 
+		/* 5.x's name server takes no new broker that has exactly one topic; a real one never has */
+		topics.getTopicConfigTable().put("SELF_TEST_TOPIC", new TopicConfig("SELF_TEST_TOPIC", 1, 1, 6));
 		for (int i = 4; i < word.length; i++)
 			topics.getTopicConfigTable().put(word[i], new TopicConfig(word[i], 8, 8, 6));
 		topics.getDataVersion().nextVersion();
