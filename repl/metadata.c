@@ -52,14 +52,18 @@ metadata_serve_timers(struct replication *r, const struct request *req, struct a
 }
 
 int
-metadata_serve_modes(struct replication *r, const struct request *req, struct answer *ret)
+metadata_serve_none(struct replication *r, const struct request *req, struct answer *ret)
 {
-	static const char none[] = "{\"messageRequestModeMap\":{}}";
+	static const char modes[] = "{\"messageRequestModeMap\":{}}";
+	static const char metrics[] = "{\"timingCount\":{},"
+		"\"dataVersion\":{\"counter\":0,\"stateVersion\":0,\"timestamp\":0}}";
 
-	(void)r, (void)req;
-	ret->body = strdup(none);
-	ret->body_len = strlen(none);
-	return ret->body ? MQ_OK : -ENOMEM;
+	(void)r;
+	ret->body = strdup(req->code == REQUEST_GET_TIMER_METRICS ? metrics : modes);
+	if (!ret->body)
+		return -ENOMEM;
+	ret->body_len = strlen(ret->body);
+	return MQ_OK;
 }
 
 static int

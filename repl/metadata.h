@@ -12,11 +12,12 @@
 /* Serve REQUEST_GET_ALL_...: rows of requests.c. */
 int metadata_serve(struct replication *r, const struct request *req, struct answer *ret);
 
-/* The same for two tables of RocketMQ 5.x of which we have nothing: how far its timer
+/* The same for tables of RocketMQ 5.x of which we have nothing: how far its timer
  * wheel is (7 numbers of 8 bytes: all that was due by now has been read, the rest is 0),
- * and which groups have their messages popped (none). */
+ * how many messages wait in it for which topic, and which groups have their messages popped
+ * (both empty). */
 int metadata_serve_timers(struct replication *r, const struct request *req, struct answer *ret);
-int metadata_serve_modes(struct replication *r, const struct request *req, struct answer *ret);
+int metadata_serve_none(struct replication *r, const struct request *req, struct answer *ret);
 
 /* Ask our master for all four tables and apply them here.  A table that fails does not keep
  * the others from being applied.  Returns the first failure (noted). */

@@ -38,6 +38,7 @@ want '0 {} {"offsetTable":{}}' "$(call 45)" "delays"
 # What slaves of 5.x ask besides: no group has its messages popped, and of timers nothing
 # is left to be read.
 want '0 {} {"messageRequestModeMap":{}}' "$(call 402)" "modes"
+want '0 {} {"timingCount":{},"dataVersion":{"counter":0,"stateVersion":0,"timestamp":0}}' "$(call 61)" "metrics"
 before=$(date +%s)000
 read -r -a timers <<< "$(call 60 | tr -d '(),')"
 want "0 {} 0 0 0 0 0 0" "${timers[0]} ${timers[1]} ${timers[*]:3}" "timers"
