@@ -71,8 +71,10 @@ kit_marks(struct kit *k)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS, .begin = k->begin,
 				    .written = k->written };
+	int rc = link_send(k->link, &msg);
 
-	assert_int_equal(link_send(k->link, &msg), MQ_OK);
+	if (rc != -EPIPE)		/* it may have ended already, for what the configuration says */
+		assert_int_equal(rc, MQ_OK);
 }
 
 static const struct start_what mqrepld = { "mqrepld", "MQREPLD", "repl/mqrepld", "mqrepld" };

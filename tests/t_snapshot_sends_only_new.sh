@@ -24,7 +24,10 @@ say "the first took $first bytes, the second $second"
 [ "$first" -ge $((9 * 1048576)) ] || fail "the first sent only $first bytes"
 diff -r "$mnt/.snapshots/two" "$work/copy" >&9 || fail "the copy differs"
 (cd "$work/copy" && sha256sum --quiet -c MANIFEST) || fail "MANIFEST"
-want 10 "$(find "$work/store/sums" -type f | wc -l)" "sums of sealed segments that are kept"
+# A sum is kept of each sealed segment; the log may have gone on by one since.
+names() { (cd "$1" && printf '%s\n' 0* | sort); }
+want "" "$(names "$work/copy/commitlog" | sed '$d' | comm -23 - <(names "$work/store/sums"))" "sealed ones without a sum"
+want "" "$(names "$work/store/sums" | comm -23 - <(names "$work/store/commitlog" | sed '$d'))" "sums of what is not sealed"
 
 # every tool that copies trees
 tar -C "$mnt/.snapshots/two" -cf - . | (mkdir "$work/tar" && tar -C "$work/tar" --warning=no-timestamp -xf -)

@@ -748,6 +748,18 @@ it_reconnects_where_the_log_ends(void **state)
 	}
 }
 
+/* The slave reports where its log ends, now and then and as it grows. */
+static void
+recv_reports_up_to(int fd, int64_t from, int64_t pos)
+{
+	int64_t at;
+
+	while ((at = kit_recv_report(fd)) != pos) {
+		assert_true(at >= from && at < pos);
+		from = at;
+	}
+}
+
 static void
 the_logs_last_bytes_are_received_once_more_and_compared(void **state)
 {
@@ -762,9 +774,9 @@ the_logs_last_bytes_are_received_once_more_and_compared(void **state)
 	assert_int_equal(kit_recv_report(fd), 4000);
 	kit_send_frame(fd, 4000, 600, 7);
 	kit_send_frame(fd, 4600, 700, 5);	/* and new ones */
-	assert_int_equal(kit_recv_report(fd), 5000);	/* now it is known to be the same log */
+	recv_reports_up_to(fd, 4000, 5000);		/* now it is known to be the same log */
 	kit_applied_to(k, 5300);
-	assert_int_equal(kit_recv_report(fd), 5300);
+	recv_reports_up_to(fd, 5000, 5300);
 	close(fd);
 }
 
