@@ -4,7 +4,8 @@
 
 It answers at PORT what a RocketMQ broker answers (and refuses what that does not know),
 and replicates at PORT + 1 the log of that directory, as long as it is when it begins.
-It has a topic `orders` of two queues, and a group `billing` that is at 7 of queue 1."""
+It has a topic `orders` of two queues, and a group `billing` that is at 7 of queue 1, or where
+a commit (request 15) has moved it to."""
 
 import json
 import os
@@ -43,6 +44,10 @@ def answer(log, header):
     if code == 28:
         return 0, {"table": {"brokerVersionDesc": "V4_9_7", "commitLogMinOffset": str(log.begin),
                              "commitLogMaxOffset": str(log.end)}}
+    if code == 15:
+        ext = header["extFields"]
+        TABLES[43]["offsetTable"][ext["topic"] + "@" + ext["consumerGroup"]][ext["queueId"]] = int(ext["commitOffset"])
+        return 0, None
     if code in TABLES:
         return 0, TABLES[code]
     return 3, None
