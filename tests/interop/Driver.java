@@ -135,6 +135,7 @@ public class Driver {
 			producer = new DefaultMQProducer("interop_producer");
 			producer.setNamesrvAddr(nameServer);
 			producer.setSendMsgTimeout(PATIENCE_MS);
+			producer.setMqClientApiTimeout(PATIENCE_MS);
 			producer.start();
 		}
 		return producer;
@@ -194,6 +195,7 @@ public class Driver {
 		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
 
 		producer.setNamesrvAddr(nameServer);
+		producer.setMqClientApiTimeout(PATIENCE_MS);
 		producer.setTransactionListener(new TransactionListener() {
 			@Override
 			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
@@ -222,6 +224,7 @@ public class Driver {
 		CountDownLatch missing = new CountDownLatch(count);
 
 		consumer.setNamesrvAddr(nameServer);
+		consumer.setMqClientApiTimeout(PATIENCE_MS);
 		consumer.setInstanceName(group + topic);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
 		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);	/* the last one is committed, too */

@@ -24,7 +24,7 @@ start_registrar interop "$here" "$ha" Orders
 
 # start_slave NAME ID
 start_slave() {
-	start_broker "$1" brokerRole=SLAVE brokerId="$2" haSendHeartbeatInterval=300
+	start_broker "$1" brokerRole=SLAVE brokerId="$2" haSendHeartbeatInterval=300 slaveReadEnable=true
 }
 start_slave s 1
 eventually 60 same_log s m

@@ -8,6 +8,8 @@ requires_rocketmq
 
 long=$(printf '%01000d' 7)
 packed=$(seq -s, 3000)
+timed=
+if [ "$rocketmq_version" = "$newest" ]; then timed='timed Orders 7200 in the wheel'; fi
 start_namesrv
 start_broker m
 rocketmq <<END
@@ -20,6 +22,8 @@ $(for _ in $(seq 8); do echo "batch Orders 3 25 $long"; done)
 consume G Orders * 203
 send Orders 0 - - - not yet consumed
 send Orders 0 - - 18 in two hours
+half Orders half of a transaction
+${timed:-offsets G Orders}
 END
 stop_broker m
 
@@ -35,12 +39,20 @@ as_it_was() {
 	want "1 1 1 0 200" "$(cat "$g/q0.offset" "$g/q0.lag" "$g/q1.offset" "$g/q2.lag" "$g/q3.offset" | xargs)" \
 		"$1: offsets"
 	want 'not yet consumed' "$(cat "$g/q0")" "$1: where the group is"
-	want 'in two hours' "$(cat "$mnt/messages/$waits")" "$1: one that waits for its time, by UNIQ_KEY"
 	grep -q '"packed":"zlib"' "$t/Orders/q1:format=json"
+	want 'in two hours' "$(cat "$mnt/messages/$waits")" "$1: one that waits for its time, by UNIQ_KEY"
+	want 'half of a transaction' "$(cat "$mnt/messages/$half")" "$1: one that waits for the end of its transaction"
+	if [ -z "$timed" ]; then return; fi
+	want 'in the wheel' "$(cat "$mnt/messages/$in_wheel")" "$1: one that waits in the timer wheel"
+	want 1 "$(cat "$mnt/status/timer_wheel_waiting")" "$1: what mqfs does not deliver"
 }
 
 cp -a "$work/m" "$work/before"
-waits=$(mqdump -j -t SCHEDULE_TOPIC_XXXX "$work/m" | grep 'in two hours' | sed 's/.*"UNIQ_KEY":"\([^"]*\)".*/\1/')
+# key_of TOPIC BODY   UNIQ_KEY of the message that waits there; a half is stored again when it is asked about
+key_of() { mqdump -j -t "$1" "$work/m" | grep "$2" | sed 's/.*"UNIQ_KEY":"\([^"]*\)".*/\1/' | sort -u; }
+waits=$(key_of SCHEDULE_TOPIC_XXXX 'in two hours')
+half=$(key_of RMQ_SYS_TRANS_HALF_TOPIC 'half of a transaction')
+if [ -n "$timed" ]; then in_wheel=$(key_of rmq_sys_wheel_timer 'in the wheel'); fi
 start_mqfs "$work/m" "$mnt" -o "ro,$mqfs_small"
 as_it_was "read-only"
 stop_mqfs "$mnt"
