@@ -15,7 +15,7 @@
 
 #define RECENT_BYTES (64 * 1024)
 #define LINE_BYTES 1024
-#define AGAIN_MS 10000		/* a line that comes again is told so often */
+#define AGAIN_MS 10000		/* a repeated line is written so often */
 
 static struct {
 	pthread_mutex_t lock;
@@ -24,7 +24,7 @@ static struct {
 	int max_level;
 	char *recent;		/* whole lines, oldest first */
 	size_t recent_len;
-	char last[LINE_BYTES];	/* the line that was told last, */
+	char last[LINE_BYTES];	/* the line that was written last, */
 	int64_t last_ms;	/* when, */
 	int again;		/* and how often it came again since */
 } logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .ident = "mqfs", .max_level = LOG_INFO };
@@ -52,7 +52,7 @@ log_is_on_stderr(void)
 	return is;
 }
 
-/* Drop whole old lines until len more bytes fit.  Called with the lock. */
+/* Drop whole old lines until len more bytes fit.  The caller holds logger.lock. */
 static void
 recent_make_room(size_t len)
 {
@@ -93,9 +93,9 @@ recent_add(const char *text)
 	logger.recent_len += (size_t)len;
 }
 
-/* Called with the lock. */
+/* The caller holds logger.lock. */
 static void
-tell(int level, const char *text)
+write_line(int level, const char *text)
 {
 	if (level <= logger.max_level) {
 		if (logger.sink == LOG_TO_SYSLOG)
@@ -107,7 +107,8 @@ tell(int level, const char *text)
 		recent_add(text);
 }
 
-/* The same line as the last one is not told each time.  Called with the lock. */
+/* A line equal to the last one is counted, and written at most every AGAIN_MS.
+ * The caller holds logger.lock. */
 static bool
 comes_again(const char *text)
 {
@@ -120,7 +121,7 @@ comes_again(const char *text)
 	}
 	if (logger.again > 0) {
 		snprintf(line, sizeof(line), "the line before came %d times more", logger.again);
-		tell(LOG_NOTICE, line);
+		write_line(LOG_NOTICE, line);
 	}
 	logger.again = 0;
 	logger.last_ms = now;
@@ -144,7 +145,7 @@ log_line(int level, const char *fmt, ...)
 
 	pthread_mutex_lock(&logger.lock);
 	if (!comes_again(text))
-		tell(level, text);
+		write_line(level, text);
 	pthread_mutex_unlock(&logger.lock);
 	errno = saved;
 }

@@ -98,7 +98,7 @@ static const struct {
 	  "at most 64 numbers with s, m, h or d, separated by blanks, as 1s 5s 2h" },
 };
 
-/* What a text was before it changed: somebody may be reading it. */
+/* A text that was replaced: another thread may be reading it. */
 struct old_text {
 	struct old_text *next;
 	char *text;
@@ -580,13 +580,14 @@ text_change(struct settings *s, const struct setting *row, char *text)
 	return MQ_OK;
 }
 
-/* A value that was parsed; a text is taken over, or freed.  Called with change_lock. */
+/* Set a value that was parsed; a text is taken over, or freed. */
 static int
 value_change(struct settings *s, const struct setting *row, union value value)
 {
 	struct settings tried;
 	int rc;
 
+	MUST_HOLD(&change_lock);
 	settings_borrow(&tried, s);
 	if (row->type == SETTING_TEXT)
 		*text_at(&tried, row) = value.text;

@@ -1,9 +1,9 @@
 /* apply.c - one record -> memory.  Replay, changes and LMDB's rows all come
  * through here, so they cannot disagree about what a record means.
  *
- * Every function first gets the memory it needs and then changes things, so
- * -ENOMEM leaves all as it was; and it says what is, not what to do, so twice
- * is as good as once.
+ * Every function first allocates the memory it needs and then changes the registry, so
+ * -ENOMEM leaves all as it was.  A record has a state and not a step, so applying it
+ * twice is the same as once.
  */
 #include "config.h"
 
@@ -19,7 +19,7 @@
 #include "offsets/registry.h"
 #include "offsets/rocketmq.h"
 
-/* As RocketMQ counts them: what has another version must be fetched again. */
+/* As RocketMQ counts them: a slave fetches a table again when its version has changed. */
 static void
 version_next(struct data_version *v)
 {
@@ -38,7 +38,7 @@ attr_clear(struct offsets *o, struct attr_entry *a)
 	registry_dirty(o, &a->entry);
 }
 
-/* What was said about a directory and all below it goes with it. */
+/* Owners and ACLs of a directory and all below it are removed with it. */
 static void
 attrs_drop(struct offsets *o, const char *dir)
 {
@@ -138,7 +138,7 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 	return MQ_OK;
 }
 
-/* Messages before m->at go.  The store's queue remembers that, not we. */
+/* Messages before m->at are removed.  The store's queue has the state of that. */
 static int
 apply_trim(struct offsets *o, const struct meta *m)
 {
@@ -216,7 +216,7 @@ places_needed(const struct meta *m)
 }
 
 /* The offsets of a record.  Only a reset moves one back, and what was committed here
- * on a slave is not the record's to move (owed.h). */
+ * on a slave is merged with the record (unsettled.h). */
 static void
 places_set(struct offsets *o, struct subscription_entry *s, const struct meta *m, bool reset)
 {
@@ -228,7 +228,7 @@ places_set(struct offsets *o, struct subscription_entry *s, const struct meta *m
 		if (p->known && !reset && to <= p->logged)
 			continue;
 		p->logged = to;
-		if (!debts_hear(o, s, queue_id, to, reset, &p->at) && (reset || p->at < to))
+		if (!debts_merge(o, s, queue_id, to, reset, &p->at) && (reset || p->at < to))
 			p->at = to;
 		if (reset)
 			p->reset = o->applying + 1;

@@ -246,7 +246,7 @@ nothing_new(struct offsets *o)
 
 	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
 	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->epochs_changed &&
-	       !o->owed_dirty && !o->delays_dirty &&
+	       !o->unsettled_dirty && !o->delays_dirty &&
 	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
 }
@@ -342,8 +342,8 @@ offsets_checkpoint(struct offsets *o)
 	return checkpoint_now(o);
 }
 
-/* Only what is owed, and at once.  What is owed no more goes with the record that says
- * so, in a whole checkpoint. */
+/* Only unsettled commits, at once.  A row of a settled one is deleted by a whole checkpoint,
+ * which has the record that settled it. */
 static int
 write_debts(struct offsets *o)
 {
@@ -369,7 +369,7 @@ checkpoint_debts(struct offsets *o)
 	if (!o->tables)
 		return -EROFS;
 	LOCKED(&o->turn);
-	if (o->collected)		/* what it holds is older, and must not come after */
+	if (o->collected)		/* these rows are older, and must be written first */
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = write_debts(o);

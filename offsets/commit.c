@@ -47,7 +47,7 @@ queue_exists(struct offsets *o, const struct subscription *sub, int32_t queue_id
 	return !sub->gone && queue_id >= 0 && queue_id < topic_queues(o, sub->topic);
 }
 
-/* Not among the places: a queue that came after the subscription, so from its first message on. */
+/* A queue without a place was made after the subscription: it is consumed from its first message on. */
 static int
 place_read(struct offsets *o, const struct subscription *sub, int32_t queue_id, mq_qoff *ret_at)
 {
@@ -123,7 +123,7 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 		s->places[queue_id].at = to.n;
 		commit_pend(o, s);
 		if (o->settings->brokerRole == SLAVE)
-			mark_advance(&o->owed_news, pos_add(mark_at(&o->owed_news), 1));
+			mark_advance(&o->slave_news, pos_add(mark_at(&o->slave_news), 1));
 	}
 	return MQ_OK;
 }
@@ -176,7 +176,7 @@ gathering_take(struct offsets *o, struct gathering *g, size_t max)
 	return MQ_OK;
 }
 
-/* They could not be logged now: they are the first of the next gathering. */
+/* The records could not be logged: their subscriptions are the first of the next gathering. */
 static void
 gathering_give_back(struct offsets *o, struct gathering *g)
 {
@@ -224,9 +224,9 @@ gather_some(struct offsets *o, size_t max, size_t *ret_n, mq_pos *ret_end)
 	return rc;
 }
 
-/* The first of those that are pending, at most `max`, become debts. */
+/* The first pending commits, at most `max`, become unsettled commits. */
 static int
-owe_some(struct offsets *o, size_t max, size_t *ret_n)
+unsettle_some(struct offsets *o, size_t max, size_t *ret_n)
 {
 	LOCKED(&o->registry);
 
@@ -239,14 +239,14 @@ owe_some(struct offsets *o, size_t max, size_t *ret_n)
 }
 
 int
-commit_owe(struct offsets *o)
+commit_unsettle(struct offsets *o)
 {
 	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
 	MUST_HOLD_APPLY(o);
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
-		rc = owe_some(o, left, &n);
+		rc = unsettle_some(o, left, &n);
 	return rc;
 }
 
@@ -258,7 +258,7 @@ commit_gather(struct offsets *o, mq_pos *ret_end)
 
 	MUST_HOLD_APPLY(o);
 	if (left > 0 && change_allowed(o) == MQ_EROLE)
-		return commit_owe(o);
+		return commit_unsettle(o);
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
 		rc = gather_some(o, left, &n, ret_end);
 	return rc;
@@ -272,7 +272,7 @@ commit_gather_in_steps(struct offsets *o)
 
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n) {
 		LOCKED(&o->apply);
-		rc = change_allowed(o) == MQ_EROLE ? owe_some(o, left, &n) : gather_some(o, left, &n, NULL);
+		rc = change_allowed(o) == MQ_EROLE ? unsettle_some(o, left, &n) : gather_some(o, left, &n, NULL);
 	}
 	return rc;
 }

@@ -1,14 +1,14 @@
 /* cut.c - the log is cut, and the registry goes back to what it says then.
  *
- * What it says is found by reading its MQFS_META records into a registry of their
- * own; ours then becomes the same, all at once, so nobody who looks meanwhile finds
- * a topic missing.  Entries that are still there stay where they are, and whoever
- * has them open notices nothing; one that is not becomes ->gone and leaves the
- * tables: its id belongs to whatever the master gives it to.
+ * The MQFS_META records that are left are read into a registry of their own; ours then
+ * becomes equal to it in one step under the lock, so no reader finds a topic missing
+ * meanwhile.  Entries that both have stay at their address, so handles of them stay
+ * valid; an entry that the log no longer has becomes ->gone and leaves the tables, and
+ * the master may give its id to another one.
  *
- * Consumers' places: what the log says; what had come further, within what is left of
- * the queue, is owed to the master (debts.c).  What a RocketMQ master has told is in no
- * log, and stays.
+ * Committed offsets become what the log says.  An offset that was further on, within what
+ * is left of the queue, becomes an unsettled commit (debts.c).  Entries from a RocketMQ
+ * master's tables are in no log, and stay.
  *
  * Steps and crashes: store/cut.h.
  */
@@ -111,7 +111,7 @@ entries_back(struct offsets *o, struct offsets *log)
 	}
 }
 
-/* Those of which the log says nothing leave the table. */
+/* Entries that the log does not have leave the table. */
 static void
 sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 {
@@ -128,7 +128,7 @@ sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 	table->n = kept;
 }
 
-/* As large as what they are to take over.  Without `registry`. */
+/* Make room for the offsets and queues that they take over. */
 static int
 make_places(struct offsets *o, struct offsets *log)
 {
@@ -189,7 +189,6 @@ read_log(struct offsets *o, struct offsets **ret)
 	return rc;
 }
 
-/* `apply` is held. */
 static int
 registry_back(struct offsets *o)
 {

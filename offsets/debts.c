@@ -1,11 +1,11 @@
 /* debts.c - commits made on a slave, until its master's log has them.
  *
  *      commit_forward ──> place ahead of the log ──┐ gather
- *      commit_reset ──> place, and ────────────────┴─> struct owed ──> LMDB, repl/commits.c
+ *      commit_reset ──> place, and ────────────────┴─> struct unsettled ──> LMDB, repl/commits.c
  *                                                           │
  *      a record of the log (apply.c) ───────────────────────┴──> settled, or lost
  *
- * owed.h has the rule by which the two are merged.
+ * unsettled.h has the rule by which the two are merged.
  */
 #include "config.h"
 
@@ -20,32 +20,32 @@
 
 /* --- the list -------------------------------------------------------------------------- */
 
-static struct owed *
+static struct unsettled *
 find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 {
-	struct owed key, *w;
+	struct unsettled key, *w;
 
 	MUST_HOLD_REGISTRY(o);
-	if (o->owed.n == 0)
+	if (o->unsettled.n == 0)
 		return NULL;
-	key = owed_begin(sub->group->name, sub->topic->name, queue_id);
-	w = sorted_find(&o->owed, &key, owed_cmp);
+	key = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
+	w = sorted_find(&o->unsettled, &key, unsettled_cmp);
 	return w && !w->settled ? w : NULL;
 }
 
 /* Found, or made.  NULL: no memory. */
-static struct owed *
-make(struct offsets *o, const struct owed *begun)
+static struct unsettled *
+make(struct offsets *o, const struct unsettled *begun)
 {
-	struct owed *w = sorted_find(&o->owed, begun, owed_cmp);
+	struct unsettled *w = sorted_find(&o->unsettled, begun, unsettled_cmp);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w) {
-		w = sorted_reserve(&o->owed) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
+		w = sorted_reserve(&o->unsettled) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
 		if (!w)
 			return NULL;
 		*w = *begun;
-		sorted_insert(&o->owed, sorted_place(&o->owed, begun, owed_cmp), w);
+		sorted_insert(&o->unsettled, sorted_place(&o->unsettled, begun, unsettled_cmp), w);
 	} else if (w->settled) {
 		*w = *begun;
 	}
@@ -53,23 +53,23 @@ make(struct offsets *o, const struct owed *begun)
 }
 
 static void
-note(struct offsets *o, struct owed *w)
+note(struct offsets *o, struct unsettled *w)
 {
-	w->last = ++o->owed_last;
+	w->last = ++o->unsettled_last;
 	if (w->first == 0)
 		w->first = w->last;
 	w->again = true;
-	o->owed_dirty = true;
+	o->unsettled_dirty = true;
 }
 
-/* Everything up to the oldest that is not has been answered. */
+/* The mark is the number before the oldest commit without an answer. */
 static void
 tell_answered(struct offsets *o)
 {
-	int64_t upto = o->owed_last;
+	int64_t upto = o->unsettled_last;
 
-	for (size_t i = 0; i < o->owed.n; i++) {
-		const struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		const struct unsettled *w = o->unsettled.items[i];
 
 		if (!w->settled && w->first > 0 && w->first <= upto)
 			upto = w->first - 1;
@@ -78,15 +78,15 @@ tell_answered(struct offsets *o)
 }
 
 static void
-settle(struct offsets *o, struct owed *w)
+settle(struct offsets *o, struct unsettled *w)
 {
 	MUST_HOLD_REGISTRY(o);
-	w->settled = w->dirty = o->owed_dirty = true;
+	w->settled = w->dirty = o->unsettled_dirty = true;
 	tell_answered(o);
 }
 
 static struct subscription_entry *
-subscription_of(struct offsets *o, const struct owed *w)
+subscription_of(struct offsets *o, const struct unsettled *w)
 {
 	struct subscription_entry *s = registry_subscription(o, w->group, w->topic);
 
@@ -94,7 +94,7 @@ subscription_of(struct offsets *o, const struct owed *w)
 }
 
 static bool
-is_of(const struct owed *w, const struct subscription *sub)
+is_of(const struct unsettled *w, const struct subscription *sub)
 {
 	return strcmp(w->group, sub->group->name) == 0 && strcmp(w->topic, sub->topic->name) == 0;
 }
@@ -106,8 +106,8 @@ debts_take(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
-		const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, i);
-		struct owed *w = find(o, &s->pub, i);
+		const struct unsettled begun = unsettled_begin(s->pub.group->name, s->pub.topic->name, i);
+		struct unsettled *w = find(o, &s->pub, i);
 
 		if (!w && s->places[i].at <= s->places[i].logged)
 			continue;
@@ -116,7 +116,7 @@ debts_take(struct offsets *o, const struct subscription_entry *s)
 		if (!w)
 			return -ENOMEM;
 		if (s->places[i].at > w->to) {
-			owed_forward(w, s->places[i].at, o->applied.n);
+			unsettled_forward(w, s->places[i].at, o->applied.n);
 			note(o, w);
 		}
 	}
@@ -126,9 +126,9 @@ debts_take(struct offsets *o, const struct subscription_entry *s)
 int
 debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
-	const struct owed begun = owed_begin(sub->group->name, sub->topic->name, queue_id);
+	const struct unsettled begun = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
 	struct subscription_entry *s = subscription_entry_of(sub);
-	struct owed *w;
+	struct unsettled *w;
 
 	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
@@ -137,30 +137,30 @@ debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qo
 	w = make(o, &begun);
 	if (!w)
 		return -ENOMEM;
-	owed_reset(w, to.n, o->applied.n);
+	unsettled_reset(w, to.n, o->applied.n);
 	note(o, w);
 	s->places[queue_id].at = to.n;
-	mark_advance(&o->owed_news, pos_add(mark_at(&o->owed_news), 1));
+	mark_advance(&o->slave_news, pos_add(mark_at(&o->slave_news), 1));
 	return MQ_OK;
 }
 
 /* --- what the log says ------------------------------------------------------------------ */
 
 bool
-debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
 	   bool reset, int64_t *ret_at)
 {
-	struct owed *w = find(o, &s->pub, queue_id);
+	struct unsettled *w = find(o, &s->pub, queue_id);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w)
 		return false;
-	owed_forward(w, s->places[queue_id].at, o->applied.n);	/* not gathered yet */
-	if (owed_hear(w, o->applying, v, reset) != OWED_STAYS) {
+	unsettled_forward(w, s->places[queue_id].at, o->applied.n);	/* not gathered yet */
+	if (unsettled_merge(w, o->applying, v, reset) != MERGED_STAYS) {
 		settle(o, w);
 		return false;
 	}
-	o->owed_dirty = true;
+	o->unsettled_dirty = true;
 	*ret_at = w->to;
 	return true;
 }
@@ -169,8 +169,8 @@ void
 debts_drop(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->owed.n; i++) {
-		struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
 		if (w->settled || !is_of(w, &s->pub))
 			continue;
@@ -182,15 +182,15 @@ debts_drop(struct offsets *o, const struct subscription_entry *s)
 }
 
 bool
-debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
 		int64_t asked_ms)
 {
-	struct owed *w = find(o, &s->pub, queue_id);
+	struct unsettled *w = find(o, &s->pub, queue_id);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w)
 		return false;
-	if (owed_is_reset(w) || w->answered_ms >= asked_ms || v < w->to)
+	if (unsettled_is_reset(w) || w->answered_ms >= asked_ms || v < w->to)
 		return true;
 	settle(o, w);
 	return false;
@@ -201,7 +201,7 @@ debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t q
 struct mark *
 debts_news(struct offsets *o)
 {
-	return &o->owed_news;
+	return &o->slave_news;
 }
 
 struct mark *
@@ -217,9 +217,9 @@ gather(struct offsets *o)
 }
 
 static void
-fill(struct offsets *o, struct owed *w, struct debt *ret)
+fill(struct offsets *o, struct unsettled *w, struct debt *ret)
 {
-	struct owed_step step = owed_step(w);
+	struct unsettled_step step = unsettled_step(w);
 
 	*ret = (struct debt){ .queue_id = w->queue_id, .to = MQ_QOFF(step.to), .seen = step.seen,
 			      .reset = step.reset };
@@ -228,7 +228,7 @@ fill(struct offsets *o, struct owed *w, struct debt *ret)
 	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
 		ret->upto = w->last;
 	w->again = false;
-	o->owed_dirty = o->owed_dirty || w->dirty;
+	o->unsettled_dirty = o->unsettled_dirty || w->dirty;
 }
 
 size_t
@@ -239,18 +239,18 @@ debts_due(struct offsets *o, struct debt *list, size_t max)
 	if (gather(o) != MQ_OK)
 		return 0;
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->owed.n && n < max; i++) {
-		struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n && n < max; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
-		if (w->again && !w->settled && !w->heard)
+		if (w->again && !w->settled && !w->confirmed)
 			fill(o, w, &list[n++]);
 	}
 	return n;
 }
 
-/* Its log will say nothing of a reset: it has been made now. */
+/* RocketMQ's log has no commits: with its answer the reset is settled. */
 static void
-reset_is_made(struct offsets *o, struct owed *w)
+reset_is_made(struct offsets *o, struct unsettled *w)
 {
 	struct subscription_entry *s = subscription_of(o, w);
 
@@ -260,21 +260,21 @@ reset_is_made(struct offsets *o, struct owed *w)
 		registry_dirty(o, &s->entry);
 	}
 	if (w->reset == w->sent)
-		w->reset = OWED_NONE;
-	w->sent = OWED_NONE;
-	w->again = w->again || w->reset != OWED_NONE || (s && w->to > s->places[w->queue_id].logged);
-	w->dirty = o->owed_dirty = true;
+		w->reset = UNSETTLED_NONE;
+	w->sent = UNSETTLED_NONE;
+	w->again = w->again || w->reset != UNSETTLED_NONE || (s && w->to > s->places[w->queue_id].logged);
+	w->dirty = o->unsettled_dirty = true;
 }
 
 static void
-is_taken(struct offsets *o, struct owed *w, const struct debt *d, bool logs)
+is_taken(struct offsets *o, struct unsettled *w, const struct debt *d, bool logs)
 {
 	w->answered_ms = clock_mono_ms();
 	if (w->first > 0 && d->upto >= w->first)
 		w->first = d->upto < w->last ? d->upto + 1 : 0;
 	if (d->reset && w->sent == d->to.n) {
 		if (logs)
-			w->heard = true;
+			w->confirmed = true;
 		else
 			reset_is_made(o, w);
 	}
@@ -284,10 +284,10 @@ is_taken(struct offsets *o, struct owed *w, const struct debt *d, bool logs)
 void
 debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer)
 {
-	struct owed key = owed_begin(d->group, d->topic, d->queue_id), *w;
+	struct unsettled key = unsettled_begin(d->group, d->topic, d->queue_id), *w;
 
 	LOCKED(&o->registry);
-	w = sorted_find(&o->owed, &key, owed_cmp);
+	w = sorted_find(&o->unsettled, &key, unsettled_cmp);
 	if (!w || w->settled)
 		return;
 	switch (answer) {
@@ -309,11 +309,11 @@ debts_due_again(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < o->owed.n; i++) {
-		struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
 		w->again = true;
-		w->heard = false;
+		w->confirmed = false;
 	}
 }
 
@@ -324,8 +324,8 @@ newest_of(struct offsets *o, const struct subscription *sub)
 	int64_t newest = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->owed.n; i++) {
-		const struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		const struct unsettled *w = o->unsettled.items[i];
 
 		if (!w->settled && w->first > 0 && w->last > newest && is_of(w, sub))
 			newest = w->last;
@@ -351,13 +351,13 @@ void
 debts_collect(struct offsets *o, struct rows *r, bool settled_too)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->owed.n; i++) {
-		struct owed *w = o->owed.items[i];
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
 		if (w->dirty && !w->settled)
-			owed_put(r, w);
+			unsettled_put(r, w);
 		else if (w->settled && settled_too)
-			owed_delete(r, w);
+			unsettled_delete(r, w);
 		w->dirty = w->dirty && w->settled && !settled_too;
 	}
 }
@@ -368,26 +368,26 @@ debts_collected(struct offsets *o, bool ok)
 	size_t kept = 0;
 
 	MUST_HOLD_REGISTRY(o);
-	o->owed_dirty = false;
-	for (size_t i = 0; i < o->owed.n; i++) {
-		struct owed *w = o->owed.items[i];
+	o->unsettled_dirty = false;
+	for (size_t i = 0; i < o->unsettled.n; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
 		if (ok && w->settled && !w->dirty) {
 			free(w);
 			continue;
 		}
 		w->dirty = w->dirty || !ok;
-		o->owed_dirty = o->owed_dirty || w->dirty;
-		o->owed.items[kept++] = w;
+		o->unsettled_dirty = o->unsettled_dirty || w->dirty;
+		o->unsettled.items[kept++] = w;
 	}
-	o->owed.n = kept;
+	o->unsettled.n = kept;
 }
 
 int
-debts_load(struct offsets *o, const struct owed *row)
+debts_load(struct offsets *o, const struct unsettled *row)
 {
 	struct subscription_entry *s = subscription_of(o, row);
-	struct owed *w = make(o, row);
+	struct unsettled *w = make(o, row);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w || (s && registry_grow_places(s, row->queue_id + 1) != MQ_OK))
@@ -403,17 +403,17 @@ debts_count(struct offsets *o)
 	int64_t n = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->owed.n; i++)
-		n += !((const struct owed *)o->owed.items[i])->settled;
+	for (size_t i = 0; i < o->unsettled.n; i++)
+		n += !((const struct unsettled *)o->unsettled.items[i])->settled;
 	return n;
 }
 
 void
 debts_free(struct offsets *o)
 {
-	for (size_t i = 0; i < o->owed.n; i++)
-		free(o->owed.items[i]);
-	sorted_free(&o->owed);
+	for (size_t i = 0; i < o->unsettled.n; i++)
+		free(o->unsettled.items[i]);
+	sorted_free(&o->unsettled);
 }
 
 /* --- another past, another role -------------------------------------------------------- */
@@ -428,21 +428,21 @@ debts_before_cut(struct offsets *o)
 		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
 
 		for (int32_t q = 0; q < s->n_places && !s->pub.gone; q++) {
-			const struct owed begun = owed_begin(s->pub.group->name, s->pub.topic->name, q);
-			struct owed *w = s->places[q].at > 0 ? make(o, &begun) : NULL;
+			const struct unsettled begun = unsettled_begin(s->pub.group->name, s->pub.topic->name, q);
+			struct unsettled *w = s->places[q].at > 0 ? make(o, &begun) : NULL;
 
 			if (s->places[q].at > 0 && !w)
 				return -ENOMEM;
 			if (w)
-				owed_forward(w, s->places[q].at, o->applied.n);
+				unsettled_forward(w, s->places[q].at, o->applied.n);
 		}
 	}
 	return MQ_OK;
 }
 
-/* Of what is no longer there nobody has consumed anything. */
+/* Nobody can have consumed messages that the queue no longer has. */
 static void
-cut_one(struct offsets *o, struct owed *w)
+cut_one(struct offsets *o, struct unsettled *w)
 {
 	mq_qoff min, end = MQ_QOFF(0);
 	struct subscription *sub = NULL;
@@ -457,14 +457,14 @@ cut_one(struct offsets *o, struct owed *w)
 	if (sub)
 		commit_span(o, sub->topic, w->queue_id, &min, &end);
 	LOCKED(&o->registry);
-	owed_cut(w, end.n, o->applied.n);
-	w->again = o->owed_dirty = true;
+	unsettled_cut(w, end.n, o->applied.n);
+	w->again = o->unsettled_dirty = true;
 	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK) {
 		settle(o, w);
 		return;
 	}
 	p = &s->places[w->queue_id];
-	if (!owed_is_reset(w) && w->to <= p->logged)
+	if (!unsettled_is_reset(w) && w->to <= p->logged)
 		settle(o, w);
 	else
 		p->at = w->to;
@@ -476,23 +476,23 @@ void
 debts_after_cut(struct offsets *o)
 {
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; i < o->owed.n; i++)
-		if (!((struct owed *)o->owed.items[i])->settled)
-			cut_one(o, o->owed.items[i]);
+	for (size_t i = 0; i < o->unsettled.n; i++)
+		if (!((struct unsettled *)o->unsettled.items[i])->settled)
+			cut_one(o, o->unsettled.items[i]);
 }
 
-/* A step of w as a record, and what is left of it as a place that is ahead of the log. */
+/* Log the reset of w, if there is one; what is left is an offset ahead of the log, to be gathered. */
 static int
-log_one(struct offsets *o, struct owed *w)
+log_one(struct offsets *o, struct unsettled *w)
 {
 	struct subscription_entry *s;
-	int64_t to = w->to, reset = w->reset != OWED_NONE ? w->reset : w->sent;
+	int64_t to = w->to, reset = w->reset != UNSETTLED_NONE ? w->reset : w->sent;
 	int rc = MQ_OK;
 
 	lock_take(&o->registry);
 	s = subscription_of(o, w);
 	lock_drop(&o->registry);
-	if (s && reset != OWED_NONE)
+	if (s && reset != UNSETTLED_NONE)
 		rc = commit_log_reset(o, &s->pub, w->queue_id, MQ_QOFF(reset));
 	if (rc != MQ_OK)
 		return rc;
@@ -510,12 +510,12 @@ log_one(struct offsets *o, struct owed *w)
 int
 debts_log(struct offsets *o, mq_pos *ret_end)
 {
-	int rc = o->owed.n ? commit_owe(o) : MQ_OK;	/* what is newer than a debt goes with it */
+	int rc = o->unsettled.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offset come with them */
 	int64_t n = 0;
 
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; rc == MQ_OK && i < o->owed.n; i++) {
-		struct owed *w = o->owed.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->unsettled.n; i++) {
+		struct unsettled *w = o->unsettled.items[i];
 
 		if (w->settled)
 			continue;

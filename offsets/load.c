@@ -1,7 +1,7 @@
 /* load.c - LMDB -> memory, at start.  checkpoint.c has written it.
  *
- * Whatever does not fit makes the whole environment one that is set aside: the
- * log can say it again, and half a registry would only look like one.
+ * One row that does not fit makes the caller set the whole environment aside: the log
+ * has all of it, and a registry with half of its rows would look like a whole one.
  */
 #include "config.h"
 
@@ -61,12 +61,12 @@ load_offset(void *arg, const void *key, size_t key_len, const void *value, size_
 }
 
 static int
-load_owed(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
+load_unsettled(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct load *l = arg;
-	struct owed w;
+	struct unsettled w;
 
-	if (!owed_from_row(key, key_len, value, value_len, &w))
+	if (!unsettled_from_row(key, key_len, value, value_len, &w))
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row in owed");
 	LOCKED(&l->o->registry);
 	return debts_load(l->o, &w);
@@ -222,7 +222,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		{ TABLE_TOPICS, load_record }, { TABLE_GROUPS, load_record },
 		{ TABLE_SUBSCRIPTIONS, load_record }, { TABLE_OFFSETS, load_offset },
 		{ TABLE_ATTRS, load_record }, { TABLE_QUEUES, load_queue },
-		{ TABLE_OWED, load_owed },
+		{ TABLE_OWED, load_unsettled },
 	};
 	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
 	int rc = load_singletons(&l, t);

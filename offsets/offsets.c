@@ -316,7 +316,7 @@ offsets_close(struct offsets *o)
 	debts_free(o);
 	json_decref(o->delays);
 	batch_free(&o->batch);
-	mark_destroy(&o->owed_news);
+	mark_destroy(&o->slave_news);
 	mark_destroy(&o->answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);

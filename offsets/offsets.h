@@ -10,13 +10,13 @@
  * After a crash, LMDB says where to go on, and the records say the rest.
  *
  * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS), but
- * for commits on a slave: they are debts to its master, see below.  On a read-only
+ * for commits on a slave, which go to its master, see below.  On a read-only
  * mount commit_forward() moves offsets in memory.  What a master logs is followed
  * every flushIntervalConsumeQueue.
  *
  * Threads: any.  Pointers to topics, groups and subscriptions stay valid
- * until offsets_close(): what was removed is only marked so (->gone), and is
- * revived under the same id if it is made again.
+ * until offsets_close(): one that was removed is only marked (->gone), and is
+ * used again, with the same id, if it is made again.
  */
 #ifndef MQFS_OFFSETS_OFFSETS_H
 #define MQFS_OFFSETS_OFFSETS_H
@@ -215,9 +215,9 @@ int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue
 
 /* --- debts: commits made on a slave ------------------------------------------
  *
- * They move here at once, are kept over restarts, and go to the master; once its log
- * says so they are debts no more.  owed.h has the rule by which they are merged with
- * what it says.  A slave that becomes the master logs what it owes. */
+ * The offset moves here at once, and the commit is kept over restarts and sent to the
+ * master, until the master's log shows it: until then it is a debt.  unsettled.h has the
+ * rule by which it is merged with that log.  A slave that becomes the master logs its own. */
 
 struct debt {
 	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
@@ -225,30 +225,30 @@ struct debt {
 	mq_qoff to;
 	bool reset;		/* either way; else only forward */
 	int64_t seen;		/* for commit_from_slave() */
-	int64_t upto;		/* number of the newest commit it tells of */
+	int64_t upto;		/* number of the newest commit in it */
 };
 
 /* Moves with each commit on a slave. */
 struct mark *debts_news(struct offsets *o);
 
-/* What the master has to be told now, at most max of them.  Each must be answered
- * for by debts_answer(), or it is not due again. */
+/* Commits to send to the master now, at most max of them.  The caller gives the answer to
+ * each with debts_answer(); without an answer it is not due again. */
 size_t debts_due(struct offsets *o, struct debt *list, size_t max);
 
 enum debt_answer {
-	DEBT_TAKEN,		/* the master's log will say what became of it */
-	DEBT_TAKEN_UNLOGGED,	/* the master keeps no such log: a RocketMQ one */
-	DEBT_REFUSED,		/* it will never take it; owed no more */
-	DEBT_UNHEARD,		/* nobody there: due again */
+	DEBT_TAKEN,		/* the master has it; its log will show what became of it */
+	DEBT_TAKEN_UNLOGGED,	/* the master has it, and its log has no commits: it is RocketMQ */
+	DEBT_REFUSED,		/* the master will never take it: it is dropped */
+	DEBT_UNHEARD,		/* there was no answer: it is due again */
 };
 
 void debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer);
 
-/* There is a master again, which may be another one: everything is due. */
+/* There is a connection to a master, which may be another one: all are due again. */
 void debts_due_again(struct offsets *o);
 
-/* What is owed is on the disk when this returns; and it has been answered once the mark
- * debts_answered() has come to *ret_number. */
+/* All commits made here are on the disk when this returns.  The master has answered those of
+ * sub once the mark debts_answered() has come to *ret_number. */
 int debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number);
 struct mark *debts_answered(struct offsets *o);
 

@@ -526,7 +526,7 @@ registry_new(const struct settings *settings, struct storedir *dir)
 	lock_init(&o->turn, RANK_TURN);
 	lock_init(&o->apply, RANK_APPLY);
 	lock_init(&o->registry, RANK_REGISTRY);
-	mark_init(&o->owed_news, MQ_POS(0));
+	mark_init(&o->slave_news, MQ_POS(0));
 	mark_init(&o->answered, MQ_POS(0));
 	batch_init(&o->batch);
 	return o;

@@ -7,16 +7,16 @@
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records of others -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
- *   debts.c         commits of a slave on their way to its master, and owed.c one of them
+ *   debts.c         commits of a slave on their way to its master; unsettled.c: one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself; pages.c: is its file one that LMDB may see?
- *   keep.c          what a topic says about keeping its messages; who lost some
- *   history.c       the epochs of the log, and beginning one
+ *   keep.c          topics' own retention time, and groups whose next messages it has removed
+ *   history.c       the epochs of the log; beginning an epoch
  *   cut.c           back to where a cut log ends
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
- *   take.c          what a RocketMQ master tells -> memory; rocketmq.c reads its tables
+ *   take.c          tables of a RocketMQ master -> memory; rocketmq.c reads them
  *   export.c        memory and LMDB -> RocketMQ's tables
  *
  * Three locks.  `turn` is held while one checkpoint, snapshot or cut is made, which
@@ -37,7 +37,7 @@
 #include "offsets/export.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
-#include "offsets/owed.h"
+#include "offsets/unsettled.h"
 #include "offsets/sorted.h"
 #include "offsets/tables.h"
 #include "store/batch.h"
@@ -48,7 +48,7 @@ enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTR
 struct entry {
 	enum entry_kind kind;
 	bool dirty;		/* in offsets.dirty: its row is to be written */
-	bool told;		/* no record speaks of it, only a RocketMQ master */
+	bool told;		/* a RocketMQ master has it in its tables, and no record of the log is of it */
 	struct entry *next;	/* in offsets.dirty or offsets.retired */
 	struct entry_pub *pub;	/* of its public part; NULL: an attr, which has none */
 };
@@ -67,7 +67,7 @@ struct topic_entry {
 	struct queue **queues;	/* of the store, NULL until asked for */
 	int32_t n_queues;
 	int32_t subscriptions;	/* living ones */
-	bool implied;		/* no record speaks of it, only its queues */
+	bool implied;		/* no record of the log is of it, but it has queues */
 };
 
 struct group_entry {
@@ -161,15 +161,15 @@ struct offsets {
 	bool views_rebuilt;	/* but of views that were made anew since */
 	bool rebuilt;		/* its rows are of another past: they go with the next one */
 	unsigned char identity[16];
-	bool saved_as_slave;	/* the role that LMDB tells of */
+	bool saved_as_slave;	/* the role in LMDB */
 	bool epoch_is_due;	/* it could not be begun yet: appends wait for it */
 	bool stamp;		/* a copy of a snapshot until the next checkpoint */
 	bool round_failing;
 	bool clamped;		/* commit_clamp() has moved places, and the log does not say so yet */
 	bool keep_changed;	/* a topic says something new about keeping its messages */
-	int64_t told_queues;	/* of the store, when it was last told what topics say */
+	int64_t told_queues;	/* of the store, when keep.c last set what their topics say */
 	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
-	int64_t seen_heads;	/* moves of queues' heads that groups have heard of */
+	int64_t seen_heads;	/* moves of queues' heads that groups were last moved for */
 
 	struct data_version told_topics, told_groups; /* what was taken from a master last */
 
@@ -182,15 +182,15 @@ struct offsets {
 	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
 	bool delays_dirty;
 	struct entry *dirty;
-	struct entry *retired;	/* of a past that was cut: whoever holds one finds it gone */
+	struct entry *retired;	/* entries that a cut has removed; handles may point to them */
 	struct subscription_entry *pending, *pending_last; /* commits ahead of the log, oldest first */
 	size_t n_pending;
-	struct sorted owed;	/* a slave's: struct owed */
-	bool owed_dirty;	/* one of them is */
-	int64_t owed_last;	/* number of the newest */
+	struct sorted unsettled;	/* a slave's: struct unsettled */
+	bool unsettled_dirty;	/* one of them is */
+	int64_t unsettled_last;	/* number of the newest */
 
-	struct mark owed_news;	/* moves with each commit on a slave */
-	struct mark answered;	/* commits owed up to this number have been answered */
+	struct mark slave_news;	/* moves with each commit on a slave */
+	struct mark answered;	/* the master has answered the commits up to this number */
 
 	_Atomic int64_t logged;	/* where the newest record of ours ends in the log, bytes */
 	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
@@ -218,7 +218,7 @@ int offsets_set_aside(struct storedir *dir, const char *why);
 #define MUST_HOLD_APPLY(o) ((o)->alone ? (void)0 : MUST_HOLD(&(o)->apply))
 #define MUST_HOLD_REGISTRY(o) ((o)->alone ? (void)0 : MUST_HOLD(&(o)->registry))
 
-/* --- registry.c: `registry` is held, unless said otherwise -------------------- */
+/* --- registry.c ---------------------------------------------------------------- */
 
 void registry_clear(struct offsets *o);		/* frees all entries */
 
@@ -229,7 +229,7 @@ struct offsets *registry_new(const struct settings *settings, struct storedir *d
 /* e is in no table any more; whoever holds it can look at it until registry_clear(). */
 void registry_retire(struct offsets *o, struct entry *e);
 
-/* Nothing waits to be written. */
+/* No entry is dirty any more. */
 void registry_all_clean(struct offsets *o);
 
 /* The name that a subscription is found by; that of the others is a text. */
@@ -254,7 +254,7 @@ struct subscription_entry *registry_make_subscription(struct offsets *o, struct 
 						      struct topic_entry *t, uint32_t id);
 struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
 
-/* e comes or goes.  False: it was so already. */
+/* Make e gone, or living.  False: it was so already. */
 bool registry_set_gone(struct offsets *o, struct entry *e, bool gone);
 
 /* The id of a topic of which no record speaks: out of the way of those that records
@@ -316,7 +316,7 @@ entry_attr(struct entry *e)
  * Takes `registry`. */
 struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
 
-/* --- entry.c: `registry` is held ------------------------------------------------- */
+/* --- entry.c: the caller holds `registry` ------------------------------------------ */
 
 /* e as the record that says what it is now; meta_free() it.  Where a group stands
  * is only in it if with_offsets.  -ENOMEM. */
@@ -327,21 +327,21 @@ bool entry_says_something(struct entry *e);
 
 /* --- apply.c ------------------------------------------------------------------ */
 
-/* What m says becomes so; doing it twice changes nothing.  `apply` is held.
- * MQ_OK also when it makes no sense here (noted in the log); -ENOMEM: nothing was
- * done, try again. */
+/* Make memory what m says; doing it twice changes nothing.  MQ_OK also if m does not fit
+ * (a line in the log says so); -ENOMEM: nothing was done, and the caller may try again. */
 int apply(struct offsets *o, const struct meta *m);
 
-/* --- change.c: `apply` is held -------------------------------------------------- */
+/* --- change.c ----------------------------------------------------------------------- */
 
-/* May something be changed here?  -EROFS, MQ_EROLE. */
+/* May topics and groups be changed on this broker?  -EROFS, MQ_EROLE; noted. */
 int change_allowed(const struct offsets *o);
 
 /* Log n changes and apply them.  On failure those before it are in place. */
 int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
 int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
 
-/* Whoever may change things: m is the first of all that is appended (store_append_first). */
+/* As change_one(), but whatever change_allowed() says, and m is the first record of all
+ * that are appended (store_append_first()). */
 int change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end);
 
 /* Apply the records that are in the log and not in memory. */
@@ -353,27 +353,26 @@ int change_find_queues(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
-/* Log the commits that are pending now; on a slave they become debts.  `apply` is held.
- * What is committed meanwhile waits for the next call, so this one has an end. */
+/* Log the commits that are pending now; on a slave they become unsettled commits.  Commits
+ * made meanwhile wait for the next call, so this call has an end. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
 
-/* The same, without `apply`, which is taken for a few records at a time: others get in
- * between. */
+/* The same for a caller without `apply`, which is taken for a few records at a time, so that
+ * other threads can take it in between. */
 int commit_gather_in_steps(struct offsets *o);
 
-/* Pending commits become debts. */
-int commit_owe(struct offsets *o);
+/* Pending commits become unsettled commits. */
+int commit_unsettle(struct offsets *o);
 
-/* A place of s is ahead of the log: it is to be gathered.  With `registry`. */
+/* An offset of s is ahead of the log: the next gathering logs it. */
 void commit_pend(struct offsets *o, struct subscription_entry *s);
 
-/* Log that a place of sub is `to`; `apply` is held. */
+/* Log that an offset of sub is `to`. */
 int commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
-/* A master is about to append: whoever stands beyond a queue's end stands at it from here
- * on.  (RocketMQ's tables, or damage, said so; those messages never came.  Left as it is,
+/* A master is about to append: an offset beyond its queue's end becomes the queue's end.  (RocketMQ's tables, or damage, said so; those messages never came.  Left as it is,
  * a group would miss as many of the next ones.)  In memory, and then in the log; what
- * could not be logged is by the next call.  `apply` is held. */
+ * could not be logged is logged by the next call. */
 void commit_clamp(struct offsets *o);
 int commit_log_clamped(struct offsets *o);
 
@@ -381,36 +380,35 @@ int commit_log_clamped(struct offsets *o);
 void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min,
 		 mq_qoff *ret_end);
 
-/* --- debts.c: `apply` is held ----------------------------------------------------- */
+/* --- debts.c ---------------------------------------------------------------------- */
 
-/* Places of s that are ahead of the log are owed.  With `registry`; -ENOMEM. */
+/* Offsets of s that are ahead of the log become unsettled commits.  -ENOMEM. */
 int debts_take(struct offsets *o, const struct subscription_entry *s);
 
-/* An explicit reset, here at once.  -ENOMEM. */
+/* An explicit reset: an unsettled commit, and the offset moves at once.  -ENOMEM. */
 int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
-/* The record being applied says so of a place (queue_id -1: of all, they begin anew).
- * True: something is owed all the same, and *ret_at is where the place stands.  With
- * `registry`. */
-bool debts_hear(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+/* The record that is being applied sets an offset to v (queue_id -1: it makes the
+ * subscription anew).  True: the commit stays unsettled, and *ret_at is the offset. */
+bool debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
 		bool reset, int64_t *ret_at);
 void debts_drop(struct offsets *o, const struct subscription_entry *s);
 
-/* What a RocketMQ master has told, asked for at that time (debts.c).  With `registry`. */
-bool debts_hear_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+/* The same with an offset from a RocketMQ master's table, asked for at that time. */
+bool debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
 		     int64_t asked_ms);
 
-/* Rows, both ways; with `registry`.  After a collect that has failed all are written. */
+/* Rows, both ways.  After a collect that has failed all are written. */
 void debts_collect(struct offsets *o, struct rows *r, bool settled_too);
 void debts_collected(struct offsets *o, bool ok);
-int debts_load(struct offsets *o, const struct owed *w);
+int debts_load(struct offsets *o, const struct unsettled *w);
 
-/* Memory is about to be made anew from a log that is shorter than it was: what stands
- * here is owed to whoever goes on with that log; and it has been made. */
+/* Before memory is made anew from a log that has become shorter: all offsets become
+ * unsettled commits, for whoever is the master of that log; and after it. */
 int debts_before_cut(struct offsets *o);
 void debts_after_cut(struct offsets *o);
 
-/* We are the master now: what is owed is logged. */
+/* This broker is the master now: log its unsettled commits. */
 int debts_log(struct offsets *o, mq_pos *ret_end);
 
 void debts_free(struct offsets *o);
@@ -422,43 +420,44 @@ int64_t debts_count(struct offsets *o);		/* takes `registry` */
 /* --- rounds.c ------------------------------------------------------------------- */
 
 /* Log the whole state, if so much log has come since the last time that
- * retention may be about to take it.  `apply` is held. */
+ * retention may be about to remove it. */
 int round_if_due(struct offsets *o);
 
-/* The same, if there is anything in it that no record has said.  We are the master now. */
+/* The same, if there are entries of which the log has no record.  This broker is the master
+ * now. */
 int round_of_told(struct offsets *o);
 
 /* --- keep.c --------------------------------------------------------------------- */
 
-/* Tell the store which topics drop, take messages past their topic's own time from
- * readers, and move groups that were behind them.  `apply` is held. */
+/* Set in the store which queues drop, trim messages past their topic's own retention time,
+ * and move groups whose next messages were removed. */
 void keep_messages(struct offsets *o);
 
 /* --- history.c ------------------------------------------------------------------ */
 
 /* Begin an epoch: its record is the first that is appended from here on, and on disk
- * when this returns.  `apply` is held. */
+ * when this returns. */
 int epoch_begin(struct offsets *o);
 
 /* A master has been mounted: if what it goes on with may not be what others hold, or
- * nobody has begun it, an epoch begins.  `apply` is held. */
+ * nobody has begun it, an epoch begins. */
 int epoch_begin_if_due(struct offsets *o);
 
 /* --- cut.c --------------------------------------------------------------------- */
 
-/* If a cut was begun before the last exit, it is finished.  `apply` is not held. */
+/* If a cut was begun before the last exit, finish it.  The caller does not hold `apply`. */
 int cut_finish(struct offsets *o);
 
 /* --- checkpoint.c ------------------------------------------------------------------ */
 
 void *checkpoint_main(void *arg);
 
-/* Make a checkpoint; with `turn`. */
+/* Make a checkpoint. */
 int checkpoint_now(struct offsets *o);
 
-/* What is owed is on the disk when this returns.  Without `apply`. */
+/* Unsettled commits are on the disk when this returns.  The caller does not hold `apply`. */
 int checkpoint_debts(struct offsets *o);
-/* Who we are: before the log says that we began an epoch. */
+/* Write our identity, before the log says that we began an epoch. */
 int checkpoint_identity(struct offsets *o);
 
 /* --- load.c -------------------------------------------------------------------- */

@@ -156,7 +156,7 @@ topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *co
 	return MQ_OK;
 }
 
-/* Who appends now is waited for; who comes later waits for us.  Called with `apply`. */
+/* Wait for the appends that are under way; later ones wait for `apply` (topic_append_begin()). */
 static void
 topic_leave(struct offsets *o, struct topic *t)
 {

@@ -5,14 +5,14 @@
 
 #include "conf/bytes.h"
 #include "offsets/meta.h"
-#include "offsets/owed.h"
+#include "offsets/unsettled.h"
 
 #define KEY_BYTES_MAX (2 * RECORD_TOPIC_MAX + 6)
 
-struct owed
-owed_begin(const char *group, const char *topic, int32_t queue_id)
+struct unsettled
+unsettled_begin(const char *group, const char *topic, int32_t queue_id)
 {
-	struct owed w = { .queue_id = queue_id, .reset = OWED_NONE, .sent = OWED_NONE };
+	struct unsettled w = { .queue_id = queue_id, .reset = UNSETTLED_NONE, .sent = UNSETTLED_NONE };
 
 	snprintf(w.group, sizeof(w.group), "%s", group);
 	snprintf(w.topic, sizeof(w.topic), "%s", topic);
@@ -20,9 +20,9 @@ owed_begin(const char *group, const char *topic, int32_t queue_id)
 }
 
 int
-owed_cmp(const void *key, const void *item)
+unsettled_cmp(const void *key, const void *item)
 {
-	const struct owed *a = key, *b = item;
+	const struct unsettled *a = key, *b = item;
 	int d = strcmp(a->group, b->group);
 
 	if (d == 0)
@@ -33,18 +33,18 @@ owed_cmp(const void *key, const void *item)
 /* --- what happens to it ------------------------------------------------------------ */
 
 void
-owed_forward(struct owed *w, int64_t to, int64_t applied)
+unsettled_forward(struct unsettled *w, int64_t to, int64_t applied)
 {
 	if (to <= w->to)
 		return;
 	w->to = to;
-	if (!owed_is_reset(w))
+	if (!unsettled_is_reset(w))
 		w->seen = applied;
 	w->dirty = true;
 }
 
 void
-owed_reset(struct owed *w, int64_t to, int64_t applied)
+unsettled_reset(struct unsettled *w, int64_t to, int64_t applied)
 {
 	w->to = w->reset = to;
 	w->seen = applied;
@@ -52,30 +52,30 @@ owed_reset(struct owed *w, int64_t to, int64_t applied)
 }
 
 /* A reset that nobody knew of here, unless it is the one that was sent. */
-static enum owed_left
-hear_reset(struct owed *w, int64_t k, int64_t v)
+static enum merged
+merge_reset(struct unsettled *w, int64_t k, int64_t v)
 {
-	int64_t ours = w->sent != OWED_NONE ? w->sent : w->reset;
+	int64_t ours = w->sent != UNSETTLED_NONE ? w->sent : w->reset;
 
 	if (v != ours)
-		return OWED_LOST;
-	w->sent = OWED_NONE;
+		return MERGED_LOST;
+	w->sent = UNSETTLED_NONE;
 	if (w->reset == ours)
-		w->reset = OWED_NONE;
+		w->reset = UNSETTLED_NONE;
 	w->seen = k + 1;
 	w->dirty = w->again = true;
-	w->heard = false;
-	return w->reset == OWED_NONE && w->to <= v ? OWED_SETTLED : OWED_STAYS;
+	w->confirmed = false;
+	return w->reset == UNSETTLED_NONE && w->to <= v ? MERGED_SETTLED : MERGED_STAYS;
 }
 
-enum owed_left
-owed_hear(struct owed *w, int64_t k, int64_t v, bool reset)
+enum merged
+unsettled_merge(struct unsettled *w, int64_t k, int64_t v, bool reset)
 {
-	if (k < (w->sent != OWED_NONE ? w->sent_seen : w->seen))
-		return OWED_STAYS;	/* it was known: read once more, after a restart */
+	if (k < (w->sent != UNSETTLED_NONE ? w->sent_seen : w->seen))
+		return MERGED_STAYS;	/* it was known: read once more, after a restart */
 	if (reset)
-		return hear_reset(w, k, v);
-	return !owed_is_reset(w) && v >= w->to ? OWED_SETTLED : OWED_STAYS;
+		return merge_reset(w, k, v);
+	return !unsettled_is_reset(w) && v >= w->to ? MERGED_SETTLED : MERGED_STAYS;
 }
 
 static void
@@ -86,7 +86,7 @@ lower(int64_t *v, int64_t max)
 }
 
 void
-owed_cut(struct owed *w, int64_t end, int64_t applied)
+unsettled_cut(struct unsettled *w, int64_t end, int64_t applied)
 {
 	lower(&w->to, end);
 	lower(&w->reset, end);
@@ -96,23 +96,23 @@ owed_cut(struct owed *w, int64_t end, int64_t applied)
 	w->dirty = true;
 }
 
-struct owed_step
-owed_step(struct owed *w)
+struct unsettled_step
+unsettled_step(struct unsettled *w)
 {
-	if (w->sent == OWED_NONE && w->reset != OWED_NONE) {
+	if (w->sent == UNSETTLED_NONE && w->reset != UNSETTLED_NONE) {
 		w->sent = w->reset;
 		w->sent_seen = w->seen;
 		w->dirty = true;
 	}
-	if (w->sent != OWED_NONE)
-		return (struct owed_step){ .to = w->sent, .seen = w->sent_seen, .reset = true };
-	return (struct owed_step){ .to = w->to, .seen = w->seen };
+	if (w->sent != UNSETTLED_NONE)
+		return (struct unsettled_step){ .to = w->sent, .seen = w->sent_seen, .reset = true };
+	return (struct unsettled_step){ .to = w->to, .seen = w->seen };
 }
 
 /* --- rows ---------------------------------------------------------------------------- */
 
 static size_t
-row_key(const struct owed *w, unsigned char key[KEY_BYTES_MAX + 1])
+row_key(const struct unsettled *w, unsigned char key[KEY_BYTES_MAX + 1])
 {
 	int len = snprintf((char *)key, KEY_BYTES_MAX - 3, "%s/%s/", w->group, w->topic);
 
@@ -121,7 +121,7 @@ row_key(const struct owed *w, unsigned char key[KEY_BYTES_MAX + 1])
 }
 
 void
-owed_put(struct rows *r, const struct owed *w)
+unsettled_put(struct rows *r, const struct unsettled *w)
 {
 	const int64_t numbers[] = { w->to, w->seen, w->reset, w->sent, w->sent_seen };
 	unsigned char key[KEY_BYTES_MAX + 1], value[OWED_ROW_BYTES];
@@ -133,7 +133,7 @@ owed_put(struct rows *r, const struct owed *w)
 }
 
 void
-owed_delete(struct rows *r, const struct owed *w)
+unsettled_delete(struct rows *r, const struct unsettled *w)
 {
 	unsigned char key[KEY_BYTES_MAX + 1];
 	size_t len = row_key(w, key);
@@ -158,10 +158,10 @@ take_name(const char **at, size_t *left, char *ret_name)
 }
 
 bool
-owed_from_row(const void *key, size_t key_len, const void *value, size_t value_len, struct owed *ret_w)
+unsettled_from_row(const void *key, size_t key_len, const void *value, size_t value_len, struct unsettled *ret_w)
 {
 	struct bytes v = bytes_over(value, value_len);
-	struct owed w = { .again = true };
+	struct unsettled w = { .again = true };
 	const char *at = key;
 	size_t left = key_len;
 
@@ -174,9 +174,9 @@ owed_from_row(const void *key, size_t key_len, const void *value, size_t value_l
 	w.sent = bytes_get_i64(&v);
 	w.sent_seen = bytes_get_i64(&v);
 	if (v.err || v.left || w.queue_id < 0 || w.queue_id >= QUEUES_MAX || w.to < 0 || w.seen < 0 ||
-	    w.reset < OWED_NONE || w.sent < OWED_NONE || w.sent_seen < 0)
+	    w.reset < UNSETTLED_NONE || w.sent < UNSETTLED_NONE || w.sent_seen < 0)
 		return false;
-	if (w.reset != OWED_NONE && w.sent == OWED_NONE) {	/* perhaps since the row was written */
+	if (w.reset != UNSETTLED_NONE && w.sent == UNSETTLED_NONE) {	/* perhaps since the row was written */
 		w.sent = w.reset;
 		w.sent_seen = w.seen;
 	}
