@@ -15,6 +15,8 @@
 #include "fs/node.h"
 #include "fs/point.h"
 #include "fs/session.h"
+#include "fs/workers.h"
+#include "remoting/service.h"
 
 /* --- groups/ ---------------------------------------------------------------------- */
 
@@ -119,6 +121,8 @@ group_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 		return node_make(m, NODE_GROUP_CONFIG, dir->id, 0, 0, ret_child);
 	if (strcmp(name, "ctl") == 0)
 		return node_make(m, NODE_GROUP_CTL, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "clients") == 0)
+		return node_make(m, NODE_GROUP_CLIENTS, dir->id, 0, 0, ret_child);
 	t = topic_find(m->offsets, name);
 	sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
 	return sub ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : -ENOENT;
@@ -129,6 +133,7 @@ group_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	struct subscription *sub = NULL;
 
+	lister_add(l, "clients", node_ino(NODE_GROUP_CLIENTS, dir->id, 0, 0));
 	lister_add(l, "config", node_ino(NODE_GROUP_CONFIG, dir->id, 0, 0));
 	lister_add(l, "ctl", node_ino(NODE_GROUP_CTL, dir->id, 0, 0));
 	while ((sub = next_subscription(m, dir->group, sub)) != NULL)
@@ -289,6 +294,38 @@ const struct node_class node_group_ctl = {
 	.set_attr = node_set_owner,
 	.render = group_ctl_render,
 	.accept = group_ctl_accept,
+};
+
+/* --- groups/G/clients ----------------------------------------------------------------- */
+
+#define CLIENTS_MS 1000		/* mqremoted may take to say who is there */
+
+/* One line for each that consumes over the network; mqremoted says them. */
+static int
+group_clients_render(struct mount *m, const struct node *n, struct text *t)
+{
+	struct answer a = { 0 };
+	json_t *ext;
+	int rc;
+
+	if (!m->service)
+		return MQ_OK;
+	ext = json_pack("{s:s}", "consumerGroup", n->group->name);
+	workers_wait_begin(m);
+	rc = ext ? service_call(m->service, SERVICE_CONSUMERS, ext, CLIENTS_MS, &a) : -ENOMEM;
+	workers_wait_end(m);
+	json_decref(ext);
+	if (rc == MQ_OK && a.body)
+		text_add(t, a.body, a.body_len);
+	answer_clear(&a);
+	return rc == -ENOTCONN || rc == -ECONNRESET ? MQ_OK : rc;	/* without mqremoted there are none */
+}
+
+const struct node_class node_group_clients = {
+	.what = "group clients",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = group_clients_render,
 };
 
 /* --- groups/G/T/ ----------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ struct status {
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean, wheel_waiting;
-	int64_t pid, mqrepld, mqremoted, started_ms, uptime_s, restarts, open_files, waiting_requests;
+	int64_t pid, mqrepld, mqremoted, clients, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
 /* A look at the disk, which the other values spare themselves. */
@@ -75,6 +75,7 @@ status_gather(struct mount *m, struct status *s)
 
 		service_stats(m->service, &stats);
 		s->mqremoted = stats.pid;
+		s->clients = stats.clients;
 	}
 }
 
@@ -180,6 +181,7 @@ static const struct value {
 	{ "pid", GAUGE, NUMBER_AT(pid), "process that serves the mount" },
 	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
 	{ "mqremoted", GAUGE, NUMBER_AT(mqremoted), "process that talks to clients and name servers, 0: none" },
+	{ "clients", GAUGE, NUMBER_AT(clients), "connections that produce or consume over the network" },
 	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
 	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
 	{ "restarts", COUNTER, NUMBER_AT(restarts), "times that the supervisor has started the broker again" },

@@ -130,7 +130,7 @@ struct link_message {
 	int64_t begin, written;		/* MARKS, APPLIED */
 	int64_t pos;			/* APPEND, FOLLOW: of the log; PEER: what it reported first */
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
-	uint32_t len;			/* APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
+	uint32_t len;			/* READY of mqremoted: clients; APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
 	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
 					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */

@@ -410,16 +410,48 @@ frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 
 /* --- what the mount asks ------------------------------------------------------------------------------------------- */
 
+/* A word of a line: what is none of its characters is a question mark. */
 static void
-answer_mount(struct loop *l, uint64_t id, int code, const char *remark, json_t *body)
+put_word(FILE *out, const char *word)
+{
+	for (; *word; word++)
+		fputc((unsigned char)*word > ' ' && *word != 0x7f ? *word : '?', out);
+}
+
+/* A line for each of a group's members. */
+static char *
+lines_of(const struct client_group *g, size_t *ret_len)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, ret_len);
+	json_t *sub;
+	size_t i;
+
+	for (const struct member *m = g->members; m && out; m = m->next) {
+		put_word(out, m->id);
+		fprintf(out, " %s %s/%d", m->peer->address, language_name(m->language), (int)m->version);
+		json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub) {
+			fputc(' ', out);
+			put_word(out, text_of(sub, "topic"));
+			fputc('=', out);
+			put_word(out, text_of(sub, "subString"));
+		}
+		fputc('\n', out);
+	}
+	if (out && fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static void
+answer_mount(struct loop *l, uint64_t id, int code, const char *remark, const char *body, size_t len)
 {
 	struct link_message msg = { .kind = LINK_RESPONSE, .id = id, .code = code };
-	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	int blob_fd = -1;
 
-	json_decref(body);
 	snprintf(msg.text, sizeof(msg.text), "%s", remark);
-	if (blob_make(&msg, NULL, text, text ? strlen(text) : 0, &blob_fd) != MQ_OK)
+	if (blob_make(&msg, NULL, body, len, &blob_fd) != MQ_OK)
 		msg.code = ANSWER_SYSTEM_ERROR;
 	if (!outbox_put_blob(&l->d.out, &msg, blob_fd, 0) && blob_fd >= 0)
 		close(blob_fd);		/* the mount watches the time */
@@ -428,15 +460,18 @@ answer_mount(struct loop *l, uint64_t id, int code, const char *remark, json_t *
 static void
 left_name_servers(void *arg, uint64_t id)
 {
-	answer_mount(arg, id, ANSWER_SUCCESS, "", NULL);
+	answer_mount(arg, id, ANSWER_SUCCESS, "", NULL, 0);
 }
 
 void
 frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 {
 	AUTO_FREE char *body = NULL;
-	json_t *ext = NULL, *list = NULL;
-	size_t len = 0;
+	AUTO_FREE char *lines = NULL;
+	json_t *ext = NULL;
+	size_t len = 0, lines_len = 0;
+	const struct client_group *g = NULL;
+	const char *name;
 	int rc = blob_read(blob_fd, msg, &ext, &body, &len), code = ANSWER_SUCCESS;
 
 	if (rc == MQ_OK && msg->code == REMOTING_UNREGISTER_BROKER) {
@@ -444,10 +479,16 @@ frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 		json_decref(ext);
 		return;
 	}
+	name = ext_get(ext, "consumerGroup");
 	if (rc == MQ_OK && msg->code == REMOTING_REGISTER_BROKER)
 		rc = namesrv_register(l->namesrv, ext, body ? body : "", len);
-	else if (rc == MQ_OK && !(list = connection_list(l, msg->code, ext)))
-		code = ANSWER_CONSUMER_NOT_ONLINE;
-	answer_mount(l, msg->id, rc == MQ_OK ? code : ANSWER_SYSTEM_ERROR, rc == MQ_OK ? "" : err_text(rc), list);
+	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST && name)
+		g = clients_group(l->clients, CLIENTS_CONSUMERS, name);
+	else if (rc == MQ_OK)
+		code = ANSWER_REQUEST_CODE_NOT_SUPPORTED;
+	if (g)
+		lines = lines_of(g, &lines_len);
+	answer_mount(l, msg->id, rc == MQ_OK ? code : ANSWER_SYSTEM_ERROR, rc == MQ_OK ? "" : err_text(rc), lines,
+		     lines_len);
 	json_decref(ext);
 }

@@ -12,6 +12,7 @@
 
 #define EVENTS_MAX 256
 #define LINK_TURN 64			/* messages of the mount, then it is others' turn */
+#define SAY_MS 500			/* between two LINK_READY that differ in the number of clients */
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
 #define CONNECTIONS_MAX 10000
 #define HOST_CONNECTIONS_MAX 10000	/* behind one address may be a cluster's gateway */
@@ -60,23 +61,30 @@ link_ready(struct watch *w, uint32_t events)
 		l->rc = rc == -EPIPE ? MQ_EEND : rc;
 }
 
-/* Which ports are in use, whenever that has changed. */
-static void
+/* Which ports are in use, and how many clients there are, whenever that has changed.  Returns when
+ * to call again, 0: no need. */
+static int64_t
 say_ready(struct loop *l)
 {
 	const struct link_message msg = {
 		.kind = LINK_READY,
 		.remoting_port = server_port(l->server),
 		.vip_port = server_vip_port(l->server),
+		.len = (uint32_t)clients_count(l->clients),
 	};
+	bool same = l->told.kind == msg.kind && l->told.remoting_port == msg.remoting_port &&
+		    l->told.vip_port == msg.vip_port;
 
-	if (!l->d.recovered && l->told.kind == msg.kind && l->told.remoting_port == msg.remoting_port &&
-	    l->told.vip_port == msg.vip_port)
-		return;
+	if (!l->d.recovered && same && l->told.len == msg.len)
+		return 0;
+	if (!l->d.recovered && same && l->d.now_ms < l->told_ms + SAY_MS)
+		return l->told_ms + SAY_MS;	/* crowds come and go */
 	if (!outbox_put(&l->d.out, &msg, 0))
-		return;
+		return 0;
 	l->told = msg;
+	l->told_ms = l->d.now_ms;
 	l->d.recovered = false;
+	return 0;
 }
 
 /* --- the loop ----------------------------------------------------------------------------------- */
@@ -88,7 +96,7 @@ tick(struct loop *l)
 	const struct daemon *d = &l->d;
 	int64_t next = server_tick(l->server);
 
-	say_ready(l);
+	next = earlier(next, say_ready(l));
 	next = earlier(next, namesrv_tick(l->namesrv));
 	next = earlier(next, traffic_tick(l->traffic));
 	watch_ask(&l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));

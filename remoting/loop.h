@@ -19,7 +19,8 @@ struct loop {
 	struct clients *clients;
 	struct locks *locks;
 	struct traffic *traffic;
-	struct link_message told;	/* which ports are in use; kind 0: not yet */
+	struct link_message told;	/* which ports are in use; kind 0: not yet; and when */
+	int64_t told_ms;
 	int64_t stood_still_ms;		/* in all, so far */
 	int rc;
 };

@@ -49,6 +49,7 @@ service_stats(struct service *s, struct service_stats *ret)
 	LOCKED(&s->lock);
 	*ret = (struct service_stats){
 		.starts = s->starts, .pid = (int32_t)s->pid, .port = s->port, .vip_port = s->vip_port,
+		.clients = s->clients,
 	};
 	memcpy(ret->trouble, s->trouble, sizeof(ret->trouble));
 }
@@ -152,6 +153,7 @@ ended(void *arg, const struct child_run *run)
 	LOCKED(&s->lock);
 	s->pid = 0;
 	s->port = s->vip_port = 0;
+	s->clients = 0;
 	s->ready = false;
 	pthread_cond_broadcast(&s->changed);
 }
@@ -164,6 +166,7 @@ on_ready(struct service *s, const struct link_message *msg)
 	lock_take(&s->lock);
 	s->port = msg->remoting_port;
 	s->vip_port = msg->vip_port;
+	s->clients = msg->len;
 	s->ready = true;
 	pthread_cond_broadcast(&s->changed);
 	lock_drop(&s->lock);

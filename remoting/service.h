@@ -58,10 +58,15 @@ void service_role_changed(struct service *s);
 struct service_stats {
 	int64_t starts;			/* of mqremoted */
 	int32_t pid, port, vip_port;	/* 0: it does not run, does not listen */
+	int64_t clients;		/* connections that produce or consume */
 	char trouble[256];		/* why it does not get on, or "" */
 };
 
 void service_stats(struct service *s, struct service_stats *ret);
+
+/* What mqremoted may be asked, with the ext field consumerGroup; the answer's body is a line of text
+ * for each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription. */
+#define SERVICE_CONSUMERS 203
 
 /* Ask mqremoted what it knows of its clients; see exchange_call(). */
 int service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret);

@@ -32,6 +32,7 @@ struct service {
 	int link_fd;			/* -1: it does not run */
 	unsigned starts;
 	int32_t port, vip_port;
+	int64_t clients;
 	char trouble[256];
 	uint64_t role_changes;
 

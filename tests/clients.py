@@ -83,6 +83,9 @@ def members(port):
     want(["a@1", "b@2"], sorted(c["clientId"] for c in body["connectionSet"]))
     want("CLUSTERING", body["messageModel"])
     want("*", body["subscriptionTable"]["orders"]["subString"])
+    if len(sys.argv) > 3:       # the mount
+        lines = sorted(line.split()[0::2] for line in open(sys.argv[3] + "/groups/billing/clients"))
+        want([["a@1", "JAVA/409", ], ["b@2", "JAVA/409"]], [line[:2] for line in lines])
     want(SUCCESS, a.ask(204, {"producerGroup": "shop"})[0])
     want(ERROR, a.ask(204, {"producerGroup": "none"})[0])
     want(NOT_ONLINE, a.ask(203, {"consumerGroup": "none"})[0])

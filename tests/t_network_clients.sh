@@ -16,7 +16,10 @@ echo '{"body":"keyed","keys":"k2"}' >> "$mnt/topics/orders/q0:format=json"
 pos=$(sed -n '2s/.*"phyOffset":\([0-9]*\).*/\1/p' "$mnt/topics/orders/q0:format=json")
 eventually 20 timeout 5 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
 
-scene members
+scene members "$mnt"
+want "" "$(cat "$mnt/groups/billing/clients")" "who consumes when all have gone"
+nobody_left() { [ "$(cat "$mnt/status/clients")" = 0 ]; }
+eventually 20 nobody_left
 scene locks
 scene offsets "$pos"
 want 2 "$(cat "$mnt/groups/billing/orders/q0.offset")" "the offset that the client committed"
