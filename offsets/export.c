@@ -415,8 +415,8 @@ offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t
 }
 
 int64_t
-offsets_topics_version(struct offsets *o)
+offsets_tables_version(struct offsets *o)
 {
 	LOCKED(&o->registry);
-	return o->topics_version.counter;
+	return o->topics_version.counter + o->groups_version.counter;
 }

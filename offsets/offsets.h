@@ -76,8 +76,8 @@ enum config_file { CONFIG_TOPICS, CONFIG_GROUPS, CONFIG_OFFSETS, CONFIG_DELAYS, 
  * they move all the time (4.x ignores it, 5.x fails without). */
 int offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len);
 
-/* The counter of the topics' DataVersion: another one after each change. */
-int64_t offsets_topics_version(struct offsets *o);
+/* Another number after each change of topics or groups. */
+int64_t offsets_tables_version(struct offsets *o);
 
 /* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
  * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of

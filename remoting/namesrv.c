@@ -24,6 +24,7 @@
 #define LEAVE_MS 2500			/* a name server may take to let go of us */
 #define ADDRESS_BYTES 256
 #define PERM_ALL 6			/* read and write */
+#define RETRY_PREFIX "%RETRY%"
 #define TEMPLATE_TOPIC "TBW102"
 #define TEMPLATE_PERM 7			/* and topics like it may be made */
 #define COMPRESSION_LEVEL 9
@@ -313,14 +314,40 @@ restrict_topics(json_t *topics, int64_t perm)
 		json_object_set_new(topic, "perm", json_integer((json_int_t)perm));
 }
 
-/* The topic whose route a producer asks for when its own topic has none. */
 static void
-add_template(json_t *topics, int queues)
+add_topic(json_t *topics, const char *name, int64_t queues, int perm)
 {
-	json_object_set_new(topics, TEMPLATE_TOPIC,
-			    json_pack("{s:b, s:i, s:i, s:s, s:s, s:i, s:i}", "order", 0, "perm", TEMPLATE_PERM,
-				      "readQueueNums", queues, "topicFilterType", "SINGLE_TAG", "topicName",
-				      TEMPLATE_TOPIC, "topicSysFlag", 0, "writeQueueNums", queues));
+	json_object_set_new(topics, name,
+			    json_pack("{s:b, s:i, s:I, s:s, s:s, s:i, s:I}", "order", 0, "perm", perm,
+				      "readQueueNums", (json_int_t)queues, "topicFilterType", "SINGLE_TAG",
+				      "topicName", name, "topicSysFlag", 0, "writeQueueNums", (json_int_t)queues));
+}
+
+static int64_t
+counter_of(const json_t *table)
+{
+	return json_integer_value(json_object_get(json_object_get(table, "dataVersion"), "counter"));
+}
+
+/* Tools find a group by the route of its retry topic, which a group that has only ever been
+ * consumed by files does not have. */
+static void
+add_retry_topics(json_t *wrapper, json_t *topics, json_t *groups)
+{
+	const char *name;
+	char retry[300];
+	json_t *group;
+
+	json_object_foreach(json_object_get(groups, "subscriptionGroupTable"), name, group) {
+		int64_t queues = json_integer_value(json_object_get(group, "retryQueueNums"));
+
+		if ((size_t)snprintf(retry, sizeof(retry), "%s%s", RETRY_PREFIX, name) < sizeof(retry) && queues > 0 &&
+		    !json_object_get(topics, retry))
+			add_topic(topics, retry, queues, PERM_ALL);
+	}
+	/* a name server takes topics only with another version than it has */
+	json_object_set_new(json_object_get(wrapper, "dataVersion"), "counter",
+			    json_integer((json_int_t)(counter_of(wrapper) + counter_of(groups))));
 }
 
 /* A growing text with lengths before its parts. */
@@ -392,8 +419,10 @@ namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_l
 	topics = json_object_get(wrapper, "topicConfigTable");
 	if (!json_object_get(wrapper, "dataVersion"))	/* there was no change yet */
 		json_object_set_new(wrapper, "dataVersion", json_pack("{s:i, s:i}", "counter", 0, "timestamp", 0));
-	if (ext_get(ext, "templateQueues"))
-		add_template(topics, (int)strtol(ext_get(ext, "templateQueues"), NULL, 10));
+	add_retry_topics(wrapper, topics, json_object_get(root, "groups"));
+	json_object_del(root, "groups");
+	if (ext_get(ext, "templateQueues"))	/* whose route a producer asks for when its own topic has none */
+		add_topic(topics, TEMPLATE_TOPIC, strtol(ext_get(ext, "templateQueues"), NULL, 10), TEMPLATE_PERM);
 	version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
 	if (!json_is_object(ext) || !json_is_object(topics) || !version) {
 		json_decref(root);

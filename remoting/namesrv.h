@@ -31,7 +31,7 @@ void namesrv_close(struct namesrv *n);		/* accepts NULL */
  *
  *      ext     brokerName brokerAddr clusterName haServerAddr brokerId, as in REGISTER_BROKER,
  *              brokerPermission, and templateQueues, if clients may make topics
- *      body    of an uncompressed REGISTER_BROKER
+ *      body    of an uncompressed REGISTER_BROKER, and a member "groups", RocketMQ's table of groups
  *
  * MQ_ECORRUPT, noted: not such a registration. */
 int namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_len);

@@ -233,19 +233,21 @@ service_call(struct service *s, int code, const json_t *ext, int timeout_ms, str
 
 /* --- name servers --------------------------------------------------------------------------------- */
 
-/* What mqremoted is to tell them: topics as the table says now, or, where the broker may not be
- * read or written, with no more permission than the broker has. */
+/* Topics and groups as they are now. */
 static char *
 registration_body(struct service *s, size_t *ret_len)
 {
 	AUTO_FREE char *topics = NULL;
-	size_t len = 0;
+	AUTO_FREE char *groups = NULL;
+	size_t len = 0, groups_len = 0;
 	char *body;
 	int n;
 
-	if (offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK)
+	if (offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK ||
+	    offsets_export(s->broker.offsets, CONFIG_GROUPS, &groups, &groups_len) != MQ_OK)
 		return NULL;
-	n = asprintf(&body, "{\"filterServerList\":[],\"topicConfigSerializeWrapper\":%.*s}", (int)len, topics);
+	n = asprintf(&body, "{\"filterServerList\":[],\"topicConfigSerializeWrapper\":%.*s,\"groups\":%.*s}", (int)len,
+		     topics, (int)groups_len, groups);
 	if (n < 0)
 		return NULL;
 	*ret_len = (size_t)n;
@@ -296,7 +298,7 @@ give_registration(struct service *s)
 struct registered {
 	unsigned run;			/* of mqremoted */
 	uint64_t role_changes;
-	int64_t version;		/* of the topics */
+	int64_t version;		/* of topics and groups */
 	int64_t perm, template_queues;
 };
 
@@ -311,7 +313,7 @@ wait_for_change(struct service *s, const struct registered *then, struct registe
 		now.role_changes = s->role_changes;
 		now.perm = s->settings->brokerPermission;
 		now.template_queues = s->settings->autoCreateTopicEnable ? s->settings->defaultTopicQueueNums : 0;
-		now.version = offsets_topics_version(s->broker.offsets);
+		now.version = offsets_tables_version(s->broker.offsets);
 		now.run = s->ready ? s->starts : 0;
 		if (now.run && memcmp(&now, then, sizeof(now)) != 0)
 			break;

@@ -56,6 +56,9 @@ eventually 10 knows "$a" '"orders": [8, 4]'
 echo 6 > "$mnt/config/brokerPermission"
 eventually 10 knows "$a" '"orders": [8, 6]'
 
+mkdir "$mnt/groups/g"
+eventually 10 knows "$a" '"%RETRY%g": [1, 6]'
+
 # One that was away, and one that was never there before.
 end_namesrv "$a"
 mkdir "$mnt/topics/more"
