@@ -14,6 +14,7 @@
 #include "remoting/frames.h"
 
 #define HEARTBEAT_MAX (256 << 10)	/* bytes of a body that is parsed here */
+#define NOTICES_MAX 64			/* answers that one does not take: it is told of no changes then */
 #define MAKE_AGAIN_MS 25000		/* the mount is asked for a group again at the next heartbeat but one */
 
 /* --- answers -------------------------------------------------------------------------------------- */
@@ -75,7 +76,8 @@ notify_group(void *arg, struct client_group *g)
 	};
 
 	for (struct member *m = g->members; m && f.ext; m = m->next)
-		(void)server_send(l->server, m->peer, &f);
+		if (m->peer->channel.waiting < NOTICES_MAX)	/* else it hears of the last change by itself, later */
+			(void)server_send(l->server, m->peer, &f);
 	json_decref(f.ext);
 }
 

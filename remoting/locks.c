@@ -10,10 +10,12 @@
 #include "remoting/locks.h"
 
 #define KEY_BYTES 300
+#define LOOK_MS 1000			/* all locks are looked at no more often */
 
 /* key: "GROUP/TOPIC/QUEUE", value: {"client": text, "until": number}. */
 struct locks {
 	json_t *table;
+	int64_t looked_ms;		/* when all were looked at, for room */
 };
 
 int
@@ -54,6 +56,9 @@ forget_expired(struct locks *l, int64_t now_ms)
 	void *next;
 	json_t *lock;
 
+	if (l->looked_ms && now_ms < l->looked_ms + LOOK_MS)
+		return;
+	l->looked_ms = now_ms;
 	json_object_foreach_safe(l->table, next, key, lock)
 		if (json_integer_value(json_object_get(lock, "until")) <= now_ms)
 			json_object_del(l->table, key);

@@ -1,0 +1,178 @@
+/* Who consumes over the network, and which queues are locked by whom. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conf/err.h"
+#include "remoting/clients.h"
+#include "remoting/locks.h"
+
+static int left_calls;
+
+static void
+count_left(void *arg, struct client_group *g)
+{
+	assert_non_null(g->members);
+	assert_string_equal(g->name, (const char *)arg);
+	left_calls++;
+}
+
+static bool
+join(struct clients *c, const char *group, const char *id, struct server_peer *p)
+{
+	bool news = false;
+
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, group, id, p, 0, 409, NULL, &news), MQ_OK);
+	return news;
+}
+
+static int
+setup(void **state)
+{
+	left_calls = 0;
+	return clients_open((struct clients **)state);
+}
+
+static int
+teardown(void **state)
+{
+	clients_close(*state);
+	return 0;
+}
+
+static void
+a_group_is_there_as_long_as_it_has_members(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer a = { .data = NULL }, b = { .data = NULL };
+
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "g"));
+	assert_true(join(c, "g", "a", &a));
+	assert_false(join(c, "g", "a", &a));		/* the next heartbeat */
+	assert_true(join(c, "g", "b", &b));
+	assert_null(clients_group(c, CLIENTS_PRODUCERS, "g"));
+	assert_int_equal(clients_count(c), 2);
+	clients_gone(c, &a, count_left, "g");
+	assert_int_equal(left_calls, 1);
+	assert_int_equal(clients_count(c), 1);
+	assert_false(clients_leave(c, CLIENTS_CONSUMERS, "g", "a"));
+	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "g", "b"));
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "g"));
+	assert_int_equal(clients_count(c), 0);
+}
+
+static void
+a_client_that_connects_again_is_no_second_member(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer old = { .data = NULL }, now = { .data = NULL };
+
+	assert_true(join(c, "g", "a", &old));
+	assert_false(join(c, "g", "a", &now));
+	clients_gone(c, &old, count_left, "g");
+	assert_ptr_equal(clients_group(c, CLIENTS_CONSUMERS, "g")->members->peer, &now);
+	clients_gone(c, &now, count_left, "g");
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "g"));
+	assert_int_equal(left_calls, 0);
+}
+
+static void
+what_a_group_says_is_news_when_it_changes(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL };
+	json_t *one = json_pack("{s:s}", "subString", "A"), *two = json_pack("{s:s}", "subString", "B");
+	bool news;
+
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, one, &news), MQ_OK);
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, one, &news), MQ_OK);
+	assert_false(news);
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, two, &news), MQ_OK);
+	assert_true(news);
+	assert_true(json_equal(clients_group(c, CLIENTS_CONSUMERS, "g")->says, two));
+	json_decref(one);
+	json_decref(two);
+	clients_gone(c, &p, count_left, "g");
+}
+
+static void
+a_connection_is_in_so_many_groups_at_most(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL };
+	char name[CLIENTS_NAME_MAX + 2];
+	bool news;
+
+	for (int i = 0; i < CLIENTS_GROUPS_MAX; i++) {
+		snprintf(name, sizeof(name), "g%d", i);
+		join(c, name, "a", &p);
+	}
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "more", "a", &p, 0, 1, NULL, &news), -EMFILE);
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "more"));
+	assert_false(join(c, "g7", "a", &p));
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, name, "a", &p, 0, 1, NULL, &news), -EINVAL);
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "", "a", &p, 0, 1, NULL, &news), -EINVAL);
+	clients_gone(c, &p, count_left, "g");
+	assert_int_equal(clients_count(c), 0);
+}
+
+static void
+a_lock_is_its_clients_until_its_time_is_over(void **state)
+{
+	struct locks *l;
+
+	(void)state;
+	assert_int_equal(locks_open(&l), MQ_OK);
+	assert_true(locks_take(l, "g", "t", 0, "a", 1000));
+	assert_false(locks_take(l, "g", "t", 0, "b", 1000 + LOCKS_MS - 1));
+	assert_true(locks_take(l, "g", "t", 0, "a", 2000));	/* renewed */
+	assert_false(locks_take(l, "g", "t", 0, "b", 1000 + LOCKS_MS));
+	assert_true(locks_take(l, "g", "t", 0, "b", 2000 + LOCKS_MS));
+	assert_false(locks_take(l, "g", "t", 0, "a", 2000 + LOCKS_MS));
+	locks_drop(l, "g", "t", 0, "a");		/* is not a's */
+	assert_false(locks_take(l, "g", "t", 0, "a", 2000 + LOCKS_MS));
+	locks_drop(l, "g", "t", 0, "b");
+	assert_true(locks_take(l, "g", "t", 0, "a", 2000 + LOCKS_MS));
+	assert_true(locks_take(l, "h", "t", 0, "b", 2000 + LOCKS_MS));	/* of another group */
+	locks_close(l);
+}
+
+static void
+locks_are_bounded_and_those_that_are_over_make_room(void **state)
+{
+	struct locks *l;
+
+	(void)state;
+	assert_int_equal(locks_open(&l), MQ_OK);
+	for (int i = 0; i < LOCKS_MAX; i++)
+		assert_true(locks_take(l, "g", "t", i, "a", 0));
+	assert_false(locks_take(l, "g", "t", LOCKS_MAX, "a", 0));
+	assert_true(locks_take(l, "g", "t", 7, "a", 0));
+	assert_true(locks_take(l, "g", "t", LOCKS_MAX, "a", LOCKS_MS));
+	locks_close(l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_group_is_there_as_long_as_it_has_members, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_connects_again_is_no_second_member, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_group_says_is_news_when_it_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_is_in_so_many_groups_at_most, setup, teardown),
+		cmocka_unit_test(a_lock_is_its_clients_until_its_time_is_over),
+		cmocka_unit_test(locks_are_bounded_and_those_that_are_over_make_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
