@@ -35,6 +35,7 @@ enum lock_rank {
 	RANK_QUEUE_APPEND,	/* store: one write(2) into one queue; several: queues_append_begin() */
 	RANK_SEALED,		/* store: who changes a sealed segment */
 	RANK_LOG,		/* store: the end of the commit log */
+	RANK_DELAYS,		/* store: what is delivered later */
 	RANK_QUEUES,		/* store: table of queues */
 	RANK_INDEX,		/* store: key index */
 	RANK_QUEUE,		/* store: one queue's newest entries */

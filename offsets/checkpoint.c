@@ -237,6 +237,19 @@ put_mark(struct rows *r, const struct store_checkpoint *cp)
 	put_i64(r, "begin", cp->begin.byte);
 }
 
+static void
+put_delivery(struct rows *r, const struct delays_state *d)
+{
+	unsigned char row[DELIVERY_BYTES];
+
+	be64_put(row, d->due_ms);
+	be64_put(row + 8, d->pos.byte);
+	be64_put(row + 16, d->low.n);
+	for (size_t i = 0; i < DELAY_LEVELS_MAX; i++)
+		be64_put(row + 24 + 8 * i, d->level[i].n);
+	put_meta(r, TABLE_META_DELIVERY, row, sizeof(row));
+}
+
 /* --- a checkpoint ------------------------------------------------------------------- */
 
 static bool
@@ -275,6 +288,10 @@ write_all(struct offsets *o)
 	for (size_t i = 0; i < o->cp.n; i++)
 		put_queue(&o->rows, &o->cp.rows[i]);
 	put_mark(&o->rows, &o->cp);
+	put_delivery(&o->rows, &o->cp.delays);
+	if (memcmp(&o->saved_delays, &o->cp.delays, sizeof(o->saved_delays)) != 0)
+		o->handover.changed = true;
+	o->saved_delays = o->cp.delays;
 	rc = tables_write(o->tables, &o->rows);
 	if (rc != MQ_OK) {		/* all of it the next time */
 		o->rows.len = collected;
@@ -523,6 +540,7 @@ offsets_promoted(struct offsets *o)
 void
 offsets_demote(struct offsets *o)
 {
+	atomic_fetch_add(&o->demotions, 1);
 	gather(o);
 }
 

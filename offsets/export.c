@@ -174,6 +174,34 @@ offset_row(void *arg, const void *key, size_t key_len, const void *value, size_t
 	return sub ? add_offset(sub->table, queue_id, at) : MQ_OK;	/* else of one that was removed */
 }
 
+/* How far a level has come, where that is further than what the table has. */
+static int
+add_level(struct export *ex, int level, int64_t next)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", level);
+	if (json_integer_value(json_object_get(ex->tables[CONFIG_DELAYS], name)) >= next)
+		return MQ_OK;
+	return add(ex, CONFIG_DELAYS, name, json_integer(next));
+}
+
+static int
+delivery_row(struct export *ex, const void *value, size_t len)
+{
+	struct bytes b = bytes_over(value, len);
+	int rc = MQ_OK;
+
+	(void)bytes_take(&b, 24);
+	for (int level = 1; rc == MQ_OK && level <= DELAY_LEVELS_MAX; level++) {
+		int64_t next = bytes_get_i64(&b);
+
+		if (b.err == MQ_OK && next > 0)
+			rc = add_level(ex, level, next);
+	}
+	return rc;
+}
+
 static int
 delay_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
@@ -181,6 +209,8 @@ delay_row(void *arg, const void *key, size_t key_len, const void *value, size_t 
 	json_t *delays = NULL;
 	int rc;
 
+	if (key_len == strlen(TABLE_META_DELIVERY) && memcmp(key, TABLE_META_DELIVERY, key_len) == 0)
+		return delivery_row(ex, value, value_len);
 	if (key_len != strlen(TABLE_META_DELAYS) || memcmp(key, TABLE_META_DELAYS, key_len) != 0)
 		return MQ_OK;
 	rc = fastjson_load(value, value_len, &delays);
@@ -378,9 +408,15 @@ live_offsets(struct offsets *o, struct export *ex)
 static int
 live_delays(struct offsets *o, struct export *ex)
 {
+	mq_qoff levels[DELAY_LEVELS_MAX];
+	int n = delays_levels(o->store, levels), rc = MQ_OK;
+
 	if (o->delays && json_object_update(ex->tables[CONFIG_DELAYS], o->delays) != 0)
 		return -ENOMEM;
-	return MQ_OK;
+	for (int i = 0; rc == MQ_OK && i < n; i++)
+		if (levels[i].n > 0)
+			rc = add_level(ex, i + 1, levels[i].n);
+	return rc;
 }
 
 int

@@ -154,6 +154,22 @@ load_delays(struct offsets *o, struct tables *t)
 }
 
 static int
+load_delivery(struct tables *t, struct delays_state *ret)
+{
+	unsigned char row[DELIVERY_BYTES];
+	int rc = load_meta(t, TABLE_META_DELIVERY, row, sizeof(row));
+
+	if (rc != MQ_OK)		/* an older program's */
+		return rc == -ENOENT ? MQ_OK : rc;
+	ret->due_ms = be64_get(row);
+	ret->pos = MQ_POS(be64_get(row + 8));
+	ret->low = MQ_QOFF(be64_get(row + 16));
+	for (size_t i = 0; i < DELAY_LEVELS_MAX; i++)
+		ret->level[i] = MQ_QOFF(be64_get(row + 24 + 8 * i));
+	return MQ_OK;
+}
+
+static int
 load_singletons(struct load *l, struct tables *t)
 {
 	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0, form = 0;
@@ -198,6 +214,9 @@ load_singletons(struct load *l, struct tables *t)
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
 	l->cp.begin = MQ_POS(be64_get(be));
+	rc = load_delivery(t, &l->cp.delays);
+	if (rc != MQ_OK)
+		return rc;
 	l->cp.dispatched = MQ_POS(be64_get(mark));
 	l->cp.store_ms = be64_get(mark + 8);
 	l->cp.index_count = be32_get(mark + 16);

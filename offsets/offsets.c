@@ -41,6 +41,7 @@
 
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "offsets/deliver.h"
 #include "offsets/registry.h"
 #include "store/file.h"
 #include "store/lostfound.h"
@@ -261,7 +262,7 @@ offsets_start(struct offsets *o, struct store *s)
 		return rc;
 	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);
 	o->running = rc == 0;
-	return rc == 0 ? MQ_OK : err_note(rc, "checkpoint thread: %m");
+	return rc == 0 ? deliver_start(o) : err_note(rc, "checkpoint thread: %m");
 }
 
 /* --- closing --------------------------------------------------------------------------- */
@@ -304,6 +305,7 @@ offsets_close(struct offsets *o)
 
 	if (!o)
 		return MQ_OK;
+	deliver_stop(o);
 	if (o->running) {
 		thread_end(o);
 		rc = last_checkpoint(o);

@@ -199,6 +199,11 @@ struct offsets {
 	bool running;
 	uint64_t nudges;	/* of store_written(), seen by the thread */
 	pthread_t thread;
+	pthread_t deliverer;	/* deliver.h */
+	bool delivers;
+	_Atomic bool deliver_stop;
+	_Atomic int demotions;	/* what was due before one is not ours to deliver */
+	struct delays_state saved_delays;	/* of the last checkpoint */
 };
 
 /* --- handover.c ---------------------------------------------------------------- */

@@ -23,6 +23,9 @@
  *                  "mark"                         the checkpoint's mark, 52 bytes, below
  *                  "delays"                       delayOffset.json's table, of RocketMQ, compact
  *                  "config"                       what is in STORE/config: handover.c
+ *                  "delivery"                     i64 due, i64 position of the last timed message that
+ *                                                 is delivered, i64 number of the first that may not
+ *                                                 be, i64 next message of each of 64 levels (delays.h)
  *                  "sum"                          u64 transaction, u64 sum over the rows of all
  *                                                 tables but this one, see below
  *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of
@@ -67,6 +70,8 @@ enum table {
 #define MARK_BYTES 52
 #define EPOCH_BYTES 48
 #define TABLE_META_DELAYS "delays"	/* key of a row that export.c reads, too */
+#define TABLE_META_DELIVERY "delivery"
+#define DELIVERY_BYTES (24 + 8 * 64)
 #define OWED_ROW_BYTES 40
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first

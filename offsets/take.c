@@ -296,12 +296,17 @@ take_table(struct take *t, const struct taken_table *kind, const json_t *object)
 static int
 take_delays(struct take *t)
 {
+	const char *level;
+	json_t *at;
+
 	LOCKED(&t->o->registry);
 	if (t->o->delays && json_equal(t->o->delays, t->table))
 		return MQ_OK;
 	json_decref(t->o->delays);
 	t->o->delays = json_incref(t->table);
 	t->o->delays_dirty = true;
+	json_object_foreach(t->table, level, at)
+		delays_told(t->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
 	return MQ_OK;
 }
 

@@ -309,6 +309,8 @@ store_cut_views(struct store *s, const struct store_cut *cut, struct queue *cons
 	store_turn_begin(s);
 	rc = n_trimmed ? untrim(s, cut->at, trimmed, n_trimmed) : MQ_OK;
 	if (rc == MQ_OK)
+		rc = delays_cut(s, cut->at, mark_at(&s->dispatched));
+	if (rc == MQ_OK)
 		rc = queues_each(&s->queues, cut_queue, &c);
 	if (rc == MQ_OK)
 		rc = keyindex_freeze(s->index, &index);

@@ -24,10 +24,13 @@ dispatch_tags_code(const struct record *rec)
 {
 	size_t topic_len = (size_t)rec->topic_len, props_len = (size_t)rec->props_len, len;
 	int64_t delay_ms = record_delay_ms(rec->topic, topic_len, rec->props, props_len);
+	int64_t timed_ms = record_timed_ms(rec->topic, topic_len, rec->props, props_len);
 	const char *tags;
 
 	if (delay_ms > 0)
 		return (int64_t)((uint64_t)rec->store_ms + (uint64_t)delay_ms);	/* of any record */
+	if (timed_ms > 0)
+		return timed_ms;
 	tags = record_property(rec->props, props_len, "TAGS", &len);
 	return tags ? record_tags_code(tags, len) : 0;
 }
@@ -63,13 +66,17 @@ put_in_queue(struct store *s, const struct record *rec)
 	rc = queues_make(&s->queues, rec->topic, (size_t)rec->topic_len, rec->queue_id, &q);
 	if (rc == MQ_OK)
 		rc = dispatch_queue_put(rec, &put);
+	if (rc == MQ_OK && record_is_of(rec, TIMED_TOPIC))
+		put.tags_code = delays_tags_code(s, put.tags_code);
 	return rc == MQ_OK ? queue_put(q, &put) : rc;
 }
 
 static void
-batch_in_queues(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+batch_in_queues(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
-	(void)s;
+	for (size_t i = 0; i < n; i++)
+		if (b->entries[i].timed)
+			b->entries[i].tags_code = delays_tags_code(s, b->entries[i].tags_code);
 	for (size_t from = 0, to; from < n; from = to) {
 		to = batch_run_end(b, from, n);
 		queue_put_batch(b->entries[from].q, b, from, to, store_ms);
@@ -94,7 +101,7 @@ put_in_index(struct store *s, const struct record *rec)
 }
 
 static void
-batch_in_index(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+batch_in_index(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
 	struct record rec;
 
@@ -112,14 +119,15 @@ batch_in_index(struct store *s, const struct batch *b, size_t n, int64_t store_m
 static const struct {
 	const char *name;
 	int (*put)(struct store *s, const struct record *rec);
-	void (*put_batch)(struct store *s, const struct batch *b, size_t n, int64_t store_ms);
+	void (*put_batch)(struct store *s, struct batch *b, size_t n, int64_t store_ms);
 } views[] = {
 	{ "consume queues", put_in_queue, batch_in_queues },
 	{ "key index", put_in_index, batch_in_index },
+	{ "messages to be delivered later", delays_put, delays_put_batch },
 };
 
 void
-dispatch_batch(struct store *s, const struct batch *b, size_t n, int64_t store_ms)
+dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
 		views[i].put_batch(s, b, n, store_ms);

@@ -43,7 +43,7 @@ int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
 /* Feed the first n entries of a batch that has been written to every view; there is room
  * for them in the tails of their queues.  With the log's lock. */
-void dispatch_batch(struct store *s, const struct batch *b, size_t n, int64_t store_ms);
+void dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms);
 
 /* What its queue has of it.  -ENOMEM. */
 int dispatch_queue_put(const struct record *rec, struct queue_put *ret);

@@ -176,10 +176,16 @@ record_encode(const struct message *m, void *buf)
 	copy_put(p + 2, m->props, m->props_len);
 }
 
+static bool
+is_topic(const char *topic, size_t topic_len, const char *name)
+{
+	return topic_len == strlen(name) && memcmp(topic, name, topic_len) == 0;
+}
+
 bool
 record_is_of(const struct record *rec, const char *topic)
 {
-	return (size_t)rec->topic_len == strlen(topic) && memcmp(rec->topic, topic, (size_t)rec->topic_len) == 0;
+	return is_topic(rec->topic, (size_t)rec->topic_len, topic);
 }
 
 bool
@@ -263,20 +269,52 @@ record_delays_are(const char *levels)
 	memcpy(delays.ms, ms, sizeof(ms));
 }
 
+int
+record_levels(void)
+{
+	return delays.n;
+}
+
+int64_t
+record_level_ms(int level)
+{
+	return delays.ms[level - 1];
+}
+
+int
+record_level(const char *props, size_t props_len)
+{
+	const char *level;
+	size_t len;
+	int n = 0;
+
+	level = record_property(props, props_len, "DELAY", &len);
+	for (size_t i = 0; level && i < len && i < 9 && level[i] >= '0' && level[i] <= '9'; i++)
+		n = 10 * n + (level[i] - '0');
+	return n < delays.n ? n : delays.n;
+}
+
 int64_t
 record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
 {
-	size_t len, n_levels = (size_t)delays.n, n = 0;
-	const char *level;
+	int level = is_topic(topic, topic_len, SCHEDULE_TOPIC) ? record_level(props, props_len) : 0;
 
-	if (topic_len != strlen(SCHEDULE_TOPIC) || memcmp(topic, SCHEDULE_TOPIC, topic_len) != 0)
+	return level > 0 ? record_level_ms(level) : 0;
+}
+
+int64_t
+record_timed_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
+{
+	int64_t ms = 0;
+	const char *text;
+	size_t len;
+
+	if (!is_topic(topic, topic_len, TIMED_TOPIC))
 		return 0;
-	level = record_property(props, props_len, "DELAY", &len);
-	for (size_t i = 0; level && i < len && i < 9 && level[i] >= '0' && level[i] <= '9'; i++)
-		n = 10 * n + (size_t)(level[i] - '0');
-	if (n == 0)
-		return 0;
-	return delays.ms[(n < n_levels ? n : n_levels) - 1];
+	text = record_property(props, props_len, PROP_TIMER, &len);
+	for (size_t i = 0; text && i < len && i < 18 && text[i] >= '0' && text[i] <= '9'; i++)
+		ms = 10 * ms + (text[i] - '0');
+	return ms;
 }
 
 /* --- hashes and ids --------------------------------------------------------- */

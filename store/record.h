@@ -118,6 +118,7 @@ int record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_re
 /* Topics whose records only a broker writes. */
 #define META_TOPIC "MQFS_META"
 #define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
+#define TIMED_TOPIC "MQFS_DELAY"	/* delays.h */
 #define TRANS_HALF_TOPIC "RMQ_SYS_TRANS_HALF_TOPIC"
 #define TRANS_OP_TOPIC "RMQ_SYS_TRANS_OP_HALF_TOPIC"
 
@@ -174,6 +175,16 @@ bool record_topic_valid(const char *topic, size_t len);
 /* The levels of this process's store, a valid messageDelayLevel; called before other threads
  * are started. */
 void record_delays_are(const char *levels);
+
+/* How many there are; how long level 1 .. takes; the level that properties name (at most the
+ * last; 0: none). */
+int record_levels(void);
+int64_t record_level_ms(int level);
+int record_level(const char *props, size_t props_len);
+
+/* When a record of TIMED_TOPIC is due; 0 for any other record. */
+#define PROP_TIMER "TIMER_DELIVER_MS"
+int64_t record_timed_ms(const char *topic, size_t topic_len, const char *props, size_t props_len);
 
 /* How long after its store time a record of SCHEDULE_TOPIC_XXXX is due, which is
  * then its tagsCode; 0 for any other record. */

@@ -135,6 +135,7 @@ begin_views(struct store *s, const struct store_checkpoint *cp)
 		rc = queues_wipe(&s->queues);
 	if (rc == MQ_OK)
 		rc = open_index(s, cp, true);
+	s->delays.state = (struct delays_state){ 0 };
 	s->recovery.rebuilt = true;
 	return rc;
 }
@@ -319,6 +320,8 @@ recover(struct store *s, const struct store_checkpoint *cp)
 		return rc;
 	if (!r->clean && !r->rebuilt)
 		(void)queues_each(&s->queues, drop_unlogged, NULL);
+	for (int i = 0; r->rebuilt && cp->dispatched.byte >= 0 && cp->dispatched.byte <= d.end.byte && i < DELAY_LEVELS_MAX; i++)
+		delays_told(s, i + 1, cp->delays.level[i]);	/* RocketMQ's deliveries are in no record */
 	r->to = d.end;
 	r->records = d.records;
 	r->took_ms = clock_wall_ms() - started;
@@ -378,6 +381,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
 	lock_init(&s->sealed_lock, RANK_SEALED);
 	wallclock_open(&s->clock);
+	delays_open(&s->delays, &cp->delays);
 	lock_init(&s->turn_lock, RANK_CHECKPOINT);
 	cond_init(&s->turn_over);
 	atomic_init(&s->steady, INT64_MAX);
@@ -419,6 +423,7 @@ store_close(struct store *s)
 	scrub_stop(s);
 	mark_close(&s->closing);
 	mark_close(&s->dispatched);
+	mark_close(&s->delays.news);
 	if (s->log.segment_bytes) {
 		mark_close(&s->log.written);
 		mark_close(&s->log.flushed);
@@ -435,6 +440,7 @@ store_close(struct store *s)
 	fdcache_close(s->files);
 	lock_destroy(&s->sealed_lock);
 	wallclock_close(&s->clock);
+	delays_close(&s->delays);
 	lock_destroy(&s->checkpoint_lock);
 	pthread_cond_destroy(&s->turn_over);
 	lock_destroy(&s->turn_lock);
@@ -968,6 +974,7 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 	lock_take(&s->log.lock);
 	cp.dispatched = mark_at(&s->dispatched);
 	cp.store_ms = s->log.store_ms;
+	delays_state(s, &cp.delays);
 	rc = queues_take_dirty(&s->queues, &dirty);
 	if (rc == MQ_OK)
 		rc = keyindex_freeze(s->index, &index);

@@ -16,6 +16,7 @@
 
 #include "conf/settings.h"
 #include "store/batch.h"
+#include "store/delays.h"
 #include "store/mark.h"
 #include "store/queue.h"
 #include "store/record.h"
@@ -40,6 +41,7 @@ struct store_checkpoint {
 	int64_t store_ms;	/* store time of the last record before it */
 	int32_t index_count;	/* of the newest key index file: entries that count */
 	char index_name[32];	/* its name, "" for none */
+	struct delays_state delays;
 	struct queue_row *rows;	/* all queues (open) or those that changed (checkpoint) */
 	size_t n;
 };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "store/commitlog.h"
+#include "store/delays.h"
 #include "store/keyindex.h"
 #include "store/queues.h"
 #include "store/store.h"
@@ -20,6 +21,7 @@ struct store {
 	struct commitlog log;
 	struct queues queues;
 	struct keyindex *index;
+	struct delays delays;
 	struct mark dispatched;
 	struct store_recovery recovery;
 

@@ -137,6 +137,7 @@ kit_checkpoint(struct kit *k)
 		merge_row(&k->cp, &cp.rows[i]);
 	k->cp.dispatched = cp.dispatched;
 	k->cp.begin = cp.begin;
+	k->cp.delays = cp.delays;
 	k->cp.store_ms = cp.store_ms;
 	k->cp.index_count = cp.index_count;
 	memcpy(k->cp.index_name, cp.index_name, sizeof(cp.index_name));
