@@ -12,8 +12,10 @@
 #include "fs/pending.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
+#include "store/delays.h"
 #include "store/properties.h"
 
+#define DELIVER_WITHIN_MS (INT64_C(366) * 86400 * 1000)
 #define WAITED_OK UINT64_C(1)	/* no request has an odd number */
 
 void
@@ -49,12 +51,49 @@ add_uniq_key(struct mount *m, struct properties *p)
 	return properties_add(p, "UNIQ_KEY", key, len);
 }
 
+/* --- when ------------------------------------------------------------------------------- */
+
+/* A delay that a level has is that level's: RocketMQ can deliver those. */
+static int
+level_of(int64_t delay_ms)
+{
+	for (int level = 1; level <= record_levels(); level++)
+		if (record_level_ms(level) == delay_ms)
+			return level;
+	return 0;
+}
+
+static int
+give_time(struct appender *a, const struct name *name)
+{
+	if (name->delay_level > record_levels())
+		return err_note(-EINVAL, "delay=level%d: messageDelayLevel has %d levels", name->delay_level,
+				record_levels());
+	if (name->delay_ms > DELIVER_WITHIN_MS || name->deliver_at_ms > clock_wall_ms() + DELIVER_WITHIN_MS)
+		return err_note(-EINVAL, "a message can be delivered at most a year later");
+	a->level = name->delay_level ? name->delay_level : level_of(name->delay_ms);
+	a->delay_ms = name->delay_ms;
+	a->deliver_at_ms = name->deliver_at_ms;
+	a->later = a->level > 0 || a->delay_ms > 0 || a->deliver_at_ms > 0;
+	return MQ_OK;
+}
+
+/* The queue in which messages for queue `queue` of the topic are stored. */
+static int
+queue_of(struct mount *m, const struct appender *a, int32_t queue, struct queue **ret_q)
+{
+	return a->later ? delays_queue(m->store, a->level, ret_q) : topic_queue(m->offsets, a->topic, queue, ret_q);
+}
+
 int
 appender_give(struct mount *m, struct appender *a, const struct name *name)
 {
 	struct properties p = { .size = 3 * NAME_BYTES_MAX };
 	int rc = MQ_OK;
 
+	rc = give_time(a, name);
+	if (rc != MQ_OK)
+		return rc;
 	if (strstr(name->tags, "||"))
 		return err_note(-EINVAL, "tag=%s: a message has one tag; A||B is for reading", name->tags);
 	if (!name->tags[0] && !name->keys[0] && !name->props[0])
@@ -130,7 +169,7 @@ find_begun(struct mount *m, struct appender *a, struct estate_file *f)
 		struct queue *q;
 		int rc;
 
-		rc = topic_queue(m->offsets, a->topic, note.queue, &q);
+		rc = queue_of(m, a, note.queue, &q);
 		if (rc != MQ_OK)
 			return rc;
 		queue_span(q, &span);
@@ -285,6 +324,22 @@ json_parse(const struct appender *a, const struct piece *piece, struct json_mess
 	return MQ_OK;
 }
 
+/* To the batch, as it is stored. */
+static int
+add_to_batch(struct scratch *s, const struct appender *a, const struct message *msg)
+{
+	struct message waiting = *msg;
+	int rc;
+
+	if (!a->later)
+		return batch_add(&s->batch, msg);
+	rc = scratch_grow(&s->waiting, &s->waiting_size, DELAYED_PROPS_MAX);
+	if (rc == MQ_OK)
+		rc = delays_message(&waiting, a->level, a->deliver_at_ms ? a->deliver_at_ms : clock_wall_ms() + a->delay_ms,
+				    (char *)s->waiting);
+	return rc == MQ_OK ? batch_add(&s->batch, &waiting) : rc;
+}
+
 static int
 add_json(struct mount *m, struct scratch *s, const struct appender *a, struct message msg, const struct piece *piece)
 {
@@ -305,7 +360,7 @@ add_json(struct mount *m, struct scratch *s, const struct appender *a, struct me
 	msg.flag = json.flag;
 	if (json.born_ms)
 		msg.born_ms = json.born_ms;
-	rc = batch_add(&s->batch, &msg);
+	rc = add_to_batch(s, a, &msg);
 	json_message_free(&json);
 	return rc;
 }
@@ -320,7 +375,7 @@ add_message(struct mount *m, struct scratch *s, struct appender *a, struct messa
 	msg->body_len = piece->a_len;
 	msg->body2 = piece->b;
 	msg->body2_len = piece->b_len;
-	return batch_add(&s->batch, msg);
+	return add_to_batch(s, a, msg);
 }
 
 /* --- one write ----------------------------------------------------------------------- */
@@ -470,7 +525,7 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 		queue = a->begun.queue;
 	else if (a->all)
 		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) % (uint32_t)topic_queues(m->offsets, a->topic));
-	rc = topic_queue(m->offsets, a->topic, queue, &w->q);
+	rc = queue_of(m, a, queue, &w->q);
 	if (rc != MQ_OK)
 		return rc;
 	batch_clear(&w->s->batch);
@@ -760,6 +815,8 @@ appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t s
 	*ret_end = MQ_POS(0);
 	if (a->all)
 		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
+	if (a->later)
+		return err_note(-EINVAL, "%s: what is delivered later can only be appended", a->topic->name);
 	return write_any(m, a, buf, size, off, ret_n, ret_end);
 }
 

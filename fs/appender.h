@@ -30,6 +30,10 @@ struct appender {
 	char *props;		/* what every message gets, its UNIQ_KEY last; NULL: nothing */
 	size_t given_len;	/* of it, before the UNIQ_KEY */
 	size_t props_len;
+	bool later;		/* what it appends is delivered later: */
+	int level;		/* as this level says; 0: */
+	int64_t delay_ms;	/* so much later; 0: */
+	int64_t deliver_at_ms;	/* then */
 	mq_pos end;		/* of the last message stored through it; 0: none yet */
 	uint64_t request;	/* the write that comes next; set by the caller, and: */
 	bool waits;		/* for a disk or a slave when it is stored */
@@ -43,9 +47,10 @@ void appender_init(struct appender *a, struct topic *t, bool all, int32_t queue,
 		   size_t max_body);
 void appender_free(struct appender *a);
 
-/* Every message shall have the properties that this name gives, and as RocketMQ's clients do it
+/* Every message is delivered when this name says, and shall have the properties that it gives, and as RocketMQ's clients do it
  * a UNIQ_KEY of its own (a message without properties gets none).  A json line's own properties
- * win.  -EINVAL, noted: its tag or keys cannot be a message's.  -ENOMEM. */
+ * win.  -EINVAL, noted: its tag or keys cannot be a message's, or its time
+ * is none (no such level, more than a year ahead).  -ENOMEM. */
 int appender_give(struct mount *m, struct appender *a, const struct name *name);
 
 /* a, just made, goes on where the one that kept `f` was when its broker died.  -EIO,

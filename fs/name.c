@@ -354,7 +354,50 @@ take_property(struct name *n, const char *key, size_t key_len, const char **at)
 	return properties_add(&props, name, value, strlen(value));
 }
 
+static int
+take_when_once(const struct name *n)
+{
+	return n->delay_level || n->delay_ms || n->deliver_at_ms
+		       ? err_note(-EINVAL, "delay= and at= both say when: give one of them") : MQ_OK;
+}
+
+static int
+take_delay(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	struct name_point after = { .value = 0 };
+	int rc = take_when_once(n);
+
+	if (rc != MQ_OK)
+		return rc;
+	if (take_word(at, "level")) {
+		int64_t level;
+
+		if (!take_number(at, &level) || level < 1 || level > DELAY_LEVELS_MAX)
+			return err_note(-EINVAL, "%.*s=level: a number from 1 on comes next", (int)key_len, key);
+		n->delay_level = (int)level;
+		return MQ_OK;
+	}
+	if (!take_back(at, &after) || after.kind != POINT_AGO || after.value == 0)
+		return err_note(-EINVAL, "%.*s=%s: a duration (500ms, 10s, 5m, 1h, 2d) or levelN", (int)key_len, key, *at);
+	n->delay_ms = after.value;
+	return MQ_OK;
+}
+
+static int
+take_at(struct name *n, const char *key, size_t key_len, const char **at)
+{
+	int rc = take_when_once(n);
+
+	if (rc == MQ_OK && (!looks_like_time(*at) || !take_time(at, &n->deliver_at_ms)))
+		rc = err_note(-EINVAL, "%.*s=%s: a time is YYYY-MM-DD[Thh:mm[:ss[.mmm]]][Z]", (int)key_len, key, *at);
+	if (rc == MQ_OK && n->deliver_at_ms == 0)
+		n->deliver_at_ms = 1;
+	return rc;
+}
+
 static const struct option options[] = {
+	{ "at", "at=TIME", FOR_APPEND, .take = take_at },
+	{ "delay", "delay=DURATION|levelN", FOR_APPEND, .take = take_delay },
 	{ "follow", "follow", FOR_READ, .flag = offsetof(struct name, follow) },
 	{ "format", "format=lines|raw|len32|json", FOR_READ | FOR_APPEND, .take = take_format },
 	{ "key", "key=KEY", FOR_READ | FOR_APPEND, .repeats = true, .take = take_key },

@@ -20,6 +20,9 @@
  * tag and key are for both uses: a reader gets the messages that have them, what is appended
  * gets them.  Several keys may be given: each of them must be there, or is added.
  *
+ *   delay   = "delay=" (DURATION | "level" N)     deliver that much later, or as RocketMQ's level says
+ *   at      = "at=" TIME                          deliver then
+ *
  * No I/O, no locks: pure text.
  */
 #ifndef MQFS_FS_NAME_H
@@ -28,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf/delay.h"
 #include "offsets/meta.h"
 
 #define NAME_BYTES_MAX 255
@@ -58,6 +62,9 @@ struct name {
 	enum topic_format format;
 	bool read_only;		/* has an option only reading knows (@, follow, where) */
 	bool append_only;	/* has an option only appending knows (whole, prop.X) */
+	int delay_level;	/* 1 ..: deliver as that level says */
+	int64_t delay_ms;	/* > 0: deliver so much later */
+	int64_t deliver_at_ms;	/* > 0: deliver then */
 	char tags[NAME_BYTES_MAX + 1];	/* "": none was given; to read: A||B is one of the two */
 	char keys[NAME_BYTES_MAX + 1];	/* with a space between two */
 	char where[NAME_BYTES_MAX + 1];	/* an expression of sql92.h that can be parsed */

@@ -52,6 +52,7 @@ static const struct kind {
 	[NODE_GROUP_ANY] = { &node_group_any, ID_SUBSCRIPTION, "groups/%g/%t/any" },
 	[NODE_GROUP_NAMED] = { &node_group_named, ID_SUBSCRIPTION_NAME, "groups/%g/%t/%n" },
 	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
+	[NODE_GROUP_RETRY] = { &node_group_retry, ID_SUBSCRIPTION, "groups/%g/%t/q%q.retry" },
 	[NODE_GROUP_LAG] = { &node_group_lag, ID_SUBSCRIPTION, "groups/%g/%t/q%q.lag" },
 	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, "groups/%g/%t/subscription" },
 	[NODE_MESSAGES] = { &node_messages, ID_NOTHING, "messages" },

@@ -75,6 +75,7 @@ enum node_kind {
 	NODE_SNAPSHOT_MANIFEST,	/* .snapshots/S/MANIFEST     id */
 	NODE_CTL,		/* ctl */
 	NODE_GROUP_CLIENTS,	/* groups/G/clients     id = group */
+	NODE_GROUP_RETRY,	/* groups/G/T/qN.retry */
 	NODE_KINDS,
 };
 
@@ -230,6 +231,8 @@ struct node_class {
 	int (*accept)(struct mount *m, const struct node *n, const char *text, size_t len);
 	int (*check)(struct mount *m, const struct node *n, const char *text, size_t len);
 	enum { TEXT_COMMAND, TEXT_WHOLE } accept_when;
+	/* May it be opened, as far as its mode cannot say?  NULL: yes. */
+	int (*may_open)(struct mount *m, const struct node *n, const struct handle *h);
 
 	/* Other files.  open may set h->fopen, h->backing_id and h->own; on failure
 	 * nothing is left behind.  read, write, fsync reply themselves, now or later
@@ -253,6 +256,7 @@ extern const struct node_class node_root, node_readme, node_topics, node_topic, 
 	node_topic_ctl, node_ctl, node_queue, node_named, node_groups, node_group, node_group_config, node_group_ctl,
 	node_group_clients,
 	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
+	node_group_retry,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,
 	node_status, node_status_file, node_replication, node_replication_trouble, node_peer, node_peer_file,

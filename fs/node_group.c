@@ -338,6 +338,7 @@ static const struct {
 	{ "", NODE_GROUP_QUEUE },
 	{ ".offset", NODE_GROUP_OFFSET },
 	{ ".lag", NODE_GROUP_LAG },
+	{ ".retry", NODE_GROUP_RETRY },
 };
 
 #define N_QUEUE_FILES (sizeof(queue_files) / sizeof(queue_files[0]))

@@ -29,6 +29,8 @@ struct status {
 	struct store_recovery recovery;
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
+	struct delays_stats delays;
+	int64_t delayed_next_ms, delayed_late_ms;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean, wheel_waiting;
 	int64_t pid, mqrepld, mqremoted, clients, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
@@ -44,6 +46,18 @@ gather_lost(struct mount *m, struct status *s)
 }
 
 static void
+gather_delays(struct mount *m, struct status *s)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	if (delays_stats(m->store, &s->delays) != MQ_OK || s->delays.pending == 0)
+		return;
+	s->delayed_next_ms = s->delays.next_due_ms;
+	if (s->delays.next_due_ms < now_ms)
+		s->delayed_late_ms = now_ms - s->delays.next_due_ms;
+}
+
+static void
 status_gather(struct mount *m, struct status *s)
 {
 	*s = (struct status){ 0 };
@@ -51,6 +65,7 @@ status_gather(struct mount *m, struct status *s)
 	offsets_stats(m->offsets, &s->offsets);
 	store_recovery(m->store, &s->recovery);
 	scrub_stats(m->store, &s->scrub);
+	gather_delays(m, s);
 	s->failed = s->store.failed;
 	s->disk_full = s->store.disk_full;
 	s->disk_used_percent = s->store.disk_used_percent;
@@ -217,6 +232,10 @@ static const struct value {
 	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
 	{ "timer_wheel_waiting", GAUGE, NUMBER_AT(wheel_waiting),
 	  "messages found waiting in RocketMQ 5's timer wheel, which mqfs does not deliver" },
+	{ "delayed", GAUGE, NUMBER_AT(delays.pending), "messages that are delivered later" },
+	{ "delayed_next", GAUGE, NUMBER_AT(delayed_next_ms), "when the next of them is due, ms since 1970; 0: there is none" },
+	{ "delayed_late", GAUGE, NUMBER_AT(delayed_late_ms), "ms since then, if it has come" },
+	{ "delayed_delivered", COUNTER, NUMBER_AT(delays.delivered), "messages that were delivered later, since the mount" },
 	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
 	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
 	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },

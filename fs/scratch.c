@@ -19,6 +19,7 @@ scratch_free(void *arg)
 	free(s->body);
 	free(s->out);
 	free(s->held);
+	free(s->waiting);
 	free(s->ends);
 	batch_free(&s->batch);
 	free(s);

@@ -13,6 +13,8 @@ struct scratch {
 	size_t out_size;
 	unsigned char *held;	/* the first message's beginning, from an earlier write */
 	size_t held_size;
+	unsigned char *waiting;	/* properties of one that is delivered later */
+	size_t waiting_size;
 	struct batch batch;	/* what a writer brought, as records */
 	size_t *ends;		/* of each entry of batch: where its message ended in the write */
 	size_t ends_size;

@@ -120,6 +120,9 @@ text_open(struct mount *m, const struct node *n, struct handle *h)
 
 	if (handle_writes(h) && !n->class->accept)
 		return -EACCES;
+	rc = n->class->may_open ? n->class->may_open(m, n, h) : MQ_OK;
+	if (rc != MQ_OK)
+		return rc;
 	h->fopen = FOPEN_DIRECT_IO;
 	if (!handle_writes(h) || n->class->accept_when == TEXT_COMMAND)
 		h->fopen |= FOPEN_NOFLUSH;

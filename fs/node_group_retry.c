@@ -1,0 +1,90 @@
+/* groups/G/T/qN.retry: a message of this queue comes again, later. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scope.h"
+#include "fs/access.h"
+#include "fs/command.h"
+#include "fs/node.h"
+#include "offsets/sendback.h"
+
+#define USAGE "write NUMBER, NUMBER levelN, or NUMBER dlq"
+
+/* "level4", or "dlq" for the dead letters. */
+static bool
+parse_level(const char *word, int *ret_level)
+{
+	char *end;
+	long n;
+
+	if (strcmp(word, "dlq") == 0) {
+		*ret_level = SEND_BACK_NEVER_AGAIN;
+		return true;
+	}
+	if (strncmp(word, "level", 5) != 0 || word[5] < '1' || word[5] > '9')
+		return false;
+	n = strtol(word + 5, &end, 10);
+	*ret_level = (int)n;
+	return *end == '\0' && n <= DELAY_LEVELS_MAX;
+}
+
+static int
+retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
+{
+	int level = SEND_BACK_BY_RULE, rc;
+	struct queue *q;
+	long long at;
+	char *end;
+
+	errno = 0;
+	at = n_words > 0 ? strtoll(words[0], &end, 10) : -1;
+	if (n_words < 1 || n_words > 2 || errno || *end || at < 0 || (n_words == 2 && !parse_level(words[1], &level)))
+		return err_note(-EINVAL, "q%u.retry: " USAGE, n->queue);
+	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
+	if (rc == MQ_OK)
+		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1, NULL);
+	if (rc == MQ_EEND || rc == MQ_EGONE)
+		return err_note(-ERANGE, "topics/%s/q%u has no message %lld", n->topic->name, n->queue, at);
+	return rc;
+}
+
+static int
+retry_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	AUTO_FREE char *copy = strndup(text, len);
+	char *words[COMMAND_WORDS_MAX], *rest = NULL;
+	int rc = MQ_OK;
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *line = strtok_r(copy, "\n", &rest); rc == MQ_OK && line; line = strtok_r(NULL, "\n", &rest))
+		rc = retry_line(m, n, words, words_split(line, words));
+	return rc;
+}
+
+static int
+retry_render(struct mount *m, const struct node *n, struct text *t)
+{
+	(void)m, (void)n;
+	text_printf(t, USAGE ": that message of this queue comes again in %%RETRY%%, or goes to %%DLQ%%\n");
+	return MQ_OK;
+}
+
+/* What is sent back can be read in the group's topics: only who may read it here may do that. */
+static int
+retry_may_open(struct mount *m, const struct node *n, const struct handle *h)
+{
+	return access_check(m, h, n->topic, (int32_t)n->queue, ACCESS_READ);
+}
+
+const struct node_class node_group_retry = {
+	.what = "messages to come again",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = retry_render,
+	.accept = retry_accept,
+	.may_open = retry_may_open,
+};
