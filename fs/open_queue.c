@@ -232,6 +232,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 }
 
 #define CLAIM_TRIES 3
+#define ROAMING (-1)	/* instead of a queue, in what outlives us */
 
 static int
 claim_once(struct mount *m, const struct handle *h, int32_t queue, bool any, int32_t *ret_queue)
@@ -258,7 +259,7 @@ claim(struct mount *m, const struct handle *h, int32_t queue, bool any, struct o
 }
 
 static int
-open_from_committed(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
+open_from_committed(struct mount *m, const struct node *n, enum topic_format format, struct open_queue *oq)
 {
 	struct filter *filter = NULL;
 	struct queue *q;
@@ -270,8 +271,20 @@ open_from_committed(struct mount *m, const struct node *n, const struct name *na
 	if (rc == MQ_OK)
 		rc = filter_of_group(m, n->sub, &filter);
 	if (rc == MQ_OK)
-		rc = view_open_from(m, q, oq->base, format_of(m, n->topic, name), filter, &oq->view);
+		rc = view_open_from(m, q, oq->base, format, filter, &oq->view);
 	return rc;
+}
+
+/* It holds no queue before it is read. */
+static int
+open_roaming(struct mount *m, const struct node *n, const struct name *name, struct handle *h, struct open_queue *oq)
+{
+	h->fopen |= FOPEN_NOFLUSH;
+	oq->queue = ROAMING;
+	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
+	oq->format = format_of(m, n->topic, name);
+	h->own = oq;
+	return MQ_OK;
 }
 
 int
@@ -296,10 +309,13 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 		return -ENOMEM;
 	oq->queue = queue;
 	oq->follow = name->follow;
+	oq->roams = any && name->follow && handle_writes(h);
+	if (oq->roams)
+		return open_roaming(m, n, name, h, oq);
 	if (handle_writes(h) || any)
 		rc = claim(m, h, queue, any, oq);
 	if (rc == MQ_OK)
-		rc = open_from_committed(m, n, name, oq);
+		rc = open_from_committed(m, n, format_of(m, n->topic, name), oq);
 	if (rc != MQ_OK) {
 		if (oq->consumes)
 			consumer_release(m->offsets, n->sub, oq->queue);
@@ -350,6 +366,8 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 		return -ENOMEM;
 	oq->follow = name->follow;
 	oq->queue = h->kept->queue;
+	oq->roams = n->sub && oq->queue == ROAMING;
+	oq->format = (enum topic_format)h->kept->format;
 	oq->base = MQ_QOFF(h->kept->base);
 	oq->read_end = atomic_load(&h->kept->read_end);
 	rc = resume_parts(m, n, name, h, oq);
@@ -375,9 +393,12 @@ commit_before(struct mount *m, struct handle *h, off_t off)
 	mq_qoff at;
 	int rc;
 
-	if (!oq->consumes || !handle_writes(h) || off == 0)
+	if (!oq->consumes || !handle_writes(h) || off == oq->shift)
 		return MQ_OK;
-	rc = view_message_at(oq->view, off, &at);
+	if (off < oq->shift)
+		return err_note(-ESTALE, "groups/%s/%s/any: this was read from another queue", h->node.group->name,
+				h->node.topic->name);
+	rc = view_message_at(oq->view, off - oq->shift, &at);
 	if (rc == MQ_OK && at.n > oq->base.n)
 		rc = commit_forward(m->offsets, h->node.sub, oq->queue, at);
 	return rc == MQ_EGONE ? MQ_OK : rc;
@@ -388,8 +409,99 @@ read_ready(struct mount *m, struct handle *h, off_t off)
 {
 	struct open_queue *oq = h->own;
 
-	(void)m;
-	return node_is_stale(&h->node) || view_is_ready(oq->view, off);
+	if (node_is_stale(&h->node))
+		return true;
+	if (oq->view)
+		return view_is_ready(oq->view, off - oq->shift);
+	return consumer_is_wanted(m->offsets, h->node.sub);
+}
+
+/* --- roaming: any:follow -------------------------------------------------------------------
+ *
+ *     no queue ──> the free queue in which most messages wait ──> all that waited there is
+ *        ^                                                        committed: no queue
+ *        └──────────────────────────────────────────────────────────────┘
+ *
+ * What is read is one stream: the view of the next queue begins at the byte of the file where
+ * that of the last one ended (`shift`).  A worker that is kept by one queue leaves it when it
+ * has done what was there as it came: with fewer workers than queues none waits for ever. */
+
+static void
+leave(struct mount *m, struct handle *h)
+{
+	struct open_queue *oq = h->own;
+
+	view_close(oq->view);
+	oq->view = NULL;
+	oq->consumes = false;
+	consumer_release(m->offsets, h->node.sub, oq->queue);
+}
+
+/* -EAGAIN: in no free queue a message waits. */
+static int
+take(struct mount *m, struct handle *h, off_t off)
+{
+	struct open_queue *oq = h->own;
+	struct queue *q;
+	int rc;
+
+	rc = consumer_claim_waiting(m->offsets, h->node.sub, h->pid, &oq->queue);
+	if (rc != MQ_OK)
+		return rc;
+	oq->consumes = true;
+	oq->shift = off;
+	rc = topic_queue(m->offsets, h->node.topic, oq->queue, &q);
+	if (rc == MQ_OK) {
+		oq->until = queue_end(q);
+		rc = open_from_committed(m, &h->node, oq->format, oq);
+	}
+	if (rc != MQ_OK)
+		leave(m, h);
+	return rc;
+}
+
+/* Has it consumed what was there when it came?  What its subscription passes over is. */
+static int
+has_done(const struct open_queue *oq, off_t off, bool *ret_done)
+{
+	mq_qoff at;
+	int rc = view_message_at(oq->view, off - oq->shift, &at);
+
+	*ret_done = rc == MQ_OK && at.n >= oq->until.n;
+	return rc;
+}
+
+/* As view_read(), from whichever queue.  Called with the handle's lock. */
+static int
+roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
+{
+	struct open_queue *oq = h->own;
+	bool done = false;
+	int rc;
+
+	for (;;) {
+		rc = commit_before(m, h, off);
+		if (rc == MQ_OK && oq->consumes)
+			rc = has_done(oq, off, &done);
+		if (rc != MQ_OK)
+			return rc;
+		if (oq->consumes && done)
+			leave(m, h);
+		rc = oq->consumes ? MQ_OK : take(m, h, off);
+		if (rc == -EAGAIN)
+			return MQ_OK;
+		if (rc == MQ_OK)
+			rc = view_read(oq->view, off - oq->shift, buf, size, ret_n);
+		if (rc != MQ_OK || *ret_n > 0)
+			return rc;
+		/* all of it was passed over: that is consumed */
+		rc = view_message_at(oq->view, off - oq->shift, &oq->base);
+		if (rc == MQ_OK)
+			rc = commit_forward(m->offsets, h->node.sub, oq->queue, oq->base);
+		if (rc != MQ_OK)
+			return rc;
+		leave(m, h);
+	}
 }
 
 /* Poll looks from there on. */
@@ -415,6 +527,16 @@ read_queue(const struct handle *h, size_t i)
 
 static const struct pending_read reading = { .ready = read_ready, .answer = read_answer, .queue = read_queue };
 
+/* Called with the handle's lock. */
+static int
+read_here(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
+{
+	struct open_queue *oq = h->own;
+	int rc = commit_before(m, h, off);
+
+	return rc == MQ_OK ? view_read(oq->view, off, buf, size, ret_n) : rc;
+}
+
 /* Reply with what is there, or park.  Called without the handle's lock. */
 static void
 read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
@@ -429,14 +551,15 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		     : -ENOMEM;
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
-		rc = node_is_stale(&h->node) ? -ESTALE : commit_before(m, h, off);
+		rc = node_is_stale(&h->node) ? -ESTALE : MQ_OK;
 		if (rc == MQ_OK)
-			rc = view_read(oq->view, off, scratch->out, size, &n);
+			rc = oq->roams ? roam(m, h, off, scratch->out, size, &n) :
+					 read_here(m, h, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
 			read_ends(h, off + (off_t)n);
-		wait = rc == MQ_OK && n == 0 && oq->follow && !view_is_finished(oq->view);
+		wait = rc == MQ_OK && n == 0 && oq->follow && !(oq->view && view_is_finished(oq->view));
 	}
-	if (rc == MQ_OK && n > 0 && !oq->consumes && !view_filters(oq->view))
+	if (rc == MQ_OK && n > 0 && oq->view && !oq->consumes && !view_filters(oq->view))
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc == MQ_ELATER)
 		searcher_take(m->searcher, req, h, size, off);
@@ -468,12 +591,14 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 	struct open_queue *oq = h->own;
 	size_t n;
 
-	if (!oq->view) {
+	if (!oq->view && !oq->roams) {
 		reply_err(req, -EBADF);
 		return;
 	}
 	closing_wait(m->closing);
-	if (!view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
+	if (oq->roams)
+		read_or_wait(m, req, h, size, off);
+	else if (!view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
 		read_ends(h, off + (off_t)n);
 	else
 		read_or_wait(m, req, h, size, off);
@@ -494,7 +619,7 @@ void
 open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 {
 	struct open_queue *oq = h->own;
-	bool may_wait = oq->view && oq->follow, readable = true;
+	bool may_wait = (oq->view || oq->roams) && oq->follow, readable = true;
 	unsigned revents = POLLOUT | POLLWRNORM;
 	off_t off = atomic_load(&oq->read_end);
 
@@ -579,7 +704,7 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 	struct pending_end who = { .h = h };
 
 	(void)data_only;
-	if (oq->consumes) {
+	if (oq->consumes || oq->roams) {
 		pending_park_commits(m->pending, req, h->node.sub);
 		return;
 	}

@@ -22,7 +22,11 @@ struct open_queue {
 	fuse_ino_t lane;		/* it appends through, counted (lanes.h); 0: not counted */
 	bool consumes;			/* holds the claim on queue `queue` of h->node.sub */
 	int32_t queue;
-	mq_qoff base;			/* of byte 0, for commits */
+	mq_qoff base;			/* of the view's byte 0, for commits */
+	bool roams;			/* any:follow: goes from queue to queue, see roam() */
+	off_t shift;			/* byte of the file at which the view begins */
+	enum topic_format format;	/* the same: of what it reads */
+	mq_qoff until;			/* a roaming one: when it came, the queue ended there */
 	_Atomic off_t read_end;		/* where the last read ended: what poll looks at */
 	struct ahead_file ahead;
 };

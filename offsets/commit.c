@@ -526,14 +526,14 @@ consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, in
 	return MQ_OK;
 }
 
-/* The queue nobody holds in which most is waiting, -1: all are held.  The
- * answer may be old when it arrives; consumer_claim() decides. */
+/* The queue nobody holds in which most is waiting, and more than `least`; -1: there is none.
+ * The answer may be old when it arrives; consumer_claim() decides. */
 static int32_t
-busiest_free(struct offsets *o, struct subscription *sub)
+busiest_free(struct offsets *o, struct subscription *sub, int64_t least)
 {
 	const struct subscription_entry *s = subscription_entry_of(sub);
 	int32_t best = -1, n = topic_queues(o, sub->topic);
-	int64_t most = -1;
+	int64_t most = least;
 
 	for (int32_t i = 0; i < n; i++) {
 		mq_qoff min, end;
@@ -560,7 +560,7 @@ consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int
 	int rc;
 
 	do {
-		queue_id = busiest_free(o, sub);
+		queue_id = busiest_free(o, sub, -1);
 		rc = queue_id < 0 ? err_note(-EBUSY, "groups/%s/%s: every queue is being consumed", sub->group->name,
 					     sub->topic->name) :
 				    consumer_claim(o, sub, queue_id, pid);
@@ -570,12 +570,40 @@ consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int
 	return rc;
 }
 
+int
+consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
+{
+	int32_t queue_id;
+	int rc;
+
+	do {
+		queue_id = busiest_free(o, sub, 0);
+		if (queue_id < 0)
+			return -EAGAIN;
+		rc = consumer_claim(o, sub, queue_id, pid);
+	} while (rc == -EBUSY);
+	if (rc == MQ_OK)
+		*ret_queue_id = queue_id;
+	return rc;
+}
+
+bool
+consumer_is_wanted(struct offsets *o, struct subscription *sub)
+{
+	return busiest_free(o, sub, 0) >= 0;
+}
+
+static void
+place_free(struct offsets *o, struct subscription_entry *s, int32_t queue_id)
+{
+	LOCKED(&o->registry);
+	if (queue_id >= 0 && queue_id < s->n_places)
+		s->places[queue_id].holder = 0;
+}
+
 void
 consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id)
 {
-	LOCKED(&o->registry);
-	struct subscription_entry *s = subscription_entry_of(sub);
-
-	if (queue_id >= 0 && queue_id < s->n_places)
-		s->places[queue_id].holder = 0;
+	place_free(o, subscription_entry_of(sub), queue_id);
+	mark_nudge(store_dispatched(o->store));
 }

@@ -258,6 +258,13 @@ struct mark *debts_answered(struct offsets *o);
  * note that names the other one.  A claim is memory only. */
 int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid);
 int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
+
+/* The same of a queue in which messages wait.  -EAGAIN: there is none that is free.  And: is
+ * there one? */
+int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
+bool consumer_is_wanted(struct offsets *o, struct subscription *sub);
+
+/* Whoever waits for a free queue looks again. */
 void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);
 
 /* --- owners, modes, ACLs of files in the tree ------------------------------- */

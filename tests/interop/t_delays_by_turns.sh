@@ -6,14 +6,13 @@ requires_fuse
 requires_rocketmq
 
 start_namesrv
-levels='messageDelayLevel=1s 25s 50s'
-start_broker m "$levels"
+start_broker m
 rocketmq <<END
 topic 127.0.0.1:${port[m]} Late 1
 send Late 0 - - 1 RocketMQ to RocketMQ
 consume G Late * 1
-send Late 0 red - 2 RocketMQ to mqfs
-send Late 0 - - 3 RocketMQ to mqfs to RocketMQ
+send Late 0 red - 4 RocketMQ to mqfs
+send Late 0 - - 5 RocketMQ to mqfs to RocketMQ
 END
 stop_broker m
 
@@ -23,7 +22,7 @@ late=$mnt/topics/Late/q0
 is_delivered() { [ "$(cat "$late")" = "$1" ]; }
 want 'RocketMQ to RocketMQ' "$(cat "$late")" "delivered before"
 want 2 "$(cat "$mnt/status/delayed")" "messages that wait"
-echo 'mqfs to RocketMQ' >> "$late:delay=level3,tag=blue"
+echo 'mqfs to RocketMQ' >> "$late:delay=1m,tag=blue"
 echo 'mqfs to mqfs' >> "$late:delay=1s"
 echo 'mqfs to mqfs, timed' >> "$late:delay=30ms"
 eventually 60 grep -q 'mqfs to mqfs$' "$late"
@@ -33,7 +32,7 @@ stop_mqfs "$mnt"
 sound_store m
 delivered=$(cat "$work/m/config/delayOffset.json")
 
-start_broker m "$levels"
+start_broker m
 rocketmq <<END
 consume G Late * 5
 END
