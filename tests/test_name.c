@@ -256,7 +256,7 @@ static void
 a_wrong_option_is_named_with_what_is_known(void **state)
 {
 	(void)state;
-	assert_refused("q0:fromat=json", "unknown option \"fromat\"; known: follow, format=");
+	assert_refused("q0:fromat=json", "unknown option \"fromat\"; known: at=TIME, delay=DURATION|levelN, follow, format=");
 	assert_refused("q0:", "known: follow");
 	assert_refused("q0:follow,", "known: follow");
 	assert_refused("q0:,follow", "known: follow");
