@@ -257,10 +257,10 @@ a_wrong_option_is_named_with_what_is_known(void **state)
 {
 	(void)state;
 	assert_refused("q0:fromat=json", "unknown option \"fromat\"; known: at=TIME, delay=DURATION|levelN, follow, format=");
-	assert_refused("q0:", "known: follow");
-	assert_refused("q0:follow,", "known: follow");
-	assert_refused("q0:,follow", "known: follow");
-	assert_refused("q0::follow", "known: follow");
+	assert_refused("q0:", "known: at=TIME");
+	assert_refused("q0:follow,", "known: at=TIME");
+	assert_refused("q0:,follow", "known: at=TIME");
+	assert_refused("q0::follow", "known: at=TIME");
 	assert_refused("q0:Follow", "unknown option \"Follow\"");
 	assert_refused("q0:follow=yes", "follow takes no value");
 	assert_refused("q0:follow=", "follow takes no value");
