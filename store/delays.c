@@ -31,6 +31,7 @@ void
 delays_close(struct delays *d)
 {
 	free(d->heap);
+	free(d->given);
 	mark_destroy(&d->news);
 	lock_destroy(&d->lock);
 }
@@ -148,12 +149,15 @@ heap_pop(struct delays *d)
 	d->heap[at] = t;
 }
 
-/* A message is stored.  What lies behind the horizon is not needed yet. */
+/* A message is stored.  Whoever reads the queue may have seen it there already; and what lies
+ * behind the horizon is not needed yet. */
 static void
 timed_add(struct delays *d, const struct timed *t)
 {
+	if (d->loaded && t->qoff.n < d->scanned.n)
+		return;
 	d->timed_pending++;
-	if (!d->loaded || timed_before(&d->horizon, t) || t->qoff.n < d->scanned.n)
+	if (!d->loaded || timed_before(&d->horizon, t))
 		return;
 	if (d->n >= 2 * TIMED_KEPT || heap_room(d, 1) != MQ_OK)
 		unload(d);
@@ -281,6 +285,13 @@ level_at(struct delays *d, int level, struct queue *q)
 	return *at;
 }
 
+static mq_qoff
+level_next(struct delays *d, int level)
+{
+	LOCKED(&d->lock);
+	return d->state.level[level - 1];
+}
+
 static void
 level_on(struct delays *d, int level, mq_qoff next)
 {
@@ -331,6 +342,40 @@ level_due(struct store *s, int level, struct due_list *dl)
 	return MQ_OK;
 }
 
+/* What is delivered is not looked for in the queue: it is what was given next. */
+static int
+give_room(struct delays *d)
+{
+	size_t max = d->max_given ? 2 * d->max_given : 1024;
+	struct timed *given;
+
+	if (d->n_given < d->max_given)
+		return MQ_OK;
+	given = realloc(d->given, max * sizeof(*given));
+	if (!given)
+		return -ENOMEM;
+	d->given = given;
+	d->max_given = max;
+	return MQ_OK;
+}
+
+static void
+give_anew(struct delays *d)
+{
+	LOCKED(&d->lock);
+	d->n_given = d->next_given = 0;
+}
+
+static bool
+given_next(struct delays *d, mq_pos pos, struct timed *ret)
+{
+	LOCKED(&d->lock);
+	if (d->next_given == d->n_given || d->given[d->next_given].pos.byte != pos.byte)
+		return false;
+	*ret = d->given[d->next_given++];
+	return true;
+}
+
 /* The next one of those in memory that is due.  False: none, and *ret_again says whether the
  * queue has to be read before one can know. */
 static bool
@@ -344,12 +389,15 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 		*ret_again = *ret_again || d->horizon.due_ms != INT64_MAX;
 		return false;
 	}
+	if (give_room(d) != MQ_OK)
+		return false;
 	*ret = d->heap[0];
 	if (ret->due_ms > dl->now_ms) {
 		dl->next_ms = ret->due_ms < dl->next_ms ? ret->due_ms : dl->next_ms;
 		return false;
 	}
 	heap_pop(d);
+	d->given[d->n_given++] = *ret;
 	return true;
 }
 
@@ -385,8 +433,10 @@ delays_due(struct store *s, int64_t now_ms, struct delay_due *list, size_t max, 
 {
 	/* each kind has its part of the list: a million of one keep nobody else waiting */
 	struct due_list dl = { .list = list, .max = max / 2, .now_ms = now_ms, .next_ms = INT64_MAX };
-	int rc = timed_due(s, &dl);
-	int levels = record_levels();
+	int levels = record_levels(), rc;
+
+	give_anew(&s->delays);
+	rc = timed_due(s, &dl);
 
 	for (int level = 1; rc == MQ_OK && level <= levels; level++) {
 		dl.max = dl.n + (max - dl.n) / (size_t)(levels - level + 1);
@@ -467,20 +517,26 @@ delays_oldest(struct store *s, int64_t before_ms, struct delay_due *ret)
 	return MQ_EEND;
 }
 
+/* Is the record at pos message `at` of q? */
+static bool
+is_entry(struct queue *q, mq_qoff at, mq_pos pos, int64_t *ret_tags_code)
+{
+	struct queue_entry e;
+	size_t n;
+
+	if (queue_entries(q, at, &e, 1, &n) != MQ_OK || e.pos.byte != pos.byte)
+		return false;
+	*ret_tags_code = e.tags_code;
+	return true;
+}
+
 /* The entry of q for the record at pos.  False: it is not there any more; *ret_qoff is then
  * the first behind it. */
 static bool
 entry_of(struct queue *q, mq_pos pos, mq_qoff *ret_qoff, int64_t *ret_tags_code)
 {
-	struct queue_entry e;
-	size_t n;
-
 	*ret_qoff = MQ_QOFF(0);
-	if (!q || queue_find_pos(q, pos, ret_qoff) != MQ_OK || queue_entries(q, *ret_qoff, &e, 1, &n) != MQ_OK ||
-	    e.pos.byte != pos.byte)
-		return false;
-	*ret_tags_code = e.tags_code;
-	return true;
+	return q && queue_find_pos(q, pos, ret_qoff) == MQ_OK && is_entry(q, *ret_qoff, pos, ret_tags_code);
 }
 
 /* The level of a delivered record; 0: it was a timed one; -1: it has not waited. */
@@ -500,14 +556,20 @@ waited_as(const struct record *rec)
 static void
 put_delivered(struct store *s, const struct record *rec, int level)
 {
+	struct queue *q = level > 0 ? level_queue(s, level) : NULL;
 	struct delays *d = &s->delays;
+	struct timed given;
 	int64_t tags_code;
 	mq_qoff qoff;
 	bool there;
 
 	if (level > 0) {
-		there = entry_of(level_queue(s, level), rec->prepared, &qoff, &tags_code);
+		qoff = level_next(d, level);
+		there = (q && is_entry(q, qoff, rec->prepared, &tags_code)) || entry_of(q, rec->prepared, &qoff, &tags_code);
 		level_on(d, level, there ? qoff_add(qoff, 1) : qoff);
+	} else if (given_next(d, rec->prepared, &given)) {
+		LOCKED(&d->lock);
+		timed_done(d, &given);
 	} else if (entry_of(timed_queue(s), rec->prepared, &qoff, &tags_code)) {
 		LOCKED(&d->lock);
 		timed_done(d, &(struct timed){ .due_ms = tags_code, .pos = rec->prepared });
@@ -525,7 +587,8 @@ put_timed(struct store *s, const struct record *rec)
 	int64_t unused;
 	mq_qoff moved;
 
-	if (!entry_of(timed_queue(s), rec->pos, &t.qoff, &t.due_ms))
+	if (!is_entry(timed_queue(s), rec->qoff, rec->pos, &t.due_ms) &&
+	    !entry_of(timed_queue(s), rec->pos, &t.qoff, &t.due_ms))
 		return;
 	if (rec->prepared.byte > 0 && entry_of(timed_queue(s), rec->prepared, &moved, &unused)) {
 		LOCKED(&d->lock);

@@ -116,6 +116,9 @@ struct delays {
 	bool loaded;
 	mq_qoff scanned;	/* messages before it were read from the queue */
 	struct timed horizon;
+	struct timed *given;	/* what delays_due() gave last, in that order: */
+	size_t n_given, max_given;
+	size_t next_given;	/* those from here on are not delivered yet */
 	int64_t timed_pending;	/* once loaded */
 	int64_t delivered;
 	struct mark news;
