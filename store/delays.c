@@ -157,6 +157,7 @@ timed_add(struct delays *d, const struct timed *t)
 	if (d->loaded && t->qoff.n < d->scanned.n)
 		return;
 	d->timed_pending++;
+	d->added++;
 	if (!d->loaded || timed_before(&d->horizon, t))
 		return;
 	if (d->n >= 2 * TIMED_KEPT || heap_room(d, 1) != MQ_OK)
@@ -231,16 +232,16 @@ timed_load(struct store *s)
 	unload(d);
 	d->scanned = end = q ? queue_end(q) : MQ_QOFF(0);
 	d->horizon = never;
-	d->timed_pending = 0;
+	d->added = 0;
 	d->loaded = true;
 	state = d->state;
 	lock_drop(&d->lock);
-	if (!q || state.low.n >= end.n)
-		return MQ_OK;
 
 	sel.low = end;
 	sel.list = malloc(2 * TIMED_KEPT * sizeof(*sel.list));
-	rc = sel.list ? select_from(q, &state, state.low, end, &sel) : -ENOMEM;
+	rc = sel.list ? MQ_OK : -ENOMEM;
+	if (rc == MQ_OK && q)
+		rc = select_from(q, &state, state.low, end, &sel);
 
 	LOCKED(&d->lock);
 	if (rc == MQ_OK)
@@ -253,7 +254,8 @@ timed_load(struct store *s)
 		return rc;
 	}
 	d->horizon = sel.last;
-	d->timed_pending += sel.pending;
+	d->timed_pending = sel.pending + d->added;
+	d->counted = true;
 	if (d->state.low.n < sel.low.n)
 		d->state.low = sel.low;
 	return MQ_OK;
@@ -702,6 +704,9 @@ delays_cut(struct store *s, mq_pos at, mq_pos end)
 		}
 	}
 	delays_again(s);
+	lock_take(&s->delays.lock);
+	s->delays.counted = false;
+	lock_drop(&s->delays.lock);
 	return undo_ends(s, at);
 }
 
@@ -734,9 +739,9 @@ timed_stats(struct store *s, struct delays_stats *st)
 	int rc;
 
 	lock_take(&d->lock);
-	bool loaded = d->loaded;
+	bool counted = d->counted;
 
-	if (loaded) {
+	if (counted) {
 		st->pending += d->timed_pending;
 		if (d->n > 0 && d->heap[0].due_ms < st->next_due_ms)
 			st->next_due_ms = d->heap[0].due_ms;
@@ -744,7 +749,7 @@ timed_stats(struct store *s, struct delays_stats *st)
 	st->delivered = d->delivered;
 	state = d->state;
 	lock_drop(&d->lock);
-	if (loaded || !q)
+	if (counted || !q)
 		return MQ_OK;
 	sel.list = malloc(2 * TIMED_KEPT * sizeof(*sel.list));
 	rc = sel.list ? select_from(q, &state, state.low, queue_end(q), &sel) : -ENOMEM;

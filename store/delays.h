@@ -119,7 +119,9 @@ struct delays {
 	struct timed *given;	/* what delays_due() gave last, in that order: */
 	size_t n_given, max_given;
 	size_t next_given;	/* those from here on are not delivered yet */
-	int64_t timed_pending;	/* once loaded */
+	int64_t timed_pending;	/* once counted: */
+	bool counted;		/* the queue was read to its end since the store was opened or cut */
+	int64_t added;		/* of them, since the queue was last begun to be read */
 	int64_t delivered;
 	struct mark news;
 };
