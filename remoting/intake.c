@@ -11,6 +11,7 @@
 #include "remoting/reads.h"
 #include "remoting/stored_as.h"
 #include "remoting/waits.h"
+#include "store/delays.h"
 
 #define LOTS_MAX 64			/* queues of one turn */
 #define TURN_BYTES (4 << 20)		/* then it is time to append */
@@ -25,7 +26,7 @@ struct sent {
 
 /* What goes to one queue in this turn. */
 struct lot {
-	struct topic *topic;
+	struct topic *topic;		/* NULL: messages that wait, of any topic */
 	struct queue *queue;
 	struct batch batch;
 	struct sent *sents;
@@ -45,7 +46,7 @@ struct intake {
 	struct lot lots[LOTS_MAX];
 	size_t n_lots, bytes;		/* of this turn */
 	struct ring_request req;
-	char props[RECORD_PROPS_MAX + 1], item_props[RECORD_PROPS_MAX + 1];
+	char props[RECORD_PROPS_MAX + 1], item_props[DELAYED_PROPS_MAX];
 	_Atomic int64_t messages, stored_bytes, turns;
 };
 
@@ -80,9 +81,12 @@ append_lot(struct intake *in, struct lot *g)
 {
 	struct appended done = { 0 };
 	struct refusal why;
-	int rc;
+	int rc = MQ_OK;
 
-	rc = topic_append_begin(in->broker->offsets, g->topic, g->queue);
+	if (g->topic)
+		rc = topic_append_begin(in->broker->offsets, g->topic, g->queue);
+	else
+		queue_append_begin(g->queue);
 	if (rc == MQ_OK) {
 		rc = store_append(in->broker->store, g->queue, &g->batch, &done);
 		topic_append_end(g->queue);
@@ -152,7 +156,7 @@ lot_of(struct intake *in, const struct stored_as *as)
 	if (in->n_lots == LOTS_MAX)
 		append_all(in);
 	g = &in->lots[in->n_lots++];
-	g->topic = as->topic;
+	g->topic = as->level > 0 ? NULL : as->topic;
 	g->queue = as->queue;
 	return g;
 }
@@ -162,14 +166,17 @@ add_single(struct intake *in, struct batch *b, const struct stored_as *as, struc
 {
 	const struct ring_request *req = &in->req;
 	struct message m = as->m;
-	int rc;
+	int rc = MQ_OK;
 
 	if (!stored_props(in->broker, req, NULL, 0, in->props, &m.props_len))
 		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
 	m.props = in->props;
 	m.body = req->body;
 	m.body_len = req->s.body_len;
-	rc = batch_add(b, &m);
+	if (as->level > 0)
+		rc = delays_message(&m, as->level, 0, in->item_props);
+	if (rc == MQ_OK)
+		rc = batch_add(b, &m);
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
 

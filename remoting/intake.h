@@ -14,6 +14,8 @@
  *      queue        below 0: any; not the topic's: 1
  *      %RETRY%g     consumed as often as it may be: goes to %DLQ%g
  *      properties   without WAIT, and with CLUSTER; in a batch: the item's, then those of all
+ *      DELAY        a level: waits in a queue of SCHEDULE_TOPIC_XXXX (store/delays.h); the
+ *                   answer has the queue that was asked for, and the offset there
  *      WAIT=false   does not wait for a disk or for slaves
  */
 #ifndef MQFS_REMOTING_INTAKE_H

@@ -9,6 +9,7 @@
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/stored_as.h"
+#include "store/delays.h"
 
 #define RETRY "%RETRY%"
 #define DLQ "%DLQ%"
@@ -165,14 +166,26 @@ is_true(const struct ring_request *req, const char *property, bool if_absent)
 	return value ? len == 4 && strncasecmp(value, "true", 4) == 0 : if_absent;
 }
 
-/* DELAY is a level above 0. */
-static bool
-is_delayed(const struct ring_request *req)
+/* DELAY, or the highest level that there is; 0: it is not delayed. */
+static int
+level_of(const struct ring_request *req)
 {
 	size_t len;
-	const char *level = record_property(req->text, req->s.text_len, "DELAY", &len);
+	const char *text = record_property(req->text, req->s.text_len, "DELAY", &len);
+	long level = text ? strtol(text, NULL, 10) : 0;
 
-	return level && strtol(level, NULL, 10) > 0;
+	if (level < 0)
+		return 0;
+	return level < record_levels() ? (int)level : record_levels();
+}
+
+/* A delayed message waits in a queue of its level's. */
+static bool
+find_waiting_queue(const struct remoting_broker *b, struct stored_as *as, struct refusal *why)
+{
+	int rc = as->level > 0 ? delays_queue(b->store, as->level, &as->queue) : MQ_OK;
+
+	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
 bool
@@ -188,18 +201,20 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		return false;
 	if (is_true(req, "TRAN_MSG", false))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no transaction messages");
-	if (is_delayed(req))
-		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no delayed messages");
+	as.level = level_of(req);
+	if (as.level > 0 && req->s.kind == RING_BATCH)
+		return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "a batch of delayed messages");
 	if (is_dead(b, req)) {
 		if (!dead_letters_of(b, &as.topic, ret_why))
 			return false;
 		as.queue_id = 0;
+		as.level = 0;
 	}
 	topic_conf(b->offsets, as.topic, &conf);
 	if (!(conf.perm & PERM_WRITE) || (b->rights && !rights_topic(b->rights, b->offsets, as.topic, RIGHTS_WRITE)))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
 			      as.topic->name);
-	if (!find_queue(b, req, &as, ret_why))
+	if (!find_queue(b, req, &as, ret_why) || !find_waiting_queue(b, &as, ret_why))
 		return false;
 	as.m = (struct message){
 		.topic = as.topic->name,

@@ -13,8 +13,9 @@ struct stored_as {
 	struct topic *topic;
 	struct queue *queue;
 	int32_t queue_id;		/* of the answer */
+	int level;			/* it waits in `queue` for so long; 0: it does not */
 	bool waits;			/* for a disk, for slaves: if they are told to */
-	struct message m;		/* all but properties and body */
+	struct message m;		/* all but properties and body; as delivered */
 };
 
 /* False: *ret_why says why not. */

@@ -76,6 +76,18 @@ def produced(port):
     want(1, send(c, "orders", 99, b"x")[0])
 
 
+def later(port):
+    """A message with a delay level comes when it is due, and not before."""
+    c = Client(port, "a@1")
+    began = time.monotonic()
+    code, ext = send(c, "orders", 4, b"later", "DELAY\x011\x02")
+    want((0, "4"), (code, ext["queueId"]))
+    code, _, got = pull(c, "orders", 4, 0, suspend_ms=60000)
+    want((FOUND, [b"later"]), (code, [body for _, _, body in got]))
+    if time.monotonic() - began < 0.9:
+        raise SystemExit("a delayed message came too early")
+
+
 def pulled(port, first):
     """What was appended by files is pulled, by tags too, and offsets outside are answered as RocketMQ does."""
     c = Client(port, "a@1")

@@ -24,4 +24,5 @@ scene pulled one
 scene waits "echo by a file >> '$mnt/topics/orders/q2'"
 want "$(printf '%s\n' 'by a client' 'by a file')" "$(cat "$mnt/topics/orders/q2")" "both"
 scene gone
+scene later
 stop_mqfs "$mnt"

@@ -134,6 +134,24 @@ what_many_send_at_once_is_stored_once_each_in_its_order(void **state)
 }
 
 static void
+a_delayed_message_waits_in_the_queue_of_its_level(void **state)
+{
+	struct remote *r = *state;
+	struct ring_completion c = remote_send(r, "T", 2, "DELAY\0013", "x");
+
+	assert_int_equal(c.code, 0);
+	assert_int_equal(c.queue_id, 2);
+	assert_int_equal(c.offset, 0);
+	record_is(r, c.pos, "SCHEDULE_TOPIC_XXXX", 2, "x",
+		  "CLUSTER\001DefaultCluster\002DELAY\0013\002REAL_TOPIC\001T\002REAL_QID\0012");
+	assert_int_equal(end_of(r, "T", 2), 0);
+	assert_int_equal(remote_send(r, "T", 1, "DELAY\00199", "x").code, 0);
+	assert_int_equal(end_of(r, "SCHEDULE_TOPIC_XXXX", 17), 1);
+	assert_int_equal(remote_send(r, "T", 1, "DELAY\0010", "x").code, 0);
+	assert_int_equal(end_of(r, "T", 1), 1);
+}
+
+static void
 no_queue_is_any_queue(void **state)
 {
 	struct remote *r = *state;
@@ -204,7 +222,6 @@ every_refusal_has_its_code_and_stores_nothing(void **state)
 		{ 16, { .topic = "MQFS_META" } },
 		{ 16, { .topic = "closed" } },
 		{ 16, { .topic = "T", .text = "TRAN_MSG\001true" } },
-		{ 16, { .topic = "T", .text = "DELAY\0013" } },
 	};
 	struct remote *r = *state;
 	struct topic_conf conf;
@@ -418,6 +435,7 @@ main(void)
 		REMOTE(a_message_is_stored_with_cluster_and_without_wait),
 		REMOTE(a_batch_is_consecutive_and_its_items_have_the_properties_of_all),
 		REMOTE(what_many_send_at_once_is_stored_once_each_in_its_order),
+		REMOTE(a_delayed_message_waits_in_the_queue_of_its_level),
 		REMOTE(no_queue_is_any_queue),
 		REMOTE(a_topic_is_made_after_its_template),
 		REMOTE(a_message_that_was_retried_too_often_is_a_dead_letter),
