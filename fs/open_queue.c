@@ -517,12 +517,13 @@ read_ends(struct handle *h, off_t end)
 
 static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 
+/* One that goes from queue to queue waits for any of them, and for one to become free. */
 static struct queue *
 read_queue(const struct handle *h, size_t i)
 {
 	const struct open_queue *oq = h->own;
 
-	return view_queue(oq->view, i);
+	return oq->roams ? NULL : view_queue(oq->view, i);
 }
 
 static const struct pending_read reading = { .ready = read_ready, .answer = read_answer, .queue = read_queue };

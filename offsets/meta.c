@@ -557,7 +557,7 @@ static int
 op_in(const json_t *object, enum meta_op *ret_op)
 {
 	const char *name = json_string_value(json_object_get(object, "op"));
-	int64_t version;
+	int64_t version = 0;
 	int rc;
 
 	if (!name)

@@ -12,7 +12,7 @@ chmod 777 "$mnt/topics" "$mnt/groups"
 chmod 666 "$t/q0" "$t/q1" "$t/all"
 echo public >> "$t/q0"
 echo secret >> "$t/q1"
-id=$(cat "$t/q1:format=json" | sed 's/.*"msgId":"\([^"]*\)".*/\1/')
+id=$(sed 's/.*"msgId":"\([^"]*\)".*/\1/' "$t/q1:format=json")
 as_user mkdir -p "$mnt/groups/theirs/t"
 echo first | tee "$mnt/groups/theirs/t/q0.offset" "$mnt/groups/theirs/t/q1.offset" > /dev/null
 g=$mnt/groups/theirs/t

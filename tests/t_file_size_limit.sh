@@ -25,9 +25,7 @@ limit 700000
 big=$(head -c 60000 /dev/zero | tr '\0' x)
 stored=0
 for ((n = 0; n < 30; n++)); do
-	rc=0
-	echo "$n $big" >> "$mnt/topics/t/q1" 2> "$work/err" || rc=$?
-	if [ $rc != 0 ]; then break; fi
+	if ! echo "$n $big" >> "$mnt/topics/t/q1" 2> "$work/err"; then break; fi
 	stored=$((stored + 1))
 done
 grep -q "${errno_text[ENOSPC]}" "$work/err" || fail "a full log says: $(cat "$work/err")"

@@ -13,7 +13,7 @@ echo four >> "$t/q0:tag=A,key=k2,prop.n=4"
 echo five >> "$t/q0:tag=Aa"
 echo six >> "$t/q0:tag=BB"		# the hash of Aa
 
-shows() { want "$1" "$(cat "$t/$2" | tr '\n' ' ' | sed 's/ $//')" "$2"; }
+shows() { want "$1" "$(tr '\n' ' ' < "$t/$2" | sed 's/ $//')" "$2"; }
 
 shows "one four" q0:tag=A
 shows "one two four" 'all:tag=A||B'
@@ -36,7 +36,7 @@ shows "four" all@-3:tag=A
 shows "one four" q0@-1h:tag=A
 shows "" q0@..-1h:tag=A
 want onefour "$(cat "$t/q0:format=raw,tag=A")" "raw"
-want 'one four' "$(cat "$t/q0:format=json,tag=A" | of_json 'm["body"]' | tr '\n' ' ' | sed 's/ $//')" "json"
+want 'one four' "$(of_json 'm["body"]' < "$t/q0:format=json,tag=A" | tr '\n' ' ' | sed 's/ $//')" "json"
 want four "$(tail -n 1 "$t/q0:tag=A")" "tail"
 want 0 "$(stat -c %s "$t/q0:tag=A")" "a stream's size"
 

@@ -27,7 +27,7 @@ for victim in mqremoted mount both; do
 	mkdir "$mnt/topics/$victim"
 	"$remote" send "$port" "$victim" 4 8 64 100 "$count" "$work/$victim.stored" >&9 &
 	producer=$!
-	has_some() { [ "$(cat "$mnt/topics/$victim/q3" | wc -l)" -gt 200 ]; }
+	has_some() { [ "$(wc -l < "$mnt/topics/$victim/q3")" -gt 200 ]; }
 	eventually 60 has_some
 	remoted=$(cat "$mnt/status/mqremoted")
 	[ "$victim" = mount ] || kill -KILL "$remoted"

@@ -27,7 +27,7 @@ consume() {
 	local topic=$1 q
 	shift
 	for q; do
-		(cd "$mnt" && eval "${shown//orders\/q0/$topic/$q}"; echo $tries > "$work/tries") || fail "the consumer of $topic/$q failed"
+		(cd "$mnt" && eval "${shown//orders\/q0/$topic/$q}"; echo "$tries" > "$work/tries") || fail "the consumer of $topic/$q failed"
 		tries=$(cat "$work/tries")
 	done
 }
@@ -38,7 +38,8 @@ want $'good\nbad\nflaky' "$(cat "$work/handled")" "what was handled first"
 retry="$mnt/groups/billing/%RETRY%billing"
 eventually 10 test -d "$retry"
 again() {
-	consume %RETRY%billing $(cd "$retry" && ls | grep -E '^q[0-9]+$')
+	mapfile -t queues < <(find "$retry" -regex '.*/q[0-9]+' -printf '%f\n')
+	consume %RETRY%billing "${queues[@]}"
 	[ -d "$mnt/topics/%DLQ%billing" ] && [ "$(grep -c flaky "$work/handled")" = 3 ]
 }
 eventually 40 again

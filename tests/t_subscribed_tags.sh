@@ -12,7 +12,7 @@ want 'A || C' "$(cat "$g/subscription")" "the subscription"
 
 i=0
 for tag in B A B B A B C B; do echo "$((i++)) $tag" >> "$t/q0:tag=$tag"; done
-want '1 A 4 A 6 C ' "$(cat "$g/q0" | tr '\n' ' ')" "a peek"
+want '1 A 4 A 6 C ' "$(tr '\n' ' ' < "$g/q0")" "a peek"
 want 0 "$(cat "$g/q0.offset")" "a peek commits nothing"
 want 8 "$(cat "$g/q0.lag")" "the lag counts every message"
 

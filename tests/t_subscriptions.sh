@@ -9,8 +9,8 @@ fails_with ENOENT mkdir "$mnt/groups/g/unknown"
 mkdir "$mnt/groups/g/t" "$mnt/groups/g/u"
 fails_with EEXIST mkdir "$mnt/groups/g/t"
 want "clients config ctl t u" "$(ls "$mnt/groups/g" | tr '\n' ' ' | sed 's/ $//')" "a group"
-want "any q0 q0.lag q0.offset q1 q1.lag q1.offset" \
-	"$(ls "$mnt/groups/g/t" | head -n 7 | tr '\n' ' ' | sed 's/ $//')" "a subscription"
+want "any q0 q0.lag q0.offset q0.retry q1 q1.lag q1.offset q1.retry" \
+	"$(ls "$mnt/groups/g/t" | head -n 9 | tr '\n' ' ' | sed 's/ $//')" "a subscription"
 want '*' "$(cat "$mnt/groups/g/t/subscription")" "what is subscribed"
 
 fails_with ENOTEMPTY rmdir "$mnt/groups/g"

@@ -62,7 +62,7 @@ logged "q2 has held messages"
 kill_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt"
 want "q0 q1 q2" "$(cd "$f" && echo q*)" "after a crash"
-want "one three" "$(cat "$f/all" | tr '\n' ' ' | sed 's/ $//')" "its messages"
+want "one three" "$(tr '\n' ' ' < "$f/all" | sed 's/ $//')" "its messages"
 
 # The largest number is only a number.
 for q in q0@9223372036854775807 q0@9223372036854775806 all@9223372036854775807; do

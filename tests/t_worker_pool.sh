@@ -30,14 +30,17 @@ for i in 1 2 3 4 5 6 7 8; do echo "$i" >> "$mnt/topics/t/q$((i % 4))"; done
 eventually 20 has_handled 8
 eventually 20 nothing_left 0
 want "$(seq 8)" "$(handled)" "what one worker has handled"
-want "" "$(cat "$work/handled.1" | sort | uniq -d)" "handled twice"
+want "" "$(sort "$work/handled.1" | uniq -d)" "handled twice"
 
 # As many as queues, and more: they wait as well, nobody is refused.
 for n in 2 3 4 5 6 7; do worker $n; done
 for i in $(seq 9 200); do echo "$i"; done > "$work/more"
 split -n r/4 "$work/more" "$work/part."
 q=0
-for part in "$work"/part.*; do cat "$part" >> "$mnt/topics/t/q$((q++))"; done
+for part in "$work"/part.*; do
+	cat "$part" >> "$mnt/topics/t/q$q"
+	q=$((q + 1))
+done
 eventually 30 has_handled 200
 want "$(seq 200)" "$(handled)" "what seven workers have handled"
 
