@@ -75,10 +75,6 @@ enum link_kind {
 				 * log's at pos; never across a segment */
 	LINK_PEER,		/* a peer's state has changed, or moved on (at most once a second) */
 	LINK_SAY,		/* a line for the log; text */
-	LINK_RING,		/* mount -> mqremoted, after the configuration: descriptor number `code`
-				 * of struct ring_fds (remoting/ring.h), beside the packet */
-	LINK_MASTER,		/* mqremoted: a name server says who the master is; text: the
-				 * addresses of its HA port and of its remoting port, a blank between */
 
 	/* both */
 	LINK_REQUEST,		/* id, code, text: the peer's address, blob; a mount's has timeout_ms */
@@ -86,6 +82,12 @@ enum link_kind {
 
 	LINK_PING,		/* mount -> mqrepld: say that you are there */
 	LINK_PONG,		/* mqrepld -> mount: I am */
+
+	/* of mqremoted */
+	LINK_RING,		/* mount -> mqremoted, after the configuration: descriptor number `code`
+				 * of struct ring_fds (remoting/ring.h), beside the packet */
+	LINK_MASTER,		/* mqremoted: a name server says who the master is; text: the
+				 * addresses of its HA port and of its remoting port, a blank between */
 
 	LINK_KINDS_END
 };
