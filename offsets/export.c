@@ -409,7 +409,7 @@ static int
 live_delays(struct offsets *o, struct export *ex)
 {
 	mq_qoff levels[DELAY_LEVELS_MAX];
-	int n = delays_levels(o->store, levels), rc = MQ_OK;
+	int n = o->store ? delays_levels(o->store, levels) : 0, rc = MQ_OK;	/* a registry alone has none */
 
 	if (o->delays && json_object_update(ex->tables[CONFIG_DELAYS], o->delays) != 0)
 		return -ENOMEM;

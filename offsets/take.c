@@ -305,6 +305,8 @@ take_delays(struct take *t)
 	json_decref(t->o->delays);
 	t->o->delays = json_incref(t->table);
 	t->o->delays_dirty = true;
+	if (!t->o->store)		/* a registry alone */
+		return MQ_OK;
 	json_object_foreach(t->table, level, at)
 		delays_told(t->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
 	return MQ_OK;
