@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,8 +13,8 @@
 #include <jansson.h>
 
 #include "conf/err.h"
-#include "conf/flags.h"
 #include "net/confine.h"
+#include "net/program.h"
 #include "remoting/loop.h"
 
 static int
@@ -92,8 +91,9 @@ confine(struct daemon *d)
 }
 
 static int
-run(struct loop *l)
+run(void *arg)
 {
+	struct loop *l = arg;
 	struct daemon *d = &l->d;
 	int rc;
 
@@ -120,56 +120,15 @@ run(struct loop *l)
 	return rc == MQ_OK ? loop_run(l) : rc;
 }
 
-/* A person may have started it. */
-static int
-look_at_usage(int argc, char **argv)
-{
-	static const char usage[] = "usage: mqremoted\n";
-	int type = 0;
-
-	switch (flags_next(argc, argv, "hV")) {
-	case 'h':
-		printf("%s\nIt speaks with RocketMQ's clients and name servers: mount.mqfs starts it, with a link.\n"
-		       "There is nothing to be said to it by hand.\n\n"
-		       "  -h, -V     this help; the version (also --help, --version)\n", usage);
-		return 0;
-	case 'V':
-		puts("mqremoted (mqfs) " PACKAGE_VERSION);
-		return 0;
-	case '?':
-		fprintf(stderr, "mqremoted: %s\n%s", err_text(-EINVAL), usage);
-		return 2;
-	}
-	if (optind == argc && getsockopt(LINK_SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){ sizeof(type) }) == 0 &&
-	    type == SOCK_SEQPACKET)
-		return -1;
-	fprintf(stderr, "mqremoted: there is no link to a mount: it is started by mount.mqfs\n%s", usage);
-	return 2;
-}
-
-/* To the mount, as far as there is one that listens. */
-static void
-say_end(struct daemon *d, int rc)
-{
-	if (d->out.queue)
-		outbox_say(&d->out, LOG_ERR, "%s", err_text(rc));
-	else
-		fprintf(stderr, "mqremoted: %s\n", err_text(rc));
-}
-
 int
 main(int argc, char **argv)
 {
 	static struct loop loop;
-	int rc = look_at_usage(argc, argv);
+	static const struct program program = {
+		.name = "mqremoted",
+		.purpose = "It speaks with RocketMQ's clients and name servers",
+		.run = run,
+	};
 
-	if (rc >= 0)
-		return rc;
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
-	rc = run(&loop);
-	if (rc != MQ_OK && rc != MQ_EEND)
-		say_end(&loop.d, rc);
-	tls_close(loop.d.tls);
-	outbox_close(&loop.d.out);
-	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
+	return program_main(&program, argc, argv, &loop.d, &loop);
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,8 +16,8 @@
 #include <jansson.h>
 
 #include "conf/err.h"
-#include "conf/flags.h"
 #include "net/confine.h"
+#include "net/program.h"
 #include "repl/ha.h"
 #include "repl/serve.h"
 
@@ -132,8 +131,9 @@ confine(struct serve *s)
 }
 
 static int
-run(struct serve *s)
+run(void *arg)
 {
+	struct serve *s = arg;
 	struct daemon *d = &s->d;
 	int rc;
 
@@ -162,56 +162,15 @@ run(struct serve *s)
 	return rc == MQ_OK ? serve_run(s) : rc;
 }
 
-/* A person may have started it. */
-static int
-look_at_usage(int argc, char **argv)
-{
-	static const char usage[] = "usage: mqrepld\n";
-	int type = 0;
-
-	switch (flags_next(argc, argv, "hV")) {
-	case 'h':
-		printf("%s\nIt brings the log to slaves, and from a master: mount.mqfs starts it, with a link.\n"
-		       "There is nothing to be said to it by hand.\n\n"
-		       "  -h, -V     this help; the version (also --help, --version)\n", usage);
-		return 0;
-	case 'V':
-		puts("mqrepld (mqfs) " PACKAGE_VERSION);
-		return 0;
-	case '?':
-		fprintf(stderr, "mqrepld: %s\n%s", err_text(-EINVAL), usage);
-		return 2;
-	}
-	if (optind == argc && getsockopt(LINK_SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){ sizeof(type) }) == 0 &&
-	    type == SOCK_SEQPACKET)
-		return -1;
-	fprintf(stderr, "mqrepld: there is no link to a mount: it is started by mount.mqfs\n%s", usage);
-	return 2;
-}
-
-/* To the mount, as far as there is one that listens. */
-static void
-say_end(struct daemon *d, int rc)
-{
-	if (d->out.queue)
-		outbox_say(&d->out, LOG_ERR, "%s", err_text(rc));
-	else
-		fprintf(stderr, "mqrepld: %s\n", err_text(rc));
-}
-
 int
 main(int argc, char **argv)
 {
 	static struct serve serve;
-	int rc = look_at_usage(argc, argv);
+	static const struct program program = {
+		.name = "mqrepld",
+		.purpose = "It brings the log to slaves, and from a master",
+		.run = run,
+	};
 
-	if (rc >= 0)
-		return rc;
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) and OpenSSL have no flag against it */
-	rc = run(&serve);
-	if (rc != MQ_OK && rc != MQ_EEND)
-		say_end(&serve.d, rc);
-	tls_close(serve.d.tls);
-	outbox_close(&serve.d.out);
-	return rc == MQ_OK || rc == MQ_EEND ? 0 : 1;
+	return program_main(&program, argc, argv, &serve.d, &serve);
 }
