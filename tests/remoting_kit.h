@@ -12,7 +12,7 @@ struct remote {
 	struct broker b;
 	struct remoting_broker broker;
 	struct mark replicated;
-	bool in_sync;
+	_Atomic bool in_sync;
 	struct ring_server server;
 	struct ring_client client;
 	struct intake *intake;		/* NULL: not open */
