@@ -32,6 +32,7 @@
 #define REMOTING_FRAME_MAX (16 << 20)	/* with those of its length */
 #define REMOTING_HEADER_MAX (64 << 10)	/* more is refused, so that no header holds up others */
 #define REMOTING_VERSION 409		/* of RocketMQ, whose protocol we speak: 4.9.8 */
+#define REMOTING_V3_4_9 121		/* older clients say nothing of maxReconsumeTimes that counts */
 
 enum remoting_dialect {
 	REMOTING_JSON,

@@ -197,7 +197,8 @@ ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 		.born_ms = long_field(&in, "bornTimestamp", "g"),
 		.flag = int_field(&in, "flag", "h"),
 		.reconsume_times = int_field_or(&in, "reconsumeTimes", "j", 0),
-		.max_reconsume_times = int_field_or(&in, "maxReconsumeTimes", "l", -1),
+		.max_reconsume_times = f->version < REMOTING_V3_4_9 ? -1 :
+				       int_field_or(&in, "maxReconsumeTimes", "l", -1),
 		.body_len = (uint32_t)f->body_len,
 	};
 	if (!fields_good(&in, ret_why) || !put_name("topic", a.topic, &a.s.topic_len, ret_why))

@@ -331,6 +331,16 @@ pull_message(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return traffic_pull(l->traffic, p, f);
 }
 
+/* What an old client says of maxReconsumeTimes does not count. */
+static enum server_served
+send_back(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	(void)l, (void)p;
+	if (f->version < REMOTING_V3_4_9)
+		json_object_del(f->ext, "maxReconsumeTimes");
+	return SERVER_ASK_MOUNT;
+}
+
 bool
 frames_may_ask(void *arg, const struct server_peer *p)
 {
@@ -364,6 +374,7 @@ static const struct {
 	{ REMOTING_CHECK_CLIENT_CONFIG, check_client },
 	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
+	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
 	{ REMOTING_QUERY_MESSAGE, ask_mount },
 	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
 	{ REMOTING_UPDATE_CONSUMER_OFFSET, ask_mount },

@@ -43,6 +43,7 @@ static const struct request_row rows[] = {
 	{ REMOTING_GET_EARLIEST_MSG_STORETIME, serve_earliest_time },
 	{ REMOTING_VIEW_MESSAGE_BY_ID, serve_view_message },
 	{ REMOTING_HEART_BEAT, serve_heartbeat },
+	{ REMOTING_CONSUMER_SEND_MSG_BACK, serve_send_back },
 	{ REMOTING_GET_ALL_CONSUMER_OFFSET, serve_table },
 	{ REMOTING_GET_ALL_DELAY_OFFSET, serve_table },
 	{ REMOTING_GET_TIMER_CHECK_POINT, serve_slave },

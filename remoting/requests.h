@@ -31,6 +31,9 @@ int serve_earliest_time(struct service *s, const struct request *req, struct ans
 int serve_view_message(struct service *s, const struct request *req, struct answer *ret);
 int serve_query_message(struct service *s, const struct request *req, struct answer *ret);
 
+/* requests_sendback.c, */
+int serve_send_back(struct service *s, const struct request *req, struct answer *ret);
+
 /* and requests_admin.c. */
 int serve_heartbeat(struct service *s, const struct request *req, struct answer *ret);
 int serve_table(struct service *s, const struct request *req, struct answer *ret);

@@ -95,6 +95,17 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 	return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
 }
 
+/* Only a group that there is, or may be, has messages sent back. */
+static bool
+may_retry(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
+{
+	const char *group = req->topic + strlen(RETRY);
+
+	if (!has_prefix(req->topic, RETRY) || b->settings->autoCreateSubscriptionGroup || group_find(b->offsets, group))
+		return true;
+	return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group not exist, %.60s", group);
+}
+
 /* A message of a retry topic that was consumed as often as it may be is a dead letter. */
 static bool
 is_dead(const struct remoting_broker *b, const struct ring_request *req)
@@ -197,7 +208,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 	struct topic_conf conf;
 
 	*ret_why = (struct refusal){ 0 };
-	if (!may_store(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
+	if (!may_store(b, req, ret_why) || !may_retry(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
 		return false;
 	if (is_true(req, "TRAN_MSG", false))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no transaction messages");

@@ -12,13 +12,15 @@ SEND, PULL, SEND_V2, SEND_BATCH = 10, 11, 310, 320
 FOUND, NOT_FOUND, RETRY, MOVED = 0, 19, 20, 21
 
 
-def send(c, topic, queue, body, props="", code=SEND_V2, template="TBW102"):
+def send(c, topic, queue, body, props="", code=SEND_V2, template="TBW102", sysflag=0, times=None):
     """(code, ext fields)"""
     long = {"producerGroup": "p", "topic": topic, "defaultTopic": template, "defaultTopicQueueNums": "4",
-            "queueId": str(queue), "sysFlag": "0", "bornTimestamp": "1700000000000", "flag": "0", "properties": props,
+            "queueId": str(queue), "sysFlag": str(sysflag), "bornTimestamp": "1700000000000", "flag": "0", "properties": props,
             "reconsumeTimes": "0", "unitMode": "false", "batch": "false"}
+    if times:
+        long["reconsumeTimes"], long["maxReconsumeTimes"] = str(times[0]), str(times[1])
     letters = dict(zip(("producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
-                        "bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "batch"), "abcdefghijkm"))
+                        "bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "batch", "maxReconsumeTimes"), "abcdefghijkml"))
     ext = long if code == SEND else {letters[k]: v for k, v in long.items()}
     c.opaque += 1
     import remoting
@@ -28,7 +30,7 @@ def send(c, topic, queue, body, props="", code=SEND_V2, template="TBW102"):
     return header["code"], header.get("extFields", {})
 
 
-def pull(c, topic, queue, offset, tags="*", suspend_ms=0, commit=-1, flags=4, group="billing", most=32):
+def pull(c, topic, queue, offset, tags="*", suspend_ms=0, commit=-1, flags=4, group="billing", most=32, raw=False):
     """(code, ext fields, records)"""
     flags |= 2 if suspend_ms else 0
     flags |= 1 if commit >= 0 else 0
@@ -36,16 +38,16 @@ def pull(c, topic, queue, offset, tags="*", suspend_ms=0, commit=-1, flags=4, gr
         "consumerGroup": group, "topic": topic, "queueId": str(queue), "queueOffset": str(offset),
         "maxMsgNums": str(most), "sysFlag": str(flags), "commitOffset": str(max(commit, 0)),
         "suspendTimeoutMillis": str(suspend_ms), "subscription": tags, "subVersion": "0"})
-    return code, ext, list(records(body))
+    return code, ext, [(r[1], r[3]) for r in records(body)] if raw else [r[:3] for r in records(body)]
 
 
 def records(body):
-    """(queue offset, position, body) of each"""
+    """(queue offset, position, body, all of its bytes) of each"""
     while body:
         total, = struct.unpack_from(">i", body, 0)
         offset, pos = struct.unpack_from(">qq", body, 20)
         n, = struct.unpack_from(">i", body, 84)
-        yield offset, pos, body[88:88 + n]
+        yield offset, pos, body[88:88 + n], body[:total]
         body = body[total:]
 
 
@@ -138,6 +140,67 @@ def gone(port):
     want(0, send(Client(port, "p@1"), "orders", 3, b"x")[0])
     for c in waiting[50:]:
         want({0}, {c.frame()[0]["code"] for _ in range(10)})
+
+
+def send_back(c, pos, level=0, times=None, group="billing"):
+    ext = {"offset": str(pos), "group": group, "delayLevel": str(level), "originMsgId": "x", "originTopic": "orders",
+           "unitMode": "false"}
+    if times is not None:
+        ext["maxReconsumeTimes"] = str(times)
+    return c.ask(36, ext)[0]
+
+
+def wait_record(c, topic, queues):
+    """(position, record) of the newest message there, once there is one"""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for queue in range(queues):
+            code, _, got = pull(c, topic, queue, 0, raw=True)
+            if code == FOUND:
+                return got[-1]
+        time.sleep(0.05)
+    sys.exit("nothing has come to " + topic)
+
+
+def properties(record):
+    """The properties of a record of the log: RECONSUMETIMES among them, as a number."""
+    n, = struct.unpack_from(">i", record, 84)
+    topic_len = record[88 + n]
+    text = record[88 + n + 1 + topic_len + 2:].decode()
+    props = dict(p.split("\x01", 1) for p in text.split("\x02") if p)
+    props["RECONSUMETIMES"], = struct.unpack_from(">i", record, 72)
+    return props
+
+
+def sent_back(port):
+    """What a consumer sends back comes again in its retry topic, later each time, and then is a dead letter."""
+    c = Client(port, "a@1")
+    want(0, c.beat(["billing"]))
+    want(0, send(c, "orders", 5, b"back", "TAGS\x01a\x02")[0])
+    pos = pull(c, "orders", 5, 0)[2][0][1]
+    want(26, send_back(c, pos, group="stranger"))
+    want(1, send_back(c, pos + 1))
+    want(1, send_back(c, -1))
+    want(1, send_back(c, 1 << 40))
+    want(0, send_back(c, pos, level=1))
+    again, record = wait_record(c, "%RETRY%billing", 1)
+    props = properties(record)
+    want(("orders", "a", 1), (props["RETRY_TOPIC"], props["TAGS"], props["RECONSUMETIMES"]))
+    want(pos, int(props["ORIGIN_MESSAGE_ID"][16:], 16))
+    want(0, send_back(c, again, times=1))       # as often as it may
+    dead, record = wait_record(c, "%DLQ%billing", 1)
+    props = properties(record)
+    want(("orders", 2), (props["RETRY_TOPIC"], props["RECONSUMETIMES"]))
+    want(pos, int(props["ORIGIN_MESSAGE_ID"][16:], 16))
+    want(0, send_back(c, pos, level=-1))        # at once
+    want(2, len(pull(c, "%DLQ%billing", 0, 0)[2]))
+    # a client whose request has failed sends it by itself
+    want(0, send(c, "%RETRY%billing", 0, b"by itself", "RETRY_TOPIC\x01orders\x02DELAY\x013\x02", times=(3, 3))[0])
+    want(b"by itself", pull(c, "%DLQ%billing", 0, 2)[2][0][2])
+    # a group without retry queues is told that all is well
+    want(0, c.ask(200, body={"groupName": "careless", "retryQueueNums": 0})[0])
+    want(0, send_back(c, pos, level=-1, group="careless"))
+    want(17, pull(c, "%DLQ%careless", 0, 0)[0])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ requires_tool python3
 port=$(free_port)
 scene() { timeout 100 python3 "$top_srcdir/tests/messages.py" "$port" "$@" >&9 2>&9 || fail "$1"; }
 
-start_mqfs "$work/store" "$mnt" -o "listen=127.0.0.1,listenPort=$port,remotingUser=$(id -un)"
+start_mqfs "$work/store" "$mnt" -o "listen=127.0.0.1,listenPort=$port,remotingUser=$(id -un)" -o "messageDelayLevel=1s 1s 1s 1s 1s 1s"
 mkdir "$mnt/topics/orders"
 printf '%s\n' one two three >> "$mnt/topics/orders/q0"
 eventually 20 timeout 5 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
@@ -25,4 +25,5 @@ scene waits "echo by a file >> '$mnt/topics/orders/q2'"
 want "$(printf '%s\n' 'by a client' 'by a file')" "$(cat "$mnt/topics/orders/q2")" "both"
 scene gone
 scene later
+scene sent_back
 stop_mqfs "$mnt"
