@@ -1,5 +1,5 @@
 /* rocketmq.h - topics, groups and offsets as RocketMQ's config/ *.json and the bodies of
- * its remoting calls have them; both ways.  Internal to this floor.
+ * its remoting calls have them; both ways.  Internal to this floor, but for rocketmq_topic_json().
  *
  * Reading takes one member of a table; what is not there has RocketMQ's default.
  * -EINVAL, noted: that cannot be one of ours (its name, so many queues, a value out

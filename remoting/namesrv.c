@@ -25,8 +25,6 @@
 #define ADDRESS_BYTES 256
 #define PERM_ALL 6			/* read and write */
 #define RETRY_PREFIX "%RETRY%"
-#define TEMPLATE_TOPIC "TBW102"
-#define TEMPLATE_PERM 7			/* and topics like it may be made */
 #define COMPRESSION_LEVEL 9
 
 enum asked {
@@ -323,16 +321,10 @@ add_topic(json_t *topics, const char *name, int64_t queues, int perm)
 				      "topicName", name, "topicSysFlag", 0, "writeQueueNums", (json_int_t)queues));
 }
 
-static int64_t
-counter_of(const json_t *table)
-{
-	return json_integer_value(json_object_get(json_object_get(table, "dataVersion"), "counter"));
-}
-
 /* Tools find a group by the route of its retry topic, which a group that has only ever been
  * consumed by files does not have. */
 static void
-add_retry_topics(json_t *wrapper, json_t *topics, json_t *groups)
+add_retry_topics(json_t *topics, json_t *groups)
 {
 	const char *name;
 	char retry[300];
@@ -345,9 +337,23 @@ add_retry_topics(json_t *wrapper, json_t *topics, json_t *groups)
 		    !json_object_get(topics, retry))
 			add_topic(topics, retry, queues, PERM_ALL);
 	}
-	/* a name server takes topics only with another version than it has */
-	json_object_set_new(json_object_get(wrapper, "dataVersion"), "counter",
-			    json_integer((json_int_t)(counter_of(wrapper) + counter_of(groups))));
+}
+
+/* A name server takes topics only with another version than it has, and its version is read by
+ * nobody but it: the same topics have the same version, others another. */
+static int
+set_version(json_t *wrapper, json_t *topics)
+{
+	AUTO_FREE char *text = json_dumps(topics, JSON_COMPACT | JSON_SORT_KEYS);
+	json_t *version = json_object_get(wrapper, "dataVersion");
+
+	if (!version) {			/* there was no change yet */
+		version = json_pack("{s:i}", "timestamp", 0);
+		json_object_set_new(wrapper, "dataVersion", version);
+	}
+	return text && json_object_set_new(version, "counter",
+					   json_integer(libdeflate_crc32(0, text, strlen(text)))) == 0 ?
+		       MQ_OK : -ENOMEM;
 }
 
 /* A growing text with lengths before its parts. */
@@ -412,24 +418,26 @@ namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_l
 {
 	json_t *root = json_loadb(body, body_len, 0, NULL), *wrapper, *topics;
 	const char *perm = ext_get(ext, "brokerPermission");
-	char *version, *text = NULL;
+	char *version = NULL, *text = NULL;
 	size_t len = 0;
 
 	wrapper = json_object_get(root, "topicConfigSerializeWrapper");
 	topics = json_object_get(wrapper, "topicConfigTable");
-	if (!json_object_get(wrapper, "dataVersion"))	/* there was no change yet */
-		json_object_set_new(wrapper, "dataVersion", json_pack("{s:i, s:i}", "counter", 0, "timestamp", 0));
-	add_retry_topics(wrapper, topics, json_object_get(root, "groups"));
-	json_object_del(root, "groups");
-	if (ext_get(ext, "templateQueues"))	/* whose route a producer asks for when its own topic has none */
-		add_topic(topics, TEMPLATE_TOPIC, strtol(ext_get(ext, "templateQueues"), NULL, 10), TEMPLATE_PERM);
-	version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
-	if (!json_is_object(ext) || !json_is_object(topics) || !version) {
+	if (!json_is_object(ext) || !json_is_object(topics)) {
 		json_decref(root);
-		free(version);
 		return err_note(MQ_ECORRUPT, "the mount registers what is no table of topics");
 	}
+	add_retry_topics(topics, json_object_get(root, "groups"));
+	json_object_update_missing(topics, json_object_get(root, "builtIn"));
+	json_object_del(root, "groups");
+	json_object_del(root, "builtIn");
 	restrict_topics(topics, perm ? strtoll(perm, NULL, 10) : PERM_ALL);
+	if (set_version(wrapper, topics) == MQ_OK)
+		version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
+	if (!version) {
+		json_decref(root);
+		return -ENOMEM;
+	}
 	if (n->d->config.register_compressed)
 		text = compress(version, topics, &len);
 	else if ((text = json_dumps(root, JSON_COMPACT)))
@@ -446,10 +454,8 @@ namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_l
 	n->body_len = len;
 	n->version = version;
 	n->ext = json_deep_copy(ext);
-	if (n->ext) {
+	if (n->ext)
 		json_object_del(n->ext, "brokerPermission");
-		json_object_del(n->ext, "templateQueues");
-	}
 	for (size_t i = 0; i < n->n; i++)
 		n->servers[i].changed = true;
 	return n->ext ? MQ_OK : -ENOMEM;

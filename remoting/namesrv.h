@@ -30,8 +30,9 @@ void namesrv_close(struct namesrv *n);		/* accepts NULL */
 /* This broker is now as `ext` and `body` say: they are kept, and told to all of them.
  *
  *      ext     brokerName brokerAddr clusterName haServerAddr brokerId, as in REGISTER_BROKER,
- *              brokerPermission, and templateQueues, if clients may make topics
- *      body    of an uncompressed REGISTER_BROKER, and a member "groups", RocketMQ's table of groups
+ *              and brokerPermission
+ *      body    of an uncompressed REGISTER_BROKER, and the members "groups", RocketMQ's table of
+ *              groups, and "builtIn", topics that are there unless the table of topics has them
  *
  * MQ_ECORRUPT, noted: not such a registration. */
 int namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_len);

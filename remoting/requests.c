@@ -35,6 +35,7 @@ static const struct request_row rows[] = {
 	{ REMOTING_UPDATE_CONSUMER_OFFSET, serve_update_offset },
 	{ REMOTING_UPDATE_AND_CREATE_TOPIC, serve_topic_set },
 	{ REMOTING_GET_ALL_TOPIC_CONFIG, serve_table },
+	{ REMOTING_GET_TOPIC_CONFIG, serve_topic_config },
 	{ REMOTING_GET_BROKER_CONFIG, serve_broker_config },
 	{ REMOTING_GET_BROKER_RUNTIME_INFO, serve_runtime_info },
 	{ REMOTING_SEARCH_OFFSET_BY_TIMESTAMP, serve_search_offset },

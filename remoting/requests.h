@@ -37,6 +37,7 @@ int serve_send_back(struct service *s, const struct request *req, struct answer 
 /* and requests_admin.c. */
 int serve_heartbeat(struct service *s, const struct request *req, struct answer *ret);
 int serve_table(struct service *s, const struct request *req, struct answer *ret);
+int serve_topic_config(struct service *s, const struct request *req, struct answer *ret);
 int serve_topic_set(struct service *s, const struct request *req, struct answer *ret);
 int serve_topic_delete(struct service *s, const struct request *req, struct answer *ret);
 int serve_group_set(struct service *s, const struct request *req, struct answer *ret);

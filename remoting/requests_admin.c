@@ -12,6 +12,8 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "net/remoting.h"
+#include "offsets/rocketmq.h"
+#include "remoting/built_in.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
 #include "remoting/rights.h"
@@ -195,15 +197,21 @@ serve_group_delete(struct service *s, const struct request *req, struct answer *
 static bool
 is_system_topic(const struct service *s, const char *name)
 {
-	static const char *const names[] = {
-		META_TOPIC, SCHEDULE_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_TOPIC, "TBW102", "SELF_TEST_TOPIC",
-		"BenchmarkTest", "OFFSET_MOVED_EVENT", "TRANS_CHECK_MAX_TIME_TOPIC",
-	};
+	struct topic_conf conf;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return strcmp(name, s->settings->brokerClusterName) == 0 || strcmp(name, s->settings->brokerName) == 0;
+	return meta_topic_is_system(name) || built_in_find(s->settings, name, &conf);
+}
+
+int
+serve_topic_config(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct topic *t = request_topic(s, req, "topic", ret);
+	struct topic_conf conf;
+
+	if (!t)
+		return MQ_OK;
+	topic_conf(s->broker.offsets, t, &conf);
+	return answer_body(ret, rocketmq_topic_json(&conf));
 }
 
 int
@@ -287,7 +295,8 @@ serve_table(struct service *s, const struct request *req, struct answer *ret)
 	return offsets_export(s->broker.offsets, file, &ret->body, &ret->body_len);
 }
 
-/* RocketMQ's JSON has objects as names in an object; its reader takes them as texts, too. */
+/* RocketMQ's JSON has objects as names in an object, which JSON has not: here they are texts
+ * until objects_as_names(). */
 static int
 set_queue(json_t *table, struct service *s, const char *topic, int32_t queue_id, json_t *value)
 {
@@ -297,6 +306,38 @@ set_queue(json_t *table, struct service *s, const char *topic, int32_t queue_id,
 
 	json_decref(key);
 	return text && value && json_object_set_new(table, text, value) == 0 ? MQ_OK : -ENOMEM;
+}
+
+/* "{\"a\":1}" becomes {"a":1}, wherever a text begins like that: RocketMQ 5.x's reader takes
+ * no texts for objects. */
+static void
+objects_as_names(char *json)
+{
+	char *to = json;
+	bool inside = false;
+
+	for (const char *at = json; *at; at++) {
+		if (*at == '"' && (inside || at[1] == '{')) {
+			inside = !inside;
+			continue;
+		}
+		if (inside && *at == '\\')
+			at++;
+		*to++ = *at;
+	}
+	*to = '\0';
+}
+
+static int
+answer_queues(struct answer *ret, json_t *body)
+{
+	int rc = answer_body(ret, body);
+
+	if (rc != MQ_OK)
+		return rc;
+	objects_as_names(ret->body);
+	ret->body_len = strlen(ret->body);
+	return MQ_OK;
 }
 
 int
@@ -324,7 +365,7 @@ serve_topic_stats(struct service *s, const struct request *req, struct answer *r
 		json_decref(table);
 		return rc;
 	}
-	return answer_body(ret, json_pack("{s:o}", "offsetTable", table));
+	return answer_queues(ret, json_pack("{s:o}", "offsetTable", table));
 }
 
 /* One subscription's queues, into the table. */
@@ -366,8 +407,7 @@ serve_consume_stats(struct service *s, const struct request *req, struct answer 
 		json_decref(table);
 		return rc;
 	}
-	(void)ret;
-	return answer_body(ret, json_pack("{s:f, s:o}", "consumeTps", 0.0, "offsetTable", table));
+	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", 0.0, "offsetTable", table));
 }
 
 /* --- the broker ---------------------------------------------------------------------------------------------- */

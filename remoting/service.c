@@ -11,6 +11,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "remoting/built_in.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
 #include "remoting/service_priv.h"
@@ -233,21 +234,25 @@ service_call(struct service *s, int code, const json_t *ext, int timeout_ms, str
 
 /* --- name servers --------------------------------------------------------------------------------- */
 
-/* Topics and groups as they are now. */
+/* Topics and groups as they are now, and the topics that are there without having been made. */
 static char *
 registration_body(struct service *s, size_t *ret_len)
 {
 	AUTO_FREE char *topics = NULL;
 	AUTO_FREE char *groups = NULL;
+	json_t *table = built_in_table(s->settings);
+	AUTO_FREE char *built_in = table ? json_dumps(table, JSON_COMPACT) : NULL;
 	size_t len = 0, groups_len = 0;
 	char *body;
 	int n;
 
-	if (offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK ||
+	json_decref(table);
+	if (!built_in || offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK ||
 	    offsets_export(s->broker.offsets, CONFIG_GROUPS, &groups, &groups_len) != MQ_OK)
 		return NULL;
-	n = asprintf(&body, "{\"filterServerList\":[],\"topicConfigSerializeWrapper\":%.*s,\"groups\":%.*s}", (int)len,
-		     topics, (int)groups_len, groups);
+	n = asprintf(&body,
+		     "{\"filterServerList\":[],\"topicConfigSerializeWrapper\":%.*s,\"groups\":%.*s,\"builtIn\":%s}",
+		     (int)len, topics, (int)groups_len, groups, built_in);
 	if (n < 0)
 		return NULL;
 	*ret_len = (size_t)n;
@@ -259,20 +264,15 @@ registration_ext(struct service *s)
 {
 	const struct settings *c = s->settings;
 	const char *ha = *c->brokerIP2 ? c->brokerIP2 : c->brokerIP1;
-	char addr[280], ha_addr[280], id[24], perm[24], queues[24];
-	json_t *ext;
+	char addr[280], ha_addr[280], id[24], perm[24];
 
 	snprintf(addr, sizeof(addr), "%s:%d", c->brokerIP1, (int)c->listenPort);
 	snprintf(ha_addr, sizeof(ha_addr), "%s:%d", ha, (int)c->haListenPort);
 	snprintf(id, sizeof(id), "%d", (int)c->brokerId);
 	snprintf(perm, sizeof(perm), "%d", (int)c->brokerPermission);
-	snprintf(queues, sizeof(queues), "%d", (int)c->defaultTopicQueueNums);
-	ext = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
-			"clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
-			"brokerPermission", perm);
-	if (ext && c->autoCreateTopicEnable)
-		json_object_set_new(ext, "templateQueues", json_string(queues));
-	return ext;
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
+			 "clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
+			 "brokerPermission", perm);
 }
 
 /* Tell mqremoted what this broker is now. */

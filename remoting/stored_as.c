@@ -8,12 +8,12 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
+#include "remoting/built_in.h"
 #include "remoting/stored_as.h"
 #include "store/delays.h"
 
 #define RETRY "%RETRY%"
 #define DLQ "%DLQ%"
-#define TEMPLATE "TBW102"
 
 /* --- its topic --------------------------------------------------------------------------------- */
 
@@ -70,11 +70,7 @@ template_of(const struct remoting_broker *b, const char *name, struct topic_conf
 		topic_conf(b->offsets, t, ret);
 		return true;
 	}
-	if (strcmp(name, TEMPLATE) != 0 || !b->settings->autoCreateTopicEnable)
-		return false;
-	topic_conf_default(ret, name, (int32_t)b->settings->defaultTopicQueueNums);
-	ret->perm = PERM_READ | PERM_WRITE | PERM_INHERIT;
-	return true;
+	return built_in_find(b->settings, name, ret);
 }
 
 static bool
@@ -86,6 +82,8 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 	*ret = topic_find(b->offsets, req->topic);
 	if (*ret)
 		return true;
+	if (built_in_find(b->settings, req->topic, &conf))
+		return make_topic(b, req->topic, conf.queues, conf.perm, ret, why);
 	if (template_of(b, req->template, &conf) && conf.perm & PERM_INHERIT) {
 		queues = queues < 1 || queues > conf.queues ? conf.queues : queues;
 		return make_topic(b, req->topic, queues, conf.perm & ~PERM_INHERIT, ret, why);

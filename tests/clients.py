@@ -1,6 +1,7 @@
 """RocketMQ's clients, as a broker sees them, for the shell tests: `python3 clients.py PORT SCENE [ARG...]`."""
 
 import json
+import re
 import socket
 import struct
 import sys
@@ -131,6 +132,12 @@ def nonsense(port):
     want(ERROR, a.ask(33, {"offset": "7"})[0])
 
 
+def queues_of(body):
+    """An offsetTable's entries by queue id: RocketMQ's JSON has objects as names."""
+    text = re.sub(r'(\{"brokerName":"[^"]*","queueId":(\d+),"topic":"[^"]*"\}):', r'"\2":', body.decode())
+    return {int(k): v for k, v in json.loads(text)["offsetTable"].items()}
+
+
 def offsets(port):
     """Ends, times, messages and commits are those of the files."""
     a = Client(port, "a@1")
@@ -145,12 +152,14 @@ def offsets(port):
     want(SUCCESS, a.ask(15, commit)[0])
     want("2", a.ask(14, dict(place, consumerGroup="billing"))[1]["offset"])
     want(26, a.ask(15, dict(commit, consumerGroup="stranger"))[0])
+    code, _, body = a.ask(351, {"topic": "orders"})
+    want((SUCCESS, 8), (code, json.loads(body)["writeQueueNums"]))
     code, _, body = a.ask(202, {"topic": "orders"})
     want(SUCCESS, code)
-    table = {json.loads(k)["queueId"]: v for k, v in json.loads(body)["offsetTable"].items()}
+    table = queues_of(body)
     want((0, 3), (table[0]["minOffset"], table[0]["maxOffset"]))
     code, _, body = a.ask(208, {"consumerGroup": "billing"})
-    table = {json.loads(k)["queueId"]: v for k, v in json.loads(body)["offsetTable"].items()}
+    table = queues_of(body)
     want((3, 2), (table[0]["brokerOffset"], table[0]["consumerOffset"]))
     code, _, body = a.ask(33, {"offset": "%d" % int(sys.argv[3])})
     want((SUCCESS, True), (code, b"two" in body))

@@ -60,7 +60,10 @@ def serve(code, ext, body, owner):
         return 0, {"changed": "false" if versions.get(key) == json.loads(body) else "true"}
     if code != 103:
         return 3, {}
-    versions[key], topics = topics_of(ext, body)
+    version, topics = topics_of(ext, body)
+    if key in brokers and versions[key] == version:     # nothing new, to RocketMQ's
+        topics = brokers[key]["topics"]
+    versions[key] = version
     times = brokers.get(key, {"times": 0})["times"] + 1
     brokers[key] = {"name": key[0], "id": key[1], "address": ext["brokerAddr"], "ha": ext["haServerAddr"],
                     "topics": topics, "times": times, "cluster": ext["clusterName"]}

@@ -39,6 +39,14 @@ start_mqfs "$work/store" "$mnt" \
 	-o "listen=127.0.0.1,listenPort=$port,haListen=127.0.0.1,brokerIP1=127.0.0.1,brokerName=m,namesrvAddr=$servers"
 eventually 20 knows "$a" "\"address\": \"127.0.0.1:$port\"" "\"ha\": \"127.0.0.1:$((port + 1))\"" '"id": 0' '"cluster": "DefaultCluster"'
 eventually 20 knows "$b" '"name": "m"'
+eventually 10 knows "$a" '"BenchmarkTest": [1024, 6]' '"DefaultCluster": [16, 7]' '"m": [1, 7]' \
+	'"DefaultCluster_REPLY_TOPIC": [1, 6]'
+if knows "$a" TBW102; then fail "topics are made after TBW102, which nobody wants"; fi
+echo true > "$mnt/config/autoCreateTopicEnable"
+eventually 10 knows "$a" '"TBW102": [8, 7]'
+echo false > "$mnt/config/autoCreateTopicEnable"
+made_no_more() { knows "$a" '"m": [1, 7]' && ! knows "$a" TBW102; }
+eventually 10 made_no_more
 
 # What a file changes is in the route.
 mkdir "$mnt/topics/orders"

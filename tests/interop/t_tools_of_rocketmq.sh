@@ -19,7 +19,7 @@ says() {
 start_namesrv
 start_mqfs "$work/store" "$mnt" -o "$mqfs_small,listen=127.0.0.1,listenPort=${port[mqfs]},brokerIP1=127.0.0.1" \
 	-o "brokerName=interop,namesrvAddr=$namesrv,remotingUser=$(id -un)"
-mkdir "$mnt/topics/Files" "$mnt/topics/Other"	# of one topic alone 5.x's name server does not hear
+mkdir "$mnt/topics/Files"
 echo hello >> "$mnt/topics/Files/q0"
 echo '{"body":"a body","tags":"TagA","keys":"k1"}' >> "$mnt/topics/Files/q1:format=json"
 
