@@ -102,6 +102,9 @@ ring_client_wake(struct ring_client *r)
 {
 	const uint64_t one = 1;
 
+	if (r->submitted == r->told)
+		return;
+	r->told = r->submitted;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&r->out->sleeps)) {
 		ssize_t n = write(r->wake_mount, &one, sizeof(one));

@@ -21,6 +21,7 @@ struct ring_client {
 	const struct ring_out *out;
 	int wake_mount, wake_us;
 	uint64_t submitted, reaped;
+	uint64_t told;			/* `submitted`, when the mount was last woken */
 	uint64_t moved;			/* out->moved, when ends[] was last looked at */
 	uint64_t data_next;		/* behind the last bytes that were placed */
 	uint16_t *free_slots;		/* n_free of them, the last is used next */
@@ -41,7 +42,8 @@ void ring_client_unslot(struct ring_client *r, uint32_t slot);
  * the same one. */
 unsigned char *ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at);
 
-/* The mount sees it after ring_client_wake(), at the latest. */
+/* The mount sees it after ring_client_wake(), at the latest; which does nothing if there was
+ * no submission since the last one. */
 void ring_client_submit(struct ring_client *r, const struct ring_submission *s);
 void ring_client_wake(struct ring_client *r);
 

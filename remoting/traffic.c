@@ -43,7 +43,6 @@ struct traffic {
 	struct ring_client ring;
 	struct polls *polls;
 	struct op ops[RING_SLOTS];
-	bool submitted;			/* since the mount was woken */
 	bool heard;			/* the eventfd says something */
 };
 
@@ -112,7 +111,6 @@ submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op 
 	t->ops[s->slot] = *op;
 	if (op->peer)
 		op->peer->under_way++;
-	t->submitted = true;
 	return true;
 }
 
@@ -425,9 +423,7 @@ traffic_hear(struct traffic *t)
 int64_t
 traffic_tick(struct traffic *t)
 {
-	if (t->submitted)
-		ring_client_wake(&t->ring);
-	t->submitted = false;
+	ring_client_wake(&t->ring);
 	if (!ring_client_sleep(&t->ring))
 		return t->l->d.now_ms;		/* something has come already */
 	return polls_next_ms(t->polls);
