@@ -7,6 +7,7 @@
 
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "fs/config_set.h"
 #include "fs/node.h"
 #include "fs/role.h"
 #include "fs/supervise.h"
@@ -106,12 +107,23 @@ config_change(struct mount *m, const struct setting *row, const char *value)
 	return rc;
 }
 
+int
+config_set(struct mount *m, const char *key, const char *value)
+{
+	int rc = config_change(m, setting_find(key), value);
+
+	if (rc == MQ_OK) {
+		lifeline_setting(m->line, key, value);
+		log_notice("config/%s is now %s", key, value);
+	}
+	return rc;
+}
+
 static int
 config_key_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	const struct setting *row = row_of(n);
 	AUTO_FREE char *value = NULL;
-	int rc;
 
 	if (!row)
 		return -ESTALE;
@@ -120,12 +132,7 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	value = strndup(text, len);
 	if (!value)
 		return -ENOMEM;
-	rc = config_change(m, row, value);
-	if (rc == MQ_OK) {
-		lifeline_setting(m->line, row->key, value);
-		log_notice("config/%s is now %s", row->key, value);
-	}
-	return rc;
+	return config_set(m, row->key, value);
 }
 
 const struct node_class node_config_key = {

@@ -8,6 +8,7 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "fs/config_set.h"
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/pending.h"
@@ -152,13 +153,19 @@ broker_in_sync(void *arg)
 	return m->replication && replication_in_sync(m->replication);
 }
 
+static int
+broker_set(void *arg, const char *key, const char *value)
+{
+	return config_set(arg, key, value);
+}
+
 int
 role_serve_network(struct mount *m)
 {
 	const struct service_broker broker = {
 		.store = m->store, .offsets = m->offsets, .serve_slave = broker_serve_slave,
 		.master_is = broker_master_is, .replicated = broker_replicated, .in_sync = broker_in_sync,
-		.host = m->host, .arg = m,
+		.host = m->host, .set = broker_set, .arg = m,
 	};
 
 	if (m->read_only || !service_is_needed(m->settings))

@@ -28,6 +28,7 @@ enum answer_code {
 	ANSWER_SUBSCRIPTION_NOT_LATEST = 25,
 	ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST = 26,
 	ANSWER_CONSUMER_NOT_ONLINE = 206,
+	ANSWER_CONSUME_MSG_TIMEOUT = 207,
 };
 
 /* Everything is the caller's, and stays only until serve() returns. */

@@ -42,7 +42,7 @@ struct asked {
 	uint64_t id;			/* 0: this place is free */
 	struct connection *by;		/* NULL: it is gone */
 	enum remoting_dialect dialect;
-	int32_t opaque;
+	int32_t code, opaque;
 	bool one_way;
 	size_t reserved;
 };
@@ -249,12 +249,13 @@ answer(struct asked *a, const struct link_message *msg, int blob_fd)
 		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = *msg->text ? remark : NULL,
 	};
 	struct connection *c = a->by;
+	bool (*answered)(void *, struct server_peer *, int, struct remoting_frame *) = c->of->what.answered;
 	int rc;
 
 	memcpy(remark, msg->text, sizeof(remark));
 	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
 	f.body = body;
-	if (rc == MQ_OK)
+	if (rc == MQ_OK && (!answered || answered(c->of->what.arg, &c->peer, a->code, &f)))
 		rc = server_send(c->of, &c->peer, &f);
 	json_decref(f.ext);
 	if (rc != MQ_OK)
@@ -324,7 +325,7 @@ ask_mount(struct connection *c, const struct remoting_frame *f)
 			close(blob_fd);
 		return -EBUSY;
 	}
-	*a = (struct asked){ msg.id, c, f->dialect, f->opaque, f->flag & REMOTING_ONE_WAY, c->reserved };
+	*a = (struct asked){ msg.id, c, f->dialect, f->code, f->opaque, f->flag & REMOTING_ONE_WAY, c->reserved };
 	c->reserved = 0;
 	c->asked++;
 	s->asked_n++;

@@ -48,6 +48,10 @@ struct server_for {
 	enum server_served (*serve)(void *arg, struct server_peer *p, struct remoting_frame *f);
 	void (*gone)(void *arg, struct server_peer *p);		/* NULL: nobody cares */
 
+	/* The mount has answered a request of that code: f, its body an f->body_len long text, goes to
+	 * p, as it is when this returns.  False: it does not, and the daemon answers.  NULL: it does. */
+	bool (*answered)(void *arg, struct server_peer *p, int code, struct remoting_frame *f);
+
 	/* Is it to be heard now?  Asked again when anything happens.  NULL: it is. */
 	bool (*may_ask)(void *arg, const struct server_peer *p);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "remoting/clients.h"
 
@@ -77,6 +78,16 @@ clients_group(const struct clients *c, enum clients_side side, const char *name)
 	return g;
 }
 
+void
+clients_each(const struct clients *c, enum clients_side side,
+	     void (*each)(void *arg, const struct client_group *g), void *arg)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct client_group *g = c->buckets[i]; g; g = g->next)
+			if (g->side == side)
+				each(arg, g);
+}
+
 static struct client_group *
 group_make(struct clients *c, enum clients_side side, const char *name)
 {
@@ -107,8 +118,8 @@ group_drop_if_empty(struct clients *c, struct client_group *g)
 
 /* --- members ------------------------------------------------------------------------------------ */
 
-static struct member *
-member_find(struct client_group *g, const char *id)
+struct member *
+clients_member(const struct client_group *g, const char *id)
 {
 	struct member *m = g->members;
 
@@ -181,7 +192,7 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 	     struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news)
 {
 	struct client_group *g = clients_group(c, side, group);
-	struct member *m = g ? member_find(g, id) : NULL;
+	struct member *m = g ? clients_member(g, id) : NULL;
 	bool came = !m;
 
 	*ret_news = false;
@@ -204,6 +215,7 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 	}
 	m->language = language;
 	m->version = version;
+	m->beat_ms = clock_wall_ms();
 	*ret_news = came || (says && !json_equal(says, g->says));
 	if (says && !json_equal(says, g->says)) {
 		json_decref(g->says);
@@ -216,7 +228,7 @@ bool
 clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id)
 {
 	struct client_group *g = clients_group(c, side, group);
-	struct member *m = g ? member_find(g, id) : NULL;
+	struct member *m = g ? clients_member(g, id) : NULL;
 
 	if (!m)
 		return false;

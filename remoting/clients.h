@@ -24,6 +24,7 @@ struct member {
 	struct client_group *group;
 	struct server_peer *peer;
 	int32_t language, version;
+	int64_t beat_ms;		/* wall clock of its newest heartbeat */
 	char id[];
 };
 
@@ -46,6 +47,13 @@ size_t clients_count(const struct clients *c);
 
 /* NULL: nobody is in it. */
 struct client_group *clients_group(const struct clients *c, enum clients_side side, const char *name);
+
+/* NULL: it is not in that group. */
+struct member *clients_member(const struct client_group *g, const char *id);
+
+/* Every group of that side, in no order. */
+void clients_each(const struct clients *c, enum clients_side side,
+		  void (*each)(void *arg, const struct client_group *g), void *arg);
 
 /* The member `id` is in the group, at that connection, from now on; `says` (NULL: nothing) is
  * copied.  *ret_news: a member has come, or what the group says has changed.  -EMFILE: the

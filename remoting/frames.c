@@ -10,8 +10,9 @@
 #include "conf/scope.h"
 #include "net/blob.h"
 #include "net/request.h"
+#include "remoting/calls.h"
 #include "remoting/codes.h"
-#include "remoting/frames.h"
+#include "remoting/frames_priv.h"
 
 #define HEARTBEAT_MAX (256 << 10)	/* bytes of a body that is parsed here */
 #define NOTICES_MAX 64			/* answers that one does not take: it is told of no changes then */
@@ -20,8 +21,8 @@
 /* --- answers -------------------------------------------------------------------------------------- */
 
 /* A response to `to`; body NULL: none. */
-static enum server_served
-respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body)
+enum server_served
+frames_respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body)
 {
 	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct remoting_frame f = {
@@ -36,15 +37,15 @@ respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, 
 	return SERVER_DONE;
 }
 
-static enum server_served
-refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
+enum server_served
+frames_refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
 {
 	server_refuse(l->server, p, to, code, remark);
 	return SERVER_DONE;
 }
 
-static json_t *
-body_object(const struct remoting_frame *f)
+json_t *
+frames_body(const struct remoting_frame *f)
 {
 	json_t *root = f->body_len <= HEARTBEAT_MAX ? json_loadb(f->body, f->body_len, 0, NULL) : NULL;
 
@@ -54,8 +55,8 @@ body_object(const struct remoting_frame *f)
 	return NULL;
 }
 
-static const char *
-text_of(json_t *object, const char *name)
+const char *
+frames_text(json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
@@ -87,6 +88,7 @@ frames_gone(void *arg, struct server_peer *p)
 	struct loop *l = arg;
 
 	traffic_gone(l->traffic, p);
+	calls_gone(l->calls, p);
 	clients_gone(l->clients, p, notify_group, l);
 }
 
@@ -95,7 +97,7 @@ static int
 join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum clients_side side,
      const char *id, json_t *data, json_t *groups)
 {
-	const char *name = text_of(data, "groupName");
+	const char *name = frames_text(data, "groupName");
 	struct client_group *g;
 	bool news = false;
 	int rc = clients_join(l->clients, side, name, id, p, f->language, f->version,
@@ -117,8 +119,8 @@ join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum
 static enum server_served
 heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = body_object(f), *groups = json_object(), *data;
-	const char *id = text_of(root, "clientID");
+	json_t *root = frames_body(f), *groups = json_object(), *data;
+	const char *id = frames_text(root, "clientID");
 	size_t i;
 	int rc = root && groups ? MQ_OK : err_note(-EINVAL, "the heartbeat is no object");
 	bool ask;
@@ -133,7 +135,7 @@ heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	ask = rc == MQ_OK && json_object_size(groups) > 0;
 	if (!ask) {
 		json_decref(groups);
-		return rc == MQ_OK ? respond(l, p, f, NULL) : refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		return rc == MQ_OK ? frames_respond(l, p, f, NULL) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	}
 	json_decref(f->ext);
 	f->ext = groups;
@@ -154,103 +156,7 @@ unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	if (id && consumers && clients_leave(l->clients, CLIENTS_CONSUMERS, consumers, id) &&
 	    (g = clients_group(l->clients, CLIENTS_CONSUMERS, consumers)))
 		notify_group(l, g);
-	return respond(l, p, f, NULL);
-}
-
-/* --- who is there ------------------------------------------------------------------------------------------- */
-
-static enum server_served
-consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	const char *name = ext_get(f->ext, "consumerGroup");
-	const struct client_group *g = name ? clients_group(l->clients, CLIENTS_CONSUMERS, name) : NULL;
-	json_t *ids = json_array();
-
-	if (!g) {
-		json_decref(ids);
-		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
-	}
-	for (const struct member *m = g->members; m; m = m->next)
-		json_array_append_new(ids, json_string(m->id));
-	return respond(l, p, f, json_pack("{s:o}", "consumerIdList", ids));
-}
-
-/* As RocketMQ's LanguageCode has them. */
-static const char *
-language_name(int32_t language)
-{
-	static const char *const names[] = { "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
-					     "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST" };
-
-	return language >= 0 && (size_t)language < sizeof(names) / sizeof(names[0]) ? names[language] : "OTHER";
-}
-
-static json_t *
-connection_set(const struct client_group *g)
-{
-	json_t *set = json_array();
-
-	for (const struct member *m = g->members; m; m = m->next)
-		json_array_append_new(set, json_pack("{s:s, s:s, s:s, s:i}", "clientAddr", m->peer->address,
-						     "clientId", m->id, "language", language_name(m->language),
-						     "version", (int)m->version));
-	return set;
-}
-
-/* topic: its subscription. */
-static json_t *
-subscription_table(const struct client_group *g)
-{
-	json_t *table = json_object(), *sub;
-	size_t i;
-
-	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
-		json_object_set(table, text_of(sub, "topic"), sub);
-	return table;
-}
-
-static json_t *
-connections_of(const struct client_group *g)
-{
-	json_t *body = json_pack("{s:o}", "connectionSet", connection_set(g));
-
-	if (g->side != CLIENTS_CONSUMERS || !body)
-		return body;
-	json_object_set(body, "consumeFromWhere", json_object_get(g->says, "consumeFromWhere"));
-	json_object_set(body, "consumeType", json_object_get(g->says, "consumeType"));
-	json_object_set(body, "messageModel", json_object_get(g->says, "messageModel"));
-	json_object_set_new(body, "subscriptionTable", subscription_table(g));
-	return body;
-}
-
-/* NULL: nobody is in that group. */
-static json_t *
-connection_list(struct loop *l, int code, const json_t *ext)
-{
-	bool consumers = code == REMOTING_GET_CONSUMER_CONNECTION_LIST;
-	const char *name = ext_get(ext, consumers ? "consumerGroup" : "producerGroup");
-	const struct client_group *g =
-		name ? clients_group(l->clients, consumers ? CLIENTS_CONSUMERS : CLIENTS_PRODUCERS, name) : NULL;
-
-	return g ? connections_of(g) : NULL;
-}
-
-static enum server_served
-connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	json_t *body = connection_list(l, f->code, f->ext);
-
-	if (body)
-		return respond(l, p, f, body);
-	if (f->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
-		return refuse(l, p, f, ANSWER_CONSUMER_NOT_ONLINE, "the consumer group is not online");
-	return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the producer group is not there");
-}
-
-static enum server_served
-check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	return respond(l, p, f, NULL);
+	return frames_respond(l, p, f, NULL);
 }
 
 /* --- queue locks ------------------------------------------------------------------------------------------------ */
@@ -258,18 +164,18 @@ check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 static enum server_served
 lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = body_object(f), *taken = json_array(), *queue;
-	const char *group = text_of(root, "consumerGroup"), *client = text_of(root, "clientId");
+	json_t *root = frames_body(f), *taken = json_array(), *queue;
+	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
 	bool lock = f->code == REMOTING_LOCK_BATCH_MQ;
 	size_t i;
 
 	if (!root || !*group || !*client) {
 		json_decref(root);
 		json_decref(taken);
-		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
 	}
 	json_array_foreach(json_object_get(root, "mqSet"), i, queue) {
-		const char *topic = text_of(queue, "topic");
+		const char *topic = frames_text(queue, "topic");
 		int64_t id = json_integer_value(json_object_get(queue, "queueId"));
 
 		if (!lock)
@@ -279,9 +185,9 @@ lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	}
 	json_decref(root);
 	if (lock)
-		return respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
+		return frames_respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
 	json_decref(taken);
-	return respond(l, p, f, NULL);
+	return frames_respond(l, p, f, NULL);
 }
 
 /* --- bodies that the mount does not parse ------------------------------------------------------------------------ */
@@ -291,7 +197,7 @@ lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 static enum server_served
 group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = body_object(f), *ext = json_object(), *value;
+	json_t *root = frames_body(f), *ext = json_object(), *value;
 	const char *name;
 
 	json_object_foreach(root, name, value) {
@@ -307,13 +213,50 @@ group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	}
 	if (!root || !ext) {
 		json_decref(ext);
-		return refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
 	}
 	json_decref(root);
 	json_decref(f->ext);
 	f->ext = ext;
 	f->body = NULL;
 	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+/* Lines of KEY=VALUE, as of a Java properties file, become ext fields. */
+static enum server_served
+config_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	AUTO_FREE char *text = f->body ? strndup(f->body, f->body_len) : strdup("");
+	json_t *ext = json_object();
+	char *rest = text, *line;
+
+	while (ext && (line = strsep(&rest, "\r\n"))) {
+		char *value = strchr(line, '=');
+
+		if (*line == '#' || *line == '!' || !value)
+			continue;
+		*value++ = '\0';
+		json_object_set_new(ext, line, json_string(value));
+	}
+	if (!text || !ext) {
+		json_decref(ext);
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+	}
+	json_decref(f->ext);
+	f->ext = ext;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+/* Consumers commit without waiting for an answer.  Who wants one is a tool, and an offset that it
+ * says is so, be it lower than before. */
+static enum server_served
+update_offset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	(void)l, (void)p;
+	frames_tell(f, "mqfs.explicit", f->flag & REMOTING_ONE_WAY ? NULL : "true");
 	return SERVER_ASK_MOUNT;
 }
 
@@ -368,16 +311,19 @@ static const struct {
 	{ REMOTING_PULL_MESSAGE, pull_message },
 	{ REMOTING_HEART_BEAT, heartbeat },
 	{ REMOTING_UNREGISTER_CLIENT, unregister },
-	{ REMOTING_GET_CONSUMER_LIST_BY_GROUP, consumer_list },
-	{ REMOTING_GET_CONSUMER_CONNECTION_LIST, connections },
-	{ REMOTING_GET_PRODUCER_CONNECTION_LIST, connections },
-	{ REMOTING_CHECK_CLIENT_CONFIG, check_client },
+	{ REMOTING_GET_CONSUMER_LIST_BY_GROUP, serve_consumer_list },
+	{ REMOTING_GET_CONSUMER_CONNECTION_LIST, serve_connections },
+	{ REMOTING_GET_PRODUCER_CONNECTION_LIST, serve_connections },
+	{ REMOTING_GET_ALL_PRODUCER_INFO, serve_producers },
+	{ REMOTING_GET_CONSUMER_RUNNING_INFO, serve_running_info },
+	{ REMOTING_INVOKE_BROKER_TO_GET_CONSUMER_STATUS, serve_consumer_status },
+	{ REMOTING_CHECK_CLIENT_CONFIG, serve_check_client },
 	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
 	{ REMOTING_QUERY_MESSAGE, ask_mount },
 	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
-	{ REMOTING_UPDATE_CONSUMER_OFFSET, ask_mount },
+	{ REMOTING_UPDATE_CONSUMER_OFFSET, update_offset },
 	{ REMOTING_UPDATE_AND_CREATE_TOPIC, ask_mount },
 	{ REMOTING_GET_ALL_TOPIC_CONFIG, ask_mount },
 	{ REMOTING_GET_TOPIC_CONFIG, ask_mount },
@@ -394,13 +340,32 @@ static const struct {
 	{ REMOTING_UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, group_set },
 	{ REMOTING_GET_TOPIC_STATS_INFO, ask_mount },
 	{ REMOTING_DELETE_SUBSCRIPTIONGROUP, ask_mount },
-	{ REMOTING_GET_CONSUME_STATS, ask_mount },
+	{ REMOTING_GET_CONSUME_STATS, serve_with_topics },
+	{ REMOTING_INVOKE_BROKER_TO_RESET_OFFSET, serve_reset },
+	{ REMOTING_QUERY_TOPIC_CONSUME_BY_WHO, serve_with_groups },
+	{ REMOTING_QUERY_CONSUME_TIME_SPAN, ask_mount },
+	{ REMOTING_GET_SYSTEM_TOPIC_LIST_FROM_BROKER, ask_mount },
+	{ REMOTING_CLEAN_EXPIRED_CONSUMEQUEUE, ask_mount },
+	{ REMOTING_QUERY_CORRECTION_OFFSET, ask_mount },
+	{ REMOTING_CONSUME_MESSAGE_DIRECTLY, ask_mount },
+	{ REMOTING_CLONE_GROUP_OFFSET, serve_with_topics },
+	{ REMOTING_CLEAN_UNUSED_TOPIC, ask_mount },
+	{ REMOTING_GET_BROKER_CONSUME_STATS, ask_mount },
+	{ REMOTING_QUERY_CONSUME_QUEUE, ask_mount },
+	{ REMOTING_DELETE_EXPIRED_COMMITLOG, ask_mount },
+	{ REMOTING_UPDATE_BROKER_CONFIG, config_set },
 	{ REMOTING_DELETE_TOPIC_IN_BROKER, ask_mount },
 	{ REMOTING_GET_TIMER_CHECK_POINT, ask_mount },
 	{ REMOTING_GET_ALL_MESSAGE_REQUEST_MODE, ask_mount },
 	{ REMOTING_HELLO, ask_mount },
 	{ REMOTING_READ_LOG, ask_mount },
 };
+
+bool
+frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f)
+{
+	return clients_answered(arg, p, code, f);
+}
 
 bool
 frames_have_values(int code)
@@ -413,13 +378,15 @@ frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 {
 	char remark[64];
 
-	if (f->flag & REMOTING_RESPONSE)
-		return SERVER_DONE;	/* to what we have sent one-way */
+	if (f->flag & REMOTING_RESPONSE) {
+		calls_hear(((struct loop *)arg)->calls, p, f);
+		return SERVER_DONE;
+	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].code == f->code)
 			return rows[i].serve(arg, p, f);
 	snprintf(remark, sizeof(remark), " request type %d not supported", (int)f->code);
-	return refuse(arg, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
+	return frames_refuse(arg, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
 }
 
 /* --- what the mount asks ------------------------------------------------------------------------------------------- */
@@ -443,12 +410,12 @@ lines_of(const struct client_group *g, size_t *ret_len)
 
 	for (const struct member *m = g->members; m && out; m = m->next) {
 		put_word(out, m->id);
-		fprintf(out, " %s %s/%d", m->peer->address, language_name(m->language), (int)m->version);
+		fprintf(out, " %s %s/%d", m->peer->address, frames_language(m->language), (int)m->version);
 		json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub) {
 			fputc(' ', out);
-			put_word(out, text_of(sub, "topic"));
+			put_word(out, frames_text(sub, "topic"));
 			fputc('=', out);
-			put_word(out, text_of(sub, "subString"));
+			put_word(out, frames_text(sub, "subString"));
 		}
 		fputc('\n', out);
 	}

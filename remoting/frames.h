@@ -12,6 +12,8 @@ bool frames_have_values(int code);
 enum server_served frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f);
 void frames_gone(void *arg, struct server_peer *p);
 
+bool frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f);
+
 bool frames_may_ask(void *arg, const struct server_peer *p);
 
 /* The mount asks; blob_fd stays the caller's. */

@@ -94,8 +94,9 @@ static int
 tick(struct loop *l)
 {
 	const struct daemon *d = &l->d;
-	int64_t next = server_tick(l->server);
+	int64_t next = calls_tick(l->calls);
 
+	next = earlier(next, server_tick(l->server));
 	next = earlier(next, say_ready(l));
 	next = earlier(next, namesrv_tick(l->namesrv));
 	next = earlier(next, traffic_tick(l->traffic));
@@ -149,6 +150,7 @@ loop_run(struct loop *l)
 		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
 		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
 		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
+		.answered = frames_answered,
 		.may_ask = frames_may_ask, .turn_frames = TURN_FRAMES,
 	};
 	int rc;
@@ -160,6 +162,8 @@ loop_run(struct loop *l)
 		rc = clients_open(&l->clients);
 	if (rc == MQ_OK)
 		rc = locks_open(&l->locks);
+	if (rc == MQ_OK)
+		rc = calls_open(l, &l->calls);
 	if (rc == MQ_OK)
 		rc = traffic_start(l->traffic);
 	if (rc == MQ_OK)
@@ -173,6 +177,7 @@ loop_run(struct loop *l)
 	namesrv_close(l->namesrv);
 	clients_close(l->clients);
 	locks_close(l->locks);
+	calls_close(l->calls);
 	watch_close(&l->link);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include "net/daemon.h"
 #include "net/resolve.h"
 #include "net/server.h"
+#include "remoting/calls.h"
 #include "remoting/clients.h"
 #include "remoting/locks.h"
 #include "remoting/namesrv.h"
@@ -18,6 +19,7 @@ struct loop {
 	struct namesrv *namesrv;
 	struct clients *clients;
 	struct locks *locks;
+	struct calls *calls;
 	struct traffic *traffic;
 	struct link_message told;	/* which ports are in use; kind 0: not yet; and when */
 	int64_t told_ms;

@@ -22,17 +22,6 @@
 #define RETRY_PREFIX "%RETRY%"
 #define NAME_BYTES (RECORD_TOPIC_MAX + 1)
 
-static int
-answer_body(struct answer *ret, json_t *body)
-{
-	ret->body = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	json_decref(body);
-	if (!ret->body)
-		return -ENOMEM;
-	ret->body_len = strlen(ret->body);
-	return MQ_OK;
-}
-
 /* A slave has its topics and groups from its master alone. */
 static bool
 is_slave(struct service *s, struct answer *ret)
@@ -98,6 +87,16 @@ make_group(struct service *s, const char *name, struct answer *ret)
 		g = group_find(o, name);
 	}
 	return g ? make_retry_topic(s, g) : MQ_OK;
+}
+
+int
+request_group_made(struct service *s, const char *name, struct group **ret_g, struct answer *ret)
+{
+	int rc = make_group(s, name, ret);
+
+	if (rc == MQ_OK && ret->code == ANSWER_SUCCESS)
+		*ret_g = group_find(s->broker.offsets, name);
+	return rc;
 }
 
 /* The ext fields' names are the groups. */
@@ -211,7 +210,7 @@ serve_topic_config(struct service *s, const struct request *req, struct answer *
 	if (!t)
 		return MQ_OK;
 	topic_conf(s->broker.offsets, t, &conf);
-	return answer_body(ret, rocketmq_topic_json(&conf));
+	return answer_json(ret, rocketmq_topic_json(&conf));
 }
 
 int
@@ -295,202 +294,3 @@ serve_table(struct service *s, const struct request *req, struct answer *ret)
 	return offsets_export(s->broker.offsets, file, &ret->body, &ret->body_len);
 }
 
-/* RocketMQ's JSON has objects as names in an object, which JSON has not: here they are texts
- * until objects_as_names(). */
-static int
-set_queue(json_t *table, struct service *s, const char *topic, int32_t queue_id, json_t *value)
-{
-	json_t *key = json_pack("{s:s, s:i, s:s}", "brokerName", s->settings->brokerName, "queueId", (int)queue_id,
-				"topic", topic);
-	AUTO_FREE char *text = key ? json_dumps(key, JSON_COMPACT) : NULL;
-
-	json_decref(key);
-	return text && value && json_object_set_new(table, text, value) == 0 ? MQ_OK : -ENOMEM;
-}
-
-/* "{\"a\":1}" becomes {"a":1}, wherever a text begins like that: RocketMQ 5.x's reader takes
- * no texts for objects. */
-static void
-objects_as_names(char *json)
-{
-	char *to = json;
-	bool inside = false;
-
-	for (const char *at = json; *at; at++) {
-		if (*at == '"' && (inside || at[1] == '{')) {
-			inside = !inside;
-			continue;
-		}
-		if (inside && *at == '\\')
-			at++;
-		*to++ = *at;
-	}
-	*to = '\0';
-}
-
-static int
-answer_queues(struct answer *ret, json_t *body)
-{
-	int rc = answer_body(ret, body);
-
-	if (rc != MQ_OK)
-		return rc;
-	objects_as_names(ret->body);
-	ret->body_len = strlen(ret->body);
-	return MQ_OK;
-}
-
-int
-serve_topic_stats(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct offsets *o = s->broker.offsets;
-	struct topic *t = request_topic(s, req, "topic", ret);
-	json_t *table = json_object();
-	int rc = table ? MQ_OK : -ENOMEM;
-
-	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
-		struct queue_span span = { 0 };
-		struct queue *q;
-
-		rc = topic_queue(o, t, i, &q);
-		if (rc == MQ_OK)
-			queue_span(q, &span);
-		if (rc == MQ_OK)
-			rc = set_queue(table, s, t->name, i,
-				       json_pack("{s:I, s:I, s:I}", "lastUpdateTimestamp",
-						 (json_int_t)span.last_store_ms, "maxOffset",
-						 (json_int_t)queue_end(q).n, "minOffset", (json_int_t)queue_min(q).n));
-	}
-	if (!t || rc != MQ_OK) {
-		json_decref(table);
-		return rc;
-	}
-	return answer_queues(ret, json_pack("{s:o}", "offsetTable", table));
-}
-
-/* One subscription's queues, into the table. */
-static int
-add_consumption(struct service *s, struct subscription *sub, json_t *table)
-{
-	struct offsets *o = s->broker.offsets;
-	int rc = MQ_OK;
-
-	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, sub->topic); i++) {
-		struct queue *q;
-		mq_qoff at;
-
-		rc = topic_queue(o, sub->topic, i, &q);
-		if (rc == MQ_OK)
-			rc = committed(o, sub, i, &at);
-		if (rc == MQ_OK)
-			rc = set_queue(table, s, sub->topic->name, i,
-				       json_pack("{s:I, s:I, s:I}", "brokerOffset", (json_int_t)queue_end(q).n,
-						 "consumerOffset", (json_int_t)at.n, "lastTimestamp", (json_int_t)0));
-	}
-	return rc;
-}
-
-int
-serve_consume_stats(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup"), *topic = ext_get(req->ext, "topic");
-	struct group *g = name ? group_find(o, name) : NULL;
-	struct subscription *sub = g ? subscription_next(o, g, "") : NULL;
-	json_t *table = json_object();
-	int rc = table ? MQ_OK : -ENOMEM;
-
-	for (; sub && rc == MQ_OK; sub = subscription_next(o, g, sub->topic->name))
-		if (!topic || !*topic || strcmp(topic, sub->topic->name) == 0)
-			rc = add_consumption(s, sub, table);
-	if (rc != MQ_OK) {
-		json_decref(table);
-		return rc;
-	}
-	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", 0.0, "offsetTable", table));
-}
-
-/* --- the broker ---------------------------------------------------------------------------------------------- */
-
-/* KEY=VALUE of each setting that is no secret. */
-int
-serve_broker_config(struct service *s, const struct request *req, struct answer *ret)
-{
-	char version[80], value[1024];
-	const struct setting *rows;
-	size_t n, len = 0;
-	FILE *out = open_memstream(&ret->body, &len);
-
-	(void)req;
-	if (!out)
-		return -ENOMEM;
-	rows = settings_table(&n);
-	for (size_t i = 0; i < n; i++)
-		if (!(rows[i].flags & SETTING_SECRET) &&
-		    (size_t)settings_get(s->settings, &rows[i], value, sizeof(value)) < sizeof(value))
-			fprintf(out, "%s=%s\n", rows[i].key, value);
-	if (fclose(out) != 0)
-		return -ENOMEM;
-	ret->body_len = len;
-	snprintf(version, sizeof(version), "{\"counter\":0,\"timestamp\":%" PRId64 "}", s->started_ms);
-	ret->ext = json_pack("{s:s}", "version", version);
-	return ret->ext ? MQ_OK : -ENOMEM;
-}
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_object_set_new(table, key, json_string(text));
-}
-
-int
-serve_runtime_info(struct service *s, const struct request *req, struct answer *ret)
-{
-	json_t *table = json_object();
-	struct store_stats st;
-	int64_t now = clock_wall_ms();
-
-	(void)req;
-	if (!table)
-		return -ENOMEM;
-	store_stats(s->broker.store, &st);
-	say(table, "bootTimestamp", "%" PRId64, s->started_ms);
-	say(table, "runtime", "[ %" PRId64 " days, %" PRId64 " hours, %" PRId64 " minutes, %" PRId64 " seconds ]",
-	    (now - s->started_ms) / 86400000, (now - s->started_ms) / 3600000 % 24,
-	    (now - s->started_ms) / 60000 % 60, (now - s->started_ms) / 1000 % 60);
-	say(table, "brokerVersionDesc", "V4_9_8");
-	say(table, "brokerVersion", "%d", REMOTING_VERSION);
-	say(table, "putMessageTimesTotal", "%" PRId64, st.appended_messages);
-	say(table, "putMessageSizeTotal", "%" PRId64, st.appended_bytes);
-	say(table, "commitLogMinOffset", "%" PRId64, st.begin);
-	say(table, "commitLogMaxOffset", "%" PRId64, st.written);
-	say(table, "commitLogDiskRatio", "%.2f", st.disk_used_percent / 100.0);
-	say(table, "consumeQueueDiskRatio", "%.2f", st.disk_used_percent / 100.0);
-	say(table, "dispatchBehindBytes", "%" PRId64, st.written - st.dispatched);
-	say(table, "remainHowManyDataToFlush", "%" PRId64 " B", st.written - st.flushed);
-	say(table, "putTps", "0.0 0.0 0.0");
-	say(table, "getTransferedTps", "0.0 0.0 0.0");
-	say(table, "msgPutTotalTodayNow", "%" PRId64, st.appended_messages);
-	say(table, "msgPutTotalTodayMorning", "0");
-	say(table, "msgPutTotalYesterdayMorning", "0");
-	say(table, "msgGetTotalTodayNow", "0");
-	say(table, "msgGetTotalTodayMorning", "0");
-	say(table, "msgGetTotalYesterdayMorning", "0");
-	say(table, "sendThreadPoolQueueSize", "0");
-	say(table, "pullThreadPoolQueueSize", "0");
-	say(table, "sendThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "pullThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "queryThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "pageCacheLockTimeMills", "0");
-	say(table, "startAcceptSendRequestTimeStamp", "0");
-	return answer_body(ret, json_pack("{s:o}", "table", table));
-}

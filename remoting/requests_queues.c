@@ -14,48 +14,9 @@
 #include "remoting/rights.h"
 #include "remoting/service_priv.h"
 
+#define ENTRIES_MAX 10000		/* of a queue, in one answer */
 #define FOUND_MAX 64			/* messages of one look-up by key */
 #define FOUND_BYTES (4 << 20)		/* and their bytes, but for the first */
-
-struct place {
-	struct topic *topic;
-	struct queue *queue;
-	int32_t queue_id;
-};
-
-/* The queue that "topic" and "queueId" say, if it may be read. */
-static bool
-find_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret)
-{
-	struct offsets *o = s->broker.offsets;
-	int64_t id;
-	struct topic *t = request_topic(s, req, "topic", ret);
-
-	if (!t || !request_number(req, "queueId", &id, ret))
-		return false;
-	if (id < 0 || id >= topic_queues(o, t) ||
-	    topic_queue(o, t, (int32_t)id, &ret_place->queue) != MQ_OK) {
-		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "topic %s has no queue %" PRId64, t->name, id);
-		return false;
-	}
-	if (!rights_topic(&s->rights, o, t, RIGHTS_READ)) {
-		answer_refuse(ret, ANSWER_NO_PERMISSION, "the topic[%s] may not be read", t->name);
-		return false;
-	}
-	ret_place->topic = t;
-	ret_place->queue_id = (int32_t)id;
-	return true;
-}
-
-static int
-answer_number(struct answer *ret, const char *name, int64_t number)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRId64, number);
-	ret->ext = json_pack("{s:s}", name, text);
-	return ret->ext ? MQ_OK : -ENOMEM;
-}
 
 /* --- ends and times ------------------------------------------------------------------------------- */
 
@@ -64,7 +25,7 @@ serve_max_offset(struct service *s, const struct request *req, struct answer *re
 {
 	struct place p;
 
-	return find_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_end(p.queue).n) : MQ_OK;
+	return request_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_end(p.queue).n) : MQ_OK;
 }
 
 int
@@ -72,7 +33,7 @@ serve_min_offset(struct service *s, const struct request *req, struct answer *re
 {
 	struct place p;
 
-	return find_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_min(p.queue).n) : MQ_OK;
+	return request_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_min(p.queue).n) : MQ_OK;
 }
 
 int
@@ -83,25 +44,10 @@ serve_search_offset(struct service *s, const struct request *req, struct answer 
 	int64_t ms;
 	int rc;
 
-	if (!find_place(s, req, &p, ret) || !request_number(req, "timestamp", &ms, ret))
+	if (!request_place(s, req, &p, ret) || !request_number(req, "timestamp", &ms, ret))
 		return MQ_OK;
 	rc = store_find_time(s->broker.store, p.queue, ms, &at);
 	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
-}
-
-/* When the message was stored; -1: there is none. */
-static int64_t
-stored_ms(struct service *s, struct queue *q, mq_qoff at)
-{
-	AUTO_FREE unsigned char *buf = NULL;
-	struct queue_entry entry;
-	struct record rec;
-	size_t n = 0, size = 0;
-
-	if (at.n < queue_min(q).n || queue_entries(q, at, &entry, 1, &n) != MQ_OK || n == 0 ||
-	    store_read(s->broker.store, entry.pos, &buf, &size, &rec) != MQ_OK)
-		return -1;
-	return rec.store_ms;
 }
 
 int
@@ -109,84 +55,9 @@ serve_earliest_time(struct service *s, const struct request *req, struct answer 
 {
 	struct place p;
 
-	if (!find_place(s, req, &p, ret))
+	if (!request_place(s, req, &p, ret))
 		return MQ_OK;
-	return answer_number(ret, "timestamp", stored_ms(s, p.queue, queue_min(p.queue)));
-}
-
-/* --- committed offsets ---------------------------------------------------------------------------------- */
-
-int
-serve_query_offset(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup");
-	struct group *g = name ? group_find(o, name) : NULL;
-	struct subscription *sub;
-	struct place p;
-	mq_qoff at;
-	int rc;
-
-	if (!find_place(s, req, &p, ret))
-		return MQ_OK;
-	sub = g ? subscription_find(o, g, p.topic) : NULL;
-	if (!sub && queue_min(p.queue).n <= 0)
-		return answer_number(ret, "offset", 0);	/* RocketMQ's rule: a young queue is read from its begin */
-	if (!sub)
-		return answer_refuse(ret, ANSWER_QUERY_NOT_FOUND, "Not found, maybe this group consumer boot first");
-	rc = committed(o, sub, p.queue_id, &at);
-	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
-}
-
-/* A group's first commit in a topic: where it has not committed it has consumed nothing. */
-static int
-subscribe(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
-{
-	struct offsets *o = s->broker.offsets;
-	int rc = subscription_create(o, g, t, ret_sub, NULL);
-
-	if (rc == -EEXIST) {
-		*ret_sub = subscription_find(o, g, t);
-		return *ret_sub ? MQ_OK : -ESTALE;
-	}
-	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, t); i++)
-		rc = commit_reset(o, *ret_sub, i, MQ_QOFF(0), NULL);
-	return rc;
-}
-
-/* A slave of ours says more, in fields of its own. */
-static bool
-is_of_slave(const struct request *req)
-{
-	return ext_get(req->ext, "seen") || ext_get(req->ext, "reset");
-}
-
-int
-serve_update_offset(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup");
-	struct group *g = name ? group_find(o, name) : NULL;
-	struct subscription *sub;
-	struct place p;
-	int64_t to;
-	int rc = MQ_OK;
-
-	if (is_of_slave(req)) {
-		s->broker.serve_slave(s->broker.arg, req, ret);
-		return MQ_OK;
-	}
-	if (!find_place(s, req, &p, ret) || !request_number(req, "commitOffset", &to, ret))
-		return MQ_OK;
-	if (!g)
-		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist",
-				     name ? name : "");
-	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the group[%s] may not consume", g->name);
-	sub = subscription_find(o, g, p.topic);
-	if (!sub)
-		rc = subscribe(s, g, p.topic, &sub);
-	return rc == MQ_OK ? commit_forward(o, sub, p.queue_id, MQ_QOFF(to)) : rc;
+	return answer_number(ret, "timestamp", request_stored_ms(s, p.queue, queue_min(p.queue)));
 }
 
 /* --- single messages --------------------------------------------------------------------------------------- */
@@ -232,6 +103,79 @@ serve_view_message(struct service *s, const struct request *req, struct answer *
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "can not find message by the offset, %" PRId64, pos);
 	return MQ_OK;
 }
+
+/* The record is the body: mqremoted gives it to the client that the fields name. */
+int
+serve_consume_directly(struct service *s, const struct request *req, struct answer *ret)
+{
+	const char *id = ext_get(req->ext, "msgId");
+	mq_pos pos;
+	int rc = id ? record_parse_msg_id(id, &pos) : MQ_ECORRUPT;
+
+	if (rc == MQ_OK)
+		rc = add_record(s, pos, NULL, ret);
+	if (rc != MQ_OK)
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no message has the id %.64s", id ? id : "");
+	ret->ext = json_copy((json_t *)(uintptr_t)req->ext);
+	if (!ret->ext)
+		return -ENOMEM;
+	return json_object_set_new(ret->ext, "brokerName", json_string(s->settings->brokerName)) == 0 ? MQ_OK : -ENOMEM;
+}
+
+/* --- entries of a queue ---------------------------------------------------------------------------------- */
+
+static int
+add_entries(struct queue *q, mq_qoff at, int64_t count, json_t *list)
+{
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && count > 0) {
+		struct queue_entry entries[64];
+		size_t n = 0;
+
+		rc = queue_entries(q, at, entries, count < 64 ? (size_t)count : 64, &n);
+		for (size_t i = 0; rc == MQ_OK && i < n; i++) {
+			json_t *e = json_pack("{s:I, s:i, s:I}", "physicOffset", (json_int_t)entries[i].pos.byte,
+					      "physicSize", (int)entries[i].total, "tagsCode",
+					      (json_int_t)entries[i].tags_code);
+
+			if (!e || json_array_append_new(list, e) != 0)
+				rc = -ENOMEM;
+		}
+		at.n += (int64_t)n;
+		count -= (int64_t)n;
+	}
+	return rc == MQ_EEND ? MQ_OK : rc;
+}
+
+int
+serve_queue_entries(struct service *s, const struct request *req, struct answer *ret)
+{
+	const char *group = ext_get(req->ext, "consumerGroup");
+	int64_t index, count;
+	json_t *list;
+	struct place p;
+	int rc;
+
+	if (!request_place(s, req, &p, ret) || !request_number(req, "index", &index, ret) ||
+	    !request_number(req, "count", &count, ret))
+		return MQ_OK;
+	if (index < queue_min(p.queue).n || index >= queue_end(p.queue).n)
+		return answer_refuse(ret, ANSWER_SUCCESS, "Index %" PRId64 " of %d@%s is not exist!", index,
+				     (int)p.queue_id, p.topic->name);
+	list = json_array();
+	rc = add_entries(p.queue, MQ_QOFF(index), count < ENTRIES_MAX ? count : ENTRIES_MAX, list);
+	if (rc != MQ_OK) {
+		json_decref(list);
+		return rc;
+	}
+	if (group)
+		ret->ext = json_pack("{s:s, s:s}", "consumerGroup", group, "topic", p.topic->name);
+	return answer_json(ret, json_pack("{s:I, s:I, s:o}", "maxQueueIndex", (json_int_t)queue_end(p.queue).n,
+					  "minQueueIndex", (json_int_t)queue_min(p.queue).n, "queueData", list));
+}
+
+/* --- by key ------------------------------------------------------------------------------------------------ */
 
 int
 serve_query_message(struct service *s, const struct request *req, struct answer *ret)

@@ -36,6 +36,10 @@ struct service_broker {
 	 * says so. */
 	void (*master_is)(void *arg, const char *ha, const char *remoting);
 
+	/* That setting, which is SETTING_LIVE, has another value from here on, as if it were written
+	 * to its file in config/.  Not MQ_OK, noted: it has not. */
+	int (*set)(void *arg, const char *key, const char *value);
+
 	void *arg;
 };
 

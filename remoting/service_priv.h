@@ -9,6 +9,7 @@
 #include "net/exchange.h"
 #include "remoting/broker.h"
 #include "remoting/intake.h"
+#include "remoting/resets.h"
 #include "remoting/rights.h"
 #include "remoting/ring_server.h"
 #include "remoting/service.h"
@@ -19,6 +20,8 @@ struct service {
 	int64_t started_ms;		/* wall clock */
 	struct rights rights;
 	struct remoting_broker remoting;
+
+	struct resets resets;		/* the serve thread's */
 
 	/* of one mqremoted; the child thread's */
 	struct ring_server ring;

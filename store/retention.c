@@ -166,9 +166,9 @@ find_in_the_way(struct store *s, mq_pos begin, mq_pos limit, mq_pos *ret_upto)
 	return MQ_OK;
 }
 
-/* *ret_upto <= begin: nothing is due. */
+/* *ret_upto <= begin: nothing is due.  asked: somebody asks for what has expired. */
 static int
-find_due(struct store *s, mq_pos begin, mq_pos *ret_upto)
+find_due(struct store *s, mq_pos begin, bool asked, mq_pos *ret_upto)
 {
 	const struct settings *set = s->settings;
 	mq_pos limit = removable_end(s), most = pos_add(begin, ROUND_SEGMENTS * s->log.segment_bytes);
@@ -181,7 +181,7 @@ find_due(struct store *s, mq_pos begin, mq_pos *ret_upto)
 		limit = most;
 	if (limit.byte <= begin.byte)
 		return MQ_OK;
-	if (pressed || atomic_load(&s->disk_used_percent) > set->diskMaxUsedSpaceRatio ||
+	if (pressed || asked || atomic_load(&s->disk_used_percent) > set->diskMaxUsedSpaceRatio ||
 	    hour_has_come(set->deleteWhen, now))
 		rc = find_expired(s, begin, limit, store_believed_ms(s, NULL) / 1000, &upto);
 	if (rc == MQ_OK && pressed && set->cleanFileForciblyEnable)
@@ -248,8 +248,8 @@ remove_before(struct store *s, mq_pos begin, mq_pos upto)
 	return rc;
 }
 
-int
-retention_round(struct store *s)
+static int
+make_round(struct store *s, bool asked)
 {
 	mq_pos begin, upto;
 	int rc;
@@ -257,13 +257,32 @@ retention_round(struct store *s)
 	measure(s);
 	store_turn_begin(s);
 	begin = upto = store_begin(s);
-	rc = find_due(s, begin, &upto);
+	rc = find_due(s, begin, asked, &upto);
 	if (rc == MQ_OK && upto.byte > begin.byte)
 		rc = remove_before(s, begin, upto);
 	store_turn_end(s);
 	judge(s);		/* appends are refused only if that did not help */
 	atomic_store(&s->retention_ms, (int64_t)time(NULL) * 1000);
 	atomic_fetch_add(&s->retention_rounds, 1);
+	return rc;
+}
+
+int
+retention_round(struct store *s)
+{
+	return make_round(s, false);
+}
+
+int
+store_expire(struct store *s)
+{
+	int64_t removed;
+	int rc;
+
+	do {			/* a round is of a few segments */
+		removed = atomic_load(&s->removed_segments);
+		rc = make_round(s, true);
+	} while (rc == MQ_OK && atomic_load(&s->removed_segments) > removed);
 	return rc;
 }
 

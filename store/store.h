@@ -197,6 +197,9 @@ int64_t store_segment_bytes(const struct store *s);
 int64_t store_queue_file_entries(const struct store *s);	/* of consume queue files */
 int store_commitlog_fd(const struct store *s);
 
+/* Segments that are older than fileReservedTime go now, whatever deleteWhen says. */
+int store_expire(struct store *s);
+
 /* --- key index ---------------------------------------------------------- */
 
 /* Positions of records with that key (or UNIQ_KEY) of topic, newest first.

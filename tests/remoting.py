@@ -69,7 +69,7 @@ def is_closed(sock, seconds):
 
 def want(wanted, got):
     if wanted != got:
-        sys.exit("wanted %r, got %r" % (wanted, got))
+        sys.exit("line %d: wanted %r, got %r" % (sys._getframe(1).f_lineno, wanted, got))
 
 
 # --- scenes ---------------------------------------------------------------------------------

@@ -1,0 +1,337 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "net/request.h"
+#include "remoting/calls.h"
+#include "remoting/codes.h"
+#include "remoting/loop.h"
+
+#define RELAY_MS 10000			/* RocketMQ's times */
+#define GATHER_MS 5000
+#define WAITING_MAX 64			/* answers that one does not take: it is not asked */
+
+/* One request of an asker. */
+struct inquiry {
+	struct inquiry *next;
+	struct server_peer *by;		/* NULL: it is gone */
+	int32_t opaque;
+	enum remoting_dialect dialect;
+	unsigned waits;			/* clients that have not answered yet */
+	FILE *table;			/* gathered so far, in `text`; NULL: one answer is relayed */
+	char *text;
+	size_t len;
+	bool some;			/* there is something in it */
+};
+
+/* What one client is asked. */
+struct call {
+	struct call *next;
+	struct inquiry *of;
+	struct server_peer *to;
+	int32_t opaque;
+	int64_t until_ms;
+	char client[CLIENTS_NAME_MAX + 1];
+};
+
+struct calls {
+	struct loop *l;
+	struct inquiry *inquiries;
+	struct call *list;
+	size_t n;
+	int32_t last_opaque;
+};
+
+int
+calls_open(struct loop *l, struct calls **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	(*ret)->l = l;
+	return MQ_OK;
+}
+
+/* --- the asker ---------------------------------------------------------------------------------- */
+
+static unsigned
+waits_of(const struct calls *c, const struct server_peer *asker)
+{
+	unsigned n = 0;
+
+	for (const struct inquiry *q = c->inquiries; q; q = q->next)
+		if (q->by == asker)
+			n += q->waits;
+	return n;
+}
+
+/* NULL: it is refused. */
+static struct inquiry *
+inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, size_t clients)
+{
+	struct inquiry *q = NULL;
+
+	if (c->n + clients <= CALLS_MAX && waits_of(c, asker) + clients <= CALLS_OF_ONE_MAX)
+		q = calloc(1, sizeof(*q));
+	if (!q) {
+		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_BUSY, "too many clients are being asked");
+		return NULL;
+	}
+	q->by = asker;
+	q->opaque = f->opaque;
+	q->dialect = f->dialect;
+	q->next = c->inquiries;
+	c->inquiries = q;
+	return q;
+}
+
+static void
+inquiry_free(struct calls *c, struct inquiry *q)
+{
+	struct inquiry **at = &c->inquiries;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	if (q->table)
+		(void)fclose(q->table);
+	free(q->text);
+	free(q);
+}
+
+static void
+answer_gathered(struct calls *c, struct inquiry *q)
+{
+	struct remoting_frame f = {
+		.dialect = q->dialect, .code = ANSWER_SUCCESS, .opaque = q->opaque, .flag = REMOTING_RESPONSE,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
+	};
+
+	fputs("}}", q->table);
+	if (fflush(q->table) != 0)
+		return server_refuse(c->l->server, q->by, &f, ANSWER_SYSTEM_ERROR, "no memory");
+	f.body = q->text;
+	f.body_len = q->len;
+	(void)server_send(c->l->server, q->by, &f);
+}
+
+/* --- one client ----------------------------------------------------------------------------------- */
+
+/* The value of that member of an object, whose keys may be objects (RocketMQ's are): from its
+ * brace to the one that closes it.  NULL: there is none. */
+static const char *
+object_of(const char *text, size_t len, const char *member, size_t *ret_len)
+{
+	const char *end = text + len, *at = memmem(text, len, member, strlen(member)), *from;
+	int depth = 0;
+	bool quoted = false;
+
+	from = at ? at + strlen(member) : end;
+	if (from >= end || *from != '{')
+		return NULL;
+	for (at = from; at < end; at++) {
+		if (quoted && *at == '\\')
+			at++;
+		else if (*at == '"')
+			quoted = !quoted;
+		else if (!quoted && *at == '{')
+			depth++;
+		else if (!quoted && *at == '}' && --depth == 0)
+			break;
+	}
+	*ret_len = (size_t)(at - from) + 1;
+	return at < end ? from : NULL;
+}
+
+static void
+gather(struct inquiry *q, const char *client, const struct remoting_frame *f)
+{
+	json_t *name = json_string(client);
+	char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+	size_t len = 0;
+	const char *table = f->body ? object_of(f->body, f->body_len, "\"messageQueueTable\":", &len) : NULL;
+
+	if (table && quoted) {
+		fprintf(q->table, "%s%s:", q->some ? "," : "", quoted);
+		fwrite(table, 1, len, q->table);
+		q->some = true;
+	}
+	free(quoted);
+	json_decref(name);
+}
+
+static void
+relay(struct calls *c, struct inquiry *q, const struct remoting_frame *f)
+{
+	struct remoting_frame answer = {
+		.dialect = q->dialect, .code = f->code, .opaque = q->opaque, .flag = REMOTING_RESPONSE,
+		.language = f->language, .version = f->version, .remark = f->remark, .ext = f->ext,
+		.body = f->body, .body_len = f->body_len,
+	};
+
+	(void)server_send(c->l->server, q->by, &answer);
+}
+
+/* f: what the client answers; NULL: nothing, as `why` says. */
+static void
+finish(struct calls *c, struct call *call, const struct remoting_frame *f, int code, const char *why)
+{
+	struct inquiry *q = call->of;
+	const struct remoting_frame to = { .opaque = q->opaque, .dialect = q->dialect };
+	struct call **at = &c->list;
+	char remark[LINK_TEXT_BYTES];
+
+	while (*at != call)
+		at = &(*at)->next;
+	*at = call->next;
+	c->n--;
+	q->waits--;
+	snprintf(remark, sizeof(remark), "the client <%.100s> %s", call->client, why);
+	if (q->table && f && f->code == ANSWER_SUCCESS)
+		gather(q, call->client, f);
+	else if (!q->table && q->by && f)
+		relay(c, q, f);
+	else if (!q->table && q->by)
+		server_refuse(c->l->server, q->by, &to, code, remark);
+	free(call);
+	if (q->waits > 0)
+		return;
+	if (q->table && q->by)
+		answer_gathered(c, q);
+	inquiry_free(c, q);
+}
+
+static void
+ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_frame *what, int64_t ms)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	struct remoting_frame f = *what;
+
+	if (!call)
+		return;
+	c->last_opaque = c->last_opaque < INT32_MAX ? c->last_opaque + 1 : 1;
+	*call = (struct call){
+		.next = c->list, .of = q, .to = m->peer, .opaque = c->last_opaque,
+		.until_ms = c->l->d.now_ms + ms,
+	};
+	snprintf(call->client, sizeof(call->client), "%s", m->id);
+	c->list = call;
+	c->n++;
+	q->waits++;
+	f.dialect = REMOTING_JSON;
+	f.opaque = call->opaque;
+	f.flag = 0;
+	f.language = REMOTING_JAVA;
+	f.version = REMOTING_VERSION;
+	f.remark = NULL;
+	if (m->peer->channel.waiting >= WAITING_MAX || server_send(c->l->server, m->peer, &f) != MQ_OK)
+		call->until_ms = 0;	/* answered in this turn */
+}
+
+/* --- asking --------------------------------------------------------------------------------------- */
+
+void
+calls_relay(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, struct member *m)
+{
+	struct inquiry *q = inquiry_make(c, asker, f, 1);
+
+	if (!q)
+		return;
+	ask(c, q, m, f, RELAY_MS);
+	if (q->waits > 0)
+		return;
+	server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
+	inquiry_free(c, q);
+}
+
+void
+calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, struct client_group *g,
+	     const char *client)
+{
+	struct remoting_frame what = { .code = REMOTING_GET_CONSUMER_STATUS_FROM_CLIENT, .ext = f->ext };
+	struct inquiry *q;
+	size_t n = 0;
+
+	for (const struct member *m = g->members; m; m = m->next)
+		n += !client || !*client || strcmp(m->id, client) == 0;
+	q = inquiry_make(c, asker, f, n);
+	if (!q)
+		return;
+	q->table = open_memstream(&q->text, &q->len);
+	if (!q->table) {
+		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
+		inquiry_free(c, q);
+		return;
+	}
+	fputs("{\"messageQueueTable\":{},\"consumerTable\":{", q->table);
+	for (struct member *m = g->members; m; m = m->next)
+		if (!client || !*client || strcmp(m->id, client) == 0)
+			ask(c, q, m, &what, GATHER_MS);
+	if (q->waits > 0)
+		return;
+	answer_gathered(c, q);
+	inquiry_free(c, q);
+}
+
+void
+calls_hear(struct calls *c, struct server_peer *p, const struct remoting_frame *f)
+{
+	for (struct call *call = c->list; call; call = call->next)
+		if (call->to == p && call->opaque == f->opaque) {
+			finish(c, call, f, ANSWER_SUCCESS, "");
+			return;
+		}
+}
+
+/* --- the loop's calls ------------------------------------------------------------------------------- */
+
+void
+calls_gone(struct calls *c, const struct server_peer *p)
+{
+	struct call *call, *next;
+
+	for (struct inquiry *q = c->inquiries; q; q = q->next)
+		if (q->by == p)
+			q->by = NULL;
+	for (call = c->list; call; call = next) {
+		next = call->next;
+		if (call->to == p)
+			finish(c, call, NULL, ANSWER_SYSTEM_ERROR, "has gone");
+	}
+}
+
+int64_t
+calls_tick(struct calls *c)
+{
+	struct call *call, *following;
+	int64_t next = 0;
+
+	for (call = c->list; call; call = following) {
+		following = call->next;
+		if (call->until_ms <= c->l->d.now_ms)
+			finish(c, call, NULL, ANSWER_CONSUME_MSG_TIMEOUT, "does not answer in time");
+		else
+			next = earlier(next, call->until_ms);
+	}
+	return next;
+}
+
+void
+calls_close(struct calls *c)
+{
+	struct call *call;
+
+	if (!c)
+		return;
+	while ((call = c->list)) {
+		c->list = call->next;
+		free(call);
+	}
+	while (c->inquiries)
+		inquiry_free(c, c->inquiries);
+	free(c);
+}

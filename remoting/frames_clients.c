@@ -1,0 +1,376 @@
+/* Requests about clients: who is there, what they say of themselves, and what the mount answers
+ * when it knows who is there. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "net/request.h"
+#include "remoting/calls.h"
+#include "remoting/codes.h"
+#include "remoting/frames_priv.h"
+#include "remoting/objects.h"
+
+#define NOTICES_MAX 64			/* answers that one does not take: it is told of no reset then */
+
+/* The group that a field names, if anybody is in it. */
+static struct client_group *
+group_of(const struct loop *l, enum clients_side side, const json_t *ext, const char *field)
+{
+	const char *name = ext_get(ext, field);
+
+	return name ? clients_group(l->clients, side, name) : NULL;
+}
+
+/* --- who is there ------------------------------------------------------------------------------------------- */
+
+enum server_served
+serve_consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
+	json_t *ids = json_array();
+
+	if (!g) {
+		json_decref(ids);
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
+	}
+	for (const struct member *m = g->members; m; m = m->next)
+		json_array_append_new(ids, json_string(m->id));
+	return frames_respond(l, p, f, json_pack("{s:o}", "consumerIdList", ids));
+}
+
+const char *
+frames_language(int32_t language)
+{
+	static const char *const names[] = { "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
+					     "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST" };
+
+	return language >= 0 && (size_t)language < sizeof(names) / sizeof(names[0]) ? names[language] : "OTHER";
+}
+
+static json_t *
+connection_set(const struct client_group *g)
+{
+	json_t *set = json_array();
+
+	for (const struct member *m = g->members; m; m = m->next)
+		json_array_append_new(set, json_pack("{s:s, s:s, s:s, s:i}", "clientAddr", m->peer->address,
+						     "clientId", m->id, "language", frames_language(m->language),
+						     "version", (int)m->version));
+	return set;
+}
+
+/* topic: its subscription. */
+static json_t *
+subscription_table(const struct client_group *g)
+{
+	json_t *table = json_object(), *sub;
+	size_t i;
+
+	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
+		json_object_set(table, frames_text(sub, "topic"), sub);
+	return table;
+}
+
+static json_t *
+connections_of(const struct client_group *g)
+{
+	json_t *body = json_pack("{s:o}", "connectionSet", connection_set(g));
+
+	if (g->side != CLIENTS_CONSUMERS || !body)
+		return body;
+	json_object_set(body, "consumeFromWhere", json_object_get(g->says, "consumeFromWhere"));
+	json_object_set(body, "consumeType", json_object_get(g->says, "consumeType"));
+	json_object_set(body, "messageModel", json_object_get(g->says, "messageModel"));
+	json_object_set_new(body, "subscriptionTable", subscription_table(g));
+	return body;
+}
+
+enum server_served
+serve_connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	bool consumers = f->code == REMOTING_GET_CONSUMER_CONNECTION_LIST;
+	const char *field = consumers ? "consumerGroup" : "producerGroup", *name = ext_get(f->ext, field);
+	const struct client_group *g = group_of(l, consumers ? CLIENTS_CONSUMERS : CLIENTS_PRODUCERS, f->ext, field);
+	char remark[CLIENTS_NAME_MAX + 64];
+
+	if (g)
+		return frames_respond(l, p, f, connections_of(g));
+	snprintf(remark, sizeof(remark), "the %s group[%.*s] not %s", consumers ? "consumer" : "producer",
+		 CLIENTS_NAME_MAX, name ? name : "", consumers ? "online" : "exist");
+	return frames_refuse(l, p, f, consumers ? ANSWER_CONSUMER_NOT_ONLINE : ANSWER_SYSTEM_ERROR, remark);
+}
+
+static void
+add_producers(void *arg, const struct client_group *g)
+{
+	json_t *list = json_array();
+
+	for (const struct member *m = g->members; m; m = m->next) {
+		char address[sizeof(m->peer->address) + 1];
+
+		snprintf(address, sizeof(address), "/%s", m->peer->address);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:I}", "clientId", m->id, "remoteIP",
+						      address, "language", frames_language(m->language), "version",
+						      (int)m->version, "lastUpdateTimestamp",
+						      (json_int_t)m->beat_ms));
+	}
+	json_object_set_new(arg, g->name, list);
+}
+
+enum server_served
+serve_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *groups = json_object();
+
+	clients_each(l->clients, CLIENTS_PRODUCERS, add_producers, groups);
+	return frames_respond(l, p, f, json_pack("{s:o}", "data", groups));
+}
+
+/* --- what clients say of themselves ------------------------------------------------------------------------- */
+
+/* NULL: it is refused. */
+static struct member *
+consumer_of(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
+{
+	struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
+	const char *id = ext_get(f->ext, "clientId"), *name = ext_get(f->ext, "consumerGroup");
+	struct member *m = g && id ? clients_member(g, id) : NULL;
+	char remark[LINK_TEXT_BYTES];
+
+	snprintf(remark, sizeof(remark), "The Consumer <%.70s> <%.80s> not online", name ? name : "", id ? id : "");
+	if (!m)
+		frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+	return m;
+}
+
+enum server_served
+serve_running_info(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	struct member *m = consumer_of(l, p, f);
+
+	if (m)
+		calls_relay(l->calls, p, f, m);
+	return SERVER_DONE;
+}
+
+enum server_served
+serve_consumer_status(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "group");
+	const char *name = ext_get(f->ext, "group");
+	char remark[LINK_TEXT_BYTES];
+
+	if (g) {
+		calls_gather(l->calls, p, f, g, ext_get(f->ext, "clientAddr"));
+		return SERVER_DONE;
+	}
+	snprintf(remark, sizeof(remark), "No Any Consumer online in the consumer group: [%.127s]", name ? name : "");
+	return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+}
+
+/* --- what the mount is told of them -------------------------------------------------------------------------- */
+
+void
+frames_tell(struct remoting_frame *f, const char *name, const char *value)
+{
+	if (!f->ext)
+		f->ext = json_object();
+	if (value)
+		json_object_set_new(f->ext, name, json_string(value));
+	else
+		json_object_del(f->ext, name);
+}
+
+/* The subscription of a client that asks whether it would be served: the mount judges it. */
+enum server_served
+serve_check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *root = frames_body(f), *data = json_object_get(root, "subscriptionData");
+	json_t *ext = json_pack("{s:s, s:s}", "expressionType", frames_text(data, "expressionType"), "subString",
+				frames_text(data, "subString"));
+
+	json_decref(root);
+	if (!data || !ext) {
+		json_decref(ext);
+		return frames_respond(l, p, f, NULL);
+	}
+	json_decref(f->ext);
+	f->ext = ext;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+struct listing {
+	const char *topic;
+	FILE *out;
+};
+
+static void
+list_group(void *arg, const struct client_group *g)
+{
+	struct listing *list = arg;
+	json_t *sub;
+	size_t i;
+
+	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
+		if (strcmp(frames_text(sub, "topic"), list->topic) == 0)
+			fprintf(list->out, "%s,", g->name);
+}
+
+/* mqfs.groups: the groups that are there and subscribe to the topic, each with a comma. */
+enum server_served
+serve_with_groups(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const char *topic = ext_get(f->ext, "topic");
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	struct listing list = { topic ? topic : "", open_memstream(&text, &len) };
+
+	if (!list.out)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+	clients_each(l->clients, CLIENTS_CONSUMERS, list_group, &list);
+	frames_tell(f, "mqfs.groups", fclose(list.out) == 0 ? text : NULL);
+	return SERVER_ASK_MOUNT;
+}
+
+/* mqfs.topics: what the group subscribes to, each with a comma, if anybody of it is there. */
+enum server_served
+serve_with_topics(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const char *field = f->code == REMOTING_CLONE_GROUP_OFFSET ? "srcGroup" : "consumerGroup";
+	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, field);
+	AUTO_FREE char *text = NULL;
+	json_t *sub;
+	size_t i, len = 0;
+	FILE *out = g ? open_memstream(&text, &len) : NULL;
+
+	json_array_foreach(out ? json_object_get(g->says, "subscriptionDataSet") : NULL, i, sub)
+		fprintf(out, "%s,", frames_text(sub, "topic"));
+	if (out && fclose(out) != 0)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+	frames_tell(f, "mqfs.topics", text);
+	return SERVER_ASK_MOUNT;
+}
+
+/* mqfs.online: somebody of the group is there to be told. */
+enum server_served
+serve_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	(void)p;
+	frames_tell(f, "mqfs.online", group_of(l, CLIENTS_CONSUMERS, f->ext, "group") ? "true" : NULL);
+	return SERVER_ASK_MOUNT;
+}
+
+/* --- what the mount has answered --------------------------------------------------------------------------------- */
+
+/* A list of objects with the offset in them: what clients in C++ read. */
+static json_t *
+reset_list(json_t *table)
+{
+	json_t *list = json_array(), *offset;
+	const char *key;
+
+	json_object_foreach(table, key, offset) {
+		json_t *queue = json_loads(key, 0, NULL);
+
+		json_object_set(queue, "offset", offset);
+		json_array_append_new(list, queue);
+	}
+	return list;
+}
+
+static void
+tell_reset(struct loop *l, const struct client_group *g, const struct remoting_frame *answer, const char *table)
+{
+	json_t *root = json_loadb(answer->body, answer->body_len, 0, NULL);
+	json_t *list = json_pack("{s:o}", "offsetTable", reset_list(json_object_get(root, "offsetTable")));
+	AUTO_FREE char *of_cpp = json_dumps(list, JSON_COMPACT);
+	struct remoting_frame f = {
+		.code = REMOTING_RESET_CONSUMER_CLIENT_OFFSET, .flag = REMOTING_ONE_WAY,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .ext = answer->ext,
+	};
+
+	for (const struct member *m = g->members; m && of_cpp; m = m->next) {
+		f.body = m->language == REMOTING_CPP ? of_cpp : table;
+		f.body_len = strlen(f.body);
+		if (m->peer->channel.waiting < NOTICES_MAX)
+			(void)server_send(l->server, m->peer, &f);
+	}
+	json_decref(list);
+	json_decref(root);
+}
+
+static bool
+answered_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "group");
+	AUTO_FREE char *table = f->body ? strndup(f->body, f->body_len) : NULL;
+	struct remoting_frame answer = *f;
+
+	if (!table)
+		return true;
+	objects_as_names(table);
+	if (g)
+		tell_reset(l, g, f, table);
+	answer.ext = NULL;
+	answer.body = table;
+	answer.body_len = strlen(table);
+	(void)server_send(l->server, p, &answer);
+	return false;
+}
+
+/* The record goes to the client that is to consume it, and its answer to who asks. */
+static bool
+answered_consume(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	struct member *m = consumer_of(l, p, f);
+
+	f->code = REMOTING_CONSUME_MESSAGE_DIRECTLY;
+	if (m)
+		calls_relay(l->calls, p, f, m);
+	return false;
+}
+
+/* The subscription of the group that was named, which has no filter data here. */
+static bool
+answered_entries(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
+{
+	const char *name = ext_get(f->ext, "consumerGroup"), *topic = ext_get(f->ext, "topic");
+	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
+	json_t *body, *sub = NULL, *table = g ? subscription_table(g) : NULL;
+	char why[CLIENTS_NAME_MAX + 160];
+
+	if (!name || !topic || !f->body)
+		return true;
+	body = json_loadb(f->body, f->body_len, 0, NULL);
+	sub = json_object_get(table, topic);
+	snprintf(why, sizeof(why), "%.*s@%.127s is not online!", CLIENTS_NAME_MAX, name, topic);
+	if (sub)
+		json_object_set(body, "subscriptionData", sub);
+	json_object_set_new(body, "filterData", json_string(sub ? "null" : why));
+	json_decref(table);
+	frames_respond(l, p, f, body);
+	return false;
+}
+
+bool
+clients_answered(struct loop *l, struct server_peer *p, int code, struct remoting_frame *f)
+{
+	if (f->code != ANSWER_SUCCESS)
+		return true;
+	switch (code) {
+	case REMOTING_INVOKE_BROKER_TO_RESET_OFFSET:
+		return answered_reset(l, p, f);
+	case REMOTING_CONSUME_MESSAGE_DIRECTLY:
+		return answered_consume(l, p, f);
+	case REMOTING_QUERY_CONSUME_QUEUE:
+		return answered_entries(l, p, f);
+	default:
+		return true;
+	}
+}

@@ -1,0 +1,301 @@
+/* Requests about committed offsets: of consumers, and of tools that move them. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "remoting/codes.h"
+#include "remoting/requests.h"
+#include "remoting/rights.h"
+#include "remoting/service_priv.h"
+
+int
+serve_query_offset(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *name = ext_get(req->ext, "consumerGroup");
+	struct group *g = name ? group_find(o, name) : NULL;
+	struct subscription *sub;
+	struct place p;
+	mq_qoff at;
+	int rc;
+
+	if (!request_place(s, req, &p, ret))
+		return MQ_OK;
+	sub = g ? subscription_find(o, g, p.topic) : NULL;
+	if (!sub && queue_min(p.queue).n <= 0)
+		return answer_number(ret, "offset", 0);	/* RocketMQ's rule: a young queue is read from its begin */
+	if (!sub)
+		return answer_refuse(ret, ANSWER_QUERY_NOT_FOUND, "Not found, maybe this group consumer boot first");
+	rc = committed(o, sub, p.queue_id, &at);
+	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
+}
+
+/* A group's first commit in a topic: where it has not committed it has consumed nothing. */
+static int
+subscribe(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
+{
+	struct offsets *o = s->broker.offsets;
+	int rc = subscription_create(o, g, t, ret_sub, NULL);
+
+	if (rc == -EEXIST) {
+		*ret_sub = subscription_find(o, g, t);
+		return *ret_sub ? MQ_OK : -ESTALE;
+	}
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, t); i++)
+		rc = commit_reset(o, *ret_sub, i, MQ_QOFF(0), NULL);
+	return rc;
+}
+
+/* A slave of ours says more, in fields of its own. */
+static bool
+is_of_slave(const struct request *req)
+{
+	return ext_get(req->ext, "seen") || ext_get(req->ext, "reset");
+}
+
+/* Its subscription of the topic, made if it has none. */
+static int
+subscribed(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
+{
+	*ret_sub = subscription_find(s->broker.offsets, g, t);
+	return *ret_sub ? MQ_OK : subscribe(s, g, t, ret_sub);
+}
+
+/* A tool says where the group goes on, or a client that was told of a reset. */
+static bool
+is_reset(struct service *s, const struct request *req, const struct subscription *sub, int32_t queue_id, mq_qoff to)
+{
+	return ext_get(req->ext, "mqfs.explicit") || resets_take(&s->resets, sub, queue_id, to, clock_mono_ms());
+}
+
+int
+serve_update_offset(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *name = ext_get(req->ext, "consumerGroup");
+	struct group *g = name ? group_find(o, name) : NULL;
+	struct subscription *sub;
+	struct place p;
+	int64_t to;
+	int rc = MQ_OK;
+
+	if (is_of_slave(req)) {
+		s->broker.serve_slave(s->broker.arg, req, ret);
+		return MQ_OK;
+	}
+	if (!request_place(s, req, &p, ret) || !request_number(req, "commitOffset", &to, ret))
+		return MQ_OK;
+	if (!g && ext_get(req->ext, "mqfs.explicit")) {		/* a tool clones a group's offsets */
+		rc = request_group_made(s, name, &g, ret);
+		if (rc != MQ_OK || ret->code != ANSWER_SUCCESS)
+			return rc;
+	}
+	if (!g)
+		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist",
+				     name ? name : "");
+	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the group[%s] may not consume", g->name);
+	rc = subscribed(s, g, p.topic, &sub);
+	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)))
+		return commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
+	return rc == MQ_OK ? commit_forward(o, sub, p.queue_id, MQ_QOFF(to)) : rc;
+}
+
+/* --- resets --------------------------------------------------------------------------------------- */
+
+struct moving {
+	struct subscription *sub;
+	int64_t ms;			/* to the first message since then; -1: to the end */
+	bool force;			/* also forward */
+};
+
+/* Where queue i's offset is to be, and where it is. */
+static int
+find_target(struct service *s, const struct moving *m, int32_t i, mq_qoff *ret_at, mq_qoff *ret_to)
+{
+	struct offsets *o = s->broker.offsets;
+	struct queue *q;
+	int rc = topic_queue(o, m->sub->topic, i, &q);
+
+	if (rc == MQ_OK)
+		rc = committed(o, m->sub, i, ret_at);
+	if (rc == MQ_OK && m->ms < 0)
+		*ret_to = queue_end(q);
+	else if (rc == MQ_OK)
+		rc = store_find_time(s->broker.store, q, m->ms, ret_to);
+	if (rc == MQ_OK && !m->force && ret_to->n >= ret_at->n)
+		*ret_to = *ret_at;
+	return rc;
+}
+
+static int
+move(struct service *s, const struct moving *m, json_t *table)
+{
+	struct offsets *o = s->broker.offsets;
+	int rc = table ? MQ_OK : -ENOMEM;
+
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, m->sub->topic); i++) {
+		mq_qoff at, to;
+
+		rc = find_target(s, m, i, &at, &to);
+		if (rc == MQ_OK && to.n != at.n)
+			rc = commit_reset(o, m->sub, i, to, &to);
+		if (rc == MQ_OK) {
+			resets_add(&s->resets, m->sub, i, to, clock_mono_ms());
+			rc = request_set_queue(s, table, m->sub->topic->name, i, json_integer(to.n));
+		}
+	}
+	return rc;
+}
+
+/* The group's clients, if there are any, are told by mqremoted; without them it is refused, and a
+ * tool moves the offsets one by one. */
+int
+serve_reset_offset(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *group = ext_get(req->ext, "group"), *topic = ext_get(req->ext, "topic");
+	const char *force = ext_get(req->ext, "isForce");
+	struct group *g = group ? group_find(o, group) : NULL;
+	struct topic *t = topic ? topic_find(o, topic) : NULL;
+	struct moving m = { .sub = g && t ? subscription_find(o, g, t) : NULL, .force = force && !strcmp(force, "true") };
+	json_t *table;
+	int rc;
+
+	if (!request_number(req, "timestamp", &m.ms, ret))
+		return MQ_OK;
+	if (!t)
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "[reset-offset] no topic %.127s in this broker",
+				     topic ? topic : "");
+	if (!m.sub)
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the consumer group <%.127s> not exist", group ? group : "");
+	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", group);
+	if (!ext_get(req->ext, "mqfs.online"))
+		return answer_refuse(ret, ANSWER_CONSUMER_NOT_ONLINE, "no consumer of group %.80s is online: topic %.80s is "
+				     "not reset", group, topic);
+	table = json_object();
+	rc = move(s, &m, table);
+	if (rc != MQ_OK) {
+		json_decref(table);
+		return rc;
+	}
+	ret->ext = json_pack("{s:s, s:s, s:s}", "group", group, "topic", topic, "timestamp",
+			     ext_get(req->ext, "timestamp"));
+	return answer_json(ret, json_pack("{s:o}", "offsetTable", table));
+}
+
+/* --- offsets of another group ------------------------------------------------------------------------ */
+
+static int
+clone_offsets(struct service *s, struct subscription *from, struct group *to)
+{
+	struct offsets *o = s->broker.offsets;
+	struct subscription *sub = NULL;
+	int rc = subscribed(s, to, from->topic, &sub);
+
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, from->topic); i++) {
+		mq_qoff at;
+
+		rc = committed(o, from, i, &at);
+		if (rc == MQ_OK)
+			rc = commit_reset(o, sub, i, at, NULL);
+	}
+	return rc;
+}
+
+int
+serve_clone_offset(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *src = ext_get(req->ext, "srcGroup"), *dest = ext_get(req->ext, "destGroup"),
+		   *topic = ext_get(req->ext, "topic"), *offline = ext_get(req->ext, "offline");
+	const char *online = offline && strcmp(offline, "true") == 0 ? NULL : ext_get(req->ext, "mqfs.topics");
+	struct group *from = src ? group_find(o, src) : NULL, *to = NULL;
+	struct subscription *sub = from ? subscription_next(o, from, "") : NULL;
+	int rc = request_group_made(s, dest, &to, ret);
+
+	if (rc != MQ_OK || ret->code != ANSWER_SUCCESS)
+		return rc;
+	if (!rights_group(&s->rights, o, to, RIGHTS_WRITE))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", dest);
+	for (; sub && rc == MQ_OK; sub = subscription_next(o, from, sub->topic->name))
+		if ((!topic || !*topic || strcmp(topic, sub->topic->name) == 0) &&
+		    request_lists(online, sub->topic->name))
+			rc = clone_offsets(s, sub, to);
+	return rc;
+}
+
+/* --- who consumes a topic, and how far all have come -------------------------------------------------- */
+
+int
+serve_groups_of_topic(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *topic = ext_get(req->ext, "topic"), *online = ext_get(req->ext, "mqfs.groups");
+	struct topic *t = topic ? topic_find(o, topic) : NULL;
+	json_t *groups = json_array();
+
+	for (struct group *g = group_next(o, ""); g; g = group_next(o, g->name))
+		if ((t && subscription_find(o, g, t)) || (online && request_lists(online, g->name)))
+			json_array_append_new(groups, json_string(g->name));
+	return answer_json(ret, json_pack("{s:o}", "groupList", groups));
+}
+
+/* The lowest offset of all groups but those that `filtered` lists; INT64_MAX: there is none. */
+static int
+lowest(struct service *s, struct topic *t, int32_t queue_id, const char *filtered, int64_t *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	int rc = MQ_OK;
+
+	*ret = INT64_MAX;
+	for (struct group *g = group_next(o, ""); g && rc == MQ_OK; g = group_next(o, g->name)) {
+		struct subscription *sub = subscription_find(o, g, t);
+		mq_qoff at;
+
+		if (!sub || (filtered && request_lists(filtered, g->name)))
+			continue;
+		rc = committed(o, sub, queue_id, &at);
+		if (rc == MQ_OK && at.n < *ret)
+			*ret = at.n;
+	}
+	return rc;
+}
+
+int
+serve_correction(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *filtered = ext_get(req->ext, "filterGroups"), *compare = ext_get(req->ext, "compareGroup");
+	struct topic *t = request_topic(s, req, "topic", ret);
+	struct group *g = compare ? group_find(o, compare) : NULL;
+	struct subscription *sub = g && t ? subscription_find(o, g, t) : NULL;
+	json_t *table = json_object();
+	int rc = table ? MQ_OK : -ENOMEM;
+
+	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
+		char key[16];
+		int64_t low;
+		mq_qoff at;
+
+		snprintf(key, sizeof(key), "%d", (int)i);
+		rc = lowest(s, t, i, filtered, &low);
+		if (rc == MQ_OK && sub)
+			rc = committed(o, sub, i, &at);
+		if (rc == MQ_OK && sub && low > at.n)
+			low = INT64_MAX;
+		if (rc == MQ_OK && (sub || low < INT64_MAX))
+			json_object_set_new(table, key, json_integer(low));
+	}
+	if (!t || rc != MQ_OK) {
+		json_decref(table);
+		return rc;
+	}
+	return answer_json(ret, json_pack("{s:o}", "correctionOffsets", table));
+}

@@ -1,0 +1,203 @@
+/* Requests for numbers: how far topics and groups have come. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/clock.h"
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "remoting/codes.h"
+#include "remoting/requests.h"
+#include "remoting/rights.h"
+#include "remoting/service_priv.h"
+
+int
+serve_topic_stats(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	struct topic *t = request_topic(s, req, "topic", ret);
+	json_t *table = json_object();
+	int rc = table ? MQ_OK : -ENOMEM;
+
+	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
+		struct queue_span span = { 0 };
+		struct queue *q;
+
+		rc = topic_queue(o, t, i, &q);
+		if (rc == MQ_OK)
+			queue_span(q, &span);
+		if (rc == MQ_OK)
+			rc = request_set_queue(s, table, t->name, i,
+				       json_pack("{s:I, s:I, s:I}", "lastUpdateTimestamp",
+						 (json_int_t)span.last_store_ms, "maxOffset",
+						 (json_int_t)queue_end(q).n, "minOffset", (json_int_t)queue_min(q).n));
+	}
+	if (!t || rc != MQ_OK) {
+		json_decref(table);
+		return rc;
+	}
+	return answer_queues(ret, json_pack("{s:o}", "offsetTable", table));
+}
+
+/* --- how far groups have come ------------------------------------------------------------------------- */
+
+static int
+add_progress(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *table,
+	     int64_t *behind)
+{
+	struct offsets *o = s->broker.offsets;
+	mq_qoff at = MQ_QOFF(0), end;
+	struct queue *q;
+	int64_t ms = 0;
+	int rc = topic_queue(o, t, queue_id, &q);
+
+	if (rc == MQ_OK && sub)
+		rc = committed(o, sub, queue_id, &at);
+	if (rc != MQ_OK)
+		return rc;
+	end = queue_end(q);
+	if (at.n > 0)
+		ms = request_stored_ms(s, q, MQ_QOFF(at.n - 1));
+	*behind += end.n - at.n;
+	return request_set_queue(s, table, t->name, queue_id,
+				 json_pack("{s:I, s:I, s:I}", "brokerOffset", (json_int_t)end.n, "consumerOffset",
+					   (json_int_t)at.n, "lastTimestamp", (json_int_t)(ms > 0 ? ms : 0)));
+}
+
+/* sub NULL: the group has consumed nothing of it. */
+static int
+add_consumption(struct service *s, struct topic *t, struct subscription *sub, json_t *table, int64_t *behind)
+{
+	int rc = MQ_OK;
+
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(s->broker.offsets, t); i++)
+		rc = add_progress(s, t, sub, i, table, behind);
+	return rc;
+}
+
+/* Of one topic, or all that the group has consumed.  What it does not subscribe to any more is left
+ * out while somebody of it is there. */
+int
+serve_consume_stats(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *name = ext_get(req->ext, "consumerGroup"), *topic = ext_get(req->ext, "topic");
+	const char *online = ext_get(req->ext, "mqfs.topics");
+	struct group *g = name ? group_find(o, name) : NULL;
+	struct topic *t = topic && *topic ? topic_find(o, topic) : NULL;
+	struct subscription *sub = g && !t ? subscription_next(o, g, "") : NULL;
+	json_t *table = json_object();
+	int64_t behind = 0;
+	int rc = table ? MQ_OK : -ENOMEM;
+
+	if (rc == MQ_OK && t && request_lists(online, t->name))
+		rc = add_consumption(s, t, g ? subscription_find(o, g, t) : NULL, table, &behind);
+	for (; sub && rc == MQ_OK; sub = subscription_next(o, g, sub->topic->name))
+		if (request_lists(online, sub->topic->name))
+			rc = add_consumption(s, sub->topic, sub, table, &behind);
+	if (rc != MQ_OK) {
+		json_decref(table);
+		return rc;
+	}
+	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", 0.0, "offsetTable", table));
+}
+
+/* A list of what the group has consumed, one object for each topic. */
+static int
+add_group(struct service *s, struct group *g, bool ordered, json_t *groups, int64_t *behind)
+{
+	struct offsets *o = s->broker.offsets;
+	json_t *list = json_array();
+	int rc = MQ_OK;
+
+	for (struct subscription *sub = subscription_next(o, g, ""); sub && rc == MQ_OK;
+	     sub = subscription_next(o, g, sub->topic->name)) {
+		json_t *table = json_object();
+		struct topic_conf conf;
+
+		topic_conf(o, sub->topic, &conf);
+		if (!ordered || conf.order) {
+			rc = add_consumption(s, sub->topic, sub, table, behind);
+			json_array_append(list, json_pack("{s:f, s:O}", "consumeTps", 0.0, "offsetTable", table));
+		}
+		json_decref(table);
+	}
+	json_array_append_new(groups, json_pack("{s:o}", g->name, list));
+	return rc;
+}
+
+int
+serve_all_consume_stats(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *ordered = ext_get(req->ext, "isOrder");
+	json_t *groups = json_array();
+	int64_t behind = 0;
+	char address[280];
+	int rc = groups ? MQ_OK : -ENOMEM;
+
+	for (struct group *g = group_next(o, ""); g && rc == MQ_OK; g = group_next(o, g->name))
+		rc = add_group(s, g, ordered && strcmp(ordered, "true") == 0, groups, &behind);
+	if (rc != MQ_OK) {
+		json_decref(groups);
+		return rc;
+	}
+	snprintf(address, sizeof(address), "%s:%d", s->settings->brokerIP1, (int)s->settings->listenPort);
+	return answer_queues(ret, json_pack("{s:s, s:o, s:I}", "brokerAddr", address, "consumeStatsList", groups,
+					  "totalDiff", (json_int_t)behind));
+}
+
+/* --- times ---------------------------------------------------------------------------------------------- */
+
+/* When the first and the last message of a queue were stored, the last one that is consumed, and how
+ * long the next one has waited; -1: there is none. */
+static int
+add_span(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *list)
+{
+	struct offsets *o = s->broker.offsets;
+	int64_t min_ms, max_ms, consumed_ms, waits_ms = 0;
+	mq_qoff at = MQ_QOFF(0), end;
+	struct queue *q;
+	json_t *span;
+	int rc = topic_queue(o, t, queue_id, &q);
+
+	if (rc == MQ_OK && sub)
+		rc = committed(o, sub, queue_id, &at);
+	if (rc != MQ_OK)
+		return rc;
+	end = queue_end(q);
+	min_ms = request_stored_ms(s, q, queue_min(q));
+	max_ms = end.n > 0 ? request_stored_ms(s, q, MQ_QOFF(end.n - 1)) : -1;
+	consumed_ms = at.n > 0 ? request_stored_ms(s, q, MQ_QOFF(at.n - 1)) : min_ms;
+	if (at.n < end.n)
+		waits_ms = clock_wall_ms() - request_stored_ms(s, q, at);
+	span = json_pack("{s:{s:s, s:i, s:s}, s:I, s:I, s:I, s:I}", "messageQueue", "brokerName",
+			 s->settings->brokerName, "queueId", (int)queue_id, "topic", t->name, "minTimeStamp",
+			 (json_int_t)min_ms, "maxTimeStamp", (json_int_t)max_ms, "consumeTimeStamp",
+			 (json_int_t)consumed_ms, "delayTime", (json_int_t)waits_ms);
+	return span && json_array_append_new(list, span) == 0 ? MQ_OK : -ENOMEM;
+}
+
+int
+serve_time_span(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const char *name = ext_get(req->ext, "group");
+	struct group *g = name ? group_find(o, name) : NULL;
+	struct topic *t = request_topic(s, req, "topic", ret);
+	struct subscription *sub = g && t ? subscription_find(o, g, t) : NULL;
+	json_t *list = json_array();
+	int rc = MQ_OK;
+
+	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++)
+		rc = add_span(s, t, sub, i, list);
+	if (!t || rc != MQ_OK) {
+		json_decref(list);
+		return rc;
+	}
+	return answer_json(ret, json_pack("{s:o}", "consumeTimeSpanSet", list));
+}
