@@ -145,6 +145,19 @@ queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, 
 }
 
 int
+queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+
+	half_name(q, half, at / q->all->file_entries, name, sizeof(name));
+	AUTO_CLOSE int fd = openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return file_read(fd, buf, (size_t)halves[half].bytes, at % q->all->file_entries * halves[half].bytes,
+			 queue_files_dir(half));
+}
+
+int
 queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n)
 {
 	int64_t bytes = halves[half].bytes;

@@ -29,10 +29,14 @@ int queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool ma
 /* Read or write n entries of one half from entry `at` on; they lie in one file. */
 int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n);
 
-/* Remove one half's file, if it is there. */
+/* Read entry `at` of one half through a descriptor that is not kept, where many queues are
+ * looked at once. */
+int queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf);
+
 /* Is there a file, whole or not? */
 bool queue_files_there(struct queue *q, enum queue_half half, int64_t file);
 
+/* Remove one half's file, if it is there. */
 void queue_files_remove(struct queue *q, enum queue_half half, int64_t file);
 
 #endif

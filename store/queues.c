@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "store/queue_files.h"
 #include "store/queues.h"
 
+#define MATCHING_THREADS 4
+#define MATCHING_QUEUES 4096	/* of them keep a thread busy */
 #define SYNC_SINGLY 32		/* queues whose files are synced one by one */
 
 /* --- the table of queues ------------------------------------------------------------------ */
@@ -166,15 +169,13 @@ static bool
 files_match(struct queue *q)
 {
 	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
-	int64_t last = q->span.end.n - 1, file = last / q->all->file_entries;
+	int64_t last = q->span.end.n - 1;
 	struct queue_entry e;
 
 	if (q->span.end.n == q->span.min.n)
 		return true;
-	if (!queue_files_whole(q, QUEUE_ENTRIES, file) || !queue_files_whole(q, QUEUE_STARTS, file))
-		return false;
-	if (queue_files_io(q, QUEUE_ENTRIES, false, last, raw, 1) != MQ_OK ||
-	    queue_files_io(q, QUEUE_STARTS, false, last, start, 1) != MQ_OK)
+	if (queue_files_peek(q, QUEUE_ENTRIES, last, raw) != MQ_OK ||
+	    queue_files_peek(q, QUEUE_STARTS, last, start) != MQ_OK)
 		return false;
 	queue_entry_decode(raw, start, &e);
 	return e.pos.byte == q->span.last_end.byte - e.total && queue_entry_possible(&e, q->span.end_bytes);
@@ -190,8 +191,8 @@ queue_row_valid(const struct queue_row *row)
 	       s->end_bytes >= s->start_bytes && s->last_end.byte >= 0;
 }
 
-int
-queues_restore(struct queues *qs, const struct queue_row *row)
+static int
+restore_row(struct queues *qs, const struct queue_row *row, struct queue **ret_q)
 {
 	struct queue *q;
 	int rc;
@@ -207,9 +208,74 @@ queues_restore(struct queues *qs, const struct queue_row *row)
 	q->taken_min = row->span.min;
 	q->tail_from = q->synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
-	if (!files_match(q))
+	*ret_q = q;
+	return MQ_OK;
+}
+
+/* Every step-th queue of a list, from `from` on. */
+struct matching {
+	struct queue **list;
+	size_t n, from, step;
+	struct queue *unlike;	/* one whose files do not match; NULL: none */
+	pthread_t thread;
+};
+
+static void *
+matching_main(void *arg)
+{
+	struct matching *m = arg;
+
+	for (size_t i = m->from; i < m->n && !m->unlike; i += m->step) {
+		LOCKED(&m->list[i]->lock);
+		if (!files_match(m->list[i]))
+			m->unlike = m->list[i];
+	}
+	return NULL;
+}
+
+/* Opening two files for each of many queues is what a start consists of: all CPUs share it. */
+static struct queue *
+find_unlike(struct queue **list, size_t n)
+{
+	struct matching m[MATCHING_THREADS];
+	size_t threads = 1 + n / MATCHING_QUEUES, started = 1;
+	struct queue *unlike;
+
+	if (threads > MATCHING_THREADS)
+		threads = MATCHING_THREADS;
+	for (size_t i = 0; i < threads; i++)
+		m[i] = (struct matching){ .list = list, .n = n, .from = i, .step = threads };
+	while (started < threads &&
+	       pthread_create(&m[started].thread, NULL, matching_main, &m[started]) == 0)
+		started++;
+	matching_main(&m[0]);
+	unlike = m[0].unlike;
+	for (size_t i = 1; i < threads; i++) {
+		if (i < started)
+			pthread_join(m[i].thread, NULL);
+		else
+			matching_main(&m[i]);
+		if (m[i].unlike)
+			unlike = m[i].unlike;
+	}
+	return unlike;
+}
+
+int
+queues_restore(struct queues *qs, const struct queue_row *rows, size_t n)
+{
+	AUTO_FREE struct queue **list = calloc(n + 1, sizeof(*list));
+	const struct queue *unlike;
+	int rc = list ? MQ_OK : -ENOMEM;
+
+	for (size_t i = 0; rc == MQ_OK && i < n; i++)
+		rc = restore_row(qs, &rows[i], &list[i]);
+	if (rc != MQ_OK)
+		return rc;
+	unlike = find_unlike(list, n);
+	if (unlike)
 		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": its files are not as the last checkpoint "
-				"left them", q->topic, q->id);
+				"left them", unlike->topic, unlike->id);
 	return MQ_OK;
 }
 

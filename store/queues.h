@@ -84,8 +84,8 @@ struct queue *queues_find(struct queues *qs, const char *topic, size_t topic_len
 int queues_make(struct queues *qs, const char *topic, size_t topic_len, int32_t id, struct queue **ret_q);
 int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg);
 
-/* A queue as a checkpoint left it.  MQ_ECORRUPT when its files are not there. */
-int queues_restore(struct queues *qs, const struct queue_row *row);
+/* Queues as a checkpoint left them.  MQ_ECORRUPT when the files of one are not there. */
+int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n);
 
 /* Could the row be true? */
 bool queue_row_valid(const struct queue_row *row);

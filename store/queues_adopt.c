@@ -18,17 +18,6 @@
 
 /* --- starting anew ---------------------------------------------------------------------------- */
 
-/* Files that will be removed and made again must not be written through an old
- * descriptor: queues_restore() has opened those of the last message. */
-static void
-forget_last_files(struct queue *q)
-{
-	int64_t file = (q->span.end.n - 1) / q->all->file_entries;
-
-	for (int half = QUEUE_ENTRIES; half <= QUEUE_STARTS; half++)
-		fdcache_forget(q->all->files, q, file * 2 + half);
-}
-
 /* An empty queue that had come to `end`. */
 static int
 adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
@@ -39,7 +28,6 @@ adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&q->lock);
-	forget_last_files(q);
 	if (end.n < q->span.end.n)
 		end = q->span.end;
 	q->span = (struct queue_span){ .min = end, .end = end };

@@ -52,16 +52,6 @@ open_dirs(struct store *s)
 }
 
 static int
-restore_queues(struct store *s, const struct store_checkpoint *cp)
-{
-	int rc = MQ_OK;
-
-	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
-		rc = queues_restore(&s->queues, &cp->rows[i]);
-	return rc;
-}
-
-static int
 open_index(struct store *s, const struct store_checkpoint *cp, bool rebuild)
 {
 	const struct settings *set = s->settings;
@@ -94,7 +84,7 @@ queue_file_bytes(const struct store *s)
 static int
 open_views(struct store *s, const struct store_checkpoint *cp)
 {
-	int rc = restore_queues(s, cp);
+	int rc = queues_restore(&s->queues, cp->rows, cp->n);
 
 	return rc == MQ_OK ? open_index(s, cp, false) : rc;
 }

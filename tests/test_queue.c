@@ -302,7 +302,7 @@ known_records_are_skipped_and_a_restored_queue_goes_on(void **state)
 	/* a crash: what is beyond the row is only in memory, and comes again */
 	views_close(r);
 	views_open(r);
-	assert_int_equal(queues_restore(&r->qs, &row), MQ_OK);
+	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_OK);
 	r->q = queues_find(&r->qs, "t", 1, 3);
 	verify(r, 0, 150, 0, 0);
 	r->pos = 1000;
@@ -324,18 +324,18 @@ a_row_whose_files_are_not_there_is_not_believed(void **state)
 	views_open(r);
 	bad = row;
 	bad.span.last_end.byte++;
-	assert_int_equal(queues_restore(&r->qs, &bad), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
 	bad = row;
 	bad.span.min.n = -1;
-	assert_int_equal(queues_restore(&r->qs, &bad), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
 	bad = row;
 	snprintf(bad.topic, sizeof(bad.topic), "../x");
-	assert_int_equal(queues_restore(&r->qs, &bad), MQ_ECORRUPT);
-	assert_int_equal(queues_restore(&r->qs, &row), MQ_OK);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_OK);
 	views_close(r);
 	views_open(r);
 	unlinkat(r->bi, "t/3/00000000000000000800", 0);
-	assert_int_equal(queues_restore(&r->qs, &row), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_ECORRUPT);
 }
 
 static void
