@@ -10,6 +10,7 @@
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/text.h"
+#include "offsets/access.h"
 
 #define ATTR_DIR_SECONDS 1.0
 #define FILE_MODE 0777		/* nothing here is run: no setuid, no setgid */
@@ -466,33 +467,14 @@ is_private(enum node_kind kind)
 	       kind == NODE_LOSTFOUND_FILE;
 }
 
-static void
-owner_of_dir(struct mount *m, const struct node *n, struct owner *ret)
-{
-	struct topic_conf tc;
-	struct group_conf gc;
-
-	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
-	if (n->group) {
-		group_conf(m->offsets, n->group, &gc);
-		*ret = gc.owner;
-	} else if (n->topic) {
-		topic_conf(m->offsets, n->topic, &tc);
-		*ret = tc.owner;
-	}
-}
-
 void
 node_owner(struct mount *m, const struct node *n, struct owner *ret)
 {
 	char path[NODE_PATH_SIZE];
 
 	node_owner_path(n, path);
-	if (n->kind != NODE_TOPIC && n->kind != NODE_GROUP && path_owner(m->offsets, path, ret))
-		return;
-	owner_of_dir(m, n, ret);
-	if (!node_is_dir(n))
-		ret->mode &= 0666;
+	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
+	access_owner(m->offsets, path, n->topic, n->group, node_is_dir(n), ret);
 }
 
 void

@@ -79,6 +79,9 @@ int offsets_export(struct offsets *o, enum config_file file, char **ret_text, si
 /* Another number after each change of topics or groups. */
 int64_t offsets_tables_version(struct offsets *o);
 
+/* Another number whenever an owner, a mode, an access list, a name or a subscription is another. */
+uint64_t offsets_rights_version(const struct offsets *o);
+
 /* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
  * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of
  * before and no longer does are gone; offsets only move forward, and not where a commit

@@ -8,6 +8,12 @@
 #include "conf/scope.h"
 #include "offsets/registry.h"
 
+uint64_t
+offsets_rights_version(const struct offsets *o)
+{
+	return atomic_load(&o->rights_version);
+}
+
 bool
 path_owner(struct offsets *o, const char *path, struct owner *ret)
 {

@@ -412,6 +412,7 @@ registry_set_gone(struct offsets *o, struct entry *e, bool gone)
 	if (e->pub->gone == gone)
 		return false;
 	e->pub->gone = gone;
+	atomic_fetch_add(&o->rights_version, 1);
 	o->entries[e->kind].living += gone ? -1 : 1;
 	if (!gone)
 		e->pub->life++;
@@ -469,6 +470,8 @@ void
 registry_dirty(struct offsets *o, struct entry *e)
 {
 	MUST_HOLD_REGISTRY(o);
+	if (e->kind != ENTRY_SUBSCRIPTION)
+		atomic_fetch_add(&o->rights_version, 1);
 	if (e->dirty)
 		return;
 	e->dirty = true;

@@ -178,6 +178,7 @@ struct offsets {
 	struct epoch epoch_list[EPOCHS_MAX];
 	struct epochs epochs;	/* of the log, in there */
 	bool epochs_changed;
+	_Atomic uint64_t rights_version;
 	struct data_version topics_version, groups_version, offsets_version;
 	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
 	bool delays_dirty;

@@ -14,7 +14,7 @@ struct remoting_broker {
 	struct host host;		/* stored in messages: brokerIP1, listenPort */
 	bool read_only;
 
-	const struct rights *rights;	/* of clients; NULL: they may do all */
+	const struct user *rights;	/* of clients; NULL: they may do all */
 
 	/* The log is in the slaves that a SYNC_MASTER waits for up to this mark; NULL: there
 	 * are none.  And: are there enough of them now?  May be NULL. */

@@ -17,6 +17,13 @@
 
 /* --- who may -------------------------------------------------------------------------------------- */
 
+/* Groups and offsets are another's: the master's, or nobody's. */
+static bool
+follows(const struct remoting_broker *b)
+{
+	return b->settings->brokerRole == SLAVE || b->read_only;
+}
+
 static bool
 find_group(const struct remoting_broker *b, const char *name, struct group_conf *ret, struct refusal *why)
 {
@@ -26,15 +33,30 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 	group_conf_default(ret, name);
 	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
 		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
-	if (!g && b->settings->brokerRole != SLAVE && !b->read_only && !meta_group_is_system(name))
+	if (!g && !follows(b) && !meta_group_is_system(name)) {
+		if (!rights_make(b->rights, b->offsets, "groups"))
+			return refuse_rc(why, -EACCES);
+		ret->owner = rights_owner(b->rights);
 		rc = group_create(b->offsets, ret, &g, NULL);
+	}
 	if (rc != MQ_OK && rc != -EEXIST)
 		return refuse_rc(why, rc);
 	if (g)
 		group_conf(b->offsets, g, ret);
-	if (!ret->consume_enable || (b->rights && g && !rights_group(b->rights, b->offsets, g, RIGHTS_WRITE)))
+	if (!ret->consume_enable)
 		return refuse(why, ANSWER_NO_PERMISSION, "subscription group no permission, %.60s", name);
 	return true;
+}
+
+/* A pull is the group's.  Where nothing can be committed, and for tools, it is a look at the queue. */
+static bool
+may_consume(const struct remoting_broker *b, const struct pull *p, struct topic *t)
+{
+	struct group *g = group_find(b->offsets, p->group);
+
+	if (!g || follows(b))
+		return rights_queue(b->rights, b->offsets, t, p->queue_id, RIGHTS_READ);
+	return rights_consume(b->rights, b->offsets, g, t, p->queue_id);
 }
 
 static bool
@@ -47,11 +69,13 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	if (!t)
 		return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", p->topic);
 	topic_conf(b->offsets, t, &conf);
-	if (!(conf.perm & PERM_READ) || (b->rights && !rights_topic(b->rights, b->offsets, t, RIGHTS_READ)))
+	if (!(conf.perm & PERM_READ))
 		return refuse(why, ANSWER_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
 	if (p->queue_id < 0 || p->queue_id >= conf.queues)
 		return refuse(why, ANSWER_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",
 			      (int)p->queue_id, p->topic, (int)conf.queues);
+	if (!may_consume(b, p, t))
+		return refuse_rc(why, -EACCES);
 	rc = topic_queue(b->offsets, t, p->queue_id, ret);
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
@@ -302,7 +326,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 			.segment_bytes = store_segment_bytes(b->store),
 		};
 
-		if (p->commits && b->settings->brokerRole != SLAVE && !b->read_only)
+		if (p->commits && !follows(b))
 			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
 		pull_from(b, p, q, &conf, &f, c);
 	}
@@ -337,6 +361,8 @@ pull_commit(const struct remoting_broker *b, const char *group, const char *topi
 		return err_note(-ENOENT, "topic[%s] not exist", topic);
 	if (!g)
 		return err_note(-EINVAL, "subscription group [%s] does not exist", group);
+	if (!rights_consume(b->rights, b->offsets, g, t, queue_id))
+		return -EACCES;
 	sub = subscription_find(b->offsets, g, t);
 	if (!sub)
 		rc = subscribe(b, g, t, &sub);

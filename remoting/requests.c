@@ -158,7 +158,7 @@ answer_queues(struct answer *ret, json_t *body)
 }
 
 bool
-request_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret)
+request_any_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
 	int64_t id;
@@ -171,13 +171,20 @@ request_place(struct service *s, const struct request *req, struct place *ret_pl
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "topic %s has no queue %" PRId64, t->name, id);
 		return false;
 	}
-	if (!rights_topic(&s->rights, o, t, RIGHTS_READ)) {
-		answer_refuse(ret, ANSWER_NO_PERMISSION, "the topic[%s] may not be read", t->name);
-		return false;
-	}
 	ret_place->topic = t;
 	ret_place->queue_id = (int32_t)id;
 	return true;
+}
+
+bool
+request_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret)
+{
+	if (!request_any_place(s, req, ret_place, ret))
+		return false;
+	if (rights_queue(&s->rights, s->broker.offsets, ret_place->topic, ret_place->queue_id, RIGHTS_READ))
+		return true;
+	answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
+	return false;
 }
 
 int

@@ -58,7 +58,7 @@ may_set(struct service *s, const char *key, const char *value, struct answer *re
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%.100s: no such setting", key);
 	else if (!(row->flags & SETTING_LIVE))
 		answer_refuse(ret, ANSWER_NO_PERMISSION, "%s cannot change while mounted", row->key);
-	else if (!rights_make(&s->rights, s->broker.offsets, path))
+	else if (!rights_file(&s->rights, s->broker.offsets, path, RIGHTS_WRITE))
 		answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write %s", path);
 	else if (setting_check(row, value, "mqadmin") != MQ_OK)
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(MQ_EBADCONF));
@@ -167,7 +167,7 @@ serve_system_topics(struct service *s, const struct request *req, struct answer 
 static bool
 may_tidy(struct service *s, struct answer *ret)
 {
-	if (rights_make(&s->rights, s->broker.offsets, "ctl"))
+	if (rights_file(&s->rights, s->broker.offsets, "ctl", RIGHTS_WRITE))
 		return true;
 	answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write ctl");
 	return false;

@@ -24,9 +24,11 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	mq_qoff at;
 	int rc;
 
-	if (!request_place(s, req, &p, ret))
+	if (!request_any_place(s, req, &p, ret))
 		return MQ_OK;
 	sub = g ? subscription_find(o, g, p.topic) : NULL;
+	if (sub && !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_READ))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
 	if (!sub && queue_min(p.queue).n <= 0)
 		return answer_number(ret, "offset", 0);	/* RocketMQ's rule: a young queue is read from its begin */
 	if (!sub)
@@ -88,7 +90,7 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 		s->broker.serve_slave(s->broker.arg, req, ret);
 		return MQ_OK;
 	}
-	if (!request_place(s, req, &p, ret) || !request_number(req, "commitOffset", &to, ret))
+	if (!request_any_place(s, req, &p, ret) || !request_number(req, "commitOffset", &to, ret))
 		return MQ_OK;
 	if (!g && ext_get(req->ext, "mqfs.explicit")) {		/* a tool clones a group's offsets */
 		rc = request_group_made(s, name, &g, ret);
@@ -98,11 +100,12 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 	if (!g)
 		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist",
 				     name ? name : "");
-	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the group[%s] may not consume", g->name);
+	if (!rights_consume(&s->rights, o, g, p.topic, p.queue_id))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
 	rc = subscribed(s, g, p.topic, &sub);
 	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)))
-		return commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
+		return !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE) ? -EACCES
+			       : commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
 	return rc == MQ_OK ? commit_forward(o, sub, p.queue_id, MQ_QOFF(to)) : rc;
 }
 

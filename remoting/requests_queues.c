@@ -78,7 +78,8 @@ add_record(struct service *s, mq_pos pos, const char *topic, struct answer *ret)
 		return rc;
 	snprintf(name, sizeof(name), "%.*s", (int)rec.topic_len, rec.topic);
 	t = topic_find(s->broker.offsets, name);
-	if (!t || (topic && strcmp(topic, name) != 0) || !rights_topic(&s->rights, s->broker.offsets, t, RIGHTS_READ))
+	if (!t || (topic && strcmp(topic, name) != 0) ||
+	    !rights_queue(&s->rights, s->broker.offsets, t, rec.queue_id, RIGHTS_READ))
 		return err_note(-EACCES, "the message may not be read");
 	len = (size_t)rec.total;
 	body = realloc(ret->body, ret->body_len + len);

@@ -1,7 +1,7 @@
 #include "config.h"
 
-#include <errno.h>
-#include <pwd.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -9,56 +9,171 @@
 
 #define NEW_MODE 0755
 
-int
-rights_open(const struct settings *s, struct rights *ret)
+static struct access
+access_of(const struct user *r, struct offsets *o)
 {
-	const struct passwd *pw;
+	return (struct access){
+		.offsets = o, .uid = getuid(), .gid = getgid(),
+		.who = { .uid = r->uid, .gid = r->gid, .groups = r->groups, .n_groups = r->n_groups },
+	};
+}
 
-	errno = 0;
-	pw = getpwnam(s->remotingUser);
-	if (!pw)
-		return err_note(MQ_EBADCONF, "remotingUser=%s: there is no such user", s->remotingUser);
-	*ret = (struct rights){ .uid = pw->pw_uid, .gid = pw->pw_gid, .mounter = getuid(), .mounter_gid = getgid() };
-	return MQ_OK;
+/* --- what was found before ------------------------------------------------------------------------ */
+
+/* Each message is judged, and most are of few queues: each thread keeps what it found. */
+struct allowed {
+	const struct offsets *offsets;	/* NULL: nothing */
+	uint64_t version, user;
+	uint32_t topic, group;		/* ids; 0: no group */
+	int32_t queue;
+	unsigned want;
+};
+
+#define ALLOWED_MAX 256u
+
+static _Thread_local struct allowed known[ALLOWED_MAX];
+
+static struct allowed
+question(const struct user *r, const struct offsets *o, const struct topic *t, const struct group *g, int32_t queue,
+	 unsigned want)
+{
+	return (struct allowed){
+		.offsets = o, .version = offsets_rights_version(o), .user = r->number,
+		.topic = t->id, .group = g ? g->id : 0, .queue = queue, .want = want,
+	};
+}
+
+static struct allowed *
+place_of(const struct allowed *a)
+{
+	uint64_t n = a->user * 31 + a->topic * 17 + a->group * 13 + (uint32_t)a->queue * 3 + a->want;
+
+	return &known[n % ALLOWED_MAX];
 }
 
 static bool
-allows(const struct rights *r, const struct owner *o, unsigned want)
+is_known(const struct allowed *a)
 {
-	unsigned bits = r->uid == o->uid ? o->mode >> 6 : r->gid == o->gid ? o->mode >> 3 : o->mode;
+	const struct allowed *k = place_of(a);
 
-	return r->uid == 0 || (bits & want) == want;
+	return k->offsets == a->offsets && k->version == a->version && k->user == a->user && k->topic == a->topic &&
+	       k->group == a->group && k->queue == a->queue && k->want == a->want;
+}
+
+static bool
+remember(const struct allowed *a, bool allowed)
+{
+	if (allowed)
+		*place_of(a) = *a;
+	return allowed;
+}
+
+/* --- what they may ---------------------------------------------------------------------------------- */
+
+bool
+rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int32_t queue, enum rights_want want)
+{
+	struct allowed q;
+	struct access a;
+
+	if (!r || r->uid == 0)
+		return true;
+	q = question(r, o, t, NULL, queue, want);
+	if (is_known(&q))
+		return true;
+	a = access_of(r, o);
+	return remember(&q, access_queue(&a, t, queue, want) == MQ_OK);
 }
 
 bool
-rights_topic(const struct rights *r, struct offsets *o, const struct topic *t, enum rights_want want)
+rights_topic(const struct user *r, struct offsets *o, const struct topic *t, enum rights_want want)
 {
-	struct topic_conf conf;
+	struct access a;
 
-	topic_conf(o, t, &conf);
-	return allows(r, &conf.owner, want);
+	if (want == RIGHTS_READ)
+		return rights_queue(r, o, t, ACCESS_EVERY_QUEUE, want);
+	if (!r || r->uid == 0)
+		return true;
+	a = access_of(r, o);
+	return access_topic(&a, t, want) == MQ_OK;
 }
 
 bool
-rights_group(const struct rights *r, struct offsets *o, const struct group *g, enum rights_want want)
+rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want)
 {
-	struct group_conf conf;
+	struct access a;
 
-	group_conf(o, g, &conf);
-	return allows(r, &conf.owner, want);
+	if (!r || r->uid == 0)
+		return true;
+	a = access_of(r, o);
+	return access_group(&a, g, want) == MQ_OK;
+}
+
+/* groups/G/T/qN with that suffix. */
+static bool
+may_use(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t, int32_t queue,
+	const char *suffix, unsigned want)
+{
+	const struct access a = access_of(r, o);
+	char name[32];
+
+	snprintf(name, sizeof(name), "q%" PRId32 "%s", queue, suffix);
+	return access_subscription(&a, g, t, name, want) == MQ_OK;
 }
 
 bool
-rights_make(const struct rights *r, struct offsets *o, const char *dir)
+rights_consume(const struct user *r, struct offsets *o, struct group *g, struct topic *t, int32_t queue)
 {
-	struct owner owner = { .uid = r->mounter, .gid = r->mounter_gid, .mode = NEW_MODE };
+	struct allowed q;
+	struct access a;
 
-	(void)path_owner(o, dir, &owner);
-	return allows(r, &owner, RIGHTS_WRITE);
+	if (!r || r->uid == 0)
+		return true;
+	if (!rights_queue(r, o, t, queue, RIGHTS_READ))
+		return false;
+	q = question(r, o, t, g, queue, RIGHTS_WRITE);
+	if (g && is_known(&q))
+		return true;
+	if (g && subscription_find(o, g, t))
+		return remember(&q, may_use(r, o, g, t, queue, "", ACCESS_READ | ACCESS_WRITE));
+	a = access_of(r, o);
+	return (g ? access_group(&a, g, ACCESS_WRITE | ACCESS_SEARCH)
+		  : access_root(&a, "groups", ACCESS_WRITE | ACCESS_SEARCH)) == MQ_OK;
+}
+
+bool
+rights_offset(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t, int32_t queue,
+	      enum rights_want want)
+{
+	return !r || r->uid == 0 || may_use(r, o, g, t, queue, ".offset", want);
+}
+
+bool
+rights_file(const struct user *r, struct offsets *o, const char *path, enum rights_want want)
+{
+	struct access a;
+
+	if (!r || r->uid == 0)
+		return true;
+	a = access_of(r, o);
+	return access_file(&a, path, want) == MQ_OK;
+}
+
+bool
+rights_make(const struct user *r, struct offsets *o, const char *dir)
+{
+	struct access a;
+
+	if (!r || r->uid == 0)
+		return true;
+	a = access_of(r, o);
+	return access_root(&a, dir, ACCESS_WRITE | ACCESS_SEARCH) == MQ_OK;
 }
 
 struct owner
-rights_owner(const struct rights *r)
+rights_owner(const struct user *r)
 {
+	if (!r)
+		return (struct owner){ .uid = getuid(), .gid = getgid(), .mode = NEW_MODE };
 	return (struct owner){ .uid = r->uid, .gid = r->gid, .mode = NEW_MODE };
 }

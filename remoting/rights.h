@@ -1,35 +1,49 @@
-/* rights.h - what a client may do: what the Unix user remotingUser may, by the owners and
- * modes of topics and groups.  The mount asks here before it acts, whatever mqremoted says.
+/* rights.h - what a client may do in the tree: what its Unix user may (offsets/access.h), as
+ * the owners, modes and access lists say.  The mount asks here before it acts, whatever
+ * mqremoted says.
+ *
+ * Without access control every client is remotingUser; with it, an account may name another
+ * user.  NULL for the user: it may do all.  Functions that return false have
+ * noted which file or directory does not allow it (err_text(-EACCES)).  Any thread.
  */
 #ifndef MQFS_REMOTING_RIGHTS_H
 #define MQFS_REMOTING_RIGHTS_H
 
 #include <stdbool.h>
 
-#include "remoting/service.h"
+#include "conf/user.h"
+#include "offsets/access.h"
 
 enum rights_want {
-	RIGHTS_READ = 4,	/* as in a mode */
-	RIGHTS_WRITE = 2,
+	RIGHTS_READ = ACCESS_READ,
+	RIGHTS_WRITE = ACCESS_WRITE,
 };
 
-struct rights {
-	uid_t uid;		/* remotingUser, */
-	gid_t gid;		/* and its first group */
-	uid_t mounter;		/* owner of what nobody owns */
-	gid_t mounter_gid;
-};
+/* Messages of one queue: read them, append to it. */
+bool rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int32_t queue,
+		  enum rights_want want);
 
-/* MQ_EBADCONF, noted: there is no such user. */
-int rights_open(const struct settings *s, struct rights *ret);
+/* READ: the messages of all queues; WRITE: the topic itself, its configuration. */
+bool rights_topic(const struct user *r, struct offsets *o, const struct topic *t, enum rights_want want);
 
-bool rights_topic(const struct rights *r, struct offsets *o, const struct topic *t, enum rights_want want);
-bool rights_group(const struct rights *r, struct offsets *o, const struct group *g, enum rights_want want);
+/* The group itself: its configuration, and what it subscribes to. */
+bool rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want);
 
-/* May it make and remove names there: dir is "topics" or "groups"? */
-bool rights_make(const struct rights *r, struct offsets *o, const char *dir);
+/* Commit what was consumed of a queue.  NULL for g: the group is to be made for it, as is a
+ * subscription that is not there. */
+bool rights_consume(const struct user *r, struct offsets *o, struct group *g, struct topic *t, int32_t queue);
+
+/* What a group has committed of a queue, which is qN.offset. */
+bool rights_offset(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t,
+		   int32_t queue, enum rights_want want);
+
+/* Another file of the mount: "config/KEY", "ctl". */
+bool rights_file(const struct user *r, struct offsets *o, const char *path, enum rights_want want);
+
+/* Make and remove names in "topics" or "groups". */
+bool rights_make(const struct user *r, struct offsets *o, const char *dir);
 
 /* Whom a topic or group belongs to that a client makes. */
-struct owner rights_owner(const struct rights *r);
+struct owner rights_owner(const struct user *r);
 
 #endif

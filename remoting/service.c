@@ -382,11 +382,12 @@ service_open(const struct settings *settings, const struct service_broker *broke
 
 	if (!s)
 		return -ENOMEM;
-	rc = rights_open(settings, &s->rights);
+	rc = user_find(settings->remotingUser, &s->user);
 	if (rc != MQ_OK) {
 		free(s);
-		return rc;
+		return err_note(rc, "remotingUser: %s", err_text(rc));
 	}
+	s->rights = &s->user;
 	s->settings = settings;
 	s->broker = *broker;
 	s->link_fd = -1;
@@ -395,7 +396,7 @@ service_open(const struct settings *settings, const struct service_broker *broke
 		.store = broker->store,
 		.offsets = broker->offsets,
 		.host = broker->host,
-		.rights = &s->rights,
+		.rights = &s->user,
 		.replicated = broker->replicated,
 		.in_sync = broker->in_sync,
 		.arg = broker->arg,
@@ -437,6 +438,7 @@ service_close(struct service *s)
 	child_stop(s->child);
 	child_close(s->child);
 	exchange_close(s->exchange);
+	user_clear(&s->user);
 	pthread_cond_destroy(&s->changed);
 	lock_destroy(&s->lock);
 	free(s);

@@ -18,7 +18,8 @@ struct service {
 	const struct settings *settings;
 	struct service_broker broker;
 	int64_t started_ms;		/* wall clock */
-	struct rights rights;
+	struct user user;		/* of remotingUser */
+	const struct user *rights;	/* of who asks: of the request that is being answered */
 	struct remoting_broker remoting;
 
 	struct resets resets;		/* the serve thread's */

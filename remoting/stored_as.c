@@ -47,11 +47,9 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 
 	topic_conf_default(&conf, name, queues);
 	conf.perm = perm;
-	if (b->rights && !has_prefix(name, RETRY) && !has_prefix(name, DLQ) &&
-	    !rights_make(b->rights, b->offsets, "topics"))
-		return refuse(why, ANSWER_NO_PERMISSION, "clients may not make topics here");
-	if (b->rights)
-		conf.owner = rights_owner(b->rights);
+	if (!has_prefix(name, RETRY) && !has_prefix(name, DLQ) && !rights_make(b->rights, b->offsets, "topics"))
+		return refuse_rc(why, -EACCES);
+	conf.owner = rights_owner(b->rights);
 	rc = topic_create(b->offsets, &conf, ret, NULL);
 	if (rc == -EEXIST)		/* somebody was faster */
 		*ret = topic_find(b->offsets, name);
@@ -220,11 +218,13 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		as.level = 0;
 	}
 	topic_conf(b->offsets, as.topic, &conf);
-	if (!(conf.perm & PERM_WRITE) || (b->rights && !rights_topic(b->rights, b->offsets, as.topic, RIGHTS_WRITE)))
+	if (!(conf.perm & PERM_WRITE))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
 			      as.topic->name);
 	if (!find_queue(b, req, &as, ret_why) || !find_waiting_queue(b, &as, ret_why))
 		return false;
+	if (!rights_queue(b->rights, b->offsets, as.topic, as.queue_id, RIGHTS_WRITE))
+		return refuse_rc(ret_why, -EACCES);
 	as.m = (struct message){
 		.topic = as.topic->name,
 		.topic_len = strlen(as.topic->name),

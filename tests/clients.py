@@ -207,6 +207,26 @@ def stranger(port):
     want(3, a.ask(0x6d71, body={"v": 1})[0])    # nobody may follow: haListen=none
 
 
+def attempts(port):
+    """What a client can do of append, read, commit, message, remove: those words."""
+    a = Client(port, "a@1")
+    place = {"topic": "t", "queueId": "0"}
+    pull = dict(place, consumerGroup="g", queueOffset="0", maxMsgNums="1", sysFlag="5", commitOffset="0",
+                suspendTimeoutMillis="0", subVersion="0", subscription="*")
+    send = {"a": "p", "b": "t", "c": "", "d": "1", "e": "0", "f": "0", "g": "1", "h": "0", "i": "", "j": "0"}
+    topic = dict(place, readQueueNums="8", writeQueueNums="8", perm="6")
+    done = {"append": a.ask(310, send), "read": a.ask(30, place), "pull": a.ask(11, pull),
+            "commit": a.ask(15, dict(place, consumerGroup="g", commitOffset="1")),
+            "offset": a.ask(14, dict(place, consumerGroup="g")),
+            "message": a.ask(33, {"offset": sys.argv[3]}), "make": a.ask(17, dict(topic, topic="new")),
+            "group": a.ask(200, body={"groupName": "new"})}
+    if done["make"][0] == SUCCESS:      # what could be made goes again
+        want(SUCCESS, a.ask(215, {"topic": "new"})[0])
+    if done["group"][0] == SUCCESS:
+        want(SUCCESS, a.ask(207, {"groupName": "new"})[0])
+    print(*(name for name, (code, _, _) in done.items() if code == SUCCESS))
+
+
 if __name__ == "__main__":
     sys.path.insert(0, ".")
     globals()[sys.argv[2]](int(sys.argv[1]))

@@ -9,13 +9,13 @@
 
 #include <cmocka.h>
 
-#include "fs/acl.h"
 #include "fs/args.h"
 #include "fs/command.h"
 #include "fs/handle.h"
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/text.h"
+#include "offsets/acl.h"
 
 /* --- inode numbers ------------------------------------------------------------- */
 
