@@ -97,7 +97,7 @@ requests_answer(struct service *s, const struct request *req, struct answer *ret
 
 	if (rc != MQ_OK) {
 		answer_clear(&answer);
-		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+		answer_refuse(&answer, rc == -EACCES ? ANSWER_NO_PERMISSION : ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	}
 	*ret = answer;
 }

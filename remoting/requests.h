@@ -25,7 +25,8 @@ bool request_number(const struct request *req, const char *field, int64_t *ret_n
 /* The topic that `field` names.  NULL: *ret is TOPIC_NOT_EXIST. */
 struct topic *request_topic(struct service *s, const struct request *req, const char *field, struct answer *ret);
 
-/* The queue that "topic" and "queueId" say, if it may be read.  False: *ret is a refusal. */
+/* The queue that "topic" and "queueId" say, if it may be read; or: whether or not.  False: *ret is a
+ * refusal. */
 struct place {
 	struct topic *topic;
 	struct queue *queue;
@@ -33,6 +34,7 @@ struct place {
 };
 
 bool request_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret);
+bool request_any_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret);
 
 /* When that message was stored; -1: there is none. */
 int64_t request_stored_ms(struct service *s, struct queue *q, mq_qoff at);

@@ -75,12 +75,12 @@ make_group(struct service *s, const char *name, struct answer *ret)
 	if (!g && !s->settings->autoCreateSubscriptionGroup)
 		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST,
 				     "subscription group [%s] does not exist", name);
-	if (!g && !rights_make(s->rights, o, "groups"))
+	if (!g && !rights_make(&s->rights, o, "groups"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to make the group %s: %s", name,
 				     err_text(-EACCES));
 	if (!g) {
 		group_conf_default(&conf, name);
-		conf.owner = rights_owner(s->rights);
+		conf.owner = rights_owner(&s->rights);
 		rc = group_create(o, &conf, &g, NULL);
 		if (rc != MQ_OK && rc != -EEXIST)
 			return rc;
@@ -158,13 +158,13 @@ serve_group_set(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (!name_is_good(name))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good groupName");
-	if (g ? !rights_group(s->rights, o, g, RIGHTS_WRITE) : !rights_make(s->rights, o, "groups"))
+	if (g ? !rights_group(&s->rights, o, g, RIGHTS_WRITE) : !rights_make(&s->rights, o, "groups"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to change the group %s", name);
 	if (g) {
 		group_conf(o, g, &conf);
 	} else {
 		group_conf_default(&conf, name);
-		conf.owner = rights_owner(s->rights);
+		conf.owner = rights_owner(&s->rights);
 	}
 	take_group(req, &conf);
 	if (conf.retry_queues < 0 || conf.retry_max < -1 || conf.broker_id < 0 || conf.slow_broker_id < 0)
@@ -184,7 +184,7 @@ serve_group_delete(struct service *s, const struct request *req, struct answer *
 
 	if (is_slave(s, ret) || !g)
 		return MQ_OK;
-	if (!rights_make(s->rights, o, "groups"))
+	if (!rights_make(&s->rights, o, "groups"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the group %s", name);
 	while (rc == MQ_OK && (sub = subscription_next(o, g, "")))
 		rc = subscription_delete(o, sub, NULL);
@@ -232,13 +232,13 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (readable < 1 || writable < 1 || readable > 4096 || writable > 4096 || perm < 0 || perm > 7)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "queues must be 1 to 4096, perm 0 to 7");
-	if (t ? !rights_topic(s->rights, o, t, RIGHTS_WRITE) : !rights_make(s->rights, o, "topics"))
+	if (t ? !rights_topic(&s->rights, o, t, RIGHTS_WRITE) : !rights_make(&s->rights, o, "topics"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to change the topic %s", name);
 	if (t) {
 		topic_conf(o, t, &conf);
 	} else {
 		topic_conf_default(&conf, name, 1);
-		conf.owner = rights_owner(s->rights);
+		conf.owner = rights_owner(&s->rights);
 	}
 	conf.queues = (int32_t)(readable > writable ? readable : writable);
 	conf.perm = (int32_t)perm;
@@ -274,7 +274,7 @@ serve_topic_delete(struct service *s, const struct request *req, struct answer *
 		return MQ_OK;
 	if (is_system_topic(s, name))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the topic[%s] is the system's", name);
-	if (!rights_make(s->rights, o, "topics") || !rights_topic(s->rights, o, t, RIGHTS_WRITE))
+	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the topic %s", name);
 	rc = topic_purge(o, t, NULL);
 	if (rc == MQ_OK)

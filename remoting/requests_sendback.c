@@ -34,7 +34,7 @@ find_message(struct service *s, mq_pos pos, struct found *ret)
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)rec.topic_len, rec.topic);
 	t = topic_find(o, name);
-	if (!t || meta_topic_is_system(name) || !rights_topic(&s->rights, o, t, RIGHTS_READ) ||
+	if (!t || meta_topic_is_system(name) || !rights_queue(&s->rights, o, t, rec.queue_id, RIGHTS_READ) ||
 	    topic_queue(o, t, rec.queue_id, &ret->queue) != MQ_OK ||
 	    queue_entries(ret->queue, rec.qoff, &e, 1, &n) != MQ_OK || e.pos.byte != pos.byte)
 		return false;

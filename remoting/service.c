@@ -387,7 +387,7 @@ service_open(const struct settings *settings, const struct service_broker *broke
 		free(s);
 		return err_note(rc, "remotingUser: %s", err_text(rc));
 	}
-	s->rights = &s->user;
+	s->rights = s->user;
 	s->settings = settings;
 	s->broker = *broker;
 	s->link_fd = -1;

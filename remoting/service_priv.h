@@ -19,7 +19,7 @@ struct service {
 	struct service_broker broker;
 	int64_t started_ms;		/* wall clock */
 	struct user user;		/* of remotingUser */
-	const struct user *rights;	/* of who asks: of the request that is being answered */
+	struct user rights;		/* of who asks what is being answered: the same groups as another's */
 	struct remoting_broker remoting;
 
 	struct resets resets;		/* the serve thread's */
