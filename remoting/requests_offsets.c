@@ -103,9 +103,9 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 	if (!rights_consume(&s->rights, o, g, p.topic, p.queue_id))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
 	rc = subscribed(s, g, p.topic, &sub);
-	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)))
-		return !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE) ? -EACCES
-			       : commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
+	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)) &&
+	    rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE))
+		return commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
 	return rc == MQ_OK ? commit_forward(o, sub, p.queue_id, MQ_QOFF(to)) : rc;
 }
 
