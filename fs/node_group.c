@@ -15,6 +15,7 @@
 #include "fs/node.h"
 #include "fs/point.h"
 #include "fs/session.h"
+#include "fs/standing_text.h"
 #include "fs/workers.h"
 #include "remoting/service.h"
 
@@ -123,6 +124,8 @@ group_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 		return node_make(m, NODE_GROUP_CTL, dir->id, 0, 0, ret_child);
 	if (strcmp(name, "clients") == 0)
 		return node_make(m, NODE_GROUP_CLIENTS, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "lag") == 0)
+		return node_make(m, NODE_GROUP_STANDING, dir->id, 0, 0, ret_child);
 	t = topic_find(m->offsets, name);
 	sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
 	return sub ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : -ENOENT;
@@ -136,6 +139,7 @@ group_list(struct mount *m, const struct node *dir, struct lister *l)
 	lister_add(l, "clients", node_ino(NODE_GROUP_CLIENTS, dir->id, 0, 0));
 	lister_add(l, "config", node_ino(NODE_GROUP_CONFIG, dir->id, 0, 0));
 	lister_add(l, "ctl", node_ino(NODE_GROUP_CTL, dir->id, 0, 0));
+	lister_add(l, "lag", node_ino(NODE_GROUP_STANDING, dir->id, 0, 0));
 	while ((sub = next_subscription(m, dir->group, sub)) != NULL)
 		lister_add(l, sub->topic->name, node_ino(NODE_SUBSCRIPTION, sub->id, 0, 0));
 	return MQ_OK;
@@ -326,6 +330,21 @@ const struct node_class node_group_clients = {
 	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = group_clients_render,
+};
+
+/* --- groups/G/lag --------------------------------------------------------------------- */
+
+static int
+group_standing_render(struct mount *m, const struct node *n, struct text *t)
+{
+	return standing_render_lag(m, n->group, t);
+}
+
+const struct node_class node_group_standing = {
+	.what = "lag of a group",
+	.attr = node_attr_text,
+	.set_attr = node_set_owner,
+	.render = group_standing_render,
 };
 
 /* --- groups/G/T/ ----------------------------------------------------------------------- */

@@ -21,20 +21,6 @@ standing(struct mount *m, const struct node *n, struct queue **ret_q, mq_qoff *r
 
 /* --- qN.offset: attributes ---------------------------------------------------------- */
 
-/* Store time of message `at`; 0 if it cannot be known. */
-static int64_t
-store_time_of(struct mount *m, struct queue *q, mq_qoff at)
-{
-	AUTO_FREE unsigned char *buf = NULL;
-	struct queue_entry entry;
-	struct record rec;
-	size_t n, size = 0;
-
-	if (queue_entries(q, at, &entry, 1, &n) != MQ_OK || entry.total == QUEUE_HOLE_SIZE)
-		return 0;
-	return store_read(m->store, entry.pos, &buf, &size, &rec) == MQ_OK ? rec.store_ms : 0;
-}
-
 /* mtime is the store time of the last consumed message. */
 static int
 offset_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
@@ -43,11 +29,8 @@ offset_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_
 	mq_qoff at;
 	int64_t ms;
 
-	if (standing(m, n, &q, &at) == MQ_OK && at.n > 0) {
-		ms = store_time_of(m, q, qoff_add(at, -1));
-		if (ms)
-			stat_set_ms(st, ms);
-	}
+	if (standing(m, n, &q, &at) == MQ_OK && at.n > 0 && store_time_of(m->store, q, qoff_add(at, -1), &ms) == MQ_OK)
+		stat_set_ms(st, ms);
 	return node_attr_text(m, n, st, ret_timeout);
 }
 

@@ -11,15 +11,6 @@
 
 /* --- peers ------------------------------------------------------------------------ */
 
-static void
-peer_name(const struct replication_peer *p, char name[32])
-{
-	if (p->number == 0)
-		snprintf(name, 32, "master");
-	else
-		snprintf(name, 32, "slave-%d", (int)p->number);
-}
-
 static int
 peer_find(struct mount *m, uint32_t number, struct replication_peer *ret)
 {
@@ -34,15 +25,10 @@ peer_find(struct mount *m, uint32_t number, struct replication_peer *ret)
 	return -ESTALE;
 }
 
-/* What a peer still needs (a slave of us, or we of the master). */
 static int64_t
 behind(struct mount *m, const struct replication_peer *p)
 {
-	int64_t written = mark_at(store_written(m->store)).byte;
-
-	if (p->number == 0)
-		return p->sent > written ? p->sent - written : 0;
-	return written > p->ack ? written - p->ack : 0;
+	return replication_peer_behind(p, mark_at(store_written(m->store)));
 }
 
 static void
@@ -148,13 +134,13 @@ replication_lookup(struct mount *m, const struct node *dir, const char *name, st
 {
 	struct replication_peer list[REPLICATION_PEERS_MAX];
 	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
-	char peer[32];
+	char peer[REPLICATION_NAME_BYTES];
 
 	(void)dir;
 	if (strcmp(name, TROUBLE) == 0)
 		return node_make(m, NODE_REPLICATION_TROUBLE, 0, 0, 0, ret_child);
 	for (size_t i = 0; i < n; i++) {
-		peer_name(&list[i], peer);
+		replication_peer_name(&list[i], peer);
 		if (strcmp(peer, name) == 0)
 			return node_make(m, NODE_PEER, (uint32_t)list[i].number, 0, 0, ret_child);
 	}
@@ -166,12 +152,12 @@ replication_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	struct replication_peer list[REPLICATION_PEERS_MAX];
 	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
-	char peer[32];
+	char peer[REPLICATION_NAME_BYTES];
 
 	(void)dir;
 	lister_add(l, TROUBLE, node_ino(NODE_REPLICATION_TROUBLE, 0, 0, 0));
 	for (size_t i = 0; i < n; i++) {
-		peer_name(&list[i], peer);
+		replication_peer_name(&list[i], peer);
 		lister_add(l, peer, node_ino(NODE_PEER, (uint32_t)list[i].number, 0, 0));
 	}
 	return MQ_OK;

@@ -80,6 +80,7 @@ static const char readme[] =
 	"                                                  consume: reading on commits what came before\n"
 	"  cat groups/billing/orders/q0                    peek: what is not consumed yet\n"
 	"  cat groups/billing/orders/q0.lag                how many messages that is\n"
+	"  cat groups/billing/lag status/groups            the same of every queue, of every group\n"
 	"  echo first > groups/billing/orders/q0.offset    consume all of it again\n"
 	"\n"
 	"  cat topics/orders/config                        what a topic can be told; write it back to change it\n"

@@ -14,6 +14,7 @@
 #include "fs/handle.h"
 #include "fs/pending.h"
 #include "fs/scrubbing.h"
+#include "fs/standing_text.h"
 #include "fs/supervise.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
@@ -174,87 +175,83 @@ say_clock(struct mount *m, const struct status *s, struct text *t)
 
 /* --- the table --------------------------------------------------------------------------- */
 
-enum value_kind {
-	GAUGE,			/* a number that goes up and down */
-	COUNTER,		/* one that only grows */
-	WORDS,
-};
-
-#define NUMBER_AT(member) offsetof(struct status, member), NULL
+#define WORDS(name, say, help) { { name, NULL, FIGURE_GAUGE, FIGURE_NONE, 0, help }, say }
+#define NUMBER(name, kind, unit, member, help) NUMBER_AS(name, NULL, kind, unit, member, help)
+#define NUMBER_AS(name, metric, kind, unit, member, help) \
+	{ { name, metric, FIGURE_##kind, FIGURE_##unit, offsetof(struct status, member), help }, NULL }
 
 static const struct value {
-	const char *name;
-	enum value_kind kind;
-	size_t at;		/* of an int64_t in struct status */
-	void (*say)(struct mount *m, const struct status *s, struct text *t);
-	const char *help;
+	struct figure figure;	/* in struct status */
+	void (*say)(struct mount *m, const struct status *s, struct text *t);	/* NULL: it is a number */
 } values[] = {
-	{ "version", WORDS, 0, say_version, "version of mqfs" },
-	{ "role", WORDS, 0, say_role, "what this broker is" },
-	{ "brokerName", WORDS, 0, say_name, "its name" },
-	{ "store", WORDS, 0, say_store, "directory of the store" },
-	{ "pid", GAUGE, NUMBER_AT(pid), "process that serves the mount" },
-	{ "mqrepld", GAUGE, NUMBER_AT(mqrepld), "process that talks to master and slaves, 0: none" },
-	{ "mqremoted", GAUGE, NUMBER_AT(mqremoted), "process that talks to clients and name servers, 0: none" },
-	{ "clients", GAUGE, NUMBER_AT(clients), "connections that produce or consume over the network" },
-	{ "uptime", GAUGE, NUMBER_AT(uptime_s), "seconds since the mount" },
-	{ "started", GAUGE, NUMBER_AT(started_ms), "time of the mount, ms since 1970" },
-	{ "restarts", COUNTER, NUMBER_AT(restarts), "times that the supervisor has started the broker again" },
-	{ "read_only", GAUGE, NUMBER_AT(read_only), "1: mounted read-only" },
-	{ "epoch", GAUGE, NUMBER_AT(offsets.epoch), "number of the log's last epoch" },
-	{ "begin", GAUGE, NUMBER_AT(store.begin), "first byte of the log that is kept" },
-	{ "written", COUNTER, NUMBER_AT(store.written), "mark: end of the log" },
-	{ "flushed", COUNTER, NUMBER_AT(store.flushed), "mark: on this disk up to here" },
-	{ "dispatched", COUNTER, NUMBER_AT(store.dispatched), "mark: visible to readers up to here" },
-	{ "checkpoint", COUNTER, NUMBER_AT(offsets.checkpoint_at), "mark: a crash now reads again from here" },
-	{ "checkpoints", COUNTER, NUMBER_AT(offsets.checkpoints), "checkpoints made" },
-	{ "checkpoint_failures", COUNTER, NUMBER_AT(offsets.checkpoint_failures), "checkpoints that failed" },
-	{ "appends", COUNTER, NUMBER_AT(store.appended_messages), "messages stored since the mount" },
-	{ "appended_bytes", COUNTER, NUMBER_AT(store.appended_bytes), "bytes of the log they took" },
-	{ "flushes", COUNTER, NUMBER_AT(store.flushes), "syncs of the log" },
-	{ "failed", GAUGE, NUMBER_AT(failed), "1: a sync failed, no more appends until mounted again" },
-	{ "disk_full", GAUGE, NUMBER_AT(disk_full), "1: appends are refused until space returns" },
-	{ "disk_used_percent", GAUGE, NUMBER_AT(disk_used_percent), "use of the store's disk" },
-	{ "retention", WORDS, 0, say_retention, "what retention did last, and altogether" },
-	{ "retention_rounds", COUNTER, NUMBER_AT(store.retention_rounds), "how often old segments were looked for" },
-	{ "removed_segments", COUNTER, NUMBER_AT(store.removed_segments), "segments removed since the mount" },
-	{ "removed_bytes", COUNTER, NUMBER_AT(store.removed_bytes), "bytes that freed" },
-	{ "cuts", COUNTER, NUMBER_AT(store.cuts), "how often the log was cut, not being the master's" },
-	{ "cut_bytes", COUNTER, NUMBER_AT(store.cut_bytes), "bytes that were cut" },
-	{ "clock", WORDS, 0, say_clock, "how far the clock is believed" },
-	{ "clock_backs", COUNTER, NUMBER_AT(store.clock_backs), "how often store times went back with the clock" },
-	{ "heads_moved", COUNTER, NUMBER_AT(store.heads_moved), "moves of queues' first messages since the mount" },
-	{ "segments", GAUGE, NUMBER_AT(store.segments), "files of the log" },
-	{ "queues", GAUGE, NUMBER_AT(store.queues), "queues with messages" },
-	{ "topics", GAUGE, NUMBER_AT(offsets.topics), "topics" },
-	{ "groups", GAUGE, NUMBER_AT(offsets.groups), "groups" },
-	{ "subscriptions", GAUGE, NUMBER_AT(offsets.subscriptions), "subscriptions" },
-	{ "offsets_clamped", COUNTER, NUMBER_AT(offsets.offsets_clamped), "offsets moved into what their queue holds" },
-	{ "timer_wheel_waiting", GAUGE, NUMBER_AT(wheel_waiting),
-	  "messages found waiting in RocketMQ 5's timer wheel, which mqfs does not deliver" },
-	{ "delayed", GAUGE, NUMBER_AT(delays.pending), "messages that are delivered later" },
-	{ "delayed_next", GAUGE, NUMBER_AT(delayed_next_ms), "when the next of them is due, ms since 1970; 0: there is none" },
-	{ "delayed_late", GAUGE, NUMBER_AT(delayed_late_ms), "ms since then, if it has come" },
-	{ "delayed_delivered", COUNTER, NUMBER_AT(delays.delivered), "messages that were delivered later, since the mount" },
-	{ "debts", GAUGE, NUMBER_AT(offsets.debts), "commits of this slave that its master's log does not have yet" },
-	{ "lostfound_pieces", GAUGE, NUMBER_AT(lost.pieces), "pieces in lost+found, each with a note" },
-	{ "lostfound_bytes", GAUGE, NUMBER_AT(lost.bytes), "bytes of the log in them" },
-	{ "scrub_passes", COUNTER, NUMBER_AT(scrub.passes), "times that all sealed segments were checked" },
-	{ "scrub_due", GAUGE, NUMBER_AT(scrub.due), "sealed segments that are to be checked now" },
-	{ "scrub_checked", GAUGE, NUMBER_AT(scrub.oldest_ms), "all were checked since then, ms since 1970; 0: not yet" },
-	{ "scrub_read_bytes", COUNTER, NUMBER_AT(scrub.read_bytes), "bytes of sealed segments read for their sums" },
-	{ "scrub_bad_ranges", GAUGE, NUMBER_AT(scrub.bad_ranges), "ranges of the log that the disk has lost" },
-	{ "scrub_bad_bytes", GAUGE, NUMBER_AT(scrub.bad_bytes), "bytes in them" },
-	{ "scrub_bad_messages", GAUGE, NUMBER_AT(scrub.bad_messages), "messages in them" },
-	{ "scrub_healed_ranges", COUNTER, NUMBER_AT(scrub.healed_ranges), "ranges that were bad and are good again" },
-	{ "scrub_healed_bytes", COUNTER, NUMBER_AT(scrub.healed_bytes), "bytes in them" },
-	{ "open_files", GAUGE, NUMBER_AT(open_files), "open files and directories" },
-	{ "waiting_requests", GAUGE, NUMBER_AT(waiting_requests), "requests that wait for a message or the disk" },
-	{ "passthrough", GAUGE, NUMBER_AT(passthrough), "1: the kernel reads sealed segments itself" },
-	{ "recovery", WORDS, 0, say_recovery, "what the last mount found" },
-	{ "recovered_records", GAUGE, NUMBER_AT(recovery.records), "records read again at the mount" },
-	{ "recovered_cut_bytes", GAUGE, NUMBER_AT(recovery.cut_bytes), "bytes cut from the log at the mount" },
-	{ "recovered_clean", GAUGE, NUMBER_AT(clean), "1: the last exit was clean" },
+	WORDS("version", say_version, "version of mqfs"),
+	WORDS("role", say_role, "what this broker is"),
+	WORDS("brokerName", say_name, "its name"),
+	WORDS("store", say_store, "directory of the store"),
+	NUMBER("pid", GAUGE, NONE, pid, "process that serves the mount"),
+	NUMBER("mqrepld", GAUGE, NONE, mqrepld, "process that talks to master and slaves, 0: none"),
+	NUMBER("mqremoted", GAUGE, NONE, mqremoted, "process that talks to clients and name servers, 0: none"),
+	NUMBER("clients", GAUGE, NONE, clients, "connections that produce or consume over the network"),
+	NUMBER("uptime", GAUGE, SECONDS, uptime_s, "time since the mount"),
+	NUMBER("started", GAUGE, TIME_MS, started_ms, "time of the mount"),
+	NUMBER("restarts", COUNTER, NONE, restarts, "times that the supervisor has started the broker again"),
+	NUMBER("read_only", GAUGE, NONE, read_only, "1: mounted read-only"),
+	NUMBER("epoch", GAUGE, NONE, offsets.epoch, "number of the log's last epoch"),
+	NUMBER("begin", GAUGE, BYTES, store.begin, "first byte of the log that is kept"),
+	NUMBER("written", COUNTER, BYTES, store.written, "mark: end of the log"),
+	NUMBER("flushed", COUNTER, BYTES, store.flushed, "mark: on this disk up to here"),
+	NUMBER("dispatched", COUNTER, BYTES, store.dispatched, "mark: visible to readers up to here"),
+	NUMBER("checkpoint", COUNTER, BYTES, offsets.checkpoint_at, "mark: a crash now reads again from here"),
+	NUMBER("checkpoints", COUNTER, NONE, offsets.checkpoints, "checkpoints made"),
+	NUMBER("checkpoint_failures", COUNTER, NONE, offsets.checkpoint_failures, "checkpoints that failed"),
+	NUMBER("appends", COUNTER, NONE, store.appended_messages, "messages stored since the mount"),
+	NUMBER("appended_bytes", COUNTER, BYTES, store.appended_bytes, "bytes of the log they took"),
+	NUMBER("flushes", COUNTER, NONE, store.flushes, "syncs of the log"),
+	NUMBER("failed", GAUGE, NONE, failed, "1: a sync failed, no more appends until mounted again"),
+	NUMBER("disk_full", GAUGE, NONE, disk_full, "1: appends are refused until space returns"),
+	NUMBER_AS("disk_used_percent", "disk_used", GAUGE, PERCENT, disk_used_percent, "use of the store's disk"),
+	WORDS("retention", say_retention, "what retention did last, and altogether"),
+	NUMBER("retention_rounds", COUNTER, NONE, store.retention_rounds, "how often old segments were looked for"),
+	NUMBER("removed_segments", COUNTER, NONE, store.removed_segments, "segments removed since the mount"),
+	NUMBER("removed_bytes", COUNTER, BYTES, store.removed_bytes, "bytes that freed"),
+	NUMBER("cuts", COUNTER, NONE, store.cuts, "how often the log was cut, not being the master's"),
+	NUMBER("cut_bytes", COUNTER, BYTES, store.cut_bytes, "bytes that were cut"),
+	WORDS("clock", say_clock, "how far the clock is believed"),
+	NUMBER("clock_backs", COUNTER, NONE, store.clock_backs, "how often store times went back with the clock"),
+	NUMBER("heads_moved", COUNTER, NONE, store.heads_moved, "moves of queues' first messages since the mount"),
+	NUMBER("segments", GAUGE, NONE, store.segments, "files of the log"),
+	NUMBER("queues", GAUGE, NONE, store.queues, "queues with messages"),
+	NUMBER_AS("topic_count", "topics", GAUGE, NONE, offsets.topics, "topics"),
+	NUMBER_AS("group_count", "groups", GAUGE, NONE, offsets.groups, "groups"),
+	NUMBER("subscriptions", GAUGE, NONE, offsets.subscriptions, "subscriptions"),
+	NUMBER("offsets_clamped", COUNTER, NONE, offsets.offsets_clamped,
+	       "offsets moved into what their queue holds"),
+	NUMBER("timer_wheel_waiting", GAUGE, NONE, wheel_waiting,
+	       "messages found waiting in RocketMQ 5's timer wheel, which mqfs does not deliver"),
+	NUMBER("delayed", GAUGE, NONE, delays.pending, "messages that are delivered later"),
+	NUMBER("delayed_next", GAUGE, TIME_MS, delayed_next_ms, "when the next of them is due; 0: there is none"),
+	NUMBER("delayed_late", GAUGE, MS, delayed_late_ms, "how long ago that was, if it has come"),
+	NUMBER("delayed_delivered", COUNTER, NONE, delays.delivered,
+	       "messages that were delivered later, since the mount"),
+	NUMBER("debts", GAUGE, NONE, offsets.debts, "commits of this slave that its master's log does not have yet"),
+	NUMBER("lostfound_pieces", GAUGE, NONE, lost.pieces, "pieces in lost+found, each with a note"),
+	NUMBER("lostfound_bytes", GAUGE, BYTES, lost.bytes, "bytes of the log in them"),
+	NUMBER("scrub_passes", COUNTER, NONE, scrub.passes, "times that all sealed segments were checked"),
+	NUMBER("scrub_due", GAUGE, NONE, scrub.due, "sealed segments that are to be checked now"),
+	NUMBER("scrub_checked", GAUGE, TIME_MS, scrub.oldest_ms, "all were checked since then; 0: not yet"),
+	NUMBER("scrub_read_bytes", COUNTER, BYTES, scrub.read_bytes, "bytes of sealed segments read for their sums"),
+	NUMBER("scrub_bad_ranges", GAUGE, NONE, scrub.bad_ranges, "ranges of the log that the disk has lost"),
+	NUMBER("scrub_bad_bytes", GAUGE, BYTES, scrub.bad_bytes, "bytes in them"),
+	NUMBER("scrub_bad_messages", GAUGE, NONE, scrub.bad_messages, "messages in them"),
+	NUMBER("scrub_healed_ranges", COUNTER, NONE, scrub.healed_ranges, "ranges that were bad and are good again"),
+	NUMBER("scrub_healed_bytes", COUNTER, BYTES, scrub.healed_bytes, "bytes in them"),
+	NUMBER("open_files", GAUGE, NONE, open_files, "open files and directories"),
+	NUMBER("waiting_requests", GAUGE, NONE, waiting_requests, "requests that wait for a message or the disk"),
+	NUMBER("passthrough", GAUGE, NONE, passthrough, "1: the kernel reads sealed segments itself"),
+	WORDS("recovery", say_recovery, "what the last mount found"),
+	NUMBER("recovered_records", GAUGE, NONE, recovery.records, "records read again at the mount"),
+	NUMBER("recovered_cut_bytes", GAUGE, BYTES, recovery.cut_bytes, "bytes cut from the log at the mount"),
+	NUMBER("recovered_clean", GAUGE, NONE, clean, "1: the last exit was clean"),
 };
 
 #define N_VALUES (sizeof(values) / sizeof(values[0]))
@@ -262,17 +259,8 @@ static const struct value {
 static bool
 is_of_lost(const struct value *v)
 {
-	return v->kind != WORDS && v->at >= offsetof(struct status, lost) &&
-	       v->at < offsetof(struct status, lost) + sizeof(struct lostfound_stats);
-}
-
-static int64_t
-value_number(const struct value *v, const struct status *s)
-{
-	int64_t n;
-
-	memcpy(&n, (const char *)s + v->at, sizeof(n));
-	return n;
+	return !v->say && v->figure.at >= offsetof(struct status, lost) &&
+	       v->figure.at < offsetof(struct status, lost) + sizeof(struct lostfound_stats);
 }
 
 /* --- files of all of them --------------------------------------------------------------------- */
@@ -291,25 +279,64 @@ render_log(struct mount *m, struct text *t)
 	return MQ_OK;
 }
 
+/* What makes this broker's metrics its own, also beside those of another on the same machine. */
+static void
+broker_labels(struct mount *m, struct text *labels)
+{
+	label_add(labels, "broker", m->settings->brokerName);
+	label_add(labels, "mount", m->mountpoint);
+}
+
+/* What a number cannot say: labels of a metric that is always 1. */
+static void
+info_metric(struct mount *m, const char *labels, struct text *t)
+{
+	static const char *const keys[][2] = {
+		{ "cluster", "brokerClusterName" }, { "role", "brokerRole" }, { "id", "brokerId" },
+	};
+	struct text all = { 0 };
+
+	text_printf(&all, "%s", labels);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct text value = { 0 };
+
+		say_setting(m, keys[i][1], &value);
+		label_add(&all, keys[i][0], value.buf ? value.buf : "");
+		text_free(&value);
+	}
+	label_add(&all, "version", PACKAGE_VERSION);
+	text_printf(t, "# HELP mqfs_info who this broker is\n# TYPE mqfs_info gauge\nmqfs_info{%s} 1\n",
+		    all.buf ? all.buf : "");
+	text_free(&all);
+}
+
 /* Prometheus' text format. */
 static int
 render_metrics(struct mount *m, struct text *t)
 {
+	struct text labels = { 0 };
+	struct standing st;
 	struct status s;
+	int rc = standing_gather(m, &st);
 
 	status_gather(m, &s);
 	gather_lost(m, &s);
-	for (size_t i = 0; i < N_VALUES; i++) {
-		const struct value *v = &values[i];
-		const char *total = v->kind == COUNTER ? "_total" : "";
-
-		if (v->kind == WORDS)
+	broker_labels(m, &labels);
+	if (rc == MQ_OK)
+		rc = labels.err;
+	if (rc == MQ_OK)
+		info_metric(m, labels.buf, t);
+	for (size_t i = 0; rc == MQ_OK && i < N_VALUES; i++) {
+		if (values[i].say)
 			continue;
-		text_printf(t, "# HELP mqfs_%s%s %s\n# TYPE mqfs_%s%s %s\nmqfs_%s%s %" PRId64 "\n", v->name, total,
-			    v->help, v->name, total, v->kind == COUNTER ? "counter" : "gauge", v->name, total,
-			    value_number(v, &s));
+		figure_metric_head(&values[i].figure, "", t);
+		figure_metric_line(&values[i].figure, "", labels.buf, &s, t);
 	}
-	return MQ_OK;
+	if (rc == MQ_OK)
+		standing_metrics(&st, labels.buf, t);
+	standing_free(&st);
+	text_free(&labels);
+	return rc;
 }
 
 static json_t *
@@ -318,8 +345,8 @@ value_json(struct mount *m, const struct value *v, const struct status *s)
 	struct text words = { 0 };
 	json_t *json;
 
-	if (v->kind != WORDS)
-		return json_integer(value_number(v, s));
+	if (!v->say)
+		return figure_json(&v->figure, s);
 	v->say(m, s, &words);
 	json = json_stringn_nocheck(words.buf ? words.buf : "", words.len);
 	text_free(&words);
@@ -331,28 +358,36 @@ render_json(struct mount *m, struct text *t)
 {
 	json_t *all = json_object();
 	AUTO_FREE char *dump = NULL;
+	struct standing st;
 	struct status s;
+	int rc = standing_gather(m, &st);
 
 	status_gather(m, &s);
 	gather_lost(m, &s);
 	for (size_t i = 0; i < N_VALUES; i++)
-		json_object_set_new(all, values[i].name, value_json(m, &values[i], &s));
-	dump = json_dumps(all, JSON_INDENT(2));
+		json_object_set_new(all, values[i].figure.name, value_json(m, &values[i], &s));
+	if (rc == MQ_OK)
+		rc = standing_json(&st, all);
+	dump = rc == MQ_OK ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	json_decref(all);
-	if (!dump)
-		return -ENOMEM;
-	text_printf(t, "%s\n", dump);
-	return MQ_OK;
+	standing_free(&st);
+	if (rc == MQ_OK && !dump)
+		rc = -ENOMEM;
+	if (rc == MQ_OK)
+		text_printf(t, "%s\n", dump);
+	return rc;
 }
 
 static const struct whole {
 	const char *name;
 	int (*render)(struct mount *m, struct text *t);
 } wholes[] = {
+	{ "groups", standing_render_groups },
 	{ "log", render_log },
 	{ "metrics.prom", render_metrics },
 	{ "scrub", scrubbing_render },
 	{ "status.json", render_json },
+	{ "topics", standing_render_topics },
 };
 
 #define N_WHOLES (sizeof(wholes) / sizeof(wholes[0]))
@@ -362,7 +397,7 @@ static const struct whole {
 static const char *
 name_of(size_t id)
 {
-	return id < N_VALUES ? values[id].name : wholes[id - N_VALUES].name;
+	return id < N_VALUES ? values[id].figure.name : wholes[id - N_VALUES].name;
 }
 
 static int
@@ -409,10 +444,10 @@ status_file_render(struct mount *m, const struct node *n, struct text *t)
 	status_gather(m, &s);
 	if (is_of_lost(v))
 		gather_lost(m, &s);
-	if (v->kind == WORDS)
+	if (v->say)
 		v->say(m, &s, t);
 	else
-		text_printf(t, "%" PRId64, value_number(v, &s));
+		text_printf(t, "%" PRId64, figure_number(&v->figure, &s));
 	text_add(t, "\n", 1);
 	return MQ_OK;
 }

@@ -593,6 +593,15 @@ consumer_is_wanted(struct offsets *o, struct subscription *sub)
 	return busiest_free(o, sub, 0) >= 0;
 }
 
+int32_t
+consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id)
+{
+	const struct subscription_entry *s = subscription_entry_of(sub);
+
+	LOCKED(&o->registry);
+	return queue_id >= 0 && queue_id < s->n_places ? s->places[queue_id].holder : 0;
+}
+
 static void
 place_free(struct offsets *o, struct subscription_entry *s, int32_t queue_id)
 {

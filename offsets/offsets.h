@@ -128,6 +128,9 @@ int32_t topic_queues(struct offsets *o, const struct topic *t);
 /* The store's queue behind a topic's queue: made on first use. */
 int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue **ret_q);
 
+/* The same, NULL if none was ever made there.  Takes `registry`. */
+struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
+
 /* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
 int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
 
@@ -266,6 +269,9 @@ int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid,
  * there one? */
 int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 bool consumer_is_wanted(struct offsets *o, struct subscription *sub);
+
+/* Who has claimed it: a process, -1: an unknown one; 0: nobody. */
+int32_t consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id);
 
 /* Whoever waits for a free queue looks again. */
 void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);

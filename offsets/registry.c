@@ -413,7 +413,8 @@ registry_set_gone(struct offsets *o, struct entry *e, bool gone)
 		return false;
 	e->pub->gone = gone;
 	atomic_fetch_add(&o->rights_version, 1);
-	o->entries[e->kind].living += gone ? -1 : 1;
+	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(entry_topic(e)->pub.name))
+		o->entries[e->kind].living += gone ? -1 : 1;
 	if (!gone)
 		e->pub->life++;
 	return true;

@@ -57,7 +57,7 @@ struct entry {
 struct entries {
 	struct sorted by_name;	/* a subscription's is struct subscription_name */
 	struct sorted by_id;	/* not of attrs */
-	_Atomic int64_t living;	/* those that are not gone */
+	_Atomic int64_t living;	/* those that are not gone, without the system's topics */
 };
 
 struct topic_entry {
@@ -317,10 +317,6 @@ entry_attr(struct entry *e)
 {
 	return (struct attr_entry *)(void *)e;
 }
-
-/* The store's queue behind one of a topic, NULL if none was ever made there.
- * Takes `registry`. */
-struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
 
 /* --- entry.c: the caller holds `registry` ------------------------------------------ */
 

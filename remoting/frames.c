@@ -426,6 +426,33 @@ lines_of(const struct client_group *g, size_t *ret_len)
 }
 
 static void
+put_count(void *arg, const struct client_group *g)
+{
+	FILE *out = arg;
+	int n = 0;
+
+	for (const struct member *m = g->members; m; m = m->next)
+		n++;
+	put_word(out, g->name);
+	fprintf(out, " %d\n", n);
+}
+
+/* A line for each group of consumers: how many are in it. */
+static char *
+counts_of(const struct clients *c, size_t *ret_len)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, ret_len);
+
+	if (out)
+		clients_each(c, CLIENTS_CONSUMERS, put_count, out);
+	if (out && fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static void
 answer_mount(struct loop *l, uint64_t id, int code, const char *remark, const char *body, size_t len)
 {
 	struct link_message msg = { .kind = LINK_RESPONSE, .id = id, .code = code };
@@ -465,6 +492,8 @@ frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 		rc = namesrv_register(l->namesrv, ext, body ? body : "", len);
 	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST && name)
 		g = clients_group(l->clients, CLIENTS_CONSUMERS, name);
+	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
+		lines = counts_of(l->clients, &lines_len);
 	else if (rc == MQ_OK)
 		code = ANSWER_REQUEST_CODE_NOT_SUPPORTED;
 	if (g)

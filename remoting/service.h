@@ -69,7 +69,8 @@ struct service_stats {
 void service_stats(struct service *s, struct service_stats *ret);
 
 /* What mqremoted may be asked, with the ext field consumerGroup; the answer's body is a line of text
- * for each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription. */
+ * for each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription.
+ * Without that field: a line for each group, its name and how many members it has. */
 #define SERVICE_CONSUMERS 203
 
 /* Ask mqremoted what it knows of its clients; see exchange_call(). */

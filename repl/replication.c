@@ -45,6 +45,23 @@ replication_peers(struct replication *r, struct replication_peer *list)
 	return peers_list(&r->peers, list);
 }
 
+void
+replication_peer_name(const struct replication_peer *p, char name[REPLICATION_NAME_BYTES])
+{
+	if (p->number == 0)
+		snprintf(name, REPLICATION_NAME_BYTES, "master");
+	else
+		snprintf(name, REPLICATION_NAME_BYTES, "slave-%d", (int)p->number);
+}
+
+int64_t
+replication_peer_behind(const struct replication_peer *p, mq_pos written)
+{
+	if (p->number == 0)
+		return p->sent > written.byte ? p->sent - written.byte : 0;
+	return written.byte > p->ack ? written.byte - p->ack : 0;
+}
+
 /* What is wrong, each with `end` behind it. */
 static void
 print_troubles(const struct replication *r, const char *end, char *text, size_t size)

@@ -84,6 +84,13 @@ struct replication_peer {
 /* Those known now, at most REPLICATION_PEERS_MAX; returns how many. */
 size_t replication_peers(struct replication *r, struct replication_peer *list);
 
+/* What it is called: master, slave-N. */
+#define REPLICATION_NAME_BYTES 32
+void replication_peer_name(const struct replication_peer *p, char name[REPLICATION_NAME_BYTES]);
+
+/* What it still needs (a slave of us, or we of the master) of a log that ends at `written`: bytes. */
+int64_t replication_peer_behind(const struct replication_peer *p, mq_pos written);
+
 /* The mark `replicated`: so much of the log is in inSyncReplicas - 1 slaves. */
 struct mark *replication_replicated(struct replication *r);
 

@@ -182,6 +182,10 @@ int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *r
  * MQ_EEND: it does not go that far. */
 int store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret);
 
+/* Store time of message n of q.  -EIO if its record cannot be read; MQ_EGONE if it is
+ * too old. */
+int store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms);
+
 /* The first message of q stored at or after ms (its end if there is none).  Messages that
  * were stored when the clock was ahead of now count as stored with the one before them. */
 int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);

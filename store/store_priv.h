@@ -58,8 +58,4 @@ struct store {
 void store_turn_begin(struct store *s);
 void store_turn_end(struct store *s);
 
-/* Store time of message n of q.  -EIO if its record cannot be read; MQ_EGONE if it is
- * too old. */
-int store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms);
-
 #endif

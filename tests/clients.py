@@ -87,6 +87,8 @@ def members(port):
     if len(sys.argv) > 3:       # the mount
         lines = sorted(line.split()[0::2] for line in open(sys.argv[3] + "/groups/billing/clients"))
         want([["a@1", "JAVA/409", ], ["b@2", "JAVA/409"]], [line[:2] for line in lines])
+        counts = {line.split()[0]: line.split()[6] for line in open(sys.argv[3] + "/status/groups")}
+        want(["2", "1"], [counts["billing"], counts["audit"]])
     want(SUCCESS, a.ask(204, {"producerGroup": "shop"})[0])
     want(ERROR, a.ask(204, {"producerGroup": "none"})[0])
     want(NOT_ONLINE, a.ask(203, {"consumerGroup": "none"})[0])

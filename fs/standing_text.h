@@ -1,0 +1,20 @@
+/* standing_text.h - how topics and groups stand (standing.h), as tables, as JSON and as metrics. */
+#ifndef MQFS_FS_STANDING_TEXT_H
+#define MQFS_FS_STANDING_TEXT_H
+
+#include "fs/standing.h"
+
+/* status/topics, status/groups: all of them, a line for each topic, and for each topic of a group. */
+int standing_render_topics(struct mount *m, struct text *t);
+int standing_render_groups(struct mount *m, struct text *t);
+
+/* groups/G/lag: a line for each queue of each topic. */
+int standing_render_lag(struct mount *m, struct group *g, struct text *t);
+
+/* Behind what is in t: metrics of those that are named.  `labels` are the broker's. */
+void standing_metrics(const struct standing *st, const char *labels, struct text *t);
+
+/* Into `all`: the totals, and the lists topics, groups and peers.  -ENOMEM. */
+int standing_json(const struct standing *st, json_t *all);
+
+#endif
