@@ -5,6 +5,7 @@
 #include "conf/settings.h"
 #include "offsets/offsets.h"
 #include "remoting/rights.h"
+#include "remoting/stats.h"
 #include "store/store.h"
 
 struct remoting_broker {
@@ -20,6 +21,8 @@ struct remoting_broker {
 	 * are none.  And: are there enough of them now?  May be NULL. */
 	struct mark *(*replicated)(void *arg);
 	bool (*in_sync)(void *arg);
+
+	struct stats *stats;		/* what is put and got is counted there; NULL: nowhere */
 
 	void *arg;
 };

@@ -349,6 +349,7 @@ static const struct {
 	{ REMOTING_QUERY_CORRECTION_OFFSET, ask_mount },
 	{ REMOTING_CONSUME_MESSAGE_DIRECTLY, ask_mount },
 	{ REMOTING_CLONE_GROUP_OFFSET, serve_with_topics },
+	{ REMOTING_VIEW_BROKER_STATS_DATA, ask_mount },
 	{ REMOTING_CLEAN_UNUSED_TOPIC, ask_mount },
 	{ REMOTING_GET_BROKER_CONSUME_STATS, ask_mount },
 	{ REMOTING_QUERY_CONSUME_QUEUE, ask_mount },

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/intake.h"
@@ -93,6 +94,8 @@ append_lot(struct intake *in, struct lot *g)
 	}
 	if (rc != MQ_OK)
 		(void)refuse_rc(&why, rc);
+	if (g->batch.n > done.n)
+		stats_put_failed(in->broker->stats, (int64_t)(g->batch.n - done.n));
 	for (size_t i = 0; i < g->n; i++) {
 		struct sent *e = &g->sents[i];
 
@@ -110,6 +113,9 @@ append_lot(struct intake *in, struct lot *g)
 static void
 append_all(struct intake *in)
 {
+	int64_t began_ms = clock_mono_ms(), before = atomic_load_explicit(&in->messages, memory_order_relaxed);
+	int64_t stored;
+
 	for (size_t i = 0; i < in->n_lots; i++) {
 		struct lot *g = &in->lots[i];
 
@@ -119,8 +125,11 @@ append_all(struct intake *in)
 		if (g->batch.size > KEPT_BYTES)
 			batch_free(&g->batch);
 	}
+	stored = atomic_load_explicit(&in->messages, memory_order_relaxed) - before;
 	if (in->n_lots > 0)
 		atomic_fetch_add_explicit(&in->turns, 1, memory_order_relaxed);
+	if (stored > 0)
+		stats_put_took(in->broker->stats, stored, clock_mono_ms() - began_ms);
 	in->n_lots = in->bytes = 0;
 	ring_server_release(in->ring);
 	ring_server_wake_client(in->ring);

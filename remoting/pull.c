@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/pull.h"
@@ -301,10 +302,20 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	c->suggest = suggest(b, g, f, f->next > p->offset);
 }
 
+static void
+count(const struct remoting_broker *b, const struct pull *p, const struct found *f, int code, int64_t began_ms)
+{
+	if (code == ANSWER_SUCCESS)
+		stats_got(b->stats, p->topic, p->group, f->messages, f->bytes, clock_mono_ms() - began_ms);
+	else
+		stats_got_nothing(b->stats);
+}
+
 void
 pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
 	    struct ring_completion *c)
 {
+	int64_t began_ms = clock_mono_ms();
 	struct refusal why = { 0 };
 	struct wanted wanted = { 0 };
 	struct group_conf conf;
@@ -329,6 +340,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 		if (p->commits && !follows(b))
 			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
 		pull_from(b, p, q, &conf, &f, c);
+		count(b, p, &f, c->code, began_ms);
 	}
 	wanted_free(&wanted);
 }

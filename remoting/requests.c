@@ -69,6 +69,7 @@ static const struct request_row rows[] = {
 	{ REMOTING_QUERY_CORRECTION_OFFSET, serve_correction },
 	{ REMOTING_CONSUME_MESSAGE_DIRECTLY, serve_consume_directly },
 	{ REMOTING_CLONE_GROUP_OFFSET, serve_clone_offset },
+	{ REMOTING_VIEW_BROKER_STATS_DATA, serve_stats_data },
 	{ REMOTING_CLEAN_UNUSED_TOPIC, serve_clean_queues },
 	{ REMOTING_GET_BROKER_CONSUME_STATS, serve_all_consume_stats },
 	{ REMOTING_QUERY_CONSUME_QUEUE, serve_queue_entries },

@@ -77,12 +77,12 @@ int serve_correction(struct service *s, const struct request *req, struct answer
 int serve_topic_stats(struct service *s, const struct request *req, struct answer *ret);
 int serve_consume_stats(struct service *s, const struct request *req, struct answer *ret);
 int serve_all_consume_stats(struct service *s, const struct request *req, struct answer *ret);
+int serve_stats_data(struct service *s, const struct request *req, struct answer *ret);
 int serve_time_span(struct service *s, const struct request *req, struct answer *ret);
 
 /* requests_broker.c, */
 int serve_config_set(struct service *s, const struct request *req, struct answer *ret);
 int serve_broker_config(struct service *s, const struct request *req, struct answer *ret);
-int serve_runtime_info(struct service *s, const struct request *req, struct answer *ret);
 int serve_system_topics(struct service *s, const struct request *req, struct answer *ret);
 int serve_clean_queues(struct service *s, const struct request *req, struct answer *ret);
 int serve_delete_expired(struct service *s, const struct request *req, struct answer *ret);
@@ -90,6 +90,9 @@ int serve_check_subscription(struct service *s, const struct request *req, struc
 
 /* requests_sendback.c, */
 int serve_send_back(struct service *s, const struct request *req, struct answer *ret);
+
+/* requests_runtime.c, */
+int serve_runtime_info(struct service *s, const struct request *req, struct answer *ret);
 
 /* and requests_admin.c. */
 int serve_heartbeat(struct service *s, const struct request *req, struct answer *ret);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,66 +79,6 @@ serve_config_set(struct service *s, const struct request *req, struct answer *re
 		if (rc == MQ_OK)
 			rc = s->broker.set(s->broker.arg, setting_find(key)->key, json_string_value(value));
 	return rc;
-}
-
-/* --- what it is doing ------------------------------------------------------------------------------ */
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_object_set_new(table, key, json_string(text));
-}
-
-int
-serve_runtime_info(struct service *s, const struct request *req, struct answer *ret)
-{
-	json_t *table = json_object();
-	struct store_stats st;
-	int64_t now = clock_wall_ms();
-
-	(void)req;
-	if (!table)
-		return -ENOMEM;
-	store_stats(s->broker.store, &st);
-	say(table, "bootTimestamp", "%" PRId64, s->started_ms);
-	say(table, "runtime", "[ %" PRId64 " days, %" PRId64 " hours, %" PRId64 " minutes, %" PRId64 " seconds ]",
-	    (now - s->started_ms) / 86400000, (now - s->started_ms) / 3600000 % 24,
-	    (now - s->started_ms) / 60000 % 60, (now - s->started_ms) / 1000 % 60);
-	say(table, "brokerVersionDesc", "V4_9_8");
-	say(table, "brokerVersion", "%d", REMOTING_VERSION);
-	say(table, "putMessageTimesTotal", "%" PRId64, st.appended_messages);
-	say(table, "putMessageSizeTotal", "%" PRId64, st.appended_bytes);
-	say(table, "commitLogMinOffset", "%" PRId64, st.begin);
-	say(table, "commitLogMaxOffset", "%" PRId64, st.written);
-	say(table, "commitLogDiskRatio", "%.2f", st.disk_used_percent / 100.0);
-	say(table, "consumeQueueDiskRatio", "%.2f", st.disk_used_percent / 100.0);
-	say(table, "dispatchBehindBytes", "%" PRId64, st.written - st.dispatched);
-	say(table, "remainHowManyDataToFlush", "%" PRId64 " B", st.written - st.flushed);
-	say(table, "putTps", "0.0 0.0 0.0");
-	say(table, "getTransferedTps", "0.0 0.0 0.0");
-	say(table, "msgPutTotalTodayNow", "%" PRId64, st.appended_messages);
-	say(table, "msgPutTotalTodayMorning", "0");
-	say(table, "msgPutTotalYesterdayMorning", "0");
-	say(table, "msgGetTotalTodayNow", "0");
-	say(table, "msgGetTotalTodayMorning", "0");
-	say(table, "msgGetTotalYesterdayMorning", "0");
-	say(table, "sendThreadPoolQueueSize", "0");
-	say(table, "pullThreadPoolQueueSize", "0");
-	say(table, "sendThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "pullThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "queryThreadPoolQueueHeadWaitTimeMills", "0");
-	say(table, "pageCacheLockTimeMills", "0");
-	say(table, "startAcceptSendRequestTimeStamp", "0");
-	return answer_json(ret, json_pack("{s:o}", "table", table));
 }
 
 /* --- what it has ------------------------------------------------------------------------------------- */

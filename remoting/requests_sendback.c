@@ -86,5 +86,8 @@ serve_send_back(struct service *s, const struct request *req, struct answer *ret
 	if (!find_message(s, MQ_POS(pos), &m))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "look message by offset failed, %" PRId64, pos);
 	rc = send_back(o, g, m.queue, m.at, (int)level, max_times < 0 ? -1 : (int)max_times, NULL);
-	return rc == MQ_OK ? MQ_OK : answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+	if (rc != MQ_OK)
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+	stats_sent_back(s->remoting.stats, queue_topic(m.queue), g->name);
+	return MQ_OK;
 }

@@ -92,18 +92,23 @@ serve_consume_stats(struct service *s, const struct request *req, struct answer 
 	struct subscription *sub = g && !t ? subscription_next(o, g, "") : NULL;
 	json_t *table = json_object();
 	int64_t behind = 0;
+	double tps = 0;
 	int rc = table ? MQ_OK : -ENOMEM;
 
-	if (rc == MQ_OK && t && request_lists(online, t->name))
+	if (rc == MQ_OK && t && name && request_lists(online, t->name)) {
 		rc = add_consumption(s, t, g ? subscription_find(o, g, t) : NULL, table, &behind);
+		tps = stats_consume_tps(s->remoting.stats, t->name, name);
+	}
 	for (; sub && rc == MQ_OK; sub = subscription_next(o, g, sub->topic->name))
-		if (request_lists(online, sub->topic->name))
+		if (request_lists(online, sub->topic->name)) {
 			rc = add_consumption(s, sub->topic, sub, table, &behind);
+			tps += stats_consume_tps(s->remoting.stats, sub->topic->name, name);
+		}
 	if (rc != MQ_OK) {
 		json_decref(table);
 		return rc;
 	}
-	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", 0.0, "offsetTable", table));
+	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", tps, "offsetTable", table));
 }
 
 /* A list of what the group has consumed, one object for each topic. */
@@ -122,7 +127,9 @@ add_group(struct service *s, struct group *g, bool ordered, json_t *groups, int6
 		topic_conf(o, sub->topic, &conf);
 		if (!ordered || conf.order) {
 			rc = add_consumption(s, sub->topic, sub, table, behind);
-			json_array_append(list, json_pack("{s:f, s:O}", "consumeTps", 0.0, "offsetTable", table));
+			json_array_append_new(list, json_pack("{s:f, s:O}", "consumeTps",
+							      stats_consume_tps(s->remoting.stats, sub->topic->name,
+										g->name), "offsetTable", table));
 		}
 		json_decref(table);
 	}
@@ -200,4 +207,26 @@ serve_time_span(struct service *s, const struct request *req, struct answer *ret
 		return rc;
 	}
 	return answer_json(ret, json_pack("{s:o}", "consumeTimeSpanSet", list));
+}
+
+/* --- rates ----------------------------------------------------------------------------------------------- */
+
+static json_t *
+rate_json(const struct stats_rate *r)
+{
+	return json_pack("{s:f, s:I, s:f}", "avgpt", r->per_time, "sum", (json_int_t)r->sum, "tps", r->per_second);
+}
+
+int
+serve_stats_data(struct service *s, const struct request *req, struct answer *ret)
+{
+	const char *name = ext_get(req->ext, "statsName"), *key = ext_get(req->ext, "statsKey");
+	struct stats_view v;
+
+	if (!name || !key || !stats_view(s->remoting.stats, name, key, &v))
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "The stats <%.40s> <%.140s> not exist", name ? name : "",
+				     key ? key : "");
+	return answer_json(ret, json_pack("{s:o, s:o, s:o}", "statsMinute", rate_json(&v.spans[STATS_MINUTE]),
+					  "statsHour", rate_json(&v.spans[STATS_HOUR]), "statsDay",
+					  rate_json(&v.spans[STATS_DAY])));
 }

@@ -226,6 +226,12 @@ serve(void *arg, const struct request *req, struct answer *ret)
 	requests_answer(arg, req, ret);
 }
 
+struct stats *
+service_counts(struct service *s)
+{
+	return s->remoting.stats;
+}
+
 int
 service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret)
 {
@@ -404,7 +410,9 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	s->started_ms = clock_wall_ms();
 	lock_init(&s->lock, RANK_REPLICATION);
 	cond_init(&s->changed);
-	rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
+	rc = stats_open(settings, broker->store, &s->remoting.stats);
+	if (rc == MQ_OK)
+		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &s->child);
 	if (rc == MQ_OK && *settings->namesrvAddr) {
@@ -439,6 +447,7 @@ service_close(struct service *s)
 	child_close(s->child);
 	exchange_close(s->exchange);
 	user_clear(&s->user);
+	stats_close(s->remoting.stats);
 	pthread_cond_destroy(&s->changed);
 	lock_destroy(&s->lock);
 	free(s);

@@ -68,6 +68,10 @@ struct service_stats {
 
 void service_stats(struct service *s, struct service_stats *ret);
 
+/* What is put and got, in all and by topic and group. */
+struct stats;
+struct stats *service_counts(struct service *s);
+
 /* What mqremoted may be asked, with the ext field consumerGroup; the answer's body is a line of text
  * for each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription.
  * Without that field: a line for each group, its name and how many members it has. */

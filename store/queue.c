@@ -38,6 +38,14 @@ queue_span(struct queue *q, struct queue_span *ret_span)
 	*ret_span = q->span;
 }
 
+void
+queue_puts(struct queue *q, int64_t *ret_n, int64_t *ret_bytes)
+{
+	LOCKED(&q->lock);
+	*ret_n = q->put_n;
+	*ret_bytes = q->put_bytes;
+}
+
 mq_qoff
 queue_min(struct queue *q)
 {
@@ -439,6 +447,8 @@ put_next(struct queue *q, const struct queue_put *put)
 	if (rc != MQ_OK)
 		return rc;
 	tail_add(q, put->pos, put->total, put->tags_code, put->body_len);
+	q->put_n++;
+	q->put_bytes += put->total;
 	q->span.last_store_ms = put->store_ms;
 	q->span.last_end = pos_add(put->pos, put->total);
 	atomic_fetch_add(&q->all->tail_entries, 1);
@@ -529,7 +539,9 @@ queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, 
 
 		tail_add(q, e->pos, (int32_t)e->total, e->delay_ms ? store_ms + e->delay_ms : e->tags_code,
 			 e->body_len);
+		q->put_bytes += e->total;
 	}
+	q->put_n += (int64_t)(to - from);
 	q->span.last_store_ms = store_ms;
 	q->span.last_end = pos_add(b->entries[to - 1].pos, b->entries[to - 1].total);
 	atomic_fetch_add(&q->all->tail_entries, (int64_t)(to - from));

@@ -58,6 +58,9 @@ void queue_span(struct queue *q, struct queue_span *ret_span);
 mq_qoff queue_min(struct queue *q);
 mq_qoff queue_end(struct queue *q);
 
+/* Messages that have come to it since the store was opened, and the bytes of their records. */
+void queue_puts(struct queue *q, int64_t *ret_n, int64_t *ret_bytes);
+
 /* While a queue is watched, store_news() tells of messages that come to it.  In pairs, by any
  * thread; look at the queue's end after queue_watch(). */
 void queue_watch(struct queue *q);

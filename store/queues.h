@@ -63,6 +63,7 @@ struct queue {
 	_Atomic uint32_t cuts;		/* since the store was opened */
 	mq_qoff cut_low;		/* the lowest end of them */
 	struct queue_span span;
+	int64_t put_n, put_bytes;	/* since the store was opened */
 	mq_qoff synced;			/* entries below are on disk */
 	mq_qoff own_from;		/* messages from here on were written or checked by us */
 	mq_qoff checked_from, checked_to; /* and these, below, were checked */

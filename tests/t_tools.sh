@@ -19,6 +19,7 @@ eventually 20 timeout 5 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
 scene resets
 want 1 "$(cat "$mnt/groups/cloned/orders/q0.offset")" "the offset that was cloned"
 scene tables
+scene statistics
 scene direct "$pos"
 scene settings
 want 70 "$(cat "$mnt/config/fileReservedTime")" "the setting that a tool has changed"

@@ -12,7 +12,7 @@ from remoting import want
 
 RESET, STATUS_OF_CLIENT, INVOKE_RESET, INVOKE_STATUS = 220, 221, 222, 223
 BY_WHO, TIME_SPAN, SYSTEM_TOPICS, CLEAN_QUEUES, RUNNING_INFO, CORRECTION, CONSUME = 300, 303, 305, 306, 307, 308, 309
-CLONE, CLEAN_TOPICS, ALL_STATS, ENTRIES, PRODUCERS, EXPIRE = 314, 316, 317, 321, 328, 329
+CLONE, STATS_DATA, CLEAN_TOPICS, ALL_STATS, ENTRIES, PRODUCERS, EXPIRE = 314, 315, 316, 317, 321, 328, 329
 CONFIG_SET, CONFIG, CHECK_CLIENT = 25, 26, 46
 SUCCESS, ERROR, NO_PERMISSION, TOPIC_NOT_EXIST, NOT_ONLINE, TIMEOUT = 0, 1, 16, 17, 206, 207
 PARSE_FAILED = 23
@@ -221,6 +221,29 @@ def tables(port):
     want(True, "TBW102" in json.loads(tool.ask(SYSTEM_TOPICS)[2])["topicList"])
     for code in CLEAN_QUEUES, CLEAN_TOPICS, EXPIRE:
         want(SUCCESS, tool.ask(code)[0])
+
+
+def statistics(port):
+    """What came through files counts, too, under RocketMQ's names."""
+    tool = Tool(port, "tool@1")
+    code, _, body = tool.ask(STATS_DATA, {"statsName": "TOPIC_PUT_NUMS", "statsKey": "orders"})
+    body = json.loads(body)
+    want((SUCCESS, ["statsDay", "statsHour", "statsMinute"]), (code, sorted(body)))
+    want(["avgpt", "sum", "tps"], sorted(body["statsDay"]))
+    for name, key in ("TOPIC_PUT_NUMS", "none"), ("NO_SUCH_NUMS", "orders"), ("GROUP_GET_NUMS", "orders@billing"):
+        want(ERROR, tool.ask(STATS_DATA, {"statsName": name, "statsKey": key})[0])
+    code, ext, _ = tool.ask(11, {"consumerGroup": "billing", "topic": "orders", "queueId": "0", "queueOffset": "0",
+                                 "maxMsgNums": "32", "sysFlag": "4", "commitOffset": "0", "suspendTimeoutMillis": "0",
+                                 "subscription": "*", "subVersion": "1", "expressionType": "TAG"})
+    want((SUCCESS, "3"), (code, ext["nextBeginOffset"]))
+    for name in "GROUP_GET_NUMS", "GROUP_GET_SIZE", "GROUP_GET_LATENCY":
+        want(SUCCESS, tool.ask(STATS_DATA, {"statsName": name, "statsKey": "orders@billing"})[0])
+    want(SUCCESS, tool.ask(STATS_DATA, {"statsName": "BROKER_GET_NUMS", "statsKey": "DefaultCluster"})[0])
+    table = json.loads(tool.ask(28)[2])["table"]
+    want(("3", "3"), (table["msgPutTotalTodayNow"], table["msgGetTotalTodayNow"]))
+    want(True, int(table["earliestMessageTimeStamp"]) > 1600000000000)
+    want(3, len(table["putTps"].split()))
+    want(True, table["commitLogDirCapacity"].startswith("Total : "))
 
 
 def settings(port):
