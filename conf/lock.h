@@ -28,6 +28,7 @@ enum lock_rank {
 	RANK_CHILD,		/* net: whether a daemon of ours runs */
 	RANK_KEEPER,		/* fs: news of snapshots */
 	RANK_TABLE,		/* fs: handle table, interned names */
+	RANK_TRANSACTIONS,	/* offsets: whether a half message is open */
 	RANK_STATS,		/* remoting: what is counted */
 	RANK_TURN,		/* offsets: one checkpoint, snapshot or cut at a time */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */

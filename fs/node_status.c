@@ -18,6 +18,7 @@
 #include "fs/supervise.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
+#include "offsets/transactions.h"
 #include "store/lostfound.h"
 #include "store/scrub.h"
 
@@ -31,6 +32,7 @@ struct status {
 	struct lostfound_stats lost;
 	struct scrub_stats scrub;
 	struct delays_stats delays;
+	struct transactions_stats transactions;
 	int64_t delayed_next_ms, delayed_late_ms;
 	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean, wheel_waiting;
 	int64_t pid, mqrepld, mqremoted, clients, started_ms, uptime_s, restarts, open_files, waiting_requests;
@@ -67,6 +69,7 @@ status_gather(struct mount *m, struct status *s)
 	store_recovery(m->store, &s->recovery);
 	scrub_stats(m->store, &s->scrub);
 	gather_delays(m, s);
+	(void)transactions_stats(m->offsets, &s->transactions);
 	s->failed = s->store.failed;
 	s->disk_full = s->store.disk_full;
 	s->disk_used_percent = s->store.disk_used_percent;
@@ -233,6 +236,11 @@ static const struct value {
 	NUMBER("delayed_late", GAUGE, MS, delayed_late_ms, "how long ago that was, if it has come"),
 	NUMBER("delayed_delivered", COUNTER, NONE, delays.delivered,
 	       "messages that were delivered later, since the mount"),
+	NUMBER("transactions_open", GAUGE, NONE, transactions.open, "messages that wait for their producer's word"),
+	NUMBER("transactions_checked", COUNTER, NONE, transactions.checked,
+	       "times that a producer was to be asked, since the mount"),
+	NUMBER("transactions_given_up", COUNTER, NONE, transactions.given_up,
+	       "messages moved to TRANS_CHECK_MAX_TIME_TOPIC since the mount"),
 	NUMBER("debts", GAUGE, NONE, offsets.debts, "commits of this slave that its master's log does not have yet"),
 	NUMBER("lostfound_pieces", GAUGE, NONE, lost.pieces, "pieces in lost+found, each with a note"),
 	NUMBER("lostfound_bytes", GAUGE, BYTES, lost.bytes, "bytes of the log in them"),

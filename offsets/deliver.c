@@ -96,13 +96,17 @@ make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic *
 	return *ret_t ? MQ_OK : rc;
 }
 
-/* Where a message goes.  A topic may have fewer queues than when it was sent. */
-static int
-target(struct offsets *o, struct message *m, struct topic **ret_t, struct queue **ret_q)
+int
+deliver_target(struct offsets *o, struct message *m, struct topic **ret_t, struct queue **ret_q)
 {
+	static const char *const ours[] = { META_TOPIC, SCHEDULE_TOPIC, TIMED_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_TOPIC };
 	struct topic *t = topic_find(o, m->topic);
-	int rc = t ? MQ_OK : make_topic(o, m->topic, m->queue_id, &t);
+	int rc;
 
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcmp(m->topic, ours[i]) == 0)
+			return err_note(-EINVAL, "topic %s takes no messages of users", m->topic);
+	rc = t ? MQ_OK : make_topic(o, m->topic, m->queue_id, &t);
 	if (rc != MQ_OK)
 		return rc;
 	m->queue_id %= topic_queues(o, t);
@@ -139,13 +143,11 @@ deliver_one(struct deliver *dv, const struct delay_due *due)
 		return rc;
 	if (rc == MQ_OK)
 		rc = delays_deliver(&rec, &m, topic);
-	if (rc == MQ_OK && (strcmp(topic, META_TOPIC) == 0 || strcmp(topic, SCHEDULE_TOPIC) == 0 ||
-			    strcmp(topic, TIMED_TOPIC) == 0 || strcmp(topic, TRANS_HALF_TOPIC) == 0 ||
-			    strcmp(topic, TRANS_OP_TOPIC) == 0))
-		rc = err_note(-EINVAL, "topic %s takes no messages of users", topic);
 	if (rc != MQ_OK)
 		return pass_over(dv, due, err_text(rc));
-	rc = target(o, &m, &t, &q);
+	rc = deliver_target(o, &m, &t, &q);
+	if (rc == -EINVAL)
+		return pass_over(dv, due, err_text(rc));
 	return rc == MQ_OK ? batch_in(dv, t, q, &m) : rc;
 }
 

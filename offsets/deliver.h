@@ -14,7 +14,14 @@
 #ifndef MQFS_OFFSETS_DELIVER_H
 #define MQFS_OFFSETS_DELIVER_H
 
+struct message;
 struct offsets;
+struct queue;
+struct topic;
+
+/* Where a message goes that was accepted before: the topic is made again where it is gone, and
+ * m's queue is one that it has now.  -EINVAL, noted: it is no topic of users. */
+int deliver_target(struct offsets *o, struct message *m, struct topic **ret_t, struct queue **ret_q);
 
 int deliver_start(struct offsets *o);
 void deliver_stop(struct offsets *o);	/* accepts one that was not started */

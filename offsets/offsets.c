@@ -43,6 +43,7 @@
 #include "conf/scope.h"
 #include "offsets/deliver.h"
 #include "offsets/registry.h"
+#include "offsets/transactions.h"
 #include "store/file.h"
 #include "store/lostfound.h"
 
@@ -155,7 +156,9 @@ offsets_open(const struct settings *settings, struct storedir *dir, struct offse
 
 	if (!o)
 		return -ENOMEM;
-	rc = identity_make(o);
+	rc = transactions_open(&o->transactions);
+	if (rc == MQ_OK)
+		rc = identity_make(o);
 	if (rc == MQ_OK)
 		rc = load(o, &cp);
 	if (rc == MQ_OK)
@@ -310,6 +313,7 @@ offsets_close(struct offsets *o)
 		thread_end(o);
 		rc = last_checkpoint(o);
 	}
+	transactions_close(o->transactions);
 	tables_close(o->tables);
 	if (o->have_cp)
 		store_checkpoint_free(&o->cp);

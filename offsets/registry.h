@@ -16,6 +16,7 @@
  *   cut.c           back to where a cut log ends
  *   rounds.c        the whole state once more in the log, before retention takes it
  *   import.c        RocketMQ's config/ *.json -> changes
+ *   transactions.c halves.c     messages that wait for their producer's word
  *   take.c          tables of a RocketMQ master -> memory; rocketmq.c reads them
  *   export.c        memory and LMDB -> RocketMQ's tables
  *
@@ -204,6 +205,7 @@ struct offsets {
 	bool delivers;
 	_Atomic bool deliver_stop;
 	_Atomic int demotions;	/* what was due before one is not ours to deliver */
+	struct transactions *transactions;
 	struct delays_state saved_delays;	/* of the last checkpoint */
 };
 

@@ -13,6 +13,7 @@
 struct clients {
 	struct client_group *buckets[BUCKETS];
 	size_t peers;
+	size_t turn;			/* of clients_next() */
 };
 
 int
@@ -222,6 +223,22 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 		g->says = json_deep_copy(says);
 	}
 	return MQ_OK;
+}
+
+const struct member *
+clients_next(struct clients *c, const struct client_group *g, size_t waiting_max)
+{
+	const struct member *m;
+	size_t n = 0, at;
+
+	for (m = g->members; m; m = m->next)
+		n += m->peer->channel.waiting < waiting_max;
+	if (n == 0)
+		return NULL;
+	at = c->turn++ % n;
+	for (m = g->members; m->peer->channel.waiting >= waiting_max || at-- > 0; m = m->next)
+		;
+	return m;
 }
 
 bool

@@ -61,6 +61,10 @@ void clients_each(const struct clients *c, enum clients_side side,
 int clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
 		 struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news);
 
+/* A member of g, each in turn, whose connection has fewer than `waiting_max` frames that it does not
+ * take.  NULL: there is none. */
+const struct member *clients_next(struct clients *c, const struct client_group *g, size_t waiting_max);
+
 /* It says goodbye.  True: it was a member. */
 bool clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id);
 

@@ -284,6 +284,16 @@ send_back(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return SERVER_ASK_MOUNT;
 }
 
+/* A producer that does not know yet gets no answer, as RocketMQ has it: it will be asked. */
+static enum server_served
+end_transaction(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	const char *end = ext_get(f->ext, "commitOrRollback");
+
+	(void)l, (void)p;
+	return end && (strcmp(end, "8") == 0 || strcmp(end, "12") == 0) ? SERVER_ASK_MOUNT : SERVER_DONE;
+}
+
 bool
 frames_may_ask(void *arg, const struct server_peer *p)
 {
@@ -321,6 +331,7 @@ static const struct {
 	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
+	{ REMOTING_END_TRANSACTION, end_transaction },
 	{ REMOTING_QUERY_MESSAGE, ask_mount },
 	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
 	{ REMOTING_UPDATE_CONSUMER_OFFSET, update_offset },
@@ -472,6 +483,25 @@ left_name_servers(void *arg, uint64_t id)
 	answer_mount(arg, id, ANSWER_SUCCESS, "", NULL, 0);
 }
 
+/* A producer of the group is asked what became of its half, which is the body; another one each
+ * time.  False: nobody of the group takes it now. */
+static bool
+ask_producer(struct loop *l, json_t *ext, char *body, size_t len)
+{
+	const char *name = ext_get(ext, "producerGroup");
+	const struct client_group *g = name ? clients_group(l->clients, CLIENTS_PRODUCERS, name) : NULL;
+	const struct member *m = g ? clients_next(l->clients, g, NOTICES_MAX) : NULL;
+	struct remoting_frame f = {
+		.code = REMOTING_CHECK_TRANSACTION_STATE, .flag = REMOTING_ONE_WAY,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .ext = ext, .body = body, .body_len = len,
+	};
+
+	if (!m)
+		return false;
+	json_object_del(ext, "producerGroup");
+	return server_send(l->server, m->peer, &f) == MQ_OK;
+}
+
 void
 frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 {
@@ -495,6 +525,8 @@ frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 		g = clients_group(l->clients, CLIENTS_CONSUMERS, name);
 	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
 		lines = counts_of(l->clients, &lines_len);
+	else if (rc == MQ_OK && msg->code == REMOTING_CHECK_TRANSACTION_STATE)
+		code = ask_producer(l, ext, body, len) ? ANSWER_SUCCESS : ANSWER_CONSUMER_NOT_ONLINE;
 	else if (rc == MQ_OK)
 		code = ANSWER_REQUEST_CODE_NOT_SUPPORTED;
 	if (g)

@@ -8,6 +8,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
+#include "offsets/transactions.h"
 #include "remoting/intake.h"
 #include "remoting/reads.h"
 #include "remoting/stored_as.h"
@@ -165,7 +166,7 @@ lot_of(struct intake *in, const struct stored_as *as)
 	if (in->n_lots == LOTS_MAX)
 		append_all(in);
 	g = &in->lots[in->n_lots++];
-	g->topic = as->level > 0 ? NULL : as->topic;
+	g->topic = as->level > 0 || as->half ? NULL : as->topic;
 	g->queue = as->queue;
 	return g;
 }
@@ -182,7 +183,9 @@ add_single(struct intake *in, struct batch *b, const struct stored_as *as, struc
 	m.props = in->props;
 	m.body = req->body;
 	m.body_len = req->s.body_len;
-	if (as->level > 0)
+	if (as->half)
+		rc = half_message(&m, in->item_props);
+	else if (as->level > 0)
 		rc = delays_message(&m, as->level, 0, in->item_props);
 	if (rc == MQ_OK)
 		rc = batch_add(b, &m);

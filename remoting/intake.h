@@ -16,6 +16,8 @@
  *      properties   without WAIT, and with CLUSTER; in a batch: the item's, then those of all
  *      DELAY        a level: waits in a queue of SCHEDULE_TOPIC_XXXX (store/delays.h); the
  *                   answer has the queue that was asked for, and the offset there
+ *      TRAN_MSG     true: is a half, and waits for its producer's word (offsets/transactions.h); the
+ *                   answer has the queue that was asked for, and the half's number and id
  *      WAIT=false   does not wait for a disk or for slaves
  */
 #ifndef MQFS_REMOTING_INTAKE_H

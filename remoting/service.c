@@ -12,6 +12,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "remoting/built_in.h"
+#include "remoting/checks.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
 #include "remoting/service_priv.h"
@@ -421,6 +422,12 @@ service_open(const struct settings *settings, const struct service_broker *broke
 		if (rc != MQ_OK)
 			rc = err_note(rc, "thread: %m");
 	}
+	if (rc == MQ_OK) {
+		rc = -pthread_create(&s->check_thread, NULL, checks_main, s);
+		s->checks = rc == MQ_OK;
+		if (rc != MQ_OK)
+			rc = err_note(rc, "thread: %m");
+	}
 	if (rc != MQ_OK) {
 		service_close(s);
 		return rc;
@@ -440,6 +447,8 @@ service_close(struct service *s)
 	lock_drop(&s->lock);
 	if (s->registers)
 		pthread_join(s->thread, NULL);
+	if (s->checks)
+		pthread_join(s->check_thread, NULL);
 	if (s->exchange && s->child)
 		leave_name_servers(s);
 	exchange_stop(s->exchange);

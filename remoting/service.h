@@ -4,6 +4,7 @@
  *      serve thread     LINK_REQUEST ──> requests.h ──> LINK_RESPONSE
  *      register thread  topics, permissions or the role have changed ──> mqremoted tells the
  *                       name servers
+ *      check thread     producers of open transactions are asked: checks.h
  *
  * Nothing of mqremoted's is needed for what is stored: it may die, and clients come back.
  */

@@ -44,6 +44,8 @@ struct service {
 	struct child *child;
 	bool registers;			/* the register thread runs */
 	pthread_t thread;
+	bool checks;			/* the check thread does */
+	pthread_t check_thread;
 };
 
 #endif

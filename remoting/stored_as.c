@@ -8,6 +8,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
+#include "offsets/transactions.h"
 #include "remoting/built_in.h"
 #include "remoting/stored_as.h"
 #include "store/delays.h"
@@ -186,13 +187,27 @@ level_of(const struct ring_request *req)
 	return level < record_levels() ? (int)level : record_levels();
 }
 
-/* A delayed message waits in a queue of its level's. */
+/* A half waits in the queue of halves, a delayed message in a queue of its level's. */
 static bool
 find_waiting_queue(const struct remoting_broker *b, struct stored_as *as, struct refusal *why)
 {
-	int rc = as->level > 0 ? delays_queue(b->store, as->level, &as->queue) : MQ_OK;
+	int rc = as->half ? half_queue(b->offsets, &as->queue) :
+		 as->level > 0 ? delays_queue(b->store, as->level, &as->queue) : MQ_OK;
 
 	return rc == MQ_OK || refuse_rc(why, rc);
+}
+
+/* Messages of a batch do not wait; transactions may be unwelcome. */
+static bool
+may_wait(const struct remoting_broker *b, const struct ring_request *req, const struct stored_as *as,
+	 struct refusal *why)
+{
+	if ((as->level > 0 || as->half) && req->s.kind == RING_BATCH)
+		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "a batch of messages that are delayed or in transactions");
+	if (as->half && b->settings->rejectTransactionMessage)
+		return refuse(why, ANSWER_NO_PERMISSION, "the broker[%.60s] sending transaction message is forbidden",
+			      b->settings->brokerIP1);
+	return true;
 }
 
 bool
@@ -206,11 +221,10 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 	*ret_why = (struct refusal){ 0 };
 	if (!may_store(b, req, ret_why) || !may_retry(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
 		return false;
-	if (is_true(req, "TRAN_MSG", false))
-		return refuse(ret_why, ANSWER_NO_PERMISSION, "this broker takes no transaction messages");
-	as.level = level_of(req);
-	if (as.level > 0 && req->s.kind == RING_BATCH)
-		return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "a batch of delayed messages");
+	as.half = is_true(req, "TRAN_MSG", false);
+	as.level = as.half ? 0 : level_of(req);		/* a half's delay begins when it is committed */
+	if (!may_wait(b, req, &as, ret_why))
+		return false;
 	if (is_dead(b, req)) {
 		if (!dead_letters_of(b, &as.topic, ret_why))
 			return false;

@@ -14,6 +14,7 @@ struct stored_as {
 	struct queue *queue;
 	int32_t queue_id;		/* of the answer */
 	int level;			/* it waits in `queue` for so long; 0: it does not */
+	bool half;			/* it waits in `queue` for its producer's word */
 	bool waits;			/* for a disk, for slaves: if they are told to */
 	struct message m;		/* all but properties and body; as delivered */
 };

@@ -548,6 +548,7 @@ waited_as(const struct record *rec)
 	size_t len, props_len = (size_t)rec->props_len;
 
 	if (rec->prepared.byte <= 0 || record_is_of(rec, SCHEDULE_TOPIC) || record_is_of(rec, TIMED_TOPIC) ||
+	    record_is_of(rec, TRANS_HALF_TOPIC) ||
 	    !record_property(rec->props, props_len, "REAL_TOPIC", &len))
 		return -1;
 	if (record_property(rec->props, props_len, PROP_TIMER, &len))
