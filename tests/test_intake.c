@@ -228,6 +228,7 @@ every_refusal_has_its_code_and_stores_nothing(void **state)
 	struct topic *closed = broker_topic(&r->b, "closed", 1);
 	mq_pos before;
 
+	broker_set(&r->b, "rejectTransactionMessage", "true");
 	topic_conf(r->b.offsets, closed, &conf);
 	conf.perm = PERM_READ;
 	assert_int_equal(topic_change(r->b.offsets, closed, &conf, NULL), MQ_OK);
