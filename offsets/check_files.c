@@ -1,14 +1,11 @@
 /* check_files.c - files that no other check knows. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "conf/bytes.h"
 #include "conf/scope.h"
@@ -45,30 +42,24 @@ look_at_checkpoint(struct fsck *f)
 		finding(f, FIX_VIEWS, "checkpoint", "a time that is later than the last record");
 }
 
-static bool
-is_number(const char *name, size_t digits)
-{
-	return strspn(name, "0123456789") == digits && !name[digits];
-}
+/* A directory whose files have names of so many digits. */
+struct names {
+	struct fsck *f;
+	const char *dir;
+	size_t digits;
+};
 
-/* Names in the directory `in` below dirfd, called `dir`, that are no files of ours. */
-static void
-look_at_names(struct fsck *f, int dirfd, const char *in, const char *dir, size_t digits)
+static int
+look_at_name(int dirfd, const char *name, void *arg)
 {
-	int fd = openat(dirfd, in, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
+	const struct names *names = arg;
 	char where[320];
 
-	if (!d && fd >= 0)
-		close(fd);
-	while (d && (e = readdir(d))) {
-		snprintf(where, sizeof(where), "%s/%s", dir, e->d_name);
-		if (e->d_name[0] != '.' && !is_number(e->d_name, digits))
-			finding(f, FIX_NONE, where, "is left over, or not ours");
-	}
-	if (d)
-		closedir(d);
+	(void)dirfd;
+	snprintf(where, sizeof(where), "%s/%s", names->dir, name);
+	if (name_number(name, names->digits) < 0)
+		finding(names->f, FIX_NONE, where, "is left over, or not ours");
+	return MQ_OK;
 }
 
 /* Whatever else is found may come of it. */
@@ -90,8 +81,8 @@ end(struct fsck *f)
 {
 	look_for_cut(f);
 	look_at_checkpoint(f);
-	look_at_names(f, f->dir->commitlog_fd, ".", "commitlog", 20);
-	look_at_names(f, f->dir->fd, "index", "index", 17);
+	(void)dir_each(f->dir->commitlog_fd, ".", look_at_name, &(struct names){ f, "commitlog", 20 });
+	(void)dir_each(f->dir->fd, "index", look_at_name, &(struct names){ f, "index", 17 });
 }
 
 const struct check check_files = { "files", NULL, NULL, end, NULL };

@@ -1,17 +1,21 @@
-/* check_queues.c - consumequeue/ and byteindex/ against the log.
+/* check_queues.c - consumequeue/, byteindex/ and the queues' rows in lmdb/, against queues that
+ * were made anew from the log.
  *
- * Each record of the log is held against the entry of its message, as it comes by:
+ * Entries are compared one by one.  Where they differ, the record that the entry on the disk
+ * leads to says what is wrong:
  *
- *     log       record of T/q0@17 at 4711, 172 bytes, tag A, body of 13
- *     entry     4711, 172, hash of A           start       of 17, + 13 = start of 18
+ *   there is none, the log has lost it       the message is lost
+ *   it is this very message                  nothing is wrong with the entry: a damaged record
+ *                                            behind it has led the rebuilt queue astray
+ *   it says that it is another message       the record is damaged: the views are right, and
+ *                                            must not be made anew from it
+ *   there is none, and nothing is damaged    the entry is wrong: the views can be made anew
  *
- * Where the log has a gap, the entries say what it has lost.  What stands behind a
- * message that the log calls by another number than its entry does is a damaged
- * record: the views are right then, and must not be made anew from it.
+ * Where the log has lost messages, nobody knows how long their bodies were: byteindex is
+ * believed for the first message behind them.
  */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,15 +30,12 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
-#include "offsets/sorted.h"
-#include "store/body.h"
-#include "store/dispatch.h"
 #include "store/file.h"
-#include "store/queue.h"
+#include "store/queues.h"
 
-#define BLOCK_ENTRIES 128	/* of one queue, read at a time */
-#define SUSPECTS_MAX 20		/* kept for one queue */
-#define QOFF_MAX (INT64_MAX / 64)
+#define BLOCK_ENTRIES 256	/* of one queue, compared at a time */
+#define OUTSIDE_MAX 128		/* entries beside those of the log that are looked at */
+#define WRONG_MAX 20		/* findings in entries of one queue */
 #define START_MAX ((int64_t)1 << 60)
 
 enum half { ENTRIES, STARTS, HALVES };
@@ -47,679 +48,529 @@ static const struct {
 	[STARTS] = { "byteindex", QUEUE_START_BYTES },
 };
 
-/* An entry that is not as the log has it; unless the queue starts over behind it. */
-struct suspect {
-	int64_t n;
-	enum half half;
-	char *what;
-};
-
-struct checked_queue {
-	char topic[RECORD_TOPIC_MAX + 1];
-	int32_t id;
-	const struct queue_row *row;	/* NULL: none */
-	bool seen;			/* the log has a message of it */
-	bool gap;			/* and not all it should have */
-	mq_qoff first, end;		/* those it has */
-	mq_pos last_end;
-	mq_qoff promised;		/* the end of those that every view must hold, */
-	mq_pos promised_end;		/* and of the last one's record, */
-	int64_t promised_ms;		/* when that was stored, */
-	int64_t end_bytes;		/* and how long all bodies are */
-	bool start_known;		/* end_bytes is true */
-	mq_qoff trim;			/* the log says: none before it */
-
-	struct suspect suspects[SUSPECTS_MAX];
-	size_t n_suspects;
-	int64_t more_suspects;
-	int64_t missing_file[HALVES];	/* + 1; 0: none has been told of */
-
-	int64_t block;			/* number of the block that is read, -1: none */
-	bool block_ok[HALVES];
-	unsigned char *raw[HALVES];
-};
-
-struct queues_check {
-	int dirfd[HALVES];		/* -1: the directory is missing */
-	int64_t file_entries;
-	struct sorted list;		/* of struct checked_queue */
-	struct checked_queue *last;	/* of the last record */
-};
-
-/* --- the table of queues -------------------------------------------------------------- */
-
-struct queue_key {
+/* One queue: as it was made anew, and as it lies on the disk. */
+struct pair {
+	struct fsck *f;
+	struct queue *q;
 	const char *topic;
-	size_t len;
 	int32_t id;
+	struct queue_span log;		/* what was made anew */
+	const struct queue_row *row;	/* NULL: none */
+	int64_t file_entries;
+
+	bool differs;			/* messages are lost, or records contradict the views */
+	struct {
+		int64_t from, n;	/* messages that the log has lost, up to here; n 0: none */
+		mq_pos at;		/* of one of them; -1: not known */
+	} lost;
+	int64_t shift;			/* of starts on the disk to those made anew */
+	bool shift_known;
+	int64_t n_wrong;
+	int64_t missing_file[HALVES];	/* + 1; 0: none was told of */
 };
 
-static int
-queue_cmp(const void *key, const void *item)
-{
-	const struct queue_key *k = key;
-	const struct checked_queue *q = item;
-	int d = strncmp(k->topic, q->topic, k->len);
-
-	if (d == 0 && q->topic[k->len])
-		d = -1;
-	return d ? d : (k->id > q->id) - (k->id < q->id);
-}
-
-static struct checked_queue *
-queue_find(struct fsck *f, const char *topic, size_t len, int32_t id)
-{
-	struct queues_check *qs = f->queues;
-	struct queue_key key = { topic, len, id };
-
-	if (!qs->last || queue_cmp(&key, qs->last) != 0)
-		qs->last = sorted_find(&qs->list, &key, queue_cmp);
-	return qs->last;
-}
-
-static struct checked_queue *
-queue_make(struct fsck *f, const char *topic, size_t len, int32_t id)
-{
-	struct queues_check *qs = f->queues;
-	struct queue_key key = { topic, len, id };
-	struct checked_queue *q = queue_find(f, topic, len, id);
-
-	if (q || len > RECORD_TOPIC_MAX)
-		return q;
-	q = calloc(1, sizeof(*q));
-	if (!q || sorted_reserve(&qs->list) != MQ_OK) {
-		free(q);
-		trouble(f, -ENOMEM);
-		return NULL;
-	}
-	memcpy(q->topic, topic, len);
-	q->id = id;
-	q->block = -1;
-	sorted_insert(&qs->list, sorted_place(&qs->list, &key, queue_cmp), q);
-	qs->last = q;
-	return q;
-}
+/* Entries as they are on the disk. */
+struct on_disk {
+	bool there[HALVES];		/* there is such a file */
+	unsigned char raw[HALVES][BLOCK_ENTRIES * QUEUE_ENTRY_BYTES];
+};
 
 static void
-queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt,
-	      ...)
-	__attribute__((format(printf, 5, 6)));
+queue_finding(const struct pair *p, enum fix fix, const char *dir, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 static void
-queue_finding(struct fsck *f, enum fix fix, const struct checked_queue *q, const char *dir, const char *fmt,
-	      ...)
+queue_finding(const struct pair *p, enum fix fix, const char *dir, const char *fmt, ...)
 {
 	char where[RECORD_TOPIC_MAX + 64], what[300];
 	va_list ap;
 
-	snprintf(where, sizeof(where), dir ? "%s/%s/%" PRId32 : "%s%s/q%" PRId32, dir ? dir : "", q->topic,
-		 q->id);
+	snprintf(where, sizeof(where), dir ? "%s/%s/%" PRId32 : "%s%s/q%" PRId32, dir ? dir : "", p->topic, p->id);
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	finding(f, fix, where, "%s", what);
+	finding(p->f, fix, where, "%s", what);
 }
-
-/* --- reading entries -------------------------------------------------------------------- */
 
 static void
-file_name(const struct fsck *f, const struct checked_queue *q, enum half half, int64_t n, char *name,
-	  size_t size)
-{
-	int64_t entries = f->queues->file_entries;
-
-	snprintf(name, size, "%s/%" PRId32 "/%020" PRId64, q->topic, q->id,
-		 n / entries * entries * halves[half].bytes);
-}
-
-/* Entries [n, n + BLOCK_ENTRIES) of one half, as far as their file has them; the
- * rest is zero.  False: there is no such file. */
-static bool
-block_read(struct fsck *f, struct checked_queue *q, enum half half, int64_t n)
-{
-	int64_t bytes = halves[half].bytes, entries = f->queues->file_entries;
-	size_t len = (size_t)(BLOCK_ENTRIES * bytes);
-	char name[RECORD_TOPIC_MAX + 48];
-	AUTO_CLOSE int fd = -1;
-	ssize_t got;
-
-	if (!q->raw[half])
-		q->raw[half] = malloc(len);
-	if (!q->raw[half]) {
-		trouble(f, -ENOMEM);
-		return false;
-	}
-	memset(q->raw[half], 0, len);
-	file_name(f, q, half, n, name, sizeof(name));
-	fd = f->queues->dirfd[half] < 0 ? -1 : openat(f->queues->dirfd[half], name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (n % entries + BLOCK_ENTRIES > entries)	/* they lie in the next file */
-		len = (size_t)((entries - n % entries) * bytes);
-	got = pread(fd, q->raw[half], len, n % entries * bytes);
-	return got >= 0;
-}
-
-/* The entry of message n.  Blocks begin at multiples of their size within a file. */
-static bool
-entry_at(struct fsck *f, struct checked_queue *q, int64_t n, struct queue_entry *ret)
-{
-	int64_t entries = f->queues->file_entries, in_file = n % entries;
-	int64_t block = n - in_file % BLOCK_ENTRIES;
-	size_t i = (size_t)(n - block);
-
-	if (q->block != block)
-		for (int half = 0; half < HALVES; half++)
-			q->block_ok[half] = block_read(f, q, (enum half)half, block);
-	q->block = block;
-	if (!q->block_ok[ENTRIES] && !q->block_ok[STARTS])
-		return false;
-	ret->pos = MQ_POS(be64_get(q->raw[ENTRIES] + i * QUEUE_ENTRY_BYTES));
-	ret->total = be32_get(q->raw[ENTRIES] + i * QUEUE_ENTRY_BYTES + 8);
-	ret->tags_code = be64_get(q->raw[ENTRIES] + i * QUEUE_ENTRY_BYTES + 12);
-	ret->start = be64_get(q->raw[STARTS] + i * QUEUE_START_BYTES);
-	return true;
-}
-
-/* --- suspects ------------------------------------------------------------------------------ */
-
-static void
-suspect(struct checked_queue *q, enum half half, int64_t n, const char *fmt, ...)
+wrong(struct pair *p, enum half half, int64_t n, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 static void
-suspect(struct checked_queue *q, enum half half, int64_t n, const char *fmt, ...)
+wrong(struct pair *p, enum half half, int64_t n, const char *fmt, ...)
 {
-	struct suspect *s = &q->suspects[q->n_suspects];
+	char what[200];
 	va_list ap;
 
-	if (q->n_suspects == SUSPECTS_MAX) {
-		q->more_suspects++;
+	if (p->n_wrong++ >= WRONG_MAX)
 		return;
-	}
 	va_start(ap, fmt);
-	if (vasprintf(&s->what, fmt, ap) < 0)
-		s->what = NULL;
+	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	s->n = n;
-	s->half = half;
-	q->n_suspects++;
+	queue_finding(p, FIX_VIEWS, halves[half].dir, "entry %" PRId64 ": %s", n, what);
 }
 
-/* The queue starts over: what was said of messages from n on does not matter. */
-static void
-suspects_drop(struct checked_queue *q, int64_t n)
+static int
+row_cmp(const void *a, const void *b)
 {
-	size_t kept = 0;
+	const struct queue_row *x = a, *y = b;
+	int d = strcmp(x->topic, y->topic);
 
-	for (size_t i = 0; i < q->n_suspects; i++)
-		if (q->suspects[i].n < n)
-			q->suspects[kept++] = q->suspects[i];
-		else
-			free(q->suspects[i].what);
-	q->n_suspects = kept;
-	q->more_suspects = 0;
+	return d ? d : (x->queue_id > y->queue_id) - (x->queue_id < y->queue_id);
 }
 
 static void
-suspects_tell(struct fsck *f, struct checked_queue *q)
+pair_of(struct fsck *f, const char *topic, int32_t id, struct pair *ret)
 {
-	for (size_t i = 0; i < q->n_suspects; i++)
-		queue_finding(f, FIX_VIEWS, q, halves[q->suspects[i].half].dir, "entry %" PRId64 ": %s",
-			      q->suspects[i].n, q->suspects[i].what ? q->suspects[i].what : "wrong");
-	if (q->more_suspects > 0)
-		queue_finding(f, FIX_VIEWS, q, "consumequeue", "%" PRId64 " more entries are wrong",
-			      q->more_suspects);
+	struct queue_row key = { .queue_id = id };
+	struct pair p = {
+		.f = f, .topic = topic, .id = id, .q = store_queue(f->views, topic, id),
+		.file_entries = store_queue_file_entries(f->views),
+	};
+
+	snprintf(key.topic, sizeof(key.topic), "%s", topic);
+	p.row = f->mark.n ? bsearch(&key, f->mark.rows, f->mark.n, sizeof(key), row_cmp) : NULL;
+	if (p.row && !queue_row_valid(p.row))
+		p.row = NULL;
+	if (p.q)
+		queue_span(p.q, &p.log);
+	*ret = p;
 }
 
-/* --- gaps ------------------------------------------------------------------------------------ */
+/* --- entries on the disk ---------------------------------------------------------------- */
 
-/* Messages [from, to) are not in the log.  What do their entries say? */
+/* n entries from `from` on, which are of one file; as far as it has them, the rest is zero. */
 static void
-tell_gap(struct fsck *f, struct checked_queue *q, int64_t from, int64_t to)
+read_entries(const struct pair *p, int64_t from, size_t n, struct on_disk *d)
 {
-	int64_t n = to - from > BLOCK_ENTRIES ? from + BLOCK_ENTRIES : to;
-	struct queue_entry e;
-	mq_pos at = MQ_POS(-1);
+	char name[RECORD_TOPIC_MAX + 64];
 
-	q->gap = true;
-	for (int64_t i = from; i < n; i++) {
-		if (!entry_at(f, q, i, &e) || e.total == QUEUE_HOLE_SIZE || e.total <= 0)
-			continue;
-		if (!is_lost(f, e.pos) && is_promised(f, e.pos))
-			suspect(q, ENTRIES, i,
-				"no record of the log is this message, and none is damaged at %" PRId64,
-				e.pos.byte);
-		else if (at.byte < 0)
-			at = e.pos;
+	memset(d->raw, 0, sizeof(d->raw));
+	for (int half = 0; half < HALVES; half++) {
+		int64_t bytes = halves[half].bytes, in_file = from % p->file_entries;
+
+		snprintf(name, sizeof(name), "%s/%s/%" PRId32 "/%020" PRId64, halves[half].dir, p->topic, p->id,
+			 (from - in_file) * bytes);
+		AUTO_CLOSE int fd = openat(p->f->dir->fd, name, O_RDONLY | O_CLOEXEC);
+		d->there[half] = fd >= 0 && pread(fd, d->raw[half], n * (size_t)bytes, in_file * bytes) >= 0;
 	}
-	if (to - from == 1 && at.byte >= 0)
-		queue_finding(f, FIX_NEVER, q, NULL,
-			      "message %" PRId64 " is lost, it was at %" PRId64 " of the log", from,
-			      at.byte);
-	else if (at.byte >= 0)
-		queue_finding(f, FIX_NEVER, q, NULL, "messages %" PRId64 " to %" PRId64
-			      " are lost, the first was at %" PRId64 " of the log", from, to - 1, at.byte);
-	else
-		queue_finding(f, FIX_NEVER, q, NULL, "messages %" PRId64 " to %" PRId64 " are not in the log",
-			      from, to - 1);
 }
 
-/* Do the views know the record at pos as message n? */
-static bool
-is_known_as(struct fsck *f, struct checked_queue *q, int64_t n, mq_pos pos)
+static struct queue_entry
+entry_of(const struct on_disk *d, size_t i)
 {
 	struct queue_entry e;
 
-	return is_promised(f, pos) && n >= 0 && n <= QOFF_MAX && entry_at(f, q, n, &e) &&
-	       e.pos.byte == pos.byte;
+	queue_entry_decode(d->raw[ENTRIES] + i * QUEUE_ENTRY_BYTES, d->raw[STARTS] + i * QUEUE_START_BYTES, &e);
+	return e;
 }
 
-/* The views know the record at rec's place by another number than it says. */
-static bool
-is_contradicted(struct fsck *f, struct checked_queue *q, const struct record *rec)
+/* --- messages that the log has lost -------------------------------------------------------- */
+
+static void
+lost_end(struct pair *p)
 {
-	if (!f->has_views || !is_promised(f, rec->pos) || is_known_as(f, q, rec->qoff.n, rec->pos))
-		return false;
-	return rec->qoff.n < q->end.n || is_known_as(f, q, q->end.n, rec->pos);
+	int64_t from = p->lost.from, to = from + p->lost.n - 1;
+
+	if (p->lost.n == 0)
+		return;
+	if (from == to && p->lost.at.byte >= 0)
+		queue_finding(p, FIX_NEVER, NULL, "message %" PRId64 " is lost, it was at %" PRId64 " of the log", from,
+			      p->lost.at.byte);
+	else if (p->lost.at.byte >= 0)
+		queue_finding(p, FIX_NEVER, NULL, "messages %" PRId64 " to %" PRId64
+			      " are lost, the first was at %" PRId64 " of the log", from, to, p->lost.at.byte);
+	else
+		queue_finding(p, FIX_NEVER, NULL, "messages %" PRId64 " to %" PRId64 " are not in the log", from, to);
+	p->lost.n = 0;
 }
 
-/* rec is not the next message of q.  False: it is none of this queue's, or says a
- * number that cannot be; it counts for nothing then. */
-static bool
-look_at_jump(struct fsck *f, struct checked_queue *q, const struct record *rec)
+/* `at` -1: its entry does not say. */
+static void
+lost_add(struct pair *p, int64_t n, mq_pos at)
 {
-	bool could_be = rec->qoff.n >= 0 && rec->qoff.n <= QOFF_MAX &&
-			(rec->qoff.n - q->end.n <= (rec->pos.byte - q->last_end.byte) / RECORD_MIN_BYTES ||
-			 is_known_as(f, q, rec->qoff.n, rec->pos));
+	p->differs = true;
+	p->shift_known = false;
+	if (p->lost.n == 0) {
+		p->lost.from = n;
+		p->lost.at = MQ_POS(-1);
+	}
+	if (p->lost.at.byte < 0)
+		p->lost.at = at;
+	p->lost.n = n + 1 - p->lost.from;
+}
+
+/* --- where they differ ---------------------------------------------------------------------- */
+
+static void
+contradiction(struct pair *p, int64_t n, const struct record *rec)
+{
 	char where[64];
 
-	if (!could_be || is_contradicted(f, q, rec)) {
-		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-		finding(f, FIX_NEVER, where, "it says that it is %s/q%" PRId32 "@%" PRId64 ", where %" PRId64
-			" comes next: damaged", q->topic, q->id, rec->qoff.n, q->end.n);
-		q->gap = true;
+	p->differs = true;
+	p->shift_known = false;
+	snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
+	finding(p->f, FIX_NEVER, where, "it says that it is %.*s/q%" PRId32 "@%" PRId64 ", the queues have it as %s/q%" PRId32
+		"@%" PRId64 ": damaged", (int)rec->topic_len, rec->topic, rec->queue_id, rec->qoff.n, p->topic, p->id, n);
+	note_contradicted(p->f, rec->pos);
+}
+
+/* Entry e of message n, which the log has not, or elsewhere.  True: e is wrong. */
+static bool
+is_wrong(struct pair *p, int64_t n, const struct queue_entry *e)
+{
+	struct fsck *f = p->f;
+	struct record rec;
+
+	if (is_lost(f, e->pos)) {
+		lost_add(p, n, e->pos);
 		return false;
 	}
-	if (rec->qoff.n > q->end.n) {
-		tell_gap(f, q, q->end.n, rec->qoff.n);
-	} else {
-		queue_finding(f, FIX_NONE, q, NULL, "starts over at message %" PRId64 " (was at %" PRId64 ")",
-			      rec->qoff.n, q->end.n);
-		suspects_drop(q, rec->qoff.n);
-		if (q->first.n > rec->qoff.n)
-			q->first = rec->qoff;
-	}
-	q->start_known = false;
-	return true;
-}
-
-/* --- one record --------------------------------------------------------------------------------- */
-
-static void
-check_start(struct checked_queue *q, const struct record *rec, int64_t start)
-{
-	if (q->start_known && start != q->end_bytes)
-		suspect(q, STARTS, rec->qoff.n,
-			"begins at byte %" PRId64 ", but the bodies before it take %" PRId64, start,
-			q->end_bytes);
-	if (start >= 0 && start <= START_MAX)
-		q->end_bytes = start;
-	else if (!q->start_known)
-		suspect(q, STARTS, rec->qoff.n, "cannot begin at byte %" PRId64, start);
-	q->start_known = true;
-}
-
-static void
-missing_file(struct fsck *f, struct checked_queue *q, enum half half, int64_t n)
-{
-	int64_t file = n / f->queues->file_entries + 1;
-
-	if (q->missing_file[half] != file)
-		suspect(q, half, n, "its file is missing");
-	q->missing_file[half] = file;
-}
-
-static void
-check_entry(struct fsck *f, struct checked_queue *q, const struct record *rec)
-{
-	int64_t code = dispatch_tags_code(rec);
-	struct queue_entry e = { 0 };
-
-	(void)entry_at(f, q, rec->qoff.n, &e);
-	if (!q->block_ok[ENTRIES])
-		missing_file(f, q, ENTRIES, rec->qoff.n);
-	else if (e.pos.byte != rec->pos.byte || e.total != rec->total)
-		suspect(q, ENTRIES, rec->qoff.n,
-			"says %" PRId64 " bytes at %" PRId64 ", the record has %" PRId32
-			" at %" PRId64, (int64_t)e.total, e.pos.byte, rec->total, rec->pos.byte);
-	else if (e.tags_code != code && !(record_is_of(rec, TIMED_TOPIC) && e.tags_code > code))
-		suspect(q, ENTRIES, rec->qoff.n, "its tagsCode is %" PRId64 ", that of the record %" PRId64,
-			e.tags_code, code);
-	if (q->block_ok[STARTS])
-		check_start(q, rec, e.start);
-	else if (f->queues->dirfd[STARTS] >= 0)
-		missing_file(f, q, STARTS, rec->qoff.n);
-}
-
-/* The first message of q in the log. */
-static void
-begin_with(struct checked_queue *q, const struct record *rec)
-{
-	q->first = q->end = rec->qoff;
-	if (!q->row || q->row->span.min.n != rec->qoff.n)
-		return;
-	q->end_bytes = q->row->span.start_bytes;
-	q->start_known = true;
-}
-
-static void
-piece(struct fsck *f, const struct log_piece *p)
-{
-	const struct record *rec = &p->rec;
-	struct checked_queue *q;
-	int32_t body_len;
-
-	if (p->kind != PIECE_RECORD || !sysflag_is_queued(rec->sysflag))
-		return;
-	q = queue_make(f, rec->topic, (size_t)rec->topic_len, rec->queue_id);
-	if (!q)
-		return;
-	if (!q->seen && rec->qoff.n >= 0 && rec->qoff.n <= QOFF_MAX)
-		begin_with(q, rec);
-	if (rec->qoff.n != q->end.n && !look_at_jump(f, q, rec))
-		return;
-	q->seen = true;
-	q->end = qoff_add(rec->qoff, 1);
-	q->last_end = pos_add(rec->pos, rec->total);
-	if (!is_promised(f, rec->pos))
-		return;
-	q->promised = q->end;
-	q->promised_end = q->last_end;
-	q->promised_ms = rec->store_ms;
-	if (f->has_views && (!q->row || rec->qoff.n >= q->row->span.min.n))
-		check_entry(f, q, rec);
-	if (body_length(rec, &body_len) == MQ_OK)
-		q->end_bytes += body_len;
+	if (logscan_record(f->look, e->pos, &rec) != MQ_OK || rec.total != e->total)
+		return true;
+	if (record_is_of(&rec, p->topic) && rec.queue_id == p->id && rec.qoff.n == n && sysflag_is_queued(rec.sysflag))
+		p->differs = true;
 	else
-		q->start_known = false;
+		contradiction(p, n, &rec);
+	p->shift_known = false;
+	return false;
+}
+
+/* The log has no message n. */
+static void
+compare_with_none(struct pair *p, int64_t n, const struct queue_entry *e)
+{
+	bool is_empty = e->total <= 0 || e->total == QUEUE_HOLE_SIZE;
+
+	/* compare_row() tells of what went with the log's first segments */
+	if (n < p->log.min.n && p->log.last_end.byte != 0 && (is_empty || e->pos.byte < p->f->begin.byte))
+		return;
+	if (is_empty)
+		lost_add(p, n, MQ_POS(-1));
+	if (is_empty || !is_wrong(p, n, e))
+		return;
+	wrong(p, ENTRIES, n, "no record of the log is this message, and none is damaged at %" PRId64, e->pos.byte);
+	lost_add(p, n, MQ_POS(-1));
+}
+
+static void
+missing_file(struct pair *p, enum half half, int64_t n)
+{
+	int64_t file = n / p->file_entries + 1;
+
+	if (p->missing_file[half] != file)
+		wrong(p, half, n, "its file is missing");
+	p->missing_file[half] = file;
+}
+
+static void
+compare_starts(struct pair *p, int64_t n, int64_t start, int64_t made)
+{
+	if (start < 0 || start > START_MAX)
+		wrong(p, STARTS, n, "cannot begin at byte %" PRId64, start);
+	else if (p->shift_known && start != made + p->shift)
+		wrong(p, STARTS, n, "begins at byte %" PRId64 ", but the bodies before it take %" PRId64, start,
+		      made + p->shift);
+	else
+		p->shift = start - made;
+	p->shift_known = true;
+}
+
+/* Message n, which the log has as `made` says. */
+static void
+compare_with(struct pair *p, int64_t n, const struct queue_entry *made, const struct queue_entry *e,
+	     const struct on_disk *d)
+{
+	bool timed = strcmp(p->topic, TIMED_TOPIC) == 0;
+
+	if (!d->there[ENTRIES]) {
+		missing_file(p, ENTRIES, n);
+	} else if (e->pos.byte != made->pos.byte || e->total != made->total) {
+		if (e->total <= 0 || e->pos.byte == made->pos.byte || is_lost(p->f, e->pos) || is_wrong(p, n, e))
+			wrong(p, ENTRIES, n, "says %" PRId32 " bytes at %" PRId64 ", the record has %" PRId32
+			      " at %" PRId64, e->total, e->pos.byte, made->total, made->pos.byte);
+	} else if (e->tags_code != made->tags_code && !(timed && e->tags_code > made->tags_code)) {
+		wrong(p, ENTRIES, n, "its tagsCode is %" PRId64 ", that of the record %" PRId64, e->tags_code,
+		      made->tags_code);
+	}
+	if (d->there[STARTS])
+		compare_starts(p, n, e->start, made->start);
+	else if (p->f->has_mark)
+		missing_file(p, STARTS, n);
+}
+
+/* --- one queue -------------------------------------------------------------------------------- */
+
+static int64_t
+larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many entries of [from, to) can be compared at once: they are of one file. */
+static size_t
+at_once(const struct pair *p, int64_t from, int64_t to)
+{
+	int64_t n = p->file_entries - from % p->file_entries;
+
+	if (n > to - from)
+		n = to - from;
+	return n > BLOCK_ENTRIES ? BLOCK_ENTRIES : (size_t)n;
+}
+
+/* Entries [from, to) of which the log has none; only the first or, if they end where the log
+ * begins, the last of them are looked at. */
+static void
+compare_outside(struct pair *p, int64_t from, int64_t to)
+{
+	int64_t end = smaller(to, from + OUTSIDE_MAX);
+	struct on_disk d;
+	size_t n;
+
+	if (to == p->log.min.n && p->log.last_end.byte != 0) {
+		from = larger(from, to - OUTSIDE_MAX);
+		end = to;
+	}
+	for (; from < end; from += (int64_t)n) {
+		n = at_once(p, from, end);
+		read_entries(p, from, n, &d);
+		for (size_t i = 0; i < n; i++) {
+			struct queue_entry e = entry_of(&d, i);
+
+			compare_with_none(p, from + (int64_t)i, &e);
+		}
+	}
+	if (p->lost.n > 0)
+		p->lost.n += to - end;
+}
+
+/* Entries [from, to), all of which were made anew. */
+static void
+compare_inside(struct pair *p, int64_t from, int64_t to)
+{
+	struct queue_entry made[BLOCK_ENTRIES];
+	struct on_disk d;
+	size_t n;
+
+	for (; from < to; from += (int64_t)n) {
+		int rc = queue_entries(p->q, MQ_QOFF(from), made, at_once(p, from, to), &n);
+
+		if (rc != MQ_OK) {
+			trouble(p->f, rc);
+			return;
+		}
+		read_entries(p, from, n, &d);
+		for (size_t i = 0; i < n; i++) {
+			struct queue_entry e = entry_of(&d, i);
+
+			if (made[i].total == QUEUE_HOLE_SIZE) {
+				compare_with_none(p, from + (int64_t)i, &e);
+				continue;
+			}
+			lost_end(p);
+			if (p->f->has_views)
+				compare_with(p, from + (int64_t)i, &made[i], &e, &d);
+		}
+	}
+}
+
+/* What its row says that the log does not. */
+static void
+compare_row(struct pair *p)
+{
+	const struct queue_span *row = &p->row->span, *log = &p->log;
+
+	if (log->last_end.byte == 0)
+		return;			/* the log has no message of it */
+	if (!p->differs && (row->end.n != log->end.n || row->last_end.byte != log->last_end.byte ||
+			    row->last_store_ms != log->last_store_ms))
+		queue_finding(p, FIX_VIEWS, NULL, "its row in lmdb ends with message %" PRId64 ", the log with %" PRId64,
+			      row->end.n - 1, log->end.n - 1);
+	else if (p->shift_known && row->end.n == log->end.n && row->end_bytes != log->end_bytes + p->shift)
+		queue_finding(p, FIX_VIEWS, "byteindex", "the bodies take %" PRId64 " bytes, its row in lmdb says %" PRId64,
+			      log->end_bytes + p->shift, row->end_bytes);
+	if (!p->f->dir->was_clean || p->differs)
+		return;
+	if (row->min.n > log->min.n)
+		queue_finding(p, FIX_TABLES, NULL, "its row in lmdb begins with message %" PRId64 ", the log with %" PRId64,
+			      row->min.n, log->min.n);
+	else if (row->min.n < log->min.n)
+		queue_finding(p, FIX_TABLES, NULL, "its row in lmdb begins with message %" PRId64
+			      ", but those before %" PRId64 " are gone", row->min.n, log->min.n);
+}
+
+/* A queue that the store does not know. */
+static bool
+is_all_contradicted(const struct pair *p)
+{
+	struct queue_entry e;
+	int64_t at = p->log.min.n;
+	size_t n;
+
+	while (at < p->log.end.n && queue_entries(p->q, MQ_QOFF(at), &e, 1, &n) == MQ_OK &&
+	       (e.total == QUEUE_HOLE_SIZE || is_contradicted(p->f, e.pos)))
+		at++;
+	return at == p->log.end.n;
+}
+
+static void
+compare_queue(struct pair *p)
+{
+	const struct queue_span *log = &p->log, *row = p->row ? &p->row->span : log;
+	int64_t first = larger(row->min.n, log->min.n);
+
+	p->shift_known = p->row && row->min.n == first && first <= log->end.n;
+	p->shift = row->start_bytes - log->start_bytes;
+	compare_outside(p, row->min.n, smaller(log->min.n, row->end.n));
+	compare_inside(p, first, smaller(row->end.n, log->end.n));
+	compare_outside(p, larger(log->end.n, row->min.n), row->end.n);
+	lost_end(p);
+	if (p->n_wrong > WRONG_MAX)
+		queue_finding(p, FIX_VIEWS, "consumequeue", "%" PRId64 " more entries are wrong", p->n_wrong - WRONG_MAX);
+	if (p->row)
+		compare_row(p);
 }
 
 /* --- a queue's files ------------------------------------------------------------------------------ */
-
-typedef void each_name(struct fsck *f, int dirfd, const char *name, void *arg);
-
-static void
-for_names(struct fsck *f, int dirfd, const char *name, each_name *each, void *arg)
-{
-	int fd = dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			each(f, fd, e->d_name, arg);
-	closedir(dir);
-}
-
-static bool
-is_file_name(const char *name)
-{
-	return strspn(name, "0123456789") == 20 && !name[20];
-}
 
 /* Is anything of fd but zeros in [from, to)? */
 static bool
 has_data(int fd, int64_t from, int64_t to)
 {
-	unsigned char buf[16 * 1024];
-	int64_t end;
+	int64_t last = from;
 
-	while (file_next_data(fd, from, to, &from, &end)) {
-		size_t n = end - from < (int64_t)sizeof(buf) ? (size_t)(end - from) : sizeof(buf);
-		ssize_t got = pread(fd, buf, n, from);
-
-		for (ssize_t i = 0; i < got; i++)
-			if (buf[i])
-				return true;
-		from += (int64_t)n;
-	}
-	return false;
+	return file_last_data(fd, from, to, &last) != MQ_OK || last > from;
 }
 
 struct files_of {
-	char topic[RECORD_TOPIC_MAX + 1];
-	int32_t id;
+	struct fsck *f;
+	const struct pair *p;
 	enum half half;
-	struct checked_queue *q;	/* NULL: neither the log nor a row knows it */
 };
 
 /* One file: its length, its name, and nothing behind the queue's end. */
-static void
-look_at_file(struct fsck *f, int dirfd, const char *name, void *arg)
+static int
+look_at_file(int dirfd, const char *name, void *arg)
 {
-	struct files_of *of = arg;
-	int64_t bytes = halves[of->half].bytes, size = f->queues->file_entries * bytes, base, used;
+	const struct files_of *of = arg;
+	const struct pair *p = of->p;
+	int64_t bytes = halves[of->half].bytes, size = p->file_entries * bytes, base = name_number(name, QUEUE_FILE_DIGITS);
+	int64_t end = larger(p->log.end.n, p->row ? p->row->span.end.n : 0);
 	char where[2 * RECORD_TOPIC_MAX];
 	struct stat st;
 
-	snprintf(where, sizeof(where), "%s/%s/%" PRId32 "/%.40s", halves[of->half].dir, of->topic, of->id,
-		 name);
+	snprintf(where, sizeof(where), "%s/%s/%" PRId32 "/%.40s", halves[of->half].dir, p->topic, p->id, name);
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0 || !is_file_name(name)) {
-		finding(f, FIX_NONE, where, "is left over, or not ours");
-		return;
-	}
-	base = strtoll(name, NULL, 10);
-	if (st.st_size != size)
-		finding(f, FIX_VIEWS, where, "%" PRId64 " bytes long, not %" PRId64, (int64_t)st.st_size, size);
+	if (fd < 0 || fstat(fd, &st) != 0 || base < 0)
+		finding(of->f, FIX_NONE, where, "is left over, or not ours");
+	else if (st.st_size != size)
+		finding(of->f, FIX_VIEWS, where, "%" PRId64 " bytes long, not %" PRId64, (int64_t)st.st_size, size);
 	else if (base % size != 0)
-		finding(f, FIX_VIEWS, where, "its name is no multiple of its size");
-	else if (of->half == ENTRIES && f->dir->was_clean) {
-		used = of->q ? of->q->end.n * bytes - base : 0;
-		if (of->q && of->q->row && of->q->row->span.end.n > of->q->end.n)
-			used = of->q->row->span.end.n * bytes - base;
-		if (has_data(fd, used < 0 ? 0 : used, size))
-			finding(f, FIX_VIEWS, where, "not zero behind the end of the queue");
-	}
+		finding(of->f, FIX_VIEWS, where, "its name is no multiple of its size");
+	else if (of->half == ENTRIES && of->f->dir->was_clean &&
+		 has_data(fd, smaller(larger(end * bytes - base, 0), size), size))
+		finding(of->f, FIX_VIEWS, where, "not zero behind the end of the queue");
+	return MQ_OK;
 }
 
-static void
-look_at_queue(struct fsck *f, int dirfd, const char *name, void *arg)
+struct topic_of {
+	struct files_of of;
+	const char *topic;
+};
+
+static int
+look_at_queue(int dirfd, const char *name, void *arg)
 {
-	struct files_of *of = arg;
+	struct topic_of *t = arg;
+	struct fsck *f = t->of.f;
+	struct pair p;
 	char *end;
 	long id = strtol(name, &end, 10);
 
 	if (*end || id < 0 || id > INT32_MAX)
-		return;
-	of->id = (int32_t)id;
-	of->q = queue_find(f, of->topic, strlen(of->topic), of->id);
-	for_names(f, dirfd, name, look_at_file, of);
+		return MQ_OK;
+	pair_of(f, t->topic, (int32_t)id, &p);
+	t->of.p = &p;
+	return dir_each(dirfd, name, look_at_file, &t->of);
 }
 
-static void
-look_at_topic(struct fsck *f, int dirfd, const char *name, void *arg)
+static int
+look_at_topic(int dirfd, const char *name, void *arg)
 {
-	struct files_of *of = arg;
+	struct topic_of t = { .of = *(struct files_of *)arg, .topic = name };
 
-	if (!record_topic_valid(name, strlen(name)))
-		return;
-	snprintf(of->topic, sizeof(of->topic), "%s", name);
-	for_names(f, dirfd, name, look_at_queue, of);
-}
-
-/* --- how long the files are -------------------------------------------------------------------------- */
-
-#define SIZES_MAX 16
-
-struct sizes {
-	int64_t entries[SIZES_MAX], count[SIZES_MAX];
-	size_t n;
-	enum half half;
-};
-
-static void
-count_file(struct fsck *f, int dirfd, const char *name, void *arg)
-{
-	struct sizes *s = arg;
-	struct stat st;
-	size_t i = 0;
-
-	(void)f;
-	if (!is_file_name(name) || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    st.st_size == 0 || st.st_size % halves[s->half].bytes != 0)
-		return;
-	while (i < s->n && s->entries[i] != st.st_size / halves[s->half].bytes)
-		i++;
-	if (i == SIZES_MAX)
-		return;
-	s->n += i == s->n;
-	s->entries[i] = st.st_size / halves[s->half].bytes;
-	s->count[i]++;
-}
-
-static void
-count_queue(struct fsck *f, int dirfd, const char *name, void *arg)
-{
-	for_names(f, dirfd, name, count_file, arg);
-}
-
-static void
-count_topic(struct fsck *f, int dirfd, const char *name, void *arg)
-{
-	for_names(f, dirfd, name, count_queue, arg);
-}
-
-/* The size that most files have; if in doubt, the setting's, else the larger. */
-static int64_t
-guess_entries(struct fsck *f)
-{
-	int64_t set = (f->settings->mappedFileSizeConsumeQueue + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES;
-	struct sizes s = { .n = 0 };
-	size_t best = 0;
-
-	for (int half = 0; half < HALVES; half++) {
-		s.half = (enum half)half;
-		for_names(f, f->queues->dirfd[half], ".", count_topic, &s);
-	}
-	for (size_t i = 1; i < s.n; i++)
-		if (s.count[i] > s.count[best] ||
-		    (s.count[i] == s.count[best] && s.entries[best] != set &&
-		     (s.entries[i] == set || s.entries[i] > s.entries[best])))
-			best = i;
-	return s.n > 0 ? s.entries[best] : set;
+	return record_topic_valid(name, strlen(name)) ? dir_each(dirfd, name, look_at_queue, &t) : MQ_OK;
 }
 
 /* --- the check ----------------------------------------------------------------------------------------- */
 
-static bool
-row_could_be(const struct queue_row *row)
-{
-	const struct queue_span *s = &row->span;
-
-	return record_topic_valid(row->topic, strnlen(row->topic, sizeof(row->topic))) && row->queue_id >= 0 &&
-	       s->min.n >= 0 && s->end.n >= s->min.n && s->end.n <= QOFF_MAX && s->start_bytes >= 0 &&
-	       s->end_bytes >= s->start_bytes && s->last_end.byte >= 0;
-}
-
 static void
 begin(struct fsck *f)
 {
-	struct queues_check *qs = f->queues = calloc(1, sizeof(*qs));
+	int rc;
 
-	if (!qs) {
-		trouble(f, -ENOMEM);
-		return;
-	}
-	for (int half = 0; half < HALVES; half++)
-		qs->dirfd[half] = openat(f->dir->fd, halves[half].dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	qs->file_entries = guess_entries(f);
-	/* what is made anew has the same size */
-	f->settings->mappedFileSizeConsumeQueue = qs->file_entries * QUEUE_ENTRY_BYTES;
-	for (size_t i = 0; i < f->mark.n; i++) {
-		const struct queue_row *row = &f->mark.rows[i];
-		struct checked_queue *q;
-
-		if (!row_could_be(row)) {
+	for (size_t i = 0; i < f->mark.n; i++)
+		if (!queue_row_valid(&f->mark.rows[i]))
 			finding(f, FIX_TABLES, "lmdb queues", "the row of %.127s/q%" PRId32 " cannot be",
-				row->topic, row->queue_id);
-			continue;
-		}
-		q = queue_make(f, row->topic, strlen(row->topic), row->queue_id);
-		if (q)
-			q->row = row;
-	}
+				f->mark.rows[i].topic, f->mark.rows[i].queue_id);
+	if (f->mark.n)
+		qsort(f->mark.rows, f->mark.n, sizeof(*f->mark.rows), row_cmp);
+	rc = rebuild_open(f->settings, f->dir, &f->mark, f->begin, &f->views);
+	if (rc != MQ_OK)
+		trouble(f, rc);
 }
 
-void
-queues_note_trim(struct fsck *f, const char *topic, int32_t id, mq_qoff min)
-{
-	struct checked_queue *q = queue_find(f, topic, strlen(topic), id);
-
-	if (q && min.n > q->trim.n)
-		q->trim = min.n < q->end.n ? min : q->end;
-}
-
-/* What its row says that the log does not. */
 static void
-look_at_row(struct fsck *f, struct checked_queue *q)
+piece(struct fsck *f, const struct log_piece *p)
 {
-	const struct queue_span *s = &q->row->span;
-	int64_t min = q->trim.n > q->first.n ? q->trim.n : q->first.n;
+	int rc = p->kind == PIECE_RECORD && is_promised(f, p->pos) ? rebuild_record(f->views, &p->rec) : MQ_OK;
 
-	if (s->end.n > q->promised.n) {
-		if (q->seen || s->end.n > s->min.n)
-			tell_gap(f, q, q->seen && q->promised.n > s->min.n ? q->promised.n : s->min.n,
-				 s->end.n);
-		return;
-	}
-	if (!q->seen)
-		return;
-	if (s->end.n < q->promised.n || s->last_end.byte != q->promised_end.byte ||
-	    s->last_store_ms != q->promised_ms)
-		queue_finding(f, FIX_VIEWS, q, NULL,
-			      "its row in lmdb ends with message %" PRId64 ", the log with %" PRId64,
-			      s->end.n - 1, q->promised.n - 1);
-	else if (q->start_known && s->end_bytes != q->end_bytes)
-		queue_finding(f, FIX_VIEWS, q, "byteindex",
-			      "the bodies take %" PRId64 " bytes, its row in lmdb says %" PRId64,
-			      q->end_bytes, s->end_bytes);
-	if (!f->dir->was_clean || q->gap)
-		return;
-	if (s->min.n > min)
-		queue_finding(f, FIX_TABLES, q, NULL,
-			      "its row in lmdb begins with message %" PRId64 ", the log with %" PRId64,
-			      s->min.n, min);
-	else if (s->min.n < min)
-		queue_finding(f, FIX_TABLES, q, NULL, "its row in lmdb begins with message %" PRId64
-			      ", but those before %" PRId64 " are gone", s->min.n, min);
+	if (rc != MQ_OK)
+		trouble(f, rc);
+}
+
+/* A queue that the log has. */
+static int
+compare_unless_row(struct queue *q, void *arg)
+{
+	struct fsck *f = arg;
+	struct pair p;
+
+	pair_of(f, queue_topic(q), queue_id(q), &p);
+	if (p.row || p.log.last_end.byte == 0)
+		return MQ_OK;
+	if (f->has_mark && !is_all_contradicted(&p))
+		queue_finding(&p, FIX_VIEWS, NULL, "it has no row in lmdb");
+	else if (f->has_views && !f->has_mark)
+		compare_queue(&p);
+	return MQ_OK;
 }
 
 static void
 end(struct fsck *f)
 {
-	struct queues_check *qs = f->queues;
-	struct files_of of = { .id = 0 };
+	struct files_of of = { .f = f };
+	struct stat st;
 
-	for (size_t i = 0; i < qs->list.n; i++) {
-		struct checked_queue *q = qs->list.items[i];
+	for (size_t i = 0; i < f->mark.n; i++) {
+		struct pair p;
 
-		if (q->row)
-			look_at_row(f, q);
-		else if (f->has_mark && q->promised.n > 0)
-			queue_finding(f, FIX_VIEWS, q, NULL, "it has no row in lmdb");
-		suspects_tell(f, q);
+		pair_of(f, f->mark.rows[i].topic, f->mark.rows[i].queue_id, &p);
+		if (p.row)
+			compare_queue(&p);
 	}
+	(void)store_each_queue(f->views, compare_unless_row, f);
 	for (int half = 0; half < HALVES; half++) {
 		of.half = (enum half)half;
-		for_names(f, qs->dirfd[half], ".", look_at_topic, &of);
-		if (f->has_views && qs->dirfd[half] < 0 && qs->list.n > 0 && (half == ENTRIES || f->has_mark))
+		(void)dir_each(f->dir->fd, halves[half].dir, look_at_topic, &of);
+		if (f->has_views && fstatat(f->dir->fd, halves[half].dir, &st, 0) != 0 &&
+		    (half == ENTRIES || f->has_mark) && f->records > 0)
 			finding(f, FIX_VIEWS, halves[half].dir, "there is none");
 	}
 }
@@ -727,24 +578,8 @@ end(struct fsck *f)
 static void
 check_free(struct fsck *f)
 {
-	struct queues_check *qs = f->queues;
-
-	if (!qs)
-		return;
-	for (size_t i = 0; i < qs->list.n; i++) {
-		struct checked_queue *q = qs->list.items[i];
-
-		suspects_drop(q, INT64_MIN);
-		free(q->raw[ENTRIES]);
-		free(q->raw[STARTS]);
-		free(q);
-	}
-	sorted_free(&qs->list);
-	for (int half = 0; half < HALVES; half++)
-		if (qs->dirfd[half] >= 0)
-			close(qs->dirfd[half]);
-	free(qs);
-	f->queues = NULL;
+	store_close(f->views);
+	f->views = NULL;
 }
 
 const struct check check_queues = { "queues", begin, piece, end, check_free };

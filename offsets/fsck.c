@@ -42,9 +42,10 @@ struct args {
 	bool help, version;
 };
 
-/* Others need the rows first; the log's own check knows what is lost before they ask. */
+/* Others need the rows first; the log's own check knows what is lost before they ask, and the key
+ * index takes what the log has lost before the views get the next record. */
 static const struct check *const checks[] = {
-	&check_tables, &check_log, &check_queues, &check_index, &check_files,
+	&check_tables, &check_log, &check_index, &check_queues, &check_files,
 };
 
 #define N_CHECKS (sizeof(checks) / sizeof(checks[0]))
@@ -90,6 +91,26 @@ is_lost(const struct fsck *f, mq_pos pos)
 		return true;
 	for (size_t i = 0; i < f->n_bad; i++)
 		if (pos.byte >= f->bad[i].from.byte && pos.byte < f->bad[i].to.byte)
+			return true;
+	return false;
+}
+
+void
+note_contradicted(struct fsck *f, mq_pos pos)
+{
+	mq_pos *list = is_contradicted(f, pos) ? NULL : realloc(f->contradicted, (f->n_contradicted + 1) * sizeof(*list));
+
+	if (!list)
+		return;
+	f->contradicted = list;
+	list[f->n_contradicted++] = pos;
+}
+
+bool
+is_contradicted(const struct fsck *f, mq_pos pos)
+{
+	for (size_t i = 0; i < f->n_contradicted; i++)
+		if (f->contradicted[i].byte == pos.byte)
 			return true;
 	return false;
 }
@@ -180,17 +201,25 @@ run_checks(struct fsck *f, const struct args *args)
 			checks[i]->end(f);
 }
 
+/* What is left is what was found. */
 static void
-fsck_free(struct fsck *f)
+checks_free(struct fsck *f)
 {
 	for (size_t i = 0; i < N_CHECKS; i++)
 		if (checks[i]->free)
 			checks[i]->free(f);
+	logscan_close(f->look);
+	f->look = NULL;
+	f->dir = NULL;
+}
+
+static void
+fsck_free(struct fsck *f)
+{
 	logscan_close(f->log);
-	f->log = NULL;
 	store_checkpoint_free(&f->mark);
 	free(f->bad);
-	f->bad = NULL;
+	free(f->contradicted);
 }
 
 /* Check the store as it is; its lock is held meanwhile. */
@@ -209,11 +238,13 @@ check_store(struct fsck *f, struct settings *settings, const struct args *args)
 	f->has_views = faccessat(dir.fd, "snapshot", F_OK, 0) != 0 ||
 		       faccessat(dir.fd, "consumequeue", F_OK, 0) == 0;
 	rc = logscan_open(log, &f->log);
+	if (rc == MQ_OK)
+		rc = logscan_open(log, &f->look);
 	if (rc == MQ_OK) {
 		run_checks(f, args);
 		rc = f->rc;
 	}
-	f->dir = NULL;
+	checks_free(f);
 	storedir_close(&dir);
 	return rc;
 }
@@ -236,32 +267,6 @@ is_repairable(const struct fsck *f)
 	return errors(f) > f->found[FIX_NEVER];
 }
 
-/* In a child, because LMDB's pages are believed.  -EFAULT: it has fallen. */
-static int
-repair_once(const struct fsck *f, struct settings *settings, const struct args *args)
-{
-	int status = 0, rc;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		return err_note(-errno, "fork: %m");
-	if (pid == 0) {
-		rc = fsck_repair(f, settings, args->path);
-		if (rc != MQ_OK)
-			fprintf(stderr, "fsck.mqfs: %s\n", err_text(rc));
-		_exit(rc == MQ_OK ? 0 : EXIT_OPERATION);
-	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return MQ_OK;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OPERATION)
-		return err_note(-EIO, "%s: could not be repaired", args->path);
-	return err_note(-EFAULT, "%s: the repair has crashed", args->path);
-}
-
 static int
 repair(struct fsck *f, struct settings *settings, const struct args *args)
 {
@@ -269,12 +274,8 @@ repair(struct fsck *f, struct settings *settings, const struct args *args)
 
 	printf("%s: repairing\n", args->path);
 	log_open("fsck.mqfs", LOG_TO_STDERR, LOG_NOTICE);
-	rc = repair_once(f, settings, args);
-	if (rc == -EFAULT && !f->found[FIX_TABLES]) {
-		f->found[FIX_TABLES]++;
-		rc = repair_once(f, settings, args);
-	}
 	file_umask();
+	rc = fsck_repair(f, settings, args->path);
 	log_open("fsck.mqfs", LOG_TO_STDERR, LOG_EMERG);
 	return rc;
 }

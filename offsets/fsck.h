@@ -1,16 +1,19 @@
 /* fsck.h - what the parts of fsck.mqfs share.
  *
- * The log is read once, from its files alone (store/logscan.h), and every check is
- * shown every piece of it, as the views of dispatch.c are; a check then compares
- * what it has seen with what lies on the disk:
+ * The log is read once, from its files alone (store/logscan.h).  The code of a mount makes all
+ * views anew from it, in a private place, up to where those in the store stand; each check then
+ * compares what was made with what is there:
  *
- *     check_tables   lmdb/: rows, and where the views stood (begins: others need that)
+ *     check_tables   lmdb/: rows of topics, groups ...   begins: says where the views stood
  *     check_log      the log itself
- *     check_queues   consumequeue/ and byteindex/
+ *     check_queues   consumequeue/, byteindex/ and their rows in lmdb/
  *     check_index    index/
- *     check_files    what else lies about
+ *     check_files    other files
  *
- * Nothing is written while checking.  All of it is one thread.
+ * What only the store can know (what retention has taken from a queue's head, keys of records
+ * that are gone) is given to the views beforehand, and then is what the log cannot contradict.
+ *
+ * Nothing is written in the store while checking.  All of it is one thread.
  */
 #ifndef MQFS_OFFSETS_FSCK_H
 #define MQFS_OFFSETS_FSCK_H
@@ -18,6 +21,7 @@
 #include "conf/settings.h"
 #include "offsets/offsets.h"
 #include "store/logscan.h"
+#include "store/rebuild.h"
 
 /* What would put it right. */
 enum fix {
@@ -39,6 +43,7 @@ struct fsck {
 	struct settings *settings;
 	struct storedir *dir;
 	struct logscan *log;
+	struct logscan *look;	/* the same: single records */
 
 	/* What is known of the log; grows while it is read. */
 	mq_pos begin, end;	/* end: behind the last whole record */
@@ -46,6 +51,8 @@ struct fsck {
 	int64_t last_store_ms;
 	struct bad_range *bad;
 	size_t n_bad;
+	mq_pos *contradicted;	/* records that say that they are what the queues know otherwise */
+	size_t n_contradicted;
 
 	bool has_views;		/* false: a copied snapshot, its first mount makes them */
 
@@ -53,10 +60,10 @@ struct fsck {
 	 * of them, those behind are only promised by a clean exit. */
 	bool has_mark;
 	struct store_checkpoint mark;	/* with the queues' rows */
+	struct store *views;		/* made anew up to there */
 
 	/* Each check's own. */
 	struct tables_check *tables;
-	struct queues_check *queues;
 	struct index_check *index;
 	int64_t clock_steps;
 
@@ -78,6 +85,10 @@ bool is_promised(const struct fsck *f, mq_pos pos);
 /* Does pos lie where the log cannot be read, or behind its end? */
 bool is_lost(const struct fsck *f, mq_pos pos);
 
+/* The record at pos says that it is another message than the views know there. */
+void note_contradicted(struct fsck *f, mq_pos pos);
+bool is_contradicted(const struct fsck *f, mq_pos pos);
+
 /* One check: any of these may be NULL. */
 struct check {
 	const char *name;
@@ -88,11 +99,6 @@ struct check {
 };
 
 extern const struct check check_tables, check_log, check_queues, check_index, check_files;
-
-/* --- what checks tell each other -------------------------------------------------- */
-
-/* A trim of a queue that a record of the log speaks of (check_tables has read it). */
-void queues_note_trim(struct fsck *f, const char *topic, int32_t id, mq_qoff min);
 
 /* --- fsck_repair.c ------------------------------------------------------------------ */
 

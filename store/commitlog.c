@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,27 +30,16 @@ segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE])
 
 /* --- opening ---------------------------------------------------------------- */
 
-/* A segment's base from its name; -1 for any other file. */
-static int64_t
-base_of_name(const char *name)
-{
-	if (strspn(name, "0123456789") != SEGMENT_NAME_LEN || name[SEGMENT_NAME_LEN])
-		return -1;
-	errno = 0;
-	int64_t base = strtoll(name, NULL, 10);
-
-	return errno ? -1 : base;
-}
-
 struct found {
 	int64_t first, last;
 	int64_t bytes;		/* of each segment */
 };
 
 static int
-look_at(int dirfd, const char *name, struct found *found)
+look_at(int dirfd, const char *name, void *arg)
 {
-	int64_t base = base_of_name(name);
+	int64_t base = name_number(name, SEGMENT_NAME_LEN);
+	struct found *found = arg;
 	struct stat st;
 
 	if (base < 0)
@@ -73,27 +61,6 @@ look_at(int dirfd, const char *name, struct found *found)
 	return MQ_OK;
 }
 
-static int
-scan(int dirfd, struct found *found)
-{
-	struct dirent *e;
-	DIR *dir;
-	int fd, rc = MQ_OK;
-
-	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!dir) {
-		rc = err_note(-errno, "commitlog: %m");
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == MQ_OK && (e = readdir(dir)))
-		rc = look_at(dirfd, e->d_name, found);
-	closedir(dir);
-	return rc;
-}
-
 int
 commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files)
 {
@@ -109,7 +76,7 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 		unlinkat(dirfd, SEGMENT_IN_MAKING, 0);
 		unlinkat(dirfd, SEGMENT_IN_HEALING, 0);
 	}
-	rc = scan(dirfd, &found);
+	rc = dir_each(dirfd, ".", look_at, &found);
 	if (rc != MQ_OK)
 		return rc;
 	log->segment_bytes = found.bytes ? found.bytes : segment_bytes;

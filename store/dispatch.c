@@ -133,9 +133,7 @@ dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 		views[i].put_batch(s, b, n, store_ms);
 }
 
-/* Feed one record to every view.  A record that a view cannot take (a queue
- * offset that cannot be) is logged and skipped, as it would be at every start. */
-static int
+int
 dispatch_record(struct store *s, const struct record *rec)
 {
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {

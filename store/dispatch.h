@@ -45,6 +45,10 @@ int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
  * for them in the tails of their queues.  With the log's lock. */
 void dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms);
 
+/* Feed one record to every view.  A record that a view cannot take (a queue offset that
+ * cannot be) is logged and skipped, as it would be at every start. */
+int dispatch_record(struct store *s, const struct record *rec);
+
 /* What its queue has of it.  -ENOMEM. */
 int dispatch_queue_put(const struct record *rec, struct queue_put *ret);
 

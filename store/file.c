@@ -1,10 +1,13 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -199,6 +202,38 @@ dir_open(int dirfd, const char *name, int make, int *ret_fd)
 		return err_note(-errno, "%s: %m", name);
 	*ret_fd = fd;
 	return MQ_OK;
+}
+
+int
+dir_each(int dirfd, const char *name, dir_name *each, void *arg)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = MQ_OK;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!dir) {
+		rc = errno == ENOTDIR || errno == ENOENT || errno == ELOOP ? MQ_OK : err_note(-errno, "%s: %m", name);
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	while (rc == MQ_OK && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			rc = each(fd, e->d_name, arg);
+	closedir(dir);
+	return rc;
+}
+
+int64_t
+name_number(const char *name, size_t digits)
+{
+	int64_t number;
+
+	if (strspn(name, "0123456789") != digits || name[digits])
+		return -1;
+	errno = 0;
+	number = strtoll(name, NULL, 10);
+	return errno ? -1 : number;
 }
 
 bool

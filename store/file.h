@@ -42,6 +42,15 @@ int dir_sync(int dirfd, const char *what);
 /* Open a directory below dirfd, made first if `make`. */
 int dir_open(int dirfd, const char *name, int make, int *ret_fd);
 
+/* Call each() with the open directory `name` below dirfd and each name in it but those that
+ * begin with a dot, in no order, until it returns something else than MQ_OK, which is
+ * returned then.  What is missing, or no directory, has no names. */
+typedef int dir_name(int dirfd, const char *name, void *arg);
+int dir_each(int dirfd, const char *name, dir_name *each, void *arg);
+
+/* The number that a name of so many digits says; -1: it is another kind of name. */
+int64_t name_number(const char *name, size_t digits);
+
 /* The next stretch of fd in [from, to) that may hold anything but zeros; false:
  * there is none.  Where a file system cannot tell, all of it may. */
 bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end);

@@ -206,43 +206,53 @@ make_room(struct keyindex *ix)
 }
 
 static int
-put_key(void *arg, const struct record *rec, const char *key, size_t key_len)
+put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t hash)
 {
-	struct keyindex *ix = arg;
+	int32_t slot = (int32_t)(hash % ix->slots), older;
 	struct changed_slot *c;
 	struct index_header *h;
-	int32_t hash, slot, older;
 	int64_t seconds;
-	int rc;
+	int rc = make_room(ix);
 
-	rc = make_room(ix);
 	if (rc != MQ_OK)
 		return rc;
 	h = &ix->newest->h;
-	hash = key_hash(rec->topic, (size_t)rec->topic_len, key, key_len);
-	slot = (int32_t)(hash % ix->slots);
 	rc = slot_in_memory(ix, ix->newest, slot, &older) ? MQ_OK
 							   : slot_on_disk(ix, ix->newest, h->count, slot, &older);
 	if (rc != MQ_OK)
 		return rc;
-	seconds = h->begin_ms <= 0 ? 0 : (rec->store_ms - h->begin_ms) / 1000;
+	seconds = h->begin_ms <= 0 ? 0 : (store_ms - h->begin_ms) / 1000;
 	seconds = seconds < 0 ? 0 : seconds > INT32_MAX ? INT32_MAX : seconds;
 	ix->sets->entries[ix->sets->n++] = (struct index_entry){
-		.hash = hash, .pos = rec->pos, .seconds = (int32_t)seconds, .older = older,
+		.hash = hash, .pos = pos, .seconds = (int32_t)seconds, .older = older,
 	};
 	c = changed_find(ix->sets, slot);
 	ix->sets->changed_n += c->slot == -1;
 	*c = (struct changed_slot){ .slot = slot, .newest = h->count };
 	if (h->count <= 1) {
-		h->begin_ms = rec->store_ms;
-		h->begin = rec->pos;
+		h->begin_ms = store_ms;
+		h->begin = pos;
 	}
 	h->slots_used += older == 0;
 	h->count++;
-	h->end_ms = rec->store_ms;
-	h->end = rec->pos;
+	h->end_ms = store_ms;
+	h->end = pos;
 	ix->sets->h = *h;
 	return MQ_OK;
+}
+
+static int
+put_key(void *arg, const struct record *rec, const char *key, size_t key_len)
+{
+	return put_hash(arg, rec->pos, rec->store_ms,
+			key_hash(rec->topic, (size_t)rec->topic_len, key, key_len));
+}
+
+int
+keyindex_put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t hash)
+{
+	LOCKED(&ix->lock);
+	return hash < 0 ? MQ_ECORRUPT : put_hash(ix, pos, store_ms, hash);
 }
 
 /* Each key of rec, until each() fails: UNIQ_KEY, then each word of KEYS. */
@@ -285,28 +295,6 @@ keyindex_put(struct keyindex *ix, const struct record *rec)
 	rc = each_key(rec, put_key, ix);
 	ix->known = rec->pos;
 	return rc;
-}
-
-struct hash_each {
-	void (*each)(void *arg, const struct record *rec, int32_t hash);
-	void *arg;
-};
-
-static int
-tell_hash(void *arg, const struct record *rec, const char *key, size_t len)
-{
-	const struct hash_each *h = arg;
-
-	h->each(h->arg, rec, key_hash(rec->topic, (size_t)rec->topic_len, key, len));
-	return MQ_OK;
-}
-
-void
-keyindex_each_hash(const struct record *rec, void (*each)(void *arg, const struct record *rec, int32_t hash), void *arg)
-{
-	struct hash_each h = { each, arg };
-
-	(void)each_key(rec, tell_hash, &h);
 }
 
 /* --- finding ----------------------------------------------------------------------------- */

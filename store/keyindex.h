@@ -39,9 +39,8 @@ void keyindex_close(struct keyindex *ix);
  * what is known already is skipped. */
 int keyindex_put(struct keyindex *ix, const struct record *rec);
 
-/* The keyHash of each key of a record, in the order in which they are put. */
-void keyindex_each_hash(const struct record *rec, void (*each)(void *arg, const struct record *rec, int32_t hash),
-			void *arg);
+/* One entry of a record that the log no longer has. */
+int keyindex_put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t hash);
 
 /* See store_find_key(). */
 int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,

@@ -14,6 +14,8 @@
 #define HEADER_BYTES 40
 #define SLOT_BYTES 4
 #define ENTRY_BYTES 20
+#define ENTRY_SECONDS_AT 12
+#define ENTRY_OLDER_AT 16
 #define NAME_LEN 17		/* yyyyMMddHHmmssSSS */
 
 struct index_header {

@@ -742,6 +742,14 @@ logscan_next(struct logscan *ls, struct log_piece *ret)
 }
 
 int
+logscan_record(struct logscan *ls, mq_pos pos, struct record *ret_rec)
+{
+	bool readable;
+
+	return record_at(ls, pos, ret_rec, &readable);
+}
+
+int
 logscan_seek(struct logscan *ls, mq_pos pos)
 {
 	size_t i = file_from(ls, pos);

@@ -69,6 +69,10 @@ int logscan_seek(struct logscan *ls, mq_pos pos);
 /* MQ_OK with a piece; MQ_EEND where the log ends; -errno when a file cannot be read. */
 int logscan_next(struct logscan *ls, struct log_piece *ret);
 
+/* The record at `pos`; MQ_ECORRUPT, MQ_EBLANK: none begins there.  What logscan_next() gives
+ * next is as before; rec is valid until then. */
+int logscan_record(struct logscan *ls, mq_pos pos, struct record *ret_rec);
+
 /* Where the next piece begins: at the end, the end of the log. */
 mq_pos logscan_at(const struct logscan *ls);
 

@@ -32,6 +32,7 @@ struct queue;
 
 #define QUEUE_ENTRY_BYTES 20
 #define QUEUE_START_BYTES 8
+#define QUEUE_FILE_DIGITS 20	/* of a file's name */
 #define QUEUE_HOLE_SIZE 0x7fffffff
 
 /* A decoded entry of both files. */

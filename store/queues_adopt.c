@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -62,27 +61,6 @@ queues_trim_as(struct queues *qs, const struct queue_row *row)
 	return rc;
 }
 
-/* Call each(dirfd, name, arg) for every name in the directory `name` below dirfd. */
-static int
-each_name(int dirfd, const char *name, int (*each)(int dirfd, const char *name, void *arg), void *arg)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = MQ_OK;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-
-	if (!dir) {
-		rc = errno == ENOTDIR || errno == ENOENT ? MQ_OK : err_note(-errno, "%s: %m", name);
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == MQ_OK && (e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			rc = each(fd, e->d_name, arg);
-	closedir(dir);
-	return rc;
-}
-
 /* Walks consumequeue/TOPIC/QUEUE/FILE. */
 struct walk {
 	struct queues *qs;
@@ -94,14 +72,10 @@ static int
 look_for_newest(int dirfd, const char *name, void *arg)
 {
 	struct walk *w = arg;
-	int64_t at;
+	int64_t at = name_number(name, QUEUE_FILE_DIGITS);
 
 	(void)dirfd;
-	if (strspn(name, "0123456789") != 20 || name[20])
-		return MQ_OK;
-	errno = 0;
-	at = strtoll(name, NULL, 10);
-	if (errno == 0 && at % QUEUE_ENTRY_BYTES == 0 && at > w->newest)
+	if (at % QUEUE_ENTRY_BYTES == 0 && at > w->newest)
 		w->newest = at;
 	return MQ_OK;
 }
@@ -136,7 +110,7 @@ adopt_queue(int dirfd, const char *name, void *arg)
 	if (*end || id < 0 || id > INT32_MAX)
 		return MQ_OK;
 	w->newest = -1;
-	rc = each_name(dirfd, name, look_for_newest, w);
+	rc = dir_each(dirfd, name, look_for_newest, w);
 	if (rc != MQ_OK || w->newest < 0)
 		return rc;
 	snprintf(file, sizeof(file), "%ld/%020" PRId64, id, w->newest);
@@ -155,7 +129,7 @@ adopt_topic(int dirfd, const char *name, void *arg)
 	if (!record_topic_valid(name, strlen(name)))
 		return MQ_OK;
 	snprintf(w->topic, sizeof(w->topic), "%s", name);
-	return each_name(dirfd, name, adopt_queue, w);
+	return dir_each(dirfd, name, adopt_queue, w);
 }
 
 int
@@ -163,7 +137,7 @@ queues_adopt(struct queues *qs, int consumequeue_fd)
 {
 	struct walk w = { .qs = qs };
 
-	return each_name(consumequeue_fd, ".", adopt_topic, &w);
+	return dir_each(consumequeue_fd, ".", adopt_topic, &w);
 }
 
 static int
@@ -178,19 +152,19 @@ wipe_file(int dirfd, const char *name, void *arg)
 static int
 wipe_queue(int dirfd, const char *name, void *arg)
 {
-	return each_name(dirfd, name, wipe_file, arg);
+	return dir_each(dirfd, name, wipe_file, arg);
 }
 
 static int
 wipe_topic(int dirfd, const char *name, void *arg)
 {
-	return each_name(dirfd, name, wipe_queue, arg);
+	return dir_each(dirfd, name, wipe_queue, arg);
 }
 
 int
 queues_wipe(struct queues *qs)
 {
-	int rc = each_name(qs->consumequeue_fd, ".", wipe_topic, NULL);
+	int rc = dir_each(qs->consumequeue_fd, ".", wipe_topic, NULL);
 
-	return rc == MQ_OK ? each_name(qs->byteindex_fd, ".", wipe_topic, NULL) : rc;
+	return rc == MQ_OK ? dir_each(qs->byteindex_fd, ".", wipe_topic, NULL) : rc;
 }

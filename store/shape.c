@@ -1,13 +1,10 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "conf/err.h"
+#include "store/file.h"
 #include "store/queue.h"
 #include "store/shape.h"
 
@@ -16,51 +13,80 @@
 #define ENTRY_BYTES 20
 #define ENTRIES_A_SLOT 4
 #define RATIO_BYTES (SLOT_BYTES + ENTRIES_A_SLOT * ENTRY_BYTES)
-#define QUEUE_DEPTH 2		/* consumequeue/TOPIC/QUEUE/FILE */
-#define QUEUE_NAME_LEN 20
+#define LENGTHS_MAX 16
+#define FILES_LOOKED_AT 64
 #define INDEX_NAME_LEN 17
 
-/* The length of a file whose name is so many digits; 0: it is none, or is empty. */
-static int64_t
-file_bytes(int dirfd, const char *name, size_t digits)
-{
-	struct stat st;
+/* How long the first files are that are found: of the lengths that `fits`, the one that most
+ * of them have is that of all, one of them may be damaged. */
+struct lengths {
+	size_t digits;		/* of a file's name */
+	bool (*fits)(int64_t bytes, void *arg);
+	void *arg;
+	int64_t bytes[LENGTHS_MAX];
+	int count[LENGTHS_MAX];
+	size_t n;
+	int left;		/* files to look at */
+};
 
-	if (strspn(name, "0123456789") != digits || name[digits] ||
-	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-		return 0;
-	return st.st_size;
+static bool
+is_of_entries(int64_t bytes, void *arg)
+{
+	(void)arg;
+	return bytes > 0 && bytes % QUEUE_ENTRY_BYTES == 0;
 }
 
-/* The first file `depth` directories below dirfd/name. */
-static int64_t
-first_file(int dirfd, const char *name, int depth, size_t digits)
+static int
+count_file(int dirfd, const char *name, void *arg)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	int64_t bytes = 0;
-	struct dirent *e;
+	struct lengths *l = arg;
+	struct stat st;
+	size_t i = 0;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return 0;
+	if (name_number(name, l->digits) < 0 || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode) || !l->fits(st.st_size, l->arg))
+		return MQ_OK;
+	while (i < l->n && l->bytes[i] != st.st_size)
+		i++;
+	if (i < LENGTHS_MAX) {
+		l->n += i == l->n;
+		l->bytes[i] = st.st_size;
+		l->count[i]++;
 	}
-	while (bytes == 0 && (e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		bytes = depth ? first_file(fd, e->d_name, depth - 1, digits) : file_bytes(fd, e->d_name, digits);
-	}
-	closedir(dir);
-	return bytes;
+	return --l->left > 0 ? MQ_OK : MQ_EEND;
+}
+
+static int
+count_in_queue(int dirfd, const char *name, void *arg)
+{
+	return dir_each(dirfd, name, count_file, arg);
+}
+
+static int
+count_in_topic(int dirfd, const char *name, void *arg)
+{
+	return dir_each(dirfd, name, count_in_queue, arg);
+}
+
+/* 0: there is no file. */
+static int64_t
+most_common(const struct lengths *l)
+{
+	size_t best = 0;
+
+	for (size_t i = 1; i < l->n; i++)
+		if (l->count[i] > l->count[best] || (l->count[i] == l->count[best] && l->bytes[i] > l->bytes[best]))
+			best = i;
+	return l->bytes[best];
 }
 
 int64_t
 shape_of_queues(int dirfd)
 {
-	int64_t bytes = first_file(dirfd, ".", QUEUE_DEPTH, QUEUE_NAME_LEN);
+	struct lengths l = { .digits = QUEUE_FILE_DIGITS, .fits = is_of_entries, .left = FILES_LOOKED_AT };
 
-	return bytes % QUEUE_ENTRY_BYTES == 0 ? bytes : 0;
+	(void)dir_each(dirfd, ".", count_in_topic, &l);
+	return most_common(&l);
 }
 
 int64_t
@@ -83,10 +109,19 @@ index_shape_guess(int64_t bytes, struct index_shape *shape)
 	return true;
 }
 
+static bool
+is_of_index(int64_t bytes, void *arg)
+{
+	struct index_shape shape = *(const struct index_shape *)arg;
+
+	return index_shape_guess(bytes, &shape);
+}
+
 bool
 shape_of_index(int dirfd, struct index_shape *shape)
 {
-	int64_t bytes = first_file(dirfd, ".", 0, INDEX_NAME_LEN);
+	struct lengths l = { .digits = INDEX_NAME_LEN, .fits = is_of_index, .arg = shape, .left = FILES_LOOKED_AT };
 
-	return bytes > 0 && index_shape_guess(bytes, shape);
+	(void)dir_each(dirfd, ".", count_file, &l);
+	return l.n > 0 && index_shape_guess(most_common(&l), shape);
 }

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of the first consume queue file that is found below STORE/consumequeue (dirfd): its
- * bytes; 0: there is none. */
+/* The bytes that most of the first files have that are found below STORE/consumequeue
+ * (dirfd), some of which may be damaged; 0: there is none. */
 int64_t shape_of_queues(int dirfd);
 
 /* Slots and entries of index files. */
@@ -25,7 +25,7 @@ int64_t index_shape_bytes(const struct index_shape *shape);
  * the two to each other (four entries to a slot).  False: neither; *shape is as it was. */
 bool index_shape_guess(int64_t bytes, struct index_shape *shape);
 
-/* The same of the first index file in STORE/index (dirfd).  False also if there is none. */
+/* The same of the index files in STORE/index (dirfd).  False also if there is none. */
 bool shape_of_index(int dirfd, struct index_shape *shape);
 
 #endif

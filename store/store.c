@@ -19,6 +19,7 @@
 #include "store/durable.h"
 #include "store/file.h"
 #include "store/lostfound.h"
+#include "store/rebuild.h"
 #include "store/retention.h"
 #include "store/scrub.h"
 #include "store/shape.h"
@@ -29,8 +30,6 @@
 
 /* --- opening ----------------------------------------------------------------------- */
 
-/* Views of a read-only mount are in its private place, but what RocketMQ or an
- * earlier mount wrote is not read from there: they are made anew. */
 static int
 open_dirs(struct store *s)
 {
@@ -39,12 +38,8 @@ open_dirs(struct store *s)
 
 	rc = dir_open(dir->commitlog_fd, ".", 0, &s->commitlog_fd);
 	if (rc == MQ_OK)
-		rc = dir_open(dir->derived_fd, "consumequeue", 0, &s->consumequeue_fd);
-	if (rc == MQ_OK)
-		rc = dir_open(dir->derived_fd, "byteindex", 0, &s->byteindex_fd);
-	if (rc == MQ_OK)
 		rc = dir_open(dir->fd, "index", dir->read_only ? 0 : 1, &s->index_fd);
-	if (rc != MQ_OK && dir->read_only && s->index_fd < 0 && s->byteindex_fd >= 0)
+	if (rc != MQ_OK && dir->read_only && s->commitlog_fd >= 0)
 		rc = dir_open(dir->derived_fd, "index", 0, &s->index_fd);
 	if (rc == MQ_OK && !dir->read_only)
 		rc = dir_open(dir->fd, "lost+found", 0, &s->lostfound_fd);
@@ -78,6 +73,31 @@ queue_file_bytes(const struct store *s)
 	log_notice("consume queue files of this store have %" PRId64 " bytes (mappedFileSizeConsumeQueue says %" PRId64
 		   ")", bytes, set);
 	return bytes;
+}
+
+/* Views of a read-only mount are in its private place: what RocketMQ or an earlier mount wrote
+ * is not read from there, all is made anew. */
+static int
+open_queues(struct store *s)
+{
+	int rc = dir_open(s->dir->derived_fd, "consumequeue", 0, &s->consumequeue_fd);
+
+	if (rc == MQ_OK)
+		rc = dir_open(s->dir->derived_fd, "byteindex", 0, &s->byteindex_fd);
+	if (rc == MQ_OK)
+		rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, queue_file_bytes(s), s->files);
+	return rc;
+}
+
+/* What the queues' rows know and the log may not: how far each had come. */
+static int
+adopt_rows(struct store *s, const struct store_checkpoint *cp)
+{
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
+		rc = queues_adopt_row(&s->queues, &cp->rows[i]);
+	return rc;
 }
 
 /* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */
@@ -117,8 +137,8 @@ begin_views(struct store *s, const struct store_checkpoint *cp)
 
 	if (dir_open(s->dir->fd, "consumequeue", 0, &old_fd) == MQ_OK)
 		rc = queues_adopt(&s->queues, old_fd);
-	for (size_t i = 0; rc == MQ_OK && i < cp->n; i++)
-		rc = queues_adopt_row(&s->queues, &cp->rows[i]);
+	if (rc == MQ_OK)
+		rc = adopt_rows(s, cp);
 	if (rc == MQ_OK)
 		rc = refuse_lost_log(s);
 	if (rc == MQ_OK)
@@ -146,7 +166,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc != MQ_OK)
 		return rc;
 	s->log.durable_fd = s->durable_fd;
-	rc = queues_open(&s->queues, s->consumequeue_fd, s->byteindex_fd, queue_file_bytes(s), s->files);
+	rc = open_queues(s);
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
@@ -354,15 +374,13 @@ start_threads(struct store *s)
 	return s->retention_started ? MQ_OK : err_note(-EAGAIN, "no more threads can be started");
 }
 
-int
-store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
-	   struct store **ret_store)
+static struct store *
+store_new(const struct settings *settings, struct storedir *dir, const struct delays_state *delays)
 {
 	struct store *s = calloc(1, sizeof(*s));
-	int rc;
 
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	s->settings = settings;
 	s->dir = dir;
 	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = s->durable_fd = -1;
@@ -371,12 +389,24 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
 	lock_init(&s->sealed_lock, RANK_SEALED);
 	wallclock_open(&s->clock);
-	delays_open(&s->delays, &cp->delays);
+	delays_open(&s->delays, delays);
 	lock_init(&s->turn_lock, RANK_CHECKPOINT);
 	cond_init(&s->turn_over);
 	atomic_init(&s->steady, INT64_MAX);
 	atomic_init(&s->refuses, settings->brokerRole == SLAVE ? MQ_EROLE : MQ_OK);
 	record_delays_are(settings->messageDelayLevel);
+	return s;
+}
+
+int
+store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
+	   struct store **ret_store)
+{
+	struct store *s = store_new(settings, dir, &cp->delays);
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
 		rc = recover(s, cp);
@@ -396,6 +426,68 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 fail:
 	store_close(s);
 	return rc;
+}
+
+/* --- the views alone: rebuild.h -------------------------------------------------------- */
+
+int
+rebuild_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
+	     mq_pos begin, struct store **ret_store)
+{
+	struct index_shape shape = { settings->maxHashSlotNum, settings->maxIndexNum };
+	struct store *s = store_new(settings, dir, &(struct delays_state){ 0 });
+	AUTO_CLOSE int index_fd = -1;
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	atomic_store(&s->log.begin, begin.byte);
+	rc = fdcache_open(FDS_OURS, &s->files);
+	if (rc == MQ_OK)
+		rc = open_queues(s);
+	if (rc == MQ_OK)
+		rc = adopt_rows(s, cp);
+	if (rc == MQ_OK && dir_open(dir->fd, "index", 0, &index_fd) == MQ_OK)
+		(void)shape_of_index(index_fd, &shape);
+	if (rc == MQ_OK)
+		rc = dir_open(dir->derived_fd, "index", 0, &s->index_fd);
+	if (rc == MQ_OK)
+		rc = keyindex_open(s->index_fd, shape.slots, shape.entries, "", 0, true, false, &s->index);
+	if (rc != MQ_OK) {
+		store_close(s);
+		return rc;
+	}
+	*ret_store = s;
+	return MQ_OK;
+}
+
+int
+rebuild_record(struct store *s, const struct record *rec)
+{
+	if (atomic_load(&s->queues.tail_entries) > QUEUES_TAIL_MAX)
+		return err_note(-ENOSPC, "%s: the views that are made anew cannot be written there", s->dir->derived_path);
+	if (s->index_failing)
+		return err_note(-EIO, "%s: the key index cannot be made anew there", s->dir->derived_path);
+	if (rec->pos.byte - s->recovery.to.byte > REPLAY_BYTES) {
+		int rc = spill_index(s);
+
+		if (rc != MQ_OK)
+			return rc;
+		s->recovery.to = rec->pos;
+	}
+	return dispatch_record(s, rec);
+}
+
+int
+rebuild_end(struct store *s)
+{
+	return spill_index(s);
+}
+
+struct keyindex *
+rebuild_index(struct store *s)
+{
+	return s->index;
 }
 
 static void
