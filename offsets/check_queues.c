@@ -210,8 +210,8 @@ contradiction(struct pair *p, int64_t n, const struct record *rec)
 	p->differs = true;
 	p->shift_known = false;
 	snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-	finding(p->f, FIX_NEVER, where, "it says that it is %.*s/q%" PRId32 "@%" PRId64 ", the queues have it as %s/q%" PRId32
-		"@%" PRId64 ": damaged", (int)rec->topic_len, rec->topic, rec->queue_id, rec->qoff.n, p->topic, p->id, n);
+	finding(p->f, FIX_NEVER, where, "it says that it is %.*s/q%" PRId32 "@%" PRId64
+		", the queues have it as %s/q%" PRId32 "@%" PRId64 ": damaged", (int)rec->topic_len, rec->topic, rec->queue_id, rec->qoff.n, p->topic, p->id, n);
 	note_contradicted(p->f, rec->pos);
 }
 
@@ -556,7 +556,6 @@ static void
 end(struct fsck *f)
 {
 	struct files_of of = { .f = f };
-	struct stat st;
 
 	for (size_t i = 0; i < f->mark.n; i++) {
 		struct pair p;
@@ -567,10 +566,12 @@ end(struct fsck *f)
 	}
 	(void)store_each_queue(f->views, compare_unless_row, f);
 	for (int half = 0; half < HALVES; half++) {
+		AUTO_CLOSE int fd = -1;
+
 		of.half = (enum half)half;
-		(void)dir_each(f->dir->fd, halves[half].dir, look_at_topic, &of);
-		if (f->has_views && fstatat(f->dir->fd, halves[half].dir, &st, 0) != 0 &&
-		    (half == ENTRIES || f->has_mark) && f->records > 0)
+		if (dir_open(f->dir->fd, halves[half].dir, 0, &fd) == MQ_OK)
+			(void)dir_each(fd, ".", look_at_topic, &of);
+		else if (f->has_views && (half == ENTRIES || f->has_mark) && f->records > 0)
 			finding(f, FIX_VIEWS, halves[half].dir, "there is none");
 	}
 }

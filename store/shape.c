@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "store/file.h"
 #include "store/queue.h"
 #include "store/shape.h"
@@ -32,8 +34,7 @@ struct lengths {
 static bool
 is_of_entries(int64_t bytes, void *arg)
 {
-	(void)arg;
-	return bytes > 0 && bytes % QUEUE_ENTRY_BYTES == 0;
+	return bytes > 0 && bytes % *(const int64_t *)arg == 0;
 }
 
 static int
@@ -80,13 +81,28 @@ most_common(const struct lengths *l)
 	return l->bytes[best];
 }
 
-int64_t
-shape_of_queues(int dirfd)
+/* Entries of the files of one half; 0: there is no file. */
+static int64_t
+entries_of(int store_fd, const char *half, int64_t entry_bytes)
 {
-	struct lengths l = { .digits = QUEUE_FILE_DIGITS, .fits = is_of_entries, .left = FILES_LOOKED_AT };
+	struct lengths l = {
+		.digits = QUEUE_FILE_DIGITS, .fits = is_of_entries, .arg = &entry_bytes, .left = FILES_LOOKED_AT,
+	};
+	AUTO_CLOSE int fd = -1;
 
-	(void)dir_each(dirfd, ".", count_in_topic, &l);
-	return most_common(&l);
+	if (dir_open(store_fd, half, 0, &fd) == MQ_OK)
+		(void)dir_each(fd, ".", count_in_topic, &l);
+	return most_common(&l) / entry_bytes;
+}
+
+int64_t
+shape_of_queues(int store_fd)
+{
+	int64_t entries = entries_of(store_fd, "consumequeue", QUEUE_ENTRY_BYTES);
+
+	if (entries == 0)
+		entries = entries_of(store_fd, "byteindex", QUEUE_START_BYTES);
+	return entries * QUEUE_ENTRY_BYTES;
 }
 
 int64_t

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The bytes that most of the first files have that are found below STORE/consumequeue
- * (dirfd), some of which may be damaged; 0: there is none. */
-int64_t shape_of_queues(int dirfd);
+/* The bytes of consume queue files in the store (store_fd), which most of the first files have
+ * that are found, some of which may be damaged; of byteindex/ there are as many entries to a
+ * file.  0: there is none. */
+int64_t shape_of_queues(int store_fd);
 
 /* Slots and entries of index files. */
 struct index_shape {

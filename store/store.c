@@ -63,11 +63,8 @@ open_index(struct store *s, const struct store_checkpoint *cp, bool rebuild)
 static int64_t
 queue_file_bytes(const struct store *s)
 {
-	int64_t set = s->settings->mappedFileSizeConsumeQueue, bytes = 0;
-	AUTO_CLOSE int fd = -1;
+	int64_t set = s->settings->mappedFileSizeConsumeQueue, bytes = shape_of_queues(s->dir->fd);
 
-	if (dir_open(s->dir->fd, "consumequeue", 0, &fd) == MQ_OK)
-		bytes = shape_of_queues(fd);
 	if (bytes == 0 || bytes == (set + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES * QUEUE_ENTRY_BYTES)
 		return set;
 	log_notice("consume queue files of this store have %" PRId64 " bytes (mappedFileSizeConsumeQueue says %" PRId64
@@ -465,7 +462,8 @@ int
 rebuild_record(struct store *s, const struct record *rec)
 {
 	if (atomic_load(&s->queues.tail_entries) > QUEUES_TAIL_MAX)
-		return err_note(-ENOSPC, "%s: the views that are made anew cannot be written there", s->dir->derived_path);
+		return err_note(-ENOSPC, "%s: the views that are made anew cannot be written there",
+				s->dir->derived_path);
 	if (s->index_failing)
 		return err_note(-EIO, "%s: the key index cannot be made anew there", s->dir->derived_path);
 	if (rec->pos.byte - s->recovery.to.byte > REPLAY_BYTES) {
