@@ -9,6 +9,8 @@
 #	rocketmq < SCRIPT			its client (always of $oldest); see Driver.java
 #	answer N				what it said to the script's line N
 #	bodies N				the same, of the messages only their bodies
+#	start_flow				messages from now on, and what becomes of them; see Flow.java
+#	flow COMMAND...				told to it; prints its answer, or fails the test
 #	mqadmin COMMAND ARGUMENT...		its administration tool, of $rocketmq_version
 #
 # A broker serves slaves one port above its own.  All is on loopback, and small:
@@ -39,7 +41,7 @@ is_fetched() {
 	for version in "$oldest" "$newest"; do
 		[ "$built/jars.$version" -nt "$interop/pom.xml" ] && jars_of "$version" | tr : '\n' | xargs -d '\n' ls || return 1
 	done
-	[ "$built/Driver.class" -nt "$interop/Driver.java" ]
+	[ "$built/Driver.class" -nt "$interop/Driver.java" ] && [ "$built/Flow.class" -nt "$interop/Flow.java" ]
 }
 
 fetch() {
@@ -48,7 +50,7 @@ fetch() {
 		timeout 150 mvn -B -q -f "$interop/pom.xml" -Drocketmq.version="$version" \
 			dependency:build-classpath "-Dmdep.outputFile=$built/jars.$version" || return 1
 	done
-	javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Driver.java"
+	javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Driver.java" "$interop/Flow.java"
 }
 
 requires_rocketmq() {
@@ -83,7 +85,7 @@ log_setup() {
 
 # classpath_of CLASS   the driver's, or that of a program of RocketMQ's
 classpath_of() {
-	if [ "$1" = Driver ]; then
+	if [ "$1" = Driver ] || [ "$1" = Flow ]; then
 		echo "$(jars_of "$oldest"):$built"
 	else
 		jars_of "$rocketmq_version"
@@ -144,6 +146,22 @@ rocketmq() {
 	timeout 150 "${java_command[@]}" -cp "$(classpath_of Driver)" Driver "$namesrv" > "$work/answers"
 }
 answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
+
+start_flow() {
+	mkfifo "$work/flow.in"
+	exec 7<> "$work/flow.in"
+	input=$work/flow.in start_java flow Flow "$namesrv"
+}
+flow() {
+	local log=$work/rocketmq.flow.log n
+	echo >> "$work/flowed"
+	n=$(wc -l < "$work/flowed")
+	echo "$n $*" >&7
+	eventually 110 grep -qx "done $n" "$log"
+	sed -n "s/^answer $n: \\(.\\)/\\1/p" "$log" > "$work/answer"
+	cat "$work/answer"
+	if grep '^failed' "$work/answer" >&9; then fail "flow $*"; fi
+}
 mqadmin() {
 	timeout 150 "${java_command[@]}" -cp "$(jars_of "$rocketmq_version")" \
 		org.apache.rocketmq.tools.command.MQAdminStartup "$@" -n "$namesrv"
