@@ -24,9 +24,12 @@ node_acl(struct mount *m, const struct node *n, struct text *t)
 		return -ENODATA;
 	node_owner_path(n, path);
 	rc = path_acl(m->offsets, path, &acl, &len);
-	if (rc == MQ_OK)
-		text_add(t, acl, len);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	if (n->kind == NODE_PARTS)
+		acl_to_list(acl, len);
+	text_add(t, acl, len);
+	return MQ_OK;
 }
 
 int

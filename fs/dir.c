@@ -95,12 +95,12 @@ dir_release(struct handle *h)
 	h->own = NULL;
 }
 
-/* A queue's name means another file as soon as its head has moved: it is asked
- * each time. */
+/* A queue's name means another file as soon as its head has moved, and a part's none, or
+ * another one when the topic's format changes: it is asked each time. */
 static double
 entry_seconds(struct mount *m, const struct node *n, const struct stat *st)
 {
-	if (n->kind == NODE_QUEUE || node_is_unmade(n))
+	if (n->kind == NODE_QUEUE || n->kind == NODE_PART || node_is_unmade(n))
 		return 0;
 	if (!S_ISDIR(st->st_mode))
 		return ENTRY_FILE_SECONDS;

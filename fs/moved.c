@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "conf/err.h"
@@ -12,16 +13,18 @@
 #include "conf/log.h"
 #include "fs/lanes.h"
 #include "fs/moved.h"
-#include "fs/node.h"
+#include "fs/node_parts.h"
 
 #define LOOK_MS 200
 #define CLOSE_MS 1000
 #define NOTICES_MAX 32		/* of one queue: the kernel knows one inode by the name, a recent one */
+#define PARTS_MAX 4096		/* of one queue, at one time */
 
 /* How often the head of a queue had moved when we looked last. */
 struct head {
 	uint32_t topic, queue;
 	uint32_t moves;
+	int64_t part;		/* number of the first part that was there then */
 };
 
 struct moved {
@@ -45,24 +48,23 @@ head_compare(const void *a, const void *b)
 	return ha->queue < hb->queue ? -1 : ha->queue > hb->queue;
 }
 
-/* Set the head of a queue; returns how often it had moved before. */
-static uint32_t
-head_set(struct moved *mv, uint32_t topic, uint32_t queue, uint32_t moves)
+/* Set the head of a queue; returns what it was before. */
+static struct head
+head_set(struct moved *mv, const struct head *now)
 {
-	struct head *h = malloc(sizeof(*h)), **at;
-	uint32_t before;
+	struct head *h = malloc(sizeof(*h)), **at, before;
 
 	if (!h)
-		return moves;		/* watchers of this one hear nothing */
-	*h = (struct head){ .topic = topic, .queue = queue };
+		return *now;		/* watchers of this one hear nothing */
+	*h = (struct head){ .topic = now->topic, .queue = now->queue };
 	at = tsearch(h, &mv->heads, head_compare);
 	if (!at || *at != h) {
 		free(h);
 		if (!at)
-			return moves;
+			return *now;
 	}
-	before = (*at)->moves;
-	(*at)->moves = moves;
+	before = **at;
+	**at = *now;
 	return before;
 }
 
@@ -108,6 +110,26 @@ tell(struct moved *mv, const struct head *now, uint32_t before)
 	}
 }
 
+/* Parts that went with the head. */
+static void
+tell_parts(struct moved *mv, const struct head *now, int64_t before)
+{
+	fuse_ino_t dir = node_ino(NODE_PARTS, now->topic, now->queue, 0);
+	char name[NODE_PART_NAME_SIZE];
+
+	for (int64_t part = now->part; part > before && now->part - part < PARTS_MAX; part--) {
+		node_part_name(part - 1, name);
+		for (int format = FORMAT_LINES; format <= FORMAT_JSON; format++) {
+			if (!notice_begin(mv))
+				return;
+			fuse_lowlevel_notify_delete(mv->m->session, dir,
+						    node_part_ino(now->topic, now->queue, part - 1,
+								  (enum topic_format)format), name, strlen(name));
+			notice_end(mv);
+		}
+	}
+}
+
 /* --- looking ---------------------------------------------------------------------- */
 
 static void
@@ -118,13 +140,16 @@ look_at_topic(struct moved *mv, struct topic *t, bool silent)
 	for (int32_t i = 0; i < n; i++) {
 		struct queue *q = store_queue(mv->m->store, t->name, i);
 		struct head now = { .topic = t->id, .queue = (uint32_t)i, .moves = q ? queue_head_moves(q) : 0 };
-		uint32_t before;
+		struct head before;
 
 		if (now.moves == 0)
 			continue;
-		before = head_set(mv, now.topic, now.queue, now.moves);
-		if (!silent && before < now.moves)
-			tell(mv, &now, before);
+		now.part = queue_min(q).n / QUEUE_PART_MESSAGES;
+		before = head_set(mv, &now);
+		if (silent || before.moves >= now.moves)
+			continue;
+		tell(mv, &now, before.moves);
+		tell_parts(mv, &now, before.part);
 	}
 }
 

@@ -1,4 +1,4 @@
-/* moved.h - tells watchers (inotify) that a queue's name means another file.
+/* moved.h - tells watchers (inotify) that a queue's name means another file, and that a part has gone.
  *
  * When retention or a trim drops a queue's first messages, its name gets a new inode.
  * Nobody asks the kernel for that, so whoever watches the old one would hear nothing: a

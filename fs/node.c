@@ -43,6 +43,8 @@ static const struct kind {
 	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, "topics/%t/ctl" },
 	[NODE_QUEUE] = { &node_queue, ID_TOPIC, "topics/%t/q%q" },
 	[NODE_NAMED] = { &node_named, ID_NAME, "topics/%t/%n" },
+	[NODE_PARTS] = { &node_parts, ID_TOPIC, "topics/%t/q%q.parts" },
+	[NODE_PART] = { &node_part, ID_TOPIC, "topics/%t/q%q.parts" },
 	[NODE_GROUPS] = { &node_groups, ID_NOTHING, "groups" },
 	[NODE_GROUP] = { &node_group, ID_GROUP, "groups/%g" },
 	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, "groups/%g/config" },
@@ -383,6 +385,8 @@ node_parent(struct mount *m, const struct node *n, struct node *ret_parent)
 		return node_make(m, NODE_GROUPS, 0, 0, 0, ret_parent);
 	case NODE_SUBSCRIPTION:
 		return node_make(m, NODE_GROUP, n->group->id, 0, 0, ret_parent);
+	case NODE_PARTS:
+		return node_make(m, NODE_TOPIC, n->id, 0, 0, ret_parent);
 	case NODE_CQ_TOPIC:
 		return node_make(m, NODE_CONSUMEQUEUE, 0, 0, 0, ret_parent);
 	case NODE_CQ_QUEUE:
@@ -443,8 +447,14 @@ node_is_unmade(const struct node *n)
 	return n->kind == NODE_UNMADE_TOPIC || n->kind == NODE_UNMADE_QUEUE;
 }
 
-/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs.
- * What is not there yet is as the directory in which it would be made. */
+static bool
+is_of_parts(const struct node *n)
+{
+	return n->kind == NODE_PARTS || n->kind == NODE_PART;
+}
+
+/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs, and
+ * that of its parts.  What is not there yet is as the directory in which it would be made. */
 void
 node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 {
@@ -458,6 +468,8 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 	name = strrchr(buf, '/');
 	if (name && n->name)
 		name[strcspn(name, "@:")] = '\0';
+	else if (name && is_of_parts(n))
+		name[strcspn(name, ".")] = '\0';
 }
 
 /* Everybody's messages are in there. */
@@ -476,6 +488,8 @@ node_owner(struct mount *m, const struct node *n, struct owner *ret)
 	node_owner_path(n, path);
 	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
 	access_owner(m->offsets, path, n->topic, n->group, node_is_dir(n), ret);
+	if (n->kind == NODE_PARTS)	/* who may read the queue may list them */
+		ret->mode = (ret->mode & 0444) | (ret->mode & 0444) >> 2;
 }
 
 void

@@ -77,6 +77,8 @@ enum node_kind {
 	NODE_GROUP_CLIENTS,	/* groups/G/clients     id = group */
 	NODE_GROUP_RETRY,	/* groups/G/T/qN.retry */
 	NODE_GROUP_STANDING,	/* groups/G/lag         id = group */
+	NODE_PARTS,		/* topics/T/qN.parts/   id = topic, queue */
+	NODE_PART,		/* topics/T/qN.parts/N  id = topic, queue, part: node_parts.c */
 	NODE_KINDS,
 };
 
@@ -254,8 +256,8 @@ struct node_class {
 };
 
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
-	node_topic_ctl, node_ctl, node_queue, node_named, node_groups, node_group, node_group_config, node_group_ctl,
-	node_group_clients, node_group_standing,
+	node_topic_ctl, node_ctl, node_queue, node_named, node_parts, node_part, node_groups, node_group,
+	node_group_config, node_group_ctl, node_group_clients, node_group_standing,
 	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
 	node_group_retry,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,

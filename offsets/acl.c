@@ -119,6 +119,17 @@ acl_set_mode(void *acl, size_t len, mode_t mode)
 	}
 }
 
+void
+acl_to_list(void *acl, size_t len)
+{
+	for (size_t i = 0; acl_valid(acl, len) && i < acl_entries(len); i++) {
+		char *at = (char *)acl + ACL_HEADER_BYTES + i * sizeof(struct acl_entry);
+		uint16_t perm = htole16(acl_entry(acl, i).perm & 4 ? 5 : 0);
+
+		memcpy(at + offsetof(struct acl_entry, perm), &perm, sizeof(perm));
+	}
+}
+
 static bool
 is_member(const struct acl_caller *who, gid_t gid)
 {

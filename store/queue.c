@@ -1009,6 +1009,17 @@ queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, in
 	return rc;
 }
 
+int64_t
+queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per_message)
+{
+	int64_t a, b;
+
+	/* 0: nothing was ever written there */
+	if (start_find(q, from, &a) != MQ_OK || start_find(q, min, &b) != MQ_OK || b < a || (a == 0 && from.n > 0))
+		a = b = 0;
+	return b - a + (min.n - from.n) * per_message;
+}
+
 int
 queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message, mq_qoff *ret_qoff,
 		int64_t *ret_first_byte)

@@ -35,6 +35,10 @@ struct queue;
 #define QUEUE_FILE_DIGITS 20	/* of a file's name */
 #define QUEUE_HOLE_SIZE 0x7fffffff
 
+/* Messages of one part, as log shippers see a queue (fs/node_parts.c): the same on every
+ * broker, for ever.  The byte index goes back to the begin of the part that min is in. */
+#define QUEUE_PART_MESSAGES INT64_C(65536)
+
 /* A decoded entry of both files. */
 struct queue_entry {
 	mq_pos pos;
@@ -111,6 +115,11 @@ void queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to);
 
 /* Something before `end` is no longer what it was: all of that is checked again. */
 void queue_doubt(struct queue *q, mq_qoff end);
+
+/* Of a part whose head is gone: bytes of its messages [from, min), seen the same way.  `from` is
+ * the part's first.  Where the byte index does not go back so far (it was made anew, or this
+ * broker never had them) bodies that are gone count as empty. */
+int64_t queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per_message);
 
 /* The byte at which message `at` starts, seen the same way from message `from`. */
 int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);

@@ -128,7 +128,7 @@ remove_files(struct queue *q, enum queue_half half, int64_t keep)
 static int
 remove_outgrown(struct queue *q, void *arg)
 {
-	int64_t entries = q->all->file_entries, keep;
+	int64_t entries = q->all->file_entries, keep, part;
 
 	(void)arg;
 	LOCKED(&q->lock);
@@ -136,7 +136,8 @@ remove_outgrown(struct queue *q, void *arg)
 		return MQ_OK;		/* nothing, or after the next checkpoint */
 	keep = q->span.min.n < q->tail_from.n ? q->span.min.n / entries : (q->tail_from.n - 1) / entries;
 	remove_files(q, QUEUE_ENTRIES, keep);
-	remove_files(q, QUEUE_STARTS, keep);
+	part = (q->span.min.n - q->span.min.n % QUEUE_PART_MESSAGES) / entries;
+	remove_files(q, QUEUE_STARTS, part < keep ? part : keep);
 	if (q->synced.n < keep * entries)
 		q->synced = MQ_QOFF(keep * entries);
 	q->outgrown = false;

@@ -382,7 +382,7 @@ files_wholly_below_the_head_go_with_the_checkpoint(void **state)
 	assert_int_equal(kit_count(k, "consumequeue/orders/0"), files);
 	assert_int_equal(kit_checkpoint(k), MQ_OK);
 	assert_true(kit_count(k, "consumequeue/orders/0") <= 2);
-	assert_int_equal(kit_count(k, "consumequeue/orders/0"), kit_count(k, "byteindex/orders/0"));
+	assert_true(kit_count(k, "byteindex/orders/0") >= files);	/* as far back as the part begins */
 	verify_head(k);
 	fill(k, "orders", 10);
 	kit_close(k);

@@ -1,0 +1,358 @@
+/* topics/T/qN.parts/: a queue as a log rotator would have left it, for log shippers; not listed.
+ *
+ *   00000000000000000000    messages 0 to 65,535                      full
+ *   00000000000000065536    messages 65,536 to 131,071                full
+ *   00000000000000131072    messages 131,072 to the queue's end       grows
+ *
+ * A part is named by the number of its first message.  A full one never changes: its inode, its
+ * size and its time (the store time of its last message) stay, and the kernel keeps its pages.
+ * A part goes when its last message does.  When retention has taken some of its messages, the
+ * others keep their places: each message that is gone is an empty line as long as it was (lines),
+ * or cannot be read, ESTALE (raw, len32).  Of json nobody knows any more how long it was: such a
+ * part begins with the first message that is left, and is not kept by the kernel.
+ *
+ * A part whose topic has got another format is another file: its inode number holds the format.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "fs/framing.h"
+#include "fs/handle.h"
+#include "fs/node_parts.h"
+#include "fs/open_queue.h"
+#include "fs/reply.h"
+#include "fs/scratch.h"
+#include "fs/view.h"
+
+#define NAME_DIGITS 20
+#define FORMAT_BITS 2
+#define NUMBER_MASK (NODE_PART_MASK >> FORMAT_BITS)	/* what an inode number holds of a part's */
+
+fuse_ino_t
+node_part_ino(uint32_t topic, uint32_t queue, int64_t number, enum topic_format format)
+{
+	return node_ino(NODE_PART, topic, queue,
+			((uint32_t)number & NUMBER_MASK) << FORMAT_BITS | (uint32_t)format);
+}
+
+void
+node_part_name(int64_t number, char name[NODE_PART_NAME_SIZE])
+{
+	snprintf(name, NODE_PART_NAME_SIZE, "%0*" PRId64, NAME_DIGITS, number * QUEUE_PART_MESSAGES);
+}
+
+/* The parts that have messages, [first, end). */
+struct range {
+	int64_t first, end;
+};
+
+static struct range
+range_of(const struct queue_span *span)
+{
+	return (struct range){ span->min.n / QUEUE_PART_MESSAGES,
+			       (span->end.n + QUEUE_PART_MESSAGES - 1) / QUEUE_PART_MESSAGES };
+}
+
+static int
+queue_of(struct mount *m, const struct node *n, struct queue **ret_q)
+{
+	if ((int32_t)n->queue >= topic_queues(m->offsets, n->topic))
+		return -ESTALE;
+	return topic_queue(m->offsets, n->topic, (int32_t)n->queue, ret_q);
+}
+
+static enum topic_format
+format_of(struct mount *m, const struct topic *t)
+{
+	struct topic_conf conf;
+
+	topic_conf(m->offsets, t, &conf);
+	return conf.format;
+}
+
+/* --- topics/T/qN.parts/ ------------------------------------------------------------- */
+
+static int
+parts_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	struct queue_span span;
+	struct queue *q;
+	int rc = queue_of(m, n, &q);
+
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	if (span.last_store_ms)
+		stat_set_ms(st, span.last_store_ms);
+	rc = node_attr_dir(m, n, st, ret_timeout);
+	*ret_timeout = 0;
+	return rc;
+}
+
+static int
+parts_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	char wanted[NODE_PART_NAME_SIZE];
+	struct queue_span span;
+	struct range parts;
+	struct queue *q;
+	int64_t number;
+	int rc = queue_of(m, dir, &q);
+
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	parts = range_of(&span);
+	errno = 0;
+	number = strtoll(name, NULL, 10) / QUEUE_PART_MESSAGES;
+	node_part_name(number, wanted);
+	if (errno || strcmp(name, wanted) != 0 || number < parts.first || number >= parts.end)
+		return -ENOENT;
+	return node_get(m, node_part_ino(dir->id, dir->queue, number, format_of(m, dir->topic)), ret_child);
+}
+
+static int
+parts_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	enum topic_format format = format_of(m, dir->topic);
+	char name[NODE_PART_NAME_SIZE];
+	struct queue_span span;
+	struct range parts;
+	struct queue *q;
+	int rc = queue_of(m, dir, &q);
+
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(q, &span);
+	parts = range_of(&span);
+	for (int64_t i = parts.first; i < parts.end; i++) {
+		node_part_name(i, name);
+		lister_add(l, name, node_part_ino(dir->id, dir->queue, i, format));
+	}
+	return MQ_OK;
+}
+
+const struct node_class node_parts = {
+	.what = "parts of a queue",
+	.attr = parts_attr,
+	.lookup = parts_lookup,
+	.list = parts_list,
+};
+
+/* --- one of them ----------------------------------------------------------------------- */
+
+struct part {
+	struct queue *q;
+	enum topic_format format;
+	mq_qoff first, end;	/* its messages, [first, end) */
+	int64_t gone;		/* bytes at its begin whose messages are gone */
+	bool full;
+	struct view *view;	/* of what is left of it */
+};
+
+static void
+part_end(struct part *p)
+{
+	view_close(p->view);
+	p->view = NULL;
+}
+
+/* The part that n stands for: the one that is there whose number ends so.  -ESTALE: none. */
+static int
+part_find(struct mount *m, const struct node *n, struct part *ret)
+{
+	struct queue_span span;
+	struct range parts;
+	int64_t number;
+	int rc = queue_of(m, n, &ret->q);
+
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(ret->q, &span);
+	parts = range_of(&span);
+	number = parts.first + (((int64_t)(n->part >> FORMAT_BITS) - parts.first) & NUMBER_MASK);
+	if (number >= parts.end)
+		return -ESTALE;
+	ret->format = (enum topic_format)(n->part & ((1u << FORMAT_BITS) - 1));
+	ret->first = MQ_QOFF(number * QUEUE_PART_MESSAGES);
+	ret->end = qoff_add(ret->first, QUEUE_PART_MESSAGES);
+	ret->full = span.end.n >= ret->end.n;
+	return MQ_OK;
+}
+
+static int
+part_begin_at(struct mount *m, const struct node *n, mq_qoff min, struct part *p)
+{
+	int per_message = framing_per_message(p->format);
+	struct view_spec spec = {
+		.topic = n->topic,
+		.queue = (int32_t)n->queue,
+		.from = { .kind = POINT_NUMBER, .value = p->first.n > min.n ? p->first.n : min.n },
+		.to = { .kind = POINT_NUMBER, .value = p->end.n },
+		.format = p->format,
+	};
+
+	p->gone = min.n > p->first.n && per_message >= 0 ? queue_bytes_gone(p->q, p->first, min, per_message) : 0;
+	return view_open(m, &spec, &p->view);
+}
+
+/* MQ_EGONE: retention was faster, now and again. */
+#define TRIES 3
+
+static int
+part_begin(struct mount *m, const struct node *n, struct part *p)
+{
+	int rc = MQ_EGONE;
+
+	for (int i = 0; rc == MQ_EGONE && i < TRIES; i++) {
+		rc = part_find(m, n, p);
+		if (rc == MQ_OK)
+			rc = part_begin_at(m, n, queue_min(p->q), p);
+	}
+	return rc;
+}
+
+#define AUTO_PART __attribute__((cleanup(part_end)))
+
+/* What the kernel may keep: it will always be so. */
+static bool
+part_is_fixed(struct mount *m, const struct part *p)
+{
+	return p->full && framing_per_message(p->format) >= 0 && store_steady(m->store).byte == INT64_MAX;
+}
+
+/* The store time of the last message that is in it now. */
+static void
+show_time(struct mount *m, const struct node *n, const struct part *p, struct stat *st)
+{
+	struct topic_conf conf;
+	struct queue_span span;
+	int64_t ms;
+
+	queue_span(p->q, &span);
+	if (span.end.n <= p->end.n && span.last_store_ms)
+		ms = span.last_store_ms;
+	else if (store_time_of(m->store, p->q, qoff_add(p->end, -1), &ms) != MQ_OK) {
+		topic_conf(m->offsets, n->topic, &conf);
+		ms = conf.created_ms;
+	}
+	stat_set_ms(st, ms);
+}
+
+static int
+part_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+{
+	AUTO_PART struct part p = { .view = NULL };
+	int64_t size = 0;
+	int rc = part_begin(m, n, &p);
+
+	if (rc == MQ_OK)
+		rc = view_size(p.view, &size);
+	if (rc != MQ_OK && rc != -EIO)
+		return rc == MQ_EGONE ? -ESTALE : rc;
+	st->st_mode = S_IFREG;
+	st->st_size = p.gone + size;
+	st->st_blksize = 128 * 1024;
+	show_time(m, n, &p, st);
+	node_show_owner(m, n, st);
+	*ret_timeout = part_is_fixed(m, &p) ? 1.0 : 0;
+	return MQ_OK;
+}
+
+static int
+part_open(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct part *p;
+	int rc = open_queue_may_read(m, n->topic);
+
+	if (rc != MQ_OK)
+		return rc;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	rc = part_begin(m, n, p);
+	if (rc != MQ_OK) {
+		free(p);
+		return rc == MQ_EGONE ? -ESTALE : rc;
+	}
+	h->fopen = FOPEN_NOFLUSH | (part_is_fixed(m, p) ? FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO);
+	h->own = p;
+	return MQ_OK;
+}
+
+/* Of the messages that are gone: an empty line each, and what was in it, too. */
+static int
+fill_gone(const struct part *p, unsigned char *buf, size_t size)
+{
+	if (p->format != FORMAT_LINES)
+		return MQ_EGONE;
+	memset(buf, '\n', size);
+	return MQ_OK;
+}
+
+/* As much as there is of [off, off + size): what is short is the end.  Called with the handle's lock. */
+static int
+part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
+{
+	size_t n = 0, got = 1;
+	int rc = MQ_OK;
+
+	if (off < p->gone) {
+		n = (int64_t)size < p->gone - off ? size : (size_t)(p->gone - off);
+		rc = fill_gone(p, buf, n);
+	}
+	while (rc == MQ_OK && n < size && got > 0) {
+		rc = view_read(p->view, off + (int64_t)n - p->gone, buf + n, size - n, &got);
+		n += rc == MQ_OK ? got : 0;
+	}
+	*ret_n = n;
+	return rc;
+}
+
+static void
+part_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct scratch *scratch = scratch_get();
+	struct part *p = h->own;
+	size_t n = 0;
+	int rc = scratch ? scratch_grow(&scratch->out, &scratch->out_size, size) : -ENOMEM;
+
+	if (rc == MQ_OK) {
+		LOCKED(&h->lock);
+		rc = node_is_stale(&h->node) ? -ESTALE : part_fill(p, off, scratch->out, size, &n);
+		if (rc == MQ_EGONE) {	/* since it was opened: those that are left are where they were */
+			part_end(p);
+			rc = part_begin(m, &h->node, p);
+			if (rc == MQ_OK)
+				rc = part_fill(p, off, scratch->out, size, &n);
+		}
+	}
+	if (rc != MQ_OK)
+		reply_err(req, rc == MQ_EGONE ? -ESTALE : rc);
+	else
+		reply_data(req, scratch->out, n);
+}
+
+static void
+part_release(struct mount *m, struct handle *h)
+{
+	struct part *p = h->own;
+
+	(void)m;
+	part_end(p);
+	free(p);
+}
+
+const struct node_class node_part = {
+	.what = "part of a queue",
+	.attr = part_attr,
+	.open = part_open,
+	.read = part_read,
+	.release = part_release,
+};
