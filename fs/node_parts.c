@@ -7,9 +7,11 @@
  * A part is named by the number of its first message.  A full one never changes: its inode, its
  * size and its time (the store time of its last message) stay, and the kernel keeps its pages.
  * A part goes when its last message does.  When retention has taken some of its messages, the
- * others keep their places: each message that is gone is an empty line as long as it was (lines),
- * or cannot be read, ESTALE (raw, len32).  Of json nobody knows any more how long it was: such a
- * part begins with the first message that is left, and is not kept by the kernel.
+ * others keep their places.  What is gone is empty lines (lines), or cannot be read, ESTALE (raw,
+ * len32); but for the first bytes of lines, as somebody has read them: by these log shippers know a
+ * file after their restart, and without them would take it for a new one.  Of json nobody knows any
+ * more how long it was: such a part begins with the first message that is left, and is not kept by
+ * the kernel.
  *
  * A part whose topic has got another format is another file: its inode number holds the format.
  */
@@ -154,6 +156,8 @@ struct part {
 	int64_t gone;		/* bytes at its begin whose messages are gone */
 	bool full;
 	struct view *view;	/* of what is left of it */
+	size_t head_len;	/* the first bytes, as far as they were ever read */
+	unsigned char head[QUEUE_PART_HEAD_BYTES];
 };
 
 static void
@@ -277,6 +281,8 @@ part_open(struct mount *m, const struct node *n, struct handle *h)
 	if (!p)
 		return -ENOMEM;
 	rc = part_begin(m, n, p);
+	if (rc == MQ_OK && p->format == FORMAT_LINES)
+		p->head_len = queue_part_head(p->q, p->first.n / QUEUE_PART_MESSAGES, p->head);
 	if (rc != MQ_OK) {
 		free(p);
 		return rc == MQ_EGONE ? -ESTALE : rc;
@@ -286,14 +292,37 @@ part_open(struct mount *m, const struct node *n, struct handle *h)
 	return MQ_OK;
 }
 
-/* Of the messages that are gone: an empty line each, and what was in it, too. */
+/* Of the messages that are gone, from `off` on: what is remembered, and empty lines. */
 static int
-fill_gone(const struct part *p, unsigned char *buf, size_t size)
+fill_gone(const struct part *p, off_t off, unsigned char *buf, size_t size)
 {
+	size_t n = 0;
+
 	if (p->format != FORMAT_LINES)
 		return MQ_EGONE;
-	memset(buf, '\n', size);
+	if (off < (off_t)p->head_len) {
+		n = p->head_len - (size_t)off < size ? p->head_len - (size_t)off : size;
+		memcpy(buf, p->head + off, n);
+	}
+	memset(buf + n, '\n', size - n);
 	return MQ_OK;
+}
+
+/* Somebody reads the first bytes: they are remembered. */
+static void
+note_head(struct part *p, off_t off, const unsigned char *buf, size_t n)
+{
+	size_t at = (size_t)off;
+
+	if (p->format != FORMAT_LINES || off > (off_t)p->head_len || at >= sizeof(p->head))
+		return;
+	if (n > sizeof(p->head) - at)
+		n = sizeof(p->head) - at;
+	if (at + n <= p->head_len && memcmp(p->head + at, buf, n) == 0)
+		return;
+	memcpy(p->head + at, buf, n);
+	p->head_len = at + n > p->head_len ? at + n : p->head_len;
+	queue_keep_part_head(p->q, p->first.n / QUEUE_PART_MESSAGES, p->head, p->head_len);
 }
 
 /* As much as there is of [off, off + size): what is short is the end.  Called with the handle's lock. */
@@ -301,11 +330,11 @@ static int
 part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
 {
 	size_t n = 0, got = 1;
-	int rc = MQ_OK;
+	int rc = p->view ? MQ_OK : MQ_EGONE;
 
-	if (off < p->gone) {
+	if (rc == MQ_OK && off < p->gone) {
 		n = (int64_t)size < p->gone - off ? size : (size_t)(p->gone - off);
-		rc = fill_gone(p, buf, n);
+		rc = fill_gone(p, off, buf, n);
 	}
 	while (rc == MQ_OK && n < size && got > 0) {
 		rc = view_read(p->view, off + (int64_t)n - p->gone, buf + n, size - n, &got);
@@ -315,23 +344,34 @@ part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size
 	return rc;
 }
 
+/* Called with the handle's lock. */
+static int
+part_read_here(struct mount *m, struct handle *h, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
+{
+	struct part *p = h->own;
+	int rc = node_is_stale(&h->node) ? -ESTALE : part_fill(p, off, buf, size, ret_n);
+
+	if (rc == MQ_EGONE) {	/* since it was opened: those that are left are where they were */
+		part_end(p);
+		rc = part_begin(m, &h->node, p);
+		if (rc == MQ_OK)
+			rc = part_fill(p, off, buf, size, ret_n);
+	}
+	if (rc == MQ_OK && p->gone == 0)
+		note_head(p, off, buf, *ret_n);
+	return rc;
+}
+
 static void
 part_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	struct scratch *scratch = scratch_get();
-	struct part *p = h->own;
 	size_t n = 0;
 	int rc = scratch ? scratch_grow(&scratch->out, &scratch->out_size, size) : -ENOMEM;
 
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
-		rc = node_is_stale(&h->node) ? -ESTALE : part_fill(p, off, scratch->out, size, &n);
-		if (rc == MQ_EGONE) {	/* since it was opened: those that are left are where they were */
-			part_end(p);
-			rc = part_begin(m, &h->node, p);
-			if (rc == MQ_OK)
-				rc = part_fill(p, off, scratch->out, size, &n);
-		}
+		rc = part_read_here(m, h, off, scratch->out, size, &n);
 	}
 	if (rc != MQ_OK)
 		reply_err(req, rc == MQ_EGONE ? -ESTALE : rc);

@@ -121,6 +121,14 @@ void queue_doubt(struct queue *q, mq_qoff end);
  * broker never had them) bodies that are gone count as empty. */
 int64_t queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per_message);
 
+/* The first bytes of a part (by its number), as they have been read: a log shipper knows a file by
+ * them, so they are kept for when their messages are gone.  They are no more than of use: that
+ * they cannot be kept is no error.  queue_part_head() fills buf of QUEUE_PART_HEAD_BYTES and
+ * returns how many there are. */
+#define QUEUE_PART_HEAD_BYTES 4096
+size_t queue_part_head(struct queue *q, int64_t part, void *buf);
+void queue_keep_part_head(struct queue *q, int64_t part, const void *buf, size_t len);
+
 /* The byte at which message `at` starts, seen the same way from message `from`. */
 int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);
 

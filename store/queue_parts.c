@@ -1,0 +1,84 @@
+/* What log shippers have seen of the begin of a part: byteindex/T/Q/.part-NUMBER.
+ *
+ * It cannot be made again from the log, so its name begins with a dot: what wipes the views, or
+ * checks them against the log, passes over it. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "store/file.h"
+#include "store/queues.h"
+
+#define PREFIX ".part-"
+
+struct part_path {
+	char dir[RECORD_TOPIC_MAX + 16], file[RECORD_TOPIC_MAX + 48];
+};
+
+static struct part_path
+path_of(const struct queue *q, int64_t part)
+{
+	struct part_path p;
+
+	snprintf(p.dir, sizeof(p.dir), "%s/%" PRId32, q->topic, q->id);
+	snprintf(p.file, sizeof(p.file), "%s/%" PRId32 "/" PREFIX "%" PRId64, q->topic, q->id, part);
+	return p;
+}
+
+size_t
+queue_part_head(struct queue *q, int64_t part, void *buf)
+{
+	const struct part_path p = path_of(q, part);
+	AUTO_CLOSE int fd = openat(q->all->byteindex_fd, p.file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : pread(fd, buf, QUEUE_PART_HEAD_BYTES, 0);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* A new part has begun: heads of those that are gone are of no use. */
+static void
+forget_old(struct queue *q, const char *dir)
+{
+	int64_t first = queue_min(q).n / QUEUE_PART_MESSAGES;
+	int fd = openat(q->all->byteindex_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+		    strtoll(e->d_name + strlen(PREFIX), NULL, 10) < first)
+			unlinkat(fd, e->d_name, 0);
+	closedir(d);
+}
+
+void
+queue_keep_part_head(struct queue *q, int64_t part, const void *buf, size_t len)
+{
+	const struct part_path p = path_of(q, part);
+	int dirfd = q->all->byteindex_fd;
+	AUTO_CLOSE int fd = openat(dirfd, p.file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		mkdirat(dirfd, q->topic, 0750);
+		mkdirat(dirfd, p.dir, 0750);
+		fd = openat(dirfd, p.file, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+		forget_old(q, p.dir);
+	}
+	if (fd >= 0)
+		(void)file_write(fd, buf, len, 0, p.file);
+}
