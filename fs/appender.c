@@ -633,11 +633,12 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 static int
 skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 {
+	mq_qoff min = queue_min(w->q);
 	struct view *v;
 	size_t known = 0;
 	int rc;
 
-	rc = view_open_from(w->m, w->q, queue_min(w->q), w->a->splitter.format, NULL, &v);
+	rc = view_open_from(w->m, &w->q, &min, 1, w->a->splitter.format, NULL, &v);
 	if (rc != MQ_OK)
 		return rc;
 	rc = find_known(w, v, off + (int64_t)w->at, &known);

@@ -107,7 +107,6 @@ struct estate_file {
 	int32_t queue;
 	int format;
 	bool consumes;
-	int64_t base;
 	struct estate_view view;
 	_Atomic unsigned note_at, tail_at;	/* which of two is valid */
 	struct estate_note notes[2];

@@ -54,6 +54,7 @@ static const struct kind {
 	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, "groups/%g/%t" },
 	[NODE_GROUP_QUEUE] = { &node_group_queue, ID_SUBSCRIPTION, "groups/%g/%t/q%q" },
 	[NODE_GROUP_ANY] = { &node_group_any, ID_SUBSCRIPTION, "groups/%g/%t/any" },
+	[NODE_GROUP_ALL] = { &node_group_all, ID_SUBSCRIPTION, "groups/%g/%t/all" },
 	[NODE_GROUP_NAMED] = { &node_group_named, ID_SUBSCRIPTION_NAME, "groups/%g/%t/%n" },
 	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
 	[NODE_GROUP_RETRY] = { &node_group_retry, ID_SUBSCRIPTION, "groups/%g/%t/q%q.retry" },

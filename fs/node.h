@@ -43,7 +43,7 @@ enum node_kind {
 	NODE_SUBSCRIPTION,	/* groups/G/T/          id = subscription */
 	NODE_GROUP_QUEUE,	/* groups/G/T/qN        id = subscription, queue */
 	NODE_GROUP_ANY,		/* groups/G/T/any */
-	NODE_GROUP_NAMED,	/* groups/G/T/qN:.., any:..: an interned name, id = subscription */
+	NODE_GROUP_NAMED,	/* groups/G/T/qN:.., any:.., all:..: an interned name, id = subscription */
 	NODE_GROUP_OFFSET,	/* groups/G/T/qN.offset */
 	NODE_GROUP_LAG,		/* groups/G/T/qN.lag */
 	NODE_GROUP_EXPRESSION,	/* groups/G/T/subscription */
@@ -79,6 +79,7 @@ enum node_kind {
 	NODE_GROUP_STANDING,	/* groups/G/lag         id = group */
 	NODE_PARTS,		/* topics/T/qN.parts/   id = topic, queue */
 	NODE_PART,		/* topics/T/qN.parts/N  id = topic, queue, part: node_parts.c */
+	NODE_GROUP_ALL,		/* groups/G/T/all */
 	NODE_KINDS,
 };
 
@@ -258,7 +259,8 @@ struct node_class {
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
 	node_topic_ctl, node_ctl, node_queue, node_named, node_parts, node_part, node_groups, node_group,
 	node_group_config, node_group_ctl, node_group_clients, node_group_standing,
-	node_subscription, node_group_queue, node_group_any, node_group_named, node_group_offset, node_group_lag,
+	node_subscription, node_group_queue, node_group_any, node_group_all, node_group_named,
+	node_group_offset, node_group_lag,
 	node_group_retry,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,
 	node_consumequeue, node_cq_topic, node_cq_queue, node_cq_file, node_config, node_config_key,

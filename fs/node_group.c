@@ -381,7 +381,7 @@ queue_file_lookup(struct mount *m, const struct node *dir, const char *name, str
 	return -ENOENT;
 }
 
-/* qN:OPTIONS and any:OPTIONS */
+/* qN:OPTIONS, any:OPTIONS and all:OPTIONS */
 static int
 group_name_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
@@ -392,7 +392,7 @@ group_name_lookup(struct mount *m, const struct node *dir, const char *name, str
 	rc = group_name_parse(name, &parsed, &any);
 	if (rc != MQ_OK)
 		return rc;
-	if (!any && parsed.queue >= topic_queues(m->offsets, dir->topic))
+	if (!any && !parsed.all && parsed.queue >= topic_queues(m->offsets, dir->topic))
 		return -ENOENT;
 	return node_make_named(m, NODE_GROUP_NAMED, dir->id, name, ret_child);
 }
@@ -404,6 +404,8 @@ subscription_lookup(struct mount *m, const struct node *dir, const char *name, s
 		return node_make(m, NODE_GROUP_EXPRESSION, dir->id, 0, 0, ret_child);
 	if (strcmp(name, "any") == 0)
 		return node_make(m, NODE_GROUP_ANY, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "all") == 0)
+		return node_make(m, NODE_GROUP_ALL, dir->id, 0, 0, ret_child);
 	if (strchr(name, ':') || strchr(name, '@'))
 		return group_name_lookup(m, dir, name, ret_child);
 	return queue_file_lookup(m, dir, name, ret_child);
@@ -417,6 +419,7 @@ subscription_list(struct mount *m, const struct node *dir, struct lister *l)
 
 	lister_add(l, "subscription", node_ino(NODE_GROUP_EXPRESSION, dir->id, 0, 0));
 	lister_add(l, "any", node_ino(NODE_GROUP_ANY, dir->id, 0, 0));
+	lister_add(l, "all", node_ino(NODE_GROUP_ALL, dir->id, 0, 0));
 	for (int32_t q = 0; q < n; q++) {
 		for (size_t i = 0; i < N_QUEUE_FILES; i++) {
 			snprintf(name, sizeof(name), "q%d%s", q, queue_files[i].suffix);

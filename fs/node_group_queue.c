@@ -1,4 +1,4 @@
-/* groups/G/T/qN and any, with or without options: what a group has still to consume. */
+/* groups/G/T/qN, any and all, with or without options: what a group has still to consume. */
 #include "config.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
 	rc = name_parse(as_queue, &name);
 	if (rc != MQ_OK)
 		return rc;
-	if (name.all || name.has_range || name.append_only)
+	if (name.has_range || name.append_only)
 		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
 	if (name_filters(&name))
 		return err_note(-EINVAL, "%s: what a group consumes is chosen by the subscription file", text);
@@ -39,19 +39,18 @@ group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
 static int
 name_of(const struct node *n, struct name *ret, bool *ret_any)
 {
-	*ret = (struct name){ .queue = (int32_t)n->queue };
+	*ret = (struct name){ .queue = (int32_t)n->queue, .all = n->kind == NODE_GROUP_ALL };
 	*ret_any = n->kind == NODE_GROUP_ANY;
 	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret, ret_any) : MQ_OK;
 }
 
 /* 0 also where the subscription chooses: such a queue is a stream. */
 static int
-bytes_left(struct mount *m, const struct node *n, int32_t queue, enum topic_format format, int64_t *ret_bytes)
+bytes_left(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
+	   int64_t *ret_bytes)
 {
 	AUTO_FREE char *tags = subscription_expression(m->offsets, n->sub);
 	struct view *v;
-	struct queue *q;
-	mq_qoff at;
 	int rc;
 
 	if (!tags)
@@ -60,11 +59,7 @@ bytes_left(struct mount *m, const struct node *n, int32_t queue, enum topic_form
 		*ret_bytes = 0;
 		return MQ_OK;
 	}
-	rc = topic_queue(m->offsets, n->topic, queue, &q);
-	if (rc == MQ_OK)
-		rc = committed(m->offsets, n->sub, queue, &at);
-	if (rc == MQ_OK)
-		rc = view_open_from(m, q, at, format, NULL, &v);
+	rc = open_queue_group_view(m, n, name, format, NULL, &v);
 	if (rc != MQ_OK)
 		return rc;
 	rc = view_size(v, ret_bytes);
@@ -72,14 +67,31 @@ bytes_left(struct mount *m, const struct node *n, int32_t queue, enum topic_form
 	return rc;
 }
 
+/* Store time of the newest message; 0: none. */
+static int64_t
+newest(struct mount *m, const struct node *n, const struct name *name)
+{
+	int32_t first = name->all ? 0 : name->queue;
+	int32_t last = name->all ? topic_queues(m->offsets, n->topic) - 1 : name->queue;
+	struct queue_span span;
+	struct queue *q;
+	int64_t ms = 0;
+
+	for (int32_t i = first; i <= last; i++) {
+		if (topic_queue(m->offsets, n->topic, i, &q) != MQ_OK)
+			continue;
+		queue_span(q, &span);
+		ms = span.last_store_ms > ms ? span.last_store_ms : ms;
+	}
+	return ms;
+}
+
 static int
 group_queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	struct queue_span span = { 0 };
 	struct topic_conf conf;
 	struct name name;
-	struct queue *q;
-	int64_t size = 0;
+	int64_t size = 0, ms;
 	bool any;
 	int rc;
 
@@ -88,15 +100,14 @@ group_queue_attr(struct mount *m, const struct node *n, struct stat *st, double 
 	topic_conf(m->offsets, n->topic, &conf);
 	rc = name_of(n, &name, &any);
 	if (rc == MQ_OK && !any)
-		rc = bytes_left(m, n, name.queue, name.has_format ? name.format : conf.format, &size);
-	if (rc == MQ_OK && topic_queue(m->offsets, n->topic, name.queue, &q) == MQ_OK)
-		queue_span(q, &span);
+		rc = bytes_left(m, n, &name, name.has_format ? name.format : conf.format, &size);
 	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
 		return rc;
+	ms = newest(m, n, &name);
 	st->st_mode = S_IFREG;
 	st->st_size = size;
 	st->st_blocks = (size + 511) / 512;
-	stat_set_ms(st, span.last_store_ms ? span.last_store_ms : conf.created_ms);
+	stat_set_ms(st, ms ? ms : conf.created_ms);
 	node_show_owner(m, n, st);
 	return MQ_OK;
 }
@@ -110,7 +121,7 @@ group_queue_open(struct mount *m, const struct node *n, struct handle *h)
 
 	rc = name_of(n, &name, &any);
 	if (rc == MQ_OK)
-		rc = open_queue_group(m, n, name.queue, any, &name, h);
+		rc = open_queue_group(m, n, any, &name, h);
 	return rc;
 }
 
@@ -150,7 +161,7 @@ group_queue_get_xattr(struct mount *m, const struct node *n, const char *name, s
 	if (strcmp(name, SUGGEST) != 0)
 		return -ENODATA;
 	rc = name_of(n, &options, &any);
-	if (rc == MQ_OK && any)
+	if (rc == MQ_OK && (any || options.all))
 		return -ENODATA;
 	if (rc == MQ_OK && m->settings->slaveReadEnable)
 		rc = is_slow(m, n, options.queue, &slow);
@@ -167,7 +178,7 @@ static int
 group_queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 {
 	(void)m;
-	if (n->kind != NODE_GROUP_ANY)
+	if (n->kind != NODE_GROUP_ANY && n->kind != NODE_GROUP_ALL)
 		text_add(t, SUGGEST, sizeof(SUGGEST));
 	return MQ_OK;
 }
@@ -191,4 +202,5 @@ group_queue_resume(struct mount *m, const struct node *n, struct handle *h)
 
 const struct node_class node_group_queue = { .what = "a group's queue", GROUP_QUEUE_CLASS };
 const struct node_class node_group_any = { .what = "any of a group's queues", GROUP_QUEUE_CLASS };
+const struct node_class node_group_all = { .what = "all of a group's queues", GROUP_QUEUE_CLASS };
 const struct node_class node_group_named = { .what = "a group's queue with options", GROUP_QUEUE_CLASS };

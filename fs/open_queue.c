@@ -164,8 +164,7 @@ open_queue_keep(const struct open_queue *oq, enum topic_format format, struct es
 		return;
 	f->queue = oq->queue;
 	f->format = (int)format;
-	f->consumes = oq->consumes;
-	f->base = oq->base.n;
+	f->consumes = oq->n_claimed > 0;
 	if (oq->view)
 		view_keep(oq->view, &f->view);
 }
@@ -232,47 +231,78 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 }
 
 #define CLAIM_TRIES 3
-#define ROAMING (-1)	/* instead of a queue, in what outlives us */
+#define ROAMING (-1)	/* instead of a queue, in what outlives us, */
+#define EVERY (-2)	/* and of all */
 
 static int
-claim_once(struct mount *m, const struct handle *h, int32_t queue, bool any, int32_t *ret_queue)
+claim_once(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
 {
 	struct subscription *sub = h->node.sub;
+	int32_t n = name->all ? topic_queues(m->offsets, h->node.topic) : 1;
+	int rc;
 
-	*ret_queue = queue;
-	return any ? consumer_claim_any(m->offsets, sub, h->pid, ret_queue) :
-		     consumer_claim(m->offsets, sub, queue, h->pid);
+	oq->queue = name->queue;
+	if (name->all)
+		rc = consumer_claim_all(m->offsets, sub, n, h->pid);
+	else
+		rc = any ? consumer_claim_any(m->offsets, sub, h->pid, &oq->queue) :
+			   consumer_claim(m->offsets, sub, oq->queue, h->pid);
+	if (rc != MQ_OK)
+		return rc;
+	oq->first = name->all ? 0 : oq->queue;
+	oq->n_claimed = n;
+	return MQ_OK;
 }
 
 /* A consumer that has just closed its file may not have left yet. */
 static int
-claim(struct mount *m, const struct handle *h, int32_t queue, bool any, struct open_queue *oq)
+claim(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
 {
-	int rc = claim_once(m, h, queue, any, &oq->queue);
+	int rc = claim_once(m, h, any, name, oq);
 
 	for (int tries = 1; rc == -EBUSY && tries < CLAIM_TRIES; tries++) {
 		closing_wait_left(m->closing);
-		rc = claim_once(m, h, queue, any, &oq->queue);
+		rc = claim_once(m, h, any, name, oq);
 	}
-	oq->consumes = rc == MQ_OK;
+	return rc;
+}
+
+static void
+release_claims(struct mount *m, const struct handle *h, struct open_queue *oq)
+{
+	for (; oq->n_claimed > 0; oq->n_claimed--)
+		consumer_release(m->offsets, h->node.sub, oq->first + oq->n_claimed - 1);
+}
+
+int
+open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
+		      struct filter *filter, struct view **ret)
+{
+	int32_t count = name->all ? topic_queues(m->offsets, n->topic) : 1, first = name->all ? 0 : name->queue;
+	AUTO_FREE struct queue **q = calloc((size_t)count, sizeof(*q));
+	AUTO_FREE mq_qoff *from = calloc((size_t)count, sizeof(*from));
+	int rc = q && from ? MQ_OK : -ENOMEM;
+
+	for (int32_t i = 0; rc == MQ_OK && i < count; i++) {
+		rc = topic_queue(m->offsets, n->topic, first + i, &q[i]);
+		if (rc == MQ_OK)
+			rc = committed(m->offsets, n->sub, first + i, &from[i]);
+	}
+	if (rc == MQ_OK)
+		return view_open_from(m, q, from, (size_t)count, format, filter, ret);
+	filter_free(filter);
 	return rc;
 }
 
 static int
-open_from_committed(struct mount *m, const struct node *n, enum topic_format format, struct open_queue *oq)
+open_from_committed(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
+		    struct open_queue *oq)
 {
+	struct name of = { .all = name->all, .queue = oq->queue };
 	struct filter *filter = NULL;
-	struct queue *q;
-	int rc;
+	int rc = filter_of_group(m, n->sub, &filter);
 
-	rc = topic_queue(m->offsets, n->topic, oq->queue, &q);
-	if (rc == MQ_OK)
-		rc = committed(m->offsets, n->sub, oq->queue, &oq->base);
-	if (rc == MQ_OK)
-		rc = filter_of_group(m, n->sub, &filter);
-	if (rc == MQ_OK)
-		rc = view_open_from(m, q, oq->base, format, filter, &oq->view);
-	return rc;
+	return rc == MQ_OK ? open_queue_group_view(m, n, &of, format, filter, &oq->view) : rc;
 }
 
 /* It holds no queue before it is read. */
@@ -288,9 +318,9 @@ open_roaming(struct mount *m, const struct node *n, const struct name *name, str
 }
 
 int
-open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
-		 struct handle *h)
+open_queue_group(struct mount *m, const struct node *n, bool any, const struct name *name, struct handle *h)
 {
+	bool every = any || name->all;
 	struct open_queue *oq;
 	int rc;
 
@@ -298,7 +328,7 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
 	rc = open_queue_may_read(m, n->topic);
 	if (rc == MQ_OK)	/* a group may be anybody's, what it reads is the topic's */
-		rc = access_check(m, h, n->topic, any ? ACCESS_EVERY_QUEUE : queue, ACCESS_READ);
+		rc = access_check(m, h, n->topic, every ? ACCESS_EVERY_QUEUE : name->queue, ACCESS_READ);
 	if (rc == MQ_OK && handle_writes(h) && m->read_only)
 		rc = -EROFS;
 	if (rc != MQ_OK)
@@ -307,23 +337,40 @@ open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any,
 	oq = open_queue_make();
 	if (!oq)
 		return -ENOMEM;
-	oq->queue = queue;
+	oq->queue = name->queue;
 	oq->follow = name->follow;
 	oq->roams = any && name->follow && handle_writes(h);
 	if (oq->roams)
 		return open_roaming(m, n, name, h, oq);
 	if (handle_writes(h) || any)
-		rc = claim(m, h, queue, any, oq);
+		rc = claim(m, h, any, name, oq);
 	if (rc == MQ_OK)
-		rc = open_from_committed(m, n, format_of(m, n->topic, name), oq);
+		rc = open_from_committed(m, n, name, format_of(m, n->topic, name), oq);
 	if (rc != MQ_OK) {
-		if (oq->consumes)
-			consumer_release(m->offsets, n->sub, oq->queue);
+		release_claims(m, h, oq);
 		open_queue_free(m, oq);
 		return rc;
 	}
+	if (name->all)
+		oq->queue = EVERY;
 	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
 	open_queue_begin(h, oq);
+	return MQ_OK;
+}
+
+static int
+resume_claims(struct mount *m, const struct node *n, struct handle *h, struct open_queue *oq)
+{
+	const struct estate_file *f = h->kept;
+	bool all = f->queue == EVERY;
+	int32_t count = all ? (int32_t)f->view.n : 1;
+	int rc = all ? consumer_claim_all(m->offsets, n->sub, count, h->pid) :
+		       consumer_claim(m->offsets, n->sub, f->queue, h->pid);
+
+	if (rc != MQ_OK)
+		return rc;
+	oq->first = all ? 0 : f->queue;
+	oq->n_claimed = count;
 	return MQ_OK;
 }
 
@@ -349,10 +396,8 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 		if (rc == MQ_OK)
 			rc = appender_resume(m, &oq->appender, h->kept);
 	}
-	if (rc == MQ_OK && f->consumes) {
-		rc = consumer_claim(m->offsets, n->sub, f->queue, h->pid);
-		oq->consumes = rc == MQ_OK;
-	}
+	if (rc == MQ_OK && f->consumes)
+		rc = resume_claims(m, n, h, oq);
 	return rc;
 }
 
@@ -368,7 +413,6 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 	oq->queue = h->kept->queue;
 	oq->roams = n->sub && oq->queue == ROAMING;
 	oq->format = (enum topic_format)h->kept->format;
-	oq->base = MQ_QOFF(h->kept->base);
 	oq->read_end = atomic_load(&h->kept->read_end);
 	rc = resume_parts(m, n, name, h, oq);
 	if (rc != MQ_OK) {
@@ -384,23 +428,39 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 
 /* --- reading ---------------------------------------------------------------------------- */
 
+/* What the view has gone past is consumed: of each queue. */
+static int
+commit_passed(struct mount *m, struct handle *h)
+{
+	struct open_queue *oq = h->own;
+	struct queue *q;
+	int rc = MQ_OK;
+
+	for (size_t i = 0; rc == MQ_OK && (q = view_queue(oq->view, i)); i++) {
+		mq_qoff at = view_next(oq->view, i);
+
+		if (at.n > view_from(oq->view, i).n)
+			rc = commit_forward(m->offsets, h->node.sub, queue_id(q), at);
+	}
+	return rc;
+}
+
 /* Reading on at `off` says that everything before it is done.  Called with the
  * handle's lock. */
 static int
 commit_before(struct mount *m, struct handle *h, off_t off)
 {
 	struct open_queue *oq = h->own;
-	mq_qoff at;
 	int rc;
 
-	if (!oq->consumes || !handle_writes(h) || off == oq->shift)
+	if (!oq->n_claimed || !handle_writes(h) || off == oq->shift)
 		return MQ_OK;
 	if (off < oq->shift)
 		return err_note(-ESTALE, "groups/%s/%s/any: this was read from another queue", h->node.group->name,
 				h->node.topic->name);
-	rc = view_message_at(oq->view, off - oq->shift, &at);
-	if (rc == MQ_OK && at.n > oq->base.n)
-		rc = commit_forward(m->offsets, h->node.sub, oq->queue, at);
+	rc = view_go(oq->view, off - oq->shift);
+	if (rc == MQ_OK)
+		rc = commit_passed(m, h);
 	return rc == MQ_EGONE ? MQ_OK : rc;
 }
 
@@ -433,8 +493,7 @@ leave(struct mount *m, struct handle *h)
 
 	view_close(oq->view);
 	oq->view = NULL;
-	oq->consumes = false;
-	consumer_release(m->offsets, h->node.sub, oq->queue);
+	release_claims(m, h, oq);
 }
 
 /* -EAGAIN: in no free queue a message waits. */
@@ -448,12 +507,13 @@ take(struct mount *m, struct handle *h, off_t off)
 	rc = consumer_claim_waiting(m->offsets, h->node.sub, h->pid, &oq->queue);
 	if (rc != MQ_OK)
 		return rc;
-	oq->consumes = true;
+	oq->first = oq->queue;
+	oq->n_claimed = 1;
 	oq->shift = off;
 	rc = topic_queue(m->offsets, h->node.topic, oq->queue, &q);
 	if (rc == MQ_OK) {
 		oq->until = queue_end(q);
-		rc = open_from_committed(m, &h->node, oq->format, oq);
+		rc = open_from_committed(m, &h->node, &(struct name){ .all = false }, oq->format, oq);
 	}
 	if (rc != MQ_OK)
 		leave(m, h);
@@ -464,10 +524,9 @@ take(struct mount *m, struct handle *h, off_t off)
 static int
 has_done(const struct open_queue *oq, off_t off, bool *ret_done)
 {
-	mq_qoff at;
-	int rc = view_message_at(oq->view, off - oq->shift, &at);
+	int rc = view_go(oq->view, off - oq->shift);
 
-	*ret_done = rc == MQ_OK && at.n >= oq->until.n;
+	*ret_done = rc == MQ_OK && view_next(oq->view, 0).n >= oq->until.n;
 	return rc;
 }
 
@@ -481,13 +540,13 @@ roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_
 
 	for (;;) {
 		rc = commit_before(m, h, off);
-		if (rc == MQ_OK && oq->consumes)
+		if (rc == MQ_OK && oq->n_claimed)
 			rc = has_done(oq, off, &done);
 		if (rc != MQ_OK)
 			return rc;
-		if (oq->consumes && done)
+		if (oq->n_claimed && done)
 			leave(m, h);
-		rc = oq->consumes ? MQ_OK : take(m, h, off);
+		rc = oq->n_claimed ? MQ_OK : take(m, h, off);
 		if (rc == -EAGAIN)
 			return MQ_OK;
 		if (rc == MQ_OK)
@@ -495,9 +554,9 @@ roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_
 		if (rc != MQ_OK || *ret_n > 0)
 			return rc;
 		/* all of it was passed over: that is consumed */
-		rc = view_message_at(oq->view, off - oq->shift, &oq->base);
+		rc = view_go(oq->view, off - oq->shift);
 		if (rc == MQ_OK)
-			rc = commit_forward(m->offsets, h->node.sub, oq->queue, oq->base);
+			rc = commit_passed(m, h);
 		if (rc != MQ_OK)
 			return rc;
 		leave(m, h);
@@ -560,7 +619,7 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 			read_ends(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !(oq->view && view_is_finished(oq->view));
 	}
-	if (rc == MQ_OK && n > 0 && oq->view && !oq->consumes && !view_filters(oq->view))
+	if (rc == MQ_OK && n > 0 && oq->view && !oq->n_claimed && !view_filters(oq->view))
 		ahead_note(m->ahead, h, &oq->ahead, off, size, n);
 	if (rc == MQ_ELATER)
 		searcher_take(m->searcher, req, h, size, off);
@@ -705,7 +764,7 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 	struct pending_end who = { .h = h };
 
 	(void)data_only;
-	if (oq->consumes || oq->roams) {
+	if (oq->n_claimed || oq->roams) {
 		pending_park_commits(m->pending, req, h->node.sub);
 		return;
 	}
@@ -755,8 +814,8 @@ open_queue_release(struct mount *m, struct handle *h)
 	}
 	if (oq->lane)
 		lanes_end(m->lanes, oq->lane);
-	if (oq->consumes) {
-		consumer_release(m->offsets, h->node.sub, oq->queue);
+	if (oq->n_claimed) {
+		release_claims(m, h, oq);
 		closing_left(m->closing);
 	}
 	open_queue_free(m, oq);

@@ -1,7 +1,7 @@
 /* open_queue.h - an open queue file: what it reads, what it appends, what it commits.
  *
  * The files of topics/T (qN, names with options, all) and of groups/G/T (qN,
- * any) are one kind of open file in different settings: a view to read from, an
+ * any, all) are one kind of open file in different settings: a view to read from, an
  * appender for producers, a claim for consumers.
  */
 #ifndef MQFS_FS_OPEN_QUEUE_H
@@ -20,9 +20,8 @@ struct open_queue {
 	struct appender appender;
 	struct closing_note closing;
 	fuse_ino_t lane;		/* it appends through, counted (lanes.h); 0: not counted */
-	bool consumes;			/* holds the claim on queue `queue` of h->node.sub */
 	int32_t queue;
-	mq_qoff base;			/* of the view's byte 0, for commits */
+	int32_t first, n_claimed;	/* consumes: holds the claims on these queues of h->node.sub */
 	bool roams;			/* any:follow: goes from queue to queue, see roam() */
 	off_t shift;			/* byte of the file at which the view begins */
 	enum topic_format format;	/* the same: of what it reads */
@@ -38,14 +37,17 @@ int open_queue_may_read(struct mount *m, const struct topic *t);
 /* Open files of topics: by a parsed name. */
 int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
 
-/* Open files of groups: consuming if h is open for reading and writing. */
-int open_queue_group(struct mount *m, const struct node *n, int32_t queue, bool any, const struct name *name,
-		     struct handle *h);
+/* Open files of groups: consuming if h is open for reading and writing.  any: a queue that is free. */
+int open_queue_group(struct mount *m, const struct node *n, bool any, const struct name *name, struct handle *h);
+
+/* What n's group has still to consume of the queues that `name` is of.  The filter is the view's. */
+int open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
+			  struct filter *filter, struct view **ret);
 
 /* Either of them, as it was open in a broker that died: by h->kept. */
 int open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
 
-/* A name with options below a subscription: qN:... or any:...  A range is
+/* A name with options below a subscription: qN:..., any:... or all:...  A range is
  * refused: a group's queue begins at its committed offset. */
 int group_name_parse(const char *text, struct name *ret_name, bool *ret_any);
 

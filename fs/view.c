@@ -122,14 +122,15 @@ view_open(struct mount *m, const struct view_spec *spec, struct view **ret)
 }
 
 int
-view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct filter *filter,
-	       struct view **ret)
+view_open_from(struct mount *m, struct queue *const *q, const mq_qoff *from, size_t n, enum topic_format format,
+	       struct filter *filter, struct view **ret)
 {
-	struct view *v = view_make(m, 1, format, filter);
+	struct view *v = view_make(m, n, format, filter);
 
 	if (!v)
 		return -ENOMEM;
-	source_begin(&v->src[0], q, from, MQ_QOFF(OPEN_END));
+	for (size_t i = 0; i < n; i++)
+		source_begin(&v->src[i], q[i], from[i], MQ_QOFF(OPEN_END));
 	*ret = v;
 	return MQ_OK;
 }
@@ -466,14 +467,24 @@ view_is_finished(struct view *v)
 }
 
 int
-view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff)
+view_go(struct view *v, int64_t byte)
 {
 	int rc;
 
 	slice_begin(v);
 	rc = seek_byte(v, byte);
 	slice_end(v);
-	if (rc == MQ_OK)
-		*ret_qoff = v->src[0].next;
 	return rc;
+}
+
+mq_qoff
+view_next(const struct view *v, size_t i)
+{
+	return v->src[i].next;
+}
+
+mq_qoff
+view_from(const struct view *v, size_t i)
+{
+	return v->src[i].from;
 }

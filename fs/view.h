@@ -37,14 +37,14 @@ struct view_spec {
 int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
 void view_close(struct view *v);	/* accepts NULL */
 
-/* From now on view_read() and view_message_at() look for VIEW_SLICE_MS at a time, where it has
+/* From now on view_read() and view_go() look for VIEW_SLICE_MS at a time, where it has
  * to be looked for what is there, and say MQ_ELATER then; they go on when they are called again. */
 #define VIEW_SLICE_MS 20
 void view_work_in_slices(struct view *v);
 
-/* A view of one queue from a message on, for groups; the filter as above. */
-int view_open_from(struct mount *m, struct queue *q, mq_qoff from, enum topic_format format, struct filter *filter,
-		   struct view **ret);
+/* A view of n queues, each from a message on, for groups; the filter as above. */
+int view_open_from(struct mount *m, struct queue *const *q, const mq_qoff *from, size_t n, enum topic_format format,
+		   struct filter *filter, struct view **ret);
 
 /* Where v began, for whoever inherits it; and a view that begins there again,
  * whatever spec->from and to say.  -ESTALE: it was not kept. */
@@ -76,8 +76,11 @@ int view_size(struct view *v, int64_t *ret_bytes);
 /* Nothing in it will ever change: its end is given, and reached. */
 bool view_is_finished(struct view *v);
 
-/* Of a view of one queue: the first message that does not end at or before `byte`.  What a
- * filter passes over counts as ended with what lies before it.  MQ_ELATER as above. */
-int view_message_at(struct view *v, int64_t byte, mq_qoff *ret_qoff);
+/* Go to `byte`.  Then view_next() is, of the i-th queue, the first message that does not end at or
+ * before it, and view_from() the one at which the view began.  What a filter passes over counts
+ * as ended with what lies before it.  MQ_ELATER as above. */
+int view_go(struct view *v, int64_t byte);
+mq_qoff view_next(const struct view *v, size_t i);
+mq_qoff view_from(const struct view *v, size_t i);
 
 #endif

@@ -571,6 +571,21 @@ consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int
 }
 
 int
+consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, int32_t pid)
+{
+	int32_t held = 0;
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && held < n) {
+		rc = consumer_claim(o, sub, held, pid);
+		held += rc == MQ_OK;
+	}
+	while (rc != MQ_OK && held > 0)
+		consumer_release(o, sub, --held);
+	return rc;
+}
+
+int
 consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
 {
 	int32_t queue_id;

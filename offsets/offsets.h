@@ -265,6 +265,9 @@ struct mark *debts_answered(struct offsets *o);
 int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid);
 int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 
+/* Queues 0 to n - 1, or none of them. */
+int consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, int32_t pid);
+
 /* The same of a queue in which messages wait.  -EAGAIN: there is none that is free.  And: is
  * there one? */
 int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
