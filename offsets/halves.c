@@ -308,26 +308,18 @@ halves_load(struct offsets *o, bool with_roots, struct halves *ret)
 
 /* --- the group --------------------------------------------------------------------------------- */
 
-static int
-make_topic(struct offsets *o, const char *name)
-{
-	struct meta m = { .op = META_TOPIC_SET };
-
-	topic_conf_default(&m.topic_conf, name, 1);
-	m.topic_conf.perm = PERM_READ;		/* nobody but the broker writes there */
-	m.topic_conf.owner.mode = 0700;		/* and its messages were not for everybody */
-	LOCKED(&o->apply);
-	if (topic_find(o, name))
-		return MQ_OK;
-	m.id = registry_id(o, ENTRY_TOPIC, name);
-	return change_one(o, &m, NULL);
-}
-
 int
 halves_topic(struct offsets *o, const char *name, struct topic **ret)
 {
-	int rc = topic_find(o, name) ? MQ_OK : make_topic(o, name);
+	struct topic_conf conf;
+	int rc;
 
+	topic_conf_default(&conf, name, 1);
+	conf.perm = PERM_READ;		/* nobody but the broker writes there */
+	conf.owner.mode = 0700;		/* and its messages were not for everybody */
+	rc = topic_find(o, name) ? MQ_OK : topic_create_own(o, &conf, NULL);
+	if (rc == -EEXIST)
+		rc = MQ_OK;
 	*ret = topic_find(o, name);
 	return rc == MQ_OK && !*ret ? -ESTALE : rc;
 }

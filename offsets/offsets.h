@@ -134,6 +134,9 @@ struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32
 /* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
 int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
 
+/* The same of a name that the broker keeps for itself (meta_topic_is_system()). */
+int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
+
 /* Replace its configuration.  Queues may become more, and fewer as long as those that go
  * have never held a message and nobody subscribes: else -EINVAL with a note, which
  * topic_may_change() gives beforehand. */

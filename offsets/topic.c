@@ -88,11 +88,11 @@ conf_check(const struct topic_conf *conf)
 	if (conf->queues < 1 || conf->queues > QUEUES_MAX)
 		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": allowed is 1 to %d", conf->name,
 				conf->queues, QUEUES_MAX);
-	return meta_topic_check(conf->name);
+	return MQ_OK;
 }
 
-int
-topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
+static int
+create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_TOPIC_SET, .topic_conf = *conf };
 	int rc = conf_check(conf);
@@ -107,6 +107,20 @@ topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **re
 	if (rc == MQ_OK && ret_t)
 		*ret_t = topic_find(o, conf->name);
 	return rc;
+}
+
+int
+topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
+{
+	int rc = meta_topic_check(conf->name);
+
+	return rc == MQ_OK ? create(o, conf, ret_t, ret_end) : rc;
+}
+
+int
+topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t)
+{
+	return create(o, conf, ret_t, NULL);
 }
 
 /* The groups that subscribe to t, as many names as fit. */
@@ -181,6 +195,8 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 
 	memcpy(m.topic_conf.name, t->name, sizeof(t->name));
 	rc = conf_check(&m.topic_conf);
+	if (rc == MQ_OK)
+		rc = meta_topic_check(m.topic_conf.name);
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);

@@ -180,7 +180,11 @@ ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at)
 bool
 ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
-	struct fields in = { .ext = f->ext, .brief = f->code != REMOTING_SEND_MESSAGE };
+	const bool replies = f->code == REMOTING_SEND_REPLY_MESSAGE || f->code == REMOTING_SEND_REPLY_MESSAGE_V2;
+	struct fields in = {
+		.ext = f->ext,
+		.brief = f->code != REMOTING_SEND_MESSAGE && f->code != REMOTING_SEND_REPLY_MESSAGE,
+	};
 	struct ask a = { .body = f->body };
 	const char *batch = text_field(&in, "batch", "m", false);
 	size_t text_len;
@@ -209,7 +213,7 @@ ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 	if (text_len > RECORD_PROPS_MAX)
 		return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
 	a.s.text_len = (uint32_t)text_len;
-	if (f->code == REMOTING_SEND_BATCH_MESSAGE || (batch && strcmp(batch, "true") == 0)) {
+	if (f->code == REMOTING_SEND_BATCH_MESSAGE || (!replies && batch && strcmp(batch, "true") == 0)) {
 		if (strncmp(a.topic, "%RETRY%", 7) == 0)
 			return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "batch request does not support retry group");
 		if (!count_items(f, &a, ret_why))

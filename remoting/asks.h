@@ -20,7 +20,8 @@ struct ask {
 	int64_t suspend_ms;
 };
 
-/* SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320).  False: *ret_why. */
+/* SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320), SEND_REPLY_MESSAGE (324) and
+ * _V2 (325).  False: *ret_why. */
 bool ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
 
 /* PULL_MESSAGE (11). */

@@ -26,6 +26,8 @@ struct inquiry {
 	char *text;
 	size_t len;
 	bool some;			/* there is something in it */
+	calls_done *done;		/* NULL: it is a tool's */
+	void *arg;
 };
 
 /* What one client is asked. */
@@ -42,7 +44,7 @@ struct calls {
 	struct loop *l;
 	struct inquiry *inquiries;
 	struct call *list;
-	size_t n;
+	size_t n, own;			/* for tools, for calls_ask() */
 	int32_t last_opaque;
 };
 
@@ -59,28 +61,31 @@ calls_open(struct loop *l, struct calls **ret)
 /* --- the asker ---------------------------------------------------------------------------------- */
 
 static unsigned
-waits_of(const struct calls *c, const struct server_peer *asker)
+waits_of(const struct calls *c, const struct server_peer *asker, bool own)
 {
 	unsigned n = 0;
 
 	for (const struct inquiry *q = c->inquiries; q; q = q->next)
-		if (q->by == asker)
+		if (q->by == asker && (q->done != NULL) == own)
 			n += q->waits;
 	return n;
 }
 
-/* NULL: it is refused. */
+/* NULL: too much is asked. */
 static struct inquiry *
-inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, size_t clients)
+inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, size_t clients,
+	     calls_done *done)
 {
+	size_t n = (done ? c->own : c->n) + clients, of_one = waits_of(c, asker, done != NULL) + clients;
 	struct inquiry *q = NULL;
 
-	if (c->n + clients <= CALLS_MAX && waits_of(c, asker) + clients <= CALLS_OF_ONE_MAX)
+	if (n <= (done ? CALLS_OWN_MAX : CALLS_MAX) && of_one <= (done ? CALLS_OWN_OF_ONE_MAX : CALLS_OF_ONE_MAX))
 		q = calloc(1, sizeof(*q));
-	if (!q) {
+	if (!q && !done)
 		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_BUSY, "too many clients are being asked");
+	if (!q)
 		return NULL;
-	}
+	q->done = done;
 	q->by = asker;
 	q->opaque = f->opaque;
 	q->dialect = f->dialect;
@@ -97,6 +102,8 @@ inquiry_free(struct calls *c, struct inquiry *q)
 	while (*at != q)
 		at = &(*at)->next;
 	*at = q->next;
+	if (q->done)
+		q->done(q->arg, NULL, NULL);
 	if (q->table)
 		(void)fclose(q->table);
 	free(q->text);
@@ -176,6 +183,16 @@ relay(struct calls *c, struct inquiry *q, const struct remoting_frame *f)
 	(void)server_send(c->l->server, q->by, &answer);
 }
 
+/* It is called once. */
+static calls_done *
+take_done(struct inquiry *q)
+{
+	calls_done *done = q->done;
+
+	q->done = NULL;
+	return done;
+}
+
 /* f: what the client answers; NULL: nothing, as `why` says. */
 static void
 finish(struct calls *c, struct call *call, const struct remoting_frame *f, int code, const char *why)
@@ -188,8 +205,14 @@ finish(struct calls *c, struct call *call, const struct remoting_frame *f, int c
 	while (*at != call)
 		at = &(*at)->next;
 	*at = call->next;
-	c->n--;
+	*(q->done ? &c->own : &c->n) -= 1;
 	q->waits--;
+	if (q->done) {
+		take_done(q)(q->arg, q->by, f);
+		free(call);
+		inquiry_free(c, q);
+		return;
+	}
 	snprintf(remark, sizeof(remark), "the client <%.100s> %s", call->client, why);
 	if (q->table && f && f->code == ANSWER_SUCCESS)
 		gather(q, call->client, f);
@@ -220,7 +243,7 @@ ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_
 	};
 	snprintf(call->client, sizeof(call->client), "%s", m->id);
 	c->list = call;
-	c->n++;
+	*(q->done ? &c->own : &c->n) += 1;
 	q->waits++;
 	f.dialect = REMOTING_JSON;
 	f.opaque = call->opaque;
@@ -237,7 +260,7 @@ ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_
 void
 calls_relay(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, struct member *m)
 {
-	struct inquiry *q = inquiry_make(c, asker, f, 1);
+	struct inquiry *q = inquiry_make(c, asker, f, 1, NULL);
 
 	if (!q)
 		return;
@@ -246,6 +269,23 @@ calls_relay(struct calls *c, struct server_peer *asker, const struct remoting_fr
 		return;
 	server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
 	inquiry_free(c, q);
+}
+
+bool
+calls_ask(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, struct member *m,
+	  calls_done *done, void *arg)
+{
+	struct inquiry *q = inquiry_make(c, asker, f, 1, done);
+
+	if (!q)
+		return false;
+	q->arg = arg;
+	ask(c, q, m, f, RELAY_MS);
+	if (q->waits > 0)
+		return true;
+	q->done = NULL;
+	inquiry_free(c, q);
+	return false;
 }
 
 void
@@ -258,7 +298,7 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 
 	for (const struct member *m = g->members; m; m = m->next)
 		n += !client || !*client || strcmp(m->id, client) == 0;
-	q = inquiry_make(c, asker, f, n);
+	q = inquiry_make(c, asker, f, n, NULL);
 	if (!q)
 		return;
 	q->table = open_memstream(&q->text, &q->len);

@@ -13,8 +13,10 @@
 #include "net/server.h"
 #include "remoting/clients.h"
 
-#define CALLS_MAX 256			/* clients that are asked at one time, */
-#define CALLS_OF_ONE_MAX 16		/* and by one asker */
+#define CALLS_MAX 256			/* clients that are asked at one time for tools, */
+#define CALLS_OF_ONE_MAX 16		/* and by one of them */
+#define CALLS_OWN_MAX 1024		/* and that calls_ask() asks, */
+#define CALLS_OWN_OF_ONE_MAX 256	/* and for one asker */
 
 struct loop;
 struct calls;
@@ -30,6 +32,13 @@ void calls_relay(struct calls *c, struct server_peer *asker, const struct remoti
  * with the ext fields of f.  The asker is answered with what those say that answer in time. */
 void calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_frame *f,
 		  struct client_group *g, const char *client);
+
+/* Ask m what f says, on behalf of `asker`.  done() is called once: with the response, or with NULL if
+ * there is none; the asker is NULL if it has gone.  False: too much is asked at this time, and
+ * done() is not called. */
+typedef void calls_done(void *arg, struct server_peer *asker, const struct remoting_frame *response);
+bool calls_ask(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, struct member *m,
+	       calls_done *done, void *arg);
 
 /* A response has come from p.  Nothing happens if it was asked nothing of that number. */
 void calls_hear(struct calls *c, struct server_peer *p, const struct remoting_frame *f);

@@ -12,6 +12,7 @@
 
 struct clients {
 	struct client_group *buckets[BUCKETS];
+	struct member *producers[BUCKETS];	/* by id */
 	size_t peers;
 	size_t turn;			/* of clients_next() */
 };
@@ -161,6 +162,35 @@ peer_remove(struct clients *c, struct member *m)
 }
 
 static void
+id_add(struct clients *c, struct member *m)
+{
+	struct member **bucket = &c->producers[bucket_of(CLIENTS_PRODUCERS, m->id)];
+
+	m->next_of_id = *bucket;
+	*bucket = m;
+}
+
+static void
+id_remove(struct clients *c, struct member *m)
+{
+	struct member **at = &c->producers[bucket_of(CLIENTS_PRODUCERS, m->id)];
+
+	while (*at != m)
+		at = &(*at)->next_of_id;
+	*at = m->next_of_id;
+}
+
+struct member *
+clients_producer(const struct clients *c, const char *id)
+{
+	struct member *m = c->producers[bucket_of(CLIENTS_PRODUCERS, id)];
+
+	while (m && strcmp(m->id, id) != 0)
+		m = m->next_of_id;
+	return m;
+}
+
+static void
 member_free(struct clients *c, struct member *m)
 {
 	struct member **at = &m->group->members;
@@ -168,6 +198,8 @@ member_free(struct clients *c, struct member *m)
 	while (*at != m)
 		at = &(*at)->next;
 	*at = m->next;
+	if (m->group->side == CLIENTS_PRODUCERS)
+		id_remove(c, m);
 	peer_remove(c, m);
 	free(m);
 }
@@ -184,6 +216,8 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	m->group = g;
 	m->next = g->members;
 	g->members = m;
+	if (g->side == CLIENTS_PRODUCERS)
+		id_add(c, m);
 	peer_add(c, peer, m);
 	return m;
 }

@@ -21,6 +21,7 @@ enum clients_side { CLIENTS_CONSUMERS, CLIENTS_PRODUCERS, CLIENTS_SIDES };
 struct member {
 	struct member *next;		/* of its group */
 	struct member *next_of_peer;
+	struct member *next_of_id;	/* in the table of producers' ids */
 	struct client_group *group;
 	struct server_peer *peer;
 	int32_t language, version;
@@ -64,6 +65,9 @@ int clients_join(struct clients *c, enum clients_side side, const char *group, c
 /* A member of g, each in turn, whose connection has fewer than `waiting_max` frames that it does not
  * take.  NULL: there is none. */
 const struct member *clients_next(struct clients *c, const struct client_group *g, size_t waiting_max);
+
+/* A producer with that id, in whichever group.  NULL: there is none. */
+struct member *clients_producer(const struct clients *c, const char *id);
 
 /* It says goodbye.  True: it was a member. */
 bool clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id);

@@ -13,6 +13,7 @@
 #include "remoting/calls.h"
 #include "remoting/codes.h"
 #include "remoting/frames_priv.h"
+#include "remoting/replies.h"
 
 #define HEARTBEAT_MAX (256 << 10)	/* bytes of a body that is parsed here */
 #define NOTICES_MAX 64			/* answers that one does not take: it is told of no changes then */
@@ -318,6 +319,8 @@ static const struct {
 	{ REMOTING_SEND_MESSAGE_V2, send_message },
 	{ REMOTING_SEND_MESSAGE, send_message },
 	{ REMOTING_SEND_BATCH_MESSAGE, send_message },
+	{ REMOTING_SEND_REPLY_MESSAGE, replies_serve },
+	{ REMOTING_SEND_REPLY_MESSAGE_V2, replies_serve },
 	{ REMOTING_PULL_MESSAGE, pull_message },
 	{ REMOTING_HEART_BEAT, heartbeat },
 	{ REMOTING_UNREGISTER_CLIENT, unregister },

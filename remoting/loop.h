@@ -21,6 +21,7 @@ struct loop {
 	struct locks *locks;
 	struct calls *calls;
 	struct traffic *traffic;
+	size_t replies_bytes;		/* bodies of replies that are under way */
 	struct link_message told;	/* which ports are in use; kind 0: not yet; and when */
 	int64_t told_ms;
 	int64_t stood_still_ms;		/* in all, so far */

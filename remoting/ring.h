@@ -130,6 +130,7 @@ struct ring_says {
 	uint32_t host_v6;
 	int32_t host_port;
 	uint32_t trace_on;
+	uint32_t store_replies;
 	char region[64];
 };
 

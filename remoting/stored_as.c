@@ -51,7 +51,8 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 	if (!has_prefix(name, RETRY) && !has_prefix(name, DLQ) && !rights_make(b->rights, b->offsets, "topics"))
 		return refuse_rc(why, -EACCES);
 	conf.owner = rights_owner(b->rights);
-	rc = topic_create(b->offsets, &conf, ret, NULL);
+	rc = built_in_find(b->settings, name, &(struct topic_conf){ 0 }) ? topic_create_own(b->offsets, &conf, ret)
+								       : topic_create(b->offsets, &conf, ret, NULL);
 	if (rc == -EEXIST)		/* somebody was faster */
 		*ret = topic_find(b->offsets, name);
 	if (rc != MQ_OK && !(rc == -EEXIST && *ret))

@@ -18,6 +18,7 @@
 #include "remoting/clients.h"
 #include "remoting/loop.h"
 #include "remoting/polls.h"
+#include "remoting/replies.h"
 #include "remoting/ring_client.h"
 #include "remoting/traffic.h"
 #include "store/record.h"
@@ -32,6 +33,7 @@
 struct op {
 	struct server_peer *peer;	/* NULL: it is gone */
 	struct held *held;		/* of a pull that may wait; NULL: none */
+	struct reply *reply;		/* that is being stored; NULL: none */
 	int32_t opaque;
 	enum remoting_dialect dialect;
 	bool one_way;
@@ -150,6 +152,16 @@ traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 		return refuse_frame(t, p, f, &why);
 	put_born(p->address, &a.s);
 	return submit(t, &a, f->body_len, &op) ? SERVER_DONE : refuse_busy(t, p, f);
+}
+
+bool
+traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r)
+{
+	struct op op = op_of(p, f);
+
+	op.reply = r;
+	put_born(p->address, &a->s);
+	return submit(t, a, f->body_len, &op);
 }
 
 /* --- pulls ----------------------------------------------------------------------------------------------------- */
@@ -302,6 +314,8 @@ send_ext(struct traffic *t, const struct ring_completion *c)
 		AUTO_FREE char *ids = batch_ids(t, &host, c);
 
 		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(ids ? ids : ""));
+	} else if (c->pos < 0) {
+		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck("0"));
 	} else {
 		record_msg_id(&host, MQ_POS(c->pos), id);
 		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(id));
@@ -327,8 +341,8 @@ pull_ext(const struct ring_completion *c)
 	return ext;
 }
 
-static bool
-is_stored(int code)
+bool
+traffic_is_stored(int code)
 {
 	return code == ANSWER_SUCCESS || code == ANSWER_FLUSH_DISK_TIMEOUT || code == ANSWER_SLAVE_NOT_AVAILABLE ||
 	       code == ANSWER_FLUSH_SLAVE_TIMEOUT;
@@ -339,9 +353,21 @@ answer_send(struct traffic *t, const struct op *op, const struct ring_completion
 {
 	struct remoting_frame f = response_to(op, c);
 
-	if (is_stored(c->code))
+	if (traffic_is_stored(c->code))
 		f.ext = send_ext(t, c);
 	(void)server_post(t->l->server, op->peer, &f);
+	json_decref(f.ext);
+}
+
+void
+traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remoting_frame *to,
+		    const struct ring_completion *c)
+{
+	const struct op op = { .peer = p, .opaque = to->opaque, .dialect = to->dialect };
+	struct remoting_frame f = response_to(&op, c);
+
+	f.ext = send_ext(t, c);
+	(void)server_post(t->l->server, p, &f);
 	json_decref(f.ext);
 }
 
@@ -376,6 +402,10 @@ answer(struct traffic *t, const struct ring_completion *c)
 		polls_watched(t->polls, c);
 		return;
 	}
+	if (op.reply) {
+		replies_stored(t->l, op.peer, op.reply, c);
+		return;
+	}
 	if (op.held && op.peer && c->code == ANSWER_PULL_NOT_FOUND && polls_hold(t->polls, op.held))
 		return;
 	free(op.held);
@@ -385,6 +415,12 @@ answer(struct traffic *t, const struct ring_completion *c)
 		answer_pull(t, &op, c);
 	else
 		answer_send(t, &op, c);
+}
+
+const struct ring_says *
+traffic_says(const struct traffic *t)
+{
+	return &t->ring.out->says;
 }
 
 /* --- the loop's calls -------------------------------------------------------------------------------------------- */
@@ -469,8 +505,10 @@ traffic_close(struct traffic *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < RING_SLOTS; i++)
+	for (size_t i = 0; i < RING_SLOTS; i++) {
 		free(t->ops[i].held);
+		reply_free(t->ops[i].reply);
+	}
 	polls_close(t->polls);
 	if (t->watch.fd >= 0)
 		(void)watch_release(&t->l->d, &t->watch);

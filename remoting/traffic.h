@@ -29,6 +29,21 @@ void traffic_close(struct traffic *t);	/* accepts NULL */
 enum server_served traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 enum server_served traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 
+/* A reply is a message to be stored; replies_stored() is called with r.  False: the rings are full. */
+struct ask;
+struct reply;
+bool traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r);
+
+/* Answer `to` as a SEND is answered, whatever the code; c->pos below 0: nothing was stored. */
+void traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remoting_frame *to,
+			 const struct ring_completion *c);
+
+/* Does that code say that the message is stored? */
+bool traffic_is_stored(int code);
+
+/* What the mount has us say. */
+const struct ring_says *traffic_says(const struct traffic *t);
+
 /* May it ask one more now? */
 bool traffic_may_ask(const struct traffic *t, const struct server_peer *p);
 

@@ -203,5 +203,61 @@ def sent_back(port):
     want(17, pull(c, "%DLQ%careless", 0, 0)[0])
 
 
+def replies(port, stored="true"):
+    """A reply goes to the producer that its REPLY_TO_CLIENT names, and its sender hears what became of it."""
+    import json
+    import remoting
+    asker, replier = Client(port, "asker@1"), Client(port, "replier@2")
+    want(0, asker.beat(producers=["ask"]))
+    topic = "DefaultCluster_REPLY_TOPIC"
+    props = "CORRELATION_ID\x01c1\x02REPLY_TO_CLIENT\x01%s\x02MSG_TYPE\x01reply"
+    ext = dict(zip("abcdefghijkm", ("p", topic, "TBW102", "8", "0", "0", "1700000000000", "5", "", "0", "false",
+                                    "false")))
+
+    def reply(body, client="asker@1", response=0, **other):
+        replier.opaque += 1
+        replier.sock.sendall(remoting.request(remoting.JSON, 325, replier.opaque,
+                                              dict(ext, **dict({"i": props % client}, **other)), body))
+        if response is not None:
+            header, got = asker.frame()
+            want((326, body, 0), (header["code"], got, header["flag"]))
+            asker.sock.sendall(remoting.frame(remoting.JSON, json.dumps({
+                "code": response, "flag": 1, "language": "JAVA", "opaque": header["opaque"], "version": 409}).encode()))
+            e = header["extFields"]
+            want((topic, "0", "5", "p"), (e["topic"], e["queueId"], e["flag"], e["producerGroup"]))
+            want(("127.0.0.1", 2), (e["bornHost"].split(":")[0], len(e["storeHost"].split(":"))))
+            want({"CORRELATION_ID", "REPLY_TO_CLIENT", "MSG_TYPE", "PUSH_REPLY_TIME"},
+                 {p.split("\x01")[0] for p in e["properties"].split("\x02") if p})
+        header, _ = replier.frame()
+        want(replier.opaque, header["opaque"])
+        return header["code"], header.get("extFields", {})
+
+    code, e = reply(b"the answer")
+    want((0, "0"), (code, e["queueId"]))
+    want(stored == "true", len(e["msgId"]) == 32)
+    if stored == "false":
+        want("0", e["msgId"])
+        return
+    want(b"the answer", pull(replier, topic, 0, 0)[2][0][2])
+    want(1, reply(b"refused", response=1)[0])
+    want(1, reply(b"nobody", client="nobody@9", response=None)[0])
+    want(1, reply(b"unnamed", response=None, i="MSG_TYPE\x01reply")[0])
+    want(17, reply(b"x", response=None, b="unknown", c="none")[0])
+    want(1, reply(b"x", response=None, e="99")[0])
+    # many at a time; the asker answers when all have come
+    n = 40
+    replier.sock.sendall(b"".join(remoting.request(remoting.JSON, 325, 1000 + i, dict(ext, i=props % "asker@1"),
+                                                   b"%d" % i) for i in range(n)))
+    for header in [asker.frame()[0] for _ in range(n)]:
+        asker.sock.sendall(remoting.frame(remoting.JSON, json.dumps({
+            "code": 0, "flag": 1, "language": "JAVA", "opaque": header["opaque"], "version": 409}).encode()))
+    want({(1000 + i, 0) for i in range(n)}, {(h["opaque"], h["code"]) for h in (replier.frame()[0] for _ in range(n))})
+    # the asker goes before it has answered
+    replier.sock.sendall(remoting.request(remoting.JSON, 325, 7, dict(ext, i=props % "asker@1"), b"too late"))
+    asker.frame()
+    asker.sock.close()
+    want((7, 1), (lambda h: (h["opaque"], h["code"]))(replier.frame()[0]))
+
+
 if __name__ == "__main__":
     globals()[sys.argv[2]](int(sys.argv[1]), *sys.argv[3:])

@@ -26,4 +26,10 @@ want "$(printf '%s\n' 'by a client' 'by a file')" "$(cat "$mnt/topics/orders/q2"
 scene gone
 scene later
 scene sent_back
+scene replies
+stop_mqfs "$mnt"
+
+start_mqfs "$work/store" "$mnt" -o "listen=127.0.0.1,listenPort=$port,storeReplyMessageEnable=false"
+eventually 20 is_listened_to "$port"
+scene replies false
 stop_mqfs "$mnt"
