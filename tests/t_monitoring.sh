@@ -67,6 +67,15 @@ for at in "$master" "$slave"; do
 	if command -v promtool > /dev/null; then promtool_is_content "$at"; fi
 done
 
+# What the alerts and the dashboard ask for is there.
+monitoring=$top_srcdir/contrib/monitoring
+python3 "$top_srcdir/tests/dashboard.py" names "$master/status/metrics.prom" "$monitoring/alerts.yml" "$monitoring/dashboard.json" >&9 ||
+	fail "contrib/monitoring names metrics that there are not"
+if command -v promtool > /dev/null; then
+	promtool check rules "$monitoring/alerts.yml" >&9
+	promtool test rules "$monitoring/alerts.test.yml" >&9
+fi
+
 # What there are too many of is left out, the busiest last; what is left out is counted.
 echo 1 > "$mnt/config/metricsTopics"
 want 35 "$(metric "$mnt" mqfs_topic_messages_total)" "the only topic that is named is the busiest"
