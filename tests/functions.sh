@@ -31,7 +31,7 @@ mkdir "$mnt"
 exec 9>&1			# reports reach the log from inside $(...), too
 
 : "${top_srcdir:?run shell tests by \`make check\` or \`./run\`}" "${top_builddir:?}"
-PATH=$top_builddir/fs:$top_builddir/offsets:$top_builddir/store:$top_builddir/tests:$PATH:/usr/sbin:/sbin
+PATH=$top_builddir/fs:$top_builddir/offsets:$top_builddir/store:$top_builddir/contrib/mqtop:$top_builddir/tests:$PATH:/usr/sbin:/sbin
 
 # A busy machine, valgrind and sanitizers are slow, not wrong.
 patience=60

@@ -17,11 +17,12 @@ may_include() {
 	offsets) echo 'offsets|store|conf' ;;
 	store) echo 'store|conf' ;;
 	conf) echo 'conf' ;;
+	contrib/mqtop) echo 'contrib|conf' ;;	# the rest it knows from the files of a mount
 	esac
 }
 
 rc=0
-for floor in fs repl remoting net offsets store conf; do
+for floor in fs repl remoting net offsets store conf contrib/mqtop; do
 	[ -d "$floor" ] || continue
 	upstairs=$(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[a-z]+/' "$floor"/*.[ch] |
 		grep -vE "\"($(may_include "$floor"))/")
