@@ -83,9 +83,9 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 	if (log->segment_bytes != segment_bytes)
 		log_notice("segments of this store have %" PRId64 " bytes (mappedFileSizeCommitLog says %" PRId64 ")",
 			   log->segment_bytes, segment_bytes);
-	log->begin = found.first < 0 ? 0 : found.first;
+	mark_init(&log->begin, MQ_POS(found.first < 0 ? 0 : found.first));
 	log->allocated = found.last < 0 ? 0 : found.last + found.bytes;
-	log->end = MQ_POS(log->begin);
+	log->end = mark_at(&log->begin);
 	lock_init(&log->lock, RANK_LOG);
 	lock_init(&log->flush_lock, RANK_FLUSH);
 	lock_init(&log->spare_lock, RANK_FLUSH);
@@ -118,6 +118,7 @@ commitlog_close(struct commitlog *log)
 		return;
 	remove_spare(log);
 	fdcache_put(log->files, log->tail);
+	mark_destroy(&log->begin);
 	mark_destroy(&log->written);
 	mark_destroy(&log->flushed);
 	pthread_cond_destroy(&log->flush_done);
@@ -147,7 +148,7 @@ commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 		ref = fdcache_add(log->files, log, base.byte, fd);
 		if (!ref)
 			return -ENOMEM;
-		if (base.byte < atomic_load(&log->begin))	/* removed meanwhile: nothing keeps it open */
+		if (base.byte < mark_at(&log->begin).byte)	/* removed meanwhile: nothing keeps it open */
 			fdcache_forget(log->files, log, base.byte);
 	}
 	*ret_ref = ref;
@@ -197,9 +198,11 @@ segment_first(struct commitlog *log, mq_pos at)
 {
 	int rc = segment_create(log, at);
 
-	if (rc == MQ_OK)
-		atomic_store(&log->begin, at.byte);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	mark_set_back(&log->begin, at);
+	mark_advance(&log->begin, at);
+	return MQ_OK;
 }
 
 /* The segment of `pos`, for appending; made if it is not there (the next one, or
@@ -251,14 +254,14 @@ commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s)
 int
 commitlog_remove_first(struct commitlog *log)
 {
-	mq_pos base = MQ_POS(atomic_load(&log->begin));
+	mq_pos base = mark_at(&log->begin);
 	char name[SEGMENT_NAME_SIZE];
 
 	MUST(base.byte + log->segment_bytes <= mark_at(&log->flushed).byte);
-	atomic_store(&log->begin, base.byte + log->segment_bytes);
+	mark_advance(&log->begin, pos_add(base, log->segment_bytes));
 	segment_name(base, name);
 	if (unlinkat(log->dirfd, name, 0) != 0 && errno != ENOENT) {
-		atomic_store(&log->begin, base.byte);
+		mark_set_back(&log->begin, base);
 		return err_note(-errno, "commitlog/%s: remove: %m", name);
 	}
 	fdcache_forget(log->files, log, base.byte);
@@ -488,7 +491,7 @@ commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_
 		log->store_ms = store_ms;
 	if (rc == MQ_OK)
 		write_ahead(log);
-	mark_advance(&log->written, log->end);
+	mark_move(&log->written, log->end);
 	*ret_n = done;
 	return rc;
 }
@@ -549,7 +552,7 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 	if (rc != MQ_OK)
 		return write_failed(log, rc, pos.byte % log->segment_bytes, len);
 	log->end = pos_add(pos, (int64_t)len);
-	mark_advance(&log->written, log->end);
+	mark_move(&log->written, log->end);
 	return MQ_OK;
 }
 
@@ -650,7 +653,7 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 	struct fdref *ref;
 	int rc;
 
-	if (pos.byte < atomic_load(&log->begin))
+	if (pos.byte < mark_at(&log->begin).byte)
 		return MQ_EGONE;
 	if (pos.byte >= end.byte)
 		return MQ_EEND;
@@ -660,7 +663,7 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 		len = (size_t)left;
 	rc = commitlog_segment(log, pos, &ref);
 	if (rc != MQ_OK)
-		return pos.byte < atomic_load(&log->begin) ? MQ_EGONE : rc;
+		return pos.byte < mark_at(&log->begin).byte ? MQ_EGONE : rc;
 	rc = file_read(fdref_fd(ref), buf, len, pos.byte % log->segment_bytes, "commitlog");
 	fdcache_put(log->files, ref);
 	if (rc != MQ_OK)

@@ -37,7 +37,7 @@ struct commitlog {
 	struct lock spare_lock;		/* rank RANK_FLUSH: one segment is made at a time */
 	_Atomic int64_t allocated;	/* segments exist up to here */
 
-	_Atomic int64_t begin;		/* first segment kept */
+	struct mark begin;		/* first segment kept */
 	struct mark written;
 	struct mark flushed;
 
@@ -88,15 +88,15 @@ int commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, cons
 
 /* Append the entries of b in order, setting each record's queue offset (the entry's),
  * position (the entry's too) and store time, which goes back only as wallclock.h says.
- * Called with log->lock.  Stops at the first failure: *ret_n are written; of a batch that
- * belongs together all or none.
+ * Called with log->lock, after which the caller tells the mark `written` (mark_tell()).  Stops
+ * at the first failure: *ret_n are written; of a batch that belongs together all or none.
  * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
  * next segment could not be opened, which is tried again. */
 int commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_t *ret_n);
 
 /* Append bytes as a master sent them: they lie at pos, which must be the end (an
  * empty log begins wherever its first segment does), and within one segment.
- * Called with log->lock.  MQ_ECORRUPT when that is not so (noted): nothing has
+ * Called with log->lock, as above.  MQ_ECORRUPT when that is not so (noted): nothing has
  * changed then; else as above. */
 int commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len);
 

@@ -276,7 +276,7 @@ segments_cut(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *ke
 
 	if (rc == MQ_OK && at.byte > base.byte)
 		rc = segment_shorten(log, base, at.byte - base.byte);
-	else if (rc == MQ_OK && log->allocated <= log->begin)
+	else if (rc == MQ_OK && log->allocated <= mark_at(&log->begin).byte)
 		rc = segment_first(log, at);
 	return rc;
 }
@@ -328,9 +328,9 @@ commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const ch
 	LOCKED(&log->lock);
 	flush_stop(log);
 	lock_take(&log->spare_lock);
-	if (log->end.byte > atomic_load(&log->begin))
+	if (log->end.byte > mark_at(&log->begin).byte)
 		was = log->end;
-	end_at(log, MQ_POS(atomic_load(&log->begin)));
+	end_at(log, mark_at(&log->begin));
 	rc = durable_sync(log->durable_fd, MQ_POS(0));
 	if (rc == MQ_OK)
 		rc = segments_away(log, log->end, was, &(struct keep){ lostfound_fd, why });

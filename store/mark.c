@@ -1,17 +1,24 @@
 #include "config.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/futex.h"
 #include "store/mark.h"
 
-/* A thread that waits, on its stack: each has a condition of its own, so that who
- * waits for something far ahead sleeps on while others are woken. */
+#define WAKE_AT_ONCE 16
+
+/* A thread that waits, on its stack: each has a word of its own to sleep on, so that who
+ * waits for something far ahead sleeps on while others are woken.  Those of a mark with a
+ * source sleep on the source's word. */
 struct mark_waiter {
 	struct mark_waiter *next;
 	int64_t pos;
-	pthread_cond_t moved;
+	_Atomic uint32_t own;
+	_Atomic uint32_t *word;
+	_Atomic bool sleeps;		/* or is about to: a wake is a system call only for these */
 };
 
 void
@@ -22,6 +29,9 @@ mark_init(struct mark *m, mq_pos at)
 	atomic_init(&m->waiters, 0);
 	atomic_init(&m->closed, false);
 	atomic_init(&m->nudges, 0);
+	atomic_init(&m->mirror, NULL);
+	m->source = (struct mark_source){ .news = NULL };
+	m->woken = 0;
 	m->waiting = NULL;
 	lock_init(&m->lock, RANK_MARK);
 }
@@ -32,104 +42,235 @@ mark_destroy(struct mark *m)
 	lock_destroy(&m->lock);
 }
 
-/* Called with the lock: those who wait for less than `at`; who is left says what is wanted. */
-static void
-wake_below(struct mark *m, int64_t at)
+void
+mark_set_source(struct mark *m, const struct mark_source *source)
 {
-	int64_t wanted = INT64_MAX;
+	m->source = *source;
+	atomic_store(source->wanted, INT64_MAX);
+}
 
-	for (struct mark_waiter *w = m->waiting; w; w = w->next)
-		if (w->pos < at)
-			pthread_cond_signal(&w->moved);
-		else if (w->pos < wanted)
-			wanted = w->pos;
-	atomic_store(&m->wanted, wanted);
+/* --- waking ------------------------------------------------------------------------- */
+
+/* Words whose sleepers are to be woken without the lock: who wakes up wants it. */
+struct words {
+	_Atomic uint32_t *list[WAKE_AT_ONCE];
+	size_t n;
+};
+
+static void
+set_wanted(struct mark *m, int64_t pos)
+{
+	MUST_HOLD(&m->lock);
+	atomic_store(&m->wanted, pos);
+	if (m->source.wanted)
+		atomic_store(m->source.wanted, pos);
+}
+
+/* INT64_MAX: everybody, also who waits for that. */
+static bool
+is_below(const struct mark_waiter *w, int64_t below)
+{
+	return w->pos < below || below == INT64_MAX;
+}
+
+/* Those who wait for less than `below`, as many as there is room for. */
+static struct words
+take_below(struct mark *m, int64_t below)
+{
+	struct words words = { .n = 0 };
+
+	MUST_HOLD(&m->lock);
+	for (struct mark_waiter *w = m->waiting; w && words.n < WAKE_AT_ONCE; w = w->next) {
+		if (!is_below(w, below))
+			continue;
+		atomic_fetch_add(w->word, 1);
+		if (atomic_exchange(&w->sleeps, false))
+			words.list[words.n++] = w->word;
+	}
+	return words;
+}
+
+static void
+wake_words(const struct mark *m, const struct words *words)
+{
+	for (size_t i = 0; i < words->n; i++)
+		futex_wake(words->list[i], m->source.news != NULL);
+}
+
+/* Those who wait for less than `below`; who is left says what is wanted. */
+static void
+wake_below(struct mark *m, int64_t below)
+{
+	struct words words;
+
+	do {
+		int64_t wanted = INT64_MAX;
+
+		lock_take(&m->lock);
+		words = take_below(m, below);
+		for (struct mark_waiter *w = m->waiting; w; w = w->next)
+			if (!is_below(w, below) && w->pos < wanted)
+				wanted = w->pos;
+		set_wanted(m, wanted);
+		lock_drop(&m->lock);
+		wake_words(m, &words);
+	} while (words.n == WAKE_AT_ONCE);
+}
+
+/* Whatever they wait for, which they say again. */
+static void
+wake_all(struct mark *m)
+{
+	wake_below(m, INT64_MAX);
+}
+
+/* The other process says that it sleeps before it looks at `at`, and `at` is set before
+ * that is looked at here: one of the two sees the other. */
+static void
+show(struct mark *m)
+{
+	const struct mark_mirror *mirror;
+	const uint64_t one = 1;
+	uint32_t sleeps;
+	ssize_t n;
+
+	LOCKED(&m->lock);
+	mirror = atomic_load(&m->mirror);
+	if (!mirror)
+		return;
+	atomic_store(mirror->at, atomic_load(&m->at));
+	sleeps = mirror->sleeps ? atomic_load(mirror->sleeps) : 0;
+	if (sleeps % 2 == 0 || sleeps == m->woken)
+		return;
+	m->woken = sleeps;
+	n = write(mirror->wake_fd, &one, sizeof(one));
+	(void)n;			/* EAGAIN: it has been woken many times over */
+}
+
+void
+mark_set_mirror(struct mark *m, const struct mark_mirror *mirror)
+{
+	lock_take(&m->lock);
+	atomic_store(&m->mirror, mirror);
+	m->woken = 0;
+	lock_drop(&m->lock);
+	show(m);
+}
+
+/* --- moving ------------------------------------------------------------------------- */
+
+void
+mark_move(struct mark *m, mq_pos to)
+{
+	int64_t at = atomic_load(&m->at);
+
+	while (at < to.byte && !atomic_compare_exchange_weak(&m->at, &at, to.byte))
+		;
 }
 
 /* A waiter says what it waits for before it looks at `at`, and `at` moves before
  * that is looked at here: one of the two sees the other.  An append that nobody
  * waits for yet costs no more than this look. */
-static void
-wake(struct mark *m, int64_t at)
+void
+mark_tell(struct mark *m)
 {
-	if (at <= atomic_load(&m->wanted))
-		return;
-	LOCKED(&m->lock);
-	wake_below(m, at);
-}
+	int64_t at = atomic_load(&m->at);
 
-/* Called with the lock: whatever they wait for. */
-static void
-wake_all(struct mark *m)
-{
-	for (struct mark_waiter *w = m->waiting; w; w = w->next)
-		pthread_cond_signal(&w->moved);
-}
-
-/* Called with the lock. */
-static void
-want(struct mark *m, mq_pos pos)
-{
-	if (pos.byte < atomic_load(&m->wanted))
-		atomic_store(&m->wanted, pos.byte);
+	if (at > atomic_load(&m->wanted))
+		wake_below(m, at);
+	if (atomic_load_explicit(&m->mirror, memory_order_relaxed))
+		show(m);
 }
 
 void
 mark_advance(struct mark *m, mq_pos to)
 {
-	int64_t at = atomic_load(&m->at);
-
-	while (at < to.byte)
-		if (atomic_compare_exchange_weak(&m->at, &at, to.byte)) {
-			wake(m, to.byte);
-			return;
-		}
+	if (mark_at(m).byte >= to.byte)
+		return;
+	mark_move(m, to);
+	mark_tell(m);
 }
 
-/* Called with the lock, w among the waiters. */
-static int
-wait_past(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
-{
-	int64_t until = timeout_ms > 0 ? clock_mono_ms() + timeout_ms : 0;
+/* --- waiting ------------------------------------------------------------------------ */
 
-	for (want(m, MQ_POS(w->pos)); atomic_load(&m->at) <= w->pos; want(m, MQ_POS(w->pos))) {
-		if (atomic_load(&m->closed))
-			return MQ_ECLOSED;
-		if (nudges && atomic_load(&m->nudges) != *nudges)
-			return -EAGAIN;
-		if (timeout_ms == 0)
-			return -ETIMEDOUT;
-		lock_wait(&m->lock, &w->moved, timeout_ms);
-		if (timeout_ms > 0) {		/* a mark that moves a little starts no new wait */
-			int64_t left = until - clock_mono_ms();
-
-			timeout_ms = left > 0 ? (int)left : 0;
-		}
-	}
-	return MQ_OK;
-}
-
-/* Called with the lock. */
 static void
 link_waiter(struct mark *m, struct mark_waiter *w)
 {
-	cond_init(&w->moved);
+	LOCKED(&m->lock);
 	w->next = m->waiting;
 	m->waiting = w;
 	atomic_fetch_add(&m->waiters, 1);
 }
 
-/* Called with the lock. */
 static void
 unlink_waiter(struct mark *m, struct mark_waiter *w)
 {
 	struct mark_waiter **at;
 
+	LOCKED(&m->lock);
 	for (at = &m->waiting; *at != w; at = &(*at)->next)
 		;
 	*at = w->next;
 	atomic_fetch_sub(&m->waiters, 1);
-	pthread_cond_destroy(&w->moved);
+}
+
+static void
+want(struct mark *m, int64_t pos)
+{
+	LOCKED(&m->lock);
+	if (pos < atomic_load(&m->wanted))
+		set_wanted(m, pos);
+}
+
+/* Whether the wait is over: not MQ_EEND. */
+static int
+outcome(const struct mark *m, const struct mark_waiter *w, const uint64_t *nudges)
+{
+	if (atomic_load(&m->at) > w->pos)
+		return MQ_OK;
+	if (atomic_load(&m->closed))
+		return MQ_ECLOSED;
+	return nudges && atomic_load(&m->nudges) != *nudges ? -EAGAIN : MQ_EEND;
+}
+
+/* Until it is over; MQ_EEND: woken, or the time is up.  A wake that comes before want() takes
+ * back what is wanted has changed the word since `seen`. */
+static int
+sleep_once(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
+{
+	uint32_t seen = atomic_load(w->word);
+	int rc;
+
+	want(m, w->pos);
+	if (m->source.look)
+		m->source.look(m->source.arg);
+	atomic_store(&w->sleeps, true);
+	rc = outcome(m, w, nudges);
+	if (rc == MQ_EEND && timeout_ms != 0)
+		futex_wait(w->word, m->source.news != NULL, seen, timeout_ms);
+	atomic_store(&w->sleeps, false);
+	return rc;
+}
+
+/* w is among the waiters.  A mark that moves a little starts no new time. */
+static int
+wait_past(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
+{
+	int64_t until = timeout_ms > 0 ? clock_mono_ms() + timeout_ms : 0;
+
+	for (;;) {
+		int rc = sleep_once(m, w, nudges, timeout_ms);
+
+		if (rc != MQ_EEND)
+			return rc;
+		if (timeout_ms == 0)
+			return -ETIMEDOUT;
+		if (timeout_ms > 0) {
+			int64_t left = until - clock_mono_ms();
+
+			timeout_ms = left > 0 ? (int)left : 0;
+		}
+	}
 }
 
 int
@@ -138,10 +279,13 @@ mark_wait_news(struct mark *m, mq_pos pos, uint64_t *nudges, int timeout_ms, mq_
 	struct mark_waiter w = { .pos = pos.byte };
 	int rc;
 
-	LOCKED(&m->lock);
-	link_waiter(m, &w);
-	rc = wait_past(m, &w, nudges, timeout_ms);
-	unlink_waiter(m, &w);
+	w.word = m->source.news ? m->source.news : &w.own;
+	rc = outcome(m, &w, nudges);
+	if (rc == MQ_EEND) {
+		link_waiter(m, &w);
+		rc = wait_past(m, &w, nudges, timeout_ms);
+		unlink_waiter(m, &w);
+	}
 	if (rc == -EAGAIN)
 		*nudges = atomic_load(&m->nudges);
 	if (rc == MQ_OK && ret_at)
@@ -158,7 +302,6 @@ mark_wait_past(struct mark *m, mq_pos pos, int timeout_ms, mq_pos *ret_at)
 void
 mark_nudge(struct mark *m)
 {
-	LOCKED(&m->lock);
 	atomic_fetch_add(&m->nudges, 1);
 	wake_all(m);
 }
@@ -166,18 +309,19 @@ mark_nudge(struct mark *m)
 void
 mark_set_back(struct mark *m, mq_pos to)
 {
-	LOCKED(&m->lock);
-	if (atomic_load(&m->at) <= to.byte)
-		return;
-	atomic_store(&m->at, to.byte);
-	atomic_fetch_add(&m->nudges, 1);
-	wake_all(m);
+	int64_t at = atomic_load(&m->at);
+
+	while (at > to.byte)
+		if (atomic_compare_exchange_weak(&m->at, &at, to.byte)) {
+			mark_nudge(m);
+			show(m);
+			return;
+		}
 }
 
 void
 mark_close(struct mark *m)
 {
-	LOCKED(&m->lock);
 	atomic_store(&m->closed, true);
 	wake_all(m);
 }

@@ -438,7 +438,7 @@ rebuild_open(const struct settings *settings, struct storedir *dir, const struct
 
 	if (!s)
 		return -ENOMEM;
-	atomic_store(&s->log.begin, begin.byte);
+	mark_init(&s->log.begin, begin);
 	rc = fdcache_open(FDS_OURS, &s->files);
 	if (rc == MQ_OK)
 		rc = open_queues(s);
@@ -559,6 +559,12 @@ store_recovery(const struct store *s, struct store_recovery *ret)
 }
 
 struct mark *
+store_begin_mark(struct store *s)
+{
+	return &s->log.begin;
+}
+
+struct mark *
 store_written(struct store *s)
 {
 	return &s->log.written;
@@ -585,7 +591,7 @@ store_steady(struct store *s)
 mq_pos
 store_begin(struct store *s)
 {
-	return MQ_POS(atomic_load(&s->log.begin));
+	return mark_at(&s->log.begin);
 }
 
 int64_t
@@ -679,9 +685,18 @@ number(struct batch *b)
 	}
 }
 
+/* To be called when the log has grown, without its lock: to wake somebody takes longer
+ * than an append. */
+static void
+tell_grown(struct store *s)
+{
+	mark_tell(&s->log.written);
+	mark_tell(&s->dispatched);
+}
+
 /* There is room in the tails of the queues for all of b. */
 static int
-append(struct store *s, struct batch *b, bool first, struct appended *ret)
+append_locked(struct store *s, struct batch *b, bool first, struct appended *ret)
 {
 	struct appended a = { 0 };
 	int rc;
@@ -705,8 +720,17 @@ append(struct store *s, struct batch *b, bool first, struct appended *ret)
 	}
 	if (first && rc == MQ_OK)
 		atomic_store(&s->refuses, MQ_OK);
-	mark_advance(&s->dispatched, s->log.end);
+	mark_move(&s->dispatched, s->log.end);
 	*ret = a;
+	return rc;
+}
+
+static int
+append(struct store *s, struct batch *b, bool first, struct appended *ret)
+{
+	int rc = append_locked(s, b, first, ret);
+
+	tell_grown(s);
 	return rc;
 }
 
@@ -802,9 +826,26 @@ dispatch_new(struct store *s, const struct dispatch_bytes *added)
 	if (rc != MQ_OK)
 		return rc;
 	s->log.store_ms = d.store_ms;
-	mark_advance(&s->dispatched, d.end);
+	mark_move(&s->dispatched, d.end);
 	atomic_fetch_add(&s->appended_messages, d.records);
 	return MQ_OK;
+}
+
+static int
+append_raw_locked(struct store *s, mq_pos pos, const void *bytes, size_t len)
+{
+	int rc;
+
+	LOCKED(&s->log.lock);
+	if (atomic_load(&s->refuses) != MQ_EROLE)
+		return err_note(-EROFS, "the log is written here, it is no master's copy");
+	rc = commitlog_append_raw(&s->log, pos, bytes, len);
+	mark_move(&s->dispatched, store_begin(s));	/* an empty log may begin at `pos` now */
+	if (rc != MQ_OK)
+		return rc;
+	mark_tell(&s->log.written);	/* a SYNC_MASTER waits to hear of this, and not of the views */
+	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
+	return dispatch_new(s, &(struct dispatch_bytes){ .pos = pos, .bytes = bytes, .len = len });
 }
 
 int
@@ -814,15 +855,9 @@ store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
 
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&s->log.lock);
-	if (atomic_load(&s->refuses) != MQ_EROLE)
-		return err_note(-EROFS, "the log is written here, it is no master's copy");
-	rc = commitlog_append_raw(&s->log, pos, bytes, len);
-	mark_advance(&s->dispatched, store_begin(s));	/* an empty log may begin at `pos` now */
-	if (rc != MQ_OK)
-		return rc;
-	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
-	return dispatch_new(s, &(struct dispatch_bytes){ .pos = pos, .bytes = bytes, .len = len });
+	rc = append_raw_locked(s, pos, bytes, len);
+	tell_grown(s);
+	return rc;
 }
 
 int
@@ -1111,7 +1146,7 @@ void
 store_stats(struct store *s, struct store_stats *ret)
 {
 	struct store_stats st = {
-		.begin = atomic_load(&s->log.begin),
+		.begin = mark_at(&s->log.begin).byte,
 		.written = mark_at(&s->log.written).byte,
 		.flushed = mark_at(&s->log.flushed).byte,
 		.dispatched = mark_at(&s->dispatched).byte,

@@ -73,6 +73,7 @@ void store_recovery(const struct store *s, struct store_recovery *ret);
 
 /* --- marks -------------------------------------------------------------- */
 
+struct mark *store_begin_mark(struct store *s);		/* its log's begin; it moves with retention */
 struct mark *store_written(struct store *s);
 struct mark *store_flushed(struct store *s);
 struct mark *store_dispatched(struct store *s);

@@ -5,12 +5,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
+#include "conf/futex.h"
 #include "store/mark.h"
 
 static int64_t
@@ -188,6 +191,95 @@ closing_wakes_everybody(void **state)
 	mark_destroy(&m);
 }
 
+/* As a process that sleeps in epoll, and is not woken twice for one sleep. */
+static void
+a_mirror_shows_the_mark_and_wakes_its_owner_once(void **state)
+{
+	_Atomic int64_t at = 0;
+	_Atomic uint32_t sleeps = 0;
+	const struct mark_mirror mirror = { &at, &sleeps, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	struct mark m;
+	uint64_t n;
+
+	(void)state;
+	mark_init(&m, MQ_POS(10));
+	mark_set_mirror(&m, &mirror);
+	assert_int_equal(at, 10);
+	mark_advance(&m, MQ_POS(20));
+	assert_int_equal(at, 20);
+	assert_int_equal(read(mirror.wake_fd, &n, sizeof(n)), -1);
+	for (int i = 0; i < 3; i++) {
+		atomic_fetch_add(&sleeps, 1);
+		mark_advance(&m, pos_add(mark_at(&m), 1));
+		mark_advance(&m, pos_add(mark_at(&m), 1));
+		assert_int_equal(at, mark_at(&m).byte);
+		assert_int_equal(read(mirror.wake_fd, &n, sizeof(n)), sizeof(n));
+		assert_int_equal(n, 1);
+		atomic_fetch_add(&sleeps, 1);
+	}
+	mark_set_back(&m, MQ_POS(5));
+	assert_int_equal(at, 5);
+	mark_set_mirror(&m, NULL);
+	mark_advance(&m, MQ_POS(30));
+	assert_int_equal(at, 5);
+	close(mirror.wake_fd);
+	mark_destroy(&m);
+}
+
+/* What another process shares with a mark that it moves. */
+struct other {
+	_Atomic uint32_t news;
+	_Atomic int64_t wanted, at;
+	struct mark m;
+};
+
+static void
+look_at_other(void *arg)
+{
+	struct other *o = arg;
+
+	mark_advance(&o->m, MQ_POS(atomic_load(&o->at)));
+}
+
+static void *
+other_main(void *arg)
+{
+	struct other *o = arg;
+
+	for (int64_t at = 1; at <= 1000; at++) {
+		atomic_store(&o->at, at);
+		if (at > atomic_load(&o->wanted)) {
+			atomic_fetch_add(&o->news, 1);
+			futex_wake(&o->news, true);
+		}
+		if (at % 100 == 0)
+			nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	}
+	return NULL;
+}
+
+static void
+a_source_moves_the_mark_for_those_who_wait(void **state)
+{
+	struct other o = { .news = 0 };
+	const struct mark_source source = { &o.news, &o.wanted, look_at_other, &o };
+	uint64_t nudges = 0;
+	pthread_t thread;
+	mq_pos at = MQ_POS(0);
+
+	(void)state;
+	mark_init(&o.m, MQ_POS(0));
+	mark_set_source(&o.m, &source);
+	pthread_create(&thread, NULL, other_main, &o);
+	while (at.byte < 1000)
+		assert_int_equal(mark_wait_past(&o.m, at, 10000, &at), MQ_OK);
+	pthread_join(thread, NULL);
+	assert_int_equal(mark_wait_past(&o.m, at, 1, NULL), -ETIMEDOUT);
+	mark_nudge(&o.m);
+	assert_int_equal(mark_wait_news(&o.m, at, &nudges, 10000, NULL), -EAGAIN);
+	mark_destroy(&o.m);
+}
+
 int
 main(void)
 {
@@ -199,6 +291,8 @@ main(void)
 		cmocka_unit_test(a_mark_that_moves_a_little_starts_no_new_timeout),
 		cmocka_unit_test(a_nudge_is_not_lost_on_who_saw_the_mark_move),
 		cmocka_unit_test(closing_wakes_everybody),
+		cmocka_unit_test(a_mirror_shows_the_mark_and_wakes_its_owner_once),
+		cmocka_unit_test(a_source_moves_the_mark_for_those_who_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
