@@ -9,14 +9,8 @@
 #include <unistd.h>
 
 #include "conf/err.h"
-#include "conf/scope.h"
+#include "net/shared.h"
 #include "remoting/ring_server.h"
-
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-
-#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* --- making them ---------------------------------------------------------------------------- */
 
@@ -32,41 +26,6 @@ ring_fds_close(struct ring_fds *fds)
 	}
 }
 
-/* A memfd of that size, mapped for us with `prot`; it takes no more seals. */
-static int
-make_memory(const char *name, size_t size, int prot, int seals, int *ret_fd, void **ret_at)
-{
-	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *at;
-
-	if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
-		return err_note(-errno, "%s: %m", name);
-	at = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return err_note(-errno, "%s: mmap: %m", name);
-	if (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SEAL) != 0) {
-		int rc = err_note(-errno, "%s: seal: %m", name);
-
-		munmap(at, size);
-		return rc;
-	}
-	*ret_fd = take_fd(&fd);
-	*ret_at = at;
-	return MQ_OK;
-}
-
-static int
-make_wake(int *ret_ours, int *ret_theirs)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (fd < 0)
-		return err_note(-errno, "eventfd: %m");
-	*ret_ours = fd;
-	*ret_theirs = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return *ret_theirs < 0 ? err_note(-errno, "eventfd: %m") : MQ_OK;
-}
-
 int
 ring_server_open(struct ring_server *r, struct ring_fds *ret_fds)
 {
@@ -76,16 +35,15 @@ ring_server_open(struct ring_server *r, struct ring_fds *ret_fds)
 
 	*r = (struct ring_server){ .wake_us = -1, .wake_client = -1 };
 	lock_init(&r->lock, RANK_RING);
-	rc = make_memory("mqfs-in", sizeof(struct ring_in), PROT_READ, SIZE_SEALS, &fds.in, &in);
+	rc = shared_make("mqfs-in", sizeof(struct ring_in), SHARED_THEIRS, &fds.in, &in);
 	r->in = in;
 	if (rc == MQ_OK)
-		rc = make_memory("mqfs-out", sizeof(struct ring_out), PROT_READ | PROT_WRITE,
-				 SIZE_SEALS | F_SEAL_FUTURE_WRITE, &fds.out, &out);
+		rc = shared_make("mqfs-out", sizeof(struct ring_out), SHARED_OURS, &fds.out, &out);
 	r->out = out;
 	if (rc == MQ_OK)
-		rc = make_wake(&r->wake_us, &fds.wake_mount);
+		rc = shared_make_wake(&r->wake_us, &fds.wake_mount);
 	if (rc == MQ_OK)
-		rc = make_wake(&r->wake_client, &fds.wake_client);
+		rc = shared_make_wake(&r->wake_client, &fds.wake_client);
 	if (rc != MQ_OK) {
 		ring_fds_close(&fds);
 		ring_server_close(r);

@@ -1,0 +1,53 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "conf/err.h"
+#include "conf/scope.h"
+#include "net/shared.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+int
+shared_make(const char *name, size_t size, enum shared_writers writers, int *ret_fd, void **ret_at)
+{
+	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int prot = writers == SHARED_THEIRS ? PROT_READ : PROT_READ | PROT_WRITE;
+	int seals = writers == SHARED_OURS ? SIZE_SEALS | F_SEAL_FUTURE_WRITE : SIZE_SEALS;
+	void *at;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
+		return err_note(-errno, "%s: %m", name);
+	at = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return err_note(-errno, "%s: mmap: %m", name);
+	if (fcntl(fd, F_ADD_SEALS, seals) != 0) {
+		int rc = err_note(-errno, "%s: seal: %m", name);
+
+		munmap(at, size);
+		return rc;
+	}
+	*ret_fd = take_fd(&fd);
+	*ret_at = at;
+	return MQ_OK;
+}
+
+int
+shared_make_wake(int *ret_ours, int *ret_theirs)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return err_note(-errno, "eventfd: %m");
+	*ret_ours = fd;
+	*ret_theirs = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *ret_theirs < 0 ? err_note(-errno, "eventfd: %m") : MQ_OK;
+}
