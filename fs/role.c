@@ -250,6 +250,17 @@ demote(struct mount *m, const char *value)
 
 /* --- both --------------------------------------------------------------------------------- */
 
+/* On its side; but mqrepld of a SYNC_MASTER sends as somebody waits for the acks. */
+static int
+stay(struct mount *m, const char *value)
+{
+	int rc = settings_change(m->settings, "brokerRole", value, "config");
+
+	if (rc == MQ_OK && m->replication)
+		replication_refresh(m->replication);
+	return rc;
+}
+
 static int
 change(struct mount *m, bool to_slave, const char *value)
 {
@@ -257,7 +268,7 @@ change(struct mount *m, bool to_slave, const char *value)
 
 	LOCKED(&role_lock);
 	if (to_slave == is_slave(m))
-		return settings_change(m->settings, "brokerRole", value, "config");
+		return stay(m, value);
 	rc = to_slave ? demote(m, value) : promote(m, value);
 	if (rc == MQ_OK)
 		log_notice("from now on this is a %s; the next mount does as its options and mqfs.conf say",

@@ -26,8 +26,7 @@ struct daemon {
 	struct tls *tls;	/* NULL: connections are plain */
 	int commitlog_fd, epoll_fd;
 	unsigned char *ring;
-	bool marks_known;
-	int64_t begin, written;	/* the log, as the mount told it last */
+	int64_t begin, written;	/* the log, as the mount has it in this turn of the loop */
 	int64_t now_ms;		/* of this turn of the loop; stands still while we do */
 	bool recovered;		/* from a trouble that the mount was told of */
 	bool over;		/* it cannot go on; the mount starts another one */

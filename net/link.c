@@ -125,8 +125,7 @@ check(const struct link_message *msg)
 		return err_note(MQ_ECORRUPT, "link: version %u, not %d", msg->version, LINK_VERSION);
 	if (msg->kind < LINK_CONFIG || msg->kind >= LINK_KINDS_END)
 		return err_note(MQ_ECORRUPT, "link: message of kind %u", msg->kind);
-	if (!ends(msg->text, sizeof(msg->text)) || msg->pos < 0 || msg->begin < 0 || msg->written < msg->begin ||
-	    msg->ack < 0 || msg->sent < 0)
+	if (!ends(msg->text, sizeof(msg->text)) || msg->pos < 0 || msg->ack < 0 || msg->sent < 0)
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u that cannot be", msg->kind);
 	if (msg->kind == LINK_PEER && !peer_can_be(msg))
 		return err_note(MQ_ECORRUPT, "link: a peer that cannot be");

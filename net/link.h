@@ -1,11 +1,12 @@
-/* link.h - between the mount and mqrepld: the only thing they share.
+/* link.h - between the mount and a daemon.
  *
  *      mount.mqfs                                   mqrepld (no privileges)
  *   ┌──────────────┐   SEQPACKET socket, fd 3    ┌───────────────────────┐
- *   │ writes the   │ ── marks, config, applied ─>│ serves slaves / is    │
+ *   │ writes the   │ ── config, follow ─────────>│ serves slaves / is    │
  *   │ store        │ <── append, peer, say ───── │ the master's slave    │
  *   └──────────────┘   commitlog/, fd 4 (read)   └───────────────────────┘
  *                      ring, fd 5 (memory)
+ *                      board (memory, repl/board.h): marks, acks
  *
  * mqrepld reads segments by itself (sendfile), and puts what it receives from a
  * master into the ring; the mount alone writes the store.  Each side checks what
@@ -16,8 +17,7 @@
  *   mount     APPEND: the bytes are the next ones of the ring, and are copied before
  *             they are looked at; whether the log takes them is the store's rule.
  *             RESPONSE: to a request that waits.  REQUEST: no more than may wait
- *   mqrepld   APPLIED: no more than the ring was given, and in order.  FOLLOW: where
- *             the log ends.  RESPONSE: to a request that a peer has sent
+ *   mqrepld   FOLLOW: where the log ends.  RESPONSE: to a request that a peer has sent
  *
  * If mqrepld dies the mount starts another one; nothing is lost, because the log
  * says where to go on.
@@ -47,7 +47,7 @@
 #include "conf/pos.h"
 #include "conf/settings.h"
 
-#define LINK_VERSION 4
+#define LINK_VERSION 5
 #define LINK_SOCKET_FD 3
 #define LINK_COMMITLOG_FD 4
 #define LINK_RING_FD 5
@@ -60,11 +60,7 @@
 enum link_kind {
 	/* mount -> mqrepld */
 	LINK_CONFIG = 1,	/* first; again when times or sizes in it have changed */
-	LINK_MARKS,		/* the log is [begin, written) now; both only grow: for a log
-				 * that is cut another mqrepld is started */
-	LINK_APPLIED,		/* slave: appends up to marks.written are in the log,
-				 * and bytes of the ring before ring_at are free */
-	LINK_FOLLOW,		/* slave: connect to the master and go on at pos: where this
+	LINK_FOLLOW = 4,	/* slave: connect to the master and go on at pos: where this
 				 * log ends, or is to begin if it is empty.  The last len bytes
 				 * before pos are received once more, and must have that crc */
 	LINK_REST,		/* slave: close that connection */
@@ -83,9 +79,10 @@ enum link_kind {
 	LINK_PING,		/* mount -> mqrepld: say that you are there */
 	LINK_PONG,		/* mqrepld -> mount: I am */
 
+	LINK_RING,		/* mount -> daemon, after the configuration: descriptor number `code` beside
+				 * the packet, of the board (repl/board.h) or of the rings (remoting/ring.h) */
+
 	/* of mqremoted */
-	LINK_RING,		/* mount -> mqremoted, after the configuration: descriptor number `code`
-				 * of struct ring_fds (remoting/ring.h), beside the packet */
 	LINK_MASTER,		/* mqremoted: a name server says who the master is; text: the
 				 * addresses of its HA port and of its remoting port, a blank between */
 
@@ -111,7 +108,7 @@ struct link_config {
 	int64_t heartbeat_ms;		/* haSendHeartbeatInterval */
 	int64_t housekeeping_ms;	/* haHousekeepingInterval */
 	int64_t batch_bytes;		/* haTransferBatchSize */
-	int32_t eager;			/* 1: what a slave has is told at once: a SYNC_MASTER waits for it */
+	int32_t eager;			/* 1: a SYNC_MASTER waits for acks: the next round goes out when one comes */
 	char user[64];			/* to become; "": nobody, if it is root */
 	char tls_cert[SETTING_PATH_BYTES];	/* "": no TLS */
 	char tls_key[SETTING_PATH_BYTES];
@@ -129,13 +126,13 @@ struct link_config {
 struct link_message {
 	uint32_t version;
 	uint32_t kind;			/* enum link_kind */
-	int64_t begin, written;		/* MARKS, APPLIED */
 	int64_t pos;			/* APPEND, FOLLOW: of the log; PEER: what it reported first */
 	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
 	uint32_t len;			/* READY of mqremoted: clients; APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
 	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
-					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about */
+					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about;
+					 * other PEERs: unlike those of all other connections */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response
 					 * below 0 is -errno: there is no answer to be had;
 					 * PEER 0: MQ_ECORRUPT: it has other bytes than this log */

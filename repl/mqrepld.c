@@ -141,6 +141,8 @@ run(void *arg)
 	if (rc == MQ_OK)
 		rc = take_config(d);
 	if (rc == MQ_OK)
+		rc = board_take(LINK_SOCKET_FD, &s->board);
+	if (rc == MQ_OK)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)
 		rc = find_target(s, d->config.master, &s->master);	/* before ring and key: */

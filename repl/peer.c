@@ -50,8 +50,6 @@ peer_tick(struct daemon *d, struct peer *p)
 		return d->now_ms + TELL_MS;
 	if (p->state != LINK_PEER_TRANSFER)
 		return 0;
-	if (d->config.eager && p->ack != p->told_ack && tell(d, p, 0))
-		return due;
 	if (p->ack == p->told_ack && p->sent == p->told_sent && p->quiet >= QUIET_TOLD)
 		return 0;
 	if (d->now_ms < due)

@@ -155,30 +155,35 @@ slaves_wanted(const struct peers *p)
 	return replicas > 1 ? (size_t)replicas - 1 : 0;
 }
 
-/* How many have the log up to pos. */
-static size_t
-have(const struct peers *p, int64_t pos)
+/* Does its ack say that it has the log up to there?  Not one beyond our own end. */
+static bool
+has(const struct peers *p, const struct replication_peer *peer)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n; i++)
-		n += follows(p, &p->list[i]) && p->list[i].ack > p->list[i].first && p->list[i].ack >= pos;
-	return n;
+	return peer->ack > peer->first && peer->ack <= written(p) && follows(p, peer);
 }
 
-/* Move `replicated` to the position that enough slaves have.  An ack beyond our own end does not count. */
+/* Move `replicated` to the position that enough slaves have. */
 static void
 advance_replicated(struct peers *p)
 {
-	int64_t end = written(p), best = slaves_wanted(p) == 0 ? end : -1;
+	size_t wanted = slaves_wanted(p), n = 0;
+	int64_t best[REPLICATION_PEERS_MAX];	/* of the acks that count, greatest first */
 
 	for (size_t i = 0; i < p->n; i++) {
-		int64_t ack = p->list[i].ack;
+		const struct replication_peer *peer = &p->list[i];
+		size_t at = n;
 
-		if (ack > best && ack <= end && have(p, ack) >= slaves_wanted(p))
-			best = ack;
+		if (peer->ack <= mark_at(&p->replicated).byte || !has(p, peer))
+			continue;
+		for (; at > 0 && best[at - 1] < peer->ack; at--)
+			best[at] = best[at - 1];
+		best[at] = peer->ack;
+		n++;
 	}
-	mark_advance(&p->replicated, MQ_POS(best));
+	if (wanted == 0)
+		mark_advance(&p->replicated, MQ_POS(written(p)));
+	else if (n >= wanted)
+		mark_advance(&p->replicated, MQ_POS(best[wanted - 1]));
 }
 
 bool
@@ -279,6 +284,19 @@ peers_hear(struct peers *p, const struct link_message *msg)
 	}
 	advance_replicated(p);
 	return news;
+}
+
+void
+peers_look(struct peers *p, const struct board_acks *acks)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct replication_peer *peer = &p->list[i];
+		int64_t ack = peer->number > 0 ? board_ack_of(acks, peer->number, peer->turn) : 0;
+
+		if (ack > peer->ack && peer->state == LINK_PEER_TRANSFER)
+			peer->ack = ack;
+	}
+	advance_replicated(p);
 }
 
 void

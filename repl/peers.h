@@ -19,6 +19,7 @@
 #define MQFS_REPL_PEERS_H
 
 #include "conf/settings.h"
+#include "repl/board.h"
 #include "repl/hello.h"
 #include "repl/replication.h"
 
@@ -49,6 +50,9 @@ void peers_destroy(struct peers *p);
 
 /* A LINK_PEER has come.  True: its state is another one now. */
 bool peers_hear(struct peers *p, const struct link_message *msg);
+
+/* What slaves have acknowledged meanwhile, on the connections that are known. */
+void peers_look(struct peers *p, const struct board_acks *acks);
 
 /* `address` has said that hello, and may follow our log as it is (`good`), or not, or
  * not yet.  `news`: what the log is to be told of it, "" if nothing. */

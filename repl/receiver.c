@@ -98,7 +98,8 @@ rest(struct receiver *r, const char *why)
 	disconnect(r);
 	dial_stop(&r->dial);
 	r->phase = RESTING;
-	r->put = r->told;		/* the mount never heard of the rest */
+	r->pos = pos_of(r, r->told);	/* the mount never heard of the rest */
+	r->put = r->told;
 	r->report_left = 0;
 	r->byte0 = false;
 	r->again_left = 0;
@@ -480,23 +481,26 @@ receiver_close(struct receiver *r)
 	free(r);
 }
 
-int
-receiver_applied(struct receiver *r, uint64_t ring_at)
+/* The mount has written up to d->written.  A log that is empty has its end before what
+ * it is to begin with. */
+void
+receiver_applied(struct receiver *r)
 {
 	const struct daemon *d = r->d;
 	char why[112];
 
-	if (ring_at < r->applied || ring_at > r->told)
-		return err_note(MQ_ECORRUPT, "the mount has applied %" PRIu64 " of %" PRIu64 " bytes", ring_at, r->told);
-	r->applied = ring_at;
-	if (r->phase != FOLLOWING)
-		return MQ_OK;
-	if (d->written != pos_of(r, r->applied)) {
+	if (d->written <= pos_of(r, r->applied))
+		return;
+	if (d->written > pos_of(r, r->told)) {
 		snprintf(why, sizeof(why), "this log ends at %" PRId64 ", not at %" PRId64, d->written,
-			 pos_of(r, r->applied));
-		rest(r, why);
-		return MQ_OK;
+			 pos_of(r, r->told));
+		if (r->phase == FOLLOWING)
+			rest(r, why);
+		return;
 	}
+	r->applied += (uint64_t)(d->written - pos_of(r, r->applied));
+	if (r->phase != FOLLOWING)
+		return;
 	r->peer.ack = d->written;
 	if (d->written > r->reported)
 		report(r, d->written);
@@ -506,7 +510,12 @@ receiver_applied(struct receiver *r, uint64_t ring_at)
 		if (stream_pending(&r->stream))
 			hear_turn(r);
 	}
-	return MQ_OK;
+}
+
+bool
+receiver_wants_marks(const struct receiver *r)
+{
+	return r->applied < r->told;
 }
 
 /* A master that is silent, though it could speak, is dead. */
@@ -543,7 +552,7 @@ receiver_tick(struct receiver *r)
 	const struct daemon *d = r->d;
 	int64_t next = 0;
 
-	if (r->phase == ABOUT_TO && d->marks_known && r->applied == r->told) {
+	if (r->phase == ABOUT_TO && r->applied == r->told) {
 		r->phase = DIALING;
 		dial_start(&r->dial);
 	}

@@ -5,9 +5,9 @@
  *      ^                   │                 │             │
  *      └───────────────────┴─────────────────┴─────────────┘   why: the mount knows, and decides
  *
- * The body of a frame is received straight into the ring.  The mount writes it to the log
- * and sends LINK_APPLIED, and only then the position is reported to the master: no report
- * says more than the log has.  Before it connects, the receiver waits until the mount has
+ * The body of a frame is received straight into the ring.  The mount writes it to the log,
+ * which moves the mark `written` (board.h), and only then the position is reported to the
+ * master: no report says more than the log has.  Before it connects, the receiver waits until the mount has
  * applied everything in the ring, so that a connection begins where the log ends.
  *
  * A slave cannot ask for a log from its first byte on: a RocketMQ master sends a slave
@@ -43,8 +43,11 @@ struct receiver_again {
 void receiver_follow(struct receiver *r, int64_t from, struct receiver_again again, uint64_t turn);
 void receiver_rest(struct receiver *r);
 
-/* The mount has applied what the ring held before ring_at.  MQ_ECORRUPT: that cannot be. */
-int receiver_applied(struct receiver *r, uint64_t ring_at);
+/* d->written has moved: so much of the ring is in the log. */
+void receiver_applied(struct receiver *r);
+
+/* Does it wait for that? */
+bool receiver_wants_marks(const struct receiver *r);
 
 /* Whatever is due.  Returns when to call again, 0: no need. */
 int64_t receiver_tick(struct receiver *r);

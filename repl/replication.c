@@ -19,7 +19,6 @@
 #include "conf/scope.h"
 #include "repl/replication_priv.h"
 
-#define MARKS_PAUSE_MS 1		/* between two LINK_MARKS, unless slaves have acknowledged the first */
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
@@ -127,15 +126,6 @@ replication_trouble(struct replication *r, enum trouble_with with, const char *t
 
 /* --- one mqrepld, from start to end ------------------------------------------------------ */
 
-static void
-fill_marks(struct replication *r, struct link_message *msg)
-{
-	msg->begin = store_begin(r->store).byte;
-	msg->written = mark_at(store_written(r->store)).byte;
-	if (msg->written < msg->begin)
-		msg->written = msg->begin;
-}
-
 /* A RocketMQ broker has its remoting port one below that of replication. */
 static void
 master_remoting(const struct settings *s, char *text, size_t size)
@@ -181,7 +171,7 @@ fill_config(const struct replication *r, struct link_config *c)
 	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
 	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
 	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
-	c->eager = s->brokerRole != SLAVE;	/* it may become a SYNC_MASTER while mounted */
+	c->eager = s->brokerRole == SYNC_MASTER;
 }
 
 static int
@@ -193,15 +183,6 @@ send_config(struct replication *r, int fd)
 	lock_take(&r->lock);
 	r->config = msg.config;
 	lock_drop(&r->lock);
-	return link_send(fd, &msg);
-}
-
-static int
-send_marks(struct replication *r, int fd, enum link_kind kind, uint64_t ring_at)
-{
-	struct link_message msg = { .version = LINK_VERSION, .kind = kind, .ring_at = ring_at };
-
-	fill_marks(r, &msg);
 	return link_send(fd, &msg);
 }
 
@@ -246,7 +227,7 @@ on_append(struct replication *r, const struct child_run *run, const struct link_
 		return rc;
 	}
 	replication_trouble(r, TROUBLE_LOG, "");
-	return send_marks(r, run->link_fd, LINK_APPLIED, r->ring_at);
+	return MQ_OK;
 }
 
 /* Does it listen wherever it is to?  Without the remoting port no slave is answered. */
@@ -291,6 +272,7 @@ hear(void *arg, const struct child_run *run, const struct link_message *msg, int
 		lock_take(&r->lock);
 		if (peers_hear(&r->peers, msg))
 			pthread_cond_broadcast(&r->changed);
+		peers_look(&r->peers, r->board.acks);
 		lock_drop(&r->lock);
 		return MQ_OK;
 	default:
@@ -311,11 +293,13 @@ begin(void *arg, const struct child_run *run)
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
 	r->ring_at = 0;
-	exchange_attach(r->exchange, run->link_fd);
 	if (!has_master(r))
 		replication_trouble(r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
 	rc = send_config(r, run->link_fd);
-	return rc == MQ_OK ? send_marks(r, run->link_fd, LINK_MARKS, 0) : rc;
+	if (rc == MQ_OK)
+		rc = board_give(&r->board, run->link_fd);
+	exchange_attach(r->exchange, run->link_fd);	/* what others say comes after that */
+	return rc;
 }
 
 static void
@@ -412,59 +396,7 @@ replication_refresh(struct replication *r)
 	}
 }
 
-/* --- telling slaves what there is ------------------------------------------------------------ */
-
-/* Wait for a slave.  The run of mqrepld that it is of; 0: closing. */
-static unsigned
-wait_for_slaves(struct replication *r)
-{
-	LOCKED(&r->lock);
-	while (!r->closing && (!r->linked || !peers_has_slaves(&r->peers)))
-		lock_wait(&r->lock, &r->changed, -1);
-	return r->closing ? 0 : (unsigned)r->starts;
-}
-
-/* What is appended while slaves are busy with the last news goes to them together: on a
- * SYNC_MASTER until they have acknowledged that, because somebody waits for the next. */
-static void
-gather(struct replication *r, mq_pos told, int64_t told_ms)
-{
-	const struct timespec pause = { .tv_nsec = MARKS_PAUSE_MS * 1000000 };
-
-	if (clock_mono_ms() > told_ms + MARKS_PAUSE_MS)
-		return;
-	if (r->settings->brokerRole == SYNC_MASTER)
-		(void)mark_wait_past(&r->peers.replicated, MQ_POS(told.byte - 1), MARKS_PAUSE_MS, NULL);
-	else
-		nanosleep(&pause, NULL);
-}
-
-static void *
-marks_main(void *arg)
-{
-	struct replication *r = arg;
-	struct mark *written = store_written(r->store);
-	mq_pos told = MQ_POS(-1);
-	uint64_t nudges = 0;
-	int64_t told_ms = 0;
-	unsigned run;
-
-	/* no other run: for that one the log may have been cut behind our marks */
-	while ((run = wait_for_slaves(r)) > 0) {
-		struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS };
-
-		if (mark_wait_news(written, told, &nudges, 1000, NULL) != MQ_OK) {
-			told = MQ_POS(-1);	/* once a second anyway: a new mqrepld, a new slave */
-			continue;
-		}
-		gather(r, told, told_ms);
-		told = mark_at(written);
-		told_ms = clock_mono_ms();
-		fill_marks(r, &msg);
-		(void)exchange_tell(r->exchange, run, &msg);
-	}
-	return NULL;
-}
+/* --- telling mqrepld --------------------------------------------------------------------------- */
 
 int
 replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_starts)
@@ -574,6 +506,31 @@ replication_check(const struct settings *s)
 
 /* --- begin and end ------------------------------------------------------------------------------ */
 
+static void
+look_at_acks(void *arg)
+{
+	struct replication *r = arg;
+
+	LOCKED(&r->lock);
+	peers_look(&r->peers, r->board.acks);
+}
+
+/* Marks that mqrepld sees, and the one that it moves. */
+static int
+share_marks(struct replication *r)
+{
+	int rc = board_open(&r->board);
+
+	if (rc != MQ_OK)
+		return rc;
+	mark_set_mirror(store_begin_mark(r->store), &r->board.begin);
+	mark_set_mirror(store_written(r->store), &r->board.written);
+	mark_set_source(&r->peers.replicated, &(struct mark_source){
+			.news = &r->board.acks->news, .wanted = &r->board.marks->wanted, .look = look_at_acks, .arg = r,
+		});
+	return MQ_OK;
+}
+
 int
 replication_open(const struct settings *settings, const struct replication_broker *broker, const char *program,
 		 struct replication **ret)
@@ -598,7 +555,9 @@ replication_open(const struct settings *settings, const struct replication_broke
 	lock_init(&r->lock, RANK_REPLICATION);
 	cond_init(&r->changed);
 	peers_init(&r->peers, settings, r->store);
-	rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r }, &r->exchange);
+	rc = share_marks(r);
+	if (rc == MQ_OK)
+		rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r }, &r->exchange);
 	if (rc != MQ_OK) {
 		replication_close(r);
 		return rc;
@@ -608,12 +567,7 @@ replication_open(const struct settings *settings, const struct replication_broke
 		replication_close(r);
 		return rc;
 	}
-	rc = -pthread_create(&r->marks_thread, NULL, marks_main, r);
-	r->marks_started = rc == MQ_OK;
-	if (rc != MQ_OK)
-		rc = err_note(rc, "thread: %m");
-	else
-		rc = follow_open(r, &r->follow);
+	rc = follow_open(r, &r->follow);
 	if (rc == MQ_OK)
 		rc = commits_open(r, &r->commits);
 	if (rc != MQ_OK) {
@@ -635,14 +589,14 @@ replication_close(struct replication *r)
 	pthread_cond_broadcast(&r->changed);
 	lock_drop(&r->lock);
 	child_stop(r->child);
-	mark_nudge(store_written(r->store));
 	follow_close(r->follow);
 	commits_close(r->commits);
-	if (r->marks_started)
-		pthread_join(r->marks_thread, NULL);
 	child_close(r->child);
 	exchange_close(r->exchange);
+	mark_set_mirror(store_begin_mark(r->store), NULL);
+	mark_set_mirror(store_written(r->store), NULL);
 	peers_destroy(&r->peers);
+	board_close(&r->board);
 	pthread_cond_destroy(&r->changed);
 	lock_destroy(&r->lock);
 	free(r);

@@ -1,7 +1,8 @@
 /* replication.h - the mount's side of mqrepld: starts it, watches it, writes what it brings.
  *
- *      marks thread   written ──> LINK_MARKS, while a slave is there to hear it
- *      link thread    LINK_APPEND ──> store_append_raw ──> LINK_APPLIED
+ *      marks          begin, written ──> the board (board.h), in any thread that moves them
+ *      acks           the board ──> peers.h ──> the mark `replicated`, in threads that wait for it
+ *      link thread    LINK_APPEND ──> store_append_raw
  *                     LINK_PEER ──> peers.h: what status/ shows, who is in sync
  *                     LINK_REQUEST, LINK_RESPONSE ──> exchange.h
  *                     mqrepld has ended ──> another one, later each time
@@ -96,6 +97,9 @@ struct mark *replication_replicated(struct replication *r);
 
 /* Are there slaves enough for a SYNC_MASTER: connected, and not too far behind? */
 bool replication_in_sync(struct replication *r);
+
+/* Tell mqrepld what has changed in the settings; if need be, another one. */
+void replication_refresh(struct replication *r);
 
 /* On a slave: is there a master, and is it followed? */
 bool replication_has_master(struct replication *r);

@@ -7,6 +7,7 @@
 #include "conf/lock.h"
 #include "net/child.h"
 #include "net/exchange.h"
+#include "repl/board.h"
 #include "repl/commits.h"
 #include "repl/follow.h"
 #include "repl/hello.h"
@@ -48,6 +49,7 @@ struct replication {
 	struct hello_via via;		/* whom we follow */
 	struct peers peers;
 
+	struct board board;
 	struct exchange *exchange;
 	struct follow *follow;
 	struct commits *commits;
@@ -57,8 +59,6 @@ struct replication {
 	unsigned char piece[REPLICATION_PIECE];	/* of the ring, out of mqrepld's reach */
 
 	struct child *child;
-	bool marks_started;
-	pthread_t marks_thread;
 };
 
 /* Why it does not get on with one of them; "": it does.  Logged when it is news. */
@@ -73,8 +73,5 @@ int replication_tell(struct replication *r, struct link_message *msg, int64_t *r
 /* No mqrepld runs, so nothing is appended and nothing served, until it is released. */
 void replication_hold(struct replication *r);
 void replication_release(struct replication *r);
-
-/* Tell mqrepld what has changed in the settings; if need be, another one. */
-void replication_refresh(struct replication *r);
 
 #endif

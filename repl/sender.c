@@ -15,14 +15,14 @@
 #include "repl/sender.h"
 
 #define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
-#define NEWS_MS 2000			/* the mount tells us of the log's end at least so often */
+#define GATHER_MS 1			/* bytes for a slave that has not acknowledged the last ones */
+#define GATHER_BYTES (64 << 10)		/* but no more than so many */
 #define FRAME_MAX (1 << 20)		/* a RocketMQ slave has 4 MiB for a frame and what came with it */
 #define TURN_BYTES (1 << 20)		/* then it is another slave's turn */
 
 enum phase {
 	SHAKING,			/* TLS begins; the mount has not heard of it */
 	ASKED_NOTHING,			/* no report yet */
-	ASKED,				/* and we do not know yet if we have it */
 	REFUSED,			/* heartbeats only */
 	SENDING,
 };
@@ -32,6 +32,7 @@ struct sender {
 	struct stream stream;
 	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
 	struct daemon *d;
+	const struct board_seat *board;
 	struct peer peer;
 
 	struct ha_reports reports;
@@ -45,7 +46,9 @@ struct sender {
 	int segment_fd;
 	int64_t segment_base;		/* of segment_fd */
 
-	int64_t opened_ms, asked_ms, read_ms, write_ms;
+	int64_t opened_ms, read_ms, write_ms;
+	int64_t round_end;		/* what goes out now is as much of the log; the next round, */
+	int64_t gather_ms;		/* unless this has passed, gathers() */
 	int64_t acked_ms;		/* it acknowledged more than before; 0: never */
 };
 
@@ -126,7 +129,18 @@ body_send(struct sender *s)
 	return MQ_OK;
 }
 
-/* The next bytes there are, as a frame.  MQ_EEND: none. */
+/* May more come before the next round goes out? */
+static bool
+gathers(const struct sender *s)
+{
+	const struct daemon *d = s->d;
+
+	if (s->next < s->round_end || d->written - s->next >= GATHER_BYTES || d->now_ms >= s->gather_ms)
+		return false;
+	return !d->config.eager || s->peer.ack < s->next;
+}
+
+/* The next bytes there are, as a frame.  MQ_EEND: none, or none yet. */
 static int
 frame_next(struct sender *s)
 {
@@ -135,16 +149,21 @@ frame_next(struct sender *s)
 	int64_t in_segment = c->segment_bytes - s->next % c->segment_bytes;
 	int rc;
 
-	if (s->phase != SENDING || len <= 0)
+	if (s->phase != SENDING || len <= 0 || gathers(s))
 		return MQ_EEND;
 	if (s->next < s->d->begin)
 		return err_note(MQ_EGONE, "is at position %" PRId64 ", which is no longer retained", s->next);
 	len = len < in_segment ? len : in_segment;
 	len = len < c->batch_bytes ? len : c->batch_bytes;
 	rc = segment_open(s, s->next);
-	if (rc == MQ_OK)
-		frame_begin(s, len < FRAME_MAX ? len : FRAME_MAX);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	if (s->next >= s->round_end) {
+		s->round_end = s->d->written;
+		s->gather_ms = s->d->now_ms + GATHER_MS + 1;	/* the clock may be about to turn */
+	}
+	frame_begin(s, len < FRAME_MAX ? len : FRAME_MAX);
+	return MQ_OK;
 }
 
 static int
@@ -193,19 +212,14 @@ refuse(struct sender *s, int rc)
 	peer_set(s->d, &s->peer, LINK_PEER_WAITING, why);
 }
 
-/* Find out where to send from.  News of the log may be on its way to us while
- * the slave has it already. */
+/* Find out where to send from. */
 static void
 start(struct sender *s)
 {
 	const struct daemon *d = s->d;
 	int rc;
 
-	if (!d->marks_known)
-		return;
 	rc = ha_start(s->next, d->begin, d->written, &s->next);
-	if (rc == -ERANGE && d->now_ms < s->asked_ms + NEWS_MS)
-		return;
 	if (rc != MQ_OK) {
 		refuse(s, rc);
 		return;
@@ -216,26 +230,31 @@ start(struct sender *s)
 }
 
 static void
+acked(struct sender *s, int64_t pos)
+{
+	s->peer.ack = pos;
+	board_acked(s->board, s->peer.number, pos);
+}
+
+static void
 on_report(struct sender *s, int64_t pos)
 {
 	char why[112];
 
 	s->read_ms = s->d->now_ms;
 	if (s->phase == ASKED_NOTHING) {
-		s->phase = ASKED;
-		s->asked_ms = s->d->now_ms;
 		s->next = s->peer.first = pos;
 		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
 		start(s);
 		if (s->phase == SENDING && pos > 0)
-			s->peer.ack = pos;
+			acked(s, pos);
 	} else if (pos > s->next) {
 		snprintf(why, sizeof(why), "reports position %" PRId64 ", but was sent no more than %" PRId64, pos,
 			 s->next);
 		gone(s, why);
 	} else if (s->phase == SENDING && pos > s->peer.ack) {
-		s->peer.ack = pos;
 		s->acked_ms = s->d->now_ms;
+		acked(s, pos);
 	}
 }
 
@@ -304,7 +323,8 @@ ready(struct watch *w, uint32_t events)
 /* --- the owner's calls ---------------------------------------------------------------- */
 
 int
-sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret)
+sender_open(struct daemon *d, const struct board_seat *board, int fd, int32_t number, uint64_t connection,
+	    const char *address, struct sender **ret)
 {
 	struct sender *s = calloc(1, sizeof(*s));
 	int rc;
@@ -315,9 +335,12 @@ sender_open(struct daemon *d, int fd, int32_t number, const char *address, struc
 	}
 	s->watch.ready = ready;
 	s->d = d;
+	s->board = board;
 	s->segment_fd = -1;
 	s->opened_ms = s->read_ms = s->write_ms = d->now_ms;
 	s->peer.number = number;
+	s->peer.turn = connection;
+	board_connected(board, number, connection);
 	s->peer.state = LINK_PEER_GONE;
 	snprintf(s->peer.address, sizeof(s->peer.address), "%s", address);
 	s->wants = EPOLLIN;
@@ -391,12 +414,25 @@ sender_evict(struct sender *s)
 void
 sender_marks(struct sender *s)
 {
-	if (s->watch.fd < 0)
-		return;
-	if (s->phase == ASKED)
-		start(s);
-	if (s->phase == SENDING && !(s->wants & EPOLLOUT))
+	if (s->watch.fd >= 0 && s->phase == SENDING && !(s->wants & EPOLLOUT))
 		push(s);
+}
+
+bool
+sender_wants_marks(const struct sender *s)
+{
+	return s->watch.fd >= 0 && s->phase == SENDING && !(s->wants & EPOLLOUT) && !gathers(s);
+}
+
+/* What has been gathered.  Returns until when more may come, 0: nothing is gathered. */
+static int64_t
+gather_tick(struct sender *s)
+{
+	if (s->phase != SENDING || s->wants & EPOLLOUT)
+		return 0;
+	if (s->d->written > s->next)
+		push(s);
+	return gathers(s) ? s->gather_ms : 0;
 }
 
 /* A slave that has waited is told it is not forgotten. */
@@ -440,10 +476,9 @@ sender_tick(struct sender *s)
 	}
 	if (s->phase == SHAKING)
 		return shake_tick(s);
-	if (s->phase == ASKED) {
-		start(s);
-		next = earlier(next, s->asked_ms + NEWS_MS);
-	}
+	next = earlier(next, gather_tick(s));
+	if (s->watch.fd < 0)
+		return peer_tick(s->d, &s->peer);
 	if (s->phase == ASKED_NOTHING && d->now_ms >= s->opened_ms + SETTLE_MS)
 		peer_set(s->d, &s->peer, LINK_PEER_WAITING, NULL);
 	else if (s->phase == ASKED_NOTHING)

@@ -6,18 +6,23 @@
  *       └──> refused: a line in the log          └──────────> (stays WAITING)
  *
  * Bytes of the log go from the page cache to the socket (sendfile), in frames
- * within one segment.  A slave that reports what it was not sent, or nothing
+ * within one segment.  What is appended while a slave is busy with the last ones goes to it
+ * together: when it has acknowledged them, where somebody waits for that (a SYNC_MASTER), and
+ * after a moment in any case.  A slave that reports what it was not sent, or nothing
  * for housekeeping_ms, is closed.
  */
 #ifndef MQFS_REPL_SENDER_H
 #define MQFS_REPL_SENDER_H
 
 #include "net/daemon.h"
+#include "repl/board.h"
 
 struct sender;
 
-/* A slave has connected; fd (non-blocking) is the sender's, also on failure. */
-int sender_open(struct daemon *d, int fd, int32_t number, const char *address, struct sender **ret);
+/* A slave has connected; fd (non-blocking) is the sender's, also on failure.  The mount knows
+ * its acks by `number` and `connection`, which no other connection has. */
+int sender_open(struct daemon *d, const struct board_seat *board, int fd, int32_t number, uint64_t connection,
+		const char *address, struct sender **ret);
 void sender_close(struct sender *s);		/* accepts NULL; tells the mount */
 
 /* The connection has ended; sender_close() is what remains to be done. */
@@ -36,6 +41,9 @@ void sender_evict(struct sender *s);
 
 /* The log has grown. */
 void sender_marks(struct sender *s);
+
+/* Is there something to be done at once when the log grows? */
+bool sender_wants_marks(const struct sender *s);
 
 /* Whatever is due.  Returns when to call again, 0: no need. */
 int64_t sender_tick(struct sender *s);

@@ -27,11 +27,15 @@
 
 struct loop {
 	struct watch link;
+	struct watch marks;				/* the mount has moved one that we wait for */
 	struct slaves {
 		struct listener listener;
+		const struct board_seat *board;
 		struct sender *list[SERVE_SLAVES_MAX];	/* number i + 1, or NULL */
+		uint64_t connections;			/* that were accepted so far */
 	} slaves;
 	struct daemon *d;
+	const struct board_seat *board;
 	struct receiver *receiver;			/* NULL: we follow nobody, */
 	struct remoting_client *client;			/* and have nobody to ask */
 	struct server *server;
@@ -138,7 +142,7 @@ slave_accepted(struct listener *l, int fd, const char *address)
 	}
 	if (least)
 		sender_evict(least);
-	(void)sender_open(l->d, fd, (int32_t)(place - s->list) + 1, address, place);
+	(void)sender_open(l->d, s->board, fd, (int32_t)(place - s->list) + 1, ++s->connections, address, place);
 }
 
 /* Which ports are in use, whenever that has changed, and when all is well again. */
@@ -164,27 +168,45 @@ say_ready(struct loop *l)
 
 /* --- the link ---------------------------------------------------------------------------------- */
 
-/* Threads of the mount overtake each other; marks that are lower are older. */
-static int
-on_marks(struct loop *l, const struct link_message *msg)
+static void
+take_marks(struct loop *l)
 {
-	struct daemon *d = l->d;
-	int rc = MQ_OK;
+	l->d->written = atomic_load(&l->board->marks->written);
+	l->d->begin = atomic_load(&l->board->marks->begin);
+}
 
-	if (msg->begin > d->begin)
-		d->begin = msg->begin;
-	if (msg->written > d->written)
-		d->written = msg->written;
-	d->marks_known = true;
-	if (msg->kind == LINK_APPLIED)
-		rc = l->receiver ? receiver_applied(l->receiver, msg->ring_at)
-				 : err_note(MQ_ECORRUPT, "the mount applied what nobody sent");
-	if (rc != MQ_OK)
-		return rc;
+/* In each turn of the loop, before what has come is looked at. */
+static void
+look_at_marks(struct loop *l)
+{
+	int64_t before = l->d->written;
+
+	take_marks(l);
+	if (l->d->written == before)
+		return;
+	if (l->receiver)
+		receiver_applied(l->receiver);
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		if (l->slaves.list[i])
 			sender_marks(l->slaves.list[i]);
-	return MQ_OK;
+}
+
+static void
+marks_ready(struct watch *w, uint32_t events)
+{
+	(void)w;		/* it has been looked at them */
+	(void)events;
+}
+
+/* Would we do something at once if the log grew? */
+static bool
+wants_marks(const struct loop *l)
+{
+	bool wants = l->receiver && receiver_wants_marks(l->receiver);
+
+	for (size_t i = 0; i < SERVE_SLAVES_MAX && !wants; i++)
+		wants = l->slaves.list[i] && sender_wants_marks(l->slaves.list[i]);
+	return wants;
 }
 
 /* blob_fd is taken over. */
@@ -254,9 +276,6 @@ hear_mount(struct loop *l)
 	case LINK_REQUEST:
 	case LINK_RESPONSE:
 		return on_exchange(l, &msg, blob_fd);
-	case LINK_MARKS:
-	case LINK_APPLIED:
-		return on_marks(l, &msg);
 	case LINK_FOLLOW:
 	case LINK_REST:
 		return on_follow(l, &msg);
@@ -341,6 +360,21 @@ look_at_clock(struct loop *l, int wait_ms)
 	l->d->now_ms = now;
 }
 
+/* Wait for events, and for marks if these are wanted. */
+static int
+sleep_for(struct loop *l, struct epoll_event events[EVENTS_MAX], int wait_ms)
+{
+	bool wants = wait_ms != 0 && wants_marks(l);
+	int n;
+
+	if (wants && !board_sleep(l->board, l->d->written))
+		wait_ms = 0;
+	n = epoll_wait(l->d->epoll_fd, events, EVENTS_MAX, wait_ms);
+	if (wants)
+		board_awake(l->board);
+	return n;
+}
+
 static int
 loop_run(struct loop *l)
 {
@@ -349,8 +383,9 @@ loop_run(struct loop *l)
 
 	while (l->rc == MQ_OK && !l->d->over) {
 		wait_ms = tick(l);
-		n = epoll_wait(l->d->epoll_fd, events, EVENTS_MAX, wait_ms);
+		n = sleep_for(l, events, wait_ms);
 		look_at_clock(l, wait_ms);
+		look_at_marks(l);
 		for (int i = 0; i < n; i++) {
 			struct watch *w = events[i].data.ptr;
 
@@ -366,11 +401,14 @@ serve_run(struct serve *serve)
 	struct daemon *d = &serve->d;
 	struct loop l = {
 		.link = { .ready = link_ready, .fd = -1 },
+		.marks = { .ready = marks_ready, .fd = -1 },
+		.slaves.board = &serve->board,
 		.slaves.listener = {
 			.d = d, .on = &serve->listen, .what = "slaves", .port = d->config.port,
 			.has_place = slave_has_place, .accepted = slave_accepted,
 		},
 		.d = d,
+		.board = &serve->board,
 	};
 	const struct server_for remoting = {
 		.d = d, .on = &serve->listen, .connections_max = REMOTING_CONNECTIONS_MAX,
@@ -379,7 +417,10 @@ serve_run(struct serve *serve)
 	int rc;
 
 	d->now_ms = clock_mono_ms();
+	take_marks(&l);
 	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
+	if (rc == MQ_OK)
+		rc = watch_open(d, &l.marks, serve->board.wake_fd, EPOLLIN | EPOLLET);
 	if (rc == MQ_OK && d->config.slave)
 		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
 	if (rc == MQ_OK && d->config.slave)
@@ -397,6 +438,7 @@ serve_run(struct serve *serve)
 	remoting_client_close(l.client);
 	server_close(l.server);
 	listener_close(&l.slaves.listener);
+	watch_close(&l.marks);
 	watch_close(&l.link);
 	return rc;
 }

@@ -4,11 +4,13 @@
 
 #include "net/daemon.h"
 #include "net/resolve.h"
+#include "repl/board.h"
 
 #define SERVE_SLAVES_MAX LINK_PEERS_MAX
 
 struct serve {
 	struct daemon d;
+	struct board_seat board;
 	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
 	struct target {
 		struct resolve_answer answer;	/* slave: its addresses, */

@@ -7,6 +7,7 @@ $HOSTILE_LOG, a byte a message."""
 import array
 import fcntl
 import itertools
+import mmap
 import os
 import random
 import select
@@ -14,9 +15,8 @@ import socket
 import struct
 import sys
 
-# struct link_message, as far as it goes: version, kind, begin, written, pos, ring_at, len, ext_len, id,
-# code, timeout_ms
-FIELDS = struct.Struct("=IIqqqQIIQii")
+# struct link_message, as far as it goes: version, kind, pos, ring_at, len, ext_len, id, code, timeout_ms
+FIELDS = struct.Struct("=IIqQIIQii")
 READY, APPEND, PEER, SAY, REQUEST, RESPONSE = 6, 7, 8, 9, 10, 11
 OWN = READY, PEER, PEER, SAY, REQUEST, REQUEST, REQUEST, RESPONSE, RESPONSE
 SEALS = 0xf         # seal, shrink, grow, write
@@ -53,7 +53,7 @@ def any_blob(right):
 def any_message(like, kind):
     """(packet, descriptors): mostly what could be, so that it gets further than the first check."""
     out = bytearray(like)
-    version, _, begin, written, *_ = FIELDS.unpack_from(like)
+    version, *_ = FIELDS.unpack_from(like)
     fds, size, ext = [], 0, 0
     if kind in (REQUEST, RESPONSE) and random.random() < 0.7 or random.random() < 0.01:
         fd, size, ext = any_blob(random.random() < (0.99 if kind == RESPONSE else 0.6))
@@ -62,21 +62,36 @@ def any_message(like, kind):
         if random.random() < 0.05:
             struct.pack_into("=i", out, at, any_number())
     out[-1] = 0
-    FIELDS.pack_into(out, 0, version if random.random() < 0.999 else 0, kind, begin, written, any_number(),
+    FIELDS.pack_into(out, 0, version if random.random() < 0.999 else 0, kind, any_number(),
                      any_number(), size if random.random() < 0.995 else any_number(), ext, any_number(),
                      random.choice([0, 15, 21, 28, 43, 45, 201, 0x6d71, -5, any_number()]), any_number())
     return bytes(out), fds
 
 
+def take_board():
+    """(a message of the mount, the memory that says what slaves have): see repl/board.h."""
+    fds = []
+    for _ in range(3):
+        packet, got, *_ = socket.recv_fds(link, 65536, 1)
+        fds += got
+    return packet, mmap.mmap(fds[1], 0)
+
+
+def scribble(acks):
+    """On all of it; its first words wake the mount and keep it awake."""
+    for at in range(0, len(acks), 8):
+        if at < 128 or random.random() < 0.1:
+            struct.pack_into("=q", acks, at, random.choice([any_number(), -1, 2 ** 63 - 1]))
+
+
 def main():
     link.recv(65536)                    # the configuration
-    marks = link.recv(65536)
-    if not marks:
-        return
+    like, acks = take_board()
     log = open(os.environ["HOSTILE_LOG"], "ab", buffering=0)
     for count in itertools.count():
         kind = random.choice(OWN) if random.random() < 0.99 else random.randrange(20)
-        packet, fds = any_message(marks, kind)
+        packet, fds = any_message(like, kind)
+        scribble(acks)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         link.sendmsg([packet], ancillary)
         log.write(b".")

@@ -69,12 +69,12 @@ kit_log(struct kit *k, int64_t begin, int64_t written)
 void
 kit_marks(struct kit *k)
 {
-	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS, .begin = k->begin,
-				    .written = k->written };
-	int rc = link_send(k->link, &msg);
+	const uint64_t one = 1;
 
-	if (rc != -EPIPE)		/* it may have ended already, for what the configuration says */
-		assert_int_equal(rc, MQ_OK);
+	atomic_store(&k->board.marks->begin, k->begin);
+	atomic_store(&k->board.marks->written, k->written);
+	if (atomic_load(&k->board.acks->sleeps) % 2 == 1)
+		assert_int_equal(write(k->board.wake_fd, &one, sizeof(one)), sizeof(one));
 }
 
 static const struct start_what mqrepld = { "mqrepld", "MQREPLD", "repl/mqrepld", "mqrepld" };
@@ -83,12 +83,16 @@ void
 kit_begin(struct kit *k)
 {
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_CONFIG, .config = k->config };
+	int rc;
 
 	assert_int_equal(k->pid, 0);
+	kit_marks(k);
 	assert_int_equal(start_daemon(&mqrepld, NULL, k->dirfd, &k->pid, &k->link, &k->ring), MQ_OK);
 	k->ring_at = 0;
 	assert_int_equal(link_send(k->link, &msg), MQ_OK);
-	kit_marks(k);
+	rc = board_give(&k->board, k->link);
+	if (rc != -EPIPE)		/* it may have ended already, for what the configuration says */
+		assert_int_equal(rc, MQ_OK);
 }
 
 void
@@ -120,7 +124,6 @@ kit_stop(struct kit *k)
 static void
 apply(struct kit *k, const struct link_message *msg)
 {
-	struct link_message back = { .version = LINK_VERSION, .kind = LINK_APPLIED };
 	const unsigned char *ring = k->ring;
 	int64_t end = msg->pos + msg->len;
 
@@ -135,10 +138,7 @@ apply(struct kit *k, const struct link_message *msg)
 			fail_msg("a wrong byte for position %" PRId64, msg->pos + i);
 	k->ring_at += msg->len;
 	k->written = end;
-	back.begin = k->begin;
-	back.written = k->written;
-	back.ring_at = k->ring_at;
-	assert_int_equal(link_send(k->link, &back), MQ_OK);
+	kit_marks(k);
 }
 
 static void
@@ -441,6 +441,8 @@ kit_setup(void **state)
 	k->dirfd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(k->dirfd >= 0);
 	k->listen = k->blob_fd = -1;
+	assert_int_equal(board_open(&k->board), MQ_OK);
+	atomic_store(&k->board.marks->wanted, INT64_MAX);
 	k->config = (struct link_config){
 		.listen = "127.0.0.1",
 		.segment_bytes = KIT_SEGMENT,
@@ -458,6 +460,7 @@ kit_teardown(void **state)
 	struct kit *k = *state;
 
 	kit_stop(k);
+	board_close(&k->board);
 	forget_blob(k);
 	if (k->listen >= 0)
 		close(k->listen);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "net/link.h"
+#include "repl/board.h"
 
 #define KIT_WAIT_MS 60000
 #define KIT_SEGMENT 4096
@@ -24,6 +24,7 @@ struct kit {
 
 	pid_t pid;			/* mqrepld; 0: not started */
 	int link;
+	struct board board;
 	void *ring;
 	int port, remoting_port, vip_port;	/* it listens on */
 	uint64_t ring_at;		/* taken out of the ring */

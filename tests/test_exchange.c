@@ -858,7 +858,7 @@ static void
 a_link_that_is_full_does_not_outlive_its_run(void **state)
 {
 	struct mount *m = *state;
-	const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_MARKS };
+	const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_PING };
 	pthread_t thread;
 	int rc = MQ_OK;
 

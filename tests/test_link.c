@@ -42,7 +42,7 @@ any_message(const struct kit *k)
 {
 	struct link_message msg = {
 		.version = LINK_VERSION, .kind = (uint32_t)(rand() % (LINK_KINDS_END + 1)),
-		.begin = k->begin, .written = k->written, .config = k->config,
+		.config = k->config,
 	};
 
 	if (rand() % 3 == 0)
@@ -55,8 +55,6 @@ any_message(const struct kit *k)
 		msg.code = (int32_t)any_number();
 	if (rand() % 3 == 0)
 		msg.timeout_ms = (int32_t)any_number();
-	if (rand() % 8 == 0)
-		msg.written = any_number();
 	if (rand() % 16 == 0)
 		msg.ext_len = msg.len = (uint32_t)any_number();
 	if (rand() % 16 == 0)
@@ -84,12 +82,26 @@ send_any(struct kit *k)
 }
 
 static void
+show_any(struct kit *k)
+{
+	const struct kit as_it_is = *k;
+
+	if (rand() % 2 == 0)
+		k->begin = any_number();
+	k->written = any_number();
+	kit_marks(k);
+	k->begin = as_it_is.begin;
+	k->written = as_it_is.written;
+}
+
+static void
 mad_round(struct kit *k)
 {
 	int status, fd = kit_connect(k->remoting_port);
 
 	for (int i = 0; i < MESSAGES && send_any(k); i++)
-		;
+		if (rand() % 8 == 0)
+			show_any(k);
 	shutdown(k->link, SHUT_RDWR);
 	assert_int_equal(waitpid(k->pid, &status, 0), k->pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)

@@ -22,6 +22,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/futex.h"
 #include "net/listener.h"
 #include "repl/ha.h"
 #include "repl/serve.h"
@@ -496,24 +497,60 @@ a_segment_that_cannot_be_read_ends_the_connection_with_its_name(void **state)
 	kit_peer(k, 1, LINK_PEER_GONE, "commitlog/00000000000000004096: No such file");
 }
 
+/* While the slave is busy with one piece of the log the next ones wait for its ack. */
 static void
-marks_that_come_late_change_nothing(void **state)
+what_is_appended_meanwhile_goes_out_with_the_next_ack(void **state)
 {
 	struct kit *k = *state;
-	struct link_message late = { .version = LINK_VERSION, .kind = LINK_MARKS, .written = 400 };
+	int64_t end = 500;
+	int fd, frames = 0;
+
+	k->config.eager = 1;
+	kit_log(k, 0, end);
+	kit_start(k);
+	fd = kit_slave(k);
+	kit_send_report(fd, end);
+	kit_peer(k, 1, LINK_PEER_TRANSFER, "");
+	for (int round = 0; round < 20; round++) {
+		int64_t from = end;
+
+		for (int i = 0; i < 10; i++) {
+			end += 10;
+			kit_log(k, 0, end);
+			kit_marks(k);
+		}
+		frames += kit_recv_log(fd, from, end);
+		kit_send_report(fd, end);
+	}
+	assert_true(frames < 200 / 2);
+	close(fd);
+}
+
+/* As the mount's thread does it that answers writes of a SYNC_MASTER. */
+static void
+an_ack_that_is_waited_for_wakes_who_waits(void **state)
+{
+	struct kit *k = *state;
+	struct board_marks *marks = k->board.marks;
 	int fd;
 
 	kit_log(k, 0, 500);
 	kit_start(k);
 	fd = kit_slave(k);
-	kit_send_report(fd, 500);
-	kit_log(k, 0, 600);
-	kit_marks(k);
-	assert_int_equal(link_send(k->link, &late), MQ_OK);
-	kit_recv_log(fd, 500, 600);
-	kit_log(k, 0, 700);
-	kit_marks(k);
-	kit_recv_log(fd, 600, 700);
+	kit_send_report(fd, 100);
+	kit_peer(k, 1, LINK_PEER_TRANSFER, "");
+	for (int64_t ack = 200; ack <= 500; ack += 100) {
+		uint32_t seen = atomic_load(&k->board.acks->news);
+
+		kit_recv_log(fd, ack == 200 ? 100 : 500, 500);
+		atomic_store(&marks->wanted, ack - 1);
+		kit_send_report(fd, ack);
+		while (board_ack_of(k->board.acks, 1, k->last.id) < ack) {
+			futex_wait(&k->board.acks->news, true, seen, KIT_WAIT_MS);
+			assert_int_not_equal(atomic_load(&k->board.acks->news), seen);
+		}
+		assert_int_equal(board_ack_of(k->board.acks, 1, k->last.id + 1), 0);
+	}
 	close(fd);
 }
 
@@ -1084,7 +1121,7 @@ static void
 it_does_not_believe_a_mount_that_talks_nonsense(void **state)
 {
 	struct kit *k = *state;
-	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_APPLIED, .ring_at = 77 };
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_PEER, .text = "" };
 	int status;
 
 	kit_be_master(k);
@@ -1122,7 +1159,8 @@ main(void)
 		TEST(idle_reporters_keep_no_slave_out),
 		TEST(idle_reporters_of_other_hosts_keep_no_slave_out),
 		TEST(a_segment_that_cannot_be_read_ends_the_connection_with_its_name),
-		TEST(marks_that_come_late_change_nothing),
+		TEST(what_is_appended_meanwhile_goes_out_with_the_next_ack),
+		TEST(an_ack_that_is_waited_for_wakes_who_waits),
 		TEST(whatever_is_sent_to_it_others_are_served),
 		TEST(a_port_that_is_taken_is_tried_again),
 		TEST(a_slave_mount_may_listen_nowhere),
