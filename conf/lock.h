@@ -46,6 +46,8 @@ enum lock_rank {
 	RANK_SNAPSHOTS,		/* store: list of snapshots */
 	RANK_SCRUB,		/* store: what the scrub has found */
 	RANK_WALLCLOCK,		/* store: how far the wall clock is believed */
+	RANK_JUDGE_EDIT,	/* remoting: one change of a file of accounts at a time */
+	RANK_JUDGE,		/* remoting: which files of accounts there are */
 	RANK_INTAKE,		/* remoting: messages that wait for a disk or for slaves */
 	RANK_RING,		/* remoting: answers to mqremoted */
 	RANK_SETTINGS,		/* conf: text settings that change while mounted */

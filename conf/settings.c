@@ -89,6 +89,7 @@ static const struct {
 	{ offsetof(struct settings, masterRemoting), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, deleteWhen), text_is_hours, "hours from 00 to 23, as 04 or 04;16" },
 	{ offsetof(struct settings, haAllow), text_is_allow, "addresses and prefixes, as 10.0.0.0/8 ::1" },
+	{ offsetof(struct settings, aclFile), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },

@@ -244,7 +244,7 @@ serve(struct exchange *x, const struct served *s)
 	json_t *ext = NULL;
 	size_t body_len = 0;
 	int rc = blob_read(s->blob_fd, &s->msg, &ext, &body, &body_len);
-	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len };
+	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len, s->msg.only_judge };
 
 	if (rc == MQ_OK)
 		x->what.serve(x->what.arg, &req, &answer);

@@ -116,6 +116,7 @@ struct link_config {
 	struct allow allow;
 
 	/* mqremoted */
+	int32_t acl;			/* 1: the mount judges each request: judge.h */
 	char namesrv[SETTING_PATH_BYTES * 2];	/* HOST:PORT;...; "": none */
 	int64_t register_ms;		/* registerNameServerPeriod */
 	int64_t register_timeout_ms;	/* registerBrokerTimeoutMills */
@@ -137,6 +138,7 @@ struct link_message {
 					 * below 0 is -errno: there is no answer to be had;
 					 * PEER 0: MQ_ECORRUPT: it has other bytes than this log */
 	int32_t timeout_ms;		/* REQUEST of the mount */
+	int32_t only_judge;		/* REQUEST of mqremoted: 1: the answer is whether it may be asked */
 	int32_t port, remoting_port, vip_port;	/* READY */
 	int32_t peer;			/* PEER: its number, from 1 on; the master is 0 */
 	int32_t state;			/* PEER: enum link_peer_state */

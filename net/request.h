@@ -3,6 +3,7 @@
 #define MQFS_NET_REQUEST_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "net/link.h"
@@ -28,6 +29,9 @@ enum answer_code {
 	ANSWER_SUBSCRIPTION_NOT_LATEST = 25,
 	ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST = 26,
 	ANSWER_CONSUMER_NOT_ONLINE = 206,
+	ANSWER_UPDATE_AND_CREATE_ACL_CONFIG_FAILED = 209,
+	ANSWER_DELETE_ACL_CONFIG_FAILED = 210,
+	ANSWER_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG_FAILED = 211,
 	ANSWER_CONSUME_MSG_TIMEOUT = 207,
 };
 
@@ -38,6 +42,7 @@ struct request {
 	const json_t *ext;		/* the ext fields, an object of strings; NULL: none */
 	const void *body;		/* body_len bytes and a NUL, or values (values.h) */
 	size_t body_len;
+	bool only_judge;		/* the answer is whether it may be asked at all */
 };
 
 /* Starts as zeros: success, without anything.  ext and body (from malloc) are the

@@ -45,6 +45,7 @@ struct asked {
 	int32_t code, opaque;
 	bool one_way;
 	size_t reserved;
+	struct remoting_frame *first;	/* the request, while the mount says whether it may be asked; else NULL */
 };
 
 struct server {
@@ -255,32 +256,11 @@ answer(struct asked *a, const struct link_message *msg, int blob_fd)
 	memcpy(remark, msg->text, sizeof(remark));
 	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
 	f.body = body;
-	if (rc == MQ_OK && (!answered || answered(c->of->what.arg, &c->peer, a->code, &f)))
+	if (rc == MQ_OK && (a->first || !answered || answered(c->of->what.arg, &c->peer, a->code, &f)))
 		rc = server_send(c->of, &c->peer, &f);
 	json_decref(f.ext);
 	if (rc != MQ_OK)
 		server_refuse(c->of, &c->peer, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
-}
-
-int
-server_answer(struct server *s, const struct link_message *msg, int blob_fd)
-{
-	struct asked *a = &s->asked[msg->id % LINK_REQUESTS_MAX];
-	struct connection *c = a->by;
-
-	if (msg->id == 0 || a->id != msg->id)
-		return err_note(MQ_ECORRUPT, "the mount answers what nobody asked");
-	if (c && !a->one_way)
-		answer(a, msg, blob_fd);
-	if (c)
-		c->asked--;
-	if (c)
-		touch(c);
-	s->reserved -= a->reserved;
-	*a = (struct asked){ .id = 0 };
-	s->asked_n--;
-	bound_answers(s);
-	return MQ_OK;
 }
 
 /* --- asking the mount ------------------------------------------------------------------------ */
@@ -302,47 +282,69 @@ new_id(struct server *s, const struct asked *a)
 	return s->last_id + (uint64_t)(a - s->asked);
 }
 
-/* -EBUSY: too much is under way. */
+/* What the frame holds is another one's. */
+static void
+frame_move(struct remoting_frame *from, struct remoting_frame *to)
+{
+	*to = *from;
+	*from = (struct remoting_frame){ .dialect = to->dialect, .opaque = to->opaque, .flag = to->flag };
+}
+
+static void
+frame_free(struct remoting_frame *f)
+{
+	if (f)
+		remoting_frame_clear(f);
+	free(f);
+}
+
+/* -EBUSY: too much is under way.  *reserved is taken over. */
 static int
-ask_mount(struct connection *c, const struct remoting_frame *f)
+ask_mount(struct connection *c, struct remoting_frame *f, bool only_judge, size_t *reserved)
 {
 	struct server *s = c->of;
-	struct link_message msg = { .kind = LINK_REQUEST, .code = f->code };
+	struct link_message msg = { .kind = LINK_REQUEST, .code = f->code, .only_judge = only_judge };
 	struct asked *a = free_asked(s);
+	struct remoting_frame *first = only_judge ? malloc(sizeof(*first)) : NULL;
 	int rc, blob_fd = -1;
 
-	if (!a)
-		return -EBUSY;
-	rc = s->what.has_values && s->what.has_values(f->code)
+	if (!a || (only_judge && !first)) {
+		free(first);
+		return a ? -ENOMEM : -EBUSY;
+	}
+	rc = !only_judge && s->what.has_values && s->what.has_values(f->code)
 		     ? blob_make_values(&msg, f->ext, f->body, f->body_len, &blob_fd)
 		     : blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
-	if (rc != MQ_OK)
-		return rc;
 	msg.id = new_id(s, a);
 	snprintf(msg.text, sizeof(msg.text), "%s", c->peer.address);
-	if (!outbox_put_blob(&s->d->out, &msg, blob_fd, OUTBOX_SPARE)) {
+	if (rc == MQ_OK && !outbox_put_blob(&s->d->out, &msg, blob_fd, OUTBOX_SPARE)) {
 		if (blob_fd >= 0)
 			close(blob_fd);
-		return -EBUSY;
+		rc = -EBUSY;
 	}
-	*a = (struct asked){ msg.id, c, f->dialect, f->code, f->opaque, f->flag & REMOTING_ONE_WAY, c->reserved };
-	c->reserved = 0;
+	if (rc != MQ_OK) {
+		free(first);
+		return rc;
+	}
+	if (first)
+		frame_move(f, first);
+	*a = (struct asked){ msg.id, c, f->dialect, f->code, f->opaque, f->flag & REMOTING_ONE_WAY, *reserved,
+			     first };
+	*reserved = 0;
 	c->asked++;
 	s->asked_n++;
 	return MQ_OK;
 }
 
+/* What was served is to go on so. */
 static void
-on_frame(struct connection *c, struct remoting_frame *f)
+settle(struct connection *c, struct remoting_frame *f, enum server_served served, size_t *reserved)
 {
 	struct server *s = c->of;
-	enum server_served served = f->flag & REMOTING_RESPONSE ? SERVER_DONE : SERVER_ASK_MOUNT;
 	int rc = MQ_OK;
 
-	if (s->what.serve)
-		served = s->what.serve(s->what.arg, &c->peer, f);
-	if (served == SERVER_ASK_MOUNT)
-		rc = ask_mount(c, f);
+	if (served == SERVER_ASK_MOUNT || served == SERVER_ASK_FIRST)
+		rc = ask_mount(c, f, served == SERVER_ASK_FIRST, reserved);
 	if (rc == MQ_OK && !(f->flag & REMOTING_RESPONSE))
 		c->useful_ms = s->d->now_ms;
 	if (served == SERVER_FAILED && c->peer.channel.rc == MQ_OK)
@@ -353,9 +355,46 @@ on_frame(struct connection *c, struct remoting_frame *f)
 	} else if (rc != MQ_OK) {
 		server_refuse(s, &c->peer, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	}
-	s->reserved -= c->reserved;
-	c->reserved = 0;
+	s->reserved -= *reserved;
+	*reserved = 0;
+}
+
+static void
+on_frame(struct connection *c, struct remoting_frame *f)
+{
+	struct server *s = c->of;
+	enum server_served served = f->flag & REMOTING_RESPONSE ? SERVER_DONE : SERVER_ASK_MOUNT;
+
+	if (s->what.serve)
+		served = s->what.serve(s->what.arg, &c->peer, f);
+	settle(c, f, served, &c->reserved);
 	c->peer.channel.allowed = SMALL_FRAME;
+}
+
+int
+server_answer(struct server *s, const struct link_message *msg, int blob_fd)
+{
+	struct asked *a = &s->asked[msg->id % LINK_REQUESTS_MAX];
+	struct connection *c = a->by;
+	struct asked was;
+
+	if (msg->id == 0 || a->id != msg->id)
+		return err_note(MQ_ECORRUPT, "the mount answers what nobody asked");
+	was = *a;
+	*a = (struct asked){ .id = 0 };
+	s->asked_n--;
+	if (c)
+		c->asked--;
+	if (c && was.first && msg->code == ANSWER_SUCCESS)
+		settle(c, was.first, s->what.allowed(s->what.arg, &c->peer, was.first, msg->text), &was.reserved);
+	else if (c && !was.one_way)
+		answer(&was, msg, blob_fd);
+	if (c)
+		touch(c);
+	s->reserved -= was.reserved;
+	frame_free(was.first);
+	bound_answers(s);
+	return MQ_OK;
 }
 
 /* A frame comes that is large. */
@@ -565,6 +604,8 @@ server_close(struct server *s)
 			gone(s->connections[i]);
 			free(s->connections[i]);
 		}
+	for (size_t i = 0; i < LINK_REQUESTS_MAX; i++)
+		frame_free(s->asked[i].first);
 	for (size_t i = 0; i < 2; i++)
 		listener_close(&s->ports[i].listener);
 	free(s->connections);

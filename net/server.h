@@ -29,6 +29,7 @@ struct server_peer {
 /* What became of a frame. */
 enum server_served {
 	SERVER_DONE,			/* it is answered, or wants no answer */
+	SERVER_ASK_FIRST,		/* the mount is to say whether it may be asked: server_for.allowed */
 	SERVER_ASK_MOUNT,		/* the mount is to answer it, with f->ext and f->body as they are now */
 	SERVER_FAILED,			/* the connection is to be closed: channel.why, or nothing to say */
 };
@@ -51,6 +52,10 @@ struct server_for {
 	/* The mount has answered a request of that code: f, its body an f->body_len long text, goes to
 	 * p, as it is when this returns.  False: it does not, and the daemon answers.  NULL: it does. */
 	bool (*answered)(void *arg, struct server_peer *p, int code, struct remoting_frame *f);
+
+	/* A request for which serve() said SERVER_ASK_FIRST may be asked; `ticket` is what the mount
+	 * wants to see when it is asked for what follows from it. */
+	enum server_served (*allowed)(void *arg, struct server_peer *p, struct remoting_frame *f, const char *ticket);
 
 	/* Is it to be heard now?  Asked again when anything happens.  NULL: it is. */
 	bool (*may_ask)(void *arg, const struct server_peer *p);

@@ -13,6 +13,7 @@ struct ask {
 	struct ring_submission s;
 	const char *topic, *template, *group, *text;
 	const char *body;
+	const char *key, *signature, *signed_text;	/* with access control; else s.key_len ... are 0 */
 	/* of a pull */
 	bool suspends;			/* it may wait for messages */
 	bool subscribed;		/* its filter is in its heartbeats */

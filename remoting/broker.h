@@ -4,6 +4,7 @@
 
 #include "conf/settings.h"
 #include "offsets/offsets.h"
+#include "remoting/judge.h"
 #include "remoting/rights.h"
 #include "remoting/stats.h"
 #include "store/store.h"
@@ -15,7 +16,8 @@ struct remoting_broker {
 	struct host host;		/* stored in messages: brokerIP1, listenPort */
 	bool read_only;
 
-	const struct user *rights;	/* of clients; NULL: they may do all */
+	const struct user *rights;	/* of who asks; NULL: it may do all */
+	struct judge *judge;		/* of requests; NULL: all are let in, as remotingUser */
 
 	/* The log is in the slaves that a SYNC_MASTER waits for up to this mark; NULL: there
 	 * are none.  And: are there enough of them now?  May be NULL. */

@@ -3,6 +3,10 @@
 #ifndef MQFS_REMOTING_CODES_H
 #define MQFS_REMOTING_CODES_H
 
+#include <stdbool.h>
+
+#include <jansson.h>
+
 enum remoting_request {
 	REMOTING_SEND_MESSAGE = 10,
 	REMOTING_PULL_MESSAGE = 11,
@@ -31,6 +35,11 @@ enum remoting_request {
 	REMOTING_GET_ALL_CONSUMER_OFFSET = 43,
 	REMOTING_GET_ALL_DELAY_OFFSET = 45,
 	REMOTING_CHECK_CLIENT_CONFIG = 46,
+	REMOTING_UPDATE_AND_CREATE_ACL_CONFIG = 50,
+	REMOTING_DELETE_ACL_CONFIG = 51,
+	REMOTING_GET_BROKER_CLUSTER_ACL_INFO = 52,
+	REMOTING_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG = 53,
+	REMOTING_GET_BROKER_CLUSTER_ACL_CONFIG = 54,
 	REMOTING_GET_TIMER_CHECK_POINT = 60,		/* 5.x */
 	REMOTING_REGISTER_BROKER = 103,
 	REMOTING_UNREGISTER_BROKER = 104,
@@ -71,5 +80,13 @@ enum remoting_request {
 	REMOTING_HELLO = 0x6d71,			/* mqfs's own, */
 	REMOTING_READ_LOG = 0x6d72,			/* and this */
 };
+
+/* What a slave of mqfs asks: whoever haListen and haAllow let follow, and no client. */
+static inline bool
+remoting_is_of_slave(int code, const json_t *ext)
+{
+	return code == REMOTING_HELLO || code == REMOTING_READ_LOG ||
+	       (code == REMOTING_UPDATE_CONSUMER_OFFSET && (json_object_get(ext, "seen") || json_object_get(ext, "reset")));
+}
 
 #endif

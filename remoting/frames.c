@@ -336,6 +336,11 @@ static const struct {
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
 	{ REMOTING_END_TRANSACTION, end_transaction },
 	{ REMOTING_QUERY_MESSAGE, ask_mount },
+	{ REMOTING_UPDATE_AND_CREATE_ACL_CONFIG, ask_mount },
+	{ REMOTING_DELETE_ACL_CONFIG, ask_mount },
+	{ REMOTING_GET_BROKER_CLUSTER_ACL_INFO, ask_mount },
+	{ REMOTING_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG, ask_mount },
+	{ REMOTING_GET_BROKER_CLUSTER_ACL_CONFIG, ask_mount },
 	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
 	{ REMOTING_UPDATE_CONSUMER_OFFSET, update_offset },
 	{ REMOTING_UPDATE_AND_CREATE_TOPIC, ask_mount },
@@ -382,26 +387,88 @@ frames_answered(void *arg, struct server_peer *p, int code, struct remoting_fram
 	return clients_answered(arg, p, code, f);
 }
 
+/* --- who may ------------------------------------------------------------------------------------------------------- */
+
+/* What the mount judges with its signature, in the rings. */
+static bool
+is_message(int code)
+{
+	return code == REMOTING_SEND_MESSAGE_V2 || code == REMOTING_SEND_MESSAGE || code == REMOTING_SEND_BATCH_MESSAGE ||
+	       code == REMOTING_PULL_MESSAGE;
+}
+
+/* mqfs.wants: the topics of a heartbeat's subscriptions, and the retry topics of its groups, each with a
+ * comma: the mount parses no JSON. */
+static void
+tell_wants(struct remoting_frame *f)
+{
+	json_t *root = frames_body(f), *data, *sub;
+	char *text = NULL;
+	size_t i, k, len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data) {
+		if (out)
+			fprintf(out, "%%RETRY%%%s,", frames_text(data, "groupName"));
+		json_array_foreach(json_object_get(data, "subscriptionDataSet"), k, sub)
+			if (out)
+				fprintf(out, "%s,", frames_text(sub, "topic"));
+	}
+	json_decref(root);
+	if (out && fclose(out) == 0)
+		frames_tell(f, "mqfs.wants", text);
+	free(text);
+}
+
+static enum server_served
+ask_first(struct remoting_frame *f)
+{
+	frames_tell(f, "mqfs.wants", NULL);
+	if (f->code == REMOTING_HEART_BEAT)
+		tell_wants(f);
+	return SERVER_ASK_FIRST;
+}
+
 bool
 frames_have_values(int code)
 {
 	return code == REMOTING_HELLO;
 }
 
-enum server_served
-frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
+static enum server_served
+serve_row(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	char remark[64];
 
-	if (f->flag & REMOTING_RESPONSE) {
-		calls_hear(((struct loop *)arg)->calls, p, f);
-		return SERVER_DONE;
-	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].code == f->code)
-			return rows[i].serve(arg, p, f);
+			return rows[i].serve(l, p, f);
 	snprintf(remark, sizeof(remark), " request type %d not supported", (int)f->code);
-	return frames_refuse(arg, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
+	return frames_refuse(l, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
+}
+
+enum server_served
+frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
+{
+	struct loop *l = arg;
+
+	if (f->flag & REMOTING_RESPONSE) {
+		calls_hear(l->calls, p, f);
+		return SERVER_DONE;
+	}
+	if (l->d.config.acl && !is_message(f->code) && !remoting_is_of_slave(f->code, f->ext))
+		return ask_first(f);
+	return serve_row(l, p, f);
+}
+
+enum server_served
+frames_allowed(void *arg, struct server_peer *p, struct remoting_frame *f, const char *ticket)
+{
+	enum server_served served = serve_row(arg, p, f);
+
+	if (served == SERVER_ASK_MOUNT)
+		frames_tell(f, "mqfs.ticket", ticket);
+	return served;
 }
 
 /* --- what the mount asks ------------------------------------------------------------------------------------------- */

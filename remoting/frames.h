@@ -10,6 +10,7 @@
 /* See server_for.  arg: the loop. */
 bool frames_have_values(int code);
 enum server_served frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f);
+enum server_served frames_allowed(void *arg, struct server_peer *p, struct remoting_frame *f, const char *ticket);
 void frames_gone(void *arg, struct server_peer *p);
 
 bool frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
@@ -37,6 +38,7 @@ struct lot {
 
 struct intake {
 	const struct remoting_broker *broker;
+	struct remoting_broker as;	/* the broker, as the client whose request it is may use it */
 	struct ring_server *ring;
 	struct waits *waits;
 	struct reads *reads;
@@ -178,7 +180,7 @@ add_single(struct intake *in, struct batch *b, const struct stored_as *as, struc
 	struct message m = as->m;
 	int rc = MQ_OK;
 
-	if (!stored_props(in->broker, req, NULL, 0, in->props, &m.props_len))
+	if (!stored_props(&in->as, req, NULL, 0, in->props, &m.props_len))
 		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
 	m.props = in->props;
 	m.body = req->body;
@@ -207,7 +209,7 @@ add_items(struct intake *in, struct batch *b, const struct stored_as *as, struct
 		int rc;
 
 		memcpy(in->item_props, body - item.props_len, item.props_len);
-		if (!stored_props(in->broker, req, in->item_props, item.props_len, in->props, &m.props_len))
+		if (!stored_props(&in->as, req, in->item_props, item.props_len, in->props, &m.props_len))
 			return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes",
 				      RECORD_PROPS_MAX);
 		m.props = in->props;
@@ -241,7 +243,7 @@ gather(struct intake *in)
 	int rc = MQ_OK;
 	bool ok;
 
-	if (!stored_as(in->broker, &in->req, &as, &why)) {
+	if (!stored_as(&in->as, &in->req, &as, &why)) {
 		answer_refused(in, &answer, &why);
 		return MQ_OK;
 	}
@@ -266,18 +268,113 @@ gather(struct intake *in)
 	return MQ_OK;
 }
 
+/* --- who may ------------------------------------------------------------------------------------------ */
+
+/* What an account needs: RocketMQ's rule, also for batches, which it forgets. */
+static size_t
+wants_of(const struct ring_request *req, char retry[], size_t size, struct want wants[2])
+{
+	bool sends = req->s.kind == RING_SEND || req->s.kind == RING_BATCH;
+	bool again = strncmp(req->topic, "%RETRY%", strlen("%RETRY%")) == 0;
+
+	wants[0] = (struct want){ req->topic, sends && !again ? ACCOUNT_PUB : ACCOUNT_SUB };
+	if (sends)
+		return 1;
+	snprintf(retry, size, "%%RETRY%%%s", req->group);
+	wants[1] = (struct want){ retry, ACCOUNT_SUB };
+	return 2;
+}
+
+/* The head of an item as its client has laid it out, and signed: then the body, two bytes, the properties. */
+struct item_head {
+	unsigned char bytes[20], props_len[2];
+};
+
+/* The parts that were signed; `heads`, if there are items, and the parts are to be freed. */
+static struct signed_part *
+parts_of(const struct ring_request *req, struct item_head **ret_heads, size_t *ret_n)
+{
+	struct signed_part *parts = malloc((2 + 4 * (size_t)req->s.items) * sizeof(*parts));
+	struct item_head *h = malloc((req->s.items + 1) * sizeof(*h));
+	struct ring_item item;
+	size_t at = 0, n = 0;
+
+	*ret_heads = h;
+	if (!parts || !h) {
+		free(parts);
+		return NULL;
+	}
+	parts[n++] = (struct signed_part){ req->signed_text, req->s.signed_len };
+	if (req->s.items == 0)
+		parts[n++] = (struct signed_part){ req->body, req->s.body_len };
+	for (uint32_t i = 0; i < req->s.items && ring_item_next(req->body, req->s.body_len, &at, &item); i++, h++) {
+		const unsigned char *body = req->body + at - item.body_len;
+
+		memset(h, 0, sizeof(*h));
+		be32_put(h->bytes, (int32_t)(22 + item.body_len + item.props_len));
+		be32_put(h->bytes + 12, item.flag);
+		be32_put(h->bytes + 16, (int32_t)item.body_len);
+		be16_put(h->props_len, (int16_t)item.props_len);
+		parts[n++] = (struct signed_part){ h->bytes, sizeof(h->bytes) };
+		parts[n++] = (struct signed_part){ body, item.body_len };
+		parts[n++] = (struct signed_part){ h->props_len, sizeof(h->props_len) };
+		parts[n++] = (struct signed_part){ body - item.props_len, item.props_len };
+	}
+	*ret_n = n;
+	return parts;
+}
+
+/* The client's request is let in as *ret, or answered. */
+static bool
+is_let_in(struct intake *in, struct leave *ret)
+{
+	const struct ring_request *req = &in->req;
+	const struct ring_submission *s = &req->s;
+	char retry[RECORD_TOPIC_MAX + 16];
+	struct address from = { .v6 = s->flags & RING_FLAG_BORN_V6 };
+	struct item_head *heads = NULL;
+	struct refusal why = { 0 };
+	struct want wants[2];
+	struct plea p = {
+		.from = &from, .access_key = s->key_len ? req->key : NULL,
+		.signature = s->signature_len ? req->signature : NULL, .wants = wants,
+		.n_wants = wants_of(req, retry, sizeof(retry), wants),
+	};
+	struct signed_part *parts = parts_of(req, &heads, &p.n_parts);
+	int rc;
+
+	memcpy(from.bytes, s->born_addr, sizeof(from.bytes));
+	p.parts = parts;
+	rc = parts ? judge_hear(in->broker->judge, &p, ret) : -ENOMEM;
+	free(parts);
+	free(heads);
+	if (rc == MQ_OK)
+		return true;
+	(void)refuse(&why, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
+	answer_refused(in, &(struct ring_completion){ .kind = s->kind, .slot = s->slot, .tag = s->tag,
+						      .queue_id = s->queue_id }, &why);
+	return false;
+}
+
 /* --- the thread -------------------------------------------------------------------------------------- */
 
 static int
 take_one(struct intake *in)
 {
+	struct leave leave = { 0 };
 	int rc = ring_server_take(in->ring, &in->req);
 
 	if (rc != MQ_OK)
 		return rc;
+	if (in->broker->judge && in->req.s.kind != RING_WATCH && !is_let_in(in, &leave))
+		return MQ_OK;
+	in->as.rights = leave.user ? leave.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
-		return gather(in);
-	return reads_put(in->reads, &in->req);
+		rc = gather(in);
+	else
+		rc = reads_put(in->reads, &in->req, &leave);
+	leave_drop(&leave);
+	return rc;
 }
 
 static void *
@@ -323,6 +420,7 @@ intake_open(const struct remoting_broker *broker, struct ring_server *ring, void
 	if (!in)
 		return -ENOMEM;
 	in->broker = broker;
+	in->as = *broker;
 	in->ring = ring;
 	in->lied = lied;
 	in->arg = arg;

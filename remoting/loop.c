@@ -150,7 +150,7 @@ loop_run(struct loop *l)
 		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
 		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
 		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
-		.answered = frames_answered,
+		.answered = frames_answered, .allowed = frames_allowed,
 		.may_ask = frames_may_ask, .turn_frames = TURN_FRAMES,
 	};
 	int rc;

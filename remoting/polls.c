@@ -39,7 +39,8 @@ keep_text(char **at, const char *text, uint32_t len)
 {
 	char *to = *at;
 
-	memcpy(to, text, len);
+	if (len > 0)
+		memcpy(to, text, len);
 	to[len] = '\0';
 	*at += len + 1;
 	return to;
@@ -49,7 +50,8 @@ struct held *
 held_make(struct server_peer *p, const struct remoting_frame *f, const struct ask *a, int64_t until_ms)
 {
 	const struct ring_submission *s = &a->s;
-	struct held *h = malloc(sizeof(*h) + s->topic_len + s->group_len + s->text_len + 3);
+	struct held *h = malloc(sizeof(*h) + s->topic_len + s->group_len + s->text_len + s->key_len +
+				s->signature_len + s->signed_len + 6);
 	char *at;
 
 	if (!h)
@@ -59,6 +61,9 @@ held_make(struct server_peer *p, const struct remoting_frame *f, const struct as
 	h->ask.topic = keep_text(&at, a->topic, s->topic_len);
 	h->ask.group = keep_text(&at, a->group, s->group_len);
 	h->ask.text = keep_text(&at, a->text, s->text_len);
+	h->ask.key = keep_text(&at, a->key, s->key_len);
+	h->ask.signature = keep_text(&at, a->signature, s->signature_len);
+	h->ask.signed_text = keep_text(&at, a->signed_text, s->signed_len);
 	h->ask.suspends = false;		/* the second time it takes what there is, */
 	h->ask.s.flags &= ~(uint32_t)RING_FLAG_COMMIT;	/* and has committed */
 	return h;

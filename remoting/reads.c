@@ -12,6 +12,7 @@
 struct read_job {
 	struct read_job *next;
 	struct ring_submission s;
+	struct leave leave;		/* of who asks */
 	char topic[RECORD_TOPIC_MAX + 1], group[RECORD_TOPIC_MAX + 1];
 	char text[];
 };
@@ -61,16 +62,23 @@ jobs_take(struct jobs *l)
 }
 
 static void
+job_free(struct read_job *job)
+{
+	leave_drop(&job->leave);
+	free(job);
+}
+
+static void
 jobs_free(struct jobs *l)
 {
 	struct read_job *job;
 
 	while ((job = jobs_take(l)))
-		free(job);
+		job_free(job);
 }
 
 int
-reads_put(struct reads *r, const struct ring_request *req)
+reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 {
 	struct read_job *job = malloc(sizeof(*job) + req->s.text_len + 1);
 	bool watch = req->s.kind == RING_WATCH;
@@ -78,6 +86,8 @@ reads_put(struct reads *r, const struct ring_request *req)
 	if (!job)
 		return -ENOMEM;
 	job->s = req->s;
+	job->leave = *leave;
+	*leave = (struct leave){ 0 };
 	memcpy(job->topic, req->topic, sizeof(job->topic));
 	memcpy(job->group, req->group, sizeof(job->group));
 	memcpy(job->text, req->text, req->s.text_len + 1);
@@ -89,6 +99,17 @@ reads_put(struct reads *r, const struct ring_request *req)
 	if (watch)
 		mark_nudge(store_dispatched(r->broker->store));
 	return MQ_OK;
+}
+
+/* The broker, as who asks may use it. */
+static struct remoting_broker
+broker_for(const struct reads *r, const struct read_job *job)
+{
+	struct remoting_broker b = *r->broker;
+
+	if (job->leave.user)
+		b.rights = job->leave.user;
+	return b;
 }
 
 static struct ring_completion
@@ -107,8 +128,9 @@ answer_of(const struct read_job *job)
 static void
 answer_commit(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
+	const struct remoting_broker b = broker_for(r, job);
 	struct refusal why;
-	int rc = pull_commit(r->broker, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
+	int rc = pull_commit(&b, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
 
 	if (rc == MQ_OK)
 		return;
@@ -119,6 +141,7 @@ answer_commit(struct reads *r, const struct read_job *job, struct ring_completio
 static void
 answer_pull(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
+	const struct remoting_broker b = broker_for(r, job);
 	const struct pull p = {
 		.group = job->group,
 		.topic = job->topic,
@@ -131,7 +154,7 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 		.sql = job->s.flags & RING_FLAG_SQL,
 	};
 
-	pull_answer(r->broker, &p, ring_server_pieces(r->ring, job->s.slot), c);
+	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
 }
 
 static void *
@@ -160,7 +183,7 @@ reader_main(void *arg)
 		else
 			answer_commit(r, job, &c);
 		ring_server_complete(r->ring, &c);
-		free(job);
+		job_free(job);
 	}
 }
 
@@ -199,7 +222,7 @@ watch(struct reads *r, struct read_job *job)
 		r->n_watched--;
 	ring_server_set_end(r->ring, at, r->told[at]);
 	ring_server_complete(r->ring, &c);
-	free(job);
+	job_free(job);
 }
 
 /* Returns whether any has moved. */

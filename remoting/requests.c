@@ -55,6 +55,11 @@ static const struct request_row rows[] = {
 	{ REMOTING_GET_ALL_CONSUMER_OFFSET, serve_table },
 	{ REMOTING_GET_ALL_DELAY_OFFSET, serve_table },
 	{ REMOTING_CHECK_CLIENT_CONFIG, serve_check_subscription },
+	{ REMOTING_UPDATE_AND_CREATE_ACL_CONFIG, serve_acl_put },
+	{ REMOTING_DELETE_ACL_CONFIG, serve_acl_delete },
+	{ REMOTING_GET_BROKER_CLUSTER_ACL_INFO, serve_acl_version },
+	{ REMOTING_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG, serve_acl_white },
+	{ REMOTING_GET_BROKER_CLUSTER_ACL_CONFIG, serve_acl_config },
 	{ REMOTING_GET_TIMER_CHECK_POINT, serve_slave },
 	{ REMOTING_UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, serve_group_set },
 	{ REMOTING_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, serve_table },
@@ -91,12 +96,28 @@ find_row(int code)
 	return row;
 }
 
+/* NULL: as remotingUser. */
+static int
+serve_as(struct service *s, const struct user *user, const struct request *req, struct answer *ret)
+{
+	s->rights = user ? *user : s->user;
+	return find_row(req->code)->serve(s, req, ret);
+}
+
 void
 requests_answer(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct answer answer = { .code = ANSWER_SUCCESS };
-	int rc = find_row(req->code)->serve(s, req, &answer);
+	struct leave leave = { 0 };
+	int rc;
 
+	if (req->only_judge && s->remoting.judge)
+		rc = request_judge(s, req, &answer);
+	else if (!request_is_let_in(s, req, &leave))
+		rc = err_note(-EACCES, "the request was not judged, or too long ago");
+	else
+		rc = serve_as(s, leave.user, req, &answer);
+	leave_drop(&leave);
 	if (rc != MQ_OK) {
 		answer_clear(&answer);
 		answer_refuse(&answer, rc == -EACCES ? ANSWER_NO_PERMISSION : ANSWER_SYSTEM_ERROR, "%s", err_text(rc));

@@ -104,4 +104,21 @@ int serve_topic_delete(struct service *s, const struct request *req, struct answ
 int serve_group_set(struct service *s, const struct request *req, struct answer *ret);
 int serve_group_delete(struct service *s, const struct request *req, struct answer *ret);
 
+/* requests_acl.c, */
+int serve_acl_put(struct service *s, const struct request *req, struct answer *ret);
+int serve_acl_delete(struct service *s, const struct request *req, struct answer *ret);
+int serve_acl_white(struct service *s, const struct request *req, struct answer *ret);
+int serve_acl_version(struct service *s, const struct request *req, struct answer *ret);
+int serve_acl_config(struct service *s, const struct request *req, struct answer *ret);
+
+/* --- before they are served: requests_judge.c -------------------------------------------------- */
+
+struct leave;
+
+/* May it be asked?  The answer is a ticket, as its remark, or a refusal. */
+int request_judge(struct service *s, const struct request *req, struct answer *ret);
+
+/* It shows a ticket, or needs none.  *ret is to be given back.  False: it may not be served. */
+bool request_is_let_in(struct service *s, const struct request *req, struct leave *ret);
+
 #endif

@@ -53,13 +53,6 @@ subscribe(struct service *s, struct group *g, struct topic *t, struct subscripti
 	return rc;
 }
 
-/* A slave of ours says more, in fields of its own. */
-static bool
-is_of_slave(const struct request *req)
-{
-	return ext_get(req->ext, "seen") || ext_get(req->ext, "reset");
-}
-
 /* Its subscription of the topic, made if it has none. */
 static int
 subscribed(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
@@ -86,7 +79,7 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 	int64_t to;
 	int rc = MQ_OK;
 
-	if (is_of_slave(req)) {
+	if (remoting_is_of_slave(req->code, req->ext)) {
 		s->broker.serve_slave(s->broker.arg, req, ret);
 		return MQ_OK;
 	}

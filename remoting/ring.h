@@ -32,7 +32,7 @@
  *
  * A submission's bytes are, one behind the other:
  *
- *      topic, template, group, text, body          as long as their ..._len say
+ *      topic, template, group, text, key, signature, signed, body      as long as their ..._len say
  *
  *      kind     template            text                                 body
  *      SEND     defaultTopic        properties                           the message's
@@ -42,6 +42,10 @@
  *      WATCH    -                   -                                    -
  *
  * An item of a BATCH is a struct ring_item, its properties, and its body.
+ *
+ * With access control key, signature and signed are what the client has sent: its accessKey, and
+ * the signature of those bytes and the body (of a batch: as RocketMQ lays it out, see
+ * remoting/signed.h).  Else they are empty.
  *
  * Host byte order: both sides are one build on one machine.
  */
@@ -56,7 +60,10 @@
 #define RING_PIECES 64u			/* of one pull */
 #define RING_WATCHES 4096u
 #define RING_BODY_MAX (16u << 20)	/* no frame holds more */
-#define RING_REMARK_BYTES 120
+#define RING_REMARK_BYTES 160
+#define RING_KEY_MAX 255u
+#define RING_SIGNATURE_MAX 64u
+#define RING_SIGNED_MAX (64u << 10)
 
 enum ring_kind {
 	RING_SEND = 1,			/* one message */
@@ -71,7 +78,7 @@ enum ring_kind {
 enum ring_flag {
 	RING_FLAG_COMMIT = 1,		/* PULL: and commit_offset is consumed */
 	RING_FLAG_SQL = 2,		/* PULL: the subscription is SQL92 */
-	RING_FLAG_BORN_V6 = 4,		/* born_addr has 16 bytes, else 4 */
+	RING_FLAG_BORN_V6 = 4,		/* born_addr, the client's address, has 16 bytes, else 4 */
 	RING_FLAGS_ALL = 7,
 };
 
@@ -96,7 +103,16 @@ struct ring_submission {
 	int64_t offset;
 	int64_t commit_offset;
 	uint8_t born_addr[16];
+	uint32_t key_len, signature_len, signed_len;
 };
+
+/* How long its bytes are in the ring. */
+static inline uint64_t
+ring_bytes(const struct ring_submission *s)
+{
+	return (uint64_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->key_len +
+	       s->signature_len + s->signed_len + s->body_len;
+}
 
 struct ring_item {
 	uint32_t props_len, body_len;

@@ -88,7 +88,7 @@ ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at)
 void
 ring_client_submit(struct ring_client *r, const struct ring_submission *s)
 {
-	uint64_t len = (uint64_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
+	uint64_t len = ring_bytes(s);
 
 	r->in->submissions[r->submitted % RING_SLOTS] = *s;
 	if (len > 0)

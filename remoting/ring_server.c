@@ -72,12 +72,6 @@ ring_server_close(struct ring_server *r)
 
 /* --- taking --------------------------------------------------------------------------------- */
 
-static uint64_t
-data_len(const struct ring_submission *s)
-{
-	return (uint64_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
-}
-
 static int
 lie(const char *what)
 {
@@ -98,6 +92,8 @@ check_fields(const struct ring_submission *s)
 		return lie("a name that is too long");
 	if (s->text_len > RECORD_PROPS_MAX || s->body_len > RING_BODY_MAX)
 		return lie("more than a message can hold");
+	if (s->key_len > RING_KEY_MAX || s->signature_len > RING_SIGNATURE_MAX || s->signed_len > RING_SIGNED_MAX)
+		return lie("more than a client can have signed");
 	if (s->topic_len == 0 && s->kind != RING_WATCH)
 		return lie("no topic");
 	if (!sends && (s->template_len > 0 || s->body_len > 0))
@@ -123,7 +119,7 @@ check_fields(const struct ring_submission *s)
 static int
 check_place(const struct ring_server *r, const struct ring_submission *s)
 {
-	uint64_t len = data_len(s), place = s->data_at % RING_DATA_BYTES;
+	uint64_t len = ring_bytes(s), place = s->data_at % RING_DATA_BYTES;
 
 	if (len == 0)
 		return MQ_OK;
@@ -135,13 +131,19 @@ check_place(const struct ring_server *r, const struct ring_submission *s)
 	return MQ_OK;
 }
 
-/* A name, from the ring; it is valid, or there is none. */
-static int
-take_name(const unsigned char **at, size_t len, char *ret)
+static void
+take_text(const unsigned char **at, size_t len, char *ret)
 {
 	memcpy(ret, *at, len);
 	ret[len] = '\0';
 	*at += len;
+}
+
+/* A name, from the ring; it is valid, or there is none. */
+static int
+take_name(const unsigned char **at, size_t len, char *ret)
+{
+	take_text(at, len, ret);
 	return len == 0 || record_topic_valid(ret, len) ? MQ_OK : lie("a name that no topic or group can have");
 }
 
@@ -159,9 +161,11 @@ take_texts(const struct ring_server *r, struct ring_request *req)
 		rc = take_name(&at, s->group_len, req->group);
 	if (rc != MQ_OK)
 		return rc;
-	memcpy(req->text, at, s->text_len);
-	req->text[s->text_len] = '\0';
-	req->body = at + s->text_len;
+	take_text(&at, s->text_len, req->text);
+	take_text(&at, s->key_len, req->key);
+	take_text(&at, s->signature_len, req->signature);
+	req->signed_text = at;
+	req->body = at + s->signed_len;
 	return MQ_OK;
 }
 
@@ -185,8 +189,8 @@ ring_server_take(struct ring_server *r, struct ring_request *ret)
 		rc = take_texts(r, ret);
 	if (rc != MQ_OK)
 		return rc;
-	if (data_len(&ret->s) > 0)
-		r->data_end = ret->s.data_at + data_len(&ret->s);
+	if (ring_bytes(&ret->s) > 0)
+		r->data_end = ret->s.data_at + ring_bytes(&ret->s);
 	r->taken++;
 	atomic_fetch_add(&r->under_way, 1);
 	return MQ_OK;

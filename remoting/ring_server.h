@@ -22,14 +22,17 @@ struct ring_server {
 };
 
 /* A submission that has been checked.  Texts are copies, and end with a NUL; a NUL may be
- * in `text`.  `body` lies in the ring, where mqremoted may change it at any time: it is to
- * be read once, before ring_server_release(). */
+ * in `text`.  `body` and `signed_text` lie in the ring, where mqremoted may change them at
+ * any time: they are to be read before ring_server_release(). */
 struct ring_request {
 	struct ring_submission s;
 	char topic[RECORD_TOPIC_MAX + 1];	/* valid names, or "" where there may be none */
 	char template[RECORD_TOPIC_MAX + 1];
 	char group[RECORD_TOPIC_MAX + 1];
 	char text[RECORD_PROPS_MAX + 1];
+	char key[RING_KEY_MAX + 1];
+	char signature[RING_SIGNATURE_MAX + 1];
+	const unsigned char *signed_text;
 	const unsigned char *body;
 };
 

@@ -83,6 +83,7 @@ fill_config(const struct settings *s, int64_t segment_bytes, struct link_config 
 	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
 	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
 	snprintf(c->namesrv, sizeof(c->namesrv), "%s", s->namesrvAddr);
+	c->acl = s->aclEnable;
 	c->register_ms = s->registerNameServerPeriod;
 	c->register_timeout_ms = s->registerBrokerTimeoutMills;
 	c->register_always = s->forceRegister;
@@ -412,6 +413,8 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	lock_init(&s->lock, RANK_REPLICATION);
 	cond_init(&s->changed);
 	rc = stats_open(settings, broker->store, &s->remoting.stats);
+	if (rc == MQ_OK && settings->aclEnable)
+		rc = judge_open(settings->aclFile, &s->remoting.judge);
 	if (rc == MQ_OK)
 		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
 	if (rc == MQ_OK)
@@ -455,6 +458,8 @@ service_close(struct service *s)
 	child_stop(s->child);
 	child_close(s->child);
 	exchange_close(s->exchange);
+	tickets_clear(&s->tickets);
+	judge_close(s->remoting.judge);
 	user_clear(&s->user);
 	stats_close(s->remoting.stats);
 	pthread_cond_destroy(&s->changed);

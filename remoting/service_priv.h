@@ -8,6 +8,7 @@
 #include "net/child.h"
 #include "net/exchange.h"
 #include "remoting/broker.h"
+#include "remoting/tickets.h"
 #include "remoting/intake.h"
 #include "remoting/resets.h"
 #include "remoting/rights.h"
@@ -19,6 +20,7 @@ struct service {
 	struct service_broker broker;
 	int64_t started_ms;		/* wall clock */
 	struct user user;		/* of remotingUser */
+	struct tickets tickets;		/* of requests that were judged */
 	struct user rights;		/* of who asks what is being answered: the same groups as another's */
 	struct remoting_broker remoting;
 

@@ -20,6 +20,7 @@
 #include "remoting/polls.h"
 #include "remoting/replies.h"
 #include "remoting/ring_client.h"
+#include "remoting/signed.h"
 #include "remoting/traffic.h"
 #include "store/record.h"
 
@@ -70,6 +71,29 @@ put_born(const char *address, struct ring_submission *s)
 		s->flags |= RING_FLAG_BORN_V6;
 }
 
+/* Who asks, as the mount is to judge it; what was signed is to be freed. */
+static char *
+put_plea(const struct traffic *t, const struct server_peer *p, const struct remoting_frame *f, struct ask *a)
+{
+	size_t len = 0;
+	char *values;
+
+	if (!t->l->d.config.acl)
+		return NULL;
+	put_born(p->address, &a->s);
+	values = signed_values(f->ext, &len);
+	a->key = ext_get(f->ext, "AccessKey");
+	a->signature = ext_get(f->ext, "Signature");
+	if (!values || !a->key || strlen(a->key) > RING_KEY_MAX || len > RING_SIGNED_MAX)
+		return values;
+	a->s.key_len = (uint32_t)strlen(a->key);
+	a->s.signed_len = (uint32_t)len;
+	a->signed_text = values;
+	if (a->signature && strlen(a->signature) <= RING_SIGNATURE_MAX)
+		a->s.signature_len = (uint32_t)strlen(a->signature);
+	return values;
+}
+
 static void
 put_texts(const struct ask *a, unsigned char *at, size_t frame_body_len)
 {
@@ -79,7 +103,8 @@ put_texts(const struct ask *a, unsigned char *at, size_t frame_body_len)
 		uint32_t len;
 	} texts[] = {
 		{ a->topic, s->topic_len }, { a->template, s->template_len }, { a->group, s->group_len },
-		{ a->text, s->text_len },
+		{ a->text, s->text_len }, { a->key, s->key_len }, { a->signature, s->signature_len },
+		{ a->signed_text, s->signed_len },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -98,7 +123,7 @@ static bool
 submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op *op)
 {
 	struct ring_submission *s = &a->s;
-	size_t len = (size_t)s->topic_len + s->template_len + s->group_len + s->text_len + s->body_len;
+	size_t len = ring_bytes(s);
 	unsigned char *at;
 
 	if (ring_client_slot(&t->ring, &s->slot) != MQ_OK)
@@ -145,12 +170,14 @@ enum server_served
 traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 {
 	const struct op op = op_of(p, f);
+	AUTO_FREE char *values = NULL;
 	struct refusal why;
 	struct ask a;
 
 	if (!ask_send(f, &a, &why))
 		return refuse_frame(t, p, f, &why);
 	put_born(p->address, &a.s);
+	values = put_plea(t, p, f, &a);
 	return submit(t, &a, f->body_len, &op) ? SERVER_DONE : refuse_busy(t, p, f);
 }
 
@@ -201,11 +228,13 @@ enum server_served
 traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 {
 	struct op op = op_of(p, f);
+	AUTO_FREE char *values = NULL;
 	struct refusal why;
 	struct ask a;
 
 	if (!ask_pull(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why)))
 		return refuse_frame(t, p, f, &why);
+	values = put_plea(t, p, f, &a);
 	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX) {
 		int64_t ms = a.suspend_ms < 0 ? 0 : a.suspend_ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : a.suspend_ms;
 

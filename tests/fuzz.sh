@@ -15,8 +15,8 @@ if [ ! -e config.status ]; then
 	"$top/configure" -q CC=clang CFLAGS='-O1 -g' --enable-sanitize=fuzzer-no-link,$sanitizers
 fi
 make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a net/libnet.a repl/librepl.a remoting/libremoting.a fs/libfs.a
-libs=$(pkg-config --libs fuse3 jansson inih libdeflate liblz4 libzstd libcrypto)
-flags=$(pkg-config --cflags fuse3 jansson inih libdeflate liblz4 libzstd libcrypto)
+libs=$(pkg-config --libs fuse3 jansson inih libdeflate liblz4 libzstd libcrypto yaml-0.1)
+flags=$(pkg-config --cflags fuse3 jansson inih libdeflate liblz4 libzstd libcrypto yaml-0.1)
 
 if [ $# = 0 ]; then
 	for source in "$top"/tests/fuzz/fuzz_*.c; do

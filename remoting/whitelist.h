@@ -1,0 +1,41 @@
+/* whitelist.h - addresses that need no signature, in RocketMQ's words for them.
+ *
+ *      10.1.2.3                one address; also IPv6
+ *      10.1.2.3,10.1.2.4       several
+ *      10.1.2.{3,4,7}          several that differ in the last part; also 1050::5:{1,2a}
+ *      10.1.2.*                any last part; also 10.1.*.*
+ *      10.1.2-7.*              parts from 2 to 7
+ *      1050::5:600:*           any last part; 1050::5:1-200:*  and  1050::5:1-200  as well
+ *      *                       all; also *.*.*.* and *:*:*:*:*:*:*:*
+ *
+ * Each part has to match; RocketMQ passes over those behind the first that is a range.
+ */
+#ifndef MQFS_REMOTING_WHITELIST_H
+#define MQFS_REMOTING_WHITELIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct address {
+	bool v6;
+	uint8_t bytes[16];		/* 4 of them, if it is not */
+};
+
+/* "10.0.0.9:51000", "[::1]:51000", or without a port.  False: it is none. */
+bool address_parse(const char *text, struct address *ret);
+
+struct pattern;
+
+/* Starts as zeros. */
+struct whitelist {
+	struct pattern *list;
+	size_t n;
+};
+
+/* The addresses of such words, too; blanks are none.  MQ_EBADCONF, noted: they are not right. */
+int whitelist_add(struct whitelist *w, const char *text);
+bool whitelist_has(const struct whitelist *w, const struct address *a);
+void whitelist_clear(struct whitelist *w);
+
+#endif
