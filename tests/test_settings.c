@@ -436,7 +436,7 @@ a_rocketmq_slaves_file_with_everything_is_taken_unchanged(void **state)
 			      "mapedFileSizeConsumeQueue=300000\n"
 			      "autoCreateTopicEnable=true\n"
 			      "sendMessageThreadPoolNums=128\n"
-			      "aclEnable=true\n"
+			      "commercialEnable=true\n"
 			      "messageDelayLevel=1s 5s 10s\n"), MQ_OK);
 	assert_string_equal(s->brokerName, "broker-b");
 	assert_int_equal(s->brokerId, 3);
@@ -447,7 +447,7 @@ a_rocketmq_slaves_file_with_everything_is_taken_unchanged(void **state)
 	assert_string_equal(s->messageDelayLevel, "1s 5s 10s");
 	assert_true(s->autoCreateTopicEnable);
 	assert_true(log_has("broker-b-s.properties:17: unknown setting 'sendMessageThreadPoolNums'"));
-	assert_true(log_has("broker-b-s.properties:18: unknown setting 'aclEnable'"));
+	assert_true(log_has("broker-b-s.properties:18: unknown setting 'commercialEnable'"));
 	assert_int_equal(settings_resolve(s), MQ_OK);
 	assert_int_equal(settings_check(s), MQ_OK);
 	assert_int_equal(s->brokerId, 3);
