@@ -232,19 +232,34 @@ number_of(const char *text, size_t len)
 }
 
 static void
-take_op(void *arg, const struct walk *w)
+take_number(struct loading *l, const struct record *op, int64_t at)
 {
-	struct loading *l = arg;
-	const struct record *rec = &w->rec;
-	int64_t at = number_of(rec->body, (size_t)rec->body_len);
-	size_t len;
-	const char *tag = record_property(rec->props, (size_t)rec->props_len, "TAGS", &len);
-
-	if (!tag || len != 1 || *tag != 'd' || at < 0)
+	if (at < 0)
 		return;
-	if (at < l->h->low && !record_is_continued(rec))
+	if (at < l->h->low && !record_is_continued(op))
 		add_before(l, at);
 	mark_ended(l->h, at, HALF_ENDED);
+}
+
+/* One number; RocketMQ 5 gathers several, each with a comma behind it. */
+static void
+take_op(void *arg, const struct walk *w)
+{
+	const struct record *rec = &w->rec;
+	size_t len, left = (size_t)rec->body_len;
+	const char *tag = record_property(rec->props, (size_t)rec->props_len, "TAGS", &len), *text = rec->body;
+
+	if (!tag || len != 1 || *tag != 'd')
+		return;
+	while (left > 0) {
+		const char *comma = memchr(text, ',', left);
+		size_t n = comma ? (size_t)(comma - text) : left;
+
+		take_number(arg, rec, number_of(text, n));
+		n += comma != NULL;
+		text += n;
+		left -= n;
+	}
 }
 
 /* RocketMQ's copy of a half that had more time: it has ended with the one that it is of. */

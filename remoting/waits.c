@@ -72,12 +72,23 @@ refuse(struct wait *e, int code, const char *why)
 	snprintf(e->answer.remark, sizeof(e->answer.remark), "%s", why);
 }
 
+static enum over
+disk_is_over(struct waits *w, const struct wait *e, int64_t now)
+{
+	return is_over(e->disk_by, e->end, mark_at(store_flushed(w->broker->store)), w->disk_failed, now);
+}
+
+static enum over
+slaves_are_over(struct waits *w, const struct wait *e, int64_t now)
+{
+	return is_over(e->slaves_by, e->end, mark_at(replicated(w)), false, now);
+}
+
 /* Its answer is ready: complete it. */
 static bool
 settle_one(struct waits *w, struct wait *e, int64_t now)
 {
-	enum over disk = is_over(e->disk_by, e->end, mark_at(store_flushed(w->broker->store)), w->disk_failed, now);
-	enum over slaves = is_over(e->slaves_by, e->end, mark_at(replicated(w)), false, now);
+	enum over disk = disk_is_over(w, e, now), slaves = slaves_are_over(w, e, now);
 
 	if (disk == OVER_NOT || slaves == OVER_NOT)
 		return false;
@@ -180,19 +191,26 @@ flusher_main(void *arg)
 
 /* --- slaves, and time ---------------------------------------------------------------------------- */
 
-/* What the first in the list waits for.  With the lock. */
+/* What the first in the list waits for.  Marks move without the lock: it may have become ready
+ * since settle() looked at it, and then nothing else would wake the timer.  With the lock. */
 static void
 wanted_of_timer(struct waits *w, mq_pos *ret_pos, int64_t *ret_by)
 {
 	const struct wait *e = wait_at(w, w->first);
+	int64_t now = clock_mono_ms();
+	enum over disk, slaves;
 
 	*ret_pos = MQ_POS(INT64_MAX - 1);
 	*ret_by = NEVER;
 	if (w->first == w->end)
 		return;
-	if (e->disk_by)
+	disk = disk_is_over(w, e, now);
+	slaves = slaves_are_over(w, e, now);
+	if (disk != OVER_NOT && slaves != OVER_NOT)
+		*ret_by = now;
+	if (disk == OVER_NOT)
 		*ret_by = e->disk_by;
-	if (e->slaves_by && mark_at(replicated(w)).byte < e->end.byte) {
+	if (slaves == OVER_NOT) {
 		*ret_pos = MQ_POS(e->end.byte - 1);	/* past it: at its end */
 		*ret_by = e->slaves_by < *ret_by ? e->slaves_by : *ret_by;
 	}

@@ -5,7 +5,13 @@
  *	timed TOPIC SECONDS BODY                to be delivered then, by 5.x's timer wheel
  *	batch TOPIC QUEUE COUNT BODY            BODY 1, BODY 2, ... at once
  *	transaction TOPIC BODY                  sent, and committed
+ *	takeback TOPIC BODY                     the same, rolled back
  *	half TOPIC BODY                         the same, neither committed nor taken back
+ *	decide TOPIC COUNT OUTCOME              commit or rollback whatever it is asked for, until it was asked for COUNT
+ *	                                        messages: each of them as BODY, sorted
+ *	retry GROUP TOPIC TIMES                 a message that is never handled, until it has come TIMES times: how often it
+ *	                                        had come, and in which topic, each time
+ *	ask TOPIC BODY                          a request, and the reply, which is "re: BODY"
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
  *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
@@ -26,15 +32,18 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.apache.rocketmq.broker.out.BrokerOuterAPI;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.MQVersion;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.admin.OffsetWrapper;
@@ -97,8 +106,21 @@ public class Driver {
 		case "transaction":
 			transaction(word[1], rest(word, 2), LocalTransactionState.COMMIT_MESSAGE);
 			break;
+		case "takeback":
+			transaction(word[1], rest(word, 2), LocalTransactionState.ROLLBACK_MESSAGE);
+			break;
 		case "half":
 			transaction(word[1], rest(word, 2), LocalTransactionState.UNKNOW);
+			break;
+		case "decide":
+			decide(word[1], Integer.parseInt(word[2]), word[3].equals("commit")
+				? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.ROLLBACK_MESSAGE);
+			break;
+		case "retry":
+			retry(word[1], word[2], Integer.parseInt(word[3]));
+			break;
+		case "ask":
+			ask(word[1], rest(word, 2));
 			break;
 		case "consume":
 			consume(word[1], word[2], word[3], Integer.parseInt(word[4]));
@@ -191,7 +213,7 @@ public class Driver {
 		say(producer().send(messages, queue));
 	}
 
-	private void transaction(String topic, String body, LocalTransactionState outcome) throws Exception {
+	private TransactionMQProducer transactions(LocalTransactionState outcome, Consumer<MessageExt> checked) throws Exception {
 		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
 
 		producer.setNamesrvAddr(nameServer);
@@ -204,10 +226,99 @@ public class Driver {
 
 			@Override
 			public LocalTransactionState checkLocalTransaction(MessageExt message) {
+				checked.accept(message);
 				return outcome;
 			}
 		});
 		producer.start();
+		return producer;
+	}
+
+	/* Whoever sends its heartbeats to a broker is asked by it. */
+	private void decide(String topic, int count, LocalTransactionState outcome) throws Exception {
+		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
+		CountDownLatch missing = new CountDownLatch(count);
+
+		queue(topic, "0");
+		TransactionMQProducer producer = transactions(outcome, m -> {
+			if (got.add(new String(m.getBody(), StandardCharsets.UTF_8)))
+				missing.countDown();
+		});
+		MQClientInstance client = producer.getDefaultMQProducerImpl().getMqClientFactory();
+
+		client.updateTopicRouteInfoFromNameServer(topic);
+		client.sendHeartbeatToAllBrokerWithLock();
+		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
+		Thread.sleep(500);		/* what it says is sent one-way, by a thread of its own */
+		producer.shutdown();
+		got.forEach(System.out::println);
+		if (!all)
+			throw new IllegalStateException("nobody has asked for " + missing.getCount() + " messages");
+	}
+
+	private void retry(String group, String topic, int times) throws Exception {
+		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
+		CountDownLatch missing = new CountDownLatch(times);
+
+		consumer.setNamesrvAddr(nameServer);
+		consumer.setMqClientApiTimeout(PATIENCE_MS);
+		consumer.setInstanceName(group + topic);
+		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+		consumer.setMaxReconsumeTimes(times - 1);
+		consumer.subscribe(topic, "*");
+		consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+			for (MessageExt m : messages)
+				if (got.add(m.getReconsumeTimes() + " " + m.getTopic()))
+					missing.countDown();
+			context.setDelayLevelWhenNextConsume(1);
+			return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+		});
+		consumer.start();
+		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
+		Thread.sleep(500);		/* it is sent back after this */
+		consumer.shutdown();
+		got.forEach(System.out::println);
+		if (!all)
+			throw new IllegalStateException("it has come " + got.size() + " times");
+	}
+
+	private void ask(String topic, String body) throws Exception {
+		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("interop_repliers");
+		DefaultMQProducer replier = new DefaultMQProducer("interop_replier");
+
+		queue(topic, "0");
+		replier.setNamesrvAddr(nameServer);
+		replier.setInstanceName("replier");
+		replier.setSendMsgTimeout(PATIENCE_MS);
+		replier.start();
+		consumer.setNamesrvAddr(nameServer);
+		consumer.setInstanceName("repliers" + topic);
+		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);
+		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+		consumer.subscribe(topic, "*");
+		consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+			for (MessageExt m : messages)
+				try {
+					byte[] reply = ("re: " + new String(m.getBody(), StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8);
+
+					replier.send(MessageUtil.createReplyMessage(m, reply));
+				} catch (Exception e) {
+					e.printStackTrace();
+				}
+			return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+		});
+		consumer.start();
+		Message reply = producer().request(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), PATIENCE_MS);
+		System.out.println(new String(reply.getBody(), StandardCharsets.UTF_8));
+		consumer.shutdown();
+		replier.shutdown();
+	}
+
+	private void transaction(String topic, String body, LocalTransactionState outcome) throws Exception {
+		queue(topic, "0");
+		TransactionMQProducer producer = transactions(outcome, m -> { });
+
 		say(producer.sendMessageInTransaction(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null));
 		producer.shutdown();
 	}
