@@ -25,3 +25,12 @@ want 'message of t00700/q3' "$(cat "$mnt/topics/t00700/q3")" "a message"
 want "" "$(cat "$mnt/topics/t00701/q3")" "an empty queue"
 written=$(seq 0 7 $((topics - 1)) | wc -l)
 want $((written * 4)) "$(find "$mnt/topics" -name 'q*' -size +0 | wc -l)" "queues with messages"
+
+# Whoever monitors gets a bounded text, and is told what is not in it.
+echo 100 > "$mnt/config/metricsTopics"
+cat "$mnt/status/metrics.prom" > "$work/metrics"
+[ "$(wc -c < "$work/metrics")" -lt 300000 ] || fail "metrics.prom has $(wc -c < "$work/metrics") bytes"
+want 100 "$(grep -c '^mqfs_topic_messages_total{' "$work/metrics")" "topics with metrics"
+want $((topics - 100)) "$(sed -n 's/^mqfs_topics_left_out{.*} //p' "$work/metrics")" "topics without"
+want $((written * 4)) "$(sed -n 's/^mqfs_retained_messages{.*} //p' "$work/metrics")" "messages of all of them"
+want $((topics + 1)) "$(wc -l < "$mnt/status/topics")" "lines of status/topics"
