@@ -49,6 +49,17 @@ ends_with(const char *text, const char *end)
 	return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+const char *
+figure_unit(const struct figure *f)
+{
+	static const char *const words[] = {
+		[FIGURE_NONE] = "", [FIGURE_BYTES] = "bytes", [FIGURE_SECONDS] = "s", [FIGURE_MS] = "ms",
+		[FIGURE_TIME_MS] = "ms since 1970", [FIGURE_PERCENT] = "%",
+	};
+
+	return words[f->unit];
+}
+
 static void
 metric_name(const struct figure *f, const char *prefix, struct text *t)
 {

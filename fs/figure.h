@@ -39,6 +39,9 @@ struct figure {
 
 int64_t figure_number(const struct figure *f, const void *of);
 
+/* What its number counts: "bytes", "s" ...; "" of things. */
+const char *figure_unit(const struct figure *f);
+
 /* The cell of a column: no blanks in it. */
 void figure_cell(const struct figure *f, const void *of, char *buf, size_t size);
 json_t *figure_json(const struct figure *f, const void *of);

@@ -180,6 +180,11 @@ int node_attr_text(struct mount *m, const struct node *n, struct stat *st, doubl
 
 void stat_set_ms(struct stat *st, int64_t ms);	/* mtime and ctime */
 
+/* Files of config/ and status/ say in an attribute what they are: list_xattr() of those. */
+#define HELP_XATTR "user.mqfs.help"
+struct text;
+int node_list_help(struct mount *m, const struct node *n, struct text *t);
+
 /* What a directory reads: list() adds each child, and the list holds it.  -ENOMEM is
  * remembered. */
 struct lister;

@@ -135,10 +135,30 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	return config_set(m, row->key, value);
 }
 
+/* What it is, what it takes, and whether it takes it now. */
+static int
+config_key_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	const struct setting *row = row_of(n);
+	char allowed[256];
+
+	(void)m;
+	if (!row)
+		return -ESTALE;
+	if (strcmp(name, HELP_XATTR) != 0)
+		return -ENODATA;
+	setting_allowed(row, allowed, sizeof(allowed));
+	text_printf(t, "%s (%s; by default %s; %s)", row->help, allowed, *row->dflt ? row->dflt : "empty",
+		    row->flags & SETTING_LIVE ? "can change while mounted" : "changes with the next mount");
+	return MQ_OK;
+}
+
 const struct node_class node_config_key = {
 	.what = "setting",
 	.attr = config_key_attr,
 	.set_attr = node_set_owner,
+	.get_xattr = config_key_get_xattr,
+	.list_xattr = node_list_help,
 	.render = config_key_render,
 	.accept = config_key_accept,
 };

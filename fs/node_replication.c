@@ -109,25 +109,25 @@ say_eta(struct mount *m, const struct replication_peer *p, struct text *t)
 }
 
 static const struct {
-	const char *name;
+	const char *name, *help;
 	void (*say)(struct mount *m, const struct replication_peer *p, struct text *t);
 } peer_files[] = {
-	{ "address", say_address },	/* and, when it is gone, why */
-	{ "state", say_state },
-	{ "broker", say_broker },	/* who it is, if it said so */
-	{ "trouble", say_trouble },	/* why it could not go on following us, as it told */
-	{ "ack", say_ack },		/* it has the log up to here */
-	{ "sent", say_sent },		/* it was sent, or has sent, up to here */
-	{ "behind", say_behind },	/* bytes */
-	{ "rate", say_rate },		/* bytes a second, lately */
-	{ "eta", say_eta },		/* seconds */
+	{ "address", "its address, and, when it is gone, why", say_address },
+	{ "state", "gone, connecting, waiting (for its first bytes) or transfer", say_state },
+	{ "broker", "who it says it is", say_broker },
+	{ "trouble", "why it cannot go on, as it says; empty when it can", say_trouble },
+	{ "ack", "it has the log up to here (bytes)", say_ack },
+	{ "sent", "what was sent reaches up to here (bytes)", say_sent },
+	{ "behind", "what it has still to get (bytes)", say_behind },
+	{ "rate", "what it got lately (bytes per s)", say_rate },
+	{ "eta", "when it has caught up at that rate, or `unknown' (s)", say_eta },
 };
 
 #define N_PEER_FILES (sizeof(peer_files) / sizeof(peer_files[0]))
 
 /* --- status/replication/ -------------------------------------------------------------- */
 
-#define TROUBLE "trouble"	/* why replication does not get on; empty when it does */
+#define TROUBLE "trouble"
 
 static int
 replication_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
@@ -182,9 +182,21 @@ trouble_render(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
+static int
+trouble_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	(void)m, (void)n;
+	if (strcmp(name, HELP_XATTR) != 0)
+		return -ENODATA;
+	text_printf(t, "why replication does not get on; empty when it does");
+	return MQ_OK;
+}
+
 const struct node_class node_replication_trouble = {
 	.what = "trouble of replication",
 	.attr = node_attr_text,
+	.get_xattr = trouble_get_xattr,
+	.list_xattr = node_list_help,
 	.render = trouble_render,
 };
 
@@ -226,8 +238,22 @@ peer_file_render(struct mount *m, const struct node *n, struct text *t)
 	return rc;
 }
 
+static int
+peer_file_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	(void)m;
+	if (n->part >= N_PEER_FILES)
+		return -ESTALE;
+	if (strcmp(name, HELP_XATTR) != 0)
+		return -ENODATA;
+	text_printf(t, "%s", peer_files[n->part].help);
+	return MQ_OK;
+}
+
 const struct node_class node_peer_file = {
 	.what = "value of a peer",
 	.attr = node_attr_text,
+	.get_xattr = peer_file_get_xattr,
+	.list_xattr = node_list_help,
 	.render = peer_file_render,
 };

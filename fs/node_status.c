@@ -188,8 +188,8 @@ static const struct value {
 	void (*say)(struct mount *m, const struct status *s, struct text *t);	/* NULL: it is a number */
 } values[] = {
 	WORDS("version", say_version, "version of mqfs"),
-	WORDS("role", say_role, "what this broker is"),
-	WORDS("brokerName", say_name, "its name"),
+	WORDS("role", say_role, "role of this broker: ASYNC_MASTER, SYNC_MASTER or SLAVE"),
+	WORDS("brokerName", say_name, "name of this broker"),
 	WORDS("store", say_store, "directory of the store"),
 	NUMBER("pid", GAUGE, NONE, pid, "process that serves the mount"),
 	NUMBER("mqrepld", GAUGE, NONE, mqrepld, "process that talks to master and slaves, 0: none"),
@@ -208,7 +208,7 @@ static const struct value {
 	NUMBER("checkpoints", COUNTER, NONE, offsets.checkpoints, "checkpoints made"),
 	NUMBER("checkpoint_failures", COUNTER, NONE, offsets.checkpoint_failures, "checkpoints that failed"),
 	NUMBER("appends", COUNTER, NONE, store.appended_messages, "messages stored since the mount"),
-	NUMBER("appended_bytes", COUNTER, BYTES, store.appended_bytes, "bytes of the log they took"),
+	NUMBER("appended_bytes", COUNTER, BYTES, store.appended_bytes, "bytes of the log that messages took since the mount"),
 	NUMBER("flushes", COUNTER, NONE, store.flushes, "syncs of the log"),
 	NUMBER("failed", GAUGE, NONE, failed, "1: a sync failed, no more appends until mounted again"),
 	NUMBER("disk_full", GAUGE, NONE, disk_full, "1: appends are refused until space returns"),
@@ -216,9 +216,9 @@ static const struct value {
 	WORDS("retention", say_retention, "what retention did last, and altogether"),
 	NUMBER("retention_rounds", COUNTER, NONE, store.retention_rounds, "how often old segments were looked for"),
 	NUMBER("removed_segments", COUNTER, NONE, store.removed_segments, "segments removed since the mount"),
-	NUMBER("removed_bytes", COUNTER, BYTES, store.removed_bytes, "bytes that freed"),
+	NUMBER("removed_bytes", COUNTER, BYTES, store.removed_bytes, "bytes of the segments removed since the mount"),
 	NUMBER("cuts", COUNTER, NONE, store.cuts, "how often the log was cut, not being the master's"),
-	NUMBER("cut_bytes", COUNTER, BYTES, store.cut_bytes, "bytes that were cut"),
+	NUMBER("cut_bytes", COUNTER, BYTES, store.cut_bytes, "bytes of the log that were cut, not being the master's"),
 	WORDS("clock", say_clock, "how far the clock is believed"),
 	NUMBER("clock_backs", COUNTER, NONE, store.clock_backs, "how often store times went back with the clock"),
 	NUMBER("heads_moved", COUNTER, NONE, store.heads_moved, "moves of queues' first messages since the mount"),
@@ -232,8 +232,8 @@ static const struct value {
 	NUMBER("timer_wheel_waiting", GAUGE, NONE, wheel_waiting,
 	       "messages found waiting in RocketMQ 5's timer wheel, which mqfs does not deliver"),
 	NUMBER("delayed", GAUGE, NONE, delays.pending, "messages that are delivered later"),
-	NUMBER("delayed_next", GAUGE, TIME_MS, delayed_next_ms, "when the next of them is due; 0: there is none"),
-	NUMBER("delayed_late", GAUGE, MS, delayed_late_ms, "how long ago that was, if it has come"),
+	NUMBER("delayed_next", GAUGE, TIME_MS, delayed_next_ms, "when the next delayed message is due; 0: there is none"),
+	NUMBER("delayed_late", GAUGE, MS, delayed_late_ms, "how late the next delayed message is; 0: it is not"),
 	NUMBER("delayed_delivered", COUNTER, NONE, delays.delivered,
 	       "messages that were delivered later, since the mount"),
 	NUMBER("transactions_open", GAUGE, NONE, transactions.open, "messages that wait for their producer's word"),
@@ -243,16 +243,16 @@ static const struct value {
 	       "messages moved to TRANS_CHECK_MAX_TIME_TOPIC since the mount"),
 	NUMBER("debts", GAUGE, NONE, offsets.debts, "commits of this slave that its master's log does not have yet"),
 	NUMBER("lostfound_pieces", GAUGE, NONE, lost.pieces, "pieces in lost+found, each with a note"),
-	NUMBER("lostfound_bytes", GAUGE, BYTES, lost.bytes, "bytes of the log in them"),
+	NUMBER("lostfound_bytes", GAUGE, BYTES, lost.bytes, "bytes of the log in lost+found"),
 	NUMBER("scrub_passes", COUNTER, NONE, scrub.passes, "times that all sealed segments were checked"),
 	NUMBER("scrub_due", GAUGE, NONE, scrub.due, "sealed segments that are to be checked now"),
 	NUMBER("scrub_checked", GAUGE, TIME_MS, scrub.oldest_ms, "all were checked since then; 0: not yet"),
 	NUMBER("scrub_read_bytes", COUNTER, BYTES, scrub.read_bytes, "bytes of sealed segments read for their sums"),
 	NUMBER("scrub_bad_ranges", GAUGE, NONE, scrub.bad_ranges, "ranges of the log that the disk has lost"),
-	NUMBER("scrub_bad_bytes", GAUGE, BYTES, scrub.bad_bytes, "bytes in them"),
-	NUMBER("scrub_bad_messages", GAUGE, NONE, scrub.bad_messages, "messages in them"),
+	NUMBER("scrub_bad_bytes", GAUGE, BYTES, scrub.bad_bytes, "bytes of bad ranges"),
+	NUMBER("scrub_bad_messages", GAUGE, NONE, scrub.bad_messages, "messages in bad ranges"),
 	NUMBER("scrub_healed_ranges", COUNTER, NONE, scrub.healed_ranges, "ranges that were bad and are good again"),
-	NUMBER("scrub_healed_bytes", COUNTER, BYTES, scrub.healed_bytes, "bytes in them"),
+	NUMBER("scrub_healed_bytes", COUNTER, BYTES, scrub.healed_bytes, "bytes of ranges that are good again"),
 	NUMBER("open_files", GAUGE, NONE, open_files, "open files and directories"),
 	NUMBER("waiting_requests", GAUGE, NONE, waiting_requests, "requests that wait for a message or the disk"),
 	NUMBER("passthrough", GAUGE, NONE, passthrough, "1: the kernel reads sealed segments itself"),
@@ -387,15 +387,15 @@ render_json(struct mount *m, struct text *t)
 }
 
 static const struct whole {
-	const char *name;
+	const char *name, *help;
 	int (*render)(struct mount *m, struct text *t);
 } wholes[] = {
-	{ "groups", standing_render_groups },
-	{ "log", render_log },
-	{ "metrics.prom", render_metrics },
-	{ "scrub", scrubbing_render },
-	{ "status.json", render_json },
-	{ "topics", standing_render_topics },
+	{ "groups", "a table: what each group has still to consume", standing_render_groups },
+	{ "log", "the newest lines of the broker's log, with the reason of each refusal", render_log },
+	{ "metrics.prom", "all numbers, for Prometheus", render_metrics },
+	{ "scrub", "how the check of sealed segments gets on, and what it has found", scrubbing_render },
+	{ "status.json", "all of them as json", render_json },
+	{ "topics", "a table: what each topic holds", standing_render_topics },
 };
 
 #define N_WHOLES (sizeof(wholes) / sizeof(wholes[0]))
@@ -467,8 +467,29 @@ status_file_attr(struct mount *m, const struct node *n, struct stat *st, double 
 	return node_attr_text(m, n, st, ret_timeout);
 }
 
+static int
+status_file_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+{
+	const char *unit;
+
+	(void)m;
+	if (n->id >= N_VALUES + N_WHOLES)
+		return -ESTALE;
+	if (strcmp(name, HELP_XATTR) != 0)
+		return -ENODATA;
+	if (n->id >= N_VALUES) {
+		text_printf(t, "%s", wholes[n->id - N_VALUES].help);
+		return MQ_OK;
+	}
+	unit = figure_unit(&values[n->id].figure);
+	text_printf(t, "%s%s%s%s", values[n->id].figure.help, *unit ? " (" : "", unit, *unit ? ")" : "");
+	return MQ_OK;
+}
+
 const struct node_class node_status_file = {
 	.what = "status value",
 	.attr = status_file_attr,
+	.get_xattr = status_file_get_xattr,
+	.list_xattr = node_list_help,
 	.render = status_file_render,
 };
