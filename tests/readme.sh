@@ -4,7 +4,7 @@
 requires_fuse
 
 shopt -s nullglob
-for document in "$top_srcdir"/README.md "$top_srcdir"/{conf,store,offsets,repl,remoting,fs,contrib/mqtop}/*.[158]; do
+for document in "$top_srcdir"/README.md "$top_srcdir"/{conf,store,offsets,repl,remoting,fs,contrib/mqtop}/*.[1578]; do
 	start_mqfs "$work/store" "$mnt"
 	(cd "$mnt" && timeout 60 python3 "$top_srcdir/tests/examples.py" "$document" >&9)
 	stop_mqfs "$mnt"
