@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
@@ -154,17 +156,21 @@ earliest_ms(struct store *store, int64_t begin)
 static void
 say_disk(struct service *s, json_t *table, int percent)
 {
-	const struct settings *c = s->settings;
-	char key[SETTING_PATH_BYTES + 64], total[32], free_[32];
+	char proc[64], key[PATH_MAX + 64] = "commitLogDiskRatio_", total[32], free_[32];
+	size_t len = strlen(key);
+	int fd = store_commitlog_fd(s->broker.store);
 	struct statvfs vfs;
+	ssize_t n;
 
 	say(table, "commitLogDiskRatio", "%.2f", percent / 100.0);
 	say(table, "consumeQueueDiskRatio", "%.2f", percent / 100.0);
-	snprintf(key, sizeof(key), "commitLogDiskRatio_%.*s%s", SETTING_PATH_BYTES,
-		 *c->storePathCommitLog ? c->storePathCommitLog : c->storePathRootDir,
-		 *c->storePathCommitLog ? "" : "/commitlog");
-	say(table, key, "%.2f", percent / 100.0);
-	if (fstatvfs(store_commitlog_fd(s->broker.store), &vfs) == 0)
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, key + len, sizeof(key) - len - 1);
+	if (n > 0) {
+		key[len + (size_t)n] = '\0';
+		say(table, key, "%.2f", percent / 100.0);
+	}
+	if (fstatvfs(fd, &vfs) == 0)
 		say(table, "commitLogDirCapacity", "Total : %s, Free : %s.",
 		    readable((int64_t)(vfs.f_blocks * vfs.f_frsize), total),
 		    readable((int64_t)(vfs.f_bavail * vfs.f_frsize), free_));
