@@ -260,3 +260,24 @@ ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 	*ret = a;
 	return true;
 }
+
+bool
+ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
+{
+	struct fields in = { .ext = f->ext };
+	struct ask a = { .topic = "", .template = "", .group = "", .text = text_field(&in, "producerGroup", NULL, true) };
+
+	a.s = (struct ring_submission){
+		.kind = RING_END,
+		.offset = long_field(&in, "tranStateTableOffset", NULL),
+		.commit_offset = long_field(&in, "commitLogOffset", NULL),
+		.sysflag = int_field(&in, "commitOrRollback", NULL),
+	};
+	if (!fields_good(&in, ret_why))
+		return false;
+	if (strlen(a.text) > RECORD_PROPS_MAX)
+		return refuse(ret_why, ANSWER_SYSTEM_ERROR, "The producer group wrong");
+	a.s.text_len = (uint32_t)strlen(a.text);
+	*ret = a;
+	return true;
+}

@@ -28,6 +28,9 @@ bool ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *r
 /* PULL_MESSAGE (11). */
 bool ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
 
+/* END_TRANSACTION (37) that says commit or rollback. */
+bool ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
+
 /* A BATCH's body, as RocketMQ has it, to items of the ring at `at` (as many bytes as
  * ask_send() said in s.body_len). */
 void ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at);

@@ -291,8 +291,9 @@ end_transaction(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const char *end = ext_get(f->ext, "commitOrRollback");
 
-	(void)l, (void)p;
-	return end && (strcmp(end, "8") == 0 || strcmp(end, "12") == 0) ? SERVER_ASK_MOUNT : SERVER_DONE;
+	if (!end || (strcmp(end, "8") != 0 && strcmp(end, "12") != 0))
+		return SERVER_DONE;
+	return traffic_end(l->traffic, p, f);
 }
 
 bool
@@ -391,10 +392,12 @@ frames_answered(void *arg, struct server_peer *p, int code, struct remoting_fram
 
 /* What the mount judges with its signature, in the rings. */
 static bool
-is_message(int code)
+is_message(const struct loop *l, int code)
 {
+	if (code == REMOTING_SEND_REPLY_MESSAGE || code == REMOTING_SEND_REPLY_MESSAGE_V2)
+		return traffic_says(l->traffic)->store_replies;
 	return code == REMOTING_SEND_MESSAGE_V2 || code == REMOTING_SEND_MESSAGE || code == REMOTING_SEND_BATCH_MESSAGE ||
-	       code == REMOTING_PULL_MESSAGE;
+	       code == REMOTING_PULL_MESSAGE || code == REMOTING_END_TRANSACTION;
 }
 
 /* mqfs.wants: the topics of a heartbeat's subscriptions, and the retry topics of its groups, each with a
@@ -456,7 +459,7 @@ frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 		calls_hear(l->calls, p, f);
 		return SERVER_DONE;
 	}
-	if (l->d.config.acl && !is_message(f->code) && !remoting_is_of_slave(f->code, f->ext))
+	if (l->d.config.acl && !is_message(l, f->code) && !remoting_is_of_slave(f->code, f->ext))
 		return ask_first(f);
 	return serve_row(l, p, f);
 }

@@ -277,6 +277,8 @@ wants_of(const struct ring_request *req, char retry[], size_t size, struct want 
 	bool sends = req->s.kind == RING_SEND || req->s.kind == RING_BATCH;
 	bool again = strncmp(req->topic, "%RETRY%", strlen("%RETRY%")) == 0;
 
+	if (req->s.kind == RING_END)
+		return 0;
 	wants[0] = (struct want){ req->topic, sends && !again ? ACCOUNT_PUB : ACCOUNT_SUB };
 	if (sends)
 		return 1;

@@ -1,7 +1,7 @@
 /* intake.h - what clients send becomes records of the log.
  *
  *      ring ──> intake thread ──┬─ SEND, BATCH: a batch for each queue ──> store_append ──> waits.h
- *                               └─ PULL, COMMIT, WATCH ──> reads.h
+ *                               └─ PULL, COMMIT, WATCH, END ──> reads.h
  *
  * The thread takes all that has come, of all connections, and appends it with one step for
  * each queue.  It never waits for a disk or for slaves.  Bytes of one client that are not

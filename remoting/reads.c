@@ -8,6 +8,7 @@
 #include "remoting/pull.h"
 #include "remoting/reads.h"
 #include "remoting/refusal.h"
+#include "remoting/word.h"
 
 struct read_job {
 	struct read_job *next;
@@ -21,15 +22,24 @@ struct jobs {
 	struct read_job *first, **last;
 };
 
+/* Jobs, one after the other, and the thread that does them. */
+struct line {
+	struct reads *of;
+	struct jobs jobs;
+	pthread_cond_t news;
+	pthread_t thread;
+	bool runs;
+};
+
 struct reads {
 	const struct remoting_broker *broker;
 	struct ring_server *ring;
 	struct lock lock;
-	pthread_cond_t news;
-	struct jobs pulls, watches;
+	struct line pulls, words;
+	struct jobs watches;
 	bool closing;
-	pthread_t reader, ends;
-	bool has_reader, has_ends;
+	pthread_t ends;
+	bool has_ends;
 
 	/* of the ends thread alone */
 	struct queue *watched[RING_WATCHES];	/* NULL: none */
@@ -81,6 +91,7 @@ int
 reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 {
 	struct read_job *job = malloc(sizeof(*job) + req->s.text_len + 1);
+	struct line *line = req->s.kind == RING_END ? &r->words : &r->pulls;
 	bool watch = req->s.kind == RING_WATCH;
 
 	if (!job)
@@ -92,9 +103,9 @@ reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 	memcpy(job->group, req->group, sizeof(job->group));
 	memcpy(job->text, req->text, req->s.text_len + 1);
 	lock_take(&r->lock);
-	jobs_put(watch ? &r->watches : &r->pulls, job);
+	jobs_put(watch ? &r->watches : &line->jobs, job);
 	if (!watch)
-		pthread_cond_signal(&r->news);
+		pthread_cond_signal(&line->news);
 	lock_drop(&r->lock);
 	if (watch)
 		mark_nudge(store_dispatched(r->broker->store));
@@ -157,31 +168,44 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
 }
 
-static void *
-reader_main(void *arg)
+static void
+answer_job(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	struct reads *r = arg;
+	switch (job->s.kind) {
+	case RING_PULL:
+		answer_pull(r, job, c);
+		break;
+	case RING_END:
+		word_answer(r->broker, &job->s, job->text, c);
+		break;
+	default:
+		answer_commit(r, job, c);
+	}
+}
+
+static void *
+line_main(void *arg)
+{
+	struct line *line = arg;
+	struct reads *r = line->of;
 	struct read_job *job;
 
 	for (;;) {
 		struct ring_completion c;
 
 		lock_take(&r->lock);
-		while (!(job = jobs_take(&r->pulls)) && !r->closing) {
+		while (!(job = jobs_take(&line->jobs)) && !r->closing) {
 			lock_drop(&r->lock);
 			ring_server_wake_client(r->ring);	/* once for all that were waiting */
 			lock_take(&r->lock);
-			if (!r->pulls.first && !r->closing)
-				lock_wait(&r->lock, &r->news, -1);
+			if (!line->jobs.first && !r->closing)
+				lock_wait(&r->lock, &line->news, -1);
 		}
 		lock_drop(&r->lock);
 		if (!job)
 			return NULL;
 		c = answer_of(job);
-		if (job->s.kind == RING_PULL)
-			answer_pull(r, job, &c);
-		else
-			answer_commit(r, job, &c);
+		answer_job(r, job, &c);
 		ring_server_complete(r->ring, &c);
 		job_free(job);
 	}
@@ -274,6 +298,24 @@ ends_main(void *arg)
 
 /* --- opening and closing -------------------------------------------------------------------------------- */
 
+static void
+line_open(struct reads *r, struct line *line)
+{
+	line->of = r;
+	line->jobs.last = &line->jobs.first;
+	cond_init(&line->news);
+	line->runs = pthread_create(&line->thread, NULL, line_main, line) == 0;
+}
+
+static void
+line_close(struct line *line)
+{
+	if (line->runs)
+		pthread_join(line->thread, NULL);
+	jobs_free(&line->jobs);
+	pthread_cond_destroy(&line->news);
+}
+
 int
 reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret)
 {
@@ -283,12 +325,11 @@ reads_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 		return -ENOMEM;
 	r->broker = broker;
 	r->ring = ring;
-	r->pulls.last = &r->pulls.first;
 	r->watches.last = &r->watches.first;
 	lock_init(&r->lock, RANK_INTAKE);
-	cond_init(&r->news);
-	r->has_reader = pthread_create(&r->reader, NULL, reader_main, r) == 0;
-	r->has_ends = r->has_reader && pthread_create(&r->ends, NULL, ends_main, r) == 0;
+	line_open(r, &r->pulls);
+	line_open(r, &r->words);
+	r->has_ends = r->pulls.runs && r->words.runs && pthread_create(&r->ends, NULL, ends_main, r) == 0;
 	if (!r->has_ends) {
 		reads_close(r);
 		return -EAGAIN;
@@ -304,16 +345,15 @@ reads_close(struct reads *r)
 		return;
 	lock_take(&r->lock);
 	r->closing = true;
-	pthread_cond_signal(&r->news);
+	pthread_cond_signal(&r->pulls.news);
+	pthread_cond_signal(&r->words.news);
 	lock_drop(&r->lock);
 	mark_nudge(store_dispatched(r->broker->store));
-	if (r->has_reader)
-		pthread_join(r->reader, NULL);
+	line_close(&r->pulls);
+	line_close(&r->words);
 	if (r->has_ends)
 		pthread_join(r->ends, NULL);
-	jobs_free(&r->pulls);
 	jobs_free(&r->watches);
-	pthread_cond_destroy(&r->news);
 	lock_destroy(&r->lock);
 	free(r);
 }

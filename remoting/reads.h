@@ -1,10 +1,13 @@
-/* reads.h - what clients ask of queues: pulls, commits, and to be woken at a queue's end.
+/* reads.h - what clients ask of queues: pulls, commits, to be woken at a queue's end, and to end
+ * their transactions.
  *
  *      intake ──> list ──> reads thread ──┬─ PULL    pull.h, pieces and completion
  *                                         └─ COMMIT  offsets/
+ *                 list ──> words thread ──── END     word.h
  *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
  *
- * A pull may have to read a consume queue's file, so it does not run in the intake thread.
+ * A pull may have to read a consume queue's file, and a word the half from the log, so neither runs in
+ * the intake thread.
  */
 #ifndef MQFS_REMOTING_READS_H
 #define MQFS_REMOTING_READS_H

@@ -88,9 +88,8 @@ int serve_clean_queues(struct service *s, const struct request *req, struct answ
 int serve_delete_expired(struct service *s, const struct request *req, struct answer *ret);
 int serve_check_subscription(struct service *s, const struct request *req, struct answer *ret);
 
-/* requests_sendback.c, requests_transactions.c, */
+/* requests_sendback.c, */
 int serve_send_back(struct service *s, const struct request *req, struct answer *ret);
-int serve_end_transaction(struct service *s, const struct request *req, struct answer *ret);
 
 /* requests_runtime.c, */
 int serve_runtime_info(struct service *s, const struct request *req, struct answer *ret);

@@ -40,6 +40,7 @@
  *      PULL     -                   subscription: tags, or SQL           -
  *      COMMIT   -                   -                                    -
  *      WATCH    -                   -                                    -
+ *      END      -                   the producer's group                 -
  *
  * An item of a BATCH is a struct ring_item, its properties, and its body.
  *
@@ -72,6 +73,8 @@ enum ring_kind {
 	RING_COMMIT,			/* the group has consumed up to offset */
 	RING_WATCH,			/* ends[watch] is the end of that queue from now on; no
 					 * topic: of none */
+	RING_END,			/* the producer's word on its half: `offset` is the half's number, its
+					 * record is at commit_offset, and sysflag is commit or rollback */
 	RING_KINDS_END
 };
 

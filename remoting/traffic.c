@@ -181,13 +181,29 @@ traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 	return submit(t, &a, f->body_len, &op) ? SERVER_DONE : refuse_busy(t, p, f);
 }
 
+enum server_served
+traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
+{
+	const struct op op = op_of(p, f);
+	AUTO_FREE char *values = NULL;
+	struct refusal why;
+	struct ask a;
+
+	if (!ask_end(f, &a, &why))
+		return refuse_frame(t, p, f, &why);
+	values = put_plea(t, p, f, &a);
+	return submit(t, &a, 0, &op) ? SERVER_DONE : refuse_busy(t, p, f);
+}
+
 bool
 traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r)
 {
 	struct op op = op_of(p, f);
+	AUTO_FREE char *values = NULL;
 
 	op.reply = r;
 	put_born(p->address, &a->s);
+	values = put_plea(t, p, f, a);
 	return submit(t, a, f->body_len, &op);
 }
 
@@ -418,6 +434,14 @@ answer_pull(struct traffic *t, const struct op *op, const struct ring_completion
 }
 
 static void
+answer_end(struct traffic *t, const struct op *op, const struct ring_completion *c)
+{
+	const struct remoting_frame f = response_to(op, c);
+
+	(void)server_post(t->l->server, op->peer, &f);
+}
+
+static void
 answer(struct traffic *t, const struct ring_completion *c)
 {
 	struct op op = t->ops[c->slot];
@@ -442,6 +466,8 @@ answer(struct traffic *t, const struct ring_completion *c)
 		return;
 	if (c->kind == RING_PULL)
 		answer_pull(t, &op, c);
+	else if (c->kind == RING_END)
+		answer_end(t, &op, c);
 	else
 		answer_send(t, &op, c);
 }

@@ -29,6 +29,9 @@ void traffic_close(struct traffic *t);	/* accepts NULL */
 enum server_served traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 enum server_served traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 
+/* END_TRANSACTION that says commit or rollback. */
+enum server_served traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
+
 /* A reply is a message to be stored; replies_stored() is called with r.  False: the rings are full. */
 struct ask;
 struct reply;

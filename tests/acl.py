@@ -10,7 +10,7 @@ import clients
 import remoting
 from remoting import want
 
-SEND, SEND_BATCH, PULL, ADMIN = 310, 320, 11, 17
+SEND, SEND_BATCH, PULL, ADMIN, END, REPLY = 310, 320, 11, 17, 37, 325
 SUCCESS, ERROR, NOT_FOUND = 0, 1, 19
 
 
@@ -80,6 +80,7 @@ def accounts(port):
     refused(a.pull("t", "g"), "No default permission for topic:t")
     refused(a.request(15, {"topic": "t", "queueId": "0", "consumerGroup": "g", "commitOffset": "1"}), "No default")
     want(SUCCESS, a.request(28)[0])
+    transactions(port, a)
     b = Signer(port, "consumer", "87654321")
     refused(b.send("t"), "No default permission for topic:t")
     refused(b.pull("t", "other"), "No default permission for group:other")
@@ -92,6 +93,25 @@ def accounts(port):
     refused(b.request(38, {"consumerGroup": "other"}), "No default permission for group:other")
     want(SUCCESS, b.request(15, {"topic": "t", "queueId": "0", "consumerGroup": "g", "commitOffset": "2"})[0])
     want("2", b.request(14, {"topic": "t", "queueId": "0", "consumerGroup": "g"})[2]["offset"])
+
+
+def transactions(port, a):
+    """Halves, their ends, and replies are judged as messages are."""
+    ext = {"a": "p", "b": "t", "c": "", "d": "1", "e": "0", "f": "0", "g": "1", "h": "0", "j": "0",
+           "i": "TRAN_MSG\1true\2PGROUP\1p\2"}
+    refused(a.request(SEND, dict(ext, b="u"), b"half"), "No default permission for topic:u")
+    code, _, half, _ = a.request(SEND, ext, b"half")
+    want(SUCCESS, code)
+    end = {"producerGroup": "p", "tranStateTableOffset": half["queueOffset"], "commitOrRollback": "12",
+           "commitLogOffset": "%d" % int(half["msgId"][16:], 16), "msgId": half["msgId"]}
+    refused(Signer(port).request(END, end), "No accessKey is configured")
+    refused(Signer(port, "producer", "wrong-key").request(END, end), "Check signature failed")
+    want(SUCCESS, a.request(END, end)[0])
+    reply = dict(ext, e="1", i="REPLY_TO_CLIENT\1nobody\2")
+    refused(Signer(port).request(REPLY, reply, b"x"), "No accessKey is configured")
+    refused(a.request(REPLY, dict(reply, b="u"), b"x"), "No default permission for topic:u")
+    code, remark = a.request(REPLY, reply, b"x")[:2]
+    want((ERROR, "push reply message fail, channel of <nobody> not found."), (code, remark))
 
 
 def administrators(port):
