@@ -1,4 +1,4 @@
-/* clock.h - the two clocks, in milliseconds. */
+/* clock.h - the two clocks. */
 #ifndef MQFS_CONF_CLOCK_H
 #define MQFS_CONF_CLOCK_H
 
@@ -26,6 +26,16 @@ static inline int64_t
 clock_mono_ms(void)
 {
 	return clock_read_ms(CLOCK_MONOTONIC);
+}
+
+/* The same, for what takes less than a millisecond. */
+static inline int64_t
+clock_mono_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 #endif

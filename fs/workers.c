@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -17,6 +19,9 @@
 
 #define KICK_MS 20
 #define STANDINS 3			/* so many may wait for what the next one brings */
+#define LOOKS 4				/* for the next request, before a worker sleeps */
+#define LOST_US 200			/* a look that takes longer: others want this CPU, */
+#define LOST_MS 10			/* and get it for that long */
 
 struct workers {
 	struct mount *m;
@@ -51,6 +56,26 @@ beat(struct workers *w)
 	estate_beat(w->m->estate, number - 1);
 }
 
+/* Look for the next request a few times before sleeping for it, and let whoever may make it
+ * run in between.  A caller whose request finds no sleeping worker wakes none, which costs
+ * more than the looks: often another CPU must be called.  Where others want the CPU a look
+ * takes long, and sleepers are treated better than who yields. */
+static void
+linger(const struct mount *m)
+{
+	static _Thread_local int64_t not_before_us;
+	struct pollfd next = { .fd = fuse_session_fd(m->session), .events = POLLIN };
+	int64_t at = clock_mono_us(), before;
+
+	for (int i = 0; i < LOOKS && at >= not_before_us && poll(&next, 1, 0) == 0; i++) {
+		before = at;
+		sched_yield();
+		at = clock_mono_us();
+		if (at - before > LOST_US)
+			not_before_us = at + LOST_MS * 1000;
+	}
+}
+
 /* False: that was the last one. */
 static bool
 serve_one(struct workers *w, struct fuse_buf *buf)
@@ -60,6 +85,7 @@ serve_one(struct workers *w, struct fuse_buf *buf)
 
 	if (fuse_session_exited(m->session))
 		return false;
+	linger(m);
 	n = fuse_session_receive_buf(m->session, buf);
 	if (n == -EINTR || n == -EAGAIN)
 		return true;
