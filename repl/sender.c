@@ -15,6 +15,7 @@
 #include "repl/sender.h"
 
 #define SETTLE_MS 5000			/* before the mount hears of a connection without a report */
+#define SHORT_BYTES 4096		/* read and sent sooner than handed over by sendfile(2) */
 #define GATHER_MS 1			/* bytes for a slave that has not acknowledged the last ones */
 #define GATHER_BYTES (64 << 10)		/* but no more than so many */
 #define FRAME_MAX (1 << 20)		/* a RocketMQ slave has 4 MiB for a frame and what came with it */
@@ -39,8 +40,8 @@ struct sender {
 	enum phase phase;
 	int64_t next;			/* first byte of the log that no frame has held */
 
-	unsigned char head[HA_HEADER_BYTES];
-	size_t head_left;
+	unsigned char head[HA_HEADER_BYTES + SHORT_BYTES];	/* of a short frame all */
+	size_t head_len, head_left;
 	int64_t body_at;
 	size_t body_left;
 	int segment_fd;
@@ -78,7 +79,7 @@ static void
 frame_begin(struct sender *s, int64_t len)
 {
 	ha_put_header(s->head, s->next, (int32_t)len);
-	s->head_left = HA_HEADER_BYTES;
+	s->head_len = s->head_left = HA_HEADER_BYTES;
 	s->body_at = s->next;
 	s->body_left = (size_t)len;
 	s->next += len;
@@ -102,14 +103,37 @@ segment_open(struct sender *s, int64_t pos)
 }
 
 static int
+file_ended(const struct sender *s)
+{
+	return err_note(MQ_ECORRUPT, "commitlog/%020" PRId64 " ends before position %" PRId64, s->segment_base,
+			s->body_at);
+}
+
+/* The body of a frame that has just begun goes behind its header. */
+static int
+body_read(struct sender *s)
+{
+	ssize_t n = pread(s->segment_fd, s->head + HA_HEADER_BYTES, s->body_left, s->body_at - s->segment_base);
+
+	if (n != (ssize_t)s->body_left)
+		return n < 0 ? err_note(-errno, "commitlog/%020" PRId64 ": %m", s->segment_base) : file_ended(s);
+	s->head_len += s->body_left;
+	s->head_left += s->body_left;
+	s->body_at += n;
+	s->body_left = 0;
+	return MQ_OK;
+}
+
+static int
 head_send(struct sender *s)
 {
-	ssize_t n = stream_send(&s->stream, s->head + HA_HEADER_BYTES - s->head_left, s->head_left,
-				s->body_left > 0);
+	ssize_t n = stream_send(&s->stream, s->head + s->head_len - s->head_left, s->head_left, s->body_left > 0);
 
 	if (n < 0)
 		return (int)n;
 	s->head_left -= (size_t)n;
+	if (s->head_left == 0)
+		s->peer.sent = s->body_at;
 	return MQ_OK;
 }
 
@@ -121,8 +145,7 @@ body_send(struct sender *s)
 	if (n < 0)
 		return (int)n;
 	if (n == 0)
-		return err_note(MQ_ECORRUPT, "commitlog/%020" PRId64 " ends before position %" PRId64,
-				s->segment_base, s->body_at);
+		return file_ended(s);
 	s->body_at += n;
 	s->body_left -= (size_t)n;
 	s->peer.sent = s->body_at;
@@ -163,7 +186,7 @@ frame_next(struct sender *s)
 		s->gather_ms = s->d->now_ms + GATHER_MS + 1;	/* the clock may be about to turn */
 	}
 	frame_begin(s, len < FRAME_MAX ? len : FRAME_MAX);
-	return MQ_OK;
+	return s->body_left <= SHORT_BYTES ? body_read(s) : MQ_OK;
 }
 
 static int
