@@ -26,6 +26,8 @@ struct waits {
 	uint64_t first, end;		/* counts; place is modulo RING_SLOTS */
 	bool disk_failed;
 	bool closing;
+	mq_pos timer_pos;		/* what the timer thread waits for */
+	int64_t timer_by;
 	struct mark none;		/* in the place of `replicated`, if there is none */
 	pthread_t flusher, timer;
 	bool has_flusher, has_timer;
@@ -113,6 +115,44 @@ settle(struct waits *w)
 		ring_server_wake_client(w->ring);
 }
 
+/* --- what the timer thread waits for ------------------------------------------------------------- */
+
+/* What the first in the list waits for.  The marks move while this looks at them: if it has
+ * become ready since settle(), the position is one that is passed already. */
+static void
+wanted_of_timer(struct waits *w, mq_pos *ret_pos, int64_t *ret_by)
+{
+	const struct wait *e = wait_at(w, w->first);
+	int64_t now = clock_mono_ms();
+	bool disk, slaves;
+
+	MUST_HOLD(&w->lock);
+	*ret_pos = MQ_POS(INT64_MAX - 1);
+	*ret_by = NEVER;
+	if (w->first == w->end)
+		return;
+	disk = disk_is_over(w, e, now) == OVER_NOT;
+	slaves = slaves_are_over(w, e, now) == OVER_NOT;
+	if (slaves || !disk)
+		*ret_pos = MQ_POS(slaves ? e->end.byte - 1 : -1);	/* past it: at its end */
+	if (disk)
+		*ret_by = e->disk_by;
+	if (slaves && e->slaves_by < *ret_by)
+		*ret_by = e->slaves_by;
+}
+
+/* For whoever changes the list: the timer thread may wait for something later than it should now. */
+static void
+retime(struct waits *w)
+{
+	mq_pos pos;
+	int64_t by;
+
+	wanted_of_timer(w, &pos, &by);
+	if (pos.byte < w->timer_pos.byte || by < w->timer_by)
+		nudge(w);
+}
+
 /* --- adding ------------------------------------------------------------------------------------ */
 
 void
@@ -121,7 +161,6 @@ waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
 	const struct settings *s = w->broker->settings;
 	struct wait e = { .answer = *answer, .end = end };
 	int64_t now = clock_mono_ms();
-	bool first;
 
 	if (s->flushDiskType == SYNC_FLUSH)
 		e.disk_by = now + s->syncFlushTimeout;
@@ -137,12 +176,10 @@ waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
 	}
 	LOCKED(&w->lock);
 	MUST(w->end - w->first < RING_SLOTS);
-	first = w->first == w->end;
 	*wait_at(w, w->end++) = e;
 	if (e.disk_by)
 		pthread_cond_signal(&w->flush_news);
-	if (first)
-		nudge(w);
+	retime(w);
 }
 
 /* --- the disk ----------------------------------------------------------------------------------- */
@@ -166,6 +203,7 @@ wanted_of_disk(struct waits *w)
 	return MQ_POS(0);
 }
 
+/* Others flush the log, too: what they have flushed is answered before this thread sleeps. */
 static void *
 flusher_main(void *arg)
 {
@@ -174,47 +212,24 @@ flusher_main(void *arg)
 	LOCKED(&w->lock);
 	while (!w->closing) {
 		mq_pos upto = wanted_of_disk(w);
-		int rc;
 
-		if (upto.byte == 0) {
-			lock_wait(&w->lock, &w->flush_news, -1);
-			continue;
+		if (upto.byte > 0) {
+			int rc;
+
+			lock_drop(&w->lock);
+			rc = store_flush(w->broker->store, upto);
+			lock_take(&w->lock);
+			w->disk_failed = rc != MQ_OK;	/* which is final */
 		}
-		lock_drop(&w->lock);
-		rc = store_flush(w->broker->store, upto);
-		lock_take(&w->lock);
-		w->disk_failed = rc != MQ_OK;	/* which is final */
 		settle(w);
+		retime(w);
+		if (upto.byte == 0 && !w->closing)
+			lock_wait(&w->lock, &w->flush_news, -1);
 	}
 	return NULL;
 }
 
 /* --- slaves, and time ---------------------------------------------------------------------------- */
-
-/* What the first in the list waits for.  Marks move without the lock: it may have become ready
- * since settle() looked at it, and then nothing else would wake the timer.  With the lock. */
-static void
-wanted_of_timer(struct waits *w, mq_pos *ret_pos, int64_t *ret_by)
-{
-	const struct wait *e = wait_at(w, w->first);
-	int64_t now = clock_mono_ms();
-	enum over disk, slaves;
-
-	*ret_pos = MQ_POS(INT64_MAX - 1);
-	*ret_by = NEVER;
-	if (w->first == w->end)
-		return;
-	disk = disk_is_over(w, e, now);
-	slaves = slaves_are_over(w, e, now);
-	if (disk != OVER_NOT && slaves != OVER_NOT)
-		*ret_by = now;
-	if (disk == OVER_NOT)
-		*ret_by = e->disk_by;
-	if (slaves == OVER_NOT) {
-		*ret_pos = MQ_POS(e->end.byte - 1);	/* past it: at its end */
-		*ret_by = e->slaves_by < *ret_by ? e->slaves_by : *ret_by;
-	}
-}
 
 static int
 timeout_until(int64_t by_ms)
@@ -238,6 +253,8 @@ timer_main(void *arg)
 		int64_t by;
 
 		wanted_of_timer(w, &pos, &by);
+		w->timer_pos = pos;
+		w->timer_by = by;
 		lock_drop(&w->lock);
 		(void)mark_wait_news(replicated(w), pos, &nudges, timeout_until(by), NULL);
 		lock_take(&w->lock);
