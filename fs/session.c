@@ -318,9 +318,13 @@ session_connect(struct mount *m, const char *where)
 {
 	static const struct fuse_custom_io io = { .writev = session_writev, .read = session_read };
 
+	int rc;
+
 	if (fuse_session_mount(m->session, where) != 0)
 		return -EIO;
-	return fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
+	rc = fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
+	return rc == MQ_OK ? MQ_OK : err_note(rc, "libfuse %s: fuse_session_custom_io: %m (3.18 and later have it "
+					      "only if built with -Denable-custom-io=true)", fuse_pkgversion());
 }
 
 /* What the dead broker and the kernel have agreed upon. */
