@@ -16,6 +16,20 @@ check_point(const struct name_point *p)
 	MUST(p->value >= 0);
 }
 
+/* Later is said in one way, and by who appends; what goes into a record is as it must be there. */
+static void
+check_options(const struct name *n)
+{
+	MUST(n->delay_level >= 0 && n->delay_level <= DELAY_LEVELS_MAX);
+	MUST(n->delay_ms >= 0 && n->deliver_at_ms >= 0);
+	MUST((n->delay_level > 0) + (n->delay_ms > 0) + (n->deliver_at_ms > 0) <= 1);
+	MUST(memchr(n->tags, 0, sizeof(n->tags)) && memchr(n->keys, 0, sizeof(n->keys)));
+	MUST(memchr(n->where, 0, sizeof(n->where)) && memchr(n->props, 0, sizeof(n->props)));
+	MUST(!n->where[0] || n->read_only);
+	MUST(!n->props[0] || n->append_only);
+	MUST(!strpbrk(n->tags, "\001\002") && !strpbrk(n->keys, "\001\002"));
+}
+
 static void
 check_name(const char *text)
 {
@@ -33,6 +47,7 @@ check_name(const char *text)
 		MUST(!(n.read_only && n.append_only));
 		check_point(&n.from);
 		check_point(&n.to);
+		check_options(&n);
 	}
 	if (name_is_plain(text, &queue))
 		MUST(rc == MQ_OK && n.queue == queue && !n.all && !n.has_range);
