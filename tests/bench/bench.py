@@ -314,6 +314,95 @@ def finished_range(bench):
     return lambda: bench.read(name), lambda: bench.read(source)
 
 
+# --- rows with properties ---------------------------------------------------------
+
+def tagged_queue(bench, one_in):
+    """A warm queue of 1 KiB lines, of which one in so many has the tag that is looked for."""
+    queue = bench.topic(bench.broker(), "t") + "/q0"
+    line = b"x" * 1023 + b"\n"
+    with open(queue + ":tag=other", "ab", buffering=0) as others, open(queue + ":tag=it", "ab", buffering=0) as it:
+        for _ in range(256 * KIB // bench.scale // one_in):
+            for left in range(one_in - 1, 0, -1000):
+                others.write(line * min(left, 1000))
+            it.write(line)
+    bench.cat(queue)
+    return queue
+
+
+def filtered(bench, one_in):
+    """Both as bytes of the whole queue that are done with, a second."""
+    queue = tagged_queue(bench, one_in)
+    size = os.path.getsize(queue)
+
+    def ours():
+        began = time.monotonic()
+        bench.cat(queue + ":tag=it")
+        return size / (time.monotonic() - began)
+    # a stream says that its size is 0: the time is ours
+    return ours, lambda: bench.cat(queue)
+
+
+@ratio("filter_10", "messages with a tag that one in 10 has", "cat of the whole queue", 1.0, "MB/s")
+def filter_10(bench):
+    return filtered(bench, 10)
+
+
+@ratio("filter_10000", "messages with a tag that one in 10,000 has", "cat of the whole queue", 5.0, "MB/s")
+def filter_10000(bench):
+    return filtered(bench, 10000)
+
+
+def json_lines(bench, body_bytes, count):
+    path = bench.path("json")
+    line = b'{"body":"%s","tags":"A","keys":"one two","properties":{"colour":"red"}}\n' % (b"x" * body_bytes)
+    with open(path, "wb") as out:
+        for _ in range(count):
+            out.write(line)
+    return path
+
+
+@figure("json_in", "1 KiB messages written as json, with tag, keys and a property", 5e4, "k/s", "at least")
+def json_in(bench):
+    count = 100000 // bench.scale
+    source = json_lines(bench, 1024, count)
+    queue = bench.topic(bench.broker(), "t") + "/q0:format=json"
+    return lambda: count * bench.cat(source, queue) / os.path.getsize(source)
+
+
+@figure("json_out", "the same, read as json", 5e4, "k/s", "at least")
+def json_out(bench):
+    count = 100000 // bench.scale
+    queue = bench.topic(bench.broker(), "t") + "/q0:format=json"
+    bench.cat(json_lines(bench, 1024, count), queue)
+
+    def once():
+        began = time.monotonic()
+        bench.cat(queue)
+        return count / (time.monotonic() - began)
+    return once
+
+
+@figure("delay", "messages delivered that are due at one moment", 1e5, "k/s", "at least")
+def delay(bench):
+    broker = bench.broker()
+    queue = bench.topic(broker, "t") + "/q0"
+    count = 200000 // bench.scale
+    source = bench.lines(100, 100 * count)
+
+    def delivered():
+        return int(os.getxattr(queue, "user.mqfs.max_offset"))
+
+    def once():
+        before, due = delivered(), time.time() + 3
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(due)) + ".%03dZ" % (due % 1 * 1000)
+        bench.cat(source, "%s:at=%s" % (queue, at))
+        stored = os.path.getsize(source) // 100
+        began = max(due, time.time())
+        wait_until(lambda: delivered() - before >= stored)
+        return stored / (time.time() - began)
+    return once
+
+
 @ratio("sync_16", "SYNC_FLUSH, 16 writers on 16 queues", "16 writers with fdatasync on 16 files", 1.0, "k/s")
 def sync_16(bench):
     broker = bench.broker("flushDiskType=SYNC_FLUSH", "defaultTopicQueueNums=16")
