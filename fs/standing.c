@@ -244,9 +244,25 @@ group_by_name(const void *name, const void *row)
 	return strcmp(name, ((const struct group_standing *)row)->group->name);
 }
 
-#define CLIENTS_MS 1000		/* mqremoted may take to say who is there */
+#define CLIENTS_MS 300		/* mqremoted may take to say who is there */
 
-/* What mqremoted says of its members: a line "NAME COUNT" for each group.  Without it there are none. */
+/* A line "NAME COUNT". */
+static void
+note_clients(struct standing *st, char *line)
+{
+	char *blank = strrchr(line, ' ');
+	struct group_standing *g;
+
+	if (!blank)
+		return;
+	*blank = '\0';
+	g = bsearch(line, st->groups, st->n_groups, sizeof(*g), group_by_name);
+	if (g)
+		g->clients = strtol(blank + 1, NULL, 10);
+}
+
+/* What mqremoted says of its members.  Where it does not run there are none; if it does not answer that is not
+ * known. */
 static void
 count_clients(struct mount *m, struct standing *st)
 {
@@ -259,17 +275,10 @@ count_clients(struct mount *m, struct standing *st)
 	workers_wait_begin(m);
 	rc = service_call(m->service, SERVICE_CONSUMERS, NULL, CLIENTS_MS, &a);
 	workers_wait_end(m);
-	for (line = rc == MQ_OK && a.body ? strtok_r(a.body, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
-		char *blank = strrchr(line, ' ');
-		struct group_standing *g;
-
-		if (!blank)
-			continue;
-		*blank = '\0';
-		g = bsearch(line, st->groups, st->n_groups, sizeof(*g), group_by_name);
-		if (g)
-			g->clients = strtol(blank + 1, NULL, 10);
-	}
+	for (size_t i = 0; rc != MQ_OK && rc != -ENOTCONN && i < st->n_groups; i++)
+		st->groups[i].clients = FIGURE_UNKNOWN;
+	for (line = rc == MQ_OK && a.body ? strtok_r(a.body, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest))
+		note_clients(st, line);
 	answer_clear(&a);
 }
 

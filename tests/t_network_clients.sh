@@ -29,6 +29,9 @@ scene nonsense
 
 # What mqremoted knew is gone with it; clients come again.
 remoted=$(cat "$mnt/status/mqremoted")
+kill -STOP "$remoted"
+eventually 5 is_stopped "$remoted"
+want - "$(awk '$1 == "billing" { print $7 }' "$mnt/status/groups")" "clients, while mqremoted does not say"
 kill -KILL "$remoted"
 is_another() { local now; now=$(cat "$mnt/status/mqremoted") && [ "$now" != "$remoted" ] && [ "$now" != 0 ]; }
 eventually 20 is_another

@@ -135,7 +135,7 @@ read_clients(const char *mount, const struct rows *groups, struct rows *ret)
 		AUTO_FREE char *text = NULL;
 		char name[512], *rest, *line;
 
-		if (strcmp(group, last) == 0 || strcmp(rows_cell(groups, i, (size_t)clients_at), "0") == 0)
+		if (strcmp(group, last) == 0 || atoi(rows_cell(groups, i, (size_t)clients_at)) <= 0)
 			continue;
 		last = group;
 		asked++;
