@@ -46,7 +46,8 @@ groups_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	(void)dir;
 	for (struct group *g = group_next(m->offsets, ""); g; g = group_next(m->offsets, g->name))
-		lister_add(l, g->name, node_ino(NODE_GROUP, g->id, 0, 0));
+		if (!meta_group_is_system(g->name))
+			lister_add(l, g->name, node_ino(NODE_GROUP, g->id, 0, 0));
 	return MQ_OK;
 }
 

@@ -333,6 +333,8 @@ gather_groups(struct mount *m, struct standing *st)
 	int rc = MQ_OK;
 
 	for (struct group *g = group_next(m->offsets, ""); g && rc == MQ_OK; g = group_next(m->offsets, g->name)) {
+		if (meta_group_is_system(g->name))
+			continue;
 		struct group_standing *more = room_for_one(st->groups, st->n_groups, sizeof(*more));
 
 		if (!more)

@@ -287,12 +287,19 @@ take_half(void *arg, const struct walk *w)
 		*slot = w->rec.prepared.byte;
 }
 
+/* Where the log was cut, queues end earlier, and other records may have come since. */
+static uint32_t
+cuts_of(const struct queue *halves, const struct queue *ops)
+{
+	return (halves ? queue_cuts(halves) : 0) + (ops ? queue_cuts(ops) : 0);
+}
+
 int
 halves_load(struct offsets *o, bool with_roots, struct halves *ret)
 {
 	struct queue *ops = store_queue(o->store, TRANS_OP_TOPIC, 0);
 	int64_t op_end = ops ? queue_end(ops).n : 0;
-	struct halves h = { .queue = store_queue(o->store, TRANS_HALF_TOPIC, 0) };
+	struct halves h = { .queue = store_queue(o->store, TRANS_HALF_TOPIC, 0), .ops_read = op_end, .made = true };
 	struct walk w = { .store = o->store };
 	struct loading l = { .h = &h };
 	int rc = group_at(o, TRANS_HALF_TOPIC, h.queue, &h.low);
@@ -300,6 +307,7 @@ halves_load(struct offsets *o, bool with_roots, struct halves *ret)
 	if (rc == MQ_OK)
 		rc = group_at(o, TRANS_OP_TOPIC, ops, &h.op_low);
 	h.seen = INT64_MAX;
+	h.cuts = cuts_of(h.queue, ops);
 	if (rc == MQ_OK)
 		rc = halves_extend(o, &h);
 	if (rc == MQ_OK && ops)
@@ -319,6 +327,30 @@ halves_load(struct offsets *o, bool with_roots, struct halves *ret)
 	}
 	*ret = h;
 	return MQ_OK;
+}
+
+int
+halves_follow(struct offsets *o, struct halves *h)
+{
+	struct queue *ops = store_queue(o->store, TRANS_OP_TOPIC, 0);
+	int64_t op_end = ops ? queue_end(ops).n : 0;	/* before the halves' end: they come first */
+	struct walk w = { .store = o->store };
+	struct loading l = { .h = h };
+	int rc;
+
+	if (!h->made || h->cuts != cuts_of(h->queue, ops)) {
+		halves_free(h);
+		return halves_load(o, false, h);
+	}
+	rc = halves_extend(o, h);
+	if (rc == MQ_OK && ops)
+		rc = walk_queue(&w, ops, h->ops_read, op_end, take_op, &l);
+	if (rc == MQ_OK)
+		h->ops_read = op_end;
+	forget_ended(h);
+	free(l.before);
+	free(w.buf);
+	return rc;
 }
 
 /* --- the group --------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
  * queue's end (transactions.h), so that time is about two transactionCheckIntervals.
  *
  * It is a view of the two queues, made when it is first asked for and kept by whoever ends
- * halves.  `low` and `op_low` are the offsets that the group CID_RMQ_SYS_TRANS has committed,
+ * halves; on a slave it follows the queues.  `low` and `op_low` are the offsets that the group CID_RMQ_SYS_TRANS has committed,
  * as in RocketMQ: they only say where to begin to read.
  *
  * A half that was put back has the position of the first record of its transaction in
@@ -34,6 +34,9 @@ struct halves {
 	int64_t low, op_low;
 	int64_t open;
 	int64_t seen, op_seen;	/* ops before op_seen are of halves before `seen` */
+	int64_t ops_read;	/* ops before it are in the table */
+	uint32_t cuts;		/* of both queues, when it was made */
+	bool made;
 };
 
 enum half_state { HALF_ENDED = -1, HALF_COMMITTED = -2, HALF_ROLLED_BACK = -3 };
@@ -42,6 +45,9 @@ enum half_state { HALF_ENDED = -1, HALF_COMMITTED = -2, HALF_ROLLED_BACK = -3 };
  * -ENOMEM, -EIO. */
 int halves_load(struct offsets *o, bool with_roots, struct halves *ret);
 void halves_free(struct halves *h);	/* accepts zeros */
+
+/* For whoever ends no halves by itself: the table, with all that others have stored by now. */
+int halves_follow(struct offsets *o, struct halves *h);	/* accepts zeros */
 
 /* Halves that were stored meanwhile are open.  -ENOMEM. */
 int halves_extend(struct offsets *o, struct halves *h);

@@ -30,6 +30,7 @@ struct transactions {
 	bool loaded;
 	int demotions;			/* when the table was made: it is of no use after another */
 	struct halves halves;
+	struct halves followed;		/* while another broker ends them */
 	struct batch batch;
 	_Atomic int64_t checked, given_up;
 };
@@ -53,6 +54,7 @@ transactions_close(struct transactions *t)
 	if (!t)
 		return;
 	halves_free(&t->halves);
+	halves_free(&t->followed);
 	batch_free(&t->batch);
 	lock_destroy(&t->lock);
 	free(t);
@@ -72,6 +74,7 @@ ready(struct offsets *o)
 	if (t->loaded && t->demotions == demotions)
 		return halves_extend(o, &t->halves);
 	halves_free(&t->halves);
+	halves_free(&t->followed);
 	rc = halves_load(o, true, &t->halves);
 	t->loaded = rc == MQ_OK;
 	t->demotions = demotions;
@@ -509,16 +512,14 @@ int
 transactions_stats(struct offsets *o, struct transactions_stats *ret)
 {
 	struct transactions *t = o->transactions;
-	struct halves now = { 0 };
 	int rc;
 
 	LOCKED(&t->lock);
 	rc = ready(o);
 	ret->open = t->halves.open;
 	if (rc == MQ_EROLE || rc == -EROFS) {	/* its master ends them */
-		rc = halves_load(o, false, &now);
-		ret->open = now.open;
-		halves_free(&now);
+		rc = halves_follow(o, &t->followed);
+		ret->open = t->followed.open;
 	}
 	ret->checked = atomic_load(&t->checked);
 	ret->given_up = atomic_load(&t->given_up);

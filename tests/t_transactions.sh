@@ -17,6 +17,7 @@ begin 4
 mkdir "$mnt/topics/orders"
 scene ended "$mnt"
 scene checked "$mnt"
+want '' "$(find "$mnt/groups" -maxdepth 1 -name 'CID_*')" "groups: the one that keeps account of transactions is the system's"
 fails_with EPERM sh -c "echo x >> '$mnt/topics/RMQ_SYS_TRANS_HALF_TOPIC/q0'"
 stop_mqfs "$mnt"
 

@@ -28,6 +28,9 @@ eventually 60 has_sent 200
 is_open() { [ "$(cat "$1/status/transactions_open")" -gt 0 ]; }
 eventually 60 is_open "$slave"
 
+same_count() { [ "$(cat "$master/status/transactions_open")" = "$(cat "$slave/status/transactions_open")" ]; }
+eventually 60 same_count
+
 kill_mqfs "$master"
 echo ASYNC_MASTER > "$slave/config/brokerRole"
 sent=$(wc -l < "$work/sent")

@@ -507,6 +507,36 @@ many_open_halves_end_once_each(void **state)
 	broker_close(b);
 }
 
+/* A slave counts what its master ends, and ends nothing. */
+static void
+a_slave_counts_and_ends_nothing(void **state)
+{
+	struct broker *b = *state;
+	struct transaction_word w[3];
+	struct asked asked = { .n = 0 };
+	const struct transaction_checks c = { .ask = ask, .stopped = never, .arg = &asked };
+
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	for (int i = 0; i < 3; i++)
+		w[i] = send_half(b, "x", HOUR_MS, "");
+	assert_int_equal(say(b, &w[1], TRANSACTION_COMMIT), MQ_OK);
+	broker_close(b);
+	broker_set(b, "brokerRole", "SLAVE");
+	broker_open(b);
+	assert_int_equal(stats(b).open, 2);
+	assert_int_equal(stats(b).open, 2);
+	assert_int_equal(say(b, &w[0], TRANSACTION_COMMIT), MQ_EROLE);
+	assert_int_equal(transactions_check(b->offsets, &c), MQ_EROLE);
+	assert_int_equal(stats(b).open, 2);
+	broker_close(b);
+	broker_set(b, "brokerRole", "ASYNC_MASTER");
+	broker_open(b);
+	assert_int_equal(say(b, &w[0], TRANSACTION_COMMIT), MQ_OK);
+	assert_int_equal(stats(b).open, 1);
+	broker_close(b);
+}
+
 /* --- a store of RocketMQ's ---------------------------------------------------------------------------- */
 
 /* An op as RocketMQ writes it: by itself. */
@@ -584,6 +614,7 @@ main(void)
 		TEST(an_immune_half_moves_and_nobody_is_asked),
 		TEST(the_group_stands_at_the_first_open_half),
 		TEST(many_open_halves_end_once_each),
+		TEST(a_slave_counts_and_ends_nothing),
 		TEST(what_rocketmq_has_ended_stays_so),
 		TEST(a_copy_of_what_rocketmq_has_ended_has_ended),
 	};
