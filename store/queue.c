@@ -7,6 +7,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/futex.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "store/body.h"
@@ -110,23 +111,30 @@ queues_append_end(struct queue **qs, size_t n)
 
 /* --- the tail --------------------------------------------------------------------- */
 
-int
-queue_tail_write(struct queue *q, size_t n)
+/* n entries from `at` on, which may lie in several files. */
+static int
+files_write(struct queue *q, int64_t at, unsigned char *entries, unsigned char *starts, size_t n)
 {
 	size_t done = 0;
+	int rc = MQ_OK;
 
-	while (done < n) {
-		int64_t at = q->tail_from.n + (int64_t)done;
-		int64_t room = q->all->file_entries - at % q->all->file_entries;
+	while (rc == MQ_OK && done < n) {
+		int64_t from = at + (int64_t)done, room = q->all->file_entries - from % q->all->file_entries;
 		size_t some = n - done < (size_t)room ? n - done : (size_t)room;
-		int rc = queue_files_io(q, QUEUE_ENTRIES, true, at, q->tail_entries + done * QUEUE_ENTRY_BYTES, some);
 
+		rc = queue_files_io(q, QUEUE_ENTRIES, true, from, entries + done * QUEUE_ENTRY_BYTES, some);
 		if (rc == MQ_OK)
-			rc = queue_files_io(q, QUEUE_STARTS, true, at, q->tail_starts + done * QUEUE_START_BYTES, some);
-		if (rc != MQ_OK)
-			return rc;
+			rc = queue_files_io(q, QUEUE_STARTS, true, from, starts + done * QUEUE_START_BYTES, some);
 		done += some;
 	}
+	return rc;
+}
+
+/* The first n entries are in the files. */
+static void
+tail_drop(struct queue *q, size_t n)
+{
+	MUST_HOLD(&q->lock);
 	q->tail_n -= n;
 	q->tail_from = qoff_add(q->tail_from, (int64_t)n);
 	atomic_fetch_sub(&q->all->tail_entries, (int64_t)n);
@@ -137,26 +145,73 @@ queue_tail_write(struct queue *q, size_t n)
 			q->tail_entries = q->tail_starts = NULL;
 			q->tail_max = 0;
 		}
-		return MQ_OK;
+		return;
 	}
 	memmove(q->tail_entries, q->tail_entries + n * QUEUE_ENTRY_BYTES, q->tail_n * QUEUE_ENTRY_BYTES);
 	memmove(q->tail_starts, q->tail_starts + n * QUEUE_START_BYTES, q->tail_n * QUEUE_START_BYTES);
-	return MQ_OK;
 }
 
-/* Write the tail to the files if it is long, or if those of all queues together are.  If
- * that fails it stays in memory, and the next checkpoint tries again; what is too much is
- * refused above.  Called with the lock. */
+static bool
+is_written(const struct queue *q)
+{
+	return atomic_load(&q->writes) % 2 == 1;
+}
+
+/* Until nobody writes the tail to the files.  Called with the lock, which is dropped
+ * meanwhile: the queue may have got messages then, and lost none. */
+void
+queue_tail_settle(struct queue *q)
+{
+	uint32_t seen;
+
+	MUST_HOLD(&q->lock);
+	while ((seen = atomic_load(&q->writes)) % 2 == 1) {
+		lock_drop(&q->lock);
+		futex_wait(&q->writes, false, seen, -1);
+		lock_take(&q->lock);
+	}
+}
+
+/* The appends of all queues need this lock, for a moment: no disk is waited for with it.  A
+ * copy is written, because the tail grows meanwhile. */
+int
+queue_tail_write(struct queue *q, size_t n)
+{
+	AUTO_FREE unsigned char *entries = malloc(n * (QUEUE_ENTRY_BYTES + QUEUE_START_BYTES));
+	int64_t from = q->tail_from.n;
+	int rc;
+
+	MUST_HOLD(&q->lock);
+	MUST(!is_written(q));
+	if (!entries)
+		return -ENOMEM;
+	memcpy(entries, q->tail_entries, n * QUEUE_ENTRY_BYTES);
+	memcpy(entries + n * QUEUE_ENTRY_BYTES, q->tail_starts, n * QUEUE_START_BYTES);
+	q->files_min = q->span.min;
+	atomic_fetch_add(&q->writes, 1);
+	lock_drop(&q->lock);
+	rc = files_write(q, from, entries, entries + n * QUEUE_ENTRY_BYTES, n);
+	lock_take(&q->lock);
+	atomic_fetch_add(&q->writes, 1);
+	futex_wake(&q->writes, false);
+	if (rc == MQ_OK)
+		tail_drop(q, n);
+	return rc;
+}
+
+/* Write the tail to the files if it is long, or if those of all queues together are, and
+ * nobody does so.  If that fails it stays in memory, and the next checkpoint tries again;
+ * what is too much is refused above.  Called with the lock, which is dropped meanwhile. */
 static void
 tail_spill(struct queue *q)
 {
 	size_t long_n = atomic_load(&q->all->tail_entries) < TAILS_SPILL ? TAIL_SPILL : 1;
 
-	if (q->tail_n >= long_n && q->tail_n >= q->spill_at)
+	if (q->tail_n >= long_n && q->tail_n >= q->spill_at && !is_written(q))
 		q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
 }
 
-/* Called with the lock. */
+/* Called with the lock, which is dropped in between. */
 static int
 tail_reserve(struct queue *q, size_t n)
 {
@@ -270,6 +325,7 @@ queue_mark_dirty(struct queue *q)
 /* --- feeding ------------------------------------------------------------------------ */
 
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
+static int start_find(struct queue *q, mq_qoff at, int64_t *ret_start);
 
 /* RocketMQ's half must not show what lies behind the end.  Ours may: it is read
  * below the end only, and a replay that comes to this point once more reads there
@@ -398,6 +454,7 @@ jump_to(struct queue *q, mq_qoff qoff)
 static int
 start_over(struct queue *q, mq_qoff qoff)
 {
+	queue_tail_settle(q);
 	log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
 		   q->topic, q->id, qoff.n, q->span.end.n);
 	if (qoff.n <= q->span.end.n)
@@ -577,6 +634,7 @@ void
 queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin)
 {
 	LOCKED(&q->lock);
+	queue_tail_settle(q);
 	if (q->span.min.n < q->span.end.n || end.n <= q->span.end.n || end.n > QOFF_MAX ||
 	    q->span.last_end.byte > begin.byte)
 		return;
@@ -596,20 +654,13 @@ queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin)
 	queue_mark_dirty(q);
 }
 
-int
-queue_set_min(struct queue *q, mq_qoff min)
+/* The head goes to min, which starts at `start`; unless it is further on, or the end was cut. */
+static void
+head_to(struct queue *q, mq_qoff min, int64_t start)
 {
-	int64_t start;
-	int rc;
-
 	LOCKED(&q->lock);
-	if (min.n > q->span.end.n)
-		min = q->span.end;
-	if (min.n <= q->span.min.n)
-		return MQ_OK;
-	rc = start_of(q, min, &start);
-	if (rc != MQ_OK)
-		return rc;
+	if (min.n <= q->span.min.n || min.n > q->span.end.n)
+		return;
 	remember_head(q);
 	queue_note_outgrown(q, min);
 	q->span.min = min;
@@ -617,7 +668,24 @@ queue_set_min(struct queue *q, mq_qoff min)
 	q->head_moves++;
 	atomic_fetch_add(&q->all->head_moves, 1);
 	queue_mark_dirty(q);
-	return MQ_OK;
+}
+
+int
+queue_set_min(struct queue *q, mq_qoff min)
+{
+	struct queue_span span;
+	int64_t start;
+	int rc;
+
+	queue_span(q, &span);
+	if (min.n > span.end.n)
+		min = span.end;
+	if (min.n <= span.min.n)
+		return MQ_OK;
+	rc = start_find(q, min, &start);
+	if (rc == MQ_OK)
+		head_to(q, min, start);
+	return rc == MQ_EGONE ? MQ_OK : rc;	/* the head has moved further meanwhile */
 }
 
 int
@@ -627,6 +695,7 @@ queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last)
 	int rc;
 
 	LOCKED(&q->lock);
+	queue_tail_settle(q);
 	moves = q->head_moves;
 	remember_head(q);
 	doubt_end(q);
@@ -715,6 +784,8 @@ queue_untrim(struct queue *q, const struct queue_put *puts, size_t n)
 	int rc;
 
 	LOCKED(&q->lock);
+	queue_tail_settle(q);
+	q->files_min = q->span.min;
 	/* before `to` the files must be told again; behind it, files and tail know */
 	to = q->span.min.n < q->tail_from.n ? q->span.min : q->tail_from;
 	to = n && first.n > to.n ? first : to;

@@ -64,7 +64,7 @@ half_create(struct queue *q, enum queue_half half, const char *name, int64_t fil
 {
 	int dirfd = half_dirfd(q->all, half);
 	char dir[RECORD_TOPIC_MAX + 16];
-	int64_t before = q->span.min.n - file * q->all->file_entries;
+	int64_t before = q->files_min.n - file * q->all->file_entries;
 	int rc;
 
 	mkdirat(dirfd, q->topic, 0750);

@@ -354,6 +354,7 @@ static int
 flush_queue(struct queue *q, mq_qoff end)
 {
 	LOCKED(&q->lock);
+	queue_tail_settle(q);
 	if (end.n <= q->tail_from.n)
 		return MQ_OK;
 	if (end.n > q->span.end.n)

@@ -73,6 +73,9 @@ struct queue {
 	size_t spill_at;		/* could not be written: not before it is so long */
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
 	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
+	_Atomic uint32_t writes;	/* odd while the tail is written, without the lock: the end is not
+					 * cut then, see queue_tail_settle() */
+	mq_qoff files_min;		/* the head as it was then; of who writes */
 	struct queue_put *doubted;	/* see queue_put(); NULL: none */
 
 	char topic[];
@@ -123,10 +126,13 @@ int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_
  * behind; see queues_remove_outgrown(). */
 void queue_note_outgrown(struct queue *q, mq_qoff min);
 
-/* Called with q's lock: it is to be in the next checkpoint; write the first n
- * entries of its tail to the files. */
+/* Called with q's lock: it is to be in the next checkpoint. */
 void queue_mark_dirty(struct queue *q);
+
+/* Called with q's lock, which is dropped meanwhile: write the first n entries of its tail to
+ * the files, which nobody else does (settle: wait for that). */
 int queue_tail_write(struct queue *q, size_t n);
+void queue_tail_settle(struct queue *q);
 
 /* Room for n more entries, so that queue_put_batch() cannot fail: until
  * queue_unreserve(), which may write them to the files.  -ENOMEM. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/futex.h"
 #include "conf/log.h"
 #include "store/queues.h"
 #include "tests/fault.h"
@@ -840,11 +842,75 @@ thousands_of_queues_are_told_apart(void **state)
 	assert_int_equal(n, 7);
 }
 
+/* --- a slow disk ------------------------------------------------------------------------ */
+
+#define SLOW_MS 20000			/* so slow that who waits for it fails the test */
+
+int __real_mkdirat(int dirfd, const char *path, mode_t mode);
+int __wrap_mkdirat(int dirfd, const char *path, mode_t mode);
+
+/* 0: the disk is quick; 1: the next directory takes as long as this is not 3; 2: it does now. */
+static _Atomic uint32_t disk;
+
+int
+__wrap_mkdirat(int dirfd, const char *path, mode_t mode)
+{
+	uint32_t slow = 1;
+
+	if (atomic_compare_exchange_strong(&disk, &slow, 2)) {
+		futex_wake(&disk, false);
+		futex_wait(&disk, false, 2, SLOW_MS);
+	}
+	return __real_mkdirat(dirfd, path, mode);
+}
+
+static void *
+flush_main(void *arg)
+{
+	return flush(arg, NULL) == MQ_OK ? arg : NULL;
+}
+
+static void *
+cut_main(void *arg)
+{
+	struct rig *r = arg;
+
+	return queue_cut(r->q, MQ_QOFF(5), &(struct queue_last){ .end = MQ_POS(r->pos) }) == MQ_OK ? arg : NULL;
+}
+
+static void
+a_slow_disk_holds_up_neither_messages_nor_readers(void **state)
+{
+	struct rig *r = *state;
+	pthread_t flusher, cutter;
+	void *flushed, *cut;
+
+	put_range(r, 0, 10);
+	atomic_store(&disk, 1);
+	assert_int_equal(pthread_create(&flusher, NULL, flush_main, r), 0);
+	while (atomic_load(&disk) != 2)
+		futex_wait(&disk, false, 1, SLOW_MS);
+	put_range(r, 10, 20);			/* more than the tail had room for */
+	verify(r, 0, 20, 0, 0);
+	assert_int_equal(queue_set_min(r->q, MQ_QOFF(2)), MQ_OK);
+	verify(r, 2, 20, 0, 0);
+	assert_int_equal(pthread_create(&cutter, NULL, cut_main, r), 0);	/* this one must wait */
+	assert_int_equal(atomic_exchange(&disk, 3), 2);
+	futex_wake(&disk, false);
+	pthread_join(flusher, &flushed);
+	pthread_join(cutter, &cut);
+	assert_ptr_equal(flushed, r);
+	assert_ptr_equal(cut, r);
+	verify(r, 2, 5, 0, 0);
+	atomic_store(&disk, 0);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 	const struct CMUnitTest tests[] = {
+		T(a_slow_disk_holds_up_neither_messages_nor_readers),
 		T(files_are_rocketmqs_byte_for_byte),
 		T(a_queue_that_begins_late_has_no_earlier_files),
 		T(a_file_that_a_crash_left_half_made_is_completed),
