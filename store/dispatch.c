@@ -100,18 +100,35 @@ put_in_index(struct store *s, const struct record *rec)
 	return MQ_OK;
 }
 
+/* Is it one with keys?  *ret is its record then. */
+static bool
+is_keyed(const struct store *s, const struct batch *b, size_t i, struct record *ret)
+{
+	if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
+		return false;
+	MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, ret) == MQ_OK);
+	return true;
+}
+
 static void
 batch_in_index(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
 	struct record rec;
 
 	(void)store_ms;
-	for (size_t i = 0; i < n; i++) {
-		if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
-			continue;
-		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
-		(void)put_in_index(s, &rec);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (is_keyed(s, b, i, &rec))
+			(void)put_in_index(s, &rec);
+}
+
+void
+dispatch_prepare(struct store *s, const struct batch *b)
+{
+	struct record rec;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (is_keyed(s, b, i, &rec))
+			keyindex_prepare(s->index, &rec);
 }
 
 /* What a record of the log is to each view, and what a batch is that we have written

@@ -41,6 +41,9 @@ int dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes 
  * there is none. */
 int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
+/* Before the log's lock is taken for that: read what views need from their files. */
+void dispatch_prepare(struct store *s, const struct batch *b);
+
 /* Feed the first n entries of a batch that has been written to every view; there is room
  * for them in the tails of their queues.  With the log's lock. */
 void dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms);

@@ -178,6 +178,67 @@ slot_on_disk(const struct keyindex *ix, const struct index_file *f, int32_t coun
 	return rc == MQ_OK ? index_slot_settled(ix, f, be32_get(raw), count, ret) : rc;
 }
 
+/* --- slots that were read ahead ----------------------------------------------------------- */
+
+static struct slot_ahead *
+ahead_place(struct keyindex *ix, int32_t slot)
+{
+	return &ix->ahead[(uint32_t)slot % SLOTS_AHEAD];
+}
+
+/* Called with the lock.  What is found is taken out: from now on a set knows better. */
+static bool
+ahead_take(struct keyindex *ix, int32_t slot, int32_t *ret)
+{
+	struct slot_ahead *a = ahead_place(ix, slot);
+
+	if (a->file != ix->newest || a->slot != slot)
+		return false;
+	a->file = NULL;
+	*ret = a->newest;
+	return true;
+}
+
+/* Called with the lock: files have come or gone, and a new one may lie where one was. */
+static void
+ahead_forget(struct keyindex *ix)
+{
+	memset(ix->ahead, 0, sizeof(ix->ahead));
+	ix->written++;
+}
+
+/* Is `slot` of the newest file to be read?  The file then has a reader more. */
+static bool
+ahead_wants(struct keyindex *ix, int32_t slot, struct slot_ahead *ret, int32_t *ret_count, unsigned *ret_written)
+{
+	struct slot_ahead *a = ahead_place(ix, slot);
+	struct index_file *f;
+	int32_t newest;
+
+	LOCKED(&ix->lock);
+	f = ix->newest;
+	if (!f || (a->file == f && a->slot == slot) || slot_in_memory(ix, f, slot, &newest))
+		return false;
+	f->refs++;
+	*ret = (struct slot_ahead){ .file = f, .slot = slot };
+	*ret_count = f->h.count;
+	*ret_written = ix->written;
+	return true;
+}
+
+/* It was read, or not; it is kept if it is still what the file has. */
+static void
+ahead_keep(struct keyindex *ix, const struct slot_ahead *a, bool was_read, unsigned written)
+{
+	int32_t newest;
+
+	LOCKED(&ix->lock);
+	if (was_read && a->file == ix->newest && written == ix->written &&
+	    !slot_in_memory(ix, a->file, a->slot, &newest))
+		*ahead_place(ix, a->slot) = *a;
+	index_file_unref((struct index_file *)(uintptr_t)a->file);
+}
+
 /* --- putting ---------------------------------------------------------------------------- */
 
 static int32_t
@@ -198,8 +259,10 @@ make_room(struct keyindex *ix)
 {
 	int rc = MQ_OK;
 
-	if (!ix->newest || ix->newest->h.count >= ix->max_entries)
+	if (!ix->newest || ix->newest->h.count >= ix->max_entries) {
+		ahead_forget(ix);
 		rc = index_file_create(ix);
+	}
 	if (rc == MQ_OK && (!ix->sets || ix->sets->file != ix->newest))
 		rc = set_add(ix);
 	return rc == MQ_OK ? set_reserve(ix->sets) : rc;
@@ -217,8 +280,8 @@ put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t hash)
 	if (rc != MQ_OK)
 		return rc;
 	h = &ix->newest->h;
-	rc = slot_in_memory(ix, ix->newest, slot, &older) ? MQ_OK
-							   : slot_on_disk(ix, ix->newest, h->count, slot, &older);
+	if (!slot_in_memory(ix, ix->newest, slot, &older) && !ahead_take(ix, slot, &older))
+		rc = slot_on_disk(ix, ix->newest, h->count, slot, &older);
 	if (rc != MQ_OK)
 		return rc;
 	seconds = h->begin_ms <= 0 ? 0 : (store_ms - h->begin_ms) / 1000;
@@ -280,6 +343,31 @@ each_key(const struct record *rec, int (*each)(void *arg, const struct record *r
 		key += space ? n + 1 : n;
 	}
 	return rc;
+}
+
+static int
+prepare_key(void *arg, const struct record *rec, const char *key, size_t key_len)
+{
+	struct keyindex *ix = arg;
+	int32_t slot = (int32_t)(key_hash(rec->topic, (size_t)rec->topic_len, key, key_len) % ix->slots), count;
+	struct slot_ahead a;
+	unsigned written;
+	int rc;
+
+	if (!ahead_wants(ix, slot, &a, &count, &written))
+		return MQ_OK;
+	rc = slot_on_disk(ix, a.file, count, slot, &a.newest);
+	ahead_keep(ix, &a, rc == MQ_OK, written);
+	if (rc != MQ_OK)
+		err_clear();		/* keyindex_put() will say what is wrong */
+	return MQ_OK;
+}
+
+void
+keyindex_prepare(struct keyindex *ix, const struct record *rec)
+{
+	if (!ix->read_only)
+		(void)each_key(rec, prepare_key, ix);
 }
 
 int
@@ -451,6 +539,7 @@ keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos po
 	LOCKED(&ix->lock);
 	if (ix->read_only)
 		return MQ_OK;
+	ahead_forget(ix);
 	drop_empty_sets(ix);
 	rc = index_remove_behind(ix, at, &count);
 	if (rc == MQ_OK && ix->newest && count < ix->newest->h.count) {
@@ -568,6 +657,7 @@ keyindex_flush(struct keyindex *ix, const struct keyindex_mark *mark)
 		at = oldest_frozen(ix, mark);
 		set = *at;
 		*at = NULL;
+		ix->written++;
 		lock_drop(&ix->lock);
 		if (set == mark->sets)
 			at = NULL;

@@ -39,6 +39,10 @@ void keyindex_close(struct keyindex *ix);
  * what is known already is skipped. */
 int keyindex_put(struct keyindex *ix, const struct record *rec);
 
+/* Read from the files, without holding up anybody, what keyindex_put() of the record will
+ * need: that is called with the log's lock, and finds it in memory then. */
+void keyindex_prepare(struct keyindex *ix, const struct record *rec);
+
 /* One entry of a record that the log no longer has. */
 int keyindex_put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t hash);
 

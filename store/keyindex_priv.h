@@ -42,6 +42,14 @@ struct index_file {
 	struct index_file *older;
 };
 
+/* A slot as it is in a file, of which no set knows anything: see keyindex_prepare(). */
+struct slot_ahead {
+	const struct index_file *file;	/* NULL: none */
+	int32_t slot, newest;
+};
+
+#define SLOTS_AHEAD 1024		/* a power of two; the place of a slot is modulo that */
+
 struct keyindex {
 	int dirfd;
 	int64_t slots, max_entries;
@@ -50,6 +58,8 @@ struct keyindex {
 	struct index_file *newest;
 	struct set *sets;		/* newest first */
 	mq_pos known;			/* records up to here are indexed */
+	struct slot_ahead ahead[SLOTS_AHEAD];
+	unsigned written;		/* how often slots in files have changed */
 };
 
 /* Where they lie in a file: the slot; the entry with that number, from 1 on. */

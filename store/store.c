@@ -754,8 +754,10 @@ reserve_and_append(struct store *s, struct batch *b, bool first, struct appended
 		to = batch_run_end(b, reserved, b->n);
 		rc = queue_reserve(b->entries[reserved].q, to - reserved);
 	}
-	if (rc == MQ_OK && b->n > 0)
+	if (rc == MQ_OK && b->n > 0) {
+		dispatch_prepare(s, b);
 		rc = append(s, b, first, ret);
+	}
 	unreserve(b, reserved);
 	return rc;
 }

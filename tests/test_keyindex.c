@@ -85,17 +85,31 @@ props_of(int i, char *props, size_t size)
 	return (size_t)snprintf(props, size, forms[i % 5], i % 13, i % 3, i);
 }
 
+static struct record
+record_of(int i, char *props, size_t size)
+{
+	return (struct record){
+		.topic = "orders", .topic_len = 6, .pos = MQ_POS(1000 + i * 100LL), .store_ms = ms_of(i),
+		.props = props, .props_len = (int16_t)props_of(i, props, size),
+	};
+}
+
 static int
 put_record(struct keyindex *ix, int i)
 {
 	char props[100];
-	struct record rec = {
-		.topic = "orders", .topic_len = 6, .pos = MQ_POS(1000 + i * 100LL), .store_ms = ms_of(i),
-		.props = props,
-	};
+	struct record rec = record_of(i, props, sizeof(props));
 
-	rec.props_len = (int16_t)props_of(i, props, sizeof(props));
 	return keyindex_put(ix, &rec);
+}
+
+static void
+prepare_record(struct keyindex *ix, int i)
+{
+	char props[100];
+	struct record rec = record_of(i, props, sizeof(props));
+
+	keyindex_prepare(ix, &rec);
 }
 
 static void
@@ -388,6 +402,44 @@ a_flush_that_failed_is_done_by_the_next(void **state)
 	}
 }
 
+/* As an append does it: with the log's lock no file is read. */
+static void
+what_was_prepared_is_put_without_a_read(void **state)
+{
+	struct rig *r = *state;
+
+	put(r, 20);
+	assert_int_equal(checkpoint(r), MQ_OK);
+	fault_set((struct fault){ .call = "pread", .at = 1, .number = EIO, .for_ever = true });
+	assert_int_equal(put_record(r->ix, r->n + 1), -EIO);	/* it has a key */
+	fault_none();
+	reopen(r);
+	for (int i = 0; i < 5; i++)
+		prepare_record(r->ix, r->n + i);
+	fault_set((struct fault){ .call = "pread", .at = 1, .number = EIO, .for_ever = true });
+	put(r, 5);
+	fault_none();
+	verify(r);
+}
+
+/* What others put and flush in between counts, not what was read before. */
+static void
+what_was_prepared_long_ago_does_no_harm(void **state)
+{
+	struct rig *r = *state;
+
+	for (int i = 0; i < 200; i++) {
+		for (int ahead = 0; ahead < 8; ahead++)
+			prepare_record(r->ix, r->n + ahead * (1 + i % 3));
+		put(r, 1 + i % 4);
+		if (i % 3 == 0)
+			assert_int_equal(checkpoint(r), MQ_OK);
+		if (i % 29 == 0)
+			reopen(r);
+	}
+	verify(r);
+}
+
 static void
 a_file_that_cannot_be_made_leaves_none_behind(void **state)
 {
@@ -455,6 +507,8 @@ main(void)
 		T(a_flush_that_the_checkpoint_never_told_of_is_taken_back),
 		T(a_crash_after_any_of_a_flushs_calls_does_no_harm),
 		T(a_flush_that_failed_is_done_by_the_next),
+		T(what_was_prepared_is_put_without_a_read),
+		T(what_was_prepared_long_ago_does_no_harm),
 		T(a_file_that_cannot_be_made_leaves_none_behind),
 		T(what_the_checkpoint_says_must_be_there),
 		T(a_read_only_index_is_used_as_it_is),
