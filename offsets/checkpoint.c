@@ -22,6 +22,7 @@
 #include "store/snapshot.h"
 
 #define LOG_BYTES_MAX ((int64_t)64 << 20) /* of log between two checkpoints */
+#define QUEUES_AT_ONCE 32		/* that are synced in one flushIntervalConsumeQueue */
 #define TICK_MS 1000		/* settings may change: look at least so often */
 
 /* --- rows ------------------------------------------------------------------------ */
@@ -558,18 +559,31 @@ catch_up(struct offsets *o)
 	keep_messages(o);
 }
 
+/* From one checkpoint to the next, or more.  Thousands of queues would keep the disk busy with syncs
+ * and nothing else, and the log has what their views have not. */
+static int64_t
+interval_ms(const struct offsets *o)
+{
+	int64_t every = o->settings->flushIntervalConsumeQueue;
+	int64_t most = o->settings->flushConsumeQueueThoroughInterval;
+	int64_t wanted = every * (1 + store_changed_queues(o->store) / QUEUES_AT_ONCE);
+
+	most = most > every ? most : every;
+	return wanted < most ? wanted : most;
+}
+
 void *
 checkpoint_main(void *arg)
 {
 	struct offsets *o = arg;
-	int64_t gathered = clock_mono_ms(), saved = gathered;
+	int64_t gathered = clock_mono_ms(), followed = gathered, saved = gathered;
 
 	while (!o->stop) {
 		mq_pos mark = MQ_POS(o->saved_mark + LOG_BYTES_MAX);
 		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
 		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
-		int64_t wait = saved + interval < gathered + gather_every ? saved + interval
-									  : gathered + gather_every;
+		int64_t wait = followed + interval < gathered + gather_every ? followed + interval
+									     : gathered + gather_every;
 
 		wait -= clock_mono_ms();
 		wait = wait < 1 ? 1 : wait > TICK_MS ? TICK_MS : wait;
@@ -582,8 +596,11 @@ checkpoint_main(void *arg)
 			gather(o);
 			gathered = now;
 		}
-		if (woken == MQ_OK || now - saved >= interval) {
-			catch_up(o);
+		if (woken != MQ_OK && now - followed < interval)
+			continue;
+		catch_up(o);
+		followed = now;
+		if (woken == MQ_OK || now - saved >= interval_ms(o)) {
 			if (offsets_checkpoint(o) == MQ_OK)
 				handover_write_if_due(o);
 			saved = clock_mono_ms();

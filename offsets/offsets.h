@@ -45,8 +45,8 @@ int offsets_start(struct offsets *o, struct store *s);
  * The result says whether the last checkpoint reached the disk. */
 int offsets_close(struct offsets *o);
 
-/* A checkpoint now (also done by itself every flushIntervalConsumeQueue,
- * and after every 64 MiB of log).  */
+/* A checkpoint now (also done by itself every flushIntervalConsumeQueue, or later where
+ * many queues have changed, and after every 64 MiB of log).  */
 int offsets_checkpoint(struct offsets *o);
 
 /* On a slave, before a name is looked up: what the master has changed so far is

@@ -320,6 +320,7 @@ queue_mark_dirty(struct queue *q)
 	LOCKED(&q->all->dirty_lock);
 	q->next_dirty = q->all->dirty;
 	q->all->dirty = q;
+	atomic_fetch_add(&q->all->n_dirty, 1);
 }
 
 /* --- feeding ------------------------------------------------------------------------ */

@@ -17,7 +17,7 @@
 
 #define MATCHING_THREADS 4
 #define MATCHING_QUEUES 4096	/* of them keep a thread busy */
-#define SYNC_SINGLY 32		/* queues whose files are synced one by one */
+#define SYNC_SINGLY 128		/* queues whose files are synced one by one; so many stay open, see FDS_OURS */
 
 /* --- the table of queues ------------------------------------------------------------------ */
 
@@ -298,6 +298,7 @@ detach_dirty(struct queues *qs)
 	LOCKED(&qs->dirty_lock);
 	list = qs->dirty;
 	qs->dirty = NULL;
+	atomic_store(&qs->n_dirty, 0);
 	return list;
 }
 
@@ -305,10 +306,12 @@ static void
 attach_dirty(struct queues *qs, struct queue *list)
 {
 	struct queue **end = &list;
+	int64_t n = 0;
 
-	while (*end)
+	for (; *end; n++)
 		end = &(*end)->next_dirty;
 	LOCKED(&qs->dirty_lock);
+	atomic_fetch_add(&qs->n_dirty, n);
 	*end = qs->dirty;
 	qs->dirty = list;
 }

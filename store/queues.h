@@ -23,6 +23,7 @@ struct queues {
 	size_t n_buckets, n;
 	struct lock dirty_lock;		/* rank RANK_FLUSH: the list of what changed */
 	struct queue *dirty;
+	_Atomic int64_t n_dirty;	/* how long that list is */
 	_Atomic int64_t tail_entries;	/* in memory, of all queues */
 	bool fs_syncs;			/* see file_system_syncs() */
 	bool failed;			/* a sync failed: final (the checkpoint's) */

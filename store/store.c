@@ -1136,6 +1136,12 @@ store_checkpointed(struct store *s, mq_pos dispatched)
 		log_warn("the next mount makes the views anew once more: %s", err_text(rc));
 }
 
+int64_t
+store_changed_queues(const struct store *s)
+{
+	return atomic_load(&s->queues.n_dirty);
+}
+
 bool
 store_has_changed(struct store *s)
 {

@@ -224,8 +224,9 @@ int store_checkpoint(struct store *s, struct store_checkpoint *ret);
  * what no replay needs any more may go from here on. */
 void store_checkpointed(struct store *s, mq_pos dispatched);
 
-/* Has any queue changed since the last checkpoint was taken? */
+/* Has any queue changed since the last checkpoint was taken?  How many have? */
 bool store_has_changed(struct store *s);
+int64_t store_changed_queues(const struct store *s);
 
 /* --- what status/ shows --------------------------------------------------- */
 

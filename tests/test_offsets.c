@@ -1591,11 +1591,33 @@ without_space_for_an_epoch_there_are_no_appends(void **state)
 	broker_close(b);
 }
 
+static void
+each_of_many_queues_has_its_time_to_come_to_disk(void **state)
+{
+	enum { QUEUES = 3200 };
+	struct broker *b = *state;
+
+	broker_set(b, "flushIntervalConsumeQueue", "100");
+	broker_set(b, "flushConsumeQueueThoroughInterval", "3600000");
+	broker_open(b);
+	broker_topic(b, "many", QUEUES);
+	for (int i = 0; i < QUEUES; i++)
+		broker_produce(b, "many", i, 1);
+	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);	/* ten times the interval of a few */
+	assert_true(store_changed_queues(b->store) > 0);
+	broker_set(b, "flushConsumeQueueThoroughInterval", "0");
+	for (int i = 0; i < 60000 && store_changed_queues(b->store) > 0; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	assert_int_equal(store_changed_queues(b->store), 0);
+	broker_close(b);
+}
+
 int
 main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, broker_setup, broker_teardown)
 	const struct CMUnitTest tests[] = {
+		T(each_of_many_queues_has_its_time_to_come_to_disk),
 		T(a_topic_is_there_when_its_call_returns),
 		T(names_that_are_none_are_refused),
 		T(queues_that_held_messages_stay),
