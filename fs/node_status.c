@@ -13,6 +13,7 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/pending.h"
+#include "fs/rates.h"
 #include "fs/scrubbing.h"
 #include "fs/standing_text.h"
 #include "fs/supervise.h"
@@ -342,6 +343,8 @@ render_metrics(struct mount *m, struct text *t)
 	}
 	if (rc == MQ_OK)
 		standing_metrics(&st, labels.buf, t);
+	if (rc == MQ_OK)
+		rates_metrics(m, t);
 	standing_free(&st);
 	text_free(&labels);
 	return rc;

@@ -20,6 +20,9 @@ scene resets
 want 1 "$(cat "$mnt/groups/cloned/orders/q0.offset")" "the offset that was cloned"
 scene tables
 scene statistics
+grep -q '^rocketmq_producer_tps{.*topic="orders"} ' "$mnt/status/metrics.prom" || fail "no rate of the topic"
+grep -q '^rocketmq_consumer_tps{.*topic="orders",group="billing"} ' "$mnt/status/metrics.prom" ||
+	fail "no rate of the group"
 scene direct "$pos"
 scene settings
 want 70 "$(cat "$mnt/config/fileReservedTime")" "the setting that a tool has changed"

@@ -2,6 +2,7 @@
  *
  *	COMMAND ARGUMENT...                   as mqadmin has it, with -n
  *	!send TOPIC QUEUE TAG KEY BODY        a message; {id} and {uniq} are its ids from here on
+ *	!trace TOPIC QUEUE TAG KEY BODY       the same, of a producer that traces what it does
  *	!consume GROUP TOPIC COUNT            COUNT messages, and then the consumer stays: {client}
  *	!leave                                the consumer goes
  *	!produce GROUP                        a producer of that group stays; !beat: the broker knows it
@@ -64,7 +65,13 @@ public class Tools {
 				.replace("{uniq}", uniq).replace("{client}", client));
 		switch (word.get(0)) {
 		case "!send":
-			send(word);
+			send(producer, word);
+			break;
+		case "!trace":
+			DefaultMQProducer tracing = producer("tracing", true);
+
+			send(tracing, word);
+			tracing.shutdown();		/* what it has traced is sent by then */
 			break;
 		case "!consume":
 			consume(word.get(1), word.get(2), Integer.parseInt(word.get(3)));
@@ -73,7 +80,7 @@ public class Tools {
 			consumer.shutdown();
 			break;
 		case "!produce":
-			produce(word.get(1));
+			producer = producer(word.get(1), false);
 			break;
 		case "!beat":
 			producer.getDefaultMQProducerImpl().getmQClientFactory().sendHeartbeatToAllBrokerWithLock();
@@ -110,16 +117,18 @@ public class Tools {
 		Startup.run(word.toArray(new String[0]));
 	}
 
-	private void produce(String group) throws Exception {
-		producer = new DefaultMQProducer(group);
-		producer.setNamesrvAddr(nameServer);
-		producer.setInstanceName("tools");
-		producer.setSendMsgTimeout(PATIENCE_MS);
-		producer.start();
+	private DefaultMQProducer producer(String group, boolean traces) throws Exception {
+		DefaultMQProducer made = new DefaultMQProducer(group, traces);
+
+		made.setNamesrvAddr(nameServer);
+		made.setInstanceName(group);
+		made.setSendMsgTimeout(PATIENCE_MS);
+		made.start();
+		return made;
 	}
 
 	/* The name server hears of a new topic a moment later. */
-	private MessageQueue queue(String topic, int number) throws Exception {
+	private static MessageQueue queue(DefaultMQProducer producer, String topic, int number) throws Exception {
 		long end = System.currentTimeMillis() + PATIENCE_MS;
 
 		for (;;) {
@@ -136,10 +145,10 @@ public class Tools {
 		}
 	}
 
-	private void send(List<String> word) throws Exception {
+	private void send(DefaultMQProducer by, List<String> word) throws Exception {
 		Message message = new Message(word.get(1), word.get(3), word.get(4),
 			word.get(5).getBytes(StandardCharsets.UTF_8));
-		SendResult result = producer.send(message, queue(word.get(1), Integer.parseInt(word.get(2))));
+		SendResult result = by.send(message, queue(by, word.get(1), Integer.parseInt(word.get(2))));
 
 		id = result.getOffsetMsgId();
 		uniq = result.getMsgId();

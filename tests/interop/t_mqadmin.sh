@@ -28,14 +28,14 @@ want "$(cat "$work/commands")" "$(cat "$work/told")" "the commands that the manu
 
 # Both at once, each with its name server.
 start_namesrv
-start_broker java autoCreateTopicEnable=false
+start_broker java autoCreateTopicEnable=false traceTopicEnable=true
 (walk java) &
 java_walk=$!
 rm "$work/rocketmq.namesrv.log"
 start_namesrv
 port[mqfs]=$(free_port)
 start_mqfs "$work/store" "$mnt" -o "$mqfs_small,listen=127.0.0.1,listenPort=${port[mqfs]},brokerIP1=127.0.0.1" \
-	-o "brokerName=interop,namesrvAddr=$namesrv,remotingUser=$(id -un)"
+	-o "brokerName=interop,namesrvAddr=$namesrv,remotingUser=$(id -un),traceTopicEnable"
 walk mqfs
 wait "$java_walk"
 python3 "$interop/walked.py" "$walk" "$work/walk.java" "$work/walk.mqfs" >&9 || fail "mqadmin says something else"

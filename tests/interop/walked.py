@@ -13,7 +13,7 @@ ALIKE = (       # what differs between any two brokers, or any two moments
     (r"Consume TPS: [\d.]+", "Consume TPS"),
     (r"V4_9_\d+", "VERSION"),
     (r"/\S*/(dir\.)?(java|mqfs|store)\b", "DIR"),
-    (r"\brt=\d+ms", "rt"),
+    (r"\b\d+ms\b", "ms"),
     (r" +", " "),
 )
 
