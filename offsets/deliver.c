@@ -24,10 +24,11 @@ struct deliver {
 	struct delay_due due[ROUND_MESSAGES];
 	struct batch batch;
 	struct topic *topics[ROUND_MESSAGES];	/* of the entries of the batch */
-	struct queue *queues[ROUND_MESSAGES];
+	struct queue *queues[ROUND_MESSAGES + 1];	/* and that of timed messages */
 	unsigned char *buf;
 	size_t size;
 	int64_t moved_ms;
+	size_t round;		/* of how many messages the next round is */
 	int demotions;		/* when the list was made */
 	int failed;		/* what the last round failed with, MQ_OK: it did not */
 };
@@ -43,7 +44,17 @@ is_leaving(const struct deliver *dv)
 	return false;
 }
 
-/* Append what is collected.  -ESTALE: a topic was removed meanwhile. */
+/* Called with the append locks. */
+static int
+may_go_out(struct deliver *dv)
+{
+	if (is_leaving(dv))
+		return -ESTALE;
+	return dv->demotions != atomic_load(&dv->o->demotions) ? MQ_EROLE : delays_in_order(dv->o->store);
+}
+
+/* Append what is collected.  -ESTALE: a topic was removed meanwhile.  -EAGAIN: a message was stored
+ * that is due before one of these. */
 static int
 batch_out(struct deliver *dv)
 {
@@ -55,8 +66,10 @@ batch_out(struct deliver *dv)
 		return MQ_OK;
 	for (size_t i = 0; i < n; i++)
 		dv->queues[i] = dv->batch.entries[i].q;
+	dv->queues[n] = store_queue(dv->o->store, TIMED_TOPIC, 0);
+	n += dv->queues[n] != NULL;
 	queues_append_begin(dv->queues, &n);
-	rc = is_leaving(dv) ? -ESTALE : dv->demotions != atomic_load(&dv->o->demotions) ? MQ_EROLE : MQ_OK;
+	rc = may_go_out(dv);
 	if (rc == MQ_OK)
 		rc = store_append_each(dv->o->store, &dv->batch, &a);
 	queues_append_end(dv->queues, n);
@@ -153,6 +166,19 @@ deliver_one(struct deliver *dv, const struct delay_due *due)
 
 /* --- a round ------------------------------------------------------------------------------ */
 
+/* Messages that are stored while a round is collected may be due before it: then it is tried with
+ * fewer of them, which takes less time. */
+static int
+round_failed(struct deliver *dv, int rc)
+{
+	batch_clear(&dv->batch);
+	if (rc == -EAGAIN)
+		dv->round = dv->round / 8 > 2 ? dv->round / 8 : 2;
+	else
+		delays_again(dv->o->store);
+	return rc;
+}
+
 /* All that is due now.  *ret_wait_ms: so long there is nothing to do. */
 static int
 deliver_due(struct deliver *dv, int64_t *ret_wait_ms)
@@ -162,16 +188,14 @@ deliver_due(struct deliver *dv, int64_t *ret_wait_ms)
 	int rc;
 
 	dv->demotions = atomic_load(&dv->o->demotions);
-	rc = delays_due(dv->o->store, now, dv->due, ROUND_MESSAGES, &n, &next);
+	rc = delays_due(dv->o->store, now, dv->due, dv->round, &n, &next);
 	for (size_t i = 0; rc == MQ_OK && i < n; i++)
 		rc = deliver_one(dv, &dv->due[i]);
 	if (rc == MQ_OK)
 		rc = batch_out(dv);
-	if (rc != MQ_OK) {
-		batch_clear(&dv->batch);
-		delays_again(dv->o->store);
-		return rc;
-	}
+	if (rc != MQ_OK)
+		return round_failed(dv, rc);
+	dv->round = 2 * dv->round < ROUND_MESSAGES ? 2 * dv->round : ROUND_MESSAGES;
 	now = clock_wall_ms();
 	*ret_wait_ms = next <= now ? 0 : next - now < CLOCK_MS ? next - now : CLOCK_MS;
 	return MQ_OK;
@@ -247,9 +271,9 @@ deliver_main(void *arg)
 			if (rc == MQ_OK)
 				rc = move_old(dv);
 			if (rc != MQ_EROLE)
-				say_if_changed(dv, rc == -ESTALE ? MQ_OK : rc);
+				say_if_changed(dv, rc == -ESTALE || rc == -EAGAIN ? MQ_OK : rc);
 			if (rc != MQ_OK)
-				wait_ms = RETRY_MS, seen = MQ_POS(INT64_MAX);
+				wait_ms = rc == -EAGAIN ? 0 : RETRY_MS, seen = MQ_POS(INT64_MAX);
 		} else {
 			wait_ms = CLOCK_MS;
 			seen = MQ_POS(INT64_MAX);
@@ -271,6 +295,7 @@ deliver_start(struct offsets *o)
 	if (!dv)
 		return -ENOMEM;
 	dv->o = o;
+	dv->round = ROUND_MESSAGES;
 	batch_init(&dv->batch);
 	rc = -pthread_create(&o->deliverer, NULL, deliver_main, dv);
 	if (rc != 0) {

@@ -460,6 +460,33 @@ delays_again(struct store *s)
 	unload(&s->delays);
 }
 
+/* What was given and is not delivered goes back to the heap. */
+static void
+take_back(struct delays *d)
+{
+	size_t left = d->n_given - d->next_given;
+
+	if (!d->loaded || heap_room(d, left) != MQ_OK)
+		unload(d);
+	for (size_t i = d->next_given; d->loaded && i < d->n_given; i++)
+		heap_push(d, d->given[i]);
+	d->n_given = d->next_given;
+}
+
+int
+delays_in_order(struct store *s)
+{
+	struct delays *d = &s->delays;
+
+	LOCKED(&d->lock);
+	if (d->next_given == d->n_given)
+		return MQ_OK;
+	if (d->loaded && (d->n == 0 || timed_before(&d->given[d->n_given - 1], &d->heap[0])))
+		return MQ_OK;
+	take_back(d);
+	return -EAGAIN;
+}
+
 /* --- delivery goes on ------------------------------------------------------------------------ */
 
 static void

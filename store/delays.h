@@ -17,7 +17,9 @@
  *   levels   a number for each: the next message of its queue
  *   timed    in order of (due, position): all up to the last delivered one, (W), are.
  *            A message that is stored when its time is before W is due at W's time; so it
- *            is behind W.  A record of MQFS_DELAY that has a PREPAREDTRANSACTIONOFFSET was
+ *            is behind W.  One that is stored between delays_due() and the delivery of what
+ *            that gave may be before some of it: then that is given back, see
+ *            delays_in_order().  A record of MQFS_DELAY that has a PREPAREDTRANSACTIONOFFSET was
  *            moved to the end of the log (retention would have taken it): all timed
  *            messages before the one that it names are delivered or moved (`low`)
  *
@@ -63,6 +65,12 @@ int delays_due(struct store *s, int64_t now_ms, struct delay_due *list, size_t m
 
 /* What delays_due() gave has not been delivered: it is given again. */
 void delays_again(struct store *s);
+
+/* Has no timed message been stored since that is due before one of those that delays_due() gave
+ * and that are not delivered yet?  Else to deliver them would say of that one that it is
+ * delivered, too: -EAGAIN, and they are given again.  Called with the append lock of the queue
+ * of timed messages, which is held until they are in the log. */
+int delays_in_order(struct store *s);
 
 /* d can never be delivered: delivery goes on behind it. */
 void delays_skip(struct store *s, const struct delay_due *d);

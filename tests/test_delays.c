@@ -187,6 +187,28 @@ timed_messages_arrive_in_order_of_time(void **state)
 	assert_int_equal(end_of(b, "t", 0), 51);
 }
 
+/* While others are being delivered, messages come that were due before them. */
+static void
+a_message_that_comes_late_is_not_passed_over(void **state)
+{
+	enum { N = 20000 };
+	struct broker *b = *state;
+
+	broker_open(b);
+	broker_topic(b, "t", 1);
+	srand(5);
+	for (int i = 0; i < N; i++)
+		put(b, "t", 0, i, 0, clock_wall_ms() - 20 + rand() % 40);
+	wait_for(b, "t", 0, N);
+	wait_pending(b, 0);
+	each_is_there_once(b, N);
+	broker_close(b);
+	broker_open(b);
+	assert_int_equal(pending(b), 0);
+	each_is_there_once(b, N);
+	broker_close(b);
+}
+
 static void
 a_topic_that_was_removed_is_made_again(void **state)
 {
@@ -334,6 +356,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		T(a_message_waits_and_arrives_as_it_was_sent),
 		T(timed_messages_arrive_in_order_of_time),
+		T(a_message_that_comes_late_is_not_passed_over),
 		T(a_topic_that_was_removed_is_made_again),
 		T(a_crash_at_any_time_delivers_nothing_twice),
 		T(a_slave_delivers_nothing_before_it_is_the_master),
