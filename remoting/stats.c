@@ -491,7 +491,7 @@ stats_view(struct stats *s, const char *name, const char *key, struct stats_view
 	collect(s);
 	for (int n = 0; n < STATS_NAMES; n++)
 		if (strcmp(names[n], name) == 0)
-			i = item_find(s, n, key);
+			i = item_find(s, (enum stats_name)n, key);
 	if (!i || !has_counted(i))
 		return false;
 	view_of(i, ret);
