@@ -222,6 +222,56 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	return m;
 }
 
+/* Subscriptions of one group by their topics; what they are stays that of `says`. */
+static json_t *
+by_topic(json_t *says)
+{
+	json_t *all = json_object(), *each;
+	size_t i;
+
+	json_array_foreach(json_object_get(says, "subscriptionDataSet"), i, each) {
+		const char *topic = json_string_value(json_object_get(each, "topic"));
+
+		if (topic)
+			json_object_set(all, topic, each);
+	}
+	return all;
+}
+
+static json_int_t
+version_of(const json_t *subscription)
+{
+	return json_integer_value(json_object_get(subscription, "subVersion"));
+}
+
+/* The group says from now on what its newest member does. Members give their subscriptions versions
+ * of their own: of each topic the highest counts, as in RocketMQ, whoever speaks last.  True: a
+ * topic has come, or has gone. */
+static bool
+say(struct client_group *g, json_t *says)
+{
+	json_t *copy = json_deep_copy(says), *before = by_topic(g->says), *now = by_topic(copy);
+	bool changed = json_object_size(before) != json_object_size(now);
+	const char *topic;
+	json_t *each;
+
+	json_object_foreach(now, topic, each) {
+		json_t *old = json_object_get(before, topic);
+
+		if (!old)
+			changed = true;
+		else if (version_of(old) > version_of(each)) {
+			json_object_clear(each);
+			json_object_update(each, old);
+		}
+	}
+	json_decref(before);
+	json_decref(now);
+	json_decref(g->says);
+	g->says = copy;
+	return changed;
+}
+
 int
 clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
 	     struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news)
@@ -251,11 +301,9 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 	m->language = language;
 	m->version = version;
 	m->beat_ms = clock_wall_ms();
-	*ret_news = came || (says && !json_equal(says, g->says));
-	if (says && !json_equal(says, g->says)) {
-		json_decref(g->says);
-		g->says = json_deep_copy(says);
-	}
+	*ret_news = came;
+	if (says && !json_equal(says, g->says))
+		*ret_news = say(g, says) || came;
 	return MQ_OK;
 }
 

@@ -57,7 +57,7 @@ void clients_each(const struct clients *c, enum clients_side side,
 		  void (*each)(void *arg, const struct client_group *g), void *arg);
 
 /* The member `id` is in the group, at that connection, from now on; `says` (NULL: nothing) is
- * copied.  *ret_news: a member has come, or what the group says has changed.  -EMFILE: the
+ * copied.  *ret_news: a member has come, or the group has subscribed to other topics.  -EMFILE: the
  * connection is in too many groups; -EINVAL: no such names; -ENOMEM. */
 int clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
 		 struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news);

@@ -85,22 +85,55 @@ a_client_that_connects_again_is_no_second_member(void **state)
 	assert_int_equal(left_calls, 0);
 }
 
+/* Heard from member `id`: its subscriptions, as TOPIC EXPRESSION VERSION each.  True: that is news. */
+static bool
+hear(struct clients *c, struct server_peer *p, const char *id, const char *topic, const char *expr, int version)
+{
+	json_t *says = json_pack("{s:[{s:s, s:s, s:i}]}", "subscriptionDataSet", "topic", topic, "subString", expr,
+				 "subVersion", version);
+	bool news;
+
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", id, p, 0, 1, says, &news), MQ_OK);
+	json_decref(says);
+	return news;
+}
+
 static void
-what_a_group_says_is_news_when_it_changes(void **state)
+group_says(struct clients *c, const char *topic, const char *expr)
+{
+	json_t *all = json_object_get(clients_group(c, CLIENTS_CONSUMERS, "g")->says, "subscriptionDataSet");
+	json_t *only = json_array_get(all, 0);
+
+	assert_int_equal(json_array_size(all), 1);
+	assert_string_equal(json_string_value(json_object_get(only, "topic")), topic);
+	assert_string_equal(json_string_value(json_object_get(only, "subString")), expr);
+}
+
+static void
+the_newest_version_of_a_subscription_counts_whoever_speaks_last(void **state)
 {
 	struct clients *c = *state;
 	struct server_peer p = { .data = NULL };
-	json_t *one = json_pack("{s:s}", "subString", "A"), *two = json_pack("{s:s}", "subString", "B");
-	bool news;
 
-	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, one, &news), MQ_OK);
-	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, one, &news), MQ_OK);
-	assert_false(news);
-	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, two, &news), MQ_OK);
-	assert_true(news);
-	assert_true(json_equal(clients_group(c, CLIENTS_CONSUMERS, "g")->says, two));
-	json_decref(one);
-	json_decref(two);
+	assert_true(hear(c, &p, "a", "T", "old", 1));
+	assert_true(hear(c, &p, "b", "T", "new", 2));
+	assert_false(hear(c, &p, "a", "T", "old", 1));
+	group_says(c, "T", "new");
+	assert_false(hear(c, &p, "b", "T", "newer", 3));
+	group_says(c, "T", "newer");
+	clients_gone(c, &p, count_left, expected);
+}
+
+static void
+a_topic_that_comes_or_goes_is_news(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL };
+
+	assert_true(hear(c, &p, "a", "T", "*", 1));
+	assert_false(hear(c, &p, "a", "T", "*", 1));
+	assert_true(hear(c, &p, "a", "U", "*", 1));
+	group_says(c, "U", "*");
 	clients_gone(c, &p, count_left, expected);
 }
 
@@ -169,7 +202,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_group_is_there_as_long_as_it_has_members, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_connects_again_is_no_second_member, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_group_says_is_news_when_it_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_newest_version_of_a_subscription_counts_whoever_speaks_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_topic_that_comes_or_goes_is_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_in_so_many_groups_at_most, setup, teardown),
 		cmocka_unit_test(a_lock_is_its_clients_until_its_time_is_over),
 		cmocka_unit_test(locks_are_bounded_and_those_that_are_over_make_room),
