@@ -22,6 +22,8 @@ static const char *const flush_words[] = { "ASYNC_FLUSH", "SYNC_FLUSH", NULL };
 static const char *const master_kind_words[] = { "auto", "mqfs", "rocketmq", NULL };
 static const char *const unavailable_words[] = { "fail", "degrade", NULL };
 static const char *const full_words[] = { "block", "drop", NULL };
+static const char *const tls_words[] = { "auto", "disabled", "permissive", "enforcing", NULL };
+static const char *const tls_ask_words[] = { "none", "optional", "require", NULL };
 static const char *const allow_words[] = { "auto", "true", "false", NULL };
 
 static const struct setting table[] = {
@@ -93,6 +95,10 @@ static const struct {
 	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsServerCertPath), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsServerKeyPath), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsServerTrustCertPath), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, tlsConfigFile), text_is_path, "a path from /, of at most 255 bytes" },
 	{ offsetof(struct settings, storePathCommitLog), text_is_directory,
 	  "one directory (a list, as RocketMQ takes it, is not served)" },
 	{ offsetof(struct settings, messageDelayLevel), text_is_delays,
@@ -152,7 +158,7 @@ settings_table(size_t *ret_n)
 static int
 fold_next(const char **at)
 {
-	while (**at == '_' || **at == '-')
+	while (**at == '_' || **at == '-' || **at == '.')
 		(*at)++;
 	return **at ? tolower((unsigned char)*(*at)++) : 0;
 }

@@ -78,12 +78,21 @@ resolve_message_size(struct settings *s)
 		   (int64_t)s->mappedFileSizeCommitLog);
 }
 
+/* What RocketMQ's file for TLS says, of a broker in a network. */
+static int
+resolve_tls(struct settings *s)
+{
+	if (strcmp(s->listen, "none") == 0 || !s->tlsConfigFile[0] || access(s->tlsConfigFile, R_OK) != 0)
+		return MQ_OK;
+	return settings_load(s, s->tlsConfigFile);
+}
+
 int
 settings_resolve(struct settings *s)
 {
-	int rc = MQ_OK;
+	int rc = resolve_tls(s);
 
-	if (!s->brokerName[0])
+	if (rc == MQ_OK && !s->brokerName[0])
 		rc = resolve_name(s);
 	if (rc == MQ_OK && !s->brokerIP1[0])
 		rc = resolve_address(s);
@@ -106,6 +115,9 @@ check_tls(const struct settings *s)
 {
 	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
 
+	if ((s->tlsServerCertPath[0] != '\0') != (s->tlsServerKeyPath[0] != '\0'))
+		return err_note(MQ_EBADCONF, "%s without %s", s->tlsServerCertPath[0] ? "tlsServerCertPath" : "tlsServerKeyPath",
+				s->tlsServerCertPath[0] ? "tlsServerKeyPath" : "tlsServerCertPath");
 	if (given == 0 || given == 3)
 		return MQ_OK;
 	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",

@@ -267,7 +267,7 @@ int
 channel_open(struct channel *ch, int fd, const char *host)
 {
 	struct tls *tls = ch->plain ? NULL : ch->d->tls;
-	int rc = host ? stream_connect(&ch->stream, fd, tls, host) : stream_accept(&ch->stream, fd, tls);
+	int rc = host ? stream_connect(&ch->stream, fd, tls, host) : stream_accept(&ch->stream, fd, tls, ch->d->tls_how);
 
 	ch->watch.fd = -1;
 	ch->last = &ch->first;
@@ -306,11 +306,14 @@ ask(struct channel *ch)
 void
 channel_ready(struct channel *ch, uint32_t events)
 {
+	const struct tls *maybe = ch->stream.maybe;
 	int rc;
 
 	if (ch->paused && events & (EPOLLHUP | EPOLLERR))
 		fail(ch, err_note(-ECONNRESET, "closed the connection"));
 	rc = ch->rc == MQ_OK ? stream_handshake(&ch->stream) : -EAGAIN;
+	if (maybe && !ch->stream.maybe)
+		ch->began_ms = ch->d->now_ms;
 	if (rc == MQ_OK)
 		flush(ch);
 	else if (rc != -EAGAIN)
@@ -332,7 +335,7 @@ deadline(const struct channel *ch, const char **ret_why)
 		*ret_why = "is too slow";
 		at = ch->began_ms + CHANNEL_FRAME_MS;
 	}
-	if (!ch->stream.up && ch->began_ms + STREAM_SHAKE_MS < at) {
+	if (!ch->stream.up && !ch->stream.maybe && ch->began_ms + STREAM_SHAKE_MS < at) {
 		*ret_why = "did not finish the TLS handshake in time";
 		at = ch->began_ms + STREAM_SHAKE_MS;
 	}

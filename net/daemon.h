@@ -24,6 +24,7 @@ struct watch {
 struct daemon {
 	struct link_config config;
 	struct tls *tls;	/* NULL: connections are plain */
+	enum tls_how tls_how;	/* of those who connect */
 	int commitlog_fd, epoll_fd;
 	unsigned char *ring;
 	int64_t begin, written;	/* the log, as the mount has it in this turn of the loop */

@@ -99,7 +99,8 @@ config_can_be(const struct link_config *c)
 	return ends(c->listen, sizeof(c->listen)) && ends(c->master, sizeof(c->master)) &&
 	       ends(c->master_remoting, sizeof(c->master_remoting)) && ends(c->user, sizeof(c->user)) &&
 	       ends(c->tls_cert, sizeof(c->tls_cert)) && ends(c->tls_key, sizeof(c->tls_key)) &&
-	       ends(c->tls_ca, sizeof(c->tls_ca)) && ends(c->namesrv, sizeof(c->namesrv)) && allow_can_be(&c->allow) && c->segment_bytes > 0 &&
+	       ends(c->tls_ca, sizeof(c->tls_ca)) && ends(c->tls_password, sizeof(c->tls_password)) &&
+	       ends(c->namesrv, sizeof(c->namesrv)) && allow_can_be(&c->allow) && c->segment_bytes > 0 &&
 	       c->heartbeat_ms > 0 && c->housekeeping_ms > 0 && c->batch_bytes > 0 && c->port >= 0 &&
 	       port_can_be(c->port) && port_can_be(c->remoting_port) && port_can_be(c->vip_port);
 }

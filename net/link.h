@@ -117,6 +117,10 @@ struct link_config {
 
 	/* mqremoted */
 	int32_t acl;			/* 1: the mount judges each request: judge.h */
+	int32_t tls_how;		/* enum tls_how, of those who connect */
+	int32_t tls_strangers;		/* 1: as tls_open_server() has it, with what follows */
+	int32_t tls_ask, tls_verify;
+	char tls_password[128];
 	char namesrv[SETTING_PATH_BYTES * 2];	/* HOST:PORT;...; "": none */
 	int64_t register_ms;		/* registerNameServerPeriod */
 	int64_t register_timeout_ms;	/* registerBrokerTimeoutMills */

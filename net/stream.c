@@ -29,9 +29,17 @@ begin(struct stream *s, int fd, struct tls *tls, const char *host)
 }
 
 int
-stream_accept(struct stream *s, int fd, struct tls *tls)
+stream_accept(struct stream *s, int fd, struct tls *tls, enum tls_how how)
 {
-	return begin(s, fd, tls, NULL);
+	int rc;
+
+	if (!tls || how == TLS_ALWAYS)
+		return begin(s, fd, tls, NULL);
+	rc = begin(s, fd, NULL, NULL);
+	s->up = false;
+	s->maybe = tls;
+	s->how = how;
+	return rc;
 }
 
 int
@@ -93,13 +101,34 @@ shake_failed(struct stream *s, int rc)
 	return rc;
 }
 
+/* The first byte has come, or not yet.  What it says is what RocketMQ's server makes of it. */
+static int
+decide(struct stream *s)
+{
+	unsigned char byte;
+	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK);
+	bool is_tls = n == 1 && byte == TLS_HANDSHAKE;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? -EAGAIN : err_note(-errno, "%m");
+	if (n == 0)
+		return err_note(-ECONNRESET, "closed the connection");
+	if (is_tls && s->how == TLS_NEVER)
+		return err_note(-EPROTO, "speaks TLS, which tls.server.mode does not allow");
+	s->up = !is_tls;
+	if (is_tls && tls_session(s->maybe, s->fd, NULL, &s->ssl) != MQ_OK)
+		return -ENOMEM;
+	s->maybe = NULL;
+	return MQ_OK;
+}
+
 int
 stream_handshake(struct stream *s)
 {
-	int rc;
+	int rc = s->maybe ? decide(s) : MQ_OK;
 
-	if (s->up)
-		return MQ_OK;
+	if (rc != MQ_OK || s->up)
+		return rc;
 	prepare();
 	rc = outcome(s, SSL_do_handshake(s->ssl), &s->recv_waits);
 	s->send_waits = s->recv_waits;

@@ -31,14 +31,17 @@ struct stream {
 	int fd;				/* the owner's to close, after stream_close() */
 	struct ssl_st *ssl;		/* NULL: plain */
 	bool up;			/* the handshake is done */
+	struct tls *maybe;		/* its first byte will say whether it is TLS; NULL: that is known */
+	enum tls_how how;
 	bool heard;			/* something has come */
 	uint32_t recv_waits, send_waits; /* for these events of epoll */
 };
 
 /* fd is connected (or about to be, for stream_connect), and non-blocking.  tls
  * NULL: plain.  `host` (which lives as long as the stream) is whom we want to
- * reach, see tls.h. */
-int stream_accept(struct stream *s, int fd, struct tls *tls);
+ * reach, see tls.h; `how`: what the other side may speak.  With TLS_TOO and TLS_NEVER
+ * stream_handshake() first waits for a byte, however long that takes. */
+int stream_accept(struct stream *s, int fd, struct tls *tls, enum tls_how how);
 int stream_connect(struct stream *s, int fd, struct tls *tls, const char *host);
 
 /* The other side hears that this is the end, if it goes out at once.  All zeros will do, too. */

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/proverr.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "conf/err.h"
@@ -17,6 +20,7 @@
 
 struct tls {
 	SSL_CTX *ctx;
+	const char *authorities;	/* the setting that has them, for messages */
 };
 
 /* --- whom we believe ------------------------------------------------------------------ */
@@ -65,6 +69,27 @@ verify(int ok, X509_STORE_CTX *store)
 	return 0;
 }
 
+/* Of a certificate that a client shows to a server of strangers. */
+static int
+verify_client(int ok, X509_STORE_CTX *store)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+
+	if (!ok || X509_STORE_CTX_get_error_depth(store) > 0)
+		return ok;
+	if (has_names(cert) || X509_NAME_get_index_by_NID(X509_get_subject_name(cert), NID_commonName, -1) >= 0)
+		return 1;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+static int
+take_any(int ok, X509_STORE_CTX *store)
+{
+	(void)ok, (void)store;
+	return 1;
+}
+
 /* --- files -------------------------------------------------------------------------------- */
 
 /* A key that wants a passphrase has nobody to ask for it. */
@@ -85,8 +110,10 @@ static const struct {
 	{ ERR_LIB_PEM, PEM_R_NO_START_LINE, "holds nothing of the kind (PEM)" },
 	{ ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "holds nothing of the kind (PEM)" },
 	{ ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND, "holds nothing of the kind (PEM)" },
-	{ ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "is not the key of tlsCert" },
+	{ ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "is not the key of the certificate" },
 	{ ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED, "wants a passphrase" },
+	{ ERR_LIB_PROV, PROV_R_BAD_DECRYPT, "wants another passphrase" },
+	{ ERR_LIB_EVP, EVP_R_BAD_DECRYPT, "wants another passphrase" },
 };
 
 /* Of a chain of reasons, the first is nearest to the file. */
@@ -137,21 +164,128 @@ be_strict(SSL_CTX *ctx)
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 }
 
-int
-tls_open(const char *cert, const char *key, const char *ca, struct tls **ret)
+static int
+make(const char *authorities, struct tls **ret)
 {
 	struct tls *t = calloc(1, sizeof(*t));
-	int rc;
 
 	if (!t)
 		return -ENOMEM;
+	t->authorities = authorities;
 	t->ctx = SSL_CTX_new(TLS_method());
 	if (!t->ctx) {
 		free(t);
 		return err_note(-EIO, "libssl cannot be used");
 	}
+	SSL_CTX_set_app_data(t->ctx, t);
 	be_strict(t->ctx);
+	*ret = t;
+	return MQ_OK;
+}
+
+int
+tls_open(const char *cert, const char *key, const char *ca, struct tls **ret)
+{
+	struct tls *t;
+	int rc = make("tlsCa", &t);
+
+	if (rc != MQ_OK)
+		return rc;
 	rc = load(t->ctx, cert, key, ca);
+	if (rc != MQ_OK) {
+		tls_close(t);
+		return rc;
+	}
+	*ret = t;
+	return MQ_OK;
+}
+
+/* --- a server of strangers ------------------------------------------------------------------- */
+
+static int
+tell_password(char *buf, int size, int writing, void *arg)
+{
+	const char *password = arg;
+	size_t len = strlen(password);
+
+	(void)writing;
+	if (len == 0 || len > (size_t)size)
+		return -1;
+	memcpy(buf, password, len);
+	return (int)len;
+}
+
+/* Signed by its own key: it is good for clients that look at no certificate. */
+static X509 *
+sign_own(EVP_PKEY *key)
+{
+	X509 *cert = X509_new();
+	X509_NAME *name = cert ? X509_get_subject_name(cert) : NULL;
+
+	if (cert && X509_set_version(cert, X509_VERSION_3) == 1 &&
+	    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) == 1 &&
+	    X509_gmtime_adj(X509_getm_notBefore(cert), -24 * 3600) &&
+	    X509_gmtime_adj(X509_getm_notAfter(cert), 3650L * 24 * 3600) &&
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"mqfs", -1, -1, 0) == 1 &&
+	    X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
+	    X509_sign(cert, key, EVP_sha256()) > 0)
+		return cert;
+	X509_free(cert);
+	return NULL;
+}
+
+static int
+make_own(SSL_CTX *ctx)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = key ? sign_own(key) : NULL;
+	bool well = cert && SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return well ? MQ_OK : err_note(-EIO, "a certificate cannot be made");
+}
+
+static int
+load_server(SSL_CTX *ctx, const struct tls_server *what)
+{
+	SSL_CTX_set_default_passwd_cb(ctx, tell_password);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)(uintptr_t)what->password);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, what->cert) != 1)
+		return file_note("tls.server.certPath", what->cert);
+	if (SSL_CTX_use_PrivateKey_file(ctx, what->key, SSL_FILETYPE_PEM) != 1)
+		return file_note("tls.server.keyPath", what->key);
+	return MQ_OK;
+}
+
+static int
+load_trust(SSL_CTX *ctx, const struct tls_server *what)
+{
+	ERR_clear_error();
+	if (*what->trust && SSL_CTX_load_verify_file(ctx, what->trust) != 1)
+		return file_note("tls.server.trustCertPath", what->trust);
+	if (!*what->trust && SSL_CTX_set_default_verify_paths(ctx) != 1)
+		return err_note(-EIO, "the system has no authorities");
+	return MQ_OK;
+}
+
+int
+tls_open_server(const struct tls_server *what, struct tls **ret)
+{
+	struct tls *t;
+	int rc = make("tls.server.trustCertPath", &t), mode = SSL_VERIFY_NONE;
+
+	if (rc != MQ_OK)
+		return rc;
+	if (what->ask != TLS_ASK_NONE)
+		mode = SSL_VERIFY_PEER | (what->ask == TLS_ASK_REQUIRE ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+	SSL_CTX_set_verify(t->ctx, mode, what->verify ? verify_client : take_any);
+	rc = *what->cert ? load_server(t->ctx, what) : make_own(t->ctx);
+	if (rc == MQ_OK && what->ask != TLS_ASK_NONE && what->verify)
+		rc = load_trust(t->ctx, what);
+	SSL_CTX_set_default_passwd_cb_userdata(t->ctx, NULL);
+	SSL_CTX_set_default_passwd_cb(t->ctx, no_passphrase);
 	if (rc != MQ_OK) {
 		tls_close(t);
 		return rc;
@@ -219,6 +353,7 @@ alert_note(int alert)
 static int
 refusal_note(const SSL *ssl)
 {
+	const struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	long result = SSL_get_verify_result(ssl);
 
 	switch (result) {
@@ -226,12 +361,15 @@ refusal_note(const SSL *ssl)
 		return err_note(-EPROTO, "its certificate is not for %s",
 				(const char *)SSL_get_app_data(ssl));
 	case X509_V_ERR_APPLICATION_VERIFICATION:
-		return err_note(-EPROTO, "its certificate has no names (subjectAltName), so it is for no host");
+		return SSL_is_server(ssl) ? err_note(-EPROTO, "its certificate has no name")
+					  : err_note(-EPROTO, "its certificate has no names (subjectAltName), so it is "
+						     "for no host");
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-		return err_note(-EPROTO, "its certificate is of no authority in tlsCa");
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		return err_note(-EPROTO, "its certificate is of no authority in %s", t->authorities);
 	default:
 		return err_note(-EPROTO, "its certificate is not good: %s",
 				X509_verify_cert_error_string(result));

@@ -8,11 +8,16 @@
  * was connected to (subjectAltName).  One without names is for no host: else every
  * client of the authority could pass for a server.
  *
+ * A server of strangers, as RocketMQ's brokers are (tls_open_server()), may ask less of who
+ * connects: no certificate, or any.
+ *
  * The files are read once, by tls_open(), so it may be called with more rights
  * than what follows.
  */
 #ifndef MQFS_NET_TLS_H
 #define MQFS_NET_TLS_H
+
+#include <stdbool.h>
 
 struct ssl_st;
 struct tls;
@@ -20,7 +25,27 @@ struct tls;
 /* Files in PEM; the certificate's may go on with what leads to its authority.
  * MQ_EBADCONF: they cannot be used (noted: which, and why). */
 int tls_open(const char *cert, const char *key, const char *ca, struct tls **ret);
+
+enum tls_ask { TLS_ASK_NONE, TLS_ASK_OPTIONAL, TLS_ASK_REQUIRE };
+
+/* What those who connect see of us, and what we want to see of them. */
+struct tls_server {
+	const char *cert, *key;		/* files in PEM; "": a certificate made on the spot, of no authority */
+	const char *password;		/* of the key; "": it needs none */
+	const char *trust;		/* file of authorities; "": the system's */
+	enum tls_ask ask;		/* for a certificate */
+	bool verify;			/* and look at it: else any will do */
+};
+
+int tls_open_server(const struct tls_server *what, struct tls **ret);
 void tls_close(struct tls *t);		/* accepts NULL */
+
+/* Of those who connect to us. */
+enum tls_how {
+	TLS_ALWAYS,			/* they speak TLS */
+	TLS_TOO,			/* they may: their first byte says so */
+	TLS_NEVER,			/* they must not */
+};
 
 /* One connection over fd, which stays the caller's.  `host`: we connect to it;
  * NULL: it connects to us. */

@@ -51,6 +51,21 @@ take_rings(struct loop *l)
 	return traffic_open(l, &fds, &l->traffic);
 }
 
+static int
+take_certificates(struct daemon *d)
+{
+	const struct link_config *c = &d->config;
+	const struct tls_server what = {
+		.cert = c->tls_cert, .key = c->tls_key, .password = c->tls_password, .trust = c->tls_ca,
+		.ask = (enum tls_ask)c->tls_ask, .verify = c->tls_verify,
+	};
+
+	d->tls_how = (enum tls_how)c->tls_how;
+	if (c->tls_strangers)
+		return tls_open_server(&what, &d->tls);
+	return tls_open(c->tls_cert, c->tls_key, c->tls_ca, &d->tls);
+}
+
 /* What follows comes with fewer rights, so names are looked up here. */
 static void
 find_listen(struct loop *l)
@@ -106,8 +121,8 @@ run(void *arg)
 		rc = outbox_open(&d->out, LINK_SOCKET_FD);
 	if (rc == MQ_OK)	/* before the key: resolvers do not have it */
 		rc = namesrv_open(d, &l->namesrv);
-	if (rc == MQ_OK && *d->config.tls_cert)
-		rc = tls_open(d->config.tls_cert, d->config.tls_key, d->config.tls_ca, &d->tls);
+	if (rc == MQ_OK)
+		rc = take_certificates(d);
 	if (rc != MQ_OK)
 		return rc;
 	find_listen(l);

@@ -11,6 +11,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "net/tls.h"
 #include "remoting/built_in.h"
 #include "remoting/checks.h"
 #include "remoting/codes.h"
@@ -68,6 +69,28 @@ service_wait_ready(struct service *s, int timeout_ms)
 
 /* --- one mqremoted ------------------------------------------------------------------------------ */
 
+/* Clients see tlsServerCertPath, else what slaves see; else a certificate that nobody can check.  A
+ * broker that has a certificate for slaves alone lets nobody in without one, unless it is told to. */
+static void
+fill_tls(const struct settings *s, struct link_config *c)
+{
+	bool strict = !s->tlsServerCertPath[0] && s->tlsCert[0];
+	int mode = s->tlsServerMode;
+
+	if (mode == TLS_SERVER_AUTO)
+		mode = strict ? TLS_SERVER_ENFORCING : TLS_SERVER_PERMISSIVE;
+	if (!s->tlsServerCertPath[0] && !strict && !s->tlsTestModeEnable)
+		mode = TLS_SERVER_DISABLED;
+	c->tls_how = mode == TLS_SERVER_ENFORCING ? TLS_ALWAYS : mode == TLS_SERVER_PERMISSIVE ? TLS_TOO : TLS_NEVER;
+	c->tls_strangers = !strict;
+	c->tls_ask = s->tlsServerNeedClientAuth;
+	c->tls_verify = s->tlsServerAuthClient;
+	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", strict ? s->tlsCert : s->tlsServerCertPath);
+	snprintf(c->tls_key, sizeof(c->tls_key), "%s", strict ? s->tlsKey : s->tlsServerKeyPath);
+	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", strict ? s->tlsCa : s->tlsServerTrustCertPath);
+	snprintf(c->tls_password, sizeof(c->tls_password), "%s", s->tlsServerKeyPassword);
+}
+
 static void
 fill_config(const struct settings *s, int64_t segment_bytes, struct link_config *c)
 {
@@ -79,9 +102,7 @@ fill_config(const struct settings *s, int64_t segment_bytes, struct link_config 
 	c->heartbeat_ms = s->haSendHeartbeatInterval;
 	c->housekeeping_ms = s->haHousekeepingInterval;
 	c->batch_bytes = s->haTransferBatchSize;
-	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
-	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
-	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
+	fill_tls(s, c);
 	snprintf(c->namesrv, sizeof(c->namesrv), "%s", s->namesrvAddr);
 	c->acl = s->aclEnable;
 	c->register_ms = s->registerNameServerPeriod;

@@ -369,7 +369,7 @@ sender_open(struct daemon *d, const struct board_seat *board, int fd, int32_t nu
 	s->wants = EPOLLIN;
 	rc = watch_open(d, &s->watch, fd, s->wants);
 	if (rc == MQ_OK)
-		rc = stream_accept(&s->stream, fd, d->tls);
+		rc = stream_accept(&s->stream, fd, d->tls, d->tls_how);
 	if (rc != MQ_OK) {
 		watch_close(&s->watch);
 		free(s);

@@ -3,6 +3,7 @@
 #   ca.pem       the authority; other-ca.pem another one
 #   names.pem    for localhost and 127.0.0.1
 #   plain.pem    without names
+#   nameless.pem of nobody at all
 #   far.pem      for another host
 #   expired.pem  it was good until yesterday
 #   other.pem    signed by the other authority
@@ -37,3 +38,10 @@ signed far ca 30 DNS:far.example
 signed expired ca -1
 signed other other-ca 30
 openssl pkey -in names.key -aes256 -passout pass:secret -out secret.key
+nameless() {
+	key nameless
+	openssl req -new -key nameless.key -subj "/" -out nameless.csr 2> /dev/null
+	openssl x509 -req -in nameless.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out nameless.pem 2> /dev/null
+	rm nameless.csr
+}
+nameless

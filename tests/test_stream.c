@@ -54,7 +54,7 @@ pair_open(struct pair *p, const char *server, const char *client, const char *cl
 {
 	*p = (struct pair){ .server_tls = tls_of(server, "ca"), .client_tls = tls_of(client, client_ca) };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fd), 0);
-	assert_int_equal(stream_accept(&p->server, p->fd[0], p->server_tls), MQ_OK);
+	assert_int_equal(stream_accept(&p->server, p->fd[0], p->server_tls, TLS_ALWAYS), MQ_OK);
 	assert_int_equal(stream_connect(&p->client, p->fd[1], p->client_tls, host), MQ_OK);
 }
 
@@ -356,7 +356,7 @@ files_that_cannot_be_used_are_named(void **state)
 	unusable("names.key", "names.key", "ca.pem", "names.key: holds nothing of the kind (PEM)");
 	unusable("names.pem", "names.pem", "ca.pem", "names.pem: holds nothing of the kind (PEM)");
 	unusable("names.pem", "none.key", "ca.pem", "none.key: No such file or directory");
-	unusable("names.pem", "plain.key", "ca.pem", "plain.key: is not the key of tlsCert");
+	unusable("names.pem", "plain.key", "ca.pem", "plain.key: is not the key of the certificate");
 	unusable("names.pem", "secret.key", "ca.pem", "secret.key: wants a passphrase");
 	unusable("names.pem", "names.key", "none.pem", "none.pem: No such file or directory");
 	unusable("names.pem", "names.key", "names.key", "names.key: holds nothing of the kind (PEM)");
