@@ -17,6 +17,8 @@
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
  *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as that broker would; never comes to an end
  *
+ * With -Dmqfs.accessKey=KEY and -Dmqfs.secretKey=KEY each request is signed.
+ *
  * What is sent is answered by STATUS QUEUE OFFSET.  The first argument is the
  * name server; each line ends with a line "done" on standard output, or the
  * program with a stack trace and status 1.
@@ -33,6 +35,8 @@ import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.broker.out.BrokerOuterAPI;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -52,6 +56,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.common.protocol.body.TopicConfigSerializeWrapper;
+import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.remoting.netty.NettyClientConfig;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
@@ -86,6 +91,14 @@ public class Driver {
 			System.out.flush();
 		}
 		System.exit(0);
+	}
+
+	/* null: nothing is signed */
+	private static RPCHook hook() {
+		String key = System.getProperty("mqfs.accessKey");
+
+		return key == null ? null
+			: new AclClientRPCHook(new SessionCredentials(key, System.getProperty("mqfs.secretKey")));
 	}
 
 	private void obey(String[] word) throws Exception {
@@ -145,7 +158,7 @@ public class Driver {
 
 	private DefaultMQAdminExt admin() throws Exception {
 		if (admin == null) {
-			admin = new DefaultMQAdminExt(PATIENCE_MS);
+			admin = new DefaultMQAdminExt(hook(), PATIENCE_MS);
 			admin.setNamesrvAddr(nameServer);
 			admin.start();
 		}
@@ -154,7 +167,7 @@ public class Driver {
 
 	private DefaultMQProducer producer() throws Exception {
 		if (producer == null) {
-			producer = new DefaultMQProducer("interop_producer");
+			producer = new DefaultMQProducer("interop_producer", hook());
 			producer.setNamesrvAddr(nameServer);
 			producer.setSendMsgTimeout(PATIENCE_MS);
 			producer.setMqClientApiTimeout(PATIENCE_MS);
@@ -214,7 +227,7 @@ public class Driver {
 	}
 
 	private TransactionMQProducer transactions(LocalTransactionState outcome, Consumer<MessageExt> checked) throws Exception {
-		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions");
+		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions", hook());
 
 		producer.setNamesrvAddr(nameServer);
 		producer.setMqClientApiTimeout(PATIENCE_MS);
@@ -257,7 +270,7 @@ public class Driver {
 	}
 
 	private void retry(String group, String topic, int times) throws Exception {
-		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(null, group, hook());
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
 		CountDownLatch missing = new CountDownLatch(times);
 
@@ -330,7 +343,7 @@ public class Driver {
 	}
 
 	private void consume(String group, String topic, String tags, int count) throws Exception {
-		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(null, group, hook());
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
 		CountDownLatch missing = new CountDownLatch(count);
 
