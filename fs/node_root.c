@@ -74,10 +74,12 @@ static const char readme[] =
 	"  cat topics/orders/q0@100..200                   messages 100 to 199\n"
 	"  cat topics/orders/q0@-1h                        the last hour\n"
 	"  cat topics/orders/all                           all queues, in the order they were written\n"
+	"  ls topics/orders/q0.parts                       q0 in files of 65536 messages, for log shippers\n"
 	"\n"
 	"  mkdir -p groups/billing/orders                  a group of consumers of orders\n"
 	"  while IFS= read -r m; do echo \"$m\" || break; done <> groups/billing/orders/q0\n"
 	"                                                  consume: reading on commits what came before\n"
+	"  ... done <> groups/billing/orders/all:follow    every queue, for ever; any:follow: as one of many\n"
 	"  cat groups/billing/orders/q0                    peek: what is not consumed yet\n"
 	"  cat groups/billing/orders/q0.lag                how many messages that is\n"
 	"  cat groups/billing/lag status/groups            the same of every queue, of every group\n"
@@ -94,7 +96,7 @@ static const char readme[] =
 	"  tail status/log                                 what the broker had to say; why a command was refused\n"
 	"\n"
 	"write(2) returns when a message is stored, fsync(2) when it is on the disk.\n"
-	"More: man mqfs, man mount.mqfs, man mqfs.conf.\n";
+	"More: man mqfs, man mqfs-cookbook, man mount.mqfs, man mqfs.conf.\n";
 
 static int
 readme_render(struct mount *m, const struct node *n, struct text *t)
