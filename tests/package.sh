@@ -51,7 +51,7 @@ as_if_alone() {
 		inside systemd-analyze verify /usr/lib/systemd/system/mqfs@.service \
 			/usr/lib/systemd/system/mqfs-backup@.timer || fail "the units"
 	fi
-	inside man -w mount.mqfs mqfs mqfs.conf mqrepld fsck.mqfs mqdump mqtop mqfs-backup > /dev/null || fail "a manual page"
+	inside man -w mount.mqfs mqfs mqfs-cookbook mqfs.conf mqrepld fsck.mqfs mqdump mqtop mqfs-backup > /dev/null || fail "a manual page"
 
 	inside apt-get remove -qq -y mqfs > "$root/apt.log" 2>&1 || fail "remove"
 	[ ! -e "$root/usr/sbin/mount.mqfs" ] || fail "mount.mqfs is there after remove"

@@ -16,11 +16,11 @@ if not struct.unpack_from("iIII", os.read(fd, 4096))[1] & IN_DELETE_SELF:
     sys.exit("something else was heard")
 END
 
-# watched MESSAGE_NUMBER   trim to it, with a watcher there
+# watched MESSAGE_NUMBER [FILE]   trim to it, with a watcher there
 watched() {
 	local watcher
 	: > "$work/out"
-	python3 "$work/watch.py" "$mnt/topics/t/q0" "$patience" > "$work/out" &
+	python3 "$work/watch.py" "$mnt/topics/t/${2:-q0}" "$patience" > "$work/out" &
 	watcher=$!
 	eventually 10 grep -q watching "$work/out"
 	echo "trim q0 $1" > "$mnt/topics/t/ctl"
@@ -37,3 +37,7 @@ want 6 "$(wc -l < "$mnt/topics/t/q0")" "lines of the queue"
 stop_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt"
 watched 7
+
+# Of a part, when its last message has gone.
+seq_lines 11 70000 >> "$mnt/topics/t/q0"
+watched 65536 q0.parts/00000000000000000000
