@@ -10,7 +10,7 @@ mkdir "$mnt/groups/g/t" "$mnt/groups/g/u"
 fails_with EEXIST mkdir "$mnt/groups/g/t"
 want "clients config ctl lag t u" "$(ls "$mnt/groups/g" | tr '\n' ' ' | sed 's/ $//')" "a group"
 want "all any q0 q0.lag q0.offset q0.retry q1 q1.lag q1.offset q1.retry" \
-	"$(ls "$mnt/groups/g/t" | head -n 9 | tr '\n' ' ' | sed 's/ $//')" "a subscription"
+	"$(ls "$mnt/groups/g/t" | head -n 10 | tr '\n' ' ' | sed 's/ $//')" "a subscription"
 want '*' "$(cat "$mnt/groups/g/t/subscription")" "what is subscribed"
 
 fails_with ENOTEMPTY rmdir "$mnt/groups/g"
