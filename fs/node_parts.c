@@ -357,7 +357,7 @@ part_read_here(struct mount *m, struct handle *h, off_t off, unsigned char *buf,
 		if (rc == MQ_OK)
 			rc = part_fill(p, off, buf, size, ret_n);
 	}
-	if (rc == MQ_OK && p->gone == 0)
+	if (rc == MQ_OK && p->gone == 0 && !m->read_only)
 		note_head(p, off, buf, *ret_n);
 	return rc;
 }

@@ -98,4 +98,11 @@ if [ "$(id -u)" = 0 ]; then
 	fi
 fi
 stop_mqfs "$mnt"
+
+# A store that is mounted read-only stays as it is.
+find "$work/store" -name '.part-*' -delete
+start_mqfs "$work/store" "$mnt" -o ro
+cat "$mnt/topics/j/q0.parts/$(name 0)" "$parts/$(name 2)" > /dev/null
+want "" "$(find "$work/store" -name '.part-*')" "what was written to a read-only store"
+stop_mqfs "$mnt"
 fsck.mqfs -n "$work/store" > "$work/fsck" || fail "fsck.mqfs finds: $(cat "$work/fsck")"
