@@ -132,21 +132,28 @@ half_free(struct half **h)
 
 #define AUTO_HALF __attribute__((cleanup(half_free)))
 
-/* Read the half at pos.  A position comes from a client: only what the queue points to is a half. */
+/* Read the record at pos, which is of that topic.  A position comes from a client: only what the
+ * queue points to is a message. */
 static int
-half_read(struct offsets *o, mq_pos pos, struct half *h)
+read_of(struct offsets *o, const char *topic, mq_pos pos, struct half *h)
 {
-	struct queue *q = store_queue(o->store, TRANS_HALF_TOPIC, 0);
+	struct queue *q = store_queue(o->store, topic, 0);
 	struct queue_entry e;
 	size_t n;
 	int rc = q && pos.byte >= 0 ? store_read(o->store, pos, &h->buf, &h->size, &h->rec) : MQ_EGONE;
 
 	if (rc == -ENOMEM)
 		return rc;
-	if (rc != MQ_OK || !record_is_of(&h->rec, TRANS_HALF_TOPIC) ||
-	    queue_entries(q, h->rec.qoff, &e, 1, &n) != MQ_OK || e.pos.byte != pos.byte)
+	if (rc != MQ_OK || !record_is_of(&h->rec, topic) || queue_entries(q, h->rec.qoff, &e, 1, &n) != MQ_OK ||
+	    e.pos.byte != pos.byte)
 		return err_note(-ENOENT, "Find prepared transaction message failed");
 	return delays_deliver(&h->rec, &h->m, h->topic);
+}
+
+static int
+half_read(struct offsets *o, mq_pos pos, struct half *h)
+{
+	return read_of(o, TRANS_HALF_TOPIC, pos, h);
 }
 
 static int
@@ -402,6 +409,42 @@ give_up(struct offsets *o, struct half *h)
 	halves_end(&o->transactions->halves, h->rec.qoff.n, HALF_ENDED);
 	atomic_fetch_add(&o->transactions->given_up, 1);
 	return MQ_OK;
+}
+
+static int
+resume_locked(struct offsets *o, struct half *h)
+{
+	struct transactions *t = o->transactions;
+	struct appended done;
+	struct message m;
+	struct queue *q;
+	LOCKED(&t->lock);
+	int rc = ready(o);
+
+	if (rc == MQ_OK && halves_copy(&t->halves, h->rec.pos) >= 0)
+		rc = err_note(-EALREADY, "The transaction is open");
+	if (rc == MQ_OK)
+		rc = renew(h, CHECK_TIMES, 0, &m);
+	if (rc == MQ_OK)
+		rc = half_queue(o, &q);
+	batch_clear(&t->batch);
+	if (rc == MQ_OK)
+		rc = batch_add(&t->batch, &m);
+	if (rc != MQ_OK)
+		return rc;
+	queue_append_begin(q);
+	rc = t->demotions != atomic_load(&o->demotions) ? MQ_EROLE : store_append(o->store, q, &t->batch, &done);
+	queue_append_end(q);
+	return rc == MQ_OK ? halves_renewed(o, &t->halves, done.first.n, h->rec.pos) : rc;
+}
+
+int
+transaction_resume(struct offsets *o, mq_pos pos)
+{
+	AUTO_HALF struct half *h = calloc(1, sizeof(*h));
+	int rc = h ? read_of(o, GIVEN_UP_TOPIC, pos, h) : -ENOMEM;
+
+	return rc == MQ_OK ? resume_locked(o, h) : rc;
 }
 
 /* A half that the disk has lost never ends: what is left is to say so. */

@@ -5,6 +5,7 @@
  *                                 ├─ check ─────> op + the half again, at its queue's end;
  *                                 │               and the producer is asked
  *                                 └─ too often ─> op + the message in TRANS_CHECK_MAX_TIME_TOPIC
+ *                                                          resumed ──> half
  *
  * Records as RocketMQ has them.  A half is a record of RMQ_SYS_TRANS_HALF_TOPIC, queue 0, with the
  * properties REAL_TOPIC and REAL_QID; an op is one of RMQ_SYS_TRANS_OP_HALF_TOPIC, tag d, its
@@ -77,6 +78,15 @@ struct transaction_checks {
  * transactionCheckMax times, or is older than fileReservedTime, goes to
  * TRANS_CHECK_MAX_TIME_TOPIC.  MQ_EROLE on a slave. */
 int transactions_check(struct offsets *o, const struct transaction_checks *c);
+
+/* The message at pos, which was moved to TRANS_CHECK_MAX_TIME_TOPIC, is a half again: its producers are
+ * asked as for a new one.
+ *
+ * MQ_OK      it is in the log
+ * -ENOENT    noted: it is no such message
+ * -EALREADY  noted: it is a half already
+ * or what store_append() said */
+int transaction_resume(struct offsets *o, mq_pos pos);
 
 struct transactions_stats {
 	int64_t open;

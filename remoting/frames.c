@@ -336,6 +336,7 @@ static const struct {
 	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
 	{ REMOTING_END_TRANSACTION, end_transaction },
+	{ REMOTING_RESUME_CHECK_HALF_MESSAGE, ask_mount },
 	{ REMOTING_QUERY_MESSAGE, ask_mount },
 	{ REMOTING_UPDATE_AND_CREATE_ACL_CONFIG, ask_mount },
 	{ REMOTING_DELETE_ACL_CONFIG, ask_mount },

@@ -51,6 +51,7 @@ static const struct request_row rows[] = {
 	{ REMOTING_VIEW_MESSAGE_BY_ID, serve_view_message },
 	{ REMOTING_HEART_BEAT, serve_heartbeat },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, serve_send_back },
+	{ REMOTING_RESUME_CHECK_HALF_MESSAGE, serve_resume_half },
 	{ REMOTING_GET_ALL_CONSUMER_OFFSET, serve_table },
 	{ REMOTING_GET_ALL_DELAY_OFFSET, serve_table },
 	{ REMOTING_CHECK_CLIENT_CONFIG, serve_check_subscription },

@@ -91,6 +91,9 @@ int serve_check_subscription(struct service *s, const struct request *req, struc
 /* requests_sendback.c, */
 int serve_send_back(struct service *s, const struct request *req, struct answer *ret);
 
+/* requests_resume.c, */
+int serve_resume_half(struct service *s, const struct request *req, struct answer *ret);
+
 /* requests_runtime.c, */
 int serve_runtime_info(struct service *s, const struct request *req, struct answer *ret);
 

@@ -415,6 +415,35 @@ what_was_checked_in_vain_is_kept_aside(void **state)
 }
 
 static void
+what_was_kept_aside_is_asked_for_again(void **state)
+{
+	struct broker *b = *state;
+	struct queue_entry e;
+	struct asked asked;
+	size_t n;
+
+	broker_set(b, "transactionCheckMax", "1");
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	(void)send_half(b, "resumed", HOUR_MS, "");
+	assert_int_equal(check(b).n, 1);
+	assert_int_equal(check(b).n, 0);
+	assert_int_equal(stats(b).open, 0);
+	assert_int_equal(queue_entries(store_queue(b->store, "TRANS_CHECK_MAX_TIME_TOPIC", 0), MQ_QOFF(0), &e, 1, &n), MQ_OK);
+	assert_int_equal(transaction_resume(b->offsets, pos_add(e.pos, 1)), -ENOENT);
+	assert_int_equal(transaction_resume(b->offsets, e.pos), MQ_OK);
+	assert_int_equal(transaction_resume(b->offsets, e.pos), -EALREADY);
+	crash(b);
+	assert_int_equal(transaction_resume(b->offsets, e.pos), -EALREADY);
+	assert_int_equal(stats(b).open, 1);
+	asked = check(b);
+	assert_int_equal(asked.n, 1);
+	assert_int_equal(say(b, &asked.last, TRANSACTION_COMMIT), MQ_OK);
+	wants_body(b, "t", 1, 0, "resumed");
+	broker_close(b);
+}
+
+static void
 an_immune_half_moves_and_nobody_is_asked(void **state)
 {
 	struct broker *b = *state;
@@ -611,6 +640,7 @@ main(void)
 		TEST(whoever_is_asked_ends_the_newest_copy),
 		TEST(a_late_word_ends_the_newest_copy),
 		TEST(what_was_checked_in_vain_is_kept_aside),
+		TEST(what_was_kept_aside_is_asked_for_again),
 		TEST(an_immune_half_moves_and_nobody_is_asked),
 		TEST(the_group_stands_at_the_first_open_half),
 		TEST(many_open_halves_end_once_each),

@@ -167,6 +167,14 @@ def checked(port, mnt):
         time.sleep(0.05)
     want("in vain\n", read(mnt + "/topics/TRANS_CHECK_MAX_TIME_TOPIC/q0"))
     want("0\n", read(mnt + "/status/transactions_open"))
+    aside = json.loads(read(mnt + "/topics/TRANS_CHECK_MAX_TIME_TOPIC/q0:format=json"))
+    want(1, p.ask_raw(323, {"msgId": half.id})[0])
+    want(0, p.ask_raw(323, {"msgId": half.id[:16] + "%016X" % aside["phyOffset"]})[0])
+    again, body, _ = p.wait_check()
+    while again.pos < aside["phyOffset"]:       # it was asked for before, too
+        again, body, _ = p.wait_check()
+    want(b"in vain", body)
+    want(0, p.end(again, ROLLBACK, from_check=True))
     want([], other.checks)
     if select.select([other.sock], [], [], 0)[0]:
         sys.exit("a producer of another group was asked")
