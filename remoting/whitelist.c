@@ -53,7 +53,7 @@ address_parse(const char *text, struct address *ret)
 static uint16_t
 part_of(const struct address *a, size_t i)
 {
-	return a->v6 ? (uint16_t)(a->bytes[2 * i] << 8 | a->bytes[2 * i + 1]) : a->bytes[i];
+	return (uint16_t)(a->v6 ? a->bytes[2 * i] << 8 | a->bytes[2 * i + 1] : a->bytes[i]);
 }
 
 /* --- patterns ------------------------------------------------------------------------------------ */
