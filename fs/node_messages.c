@@ -15,6 +15,7 @@
 #include "fs/name.h"
 #include "fs/open_queue.h"
 #include "fs/reply.h"
+#include "fs/workers.h"
 #include "store/body.h"
 #include "store/filter.h"
 #include "store/wheel.h"
@@ -160,8 +161,11 @@ messages_lookup(struct mount *m, const struct node *dir, const char *name, struc
 		return -ENOENT;		/* no key holds a space */
 	if (rc == MQ_OK)
 		rc = filter_make(&(struct filter_spec){ .keys = key }, &filter);
-	if (rc == MQ_OK)
+	if (rc == MQ_OK) {
+		workers_wait_begin(m);	/* a key that no message has is looked for in each index file */
 		rc = find_key(m, filter, ret_child);
+		workers_wait_end(m);
+	}
 	filter_free(filter);
 	return rc;
 }
