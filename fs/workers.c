@@ -21,7 +21,7 @@
 #define STANDINS 3			/* so many may wait for what the next one brings */
 #define LOOKS 4				/* for the next request, before a worker sleeps */
 #define LOST_US 200			/* a look that takes longer: others want this CPU, */
-#define LOST_MS 10			/* and get it for that long */
+#define LOST_MS 100			/* and get it for that long */
 
 struct workers {
 	struct mount *m;
