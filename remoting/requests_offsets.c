@@ -12,6 +12,23 @@
 #include "remoting/requests.h"
 #include "remoting/rights.h"
 #include "remoting/service_priv.h"
+#include "store/backlog.h"
+
+/* Has the queue all its messages, and the first of them in memory?  RocketMQ's rule: such a queue is
+ * read from its begin by a group that has committed nothing, whatever the group's clients prefer. */
+static bool
+is_young(struct service *s, struct queue *q)
+{
+	const struct remoting_broker *b = &s->remoting;
+	struct queue_entry first;
+	size_t n = 0;
+
+	if (queue_min(q).n > 0)
+		return false;
+	return queue_entries(q, MQ_QOFF(0), &first, 1, &n) != MQ_OK || n == 0 ||
+	       !backlog_is_on_disk(first.pos, mark_at(store_written(b->store)),
+				   backlog_memory(b->settings->accessMessageInMemoryMaxRatio));
+}
 
 int
 serve_query_offset(struct service *s, const struct request *req, struct answer *ret)
@@ -29,8 +46,8 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	sub = g ? subscription_find(o, g, p.topic) : NULL;
 	if (sub && !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_READ))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
-	if (!sub && queue_min(p.queue).n <= 0)
-		return answer_number(ret, "offset", 0);	/* RocketMQ's rule: a young queue is read from its begin */
+	if (!sub && is_young(s, p.queue))
+		return answer_number(ret, "offset", 0);
 	if (!sub)
 		return answer_refuse(ret, ANSWER_QUERY_NOT_FOUND, "Not found, maybe this group consumer boot first");
 	rc = committed(o, sub, p.queue_id, &at);
