@@ -167,6 +167,12 @@ note_waiting(struct subscription_standing *s, struct queue *q, mq_qoff at)
 	s->waits_pos = e.pos;
 }
 
+static bool
+is_file(int32_t consumer)
+{
+	return consumer != 0 && consumer != CONSUMER_CLIENTS;
+}
+
 static void
 subscription_stand(struct mount *m, struct subscription *sub, struct subscription_standing *ret)
 {
@@ -175,7 +181,7 @@ subscription_stand(struct mount *m, struct subscription *sub, struct subscriptio
 		struct queue *q = topic_queue_if_any(m->offsets, sub->topic, i);
 		mq_qoff at;
 
-		ret->consumers += consumer_of(m->offsets, sub, i) != 0;
+		ret->consumers += is_file(consumer_of(m->offsets, sub, i));
 		if (q && committed(m->offsets, sub, i, &at) == MQ_OK && at.n < queue_end(q).n)
 			ret->lag += queue_end(q).n - at.n;
 	}

@@ -41,7 +41,7 @@ struct subscription_standing {
 struct place_standing {
 	int32_t queue;
 	int64_t committed, end, lag, age_ms;
-	int32_t consumer;		/* pid; -1: an unknown one; 0: none */
+	int32_t consumer;		/* as of consumer_of() */
 };
 
 struct peer_standing {

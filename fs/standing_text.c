@@ -111,7 +111,7 @@ add_place(struct mount *m, struct table *tb, struct subscription *sub, int32_t q
 	if (p.consumer > 0)
 		table_cell(tb, "%" PRId32, p.consumer);
 	else
-		table_cell(tb, "%s", p.consumer ? "unknown" : "");
+		table_cell(tb, "%s", p.consumer == CONSUMER_CLIENTS ? "network" : p.consumer ? "unknown" : "");
 	table_end_row(tb);
 	return MQ_OK;
 }

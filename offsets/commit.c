@@ -519,11 +519,53 @@ consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, in
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
+	if (s->places[queue_id].holder == CONSUMER_CLIENTS)
+		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed over the network: groups/%s/clients "
+				"says by whom", sub->group->name, sub->topic->name, queue_id, sub->group->name);
 	if (s->places[queue_id].holder)
 		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed by process %" PRId32,
 				sub->group->name, sub->topic->name, queue_id, s->places[queue_id].holder);
 	s->places[queue_id].holder = pid > 0 ? pid : -1;
 	return MQ_OK;
+}
+
+int
+consumer_claim_clients(struct offsets *o, struct subscription *sub, int32_t queue_id)
+{
+	struct subscription_entry *s = subscription_entry_of(sub);
+
+	LOCKED(&o->registry);
+	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
+		return -ENOMEM;
+	if (s->places[queue_id].holder && s->places[queue_id].holder != CONSUMER_CLIENTS)
+		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed by process %" PRId32
+				" of the broker's host", sub->group->name, sub->topic->name, queue_id,
+				s->places[queue_id].holder);
+	s->places[queue_id].holder = CONSUMER_CLIENTS;
+	return MQ_OK;
+}
+
+static void
+release_clients_of(struct offsets *o, struct subscription *sub)
+{
+	struct subscription_entry *s = subscription_entry_of(sub);
+
+	LOCKED(&o->registry);
+	for (int32_t i = 0; i < s->n_places; i++)
+		if (s->places[i].holder == CONSUMER_CLIENTS)
+			s->places[i].holder = 0;
+}
+
+void
+consumer_release_clients(struct offsets *o, struct group *g)
+{
+	struct group *each = g ? g : group_next(o, "");
+
+	for (; each; each = g ? NULL : group_next(o, each->name))
+		for (struct subscription *sub = subscription_next(o, each, ""); sub;
+		     sub = subscription_next(o, each, sub->topic->name))
+			release_clients_of(o, sub);
+	mark_nudge(store_dispatched(o->store));		/* whoever waits for a free queue looks again */
 }
 
 /* The queue nobody holds in which most is waiting, and more than `least`; -1: there is none.

@@ -276,7 +276,15 @@ int consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, i
 int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 bool consumer_is_wanted(struct offsets *o, struct subscription *sub);
 
+/* Clients over the network consume that queue from here on; any number of them share it.  -EBUSY, with
+ * a note that names the process: a file does. */
+int consumer_claim_clients(struct offsets *o, struct subscription *sub, int32_t queue_id);
+
+/* The group has no clients any more; NULL: no group has. */
+void consumer_release_clients(struct offsets *o, struct group *g);
+
 /* Who has claimed it: a process, -1: an unknown one; 0: nobody. */
+#define CONSUMER_CLIENTS (-2)
 int32_t consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id);
 
 /* Whoever waits for a free queue looks again. */

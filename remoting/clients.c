@@ -15,6 +15,8 @@ struct clients {
 	struct member *producers[BUCKETS];	/* by id */
 	size_t peers;
 	size_t turn;			/* of clients_next() */
+	void (*emptied)(void *arg, const char *group);
+	void *arg;
 };
 
 int
@@ -115,7 +117,16 @@ group_drop_if_empty(struct clients *c, struct client_group *g)
 	while (*at != g)
 		at = &(*at)->next;
 	*at = g->next;
+	if (g->claims && c->emptied)
+		c->emptied(c->arg, g->name);
 	group_free(g);
+}
+
+void
+clients_on_emptied(struct clients *c, void (*emptied)(void *arg, const char *group), void *arg)
+{
+	c->emptied = emptied;
+	c->arg = arg;
 }
 
 /* --- members ------------------------------------------------------------------------------------ */
@@ -127,6 +138,16 @@ clients_member(const struct client_group *g, const char *id)
 
 	while (m && strcmp(m->id, id) != 0)
 		m = m->next;
+	return m;
+}
+
+bool
+clients_is_of(const struct client_group *g, const struct server_peer *peer)
+{
+	const struct member *m = peer->data;
+
+	while (m && m->group != g)
+		m = m->next_of_peer;
 	return m;
 }
 

@@ -35,6 +35,7 @@ struct client_group {
 	struct member *members;
 	json_t *says;			/* consumers: an object of the newest heartbeat, ConsumerData */
 	int64_t made_ms;		/* when the mount was asked to make it; 0: not yet */
+	bool claims;			/* consumers: the mount was told that they consume */
 	char name[];
 };
 
@@ -42,6 +43,12 @@ struct clients;
 
 int clients_open(struct clients **ret);
 void clients_close(struct clients *c);		/* accepts NULL */
+
+/* emptied(arg, name) is called when a group of consumers that `claims` has no members any more. */
+void clients_on_emptied(struct clients *c, void (*emptied)(void *arg, const char *group), void *arg);
+
+/* Is the connection a member of that group? */
+bool clients_is_of(const struct client_group *g, const struct server_peer *peer);
 
 /* How many connections are members of anything. */
 size_t clients_count(const struct clients *c);

@@ -93,6 +93,14 @@ frames_gone(void *arg, struct server_peer *p)
 	clients_gone(l->clients, p, notify_group, l);
 }
 
+void
+frames_emptied(void *arg, const char *group)
+{
+	const struct loop *l = arg;
+
+	traffic_left(l->traffic, group);
+}
+
 /* One group of a heartbeat.  *groups grows by those that the mount is to be asked for. */
 static int
 join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum clients_side side,
@@ -162,33 +170,47 @@ unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 
 /* --- queue locks ------------------------------------------------------------------------------------------------ */
 
+/* Which of them files of the mount consume the mount knows; clients_answered() takes the others. */
 static enum server_served
 lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *taken = json_array(), *queue;
+	json_t *root = frames_body(f), *set = json_object_get(root, "mqSet"), *queue;
 	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
-	bool lock = f->code == REMOTING_LOCK_BATCH_MQ;
-	size_t i;
+	AUTO_FREE char *lines = NULL;
+	AUTO_FREE char *text = set ? json_dumps(set, JSON_COMPACT) : NULL;
+	size_t i, len = 0;
+	FILE *out = open_memstream(&lines, &len);
 
-	if (!root || !*group || !*client) {
+	json_array_foreach(set, i, queue)
+		if (out)
+			fprintf(out, "%s %lld\n", frames_text(queue, "topic"),
+				(long long)json_integer_value(json_object_get(queue, "queueId")));
+	if (!out || fclose(out) != 0 || !text || !*group || !*client) {
 		json_decref(root);
-		json_decref(taken);
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
 	}
-	json_array_foreach(json_object_get(root, "mqSet"), i, queue) {
-		const char *topic = frames_text(queue, "topic");
-		int64_t id = json_integer_value(json_object_get(queue, "queueId"));
-
-		if (!lock)
-			locks_drop(l->locks, group, topic, id, client);
-		else if (locks_take(l->locks, group, topic, id, client, l->d.now_ms))
-			json_array_append(taken, queue);
-	}
+	json_decref(f->ext);
+	f->ext = json_pack("{s:s, s:s, s:s, s:s}", "consumerGroup", group, "clientId", client, "mqSet", text,
+			   "mqfs.queues", lines);
 	json_decref(root);
-	if (lock)
-		return frames_respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
-	json_decref(taken);
-	return frames_respond(l, p, f, NULL);
+	f->body = NULL;
+	f->body_len = 0;
+	return f->ext ? SERVER_ASK_MOUNT : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+}
+
+static enum server_served
+unlock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	json_t *root = frames_body(f), *queue;
+	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
+	bool good = root && *group && *client;
+	size_t i;
+
+	json_array_foreach(good ? json_object_get(root, "mqSet") : NULL, i, queue)
+		locks_drop(l->locks, group, frames_text(queue, "topic"),
+			   json_integer_value(json_object_get(queue, "queueId")), client);
+	json_decref(root);
+	return good ? frames_respond(l, p, f, NULL) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
 }
 
 /* --- bodies that the mount does not parse ------------------------------------------------------------------------ */
@@ -333,7 +355,7 @@ static const struct {
 	{ REMOTING_INVOKE_BROKER_TO_GET_CONSUMER_STATUS, serve_consumer_status },
 	{ REMOTING_CHECK_CLIENT_CONFIG, serve_check_client },
 	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
-	{ REMOTING_UNLOCK_BATCH_MQ, lock_queues },
+	{ REMOTING_UNLOCK_BATCH_MQ, unlock_queues },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
 	{ REMOTING_END_TRANSACTION, end_transaction },
 	{ REMOTING_RESUME_CHECK_HALF_MESSAGE, ask_mount },

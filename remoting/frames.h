@@ -13,6 +13,9 @@ enum server_served frames_serve(void *arg, struct server_peer *p, struct remotin
 enum server_served frames_allowed(void *arg, struct server_peer *p, struct remoting_frame *f, const char *ticket);
 void frames_gone(void *arg, struct server_peer *p);
 
+/* See clients_on_emptied().  arg: the loop. */
+void frames_emptied(void *arg, const char *group);
+
 bool frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f);
 
 bool frames_may_ask(void *arg, const struct server_peer *p);

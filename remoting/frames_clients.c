@@ -358,6 +358,43 @@ answered_entries(struct loop *l, struct server_peer *p, const struct remoting_fr
 	return false;
 }
 
+/* Is "TOPIC ID" a line of held? */
+static bool
+is_held(const char *held, const char *topic, int64_t id)
+{
+	char line[CLIENTS_NAME_MAX + 32];
+	const char *at;
+	int n = snprintf(line, sizeof(line), "%s %lld\n", topic, (long long)id);
+
+	if ((size_t)n >= sizeof(line))
+		return true;		/* no queue of ours */
+	at = strstr(held, line);
+	while (at && at > held && at[-1] != '\n')
+		at = strstr(at + 1, line);
+	return at;
+}
+
+/* mqfs.held: those that files of the mount consume. */
+static bool
+answered_lock(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
+{
+	const char *group = ext_get(f->ext, "consumerGroup"), *client = ext_get(f->ext, "clientId"),
+		   *text = ext_get(f->ext, "mqSet"), *held = ext_get(f->ext, "mqfs.held");
+	json_t *set = text ? json_loads(text, 0, NULL) : NULL, *taken = json_array(), *queue;
+	size_t i;
+
+	json_array_foreach(group && client && held ? set : NULL, i, queue) {
+		const char *topic = frames_text(queue, "topic");
+		int64_t id = json_integer_value(json_object_get(queue, "queueId"));
+
+		if (!is_held(held, topic, id) && locks_take(l->locks, group, topic, id, client, l->d.now_ms))
+			json_array_append(taken, queue);
+	}
+	json_decref(set);
+	frames_respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
+	return false;
+}
+
 bool
 clients_answered(struct loop *l, struct server_peer *p, int code, struct remoting_frame *f)
 {
@@ -370,6 +407,8 @@ clients_answered(struct loop *l, struct server_peer *p, int code, struct remotin
 		return answered_consume(l, p, f);
 	case REMOTING_QUERY_CONSUME_QUEUE:
 		return answered_entries(l, p, f);
+	case REMOTING_LOCK_BATCH_MQ:
+		return answered_lock(l, p, f);
 	default:
 		return true;
 	}

@@ -368,7 +368,7 @@ take_one(struct intake *in)
 
 	if (rc != MQ_OK)
 		return rc;
-	if (in->broker->judge && in->req.s.kind != RING_WATCH && !is_let_in(in, &leave))
+	if (in->broker->judge && in->req.s.kind != RING_WATCH && in->req.s.kind != RING_LEFT && !is_let_in(in, &leave))
 		return MQ_OK;
 	in->as.rights = leave.user ? leave.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)

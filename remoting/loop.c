@@ -161,6 +161,8 @@ loop_run(struct loop *l)
 	if (rc == MQ_OK)
 		rc = clients_open(&l->clients);
 	if (rc == MQ_OK)
+		clients_on_emptied(l->clients, frames_emptied, l);
+	if (rc == MQ_OK)
 		rc = locks_open(&l->locks);
 	if (rc == MQ_OK)
 		rc = calls_open(l, &l->calls);

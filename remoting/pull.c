@@ -81,6 +81,19 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
+/* A queue of a group is consumed by files or by clients at one time: whoever comes second is refused. */
+static bool
+claim(const struct remoting_broker *b, const struct pull *p, struct refusal *why)
+{
+	struct group *g = group_find(b->offsets, p->group);
+	struct topic *t = topic_find(b->offsets, p->topic);
+	struct subscription *sub = g && t ? subscription_find(b->offsets, g, t) : NULL;
+
+	if (!sub || !p->member || consumer_claim_clients(b->offsets, sub, p->queue_id) == MQ_OK)
+		return true;
+	return refuse(why, ANSWER_SYSTEM_BUSY, "%.110s", err_text(-EBUSY));
+}
+
 /* --- what it wants ---------------------------------------------------------------------------------- */
 
 /* What is wanted, and memory for records that SQL looks at. */
@@ -322,7 +335,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 	struct queue *q;
 
 	if (!find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
-	    !wanted_parse(b, p, &wanted, &why)) {
+	    !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
 	} else {
 		struct found f = {

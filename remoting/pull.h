@@ -4,6 +4,7 @@
  *
  *      the group   unknown: made, if groups are made by themselves; else 26; may not consume: 16
  *      the topic   unknown: 17; may not be read: 16; has no such queue: 1
+ *      the queue   consumed by a file of the mount: 2, which clients try again
  *      the filter  tags joined by `||`, "" or `*` for all; SQL92 where enablePropertyFilter
  *                  allows it, else 1; one that cannot be parsed: 23
  *
@@ -39,6 +40,7 @@ struct pull {
 	int64_t commit_offset;
 	const char *filter;
 	bool sql;
+	bool member;			/* see RING_FLAG_MEMBER */
 };
 
 /* Fills *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */

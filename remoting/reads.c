@@ -150,6 +150,15 @@ answer_commit(struct reads *r, const struct read_job *job, struct ring_completio
 }
 
 static void
+hear_left(struct reads *r, const struct read_job *job)
+{
+	struct group *g = group_find(r->broker->offsets, job->group);
+
+	if (g)
+		consumer_release_clients(r->broker->offsets, g);
+}
+
+static void
 answer_pull(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
 	const struct remoting_broker b = broker_for(r, job);
@@ -163,6 +172,7 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 		.commit_offset = job->s.commit_offset,
 		.filter = job->text,
 		.sql = job->s.flags & RING_FLAG_SQL,
+		.member = job->s.flags & RING_FLAG_MEMBER,
 	};
 
 	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
@@ -174,6 +184,9 @@ answer_job(struct reads *r, const struct read_job *job, struct ring_completion *
 	switch (job->s.kind) {
 	case RING_PULL:
 		answer_pull(r, job, c);
+		break;
+	case RING_LEFT:
+		hear_left(r, job);
 		break;
 	case RING_END:
 		word_answer(r->broker, &job->s, job->text, c);

@@ -2,7 +2,8 @@
  * their transactions.
  *
  *      intake ──> list ──> reads thread ──┬─ PULL    pull.h, pieces and completion
- *                                         └─ COMMIT  offsets/
+ *                                         ├─ COMMIT  offsets/
+ *                                         └─ LEFT    its claims of queues
  *                 list ──> words thread ──── END     word.h
  *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
  *
@@ -20,7 +21,7 @@ struct reads;
 int reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret);
 void reads_close(struct reads *r);	/* accepts NULL; what is in the lists has no answer */
 
-/* A PULL, COMMIT or WATCH, which is copied, of a client that was let in like that (taken over).  -ENOMEM. */
+/* A PULL, COMMIT, LEFT or WATCH, which is copied, of a client that was let in like that (taken over).  -ENOMEM. */
 int reads_put(struct reads *r, const struct ring_request *req, struct leave *leave);
 
 #endif

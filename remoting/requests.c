@@ -50,6 +50,7 @@ static const struct request_row rows[] = {
 	{ REMOTING_GET_EARLIEST_MSG_STORETIME, serve_earliest_time },
 	{ REMOTING_VIEW_MESSAGE_BY_ID, serve_view_message },
 	{ REMOTING_HEART_BEAT, serve_heartbeat },
+	{ REMOTING_LOCK_BATCH_MQ, serve_lock },
 	{ REMOTING_CONSUMER_SEND_MSG_BACK, serve_send_back },
 	{ REMOTING_RESUME_CHECK_HALF_MESSAGE, serve_resume_half },
 	{ REMOTING_GET_ALL_CONSUMER_OFFSET, serve_table },

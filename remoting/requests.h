@@ -66,6 +66,7 @@ int serve_consume_directly(struct service *s, const struct request *req, struct 
 int serve_queue_entries(struct service *s, const struct request *req, struct answer *ret);
 
 /* requests_offsets.c, */
+int serve_lock(struct service *s, const struct request *req, struct answer *ret);
 int serve_query_offset(struct service *s, const struct request *req, struct answer *ret);
 int serve_update_offset(struct service *s, const struct request *req, struct answer *ret);
 int serve_reset_offset(struct service *s, const struct request *req, struct answer *ret);

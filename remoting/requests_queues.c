@@ -18,6 +18,60 @@
 #define FOUND_MAX 64			/* messages of one look-up by key */
 #define FOUND_BYTES (4 << 20)		/* and their bytes, but for the first */
 
+/* --- locks ------------------------------------------------------------------------------------------ */
+
+/* Does a file of the mount consume the queue that the line names, "TOPIC ID"? */
+static bool
+is_held_by_file(struct service *s, struct group *g, const char *line, size_t len)
+{
+	char topic[RECORD_TOPIC_MAX + 1], *end;
+	const char *blank = memchr(line, ' ', len);
+	struct subscription *sub;
+	struct topic *t;
+	long id;
+
+	if (!blank || (size_t)(blank - line) >= sizeof(topic))
+		return false;
+	memcpy(topic, line, (size_t)(blank - line));
+	topic[blank - line] = '\0';
+	id = strtol(blank + 1, &end, 10);
+	t = topic_find(s->broker.offsets, topic);
+	sub = t ? subscription_find(s->broker.offsets, g, t) : NULL;
+	if (!sub || id < 0 || id >= topic_queues(s->broker.offsets, t))
+		return false;
+	switch (consumer_of(s->broker.offsets, sub, (int32_t)id)) {
+	case 0:
+	case CONSUMER_CLIENTS:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* A client locks mqfs.queues, lines of "TOPIC ID": which of them files consume is mqfs.held.  Who else
+ * has locked them mqremoted knows, which finds its own fields in the answer. */
+int
+serve_lock(struct service *s, const struct request *req, struct answer *ret)
+{
+	const char *name = ext_get(req->ext, "consumerGroup"), *at = ext_get(req->ext, "mqfs.queues");
+	struct group *g = name ? group_find(s->broker.offsets, name) : NULL;
+	AUTO_FREE char *held = NULL;
+	size_t len = 0, line;
+	FILE *out = open_memstream(&held, &len);
+
+	if (!out)
+		return -ENOMEM;
+	for (; g && at && *at; at += line + (at[line] != '\0')) {
+		line = strcspn(at, "\n");
+		if (is_held_by_file(s, g, at, line))
+			fprintf(out, "%.*s\n", (int)line, at);
+	}
+	if (fclose(out) != 0)
+		return -ENOMEM;
+	ret->ext = json_copy((json_t *)(uintptr_t)req->ext);
+	return ret->ext && json_object_set_new(ret->ext, "mqfs.held", json_string(held)) == 0 ? MQ_OK : -ENOMEM;
+}
+
 /* --- ends and times ------------------------------------------------------------------------------- */
 
 int

@@ -75,6 +75,8 @@ enum ring_kind {
 					 * topic: of none */
 	RING_END,			/* the producer's word on its half: `offset` is the half's number, its
 					 * record is at commit_offset, and sysflag is commit or rollback */
+	RING_LEFT,			/* the group, which pulled as RING_FLAG_MEMBER, has no members any
+					 * more */
 	RING_KINDS_END
 };
 
@@ -82,7 +84,9 @@ enum ring_flag {
 	RING_FLAG_COMMIT = 1,		/* PULL: and commit_offset is consumed */
 	RING_FLAG_SQL = 2,		/* PULL: the subscription is SQL92 */
 	RING_FLAG_BORN_V6 = 4,		/* born_addr, the client's address, has 16 bytes, else 4 */
-	RING_FLAGS_ALL = 7,
+	RING_FLAG_MEMBER = 8,		/* PULL: by a member of the group, of which each message is one
+					 * member's; no file consumes the queue meanwhile */
+	RING_FLAGS_ALL = 15,
 };
 
 struct ring_submission {

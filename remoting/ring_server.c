@@ -94,7 +94,7 @@ check_fields(const struct ring_submission *s)
 		return lie("more than a message can hold");
 	if (s->key_len > RING_KEY_MAX || s->signature_len > RING_SIGNATURE_MAX || s->signed_len > RING_SIGNED_MAX)
 		return lie("more than a client can have signed");
-	if (s->topic_len == 0 && s->kind != RING_WATCH && s->kind != RING_END)
+	if (s->topic_len == 0 && s->kind != RING_WATCH && s->kind != RING_END && s->kind != RING_LEFT)
 		return lie("no topic");
 	if (s->kind == RING_END && (s->topic_len > 0 || s->group_len > 0))
 		return lie("a name where none can be");
@@ -102,7 +102,7 @@ check_fields(const struct ring_submission *s)
 		return lie("a word that says nothing");
 	if (!sends && (s->template_len > 0 || s->body_len > 0))
 		return lie("a body where none can be");
-	if ((s->kind == RING_PULL || s->kind == RING_COMMIT) && s->group_len == 0)
+	if ((s->kind == RING_PULL || s->kind == RING_COMMIT || s->kind == RING_LEFT) && s->group_len == 0)
 		return lie("no group");
 	if (s->text_len > 0 && !sends && s->kind != RING_PULL && s->kind != RING_END)
 		return lie("a text where none can be");

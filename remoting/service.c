@@ -174,6 +174,7 @@ ended(void *arg, const struct child_run *run)
 	intake_close(s->intake);
 	s->intake = NULL;
 	ring_server_close(&s->ring);
+	consumer_release_clients(s->broker.offsets, NULL);
 	LOCKED(&s->lock);
 	s->pid = 0;
 	s->port = s->vip_port = 0;

@@ -40,12 +40,19 @@ struct op {
 	bool one_way;
 };
 
+/* A group without members that the mount could not be told of yet. */
+struct left {
+	struct left *next;
+	char group[];
+};
+
 struct traffic {
 	struct watch watch;		/* first: the mount wakes us */
 	struct loop *l;
 	struct ring_client ring;
 	struct polls *polls;
 	struct op ops[RING_SLOTS];
+	struct left *left;
 	bool heard;			/* the eventfd says something */
 };
 
@@ -240,6 +247,19 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 	return true;
 }
 
+/* By a member of its group, of which each message is one member's? */
+static bool
+is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
+{
+	struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
+	const char *model = g ? json_string_value(json_object_get(g->says, "messageModel")) : NULL;
+
+	if (!g || !clients_is_of(g, p) || (model && strcmp(model, "BROADCASTING") == 0))
+		return false;
+	g->claims = true;
+	return true;
+}
+
 enum server_served
 traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 {
@@ -251,6 +271,8 @@ traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 	if (!ask_pull(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why)))
 		return refuse_frame(t, p, f, &why);
 	values = put_plea(t, p, f, &a);
+	if (is_shared(t, p, &a))
+		a.s.flags |= RING_FLAG_MEMBER;
 	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX) {
 		int64_t ms = a.suspend_ms < 0 ? 0 : a.suspend_ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : a.suspend_ms;
 
@@ -273,6 +295,42 @@ ask_again(void *arg, struct held *h)
 	if (!submit(t, &h->ask, 0, &op))
 		(void)refuse_busy(t, h->peer, &f);
 	free(h);
+}
+
+/* False: the rings are full. */
+static bool
+tell_left(struct traffic *t, const char *group)
+{
+	struct ask a = { .s.kind = RING_LEFT, .s.group_len = (uint32_t)strlen(group), .group = group };
+
+	return submit(t, &a, 0, &(struct op){ .peer = NULL });
+}
+
+void
+traffic_left(struct traffic *t, const char *group)
+{
+	size_t len = strlen(group) + 1;
+	struct left *left;
+
+	if (tell_left(t, group))
+		return;
+	left = malloc(sizeof(*left) + len);
+	if (!left)
+		return;
+	memcpy(left->group, group, len);
+	left->next = t->left;
+	t->left = left;
+}
+
+static void
+tell_all_left(struct traffic *t)
+{
+	struct left *left;
+
+	while ((left = t->left) && tell_left(t, left->group)) {
+		t->left = left->next;
+		free(left);
+	}
 }
 
 /* --- answers --------------------------------------------------------------------------------------------------- */
@@ -514,6 +572,7 @@ traffic_hear(struct traffic *t)
 int64_t
 traffic_tick(struct traffic *t)
 {
+	tell_all_left(t);
 	ring_client_wake(&t->ring);
 	if (!ring_client_sleep(&t->ring))
 		return t->l->d.now_ms;		/* something has come already */
@@ -565,6 +624,8 @@ traffic_close(struct traffic *t)
 		reply_free(t->ops[i].reply);
 	}
 	polls_close(t->polls);
+	for (struct left *left; (left = t->left); free(left))
+		t->left = left->next;
 	if (t->watch.fd >= 0)
 		(void)watch_release(&t->l->d, &t->watch);
 	ring_client_close(&t->ring);

@@ -47,6 +47,9 @@ bool traffic_is_stored(int code);
 /* What the mount has us say. */
 const struct ring_says *traffic_says(const struct traffic *t);
 
+/* A group of consumers, which has pulled as its members do, has none any more: the mount hears of it. */
+void traffic_left(struct traffic *t, const char *group);
+
 /* May it ask one more now? */
 bool traffic_may_ask(const struct traffic *t, const struct server_peer *p);
 

@@ -46,10 +46,10 @@ class Client:
             self.hear(self.frame()[0])
         self.told = []
 
-    def beat(self, groups=(), producers=(), topic="orders"):
+    def beat(self, groups=(), producers=(), topic="orders", model="CLUSTERING"):
         code, _, _ = self.ask(HEART_BEAT, body={
             "clientID": self.name,
-            "consumerDataSet": [{"groupName": g, "consumeType": "CONSUME_PASSIVELY", "messageModel": "CLUSTERING",
+            "consumerDataSet": [{"groupName": g, "consumeType": "CONSUME_PASSIVELY", "messageModel": model,
                                  "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET", "unitMode": False,
                                  "subscriptionDataSet": [{"topic": topic, "subString": "*", "subVersion": 1,
                                                           "tagsSet": [], "codeSet": [], "expressionType": "TAG"}]}

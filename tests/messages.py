@@ -1,5 +1,7 @@
 """RocketMQ's producers and consumers, as a broker sees them: `python3 messages.py PORT SCENE [ARG...]`."""
 
+import errno
+import os
 import struct
 import sys
 import threading
@@ -9,7 +11,7 @@ from clients import Client
 from remoting import want
 
 SEND, PULL, SEND_V2, SEND_BATCH = 10, 11, 310, 320
-FOUND, NOT_FOUND, RETRY, MOVED = 0, 19, 20, 21
+FOUND, BUSY, NOT_FOUND, RETRY, MOVED = 0, 2, 19, 20, 21
 
 
 def send(c, topic, queue, body, props="", code=SEND_V2, template="TBW102", sysflag=0, times=None):
@@ -49,6 +51,67 @@ def records(body):
         n, = struct.unpack_from(">i", body, 84)
         yield offset, pos, body[88:88 + n], body[:total]
         body = body[total:]
+
+
+def busy(path):
+    """Why a file may not consume; None: it may."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError as e:
+        want(errno.EBUSY, e.errno)
+        return True
+    return False
+
+
+def soon(what, *condition):
+    end = time.monotonic() + 60
+    while condition[0](*condition[1:]):
+        if time.monotonic() > end:
+            raise SystemExit(what)
+        time.sleep(0.02)
+
+
+def exclusive(port, mnt):
+    """A queue of a group is consumed by a file or by clients: who comes second is refused, until the first has gone."""
+    queues = [mnt + "/groups/billing/orders/q%d" % i for i in range(4)]
+    a = Client(port, "a@1")
+    fd = os.open(queues[0], os.O_RDWR)
+    want(0, a.beat(["billing"]))
+    want(BUSY, pull(a, "orders", 0, 0, suspend_ms=100)[0])
+    want([1, 2, 3], a.lock("billing", [0, 1, 2, 3]))
+    want(FOUND, pull(a, "orders", 1, 0)[0])
+    want(False, busy(queues[2]))        # nobody has asked for it
+    os.close(fd)
+    soon("the queue of a closed file", lambda: pull(a, "orders", 0, 0)[0] == BUSY)
+    want([0], a.lock("billing", [0]))
+    want((True, True, False), tuple(busy(queues[i]) for i in (0, 1, 3)))
+    with open(queues[0], "rb") as peeks:
+        want(b"one\n", peeks.read(4))
+    with open(mnt + "/groups/billing/lag") as lag:
+        want("network", [line.split()[-1] for line in lag if " q1 " in line][0])
+
+    b = Client(port, "b@2")             # the last one that goes takes its share along
+    want(0, b.beat(["billing"]))
+    want(0, a.ask(35, {"clientID": "a@1", "consumerGroup": "billing"})[0])
+    want(True, busy(queues[0]))
+    b.sock.close()
+    soon("clients that have gone", busy, queues[0])
+    pull(a, "orders", 0, 0)             # it is in no group
+    want(False, busy(queues[0]))
+
+    want(0, a.beat(["billing"], model="BROADCASTING"))  # each for itself
+    want(FOUND, pull(a, "orders", 0, 0)[0])
+    want(False, busy(queues[0]))
+
+
+def holds(port, mnt):
+    """Is killed while it consumes."""
+    a = Client(port, "a@1")
+    want(0, a.beat(["billing"]))
+    want(FOUND, pull(a, "orders", 0, 0)[0])
+    want(True, busy(mnt + "/groups/billing/orders/q0"))
+    print("holds", flush=True)
+    time.sleep(100)
 
 
 def produced(port):
