@@ -408,6 +408,8 @@ fill_says(const struct remoting_broker *b, struct ring_says *says)
 	says->host_v6 = b->host.v6;
 	says->host_port = b->host.port;
 	says->trace_on = b->settings->traceOn;
+	says->long_polling = b->settings->longPollingEnable;
+	says->short_polling_ms = b->settings->shortPollingTimeMills;
 	says->store_replies = b->settings->storeReplyMessageEnable;
 	snprintf(says->region, sizeof(says->region), "%s", b->settings->regionId);
 }

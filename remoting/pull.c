@@ -26,6 +26,13 @@ follows(const struct remoting_broker *b)
 }
 
 static bool
+may_read(const struct remoting_broker *b, struct refusal *why)
+{
+	return b->settings->brokerPermission & PERM_READ ||
+	       refuse(why, ANSWER_NO_PERMISSION, "the broker[%.60s] pulling message is forbidden", b->settings->brokerIP1);
+}
+
+static bool
 find_group(const struct remoting_broker *b, const char *name, struct group_conf *ret, struct refusal *why)
 {
 	struct group *g = group_find(b->offsets, name);
@@ -334,7 +341,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 	struct group_conf conf;
 	struct queue *q;
 
-	if (!find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
+	if (!may_read(b, &why) || !find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
 	    !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
 	} else {

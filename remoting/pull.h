@@ -2,6 +2,7 @@
  *
  * RocketMQ's rules (reference, PULL_MESSAGE), in this order:
  *
+ *      the broker  brokerPermission says that it may not be read: 16
  *      the group   unknown: made, if groups are made by themselves; else 26; may not consume: 16
  *      the topic   unknown: 17; may not be read: 16; has no such queue: 1
  *      the queue   consumed by a file of the mount: 2, which clients try again

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "net/request.h"
+#include "remoting/moved.h"
 #include "remoting/pull.h"
 #include "remoting/reads.h"
 #include "remoting/refusal.h"
@@ -40,6 +42,8 @@ struct reads {
 	bool closing;
 	pthread_t ends;
 	bool has_ends;
+
+	struct moved moved;			/* of the reader thread alone */
 
 	/* of the ends thread alone */
 	struct queue *watched[RING_WATCHES];	/* NULL: none */
@@ -176,6 +180,8 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 	};
 
 	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
+	if (c->code == ANSWER_PULL_OFFSET_MOVED && b.settings->brokerRole != SLAVE)
+		moved_note(&r->moved, &b, &p, c->offset);
 }
 
 static void

@@ -153,6 +153,8 @@ struct ring_says {
 	uint32_t host_v6;
 	int32_t host_port;
 	uint32_t trace_on;
+	uint32_t long_polling;		/* else pulls are held for short_polling_ms, whatever they ask for */
+	int64_t short_polling_ms;
 	uint32_t store_replies;
 	char region[64];
 };

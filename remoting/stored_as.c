@@ -233,6 +233,9 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		as.level = 0;
 	}
 	topic_conf(b->offsets, as.topic, &conf);
+	if (conf.order && !(b->settings->brokerPermission & PERM_WRITE))	/* others go to other brokers by themselves */
+		return refuse(ret_why, ANSWER_NO_PERMISSION, "the broker[%.60s] sending message is forbidden",
+			      b->settings->brokerIP1);
 	if (!(conf.perm & PERM_WRITE))
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "the topic[%.60s] sending message is forbidden",
 			      as.topic->name);

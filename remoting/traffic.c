@@ -247,6 +247,15 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 	return true;
 }
 
+static int64_t
+held_for(const struct traffic *t, const struct ask *a)
+{
+	const struct ring_says *says = &t->ring.out->says;
+	int64_t ms = says->long_polling ? a->suspend_ms : says->short_polling_ms;
+
+	return ms < 0 ? 0 : ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : ms;
+}
+
 /* By a member of its group, of which each message is one member's? */
 static bool
 is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
@@ -273,11 +282,8 @@ traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 	values = put_plea(t, p, f, &a);
 	if (is_shared(t, p, &a))
 		a.s.flags |= RING_FLAG_MEMBER;
-	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX) {
-		int64_t ms = a.suspend_ms < 0 ? 0 : a.suspend_ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : a.suspend_ms;
-
-		op.held = held_make(p, f, &a, t->l->d.now_ms + ms);
-	}
+	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX)
+		op.held = held_make(p, f, &a, t->l->d.now_ms + held_for(t, &a));
 	if (submit(t, &a, 0, &op))
 		return SERVER_DONE;
 	free(op.held);

@@ -1,6 +1,7 @@
 """RocketMQ's producers and consumers, as a broker sees them: `python3 messages.py PORT SCENE [ARG...]`."""
 
 import errno
+import json
 import os
 import struct
 import sys
@@ -69,6 +70,36 @@ def soon(what, *condition):
         if time.monotonic() > end:
             raise SystemExit(what)
         time.sleep(0.02)
+
+
+def moved(port):
+    """Who pulls beyond the end is corrected, and an event says so; the VIP port serves pulls, too."""
+    a = Client(port - 2, "a@1")
+    want(0, a.beat(["billing"]))
+    code, ext, _ = pull(a, "orders", 0, 1000)
+    want((MOVED, True), (code, int(ext["nextBeginOffset"]) < 1000))
+    code, _, got = pull(a, "OFFSET_MOVED_EVENT", 0, 0, suspend_ms=60000)
+    want(FOUND, code)
+    event = [e for e in (json.loads(body) for _, _, body in got) if e["offsetRequest"] == 1000][0]
+    want({"consumerGroup": "billing", "offsetRequest": 1000, "offsetNew": int(ext["nextBeginOffset"])},
+         {k: v for k, v in event.items() if k != "messageQueue"})
+    want(("orders", 0), (event["messageQueue"]["topic"], event["messageQueue"]["queueId"]))
+
+
+def short(port):
+    """Without long polling a pull is held for shortPollingTimeMills, not for as long as it asks."""
+    a = Client(port, "a@1")
+    end = int(pull(a, "orders", 3, 0)[1]["maxOffset"])
+    began = time.monotonic()
+    want(NOT_FOUND, pull(a, "orders", 3, end, suspend_ms=60000)[0])
+    waited = time.monotonic() - began
+    if not 0.3 <= waited < 30:
+        raise SystemExit("it was held for %f s" % waited)
+
+
+def forbidden(port):
+    """A broker that may not be read serves no pulls."""
+    want(16, pull(Client(port, "a@1"), "orders", 0, 0)[0])
 
 
 def exclusive(port, mnt):

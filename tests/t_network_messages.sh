@@ -25,11 +25,17 @@ scene waits "echo by a file >> '$mnt/topics/orders/q2'"
 want "$(printf '%s\n' 'by a client' 'by a file')" "$(cat "$mnt/topics/orders/q2")" "both"
 scene gone
 scene later
+scene moved
+echo 2 > "$mnt/config/brokerPermission"
+scene forbidden
+echo 6 > "$mnt/config/brokerPermission"
 scene sent_back
 scene replies
 stop_mqfs "$mnt"
 
-start_mqfs "$work/store" "$mnt" -o "listen=127.0.0.1,listenPort=$port,storeReplyMessageEnable=false"
+start_mqfs "$work/store" "$mnt" -o "listen=127.0.0.1,listenPort=$port,remotingUser=$(id -un)" \
+	-o storeReplyMessageEnable=false,longPollingEnable=false,shortPollingTimeMills=500
 eventually 20 is_listened_to "$port"
 scene replies false
+scene short
 stop_mqfs "$mnt"
