@@ -10,7 +10,7 @@ set -u
 if [ $# -gt 0 ]; then exec bash "$top_srcdir/tests/lab/$1.sh" --long "${@:2}"; fi
 said=$(mktemp)
 rc=0
-for part in damage full syscalls soak power losing plain liars kill delay failover; do
+for part in damage full syscalls soak power losing plain liars torn kill delay failover; do
 	bash "$top_srcdir/tests/lab/$part.sh" --long 2>&1 | tee "$said.part"
 	if [ "${PIPESTATUS[0]}" = 0 ]; then grep ': sum: ' "$said.part"; else echo "$part: FAILED"; rc=1; fi >> "$said"
 done
