@@ -41,6 +41,7 @@ static const struct kind {
 	[NODE_TOPIC] = { &node_topic, ID_TOPIC, "topics/%t" },
 	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, "topics/%t/config" },
 	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, "topics/%t/ctl" },
+	[NODE_TOPIC_PRODUCERS] = { &node_topic_producers, ID_TOPIC, "topics/%t/producers" },
 	[NODE_QUEUE] = { &node_queue, ID_TOPIC, "topics/%t/q%q" },
 	[NODE_NAMED] = { &node_named, ID_NAME, "topics/%t/%n" },
 	[NODE_PARTS] = { &node_parts, ID_TOPIC, "topics/%t/q%q.parts" },

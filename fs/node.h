@@ -80,6 +80,7 @@ enum node_kind {
 	NODE_PARTS,		/* topics/T/qN.parts/   id = topic, queue */
 	NODE_PART,		/* topics/T/qN.parts/N  id = topic, queue, part: node_parts.c */
 	NODE_GROUP_ALL,		/* groups/G/T/all */
+	NODE_TOPIC_PRODUCERS,	/* topics/T/producers   id = topic */
 	NODE_KINDS,
 };
 
@@ -264,6 +265,7 @@ struct node_class {
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
 	node_topic_ctl, node_ctl, node_queue, node_named, node_parts, node_part, node_groups, node_group,
 	node_group_config, node_group_ctl, node_group_clients, node_group_standing,
+	node_topic_producers,
 	node_subscription, node_group_queue, node_group_any, node_group_all, node_group_named,
 	node_group_offset, node_group_lag,
 	node_group_retry,

@@ -16,8 +16,6 @@
 #include "fs/point.h"
 #include "fs/session.h"
 #include "fs/standing_text.h"
-#include "fs/workers.h"
-#include "remoting/service.h"
 
 /* --- groups/ ---------------------------------------------------------------------- */
 
@@ -299,38 +297,6 @@ const struct node_class node_group_ctl = {
 	.set_attr = node_set_owner,
 	.render = group_ctl_render,
 	.accept = group_ctl_accept,
-};
-
-/* --- groups/G/clients ----------------------------------------------------------------- */
-
-#define CLIENTS_MS 1000		/* mqremoted may take to say who is there */
-
-/* One line for each that consumes over the network; mqremoted says them. */
-static int
-group_clients_render(struct mount *m, const struct node *n, struct text *t)
-{
-	struct answer a = { 0 };
-	json_t *ext;
-	int rc;
-
-	if (!m->service)
-		return MQ_OK;
-	ext = json_pack("{s:s}", "consumerGroup", n->group->name);
-	workers_wait_begin(m);
-	rc = ext ? service_call(m->service, SERVICE_CONSUMERS, ext, CLIENTS_MS, &a) : -ENOMEM;
-	workers_wait_end(m);
-	json_decref(ext);
-	if (rc == MQ_OK && a.body)
-		text_add(t, a.body, a.body_len);
-	answer_clear(&a);
-	return rc == -ENOTCONN || rc == -ECONNRESET ? MQ_OK : rc;	/* without mqremoted there are none */
-}
-
-const struct node_class node_group_clients = {
-	.what = "group clients",
-	.attr = node_attr_text,
-	.set_attr = node_set_owner,
-	.render = group_clients_render,
 };
 
 /* --- groups/G/lag --------------------------------------------------------------------- */

@@ -154,6 +154,8 @@ topic_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 		return node_make(m, NODE_TOPIC_CONFIG, dir->id, 0, 0, ret_child);
 	if (strcmp(name, "ctl") == 0)
 		return node_make(m, NODE_TOPIC_CTL, dir->id, 0, 0, ret_child);
+	if (strcmp(name, "producers") == 0)
+		return node_make(m, NODE_TOPIC_PRODUCERS, dir->id, 0, 0, ret_child);
 	if (name_is_plain(name, &queue))
 		return queue_node(m, dir, queue, true, ret_child);
 	if (is_parts(name, &queue))
@@ -176,6 +178,8 @@ topic_list(struct mount *m, const struct node *dir, struct lister *l)
 
 	lister_add(l, "config", node_ino(NODE_TOPIC_CONFIG, dir->id, 0, 0));
 	lister_add(l, "ctl", node_ino(NODE_TOPIC_CTL, dir->id, 0, 0));
+	if (m->service)			/* else there are none */
+		lister_add(l, "producers", node_ino(NODE_TOPIC_PRODUCERS, dir->id, 0, 0));
 	for (int32_t i = 0; i < n; i++) {
 		if (queue_node(m, dir, i, false, &child) != MQ_OK)
 			continue;

@@ -89,6 +89,7 @@ frames_gone(void *arg, struct server_peer *p)
 	struct loop *l = arg;
 
 	traffic_gone(l->traffic, p);
+	senders_gone(l->senders, p);
 	calls_gone(l->calls, p);
 	clients_gone(l->clients, p, notify_group, l);
 }
@@ -533,6 +534,45 @@ lines_of(const struct client_group *g, size_t *ret_len)
 	return NULL;
 }
 
+struct producers {
+	FILE *out;
+	const struct clients *clients;
+};
+
+/* A line for a connection that sends to a topic. */
+static void
+put_producer(void *arg, struct server_peer *p, const char *group)
+{
+	const struct producers *list = arg;
+	const struct client_group *g = clients_group(list->clients, CLIENTS_PRODUCERS, group);
+	const struct member *m = p->data;
+
+	while (m && m->group != g)
+		m = m->next_of_peer;
+	put_word(list->out, m ? m->id : "-");
+	if (m)
+		fprintf(list->out, " %s %s/%d ", p->address, frames_language(m->language), (int)m->version);
+	else
+		fprintf(list->out, " %s - ", p->address);
+	put_word(list->out, *group ? group : "-");
+	fputc('\n', list->out);
+}
+
+/* A line for each that sends to the topic. */
+static char *
+producers_of(const struct loop *l, const char *topic, size_t *ret_len)
+{
+	char *text = NULL;
+	struct producers list = { open_memstream(&text, ret_len), l->clients };
+
+	if (list.out)
+		senders_each(l->senders, topic, put_producer, &list);
+	if (list.out && fclose(list.out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 static void
 put_count(void *arg, const struct client_group *g)
 {
@@ -621,6 +661,8 @@ frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 		g = clients_group(l->clients, CLIENTS_CONSUMERS, name);
 	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
 		lines = counts_of(l->clients, &lines_len);
+	else if (rc == MQ_OK && msg->code == REMOTING_GET_PRODUCER_CONNECTION_LIST && ext_get(ext, "topic"))
+		lines = producers_of(l, ext_get(ext, "topic"), &lines_len);
 	else if (rc == MQ_OK && msg->code == REMOTING_CHECK_TRANSACTION_STATE)
 		code = ask_producer(l, ext, body, len) ? ANSWER_SUCCESS : ANSWER_CONSUMER_NOT_ONLINE;
 	else if (rc == MQ_OK)

@@ -165,6 +165,8 @@ loop_run(struct loop *l)
 	if (rc == MQ_OK)
 		rc = locks_open(&l->locks);
 	if (rc == MQ_OK)
+		rc = senders_open(&l->senders);
+	if (rc == MQ_OK)
 		rc = calls_open(l, &l->calls);
 	if (rc == MQ_OK)
 		rc = traffic_start(l->traffic);
@@ -179,6 +181,7 @@ loop_run(struct loop *l)
 	namesrv_close(l->namesrv);
 	clients_close(l->clients);
 	locks_close(l->locks);
+	senders_close(l->senders);
 	calls_close(l->calls);
 	watch_close(&l->link);
 	return rc;

@@ -9,6 +9,7 @@
 #include "remoting/clients.h"
 #include "remoting/locks.h"
 #include "remoting/namesrv.h"
+#include "remoting/senders.h"
 #include "remoting/traffic.h"
 
 struct loop {
@@ -19,6 +20,7 @@ struct loop {
 	struct namesrv *namesrv;
 	struct clients *clients;
 	struct locks *locks;
+	struct senders *senders;
 	struct calls *calls;
 	struct traffic *traffic;
 	size_t replies_bytes;		/* bodies of replies that are under way */

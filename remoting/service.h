@@ -78,6 +78,10 @@ struct stats *service_counts(struct service *s);
  * Without that field: a line for each group, its name and how many members it has. */
 #define SERVICE_CONSUMERS 203
 
+/* The same with the ext field topic: who sends to it, as client id, address, language and version, group;
+ * what is not known of a connection without heartbeats is "-". */
+#define SERVICE_PRODUCERS 204
+
 /* Ask mqremoted what it knows of its clients; see exchange_call(). */
 int service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret);
 

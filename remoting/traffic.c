@@ -185,7 +185,10 @@ traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 		return refuse_frame(t, p, f, &why);
 	put_born(p->address, &a.s);
 	values = put_plea(t, p, f, &a);
-	return submit(t, &a, f->body_len, &op) ? SERVER_DONE : refuse_busy(t, p, f);
+	if (!submit(t, &a, f->body_len, &op))
+		return refuse_busy(t, p, f);
+	senders_note(t->l->senders, p, a.topic, a.s.topic_len, a.group, a.s.group_len);
+	return SERVER_DONE;
 }
 
 enum server_served

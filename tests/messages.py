@@ -72,6 +72,25 @@ def soon(what, *condition):
         time.sleep(0.02)
 
 
+def senders(port, mnt):
+    """topics/T/producers says who sends there, as long as the connection lasts."""
+    def lines(topic):
+        with open("%s/topics/%s/producers" % (mnt, topic)) as f:
+            return sorted(f.read().splitlines())
+
+    a, b = Client(port, "a@1"), Client(port, "b@2")
+    want(0, a.beat(producers=["p"]))
+    for topic in "orders", "orders", "more":
+        want(0, send(a, topic, 0, b"by a")[0])
+    want(0, send(b, "orders", 0, b"by somebody")[0])    # it has sent no heartbeat
+    address = ["%s:%d" % c.sock.getsockname() for c in (a, b)]
+    want(["- %s - p" % address[1], "a@1 %s JAVA/409 p" % address[0]], lines("orders"))
+    want(["a@1 %s JAVA/409 p" % address[0]], lines("more"))
+    a.sock.close()
+    soon("a producer that has gone", lambda: len(lines("orders")) != 1)
+    want([], lines("more"))
+
+
 def moved(port):
     """Who pulls beyond the end is corrected, and an event says so; the VIP port serves pulls, too."""
     a = Client(port - 2, "a@1")

@@ -25,6 +25,9 @@ scene waits "echo by a file >> '$mnt/topics/orders/q2'"
 want "$(printf '%s\n' 'by a client' 'by a file')" "$(cat "$mnt/topics/orders/q2")" "both"
 scene gone
 scene later
+mkdir "$mnt/topics/more"
+scene senders "$mnt"
+[ -n "$(find "$mnt/topics/more" -name producers)" ] || fail "producers is not listed"
 scene moved
 echo 2 > "$mnt/config/brokerPermission"
 scene forbidden
