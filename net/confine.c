@@ -31,7 +31,6 @@
 #include "net/link.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define MAX_FDS 512
 
 int
 confine_fds(int last)
@@ -102,24 +101,29 @@ confine_user(const char *user, int commitlog_fd)
 }
 
 int
-confine_limits(void)
+confine_limits(unsigned fds)
 {
-	static const struct {
+	const struct {
 		int resource;
 		rlim_t max;
 	} limits[] = {
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_FSIZE, LINK_BLOB_MAX },	/* of memory, in blobs; Landlock is for files */
 		{ RLIMIT_NPROC, 0 },
-		{ RLIMIT_NOFILE, MAX_FDS },
+		{ RLIMIT_NOFILE, fds },
 		{ RLIMIT_MEMLOCK, 0 },
 		{ RLIMIT_MSGQUEUE, 0 },
 	};
 
 #ifndef MQFS_UNCONFINED
 	for (size_t i = 0; i < LENGTH(limits); i++) {
-		const struct rlimit lim = { .rlim_cur = limits[i].max, .rlim_max = limits[i].max };
+		struct rlimit lim;
 
+		if (getrlimit((__rlimit_resource_t)limits[i].resource, &lim) != 0)
+			return err_note(-errno, "getrlimit: %m");
+		if (limits[i].max < lim.rlim_max)
+			lim.rlim_max = limits[i].max;
+		lim.rlim_cur = lim.rlim_max;
 		if (setrlimit((__rlimit_resource_t)limits[i].resource, &lim) != 0)
 			return err_note(-errno, "setrlimit: %m");
 	}

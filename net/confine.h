@@ -25,10 +25,13 @@ int confine_fds(int last);
  * is left, whoever we are. */
 int confine_user(const char *user, int commitlog_fd);
 
-/* No core, no files written, no processes, no new privileges; and SIGKILL when the thread
- * that started us ends, which reaches a process that is stopped, too.  After
- * confine_user(): a change of user would take that back. */
-int confine_limits(void);
+/* Descriptors that a daemon needs beside those of its connections. */
+#define CONFINE_FDS 512
+
+/* No core, no files written, no processes, no new privileges, at most `fds` descriptors (fewer, where
+ * the limit is lower already); and SIGKILL when the thread that started us ends, which reaches a
+ * process that is stopped, too.  After confine_user(): a change of user would take that back. */
+int confine_limits(unsigned fds);
 
 /* Landlock: of all files, read those beneath commitlog_fd; -1: read what the user may read. */
 int confine_files(int commitlog_fd);

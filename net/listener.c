@@ -14,8 +14,7 @@
 #include "conf/err.h"
 #include "net/listener.h"
 
-#define BACKLOG 64
-#define ACCEPTS_PER_S 128		/* more is a flood, and can wait in the backlog */
+#define BACKLOG 1024
 #define REFUSALS_PER_S 2048		/* each costs next to nothing, and nobody else a place */
 #define TURN_ACCEPTS 64			/* then it is the turn of what there is */
 #define LISTEN_AGAIN_MS 1000
@@ -85,7 +84,7 @@ accept_one(struct listener *l)
 static bool
 may_accept(const struct listener *l)
 {
-	return l->accepts < ACCEPTS_PER_S && l->refusals < REFUSALS_PER_S;
+	return l->accepts < l->accepts_max && l->refusals < REFUSALS_PER_S;
 }
 
 static void
@@ -103,7 +102,7 @@ ready(struct watch *w, uint32_t events)
 void
 listener_pause(struct listener *l)
 {
-	l->accepts = ACCEPTS_PER_S;
+	l->accepts = l->accepts_max;
 }
 
 static int64_t
@@ -177,6 +176,8 @@ listener_port(const struct listener *l)
 void
 listener_open(struct listener *l)
 {
+	if (l->accepts_max == 0)
+		l->accepts_max = LISTENER_ACCEPTS;
 	l->watch.ready = ready;
 	l->watch.fd = -1;
 	if (l->port >= 0)

@@ -13,6 +13,7 @@ struct listener {
 	const struct resolve_answer *on;
 	const char *what;		/* comes in, for messages */
 	int port;			/* to listen on; 0: any; -1: it never listens */
+	int accepts_max;		/* in a second; 0: LISTENER_ACCEPTS */
 
 	/* Is there a place for one more?  If not: now, or (listener_pause) for a while. */
 	bool (*has_place)(struct listener *l);
@@ -29,6 +30,9 @@ struct listener {
 /* The owner has set what is above try_ms; watch.fd is set here. */
 void listener_open(struct listener *l);
 void listener_close(struct listener *l);
+
+/* More is a flood, and can wait in the backlog. */
+#define LISTENER_ACCEPTS 128
 
 /* One host may have so many of 64 places, so that others have the rest. */
 #define LISTENER_HOST_MAX 32

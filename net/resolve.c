@@ -71,7 +71,7 @@ confine(const char *user)
 	int rc = confine_user(user, -1);
 
 	if (rc == MQ_OK)
-		rc = confine_limits();
+		rc = confine_limits(CONFINE_FDS);
 	if (rc == MQ_OK)
 		rc = confine_files(-1);
 	if (rc == MQ_OK || rc == -ENOSYS)	/* mqrepld has told what is not to be had here */

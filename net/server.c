@@ -148,10 +148,13 @@ static struct connection *
 who_makes_room(const struct server *s, const char *host)
 {
 	size_t n;
-	struct connection *least = least_useful(s, host, &n);
+	struct connection *least;
 
-	if (n >= s->what.host_max)
-		return least;
+	if (s->what.host_max < s->what.connections_max) {
+		least = least_useful(s, host, &n);
+		if (n >= s->what.host_max)
+			return least;
+	}
 	return s->n >= s->what.connections_max ? least_useful(s, NULL, &n) : NULL;
 }
 
@@ -586,6 +589,7 @@ server_open(const struct server_for *what, struct server **ret)
 		s->ports[i].of = s;
 		s->ports[i].listener = (struct listener){
 			.d = d, .on = what->on, .what = names[i], .port = ports[i],
+			.accepts_max = what->accepts_max,
 			.has_place = has_place, .accepted = accepted,
 		};
 		listener_open(&s->ports[i].listener);

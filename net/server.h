@@ -39,6 +39,7 @@ struct server_for {
 	const struct resolve_answer *on; /* addresses to listen on; they stay */
 	size_t connections_max;		/* in all, */
 	size_t host_max;		/* and from one address */
+	int accepts_max;		/* new ones in a second, at each port; 0: LISTENER_ACCEPTS */
 	size_t waiting_max;		/* answers that one does not take: then it is not heard */
 	void *arg;
 

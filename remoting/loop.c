@@ -14,8 +14,8 @@
 #define LINK_TURN 64			/* messages of the mount, then it is others' turn */
 #define SAY_MS 500			/* between two LINK_READY that differ in the number of clients */
 #define LATE_MS 50			/* so long a busy machine may keep us from a turn */
-#define CONNECTIONS_MAX 10000
-#define HOST_CONNECTIONS_MAX 10000	/* behind one address may be a cluster's gateway */
+#define HOST_CONNECTIONS_MAX CONNECTIONS_MAX	/* behind one address may be a cluster's gateway */
+#define ACCEPTS_MAX 2048		/* all clients of a cluster come at once when a master is back */
 #define ANSWERS_MAX 4096		/* that one does not take */
 #define TURN_FRAMES 64			/* of one connection */
 
@@ -147,8 +147,8 @@ loop_run(struct loop *l)
 {
 	struct daemon *d = &l->d;
 	const struct server_for server = {
-		.d = d, .on = &l->listen, .connections_max = CONNECTIONS_MAX,
-		.host_max = HOST_CONNECTIONS_MAX, .waiting_max = ANSWERS_MAX,
+		.d = d, .on = &l->listen, .connections_max = l->connections_max,
+		.host_max = HOST_CONNECTIONS_MAX, .accepts_max = ACCEPTS_MAX, .waiting_max = ANSWERS_MAX,
 		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
 		.answered = frames_answered, .allowed = frames_allowed,
 		.may_ask = frames_may_ask, .turn_frames = TURN_FRAMES,

@@ -12,10 +12,13 @@
 #include "remoting/senders.h"
 #include "remoting/traffic.h"
 
+#define CONNECTIONS_MAX 10000u
+
 struct loop {
 	struct watch link;		/* first */
 	struct daemon d;
 	struct resolve_answer listen;	/* addresses to listen on */
+	size_t connections_max;		/* at most CONNECTIONS_MAX */
 	struct server *server;
 	struct namesrv *namesrv;
 	struct clients *clients;

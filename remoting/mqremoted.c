@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -89,6 +90,17 @@ say_missing(struct daemon *d, int rc)
 	return MQ_OK;
 }
 
+/* So many connections may there be: each is a descriptor. */
+static size_t
+count_connections(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_max >= CONNECTIONS_MAX + CONFINE_FDS)
+		return CONNECTIONS_MAX;
+	return lim.rlim_max > 2 * CONFINE_FDS ? (size_t)lim.rlim_max - CONFINE_FDS : CONFINE_FDS;
+}
+
 static int
 confine(struct daemon *d)
 {
@@ -97,7 +109,7 @@ confine(struct daemon *d)
 
 	rc = confine_user(d->config.user, LINK_COMMITLOG_FD);
 	if (rc == MQ_OK)
-		rc = confine_limits();
+		rc = confine_limits(CONNECTIONS_MAX + CONFINE_FDS);
 	if (rc == MQ_OK)
 		rc = say_missing(d, confine_files(LINK_COMMITLOG_FD));
 	if (rc == MQ_OK)
@@ -126,6 +138,7 @@ run(void *arg)
 	if (rc != MQ_OK)
 		return rc;
 	find_listen(l);
+	l->connections_max = count_connections();
 	json_object_seed(0);		/* while there is a file to get it from */
 	d->commitlog_fd = LINK_COMMITLOG_FD;
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -122,7 +122,7 @@ confine(struct serve *s)
 		roles |= CONFINE_DIALS;
 	rc = confine_user(d->config.user, LINK_COMMITLOG_FD);
 	if (rc == MQ_OK)
-		rc = confine_limits();
+		rc = confine_limits(CONFINE_FDS);
 	if (rc == MQ_OK)
 		rc = say_missing(d, confine_files(LINK_COMMITLOG_FD));
 	if (rc == MQ_OK)

@@ -150,7 +150,7 @@ confine(unsigned roles)
 	int rc = confine_user("", log_fd);
 
 	if (rc == MQ_OK)
-		rc = confine_limits();
+		rc = confine_limits(CONFINE_FDS);
 	if (rc == MQ_OK)
 		rc = confine_files(log_fd);
 	if (rc == MQ_OK)
