@@ -33,7 +33,7 @@ accounts:
     admin: true
 YML
 start_mqfs "$work/store" "$mnt" \
-	-o "listen=127.0.0.1,listenPort=$port,remotingUser=$(id -un),aclEnable=true,aclFile=$acl"
+	-o "listen=127.0.0.1,listenPort=$port,remotingUser=$(id -un),aclEnable=true,aclFile=$acl,haListen=127.0.0.1"
 mkdir "$mnt/topics/t" "$mnt/topics/u"
 mkdir -p "$mnt/groups/g/t"
 eventually 20 timeout 5 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port"
@@ -63,6 +63,17 @@ rm "$work/acl/more.yml"
 eventually 20 sends 1 besides 12345678 u no
 printf 'globalWhiteRemoteAddresses: [ 127.0.0.* ]\n' > "$acl"
 eventually 20 sends 0 nobody-here 12345678 u white
+
+# A slave of mqfs needs no account.
+slave=$work/slave
+mkdir "$slave"
+start_mqfs "$work/s" "$slave" -o "role=slave,master=127.0.0.1:$((port + 1)),haListen=none"
+follows() { cmp -s "$mnt/topics/t/q0" "$slave/topics/t/q0"; }
+eventually 20 follows
+echo 1 > "$slave/groups/g/t/q1.offset"
+has_come() { [ "$(cat "$mnt/groups/g/t/q1.offset")" = "$(cat "$slave/groups/g/t/q1.offset")" ]; }
+eventually 20 has_come
+stop_mqfs "$slave"
 
 # What was let in is what modes allow the account's user.
 if [ "$(id -u)" = 0 ]; then
