@@ -28,6 +28,7 @@ eventually 60 has_sent 200
 is_open() { [ "$(cat "$1/status/transactions_open")" -gt 0 ]; }
 eventually 60 is_open "$slave"
 
+timeout 100 python3 "$top_srcdir/tests/transactions.py" "$second" on_slave >&9 2>&9 || fail "on_slave"
 same_count() { [ "$(cat "$master/status/transactions_open")" = "$(cat "$slave/status/transactions_open")" ]; }
 eventually 60 same_count
 

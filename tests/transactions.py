@@ -189,6 +189,13 @@ def tried(mnt):
         return []
 
 
+def on_slave(port):
+    """A slave takes no halves and ends none."""
+    p = Producer(port)
+    want(14, p.half(b"x")[0])
+    want(11, p.end(Half(0, 0, "x"), COMMIT))
+
+
 # --- an oracle ------------------------------------------------------------------------------------------------------
 
 class Worker(threading.Thread):
