@@ -2,20 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "store/body.h"
 #include "store/dispatch.h"
 #include "store/store_priv.h"
-
-#define READ_BYTES (1u << 20)
-#define READ_LITTLE_BYTES 4096u	/* when so much cannot be read at once, or is known */
-#define SCAN_BYTES (64u << 10)
 
 /* --- the views ------------------------------------------------------------------ */
 
@@ -167,89 +159,48 @@ dispatch_record(struct store *s, const struct record *rec)
 
 /* --- reading the log ----------------------------------------------------------------- */
 
-/* A window of the log: it holds [base, base + len).  What is known is not read. */
-struct window {
-	unsigned char *buf;
-	size_t size, len;
-	mq_pos base;
-	const struct dispatch_bytes *known;	/* the log's end; NULL: nothing */
+/* The open log up to a limit, as scan.h reads it. */
+struct part {
+	struct store *s;
+	mq_pos limit;
 };
 
-/* Up to `len` bytes at pos, as far as the log has them before `limit`. */
-static int
-window_fill(struct store *s, struct window *w, mq_pos pos, mq_pos limit, size_t len)
+static int64_t
+part_has(void *arg, mq_pos pos)
 {
-	if (len > w->size) {
-		unsigned char *buf = realloc(w->buf, len);
+	const struct part *part = arg;
+	int64_t left = part->s->log.segment_bytes - pos.byte % part->s->log.segment_bytes;
 
-		if (!buf)
-			return -ENOMEM;
-		w->buf = buf;
-		w->size = len;
-	}
-	w->base = pos;
-	w->len = 0;
-	return commitlog_read(&s->log, pos, limit, w->buf, len, &w->len);
+	return left < part->limit.byte - pos.byte ? left : part->limit.byte - pos.byte;
 }
 
-/* The record at pos: what record_verify() says, with as much read as it takes. */
 static int
-window_verify(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
+part_read(void *arg, mq_pos pos, void *buf, size_t len, size_t *ret_n)
 {
-	size_t at = (size_t)(pos.byte - w->base.byte), len = w->known ? READ_LITTLE_BYTES : READ_BYTES;
-	int rc;
+	const struct part *part = arg;
 
-	if (w->known && pos.byte >= w->known->pos.byte) {
-		at = (size_t)(pos.byte - w->known->pos.byte);
-		return record_verify(w->known->bytes + at, w->known->len - at, pos, rec);
-	}
-	if (pos.byte >= w->base.byte && at < w->len) {
-		rc = record_verify(w->buf + at, w->len - at, pos, rec);
-		if (rc != MQ_EEND)
-			return rc;
-	}
-	rc = window_fill(s, w, pos, limit, len);
-	if (rc == -EIO) {
-		len = READ_LITTLE_BYTES;
-		rc = window_fill(s, w, pos, limit, len);
-	}
-	if (rc != MQ_OK)
-		return rc;
-	rc = record_verify(w->buf, w->len, pos, rec);
-	/* a length that cannot be is not worth the memory */
-	if (rc == MQ_EEND && w->len == len && rec->total > (int32_t)len && rec->total <= s->log.segment_bytes &&
-	    rec->total <= limit.byte - pos.byte) {
-		rc = window_fill(s, w, pos, limit, (size_t)rec->total);
-		if (rc == MQ_OK)
-			rc = record_verify(w->buf, w->len, pos, rec);
-	}
-	return rc;
+	return commitlog_read(&part->s->log, pos, part->limit, buf, len, ret_n);
 }
 
-/* The body's CRC says nothing of what comes behind the body: a record whose end
- * never reached the disk has zeros there. */
 static bool
-has_its_end(const struct record *rec)
+part_next_data(void *arg, mq_pos pos, mq_pos *ret_begin, mq_pos *ret_end)
 {
-	return record_topic_valid(rec->topic, (size_t)rec->topic_len) &&
-	       (rec->props_len == 0 || rec->props[rec->props_len - 1] != '\0');
+	const struct part *part = arg;
+
+	return commitlog_next_data(&part->s->log, pos, part->limit, ret_begin, ret_end);
 }
 
-/* The same, and the record must lie in its segment as the format has it: a blank
- * fills the segment, and a message leaves room for one.  Bytes that cannot be
- * read are no record either. */
 static int
-window_record(struct store *s, struct window *w, mq_pos pos, mq_pos limit, struct record *rec)
+part_forget_zeros(void *arg, mq_pos pos)
 {
-	int64_t left = s->log.segment_bytes - pos.byte % s->log.segment_bytes;
-	int rc = window_verify(s, w, pos, limit, rec);
+	const struct part *part = arg;
 
-	if (rc == MQ_EBLANK && rec->total != left)
-		return MQ_ECORRUPT;
-	if (rc == MQ_OK && (rec->total + RECORD_BLANK_BYTES > left || !has_its_end(rec)))
-		return MQ_ECORRUPT;
-	return rc == -EIO ? MQ_ECORRUPT : rc;
+	return commitlog_drop_cache(&part->s->log, pos) == MQ_OK ? MQ_OK : -EIO;
 }
+
+static const struct scan_source part_source = {
+	.has = part_has, .read = part_read, .next_data = part_next_data, .forget_zeros = part_forget_zeros,
+};
 
 static bool
 is_end(int rc)
@@ -257,41 +208,26 @@ is_end(int rc)
 	return rc == MQ_EEND || rc == MQ_ECORRUPT;
 }
 
-/* rec, which has been read, is the first record of a step (record_is_continued()): is the
- * whole step there?  *ret_end is where it ends, and rec is read again. */
 static int
-window_step(struct store *s, struct window *w, mq_pos limit, struct record *rec, mq_pos *ret_end)
+dispatch(struct store *s, mq_pos from, mq_pos limit, const struct scan_known *known, struct dispatched *ret)
 {
-	mq_pos begin = rec->pos, at = begin;
-	int rc = MQ_OK;
-
-	while (rc == MQ_OK && record_is_continued(rec)) {
-		at = pos_add(at, rec->total);
-		rc = window_record(s, w, at, limit, rec);
-	}
-	if (rc != MQ_OK)
-		return rc == MQ_EBLANK ? MQ_ECORRUPT : rc;
-	*ret_end = pos_add(at, rec->total);
-	return window_record(s, w, begin, limit, rec);
-}
-
-static int
-dispatch(struct store *s, mq_pos from, mq_pos limit, const struct dispatch_bytes *known, struct dispatched *ret)
-{
-	struct window w = { .base = MQ_POS(-1), .known = known };
+	struct part part = { s, limit };
+	struct scan sc = {
+		.source = &part_source, .arg = &part, .segment_bytes = s->log.segment_bytes, .known = known,
+	};
 	struct dispatched d = { .end = from, .store_ms = ret->store_ms, .records = ret->records };
 	mq_pos step_end = MQ_POS(-1);
 	struct record rec;
 	int rc = MQ_OK;
 
 	while (d.end.byte < limit.byte) {
-		rc = window_record(s, &w, d.end, limit, &rec);
+		rc = scan_record(&sc, d.end, &rec, NULL);
 		if (rc == MQ_EBLANK && rec.total <= limit.byte - d.end.byte) {
 			d.end = pos_add(d.end, rec.total);
 			continue;
 		}
 		if (rc == MQ_OK && d.end.byte >= step_end.byte && record_is_continued(&rec))
-			rc = window_step(s, &w, limit, &rec, &step_end);
+			rc = scan_step(&sc, &rec, &step_end);
 		if (rc == MQ_OK)
 			rc = dispatch_record(s, &rec);
 		if (rc != MQ_OK)
@@ -300,7 +236,7 @@ dispatch(struct store *s, mq_pos from, mq_pos limit, const struct dispatch_bytes
 		d.store_ms = rec.store_ms;
 		d.records++;
 	}
-	free(w.buf);
+	scan_free(&sc);
 	d.damaged = rc == MQ_ECORRUPT;
 	if (rc != MQ_OK && rc != MQ_EBLANK && !is_end(rc))
 		return rc;
@@ -315,98 +251,18 @@ dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
 }
 
 int
-dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes *known, struct dispatched *ret)
+dispatch_appended(struct store *s, mq_pos from, const struct scan_known *known, struct dispatched *ret)
 {
 	return dispatch(s, from, pos_add(known->pos, (int64_t)known->len), known, ret);
-}
-
-/* --- behind damage ------------------------------------------------------------------- */
-
-/* The first whole record that begins in [pos, pos + n), whose bytes are in buf. */
-static int
-scan_block(struct store *s, struct window *w, mq_pos pos, const unsigned char *buf, size_t n, mq_pos limit,
-	   mq_pos *ret_pos)
-{
-	static const unsigned char magic[] = { 0xda, 0xa3, 0x20 };	/* of V1 and V2 */
-	const unsigned char *at = buf + 4;
-	struct record rec;
-
-	while ((at = memmem(at, n - (size_t)(at - buf), magic, sizeof(magic)))) {
-		mq_pos candidate = pos_add(pos, at - 4 - buf);
-		int rc = window_record(s, w, candidate, limit, &rec);
-
-		if (rc == MQ_OK)
-			*ret_pos = candidate;
-		if (rc == MQ_OK || rc == -ENOMEM)
-			return rc;
-		at++;
-	}
-	return MQ_EEND;
-}
-
-static int
-scan(struct store *s, struct window *w, mq_pos pos, mq_pos limit, mq_pos *ret_pos)
-{
-	AUTO_FREE unsigned char *buf = malloc(SCAN_BYTES);
-	mq_pos end;
-	int rc = MQ_EEND;
-
-	if (!buf)
-		return -ENOMEM;
-	if (commitlog_drop_cache(&s->log, pos) != MQ_OK)
-		return -EIO;
-	while (rc == MQ_EEND && commitlog_next_data(&s->log, pos, limit, &pos, &end)) {
-		size_t n = end.byte - pos.byte < SCAN_BYTES ? (size_t)(end.byte - pos.byte) : SCAN_BYTES;
-
-		rc = commitlog_read(&s->log, pos, limit, buf, n, &n);
-		if (rc == MQ_OK)
-			rc = n < RECORD_MIN_BYTES ? MQ_EEND : scan_block(s, w, pos, buf, n, limit, ret_pos);
-		else if (rc == -EIO)
-			rc = MQ_EEND;		/* nor can this be read: behind it */
-		/* blocks overlap, so that no record's head is cut in two */
-		pos = pos_add(pos, n == SCAN_BYTES ? (int64_t)n - RECORD_MIN_BYTES : (int64_t)n);
-	}
-	return rc;
-}
-
-/* Where the record at `bad` would end, if one may believe its length. */
-static int
-behind(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_next)
-{
-	int64_t left = s->log.segment_bytes - bad.byte % s->log.segment_bytes;
-	unsigned char head[4];
-	int32_t total;
-	size_t n;
-	int rc = commitlog_read(&s->log, bad, limit, head, sizeof(head), &n);
-
-	if (rc != MQ_OK || n < sizeof(head))
-		return MQ_EEND;
-	total = be32_get(head);
-	if (total < RECORD_BLANK_BYTES || total > left || bad.byte + total >= limit.byte)
-		return MQ_EEND;
-	*ret_next = pos_add(bad, total);
-	return MQ_OK;
 }
 
 int
 dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos)
 {
-	struct window w = { .base = MQ_POS(-1) };
-	struct record rec;
-	mq_pos next;
-	int rc;
+	struct part part = { s, limit };
+	struct scan sc = { .source = &part_source, .arg = &part, .segment_bytes = s->log.segment_bytes };
+	int rc = scan_next(&sc, bad, ret_pos);
 
-	/* a damaged body leaves the length believable, and what lies in a body
-	 * must not be taken for a record */
-	rc = behind(s, bad, limit, &next);
-	if (rc == MQ_OK)
-		rc = window_record(s, &w, next, limit, &rec);
-	if (rc == MQ_OK || rc == MQ_EBLANK) {
-		*ret_pos = next;
-		rc = MQ_OK;
-	} else {
-		rc = scan(s, &w, pos_add(bad, 1), limit, ret_pos);
-	}
-	free(w.buf);
+	scan_free(&sc);
 	return rc;
 }

@@ -10,6 +10,7 @@
 
 #include "store/batch.h"
 #include "store/record.h"
+#include "store/scan.h"
 
 struct queue_put;
 struct store;
@@ -26,15 +27,9 @@ struct dispatched {
 
 int dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret);
 
-/* The same for who has just written [pos, limit) of the log and still has the bytes:
- * they are not read again.  Nobody else may change them meanwhile. */
-struct dispatch_bytes {
-	mq_pos pos;
-	const unsigned char *bytes;
-	size_t len;
-};
-
-int dispatch_appended(struct store *s, mq_pos from, const struct dispatch_bytes *known, struct dispatched *ret);
+/* The same for a caller that has just written the log's end and still has the bytes: they are
+ * not read again.  Nobody else may change them meanwhile. */
+int dispatch_appended(struct store *s, mq_pos from, const struct scan_known *known, struct dispatched *ret);
 
 /* No valid record begins at `bad`: is this the end of the log, or damage in its
  * middle?  *ret_pos is the next place before `limit` where one does; MQ_EEND if

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,59 +10,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "store/direct.h"
 #include "store/file.h"
 #include "store/logscan.h"
+#include "store/scan.h"
 
 #define NAME_LEN 20
 #define LOST_PREFIX "commitlog-"	/* of files in lost+found */
-#define READ_BYTES (1u << 20)
-#define SCAN_BYTES (64u << 10)
 #define SETTLE_MS 20		/* a record that is being written is whole by then */
+
+static const struct scan_source files_source;
 
 struct logscan {
 	int dirfd;
 	struct log_file *files;
 	size_t n_files;
-	int64_t segment_bytes;	/* 0: not known */
 	bool lost;		/* the only file is a piece of lost+found */
 
 	struct direct *disk;	/* of the only file, NULL: read through the page cache */
 	int fd;			/* of files[open], -1: none is open */
 	size_t open;
-	unsigned char *buf;	/* window: bytes [base, base + len) of the log */
-	size_t size, len;
-	mq_pos base;
+	struct scan scan;
 
 	mq_pos at;		/* the next piece */
+	mq_pos step_end;	/* of the last step that was found whole */
 	mq_pos promised;	/* see logscan_set_promised() */
-	const char *why;	/* of the last check() that failed */
 	bool ended;
 };
 
 /* --- the files ------------------------------------------------------------------- */
 
-/* The position that a file's name says, or -1. */
+/* The position that the name of a piece in lost+found says, or -1: "commitlog-POSITION", and
+ * ".N" behind that of the later ones. */
 static int64_t
-base_of_name(const char *name, bool lost)
+base_of_lost(const char *name)
 {
-	int64_t base;
+	size_t prefix = strlen(LOST_PREFIX);
+	char digits[NAME_LEN + 1];
+	const char *more;
 
-	if (lost && strncmp(name, LOST_PREFIX, strlen(LOST_PREFIX)) == 0)
-		name += strlen(LOST_PREFIX);
-	else if (lost)
+	if (strncmp(name, LOST_PREFIX, prefix) != 0 || strlen(name) < prefix + NAME_LEN)
 		return -1;
-	if (strspn(name, "0123456789") != NAME_LEN)
+	snprintf(digits, sizeof(digits), "%s", name + prefix);
+	more = name + prefix + NAME_LEN;
+	if (*more && (*more != '.' || more[1 + strspn(more + 1, "0123456789")]))
 		return -1;
-	if (name[NAME_LEN] && !(lost && name[NAME_LEN] == '.' && name[NAME_LEN + 1 +
-				strspn(name + NAME_LEN + 1, "0123456789")] == '\0'))
-		return -1;
-	errno = 0;
-	base = strtoll(name, NULL, 10);
-	return errno ? -1 : base;
+	return name_number(digits, NAME_LEN);
 }
 
 static int
@@ -98,25 +92,19 @@ by_base(const void *a, const void *b)
 }
 
 static int
-add_directory(struct logscan *ls, const char *path)
+add_name(int dirfd, const char *name, void *arg)
 {
-	int fd = openat(ls->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = MQ_OK;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
+	int64_t base = name_number(name, NAME_LEN);
 
-	if (!dir) {
-		rc = err_note(-errno, "%s: %m", path);
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (rc == MQ_OK && (e = readdir(dir))) {
-		int64_t base = base_of_name(e->d_name, false);
+	(void)dirfd;
+	return base < 0 ? MQ_OK : add_file(arg, name, base);
+}
 
-		if (base >= 0)
-			rc = add_file(ls, e->d_name, base);
-	}
-	closedir(dir);
+static int
+add_directory(struct logscan *ls)
+{
+	int rc = dir_each(ls->dirfd, ".", add_name, ls);
+
 	if (ls->n_files > 0)
 		qsort(ls->files, ls->n_files, sizeof(*ls->files), by_base);
 	return rc;
@@ -135,11 +123,11 @@ open_directory(struct logscan *ls, const char *path)
 	if (fd >= 0) {
 		close(ls->dirfd);
 		ls->dirfd = fd;
-		return add_directory(ls, path);
+		return add_directory(ls);
 	}
 	if (errno != ENOENT)
 		return err_note(-errno, "%s/commitlog: %m", path);
-	if (add_directory(ls, path) != MQ_OK || ls->n_files == 0)
+	if (add_directory(ls) != MQ_OK || ls->n_files == 0)
 		return err_note(-ENOENT, "%s: neither a store nor a directory of segments", path);
 	return MQ_OK;
 }
@@ -148,11 +136,11 @@ open_directory(struct logscan *ls, const char *path)
 static int
 open_named(struct logscan *ls, const char *name)
 {
-	int64_t base = base_of_name(name, false);
+	int64_t base = name_number(name, NAME_LEN);
 
 	ls->lost = base < 0;
 	if (ls->lost)
-		base = base_of_name(name, true);
+		base = base_of_lost(name);
 	if (base < 0)
 		return err_note(-EINVAL, "%s: neither a store nor a segment: its name is no position", name);
 	return add_file(ls, name, base);
@@ -210,6 +198,7 @@ scan_new(void)
 	if (!ls)
 		return NULL;
 	ls->dirfd = ls->fd = -1;
+	ls->scan = (struct scan){ .source = &files_source, .arg = ls };
 	ls->promised = MQ_POS(INT64_MAX);
 	return ls;
 }
@@ -231,7 +220,7 @@ logscan_open(const char *path, struct logscan **ret)
 		logscan_close(ls);
 		return rc;
 	}
-	ls->segment_bytes = common_size(ls);
+	ls->scan.segment_bytes = common_size(ls);
 	ls->at = logscan_begin(ls);
 	*ret = ls;
 	return MQ_OK;
@@ -253,7 +242,7 @@ logscan_open_file(int dirfd, const char *name, int64_t segment_bytes, struct log
 		logscan_close(ls);
 		return rc;
 	}
-	ls->segment_bytes = segment_bytes;
+	ls->scan.segment_bytes = segment_bytes;
 	ls->at = logscan_begin(ls);
 	*ret = ls;
 	return MQ_OK;
@@ -270,7 +259,7 @@ logscan_close(struct logscan *ls)
 	if (ls->dirfd >= 0)
 		close(ls->dirfd);
 	free(ls->files);
-	free(ls->buf);
+	scan_free(&ls->scan);
 	free(ls);
 }
 
@@ -284,7 +273,7 @@ logscan_files(const struct logscan *ls, size_t *ret_n)
 int64_t
 logscan_segment_bytes(const struct logscan *ls)
 {
-	return ls->segment_bytes;
+	return ls->scan.segment_bytes;
 }
 
 mq_pos
@@ -371,143 +360,82 @@ read_some(struct logscan *ls, size_t i, mq_pos pos, void *buf, size_t len, size_
 	return MQ_OK;
 }
 
-/* Have at least `want` bytes at pos in the window, as far as file i has them. */
-static int
-window_fill(struct logscan *ls, size_t i, mq_pos pos, size_t want)
-{
-	size_t len = want > READ_BYTES ? want : READ_BYTES;
-
-	if (len > ls->size) {
-		unsigned char *buf = realloc(ls->buf, len);
-
-		if (!buf)
-			return -ENOMEM;
-		ls->buf = buf;
-		ls->size = len;
-	}
-	ls->base = pos;
-	ls->len = 0;
-	return read_some(ls, i, pos, ls->buf, len, &ls->len);
-}
-
-/* Bytes at pos that the window holds. */
-static size_t
-window_has(const struct logscan *ls, mq_pos pos)
-{
-	int64_t at = pos.byte - ls->base.byte;
-
-	return at < 0 || at >= (int64_t)ls->len ? 0 : ls->len - (size_t)at;
-}
-
-static const unsigned char *
-window_at(const struct logscan *ls, mq_pos pos)
-{
-	return ls->buf + (pos.byte - ls->base.byte);
-}
-
-/* --- one record --------------------------------------------------------------------- */
-
-/* Bytes from pos to the end of its segment. */
 static int64_t
-left_in_segment(const struct logscan *ls, mq_pos pos)
+files_have(void *arg, mq_pos pos)
 {
-	return ls->segment_bytes ? ls->segment_bytes - pos.byte % ls->segment_bytes : INT64_MAX;
+	const struct logscan *ls = arg;
+	size_t i = file_from(ls, pos);
+
+	return is_in_file(ls, i, pos) ? file_end(ls, i).byte - pos.byte : 0;
 }
 
 static int
-wrong(struct logscan *ls, const char *why)
+files_read(void *arg, mq_pos pos, void *buf, size_t len, size_t *ret_n)
 {
-	ls->why = why;
-	return MQ_ECORRUPT;
+	struct logscan *ls = arg;
+
+	return read_some(ls, file_from(ls, pos), pos, buf, len, ret_n);
 }
 
-/* Why record_decode() did not like it. */
-static int
-wrong_bytes(struct logscan *ls, const unsigned char *buf, size_t len)
-{
-	static const unsigned char zeros[8];
-	int32_t magic;
-
-	if (len < sizeof(zeros))
-		return wrong(ls, "it is shorter than any record");
-	if (memcmp(buf, zeros, sizeof(zeros)) == 0)
-		return wrong(ls, "there are zeros");
-	magic = be32_get(buf + 4);
-	if (magic != RECORD_MAGIC && magic != RECORD_MAGIC_V2 && magic != RECORD_MAGIC_BLANK)
-		return wrong(ls, "it has no magic number");
-	if (be32_get(buf) < RECORD_MIN_BYTES)
-		return wrong(ls, "its length cannot be");
-	return wrong(ls, "its fields do not fit its length");
-}
-
-/* It has all its fields; are they true? */
-static int
-wrong_fields(struct logscan *ls, mq_pos pos, const struct record *rec)
-{
-	if (rec->pos.byte != pos.byte)
-		return wrong(ls, "it says that it lies elsewhere");
-	if (record_crc(rec->body, (size_t)rec->body_len) != rec->body_crc)
-		return wrong(ls, "its body does not match its CRC");
-	if (!record_topic_valid(rec->topic, (size_t)rec->topic_len))
-		return wrong(ls, "its topic cannot be");
-	if (rec->props_len > 0 && rec->props[rec->props_len - 1] == '\0')
-		return wrong(ls, "its properties end with zeros");
-	if (rec->total > left_in_segment(ls, pos) - RECORD_BLANK_BYTES)
-		return wrong(ls, "it runs beyond the end of its segment");
-	return MQ_OK;
-}
-
-/* Does a blank record of `total` bytes end where its segment does?  Where that is
- * not known, it is not before the file's end; but a piece may go on behind it. */
 static bool
-fills_segment(const struct logscan *ls, mq_pos pos, int32_t total)
+files_next_data(void *arg, mq_pos pos, mq_pos *ret_begin, mq_pos *ret_end)
 {
-	if (ls->segment_bytes)
-		return total == left_in_segment(ls, pos);
-	if (ls->lost)
-		return total >= RECORD_BLANK_BYTES && total <= INT64_MAX - pos.byte;
-	return total >= file_end(ls, file_from(ls, pos)).byte - pos.byte && total <= INT64_MAX - pos.byte;
+	struct logscan *ls = arg;
+
+	for (size_t i = file_from(ls, pos); i < ls->n_files; i++) {
+		int64_t base = ls->files[i].base.byte, at = pos.byte > base ? pos.byte - base : 0, begin, end;
+
+		if (file_use(ls, i) == MQ_OK &&
+		    file_next_data(ls->fd, at, file_end(ls, i).byte - base, &begin, &end)) {
+			*ret_begin = MQ_POS(base + begin);
+			*ret_end = MQ_POS(base + end);
+			return true;
+		}
+	}
+	return false;
 }
 
-/* What begins at pos, of which the window has all that file i has: MQ_OK,
- * MQ_EBLANK, or MQ_ECORRUPT with ls->why.  *ret_readable: rec is set. */
+/* A file that is read from the disk keeps its pages: the scrub heals from them. */
 static int
-check(struct logscan *ls, mq_pos pos, struct record *rec, bool *ret_readable)
+files_forget_zeros(void *arg, mq_pos pos)
 {
-	size_t len = window_has(ls, pos);
-	int rc = len ? record_decode(window_at(ls, pos), len, rec) : MQ_ECORRUPT;
+	struct logscan *ls = arg;
+	int rc = MQ_OK;
 
-	*ret_readable = rc == MQ_OK;
-	if (rc == MQ_OK)
-		return wrong_fields(ls, pos, rec);
-	if (rc == MQ_EBLANK && !fills_segment(ls, pos, rec->total))
-		return wrong(ls, "it is a blank record that does not end where its segment does");
-	if (rc == MQ_EBLANK)
-		return rc;
-	if (rc == MQ_EEND && rec->total > 0)
-		return wrong(ls, "it ends before its length says");
-	return wrong_bytes(ls, len ? window_at(ls, pos) : NULL, len);
+	for (size_t i = file_from(ls, pos); rc == MQ_OK && !ls->disk && i < ls->n_files; i++) {
+		rc = file_use(ls, i);
+		if (rc == MQ_OK)
+			file_drop_clean(ls->fd, pos.byte > ls->files[i].base.byte ? pos.byte - ls->files[i].base.byte : 0);
+	}
+	return rc;
 }
 
-/* The same, with as much read as it takes. */
+/* Of one file alone: not before its end; but a piece may go on behind it. */
+static bool
+files_fill(void *arg, mq_pos pos, int32_t total)
+{
+	const struct logscan *ls = arg;
+	int64_t least = ls->lost ? RECORD_BLANK_BYTES : files_have(arg, pos);
+
+	return total >= least && total <= INT64_MAX - pos.byte;
+}
+
+static const struct scan_source files_source = {
+	.has = files_have, .read = files_read, .next_data = files_next_data,
+	.forget_zeros = files_forget_zeros, .fills = files_fill,
+};
+
+/* MQ_OK, MQ_EBLANK, or MQ_ECORRUPT with ls->scan.why: also where the files end before it does, and
+ * where it is part of a step that is not there. */
 static int
 record_at(struct logscan *ls, mq_pos pos, struct record *rec, bool *ret_readable)
 {
-	size_t i = file_from(ls, pos), has = window_has(ls, pos);
-	int rc = MQ_OK;
+	int rc = scan_record(&ls->scan, pos, rec, ret_readable);
 
-	*ret_readable = false;
-	if (!is_in_file(ls, i, pos))
-		return wrong(ls, "there is no file");
-	if (has < RECORD_MIN_BYTES)
-		rc = window_fill(ls, i, pos, READ_BYTES);
-	if (rc == MQ_OK && record_decode(window_at(ls, pos), window_has(ls, pos), rec) == MQ_EEND &&
-	    rec->total > 0 && rec->total <= file_end(ls, i).byte - pos.byte)
-		rc = window_fill(ls, i, pos, (size_t)rec->total);
-	return rc == MQ_OK ? check(ls, pos, rec, ret_readable) : rc;
+	if (rc == MQ_OK && !ls->lost && pos.byte >= ls->step_end.byte && record_is_continued(rec))
+		rc = scan_step(&ls->scan, rec, &ls->step_end);
+	return rc == MQ_EEND ? MQ_ECORRUPT : rc;
 }
-
-/* --- behind damage ------------------------------------------------------------------ */
 
 static bool
 is_whole(int rc)
@@ -515,133 +443,28 @@ is_whole(int rc)
 	return rc == MQ_OK || rc == MQ_EBLANK;
 }
 
-/* The first record that begins among n bytes, which lie at pos. */
-static int
-search_block(struct logscan *ls, mq_pos pos, const unsigned char *block, size_t n, mq_pos *ret_pos)
-{
-	static const unsigned char magic[] = { 0xda, 0xa3, 0x20 };	/* of V1 and V2 */
-	const unsigned char *at = block + 4;
-	struct record rec;
-	bool readable;
-
-	while ((at = memmem(at, n - (size_t)(at - block), magic, sizeof(magic)))) {
-		mq_pos candidate = pos_add(pos, at - 4 - block);
-		int rc = record_at(ls, candidate, &rec, &readable);
-
-		if (rc == MQ_OK)
-			*ret_pos = candidate;
-		if (rc != MQ_ECORRUPT && rc != MQ_EBLANK)
-			return rc;
-		at++;
-	}
-	return MQ_EEND;
-}
-
-/* What was never written must not look like data because somebody has read it: see
- * file_drop_cache().  A file that is read from the disk keeps its pages: the scrub heals
- * from them. */
-static void
-forget_zeros(const struct logscan *ls, int64_t from)
-{
-	if (!ls->disk)
-		file_drop_clean(ls->fd, from);
-}
-
-/* The first record in [pos, end) of file i. */
-static int
-search_file(struct logscan *ls, size_t i, mq_pos pos, mq_pos *ret_pos)
-{
-	AUTO_FREE unsigned char *block = malloc(SCAN_BYTES);
-	int64_t base = ls->files[i].base.byte, at = pos.byte - base;
-	int64_t end = file_end(ls, i).byte - base, data_end;
-	int rc = file_use(ls, i);
-	size_t n;
-
-	if (!block)
-		return -ENOMEM;
-	if (rc != MQ_OK)
-		return rc;
-	forget_zeros(ls, at);
-	while (file_next_data(ls->fd, at, end, &at, &data_end)) {
-		n = data_end - at < SCAN_BYTES ? (size_t)(data_end - at) : SCAN_BYTES;
-		rc = read_some(ls, i, MQ_POS(base + at), block, n, &n);
-		if (rc == MQ_OK && n >= RECORD_MIN_BYTES)
-			rc = search_block(ls, MQ_POS(base + at), block, n, ret_pos);
-		else if (rc == MQ_OK)
-			rc = MQ_EEND;
-		if (rc != MQ_EEND)
-			return rc;
-		/* blocks overlap, so that no record's head is cut in two */
-		at += n == SCAN_BYTES ? (int64_t)n - RECORD_MIN_BYTES : n > 0 ? (int64_t)n : (int64_t)SCAN_BYTES;
-	}
-	return MQ_EEND;
-}
-
-/* Where the record at `bad` would end, if one may believe its length and
- * something whole begins there: what lies in its body is no record. */
-static bool
-next_by_length(struct logscan *ls, mq_pos bad, mq_pos *ret_pos)
-{
-	size_t i = file_from(ls, bad);
-	struct record rec;
-	bool readable;
-	int32_t total;
-
-	if (window_has(ls, bad) < 4)
-		return false;
-	total = be32_get(window_at(ls, bad));
-	if (total < RECORD_BLANK_BYTES || total > left_in_segment(ls, bad) ||
-	    total >= file_end(ls, i).byte - bad.byte)
-		return false;
-	*ret_pos = pos_add(bad, total);
-	return is_whole(record_at(ls, *ret_pos, &rec, &readable));
-}
-
-/* The next whole record behind `bad`, in its file or in a later one. */
-static int
-search(struct logscan *ls, mq_pos bad, mq_pos *ret_pos)
-{
-	int rc = MQ_EEND;
-
-	if (next_by_length(ls, bad, ret_pos))
-		return MQ_OK;
-	bad = pos_add(bad, 1);
-	for (size_t i = file_from(ls, bad); rc == MQ_EEND && i < ls->n_files; i++)
-		rc = search_file(ls, i, bad.byte > ls->files[i].base.byte ? bad : ls->files[i].base, ret_pos);
-	return rc;
-}
-
 /* Behind the last byte from pos on that is not zero; pos if all are. */
 static int
 last_data(struct logscan *ls, mq_pos pos, mq_pos *ret_last)
 {
+	mq_pos last = pos, begin = pos, end;
 	unsigned char block[16 * 1024];
-	mq_pos last = pos;
+	int rc = files_forget_zeros(ls, pos);
 
-	for (size_t i = file_from(ls, pos); i < ls->n_files; i++) {
-		int64_t base = ls->files[i].base.byte, end = file_end(ls, i).byte - base, data_end;
-		int64_t at = pos.byte > base ? pos.byte - base : 0;
-		int rc = file_use(ls, i);
+	while (rc == MQ_OK && files_next_data(ls, begin, &begin, &end)) {
+		size_t n = end.byte - begin.byte < (int64_t)sizeof(block) ? (size_t)(end.byte - begin.byte) : sizeof(block);
+		size_t got = 0;
 
-		if (rc == MQ_OK)
-			forget_zeros(ls, at);
-		while (rc == MQ_OK && file_next_data(ls->fd, at, end, &at, &data_end)) {
-			size_t n = data_end - at < (int64_t)sizeof(block) ? (size_t)(data_end - at) : sizeof(block);
-			size_t got;
-
-			rc = read_some(ls, i, MQ_POS(base + at), block, n, &got);
-			for (size_t j = rc == MQ_OK ? got : 0; j > 0; j--)
-				if (block[j - 1]) {
-					last = MQ_POS(base + at + (int64_t)j);
-					break;
-				}
-			at += (int64_t)n;
-		}
-		if (rc != MQ_OK)
-			return rc;
+		rc = files_read(ls, begin, block, n, &got);
+		while (rc == MQ_OK && got > 0 && !block[got - 1])
+			got--;
+		if (rc == MQ_OK && got > 0)
+			last = pos_add(begin, (int64_t)got);
+		begin = pos_add(begin, (int64_t)n);
 	}
-	*ret_last = last;
-	return MQ_OK;
+	if (rc == MQ_OK)
+		*ret_last = last;
+	return rc;
 }
 
 /* --- pieces ------------------------------------------------------------------------- */
@@ -669,7 +492,7 @@ piece_damage(struct logscan *ls, struct log_piece *p)
 {
 	mq_pos next = ls->at, end = file_end(ls, file_from(ls, ls->at));
 	struct record rec;
-	int rc = ls->at.byte < ls->promised.byte ? search(ls, ls->at, &next) : MQ_EEND;
+	int rc = ls->at.byte < ls->promised.byte ? scan_next(&ls->scan, ls->at, &next) : MQ_EEND;
 
 	if (rc == MQ_EEND || (rc == MQ_OK && next.byte > ls->promised.byte))
 		rc = piece_torn(ls, p);
@@ -689,7 +512,7 @@ look_again(struct logscan *ls, struct log_piece *p, int wait_ms)
 {
 	if (wait_ms > 0)
 		poll(NULL, 0, wait_ms);
-	ls->len = 0;
+	scan_forget(&ls->scan);
 	return record_at(ls, ls->at, &p->rec, &p->readable);
 }
 
@@ -702,7 +525,7 @@ piece_in_file(struct logscan *ls, struct log_piece *p)
 		rc = look_again(ls, p, 0);
 	if (rc == MQ_ECORRUPT) {
 		p->kind = PIECE_DAMAGE;
-		p->why = ls->why;
+		p->why = ls->scan.why;
 		rc = piece_damage(ls, p);
 		if (rc != MQ_OK || p->kind != PIECE_TORN)
 			return rc;
@@ -744,9 +567,9 @@ logscan_next(struct logscan *ls, struct log_piece *ret)
 int
 logscan_record(struct logscan *ls, mq_pos pos, struct record *ret_rec)
 {
-	bool readable;
+	int rc = scan_record(&ls->scan, pos, ret_rec, NULL);
 
-	return record_at(ls, pos, ret_rec, &readable);
+	return rc == MQ_EEND ? MQ_ECORRUPT : rc;
 }
 
 int
@@ -760,6 +583,7 @@ logscan_seek(struct logscan *ls, mq_pos pos)
 
 	ls->ended = false;
 	ls->at = pos;
+	ls->step_end = MQ_POS(0);
 	if (i == ls->n_files || is_whole(record_at(ls, pos, &rec, &readable)))
 		return MQ_OK;
 	/* in the middle of something: from the beginning of its file */

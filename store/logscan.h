@@ -9,8 +9,8 @@
  *     └───────────────────────────────────────────────────────────────────────┘
  *      logscan_next() gives one piece after the other, without a gap
  *
- * What a record is, and where the next one begins behind damage, is as in
- * dispatch.c, so this finds what a mount would find.  One thread at a time.
+ * What a record is, and where the next one begins behind damage, is said by scan.h, as for a
+ * mount.  One thread at a time.
  */
 #ifndef MQFS_STORE_LOGSCAN_H
 #define MQFS_STORE_LOGSCAN_H

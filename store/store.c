@@ -808,7 +808,7 @@ store_append_first(struct store *s, struct queue *q, struct batch *b, struct app
 /* What is complete behind `dispatched` goes to the views; `added` are the log's last
  * bytes.  Called with the log's lock. */
 static int
-dispatch_new(struct store *s, const struct dispatch_bytes *added)
+dispatch_new(struct store *s, const struct scan_known *added)
 {
 	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
 	int rc;
@@ -847,7 +847,7 @@ append_raw_locked(struct store *s, mq_pos pos, const void *bytes, size_t len)
 		return rc;
 	mark_tell(&s->log.written);	/* a SYNC_MASTER waits to hear of this, and not of the views */
 	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
-	return dispatch_new(s, &(struct dispatch_bytes){ .pos = pos, .bytes = bytes, .len = len });
+	return dispatch_new(s, &(struct scan_known){ .pos = pos, .bytes = bytes, .len = len });
 }
 
 int
