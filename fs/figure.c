@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/utf8.h"
 #include "fs/figure.h"
-#include "store/record_json.h"
 #include "store/record_text.h"
 
 int64_t

@@ -8,10 +8,10 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/utf8.h"
 #include "fs/name.h"
 #include "store/filter.h"
 #include "store/properties.h"
-#include "store/record_json.h"
 
 #define KNOWN_POINTS "a message number, first, last, -COUNT, -DURATION (10s, 5m, 1h, 2d) or " \
 		     "YYYY-MM-DD[Thh:mm[:ss[.mmm]]][Z]"

@@ -57,7 +57,7 @@ groups_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 	struct group *g;
 	int rc;
 
-	if (!meta_name_ok(name, strlen(name)))
+	if (!record_topic_valid(name, strlen(name)))
 		return err_note(-EINVAL, "groups/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
 	group_conf_default(&conf, name);
 	conf.owner = node_new_owner(m, dir, who, mode);

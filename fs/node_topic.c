@@ -45,7 +45,7 @@ topics_lookup(struct mount *m, const struct node *dir, const char *name, struct 
 	(void)dir;
 	if (t)
 		return node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child);
-	if (may_come(m) && meta_name_ok(name, strlen(name)))
+	if (may_come(m) && record_topic_valid(name, strlen(name)))
 		return node_make_named(m, NODE_UNMADE_TOPIC, 0, name, ret_child);
 	return -ENOENT;
 }
@@ -67,7 +67,7 @@ topics_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 	struct topic *t;
 	int rc;
 
-	if (!meta_name_ok(name, strlen(name)))
+	if (!record_topic_valid(name, strlen(name)))
 		return err_note(-EINVAL, "topics/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
 	topic_conf_default(&conf, name, (int32_t)m->settings->defaultTopicQueueNums);
 	conf.on_full_drop = m->settings->onFull == ON_FULL_DROP;

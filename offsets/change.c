@@ -314,7 +314,7 @@ found_apply(struct offsets *o, const struct found *found)
 	struct meta m = { .op = META_TOPIC_SET, .implied = true };
 	size_t len = strlen(found->topic);
 
-	if (!meta_name_ok(found->topic, len)) {
+	if (!record_topic_valid(found->topic, len)) {
 		log_warn("a topic of the store is not shown, its name is not allowed: %s", found->topic);
 		return MQ_OK;
 	}

@@ -19,7 +19,7 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 	struct meta m = { .op = META_GROUP_SET, .group_conf = *conf };
 	int rc;
 
-	if (!meta_name_ok(conf->name, strnlen(conf->name, sizeof(conf->name))))
+	if (!record_topic_valid(conf->name, strnlen(conf->name, sizeof(conf->name))))
 		return err_note(-EINVAL, "a group's name is 1 to %d of [%%|a-zA-Z0-9_-]", RECORD_TOPIC_MAX);
 	rc = meta_group_check(conf->name);
 	if (rc != MQ_OK)

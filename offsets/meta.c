@@ -14,6 +14,7 @@
 #include "conf/err.h"
 #include "conf/hex.h"
 #include "conf/scope.h"
+#include "conf/utf8.h"
 #include "offsets/field.h"
 #include "offsets/meta.h"
 
@@ -21,23 +22,6 @@
 #define OUR_PREFIX "MQFS_"
 
 /* --- names ------------------------------------------------------------------ */
-
-static bool
-name_char_ok(unsigned char c)
-{
-	return isalnum(c) || c == '%' || c == '|' || c == '_' || c == '-';
-}
-
-bool
-meta_name_ok(const char *name, size_t len)
-{
-	if (len < 1 || len > RECORD_TOPIC_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)name[i] > 0x7f || !name_char_ok((unsigned char)name[i]))
-			return false;
-	return true;
-}
 
 bool
 meta_path_ok(const char *path, size_t len)
@@ -63,16 +47,12 @@ meta_path_ok(const char *path, size_t len)
 bool
 meta_expression_ok(const char *text, size_t len)
 {
-	json_t *utf8;
-
 	if (len < 1 || len > META_EXPRESSION_MAX)
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			return false;
-	utf8 = json_stringn(text, len);		/* NULL unless it is UTF-8 */
-	json_decref(utf8);
-	return utf8 != NULL;
+	return utf8_valid(text, len);
 }
 
 static bool
@@ -198,7 +178,7 @@ no_good(const char *key)
 static int
 name_in(const struct member *mb, const json_t *json, struct meta *m)
 {
-	if (!json_is_string(json) || !meta_name_ok(json_string_value(json), json_string_length(json)))
+	if (!json_is_string(json) || !record_topic_valid(json_string_value(json), json_string_length(json)))
 		return no_good(mb->key);
 	memcpy(place_in(mb, m), json_string_value(json), json_string_length(json) + 1);
 	return MQ_OK;

@@ -157,9 +157,6 @@ void meta_lies_at(struct meta *m, mq_pos pos);
  * no mqfs broker wrote it. */
 int meta_read(const struct record *rec, struct meta *ret_m);
 
-/* Is it a topic or group name: [%|a-zA-Z0-9_-], 1-127 bytes? */
-bool meta_name_ok(const char *name, size_t len);
-
 /* Is it a tag expression we keep: UTF-8 without control characters, 1 to
  * META_EXPRESSION_MAX bytes?  What it selects is not our business. */
 bool meta_expression_ok(const char *text, size_t len);

@@ -27,7 +27,7 @@ static const char *const ours[] = { "consumeFromWhere", "uid", "gid", "mode", "c
 static int
 name_check(const char *name)
 {
-	return meta_name_ok(name, strlen(name)) ? MQ_OK : err_note(-EINVAL, "its name is not allowed");
+	return record_topic_valid(name, strlen(name)) ? MQ_OK : err_note(-EINVAL, "its name is not allowed");
 }
 
 static int64_t
@@ -84,7 +84,7 @@ names_split(const char *key, struct meta *m)
 	const char *at = strchr(key, '@');
 	size_t topic_len = at ? (size_t)(at - key) : 0;
 
-	if (!at || !meta_name_ok(key, topic_len) || !meta_name_ok(at + 1, strlen(at + 1)))
+	if (!at || !record_topic_valid(key, topic_len) || !record_topic_valid(at + 1, strlen(at + 1)))
 		return false;
 	memcpy(m->topic, key, topic_len);
 	m->topic[topic_len] = '\0';

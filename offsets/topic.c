@@ -83,7 +83,7 @@ topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue *
 static int
 conf_check(const struct topic_conf *conf)
 {
-	if (!meta_name_ok(conf->name, strnlen(conf->name, sizeof(conf->name))))
+	if (!record_topic_valid(conf->name, strnlen(conf->name, sizeof(conf->name))))
 		return err_note(-EINVAL, "a topic's name is 1 to %d of [%%|a-zA-Z0-9_-]", RECORD_TOPIC_MAX);
 	if (conf->queues < 1 || conf->queues > QUEUES_MAX)
 		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": allowed is 1 to %d", conf->name,

@@ -148,7 +148,7 @@ take_name(const char **at, size_t *left, char *ret_name)
 	const char *slash = memchr(*at, '/', *left);
 	size_t len = slash ? (size_t)(slash - *at) : 0;
 
-	if (!slash || !meta_name_ok(*at, len))
+	if (!slash || !record_topic_valid(*at, len))
 		return false;
 	memcpy(ret_name, *at, len);
 	ret_name[len] = '\0';

@@ -26,7 +26,7 @@ put(struct built_in *b, const char *name, const char *suffix, int64_t queues, in
 
 	b->queues = (int32_t)queues;
 	b->perm = perm;
-	b->is_there = is_there && (size_t)n < sizeof(b->name) && meta_name_ok(b->name, (size_t)n);
+	b->is_there = is_there && (size_t)n < sizeof(b->name) && record_topic_valid(b->name, (size_t)n);
 }
 
 static void

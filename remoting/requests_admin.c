@@ -39,7 +39,7 @@ name_is_good(const char *name)
 {
 	size_t len = name ? strlen(name) : 0;
 
-	return len > 0 && len <= RECORD_TOPIC_MAX && meta_name_ok(name, len);
+	return len > 0 && len <= RECORD_TOPIC_MAX && record_topic_valid(name, len);
 }
 
 static int

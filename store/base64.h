@@ -11,8 +11,8 @@ base64_length(size_t len)
 	return (len + 2) / 3 * 4;
 }
 
-/* Write base64_length(len) characters at out, without a terminator.  Blocks of
- * a multiple of 3 bytes can be encoded one after another. */
+/* Write base64_length(len) characters and a NUL at out.  Blocks of a multiple of 3 bytes can
+ * be encoded one after another. */
 void base64_encode(const void *bytes, size_t len, char *out);
 
 /* Decode len characters to out, which has room for len / 4 * 3 bytes.

@@ -17,27 +17,7 @@
 #include "store/file.h"
 #include "store/lostfound.h"
 
-/* --- looking, copying ------------------------------------------------------------- */
-
-static int
-copy_range(int from_fd, int64_t at, int64_t to, int to_fd)
-{
-	char buf[64 * 1024];
-	int64_t out = 0;
-
-	while (at < to) {
-		size_t n = to - at < (int64_t)sizeof(buf) ? (size_t)(to - at) : sizeof(buf);
-		int rc = file_read(from_fd, buf, n, at, "commitlog");
-
-		if (rc == MQ_OK)
-			rc = file_write(to_fd, buf, n, out, "lost+found");
-		if (rc != MQ_OK)
-			return rc;
-		at += (int64_t)n;
-		out += (int64_t)n;
-	}
-	return file_sync(to_fd, "lost+found");
-}
+/* --- copying ------------------------------------------------------------- */
 
 /* Keep bytes [from, to) of one segment. */
 static int
@@ -221,7 +201,9 @@ segment_replace(struct commitlog *log, int fd, const char *name, int64_t keep)
 		return err_note(-errno, "commitlog/%s: copy: %m", name);
 	rc = file_reserve(own, log->segment_bytes);
 	if (rc == MQ_OK)
-		rc = copy_range(fd, 0, keep, own);
+		rc = file_copy(fd, own, keep, name);
+	if (rc == MQ_OK)
+		rc = file_sync(own, name);
 	if (rc == MQ_OK && renameat(log->dirfd, SEGMENT_IN_MAKING, log->dirfd, name) != 0)
 		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
 	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;

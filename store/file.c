@@ -137,16 +137,13 @@ file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, si
 	return take_place(dirfd, fd, tmp, name, file_write(fd, bytes, len, 0, tmp));
 }
 
-/* Bytes and holes. */
-static int
-copy_all(int from, int to, int64_t size, const char *what)
+int
+file_copy(int from, int to, int64_t size, const char *what)
 {
 	char buf[64 * 1024];
 	int64_t at = 0, end;
 	int rc = MQ_OK;
 
-	if (ftruncate(to, size) != 0)
-		return err_note(-errno, "%s: %m", what);
 	while (rc == MQ_OK && file_next_data(from, at, size, &at, &end)) {
 		size_t n = end - at < (int64_t)sizeof(buf) ? (size_t)(end - at) : sizeof(buf);
 
@@ -172,7 +169,7 @@ file_unshare(int dirfd, const char *name, const char *tmp)
 	AUTO_CLOSE int to = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (to < 0)
 		return err_note(-errno, "%s: %m", tmp);
-	rc = copy_all(from, to, st.st_size, name);
+	rc = ftruncate(to, st.st_size) == 0 ? file_copy(from, to, st.st_size, name) : err_note(-errno, "%s: %m", tmp);
 	if (rc == MQ_OK && (fchmod(to, st.st_mode & 07777) != 0 ||
 			    futimens(to, (struct timespec[]){ st.st_atim, st.st_mtim }) != 0))
 		rc = err_note(-errno, "%s: %m", tmp);

@@ -27,6 +27,9 @@ void file_sync_begin(int fd);
  * of some kinds that is known: where a process serves it (FUSE), it is not even asked. */
 bool file_system_syncs(int fd);
 
+/* The first bytes of `from` into `to`, which has zeros there: what is a hole stays one. */
+int file_copy(int from, int to, int64_t size, const char *what);
+
 /* Replace a small file as a whole, durably: made as `tmp`, which is nobody else's,
  * and renamed. */
 int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);

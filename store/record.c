@@ -7,6 +7,7 @@
 #include "conf/bytes.h"
 #include "conf/delay.h"
 #include "conf/err.h"
+#include "conf/utf8.h"
 #include "store/record.h"
 
 #define HOST_V4_BYTES 8
@@ -321,32 +322,6 @@ record_timed_ms(const char *topic, size_t topic_len, const char *props, size_t p
 
 /* --- hashes and ids --------------------------------------------------------- */
 
-/* One code point of UTF-8, and its length; a byte that is no UTF-8 counts as
- * U+FFFD by itself, as Java's decoder has it. */
-static uint32_t
-utf8_next(const unsigned char *s, size_t left, size_t *ret_len)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-	uint32_t c;
-
-	*ret_len = 1;
-	if (n == 1)
-		return s[0];
-	if (n == 0 || n > left || s[0] >= 0xf8)
-		return 0xfffd;
-	c = s[0] & (0xffu >> (n + 1));
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0xfffd;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return 0xfffd;
-	*ret_len = n;
-	return c;
-}
-
 int32_t
 java_hash(const char *utf8, size_t len, int32_t h)
 {
@@ -354,8 +329,13 @@ java_hash(const char *utf8, size_t len, int32_t h)
 	size_t step;
 
 	for (size_t i = 0; i < len; i += step) {
-		uint32_t c = utf8_next((const unsigned char *)utf8 + i, len - i, &step);
+		uint32_t c = (unsigned char)utf8[i];
 
+		step = c < 0x80 ? 1 : utf8_next(utf8 + i, len - i, &c);
+		if (step == 0) {		/* as Java's decoder has it */
+			c = 0xfffd;
+			step = 1;
+		}
 		if (c >= 0x10000) {
 			hash = 31 * hash + (0xd800 + ((c - 0x10000) >> 10));
 			c = 0xdc00 + ((c - 0x10000) & 0x3ff);

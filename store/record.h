@@ -168,7 +168,7 @@ const char *record_property(const char *props, size_t props_len, const char *nam
 bool record_property_next(const char *props, size_t props_len, size_t *cursor, const char **ret_name,
 			  size_t *ret_name_len, const char **ret_value, size_t *ret_value_len);
 
-/* May a topic be called that?  [%|a-zA-Z0-9_-], 1 to 127 of them: it becomes a
+/* May a topic or a group be called that?  [%|a-zA-Z0-9_-], 1 to 127 of them: it becomes a
  * directory, so a record that says otherwise is not believed. */
 bool record_topic_valid(const char *topic, size_t len);
 

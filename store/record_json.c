@@ -7,56 +7,9 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/utf8.h"
 #include "store/base64.h"
 #include "store/record_json.h"
-
-/* --- UTF-8 ------------------------------------------------------------------ */
-
-/* Length of the character at p, 0 if it is not UTF-8. */
-static size_t
-utf8_length(const unsigned char *p, size_t left)
-{
-	static const unsigned char by_lead[32] = {	/* the first byte's upper 5 bits */
-		1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 4, 0,
-	};
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = by_lead[p[0] >> 3];
-	uint32_t c;
-
-	if (n < 2 || n > left)
-		return n > left ? 0 : n;
-	c = p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
-}
-
-static bool
-is_ascii8(const unsigned char *p)
-{
-	uint64_t eight;
-
-	memcpy(&eight, p, sizeof(eight));
-	return !(eight & 0x8080808080808080u);
-}
-
-bool
-utf8_valid(const void *text, size_t len)
-{
-	const unsigned char *p = text;
-	size_t n;
-
-	for (size_t i = 0; i < len; i += n) {
-		if (len - i >= 8 && is_ascii8(p + i))
-			n = 8;
-		else if ((n = utf8_length(p + i, len - i)) == 0)
-			return false;
-	}
-	return true;
-}
 
 /* --- rendering ---------------------------------------------------------------- */
 
@@ -123,10 +76,11 @@ emit_text(struct sink *s, const void *text, size_t len)
 {
 	const unsigned char *p = text;
 	size_t plain = 0, n;	/* p[plain .. i) stands for itself */
+	uint32_t c;
 
 	emit(s, "\"", 1);
 	for (size_t i = 0; i < len; i += n) {
-		n = p[i] < 0x80 ? 1 : utf8_length(p + i, len - i);
+		n = p[i] < 0x80 ? 1 : utf8_next(p + i, len - i, &c);
 		if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
 			continue;
 		emit(s, p + plain, i - plain);
@@ -142,8 +96,8 @@ emit_text(struct sink *s, const void *text, size_t len)
 static void
 emit_base64(struct sink *s, const unsigned char *p, size_t len)
 {
-	char buf[4096];
-	size_t block = sizeof(buf) / 4 * 3;
+	char buf[4096 + 1];
+	size_t block = (sizeof(buf) - 1) / 4 * 3;
 
 	for (; len > 0; p += block, len -= block) {
 		if (len < block)

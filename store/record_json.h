@@ -29,6 +29,4 @@ size_t record_json_length(const struct record *rec);
 /* Make bytes [skip, skip + max) of it at out; returns how many. */
 size_t record_json_render(const struct record *rec, size_t skip, void *out, size_t max);
 
-bool utf8_valid(const void *text, size_t len);
-
 #endif

@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "conf/scope.h"
+#include "conf/utf8.h"
 #include "store/base64.h"
-#include "store/record_json.h"
 #include "store/record_text.h"
 
 void

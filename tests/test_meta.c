@@ -186,13 +186,13 @@ names_have_an_alphabet_and_a_length(void **state)
 
 	(void)state;
 	memset(longest, 'x', sizeof(longest));
-	assert_true(meta_name_ok(longest, RECORD_TOPIC_MAX));
-	assert_false(meta_name_ok(longest, RECORD_TOPIC_MAX + 1));
-	assert_true(meta_name_ok("%RETRY%a_b-c|D9", 15));
-	assert_false(meta_name_ok("", 0));
-	assert_false(meta_name_ok("a.b", 3));
-	assert_false(meta_name_ok("a\0b", 3));
-	assert_false(meta_name_ok("\xc3\xa9", 2));
+	assert_true(record_topic_valid(longest, RECORD_TOPIC_MAX));
+	assert_false(record_topic_valid(longest, RECORD_TOPIC_MAX + 1));
+	assert_true(record_topic_valid("%RETRY%a_b-c|D9", 15));
+	assert_false(record_topic_valid("", 0));
+	assert_false(record_topic_valid("a.b", 3));
+	assert_false(record_topic_valid("a\0b", 3));
+	assert_false(record_topic_valid("\xc3\xa9", 2));
 }
 
 static void
