@@ -36,7 +36,6 @@
 #define LEVEL_MAX_MS (INT64_C(366) * 86400 * 1000)
 #define BLOCK_ENTRIES 256	/* of one queue, compared at a time */
 #define OUTSIDE_MAX 128		/* entries beside those of the log that are looked at */
-#define WRONG_MAX 20		/* findings in entries of one queue */
 #define START_MAX ((int64_t)1 << 60)
 
 enum half { ENTRIES, STARTS, HALVES };
@@ -66,8 +65,6 @@ struct pair {
 	} lost;
 	int64_t shift;			/* of starts on the disk to those made anew */
 	bool shift_known;
-	int64_t n_wrong;
-	int64_t missing_file[HALVES];	/* + 1; 0: none was told of */
 };
 
 /* Entries as they are on the disk. */
@@ -76,11 +73,7 @@ struct on_disk {
 	unsigned char raw[HALVES][BLOCK_ENTRIES * QUEUE_ENTRY_BYTES];
 };
 
-static void
-queue_finding(const struct pair *p, enum fix fix, const char *dir, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void
+static void __attribute__((format(printf, 4, 5)))
 queue_finding(const struct pair *p, enum fix fix, const char *dir, const char *fmt, ...)
 {
 	char where[RECORD_TOPIC_MAX + 64], what[300];
@@ -91,24 +84,6 @@ queue_finding(const struct pair *p, enum fix fix, const char *dir, const char *f
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	finding(p->f, fix, where, "%s", what);
-}
-
-static void
-wrong(struct pair *p, enum half half, int64_t n, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void
-wrong(struct pair *p, enum half half, int64_t n, const char *fmt, ...)
-{
-	char what[200];
-	va_list ap;
-
-	if (p->n_wrong++ >= WRONG_MAX)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-	queue_finding(p, FIX_VIEWS, halves[half].dir, "entry %" PRId64 ": %s", n, what);
 }
 
 static int
@@ -250,65 +225,49 @@ compare_with_none(struct pair *p, int64_t n, const struct queue_entry *e)
 		lost_add(p, n, MQ_POS(-1));
 	if (is_empty || !is_wrong(p, n, e))
 		return;
-	wrong(p, ENTRIES, n, "no record of the log is this message, and none is damaged at %" PRId64, e->pos.byte);
+	queue_finding(p, FIX_VIEWS, "consumequeue", "entry %" PRId64
+		      ": no record of the log is this message, and none is damaged at %" PRId64, n, e->pos.byte);
 	lost_add(p, n, MQ_POS(-1));
 }
 
-static void
-missing_file(struct pair *p, enum half half, int64_t n)
-{
-	int64_t file = n / p->file_entries + 1;
-
-	if (p->missing_file[half] != file)
-		wrong(p, half, n, "its file is missing");
-	p->missing_file[half] = file;
-}
-
-static void
-compare_starts(struct pair *p, int64_t n, int64_t start, int64_t made)
-{
-	if (start < 0 || start > START_MAX)
-		wrong(p, STARTS, n, "cannot begin at byte %" PRId64, start);
-	else if (p->shift_known && start != made + p->shift)
-		wrong(p, STARTS, n, "begins at byte %" PRId64 ", but the bodies before it take %" PRId64, start,
-		      made + p->shift);
-	else
-		p->shift = start - made;
-	p->shift_known = true;
-}
-
-/* When a message of a delay level is due was said by the messageDelayLevel of its time, which the
- * store does not tell: levels are whole seconds. */
+/* When a waiting message is due: of a delay level, by the messageDelayLevel of its time, which
+ * the store does not tell (levels are whole seconds); of any other time, not before those
+ * that were delivered already. */
 static bool
-is_of_other_levels(const struct pair *p, const struct queue_entry *e, const struct queue_entry *made)
+is_due_otherwise(const struct pair *p, int64_t due_ms, int64_t made_ms)
 {
-	int64_t apart = e->tags_code - made->tags_code;
+	int64_t apart = due_ms - made_ms;
 
-	return strcmp(p->topic, SCHEDULE_TOPIC) == 0 && apart % 1000 == 0 && llabs(apart) <= LEVEL_MAX_MS;
+	if (strcmp(p->topic, SCHEDULE_TOPIC) == 0)
+		return apart % 1000 == 0 && llabs(apart) <= LEVEL_MAX_MS;
+	return strcmp(p->topic, TIMED_TOPIC) == 0 && apart > 0;
 }
 
 /* Message n, which the log has as `made` says. */
 static void
-compare_with(struct pair *p, int64_t n, const struct queue_entry *made, const struct queue_entry *e,
-	     const struct on_disk *d)
+compare_with(struct pair *p, int64_t n, const struct queue_entry *made, const struct queue_entry *e)
 {
-	bool timed = strcmp(p->topic, TIMED_TOPIC) == 0;
+	bool differs = e->pos.byte != made->pos.byte || e->total != made->total;
 
-	if (!d->there[ENTRIES]) {
-		missing_file(p, ENTRIES, n);
-	} else if (e->pos.byte != made->pos.byte || e->total != made->total) {
-		if (e->total <= 0 || e->pos.byte == made->pos.byte || is_lost(p->f, e->pos) || is_wrong(p, n, e))
-			wrong(p, ENTRIES, n, "says %" PRId32 " bytes at %" PRId64 ", the record has %" PRId32
-			      " at %" PRId64, e->total, e->pos.byte, made->total, made->pos.byte);
-	} else if (e->tags_code != made->tags_code && !(timed && e->tags_code > made->tags_code) &&
-		   !is_of_other_levels(p, e, made)) {
-		wrong(p, ENTRIES, n, "its tagsCode is %" PRId64 ", that of the record %" PRId64, e->tags_code,
-		      made->tags_code);
-	}
-	if (d->there[STARTS])
-		compare_starts(p, n, e->start, made->start);
-	else if (p->f->has_mark)
-		missing_file(p, STARTS, n);
+	if (differs && (e->total <= 0 || e->pos.byte == made->pos.byte || is_lost(p->f, e->pos) || is_wrong(p, n, e)))
+		queue_finding(p, FIX_VIEWS, "consumequeue", "entry %" PRId64 ": says %" PRId32 " bytes at %" PRId64
+			      ", the record has %" PRId32 " at %" PRId64, n, e->total, e->pos.byte, made->total,
+			      made->pos.byte);
+	else if (!differs && e->tags_code != made->tags_code && !is_due_otherwise(p, e->tags_code, made->tags_code))
+		queue_finding(p, FIX_VIEWS, "consumequeue", "entry %" PRId64 ": its tagsCode is %" PRId64
+			      ", that of the record %" PRId64, n, e->tags_code, made->tags_code);
+}
+
+/* Where the body of message n begins, counted from `shift`. */
+static void
+compare_starts(struct pair *p, int64_t n, int64_t made, int64_t start)
+{
+	if (start < 0 || start > START_MAX || (p->shift_known && start != made + p->shift))
+		queue_finding(p, FIX_VIEWS, "byteindex", "entry %" PRId64 ": begins at byte %" PRId64
+			      ", but the bodies before it take %" PRId64, n, start, made + p->shift);
+	else
+		p->shift = start - made;
+	p->shift_known = true;
 }
 
 /* --- one queue -------------------------------------------------------------------------------- */
@@ -378,6 +337,9 @@ compare_inside(struct pair *p, int64_t from, int64_t to)
 			return;
 		}
 		read_entries(p, from, n, &d);
+		for (int half = 0; half < HALVES; half++)
+			if (!d.there[half] && p->f->has_views && (half == ENTRIES || p->f->has_mark))
+				queue_finding(p, FIX_VIEWS, halves[half].dir, "entry %" PRId64 ": its file is missing", from);
 		for (size_t i = 0; i < n; i++) {
 			struct queue_entry e = entry_of(&d, i);
 
@@ -386,8 +348,10 @@ compare_inside(struct pair *p, int64_t from, int64_t to)
 				continue;
 			}
 			lost_end(p);
-			if (p->f->has_views)
-				compare_with(p, from + (int64_t)i, &made[i], &e, &d);
+			if (d.there[ENTRIES])
+				compare_with(p, from + (int64_t)i, &made[i], &e);
+			if (d.there[STARTS])
+				compare_starts(p, from + (int64_t)i, made[i].start, e.start);
 		}
 	}
 }
@@ -443,8 +407,6 @@ compare_queue(struct pair *p)
 	compare_inside(p, first, smaller(row->end.n, log->end.n));
 	compare_outside(p, larger(log->end.n, row->min.n), row->end.n);
 	lost_end(p);
-	if (p->n_wrong > WRONG_MAX)
-		queue_finding(p, FIX_VIEWS, "consumequeue", "%" PRId64 " more entries are wrong", p->n_wrong - WRONG_MAX);
 	if (p->row)
 		compare_row(p);
 }
