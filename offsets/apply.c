@@ -111,9 +111,9 @@ apply_topic(struct offsets *o, const struct meta *m)
 		registry_renumber_topic(o, t, m->id);
 	t->implied = m->implied;
 	t->entry.told = m->told;
-	o->keep_changed = true;
+	o->keep.changed = true;
 	if (rocketmq_knows_topic(conf->name))
-		version_next(&o->topics_version);
+		version_next(&o->versions.topics);
 	registry_set_gone(o, &t->entry, false);
 	registry_dirty(o, &t->entry);
 	return MQ_OK;
@@ -130,7 +130,7 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 		return -ENOMEM;
 	registry_set_gone(o, &t->entry, true);
 	t->entry.told = m->told;
-	version_next(&o->topics_version);
+	version_next(&o->versions.topics);
 	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
 	snprintf(dir, sizeof(dir), "topics/%s", m->topic);
 	attrs_drop(o, dir);
@@ -177,7 +177,7 @@ apply_group(struct offsets *o, const struct meta *m)
 		return -ENOMEM;
 	g->conf = m->group_conf;
 	g->entry.told = m->told;
-	version_next(&o->groups_version);
+	version_next(&o->versions.groups);
 	registry_set_gone(o, &g->entry, false);
 	registry_dirty(o, &g->entry);
 	return MQ_OK;
@@ -194,7 +194,7 @@ apply_group_delete(struct offsets *o, const struct meta *m)
 		return -ENOMEM;
 	registry_set_gone(o, &g->entry, true);
 	g->entry.told = m->told;
-	version_next(&o->groups_version);
+	version_next(&o->versions.groups);
 	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
 	snprintf(dir, sizeof(dir), "groups/%s", m->group);
 	attrs_drop(o, dir);
@@ -358,8 +358,8 @@ apply_epoch(struct offsets *o, const struct meta *m)
 {
 	LOCKED(&o->registry);
 
-	if (epochs_add(&o->epochs, &m->epoch))
-		o->epochs_changed = true;
+	if (epochs_add(&o->history.epochs, &m->epoch))
+		o->history.changed = true;
 	else
 		log_warn("epoch %" PRId64 " at %" PRId64 " is not one of this log's history: passed over",
 			 m->epoch.number, m->epoch.start.byte);

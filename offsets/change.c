@@ -57,7 +57,7 @@ record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 	o->applying = at.n;
 	rc = apply(o, &m);
 	o->applying = -1;
-	o->n_applied++;
+	o->count.applied++;
 	meta_free(&m);
 	return rc;
 }
@@ -188,7 +188,7 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 		if (rc != MQ_OK)		/* change_follow() will find it in the log */
 			return rc;
 		o->applied = qoff_add(o->applied, 1);
-		o->n_applied++;
+		o->count.applied++;
 	}
 	o->applied_end = at->end;
 	return MQ_OK;

@@ -59,7 +59,7 @@ begin(struct fsck *f)
 		return;
 	}
 	rc = read_tables(f, t->rows);
-	f->has_mark = rc == MQ_OK && t->rows->saved_once;
+	f->has_mark = rc == MQ_OK && t->rows->saved.once;
 	if (rc == MQ_OK)
 		return;
 	t->absent = rc == -ENOENT;
@@ -231,7 +231,7 @@ is_complete(const struct fsck *f)
 
 	if (t->meta_records == 0)
 		return f->begin.byte == 0;
-	return !t->gap && (!t->later || (t->rows->round_at.byte > 0 && t->rows->round_at.byte >= f->begin.byte));
+	return !t->gap && (!t->later || (t->rows->round.at.byte > 0 && t->rows->round.at.byte >= f->begin.byte));
 }
 
 /* A slave that has taken over a store of RocketMQ's slave imports without a record: its master alone

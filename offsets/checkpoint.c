@@ -144,14 +144,14 @@ collect_delays(struct offsets *o)
 {
 	AUTO_FREE char *json = NULL;
 
-	if (!o->delays_dirty)
+	if (!o->told.delays_dirty)
 		return;
-	json = json_dumps(o->delays, JSON_COMPACT);
+	json = json_dumps(o->told.delays, JSON_COMPACT);
 	if (json)
-		put_meta(&o->rows, TABLE_META_DELAYS, json, strlen(json));
+		put_meta(&o->next.rows, TABLE_META_DELAYS, json, strlen(json));
 	else
-		o->rows.err = -ENOMEM;
-	o->delays_dirty = o->rows.err != MQ_OK;
+		o->next.rows.err = -ENOMEM;
+	o->told.delays_dirty = o->next.rows.err != MQ_OK;
 }
 
 /* What has changed since the last time, and the position it belongs to. */
@@ -161,43 +161,43 @@ collect(struct offsets *o)
 	unsigned char import = o->import == IMPORT_DONE, role = o->settings->brokerRole == SLAVE;
 
 	LOCKED(&o->registry);
-	rows_clear(&o->rows);
+	rows_clear(&o->next.rows);
 	for (int t = TABLE_TOPICS; o->rebuilt && t <= TABLE_ATTRS; t++)
-		rows_empty(&o->rows, (enum table)t);
+		rows_empty(&o->next.rows, (enum table)t);
 	if (o->rebuilt)
-		rows_empty(&o->rows, TABLE_OWED);
-	if (o->dirty || o->delays_dirty)
+		rows_empty(&o->next.rows, TABLE_OWED);
+	if (o->dirty || o->told.delays_dirty)
 		o->handover.changed = true;
 	while (o->dirty) {
 		struct entry *e = o->dirty;
 
 		o->dirty = e->next;
 		e->dirty = false;
-		collect_entry(&o->rows, e);
+		collect_entry(&o->next.rows, e);
 	}
-	put_meta(&o->rows, "format", "\0\0\0\1", 4);
-	put_meta(&o->rows, "identity", o->identity, sizeof(o->identity));
-	put_i64(&o->rows, "applied", o->applied.n);
-	put_i64(&o->rows, "round", o->round_at.byte);
-	put_meta(&o->rows, "rounds", &(unsigned char){ ROUND_FORM }, 1);
-	put_meta(&o->rows, "role", &role, 1);
-	if (o->epochs_changed)
-		put_epochs(&o->rows, &o->epochs);
+	put_meta(&o->next.rows, "format", "\0\0\0\1", 4);
+	put_meta(&o->next.rows, "identity", o->identity, sizeof(o->identity));
+	put_i64(&o->next.rows, "applied", o->applied.n);
+	put_i64(&o->next.rows, "round", o->round.at.byte);
+	put_meta(&o->next.rows, "rounds", &(unsigned char){ ROUND_FORM }, 1);
+	put_meta(&o->next.rows, "role", &role, 1);
+	if (o->history.changed)
+		put_epochs(&o->next.rows, &o->history.epochs);
 	if (o->import != IMPORT_NEVER)
-		put_meta(&o->rows, "import", &import, 1);
+		put_meta(&o->next.rows, "import", &import, 1);
 	collect_delays(o);
-	debts_collect(o, &o->rows, true);
-	debts_collected(o, o->rows.err == MQ_OK);
-	if (o->rows.err != MQ_OK) {
+	debts_collect(o, &o->next.rows, true);
+	debts_collected(o, o->next.rows.err == MQ_OK);
+	if (o->next.rows.err != MQ_OK) {
 		registry_dirty_all(o);
-		return o->rows.err;
+		return o->next.rows.err;
 	}
-	o->epochs_changed = false;
-	o->rows_as_slave = role;
-	o->collected = true;
+	o->history.changed = false;
+	o->next.as_slave = role;
+	o->next.collected = true;
 	o->rebuilt = false;
-	o->rows_applied = o->applied;
-	o->rows_end = o->applied_end;
+	o->next.applied = o->applied;
+	o->next.end = o->applied_end;
 	return MQ_OK;
 }
 
@@ -258,11 +258,11 @@ nothing_new(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->saved_once && o->saved_as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
-	       !o->stamp && !o->collected && !o->have_cp && !o->dirty && !o->epochs_changed &&
-	       !o->unsettled_dirty && !o->delays_dirty &&
-	       o->applied.n == o->saved_applied.n && !store_has_changed(o->store) &&
-	       mark_at(store_dispatched(o->store)).byte == o->saved_mark;
+	return o->saved.once && o->saved.as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
+	       !o->stamp && !o->next.collected && !o->next.have_views && !o->dirty && !o->history.changed &&
+	       !o->debts.dirty && !o->told.delays_dirty &&
+	       o->applied.n == o->saved.applied.n && !store_has_changed(o->store) &&
+	       mark_at(store_dispatched(o->store)).byte == o->saved.mark;
 }
 
 static int
@@ -271,32 +271,32 @@ collect_if_needed(struct offsets *o, bool *ret_skip)
 	LOCKED(&o->apply);
 
 	*ret_skip = nothing_new(o);
-	return *ret_skip || o->collected ? MQ_OK : collect(o);
+	return *ret_skip || o->next.collected ? MQ_OK : collect(o);
 }
 
 static int
 write_all(struct offsets *o)
 {
-	size_t collected = o->rows.len;
-	int64_t upto = o->rows_end.byte;
+	size_t collected = o->next.rows.len;
+	int64_t upto = o->next.end.byte;
 	int rc;
 
-	if (o->cp.dispatched.byte > upto)
-		upto = o->cp.dispatched.byte;
+	if (o->next.views.dispatched.byte > upto)
+		upto = o->next.views.dispatched.byte;
 	rc = store_flush(o->store, MQ_POS(upto));
 	if (rc != MQ_OK)
 		return rc;
-	for (size_t i = 0; i < o->cp.n; i++)
-		put_queue(&o->rows, &o->cp.rows[i]);
-	put_mark(&o->rows, &o->cp);
-	put_delivery(&o->rows, &o->cp.delays);
-	if (memcmp(&o->saved_delays, &o->cp.delays, sizeof(o->saved_delays)) != 0)
+	for (size_t i = 0; i < o->next.views.n; i++)
+		put_queue(&o->next.rows, &o->next.views.rows[i]);
+	put_mark(&o->next.rows, &o->next.views);
+	put_delivery(&o->next.rows, &o->next.views.delays);
+	if (memcmp(&o->saved.delays, &o->next.views.delays, sizeof(o->saved.delays)) != 0)
 		o->handover.changed = true;
-	o->saved_delays = o->cp.delays;
-	rc = tables_write(o->tables, &o->rows);
+	o->saved.delays = o->next.views.delays;
+	rc = tables_write(o->tables, &o->next.rows);
 	if (rc != MQ_OK) {		/* all of it the next time */
-		o->rows.len = collected;
-		o->rows.err = MQ_OK;
+		o->next.rows.len = collected;
+		o->next.rows.err = MQ_OK;
 	}
 	return rc;
 }
@@ -309,28 +309,28 @@ checkpoint_steps(struct offsets *o)
 
 	if (rc != MQ_OK || skip)
 		return rc;
-	if (!o->have_cp) {
-		rc = store_checkpoint(o->store, &o->cp);
+	if (!o->next.have_views) {
+		rc = store_checkpoint(o->store, &o->next.views);
 		if (rc != MQ_OK)
 			return rc;
-		o->have_cp = true;
+		o->next.have_views = true;
 	}
 	rc = write_all(o);
 	if (rc != MQ_OK)
 		return rc;
-	store_checkpointed(o->store, o->cp.dispatched);
+	store_checkpointed(o->store, o->next.views.dispatched);
 	lock_take(&o->apply);
-	o->saved_once = true;
+	o->saved.once = true;
 	o->views_rebuilt = false;
-	o->saved_applied = o->rows_applied;
-	o->saved_as_slave = o->rows_as_slave;
-	o->saved_mark = o->cp.dispatched.byte;
-	o->collected = o->have_cp = false;
+	o->saved.applied = o->next.applied;
+	o->saved.as_slave = o->next.as_slave;
+	o->saved.mark = o->next.views.dispatched.byte;
+	o->next.collected = o->next.have_views = false;
 	lock_drop(&o->apply);
-	store_checkpoint_free(&o->cp);
+	store_checkpoint_free(&o->next.views);
 	if (o->stamp && storedir_is_own(o->dir) == MQ_OK)
 		o->stamp = false;
-	o->n_checkpoints++;
+	o->count.checkpoints++;
 	return MQ_OK;
 }
 
@@ -342,12 +342,12 @@ checkpoint_now(struct offsets *o)
 	MUST_HOLD(&o->turn);
 	rc = checkpoint_steps(o);
 	if (rc != MQ_OK)
-		o->n_failures++;
-	if (rc != MQ_OK && !o->failing)
+		o->count.failures++;
+	if (rc != MQ_OK && !o->next.failing)
 		log_err("checkpoint: %s; it is tried again", err_text(rc));
-	if (rc == MQ_OK && o->failing)
+	if (rc == MQ_OK && o->next.failing)
 		log_notice("checkpoint: works again");
-	o->failing = rc != MQ_OK;
+	o->next.failing = rc != MQ_OK;
 	return rc;
 }
 
@@ -387,7 +387,7 @@ checkpoint_debts(struct offsets *o)
 	if (!o->tables)
 		return -EROFS;
 	LOCKED(&o->turn);
-	if (o->collected)		/* these rows are older, and must be written first */
+	if (o->next.collected)		/* these rows are older, and must be written first */
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = write_debts(o);
@@ -462,7 +462,7 @@ fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 	LOCKED(&o->turn);
 	rc = checkpoint_now(o);
 	if (rc == MQ_OK)
-		rc = snapshot_link(ss, d, o->store, MQ_POS(o->saved_mark));
+		rc = snapshot_link(ss, d, o->store, MQ_POS(o->saved.mark));
 	if (rc == MQ_OK)
 		rc = copy_tables(o, d);
 	return rc;
@@ -532,7 +532,7 @@ offsets_promoted(struct offsets *o)
 	int rc;
 
 	LOCKED(&o->apply);
-	o->round_at = MQ_POS(-1);	/* due, until it has worked */
+	o->round.at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
 	rc = debts_log(o, NULL);
 	note_gathering(rc == MQ_OK ? commit_log_clamped(o) : rc);
@@ -541,7 +541,7 @@ offsets_promoted(struct offsets *o)
 void
 offsets_demote(struct offsets *o)
 {
-	atomic_fetch_add(&o->demotions, 1);
+	atomic_fetch_add(&o->delivery.demotions, 1);
 	gather(o);
 }
 
@@ -578,8 +578,8 @@ checkpoint_main(void *arg)
 	struct offsets *o = arg;
 	int64_t gathered = clock_mono_ms(), followed = gathered, saved = gathered;
 
-	while (!o->stop) {
-		mq_pos mark = MQ_POS(o->saved_mark + LOG_BYTES_MAX);
+	while (!o->writer.stop) {
+		mq_pos mark = MQ_POS(o->saved.mark + LOG_BYTES_MAX);
 		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
 		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
 		int64_t wait = followed + interval < gathered + gather_every ? followed + interval
@@ -587,9 +587,9 @@ checkpoint_main(void *arg)
 
 		wait -= clock_mono_ms();
 		wait = wait < 1 ? 1 : wait > TICK_MS ? TICK_MS : wait;
-		int woken = mark_wait_news(store_written(o->store), mark, &o->nudges, (int)wait, NULL);
+		int woken = mark_wait_news(store_written(o->store), mark, &o->writer.nudges, (int)wait, NULL);
 
-		if (woken == MQ_ECLOSED || o->stop)
+		if (woken == MQ_ECLOSED || o->writer.stop)
 			break;
 		now = clock_mono_ms();
 		if (now - gathered >= gather_every) {

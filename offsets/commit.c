@@ -88,21 +88,21 @@ commit_pend(struct offsets *o, struct subscription_entry *s)
 		return;
 	s->pending = true;
 	s->next_pending = NULL;
-	*(o->pending ? &o->pending_last->next_pending : &o->pending) = s;
-	o->pending_last = s;
-	o->n_pending++;
+	*(o->pending.first ? &o->pending.last->next_pending : &o->pending.first) = s;
+	o->pending.last = s;
+	o->pending.n++;
 }
 
 /* The first of them leaves the list. */
 static struct subscription_entry *
 pending_pop(struct offsets *o)
 {
-	struct subscription_entry *s = o->pending;
+	struct subscription_entry *s = o->pending.first;
 
 	MUST_HOLD_REGISTRY(o);
-	o->pending = s->next_pending;
+	o->pending.first = s->next_pending;
 	s->pending = false;
-	o->n_pending--;
+	o->pending.n--;
 	return s;
 }
 
@@ -123,7 +123,7 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 		s->places[queue_id].at = to.n;
 		commit_pend(o, s);
 		if (o->settings->brokerRole == SLAVE)
-			mark_advance(&o->slave_news, pos_add(mark_at(&o->slave_news), 1));
+			mark_advance(&o->debts.news, pos_add(mark_at(&o->debts.news), 1));
 	}
 	return MQ_OK;
 }
@@ -163,8 +163,8 @@ gathering_take(struct offsets *o, struct gathering *g, size_t max)
 
 	LOCKED(&o->registry);
 	g->n = g->n_taken = 0;
-	while (o->pending && g->n_taken < max && g->n_taken < GATHER && offsets < GATHER_OFFSETS) {
-		if (pending_meta(o->pending, &g->records[g->n]) != MQ_OK)
+	while (o->pending.first && g->n_taken < max && g->n_taken < GATHER && offsets < GATHER_OFFSETS) {
+		if (pending_meta(o->pending.first, &g->records[g->n]) != MQ_OK)
 			return -ENOMEM;
 		offsets += g->records[g->n].n_offsets;
 		if (g->records[g->n].n_offsets)
@@ -188,11 +188,11 @@ gathering_give_back(struct offsets *o, struct gathering *g)
 		if (s->pending)
 			continue;
 		s->pending = true;
-		s->next_pending = o->pending;
-		if (!o->pending)
-			o->pending_last = s;
-		o->pending = s;
-		o->n_pending++;
+		s->next_pending = o->pending.first;
+		if (!o->pending.first)
+			o->pending.last = s;
+		o->pending.first = s;
+		o->pending.n++;
 	}
 }
 
@@ -201,7 +201,7 @@ pending_count(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	return o->n_pending;
+	return o->pending.n;
 }
 
 /* Log some of the first `max`.  *ret_n: how many subscriptions these were. */
@@ -230,8 +230,8 @@ unsettle_some(struct offsets *o, size_t max, size_t *ret_n)
 {
 	LOCKED(&o->registry);
 
-	for (*ret_n = 0; o->pending && *ret_n < max && *ret_n < GATHER; (*ret_n)++) {
-		if (debts_take(o, o->pending) != MQ_OK)
+	for (*ret_n = 0; o->pending.first && *ret_n < max && *ret_n < GATHER; (*ret_n)++) {
+		if (debts_take(o, o->pending.first) != MQ_OK)
 			return -ENOMEM;
 		pending_pop(o);
 	}
@@ -332,7 +332,7 @@ clamp_counted(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_
 	commit_span(o, sub->topic, queue_id, &min, &end);
 	at = clamp(to, min, end);
 	if (at.n != to.n) {
-		o->n_clamped++;
+		o->count.clamped++;
 		log_notice("offset %" PRId64 " for group %s, %s/q%" PRId32 ": it becomes %" PRId64
 			   ", the queue holds %" PRId64 " to %" PRId64, to.n, sub->group->name,
 			   sub->topic->name, queue_id, at.n, min.n, end.n);
@@ -421,7 +421,7 @@ place_clamp(struct offsets *o, struct subscription_entry *s, int32_t queue_id, m
 	log_notice("group %s, %s/q%" PRId32 ": its offset was %" PRId64 ", and the queue ends at %" PRId64 ": it goes on "
 		   "there", s->pub.group->name, s->pub.topic->name, queue_id, p->at, end.n);
 	p->at = end.n;
-	o->n_clamped++;
+	o->count.clamped++;
 	o->clamped = true;
 }
 

@@ -94,8 +94,8 @@ entries_back(struct offsets *o, struct offsets *log)
 		[ENTRY_SUBSCRIPTION] = subscription_back, [ENTRY_ATTR] = attr_back,
 	};
 
-	o->pending = o->pending_last = NULL;
-	o->n_pending = 0;
+	o->pending.first = o->pending.last = NULL;
+	o->pending.n = 0;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
 		for (size_t i = 0; i < o->entries[kind].by_name.n; i++) {
 			struct entry *e = o->entries[kind].by_name.items[i], *said = registry_same(log, e);
@@ -161,10 +161,10 @@ become(struct offsets *o, struct offsets *log)
 		sweep(o, &o->entries[kind].by_id, log, false);
 		sweep(o, &o->entries[kind].by_name, log, true);
 	}
-	memcpy(o->epoch_list, log->epoch_list, sizeof(o->epoch_list));
-	o->epochs.n = log->epochs.n;
-	o->topics_version.counter++;
-	o->groups_version.counter++;
+	memcpy(o->history.list, log->history.list, sizeof(o->history.list));
+	o->history.epochs.n = log->history.epochs.n;
+	o->versions.topics.counter++;
+	o->versions.groups.counter++;
 	registry_dirty_all(o);
 }
 
@@ -206,8 +206,8 @@ registry_back(struct offsets *o)
 		o->applied_end = log->applied_end;
 		o->import = log->import;
 		o->damaged = log->damaged;
-		o->round_at = MQ_POS(0);
-		o->keep_changed = o->rebuilt = true;
+		o->round.at = MQ_POS(0);
+		o->keep.changed = o->rebuilt = true;
 		debts_after_cut(o);
 	}
 	offsets_close(log);
@@ -302,10 +302,10 @@ views_back(struct offsets *o, struct store_cut *cut)
 		return rc;
 	LOCKED(&o->apply);
 	/* a checkpoint that was being made is of what is no more */
-	o->collected = false;
-	if (o->have_cp)
-		store_checkpoint_free(&o->cp);
-	o->have_cp = false;
+	o->next.collected = false;
+	if (o->next.have_views)
+		store_checkpoint_free(&o->next.views);
+	o->next.have_views = false;
 	return registry_back(o);
 }
 
@@ -314,11 +314,11 @@ static void
 adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *theirs)
 {
 	LOCKED(&o->registry);
-	o->epochs.n = 0;
+	o->history.epochs.n = 0;
 	for (size_t i = 0; theirs && i < theirs->n; i++)
 		if (theirs->list[i].start.byte < cut->begin.byte)
-			(void)epochs_add(&o->epochs, &theirs->list[i]);
-	o->epochs_changed = true;
+			(void)epochs_add(&o->history.epochs, &theirs->list[i]);
+	o->history.changed = true;
 }
 
 /* In one's turn. */

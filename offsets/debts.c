@@ -26,10 +26,10 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 	struct unsettled key, *w;
 
 	MUST_HOLD_REGISTRY(o);
-	if (o->unsettled.n == 0)
+	if (o->debts.list.n == 0)
 		return NULL;
 	key = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
-	w = sorted_find(&o->unsettled, &key, unsettled_cmp);
+	w = sorted_find(&o->debts.list, &key, unsettled_cmp);
 	return w && !w->settled ? w : NULL;
 }
 
@@ -37,15 +37,15 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 static struct unsettled *
 make(struct offsets *o, const struct unsettled *begun)
 {
-	struct unsettled *w = sorted_find(&o->unsettled, begun, unsettled_cmp);
+	struct unsettled *w = sorted_find(&o->debts.list, begun, unsettled_cmp);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w) {
-		w = sorted_reserve(&o->unsettled) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
+		w = sorted_reserve(&o->debts.list) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
 		if (!w)
 			return NULL;
 		*w = *begun;
-		sorted_insert(&o->unsettled, sorted_place(&o->unsettled, begun, unsettled_cmp), w);
+		sorted_insert(&o->debts.list, sorted_place(&o->debts.list, begun, unsettled_cmp), w);
 	} else if (w->settled) {
 		*w = *begun;
 	}
@@ -55,33 +55,33 @@ make(struct offsets *o, const struct unsettled *begun)
 static void
 note(struct offsets *o, struct unsettled *w)
 {
-	w->last = ++o->unsettled_last;
+	w->last = ++o->debts.last;
 	if (w->first == 0)
 		w->first = w->last;
 	w->again = true;
-	o->unsettled_dirty = true;
+	o->debts.dirty = true;
 }
 
 /* The mark is the number before the oldest commit without an answer. */
 static void
 tell_answered(struct offsets *o)
 {
-	int64_t upto = o->unsettled_last;
+	int64_t upto = o->debts.last;
 
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		const struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		const struct unsettled *w = o->debts.list.items[i];
 
 		if (!w->settled && w->first > 0 && w->first <= upto)
 			upto = w->first - 1;
 	}
-	mark_advance(&o->answered, MQ_POS(upto));
+	mark_advance(&o->debts.answered, MQ_POS(upto));
 }
 
 static void
 settle(struct offsets *o, struct unsettled *w)
 {
 	MUST_HOLD_REGISTRY(o);
-	w->settled = w->dirty = o->unsettled_dirty = true;
+	w->settled = w->dirty = o->debts.dirty = true;
 	tell_answered(o);
 }
 
@@ -140,7 +140,7 @@ debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qo
 	unsettled_reset(w, to.n, o->applied.n);
 	note(o, w);
 	s->places[queue_id].at = to.n;
-	mark_advance(&o->slave_news, pos_add(mark_at(&o->slave_news), 1));
+	mark_advance(&o->debts.news, pos_add(mark_at(&o->debts.news), 1));
 	return MQ_OK;
 }
 
@@ -160,7 +160,7 @@ debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue
 		settle(o, w);
 		return false;
 	}
-	o->unsettled_dirty = true;
+	o->debts.dirty = true;
 	*ret_at = w->to;
 	return true;
 }
@@ -169,8 +169,8 @@ void
 debts_drop(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		if (w->settled || !is_of(w, &s->pub))
 			continue;
@@ -201,13 +201,13 @@ debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t 
 struct mark *
 debts_news(struct offsets *o)
 {
-	return &o->slave_news;
+	return &o->debts.news;
 }
 
 struct mark *
 debts_answered(struct offsets *o)
 {
-	return &o->answered;
+	return &o->debts.answered;
 }
 
 static int
@@ -228,7 +228,7 @@ fill(struct offsets *o, struct unsettled *w, struct debt *ret)
 	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
 		ret->upto = w->last;
 	w->again = false;
-	o->unsettled_dirty = o->unsettled_dirty || w->dirty;
+	o->debts.dirty = o->debts.dirty || w->dirty;
 }
 
 size_t
@@ -239,8 +239,8 @@ debts_due(struct offsets *o, struct debt *list, size_t max)
 	if (gather(o) != MQ_OK)
 		return 0;
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->unsettled.n && n < max; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n && n < max; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		if (w->again && !w->settled && !w->confirmed)
 			fill(o, w, &list[n++]);
@@ -263,7 +263,7 @@ reset_is_made(struct offsets *o, struct unsettled *w)
 		w->reset = UNSETTLED_NONE;
 	w->sent = UNSETTLED_NONE;
 	w->again = w->again || w->reset != UNSETTLED_NONE || (s && w->to > s->places[w->queue_id].logged);
-	w->dirty = o->unsettled_dirty = true;
+	w->dirty = o->debts.dirty = true;
 }
 
 static void
@@ -287,7 +287,7 @@ debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer)
 	struct unsettled key = unsettled_begin(d->group, d->topic, d->queue_id), *w;
 
 	LOCKED(&o->registry);
-	w = sorted_find(&o->unsettled, &key, unsettled_cmp);
+	w = sorted_find(&o->debts.list, &key, unsettled_cmp);
 	if (!w || w->settled)
 		return;
 	switch (answer) {
@@ -309,8 +309,8 @@ debts_due_again(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		w->again = true;
 		w->confirmed = false;
@@ -324,8 +324,8 @@ newest_of(struct offsets *o, const struct subscription *sub)
 	int64_t newest = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		const struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		const struct unsettled *w = o->debts.list.items[i];
 
 		if (!w->settled && w->first > 0 && w->last > newest && is_of(w, sub))
 			newest = w->last;
@@ -351,8 +351,8 @@ void
 debts_collect(struct offsets *o, struct rows *r, bool settled_too)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		if (w->dirty && !w->settled)
 			unsettled_put(r, w);
@@ -368,19 +368,19 @@ debts_collected(struct offsets *o, bool ok)
 	size_t kept = 0;
 
 	MUST_HOLD_REGISTRY(o);
-	o->unsettled_dirty = false;
-	for (size_t i = 0; i < o->unsettled.n; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	o->debts.dirty = false;
+	for (size_t i = 0; i < o->debts.list.n; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		if (ok && w->settled && !w->dirty) {
 			free(w);
 			continue;
 		}
 		w->dirty = w->dirty || !ok;
-		o->unsettled_dirty = o->unsettled_dirty || w->dirty;
-		o->unsettled.items[kept++] = w;
+		o->debts.dirty = o->debts.dirty || w->dirty;
+		o->debts.list.items[kept++] = w;
 	}
-	o->unsettled.n = kept;
+	o->debts.list.n = kept;
 }
 
 int
@@ -403,17 +403,17 @@ debts_count(struct offsets *o)
 	int64_t n = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->unsettled.n; i++)
-		n += !((const struct unsettled *)o->unsettled.items[i])->settled;
+	for (size_t i = 0; i < o->debts.list.n; i++)
+		n += !((const struct unsettled *)o->debts.list.items[i])->settled;
 	return n;
 }
 
 void
 debts_free(struct offsets *o)
 {
-	for (size_t i = 0; i < o->unsettled.n; i++)
-		free(o->unsettled.items[i]);
-	sorted_free(&o->unsettled);
+	for (size_t i = 0; i < o->debts.list.n; i++)
+		free(o->debts.list.items[i]);
+	sorted_free(&o->debts.list);
 }
 
 /* --- another past, another role -------------------------------------------------------- */
@@ -458,7 +458,7 @@ cut_one(struct offsets *o, struct unsettled *w)
 		commit_span(o, sub->topic, w->queue_id, &min, &end);
 	LOCKED(&o->registry);
 	unsettled_cut(w, end.n, o->applied.n);
-	w->again = o->unsettled_dirty = true;
+	w->again = o->debts.dirty = true;
 	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK) {
 		settle(o, w);
 		return;
@@ -476,9 +476,9 @@ void
 debts_after_cut(struct offsets *o)
 {
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; i < o->unsettled.n; i++)
-		if (!((struct unsettled *)o->unsettled.items[i])->settled)
-			cut_one(o, o->unsettled.items[i]);
+	for (size_t i = 0; i < o->debts.list.n; i++)
+		if (!((struct unsettled *)o->debts.list.items[i])->settled)
+			cut_one(o, o->debts.list.items[i]);
 }
 
 /* Log the reset of w, if there is one; what is left is an offset ahead of the log, to be gathered. */
@@ -510,12 +510,12 @@ log_one(struct offsets *o, struct unsettled *w)
 int
 debts_log(struct offsets *o, mq_pos *ret_end)
 {
-	int rc = o->unsettled.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offset come with them */
+	int rc = o->debts.list.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offset come with them */
 	int64_t n = 0;
 
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; rc == MQ_OK && i < o->unsettled.n; i++) {
-		struct unsettled *w = o->unsettled.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->debts.list.n; i++) {
+		struct unsettled *w = o->debts.list.items[i];
 
 		if (w->settled)
 			continue;

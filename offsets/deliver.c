@@ -50,7 +50,7 @@ may_go_out(struct deliver *dv)
 {
 	if (is_leaving(dv))
 		return -ESTALE;
-	return dv->demotions != atomic_load(&dv->o->demotions) ? MQ_EROLE : delays_in_order(dv->o->store);
+	return dv->demotions != atomic_load(&dv->o->delivery.demotions) ? MQ_EROLE : delays_in_order(dv->o->store);
 }
 
 /* Append what is collected.  -ESTALE: a topic was removed meanwhile.  -EAGAIN: a message was stored
@@ -187,7 +187,7 @@ deliver_due(struct deliver *dv, int64_t *ret_wait_ms)
 	size_t n = 0;
 	int rc;
 
-	dv->demotions = atomic_load(&dv->o->demotions);
+	dv->demotions = atomic_load(&dv->o->delivery.demotions);
 	rc = delays_due(dv->o->store, now, dv->due, dv->round, &n, &next);
 	for (size_t i = 0; rc == MQ_OK && i < n; i++)
 		rc = deliver_one(dv, &dv->due[i]);
@@ -212,7 +212,7 @@ move_old(struct deliver *dv)
 
 	if (now - dv->moved_ms < MOVE_EVERY_MS && now >= dv->moved_ms)
 		return MQ_OK;
-	dv->demotions = atomic_load(&dv->o->demotions);
+	dv->demotions = atomic_load(&dv->o->delivery.demotions);
 	while (rc == MQ_OK && delays_oldest(dv->o->store, now - half_ms, &due) == MQ_OK) {
 		rc = store_read(dv->o->store, due.pos, &dv->buf, &dv->size, &rec);
 		if (rc != MQ_OK)
@@ -279,7 +279,7 @@ deliver_main(void *arg)
 			seen = MQ_POS(INT64_MAX);
 		}
 		was_master = is_master(o);
-	} while (!atomic_load(&o->deliver_stop) && mark_wait_past(news, seen, (int)wait_ms, NULL) != MQ_ECLOSED);
+	} while (!atomic_load(&o->delivery.stop) && mark_wait_past(news, seen, (int)wait_ms, NULL) != MQ_ECLOSED);
 	batch_free(&dv->batch);
 	free(dv->buf);
 	free(dv);
@@ -297,22 +297,22 @@ deliver_start(struct offsets *o)
 	dv->o = o;
 	dv->round = ROUND_MESSAGES;
 	batch_init(&dv->batch);
-	rc = -pthread_create(&o->deliverer, NULL, deliver_main, dv);
+	rc = -pthread_create(&o->delivery.thread, NULL, deliver_main, dv);
 	if (rc != 0) {
 		free(dv);
 		return err_note(rc, "delivery thread: %m");
 	}
-	o->delivers = true;
+	o->delivery.runs = true;
 	return MQ_OK;
 }
 
 void
 deliver_stop(struct offsets *o)
 {
-	if (!o->delivers)
+	if (!o->delivery.runs)
 		return;
-	atomic_store(&o->deliver_stop, true);
+	atomic_store(&o->delivery.stop, true);
 	mark_close(delays_news(o->store));
-	pthread_join(o->deliverer, NULL);
-	o->delivers = false;
+	pthread_join(o->delivery.thread, NULL);
+	o->delivery.runs = false;
 }

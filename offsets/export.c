@@ -365,7 +365,7 @@ live_topics(struct offsets *o, struct export *ex)
 		if (!t->pub.gone)
 			rc = add_topic(ex, &t->conf);
 	}
-	ex->versions[CONFIG_TOPICS] = o->topics_version;
+	ex->versions[CONFIG_TOPICS] = o->versions.topics;
 	return rc;
 }
 
@@ -380,7 +380,7 @@ live_groups(struct offsets *o, struct export *ex)
 		if (!g->pub.gone)
 			rc = add_group(ex, &g->conf);
 	}
-	ex->versions[CONFIG_GROUPS] = o->groups_version;
+	ex->versions[CONFIG_GROUPS] = o->versions.groups;
 	return rc;
 }
 
@@ -400,8 +400,8 @@ live_offsets(struct offsets *o, struct export *ex)
 			if (s->places[q].known || s->places[q].at > 0)
 				rc = add_offset(table, q, s->places[q].at);
 	}
-	o->offsets_version = (struct data_version){ o->offsets_version.counter + 1, clock_wall_ms() };
-	ex->versions[CONFIG_OFFSETS] = o->offsets_version;
+	o->versions.offsets = (struct data_version){ o->versions.offsets.counter + 1, clock_wall_ms() };
+	ex->versions[CONFIG_OFFSETS] = o->versions.offsets;
 	return rc;
 }
 
@@ -411,7 +411,7 @@ live_delays(struct offsets *o, struct export *ex)
 	mq_qoff levels[DELAY_LEVELS_MAX];
 	int n = o->store ? delays_levels(o->store, levels) : 0, rc = MQ_OK;	/* a registry alone has none */
 
-	if (o->delays && json_object_update(ex->tables[CONFIG_DELAYS], o->delays) != 0)
+	if (o->told.delays && json_object_update(ex->tables[CONFIG_DELAYS], o->told.delays) != 0)
 		return -ENOMEM;
 	for (int i = 0; rc == MQ_OK && i < n; i++)
 		if (levels[i].n > 0)
@@ -454,5 +454,5 @@ int64_t
 offsets_tables_version(struct offsets *o)
 {
 	LOCKED(&o->registry);
-	return o->topics_version.counter + o->groups_version.counter;
+	return o->versions.topics.counter + o->versions.groups.counter;
 }

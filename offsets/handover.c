@@ -70,7 +70,7 @@ write_files(struct offsets *o)
 {
 	struct handover *h = &o->handover;
 	AUTO_CLOSE int dirfd = -1;
-	int64_t applied = o->saved_applied.n;
+	int64_t applied = o->saved.applied.n;
 	int rc = dir_open(o->dir->fd, "config", 1, &dirfd);
 
 	if (rc == MQ_OK)

@@ -25,8 +25,8 @@ offsets_epochs(struct offsets *o, struct epoch *list, size_t max)
 	size_t n;
 
 	LOCKED(&o->registry);
-	n = o->epochs.n < max ? o->epochs.n : max;
-	memcpy(list, o->epochs.list + (o->epochs.n - n), n * sizeof(*list));
+	n = o->history.epochs.n < max ? o->history.epochs.n : max;
+	memcpy(list, o->history.epochs.list + (o->history.epochs.n - n), n * sizeof(*list));
 	return n;
 }
 
@@ -47,7 +47,7 @@ why_due(struct offsets *o)
 		return "the log has none";
 	if (memcmp(last.by, o->identity, sizeof(last.by)) != 0)
 		return "another store began the last one";
-	if (o->saved_as_slave)
+	if (o->saved.as_slave)
 		return "the store was a slave's";
 	return o->dir->was_clean ? NULL : "the last exit was not clean";
 }
@@ -75,7 +75,7 @@ epoch_begin(struct offsets *o)
 	int rc = change_follow(o);		/* the number comes after all that are known */
 
 	MUST_HOLD_APPLY(o);
-	if (rc == MQ_OK && (!o->saved_once || o->stamp))
+	if (rc == MQ_OK && (!o->saved.once || o->stamp))
 		rc = checkpoint_identity(o);
 	if (rc == MQ_OK)
 		rc = epoch_make(o, &m.epoch);

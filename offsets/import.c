@@ -229,17 +229,17 @@ import_offsets(struct import *im, const char *key, json_t *table)
 static void
 import_delay(struct import *im, const char *level, json_t *at)
 {
-	json_t *delays = im->o->delays;
+	json_t *delays = im->o->told.delays;
 
 	if (!rocketmq_delay_ok(level, at) || json_equal(json_object_get(delays, level), at))
 		return;
 	delays_told(im->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
 	LOCKED(&im->o->registry);
 	if (!delays)
-		delays = im->o->delays = json_object();
+		delays = im->o->told.delays = json_object();
 	if (!delays || json_object_set(delays, level, at) != 0)
 		im->rc = -ENOMEM;
-	im->o->delays_dirty = true;
+	im->o->told.delays_dirty = true;
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -382,7 +382,7 @@ import_all(struct offsets *o, const struct news *news, bool again)
 static bool
 has_own_past(const struct offsets *o)
 {
-	return o->saved_once || (o->meta_queue && queue_end(o->meta_queue).n > (int64_t)o->epochs.n);
+	return o->saved.once || (o->meta_queue && queue_end(o->meta_queue).n > (int64_t)o->history.epochs.n);
 }
 
 int

@@ -93,7 +93,7 @@ move_behind(struct offsets *o, struct subscription *sub, int32_t id, int64_t at)
 
 	if (min.n <= at || commit_forward(o, sub, id, min) != MQ_OK)
 		return;
-	o->n_clamped++;
+	o->count.clamped++;
 	log_notice("group %s, %s/q%" PRId32 ": messages %" PRId64 " to %" PRId64 " were removed before it had them",
 		   sub->group->name, sub->topic->name, id, at, min.n - 1);
 }
@@ -125,15 +125,15 @@ keep_messages(struct offsets *o)
 
 	MUST_HOLD_APPLY(o);
 	store_stats(o->store, &stats);
-	if (o->keep_changed || stats.queues != o->told_queues)
+	if (o->keep.changed || stats.queues != o->keep.told_queues)
 		tell_store(o);
-	if (o->keep_changed || now_s / HOUR_S != o->expired_hour)
+	if (o->keep.changed || now_s / HOUR_S != o->keep.expired_hour)
 		expire(o, now_s);
-	o->keep_changed = false;
-	o->told_queues = stats.queues;
-	o->expired_hour = now_s / HOUR_S;
+	o->keep.changed = false;
+	o->keep.told_queues = stats.queues;
+	o->keep.expired_hour = now_s / HOUR_S;
 	store_stats(o->store, &stats);
-	if (stats.heads_moved != o->seen_heads)
+	if (stats.heads_moved != o->keep.seen_heads)
 		move_groups(o);
-	o->seen_heads = stats.heads_moved;
+	o->keep.seen_heads = stats.heads_moved;
 }

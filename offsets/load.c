@@ -128,15 +128,15 @@ load_epochs(struct offsets *o, struct tables *t)
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"epochs\"");
 	for (size_t i = 0; i < len / EPOCH_BYTES; i++) {
 		const unsigned char *at = row + i * EPOCH_BYTES;
-		struct epoch *e = &o->epochs.list[i];
+		struct epoch *e = &o->history.epochs.list[i];
 
 		e->number = be64_get(at);
 		e->start = MQ_POS(be64_get(at + 8));
 		memcpy(e->id, at + 16, EPOCH_ID_BYTES);
 		memcpy(e->by, at + 16 + EPOCH_ID_BYTES, EPOCH_ID_BYTES);
 	}
-	o->epochs.n = len / EPOCH_BYTES;
-	return epochs_ok(&o->epochs) ? MQ_OK : err_note(MQ_ECORRUPT, "lmdb: a bad row \"epochs\"");
+	o->history.epochs.n = len / EPOCH_BYTES;
+	return epochs_ok(&o->history.epochs) ? MQ_OK : err_note(MQ_ECORRUPT, "lmdb: a bad row \"epochs\"");
 }
 
 static int
@@ -148,7 +148,7 @@ load_delays(struct offsets *o, struct tables *t)
 
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? MQ_OK : rc;
-	if (len > sizeof(json) || fastjson_load(json, len, &o->delays) != MQ_OK)
+	if (len > sizeof(json) || fastjson_load(json, len, &o->told.delays) != MQ_OK)
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", TABLE_META_DELAYS);
 	return MQ_OK;
 }
@@ -185,14 +185,14 @@ load_singletons(struct load *l, struct tables *t)
 	l->o->applied = MQ_QOFF(be64_get(be));
 	if (rc == MQ_OK)
 		rc = load_meta(t, "round", be, sizeof(be));
-	l->o->round_at = MQ_POS(be64_get(be));
+	l->o->round.at = MQ_POS(be64_get(be));
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
 	rc = load_meta(t, "rounds", &form, 1);
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
 	if (form < ROUND_FORM)
-		l->o->round_at = MQ_POS(-1);
+		l->o->round.at = MQ_POS(-1);
 	rc = load_delays(l->o, t);
 	if (rc == MQ_OK)
 		rc = handover_load(l->o, t);
@@ -205,7 +205,7 @@ load_singletons(struct load *l, struct tables *t)
 	rc = load_meta(t, "role", &role, 1);
 	if (rc != MQ_OK && rc != -ENOENT)
 		return rc;
-	l->o->saved_as_slave = role != 0;
+	l->o->saved.as_slave = role != 0;
 	rc = load_epochs(l->o, t);
 	if (rc != MQ_OK)
 		return rc;
@@ -221,13 +221,13 @@ load_singletons(struct load *l, struct tables *t)
 	l->cp.store_ms = be64_get(mark + 8);
 	l->cp.index_count = be32_get(mark + 16);
 	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
-	l->o->saved_once = true;
+	l->o->saved.once = true;
 	if (l->o->dir->is_copy) {	/* a snapshot's files and rows are of one moment */
 		l->o->handover.known = true;
 		l->o->handover.applied = l->o->applied.n;
 	}
-	l->o->saved_applied = l->o->applied;
-	l->o->saved_mark = l->cp.dispatched.byte;
+	l->o->saved.applied = l->o->applied;
+	l->o->saved.mark = l->cp.dispatched.byte;
 	return MQ_OK;
 }
 

@@ -73,11 +73,11 @@ forget(struct offsets *o)
 	registry_clear(o);
 	o->applied = MQ_QOFF(0);
 	o->applied_end = MQ_POS(0);
-	o->round_at = MQ_POS(0);
+	o->round.at = MQ_POS(0);
 	o->import = IMPORT_NEVER;
-	o->saved_once = false;
+	o->saved.once = false;
 	o->seen_queues = -1;
-	json_decref(take_ptr(o->delays));
+	json_decref(take_ptr(o->told.delays));
 }
 
 static int
@@ -263,8 +263,8 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
-	rc = -pthread_create(&o->thread, NULL, checkpoint_main, o);
-	o->running = rc == 0;
+	rc = -pthread_create(&o->writer.thread, NULL, checkpoint_main, o);
+	o->writer.runs = rc == 0;
 	return rc == 0 ? deliver_start(o) : err_note(rc, "checkpoint thread: %m");
 }
 
@@ -273,10 +273,10 @@ offsets_start(struct offsets *o, struct store *s)
 static void
 thread_end(struct offsets *o)
 {
-	o->stop = true;
+	o->writer.stop = true;
 	mark_nudge(store_written(o->store));
-	pthread_join(o->thread, NULL);
-	o->running = false;
+	pthread_join(o->writer.thread, NULL);
+	o->writer.runs = false;
 }
 
 static int
@@ -309,21 +309,21 @@ offsets_close(struct offsets *o)
 	if (!o)
 		return MQ_OK;
 	deliver_stop(o);
-	if (o->running) {
+	if (o->writer.runs) {
 		thread_end(o);
 		rc = last_checkpoint(o);
 	}
 	transactions_close(o->transactions);
 	tables_close(o->tables);
-	if (o->have_cp)
-		store_checkpoint_free(&o->cp);
-	rows_free(&o->rows);
+	if (o->next.have_views)
+		store_checkpoint_free(&o->next.views);
+	rows_free(&o->next.rows);
 	registry_clear(o);
 	debts_free(o);
-	json_decref(o->delays);
+	json_decref(o->told.delays);
 	batch_free(&o->batch);
-	mark_destroy(&o->slave_news);
-	mark_destroy(&o->answered);
+	mark_destroy(&o->debts.news);
+	mark_destroy(&o->debts.answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
 	lock_destroy(&o->turn);
@@ -353,11 +353,11 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.topics = o->entries[ENTRY_TOPIC].living,
 		.groups = o->entries[ENTRY_GROUP].living,
 		.subscriptions = o->entries[ENTRY_SUBSCRIPTION].living,
-		.applied = o->n_applied,
-		.checkpoints = o->n_checkpoints,
-		.checkpoint_failures = o->n_failures,
-		.checkpoint_at = o->saved_mark,
-		.offsets_clamped = o->n_clamped,
+		.applied = o->count.applied,
+		.checkpoints = o->count.checkpoints,
+		.checkpoint_failures = o->count.failures,
+		.checkpoint_at = o->saved.mark,
+		.offsets_clamped = o->count.clamped,
 		.debts = debts_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
 		.epoch = last.number,

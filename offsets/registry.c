@@ -485,7 +485,7 @@ registry_dirty_all(struct offsets *o)
 {
 	MUST_HOLD_REGISTRY(o);
 	debts_collected(o, false);
-	o->epochs_changed = true;
+	o->history.changed = true;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
 		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
 			registry_dirty(o, o->entries[kind].by_name.items[i]);
@@ -507,7 +507,7 @@ registry_all_clean(struct offsets *o)
 		o->dirty = e->next;
 		e->dirty = false;
 	}
-	o->epochs_changed = false;
+	o->history.changed = false;
 }
 
 /* --- all of it --------------------------------------------------------------------- */
@@ -525,13 +525,13 @@ registry_new(const struct settings *settings, struct storedir *dir)
 	o->seen_queues = -1;
 	o->applying = -1;
 	o->handover.changed = true;
-	o->topics_version.ms = o->groups_version.ms = clock_wall_ms();
-	o->epochs.list = o->epoch_list;
+	o->versions.topics.ms = o->versions.groups.ms = clock_wall_ms();
+	o->history.epochs.list = o->history.list;
 	lock_init(&o->turn, RANK_TURN);
 	lock_init(&o->apply, RANK_APPLY);
 	lock_init(&o->registry, RANK_REGISTRY);
-	mark_init(&o->slave_news, MQ_POS(0));
-	mark_init(&o->answered, MQ_POS(0));
+	mark_init(&o->debts.news, MQ_POS(0));
+	mark_init(&o->debts.answered, MQ_POS(0));
 	batch_init(&o->batch);
 	return o;
 }
@@ -561,9 +561,9 @@ registry_clear(struct offsets *o)
 		sorted_free(&all->by_id);
 		all->living = 0;
 	}
-	o->epochs.n = 0;
-	o->epochs_changed = true;
+	o->history.epochs.n = 0;
+	o->history.changed = true;
 	o->dirty = NULL;
-	o->pending = o->pending_last = NULL;
-	o->n_pending = 0;
+	o->pending.first = o->pending.last = NULL;
+	o->pending.n = 0;
 }

@@ -126,6 +126,86 @@ struct handover {
 
 enum import_state { IMPORT_NEVER, IMPORT_BEGUN, IMPORT_DONE };
 
+/* The checkpoint that is being made: what was collected of memory, and the store's part. */
+struct next_checkpoint {
+	struct rows rows;
+	bool collected;
+	mq_qoff applied;	/* up to here, */
+	mq_pos end;		/* which ends there in the log */
+	bool as_slave;		/* the role it was made in */
+	struct store_checkpoint views;
+	bool have_views;
+	bool failing;		/* the last checkpoint did: has been logged */
+};
+
+/* What LMDB says. */
+struct saved_checkpoint {
+	bool once;		/* it holds a checkpoint */
+	mq_qoff applied;
+	_Atomic int64_t mark;	/* bytes */
+	bool as_slave;
+	struct delays_state delays;
+};
+
+/* The last whole state in the log: rounds.c. */
+struct last_round {
+	mq_pos at;		/* where it begins */
+	int64_t bytes;		/* and what it took */
+	bool failing;
+};
+
+/* Retention by topic: keep.c. */
+struct keeping {
+	bool changed;		/* a topic says something new about keeping its messages */
+	int64_t told_queues;	/* of the store, when what their topics say was set last */
+	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
+	int64_t seen_heads;	/* moves of queues' heads that groups were last moved for */
+};
+
+/* What a RocketMQ master has told of its tables: take.c. */
+struct told {
+	struct data_version topics, groups;
+	json_t *delays;		/* delayOffset.json's table; NULL: none */
+	bool delays_dirty;
+};
+
+/* The epochs of the log. */
+struct history {
+	struct epoch list[EPOCHS_MAX];
+	struct epochs epochs;	/* in there */
+	bool changed;
+};
+
+/* Subscriptions with commits ahead of the log, oldest first: commit.c. */
+struct pending_commits {
+	struct subscription_entry *first, *last;
+	size_t n;
+};
+
+/* A slave's commits: debts.c. */
+struct debts {
+	struct sorted list;	/* struct unsettled */
+	bool dirty;		/* one of them is */
+	int64_t last;		/* number of the newest */
+	struct mark news;	/* moves with each commit on a slave */
+	struct mark answered;	/* the master has answered the commits up to this number */
+};
+
+/* The thread that makes checkpoints; and the one that delivers (deliver.h). */
+struct writer {
+	pthread_t thread;
+	bool runs;
+	_Atomic bool stop;
+	uint64_t nudges;	/* of store_written(), seen by the thread */
+};
+
+struct delivery {
+	pthread_t thread;
+	bool runs;
+	_Atomic bool stop;
+	_Atomic int demotions;	/* what was due before one is not ours to deliver */
+};
+
 struct offsets {
 	const struct settings *settings;
 	struct storedir *dir;
@@ -145,68 +225,38 @@ struct offsets {
 	int64_t seen_queues;	/* of the store, when we last looked for new topics */
 	enum import_state import;
 	struct handover handover;
+	struct last_round round;
+	struct next_checkpoint next;
+	struct saved_checkpoint saved;
+	struct keeping keep;
 	_Atomic bool damaged;	/* a record could not be read: what it said is not known */
-	mq_pos round_at;	/* where the last whole state in the log begins */
-	int64_t round_bytes;	/* and what it took */
-	struct rows rows;	/* of the checkpoint being made: collected ... */
-	bool collected;
-	mq_qoff rows_applied;	/* up to here, */
-	mq_pos rows_end;	/* which ends there in the log */
-	bool rows_as_slave;	/* the role it was made in */
-	struct store_checkpoint cp; /* ... and the store's part of it */
-	bool have_cp;
-	bool failing;		/* the last checkpoint did: has been logged */
-	mq_qoff saved_applied;	/* what LMDB says */
-	_Atomic int64_t saved_mark; /* bytes */
-	bool saved_once;	/* LMDB holds a checkpoint, */
-	bool views_rebuilt;	/* but of views that were made anew since */
-	bool rebuilt;		/* its rows are of another past: they go with the next one */
-	unsigned char identity[16];
-	bool saved_as_slave;	/* the role in LMDB */
+	bool views_rebuilt;	/* views were made anew since LMDB's checkpoint */
+	bool rebuilt;		/* LMDB's rows are of another past: they go with the next one */
 	bool epoch_is_due;	/* it could not be begun yet: appends wait for it */
 	bool stamp;		/* a copy of a snapshot until the next checkpoint */
-	bool round_failing;
 	bool clamped;		/* commit_clamp() has moved places, and the log does not say so yet */
-	bool keep_changed;	/* a topic says something new about keeping its messages */
-	int64_t told_queues;	/* of the store, when keep.c last set what their topics say */
-	int64_t expired_hour;	/* since 1970, when messages were last looked at for their age */
-	int64_t seen_heads;	/* moves of queues' heads that groups were last moved for */
-
-	struct data_version told_topics, told_groups; /* what was taken from a master last */
+	unsigned char identity[16];
 
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct entries entries[ENTRY_KINDS];
-	struct epoch epoch_list[EPOCHS_MAX];
-	struct epochs epochs;	/* of the log, in there */
-	bool epochs_changed;
-	_Atomic uint64_t rights_version;
-	struct data_version topics_version, groups_version, offsets_version;
-	json_t *delays;		/* delayOffset.json's table, of a RocketMQ master; NULL: none */
-	bool delays_dirty;
 	struct entry *dirty;
 	struct entry *retired;	/* entries that a cut has removed; handles may point to them */
-	struct subscription_entry *pending, *pending_last; /* commits ahead of the log, oldest first */
-	size_t n_pending;
-	struct sorted unsettled;	/* a slave's: struct unsettled */
-	bool unsettled_dirty;	/* one of them is */
-	int64_t unsettled_last;	/* number of the newest */
+	struct history history;
+	struct told told;
+	struct pending_commits pending;
+	struct debts debts;
+	struct {
+		struct data_version topics, groups, offsets;
+	} versions;
+	_Atomic uint64_t rights_version;
 
-	struct mark slave_news;	/* moves with each commit on a slave */
-	struct mark answered;	/* the master has answered the commits up to this number */
-
-	_Atomic int64_t logged;	/* where the newest record of ours ends in the log, bytes */
-	_Atomic int64_t n_applied, n_checkpoints, n_failures, n_clamped;
-
-	_Atomic bool stop;
-	bool running;
-	uint64_t nudges;	/* of store_written(), seen by the thread */
-	pthread_t thread;
-	pthread_t deliverer;	/* deliver.h */
-	bool delivers;
-	_Atomic bool deliver_stop;
-	_Atomic int demotions;	/* what was due before one is not ours to deliver */
+	struct writer writer;
+	struct delivery delivery;
 	struct transactions *transactions;
-	struct delays_state saved_delays;	/* of the last checkpoint */
+	_Atomic int64_t logged;	/* where the newest record of ours ends in the log, bytes */
+	struct {
+		_Atomic int64_t applied, checkpoints, failures, clamped;
+	} count;
 };
 
 /* --- handover.c ---------------------------------------------------------------- */

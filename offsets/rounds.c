@@ -62,8 +62,8 @@ round_add(struct round *r, struct entry *e)
 static void
 round_add_epochs(struct round *r)
 {
-	for (size_t i = 0; i < r->o->epochs.n && r->rc == MQ_OK; i++) {
-		r->records[r->n] = (struct meta){ .op = META_EPOCH, .epoch = r->o->epochs.list[i] };
+	for (size_t i = 0; i < r->o->history.epochs.n && r->rc == MQ_OK; i++) {
+		r->records[r->n] = (struct meta){ .op = META_EPOCH, .epoch = r->o->history.epochs.list[i] };
 		if (++r->n == ROUND_CHUNK)
 			round_flush(r);
 	}
@@ -148,8 +148,8 @@ round_now(struct offsets *o)
 	int rc = round_log(o, &end);
 
 	if (rc == MQ_OK) {
-		o->round_at = begin;
-		o->round_bytes = end.byte > begin.byte ? end.byte - begin.byte : 0;
+		o->round.at = begin;
+		o->round.bytes = end.byte > begin.byte ? end.byte - begin.byte : 0;
 	}
 	return rc;
 }
@@ -162,16 +162,16 @@ round_if_due(struct offsets *o)
 	int rc;
 
 	MUST_HOLD_APPLY(o);
-	if (every < o->round_bytes * ROUND_SHARE)
-		every = o->round_bytes * ROUND_SHARE;
+	if (every < o->round.bytes * ROUND_SHARE)
+		every = o->round.bytes * ROUND_SHARE;
 	if (change_allowed(o) != MQ_OK)
 		return MQ_OK;
-	if (written.byte - o->round_at.byte < every && store_begin(o->store).byte <= o->round_at.byte)
+	if (written.byte - o->round.at.byte < every && store_begin(o->store).byte <= o->round.at.byte)
 		return MQ_OK;
 	rc = round_now(o);
-	if (rc != MQ_OK && !o->round_failing)
+	if (rc != MQ_OK && !o->round.failing)
 		log_warn("the state could not be logged again, it is tried later: %s", err_text(rc));
-	o->round_failing = rc != MQ_OK;
+	o->round.failing = rc != MQ_OK;
 	return rc;
 }
 

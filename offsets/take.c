@@ -234,8 +234,8 @@ static const struct taken_table {
 	int (*rest)(struct take *t);
 	size_t version;		/* where in struct offsets its version is remembered; 0: it has none */
 } tables[CONFIG_FILES] = {
-	[CONFIG_TOPICS] = { take_topic, end_topics, offsetof(struct offsets, told_topics) },
-	[CONFIG_GROUPS] = { take_group, end_groups, offsetof(struct offsets, told_groups) },
+	[CONFIG_TOPICS] = { take_topic, end_topics, offsetof(struct offsets, told.topics) },
+	[CONFIG_GROUPS] = { take_group, end_groups, offsetof(struct offsets, told.groups) },
 	[CONFIG_OFFSETS] = { take_offsets, NULL, 0 },
 	[CONFIG_DELAYS] = { NULL, NULL, 0 },
 };
@@ -300,11 +300,11 @@ take_delays(struct take *t)
 	json_t *at;
 
 	LOCKED(&t->o->registry);
-	if (t->o->delays && json_equal(t->o->delays, t->table))
+	if (t->o->told.delays && json_equal(t->o->told.delays, t->table))
 		return MQ_OK;
-	json_decref(t->o->delays);
-	t->o->delays = json_incref(t->table);
-	t->o->delays_dirty = true;
+	json_decref(t->o->told.delays);
+	t->o->told.delays = json_incref(t->table);
+	t->o->told.delays_dirty = true;
 	if (!t->o->store)		/* a registry alone */
 		return MQ_OK;
 	json_object_foreach(t->table, level, at)

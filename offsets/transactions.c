@@ -65,7 +65,7 @@ static int
 ready(struct offsets *o)
 {
 	struct transactions *t = o->transactions;
-	int demotions = atomic_load(&o->demotions);
+	int demotions = atomic_load(&o->delivery.demotions);
 	int rc = change_allowed(o);
 
 	MUST_HOLD(&t->lock);
@@ -237,7 +237,8 @@ append_end(struct offsets *o, int64_t number, const struct message *m, struct qu
 	if (topic && (topic->gone || topic->leaving))
 		rc = -ESTALE;
 	else
-		rc = t->demotions != atomic_load(&o->demotions) ? MQ_EROLE : store_append_step(o->store, &t->batch, &done);
+		rc = t->demotions == atomic_load(&o->delivery.demotions) ? store_append_step(o->store, &t->batch, &done)
+									 : MQ_EROLE;
 	queues_append_end(queues, n);
 	if (rc == MQ_OK && ret_at)
 		*ret_at = t->batch.entries[t->batch.n - 1];
