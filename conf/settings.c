@@ -113,11 +113,9 @@ struct old_text {
 
 static struct lock change_lock = LOCK_STATIC(RANK_SETTINGS);
 
-/* A value on its way from text into a field. */
+/* A value on its way from text into a field: a text, or a number, as a switch and a choice are. */
 union value {
 	int64_t number;
-	bool on;
-	int choice;
 	char *text;
 };
 
@@ -324,18 +322,14 @@ number_parse(const struct setting *row, const char *text, int64_t *ret_number)
 }
 
 static bool
-switch_parse(const char *text, bool *ret_on)
+switch_parse(const char *text, int64_t *ret_on)
 {
-	bool on = strcasecmp(text, "true") == 0;
-
-	if (!on && strcasecmp(text, "false") != 0)
-		return false;
-	*ret_on = on;
-	return true;
+	*ret_on = strcasecmp(text, "true") == 0;
+	return *ret_on || strcasecmp(text, "false") == 0;
 }
 
 static bool
-choice_parse(const struct setting *row, const char *text, int *ret_choice)
+choice_parse(const struct setting *row, const char *text, int64_t *ret_choice)
 {
 	if (row->words == role_words && fold_equal(text, "master"))
 		text = "ASYNC_MASTER";
@@ -345,6 +339,21 @@ choice_parse(const struct setting *row, const char *text, int *ret_choice)
 			return true;
 		}
 	return false;
+}
+
+bool
+setting_parse(const struct setting *row, const char *text, int64_t *ret_value)
+{
+	return row->type == SETTING_NUMBER ? number_parse(row, text, ret_value) :
+	       row->type == SETTING_SWITCH ? switch_parse(text, ret_value) : choice_parse(row, text, ret_value);
+}
+
+int
+setting_print(const struct setting *row, int64_t value, char *buf, size_t size)
+{
+	if (row->type == SETTING_NUMBER)
+		return snprintf(buf, size, "%" PRId64, value);
+	return snprintf(buf, size, "%s", row->type == SETTING_CHOICE ? row->words[value] : value ? "true" : "false");
 }
 
 static bool
@@ -428,25 +437,12 @@ text_good(const struct setting *row, const char *text)
 static int
 value_parse(const struct setting *row, const char *text, union value *ret_value)
 {
-	bool good = false;
-
-	switch (row->type) {
-	case SETTING_NUMBER:
-		good = number_parse(row, text, &ret_value->number);
-		break;
-	case SETTING_SWITCH:
-		good = switch_parse(text, &ret_value->on);
-		break;
-	case SETTING_CHOICE:
-		good = choice_parse(row, text, &ret_value->choice);
-		break;
-	case SETTING_TEXT:
-		good = text_good(row, text);
-		if (good && !(ret_value->text = strdup(text)))
-			return -ENOMEM;
-		break;
-	}
-	return good ? MQ_OK : MQ_EBADCONF;
+	if (row->type != SETTING_TEXT)
+		return setting_parse(row, text, &ret_value->number) ? MQ_OK : MQ_EBADCONF;
+	if (!text_good(row, text))
+		return MQ_EBADCONF;
+	ret_value->text = strdup(text);
+	return ret_value->text ? MQ_OK : -ENOMEM;
 }
 
 static void
@@ -457,10 +453,10 @@ value_store(struct settings *s, const struct setting *row, union value value)
 		*number_at(s, row) = value.number;
 		break;
 	case SETTING_SWITCH:
-		*switch_at(s, row) = value.on;
+		*switch_at(s, row) = value.number != 0;
 		break;
 	case SETTING_CHOICE:
-		*choice_at(s, row) = value.choice;
+		*choice_at(s, row) = (int)value.number;
 		break;
 	case SETTING_TEXT:
 		free(*text_at(s, row));
@@ -636,11 +632,11 @@ settings_get(const struct settings *s, const struct setting *row, char *buf, siz
 {
 	switch (row->type) {
 	case SETTING_NUMBER:
-		return snprintf(buf, size, "%" PRId64, (int64_t)*number_at(s, row));
+		return setting_print(row, *number_at(s, row), buf, size);
 	case SETTING_SWITCH:
-		return snprintf(buf, size, "%s", *switch_at(s, row) ? "true" : "false");
+		return setting_print(row, *switch_at(s, row), buf, size);
 	case SETTING_CHOICE:
-		return snprintf(buf, size, "%s", row->words[*choice_at(s, row)]);
+		return setting_print(row, *choice_at(s, row), buf, size);
 	case SETTING_TEXT:
 		break;
 	}

@@ -84,6 +84,12 @@ int setting_check(const struct setting *row, const char *value, const char *wher
 /* What row takes, as messages say it: "1 to 3600000 ms", "block or drop". */
 void setting_allowed(const struct setting *row, char *buf, size_t size);
 
+/* One value of a row that is no text, for tables of other things that are such rows, too (topics'
+ * and groups' config): from text, false if the row does not take it, and back.  A switch is 0
+ * or 1, a choice the place of its word. */
+bool setting_parse(const struct setting *row, const char *text, int64_t *ret_value);
+int setting_print(const struct setting *row, int64_t value, char *buf, size_t size);
+
 /* All defaults.  -ENOMEM.  settings_free() accepts what this has touched,
  * and zeroes. */
 int settings_init(struct settings *s);

@@ -9,6 +9,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "conf/settings.h"
 #include "offsets/field.h"
 #include "offsets/meta.h"
 
@@ -17,7 +18,6 @@
 static const char *const format_words[] = { "lines", "raw", "len32", "json", NULL };
 static const char *const on_full_words[] = { "block", "drop", NULL };
 static const char *const from_words[] = { "last", "first", NULL };
-static const char *const bool_words[] = { "false", "true", NULL };
 
 _Static_assert(sizeof(enum topic_format) == 4, "FIELD_I32 holds it");
 _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(mode_t) == 4, "FIELD_I32 holds them");
@@ -109,33 +109,14 @@ field_set(const struct field *f, void *conf, int64_t v)
 	}
 }
 
-/* The place of word in words, -1 if it is none of them. */
-static int
-word_index(const char *const *words, const char *word)
+/* f as a row of settings, which parses and prints it. */
+static struct setting
+setting_of(const struct field *f)
 {
-	for (int i = 0; words[i]; i++)
-		if (strcmp(words[i], word) == 0)
-			return i;
-	return -1;
-}
-
-/* What may be written for f, for a message. */
-static void
-field_allowed(const struct field *f, char *buf, size_t size)
-{
-	const char *const *words = f->words ? f->words : f->type == FIELD_BOOL ? bool_words : NULL;
-	size_t len = 0;
-
-	if (f->type == FIELD_PERM) {
-		snprintf(buf, size, "r, w, rw, none, or RocketMQ's number 0 to 7");
-		return;
-	}
-	if (!words) {
-		snprintf(buf, size, "%" PRId64 " to %" PRId64, f->min, f->max);
-		return;
-	}
-	for (int i = 0; words[i] && len < size; i++)
-		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? " or " : "", words[i]);
+	return (struct setting){
+		.key = f->key, .unit = "", .min = f->min, .max = f->max, .words = f->words,
+		.type = f->words ? SETTING_CHOICE : f->type == FIELD_BOOL ? SETTING_SWITCH : SETTING_NUMBER,
+	};
 }
 
 /* --- JSON ------------------------------------------------------------------- */
@@ -162,12 +143,10 @@ fields_to_json(const struct field *fields, const void *conf, json_t *object)
 static bool
 field_value(const struct field *f, const json_t *json, int64_t *ret_v)
 {
-	if (f->words) {
-		int i = json_is_string(json) ? word_index(f->words, json_string_value(json)) : -1;
+	const struct setting row = setting_of(f);
 
-		*ret_v = i;
-		return i >= 0;
-	}
+	if (f->words)
+		return json_is_string(json) && setting_parse(&row, json_string_value(json), ret_v);
 	if (f->type == FIELD_BOOL) {
 		*ret_v = json_is_true(json);
 		return json_is_boolean(json);
@@ -235,48 +214,34 @@ perm_parse(const char *text, int64_t *ret_v)
 }
 
 static bool
-number_parse(const struct field *f, const char *text, int64_t *ret_v)
-{
-	const char *digits = *text == '-' ? text + 1 : text;
-	char *end;
-	long long v;
-
-	if (*digits < '0' || *digits > '9')
-		return false;
-	errno = 0;
-	v = strtoll(text, &end, 10);
-	if (errno || *end || v < f->min || v > f->max)
-		return false;
-	*ret_v = v;
-	return true;
-}
-
-static bool
 field_parse(const struct field *f, const char *text, int64_t *ret_v)
 {
-	const char *const *words = f->words ? f->words : f->type == FIELD_BOOL ? bool_words : NULL;
-	int i;
+	const struct setting row = setting_of(f);
 
-	if (!words)
-		return (f->type == FIELD_PERM && perm_parse(text, ret_v)) || number_parse(f, text, ret_v);
-	i = word_index(words, text);
-	*ret_v = i;
-	return i >= 0;
+	return (f->type == FIELD_PERM && perm_parse(text, ret_v)) || setting_parse(&row, text, ret_v);
 }
 
 static void
 field_print(const struct field *f, const void *conf, char *buf, size_t size)
 {
-	int64_t v = field_get(f, conf);
+	const struct setting row = setting_of(f);
 
 	if (f->type == FIELD_PERM)
-		perm_print(v, buf, size);
-	else if (f->words)
-		snprintf(buf, size, "%s", f->words[v]);
-	else if (f->type == FIELD_BOOL)
-		snprintf(buf, size, "%s", bool_words[v]);
+		perm_print(field_get(f, conf), buf, size);
 	else
-		snprintf(buf, size, "%" PRId64, v);
+		setting_print(&row, field_get(f, conf), buf, size);
+}
+
+/* What may be written for f, for a message. */
+static void
+field_allowed(const struct field *f, char *buf, size_t size)
+{
+	const struct setting row = setting_of(f);
+
+	if (f->type == FIELD_PERM)
+		snprintf(buf, size, "r, w, rw, none, or RocketMQ's number 0 to 7");
+	else
+		setting_allowed(&row, buf, size);
 }
 
 static char *

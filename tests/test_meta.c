@@ -292,8 +292,8 @@ a_bad_config_is_refused_by_line_key_value_and_what_is_allowed(void **state)
 	} cases[] = {
 		{ "# fine\nqueues = 9999\n", "line 2: queues = 9999: allowed is 1 to 4096" },
 		{ "queues = 4x", "line 1: queues = 4x: allowed is 1 to 4096" },
-		{ "format = xml", "line 1: format = xml: allowed is lines or raw or len32 or json" },
-		{ "order = yes", "line 1: order = yes: allowed is false or true" },
+		{ "format = xml", "line 1: format = xml: allowed is lines, raw, len32 or json" },
+		{ "order = yes", "line 1: order = yes: allowed is true or false" },
 		{ "queus = 4", "line 1: queus: no such key; there are queues, perm, format, onFull, "
 			       "fileReservedTime, order, topicSysFlag" },
 		{ "queues = 4\nhello\n", "line 2: neither `key = value` nor a comment" },
