@@ -31,7 +31,7 @@ enum {
 /* Whose rights, where. */
 struct access {
 	struct offsets *offsets;
-	uid_t uid;		/* owner of what nobody owns: who has mounted */
+	uid_t uid;		/* owner of what nobody owns: the user that has mounted */
 	gid_t gid;
 	struct acl_caller who;
 };

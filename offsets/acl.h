@@ -26,10 +26,11 @@ int acl_mode(const void *acl, size_t len, mode_t *ret_mode);
 /* Put the mode's bits into a list. */
 void acl_set_mode(void *acl, size_t len, mode_t mode);
 
-/* Make a file's list a directory's: who may read the one may list and enter the other. */
+/* Make a file's list a directory's: a user that may read the file may list and enter the
+ * directory. */
 void acl_to_list(void *acl, size_t len);
 
-/* Who wants in. */
+/* The process that asks. */
 struct acl_caller {
 	uid_t uid;
 	gid_t gid;

@@ -134,8 +134,8 @@ identity_make(struct offsets *o)
 	return MQ_OK;
 }
 
-/* A restored snapshot is a broker of its own, also as a slave: who began an epoch is told
- * by it.  That the log is the same is told by its epochs. */
+/* A restored snapshot is a broker of its own, also as a slave: the identity says which broker
+ * began an epoch.  That two logs are one is said by their epochs. */
 static int
 identity_renew(struct offsets *o)
 {

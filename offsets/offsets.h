@@ -84,8 +84,8 @@ uint64_t offsets_rights_version(const struct offsets *o);
 
 /* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
  * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of
- * before and no longer does are gone; offsets only move forward, and not where a commit
- * is owed that the master had not taken then; the delays are kept for export.
+ * before and no longer does are gone; offsets only move forward, and not where a commit of
+ * this slave was not taken by the master yet; the delays are kept for export.
  *
  * None of that is in the log until this slave becomes the master.
  *
@@ -218,7 +218,7 @@ int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* On a master: what a slave has committed when it knew `seen` records of MQFS_META.
  * Nothing if a reset has come since; otherwise as commit_forward() and commit_reset().
- * Who knows nothing of records says INT64_MAX. */
+ * A caller that knows nothing of records says INT64_MAX. */
 int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen,
 		      bool reset);
 
@@ -287,7 +287,7 @@ void consumer_release_clients(struct offsets *o, struct group *g);
 #define CONSUMER_CLIENTS (-2)
 int32_t consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id);
 
-/* Whoever waits for a free queue looks again. */
+/* Consumers that wait for a free queue look again. */
 void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);
 
 /* --- owners, modes, ACLs of files in the tree ------------------------------- */
@@ -330,7 +330,7 @@ int offsets_reset(struct offsets *o, mq_pos begin, const struct epochs *theirs, 
  * with a whole record; offsets_promote() brings memory up to the log and begins an
  * epoch, durably: the store takes appends; brokerRole changes; offsets_promoted() logs
  * the whole state, of which a RocketMQ master has put nothing into the log, and the
- * commits that were owed to the master. */
+ * commits of this slave that its master had not taken. */
 int offsets_promote(struct offsets *o);
 void offsets_promoted(struct offsets *o);
 

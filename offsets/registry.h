@@ -214,7 +214,7 @@ struct offsets {
 	struct tables *tables;	/* NULL: read-only, so all stays in memory */
 
 	bool alone;		/* one thread knows of it, and need not lock it: registry_new() */
-	struct lock turn;	/* RANK_TURN: who writes the tables: a checkpoint, a snapshot, a cut */
+	struct lock turn;	/* RANK_TURN: a checkpoint, a snapshot or a cut, one at a time */
 
 	struct lock apply;	/* RANK_APPLY: guards from here ... */
 	struct batch batch;

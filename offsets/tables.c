@@ -278,7 +278,7 @@ write_once(struct tables *t, const struct rows *r)
 	return mdb_txn_commit(txn);
 }
 
-/* A full map is an ordinary day: twice the size, and once more. */
+/* The map is full: it becomes twice as large, and the write is tried again. */
 static int
 map_grow(struct tables *t)
 {

@@ -29,7 +29,8 @@
  *                  "sum"                          u64 transaction, u64 sum over the rows of all
  *                                                 tables but this one, see below
  *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of
- *                  u32 queue id                   this slave for its master (owed.h)
+ *                  u32 queue id                   this slave that its master has not
+ *                                                 taken yet (unsettled.h)
  *
  *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,
  *               i64 last_end, u32 head_moves

@@ -6,8 +6,8 @@
  *
  * An error of write-back is told to whoever syncs through a descriptor that was open
  * when it happened.  To one that is opened later it is told only while the kernel
- * still has the inode in memory.  So who writes, and syncs later, either keeps the
- * descriptor, or asks whether one was closed in between.
+ * still has the inode in memory.  So a caller that writes, and syncs later, either keeps
+ * the descriptor, or asks whether one was closed in between.
  */
 #ifndef MQFS_STORE_FDCACHE_H
 #define MQFS_STORE_FDCACHE_H

@@ -35,7 +35,7 @@ int file_copy(int from, int to, int64_t size, const char *what);
 int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);
 
 /* A file that has other names, too, becomes one of its own, with the same bytes, mode and
- * times: who changes it then changes nothing else.  `tmp` as above. */
+ * times: a change of it then changes no other file.  `tmp` as above. */
 int file_unshare(int dirfd, const char *name, const char *tmp);
 
 /* Make a directory and sync its parent; one that is there is fine. */
@@ -66,7 +66,7 @@ int file_last_data(int fd, int64_t from, int64_t to, int64_t *ret_last);
  * Nor is anything read ahead on this descriptor, until file_read_ahead(). */
 int file_drop_cache(int fd, int64_t from);
 
-/* The same for who does not write the file: what is not on the disk yet stays data. */
+/* The same for a process that does not write the file: what is not on the disk yet stays data. */
 void file_drop_clean(int fd, int64_t from);
 void file_read_ahead(int fd);
 

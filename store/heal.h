@@ -44,8 +44,8 @@ int heal_segment(struct store *s, mq_pos base, const struct damage *d, const str
 		 const struct healer *from, const struct pace *pace);
 
 /* Our own bytes for somebody else's healing, as fetch() is to have them: whole records
- * that we have verified, about HEAL_WANTED of them; a piece of a long one is verified by
- * who puts it together.  MQ_ECORRUPT: none begins at pos, or not a good one, or `at` is
+ * that we have verified, about HEAL_WANTED of them; a piece of a long one is verified by the
+ * broker that puts it together.  MQ_ECORRUPT: none begins at pos, or not a good one, or `at` is
  * not in it; MQ_EEND, MQ_EGONE, -errno. */
 int heal_serve(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
 

@@ -335,7 +335,7 @@ index_file_unref(struct index_file *f)
 		index_file_free(f);
 }
 
-/* Who reads it now reads it to its end, and stops there: those before it go, too. */
+/* A search that reads the file reads it to its end, and stops there: those before it go, too. */
 bool
 index_file_remove(struct keyindex *ix, struct index_file **at)
 {

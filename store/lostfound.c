@@ -282,7 +282,7 @@ is_same(int lostfound_fd, const char *name, int fd)
 
 /* A name that is free: commitlog-POSITION, with one more suffix for every time that
  * the same place was cut before.  True: what fd (-1: unknown) has is kept under that name
- * already, by somebody who died before he could cut it. */
+ * already, by a process that died before it could cut the log. */
 static bool
 piece_name(int lostfound_fd, mq_pos pos, int fd, char name[LOSTFOUND_NAME_SIZE])
 {

@@ -33,7 +33,7 @@ struct lost_bytes {
 };
 
 /* Keep them, in a new file: the same place may be cut more than once.  The same bytes of
- * the same place are kept once: who cuts after a crash keeps again first. */
+ * the same place are kept once: a cut that goes on after a crash keeps them again first. */
 int lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost);
 
 /* A whole segment, which leaves its directory. */

@@ -158,8 +158,8 @@ int queue_put(struct queue *q, const struct queue_put *put);
 void queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, int64_t store_ms);
 
 /* Messages from `end` on are no more (end: at least min); `last` is what is left of the
- * last one.  Its name is another file from here on; who has the old one open reads
- * what is left of it, see queue_cut_since(). */
+ * last one.  The queue's name is another file from here on; a reader that has the old one
+ * open reads what is left of it, see queue_cut_since(). */
 struct queue_last {
 	mq_pos end;		/* of its record; 0: there is none */
 	int64_t store_ms;

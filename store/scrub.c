@@ -67,7 +67,7 @@ struct scrub {
 	size_t n_sealed;		/* in that state */
 	size_t next;			/* where to look for one that is due */
 	bool any_checked;		/* since nothing was due */
-	int64_t owed, paid_us;		/* bytes that are read, but not waited for; since when */
+	int64_t ahead, waited_us;	/* bytes read faster than scrubRate allows; at that time */
 	struct check check;
 
 	struct lock lock;		/* all below */
@@ -95,19 +95,19 @@ mono_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* What is owed now: time pays for it.  False: nothing may be read at all. */
+/* How long to wait so that no more than scrubRate is read.  False: nothing may be read at all. */
 static bool
-pay(struct scrub *sc, int64_t *ret_wait_ms)
+wait_of(struct scrub *sc, int64_t *ret_wait_ms)
 {
-	int64_t rate = sc->s->settings->scrubRate, now = mono_us(), passed = now - sc->paid_us;
+	int64_t rate = sc->s->settings->scrubRate, now = mono_us(), passed = now - sc->waited_us;
 	int64_t credit = rate * CREDIT_US / SECOND_US;
 
 	if (rate == 0)
 		return false;
-	sc->owed -= rate * (passed < SECOND_US ? passed : SECOND_US) / SECOND_US;
-	sc->owed = sc->owed > -credit ? sc->owed : -credit;
-	sc->paid_us = now;
-	*ret_wait_ms = sc->owed > 0 ? sc->owed * 1000 / rate + 1 : 0;
+	sc->ahead -= rate * (passed < SECOND_US ? passed : SECOND_US) / SECOND_US;
+	sc->ahead = sc->ahead > -credit ? sc->ahead : -credit;
+	sc->waited_us = now;
+	*ret_wait_ms = sc->ahead > 0 ? sc->ahead * 1000 / rate + 1 : 0;
 	return true;
 }
 
@@ -122,9 +122,9 @@ spend(void *arg, int64_t bytes)
 	sc->stats.at += bytes;
 	sc->stats.read_bytes += bytes;
 	lock_drop(&sc->lock);
-	(void)pay(sc, &ms);		/* time that has passed is not for these */
-	sc->owed += bytes;
-	while (pay(sc, &ms)) {
+	(void)wait_of(sc, &ms);		/* time that has passed is not for these */
+	sc->ahead += bytes;
+	while (wait_of(sc, &ms)) {
 		if (ms == 0)
 			return atomic_load(&sc->ending.closed) ? MQ_ECLOSED : MQ_OK;
 		if (mark_wait_past(&sc->ending, MQ_POS(0), ms < LOOK_MS ? (int)ms : LOOK_MS, NULL) == MQ_ECLOSED)
@@ -335,7 +335,7 @@ found_fine(struct scrub *sc, struct check *c)
 	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
 }
 
-/* Who cuts the log makes bytes zero: that is no decay. */
+/* A cut of the log makes bytes zero: that is no damage. */
 static bool
 was_cut(struct scrub *sc, const struct check *c)
 {
@@ -662,7 +662,7 @@ scrub_start(struct store *s)
 		scrub_free(sc);
 		return err_note(rc, "scrub thread: %m");
 	}
-	LOCKED(&s->sealed_lock);	/* who cuts the log tells it */
+	LOCKED(&s->sealed_lock);	/* a cut of the log tells the scrub of it */
 	s->scrub = sc;
 	return MQ_OK;
 }

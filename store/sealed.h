@@ -16,7 +16,7 @@
 
 struct store;
 
-/* Told of every byte that is read, before the next is: who reads slowly waits there.
+/* spend() is told of all bytes that are read, before the next are: a slow reader waits in it.
  * Not MQ_OK: reading ends with that. */
 struct pace {
 	int (*spend)(void *arg, int64_t bytes);

@@ -65,8 +65,8 @@ struct store_recovery {
 int store_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
 	       struct store **ret_store);
 
-/* Flush, stop threads, free.  Take a last checkpoint before it; who waits on a mark
- * is woken (MQ_ECLOSED), but must be gone by then.  Accepts NULL. */
+/* Flush, stop threads, free.  Take a last checkpoint before it; a thread that waits on a
+ * mark is woken (MQ_ECLOSED), but must be gone by then.  Accepts NULL. */
 void store_close(struct store *s);
 
 void store_recovery(const struct store *s, struct store_recovery *ret);
@@ -128,9 +128,9 @@ int store_append_first(struct store *s, struct queue *q, struct batch *b, struct
  * MQ_ECORRUPT (noted) when they do not follow on the log's end; else as above. */
 int store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len);
 
-/* Hold a queue's end still: who appends more than one batch that must be
- * consecutive, or looks at the end before appending (pwrite), does so between
- * these two. */
+/* Hold a queue's end still: a caller that appends more than one batch that must be
+ * consecutive, or that looks at the end before it appends (pwrite), does so between these
+ * two. */
 void queue_append_begin(struct queue *q);
 void queue_append_end(struct queue *q);
 
@@ -196,7 +196,7 @@ int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_q
 int64_t store_believed_ms(struct store *s, int64_t *ret_ahead_ms);
 
 /* The log as it is: [begin, written), in segments of that size; and its
- * directory, for who reads it by itself (the store's, not to be closed). */
+ * directory, for callers that read it by themselves (the store's, not to be closed). */
 mq_pos store_begin(struct store *s);
 int64_t store_segment_bytes(const struct store *s);
 int64_t store_queue_file_entries(const struct store *s);	/* of consume queue files */

@@ -26,7 +26,7 @@ struct store {
 	struct store_recovery recovery;
 
 	struct lock checkpoint_lock;
-	struct lock turn_lock;		/* of who takes segments away: retention, a cut */
+	struct lock turn_lock;		/* one of retention and a cut removes segments */
 	pthread_cond_t turn_over;
 	bool turn_taken;
 	bool index_failing;		/* with the log's lock */

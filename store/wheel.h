@@ -31,7 +31,7 @@ struct wheel {
  * Errors as store_read()'s. */
 int wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret);
 
-/* The same, for who serves the store: what waits is said in the log, once.  *ret is untouched if
+/* The same, for the broker: a log line says once what waits.  *ret is untouched if
  * it cannot be read (said as well). */
 void wheel_say(struct store *s, int store_fd, int64_t *ret_waiting);
 
