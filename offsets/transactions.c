@@ -434,7 +434,7 @@ resume_locked(struct offsets *o, struct half *h)
 	if (rc != MQ_OK)
 		return rc;
 	queue_append_begin(q);
-	rc = t->demotions != atomic_load(&o->demotions) ? MQ_EROLE : store_append(o->store, q, &t->batch, &done);
+	rc = t->demotions != atomic_load(&o->delivery.demotions) ? MQ_EROLE : store_append(o->store, q, &t->batch, &done);
 	queue_append_end(q);
 	return rc == MQ_OK ? halves_renewed(o, &t->halves, done.first.n, h->rec.pos) : rc;
 }
