@@ -239,7 +239,7 @@ is_complete(const struct fsck *f)
 static bool
 has_imported_as_slave(const struct tables_check *t)
 {
-	return t->rows->saved_as_slave && t->log->import == IMPORT_NEVER;
+	return t->rows->saved.as_slave && t->log->import == IMPORT_NEVER;
 }
 
 /* What a clean exit has left is the end of the log. */
