@@ -393,6 +393,10 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 	}
 	if (give_room(d) != MQ_OK)
 		return false;
+	if (d->n_given > 0 && timed_before(&d->heap[0], &d->given[d->n_given - 1])) {
+		dl->next_ms = dl->now_ms;	/* it has just come: delays_in_order() says so */
+		return false;
+	}
 	*ret = d->heap[0];
 	if (ret->due_ms > dl->now_ms) {
 		dl->next_ms = ret->due_ms < dl->next_ms ? ret->due_ms : dl->next_ms;
