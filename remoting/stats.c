@@ -159,11 +159,12 @@ sample(struct samples *list, int span, const struct item *i, int64_t now_ms)
 static struct stats_rate
 rate_of(const struct samples *list)
 {
-	const struct sample *first = list->list, *last = first + list->n - 1;
+	const struct sample *first = list->list, *last;
 	struct stats_rate r = { 0 };
 
 	if (list->n < 2)
 		return r;
+	last = &list->list[list->n - 1];
 	r.sum = last->value - first->value;
 	if (last->ms > first->ms)
 		r.per_second = (double)r.sum * 1000 / (double)(last->ms - first->ms);
