@@ -30,7 +30,8 @@
 
 #define REMOTING_HEAD_BYTES 8
 #define REMOTING_FRAME_MAX (16 << 20)	/* with those of its length */
-#define REMOTING_HEADER_MAX (64 << 10)	/* more is refused, so that no header holds up others */
+#define REMOTING_HEADER_MAX (256 << 10)	/* more is refused, so that no header holds up others; the
+					 * longest properties, six bytes a character, are less */
 #define REMOTING_VERSION 409		/* of RocketMQ, whose protocol we speak: 4.9.8 */
 #define REMOTING_V3_4_9 121		/* older clients say nothing of maxReconsumeTimes that counts */
 
