@@ -799,4 +799,5 @@ def main():
                 print("%-12s not measured: %s" % (row[0], why), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
