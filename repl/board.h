@@ -19,7 +19,7 @@
  * `marks` is the mount's: mqrepld cannot write it.  Of `acks` the mount believes:
  *
  *   sleeps, news     nothing: an eventfd is written, a thread looks once more, or sleeps
- *                    until its time is up
+ *                    for a second too long (mark.c)
  *   of[]             the ack of slave i + 1, if `connection` is the one that a LINK_PEER
  *                    with that id has told of; what it then counts for: peers.h
  *

@@ -9,6 +9,7 @@
 #include "store/mark.h"
 
 #define WAKE_AT_ONCE 16
+#define SHARED_LOOK_MS 1000		/* on another process's word nobody sleeps longer without a look */
 
 /* A thread that waits, on its stack: each has a word of its own to sleep on, so that who
  * waits for something far ahead sleeps on while others are woken.  Those of a mark with a
@@ -233,8 +234,20 @@ outcome(const struct mark *m, const struct mark_waiter *w, const uint64_t *nudge
 	return nudges && atomic_load(&m->nudges) != *nudges ? -EAGAIN : MQ_EEND;
 }
 
-/* Until it is over; MQ_EEND: woken, or the time is up.  A wake that comes before want() takes
- * back what is wanted has changed the word since `seen`. */
+/* Another process can change a word back that a waker has changed, or requeue who sleeps on it to
+ * a word of its own: then the wake is lost. */
+static void
+sleep_on(const struct mark *m, const struct mark_waiter *w, uint32_t seen, int timeout_ms)
+{
+	bool shared = m->source.news != NULL;
+
+	if (shared && (timeout_ms < 0 || timeout_ms > SHARED_LOOK_MS))
+		timeout_ms = SHARED_LOOK_MS;
+	futex_wait(w->word, shared, seen, timeout_ms);
+}
+
+/* Until it is over; MQ_EEND: woken, or it is time to look again.  A wake that comes before want()
+ * takes back what is wanted has changed the word since `seen`. */
 static int
 sleep_once(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
 {
@@ -247,7 +260,7 @@ sleep_once(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int ti
 	atomic_store(&w->sleeps, true);
 	rc = outcome(m, w, nudges);
 	if (rc == MQ_EEND && timeout_ms != 0)
-		futex_wait(w->word, m->source.news != NULL, seen, timeout_ms);
+		sleep_on(m, w, seen, timeout_ms);
 	atomic_store(&w->sleeps, false);
 	return rc;
 }

@@ -280,6 +280,36 @@ a_source_moves_the_mark_for_those_who_wait(void **state)
 	mark_destroy(&o.m);
 }
 
+/* The other process takes who sleeps on `news` to a word that nobody wakes.  Returns how many. */
+static long
+take_sleepers(struct other *o, _Atomic uint32_t *elsewhere)
+{
+	return syscall(SYS_futex, &o->news, FUTEX_REQUEUE, 0, (void *)1L, elsewhere, 0);
+}
+
+static void
+a_source_that_takes_sleepers_away_keeps_nobody_for_ever(void **state)
+{
+	struct other o = { .news = 0 };
+	const struct mark_source source = { &o.news, &o.wanted, look_at_other, &o };
+	struct waiter w = { .m = &o.m, .past = 5, .timeout_ms = -1 };
+	_Atomic uint32_t elsewhere = 0;
+	struct timespec until;
+
+	(void)state;
+	mark_init(&o.m, MQ_POS(0));
+	mark_set_source(&o.m, &source);
+	pthread_create(&w.thread, NULL, waiter_main, &w);
+	while (take_sleepers(&o, &elsewhere) == 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	mark_close(&o.m);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 60;
+	assert_int_equal(pthread_timedjoin_np(w.thread, NULL, &until), 0);
+	assert_int_equal(w.rc, MQ_ECLOSED);
+	mark_destroy(&o.m);
+}
+
 int
 main(void)
 {
@@ -293,6 +323,7 @@ main(void)
 		cmocka_unit_test(closing_wakes_everybody),
 		cmocka_unit_test(a_mirror_shows_the_mark_and_wakes_its_owner_once),
 		cmocka_unit_test(a_source_moves_the_mark_for_those_who_wait),
+		cmocka_unit_test(a_source_that_takes_sleepers_away_keeps_nobody_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
