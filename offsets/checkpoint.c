@@ -577,9 +577,10 @@ checkpoint_main(void *arg)
 {
 	struct offsets *o = arg;
 	int64_t gathered = clock_mono_ms(), followed = gathered, saved = gathered;
+	bool failed = false;		/* then more log is no reason to try again at once */
 
 	while (!o->writer.stop) {
-		mq_pos mark = MQ_POS(o->saved.mark + LOG_BYTES_MAX);
+		mq_pos mark = MQ_POS(failed ? INT64_MAX : o->saved.mark + LOG_BYTES_MAX);
 		int64_t now, interval = o->settings->flushIntervalConsumeQueue;
 		int64_t gather_every = o->settings->flushConsumerOffsetInterval;
 		int64_t wait = followed + interval < gathered + gather_every ? followed + interval
@@ -600,8 +601,9 @@ checkpoint_main(void *arg)
 			continue;
 		catch_up(o);
 		followed = now;
-		if (woken == MQ_OK || now - saved >= interval_ms(o)) {
-			if (offsets_checkpoint(o) == MQ_OK)
+		if (woken == MQ_OK || failed || now - saved >= interval_ms(o)) {
+			failed = offsets_checkpoint(o) != MQ_OK;
+			if (!failed)
 				handover_write_if_due(o);
 			saved = clock_mono_ms();
 		}
