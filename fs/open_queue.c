@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/access.h"
@@ -230,7 +231,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	return MQ_OK;
 }
 
-#define CLAIM_TRIES 3
+#define CLAIM_MS 100	/* a RELEASE may come so long after its close(2) on a busy machine */
 #define ROAMING (-1)	/* instead of a queue, in what outlives us, */
 #define EVERY (-2)	/* and of all */
 
@@ -259,8 +260,9 @@ static int
 claim(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
 {
 	int rc = claim_once(m, h, any, name, oq);
+	int64_t until = clock_mono_ms() + CLAIM_MS;
 
-	for (int tries = 1; rc == -EBUSY && tries < CLAIM_TRIES; tries++) {
+	while (rc == -EBUSY && clock_mono_ms() < until) {
 		closing_wait_left(m->closing);
 		rc = claim_once(m, h, any, name, oq);
 	}
