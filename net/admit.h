@@ -1,8 +1,8 @@
-/* admit.h - who may come in, and how much is said of those who may not.
+/* admit.h - which addresses may connect, and how many lines the log has of refused ones.
  *
- * A log is for people: a peer that is turned away is told of once, and not again
- * for the same reason within SAY_AGAIN_MS (it will try for ever); of a crowd the
- * first few, then their number.
+ * People read the log: a refused peer gets one line, and none for the same reason within
+ * SAY_AGAIN_MS (the peer will try for ever); when many are refused at a time, the first few
+ * get a line, and then one line has the number of the others.
  */
 #ifndef MQFS_NET_ADMIT_H
 #define MQFS_NET_ADMIT_H
@@ -19,16 +19,16 @@ struct admit_log {
 	struct admit_told {
 		char line[192];
 		int64_t said_ms;
-	} told[ADMIT_TOLD_MAX];		/* a place for the next one is where said_ms is least */
-	int64_t window_ms;		/* when the present one began */
-	int said;			/* in it */
-	int unsaid;			/* since a line said how many */
+	} told[ADMIT_TOLD_MAX];		/* the next line takes the place where said_ms is least */
+	int64_t window_ms;		/* when the present window began */
+	int said;			/* lines in this window */
+	int unsaid;			/* refusals without a line, since a line had their number */
 };
 
-/* Does haAllow have that address (`address` as text)?  If not, that was said. */
+/* Does haAllow have that address (`address` as text)?  If not, admit_refused() was called. */
 bool admit(struct daemon *d, const struct sockaddr *from, const char *address);
 
-/* Somebody was turned away; or we were, or did not want whom we reached. */
+/* We refused a connection from `address`; or one of ours to `address` has failed. */
 void admit_refused(struct daemon *d, const char *address, const char *why);
 void admit_failed(struct daemon *d, const char *address, const char *why);
 

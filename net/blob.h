@@ -10,16 +10,16 @@
 
 #include "net/link.h"
 
-/* The lengths go to *msg; *ret_fd is -1 if there is nothing to hold.  `ext`: NULL or
- * an object of strings.  -EMSGSIZE, noted: too much. */
+/* Make a blob.  The lengths go to *msg; *ret_fd is -1 if both are empty.  `ext`: NULL or
+ * an object of strings.  -EMSGSIZE, noted: more than LINK_BLOB_MAX. */
 int blob_make(struct link_message *msg, const json_t *ext, const char *body, size_t body_len, int *ret_fd);
 
-/* The same with a body that is JSON a peer has sent: packed, see values.h.  MQ_ECORRUPT, noted:
- * it is none. */
+/* The same with a body that is JSON a peer has sent: it is packed, see values.h.  MQ_ECORRUPT,
+ * noted: it is not JSON. */
 int blob_make_values(struct link_message *msg, const json_t *ext, const char *text, size_t len, int *ret_fd);
 
-/* All of it: the ext fields are an object of strings, or NULL (MQ_ECORRUPT, noted: they are
- * something else).  The body (to be freed) ends with a NUL that is not counted; NULL: there
+/* Read the whole blob: the ext fields are an object of strings, or NULL (MQ_ECORRUPT, noted:
+ * they are invalid).  The body (to be freed) ends with a NUL that is not counted; NULL: there
  * is no blob. */
 int blob_read(int fd, const struct link_message *msg, json_t **ret_ext, char **ret_body, size_t *ret_len);
 

@@ -34,18 +34,18 @@ struct channel {
 	struct stream stream;
 	struct remoting_reader reader;
 	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
-	size_t turn;			/* bytes heard since channel_tick(), */
+	size_t turn;			/* bytes received since channel_tick(), */
 	int turn_frames;		/* and frames, */
 	int turn_frames_max;		/* at most; 0: a few */
 	bool plain;			/* never in TLS; set before channel_open() */
 	bool paused;			/* the owner reads no more frames for now */
 	struct parcel *first, **last;	/* frames to send */
-	size_t waiting;			/* how many */
+	size_t waiting;			/* number of these */
 	size_t waiting_bytes;		/* of memory that they hold */
-	int64_t moved_ms;		/* when something went either way, */
-	int64_t began_ms, sent_ms;	/* a frame began to come, some of our first one went */
+	int64_t moved_ms;		/* when bytes were last sent or received, */
+	int64_t began_ms, sent_ms;	/* a frame began to come, bytes of our first frame were sent */
 	int rc;
-	char why[112];			/* rc is not MQ_OK */
+	char why[112];			/* the reason, when rc is not MQ_OK */
 };
 
 /* `watch.ready`, `d` and `allowed` are set.  fd (non-blocking, connected, in TLS if
@@ -54,24 +54,24 @@ struct channel {
 int channel_open(struct channel *ch, int fd, const char *host);
 void channel_close(struct channel *ch);		/* accepts a closed one */
 
-/* Send f, with its body.  Not MQ_OK: f is not sent, though others may be. */
+/* Send f, with its body.  Not MQ_OK: f is not sent; later frames may still be. */
 int channel_send(struct channel *ch, const struct remoting_frame *f);
 
 /* The same, but it goes out in channel_tick() only: many small frames at once. */
 int channel_post(struct channel *ch, const struct remoting_frame *f);
 
-/* The same with a body that is `n` pieces of the log one behind the other, read when it is
- * their turn.  A piece that is not there any more then ends the connection. */
+/* The same with a body that consists of `n` pieces of the log, each read when it is sent.
+ * If a piece does not exist any more by then, the connection ends. */
 int channel_send_log(struct channel *ch, const struct remoting_frame *f, const struct log_piece *pieces, size_t n);
 
-/* What the events of epoll allow to be sent is sent. */
+/* Send as much as the events of epoll allow. */
 void channel_ready(struct channel *ch, uint32_t events);
 
-/* The next frame (the caller's).  MQ_OK; -EAGAIN: not in this turn; -EDQUOT: it has more than
- * `allowed` bytes, reader.size; else the channel's rc. */
+/* Receive the next frame (the caller's).  MQ_OK; -EAGAIN: no more in this turn; -EDQUOT: the frame
+ * has more than `allowed` bytes: reader.size; else the channel's rc. */
 int channel_hear(struct channel *ch, struct remoting_frame *ret);
 
-/* Whatever is due, and what epoll is to tell of next: at the end of each turn of
+/* Do what is due now, and choose the events for epoll: called at the end of each turn of
  * the loop.  Returns when to call again. */
 int64_t channel_tick(struct channel *ch);
 

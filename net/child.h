@@ -1,11 +1,11 @@
-/* child.h - a daemon of the mount's: started, watched, ended, and started again.
+/* child.h - a daemon of the mount's: a thread starts, watches and ends it, and starts it again.
  *
  *      child thread   start_daemon ──> begin() ──> hear() for each message ──> ended()
  *                        ^                                                       │
  *                        └─────── later each time, unless it ran for long ───────┘
  *
- * The thread asks the daemon now and then whether it is there (LINK_PING); a daemon that does
- * not answer is killed.  Lines that the daemon says (LINK_SAY) go to the log here, so many a second.
+ * The thread sends the daemon a LINK_PING now and then, and kills a daemon that does not answer.
+ * It logs the lines of the daemon (LINK_SAY), a limited number a second.
  */
 #ifndef MQFS_NET_CHILD_H
 #define MQFS_NET_CHILD_H
@@ -24,7 +24,7 @@ struct child_run {
 	unsigned number;		/* counted from 1 on */
 	int link_fd;
 	pid_t pid;
-	const unsigned char *ring;	/* LINK_RING_BYTES, only to be read */
+	const unsigned char *ring;	/* LINK_RING_BYTES, mapped read-only */
 };
 
 /* All but is_needed() are called by the child thread, with no lock held. */
@@ -34,34 +34,34 @@ struct child_for {
 	int commitlog_fd;
 	void *arg;
 
-	/* Is the daemon to run at all?  Asked again after child_refresh().  With the child's lock. */
+	/* Shall the daemon run at all?  Called again after child_refresh(), with the child's lock. */
 	bool (*is_needed)(void *arg);
 
-	/* It was started.  Not MQ_OK: it is ended. */
+	/* The daemon was started.  Not MQ_OK: it is ended. */
 	int (*begin)(void *arg, const struct child_run *run);
 
-	/* A message has come; blob_fd (-1: none) is the callee's.  Not MQ_OK: it is ended. */
+	/* A message was received; blob_fd (-1: none) is the callee's.  Not MQ_OK: the daemon is ended. */
 	int (*hear)(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd);
 
 	/* The link has ended: nothing of the run may be used any more when this returns. */
 	void (*ended)(void *arg, const struct child_run *run);
 
-	/* Why the daemon does not run, or what it says of the level LOG_ERR. */
+	/* The reason why the daemon does not run, or a line of the daemon's of level LOG_ERR. */
 	void (*trouble)(void *arg, const char *text);
 };
 
 /* Starts the thread.  *ret is set before the first callback. */
 int child_open(const struct child_for *what, struct child **ret);
 
-/* The daemon is told to end, and no other is started. */
+/* End the daemon, and start no other. */
 void child_stop(struct child *c);		/* accepts NULL */
 void child_close(struct child *c);		/* accepts NULL; waits for the thread */
 
-/* No daemon runs from the return of child_hold() until as many child_release(). */
+/* No daemon runs from the return of child_hold() until child_release() was called as often. */
 void child_hold(struct child *c);
 void child_release(struct child *c);
 
-/* is_needed() may say something else now. */
+/* The result of is_needed() may have changed. */
 void child_refresh(struct child *c);
 
 #endif

@@ -2,14 +2,14 @@
  *
  *      confine_fds ─> confine_user ─> confine_limits ─> confine_files ─> confine_calls
  *
- * A call that fails must end the process: with the rights of who mounted it would talk to
- * strangers.  The one exception is -ENOSYS, of the last two: this kernel or build has no
- * Landlock or seccomp (noted), which is the caller's to tell.
+ * If a call fails, the caller must end the process: it would else talk to strangers with the
+ * rights of the user who mounted.  The one exception is -ENOSYS, of the last two: this kernel
+ * or build has no Landlock or seccomp (noted), and the caller logs that.
  */
 #ifndef MQFS_NET_CONFINE_H
 #define MQFS_NET_CONFINE_H
 
-/* What a process goes on to do; may be combined. */
+/* What a process will do; may be combined. */
 enum confine_role {
 	CONFINE_SERVES = 1,		/* it has the link, and reads segments of the log */
 	CONFINE_LISTENS = 2,		/* others connect to it */
@@ -17,12 +17,12 @@ enum confine_role {
 	CONFINE_RESOLVES = 8,		/* it looks names up, and nothing else: see resolve.h */
 };
 
-/* Descriptors above `last` are closed. */
+/* Close descriptors above `last`. */
 int confine_fds(int last);
 
 /* Become `user` (empty: nobody) if we are root, and in no group but that of
- * the commit log's directory, which may read the log.  commitlog_fd -1: no group.  No capability
- * is left, whoever we are. */
+ * the commit log's directory, which may read the log.  commitlog_fd -1: no group.  Give up all
+ * capabilities in any case. */
 int confine_user(const char *user, int commitlog_fd);
 
 /* Descriptors that a daemon needs beside those of its connections. */
@@ -36,7 +36,7 @@ int confine_limits(unsigned fds);
 /* Landlock: of all files, read those beneath commitlog_fd; -1: read what the user may read. */
 int confine_files(int commitlog_fd);
 
-/* seccomp: the system calls of these roles, with the arguments that they need.  The
+/* seccomp: allow the system calls of these roles, with the arguments that they need.  All
  * others get EPERM. */
 int confine_calls(unsigned roles);
 

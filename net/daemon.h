@@ -1,8 +1,8 @@
-/* daemon.h - what the parts of mqrepld share.
+/* daemon.h - what the parts of a daemon (mqrepld, mqremoted) share.
  *
- * One thread, one loop (serve.c).  Every socket has a watch; what it belongs to
- * has the watch as its first member and is not freed while the loop hands out
- * events, only marked by its closed socket.
+ * One thread, one loop (repl/serve.c, remoting/loop.c).  Every socket has a watch; the
+ * object that owns the socket has the watch as its first member, and is not freed while
+ * the loop hands out events: until then its closed socket (fd -1) marks it as ended.
  */
 #ifndef MQFS_NET_DAEMON_H
 #define MQFS_NET_DAEMON_H
@@ -24,23 +24,23 @@ struct watch {
 struct daemon {
 	struct link_config config;
 	struct tls *tls;	/* NULL: connections are plain */
-	enum tls_how tls_how;	/* of those who connect */
+	enum tls_how tls_how;	/* of peers that connect to us */
 	int commitlog_fd, epoll_fd;
 	unsigned char *ring;
 	int64_t begin, written;	/* the log, as the mount has it in this turn of the loop */
-	int64_t now_ms;		/* of this turn of the loop; stands still while we do */
-	bool recovered;		/* from a trouble that the mount was told of */
-	bool over;		/* it cannot go on; the mount starts another one */
+	int64_t now_ms;		/* when this turn of the loop began; without times in which the process was stopped */
+	bool recovered;		/* a trouble that the mount was told of is over */
+	bool over;		/* the daemon must end; the mount starts another one */
 	struct outbox out;
 	struct admit_log admit_log;
 };
 
-/* Hear of w->fd from now on.  The watch closes the descriptor, also on failure. */
+/* Call w->ready() for events of w->fd from now on.  The watch closes the descriptor, also on failure. */
 int watch_open(struct daemon *d, struct watch *w, int fd, uint32_t events);
 void watch_ask(struct daemon *d, struct watch *w, uint32_t events);
 void watch_close(struct watch *w);
 
-/* The same, but the descriptor lives on, as the caller's. */
+/* The same, but the descriptor stays open and is the caller's. */
 int watch_release(struct daemon *d, struct watch *w);
 
 /* The earlier of two times; 0 is never. */

@@ -1,8 +1,8 @@
 /* dial.h - a connection to HOST:PORT, whose addresses are tried one after the other.
  *
- *            dial_start              the resolver answers            one of them answers
+ *            dial_start              the resolver answers            an address accepts
  *   RESTING ────────────> RESOLVING ──────────────────> CONNECTING ─────────────────────> (done) RESTING
- *                                                            │ none does
+ *                                                            │ all have failed
  *                                                            └──────────────────────────> (done) RESTING
  */
 #ifndef MQFS_NET_DIAL_H
@@ -19,7 +19,7 @@ enum dial_phase {
 
 struct dial {
 	struct watch watch;		/* the connection to be */
-	struct watch names;		/* the resolver; fd -1: the addresses are these for good */
+	struct watch names;		/* the resolver; fd -1: the addresses are always those in `to` */
 	struct daemon *d;
 	struct resolve_answer to;
 
@@ -27,22 +27,23 @@ struct dial {
 	void (*done)(struct dial *dial, int rc, int fd);
 
 	enum dial_phase phase;
-	int which;			/* of the addresses is the next to try */
-	int64_t until_ms;		/* CONNECTING: that long */
+	int which;			/* index of the address to try next */
+	int64_t until_ms;		/* CONNECTING: when the attempt has failed */
 };
 
 /* `done` is set.  names_fd is the dial's. */
 int dial_open(struct dial *dial, struct daemon *d, int names_fd, const struct resolve_answer *to);
 void dial_close(struct dial *dial);
 
-/* done() will be called, perhaps at once.  It must be RESTING. */
+/* Begin, from RESTING: done() will be called, perhaps before this returns. */
 void dial_start(struct dial *dial);
 
-/* It was not the one (rc: why), or it is not wanted any more. */
-void dial_next(struct dial *dial, int rc);	/* the next of the addresses; done() is called */
+/* The address that done() gave was of no use (rc: why): try the next one, and call done()
+ * again.  And: stop; done() is not called. */
+void dial_next(struct dial *dial, int rc);
 void dial_stop(struct dial *dial);
 
-/* Whatever is due.  Returns when to call again, 0: no need. */
+/* Do what is due now.  Returns when to call again, 0: no need. */
 int64_t dial_tick(struct dial *dial);
 
 #endif

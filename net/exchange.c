@@ -40,7 +40,7 @@ struct exchange {
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;
 	bool closing;
-	int link;			/* the link thread's; -1: the daemon does not run */
+	int link;			/* the child thread's; -1: the daemon does not run */
 	int users;			/* of it, at this moment */
 	unsigned run;			/* counts them */
 	uint64_t last_id;
@@ -276,7 +276,7 @@ serve_main(void *arg)
 	return NULL;
 }
 
-/* --- the link thread's ---------------------------------------------------------------------------- */
+/* --- the child thread's --------------------------------------------------------------------------- */
 
 int
 exchange_hear(struct exchange *x, const struct link_message *msg, int blob_fd)

@@ -2,7 +2,7 @@
  *
  *      i16 length, name, i32 length, value         big-endian; UTF-8 without NUL
  *
- * So they stand in a binary header of the remoting protocol, and so they cross the link.
+ * They have this form in a binary header of the remoting protocol, and on the link.
  */
 #ifndef MQFS_NET_FIELDS_H
 #define MQFS_NET_FIELDS_H
@@ -13,17 +13,17 @@
 
 #include "conf/bytes.h"
 
-/* How many bytes the strings of this object are; NULL: none.  SIZE_MAX: a name is too long. */
+/* How many bytes the pairs of this object of strings take; NULL has none.  SIZE_MAX: a name is too long. */
 size_t fields_bytes(json_t *ext);
 
-/* Put them at `at`, which has room for so many; returns where they end. */
+/* Write the pairs to `at`, which has room for fields_bytes(); returns where they end. */
 char *fields_put(char *at, json_t *ext);
 
-/* The next len bytes are pairs, and nothing else: into *ret, NULL if there are none.  False, and
- * b->err is set: they are not. */
+/* Decode the next len bytes, which must be pairs and nothing else, into *ret (NULL: no pairs).
+ * False, and b->err is set: they are invalid. */
 bool fields_take(struct bytes *b, size_t len, json_t **ret);
 
-/* The next len bytes as a text; NULL, and b->err is set: they are none. */
+/* The next len bytes as a text; NULL, and b->err is set: they are not UTF-8 without NUL. */
 json_t *fields_take_text(struct bytes *b, size_t len);
 
 #endif

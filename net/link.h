@@ -1,38 +1,41 @@
-/* link.h - between the mount and a daemon.
+/* link.h - messages between the mount and a daemon: mqrepld (drawn here) or mqremoted.
  *
  *      mount.mqfs                                   mqrepld (no privileges)
  *   ┌──────────────┐   SEQPACKET socket, fd 3    ┌───────────────────────┐
  *   │ writes the   │ ── config, follow ─────────>│ serves slaves / is    │
  *   │ store        │ <── append, peer, say ───── │ the master's slave    │
  *   └──────────────┘   commitlog/, fd 4 (read)   └───────────────────────┘
- *                      ring, fd 5 (memory)
+ *                      ring, fd 5 (memory of the daemon's: what it has received)
  *                      board (memory, repl/board.h): marks, acks
  *
- * mqrepld reads segments by itself (sendfile), and puts what it receives from a
- * master into the ring; the mount alone writes the store.  Each side checks what
- * it receives, and a message that cannot be ends the link:
+ * mqrepld reads segments by itself (sendfile), and puts the bytes that it receives from a
+ * master into the ring; the mount alone writes the store.  How far the log and its slaves
+ * are goes over the board, not over the link.  Each side checks every message that it
+ * receives, and an invalid message ends the link:
  *
  *   both      link_receive(): kind, length and version, texts that end, numbers in
  *             range, blobs sealed and as long as the message says
- *   mount     APPEND: the bytes are the next ones of the ring, and are copied before
- *             they are looked at; whether the log takes them is the store's rule.
- *             RESPONSE: to a request that waits.  REQUEST: no more than may wait
- *   mqrepld   FOLLOW: where the log ends.  RESPONSE: to a request that a peer has sent
+ *   mount     APPEND: this broker is a slave, and the bytes are the next ones of the ring;
+ *             they are copied before they are checked, and the store decides whether the
+ *             log takes them.  RESPONSE: its id is of a request that waits.  REQUEST: no
+ *             more than LINK_REQUESTS_MAX wait
+ *   mqrepld   FOLLOW: pos is where the log ends, and the bytes to be compared are in the
+ *             log.  RESPONSE: its id is of a request that a peer has sent
  *
- * If mqrepld dies the mount starts another one; nothing is lost, because the log
- * says where to go on.
+ * If mqrepld dies the mount starts another one; nothing is lost, because the end of the
+ * log says where replication continues.
  *
  * One message is one packet: struct link_message, host byte order (both are one
  * build on one machine; the version says so).
  *
- * What peers ask each other by the remoting protocol crosses the link as a
- * REQUEST and its RESPONSE, in both directions:
+ * A request of the remoting protocol crosses the link as a REQUEST and its RESPONSE, in
+ * both directions:
  *
- *      a peer ──> mqrepld ── REQUEST ──> mount        what this broker is asked
- *      mount ── REQUEST ──> mqrepld ──> our master    what this broker asks
+ *      a peer ──> mqrepld ── REQUEST ──> mount        the peer asks this broker
+ *      mount ── REQUEST ──> mqrepld ──> our master    this broker asks its master
  *
- * Each request has one response, unless the link ends first.  What does not fit
- * the packet comes beside it, in a blob: a memfd, sealed, that holds
+ * Each request has one response, unless the link ends first.  Ext fields and body come
+ * beside the packet, in a blob: a memfd, sealed, that holds
  *
  *      ext_len bytes       the ext fields, pairs of texts: see fields.h
  *      len - ext_len       the body
@@ -53,31 +56,31 @@
 #define LINK_RING_FD 5
 #define LINK_RING_BYTES (8u << 20)
 #define LINK_TEXT_BYTES 200
-#define LINK_BLOB_MAX (17u << 20)	/* a remoting frame fits, be its ext fields all escapes */
-#define LINK_PEERS_MAX 64		/* slaves; they are numbers 1 on, and 0 is the master */
+#define LINK_BLOB_MAX (17u << 20)	/* any remoting frame fits, also one whose ext fields are all escapes */
+#define LINK_PEERS_MAX 64		/* slaves; their numbers begin with 1, and 0 is the master */
 #define LINK_REQUESTS_MAX 64		/* of either side that the other has not answered yet */
 
 enum link_kind {
 	/* mount -> mqrepld */
-	LINK_CONFIG = 1,	/* first; again when times or sizes in it have changed */
-	LINK_FOLLOW = 4,	/* slave: connect to the master and go on at pos: where this
-				 * log ends, or is to begin if it is empty.  The last len bytes
+	LINK_CONFIG = 1,	/* first; again when times, sizes or `eager` in it have changed */
+	LINK_FOLLOW = 4,	/* slave: connect to the master and receive the log from pos on: where
+				 * this log ends, or is to begin if it is empty.  The last len bytes
 				 * before pos are received once more, and must have that crc */
-	LINK_REST,		/* slave: close that connection */
+	LINK_REST,		/* slave: close the connection to the master */
 
 	/* mqrepld -> mount */
-	LINK_READY,		/* listens; which ports are in use, 0: not that one */
-	LINK_APPEND,		/* slave: ring bytes [ring_at, ring_at + len) are the
-				 * log's at pos; never across a segment */
-	LINK_PEER,		/* a peer's state has changed, or moved on (at most once a second) */
+	LINK_READY,		/* the daemon serves; the ports on which it listens, 0: it does not have that one */
+	LINK_APPEND,		/* slave: ring bytes [ring_at, ring_at + len) belong to the log
+				 * at pos; they are of one segment */
+	LINK_PEER,		/* a peer's state has changed, or its position (at most once a second) */
 	LINK_SAY,		/* a line for the log; text */
 
 	/* both */
 	LINK_REQUEST,		/* id, code, text: the peer's address, blob; a mount's has timeout_ms */
 	LINK_RESPONSE,		/* id of the request, code, text: the remark, blob */
 
-	LINK_PING,		/* mount -> mqrepld: say that you are there */
-	LINK_PONG,		/* mqrepld -> mount: I am */
+	LINK_PING,		/* mount -> daemon: the daemon is to answer with a PONG */
+	LINK_PONG,		/* daemon -> mount: the answer */
 
 	LINK_RING,		/* mount -> daemon, after the configuration: descriptor number `code` beside
 				 * the packet, of the board (repl/board.h) or of the rings (remoting/ring.h) */
@@ -101,15 +104,15 @@ struct link_config {
 	char listen[64];		/* address to listen on */
 	int32_t port;			/* HA port; 0: any */
 	int32_t remoting_port;		/* 0: any; -1: none */
-	int32_t vip_port;		/* where RocketMQ's clients look for it besides; 0: any; -1: none */
+	int32_t vip_port;		/* RocketMQ's clients also connect to this port; 0: any; -1: none */
 	char master[256];		/* HOST:PORT of its HA port */
 	char master_remoting[256];	/* HOST:PORT */
 	int64_t segment_bytes;
 	int64_t heartbeat_ms;		/* haSendHeartbeatInterval */
 	int64_t housekeeping_ms;	/* haHousekeepingInterval */
 	int64_t batch_bytes;		/* haTransferBatchSize */
-	int32_t eager;			/* 1: a SYNC_MASTER waits for acks: the next round goes out when one comes */
-	char user[64];			/* to become; "": nobody, if it is root */
+	int32_t eager;			/* 1: a SYNC_MASTER waits for acks: an ack lets the next round go out */
+	char user[64];			/* the daemon becomes this user; "": nobody, if it is root */
 	char tls_cert[SETTING_PATH_BYTES];	/* "": no TLS */
 	char tls_key[SETTING_PATH_BYTES];
 	char tls_ca[SETTING_PATH_BYTES];
@@ -117,8 +120,8 @@ struct link_config {
 
 	/* mqremoted */
 	int32_t acl;			/* 1: the mount judges each request: judge.h */
-	int32_t tls_how;		/* enum tls_how, of those who connect */
-	int32_t tls_strangers;		/* 1: as tls_open_server() has it, with what follows */
+	int32_t tls_how;		/* enum tls_how, of clients that connect */
+	int32_t tls_strangers;		/* 1: tls_open_server() is called, with the members that follow */
 	int32_t tls_ask, tls_verify;
 	char tls_password[128];
 	char namesrv[SETTING_PATH_BYTES * 2];	/* HOST:PORT;...; "": none */
@@ -132,40 +135,41 @@ struct link_message {
 	uint32_t version;
 	uint32_t kind;			/* enum link_kind */
 	int64_t pos;			/* APPEND, FOLLOW: of the log; PEER: what it reported first */
-	uint64_t ring_at;		/* counts bytes ever put in the ring; place is modulo its size */
+	uint64_t ring_at;		/* counts bytes ever put in the ring; their place is that modulo its size */
 	uint32_t len;			/* READY of mqremoted: clients; APPEND, FOLLOW; REQUEST, RESPONSE: of the blob, 0: there is none */
 	uint32_t ext_len;		/* REQUEST, RESPONSE */
-	uint64_t id;			/* REQUEST: unlike all others of its sender; RESPONSE: the request's;
-					 * FOLLOW: unlike all others; PEER 0: the FOLLOW's it is about;
-					 * other PEERs: unlike those of all other connections */
+	uint64_t id;			/* REQUEST: unique among those of its sender; RESPONSE: the request's;
+					 * FOLLOW: unique; PEER 0: the id of the FOLLOW that began the connection;
+					 * other PEERs: unique to the connection */
 	int32_t code;			/* REQUEST, RESPONSE: of the remoting protocol; a response
-					 * below 0 is -errno: there is no answer to be had;
-					 * PEER 0: MQ_ECORRUPT: it has other bytes than this log */
+					 * below 0 is -errno: nobody has answered the request;
+					 * PEER 0: MQ_ECORRUPT: the master's log has other bytes than this one */
 	int32_t timeout_ms;		/* REQUEST of the mount */
-	int32_t only_judge;		/* REQUEST of mqremoted: 1: the answer is whether it may be asked */
+	int32_t only_judge;		/* REQUEST of mqremoted: 1: the answer says whether the client may ask it */
 	int32_t port, remoting_port, vip_port;	/* READY */
 	int32_t peer;			/* PEER: its number, from 1 on; the master is 0 */
 	int32_t state;			/* PEER: enum link_peer_state */
-	int64_t ack;			/* PEER: where it is in the log */
-	int64_t sent;			/* PEER: what it was sent, or has sent */
+	int64_t ack;			/* PEER: up to where the slave (0: this broker) has the log; a slave's
+					 * newest ack is on the board */
+	int64_t sent;			/* PEER: up to where the slave was sent the log, or the master has sent it */
 	int32_t level;			/* SAY: of syslog(3) */
 	uint32_t crc;			/* FOLLOW: CRC-32 of those len bytes */
-	char text[LINK_TEXT_BYTES];	/* SAY: the line; PEER: its address, and why it went;
+	char text[LINK_TEXT_BYTES];	/* SAY: the line; PEER: its address, and why it was closed;
 					 * REQUEST, RESPONSE: see there */
-	struct link_config config;	/* CONFIG; no other message goes on to here */
+	struct link_config config;	/* CONFIG; other messages end before it */
 };
 
 /* How long a message of that kind is. */
 size_t link_size(uint32_t kind);
 
-/* Send one, with its blob (the caller's still; -1: it has none), flags as of
- * send(2).  -EPIPE: the other side is gone. */
+/* Send a message and its blob (which stays the caller's; -1: it has none), flags as of
+ * send(2).  -EPIPE: the other side has closed the link. */
 int link_send_blob(int fd, int flags, const struct link_message *msg, int blob_fd);
 int link_send(int fd, const struct link_message *msg);
 
-/* Receive one and check that it can be.  *ret_blob is the caller's, or -1; NULL:
- * no message with one is expected.  MQ_EEND: the other side is gone; -EAGAIN with
- * MSG_DONTWAIT in flags, or when SO_RCVTIMEO is over; MQ_ECORRUPT: not a message (noted). */
+/* Receive a message and check that it is valid.  *ret_blob is the caller's, or -1; NULL:
+ * no message with a blob is expected.  MQ_EEND: the other side has closed; -EAGAIN with
+ * MSG_DONTWAIT in flags, or when SO_RCVTIMEO is over; MQ_ECORRUPT: it is invalid (noted). */
 int link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob);
 
 /* --- blobs -------------------------------------------------------------------------- */
@@ -175,7 +179,7 @@ int link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 int link_blob_make(struct link_message *msg, const void *ext, size_t ext_len, const void *body,
 		   size_t body_len, int *ret_fd);
 
-/* All of it, as the message says: *ret (to be freed) is msg->len bytes and a NUL. */
+/* Read the whole blob of msg: *ret (to be freed) is msg->len bytes and a NUL. */
 int link_blob_read(int fd, const struct link_message *msg, char **ret);
 
 #endif

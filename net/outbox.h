@@ -29,7 +29,7 @@ bool outbox_put(struct outbox *out, const struct link_message *msg, size_t spare
 /* The same with a blob, which is the outbox's if it returns true. */
 bool outbox_put_blob(struct outbox *out, const struct link_message *msg, int blob_fd, size_t spare);
 
-/* What is kept, as far as it goes.  -EPIPE: the mount is gone. */
+/* Send kept messages until the link takes no more.  -EPIPE: the mount has closed it. */
 int outbox_send(struct outbox *out);
 
 /* A line for the mount's log, of syslog's level; dropped when it is busy. */

@@ -13,13 +13,12 @@
  *                i32 length, remark
  *                i32 bytes, entries of { i16 length, name, i32 length, value }
  *
- * Big-endian.  What is not there is 0 or nothing, members we do not know are
- * passed over, and a value of extFields may also be a number or a switch.  Texts
- * are UTF-8 without NUL.  A response copies opaque, and is in the dialect of
- * its request.
+ * Big-endian.  An absent member is 0 or empty, unknown members are ignored, and a
+ * value of extFields may also be a number or a boolean.  Texts are UTF-8 without
+ * NUL.  A response copies opaque, and is in the dialect of its request.
  *
- * Nothing here touches a socket.  What is received takes 4 KiB of memory, and
- * then no more than twice what has come.
+ * Nothing here touches a socket.  A frame that is being received takes 4 KiB of
+ * memory, and then at most twice the bytes that have come.
  */
 #ifndef MQFS_NET_REMOTING_H
 #define MQFS_NET_REMOTING_H
@@ -29,9 +28,9 @@
 #include <stdint.h>
 
 #define REMOTING_HEAD_BYTES 8
-#define REMOTING_FRAME_MAX (16 << 20)	/* with those of its length */
-#define REMOTING_HEADER_MAX (256 << 10)	/* more is refused, so that no header holds up others; the
-					 * longest properties, six bytes a character, are less */
+#define REMOTING_FRAME_MAX (16 << 20)	/* with the bytes of its length */
+#define REMOTING_HEADER_MAX (256 << 10)	/* a longer one is refused, so that parsing it delays no other
+					 * client; the longest properties, six bytes a character, fit */
 #define REMOTING_VERSION 409		/* of RocketMQ, whose protocol we speak: 4.9.8 */
 #define REMOTING_V3_4_9 121		/* older clients say nothing of maxReconsumeTimes that counts */
 
@@ -70,17 +69,17 @@ void remoting_frame_clear(struct remoting_frame *f);
 
 /* --- sending ------------------------------------------------------------------------- */
 
-/* The frame: *ret (to be freed).  If `body` is NULL though there is a body_len, it is
- * what goes before a body of that length.  -EMSGSIZE, noted: no frame can hold that much. */
+/* Encode the frame: *ret (to be freed).  If `body` is NULL and body_len is not 0, *ret is the
+ * frame without its body, which the caller sends.  -EMSGSIZE, noted: it is too large for a frame. */
 int remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len);
 
 /* --- receiving; starts as zeros ------------------------------------------------------- */
 
 struct remoting_reader {
 	unsigned char head[REMOTING_HEAD_BYTES];
-	size_t head_len;		/* what has come of it */
-	size_t size;			/* of header and body, once the head is known */
-	char *memory;			/* holds them: `len` have come, it has `room` */
+	size_t head_len;		/* bytes of it that have come */
+	size_t size;			/* of header and body, once the head is complete */
+	char *memory;			/* header and body: `len` bytes have come, it has `room` */
 	size_t len, room;
 };
 
@@ -93,12 +92,12 @@ remoting_reader_is_amid(const struct remoting_reader *r)
 	return r->head_len > 0;
 }
 
-/* Where to put what comes next, and at most how much: never beyond the frame.
+/* Where to put the next bytes, and at most how many: never beyond the frame.
  * NULL: there is no memory. */
 void *remoting_reader_place(struct remoting_reader *r, size_t *ret_len);
 
-/* So much was put there.  MQ_OK: *ret is the frame, and another one can begin.
- * MQ_EEND: not yet.  MQ_ECORRUPT, noted: no frame can be like that. */
+/* n bytes were put there.  MQ_OK: *ret is the frame, and the next one can begin.
+ * MQ_EEND: it is not complete.  MQ_ECORRUPT, noted: it is invalid. */
 int remoting_reader_take(struct remoting_reader *r, size_t n, struct remoting_frame *ret);
 
 #endif

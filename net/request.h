@@ -35,27 +35,27 @@ enum answer_code {
 	ANSWER_CONSUME_MSG_TIMEOUT = 207,
 };
 
-/* Everything is the caller's, and stays only until serve() returns. */
+/* All memory is the caller's, and valid only until serve() returns. */
 struct request {
 	int code;
 	const char *peer;		/* its address, for messages */
 	const json_t *ext;		/* the ext fields, an object of strings; NULL: none */
 	const void *body;		/* body_len bytes and a NUL, or values (values.h) */
 	size_t body_len;
-	bool only_judge;		/* the answer is whether it may be asked at all */
+	bool only_judge;		/* the answer says only whether the peer may ask this */
 };
 
 /* Starts as zeros: success, without anything.  ext and body (from malloc) are the
  * answer's: answer_clear() frees them. */
 struct answer {
 	int code;			/* enum answer_code, or another of RocketMQ's */
-	char remark[LINK_TEXT_BYTES];	/* what is wrong, "" */
+	char remark[LINK_TEXT_BYTES];	/* the reason of an error, or "" */
 	json_t *ext;			/* an object of strings; NULL: none */
-	char *body;			/* a received one: values, or ends with a NUL that is not counted */
+	char *body;			/* a received one is values, or ends with a NUL that is not counted */
 	size_t body_len;
 };
 
-/* Gives it another code and a remark.  Returns MQ_OK: `return answer_refuse(...)`. */
+/* Set code and remark.  Returns MQ_OK: `return answer_refuse(...)`. */
 int answer_refuse(struct answer *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void answer_clear(struct answer *a);
 

@@ -24,10 +24,10 @@ struct resolve_answer {
 /* HOST:PORT or [HOST]:PORT, taken apart in place.  False: it is neither. */
 bool resolve_split(char *text, char **ret_host, char **ret_port);
 
-/* The host of it. */
+/* Copy the host of HOST:PORT or [HOST]:PORT. */
 void resolve_host(const char *address, char *host, size_t size);
 
-/* Here and now.  `numeric`: names are none. */
+/* Look up in this process.  `numeric`: only addresses, no names. */
 void resolve_now(const char *host, const char *port, bool numeric, bool passive, struct resolve_answer *ret);
 
 /* Start the process; `user` as in confine_user().  Each resolve_ask() is answered
@@ -35,7 +35,7 @@ void resolve_now(const char *host, const char *port, bool numeric, bool passive,
 int resolve_start(const char *host, const char *port, const char *user, int *ret_fd);
 int resolve_ask(int fd);
 
-/* -EAGAIN: not yet.  -EPIPE: the process is gone. */
+/* Receive an answer.  -EAGAIN: it has not come yet.  -EPIPE: the process has ended. */
 int resolve_hear(int fd, struct resolve_answer *ret);
 
 #endif

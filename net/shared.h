@@ -1,4 +1,4 @@
-/* shared.h - what the mount shares with a daemon beside the link: memory, and eventfds.
+/* shared.h - memory and eventfds that the mount shares with a daemon, beside the link.
  *
  * The mount makes them and passes their descriptors over the link (LINK_RING).  A side
  * that sleeps says so in memory that it writes and the other reads; the other then
@@ -15,8 +15,8 @@ enum shared_writers {
 	SHARED_BOTH,
 };
 
-/* A memfd of that size, which nobody can change any more, mapped for us; `name` is for
- * people.  The caller owns the descriptor, and munmap(2)s the memory.  -errno, noted. */
+/* A memfd whose size nobody can change any more, mapped for us; `name` is shown in /proc.
+ * The caller owns the descriptor, and munmap(2)s the memory.  -errno, noted. */
 int shared_make(const char *name, size_t size, enum shared_writers writers, int *ret_fd, void **ret_at);
 
 /* An eventfd as two descriptors, ours and one to be passed on. */

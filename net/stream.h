@@ -1,4 +1,4 @@
-/* stream.h - a connection that never blocks, plain or TLS behind one interface.
+/* stream.h - a non-blocking connection, plain or TLS behind one interface.
  *
  *   stream_accept/connect ──> stream_handshake until MQ_OK ──> recv, send, sendfile
  *
@@ -11,9 +11,9 @@
  * read again without an event.  And a send that said -EAGAIN is to be tried again with the
  * same bytes (there may be more of them) before any others are sent.
  *
- * All functions return the number of bytes (MQ_OK: 0), -EAGAIN, or what went
- * wrong, noted in words about the peer: "does not take our certificate: expired".
- * There is no way on from an error.
+ * All functions return the number of bytes (MQ_OK: 0), -EAGAIN, or an error, noted
+ * with the peer as its subject: "does not take our certificate: expired".  After an
+ * error the stream can only be closed.
  */
 #ifndef MQFS_NET_STREAM_H
 #define MQFS_NET_STREAM_H
@@ -25,47 +25,47 @@
 
 #include "net/tls.h"
 
-#define STREAM_SHAKE_MS 10000		/* for stream_handshake() to come to an end */
+#define STREAM_SHAKE_MS 10000		/* time for a handshake */
 
 struct stream {
 	int fd;				/* the owner's to close, after stream_close() */
 	struct ssl_st *ssl;		/* NULL: plain */
 	bool up;			/* the handshake is done */
-	struct tls *maybe;		/* its first byte will say whether it is TLS; NULL: that is known */
+	struct tls *maybe;		/* the first byte will show whether it is TLS; NULL: that is known */
 	enum tls_how how;
-	bool heard;			/* something has come */
+	bool heard;			/* a byte was received */
 	uint32_t recv_waits, send_waits; /* for these events of epoll */
 };
 
 /* fd is connected (or about to be, for stream_connect), and non-blocking.  tls
- * NULL: plain.  `host` (which lives as long as the stream) is whom we want to
- * reach, see tls.h; `how`: what the other side may speak.  With TLS_TOO and TLS_NEVER
+ * NULL: plain.  `host` (which lives as long as the stream) is the host that we connect
+ * to, see tls.h; `how`: what the other side may speak.  With TLS_TOO and TLS_NEVER
  * stream_handshake() first waits for a byte, however long that takes. */
 int stream_accept(struct stream *s, int fd, struct tls *tls, enum tls_how how);
 int stream_connect(struct stream *s, int fd, struct tls *tls, const char *host);
 
-/* The other side hears that this is the end, if it goes out at once.  All zeros will do, too. */
+/* TLS: tell the other side that this is the end, if that can be sent at once.  Accepts all zeros. */
 void stream_close(struct stream *s);
 
-/* MQ_OK: both sides know each other now.  (A client of TLS 1.3 hears only when it
- * receives that it was refused.)  The owner ends
- * it after STREAM_SHAKE_MS. */
+/* MQ_OK: both sides have accepted each other's certificates.  (A client of TLS 1.3 learns
+ * that it was refused only when it receives.)  The owner closes a stream whose handshake
+ * takes longer than STREAM_SHAKE_MS. */
 int stream_handshake(struct stream *s);
 
-/* What comes next; 0: the other side has closed.  With TLS only the first place is used. */
+/* Receive; 0: the other side has closed.  With TLS only the first of iov is used. */
 ssize_t stream_recv(struct stream *s, void *buf, size_t len);
 ssize_t stream_recvv(struct stream *s, const struct iovec *iov, int n);
 
-/* `more`: it would be nice to have it in one packet with what is sent next. */
+/* `more`: another send follows, and both may go in one packet. */
 ssize_t stream_send(struct stream *s, const void *buf, size_t len, bool more);
 
 /* Bytes of a file, from `at` on; 0: it ends there. */
 ssize_t stream_sendfile(struct stream *s, int file, off_t at, size_t len);
 
-/* The owner wants these of EPOLLIN and EPOLLOUT: what is epoll to be asked for? */
+/* The events to ask epoll for, when the owner wants `events` (EPOLLIN, EPOLLOUT). */
 uint32_t stream_wants(const struct stream *s, uint32_t events);
 
-/* Bytes have come that epoll will not tell of. */
+/* Are there decrypted bytes, for which epoll reports no event? */
 bool stream_pending(const struct stream *s);
 
 #endif

@@ -1,7 +1,7 @@
-/* values.h - what a JSON text says, as bytes with their lengths.
+/* values.h - the values of a JSON text, as bytes with their lengths.
  *
- * A daemon without rights parses JSON that a peer has sent, and packs what it found; the
- * mount, which writes the store, has lengths and bounds to check and no text to parse.
+ * A daemon without rights parses JSON that a peer has sent, and packs its values; the mount,
+ * which writes the store, checks lengths and bounds and parses no text.
  *
  *      i8 kind, then         big-endian
  *        0 null, 1 false, 2 true     nothing
@@ -26,8 +26,8 @@
  * MQ_ECORRUPT, noted: it is not a JSON object, or one that cannot be packed. */
 int values_pack(const char *text, size_t len, char **ret, size_t *ret_len);
 
-/* What was packed; *ret is for json_decref().  `room` bounds the memory that it takes, in
- * bytes.  MQ_ECORRUPT, noted: nobody packs such bytes, or they want more room. */
+/* Unpack; *ret is for json_decref().  `room` is the limit of the memory that it takes, in
+ * bytes.  MQ_ECORRUPT, noted: the bytes are invalid, or would take more. */
 int values_take(const void *packed, size_t len, size_t room, json_t **ret);
 
 #endif

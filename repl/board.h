@@ -1,4 +1,4 @@
-/* board.h - the memory in which the mount and mqrepld see how far the other one is.
+/* board.h - shared memory, in which the mount and mqrepld see each other's positions.
  *
  *      mount.mqfs                                         mqrepld (no privileges)
  *                     ┌──────────── marks ────────────┐
@@ -10,18 +10,19 @@
  *      (a source)     <── news: acks beyond `wanted`   <──
  *                     └───────────────────────────────┘
  *
- * A round of a SYNC_MASTER goes through here: whoever appends wakes mqrepld, and mqrepld
- * wakes who waits for the acks.  Whatever else there is to say goes over the link.
+ * A round of a SYNC_MASTER uses only this memory: the thread that appends wakes mqrepld, and
+ * mqrepld wakes the threads that wait for acks.  All other news goes over the link.
  *
- * mqrepld sleeps in epoll, and is woken by an eventfd, if `sleeps` says that it wants to be.
- * The mount's threads sleep on the word `news` (futex.h).
+ * mqrepld sleeps in epoll, and is woken by an eventfd while `sleeps` is odd.  The mount's
+ * threads sleep on the word `news` (futex.h).
  *
- * `marks` is the mount's: mqrepld cannot write it.  Of `acks` the mount believes:
+ * mqrepld cannot write `marks`.  It can write anything into `acks`; a wrong value there has
+ * this effect at most:
  *
- *   sleeps, news     nothing: an eventfd is written, a thread looks once more, or sleeps
- *                    for a second too long (mark.c)
- *   of[]             the ack of slave i + 1, if `connection` is the one that a LINK_PEER
- *                    with that id has told of; what it then counts for: peers.h
+ *   sleeps, news     the mount writes the eventfd once more; a thread of the mount wakes too
+ *                    early, or sleeps for a second too long (mark.c)
+ *   of[]             the mount takes it as the ack of slave i + 1, if a LINK_PEER has told of
+ *                    that `connection`; peers.h says which acks count
  *
  * Host byte order: both sides are one build on one machine.
  */
@@ -42,7 +43,7 @@ struct board_marks {
 };
 
 struct board_acks {
-	_Alignas(64) _Atomic uint32_t sleeps;	/* odd while it does */
+	_Alignas(64) _Atomic uint32_t sleeps;	/* odd while mqrepld sleeps */
 	_Alignas(64) _Atomic uint32_t news;
 	_Alignas(64) struct board_ack {
 		_Atomic uint64_t connection;
@@ -64,10 +65,10 @@ struct board {
 int board_open(struct board *b);
 void board_close(struct board *b);	/* accepts all zeros */
 
-/* The next mqrepld takes part, after its configuration; the last one is gone. */
+/* Pass the board to a new mqrepld, after its configuration; the former one has ended. */
 int board_give(struct board *b, int link_fd);
 
-/* The ack of slave `number` on that connection; 0: there is none. */
+/* The ack of slave `number` on that connection; 0: it has acknowledged nothing there. */
 int64_t board_ack_of(const struct board_acks *acks, int32_t number, uint64_t connection);
 
 /* --- mqrepld's side ------------------------------------------------------------------- */
@@ -78,18 +79,18 @@ struct board_seat {
 	int wake_fd;			/* an edge for epoll; need not be read */
 };
 
-/* What board_give() has sent. */
+/* Receive and map what board_give() has sent. */
 int board_take(int link_fd, struct board_seat *ret);
 
 /* A slave has that number from now on, and has acknowledged nothing. */
 void board_connected(const struct board_seat *seat, int32_t number, uint64_t connection);
 void board_acked(const struct board_seat *seat, int32_t number, int64_t ack);
 
-/* Who waits for acks is to look at them once more. */
+/* Wake the mount's threads that wait for acks: they read the acks again. */
 void board_tell(const struct board_seat *seat);
 
-/* About to sleep: true unless the log has grown beyond `written`; board_awake() afterwards
- * in any case. */
+/* mqrepld is about to sleep.  False: it need not, because the log has grown beyond `written`.
+ * The caller calls board_awake() afterwards in any case. */
 bool board_sleep(const struct board_seat *seat, int64_t written);
 void board_awake(const struct board_seat *seat);
 

@@ -1,4 +1,4 @@
-/* commits.h - commits of a slave on their way to its master, and their arrival there.
+/* commits.h - a slave sends the commits of its consumers to its master, which stores them.
  *
  *      slave:   debts_due ──> UPDATE_CONSUMER_OFFSET ──> debts_answer
  *      master:  commit_from_slave, as of any client
@@ -8,8 +8,8 @@
  * stores any offset that it receives.  The slave therefore asks a RocketMQ master first
  * (14) for its offset, and sends only an offset that is larger, or a reset.
  *
- * One thread, on the slave.  It sends only while the slave follows its master, so never to
- * a master whose log is another one.
+ * One thread, on the slave.  It sends only while the slave follows its master, so a master
+ * that has another log receives no commits.
  */
 #ifndef MQFS_REPL_COMMITS_H
 #define MQFS_REPL_COMMITS_H
@@ -20,7 +20,7 @@ struct commits;
 
 int commits_open(struct replication *r, struct commits **ret);
 
-/* After replication's `closing` is set and told.  Accepts NULL. */
+/* The caller has set replication's `closing` and signalled `changed`.  Accepts NULL. */
 void commits_close(struct commits *c);
 
 /* Serve REQUEST_UPDATE_CONSUMER_OFFSET and REQUEST_QUERY_CONSUMER_OFFSET: rows of requests.c. */

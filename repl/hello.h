@@ -1,27 +1,27 @@
-/* hello.h - what two mqfs brokers say of themselves before one follows the other.
+/* hello.h - two mqfs brokers tell each other who they are before one follows the other.
  *
  * Request HELLO_CODE of the remoting protocol, which a RocketMQ broker does not
  * know and refuses (code 3).  The body is a JSON object, and so is the answer's:
  *
  *   v            1
  *   program      "mqfs 0.1.0"
- *   cluster brokerName brokerId role      as the settings say
+ *   cluster brokerName brokerId role      the broker's settings of these names
  *   storeId      32 hex digits: this copy of the log, of all copies
  *   segment      bytes of a segment of the log
  *   begin end    the log it has is [begin, end)
  *   epochs       [{"epoch":1,"start":0,"id":HEX32,"by":HEX32}, ...]: oldest first
- *   trouble      why it could not go on following, if so
+ *   trouble      a slave's: why it could not continue to follow its master
  *   instance     32 hex digits: this mount, of all mounts
- *   unlogged     true: it has topics, groups and offsets from a RocketMQ master (itself, or
- *                by way of whom it follows): the log does not say them
- *   via          ["HEX32", ...]: a slave's: the instance it follows, the one which that follows ...
+ *   unlogged     true: it has its topics, groups and offsets from a RocketMQ master (directly, or
+ *                through the brokers that it follows), so its log does not contain them
+ *   via          ["HEX32", ...]: a slave's: the instance that it follows, the one that this follows ...
  *   tail         {"from":P,"to":Q,"crc":N}: CRC-32 of these bytes of its log: its last ones,
  *                and in an answer those that the request names, if it has them
  *
- * Members from `instance` on are optional.  The tail shows what epochs cannot: that one of
+ * Members from `instance` on are optional.  The tail detects what epochs cannot: that one of
  * the two logs was restored from an older copy and has grown differently since.
  *
- * Members that are not known are ignored.  Nothing here uses a thread or a socket.
+ * Unknown members are ignored.  Nothing here uses a thread or a socket.
  */
 #ifndef MQFS_REPL_HELLO_H
 #define MQFS_REPL_HELLO_H
@@ -46,7 +46,7 @@ struct hello_via {
 };
 
 struct hello_tail {
-	mq_pos from, to;		/* the same: nothing is said */
+	mq_pos from, to;		/* equal: the hello has no tail */
 	uint32_t crc;
 };
 
@@ -61,7 +61,7 @@ struct hello {
 	unsigned char store_id[16];
 	mq_pos begin, end;
 	struct epochs epochs;
-	unsigned char instance[HELLO_ID_BYTES];		/* zeros: not said */
+	unsigned char instance[HELLO_ID_BYTES];		/* zeros: the hello has none */
 	bool unlogged;
 	struct hello_via via;
 	struct hello_tail tail;
@@ -72,18 +72,18 @@ char *hello_encode(const struct hello *h, size_t *ret_len);
 
 bool hello_is_slave(const struct hello *h);
 
-/* Is `instance` the broker that said `h`; is it one that this broker follows? */
+/* Did the broker `instance` send `h`?  And: does the sender of `h` follow `instance`? */
 bool hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
 bool hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
 
-/* The `via` of a slave of the broker that said `h`. */
+/* The `via` of a slave of the broker that sent `h`. */
 void hello_via(const struct hello *h, struct hello_via *ret);
 
 /* Do both tails cover the same positions, with different bytes? */
 bool hello_tails_differ(const struct hello *a, const struct hello *b);
 
-/* What it says, as net/values.h packs it; for hello_free().  MQ_ECORRUPT, noted: it is none,
- * or says what cannot be. */
+/* Decode a hello that net/values.h has packed; for hello_free().  MQ_ECORRUPT, noted: it is not
+ * a hello, or a member has an invalid value. */
 int hello_decode(const void *values, size_t len, struct hello *ret_hello);
 void hello_free(struct hello *h);
 

@@ -2,7 +2,7 @@
  * for them: served on a master, asked for on a slave of a RocketMQ one.
  *
  * An mqfs slave of an mqfs master reads all of it from the log.  If that master is itself a
- * slave of a RocketMQ master the log does not have it, and its slave asks as well.
+ * slave of a RocketMQ master, the log does not contain it, and its slave asks, too.
  */
 #ifndef MQFS_REPL_METADATA_H
 #define MQFS_REPL_METADATA_H
@@ -12,10 +12,10 @@
 /* Serve REQUEST_GET_ALL_...: rows of requests.c. */
 int metadata_serve(struct replication *r, const struct request *req, struct answer *ret);
 
-/* The same for tables of RocketMQ 5.x of which we have nothing: how far its timer
- * wheel is (7 numbers of 8 bytes: all that was due by now has been read, the rest is 0),
- * how many messages wait in it for which topic, and which groups have their messages popped
- * (both empty). */
+/* The same for tables of RocketMQ 5.x that mqfs does not have: the position of its timer
+ * wheel (7 numbers of 8 bytes: everything that was due by now has been read, the rest is 0),
+ * the number of messages that wait in it for each topic, and the groups whose messages are
+ * popped (both empty). */
 int metadata_serve_timers(struct replication *r, const struct request *req, struct answer *ret);
 int metadata_serve_none(struct replication *r, const struct request *req, struct answer *ret);
 

@@ -8,22 +8,22 @@
 struct peer {
 	int32_t number;			/* 0: the master */
 	char address[80];
-	uint64_t turn;			/* master: of which LINK_FOLLOW this is */
-	int64_t first;			/* slave: what it reported first */
+	uint64_t turn;			/* master: id of the LINK_FOLLOW that began the connection */
+	int64_t first;			/* slave: the position that it reported first */
 	int64_t ack, sent;		/* as in struct link_message; set by the owner as they move */
 
 	int32_t state;			/* enum link_peer_state */
-	char why[112];			/* it is in that state, or "" */
+	char why[112];			/* the reason for that state, or "" */
 	int32_t code;			/* as in struct link_message; set before peer_set() */
-	bool news;			/* state and why have not been told yet */
+	bool news;			/* the mount has not been told state and why yet */
 	int64_t told_ms, told_ack, told_sent;
-	int quiet;			/* seconds without progress that were told */
+	int quiet;			/* seconds without progress that the mount was told of */
 };
 
 /* The peer is in that state now; `why` may be NULL. */
 void peer_set(struct daemon *d, struct peer *p, enum link_peer_state state, const char *why);
 
-/* Tell what is to be told.  Returns when it wants to be called again, 0: when it has moved. */
+/* Send the mount what is new.  Returns when to call again, 0: when the peer has moved. */
 int64_t peer_tick(struct daemon *d, struct peer *p);
 
 #endif

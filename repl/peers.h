@@ -1,15 +1,17 @@
-/* peers.h - who is at the other end of the links of mqrepld, and what they have of the log.
+/* peers.h - the peers of mqrepld (slaves, and the master), and how much of the log each has.
  *
  * A connection of the HA protocol says nothing but positions.  One of them is an ack
  * that counts towards inSyncReplicas if
  *
- *   it is beyond the first one of its connection, so that bytes before it were sent
+ *   it is beyond the first one of its connection, so that the bytes before it were sent
  *     on that connection (an mqfs slave has its last bytes sent once more, see
- *     receiver.h), and mqrepld has not heard of more than it has sent;
- *   and the peer is admitted: by haAllow or by its certificate; where neither is set,
- *     so that everybody may connect, by having said hello from the same address, of the
+ *     receiver.h); it is not beyond the end of this log (mqrepld closes a connection
+ *     whose ack is beyond what was sent there);
+ *   the peer is admitted: by haAllow or by its certificate; where neither is set,
+ *     so that everybody may connect, by a hello from the same address that names the
  *     same log;
- *   and it has not said, from the same address, that it is of another log.
+ *   no hello from the same address has named another log;
+ *   and the slave is connected, and at most haSlaveFallbehindMax bytes behind.
  *
  * Peers that are not admitted are served, too, and shown in status/.
  *
@@ -28,9 +30,9 @@
 struct peers_known {
 	char host[80];			/* its address, without the port */
 	char broker[400], trouble[256];
-	bool good;			/* of the same log */
-	int64_t heard_ms;		/* wall clock */
-	char said[320];			/* what the log was told of it last; and when */
+	bool good;			/* it has the same log */
+	int64_t heard_ms;		/* wall clock of its last hello */
+	char said[320];			/* the `news` that were logged last, and when */
 	int64_t said_ms;
 };
 
@@ -48,37 +50,37 @@ struct peers {
 void peers_init(struct peers *p, const struct settings *settings, struct store *store);
 void peers_destroy(struct peers *p);
 
-/* A LINK_PEER has come.  True: its state is another one now. */
+/* A LINK_PEER was received.  True: the peer's state has changed. */
 bool peers_hear(struct peers *p, const struct link_message *msg);
 
-/* What slaves have acknowledged meanwhile, on the connections that are known. */
+/* Read from the board what slaves have acknowledged on the connections that are known. */
 void peers_look(struct peers *p, const struct board_acks *acks);
 
-/* `address` has said that hello, and may follow our log as it is (`good`), or not, or
- * not yet.  `news`: what the log is to be told of it, "" if nothing. */
+/* `address` has sent that hello.  `good`: it may follow this log as it is.  `news` is logged,
+ * unless it is "". */
 void peers_hello(struct peers *p, const char *address, const struct hello *h, bool good, const char *news);
 
-/* Our master has said who it is. */
+/* The master has sent its hello. */
 void peers_master_is(struct peers *p, const struct hello *h);
 
-/* mqrepld has ended: nobody is connected.  What they have acknowledged they have. */
+/* mqrepld has ended: no peer is connected.  The mark `replicated` stays where it is. */
 void peers_forget(struct peers *p);
 
-/* The log was cut: what was acknowledged behind `end` was of another one. */
+/* The log was cut: acks behind `end` were of bytes that are not in the log any more. */
 void peers_cut(struct peers *p, mq_pos end);
 
-/* Our role is another one, or our master: what slaves have may be of another log. */
+/* The role or the master has changed: slaves may have another log from now on. */
 void peers_anew(struct peers *p);
 
 bool peers_has_slaves(const struct peers *p);
 
-/* Are there slaves enough for a SYNC_MASTER? */
+/* Are enough slaves in sync for a SYNC_MASTER? */
 bool peers_in_sync(const struct peers *p);
 
-/* Our master, NULL: nothing has been heard of it. */
+/* The master; NULL: mqrepld has not told of it yet. */
 const struct replication_peer *peers_master(const struct peers *p);
 
-/* With what is known of each.  Returns how many. */
+/* Copy all peers to `list`, with what their hellos say.  Returns how many. */
 size_t peers_list(const struct peers *p, struct replication_peer *list);
 
 #endif

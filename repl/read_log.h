@@ -7,10 +7,10 @@
  *                at      within that record, if it is longer than an answer: its bytes
  *                        from there on are wanted; absent: `from`
  *   answer       whole records from there on, about a MiB, which the master has
- *                verified: positions, lengths, CRCs; or, of a record longer than
- *                HEAL_BYTES, so much.  Or SYSTEM_ERROR and why not
+ *                verified: positions, lengths, CRCs; or HEAL_BYTES of a record that is
+ *                longer.  Or SYSTEM_ERROR and the reason
  *
- * The epoch says that it is the same log; who asked verifies all of it again.
+ * The epoch shows that it is the same log; the slave verifies the whole answer again.
  * A slave whose log is to begin anew where its master's begins asks for the record there.
  */
 #ifndef MQFS_REPL_READ_LOG_H
@@ -23,12 +23,12 @@
 /* A row of requests.c. */
 int read_log_serve(struct replication *r, const struct request *req, struct answer *ret);
 
-/* Ask our master; ret_n <= size.  Errors as replication_call()'s, noted, and
- * MQ_ECORRUPT for an answer that is none. */
+/* Ask our master; *ret_n <= size.  Errors as replication_call()'s, noted, and
+ * MQ_ECORRUPT for an invalid answer. */
 int read_log(struct replication *r, mq_pos from, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
-/* Does our master, whose history is `theirs`, have the record that begins at `at`, of the
- * epoch that it says?  Not MQ_OK, noted: no, or it did not answer. */
+/* Does our master, whose history is `theirs`, have a record that begins at `at`, in the epoch
+ * that its history names?  Not MQ_OK, noted: it does not, or it did not answer. */
 int read_log_check(struct replication *r, mq_pos at, const struct epochs *theirs);
 
 #endif

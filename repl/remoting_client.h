@@ -1,8 +1,8 @@
-/* remoting_client.h - what the mount asks our master by the remoting protocol.
+/* remoting_client.h - requests of the mount to our master, by the remoting protocol.
  *
- * The connection is made when there is something to ask, and kept for the next
- * time; requests are sent as they come, whatever is not answered yet.  Whatever
- * goes wrong is the answer: the mount decides about another try.
+ * The connection is made for the first request, and kept for the next ones.  Requests are
+ * sent at once, also while earlier ones are not answered.  A failure is passed to the
+ * mount as the response: the mount decides about another try.
  */
 #ifndef MQFS_REPL_REMOTING_CLIENT_H
 #define MQFS_REPL_REMOTING_CLIENT_H
@@ -17,10 +17,10 @@ int remoting_client_open(struct daemon *d, int names_fd, const struct resolve_an
 			 struct remoting_client **ret);
 void remoting_client_close(struct remoting_client *c);		/* accepts NULL */
 
-/* A LINK_REQUEST; blob_fd (-1: none) is taken over.  Its LINK_RESPONSE follows. */
+/* Send a LINK_REQUEST to the master; blob_fd (-1: none) is taken over.  A LINK_RESPONSE follows. */
 void remoting_client_ask(struct remoting_client *c, const struct link_message *msg, int blob_fd);
 
-/* Whatever is due.  Returns when to call again, 0: no need. */
+/* Do what is due now.  Returns when to call again, 0: no need. */
 int64_t remoting_client_tick(struct remoting_client *c);
 
 #endif

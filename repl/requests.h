@@ -1,10 +1,9 @@
-/* requests.h - what a peer may ask this broker by the remoting protocol, and what
- * it is answered.
+/* requests.h - requests of slaves to this broker by the remoting protocol, and the answers.
  *
- * One row of the table in requests.c for each code; a code without a row is
- * answered as RocketMQ does it (3, not supported).  Rows run one after the
+ * The table in requests.c has one row for each code; a code without a row is
+ * answered as RocketMQ answers it (3, not supported).  Rows run one after the
  * other in a thread of their own: they may read the disk and take locks, but
- * should not wait for others.
+ * should not wait for other threads.
  */
 #ifndef MQFS_REPL_REQUESTS_H
 #define MQFS_REPL_REQUESTS_H
@@ -30,8 +29,8 @@ enum request_code {
 	REQUEST_READ_LOG = 0x6d72,	/* and this */
 };
 
-/* Is the body of such a request JSON; is that of its answer?  mqrepld parses what a peer sends
- * of it and packs it (net/values.h); what this broker sends is text. */
+/* Is the body of such a request JSON; is that of its answer?  mqrepld parses JSON that a peer has
+ * sent and packs it (net/values.h); JSON that this broker sends is text. */
 static inline bool
 request_has_values(int code)
 {
@@ -46,8 +45,8 @@ answer_has_values(int code)
 	       code == REQUEST_GET_ALL_SUBSCRIPTIONGROUP_CONFIG || code == REQUEST_GET_BROKER_RUNTIME_INFO;
 }
 
-/* Find the row and run it.  A row that fails is answered with SYSTEM_ERROR and
- * what was noted: *ret is an answer in any case. */
+/* Find the row and run it.  If it fails, the answer is SYSTEM_ERROR with the row's
+ * note: *ret is an answer in any case. */
 void requests_serve(struct replication *r, const struct request *req, struct answer *ret);
 
 #endif

@@ -1,4 +1,4 @@
-/* serve.h - the loop of mqrepld: the link, who connects, our master, and time. */
+/* serve.h - the loop of mqrepld: the link, connections of slaves, the one to our master, timers. */
 #ifndef MQFS_REPL_SERVE_H
 #define MQFS_REPL_SERVE_H
 
@@ -14,11 +14,11 @@ struct serve {
 	struct resolve_answer listen;	/* addresses to listen on; none: no slaves */
 	struct target {
 		struct resolve_answer answer;	/* slave: its addresses, */
-		int names_fd;			/* or who knows them (-1: nobody) */
+		int names_fd;			/* or the resolver that is asked for them (-1: none) */
 	} master, remoting;		/* of replication, and of the remoting protocol */
 };
 
-/* Until the link ends (MQ_OK) or cannot be believed (noted). */
+/* Run until the link ends (MQ_OK) or an invalid message comes over it (noted). */
 int serve_run(struct serve *serve);
 
 #endif
