@@ -571,21 +571,22 @@ def remote(bench, *args):
     return float(out.split()[-2])
 
 
-def network_broker(bench):
+def network_broker(bench, queues=8):
     """A broker that clients reach, and its port."""
     port = random.randrange(20000, 32000, 10)
-    broker = bench.broker("listen=127.0.0.1,listenPort=%d,remotingUser=%s" % (port, pwd.getpwuid(os.getuid())[0]))
+    broker = bench.broker("listen=127.0.0.1,listenPort=%d,remotingUser=%s" % (port, pwd.getpwuid(os.getuid())[0]),
+                          "defaultTopicQueueNums=%d" % queues)
     bench.topic(broker, "t")
 
     def listens():
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", port)) == 0
     wait_until(listens)
-    return str(port)
+    return broker, str(port)
 
 
 def pipelined(bench, connections, window):
-    port, count = network_broker(bench), str(400000 // bench.scale)
+    port, count = network_broker(bench)[1], str(400000 // bench.scale)
     return lambda: remote(bench, "send", port, "t", "4", connections, window, "1024", count)
 
 
@@ -601,9 +602,23 @@ def remote_64(bench):
 
 @figure("remote_pull", "1 KiB messages pulled by one client", 1e5, "k/s", "at least")
 def remote_pull(bench):
-    port, count = network_broker(bench), str(200000 // bench.scale)
+    port, count = network_broker(bench)[1], str(200000 // bench.scale)
     remote(bench, "send", port, "t", "1", "1", "256", "1024", count)
     return lambda: remote(bench, "pull", port, "t", "0", count)
+
+
+@figure("held_pulls", "one of 1,000 held pulls gets its message, from its send on, 99 of 100", 5e-3, "ms", "below")
+def held_pulls(bench):
+    broker, port = network_broker(bench, 1000)
+    topics = iter(range(1000))
+
+    def once():
+        topic = "held%d" % next(topics)
+        bench.topic(broker, topic)
+        out = subprocess.run([bench.tool("remote"), "hold", port, topic, "1000"], stdout=subprocess.PIPE,
+                             check=True, text=True).stdout
+        return float(out.split()[1]) / 1e6
+    return once
 
 
 # --- rows with a slave -----------------------------------------------------------
