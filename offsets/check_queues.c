@@ -191,9 +191,10 @@ contradiction(struct pair *p, int64_t n, const struct record *rec)
 	note_contradicted(p->f, rec->pos);
 }
 
-/* Entry e of message n, which the log has not, or elsewhere.  True: e is wrong. */
+/* Entry e of message n, which the log has not, or elsewhere.  True: e is wrong.  A record that says
+ * that it is another message is damaged where the log has no message n but this; else e is wrong. */
 static bool
-is_wrong(struct pair *p, int64_t n, const struct queue_entry *e)
+is_wrong(struct pair *p, int64_t n, bool log_has_it, const struct queue_entry *e)
 {
 	struct fsck *f = p->f;
 	struct record rec;
@@ -206,6 +207,8 @@ is_wrong(struct pair *p, int64_t n, const struct queue_entry *e)
 		return true;
 	if (record_is_of(&rec, p->topic) && rec.queue_id == p->id && rec.qoff.n == n && sysflag_is_queued(rec.sysflag))
 		p->differs = true;
+	else if (log_has_it)
+		return true;
 	else
 		contradiction(p, n, &rec);
 	p->shift_known = false;
@@ -223,7 +226,7 @@ compare_with_none(struct pair *p, int64_t n, const struct queue_entry *e)
 		return;
 	if (is_empty)
 		lost_add(p, n, MQ_POS(-1));
-	if (is_empty || !is_wrong(p, n, e))
+	if (is_empty || !is_wrong(p, n, false, e))
 		return;
 	queue_finding(p, FIX_VIEWS, "consumequeue", "entry %" PRId64
 		      ": no record of the log is this message, and none is damaged at %" PRId64, n, e->pos.byte);
@@ -249,7 +252,8 @@ compare_with(struct pair *p, int64_t n, const struct queue_entry *made, const st
 {
 	bool differs = e->pos.byte != made->pos.byte || e->total != made->total;
 
-	if (differs && (e->total <= 0 || e->pos.byte == made->pos.byte || is_lost(p->f, e->pos) || is_wrong(p, n, e)))
+	if (differs && (e->total <= 0 || e->pos.byte == made->pos.byte || is_lost(p->f, e->pos) ||
+			is_wrong(p, n, true, e)))
 		queue_finding(p, FIX_VIEWS, "consumequeue", "entry %" PRId64 ": says %" PRId32 " bytes at %" PRId64
 			      ", the record has %" PRId32 " at %" PRId64, n, e->total, e->pos.byte, made->total,
 			      made->pos.byte);

@@ -36,7 +36,8 @@ repaired() {
 # views: whatever happens to them, all comes again from the log
 for damage in 'rm -r lmdb' 'rm -r consumequeue byteindex index' 'rm -r byteindex/t' 'rm -r index' \
 	'truncate -s 1000 consumequeue/t/0/00000000000000004000' 'truncate -s 5000 lmdb/data.mdb' \
-	'shred -n 1 lmdb/data.mdb' 'shred -n 1 index/*' 'shred -n 1 byteindex/*/*/*'; do
+	'shred -n 1 lmdb/data.mdb' 'shred -n 1 index/*' 'shred -n 1 byteindex/*/*/*' \
+	'cp consumequeue/t/0/00000000000000022000 consumequeue/t/0/00000000000000024000'; do	# other messages, as long
 	rm -rf "$bad" && cp -a "$work/store" "$bad"
 	(cd "$bad" && eval "$damage")
 	repaired 1
