@@ -127,7 +127,9 @@ compare_parts(struct fsck *f, const struct index_file *old, const struct index_f
 			finding(f, FIX_VIEWS, where, "cannot be read at %" PRId64, at);
 			return;
 		}
-		for (size_t i = 0; memcmp(a, b, n) != 0 && i < n; i += bytes)
+		if (memcmp(a, b, n) == 0)
+			continue;
+		for (size_t i = 0; i < n; i += bytes)
 			if (memcmp(a + i, b + i, bytes) != 0 && !is_later(f, old, a + i, bytes))
 				finding(f, FIX_VIEWS, where, "%s %" PRId64 " is not what the log says", what,
 					first + (at - from + (int64_t)i) / (int64_t)bytes);
