@@ -14,9 +14,9 @@ cd "$build"
 if [ ! -e config.status ]; then
 	"$top/configure" -q CC=clang CFLAGS='-O1 -g' --enable-sanitize=fuzzer-no-link,$sanitizers
 fi
-make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a net/libnet.a repl/librepl.a remoting/libremoting.a fs/libfs.a
-libs=$(pkg-config --libs fuse3 jansson inih libdeflate liblz4 libzstd libcrypto yaml-0.1)
-flags=$(pkg-config --cflags fuse3 jansson inih libdeflate liblz4 libzstd libcrypto yaml-0.1)
+make -s -j "$(nproc)" conf/libconf.a store/libstore.a offsets/liboffsets.a net/libnet.a repl/librepl.a remoting/libremoting.a remoting/libmqremoted.a fs/libfs.a
+libs=$(pkg-config --libs fuse3 jansson inih libdeflate liblz4 libzstd libcrypto libssl libseccomp yaml-0.1)
+flags=$(pkg-config --cflags fuse3 jansson inih libdeflate liblz4 libzstd libcrypto libssl libseccomp yaml-0.1)
 
 if [ $# = 0 ]; then
 	for source in "$top"/tests/fuzz/fuzz_*.c; do
@@ -28,7 +28,8 @@ rc=0
 for noun; do
 	echo "--- $noun, $seconds s"
 	floors=
-	for lib in fs/libfs.a repl/librepl.a remoting/libremoting.a net/libnet.a offsets/liboffsets.a store/libstore.a conf/libconf.a; do
+	# mqremoted's first: it and the mount each have a locks.o
+	for lib in remoting/libmqremoted.a fs/libfs.a repl/librepl.a remoting/libremoting.a net/libnet.a offsets/liboffsets.a store/libstore.a conf/libconf.a; do
 		if [ -e "$lib" ]; then floors="$floors $lib"; fi
 	done
 	# shellcheck disable=SC2086	# words are wanted
