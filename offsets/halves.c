@@ -166,6 +166,17 @@ struct walk {
 };
 
 static int
+walk_to(struct walk *w, const struct queue_entry *e, void (*each)(void *arg, const struct walk *w), void *arg)
+{
+	int rc = e->total == QUEUE_HOLE_SIZE ? MQ_EGONE : store_read(w->store, e->pos, &w->buf, &w->size, &w->rec);
+
+	if (rc == MQ_OK)
+		each(arg, w);
+	return rc == -ENOMEM ? rc : MQ_OK;
+}
+
+/* Retention may be faster: the walk goes on behind what it has taken. */
+static int
 walk_queue(struct walk *w, struct queue *q, int64_t from, int64_t to, void (*each)(void *arg, const struct walk *w),
 	   void *arg)
 {
@@ -175,10 +186,13 @@ walk_queue(struct walk *w, struct queue *q, int64_t from, int64_t to, void (*eac
 
 	for (int64_t at = from; rc == MQ_OK && at < to; at += (int64_t)n) {
 		rc = queue_entries(q, MQ_QOFF(at), e, READ_ENTRIES, &n);
+		if (rc == MQ_EGONE && queue_min(q).n > at) {
+			n = (size_t)(queue_min(q).n - at);
+			rc = MQ_OK;
+			continue;
+		}
 		for (size_t i = 0; rc == MQ_OK && i < n; i++)
-			if (e[i].total != QUEUE_HOLE_SIZE &&
-			    store_read(w->store, e[i].pos, &w->buf, &w->size, &w->rec) == MQ_OK)
-				each(arg, w);
+			rc = walk_to(w, &e[i], each, arg);
 	}
 	return rc == MQ_EEND || rc == MQ_EGONE ? MQ_OK : rc;
 }

@@ -12,6 +12,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "offsets/halves.h"
 #include "offsets/transactions.h"
 #include "tests/broker_kit.h"
 #include "tests/tree.h"
@@ -583,6 +584,29 @@ put_op(struct broker *b, const char *number)
 	store_one(b, q, &m, &at);
 }
 
+/* Retention takes an op that was not counted yet: those behind it are. */
+static void
+a_follower_counts_on_behind_what_retention_took(void **state)
+{
+	struct halves h = { .n = 0 };
+	struct broker *b = *state;
+
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	for (int i = 0; i < 4; i++)
+		(void)send_half(b, "x", HOUR_MS, "");
+	assert_int_equal(halves_follow(b->offsets, &h), MQ_OK);
+	assert_int_equal(h.open, 4);
+	put_op(b, "3");
+	put_op(b, "1");
+	put_op(b, "2");
+	assert_int_equal(store_trim(b->store, store_queue(b->store, "RMQ_SYS_TRANS_OP_HALF_TOPIC", 0), MQ_QOFF(1)), MQ_OK);
+	assert_int_equal(halves_follow(b->offsets, &h), MQ_OK);
+	assert_int_equal(h.open, 2);
+	halves_free(&h);
+	broker_close(b);
+}
+
 static void
 what_rocketmq_has_ended_stays_so(void **state)
 {
@@ -645,6 +669,7 @@ main(void)
 		TEST(the_group_stands_at_the_first_open_half),
 		TEST(many_open_halves_end_once_each),
 		TEST(a_slave_counts_and_ends_nothing),
+		TEST(a_follower_counts_on_behind_what_retention_took),
 		TEST(what_rocketmq_has_ended_stays_so),
 		TEST(a_copy_of_what_rocketmq_has_ended_has_ended),
 	};
