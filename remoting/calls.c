@@ -252,7 +252,7 @@ ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_
 	f.version = REMOTING_VERSION;
 	f.remark = NULL;
 	if (m->peer->channel.waiting >= WAITING_MAX || server_send(c->l->server, m->peer, &f) != MQ_OK)
-		call->until_ms = 0;	/* answered in this turn */
+		call->until_ms = c->l->d.now_ms;	/* answered in the next turn */
 }
 
 /* --- asking --------------------------------------------------------------------------------------- */
@@ -344,19 +344,25 @@ calls_gone(struct calls *c, const struct server_peer *p)
 	}
 }
 
-int64_t
+void
 calls_tick(struct calls *c)
 {
-	struct call *call, *following;
-	int64_t next = 0;
+	struct call *call, *next;
 
-	for (call = c->list; call; call = following) {
-		following = call->next;
+	for (call = c->list; call; call = next) {
+		next = call->next;
 		if (call->until_ms <= c->l->d.now_ms)
 			finish(c, call, NULL, ANSWER_CONSUME_MSG_TIMEOUT, "does not answer in time");
-		else
-			next = earlier(next, call->until_ms);
 	}
+}
+
+int64_t
+calls_next_ms(const struct calls *c)
+{
+	int64_t next = 0;
+
+	for (const struct call *call = c->list; call; call = call->next)
+		next = earlier(next, call->until_ms);
 	return next;
 }
 

@@ -46,7 +46,10 @@ void calls_hear(struct calls *c, struct server_peer *p, const struct remoting_fr
 /* The connection has ended. */
 void calls_gone(struct calls *c, const struct server_peer *p);
 
-/* Whose time is over is answered.  Returns when to call again, 0: no need. */
-int64_t calls_tick(struct calls *c);
+/* Whose time is over is answered. */
+void calls_tick(struct calls *c);
+
+/* When to call that again; 0: no need. */
+int64_t calls_next_ms(const struct calls *c);
 
 #endif

@@ -94,9 +94,11 @@ static int
 tick(struct loop *l)
 {
 	const struct daemon *d = &l->d;
-	int64_t next = calls_tick(l->calls);
+	int64_t next;
 
-	next = earlier(next, server_tick(l->server));
+	calls_tick(l->calls);		/* its answers go out with the server's */
+	next = server_tick(l->server);
+	next = earlier(next, calls_next_ms(l->calls));	/* the server may have heard who asks */
 	next = earlier(next, say_ready(l));
 	next = earlier(next, namesrv_tick(l->namesrv));
 	next = earlier(next, traffic_tick(l->traffic));
