@@ -261,13 +261,26 @@ look_at(struct polls *p, struct poll_watch *w)
 	}
 }
 
+/* The queue has gone meanwhile: the mount is asked anew when somebody waits for one of that name. */
+static void
+drop_watch(struct polls *p, struct poll_watch *w)
+{
+	while (w->first)
+		let_go(p, w->first);
+	if (*w->topic)
+		unchain(p, w);
+}
+
 void
 polls_watched(struct polls *p, const struct ring_completion *c)
 {
 	struct poll_watch *w = &p->watches[c->tag % RING_WATCHES];
 
 	w->known = true;
-	look_at(p, w);
+	if (ring_client_end(p->ring, w->slot) < 0)
+		drop_watch(p, w);
+	else
+		look_at(p, w);
 }
 
 void
