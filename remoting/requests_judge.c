@@ -20,6 +20,7 @@
 struct wanted {
 	struct want *list;
 	size_t n;
+	bool too_many;			/* they are not all in the list */
 	char retry[RECORD_TOPIC_MAX + sizeof(RETRY)];
 	char *names;			/* of a heartbeat */
 };
@@ -34,7 +35,10 @@ wanted_clear(struct wanted *w)
 static void
 add_topic(struct wanted *w, const char *name)
 {
-	if (name && w->n < WANTS_MAX)
+	if (!name)
+		return;
+	w->too_many = w->n == WANTS_MAX;
+	if (!w->too_many)
 		w->list[w->n++] = (struct want){ name, ACCOUNT_SUB };
 }
 
@@ -102,6 +106,8 @@ hear(struct service *s, const struct request *req, struct leave *ret)
 	values = signed_values(req->ext, &len);
 	if (!values)
 		rc = -ENOMEM;
+	else if (rc == MQ_OK && wanted.too_many)
+		rc = err_note(-EACCES, "more than %d topics and groups in one request", WANTS_MAX);
 	parts[0] = (struct signed_part){ values, len };
 	parts[1] = (struct signed_part){ req->body, req->body_len };
 	if (rc == MQ_OK)
