@@ -189,6 +189,11 @@ struct subscription *subscription_next(struct offsets *o, struct group *g, const
 /* Starts at each queue's end, or at its first message if the group says so. */
 int subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
 			mq_pos *ret_end);
+
+/* The subscription of a group that has consumed.  If there is none it is made, and starts at each queue's
+ * first message: nothing is passed over that nobody has consumed.  It is made in one step:
+ * nobody sees it start elsewhere. */
+int subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
 int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* Its tag expression ("*" = all): malloc'ed text; and replacing it. */

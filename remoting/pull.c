@@ -367,27 +367,13 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 
 /* --- commits --------------------------------------------------------------------------------------------- */
 
-/* A subscription of a client's group: nothing of it is passed over that nobody has consumed. */
-static int
-subscribe(const struct remoting_broker *b, struct group *g, struct topic *t, struct subscription **ret)
-{
-	int32_t queues = topic_queues(b->offsets, t);
-	int rc = subscription_create(b->offsets, g, t, ret, NULL);
-
-	if (rc == -EEXIST)
-		*ret = subscription_find(b->offsets, g, t);
-	for (int32_t i = 0; i < queues && rc == MQ_OK; i++)
-		rc = commit_reset(b->offsets, *ret, i, MQ_QOFF(0), NULL);
-	return rc == -EEXIST && *ret ? MQ_OK : rc;
-}
-
 int
 pull_commit(const struct remoting_broker *b, const char *group, const char *topic, int32_t queue_id, mq_qoff to)
 {
 	struct group *g = group_find(b->offsets, group);
 	struct topic *t = topic_find(b->offsets, topic);
 	struct subscription *sub;
-	int rc = MQ_OK;
+	int rc;
 
 	if (!t)
 		return err_note(-ENOENT, "topic[%s] not exist", topic);
@@ -395,8 +381,6 @@ pull_commit(const struct remoting_broker *b, const char *group, const char *topi
 		return err_note(-EINVAL, "subscription group [%s] does not exist", group);
 	if (!rights_consume(b->rights, b->offsets, g, t, queue_id))
 		return -EACCES;
-	sub = subscription_find(b->offsets, g, t);
-	if (!sub)
-		rc = subscribe(b, g, t, &sub);
+	rc = subscription_of_consumer(b->offsets, g, t, &sub);
 	return rc == MQ_OK ? commit_forward(b->offsets, sub, queue_id, to) : rc;
 }

@@ -54,30 +54,6 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
 }
 
-/* A group's first commit in a topic: where it has not committed it has consumed nothing. */
-static int
-subscribe(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
-{
-	struct offsets *o = s->broker.offsets;
-	int rc = subscription_create(o, g, t, ret_sub, NULL);
-
-	if (rc == -EEXIST) {
-		*ret_sub = subscription_find(o, g, t);
-		return *ret_sub ? MQ_OK : -ESTALE;
-	}
-	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, t); i++)
-		rc = commit_reset(o, *ret_sub, i, MQ_QOFF(0), NULL);
-	return rc;
-}
-
-/* Its subscription of the topic, made if it has none. */
-static int
-subscribed(struct service *s, struct group *g, struct topic *t, struct subscription **ret_sub)
-{
-	*ret_sub = subscription_find(s->broker.offsets, g, t);
-	return *ret_sub ? MQ_OK : subscribe(s, g, t, ret_sub);
-}
-
 /* A tool says where the group goes on, or a client that was told of a reset. */
 static bool
 is_reset(struct service *s, const struct request *req, const struct subscription *sub, int32_t queue_id, mq_qoff to)
@@ -112,7 +88,7 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 				     name ? name : "");
 	if (!rights_consume(&s->rights, o, g, p.topic, p.queue_id))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
-	rc = subscribed(s, g, p.topic, &sub);
+	rc = subscription_of_consumer(o, g, p.topic, &sub);
 	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)) &&
 	    rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE))
 		return commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);
@@ -210,7 +186,7 @@ clone_offsets(struct service *s, struct subscription *from, struct group *to)
 {
 	struct offsets *o = s->broker.offsets;
 	struct subscription *sub = NULL;
-	int rc = subscribed(s, to, from->topic, &sub);
+	int rc = subscription_of_consumer(o, to, from->topic, &sub);
 
 	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(o, from->topic); i++) {
 		mq_qoff at;

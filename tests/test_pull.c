@@ -316,6 +316,27 @@ a_pull_commits_what_came_before(void **state)
 	assert_int_equal(remote_ask(r, &(struct say){ .kind = RING_COMMIT, .topic = "none", .group = "G" }).code, 17);
 }
 
+/* So nobody sees the subscription stand where its queues end, not even for a moment, or after a crash. */
+static void
+a_first_commit_subscribes_in_one_record(void **state)
+{
+	struct remote *r = *state;
+	struct queue *meta = store_queue(r->b.store, META_TOPIC, 0);
+	struct subscription *sub;
+	int64_t records;
+
+	produce(r, 10);
+	broker_produce(&r->b, "T", 1, 10);
+	broker_group(&r->b, "G");
+	records = queue_end(meta).n;
+	assert_int_equal(remote_ask(r, &(struct say){ .kind = RING_COMMIT, .topic = "T", .group = "G", .offset = 4 }).code, 0);
+	assert_int_equal(queue_end(meta).n, records + 1);
+	sub = broker_subscription(&r->b, "G", "T");
+	assert_non_null(sub);
+	assert_int_equal(broker_committed(&r->b, sub, 0), 4);
+	assert_int_equal(broker_committed(&r->b, sub, 1), 0);
+}
+
 static void
 a_watched_queue_tells_its_end_and_then_no_more(void **state)
 {
@@ -353,6 +374,7 @@ main(void)
 		REMOTE(a_slave_leaves_offsets_as_they_are),
 		REMOTE(every_refusal_has_its_code),
 		REMOTE(a_pull_commits_what_came_before),
+		REMOTE(a_first_commit_subscribes_in_one_record),
 		REMOTE(a_watched_queue_tells_its_end_and_then_no_more),
 	};
 
