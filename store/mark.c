@@ -9,17 +9,17 @@
 #include "store/mark.h"
 
 #define WAKE_AT_ONCE 16
-#define SHARED_LOOK_MS 1000		/* on another process's word nobody sleeps longer without a look */
+#define SHARED_LOOK_MS 1000		/* the longest sleep on a word that another process shares */
 
-/* A thread that waits, on its stack: each has a word of its own to sleep on, so that who
- * waits for something far ahead sleeps on while others are woken.  Those of a mark with a
- * source sleep on the source's word. */
+/* A waiting thread, on its own stack.  Each thread sleeps on a word of its own, so that one
+ * that waits for a position far ahead is not woken with the others.  If the mark has a
+ * source, all of them sleep on the source's word. */
 struct mark_waiter {
 	struct mark_waiter *next;
 	int64_t pos;
 	_Atomic uint32_t own;
 	_Atomic uint32_t *word;
-	_Atomic bool sleeps;		/* or is about to: a wake is a system call only for these */
+	_Atomic bool sleeps;		/* or is about to sleep; only then a wake-up is a system call */
 };
 
 void
@@ -52,7 +52,8 @@ mark_set_source(struct mark *m, const struct mark_source *source)
 
 /* --- waking ------------------------------------------------------------------------- */
 
-/* Words whose sleepers are to be woken without the lock: who wakes up wants it. */
+/* Words whose sleepers are to be woken.  That is done without the lock, since a thread
+ * that wakes up takes it. */
 struct words {
 	_Atomic uint32_t *list[WAKE_AT_ONCE];
 	size_t n;
@@ -67,14 +68,15 @@ set_wanted(struct mark *m, int64_t pos)
 		atomic_store(m->source.wanted, pos);
 }
 
-/* INT64_MAX: everybody, also who waits for that. */
+/* Does w wait for less than `below`?  INT64_MAX: true for every waiter. */
 static bool
 is_below(const struct mark_waiter *w, int64_t below)
 {
 	return w->pos < below || below == INT64_MAX;
 }
 
-/* Those who wait for less than `below`, as many as there is room for. */
+/* Change the word of each waiter for less than `below`.  Returns the words to wake; if the
+ * list is full there may be more waiters. */
 static struct words
 take_below(struct mark *m, int64_t below)
 {
@@ -98,7 +100,7 @@ wake_words(const struct mark *m, const struct words *words)
 		futex_wake(words->list[i], m->source.news != NULL);
 }
 
-/* Those who wait for less than `below`; who is left says what is wanted. */
+/* Wake the waiters for less than `below`; `wanted` becomes the least position of the rest. */
 static void
 wake_below(struct mark *m, int64_t below)
 {
@@ -118,15 +120,15 @@ wake_below(struct mark *m, int64_t below)
 	} while (words.n == WAKE_AT_ONCE);
 }
 
-/* Whatever they wait for, which they say again. */
+/* Wake every waiter; one that goes on waiting sets `wanted` again. */
 static void
 wake_all(struct mark *m)
 {
 	wake_below(m, INT64_MAX);
 }
 
-/* The other process says that it sleeps before it looks at `at`, and `at` is set before
- * that is looked at here: one of the two sees the other. */
+/* Set the mirror, and wake its process if that sleeps.  The process sets `sleeps` before it
+ * reads `at`, and here `at` is set before `sleeps` is read: one of the two sees the other. */
 static void
 show(struct mark *m)
 {
@@ -169,9 +171,9 @@ mark_move(struct mark *m, mq_pos to)
 		;
 }
 
-/* A waiter says what it waits for before it looks at `at`, and `at` moves before
- * that is looked at here: one of the two sees the other.  An append that nobody
- * waits for yet costs no more than this look. */
+/* A waiter sets `wanted` before it reads `at`, and `at` was moved before `wanted` is read
+ * here: one of the two sees the other.  An append that no thread waits for costs no more
+ * than reading `wanted`. */
 void
 mark_tell(struct mark *m)
 {
@@ -223,7 +225,7 @@ want(struct mark *m, int64_t pos)
 		set_wanted(m, pos);
 }
 
-/* Whether the wait is over: not MQ_EEND. */
+/* What the wait ends with; MQ_EEND: it is not over. */
 static int
 outcome(const struct mark *m, const struct mark_waiter *w, const uint64_t *nudges)
 {
@@ -234,8 +236,9 @@ outcome(const struct mark *m, const struct mark_waiter *w, const uint64_t *nudge
 	return nudges && atomic_load(&m->nudges) != *nudges ? -EAGAIN : MQ_EEND;
 }
 
-/* Another process can change a word back that a waker has changed, or requeue who sleeps on it to
- * a word of its own: then the wake is lost. */
+/* Sleep on w's word.  Another process that shares it could undo the change that a waker has made,
+ * or requeue the sleepers to a word of its own: the wake-up is lost then, so no thread sleeps
+ * longer than SHARED_LOOK_MS. */
 static void
 sleep_on(const struct mark *m, const struct mark_waiter *w, uint32_t seen, int timeout_ms)
 {
@@ -246,8 +249,8 @@ sleep_on(const struct mark *m, const struct mark_waiter *w, uint32_t seen, int t
 	futex_wait(w->word, shared, seen, timeout_ms);
 }
 
-/* Until it is over; MQ_EEND: woken, or it is time to look again.  A wake that comes before want()
- * takes back what is wanted has changed the word since `seen`. */
+/* Sleep unless the wait is over; MQ_EEND: woken, or it is time to look again.  A wake-up between
+ * the read of `seen` and futex_wait() is not lost: it changes the word, so futex_wait() returns. */
 static int
 sleep_once(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
 {
@@ -265,7 +268,7 @@ sleep_once(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int ti
 	return rc;
 }
 
-/* w is among the waiters.  A mark that moves a little starts no new time. */
+/* w is in the list.  A wake-up before `pos` is passed does not make timeout_ms begin anew. */
 static int
 wait_past(struct mark *m, struct mark_waiter *w, const uint64_t *nudges, int timeout_ms)
 {

@@ -16,9 +16,9 @@
 #include "store/queues.h"
 
 #define TAIL_SPILL 4096		/* entries of one queue in memory before they are written */
-#define TAILS_SPILL (QUEUES_TAIL_MAX / 4)	/* of all: then those of each that grows are */
-#define HEADS_KEPT 8		/* earlier heads whose files may still be open */
-#define START_MAX ((int64_t)1 << 60) /* what is more is damage, and would overflow */
+#define TAILS_SPILL (QUEUES_TAIL_MAX / 4)	/* of all queues: beyond it, each tail that grows is written */
+#define HEADS_KEPT 8		/* earlier heads, for readers that still have those files open */
+#define START_MAX ((int64_t)1 << 60) /* a greater start is damage, and would overflow */
 
 const char *
 queue_topic(const struct queue *q)
@@ -111,7 +111,7 @@ queues_append_end(struct queue **qs, size_t n)
 
 /* --- the tail --------------------------------------------------------------------- */
 
-/* n entries from `at` on, which may lie in several files. */
+/* Write n entries from `at` on, which may lie in several files. */
 static int
 files_write(struct queue *q, int64_t at, unsigned char *entries, unsigned char *starts, size_t n)
 {
@@ -130,7 +130,7 @@ files_write(struct queue *q, int64_t at, unsigned char *entries, unsigned char *
 	return rc;
 }
 
-/* The first n entries are in the files. */
+/* Drop the first n entries of the tail, which are in the files now. */
 static void
 tail_drop(struct queue *q, size_t n)
 {
@@ -157,8 +157,8 @@ is_written(const struct queue *q)
 	return atomic_load(&q->writes) % 2 == 1;
 }
 
-/* Until nobody writes the tail to the files.  Called with the lock, which is dropped
- * meanwhile: the queue may have got messages then, and lost none. */
+/* Wait until no thread writes the tail to the files.  The lock is dropped meanwhile: the queue
+ * may get messages then, and loses none. */
 void
 queue_tail_settle(struct queue *q)
 {
@@ -172,8 +172,8 @@ queue_tail_settle(struct queue *q)
 	}
 }
 
-/* The appends of all queues need this lock, for a moment: no disk is waited for with it.  A
- * copy is written, because the tail grows meanwhile. */
+/* Appends take this lock with the log's lock held, so nothing may wait for a disk with it.  A
+ * copy is written without the lock, because the tail grows meanwhile. */
 int
 queue_tail_write(struct queue *q, size_t n)
 {
@@ -199,25 +199,27 @@ queue_tail_write(struct queue *q, size_t n)
 	return rc;
 }
 
-/* Write the tail to the files if it is long, or if those of all queues together are, and
- * nobody does so.  If that fails it stays in memory, and the next checkpoint tries again;
- * what is too much is refused above.  Called with the lock, which is dropped meanwhile. */
+/* Write the tail to the files if it is long, or if the tails of all queues together are, and
+ * no other thread does so.  If that fails the tail stays in memory, and the next checkpoint
+ * tries again; the store refuses appends beyond QUEUES_TAIL_MAX.  Drops the lock meanwhile. */
 static void
 tail_spill(struct queue *q)
 {
 	size_t long_n = atomic_load(&q->all->tail_entries) < TAILS_SPILL ? TAIL_SPILL : 1;
 
+	MUST_HOLD(&q->lock);
 	if (q->tail_n >= long_n && q->tail_n >= q->spill_at && !is_written(q))
 		q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
 }
 
-/* Called with the lock, which is dropped in between. */
+/* Make room for n more entries in the tail.  The lock is dropped in between. */
 static int
 tail_reserve(struct queue *q, size_t n)
 {
 	size_t max = q->tail_max ? q->tail_max : 8, used;
 	unsigned char *entries, *starts;
 
+	MUST_HOLD(&q->lock);
 	tail_spill(q);
 	used = q->tail_n + q->reserved;
 	if (used + n <= q->tail_max)
@@ -283,6 +285,7 @@ tell_news(struct queue *q)
 {
 	struct queues *qs = q->all;
 
+	MUST_HOLD(&q->lock);
 	if (atomic_load_explicit(&q->watchers, memory_order_relaxed) == 0 || atomic_exchange(&q->in_news, true))
 		return;
 	q->next_news = atomic_load(&qs->news);
@@ -299,10 +302,11 @@ queue_next_news(struct queue *q)
 	return next;
 }
 
-/* One entry at the end; there is room.  Called with the lock. */
+/* Add one entry at the end, for which there is room. */
 static void
 tail_add(struct queue *q, mq_pos pos, int32_t total, int64_t tags_code, int64_t body_len)
 {
+	MUST_HOLD(&q->lock);
 	entry_encode(q->tail_entries + q->tail_n * QUEUE_ENTRY_BYTES, pos, total, tags_code);
 	be64_put(q->tail_starts + q->tail_n * QUEUE_START_BYTES, q->span.end_bytes);
 	q->tail_n++;
@@ -314,6 +318,7 @@ tail_add(struct queue *q, mq_pos pos, int32_t total, int64_t tags_code, int64_t 
 void
 queue_mark_dirty(struct queue *q)
 {
+	MUST_HOLD(&q->lock);
 	if (q->is_dirty)
 		return;
 	q->is_dirty = true;
@@ -328,15 +333,16 @@ queue_mark_dirty(struct queue *q)
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
 static int start_find(struct queue *q, mq_qoff at, int64_t *ret_start);
 
-/* RocketMQ's half must not show what lies behind the end.  Ours may: it is read
- * below the end only, and a replay that comes to this point once more reads there
- * where [0, at) ended.  Called with the lock. */
+/* Remove the entries from `at` on from RocketMQ's half, which must not show any behind the
+ * end.  The byte index keeps its own: they are not read, except that of `at`, where a replay
+ * that comes to this point once more finds the start of message `at`. */
 static void
 cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 {
 	int64_t entries = q->all->file_entries, file = at.n / entries;
 	struct fdref *ref;
 
+	MUST_HOLD(&q->lock);
 	if (at.n % entries > 0) {
 		if (queue_files_get(q, QUEUE_ENTRIES, file, false, &ref) == MQ_OK) {
 			if (file_zero(fdref_fd(ref), at.n % entries * QUEUE_ENTRY_BYTES,
@@ -347,7 +353,7 @@ cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 		file++;
 	}
 	if (file < q->span.min.n / entries)
-		file = q->span.min.n / entries;		/* none before */
+		file = q->span.min.n / entries;		/* there are no files before this one */
 	for (; file * entries < old_end.n; file++)
 		queue_files_remove(q, QUEUE_ENTRIES, file);
 }
@@ -383,13 +389,14 @@ queue_drop_unlogged(struct queue *q)
 	}
 }
 
-/* Forget [qoff, end).  Called with the lock. */
+/* Forget messages [qoff, end). */
 static int
 rewind_to(struct queue *q, mq_qoff qoff)
 {
 	int64_t start = 0;
 	int rc;
 
+	MUST_HOLD(&q->lock);
 	if (qoff.n > q->span.min.n) {
 		rc = start_of(q, qoff, &start);
 		if (rc != MQ_OK)
@@ -421,11 +428,12 @@ rewind_to(struct queue *q, mq_qoff qoff)
 	return MQ_OK;
 }
 
-/* Where the head is before it moves, for who has the old file open.  Without
- * memory that file looks shorter, no more.  Called with the lock. */
+/* Remember the head before it moves, for readers that have the old file open.  Without
+ * memory the only harm is that this file looks shorter. */
 static void
 remember_head(struct queue *q)
 {
+	MUST_HOLD(&q->lock);
 	if (!q->heads)
 		q->heads = calloc(HEADS_KEPT, sizeof(*q->heads));
 	if (q->heads)
@@ -433,11 +441,11 @@ remember_head(struct queue *q)
 			(struct queue_head){ .move = q->head_moves, .min = q->span.min, .start = q->span.start_bytes };
 }
 
-/* The queue begins at qoff, behind its end: what it had is not shown any more.  Called
- * with the lock. */
+/* The queue begins at qoff, behind its end: the messages it had are not shown any more. */
 static void
 jump_to(struct queue *q, mq_qoff qoff)
 {
+	MUST_HOLD(&q->lock);
 	remember_head(q);
 	queue_note_outgrown(q, qoff);
 	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
@@ -451,10 +459,10 @@ jump_to(struct queue *q, mq_qoff qoff)
 	atomic_fetch_add(&q->all->head_moves, 1);
 }
 
-/* Called with the lock. */
 static int
 start_over(struct queue *q, mq_qoff qoff)
 {
+	MUST_HOLD(&q->lock);
 	queue_tail_settle(q);
 	log_notice("topic %s queue %" PRId32 ": the log starts over at message %" PRId64 " (was at %" PRId64 ")",
 		   q->topic, q->id, qoff.n, q->span.end.n);
@@ -464,22 +472,24 @@ start_over(struct queue *q, mq_qoff qoff)
 	return MQ_OK;
 }
 
-/* See queues.h.  No more messages can be missing than there was room for in the log.
- * Called with the lock. */
+/* See queue_put() in queues.h.  No more messages can be missing than there was room for in
+ * the log. */
 static bool
 is_believable(const struct queue *q, const struct queue_put *put)
 {
 	int64_t missing = put->qoff.n - q->span.end.n;
 
+	MUST_HOLD(&q->lock);
 	return q->span.last_end.byte == 0 || put->qoff.n == 0 ||
 	       (missing >= 0 && missing <= (put->pos.byte - q->span.last_end.byte) / RECORD_MIN_BYTES);
 }
 
-/* Bring the end to put->qoff, which is believed.  Called with the lock. */
+/* Bring the end to put->qoff, which is believed. */
 static int
 align(struct queue *q, const struct queue_put *put)
 {
-	if (q->span.last_end.byte == 0) {	/* the first ever, or since all was made anew */
+	MUST_HOLD(&q->lock);
+	if (q->span.last_end.byte == 0) {	/* the first record ever, or since the queues were made anew */
 		q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = put->qoff;
 		return MQ_OK;
 	}
@@ -496,12 +506,13 @@ align(struct queue *q, const struct queue_put *put)
 	return MQ_OK;
 }
 
-/* The queue's next message.  Called with the lock. */
+/* Add `put` as the queue's next message. */
 static int
 put_next(struct queue *q, const struct queue_put *put)
 {
 	int rc = tail_reserve(q, 1);
 
+	MUST_HOLD(&q->lock);
 	if (rc != MQ_OK)
 		return rc;
 	tail_add(q, put->pos, put->total, put->tags_code, put->body_len);
@@ -514,18 +525,18 @@ put_next(struct queue *q, const struct queue_put *put)
 	return MQ_OK;
 }
 
-/* Called with the lock. */
 static void
 doubt_end(struct queue *q)
 {
+	MUST_HOLD(&q->lock);
 	free(q->doubted);
 	q->doubted = NULL;
 }
 
-/* Called with the lock. */
 static int
 doubt_begin(struct queue *q, const struct queue_put *put)
 {
+	MUST_HOLD(&q->lock);
 	if (!q->doubted)
 		q->doubted = malloc(sizeof(*q->doubted));
 	if (!q->doubted)
@@ -537,22 +548,24 @@ doubt_begin(struct queue *q, const struct queue_put *put)
 	return MQ_OK;
 }
 
-/* Does `put` go on from the record in doubt, and not from the end as it is?  If both have
- * the same number, the later one is right where the other is all there is: nothing has come
- * before that.  Called with the lock. */
+/* Is `put` the message after the doubted record, and not the one after the queue's last?  If it
+ * is both, these two have the same number, and the doubted one is right only if the other is the
+ * queue's only message, whose number no earlier message confirms. */
 static bool
 is_confirmed(const struct queue *q, const struct queue_put *put)
 {
+	MUST_HOLD(&q->lock);
 	return put->qoff.n == q->doubted->qoff.n + 1 &&
 	       (put->qoff.n != q->span.end.n || q->span.end.n - q->span.min.n == 1);
 }
 
-/* `put` is behind the record that is in doubt, if there is one.  Called with the lock. */
+/* If `put` lies behind a doubted record, it decides whether that is listed. */
 static int
 doubt_settle(struct queue *q, const struct queue_put *put)
 {
 	int rc;
 
+	MUST_HOLD(&q->lock);
 	if (!q->doubted || put->pos.byte <= q->doubted->pos.byte)
 		return MQ_OK;
 	if (is_confirmed(q, put)) {
@@ -573,7 +586,7 @@ queue_put(struct queue *q, const struct queue_put *put)
 
 	LOCKED(&q->lock);
 	if (put->pos.byte < q->span.last_end.byte)
-		return MQ_OK;		/* known */
+		return MQ_OK;		/* the queue has it already */
 	if (put->qoff.n < 0 || put->qoff.n > QOFF_MAX)
 		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": no message has number %" PRId64, q->topic,
 				q->id, put->qoff.n);
@@ -625,6 +638,7 @@ queue_note_outgrown(struct queue *q, mq_qoff min)
 {
 	int64_t entries = q->all->file_entries;
 
+	MUST_HOLD(&q->lock);
 	if (q->outgrown || min.n / entries == q->span.min.n / entries)
 		return;
 	q->outgrown = true;
@@ -655,7 +669,8 @@ queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin)
 	queue_mark_dirty(q);
 }
 
-/* The head goes to min, which starts at `start`; unless it is further on, or the end was cut. */
+/* Move the head to min, which starts at `start`, unless it is there or further on, or the end
+ * was cut to before min. */
 static void
 head_to(struct queue *q, mq_qoff min, int64_t start)
 {
@@ -731,13 +746,13 @@ queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos)
 	return rc;
 }
 
-/* Entries of puts[0 .. n) to the files, so that the start behind the last is `start`.
- * Called with the lock. */
+/* Write entries for puts[0 .. n) to the files; `start` is the start of the message behind them. */
 static int
 puts_write(struct queue *q, const struct queue_put *puts, size_t n, int64_t start)
 {
 	int rc = MQ_OK;
 
+	MUST_HOLD(&q->lock);
 	for (size_t i = n; rc == MQ_OK && i > 0; i--) {
 		const struct queue_put *put = &puts[i - 1];
 		unsigned char entry[QUEUE_ENTRY_BYTES], raw[QUEUE_START_BYTES];
@@ -762,10 +777,11 @@ bodies_of(const struct queue_put *puts, size_t n)
 	return bytes;
 }
 
-/* Only [.., end) is left, and of that the start behind it is known.  Called with the lock. */
+/* Move the end back to `end`, whose start is `start`. */
 static void
 end_back(struct queue *q, mq_qoff end, int64_t start)
 {
+	MUST_HOLD(&q->lock);
 	cut_entries(q, end, q->tail_from);
 	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
 	q->tail_n = 0;
@@ -787,7 +803,7 @@ queue_untrim(struct queue *q, const struct queue_put *puts, size_t n)
 	LOCKED(&q->lock);
 	queue_tail_settle(q);
 	q->files_min = q->span.min;
-	/* before `to` the files must be told again; behind it, files and tail know */
+	/* entries before `to` must be written again; those from `to` on are in files and tail */
 	to = q->span.min.n < q->tail_from.n ? q->span.min : q->tail_from;
 	to = n && first.n > to.n ? first : to;
 	missing = end.n < to.n ? n : (size_t)(to.n - first.n);
@@ -839,11 +855,11 @@ queue_entry_decode(const unsigned char *entry, const unsigned char *start, struc
 	ret->start = be64_get(start);
 }
 
-/* The start of one message (the end allowed), if it is in memory.  Called with
- * the lock. */
+/* The start of one message (`at` may be the end).  False: it is not in memory. */
 static bool
 start_known(const struct queue *q, mq_qoff at, int64_t *ret_start)
 {
+	MUST_HOLD(&q->lock);
 	if (at.n == q->span.end.n)
 		*ret_start = q->span.end_bytes;
 	else if (at.n == q->span.min.n)
@@ -877,14 +893,14 @@ start_read(struct queue *q, mq_qoff at, int64_t *ret_start)
 	return MQ_OK;
 }
 
-/* Called with the lock; on the rare paths that may read a file under it. */
+/* For the rare paths that may read a file with the lock held. */
 static int
 start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
 	return start_known(q, at, ret_start) ? MQ_OK : start_read(q, at, ret_start);
 }
 
-/* Called without the lock: a slow disk holds up no append. */
+/* For callers without the lock: a slow disk holds up no append. */
 static int
 start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
@@ -905,8 +921,8 @@ queue_entry_possible(const struct queue_entry *e, int64_t next)
 	       next - e->start <= body_max(e->total);
 }
 
-/* Decode what was read, and believe it only if it could be true.  `next` is
- * the start of the message behind the last one. */
+/* Decode entries; an impossible one is an error.  `next` is the start of the message behind
+ * the last one. */
 static int
 entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const unsigned char *starts, int64_t next,
 	       struct queue_entry *entries, size_t n)
@@ -953,7 +969,7 @@ entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, uns
 	if (rc == MQ_OK)
 		*ret_n = n;
 	else if (rc == -EIO && from.n < queue_min(q).n)
-		rc = MQ_EGONE;		/* with its file, meanwhile */
+		rc = MQ_EGONE;		/* its file was removed meanwhile */
 	return rc;
 }
 
@@ -1034,8 +1050,8 @@ queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to)
 	return from.n >= q->own_from.n || (from.n >= q->checked_from.n && to.n <= q->checked_to.n);
 }
 
-/* One stretch is remembered: the one that grows.  When it reaches what we wrote
- * ourselves it becomes part of that. */
+/* One range of checked messages is remembered: the one that grows.  When it reaches own_from
+ * it becomes part of the messages from there on. */
 void
 queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to)
 {

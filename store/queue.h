@@ -10,12 +10,12 @@
  *         0  i64  bytes of all bodies before this message ("start")
  *
  * File names are the byte offset of the first entry as if the files were one.
- * The newest entries are in memory (the tail) until a checkpoint, or their
- * number, moves them to the files; a reader does not see the difference.
+ * The newest entries are in memory (the tail) until a checkpoint writes them to the
+ * files, or there are too many of them; a reader does not see the difference.
  *
- * Offsets: min <= message numbers < end.  Below min, retention or a trim has
- * removed them.  A number in between whose record is missing (a hole that
- * damage left) has a phyOffset of 0 and a TOTALSIZE of 0x7fffffff.
+ * Offsets: min <= message numbers < end.  Messages below min were removed by retention
+ * or a trim.  A number in between whose record is missing (a hole that damage left)
+ * has a phyOffset of 0 and a TOTALSIZE of 0x7fffffff.
  *
  * Any thread may call anything here.  Queues live as long as the store.
  */
@@ -63,27 +63,28 @@ void queue_span(struct queue *q, struct queue_span *ret_span);
 mq_qoff queue_min(struct queue *q);
 mq_qoff queue_end(struct queue *q);
 
-/* Messages that have come to it since the store was opened, and the bytes of their records. */
+/* The messages that were added since the store was opened, and the bytes of their records. */
 void queue_puts(struct queue *q, int64_t *ret_n, int64_t *ret_bytes);
 
-/* While a queue is watched, store_news() tells of messages that come to it.  In pairs, by any
- * thread; look at the queue's end after queue_watch(). */
+/* While a queue is watched, store_news() lists it when it has got messages.  Call these in
+ * pairs, from any thread; look at the queue's end after queue_watch(). */
 void queue_watch(struct queue *q);
 void queue_unwatch(struct queue *q);
 
-/* The one after q in the news that store_news() has returned.  What comes to q from here on is
- * news again: look at q after this. */
+/* The queue after q in the list that store_news() has returned.  The next message of q puts
+ * it on a new list, so look at q's end after this call. */
 struct queue *queue_next_news(struct queue *q);
 
 /* How often the head has moved (a number for inode generations). */
 uint32_t queue_head_moves(struct queue *q);
 
-/* The size a file has that was opened when the head had moved `move` times: it
- * still begins where it did.  MQ_EGONE: that is too long ago, or it is now. */
+/* The size of the file that a reader opened when the head had moved `move` times: that file
+ * still begins at the head of then.  MQ_EGONE: the head has moved too often since, or not at
+ * all. */
 int queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret_bytes);
 
-/* How often its end was cut since the store was opened (see cut.h), and: has it been
- * since there were `cuts`?  Then messages from *ret_low on may not be what they were. */
+/* How often the end was cut since the store was opened (see cut.h); and whether it was cut
+ * since that number was `cuts`: then messages from *ret_low on may be others than before. */
 uint32_t queue_cuts(const struct queue *q);
 bool queue_cut_since(struct queue *q, uint32_t cuts, mq_qoff *ret_low);
 
@@ -94,7 +95,7 @@ int queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, si
 
 /* The message that holds byte `byte` of the queue seen with `per_message`
  * bytes of framing beside each body, byte 0 being the first byte of message
- * `from`: its number and its first byte.  MQ_EEND beyond `to`'s first byte. */
+ * `from`: its number and its first byte.  MQ_EEND at `to`'s first byte and beyond. */
 int queue_find_byte(struct queue *q, mq_qoff from, mq_qoff to, int64_t byte, int64_t per_message,
 		    mq_qoff *ret_qoff, int64_t *ret_first_byte);
 
@@ -104,27 +105,26 @@ int queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff);
 /* Where message min lies.  MQ_EEND when the queue is empty. */
 int queue_first_pos(struct queue *q, mq_pos *ret_pos);
 
-/* May its messages go before their time when the disk is full?  Not unless told. */
+/* May retention remove its messages before their time when the disk is full?  False until set. */
 void queue_set_drops(struct queue *q, bool drops);
 bool queue_drops(const struct queue *q);
 
-/* Which records need no check any more: those this process wrote, and those a
- * reader has checked.  A reader that has checked [from, to) says so. */
+/* Do the records of [from, to) need no check any more?  This process wrote them, or a reader
+ * that has checked them has called queue_note_checked(). */
 bool queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to);
 void queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to);
 
-/* Something before `end` is no longer what it was: all of that is checked again. */
+/* A record before `end` may have changed: readers check all records before `end` again. */
 void queue_doubt(struct queue *q, mq_qoff end);
 
-/* Of a part whose head is gone: bytes of its messages [from, min), seen the same way.  `from` is
- * the part's first.  Where the byte index does not go back so far (it was made anew, or this
- * broker never had them) bodies that are gone count as empty. */
+/* The bytes of the removed messages [from, min) of a part, seen the same way; `from` is the
+ * part's first message.  Where the byte index does not go back so far (it was made anew, or this
+ * broker never had the messages), their bodies count as empty. */
 int64_t queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per_message);
 
-/* The first bytes of a part (by its number), as they have been read: a log shipper knows a file by
- * them, so they are kept for when their messages are gone.  They are no more than of use: that
- * they cannot be kept is no error.  queue_part_head() fills buf of QUEUE_PART_HEAD_BYTES and
- * returns how many there are. */
+/* The first bytes of a part (by its number), as they were read.  A log shipper tells files apart
+ * by them, so they are kept when their messages are removed; a failure to keep them is no error.
+ * queue_part_head() fills buf, of QUEUE_PART_HEAD_BYTES, and returns how many there are. */
 #define QUEUE_PART_HEAD_BYTES 4096
 size_t queue_part_head(struct queue *q, int64_t part, void *buf);
 void queue_keep_part_head(struct queue *q, int64_t part, const void *buf, size_t len);

@@ -1,8 +1,8 @@
 /* queue_files.h - the two rows of files behind a queue: see queue.h for what is in them.
  *
  * Entries are counted from the queue's message 0; a file holds the same
- * entries in both rows.  A file that its maker left half made is made again.
- * Any thread; what is read and written at once is the caller's to keep apart.
+ * entries in both rows.  A file that a crash left half made is made again.
+ * Any thread; the caller makes sure that no entry is read while it is written.
  */
 #ifndef MQFS_STORE_QUEUE_FILES_H
 #define MQFS_STORE_QUEUE_FILES_H

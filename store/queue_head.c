@@ -20,7 +20,7 @@ queue_drops(const struct queue *q)
 	return atomic_load(&q->drops);
 }
 
-/* Holes at the head lie nowhere: the first message behind them counts. */
+/* Find the first message from min on that is no hole: a hole has no position. */
 static int
 find_first(struct queue *q, mq_qoff min, mq_qoff end, mq_pos *ret_pos)
 {
@@ -111,14 +111,15 @@ queue_drop_before(struct queue *q, mq_pos begin)
 	return rc;
 }
 
-/* The oldest files first, so that after a crash what is left has no gap, and the
- * next time finds it.  The newest on disk says how far the queue has come: it
- * stays.  Called with the lock. */
+/* Remove the files before file `keep`, the oldest first, so that a crash leaves no gap and the
+ * next call finds the rest.  The caller keeps the newest file: it says how far the queue has
+ * come. */
 static void
 remove_files(struct queue *q, enum queue_half half, int64_t keep)
 {
 	int64_t file = keep;
 
+	MUST_HOLD(&q->lock);
 	while (file > 0 && queue_files_whole(q, half, file - 1))
 		file--;
 	for (; file < keep; file++)
@@ -133,7 +134,7 @@ remove_outgrown(struct queue *q, void *arg)
 	(void)arg;
 	LOCKED(&q->lock);
 	if (!q->outgrown || q->taken_min.n / entries < q->span.min.n / entries)
-		return MQ_OK;		/* nothing, or after the next checkpoint */
+		return MQ_OK;		/* there is nothing to remove, or not before the next checkpoint */
 	keep = q->span.min.n < q->tail_from.n ? q->span.min.n / entries : (q->tail_from.n - 1) / entries;
 	remove_files(q, QUEUE_ENTRIES, keep);
 	part = (q->span.min.n - q->span.min.n % QUEUE_PART_MESSAGES) / entries;

@@ -1,7 +1,7 @@
-/* What log shippers have seen of the begin of a part: byteindex/T/Q/.part-NUMBER.
+/* The first bytes of a part that log shippers have seen: byteindex/T/Q/.part-NUMBER.
  *
- * It cannot be made again from the log, so its name begins with a dot: what wipes the views, or
- * checks them against the log, passes over it. */
+ * The file cannot be made again from the log.  Its name begins with a dot, so queues_wipe() and
+ * the checks of fsck.mqfs pass over it. */
 #include "config.h"
 
 #include <dirent.h>
@@ -45,7 +45,7 @@ queue_part_head(struct queue *q, int64_t part, void *buf)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* A new part has begun: heads of those that are gone are of no use. */
+/* A new part has begun: remove the kept heads of parts that are gone. */
 static void
 forget_old(struct queue *q, const char *dir)
 {

@@ -16,8 +16,8 @@
 #include "store/queues.h"
 
 #define MATCHING_THREADS 4
-#define MATCHING_QUEUES 4096	/* of them keep a thread busy */
-#define SYNC_SINGLY 128		/* queues whose files are synced one by one; so many stay open, see FDS_OURS */
+#define MATCHING_QUEUES 4096	/* so many queues for each thread */
+#define SYNC_SINGLY 128		/* up to so many queues are synced file by file; their files stay open, see FDS_OURS */
 
 /* --- the table of queues ------------------------------------------------------------------ */
 
@@ -163,8 +163,8 @@ queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *ar
 	return rc;
 }
 
-/* Do the files hold the last message, as the row has it?  They are looked at no
- * further: a start must not take longer for a larger store. */
+/* Do the files hold the last message, as the row has it?  Only that one is compared: a start
+ * must not take longer for a larger store. */
 static bool
 files_match(struct queue *q)
 {
@@ -203,7 +203,7 @@ restore_row(struct queues *qs, const struct queue_row *row, struct queue **ret_q
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&q->lock);
-	queue_note_outgrown(q, row->span.min);	/* a crash may have left some */
+	queue_note_outgrown(q, row->span.min);	/* a crash may have left files below it */
 	q->span = row->span;
 	q->taken_min = row->span.min;
 	q->tail_from = q->synced = q->own_from = row->span.end;
@@ -216,7 +216,7 @@ restore_row(struct queues *qs, const struct queue_row *row, struct queue **ret_q
 struct matching {
 	struct queue **list;
 	size_t n, from, step;
-	struct queue *unlike;	/* one whose files do not match; NULL: none */
+	struct queue *unlike;	/* a queue whose files do not match; NULL: none */
 	pthread_t thread;
 };
 
@@ -233,7 +233,8 @@ matching_main(void *arg)
 	return NULL;
 }
 
-/* Opening two files for each of many queues is what a start consists of: all CPUs share it. */
+/* Most of a start's time goes into opening two files for each of many queues, so several
+ * threads share that. */
 static struct queue *
 find_unlike(struct queue **list, size_t n)
 {
@@ -288,8 +289,8 @@ queues_any_dirty(struct queues *qs)
 	return qs->dirty != NULL;
 }
 
-/* The whole list, in one step: from now on it is the caller's, and what changes
- * meanwhile begins a new one. */
+/* Take the whole list in one step: from now on it is the caller's, and queues that change
+ * meanwhile go on a new one. */
 static struct queue *
 detach_dirty(struct queues *qs)
 {
@@ -352,7 +353,7 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 	return MQ_OK;
 }
 
-/* All entries of q below `end` go to the files. */
+/* Write all entries of q below `end` to the files. */
 static int
 flush_queue(struct queue *q, mq_qoff end)
 {
@@ -361,7 +362,7 @@ flush_queue(struct queue *q, mq_qoff end)
 	if (end.n <= q->tail_from.n)
 		return MQ_OK;
 	if (end.n > q->span.end.n)
-		end = q->span.end;	/* it has started over since */
+		end = q->span.end;	/* the queue has started over since */
 	return queue_tail_write(q, (size_t)(end.n - q->tail_from.n));
 }
 
@@ -394,7 +395,7 @@ sync_half(struct queue *q, enum queue_half half, int64_t file)
 	return rc;
 }
 
-/* Call it for the files of q that hold what was written since the last sync. */
+/* Call `call` for each file of q with entries that were written since the last sync. */
 static int
 each_unsynced(struct queue *q, mq_qoff end, int (*call)(struct queue *q, enum queue_half half, int64_t file))
 {
@@ -404,7 +405,7 @@ each_unsynced(struct queue *q, mq_qoff end, int (*call)(struct queue *q, enum qu
 	lock_take(&q->lock);
 	if (end.n > q->span.end.n)
 		end = q->span.end;
-	if (q->synced.n >= end.n)	/* only its head has moved, or it has no files at all */
+	if (q->synced.n >= end.n)	/* only the head has moved, or the queue has no files at all */
 		end = MQ_QOFF(0);
 	file = q->synced.n / entries;
 	lock_drop(&q->lock);
@@ -424,7 +425,7 @@ sync_dir(int dirfd, const char *name)
 	return fd < 0 ? err_note(-errno, "%s: %m", name) : dir_sync(fd, name);
 }
 
-/* The directories of a queue that has new files, from the inmost on. */
+/* Sync the directories of a queue that has new files, the innermost first. */
 static int
 sync_dirs(struct queue *q)
 {
@@ -461,10 +462,10 @@ sync_singly(const struct queues_dirty *d)
 	return rc;
 }
 
-/* The files of some queues one by one; those of many with one call for the whole file
- * system, which writes what everybody else has written there, too, and may take seconds.
- * It must be that call where a file that was written has been closed since: the file
- * system still has its error.  Where that call cannot be trusted all is done one by one. */
+/* Sync the files of a few queues one by one, and those of many with one syncfs(2), which also
+ * writes what other programs have written there and may take seconds.  syncfs(2) is needed
+ * where a written file has been closed since: it still reports an error of that one.  Where it
+ * cannot be trusted (file_system_syncs()) all files are synced one by one. */
 static int
 sync_queues(struct queues *qs, const struct queues_dirty *d)
 {
@@ -481,8 +482,8 @@ sync_queues(struct queues *qs, const struct queues_dirty *d)
 	return err_note(-errno, "consumequeue: sync: %m");
 }
 
-/* After the sync: what was below the row's end is on disk, unless the queue has
- * started over meanwhile. */
+/* After the sync: the entries below the row's end are on disk, unless the queue's end was moved
+ * back or forward meanwhile. */
 static void
 note_synced(const struct queues_dirty *d)
 {
@@ -509,8 +510,8 @@ queues_flush(struct queues *qs, struct queues_dirty *d)
 {
 	int rc = MQ_OK;
 
-	/* After a failed sync nobody knows what is on disk; the next mount replays
-	 * from the last checkpoint that did succeed. */
+	/* After a failed sync the files on the disk may be anything; the next mount
+	 * replays from the last checkpoint that has succeeded. */
 	if (qs->failed)
 		rc = err_note(-EIO, "a sync of the queues' files has failed before");
 	for (size_t i = 0; rc == MQ_OK && i < d->n; i++)

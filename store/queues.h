@@ -1,6 +1,6 @@
 /* queues.h - all queues of a store: finding them, feeding them, bringing them to disk.
  *
- * What queue.h does not show: this side belongs to the store alone.
+ * The half of queue.h's interface that only the store uses.
  */
 #ifndef MQFS_STORE_QUEUES_H
 #define MQFS_STORE_QUEUES_H
@@ -11,24 +11,24 @@
 #include "store/store.h"
 
 #define QOFF_MAX (INT64_MAX / 64)	/* a greater queue offset has no place in the files */
-#define QUEUES_TAIL_MAX (4 << 20)	/* entries in memory; no more unless files cannot be written */
+#define QUEUES_TAIL_MAX (4 << 20)	/* entries in memory of all queues; appends are refused beyond it */
 
 struct queues {
 	int consumequeue_fd;		/* where RocketMQ's half is; -1 where nothing may be written */
 	int byteindex_fd;
-	int64_t file_entries;		/* of one file */
+	int64_t file_entries;		/* entries of one file */
 	struct fdcache *files;
-	struct lock lock;		/* the table */
+	struct lock lock;		/* for the table: bucket, n_buckets, n */
 	struct queue **bucket;
 	size_t n_buckets, n;
-	struct lock dirty_lock;		/* rank RANK_FLUSH: the list of what changed */
+	struct lock dirty_lock;		/* rank RANK_FLUSH: for the list of changed queues */
 	struct queue *dirty;
-	_Atomic int64_t n_dirty;	/* how long that list is */
-	_Atomic int64_t tail_entries;	/* in memory, of all queues */
+	_Atomic int64_t n_dirty;	/* length of that list */
+	_Atomic int64_t tail_entries;	/* entries of all queues that are in memory */
 	bool fs_syncs;			/* see file_system_syncs() */
-	bool failed;			/* a sync failed: final (the checkpoint's) */
+	bool failed;			/* a sync failed, and none is tried again; used by checkpoints only */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
-	_Atomic int64_t outgrown;	/* queues with files that may be below their head */
+	_Atomic int64_t outgrown;	/* number of queues with `outgrown` set */
 	struct queue *_Atomic news;	/* watched queues that have got messages, newest first */
 };
 
@@ -44,39 +44,39 @@ struct queue {
 	struct queue *chain;		/* same bucket */
 	struct queue *next_dirty;
 	_Atomic int watchers;
-	_Atomic bool in_news;
+	_Atomic bool in_news;		/* in queues.news, or returned by store_news() and not looked at yet */
 	struct queue *next_news;
 	int32_t id;
 	uint32_t head_moves;
 
 	struct lock append_lock;	/* queue_append_begin/end */
-	mq_qoff numbered;		/* with the log's lock: the next number to be given */
-	struct lock lock;		/* all below */
+	mq_qoff numbered;		/* the next number to be given; guarded by the log's lock */
+	struct lock lock;		/* for all below */
 	bool is_dirty;			/* on the dirty list */
 	_Atomic bool made_files;	/* since its directories were last synced */
-	struct queue_head *heads;	/* the last few, NULL: it never moved */
-	mq_qoff first;			/* message first lies at first_pos; not min: not known */
+	struct queue_head *heads;	/* the last few heads, NULL: the head never moved */
+	mq_qoff first;			/* if this is min, that message lies at first_pos; else that is not known */
 	mq_pos first_pos;
 	mq_qoff taken_min;		/* the head as the last checkpoint has it */
 	bool outgrown;			/* there may be files below the head */
-	_Atomic bool drops;
-	bool rewound;			/* since it was last taken from there */
-	_Atomic uint32_t cuts;		/* since the store was opened */
-	mq_qoff cut_low;		/* the lowest end of them */
+	_Atomic bool drops;		/* see queue_set_drops() */
+	bool rewound;			/* its end was moved other than by messages since its row was last taken */
+	_Atomic uint32_t cuts;		/* number of queue_cut() since the store was opened */
+	mq_qoff cut_low;		/* the lowest end that one of them has set */
 	struct queue_span span;
-	int64_t put_n, put_bytes;	/* since the store was opened */
+	int64_t put_n, put_bytes;	/* see queue_puts() */
 	mq_qoff synced;			/* entries below are on disk */
-	mq_qoff own_from;		/* messages from here on were written or checked by us */
-	mq_qoff checked_from, checked_to; /* and these, below, were checked */
+	mq_qoff own_from;		/* messages from here on were written or checked by this process */
+	mq_qoff checked_from, checked_to; /* messages below own_from that were checked */
 	mq_qoff tail_from;		/* first entry that is only in memory */
 	size_t tail_n, tail_max;
-	size_t reserved;		/* room in the tail that is spoken for */
-	size_t spill_at;		/* could not be written: not before it is so long */
+	size_t reserved;		/* room in the tail that queue_reserve() has given away */
+	size_t spill_at;		/* the last write failed: the next one is tried when the tail is this long */
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
 	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
-	_Atomic uint32_t writes;	/* odd while the tail is written, without the lock: the end is not
+	_Atomic uint32_t writes;	/* odd while a thread writes the tail without the lock: the end is not
 					 * cut then, see queue_tail_settle() */
-	mq_qoff files_min;		/* the head as it was then; of who writes */
+	mq_qoff files_min;		/* the head when that write began; used by the writing thread only */
 	struct queue_put *doubted;	/* see queue_put(); NULL: none */
 
 	char topic[];
@@ -89,15 +89,16 @@ struct queue *queues_find(struct queues *qs, const char *topic, size_t topic_len
 int queues_make(struct queues *qs, const char *topic, size_t topic_len, int32_t id, struct queue **ret_q);
 int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg);
 
-/* Queues as a checkpoint left them.  MQ_ECORRUPT when the files of one are not there. */
+/* Make the queues as a checkpoint left them.  MQ_ECORRUPT when a row is damaged, or the files
+ * of a queue do not hold the last message that its row has. */
 int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n);
 
-/* Could the row be true? */
+/* Are the row's values possible? */
 bool queue_row_valid(const struct queue_row *row);
 
-/* All files are removed, and the log will bring all of it again.  What it may not
- * bring is kept: how far a queue had come, known from RocketMQ's files or from a
- * row (adopt, before), and what was trimmed (trim_as, afterwards). */
+/* To make the queues anew: queues_wipe() removes all files, and the whole log is read again.
+ * What the log may not say any more is set by the others: the end of a queue, from RocketMQ's
+ * files or from a row (adopt, before the log is read), and its head (trim_as, afterwards). */
 int queues_adopt(struct queues *qs, int consumequeue_fd);
 int queues_adopt_row(struct queues *qs, const struct queue_row *row);
 int queues_wipe(struct queues *qs);
@@ -113,75 +114,78 @@ struct queue_put {
 	int64_t store_ms;
 };
 
-/* Both halves of an entry, except its body_len: that takes the next one's start. */
+/* Decode both halves of an entry, except body_len, for which the next entry's start is needed. */
 void queue_entry_decode(const unsigned char *entry, const unsigned char *start, struct queue_entry *ret);
 
-/* Could that be an entry, with `next` the start of the message behind it?  A packed body
- * is longer than its record. */
+/* Are the values of e possible, if the message behind it starts at `next`?  (A packed body
+ * can be longer than its record.) */
 bool queue_entry_possible(const struct queue_entry *e, int64_t next);
 
 /* queue_find_pos() among messages [min, end). */
 int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff);
 
-/* Called with q's lock: its head is about to move to min, and may leave a file
- * behind; see queues_remove_outgrown(). */
+/* These need q->lock. */
+
+/* The head is about to move to min, so there may be a file wholly below it; see
+ * queues_remove_outgrown(). */
 void queue_note_outgrown(struct queue *q, mq_qoff min);
 
-/* Called with q's lock: it is to be in the next checkpoint. */
+/* The queue is to be in the next checkpoint. */
 void queue_mark_dirty(struct queue *q);
 
-/* Called with q's lock, which is dropped meanwhile: write the first n entries of its tail to
- * the files, which nobody else does (settle: wait for that). */
+/* Write the first n entries of the tail to the files; no other thread may be doing that, and
+ * queue_tail_settle() waits until none does.  Both drop the lock meanwhile. */
 int queue_tail_write(struct queue *q, size_t n);
 void queue_tail_settle(struct queue *q);
 
-/* Room for n more entries, so that queue_put_batch() cannot fail: until
- * queue_unreserve(), which may write them to the files.  -ENOMEM. */
+/* Make room for n more entries, so that queue_put_batch() cannot fail, until
+ * queue_unreserve(), which may write the tail to the files.  -ENOMEM. */
 int queue_reserve(struct queue *q, size_t n);
 void queue_unreserve(struct queue *q, size_t n);
 
-/* Enter a record, in log order.  Known ones are skipped.  Its number is the only thing in
- * it that nothing sums up:
+/* Enter a record, in log order; one that the queue has already is skipped.  The queue offset
+ * is the only field of a record that no checksum covers:
  *
- *   the queue's first, since the log was read from its begin   believed
- *   the next one                                               believed
+ *   the first record of the queue in a log read from its begin believed
+ *   the next number                                            believed
  *   a later one, and the log has room for those between        believed: they are holes
  *   0: a topic that RocketMQ has deleted and made again        believed: the queue starts over
  *   any other                                                  doubted: not listed
  *
  * If the queue's next record goes on from a doubted number, the queue starts over with the
- * doubted record; else that one was damaged, and costs the queue nothing but itself.
- * MQ_ECORRUPT for a number that cannot be (noted): the record stays unlisted. */
+ * doubted record; else the doubted record was damaged, and only that one is not listed.
+ * MQ_ECORRUPT for a number that no message can have (noted): the record is not listed. */
 int queue_put(struct queue *q, const struct queue_put *put);
 
-/* Entries [from, to) of a batch that has been written: the queue's next messages. */
+/* Enter entries [from, to) of a batch that has been written as the queue's next messages. */
 void queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, int64_t store_ms);
 
-/* Messages from `end` on are no more (end: at least min); `last` is what is left of the
- * last one.  The queue's name is another file from here on; a reader that has the old one
- * open reads what is left of it, see queue_cut_since(). */
+/* Forget the messages from `end` on (end: at least min); `last` describes the last message
+ * that remains.  The queue's name gets a new inode; a reader that has the old one open reads
+ * the messages that remain, see queue_cut_since(). */
 struct queue_last {
-	mq_pos end;		/* of its record; 0: there is none */
+	mq_pos end;		/* of its record; 0: no message remains */
 	int64_t store_ms;
 };
 
 int queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last);
 
-/* Where message n lies, also one before the head, if its entry is still there: it may be
- * anything, look at the record. */
+/* Where message n lies, also one before the head.  The entry of such a one may hold anything:
+ * check the record.  MQ_EEND at or beyond the end; -EIO where there is no entry any more. */
 int queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos);
 
-/* What was trimmed comes back: puts[0 .. n), one behind the other, are all messages of q
- * that there are before some position of the log.  Where its head is behind them, its
- * end goes back there, too. */
+/* Undo a trim: puts[0 .. n), with consecutive numbers, are all messages of q before some
+ * position of the log, and the head moves back to the first of them.  If the head was behind
+ * the last of them, the queue's end moves back to there. */
 int queue_untrim(struct queue *q, const struct queue_put *puts, size_t n);
 
-/* q, of which the log that begins at `begin` has no message, had come to `end` before:
- * it is empty there.  Nothing if it is further on, or there is a message. */
+/* The queue had come to `end` before, and the log, which begins at `begin`, has no message of
+ * it: the queue becomes empty, with min and end there.  Does nothing if its end is there or
+ * further on, or it has a message. */
 void queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin);
 
-/* After a crash: the files forget entries of messages that the log has lost.  What was
- * replayed and is in no file yet comes there later. */
+/* After a crash: remove the entries of messages that the log has lost from the files.  An entry
+ * that was replayed and is only in memory is written later. */
 void queue_drop_unlogged(struct queue *q);
 
 /* Move the head to `min` (clamped to the end). */
@@ -190,14 +194,14 @@ int queue_set_min(struct queue *q, mq_qoff min);
 /* Move the head to the first message at or behind position `begin`. */
 int queue_drop_before(struct queue *q, mq_pos begin);
 
-/* The heads that the last checkpoint took are on disk: files wholly below them go. */
+/* The heads that the last checkpoint took are on disk: remove the files wholly below them. */
 void queues_remove_outgrown(struct queues *qs);
 
 /* Has any queue changed since the list was last taken? */
 bool queues_any_dirty(struct queues *qs);
 
-/* Take the list of queues that changed since the last call, with where they
- * stand now: rows[i] of list[i].  Called with the log's lock. */
+/* Take the list of queues that changed since the last call, with their rows as they are
+ * now: rows[i] is of list[i].  The caller holds the log's lock, and frees both arrays. */
 struct queues_dirty {
 	struct queue **list;
 	struct queue_row *rows;
@@ -206,9 +210,9 @@ struct queues_dirty {
 
 int queues_take_dirty(struct queues *qs, struct queues_dirty *ret);
 
-/* Write what is in memory of them to the files, up to their rows, and sync.
- * On failure all of them are put back on the list; after a failed sync there is
- * no success any more (-EIO). */
+/* Write the tails of these queues to the files, up to the ends that their rows have, and
+ * sync.  On failure all of them are put back on the list; after a failed sync every further
+ * call fails (-EIO). */
 int queues_flush(struct queues *qs, struct queues_dirty *d);
 void queues_put_back(struct queues_dirty *d);
 

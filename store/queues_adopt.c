@@ -17,7 +17,7 @@
 
 /* --- starting anew ---------------------------------------------------------------------------- */
 
-/* An empty queue that had come to `end`. */
+/* Make an empty queue with min and end at `end`. */
 static int
 adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
 {
@@ -56,7 +56,7 @@ queues_trim_as(struct queues *qs, const struct queue_row *row)
 		return MQ_OK;
 	rc = queue_set_min(q, row->span.min);
 	LOCKED(&q->lock);
-	/* the same head has the same number as before */
+	/* a head that is the same as before keeps its number */
 	q->head_moves = row->head_moves + (q->span.min.n != row->span.min.n);
 	return rc;
 }

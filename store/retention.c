@@ -11,8 +11,8 @@
 #include "store/retention.h"
 #include "store/store_priv.h"
 
-#define ROUND_SEGMENTS 10	/* at most */
-#define LOOK_MS 500		/* at the disk, at least so often */
+#define ROUND_SEGMENTS 10	/* a round removes so many at most */
+#define LOOK_MS 500		/* the disk is measured at least so often */
 
 /* --- the disk ----------------------------------------------------------------------- */
 
@@ -41,8 +41,8 @@ measure(struct store *s)
 	atomic_store(&s->disk_excess_bytes, excess);
 }
 
-/* A log that lies elsewhere has a disk of its own: to remove segments helps there alone, but
- * what is appended needs room on both. */
+/* A log that lies elsewhere has a disk of its own: removed segments make room only there, but
+ * appends need room on both disks. */
 static void
 judge(struct store *s)
 {
@@ -89,7 +89,7 @@ hour_has_come(const char *hours, time_t now)
 	return false;
 }
 
-/* Segments before this stay out of a replay, and are not the last. */
+/* Segments before this one are not needed by a replay, and are not the last. */
 static mq_pos
 removable_end(struct store *s)
 {
@@ -99,8 +99,8 @@ removable_end(struct store *s)
 	return replay.byte < last.byte ? replay : last;
 }
 
-/* When the segment at `base` was last written to, seconds since 1970.  One that was
- * written when the clock was ahead is no newer than those behind it. */
+/* When the segment at `base` was last written to, seconds since 1970.  For a segment with a
+ * time in the future (the clock was ahead) it is the time of a segment behind it. */
 static int
 last_written(struct store *s, mq_pos base, int64_t *ret_s)
 {
@@ -114,7 +114,7 @@ last_written(struct store *s, mq_pos base, int64_t *ret_s)
 	return rc;
 }
 
-/* Up to where segments from `begin` on are past their time. */
+/* The end of the segments from `begin` on that were last written fileReservedTime ago. */
 static int
 find_expired(struct store *s, mq_pos begin, mq_pos limit, time_t now, mq_pos *ret_upto)
 {
@@ -134,7 +134,7 @@ find_expired(struct store *s, mq_pos begin, mq_pos limit, time_t now, mq_pos *re
 	return MQ_OK;
 }
 
-/* The oldest message that may not go before its time. */
+/* Find the oldest message that may not be removed before its time. */
 static int
 look_for_kept(struct queue *q, void *arg)
 {
@@ -149,7 +149,7 @@ look_for_kept(struct queue *q, void *arg)
 	return rc == MQ_EEND || rc == MQ_EGONE ? MQ_OK : rc;
 }
 
-/* Up to where segments must go for the space they take, and may. */
+/* The end of the segments that must be removed to make room, as far as they may be. */
 static int
 find_in_the_way(struct store *s, mq_pos begin, mq_pos limit, mq_pos *ret_upto)
 {
@@ -166,7 +166,8 @@ find_in_the_way(struct store *s, mq_pos begin, mq_pos limit, mq_pos *ret_upto)
 	return MQ_OK;
 }
 
-/* *ret_upto <= begin: nothing is due.  asked: somebody asks for what has expired. */
+/* The end of the segments that are due.  *ret_upto <= begin: none is due.  `asked`: remove
+ * expired segments whatever the hour is. */
 static int
 find_due(struct store *s, mq_pos begin, bool asked, mq_pos *ret_upto)
 {
@@ -200,7 +201,7 @@ move_head(struct queue *q, void *arg)
 
 	if (rc == -ENOMEM)
 		return rc;
-	if (rc != MQ_OK)		/* readers hear from the log what is gone */
+	if (rc != MQ_OK)		/* reading a removed message from the log fails with MQ_EGONE */
 		log_warn("topic %s queue %" PRId32 " cannot begin at position %" PRId64 ": %s", queue_topic(q),
 			 queue_id(q), begin->byte, err_text(rc));
 	return MQ_OK;
@@ -226,7 +227,7 @@ remove_segments(struct store *s, mq_pos upto)
 		if (store_begin(s).byte >= upto.byte)
 			return MQ_OK;
 		if (mark_wait_past(&s->closing, MQ_POS(0), pause_ms, NULL) == MQ_ECLOSED)
-			return MQ_OK;	/* the rest at the next mount */
+			return MQ_OK;	/* the next mount removes the rest */
 	}
 }
 
@@ -279,7 +280,7 @@ store_expire(struct store *s)
 	int64_t removed;
 	int rc;
 
-	do {			/* a round is of a few segments */
+	do {			/* a round removes only a few segments */
 		removed = atomic_load(&s->removed_segments);
 		rc = make_round(s, true);
 	} while (rc == MQ_OK && atomic_load(&s->removed_segments) > removed);

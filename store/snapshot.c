@@ -1,4 +1,4 @@
-/* Which snapshots there are; dropping them; their files. */
+/* The list of snapshots; dropping one; opening its files. */
 #include "config.h"
 
 #include <dirent.h>
@@ -90,7 +90,7 @@ snapshots_remove_tree(int dirfd, const char *name)
 
 /* --- the list ------------------------------------------------------------------------- */
 
-/* Called with the lock, or alone. */
+/* Needs the lock, except while the snapshots are opened. */
 static int
 list_reserve(struct snapshots *ss)
 {
@@ -178,7 +178,7 @@ snapshots_changed_ms(struct snapshots *ss)
 
 /* --- what a snapshot says of itself ------------------------------------------------------ */
 
-/* One line of the info file.  False: a number that is none. */
+/* One line of the info file.  False: a value should be a number and is not. */
 static bool
 info_line(const char *line, int64_t *ids, struct snapshot *s)
 {
@@ -233,7 +233,6 @@ info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
 	return MQ_OK;
 }
 
-/* What is asked of it again and again. */
 int
 snapshot_measure(struct snapshots *ss, struct snapshot *s)
 {
@@ -333,7 +332,7 @@ ends_with(const char *name, const char *ending)
 	return len > end_len && strcmp(name + len - end_len, ending) == 0;
 }
 
-/* Of what a crash has left begun, nothing is needed. */
+/* Load a snapshot, or remove a draft that a crash has left. */
 static int
 load_or_remove(struct snapshots *ss, const char *name)
 {

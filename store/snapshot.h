@@ -2,32 +2,31 @@
  *
  *   STORE/snapshots/NAME/
  *     commitlog/N       hard links to the segments.  The last one is shared with the
- *                       log, which goes on: what lies from the mark on is not ours,
- *                       and whoever shows it shows zeros there
+ *                       log, which goes on: its bytes from the mark on are not the
+ *                       snapshot's, and a reader is shown zeros in their place
  *     lmdb/data.mdb     the tables as they were at the mark
  *     config/ *.json    the same, for RocketMQ's tools
  *     abort             makes a RocketMQ broker read the whole log before it looks
  *                       how far delayed messages have come (a copy has no consume queues)
- *     snapshot          what this is, in lines of "key = value", below
+ *     snapshot          lines of "key = value" that describe the snapshot, below
  *     MANIFEST          lines of sha256sum(1) for all of the above, once they are
  *                       known (manifest.h)
  *   STORE/snapshots/NAME.new     being taken  ┐ leftovers, removed by the
  *   STORE/snapshots/ID.gone      was dropped  ┘ next mount
- *   STORE/snapshots/.last        id, time and mark of the newest, which may be dropped:
- *                                no id is given twice (inode numbers hold them), nor
- *                                a time (in whole seconds: rsync(1) goes by it)
+ *   STORE/snapshots/.last        id, time and mark of the newest, which may have been
+ *                                dropped since: no id is given twice (inode numbers hold
+ *                                them), nor a time (in whole seconds: rsync(1) compares it)
  *
  * The file `snapshot`:  name, id, begin and mark (positions in the log; begin is
  * that of the first segment), segment (bytes of each), time (ms since the epoch).
  * A store that has one at its top is a copy of a snapshot: storedir.h.
  *
- * A name appears when all below it is on the disk, by rename(2), and goes the
- * same way.  A segment lives as long as one of its links, so nothing that a
- * snapshot needs is ever taken away, and what is linked costs nothing.  Names are
- * those of topics.
+ * A name appears by rename(2) when all below it is on the disk, and goes by rename(2).
+ * A segment lives as long as one of its links: retention takes no bytes from a
+ * snapshot, and a link costs no space.  Names are formed as those of topics.
  *
- * Any thread; one snapshot is taken at a time.  What snapshot_find() and the like
- * give stays valid until snapshots_close(): what was dropped is only marked so.
+ * Any thread; one snapshot is taken at a time.  A struct snapshot stays valid until
+ * snapshots_close(): a dropped one is only marked as gone.
  */
 #ifndef MQFS_STORE_SNAPSHOT_H
 #define MQFS_STORE_SNAPSHOT_H
@@ -44,7 +43,7 @@ struct snapshots;
 struct store;
 struct storedir;
 
-#define SNAPSHOT_FILES 7		/* that are no segments: snapshot_files */
+#define SNAPSHOT_FILES 7		/* files that are no segments, see snapshot_files */
 #define ABORT_NAME "abort"
 #define SNAPSHOT_ID_MAX 0xffffff	/* 24 bits of an inode number */
 
@@ -53,12 +52,12 @@ struct snapshot {
 	char name[RECORD_TOPIC_MAX + 1];
 	mq_pos begin, mark;
 	int64_t segment_bytes;
-	int64_t taken_ms;		/* at least a second after the one before */
-	int64_t file_bytes[SNAPSHOT_FILES];	/* -1: it has none */
-	size_t manifest_len;		/* known before its lines are */
+	int64_t taken_ms;		/* at least a second after that of the snapshot before */
+	int64_t file_bytes[SNAPSHOT_FILES];	/* -1: there is no such file */
+	size_t manifest_len;		/* known before the manifest is */
 	char *manifest;			/* valid when hashed */
 	_Atomic bool hashed;
-	_Atomic bool unsummed;		/* it could not be made; the next mount tries again */
+	_Atomic bool unsummed;		/* its manifest could not be made; the next mount tries again */
 	_Atomic bool gone;
 };
 
@@ -83,12 +82,12 @@ struct snapshot *snapshot_by_id(struct snapshots *ss, uint32_t id);	/* also gone
 /* The i-th, in the order they were taken; NULL behind the last. */
 struct snapshot *snapshot_at(struct snapshots *ss, size_t i);
 
-/* When one was last taken or dropped; 0: not since the mount. */
+/* When a snapshot was last taken or dropped; 0: not since the mount. */
 int64_t snapshots_changed_ms(struct snapshots *ss);
 
 /* --- taking one -------------------------------------------------------------- */
 
-/* One in the making: what lies below dir_fd, commitlog_fd ... is its content.
+/* A snapshot that is being made: its files are made below dir_fd, commitlog_fd ...
  *
  *     begin ──> link, and files by the caller ──> keep
  *                                └──────────────> abandon
@@ -98,36 +97,36 @@ struct draft {
 	int dir_fd, commitlog_fd, lmdb_fd, config_fd;	/* -1: not open */
 };
 
-/* -EEXIST; -EINVAL (noted); -EROFS; -ENOSPC and the like.  On failure nothing is
- * left. */
+/* Make the draft's directories.  -EEXIST; -EINVAL (noted); -EROFS; another -errno (-ENOSPC ...).
+ * On failure nothing is left. */
 int snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d);
 
-/* The log up to `mark`, which must be on the disk already. */
+/* Link the log up to `mark`, which must be on the disk already. */
 int snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark);
 
-/* Sync all of it and give it its name.  On failure it is abandoned. */
+/* Sync all of the draft and give it its name.  On failure it is abandoned. */
 int snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret);
 void snapshot_abandon(struct snapshots *ss, struct draft *d);
 
 /* --- dropping one -------------------------------------------------------------- */
 
-/* Gone for everyone, durably, when it returns; its files follow with
- * snapshots_sweep().  -ENOENT, -EROFS. */
+/* Drop a snapshot: its name is gone, durably, when this returns; snapshots_sweep() removes
+ * its files.  -ENOENT, -EROFS. */
 int snapshot_drop(struct snapshots *ss, const char *name);
 
-/* Remove the files of what was dropped, now or before a crash. */
+/* Remove the files of dropped snapshots, also of those dropped before a crash. */
 void snapshots_sweep(struct snapshots *ss);
 
 /* --- its files ------------------------------------------------------------------ */
 
-/* Open for reading: path as in "commitlog/00000000000000000000".  -ENOENT. */
+/* Open a file for reading: path as in "commitlog/00000000000000000000".  -ENOENT. */
 int snapshot_open_file(struct snapshots *ss, const struct snapshot *s, const char *path, int *ret_fd);
 
 /* The name below commitlog/ of the segment that begins at `base`. */
 void snapshot_segment_path(int64_t base, char path[SNAPSHOT_PATH_SIZE]);
 
-/* How much of the segment at `base` is the snapshot's; behind it come zeros up to
- * segment_bytes.  All of it: the segment is sealed. */
+/* How many bytes of the segment at `base` are the snapshot's; behind them come zeros up to
+ * segment_bytes.  For a sealed segment this is segment_bytes. */
 int64_t snapshot_segment_data(const struct snapshot *s, int64_t base);
 
 /* --- for manifest.c --------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* snapshot_priv.h - what the parts of snapshots share.
  *
- *   snapshot.c        which there are; dropping; their files
+ *   snapshot.c        the list of snapshots; dropping one; opening its files
  *   snapshot_take.c   taking one
- *   manifest.c        their sums
+ *   manifest.c        the sums of its files
  */
 #ifndef MQFS_STORE_SNAPSHOT_PRIV_H
 #define MQFS_STORE_SNAPSHOT_PRIV_H
@@ -21,11 +21,11 @@ struct snapshots {
 	int fd;			/* STORE/snapshots; -1: there is none (read-only) */
 
 	struct lock lock;
-	struct snapshot **list;	/* by age; gone ones too */
+	struct snapshot **list;	/* the oldest first; with dropped ones */
 	size_t n, max;
 	int64_t changed_ms;
 
-	/* of the newest, which may have been dropped since */
+	/* of the newest snapshot, which may have been dropped since */
 	uint32_t last_id;
 	int64_t last_ms;
 	mq_pos last_mark;
@@ -33,15 +33,15 @@ struct snapshots {
 
 int64_t snapshots_now_ms(void);
 
-/* A whole directory below dirfd; one that is not there is fine. */
+/* Remove a whole directory below dirfd; MQ_OK also if there is none. */
 int snapshots_remove_tree(int dirfd, const char *name);
 
-/* The list: room first, so that adding cannot fail. */
+/* Make room in the list first, so that adding cannot fail. */
 int snapshots_make_room(struct snapshots *ss);
 void snapshots_add(struct snapshots *ss, struct snapshot *s);
 struct snapshot *snapshot_copy(const struct snapshot *s);	/* NULL without memory */
 
-/* Lengths of its files, which are asked for again and again. */
+/* Set the lengths of its files, which stat(2) of a mounted snapshot needs. */
 int snapshot_measure(struct snapshots *ss, struct snapshot *s);
 
 #endif

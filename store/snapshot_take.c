@@ -40,9 +40,9 @@ time_next(const struct snapshots *ss)
 	return ss->last_ms && now < next ? next : now;
 }
 
-/* The segment that was the last of the newest snapshot had that one's time there.
- * Sealed it shows its own, which may be in the same second: rsync(1) would
- * believe that it has it.  So it gets a later one, before anybody sees it. */
+/* The last segment of the newest snapshot is shown there with the time of that snapshot.
+ * Once it is sealed it is shown with its own time; if that is in the same second, rsync(1)
+ * takes the two for the same file.  So its time is set later, before a reader can see it. */
 static int
 tell_apart(struct snapshots *ss, struct store *s, const char *name, int64_t base, mq_pos mark)
 {
@@ -108,7 +108,7 @@ draft_make(struct snapshots *ss, struct draft *d)
 	int rc;
 
 	draft_name(d, name);
-	rc = snapshots_remove_tree(ss->fd, name);	/* what could not be removed the last time */
+	rc = snapshots_remove_tree(ss->fd, name);	/* a draft that could not be removed the last time */
 	if (rc == MQ_OK)
 		rc = make_dir(ss->fd, name, &d->dir_fd);
 	if (rc == MQ_OK)
@@ -169,9 +169,9 @@ last_write(struct snapshots *ss, const struct snapshot *s)
 	return MQ_OK;
 }
 
-/* The last segment first: retention, which goes on meanwhile, takes the first ones, so
- * what the snapshot misses lies before its begin.  A segment that is missing in the
- * middle of the log is damage that the snapshot shares. */
+/* The last segment is linked first: retention, which goes on meanwhile, removes the first ones,
+ * so the segments that the snapshot lacks lie before its begin.  A segment that is missing in
+ * the middle of the log is damage that the snapshot shares. */
 int
 snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark)
 {
@@ -239,7 +239,7 @@ draft_open(const struct draft *d, const struct snapshot_file *f, int *ret_fd)
 	return *ret_fd < 0 ? err_note(-errno, "snapshots/%s/%s: %m", d->snapshot.name, f->name) : MQ_OK;
 }
 
-/* All of it to the disk: files first, so that the directories cost next to nothing. */
+/* Sync the draft: files first, since then the directories cost next to nothing. */
 static int
 draft_sync(const struct draft *d)
 {
@@ -265,7 +265,7 @@ draft_sync(const struct draft *d)
 	return rc;
 }
 
-/* From here on it is there; s is what it is. */
+/* Give the draft its name; s, which describes it, gets the lengths of its files. */
 static int
 draft_rename(struct snapshots *ss, const struct draft *d, struct snapshot *s)
 {
