@@ -11,7 +11,7 @@ int node_acl(struct mount *m, const struct node *n, struct text *t);
 int node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len);
 int node_remove_acl(struct mount *m, const struct node *n);
 
-/* After a chmod. */
+/* Change the access list of n as chmod(2) to `mode` does. */
 int node_acl_follows(struct mount *m, const struct node *n, mode_t mode);
 
 #endif

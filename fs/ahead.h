@@ -1,14 +1,14 @@
-/* ahead.h - what a sequential reader asks next, made while it is busy with the last.
+/* ahead.h - read-ahead: the next bytes of a sequential reader are made before it asks for them.
  *
  *        ring of one open file, by file byte modulo its size
  *     ┌──────────────┬───────────────────────┬──────────────┐
  *     │ free         │ begin    ready    end │ being filled │
  *     └──────────────┴───────────────────────┴──────────────┘
  *
- * A reader that has read on a few times gets a ring; one thread fills it, a
- * piece at a time, with the handle's lock (the view is that lock's).  Reads are
- * answered out of the ring without it.  A read anywhere else ends the ring.
- * What is ready may be a moment old, never wrong: queues only grow, and the
+ * A reader that has read sequentially a few times gets a ring; one thread fills it,
+ * a piece at a time, with the handle's lock (which protects the view).  Reads are
+ * answered out of the ring without that lock.  A read at another place ends the ring.
+ * Bytes in the ring may be a moment old, never wrong: queues only grow, and the
  * ring ends where the queue ended.
  */
 #ifndef MQFS_FS_AHEAD_H
@@ -18,11 +18,11 @@
 
 struct ahead;
 
-/* Make bytes from `byte` on of h, whose lock is held: as view_read(). */
+/* Make bytes of h from `byte` on, as view_read() does; h's lock is held. */
 typedef int ahead_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
 
-/* The thread that fills.  With one CPU there is nothing to win: *ret is NULL then,
- * and all calls accept that. */
+/* Start the thread that fills rings.  With one CPU read-ahead gains nothing: *ret is NULL
+ * then, and all calls accept that. */
 int ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret);
 void ahead_close(struct ahead *a);
 
@@ -32,18 +32,18 @@ struct ahead_file {
 	pthread_cond_t filled;
 	unsigned char *ring;	/* NULL: reads are not ahead */
 	int64_t begin, end;	/* bytes that are ready */
-	bool at_end;		/* there was no more behind `end` */
-	bool queued;		/* the thread has it to do */
+	bool at_end;		/* the queue had no bytes behind `end` */
+	bool queued;		/* it waits for the thread */
 	bool replying;		/* bytes from `begin` on are being sent */
-	int64_t next;		/* where a sequential reader would read */
+	int64_t next;		/* where a sequential reader reads next */
 	unsigned in_a_row;
 };
 
 void ahead_file_init(struct ahead_file *f);
 void ahead_file_free(struct ahead *a, struct ahead_file *f);
 
-/* Answer req out of the ring, with *ret_n bytes.  False: it has not replied, read
- * as usual. */
+/* Answer req out of the ring, with *ret_n bytes.  False: req is not answered, and the
+ * caller reads as usual. */
 bool ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off,
 		size_t *ret_n);
 

@@ -1,4 +1,4 @@
-/* args.h - the command line of mount.mqfs: a person's, mount(8)'s or systemd's. */
+/* args.h - the command line of mount.mqfs, as a person, mount(8) or systemd gives it. */
 #ifndef MQFS_FS_ARGS_H
 #define MQFS_FS_ARGS_H
 
@@ -16,12 +16,12 @@ struct args {
 	bool help;
 	bool version;
 	bool read_only;
-	bool remount;		/* of what is mounted at mountpoint; store is not looked at */
+	bool remount;		/* remount the file system at mountpoint; store is not used */
 };
 
 /* Parse; settings come from the defaults they hold, then the file of -o conf=,
- * then the other -o.  -EINVAL or MQ_EBADCONF, noted, for what is wrong with
- * the command line; with help or version nothing else is looked at. */
+ * then the other -o.  -EINVAL or MQ_EBADCONF, noted, for an error in the
+ * command line; with help or version nothing else is parsed. */
 int args_parse(int argc, char **argv, struct settings *settings, struct args *ret_args);
 void args_free(struct args *args);
 

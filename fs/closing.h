@@ -1,10 +1,10 @@
-/* closing.h - unfinished lines of files that are just being closed.
+/* closing.h - files that are just being closed with an unfinished line.
  *
- * What waits in an open file becomes a message at its last close.  The kernel
- * tells of that by RELEASE, after close(2) has returned; so a reader that comes
- * next could miss it.  FLUSH comes before close(2) returns, but also when one
- * of several descriptors is closed (a child that ends), so it says only
- * "perhaps": the file is noted here, and readers wait a moment for its RELEASE.
+ * The unfinished line of an open file becomes a message at its last close.  The kernel
+ * sends RELEASE for that, after close(2) has returned; so the next reader could
+ * miss the message.  FLUSH comes before close(2) returns, but also when one of
+ * several descriptors is closed (a child that ends), so it means only "perhaps":
+ * the file is noted here, and readers wait a moment for its RELEASE.
  * If none comes, it was not the last close, and the next readers do not wait.
  */
 #ifndef MQFS_FS_CLOSING_H
@@ -26,11 +26,11 @@ struct closing_note {
 void closing_begin(struct closing *c, struct closing_note *note);
 void closing_end(struct closing *c, struct closing_note *note);
 
-/* Wait until nobody is noted, a few milliseconds at most.  Free when nobody is. */
+/* Wait until no file is noted, a few milliseconds at most.  Costs nothing when none is. */
 void closing_wait(struct closing *c);
 
-/* The same for consumers and for locks: one has left its queue, or has unlocked its file by
- * closing it; and a request that finds a queue or a file taken waits until one has, a few
+/* The same for consumers and for locks: a consumer has left its queue, or a close has released a
+ * lock; and a request that finds a queue or a file taken waits for such an event, a few
  * milliseconds at most, before it is refused. */
 void closing_left(struct closing *c);
 void closing_wait_left(struct closing *c);

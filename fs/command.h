@@ -1,4 +1,4 @@
-/* command.h - what is written to a ctl file: lines of words, from a table. */
+/* command.h - commands that are written to a ctl file: lines of words, from a table. */
 #ifndef MQFS_FS_COMMAND_H
 #define MQFS_FS_COMMAND_H
 
@@ -14,10 +14,10 @@ struct command {
 	int (*run)(struct mount *m, const struct node *n, char **words, size_t n_words);
 };
 
-/* What reading the ctl file shows. */
+/* The text of the ctl file for readers: the commands it knows. */
 void commands_help(const struct command *table, struct text *t);
 
-/* Run each line of text; ends at the first that fails.  -EINVAL, noted. */
+/* Run each line of text, up to the first that fails.  -EINVAL, noted. */
 int commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text,
 		 size_t len);
 

@@ -4,8 +4,8 @@
 
 struct mount;
 
-/* What writing to config/KEY does: the setting of exactly that name has another value, and what
- * depends on it follows.  MQ_EBADCONF, noted: it does not take it, or not while mounted. */
+/* A write to config/KEY: set the setting of exactly that name, and apply it to everything that
+ * depends on it.  MQ_EBADCONF, noted: the value is invalid, or it cannot change while mounted. */
 int config_set(struct mount *m, const char *key, const char *value);
 
 #endif

@@ -1,7 +1,7 @@
 /* dir.h - reading a directory: a list made when reading begins.
  *
- * The list is made at the first read and at each rewind, so a cookie is just a
- * place in it, and what comes and goes meanwhile disturbs nobody.
+ * The list is made at the first read and at each rewind, so a cookie is an index
+ * into it, and files that appear or vanish meanwhile do not disturb the reader.
  */
 #ifndef MQFS_FS_DIR_H
 #define MQFS_FS_DIR_H

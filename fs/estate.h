@@ -1,39 +1,39 @@
-/* estate.h - what a broker leaves behind when it dies, for the one that comes after it.
+/* estate.h - the state that a broker leaves to the next broker when it dies.
  *
  * A supervised mount outlives its broker: the supervisor holds the FUSE connection, so the
  * kernel keeps every open file, and callers wait until the next broker serves (supervise.h).
- * That one must then mean the same by the same numbers.  Inode numbers say by themselves what
- * they are (node.h); the rest is here, in memory that the supervisor shares with its brokers:
+ * To the next broker, the kernel's numbers must mean the same.  An inode number tells by itself
+ * what it is (node.h); the rest is here, in memory that the supervisor shares with its brokers:
  *
- *   init     the kernel's first words, which it says only once: the next broker hears them again
- *   files    of each open file what cannot be found out anew
+ *   init     the kernel's INIT request, which it sends only once: the next broker reads it here
+ *   files    the state of each open file that cannot be found in the store
  *   names    the texts behind interned inode numbers
  *   locks    what flock(2) and fcntl(2) have locked (locks.h)
  *   lives    how often a topic, group or subscription was made, since the kernel was told so
  *   beats    how many requests each worker has begun and ended: for the watchdog
  *
- * A broker can die between any two instructions, so what belongs together is written beside
- * what is valid, and then becomes valid by one store: notes and tails exist twice.
+ * A broker can die between any two instructions.  So notes and tails exist twice: a new one is
+ * written beside the valid one, and becomes valid by one store.
  *
  * A request that the dead broker had taken and not answered is delivered again, with the same
  * `unique`.  Reading again does no harm; appending again would.  So before a write's messages
- * go to the log, a note says which write it is and where its queue ends: the next broker sees
- * by the recovered queue how many of them came to be stored, and stores the others.  It looks
- * before anybody appends, and writes down what it has found: an heir of its own could not tell
- * these messages from what was appended since.  When the write is done, and before others may
- * append to its queue, what it leaves in the open file (the beginning of a line) and its answer
- * are kept as the tail, with what a write is known by that comes again (retry.h).  The kernel has one write(2) at a time on its way to one open file, because
- * in a supervised mount it is not offered ASYNC_DIO.
+ * go to the log, a note records which write it is and where its queue ends: the next broker sees
+ * in the recovered queue how many of them were stored, and stores the others.  It looks
+ * before any append, and writes the number into the note: if it dies, too, the broker after it
+ * could not tell these messages from later ones.  When the write is done, and before others may
+ * append to its queue, the tail is written: the unfinished line that the write leaves in the
+ * open file, its answer, and the sums by which a repeated write is recognized (retry.h).  The kernel
+ * sends one write(2) at a time for one open file, because a supervised mount does not offer ASYNC_DIO.
  *
  * Not kept: directories being read, small texts, more than ESTATE_SOURCES queues read as one,
- * lines whose beginning is longer than ESTATE_TAIL_BYTES, and what is open beside ESTATE_FILES
- * others.  Such an open file answers ESTALE (EIO if bytes that were taken are lost) until it is
+ * lines whose beginning is longer than ESTATE_TAIL_BYTES, and open files beyond ESTATE_FILES.
+ * Such an open file answers ESTALE (EIO if bytes that were accepted are lost) until it is
  * closed.
  *
- * All this is for brokers that are killed, or stop at once when something is wrong.  One that
- * writes where it must not can spoil it, as it can spoil everything else.
+ * The estate is for brokers that are killed, or abort at once when an invariant is broken.  A
+ * broker that writes to wrong addresses can damage it, as it can damage everything else.
  *
- * A slot belongs to whoever holds its open file's lock, names to the table's (names.c).
+ * A slot of `files` is protected by its open file's lock, names by the table's (names.c).
  */
 #ifndef MQFS_FS_ESTATE_H
 #define MQFS_FS_ESTATE_H
@@ -62,17 +62,17 @@ struct estate_note {
 	int32_t queue;
 	int64_t first;		/* number of the first message of this batch */
 	size_t at;		/* bytes of the write before this batch, stored */
-	int64_t stored;		/* messages of this batch that an heir has found in the queue; */
-	bool looked;		/* it has looked */
+	int64_t stored;		/* messages of this batch that a later broker has found in the queue; */
+	bool looked;		/* valid only then */
 };
 
 #define ESTATE_AT_CLOSE 1	/* no request has an odd number */
 
-/* What the last write left. */
+/* The state after the last write. */
 struct estate_tail {
 	uint64_t unique;	/* of the request; 0: there was none */
 	ssize_t result;		/* bytes, or an error code of err.h */
-	int64_t end;		/* what a durable answer waits for */
+	int64_t end;		/* position of the log that a durable answer waits for */
 	int step;		/* the splitter, see framing.h */
 	size_t refused_len;
 	int32_t refused_crc;
@@ -88,9 +88,9 @@ struct estate_view {
 struct estate_file {
 	_Atomic bool used;		/* it was opened, the kernel may know of it */
 	_Atomic uint64_t opening;	/* the OPEN that may not be answered yet; 0: it is */
-	_Atomic bool released;		/* the kernel knows it no longer */
+	_Atomic bool released;		/* the kernel has sent its RELEASE */
 	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
-	_Atomic int broken;		/* what it answers from now on, an error code of err.h; 0: it works */
+	_Atomic int broken;		/* every request on it gets this error code of err.h; 0: it works */
 	_Atomic int64_t read_end;	/* where the last read ended */
 	_Atomic uint64_t poll;		/* the kernel's name for those who poll it; 0: nobody did */
 
@@ -111,7 +111,7 @@ struct estate_file {
 	_Atomic unsigned note_at, tail_at;	/* which of two is valid */
 	struct estate_note notes[2];
 	struct estate_tail tails[2];
-	_Atomic uint64_t waited;		/* the write whose wait has ended; bit 0: well */
+	_Atomic uint64_t waited;		/* the write whose wait has ended; bit 0: without an error */
 	struct retry retries[2];		/* each goes with its tail */
 	unsigned char held[2][ESTATE_TAIL_BYTES];
 };
@@ -136,7 +136,7 @@ struct estate_lock {
 	int type;		/* F_RDLCK or F_WRLCK */
 	pid_t pid;
 	uint64_t ino;		/* st_ino of its file */
-	uint64_t owner, handle;	/* the kernel's names for who has it, and for the open file it was taken through */
+	uint64_t owner, handle;	/* the kernel's names for its owner, and for the open file it was taken through */
 	int64_t start, end;
 	int64_t closed_ms;	/* when a descriptor of that open file was closed (clock_mono_ms()); 0: none was */
 };
@@ -148,33 +148,33 @@ struct estate_beat {
 
 struct estate {
 	struct estate_beat beats[ESTATE_BEATS];
-	size_t init_len;	/* 0: not heard yet */
+	size_t init_len;	/* 0: INIT has not come yet */
 	unsigned char init[ESTATE_INIT_BYTES];
 	_Atomic uint64_t serial;	/* open files ever made */
-	_Atomic uint32_t n_files, n_names;	/* slots used at any time: those before */
+	_Atomic uint32_t n_files, n_names;	/* only slots before these were ever used */
 	struct estate_file files[ESTATE_FILES];
 	struct estate_name names[ESTATE_NAMES];
 	_Atomic uint32_t n_lives;
 	struct estate_life lives[ESTATE_LIVES];
-	_Atomic uint32_t n_locks;	/* slots used at any time: those before */
+	_Atomic uint32_t n_locks;	/* only slots before this were ever used */
 	struct estate_lock locks[ESTATE_LOCKS];
 };
 
-/* Memory for one, all zeros, shared with every process forked from here on; NULL
- * when there is none to be had. */
+/* Memory for one, all zeros, shared with every process forked from here on; NULL:
+ * no memory. */
 struct estate *estate_open(void);
 void estate_close(struct estate *e);	/* accepts NULL */
 
-/* That worker begins or ends a request, or to wait in it for something it may wait for. */
+/* That worker begins or ends a request, or a wait within a request that is allowed to be long. */
 void estate_beat(struct estate *e, unsigned worker);
 void estate_beats_begin(struct estate *e);	/* a broker's workers are about to start */
 
-/* The valid one, and how the other one becomes it. */
+/* The valid note or tail; and: write the other one, and make it valid. */
 const struct estate_note *estate_note(const struct estate_file *f);
 void estate_set_note(struct estate_file *f, const struct estate_note *note);
 const struct estate_tail *estate_tail(const struct estate_file *f);
 void estate_set_tail(struct estate_file *f, const struct estate_tail *tail, const void *held,
-		     const struct retry *retry);	/* NULL: nothing to be known again */
+		     const struct retry *retry);	/* NULL: no write is to be recognized */
 const void *estate_held(const struct estate_file *f);	/* of the valid tail */
 const struct retry *estate_retry(const struct estate_file *f);
 

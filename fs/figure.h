@@ -30,7 +30,7 @@ enum figure_unit { FIGURE_NONE, FIGURE_BYTES, FIGURE_SECONDS, FIGURE_MS, FIGURE_
 
 struct figure {
 	const char *name;	/* of the file, the column, the member */
-	const char *metric;	/* its name without mqfs_ and what its unit and kind add; NULL: `name` */
+	const char *metric;	/* its name without mqfs_ and the suffixes of unit and kind; NULL: `name` */
 	enum figure_kind kind;
 	enum figure_unit unit;
 	size_t at;		/* of an int64_t in the struct */
@@ -39,7 +39,7 @@ struct figure {
 
 int64_t figure_number(const struct figure *f, const void *of);
 
-/* What its number counts: "bytes", "s" ...; "" of things. */
+/* Its unit: "bytes", "s" ...; "" for FIGURE_NONE. */
 const char *figure_unit(const struct figure *f);
 
 /* The cell of a column: no blanks in it. */
@@ -49,11 +49,11 @@ json_t *figure_json(const struct figure *f, const void *of);
 /* # HELP and # TYPE.  `prefix` is put before the metric's name ("topic_"). */
 void figure_metric_head(const struct figure *f, const char *prefix, struct text *t);
 
-/* One line; `labels` are what is in the braces. */
+/* One line; `labels` is the text between the braces. */
 void figure_metric_line(const struct figure *f, const char *prefix, const char *labels, const void *of,
 			struct text *t);
 
-/* NAME="VALUE", with what Prometheus wants escaped, behind what t has; bytes that are not UTF-8 become `?`. */
+/* Append NAME="VALUE" to t, escaped for Prometheus; bytes that are not UTF-8 become `?`. */
 void label_add(struct text *t, const char *name, const char *value);
 
 #endif

@@ -1,7 +1,7 @@
 /* framing.h - bytes of a file <-> messages, for the four formats of a topic.
  *
- * Splitting (append): feed what a write(2) brought; it yields whole messages.
- * What is left over waits in the splitter, which belongs to the open file.
+ * Splitting (append): the bytes of a write(2) go in, whole messages come out.
+ * The splitter, which belongs to the open file, keeps an unfinished message.
  *
  *    lines   up to each '\n' (not part of the message); the rest at the end
  *    raw     each write is one message
@@ -9,8 +9,8 @@
  *    json    each line is an object; see framing_json_parse()
  *    whole   everything up to the end is one message
  *
- * Rendering (read): the bytes a message takes are known before they are made,
- * so that a file position can be found without making what lies before it.
+ * Rendering (read): the length of a message is known before it is rendered, so
+ * that a file position can be found without rendering the messages before it.
  *
  * No I/O, no locks.
  */
@@ -28,10 +28,10 @@
 /* A line that is too long.
  *
  * Nothing of it becomes a message.  The write that brings it over the limit is
- * refused with -EMSGSIZE, and what was held of it is dropped.  What follows in
- * later writes is still that line, so they are refused too, up to and with the
- * one that brings its '\n'; then the splitter is in step again.  Each refused
- * write is refused whole: the writer is told of everything that is not stored.
+ * refused with -EMSGSIZE, and the held beginning of the line is dropped.  Later
+ * writes continue that line, so they are refused too, up to and with the one that
+ * brings its '\n'; then the splitter is in step again.  Each refused write is
+ * refused whole, so the writer is told of everything that is not stored.
  *
  *                    line too long, its '\n' not there yet
  *       ┌─────────┐ ─────────────────────────────────────▶ ┌────────────┐ no '\n'
@@ -48,8 +48,8 @@
  *
  * "The same again": the kernel hands a long write(2) over in parts and reports
  * the failure of a later part as a short write; the program then writes the
- * rest again and must be refused again.  So a write that begins with the very
- * bytes that were refused last is refused, for ever.
+ * rest again and must be refused again.  So a write that begins with exactly the
+ * bytes that were refused last is refused, however often it comes.
  *
  * A len32 message says its length first: no part of a body that is too long is
  * ever taken, and its writer has to begin again with a length.  A `whole` one
@@ -69,13 +69,13 @@ struct splitter {
 	unsigned char *held;	/* an unfinished message (len32: with its 4 bytes) */
 	size_t held_len, held_size;
 	size_t refused_len;	/* the write that began the last refusal, */
-	int32_t refused_crc;	/* to know it again */
+	int32_t refused_crc;	/* by which it is recognized */
 };
 
 void splitter_init(struct splitter *s, enum topic_format format, bool whole, size_t max_body);
 void splitter_free(struct splitter *s);
 
-/* A whole message's bytes, in up to two pieces: what was held, and what is new. */
+/* A whole message's bytes, in up to two pieces: held bytes, and bytes of this write. */
 struct piece {
 	const unsigned char *a;
 	size_t a_len;
@@ -143,8 +143,8 @@ struct json_message {
 };
 
 /* MQ_OK       *ret_msg is the caller's to free; its body may be longer than
- *             maxMessageSize: that is checked by who knows the limit
- * -EINVAL     not JSON, an unknown or repeated member, a value that cannot be (noted)
+ *             maxMessageSize: the caller, which knows the limit, checks that
+ * -EINVAL     not JSON, an unknown or repeated member, an invalid value (noted)
  * -EMSGSIZE   properties over RECORD_PROPS_MAX (noted)
  * -ENOMEM
  */

@@ -1,18 +1,18 @@
 /* handle.h - open files.
  *
  * fi->fh of an open file or directory is its handle's number.  The kernel keeps
- * it alive: RELEASE comes after every other request on it was answered.  Whoever
- * uses a handle beyond its answer (a handler after its reply, a parked
- * request) holds a reference; the node class's release runs when the last one
- * is gone.  A forced unmount sends no RELEASE: the table knows all handles,
- * and the end of the session releases what is left.
+ * it alive: RELEASE comes after every other request on it was answered.  Code that
+ * uses a handle after the answer (a handler after its reply, a parked request)
+ * holds a reference; the node class's release runs when the last reference is
+ * dropped.  A forced unmount sends no RELEASE: the table has all handles, and the
+ * end of the session releases the remaining ones.
  *
  *     63          20 19      0       place: in the table, free again after release
- *    ┌──────────────┬─────────┐    serial: never the same again, so a number that is
- *    │ serial (44)  │ place   │    known no more finds nothing
+ *    ┌──────────────┬─────────┐    serial: never used twice, so the number of a
+ *    │ serial (44)  │ place   │    released handle finds nothing
  *    └──────────────┴─────────┘
  *
- * Under a supervisor the numbers of a dead broker go on (handles_inherit()).
+ * Under a supervisor the next broker has the same numbers (handles_inherit()).
  */
 #ifndef MQFS_FS_HANDLE_H
 #define MQFS_FS_HANDLE_H
@@ -32,19 +32,19 @@ struct handle {
 	_Atomic bool nonblock;	/* O_NONBLOCK, which fcntl(2) may change: as the newest READ says */
 	uid_t uid;
 	gid_t gid;
-	pid_t pid;		/* who opened it */
+	pid_t pid;		/* of the process that opened it, as uid and gid */
 	fuse_req_t opening;	/* the open that is being served; NULL: it was answered */
 	uint32_t fopen;		/* FOPEN_*: what open answers; preset FOPEN_DIRECT_IO */
 	int32_t backing_id;	/* with FOPEN_PASSTHROUGH */
-	struct text text;	/* of text files: what a reader gets */
-	struct text written;	/* of text files: what a writer gave */
+	struct text text;	/* of text files: for readers */
+	struct text written;	/* of text files: from a writer */
 	bool dirty;		/* of text files: written was not accepted yet */
 	void *own;		/* the node class's */
-	bool opened;		/* the class's open has worked: its release is owed */
+	bool opened;		/* the class's open has worked: its release must be called */
 	bool inherited;		/* opened by a broker before this one, */
 	bool closed_before;	/* and closed while that one served */
-	int broken;		/* what every request on it answers: it could not be inherited */
-	struct estate_file *kept; /* what of it outlives us; NULL: nothing */
+	int broken;		/* every request on it gets this error: it could not be inherited */
+	struct estate_file *kept; /* its slot in the estate; NULL: none */
 
 	/* handle.c's */
 	uint64_t number;
@@ -53,10 +53,10 @@ struct handle {
 };
 
 int handles_open(struct mount *m, struct handles **ret);
-void handles_close(struct mount *m);	/* releases what is left; accepts a mount without */
+void handles_close(struct mount *m);	/* releases all handles; accepts a mount without a table */
 
-/* A new handle with one reference, the kernel's once open was answered.  -ENFILE
- * when there are as many as there can be. */
+/* A new handle with one reference, the kernel's once open was answered.  -ENFILE:
+ * the table is full. */
 int handle_make(struct mount *m, const struct node *n, int flags, const struct fuse_ctx *who,
 		struct handle **ret);
 void handle_ref(struct handle *h);
@@ -64,32 +64,32 @@ void handle_ref(struct handle *h);
 /* The handle of a number; NULL: none has it. */
 struct handle *handle_find(struct mount *m, uint64_t number);
 
-/* While it is being opened: h is an open file of n. */
+/* Let h, which is being opened, be an open file of n. */
 void handle_is_of(struct mount *m, struct handle *h, const struct node *n);
 
 void handle_unref(struct mount *m, struct handle *h);
 
-/* What close(2) does, short of release. */
+/* Serve FLUSH: the close of one descriptor. */
 int handle_flush(struct mount *m, struct handle *h);
 
-/* --- what outlives us -------------------------------------------------------- */
+/* --- the estate --------------------------------------------------------------- */
 
-/* h is open: from here on it is inherited if we die, answered or not; and: the
- * kernel knows it now. */
+/* h is open: if this broker dies, the next one inherits it, answered or not; and: its
+ * open was answered. */
 void handle_keep(struct handle *h);
 void handle_is_known(struct handle *h);
 
-/* The kernel knows h no more: what is left to do at close is done now or, if we die,
- * by who inherits it. */
+/* The kernel has released h: the work of its close is done now or, if this broker dies,
+ * by the next one. */
 void handle_is_released(struct handle *h);
 
-/* What a dead broker opened for this very request and did not come to answer. */
+/* The handle that a dead broker opened for this request without answering it; NULL: none. */
 struct handle *handle_of_open(struct mount *m, uint64_t unique);
 
-/* Before anything is served: make the handles of what m->estate holds. */
+/* Make a handle for each open file in m->estate.  Called before any request is served. */
 int handles_inherit(struct mount *m);
 
-/* A directory was removed: whoever inherits what was open below it shall know. */
+/* A directory was removed: note in the estate which open files below it are stale. */
 void handles_note_stale(struct mount *m);
 
 static inline bool

@@ -1,4 +1,4 @@
-/* keeper.h - the thread that cleans up after dropped snapshots and sums up new ones.
+/* keeper.h - the thread that removes files of dropped snapshots and makes MANIFESTs of new ones.
  *
  *     mkdir, rmdir ── answered
  *          └── keeper_look ──> the thread      removes the files of dropped snapshots, makes

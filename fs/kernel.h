@@ -1,7 +1,7 @@
-/* kernel.h - the few words of the FUSE protocol that libfuse 3.14 has no call for.
+/* kernel.h - parts of the FUSE protocol for which libfuse 3.14 has no call.
  *
- * Numbers and layouts are the kernel's (linux/fuse.h, protocol 7.40); the words
- * are here because the headers of an older system lack them.
+ * Numbers and layouts are the kernel's (linux/fuse.h, protocol 7.40); they are
+ * here because the headers of an older system lack them.
  */
 #ifndef MQFS_FS_KERNEL_H
 #define MQFS_FS_KERNEL_H
@@ -12,7 +12,7 @@
 /* What open answers beside the handle. */
 #ifndef FOPEN_DIRECT_IO
 #define FOPEN_DIRECT_IO (1u << 0)	/* no page cache: every read and write comes to us */
-#define FOPEN_KEEP_CACHE (1u << 1)	/* what is cached from before is still true */
+#define FOPEN_KEEP_CACHE (1u << 1)	/* pages cached before this open are still valid */
 #endif
 #ifndef FOPEN_NOFLUSH
 #define FOPEN_NOFLUSH (1u << 5)		/* close(2) sends no FLUSH */
@@ -53,13 +53,13 @@ struct kernel_out_header {
 
 struct kernel_poll_in {
 	uint64_t fh;
-	uint64_t poll;		/* the kernel's name for those who wait */
+	uint64_t poll;		/* the kernel's name for the processes that poll */
 	uint32_t flags, events;
 };
 
-/* What we may say unasked: a header with unique 0 and one of these as its error. */
-#define KERNEL_NOTIFY_POLL 1	/* then the name of those who wait */
-#define KERNEL_NOTIFY_RESEND 7	/* deliver again what was taken and not answered */
+/* A notification: a header with unique 0 and one of these as its error. */
+#define KERNEL_NOTIFY_POLL 1	/* followed by kernel_poll_in's `poll` */
+#define KERNEL_NOTIFY_RESEND 7	/* deliver again all requests that were taken and not answered */
 
 struct kernel_notify_poll {
 	struct kernel_out_header head;

@@ -1,18 +1,18 @@
 /* lanes.h - appends to one queue, side by side.
  *
  * The kernel has one write(2) at a time under way for each of its inodes, and a write that
- * waits (SYNC_FLUSH, SYNC_MASTER) would hold up every other writer of its queue: nothing
- * would gather that one flush, or one answer of a slave, could serve.  So where writes wait,
- * a queue has lanes: inode numbers of the kernel for one and the same file, whose st_ino
- * is that of lane 0.
+ * waits (SYNC_FLUSH, SYNC_MASTER) would delay every other writer of its queue: there would
+ * never be several writes that one flush, or one ack of a slave, could complete together.  So
+ * where writes wait, a queue has lanes: several inode numbers of the kernel for one file,
+ * whose st_ino is that of lane 0.
  *
- *     look-up of topics/T/qN ──> the first lane through which nobody appends
+ *     look-up of topics/T/qN ──> the first lane through which no open file appends
  *
- * While one producer at a time has a queue open there is lane 0 alone.
+ * While one producer at a time has a queue open, only lane 0 is used.
  *
- * A look-up is not an open yet: its lane is kept for the thread that looked for a moment, so
- * that producers who come at the same time get lanes of their own.  Where two share one after
- * all, their writes come one after the other, and nothing else happens.
+ * A look-up is not an open yet: its lane is reserved for that thread for a moment, so that
+ * producers that come at the same time get lanes of their own.  If two producers share a lane
+ * all the same, their writes come one after the other, with no other effect.
  *
  * Any thread.
  */

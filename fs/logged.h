@@ -1,11 +1,11 @@
-/* logged.h - requests that change what the log says of topics, groups and their files:
- * mkdir, rmdir, chmod, chown, access lists, and what is written to their text files.
+/* logged.h - requests that change topics, groups and their files by a record in the log:
+ * mkdir, rmdir, chmod, chown, access lists, and writes to their text files.
  *
  *      logged_begin ──> the change ──> logged_reply_* ──> answered, at once or later
  *
- * They are writes like any other.  A SYNC_MASTER without slaves enough refuses them and
- * stores nothing; with slaves they are answered when enough of these have the record,
- * with SYNC_FLUSH when it is on the disk (ETIMEDOUT: it is stored, the wait ran out).
+ * They are writes like any other.  A SYNC_MASTER without enough slaves refuses them and
+ * stores nothing; with slaves they are answered when enough slaves have the record,
+ * with SYNC_FLUSH when it is on the disk (ETIMEDOUT: it is stored, the wait timed out).
  * Waiting holds no thread (pending.h).
  */
 #ifndef MQFS_FS_LOGGED_H
@@ -16,21 +16,21 @@
 /* All zeros: nothing is logged, and the answer waits for nothing. */
 struct logged {
 	bool logs;
-	mq_pos before;		/* what the log said until then ends there */
+	mq_pos before;		/* where the log ended before the change */
 	unsigned needs;		/* NEED_* of pending.h, by the role and settings before the change */
-	bool again;		/* a broker that died may have made it: no change does not mean no wait */
+	bool again;		/* a broker that died may have made the change: wait even if nothing changes now */
 };
 
-/* Is it a file whose text is kept in the log?  (Not so config/KEY, and ctl at the top.) */
+/* Is the text of this file kept in the log?  (Not that of config/KEY, nor of ctl at the top.) */
 bool node_is_logged(const struct node *n);
 
-/* Before it.  MQ_ENOSLAVE, noted: nothing may be stored. */
+/* Before the change.  MQ_ENOSLAVE, noted: nothing may be stored. */
 int logged_begin(struct mount *m, struct logged *ret);
 
-/* The same where whoever makes the change asks for the slaves. */
+/* The same, where the code that makes the change checks for slaves itself. */
 struct logged logged_now(const struct mount *m);
 
-/* After it: the answers of mkdir, of setattr, of write, and a plain success. */
+/* After the change: the answers of mkdir, of setattr, of write, and a plain success. */
 void logged_reply_entry(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *child);
 void logged_reply_attr(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n);
 void logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, size_t n);

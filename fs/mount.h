@@ -1,4 +1,4 @@
-/* mount.h - one mounted broker: what every part of fs/ works on. */
+/* mount.h - one mounted broker: the struct that every part of fs/ gets. */
 #ifndef MQFS_FS_MOUNT_H
 #define MQFS_FS_MOUNT_H
 
@@ -41,23 +41,23 @@ struct mount {
 
 	struct fuse_session *session;
 	struct session *serving;	/* session.c's */
-	struct workers *workers;	/* serve; NULL: nobody does yet */
+	struct workers *workers;	/* serve requests; NULL: not started yet */
 	const char *mountpoint;
 	struct handles *handles;	/* open files */
 	struct names *names;		/* interned names with options */
-	struct replication *_Atomic replication; /* with mqrepld; NULL: nobody follows */
+	struct replication *_Atomic replication; /* with mqrepld; NULL: this broker neither follows nor is followed */
 	struct service *service;	/* with mqremoted; NULL: no client is served */
-	bool master_given;		/* by the operator: name servers do not say who it is */
+	bool master_given;		/* the operator has set `master`: name servers do not change it */
 	struct pending *pending;	/* requests that wait */
 	struct locks *locks;		/* flock(2), fcntl(2) */
 	struct lanes *lanes;		/* appends to one queue side by side */
-	struct searcher *searcher;	/* goes on with reads that take long */
-	struct ahead *ahead;		/* fills what sequential readers ask next; NULL: nobody does */
+	struct searcher *searcher;	/* continues reads that take long */
+	struct ahead *ahead;		/* reads ahead for sequential readers; NULL: no read-ahead */
 	struct closing *closing;	/* files being closed with a line unfinished */
 
 	struct moved *moved;		/* tells watchers of queues that were trimmed */
-	struct keeper *keeper;		/* cleans up after snapshots, sums them up */
-	struct healer healer;		/* from where the scrub has good bytes */
+	struct keeper *keeper;		/* removes files of dropped snapshots, makes MANIFESTs */
+	struct healer healer;		/* where the scrub gets good bytes */
 
 	_Atomic int64_t wheel_waiting;	/* messages that RocketMQ's timer wheel would deliver: store/wheel.h */
 
@@ -66,8 +66,8 @@ struct mount {
 	size_t max_write;
 	int64_t started_ms;
 	const struct lifeline *line;	/* to the supervisor */
-	struct estate *estate;		/* what outlives us; NULL: nothing */
-	uid_t uid;			/* who mounted: owner of what nobody owns */
+	struct estate *estate;		/* state for the next broker; NULL: none */
+	uid_t uid;			/* of the user who mounted: owner of files without another owner */
 	gid_t gid;
 	struct host host;		/* brokerIP1:listenPort, as messages carry it */
 	_Atomic uint32_t round_robin;	/* of appends through topics/T/all */

@@ -17,8 +17,8 @@
  * that number: for "," ":" "%" and "/", which no name can hold.  What that gives must be UTF-8
  * without NUL, U+0001 and U+0002.
  *
- * tag and key are for both uses: a reader gets the messages that have them, what is appended
- * gets them.  Several keys may be given: each of them must be there, or is added.
+ * tag and key are for both uses: a reader gets the messages that have them, and an appended
+ * message gets them.  Several keys may be given: a message must have, or gets, each of them.
  *
  *   delay   = "delay=" (DURATION | "level" N)     deliver that much later, or as RocketMQ's level says
  *   at      = "at=" TIME                          deliver then
@@ -60,8 +60,8 @@ struct name {
 	bool whole;
 	bool has_format;
 	enum topic_format format;
-	bool read_only;		/* has an option only reading knows (@, follow, where) */
-	bool append_only;	/* has an option only appending knows (whole, prop.X) */
+	bool read_only;		/* has an option for reading only (@, follow, where) */
+	bool append_only;	/* has an option for appending only (whole, prop.X) */
 	int delay_level;	/* 1 ..: deliver as that level says */
 	int64_t delay_ms;	/* > 0: deliver so much later */
 	int64_t deliver_at_ms;	/* > 0: deliver then */
@@ -71,7 +71,7 @@ struct name {
 	char props[NAME_BYTES_MAX + 1];	/* the prop.X, encoded as in a record */
 };
 
-/* Does it choose among the messages, when it is read? */
+/* Does a reader of this name get only some of the messages? */
 static inline bool
 name_filters(const struct name *n)
 {
@@ -82,14 +82,14 @@ name_filters(const struct name *n)
 bool name_is_plain(const char *text, int32_t *ret_queue);
 
 /* MQ_OK
- * -EINVAL        with a note that names the part that is wrong and what is known
+ * -EINVAL        with a note that names the wrong part and what is allowed there
  * -ENAMETOOLONG  over NAME_BYTES_MAX
  * -ENOENT        the text does not look like a queue name at all
  */
 int name_parse(const char *text, struct name *ret_name);
 
-/* A value by itself, with its %XX: what it says, in buf of NAME_BYTES_MAX + 1 bytes.  MQ_OK,
- * -EINVAL (noted), -ENAMETOOLONG. */
+/* Decode the %XX of a single value into buf, of NAME_BYTES_MAX + 1 bytes.  MQ_OK, -EINVAL
+ * (noted), -ENAMETOOLONG. */
 int name_unescape(const char *text, char *buf);
 
 /* One point by itself, for qN.offset: the same words and times.  MQ_OK or

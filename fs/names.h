@@ -1,11 +1,11 @@
-/* names.h - names that no number can hold, kept as long as the kernel knows them.
+/* names.h - names that do not fit in an inode number, kept as long as the kernel knows them.
  *
  * A name with options (q0@100..200) has the hash of its text as its number, so
  * it is the same at every lookup and after a remount.  The table remembers the
  * text from the kernel's lookup to its forget, and for open files.
  *
- * What a dead broker has left stays until the end: how often the kernel still
- * knows it cannot be told for sure.
+ * Names of a dead broker stay until the unmount: the kernel's number of references
+ * to them is not known for sure.
  *
  * Any thread.
  */
@@ -18,16 +18,16 @@
 struct estate;
 struct names;
 
-/* With the names of `estate`, and to leave them there; NULL: for ourselves. */
+/* The table begins with the names in `estate`, and keeps its own there; NULL: no estate. */
 int names_open(struct estate *estate, struct names **ret);
 void names_close(struct names *ns);	/* accepts NULL */
 
-/* The number of `text` below `kind` and `id`, held once for the caller: whoever else held
- * it may drop it meanwhile.  The row lives while it is held. */
+/* The number of `text` below `kind` and `id`.  The caller gets a hold of its own, because other
+ * holders may drop theirs meanwhile.  The row lives while it is held. */
 int names_intern(struct names *ns, int kind, uint32_t id, const char *text, uint64_t *ret_number);
 
-/* What the number stands for: MQ_OK or -ESTALE.  *ret_text is good as long as somebody
- * (the kernel, for a request on it) holds the number. */
+/* The text and id of a number: MQ_OK or -ESTALE.  *ret_text is valid as long as the number is
+ * held (by the kernel, during a request on it). */
 int names_find(struct names *ns, uint64_t number, const char **ret_text, uint32_t *ret_id);
 
 /* All numbers of `kind` that are held now: malloc'ed, *ret_n of them.  NULL: none, or no

@@ -1,7 +1,7 @@
-/* node.h - the mounted tree: what an inode number means, and what can be done with it.
+/* node.h - the mounted tree: the meaning of inode numbers, and the operations on them.
  *
- * An inode number says what it is, so nothing has to be remembered between
- * requests and the numbers are the same after a remount:
+ * An inode number contains what its file is, so no table has to be kept between
+ * requests, and the numbers are the same after a remount:
  *
  *     63      58 57                34 33           20 19             0
  *    ┌──────────┬────────────────────┬───────────────┬───────────────┐
@@ -15,7 +15,7 @@
  *
  * One kind of file is one fs/node_*.c with one struct node_class; the table
  * in node.c lists them.  Handlers run on the session's worker threads and must
- * not block: what waits is parked (pending.h).
+ * not block: a request that has to wait is parked (pending.h).
  */
 #ifndef MQFS_FS_NODE_H
 #define MQFS_FS_NODE_H
@@ -107,15 +107,15 @@ struct node {
 fuse_ino_t node_ino(enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part);
 fuse_ino_t node_ino_wide(enum node_kind kind, uint64_t wide);
 
-/* The same of a segment that a snapshot has. */
+/* The inode number of a segment in a snapshot. */
 fuse_ino_t node_snapshot_segment_ino(const struct snapshot *s, int64_t base);
 
-/* A queue's, whose head has moved so often, in a lane; what stat(2) says of a number; its lane. */
+/* The number of a queue whose head has moved `moves` times, in a lane; the st_ino of a number; its lane. */
 fuse_ino_t node_queue_ino(uint32_t topic, uint32_t queue, uint32_t moves, unsigned lane);
 fuse_ino_t node_st_ino(fuse_ino_t ino);
 unsigned node_lane(fuse_ino_t ino);
 
-/* How often the head of n's queue had moved when n was made: n knows the last bits of it. */
+/* How often the head of n's queue had moved when n was made: n contains the low bits of it. */
 uint32_t node_head_moves(const struct node *n, struct queue *q);
 
 #define NODE_PART_MASK 0xfffffu
@@ -124,70 +124,70 @@ uint32_t node_head_moves(const struct node *n, struct queue *q);
 #define NODE_HEAD_MASK ((1u << NODE_LANE_SHIFT) - 1)
 #define NODE_WIDE_MASK ((UINT64_C(1) << 58) - 1)
 
-/* What ino stands for.  -ESTALE if it stands for nothing (any more). */
+/* The node of an inode number.  -ESTALE: there is none (any more). */
 int node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node);
 
-/* The same, by what it is: what lookup() answers with. */
+/* The same from its parts, for lookup(). */
 int node_make(struct mount *m, enum node_kind kind, uint32_t id, uint32_t queue, uint32_t part,
 	      struct node *ret_node);
 int node_make_wide(struct mount *m, enum node_kind kind, uint64_t wide, struct node *ret_node);
 
-/* A node that is known by `name` below the topic `id`; 0: none.  It is held. */
+/* A node with the interned name `name`, below the topic `id` (0: none).  It is held. */
 int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *name,
 		    struct node *ret_node);
 
-/* Interned names live while they are held: by the kernel, by open files, by lists, and by
- * whoever has just looked one up, until it has passed it on: node_drop(). */
+/* Interned names live while they are held: by the kernel, by open files, by lists, and by a
+ * caller that has just looked one up, until it has passed it on: node_drop(). */
 void node_hold(struct mount *m, fuse_ino_t ino);
 void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
 
-/* Is it still what it was when it was resolved?  A topic that was removed and made
- * again is another one: an open file of the old one answers ESTALE. */
+/* Does n no longer stand for what it was when it was resolved?  A topic that was removed and
+ * made again is another one: an open file of the old one answers ESTALE. */
 bool node_is_stale(const struct node *n);
 
-/* A directory was made again: the kernel knows that life of it, and so must whoever
- * inherits it; and: what a dead broker has noted. */
+/* A directory was made again: note in the estate which life of it the kernel knows; and:
+ * read what a dead broker has noted. */
 void node_note_life(struct mount *m, const struct node *n);
 void nodes_inherit(struct mount *m);
 
 bool node_is_dir(const struct node *n);
 bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */
 
-/* Its path below the mount point ("topics/T/q0"); and the one under which its
- * owner is kept, which leaves the options of a name away. */
+/* Its path below the mount point ("topics/T/q0"); and the path under which its
+ * owner is kept: the same without the options of a name. */
 #define NODE_PATH_SIZE 1024
 void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 
 /* Below topics/ and groups/ everything has an owner: its own, else its directory's
- * (a file without the x bits).  node_owner() says which, node_show_owner() puts it into
+ * (a file without the x bits).  node_owner() finds it, node_show_owner() puts it into
  * st, whose file type must be set; node_set_owner() is chmod and chown. */
 void node_owner(struct mount *m, const struct node *n, struct owner *ret);
 void node_show_owner(struct mount *m, const struct node *n, struct stat *st);
 int node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set);
 
-/* Of a directory that is made in dir: a setgid directory hands its group on. */
+/* The owner of a directory that `who` makes in dir: a setgid directory passes its group on. */
 struct owner node_new_owner(struct mount *m, const struct node *dir, const struct fuse_ctx *who, mode_t mode);
 
 /* The directory that a directory is in. */
 int node_parent(struct mount *m, const struct node *n, struct node *ret_parent);
 
-/* st of n, complete: what getattr, lookup and readdirplus answer. */
+/* The complete st of n, for getattr, lookup and readdirplus. */
 int node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout);
 
-/* attr() of a plain directory, and of a text whose size is what render() gives. */
+/* attr() of a plain directory, and of a text whose size is the length of render()'s text. */
 int node_attr_dir(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 int node_attr_text(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
 void stat_set_ms(struct stat *st, int64_t ms);	/* mtime and ctime */
 
-/* Files of config/ and status/ say in an attribute what they are: list_xattr() of those. */
+/* Files of config/ and status/ have a description as an attribute: their list_xattr(). */
 #define HELP_XATTR "user.mqfs.help"
 struct text;
 int node_list_help(struct mount *m, const struct node *n, struct text *t);
 
-/* What a directory reads: list() adds each child, and the list holds it.  -ENOMEM is
- * remembered. */
+/* The entries of a directory for readdir: list() adds each child, and the list holds it.
+ * -ENOMEM is remembered. */
 struct lister;
 void lister_add(struct lister *l, const char *name, fuse_ino_t ino);
 
@@ -204,9 +204,9 @@ void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(pri
 void text_add(struct text *t, const void *bytes, size_t len);
 void text_free(struct text *t);
 
-/* What can be done with one kind of node.  NULL members are what the kernel
- * reports for a file that cannot do that: EPERM for changes, ENOTDIR/EISDIR,
- * ENODATA.  All return MQ_OK or an error code of err.h.
+/* The operations of one kind of node.  For a NULL member callers get the error that
+ * the kernel reports for a file without that operation: EPERM for changes,
+ * ENOTDIR/EISDIR, ENODATA.  All return MQ_OK or an error code of err.h.
  */
 struct node_class {
 	const char *what;	/* for messages */
@@ -215,14 +215,14 @@ struct node_class {
 	 * st_mode must be set; *ret_timeout is in seconds, preset to 0. */
 	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
-	/* Directories: have a list().  What lookup() gives is held (node_drop()). */
+	/* Directories have a list().  *ret_child of lookup() is held (node_drop()). */
 	int (*lookup)(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
 	int (*list)(struct mount *m, const struct node *dir, struct lister *l);
 	int (*make_dir)(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 			const struct fuse_ctx *who, struct node *ret_child);
 	int (*remove_dir)(struct mount *m, const struct node *dir, const char *name);
 
-	bool unlogged;		/* what make_dir and remove_dir do is not in the log: no slave is asked */
+	bool unlogged;		/* make_dir and remove_dir write no record to the log: they wait for no slave */
 
 	/* chmod, chown, touch: st and to_set as in fuse_lowlevel_ops.setattr; a
 	 * change of size never comes here. */
@@ -234,30 +234,30 @@ struct node_class {
 	int (*list_xattr)(struct mount *m, const struct node *n, struct text *t);
 
 	/* Small files whose whole content is text made at open (text.c serves
-	 * them): render makes it; accept takes what was written, at each write
-	 * (TEXT_COMMAND) or as a whole at close (TEXT_WHOLE).  check says what
-	 * accept would say of whole lines, while the writer still listens. */
+	 * them): render makes it; accept gets the written text, at each write
+	 * (TEXT_COMMAND) or as a whole at close (TEXT_WHOLE).  check returns the error
+	 * that accept would return for whole lines, while write(2) can still report it. */
 	int (*render)(struct mount *m, const struct node *n, struct text *t);
 	int (*accept)(struct mount *m, const struct node *n, const char *text, size_t len);
 	int (*check)(struct mount *m, const struct node *n, const char *text, size_t len);
 	enum { TEXT_COMMAND, TEXT_WHOLE } accept_when;
-	/* May it be opened, as far as its mode cannot say?  NULL: yes. */
+	/* May it be opened, for reasons beside its mode?  NULL: yes. */
 	int (*may_open)(struct mount *m, const struct node *n, const struct handle *h);
 
 	/* Other files.  open may set h->fopen, h->backing_id and h->own; on failure
-	 * nothing is left behind.  read, write, fsync reply themselves, now or later
+	 * it frees all that it made.  read, write, fsync reply themselves, now or later
 	 * (pending.h), with a reference on h for as long as they use it after they
 	 * returned.  flush runs at each close(2) unless h->fopen has FOPEN_NOFLUSH;
 	 * release once, when the last reference is gone. */
 	int (*open)(struct mount *m, const struct node *n, struct handle *h);
-	/* open, as it was open in a broker that died: h->kept says how.  NULL: open does it. */
+	/* Open it again as a broker that died had it open: h->kept has its state.  NULL: open() is called. */
 	int (*resume)(struct mount *m, const struct node *n, struct handle *h);
 	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
 		      off_t off, const struct fuse_file_info *fi);
 	void (*fsync)(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 	int (*flush)(struct mount *m, struct handle *h);	/* close(2) of one descriptor */
-	int64_t (*data_end)(const struct node *n);	/* behind it is a hole; NULL: there is none */
+	int64_t (*data_end)(const struct node *n);	/* the bytes behind it are a hole; NULL: no hole */
 	void (*release)(struct mount *m, struct handle *h);	/* the last close */
 	void (*poll)(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
 };

@@ -1,4 +1,4 @@
-/* open_queue.h - an open queue file: what it reads, what it appends, what it commits.
+/* open_queue.h - an open queue file: its reads, appends and commits.
  *
  * The files of topics/T (qN, names with options, all) and of groups/G/T (qN,
  * any, all) are one kind of open file in different settings: a view to read from, an
@@ -19,32 +19,32 @@ struct open_queue {
 	bool appends;
 	struct appender appender;
 	struct closing_note closing;
-	fuse_ino_t lane;		/* it appends through, counted (lanes.h); 0: not counted */
+	fuse_ino_t lane;		/* the lane that it appends through (lanes.h); 0: none is counted */
 	int32_t queue;
-	int32_t first, n_claimed;	/* consumes: holds the claims on these queues of h->node.sub */
+	int32_t first, n_claimed;	/* a consumer's: it has claimed these queues of h->node.sub */
 	bool roams;			/* any:follow: goes from queue to queue, see roam() */
 	off_t shift;			/* byte of the file at which the view begins */
-	enum topic_format format;	/* the same: of what it reads */
-	mq_qoff until;			/* a roaming one: when it came, the queue ended there */
-	_Atomic off_t read_end;		/* where the last read ended: what poll looks at */
+	enum topic_format format;	/* a roaming one's: of the text that it reads */
+	mq_qoff until;			/* a roaming one's: where the queue ended when it claimed it */
+	_Atomic off_t read_end;		/* where the last read ended, for poll */
 	struct ahead_file ahead;
 };
 
-/* May what lies in t (NULL: in no topic any more) be read here, by whomever modes allow?
- * -EACCES: the topic is not for reading.  MQ_ENOREAD: nothing is, on this slave. */
+/* May messages of t (NULL: of a removed topic) be read here, where modes allow it?
+ * -EACCES: the topic's permission has no read.  MQ_ENOREAD: this slave allows no reads. */
 int open_queue_may_read(struct mount *m, const struct topic *t);
 
 /* Open files of topics: by a parsed name. */
 int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
 
-/* Open files of groups: consuming if h is open for reading and writing.  any: a queue that is free. */
+/* Open files of groups: consumers if h is open for reading and writing.  any: of a queue without a consumer. */
 int open_queue_group(struct mount *m, const struct node *n, bool any, const struct name *name, struct handle *h);
 
-/* What n's group has still to consume of the queues that `name` is of.  The filter is the view's. */
+/* A view of the messages that n's group has not consumed in the queues of `name`.  The filter is the view's. */
 int open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
 			  struct filter *filter, struct view **ret);
 
-/* Either of them, as it was open in a broker that died: by h->kept. */
+/* Open either of them again, as a broker that died had it open: by h->kept. */
 int open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
 
 /* A name with options below a subscription: qN:..., any:... or all:...  A range is
@@ -58,9 +58,9 @@ void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const c
 void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 int open_queue_flush(struct mount *m, struct handle *h);
 void open_queue_release(struct mount *m, struct handle *h);
-/* What searcher.c calls to go on with a read. */
+/* searcher.c calls this to continue a read. */
 void open_queue_search(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
-/* What ahead.c calls to fill a ring. */
+/* ahead.c calls this to fill a ring. */
 int open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
 void open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
 

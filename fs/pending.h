@@ -1,8 +1,8 @@
 /* pending.h - requests that wait, and hold no worker thread.
  *
- * Every waiting request stands in one line of one table until it is answered:
+ * Every waiting request is in one line of one table until it is answered:
  *
- *     line       who stands there                         what it waits for
+ *     line       requests                                 what they wait for
  *     READERS    reads with :follow, polls, MANIFEST      messages (the file is ready)
  *     DISK       writes, fsyncs                           the mark `flushed`
  *     SLAVES     writes, fsyncs of a SYNC_MASTER          the mark `replicated`
@@ -25,10 +25,10 @@
 #include "fs/handle.h"
 
 int pending_open(struct mount *m, struct pending **ret);
-void pending_close(struct pending *p);	/* answers what is left, joins the threads */
+void pending_close(struct pending *p);	/* answers all requests, joins the threads */
 
-/* This broker has got another role, or replication: waiting requests are looked at anew.
- * Accepts NULL. */
+/* The role of this broker has changed, or replication was started: check all waiting requests
+ * again.  Accepts NULL. */
 void pending_role_changed(struct pending *p);
 
 /* How many requests wait. */
@@ -36,14 +36,14 @@ int64_t pending_count(struct pending *p);
 
 /* --- reads and polls ----------------------------------------------------------------- */
 
-/* A read that waits for more.  `ready` says, cheaply and with the handle's lock,
- * whether there is something to answer; `answer` (without the lock) then
- * replies, whatever it finds. */
+/* A read that waits for messages.  `ready` tells, cheaply and with the handle's
+ * lock, whether the read can be answered; `answer` (without the lock) then
+ * replies in any case. */
 struct pending_read {
 	bool (*ready)(struct mount *m, struct handle *h, off_t off);
 	void (*answer)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
-	/* The i-th queue whose messages make it ready; NULL: no more.  No function: it is looked
-	 * at whenever the thread looks at anything. */
+	/* The i-th queue whose messages make it ready; NULL: no more.  Without this function
+	 * `ready` is called whenever the thread is awake. */
 	struct queue *(*queue)(const struct handle *h, size_t i);
 };
 
@@ -64,19 +64,19 @@ void pending_forget_poll(struct pending *p, struct handle *h);
 
 /* What a request waits for. */
 enum pending_need {
-	NEED_DISK = 1,		/* the log is on this disk */
-	NEED_SLAVES = 2,	/* ... in the logs of enough slaves */
+	NEED_DISK = 1,		/* until the log is on this disk */
+	NEED_SLAVES = 2,	/* until enough slaves have the log */
 };
 
-/* What a write needs whose flags are `flags` (handle_is_durable()), and an fsync. */
+/* The needs of a write with `flags` (handle_is_durable()), and of an fsync. */
 unsigned pending_needs_of_write(const struct mount *m, int flags);
 unsigned pending_needs_of_fsync(const struct mount *m);
 
-/* Answer when what `needs` says has happened for the log up to `end` (at once if it has):
- * `result` bytes were written, or for -1 a plain success.
+/* Answer when `needs` are fulfilled for the log up to `end` (now, if they are): `result`
+ * bytes were written, or for -1 a plain success.
  *
- * NEED_SLAVES is what the broker's role was before the change was made, so that a broker
- * that becomes a slave meanwhile answers ETIMEDOUT: no slave tells it any more what it has.
+ * NEED_SLAVES is by the broker's role before the change was made, so a broker that becomes
+ * a slave meanwhile answers ETIMEDOUT: slaves send it no acks any more.
  * ETIMEDOUT, too, after syncFlushTimeout (with NEED_SLAVES: slaveTimeout); EIO if the disk
  * fails. */
 void pending_park_durable(struct pending *p, fuse_req_t req, mq_pos end, ssize_t result, unsigned needs);
@@ -99,13 +99,13 @@ void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pen
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
- * disk, and the master hears of them when it is there. */
+ * disk, and are sent to the master when it is reachable. */
 void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
 
 bool is_sync_master(const struct mount *m);
 
-/* May this broker take a write, as far as its slaves are concerned?  MQ_ENOSLAVE, noted: it
- * is a SYNC_MASTER, and there are too few. */
+/* Does this broker have enough slaves for a write?  MQ_ENOSLAVE, noted: it is a SYNC_MASTER,
+ * and too few are in sync. */
 int slaves_suffice(const struct mount *m);
 
 #endif

@@ -19,8 +19,8 @@ enum pending_line {
 	LINES,
 };
 
-/* A request that waits; the first member of what its line knows of it.  A line is a ring
- * with rising positions. */
+/* A request that waits: the first member of struct durable and struct waiter.  A line is a ring
+ * in the order of `pos`. */
 struct parked {
 	struct parked *next, *prev;
 	int64_t pos;		/* what it waits for: a position of the log, the number of a debt; or 0 */
@@ -31,11 +31,11 @@ struct parked {
 struct durable {
 	struct parked parked;
 	fuse_req_t req;
-	struct pending_end who;		/* its handle with a reference; .ended NULL: nobody is told */
+	struct pending_end who;		/* its handle with a reference; .ended NULL: it is not called */
 	struct subscription *sub;	/* whose commits are to be kept */
 	ssize_t result;
-	pending_answer *answer;		/* of a change; NULL: `result` says it */
-	struct node node;		/* for that */
+	pending_answer *answer;		/* of a change; NULL: the answer is `result` */
+	struct node node;		/* for `answer` */
 	unsigned needs;			/* NEED_* */
 	int64_t deadline_ms;
 };
@@ -53,15 +53,15 @@ struct pending {
 	int64_t n;			/* requests in all lines */
 	bool closing;
 	struct watch *watches[WATCH_BUCKETS];	/* of READERS, by queue */
-	struct waiter *fresh;		/* of READERS, not looked at yet; with a reference on each */
+	struct waiter *fresh;		/* of READERS, not checked yet; with a reference on each */
 	pthread_cond_t for_disk;	/* DISK or KEEP has got a request, or closing */
-	bool answers_sleeps;		/* the thread has no deadline to keep: it has to be woken for one */
+	bool answers_sleeps;		/* the thread sleeps without a deadline: it must be woken for a new one */
 
 	bool started[PENDING_THREADS];
 	pthread_t threads[PENDING_THREADS];
 };
 
-/* They need the lock: put w into a line, take it out; a line's first request (NULL: it is empty). */
+/* With the lock: put w into a line, take it out; a line's first request (NULL: the line is empty). */
 void pending_link(struct pending *p, enum pending_line line, struct parked *w);
 void pending_unlink(struct pending *p, struct parked *w);
 struct parked *pending_first(struct pending *p, enum pending_line line);
@@ -75,11 +75,11 @@ void *pending_readers_main(void *arg);
 void *pending_disk_main(void *arg);
 void *pending_answers_main(void *arg);
 
-/* At the end: answer what is left with EINTR. */
+/* At the end: answer all remaining requests with EINTR. */
 void pending_reads_end(struct pending *p);
 void pending_durables_end(struct pending *p);
 
-/* Needs the lock: d waits in that line from now on; its thread is told. */
+/* With the lock: put d into that line, and wake the line's thread. */
 void durable_wait_in(struct pending *p, enum pending_line line, struct durable *d);
 
 /* Answer d, which is in no line, and free it. */

@@ -1,4 +1,4 @@
-/* rates.h - metrics under the names of RocketMQ's exporter: what is put and got per second.
+/* rates.h - metrics under the names of RocketMQ's exporter: messages and bytes per second.
  *
  *      rocketmq_broker_tps, _qps                          cluster, broker
  *      rocketmq_producer_tps, _producer_message_size      cluster, broker, topic

@@ -1,6 +1,6 @@
-/* remount.h - mount -o remount of what is mounted: from rw to ro and back.
+/* remount.h - mount -o remount: from rw to ro and back.
  *
- * The kernel does it by itself; the broker is not asked and serves on (a slave follows,
+ * The kernel does it by itself; the broker is not asked and continues (a slave follows,
  * retention runs), but nothing can be written through the mount while it is ro.
  */
 #ifndef MQFS_FS_REMOUNT_H
@@ -8,9 +8,9 @@
 
 #include "fs/args.h"
 
-/* As args says.  -errno, noted: nothing of mqfs is mounted there; a setting that would
- * have to change (config/KEY is the way); a file is open for writing; a broker that was
- * mounted read-only cannot write. */
+/* Remount as args says.  -errno, noted: no mqfs is mounted there; a setting would have to
+ * change (config/KEY is the way to change it); a file is open for writing; the broker was
+ * mounted read-only and cannot write. */
 int remount(const struct args *args, const struct settings *settings);
 
 #endif

@@ -9,18 +9,18 @@ struct scratch {
 	size_t run_size;
 	unsigned char *body;	/* one of their bodies, unpacked */
 	size_t body_size;
-	unsigned char *out;	/* what a reader gets */
+	unsigned char *out;	/* the rendered bytes for a reader */
 	size_t out_size;
 	unsigned char *held;	/* the first message's beginning, from an earlier write */
 	size_t held_size;
-	unsigned char *waiting;	/* properties of one that is delivered later */
+	unsigned char *waiting;	/* properties of a message that is delivered later */
 	size_t waiting_size;
-	struct batch batch;	/* what a writer brought, as records */
+	struct batch batch;	/* the messages of a write, as records */
 	size_t *ends;		/* of each entry of batch: where its message ended in the write */
 	size_t ends_size;
 };
 
-/* This thread's, freed with the thread.  NULL without memory. */
+/* This thread's scratch, freed when the thread ends.  NULL: no memory. */
 struct scratch *scratch_get(void);
 
 /* Make one of its buffers at least `want` bytes long, its content lost.  -ENOMEM. */

@@ -1,10 +1,10 @@
-/* standing.h - how topics, groups, subscriptions and peers stand at one moment.
+/* standing.h - the numbers of topics, groups, subscriptions and peers at one moment.
  *
  * The only place where these numbers are computed: status/topics, status/groups, groups/G/lag,
- * status.json and metrics.prom show them (figure.h says how).
+ * status.json and metrics.prom show them (in the forms of figure.h).
  *
  * All topics and groups are gathered, and summed; that takes a few locks for each queue, and no
- * disk.  What is read from the log (how old a message is) is read only for the rows that are
+ * disk.  The age of messages, which is read from the log, is computed only for the rows that are
  * `named`: at most `metricsTopics` topics, groups and subscriptions.  The named ones are the topics
  * with the most messages ever stored (so that they stay the same), and the groups and subscriptions
  * with the greatest lag (so that an alert sees them).
@@ -32,7 +32,7 @@ struct subscription_standing {
 	struct subscription *sub;
 	bool named;
 	int64_t queues, lag, age_ms, consumers;
-	struct queue *waits_in;		/* where its oldest message waits; NULL: nothing waits */
+	struct queue *waits_in;		/* the queue of its oldest unconsumed message; NULL: there is none */
 	mq_qoff waits_at;
 	mq_pos waits_pos;
 };
@@ -46,11 +46,11 @@ struct place_standing {
 
 struct peer_standing {
 	char name[32];			/* master, slave-N */
-	char broker[400];		/* who it says it is, or "" */
+	char broker[400];		/* from its hello, or "" */
 	int64_t connected, acknowledged, behind, rate;
 };
 
-/* Sums over all of them, and what is not named. */
+/* Sums over all of them, and the numbers of those that are not named. */
 struct totals {
 	int64_t retained, retained_bytes, lag, age_ms, consumers, dead_retained, in_sync, replicated;
 	int64_t topics_left_out, groups_left_out, subscriptions_left_out;
@@ -65,14 +65,14 @@ struct standing {
 	struct totals totals;
 };
 
-/* In order of names.  -ENOMEM; standing_free() accepts what it has left, and zeros. */
+/* In order of names.  -ENOMEM; standing_free() accepts *ret also then, and zeros. */
 int standing_gather(struct mount *m, struct standing *ret);
 void standing_free(struct standing *st);
 
-/* One queue of a subscription; the age of what waits is looked up. */
+/* One queue of a subscription, with the age of its oldest unconsumed message. */
 int standing_place(struct mount *m, struct subscription *sub, int32_t queue, struct place_standing *ret);
 
-/* What there is of each, as rows that end with a NULL name. */
+/* The numbers of each struct, as rows that end with a NULL name. */
 extern const struct figure topic_figures[], group_figures[], subscription_figures[], peer_figures[], total_figures[];
 
 #endif

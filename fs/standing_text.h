@@ -1,4 +1,4 @@
-/* standing_text.h - how topics and groups stand (standing.h), as tables, as JSON and as metrics. */
+/* standing_text.h - the numbers of standing.h as tables, as JSON and as metrics. */
 #ifndef MQFS_FS_STANDING_TEXT_H
 #define MQFS_FS_STANDING_TEXT_H
 
@@ -11,7 +11,7 @@ int standing_render_groups(struct mount *m, struct text *t);
 /* groups/G/lag: a line for each queue of each topic. */
 int standing_render_lag(struct mount *m, struct group *g, struct text *t);
 
-/* Behind what is in t: metrics of those that are named.  `labels` are the broker's. */
+/* Append to t the metrics of those that are named.  `labels` are the broker's. */
 void standing_metrics(const struct standing *st, const char *labels, struct text *t);
 
 /* Into `all`: the totals, and the lists topics, groups and peers.  -ENOMEM. */

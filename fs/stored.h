@@ -1,7 +1,7 @@
 /* stored.h - open files whose bytes are those of a file of the store.
  *
- * One that is finished never changes any more: the kernel may read it by itself,
- * or keep it in its cache.  Every read of any other comes to us.
+ * A finished file never changes any more: the kernel may read it by itself, or keep
+ * it in its cache.  Reads of other files are requests to us.
  */
 #ifndef MQFS_FS_STORED_H
 #define MQFS_FS_STORED_H

@@ -4,18 +4,18 @@
  *        ^                                           │
  *        └── waits a little, if it died at once <────┴── a signal, or an exit unannounced
  *
- * If the kernel can deliver again what the dead broker had taken (Linux 6.9), the
- * supervisor holds the FUSE connection, and the next broker goes on with it and with
+ * If the kernel can deliver the dead broker's requests again (Linux 6.9), the
+ * supervisor holds the FUSE connection, and the next broker takes over both it and
  * the estate (estate.h): open files stay open, callers notice a pause.  Else, and when
- * brokers die so quickly that a request might be what kills them, the dead mount is
- * taken away and made anew, and open files say ENOTCONN.
+ * brokers die so quickly that a request may be the cause, the dead mount is unmounted
+ * and a new one is made, and open files answer ENOTCONN.
  *
- * A broker that hangs instead (watchdog.h) is made to die.
+ * A broker that hangs (watchdog.h) is killed.
  *
- * The supervisor has no thread, no lock and nothing of FUSE: whatever takes the
- * broker down leaves it alone.  Signals that end a mount are passed on to the
- * broker.  Between the two is a socket: if the supervisor dies, the broker hears
- * of it by that, says so, and goes on serving.
+ * The supervisor has no thread, no lock and nothing of FUSE, so a failure of the
+ * broker does not reach it.  Signals that end a mount are passed on to the broker.
+ * Between the two is a socket: if the supervisor dies, the broker gets the end of
+ * file there, logs that, and continues to serve.
  */
 #ifndef MQFS_FS_SUPERVISE_H
 #define MQFS_FS_SUPERVISE_H
@@ -24,11 +24,11 @@
 
 struct estate;
 
-/* Of a broker: what ties it to its supervisor. */
+/* A broker's connection to its supervisor. */
 struct lifeline {
 	int fd;			/* -1: there is no supervisor */
 	int64_t restarts;	/* brokers that died before this one */
-	struct estate *estate;	/* NULL: nothing outlives a broker */
+	struct estate *estate;	/* NULL: there is none, and the next broker inherits nothing */
 	int session_fd;		/* the connection that a dead broker has left; -1: none */
 };
 

@@ -25,11 +25,11 @@ struct table {
 void table_cell(struct table *tb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_end_row(struct table *tb);
 
-/* The names of figures as a heading, in capitals; and their numbers of one row. */
+/* Add the names of figures as a heading, in capitals; and their numbers as cells of one row. */
 void table_heading(struct table *tb, const struct figure *figures);
 void table_figures(struct table *tb, const struct figure *figures, const void *of);
 
-/* Behind what t has.  The table is freed. */
+/* Append the table to t, and free it. */
 void table_render(struct table *tb, struct text *t);
 
 #endif

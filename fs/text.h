@@ -1,9 +1,9 @@
 /* text.h - small files whose content is text made at open.
  *
- * A reader gets the snapshot of its open, with its exact length.  A writer is
- * answered at once: a command by what it did, a whole text by what its class
- * says of the lines that are complete; what only close can say also becomes a
- * line of status/log, because shells do not look at close.
+ * A reader gets the text as it was at its open, with its exact length.  A writer is
+ * answered at once: for a command with its result, for a whole text with what check()
+ * of its class returns for the complete lines; an error that is found only at close
+ * also becomes a line of status/log, because shells ignore the result of close.
  */
 #ifndef MQFS_FS_TEXT_H
 #define MQFS_FS_TEXT_H
@@ -19,7 +19,7 @@ void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *b
 int text_truncate(struct handle *h, off_t size);	/* ftruncate(2) of an open text */
 int text_flush(struct mount *m, struct handle *h);
 
-/* The same, and answer its request: a change waits as the settings ask (logged.h). */
+/* The same, and answer the request: a change waits as the settings ask (logged.h). */
 void text_close(struct mount *m, fuse_req_t req, struct handle *h);
 
 /* The length render() would give now. */

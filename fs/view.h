@@ -7,10 +7,10 @@
  * found by binary search in the queues' files.  json has no fixed length per
  * message: there a jump ahead measures what lies between, and remembers.
  *
- * A view with a filter shows the messages that it wants (store/filter.h).  Others are passed
- * over: by their consume queue entries where the filter is of tags, by the key index where it
- * is of keys, and what is left by their records.  As with json, lengths are found by looking.
- * Messages that came in while messageIndexEnable was off are not found by their keys.
+ * A view with a filter shows the messages that the filter accepts (store/filter.h).  It skips
+ * others by their consume queue entries where the filter has tags, by the key index where it has
+ * keys, and by their records otherwise.  As with json, lengths have to be measured.
+ * Messages stored while messageIndexEnable was off are not found by their keys.
  *
  * One thread at a time uses a view (the open file's lock).
  */
@@ -37,8 +37,8 @@ struct view_spec {
 int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
 void view_close(struct view *v);	/* accepts NULL */
 
-/* From now on view_read() and view_go() look for VIEW_SLICE_MS at a time, where it has
- * to be looked for what is there, and say MQ_ELATER then; they go on when they are called again. */
+/* From now on view_read() and view_go() search for VIEW_SLICE_MS at most, where messages have to be
+ * searched for, and return MQ_ELATER then; they continue when they are called again. */
 #define VIEW_SLICE_MS 20
 void view_work_in_slices(struct view *v);
 
@@ -46,39 +46,39 @@ void view_work_in_slices(struct view *v);
 int view_open_from(struct mount *m, struct queue *const *q, const mq_qoff *from, size_t n, enum topic_format format,
 		   struct filter *filter, struct view **ret);
 
-/* Where v began, for whoever inherits it; and a view that begins there again,
- * whatever spec->from and to say.  -ESTALE: it was not kept. */
+/* Copy to *ret_kept where v began, for the next broker; and: make a view that begins there
+ * again, whatever spec->from and to are.  -ESTALE: it was not kept. */
 void view_keep(const struct view *v, struct estate_view *ret_kept);
 int view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret);
 
-/* Up to size bytes from `byte` on, whole or cut as they come.  MQ_OK with
- * *ret_n == 0 at the (present) end.  MQ_EGONE for what retention took, and behind
- * where a queue was cut of which more had been read (a cut log: store/cut.h); -EIO
- * when the first message there is damaged; MQ_ELATER as below. */
+/* Read up to size bytes from `byte` on; the last message may be cut.  MQ_OK with *ret_n == 0
+ * at the (present) end.  MQ_EGONE: retention has dropped the message, or the queue was cut
+ * (store/cut.h) and more of it had been read; -EIO: the first message there is damaged;
+ * MQ_ELATER as above. */
 int view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
 
 /* Has a queue's end been cut since this was last noticed by view_read()?  Any thread. */
 bool view_was_cut(const struct view *v);
 
-/* Is there anything at `byte`, or can there never be (a closed range's end)?
- * Cheap: what a waiting reader asks. */
+/* Can a read at `byte` be answered: with bytes, or because there never will be any (the
+ * end of a closed range)?  Cheap, for waiting readers. */
 bool view_is_ready(struct view *v, int64_t byte);
 
 /* The i-th queue that it shows; NULL: it has no more. */
 struct queue *view_queue(const struct view *v, size_t i);
 
-/* Does it pass messages over?  Then how long it is is known when all of it was looked at. */
+/* Does it have a filter?  Then its length is known only when all of it was read. */
 bool view_filters(const struct view *v);
 
-/* Bytes a reader would get now. */
+/* The number of bytes that a reader would get now. */
 int view_size(struct view *v, int64_t *ret_bytes);
 
-/* Nothing in it will ever change: its end is given, and reached. */
+/* Can it not grow any more: does it have a given end, which the queues have reached? */
 bool view_is_finished(struct view *v);
 
 /* Go to `byte`.  Then view_next() is, of the i-th queue, the first message that does not end at or
- * before it, and view_from() the one at which the view began.  What a filter passes over counts
- * as ended with what lies before it.  MQ_ELATER as above. */
+ * before it, and view_from() the one at which the view began.  A message that the filter skips
+ * counts as ending where the message before it ends.  MQ_ELATER as above. */
 int view_go(struct view *v, int64_t byte);
 mq_qoff view_next(const struct view *v, size_t i);
 mq_qoff view_from(const struct view *v, size_t i);

@@ -23,8 +23,8 @@ struct source {
 	mq_qoff from, to;
 	mq_qoff next;
 	mq_qoff shown;		/* messages before it have been read, in part at least */
-	_Atomic uint32_t cuts;	/* of q's end that are known here */
-	mq_qoff limit;		/* from here on it is not what was read: ESTALE */
+	_Atomic uint32_t cuts;	/* number of cuts of q's end that this source has noticed */
+	mq_qoff limit;		/* from here on the queue has other messages than were read: ESTALE */
 	struct queue_entry entries[BATCH_ENTRIES];
 	size_t at, n;		/* of entries: entries[at] is message `next` */
 };
@@ -45,7 +45,7 @@ struct view {
 	struct filter *filter;	/* NULL: every message is shown */
 	mq_pos *keyed;		/* with a key: where messages with it may be, in log order, */
 	size_t n_keyed;
-	mq_pos keyed_end;	/* before here; 0: nobody knows */
+	mq_pos keyed_end;	/* which is complete before here; 0: the index was not used */
 	struct place *places;	/* json, one source: some of those passed */
 	size_t n_places, max_places;
 	size_t n;
@@ -55,16 +55,17 @@ struct view {
 /* Begin at message `from`, end before `to`. */
 void source_begin(struct source *s, struct queue *q, mq_qoff from, mq_qoff to);
 
-/* The queue's end may have been cut.  Who has read nothing of what went goes on. */
+/* Check whether the queue's end was cut.  A source that has read none of the removed messages
+ * continues. */
 void source_look(struct source *s);
 
-/* Where it ends now, or for good. */
+/* Where it ends now, or where its range ends. */
 mq_qoff source_end(const struct source *s);
 void source_step(struct source *s);
 void source_seek(struct source *s, mq_qoff to);
 
-/* The source whose next message comes first in the log.  MQ_EEND: none has one.  MQ_ELATER:
- * time is up; what was passed over stays so. */
+/* The source whose next message comes first in the log.  MQ_EEND: no source has one.  MQ_ELATER:
+ * time is up; messages skipped so far stay skipped. */
 int source_first(struct view *v, struct source **ret_src, const struct queue_entry **ret_entry);
 
 /* Of a message at `pos`: could the filter want it?  If not, *ret_next is where one may be next
@@ -81,15 +82,15 @@ struct run {
 	mq_qoff number[BATCH_ENTRIES];
 	size_t n;
 	int64_t bytes;		/* rendered, as far as known (json: bodies) */
-	const unsigned char *log; /* what was read of it */
-	bool checked;		/* all of it, before */
+	const unsigned char *log; /* the bytes that were read */
+	bool checked;		/* all of them were checked before */
 };
 
 /* Collect messages from the cursor on, as many as `want` bytes take; the sources
  * step over them.  MQ_EEND if there is none. */
 int run_collect(struct view *v, size_t want, struct run *run);
 
-/* Step back over those from number `from` on: they were not used. */
+/* Step the sources back over the run's messages from index `from` on, which were not used. */
 void run_give_back(struct run *run, size_t from);
 
 static inline bool

@@ -1,9 +1,9 @@
 /* workers.h - the threads that take requests from the kernel.
  *
  * One worker per CPU, pinned to it: a request is then served where its caller runs,
- * which is far cheaper than waking another CPU.  A handler does not block; where it
- * must after all, for something that another request brings or that takes long, it
- * says so, and a stand-in serves when all workers do that.
+ * which is far cheaper than waking another CPU.  A handler does not block; one that has
+ * to wait for another request, or for something that takes long, calls workers_wait_begin(),
+ * and when all workers wait a substitute thread serves.
  */
 #ifndef MQFS_FS_WORKERS_H
 #define MQFS_FS_WORKERS_H
@@ -12,14 +12,14 @@
 
 struct workers;
 
-/* Start them for m->session.  ended_fd, an eventfd, is written to by the first that sees
- * the session's end.  m->workers is set. */
+/* Start them for m->session.  The first worker that sees the session's end writes to ended_fd,
+ * an eventfd.  m->workers is set. */
 int workers_start(struct mount *m, int ended_fd);
 
-/* The session's end; all of them have ended when this returns.  Frees m->workers. */
+/* The session has ended: wait until all workers have, and free m->workers. */
 void workers_end(struct mount *m);
 
-/* This worker waits, from now on; and no longer.  In pairs. */
+/* This worker begins to wait; and has ended its wait.  In pairs. */
 void workers_wait_begin(struct mount *m);
 void workers_wait_end(struct mount *m);
 

@@ -1,4 +1,4 @@
-/* accounts.h - who may do what over the network: a file of RocketMQ's, plain_acl.yml.
+/* accounts.h - the accounts of network clients and their permissions: RocketMQ's plain_acl.yml.
  *
  *      globalWhiteRemoteAddresses:             # addresses (whitelist.h) that may do all
  *        - 10.10.103.*
@@ -16,8 +16,8 @@
  *      dataVersion:                            # written by mqadmin's commands
  *        - { counter: 1, timestamp: 1700000000000 }
  *
- * Whatever else is in it is passed over.  What a file says does not change once it is read, so
- * any thread may use it that holds a reference.
+ * Other keys are ignored.  A struct accounts does not change once it is parsed, so any thread
+ * that holds a reference may use it.
  */
 #ifndef MQFS_REMOTING_ACCOUNTS_H
 #define MQFS_REMOTING_ACCOUNTS_H
@@ -45,14 +45,14 @@ struct resource {
 
 struct account {
 	char *access_key, *secret_key;
-	char *white_address;		/* as it was written; NULL: not there, as the next three */
+	char *white_address;		/* as in the file; NULL: absent, as the next three */
 	char *topic_perm_text, *group_perm_text, *user_name;
 	struct whitelist white;
 	bool admin;
-	unsigned topic_perm, group_perm;	/* of what is not in the list */
+	unsigned topic_perm, group_perm;	/* of topics and groups that are not in `resources` */
 	struct resource *resources;		/* by name */
 	size_t n_resources;
-	char **topic_perms, **group_perms;	/* as they were written */
+	char **topic_perms, **group_perms;	/* as in the file */
 	size_t n_topic_perms, n_group_perms;
 	struct signer *signer;
 	struct user user;			/* number 0: none is named */
@@ -68,7 +68,7 @@ struct accounts {
 	int64_t counter, timestamp_ms;		/* dataVersion, of its last change by mqadmin */
 };
 
-/* MQ_EBADCONF, noted: it is no such file (where, and why).  *ret has one reference. */
+/* MQ_EBADCONF, noted: the text is not valid (where, and why).  *ret has one reference. */
 int accounts_parse(const char *text, size_t len, struct accounts **ret);
 struct accounts *accounts_ref(struct accounts *a);
 void accounts_unref(struct accounts *a);	/* accepts NULL */
@@ -76,7 +76,7 @@ void accounts_unref(struct accounts *a);	/* accepts NULL */
 /* NULL: there is none. */
 const struct account *accounts_find(const struct accounts *a, const char *access_key);
 
-/* Has it `want` (enum account_perm) of the topic, or of %RETRY%GROUP? */
+/* Does the account have `want` (enum account_perm) for the topic, or for %RETRY%GROUP? */
 bool account_may(const struct account *a, const char *resource, unsigned want);
 
 #endif

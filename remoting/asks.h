@@ -1,4 +1,4 @@
-/* asks.h - what a client asks, from a frame's ext fields and body. */
+/* asks.h - a client's frame (ext fields and body) becomes a submission for the rings. */
 #ifndef MQFS_REMOTING_ASKS_H
 #define MQFS_REMOTING_ASKS_H
 
@@ -13,7 +13,7 @@ struct ask {
 	struct ring_submission s;
 	const char *topic, *template, *group, *text;
 	const char *body;
-	const char *key, *signature, *signed_text;	/* with access control; else s.key_len ... are 0 */
+	const char *key, *signature, *signed_text;	/* with access control; else their lengths in s are 0 */
 	/* of a pull */
 	bool suspends;			/* it may wait for messages */
 	bool subscribed;		/* its filter is in its heartbeats */
@@ -31,8 +31,8 @@ bool ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *r
 /* END_TRANSACTION (37) that says commit or rollback. */
 bool ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
 
-/* A BATCH's body, as RocketMQ has it, to items of the ring at `at` (as many bytes as
- * ask_send() said in s.body_len). */
+/* Convert a BATCH's body from RocketMQ's layout to items of the ring, at `at`, which has room
+ * for the s.body_len bytes of ask_send(). */
 void ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at);
 
 #endif

@@ -1,4 +1,4 @@
-/* broker.h - what remoting needs of the broker it speaks for. */
+/* broker.h - the broker's parts that remoting uses. */
 #ifndef MQFS_REMOTING_BROKER_H
 #define MQFS_REMOTING_BROKER_H
 
@@ -16,15 +16,15 @@ struct remoting_broker {
 	struct host host;		/* stored in messages: brokerIP1, listenPort */
 	bool read_only;
 
-	const struct user *rights;	/* of who asks; NULL: it may do all */
+	const struct user *rights;	/* of the client whose request is served; NULL: it may do all */
 	struct judge *judge;		/* of requests; NULL: all are let in, as remotingUser */
 
-	/* The log is in the slaves that a SYNC_MASTER waits for up to this mark; NULL: there
-	 * are none.  And: are there enough of them now?  May be NULL. */
+	/* The mark up to which the slaves that a SYNC_MASTER waits for have the log; NULL: there
+	 * are none.  And: are enough slaves in sync now?  May be NULL. */
 	struct mark *(*replicated)(void *arg);
 	bool (*in_sync)(void *arg);
 
-	struct stats *stats;		/* what is put and got is counted there; NULL: nowhere */
+	struct stats *stats;		/* counts stored and pulled messages; NULL: they are not counted */
 
 	void *arg;
 };

@@ -11,9 +11,9 @@
  *      RMQ_SYS_TRACE_TOPIC           1                      rw     traceTopicEnable
  *      brokerClusterName_REPLY_TOPIC 1                      rw
  *
- * Name servers and clients hear of them, but a topic of these is made (a record in the log)
- * only when a client sends its first message.  `x`: a client may have a topic made after it.
- * A topic of that name that was made already is as it was made. */
+ * Name servers and clients are told of them, but such a topic is made (by a record in the log)
+ * only when a client sends its first message.  `x`: a client may have a topic made with it as the
+ * template.  If a topic of that name exists, its own configuration counts. */
 #ifndef MQFS_REMOTING_BUILT_IN_H
 #define MQFS_REMOTING_BUILT_IN_H
 

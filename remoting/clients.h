@@ -1,8 +1,8 @@
-/* clients.h - who produces and who consumes over the network, as their heartbeats say.
+/* clients.h - the producers and consumers of the network, known by their heartbeats.
  *
- * A member is one connection in one group.  It is there from a heartbeat on until it says
- * goodbye or its connection ends: a connection that says nothing for 120 s ends (net/channel.h).
- * All of it is memory: when mqremoted ends, clients connect and say it again.
+ * A member is one connection in one group.  It exists from its first heartbeat until it
+ * unregisters or its connection ends: an idle connection ends after 120 s (net/channel.h).
+ * Nothing is on disk: when mqremoted ends, clients connect and send heartbeats again.
  */
 #ifndef MQFS_REMOTING_CLIENTS_H
 #define MQFS_REMOTING_CLIENTS_H
@@ -33,9 +33,9 @@ struct client_group {
 	struct client_group *next;	/* in the table */
 	enum clients_side side;
 	struct member *members;
-	json_t *says;			/* consumers: an object of the newest heartbeat, ConsumerData */
+	json_t *says;			/* consumers: ConsumerData of the newest heartbeat */
 	int64_t made_ms;		/* when the mount was asked to make it; 0: not yet */
-	bool claims;			/* consumers: the mount was told that they consume */
+	bool claims;			/* consumers: one has pulled with RING_FLAG_MEMBER */
 	char name[];
 };
 
@@ -63,20 +63,20 @@ struct member *clients_member(const struct client_group *g, const char *id);
 void clients_each(const struct clients *c, enum clients_side side,
 		  void (*each)(void *arg, const struct client_group *g), void *arg);
 
-/* The member `id` is in the group, at that connection, from now on; `says` (NULL: nothing) is
- * copied.  *ret_news: a member has come, or the group has subscribed to other topics.  -EMFILE: the
- * connection is in too many groups; -EINVAL: no such names; -ENOMEM. */
+/* Make `id`, at that connection, a member of the group; `says` (may be NULL) is copied.
+ * *ret_news: the member is new, or the group has subscribed to other topics.  -EMFILE: the
+ * connection is in too many groups; -EINVAL: invalid names; -ENOMEM. */
 int clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
 		 struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news);
 
-/* A member of g, each in turn, whose connection has fewer than `waiting_max` frames that it does not
- * take.  NULL: there is none. */
+/* The next member of g in turn whose connection has fewer than `waiting_max` unsent frames.  NULL:
+ * there is none. */
 const struct member *clients_next(struct clients *c, const struct client_group *g, size_t waiting_max);
 
 /* A producer with that id, in whichever group.  NULL: there is none. */
 struct member *clients_producer(const struct clients *c, const char *id);
 
-/* It says goodbye.  True: it was a member. */
+/* The client unregisters.  True: it was a member. */
 bool clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id);
 
 /* The connection has ended: left() is called for each consumers' group that it leaves and

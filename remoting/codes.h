@@ -82,7 +82,7 @@ enum remoting_request {
 	REMOTING_READ_LOG = 0x6d72,			/* and this */
 };
 
-/* What a slave of mqfs asks: whoever haListen and haAllow let follow, and no client. */
+/* Is it a request of an mqfs slave?  Addresses that haListen and haAllow let in may send it, clients not. */
 static inline bool
 remoting_is_of_slave(int code, const json_t *ext)
 {

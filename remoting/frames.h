@@ -1,6 +1,6 @@
-/* frames.h - what mqremoted does with a request: it answers by itself what is about connections,
- * and asks the mount what is about the store.  A code that no row of the table has is refused
- * here, and the mount never hears of it.
+/* frames.h - how mqremoted serves a request: it answers requests about connections by itself,
+ * and passes requests about the store to the mount.  A code without a row in the table is refused
+ * here, and is not passed on.
  */
 #ifndef MQFS_REMOTING_FRAMES_H
 #define MQFS_REMOTING_FRAMES_H
@@ -20,7 +20,7 @@ bool frames_answered(void *arg, struct server_peer *p, int code, struct remoting
 
 bool frames_may_ask(void *arg, const struct server_peer *p);
 
-/* The mount asks; blob_fd stays the caller's. */
+/* A LINK_REQUEST of the mount; blob_fd stays the caller's. */
 void frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd);
 
 #endif

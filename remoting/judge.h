@@ -1,4 +1,4 @@
-/* judge.h - which requests are let in, where aclEnable is set: RocketMQ's rules, by its files.
+/* judge.h - access control where aclEnable is set: which requests are let in, by RocketMQ's rules and files.
  *
  *      aclFile                 plain_acl.yml (accounts.h)
  *      acl/ beside it          every *.yml and *.yaml below it, but tools.yml
@@ -8,20 +8,20 @@
  *      whiteRemoteAddress of the account has the address   let in
  *      the signature is not the account's                  refused
  *      messages to RMQ_SYS_TRACE_TOPIC                     let in
- *      an administrator's code, and it is none             refused
- *      topics and groups that it may not use               refused
+ *      an administrator's code, and the account is none    refused
+ *      topics and groups that the account may not use      refused
  *
- * Who is let in has the rights of a Unix user in the tree (rights.h): the account's `user`, else
- * remotingUser.
+ * A client that is let in has the rights of a Unix user in the tree (rights.h): the account's
+ * `user`, else remotingUser.
  *
- * The mount judges, because the secret keys are here: mqremoted, which reads what strangers
- * send, sees none of them, and hands over what a client has signed with each request.  An
- * mqremoted that is taken over can repeat what was signed, and lie about addresses and about
- * what is in a message; it cannot sign, and has no account whose client has not come to it.
+ * The mount judges, because it alone has the secret keys: mqremoted, which reads the bytes of
+ * strangers, has no keys, and passes on the bytes that a client has signed with each request.  An
+ * mqremoted that is taken over can repeat signed requests, and give wrong addresses and wrong
+ * contents of a message; it cannot sign, nor use an account whose client has not connected to it.
  *
- * The files are looked at twice a second.  One that is no good is logged once, and what it said
- * before stays in force; one that never was good has no accounts.  An empty file is no good:
- * it is about to be written.
+ * The files are checked for changes twice a second.  An invalid file is logged once, and its former
+ * contents stay in force; a file that was never valid has no accounts.  An empty file counts as
+ * invalid, because it is about to be written.
  */
 #ifndef MQFS_REMOTING_JUDGE_H
 #define MQFS_REMOTING_JUDGE_H
@@ -33,7 +33,7 @@
 
 struct judge;
 
-/* MQ_OK also if files are no good, or not there: it is logged. */
+/* MQ_OK also if files are invalid or missing, which is logged. */
 int judge_open(const char *file, struct judge **ret);
 void judge_close(struct judge *j);	/* accepts NULL */
 
@@ -55,9 +55,9 @@ struct plea {
 	size_t n_wants;
 };
 
-/* Whom it was let in as. */
+/* The account and user that a request was let in as. */
 struct leave {
-	struct accounts *accounts;	/* NULL: nobody in particular */
+	struct accounts *accounts;	/* of which `user` is; NULL: none */
 	const struct user *user;	/* NULL: remotingUser */
 };
 
@@ -67,7 +67,7 @@ void leave_drop(struct leave *l);	/* accepts zeros */
 
 /* --- mqadmin's commands; one thread at a time --------------------------------------------------- */
 
-/* They change a file in one step, and it is read again.  -ENOENT, MQ_EBADCONF, -errno: noted. */
+/* Change a file atomically, and read it again.  -ENOENT, MQ_EBADCONF, -errno: noted. */
 int judge_put(struct judge *j, const struct account_change *c);
 int judge_remove(struct judge *j, const char *access_key);
 int judge_set_white(struct judge *j, const char *addresses, const char *path);	/* path "": aclFile */
@@ -75,7 +75,7 @@ int judge_set_white(struct judge *j, const char *addresses, const char *path);	/
 /* { path: { "counter": ..., "timestamp": ... } }; *ret_main: that of aclFile.  NULL: no memory. */
 json_t *judge_versions(struct judge *j, json_t **ret_main);
 
-/* What all files say, as RocketMQ's GetBrokerClusterAclConfigResponseBody. */
+/* The contents of all files, as RocketMQ's GetBrokerClusterAclConfigResponseBody. */
 json_t *judge_describe(struct judge *j);
 
 #endif

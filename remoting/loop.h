@@ -1,4 +1,4 @@
-/* loop.h - the loop of mqremoted: the link, clients, name servers, and time. */
+/* loop.h - the loop of mqremoted: the link, clients, name servers, timers. */
 #ifndef MQFS_REMOTING_LOOP_H
 #define MQFS_REMOTING_LOOP_H
 
@@ -27,13 +27,13 @@ struct loop {
 	struct calls *calls;
 	struct traffic *traffic;
 	size_t replies_bytes;		/* bodies of replies that are under way */
-	struct link_message told;	/* which ports are in use; kind 0: not yet; and when */
+	struct link_message told;	/* the LINK_READY that was sent last; kind 0: none yet; and when */
 	int64_t told_ms;
-	int64_t stood_still_ms;		/* in all, so far */
+	int64_t stood_still_ms;		/* how long the process was stopped so far, in all */
 	int rc;
 };
 
-/* Until the link ends (MQ_OK) or cannot be believed (noted). */
+/* Run until the link ends (MQ_OK) or an invalid message comes over it (noted). */
 int loop_run(struct loop *l);
 
 #endif

@@ -1,8 +1,8 @@
 /* moved.h - a puller's offset was outside its queue, and was corrected: an event for operators.
  *
- * A message in queue 0 of OFFSET_MOVED_EVENT, as RocketMQ's broker writes it: tag and key are
- * the group, the body is JSON of consumerGroup, messageQueue, offsetRequest and offsetNew.  Whoever
- * may pull can cause one, so there are at most MOVED_PER_SECOND.
+ * The event is a message in queue 0 of OFFSET_MOVED_EVENT, as RocketMQ's broker writes it: tag and
+ * key are the group, the body is JSON of consumerGroup, messageQueue, offsetRequest and offsetNew.
+ * Any client that may pull can cause events, so there are at most MOVED_PER_SECOND.
  */
 #ifndef MQFS_REMOTING_MOVED_H
 #define MQFS_REMOTING_MOVED_H
@@ -18,8 +18,8 @@ struct moved {
 	int n;			/* in that second */
 };
 
-/* The pull is answered with `next` instead.  An event that cannot be stored is not: the log line
- * says so. */
+/* Store the event that the pull is answered with `next` instead.  If it cannot be stored, a log
+ * line says so. */
 void moved_note(struct moved *m, const struct remoting_broker *b, const struct pull *p, int64_t next);
 
 #endif

@@ -1,8 +1,8 @@
-/* objects.h - RocketMQ's JSON, in which objects are names of an object's members.
+/* objects.h - RocketMQ's JSON, in which the name of a member may be an object.
  *
  *      {"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:5}}
  *
- * JSON has no such thing: here such a name is a text, until the last moment. */
+ * JSON does not allow that: here such a name is a text until the answer is complete. */
 #ifndef MQFS_REMOTING_OBJECTS_H
 #define MQFS_REMOTING_OBJECTS_H
 

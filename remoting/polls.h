@@ -4,8 +4,8 @@
  *        ├──── its time is over ───────────────────────^
  *        └──── its connection ends ──> freed
  *
- * A pull that waits costs no slot of the rings.  The mount tells the ends of watched queues
- * in shared memory, so a look at all of them costs one load each; times are a heap.
+ * A pull that waits holds no slot of the rings.  The mount writes the ends of watched queues to
+ * shared memory, so checking all of them costs one load each; times are in a heap.
  */
 #ifndef MQFS_REMOTING_POLLS_H
 #define MQFS_REMOTING_POLLS_H
@@ -16,9 +16,9 @@
 
 struct polls;
 
-/* A pull that may be asked again: all of it, and who has asked. */
+/* A pull that can be submitted again: its request, and its connection. */
 struct held {
-	struct server_peer *peer;	/* NULL: it is gone */
+	struct server_peer *peer;	/* NULL: the connection has ended */
 	int32_t opaque;
 	enum remoting_dialect dialect;
 	int64_t until_ms;
@@ -35,19 +35,19 @@ struct held *held_make(struct server_peer *p, const struct remoting_frame *f, co
 int polls_open(struct ring_client *ring, void (*ready)(void *arg, struct held *h), void *arg, struct polls **ret);
 void polls_close(struct polls *p);	/* accepts NULL; frees what is held */
 
-/* Hold it.  False: there is no room, it stays the caller's. */
+/* Hold the pull.  False: there is no room, and it stays the caller's. */
 bool polls_hold(struct polls *p, struct held *h);
 
 /* The mount has answered a WATCH. */
 void polls_watched(struct polls *p, const struct ring_completion *c);
 
-/* Ends may have moved, or it is so late now: whatever is ready is so. */
+/* Call ready() for each pull whose queue has grown, or whose time is over. */
 void polls_look(struct polls *p, int64_t now_ms);
 
-/* When the next one's time is over; 0: none is held. */
+/* When the time of the next pull is over; 0: none is held. */
 int64_t polls_next_ms(const struct polls *p);
 
-/* Forget what that connection has asked. */
+/* Free the pulls of that connection. */
 void polls_gone(struct polls *p, const struct server_peer *peer);
 
 size_t polls_count(const struct polls *p);

@@ -1,9 +1,9 @@
-/* pull.h - which records a client's pull is answered with.
+/* pull.h - the records with which a client's pull is answered.
  *
  * RocketMQ's rules (reference, PULL_MESSAGE), in this order:
  *
- *      the broker  brokerPermission says that it may not be read: 16
- *      the group   unknown: made, if groups are made by themselves; else 26; may not consume: 16
+ *      the broker  brokerPermission does not allow reads: 16
+ *      the group   unknown: made, if groups are made automatically; else 26; may not consume: 16
  *      the topic   unknown: 17; may not be read: 16; has no such queue: 1
  *      the queue   consumed by a file of the mount: 2, which clients try again
  *      the filter  tags joined by `||`, "" or `*` for all; SQL92 where enablePropertyFilter
@@ -14,17 +14,17 @@
  *      below the first      OFFSET_TOO_SMALL         min *    21
  *      the end              OFFSET_OVERFLOW_ONE      offset   19
  *      beyond it            OFFSET_OVERFLOW_BADLY    max *    21
- *      within               FOUND                    behind what was looked at   0
+ *      within               FOUND                    behind the last entry read  0
  *                           NO_MATCHED_MESSAGE       〃                          20
  *                           MESSAGE_WAS_REMOVING     〃                          20
  *
- *      * a slave says the offset that was asked for, and 20 instead of 21, unless
+ *      * a slave answers with the offset that was asked for, and 20 instead of 21, unless
  *        offsetCheckInSlave
  *
- * At most 800 entries are looked at (20 times max_messages, if that is more bytes), and
- * at most so many messages and bytes are given as are allowed of memory and of the disk;
- * the first message always.  A record is judged by its entry: nothing of it is read
- * but for SQL92.
+ * At most 800 entries are read (20 times max_messages, if that is more bytes), and the answer
+ * has at most as many messages and bytes as the limits for memory and for the disk allow, but
+ * always the first message.  A record is selected by its entry: the record itself is read only
+ * for SQL92.
  */
 #ifndef MQFS_REMOTING_PULL_H
 #define MQFS_REMOTING_PULL_H
@@ -44,12 +44,12 @@ struct pull {
 	bool member;			/* see RING_FLAG_MEMBER */
 };
 
-/* Fills *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */
+/* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */
 void pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
 		 struct ring_completion *c);
 
-/* The group has consumed that queue up to `to`.  A group that had no subscription of the topic
- * has one then, which begins with the first message of every other queue. */
+/* Commit: the group has consumed that queue up to `to`.  A group without a subscription of the
+ * topic gets one, which begins with the first message of every other queue. */
 int pull_commit(const struct remoting_broker *b, const char *group, const char *topic, int32_t queue_id, mq_qoff to);
 
 #endif

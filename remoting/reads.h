@@ -1,5 +1,5 @@
-/* reads.h - what clients ask of queues: pulls, commits, to be woken at a queue's end, and to end
- * their transactions.
+/* reads.h - pulls and commits of clients, watches of a queue's end, and ends of transactions.
+ * (mqremoted watches a queue to be woken when it grows.)
  *
  *      intake ──> list ──> reads thread ──┬─ PULL    pull.h, pieces and completion
  *                                         ├─ COMMIT  offsets/
@@ -7,8 +7,8 @@
  *                 list ──> words thread ──── END     word.h
  *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
  *
- * A pull may have to read a consume queue's file, and a word the half from the log, so neither runs in
- * the intake thread.
+ * A pull may have to read a consume queue's file, and an END the half from the log, so neither runs
+ * in the intake thread.
  */
 #ifndef MQFS_REMOTING_READS_H
 #define MQFS_REMOTING_READS_H
@@ -19,9 +19,9 @@
 struct reads;
 
 int reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret);
-void reads_close(struct reads *r);	/* accepts NULL; what is in the lists has no answer */
+void reads_close(struct reads *r);	/* accepts NULL; requests in the lists get no answer */
 
-/* A PULL, COMMIT, LEFT or WATCH, which is copied, of a client that was let in like that (taken over).  -ENOMEM. */
+/* Put a PULL, COMMIT, LEFT, END or WATCH, which is copied, into its list; `leave` (taken over) is the client's.  -ENOMEM. */
 int reads_put(struct reads *r, const struct ring_request *req, struct leave *leave);
 
 #endif

@@ -1,4 +1,4 @@
-/* refusal.h - why a client does not get what it asks for: a code of the remoting protocol, and words. */
+/* refusal.h - the reason why a client's request is refused: a code of the remoting protocol, and a text. */
 #ifndef MQFS_REMOTING_REFUSAL_H
 #define MQFS_REMOTING_REFUSAL_H
 
@@ -14,10 +14,10 @@ struct refusal {
 /* Returns false: `return refuse(...)`. */
 bool refuse(struct refusal *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* What a call that failed with rc is for a client. */
+/* Set the code and text that a client gets for a call that failed with rc. */
 bool refuse_rc(struct refusal *r, int rc);
 
-/* The answer says so. */
+/* Copy code and text to the answer. */
 void refusal_put(const struct refusal *r, struct ring_completion *c);
 
 #endif

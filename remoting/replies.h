@@ -1,11 +1,11 @@
-/* replies.h - a reply to a request goes to the client that asked.
+/* replies.h - a reply (RocketMQ's request-reply) goes to the client that sent the request.
  *
  *      replier ── SEND_REPLY_MESSAGE ──> replies ──> the ring, as any message (storeReplyMessageEnable)
  *                                           └─ PUSH_REPLY_MESSAGE_TO_CLIENT ──> the producer that
  *              <── has the asker got it? ─── <──────────────────────────────── REPLY_TO_CLIENT names
  *
- * What RocketMQ does not take as a message (a topic that is not there, a queue that is none) goes to
- * nobody; what merely cannot be stored now does go to whoever asked.
+ * A reply that RocketMQ does not accept as a message (its topic or queue does not exist) is not
+ * delivered; one that only cannot be stored now is delivered.
  */
 #ifndef MQFS_REMOTING_REPLIES_H
 #define MQFS_REMOTING_REPLIES_H
@@ -19,7 +19,7 @@ struct reply;
 /* SEND_REPLY_MESSAGE and _V2. */
 enum server_served replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f);
 
-/* r, which `by` has sent (NULL: it has gone), is stored, or the answer says why not.  Takes r. */
+/* r, which `by` has sent (NULL: that connection has ended), is stored, or c->code says why not.  Takes r. */
 void replies_stored(struct loop *l, struct server_peer *by, struct reply *r, const struct ring_completion *c);
 
 void reply_free(struct reply *r);	/* accepts NULL */

@@ -1,7 +1,7 @@
-/* requests.h - what clients, tools and slaves ask the mount by way of mqremoted.
+/* requests.h - requests of clients, tools and slaves that mqremoted passes to the mount.
  *
  * One row of the table in requests.c for each code.  Rows run one after the other in a thread
- * of their own: they may read the disk and take locks, but should not wait for others.
+ * of their own: they may read the disk and take locks, but should not wait for other threads.
  */
 #ifndef MQFS_REMOTING_REQUESTS_H
 #define MQFS_REMOTING_REQUESTS_H
@@ -19,14 +19,14 @@ void requests_answer(struct service *s, const struct request *req, struct answer
 
 /* --- what rows share ------------------------------------------------------------------------- */
 
-/* A whole number in that field.  False: *ret is a refusal that says so. */
+/* The whole number in that field.  False: it is none, and *ret is the refusal. */
 bool request_number(const struct request *req, const char *field, int64_t *ret_number, struct answer *ret);
 
 /* The topic that `field` names.  NULL: *ret is TOPIC_NOT_EXIST. */
 struct topic *request_topic(struct service *s, const struct request *req, const char *field, struct answer *ret);
 
-/* The queue that "topic" and "queueId" say, if it may be read; or: whether or not.  False: *ret is a
- * refusal. */
+/* The queue of the fields "topic" and "queueId", if it may be read; or: also if not.  False: *ret is
+ * a refusal. */
 struct place {
 	struct topic *topic;
 	struct queue *queue;
@@ -36,16 +36,16 @@ struct place {
 bool request_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret);
 bool request_any_place(struct service *s, const struct request *req, struct place *ret_place, struct answer *ret);
 
-/* When that message was stored; -1: there is none. */
+/* When the message with that number was stored; -1: there is no such message. */
 int64_t request_stored_ms(struct service *s, struct queue *q, mq_qoff at);
 
-/* The group, made if groups are made by themselves, and its retry topic.  *ret may be a refusal. */
+/* The group; it and its retry topic are made, if groups are made automatically.  *ret may be a refusal. */
 int request_group_made(struct service *s, const char *name, struct group **ret_g, struct answer *ret);
 
 /* Is the name in a list, in which commas follow or separate names?  NULL: every name is. */
 bool request_lists(const char *list, const char *name);
 
-/* A number as the one ext field; a body, which is taken over.  -ENOMEM. */
+/* Set a number as the answer's only ext field; a body, which is taken over.  -ENOMEM. */
 int answer_number(struct answer *ret, const char *name, int64_t number);
 int answer_json(struct answer *ret, json_t *body);
 

@@ -25,7 +25,7 @@ struct resets {
 
 void resets_add(struct resets *r, const struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t now_ms);
 
-/* Is that commit one of a reset?  It is forgotten then. */
+/* Is that commit one of a reset?  Then the reset is removed from the list. */
 bool resets_take(struct resets *r, const struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t now_ms);
 
 #endif

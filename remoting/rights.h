@@ -1,6 +1,6 @@
-/* rights.h - what a client may do in the tree: what its Unix user may (offsets/access.h), as
- * the owners, modes and access lists say.  The mount asks here before it acts, whatever
- * mqremoted says.
+/* rights.h - the rights of a client in the tree: those of its Unix user (offsets/access.h), by
+ * owners, modes and access lists.  The mount checks them before it acts on a request, and does
+ * not rely on mqremoted for that.
  *
  * Without access control every client is remotingUser; with it, an account may name another
  * user.  NULL for the user: it may do all.  Functions that return false have
@@ -29,11 +29,11 @@ bool rights_topic(const struct user *r, struct offsets *o, const struct topic *t
 /* The group itself: its configuration, and what it subscribes to. */
 bool rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want);
 
-/* Commit what was consumed of a queue.  NULL for g: the group is to be made for it, as is a
- * subscription that is not there. */
+/* Commit offsets of a queue.  NULL for g: the group would have to be made for it, as would a
+ * missing subscription. */
 bool rights_consume(const struct user *r, struct offsets *o, struct group *g, struct topic *t, int32_t queue);
 
-/* What a group has committed of a queue, which is qN.offset. */
+/* The committed offset of a group in a queue: the file qN.offset. */
 bool rights_offset(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t,
 		   int32_t queue, enum rights_want want);
 
@@ -43,7 +43,7 @@ bool rights_file(const struct user *r, struct offsets *o, const char *path, enum
 /* Make and remove names in "topics" or "groups". */
 bool rights_make(const struct user *r, struct offsets *o, const char *dir);
 
-/* Whom a topic or group belongs to that a client makes. */
+/* The owner of a topic or group that this client makes. */
 struct owner rights_owner(const struct user *r);
 
 #endif

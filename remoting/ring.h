@@ -13,13 +13,13 @@
  * and mqremoted can only read it.  One eventfd each way wakes the other side, and is
  * written only while the other side says, in its own memory, that it sleeps.
  *
- * What is believed: nothing.  The mount copies a submission into memory of its own,
+ * The mount trusts nothing in `in`.  It copies a submission into memory of its own,
  * checks every field of the copy (ring_server_take()), and only then acts on it; texts
- * are copied, too, before they are looked at.  A body is read once, while it is encoded
- * into a record, and its checksum is that of the encoded bytes.  A submission that
- * mqremoted could not have made is MQ_ECORRUPT: the mount ends the link, and starts
- * another mqremoted with other rings.  What a client may ask in vain (a topic that is
- * not there, a body that is too long) is not a lie, and is answered with a code.
+ * are copied, too, before they are checked.  A body is read once, while it is encoded
+ * into a record, and its checksum is that of the encoded bytes.  A submission that a
+ * working mqremoted cannot make is MQ_ECORRUPT: the mount ends the link, and starts
+ * another mqremoted with other rings.  An error of a client (a topic that does not
+ * exist, a body that is too long) is valid here, and is answered with a code.
  *
  *      submitted, taken    counts; place is modulo RING_SLOTS.  At most RING_SLOTS
  *                          submissions are under way: made, and not completed
@@ -27,7 +27,7 @@
  *                          RING_DATA_BYTES.  One submission's bytes lie in one piece,
  *                          in the order of the submissions; gaps are allowed
  *      data_free           the mount needs no byte before it any more
- *      slot                chosen by mqremoted, unlike those of others under way: the
+ *      slot                chosen by mqremoted, unique among those under way: the
  *                          mount writes a pull's pieces to pieces[slot]
  *
  * A submission's bytes are, one behind the other:
@@ -44,8 +44,8 @@
  *
  * An item of a BATCH is a struct ring_item, its properties, and its body.
  *
- * With access control key, signature and signed are what the client has sent: its accessKey, and
- * the signature of those bytes and the body (of a batch: as RocketMQ lays it out, see
+ * With access control, key and signature are the client's accessKey and Signature, and `signed` are
+ * the values that it has signed together with the body (of a batch: in RocketMQ's layout, see
  * remoting/signed.h).  Else they are empty.
  *
  * Host byte order: both sides are one build on one machine.
@@ -73,7 +73,7 @@ enum ring_kind {
 	RING_COMMIT,			/* the group has consumed up to offset */
 	RING_WATCH,			/* ends[watch] is the end of that queue from now on; no
 					 * topic: of none */
-	RING_END,			/* the producer's word on its half: `offset` is the half's number, its
+	RING_END,			/* END_TRANSACTION of a half: `offset` is the half's number, its
 					 * record is at commit_offset, and sysflag is commit or rollback */
 	RING_LEFT,			/* the group, which pulled as RING_FLAG_MEMBER, has no members any
 					 * more */
@@ -84,8 +84,8 @@ enum ring_flag {
 	RING_FLAG_COMMIT = 1,		/* PULL: and commit_offset is consumed */
 	RING_FLAG_SQL = 2,		/* PULL: the subscription is SQL92 */
 	RING_FLAG_BORN_V6 = 4,		/* born_addr, the client's address, has 16 bytes, else 4 */
-	RING_FLAG_MEMBER = 8,		/* PULL: by a member of the group, of which each message is one
-					 * member's; no file consumes the queue meanwhile */
+	RING_FLAG_MEMBER = 8,		/* PULL: by a member of a group whose members share its messages;
+					 * no file consumes the queue meanwhile */
 	RING_FLAGS_ALL = 15,
 };
 
@@ -102,7 +102,7 @@ struct ring_submission {
 	int32_t queue_id;		/* below 0: any, for SEND and BATCH */
 	int32_t sysflag, flag;
 	int32_t reconsume_times;
-	int32_t max_reconsume_times;	/* below 0: what the group says */
+	int32_t max_reconsume_times;	/* below 0: the group's setting counts */
 	int32_t template_queues;
 	int32_t max_messages;
 	int32_t born_port;
@@ -147,7 +147,7 @@ struct ring_piece {
 	uint32_t messages;
 };
 
-/* What mqremoted says in its answers; set before it is started. */
+/* Values that mqremoted needs for its answers; set before it is started. */
 struct ring_says {
 	uint8_t host_addr[16];		/* where messages are stored: brokerIP1, listenPort */
 	uint32_t host_v6;

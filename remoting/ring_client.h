@@ -2,11 +2,11 @@
  *
  *      slot = ring_client_slot()                   a place for the answer
  *      at = ring_client_place(len)                 a place for the bytes
- *      ring_client_submit()                        as often as there is something
+ *      ring_client_submit()                        for each request of a turn
  *      ring_client_wake()                          once for all of them
- *      ring_client_reap() ...                      slot is free again after it
+ *      ring_client_reap() ...                      frees the slot
  *
- * mqremoted has one thread.  It believes what the mount says.
+ * mqremoted has one thread.  It trusts the mount.
  */
 #ifndef MQFS_REMOTING_RING_CLIENT_H
 #define MQFS_REMOTING_RING_CLIENT_H
@@ -32,8 +32,8 @@ struct ring_client {
 int ring_client_open(struct ring_client *r, struct ring_fds *fds);
 void ring_client_close(struct ring_client *r);	/* accepts zeros */
 
-/* A slot for one submission; -EAGAIN: all are under way.  ring_client_unslot(): it was not
- * submitted after all. */
+/* A slot for one submission; -EAGAIN: all slots are in use.  ring_client_unslot() gives back one
+ * with which nothing was submitted. */
 int ring_client_slot(struct ring_client *r, uint32_t *ret_slot);
 void ring_client_unslot(struct ring_client *r, uint32_t slot);
 
@@ -42,8 +42,8 @@ void ring_client_unslot(struct ring_client *r, uint32_t slot);
  * the same one. */
 unsigned char *ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at);
 
-/* The mount sees it after ring_client_wake(), at the latest; which does nothing if there was
- * no submission since the last one. */
+/* Submit.  The mount sees it after ring_client_wake() at the latest; that does nothing if there
+ * was no submission since its last call. */
 void ring_client_submit(struct ring_client *r, const struct ring_submission *s);
 void ring_client_wake(struct ring_client *r);
 
@@ -51,14 +51,14 @@ void ring_client_wake(struct ring_client *r);
  * stay where they are until the slot is used again, so they are to be copied before that. */
 int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
 
-/* Before waiting on wake_us, and after.  False: there is something already, do not wait. */
+/* Called before waiting on wake_us, and after.  False: there is an answer already, do not wait. */
 bool ring_client_sleep(struct ring_client *r);
 void ring_client_awake(struct ring_client *r);
 
-/* wake_us has woken us: it is to do so again. */
+/* wake_us has woken us: reset it. */
 void ring_client_heard(struct ring_client *r);
 
-/* Has any end moved since this was last asked? */
+/* Has any end moved since the last call? */
 bool ring_client_ends_moved(struct ring_client *r);
 
 static inline int64_t

@@ -1,4 +1,4 @@
-/* ring_server.h - the mount's side of the rings (ring.h): nothing that comes is believed. */
+/* ring_server.h - the mount's side of the rings (ring.h): it checks everything from mqremoted. */
 #ifndef MQFS_REMOTING_RING_SERVER_H
 #define MQFS_REMOTING_RING_SERVER_H
 
@@ -13,7 +13,7 @@ struct ring_server {
 	const struct ring_in *in;
 	struct ring_out *out;
 	int wake_us, wake_client;	/* eventfds */
-	uint64_t taken;			/* ours; what is in `out` is only told */
+	uint64_t taken;			/* the count that is used; `out` has a copy for mqremoted */
 	uint64_t data_end;		/* of the last submission taken */
 	uint64_t data_free;
 	_Atomic uint32_t under_way;	/* taken, not completed */
@@ -40,15 +40,15 @@ struct ring_request {
 int ring_server_open(struct ring_server *r, struct ring_fds *ret_fds);
 void ring_server_close(struct ring_server *r);	/* accepts zeros */
 
-/* The next submission.  -EAGAIN: there is none.  MQ_ECORRUPT, noted: it is a lie, and
- * nothing of it, or of what follows, may be acted on.  One thread. */
+/* Take the next submission.  -EAGAIN: there is none.  MQ_ECORRUPT, noted: it is invalid, and
+ * neither it nor any later one may be acted on.  One thread. */
 int ring_server_take(struct ring_server *r, struct ring_request *ret);
 
 /* All bodies taken so far have been read. */
 void ring_server_release(struct ring_server *r);
 
-/* Until there is something to take, or ring_server_nudge(), at most timeout_ms (-1: for
- * ever).  The thread that takes. */
+/* Wait for a submission, or for ring_server_nudge(), at most timeout_ms (-1: for ever).  Called
+ * by the thread that takes. */
 void ring_server_wait(struct ring_server *r, int timeout_ms);
 void ring_server_nudge(struct ring_server *r);	/* any thread */
 
@@ -62,14 +62,14 @@ ring_server_pieces(struct ring_server *r, uint32_t slot)
 /* Answer a submission; slot, kind and tag are the submission's.  Any thread. */
 void ring_server_complete(struct ring_server *r, const struct ring_completion *c);
 
-/* The end of the queue that mqremoted watches.  Any thread. */
+/* Set the end of a queue that mqremoted watches.  Any thread. */
 void ring_server_set_end(struct ring_server *r, uint32_t watch, int64_t end);
 
 /* Wake mqremoted, if it sleeps, for all that was completed and set since the last call. */
 void ring_server_wake_client(struct ring_server *r);
 
-/* An item of a batch, from private memory: `*at` moves behind it.  Its properties and body
- * lie in `body`, which is len bytes.  False: it is none. */
+/* The next item of a batch, from private memory: `*at` moves behind it.  Its properties and body
+ * are in `body`, which has len bytes.  False: the item is invalid. */
 bool ring_item_next(const unsigned char *body, size_t len, size_t *at, struct ring_item *ret);
 
 #endif

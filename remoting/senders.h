@@ -1,7 +1,7 @@
-/* senders.h - who sends to which topic over the network: what topics/T/producers shows.
+/* senders.h - which connections send to which topic, for topics/T/producers.
  *
- * A connection remembers the SENDERS_TOPICS topics that it has sent to last; all of it is forgotten with
- * the connection.  Memory of mqremoted's one thread.
+ * For each connection the SENDERS_TOPICS topics that it has sent to last are kept in memory, until the
+ * connection ends.  Used by mqremoted's one thread.
  */
 #ifndef MQFS_REMOTING_SENDERS_H
 #define MQFS_REMOTING_SENDERS_H
@@ -15,8 +15,8 @@ struct senders;
 int senders_open(struct senders **ret);
 void senders_close(struct senders *s);		/* accepts NULL */
 
-/* The connection sends to that topic, as a producer of that group.  Texts of so many bytes, which are
- * copied.  Without memory it is not noted. */
+/* Note that the connection sends to that topic, as a producer of that group.  The texts are copied.
+ * Does nothing without memory. */
 void senders_note(struct senders *s, struct server_peer *p, const char *topic, size_t topic_len, const char *group,
 		  size_t group_len);
 

@@ -1,12 +1,12 @@
-/* service.h - the mount's side of mqremoted: starts it, watches it, answers what it asks.
+/* service.h - the mount's side of mqremoted: it starts and watches mqremoted, and answers its requests.
  *
  *      child thread     mqremoted runs, and is started again (net/child.h)
  *      serve thread     LINK_REQUEST ──> requests.h ──> LINK_RESPONSE
  *      register thread  topics, permissions or the role have changed ──> mqremoted tells the
  *                       name servers
- *      check thread     producers of open transactions are asked: checks.h
+ *      check thread     asks producers of open transactions: checks.h
  *
- * Nothing of mqremoted's is needed for what is stored: it may die, and clients come back.
+ * The store does not depend on mqremoted: if it dies, another one is started and clients reconnect.
  */
 #ifndef MQFS_REMOTING_SERVICE_H
 #define MQFS_REMOTING_SERVICE_H
@@ -29,32 +29,31 @@ struct service_broker {
 	struct mark *(*replicated)(void *arg);
 	bool (*in_sync)(void *arg);
 
-	/* Answers what slaves ask (hello, read_log, their commits); it always has an answer. */
+	/* Serve a request of a slave (hello, read_log, its commits); *ret is an answer in any case. */
 	void (*serve_slave)(void *arg, const struct request *req, struct answer *ret);
 
-	/* A name server says who the master is: HOST:PORT of its HA port, and of its
-	 * remoting port.  Called on a slave only, by the child thread, and again each time it
-	 * says so. */
+	/* A name server has told who the master is: HOST:PORT of its HA port, and of its
+	 * remoting port.  Called on a slave only, by the child thread, for each LINK_MASTER. */
 	void (*master_is)(void *arg, const char *ha, const char *remoting);
 
-	/* That setting, which is SETTING_LIVE, has another value from here on, as if it were written
-	 * to its file in config/.  Not MQ_OK, noted: it has not. */
+	/* Set that setting, which is SETTING_LIVE, as a write to its file in config/ does.  Not
+	 * MQ_OK, noted: it keeps its value. */
 	int (*set)(void *arg, const char *key, const char *value);
 
 	void *arg;
 };
 
-/* Is this broker to be reached over the network by clients? */
+/* Do the settings say that clients may connect over the network? */
 bool service_is_needed(const struct settings *s);
 
-/* Start it.  `program`: mqremoted's path, NULL: see start.h. */
+/* Start the service.  `program`: mqremoted's path, NULL: see start.h. */
 int service_open(const struct settings *settings, const struct service_broker *broker, const char *program,
 		 struct service **ret);
 
-/* The broker leaves the name servers, mqremoted ends.  Accepts NULL. */
+/* Unregister the broker at the name servers, and end mqremoted.  Accepts NULL. */
 void service_close(struct service *s);
 
-/* Until mqremoted listens, or has said why it does not, at most timeout_ms. */
+/* Wait until mqremoted listens, or has told why it does not, at most timeout_ms. */
 void service_wait_ready(struct service *s, int timeout_ms);
 
 /* The role has changed in the settings. */
@@ -64,25 +63,25 @@ struct service_stats {
 	int64_t starts;			/* of mqremoted */
 	int32_t pid, port, vip_port;	/* 0: it does not run, does not listen */
 	int64_t clients;		/* connections that produce or consume */
-	char trouble[256];		/* why it does not get on, or "" */
+	char trouble[256];		/* why it does not work, or "" */
 };
 
 void service_stats(struct service *s, struct service_stats *ret);
 
-/* What is put and got, in all and by topic and group. */
+/* The counts of stored and pulled messages, in all and by topic and group. */
 struct stats;
 struct stats *service_counts(struct service *s);
 
-/* What mqremoted may be asked, with the ext field consumerGroup; the answer's body is a line of text
- * for each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription.
- * Without that field: a line for each group, its name and how many members it has. */
+/* A request to mqremoted with the ext field consumerGroup; the answer's body has a line of text for
+ * each member: client id, address, language and version, TOPIC=EXPRESSION of each subscription.
+ * Without that field: a line for each group, with its name and its number of members. */
 #define SERVICE_CONSUMERS 203
 
-/* The same with the ext field topic: who sends to it, as client id, address, language and version, group;
- * what is not known of a connection without heartbeats is "-". */
+/* The same with the ext field topic: a line for each connection that sends to it: client id, address,
+ * language and version, group; "-" for members that are unknown without a heartbeat. */
 #define SERVICE_PRODUCERS 204
 
-/* Ask mqremoted what it knows of its clients; see exchange_call(). */
+/* Send mqremoted one of these requests; see exchange_call(). */
 int service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret);
 
 #endif

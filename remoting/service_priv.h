@@ -21,7 +21,7 @@ struct service {
 	int64_t started_ms;		/* wall clock */
 	struct user user;		/* of remotingUser */
 	struct tickets tickets;		/* of requests that were judged */
-	struct user rights;		/* of who asks what is being answered: the same groups as another's */
+	struct user rights;		/* of the client whose request is being served; its groups are another struct's */
 	struct remoting_broker remoting;
 
 	struct resets resets;		/* the serve thread's */
@@ -30,10 +30,10 @@ struct service {
 	struct ring_server ring;
 	struct intake *intake;
 
-	struct lock lock;		/* all below, but for what stays */
+	struct lock lock;		/* all below that changes */
 	pthread_cond_t changed;
 	bool closing;
-	bool ready;			/* mqremoted listens, or has said why not */
+	bool ready;			/* mqremoted listens, or has told why not */
 	pid_t pid;
 	int link_fd;			/* -1: it does not run */
 	unsigned starts;
@@ -46,7 +46,7 @@ struct service {
 	struct child *child;
 	bool registers;			/* the register thread runs */
 	pthread_t thread;
-	bool checks;			/* the check thread does */
+	bool checks;			/* the check thread runs */
 	pthread_t check_thread;
 };
 

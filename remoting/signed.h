@@ -1,9 +1,9 @@
-/* signed.h - what a client has signed: RocketMQ's AclClientRPCHook.
+/* signed.h - signatures of clients' requests, as RocketMQ's AclClientRPCHook makes them.
  *
  *      Signature = base64(HMAC-SHA1(secretKey, values ‖ body))
  *
  * `values` are those of all ext fields but Signature and _UNIQUE_KEY_QUERY, one behind the
- * other in the order of the fields' names.  Fields that begin with "mqfs." are not a client's.
+ * other in the order of the fields' names.  Fields that begin with "mqfs." are not signed: mqremoted adds them.
  */
 #ifndef MQFS_REMOTING_SIGNED_H
 #define MQFS_REMOTING_SIGNED_H
@@ -26,7 +26,7 @@ struct signed_part {
 	size_t len;
 };
 
-/* Is that their signature?  Any thread. */
+/* Is `signature` that of the parts?  Any thread. */
 bool signer_has_signed(const struct signer *s, const struct signed_part *parts, size_t n, const char *signature);
 
 #endif

@@ -1,5 +1,5 @@
-/* stats.h - what is put and got, counted as RocketMQ's brokers count it, so that its tools and
- * exporters show the same.
+/* stats.h - counts of stored and pulled messages, as RocketMQ's brokers count them, so that its
+ * tools and exporters show the same.
  *
  *      name                key              value               times
  *      TOPIC_PUT_NUMS      topic            messages stored     the same
@@ -11,8 +11,8 @@
  *      BROKER_PUT_NUMS     cluster's name   messages stored     0
  *      BROKER_GET_NUMS     cluster's name   messages pulled     0
  *
- * What is put is taken from the queues, so messages count however they came: over the network,
- * through a file, or delivered late.  On a slave nothing is put.
+ * Stored messages are counted at the queues, whether they came over the network, through a file,
+ * or are delivered late.  On a slave none are counted.
  *
  * An item is sampled every 10 seconds, 10 minutes and hour, and what RocketMQ calls a minute, an
  * hour and a day are the last 7, 7 and 25 samples of these, its begin (0, a period before the
@@ -38,7 +38,7 @@ enum stats_name {
 	STATS_NAMES
 };
 
-#define STATS_ITEMS_MAX 65536		/* what would be one more is not counted */
+#define STATS_ITEMS_MAX 65536		/* further items are not counted */
 
 struct stats;
 
@@ -46,23 +46,23 @@ struct stats;
 int stats_open(const struct settings *settings, struct store *store, struct stats **ret);
 void stats_close(struct stats *s);	/* accepts NULL */
 
-/* What the thread does each second, when the clocks (conf/clock.h) say so: whatever is due is sampled. */
+/* Sample what is due at that time (conf/clock.h); the thread calls it each second. */
 void stats_tick(struct stats *s, int64_t now_ms, int64_t wall_ms);
 
-/* --- counting; s may be NULL: nobody does ---------------------------------------------------- */
+/* --- counting; s may be NULL: nothing is counted --------------------------------------------- */
 
-/* A pull has found that, or nothing. */
+/* A pull has found so many messages, or none. */
 void stats_got(struct stats *s, const char *topic, const char *group, int64_t messages, int64_t bytes,
 	       int64_t took_ms);
 void stats_got_nothing(struct stats *s);
 
 void stats_sent_back(struct stats *s, const char *topic, const char *group);
 
-/* A step of clients' messages was stored, or refused. */
+/* Messages that clients sent together were stored, or refused. */
 void stats_put_took(struct stats *s, int64_t messages, int64_t took_ms);
 void stats_put_failed(struct stats *s, int64_t messages);
 
-/* --- looking -------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------------- */
 
 enum stats_span { STATS_MINUTE, STATS_HOUR, STATS_DAY, STATS_SPANS };
 
@@ -75,7 +75,7 @@ struct stats_view {
 	} spans[STATS_SPANS];
 };
 
-/* By RocketMQ's name of it.  False: nothing was counted there. */
+/* The item with RocketMQ's name and key.  False: nothing was counted there. */
 bool stats_view(struct stats *s, const char *name, const char *key, struct stats_view *ret);
 
 /* Messages that the group pulled of the topic, per second of the last minute. */

@@ -1,6 +1,6 @@
-/* stored_as.h - which message of which queue a client's SEND becomes, or why none.
+/* stored_as.h - the message, and its queue, that a client's SEND becomes, or why it is refused.
  *
- * Pure but for topics that are made.  The intake thread alone. */
+ * Has no effect but that a topic may be made.  Called by the intake thread alone. */
 #ifndef MQFS_REMOTING_STORED_AS_H
 #define MQFS_REMOTING_STORED_AS_H
 
@@ -13,13 +13,13 @@ struct stored_as {
 	struct topic *topic;
 	struct queue *queue;
 	int32_t queue_id;		/* of the answer */
-	int level;			/* it waits in `queue` for so long; 0: it does not */
-	bool half;			/* it waits in `queue` for its producer's word */
-	bool waits;			/* for a disk, for slaves: if they are told to */
+	int level;			/* the delay level for which it waits in `queue`; 0: none */
+	bool half;			/* it waits in `queue` for END_TRANSACTION */
+	bool waits;			/* its answer waits for disk and slaves, as the settings say */
 	struct message m;		/* all but properties and body; as delivered */
 };
 
-/* False: *ret_why says why not. */
+/* False: *ret_why is the reason of the refusal. */
 bool stored_as(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *ret,
 	       struct refusal *ret_why);
 

@@ -1,9 +1,9 @@
-/* tickets.h - requests that were judged, and are to be asked now.
+/* tickets.h - requests that were judged and let in, and are not served yet.
  *
- * mqremoted first gives the mount a request as the client has signed it, and gets a ticket.  It
- * then does its own part, which may change the request (JSON becomes fields), and shows the
- * ticket with what it asks.  A ticket is good once, for the same code, and for a short time: as
- * long as no TICKETS others are given.  Its number cannot be guessed.
+ * mqremoted first passes the mount a request as the client has signed it, and gets a ticket.  It
+ * then does its own part, which may change the request (JSON becomes fields), and sends the
+ * ticket with the changed request.  A ticket is valid once, for the same code, and until TICKETS
+ * others have been given.  Its number cannot be guessed.
  */
 #ifndef MQFS_REMOTING_TICKETS_H
 #define MQFS_REMOTING_TICKETS_H
@@ -27,7 +27,7 @@ void tickets_clear(struct tickets *t);
 /* A ticket for that leave, which is taken over. */
 int tickets_give(struct tickets *t, int code, struct leave *leave, uint64_t *ret_number);
 
-/* NULL for text: there is none.  False: it is not good. */
+/* Use the ticket `text` (NULL: there is none).  False: it is not valid. */
 bool tickets_take(struct tickets *t, int code, const char *text, struct leave *ret);
 
 #endif

@@ -5,9 +5,9 @@
  *      a pull that found nothing, and may wait: polls.h <─────┘
  *
  * mqremoted's one thread.  A request that is under way holds a slot of the rings and nothing
- * else; who asks too much is not heard for a while (traffic_may_ask), and when all slots are
- * taken the answer is SYSTEM_BUSY.  What a pull has found goes from the commit log's files to
- * the socket: no body is copied here.
+ * else; a connection with too many requests is not read from for a while (traffic_may_ask), and
+ * when all slots are taken the answer is SYSTEM_BUSY.  The records that a pull has found go from
+ * the commit log's files to the socket: no body is copied here.
  */
 #ifndef MQFS_REMOTING_TRAFFIC_H
 #define MQFS_REMOTING_TRAFFIC_H
@@ -18,10 +18,10 @@
 struct loop;
 struct traffic;
 
-/* Maps the rings, which a confined process may not; fds are closed, also on failure. */
+/* Map the rings, before the process is confined and may not; fds are closed, also on failure. */
 int traffic_open(struct loop *l, struct ring_fds *fds, struct traffic **ret);
 
-/* l's loop is there. */
+/* Begin; l's loop exists now. */
 int traffic_start(struct traffic *t);
 void traffic_close(struct traffic *t);	/* accepts NULL */
 
@@ -32,7 +32,7 @@ enum server_served traffic_pull(struct traffic *t, struct server_peer *p, struct
 /* END_TRANSACTION that says commit or rollback. */
 enum server_served traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 
-/* A reply is a message to be stored; replies_stored() is called with r.  False: the rings are full. */
+/* Store a reply as a message; replies_stored() is called with r.  False: the rings are full. */
 struct ask;
 struct reply;
 bool traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r);
@@ -44,22 +44,22 @@ void traffic_answer_send(struct traffic *t, struct server_peer *p, const struct 
 /* Does that code say that the message is stored? */
 bool traffic_is_stored(int code);
 
-/* What the mount has us say. */
+/* The mount's values for our answers. */
 const struct ring_says *traffic_says(const struct traffic *t);
 
-/* A group of consumers, which has pulled as its members do, has none any more: the mount hears of it. */
+/* Tell the mount that a group, for which members have pulled, has no members any more. */
 void traffic_left(struct traffic *t, const char *group);
 
-/* May it ask one more now? */
+/* May one more request of this connection be read now? */
 bool traffic_may_ask(const struct traffic *t, const struct server_peer *p);
 
 /* The connection has ended. */
 void traffic_gone(struct traffic *t, struct server_peer *p);
 
-/* What has come is answered; before the connections have their turn. */
+/* Send the answers that have come; called before the connections have their turn. */
 void traffic_hear(struct traffic *t);
 
-/* What was submitted in this turn goes to the mount; after it.  Returns when to call again,
+/* Wake the mount for what was submitted in this turn; called after it.  Returns when to call again,
  * 0: no need. */
 int64_t traffic_tick(struct traffic *t);
 

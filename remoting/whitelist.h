@@ -1,4 +1,4 @@
-/* whitelist.h - addresses that need no signature, in RocketMQ's words for them.
+/* whitelist.h - addresses that need no signature, in RocketMQ's syntax.
  *
  *      10.1.2.3                one address; also IPv6
  *      10.1.2.3,10.1.2.4       several
@@ -8,7 +8,7 @@
  *      1050::5:600:*           any last part; 1050::5:1-200:*  and  1050::5:1-200  as well
  *      *                       all; also *.*.*.* and *:*:*:*:*:*:*:*
  *
- * Each part has to match; RocketMQ passes over those behind the first that is a range.
+ * Each part has to match; RocketMQ ignores the parts behind the first range.
  */
 #ifndef MQFS_REMOTING_WHITELIST_H
 #define MQFS_REMOTING_WHITELIST_H
@@ -33,7 +33,7 @@ struct whitelist {
 	size_t n;
 };
 
-/* The addresses of such words, too; blanks are none.  MQ_EBADCONF, noted: they are not right. */
+/* Add the addresses of a text; a blank text has none.  MQ_EBADCONF, noted: it is invalid. */
 int whitelist_add(struct whitelist *w, const char *text);
 bool whitelist_has(const struct whitelist *w, const struct address *a);
 void whitelist_clear(struct whitelist *w);

@@ -1,4 +1,4 @@
-/* word.h - a producer's word on its half message: END_TRANSACTION. */
+/* word.h - END_TRANSACTION: the producer of a half message commits it or takes it back. */
 #ifndef MQFS_REMOTING_WORD_H
 #define MQFS_REMOTING_WORD_H
 
