@@ -422,12 +422,12 @@ send_ext(struct traffic *t, const struct ring_completion *c)
 
 	if (!ext)
 		return NULL;
-	if (c->kind == RING_BATCH) {
+	if (c->pos < 0) {
+		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck("0"));
+	} else if (c->kind == RING_BATCH) {
 		AUTO_FREE char *ids = batch_ids(t, &host, c);
 
 		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(ids ? ids : ""));
-	} else if (c->pos < 0) {
-		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck("0"));
 	} else {
 		record_msg_id(&host, MQ_POS(c->pos), id);
 		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(id));
