@@ -131,7 +131,7 @@ give_props(struct mount *m, struct appender *a, struct message *msg)
 	msg->props_len = a->props_len;
 }
 
-/* What the line did not say itself. */
+/* Add the properties of the name, and a UNIQ_KEY, where the json line has none. */
 static int
 complete_props(struct mount *m, const struct appender *a, struct json_message *json)
 {
@@ -146,7 +146,7 @@ complete_props(struct mount *m, const struct appender *a, struct json_message *j
 	return rc == MQ_OK ? rc : err_note(rc, "json: %s", err_text(rc));
 }
 
-/* There is memory for what has to be known again. */
+/* Allocate a->retry, if it is not there yet. */
 static int
 retry_make(struct appender *a)
 {
@@ -157,8 +157,8 @@ retry_make(struct appender *a)
 
 /* --- across a crash ------------------------------------------------------------------ */
 
-/* How many of the messages that were on their way are stored: the queue says it, as
- * long as nobody has appended since; then the note does. */
+/* How many messages of the begun write are stored: the length of the queue shows it, as
+ * long as nothing was appended since; after that the note has the number. */
 static int
 find_begun(struct mount *m, struct appender *a, struct estate_file *f)
 {
@@ -246,7 +246,7 @@ was_done(const struct appender *a, size_t *ret_n, mq_pos *ret_end, int *ret_rc)
 	return true;
 }
 
-/* The write is done: here is its answer, and what it leaves in the open file. */
+/* The write is done: keep its answer, and the unfinished message that it leaves in the open file. */
 static void
 keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 {
@@ -276,7 +276,7 @@ may_write(const struct mount *m)
 	return MQ_OK;
 }
 
-/* May it, now? */
+/* May it append now? */
 static int
 may_append(struct mount *m)
 {
@@ -290,7 +290,7 @@ may_append(struct mount *m)
 
 /* --- messages --------------------------------------------------------------------- */
 
-/* What all messages of one write share. */
+/* Set the fields that all messages of one write share. */
 static void
 message_begin(struct mount *m, const struct appender *a, int32_t queue, struct message *msg)
 {
@@ -380,7 +380,7 @@ add_message(struct mount *m, struct scratch *s, struct appender *a, struct messa
 
 /* --- one write ----------------------------------------------------------------------- */
 
-/* A write(2) on its way: what of it is stored. */
+/* A write(2) that is being served, and which part of it is stored. */
 struct write {
 	struct mount *m;
 	struct appender *a;
@@ -389,7 +389,7 @@ struct write {
 	struct message msg;
 	const char *buf;
 	size_t size;
-	size_t known;		/* of it were stored before it came */
+	size_t known;		/* bytes of it that were stored before it came */
 	size_t at;		/* split up to here */
 	size_t stored;		/* messages stored end here */
 	int64_t skip;		/* messages from here on that a dead broker has stored */
@@ -398,7 +398,7 @@ struct write {
 	mq_pos end;
 };
 
-/* Whoever finds this and the queue knows what of the batch was stored. */
+/* Keep a note from which, with the queue's end, the next broker can tell how much of the batch was stored. */
 static void
 note_begun(const struct write *w)
 {
@@ -415,7 +415,7 @@ note_begun(const struct write *w)
 				    });
 }
 
-/* Append what is collected. */
+/* Append the collected messages. */
 static int
 write_out(struct write *w)
 {
@@ -494,9 +494,9 @@ write_messages(struct write *w)
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
-/* The write is answered as if it had ended where the stored messages do: what
- * the splitter took beyond that is forgotten, and what it held before is held
- * again if its message is not stored. */
+/* The write is answered as if it had ended where the stored messages end: the splitter
+ * drops the bytes that it took beyond that, and holds again the bytes of an earlier
+ * write whose message is not stored. */
 static int
 take_back(struct write *w, int rc)
 {
@@ -596,8 +596,8 @@ compare(struct view *v, const char *buf, size_t len, int64_t off)
 	return MQ_OK;
 }
 
-/* How much of what is left of the write, which begins at `off`, is there already: up to the
- * end of the queue it must be the same. */
+/* How many of the remaining bytes of the write, which begins at `off`, the queue has already: up
+ * to the queue's end they must be equal. */
 static int
 find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 {
@@ -629,7 +629,7 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	return rc;
 }
 
-/* Pass over what the queue has.  Called with the append lock, so the end stays where it is. */
+/* Skip the bytes that the queue has.  Called with the append lock, so its end does not move. */
 static int
 skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 {
@@ -684,7 +684,7 @@ write_again(struct mount *m, struct appender *a, size_t known, size_t *ret_n, mq
 	return MQ_OK;
 }
 
-/* The write has been answered like that: what is it known by, should its wait fail? */
+/* After a write: remember the checksums by which it is recognized if its wait fails. */
 static void
 note_retry(struct appender *a, const char *buf, int rc, size_t n, int64_t off, mq_pos end)
 {
@@ -748,8 +748,8 @@ write_stored(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 	return rc == MQ_OK ? write_locked(w, ret_n, ret_end) : rc;
 }
 
-/* Store what is not known.  The write is noted as done while the queue is still its own: an
- * heir counts by the queue's end what of a begun one is stored. */
+/* Store the bytes behind the known ones.  The write is noted as done before another one can append to
+ * its queue: the next broker counts by the queue's end how much of a begun write is stored. */
 static int
 write_rest(struct mount *m, struct appender *a, size_t known, const char *buf, size_t size, int64_t off,
 	   size_t *ret_n, mq_pos *ret_end)

@@ -90,7 +90,7 @@ print_help(void)
 	settings_print_help(stdout);
 }
 
-/* --- telling whoever started us ----------------------------------------------------- */
+/* --- telling the process that started us -------------------------------------------- */
 
 /* The parent waits at the other end: one byte says that the mount is usable. */
 struct starter {
@@ -235,8 +235,8 @@ tree_open(struct mount *m)
 	return rc;
 }
 
-/* The end of the tree: whoever waits is answered, whoever has files open hears
- * of it, what they left unfinished is finished. */
+/* The end of the tree: waiting requests are answered, processes with open files get
+ * errors, and their unfinished messages are stored. */
 static void
 tree_close(struct mount *m)
 {
@@ -320,8 +320,8 @@ serve_mounted(struct mount *m, struct readiness *r)
 	};
 	int rc = MQ_OK, sig = 0;
 
-	/* Whoever had the store before us may have left just now, and left this; a
-	 * mount that we inherit waits for us. */
+	/* The broker that had the store before us may have ended just now, and may have left a
+	 * dead mount; a mount that we inherit waits for us. */
 	if (m->line->session_fd < 0)
 		rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
@@ -349,8 +349,8 @@ say_lines(char *lines)
 			fprintf(stderr, "mount.mqfs: warning: %s\n", line);
 }
 
-/* Whoever mounts in the background reads no log: what is already known to be wrong with
- * the network (a port in use) or with what the store holds is said now. */
+/* A person who mounts in the background does not read the log: print what is already known to be
+ * wrong with the network (a port in use) or with the store. */
 static void
 say_troubles(const struct mount *m, const struct starter *starter)
 {
@@ -447,8 +447,8 @@ signals_prepare(void)
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 }
 
-/* What would end a broker without reason: a peer that has gone is EPIPE, a write beyond
- * RLIMIT_FSIZE is EFBIG, and many daemons take SIGUSR2 for a wish. */
+/* Signals that would end a broker without need: a closed connection is EPIPE, a write beyond
+ * RLIMIT_FSIZE is EFBIG, and people send SIGUSR2 because many daemons take it as a command. */
 static void
 signals_ignore(void)
 {

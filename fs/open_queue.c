@@ -20,7 +20,7 @@
 
 #define APPEND_MAX_READ (1u << 20)
 
-/* What is wrong, with the file's name in front where the note lacks it. */
+/* Put the file's name in front of the note, where the note lacks it. */
 static int
 note_of(const struct node *n, int rc)
 {
@@ -55,7 +55,7 @@ filter_of(const struct name *name, struct filter **ret)
 	return filter_make(&spec, ret);
 }
 
-/* What the group has subscribed to. */
+/* The filter of the group's subscription. */
 static int
 filter_of_group(struct mount *m, struct subscription *sub, struct filter **ret)
 {
@@ -147,7 +147,7 @@ open_queue_free(struct mount *m, struct open_queue *oq)
 	free(oq);
 }
 
-/* Others who come to append while it is open get another lane, where writes wait. */
+/* Count the lane: where writes wait, other producers get another lane while this file is open. */
 static void
 begin_lane(struct mount *m, const struct handle *h, struct open_queue *oq)
 {
@@ -157,7 +157,7 @@ begin_lane(struct mount *m, const struct handle *h, struct open_queue *oq)
 	lanes_begin(m->lanes, oq->lane);
 }
 
-/* What of oq outlives us. */
+/* Keep in the estate what the next broker needs of oq. */
 static void
 open_queue_keep(const struct open_queue *oq, enum topic_format format, struct estate_file *f)
 {
@@ -232,8 +232,8 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 }
 
 #define CLAIM_MS 100	/* a RELEASE may come so long after its close(2) on a busy machine */
-#define ROAMING (-1)	/* instead of a queue, in what outlives us, */
-#define EVERY (-2)	/* and of all */
+#define ROAMING (-1)	/* instead of a queue's number, in the estate: any:follow, */
+#define EVERY (-2)	/* and all */
 
 static int
 claim_once(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
@@ -430,7 +430,7 @@ open_queue_resume(struct mount *m, const struct node *n, const struct name *name
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* What the view has gone past is consumed: of each queue. */
+/* Commit, for each queue, the messages that the view has passed. */
 static int
 commit_passed(struct mount *m, struct handle *h)
 {
@@ -484,9 +484,10 @@ read_ready(struct mount *m, struct handle *h, off_t off)
  *        ^                                                        committed: no queue
  *        └──────────────────────────────────────────────────────────────┘
  *
- * What is read is one stream: the view of the next queue begins at the byte of the file where
- * that of the last one ended (`shift`).  A worker that is kept by one queue leaves it when it
- * has done what was there as it came: with fewer workers than queues none waits for ever. */
+ * The file is one stream: the view of the next queue begins at the byte of the file where
+ * that of the last one ended (`shift`).  A worker leaves a queue that keeps growing when it has
+ * consumed the messages that were there when it came, so that with fewer workers than queues no
+ * queue waits for ever. */
 
 static void
 leave(struct mount *m, struct handle *h)
@@ -522,7 +523,7 @@ take(struct mount *m, struct handle *h, off_t off)
 	return rc;
 }
 
-/* Has it consumed what was there when it came?  What its subscription passes over is. */
+/* Has it consumed the messages that were there when it came?  Those that its filter skips count. */
 static int
 has_done(const struct open_queue *oq, off_t off, bool *ret_done)
 {
@@ -599,7 +600,7 @@ read_here(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, 
 	return rc == MQ_OK ? view_read(oq->view, off, buf, size, ret_n) : rc;
 }
 
-/* Reply with what is there, or park.  Called without the handle's lock. */
+/* Reply with the bytes that are there, or park.  Called without the handle's lock. */
 static void
 read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
@@ -757,8 +758,8 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		reply_written(req, n);
 }
 
-/* Everything written so far: a reader's fsync waits for what it has read.  What was
- * written before this became a slave is in the hands of its master. */
+/* Wait for the whole log, so a reader's fsync waits for the messages that it has read.  If this
+ * broker has become a slave, its master decides about messages that were written before. */
 void
 open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
 {
@@ -783,7 +784,7 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_on
 	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, pending_needs_of_fsync(m));
 }
 
-/* What could not be said at release is said here, while close(2) listens. */
+/* Return the errors here that release cannot report, because FLUSH comes before close(2) returns. */
 int
 open_queue_flush(struct mount *m, struct handle *h)
 {

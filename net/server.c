@@ -14,15 +14,15 @@
 #include "net/request.h"
 #include "net/server.h"
 
-#define PATIENCE_MS 500			/* with who asks nothing, when others want the place */
-#define ASKED_MAX 8			/* of one connection; then we do not hear it */
+#define PATIENCE_MS 500			/* for a connection without requests, when another one needs its place */
+#define ASKED_MAX 8			/* requests of one connection; with more it is not read from */
 #define ASKED_SHARED 48			/* of LINK_REQUESTS_MAX; the others are for first requests */
-#define REFUSED_MS 50			/* so long who was refused is not heard: to ask has a price */
-#define SMALL_FRAME (64 << 10)		/* everybody may send so much, */
-#define LARGE_FRAMES (64 << 20)		/* and these share that */
-#define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* that wait for who does not take them */
-#define SPARE_PLACES 16			/* for those that are closed in this turn of the loop */
-#define SWEEP_MS 1000			/* all connections are looked at no more often */
+#define REFUSED_MS 50			/* after a refusal the connection is not read from for so long */
+#define SMALL_FRAME (64 << 10)		/* any connection may send a frame of this size, */
+#define LARGE_FRAMES (64 << 20)		/* and larger ones share this memory */
+#define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* of answers that peers do not read, in all */
+#define SPARE_PLACES 16			/* for connections that are closed in this turn of the loop */
+#define SWEEP_MS 1000			/* between two passes over all connections */
 #define OUTBOX_SPARE 64			/* places that are for other news */
 
 struct connection {
@@ -33,8 +33,8 @@ struct connection {
 	bool busy;			/* is in server.busy */
 	int asked;			/* requests that the mount has */
 	size_t reserved;		/* of LARGE_FRAMES, for the frame that comes */
-	int64_t useful_ms;		/* when it came, or asked last */
-	int64_t later_ms;		/* it is not heard before */
+	int64_t useful_ms;		/* when it connected, or sent its last request */
+	int64_t later_ms;		/* it is not read from before this */
 };
 
 /* A request that the mount has not answered yet. */
@@ -122,8 +122,8 @@ failed(struct connection *c)
 	gone(c);
 }
 
-/* The one that has been of no use for the longest time, of those that come from `host` (NULL:
- * from anywhere); what is under way is of use. *ret_n: how many there are. */
+/* Of the connections from `host` (NULL: from anywhere) the one that has been without a request for
+ * longest; one with a request under way comes last.  *ret_n: how many connections these are. */
 static struct connection *
 least_useful(const struct server *s, const char *host, size_t *ret_n)
 {
@@ -158,7 +158,7 @@ who_makes_room(const struct server *s, const char *host)
 	return s->n >= s->what.connections_max ? least_useful(s, NULL, &n) : NULL;
 }
 
-/* Who comes, if it may come in at all, gets the place of the least useful. */
+/* A new connection gets the place of the least useful one. */
 static bool
 has_place(struct listener *l)
 {
@@ -277,7 +277,7 @@ free_asked(struct server *s)
 	return NULL;
 }
 
-/* Unlike all before, and a says where to find it again. */
+/* A new id, from which the place of `a` can be computed. */
 static uint64_t
 new_id(struct server *s, const struct asked *a)
 {
@@ -285,7 +285,7 @@ new_id(struct server *s, const struct asked *a)
 	return s->last_id + (uint64_t)(a - s->asked);
 }
 
-/* What the frame holds is another one's. */
+/* Move the frame and all that it owns. */
 static void
 frame_move(struct remoting_frame *from, struct remoting_frame *to)
 {
@@ -339,7 +339,7 @@ ask_mount(struct connection *c, struct remoting_frame *f, bool only_judge, size_
 	return MQ_OK;
 }
 
-/* What was served is to go on so. */
+/* Act on the result of serve() or allowed(). */
 static void
 settle(struct connection *c, struct remoting_frame *f, enum server_served served, size_t *reserved)
 {
@@ -415,8 +415,8 @@ reserve(struct connection *c)
 
 /* --- the loop ------------------------------------------------------------------------------------ */
 
-/* There are as many places as connections, and the last of them are for first requests: so
- * each can ask something, whatever others do. */
+/* The places behind ASKED_SHARED are for connections without a request under way, so that the
+ * requests of one connection do not use up the places of the others. */
 static bool
 may_ask(const struct connection *c)
 {
