@@ -1,5 +1,5 @@
-/* apply.c - one record -> memory.  Replay, changes and LMDB's rows all come
- * through here, so they cannot disagree about what a record means.
+/* apply.c - one record -> memory.  Replay, changes and LMDB's rows all use apply(), so a
+ * record means the same for each of them.
  *
  * Every function first allocates the memory it needs and then changes the registry, so
  * -ENOMEM leaves all as it was.  A record has a state and not a step, so applying it
@@ -19,7 +19,7 @@
 #include "offsets/registry.h"
 #include "offsets/rocketmq.h"
 
-/* As RocketMQ counts them: a slave fetches a table again when its version has changed. */
+/* RocketMQ's slaves fetch a table again when its version has changed. */
 static void
 version_next(struct data_version *v)
 {
@@ -82,7 +82,7 @@ apply_attr(struct offsets *o, const struct meta *m)
 
 /* --- topics ---------------------------------------------------------------------- */
 
-/* How many queues t has when a record says n: one that has held a message never goes. */
+/* How many queues t has when a record has n: a queue that has held a message is never removed. */
 static int32_t
 queues_kept(struct offsets *o, const struct topic *t, int32_t n)
 {
@@ -138,7 +138,7 @@ apply_topic_delete(struct offsets *o, const struct meta *m)
 	return MQ_OK;
 }
 
-/* Messages before m->at are removed.  The store's queue has the state of that. */
+/* Remove the messages before m->at.  The state of that is in the store's queue. */
 static int
 apply_trim(struct offsets *o, const struct meta *m)
 {
@@ -152,8 +152,8 @@ apply_trim(struct offsets *o, const struct meta *m)
 	return MQ_OK;
 }
 
-/* Queues of which the log may have no message any more.  As with a trim, the store's
- * queue remembers it. */
+/* Set the ends of queues, of which the log may have no message any more.  As with a trim, the
+ * state is in the store's queue. */
 static int
 apply_ends(struct offsets *o, const struct meta *m)
 {
@@ -237,7 +237,7 @@ places_set(struct offsets *o, struct subscription_entry *s, const struct meta *m
 	}
 }
 
-/* A subscription that is made again begins anew. */
+/* A subscription that is made again has no offsets from before. */
 static void
 places_forget(struct offsets *o, struct subscription_entry *s)
 {

@@ -1,7 +1,7 @@
-/* change.c - a change on its way: log, then memory; and records that others
- * have put into the log (a master we follow, an earlier life of this one).
+/* change.c - making a change: first in the log, then in memory; and applying records that
+ * were logged by others (the master that a slave follows, this broker before its restart).
  *
- * `apply` is held all along (registry.h).
+ * `apply` is held all the time (registry.h).
  */
 #include "config.h"
 
@@ -31,7 +31,7 @@ change_allowed(const struct offsets *o)
 
 /* --- reading: log -> memory ------------------------------------------------------ */
 
-/* A record that cannot be used: what it said is not known, the rest still counts. */
+/* Pass over a record that cannot be read; the others are applied. */
 static void
 record_skip(struct offsets *o, mq_qoff at, const char *why)
 {
@@ -39,7 +39,7 @@ record_skip(struct offsets *o, mq_qoff at, const char *why)
 	o->damaged = true;
 }
 
-/* -ENOMEM: not applied, try again; otherwise it is dealt with. */
+/* Apply a record, or pass over it.  -ENOMEM: it was not applied, the caller may try again. */
 static int
 record_apply(struct offsets *o, mq_qoff at, const struct record *rec)
 {
@@ -100,7 +100,7 @@ follow_some(struct offsets *o, struct follow *f)
 	int rc = queue_entries(o->meta_queue, o->applied, entries, FOLLOW_ENTRIES, &n);
 
 	if (rc == MQ_EGONE) {
-		/* Retention was here first.  A round (rounds.c) that lies behind has it all. */
+		/* Retention has removed these records.  A round (rounds.c) behind them has all. */
 		o->applied = queue_min(o->meta_queue);
 		return MQ_OK;
 	}
@@ -128,8 +128,7 @@ change_follow(struct offsets *o)
 
 /* --- writing: change -> log -> memory ----------------------------------------------- */
 
-/* What we write we must be able to read: nothing gets into the log that a replay
- * would refuse. */
+/* Can the body be decoded again?  A record that a replay would refuse must not be logged. */
 static int
 readable(const char *body, size_t len)
 {
@@ -171,7 +170,7 @@ batch_meta(struct offsets *o, const struct meta *m)
 	});
 }
 
-/* The changes of m that are in the log now become so in memory. */
+/* Apply the changes of m that are in the log now. */
 static int
 apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 {
@@ -298,7 +297,7 @@ found_add(struct queue *q, void *arg)
 	return 0;
 }
 
-/* By name, the highest queue first: what comes first says all. */
+/* Order by name, the highest queue first: the first entry of a topic has all that is needed. */
 static int
 found_cmp(const void *a, const void *b)
 {

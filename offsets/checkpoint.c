@@ -1,8 +1,8 @@
 /* checkpoint.c - memory -> LMDB, every second or so.  load.c is the way back.
  *
  * offsets.c draws why the steps are in this order.  A step that has succeeded
- * is not repeated: what has been collected, and what the store has said, is
- * kept until a transaction has taken it.
+ * is not repeated: the collected rows and the store's part are kept until a
+ * transaction has written them.
  */
 #include "config.h"
 
@@ -89,7 +89,7 @@ collect_places(struct rows *r, struct subscription_entry *s)
 	}
 }
 
-/* Under which key the row of e is, in which table. */
+/* The table and the key of e's row. */
 static enum table
 entry_key(struct entry *e, char *key, size_t size)
 {
@@ -154,7 +154,7 @@ collect_delays(struct offsets *o)
 	o->told.delays_dirty = o->next.rows.err != MQ_OK;
 }
 
-/* What has changed since the last time, and the position it belongs to. */
+/* Collect the rows that have changed since the last time, and the position they belong to. */
 static int
 collect(struct offsets *o)
 {
@@ -360,8 +360,8 @@ offsets_checkpoint(struct offsets *o)
 	return checkpoint_now(o);
 }
 
-/* Only unsettled commits, at once.  A row of a settled one is deleted by a whole checkpoint,
- * which has the record that settled it. */
+/* Write only unsettled commits, at once.  The row of a settled one is deleted by a whole
+ * checkpoint, since that also has the record that settled it. */
 static int
 write_debts(struct offsets *o)
 {
@@ -415,7 +415,7 @@ note_gathering(int rc)
 		log_warn("commits stay in memory for now: %s", err_text(rc));
 }
 
-/* What could not be logged when this became the master. */
+/* Log what could not be logged when this broker became the master. */
 static int
 log_what_is_left(struct offsets *o)
 {
@@ -451,7 +451,8 @@ copy_tables(struct offsets *o, struct draft *d)
 	return rc == MQ_OK ? export_config(o->tables, d->config_fd, d->snapshot.taken_ms) : rc;
 }
 
-/* A checkpoint, and the tables and the log as it left them: the next one waits. */
+/* Make a checkpoint, and copy its tables and link its log into the draft.  `turn` is held, so
+ * no other checkpoint is made meanwhile. */
 static int
 fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 {
@@ -488,7 +489,8 @@ offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, stru
 
 /* --- the thread ---------------------------------------------------------------------- */
 
-/* Records and queues that came without us: from a master, or by hand. */
+/* Apply records, and add queues, that were not made by this broker's calls: a master's, or
+ * made by hand. */
 static int
 follow(struct offsets *o)
 {

@@ -1,9 +1,9 @@
-/* commit.c - committed offsets, and who holds a group's queue.
+/* commit.c - committed offsets, and which process holds a group's queue.
  *
- * A place has two numbers.  `at` is what consumers see and moves at once;
- * `logged` follows when a record says so, and only it goes to LMDB.  Between
- * the two a commit is pending, and lost if the power goes: at least once.  On a slave
- * the record is the master's to write, and debts.c sees to it that it does.
+ * A place has two numbers.  `at` is the offset that consumers see, and moves at once;
+ * `logged` follows when a record of it is applied, and only that one goes to LMDB.  Between
+ * the two a commit is pending, and lost in a power cut: messages are delivered at least
+ * once.  On a slave debts.c sends the commit to the master, which writes the record.
  */
 #include "config.h"
 
@@ -93,7 +93,7 @@ commit_pend(struct offsets *o, struct subscription_entry *s)
 	o->pending.n++;
 }
 
-/* The first of them leaves the list. */
+/* Take the first subscription off the list. */
 static struct subscription_entry *
 pending_pop(struct offsets *o)
 {
@@ -277,8 +277,8 @@ commit_gather_in_steps(struct offsets *o)
 	return rc;
 }
 
-/* What is pending of s, as a record.  It stays on the list, and has nothing left for the
- * next gathering. */
+/* Log the pending commits of s.  It stays on the list, without a pending commit for the next
+ * gathering. */
 static int
 log_pending_of(struct offsets *o, const struct subscription_entry *s, mq_pos *ret_end)
 {
@@ -403,7 +403,7 @@ commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 	if (rc != MQ_OK)
 		return rc;
 	rc = reset_to(o, sub, queue_id, at);
-	if (rc != MQ_OK)		/* unless a consumer has gone on meanwhile */
+	if (rc != MQ_OK)		/* it stays if a consumer has committed meanwhile */
 		place_swap(o, sub, queue_id, at, MQ_QOFF(before), &unused);
 	return rc;
 }
@@ -442,7 +442,7 @@ commit_clamp(struct offsets *o)
 	}
 }
 
-/* The places of s that the log has further on, as a reset to where they are. */
+/* A record that resets the places of s whose offset in the log is greater than theirs. */
 static int
 clamped_meta(struct offsets *o, const struct subscription_entry *s, struct meta *ret_m)
 {
@@ -483,7 +483,7 @@ commit_log_clamped(struct offsets *o)
 
 /* --- from a slave ------------------------------------------------------------------------ */
 
-/* Has a reset overtaken what was committed when so many records were known? */
+/* Is there a reset that was not known to a commit made when `seen` records were known? */
 static bool
 place_is_overtaken(struct offsets *o, const struct subscription *sub, int32_t queue_id, int64_t seen)
 {
@@ -565,11 +565,11 @@ consumer_release_clients(struct offsets *o, struct group *g)
 		for (struct subscription *sub = subscription_next(o, each, ""); sub;
 		     sub = subscription_next(o, each, sub->topic->name))
 			release_clients_of(o, sub);
-	mark_nudge(store_dispatched(o->store));		/* whoever waits for a free queue looks again */
+	mark_nudge(store_dispatched(o->store));		/* a consumer that waits for a free queue looks again */
 }
 
-/* The queue nobody holds in which most is waiting, and more than `least`; -1: there is none.
- * The answer may be old when it arrives; consumer_claim() decides. */
+/* Of the queues that no process holds, the one with the most messages to consume, if these are
+ * more than `least`; -1: there is none.  The answer may be outdated: consumer_claim() decides. */
 static int32_t
 busiest_free(struct offsets *o, struct subscription *sub, int64_t least)
 {

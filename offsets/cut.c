@@ -1,14 +1,14 @@
-/* cut.c - the log is cut, and the registry goes back to what it says then.
+/* cut.c - the log is cut, and the registry goes back to the state of the remaining log.
  *
- * The MQFS_META records that are left are read into a registry of their own; ours then
+ * The remaining MQFS_META records are read into a registry of their own; ours then
  * becomes equal to it in one step under the lock, so no reader finds a topic missing
  * meanwhile.  Entries that both have stay at their address, so handles of them stay
  * valid; an entry that the log no longer has becomes ->gone and leaves the tables, and
  * the master may give its id to another one.
  *
- * Committed offsets become what the log says.  An offset that was further on, within what
- * is left of the queue, becomes an unsettled commit (debts.c).  Entries from a RocketMQ
- * master's tables are in no log, and stay.
+ * Committed offsets become those of the log.  An offset that was greater, within the
+ * remaining queue, becomes an unsettled commit (debts.c).  Entries from a RocketMQ master's
+ * tables are in no log, and stay.
  *
  * Steps and crashes: store/cut.h.
  */
@@ -84,8 +84,8 @@ attr_back(struct entry *e, struct entry *said_entry)
 
 /* --- all of them ------------------------------------------------------------------------ */
 
-/* An entry that was gone, and is there again, is another one to whoever has it open
- * (registry_set_gone()). */
+/* Bring all entries to the state that the log has.  One that was gone and is living again is
+ * another directory to a process that has it open (registry_set_gone()). */
 static void
 entries_back(struct offsets *o, struct offsets *log)
 {
@@ -111,7 +111,7 @@ entries_back(struct offsets *o, struct offsets *log)
 	}
 }
 
-/* Entries that the log does not have leave the table. */
+/* Take entries that the log does not have out of the table. */
 static void
 sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 {
@@ -168,7 +168,7 @@ become(struct offsets *o, struct offsets *log)
 	registry_dirty_all(o);
 }
 
-/* What the log says, up to its end as the queues have it. */
+/* Read the records of the log, up to the end that the queues have, into a new registry. */
 static int
 read_log(struct offsets *o, struct offsets **ret)
 {
@@ -216,7 +216,7 @@ registry_back(struct offsets *o)
 
 /* --- the steps ------------------------------------------------------------------------------ */
 
-/* Queues of which records behind the cut have trimmed something. */
+/* Queues that were trimmed by a record behind the cut. */
 struct trimmed {
 	struct queue **list;
 	size_t n, max;
@@ -301,7 +301,7 @@ views_back(struct offsets *o, struct store_cut *cut)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);
-	/* a checkpoint that was being made is of what is no more */
+	/* a checkpoint that was being made has rows of the log before the cut */
 	o->next.collected = false;
 	if (o->next.have_views)
 		store_checkpoint_free(&o->next.views);
@@ -309,7 +309,7 @@ views_back(struct offsets *o, struct store_cut *cut)
 	return registry_back(o);
 }
 
-/* A log that begins anew has the history of the one it follows. */
+/* A log that begins anew takes the history of the master's log. */
 static void
 adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *theirs)
 {
@@ -321,7 +321,7 @@ adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *their
 	o->history.changed = true;
 }
 
-/* In one's turn. */
+/* The caller holds `turn`. */
 static int
 cut_steps(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
 {

@@ -5,7 +5,7 @@
  *                                                           │
  *      a record of the log (apply.c) ───────────────────────┴──> settled, or lost
  *
- * unsettled.h has the rule by which the two are merged.
+ * unsettled.h has the rule by which a commit and a record are merged.
  */
 #include "config.h"
 
@@ -33,7 +33,7 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 	return w && !w->settled ? w : NULL;
 }
 
-/* Found, or made.  NULL: no memory. */
+/* Find it, or make it.  NULL: no memory. */
 static struct unsettled *
 make(struct offsets *o, const struct unsettled *begun)
 {
@@ -62,7 +62,7 @@ note(struct offsets *o, struct unsettled *w)
 	o->debts.dirty = true;
 }
 
-/* The mark is the number before the oldest commit without an answer. */
+/* Move the mark `answered` to the number before the oldest commit without an answer. */
 static void
 tell_answered(struct offsets *o)
 {
@@ -155,7 +155,7 @@ debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue
 	MUST_HOLD_REGISTRY(o);
 	if (!w)
 		return false;
-	unsettled_forward(w, s->places[queue_id].at, o->applied.n);	/* not gathered yet */
+	unsettled_forward(w, s->places[queue_id].at, o->applied.n);	/* commits that were not gathered yet */
 	if (unsettled_merge(w, o->applying, v, reset) != MERGED_STAYS) {
 		settle(o, w);
 		return false;
@@ -248,7 +248,7 @@ debts_due(struct offsets *o, struct debt *list, size_t max)
 	return n;
 }
 
-/* RocketMQ's log has no commits: with its answer the reset is settled. */
+/* A RocketMQ master does not log commits: its answer settles the reset. */
 static void
 reset_is_made(struct offsets *o, struct unsettled *w)
 {
@@ -393,7 +393,7 @@ debts_load(struct offsets *o, const struct unsettled *row)
 	if (!w || (s && registry_grow_places(s, row->queue_id + 1) != MQ_OK))
 		return -ENOMEM;
 	if (s)
-		s->places[row->queue_id].at = w->to;	/* also where L is more: an older record's */
+		s->places[row->queue_id].at = w->to;	/* also where the log's offset is greater, from a record that was known */
 	return MQ_OK;
 }
 
@@ -440,7 +440,7 @@ debts_before_cut(struct offsets *o)
 	return MQ_OK;
 }
 
-/* Nobody can have consumed messages that the queue no longer has. */
+/* The queue of w may end earlier now: no consumer can be behind its end. */
 static void
 cut_one(struct offsets *o, struct unsettled *w)
 {
@@ -481,7 +481,8 @@ debts_after_cut(struct offsets *o)
 			cut_one(o, o->debts.list.items[i]);
 }
 
-/* Log the reset of w, if there is one; what is left is an offset ahead of the log, to be gathered. */
+/* Log the reset of w, if there is one.  If the offset is still ahead of the log then, the next
+ * commit_gather() logs that. */
 static int
 log_one(struct offsets *o, struct unsettled *w)
 {
@@ -510,7 +511,7 @@ log_one(struct offsets *o, struct unsettled *w)
 int
 debts_log(struct offsets *o, mq_pos *ret_end)
 {
-	int rc = o->debts.list.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offset come with them */
+	int rc = o->debts.list.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offsets are logged with them */
 	int64_t n = 0;
 
 	MUST_HOLD_APPLY(o);

@@ -1,15 +1,15 @@
 /* handover.c - STORE/config/ *.json, by which mqfs and a RocketMQ broker that run on one
- * store by turns tell each other where they are.
+ * store by turns hand over topics, groups and offsets.
  *
- *     mqfs       writes the files at its end, and while it serves every
- *                flushConsumerOffsetInterval in which something has changed (export.c)
- *     RocketMQ   reads them at its start, writes its own
- *     mqfs       takes what RocketMQ has written, at the next mount (import.c)
+ *     mqfs       writes the files at its end, and while it serves after every
+ *                flushConsumerOffsetInterval in which a table has changed (export.c)
+ *     RocketMQ   reads them at its start, and writes its own
+ *     mqfs       takes the files that RocketMQ has written, at the next mount (import.c)
  *
- * A file with the member "mqfs" is ours.  Any other one was written by RocketMQ, and is
- * taken once: LMDB keeps its sum.  LMDB also keeps how many records of MQFS_META there
- * were when ours were written: if the log has more (we were killed), RocketMQ has begun
- * where we no longer were, and its offsets only move ours forward.
+ * A file with the member "mqfs" was written by mqfs.  Any other file was written by RocketMQ,
+ * and is taken once: LMDB keeps its sum.  LMDB also keeps how many records of MQFS_META there
+ * were when mqfs wrote its files: if the log has more (mqfs was killed), RocketMQ has begun
+ * with older offsets than the log has, and its offsets only move those forward.
  *
  *     row "config" of the table meta:  i64 applied, then u32 for each file
  */
@@ -28,7 +28,7 @@
 
 #define ROW "config"
 #define ROW_BYTES (8 + 4 * CONFIG_FILES)
-#define SHARE 20	/* of the time, 1 in so many goes into writing files at most */
+#define SHARE 20	/* at most 1/SHARE of the time goes into writing files */
 
 int
 handover_load(struct offsets *o, struct tables *t)

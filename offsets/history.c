@@ -1,13 +1,13 @@
 /* history.c - the epochs of our log, and beginning one.
  *
- * When a master begins an epoch (see epochs.h for what for):
+ * A master begins an epoch at its mount (epochs.h says what epochs are for) when:
  *
  *     the log has none                a new store, or RocketMQ's
  *     another store began the last    a restored copy, a slave's store
- *     it was a slave's                even its own last epoch: the log may be another one now
- *     the last exit was not clean     slaves may hold what the log has lost
+ *     the store was a slave's         also if it began the last epoch: the log may differ now
+ *     the last exit was not clean     slaves may hold records that the log has lost
  *
- * Else it goes on in the last one.
+ * Else the last epoch goes on.
  */
 #include "config.h"
 
@@ -55,8 +55,8 @@ why_due(struct offsets *o)
 static int
 epoch_make(struct offsets *o, struct epoch *ret)
 {
-	/* the end of the log, which nobody moves now, and not where the record will lie:
-	 * a blank that ends a segment may come before it, where another log goes on */
+	/* the end of the log, which no thread moves now, and not the position of the record: a
+	 * blank that ends a segment may come before that, where another log goes on otherwise */
 	struct epoch e = { .start = mark_at(store_written(o->store)) }, last;
 
 	e.number = last_epoch(o, &last) ? last.number + 1 : 1;
@@ -72,7 +72,7 @@ epoch_begin(struct offsets *o)
 {
 	struct meta m = { .op = META_EPOCH };
 	mq_pos end;
-	int rc = change_follow(o);		/* the number comes after all that are known */
+	int rc = change_follow(o);		/* so that the last epoch of the log is known */
 
 	MUST_HOLD_APPLY(o);
 	if (rc == MQ_OK && (!o->saved.once || o->stamp))
@@ -81,7 +81,7 @@ epoch_begin(struct offsets *o)
 		rc = epoch_make(o, &m.epoch);
 	if (rc == MQ_OK)
 		rc = change_first(o, &m, &end);
-	/* a slave must never know of an epoch that its master has forgotten */
+	/* a slave must never have an epoch that its master can lose in a crash */
 	if (rc == MQ_OK)
 		rc = store_flush(o->store, end);
 	return rc;

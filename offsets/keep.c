@@ -1,16 +1,16 @@
-/* keep.c - how long messages are kept, as far as a topic has a say.
+/* keep.c - how long messages are kept, as far as a topic's config decides it.
  *
  * Segments are shared by all topics, and the store removes them (store/retention.h).
  * What a topic's config adds:
  *
- *   onFull=drop|block      told to the store, for its rule about full disks
- *   fileReservedTime=N     readers no longer see messages stored N hours ago; once
- *                          an hour, so that its queues do not begin anew all the
- *                          time.  Their bytes go with the segments, so a time
- *                          beyond the broker's own has no effect.
+ *   onFull=drop|block      set in the store's queues, for its rule about full disks
+ *   fileReservedTime=N     readers no longer see messages stored N hours ago; they
+ *                          are trimmed once an hour, so that the heads of queues do
+ *                          not move all the time.  Their bytes are removed with the
+ *                          segments, so a time beyond the broker's own has no effect.
  *
- * However a head has moved, a group that stood before it stands at it, and hears
- * what it has missed: one log line for each queue.
+ * Whatever moves a head, a group whose offset is before it is moved to it, and one log
+ * line for each queue says how many messages the group has missed.
  */
 #include "config.h"
 
@@ -74,7 +74,7 @@ expire(struct offsets *o, int64_t now_s)
 
 /* --- who lost some -------------------------------------------------------------------- */
 
-/* Where s stands in a queue; false: no record says so. */
+/* The offset of s in a queue; false: no record has set one. */
 static bool
 place_of(struct offsets *o, const struct subscription_entry *s, int32_t id, int64_t *ret_at)
 {
@@ -98,7 +98,7 @@ move_behind(struct offsets *o, struct subscription *sub, int32_t id, int64_t at)
 		   sub->group->name, sub->topic->name, id, at, min.n - 1);
 }
 
-/* A slave leaves that to its master. */
+/* Move groups to the heads of their queues.  On a slave its master does that. */
 static void
 move_groups(struct offsets *o)
 {

@@ -1,7 +1,7 @@
-/* load.c - LMDB -> memory, at start.  checkpoint.c has written it.
+/* load.c - LMDB -> memory, at start.  checkpoint.c has written the rows.
  *
- * One row that does not fit makes the caller set the whole environment aside: the log
- * has all of it, and a registry with half of its rows would look like a whole one.
+ * If one row does not fit, the caller sets the whole environment aside: the log has all
+ * of it, and a registry that lacks some rows could not be told from a whole one.
  */
 #include "config.h"
 

@@ -1,20 +1,20 @@
-/* rounds.c - the whole state once more in the log.
+/* rounds.c - the whole state logged again (a round).
  *
  * Retention removes old segments, and with them the records that made topics
  * and groups.  LMDB has the state, but the log must be enough: for a slave that
  * starts from the first retained segment, and where LMDB is lost.  So whenever
- * about one segment of log has come since the last time, everything is logged
- * again as it is: the newest segments always hold one full round, and a replay
- * from anywhere before it comes to the same registry, with the same ids, and to the
- * same ends of queues, also of those whose messages are all gone.
+ * the log has grown by about one segment since the last round, the whole state is
+ * logged again: the newest segments always hold one full round, and a replay
+ * from any position before it makes the same registry, with the same ids, and the
+ * same ends of queues, also of queues whose messages were all removed.
  *
- * A round costs nothing that counts (100 to 200 bytes for each name in 1 GiB);
- * where segments are small beside it, it waits until the log has grown by 64
- * times its size.  If retention takes the last one all the same (a full disk),
- * the next follows at once.
+ * A round is small (100 to 200 bytes for each name in 1 GiB); where segments are
+ * small, too, it waits until the log has grown by 64 times the size of the last
+ * round.  If retention removes the last round before that (a full disk), the next
+ * one is made at once.
  *
- * A slave of a RocketMQ master knows things that no record says; when it becomes a
- * master itself, a round is how they get into the log.
+ * A slave of a RocketMQ master has topics, groups and offsets that are in no record of
+ * the log; when it becomes a master itself, it logs them with a round.
  */
 #include "config.h"
 
@@ -26,7 +26,7 @@
 #include "offsets/registry.h"
 
 #define ROUND_CHUNK 64
-#define ROUND_SHARE 64		/* a round may be this part of the log */
+#define ROUND_SHARE 64		/* of the log, rounds are at most this part */
 
 struct round {
 	struct offsets *o;
@@ -69,7 +69,7 @@ round_add_epochs(struct round *r)
 	}
 }
 
-/* How far the queues of t have come. */
+/* The ends of the queues of t. */
 static int
 ends_meta(struct offsets *o, const struct topic *t, struct meta *ret_m)
 {
@@ -107,8 +107,8 @@ round_add_ends(struct round *r, const struct topic *t)
 		round_flush(r);
 }
 
-/* Also one that is only known by its queues: they can lose all their messages.  The log's
- * own topic has the records of the round themselves. */
+/* Add t, also if it is only known by its queues, since these can lose all their messages.
+ * MQFS_META is left out: the records of the round are its messages. */
 static void
 round_add_topic(struct round *r, struct topic_entry *t)
 {
@@ -118,7 +118,7 @@ round_add_topic(struct round *r, struct topic_entry *t)
 	round_add_ends(r, &t->pub);
 }
 
-/* Nothing is added to the registry meanwhile: `apply` is held. */
+/* `apply` is held, so no entry is added to the registry meanwhile. */
 static int
 round_log(struct offsets *o, mq_pos *ret_end)
 {

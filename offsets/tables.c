@@ -129,7 +129,7 @@ hash_bytes(uint64_t h, const void *bytes, size_t len)
 	return h;
 }
 
-/* What a row adds to the sum. */
+/* The hash that a row adds to the sum. */
 static uint64_t
 row_hash(enum table table, const MDB_val *key, const MDB_val *value)
 {
@@ -144,7 +144,7 @@ row_hash(enum table table, const MDB_val *key, const MDB_val *value)
 	return hash_bytes(h, value->mv_data, value->mv_size);
 }
 
-/* Of one table, as txn has it. */
+/* The sum over the rows of one table, as txn has them. */
 static int
 table_sum(struct tables *t, MDB_txn *txn, enum table table, uint64_t *sum)
 {
@@ -162,7 +162,7 @@ table_sum(struct tables *t, MDB_txn *txn, enum table table, uint64_t *sum)
 	return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
-/* Of all of them. */
+/* The sum over the rows of all tables. */
 static int
 all_tables_sum(struct tables *t, MDB_txn *txn, uint64_t *ret)
 {
@@ -175,9 +175,9 @@ all_tables_sum(struct tables *t, MDB_txn *txn, uint64_t *ret)
 	return code;
 }
 
-/* The sum of the rows that txn, a writer, begins with: as the last one left it, or, where
- * that one was not ours, counted.  It is never remembered: a commit that fails may have
- * happened. */
+/* The sum of the rows that txn, a writer, begins with: the last transaction's, or, where that
+ * one was not ours, computed.  It is not kept in memory, since a commit that has failed may
+ * have happened on disk. */
 static int
 sum_get(struct tables *t, MDB_txn *txn, uint64_t *ret)
 {
@@ -207,7 +207,7 @@ sum_put(struct tables *t, MDB_txn *txn, uint64_t sum)
 
 /* --- writing ---------------------------------------------------------------- */
 
-/* The row at key is about to be replaced, or to go. */
+/* Take the row at key, which is about to be replaced or deleted, out of the sum. */
 static int
 sum_without(struct tables *t, MDB_txn *txn, enum table table, MDB_val *key, uint64_t *sum)
 {
@@ -371,8 +371,8 @@ tables_map_bytes(const struct tables *t)
 
 /* --- opening ---------------------------------------------------------------- */
 
-/* LMDB trusts its meta page; a file cut short behind its back would be a
- * SIGBUS at the first look at a page that is not there. */
+/* LMDB trusts its meta page: if the file is shorter than that says, reading a missing page
+ * raises SIGBUS. */
 static int
 file_is_whole(struct tables *t)
 {
@@ -426,7 +426,7 @@ all_sum(struct tables *t, uint64_t *ret)
 	return lmdb_err(code, "read");
 }
 
-/* Are the rows those that were written? */
+/* Do the rows have the sum that was written with them? */
 static int
 sum_check(struct tables *t)
 {

@@ -28,9 +28,9 @@
  *                                                 be, i64 next message of each of 64 levels (delays.h)
  *                  "sum"                          u64 transaction, u64 sum over the rows of all
  *                                                 tables but this one, see below
- *   owed           group "/" topic "/"            owed row, 40 bytes, below: a commit of
- *                  u32 queue id                   this slave that its master has not
- *                                                 taken yet (unsettled.h)
+ *   owed           group "/" topic "/"            owed row, 40 bytes, below: an unsettled
+ *                  u32 queue id                   commit of this slave, which its master's
+ *                                                 log does not show yet (unsettled.h)
  *
  *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,
  *               i64 last_end, u32 head_moves
@@ -41,12 +41,13 @@
  * not stored: a row is never removed, so they follow from the highest.
  *
  * The sum is that of a hash of each row (table, key and value), so a checkpoint need not
- * read the rows that it does not change.  An opening reads all: where they do not come to
- * the sum, a row is another one than was written, or is missing.  It counts if the
- * transaction that wrote it was the last one; an older program writes none.
+ * read the rows that it does not change.  tables_open() reads all rows: if their hashes have
+ * another sum, a row was changed or is missing.  The sum is valid if the transaction that
+ * wrote it was the last one; an older program writes none.
  *
- * The pages are checked before LMDB sees them (pages.h).  Default durable settings: a transaction that has returned is on the disk.  The
- * map grows by itself.  One thread at a time; internal to this floor.
+ * The pages are checked before LMDB reads them (pages.c).  LMDB's durable default settings are
+ * used: a transaction that has returned is on the disk.  The map grows by itself.  One
+ * thread at a time; internal to this floor.
  */
 #ifndef MQFS_OFFSETS_TABLES_H
 #define MQFS_OFFSETS_TABLES_H
@@ -86,7 +87,7 @@ struct rows {
 void rows_put(struct rows *r, enum table table, const void *key, size_t key_len, const void *value,
 	      size_t value_len);
 void rows_delete(struct rows *r, enum table table, const void *key, size_t key_len);
-void rows_empty(struct rows *r, enum table table); /* all rows that are there go */
+void rows_empty(struct rows *r, enum table table); /* delete all rows of the table */
 void rows_clear(struct rows *r);	/* keeps its memory */
 void rows_free(struct rows *r);
 
@@ -95,14 +96,14 @@ struct tables;
 /* Open the environment in the directory `path` (made if missing).  Read-only:
  * nothing is written, not even a lock, so the caller keeps writers away.
  *
- * MQ_ECORRUPT   it is no environment of ours, or damaged (a page, or what a row says): set
- *               it aside
+ * MQ_ECORRUPT   it is no environment of ours, or damaged (a page or a row): the caller is to
+ *               set it aside
  * -ENOENT       read-only, and there is none
  */
 int tables_open(const char *path, bool read_only, struct tables **ret_t);
 void tables_close(struct tables *t);	/* accepts NULL */
 
-/* All of r in one transaction, durable when it returns MQ_OK; else nothing of it. */
+/* Write all of r in one transaction, durable when this returns MQ_OK; else none of it. */
 int tables_write(struct tables *t, const struct rows *r);
 
 /* Every row of a table in order of keys; `each` returns an error to stop. */

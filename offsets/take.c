@@ -1,9 +1,9 @@
-/* take.c - what a RocketMQ master says of its topics, groups, offsets and delays, on
- * its slave: straight into memory and LMDB, since the log says nothing of it.
+/* take.c - the tables of a RocketMQ master (topics, groups, offsets, delays) on its slave:
+ * they go into memory and LMDB directly, since the log has no records of them.
  *
- * An answer is understood as a whole before anything of it is applied.  What has come
- * this way is marked (`told`), so that it can go this way again, and so that it is
- * logged when this slave becomes the master.
+ * An answer is checked as a whole before any of it is applied.  Entries that come from
+ * here are marked (`told`): if a later table has them no more they are removed, and they
+ * are logged when this slave becomes the master.
  */
 #include "config.h"
 
@@ -176,7 +176,8 @@ merge(struct take *t, struct subscription_entry *s, const struct meta *m)
 	return MQ_OK;
 }
 
-/* A group that only its offsets tell of has RocketMQ's defaults. */
+/* Make a subscription with the offsets in m.  If the group is not in the master's table of
+ * groups it is made, too, with RocketMQ's defaults. */
 static int
 subscribe(struct take *t, struct meta *m)
 {
@@ -222,7 +223,7 @@ take_offsets(struct take *t, const char *key, json_t *table)
 	if (rc == MQ_OK)
 		rc = take_offsets_of(t, &m);
 	else if (rc != -ENOMEM)
-		rc = MQ_OK;		/* each time again: no line for it */
+		rc = MQ_OK;		/* not logged: the same key comes with every answer */
 	meta_free(&m);
 	return rc;
 }
@@ -232,7 +233,7 @@ take_offsets(struct take *t, const char *key, json_t *table)
 static const struct taken_table {
 	int (*one)(struct take *t, const char *name, json_t *value);
 	int (*rest)(struct take *t);
-	size_t version;		/* where in struct offsets its version is remembered; 0: it has none */
+	size_t version;		/* where in struct offsets its version is kept; 0: it has none */
 } tables[CONFIG_FILES] = {
 	[CONFIG_TOPICS] = { take_topic, end_topics, offsetof(struct offsets, told.topics) },
 	[CONFIG_GROUPS] = { take_group, end_groups, offsetof(struct offsets, told.groups) },
@@ -240,7 +241,7 @@ static const struct taken_table {
 	[CONFIG_DELAYS] = { NULL, NULL, 0 },
 };
 
-/* Is it a table of that kind, all of it? */
+/* Is all of object a valid table of that kind? */
 static int
 check(enum config_file file, const json_t *object, json_t **ret_table)
 {

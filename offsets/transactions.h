@@ -1,4 +1,4 @@
-/* transactions.h - messages that wait for their producer's word.
+/* transactions.h - half messages: stored, and delivered when their producer commits them.
  *
  *     SEND of TRAN_MSG ──> half ──┬─ commit ────> op + the message, in its topic
  *                                 ├─ rollback ──> op
@@ -14,10 +14,10 @@
  *
  * Where RocketMQ stores the message and then its op, and for a half that it puts back no op at
  * all, both are one step of the log here (store_append_step()).  So each half ends once: neither a
- * crash between two records nor a promotion loses a message or has it twice, and a producer that
- * answers twice, or for an older copy of its half, is understood: halves.h.
+ * crash between two records nor a promotion loses or doubles a message, and a producer may
+ * answer twice, or for an older copy of its half: halves.h.
  *
- * Threads: any.  A call may wait for the disk, where what it needs is not in memory.
+ * Threads: any.  A call may read from the disk.
  */
 #ifndef MQFS_OFFSETS_TRANSACTIONS_H
 #define MQFS_OFFSETS_TRANSACTIONS_H
@@ -38,7 +38,7 @@ int half_queue(struct offsets *o, struct queue **ret_q);
 
 enum transaction_end { TRANSACTION_COMMIT = 0x8, TRANSACTION_ROLLBACK = 0xc };	/* as in SYSFLAG */
 
-/* What a producer says of its half. */
+/* The answer of a producer: how its half ends. */
 struct transaction_word {
 	const char *group;	/* the producer's; PGROUP of the half */
 	mq_pos pos;		/* of the half's record */
@@ -46,11 +46,11 @@ struct transaction_word {
 	enum transaction_end end;
 };
 
-/* MQ_OK      it is in the log, now or since it was said before
+/* MQ_OK      the end is in the log, from now on or since an earlier call
  * -ENOENT    noted: there is no half at pos
- * -EINVAL    noted: it is of another group or has another number
- * -EALREADY  noted: it has ended otherwise, or long ago
- * or what store_append() said */
+ * -EINVAL    noted: the half is of another group or has another number
+ * -EALREADY  noted: the half has ended otherwise, or long ago
+ * or an error of store_append() */
 int transaction_end(struct offsets *o, const struct transaction_word *w);
 
 /* --- checks -------------------------------------------------------------------------------- */
@@ -79,13 +79,13 @@ struct transaction_checks {
  * TRANS_CHECK_MAX_TIME_TOPIC.  MQ_EROLE on a slave. */
 int transactions_check(struct offsets *o, const struct transaction_checks *c);
 
-/* The message at pos, which was moved to TRANS_CHECK_MAX_TIME_TOPIC, is a half again: its producers are
- * asked as for a new one.
+/* Make the message at pos, which was moved to TRANS_CHECK_MAX_TIME_TOPIC, a half again: its
+ * producers are asked as for a new one.
  *
- * MQ_OK      it is in the log
- * -ENOENT    noted: it is no such message
+ * MQ_OK      the half is in the log
+ * -ENOENT    noted: there is no such message at pos
  * -EALREADY  noted: it is a half already
- * or what store_append() said */
+ * or an error of store_append() */
 int transaction_resume(struct offsets *o, mq_pos pos);
 
 struct transactions_stats {

@@ -51,7 +51,7 @@ unsettled_reset(struct unsettled *w, int64_t to, int64_t applied)
 	w->dirty = true;
 }
 
-/* A reset that nobody knew of here, unless it is the one that was sent. */
+/* Record k is a reset: the one that was sent, or one that was not known here. */
 static enum merged
 merge_reset(struct unsettled *w, int64_t k, int64_t v)
 {
@@ -72,7 +72,7 @@ enum merged
 unsettled_merge(struct unsettled *w, int64_t k, int64_t v, bool reset)
 {
 	if (k < (w->sent != UNSETTLED_NONE ? w->sent_seen : w->seen))
-		return MERGED_STAYS;	/* it was known: read once more, after a restart */
+		return MERGED_STAYS;	/* the record was known here: it is read again after a restart */
 	if (reset)
 		return merge_reset(w, k, v);
 	return !unsettled_is_reset(w) && v >= w->to ? MERGED_SETTLED : MERGED_STAYS;

@@ -13,12 +13,12 @@
  *     unsettled forward: to                  at = to, more than L
  *     unsettled reset: reset, then to        at = to, whatever L is
  *
- * A record of the log that says v, number k among the records of MQFS_META, moves it so:
+ * A record of the log with offset v, number k among the records of MQFS_META, changes that:
  *
  *     record      settled           unsettled forward           unsettled reset
  *     forward v   L = v, at = v     L = v; settled if v >= to   L = v
- *     reset v     L = v, at = v     L = v; lost: at = v         L = v; if v is the reset we sent,
- *                                                               `to` is unsettled forward;
+ *     reset v     L = v, at = v     L = v; lost: at = v         L = v; if v is the reset that was
+ *                                                               sent, `to` is unsettled forward;
  *                                                               else lost: at = v
  *
  * but a record with k < seen only sets L: `seen` is how many records of MQFS_META were
@@ -50,11 +50,12 @@ struct unsettled {
 	int64_t to;		/* the offset that consumers see here */
 	int64_t seen;		/* records known when `reset` was made; without one, when `to` was */
 	int64_t reset;		/* a reset before `to`, or UNSETTLED_NONE */
-	int64_t sent;		/* the reset that may have arrived, or UNSETTLED_NONE; `reset`, or an older one */
+	int64_t sent;		/* the reset that was sent and may have arrived, which is `reset` or an
+				 * older one, or UNSETTLED_NONE */
 	int64_t sent_seen;
 
 	/* debts.c's: */
-	bool settled;		/* by the log: its row goes with the next checkpoint */
+	bool settled;		/* the log has decided: the next checkpoint deletes its row */
 	bool dirty;		/* its row is to be written */
 	bool again;		/* it is to be sent to the master */
 	bool confirmed;		/* the master has answered `sent`; its log must show it before it is settled */
@@ -62,7 +63,7 @@ struct unsettled {
 	int64_t answered_ms;	/* when the master answered last: clock_mono_ms(); 0: it has not */
 };
 
-/* A new one, without a commit yet. */
+/* A struct without a commit yet. */
 struct unsettled unsettled_begin(const char *group, const char *topic, int32_t queue_id);
 
 /* The order of the rows, and of struct sorted. */
@@ -79,19 +80,19 @@ unsettled_is_reset(const struct unsettled *w)
 	return w->reset != UNSETTLED_NONE || w->sent != UNSETTLED_NONE;
 }
 
-/* Record k of the log says v.  What becomes of the commit: */
+/* What becomes of a commit when record k of the log sets or resets the offset to v: */
 enum merged {
-	MERGED_STAYS,		/* it is unsettled still; the offset is w->to */
+	MERGED_STAYS,		/* it stays unsettled; the offset is w->to */
 	MERGED_SETTLED,		/* the log has it */
-	MERGED_LOST,		/* a newer reset has overtaken it */
+	MERGED_LOST,		/* a newer reset has replaced it */
 };
 
 enum merged unsettled_merge(struct unsettled *w, int64_t k, int64_t v, bool reset);
 
-/* The log was cut, and the queue ends there now. */
+/* The log was cut, and the queue ends at `end` now. */
 void unsettled_cut(struct unsettled *w, int64_t end, int64_t applied);
 
-/* What is sent to the master next. */
+/* The message that is sent to the master next. */
 struct unsettled_step {
 	int64_t to, seen;
 	bool reset;

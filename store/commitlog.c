@@ -20,7 +20,7 @@
 
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
 #define SMALL_FLUSH_BYTES (256 << 10)
-#define POS_MAX (INT64_MAX / 2)		/* no log begins behind it */
+#define POS_MAX (INT64_MAX / 2)		/* a log cannot begin behind it */
 
 void
 segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE])
@@ -148,7 +148,7 @@ commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref)
 		ref = fdcache_add(log->files, log, base.byte, fd);
 		if (!ref)
 			return -ENOMEM;
-		if (base.byte < mark_at(&log->begin).byte)	/* removed meanwhile: nothing keeps it open */
+		if (base.byte < mark_at(&log->begin).byte)	/* removed meanwhile: it must not stay open */
 			fdcache_forget(log->files, log, base.byte);
 	}
 	*ret_ref = ref;
@@ -164,13 +164,14 @@ segment_exists(const struct commitlog *log, mq_pos base)
 	return faccessat(log->dirfd, name, F_OK, 0) == 0;
 }
 
-/* It gets its name when it is whole, so a crash leaves no short one. */
+/* The segment gets its name when it is whole, so a crash leaves no short one. */
 int
 segment_create(struct commitlog *log, mq_pos base)
 {
 	char name[SEGMENT_NAME_SIZE];
 	int rc;
 
+	MUST_HOLD(&log->spare_lock);
 	segment_name(base, name);
 	AUTO_CLOSE int fd = openat(log->dirfd, SEGMENT_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
@@ -205,8 +206,8 @@ segment_first(struct commitlog *log, mq_pos at)
 	return MQ_OK;
 }
 
-/* The segment of `pos`, for appending; made if it is not there (the next one, or
- * one that somebody has removed). */
+/* The segment of `pos`, for appending.  It is made if it is not there: it is the next one, or
+ * its file was removed by hand. */
 static int
 tail_open(struct commitlog *log, mq_pos pos, struct fdref **ret_tail)
 {
@@ -295,7 +296,7 @@ is_full(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
 }
 
-/* A write at `at` of the tail failed.  When there was no space, what it left is
+/* A write at `at` of the tail failed.  If there was no space, the bytes that it has written are
  * made zero again: refused messages must not come back after a crash. */
 static int
 write_failed(struct commitlog *log, int rc, int64_t at, size_t len)
@@ -311,15 +312,15 @@ write_failed(struct commitlog *log, int rc, int64_t at, size_t len)
 	return rc == MQ_OK ? err_note(-ENOSPC, "no space left for the commit log") : commitlog_fail(log, rc);
 }
 
-/* A segment could not be made or opened: nothing has happened to the log. */
+/* A segment could not be made or opened: the log is unchanged. */
 static int
 tail_failed(struct commitlog *log, int rc)
 {
 	return rc == -EIO ? commitlog_fail(log, rc) : is_full(rc) ? -ENOSPC : rc;
 }
 
-/* The tail is full.  It stays open until it is synced: an error of write-back is told
- * to its descriptor, and to a new one perhaps not. */
+/* The tail is full.  It stays open until it is synced: the kernel reports an error of
+ * write-back through this descriptor, and not always through one that is opened later. */
 static void
 tail_leave(struct commitlog *log)
 {
@@ -327,7 +328,7 @@ tail_leave(struct commitlog *log)
 
 	fdcache_keep(log->files, log->tail);
 	log->tail = NULL;
-	if (mark_at(&log->flushed).byte >= end.byte)	/* the flusher may have looked before */
+	if (mark_at(&log->flushed).byte >= end.byte)	/* the flusher may have been here before fdcache_keep() */
 		fdcache_let_go(log->files, log, log->tail_base.byte);
 }
 
@@ -379,7 +380,7 @@ roll(struct commitlog *log)
 	return MQ_OK;
 }
 
-/* Set what is only known now in the records of entries [from, to), which will
+/* Set the fields that are only known now in the records of entries [from, to), which will
  * lie one behind the other at log->end. */
 static void
 stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, int64_t store_ms)
@@ -399,14 +400,14 @@ stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, int64_t st
 	}
 }
 
-/* How many entries from `from` on fit what is left of the tail, a blank behind them. */
+/* How many entries from `from` on fit into the rest of the tail, with a blank behind them. */
 static size_t
 fitting(const struct commitlog *log, const struct batch *b, size_t from)
 {
 	int64_t left = log->segment_bytes - log->end.byte % log->segment_bytes - RECORD_BLANK_BYTES;
 	size_t i = from;
 
-	/* entries lie one behind the other: mostly the last one tells for all */
+	/* entries lie one behind the other: mostly the last one fits, and so all do */
 	if ((int64_t)(b->entries[b->n - 1].at + b->entries[b->n - 1].total - b->entries[from].at) <= left)
 		return b->n - from;
 	if (b->together)
@@ -418,13 +419,14 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 
 /* A sync that finds all its blocks written before needs no journal of the file
  * system, and takes half as long.  So where syncs are small, zeros are written
- * some way ahead of the records.  Called with log->lock; failing is no failure. */
+ * some way ahead of the records.  A failure of that is ignored. */
 static void
 write_ahead(struct commitlog *log)
 {
 	static const unsigned char zeros[AHEAD_BYTES];
 	int64_t base = commitlog_segment_of(log, log->end).byte, end = log->end.byte;
 
+	MUST_HOLD(&log->lock);
 	if (!atomic_load(&log->small_flushes) || end + AHEAD_BYTES / 8 < log->zeroed)
 		return;
 	if (end + AHEAD_BYTES > base + log->segment_bytes)
@@ -450,6 +452,7 @@ commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_
 	int rc;
 	bool back;
 
+	MUST_HOLD(&log->lock);
 	*ret_n = 0;
 	if (log->read_only)
 		return -EROFS;
@@ -502,8 +505,8 @@ is_empty(const struct commitlog *log)
 	return log->end.byte == 0 && atomic_load(&log->allocated) == 0;
 }
 
-/* An empty log begins where its master's bytes begin.  `flushed` moves first: nobody is to
- * sync what lies before. */
+/* An empty log begins where its master's bytes begin.  `flushed` moves first, so that no thread
+ * syncs the range before it, which does not exist. */
 static int
 begin_at(struct commitlog *log, mq_pos pos)
 {
@@ -537,6 +540,7 @@ commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_
 {
 	int rc;
 
+	MUST_HOLD(&log->lock);
 	if (log->read_only)
 		return -EROFS;
 	if (atomic_load(&log->failed))
@@ -582,7 +586,7 @@ sync_range(struct commitlog *log, mq_pos from, mq_pos to)
 	return rc;
 }
 
-/* All of them that end before `to` are synced. */
+/* Segments that end at or before `to` are synced: their descriptors need not be kept. */
 static void
 let_go_range(struct commitlog *log, mq_pos from, mq_pos to)
 {
@@ -591,13 +595,14 @@ let_go_range(struct commitlog *log, mq_pos from, mq_pos to)
 		fdcache_let_go(log->files, log, base.byte);
 }
 
-/* Called with flush_lock; drops it while syncing. */
+/* Drops flush_lock while syncing. */
 static void
 flush_once(struct commitlog *log)
 {
 	mq_pos to = mark_at(&log->written), from = mark_at(&log->flushed);	/* see begin_at() */
 	int rc;
 
+	MUST_HOLD(&log->flush_lock);
 	log->flushing = true;
 	atomic_store(&log->small_flushes, to.byte - from.byte < SMALL_FLUSH_BYTES);
 	lock_drop(&log->flush_lock);
@@ -616,7 +621,8 @@ flush_once(struct commitlog *log)
 	pthread_cond_broadcast(&log->flush_done);
 }
 
-/* Is there no more to wait for?  A cut moves both marks back, `written` first. */
+/* Is the log flushed up to `upto`, or up to its end?  A cut moves both marks back, `written`
+ * first. */
 static bool
 is_flushed(const struct commitlog *log, mq_pos upto)
 {

@@ -6,8 +6,8 @@
  *
  * A segment's name is the position of its first byte; all have the same size.
  * A record never spans two; what is left of a segment is a blank record.
- * Segments are allocated before they are used, so a full disk is known before
- * anything is half done.
+ * Segments are allocated before they are used, so an append fails on a full disk
+ * before it has written anything.
  *
  * One thread appends at a time (the log's lock); readers need none.
  */
@@ -21,16 +21,16 @@
 
 struct commitlog {
 	int dirfd;
-	int durable_fd;			/* see durable.h; the owner's, -1: there is none */
+	int durable_fd;			/* see durable.h; the caller closes it; -1: there is none */
 	struct fdcache *files;
 	bool read_only;
 	int64_t segment_bytes;
 
-	struct lock lock;		/* the end: everything in this block */
+	struct lock lock;		/* for the end: everything in this block */
 	mq_pos end;			/* = mark written */
 	struct fdref *tail;		/* the segment that is written to, NULL: not open */
-	mq_pos tail_base;		/* where it begins */
-	int64_t store_ms;		/* of the last record */
+	mq_pos tail_base;		/* where the tail begins */
+	int64_t store_ms;		/* store time of the last record */
 	_Atomic int64_t clock_backs;	/* store times went back: wallclock.h */
 	int64_t zeroed;			/* blocks up to here are written: see write_ahead() */
 
@@ -48,7 +48,7 @@ struct commitlog {
 	_Atomic bool why_known;
 	char why[160];			/* it did, once that is known */
 	_Atomic int64_t flushes;
-	_Atomic bool small_flushes;	/* each for a few records only */
+	_Atomic bool small_flushes;	/* the last flush synced only a few records */
 };
 
 /* Find the segments in dirfd (kept by the caller).  An existing log's segment
@@ -56,76 +56,77 @@ struct commitlog {
 int commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool read_only, struct fdcache *files);
 void commitlog_close(struct commitlog *log);
 
-/* -EIO, noted: it takes no more appends, and why. */
+/* For a log whose `failed` is set: -EIO, with a note that it takes no more appends, and why. */
 int commitlog_has_failed(const struct commitlog *log);
 
-/* Where a whole segment begins. */
+/* Where the segment that holds pos begins. */
 static inline mq_pos
 commitlog_segment_of(const struct commitlog *log, mq_pos pos)
 {
 	return MQ_POS(pos.byte - pos.byte % log->segment_bytes);
 }
 
-/* The log ends here: set by recovery before anything is appended.  Whatever
- * lies behind is saved in lostfound_fd (unless -1) and made zero; *ret_cut is
- * how many bytes that were.  `synced`: up to here it is known to be on disk. */
+/* Set the end that recovery has found, before anything is appended.  The bytes behind it
+ * are kept in lostfound_fd (unless -1) and made zero; *ret_cut is how many these were (not
+ * set in a read-only log).  `synced`: up to here the log is known to be on disk. */
 int commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t store_ms, int lostfound_fd,
 		      int64_t *ret_cut);
 
-/* Keep what lies behind `at` in its segment in lost+found, with a note that says `why`
- * (a sentence): commitlog_cut() is to follow, which keeps the other segments. */
+/* Keep the bytes behind `at` in its segment in lost+found, with a note that says `why`
+ * (a sentence).  commitlog_cut() is to follow, which keeps the other segments. */
 int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why);
 
-/* The log ends at `at` again, where a record begins, durably; the marks go back.
- * Whole segments behind it go to lost+found; one that a snapshot holds is not touched
- * but replaced.  Nobody appends meanwhile.  A failure
- * is final for appends (-EIO): the next mount finishes what was begun. */
+/* Make the log end at `at`, where a record begins, durably; the marks move back.  Whole
+ * segments behind it go to lost+found; a segment that a snapshot also links is not
+ * shortened but replaced.  No thread appends meanwhile.  A failure is final for
+ * appends (-EIO): the next mount finishes the cut. */
 int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
 
-/* All of the log goes to lost+found: it is empty, and begins at `pos`.  -EINVAL where no
+/* Move all of the log to lost+found: it is empty then, and begins at `pos`.  -EINVAL where no
  * segment can begin; else as above. */
 int commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why);
 
 /* Append the entries of b in order, setting each record's queue offset (the entry's),
- * position (the entry's too) and store time, which goes back only as wallclock.h says.
- * Called with log->lock, after which the caller tells the mark `written` (mark_tell()).  Stops
- * at the first failure: *ret_n are written; of a batch that belongs together all or none.
+ * position (the entry's, too) and store time, which goes back only as wallclock.h says.
+ * Needs log->lock; once that is dropped the caller calls mark_tell() for the mark `written`.
+ * Stops at the first failure: *ret_n are written; of a batch that belongs together all or none.
  * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
- * next segment could not be opened, which is tried again. */
+ * next segment could not be opened: the next append tries again. */
 int commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_t *ret_n);
 
-/* Append bytes as a master sent them: they lie at pos, which must be the end (an
- * empty log begins wherever its first segment does), and within one segment.
- * Called with log->lock, as above.  MQ_ECORRUPT when that is not so (noted): nothing has
- * changed then; else as above. */
+/* Append bytes as a master sent them: pos must be the end (in an empty log: where a segment
+ * can begin), and the bytes must lie within one segment, else MQ_ECORRUPT (noted), and nothing
+ * has changed.  Needs log->lock; else as above. */
 int commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len);
 
 /* Make the next segment ahead of time, if the present one is half full. */
 int commitlog_make_spare(struct commitlog *log);
 
-/* Durable up to `upto`, or up to the end of the log if that is before it (a cut may
- * take the end back meanwhile): one thread syncs for all who wait. */
+/* Make the log durable up to `upto`, or up to its end if that is before (a cut may move the
+ * end back meanwhile): one thread syncs for all that wait.  -EIO, noted: a sync or a write has
+ * failed, now or before. */
 int commitlog_flush(struct commitlog *log, mq_pos upto);
 
 /* When the segment at base was last written to, seconds since 1970; 0: it is missing. */
 int commitlog_segment_time(struct commitlog *log, mq_pos base, int64_t *ret_s);
 
-/* Remove the first segment, durably; never the one that holds the end.  The log
- * begins behind it before it goes, so readers hear MQ_EGONE.  On failure it stays. */
+/* Remove the first segment, durably; all of it must be flushed.  The log's begin moves behind
+ * it first, so reading it fails with MQ_EGONE.  If the file cannot be removed, the begin moves
+ * back. */
 int commitlog_remove_first(struct commitlog *log);
 
 /* Up to len bytes from pos, within its segment and below `end`.
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
 int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
 
-/* The first stretch of [pos, limit) that may hold something but zeros; it lies
- * in one segment.  False: there is none. */
+/* The first range of [pos, limit) that may hold bytes other than zero; it lies in one segment,
+ * and may end behind limit.  False: there is none. */
 bool commitlog_next_data(struct commitlog *log, mq_pos pos, mq_pos limit, mq_pos *ret_begin, mq_pos *ret_end);
 
-/* See file_drop_cache(): before looking for data behind pos. */
+/* Call it before data is looked for behind pos in its segment; see file_drop_cache(). */
 int commitlog_drop_cache(struct commitlog *log, mq_pos pos);
 
-/* A descriptor of pos's segment: put back with fdcache_put(). */
+/* The descriptor of pos's segment, for fdcache_put().  -EIO, noted: the segment is missing. */
 int commitlog_segment(struct commitlog *log, mq_pos pos, struct fdref **ret_ref);
 
 #endif

@@ -1,5 +1,5 @@
-/* The end of the log is taken away: what recovery does not believe, what is not
- * the log any more; none of it is lost, all of it is in lost+found/. */
+/* Taking away the end of the log: bytes that recovery found to be no records, and records
+ * behind a cut.  All of them are kept in lost+found/. */
 #include "config.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ keep_copy(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd, const
 
 #define WHY_NO_RECORD "no valid record began there when the store was mounted."
 
-/* Zero one segment from `from` on, keeping what was there. */
+/* Make one segment zero from `from` on, and keep the bytes in lost+found. */
 static int
 cut_segment(struct commitlog *log, mq_pos base, int64_t from, int lostfound_fd, int64_t *cut)
 {
@@ -120,7 +120,7 @@ commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *w
 	return rc;
 }
 
-/* Nobody syncs the log until flush_go_on(). */
+/* No thread syncs the log from here on until flush_go_on(). */
 static void
 flush_stop(struct commitlog *log)
 {
@@ -138,7 +138,8 @@ flush_go_on(struct commitlog *log)
 	pthread_cond_broadcast(&log->flush_done);
 }
 
-/* How much of the segment at base the log used that ended at `was` (-1: not known). */
+/* How many bytes of the segment at base were used by the log, which ended at `was` (-1: not
+ * known). */
 static int
 used_bytes(const struct commitlog *log, int fd, mq_pos base, mq_pos was, int64_t *ret)
 {
@@ -156,15 +157,15 @@ used_bytes(const struct commitlog *log, int fd, mq_pos base, mq_pos was, int64_t
 	return MQ_OK;
 }
 
-#define COUNTED_MAX 4		/* more segments than that go without their messages being counted */
+#define COUNTED_MAX 4		/* if more segments go to lost+found, their messages are not counted */
 
-/* Where segments that the log loses are kept. */
+/* Where segments that are cut from the log are kept, and why they were. */
 struct keep {
 	int lostfound_fd;
 	const char *why;
 };
 
-/* A whole segment goes to lost+found, unless the log has not used it. */
+/* Move a whole segment to lost+found; one that the log has not used is removed. */
 static int
 segment_away(struct commitlog *log, mq_pos base, mq_pos was, const struct keep *keep, bool uncounted)
 {
@@ -190,7 +191,7 @@ segment_away(struct commitlog *log, mq_pos base, mq_pos was, const struct keep *
 	});
 }
 
-/* The first `keep` bytes of a segment that a snapshot holds become one of our own. */
+/* Replace a segment that a snapshot also links by a copy of its first `keep` bytes. */
 static int
 segment_replace(struct commitlog *log, int fd, const char *name, int64_t keep)
 {
@@ -209,7 +210,7 @@ segment_replace(struct commitlog *log, int fd, const char *name, int64_t keep)
 	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
 }
 
-/* The segment that holds the new end. */
+/* Shorten the segment that holds the new end to `keep` bytes; zeros follow. */
 static int
 segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 {
@@ -227,14 +228,14 @@ segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 	return rc;
 }
 
-/* Those from `at` on, the last one first, so that after a crash what is left has no
- * gap.  Called with spare_lock. */
+/* Move the segments from `at` on away, the last one first, so that a crash leaves no gap. */
 static int
 segments_away(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *keep)
 {
 	int64_t n = (log->allocated - at.byte) / log->segment_bytes;
 	int rc = MQ_OK;
 
+	MUST_HOLD(&log->spare_lock);
 	if (n > COUNTED_MAX)
 		log_warn("%" PRId64 " segments of the log, from position %" PRId64 " on, go to lost+found: %s", n,
 			 at.byte, keep->why);
@@ -249,7 +250,6 @@ segments_away(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *k
 	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
 }
 
-/* Called with spare_lock. */
 static int
 segments_cut(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *keep)
 {
@@ -263,10 +263,11 @@ segments_cut(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *ke
 	return rc;
 }
 
-/* Called with both locks. */
 static void
 end_at(struct commitlog *log, mq_pos at)
 {
+	MUST_HOLD(&log->lock);
+	MUST_HOLD(&log->spare_lock);
 	fdcache_put(log->files, log->tail);
 	log->tail = NULL;
 	log->end = at;

@@ -1,7 +1,7 @@
 /* commitlog_priv.h - what the parts of the commit log share.
  *
  *   commitlog.c      segments, appending, flushing, reading
- *   commitlog_cut.c  taking away its end
+ *   commitlog_cut.c  setting and cutting its end
  */
 #ifndef MQFS_STORE_COMMITLOG_PRIV_H
 #define MQFS_STORE_COMMITLOG_PRIV_H
@@ -16,15 +16,15 @@
 void segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE]);
 bool segment_exists(const struct commitlog *log, mq_pos base);
 
-/* Make the segment at base, whole and durable.  Called with spare_lock. */
+/* Make the segment at base, whole and durable.  Needs spare_lock. */
 int segment_create(struct commitlog *log, mq_pos base);
 
-/* The same for an empty log: its first segment says where it begins. */
+/* The same for an empty log, which begins there then. */
 int segment_first(struct commitlog *log, mq_pos at);
 
 int segment_sync(struct commitlog *log, mq_pos base);
 
-/* No more appends, for ever: -EIO. */
+/* Refuse all further appends, because of rc.  Returns -EIO, noted. */
 int commitlog_fail(struct commitlog *log, int rc);
 
 #endif

@@ -79,10 +79,11 @@ chain_remove(struct fdcache *c, struct fdref *r)
 	*at = r->chain;
 }
 
-/* Out of the cache; freed now or by its last user.  Called with the lock. */
+/* Take r out of the cache.  It is closed and freed now, or by the last fdcache_put(). */
 static void
 drop(struct fdcache *c, struct fdref *r)
 {
+	MUST_HOLD(&c->lock);
 	chain_remove(c, r);
 	lru_remove(c, r);
 	c->n--;
@@ -177,10 +178,10 @@ fdref_fd(const struct fdref *ref)
 	return ref->fd;
 }
 
-/* Called with the lock. */
 static void
-put(struct fdref *r)
+put(struct fdcache *c, struct fdref *r)
 {
+	MUST_HOLD(&c->lock);
 	MUST(r->refs > 0);
 	if (--r->refs == 0 && r->forgotten) {
 		close(r->fd);
@@ -194,7 +195,7 @@ fdcache_put(struct fdcache *c, struct fdref *r)
 	if (!r)
 		return;
 	LOCKED(&c->lock);
-	put(r);
+	put(c, r);
 }
 
 void
@@ -202,7 +203,7 @@ fdcache_keep(struct fdcache *c, struct fdref *r)
 {
 	LOCKED(&c->lock);
 	if (r->forgotten || r->kept)
-		put(r);
+		put(c, r);
 	else
 		r->kept = true;
 }

@@ -151,10 +151,10 @@ set_add(struct keyindex *ix)
 	return MQ_OK;
 }
 
-/* Called with the lock. */
 static bool
 slot_in_memory(const struct keyindex *ix, const struct index_file *f, int32_t slot, int32_t *ret)
 {
+	MUST_HOLD(&ix->lock);
 	for (const struct set *set = ix->sets; set; set = set->older) {
 		const struct changed_slot *c;
 
@@ -186,12 +186,13 @@ ahead_place(struct keyindex *ix, int32_t slot)
 	return &ix->ahead[(uint32_t)slot % SLOTS_AHEAD];
 }
 
-/* Called with the lock.  What is found is taken out: from now on a set knows better. */
+/* A slot that is found is taken out: its newer value will be in a set. */
 static bool
 ahead_take(struct keyindex *ix, int32_t slot, int32_t *ret)
 {
 	struct slot_ahead *a = ahead_place(ix, slot);
 
+	MUST_HOLD(&ix->lock);
 	if (a->file != ix->newest || a->slot != slot)
 		return false;
 	a->file = NULL;
@@ -199,15 +200,16 @@ ahead_take(struct keyindex *ix, int32_t slot, int32_t *ret)
 	return true;
 }
 
-/* Called with the lock: files have come or gone, and a new one may lie where one was. */
+/* Files have come or gone, and a new one may be at the address of an old one: forget all slots. */
 static void
 ahead_forget(struct keyindex *ix)
 {
+	MUST_HOLD(&ix->lock);
 	memset(ix->ahead, 0, sizeof(ix->ahead));
 	ix->written++;
 }
 
-/* Is `slot` of the newest file to be read?  The file then has a reader more. */
+/* Must `slot` of the newest file be read from the disk?  Then the file has one more reference. */
 static bool
 ahead_wants(struct keyindex *ix, int32_t slot, struct slot_ahead *ret, int32_t *ret_count, unsigned *ret_written)
 {
@@ -226,7 +228,7 @@ ahead_wants(struct keyindex *ix, int32_t slot, struct slot_ahead *ret, int32_t *
 	return true;
 }
 
-/* It was read, or not; it is kept if it is still what the file has. */
+/* Keep a slot that was read, if the file's has not changed meanwhile, and drop the reference. */
 static void
 ahead_keep(struct keyindex *ix, const struct slot_ahead *a, bool was_read, unsigned written)
 {
@@ -394,8 +396,8 @@ struct query {
 	size_t max, n;
 };
 
-/* What is in no set (any more) is in the file: so a slow disk is read without
- * the lock, and holds up no append. */
+/* An entry that is in no set, or in none any more, is in the file, which is read without the
+ * lock: a slow disk holds up no append. */
 static int
 entry_get(struct keyindex *ix, const struct index_file *f, int32_t number, struct index_entry *e)
 {
@@ -448,8 +450,8 @@ find_in(struct keyindex *ix, const struct index_file *f, const struct index_head
 	return rc;
 }
 
-/* The newest file for f NULL, else the one before it, with its header now.  The
- * reference to f goes over to it. */
+/* The newest file for f NULL, else the one before f, with its header as it is now.  The
+ * reference to f becomes one to that file. */
 static struct index_file *
 next_file(struct keyindex *ix, struct index_file *f, struct index_header *ret_h)
 {
@@ -494,10 +496,10 @@ keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t f
 
 /* --- what retention takes ------------------------------------------------------------------ */
 
-/* Called with the lock. */
 static bool
 is_outlived(const struct keyindex *ix, const struct index_file *f, mq_pos begin)
 {
+	MUST_HOLD(&ix->lock);
 	for (const struct set *set = ix->sets; set; set = set->older)
 		if (set->file == f)
 			return false;
@@ -517,7 +519,7 @@ keyindex_drop_before(struct keyindex *ix, mq_pos begin)
 
 /* --- what is cut from the log ------------------------------------------------------------- */
 
-/* What the last freeze has begun anew. */
+/* Free the empty sets that the last freeze has begun. */
 static void
 drop_empty_sets(struct keyindex *ix)
 {

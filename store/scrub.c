@@ -19,17 +19,17 @@
 #define NICE 19
 #define IOPRIO_IDLE (3 << 13)
 #define IOPRIO_WHO_PROCESS 1
-#define LOOK_MS 1000		/* for segments that were sealed, for changed settings */
-#define RETRY_MS INT64_C(60000)	/* between two tries to heal; later ones come later */
+#define LOOK_MS 1000		/* between two looks for new sealed segments and changed settings */
+#define RETRY_MS INT64_C(60000)	/* between the first tries to heal; doubled after each try */
 #define RETRIES_MAX 6
-#define CREDIT_US 100000	/* of time not used, no more is made up for */
+#define CREDIT_US 100000	/* unused reading time that may be made up for, at most */
 #define SECOND_US 1000000
 #define HOUR_MS INT64_C(3600000)
 #define BAD_MAX 256
 #define LONG_AGO_MS 1		/* "checked" of a bad segment: the next mount looks at once */
 
 enum segment_state {
-	SEGMENT_SEALED,		/* just now: it is summed up from memory */
+	SEGMENT_SEALED,		/* since the last look: it is summed up from memory */
 	SEGMENT_UNKNOWN,	/* it has no sum, or was never read from the disk since */
 	SEGMENT_FINE,
 	SEGMENT_BAD,
@@ -38,7 +38,7 @@ enum segment_state {
 struct segment {
 	enum segment_state state;
 	int64_t checked_ms;
-	int tries;		/* to have good bytes from the healer, in vain */
+	int tries;		/* failed tries to have good bytes from the healer */
 };
 
 /* What is known of a segment while it is checked. */
@@ -50,31 +50,31 @@ struct check {
 	bool had_sum;
 	struct sum was, is;
 	struct damage damage;
-	bool asked;		/* the healer, for good bytes */
+	bool asked;		/* the healer was asked for good bytes */
 };
 
 struct scrub {
 	struct store *s;
 	pthread_t thread;
-	struct mark ending;		/* never moves: the clock */
-	_Atomic int64_t asked_ms;	/* what was checked before is to be checked now */
+	struct mark ending;		/* never moves; to sleep until a time, or until it is closed */
+	_Atomic int64_t asked_ms;	/* segments that were checked before this time are due now */
 	const struct healer *_Atomic healer;
 
 	/* The thread's own.  Segments from `first` on, all sealed. */
 	struct segment *segments;
 	size_t n, max;
 	mq_pos first;
-	size_t n_sealed;		/* in that state */
-	size_t next;			/* where to look for one that is due */
-	bool any_checked;		/* since nothing was due */
-	int64_t ahead, waited_us;	/* bytes read faster than scrubRate allows; at that time */
+	size_t n_sealed;		/* segments in state SEGMENT_SEALED */
+	size_t next;			/* where to look for a segment that is due */
+	bool any_checked;		/* since the last time that none was due */
+	int64_t ahead, waited_us;	/* bytes read faster than scrubRate allows, at time waited_us */
 	struct check check;
 
 	struct lock lock;		/* all below */
 	struct scrub_stats stats;
 	struct scrub_bad bad[BAD_MAX];
 	size_t n_bad;
-	bool cut;			/* the log was, since segments were last looked at */
+	bool cut;			/* the log was cut at cut_at since follow_cut() */
 	mq_pos cut_at;
 };
 
@@ -135,12 +135,13 @@ spend(void *arg, int64_t bytes)
 
 /* --- what is bad ------------------------------------------------------------------ */
 
-/* Those in [from, to) are forgotten.  Called with the lock. */
+/* Forget the bad ranges in [from, to). */
 static void
 bad_forget(struct scrub *sc, mq_pos from, mq_pos to)
 {
 	size_t kept = 0;
 
+	MUST_HOLD(&sc->lock);
 	for (size_t i = 0; i < sc->n_bad; i++) {
 		const struct scrub_bad *b = &sc->bad[i];
 
@@ -155,10 +156,11 @@ bad_forget(struct scrub *sc, mq_pos from, mq_pos to)
 	sc->n_bad = kept;
 }
 
-/* Called with the lock; beyond BAD_MAX the log alone tells. */
+/* Ranges beyond BAD_MAX are only logged. */
 static void
 bad_add(struct scrub *sc, const struct scrub_bad *b)
 {
+	MUST_HOLD(&sc->lock);
 	if (sc->n_bad == BAD_MAX)
 		return;
 	sc->bad[sc->n_bad++] = *b;
@@ -175,7 +177,8 @@ tell(const struct scrub_bad *b)
 		b->messages ? ": " : "", b->names);
 }
 
-/* What is bad of segment i: said once, shown until it is not bad any more. */
+/* Replace the bad ranges of segment i by those of d; they are logged if the segment was not bad
+ * before. */
 static void
 bad_found(struct scrub *sc, size_t i, const struct damage *d)
 {
@@ -212,14 +215,15 @@ bad_stays(struct scrub *sc, size_t i, const char *trouble)
 
 /* --- healing ------------------------------------------------------------------------ */
 
-/* The disk has lost what memory may still have. */
+/* Memory may still have bytes that the disk has lost. */
 static int
 fetch_from_memory(void *arg, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
 	return heal_serve(arg, pos, at, buf, size, ret_n);
 }
 
-/* Where good records do not make the segment what it was, there is more that is bad. */
+/* If the segment has another sum than before with the good records in it, more of it is bad:
+ * then all records in pieces with a wrong CRC are healed. */
 static int
 heal_from(struct scrub *sc, struct check *c, const struct healer *from, const struct pace *pace)
 {
@@ -251,7 +255,7 @@ heal(struct scrub *sc, struct check *c, const struct pace *pace)
 	return rc;
 }
 
-/* What was written is read again: a disk may be beyond help. */
+/* Read the healed segment again: the disk may not keep the good bytes either. */
 static int
 verify(struct scrub *sc, struct check *c, const struct pace *pace)
 {
@@ -325,7 +329,7 @@ keep_sum(struct scrub *sc, const struct check *c, struct sum *sum, int64_t check
 		log_warn("scrub: segment %020" PRId64 ": its sum is not kept: %s", c->base.byte, err_text(rc));
 }
 
-/* It is what it was; or, without a sum, what it will have been from here on. */
+/* The segment has its sum; or it had none, and the sum it has now is kept. */
 static void
 found_fine(struct scrub *sc, struct check *c)
 {
@@ -335,7 +339,7 @@ found_fine(struct scrub *sc, struct check *c)
 	bad_forget(sc, c->base, pos_add(c->base, sc->s->log.segment_bytes));
 }
 
-/* A cut of the log makes bytes zero: that is no damage. */
+/* Was the log cut since the check began?  A cut makes bytes zero, which is no damage. */
 static bool
 was_cut(struct scrub *sc, const struct check *c)
 {
@@ -375,7 +379,7 @@ all_is_bad(struct scrub *sc, struct check *c, const char *why)
 	};
 }
 
-/* Retention may have been faster. */
+/* The file is missing: retention has removed it meanwhile, or it is lost. */
 static int
 look_for_missing(struct scrub *sc, struct check *c)
 {
@@ -386,8 +390,8 @@ look_for_missing(struct scrub *sc, struct check *c)
 	return MQ_OK;
 }
 
-/* Read it, and say what is wrong with it.  A sum that nobody has held against the
- * records says little. */
+/* Read the segment, and find what is bad in it.  A sum that was never compared with the records
+ * (checked_ms 0) does not count. */
 static int
 examine(struct scrub *sc, struct check *c, const struct pace *pace)
 {
@@ -478,7 +482,7 @@ make_room(struct scrub *sc, size_t n)
 	return true;
 }
 
-/* Segments [from, n) are no more what they were, or no more. */
+/* Drop segments [from, n) from the list: they have other bytes now, or are gone. */
 static void
 segments_drop(struct scrub *sc, size_t from)
 {
@@ -523,7 +527,7 @@ follow_begin(struct scrub *sc, mq_pos begin)
 	bad_forget(sc, MQ_POS(0), begin);
 }
 
-/* The segments that are sealed now. */
+/* Bring the list to the segments that are sealed now. */
 static void
 follow(struct scrub *sc, bool at_start)
 {
@@ -551,7 +555,8 @@ is_due(const struct scrub *sc, const struct segment *seg, int64_t now)
 	return seg->checked_ms + wait <= now;
 }
 
-/* Those that were just sealed come first, the newest of them: memory still has it. */
+/* Pick a segment that is due.  Segments that were just sealed come first, the newest of them
+ * before the others: memory still has it. */
 static bool
 pick(struct scrub *sc, size_t *ret_i)
 {
@@ -597,7 +602,7 @@ publish(struct scrub *sc)
 	}
 }
 
-/* Until nothing is due; what was published is never older than LOOK_MS. */
+/* Check segments until none is due, and publish the figures every LOOK_MS meanwhile. */
 static void
 work(struct scrub *sc)
 {
@@ -662,7 +667,7 @@ scrub_start(struct store *s)
 		scrub_free(sc);
 		return err_note(rc, "scrub thread: %m");
 	}
-	LOCKED(&s->sealed_lock);	/* a cut of the log tells the scrub of it */
+	LOCKED(&s->sealed_lock);	/* scrub_log_was_cut() uses s->scrub */
 	s->scrub = sc;
 	return MQ_OK;
 }

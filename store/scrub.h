@@ -1,15 +1,15 @@
-/* scrub.h - sealed segments are summed up, and looked at again and again.
+/* scrub.h - sealed segments get a checksum, and are compared with it again and again.
  *
  *     sealed ──> summed ──> checked, each scrubInterval ──┬─> fine
- *                (memory)   (the disk, not memory)        └─> bad: told, and healed if
+ *                (memory)   (the disk, not memory)        └─> bad: logged, and healed if
  *                                                             good bytes can be had
  *
- * One thread does it, behind everybody else for CPU and disk, and reads at most
- * scrubRate bytes a second; 0: it does nothing.  When a segment was last found to be
- * what it was is kept with its sum (sums.h), so a pass goes on where the last mount
- * has left it.
+ * One thread does it, at the lowest priority for CPU and disk, and reads at most
+ * scrubRate bytes a second; 0: it does nothing.  The time at which a segment was last
+ * found to be fine is kept with its sum (sums.h), so a pass goes on where the last
+ * mount has left it.
  *
- * Good bytes are looked for in memory, then with the healer, if there is one.
+ * Good bytes are taken from memory, else from the healer, if there is one.
  * Any thread may call anything here.
  */
 #ifndef MQFS_STORE_SCRUB_H
@@ -20,18 +20,18 @@
 struct store;
 struct scrub;
 
-/* Not for a read-only store.  Stopped, which is fine without a start, before the
- * store or the healer goes. */
+/* Not for a read-only store.  scrub_stop() is called before the store is closed or the healer
+ * is freed, and does nothing if the scrub was not started. */
 int scrub_start(struct store *s);
 void scrub_stop(struct store *s);
 
-/* From where else good bytes come.  Borrowed. */
+/* The healer, which is borrowed: another source of good bytes than memory. */
 void scrub_set_healer(struct store *s, const struct healer *healer);
 
 /* Check everything now.  -EINVAL, noted, where scrubRate is 0; -EROFS. */
 int scrub_now(struct store *s);
 
-/* The log was cut at `end`, with sealed_lock held: segments from there on are others. */
+/* The log was cut at `end`: segments from there on have other bytes.  Needs sealed_lock. */
 void scrub_log_was_cut(struct store *s, mq_pos end);
 
 struct scrub_stats {
@@ -57,7 +57,7 @@ struct scrub_bad {
 	char trouble[160];		/* why it could not be healed, "" before it was tried */
 };
 
-/* Those known now, at most max; returns how many. */
+/* The bad ranges that are known now, at most max; returns how many. */
 size_t scrub_bad(struct store *s, struct scrub_bad *list, size_t max);
 
 #endif
