@@ -9,6 +9,8 @@
 #include "remoting/clients.h"
 
 #define BUCKETS 1024
+#define CONTAINER_BYTES 256		/* an empty object or array in memory */
+#define VALUE_BYTES 64			/* another value, or the key of one, but for its text */
 
 struct clients {
 	struct client_group *buckets[BUCKETS];
@@ -161,6 +163,18 @@ groups_of(const struct server_peer *peer)
 	return n;
 }
 
+/* Memory for what the connection says of its groups, but for `except`. */
+static size_t
+says_of(const struct server_peer *peer, const struct client_group *except)
+{
+	size_t n = 0;
+
+	for (const struct member *m = peer->data; m; m = m->next_of_peer)
+		if (m->group != except && m->group->speaker == m)
+			n += m->group->says_bytes;
+	return n;
+}
+
 static void
 peer_add(struct clients *c, struct server_peer *peer, struct member *m)
 {
@@ -211,6 +225,20 @@ clients_producer(const struct clients *c, const char *id)
 	return m;
 }
 
+/* Its speaker has left: what the group says is another member's from now on.  Who says too much
+ * already does not get it, and the group says nothing until the next heartbeat. */
+static void
+hand_over_says(struct client_group *g)
+{
+	g->speaker = g->members;
+	if (!g->speaker || says_of(g->speaker->peer, NULL) <= CLIENTS_SAYS_MAX)
+		return;
+	json_decref(g->says);
+	g->says = NULL;
+	g->says_bytes = 0;
+	g->speaker = NULL;
+}
+
 static void
 member_free(struct clients *c, struct member *m)
 {
@@ -219,6 +247,8 @@ member_free(struct clients *c, struct member *m)
 	while (*at != m)
 		at = &(*at)->next;
 	*at = m->next;
+	if (m->group->speaker == m)
+		hand_over_says(m->group);
 	if (m->group->side == CLIENTS_PRODUCERS)
 		id_remove(c, m);
 	peer_remove(c, m);
@@ -265,22 +295,39 @@ version_of(const json_t *subscription)
 	return json_integer_value(json_object_get(subscription, "subVersion"));
 }
 
-/* The group says from now on what its newest member does. Members give their subscriptions versions
- * of their own: of each topic the highest counts, as in RocketMQ, whoever speaks last.  True: a
- * topic has come, or has gone. */
-static bool
-say(struct client_group *g, json_t *says)
+/* Memory that jansson needs for it, roughly: at least so much. */
+static size_t
+bytes_of(json_t *json)
 {
-	json_t *copy = json_deep_copy(says), *before = by_topic(g->says), *now = by_topic(copy);
-	bool changed = json_object_size(before) != json_object_size(now);
+	size_t n = json_is_object(json) || json_is_array(json) ? CONTAINER_BYTES : VALUE_BYTES, i;
+	const char *key;
+	json_t *each;
+
+	if (json_is_string(json))
+		n += json_string_length(json);
+	json_object_foreach(json, key, each)
+		n += VALUE_BYTES + strlen(key) + bytes_of(each);
+	json_array_foreach(json, i, each)
+		n += bytes_of(each);
+	return n;
+}
+
+/* What the group says when its newest member says that. Members give their subscriptions versions
+ * of their own: of each topic the highest counts, as in RocketMQ, whoever speaks last.
+ * *ret_changed: a topic has come, or has gone. */
+static json_t *
+merge(const struct client_group *g, json_t *says, bool *ret_changed)
+{
+	json_t *copy = json_deep_copy(says), *before = by_topic(g ? g->says : NULL), *now = by_topic(copy);
 	const char *topic;
 	json_t *each;
 
+	*ret_changed = json_object_size(before) != json_object_size(now);
 	json_object_foreach(now, topic, each) {
 		json_t *old = json_object_get(before, topic);
 
 		if (!old)
-			changed = true;
+			*ret_changed = true;
 		else if (version_of(old) > version_of(each)) {
 			json_object_clear(each);
 			json_object_update(each, old);
@@ -288,9 +335,47 @@ say(struct client_group *g, json_t *says)
 	}
 	json_decref(before);
 	json_decref(now);
+	return copy;
+}
+
+/* What it says is `says`, from now on; the reference is taken. */
+static void
+say(struct client_group *g, struct member *m, json_t *says)
+{
 	json_decref(g->says);
-	g->says = copy;
-	return changed;
+	g->says = says;
+	g->says_bytes = bytes_of(says);
+	g->speaker = m;
+}
+
+static int
+check_join(const struct member *m, const char *group, const char *id, const struct server_peer *peer)
+{
+	if (!*group || !*id || strlen(group) > CLIENTS_NAME_MAX || strlen(id) > CLIENTS_NAME_MAX)
+		return err_note(-EINVAL, "no good name of a group or a client");
+	if ((!m || m->peer != peer) && groups_of(peer) >= CLIENTS_GROUPS_MAX)
+		return err_note(-EMFILE, "a connection is in %d groups at most", CLIENTS_GROUPS_MAX);
+	return MQ_OK;
+}
+
+/* What the member (NULL: it comes) says at that connection, if that is new.  NULL in *ret_says: it is not. */
+static int
+hear(const struct client_group *g, const struct member *m, const struct server_peer *peer, json_t *says,
+     json_t **ret_says, bool *ret_changed)
+{
+	size_t bytes = m && g->speaker == m ? g->says_bytes : 0;
+
+	*ret_says = NULL;
+	if (says && !(g && json_equal(says, g->says))) {
+		*ret_says = merge(g, says, ret_changed);
+		if (!*ret_says)
+			return -ENOMEM;
+		bytes = bytes_of(*ret_says);
+	}
+	if (says_of(peer, g) + bytes <= CLIENTS_SAYS_MAX)
+		return MQ_OK;
+	json_decref(*ret_says);
+	return err_note(-EMFILE, "what a connection says of its groups takes %u bytes at most", CLIENTS_SAYS_MAX);
 }
 
 int
@@ -299,18 +384,21 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 {
 	struct client_group *g = clients_group(c, side, group);
 	struct member *m = g ? clients_member(g, id) : NULL;
-	bool came = !m;
+	bool came = !m, changed = false;
+	json_t *news = NULL;
+	int rc = check_join(m, group, id, peer);
 
 	*ret_news = false;
-	if (!*group || !*id || strlen(group) > CLIENTS_NAME_MAX || strlen(id) > CLIENTS_NAME_MAX)
-		return err_note(-EINVAL, "no good name of a group or a client");
-	if ((!m || m->peer != peer) && groups_of(peer) >= CLIENTS_GROUPS_MAX)
-		return err_note(-EMFILE, "a connection is in %d groups at most", CLIENTS_GROUPS_MAX);
+	if (rc == MQ_OK)
+		rc = hear(g, m, peer, says, &news, &changed);
+	if (rc != MQ_OK)
+		return rc;
 	if (!g)
 		g = group_make(c, side, group);
 	if (!m && g)
 		m = member_make(c, g, id, peer);
 	if (!m) {
+		json_decref(news);
 		if (g)
 			group_drop_if_empty(c, g);
 		return -ENOMEM;
@@ -322,9 +410,9 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 	m->language = language;
 	m->version = version;
 	m->beat_ms = clock_wall_ms();
-	*ret_news = came;
-	if (says && !json_equal(says, g->says))
-		*ret_news = say(g, says) || came;
+	*ret_news = came || changed;
+	if (news)
+		say(g, m, news);
 	return MQ_OK;
 }
 
@@ -345,12 +433,13 @@ clients_next(struct clients *c, const struct client_group *g, size_t waiting_max
 }
 
 bool
-clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id)
+clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id,
+	      const struct server_peer *peer)
 {
 	struct client_group *g = clients_group(c, side, group);
 	struct member *m = g ? clients_member(g, id) : NULL;
 
-	if (!m)
+	if (!m || m->peer != peer)
 		return false;
 	member_free(c, m);
 	group_drop_if_empty(c, g);

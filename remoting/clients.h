@@ -15,6 +15,8 @@
 
 #define CLIENTS_GROUPS_MAX 256		/* of one connection */
 #define CLIENTS_NAME_MAX 255		/* bytes of a client's id, and of a group's name */
+#define CLIENTS_SAYS_MAX (4u << 20)	/* bytes of memory, roughly, for what one connection says of all its
+					 * groups: some 2500 subscriptions */
 
 enum clients_side { CLIENTS_CONSUMERS, CLIENTS_PRODUCERS, CLIENTS_SIDES };
 
@@ -34,6 +36,8 @@ struct client_group {
 	enum clients_side side;
 	struct member *members;
 	json_t *says;			/* consumers: ConsumerData of the newest heartbeat */
+	size_t says_bytes;		/* of memory for it, roughly */
+	struct member *speaker;		/* whose connection that memory is counted to; NULL: nothing is said */
 	int64_t made_ms;		/* when the mount was asked to make it; 0: not yet */
 	bool claims;			/* consumers: one has pulled with RING_FLAG_MEMBER */
 	char name[];
@@ -65,7 +69,7 @@ void clients_each(const struct clients *c, enum clients_side side,
 
 /* Make `id`, at that connection, a member of the group; `says` (may be NULL) is copied.
  * *ret_news: the member is new, or the group has subscribed to other topics.  -EMFILE: the
- * connection is in too many groups; -EINVAL: invalid names; -ENOMEM. */
+ * connection is in too many groups, or says too much of them; -EINVAL: invalid names; -ENOMEM. */
 int clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
 		 struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news);
 
@@ -76,8 +80,9 @@ const struct member *clients_next(struct clients *c, const struct client_group *
 /* A producer with that id, in whichever group.  NULL: there is none. */
 struct member *clients_producer(const struct clients *c, const char *id);
 
-/* The client unregisters.  True: it was a member. */
-bool clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id);
+/* The client unregisters.  True: it was a member, at that connection. */
+bool clients_leave(struct clients *c, enum clients_side side, const char *group, const char *id,
+		   const struct server_peer *peer);
 
 /* The connection has ended: left() is called for each consumers' group that it leaves and
  * that has other members. */

@@ -162,8 +162,8 @@ unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	struct client_group *g;
 
 	if (id && producers)
-		clients_leave(l->clients, CLIENTS_PRODUCERS, producers, id);
-	if (id && consumers && clients_leave(l->clients, CLIENTS_CONSUMERS, consumers, id) &&
+		clients_leave(l->clients, CLIENTS_PRODUCERS, producers, id, p);
+	if (id && consumers && clients_leave(l->clients, CLIENTS_CONSUMERS, consumers, id, p) &&
 	    (g = clients_group(l->clients, CLIENTS_CONSUMERS, consumers)))
 		notify_group(l, g);
 	return frames_respond(l, p, f, NULL);

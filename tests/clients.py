@@ -92,6 +92,8 @@ def members(port):
     want(SUCCESS, a.ask(204, {"producerGroup": "shop"})[0])
     want(ERROR, a.ask(204, {"producerGroup": "none"})[0])
     want(NOT_ONLINE, a.ask(203, {"consumerGroup": "none"})[0])
+    want(SUCCESS, b.ask(UNREGISTER, {"clientID": "a@1", "consumerGroup": "billing"})[0])   # not b's to say
+    want(["a@1", "b@2"], a.members("billing"))
     b.sock.close()
     a.wait_told("billing")
     want(["a@1"], a.members("billing"))

@@ -64,8 +64,10 @@ a_group_is_there_as_long_as_it_has_members(void **state)
 	clients_gone(c, &a, count_left, expected);
 	assert_int_equal(left_calls, 1);
 	assert_int_equal(clients_count(c), 1);
-	assert_false(clients_leave(c, CLIENTS_CONSUMERS, "g", "a"));
-	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "g", "b"));
+	assert_false(clients_leave(c, CLIENTS_CONSUMERS, "g", "a", &a));
+	assert_false(clients_leave(c, CLIENTS_CONSUMERS, "g", "b", &a));	/* another's */
+	assert_int_equal(clients_count(c), 1);
+	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "g", "b", &b));
 	assert_null(clients_group(c, CLIENTS_CONSUMERS, "g"));
 	assert_int_equal(clients_count(c), 0);
 }
@@ -160,6 +162,76 @@ a_connection_is_in_so_many_groups_at_most(void **state)
 	assert_int_equal(clients_count(c), 0);
 }
 
+/* The member `id` of the group says one topic with an expression of so many bytes. */
+static int
+say_much(struct clients *c, struct server_peer *p, const char *group, const char *id, size_t bytes)
+{
+	char *text = calloc(1, bytes + 1);
+	json_t *says;
+	bool news;
+	int rc;
+
+	assert_non_null(text);
+	memset(text, 'x', bytes);
+	says = json_pack("{s:[{s:s, s:s}]}", "subscriptionDataSet", "topic", "T", "subString", text);
+	rc = clients_join(c, CLIENTS_CONSUMERS, group, id, p, 0, 1, says, &news);
+	json_decref(says);
+	free(text);
+	return rc;
+}
+
+static void
+a_connection_says_so_much_of_its_groups_at_most(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL }, q = { .data = NULL };
+
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX / 2), MQ_OK);
+	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_SAYS_MAX / 2), -EMFILE);
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "two"));
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX / 2 + 1), MQ_OK);	/* instead of what it said */
+	assert_int_equal(say_much(c, &q, "two", "b", CLIENTS_SAYS_MAX / 2), MQ_OK);
+	assert_int_equal(say_much(c, &q, "one", "b", CLIENTS_SAYS_MAX / 2), -EMFILE);
+	assert_int_equal(say_much(c, &p, "two", "b", 1), MQ_OK);	/* b has connected again */
+	clients_gone(c, &q, count_left, expected);
+	clients_gone(c, &p, count_left, expected);
+	assert_int_equal(clients_count(c), 0);
+}
+
+static void
+what_a_member_said_that_has_gone_is_counted_to_another(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL }, q = { .data = NULL };
+
+	join(c, "one", "b", &q);
+	join(c, "two", "b", &q);
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX * 2 / 3), MQ_OK);
+	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "one", "a", &p));
+	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "one")->says);
+	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_SAYS_MAX * 2 / 3), MQ_OK);
+	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "two", "a", &p));
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "two")->says);
+	assert_int_equal(say_much(c, &q, "two", "b", 1), MQ_OK);
+	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "two")->says);
+	clients_gone(c, &q, count_left, expected);
+}
+
+static void
+many_small_values_are_as_much_as_a_long_text(void **state)
+{
+	struct clients *c = *state;
+	struct server_peer p = { .data = NULL };
+	json_t *list = json_array(), *says = json_pack("{s:o}", "subscriptionDataSet", list);
+	bool news;
+
+	for (size_t i = 0; i < CLIENTS_SAYS_MAX / 64; i++)	/* three bytes each in the heartbeat */
+		json_array_append_new(list, json_object());
+	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, says, &news), -EMFILE);
+	json_decref(says);
+	assert_int_equal(clients_count(c), 0);
+}
+
 static void
 a_lock_is_its_clients_until_its_time_is_over(void **state)
 {
@@ -205,6 +277,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_newest_version_of_a_subscription_counts_whoever_speaks_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_topic_that_comes_or_goes_is_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_in_so_many_groups_at_most, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_says_so_much_of_its_groups_at_most, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_member_said_that_has_gone_is_counted_to_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_small_values_are_as_much_as_a_long_text, setup, teardown),
 		cmocka_unit_test(a_lock_is_its_clients_until_its_time_is_over),
 		cmocka_unit_test(locks_are_bounded_and_those_that_are_over_make_room),
 	};
