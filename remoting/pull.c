@@ -88,6 +88,13 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
+static bool
+may_broadcast(const struct pull *p, const struct group_conf *g, struct refusal *why)
+{
+	return !p->broadcast || g->broadcast_enable ||
+	       refuse(why, ANSWER_NO_PERMISSION, "the consumer group[%.60s] can not consume by broadcast way", p->group);
+}
+
 /* A queue of a group is consumed by files or by clients at one time: whoever comes second is refused. */
 static bool
 claim(const struct remoting_broker *b, const struct pull *p, struct refusal *why)
@@ -342,7 +349,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 	struct queue *q;
 
 	if (!may_read(b, &why) || !find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
-	    !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
+	    !may_broadcast(p, &conf, &why) || !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
 	} else {
 		struct found f = {

@@ -5,6 +5,7 @@
  *      the broker  brokerPermission does not allow reads: 16
  *      the group   unknown: made, if groups are made automatically; else 26; may not consume: 16
  *      the topic   unknown: 17; may not be read: 16; has no such queue: 1
+ *      the model   BROADCASTING, which consumeBroadcastEnable of the group does not allow: 16
  *      the queue   consumed by a file of the mount: 2, which clients try again
  *      the filter  tags joined by `||`, "" or `*` for all; SQL92 where enablePropertyFilter
  *                  allows it, else 1; one that cannot be parsed: 23
@@ -42,6 +43,7 @@ struct pull {
 	const char *filter;
 	bool sql;
 	bool member;			/* see RING_FLAG_MEMBER */
+	bool broadcast;			/* see RING_FLAG_BROADCAST */
 };
 
 /* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */

@@ -177,6 +177,7 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 		.filter = job->text,
 		.sql = job->s.flags & RING_FLAG_SQL,
 		.member = job->s.flags & RING_FLAG_MEMBER,
+		.broadcast = job->s.flags & RING_FLAG_BROADCAST,
 	};
 
 	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);

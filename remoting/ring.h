@@ -86,7 +86,9 @@ enum ring_flag {
 	RING_FLAG_BORN_V6 = 4,		/* born_addr, the client's address, has 16 bytes, else 4 */
 	RING_FLAG_MEMBER = 8,		/* PULL: by a member of a group whose members share its messages;
 					 * no file consumes the queue meanwhile */
-	RING_FLAGS_ALL = 15,
+	RING_FLAG_BROADCAST = 16,	/* PULL: by the subscription of a group each of whose members consumes
+					 * every message */
+	RING_FLAGS_ALL = 31,
 };
 
 struct ring_submission {

@@ -219,6 +219,14 @@ traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f
 
 /* --- pulls ----------------------------------------------------------------------------------------------------- */
 
+static bool
+is_broadcast(const struct client_group *g)
+{
+	const char *model = json_string_value(json_object_get(g->says, "messageModel"));
+
+	return model && strcmp(model, "BROADCASTING") == 0;
+}
+
 /* What the group's heartbeat says of the topic. */
 static bool
 use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
@@ -247,6 +255,8 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 	a->s.flags &= ~(uint32_t)RING_FLAG_SQL;
 	if (type && *type && strcmp(type, "TAG") != 0)
 		a->s.flags |= RING_FLAG_SQL;
+	if (is_broadcast(g))
+		a->s.flags |= RING_FLAG_BROADCAST;
 	return true;
 }
 
@@ -264,9 +274,8 @@ static bool
 is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
 {
 	struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
-	const char *model = g ? json_string_value(json_object_get(g->says, "messageModel")) : NULL;
 
-	if (!g || !clients_is_of(g, p) || (model && strcmp(model, "BROADCASTING") == 0))
+	if (!g || !clients_is_of(g, p) || is_broadcast(g))
 		return false;
 	g->claims = true;
 	return true;

@@ -152,6 +152,11 @@ def exclusive(port, mnt):
     want(0, a.beat(["billing"], model="BROADCASTING"))  # each for itself
     want(FOUND, pull(a, "orders", 0, 0)[0])
     want(False, busy(queues[0]))
+    want(FOUND, pull(a, "orders", 0, 0, flags=0)[0])
+    want(0, a.ask(200, body={"groupName": "billing", "consumeBroadcastEnable": False})[0])
+    want(16, pull(a, "orders", 0, 0, flags=0)[0])
+    want(0, a.beat(["billing"]))
+    want(FOUND, pull(a, "orders", 0, 0, flags=0)[0])
 
 
 def holds(port, mnt):

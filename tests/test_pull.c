@@ -279,6 +279,14 @@ every_refusal_has_its_code(void **state)
 	say.group = "unknown";
 	assert_int_equal(remote_ask(r, &say).code, 26);
 	group_conf(r->b.offsets, group_find(r->b.offsets, "G"), &gc);
+	say = pull_of(0);
+	say.flags = RING_FLAG_BROADCAST;
+	assert_int_not_equal(remote_ask(r, &say).code, 16);
+	gc.broadcast_enable = false;
+	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc, NULL), MQ_OK);
+	assert_int_equal(remote_ask(r, &say).code, 16);
+	say.flags = 0;
+	assert_int_not_equal(remote_ask(r, &say).code, 16);
 	gc.consume_enable = false;
 	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc, NULL), MQ_OK);
 	assert_int_equal(pull(r, 0, "*").code, 16);
