@@ -147,6 +147,10 @@ int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *co
  * topic_append_begin() and _end() is either seen by it, or refused. */
 int topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end);
 
+/* Drop its messages, end its subscriptions, and remove it, while appends wait.  No subscription
+ * ends before all messages are dropped. */
+int topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end);
+
 /* As queue_append_begin() for q, which is one of its queues.  -ESTALE: it was removed. */
 int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
 void topic_append_end(struct queue *q);

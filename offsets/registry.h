@@ -386,6 +386,11 @@ bool entry_says_something(struct entry *e);
  * not fit (it is logged then); -ENOMEM: nothing was done, and the caller may try again. */
 int apply(struct offsets *o, const struct meta *m);
 
+/* --- subscription.c ------------------------------------------------------------------ */
+
+/* The record that ends it. */
+struct meta unsubscribe_meta(const struct subscription *sub);
+
 /* --- change.c ----------------------------------------------------------------------- */
 
 /* May topics and groups be changed on this broker?  -EROFS, MQ_EROLE; noted. */

@@ -103,16 +103,24 @@ subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, st
 	return *ret_sub ? MQ_OK : -ESTALE;
 }
 
+struct meta
+unsubscribe_meta(const struct subscription *sub)
+{
+	struct meta m = { .op = META_UNSUBSCRIBE, .id = sub->id };
+
+	memcpy(m.group, sub->group->name, sizeof(sub->group->name));
+	memcpy(m.topic, sub->topic->name, sizeof(sub->topic->name));
+	return m;
+}
+
 int
 subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 {
-	struct meta m = { .op = META_UNSUBSCRIBE, .id = sub->id };
+	struct meta m = unsubscribe_meta(sub);
 
 	LOCKED(&o->apply);
 	if (sub->gone)
 		return -ENOENT;
-	memcpy(m.group, sub->group->name, sizeof(sub->group->name));
-	memcpy(m.topic, sub->topic->name, sizeof(sub->topic->name));
 	return change_one(o, &m, ret_end);
 }
 

@@ -265,10 +265,19 @@ subscribed(struct offsets *o, const struct topic *t)
 	return err_note(-EBUSY, "topic %s is subscribed to by %s (rmdir groups/GROUP/%s)", t->name, groups, t->name);
 }
 
+static struct meta
+topic_delete_meta(const struct topic *t)
+{
+	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
+
+	memcpy(m.topic, t->name, sizeof(t->name));
+	return m;
+}
+
 int
 topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
-	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
+	struct meta m = topic_delete_meta(t);
 	int rc = meta_topic_check(t->name);
 
 	if (rc != MQ_OK)
@@ -276,7 +285,6 @@ topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	LOCKED(&o->apply);
 	if (t->gone)
 		return -ENOENT;
-	memcpy(m.topic, t->name, sizeof(t->name));
 	topic_leave(o, t);
 	if (topic_holds_messages(o, t))
 		rc = err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
@@ -337,20 +345,14 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 	return rc == MQ_OK ? trim_done(o, t, &m) : rc;
 }
 
-int
-topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
+/* `apply` is held. */
+static int
+purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
 	AUTO_FREE struct meta *changes = NULL;
 	size_t n_changes = 0;
-	int32_t n;
-	int rc = meta_topic_check(t->name);
+	int32_t n = topic_queues(o, t);
 
-	if (rc != MQ_OK)
-		return rc;
-	LOCKED(&o->apply);
-	if (t->gone)
-		return -ENOENT;
-	n = topic_queues(o, t);
 	changes = calloc((size_t)n, sizeof(*changes));
 	if (!changes)
 		return -ENOMEM;
@@ -364,4 +366,58 @@ topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	if (ret_end)
 		*ret_end = o->applied_end;
 	return change_all(o, changes, n_changes, ret_end);
+}
+
+int
+topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
+{
+	int rc = meta_topic_check(t->name);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->apply);
+	return t->gone ? -ENOENT : purge(o, t, ret_end);
+}
+
+/* --- removing one with all that is in it ------------------------------------------------ */
+
+/* Its subscriptions end, and then the topic.  `apply` is held. */
+static int
+remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
+{
+	size_t n = (size_t)topic_subscriptions(o, t), done = 0;
+	AUTO_FREE struct meta *changes = calloc(n + 1, sizeof(*changes));
+
+	if (!changes)
+		return -ENOMEM;
+	for (struct group *g = group_next(o, ""); g && done < n; g = group_next(o, g->name)) {
+		struct subscription *sub = subscription_find(o, g, t);
+
+		if (sub)
+			changes[done++] = unsubscribe_meta(sub);
+	}
+	if (done < n)
+		return subscribed(o, t);
+	changes[n] = topic_delete_meta(t);
+	return change_all(o, changes, n + 1, ret_end);
+}
+
+int
+topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end)
+{
+	int rc = meta_topic_check(t->name);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&o->apply);
+	if (t->gone)
+		return -ENOENT;
+	topic_leave(o, t);
+	rc = purge(o, t, ret_end);
+	if (rc == MQ_OK && topic_holds_messages(o, t))
+		rc = err_note(-EIO, "topic %s: a queue cannot be read where it would begin", t->name);
+	if (rc == MQ_OK)
+		rc = remove_subscribed(o, t, ret_end);
+	t->leaving = false;
+	return rc;
 }

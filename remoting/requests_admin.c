@@ -247,28 +247,12 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 	return t ? topic_change(o, t, &conf, NULL) : topic_create(o, &conf, NULL, NULL);
 }
 
-/* Nobody subscribes to it any more. */
-static int
-unsubscribe_all(struct offsets *o, struct topic *t)
-{
-	struct subscription *sub;
-	int rc = MQ_OK;
-
-	for (struct group *g = group_next(o, ""); g && rc == MQ_OK; g = group_next(o, g->name)) {
-		sub = subscription_find(o, g, t);
-		if (sub)
-			rc = subscription_delete(o, sub, NULL);
-	}
-	return rc;
-}
-
 int
 serve_topic_delete(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
 	const char *name = ext_get(req->ext, "topic");
 	struct topic *t = name ? topic_find(o, name) : NULL;
-	int rc;
 
 	if (is_slave(s, ret) || !t)
 		return MQ_OK;
@@ -276,10 +260,7 @@ serve_topic_delete(struct service *s, const struct request *req, struct answer *
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the topic[%s] is the system's", name);
 	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the topic %s", name);
-	rc = topic_purge(o, t, NULL);
-	if (rc == MQ_OK)
-		rc = unsubscribe_all(o, t);
-	return rc == MQ_OK ? topic_delete(o, t, NULL) : rc;
+	return topic_remove(o, t, NULL);
 }
 
 /* --- tables ----------------------------------------------------------------------------------------------- */

@@ -247,6 +247,7 @@ a_topic_with_messages_or_subscriptions_stays(void **state)
 struct deletion {
 	struct broker *b;
 	struct topic *t;
+	int (*how)(struct offsets *o, struct topic *t, mq_pos *ret_end);
 	int rc;
 };
 
@@ -255,7 +256,7 @@ deletion_main(void *arg)
 {
 	struct deletion *d = arg;
 
-	d->rc = topic_delete(d->b->offsets, d->t, NULL);
+	d->rc = d->how(d->b->offsets, d->t, NULL);
 	return NULL;
 }
 
@@ -277,7 +278,7 @@ static void
 a_topic_to_which_somebody_appends_just_now_stays(void **state)
 {
 	struct broker *b = *state;
-	struct deletion d = { .b = b, .rc = 1 };
+	struct deletion d = { .b = b, .how = topic_delete, .rc = 1 };
 	struct topic *t;
 	struct queue *q;
 	pthread_t thread;
@@ -301,6 +302,44 @@ a_topic_to_which_somebody_appends_just_now_stays(void **state)
 	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
 	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
 	assert_int_equal(topic_append_begin(b->offsets, t, q), -ESTALE);
+	broker_close(b);
+}
+
+/* However busy its producers are. */
+static void
+a_topic_is_removed_with_messages_and_subscriptions(void **state)
+{
+	struct broker *b = *state;
+	struct deletion d = { .b = b, .how = topic_remove, .rc = 1 };
+	struct subscription *sub;
+	struct queue *q;
+	pthread_t thread;
+
+	broker_open(b);
+	d.t = broker_topic(b, "t", 2);
+	broker_produce(b, "t", 1, 3);
+	sub = broker_subscribe(b, broker_group(b, "g"), d.t);
+	(void)broker_subscribe(b, broker_group(b, "h"), d.t);
+	broker_set(b, "brokerRole", "SLAVE");
+	assert_int_equal(topic_remove(b->offsets, d.t, NULL), MQ_EROLE);
+	assert_false(sub->gone);
+	broker_set(b, "brokerRole", "ASYNC_MASTER");
+	assert_int_equal(topic_queue(b->offsets, d.t, 0, &q), MQ_OK);
+	assert_int_equal(topic_append_begin(b->offsets, d.t, q), MQ_OK);
+	assert_int_equal(pthread_create(&thread, NULL, deletion_main, &d), 0);
+	while (!d.t->leaving && !d.t->gone)
+		usleep(1000);
+	append_one(b, d.t, q);
+	topic_append_end(q);
+	pthread_join(thread, NULL);
+	assert_int_equal(d.rc, MQ_OK);
+	assert_true(sub->gone);
+	assert_int_equal(topic_append_begin(b->offsets, d.t, q), -ESTALE);
+	assert_int_equal(topic_remove(b->offsets, d.t, NULL), -ENOENT);
+	broker_close(b);
+	broker_open(b);
+	assert_null(topic_find(b->offsets, "t"));
+	assert_null(subscription_next(b->offsets, group_find(b->offsets, "h"), ""));
 	broker_close(b);
 }
 
@@ -1623,6 +1662,7 @@ main(void)
 		T(queues_that_held_messages_stay),
 		T(a_topic_with_messages_or_subscriptions_stays),
 		T(a_topic_to_which_somebody_appends_just_now_stays),
+		T(a_topic_is_removed_with_messages_and_subscriptions),
 		T(what_is_made_again_has_its_old_id),
 		T(listings_are_in_order_without_system_topics),
 		T(nobody_makes_changes_or_removes_what_belongs_to_the_system),
