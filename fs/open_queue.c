@@ -276,11 +276,10 @@ release_claims(struct mount *m, const struct handle *h, struct open_queue *oq)
 		consumer_release(m->offsets, h->node.sub, oq->first + oq->n_claimed - 1);
 }
 
-int
-open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
-		      struct filter *filter, struct view **ret)
+static int
+group_view(struct mount *m, const struct node *n, int32_t first, int32_t count, enum topic_format format,
+	   struct filter *filter, struct view **ret)
 {
-	int32_t count = name->all ? topic_queues(m->offsets, n->topic) : 1, first = name->all ? 0 : name->queue;
 	AUTO_FREE struct queue **q = calloc((size_t)count, sizeof(*q));
 	AUTO_FREE mq_qoff *from = calloc((size_t)count, sizeof(*from));
 	int rc = q && from ? MQ_OK : -ENOMEM;
@@ -296,6 +295,16 @@ open_queue_group_view(struct mount *m, const struct node *n, const struct name *
 	return rc;
 }
 
+int
+open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
+		      struct filter *filter, struct view **ret)
+{
+	if (name->all)
+		return group_view(m, n, 0, topic_queues(m->offsets, n->topic), format, filter, ret);
+	return group_view(m, n, name->queue, 1, format, filter, ret);
+}
+
+/* A consumer sees the queues that it holds: the topic may have got more since it claimed them. */
 static int
 open_from_committed(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
 		    struct open_queue *oq)
@@ -304,7 +313,11 @@ open_from_committed(struct mount *m, const struct node *n, const struct name *na
 	struct filter *filter = NULL;
 	int rc = filter_of_group(m, n->sub, &filter);
 
-	return rc == MQ_OK ? open_queue_group_view(m, n, &of, format, filter, &oq->view) : rc;
+	if (rc != MQ_OK)
+		return rc;
+	if (oq->n_claimed > 0)
+		return group_view(m, n, oq->first, oq->n_claimed, format, filter, &oq->view);
+	return open_queue_group_view(m, n, &of, format, filter, &oq->view);
 }
 
 /* It holds no queue before it is read. */
