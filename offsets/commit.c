@@ -62,6 +62,15 @@ place_read(struct offsets *o, const struct subscription *sub, int32_t queue_id, 
 	return MQ_OK;
 }
 
+bool
+committed_ever(struct offsets *o, struct subscription *sub, int32_t queue_id)
+{
+	LOCKED(&o->registry);
+	const struct subscription_entry *s = subscription_entry_of(sub);
+
+	return queue_id >= 0 && queue_id < s->n_places && (s->places[queue_id].known || s->places[queue_id].at > 0);
+}
+
 int
 committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at)
 {

@@ -194,9 +194,9 @@ struct subscription *subscription_next(struct offsets *o, struct group *g, const
 int subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
 			mq_pos *ret_end);
 
-/* The subscription of a group that has consumed.  If there is none it is made, and starts at each queue's
- * first message: nothing is passed over that nobody has consumed.  It is made in one step:
- * nobody sees it start elsewhere. */
+/* The subscription of a group that has consumed.  If there is none it is made, in one step, and no
+ * offset is known of any queue (committed_ever()): read as a file each starts at its first message,
+ * so nothing is passed over that nobody has consumed. */
 int subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
 int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
@@ -208,6 +208,10 @@ int subscription_set_expression(struct offsets *o, struct subscription *sub, con
 /* The committed offset: the next message to consume, clamped into the queue's
  * [min, end].  Never guessed: -EIO if it cannot be known. */
 int committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at);
+
+/* Is an offset of that queue known?  Of a group that its consumers' commits have subscribed it is
+ * known only of the queues of which there was one. */
+bool committed_ever(struct offsets *o, struct subscription *sub, int32_t queue_id);
 
 /* Commit from consuming: moves forward only, in memory at once, in the log
  * within flushConsumerOffsetInterval (by way of the master, on a slave). */

@@ -9,7 +9,7 @@
 
 /* Where a new subscription begins in each queue: at its end, or its first message. */
 static int
-starts(struct offsets *o, struct group *g, struct topic *t, bool first, struct meta_offset **ret_starts, size_t *ret_n)
+starts(struct offsets *o, struct group *g, struct topic *t, struct meta_offset **ret_starts, size_t *ret_n)
 {
 	int32_t n = topic_queues(o, t);
 	struct meta_offset *starts = calloc((size_t)n, sizeof(*starts));
@@ -23,7 +23,7 @@ starts(struct offsets *o, struct group *g, struct topic *t, bool first, struct m
 
 		starts[i].queue_id = i;
 		if (q)
-			starts[i].at = first || conf.from_first ? queue_min(q) : queue_end(q);
+			starts[i].at = conf.from_first ? queue_min(q) : queue_end(q);
 	}
 	*ret_starts = starts;
 	*ret_n = (size_t)n;
@@ -55,8 +55,10 @@ subscribe_meta(uint32_t id, const struct group *g, const struct topic *t, char *
 	return m;
 }
 
+/* places: it begins where the group's consumeFromWhere says; else nothing is said of any queue. */
 static int
-create(struct offsets *o, struct group *g, struct topic *t, bool first, struct subscription **ret_sub, mq_pos *ret_end)
+create(struct offsets *o, struct group *g, struct topic *t, bool places, struct subscription **ret_sub,
+       mq_pos *ret_end)
 {
 	AUTO_FREE struct meta_offset *offsets = NULL;
 	char all[] = "*";
@@ -69,8 +71,8 @@ create(struct offsets *o, struct group *g, struct topic *t, bool first, struct s
 	if (subscription_find(o, g, t))
 		return -EEXIST;
 	rc = topic_make_explicit(o, t);
-	if (rc == MQ_OK)
-		rc = starts(o, g, t, first, &offsets, &m.n_offsets);
+	if (rc == MQ_OK && places)
+		rc = starts(o, g, t, &offsets, &m.n_offsets);
 	if (rc != MQ_OK)
 		return rc;
 	m.offsets = offsets;
@@ -85,7 +87,7 @@ int
 subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
 		    mq_pos *ret_end)
 {
-	return create(o, g, t, false, ret_sub, ret_end);
+	return create(o, g, t, true, ret_sub, ret_end);
 }
 
 int
@@ -95,7 +97,7 @@ subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, st
 
 	*ret_sub = subscription_find(o, g, t);
 	if (!*ret_sub)
-		rc = create(o, g, t, true, ret_sub, NULL);
+		rc = create(o, g, t, false, ret_sub, NULL);
 	if (rc != -EEXIST)
 		return rc;
 	if (!*ret_sub)			/* somebody was faster */

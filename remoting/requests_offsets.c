@@ -39,6 +39,7 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	struct subscription *sub;
 	struct place p;
 	mq_qoff at;
+	bool known;
 	int rc;
 
 	if (!request_any_place(s, req, &p, ret))
@@ -46,9 +47,10 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	sub = g ? subscription_find(o, g, p.topic) : NULL;
 	if (sub && !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_READ))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
-	if (!sub && is_young(s, p.queue))
+	known = sub && committed_ever(o, sub, p.queue_id);
+	if (!known && is_young(s, p.queue))
 		return answer_number(ret, "offset", 0);
-	if (!sub)
+	if (!known)
 		return answer_refuse(ret, ANSWER_QUERY_NOT_FOUND, "Not found, maybe this group consumer boot first");
 	rc = committed(o, sub, p.queue_id, &at);
 	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;

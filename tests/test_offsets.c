@@ -1651,6 +1651,33 @@ each_of_many_queues_has_its_time_to_come_to_disk(void **state)
 	broker_close(b);
 }
 
+static void
+of_a_group_of_clients_only_what_was_committed_is_known(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	broker_produce(b, "t", 0, 10);
+	broker_produce(b, "t", 1, 10);
+	assert_int_equal(subscription_of_consumer(b->offsets, broker_group(b, "g"), topic_find(b->offsets, "t"), &sub), MQ_OK);
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(4)), MQ_OK);
+	for (int again = 0; again < 3; again++) {
+		assert_true(committed_ever(b->offsets, sub, 0));
+		assert_false(committed_ever(b->offsets, sub, 1));
+		assert_int_equal(broker_committed(b, sub, 0), 4);
+		assert_int_equal(broker_committed(b, sub, 1), 0);
+		if (again == 0)
+			broker_close(b);
+		else
+			broker_kill(b);
+		broker_open(b);
+		sub = broker_subscription(b, "g", "t");
+	}
+	broker_close(b);
+}
+
 int
 main(void)
 {
@@ -1669,6 +1696,7 @@ main(void)
 		T(what_a_client_has_sent_to_mqfs_meta_is_not_obeyed),
 		T(a_topic_that_only_has_queues_is_shown),
 		T(a_subscription_starts_at_the_end_or_at_the_first),
+		T(of_a_group_of_clients_only_what_was_committed_is_known),
 		T(a_commit_never_moves_back_but_a_reset_does),
 		T(what_is_out_of_range_is_clamped_and_counted),
 		T(compare_and_set_loses_to_who_came_first),

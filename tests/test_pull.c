@@ -343,6 +343,8 @@ a_first_commit_subscribes_in_one_record(void **state)
 	assert_non_null(sub);
 	assert_int_equal(broker_committed(&r->b, sub, 0), 4);
 	assert_int_equal(broker_committed(&r->b, sub, 1), 0);
+	assert_true(committed_ever(r->b.offsets, sub, 0));
+	assert_false(committed_ever(r->b.offsets, sub, 1));
 }
 
 static void
