@@ -19,6 +19,7 @@ grep -q 'groups/billing/orders/q0 is being consumed over the network' "$mnt/stat
 
 # A client that is killed, and a mqremoted.
 hold() {
+	rm -f "$work/client"		# what the one before has said
 	python3 "$top_srcdir/tests/messages.py" "$port" holds "$mnt" > "$work/client" 2>&9 &
 	client=$!
 	eventually 20 grep -q holds "$work/client"
