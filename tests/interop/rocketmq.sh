@@ -94,12 +94,13 @@ classpath_of() {
 
 # --- its programs ------------------------------------------------------------------
 
-is_up_or_gone() { grep -q 'boot success' "$2" || is_gone "${java[$1]}"; }
+is_up_or_gone() { grep -qs 'boot success' "$2" || is_gone "${java[$1]}"; }
 
 # start_java NAME CLASS ARGUMENT...   a program that says when it is up
 start_java() {
 	local name=$1 log=$work/rocketmq.$1.log
 	shift
+	rm -f "$log"			# the one before has said that it was up, too
 	setsid "${java_command[@]}" -cp "$(classpath_of "$1")" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
 	java[$name]=$!
 	disown			# or bash tells of its death, too
