@@ -34,6 +34,8 @@ bool
 replication_in_sync(struct replication *r)
 {
 	LOCKED(&r->lock);
+	if (!peers_in_sync(&r->peers))	/* while nobody waits for acks nobody reads them */
+		peers_look(&r->peers, r->board.acks);
 	return peers_in_sync(&r->peers);
 }
 
@@ -41,6 +43,7 @@ size_t
 replication_peers(struct replication *r, struct replication_peer *list)
 {
 	LOCKED(&r->lock);
+	peers_look(&r->peers, r->board.acks);
 	return peers_list(&r->peers, list);
 }
 
