@@ -125,6 +125,17 @@ join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum
 							     "unit" : "")) == 0 ? MQ_OK : -ENOMEM;
 }
 
+/* The mount is asked with these fields, which become f's, and without a body. */
+static enum server_served
+ask_with(struct remoting_frame *f, json_t *ext)
+{
+	json_decref(f->ext);
+	f->ext = ext;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
 /* Of groups that are new the mount hears: they and their retry topics are made. */
 static enum server_served
 heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
@@ -147,11 +158,7 @@ heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		json_decref(groups);
 		return rc == MQ_OK ? frames_respond(l, p, f, NULL) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	}
-	json_decref(f->ext);
-	f->ext = groups;
-	f->body = NULL;
-	f->body_len = 0;
-	return SERVER_ASK_MOUNT;
+	return ask_with(f, groups);
 }
 
 static enum server_served
@@ -240,11 +247,7 @@ group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
 	}
 	json_decref(root);
-	json_decref(f->ext);
-	f->ext = ext;
-	f->body = NULL;
-	f->body_len = 0;
-	return SERVER_ASK_MOUNT;
+	return ask_with(f, ext);
 }
 
 /* Lines of KEY=VALUE, as of a Java properties file, become ext fields. */
@@ -267,11 +270,7 @@ config_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		json_decref(ext);
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
 	}
-	json_decref(f->ext);
-	f->ext = ext;
-	f->body = NULL;
-	f->body_len = 0;
-	return SERVER_ASK_MOUNT;
+	return ask_with(f, ext);
 }
 
 /* Consumers commit without waiting for an answer.  Who wants one is a tool, and an offset that it
