@@ -242,7 +242,7 @@ static const struct value {
 	       "times that a producer was to be asked, since the mount"),
 	NUMBER("transactions_given_up", COUNTER, NONE, transactions.given_up,
 	       "messages moved to TRANS_CHECK_MAX_TIME_TOPIC since the mount"),
-	NUMBER("debts", GAUGE, NONE, offsets.debts, "commits of this slave that its master's log does not have yet"),
+	NUMBER("debts", GAUGE, NONE, offsets.unsettled, "commits of this slave that its master's log does not have yet"),
 	NUMBER("lostfound_pieces", GAUGE, NONE, lost.pieces, "pieces in lost+found, each with a note"),
 	NUMBER("lostfound_bytes", GAUGE, BYTES, lost.bytes, "bytes of the log in lost+found"),
 	NUMBER("scrub_passes", COUNTER, NONE, scrub.passes, "times that all sealed segments were checked"),

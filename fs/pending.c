@@ -67,7 +67,7 @@ pending_wake_answers(struct pending *p)
 {
 	if (p->m->replication)
 		mark_nudge(replication_replicated(p->m->replication));
-	mark_nudge(debts_answered(p->m->offsets));
+	mark_nudge(slave_commits_answered(p->m->offsets));
 }
 
 void

@@ -7,7 +7,7 @@
  *     DISK       writes, fsyncs                           the mark `flushed`
  *     SLAVES     writes, fsyncs of a SYNC_MASTER          the mark `replicated`
  *     KEEP       fsyncs of consumers on a slave           their commits are on this disk
- *     MASTER     the same, after that                     the mark debts_answered()
+ *     MASTER     the same, after that                     the mark slave_commits_answered()
  *
  * Three threads empty the lines; a thread that has nothing to do sleeps:
  *

@@ -25,7 +25,7 @@ wait_for_master(struct pending *p, struct durable *d, int64_t number)
 {
 	d->parked.pos = number;
 	LOCKED(&p->lock);
-	if (mark_at(debts_answered(p->m->offsets)).byte >= number)
+	if (mark_at(slave_commits_answered(p->m->offsets)).byte >= number)
 		return false;
 	durable_wait_in(p, LINE_MASTER, d);
 	return true;
@@ -36,7 +36,7 @@ pending_keep_commits(struct pending *p, struct durable *d)
 {
 	struct mount *m = p->m;
 	int64_t number = 0;
-	int rc = debts_keep(m->offsets, d->sub, &number);
+	int rc = slave_commits_keep(m->offsets, d->sub, &number);
 
 	if (rc == MQ_OK && number > 0 && !has_master(m))
 		rc = -EHOSTDOWN;

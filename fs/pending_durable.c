@@ -68,7 +68,7 @@ line_at(const struct mount *m, enum pending_line line)
 	case LINE_SLAVES:
 		return waits_for_slaves(m) ? mark_at(replication_replicated(m->replication)).byte : INT64_MAX;
 	default:
-		return mark_at(debts_answered(m->offsets)).byte;
+		return mark_at(slave_commits_answered(m->offsets)).byte;
 	}
 }
 
@@ -330,7 +330,7 @@ pending_answers_main(void *arg)
 	while (answers_pause(p, rc == -ETIMEDOUT, &timeout_ms)) {
 		struct replication *r = m->replication;
 		bool slave = m->settings->brokerRole == SLAVE || !r;
-		struct mark *mark = slave ? debts_answered(m->offsets) : replication_replicated(r);
+		struct mark *mark = slave ? slave_commits_answered(m->offsets) : replication_replicated(r);
 		mq_pos past = slave || is_sync_master(m) ? mark_at(mark) : MQ_POS(INT64_MAX);
 		int64_t now_ms = clock_mono_ms();
 

@@ -23,7 +23,7 @@ enum pending_line {
  * in the order of `pos`. */
 struct parked {
 	struct parked *next, *prev;
-	int64_t pos;		/* what it waits for: a position of the log, the number of a debt; or 0 */
+	int64_t pos;		/* what it waits for: a position of the log, the number of a slave's commit; or 0 */
 	bool linked;
 };
 

@@ -228,7 +228,7 @@ places_set(struct offsets *o, struct subscription_entry *s, const struct meta *m
 		if (p->known && !reset && to <= p->logged)
 			continue;
 		p->logged = to;
-		if (!debts_merge(o, s, queue_id, to, reset, &p->at) && (reset || p->at < to))
+		if (!slave_commits_merge(o, s, queue_id, to, reset, &p->at) && (reset || p->at < to))
 			p->at = to;
 		if (reset)
 			p->reset = o->applying + 1;
@@ -248,7 +248,7 @@ places_forget(struct offsets *o, struct subscription_entry *s)
 		p->known = false;
 		p->at = p->logged = 0;
 	}
-	debts_drop(o, s);
+	slave_commits_drop(o, s);
 }
 
 static bool

@@ -165,7 +165,7 @@ collect(struct offsets *o)
 	for (int t = TABLE_TOPICS; o->rebuilt && t <= TABLE_ATTRS; t++)
 		rows_empty(&o->next.rows, (enum table)t);
 	if (o->rebuilt)
-		rows_empty(&o->next.rows, TABLE_OWED);
+		rows_empty(&o->next.rows, TABLE_UNSETTLED);
 	if (o->dirty || o->told.delays_dirty)
 		o->handover.changed = true;
 	while (o->dirty) {
@@ -186,8 +186,8 @@ collect(struct offsets *o)
 	if (o->import != IMPORT_NEVER)
 		put_meta(&o->next.rows, "import", &import, 1);
 	collect_delays(o);
-	debts_collect(o, &o->next.rows, true);
-	debts_collected(o, o->next.rows.err == MQ_OK);
+	slave_commits_collect(o, &o->next.rows, true);
+	slave_commits_collected(o, o->next.rows.err == MQ_OK);
 	if (o->next.rows.err != MQ_OK) {
 		registry_dirty_all(o);
 		return o->next.rows.err;
@@ -260,7 +260,7 @@ nothing_new(struct offsets *o)
 
 	return o->saved.once && o->saved.as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
 	       !o->stamp && !o->next.collected && !o->next.have_views && !o->dirty && !o->history.changed &&
-	       !o->debts.dirty && !o->told.delays_dirty &&
+	       !o->slave_commits.dirty && !o->told.delays_dirty &&
 	       o->applied.n == o->saved.applied.n && !store_has_changed(o->store) &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved.mark;
 }
@@ -363,24 +363,24 @@ offsets_checkpoint(struct offsets *o)
 /* Write only unsettled commits, at once.  The row of a settled one is deleted by a whole
  * checkpoint, since that also has the record that settled it. */
 static int
-write_debts(struct offsets *o)
+write_slave_commits(struct offsets *o)
 {
 	struct rows rows = { 0 };
 	int rc;
 
 	lock_take(&o->registry);
-	debts_collect(o, &rows, false);
+	slave_commits_collect(o, &rows, false);
 	lock_drop(&o->registry);
 	rc = rows.len > 0 || rows.err != MQ_OK ? tables_write(o->tables, &rows) : MQ_OK;
 	lock_take(&o->registry);
-	debts_collected(o, rc == MQ_OK);
+	slave_commits_collected(o, rc == MQ_OK);
 	lock_drop(&o->registry);
 	rows_free(&rows);
 	return rc;
 }
 
 int
-checkpoint_debts(struct offsets *o)
+checkpoint_slave_commits(struct offsets *o)
 {
 	int rc = MQ_OK;
 
@@ -390,7 +390,7 @@ checkpoint_debts(struct offsets *o)
 	if (o->next.collected)		/* these rows are older, and must be written first */
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
-		rc = write_debts(o);
+		rc = write_slave_commits(o);
 	return rc;
 }
 
@@ -424,8 +424,8 @@ log_what_is_left(struct offsets *o)
 	LOCKED(&o->apply);
 	if (change_allowed(o) != MQ_OK)
 		return MQ_OK;
-	if (debts_count(o) > 0)
-		rc = debts_log(o, NULL);
+	if (slave_commits_count(o) > 0)
+		rc = slave_commits_log(o, NULL);
 	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
@@ -536,7 +536,7 @@ offsets_promoted(struct offsets *o)
 	LOCKED(&o->apply);
 	o->round.at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
-	rc = debts_log(o, NULL);
+	rc = slave_commits_log(o, NULL);
 	note_gathering(rc == MQ_OK ? commit_log_clamped(o) : rc);
 }
 

@@ -3,7 +3,7 @@
  * A place has two numbers.  `at` is the offset that consumers see, and moves at once;
  * `logged` follows when a record of it is applied, and only that one goes to LMDB.  Between
  * the two a commit is pending, and lost in a power cut: messages are delivered at least
- * once.  On a slave debts.c sends the commit to the master, which writes the record.
+ * once.  On a slave slave_commits.c sends the commit to the master, which writes the record.
  */
 #include "config.h"
 
@@ -132,7 +132,7 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 		s->places[queue_id].at = to.n;
 		commit_pend(o, s);
 		if (o->settings->brokerRole == SLAVE)
-			mark_advance(&o->debts.news, pos_add(mark_at(&o->debts.news), 1));
+			mark_advance(&o->slave_commits.news, pos_add(mark_at(&o->slave_commits.news), 1));
 	}
 	return MQ_OK;
 }
@@ -240,7 +240,7 @@ unsettle_some(struct offsets *o, size_t max, size_t *ret_n)
 	LOCKED(&o->registry);
 
 	for (*ret_n = 0; o->pending.first && *ret_n < max && *ret_n < GATHER; (*ret_n)++) {
-		if (debts_take(o, o->pending.first) != MQ_OK)
+		if (slave_commits_take(o, o->pending.first) != MQ_OK)
 			return -ENOMEM;
 		pending_pop(o);
 	}
@@ -353,7 +353,7 @@ static int
 reset_to(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
 	if (change_allowed(o) == MQ_EROLE)
-		return debts_reset(o, sub, queue_id, to);
+		return slave_commits_reset(o, sub, queue_id, to);
 	return commit_log_reset(o, sub, queue_id, to);
 }
 

@@ -7,7 +7,7 @@
  * the master may give its id to another one.
  *
  * Committed offsets become those of the log.  An offset that was greater, within the
- * remaining queue, becomes an unsettled commit (debts.c).  Entries from a RocketMQ master's
+ * remaining queue, becomes an unsettled commit (slave_commits.c).  Entries from a RocketMQ master's
  * tables are in no log, and stay.
  *
  * Steps and crashes: store/cut.h.
@@ -199,7 +199,7 @@ registry_back(struct offsets *o)
 		return rc;
 	rc = make_places(o, log);
 	if (rc == MQ_OK)
-		rc = debts_before_cut(o);
+		rc = slave_commits_before_cut(o);
 	if (rc == MQ_OK) {
 		become(o, log);
 		o->applied = log->applied;
@@ -208,7 +208,7 @@ registry_back(struct offsets *o)
 		o->damaged = log->damaged;
 		o->round.at = MQ_POS(0);
 		o->keep.changed = o->rebuilt = true;
-		debts_after_cut(o);
+		slave_commits_after_cut(o);
 	}
 	offsets_close(log);
 	return rc;

@@ -69,7 +69,7 @@ load_unsettled(void *arg, const void *key, size_t key_len, const void *value, si
 	if (!unsettled_from_row(key, key_len, value, value_len, &w))
 		return err_note(MQ_ECORRUPT, "lmdb: a bad row in owed");
 	LOCKED(&l->o->registry);
-	return debts_load(l->o, &w);
+	return slave_commits_load(l->o, &w);
 }
 
 static int
@@ -241,7 +241,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		{ TABLE_TOPICS, load_record }, { TABLE_GROUPS, load_record },
 		{ TABLE_SUBSCRIPTIONS, load_record }, { TABLE_OFFSETS, load_offset },
 		{ TABLE_ATTRS, load_record }, { TABLE_QUEUES, load_queue },
-		{ TABLE_OWED, load_unsettled },
+		{ TABLE_UNSETTLED, load_unsettled },
 	};
 	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
 	int rc = load_singletons(&l, t);

@@ -205,7 +205,7 @@ catch_up(struct offsets *o, bool *ret_cut)
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);
 	if (cut) {
-		rc = o->settings->brokerRole == SLAVE ? debts_before_cut(o) : MQ_OK;
+		rc = o->settings->brokerRole == SLAVE ? slave_commits_before_cut(o) : MQ_OK;
 		if (rc != MQ_OK)
 			return rc;
 		forget(o);
@@ -215,7 +215,7 @@ catch_up(struct offsets *o, bool *ret_cut)
 	if (rc == MQ_OK)
 		rc = change_find_queues(o);
 	if (rc == MQ_OK && cut)
-		debts_after_cut(o);
+		slave_commits_after_cut(o);
 	*ret_cut = cut;
 	return rc;
 }
@@ -226,7 +226,7 @@ log_all(struct offsets *o)
 	int rc = round_of_told(o);
 
 	if (rc == MQ_OK)
-		rc = debts_log(o, NULL);
+		rc = slave_commits_log(o, NULL);
 	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
@@ -319,11 +319,11 @@ offsets_close(struct offsets *o)
 		store_checkpoint_free(&o->next.views);
 	rows_free(&o->next.rows);
 	registry_clear(o);
-	debts_free(o);
+	slave_commits_free(o);
 	json_decref(o->told.delays);
 	batch_free(&o->batch);
-	mark_destroy(&o->debts.news);
-	mark_destroy(&o->debts.answered);
+	mark_destroy(&o->slave_commits.news);
+	mark_destroy(&o->slave_commits.answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
 	lock_destroy(&o->turn);
@@ -358,7 +358,7 @@ offsets_stats(struct offsets *o, struct offsets_stats *ret)
 		.checkpoint_failures = o->count.failures,
 		.checkpoint_at = o->saved.mark,
 		.offsets_clamped = o->count.clamped,
-		.debts = debts_count(o),
+		.unsettled = slave_commits_count(o),
 		.map_bytes = o->tables ? tables_map_bytes(o->tables) : 0,
 		.epoch = last.number,
 	};

@@ -226,7 +226,7 @@ int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id
 		   mq_qoff to);
 
 /* Write the pending commits of sub to the log now; *ret_end is what to wait for to
- * have them durable.  MQ_EROLE on a slave: debts_keep(). */
+ * have them durable.  MQ_EROLE on a slave: slave_commits_keep(). */
 int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* On a master: what a slave has committed when it knew `seen` records of MQFS_META.
@@ -235,13 +235,13 @@ int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 int commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, int64_t seen,
 		      bool reset);
 
-/* --- debts: commits made on a slave ------------------------------------------
+/* --- commits made on a slave ---------------------------------------------------
  *
  * The offset moves here at once, and the commit is kept over restarts and sent to the
- * master, until the master's log shows it: until then it is a debt.  unsettled.h has the
- * rule by which it is merged with that log.  A slave that becomes the master logs its own. */
+ * master, until the master's log shows it: until then it is unsettled.  unsettled.h has
+ * the rule by which it is merged with that log.  A slave that becomes the master logs its own. */
 
-struct debt {
+struct slave_commit {
 	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
 	int32_t queue_id;
 	mq_qoff to;
@@ -251,28 +251,28 @@ struct debt {
 };
 
 /* Moves with each commit on a slave. */
-struct mark *debts_news(struct offsets *o);
+struct mark *slave_commits_news(struct offsets *o);
 
 /* Commits to send to the master now, at most max of them.  The caller gives the answer to
- * each with debts_answer(); without an answer it is not due again. */
-size_t debts_due(struct offsets *o, struct debt *list, size_t max);
+ * each with slave_commits_answer(); without an answer it is not due again. */
+size_t slave_commits_due(struct offsets *o, struct slave_commit *list, size_t max);
 
-enum debt_answer {
-	DEBT_TAKEN,		/* the master has it; its log will show what became of it */
-	DEBT_TAKEN_UNLOGGED,	/* the master has it, and its log has no commits: it is RocketMQ */
-	DEBT_REFUSED,		/* the master will never take it: it is dropped */
-	DEBT_UNHEARD,		/* there was no answer: it is due again */
+enum slave_commit_answer {
+	SLAVE_COMMIT_TAKEN,		/* the master has it; its log will show what became of it */
+	SLAVE_COMMIT_TAKEN_UNLOGGED,	/* the master has it, and its log has no commits: it is RocketMQ */
+	SLAVE_COMMIT_REFUSED,		/* the master will never take it: it is dropped */
+	SLAVE_COMMIT_UNHEARD,		/* there was no answer: it is due again */
 };
 
-void debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer);
+void slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave_commit_answer answer);
 
 /* There is a connection to a master, which may be another one: all are due again. */
-void debts_due_again(struct offsets *o);
+void slave_commits_all_due(struct offsets *o);
 
 /* All commits made here are on the disk when this returns.  The master has answered those of
- * sub once the mark debts_answered() has come to *ret_number. */
-int debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number);
-struct mark *debts_answered(struct offsets *o);
+ * sub once the mark slave_commits_answered() has come to *ret_number. */
+int slave_commits_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number);
+struct mark *slave_commits_answered(struct offsets *o);
 
 /* --- claims -------------------------------------------------------------------- */
 
@@ -358,7 +358,7 @@ struct offsets_stats {
 	int64_t checkpoints, checkpoint_failures;
 	int64_t checkpoint_at;		/* the mark in LMDB, bytes */
 	int64_t offsets_clamped;
-	int64_t debts;			/* commits that the master's log does not have yet */
+	int64_t unsettled;			/* commits that the master's log does not have yet */
 	int64_t map_bytes;		/* LMDB's map */
 	int64_t epoch;			/* the last one of the log, 0: none */
 };

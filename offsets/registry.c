@@ -484,7 +484,7 @@ void
 registry_dirty_all(struct offsets *o)
 {
 	MUST_HOLD_REGISTRY(o);
-	debts_collected(o, false);
+	slave_commits_collected(o, false);
 	o->history.changed = true;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
 		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
@@ -530,8 +530,8 @@ registry_new(const struct settings *settings, struct storedir *dir)
 	lock_init(&o->turn, RANK_TURN);
 	lock_init(&o->apply, RANK_APPLY);
 	lock_init(&o->registry, RANK_REGISTRY);
-	mark_init(&o->debts.news, MQ_POS(0));
-	mark_init(&o->debts.answered, MQ_POS(0));
+	mark_init(&o->slave_commits.news, MQ_POS(0));
+	mark_init(&o->slave_commits.answered, MQ_POS(0));
 	batch_init(&o->batch);
 	return o;
 }

@@ -7,7 +7,7 @@
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records that others have logged -> apply
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
- *   debts.c         commits of a slave on their way to its master; unsettled.c: one of them
+ *   slave_commits.c         commits of a slave on their way to its master; unsettled.c: one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself; pages.c: may LMDB open its file?
@@ -182,8 +182,8 @@ struct pending_commits {
 	size_t n;
 };
 
-/* A slave's commits: debts.c. */
-struct debts {
+/* A slave's commits: slave_commits.c. */
+struct slave_commits {
 	struct sorted list;	/* of struct unsettled */
 	bool dirty;		/* a row of the list is to be written or deleted */
 	int64_t last;		/* number of the newest commit */
@@ -244,7 +244,7 @@ struct offsets {
 	struct history history;
 	struct told told;
 	struct pending_commits pending;
-	struct debts debts;
+	struct slave_commits slave_commits;
 	struct {
 		struct data_version topics, groups, offsets;
 	} versions;
@@ -441,44 +441,44 @@ int commit_log_clamped(struct offsets *o);
 void commit_span(struct offsets *o, const struct topic *t, int32_t queue_id, mq_qoff *ret_min,
 		 mq_qoff *ret_end);
 
-/* --- debts.c ---------------------------------------------------------------------- */
+/* --- slave_commits.c ---------------------------------------------------------------------- */
 
 /* Offsets of s that are ahead of the log become unsettled commits.  -ENOMEM. */
-int debts_take(struct offsets *o, const struct subscription_entry *s);
+int slave_commits_take(struct offsets *o, const struct subscription_entry *s);
 
 /* An explicit reset on a slave becomes an unsettled commit, and the offset moves at once.
  * -ENOMEM. */
-int debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
+int slave_commits_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
 /* The record that is being applied sets the offset of a queue to v.  True: the commit stays
  * unsettled, and *ret_at is the offset that consumers see. */
-bool debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
-		bool reset, int64_t *ret_at);
+bool slave_commits_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+			 bool reset, int64_t *ret_at);
 
 /* The record that is being applied makes or removes s: its commits from before are settled. */
-void debts_drop(struct offsets *o, const struct subscription_entry *s);
+void slave_commits_drop(struct offsets *o, const struct subscription_entry *s);
 
 /* A RocketMQ master's table, which was asked for at asked_ms, has v.  True: the commit stays
  * unsettled, and v is not taken. */
-bool debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
-		     int64_t asked_ms);
+bool slave_commits_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+			      int64_t asked_ms);
 
 /* Collect rows to be written, say whether they were, and load one.  If they were not, the next
  * call collects all of them again. */
-void debts_collect(struct offsets *o, struct rows *r, bool settled_too);
-void debts_collected(struct offsets *o, bool ok);
-int debts_load(struct offsets *o, const struct unsettled *w);
+void slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too);
+void slave_commits_collected(struct offsets *o, bool ok);
+int slave_commits_load(struct offsets *o, const struct unsettled *w);
 
 /* Called before and after memory is made anew from a log that has become shorter: all offsets
  * become unsettled commits first, which are sent to the master of that log. */
-int debts_before_cut(struct offsets *o);
-void debts_after_cut(struct offsets *o);
+int slave_commits_before_cut(struct offsets *o);
+void slave_commits_after_cut(struct offsets *o);
 
 /* This broker has become the master: log its unsettled commits. */
-int debts_log(struct offsets *o, mq_pos *ret_end);
+int slave_commits_log(struct offsets *o, mq_pos *ret_end);
 
-void debts_free(struct offsets *o);
-int64_t debts_count(struct offsets *o);		/* takes `registry` */
+void slave_commits_free(struct offsets *o);
+int64_t slave_commits_count(struct offsets *o);		/* takes `registry` */
 
 /* The version of rounds.  1: they also have the ends of queues.  After a round of an older
  * version the next one is due at once. */
@@ -522,7 +522,7 @@ void *checkpoint_main(void *arg);
 int checkpoint_now(struct offsets *o);
 
 /* Unsettled commits are on the disk when this returns.  The caller does not hold `apply`. */
-int checkpoint_debts(struct offsets *o);
+int checkpoint_slave_commits(struct offsets *o);
 
 /* Write our identity, before the log has an epoch that names it. */
 int checkpoint_identity(struct offsets *o);

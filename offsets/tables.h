@@ -28,13 +28,12 @@
  *                                                 be, i64 next message of each of 64 levels (delays.h)
  *                  "sum"                          u64 transaction, u64 sum over the rows of all
  *                                                 tables but this one, see below
- *   owed           group "/" topic "/"            owed row, 40 bytes, below: an unsettled
- *                  u32 queue id                   commit of this slave, which its master's
- *                                                 log does not show yet (unsettled.h)
+ *   owed           group "/" topic "/"            a commit of this slave that its master's log does
+ *                  u32 queue id                   not show yet (unsettled.h), 40 bytes, below
  *
  *   queue row:  i64 min, i64 end, i64 start_bytes, i64 end_bytes, i64 last_store_ms,
  *               i64 last_end, u32 head_moves
- *   owed row:   i64 to, i64 seen, i64 reset, i64 sent, i64 sent_seen
+ *   owed:       i64 to, i64 seen, i64 reset, i64 sent, i64 sent_seen
  *   mark:       i64 dispatched, i64 store_ms, i32 index_count, char[32] index_name
  *
  * All integers are big-endian, so LMDB's order is ours.  Ids that come next are
@@ -64,7 +63,7 @@ enum table {
 	TABLE_ATTRS,
 	TABLE_QUEUES,
 	TABLE_META,
-	TABLE_OWED,
+	TABLE_UNSETTLED,
 	TABLES,
 };
 
@@ -74,7 +73,7 @@ enum table {
 #define TABLE_META_DELAYS "delays"	/* key of a row that export.c reads, too */
 #define TABLE_META_DELIVERY "delivery"
 #define DELIVERY_BYTES (24 + 8 * 64)
-#define OWED_ROW_BYTES 40
+#define UNSETTLED_ROW_BYTES 40
 
 /* Rows on their way into the tables: one checkpoint.  Sticky: after the first
  * failure (-ENOMEM) nothing is added, and tables_write() reports it. */

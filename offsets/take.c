@@ -166,7 +166,7 @@ merge(struct take *t, struct subscription_entry *s, const struct meta *m)
 		if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 			return -ENOMEM;
 		p = &s->places[queue_id];
-		if (debts_merge_told(t->o, s, queue_id, to, t->asked_ms) || (p->known && to <= p->logged))
+		if (slave_commits_merge_told(t->o, s, queue_id, to, t->asked_ms) || (p->known && to <= p->logged))
 			continue;
 		p->logged = to;
 		p->at = p->at < to ? to : p->at;

@@ -124,12 +124,12 @@ void
 unsettled_put(struct rows *r, const struct unsettled *w)
 {
 	const int64_t numbers[] = { w->to, w->seen, w->reset, w->sent, w->sent_seen };
-	unsigned char key[KEY_BYTES_MAX + 1], value[OWED_ROW_BYTES];
+	unsigned char key[KEY_BYTES_MAX + 1], value[UNSETTLED_ROW_BYTES];
 	size_t len = row_key(w, key);
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		be64_put(value + 8 * i, numbers[i]);
-	rows_put(r, TABLE_OWED, key, len, value, sizeof(value));
+	rows_put(r, TABLE_UNSETTLED, key, len, value, sizeof(value));
 }
 
 void
@@ -138,7 +138,7 @@ unsettled_delete(struct rows *r, const struct unsettled *w)
 	unsigned char key[KEY_BYTES_MAX + 1];
 	size_t len = row_key(w, key);
 
-	rows_delete(r, TABLE_OWED, key, len);
+	rows_delete(r, TABLE_UNSETTLED, key, len);
 }
 
 /* A name up to the next '/'. */

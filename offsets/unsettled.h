@@ -1,5 +1,5 @@
 /* unsettled.h - commits made on a slave that the log of its master does not show yet, and
- * how they are merged with what that log says.  debts.c has the list of them.
+ * how they are merged with what that log says.  slave_commits.c has the list of them.
  * Internal to this floor.
  *
  * Consumers on a slave commit here: their offset moves at once, is kept in LMDB, and is
@@ -54,7 +54,7 @@ struct unsettled {
 				 * older one, or UNSETTLED_NONE */
 	int64_t sent_seen;
 
-	/* debts.c's: */
+	/* slave_commits.c's: */
 	bool settled;		/* the log has decided: the next checkpoint deletes its row */
 	bool dirty;		/* its row is to be written */
 	bool again;		/* it is to be sent to the master */

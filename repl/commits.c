@@ -19,7 +19,7 @@
 #define ROUND_PAUSE_NS 5000000		/* in it commits of the same queue become one */
 #define LOOK_MS 200			/* at whether the log says what became of them */
 #define WAIT_MS 1000			/* for a master; after one that is busy */
-#define AGAIN_MS 30000			/* what is owed so long is sent again */
+#define AGAIN_MS 30000			/* a commit that is unsettled for so long is sent again */
 
 struct commits {
 	struct replication *r;
@@ -126,7 +126,7 @@ commits_serve_query(struct replication *r, const struct request *req, struct ans
 /* --- sending --------------------------------------------------------------------------- */
 
 static json_t *
-ext_of(const struct debt *d)
+ext_of(const struct slave_commit *d)
 {
 	char queue[16];
 
@@ -144,7 +144,7 @@ call(struct commits *c, int code, json_t *ext, struct answer *ret)
 }
 
 static int
-update(struct commits *c, const struct debt *d, struct answer *ret)
+update(struct commits *c, const struct slave_commit *d, struct answer *ret)
 {
 	json_t *ext = ext_of(d);
 	char to[24], seen[24];
@@ -162,7 +162,7 @@ update(struct commits *c, const struct debt *d, struct answer *ret)
 
 /* Is a RocketMQ master there already?  -errno: it could not be asked. */
 static int
-ask_if_there(struct commits *c, const struct debt *d, bool *ret_there)
+ask_if_there(struct commits *c, const struct slave_commit *d, bool *ret_there)
 {
 	struct answer a = { 0 };
 	const char *offset;
@@ -178,26 +178,26 @@ ask_if_there(struct commits *c, const struct debt *d, bool *ret_there)
 	return rc;
 }
 
-static enum debt_answer
-understand(const struct debt *d, const struct answer *a, bool unlogged)
+static enum slave_commit_answer
+understand(const struct slave_commit *d, const struct answer *a, bool unlogged)
 {
 	switch (a->code) {
 	case ANSWER_SUCCESS:
-		return unlogged ? DEBT_TAKEN_UNLOGGED : DEBT_TAKEN;
+		return unlogged ? SLAVE_COMMIT_TAKEN_UNLOGGED : SLAVE_COMMIT_TAKEN;
 	case ANSWER_TOPIC_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_NOT_EXIST:
 	case ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST:
 		log_notice("the master does not take what group %s has committed of %s/q%" PRId32 ": %s",
 			   d->group, d->topic, d->queue_id, a->remark);
-		return DEBT_REFUSED;
+		return SLAVE_COMMIT_REFUSED;
 	default:
-		return DEBT_UNHEARD;
+		return SLAVE_COMMIT_UNHEARD;
 	}
 }
 
 /* -errno: nobody is there. */
 static int
-send_one(struct commits *c, const struct debt *d, bool unlogged, enum debt_answer *ret_answer)
+send_one(struct commits *c, const struct slave_commit *d, bool unlogged, enum slave_commit_answer *ret_answer)
 {
 	struct answer a = { 0 };
 	bool there = false;
@@ -206,26 +206,26 @@ send_one(struct commits *c, const struct debt *d, bool unlogged, enum debt_answe
 	if (rc == MQ_OK && !there)
 		rc = update(c, d, &a);
 	if (rc == MQ_OK)
-		*ret_answer = there ? DEBT_TAKEN_UNLOGGED : understand(d, &a, unlogged);
+		*ret_answer = there ? SLAVE_COMMIT_TAKEN_UNLOGGED : understand(d, &a, unlogged);
 	answer_clear(&a);
 	return rc;
 }
 
 /* Returns how many of them the master has not heard, or does not take now. */
 static size_t
-send_round(struct commits *c, const struct debt *list, size_t n, bool unlogged)
+send_round(struct commits *c, const struct slave_commit *list, size_t n, bool unlogged)
 {
 	const struct timespec pause = { .tv_nsec = ROUND_PAUSE_NS };
 	size_t unheard = 0;
 	int rc = MQ_OK;
 
 	for (size_t i = 0; i < n; i++) {
-		enum debt_answer answer = DEBT_UNHEARD;
+		enum slave_commit_answer answer = SLAVE_COMMIT_UNHEARD;
 
 		if (rc == MQ_OK)
 			rc = send_one(c, &list[i], unlogged, &answer);
-		debts_answer(c->r->broker.offsets, &list[i], answer);
-		unheard += answer == DEBT_UNHEARD;
+		slave_commits_answer(c->r->broker.offsets, &list[i], answer);
+		unheard += answer == SLAVE_COMMIT_UNHEARD;
 	}
 	nanosleep(&pause, NULL);
 	return unheard;
@@ -278,8 +278,8 @@ wait_for_news(struct commits *c, mq_pos at)
 	struct offsets_stats stats;
 
 	offsets_stats(o, &stats);
-	(void)mark_wait_news(debts_news(o), at, &c->nudges, stats.debts ? LOOK_MS : WAIT_MS, NULL);
-	if (stats.debts)
+	(void)mark_wait_news(slave_commits_news(o), at, &c->nudges, stats.unsettled ? LOOK_MS : WAIT_MS, NULL);
+	if (stats.unsettled)
 		(void)offsets_follow(o);
 }
 
@@ -296,18 +296,18 @@ commits_main(void *arg)
 {
 	struct commits *c = arg;
 	struct offsets *o = c->r->broker.offsets;
-	struct debt list[ROUND];
+	struct slave_commit list[ROUND];
 	bool anew = false, unlogged = false;
 
 	while (wait_for_master(c, &anew, &unlogged)) {
-		mq_pos at = mark_at(debts_news(o));
+		mq_pos at = mark_at(slave_commits_news(o));
 		size_t n;
 
 		if (anew || clock_mono_ms() >= c->again_ms) {
-			debts_due_again(o);
+			slave_commits_all_due(o);
 			c->again_ms = clock_mono_ms() + AGAIN_MS;
 		}
-		n = debts_due(o, list, ROUND);
+		n = slave_commits_due(o, list, ROUND);
 		if (n == 0)
 			wait_for_news(c, at);
 		else if (send_round(c, list, n, unlogged) > 0)
@@ -339,7 +339,7 @@ commits_close(struct commits *c)
 {
 	if (!c)
 		return;
-	mark_nudge(debts_news(c->r->broker.offsets));
+	mark_nudge(slave_commits_news(c->r->broker.offsets));
 	pthread_join(c->thread, NULL);
 	free(c);
 }

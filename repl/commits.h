@@ -1,6 +1,6 @@
 /* commits.h - a slave sends the commits of its consumers to its master, which stores them.
  *
- *      slave:   debts_due ──> UPDATE_CONSUMER_OFFSET ──> debts_answer
+ *      slave:   slave_commits_due ──> UPDATE_CONSUMER_OFFSET ──> slave_commits_answer
  *      master:  commit_from_slave, as of any client
  *
  * The request is RocketMQ's (15), with two more fields, which RocketMQ ignores: `seen`,

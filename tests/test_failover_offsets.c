@@ -267,19 +267,20 @@ step_replicate(struct walk *w)
 static void
 deliver(struct walk *w, uint64_t luck)
 {
-	struct debt debts[3];
-	size_t n = debts_due(the_other(w)->b.offsets, debts, 3);
+	struct slave_commit commits[3];
+	size_t n = slave_commits_due(the_other(w)->b.offsets, commits, 3);
 
 	for (size_t i = 0; i < n; i++) {
 		struct offsets *m = the_master(w)->b.offsets;
-		struct subscription *sub = subscription_find(m, group_find(m, debts[i].group),
-							     topic_find(m, debts[i].topic));
+		struct subscription *sub = subscription_find(m, group_find(m, commits[i].group),
+							     topic_find(m, commits[i].topic));
 		uint64_t lost = luck ? chance(w, luck) : 4;
 
 		if (lost != 0)
-			assert_int_equal(commit_from_slave(m, sub, debts[i].queue_id, debts[i].to, debts[i].seen,
-							   debts[i].reset), MQ_OK);
-		debts_answer(the_other(w)->b.offsets, &debts[i], lost < 2 ? DEBT_UNHEARD : DEBT_TAKEN);
+			assert_int_equal(commit_from_slave(m, sub, commits[i].queue_id, commits[i].to, commits[i].seen,
+							   commits[i].reset), MQ_OK);
+		slave_commits_answer(the_other(w)->b.offsets, &commits[i],
+				     lost < 2 ? SLAVE_COMMIT_UNHEARD : SLAVE_COMMIT_TAKEN);
 		look(w, "delivered");
 	}
 }
@@ -319,7 +320,7 @@ step_sync(struct walk *w)
 	if (is_master(w, s)) {
 		assert_int_equal(store_flush(s->b.store, sync_all(s)), MQ_OK);
 	} else {
-		assert_int_equal(debts_keep(s->b.offsets, place_of(s, 0), &unused), MQ_OK);
+		assert_int_equal(slave_commits_keep(s->b.offsets, place_of(s, 0), &unused), MQ_OK);
 	}
 	for (int p = 0; p < PLACES; p++) {
 		s->synced[p] = view(s, p);
@@ -349,7 +350,7 @@ come_back(struct walk *w, struct side *s)
 {
 	broker_open(&s->b);
 	if (can_talk(w))
-		debts_due_again(the_other(w)->b.offsets);
+		slave_commits_all_due(the_other(w)->b.offsets);
 }
 
 static void
@@ -381,7 +382,7 @@ step_link(struct walk *w)
 {
 	w->linked = !w->linked;
 	if (can_talk(w))
-		debts_due_again(the_other(w)->b.offsets);
+		slave_commits_all_due(the_other(w)->b.offsets);
 }
 
 /* The slave becomes the master; the old one may go on, not knowing of it. */
@@ -437,7 +438,7 @@ step_return(struct walk *w)
 	assert_int_equal(offsets_cut(old->b.offsets, w->common, "it was not the master any more"), MQ_OK);
 	w->split = false;
 	if (can_talk(w))
-		debts_due_again(old->b.offsets);
+		slave_commits_all_due(old->b.offsets);
 	for (int p = 0; p < PLACES; p++) {	/* what is gone nobody has consumed */
 		int64_t end = queue_length(old, p);
 
@@ -458,7 +459,7 @@ step_quiet(struct walk *w)
 		if (!w->side[i].b.store)
 			broker_open(&w->side[i].b);
 	w->linked = true;
-	debts_due_again(the_other(w)->b.offsets);
+	slave_commits_all_due(the_other(w)->b.offsets);
 	for (int round = 0; round < 10; round++) {
 		deliver(w, 0);
 		deliver(w, 0);
@@ -468,7 +469,7 @@ step_quiet(struct walk *w)
 		look(w, "replicated");
 	}
 	offsets_stats(the_other(w)->b.offsets, &stats);
-	assert_int_equal(stats.debts, 0);
+	assert_int_equal(stats.unsettled, 0);
 	for (int p = 0; p < PLACES; p++) {
 		assert_int_equal(view(&w->side[0], p), view(&w->side[1], p));
 		if (w->exact[p] >= 0 && w->exact[p] != INT64_MAX)

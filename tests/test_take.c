@@ -242,20 +242,20 @@ offsets_only_move_forward(void **state)
 }
 
 static void
-a_commit_that_is_owed_is_not_overruled(void **state)
+a_commit_that_is_unsettled_is_not_overruled(void **state)
 {
 	struct broker *b = *state;
 	struct subscription *sub;
-	struct debt debt;
+	struct slave_commit commit;
 
 	slave_of_rocketmq(b);
 	sub = broker_subscription(b, "G", "Orders");
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), NULL), MQ_OK);
 	assert_int_equal(take(b, CONFIG_OFFSETS, offsets), MQ_OK);
 	assert_int_equal(offset_of(b, "G", "Orders"), 2);
-	assert_int_equal(debts_due(b->offsets, &debt, 1), 1);
-	assert_true(debt.reset && debt.to.n == 2);
-	debts_answer(b->offsets, &debt, DEBT_TAKEN_UNLOGGED);
+	assert_int_equal(slave_commits_due(b->offsets, &commit, 1), 1);
+	assert_true(commit.reset && commit.to.n == 2);
+	slave_commits_answer(b->offsets, &commit, SLAVE_COMMIT_TAKEN_UNLOGGED);
 	/* asked before it was answered: it says nothing of that */
 	assert_int_equal(take(b, CONFIG_OFFSETS, offsets), MQ_OK);
 	assert_int_equal(offset_of(b, "G", "Orders"), 2);
@@ -368,7 +368,7 @@ main(void)
 		T(it_is_still_so_after_a_restart),
 		T(what_it_tells_no_more_is_gone),
 		T(offsets_only_move_forward),
-		T(a_commit_that_is_owed_is_not_overruled),
+		T(a_commit_that_is_unsettled_is_not_overruled),
 		T(nonsense_changes_nothing),
 		T(memory_is_not_without_bound),
 		T(a_master_is_told_nothing),

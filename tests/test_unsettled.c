@@ -126,7 +126,7 @@ a_reset_that_was_kept_may_have_been_sent(void **state)
 {
 	struct unsettled w = reset_to(5), loaded;
 	struct rows rows = { 0 };
-	unsigned char key[8] = "g/t/\0\0\0", value[OWED_ROW_BYTES];
+	unsigned char key[8] = "g/t/\0\0\0", value[UNSETTLED_ROW_BYTES];
 
 	(void)state;
 	unsettled_put(&rows, &w);

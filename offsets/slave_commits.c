@@ -1,4 +1,4 @@
-/* debts.c - commits made on a slave, until its master's log has them.
+/* slave_commits.c - commits made on a slave, until its master's log has them.
  *
  *      commit_forward ──> place ahead of the log ──┐ gather
  *      commit_reset ──> place, and ────────────────┴─> struct unsettled ──> LMDB, repl/commits.c
@@ -26,10 +26,10 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 	struct unsettled key, *w;
 
 	MUST_HOLD_REGISTRY(o);
-	if (o->debts.list.n == 0)
+	if (o->slave_commits.list.n == 0)
 		return NULL;
 	key = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
-	w = sorted_find(&o->debts.list, &key, unsettled_cmp);
+	w = sorted_find(&o->slave_commits.list, &key, unsettled_cmp);
 	return w && !w->settled ? w : NULL;
 }
 
@@ -37,15 +37,15 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 static struct unsettled *
 make(struct offsets *o, const struct unsettled *begun)
 {
-	struct unsettled *w = sorted_find(&o->debts.list, begun, unsettled_cmp);
+	struct unsettled *w = sorted_find(&o->slave_commits.list, begun, unsettled_cmp);
 
 	MUST_HOLD_REGISTRY(o);
 	if (!w) {
-		w = sorted_reserve(&o->debts.list) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
+		w = sorted_reserve(&o->slave_commits.list) == MQ_OK ? calloc(1, sizeof(*w)) : NULL;
 		if (!w)
 			return NULL;
 		*w = *begun;
-		sorted_insert(&o->debts.list, sorted_place(&o->debts.list, begun, unsettled_cmp), w);
+		sorted_insert(&o->slave_commits.list, sorted_place(&o->slave_commits.list, begun, unsettled_cmp), w);
 	} else if (w->settled) {
 		*w = *begun;
 	}
@@ -55,33 +55,33 @@ make(struct offsets *o, const struct unsettled *begun)
 static void
 note(struct offsets *o, struct unsettled *w)
 {
-	w->last = ++o->debts.last;
+	w->last = ++o->slave_commits.last;
 	if (w->first == 0)
 		w->first = w->last;
 	w->again = true;
-	o->debts.dirty = true;
+	o->slave_commits.dirty = true;
 }
 
 /* Move the mark `answered` to the number before the oldest commit without an answer. */
 static void
 tell_answered(struct offsets *o)
 {
-	int64_t upto = o->debts.last;
+	int64_t upto = o->slave_commits.last;
 
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		const struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		const struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (!w->settled && w->first > 0 && w->first <= upto)
 			upto = w->first - 1;
 	}
-	mark_advance(&o->debts.answered, MQ_POS(upto));
+	mark_advance(&o->slave_commits.answered, MQ_POS(upto));
 }
 
 static void
 settle(struct offsets *o, struct unsettled *w)
 {
 	MUST_HOLD_REGISTRY(o);
-	w->settled = w->dirty = o->debts.dirty = true;
+	w->settled = w->dirty = o->slave_commits.dirty = true;
 	tell_answered(o);
 }
 
@@ -102,7 +102,7 @@ is_of(const struct unsettled *w, const struct subscription *sub)
 /* --- commits here -------------------------------------------------------------------- */
 
 int
-debts_take(struct offsets *o, const struct subscription_entry *s)
+slave_commits_take(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
@@ -124,7 +124,7 @@ debts_take(struct offsets *o, const struct subscription_entry *s)
 }
 
 int
-debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
+slave_commits_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
 	const struct unsettled begun = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
 	struct subscription_entry *s = subscription_entry_of(sub);
@@ -140,15 +140,15 @@ debts_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qo
 	unsettled_reset(w, to.n, o->applied.n);
 	note(o, w);
 	s->places[queue_id].at = to.n;
-	mark_advance(&o->debts.news, pos_add(mark_at(&o->debts.news), 1));
+	mark_advance(&o->slave_commits.news, pos_add(mark_at(&o->slave_commits.news), 1));
 	return MQ_OK;
 }
 
 /* --- what the log says ------------------------------------------------------------------ */
 
 bool
-debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
-	   bool reset, int64_t *ret_at)
+slave_commits_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+		    bool reset, int64_t *ret_at)
 {
 	struct unsettled *w = find(o, &s->pub, queue_id);
 
@@ -160,17 +160,17 @@ debts_merge(struct offsets *o, const struct subscription_entry *s, int32_t queue
 		settle(o, w);
 		return false;
 	}
-	o->debts.dirty = true;
+	o->slave_commits.dirty = true;
 	*ret_at = w->to;
 	return true;
 }
 
 void
-debts_drop(struct offsets *o, const struct subscription_entry *s)
+slave_commits_drop(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (w->settled || !is_of(w, &s->pub))
 			continue;
@@ -182,8 +182,8 @@ debts_drop(struct offsets *o, const struct subscription_entry *s)
 }
 
 bool
-debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
-		int64_t asked_ms)
+slave_commits_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t queue_id, int64_t v,
+			 int64_t asked_ms)
 {
 	struct unsettled *w = find(o, &s->pub, queue_id);
 
@@ -199,15 +199,15 @@ debts_merge_told(struct offsets *o, const struct subscription_entry *s, int32_t 
 /* --- to the master ------------------------------------------------------------------------ */
 
 struct mark *
-debts_news(struct offsets *o)
+slave_commits_news(struct offsets *o)
 {
-	return &o->debts.news;
+	return &o->slave_commits.news;
 }
 
 struct mark *
-debts_answered(struct offsets *o)
+slave_commits_answered(struct offsets *o)
 {
-	return &o->debts.answered;
+	return &o->slave_commits.answered;
 }
 
 static int
@@ -217,30 +217,30 @@ gather(struct offsets *o)
 }
 
 static void
-fill(struct offsets *o, struct unsettled *w, struct debt *ret)
+fill(struct offsets *o, struct unsettled *w, struct slave_commit *ret)
 {
 	struct unsettled_step step = unsettled_step(w);
 
-	*ret = (struct debt){ .queue_id = w->queue_id, .to = MQ_QOFF(step.to), .seen = step.seen,
+	*ret = (struct slave_commit){ .queue_id = w->queue_id, .to = MQ_QOFF(step.to), .seen = step.seen,
 			      .reset = step.reset };
 	memcpy(ret->group, w->group, sizeof(ret->group));
 	memcpy(ret->topic, w->topic, sizeof(ret->topic));
 	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
 		ret->upto = w->last;
 	w->again = false;
-	o->debts.dirty = o->debts.dirty || w->dirty;
+	o->slave_commits.dirty = o->slave_commits.dirty || w->dirty;
 }
 
 size_t
-debts_due(struct offsets *o, struct debt *list, size_t max)
+slave_commits_due(struct offsets *o, struct slave_commit *list, size_t max)
 {
 	size_t n = 0;
 
 	if (gather(o) != MQ_OK)
 		return 0;
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->debts.list.n && n < max; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n && n < max; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (w->again && !w->settled && !w->confirmed)
 			fill(o, w, &list[n++]);
@@ -263,11 +263,11 @@ reset_is_made(struct offsets *o, struct unsettled *w)
 		w->reset = UNSETTLED_NONE;
 	w->sent = UNSETTLED_NONE;
 	w->again = w->again || w->reset != UNSETTLED_NONE || (s && w->to > s->places[w->queue_id].logged);
-	w->dirty = o->debts.dirty = true;
+	w->dirty = o->slave_commits.dirty = true;
 }
 
 static void
-is_taken(struct offsets *o, struct unsettled *w, const struct debt *d, bool logs)
+is_taken(struct offsets *o, struct unsettled *w, const struct slave_commit *d, bool logs)
 {
 	w->answered_ms = clock_mono_ms();
 	if (w->first > 0 && d->upto >= w->first)
@@ -282,35 +282,35 @@ is_taken(struct offsets *o, struct unsettled *w, const struct debt *d, bool logs
 }
 
 void
-debts_answer(struct offsets *o, const struct debt *d, enum debt_answer answer)
+slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave_commit_answer answer)
 {
 	struct unsettled key = unsettled_begin(d->group, d->topic, d->queue_id), *w;
 
 	LOCKED(&o->registry);
-	w = sorted_find(&o->debts.list, &key, unsettled_cmp);
+	w = sorted_find(&o->slave_commits.list, &key, unsettled_cmp);
 	if (!w || w->settled)
 		return;
 	switch (answer) {
-	case DEBT_UNHEARD:
+	case SLAVE_COMMIT_UNHEARD:
 		w->again = true;
 		break;
-	case DEBT_REFUSED:
+	case SLAVE_COMMIT_REFUSED:
 		settle(o, w);
 		break;
-	case DEBT_TAKEN:
-	case DEBT_TAKEN_UNLOGGED:
-		is_taken(o, w, d, answer == DEBT_TAKEN);
+	case SLAVE_COMMIT_TAKEN:
+	case SLAVE_COMMIT_TAKEN_UNLOGGED:
+		is_taken(o, w, d, answer == SLAVE_COMMIT_TAKEN);
 		break;
 	}
 }
 
 void
-debts_due_again(struct offsets *o)
+slave_commits_all_due(struct offsets *o)
 {
 	LOCKED(&o->registry);
 
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		w->again = true;
 		w->confirmed = false;
@@ -324,8 +324,8 @@ newest_of(struct offsets *o, const struct subscription *sub)
 	int64_t newest = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		const struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		const struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (!w->settled && w->first > 0 && w->last > newest && is_of(w, sub))
 			newest = w->last;
@@ -334,12 +334,12 @@ newest_of(struct offsets *o, const struct subscription *sub)
 }
 
 int
-debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number)
+slave_commits_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_number)
 {
 	int rc = gather(o);
 
 	if (rc == MQ_OK)
-		rc = checkpoint_debts(o);
+		rc = checkpoint_slave_commits(o);
 	if (rc == MQ_OK)
 		*ret_number = newest_of(o, sub);
 	return rc;
@@ -348,11 +348,11 @@ debts_keep(struct offsets *o, const struct subscription *sub, int64_t *ret_numbe
 /* --- rows ------------------------------------------------------------------------------- */
 
 void
-debts_collect(struct offsets *o, struct rows *r, bool settled_too)
+slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too)
 {
 	MUST_HOLD_REGISTRY(o);
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (w->dirty && !w->settled)
 			unsettled_put(r, w);
@@ -363,28 +363,28 @@ debts_collect(struct offsets *o, struct rows *r, bool settled_too)
 }
 
 void
-debts_collected(struct offsets *o, bool ok)
+slave_commits_collected(struct offsets *o, bool ok)
 {
 	size_t kept = 0;
 
 	MUST_HOLD_REGISTRY(o);
-	o->debts.dirty = false;
-	for (size_t i = 0; i < o->debts.list.n; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	o->slave_commits.dirty = false;
+	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (ok && w->settled && !w->dirty) {
 			free(w);
 			continue;
 		}
 		w->dirty = w->dirty || !ok;
-		o->debts.dirty = o->debts.dirty || w->dirty;
-		o->debts.list.items[kept++] = w;
+		o->slave_commits.dirty = o->slave_commits.dirty || w->dirty;
+		o->slave_commits.list.items[kept++] = w;
 	}
-	o->debts.list.n = kept;
+	o->slave_commits.list.n = kept;
 }
 
 int
-debts_load(struct offsets *o, const struct unsettled *row)
+slave_commits_load(struct offsets *o, const struct unsettled *row)
 {
 	struct subscription_entry *s = subscription_of(o, row);
 	struct unsettled *w = make(o, row);
@@ -398,28 +398,28 @@ debts_load(struct offsets *o, const struct unsettled *row)
 }
 
 int64_t
-debts_count(struct offsets *o)
+slave_commits_count(struct offsets *o)
 {
 	int64_t n = 0;
 
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->debts.list.n; i++)
-		n += !((const struct unsettled *)o->debts.list.items[i])->settled;
+	for (size_t i = 0; i < o->slave_commits.list.n; i++)
+		n += !((const struct unsettled *)o->slave_commits.list.items[i])->settled;
 	return n;
 }
 
 void
-debts_free(struct offsets *o)
+slave_commits_free(struct offsets *o)
 {
-	for (size_t i = 0; i < o->debts.list.n; i++)
-		free(o->debts.list.items[i]);
-	sorted_free(&o->debts.list);
+	for (size_t i = 0; i < o->slave_commits.list.n; i++)
+		free(o->slave_commits.list.items[i]);
+	sorted_free(&o->slave_commits.list);
 }
 
 /* --- another past, another role -------------------------------------------------------- */
 
 int
-debts_before_cut(struct offsets *o)
+slave_commits_before_cut(struct offsets *o)
 {
 	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
@@ -458,7 +458,7 @@ cut_one(struct offsets *o, struct unsettled *w)
 		commit_span(o, sub->topic, w->queue_id, &min, &end);
 	LOCKED(&o->registry);
 	unsettled_cut(w, end.n, o->applied.n);
-	w->again = o->debts.dirty = true;
+	w->again = o->slave_commits.dirty = true;
 	if (!s || registry_grow_places(s, w->queue_id + 1) != MQ_OK) {
 		settle(o, w);
 		return;
@@ -473,12 +473,12 @@ cut_one(struct offsets *o, struct unsettled *w)
 }
 
 void
-debts_after_cut(struct offsets *o)
+slave_commits_after_cut(struct offsets *o)
 {
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; i < o->debts.list.n; i++)
-		if (!((struct unsettled *)o->debts.list.items[i])->settled)
-			cut_one(o, o->debts.list.items[i]);
+	for (size_t i = 0; i < o->slave_commits.list.n; i++)
+		if (!((struct unsettled *)o->slave_commits.list.items[i])->settled)
+			cut_one(o, o->slave_commits.list.items[i]);
 }
 
 /* Log the reset of w, if there is one.  If the offset is still ahead of the log then, the next
@@ -509,14 +509,15 @@ log_one(struct offsets *o, struct unsettled *w)
 }
 
 int
-debts_log(struct offsets *o, mq_pos *ret_end)
+slave_commits_log(struct offsets *o, mq_pos *ret_end)
 {
-	int rc = o->debts.list.n ? commit_unsettle(o) : MQ_OK;	/* newer commits of the same offsets are logged with them */
+	/* newer commits of the same offsets are logged with them */
+	int rc = o->slave_commits.list.n ? commit_unsettle(o) : MQ_OK;
 	int64_t n = 0;
 
 	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; rc == MQ_OK && i < o->debts.list.n; i++) {
-		struct unsettled *w = o->debts.list.items[i];
+	for (size_t i = 0; rc == MQ_OK && i < o->slave_commits.list.n; i++) {
+		struct unsettled *w = o->slave_commits.list.items[i];
 
 		if (w->settled)
 			continue;
