@@ -18,6 +18,7 @@
 #define TURN_FRAMES 4			/* each costs, be it small */
 #define LONG_HEADER 4096		/* one of them is enough for a turn */
 
+#define AHEAD_BYTES (16 << 10)		/* of later frames, received with one that comes */
 #define POSTED_BYTES (32 << 10)		/* frames that go out as one parcel */
 
 /* Frames on their way out, or one with pieces of the log. */
@@ -215,6 +216,45 @@ channel_send_log(struct channel *ch, const struct remoting_frame *f, const struc
 
 /* --- hearing ------------------------------------------------------------------------------ */
 
+/* From the socket: up to len bytes to `place`, and what has come behind them is read ahead.  A
+ * plain socket that gives less than there is room for is empty: epoll tells when it is not. */
+static ssize_t
+receive(struct channel *ch, void *place, size_t len)
+{
+	struct iovec iov[2] = { { place, len }, { NULL, AHEAD_BYTES } };
+	ssize_t n;
+
+	if (ch->dry)
+		return -EAGAIN;
+	if (!ch->ahead && !ch->stream.ssl)
+		ch->ahead = malloc(AHEAD_BYTES);
+	iov[1].iov_base = ch->ahead;
+	n = stream_recvv(&ch->stream, iov, ch->ahead ? 2 : 1);
+	if (n == 0)
+		return err_note(-ECONNRESET, "closed the connection");
+	if (n < 0)
+		return n;
+	ch->dry = ch->ahead && (size_t)n < len + AHEAD_BYTES;
+	ch->turn += (size_t)n;
+	ch->moved_ms = ch->d->now_ms;
+	if ((size_t)n > len) {
+		ch->ahead_at = 0;
+		ch->ahead_len = (size_t)n - len;
+	}
+	return (size_t)n < len ? n : (ssize_t)len;
+}
+
+static ssize_t
+take_ahead(struct channel *ch, void *place, size_t len)
+{
+	size_t n = len < ch->ahead_len ? len : ch->ahead_len;
+
+	memcpy(place, ch->ahead + ch->ahead_at, n);
+	ch->ahead_at += n;
+	ch->ahead_len -= n;
+	return (ssize_t)n;
+}
+
 /* Some of the frame that comes.  MQ_EEND: not all of it. */
 static int
 hear_some(struct channel *ch, struct remoting_frame *ret)
@@ -231,13 +271,9 @@ hear_some(struct channel *ch, struct remoting_frame *ret)
 	place = remoting_reader_place(&ch->reader, &len);
 	if (!place)
 		return err_note(-ENOMEM, "%m");
-	n = stream_recv(&ch->stream, place, len);
+	n = ch->ahead_len > 0 ? take_ahead(ch, place, len) : receive(ch, place, len);
 	if (n < 0)
 		return (int)n;
-	if (n == 0)
-		return err_note(-ECONNRESET, "closed the connection");
-	ch->turn += (size_t)n;
-	ch->moved_ms = ch->d->now_ms;
 	if (begins)
 		ch->began_ms = ch->d->now_ms;
 	return remoting_reader_take(&ch->reader, (size_t)n, ret);
@@ -291,6 +327,8 @@ channel_close(struct channel *ch)
 	stream_close(&ch->stream);
 	watch_close(&ch->watch);
 	remoting_reader_clear(&ch->reader);
+	free(take_ptr(ch->ahead));
+	ch->ahead_len = 0;
 	while (ch->first)
 		drop_first(ch);
 }
@@ -357,5 +395,8 @@ channel_tick(struct channel *ch)
 	ask(ch);
 	ch->turn = 0;
 	ch->turn_frames = 0;
-	return stream_pending(&ch->stream) && !ch->paused ? ch->d->now_ms : at;
+	ch->dry = false;
+	if (ch->ahead_len == 0)
+		free(take_ptr(ch->ahead));	/* most connections are idle most of the time */
+	return channel_pending(ch) && !ch->paused ? ch->d->now_ms : at;
 }

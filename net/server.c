@@ -496,7 +496,7 @@ connection_tick(struct connection *c)
 	struct channel *ch = &c->peer.channel;
 	int64_t next;
 
-	if (ch->paused || stream_pending(&ch->stream))
+	if (ch->paused || channel_pending(ch))
 		hear(c);		/* if there is room again */
 	next = channel_tick(ch);
 	if (c->later_ms > c->of->d->now_ms)
@@ -531,7 +531,7 @@ busy_tick(struct server *s)
 		c->busy = false;
 		if (c->peer.channel.watch.fd < 0)
 			forget(c);
-		else if (c->peer.channel.paused || stream_pending(&c->peer.channel.stream))
+		else if (c->peer.channel.paused || channel_pending(&c->peer.channel))
 			touch(c);
 	}
 	return next;

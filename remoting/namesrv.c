@@ -268,6 +268,8 @@ server_turn(struct name_server *s)
 		return n->d->now_ms;
 	}
 	speak(s);
+	if (channel_pending(&s->channel))
+		hear(s);
 	next = earlier(next, channel_tick(&s->channel));
 	if (s->channel.rc != MQ_OK) {
 		lost(s, s->channel.why);

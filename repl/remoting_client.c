@@ -241,7 +241,7 @@ remoting_client_tick(struct remoting_client *c)
 
 	if (!is_connected(c))
 		return next;
-	if (stream_pending(&c->channel.stream))
+	if (channel_pending(&c->channel))
 		hear(c);
 	next = earlier(next, channel_tick(&c->channel));
 	check_channel(c);
