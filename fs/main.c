@@ -309,36 +309,6 @@ serve_ready(void *arg)
 	lifeline_ready(r->m->line, session_heritable_fd(r->m));
 }
 
-static int
-serve_mounted(struct mount *m, struct readiness *r)
-{
-	struct session_conf conf = {
-		.mount_options = r->starter->args->mount_options,
-		.debug = r->starter->args->debug,
-		.ready = serve_ready,
-		.ready_arg = r,
-	};
-	int rc = MQ_OK, sig = 0;
-
-	/* The broker that had the store before us may have ended just now, and may have left a
-	 * dead mount; a mount that we inherit waits for us. */
-	if (m->line->session_fd < 0)
-		rc = mountpoint_check(m->mountpoint);
-	if (rc == MQ_OK)
-		rc = session_open(m, &conf);
-	if (rc == MQ_OK)
-		rc = scrubbing_begin(m);
-	if (rc == MQ_OK)
-		rc = moved_open(m, &m->moved);
-	if (rc == MQ_OK)
-		rc = session_run(m, &sig);
-	if (rc == MQ_OK && sig)
-		log_notice("%s: unmounting (%s)", m->mountpoint, strsignal(sig));
-	else if (rc == MQ_OK)
-		log_notice("%s was unmounted", m->mountpoint);
-	return rc;
-}
-
 static void
 say_lines(char *lines)
 {
@@ -374,6 +344,55 @@ say_troubles(const struct mount *m, const struct starter *starter)
 	say_lines(service.trouble);
 }
 
+/* From here on others than the open files append: the network, and what delivers messages that are
+ * due.  Before that a broker that inherits open files has counted, by the ends of their queues, how
+ * much of a begun write is stored (estate.h). */
+static int
+others_begin(struct mount *m, const struct starter *starter)
+{
+	int rc = role_begin(m);
+
+	if (rc == MQ_OK)
+		rc = role_serve_network(m);
+	if (rc == MQ_OK)
+		rc = offsets_deliver(m->offsets);
+	if (rc == MQ_OK)
+		say_troubles(m, starter);
+	return rc;
+}
+
+static int
+serve_mounted(struct mount *m, struct readiness *r)
+{
+	struct session_conf conf = {
+		.mount_options = r->starter->args->mount_options,
+		.debug = r->starter->args->debug,
+		.ready = serve_ready,
+		.ready_arg = r,
+	};
+	int rc = MQ_OK, sig = 0;
+
+	/* The broker that had the store before us may have ended just now, and may have left a
+	 * dead mount; a mount that we inherit waits for us. */
+	if (m->line->session_fd < 0)
+		rc = mountpoint_check(m->mountpoint);
+	if (rc == MQ_OK)
+		rc = session_open(m, &conf);
+	if (rc == MQ_OK)
+		rc = others_begin(m, r->starter);
+	if (rc == MQ_OK)
+		rc = scrubbing_begin(m);
+	if (rc == MQ_OK)
+		rc = moved_open(m, &m->moved);
+	if (rc == MQ_OK)
+		rc = session_run(m, &sig);
+	if (rc == MQ_OK && sig)
+		log_notice("%s: unmounting (%s)", m->mountpoint, strsignal(sig));
+	else if (rc == MQ_OK)
+		log_notice("%s was unmounted", m->mountpoint);
+	return rc;
+}
+
 static int
 serve_until_end(struct mount *m, struct starter *starter)
 {
@@ -381,12 +400,6 @@ serve_until_end(struct mount *m, struct starter *starter)
 	int rc, closed;
 
 	rc = broker_open(m, starter->args);
-	if (rc == MQ_OK)
-		rc = role_begin(m);
-	if (rc == MQ_OK)
-		rc = role_serve_network(m);
-	if (rc == MQ_OK)
-		say_troubles(m, starter);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
 	if (rc == MQ_OK)

@@ -265,7 +265,13 @@ offsets_start(struct offsets *o, struct store *s)
 		return rc;
 	rc = -pthread_create(&o->writer.thread, NULL, checkpoint_main, o);
 	o->writer.runs = rc == 0;
-	return rc == 0 ? deliver_start(o) : err_note(rc, "checkpoint thread: %m");
+	return rc == 0 ? MQ_OK : err_note(rc, "checkpoint thread: %m");
+}
+
+int
+offsets_deliver(struct offsets *o)
+{
+	return o->dir->read_only ? MQ_OK : deliver_start(o);
 }
 
 /* --- closing --------------------------------------------------------------------------- */

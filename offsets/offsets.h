@@ -41,6 +41,11 @@ int offsets_open(const struct settings *settings, struct storedir *dir, struct o
  * checkpoint thread. */
 int offsets_start(struct offsets *o, struct store *s);
 
+/* From here on messages are delivered when they are due: the thread is started that appends them
+ * to their queues.  To be called once, when the ends of queues have been looked at for writes
+ * that a dead broker had begun (fs/estate.h). */
+int offsets_deliver(struct offsets *o);
+
 /* Last checkpoint, stop, free.  Before store_close().  Accepts NULL.
  * The result says whether the last checkpoint reached the disk. */
 int offsets_close(struct offsets *o);

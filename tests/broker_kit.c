@@ -78,7 +78,9 @@ broker_try(struct broker *b, bool read_only)
 	if (rc == MQ_OK)
 		rc = store_open(&b->settings, &b->sd, &cp, &b->store);
 	store_checkpoint_free(&cp);
-	return rc == MQ_OK ? offsets_start(b->offsets, b->store) : rc;
+	if (rc == MQ_OK)
+		rc = offsets_start(b->offsets, b->store);
+	return rc == MQ_OK ? offsets_deliver(b->offsets) : rc;
 }
 
 static void
