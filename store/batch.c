@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "store/batch.h"
@@ -38,33 +39,6 @@ bool
 batch_full(const struct batch *b)
 {
 	return b->len >= BATCH_FULL_BYTES;
-}
-
-static int
-make_room(struct batch *b, size_t bytes)
-{
-	if (b->len + bytes > b->size) {
-		size_t size = b->size ? b->size : 64 * 1024;
-		unsigned char *buf;
-
-		while (size < b->len + bytes)
-			size *= 2;
-		buf = realloc(b->buf, size);
-		if (!buf)
-			return -ENOMEM;
-		b->buf = buf;
-		b->size = size;
-	}
-	if (b->n == b->max) {
-		size_t max = b->max ? 2 * b->max : 256;
-		struct batch_entry *entries = realloc(b->entries, max * sizeof(*entries));
-
-		if (!entries)
-			return -ENOMEM;
-		b->entries = entries;
-		b->max = max;
-	}
-	return MQ_OK;
 }
 
 static void
@@ -125,7 +99,9 @@ batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 		return err_note(-EMSGSIZE, "properties of %zu bytes: at most %d", m->props_len, RECORD_PROPS_MAX);
 	if (size > BATCH_MAX_BYTES || b->len > BATCH_MAX_BYTES - size)
 		return err_note(-EMSGSIZE, "message of %zu bytes", m->body_len + m->body2_len);
-	rc = make_room(b, size);
+	rc = ARRAY_ROOM(b->buf, b->size, b->len + size);
+	if (rc == MQ_OK)
+		rc = ARRAY_ROOM(b->entries, b->max, b->n + 1);
 	if (rc != MQ_OK)
 		return rc;
 	record_encode(m, b->buf + b->len);

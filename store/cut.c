@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
@@ -227,17 +228,10 @@ whole_add(struct whole *w, const struct record *rec)
 	struct queue_put put;
 	int rc = dispatch_queue_put(rec, &put);
 
+	if (rc == MQ_OK)
+		rc = ARRAY_ROOM(w->puts, w->max, w->n + 1);
 	if (rc != MQ_OK)
 		return rc;
-	if (w->n == w->max) {
-		size_t max = w->max ? 2 * w->max : 256;
-		struct queue_put *puts = realloc(w->puts, max * sizeof(*puts));
-
-		if (!puts)
-			return -ENOMEM;
-		w->puts = puts;
-		w->max = max;
-	}
 	if (w->n && rec->qoff.n != w->puts[w->n - 1].qoff.n + 1)
 		w->n = 0;		/* a gap, or begun anew: those before it are not shown */
 	w->puts[w->n++] = put;

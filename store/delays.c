@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/clock.h"
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -104,24 +104,6 @@ unload(struct delays *d)
 	d->loaded = false;
 }
 
-static int
-heap_room(struct delays *d, size_t n)
-{
-	size_t max = d->max ? d->max : 64;
-	struct timed *heap;
-
-	if (d->n + n <= d->max)
-		return MQ_OK;
-	while (max < d->n + n)
-		max *= 2;
-	heap = realloc(d->heap, max * sizeof(*heap));
-	if (!heap)
-		return -ENOMEM;
-	d->heap = heap;
-	d->max = max;
-	return MQ_OK;
-}
-
 static void
 heap_push(struct delays *d, struct timed t)
 {
@@ -160,7 +142,7 @@ timed_add(struct delays *d, const struct timed *t)
 	d->added++;
 	if (!d->loaded || timed_before(&d->horizon, t))
 		return;
-	if (d->n >= 2 * TIMED_KEPT || heap_room(d, 1) != MQ_OK)
+	if (d->n >= 2 * TIMED_KEPT || ARRAY_ROOM(d->heap, d->max, d->n + 1) != MQ_OK)
 		unload(d);
 	else
 		heap_push(d, *t);
@@ -245,7 +227,7 @@ timed_load(struct store *s)
 
 	LOCKED(&d->lock);
 	if (rc == MQ_OK)
-		rc = heap_room(d, sel.n);
+		rc = ARRAY_ROOM(d->heap, d->max, d->n + sel.n);
 	for (size_t i = 0; rc == MQ_OK && i < sel.n; i++)
 		heap_push(d, sel.list[i]);
 	free(sel.list);
@@ -344,23 +326,6 @@ level_due(struct store *s, int level, struct due_list *dl)
 	return MQ_OK;
 }
 
-/* What is delivered is not looked for in the queue: it is what was given next. */
-static int
-give_room(struct delays *d)
-{
-	size_t max = d->max_given ? 2 * d->max_given : 1024;
-	struct timed *given;
-
-	if (d->n_given < d->max_given)
-		return MQ_OK;
-	given = realloc(d->given, max * sizeof(*given));
-	if (!given)
-		return -ENOMEM;
-	d->given = given;
-	d->max_given = max;
-	return MQ_OK;
-}
-
 static void
 give_anew(struct delays *d)
 {
@@ -391,7 +356,7 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 		*ret_again = *ret_again || d->horizon.due_ms != INT64_MAX;
 		return false;
 	}
-	if (give_room(d) != MQ_OK)
+	if (ARRAY_ROOM(d->given, d->max_given, d->n_given + 1) != MQ_OK)
 		return false;
 	if (d->n_given > 0 && timed_before(&d->heap[0], &d->given[d->n_given - 1])) {
 		dl->next_ms = dl->now_ms;	/* it has just come: delays_in_order() says so */
@@ -470,7 +435,7 @@ take_back(struct delays *d)
 {
 	size_t left = d->n_given - d->next_given;
 
-	if (!d->loaded || heap_room(d, left) != MQ_OK)
+	if (!d->loaded || ARRAY_ROOM(d->heap, d->max, d->n + left) != MQ_OK)
 		unload(d);
 	for (size_t i = d->next_given; d->loaded && i < d->n_given; i++)
 		heap_push(d, d->given[i]);

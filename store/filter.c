@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "store/filter.h"
 #include "store/record.h"
@@ -18,9 +19,9 @@ struct tag {
 struct filter {
 	char *tags_text;
 	struct tag *tags;	/* none: any tag will do */
-	size_t n_tags;
+	size_t n_tags, max_tags;
 	char **keys;
-	size_t n_keys;
+	size_t n_keys, max_keys;
 	struct sql92 *where;
 };
 
@@ -41,20 +42,15 @@ is_blank(char c)
 static int
 add_tag(struct filter *f, const char *text, size_t len)
 {
-	struct tag *tags;
+	int rc = ARRAY_ROOM(f->tags, f->max_tags, f->n_tags + 1);
 
 	while (len > 0 && is_blank(text[0]))
 		text++, len--;
 	while (len > 0 && is_blank(text[len - 1]))
 		len--;
-	if (len == 0)
-		return MQ_OK;
-	tags = realloc(f->tags, (f->n_tags + 1) * sizeof(*tags));
-	if (!tags)
-		return -ENOMEM;
-	f->tags = tags;
-	f->tags[f->n_tags++] = (struct tag){ .text = text, .len = len, .code = record_tags_code(text, len) };
-	return MQ_OK;
+	if (rc == MQ_OK && len > 0)
+		f->tags[f->n_tags++] = (struct tag){ .text = text, .len = len, .code = record_tags_code(text, len) };
+	return rc;
 }
 
 static int
@@ -84,15 +80,10 @@ take_keys(struct filter *f, const char *keys)
 {
 	for (const char *at = keys; *at;) {
 		size_t len = strcspn(at, " ");
-		char **list;
 
 		if (len > 0) {
-			list = realloc(f->keys, (f->n_keys + 1) * sizeof(*list));
-			if (!list)
-				return -ENOMEM;
-			f->keys = list;
-			list[f->n_keys] = strndup(at, len);
-			if (!list[f->n_keys])
+			if (ARRAY_ROOM(f->keys, f->max_keys, f->n_keys + 1) != MQ_OK ||
+			    !(f->keys[f->n_keys] = strndup(at, len)))
 				return -ENOMEM;
 			f->n_keys++;
 		}

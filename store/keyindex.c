@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/lock.h"
@@ -121,18 +122,9 @@ changed_grow(struct set *set)
 static int
 set_reserve(struct set *set)
 {
-	if (set->n == set->max) {
-		size_t max = set->max ? 2 * set->max : 128;
-		struct index_entry *entries = realloc(set->entries, max * sizeof(*entries));
+	int rc = ARRAY_ROOM(set->entries, set->max, set->n + 1);
 
-		if (!entries)
-			return -ENOMEM;
-		set->entries = entries;
-		set->max = max;
-	}
-	if (2 * (set->changed_n + 1) > set->changed_size)
-		return changed_grow(set);
-	return MQ_OK;
+	return rc == MQ_OK && 2 * (set->changed_n + 1) > set->changed_size ? changed_grow(set) : rc;
 }
 
 /* A new set on top, for the newest file. */

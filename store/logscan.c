@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "store/direct.h"
@@ -26,7 +27,7 @@ static const struct scan_source files_source;
 struct logscan {
 	int dirfd;
 	struct log_file *files;
-	size_t n_files;
+	size_t n_files, max_files;
 	bool lost;		/* the only file is a piece of lost+found */
 
 	struct direct *disk;	/* of the only file, NULL: read through the page cache */
@@ -63,23 +64,23 @@ base_of_lost(const char *name)
 static int
 add_file(struct logscan *ls, const char *name, int64_t base)
 {
-	struct log_file *files = realloc(ls->files, (ls->n_files + 1) * sizeof(*files));
+	int rc = ARRAY_ROOM(ls->files, ls->max_files, ls->n_files + 1);
+	struct log_file *file;
 	struct stat st;
 
-	if (!files)
-		return -ENOMEM;
-	ls->files = files;
-	if (strlen(name) >= sizeof(files->name))
+	if (rc != MQ_OK)
+		return rc;
+	if (strlen(name) >= sizeof(file->name))
 		return err_note(-ENAMETOOLONG, "%s: %m", name);
 	if (fstatat(ls->dirfd, name, &st, 0) != 0)
 		return errno == ENOENT ? MQ_OK : err_note(-errno, "%s: %m", name);
 	if (!S_ISREG(st.st_mode))
 		return MQ_OK;
-	files = &ls->files[ls->n_files++];
-	*files = (struct log_file){ .base = MQ_POS(base), .bytes = st.st_size };
-	snprintf(files->name, sizeof(files->name), "%s", name);
-	if (files->bytes > INT64_MAX - base)
-		files->bytes = INT64_MAX - base;
+	file = &ls->files[ls->n_files++];
+	*file = (struct log_file){ .base = MQ_POS(base), .bytes = st.st_size };
+	snprintf(file->name, sizeof(file->name), "%s", name);
+	if (file->bytes > INT64_MAX - base)
+		file->bytes = INT64_MAX - base;
 	return MQ_OK;
 }
 

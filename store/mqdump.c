@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/flags.h"
 #include "store/body.h"
@@ -63,17 +64,11 @@ static int
 render_json(struct dump *d, const struct record *rec, size_t *ret_len)
 {
 	size_t len = record_json_length(rec);
+	int rc = ARRAY_ROOM(d->line, d->line_size, len);
 
-	if (len > d->line_size) {
-		char *line = realloc(d->line, len);
-
-		if (!line)
-			return -ENOMEM;
-		d->line = line;
-		d->line_size = len;
-	}
-	*ret_len = record_json_render(rec, 0, d->line, len);
-	return MQ_OK;
+	if (rc == MQ_OK)
+		*ret_len = record_json_render(rec, 0, d->line, len);
+	return rc;
 }
 
 /* Only what a consumer would have got: not what a transaction has not committed. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
@@ -31,17 +32,11 @@ scan_forget(struct scan *sc)
 static int
 fill(struct scan *sc, mq_pos pos, size_t len)
 {
-	if (len > sc->size) {
-		unsigned char *buf = realloc(sc->buf, len);
+	int rc = ARRAY_ROOM(sc->buf, sc->size, len);
 
-		if (!buf)
-			return -ENOMEM;
-		sc->buf = buf;
-		sc->size = len;
-	}
 	sc->base = pos;
 	sc->len = 0;
-	return sc->source->read(sc->arg, pos, sc->buf, len, &sc->len);
+	return rc == MQ_OK ? sc->source->read(sc->arg, pos, sc->buf, len, &sc->len) : rc;
 }
 
 /* What is in memory of the bytes from pos on. */

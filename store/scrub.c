@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
@@ -467,21 +468,6 @@ segment_add(struct scrub *sc, bool at_start)
 	sc->segments[sc->n++] = new;
 }
 
-static bool
-make_room(struct scrub *sc, size_t n)
-{
-	struct segment *more;
-
-	if (n <= sc->max)
-		return true;
-	more = realloc(sc->segments, 2 * n * sizeof(*more));
-	if (!more)
-		return false;
-	sc->segments = more;
-	sc->max = 2 * n;
-	return true;
-}
-
 /* Drop segments [from, n) from the list: they have other bytes now, or are gone. */
 static void
 segments_drop(struct scrub *sc, size_t from)
@@ -535,7 +521,7 @@ follow(struct scrub *sc, bool at_start)
 
 	follow_cut(sc);
 	follow_begin(sc, store_begin(sc->s));
-	while (base_of(sc, sc->n).byte < end.byte && make_room(sc, sc->n + 1))
+	while (base_of(sc, sc->n).byte < end.byte && ARRAY_ROOM(sc->segments, sc->max, sc->n + 1) == MQ_OK)
 		segment_add(sc, at_start);
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -90,23 +91,6 @@ snapshots_remove_tree(int dirfd, const char *name)
 
 /* --- the list ------------------------------------------------------------------------- */
 
-/* Needs the lock, except while the snapshots are opened. */
-static int
-list_reserve(struct snapshots *ss)
-{
-	size_t max = ss->max ? 2 * ss->max : 16;
-	struct snapshot **list;
-
-	if (ss->n < ss->max)
-		return MQ_OK;
-	list = realloc(ss->list, max * sizeof(struct snapshot *));
-	if (!list)
-		return -ENOMEM;
-	ss->list = list;
-	ss->max = max;
-	return MQ_OK;
-}
-
 struct snapshot *
 snapshot_copy(const struct snapshot *s)
 {
@@ -132,7 +116,7 @@ snapshots_make_room(struct snapshots *ss)
 {
 	LOCKED(&ss->lock);
 
-	return list_reserve(ss);
+	return ARRAY_ROOM(ss->list, ss->max, ss->n + 1);
 }
 
 struct snapshot *
@@ -315,7 +299,7 @@ load_one(struct snapshots *ss, const char *name)
 		log_warn("snapshot %s is not shown: %s", name, err_text(rc));
 		return MQ_OK;
 	}
-	rc = list_reserve(ss);
+	rc = snapshots_make_room(ss);
 	copy = rc == MQ_OK ? snapshot_copy(&s) : NULL;
 	if (!copy)
 		return -ENOMEM;

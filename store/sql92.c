@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "store/sql92_priv.h"
 
@@ -240,19 +241,10 @@ add(struct parser *p, struct sql92_node node)
 {
 	struct sql92 *sql = p->sql;
 
+	if (p->rc == MQ_OK)
+		p->rc = ARRAY_ROOM(sql->nodes, sql->max, sql->n + 1);
 	if (p->rc != MQ_OK)
 		return 0;
-	if (sql->n == sql->max) {
-		size_t max = sql->max ? 2 * sql->max : 16;
-		struct sql92_node *nodes = reallocarray(sql->nodes, max, sizeof(*nodes));
-
-		if (!nodes) {
-			p->rc = -ENOMEM;
-			return 0;
-		}
-		sql->nodes = nodes;
-		sql->max = max;
-	}
 	sql->nodes[sql->n] = node;
 	return (uint32_t)sql->n++;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
@@ -947,15 +948,9 @@ store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_size, s
 	int rc;
 
 	for (;;) {
-		if (*buf_size < want) {
-			unsigned char *grown = realloc(*buf, want);
-
-			if (!grown)
-				return -ENOMEM;
-			*buf = grown;
-			*buf_size = want;
-		}
-		rc = store_read_raw(s, pos, *buf, want, &n);
+		rc = ARRAY_ROOM(*buf, *buf_size, want);
+		if (rc == MQ_OK)
+			rc = store_read_raw(s, pos, *buf, want, &n);
 		if (rc != MQ_OK)
 			return rc;
 		rc = record_verify(*buf, n, pos, &rec);
