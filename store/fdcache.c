@@ -11,22 +11,34 @@
 
 #define BUCKETS 1024		/* a power of two */
 
+/* A reader of the log gets and puts its segment for each piece, so neither takes the lock when
+ * the descriptor is open.  Instead:
+ *
+ *   refs      >= 0: this many users.  CLOSED: none, and none may come; only then, and with the
+ *             lock held, the fdref gets another descriptor and another name
+ *   a getter  counts itself first, and then looks whether the fdref is still the one it wants
+ *
+ * An fdref is not freed before the cache is, because a getter may look at it at any time. */
+#define CLOSED (-1)
+
 struct fdref {
+	_Atomic int refs;
+	_Atomic bool used;		/* since make_room() has passed it */
+	_Atomic bool forgotten;
+	_Atomic bool unsynced;
+	bool kept;			/* one of refs is fdcache_keep()'s */
+	int fd;
 	const void *owner;
 	int64_t number;
-	int fd;
-	int refs;
-	bool forgotten;
-	bool kept;			/* one of refs is fdcache_keep()'s */
-	_Atomic bool unsynced;
-	struct fdref *chain;		/* same bucket */
-	struct fdref *older, *newer;	/* by last use */
+	struct fdref *_Atomic chain;	/* same bucket; closed: the next in `spare` */
+	struct fdref *older, *newer;
 };
 
 struct fdcache {
-	struct lock lock;
-	struct fdref *bucket[BUCKETS];
-	struct fdref *oldest, *newest;
+	struct lock lock;		/* whoever changes anything but refs and used */
+	struct fdref *_Atomic bucket[BUCKETS];
+	struct fdref *oldest, *newest;	/* by their last use, as far as make_room() has seen it */
+	struct fdref *spare;
 	size_t n, max;
 	bool closed_unsynced;
 };
@@ -44,7 +56,7 @@ fdcache_open(size_t max, struct fdcache **ret)
 	return MQ_OK;
 }
 
-static struct fdref **
+static struct fdref *_Atomic *
 bucket_of(struct fdcache *c, const void *owner, int64_t number)
 {
 	uint64_t h = ((uint64_t)(uintptr_t)owner >> 4) * 0x9e3779b97f4a7c15u + (uint64_t)number;
@@ -54,7 +66,7 @@ bucket_of(struct fdcache *c, const void *owner, int64_t number)
 }
 
 static void
-lru_remove(struct fdcache *c, struct fdref *r)
+list_remove(struct fdcache *c, struct fdref *r)
 {
 	*(r->older ? &r->older->newer : &c->oldest) = r->newer;
 	*(r->newer ? &r->newer->older : &c->newest) = r->older;
@@ -62,7 +74,7 @@ lru_remove(struct fdcache *c, struct fdref *r)
 }
 
 static void
-lru_add(struct fdcache *c, struct fdref *r)
+list_add(struct fdcache *c, struct fdref *r)
 {
 	r->older = c->newest;
 	*(c->newest ? &c->newest->newer : &c->oldest) = r;
@@ -72,102 +84,171 @@ lru_add(struct fdcache *c, struct fdref *r)
 static void
 chain_remove(struct fdcache *c, struct fdref *r)
 {
-	struct fdref **at = bucket_of(c, r->owner, r->number);
+	struct fdref *_Atomic *at = bucket_of(c, r->owner, r->number);
 
 	while (*at != r)
 		at = &(*at)->chain;
-	*at = r->chain;
+	*at = atomic_load(&r->chain);
 }
 
-/* Take r out of the cache.  It is closed and freed now, or by the last fdcache_put(). */
+/* --- users ---------------------------------------------------------------------------- */
+
+/* False: it is in use, or closed already. */
+static bool
+try_close(struct fdcache *c, struct fdref *r)
+{
+	int none = 0;
+
+	MUST_HOLD(&c->lock);
+	if (!atomic_compare_exchange_strong(&r->refs, &none, CLOSED))
+		return false;
+	close(r->fd);
+	return true;
+}
+
 static void
-drop(struct fdcache *c, struct fdref *r)
+make_spare(struct fdcache *c, struct fdref *r)
 {
 	MUST_HOLD(&c->lock);
-	chain_remove(c, r);
-	lru_remove(c, r);
-	c->n--;
-	r->forgotten = true;
-	r->refs -= r->kept;
-	r->kept = false;
-	if (r->refs == 0) {
-		close(r->fd);
-		free(r);
-	}
+	atomic_store(&r->chain, c->spare);
+	c->spare = r;
 }
+
+static bool
+try_use(struct fdref *r)
+{
+	int n = atomic_load(&r->refs);
+
+	while (n != CLOSED)
+		if (atomic_compare_exchange_weak(&r->refs, &n, n + 1))
+			return true;
+	return false;
+}
+
+void
+fdcache_put(struct fdcache *c, struct fdref *r)
+{
+	if (!r || atomic_fetch_sub(&r->refs, 1) > 1 || !atomic_load(&r->forgotten))
+		return;
+	LOCKED(&c->lock);
+	if (atomic_load(&r->forgotten) && try_close(c, r))	/* another thread may have done so */
+		make_spare(c, r);
+}
+
+/* Without the lock the chain may change meanwhile, so that what is there is not found: the
+ * caller opens its file then, and fdcache_add() finds it. */
+struct fdref *
+fdcache_get(struct fdcache *c, const void *owner, int64_t number)
+{
+	for (struct fdref *r = atomic_load(bucket_of(c, owner, number)); r; r = atomic_load(&r->chain)) {
+		if (!try_use(r))
+			continue;
+		if (r->owner == owner && r->number == number && !atomic_load(&r->forgotten)) {
+			if (!atomic_load_explicit(&r->used, memory_order_relaxed))
+				atomic_store_explicit(&r->used, true, memory_order_relaxed);
+			return r;
+		}
+		fdcache_put(c, r);
+	}
+	return NULL;
+}
+
+/* --- names ---------------------------------------------------------------------------- */
 
 static struct fdref *
 find(struct fdcache *c, const void *owner, int64_t number)
 {
 	struct fdref *r = *bucket_of(c, owner, number);
 
+	MUST_HOLD(&c->lock);
 	while (r && (r->owner != owner || r->number != number))
 		r = r->chain;
 	return r;
 }
 
 static void
-use(struct fdcache *c, struct fdref *r)
+unname(struct fdcache *c, struct fdref *r)
 {
-	r->refs++;
-	if (c->newest != r) {
-		lru_remove(c, r);
-		lru_add(c, r);
-	}
+	MUST_HOLD(&c->lock);
+	chain_remove(c, r);
+	list_remove(c, r);
+	c->n--;
 }
 
-struct fdref *
-fdcache_get(struct fdcache *c, const void *owner, int64_t number)
-{
-	struct fdref *r;
-
-	LOCKED(&c->lock);
-	r = find(c, owner, number);
-	if (r)
-		use(c, r);
-	return r;
-}
-
+/* Close the oldest ones that are not in use, and were not since this was done last. */
 static void
 make_room(struct fdcache *c)
 {
-	struct fdref *next;
+	for (size_t looks = 2 * c->n; looks > 0 && c->n >= c->max; looks--) {
+		struct fdref *r = c->oldest;
 
-	for (struct fdref *r = c->oldest; r && c->n >= c->max; r = next) {
-		next = r->newer;
-		if (r->refs > 0)
-			continue;
-		c->closed_unsynced |= atomic_load(&r->unsynced);
-		drop(c, r);
+		if (!atomic_exchange(&r->used, false) && try_close(c, r)) {
+			c->closed_unsynced |= atomic_load(&r->unsynced);
+			unname(c, r);
+			make_spare(c, r);
+		} else {
+			list_remove(c, r);
+			list_add(c, r);
+		}
 	}
+}
+
+/* The last user closes it, or there is none. */
+static void
+forget(struct fdcache *c, struct fdref *r)
+{
+	MUST_HOLD(&c->lock);
+	unname(c, r);
+	atomic_store(&r->forgotten, true);
+	atomic_fetch_sub(&r->refs, r->kept);
+	r->kept = false;
+	if (try_close(c, r))
+		make_spare(c, r);
+}
+
+static struct fdref *
+take_spare(struct fdcache *c)
+{
+	struct fdref *r = c->spare;
+
+	MUST_HOLD(&c->lock);
+	if (!r) {
+		r = calloc(1, sizeof(*r));
+		if (r)
+			atomic_store(&r->refs, CLOSED);
+		return r;
+	}
+	c->spare = atomic_load(&r->chain);
+	return r;
 }
 
 struct fdref *
 fdcache_add(struct fdcache *c, const void *owner, int64_t number, int fd)
 {
-	struct fdref *r, **at;
+	struct fdref *r, *_Atomic *at = bucket_of(c, owner, number);
 
 	LOCKED(&c->lock);
 	r = find(c, owner, number);
-	if (r) {
+	if (r && try_use(r)) {
 		close(fd);
-		use(c, r);
 		return r;
 	}
-	r = calloc(1, sizeof(*r));
+	make_room(c);
+	r = take_spare(c);
 	if (!r) {
 		close(fd);
 		return NULL;
 	}
-	make_room(c);
 	r->owner = owner;
 	r->number = number;
 	r->fd = fd;
-	r->refs = 1;
-	at = bucket_of(c, owner, number);
-	r->chain = *at;
-	*at = r;
-	lru_add(c, r);
+	atomic_store(&r->forgotten, false);
+	atomic_store(&r->unsynced, false);
+	atomic_store(&r->used, false);
+	atomic_store(&r->chain, *at);
+	atomic_store(&r->refs, 1);
+	atomic_store(at, r);
+	list_add(c, r);
 	c->n++;
 	return r;
 }
@@ -178,34 +259,17 @@ fdref_fd(const struct fdref *ref)
 	return ref->fd;
 }
 
-static void
-put(struct fdcache *c, struct fdref *r)
-{
-	MUST_HOLD(&c->lock);
-	MUST(r->refs > 0);
-	if (--r->refs == 0 && r->forgotten) {
-		close(r->fd);
-		free(r);
-	}
-}
-
-void
-fdcache_put(struct fdcache *c, struct fdref *r)
-{
-	if (!r)
-		return;
-	LOCKED(&c->lock);
-	put(c, r);
-}
-
 void
 fdcache_keep(struct fdcache *c, struct fdref *r)
 {
-	LOCKED(&c->lock);
-	if (r->forgotten || r->kept)
-		put(c, r);
-	else
-		r->kept = true;
+	bool keep;
+
+	lock_take(&c->lock);
+	keep = !atomic_load(&r->forgotten) && !r->kept;
+	r->kept |= keep;
+	lock_drop(&c->lock);
+	if (!keep)
+		fdcache_put(c, r);
 }
 
 void
@@ -217,7 +281,7 @@ fdcache_let_go(struct fdcache *c, const void *owner, int64_t number)
 	r = find(c, owner, number);
 	if (!r)
 		return;
-	r->refs -= r->kept;
+	atomic_fetch_sub(&r->refs, r->kept);
 	r->kept = false;
 }
 
@@ -252,18 +316,24 @@ fdcache_forget(struct fdcache *c, const void *owner, int64_t number)
 	LOCKED(&c->lock);
 	r = find(c, owner, number);
 	if (r)
-		drop(c, r);
+		forget(c, r);
 }
 
 void
 fdcache_close(struct fdcache *c)
 {
+	struct fdref *r;
+
 	if (!c)
 		return;
 	lock_take(&c->lock);
 	while (c->oldest) {
-		MUST(c->oldest->refs == c->oldest->kept);
-		drop(c, c->oldest);
+		MUST(atomic_load(&c->oldest->refs) == c->oldest->kept);
+		forget(c, c->oldest);
+	}
+	while ((r = c->spare)) {
+		c->spare = atomic_load(&r->chain);
+		free(r);
 	}
 	lock_drop(&c->lock);
 	lock_destroy(&c->lock);

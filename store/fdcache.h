@@ -1,8 +1,9 @@
 /* fdcache.h - many files, few descriptors.
  *
  * A cached descriptor is known by its owner (an address) and a number; it is
- * used between get and put, and closed when it is the least recently used of
- * too many, or forgotten.  Any thread.
+ * used between get and put, and closed when there are too many and it has not been
+ * used for longest, or when it is forgotten.  Any thread; getting and putting one that
+ * is open takes no lock.
  *
  * An error of write-back is told to whoever syncs through a descriptor that was open
  * when it happened.  To one that is opened later it is told only while the kernel

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,6 +23,24 @@ some_fd(void)
 
 	assert_true(fd >= 0);
 	return fd;
+}
+
+/* One by which its number can be told. */
+static int
+fd_of(int64_t number)
+{
+	int fd = memfd_create("number", MFD_CLOEXEC);
+
+	assert_true(fd >= 0 && ftruncate(fd, number) == 0);
+	return fd;
+}
+
+static int64_t
+number_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_size : -1;
 }
 
 static bool
@@ -170,30 +191,38 @@ user_main(void *arg)
 	struct fdcache *c = arg;
 	unsigned seed = (unsigned)(uintptr_t)&c;
 
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		int64_t number = rand_r(&seed) % 7;
 		struct fdref *r = fdcache_get(c, c, number);
 
 		if (!r)
-			r = fdcache_add(c, c, number, some_fd());
-		if (!is_open(fdref_fd(r)))
+			r = fdcache_add(c, c, number, fd_of(number));
+		if (number_of(fdref_fd(r)) != number)
 			abort();
 		if (i % 50 == 0)
 			fdcache_forget(c, c, number);
-		fdcache_put(c, r);
+		if (i % 30 == 0)
+			fdcache_keep(c, r);
+		else
+			fdcache_put(c, r);
+		if (i % 70 == 0)
+			fdcache_let_go(c, c, number);
 	}
 	return NULL;
 }
 
+/* A cache of 3 for 7 numbers: descriptors are closed and given new names all the time. */
 static void
-many_threads_may_use_it(void **state)
+each_of_many_threads_gets_the_file_that_it_asks_for(void **state)
 {
 	pthread_t t[4];
 
 	for (int i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, user_main, *state);
+		assert_int_equal(pthread_create(&t[i], NULL, user_main, *state), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
+	for (int i = 0; i < 7; i++)
+		fdcache_let_go(*state, *state, i);
 }
 
 int
@@ -208,7 +237,7 @@ main(void)
 		T(a_forgotten_one_is_closed_by_its_last_user),
 		T(a_kept_one_is_open_until_it_is_let_go_or_forgotten),
 		T(that_one_was_closed_before_it_was_synced_is_told_once),
-		T(many_threads_may_use_it),
+		T(each_of_many_threads_gets_the_file_that_it_asks_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
