@@ -265,9 +265,8 @@ keep_done(struct appender *a, int rc, size_t n, mq_pos end)
 		estate_set_tail(a->kept, &tail, sp->held, a->retry);
 }
 
-/* Is this mount one that appends? */
-static int
-may_write(const struct mount *m)
+int
+appender_may_write(const struct mount *m)
 {
 	if (m->read_only)
 		return err_note(-EROFS, "the store is mounted read-only");
@@ -280,7 +279,7 @@ may_write(const struct mount *m)
 static int
 may_append(struct mount *m)
 {
-	int rc = may_write(m);
+	int rc = appender_may_write(m);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -672,7 +671,7 @@ known_again(const struct mount *m, const struct appender *a, const char *buf, si
 static int
 write_again(struct mount *m, struct appender *a, size_t known, size_t *ret_n, mq_pos *ret_end)
 {
-	int rc = may_write(m);
+	int rc = appender_may_write(m);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -855,7 +854,7 @@ appender_finish(struct mount *m, struct appender *a, bool accepted)
 	a->request = ESTATE_AT_CLOSE;
 	if (was_begun(a) && a->begun.skip > 0)
 		return MQ_OK;		/* a dead broker did it */
-	rc = accepted ? may_write(m) : may_append(m);
+	rc = accepted ? appender_may_write(m) : may_append(m);
 	if (rc == MQ_OK)
 		rc = write_begin(&w, m, a, NULL, 0);
 	if (rc != MQ_OK)

@@ -65,6 +65,9 @@ void appender_waited(struct appender *a, uint64_t request, bool ok);
 uint64_t appender_failed(struct appender *a);
 void appender_synced(struct appender *a, uint64_t request);
 
+/* Does this mount accept appends?  -EROFS: it is read-only.  MQ_EROLE: it is a slave.  Both noted. */
+int appender_may_write(const struct mount *m);
+
 /* Store the messages that buf completes, unless it repeats a write whose wait has failed (retry.h).
  * MQ_OK: *ret_n bytes were accepted, fewer than size if a later message failed (the next write then
  * tells why); an error: none.  *ret_end: a durable write waits for it (0: nothing stored). */

@@ -6,11 +6,13 @@
 #include "conf/scope.h"
 #include "fs/command.h"
 
-void
-commands_help(const struct command *table, struct text *t)
+int
+ctl_render(struct mount *m, const struct node *n, struct text *t)
 {
-	for (; table->name; table++)
-		text_printf(t, "%-24s %s\n", table->usage, table->help);
+	(void)m;
+	for (const struct command *c = n->class->commands; c->name; c++)
+		text_printf(t, "%-24s %s\n", c->usage, c->help);
+	return MQ_OK;
 }
 
 size_t
@@ -25,7 +27,7 @@ words_split(char *line, char *words[COMMAND_WORDS_MAX])
 }
 
 static int
-command_run(const struct command *table, struct mount *m, const struct node *n, char *line)
+command_run(struct mount *m, const struct node *n, char *line)
 {
 	char *words[COMMAND_WORDS_MAX];
 	size_t n_words = words_split(line, words);
@@ -34,7 +36,7 @@ command_run(const struct command *table, struct mount *m, const struct node *n, 
 	if (!n_words)
 		return MQ_OK;
 	node_path(n, path);
-	for (const struct command *c = table; c->name; c++) {
+	for (const struct command *c = n->class->commands; c->name; c++) {
 		if (strcmp(c->name, words[0]) != 0)
 			continue;
 		if (n_words != c->n_args + 1)
@@ -45,7 +47,7 @@ command_run(const struct command *table, struct mount *m, const struct node *n, 
 }
 
 int
-commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text, size_t len)
+ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	AUTO_FREE char *copy = strndup(text, len);
 	char *state = NULL, *line;
@@ -55,6 +57,6 @@ commands_run(const struct command *table, struct mount *m, const struct node *n,
 		return -ENOMEM;
 	line = strtok_r(copy, "\n", &state);
 	for (; line && rc == MQ_OK; line = strtok_r(NULL, "\n", &state))
-		rc = command_run(table, m, n, line);
+		rc = command_run(m, n, line);
 	return rc;
 }

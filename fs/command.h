@@ -14,12 +14,10 @@ struct command {
 	int (*run)(struct mount *m, const struct node *n, char **words, size_t n_words);
 };
 
-/* The text of the ctl file for readers: the commands it knows. */
-void commands_help(const struct command *table, struct text *t);
-
-/* Run each line of text, up to the first that fails.  -EINVAL, noted. */
-int commands_run(const struct command *table, struct mount *m, const struct node *n, const char *text,
-		 size_t len);
+/* The node_class members of a ctl file: show the commands of the class; run each line of text, up to the
+ * first that fails (-EINVAL, noted: no such command). */
+int ctl_render(struct mount *m, const struct node *n, struct text *t);
+int ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len);
 
 /* Split line in place at blanks; returns how many words, COMMAND_WORDS_MAX at most. */
 size_t words_split(char *line, char *words[COMMAND_WORDS_MAX]);

@@ -227,7 +227,7 @@ tree_open(struct mount *m)
 	if (rc == MQ_OK)
 		rc = lanes_open(&m->lanes);
 	if (rc == MQ_OK)
-		rc = searcher_open(m, open_queue_search, &m->searcher);
+		rc = searcher_open(m, open_queue_read_on, &m->searcher);
 	if (rc == MQ_OK)
 		rc = pending_open(m, &m->pending);
 	if (rc == MQ_OK)

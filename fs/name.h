@@ -53,6 +53,7 @@ struct name_point {
 
 struct name {
 	bool all;		/* every queue of the topic */
+	bool any;		/* of a group's names: a queue without a consumer; set by group_name_parse() */
 	int32_t queue;
 	struct name_point from, to;
 	bool has_range;		/* "@" was given */

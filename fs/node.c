@@ -22,71 +22,77 @@ enum id_of {
 	ID_TOPIC,
 	ID_GROUP,
 	ID_SUBSCRIPTION,
-	ID_NAME,		/* the wide number is an interned name's, below a topic or nothing */
-	ID_SUBSCRIPTION_NAME,	/* the same, below a subscription */
 	ID_SNAPSHOT,
 };
 
+enum {
+	NAMED = 1,		/* the wide number is that of an interned name, which has the id */
+	HIDDEN = 2,		/* not listed with the fixed names of its directory */
+};
+
 /* One row for each kind of file.  In its path, %t is the topic, %g the group,
- * %q the queue, %n the name, %s the snapshot, %w a file's first byte. */
+ * %q the queue, %n the name, %s the snapshot, %w a file's first byte.  A path without the
+ * file's own name is that of its directory. */
 static const struct kind {
 	const struct node_class *class;
 	enum id_of id;
+	enum node_kind parent;	/* the directory that the file is in */
 	const char *path;
+	int flags;
 } kinds[NODE_KINDS] = {
-	[NODE_ROOT] = { &node_root, ID_NOTHING, "" },
-	[NODE_README] = { &node_readme, ID_NOTHING, "README" },
-	[NODE_CTL] = { &node_ctl, ID_NOTHING, "ctl" },
-	[NODE_TOPICS] = { &node_topics, ID_NOTHING, "topics" },
-	[NODE_TOPIC] = { &node_topic, ID_TOPIC, "topics/%t" },
-	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, "topics/%t/config" },
-	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, "topics/%t/ctl" },
-	[NODE_TOPIC_PRODUCERS] = { &node_topic_producers, ID_TOPIC, "topics/%t/producers" },
-	[NODE_QUEUE] = { &node_queue, ID_TOPIC, "topics/%t/q%q" },
-	[NODE_NAMED] = { &node_named, ID_NAME, "topics/%t/%n" },
-	[NODE_PARTS] = { &node_parts, ID_TOPIC, "topics/%t/q%q.parts" },
-	[NODE_PART] = { &node_part, ID_TOPIC, "topics/%t/q%q.parts" },
-	[NODE_GROUPS] = { &node_groups, ID_NOTHING, "groups" },
-	[NODE_GROUP] = { &node_group, ID_GROUP, "groups/%g" },
-	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, "groups/%g/config" },
-	[NODE_GROUP_CTL] = { &node_group_ctl, ID_GROUP, "groups/%g/ctl" },
-	[NODE_GROUP_STANDING] = { &node_group_standing, ID_GROUP, "groups/%g/lag" },
-	[NODE_GROUP_CLIENTS] = { &node_group_clients, ID_GROUP, "groups/%g/clients" },
-	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, "groups/%g/%t" },
-	[NODE_GROUP_QUEUE] = { &node_group_queue, ID_SUBSCRIPTION, "groups/%g/%t/q%q" },
-	[NODE_GROUP_ANY] = { &node_group_any, ID_SUBSCRIPTION, "groups/%g/%t/any" },
-	[NODE_GROUP_ALL] = { &node_group_all, ID_SUBSCRIPTION, "groups/%g/%t/all" },
-	[NODE_GROUP_NAMED] = { &node_group_named, ID_SUBSCRIPTION_NAME, "groups/%g/%t/%n" },
-	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
-	[NODE_GROUP_RETRY] = { &node_group_retry, ID_SUBSCRIPTION, "groups/%g/%t/q%q.retry" },
-	[NODE_GROUP_LAG] = { &node_group_lag, ID_SUBSCRIPTION, "groups/%g/%t/q%q.lag" },
-	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, "groups/%g/%t/subscription" },
-	[NODE_MESSAGES] = { &node_messages, ID_NOTHING, "messages" },
-	[NODE_MESSAGE] = { &node_message, ID_NOTHING, "messages/@%w" },
-	[NODE_COMMITLOG] = { &node_commitlog, ID_NOTHING, "commitlog" },
-	[NODE_SEGMENT] = { &node_segment, ID_NOTHING, "commitlog/%w" },
-	[NODE_CONSUMEQUEUE] = { &node_consumequeue, ID_NOTHING, "consumequeue" },
-	[NODE_CQ_TOPIC] = { &node_cq_topic, ID_TOPIC, "consumequeue/%t" },
-	[NODE_CQ_QUEUE] = { &node_cq_queue, ID_TOPIC, "consumequeue/%t/%q" },
-	[NODE_CQ_FILE] = { &node_cq_file, ID_TOPIC, "consumequeue/%t/%q" },
-	[NODE_CONFIG] = { &node_config, ID_NOTHING, "config" },
-	[NODE_CONFIG_KEY] = { &node_config_key, ID_NOTHING, "config" },
-	[NODE_STATUS] = { &node_status, ID_NOTHING, "status" },
-	[NODE_STATUS_FILE] = { &node_status_file, ID_NOTHING, "status" },
-	[NODE_REPLICATION] = { &node_replication, ID_NOTHING, "status/replication" },
-	[NODE_REPLICATION_TROUBLE] = { &node_replication_trouble, ID_NOTHING, "status/replication" },
-	[NODE_PEER] = { &node_peer, ID_NOTHING, "status/replication" },
-	[NODE_PEER_FILE] = { &node_peer_file, ID_NOTHING, "status/replication" },
-	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, "lost+found" },
-	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NAME, "lost+found/%n" },
-	[NODE_UNMADE_TOPIC] = { &node_unmade_topic, ID_NAME, "topics/%n" },
-	[NODE_UNMADE_QUEUE] = { &node_unmade_queue, ID_NAME, "topics/%n" },
-	[NODE_SNAPSHOTS] = { &node_snapshots, ID_NOTHING, ".snapshots" },
-	[NODE_SNAPSHOT] = { &node_snapshot, ID_SNAPSHOT, ".snapshots/%s" },
-	[NODE_SNAPSHOT_DIR] = { &node_snapshot_dir, ID_SNAPSHOT, ".snapshots/%s" },
-	[NODE_SNAPSHOT_SEGMENT] = { &node_snapshot_segment, ID_SNAPSHOT, ".snapshots/%s/commitlog" },
-	[NODE_SNAPSHOT_FILE] = { &node_snapshot_file, ID_SNAPSHOT, ".snapshots/%s" },
-	[NODE_SNAPSHOT_MANIFEST] = { &node_snapshot_manifest, ID_SNAPSHOT, ".snapshots/%s/MANIFEST" },
+	[NODE_ROOT] = { &node_root, ID_NOTHING, NODE_ROOT, "" },
+	[NODE_README] = { &node_readme, ID_NOTHING, NODE_ROOT, "README" },
+	[NODE_CTL] = { &node_ctl, ID_NOTHING, NODE_ROOT, "ctl" },
+	[NODE_TOPICS] = { &node_topics, ID_NOTHING, NODE_ROOT, "topics" },
+	[NODE_TOPIC] = { &node_topic, ID_TOPIC, NODE_TOPICS, "topics/%t" },
+	[NODE_TOPIC_CONFIG] = { &node_topic_config, ID_TOPIC, NODE_TOPIC, "topics/%t/config" },
+	[NODE_TOPIC_CTL] = { &node_topic_ctl, ID_TOPIC, NODE_TOPIC, "topics/%t/ctl" },
+	[NODE_TOPIC_PRODUCERS] = { &node_topic_producers, ID_TOPIC, NODE_TOPIC, "topics/%t/producers", HIDDEN },
+	[NODE_QUEUE] = { &node_queue, ID_TOPIC, NODE_TOPIC, "topics/%t/q%q" },
+	[NODE_NAMED] = { &node_named, ID_TOPIC, NODE_TOPIC, "topics/%t/%n", NAMED },
+	[NODE_PARTS] = { &node_parts, ID_TOPIC, NODE_TOPIC, "topics/%t/q%q.parts" },
+	[NODE_PART] = { &node_part, ID_TOPIC, NODE_PARTS, "topics/%t/q%q.parts" },
+	[NODE_GROUPS] = { &node_groups, ID_NOTHING, NODE_ROOT, "groups" },
+	[NODE_GROUP] = { &node_group, ID_GROUP, NODE_GROUPS, "groups/%g" },
+	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, NODE_GROUP, "groups/%g/config" },
+	[NODE_GROUP_CTL] = { &node_group_ctl, ID_GROUP, NODE_GROUP, "groups/%g/ctl" },
+	[NODE_GROUP_STANDING] = { &node_group_standing, ID_GROUP, NODE_GROUP, "groups/%g/lag" },
+	[NODE_GROUP_CLIENTS] = { &node_group_clients, ID_GROUP, NODE_GROUP, "groups/%g/clients" },
+	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, NODE_GROUP, "groups/%g/%t" },
+	[NODE_GROUP_QUEUE] = { &node_group_queue, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/q%q" },
+	[NODE_GROUP_ANY] = { &node_group_any, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/any" },
+	[NODE_GROUP_ALL] = { &node_group_all, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/all" },
+	[NODE_GROUP_NAMED] = { &node_group_named, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/%n", NAMED },
+	[NODE_GROUP_OFFSET] = { &node_group_offset, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/q%q.offset" },
+	[NODE_GROUP_RETRY] = { &node_group_retry, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/q%q.retry" },
+	[NODE_GROUP_LAG] = { &node_group_lag, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/q%q.lag" },
+	[NODE_GROUP_EXPRESSION] = { &node_group_expression, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/subscription" },
+	[NODE_MESSAGES] = { &node_messages, ID_NOTHING, NODE_ROOT, "messages" },
+	[NODE_MESSAGE] = { &node_message, ID_NOTHING, NODE_MESSAGES, "messages/@%w" },
+	[NODE_COMMITLOG] = { &node_commitlog, ID_NOTHING, NODE_ROOT, "commitlog" },
+	[NODE_SEGMENT] = { &node_segment, ID_NOTHING, NODE_COMMITLOG, "commitlog/%w" },
+	[NODE_CONSUMEQUEUE] = { &node_consumequeue, ID_NOTHING, NODE_ROOT, "consumequeue" },
+	[NODE_CQ_TOPIC] = { &node_cq_topic, ID_TOPIC, NODE_CONSUMEQUEUE, "consumequeue/%t" },
+	[NODE_CQ_QUEUE] = { &node_cq_queue, ID_TOPIC, NODE_CQ_TOPIC, "consumequeue/%t/%q" },
+	[NODE_CQ_FILE] = { &node_cq_file, ID_TOPIC, NODE_CQ_QUEUE, "consumequeue/%t/%q" },
+	[NODE_CONFIG] = { &node_config, ID_NOTHING, NODE_ROOT, "config" },
+	[NODE_CONFIG_KEY] = { &node_config_key, ID_NOTHING, NODE_CONFIG, "config" },
+	[NODE_STATUS] = { &node_status, ID_NOTHING, NODE_ROOT, "status" },
+	[NODE_STATUS_FILE] = { &node_status_file, ID_NOTHING, NODE_STATUS, "status" },
+	[NODE_REPLICATION] = { &node_replication, ID_NOTHING, NODE_STATUS, "status/replication" },
+	[NODE_REPLICATION_TROUBLE] = { &node_replication_trouble, ID_NOTHING, NODE_REPLICATION, "status/replication/trouble" },
+	[NODE_PEER] = { &node_peer, ID_NOTHING, NODE_REPLICATION, "status/replication" },
+	[NODE_PEER_FILE] = { &node_peer_file, ID_NOTHING, NODE_PEER, "status/replication" },
+	[NODE_LOSTFOUND] = { &node_lostfound, ID_NOTHING, NODE_ROOT, "lost+found" },
+	[NODE_LOSTFOUND_FILE] = { &node_lostfound_file, ID_NOTHING, NODE_LOSTFOUND, "lost+found/%n", NAMED },
+	[NODE_UNMADE_TOPIC] = { &node_unmade_topic, ID_NOTHING, NODE_TOPICS, "topics/%n", NAMED },
+	[NODE_UNMADE_QUEUE] = { &node_unmade_queue, ID_NOTHING, NODE_TOPICS, "topics/%n", NAMED },
+	[NODE_SNAPSHOTS] = { &node_snapshots, ID_NOTHING, NODE_ROOT, ".snapshots", HIDDEN },
+	[NODE_SNAPSHOT] = { &node_snapshot, ID_SNAPSHOT, NODE_SNAPSHOTS, ".snapshots/%s" },
+	[NODE_SNAPSHOT_DIR] = { &node_snapshot_dir, ID_SNAPSHOT, NODE_SNAPSHOT, ".snapshots/%s" },
+	[NODE_SNAPSHOT_SEGMENT] = { &node_snapshot_segment, ID_SNAPSHOT, NODE_SNAPSHOT_DIR, ".snapshots/%s/commitlog" },
+	[NODE_SNAPSHOT_FILE] = { &node_snapshot_file, ID_SNAPSHOT, NODE_SNAPSHOT, ".snapshots/%s" },
+	[NODE_SNAPSHOT_MANIFEST] = { &node_snapshot_manifest, ID_SNAPSHOT, NODE_SNAPSHOT, ".snapshots/%s/MANIFEST" },
 };
 
 /* --- numbers ----------------------------------------------------------------- */
@@ -153,57 +159,50 @@ node_decode(fuse_ino_t ino)
 
 /* --- what they stand for -------------------------------------------------------- */
 
+/* Set the members that n's id stands for.  -ESTALE: there is none (any more). */
 static int
-resolve_topic(struct mount *m, struct node *n, uint32_t id)
+resolve(struct mount *m, struct node *n)
 {
-	n->topic = topic_by_id(m->offsets, id);
-	return n->topic && !n->topic->gone ? MQ_OK : -ESTALE;
+	switch (kinds[n->kind].id) {
+	case ID_NOTHING:
+		return MQ_OK;
+	case ID_TOPIC:
+		n->topic = topic_by_id(m->offsets, n->id);
+		return n->topic && !n->topic->gone ? MQ_OK : -ESTALE;
+	case ID_GROUP:
+		n->group = group_by_id(m->offsets, n->id);
+		return n->group && !n->group->gone ? MQ_OK : -ESTALE;
+	case ID_SUBSCRIPTION:
+		n->sub = subscription_by_id(m->offsets, n->id);
+		if (!n->sub || n->sub->gone)
+			return -ESTALE;
+		n->topic = n->sub->topic;
+		n->group = n->sub->group;
+		return MQ_OK;
+	case ID_SNAPSHOT:
+		n->snapshot = snapshot_by_id(m->snapshots, n->id);
+		return n->snapshot && (n->kind != NODE_SNAPSHOT_FILE || n->part < SNAPSHOT_FILES) ? MQ_OK : -ESTALE;
+	}
+	return -ESTALE;
 }
 
-static int
-resolve_group(struct mount *m, struct node *n)
-{
-	n->group = group_by_id(m->offsets, n->id);
-	return n->group && !n->group->gone ? MQ_OK : -ESTALE;
-}
-
-static int
-resolve_subscription(struct mount *m, struct node *n)
-{
-	n->sub = subscription_by_id(m->offsets, n->id);
-	if (!n->sub || n->sub->gone)
-		return -ESTALE;
-	n->topic = n->sub->topic;
-	n->group = n->sub->group;
-	return MQ_OK;
-}
-
-static int
-resolve_name(struct mount *m, struct node *n)
-{
-	int rc = names_find(m->names, n->wide, &n->name, &n->id);
-
-	if (rc != MQ_OK || !n->id)
-		return rc;
-	return resolve_topic(m, n, n->id);
-}
-
-static int
-resolve_subscription_name(struct mount *m, struct node *n)
-{
-	int rc = names_find(m->names, n->wide, &n->name, &n->id);
-
-	return rc == MQ_OK ? resolve_subscription(m, n) : rc;
-}
-
-static uint32_t
+/* The life of the directory that n is or is in; NULL: it has none. */
+static _Atomic uint32_t *
 life_of(const struct node *n)
 {
 	if (n->sub)
-		return n->sub->life;
+		return &n->sub->life;
 	if (n->group)
-		return n->group->life;
-	return n->topic ? n->topic->life : 0;
+		return &n->group->life;
+	return n->topic ? &n->topic->life : NULL;
+}
+
+static uint32_t
+life_now(const struct node *n)
+{
+	const _Atomic uint32_t *life = life_of(n);
+
+	return life ? atomic_load(life) : 0;
 }
 
 bool
@@ -213,16 +212,7 @@ node_is_stale(const struct node *n)
 		return true;
 	if (n->topic && n->topic->gone)
 		return true;
-	return n->life != life_of(n);
-}
-
-static int
-resolve_snapshot(struct mount *m, struct node *n)
-{
-	n->snapshot = snapshot_by_id(m->snapshots, n->id);
-	if (n->kind == NODE_SNAPSHOT_FILE && n->part >= SNAPSHOT_FILES)
-		return -ESTALE;
-	return n->snapshot ? MQ_OK : -ESTALE;
+	return n->life != life_now(n);
 }
 
 int
@@ -234,31 +224,13 @@ node_get(struct mount *m, fuse_ino_t ino, struct node *ret_node)
 	if (n.kind >= NODE_KINDS || !kinds[n.kind].class)
 		return -ESTALE;
 	n.class = kinds[n.kind].class;
-	switch (kinds[n.kind].id) {
-	case ID_NOTHING:
-		break;
-	case ID_TOPIC:
-		rc = resolve_topic(m, &n, n.id);
-		break;
-	case ID_GROUP:
-		rc = resolve_group(m, &n);
-		break;
-	case ID_SUBSCRIPTION:
-		rc = resolve_subscription(m, &n);
-		break;
-	case ID_NAME:
-		rc = resolve_name(m, &n);
-		break;
-	case ID_SUBSCRIPTION_NAME:
-		rc = resolve_subscription_name(m, &n);
-		break;
-	case ID_SNAPSHOT:
-		rc = resolve_snapshot(m, &n);
-		break;
-	}
+	if (kinds[n.kind].flags & NAMED)
+		rc = names_find(m->names, n.wide, &n.name, &n.id);
+	if (rc == MQ_OK)
+		rc = resolve(m, &n);
 	if (rc != MQ_OK)
 		return rc;
-	n.life = life_of(&n);
+	n.life = life_now(&n);
 	*ret_node = n;
 	return MQ_OK;
 }
@@ -314,35 +286,15 @@ node_note_life(struct mount *m, const struct node *n)
 		atomic_store(&e->n_lives, n_lives + 1);
 }
 
-static _Atomic uint32_t *
-life_at(struct mount *m, const struct node *n)
-{
-	struct subscription *sub;
-	struct topic *topic;
-	struct group *group;
-
-	switch (n->kind) {
-	case NODE_TOPIC:
-		topic = topic_by_id(m->offsets, n->id);
-		return topic ? &topic->life : NULL;
-	case NODE_GROUP:
-		group = group_by_id(m->offsets, n->id);
-		return group ? &group->life : NULL;
-	case NODE_SUBSCRIPTION:
-		sub = subscription_by_id(m->offsets, n->id);
-		return sub ? &sub->life : NULL;
-	default:
-		return NULL;
-	}
-}
-
 void
 nodes_inherit(struct mount *m)
 {
 	for (uint32_t i = 0; i < atomic_load(&m->estate->n_lives); i++) {
-		const struct node n = node_decode(m->estate->lives[i].ino);
-		_Atomic uint32_t *life = life_at(m, &n);
+		struct node n = node_decode(m->estate->lives[i].ino);
+		_Atomic uint32_t *life;
 
+		(void)resolve(m, &n);
+		life = life_of(&n);
 		if (life)
 			atomic_store(life, m->estate->lives[i].life);
 	}
@@ -353,7 +305,7 @@ is_interned(fuse_ino_t ino)
 {
 	uint64_t kind = ino >> 58;
 
-	return kind < NODE_KINDS && (kinds[kind].id == ID_NAME || kinds[kind].id == ID_SUBSCRIPTION_NAME);
+	return kind < NODE_KINDS && (kinds[kind].flags & NAMED);
 }
 
 void
@@ -377,33 +329,62 @@ node_is_dir(const struct node *n)
 }
 
 int
+node_find_queue(struct mount *m, const struct node *n, struct queue **ret_q)
+{
+	int rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, ret_q);
+
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+int
 node_parent(struct mount *m, const struct node *n, struct node *ret_parent)
 {
-	switch (n->kind) {
-	case NODE_TOPIC:
-	case NODE_UNMADE_TOPIC:
-		return node_make(m, NODE_TOPICS, 0, 0, 0, ret_parent);
-	case NODE_GROUP:
-		return node_make(m, NODE_GROUPS, 0, 0, 0, ret_parent);
-	case NODE_SUBSCRIPTION:
-		return node_make(m, NODE_GROUP, n->group->id, 0, 0, ret_parent);
-	case NODE_PARTS:
-		return node_make(m, NODE_TOPIC, n->id, 0, 0, ret_parent);
-	case NODE_CQ_TOPIC:
-		return node_make(m, NODE_CONSUMEQUEUE, 0, 0, 0, ret_parent);
-	case NODE_CQ_QUEUE:
-		return node_make(m, NODE_CQ_TOPIC, n->id, 0, 0, ret_parent);
-	case NODE_REPLICATION:
-		return node_make(m, NODE_STATUS, 0, 0, 0, ret_parent);
-	case NODE_PEER:
-		return node_make(m, NODE_REPLICATION, 0, 0, 0, ret_parent);
-	case NODE_SNAPSHOT:
-		return node_make(m, NODE_SNAPSHOTS, 0, 0, 0, ret_parent);
-	case NODE_SNAPSHOT_DIR:
-		return node_make(m, NODE_SNAPSHOT, n->id, 0, 0, ret_parent);
-	default:
-		return node_make(m, NODE_ROOT, 0, 0, 0, ret_parent);
-	}
+	enum node_kind parent = kinds[n->kind].parent;
+	uint32_t id = kinds[parent].id == ID_GROUP ? n->group->id : n->id;
+
+	return node_make(m, parent, kinds[parent].id == ID_NOTHING ? 0 : id, 0, 0, ret_parent);
+}
+
+/* --- files with fixed names ---------------------------------------------------------- */
+
+/* The name of the only file of this kind in its directory, "config" in topics/T; NULL: it has a name of
+ * its own. */
+static const char *
+fixed_name(enum node_kind kind)
+{
+	const struct kind *k = &kinds[kind];
+	const char *slash = strrchr(k->path, '/'), *name = slash ? slash + 1 : k->path;
+
+	return strchr(name, '%') || strcmp(k->path, kinds[k->parent].path) == 0 ? NULL : name;
+}
+
+/* The next kind after *kind of a file with a fixed name in dir.  False: there is none. */
+static bool
+fixed_next(const struct node *dir, enum node_kind *kind)
+{
+	while (++*kind < NODE_KINDS)
+		if (kinds[*kind].class && kinds[*kind].parent == dir->kind && fixed_name(*kind))
+			return true;
+	return false;
+}
+
+int
+node_fixed_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
+{
+	for (enum node_kind kind = NODE_ROOT; fixed_next(dir, &kind);)
+		if (strcmp(fixed_name(kind), name) == 0)
+			return node_make(m, kind, dir->id, 0, 0, ret_child);
+	return -ENOENT;
+}
+
+int
+node_fixed_list(struct mount *m, const struct node *dir, struct lister *l)
+{
+	(void)m;
+	for (enum node_kind kind = NODE_ROOT; fixed_next(dir, &kind);)
+		if (!(kinds[kind].flags & HIDDEN))
+			lister_add(l, fixed_name(kind), node_ino(kind, dir->id, 0, 0));
+	return MQ_OK;
 }
 
 /* --- paths ------------------------------------------------------------------------ */
@@ -596,6 +577,8 @@ node_attr_dir(struct mount *m, const struct node *n, struct stat *st, double *re
 {
 	st->st_mode = S_IFDIR;
 	st->st_nlink = 2;
+	for (enum node_kind kind = NODE_ROOT; fixed_next(n, &kind);)
+		st->st_nlink += kinds[kind].class->list && !(kinds[kind].flags & HIDDEN);
 	node_show_owner(m, n, st);
 	*ret_timeout = ATTR_DIR_SECONDS;
 	return MQ_OK;
@@ -632,7 +615,8 @@ node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *re
 	int rc;
 
 	stat_set_ms(&st, m->started_ms);
-	rc = n->class->attr(m, n, &st, &timeout);
+	rc = n->class->attr ? n->class->attr(m, n, &st, &timeout) :
+	     n->class->list ? node_attr_dir(m, n, &st, &timeout) : node_attr_text(m, n, &st, &timeout);
 	if (rc != MQ_OK)
 		return rc;
 	st.st_blocks = S_ISREG(st.st_mode) && !st.st_blocks ? (st.st_size + 511) / 512 : st.st_blocks;

@@ -169,13 +169,16 @@ int node_set_owner(struct mount *m, const struct node *n, const struct stat *st,
 /* The owner of a directory that `who` makes in dir: a setgid directory passes its group on. */
 struct owner node_new_owner(struct mount *m, const struct node *dir, const struct fuse_ctx *who, mode_t mode);
 
+/* The queue that n is, or belongs to.  -ESTALE: its topic has no such queue. */
+int node_find_queue(struct mount *m, const struct node *n, struct queue **ret_q);
+
 /* The directory that a directory is in. */
 int node_parent(struct mount *m, const struct node *n, struct node *ret_parent);
 
 /* The complete st of n, for getattr, lookup and readdirplus. */
 int node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout);
 
-/* attr() of a plain directory, and of a text whose size is the length of render()'s text. */
+/* The attributes of a plain directory, and of a text whose size is the length of render()'s text. */
 int node_attr_dir(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 int node_attr_text(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
@@ -190,6 +193,11 @@ int node_list_help(struct mount *m, const struct node *n, struct text *t);
  * -ENOMEM is remembered. */
 struct lister;
 void lister_add(struct lister *l, const char *name, fuse_ino_t ino);
+
+/* lookup() and list() of the children of dir whose names are fixed (topics/T/config), by the table in
+ * node.c.  -ENOENT: dir has no such child. */
+int node_fixed_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child);
+int node_fixed_list(struct mount *m, const struct node *dir, struct lister *l);
 
 struct handle;
 
@@ -212,7 +220,8 @@ struct node_class {
 	const char *what;	/* for messages */
 
 	/* Attributes.  st has st_ino, nlink 1, the mount's owner and start time;
-	 * st_mode must be set; *ret_timeout is in seconds, preset to 0. */
+	 * st_mode must be set; *ret_timeout is in seconds, preset to 0.
+	 * NULL: node_attr_dir() with list(), node_attr_text() without. */
 	int (*attr)(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout);
 
 	/* Directories have a list().  *ret_child of lookup() is held (node_drop()). */
@@ -241,6 +250,7 @@ struct node_class {
 	int (*accept)(struct mount *m, const struct node *n, const char *text, size_t len);
 	int (*check)(struct mount *m, const struct node *n, const char *text, size_t len);
 	enum { TEXT_COMMAND, TEXT_WHOLE } accept_when;
+	const struct command *commands;		/* of a ctl file: command.h */
 	/* May it be opened, for reasons beside its mode?  NULL: yes. */
 	int (*may_open)(struct mount *m, const struct node *n, const struct handle *h);
 

@@ -6,35 +6,25 @@
  */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/stored.h"
+#include "store/file.h"
 
 #define SEGMENT_NAME_LEN 20
-
-static int
-commitlog_dir(struct mount *m)
-{
-	return openat(m->dir.commitlog_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
 
 static bool
 segment_name(const char *name, uint64_t *ret_base)
 {
-	char *end;
+	int64_t base = name_number(name, SEGMENT_NAME_LEN);
 
-	if (strlen(name) != SEGMENT_NAME_LEN || strspn(name, "0123456789") != SEGMENT_NAME_LEN)
-		return false;
-	errno = 0;
-	*ret_base = strtoull(name, &end, 10);
-	return !errno && *ret_base <= NODE_WIDE_MASK;
+	*ret_base = (uint64_t)base;
+	return base >= 0 && *ret_base <= NODE_WIDE_MASK;
 }
 
 static int
@@ -75,49 +65,36 @@ commitlog_lookup(struct mount *m, const struct node *dir, const char *name, stru
 	return rc == MQ_OK ? node_make_wide(m, NODE_SEGMENT, base, ret_child) : rc;
 }
 
+/* A list of segments that is being made. */
+struct listing {
+	struct lister *lister;
+	int64_t written;
+};
+
 /* A segment made ahead of its first record is not listed. */
-static void
-commitlog_add(struct mount *m, struct lister *l, const char *name)
+static int
+commitlog_add(int dirfd, const char *name, void *arg)
 {
+	const struct listing *l = arg;
 	uint64_t base;
 
-	if (!segment_name(name, &base))
-		return;
-	if (base && (int64_t)base >= mark_at(store_written(m->store)).byte)
-		return;
-	lister_add(l, name, node_ino_wide(NODE_SEGMENT, base));
-}
-
-static int
-by_name(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
+	(void)dirfd;
+	if (segment_name(name, &base) && (base == 0 || (int64_t)base < l->written))
+		lister_add(l->lister, name, node_ino_wide(NODE_SEGMENT, base));
+	return MQ_OK;
 }
 
 static int
 commitlog_list(struct mount *m, const struct node *dir, struct lister *l)
 {
-	AUTO_CLOSE int fd = commitlog_dir(m);
-	struct dirent **entries;
-	int n;
+	struct listing listing = { .lister = l, .written = mark_at(store_written(m->store)).byte };
 
 	(void)dir;
-	if (fd < 0)
-		return errno == ENOENT ? MQ_OK : -errno;
-	n = scandirat(fd, ".", &entries, NULL, by_name);
-	if (n < 0)
-		return -errno;
-	for (int i = 0; i < n; i++) {
-		commitlog_add(m, l, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
-	return MQ_OK;
+	return dir_each(m->dir.commitlog_fd, ".", commitlog_add, &listing);
 }
 
 const struct node_class node_commitlog = {
 	.what = "commit log",
-	.attr = node_attr_dir,
 	.lookup = commitlog_lookup,
 	.list = commitlog_list,
 	.set_attr = node_set_owner,

@@ -54,7 +54,6 @@ config_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_config = {
 	.what = "settings",
-	.attr = node_attr_dir,
 	.lookup = config_lookup,
 	.list = config_list,
 	.set_attr = node_set_owner,

@@ -15,20 +15,13 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/reply.h"
+#include "store/file.h"
 
 /* Entries of one file. */
 static int64_t
 file_entries(struct mount *m)
 {
 	return store_queue_file_entries(m->store);
-}
-
-static int
-node_queue_of(struct mount *m, const struct node *n, struct queue **ret_q)
-{
-	if ((int32_t)n->queue >= topic_queues(m->offsets, n->topic))
-		return -ESTALE;
-	return topic_queue(m->offsets, n->topic, (int32_t)n->queue, ret_q);
 }
 
 /* --- the directories ---------------------------------------------------------------- */
@@ -53,30 +46,17 @@ consumequeue_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_consumequeue = {
 	.what = "consume queues",
-	.attr = node_attr_dir,
 	.lookup = consumequeue_lookup,
 	.list = consumequeue_list,
 	.set_attr = node_set_owner,
 };
 
-static bool
-parse_number(const char *text, int64_t max, int64_t *ret)
-{
-	char *end;
-
-	if (!*text || strspn(text, "0123456789") != strlen(text))
-		return false;
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return !errno && *ret <= max;
-}
-
 static int
 cq_topic_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	int64_t queue;
+	int64_t queue = name_number(name, strlen(name));
 
-	if (!parse_number(name, topic_queues(m->offsets, dir->topic) - 1, &queue) || (name[0] == '0' && name[1]))
+	if (queue < 0 || queue >= topic_queues(m->offsets, dir->topic) || (name[0] == '0' && name[1]))
 		return -ENOENT;
 	return node_make(m, NODE_CQ_QUEUE, dir->id, (uint32_t)queue, 0, ret_child);
 }
@@ -96,7 +76,6 @@ cq_topic_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_cq_topic = {
 	.what = "consume queues of a topic",
-	.attr = node_attr_dir,
 	.lookup = cq_topic_lookup,
 	.list = cq_topic_list,
 };
@@ -109,7 +88,7 @@ file_range(struct mount *m, const struct node *n, int64_t *ret_first, int64_t *r
 	struct queue *q;
 	int rc;
 
-	rc = node_queue_of(m, n, &q);
+	rc = node_find_queue(m, n, &q);
 	if (rc != MQ_OK)
 		return rc;
 	queue_span(q, &span);
@@ -121,10 +100,10 @@ file_range(struct mount *m, const struct node *n, int64_t *ret_first, int64_t *r
 static int
 cq_queue_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	int64_t first, last, at, bytes = file_entries(m) * QUEUE_ENTRY_BYTES;
+	int64_t first, last, at = name_number(name, 20), bytes = file_entries(m) * QUEUE_ENTRY_BYTES;
 	int rc;
 
-	if (strlen(name) != 20 || !parse_number(name, INT64_MAX, &at) || at % bytes)
+	if (at < 0 || at % bytes)
 		return -ENOENT;
 	rc = file_range(m, dir, &first, &last);
 	if (rc != MQ_OK)
@@ -151,7 +130,6 @@ cq_queue_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_cq_queue = {
 	.what = "consume queue",
-	.attr = node_attr_dir,
 	.lookup = cq_queue_lookup,
 	.list = cq_queue_list,
 };
@@ -166,7 +144,7 @@ cq_file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret
 	int rc;
 
 	(void)ret_timeout;
-	rc = node_queue_of(m, n, &q);
+	rc = node_find_queue(m, n, &q);
 	if (rc != MQ_OK)
 		return rc;
 	queue_span(q, &span);
@@ -240,7 +218,7 @@ cq_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 	first = off / QUEUE_ENTRY_BYTES;
 	last = (off + (int64_t)size + QUEUE_ENTRY_BYTES - 1) / QUEUE_ENTRY_BYTES;
 	out = malloc((size_t)(last - first) * QUEUE_ENTRY_BYTES + 1);
-	rc = out ? node_queue_of(m, &h->node, &q) : -ENOMEM;
+	rc = out ? node_find_queue(m, &h->node, &q) : -ENOMEM;
 	if (rc == MQ_OK)
 		rc = entries_render(q, h->node.part * file_entries(m) + first, last - first, out);
 	if (rc != MQ_OK)

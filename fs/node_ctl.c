@@ -17,24 +17,10 @@ static const struct command commands[] = {
 	{ 0 },
 };
 
-static int
-ctl_render(struct mount *m, const struct node *n, struct text *t)
-{
-	(void)m, (void)n;
-	commands_help(commands, t);
-	return MQ_OK;
-}
-
-static int
-ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
-{
-	return commands_run(commands, m, n, text, len);
-}
-
 const struct node_class node_ctl = {
 	.what = "ctl",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
+	.commands = commands,
 	.render = ctl_render,
 	.accept = ctl_accept,
 };

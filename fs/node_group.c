@@ -96,6 +96,15 @@ next_subscription(struct mount *m, struct group *g, const struct subscription *a
 	return subscription_next(m->offsets, g, after ? after->topic->name : "");
 }
 
+/* NULL: the group has no subscription of a topic with this name. */
+static struct subscription *
+find_subscription(struct mount *m, struct group *g, const char *topic)
+{
+	struct topic *t = topic_find(m->offsets, topic);
+
+	return t ? subscription_find(m->offsets, g, t) : NULL;
+}
+
 static int
 group_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
@@ -115,18 +124,11 @@ static int
 group_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	struct subscription *sub;
-	struct topic *t;
+	int rc = node_fixed_lookup(m, dir, name, ret_child);
 
-	if (strcmp(name, "config") == 0)
-		return node_make(m, NODE_GROUP_CONFIG, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "ctl") == 0)
-		return node_make(m, NODE_GROUP_CTL, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "clients") == 0)
-		return node_make(m, NODE_GROUP_CLIENTS, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "lag") == 0)
-		return node_make(m, NODE_GROUP_STANDING, dir->id, 0, 0, ret_child);
-	t = topic_find(m->offsets, name);
-	sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
+	if (rc != -ENOENT)
+		return rc;
+	sub = find_subscription(m, dir->group, name);
 	return sub ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : -ENOENT;
 }
 
@@ -135,13 +137,9 @@ group_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	struct subscription *sub = NULL;
 
-	lister_add(l, "clients", node_ino(NODE_GROUP_CLIENTS, dir->id, 0, 0));
-	lister_add(l, "config", node_ino(NODE_GROUP_CONFIG, dir->id, 0, 0));
-	lister_add(l, "ctl", node_ino(NODE_GROUP_CTL, dir->id, 0, 0));
-	lister_add(l, "lag", node_ino(NODE_GROUP_STANDING, dir->id, 0, 0));
 	while ((sub = next_subscription(m, dir->group, sub)) != NULL)
 		lister_add(l, sub->topic->name, node_ino(NODE_SUBSCRIPTION, sub->id, 0, 0));
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 /* Consuming is reading: who may not read the topic shall not subscribe to it.
@@ -179,9 +177,7 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 static int
 group_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
-	struct topic *t = topic_find(m->offsets, name);
-	struct subscription *sub = t ? subscription_find(m->offsets, dir->group, t) : NULL;
-
+	struct subscription *sub = find_subscription(m, dir->group, name);
 	int rc = sub ? subscription_delete(m->offsets, sub, NULL) : -ENOENT;
 
 	if (rc == MQ_OK)
@@ -238,7 +234,6 @@ group_config_accept(struct mount *m, const struct node *n, const char *text, siz
 
 const struct node_class node_group_config = {
 	.what = "group config",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = group_config_render,
 	.check = group_config_check,
@@ -252,8 +247,7 @@ const struct node_class node_group_config = {
 static int
 group_command_reset(struct mount *m, const struct node *n, char **words, size_t n_words)
 {
-	struct topic *t = topic_find(m->offsets, words[1]);
-	struct subscription *sub = t ? subscription_find(m->offsets, n->group, t) : NULL;
+	struct subscription *sub = find_subscription(m, n->group, words[1]);
 	struct name_point point;
 	int rc;
 
@@ -261,10 +255,10 @@ group_command_reset(struct mount *m, const struct node *n, char **words, size_t 
 	if (!sub)
 		return err_note(-EINVAL, "reset: group %s has no subscription of %s", n->group->name, words[1]);
 	rc = name_parse_point(words[2], &point);
-	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(m->offsets, t); i++) {
+	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(m->offsets, sub->topic); i++) {
 		mq_qoff to;
 
-		rc = point_resolve(m, t, i, &point, &to);
+		rc = point_resolve(m, sub->topic, i, &point, &to);
 		if (rc == MQ_OK)
 			rc = commit_reset(m->offsets, sub, i, to, NULL);
 	}
@@ -277,26 +271,12 @@ static const struct command group_commands[] = {
 	{ 0 },
 };
 
-static int
-group_ctl_render(struct mount *m, const struct node *n, struct text *t)
-{
-	(void)m, (void)n;
-	commands_help(group_commands, t);
-	return MQ_OK;
-}
-
-static int
-group_ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
-{
-	return commands_run(group_commands, m, n, text, len);
-}
-
 const struct node_class node_group_ctl = {
 	.what = "group ctl",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
-	.render = group_ctl_render,
-	.accept = group_ctl_accept,
+	.commands = group_commands,
+	.render = ctl_render,
+	.accept = ctl_accept,
 };
 
 /* --- groups/G/lag --------------------------------------------------------------------- */
@@ -309,7 +289,6 @@ group_standing_render(struct mount *m, const struct node *n, struct text *t)
 
 const struct node_class node_group_standing = {
 	.what = "lag of a group",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = group_standing_render,
 };
@@ -353,13 +332,12 @@ static int
 group_name_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	struct name parsed;
-	bool any;
 	int rc;
 
-	rc = group_name_parse(name, &parsed, &any);
+	rc = group_name_parse(name, &parsed);
 	if (rc != MQ_OK)
 		return rc;
-	if (!any && !parsed.all && parsed.queue >= topic_queues(m->offsets, dir->topic))
+	if (!parsed.any && !parsed.all && parsed.queue >= topic_queues(m->offsets, dir->topic))
 		return -ENOENT;
 	return node_make_named(m, NODE_GROUP_NAMED, dir->id, name, ret_child);
 }
@@ -367,12 +345,10 @@ group_name_lookup(struct mount *m, const struct node *dir, const char *name, str
 static int
 subscription_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	if (strcmp(name, "subscription") == 0)
-		return node_make(m, NODE_GROUP_EXPRESSION, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "any") == 0)
-		return node_make(m, NODE_GROUP_ANY, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "all") == 0)
-		return node_make(m, NODE_GROUP_ALL, dir->id, 0, 0, ret_child);
+	int rc = node_fixed_lookup(m, dir, name, ret_child);
+
+	if (rc != -ENOENT)
+		return rc;
 	if (strchr(name, ':') || strchr(name, '@'))
 		return group_name_lookup(m, dir, name, ret_child);
 	return queue_file_lookup(m, dir, name, ret_child);
@@ -384,21 +360,17 @@ subscription_list(struct mount *m, const struct node *dir, struct lister *l)
 	int32_t n = topic_queues(m->offsets, dir->topic);
 	char name[24];
 
-	lister_add(l, "subscription", node_ino(NODE_GROUP_EXPRESSION, dir->id, 0, 0));
-	lister_add(l, "any", node_ino(NODE_GROUP_ANY, dir->id, 0, 0));
-	lister_add(l, "all", node_ino(NODE_GROUP_ALL, dir->id, 0, 0));
 	for (int32_t q = 0; q < n; q++) {
 		for (size_t i = 0; i < N_QUEUE_FILES; i++) {
 			snprintf(name, sizeof(name), "q%d%s", q, queue_files[i].suffix);
 			lister_add(l, name, node_ino(queue_files[i].kind, dir->id, (uint32_t)q, 0));
 		}
 	}
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 const struct node_class node_subscription = {
 	.what = "subscription",
-	.attr = node_attr_dir,
 	.lookup = subscription_lookup,
 	.list = subscription_list,
 	.set_attr = node_set_owner,
@@ -441,7 +413,6 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 
 const struct node_class node_group_expression = {
 	.what = "subscription expression",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = expression_render,
 	.accept = expression_accept,

@@ -12,9 +12,9 @@
 #include "fs/point.h"
 
 static int
-standing(struct mount *m, const struct node *n, struct queue **ret_q, mq_qoff *ret_at)
+committed_here(struct mount *m, const struct node *n, struct queue **ret_q, mq_qoff *ret_at)
 {
-	int rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, ret_q);
+	int rc = node_find_queue(m, n, ret_q);
 
 	return rc == MQ_OK ? committed(m->offsets, n->sub, (int32_t)n->queue, ret_at) : rc;
 }
@@ -29,7 +29,7 @@ offset_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_
 	mq_qoff at;
 	int64_t ms;
 
-	if (standing(m, n, &q, &at) == MQ_OK && at.n > 0 && store_time_of(m->store, q, qoff_add(at, -1), &ms) == MQ_OK)
+	if (committed_here(m, n, &q, &at) == MQ_OK && at.n > 0 && store_time_of(m->store, q, qoff_add(at, -1), &ms) == MQ_OK)
 		stat_set_ms(st, ms);
 	return node_attr_text(m, n, st, ret_timeout);
 }
@@ -69,7 +69,7 @@ offset_render(struct mount *m, const struct node *n, struct text *t)
 	mq_qoff at;
 	int rc;
 
-	rc = standing(m, n, &q, &at);
+	rc = committed_here(m, n, &q, &at);
 	if (rc == MQ_OK)
 		text_printf(t, "%" PRId64 "\n", at.n);
 	return rc;
@@ -172,7 +172,7 @@ lag_render(struct mount *m, const struct node *n, struct text *t)
 	mq_qoff at;
 	int rc;
 
-	rc = standing(m, n, &q, &at);
+	rc = committed_here(m, n, &q, &at);
 	if (rc == MQ_OK)
 		text_printf(t, "%" PRId64 "\n", queue_end(q).n - at.n);
 	return rc;
@@ -180,7 +180,6 @@ lag_render(struct mount *m, const struct node *n, struct text *t)
 
 const struct node_class node_group_lag = {
 	.what = "lag",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = lag_render,
 };

@@ -15,7 +15,7 @@
 #include "store/backlog.h"
 
 int
-group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
+group_name_parse(const char *text, struct name *ret_name)
 {
 	bool any = strncmp(text, "any", 3) == 0;
 	char as_queue[256];
@@ -31,23 +31,14 @@ group_name_parse(const char *text, struct name *ret_name, bool *ret_any)
 		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
 	if (name_filters(&name))
 		return err_note(-EINVAL, "%s: what a group consumes is chosen by the subscription file", text);
+	name.any = any;
 	*ret_name = name;
-	*ret_any = any;
 	return MQ_OK;
 }
 
+/* The bytes that a reader would get.  0 if the subscription filters: their length is not known. */
 static int
-name_of(const struct node *n, struct name *ret, bool *ret_any)
-{
-	*ret = (struct name){ .queue = (int32_t)n->queue, .all = n->kind == NODE_GROUP_ALL };
-	*ret_any = n->kind == NODE_GROUP_ANY;
-	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret, ret_any) : MQ_OK;
-}
-
-/* 0 also where the subscription chooses: such a queue is a stream. */
-static int
-bytes_left(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
-	   int64_t *ret_bytes)
+bytes_left(struct mount *m, const struct node *n, const struct name *name, int64_t *ret_bytes)
 {
 	AUTO_FREE char *tags = subscription_expression(m->offsets, n->sub);
 	struct view *v;
@@ -59,7 +50,8 @@ bytes_left(struct mount *m, const struct node *n, const struct name *name, enum 
 		*ret_bytes = 0;
 		return MQ_OK;
 	}
-	rc = open_queue_group_view(m, n, name, format, NULL, &v);
+	rc = open_queue_group_view(m, n, name->all ? 0 : name->queue, name->all ? topic_queues(m->offsets, n->topic) : 1,
+				   open_queue_format(m, n->topic, name), NULL, &v);
 	if (rc != MQ_OK)
 		return rc;
 	rc = view_size(v, ret_bytes);
@@ -67,62 +59,22 @@ bytes_left(struct mount *m, const struct node *n, const struct name *name, enum 
 	return rc;
 }
 
-/* Store time of the newest message; 0: none. */
-static int64_t
-newest(struct mount *m, const struct node *n, const struct name *name)
-{
-	int32_t first = name->all ? 0 : name->queue;
-	int32_t last = name->all ? topic_queues(m->offsets, n->topic) - 1 : name->queue;
-	struct queue_span span;
-	struct queue *q;
-	int64_t ms = 0;
-
-	for (int32_t i = first; i <= last; i++) {
-		if (topic_queue(m->offsets, n->topic, i, &q) != MQ_OK)
-			continue;
-		queue_span(q, &span);
-		ms = span.last_store_ms > ms ? span.last_store_ms : ms;
-	}
-	return ms;
-}
-
 static int
 group_queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	struct topic_conf conf;
 	struct name name;
-	int64_t size = 0, ms;
-	bool any;
+	int64_t size = 0;
 	int rc;
 
 	(void)ret_timeout;
 	closing_wait(m->closing);
-	topic_conf(m->offsets, n->topic, &conf);
-	rc = name_of(n, &name, &any);
-	if (rc == MQ_OK && !any)
-		rc = bytes_left(m, n, &name, name.has_format ? name.format : conf.format, &size);
+	rc = open_queue_name(n, &name);
+	if (rc == MQ_OK && !name.any)
+		rc = bytes_left(m, n, &name, &size);
 	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
 		return rc;
-	ms = newest(m, n, &name);
-	st->st_mode = S_IFREG;
-	st->st_size = size;
-	st->st_blocks = (size + 511) / 512;
-	stat_set_ms(st, ms ? ms : conf.created_ms);
-	node_show_owner(m, n, st);
+	open_queue_stat(m, n, &name, size, st);
 	return MQ_OK;
-}
-
-static int
-group_queue_open(struct mount *m, const struct node *n, struct handle *h)
-{
-	struct name name;
-	bool any;
-	int rc;
-
-	rc = name_of(n, &name, &any);
-	if (rc == MQ_OK)
-		rc = open_queue_group(m, n, any, &name, h);
-	return rc;
 }
 
 /* --- xattrs ------------------------------------------------------------------------------ */
@@ -155,13 +107,13 @@ group_queue_get_xattr(struct mount *m, const struct node *n, const char *name, s
 {
 	struct group_conf conf;
 	struct name options;
-	bool any, slow = false;
+	bool slow = false;
 	int rc;
 
 	if (strcmp(name, SUGGEST) != 0)
 		return -ENODATA;
-	rc = name_of(n, &options, &any);
-	if (rc == MQ_OK && (any || options.all))
+	rc = open_queue_name(n, &options);
+	if (rc == MQ_OK && (options.any || options.all))
 		return -ENODATA;
 	if (rc == MQ_OK && m->settings->slaveReadEnable)
 		rc = is_slow(m, n, options.queue, &slow);
@@ -183,20 +135,10 @@ group_queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
-static int
-group_queue_resume(struct mount *m, const struct node *n, struct handle *h)
-{
-	struct name name;
-	bool any;
-	int rc = name_of(n, &name, &any);
-
-	return rc == MQ_OK ? open_queue_resume(m, n, &name, h) : rc;
-}
-
 #define GROUP_QUEUE_CLASS                                                                     \
-	.attr = group_queue_attr, .set_attr = node_set_owner, .open = group_queue_open,       \
+	.attr = group_queue_attr, .set_attr = node_set_owner, .open = open_queue_group,       \
 	.get_xattr = group_queue_get_xattr, .list_xattr = group_queue_list_xattr,             \
-	.resume = group_queue_resume, .read = open_queue_read, .write = open_queue_write,     \
+	.resume = open_queue_resume, .read = open_queue_read, .write = open_queue_write,     \
 	.fsync = open_queue_fsync,                                                            \
 	.release = open_queue_release, .poll = open_queue_poll
 

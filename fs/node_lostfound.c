@@ -1,7 +1,6 @@
 /* lost+found/: what had to be cut from a log, read-only. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,25 +9,26 @@
 #include "conf/scope.h"
 #include "fs/handle.h"
 #include "fs/reply.h"
+#include "store/file.h"
 
 static int
-lostfound_openat(struct mount *m, const char *name, int flags, int *ret_fd)
+lostfound_open(struct mount *m, const char *name, int *ret_fd)
 {
 	AUTO_CLOSE int dir = openat(m->dir.fd, "lost+found", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
 		return -errno;
-	*ret_fd = openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	*ret_fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	return *ret_fd < 0 ? -errno : MQ_OK;
 }
 
-/* Plain files only, and nothing above. */
+/* Only regular files in lost+found itself are shown. */
 static bool
 is_shown(struct mount *m, const char *name, struct stat *ret_st)
 {
 	AUTO_CLOSE int fd = -1;
 
-	return !strchr(name, '/') && lostfound_openat(m, name, O_RDONLY | O_NONBLOCK, &fd) == MQ_OK &&
+	return !strchr(name, '/') && lostfound_open(m, name, &fd) == MQ_OK &&
 	       fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode);
 }
 
@@ -41,45 +41,41 @@ lostfound_lookup(struct mount *m, const struct node *dir, const char *name, stru
 	return is_shown(m, name, &st) ? node_make_named(m, NODE_LOSTFOUND_FILE, 0, name, ret_child) : -ENOENT;
 }
 
+struct listing {
+	struct mount *m;
+	struct lister *lister;
+};
+
 static int
-lostfound_add(struct mount *m, struct lister *l, const char *name)
+lostfound_add(int dirfd, const char *name, void *arg)
 {
+	const struct listing *l = arg;
 	struct node child;
 	struct stat st;
 	int rc;
 
-	if (!is_shown(m, name, &st))
+	(void)dirfd;
+	if (!is_shown(l->m, name, &st))
 		return MQ_OK;
-	rc = node_make_named(m, NODE_LOSTFOUND_FILE, 0, name, &child);
+	rc = node_make_named(l->m, NODE_LOSTFOUND_FILE, 0, name, &child);
 	if (rc != MQ_OK)
 		return rc;
-	lister_add(l, name, child.ino);
-	node_drop(m, child.ino, 1);
+	lister_add(l->lister, name, child.ino);
+	node_drop(l->m, child.ino, 1);
 	return MQ_OK;
 }
 
 static int
 lostfound_list(struct mount *m, const struct node *dir, struct lister *l)
 {
-	struct dirent **entries;
-	int n, rc = MQ_OK;
+	struct listing listing = { .m = m, .lister = l };
 
 	(void)dir;
-	n = scandirat(m->dir.fd, "lost+found", &entries, NULL, alphasort);
-	if (n < 0)
-		return errno == ENOENT ? MQ_OK : -errno;
-	for (int i = 0; i < n; i++) {
-		if (rc == MQ_OK)
-			rc = lostfound_add(m, l, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
-	return rc;
+	return dir_each(m->dir.fd, "lost+found", lostfound_add, &listing);
 }
 
 const struct node_class node_lostfound = {
 	.what = "lost+found",
-	.attr = node_attr_dir,
 	.lookup = lostfound_lookup,
 	.list = lostfound_list,
 	.set_attr = node_set_owner,
@@ -106,7 +102,7 @@ lostfound_file_open(struct mount *m, const struct node *n, struct handle *h)
 {
 	int fd, rc;
 
-	rc = lostfound_openat(m, n->name, O_RDONLY | O_NONBLOCK, &fd);
+	rc = lostfound_open(m, n->name, &fd);
 	if (rc != MQ_OK)
 		return rc;
 	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;

@@ -179,7 +179,6 @@ messages_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_messages = {
 	.what = "messages",
-	.attr = node_attr_dir,
 	.lookup = messages_lookup,
 	.list = messages_list,
 	.set_attr = node_set_owner,
@@ -261,107 +260,31 @@ message_release(struct mount *m, struct handle *h)
 
 /* --- messages/ID: xattrs ------------------------------------------------------------------ */
 
-static void
-show_host(struct text *t, const struct host *host)
-{
-	char text[INET6_ADDRSTRLEN];
+enum xattr_kind { OF_TOPIC, OF_QUEUE_ID, OF_NUMBER, OF_HOST, OF_PROPERTY };
 
-	if (!inet_ntop(host->v6 ? AF_INET6 : AF_INET, host->addr, text, sizeof(text)))
-		return;
-	text_printf(t, host->v6 ? "[%s]:%d" : "%s:%d", text, host->port);
-}
-
-static void
-show_topic(const struct record *r, struct text *t)
-{
-	text_add(t, r->topic, (size_t)r->topic_len);
-}
-
-static void
-show_queue_id(const struct record *r, struct text *t)
-{
-	text_printf(t, "%d", r->queue_id);
-}
-
-static void
-show_queue_offset(const struct record *r, struct text *t)
-{
-	text_printf(t, "%" PRId64, r->qoff.n);
-}
-
-static void
-show_phy_offset(const struct record *r, struct text *t)
-{
-	text_printf(t, "%" PRId64, r->pos.byte);
-}
-
-static void
-show_born_time(const struct record *r, struct text *t)
-{
-	text_printf(t, "%" PRId64, r->born_ms);
-}
-
-static void
-show_store_time(const struct record *r, struct text *t)
-{
-	text_printf(t, "%" PRId64, r->store_ms);
-}
-
-static void
-show_born_host(const struct record *r, struct text *t)
-{
-	show_host(t, &r->born);
-}
-
-static void
-show_store_host(const struct record *r, struct text *t)
-{
-	show_host(t, &r->stored);
-}
-
-static void
-show_property(const struct record *r, const char *name, struct text *t)
-{
-	size_t len;
-	const char *value = record_property(r->props, (size_t)r->props_len, name, &len);
-
-	if (value)
-		text_add(t, value, len);
-}
-
-static void
-show_tags(const struct record *r, struct text *t)
-{
-	show_property(r, "TAGS", t);
-}
-
-static void
-show_keys(const struct record *r, struct text *t)
-{
-	show_property(r, "KEYS", t);
-}
-
-static const struct {
+static const struct xattr {
 	const char *name;
-	void (*show)(const struct record *r, struct text *t);
+	enum xattr_kind kind;
+	size_t at;			/* OF_NUMBER, OF_HOST: the member of struct record */
+	const char *property;		/* OF_PROPERTY */
 } xattrs[] = {
-	{ XATTR_PREFIX "topic", show_topic },
-	{ XATTR_PREFIX "queue_id", show_queue_id },
-	{ XATTR_PREFIX "queue_offset", show_queue_offset },
-	{ XATTR_PREFIX "phy_offset", show_phy_offset },
-	{ XATTR_PREFIX "born_time", show_born_time },
-	{ XATTR_PREFIX "born_host", show_born_host },
-	{ XATTR_PREFIX "store_time", show_store_time },
-	{ XATTR_PREFIX "store_host", show_store_host },
-	{ XATTR_PREFIX "tags", show_tags },
-	{ XATTR_PREFIX "keys", show_keys },
+	{ XATTR_PREFIX "topic", OF_TOPIC, 0, NULL },
+	{ XATTR_PREFIX "queue_id", OF_QUEUE_ID, 0, NULL },
+	{ XATTR_PREFIX "queue_offset", OF_NUMBER, offsetof(struct record, qoff), NULL },
+	{ XATTR_PREFIX "phy_offset", OF_NUMBER, offsetof(struct record, pos), NULL },
+	{ XATTR_PREFIX "born_time", OF_NUMBER, offsetof(struct record, born_ms), NULL },
+	{ XATTR_PREFIX "born_host", OF_HOST, offsetof(struct record, born), NULL },
+	{ XATTR_PREFIX "store_time", OF_NUMBER, offsetof(struct record, store_ms), NULL },
+	{ XATTR_PREFIX "store_host", OF_HOST, offsetof(struct record, stored), NULL },
+	{ XATTR_PREFIX "tags", OF_PROPERTY, 0, "TAGS" },
+	{ XATTR_PREFIX "keys", OF_PROPERTY, 0, "KEYS" },
 };
 
 #define N_XATTRS (sizeof(xattrs) / sizeof(xattrs[0]))
 #define XATTR_PROP XATTR_PREFIX "prop."
 
 static int
-get_property(const struct record *r, const char *name, struct text *t)
+show_property(const struct record *r, const char *name, struct text *t)
 {
 	size_t len;
 	const char *value = record_property(r->props, (size_t)r->props_len, name, &len);
@@ -370,6 +293,41 @@ get_property(const struct record *r, const char *name, struct text *t)
 		return -ENODATA;
 	text_add(t, value, len);
 	return MQ_OK;
+}
+
+static void
+show_host(const struct host *host, struct text *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (inet_ntop(host->v6 ? AF_INET6 : AF_INET, host->addr, text, sizeof(text)))
+		text_printf(t, host->v6 ? "[%s]:%d" : "%s:%d", text, host->port);
+}
+
+static void
+show_xattr(const struct record *r, const struct xattr *x, struct text *t)
+{
+	const void *member = (const char *)r + x->at;
+	int64_t number;
+
+	switch (x->kind) {
+	case OF_TOPIC:
+		text_add(t, r->topic, (size_t)r->topic_len);
+		break;
+	case OF_QUEUE_ID:
+		text_printf(t, "%d", r->queue_id);
+		break;
+	case OF_NUMBER:
+		memcpy(&number, member, sizeof(number));
+		text_printf(t, "%" PRId64, number);
+		break;
+	case OF_HOST:
+		show_host(member, t);
+		break;
+	case OF_PROPERTY:
+		(void)show_property(r, x->property, t);		/* it is empty where the message has none */
+		break;
+	}
 }
 
 static int
@@ -384,11 +342,11 @@ message_get_xattr(struct mount *m, const struct node *n, const char *name, struc
 	if (rc != MQ_OK)
 		return rc;
 	if (strncmp(name, XATTR_PROP, sizeof(XATTR_PROP) - 1) == 0)
-		return get_property(&s.rec, name + sizeof(XATTR_PROP) - 1, t);
+		return show_property(&s.rec, name + sizeof(XATTR_PROP) - 1, t);
 	for (size_t i = 0; i < N_XATTRS; i++) {
 		if (strcmp(name, xattrs[i].name) != 0)
 			continue;
-		xattrs[i].show(&s.rec, t);
+		show_xattr(&s.rec, &xattrs[i], t);
 		return MQ_OK;
 	}
 	return -ENODATA;

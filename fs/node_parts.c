@@ -31,6 +31,7 @@
 #include "fs/reply.h"
 #include "fs/scratch.h"
 #include "fs/view.h"
+#include "store/file.h"
 
 #define NAME_DIGITS 20
 #define FORMAT_BITS 2
@@ -61,23 +62,6 @@ range_of(const struct queue_span *span)
 			       (span->end.n + QUEUE_PART_MESSAGES - 1) / QUEUE_PART_MESSAGES };
 }
 
-static int
-queue_of(struct mount *m, const struct node *n, struct queue **ret_q)
-{
-	if ((int32_t)n->queue >= topic_queues(m->offsets, n->topic))
-		return -ESTALE;
-	return topic_queue(m->offsets, n->topic, (int32_t)n->queue, ret_q);
-}
-
-static enum topic_format
-format_of(struct mount *m, const struct topic *t)
-{
-	struct topic_conf conf;
-
-	topic_conf(m->offsets, t, &conf);
-	return conf.format;
-}
-
 /* --- topics/T/qN.parts/ ------------------------------------------------------------- */
 
 static int
@@ -85,7 +69,7 @@ parts_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 {
 	struct queue_span span;
 	struct queue *q;
-	int rc = queue_of(m, n, &q);
+	int rc = node_find_queue(m, n, &q);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -100,34 +84,30 @@ parts_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 static int
 parts_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	char wanted[NODE_PART_NAME_SIZE];
+	int64_t first = name_number(name, NAME_DIGITS), number = first / QUEUE_PART_MESSAGES;
 	struct queue_span span;
 	struct range parts;
 	struct queue *q;
-	int64_t number;
-	int rc = queue_of(m, dir, &q);
+	int rc = node_find_queue(m, dir, &q);
 
 	if (rc != MQ_OK)
 		return rc;
 	queue_span(q, &span);
 	parts = range_of(&span);
-	errno = 0;
-	number = strtoll(name, NULL, 10) / QUEUE_PART_MESSAGES;
-	node_part_name(number, wanted);
-	if (errno || strcmp(name, wanted) != 0 || number < parts.first || number >= parts.end)
+	if (first < 0 || first % QUEUE_PART_MESSAGES != 0 || number < parts.first || number >= parts.end)
 		return -ENOENT;
-	return node_get(m, node_part_ino(dir->id, dir->queue, number, format_of(m, dir->topic)), ret_child);
+	return node_get(m, node_part_ino(dir->id, dir->queue, number, open_queue_format(m, dir->topic, &(struct name){ 0 })), ret_child);
 }
 
 static int
 parts_list(struct mount *m, const struct node *dir, struct lister *l)
 {
-	enum topic_format format = format_of(m, dir->topic);
+	enum topic_format format = open_queue_format(m, dir->topic, &(struct name){ 0 });
 	char name[NODE_PART_NAME_SIZE];
 	struct queue_span span;
 	struct range parts;
 	struct queue *q;
-	int rc = queue_of(m, dir, &q);
+	int rc = node_find_queue(m, dir, &q);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -174,7 +154,7 @@ part_find(struct mount *m, const struct node *n, struct part *ret)
 	struct queue_span span;
 	struct range parts;
 	int64_t number;
-	int rc = queue_of(m, n, &ret->q);
+	int rc = node_find_queue(m, n, &ret->q);
 
 	if (rc != MQ_OK)
 		return rc;

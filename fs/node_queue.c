@@ -12,32 +12,6 @@
 
 #define FINISHED_ATTR_SECONDS 3600.0
 
-/* The options of a node: those of its name, none for plain qN. */
-static int
-name_of(const struct node *n, struct name *ret)
-{
-	if (n->kind == NODE_NAMED)
-		return name_parse(n->name, ret);
-	*ret = (struct name){ .queue = (int32_t)n->queue };
-	return MQ_OK;
-}
-
-static struct view_spec
-spec_of(struct mount *m, const struct node *n, const struct name *name)
-{
-	struct topic_conf conf;
-
-	topic_conf(m->offsets, n->topic, &conf);
-	return (struct view_spec){
-		.topic = n->topic,
-		.all = name->all,
-		.queue = name->queue,
-		.from = name->from,
-		.to = name->to,
-		.format = name->has_format ? name->format : conf.format,
-	};
-}
-
 /* Nothing that the kernel may remember has changed since the mount. */
 static bool
 never_cut(struct mount *m)
@@ -47,29 +21,6 @@ never_cut(struct mount *m)
 
 /* --- attributes ------------------------------------------------------------------------ */
 
-/* Store time of the newest message, and what the queues take in the log. */
-static void
-show_times(struct mount *m, const struct node *n, const struct name *name, struct stat *st)
-{
-	int32_t first = name->all ? 0 : name->queue;
-	int32_t last = name->all ? topic_queues(m->offsets, n->topic) - 1 : name->queue;
-	int64_t newest = 0;
-	struct topic_conf conf;
-
-	for (int32_t i = first; i <= last; i++) {
-		struct queue_span span;
-		struct queue *q;
-
-		if (topic_queue(m->offsets, n->topic, i, &q) != MQ_OK)
-			continue;
-		queue_span(q, &span);
-		if (span.last_store_ms > newest)
-			newest = span.last_store_ms;
-	}
-	topic_conf(m->offsets, n->topic, &conf);
-	stat_set_ms(st, newest ? newest : conf.created_ms);
-}
-
 /* A file that was opened before its head was trimmed goes on where it began. */
 static void
 show_old_size(struct mount *m, const struct node *n, enum topic_format format, int64_t *size)
@@ -77,7 +28,7 @@ show_old_size(struct mount *m, const struct node *n, enum topic_format format, i
 	struct queue *q;
 
 	if (n->kind == NODE_QUEUE && framing_per_message(format) >= 0 &&
-	    topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q) == MQ_OK &&
+	    node_find_queue(m, n, &q) == MQ_OK &&
 	    node_head_moves(n, q) != queue_head_moves(q))
 		(void)queue_old_size(q, node_head_moves(n, q), framing_per_message(format), size);
 }
@@ -85,18 +36,22 @@ show_old_size(struct mount *m, const struct node *n, enum topic_format format, i
 static int
 queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	struct view_spec spec;
+	struct view_spec spec = { .topic = n->topic };
 	struct name name;
 	struct view *v;
 	int64_t size = 0;
 	int rc;
 
 	closing_wait(m->closing);
-	rc = name_of(n, &name);
+	rc = open_queue_name(n, &name);
 	if (rc != MQ_OK)
 		return rc;
-	spec = spec_of(m, n, &name);
-	if (!name_filters(&name))	/* else a stream, as in /proc: its length is not looked for */
+	spec.all = name.all;
+	spec.queue = name.queue;
+	spec.from = name.from;
+	spec.to = name.to;
+	spec.format = open_queue_format(m, n->topic, &name);
+	if (!name_filters(&name))	/* a filtered file has size 0, as files of /proc: its length is not known */
 		rc = view_open(m, &spec, &v);
 	if (rc == MQ_OK && !name_filters(&name)) {
 		rc = view_size(v, &size);
@@ -107,12 +62,7 @@ queue_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_t
 	if (rc != MQ_OK && rc != MQ_EGONE && rc != -EIO)
 		return rc;
 	show_old_size(m, n, spec.format, &size);
-	st->st_mode = S_IFREG;
-	st->st_size = size;
-	st->st_blocks = (size + 511) / 512;
-	st->st_blksize = 128 * 1024;
-	show_times(m, n, &name, st);
-	node_show_owner(m, n, st);
+	open_queue_stat(m, n, &name, size, st);
 	return MQ_OK;
 }
 
@@ -137,7 +87,7 @@ queue_get_xattr(struct mount *m, const struct node *n, const char *name, struct 
 
 		if (strcmp(name, xattrs[i].name) != 0)
 			continue;
-		rc = name_of(n, &parsed);
+		rc = open_queue_name(n, &parsed);
 		if (rc == MQ_OK && parsed.all)
 			return -ENODATA;
 		if (rc == MQ_OK)
@@ -191,7 +141,7 @@ is_what_it_was(struct mount *m, const struct node *n, const struct handle *h)
 
 	if (n->kind != NODE_QUEUE || (!handle_reads(h) && (h->flags & O_APPEND)))
 		return MQ_OK;
-	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
+	rc = node_find_queue(m, n, &q);
 	if (rc == MQ_OK && node_head_moves(n, q) != queue_head_moves(q))
 		return -ESTALE;
 	return rc;
@@ -205,7 +155,7 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 
 	rc = is_what_it_was(m, n, h);
 	if (rc == MQ_OK)
-		rc = name_of(n, &name);
+		rc = open_queue_name(n, &name);
 	if (rc == MQ_OK)
 		rc = open_queue_topic(m, n, &name, h);
 	if (rc == MQ_OK)
@@ -213,18 +163,9 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	return rc;
 }
 
-static int
-queue_resume(struct mount *m, const struct node *n, struct handle *h)
-{
-	struct name name;
-	int rc = name_of(n, &name);
-
-	return rc == MQ_OK ? open_queue_resume(m, n, &name, h) : rc;
-}
-
 #define QUEUE_CLASS                                                                               \
 	.attr = queue_attr, .set_attr = node_set_owner, .get_xattr = queue_get_xattr,             \
-	.list_xattr = queue_list_xattr, .open = queue_open, .resume = queue_resume,               \
+	.list_xattr = queue_list_xattr, .open = queue_open, .resume = open_queue_resume,               \
 	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
 	.release = open_queue_release, .poll = open_queue_poll
 

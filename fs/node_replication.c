@@ -32,14 +32,7 @@ behind(struct mount *m, const struct replication_peer *p)
 }
 
 static void
-say_address(struct mount *m, const struct replication_peer *p, struct text *t)
-{
-	(void)m;
-	text_printf(t, "%s\n", p->address);
-}
-
-static void
-say_state(struct mount *m, const struct replication_peer *p, struct text *t)
+show_state(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	static const char *const words[] = {
 		[LINK_PEER_GONE] = "gone",
@@ -53,14 +46,14 @@ say_state(struct mount *m, const struct replication_peer *p, struct text *t)
 }
 
 static void
-say_broker(struct mount *m, const struct replication_peer *p, struct text *t)
+show_broker(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	(void)m;
 	text_printf(t, "%s\n", *p->broker ? p->broker : "unknown");
 }
 
 static void
-say_trouble(struct mount *m, const struct replication_peer *p, struct text *t)
+show_trouble(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	(void)m;
 	if (*p->trouble)
@@ -68,35 +61,21 @@ say_trouble(struct mount *m, const struct replication_peer *p, struct text *t)
 }
 
 static void
-say_ack(struct mount *m, const struct replication_peer *p, struct text *t)
+show_address(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	(void)m;
-	text_printf(t, "%" PRId64 "\n", p->ack);
+	text_printf(t, "%s\n", p->address);
 }
 
 static void
-say_sent(struct mount *m, const struct replication_peer *p, struct text *t)
-{
-	(void)m;
-	text_printf(t, "%" PRId64 "\n", p->sent);
-}
-
-static void
-say_behind(struct mount *m, const struct replication_peer *p, struct text *t)
+show_behind(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	text_printf(t, "%" PRId64 "\n", behind(m, p));
 }
 
-static void
-say_rate(struct mount *m, const struct replication_peer *p, struct text *t)
-{
-	(void)m;
-	text_printf(t, "%" PRId64 "\n", p->bytes_per_s);
-}
-
 /* Seconds until it has caught up, at the present rate. */
 static void
-say_eta(struct mount *m, const struct replication_peer *p, struct text *t)
+show_eta(struct mount *m, const struct replication_peer *p, struct text *t)
 {
 	int64_t left = behind(m, p);
 
@@ -108,26 +87,27 @@ say_eta(struct mount *m, const struct replication_peer *p, struct text *t)
 		text_printf(t, "%" PRId64 "\n", (left + p->bytes_per_s - 1) / p->bytes_per_s);
 }
 
+#define OF_PEER(member) offsetof(struct replication_peer, member)
+
 static const struct {
 	const char *name, *help;
-	void (*say)(struct mount *m, const struct replication_peer *p, struct text *t);
+	void (*show)(struct mount *m, const struct replication_peer *p, struct text *t);
+	size_t at;		/* without show: of an int64_t in the peer */
 } peer_files[] = {
-	{ "address", "its address, and, when it is gone, why", say_address },
-	{ "state", "gone, connecting, waiting (for its first bytes) or transfer", say_state },
-	{ "broker", "who it says it is", say_broker },
-	{ "trouble", "why it cannot go on, as it says; empty when it can", say_trouble },
-	{ "ack", "it has the log up to here (bytes)", say_ack },
-	{ "sent", "what was sent reaches up to here (bytes)", say_sent },
-	{ "behind", "what it has still to get (bytes)", say_behind },
-	{ "rate", "what it got lately (bytes per s)", say_rate },
-	{ "eta", "when it has caught up at that rate, or `unknown' (s)", say_eta },
+	{ "address", "its address, and, when it is gone, why", show_address, 0 },
+	{ "state", "gone, connecting, waiting (for its first bytes) or transfer", show_state, 0 },
+	{ "broker", "who it says it is", show_broker, 0 },
+	{ "trouble", "why it cannot go on, as it says; empty when it can", show_trouble, 0 },
+	{ "ack", "it has the log up to here (bytes)", NULL, OF_PEER(ack) },
+	{ "sent", "what was sent reaches up to here (bytes)", NULL, OF_PEER(sent) },
+	{ "behind", "what it has still to get (bytes)", show_behind, 0 },
+	{ "rate", "what it got lately (bytes per s)", NULL, OF_PEER(bytes_per_s) },
+	{ "eta", "when it has caught up at that rate, or `unknown' (s)", show_eta, 0 },
 };
 
 #define N_PEER_FILES (sizeof(peer_files) / sizeof(peer_files[0]))
 
 /* --- status/replication/ -------------------------------------------------------------- */
-
-#define TROUBLE "trouble"
 
 static int
 replication_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
@@ -136,15 +116,12 @@ replication_lookup(struct mount *m, const struct node *dir, const char *name, st
 	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
 	char peer[REPLICATION_NAME_BYTES];
 
-	(void)dir;
-	if (strcmp(name, TROUBLE) == 0)
-		return node_make(m, NODE_REPLICATION_TROUBLE, 0, 0, 0, ret_child);
 	for (size_t i = 0; i < n; i++) {
 		replication_peer_name(&list[i], peer);
 		if (strcmp(peer, name) == 0)
 			return node_make(m, NODE_PEER, (uint32_t)list[i].number, 0, 0, ret_child);
 	}
-	return -ENOENT;
+	return node_fixed_lookup(m, dir, name, ret_child);
 }
 
 static int
@@ -154,18 +131,15 @@ replication_list(struct mount *m, const struct node *dir, struct lister *l)
 	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
 	char peer[REPLICATION_NAME_BYTES];
 
-	(void)dir;
-	lister_add(l, TROUBLE, node_ino(NODE_REPLICATION_TROUBLE, 0, 0, 0));
 	for (size_t i = 0; i < n; i++) {
 		replication_peer_name(&list[i], peer);
 		lister_add(l, peer, node_ino(NODE_PEER, (uint32_t)list[i].number, 0, 0));
 	}
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 const struct node_class node_replication = {
 	.what = "replication",
-	.attr = node_attr_dir,
 	.lookup = replication_lookup,
 	.list = replication_list,
 };
@@ -194,7 +168,6 @@ trouble_get_xattr(struct mount *m, const struct node *n, const char *name, struc
 
 const struct node_class node_replication_trouble = {
 	.what = "trouble of replication",
-	.attr = node_attr_text,
 	.get_xattr = trouble_get_xattr,
 	.list_xattr = node_list_help,
 	.render = trouble_render,
@@ -222,7 +195,6 @@ peer_list(struct mount *m, const struct node *dir, struct lister *l)
 
 const struct node_class node_peer = {
 	.what = "peer",
-	.attr = node_attr_dir,
 	.lookup = peer_lookup,
 	.list = peer_list,
 };
@@ -231,11 +203,18 @@ static int
 peer_file_render(struct mount *m, const struct node *n, struct text *t)
 {
 	struct replication_peer p;
+	int64_t number;
 	int rc = n->part < N_PEER_FILES ? peer_find(m, n->id, &p) : -ESTALE;
 
-	if (rc == MQ_OK)
-		peer_files[n->part].say(m, &p, t);
-	return rc;
+	if (rc != MQ_OK)
+		return rc;
+	if (peer_files[n->part].show) {
+		peer_files[n->part].show(m, &p, t);
+		return MQ_OK;
+	}
+	memcpy(&number, (const char *)&p + peer_files[n->part].at, sizeof(number));
+	text_printf(t, "%" PRId64 "\n", number);
+	return MQ_OK;
 }
 
 static int
@@ -252,7 +231,6 @@ peer_file_get_xattr(struct mount *m, const struct node *n, const char *name, str
 
 const struct node_class node_peer_file = {
 	.what = "value of a peer",
-	.attr = node_attr_text,
 	.get_xattr = peer_file_get_xattr,
 	.list_xattr = node_list_help,
 	.render = peer_file_render,

@@ -6,60 +6,10 @@
 
 #include "fs/node.h"
 
-static const struct {
-	const char *name;
-	enum node_kind kind;
-	bool hidden;		/* known by name only */
-} children[] = {
-	{ "README", NODE_README, false },
-	{ "ctl", NODE_CTL, false },
-	{ "topics", NODE_TOPICS, false },
-	{ "groups", NODE_GROUPS, false },
-	{ "messages", NODE_MESSAGES, false },
-	{ "commitlog", NODE_COMMITLOG, false },
-	{ "consumequeue", NODE_CONSUMEQUEUE, false },
-	{ "config", NODE_CONFIG, false },
-	{ "status", NODE_STATUS, false },
-	{ "lost+found", NODE_LOSTFOUND, false },
-	{ ".snapshots", NODE_SNAPSHOTS, true },
-};
-
-#define N_CHILDREN (sizeof(children) / sizeof(children[0]))
-
-static int
-root_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
-{
-	int rc = node_attr_dir(m, n, st, ret_timeout);
-
-	st->st_nlink = 2 + N_CHILDREN - 3;	/* README and ctl are files, .snapshots is hidden */
-	return rc;
-}
-
-static int
-root_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
-{
-	(void)dir;
-	for (size_t i = 0; i < N_CHILDREN; i++)
-		if (strcmp(children[i].name, name) == 0)
-			return node_make_wide(m, children[i].kind, 0, ret_child);
-	return -ENOENT;
-}
-
-static int
-root_list(struct mount *m, const struct node *dir, struct lister *l)
-{
-	(void)m, (void)dir;
-	for (size_t i = 0; i < N_CHILDREN; i++)
-		if (!children[i].hidden)
-			lister_add(l, children[i].name, node_ino_wide(children[i].kind, 0));
-	return MQ_OK;
-}
-
 const struct node_class node_root = {
 	.what = "the root",
-	.attr = root_attr,
-	.lookup = root_lookup,
-	.list = root_list,
+	.lookup = node_fixed_lookup,
+	.list = node_fixed_list,
 	.set_attr = node_set_owner,
 };
 
@@ -108,6 +58,5 @@ readme_render(struct mount *m, const struct node *n, struct text *t)
 
 const struct node_class node_readme = {
 	.what = "README",
-	.attr = node_attr_text,
 	.render = readme_render,
 };

@@ -24,6 +24,7 @@
 #include "fs/reply.h"
 #include "fs/stored.h"
 #include "fs/workers.h"
+#include "store/file.h"
 
 #define FIXED_SECONDS 60.0	/* what a snapshot holds does not change */
 
@@ -159,23 +160,22 @@ files_list(const struct node *n, const char *dir, struct lister *l)
 static int
 snapshot_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
+	int rc;
+
 	for (uint32_t i = 0; i < N_DIRS; i++)
 		if (strcmp(dirs[i], name) == 0)
 			return node_make(m, NODE_SNAPSHOT_DIR, dir->id, 0, i, ret_child);
-	if (strcmp(name, "MANIFEST") == 0)
-		return node_make(m, NODE_SNAPSHOT_MANIFEST, dir->id, 0, 0, ret_child);
-	return file_lookup(m, dir, "", name, ret_child);
+	rc = file_lookup(m, dir, "", name, ret_child);
+	return rc == -ENOENT ? node_fixed_lookup(m, dir, name, ret_child) : rc;
 }
 
 static int
 snapshot_list(struct mount *m, const struct node *dir, struct lister *l)
 {
-	(void)m;
 	for (uint32_t i = 0; i < N_DIRS; i++)
 		lister_add(l, dirs[i], node_ino(NODE_SNAPSHOT_DIR, dir->id, 0, i));
 	files_list(dir, "", l);
-	lister_add(l, "MANIFEST", node_ino(NODE_SNAPSHOT_MANIFEST, dir->id, 0, 0));
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 const struct node_class node_snapshot = {
@@ -213,13 +213,11 @@ static int
 segment_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	const struct snapshot *s = dir->snapshot;
-	char wanted[SNAPSHOT_PATH_SIZE];
 	AUTO_CLOSE int fd = -1;
-	int64_t base = strtoll(name, NULL, 10);
+	int64_t base = name_number(name, 20);
 	int rc;
 
-	snapshot_segment_path(base, wanted);
-	if (strcmp(strchr(wanted, '/') + 1, name) != 0 || base % s->segment_bytes || base >= s->mark.byte)
+	if (base < 0 || base % s->segment_bytes || base >= s->mark.byte)
 		return -ENOENT;
 	rc = open_segment(m, dir, base, &fd);
 	return rc == MQ_OK ? node_get(m, node_snapshot_segment_ino(dir->snapshot, base), ret_child) : rc;
@@ -324,7 +322,7 @@ const struct node_class node_snapshot_segment = {
 /* --- .snapshots/S/lmdb/data.mdb, config/..., snapshot ---------------------------------------- */
 
 static int
-file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
+snapshot_file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
 	private_file(m, n, n->snapshot->file_bytes[n->part], st);
 	*ret_timeout = FIXED_SECONDS;
@@ -332,7 +330,7 @@ file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_ti
 }
 
 static int
-file_open(struct mount *m, const struct node *n, struct handle *h)
+snapshot_file_open(struct mount *m, const struct node *n, struct handle *h)
 {
 	const struct snapshot_file *f = &snapshot_files[n->part];
 	char path[SNAPSHOT_PATH_SIZE];
@@ -346,7 +344,7 @@ file_open(struct mount *m, const struct node *n, struct handle *h)
 }
 
 static void
-file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+snapshot_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	(void)m;
 	stored_read(req, h, size, off, INT64_MAX, INT64_MAX);
@@ -354,9 +352,9 @@ file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t 
 
 const struct node_class node_snapshot_file = {
 	.what = "file of a snapshot",
-	.attr = file_attr,
-	.open = file_open,
-	.read = file_read,
+	.attr = snapshot_file_attr,
+	.open = snapshot_file_open,
+	.read = snapshot_file_read,
 	.release = stored_release,
 };
 

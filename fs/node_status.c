@@ -414,28 +414,22 @@ name_of(size_t id)
 static int
 status_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	(void)dir;
-	if (strcmp(name, "replication") == 0)
-		return node_make(m, NODE_REPLICATION, 0, 0, 0, ret_child);
 	for (uint32_t id = 0; id < N_VALUES + N_WHOLES; id++)
 		if (strcmp(name_of(id), name) == 0)
 			return node_make(m, NODE_STATUS_FILE, id, 0, 0, ret_child);
-	return -ENOENT;
+	return node_fixed_lookup(m, dir, name, ret_child);
 }
 
 static int
 status_list(struct mount *m, const struct node *dir, struct lister *l)
 {
-	(void)m, (void)dir;
-	lister_add(l, "replication", node_ino(NODE_REPLICATION, 0, 0, 0));
 	for (uint32_t id = 0; id < N_VALUES + N_WHOLES; id++)
 		lister_add(l, name_of(id), node_ino(NODE_STATUS_FILE, id, 0, 0));
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 const struct node_class node_status = {
 	.what = "status",
-	.attr = node_attr_dir,
 	.lookup = status_lookup,
 	.list = status_list,
 	.set_attr = node_set_owner,

@@ -118,8 +118,6 @@ queue_node(struct mount *m, const struct node *dir, int32_t id, bool looked_up, 
 	struct queue *q;
 	int rc;
 
-	if (id >= topic_queues(m->offsets, dir->topic))
-		return -ENOENT;
 	rc = topic_queue(m->offsets, dir->topic, id, &q);
 	if (rc != MQ_OK)
 		return rc;
@@ -150,12 +148,9 @@ topic_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 	int32_t queue;
 	int rc;
 
-	if (strcmp(name, "config") == 0)
-		return node_make(m, NODE_TOPIC_CONFIG, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "ctl") == 0)
-		return node_make(m, NODE_TOPIC_CTL, dir->id, 0, 0, ret_child);
-	if (strcmp(name, "producers") == 0)
-		return node_make(m, NODE_TOPIC_PRODUCERS, dir->id, 0, 0, ret_child);
+	rc = node_fixed_lookup(m, dir, name, ret_child);
+	if (rc != -ENOENT)
+		return rc;
 	if (name_is_plain(name, &queue))
 		return queue_node(m, dir, queue, true, ret_child);
 	if (is_parts(name, &queue))
@@ -176,8 +171,6 @@ topic_list(struct mount *m, const struct node *dir, struct lister *l)
 	struct node child;
 	char name[16];
 
-	lister_add(l, "config", node_ino(NODE_TOPIC_CONFIG, dir->id, 0, 0));
-	lister_add(l, "ctl", node_ino(NODE_TOPIC_CTL, dir->id, 0, 0));
 	if (m->service)			/* else there are none */
 		lister_add(l, "producers", node_ino(NODE_TOPIC_PRODUCERS, dir->id, 0, 0));
 	for (int32_t i = 0; i < n; i++) {
@@ -186,7 +179,7 @@ topic_list(struct mount *m, const struct node *dir, struct lister *l)
 		snprintf(name, sizeof(name), "q%d", i);
 		lister_add(l, name, child.ino);
 	}
-	return MQ_OK;
+	return node_fixed_list(m, dir, l);
 }
 
 const struct node_class node_topic = {
@@ -244,7 +237,6 @@ topic_config_accept(struct mount *m, const struct node *n, const char *text, siz
 
 const struct node_class node_topic_config = {
 	.what = "topic config",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
 	.render = topic_config_render,
 	.check = topic_config_check,
@@ -279,6 +271,7 @@ topic_command_purge(struct mount *m, const struct node *n, char **words, size_t 
 	if (rc == MQ_OK)
 		log_notice("pid %d: topics/%s: purge: %" PRId64 " messages dropped", (int)session_caller(),
 			   n->topic->name, before);
+	moved_look(m->moved);
 	return rc;
 }
 
@@ -326,6 +319,7 @@ trim_queue(struct mount *m, const struct node *n, int32_t queue, const char *wor
 		log_notice("pid %d: topics/%s: trim q%" PRId32 " %s: %" PRId64 " messages dropped; it begins at %" PRId64,
 			   (int)session_caller(), n->topic->name, queue, word, queue_min(q).n - before.n,
 			   queue_min(q).n);
+	moved_look(m->moved);
 	return rc;
 }
 
@@ -357,27 +351,10 @@ static const struct command topic_commands[] = {
 	{ 0 },
 };
 
-static int
-topic_ctl_render(struct mount *m, const struct node *n, struct text *t)
-{
-	(void)m, (void)n;
-	commands_help(topic_commands, t);
-	return MQ_OK;
-}
-
-static int
-topic_ctl_accept(struct mount *m, const struct node *n, const char *text, size_t len)
-{
-	int rc = commands_run(topic_commands, m, n, text, len);
-
-	moved_look(m->moved);
-	return rc;
-}
-
 const struct node_class node_topic_ctl = {
 	.what = "topic ctl",
-	.attr = node_attr_text,
 	.set_attr = node_set_owner,
-	.render = topic_ctl_render,
-	.accept = topic_ctl_accept,
+	.commands = topic_commands,
+	.render = ctl_render,
+	.accept = ctl_accept,
 };

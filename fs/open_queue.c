@@ -36,8 +36,19 @@ note_of(const struct node *n, int rc)
 
 /* --- opening ------------------------------------------------------------------------ */
 
-static enum topic_format
-format_of(struct mount *m, const struct topic *t, const struct name *name)
+int
+open_queue_name(const struct node *n, struct name *ret)
+{
+	*ret = (struct name){
+		.queue = (int32_t)n->queue, .all = n->kind == NODE_GROUP_ALL, .any = n->kind == NODE_GROUP_ANY,
+	};
+	if (n->kind == NODE_NAMED)
+		return name_parse(n->name, ret);
+	return n->kind == NODE_GROUP_NAMED ? group_name_parse(n->name, ret) : MQ_OK;
+}
+
+enum topic_format
+open_queue_format(struct mount *m, const struct topic *t, const struct name *name)
 {
 	struct topic_conf conf;
 
@@ -45,6 +56,32 @@ format_of(struct mount *m, const struct topic *t, const struct name *name)
 		return name->format;
 	topic_conf(m->offsets, t, &conf);
 	return conf.format;
+}
+
+void
+open_queue_stat(struct mount *m, const struct node *n, const struct name *name, int64_t size, struct stat *st)
+{
+	int32_t first = name->all ? 0 : name->queue;
+	int32_t last = name->all ? topic_queues(m->offsets, n->topic) - 1 : name->queue;
+	struct topic_conf conf;
+	int64_t newest_ms = 0;
+
+	for (int32_t i = first; i <= last; i++) {
+		struct queue_span span;
+		struct queue *q;
+
+		if (topic_queue(m->offsets, n->topic, i, &q) != MQ_OK)
+			continue;
+		queue_span(q, &span);
+		if (span.last_store_ms > newest_ms)
+			newest_ms = span.last_store_ms;
+	}
+	topic_conf(m->offsets, n->topic, &conf);
+	stat_set_ms(st, newest_ms ? newest_ms : conf.created_ms);
+	st->st_mode = S_IFREG;
+	st->st_size = size;
+	st->st_blksize = 128 * 1024;
+	node_show_owner(m, n, st);
 }
 
 static int
@@ -73,14 +110,14 @@ open_view(struct mount *m, const struct node *n, const struct name *name, struct
 		.queue = name->queue,
 		.from = name->from,
 		.to = name->to,
-		.format = format_of(m, n->topic, name),
+		.format = oq->format,
 	};
 	int rc = filter_of(name, &spec.filter);
 
 	return rc == MQ_OK ? view_open(m, &spec, &oq->view) : rc;
 }
 
-/* A name that says how to read cannot be appended to, and the other way round. */
+/* A name with an option for one use cannot be opened for the other. */
 static int
 check_use(const struct handle *h, const struct name *name)
 {
@@ -114,26 +151,27 @@ open_queue_may_read(struct mount *m, const struct topic *t)
 }
 
 static int
-may_write(struct mount *m, const struct topic *t)
+may_write(struct mount *m, const struct node *n)
 {
-	int rc;
+	int rc = appender_may_write(m);
 
-	if (m->read_only)
-		return err_note(-EROFS, "topics/%s: the store is mounted read-only", t->name);
-	if (m->settings->brokerRole == SLAVE)
-		return err_note(MQ_EROLE, "topics/%s: this broker is a slave; its master %s takes appends", t->name,
-				m->settings->master);
-	rc = meta_topic_check(t->name);
-	return rc == MQ_OK ? topic_permits(m, t, PERM_WRITE) : rc;
+	if (rc != MQ_OK)
+		return note_of(n, rc);
+	rc = meta_topic_check(n->topic->name);
+	return rc == MQ_OK ? topic_permits(m, n->topic, PERM_WRITE) : rc;
 }
 
 static struct open_queue *
-open_queue_make(void)
+open_queue_make(const struct name *name, enum topic_format format)
 {
 	struct open_queue *oq = calloc(1, sizeof(*oq));
 
-	if (oq)
-		ahead_file_init(&oq->ahead);
+	if (!oq)
+		return NULL;
+	ahead_file_init(&oq->ahead);
+	oq->follow = name->follow;
+	oq->queue = name->queue;
+	oq->format = format;
 	return oq;
 }
 
@@ -157,26 +195,41 @@ begin_lane(struct mount *m, const struct handle *h, struct open_queue *oq)
 	lanes_begin(m->lanes, oq->lane);
 }
 
+static void
+release_claims(struct mount *m, const struct handle *h, struct open_queue *oq)
+{
+	for (; oq->n_claimed > 0; oq->n_claimed--)
+		consumer_release(m->offsets, h->node.sub, oq->first + oq->n_claimed - 1);
+}
+
 /* Keep in the estate what the next broker needs of oq. */
 static void
-open_queue_keep(const struct open_queue *oq, enum topic_format format, struct estate_file *f)
+open_queue_keep(const struct open_queue *oq, struct estate_file *f)
 {
-	if (!f)
-		return;
 	f->queue = oq->queue;
-	f->format = (int)format;
+	f->format = (int)oq->format;
 	f->consumes = oq->n_claimed > 0;
 	if (oq->view)
 		view_keep(oq->view, &f->view);
 }
 
-/* All of it is there. */
-static void
-open_queue_begin(struct handle *h, struct open_queue *oq)
+/* The end of opening: h gets oq; or, where a part of oq could not be opened (rc), oq is freed. */
+static int
+open_queue_done(struct mount *m, const struct node *n, struct handle *h, struct open_queue *oq, int rc)
 {
+	if (rc != MQ_OK) {
+		release_claims(m, h, oq);
+		open_queue_free(m, oq);
+		return note_of(n, rc);
+	}
+	begin_lane(m, h, oq);
+	oq->appender.kept = h->kept;
+	if (h->kept)
+		open_queue_keep(oq, h->kept);
 	if (oq->view)
 		view_work_in_slices(oq->view);
 	h->own = oq;
+	return MQ_OK;
 }
 
 static int
@@ -186,10 +239,9 @@ access_wanted(const struct handle *h)
 }
 
 static int
-open_appender(struct mount *m, const struct node *n, const struct name *name, int32_t queue, enum topic_format format,
-	      struct open_queue *oq)
+open_appender(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
 {
-	appender_init(&oq->appender, n->topic, name->all, queue, format, name->whole,
+	appender_init(&oq->appender, n->topic, name->all, oq->queue, oq->format, name->whole,
 		      (size_t)m->settings->maxMessageSize);
 	oq->appends = true;
 	return appender_give(m, &oq->appender, name);
@@ -203,7 +255,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 
 	rc = check_use(h, name);
 	if (rc == MQ_OK && handle_writes(h))
-		rc = may_write(m, n->topic);
+		rc = may_write(m, n);
 	if (rc == MQ_OK && handle_reads(h))
 		rc = open_queue_may_read(m, n->topic);
 	if (rc == MQ_OK && name->all)
@@ -211,24 +263,14 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
-	oq = open_queue_make();
+	oq = open_queue_make(name, open_queue_format(m, n->topic, name));
 	if (!oq)
 		return -ENOMEM;
-	oq->follow = name->follow;
-	oq->queue = name->queue;
 	if (handle_reads(h))
 		rc = open_view(m, n, name, oq);
 	if (rc == MQ_OK && handle_writes(h))
-		rc = open_appender(m, n, name, name->queue, format_of(m, n->topic, name), oq);
-	if (rc != MQ_OK) {
-		open_queue_free(m, oq);
-		return note_of(n, rc);
-	}
-	begin_lane(m, h, oq);
-	oq->appender.kept = h->kept;
-	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
-	open_queue_begin(h, oq);
-	return MQ_OK;
+		rc = open_appender(m, n, name, oq);
+	return open_queue_done(m, n, h, oq, rc);
 }
 
 #define CLAIM_MS 100	/* a RELEASE may come so long after its close(2) on a busy machine */
@@ -236,7 +278,7 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 #define EVERY (-2)	/* and all */
 
 static int
-claim_once(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
+claim_once(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
 {
 	struct subscription *sub = h->node.sub;
 	int32_t n = name->all ? topic_queues(m->offsets, h->node.topic) : 1;
@@ -246,8 +288,8 @@ claim_once(struct mount *m, const struct handle *h, bool any, const struct name 
 	if (name->all)
 		rc = consumer_claim_all(m->offsets, sub, n, h->pid);
 	else
-		rc = any ? consumer_claim_any(m->offsets, sub, h->pid, &oq->queue) :
-			   consumer_claim(m->offsets, sub, oq->queue, h->pid);
+		rc = name->any ? consumer_claim_any(m->offsets, sub, h->pid, &oq->queue) :
+				 consumer_claim(m->offsets, sub, oq->queue, h->pid);
 	if (rc != MQ_OK)
 		return rc;
 	oq->first = name->all ? 0 : oq->queue;
@@ -257,28 +299,21 @@ claim_once(struct mount *m, const struct handle *h, bool any, const struct name 
 
 /* A consumer that has just closed its file may not have left yet. */
 static int
-claim(struct mount *m, const struct handle *h, bool any, const struct name *name, struct open_queue *oq)
+claim(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
 {
-	int rc = claim_once(m, h, any, name, oq);
+	int rc = claim_once(m, h, name, oq);
 	int64_t until = clock_mono_ms() + CLAIM_MS;
 
 	while (rc == -EBUSY && clock_mono_ms() < until) {
 		closing_wait_left(m->closing);
-		rc = claim_once(m, h, any, name, oq);
+		rc = claim_once(m, h, name, oq);
 	}
 	return rc;
 }
 
-static void
-release_claims(struct mount *m, const struct handle *h, struct open_queue *oq)
-{
-	for (; oq->n_claimed > 0; oq->n_claimed--)
-		consumer_release(m->offsets, h->node.sub, oq->first + oq->n_claimed - 1);
-}
-
-static int
-group_view(struct mount *m, const struct node *n, int32_t first, int32_t count, enum topic_format format,
-	   struct filter *filter, struct view **ret)
+int
+open_queue_group_view(struct mount *m, const struct node *n, int32_t first, int32_t count, enum topic_format format,
+		      struct filter *filter, struct view **ret)
 {
 	AUTO_FREE struct queue **q = calloc((size_t)count, sizeof(*q));
 	AUTO_FREE mq_qoff *from = calloc((size_t)count, sizeof(*from));
@@ -295,82 +330,61 @@ group_view(struct mount *m, const struct node *n, int32_t first, int32_t count, 
 	return rc;
 }
 
-int
-open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
-		      struct filter *filter, struct view **ret)
-{
-	if (name->all)
-		return group_view(m, n, 0, topic_queues(m->offsets, n->topic), format, filter, ret);
-	return group_view(m, n, name->queue, 1, format, filter, ret);
-}
-
-/* A consumer sees the queues that it holds: the topic may have got more since it claimed them. */
+/* A consumer sees the queues that it has claimed: the topic may have got more since then. */
 static int
-open_from_committed(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
-		    struct open_queue *oq)
+open_from_committed(struct mount *m, const struct node *n, bool all, struct open_queue *oq)
 {
-	struct name of = { .all = name->all, .queue = oq->queue };
+	int32_t first = oq->n_claimed > 0 ? oq->first : all ? 0 : oq->queue;
+	int32_t count = oq->n_claimed > 0 ? oq->n_claimed : all ? topic_queues(m->offsets, n->topic) : 1;
 	struct filter *filter = NULL;
 	int rc = filter_of_group(m, n->sub, &filter);
 
-	if (rc != MQ_OK)
-		return rc;
-	if (oq->n_claimed > 0)
-		return group_view(m, n, oq->first, oq->n_claimed, format, filter, &oq->view);
-	return open_queue_group_view(m, n, &of, format, filter, &oq->view);
+	return rc == MQ_OK ? open_queue_group_view(m, n, first, count, oq->format, filter, &oq->view) : rc;
 }
 
-/* It holds no queue before it is read. */
+/* Check whether h may be opened at all. */
 static int
-open_roaming(struct mount *m, const struct node *n, const struct name *name, struct handle *h, struct open_queue *oq)
+group_permits(struct mount *m, const struct node *n, const struct name *name, const struct handle *h)
 {
-	h->fopen |= FOPEN_NOFLUSH;
-	oq->queue = ROAMING;
-	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
-	oq->format = format_of(m, n->topic, name);
-	h->own = oq;
-	return MQ_OK;
-}
-
-int
-open_queue_group(struct mount *m, const struct node *n, bool any, const struct name *name, struct handle *h)
-{
-	bool every = any || name->all;
-	struct open_queue *oq;
+	bool every = name->any || name->all;
 	int rc;
 
 	if (!handle_reads(h))
 		return err_note(-EACCES, "a group's queue is read, not written: open it for reading and writing");
 	rc = open_queue_may_read(m, n->topic);
-	if (rc == MQ_OK)	/* a group may be anybody's, what it reads is the topic's */
+	if (rc == MQ_OK)	/* anybody may own a group; the topic's modes decide who reads its messages */
 		rc = access_check(m, h, n->topic, every ? ACCESS_EVERY_QUEUE : name->queue, ACCESS_READ);
-	if (rc == MQ_OK && handle_writes(h) && m->read_only)
-		rc = -EROFS;
+	return rc == MQ_OK && handle_writes(h) && m->read_only ? -EROFS : rc;
+}
+
+int
+open_queue_group(struct mount *m, const struct node *n, struct handle *h)
+{
+	struct open_queue *oq;
+	struct name name;
+	int rc = open_queue_name(n, &name);
+
+	if (rc == MQ_OK)
+		rc = group_permits(m, n, &name, h);
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
-	oq = open_queue_make();
+	oq = open_queue_make(&name, open_queue_format(m, n->topic, &name));
 	if (!oq)
 		return -ENOMEM;
-	oq->queue = name->queue;
-	oq->follow = name->follow;
-	oq->roams = any && name->follow && handle_writes(h);
-	if (oq->roams)
-		return open_roaming(m, n, name, h, oq);
-	if (handle_writes(h) || any)
-		rc = claim(m, h, any, name, oq);
-	if (rc == MQ_OK)
-		rc = open_from_committed(m, n, name, format_of(m, n->topic, name), oq);
-	if (rc != MQ_OK) {
-		release_claims(m, h, oq);
-		open_queue_free(m, oq);
-		return rc;
+	oq->roams = name.any && name.follow && handle_writes(h);
+	if (oq->roams) {		/* it claims a queue when it is read */
+		h->fopen |= FOPEN_NOFLUSH;
+		oq->queue = ROAMING;
+		return open_queue_done(m, n, h, oq, MQ_OK);
 	}
-	if (name->all)
+	if (handle_writes(h) || name.any)
+		rc = claim(m, h, &name, oq);
+	if (rc == MQ_OK)
+		rc = open_from_committed(m, n, name.all, oq);
+	if (name.all)
 		oq->queue = EVERY;
-	open_queue_keep(oq, format_of(m, n->topic, name), h->kept);
-	open_queue_begin(h, oq);
-	return MQ_OK;
+	return open_queue_done(m, n, h, oq, rc);
 }
 
 static int
@@ -398,16 +412,17 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 		.topic = n->topic,
 		.all = name->all,
 		.queue = f->queue,
-		.format = (enum topic_format)f->format,
+		.kept = &f->view,
+		.format = oq->format,
 	};
 	int rc = MQ_OK;
 
 	if (f->view.n > 0)
 		rc = n->sub ? filter_of_group(m, n->sub, &spec.filter) : filter_of(name, &spec.filter);
 	if (rc == MQ_OK && f->view.n > 0)
-		rc = view_resume(m, &spec, &f->view, &oq->view);
+		rc = view_open(m, &spec, &oq->view);
 	if (rc == MQ_OK && !n->sub && handle_writes(h)) {
-		rc = open_appender(m, n, name, f->queue, spec.format, oq);
+		rc = open_appender(m, n, name, oq);
 		if (rc == MQ_OK)
 			rc = appender_resume(m, &oq->appender, h->kept);
 	}
@@ -417,28 +432,24 @@ resume_parts(struct mount *m, const struct node *n, const struct name *name, str
 }
 
 int
-open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h)
+open_queue_resume(struct mount *m, const struct node *n, struct handle *h)
 {
-	struct open_queue *oq = open_queue_make();
-	int rc;
+	struct open_queue *oq;
+	struct name name;
+	int rc = open_queue_name(n, &name);
 
+	if (rc != MQ_OK)
+		return rc;
+	oq = open_queue_make(&name, (enum topic_format)h->kept->format);
 	if (!oq)
 		return -ENOMEM;
-	oq->follow = name->follow;
 	oq->queue = h->kept->queue;
 	oq->roams = n->sub && oq->queue == ROAMING;
-	oq->format = (enum topic_format)h->kept->format;
 	oq->read_end = atomic_load(&h->kept->read_end);
-	rc = resume_parts(m, n, name, h, oq);
-	if (rc != MQ_OK) {
-		open_queue_free(m, oq);
-		return rc;
-	}
-	if (atomic_load(&h->kept->closing))
+	rc = resume_parts(m, n, &name, h, oq);
+	if (rc == MQ_OK && atomic_load(&h->kept->closing))
 		closing_begin(m->closing, &oq->closing);
-	begin_lane(m, h, oq);
-	open_queue_begin(h, oq);
-	return MQ_OK;
+	return open_queue_done(m, n, h, oq, rc);
 }
 
 /* --- reading ---------------------------------------------------------------------------- */
@@ -529,7 +540,7 @@ take(struct mount *m, struct handle *h, off_t off)
 	rc = topic_queue(m->offsets, h->node.topic, oq->queue, &q);
 	if (rc == MQ_OK) {
 		oq->until = queue_end(q);
-		rc = open_from_committed(m, &h->node, &(struct name){ .all = false }, oq->format, oq);
+		rc = open_from_committed(m, &h->node, false, oq);
 	}
 	if (rc != MQ_OK)
 		leave(m, h);
@@ -590,8 +601,6 @@ read_ends(struct handle *h, off_t end)
 		atomic_store(&h->kept->read_end, end);
 }
 
-static void read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
-
 /* One that goes from queue to queue waits for any of them, and for one to become free. */
 static struct queue *
 read_queue(const struct handle *h, size_t i)
@@ -601,7 +610,7 @@ read_queue(const struct handle *h, size_t i)
 	return oq->roams ? NULL : view_queue(oq->view, i);
 }
 
-static const struct pending_read reading = { .ready = read_ready, .answer = read_answer, .queue = read_queue };
+static const struct pending_read reading = { .ready = read_ready, .answer = open_queue_read_on, .queue = read_queue };
 
 /* Called with the handle's lock. */
 static int
@@ -613,9 +622,8 @@ read_here(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, 
 	return rc == MQ_OK ? view_read(oq->view, off, buf, size, ret_n) : rc;
 }
 
-/* Reply with the bytes that are there, or park.  Called without the handle's lock. */
-static void
-read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
+void
+open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	struct open_queue *oq = h->own;
 	struct scratch *scratch = scratch_get();
@@ -649,18 +657,6 @@ read_or_wait(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 		reply_data(req, scratch->out, n);
 }
 
-static void
-read_answer(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
-{
-	read_or_wait(m, req, h, size, off);
-}
-
-void
-open_queue_search(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
-{
-	read_or_wait(m, req, h, size, off);
-}
-
 void
 open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
@@ -672,12 +668,10 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	if (oq->roams)
-		read_or_wait(m, req, h, size, off);
-	else if (!view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
+	if (!oq->roams && !view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
 		read_ends(h, off + (off_t)n);
 	else
-		read_or_wait(m, req, h, size, off);
+		open_queue_read_on(m, req, h, size, off);
 }
 
 int

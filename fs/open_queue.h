@@ -24,7 +24,7 @@ struct open_queue {
 	int32_t first, n_claimed;	/* a consumer's: it has claimed these queues of h->node.sub */
 	bool roams;			/* any:follow: goes from queue to queue, see roam() */
 	off_t shift;			/* byte of the file at which the view begins */
-	enum topic_format format;	/* a roaming one's: of the text that it reads */
+	enum topic_format format;
 	mq_qoff until;			/* a roaming one's: where the queue ended when it claimed it */
 	_Atomic off_t read_end;		/* where the last read ended, for poll */
 	struct ahead_file ahead;
@@ -34,22 +34,33 @@ struct open_queue {
  * -EACCES: the topic's permission has no read.  MQ_ENOREAD: this slave allows no reads. */
 int open_queue_may_read(struct mount *m, const struct topic *t);
 
-/* Open files of topics: by a parsed name. */
-int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
-
-/* Open files of groups: consumers if h is open for reading and writing.  any: of a queue without a consumer. */
-int open_queue_group(struct mount *m, const struct node *n, bool any, const struct name *name, struct handle *h);
-
-/* A view of the messages that n's group has not consumed in the queues of `name`.  The filter is the view's. */
-int open_queue_group_view(struct mount *m, const struct node *n, const struct name *name, enum topic_format format,
-			  struct filter *filter, struct view **ret);
-
-/* Open either of them again, as a broker that died had it open: by h->kept. */
-int open_queue_resume(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
+/* The parsed name of n, a queue of a topic or a group with or without options.  -EINVAL, noted. */
+int open_queue_name(const struct node *n, struct name *ret);
 
 /* A name with options below a subscription: qN:..., any:... or all:...  A range is
  * refused: a group's queue begins at its committed offset. */
-int group_name_parse(const char *text, struct name *ret_name, bool *ret_any);
+int group_name_parse(const char *text, struct name *ret_name);
+
+/* The format that a name shows: its own option, else that of topic t. */
+enum topic_format open_queue_format(struct mount *m, const struct topic *t, const struct name *name);
+
+/* Set in st the mode, owner and size of n, which shows the queues of `name`; its time is the store time of
+ * their newest message, or that of the topic's creation. */
+void open_queue_stat(struct mount *m, const struct node *n, const struct name *name, int64_t size, struct stat *st);
+
+/* Open files of topics: by a parsed name. */
+int open_queue_topic(struct mount *m, const struct node *n, const struct name *name, struct handle *h);
+
+/* Open files of groups: consumers if h is open for reading and writing. */
+int open_queue_group(struct mount *m, const struct node *n, struct handle *h);
+
+/* A view of the messages that n's group has not consumed in queues first to first + count - 1.  The filter
+ * is the view's, also on failure. */
+int open_queue_group_view(struct mount *m, const struct node *n, int32_t first, int32_t count, enum topic_format format,
+			  struct filter *filter, struct view **ret);
+
+/* Open either of them again, as a broker that died had it open: by h->kept. */
+int open_queue_resume(struct mount *m, const struct node *n, struct handle *h);
 
 /* The node_class members they share. */
 void open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
@@ -58,8 +69,9 @@ void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const c
 void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
 int open_queue_flush(struct mount *m, struct handle *h);
 void open_queue_release(struct mount *m, struct handle *h);
-/* searcher.c calls this to continue a read. */
-void open_queue_search(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+/* Answer a read with the bytes that are there, or let it wait: for reads that waited (pending.h) or continue
+ * (searcher.h).  Called without the handle's lock. */
+void open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 /* ahead.c calls this to fill a ring. */
 int open_queue_fill(struct handle *h, int64_t byte, void *buf, size_t size, size_t *ret_n);
 void open_queue_poll(struct mount *m, fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);

@@ -1,21 +1,14 @@
 #include "config.h"
 
-#include <time.h>
-
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/point.h"
 
 int
-point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p, mq_qoff *ret_at)
+point_in_queue(struct mount *m, struct queue *q, const struct name_point *p, mq_qoff *ret_at)
 {
 	struct queue_span span;
-	struct queue *q;
-	int rc;
 
-	rc = topic_queue(m->offsets, t, queue_id, &q);
-	if (rc != MQ_OK)
-		return rc;
 	queue_span(q, &span);
 	switch (p->kind) {
 	case POINT_NONE:
@@ -37,4 +30,13 @@ point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct n
 		return store_find_time(m->store, q, clock_wall_ms() - p->value, ret_at);
 	}
 	return MQ_ECORRUPT;
+}
+
+int
+point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p, mq_qoff *ret_at)
+{
+	struct queue *q;
+	int rc = topic_queue(m->offsets, t, queue_id, &q);
+
+	return rc == MQ_OK ? point_in_queue(m, q, p, ret_at) : rc;
 }

@@ -5,7 +5,10 @@
 #include "fs/mount.h"
 #include "fs/name.h"
 
-/* POINT_NONE is the first message.  The result may lie outside of the queue's span. */
+/* The message of q that p names; POINT_NONE is the first.  A number may lie outside of the queue's span. */
+int point_in_queue(struct mount *m, struct queue *q, const struct name_point *p, mq_qoff *ret_at);
+
+/* The same for queue `queue_id` of t. */
 int point_resolve(struct mount *m, struct topic *t, int32_t queue_id, const struct name_point *p,
 		  mq_qoff *ret_at);
 

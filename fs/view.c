@@ -7,6 +7,7 @@
 #include "conf/err.h"
 #include "fs/estate.h"
 #include "fs/framing.h"
+#include "fs/point.h"
 #include "fs/scratch.h"
 #include "fs/view_priv.h"
 
@@ -14,58 +15,23 @@
 
 /* --- opening --------------------------------------------------------------------- */
 
-/* The message of q that a point names. */
-static int
-resolve(struct mount *m, struct queue *q, const struct name_point *p, int64_t dflt, int64_t *ret)
-{
-	struct queue_span span;
-	mq_qoff at;
-	int rc;
-
-	queue_span(q, &span);
-	switch (p->kind) {
-	case POINT_NONE:
-		*ret = dflt;
-		return MQ_OK;
-	case POINT_NUMBER:
-		*ret = p->value;
-		return MQ_OK;
-	case POINT_BEFORE_END:
-		*ret = span.end.n - span.min.n > p->value ? span.end.n - p->value : span.min.n;
-		return MQ_OK;
-	case POINT_FIRST:
-		*ret = span.min.n;
-		return MQ_OK;
-	case POINT_LAST:
-		*ret = span.end.n;
-		return MQ_OK;
-	case POINT_TIME:
-	case POINT_AGO:
-		rc = store_find_time(m->store, q, p->kind == POINT_TIME ? p->value : clock_wall_ms() - p->value, &at);
-		if (rc == MQ_OK)
-			*ret = at.n;
-		return rc;
-	}
-	return -EINVAL;
-}
-
 static int
 source_open(struct mount *m, struct queue *q, const struct name_point *from, const struct name_point *to,
 	    struct source *src)
 {
+	mq_qoff first, last = MQ_QOFF(OPEN_END);
 	struct queue_span span;
-	int64_t first, last;
 	int rc;
 
 	queue_span(q, &span);
-	rc = resolve(m, q, from, span.min.n, &first);
-	if (rc == MQ_OK)
-		rc = resolve(m, q, to, OPEN_END, &last);
+	rc = point_in_queue(m, q, from, &first);
+	if (rc == MQ_OK && to->kind != POINT_NONE)
+		rc = point_in_queue(m, q, to, &last);
 	if (rc != MQ_OK)
 		return rc;
-	if (first < span.min.n)
+	if (first.n < span.min.n)
 		return MQ_EGONE;
-	source_begin(src, q, MQ_QOFF(first), MQ_QOFF(last < first ? first : last));
+	source_begin(src, q, first, last.n < first.n ? first : last);
 	return MQ_OK;
 }
 
@@ -86,33 +52,29 @@ view_make(struct mount *m, size_t n, enum topic_format format, struct filter *fi
 	return v;
 }
 
-/* Its sources are there. */
-static int
-view_begin(struct view *v, const char *topic)
-{
-	return v->filter && filter_key(v->filter) ? keyed_look_up(v, topic) : MQ_OK;
-}
-
 int
 view_open(struct mount *m, const struct view_spec *spec, struct view **ret)
 {
 	static const struct name_point none = { .kind = POINT_NONE };
-	bool last_few = spec->all && spec->from.kind == POINT_BEFORE_END;
-	int32_t n = spec->all ? topic_queues(m->offsets, spec->topic) : 1;
+	const struct estate_view *kept = spec->kept;
+	bool last_few = !kept && spec->all && spec->from.kind == POINT_BEFORE_END;
+	int32_t n = kept ? (int32_t)kept->n : spec->all ? topic_queues(m->offsets, spec->topic) : 1;
 	struct view *v = view_make(m, (size_t)n, spec->format, spec->filter);
-	int rc = v ? MQ_OK : -ENOMEM;
+	int rc = !v ? -ENOMEM : kept && kept->n > ESTATE_SOURCES ? -ESTALE : MQ_OK;
 
 	for (int32_t i = 0; rc == MQ_OK && i < n; i++) {
 		struct queue *q;
 
 		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &q);
-		if (rc == MQ_OK)
+		if (rc == MQ_OK && kept)
+			source_begin(&v->src[i], q, MQ_QOFF(kept->from[i]), MQ_QOFF(kept->to[i]));
+		else if (rc == MQ_OK)
 			rc = source_open(m, q, last_few ? &none : &spec->from, &spec->to, &v->src[i]);
 	}
 	if (rc == MQ_OK && last_few)
 		rc = seek_last(v, spec->from.value);
-	if (rc == MQ_OK)
-		rc = view_begin(v, spec->topic->name);
+	if (rc == MQ_OK && v->filter && filter_key(v->filter))
+		rc = keyed_look_up(v, spec->topic->name);
 	if (rc != MQ_OK) {
 		view_close(v);
 		return rc;
@@ -143,36 +105,6 @@ view_keep(const struct view *v, struct estate_view *ret_kept)
 		ret_kept->from[i] = v->src[i].from.n;
 		ret_kept->to[i] = v->src[i].to.n;
 	}
-}
-
-int
-view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret)
-{
-	struct view *v;
-	int rc = MQ_OK;
-
-	if (kept->n > ESTATE_SOURCES) {
-		filter_free(spec->filter);
-		return -ESTALE;
-	}
-	v = view_make(m, kept->n, spec->format, spec->filter);
-	if (!v)
-		return -ENOMEM;
-	for (int32_t i = 0; i < (int32_t)kept->n && rc == MQ_OK; i++) {
-		struct queue *q;
-
-		rc = topic_queue(m->offsets, spec->topic, spec->all ? i : spec->queue, &q);
-		if (rc == MQ_OK)
-			source_begin(&v->src[i], q, MQ_QOFF(kept->from[i]), MQ_QOFF(kept->to[i]));
-	}
-	if (rc == MQ_OK)
-		rc = view_begin(v, spec->topic->name);
-	if (rc != MQ_OK) {
-		view_close(v);
-		return rc;
-	}
-	*ret = v;
-	return MQ_OK;
 }
 
 void

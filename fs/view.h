@@ -30,10 +30,12 @@ struct view_spec {
 	bool all;			/* every queue, merged */
 	int32_t queue;
 	struct name_point from, to;	/* POINT_NONE: first, open end */
+	const struct estate_view *kept;	/* begin where view_keep() says, whatever from and to are; NULL: do not */
 	enum topic_format format;
 	struct filter *filter;		/* the view's from here on, also on failure; NULL: shows all */
 };
 
+/* MQ_EGONE: retention has dropped message `from`.  -ESTALE: `kept` does not hold all of its view. */
 int view_open(struct mount *m, const struct view_spec *spec, struct view **ret);
 void view_close(struct view *v);	/* accepts NULL */
 
@@ -46,10 +48,8 @@ void view_work_in_slices(struct view *v);
 int view_open_from(struct mount *m, struct queue *const *q, const mq_qoff *from, size_t n, enum topic_format format,
 		   struct filter *filter, struct view **ret);
 
-/* Copy to *ret_kept where v began, for the next broker; and: make a view that begins there
- * again, whatever spec->from and to are.  -ESTALE: it was not kept. */
+/* Copy to *ret_kept where v began, for the next broker. */
 void view_keep(const struct view *v, struct estate_view *ret_kept);
-int view_resume(struct mount *m, const struct view_spec *spec, const struct estate_view *kept, struct view **ret);
 
 /* Read up to size bytes from `byte` on; the last message may be cut.  MQ_OK with *ret_n == 0
  * at the (present) end.  MQ_EGONE: retention has dropped the message, or the queue was cut
