@@ -429,7 +429,7 @@ def delay(bench):
     return once
 
 
-@ratio("sync_16", "SYNC_FLUSH, 16 writers on 16 queues", "16 writers with fdatasync on 16 files", 1.0, "k/s")
+@ratio("sync_16", "SYNC_FLUSH, 16 writers on 16 queues", "16 writers with fdatasync on 16 files", 1.5, "k/s")
 def sync_16(bench):
     broker = bench.broker("flushDiskType=SYNC_FLUSH", "defaultTopicQueueNums=16")
     topic = bench.topic(broker, "t")
@@ -641,13 +641,13 @@ def follows(master, slave):
     return status(slave, "dispatched") == status(master, "written")
 
 
-def as_sync_and_async(bench, size, *more):
-    """The same 16 writers, while the broker is a SYNC_MASTER, and while it is not: until the
+def as_sync_and_async(bench, size, *more, writers=16):
+    """The same writers, while the broker is a SYNC_MASTER, and while it is not: until the
     slave has all of it, or who waits for nobody would be measured without a slave."""
     master = bench.master("defaultTopicQueueNums=16")
     topic = bench.topic(master, "t")
     slave = bench.slave()
-    queues = ["%s/q%d" % (topic, i) for i in range(16)]
+    queues = ["%s/q%d" % (topic, i) for i in range(writers)]
 
     def as_role(role):
         wait_until(lambda: follows(master, slave))
@@ -664,6 +664,13 @@ def as_sync_and_async(bench, size, *more):
 @ratio("sync_master", "SYNC_MASTER, 16 writers of 128 bytes", "the same as ASYNC_MASTER", 0.70, "k/s")
 def sync_master(bench):
     return as_sync_and_async(bench, 128)
+
+
+@ratio("sync_one", "SYNC_MASTER, one writer of 128 bytes, nothing else running",
+       "128 bytes to another process and back, loopback TCP", 0.25, "k/s")
+def sync_master_one(bench):
+    ours, _ = as_sync_and_async(bench, 128, writers=1)
+    return ours, lambda: bench.load("-e", "128", "-t", bench.seconds)
 
 
 @ratio("sync_m_4k", "SYNC_MASTER, 16 writers of 4 KiB of lines", "the same as ASYNC_MASTER", 0.90, "k/s")

@@ -5,22 +5,29 @@
  *		bytes (one line); -s: fdatasync(2) after each.  Prints writes/s.
  *	load -r BYTES FILE
  *		reads FILE to its end, BYTES a read(2).  Prints bytes/s.
+ *	load -e BYTES -t SECONDS
+ *		sends BYTES over loopback TCP to another process, which sends them back,
+ *		one after the other.  Prints how often it got them, /s.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 struct load {
-	size_t write_bytes, read_bytes, line_bytes;
+	size_t write_bytes, read_bytes, echo_bytes, line_bytes;
 	double seconds;
 	bool sync;
 };
@@ -144,24 +151,107 @@ read_all(const struct load *load, const char *path)
 	close(fd);
 }
 
+/* --- an echo ---------------------------------------------------------------------- */
+
+static void
+transfer(int fd, char *buf, size_t len, bool in)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = in ? read(fd, buf + done, len - done) : write(fd, buf + done, len - done);
+
+		if (n == 0 && in)
+			_exit(0);
+		if (n <= 0)
+			die("echo");
+		done += (size_t)n;
+	}
+}
+
+/* Until the other side closes. */
+static void
+send_back(int listener, size_t len)
+{
+	char *buf = malloc(len);
+	int one = 1, fd = accept(listener, NULL, NULL);
+
+	if (!buf || fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
+		die("echo");
+	for (;;) {
+		transfer(fd, buf, len, true);
+		transfer(fd, buf, len, false);
+	}
+}
+
+static int
+connect_to_child(size_t len)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t at_len = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t child;
+
+	if (listener < 0 || fd < 0 || bind(listener, (struct sockaddr *)&at, at_len) != 0 ||
+	    listen(listener, 1) != 0 || getsockname(listener, (struct sockaddr *)&at, &at_len) != 0)
+		die("echo");
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		close(fd);
+		send_back(listener, len);
+	}
+	close(listener);
+	if (connect(fd, (struct sockaddr *)&at, at_len) != 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
+		die("echo");
+	return fd;
+}
+
+static void
+echo(const struct load *load)
+{
+	int fd = connect_to_child(load->echo_bytes);
+	char *buf = make_lines(load->echo_bytes, load->echo_bytes);
+	double began = now(), took;
+	long done = 0;
+
+	do {
+		transfer(fd, buf, load->echo_bytes, false);
+		transfer(fd, buf, load->echo_bytes, true);
+		done++;
+		took = now() - began;
+	} while (took < load->seconds);
+	printf("%.1f\n", (double)done / took);
+	close(fd);
+	free(buf);
+	wait(NULL);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct load load = {.seconds = 1};
 	int opt;
 
-	while ((opt = getopt(argc, argv, "w:r:l:t:s")) != -1) {
+	while ((opt = getopt(argc, argv, "w:r:e:l:t:s")) != -1) {
 		switch (opt) {
 		case 'w': load.write_bytes = strtoul(optarg, NULL, 10); break;
 		case 'r': load.read_bytes = strtoul(optarg, NULL, 10); break;
+		case 'e': load.echo_bytes = strtoul(optarg, NULL, 10); break;
 		case 'l': load.line_bytes = strtoul(optarg, NULL, 10); break;
 		case 't': load.seconds = strtod(optarg, NULL); break;
 		case 's': load.sync = true; break;
 		default: return 1;
 		}
 	}
+	if (load.echo_bytes > 0 && optind == argc) {
+		echo(&load);
+		return 0;
+	}
 	if (optind == argc || (load.write_bytes == 0) == (load.read_bytes == 0)) {
-		fprintf(stderr, "usage: load -w BYTES [-t SECONDS] [-l LINE] [-s] FILE... | load -r BYTES FILE\n");
+		fprintf(stderr, "usage: load -w BYTES [-t SECONDS] [-l LINE] [-s] FILE... | load -r BYTES FILE | "
+			"load -e BYTES [-t SECONDS]\n");
 		return 1;
 	}
 	if (load.line_bytes == 0)
