@@ -545,6 +545,12 @@ op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 	handle_unref(m, h);
 }
 
+/* An io_uring write to a file that was opened without O_DIRECT sends 255 of these: a FUSE file has no
+ * FMODE_NOWAIT, so the kernel polls it, tries, polls it again, and gives up after APOLL_MAX_RETRY (128)
+ * tries; the task work that it queues between interrupts the poll that follows.  No answer avoids
+ * that: "not ready" would leave the write waiting, ENOSYS ends poll(2) on every file of the mount.  (A
+ * FUSE server that does nothing but answer "ready" gets the same 255, and with two threads
+ * the INTERRUPTs, too; measured on 6.18.) */
 static void
 op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
