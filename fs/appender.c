@@ -829,6 +829,9 @@ appender_check(struct mount *m, const struct appender *a)
 	struct json_message json;
 	int rc;
 
+	if (sp->step != SPLITTER_IN_STEP)
+		return err_note(-EMSGSIZE, "the last message was over maxMessageSize (%zu bytes) and is not stored",
+				sp->max_body);
 	if (!splitter_holds(sp))
 		return MQ_OK;
 	if (sp->format == FORMAT_LEN32 && !sp->whole)

@@ -80,7 +80,9 @@ int appender_write_at(struct mount *m, struct appender *a, const char *buf, size
 		      mq_pos *ret_end);
 
 /* The error that appender_finish() would return for the unfinished message, while the writer
- * can still be told: -EINVAL, -EMSGSIZE, or the reason why this mount cannot append now. */
+ * can still be told: -EINVAL, -EMSGSIZE, or the reason why this mount cannot append now.  Also
+ * -EMSGSIZE if the last write was refused because its message is too long: where the kernel has cut
+ * that write(2), its caller was told of a short count only. */
 int appender_check(struct mount *m, const struct appender *a);
 
 /* Make a message of the unfinished bytes.  MQ_OK also when there are none.  `accepted`: a broker

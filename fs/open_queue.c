@@ -799,9 +799,11 @@ open_queue_flush(struct mount *m, struct handle *h)
 	int rc = MQ_OK;
 
 	LOCKED(&h->lock);
-	if (!oq->appends || !splitter_holds(&oq->appender.splitter))
+	if (!oq->appends)
 		return MQ_OK;
 	rc = appender_check(m, &oq->appender);
+	if (!splitter_holds(&oq->appender.splitter))
+		return rc;
 	closing_begin(m->closing, &oq->closing);
 	if (h->kept)
 		atomic_store(&h->kept->closing, true);

@@ -18,6 +18,26 @@ fails_with EMSGSIZE dd if="$work/too-long" of="$q" oflag=append conv=notrunc bs=
 want 0 "$(tail -c +4194306 "$q" | grep -c b$ || true)" "lines that end in b"
 want 'before' "$(tail -c +4194306 "$q" | grep -v '^after' | head -c 100)" "what a line too long leaves"
 
+# A writer that takes a short count for all of it hears it from close(2), unless it has gone on.
+cat > "$work/careless.py" << 'END'
+import os, sys
+for more in ("", "more"):
+    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b"c" * 5000000 + b"\n")
+    if more:
+        os.write(fd, b"c\n" * 100)     # refused or not, the line after it is one
+        os.write(fd, b"more\n")
+    try:
+        os.close(fd)
+        print(more)
+    except OSError as why:
+        print(why.strerror)
+END
+want $'Message too long\nmore' "$(python3 "$work/careless.py" "$q")" "what close says"
+grep -q 'the last message was over maxMessageSize (4194304 bytes) and is not stored' "$mnt/status/log" ||
+	fail "the log does not say it"
+want more "$(tail -n 1 "$q")" "the line after it"
+
 line 1000000 c | dd of="$q" oflag=append conv=notrunc bs=777 status=none
 want 1000001 "$(tail -n 1 "$q" | wc -c)" "a long line in small writes"
 
