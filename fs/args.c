@@ -17,6 +17,7 @@ enum word_use {
 	WORD_KERNEL,		/* libfuse passes it on */
 	WORD_LABEL,		/* =VALUE, which libfuse passes on where the kernel has SELinux */
 	WORD_REMOUNT,
+	WORD_MOUNTED,		/* the kernel shows it of what is mounted, and mount(8) gives it to a remount */
 	WORD_TOLERATED,		/* says something to mount(8) or systemd only */
 	WORD_READ_ONLY,
 	WORD_READ_WRITE,
@@ -45,6 +46,9 @@ static const struct word {
 	{ "defcontext", WORD_LABEL },
 	{ "rootcontext", WORD_LABEL },
 	{ "remount", WORD_REMOUNT },
+	{ "user_id", WORD_MOUNTED },
+	{ "group_id", WORD_MOUNTED },
+	{ "max_read", WORD_MOUNTED },
 	{ "nosymfollow", WORD_TOLERATED },	/* there are no links to follow */
 	{ "symfollow", WORD_TOLERATED },
 	{ "default_permissions", WORD_TOLERATED },	/* always */
@@ -82,6 +86,7 @@ static const struct word {
 struct words_seen {
 	char *conf;
 	char *kernel;		/* ",noexec,nosuid" */
+	const char *mounted;	/* the first WORD_MOUNTED */
 	bool read_only;
 	bool remount;
 	bool no_memory;
@@ -169,6 +174,9 @@ seen_word(void *arg, const char *key, const char *value)
 	case WORD_REMOUNT:
 		seen->remount = true;
 		break;
+	case WORD_MOUNTED:
+		seen->mounted = word->name;
+		break;
 	case WORD_READ_ONLY:
 	case WORD_READ_WRITE:
 		seen->read_only = word->use == WORD_READ_ONLY;
@@ -199,11 +207,14 @@ apply_options(const char *options, struct settings *settings, struct words_seen 
 
 	words_seen_free(seen);
 	rc = settings_set_options(settings, options, "-o", seen_word, seen);
+	if (rc == MQ_OK && seen->mounted && !seen->remount)
+		return err_note(MQ_EBADCONF, "-o: %s goes with remount only", seen->mounted);
 	return rc == MQ_OK && seen->no_memory ? -ENOMEM : rc;
 }
 
 /* defaults < conf file < -o: what -o says is read twice, the first time only
- * to learn which file. */
+ * to learn which file.  A remount compares what is said with what is mounted, so nothing that
+ * was not said is chosen for it. */
 static int
 apply_all(const char *options, struct settings *settings, struct words_seen *seen)
 {
@@ -218,8 +229,9 @@ apply_all(const char *options, struct settings *settings, struct words_seen *see
 		rc = settings_load(settings, seen->conf);
 	if (rc == MQ_OK)
 		rc = apply_options(options, settings, seen);
-	if (rc == MQ_OK)
-		rc = settings_resolve(settings);
+	if (rc != MQ_OK || seen->remount)
+		return rc;
+	rc = settings_resolve(settings);
 	return rc == MQ_OK ? settings_check(settings) : rc;
 }
 
@@ -309,14 +321,13 @@ choose_mount_options(const struct words_seen *seen, const struct settings *setti
 		return -ENOMEM;
 	args->read_only = seen->read_only;
 	args->remount = seen->remount;
+	args->kernel_words = strdup(seen->kernel ? seen->kernel : "");
 	len = asprintf(&args->mount_options, "fsname=%s,subtype=mqfs,default_permissions%s%s%s", name,
 		       others ? ",allow_other" : "", seen->read_only ? ",ro" : "",
 		       seen->kernel ? seen->kernel : "");
-	if (len < 0) {
+	if (len < 0)
 		args->mount_options = NULL;
-		return -ENOMEM;
-	}
-	return MQ_OK;
+	return args->mount_options && args->kernel_words ? MQ_OK : -ENOMEM;
 }
 
 /* --- the command line ------------------------------------------------------------ */
@@ -416,5 +427,6 @@ args_free(struct args *args)
 	free(args->store);
 	free(args->mountpoint);
 	free(args->mount_options);
+	free(args->kernel_words);
 	*args = (struct args){ 0 };
 }

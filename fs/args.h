@@ -10,6 +10,7 @@ struct args {
 	char *store;		/* absolute */
 	char *mountpoint;	/* absolute */
 	char *mount_options;	/* for libfuse */
+	char *kernel_words;	/* those of them that are flags of the kernel: ",noexec,nosuid" */
 	bool foreground;
 	bool debug;
 	bool fake;		/* mount(8) --fake: check, but do not mount */

@@ -1,4 +1,4 @@
-/* remount.h - mount -o remount: from rw to ro and back.
+/* remount.h - mount -o remount: from rw to ro and back; noexec, nosuid and their like.
  *
  * The kernel does it by itself; the broker is not asked and continues (a slave follows,
  * retention runs), but nothing can be written through the mount while it is ro.

@@ -41,6 +41,8 @@ as_if_alone() {
 	want 'before during ' "$(messages)" "messages after the upgrade, still mounted"
 	inside umount /mnt/mq
 	inside mount -t mqfs /var/lib/mqfs /mnt/mq
+	inside mount -o remount,ro /mnt/mq
+	inside mount -o remount,rw /mnt/mq
 	inside sh -c 'echo after >> /mnt/mq/topics/t/q0'
 	want 'before during after ' "$(messages)" "messages of a broker of the new package"
 	# shellcheck disable=SC2016	# dpkg-query's
