@@ -436,8 +436,14 @@ is_of_parts(const struct node *n)
 	return n->kind == NODE_PARTS || n->kind == NODE_PART;
 }
 
+static bool
+is_of_consume_queue(const struct node *n)
+{
+	return n->kind == NODE_CQ_QUEUE || n->kind == NODE_CQ_FILE;
+}
+
 /* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs, and
- * that of its parts.  What is not there yet is as the directory in which it would be made. */
+ * that of its parts and of its consume queue.  What is not there yet is as the directory in which it would be made. */
 void
 node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 {
@@ -445,6 +451,10 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 
 	if (node_is_unmade(n)) {
 		strcpy(buf, "topics");
+		return;
+	}
+	if (is_of_consume_queue(n)) {
+		snprintf(buf, NODE_PATH_SIZE, "topics/%s/q%" PRIu32, n->topic->name, n->queue);
 		return;
 	}
 	node_path(n, buf);
@@ -471,7 +481,7 @@ node_owner(struct mount *m, const struct node *n, struct owner *ret)
 	node_owner_path(n, path);
 	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
 	access_owner(m->offsets, path, n->topic, n->group, node_is_dir(n), ret);
-	if (n->kind == NODE_PARTS)	/* who may read the queue may list them */
+	if (n->kind == NODE_PARTS || n->kind == NODE_CQ_QUEUE)	/* who may read the queue may list them */
 		ret->mode = (ret->mode & 0444) | (ret->mode & 0444) >> 2;
 }
 

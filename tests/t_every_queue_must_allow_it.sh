@@ -26,7 +26,8 @@ for way in "${ways[@]}"; do
 done
 
 chmod 600 "$t/q1"
-for way in "${ways[@]}" "cat <> '$g/any'" "echo x >> '$t/all'" "echo x >> '$t/all:format=raw'"; do
+for way in "${ways[@]}" "ls '$t/q1.parts'" "ls '$mnt/consumequeue/t/1'" \
+	"cat '$mnt/consumequeue/t/1/00000000000000000000'" "cat <> '$g/any'" "echo x >> '$t/all'" "echo x >> '$t/all:format=raw'"; do
 	fails_with EACCES as_user bash -c "$way"
 done
 grep -q 'topics/t/q1 may not be read by uid 65534' "$mnt/status/log" || fail "the log does not say why"
@@ -39,7 +40,10 @@ chmod 660 "$t/q1"
 setpriv --reuid=65534 --regid=65534 --groups=4242 cat "$g/q1" | grep -q secret || fail "its group may not"
 chmod 600 "$t/q1"
 if setfacl -m u:65534:r "$t/q1" 2> /dev/null; then
-	as_user cat "$g/q1" | grep -q secret || fail "its access list does not count"
+	for way in "cat '$g/q1'" "cat '$t/q1.parts/'*"; do
+		as_user bash -c "$way" | grep -q secret || fail "its access list does not count: $way"
+	done
+	as_user ls "$mnt/consumequeue/t/1" > /dev/null || fail "its access list does not count for the consume queue"
 	fails_with EACCES as_user bash -c "echo x >> '$t/all'"
 fi
 chmod 666 "$t/q1"
