@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -57,24 +56,20 @@ drop_first(struct channel *ch)
 	free(p);
 }
 
-/* Some of a piece, from its segment: which is open no longer than that, so that retention
- * gets its space back. */
+/* Some of a piece, from its segment. */
 static ssize_t
 send_piece(struct channel *ch, struct parcel *p)
 {
 	const struct log_piece *piece = &p->pieces[p->piece];
 	int64_t segment = ch->d->config.segment_bytes, at = piece->pos + p->piece_sent;
-	AUTO_CLOSE int fd = -1;
-	char name[32];
 	ssize_t n;
+	int fd, rc = segments_find(ch->d, at - at % segment, &fd);
 
-	snprintf(name, sizeof(name), "%020" PRId64, at - at % segment);
-	fd = openat(ch->d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_note(-errno, "commitlog/%s: %m", name);
+	if (rc != MQ_OK)
+		return rc;
 	n = stream_sendfile(&ch->stream, fd, at % segment, piece->bytes - p->piece_sent);
 	if (n == 0)
-		return err_note(-EIO, "commitlog/%s ends too early", name);
+		return err_note(-EIO, "commitlog/%020" PRId64 " ends too early", at - at % segment);
 	if (n < 0)
 		return n;
 	p->piece_sent += (uint32_t)n;

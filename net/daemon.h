@@ -13,6 +13,7 @@
 #include "net/admit.h"
 #include "net/link.h"
 #include "net/outbox.h"
+#include "net/segments.h"
 #include "net/tls.h"
 
 struct watch {
@@ -26,6 +27,7 @@ struct daemon {
 	struct tls *tls;	/* NULL: connections are plain */
 	enum tls_how tls_how;	/* of peers that connect to us */
 	int commitlog_fd, epoll_fd;
+	struct segments segments;
 	unsigned char *ring;
 	int64_t begin, written;	/* the log, as the mount has it in this turn of the loop */
 	int64_t now_ms;		/* when this turn of the loop began; without times in which the process was stopped */

@@ -101,6 +101,7 @@ tick(struct loop *l)
 	next = earlier(next, calls_next_ms(l->calls));	/* the server may have heard who asks */
 	next = earlier(next, say_ready(l));
 	next = earlier(next, namesrv_tick(l->namesrv));
+	next = earlier(next, segments_tick(&l->d));
 	next = earlier(next, traffic_tick(l->traffic));
 	watch_ask(&l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));
 	if (next == 0)

@@ -55,7 +55,7 @@ int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
 bool ring_client_sleep(struct ring_client *r);
 void ring_client_awake(struct ring_client *r);
 
-/* wake_us has woken us: reset it. */
+/* For who waits for wake_us with poll(2), or else by level: reset it. */
 void ring_client_heard(struct ring_client *r);
 
 /* Has any end moved since the last call? */

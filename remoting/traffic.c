@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +52,6 @@ struct traffic {
 	struct polls *polls;
 	struct op ops[RING_SLOTS];
 	struct left *left;
-	bool heard;			/* the eventfd says something */
 };
 
 /* --- submitting --------------------------------------------------------------------------------------------- */
@@ -374,16 +372,13 @@ put_number(json_t *ext, const char *name, int64_t n)
 
 /* Where the record behind that one begins: from the log, where the mount has put both. */
 static int64_t
-next_record(const struct daemon *d, int64_t pos)
+next_record(struct daemon *d, int64_t pos)
 {
 	int64_t segment = d->config.segment_bytes, base = pos - pos % segment;
 	unsigned char head[8];
-	AUTO_CLOSE int fd = -1;
-	char name[32];
+	int fd;
 
-	snprintf(name, sizeof(name), "%020" PRId64, base);
-	fd = openat(d->commitlog_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || pread(fd, head, sizeof(head), pos - base) != sizeof(head))
+	if (segments_find(d, base, &fd) != MQ_OK || pread(fd, head, sizeof(head), pos - base) != sizeof(head))
 		return -1;
 	pos += be32_get(head);
 	if (pos - base + 8 > segment || pread(fd, head, sizeof(head), pos - base) != sizeof(head))
@@ -578,9 +573,6 @@ traffic_hear(struct traffic *t)
 {
 	struct ring_completion c;
 
-	if (t->heard)
-		ring_client_heard(&t->ring);
-	t->heard = false;
 	ring_client_awake(&t->ring);
 	while (ring_client_reap(&t->ring, &c) == MQ_OK)
 		answer(t, &c);
@@ -597,11 +589,12 @@ traffic_tick(struct traffic *t)
 	return polls_next_ms(t->polls);
 }
 
+/* The loop calls traffic_hear() in each turn. */
 static void
 ready(struct watch *w, uint32_t events)
 {
+	(void)w;
 	(void)events;
-	((struct traffic *)w)->heard = true;
 }
 
 int
@@ -629,7 +622,8 @@ traffic_open(struct loop *l, struct ring_fds *fds, struct traffic **ret)
 int
 traffic_start(struct traffic *t)
 {
-	return watch_open(&t->l->d, &t->watch, t->ring.wake_us, EPOLLIN);
+	/* by edge: each write of the mount is an event, and nothing has to be read */
+	return watch_open(&t->l->d, &t->watch, t->ring.wake_us, EPOLLIN | EPOLLET);
 }
 
 void

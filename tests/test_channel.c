@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,13 +17,16 @@
 
 #include "conf/err.h"
 #include "net/channel.h"
+#include "tests/tree.h"
 
+#define SEGMENT 1000
 #define LARGE (100 << 10)		/* more than is read ahead */
 
 struct fixture {
 	struct daemon d;
 	struct channel ch;
 	int peer;			/* -1: closed */
+	char dir[128];			/* with segments of the log */
 };
 
 static int receives;
@@ -55,6 +59,9 @@ set_up(void **state)
 	(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	x->d.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	x->d.now_ms = 1;
+	x->d.config.segment_bytes = SEGMENT;
+	tree_make(x->dir, sizeof(x->dir), NULL, "channel");
+	x->d.commitlog_fd = open(x->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	x->ch = (struct channel){ .watch.ready = on_event, .d = &x->d, .allowed = REMOTING_FRAME_MAX, .plain = true };
 	x->peer = fd[1];
 	assert_int_equal(channel_open(&x->ch, fd[0], "peer"), MQ_OK);
@@ -72,6 +79,10 @@ tear_down(void **state)
 	if (x->peer >= 0)
 		close(x->peer);
 	close(x->d.epoll_fd);
+	x->d.now_ms += SEGMENTS_KEPT_MS;
+	(void)segments_tick(&x->d);
+	close(x->d.commitlog_fd);
+	tree_remove(x->dir);
 	free(x);
 	return 0;
 }
@@ -210,6 +221,78 @@ frames_before_the_end_of_the_connection_are_heard(void **state)
 	assert_int_equal(x->ch.rc, -ECONNRESET);
 }
 
+/* --- bytes of the log ------------------------------------------------------------------------------- */
+
+/* A segment full of that letter, instead of the one of that name. */
+static void
+make_segment(struct fixture *x, int64_t base, char letter)
+{
+	char name[32], bytes[SEGMENT];
+	int fd;
+
+	snprintf(name, sizeof(name), "%020d", (int)base);
+	memset(bytes, letter, sizeof(bytes));
+	(void)unlinkat(x->d.commitlog_fd, name, 0);
+	fd = openat(x->d.commitlog_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	close(fd);
+}
+
+/* A frame whose body is those bytes of the log. */
+static void
+peer_gets(struct fixture *x, int64_t pos, char letter)
+{
+	const struct log_piece piece = { .pos = pos, .bytes = 10 };
+	const struct remoting_frame f = { .dialect = REMOTING_BINARY, .flag = REMOTING_RESPONSE };
+	char got[200];
+	ssize_t n;
+
+	assert_int_equal(channel_send_log(&x->ch, &f, &piece, 1), MQ_OK);
+	assert_int_equal(x->ch.rc, MQ_OK);
+	n = recv(x->peer, got, sizeof(got), 0);
+	assert_true(n > 10);
+	for (ssize_t i = n - 10; i < n; i++)
+		assert_int_equal(got[i], letter);
+}
+
+static void
+bytes_of_the_log_come_from_their_segment(void **state)
+{
+	struct fixture *x = *state;
+	const int n = SEGMENTS_KEPT + 2;
+
+	for (int i = 0; i < n; i++)
+		make_segment(x, i * SEGMENT, (char)('a' + i));
+	for (int i = 0; i < 3 * n; i++)
+		peer_gets(x, i % n * SEGMENT + 7, (char)('a' + i % n));
+}
+
+static void
+a_segment_that_was_made_anew_is_read_anew(void **state)
+{
+	struct fixture *x = *state;
+
+	make_segment(x, 0, 'a');
+	peer_gets(x, 0, 'a');
+	make_segment(x, 0, 'b');
+	peer_gets(x, 0, 'b');
+}
+
+static void
+a_segment_that_was_removed_does_not_stay_open(void **state)
+{
+	struct fixture *x = *state;
+	int fd;
+
+	make_segment(x, 0, 'a');
+	assert_int_equal(segments_find(&x->d, 0, &fd), MQ_OK);
+	assert_int_equal(segments_tick(&x->d), x->d.now_ms + SEGMENTS_KEPT_MS);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	x->d.now_ms += SEGMENTS_KEPT_MS;
+	assert_int_equal(segments_tick(&x->d), 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 int
 main(void)
 {
@@ -222,6 +305,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(frames_larger_than_what_is_read_ahead_stay_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_frame_larger_than_allowed_waits_with_what_follows_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(frames_before_the_end_of_the_connection_are_heard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bytes_of_the_log_come_from_their_segment, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_segment_that_was_made_anew_is_read_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_segment_that_was_removed_does_not_stay_open, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
