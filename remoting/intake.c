@@ -373,7 +373,7 @@ take_one(struct intake *in)
 	in->as.rights = leave.user ? leave.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
 		rc = gather(in);
-	else
+	else if (in->req.s.kind != RING_PULL || !reads_answer_now(in->reads, &in->req, &leave))
 		rc = reads_put(in->reads, &in->req, &leave);
 	leave_drop(&leave);
 	return rc;

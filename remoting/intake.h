@@ -1,6 +1,7 @@
 /* intake.h - the thread of the mount that takes clients' submissions and stores their messages.
  *
  *      ring ──> intake thread ──┬─ SEND, BATCH: a batch for each queue ──> store_append ──> waits.h
+ *                               ├─ PULL of what is in memory: answered
  *                               └─ PULL, COMMIT, WATCH, END ──> reads.h
  *
  * The thread takes all submissions that have come, of all connections, and appends them in one

@@ -38,7 +38,8 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 	struct group *g = group_find(b->offsets, name);
 	int rc = MQ_OK;
 
-	group_conf_default(ret, name);
+	if (!g)
+		group_conf_default(ret, name);
 	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
 		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
 	if (!g && !follows(b) && !meta_group_is_system(name)) {
@@ -228,6 +229,17 @@ look_at(struct found *f, const struct queue_entry *e)
 	return !is_wanted(f->b, f->wanted, e) || add(f, e);
 }
 
+/* How many entries to read in one go: without a filter, the one that is too many is the last that is looked at. */
+static size_t
+at_once(const struct found *f, int64_t left)
+{
+	int64_t most = f->wanted->filter ? ENTRIES : f->p->max_messages - f->messages + 1;
+
+	if (most > left)
+		most = left;
+	return most < 1 ? 1 : most < ENTRIES ? (size_t)most : ENTRIES;
+}
+
 static int
 scan(struct found *f, struct queue *q)
 {
@@ -237,7 +249,7 @@ scan(struct found *f, struct queue *q)
 	while (left > 0) {
 		struct queue_entry entries[ENTRIES];
 		size_t n = 0;
-		int rc = queue_entries(q, MQ_QOFF(f->next), entries, left < ENTRIES ? (size_t)left : ENTRIES, &n);
+		int rc = queue_records(q, MQ_QOFF(f->next), f->p->now, entries, at_once(f, left), &n);
 
 		if (rc == MQ_EEND)
 			return MQ_OK;
@@ -298,7 +310,7 @@ suggest(const struct remoting_broker *b, const struct group_conf *g, const struc
 	return looked && backlog_is_on_disk(f->last, f->end, f->memory) ? g->slow_broker_id : g->broker_id;
 }
 
-static void
+static int
 pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q, const struct group_conf *g,
 	  struct found *f, struct ring_completion *c)
 {
@@ -320,6 +332,8 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 		say_wrong(b, p, c, span.end.n, "OFFSET_OVERFLOW_BADLY");
 	else
 		rc = scan(f, q);
+	if (p->now && rc == -EAGAIN)
+		return rc;
 	if (*c->remark == '\0' && rc == MQ_EGONE)	/* retention was faster than we */
 		say_wrong(b, p, c, queue_min(q).n, "OFFSET_TOO_SMALL");
 	else if (*c->remark == '\0' && rc != MQ_OK)
@@ -327,6 +341,7 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	else if (*c->remark == '\0')
 		say_found(c, f);
 	c->suggest = suggest(b, g, f, f->next > p->offset);
+	return p->now && c->code == ANSWER_PULL_OFFSET_MOVED ? -EAGAIN : MQ_OK;
 }
 
 static void
@@ -338,7 +353,17 @@ count(const struct remoting_broker *b, const struct pull *p, const struct found 
 		stats_got_nothing(b->stats);
 }
 
-void
+/* Can this only be answered by a thread that may wait?  A commit makes a subscription where there is none. */
+static bool
+must_wait(const struct remoting_broker *b, const struct pull *p)
+{
+	struct group *g = group_find(b->offsets, p->group);
+	struct topic *t = p->commits ? topic_find(b->offsets, p->topic) : NULL;
+
+	return !g || p->sql || (t && !follows(b) && !subscription_find(b->offsets, g, t));
+}
+
+int
 pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
 	    struct ring_completion *c)
 {
@@ -347,7 +372,10 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 	struct wanted wanted = { 0 };
 	struct group_conf conf;
 	struct queue *q;
+	int rc = MQ_OK;
 
+	if (p->now && must_wait(b, p))
+		return -EAGAIN;
 	if (!may_read(b, &why) || !find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
 	    !may_broadcast(p, &conf, &why) || !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
@@ -366,10 +394,12 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 
 		if (p->commits && !follows(b))
 			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
-		pull_from(b, p, q, &conf, &f, c);
-		count(b, p, &f, c->code, began_ms);
+		rc = pull_from(b, p, q, &conf, &f, c);
+		if (rc == MQ_OK)
+			count(b, p, &f, c->code, began_ms);
 	}
 	wanted_free(&wanted);
+	return rc;
 }
 
 /* --- commits --------------------------------------------------------------------------------------------- */

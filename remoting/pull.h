@@ -44,10 +44,15 @@ struct pull {
 	bool sql;
 	bool member;			/* see RING_FLAG_MEMBER */
 	bool broadcast;			/* see RING_FLAG_BROADCAST */
+	bool now;			/* on a thread that may not wait */
 };
 
-/* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread. */
-void pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+/* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread.
+ *
+ * MQ_OK    it is filled
+ * -EAGAIN  with p->now: the answer needs the disk, or something that only a thread that may wait
+ *          does (SQL92, making a group, noting that an offset was wrong).  *c is to be set anew */
+int pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
 		 struct ring_completion *c);
 
 /* Commit: the group has consumed that queue up to `to`.  A group without a subscription of the

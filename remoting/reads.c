@@ -28,6 +28,7 @@ struct jobs {
 struct line {
 	struct reads *of;
 	struct jobs jobs;
+	_Atomic size_t under_way;	/* jobs that were put, and are not done */
 	pthread_cond_t news;
 	pthread_t thread;
 	bool runs;
@@ -108,8 +109,10 @@ reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 	memcpy(job->text, req->text, req->s.text_len + 1);
 	lock_take(&r->lock);
 	jobs_put(watch ? &r->watches : &line->jobs, job);
-	if (!watch)
+	if (!watch) {
+		atomic_fetch_add(&line->under_way, 1);
 		pthread_cond_signal(&line->news);
+	}
 	lock_drop(&r->lock);
 	if (watch)
 		mark_nudge(store_dispatched(r->broker->store));
@@ -118,23 +121,23 @@ reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 
 /* The broker, as who asks may use it. */
 static struct remoting_broker
-broker_for(const struct reads *r, const struct read_job *job)
+broker_for(const struct reads *r, const struct leave *leave)
 {
 	struct remoting_broker b = *r->broker;
 
-	if (job->leave.user)
-		b.rights = job->leave.user;
+	if (leave->user)
+		b.rights = leave->user;
 	return b;
 }
 
 static struct ring_completion
-answer_of(const struct read_job *job)
+answer_of(const struct ring_submission *s)
 {
 	return (struct ring_completion){
-		.kind = job->s.kind,
-		.slot = job->s.slot,
-		.tag = job->s.tag,
-		.queue_id = job->s.queue_id,
+		.kind = s->kind,
+		.slot = s->slot,
+		.tag = s->tag,
+		.queue_id = s->queue_id,
 	};
 }
 
@@ -143,7 +146,7 @@ answer_of(const struct read_job *job)
 static void
 answer_commit(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	const struct remoting_broker b = broker_for(r, job);
+	const struct remoting_broker b = broker_for(r, &job->leave);
 	struct refusal why;
 	int rc = pull_commit(&b, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
 
@@ -162,25 +165,46 @@ hear_left(struct reads *r, const struct read_job *job)
 		consumer_release_clients(r->broker->offsets, g);
 }
 
+static struct pull
+pull_of(const struct ring_submission *s, const char *group, const char *topic, const char *filter)
+{
+	return (struct pull){
+		.group = group,
+		.topic = topic,
+		.queue_id = s->queue_id,
+		.offset = s->offset,
+		.max_messages = s->max_messages,
+		.commits = s->flags & RING_FLAG_COMMIT,
+		.commit_offset = s->commit_offset,
+		.filter = filter,
+		.sql = s->flags & RING_FLAG_SQL,
+		.member = s->flags & RING_FLAG_MEMBER,
+		.broadcast = s->flags & RING_FLAG_BROADCAST,
+	};
+}
+
+bool
+reads_answer_now(struct reads *r, const struct ring_request *req, const struct leave *leave)
+{
+	const struct remoting_broker b = broker_for(r, leave);
+	struct pull p = pull_of(&req->s, req->group, req->topic, req->text);
+	struct ring_completion c = answer_of(&req->s);
+
+	p.now = true;
+	if (atomic_load(&r->pulls.under_way) > 0 ||
+	    pull_answer(&b, &p, ring_server_pieces(r->ring, req->s.slot), &c) != MQ_OK)
+		return false;
+	ring_server_complete(r->ring, &c);
+	return true;
+}
+
 static void
 answer_pull(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	const struct remoting_broker b = broker_for(r, job);
-	const struct pull p = {
-		.group = job->group,
-		.topic = job->topic,
-		.queue_id = job->s.queue_id,
-		.offset = job->s.offset,
-		.max_messages = job->s.max_messages,
-		.commits = job->s.flags & RING_FLAG_COMMIT,
-		.commit_offset = job->s.commit_offset,
-		.filter = job->text,
-		.sql = job->s.flags & RING_FLAG_SQL,
-		.member = job->s.flags & RING_FLAG_MEMBER,
-		.broadcast = job->s.flags & RING_FLAG_BROADCAST,
-	};
+	const struct remoting_broker b = broker_for(r, &job->leave);
+	const struct pull p = pull_of(&job->s, job->group, job->topic, job->text);
 
-	pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
+	(void)pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
 	if (c->code == ANSWER_PULL_OFFSET_MOVED && b.settings->brokerRole != SLAVE)
 		moved_note(&r->moved, &b, &p, c->offset);
 }
@@ -224,10 +248,11 @@ line_main(void *arg)
 		lock_drop(&r->lock);
 		if (!job)
 			return NULL;
-		c = answer_of(job);
+		c = answer_of(&job->s);
 		answer_job(r, job, &c);
 		ring_server_complete(r->ring, &c);
 		job_free(job);
+		atomic_fetch_sub(&line->under_way, 1);
 	}
 }
 
@@ -255,7 +280,7 @@ queue_of(struct reads *r, const struct read_job *job, struct ring_completion *c)
 static void
 watch(struct reads *r, struct read_job *job)
 {
-	struct ring_completion c = answer_of(job);
+	struct ring_completion c = answer_of(&job->s);
 	uint32_t at = job->s.watch;
 
 	r->watched[at] = queue_of(r, job, &c);

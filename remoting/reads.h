@@ -1,14 +1,16 @@
 /* reads.h - pulls and commits of clients, watches of a queue's end, and ends of transactions.
  * (mqremoted watches a queue to be woken when it grows.)
  *
- *      intake ──> list ──> reads thread ──┬─ PULL    pull.h, pieces and completion
+ *      intake ──┬─ PULL of what is in memory: pull.h, pieces and completion
+ *               └─> list ─> reads thread ─┬─ PULL    the same, of what is not
  *                                         ├─ COMMIT  offsets/
  *                                         └─ LEFT    its claims of queues
  *                 list ──> words thread ──── END     word.h
  *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
  *
- * A pull may have to read a consume queue's file, and an END the half from the log, so neither runs
- * in the intake thread.
+ * The intake thread never waits for a disk: a pull that has to is the reads thread's, and so is an
+ * END, which reads the half from the log.  While the reads thread has something to do, all pulls are
+ * its own, so that a pull never overtakes the COMMIT or LEFT before it.
  */
 #ifndef MQFS_REMOTING_READS_H
 #define MQFS_REMOTING_READS_H
@@ -20,6 +22,9 @@ struct reads;
 
 int reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret);
 void reads_close(struct reads *r);	/* accepts NULL; requests in the lists get no answer */
+
+/* Answer the PULL in this thread, the one that calls reads_put().  False: it is to be put into the list. */
+bool reads_answer_now(struct reads *r, const struct ring_request *req, const struct leave *leave);
 
 /* Put a PULL, COMMIT, LEFT, END or WATCH, which is copied, into its list; `leave` (taken over) is the client's.  -ENOMEM. */
 int reads_put(struct reads *r, const struct ring_request *req, struct leave *leave);

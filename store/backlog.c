@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "store/backlog.h"
@@ -17,5 +18,12 @@ ram_bytes(void)
 int64_t
 backlog_memory(int64_t percent)
 {
-	return ram_bytes() / 100 * percent;
+	static _Atomic int64_t bytes;		/* asked for once: it is a file of the kernel, or a system call */
+	int64_t known = atomic_load_explicit(&bytes, memory_order_relaxed);
+
+	if (known == 0) {
+		known = ram_bytes();
+		atomic_store_explicit(&bytes, known, memory_order_relaxed);
+	}
+	return known / 100 * percent;
 }

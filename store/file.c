@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -38,6 +39,14 @@ file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
 		done += (size_t)n;
 	}
 	return MQ_OK;
+}
+
+int
+file_read_now(int fd, void *buf, size_t len, int64_t at)
+{
+	const struct iovec iov = { buf, len };
+
+	return preadv2(fd, &iov, 1, at, RWF_NOWAIT) == (ssize_t)len ? MQ_OK : -EAGAIN;
 }
 
 int

@@ -9,6 +9,10 @@
 
 /* All of it or an error; a file that ends early is MQ_EEND. */
 int file_read(int fd, void *buf, size_t len, int64_t at, const char *what);
+
+/* The same, but -EAGAIN, not noted, for what the disk would have to be asked for. */
+int file_read_now(int fd, void *buf, size_t len, int64_t at);
+
 int file_write(int fd, const void *buf, size_t len, int64_t at, const char *what);
 
 /* Make sure of size_bytes: the file is that long and its blocks are allocated,

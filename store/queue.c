@@ -941,20 +941,34 @@ entries_decode(struct queue *q, mq_qoff from, const unsigned char *raw, const un
 
 #define ENTRIES_AT_ONCE 256
 
-/* Raw entries [from, from + n) that lie in one place, memory or one file. */
+/* Raw entries from one half's file. */
 static int
-entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, unsigned char *starts, size_t *ret_n)
+entries_read(struct queue *q, enum queue_half half, mq_qoff from, bool now, unsigned char *raw, size_t n)
 {
+	return now ? queue_files_read_now(q, half, from.n, raw, n) : queue_files_io(q, half, false, from.n, raw, n);
+}
+
+/* Raw entries [from, from + n) that lie in one place, memory or one file; starts NULL: not these. */
+static int
+entries_fetch(struct queue *q, mq_qoff from, bool now, size_t max, unsigned char *raw, unsigned char *starts,
+	      size_t *ret_n)
+{
+	int64_t room = q->all->file_entries - from.n % q->all->file_entries;
 	size_t n, at;
 	int rc;
 
+	if (max > ENTRIES_AT_ONCE)
+		max = ENTRIES_AT_ONCE;
+	if ((int64_t)max > room)
+		max = (size_t)room;
 	lock_take(&q->lock);
 	rc = from.n < q->span.min.n ? MQ_EGONE : from.n >= q->span.end.n ? MQ_EEND : MQ_OK;
 	if (rc == MQ_OK && from.n >= q->tail_from.n) {
 		at = (size_t)(from.n - q->tail_from.n);
 		n = q->tail_n - at < max ? q->tail_n - at : max;
 		memcpy(raw, q->tail_entries + at * QUEUE_ENTRY_BYTES, n * QUEUE_ENTRY_BYTES);
-		memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
+		if (starts)
+			memcpy(starts, q->tail_starts + at * QUEUE_START_BYTES, n * QUEUE_START_BYTES);
 		*ret_n = n;
 		lock_drop(&q->lock);
 		return MQ_OK;
@@ -963,9 +977,9 @@ entries_fetch(struct queue *q, mq_qoff from, size_t max, unsigned char *raw, uns
 	lock_drop(&q->lock);
 	if (rc != MQ_OK)
 		return rc;
-	rc = queue_files_io(q, QUEUE_ENTRIES, false, from.n, raw, n);
-	if (rc == MQ_OK)
-		rc = queue_files_io(q, QUEUE_STARTS, false, from.n, starts, n);
+	rc = entries_read(q, QUEUE_ENTRIES, from, now, raw, n);
+	if (rc == MQ_OK && starts)
+		rc = entries_read(q, QUEUE_STARTS, from, now, starts, n);
 	if (rc == MQ_OK)
 		*ret_n = n;
 	else if (rc == -EIO && from.n < queue_min(q).n)
@@ -977,15 +991,11 @@ int
 queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n)
 {
 	unsigned char raw[ENTRIES_AT_ONCE * QUEUE_ENTRY_BYTES], starts[ENTRIES_AT_ONCE * QUEUE_START_BYTES];
-	int64_t room = q->all->file_entries - from.n % q->all->file_entries, next;
+	int64_t next;
 	size_t n;
 	int rc;
 
-	if (max > ENTRIES_AT_ONCE)
-		max = ENTRIES_AT_ONCE;
-	if ((int64_t)max > room)
-		max = (size_t)room;
-	rc = entries_fetch(q, from, max, raw, starts, &n);
+	rc = entries_fetch(q, from, false, max, raw, starts, &n);
 	if (rc == MQ_OK)
 		rc = start_find(q, qoff_add(from, (int64_t)n), &next);
 	if (rc == MQ_OK)
@@ -993,6 +1003,25 @@ queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t
 	if (rc == MQ_OK)
 		*ret_n = n;
 	return rc;
+}
+
+int
+queue_records(struct queue *q, mq_qoff from, bool now, struct queue_entry *entries, size_t max, size_t *ret_n)
+{
+	static const unsigned char no_start[QUEUE_START_BYTES];
+	unsigned char raw[ENTRIES_AT_ONCE * QUEUE_ENTRY_BYTES];
+	size_t n;
+	int rc = entries_fetch(q, from, now, max, raw, NULL, &n);
+
+	if (rc != MQ_OK)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		queue_entry_decode(raw + i * QUEUE_ENTRY_BYTES, no_start, &entries[i]);
+		if (entries[i].pos.byte < 0 || entries[i].total <= 0)
+			return damaged(q, from.n + (int64_t)i);
+	}
+	*ret_n = n;
+	return MQ_OK;
 }
 
 /* Where message n lies; a hole lies where the message before it does. */

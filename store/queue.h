@@ -93,6 +93,10 @@ bool queue_cut_since(struct queue *q, uint32_t cuts, mq_qoff *ret_low);
  * -EIO if they cannot be read. */
 int queue_entries(struct queue *q, mq_qoff from, struct queue_entry *entries, size_t max, size_t *ret_n);
 
+/* The same of the records alone: pos, total and tags_code.  `now`: -EAGAIN instead of waiting for
+ * the disk. */
+int queue_records(struct queue *q, mq_qoff from, bool now, struct queue_entry *entries, size_t max, size_t *ret_n);
+
 /* The message that holds byte `byte` of the queue seen with `per_message`
  * bytes of framing beside each body, byte 0 being the first byte of message
  * `from`: its number and its first byte.  MQ_EEND at `to`'s first byte and beyond. */

@@ -178,6 +178,17 @@ queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, vo
 	return rc == MQ_EEND ? -EIO : rc;
 }
 
+int
+queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void *buf, size_t n)
+{
+	int64_t bytes = halves[half].bytes, file = at / q->all->file_entries;
+	struct fdref *ref = fdcache_get(q->all->files, q, file * 2 + half);
+	int rc = ref ? file_read_now(fdref_fd(ref), buf, n * (size_t)bytes, at % q->all->file_entries * bytes) : -EAGAIN;
+
+	fdcache_put(q->all->files, ref);
+	return rc;
+}
+
 void
 queue_files_remove(struct queue *q, enum queue_half half, int64_t file)
 {

@@ -29,6 +29,9 @@ int queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool ma
 /* Read or write n entries of one half from entry `at` on; they lie in one file. */
 int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n);
 
+/* Read such entries if they are in memory, and the file is open; else -EAGAIN, and it has not waited. */
+int queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void *buf, size_t n);
+
 /* Read entry `at` of one half through a descriptor that is not kept, where many queues are
  * looked at once. */
 int queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf);

@@ -9,11 +9,56 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include <cmocka.h>
 
 #include "conf/err.h"
+#include "conf/futex.h"
+#include "remoting/pull.h"
 #include "tests/remoting_kit.h"
+
+/* Who answers pulls: the intake thread, or the one that may wait. */
+static _Atomic int answered_now, answered_later;
+static _Atomic bool is_cold;		/* what queue files hold is not in memory */
+static _Atomic uint32_t held;		/* the thread that may wait does: a futex */
+
+int __real_pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+		       struct ring_completion *c);
+int __wrap_pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+		       struct ring_completion *c);
+
+int
+__wrap_pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_piece *pieces,
+		   struct ring_completion *c)
+{
+	int rc;
+
+	while (!p->now && atomic_load(&held))
+		futex_wait(&held, false, 1, 1000);
+	rc = __real_pull_answer(b, p, pieces, c);
+	if (rc == MQ_OK)
+		atomic_fetch_add(p->now ? &answered_now : &answered_later, 1);
+	return rc;
+}
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags);
+
+ssize_t
+__wrap_preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	(void)flags;
+	errno = EAGAIN;
+	return atomic_load(&is_cold) ? -1 : preadv(fd, iov, n, at);
+}
+
+static int
+setup(void **state)
+{
+	answered_now = answered_later = 0;
+	is_cold = held = 0;
+	return remote_setup(state);
+}
 
 static struct say
 pull_of(int64_t offset)
@@ -367,10 +412,97 @@ a_watched_queue_tells_its_end_and_then_no_more(void **state)
 	assert_int_equal(remote_ask(r, &say).code, 17);
 }
 
+/* --- who answers -------------------------------------------------------------------------------------- */
+
+static void
+a_pull_of_what_is_in_memory_is_answered_by_the_intake_thread(void **state)
+{
+	struct remote *r = *state;
+	struct say commits = pull_of(2);
+	struct ring_completion c;
+
+	produce(r, 5);
+	broker_subscribe(&r->b, broker_group(&r->b, "G"), topic_find(r->b.offsets, "T"));
+	c = pull(r, 0, "*");
+	want(&c, 0, "FOUND", 5);
+	assert_int_equal(offsets_checkpoint(r->b.offsets), MQ_OK);
+	c = pull(r, 0, "t1");
+	want(&c, 0, "FOUND", 5);
+	c = pull(r, 5, "*");
+	assert_int_equal(c.code, 19);
+	commits.flags = RING_FLAG_COMMIT;
+	commits.commit_offset = 2;
+	assert_int_equal(remote_ask(r, &commits).code, 0);
+	assert_int_equal(answered_now, 4);
+	assert_int_equal(answered_later, 0);
+}
+
+static void
+a_pull_that_has_to_wait_is_answered_by_a_thread_that_may(void **state)
+{
+	struct remote *r = *state;
+	struct say say = pull_of(0);
+	struct ring_completion c;
+
+	broker_set(&r->b, "enablePropertyFilter", "true");
+	produce(r, 5);
+	c = pull(r, 0, "*");			/* makes the group */
+	want(&c, 0, "FOUND", 5);
+	assert_int_equal(answered_later, 1);
+	say.flags = RING_FLAG_COMMIT;		/* makes the subscription */
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	assert_int_equal(answered_later, 2);
+	say = pull_of(0);
+	say.flags = RING_FLAG_SQL;
+	say.text = "n = '1'";
+	assert_int_equal(remote_ask(r, &say).code, 0);
+	assert_int_equal(answered_later, 3);
+	c = pull(r, 9, "*");			/* notes that the offset was wrong */
+	assert_int_equal(c.code, 21);
+	assert_int_equal(answered_later, 4);
+	assert_int_equal(offsets_checkpoint(r->b.offsets), MQ_OK);
+	is_cold = true;
+	c = pull(r, 0, "*");
+	want(&c, 0, "FOUND", 5);
+	assert_int_equal(answered_later, 5);
+	assert_int_equal(answered_now, 0);
+}
+
+static void
+a_pull_that_waits_holds_up_messages_of_nobody_and_pulls_only_until_it_is_answered(void **state)
+{
+	struct remote *r = *state;
+	struct say cold = pull_of(0), warm = pull_of(5);
+	struct ring_completion c;
+
+	broker_group(&r->b, "G");
+	produce(r, 5);
+	assert_int_equal(offsets_checkpoint(r->b.offsets), MQ_OK);
+	produce(r, 1);
+	is_cold = held = 1;
+	assert_true(remote_submit(r, &cold, 1));
+	assert_true(remote_submit(r, &warm, 2));
+	c = remote_send(r, "T", 1, "", "is stored meanwhile");
+	assert_int_equal(c.code, 0);
+	assert_int_equal(answered_now + answered_later, 0);
+	held = 0;
+	futex_wake(&held, false);
+	for (uint64_t tag = 1; tag <= 2; tag++) {	/* one behind the other */
+		c = remote_answer(r);
+		assert_int_equal(c.tag, tag);
+		want(&c, 0, "FOUND", 6);
+	}
+	assert_int_equal(answered_later, 2);
+	do {			/* the thread says so a moment after its last answer */
+		c = pull(r, 5, "*");
+		want(&c, 0, "FOUND", 6);
+	} while (answered_now == 0);
+}
+
 int
 main(void)
 {
-#define REMOTE(f) cmocka_unit_test_setup_teardown(f, remote_setup, remote_teardown)
+#define REMOTE(f) cmocka_unit_test_setup_teardown(f, setup, remote_teardown)
 	const struct CMUnitTest tests[] = {
 		REMOTE(what_was_sent_is_pulled_as_it_is_in_the_log),
 		REMOTE(what_a_file_appends_is_pulled_too),
@@ -386,6 +518,9 @@ main(void)
 		REMOTE(a_pull_commits_what_came_before),
 		REMOTE(a_first_commit_subscribes_in_one_record),
 		REMOTE(a_watched_queue_tells_its_end_and_then_no_more),
+		REMOTE(a_pull_of_what_is_in_memory_is_answered_by_the_intake_thread),
+		REMOTE(a_pull_that_has_to_wait_is_answered_by_a_thread_that_may),
+		REMOTE(a_pull_that_waits_holds_up_messages_of_nobody_and_pulls_only_until_it_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

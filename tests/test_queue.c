@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +24,18 @@
 #include "tests/vectors.h"
 
 #define FILE_ENTRIES 100
+
+static bool is_cold;		/* what is not in memory: what queue files hold */
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags);
+
+ssize_t
+__wrap_preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	assert_int_equal(flags, RWF_NOWAIT);
+	errno = EAGAIN;
+	return is_cold ? -1 : preadv(fd, iov, n, at);
+}
 
 struct rig {
 	char dir[128];
@@ -166,6 +179,30 @@ verify(struct rig *r, int64_t min, int64_t end, int64_t hole, int64_t hole_to)
 	assert_int_equal(queue_entries(r->q, MQ_QOFF(min - 1), e, 1, &got), MQ_EGONE);
 }
 
+/* The records of [min, end), without what only entries have. */
+static void
+verify_records(struct rig *r, int64_t min, int64_t end, bool now)
+{
+	struct queue_entry e[256], whole;
+	int64_t n = min;
+	size_t got;
+
+	while (n < end) {
+		assert_int_equal(queue_records(r->q, MQ_QOFF(n), now, e, 256, &got), MQ_OK);
+		assert_true(got >= 1);
+		for (size_t i = 0; i < got; i++, n++) {
+			size_t one;
+
+			assert_int_equal(queue_entries(r->q, MQ_QOFF(n), &whole, 1, &one), MQ_OK);
+			assert_int_equal(e[i].pos.byte, whole.pos.byte);
+			assert_int_equal(e[i].total, whole.total);
+			assert_int_equal(e[i].tags_code, whole.tags_code);
+		}
+	}
+	assert_int_equal(queue_records(r->q, MQ_QOFF(end), now, e, 1, &got), MQ_EEND);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(min - 1), now, e, 1, &got), MQ_EGONE);
+}
+
 static unsigned char *
 file_of(int dirfd, const char *name, size_t want_len)
 {
@@ -263,6 +300,41 @@ a_reader_does_not_see_where_files_end_and_memory_begins(void **state)
 	verify(r, 0, 10000, 0, 0);
 	assert_true(r->qs.tail_entries < 5000);
 	assert_int_equal(r->qs.tail_entries, r->q->tail_n);
+}
+
+static void
+records_are_those_of_the_entries_in_memory_and_in_files(void **state)
+{
+	struct rig *r = *state;
+
+	put_range(r, 0, 150);
+	verify_records(r, 0, 150, true);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	put_range(r, 150, 190);
+	verify_records(r, 0, 190, false);
+	verify_records(r, 0, 190, true);
+}
+
+static void
+records_asked_for_now_never_wait_for_the_disk(void **state)
+{
+	struct rig *r = *state;
+	struct queue_entry e;
+	size_t n;
+
+	put_range(r, 0, 50);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	put_range(r, 50, 60);
+	is_cold = true;
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), true, &e, 1, &n), -EAGAIN);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), false, &e, 1, &n), MQ_OK);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(50), true, &e, 1, &n), MQ_OK);
+	is_cold = false;
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), true, &e, 1, &n), MQ_OK);
+	fdcache_forget(r->files, r->q, 0);	/* opening it may have to wait, too */
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), true, &e, 1, &n), -EAGAIN);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), false, &e, 1, &n), MQ_OK);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(0), true, &e, 1, &n), MQ_OK);
 }
 
 static void
@@ -802,6 +874,7 @@ a_damaged_entry_is_an_error_not_a_message(void **state)
 	assert_int_equal(pwrite(fd, "\0\0\0\0\0\0\0\0\0\0\0\0", 12, 50 * 20), 12);
 	close(fd);
 	assert_int_equal(queue_entries(r->q, MQ_QOFF(50), e, 1, &n), -EIO);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(50), false, e, 1, &n), -EIO);
 	assert_int_equal(queue_entries(r->q, MQ_QOFF(51), e, 256, &n), MQ_OK);
 	assert_int_equal(queue_entries(r->q, MQ_QOFF(0), e, 50, &n), MQ_OK);
 }
@@ -915,6 +988,8 @@ main(void)
 		T(a_queue_that_begins_late_has_no_earlier_files),
 		T(a_file_that_a_crash_left_half_made_is_completed),
 		T(a_reader_does_not_see_where_files_end_and_memory_begins),
+		T(records_are_those_of_the_entries_in_memory_and_in_files),
+		T(records_asked_for_now_never_wait_for_the_disk),
 		T(room_reserved_survives_a_checkpoint),
 		T(known_records_are_skipped_and_a_restored_queue_goes_on),
 		T(a_row_whose_files_are_not_there_is_not_believed),
