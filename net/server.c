@@ -526,7 +526,8 @@ busy_tick(struct server *s)
 		if (c->peer.channel.watch.fd >= 0) {
 			at = connection_tick(c);
 			next = earlier(next, at);
-			s->sweep_ms = earlier(s->sweep_ms, at);
+			if (at > s->d->now_ms)		/* else its turn is the next one, anyway */
+				s->sweep_ms = earlier(s->sweep_ms, at);
 		}
 		c->busy = false;
 		if (c->peer.channel.watch.fd < 0)
