@@ -360,8 +360,11 @@ record_msg_id(const struct host *stored, mq_pos pos, char *buf)
 	memcpy(raw, stored->addr, addr_len);
 	be32_put(raw + addr_len, stored->port);
 	be64_put(raw + addr_len + 4, pos.byte);
-	for (size_t i = 0; i < addr_len + 12; i++)
-		sprintf(buf + 2 * i, "%02X", raw[i]);
+	for (size_t i = 0; i < addr_len + 12; i++) {
+		*buf++ = "0123456789ABCDEF"[raw[i] >> 4];
+		*buf++ = "0123456789ABCDEF"[raw[i] & 15];
+	}
+	*buf = '\0';
 }
 
 int
