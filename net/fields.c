@@ -47,6 +47,40 @@ fields_put(char *at, json_t *ext)
 	return at;
 }
 
+size_t
+fields_list_bytes(const struct fields *f)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		bytes += 2 + strlen(f->list[i].name) + 4 + strlen(f->list[i].value);
+	return bytes;
+}
+
+char *
+fields_list_put(char *at, const struct fields *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		size_t name_len = strlen(f->list[i].name), len = strlen(f->list[i].value);
+
+		be16_put(at, (int16_t)name_len);
+		at = put_text(at + 2, f->list[i].name, name_len);
+		be32_put(at, (int32_t)len);
+		at = put_text(at + 4, f->list[i].value, len);
+	}
+	return at;
+}
+
+json_t *
+fields_object(const struct fields *f)
+{
+	json_t *ext = json_object();
+
+	for (size_t i = 0; ext && i < f->n; i++)
+		json_object_set_new(ext, f->list[i].name, json_string(f->list[i].value));
+	return ext;
+}
+
 /* --- in -------------------------------------------------------------------------------- */
 
 json_t *
@@ -87,5 +121,80 @@ fields_take(struct bytes *b, size_t len, json_t **ret)
 		return false;
 	}
 	*ret = ext;
+	return true;
+}
+
+/* --- cut in their place ------------------------------------------------------------------ */
+
+const char *
+fields_get(const struct fields *f, const char *name)
+{
+	for (size_t i = f->n; i > 0; i--)
+		if (f->list[i - 1].name[0] == name[0] && strcmp(f->list[i - 1].name, name) == 0)
+			return f->list[i - 1].value;
+	return NULL;
+}
+
+/* A text without NUL, all of it ASCII. */
+static bool
+is_plain(const char *at, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+
+	for (; len >= 8; at += 8, len -= 8) {
+		uint64_t v;
+
+		memcpy(&v, at, sizeof(v));
+		if ((v | (v - ones)) & highs)
+			return false;
+	}
+	for (; len > 0; at++, len--)
+		if ((signed char)*at <= 0)
+			return false;
+	return true;
+}
+
+/* The next text, where it is: its length is in front of it. */
+static char *
+next_plain(struct bytes *b, size_t len)
+{
+	const char *at = bytes_take(b, len);
+
+	if (!at || !is_plain(at, len))
+		b->err = MQ_ECORRUPT;
+	return (char *)(uintptr_t)at;
+}
+
+/* One byte to the left, where its length was, so that there is room for a NUL. */
+static const char *
+end_text(char *at, size_t len)
+{
+	memmove(at - 1, at, len);
+	at[len - 1] = '\0';
+	return at - 1;
+}
+
+bool
+fields_cut(char *at, size_t len, struct fields *ret)
+{
+	struct {
+		char *name, *value;
+		size_t name_len, value_len;
+	} cut[FIELDS_MAX];
+	struct bytes b = bytes_over(at, len);
+	size_t n = 0;
+
+	for (; b.left > 0 && n < FIELDS_MAX && b.err == MQ_OK; n++) {
+		cut[n].name_len = (size_t)bytes_get_i16(&b);
+		cut[n].name = next_plain(&b, cut[n].name_len);
+		cut[n].value_len = (size_t)bytes_get_i32(&b);
+		cut[n].value = next_plain(&b, cut[n].value_len);
+	}
+	if (b.err != MQ_OK || b.left > 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		ret->list[i] = (struct field){ end_text(cut[i].name, cut[i].name_len),
+					       end_text(cut[i].value, cut[i].value_len) };
+	ret->n = n;
 	return true;
 }

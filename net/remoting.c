@@ -24,6 +24,7 @@ remoting_frame_clear(struct remoting_frame *f)
 {
 	free(f->remark);
 	json_decref(f->ext);
+	free(f->fields);
 	free(f->memory);
 	*f = (struct remoting_frame){ .code = 0 };
 }
@@ -106,12 +107,13 @@ get_ext(const json_t *header, json_t **ret)
 }
 
 static int
-json_decode(const char *at, size_t len, struct remoting_frame *f)
+json_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
 {
 	json_error_t why;
 	json_t *header = json_loadb(at, len, 0, &why);
 	int rc;
 
+	(void)cuts;
 	if (!json_is_object(header)) {
 		json_decref(header);
 		return err_note(MQ_ECORRUPT, "a header that is no JSON object");
@@ -145,19 +147,77 @@ remark_text(const char *remark)
 	return copy ? json_string(copy) : text;
 }
 
-/* Members in the order in which RocketMQ has them, that of the alphabet. */
-static int
-json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+static const char *
+language_word(const struct remoting_frame *f)
 {
 	bool known = f->language >= 0 && (size_t)f->language < LENGTH(languages);
-	json_t *header = json_pack("{s:i, s:O*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code,
-				   "extFields", f->ext, "flag", f->flag,
-				   "language", languages[known ? f->language : REMOTING_OTHER],
+
+	return languages[known ? f->language : REMOTING_OTHER];
+}
+
+/* Has it no character that a JSON text has another way? */
+static bool
+is_verbatim(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+			return false;
+	return true;
+}
+
+static bool
+is_all_verbatim(const struct remoting_frame *f)
+{
+	for (size_t i = 0; i < f->fields->n; i++)
+		if (!is_verbatim(f->fields->list[i].name) || !is_verbatim(f->fields->list[i].value))
+			return false;
+	return !f->remark || is_verbatim(f->remark);
+}
+
+/* What json_dumps() makes of such a frame. */
+static char *
+json_verbatim(const struct remoting_frame *f)
+{
+	size_t size = 256 + fields_list_bytes(f->fields) + (f->remark ? strlen(f->remark) : 0);
+	char *text = malloc(size), *at = text;
+
+	if (!text)
+		return NULL;
+	at += sprintf(at, "{\"code\":%d,\"extFields\":{", (int)f->code);
+	for (size_t i = 0; i < f->fields->n; i++) {
+		const struct field *field = &f->fields->list[i];
+
+		at = stpcpy(stpcpy(at, i > 0 ? ",\"" : "\""), field->name);
+		at = stpcpy(stpcpy(stpcpy(at, "\":\""), field->value), "\"");
+	}
+	at += sprintf(at, "},\"flag\":%d,\"language\":\"%s\",\"opaque\":%d", (int)f->flag, language_word(f),
+		      (int)f->opaque);
+	if (f->remark)
+		at = stpcpy(stpcpy(stpcpy(at, ",\"remark\":\""), f->remark), "\"");
+	sprintf(at, ",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":%d}", (int)f->version);
+	return text;
+}
+
+/* Members in the order in which RocketMQ has them, that of the alphabet. */
+static char *
+json_text(const struct remoting_frame *f)
+{
+	json_t *ext = f->fields ? fields_object(f->fields) : json_incref(f->ext);
+	json_t *header = json_pack("{s:i, s:o*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code, "extFields", ext,
+				   "flag", f->flag, "language", language_word(f),
 				   "opaque", f->opaque, "remark", remark_text(f->remark),
 				   "serializeTypeCurrentRPC", "JSON", "version", f->version);
 	char *text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
 	json_decref(header);
+	return text;
+}
+
+static int
+json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+{
+	char *text = f->fields && is_all_verbatim(f) ? json_verbatim(f) : json_text(f);
+
 	if (!text)
 		return err_note(-EINVAL, "a header that is no JSON");
 	*ret = text;
@@ -177,10 +237,26 @@ take_remark(struct bytes *b, char **ret)
 	json_decref(text);
 }
 
+/* The fields as a list in the header itself.  False: not these. */
+static bool
+cut_fields(struct bytes *b, size_t len, struct remoting_frame *f)
+{
+	struct fields *fields = b->err == MQ_OK && len <= b->left ? malloc(sizeof(*fields)) : NULL;
+
+	if (!fields || !fields_cut((char *)(uintptr_t)b->at, len, fields)) {
+		free(fields);
+		return false;
+	}
+	(void)bytes_take(b, len);
+	f->fields = fields;
+	return true;
+}
+
 static int
-binary_decode(const char *at, size_t len, struct remoting_frame *f)
+binary_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
 {
 	struct bytes b = bytes_over(at, len);
+	size_t ext_len;
 
 	f->code = bytes_get_i16(&b);
 	f->language = bytes_get_i8(&b);
@@ -188,7 +264,9 @@ binary_decode(const char *at, size_t len, struct remoting_frame *f)
 	f->opaque = bytes_get_i32(&b);
 	f->flag = bytes_get_i32(&b);
 	take_remark(&b, &f->remark);
-	(void)fields_take(&b, (size_t)bytes_get_i32(&b), &f->ext);
+	ext_len = (size_t)bytes_get_i32(&b);
+	if (!cuts || !cuts(f->code) || !cut_fields(&b, ext_len, f))
+		(void)fields_take(&b, ext_len, &f->ext);
 	return b.err == MQ_OK ? MQ_OK : err_note(b.err, "a binary header that is none");
 }
 
@@ -203,7 +281,8 @@ put_bytes(char *at, const char *bytes, size_t len)
 static int
 binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 {
-	size_t remark_len = f->remark ? strlen(f->remark) : 0, ext_len = fields_bytes(f->ext);
+	size_t remark_len = f->remark ? strlen(f->remark) : 0;
+	size_t ext_len = f->fields ? fields_list_bytes(f->fields) : fields_bytes(f->ext);
 	size_t len = 2 + 1 + 2 + 4 + 4 + 4 + remark_len + 4 + ext_len;
 	char *header, *at;
 
@@ -220,7 +299,10 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	be32_put(header + 13, (int32_t)remark_len);
 	at = put_bytes(header + 17, f->remark, remark_len);
 	be32_put(at, (int32_t)ext_len);
-	fields_put(at + 4, f->ext);
+	if (f->fields)
+		fields_list_put(at + 4, f->fields);
+	else
+		fields_put(at + 4, f->ext);
 	*ret = header;
 	*ret_len = len;
 	return MQ_OK;
@@ -229,7 +311,7 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 /* --- frames ---------------------------------------------------------------------------------- */
 
 static const struct {
-	int (*decode)(const char *at, size_t len, struct remoting_frame *f);
+	int (*decode)(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f);
 	int (*encode)(const struct remoting_frame *f, char **ret, size_t *ret_len);
 } dialects[] = {
 	[REMOTING_JSON] = { json_decode, json_encode },
@@ -267,7 +349,7 @@ void
 remoting_reader_clear(struct remoting_reader *r)
 {
 	free(r->memory);
-	*r = (struct remoting_reader){ .head_len = 0 };
+	*r = (struct remoting_reader){ .cuts = r->cuts };
 }
 
 static enum remoting_dialect
@@ -322,7 +404,8 @@ static int
 complete(struct remoting_reader *r, struct remoting_frame *ret)
 {
 	struct remoting_frame f = { .dialect = dialect_of(r) };
-	int rc = dialects[f.dialect].decode(r->memory ? r->memory : "", header_len(r), &f);
+	char none[1] = "";
+	int rc = dialects[f.dialect].decode(r->memory ? r->memory : none, header_len(r), r->cuts, &f);
 
 	if (rc != MQ_OK) {
 		remoting_frame_clear(&f);

@@ -27,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/fields.h"
+
 #define REMOTING_HEAD_BYTES 8
 #define REMOTING_FRAME_MAX (16 << 20)	/* with the bytes of its length */
 #define REMOTING_HEADER_MAX (256 << 10)	/* a longer one is refused, so that parsing it delays no other
@@ -50,7 +52,7 @@ enum remoting_language {
 	REMOTING_OTHER = 7,
 };
 
-/* Starts as zeros.  ext, remark and memory are the frame's. */
+/* Starts as zeros.  ext, remark and memory are the frame's, and so are fields when it was received. */
 struct remoting_frame {
 	enum remoting_dialect dialect;
 	int32_t code, opaque;
@@ -59,6 +61,7 @@ struct remoting_frame {
 	int32_t version;
 	char *remark;			/* NULL: none */
 	json_t *ext;			/* an object of strings; NULL: none */
+	struct fields *fields;		/* in its place, if not NULL; when sent in the order of the alphabet */
 	const char *body;		/* in `memory` when received, else the caller's, or NULL */
 	size_t body_len;
 	size_t header_len;		/* when received: how long its header was */
@@ -81,6 +84,8 @@ struct remoting_reader {
 	size_t size;			/* of header and body, once the head is complete */
 	char *memory;			/* header and body: `len` bytes have come, it has `room` */
 	size_t len, room;
+	bool (*cuts)(int code);		/* the owner's; NULL: never.  Where it says so, a binary frame has its
+					 * fields as `fields`, if fields_cut() can, else as `ext` */
 };
 
 void remoting_reader_clear(struct remoting_reader *r);

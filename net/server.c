@@ -474,6 +474,7 @@ accepted(struct listener *l, int fd, const char *address)
 	c->peer.channel.d = s->d;
 	c->peer.channel.allowed = SMALL_FRAME;
 	c->peer.channel.turn_frames_max = s->what.turn_frames;
+	c->peer.channel.reader.cuts = s->what.cuts;
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
 	snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);

@@ -43,6 +43,9 @@ struct server_for {
 	size_t waiting_max;		/* unsent answers of one connection; with more it is not read from */
 	void *arg;
 
+	/* Does serve() want the fields of such a request as `fields`?  NULL: of none.  See remoting_reader. */
+	bool (*cuts)(int code);
+
 	/* Is the body of such a request JSON?  Then it is packed for the mount (values.h).  NULL: none is. */
 	bool (*has_values)(int code);
 

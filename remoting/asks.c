@@ -17,27 +17,28 @@
 /* --- fields ----------------------------------------------------------------------------------------- */
 
 /* Reads fields one after the other, and remembers which was wrong first. */
-struct fields {
-	json_t *ext;
+struct reading {
+	const struct remoting_frame *f;
 	bool brief;			/* names of one letter */
 	const char *wrong;
 };
 
 static const char *
-text_field(struct fields *f, const char *name, const char *letter, bool needed)
+text_field(struct reading *r, const char *name, const char *letter, bool needed)
 {
-	const char *text = json_string_value(json_object_get(f->ext, f->brief && letter ? letter : name));
+	const char *known_as = r->brief && letter ? letter : name;
+	const char *text = r->f->fields ? fields_get(r->f->fields, known_as) : ext_get(r->f->ext, known_as);
 
-	if (!text && needed && !f->wrong)
-		f->wrong = name;
+	if (!text && needed && !r->wrong)
+		r->wrong = name;
 	return text;
 }
 
 /* `if_absent` where it is not there; INT64_MIN: it has to be. */
 static int64_t
-number_field(struct fields *f, const char *name, const char *letter, int64_t min, int64_t max, int64_t if_absent)
+number_field(struct reading *r, const char *name, const char *letter, int64_t min, int64_t max, int64_t if_absent)
 {
-	const char *text = text_field(f, name, letter, if_absent == INT64_MIN);
+	const char *text = text_field(r, name, letter, if_absent == INT64_MIN);
 	long long n;
 	char *end;
 
@@ -46,35 +47,35 @@ number_field(struct fields *f, const char *name, const char *letter, int64_t min
 	errno = 0;
 	n = strtoll(text, &end, 10);
 	if (end == text || *end || errno || n < min || n > max) {
-		if (!f->wrong)
-			f->wrong = name;
+		if (!r->wrong)
+			r->wrong = name;
 		return 0;
 	}
 	return n;
 }
 
 static int32_t
-int_field(struct fields *f, const char *name, const char *letter)
+int_field(struct reading *r, const char *name, const char *letter)
 {
-	return (int32_t)number_field(f, name, letter, INT32_MIN, INT32_MAX, INT64_MIN);
+	return (int32_t)number_field(r, name, letter, INT32_MIN, INT32_MAX, INT64_MIN);
 }
 
 static int32_t
-int_field_or(struct fields *f, const char *name, const char *letter, int32_t if_absent)
+int_field_or(struct reading *r, const char *name, const char *letter, int32_t if_absent)
 {
-	return (int32_t)number_field(f, name, letter, INT32_MIN, INT32_MAX, if_absent);
+	return (int32_t)number_field(r, name, letter, INT32_MIN, INT32_MAX, if_absent);
 }
 
 static int64_t
-long_field(struct fields *f, const char *name, const char *letter)
+long_field(struct reading *r, const char *name, const char *letter)
 {
-	return number_field(f, name, letter, INT64_MIN, INT64_MAX, INT64_MIN);
+	return number_field(r, name, letter, INT64_MIN, INT64_MAX, INT64_MIN);
 }
 
 static bool
-fields_good(const struct fields *f, struct refusal *why)
+is_good(const struct reading *r, struct refusal *why)
 {
-	return !f->wrong || refuse(why, ANSWER_SYSTEM_ERROR, "the custom field <%s> is missing or wrong", f->wrong);
+	return !r->wrong || refuse(why, ANSWER_SYSTEM_ERROR, "the custom field <%s> is missing or wrong", r->wrong);
 }
 
 static bool
@@ -181,8 +182,8 @@ bool
 ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
 	const bool replies = f->code == REMOTING_SEND_REPLY_MESSAGE || f->code == REMOTING_SEND_REPLY_MESSAGE_V2;
-	struct fields in = {
-		.ext = f->ext,
+	struct reading in = {
+		.f = f,
 		.brief = f->code != REMOTING_SEND_MESSAGE && f->code != REMOTING_SEND_REPLY_MESSAGE,
 	};
 	struct ask a = { .body = f->body };
@@ -205,7 +206,7 @@ ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 				       int_field_or(&in, "maxReconsumeTimes", "l", -1),
 		.body_len = (uint32_t)f->body_len,
 	};
-	if (!fields_good(&in, ret_why) || !put_name("topic", a.topic, &a.s.topic_len, ret_why))
+	if (!is_good(&in, ret_why) || !put_name("topic", a.topic, &a.s.topic_len, ret_why))
 		return false;
 	put_name_if_valid(&a.template, &a.s.template_len);
 	put_name_if_valid(&a.group, &a.s.group_len);
@@ -226,7 +227,7 @@ ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 bool
 ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
-	struct fields in = { .ext = f->ext };
+	struct reading in = { .f = f };
 	struct ask a = { .group = text_field(&in, "consumerGroup", NULL, true) };
 	int32_t flags = int_field(&in, "sysFlag", NULL);
 	const char *type = text_field(&in, "expressionType", NULL, false);
@@ -245,7 +246,7 @@ ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 	a.sub_version = number_field(&in, "subVersion", NULL, INT64_MIN, INT64_MAX, 0);
 	a.suspends = flags & PULL_SUSPENDS;
 	a.subscribed = !(flags & PULL_HAS_SUBSCRIPTION);
-	if (!fields_good(&in, ret_why) || !put_name("topic", a.topic, &a.s.topic_len, ret_why) ||
+	if (!is_good(&in, ret_why) || !put_name("topic", a.topic, &a.s.topic_len, ret_why) ||
 	    !put_name("group", a.group, &a.s.group_len, ret_why))
 		return false;
 	if (a.s.queue_id < 0)
@@ -264,7 +265,7 @@ ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 bool
 ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
-	struct fields in = { .ext = f->ext };
+	struct reading in = { .f = f };
 	struct ask a = { .topic = "", .template = "", .group = "", .text = text_field(&in, "producerGroup", NULL, true) };
 
 	a.s = (struct ring_submission){
@@ -273,7 +274,7 @@ ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why
 		.commit_offset = long_field(&in, "commitLogOffset", NULL),
 		.sysflag = int_field(&in, "commitOrRollback", NULL),
 	};
-	if (!fields_good(&in, ret_why))
+	if (!is_good(&in, ret_why))
 		return false;
 	if (strlen(a.text) > RECORD_PROPS_MAX)
 		return refuse(ret_why, ANSWER_SYSTEM_ERROR, "The producer group wrong");

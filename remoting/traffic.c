@@ -15,6 +15,7 @@
 #include "net/request.h"
 #include "remoting/asks.h"
 #include "remoting/clients.h"
+#include "remoting/codes.h"
 #include "remoting/loop.h"
 #include "remoting/polls.h"
 #include "remoting/replies.h"
@@ -189,6 +190,13 @@ traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 	return SERVER_DONE;
 }
 
+bool
+traffic_cuts(int code)
+{
+	return code == REMOTING_SEND_MESSAGE || code == REMOTING_SEND_MESSAGE_V2 || code == REMOTING_SEND_BATCH_MESSAGE ||
+	       code == REMOTING_PULL_MESSAGE;
+}
+
 enum server_served
 traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
 {
@@ -361,13 +369,35 @@ response_to(const struct op *op, const struct ring_completion *c)
 	};
 }
 
-static void
-put_number(json_t *ext, const char *name, int64_t n)
-{
-	char text[24];
+/* Texts of an answer's fields. */
+struct texts {
+	struct fields fields;
+	char numbers[4][24];
+	size_t n;			/* of the numbers */
+	char id[57];
+	char *ids;			/* malloc'ed, or NULL */
+};
 
-	snprintf(text, sizeof(text), "%" PRId64, n);
-	json_object_set_new_nocheck(ext, name, json_stringn_nocheck(text, strlen(text)));
+static void
+put_text(struct texts *t, const char *name, const char *value)
+{
+	t->fields.list[t->fields.n++] = (struct field){ name, value };
+}
+
+static void
+put_number(struct texts *t, const char *name, int64_t value)
+{
+	char *at = t->numbers[t->n] + sizeof(t->numbers[t->n]) - 1;
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+	t->n++;
+	*at = '\0';
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (value < 0)
+		*--at = '-';
+	put_text(t, name, at);
 }
 
 /* Where the record behind that one begins: from the log, where the mount has put both. */
@@ -416,45 +446,37 @@ store_host(const struct traffic *t)
 	return host;
 }
 
-static json_t *
-send_ext(struct traffic *t, const struct ring_completion *c)
+static void
+put_msg_id(struct traffic *t, const struct ring_completion *c, struct texts *ret)
 {
-	const struct ring_says *says = &t->ring.out->says;
 	const struct host host = store_host(t);
-	json_t *ext = json_object();
-	char id[57];
 
-	if (!ext)
-		return NULL;
-	if (c->pos < 0) {
-		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck("0"));
-	} else if (c->kind == RING_BATCH) {
-		AUTO_FREE char *ids = batch_ids(t, &host, c);
-
-		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(ids ? ids : ""));
-	} else {
-		record_msg_id(&host, MQ_POS(c->pos), id);
-		json_object_set_new_nocheck(ext, "msgId", json_string_nocheck(id));
-	}
-	put_number(ext, "queueId", c->queue_id);
-	put_number(ext, "queueOffset", c->offset);
-	json_object_set_new_nocheck(ext, "MSG_REGION", json_string_nocheck(says->region));
-	json_object_set_new_nocheck(ext, "TRACE_ON", json_string_nocheck(says->trace_on ? "true" : "false"));
-	return ext;
+	if (c->pos >= 0 && c->kind == RING_BATCH)
+		ret->ids = batch_ids(t, &host, c);
+	else if (c->pos >= 0)
+		record_msg_id(&host, MQ_POS(c->pos), ret->id);
+	put_text(ret, "msgId", c->pos < 0 ? "0" : ret->ids ? ret->ids : ret->id);
 }
 
-static json_t *
-pull_ext(const struct ring_completion *c)
+static void
+send_fields(struct traffic *t, const struct ring_completion *c, struct texts *ret)
 {
-	json_t *ext = json_object();
+	const struct ring_says *says = &t->ring.out->says;
 
-	if (!ext)
-		return NULL;
-	put_number(ext, "suggestWhichBrokerId", c->suggest);
-	put_number(ext, "nextBeginOffset", c->offset);
-	put_number(ext, "minOffset", c->min);
-	put_number(ext, "maxOffset", c->max);
-	return ext;
+	put_text(ret, "MSG_REGION", says->region);
+	put_text(ret, "TRACE_ON", says->trace_on ? "true" : "false");
+	put_msg_id(t, c, ret);
+	put_number(ret, "queueId", c->queue_id);
+	put_number(ret, "queueOffset", c->offset);
+}
+
+static void
+pull_fields(const struct ring_completion *c, struct texts *ret)
+{
+	put_number(ret, "maxOffset", c->max);
+	put_number(ret, "minOffset", c->min);
+	put_number(ret, "nextBeginOffset", c->offset);
+	put_number(ret, "suggestWhichBrokerId", c->suggest);
 }
 
 bool
@@ -468,11 +490,14 @@ static void
 answer_send(struct traffic *t, const struct op *op, const struct ring_completion *c)
 {
 	struct remoting_frame f = response_to(op, c);
+	struct texts texts = { .n = 0 };
 
-	if (traffic_is_stored(c->code))
-		f.ext = send_ext(t, c);
+	if (traffic_is_stored(c->code)) {
+		send_fields(t, c, &texts);
+		f.fields = &texts.fields;
+	}
 	(void)server_post(t->l->server, op->peer, &f);
-	json_decref(f.ext);
+	free(texts.ids);
 }
 
 void
@@ -481,10 +506,12 @@ traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remot
 {
 	const struct op op = { .peer = p, .opaque = to->opaque, .dialect = to->dialect };
 	struct remoting_frame f = response_to(&op, c);
+	struct texts texts = { .n = 0 };
 
-	f.ext = send_ext(t, c);
+	send_fields(t, c, &texts);
+	f.fields = &texts.fields;
 	(void)server_post(t->l->server, p, &f);
-	json_decref(f.ext);
+	free(texts.ids);
 }
 
 static void
@@ -494,14 +521,16 @@ answer_pull(struct traffic *t, const struct op *op, const struct ring_completion
 	struct remoting_frame f = response_to(op, c);
 	struct log_piece pieces[RING_PIECES];
 	uint32_t n = c->n < RING_PIECES ? c->n : RING_PIECES;
+	struct texts texts = { .n = 0 };
 
 	for (uint32_t i = 0; i < n; i++)
 		pieces[i] = (struct log_piece){ .pos = found[i].pos, .bytes = found[i].bytes };
 	if (c->code == ANSWER_SUCCESS || c->code == ANSWER_PULL_NOT_FOUND ||
-	    c->code == ANSWER_PULL_RETRY_IMMEDIATELY || c->code == ANSWER_PULL_OFFSET_MOVED)
-		f.ext = pull_ext(c);
+	    c->code == ANSWER_PULL_RETRY_IMMEDIATELY || c->code == ANSWER_PULL_OFFSET_MOVED) {
+		pull_fields(c, &texts);
+		f.fields = &texts.fields;
+	}
 	(void)server_send_log(t->l->server, op->peer, &f, pieces, n);
-	json_decref(f.ext);
 }
 
 static void

@@ -29,6 +29,9 @@ void traffic_close(struct traffic *t);	/* accepts NULL */
 enum server_served traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 enum server_served traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 
+/* Are the fields of such a request for them wanted as a list?  (See server_for.) */
+bool traffic_cuts(int code);
+
 /* END_TRANSACTION that says commit or rollback. */
 enum server_served traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 

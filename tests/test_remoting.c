@@ -233,6 +233,118 @@ what_is_unknown_is_passed_over_and_what_is_missing_is_nothing(void **state)
 	remoting_frame_clear(&f);
 }
 
+/* --- fields as a list ------------------------------------------------------------------------ */
+
+static bool
+always(int code)
+{
+	(void)code;
+	return true;
+}
+
+static void
+fields_in_a_list_are_sent_as_those_of_an_object(void **state)
+{
+	static struct fields lists[] = {
+		{ .n = 3, .list = { { "a", "1" }, { "b", "" }, { "c", "x y" } } },
+		{ .n = 2, .list = { { "a", "\"quoted\" \\ \n\001" }, { "b", "\xc3\xa9" } } },
+		{ .n = 1, .list = { { "t\x7f", "v" } } },
+	};
+	static char ok[] = "OK", why[] = "say \"why\"";
+	char *remarks[] = { NULL, ok, why };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * 3 * 3; i++) {
+		struct remoting_frame f = {
+			.dialect = i % 2 ? REMOTING_JSON : REMOTING_BINARY, .code = 11, .opaque = -7, .flag = REMOTING_RESPONSE,
+			.language = i % 5 ? REMOTING_JAVA : 99, .version = 409, .remark = remarks[i / 6],
+			.ext = fields_object(&lists[i / 2 % 3]),
+		};
+		char *bytes;
+		size_t len;
+
+		assert_int_equal(remoting_encode(&f, &bytes, &len), MQ_OK);
+		json_decref(f.ext);
+		f.ext = NULL;
+		f.fields = &lists[i / 2 % 3];
+		want_bytes(&f, bytes, len);
+		free(bytes);
+	}
+}
+
+/* Decode a binary frame with such fields; a value may have a NUL, so it comes with its length. */
+static int
+decode_fields(const char *ext, size_t len, struct remoting_frame *ret)
+{
+	struct remoting_reader r = { .cuts = always };
+	char header[1000] = { 0 }, bytes[1100];
+	size_t n;
+	int rc;
+
+	be32_put(header + 17, (int32_t)len);
+	memcpy(header + 21, ext, len);
+	n = frame(bytes, REMOTING_BINARY, header, 21 + len, "the body");
+	*ret = (struct remoting_frame){ .code = 0 };
+	rc = feed(&r, bytes, n, SIZE_MAX, ret);
+	remoting_reader_clear(&r);
+	return rc;
+}
+
+static void
+fields_are_cut_in_their_place_and_the_body_is_whole(void **state)
+{
+	static const char ext[] = "\x00\x01" "a" "\x00\x00\x00\x0c" "x\001y\002and more"
+				  "\x00\x00" "\x00\x00\x00\x00"
+				  "\x00\x01" "b" "\x00\x00\x00\x00" "\x00\x01" "a" "\x00\x00\x00\x04" "last";
+	struct remoting_frame f;
+
+	(void)state;
+	assert_int_equal(decode_fields(ext, sizeof(ext) - 1, &f), MQ_OK);
+	assert_null(f.ext);
+	assert_int_equal(f.fields->n, 4);
+	assert_string_equal(f.fields->list[0].value, "x\001y\002and more");
+	assert_string_equal(fields_get(f.fields, "a"), "last");
+	assert_string_equal(fields_get(f.fields, "b"), "");
+	assert_string_equal(fields_get(f.fields, ""), "");
+	assert_null(fields_get(f.fields, "c"));
+	assert_int_equal(f.body_len, 8);
+	assert_memory_equal(f.body, "the body", 8);
+	remoting_frame_clear(&f);
+	assert_int_equal(decode_fields("", 0, &f), MQ_OK);
+	assert_null(fields_get(f.fields, "a"));
+	remoting_frame_clear(&f);
+}
+
+static void
+fields_that_cannot_be_cut_are_an_object_or_refused_as_ever(void **state)
+{
+	static const char utf8[] = "\x00\x01" "a" "\x00\x00\x00\x02" "\xc3\xa9";
+	char many[(FIELDS_MAX + 1) * 7];
+	struct remoting_frame f;
+
+	(void)state;
+	assert_int_equal(decode_fields(utf8, sizeof(utf8) - 1, &f), MQ_OK);
+	assert_null(f.fields);
+	want_field(&f, "a", "\xc3\xa9");
+	remoting_frame_clear(&f);
+	for (int i = 0; i <= FIELDS_MAX; i++) {
+		be16_put(many + 7 * i, 1);
+		many[7 * i + 2] = (char)('A' + i);
+		be32_put(many + 7 * i + 3, 0);
+	}
+	assert_int_equal(decode_fields(many, sizeof(many), &f), MQ_OK);
+	assert_null(f.fields);
+	assert_int_equal(json_object_size(f.ext), FIELDS_MAX + 1);
+	remoting_frame_clear(&f);
+	assert_int_equal(decode_fields(many, sizeof(many) - 7, &f), MQ_OK);
+	assert_int_equal(f.fields->n, FIELDS_MAX);
+	remoting_frame_clear(&f);
+	assert_int_equal(decode_fields(many, sizeof(many) - 8, &f), MQ_ECORRUPT);
+	assert_int_equal(decode_fields("\x00\x01" "a" "\x00\x00\x00\x01" "\x00", 8, &f), MQ_ECORRUPT);
+	assert_int_equal(decode_fields("\x00\x01" "a" "\x00\x00\x00\x01" "\xff", 8, &f), MQ_ECORRUPT);
+	assert_int_equal(decode_fields("\xff\xff" "a" "\x00\x00\x00\x01" "x", 8, &f), MQ_ECORRUPT);
+}
+
 /* --- what cannot be ------------------------------------------------------------------------- */
 
 static void
@@ -387,6 +499,9 @@ main(void)
 		cmocka_unit_test(what_was_sent_is_read_again),
 		cmocka_unit_test(numbers_and_switches_are_taken_as_texts),
 		cmocka_unit_test(what_is_unknown_is_passed_over_and_what_is_missing_is_nothing),
+		cmocka_unit_test(fields_in_a_list_are_sent_as_those_of_an_object),
+		cmocka_unit_test(fields_are_cut_in_their_place_and_the_body_is_whole),
+		cmocka_unit_test(fields_that_cannot_be_cut_are_an_object_or_refused_as_ever),
 		cmocka_unit_test(lengths_that_cannot_be_are_refused_before_anything_is_stored),
 		cmocka_unit_test(memory_grows_with_what_comes),
 		cmocka_unit_test(the_largest_frame_is_read),

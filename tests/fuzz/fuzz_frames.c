@@ -16,6 +16,7 @@
 #include "remoting/codes.h"
 #include "remoting/frames.h"
 #include "remoting/ring_server.h"
+#include "remoting/traffic.h"
 #include "tests/fuzz/target.h"
 
 #define WITH_ACL 0x80
@@ -201,6 +202,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!loop.traffic)
 		begin();
 	loop.d.config.acl = (data[0] & WITH_ACL) != 0;
+	r.cuts = loop.d.config.acl ? NULL : traffic_cuts;
 	mount.out->says.long_polling = (data[0] & LONG_POLLING) != 0;
 	mount.out->says.store_replies = (data[0] & 1) != 0;
 	for (int i = 0; next_frame(&r, &at, end, &f); i++) {
