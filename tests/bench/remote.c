@@ -1,7 +1,7 @@
 /* remote.c - a client of RocketMQ's remoting protocol that wants to be fast, and remembers.
  *
  *      remote send PORT TOPIC QUEUES CONNECTIONS WINDOW BYTES COUNT [STORED]
- *      remote pull PORT TOPIC QUEUE COUNT [READ]
+ *      remote pull PORT TOPIC QUEUE COUNT WINDOW [READ]
  *      remote hold PORT TOPIC QUEUES
  *
  * send: COUNT messages of BYTES bytes over so many connections, each with up to WINDOW requests
@@ -9,7 +9,8 @@
  * number of each message that was answered with SEND_OK, a line each; without it, what is not
  * SEND_OK is an error, and so is a broker that goes away.
  *
- * pull: until COUNT messages have come; READ gets the number of each.
+ * pull: until COUNT messages have come, with up to WINDOW pulls that are not answered yet, each of
+ * the 32 messages behind those of the one before; READ gets the number of each message.
  *
  * hold: a pull waits at the end of each of so many empty queues, each on a connection of its own;
  * then each queue gets a message, one queue after the other.  Prints how long after it was sent
@@ -361,18 +362,42 @@ send_all(int fd, const char *at, size_t len)
 		die("send");
 }
 
-static void
-ask_for(int fd, const char *topic, const char *queue, int64_t from)
+#define PULLED 32			/* messages that one pull asks for */
+#define WINDOW_MAX 64
+#define ANSWERS (17 << 20)		/* room for one answer of any size */
+
+static size_t
+put_pull(char *at, const char *topic, const char *queue, uint32_t opaque, int64_t from, int64_t most)
 {
-	char out[2048], offset[24];
+	char offset[24], n[24];
 	const struct field fields[] = {
 		{ "consumerGroup", "load" }, { "topic", topic }, { "queueId", queue }, { "queueOffset", offset },
-		{ "maxMsgNums", "32" }, { "sysFlag", "6" }, { "commitOffset", "0" }, { "suspendTimeoutMillis", "60000" },
+		{ "maxMsgNums", n }, { "sysFlag", "6" }, { "commitOffset", "0" }, { "suspendTimeoutMillis", "60000" },
 		{ "subscription", "*" }, { "subVersion", "0" },
 	};
 
 	snprintf(offset, sizeof(offset), "%ld", (long)from);
-	send_all(fd, out, (size_t)(put_frame(out, 11, 0, fields, sizeof(fields) / sizeof(fields[0]), 0) - out));
+	snprintf(n, sizeof(n), "%ld", (long)most);
+	return (size_t)(put_frame(at, 11, opaque, fields, sizeof(fields) / sizeof(fields[0]), 0) - at);
+}
+
+static void
+ask_for(int fd, const char *topic, const char *queue, int64_t from)
+{
+	char out[2048];
+
+	send_all(fd, out, put_pull(out, topic, queue, 0, from, PULLED));
+}
+
+/* Records that answer a pull. */
+static long
+records_of(int code, const char *body, size_t len, int64_t *next)
+{
+	if (code != 0 && code != 20) {
+		fprintf(stderr, "remote: pull: code %d\n", code);
+		exit(1);
+	}
+	return note_records(body, len, next);
 }
 
 /* What answers a pull, in `in`.  Returns how many records it brings. */
@@ -383,34 +408,83 @@ pulled(int fd, char *in, int64_t *next)
 	size_t at = 0, body_len;
 	const char *body;
 	uint32_t opaque;
-	int code;
+	int code = -1;
 
 	receive_all(fd, in, 8);
 	receive_all(fd, in + 8, get32(in) - 4);
 	c.in_len = get32(in) + 4;
-	if (!next_frame(&c, &at, &code, &opaque, &body, &body_len) || (code != 0 && code != 20)) {
-		fprintf(stderr, "remote: pull: code %d\n", code);
-		exit(1);
+	(void)next_frame(&c, &at, &code, &opaque, &body, &body_len);
+	return records_of(code, body, body_len, next);
+}
+
+/* A consumer with several pulls under way, each for a range of the queue of its own. */
+struct consumer {
+	struct connection c;
+	const char *topic, *queue;
+	long count, asked, got;		/* messages */
+	struct range {
+		int64_t next, end;	/* not pulled yet */
+	} ranges[WINDOW_MAX];
+	char out[WINDOW_MAX * 512];
+	size_t out_len;
+};
+
+/* The rest of the range, or if there is none, the next range. */
+static void
+ask_range(struct consumer *x, uint32_t i)
+{
+	struct range *r = &x->ranges[i];
+
+	if (r->next == r->end && x->asked < x->count) {
+		r->next = x->asked;
+		x->asked = x->asked + PULLED < x->count ? x->asked + PULLED : x->count;
+		r->end = x->asked;
 	}
-	return note_records(body, body_len, next);
+	if (r->next < r->end)
+		x->out_len += put_pull(x->out + x->out_len, x->topic, x->queue, i, r->next, r->end - r->next);
 }
 
 static void
-consume(int port, const char *topic, const char *queue, long count)
+take_answers(struct consumer *x)
 {
-	char *in = malloc(17 << 20);
-	int fd = connect_to(port);
-	double began = seconds();
-	int64_t next = 0;
-	long n = 0;
+	struct connection *c = &x->c;
+	ssize_t n = recv(c->fd, c->in + c->in_len, ANSWERS - c->in_len, 0);
+	size_t at = 0, len;
+	uint32_t i;
+	const char *body;
+	int code;
 
-	while (n < count) {
-		ask_for(fd, topic, queue, next);
-		n += pulled(fd, in, &next);
+	if (n <= 0)
+		die("receive");
+	c->in_len += (size_t)n;
+	while (next_frame(c, &at, &code, &i, &body, &len)) {
+		x->got += records_of(code, body, len, &x->ranges[i % WINDOW_MAX].next);
+		ask_range(x, i % WINDOW_MAX);
 	}
-	print_rate(n, began);
-	close(fd);
-	free(in);
+	memmove(c->in, c->in + at, c->in_len - at);
+	c->in_len -= at;
+}
+
+static void
+consume(int port, const char *topic, const char *queue, long count, uint32_t window)
+{
+	static struct consumer x;
+	double began;
+
+	x = (struct consumer){ .c.fd = connect_to(port), .c.in = malloc(ANSWERS), .topic = topic, .queue = queue,
+			       .count = count };
+	began = seconds();
+	for (uint32_t i = 0; i < window; i++)
+		ask_range(&x, i);
+	while (x.got < count) {
+		if (x.out_len > 0)
+			send_all(x.c.fd, x.out, x.out_len);
+		x.out_len = 0;
+		take_answers(&x);
+	}
+	print_rate(x.got, began);
+	close(x.c.fd);
+	free(x.c.in);
 }
 
 /* --- holding --------------------------------------------------------------------------------------- */
@@ -430,7 +504,7 @@ hold(int port, const char *topic, int queues)
 	struct connection c = { .fd = connect_to(port), .out = malloc(BUFFER) };
 	double *took = calloc((size_t)queues, sizeof(*took));
 	int *fds = calloc((size_t)queues, sizeof(*fds));
-	char *in = malloc(17 << 20), queue[16];
+	char *in = malloc(ANSWERS), queue[16];
 
 	for (int i = 0; i < queues; i++) {
 		snprintf(queue, sizeof(queue), "%d", i);
@@ -475,10 +549,10 @@ main(int argc, char **argv)
 		if (argc > 9 && !(record = fopen(argv[9], "w")))
 			die(argv[9]);
 		produce(&p, atoi(argv[2]));
-	} else if (argc >= 6 && strcmp(argv[1], "pull") == 0) {
-		if (argc > 6 && !(record = fopen(argv[6], "w")))
-			die(argv[6]);
-		consume(atoi(argv[2]), argv[3], argv[4], atol(argv[5]));
+	} else if (argc >= 7 && strcmp(argv[1], "pull") == 0 && atoi(argv[6]) >= 1 && atoi(argv[6]) <= WINDOW_MAX) {
+		if (argc > 7 && !(record = fopen(argv[7], "w")))
+			die(argv[7]);
+		consume(atoi(argv[2]), argv[3], argv[4], atol(argv[5]), (uint32_t)atoi(argv[6]));
 	} else if (argc >= 5 && strcmp(argv[1], "hold") == 0) {
 		hold(atoi(argv[2]), argv[3], atoi(argv[4]));
 	} else {

@@ -113,7 +113,10 @@ measure() {
 	"$remote" send "$listens" pulled 1 1 256 1024 "$pipelined" > "$work/filled"
 	# shellcheck disable=SC2086
 	echo "$case pulled_by_Java,_1_KiB $(load pull "$namesrv" pulled 1 "$pipelined" $pids)" >> "$work/$side"
-	echo "$case pulled_by_C,_1_KiB $("$remote" pull "$listens" pulled 0 "$pipelined" | awk '{ print int($(NF - 1)) }') - -" >> "$work/$side"
+	for n in 1 16; do
+		echo "$case pulled_by_C,_${n}_under_way,_1_KiB $("$remote" pull "$listens" pulled 0 "$pipelined" "$n" |
+			awk '{ print int($(NF - 1)) }') - -" >> "$work/$side"
+	done
 }
 pulled_is_routed() { mqadmin topicRoute -t pulled | grep -q perm; }
 
