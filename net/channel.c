@@ -274,6 +274,14 @@ hear_some(struct channel *ch, struct remoting_frame *ret)
 	return remoting_reader_take(&ch->reader, (size_t)n, ret);
 }
 
+/* Most connections are idle most of the time, and those that are not take turns with one memory. */
+static void
+drop_ahead(struct channel *ch)
+{
+	if (ch->ahead_len == 0)
+		free(take_ptr(ch->ahead));
+}
+
 int
 channel_hear(struct channel *ch, struct remoting_frame *ret)
 {
@@ -289,6 +297,8 @@ channel_hear(struct channel *ch, struct remoting_frame *ret)
 		ch->turn_frames += ret->header_len > LONG_HEADER ? TURN_FRAMES : 1;
 	else if (rc != -EAGAIN && rc != -EDQUOT)
 		fail(ch, rc);
+	if (rc != MQ_OK)
+		drop_ahead(ch);
 	return rc;
 }
 
@@ -391,7 +401,6 @@ channel_tick(struct channel *ch)
 	ch->turn = 0;
 	ch->turn_frames = 0;
 	ch->dry = false;
-	if (ch->ahead_len == 0)
-		free(take_ptr(ch->ahead));	/* most connections are idle most of the time */
+	drop_ahead(ch);
 	return channel_pending(ch) && !ch->paused ? ch->d->now_ms : at;
 }

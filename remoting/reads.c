@@ -312,6 +312,13 @@ tell_ends(struct reads *r)
 	return any;
 }
 
+/* What the ends thread waits for to be passed: where nobody watches a queue, only a nudge wakes it. */
+static mq_pos
+wanted_of_ends(const struct reads *r, mq_pos seen)
+{
+	return r->n_watched > 0 ? seen : MQ_POS(INT64_MAX - 1);
+}
+
 static void *
 ends_main(void *arg)
 {
@@ -337,7 +344,8 @@ ends_main(void *arg)
 		if (any)
 			ring_server_wake_client(r->ring);
 		if (!job)		/* a nudge is a job, or a log that was cut */
-			(void)mark_wait_news(store_dispatched(r->broker->store), seen, &nudges, -1, NULL);
+			(void)mark_wait_news(store_dispatched(r->broker->store), wanted_of_ends(r, seen), &nudges, -1,
+					     NULL);
 	}
 }
 
