@@ -169,9 +169,11 @@ next_plain(struct bytes *b, size_t len)
 static const char *
 end_text(char *at, size_t len)
 {
-	memmove(at - 1, at, len);
-	at[len - 1] = '\0';
-	return at - 1;
+	char *to = at - 1;
+
+	memmove(to, at, len);
+	to[len] = '\0';
+	return to;
 }
 
 bool

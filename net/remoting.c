@@ -9,6 +9,7 @@
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "net/fields.h"
+#include "net/header.h"
 #include "net/remoting.h"
 
 #define FIRST_ROOM 4096
@@ -46,10 +47,10 @@ get_int(const json_t *header, const char *name, int32_t *ret)
 	return MQ_OK;
 }
 
+/* NULL: none is said. */
 static int32_t
-get_language(const json_t *header)
+language_of(const char *word)
 {
-	const char *word = json_string_value(json_object_get(header, "language"));
 
 	for (size_t i = 0; word && i < LENGTH(languages); i++)
 		if (strcmp(word, languages[i]) == 0)
@@ -106,14 +107,37 @@ get_ext(const json_t *header, json_t **ret)
 	return rc;
 }
 
+/* A simple header, without an object.  False: it is another one. */
+static bool
+json_cut(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
+{
+	struct fields *fields = malloc(sizeof(*fields));
+	struct header h;
+
+	if (!fields || !header_cut(at, len, cuts, &h)) {
+		free(fields);
+		return false;
+	}
+	*fields = h.fields;
+	f->fields = fields;
+	f->code = h.code;
+	f->opaque = h.opaque;
+	f->flag = h.flag;
+	f->version = h.version;
+	f->language = language_of(*h.language ? h.language : NULL);
+	return true;
+}
+
 static int
 json_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
 {
 	json_error_t why;
-	json_t *header = json_loadb(at, len, 0, &why);
+	json_t *header;
 	int rc;
 
-	(void)cuts;
+	if (cuts && json_cut(at, len, cuts, f))
+		return MQ_OK;
+	header = json_loadb(at, len, 0, &why);
 	if (!json_is_object(header)) {
 		json_decref(header);
 		return err_note(MQ_ECORRUPT, "a header that is no JSON object");
@@ -129,7 +153,7 @@ json_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame 
 		rc = get_remark(header, &f->remark);
 	if (rc == MQ_OK)
 		rc = get_ext(header, &f->ext);
-	f->language = get_language(header);
+	f->language = language_of(json_string_value(json_object_get(header, "language")));
 	json_decref(header);
 	return rc;
 }

@@ -84,8 +84,8 @@ struct remoting_reader {
 	size_t size;			/* of header and body, once the head is complete */
 	char *memory;			/* header and body: `len` bytes have come, it has `room` */
 	size_t len, room;
-	bool (*cuts)(int code);		/* the owner's; NULL: never.  Where it says so, a binary frame has its
-					 * fields as `fields`, if fields_cut() can, else as `ext` */
+	bool (*cuts)(int code);		/* the owner's; NULL: never.  Where it says so, a frame has its fields
+					 * as `fields`, if fields_cut() or header_cut() can, else as `ext` */
 };
 
 void remoting_reader_clear(struct remoting_reader *r);

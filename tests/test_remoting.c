@@ -345,6 +345,75 @@ fields_that_cannot_be_cut_are_an_object_or_refused_as_ever(void **state)
 	assert_int_equal(decode_fields("\xff\xff" "a" "\x00\x00\x00\x01" "x", 8, &f), MQ_ECORRUPT);
 }
 
+/* Decode it with the fields as an object, and as a list: both mean the same.  True: it was cut into a list. */
+static bool
+is_cut(const char *header)
+{
+	struct remoting_reader r = { .cuts = always };
+	struct remoting_frame object, list;
+	char bytes[2000];
+	size_t n = frame(bytes, REMOTING_JSON, header, strlen(header), "the body");
+	int rc = decode(bytes, n, &object);
+	bool cut = false;
+
+	assert_int_equal(feed(&r, bytes, n, SIZE_MAX, &list), rc);
+	if (rc == MQ_OK) {
+		json_t *ext = list.fields ? fields_object(list.fields) : json_incref(list.ext);
+
+		cut = list.fields != NULL;
+		assert_int_equal(list.code, object.code);
+		assert_int_equal(list.flag, object.flag);
+		assert_int_equal(list.opaque, object.opaque);
+		assert_int_equal(list.version, object.version);
+		assert_int_equal(list.language, object.language);
+		assert_true(!ext == !object.ext && (!ext || json_equal(ext, object.ext)));
+		assert_int_equal(list.body_len, 8);
+		assert_memory_equal(list.body, "the body", 8);
+		json_decref(ext);
+		remoting_frame_clear(&object);
+		remoting_frame_clear(&list);
+	}
+	remoting_reader_clear(&r);
+	return cut;
+}
+
+static void
+json_headers_as_clients_write_them_are_cut_in_their_place(void **state)
+{
+	static const char *const simple[] = {
+		"{\"code\":310,\"extFields\":{\"a\":\"g\",\"b\":\"T\",\"e\":\"-1\",\"i\":\"KEYS\\u0001k\\u0002WAIT\\u0001true\"},"
+		"\"flag\":0,\"language\":\"JAVA\",\"opaque\":7,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":399}",
+		"{\"opaque\":-7,\"code\":2147483647,\"extFields\":{\"\":\"\"}}",
+		"{\"extFields\":{\"a\":\"1\",\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u007f\\u0041z\"},\"flag\":0,\"flag\":1}",
+		"{\"extFields\":{\"a\":\"{}[],:\"},\"language\":\"ZIG\"}",
+	};
+	static const char *const others[] = {
+		"{}", "{\"code\":1}", "{\"extFields\":{}}", "{\"extFields\":null}", "{\"extFields\":{\"a\":1}}",
+		"{\"extFields\":{\"a\":\"1\"},\"remark\":null}", "{\"extFields\":{\"a\":\"1\"},\"remark\":\"r\"}",
+		"{\"extFields\":{\"a\":\"1\"},\"new\":1}", "{ \"extFields\":{\"a\":\"1\"}}", "{\"extFields\":{\"a\":\"1\"}} ",
+		"{\"extFields\":{\"a\":\"\xc3\xa9\"}}", "{\"extFields\":{\"a\":\"\\u00e9\"}}", "{\"extFields\":{\"a\":\"\\u0100\"}}",
+		"{\"extFields\":{\"a\":\"1\"},\"language\":\"\\u004aAVA\"}", "{\"extFields\":{\"a\":\"1\"},\"language\":null}",
+		"{\"extFields\":{\"a\":\"1\"},\"opaque\":-2147483648}", "{\"extFields\":{\"a\":\"1\"},\"opaque\":-0}",
+		"{\"extFields\":{\"a\":\"1\"},\"version\":null}", "{\"extFields\":{\"a\":\"1\"},\"language\":\"a longer word than any\"}",
+		/* no JSON, or no header */
+		"", "{", "{\"extFields\":{\"a\":\"1\"}", "{\"extFields\":{\"a\":\"1\"},}", "{\"extFields\":{\"a\":\"1\",}}",
+		"{\"extFields\":{\"a\":\"1\"}}}", "{\"extFields\":{\"a\":\"1}}", "{\"extFields\":{\"a\"}}", "{\"extFields\":{,}}",
+		"{\"extFields\":{\"a\":\"\\", "{\"extFields\":{\"a\":\"\\u00", "{\"extFields\":{\"a\":\"\\u0000\"}}",
+		"{\"extFields\":{\"a\":\"\\x41\"}}", "{\"extFields\":{\"a\":\"\n\"}}", "{\"extFields\":{\"a\":\"\xff\"}}",
+		"{\"code\":01,\"extFields\":{\"a\":\"1\"}}", "{\"code\":2147483648,\"extFields\":{\"a\":\"1\"}}",
+		"{\"code\":99999999999999999999,\"extFields\":{\"a\":\"1\"}}", "{\"code\":1.0,\"extFields\":{\"a\":\"1\"}}",
+		"{\"code\":-,\"extFields\":{\"a\":\"1\"}}", "{\"code\":,\"extFields\":{\"a\":\"1\"}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++)
+		if (!is_cut(simple[i]))
+			fail_msg("not cut: %s", simple[i]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (is_cut(others[i]))
+			fail_msg("cut: %s", others[i]);
+}
+
 /* --- what cannot be ------------------------------------------------------------------------- */
 
 static void
@@ -502,6 +571,7 @@ main(void)
 		cmocka_unit_test(fields_in_a_list_are_sent_as_those_of_an_object),
 		cmocka_unit_test(fields_are_cut_in_their_place_and_the_body_is_whole),
 		cmocka_unit_test(fields_that_cannot_be_cut_are_an_object_or_refused_as_ever),
+		cmocka_unit_test(json_headers_as_clients_write_them_are_cut_in_their_place),
 		cmocka_unit_test(lengths_that_cannot_be_are_refused_before_anything_is_stored),
 		cmocka_unit_test(memory_grows_with_what_comes),
 		cmocka_unit_test(the_largest_frame_is_read),
