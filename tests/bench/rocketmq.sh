@@ -17,6 +17,7 @@ pipelined=${PIPELINED:-200000}
 remote=$top_builddir/tests/bench/remote
 javac -Xlint:-deprecation -cp "$(jars_of "$oldest")" -d "$work" "$top_srcdir/tests/bench/Load.java"
 small=()		# its defaults
+patient=(waitTimeMillsInSendQueue=10000 osPageCacheBusyTimeOutMills=10000)	# a busy machine is no error
 opens=(--add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED)
 java_command=(java -Xms1g -Xmx1g "${opens[@]}" -Drocketmq.broker.diskSpaceWarningLevelRatio=0.99
 	-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98 -Drocketmq.home.dir="$work" -Duser.home="$work"
@@ -52,7 +53,7 @@ begin_java() {
 	start_namesrv
 	ha=$(free_port)
 	# shellcheck disable=SC2046	# words are wanted
-	start_broker master brokerName=load brokerId=0 haListenPort="$ha" $(settings_of "$1")
+	start_broker master brokerName=load brokerId=0 haListenPort="$ha" "${patient[@]}" $(settings_of "$1")
 	if has_slave "$1"; then
 		start_broker slave brokerName=load brokerId=1 brokerRole=SLAVE haListenPort="$(free_port)"
 	fi
