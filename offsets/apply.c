@@ -21,10 +21,10 @@
 
 /* RocketMQ's slaves fetch a table again when its version has changed. */
 static void
-version_next(struct data_version *v)
+version_next(struct offsets *o, enum config_file table)
 {
-	v->counter++;
-	v->ms = clock_wall_ms();
+	o->versions[table].counter++;
+	o->versions[table].ms = clock_wall_ms();
 }
 
 /* --- files' own owners and ACLs ------------------------------------------------ */
@@ -38,25 +38,24 @@ attr_clear(struct offsets *o, struct attr_entry *a)
 	registry_dirty(o, &a->entry);
 }
 
-/* Owners and ACLs of a directory and all below it are removed with it. */
+/* Owners and ACLs of e's directory and all below it are removed with it. */
 static void
-attrs_drop(struct offsets *o, const char *dir)
+attrs_drop(struct offsets *o, const struct registry_entry *e)
 {
-	size_t len = strlen(dir);
+	char dir[2 * RECORD_TOPIC_MAX + 16];
+	size_t len = (size_t)snprintf(dir, sizeof(dir), "%s/%s", e->kind == ENTRY_TOPIC ? "topics" : "groups", e->name);
+	struct attr_entry *a;
 
-	for (size_t i = 0; i < o->entries[ENTRY_ATTR].by_name.n; i++) {
-		struct attr_entry *a = o->entries[ENTRY_ATTR].by_name.items[i];
-
-		if (strncmp(a->path, dir, len) == 0 && (a->path[len] == '/' || a->path[len] == '\0'))
+	EACH_ENTRY(o, ENTRY_ATTR, a)
+		if (strncmp(a->entry.name, dir, len) == 0 && (a->entry.name[len] == '/' || a->entry.name[len] == '\0'))
 			attr_clear(o, a);
-	}
 }
 
 static int
 apply_attr(struct offsets *o, const struct meta *m)
 {
 	LOCKED(&o->registry);
-	struct attr_entry *a = registry_make_attr(o, m->path);
+	struct attr_entry *a = registry_make(o, ENTRY_ATTR, m->path, 0);
 	unsigned char *acl = NULL;
 
 	if (!a)
@@ -101,7 +100,7 @@ apply_topic(struct offsets *o, const struct meta *m)
 	int32_t queues = known ? queues_kept(o, known, conf->queues) : conf->queues;
 
 	LOCKED(&o->registry);
-	struct topic_entry *t = registry_make_topic(o, conf->name, m->id);
+	struct topic_entry *t = registry_make(o, ENTRY_TOPIC, conf->name, m->id);
 
 	if (!t || registry_grow_queues(t, conf->queues) != MQ_OK)
 		return -ENOMEM;
@@ -113,27 +112,8 @@ apply_topic(struct offsets *o, const struct meta *m)
 	t->entry.told = m->told;
 	o->keep.changed = true;
 	if (rocketmq_knows_topic(conf->name))
-		version_next(&o->versions.topics);
+		version_next(o, CONFIG_TOPICS);
 	registry_set_gone(o, &t->entry, false);
-	registry_dirty(o, &t->entry);
-	return MQ_OK;
-}
-
-static int
-apply_topic_delete(struct offsets *o, const struct meta *m)
-{
-	LOCKED(&o->registry);
-	char dir[RECORD_TOPIC_MAX + 16];
-	struct topic_entry *t = registry_make_topic(o, m->topic, m->id);
-
-	if (!t)
-		return -ENOMEM;
-	registry_set_gone(o, &t->entry, true);
-	t->entry.told = m->told;
-	version_next(&o->versions.topics);
-	snprintf(t->conf.name, sizeof(t->conf.name), "%s", m->topic);
-	snprintf(dir, sizeof(dir), "topics/%s", m->topic);
-	attrs_drop(o, dir);
 	registry_dirty(o, &t->entry);
 	return MQ_OK;
 }
@@ -171,34 +151,36 @@ static int
 apply_group(struct offsets *o, const struct meta *m)
 {
 	LOCKED(&o->registry);
-	struct group_entry *g = registry_make_group(o, m->group_conf.name, m->id);
+	struct group_entry *g = registry_make(o, ENTRY_GROUP, m->group_conf.name, m->id);
 
 	if (!g)
 		return -ENOMEM;
 	g->conf = m->group_conf;
 	g->entry.told = m->told;
-	version_next(&o->versions.groups);
+	version_next(o, CONFIG_GROUPS);
 	registry_set_gone(o, &g->entry, false);
 	registry_dirty(o, &g->entry);
 	return MQ_OK;
 }
 
-static int
-apply_group_delete(struct offsets *o, const struct meta *m)
-{
-	LOCKED(&o->registry);
-	char dir[RECORD_TOPIC_MAX + 16];
-	struct group_entry *g = registry_make_group(o, m->group, m->id);
+/* --- topics and groups that are removed ------------------------------------------- */
 
-	if (!g)
+static int
+apply_delete(struct offsets *o, const struct meta *m)
+{
+	bool is_topic = m->op == META_TOPIC_DELETE;
+
+	LOCKED(&o->registry);
+	struct registry_entry *e = is_topic ? registry_make(o, ENTRY_TOPIC, m->topic, m->id)
+					    : registry_make(o, ENTRY_GROUP, m->group, m->id);
+
+	if (!e)
 		return -ENOMEM;
-	registry_set_gone(o, &g->entry, true);
-	g->entry.told = m->told;
-	version_next(&o->versions.groups);
-	snprintf(g->conf.name, sizeof(g->conf.name), "%s", m->group);
-	snprintf(dir, sizeof(dir), "groups/%s", m->group);
-	attrs_drop(o, dir);
-	registry_dirty(o, &g->entry);
+	registry_set_gone(o, e, true);
+	e->told = m->told;
+	version_next(o, is_topic ? CONFIG_TOPICS : CONFIG_GROUPS);
+	attrs_drop(o, e);
+	registry_dirty(o, e);
 	return MQ_OK;
 }
 
@@ -266,8 +248,8 @@ subscription_set_gone(struct offsets *o, struct subscription_entry *s, bool gone
 static struct subscription_entry *
 subscription_make(struct offsets *o, const struct meta *m, int *ret_rc)
 {
-	struct topic_entry *t = registry_topic(o, m->topic);
-	struct group_entry *g = registry_group(o, m->group);
+	struct topic_entry *t = registry_find(o, ENTRY_TOPIC, m->topic);
+	struct group_entry *g = registry_find(o, ENTRY_GROUP, m->group);
 	struct subscription_entry *s;
 
 	if (!t || !g) {
@@ -276,7 +258,11 @@ subscription_make(struct offsets *o, const struct meta *m, int *ret_rc)
 		*ret_rc = MQ_OK;
 		return NULL;
 	}
-	s = registry_make_subscription(o, g, t, m->id);
+	s = registry_make(o, ENTRY_SUBSCRIPTION, subscription_name(m->group, m->topic).text, m->id);
+	if (s) {
+		s->pub.group = &g->pub;
+		s->pub.topic = &t->pub;
+	}
 	*ret_rc = s && registry_grow_places(s, places_needed(m)) == MQ_OK ? MQ_OK : -ENOMEM;
 	return *ret_rc == MQ_OK ? s : NULL;
 }
@@ -312,7 +298,6 @@ static int
 apply_unsubscribe(struct offsets *o, const struct meta *m)
 {
 	LOCKED(&o->registry);
-	char dir[2 * RECORD_TOPIC_MAX + 16];
 	int rc;
 	struct subscription_entry *s = subscription_make(o, m, &rc);
 
@@ -321,8 +306,7 @@ apply_unsubscribe(struct offsets *o, const struct meta *m)
 	subscription_set_gone(o, s, true);
 	places_forget(o, s);
 	s->entry.told = m->told;
-	snprintf(dir, sizeof(dir), "groups/%s/%s", m->group, m->topic);
-	attrs_drop(o, dir);
+	attrs_drop(o, &s->entry);
 	registry_dirty(o, &s->entry);
 	return MQ_OK;
 }
@@ -373,9 +357,9 @@ apply(struct offsets *o, const struct meta *m)
 {
 	static int (*const by_op[])(struct offsets *o, const struct meta *m) = {
 		[META_TOPIC_SET] = apply_topic,
-		[META_TOPIC_DELETE] = apply_topic_delete,
+		[META_TOPIC_DELETE] = apply_delete,
 		[META_GROUP_SET] = apply_group,
-		[META_GROUP_DELETE] = apply_group_delete,
+		[META_GROUP_DELETE] = apply_delete,
 		[META_SUBSCRIBE] = apply_subscribe,
 		[META_UNSUBSCRIBE] = apply_unsubscribe,
 		[META_COMMIT] = apply_commit,

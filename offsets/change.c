@@ -318,7 +318,7 @@ found_apply(struct offsets *o, const struct found *found)
 		return MQ_OK;
 	}
 	lock_take(&o->registry);
-	struct topic_entry *t = registry_topic(o, found->topic);
+	struct topic_entry *t = registry_find(o, ENTRY_TOPIC, found->topic);
 	bool skip = t && (t->pub.gone || t->conf.queues >= found->queues);
 
 	m.id = registry_implied_id(o);

@@ -79,7 +79,7 @@ imply_topic(struct tables_check *t, const struct meta *m)
 {
 	struct meta topic = { .op = META_TOPIC_SET, .implied = true };
 
-	if ((m->op != META_SUBSCRIBE && m->op != META_UNSUBSCRIBE) || registry_topic(t->log, m->topic))
+	if ((m->op != META_SUBSCRIBE && m->op != META_UNSUBSCRIBE) || registry_find(t->log, ENTRY_TOPIC, m->topic))
 		return MQ_OK;
 	topic.id = META_ID_MAX - t->implied++;
 	topic_conf_default(&topic.topic_conf, m->topic, 1);
@@ -144,18 +144,18 @@ piece(struct fsck *f, const struct log_piece *p)
 /* Is it something that only a record can have said?  Topics that have only queues
  * are not, nor are files whose owner was taken away again. */
 static bool
-is_said(struct entry *e)
+is_said(struct registry_entry *e)
 {
 	if (e->told)
 		return false;
 	if (e->kind == ENTRY_TOPIC)
-		return !entry_topic(e)->implied;
+		return !topic_entry_of(e)->implied;
 	return entry_says_something(e);
 }
 
 /* NULL: -ENOMEM. */
 static char *
-said_by(struct entry *e)
+said_by(struct registry_entry *e)
 {
 	size_t len = 0;
 	struct meta m;
@@ -170,25 +170,19 @@ said_by(struct entry *e)
 }
 
 static void
-entry_finding(struct fsck *f, struct entry *e, const char *what)
+entry_finding(struct fsck *f, struct registry_entry *e, const char *what)
 {
 	static const char *const tables[ENTRY_KINDS] = { "topics", "groups", "subscriptions", "attrs" };
 	char where[600];
-	struct meta m;
 
-	if (entry_meta(e, false, &m) != MQ_OK)
-		return;
-	snprintf(where, sizeof(where), "lmdb %s/%s%s%s", tables[e->kind],
-		 e->kind == ENTRY_TOPIC ? m.topic : e->kind == ENTRY_ATTR ? m.path : m.group,
-		 e->kind == ENTRY_SUBSCRIPTION ? "/" : "", e->kind == ENTRY_SUBSCRIPTION ? m.topic : "");
+	snprintf(where, sizeof(where), "lmdb %s/%s", tables[e->kind], e->name);
 	finding(f, FIX_TABLES, where, "%s", what);
-	meta_free(&m);
 }
 
 static void
-compare_entry(struct fsck *f, struct entry *log)
+compare_entry(struct fsck *f, struct registry_entry *log)
 {
-	struct entry *row = registry_same(f->tables->rows, log);
+	struct registry_entry *row = registry_find(f->tables->rows, log->kind, log->name);
 	AUTO_FREE char *by_log = NULL, *by_row = NULL;
 
 	if (!is_said(log))
@@ -206,20 +200,22 @@ compare_entry(struct fsck *f, struct entry *log)
 }
 
 static void
-compare_row(struct fsck *f, struct entry *row)
+compare_row(struct fsck *f, struct registry_entry *row)
 {
-	struct entry *log = registry_same(f->tables->log, row);
+	struct registry_entry *log = registry_find(f->tables->log, row->kind, row->name);
 
 	if (is_said(row) && (!log || !is_said(log)))
 		entry_finding(f, row, "a row of what the log does not say");
 }
 
 static void
-each_entry(struct fsck *f, struct offsets *o, void (*each)(struct fsck *f, struct entry *e))
+each_entry(struct fsck *f, struct offsets *o, void (*each)(struct fsck *f, struct registry_entry *e))
 {
+	struct registry_entry *e;
+
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
-		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
-			each(f, o->entries[kind].by_name.items[i]);
+		EACH_ENTRY(o, kind, e)
+			each(f, e);
 }
 
 /* Does the log say all that the rows do?  Where its beginning is gone, a round

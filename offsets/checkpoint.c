@@ -89,44 +89,20 @@ collect_places(struct rows *r, struct subscription_entry *s)
 	}
 }
 
-/* The table and the key of e's row. */
-static enum table
-entry_key(struct entry *e, char *key, size_t size)
-{
-	const struct subscription_entry *s;
-
-	switch (e->kind) {
-	case ENTRY_TOPIC:
-		snprintf(key, size, "%s", entry_topic(e)->pub.name);
-		return TABLE_TOPICS;
-	case ENTRY_GROUP:
-		snprintf(key, size, "%s", entry_group(e)->pub.name);
-		return TABLE_GROUPS;
-	case ENTRY_SUBSCRIPTION:
-		s = entry_subscription(e);
-		snprintf(key, size, "%s/%s", s->pub.group->name, s->pub.topic->name);
-		return TABLE_SUBSCRIPTIONS;
-	default:
-		snprintf(key, size, "%s", entry_attr(e)->path);
-		return TABLE_ATTRS;
-	}
-}
-
 static void
-collect_entry(struct rows *r, struct entry *e)
+collect_entry(struct rows *r, struct registry_entry *e)
 {
+	static const enum table tables[ENTRY_KINDS] = { TABLE_TOPICS, TABLE_GROUPS, TABLE_SUBSCRIPTIONS, TABLE_ATTRS };
 	AUTO_FREE char *json = NULL;
-	char key[META_PATH_MAX + 32];
-	enum table table = entry_key(e, key, sizeof(key));
 	struct meta m;
 	size_t len = 0;
 
 	if (!entry_says_something(e)) {
-		rows_delete(r, table, key, strlen(key));
+		rows_delete(r, tables[e->kind], e->name, strlen(e->name));
 		return;
 	}
 	if (e->kind == ENTRY_SUBSCRIPTION)
-		collect_places(r, entry_subscription(e));
+		collect_places(r, (void *)e);
 	if (entry_meta(e, false, &m) != MQ_OK) {
 		r->err = -ENOMEM;
 		return;
@@ -134,7 +110,7 @@ collect_entry(struct rows *r, struct entry *e)
 	json = meta_encode(&m, &len);
 	meta_free(&m);
 	if (json)
-		rows_put(r, table, key, strlen(key), json, len);
+		rows_put(r, tables[e->kind], e->name, strlen(e->name), json, len);
 	else
 		r->err = -ENOMEM;
 }
@@ -169,7 +145,7 @@ collect(struct offsets *o)
 	if (o->dirty || o->told.delays_dirty)
 		o->handover.changed = true;
 	while (o->dirty) {
-		struct entry *e = o->dirty;
+		struct registry_entry *e = o->dirty;
 
 		o->dirty = e->next;
 		e->dirty = false;
@@ -448,7 +424,7 @@ copy_tables(struct offsets *o, struct draft *d)
 	if (fd < 0)
 		return err_note(-errno, "lmdb/data.mdb: %m");
 	rc = tables_copy(o->tables, fd);
-	return rc == MQ_OK ? export_config(o->tables, d->config_fd, d->snapshot.taken_ms) : rc;
+	return rc == MQ_OK ? export_config(o, d->config_fd, d->snapshot.taken_ms, NULL) : rc;
 }
 
 /* Make a checkpoint, and copy its tables and link its log into the draft.  `turn` is held, so

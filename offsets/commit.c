@@ -137,23 +137,41 @@ commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq
 	return MQ_OK;
 }
 
-/* The pending places of s as a record; without any (it was reset, or is gone) it
- * has no offsets. */
+/* A record of the places of s whose offset is ahead of the log (`reset`: behind it).  If there are none,
+ * or s is gone, it has no offsets. */
 static int
-pending_meta(const struct subscription_entry *s, struct meta *ret_m)
+places_meta(const struct subscription_entry *s, bool reset, struct meta *ret_m)
 {
-	struct meta m = { .op = META_COMMIT };
+	struct meta m = meta_of(META_COMMIT, s->pub.group->name, s->pub.topic->name);
 
+	m.reset = reset;
 	m.offsets = calloc((size_t)s->n_places + 1, sizeof(*m.offsets));
 	if (!m.offsets)
 		return -ENOMEM;
-	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
-		if (s->places[i].at > s->places[i].logged)
-			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].at) };
-	memcpy(m.group, s->pub.group->name, sizeof(m.group));
-	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
+	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
+		const struct place *p = &s->places[i];
+
+		if (reset ? p->at < p->logged : p->at > p->logged)
+			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(p->at) };
+	}
 	*ret_m = m;
 	return MQ_OK;
+}
+
+/* Log such a record. */
+static int
+log_places(struct offsets *o, const struct subscription_entry *s, bool reset, mq_pos *ret_end)
+{
+	struct meta m = { 0 };
+	int rc;
+
+	lock_take(&o->registry);
+	rc = places_meta(s, reset, &m);
+	lock_drop(&o->registry);
+	if (rc == MQ_OK && m.n_offsets > 0)
+		rc = change_one(o, &m, ret_end);
+	meta_free(&m);
+	return rc;
 }
 
 struct gathering {
@@ -173,7 +191,7 @@ gathering_take(struct offsets *o, struct gathering *g, size_t max)
 	LOCKED(&o->registry);
 	g->n = g->n_taken = 0;
 	while (o->pending.first && g->n_taken < max && g->n_taken < GATHER && offsets < GATHER_OFFSETS) {
-		if (pending_meta(o->pending.first, &g->records[g->n]) != MQ_OK)
+		if (places_meta(o->pending.first, false, &g->records[g->n]) != MQ_OK)
 			return -ENOMEM;
 		offsets += g->records[g->n].n_offsets;
 		if (g->records[g->n].n_offsets)
@@ -247,30 +265,35 @@ unsettle_some(struct offsets *o, size_t max, size_t *ret_n)
 	return MQ_OK;
 }
 
-int
-commit_unsettle(struct offsets *o)
+/* The next step of a gathering, of at most `max` subscriptions; *ret_n: how many it was. */
+static int
+gather_step(struct offsets *o, bool unsettle, size_t max, size_t *ret_n, mq_pos *ret_end)
+{
+	MUST_HOLD_APPLY(o);
+	return unsettle ? unsettle_some(o, max, ret_n) : gather_some(o, max, ret_n, ret_end);
+}
+
+static int
+gather_all(struct offsets *o, bool unsettle, mq_pos *ret_end)
 {
 	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
-	MUST_HOLD_APPLY(o);
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
-		rc = unsettle_some(o, left, &n);
+		rc = gather_step(o, unsettle, left, &n, ret_end);
 	return rc;
+}
+
+int
+commit_unsettle(struct offsets *o)
+{
+	return gather_all(o, true, NULL);
 }
 
 int
 commit_gather(struct offsets *o, mq_pos *ret_end)
 {
-	size_t left = pending_count(o), n = 1;
-	int rc = MQ_OK;
-
-	MUST_HOLD_APPLY(o);
-	if (left > 0 && change_allowed(o) == MQ_EROLE)
-		return commit_unsettle(o);
-	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
-		rc = gather_some(o, left, &n, ret_end);
-	return rc;
+	return gather_all(o, change_allowed(o) == MQ_EROLE, ret_end);
 }
 
 int
@@ -281,25 +304,8 @@ commit_gather_in_steps(struct offsets *o)
 
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n) {
 		LOCKED(&o->apply);
-		rc = change_allowed(o) == MQ_EROLE ? unsettle_some(o, left, &n) : gather_some(o, left, &n, NULL);
+		rc = gather_step(o, change_allowed(o) == MQ_EROLE, left, &n, NULL);
 	}
-	return rc;
-}
-
-/* Log the pending commits of s.  It stays on the list, without a pending commit for the next
- * gathering. */
-static int
-log_pending_of(struct offsets *o, const struct subscription_entry *s, mq_pos *ret_end)
-{
-	struct meta m = { 0 };
-	int rc;
-
-	lock_take(&o->registry);
-	rc = pending_meta(s, &m);
-	lock_drop(&o->registry);
-	if (rc == MQ_OK && m.n_offsets > 0)
-		rc = change_one(o, &m, ret_end);
-	meta_free(&m);
 	return rc;
 }
 
@@ -313,7 +319,8 @@ commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 	if (change_allowed(o) == MQ_EROLE)
 		return MQ_EROLE;
 	end = o->applied_end;
-	rc = log_pending_of(o, subscription_entry_of(sub), &end);
+	/* sub stays on the list, without a pending commit for the next gathering */
+	rc = log_places(o, subscription_entry_of(sub), false, &end);
 	if (rc == MQ_OK && ret_end)
 		*ret_end = end;
 	return rc;
@@ -325,11 +332,11 @@ int
 commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
 	struct meta_offset offset = { .queue_id = queue_id, .at = to };
-	struct meta m = { .op = META_COMMIT, .offsets = &offset, .n_offsets = 1, .reset = true };
+	struct meta m = meta_of(META_COMMIT, sub->group->name, sub->topic->name);
 
-	MUST_HOLD_APPLY(o);
-	memcpy(m.group, sub->group->name, sizeof(m.group));
-	memcpy(m.topic, sub->topic->name, sizeof(m.topic));
+	m.offsets = &offset;
+	m.n_offsets = 1;
+	m.reset = true;
 	return change_one(o, &m, NULL);
 }
 
@@ -437,10 +444,10 @@ place_clamp(struct offsets *o, struct subscription_entry *s, int32_t queue_id, m
 void
 commit_clamp(struct offsets *o)
 {
-	MUST_HOLD_APPLY(o);
-	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
+	struct subscription_entry *s;
 
+	MUST_HOLD_APPLY(o);
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
 		for (int32_t q = 0; q < s->n_places; q++) {
 			mq_qoff min, end;
 
@@ -451,41 +458,18 @@ commit_clamp(struct offsets *o)
 	}
 }
 
-/* A record that resets the places of s whose offset in the log is greater than theirs. */
-static int
-clamped_meta(struct offsets *o, const struct subscription_entry *s, struct meta *ret_m)
-{
-	struct meta m = { .op = META_COMMIT, .reset = true };
-
-	LOCKED(&o->registry);
-	m.offsets = calloc((size_t)s->n_places + 1, sizeof(*m.offsets));
-	if (!m.offsets)
-		return -ENOMEM;
-	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++)
-		if (s->places[i].at < s->places[i].logged)
-			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].at) };
-	memcpy(m.group, s->pub.group->name, sizeof(m.group));
-	memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
-	*ret_m = m;
-	return MQ_OK;
-}
-
 int
 commit_log_clamped(struct offsets *o)
 {
+	struct subscription_entry *s;
 	int rc = MQ_OK;
 
 	MUST_HOLD_APPLY(o);
 	if (!o->clamped)
 		return MQ_OK;
-	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		struct meta m = { 0 };
-
-		rc = clamped_meta(o, o->entries[ENTRY_SUBSCRIPTION].by_name.items[i], &m);
-		if (rc == MQ_OK && m.n_offsets > 0)
-			rc = change_one(o, &m, NULL);
-		meta_free(&m);
-	}
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s)
+		if (rc == MQ_OK)
+			rc = log_places(o, s, true, NULL);
 	o->clamped = rc != MQ_OK;
 	return rc;
 }
@@ -519,61 +503,39 @@ commit_from_slave(struct offsets *o, struct subscription *sub, int32_t queue_id,
 /* --- claims ------------------------------------------------------------------------------ */
 
 int
-consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid)
+consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t who)
 {
 	struct subscription_entry *s = subscription_entry_of(sub);
+	bool by_clients = who == CONSUMER_CLIENTS;
+	int32_t *holder;
 
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;
 	LOCKED(&o->registry);
 	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
 		return -ENOMEM;
-	if (s->places[queue_id].holder == CONSUMER_CLIENTS)
-		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed over the network: groups/%s/clients "
-				"says by whom", sub->group->name, sub->topic->name, queue_id, sub->group->name);
-	if (s->places[queue_id].holder)
-		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed by process %" PRId32,
-				sub->group->name, sub->topic->name, queue_id, s->places[queue_id].holder);
-	s->places[queue_id].holder = pid > 0 ? pid : -1;
+	holder = &s->places[queue_id].holder;
+	if (*holder == CONSUMER_CLIENTS && !by_clients)
+		return err_note(-EBUSY, "groups/%s/q%" PRId32 " is being consumed over the network: groups/%s/clients "
+				"says by whom", sub->name, queue_id, sub->group->name);
+	if (*holder && *holder != CONSUMER_CLIENTS)
+		return err_note(-EBUSY, "groups/%s/q%" PRId32 " is being consumed by process %" PRId32 "%s", sub->name,
+				queue_id, *holder, by_clients ? " of the broker's host" : "");
+	*holder = by_clients || who > 0 ? who : -1;
 	return MQ_OK;
-}
-
-int
-consumer_claim_clients(struct offsets *o, struct subscription *sub, int32_t queue_id)
-{
-	struct subscription_entry *s = subscription_entry_of(sub);
-
-	LOCKED(&o->registry);
-	if (registry_grow_places(s, queue_id + 1) != MQ_OK)
-		return -ENOMEM;
-	if (s->places[queue_id].holder && s->places[queue_id].holder != CONSUMER_CLIENTS)
-		return err_note(-EBUSY, "groups/%s/%s/q%" PRId32 " is being consumed by process %" PRId32
-				" of the broker's host", sub->group->name, sub->topic->name, queue_id,
-				s->places[queue_id].holder);
-	s->places[queue_id].holder = CONSUMER_CLIENTS;
-	return MQ_OK;
-}
-
-static void
-release_clients_of(struct offsets *o, struct subscription *sub)
-{
-	struct subscription_entry *s = subscription_entry_of(sub);
-
-	LOCKED(&o->registry);
-	for (int32_t i = 0; i < s->n_places; i++)
-		if (s->places[i].holder == CONSUMER_CLIENTS)
-			s->places[i].holder = 0;
 }
 
 void
-consumer_release_clients(struct offsets *o, struct group *g)
+consumer_release_clients(struct offsets *o, const struct group *g)
 {
-	struct group *each = g ? g : group_next(o, "");
+	struct subscription_entry *s;
 
-	for (; each; each = g ? NULL : group_next(o, each->name))
-		for (struct subscription *sub = subscription_next(o, each, ""); sub;
-		     sub = subscription_next(o, each, sub->topic->name))
-			release_clients_of(o, sub);
+	lock_take(&o->registry);
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s)
+		for (int32_t i = 0; i < s->n_places && (!g || s->pub.group == g); i++)
+			if (s->places[i].holder == CONSUMER_CLIENTS)
+				s->places[i].holder = 0;
+	lock_drop(&o->registry);
 	mark_nudge(store_dispatched(o->store));		/* a consumer that waits for a free queue looks again */
 }
 
@@ -604,21 +566,33 @@ busiest_free(struct offsets *o, struct subscription *sub, int64_t least)
 	return best;
 }
 
-int
-consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
+static int
+claim_busiest(struct offsets *o, struct subscription *sub, int64_t least, int32_t pid, int32_t *ret_queue_id)
 {
 	int32_t queue_id;
 	int rc;
 
 	do {
-		queue_id = busiest_free(o, sub, -1);
-		rc = queue_id < 0 ? err_note(-EBUSY, "groups/%s/%s: every queue is being consumed", sub->group->name,
-					     sub->topic->name) :
-				    consumer_claim(o, sub, queue_id, pid);
-	} while (rc == -EBUSY && queue_id >= 0);
+		queue_id = busiest_free(o, sub, least);
+		rc = queue_id < 0 ? -EAGAIN : consumer_claim(o, sub, queue_id, pid);
+	} while (rc == -EBUSY);
 	if (rc == MQ_OK)
 		*ret_queue_id = queue_id;
 	return rc;
+}
+
+int
+consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
+{
+	int rc = claim_busiest(o, sub, -1, pid, ret_queue_id);
+
+	return rc == -EAGAIN ? err_note(-EBUSY, "groups/%s: every queue is being consumed", sub->name) : rc;
+}
+
+int
+consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
+{
+	return claim_busiest(o, sub, 0, pid, ret_queue_id);
 }
 
 int
@@ -633,23 +607,6 @@ consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, int32
 	}
 	while (rc != MQ_OK && held > 0)
 		consumer_release(o, sub, --held);
-	return rc;
-}
-
-int
-consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id)
-{
-	int32_t queue_id;
-	int rc;
-
-	do {
-		queue_id = busiest_free(o, sub, 0);
-		if (queue_id < 0)
-			return -EAGAIN;
-		rc = consumer_claim(o, sub, queue_id, pid);
-	} while (rc == -EBUSY);
-	if (rc == MQ_OK)
-		*ret_queue_id = queue_id;
 	return rc;
 }
 
@@ -668,17 +625,14 @@ consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 	return queue_id >= 0 && queue_id < s->n_places ? s->places[queue_id].holder : 0;
 }
 
-static void
-place_free(struct offsets *o, struct subscription_entry *s, int32_t queue_id)
-{
-	LOCKED(&o->registry);
-	if (queue_id >= 0 && queue_id < s->n_places)
-		s->places[queue_id].holder = 0;
-}
-
 void
 consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id)
 {
-	place_free(o, subscription_entry_of(sub), queue_id);
+	struct subscription_entry *s = subscription_entry_of(sub);
+
+	lock_take(&o->registry);
+	if (queue_id >= 0 && queue_id < s->n_places)
+		s->places[queue_id].holder = 0;
+	lock_drop(&o->registry);
 	mark_nudge(store_dispatched(o->store));
 }

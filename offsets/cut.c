@@ -27,25 +27,25 @@
 /* --- one entry becomes what the log says; NULL: that says nothing ---------------------- */
 
 static void
-topic_back(struct entry *e, struct entry *said)
+topic_back(void *entry, void *said_entry)
 {
-	struct topic_entry *t = entry_topic(e);
+	struct topic_entry *t = entry, *said = said_entry;
 
-	t->subscriptions = said ? entry_topic(said)->subscriptions : 0;
+	t->subscriptions = said ? said->subscriptions : 0;
 	if (!said)
 		return;
-	t->conf = entry_topic(said)->conf;
-	t->implied = entry_topic(said)->implied;
+	t->conf = said->conf;
+	t->implied = said->implied;
 }
 
 static void
-group_back(struct entry *e, struct entry *said)
+group_back(void *entry, void *said_entry)
 {
-	struct group_entry *g = entry_group(e);
+	struct group_entry *g = entry, *said = said_entry;
 
-	g->subscriptions = said ? entry_group(said)->subscriptions : 0;
+	g->subscriptions = said ? said->subscriptions : 0;
 	if (said)
-		g->conf = entry_group(said)->conf;
+		g->conf = said->conf;
 }
 
 static void
@@ -57,9 +57,9 @@ place_back(struct place *p, const struct place *said)
 }
 
 static void
-subscription_back(struct entry *e, struct entry *said_entry)
+subscription_back(void *entry, void *said_entry)
 {
-	struct subscription_entry *s = entry_subscription(e), *said = entry_subscription(said_entry);
+	struct subscription_entry *s = entry, *said = said_entry;
 
 	if (!said)
 		return;
@@ -70,9 +70,9 @@ subscription_back(struct entry *e, struct entry *said_entry)
 }
 
 static void
-attr_back(struct entry *e, struct entry *said_entry)
+attr_back(void *entry, void *said_entry)
 {
-	struct attr_entry *a = entry_attr(e), *said = entry_attr(said_entry);
+	struct attr_entry *a = entry, *said = said_entry;
 
 	free(a->acl);
 	a->acl = said ? take_ptr(said->acl) : NULL;
@@ -89,23 +89,24 @@ attr_back(struct entry *e, struct entry *said_entry)
 static void
 entries_back(struct offsets *o, struct offsets *log)
 {
-	static void (*const back[ENTRY_KINDS])(struct entry *e, struct entry *said) = {
+	static void (*const back[ENTRY_KINDS])(void *entry, void *said) = {
 		[ENTRY_TOPIC] = topic_back, [ENTRY_GROUP] = group_back,
 		[ENTRY_SUBSCRIPTION] = subscription_back, [ENTRY_ATTR] = attr_back,
 	};
 
-	o->pending.first = o->pending.last = NULL;
-	o->pending.n = 0;
-	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
-		for (size_t i = 0; i < o->entries[kind].by_name.n; i++) {
-			struct entry *e = o->entries[kind].by_name.items[i], *said = registry_same(log, e);
+	struct subscription_entry *s;
+	struct registry_entry *e;
 
-			if (kind == ENTRY_SUBSCRIPTION)
-				entry_subscription(e)->pending = false;
+	o->pending = (struct pending_commits){ 0 };
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s)
+		s->pending = false;
+	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
+		EACH_ENTRY(o, kind, e) {
+			struct registry_entry *said = registry_find(log, e->kind, e->name);
+
 			if (e->told)
 				continue;
-			if (e->pub)
-				registry_set_gone(o, e, !said || said->pub->gone);
+			registry_set_gone(o, e, !said || said->gone);
 			back[kind](e, said);
 		}
 	}
@@ -118,9 +119,9 @@ sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < table->n; i++) {
-		struct entry *e = table->items[i];
+		struct registry_entry *e = table->items[i];
 
-		if (e->told || registry_same(log, e))
+		if (e->told || registry_find(log, e->kind, e->name))
 			table->items[kept++] = e;
 		else if (retire)
 			registry_retire(o, e);
@@ -132,17 +133,18 @@ sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 static int
 make_places(struct offsets *o, struct offsets *log)
 {
+	struct subscription_entry *s;
+	struct topic_entry *t;
+
 	LOCKED(&o->registry);
-	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
-		struct subscription_entry *said = registry_subscription(log, s->pub.group->name, s->pub.topic->name);
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
+		struct subscription_entry *said = registry_find(log, ENTRY_SUBSCRIPTION, s->pub.name);
 
 		if (said && registry_grow_places(s, said->n_places) != MQ_OK)
 			return -ENOMEM;
 	}
-	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
-		struct topic_entry *t = o->entries[ENTRY_TOPIC].by_name.items[i];
-		struct topic_entry *said = registry_topic(log, t->pub.name);
+	EACH_ENTRY(o, ENTRY_TOPIC, t) {
+		struct topic_entry *said = registry_find(log, ENTRY_TOPIC, t->pub.name);
 
 		if (said && registry_grow_queues(t, said->conf.queues) != MQ_OK)
 			return -ENOMEM;
@@ -156,15 +158,14 @@ become(struct offsets *o, struct offsets *log)
 	LOCKED(&o->registry);
 	registry_all_clean(o);
 	entries_back(o, log);
-	/* subscriptions first: they are found by the names of the others */
-	for (int kind = ENTRY_SUBSCRIPTION; kind >= ENTRY_TOPIC; kind--) {
+	for (int kind = ENTRY_TOPIC; kind <= ENTRY_SUBSCRIPTION; kind++) {
 		sweep(o, &o->entries[kind].by_id, log, false);
 		sweep(o, &o->entries[kind].by_name, log, true);
 	}
 	memcpy(o->history.list, log->history.list, sizeof(o->history.list));
 	o->history.epochs.n = log->history.epochs.n;
-	o->versions.topics.counter++;
-	o->versions.groups.counter++;
+	o->versions[CONFIG_TOPICS].counter++;
+	o->versions[CONFIG_GROUPS].counter++;
 	registry_dirty_all(o);
 }
 

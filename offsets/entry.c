@@ -9,75 +9,59 @@
 #include "offsets/registry.h"
 
 bool
-entry_says_something(struct entry *e)
+entry_says_something(const void *entry)
 {
-	return e->kind != ENTRY_ATTR || entry_attr(e)->has_owner || entry_attr(e)->acl;
+	const struct registry_entry *e = entry;
+	const struct attr_entry *a = entry;
+
+	return e->kind != ENTRY_ATTR || a->has_owner || a->acl;
 }
 
 static int
-topic_meta(struct entry *e, bool with_offsets, struct meta *m)
+topic_meta(const void *entry, bool with_offsets, struct meta *m)
 {
-	const struct topic_entry *t = entry_topic(e);
+	const struct topic_entry *t = entry;
 
 	(void)with_offsets;
-	m->op = t->pub.gone ? META_TOPIC_DELETE : META_TOPIC_SET;
-	m->id = t->pub.id;
 	m->implied = t->implied;
 	m->topic_conf = t->conf;
-	memcpy(m->topic, t->pub.name, sizeof(m->topic));
 	return MQ_OK;
 }
 
 static int
-group_meta(struct entry *e, bool with_offsets, struct meta *m)
+group_meta(const void *entry, bool with_offsets, struct meta *m)
 {
-	const struct group_entry *g = entry_group(e);
+	const struct group_entry *g = entry;
 
 	(void)with_offsets;
-	m->op = g->pub.gone ? META_GROUP_DELETE : META_GROUP_SET;
-	m->id = g->pub.id;
 	m->group_conf = g->conf;
-	memcpy(m->group, g->pub.name, sizeof(m->group));
 	return MQ_OK;
 }
 
 static int
-places_meta(const struct subscription_entry *s, struct meta *m)
+subscription_meta(const void *entry, bool with_offsets, struct meta *m)
 {
-	m->offsets = calloc((size_t)s->n_places + 1, sizeof(*m->offsets));
-	if (!m->offsets)
+	const struct subscription_entry *s = entry;
+
+	m->expression = strdup(s->expression ? s->expression : "*");
+	m->offsets = with_offsets ? calloc((size_t)s->n_places + 1, sizeof(*m->offsets)) : NULL;
+	if (!m->expression || (with_offsets && !m->offsets))
 		return -ENOMEM;
-	for (int32_t i = 0; i < s->n_places; i++)
+	for (int32_t i = 0; with_offsets && i < s->n_places; i++)
 		if (s->places[i].known)
 			m->offsets[m->n_offsets++] = (struct meta_offset){ .queue_id = i, .at = MQ_QOFF(s->places[i].logged) };
 	return MQ_OK;
 }
 
 static int
-subscription_meta(struct entry *e, bool with_offsets, struct meta *m)
+attr_meta(const void *entry, bool with_offsets, struct meta *m)
 {
-	const struct subscription_entry *s = entry_subscription(e);
-
-	m->op = s->pub.gone ? META_UNSUBSCRIBE : META_SUBSCRIBE;
-	m->id = s->pub.id;
-	memcpy(m->group, s->pub.group->name, sizeof(m->group));
-	memcpy(m->topic, s->pub.topic->name, sizeof(m->topic));
-	m->expression = strdup(s->expression ? s->expression : "*");
-	if (!m->expression)
-		return -ENOMEM;
-	return with_offsets ? places_meta(s, m) : MQ_OK;
-}
-
-static int
-attr_meta(struct entry *e, bool with_offsets, struct meta *m)
-{
-	const struct attr_entry *a = entry_attr(e);
+	const struct attr_entry *a = entry;
 
 	(void)with_offsets;
-	m->op = META_ATTR;
 	m->has_owner = a->has_owner;
 	m->owner = a->owner;
-	m->path = strdup(a->path);
+	m->path = strdup(a->entry.name);
 	m->acl = a->acl ? malloc(a->acl_len) : NULL;
 	if (!m->path || (a->acl && !m->acl))
 		return -ENOMEM;
@@ -87,18 +71,26 @@ attr_meta(struct entry *e, bool with_offsets, struct meta *m)
 	return MQ_OK;
 }
 
-int
-entry_meta(struct entry *e, bool with_offsets, struct meta *ret_m)
-{
-	static int (*const by_kind[ENTRY_KINDS])(struct entry *e, bool with_offsets, struct meta *m) = {
-		[ENTRY_TOPIC] = topic_meta,
-		[ENTRY_GROUP] = group_meta,
-		[ENTRY_SUBSCRIPTION] = subscription_meta,
-		[ENTRY_ATTR] = attr_meta,
-	};
-	struct meta m = { 0 };
-	int rc = by_kind[e->kind](e, with_offsets, &m);
+static const struct {
+	enum meta_op set, delete;
+	int (*meta)(const void *entry, bool with_offsets, struct meta *m);
+} kinds[ENTRY_KINDS] = {
+	[ENTRY_TOPIC] = { META_TOPIC_SET, META_TOPIC_DELETE, topic_meta },
+	[ENTRY_GROUP] = { META_GROUP_SET, META_GROUP_DELETE, group_meta },
+	[ENTRY_SUBSCRIPTION] = { META_SUBSCRIBE, META_UNSUBSCRIBE, subscription_meta },
+	[ENTRY_ATTR] = { META_ATTR, META_ATTR, attr_meta },
+};
 
+int
+entry_meta(const struct registry_entry *e, bool with_offsets, struct meta *ret_m)
+{
+	const struct subscription *sub = e->kind == ENTRY_SUBSCRIPTION ? (const void *)e : NULL;
+	struct meta m = meta_of(e->gone ? kinds[e->kind].delete : kinds[e->kind].set,
+				sub ? sub->group->name : e->kind == ENTRY_GROUP ? e->name : NULL,
+				sub ? sub->topic->name : e->kind == ENTRY_TOPIC ? e->name : NULL);
+	int rc = kinds[e->kind].meta(e, with_offsets, &m);
+
+	m.id = e->id;
 	m.told = e->told;
 	if (rc == MQ_OK)
 		*ret_m = m;

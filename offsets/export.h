@@ -16,12 +16,8 @@
 #define MQFS_OFFSETS_EXPORT_H
 
 #include "offsets/offsets.h"
-#include "offsets/tables.h"
 
 #define EXPORT_MARK "mqfs"
-
-/* Write the four files into the new directory dirfd, as the last checkpoint has it; not synced. */
-int export_config(struct tables *t, int dirfd, int64_t now_ms);
 
 /* What a mount has written into STORE/config. */
 struct exported {
@@ -29,9 +25,12 @@ struct exported {
 	uint32_t sums[CONFIG_FILES];	/* of the tables' texts */
 };
 
-/* The same into STORE/config, dirfd: durably, those that are another than *last says; a
- * crash leaves the old file or the new one.  The one before is kept as .bak, as RocketMQ
- * does.  A delayOffset.json is left alone as long as nothing is known of delays. */
-int export_config_changes(struct tables *t, int dirfd, int64_t now_ms, struct exported *last);
+/* Write the four files into dirfd, as the last checkpoint has it.
+ *
+ * last NULL: into the new directory of a snapshot; not synced.  Else into STORE/config: durably,
+ * those that are another than *last says; a crash leaves the old file or the new one.  The one
+ * before is kept as .bak, as RocketMQ does.  A delayOffset.json is left alone as long as nothing
+ * is known of delays. */
+int export_config(const struct offsets *o, int dirfd, int64_t now_ms, struct exported *last);
 
 #endif

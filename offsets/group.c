@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "offsets/registry.h"
@@ -42,7 +43,7 @@ group_change(struct offsets *o, struct group *g, const struct group_conf *conf, 
 
 	if (rc != MQ_OK)
 		return rc;
-	memcpy(m.group_conf.name, g->name, sizeof(g->name));
+	snprintf(m.group_conf.name, sizeof(m.group_conf.name), "%s", g->name);
 	LOCKED(&o->apply);
 	if (g->gone)
 		return -ENOENT;
@@ -60,9 +61,10 @@ group_subscriptions(struct offsets *o, const struct group *g)
 int
 group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 {
-	struct meta m = { .op = META_GROUP_DELETE, .id = g->id };
+	struct meta m = meta_of(META_GROUP_DELETE, g->name, NULL);
 	int rc = meta_group_check(g->name);
 
+	m.id = g->id;
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);
@@ -70,6 +72,5 @@ group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 		return -ENOENT;
 	if (group_subscriptions(o, g) > 0)
 		return err_note(-ENOTEMPTY, "group %s has subscriptions (rmdir groups/%s/TOPIC)", g->name, g->name);
-	memcpy(m.group, g->name, sizeof(g->name));
 	return change_one(o, &m, ret_end);
 }

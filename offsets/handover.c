@@ -74,7 +74,7 @@ write_files(struct offsets *o)
 	int rc = dir_open(o->dir->fd, "config", 1, &dirfd);
 
 	if (rc == MQ_OK)
-		rc = export_config_changes(o->tables, dirfd, clock_wall_ms(), &h->last);
+		rc = export_config(o, dirfd, clock_wall_ms(), &h->last);
 	if (rc != MQ_OK)
 		return rc;
 	h->known = true;

@@ -109,28 +109,26 @@ static void
 import_topic(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_TOPIC_SET };
-	struct topic_conf was;
 	const struct topic *t;
+	struct topic_conf was;
 	int rc;
 
 	if (meta_topic_is_system(name))
 		return;
 	make_room(im);
-	t = topic_find(im->o, name);
-	if (t)
-		topic_conf(im->o, t, &m.topic_conf);
-	else
-		topic_conf_default(&m.topic_conf, name, 1);
-	was = m.topic_conf;
-	rc = rocketmq_topic_read(name, object, &m.topic_conf);
+	rc = rocketmq_topic_read(im->o, name, object, &m.topic_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "topic", name, err_text(rc));
 		return;
 	}
-	if (t && m.topic_conf.queues < was.queues)
-		m.topic_conf.queues = was.queues;
-	if (t && memcmp(&was, &m.topic_conf, sizeof(was)) == 0)
-		return;
+	t = topic_find(im->o, name);
+	if (t) {
+		topic_conf(im->o, t, &was);
+		if (m.topic_conf.queues < was.queues)
+			m.topic_conf.queues = was.queues;
+		if (memcmp(&was, &m.topic_conf, sizeof(was)) == 0)
+			return;
+	}
 	m.id = id_for(im, registry_id(im->o, ENTRY_TOPIC, name), t != NULL);
 	import_add(im, &m);
 }
@@ -141,24 +139,22 @@ static void
 import_group(struct import *im, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_GROUP_SET };
-	struct group_conf was;
 	const struct group *g;
+	struct group_conf was;
 	int rc;
 
 	make_room(im);
-	g = group_find(im->o, name);
-	if (g)
-		group_conf(im->o, g, &m.group_conf);
-	else
-		group_conf_default(&m.group_conf, name);
-	was = m.group_conf;
-	rc = rocketmq_group_read(name, object, &m.group_conf);
+	rc = rocketmq_group_read(im->o, name, object, &m.group_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "group", name, err_text(rc));
 		return;
 	}
-	if (g && memcmp(&was, &m.group_conf, sizeof(was)) == 0)
-		return;
+	g = group_find(im->o, name);
+	if (g) {
+		group_conf(im->o, g, &was);
+		if (memcmp(&was, &m.group_conf, sizeof(was)) == 0)
+			return;
+	}
 	m.id = id_for(im, registry_id(im->o, ENTRY_GROUP, name), g != NULL);
 	import_add(im, &m);
 }

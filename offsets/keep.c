@@ -24,25 +24,6 @@
 /* --- what topics say --------------------------------------------------------------- */
 
 static void
-tell_store(struct offsets *o)
-{
-	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
-		const struct topic *t = &((struct topic_entry *)o->entries[ENTRY_TOPIC].by_name.items[i])->pub;
-		struct topic_conf conf;
-
-		topic_conf(o, t, &conf);
-		for (int32_t id = 0; id < conf.queues; id++) {
-			struct queue *q = topic_queue_if_any(o, t, id);
-
-			if (q)
-				queue_set_drops(q, conf.on_full_drop);
-		}
-	}
-	if (o->meta_queue)	/* rounds.c logs again what goes */
-		queue_set_drops(o->meta_queue, true);
-}
-
-static void
 expire_queue(struct offsets *o, struct queue *q, int64_t before_ms)
 {
 	mq_qoff at;
@@ -55,24 +36,30 @@ expire_queue(struct offsets *o, struct queue *q, int64_t before_ms)
 			 err_text(rc));
 }
 
+/* For each queue: set in the store whether it drops (`set`); trim messages past their time (`expire`). */
 static void
-expire(struct offsets *o, int64_t now_s)
+keep_topics(struct offsets *o, bool set, bool expire, int64_t now_s)
 {
-	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++) {
-		const struct topic *t = &((struct topic_entry *)o->entries[ENTRY_TOPIC].by_name.items[i])->pub;
+	struct topic_entry *t;
+
+	EACH_ENTRY(o, ENTRY_TOPIC, t) {
 		struct topic_conf conf;
 
-		topic_conf(o, t, &conf);
-		for (int32_t id = 0; id < conf.queues && conf.reserved_hours > 0; id++) {
-			struct queue *q = topic_queue_if_any(o, t, id);
+		topic_conf(o, &t->pub, &conf);
+		for (int32_t id = 0; id < conf.queues; id++) {
+			struct queue *q = topic_queue_if_any(o, &t->pub, id);
 
-			if (q)
+			if (q && set)
+				queue_set_drops(q, conf.on_full_drop);
+			if (q && expire && conf.reserved_hours > 0)
 				expire_queue(o, q, (now_s - conf.reserved_hours * HOUR_S) * 1000);
 		}
 	}
+	if (set && o->meta_queue)	/* rounds.c logs its records again before they are removed */
+		queue_set_drops(o->meta_queue, true);
 }
 
-/* --- who lost some -------------------------------------------------------------------- */
+/* --- groups whose next messages were removed -------------------------------------------------------------------- */
 
 /* The offset of s in a queue; false: no record has set one. */
 static bool
@@ -102,10 +89,11 @@ move_behind(struct offsets *o, struct subscription *sub, int32_t id, int64_t at)
 static void
 move_groups(struct offsets *o)
 {
+	struct subscription_entry *s;
+
 	if (change_allowed(o) != MQ_OK)
 		return;
-	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
 		int32_t n = topic_queues(o, s->pub.topic);
 		int64_t at;
 
@@ -122,13 +110,14 @@ keep_messages(struct offsets *o)
 {
 	struct store_stats stats = { 0 };
 	int64_t now_s = store_believed_ms(o->store, NULL) / 1000;
+	bool set, expire;
 
 	MUST_HOLD_APPLY(o);
 	store_stats(o->store, &stats);
-	if (o->keep.changed || stats.queues != o->keep.told_queues)
-		tell_store(o);
-	if (o->keep.changed || now_s / HOUR_S != o->keep.expired_hour)
-		expire(o, now_s);
+	set = o->keep.changed || stats.queues != o->keep.told_queues;
+	expire = o->keep.changed || now_s / HOUR_S != o->keep.expired_hour;
+	if (set || expire)
+		keep_topics(o, set, expire, now_s);
 	o->keep.changed = false;
 	o->keep.told_queues = stats.queues;
 	o->keep.expired_hour = now_s / HOUR_S;

@@ -226,6 +226,7 @@ load_singletons(struct load *l, struct tables *t)
 		l->o->handover.known = true;
 		l->o->handover.applied = l->o->applied.n;
 	}
+	l->o->saved.delays = l->cp.delays;
 	l->o->saved.applied = l->o->applied;
 	l->o->saved.mark = l->cp.dispatched.byte;
 	return MQ_OK;

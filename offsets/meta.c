@@ -582,6 +582,16 @@ out:
 	return rc;
 }
 
+struct meta
+meta_of(enum meta_op op, const char *group, const char *topic)
+{
+	struct meta m = { .op = op };
+
+	snprintf(m.group, sizeof(m.group), "%s", group ? group : "");
+	snprintf(m.topic, sizeof(m.topic), "%s", topic ? topic : "");
+	return m;
+}
+
 void
 meta_lies_at(struct meta *m, mq_pos pos)
 {

@@ -101,27 +101,33 @@ int offsets_take(struct offsets *o, enum config_file file, const struct json_t *
 
 /* --- topics --------------------------------------------------------------- */
 
-/* What a topic, a group and a subscription begin with. */
-#define ENTRY_PUB_MEMBERS                                                                  \
-	uint32_t id;		/* 1 ..: stable for this store, 24 bits */                 \
-	_Atomic bool gone;                                                                 \
-	_Atomic uint32_t life;	/* how often it was made since the mount */
+enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTRY_KINDS };
 
-struct entry_pub {
-	ENTRY_PUB_MEMBERS
+/* What a topic, a group and a subscription begin with; the last four members are registry.c's. */
+#define ENTRY_MEMBERS                                                                               \
+	const char *name;	/* of a subscription: GROUP/TOPIC */                                \
+	uint32_t id;		/* 1 ..: stable for this store, 24 bits */                          \
+	_Atomic bool gone;                                                                          \
+	_Atomic uint32_t life;	/* how often it was made since the mount */                         \
+	enum entry_kind kind;                                                                       \
+	bool dirty;		/* in offsets.dirty: its row is to be written */                    \
+	bool told;		/* a RocketMQ master's tables have it, and no record of the log */  \
+	struct registry_entry *next;	/* in offsets.dirty or offsets.retired */
+
+struct registry_entry {
+	ENTRY_MEMBERS
 };
 
-#define ENTRY_PUB                           \
-	union {                             \
-		struct entry_pub entry_pub; \
-		struct {                    \
-			ENTRY_PUB_MEMBERS   \
-		};                          \
+#define ENTRY                         \
+	union {                       \
+		struct registry_entry entry;   \
+		struct {              \
+			ENTRY_MEMBERS \
+		};                    \
 	}
 
 struct topic {
-	ENTRY_PUB;
-	char name[RECORD_TOPIC_MAX + 1];
+	ENTRY;
 	_Atomic bool leaving;	/* topic_delete() is looking whether anything is in it */
 };
 
@@ -171,8 +177,7 @@ struct topic *topic_next(struct offsets *o, const char *after);
 /* --- groups ---------------------------------------------------------------- */
 
 struct group {
-	ENTRY_PUB;
-	char name[RECORD_TOPIC_MAX + 1];
+	ENTRY;
 };
 
 struct group *group_find(struct offsets *o, const char *name);
@@ -186,7 +191,7 @@ struct group *group_next(struct offsets *o, const char *after);
 /* --- subscriptions and committed offsets ------------------------------------ */
 
 struct subscription {
-	ENTRY_PUB;
+	ENTRY;
 	struct group *group;
 	struct topic *topic;
 };
@@ -284,6 +289,10 @@ struct mark *slave_commits_answered(struct offsets *o);
 /* One read-write opener per group queue: the process `pid` (0: unknown).  -EBUSY, with a
  * note that names the other one.  A claim is memory only. */
 int consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, int32_t pid);
+
+/* As `pid`: clients over the network consume the queue from here on; any number of them share it. */
+#define CONSUMER_CLIENTS (-2)
+
 int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 
 /* Queues 0 to n - 1, or none of them. */
@@ -294,15 +303,10 @@ int consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, i
 int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 bool consumer_is_wanted(struct offsets *o, struct subscription *sub);
 
-/* Clients over the network consume that queue from here on; any number of them share it.  -EBUSY, with
- * a note that names the process: a file does. */
-int consumer_claim_clients(struct offsets *o, struct subscription *sub, int32_t queue_id);
-
 /* The group has no clients any more; NULL: no group has. */
-void consumer_release_clients(struct offsets *o, struct group *g);
+void consumer_release_clients(struct offsets *o, const struct group *g);
 
-/* Who has claimed it: a process, -1: an unknown one; 0: nobody. */
-#define CONSUMER_CLIENTS (-2)
+/* Who has claimed it: a process, CONSUMER_CLIENTS, -1: an unknown process; 0: nobody. */
 int32_t consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id);
 
 /* Consumers that wait for a free queue look again. */

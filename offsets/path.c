@@ -18,7 +18,7 @@ bool
 path_owner(struct offsets *o, const char *path, struct owner *ret)
 {
 	LOCKED(&o->registry);
-	const struct attr_entry *a = registry_attr(o, path);
+	const struct attr_entry *a = registry_find(o, ENTRY_ATTR, path);
 
 	if (!a || !a->has_owner)
 		return false;
@@ -30,7 +30,7 @@ int
 path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len)
 {
 	LOCKED(&o->registry);
-	const struct attr_entry *a = registry_attr(o, path);
+	const struct attr_entry *a = registry_find(o, ENTRY_ATTR, path);
 	unsigned char *acl;
 
 	if (!a || !a->acl)

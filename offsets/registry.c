@@ -7,90 +7,62 @@
 #include "conf/clock.h"
 #include "offsets/registry.h"
 
-/* --- kinds -------------------------------------------------------------------- */
+/* --- entries ------------------------------------------------------------------ */
 
 static int
-topic_cmp(const void *name, const void *item)
+name_cmp(const void *name, const void *item)
 {
-	return strcmp(name, ((const struct topic_entry *)item)->pub.name);
+	return strcmp(name, ((const struct registry_entry *)item)->name);
 }
-
-static int
-group_cmp(const void *name, const void *item)
-{
-	return strcmp(name, ((const struct group_entry *)item)->pub.name);
-}
-
-static int
-attr_cmp(const void *path, const void *item)
-{
-	return strcmp(path, ((const struct attr_entry *)item)->path);
-}
-
-static int
-subscription_cmp(const void *key, const void *item)
-{
-	const struct subscription_name *name = key;
-	const struct subscription *sub = &((const struct subscription_entry *)item)->pub;
-	int d = strcmp(name->group, sub->group->name);
-
-	return d ? d : strcmp(name->topic, sub->topic->name);
-}
-
-static void
-topic_free(struct entry *e)
-{
-	free(entry_topic(e)->queues);
-}
-
-static void
-group_free(struct entry *e)
-{
-	(void)e;
-}
-
-static void
-subscription_free(struct entry *e)
-{
-	free(entry_subscription(e)->expression);
-	free(entry_subscription(e)->places);
-}
-
-static void
-attr_free(struct entry *e)
-{
-	free(entry_attr(e)->path);
-	free(entry_attr(e)->acl);
-}
-
-static const struct {
-	size_t size;		/* of the entry, */
-	size_t pub;		/* and where its struct entry_pub is in it; 0: it has none */
-	sorted_cmp *cmp;	/* with a name */
-	void (*free)(struct entry *e);	/* what it has */
-} kinds[ENTRY_KINDS] = {
-	[ENTRY_TOPIC] = { sizeof(struct topic_entry), offsetof(struct topic_entry, pub), topic_cmp, topic_free },
-	[ENTRY_GROUP] = { sizeof(struct group_entry), offsetof(struct group_entry, pub), group_cmp, group_free },
-	[ENTRY_SUBSCRIPTION] = { sizeof(struct subscription_entry), offsetof(struct subscription_entry, pub),
-				 subscription_cmp, subscription_free },
-	[ENTRY_ATTR] = { sizeof(struct attr_entry), 0, attr_cmp, attr_free },
-};
-
-_Static_assert(offsetof(struct topic, entry_pub) == 0 && offsetof(struct group, entry_pub) == 0 &&
-	       offsetof(struct subscription, entry_pub) == 0, "a pointer to a struct entry_pub is one to them");
 
 static int
 id_cmp(const void *key, const void *item)
 {
-	uint32_t a = *(const uint32_t *)key, b = ((const struct entry *)item)->pub->id;
+	uint32_t a = *(const uint32_t *)key, b = ((const struct registry_entry *)item)->id;
 
 	return (a > b) - (a < b);
 }
 
 static void
-entry_free(struct entry *e)
+topic_free(void *entry)
 {
-	kinds[e->kind].free(e);
+	struct topic_entry *t = entry;
+
+	free(t->queues);
+}
+
+static void
+subscription_free(void *entry)
+{
+	struct subscription_entry *s = entry;
+
+	free(s->expression);
+	free(s->places);
+}
+
+static void
+attr_free(void *entry)
+{
+	struct attr_entry *a = entry;
+
+	free(a->acl);
+}
+
+static const struct {
+	size_t size;
+	void (*free)(void *entry);	/* what it points to; NULL: nothing */
+} kinds[ENTRY_KINDS] = {
+	[ENTRY_TOPIC] = { sizeof(struct topic_entry), topic_free },
+	[ENTRY_GROUP] = { sizeof(struct group_entry), NULL },
+	[ENTRY_SUBSCRIPTION] = { sizeof(struct subscription_entry), subscription_free },
+	[ENTRY_ATTR] = { sizeof(struct attr_entry), attr_free },
+};
+
+static void
+entry_free(struct registry_entry *e)
+{
+	if (kinds[e->kind].free)
+		kinds[e->kind].free(e);
 	free(e);
 }
 
@@ -99,7 +71,7 @@ entry_free(struct entry *e)
 static uint32_t
 id_at(const struct sorted *by_id, size_t i)
 {
-	return ((const struct entry *)by_id->items[i])->pub->id;
+	return ((const struct registry_entry *)by_id->items[i])->id;
 }
 
 /* How many are not among those that were given from the highest down. */
@@ -147,99 +119,67 @@ registry_implied_id(struct offsets *o)
 }
 
 uint32_t
-registry_id(struct offsets *o, enum entry_kind kind, const void *name)
+registry_id(struct offsets *o, enum entry_kind kind, const char *name)
 {
 	LOCKED(&o->registry);
-	const struct entry *e = registry_find(o, kind, name);
+	const struct registry_entry *e = registry_find(o, kind, name);
 
-	return e ? e->pub->id : id_next(&o->entries[kind].by_id);
+	return e ? e->id : id_next(&o->entries[kind].by_id);
 }
 
 /* --- finding -------------------------------------------------------------------- */
 
-struct entry *
-registry_find(struct offsets *o, enum entry_kind kind, const void *name)
+struct subscription_name
+subscription_name(const char *group, const char *topic)
+{
+	struct subscription_name name;
+
+	snprintf(name.text, sizeof(name.text), "%s/%s", group, topic);
+	return name;
+}
+
+void *
+registry_find(struct offsets *o, enum entry_kind kind, const char *name)
 {
 	MUST_HOLD_REGISTRY(o);
-	return sorted_find(&o->entries[kind].by_name, name, kinds[kind].cmp);
-}
-
-struct entry *
-registry_same(struct offsets *o, const struct entry *e)
-{
-	struct entry *entry = (struct entry *)(uintptr_t)e;
-	const struct subscription *sub;
-
-	switch (e->kind) {
-	case ENTRY_TOPIC:
-		return registry_find(o, e->kind, entry_topic(entry)->pub.name);
-	case ENTRY_GROUP:
-		return registry_find(o, e->kind, entry_group(entry)->pub.name);
-	case ENTRY_SUBSCRIPTION:
-		sub = &entry_subscription(entry)->pub;
-		return registry_find(o, e->kind, &(struct subscription_name){ sub->group->name, sub->topic->name });
-	default:
-		return registry_find(o, e->kind, entry_attr(entry)->path);
-	}
-}
-
-struct topic_entry *
-registry_topic(struct offsets *o, const char *name)
-{
-	return entry_topic(registry_find(o, ENTRY_TOPIC, name));
-}
-
-struct group_entry *
-registry_group(struct offsets *o, const char *name)
-{
-	return entry_group(registry_find(o, ENTRY_GROUP, name));
+	return sorted_find(&o->entries[kind].by_name, name, name_cmp);
 }
 
 struct subscription_entry *
 registry_subscription(struct offsets *o, const char *group, const char *topic)
 {
-	return entry_subscription(registry_find(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ group, topic }));
+	return registry_find(o, ENTRY_SUBSCRIPTION, subscription_name(group, topic).text);
 }
 
-struct attr_entry *
-registry_attr(struct offsets *o, const char *path)
-{
-	return entry_attr(registry_find(o, ENTRY_ATTR, path));
-}
-
-/* The public part of one that is not gone, or NULL. */
+/* One that is not gone, or NULL. */
 static void *
-find_living(struct offsets *o, enum entry_kind kind, const void *name)
+find_living(struct offsets *o, enum entry_kind kind, const char *name)
 {
 	LOCKED(&o->registry);
-	const struct entry *e = registry_find(o, kind, name);
+	struct registry_entry *e = registry_find(o, kind, name);
 
-	return e && !e->pub->gone ? e->pub : NULL;
+	return e && !e->gone ? e : NULL;
 }
 
-/* The public part of any. */
 static void *
 find_id(struct offsets *o, enum entry_kind kind, uint32_t id)
 {
 	LOCKED(&o->registry);
-	const struct entry *e = sorted_find(&o->entries[kind].by_id, &id, id_cmp);
-
-	return e ? e->pub : NULL;
+	return sorted_find(&o->entries[kind].by_id, &id, id_cmp);
 }
 
-/* The public part of the first behind that name which is not gone. */
+/* The first behind that name which is not gone. */
 static void *
-next_living(struct offsets *o, enum entry_kind kind, const void *name)
+next_living(struct offsets *o, enum entry_kind kind, const char *name)
 {
 	LOCKED(&o->registry);
 	const struct sorted *s = &o->entries[kind].by_name;
-	size_t i = sorted_place(s, name, kinds[kind].cmp);
 
-	for (; i < s->n; i++) {
-		const struct entry *e = s->items[i];
+	for (size_t i = sorted_place(s, name, name_cmp); i < s->n; i++) {
+		struct registry_entry *e = s->items[i];
 
-		if (!e->pub->gone && kinds[kind].cmp(name, e) != 0)
-			return e->pub;
+		if (!e->gone && strcmp(e->name, name) != 0)
+			return e;
 	}
 	return NULL;
 }
@@ -287,7 +227,7 @@ group_next(struct offsets *o, const char *after)
 struct subscription *
 subscription_find(struct offsets *o, struct group *g, struct topic *t)
 {
-	return find_living(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ g->name, t->name });
+	return find_living(o, ENTRY_SUBSCRIPTION, subscription_name(g->name, t->name).text);
 }
 
 struct subscription *
@@ -299,124 +239,52 @@ subscription_by_id(struct offsets *o, uint32_t id)
 struct subscription *
 subscription_next(struct offsets *o, struct group *g, const char *after_topic)
 {
-	struct subscription_name name = { g->name, after_topic };
-	struct subscription *sub = next_living(o, ENTRY_SUBSCRIPTION, &name);
+	struct subscription *sub = next_living(o, ENTRY_SUBSCRIPTION, subscription_name(g->name, after_topic).text);
 
 	return sub && sub->group == g ? sub : NULL;
 }
 
 /* --- making --------------------------------------------------------------------- */
 
-/* One with an id, if its kind has ids, that entry_insert() cannot fail to insert. */
-static struct entry *
-entry_alloc(struct offsets *o, enum entry_kind kind, uint32_t id)
+void *
+registry_make(struct offsets *o, enum entry_kind kind, const char *name, uint32_t id)
 {
 	struct entries *all = &o->entries[kind];
-	struct entry *e;
+	struct registry_entry *e = registry_find(o, kind, name);
+	size_t name_bytes = strlen(name) + 1;
+	char *copy;
 
-	id = kinds[kind].pub ? id_for(&all->by_id, id) : 1;
+	if (e)
+		return e;
+	id = id_for(&all->by_id, id);
 	if (!id || sorted_reserve(&all->by_name) != MQ_OK || sorted_reserve(&all->by_id) != MQ_OK)
 		return NULL;
-	e = calloc(1, kinds[kind].size);
+	e = calloc(1, kinds[kind].size + name_bytes);
 	if (!e)
 		return NULL;
+	copy = (char *)e + kinds[kind].size;
+	memcpy(copy, name, name_bytes);
+	e->name = copy;
+	e->id = id;
+	e->gone = true;
 	e->kind = kind;
-	if (kinds[kind].pub) {
-		e->pub = (struct entry_pub *)(void *)((char *)e + kinds[kind].pub);
-		e->pub->id = id;
-		e->pub->gone = true;
-	}
+	sorted_insert(&all->by_name, sorted_place(&all->by_name, name, name_cmp), e);
+	sorted_insert(&all->by_id, sorted_place(&all->by_id, &id, id_cmp), e);
 	return e;
 }
 
-static void
-entry_insert(struct offsets *o, struct entry *e, const void *name)
-{
-	struct entries *all = &o->entries[e->kind];
-
-	sorted_insert(&all->by_name, sorted_place(&all->by_name, name, kinds[e->kind].cmp), e);
-	if (e->pub)
-		sorted_insert(&all->by_id, sorted_place(&all->by_id, &e->pub->id, id_cmp), e);
-}
-
-struct topic_entry *
-registry_make_topic(struct offsets *o, const char *name, uint32_t id)
-{
-	struct topic_entry *t = registry_topic(o, name);
-
-	if (t)
-		return t;
-	t = entry_topic(entry_alloc(o, ENTRY_TOPIC, id));
-	if (!t)
-		return NULL;
-	snprintf(t->pub.name, sizeof(t->pub.name), "%s", name);
-	entry_insert(o, &t->entry, name);
-	return t;
-}
-
-struct group_entry *
-registry_make_group(struct offsets *o, const char *name, uint32_t id)
-{
-	struct group_entry *g = registry_group(o, name);
-
-	if (g)
-		return g;
-	g = entry_group(entry_alloc(o, ENTRY_GROUP, id));
-	if (!g)
-		return NULL;
-	snprintf(g->pub.name, sizeof(g->pub.name), "%s", name);
-	entry_insert(o, &g->entry, name);
-	return g;
-}
-
-struct subscription_entry *
-registry_make_subscription(struct offsets *o, struct group_entry *g, struct topic_entry *t, uint32_t id)
-{
-	struct subscription_name name = { g->pub.name, t->pub.name };
-	struct subscription_entry *s = registry_subscription(o, name.group, name.topic);
-
-	if (s)
-		return s;
-	s = entry_subscription(entry_alloc(o, ENTRY_SUBSCRIPTION, id));
-	if (!s)
-		return NULL;
-	s->pub.group = &g->pub;
-	s->pub.topic = &t->pub;
-	entry_insert(o, &s->entry, &name);
-	return s;
-}
-
-struct attr_entry *
-registry_make_attr(struct offsets *o, const char *path)
-{
-	struct attr_entry *a = registry_attr(o, path);
-
-	if (a)
-		return a;
-	a = entry_attr(entry_alloc(o, ENTRY_ATTR, 0));
-	if (!a)
-		return NULL;
-	a->path = strdup(path);
-	if (!a->path) {
-		free(a);
-		return NULL;
-	}
-	entry_insert(o, &a->entry, path);
-	return a;
-}
-
 bool
-registry_set_gone(struct offsets *o, struct entry *e, bool gone)
+registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone)
 {
 	MUST_HOLD_REGISTRY(o);
-	if (e->pub->gone == gone)
+	if (e->gone == gone)
 		return false;
-	e->pub->gone = gone;
+	e->gone = gone;
 	atomic_fetch_add(&o->rights_version, 1);
-	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(entry_topic(e)->pub.name))
+	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(e->name))
 		o->entries[e->kind].living += gone ? -1 : 1;
 	if (!gone)
-		e->pub->life++;
+		e->life++;
 	return true;
 }
 
@@ -435,40 +303,38 @@ registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id)
 	sorted_insert(by_id, sorted_place(by_id, &id, id_cmp), t);
 }
 
+/* Make an array of *n items one of `want`; new items are zero. */
+static int
+grow(void *array, int32_t *n, int32_t want, size_t bytes)
+{
+	char *items;
+
+	if (want <= *n)
+		return MQ_OK;
+	memcpy(&items, array, sizeof(items));
+	items = realloc(items, (size_t)want * bytes);
+	if (!items)
+		return -ENOMEM;
+	memset(items + (size_t)*n * bytes, 0, (size_t)(want - *n) * bytes);
+	memcpy(array, &items, sizeof(items));
+	*n = want;
+	return MQ_OK;
+}
+
 int
 registry_grow_queues(struct topic_entry *t, int32_t n)
 {
-	struct queue **queues;
-
-	if (n > t->n_queues) {
-		queues = realloc(t->queues, (size_t)n * sizeof(*queues));
-		if (!queues)
-			return -ENOMEM;
-		memset(queues + t->n_queues, 0, (size_t)(n - t->n_queues) * sizeof(*queues));
-		t->queues = queues;
-		t->n_queues = n;
-	}
-	return MQ_OK;
+	return grow(&t->queues, &t->n_queues, n, sizeof(*t->queues));
 }
 
 int
 registry_grow_places(struct subscription_entry *s, int32_t n)
 {
-	struct place *places;
-
-	if (n > s->n_places) {
-		places = realloc(s->places, (size_t)n * sizeof(*places));
-		if (!places)
-			return -ENOMEM;
-		memset(places + s->n_places, 0, (size_t)(n - s->n_places) * sizeof(*places));
-		s->places = places;
-		s->n_places = n;
-	}
-	return MQ_OK;
+	return grow(&s->places, &s->n_places, n, sizeof(*s->places));
 }
 
 void
-registry_dirty(struct offsets *o, struct entry *e)
+registry_dirty(struct offsets *o, struct registry_entry *e)
 {
 	MUST_HOLD_REGISTRY(o);
 	if (e->kind != ENTRY_SUBSCRIPTION)
@@ -483,18 +349,18 @@ registry_dirty(struct offsets *o, struct entry *e)
 void
 registry_dirty_all(struct offsets *o)
 {
+	struct subscription_entry *s;
+	struct registry_entry *e;
+
 	MUST_HOLD_REGISTRY(o);
 	slave_commits_collected(o, false);
 	o->history.changed = true;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
-		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
-			registry_dirty(o, o->entries[kind].by_name.items[i]);
-	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
-
+		EACH_ENTRY(o, kind, e)
+			registry_dirty(o, e);
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s)
 		for (int32_t q = 0; q < s->n_places; q++)
 			s->places[q].dirty = true;
-	}
 }
 
 void
@@ -502,7 +368,7 @@ registry_all_clean(struct offsets *o)
 {
 	MUST_HOLD_REGISTRY(o);
 	while (o->dirty) {
-		struct entry *e = o->dirty;
+		struct registry_entry *e = o->dirty;
 
 		o->dirty = e->next;
 		e->dirty = false;
@@ -525,7 +391,7 @@ registry_new(const struct settings *settings, struct storedir *dir)
 	o->seen_queues = -1;
 	o->applying = -1;
 	o->handover.changed = true;
-	o->versions.topics.ms = o->versions.groups.ms = clock_wall_ms();
+	o->versions[CONFIG_TOPICS].ms = o->versions[CONFIG_GROUPS].ms = clock_wall_ms();
 	o->history.epochs.list = o->history.list;
 	lock_init(&o->turn, RANK_TURN);
 	lock_init(&o->apply, RANK_APPLY);
@@ -537,7 +403,7 @@ registry_new(const struct settings *settings, struct storedir *dir)
 }
 
 void
-registry_retire(struct offsets *o, struct entry *e)
+registry_retire(struct offsets *o, struct registry_entry *e)
 {
 	MUST_HOLD_REGISTRY(o);
 	e->next = o->retired;
@@ -547,16 +413,17 @@ registry_retire(struct offsets *o, struct entry *e)
 void
 registry_clear(struct offsets *o)
 {
-	for (struct entry *e = o->retired, *next; e; e = next) {
-		next = e->next;
+	struct registry_entry *e;
+
+	while ((e = o->retired)) {
+		o->retired = e->next;
 		entry_free(e);
 	}
-	o->retired = NULL;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
 		struct entries *all = &o->entries[kind];
 
-		for (size_t i = 0; i < all->by_name.n; i++)
-			entry_free(all->by_name.items[i]);
+		EACH_ENTRY(o, kind, e)
+			entry_free(e);
 		sorted_free(&all->by_name);
 		sorted_free(&all->by_id);
 		all->living = 0;

@@ -43,27 +43,22 @@
 #include "offsets/tables.h"
 #include "store/batch.h"
 
-enum entry_kind { ENTRY_TOPIC, ENTRY_GROUP, ENTRY_SUBSCRIPTION, ENTRY_ATTR, ENTRY_KINDS };
-
-/* What every entry begins with. */
-struct entry {
-	enum entry_kind kind;
-	bool dirty;		/* in offsets.dirty: its row is to be written */
-	bool told;		/* known from a RocketMQ master's tables; the log has no record of it */
-	struct entry *next;	/* in offsets.dirty or offsets.retired */
-	struct entry_pub *pub;	/* in its public part; NULL for an attr, which has none */
-};
-
 /* All entries of a kind. */
 struct entries {
-	struct sorted by_name;	/* the name of a subscription is a struct subscription_name */
-	struct sorted by_id;	/* empty for attrs */
+	struct sorted by_name;
+	struct sorted by_id;
 	_Atomic int64_t living;	/* number of entries that are not gone, without system topics */
 };
 
+/* Every entry begins with a struct registry_entry, and with the part that callers hold. */
+#define ENTRY_WITH(public)            \
+	union {                       \
+		struct registry_entry entry;   \
+		public pub;           \
+	}
+
 struct topic_entry {
-	struct entry entry;
-	struct topic pub;	/* the part that callers hold */
+	ENTRY_WITH(struct topic);
 	struct topic_conf conf;
 	struct queue **queues;	/* the store's; each is NULL until it is first used */
 	int32_t n_queues;
@@ -72,8 +67,7 @@ struct topic_entry {
 };
 
 struct group_entry {
-	struct entry entry;
-	struct group pub;
+	ENTRY_WITH(struct group);
 	struct group_conf conf;
 	int32_t subscriptions;
 };
@@ -89,8 +83,7 @@ struct place {
 };
 
 struct subscription_entry {
-	struct entry entry;
-	struct subscription pub;
+	ENTRY_WITH(struct subscription);
 	char *expression;
 	struct place *places;
 	int32_t n_places;
@@ -98,9 +91,9 @@ struct subscription_entry {
 	struct subscription_entry *next_pending;
 };
 
+/* The owner and the ACL of a file or directory, whose path is the entry's name.  It is never living. */
 struct attr_entry {
-	struct entry entry;
-	char *path;
+	struct registry_entry entry;
 	bool has_owner;
 	struct owner owner;
 	unsigned char *acl;	/* NULL: none */
@@ -164,7 +157,7 @@ struct keeping {
 
 /* What was taken of a RocketMQ master's tables: take.c. */
 struct told {
-	struct data_version topics, groups;
+	struct data_version versions[CONFIG_FILES];	/* of topics and groups */
 	json_t *delays;		/* delayOffset.json's table; NULL: none */
 	bool delays_dirty;
 };
@@ -239,15 +232,13 @@ struct offsets {
 
 	struct lock registry;	/* RANK_REGISTRY: ... guards from here on */
 	struct entries entries[ENTRY_KINDS];
-	struct entry *dirty;
-	struct entry *retired;	/* entries that a cut has removed; callers may still hold them */
+	struct registry_entry *dirty;
+	struct registry_entry *retired;	/* entries that a cut has removed; callers may still hold them */
 	struct history history;
 	struct told told;
 	struct pending_commits pending;
 	struct slave_commits slave_commits;
-	struct {
-		struct data_version topics, groups, offsets;
-	} versions;
+	struct data_version versions[CONFIG_FILES];	/* of our tables */
 	_Atomic uint64_t rights_version;
 
 	struct writer writer;
@@ -285,43 +276,41 @@ void registry_clear(struct offsets *o);		/* frees all entries */
 struct offsets *registry_new(const struct settings *settings, struct storedir *dir);
 
 /* e is in no table any more; callers that hold it may read it until registry_clear(). */
-void registry_retire(struct offsets *o, struct entry *e);
+void registry_retire(struct offsets *o, struct registry_entry *e);
 
 /* No entry is dirty any more. */
 void registry_all_clean(struct offsets *o);
 
-/* The name that a subscription is found by; the names of other entries are strings. */
+/* The name of a subscription, in `text`. */
 struct subscription_name {
-	const char *group, *topic;
+	char text[2 * RECORD_TOPIC_MAX + 2];
 };
 
-/* Find an entry, also if it is gone; NULL: there is none.  registry_same(): the entry of o
- * that has the name of e, which is another registry's. */
-struct entry *registry_find(struct offsets *o, enum entry_kind kind, const void *name);
-struct entry *registry_same(struct offsets *o, const struct entry *e);
-struct topic_entry *registry_topic(struct offsets *o, const char *name);
-struct group_entry *registry_group(struct offsets *o, const char *name);
+struct subscription_name subscription_name(const char *group, const char *topic);
+
+/* Find an entry, also if it is gone; NULL: there is none.  It is a struct topic_entry, group_entry ... */
+void *registry_find(struct offsets *o, enum entry_kind kind, const char *name);
 struct subscription_entry *registry_subscription(struct offsets *o, const char *group, const char *topic);
-struct attr_entry *registry_attr(struct offsets *o, const char *path);
 
 /* Find or make an entry; one that is found may be gone, and a new one is gone until apply()
- * makes it living.  `id`: if it is 0, or taken, a new entry gets the next free one.
- * NULL: -ENOMEM (or no id left). */
-struct topic_entry *registry_make_topic(struct offsets *o, const char *name, uint32_t id);
-struct group_entry *registry_make_group(struct offsets *o, const char *name, uint32_t id);
-struct subscription_entry *registry_make_subscription(struct offsets *o, struct group_entry *g,
-						      struct topic_entry *t, uint32_t id);
-struct attr_entry *registry_make_attr(struct offsets *o, const char *path);
+ * makes it living.  `id`: if it is 0, or taken, a new entry gets the next free one.  The caller
+ * sets the group and the topic of a subscription.  NULL: -ENOMEM (or no id left). */
+void *registry_make(struct offsets *o, enum entry_kind kind, const char *name, uint32_t id);
+
+/* For each entry e of a kind, in the order of names; also those that are gone. */
+#define EACH_ENTRY(o, kind, e)                                                              \
+	for (size_t e##_i = 0; e##_i < (o)->entries[kind].by_name.n &&                      \
+			       ((e) = (o)->entries[kind].by_name.items[e##_i]) != NULL; e##_i++)
 
 /* Make e gone, or living.  False: it was so already. */
-bool registry_set_gone(struct offsets *o, struct entry *e, bool gone);
+bool registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone);
 
 /* An id for a topic that the log has no record of.  These count down from META_ID_MAX, since
  * the ids in records, ours or the master's, count up. */
 uint32_t registry_implied_id(struct offsets *o);
 
 /* The id that a new entry would get, for the record that makes it.  Takes `registry`. */
-uint32_t registry_id(struct offsets *o, enum entry_kind kind, const void *name);
+uint32_t registry_id(struct offsets *o, enum entry_kind kind, const char *name);
 
 /* Queues of t up to the last one that ever held a message. */
 int32_t topic_queues_used(struct offsets *o, const struct topic *t);
@@ -335,50 +324,24 @@ int registry_grow_queues(struct topic_entry *t, int32_t n);
 int registry_grow_places(struct subscription_entry *s, int32_t n);
 
 /* The row of e is to be written at the next checkpoint. */
-void registry_dirty(struct offsets *o, struct entry *e);
+void registry_dirty(struct offsets *o, struct registry_entry *e);
 
 /* Every row is to be written again at the next checkpoint. */
 void registry_dirty_all(struct offsets *o);
 
-/* From a part of an entry to the entry.  The public part must not be NULL; for entry_topic()
- * and those after it NULL gives NULL.  Entries are not const, so const may be cast away. */
-#define AROUND(ptr, type, member) ((type *)(void *)((char *)(uintptr_t)(ptr) - offsetof(type, member)))
-#define topic_entry_of(t) AROUND(t, struct topic_entry, pub)
-#define group_entry_of(g) AROUND(g, struct group_entry, pub)
-#define subscription_entry_of(s) AROUND(s, struct subscription_entry, pub)
-
-static inline struct topic_entry *
-entry_topic(struct entry *e)
-{
-	return (struct topic_entry *)(void *)e;
-}
-
-static inline struct group_entry *
-entry_group(struct entry *e)
-{
-	return (struct group_entry *)(void *)e;
-}
-
-static inline struct subscription_entry *
-entry_subscription(struct entry *e)
-{
-	return (struct subscription_entry *)(void *)e;
-}
-
-static inline struct attr_entry *
-entry_attr(struct entry *e)
-{
-	return (struct attr_entry *)(void *)e;
-}
+/* From the part that callers hold to the entry.  Entries are not const, so const may be cast away. */
+#define topic_entry_of(t) ((struct topic_entry *)(uintptr_t)(t))
+#define group_entry_of(g) ((struct group_entry *)(uintptr_t)(g))
+#define subscription_entry_of(s) ((struct subscription_entry *)(uintptr_t)(s))
 
 /* --- entry.c: the caller holds `registry` ------------------------------------------ */
 
 /* The record that makes e as it is now; meta_free() it.  It has the group's offsets only if
  * with_offsets.  -ENOMEM. */
-int entry_meta(struct entry *e, bool with_offsets, struct meta *ret_m);
+int entry_meta(const struct registry_entry *e, bool with_offsets, struct meta *ret_m);
 
 /* Must e be logged?  An attr without an owner and an ACL need not be. */
-bool entry_says_something(struct entry *e);
+bool entry_says_something(const void *entry);
 
 /* --- apply.c ------------------------------------------------------------------ */
 

@@ -39,41 +39,52 @@ number_of(const json_t *object, const char *key, int64_t dflt)
 }
 
 int
-rocketmq_topic_read(const char *name, const json_t *object, struct topic_conf *conf)
+rocketmq_topic_read(struct offsets *o, const char *name, const json_t *object, struct topic_conf *ret_conf)
 {
 	int64_t r = number_of(object, "readQueueNums", 16), w = number_of(object, "writeQueueNums", 16);
 	int64_t queues = r > w ? r : w;
+	const struct topic *t = topic_find(o, name);
 	int rc = name_check(name);
 
 	if (rc != MQ_OK)
 		return rc;
 	if (queues < 1 || queues > QUEUES_MAX)
 		return err_note(-EINVAL, "so many queues are not possible");
-	conf->queues = (int32_t)queues;
-	conf->perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
-	conf->order = json_is_true(json_object_get(object, "order"));
-	conf->topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
+	if (t)
+		topic_conf(o, t, ret_conf);
+	else
+		topic_conf_default(ret_conf, name, 1);
+	ret_conf->queues = (int32_t)queues;
+	ret_conf->perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
+	ret_conf->order = json_is_true(json_object_get(object, "order"));
+	ret_conf->topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
 	return MQ_OK;
 }
 
 int
-rocketmq_group_read(const char *name, const json_t *object, struct group_conf *conf)
+rocketmq_group_read(struct offsets *o, const char *name, const json_t *object, struct group_conf *ret_conf)
 {
-	struct group_conf read = *conf;
+	const struct group *g = group_find(o, name);
+	struct group_conf now, read;
 	char why[200];
 	int rc = name_check(name);
 
 	if (rc != MQ_OK)
 		return rc;
+	if (g)
+		group_conf(o, g, &now);
+	else
+		group_conf_default(&now, name);
+	read = now;
 	rc = fields_from_json(group_fields, object, &read);
 	if (rc != MQ_OK) {
 		snprintf(why, sizeof(why), "%s", err_text(rc));
 		return err_note(-EINVAL, "%s", why);
 	}
-	read.from_first = conf->from_first;
-	read.owner = conf->owner;
-	read.created_ms = conf->created_ms;
-	*conf = read;
+	read.from_first = now.from_first;
+	read.owner = now.owner;
+	read.created_ms = now.created_ms;
+	*ret_conf = read;
 	return MQ_OK;
 }
 

@@ -19,10 +19,9 @@ extern const struct rocketmq_file {
 	const char *name, *member;
 } rocketmq_files[CONFIG_FILES];
 
-/* *conf is what the topic or group is now, or its default; only what RocketMQ knows
- * of it changes. */
-int rocketmq_topic_read(const char *name, const json_t *object, struct topic_conf *conf);
-int rocketmq_group_read(const char *name, const json_t *object, struct group_conf *conf);
+/* *ret_conf is what the topic or group is now, or its default, but for what RocketMQ knows of it. */
+int rocketmq_topic_read(struct offsets *o, const char *name, const json_t *object, struct topic_conf *ret_conf);
+int rocketmq_group_read(struct offsets *o, const char *name, const json_t *object, struct group_conf *ret_conf);
 
 /* "topic@group" and its offsets {"0":12,...} into m's topic, group and offsets. */
 int rocketmq_offsets_read(const char *key, const json_t *table, struct meta *m);

@@ -47,7 +47,7 @@ round_flush(struct round *r)
 }
 
 static void
-round_add(struct round *r, struct entry *e)
+round_add(struct round *r, struct registry_entry *e)
 {
 	if (r->rc != MQ_OK)
 		return;
@@ -73,13 +73,12 @@ round_add_epochs(struct round *r)
 static int
 ends_meta(struct offsets *o, const struct topic *t, struct meta *ret_m)
 {
-	struct meta m = { .op = META_ENDS };
+	struct meta m = meta_of(META_ENDS, NULL, t->name);
 	int32_t n = topic_queues(o, t);
 
 	m.offsets = calloc((size_t)n + 1, sizeof(*m.offsets));
 	if (!m.offsets)
 		return -ENOMEM;
-	memcpy(m.topic, t->name, sizeof(m.topic));
 	for (int32_t id = 0; id < n; id++) {
 		struct queue *q = topic_queue_if_any(o, t, id);
 		struct queue_span span = { 0 };
@@ -123,22 +122,22 @@ static int
 round_log(struct offsets *o, mq_pos *ret_end)
 {
 	AUTO_FREE struct round *r = calloc(1, sizeof(*r));
-	int rc;
+	struct topic_entry *t;
+	struct registry_entry *e;
 
 	if (!r)
 		return -ENOMEM;
 	r->o = o;
 	round_add_epochs(r);
-	for (size_t i = 0; i < o->entries[ENTRY_TOPIC].by_name.n; i++)
-		round_add_topic(r, o->entries[ENTRY_TOPIC].by_name.items[i]);
+	EACH_ENTRY(o, ENTRY_TOPIC, t)
+		round_add_topic(r, t);
 	for (int kind = ENTRY_GROUP; kind < ENTRY_KINDS; kind++)
-		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
-			if (entry_says_something(o->entries[kind].by_name.items[i]))
-				round_add(r, o->entries[kind].by_name.items[i]);
+		EACH_ENTRY(o, kind, e)
+			if (entry_says_something(e))
+				round_add(r, e);
 	round_flush(r);
-	rc = r->rc;
 	*ret_end = r->end;
-	return rc;
+	return r->rc;
 }
 
 static int
@@ -180,9 +179,11 @@ round_if_due(struct offsets *o)
 static bool
 knows_what_it_was_told(struct offsets *o)
 {
+	struct registry_entry *e;
+
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
-		for (size_t i = 0; i < o->entries[kind].by_name.n; i++)
-			if (((const struct entry *)o->entries[kind].by_name.items[i])->told)
+		EACH_ENTRY(o, kind, e)
+			if (e->told)
 				return true;
 	return false;
 }

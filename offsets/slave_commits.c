@@ -421,12 +421,11 @@ slave_commits_free(struct offsets *o)
 int
 slave_commits_before_cut(struct offsets *o)
 {
+	struct subscription_entry *s;
+
 	MUST_HOLD_APPLY(o);
 	LOCKED(&o->registry);
-
-	for (size_t i = 0; i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
-
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
 		for (int32_t q = 0; q < s->n_places && !s->pub.gone; q++) {
 			const struct unsettled begun = unsettled_begin(s->pub.group->name, s->pub.topic->name, q);
 			struct unsettled *w = s->places[q].at > 0 ? make(o, &begun) : NULL;

@@ -45,16 +45,6 @@ topic_make_explicit(struct offsets *o, struct topic *t)
 	return implied ? change_one(o, &m, NULL) : MQ_OK;
 }
 
-static struct meta
-subscribe_meta(uint32_t id, const struct group *g, const struct topic *t, char *expression)
-{
-	struct meta m = { .op = META_SUBSCRIBE, .id = id, .expression = expression };
-
-	memcpy(m.group, g->name, sizeof(g->name));
-	memcpy(m.topic, t->name, sizeof(t->name));
-	return m;
-}
-
 /* places: it begins where the group's consumeFromWhere says; else nothing is said of any queue. */
 static int
 create(struct offsets *o, struct group *g, struct topic *t, bool places, struct subscription **ret_sub,
@@ -62,7 +52,7 @@ create(struct offsets *o, struct group *g, struct topic *t, bool places, struct 
 {
 	AUTO_FREE struct meta_offset *offsets = NULL;
 	char all[] = "*";
-	struct meta m = subscribe_meta(0, g, t, all);
+	struct meta m = meta_of(META_SUBSCRIBE, g->name, t->name);
 	int rc;
 
 	LOCKED(&o->apply);
@@ -75,8 +65,9 @@ create(struct offsets *o, struct group *g, struct topic *t, bool places, struct 
 		rc = starts(o, g, t, &offsets, &m.n_offsets);
 	if (rc != MQ_OK)
 		return rc;
+	m.expression = all;
 	m.offsets = offsets;
-	m.id = registry_id(o, ENTRY_SUBSCRIPTION, &(struct subscription_name){ g->name, t->name });
+	m.id = registry_id(o, ENTRY_SUBSCRIPTION, subscription_name(g->name, t->name).text);
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_sub)
 		*ret_sub = subscription_find(o, g, t);
@@ -108,10 +99,9 @@ subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, st
 struct meta
 unsubscribe_meta(const struct subscription *sub)
 {
-	struct meta m = { .op = META_UNSUBSCRIBE, .id = sub->id };
+	struct meta m = meta_of(META_UNSUBSCRIBE, sub->group->name, sub->topic->name);
 
-	memcpy(m.group, sub->group->name, sizeof(sub->group->name));
-	memcpy(m.topic, sub->topic->name, sizeof(sub->topic->name));
+	m.id = sub->id;
 	return m;
 }
 
@@ -138,8 +128,8 @@ subscription_expression(struct offsets *o, struct subscription *sub)
 int
 subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end)
 {
+	struct meta m = meta_of(META_SUBSCRIBE, sub->group->name, sub->topic->name);
 	AUTO_FREE char *copy = NULL;
-	struct meta m;
 
 	if (!meta_expression_ok(expr, strlen(expr)))
 		return err_note(-EINVAL, "an expression is `*` or tags joined by `||`, up to %d bytes of "
@@ -147,7 +137,8 @@ subscription_set_expression(struct offsets *o, struct subscription *sub, const c
 	copy = strdup(expr);
 	if (!copy)
 		return -ENOMEM;
-	m = subscribe_meta(sub->id, sub->group, sub->topic, copy);
+	m.id = sub->id;
+	m.expression = copy;
 	LOCKED(&o->apply);
 	if (sub->gone)
 		return -ENOENT;

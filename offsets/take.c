@@ -17,7 +17,6 @@
 #include "offsets/rocketmq.h"
 
 #define ROOM ((int64_t)1 << 22)	/* queues and places that one answer may ask memory for */
-#define DELAY_LEVELS_MAX 64
 
 struct take {
 	struct offsets *o;
@@ -40,16 +39,11 @@ static int
 take_topic(struct take *t, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_TOPIC_SET, .told = true };
-	const struct topic *topic = topic_find(t->o, name);
 	int rc;
 
 	if (meta_topic_is_system(name))
 		return MQ_OK;
-	if (topic)
-		topic_conf(t->o, topic, &m.topic_conf);
-	else
-		topic_conf_default(&m.topic_conf, name, 1);
-	rc = rocketmq_topic_read(name, object, &m.topic_conf);
+	rc = rocketmq_topic_read(t->o, name, object, &m.topic_conf);
 	if (rc == MQ_OK && m.topic_conf.queues > t->room)
 		rc = err_note(-EINVAL, "there are too many queues before it");
 	if (rc != MQ_OK) {
@@ -66,14 +60,8 @@ static int
 take_group(struct take *t, const char *name, json_t *object)
 {
 	struct meta m = { .op = META_GROUP_SET, .told = true };
-	const struct group *group = group_find(t->o, name);
-	int rc;
+	int rc = rocketmq_group_read(t->o, name, object, &m.group_conf);
 
-	if (group)
-		group_conf(t->o, group, &m.group_conf);
-	else
-		group_conf_default(&m.group_conf, name);
-	rc = rocketmq_group_read(name, object, &m.group_conf);
 	if (rc != MQ_OK) {
 		skip(t, "group", name, err_text(rc));
 		return MQ_OK;
@@ -81,62 +69,48 @@ take_group(struct take *t, const char *name, json_t *object)
 	return apply(t->o, &m);
 }
 
-/* --- what it no longer tells of ---------------------------------------------------------- */
+/* --- topics and groups that the table no longer has ---------------------------------------- */
 
+/* End the subscriptions of a topic, or a group. */
 static int
-end_subscriptions(struct offsets *o, const struct topic *topic, const struct group *group)
+end_subscriptions(struct offsets *o, const struct registry_entry *of)
 {
-	int rc = MQ_OK;
+	const struct subscription_entry *s;
 
-	for (size_t i = 0; rc == MQ_OK && i < o->entries[ENTRY_SUBSCRIPTION].by_name.n; i++) {
-		const struct subscription_entry *s = o->entries[ENTRY_SUBSCRIPTION].by_name.items[i];
-		struct meta m = { .op = META_UNSUBSCRIBE, .told = true };
+	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
+		struct meta m = unsubscribe_meta(&s->pub);
+		int rc;
 
-		if (s->pub.gone || (s->pub.topic != topic && s->pub.group != group))
+		if (s->pub.gone || (&s->pub.topic->entry != of && &s->pub.group->entry != of))
 			continue;
-		memcpy(m.group, s->pub.group->name, sizeof(m.group));
-		memcpy(m.topic, s->pub.topic->name, sizeof(m.topic));
+		m.told = true;
 		rc = apply(o, &m);
+		if (rc != MQ_OK)
+			return rc;
 	}
-	return rc;
+	return MQ_OK;
 }
 
 static int
-end_topics(struct take *t)
+end_missing(struct take *t, enum entry_kind kind)
 {
-	int rc = MQ_OK;
+	const struct registry_entry *e;
 
-	for (size_t i = 0; rc == MQ_OK && i < t->o->entries[ENTRY_TOPIC].by_name.n; i++) {
-		const struct topic_entry *e = t->o->entries[ENTRY_TOPIC].by_name.items[i];
-		struct meta m = { .op = META_TOPIC_DELETE, .told = true };
+	EACH_ENTRY(t->o, kind, e) {
+		struct meta m = kind == ENTRY_TOPIC ? meta_of(META_TOPIC_DELETE, NULL, e->name)
+						    : meta_of(META_GROUP_DELETE, e->name, NULL);
+		int rc;
 
-		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))
+		if (e->gone || !e->told || json_object_get(t->table, e->name))
 			continue;
-		memcpy(m.topic, e->pub.name, sizeof(m.topic));
-		rc = end_subscriptions(t->o, &e->pub, NULL);
+		m.told = true;
+		rc = end_subscriptions(t->o, e);
 		if (rc == MQ_OK)
 			rc = apply(t->o, &m);
+		if (rc != MQ_OK)
+			return rc;
 	}
-	return rc;
-}
-
-static int
-end_groups(struct take *t)
-{
-	int rc = MQ_OK;
-
-	for (size_t i = 0; rc == MQ_OK && i < t->o->entries[ENTRY_GROUP].by_name.n; i++) {
-		const struct group_entry *e = t->o->entries[ENTRY_GROUP].by_name.items[i];
-		struct meta m = { .op = META_GROUP_DELETE, .told = true };
-
-		if (e->pub.gone || !e->entry.told || json_object_get(t->table, e->pub.name))
-			continue;
-		memcpy(m.group, e->pub.name, sizeof(m.group));
-		rc = end_subscriptions(t->o, NULL, &e->pub);
-		if (rc == MQ_OK)
-			rc = apply(t->o, &m);
-	}
-	return rc;
+	return MQ_OK;
 }
 
 /* --- offsets --------------------------------------------------------------------------- */
@@ -230,17 +204,6 @@ take_offsets(struct take *t, const char *key, json_t *table)
 
 /* --- an answer ------------------------------------------------------------------------- */
 
-static const struct taken_table {
-	int (*one)(struct take *t, const char *name, json_t *value);
-	int (*rest)(struct take *t);
-	size_t version;		/* where in struct offsets its version is kept; 0: it has none */
-} tables[CONFIG_FILES] = {
-	[CONFIG_TOPICS] = { take_topic, end_topics, offsetof(struct offsets, told.topics) },
-	[CONFIG_GROUPS] = { take_group, end_groups, offsetof(struct offsets, told.groups) },
-	[CONFIG_OFFSETS] = { take_offsets, NULL, 0 },
-	[CONFIG_DELAYS] = { NULL, NULL, 0 },
-};
-
 /* Is all of object a valid table of that kind? */
 static int
 check(enum config_file file, const json_t *object, json_t **ret_table)
@@ -272,24 +235,29 @@ version_of(const json_t *object)
 }
 
 static int
-take_table(struct take *t, const struct taken_table *kind, const json_t *object)
+take_table(struct take *t, enum config_file file, const json_t *object)
 {
-	struct data_version *known = (struct data_version *)(void *)((char *)t->o + kind->version);
-	struct data_version told = version_of(object);
+	static int (*const take[])(struct take *t, const char *name, json_t *value) = {
+		[CONFIG_TOPICS] = take_topic,
+		[CONFIG_GROUPS] = take_group,
+		[CONFIG_OFFSETS] = take_offsets,
+	};
+	struct data_version *known = &t->o->told.versions[file], told = version_of(object);
+	bool has_version = file != CONFIG_OFFSETS;
 	const char *key;
 	json_t *value;
 	int rc = MQ_OK;
 
-	if (kind->version && told.ms > 0 && told.ms == known->ms && told.counter == known->counter)
+	if (has_version && told.ms > 0 && told.ms == known->ms && told.counter == known->counter)
 		return MQ_OK;
 	json_object_foreach(t->table, key, value) {
-		rc = kind->one(t, key, value);
+		rc = take[file](t, key, value);
 		if (rc != MQ_OK)
 			return rc;
 	}
-	if (kind->rest)
-		rc = kind->rest(t);
-	if (rc == MQ_OK && kind->version)
+	if (has_version)
+		rc = end_missing(t, file == CONFIG_TOPICS ? ENTRY_TOPIC : ENTRY_GROUP);
+	if (rc == MQ_OK && has_version)
 		*known = told;
 	return rc;
 }
@@ -326,7 +294,7 @@ offsets_take(struct offsets *o, enum config_file file, const json_t *object, int
 		else if (file == CONFIG_DELAYS)
 			rc = take_delays(&t);
 		else
-			rc = take_table(&t, &tables[file], object);
+			rc = take_table(&t, file, object);
 	}
 	if (t.skipped > 1)
 		log_warn("%" PRId64 " more like this are left out", t.skipped - 1);

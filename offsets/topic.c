@@ -193,7 +193,7 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 	struct meta m = { .op = META_TOPIC_SET, .id = t->id, .topic_conf = *conf };
 	int rc;
 
-	memcpy(m.topic_conf.name, t->name, sizeof(t->name));
+	snprintf(m.topic_conf.name, sizeof(m.topic_conf.name), "%s", t->name);
 	rc = conf_check(&m.topic_conf);
 	if (rc == MQ_OK)
 		rc = meta_topic_check(m.topic_conf.name);
@@ -268,9 +268,9 @@ subscribed(struct offsets *o, const struct topic *t)
 static struct meta
 topic_delete_meta(const struct topic *t)
 {
-	struct meta m = { .op = META_TOPIC_DELETE, .id = t->id };
+	struct meta m = meta_of(META_TOPIC_DELETE, NULL, t->name);
 
-	memcpy(m.topic, t->name, sizeof(t->name));
+	m.id = t->id;
 	return m;
 }
 
@@ -308,8 +308,9 @@ trim_meta(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, str
 	if (!q)
 		return -ENOENT;
 	end = queue_end(q);
-	*ret_m = (struct meta){ .op = META_TRIM, .queue_id = queue_id, .at = min.n < end.n ? min : end };
-	memcpy(ret_m->topic, t->name, sizeof(t->name));
+	*ret_m = meta_of(META_TRIM, NULL, t->name);
+	ret_m->queue_id = queue_id;
+	ret_m->at = min.n < end.n ? min : end;
 	return MQ_OK;
 }
 

@@ -104,7 +104,7 @@ claim(const struct remoting_broker *b, const struct pull *p, struct refusal *why
 	struct topic *t = topic_find(b->offsets, p->topic);
 	struct subscription *sub = g && t ? subscription_find(b->offsets, g, t) : NULL;
 
-	if (!sub || !p->member || consumer_claim_clients(b->offsets, sub, p->queue_id) == MQ_OK)
+	if (!sub || !p->member || consumer_claim(b->offsets, sub, p->queue_id, CONSUMER_CLIENTS) == MQ_OK)
 		return true;
 	return refuse(why, ANSWER_SYSTEM_BUSY, "%.110s", err_text(-EBUSY));
 }
