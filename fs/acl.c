@@ -40,24 +40,13 @@ node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len)
 	int rc;
 
 	if (!has_acl(n) || !n->class->set_attr)
-		return -EOPNOTSUPP;
-	rc = acl_mode(acl, len, &st.st_mode);
+		return acl ? -EOPNOTSUPP : -ENODATA;
+	rc = acl ? acl_mode(acl, len, &st.st_mode) : MQ_OK;
 	if (rc != MQ_OK)
 		return rc;
 	node_owner_path(n, path);
 	rc = path_set_acl(m->offsets, path, acl, len, NULL);
-	return rc == MQ_OK ? node_set_owner(m, n, &st, FUSE_SET_ATTR_MODE) : rc;
-}
-
-int
-node_remove_acl(struct mount *m, const struct node *n)
-{
-	char path[NODE_PATH_SIZE];
-
-	if (!has_acl(n))
-		return -ENODATA;
-	node_owner_path(n, path);
-	return path_set_acl(m->offsets, path, NULL, 0, NULL);
+	return rc == MQ_OK && acl ? node_set_owner(m, n, &st, FUSE_SET_ATTR_MODE) : rc;
 }
 
 int

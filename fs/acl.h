@@ -6,10 +6,11 @@
 
 #define ACL_XATTR "system.posix_acl_access"
 
-/* Of a node: -ENODATA when it has none, -EOPNOTSUPP when it cannot have one. */
+/* Append the access list of n to t.  -ENODATA: it has none. */
 int node_acl(struct mount *m, const struct node *n, struct text *t);
+
+/* Set it; NULL: remove it.  -EOPNOTSUPP, or -ENODATA for NULL: n cannot have one. */
 int node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len);
-int node_remove_acl(struct mount *m, const struct node *n);
 
 /* Change the access list of n as chmod(2) to `mode` does. */
 int node_acl_follows(struct mount *m, const struct node *n, mode_t mode);

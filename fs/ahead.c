@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include "conf/err.h"
@@ -16,7 +17,7 @@
 
 /* One file to fill for. */
 struct job {
-	struct job *next;
+	STAILQ_ENTRY(job) entry;
 	struct handle *h;	/* with a reference */
 	struct ahead_file *f;
 };
@@ -26,7 +27,7 @@ struct ahead {
 	ahead_fill *fill;
 	struct lock lock;
 	pthread_cond_t more;
-	struct job *first, *last;
+	STAILQ_HEAD(, job) jobs;
 	bool closing;
 	pthread_t thread;
 	_Atomic int rings;
@@ -81,8 +82,7 @@ enqueue(struct ahead *a, struct handle *h, struct ahead_file *f)
 	handle_ref(h);
 	f->queued = true;
 	LOCKED(&a->lock);
-	*(a->last ? &a->last->next : &a->first) = job;
-	a->last = job;
+	STAILQ_INSERT_TAIL(&a->jobs, job, entry);
 	pthread_cond_signal(&a->more);
 }
 
@@ -92,14 +92,11 @@ dequeue(struct ahead *a)
 	struct job *job;
 
 	LOCKED(&a->lock);
-	while (!a->first && !a->closing)
+	while (STAILQ_EMPTY(&a->jobs) && !a->closing)
 		lock_wait(&a->lock, &a->more, -1);
-	job = a->first;
-	if (!job)
-		return NULL;
-	a->first = job->next;
-	if (!a->first)
-		a->last = NULL;
+	job = STAILQ_FIRST(&a->jobs);
+	if (job)
+		STAILQ_REMOVE_HEAD(&a->jobs, entry);
 	return job;
 }
 
@@ -269,6 +266,7 @@ ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret)
 		return -ENOMEM;
 	a->m = m;
 	a->fill = fill;
+	STAILQ_INIT(&a->jobs);
 	lock_init(&a->lock, RANK_AHEAD_JOBS);
 	cond_init(&a->more);
 	rc = -pthread_create(&a->thread, NULL, ahead_main, a);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/appender.h"
@@ -51,9 +52,9 @@ add_uniq_key(struct mount *m, struct properties *p)
 	return properties_add(p, "UNIQ_KEY", key, len);
 }
 
-/* --- when ------------------------------------------------------------------------------- */
+/* --- delivery time ------------------------------------------------------------------------------- */
 
-/* A delay that a level has is that level's: RocketMQ can deliver those. */
+/* The level with exactly this delay, because RocketMQ delivers levels only; 0: there is none. */
 static int
 level_of(int64_t delay_ms)
 {
@@ -116,7 +117,7 @@ appender_give(struct mount *m, struct appender *a, const struct name *name)
 	return rc;
 }
 
-/* The next message's, which has the UNIQ_KEY in the place of the last one's. */
+/* Give msg the properties of the name, with a new UNIQ_KEY in the place of the last message's. */
 static void
 give_props(struct mount *m, struct appender *a, struct message *msg)
 {
@@ -138,7 +139,7 @@ complete_props(struct mount *m, const struct appender *a, struct json_message *j
 	struct properties p = { .buf = json->props, .size = RECORD_PROPS_MAX, .len = json->props_len };
 	int rc = MQ_OK;
 
-	if (a->props)		/* its UNIQ_KEY is another message's */
+	if (a->props)		/* without the UNIQ_KEY, which is the last message's */
 		rc = properties_add_missing(&p, a->props, a->given_len);
 	if (rc == MQ_OK)
 		rc = add_uniq_key(m, &p);
@@ -157,8 +158,8 @@ retry_make(struct appender *a)
 
 /* --- across a crash ------------------------------------------------------------------ */
 
-/* How many messages of the begun write are stored: the length of the queue shows it, as
- * long as nothing was appended since; after that the note has the number. */
+/* Find how many messages of the begun write are stored: by the queue's length, which nothing else has changed yet;
+ * or by the note, if a broker before this one has looked. */
 static int
 find_begun(struct mount *m, struct appender *a, struct estate_file *f)
 {
@@ -230,7 +231,7 @@ was_begun(const struct appender *a)
 	return a->begun.unique && a->begun.unique == a->request;
 }
 
-/* A dead broker has done this write, and only not answered it. */
+/* If a dead broker has done this write without answering it, give its answer. */
 static bool
 was_done(const struct appender *a, size_t *ret_n, mq_pos *ret_end, int *ret_rc)
 {
@@ -323,7 +324,7 @@ json_parse(const struct appender *a, const struct piece *piece, struct json_mess
 	return MQ_OK;
 }
 
-/* To the batch, as it is stored. */
+/* Add msg to the batch: a message for later as a delayed one. */
 static int
 add_to_batch(struct scratch *s, const struct appender *a, const struct message *msg)
 {
@@ -434,22 +435,16 @@ write_out(struct write *w)
 	return rc;
 }
 
+/* The message that was added last ends at byte `at` of the write. */
 static int
 note_end(struct scratch *s, size_t at)
 {
 	size_t n = s->batch.n;
+	int rc = ARRAY_ROOM(s->ends, s->ends_size, n);
 
-	if (n > s->ends_size) {
-		size_t size = n > 2 * s->ends_size ? n : 2 * s->ends_size;
-		size_t *ends = realloc(s->ends, size * sizeof(*ends));
-
-		if (!ends)
-			return -ENOMEM;
-		s->ends = ends;
-		s->ends_size = size;
-	}
-	s->ends[n - 1] = at;
-	return MQ_OK;
+	if (rc == MQ_OK)
+		s->ends[n - 1] = at;
+	return rc;
 }
 
 /* Split and append until the write ends or fails.  On failure w->at is where
@@ -503,7 +498,7 @@ take_back(struct write *w, int rc)
 	int held;
 
 	if (rc == -EMSGSIZE || rc == -EINVAL)
-		return rc;		/* the splitter has its own way with these */
+		return rc;		/* framing.h says what the splitter holds then */
 	if (!w->any)
 		held = splitter_hold(sp, w->s->held, w->held_before);
 	else
@@ -538,10 +533,10 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	return rc;
 }
 
-/* Go on where a dead broker was when it died in this write.  The beginning of its
- * first message, from earlier writes, is with that message, if that is stored. */
+/* Continue a write in which a dead broker has died.  If its first message is stored, so are the bytes of that
+ * message from earlier writes, which the splitter still holds. */
 static int
-go_on(struct write *w)
+continue_begun(struct write *w)
 {
 	const struct begun *begun = &w->a->begun;
 
@@ -555,7 +550,7 @@ go_on(struct write *w)
 	return splitter_hold(&w->a->splitter, NULL, 0);
 }
 
-/* Called with the queue's append lock. */
+/* The queue is the caller's until topic_append_end(). */
 static int
 write_locked(struct write *w, size_t *ret_n, mq_pos *ret_end)
 {
@@ -611,7 +606,7 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	if (off > end)
 		return err_note(-EINVAL, "write at byte %lld of %s/q%d, which ends at %lld", (long long)off,
 				w->a->topic->name, (int)w->a->queue, (long long)end);
-	if (off < end && w->held_before > 0)	/* the part of a line that waits is no one's to confirm */
+	if (off < end && w->held_before > 0)	/* held bytes are not stored, so they cannot be confirmed */
 		return err_note(-EEXIST, "write at byte %lld of %s/q%d: an unfinished line is there", (long long)off,
 				w->a->topic->name, (int)w->a->queue);
 	known = w->size - w->at;
@@ -628,7 +623,7 @@ find_known(struct write *w, struct view *v, int64_t off, size_t *ret_known)
 	return rc;
 }
 
-/* Skip the bytes that the queue has.  Called with the append lock, so its end does not move. */
+/* Skip the bytes that the queue has.  The queue is the caller's, so its end does not move. */
 static int
 skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 {
@@ -644,7 +639,7 @@ skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 	view_close(v);
 	if (rc != MQ_OK)
 		return rc;
-	if (known > 0)		/* it is stored; is it on the disk? */
+	if (known > 0)		/* these bytes may not be on the disk yet */
 		*ret_end = mark_at(store_written(w->m->store));
 	w->at += known;
 	w->stored = w->at;
@@ -653,8 +648,8 @@ skip_known(struct write *w, int64_t off, mq_pos *ret_end)
 
 /* --- writing again -------------------------------------------------------------------------- */
 
-/* Bytes of the write that are stored, because it is the one again whose wait has failed.  A
- * cut of the log may have taken them; and a raw message is the same only as a whole. */
+/* How many bytes of the write are stored already, because it repeats the write whose wait has failed.  0 if a cut
+ * of the log has removed them; a raw message is repeated only as a whole. */
 static size_t
 known_again(const struct mount *m, const struct appender *a, const char *buf, size_t size, int64_t off)
 {
@@ -667,7 +662,7 @@ known_again(const struct mount *m, const struct appender *a, const char *buf, si
 	return retry_match(a->retry, buf, size, off, cut);
 }
 
-/* The answer is that of the write which stored these bytes. */
+/* Answer a repeated write as the write which stored these bytes: it waits again. */
 static int
 write_again(struct mount *m, struct appender *a, size_t known, size_t *ret_n, mq_pos *ret_end)
 {
@@ -701,7 +696,7 @@ waited_of(struct appender *a)
 	return a->kept ? &a->kept->waited : &a->waited;
 }
 
-/* How the last wait ended. */
+/* Take over how the last wait ended. */
 static void
 retry_settle(struct appender *a)
 {
@@ -741,7 +736,7 @@ write_stored(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 	int rc = MQ_OK;
 
 	if (was_begun(w->a))
-		rc = go_on(w);
+		rc = continue_begun(w);
 	else if (off != RETRY_APPENDED)
 		rc = skip_known(w, off, ret_end);
 	return rc == MQ_OK ? write_locked(w, ret_n, ret_end) : rc;
@@ -856,7 +851,7 @@ appender_finish(struct mount *m, struct appender *a, bool accepted)
 		return MQ_OK;
 	a->request = ESTATE_AT_CLOSE;
 	if (was_begun(a) && a->begun.skip > 0)
-		return MQ_OK;		/* a dead broker did it */
+		return MQ_OK;		/* a dead broker has stored it */
 	rc = accepted ? appender_may_write(m) : may_append(m);
 	if (rc == MQ_OK)
 		rc = write_begin(&w, m, a, NULL, 0);

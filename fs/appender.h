@@ -14,7 +14,7 @@
 #include "fs/mount.h"
 #include "fs/name.h"
 
-/* A write that a dead broker has begun: which part of it is stored. */
+/* The write in which a broker died, and the part of it that is stored. */
 struct begun {
 	uint64_t unique;	/* 0: none */
 	int32_t queue;

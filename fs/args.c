@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,62 +25,27 @@ enum word_use {
 	WORD_CONF,		/* =FILE */
 };
 
-static const struct word {
-	const char *name;	/* with '*': a prefix */
+#define WORDS_MAX 40
+
+/* In a name, "*" stands for any end. */
+static const struct words {
 	enum word_use use;
+	const char *names[WORDS_MAX];
 } words[] = {
-	{ "ro", WORD_READ_ONLY },
-	{ "rw", WORD_READ_WRITE },
-	{ "conf", WORD_CONF },
-	{ "exec", WORD_KERNEL },
-	{ "noexec", WORD_KERNEL },
-	{ "suid", WORD_KERNEL },
-	{ "nosuid", WORD_KERNEL },
-	{ "dev", WORD_KERNEL },
-	{ "nodev", WORD_KERNEL },
-	{ "atime", WORD_KERNEL },
-	{ "noatime", WORD_KERNEL },
-	{ "sync", WORD_KERNEL },
-	{ "dirsync", WORD_KERNEL },
-	{ "context", WORD_LABEL },
-	{ "fscontext", WORD_LABEL },
-	{ "defcontext", WORD_LABEL },
-	{ "rootcontext", WORD_LABEL },
-	{ "remount", WORD_REMOUNT },
-	{ "user_id", WORD_MOUNTED },
-	{ "group_id", WORD_MOUNTED },
-	{ "max_read", WORD_MOUNTED },
-	{ "nosymfollow", WORD_TOLERATED },	/* there are no links to follow */
-	{ "symfollow", WORD_TOLERATED },
-	{ "default_permissions", WORD_TOLERATED },	/* always */
-	{ "async", WORD_TOLERATED },
-	{ "relatime", WORD_TOLERATED },
-	{ "norelatime", WORD_TOLERATED },
-	{ "strictatime", WORD_TOLERATED },
-	{ "nostrictatime", WORD_TOLERATED },
-	{ "diratime", WORD_TOLERATED },
-	{ "nodiratime", WORD_TOLERATED },
-	{ "lazytime", WORD_TOLERATED },
-	{ "nolazytime", WORD_TOLERATED },
-	{ "silent", WORD_TOLERATED },
-	{ "loud", WORD_TOLERATED },
-	{ "defaults", WORD_TOLERATED },
-	{ "auto", WORD_TOLERATED },
-	{ "noauto", WORD_TOLERATED },
-	{ "user", WORD_TOLERATED },
-	{ "nouser", WORD_TOLERATED },
-	{ "users", WORD_TOLERATED },
-	{ "nousers", WORD_TOLERATED },
-	{ "owner", WORD_TOLERATED },
-	{ "noowner", WORD_TOLERATED },
-	{ "group", WORD_TOLERATED },
-	{ "nogroup", WORD_TOLERATED },
-	{ "fail", WORD_TOLERATED },
-	{ "nofail", WORD_TOLERATED },
-	{ "_netdev", WORD_TOLERATED },
-	{ "comment", WORD_TOLERATED },
-	{ "x-*", WORD_TOLERATED },
-	{ "X-*", WORD_TOLERATED },
+	{ WORD_READ_ONLY, { "ro" } },
+	{ WORD_READ_WRITE, { "rw" } },
+	{ WORD_REMOUNT, { "remount" } },
+	{ WORD_CONF, { "conf" } },
+	{ WORD_KERNEL, { "exec", "noexec", "suid", "nosuid", "dev", "nodev", "atime", "noatime", "sync", "dirsync" } },
+	{ WORD_LABEL, { "context", "fscontext", "defcontext", "rootcontext" } },
+	{ WORD_MOUNTED, { "user_id", "group_id", "max_read" } },
+	{ WORD_TOLERATED, {
+		"default_permissions",		/* always */
+		"symfollow", "nosymfollow",	/* there are no links to follow */
+		"async", "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime",
+		"lazytime", "nolazytime", "silent", "loud", "defaults", "auto", "noauto", "user", "nouser", "users",
+		"nousers", "owner", "noowner", "group", "nogroup", "fail", "nofail", "_netdev", "comment", "x-*", "X-*",
+	} },
 };
 
 /* What the options said that is not a setting. */
@@ -92,16 +58,16 @@ struct words_seen {
 	bool no_memory;
 };
 
-static const struct word *
-word_find(const char *key)
+/* The name in the table that key matches; NULL: none. */
+static const char *
+word_find(const char *key, enum word_use *ret_use)
 {
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		const char *name = words[i].name;
-		size_t len = strcspn(name, "*");
-
-		if (name[len] ? strncmp(name, key, len) == 0 : strcmp(name, key) == 0)
-			return &words[i];
-	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		for (const char *const *name = words[i].names; *name; name++)
+			if (fnmatch(*name, key, 0) == 0) {
+				*ret_use = words[i].use;
+				return *name;
+			}
 	return NULL;
 }
 
@@ -159,11 +125,12 @@ static bool
 seen_word(void *arg, const char *key, const char *value)
 {
 	struct words_seen *seen = arg;
-	const struct word *word = word_find(key);
+	enum word_use use;
+	const char *name = word_find(key, &use);
 
-	if (!word)
+	if (!name)
 		return false;
-	switch (word->use) {
+	switch (use) {
 	case WORD_KERNEL:
 		seen_kernel(seen, key);
 		break;
@@ -175,11 +142,11 @@ seen_word(void *arg, const char *key, const char *value)
 		seen->remount = true;
 		break;
 	case WORD_MOUNTED:
-		seen->mounted = word->name;
+		seen->mounted = name;
 		break;
 	case WORD_READ_ONLY:
 	case WORD_READ_WRITE:
-		seen->read_only = word->use == WORD_READ_ONLY;
+		seen->read_only = use == WORD_READ_ONLY;
 		break;
 	case WORD_CONF:
 		free(seen->conf);

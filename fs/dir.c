@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/scope.h"
 #include "fs/dir.h"
 #include "fs/reply.h"
@@ -25,28 +26,12 @@ struct lister {
 	int err;
 };
 
-static bool
-lister_grow(struct lister *l)
-{
-	size_t max = l->max ? 2 * l->max : 32;
-	struct child *more;
-
-	if (l->n < l->max)
-		return true;
-	more = realloc(l->children, max * sizeof(*more));
-	if (!more) {
-		l->err = -ENOMEM;
-		return false;
-	}
-	l->children = more;
-	l->max = max;
-	return true;
-}
-
 void
 lister_add(struct lister *l, const char *name, fuse_ino_t ino)
 {
-	if (l->err != MQ_OK || !lister_grow(l))
+	if (l->err == MQ_OK)
+		l->err = ARRAY_ROOM(l->children, l->max, l->n + 1);
+	if (l->err != MQ_OK)
 		return;
 	l->children[l->n++] = (struct child){ .ino = ino, .name_at = l->names.len };
 	node_hold(l->m, ino);

@@ -22,20 +22,6 @@ estate_close(struct estate *e)
 		munmap(e, sizeof(*e));
 }
 
-void
-estate_beat(struct estate *e, unsigned worker)
-{
-	if (worker < ESTATE_BEATS)
-		atomic_fetch_add_explicit(&e->beats[worker].n, 1, memory_order_relaxed);
-}
-
-void
-estate_beats_begin(struct estate *e)
-{
-	for (size_t i = 0; i < ESTATE_BEATS; i++)
-		atomic_store(&e->beats[i].n, 0);
-}
-
 const struct estate_note *
 estate_note(const struct estate_file *f)
 {

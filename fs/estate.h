@@ -141,7 +141,8 @@ struct estate_lock {
 	int64_t closed_ms;	/* when a descriptor of that open file was closed (clock_mono_ms()); 0: none was */
 };
 
-/* Of one worker: odd while it serves a request.  A cache line each. */
+/* Of one worker: counts each begin and end of a request, and of a wait within a request that is allowed to
+ * be long; so it is odd while the worker serves.  A cache line each. */
 struct estate_beat {
 	_Alignas(64) _Atomic uint64_t n;
 };
@@ -164,10 +165,6 @@ struct estate {
  * no memory. */
 struct estate *estate_open(void);
 void estate_close(struct estate *e);	/* accepts NULL */
-
-/* That worker begins or ends a request, or a wait within a request that is allowed to be long. */
-void estate_beat(struct estate *e, unsigned worker);
-void estate_beats_begin(struct estate *e);	/* a broker's workers are about to start */
 
 /* The valid note or tail; and: write the other one, and make it valid. */
 const struct estate_note *estate_note(const struct estate_file *f);

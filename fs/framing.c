@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "fs/framing.h"
 #include "store/record_json.h"
 
-#define HELD_LEAST 256
 #define HELD_KEEP (64 * 1024)	/* an idle open file keeps no more */
 #define LEN32_BYTES 4
 
@@ -38,21 +38,12 @@ splitter_holds(const struct splitter *s)
 static int
 hold(struct splitter *s, const unsigned char *p, size_t len)
 {
-	size_t need = s->held_len + len;
+	int rc = len ? ARRAY_ROOM(s->held, s->held_size, s->held_len + len) : MQ_OK;
 
-	if (len == 0)
-		return MQ_OK;
-	if (need > s->held_size) {
-		size_t size = s->held_size ? 2 * s->held_size : HELD_LEAST;
-		unsigned char *bigger = realloc(s->held, size > need ? size : need);
-
-		if (!bigger)
-			return -ENOMEM;
-		s->held = bigger;
-		s->held_size = size > need ? size : need;
-	}
+	if (rc != MQ_OK || len == 0)
+		return rc;
 	memcpy(s->held + s->held_len, p, len);
-	s->held_len = need;
+	s->held_len += len;
 	return MQ_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "conf/array.h"
 #include "conf/log.h"
 #include "fs/dir.h"
 #include "fs/handle.h"
@@ -19,11 +20,11 @@ struct handles {
 	int64_t count;
 	_Atomic uint64_t own_serial;
 	_Atomic uint64_t *serial;	/* own, or the estate's */
-	struct estate *estate;		/* NULL: nothing outlives us */
+	struct estate *estate;		/* NULL: no open file outlives this broker */
 	struct handle *_Atomic *places;	/* PLACES of them; pages cost nothing until used */
 	uint32_t n_places;	/* used up to here, but for the spare ones */
 	uint32_t *spare;
-	uint32_t n_spare, max_spare;
+	size_t n_spare, max_spare;
 };
 
 static uint32_t
@@ -66,21 +67,13 @@ place_take(struct handles *hs, uint32_t *ret_place)
 	return MQ_OK;
 }
 
-/* Without memory the place is lost, which costs nobody anything. */
+/* Without memory the place is not used again. */
 static void
 place_give_back(struct handles *hs, uint32_t place)
 {
 	MUST_HOLD(&hs->lock);
-	if (hs->n_spare == hs->max_spare) {
-		uint32_t max = hs->max_spare ? 2 * hs->max_spare : 64;
-		uint32_t *more = realloc(hs->spare, max * sizeof(*more));
-
-		if (!more)
-			return;
-		hs->spare = more;
-		hs->max_spare = max;
-	}
-	hs->spare[hs->n_spare++] = place;
+	if (ARRAY_ROOM(hs->spare, hs->max_spare, hs->n_spare + 1) == MQ_OK)
+		hs->spare[hs->n_spare++] = place;
 }
 
 static void
@@ -137,7 +130,7 @@ handle_find(struct mount *m, uint64_t number)
 	return h && h->number == number ? h : NULL;
 }
 
-/* As what it was used for before may have left it. */
+/* Reset what an open file that had this slot before has left. */
 static void
 kept_begin(struct estate_file *f)
 {
@@ -231,7 +224,7 @@ handle_unref(struct mount *m, struct handle *h)
 	handle_free(m, h);
 }
 
-/* Only the kernel's references are left by now: nobody serves requests any more. */
+/* No request is served any more, so each handle has one reference, the kernel's. */
 void
 handles_close(struct mount *m)
 {
@@ -260,7 +253,7 @@ handles_count(struct handles *hs)
 	return hs->count;
 }
 
-/* --- what outlives us ----------------------------------------------------------- */
+/* --- what outlives this broker ----------------------------------------------------------- */
 
 void
 handle_keep(struct handle *h)
@@ -336,9 +329,9 @@ handle_resume(struct mount *m, struct handle *h)
 	return rc;
 }
 
-static const struct node_class node_broken = { .what = "what could not be inherited" };
+static const struct node_class node_broken = { .what = "file that could not be inherited" };
 
-/* The kernel still has it, but nothing can be done with it but to close it. */
+/* The kernel still has h: every request on it but RELEASE gets rc. */
 static void
 handle_break(struct handle *h, int rc)
 {
@@ -392,8 +385,8 @@ handle_inherit(struct mount *m, struct estate_file *f, int64_t *broken)
 	return MQ_OK;
 }
 
-/* What the kernel had closed already is finished when all others are resumed: it appends the
- * rest of a line, and they find out by the ends of their queues what they had stored. */
+/* Release the files that the kernel had closed, after all others are resumed: a release may append the rest of a
+ * line, and an appender that is resumed finds out by the end of its queue how much it had stored. */
 static void
 handles_finish(struct mount *m)
 {
@@ -430,6 +423,6 @@ handles_inherit(struct mount *m)
 	if (rc != MQ_OK)
 		return rc;
 	handles_finish(m);
-	log_notice("of %" PRId64 " open files, %" PRId64 " cannot go on", hs->count, broken);
+	log_notice("of %" PRId64 " open files, %" PRId64 " could not be taken over", hs->count, broken);
 	return MQ_OK;
 }

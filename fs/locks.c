@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/queue.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
@@ -16,13 +17,16 @@
 
 /* A request for a lock that another owner has. */
 struct lock_waiter {
-	struct lock_waiter *next, **link;	/* link: NULL when it was taken out of the list */
+	TAILQ_ENTRY(lock_waiter) entry;
+	bool waits;				/* it is in the list; the thread that takes it out answers it */
 	struct locks *ls;
 	fuse_req_t req;
 	struct estate_lock want;
 	bool interrupted;			/* before it was in the list */
 	int rc;					/* its answer, once it was taken out */
 };
+
+TAILQ_HEAD(lock_waiters, lock_waiter);
 
 struct locks {
 	struct mount *m;
@@ -31,7 +35,7 @@ struct locks {
 	struct estate_lock *own;
 	_Atomic uint32_t *n_rows;		/* used at any time: those before */
 	_Atomic uint32_t own_n_rows;
-	struct lock_waiter *first, **last;	/* in the order in which they came */
+	struct lock_waiters waiters;		/* in the order in which they came */
 	bool closing;
 };
 
@@ -156,26 +160,11 @@ row_set(struct locks *ls, const struct estate_lock *want)
 /* --- waiting ------------------------------------------------------------------------- */
 
 static void
-waiter_add(struct locks *ls, struct lock_waiter *w)
-{
-	MUST_HOLD(&ls->lock);
-	w->link = ls->last;
-	*ls->last = w;
-	ls->last = &w->next;
-}
-
-/* The thread that takes it out answers it. */
-static void
 waiter_remove(struct locks *ls, struct lock_waiter *w)
 {
 	MUST_HOLD(&ls->lock);
-	*w->link = w->next;
-	if (w->next)
-		w->next->link = w->link;
-	else
-		ls->last = w->link;
-	w->link = NULL;
-	w->next = NULL;
+	TAILQ_REMOVE(&ls->waiters, w, entry);
+	w->waits = false;
 }
 
 /* libfuse calls this with a lock of the request held, at once if the signal came before the
@@ -187,7 +176,7 @@ waiter_interrupted(fuse_req_t req, void *data)
 	bool mine;
 
 	lock_take(&w->ls->lock);
-	mine = w->link != NULL;
+	mine = w->waits;
 	if (mine)
 		waiter_remove(w->ls, w);
 	else
@@ -208,42 +197,36 @@ waiter_answer(struct lock_waiter *w, int rc)
 	free(w);
 }
 
-/* A list of requests to answer when the lock is dropped. */
-struct answers {
-	struct lock_waiter *first, **last;
-};
-
-/* Give what is free now to the requests that wait for it, oldest first. */
+/* Give what is free now to the requests that wait for it, oldest first: they are moved to *ret, and answered
+ * when the lock is dropped. */
 static void
-grant(struct locks *ls, struct answers *ret)
+grant(struct locks *ls, struct lock_waiters *ret)
 {
 	struct lock_waiter *next;
 	bool any;
 
 	MUST_HOLD(&ls->lock);
-	*ret = (struct answers){ .last = &ret->first };
 	do {		/* again: who gets one lock may give up another */
 		any = false;
-		for (struct lock_waiter *w = ls->first; w; w = next) {
-			next = w->next;
+		for (struct lock_waiter *w = TAILQ_FIRST(&ls->waiters); w; w = next) {
+			next = TAILQ_NEXT(w, entry);
 			if (!ls->closing && conflict_of(ls, &w->want))
 				continue;
 			waiter_remove(ls, w);
 			w->rc = ls->closing ? -EINTR : row_set(ls, &w->want);
-			*ret->last = w;
-			ret->last = &w->next;
+			TAILQ_INSERT_TAIL(ret, w, entry);
 			any = true;
 		}
 	} while (any);
 }
 
 static void
-answer(const struct answers *answers)
+answer(struct lock_waiters *granted)
 {
-	struct lock_waiter *next;
+	struct lock_waiter *w;
 
-	for (struct lock_waiter *w = answers->first; w; w = next) {
-		next = w->next;
+	while ((w = TAILQ_FIRST(granted))) {
+		TAILQ_REMOVE(granted, w, entry);
 		waiter_answer(w, w->rc);
 	}
 }
@@ -253,9 +236,10 @@ static bool
 waits_for(struct locks *ls, uint64_t waiting, uint64_t owner, int depth)
 {
 	const struct estate_lock *row;
+	struct lock_waiter *w;
 
 	MUST_HOLD(&ls->lock);
-	for (struct lock_waiter *w = ls->first; w; w = w->next) {
+	TAILQ_FOREACH(w, &ls->waiters, entry) {
 		if (w->want.whole || w->want.owner != waiting || !(row = conflict_of(ls, &w->want)))
 			continue;
 		if (row->owner == owner || (depth > 0 && waits_for(ls, row->owner, owner, depth - 1)))
@@ -320,8 +304,8 @@ take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waite
 		return -EINTR;
 	if (!want->whole && waits_for(ls, row->owner, want->owner, DEADLOCK_DEPTH))
 		return -EDEADLK;
-	waiter_add(ls, w);
-	*ret_waits = true;
+	TAILQ_INSERT_TAIL(&ls->waiters, w, entry);
+	w->waits = *ret_waits = true;
 	return MQ_OK;
 }
 
@@ -342,7 +326,7 @@ static void
 set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_wait)
 {
 	struct lock_waiter *w = NULL;
-	struct answers granted;
+	struct lock_waiters granted = TAILQ_HEAD_INITIALIZER(granted);
 	bool waits;
 	int rc;
 
@@ -398,7 +382,7 @@ static void
 drop(struct locks *ls, bool (*is_gone)(const struct estate_lock *row, const struct estate_lock *key),
      const struct estate_lock *key)
 {
-	struct answers granted = { 0 };
+	struct lock_waiters granted = TAILQ_HEAD_INITIALIZER(granted);
 	struct estate_lock *row;
 	bool any = false;
 
@@ -466,7 +450,7 @@ locks_open(struct mount *m, struct locks **ret)
 	if (!ls)
 		return -ENOMEM;
 	ls->m = m;
-	ls->last = &ls->first;
+	TAILQ_INIT(&ls->waiters);
 	lock_init(&ls->lock, RANK_TABLE);
 	if (m->estate) {
 		ls->rows = m->estate->locks;
@@ -486,7 +470,7 @@ locks_open(struct mount *m, struct locks **ret)
 void
 locks_end(struct locks *ls)
 {
-	struct answers left;
+	struct lock_waiters left = TAILQ_HEAD_INITIALIZER(left);
 
 	if (!ls)
 		return;

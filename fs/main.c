@@ -29,7 +29,7 @@
 #include "fs/lanes.h"
 #include "fs/locks.h"
 #include "fs/mountpoint.h"
-#include "fs/moved.h"
+#include "fs/notices.h"
 #include "fs/names.h"
 #include "fs/open_queue.h"
 #include "fs/pending.h"
@@ -240,17 +240,14 @@ tree_open(struct mount *m)
 static void
 tree_close(struct mount *m)
 {
-	moved_close(m->moved);
-	m->moved = NULL;
+	notices_close(m->notices);
 	keeper_close(m->keeper);
-	m->keeper = NULL;
 	if (m->searcher)		/* before what it hands requests to; that may hand some back */
 		searcher_end(m->searcher);
 	if (m->pending)
 		pending_close(m->pending);
 	m->pending = NULL;
 	searcher_close(m->searcher);
-	m->searcher = NULL;
 	locks_end(m->locks);
 	session_unmount(m);
 	scrubbing_end(m);
@@ -258,13 +255,10 @@ tree_close(struct mount *m)
 	m->ahead = NULL;
 	handles_close(m);
 	locks_close(m->locks);
-	m->locks = NULL;
 	lanes_close(m->lanes);
-	m->lanes = NULL;
 	names_close(m->names);
 	m->names = NULL;
 	closing_close(m->closing);
-	m->closing = NULL;
 }
 
 /* `abort` goes away only if everything has reached the disk. */
@@ -383,7 +377,7 @@ serve_mounted(struct mount *m, struct readiness *r)
 	if (rc == MQ_OK)
 		rc = scrubbing_begin(m);
 	if (rc == MQ_OK)
-		rc = moved_open(m, &m->moved);
+		rc = notices_open(m, &m->notices);
 	if (rc == MQ_OK)
 		rc = session_run(m, &sig);
 	if (rc == MQ_OK && sig)

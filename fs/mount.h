@@ -27,7 +27,7 @@ struct pending;
 struct replication;
 struct session;
 struct keeper;
-struct moved;
+struct notices;
 struct snapshots;
 struct workers;
 
@@ -55,7 +55,7 @@ struct mount {
 	struct ahead *ahead;		/* reads ahead for sequential readers; NULL: no read-ahead */
 	struct closing *closing;	/* files being closed with a line unfinished */
 
-	struct moved *moved;		/* tells watchers of queues that were trimmed */
+	struct notices *notices;		/* tells watchers of queues that were trimmed */
 	struct keeper *keeper;		/* removes files of dropped snapshots, makes MANIFESTs */
 	struct healer healer;		/* where the scrub gets good bytes */
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "fs/estate.h"
@@ -253,16 +254,8 @@ number_add(const void *node, VISIT which, void *arg)
 
 	if ((which != postorder && which != leaf) || row->kind != all->kind)
 		return;
-	if (all->n == all->max) {
-		size_t max = all->max ? 2 * all->max : 64;
-		uint64_t *list = realloc(all->list, max * sizeof(*list));
-
-		if (!list)
-			return;
-		all->list = list;
-		all->max = max;
-	}
-	all->list[all->n++] = row->number;
+	if (ARRAY_ROOM(all->list, all->max, all->n + 1) == MQ_OK)
+		all->list[all->n++] = row->number;
 }
 
 uint64_t *

@@ -56,7 +56,7 @@ static const struct kind {
 	[NODE_GROUP] = { &node_group, ID_GROUP, NODE_GROUPS, "groups/%g" },
 	[NODE_GROUP_CONFIG] = { &node_group_config, ID_GROUP, NODE_GROUP, "groups/%g/config" },
 	[NODE_GROUP_CTL] = { &node_group_ctl, ID_GROUP, NODE_GROUP, "groups/%g/ctl" },
-	[NODE_GROUP_STANDING] = { &node_group_standing, ID_GROUP, NODE_GROUP, "groups/%g/lag" },
+	[NODE_GROUP_SUMMARY] = { &node_group_summary, ID_GROUP, NODE_GROUP, "groups/%g/lag" },
 	[NODE_GROUP_CLIENTS] = { &node_group_clients, ID_GROUP, NODE_GROUP, "groups/%g/clients" },
 	[NODE_SUBSCRIPTION] = { &node_subscription, ID_SUBSCRIPTION, NODE_GROUP, "groups/%g/%t" },
 	[NODE_GROUP_QUEUE] = { &node_group_queue, ID_SUBSCRIPTION, NODE_SUBSCRIPTION, "groups/%g/%t/q%q" },

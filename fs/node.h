@@ -76,7 +76,7 @@ enum node_kind {
 	NODE_CTL,		/* ctl */
 	NODE_GROUP_CLIENTS,	/* groups/G/clients     id = group */
 	NODE_GROUP_RETRY,	/* groups/G/T/qN.retry */
-	NODE_GROUP_STANDING,	/* groups/G/lag         id = group */
+	NODE_GROUP_SUMMARY,	/* groups/G/lag         id = group */
 	NODE_PARTS,		/* topics/T/qN.parts/   id = topic, queue */
 	NODE_PART,		/* topics/T/qN.parts/N  id = topic, queue, part: node_parts.c */
 	NODE_GROUP_ALL,		/* groups/G/T/all */
@@ -274,7 +274,7 @@ struct node_class {
 
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
 	node_topic_ctl, node_ctl, node_queue, node_named, node_parts, node_part, node_groups, node_group,
-	node_group_config, node_group_ctl, node_group_clients, node_group_standing,
+	node_group_config, node_group_ctl, node_group_clients, node_group_summary,
 	node_topic_producers,
 	node_subscription, node_group_queue, node_group_any, node_group_all, node_group_named,
 	node_group_offset, node_group_lag,

@@ -15,7 +15,7 @@
 #include "fs/node.h"
 #include "fs/point.h"
 #include "fs/session.h"
-#include "fs/standing_text.h"
+#include "fs/metrics_text.h"
 
 /* --- groups/ ---------------------------------------------------------------------- */
 
@@ -282,15 +282,15 @@ const struct node_class node_group_ctl = {
 /* --- groups/G/lag --------------------------------------------------------------------- */
 
 static int
-group_standing_render(struct mount *m, const struct node *n, struct text *t)
+group_summary_render(struct mount *m, const struct node *n, struct text *t)
 {
-	return standing_render_lag(m, n->group, t);
+	return metrics_render_lag(m, n->group, t);
 }
 
-const struct node_class node_group_standing = {
+const struct node_class node_group_summary = {
 	.what = "lag of a group",
 	.set_attr = node_set_owner,
-	.render = group_standing_render,
+	.render = group_summary_render,
 };
 
 /* --- groups/G/T/ ----------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* topics/T/qN.parts/: a queue as a log rotator would have left it, for log shippers; not listed.
+/* topics/T/qN.parts/: a queue in files as of a log rotator, for log shippers; not listed.
  *
  *   00000000000000000000    messages 0 to 65,535                      full
  *   00000000000000065536    messages 65,536 to 131,071                full
@@ -6,12 +6,12 @@
  *
  * A part is named by the number of its first message.  A full one never changes: its inode, its
  * size and its time (the store time of its last message) stay, and the kernel keeps its pages.
- * A part goes when its last message does.  When retention has taken some of its messages, the
- * others keep their places.  What is gone is empty lines (lines), or cannot be read, ESTALE (raw,
- * len32); but for the first bytes of lines, as somebody has read them: by these log shippers know a
- * file after their restart, and without them would take it for a new one.  Of json nobody knows any
- * more how long it was: such a part begins with the first message that is left, and is not kept by
- * the kernel.
+ * A part is removed with its last message.  When retention has removed some of its messages, the
+ * others keep their places.  In their stead are empty lines (lines), or reads fail with ESTALE (raw,
+ * len32).  The first bytes of a part of lines, once read, stay as they were: by these log shippers
+ * recognize a file after their restart, and without them would take it for a new one.  The length of
+ * removed json is not known: such a part begins with the first message that is left, and the kernel
+ * does not cache it.
  *
  * A part whose topic has got another format is another file: its inode number holds the format.
  */
@@ -133,7 +133,7 @@ struct part {
 	struct queue *q;
 	enum topic_format format;
 	mq_qoff first, end;	/* its messages, [first, end) */
-	int64_t gone;		/* bytes at its begin whose messages are gone */
+	int64_t gone;		/* bytes at its begin whose messages are removed */
 	bool full;
 	struct view *view;	/* of what is left of it */
 	size_t head_len;	/* the first bytes, as far as they were ever read */
@@ -147,7 +147,7 @@ part_end(struct part *p)
 	p->view = NULL;
 }
 
-/* The part that n stands for: the one that is there whose number ends so.  -ESTALE: none. */
+/* The part that n stands for: n has the low bits of its number.  -ESTALE: there is none. */
 static int
 part_find(struct mount *m, const struct node *n, struct part *ret)
 {
@@ -186,8 +186,7 @@ part_begin_at(struct mount *m, const struct node *n, mq_qoff min, struct part *p
 	return view_open(m, &spec, &p->view);
 }
 
-/* MQ_EGONE: retention was faster, now and again. */
-#define TRIES 3
+#define TRIES 3		/* retention may remove the first messages between two steps */
 
 static int
 part_begin(struct mount *m, const struct node *n, struct part *p)
@@ -204,7 +203,7 @@ part_begin(struct mount *m, const struct node *n, struct part *p)
 
 #define AUTO_PART __attribute__((cleanup(part_end)))
 
-/* What the kernel may keep: it will always be so. */
+/* May the kernel cache it: do its bytes never change? */
 static bool
 part_is_fixed(struct mount *m, const struct part *p)
 {
@@ -272,7 +271,7 @@ part_open(struct mount *m, const struct node *n, struct handle *h)
 	return MQ_OK;
 }
 
-/* Of the messages that are gone, from `off` on: what is remembered, and empty lines. */
+/* The bytes of removed messages from `off` on: the remembered first bytes, and empty lines. */
 static int
 fill_gone(const struct part *p, off_t off, unsigned char *buf, size_t size)
 {
@@ -288,7 +287,7 @@ fill_gone(const struct part *p, off_t off, unsigned char *buf, size_t size)
 	return MQ_OK;
 }
 
-/* Somebody reads the first bytes: they are remembered. */
+/* Remember the first bytes of a part of lines when they are read. */
 static void
 note_head(struct part *p, off_t off, const unsigned char *buf, size_t n)
 {
@@ -305,7 +304,7 @@ note_head(struct part *p, off_t off, const unsigned char *buf, size_t n)
 	queue_keep_part_head(p->q, p->first.n / QUEUE_PART_MESSAGES, p->head, p->head_len);
 }
 
-/* As much as there is of [off, off + size): what is short is the end.  Called with the handle's lock. */
+/* Read as much as there is of [off, off + size): fewer bytes are followed by the part's end. */
 static int
 part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
 {
@@ -324,14 +323,14 @@ part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size
 	return rc;
 }
 
-/* Called with the handle's lock. */
 static int
-part_read_here(struct mount *m, struct handle *h, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
+part_read_locked(struct mount *m, struct handle *h, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
 {
 	struct part *p = h->own;
 	int rc = node_is_stale(&h->node) ? -ESTALE : part_fill(p, off, buf, size, ret_n);
 
-	if (rc == MQ_EGONE) {	/* since it was opened: those that are left are where they were */
+	MUST_HOLD(&h->lock);
+	if (rc == MQ_EGONE) {	/* retention removed messages since the open: the others keep their places */
 		part_end(p);
 		rc = part_begin(m, &h->node, p);
 		if (rc == MQ_OK)
@@ -351,7 +350,7 @@ part_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t 
 
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
-		rc = part_read_here(m, h, off, scratch->out, size, &n);
+		rc = part_read_locked(m, h, off, scratch->out, size, &n);
 	}
 	if (rc != MQ_OK)
 		reply_err(req, rc == MQ_EGONE ? -ESTALE : rc);

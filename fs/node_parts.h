@@ -1,4 +1,4 @@
-/* node_parts.h - inode numbers and names of a queue's parts, for moved.c, which notifies the kernel of removed ones.
+/* node_parts.h - inode numbers and names of a queue's parts, for notices.c, which notifies the kernel of removed ones.
  *
  * Parts are numbered: part `number` begins with message number * QUEUE_PART_MESSAGES.
  */

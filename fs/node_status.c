@@ -15,7 +15,7 @@
 #include "fs/pending.h"
 #include "fs/rates.h"
 #include "fs/scrubbing.h"
-#include "fs/standing_text.h"
+#include "fs/metrics_text.h"
 #include "fs/supervise.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
@@ -324,9 +324,9 @@ static int
 render_metrics(struct mount *m, struct text *t)
 {
 	struct text labels = { 0 };
-	struct standing st;
+	struct metrics st;
 	struct status s;
-	int rc = standing_gather(m, &st);
+	int rc = metrics_gather(m, &st);
 
 	status_gather(m, &s);
 	gather_lost(m, &s);
@@ -342,10 +342,10 @@ render_metrics(struct mount *m, struct text *t)
 		figure_metric_line(&values[i].figure, "", labels.buf, &s, t);
 	}
 	if (rc == MQ_OK)
-		standing_metrics(&st, labels.buf, t);
+		metrics_prometheus(&st, labels.buf, t);
 	if (rc == MQ_OK)
 		rates_metrics(m, t);
-	standing_free(&st);
+	metrics_free(&st);
 	text_free(&labels);
 	return rc;
 }
@@ -369,19 +369,19 @@ render_json(struct mount *m, struct text *t)
 {
 	json_t *all = json_object();
 	AUTO_FREE char *dump = NULL;
-	struct standing st;
+	struct metrics st;
 	struct status s;
-	int rc = standing_gather(m, &st);
+	int rc = metrics_gather(m, &st);
 
 	status_gather(m, &s);
 	gather_lost(m, &s);
 	for (size_t i = 0; i < N_VALUES; i++)
 		json_object_set_new(all, values[i].figure.name, value_json(m, &values[i], &s));
 	if (rc == MQ_OK)
-		rc = standing_json(&st, all);
+		rc = metrics_json(&st, all);
 	dump = rc == MQ_OK ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	json_decref(all);
-	standing_free(&st);
+	metrics_free(&st);
 	if (rc == MQ_OK && !dump)
 		rc = -ENOMEM;
 	if (rc == MQ_OK)
@@ -393,12 +393,12 @@ static const struct whole {
 	const char *name, *help;
 	int (*render)(struct mount *m, struct text *t);
 } wholes[] = {
-	{ "groups", "a table: what each group has still to consume", standing_render_groups },
+	{ "groups", "a table: what each group has still to consume", metrics_render_groups },
 	{ "log", "the newest lines of the broker's log, with the reason of each refusal", render_log },
 	{ "metrics.prom", "all numbers, for Prometheus", render_metrics },
 	{ "scrub", "how the check of sealed segments gets on, and what it has found", scrubbing_render },
 	{ "status.json", "all of them as json", render_json },
-	{ "topics", "a table: what each topic holds", standing_render_topics },
+	{ "topics", "a table: what each topic holds", metrics_render_topics },
 };
 
 #define N_WHOLES (sizeof(wholes) / sizeof(wholes[0]))

@@ -10,7 +10,7 @@
 #include "conf/scope.h"
 #include "fs/command.h"
 #include "fs/lanes.h"
-#include "fs/moved.h"
+#include "fs/notices.h"
 #include "fs/name.h"
 #include "fs/node.h"
 #include "fs/pending.h"
@@ -271,7 +271,7 @@ topic_command_purge(struct mount *m, const struct node *n, char **words, size_t 
 	if (rc == MQ_OK)
 		log_notice("pid %d: topics/%s: purge: %" PRId64 " messages dropped", (int)session_caller(),
 			   n->topic->name, before);
-	moved_look(m->moved);
+	notices_look(m->notices);
 	return rc;
 }
 
@@ -319,7 +319,7 @@ trim_queue(struct mount *m, const struct node *n, int32_t queue, const char *wor
 		log_notice("pid %d: topics/%s: trim q%" PRId32 " %s: %" PRId64 " messages dropped; it begins at %" PRId64,
 			   (int)session_caller(), n->topic->name, queue, word, queue_min(q).n - before.n,
 			   queue_min(q).n);
-	moved_look(m->moved);
+	notices_look(m->notices);
 	return rc;
 }
 

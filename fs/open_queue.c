@@ -274,8 +274,10 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 }
 
 #define CLAIM_MS 100	/* a RELEASE may come so long after its close(2) on a busy machine */
-#define ROAMING (-1)	/* instead of a queue's number, in the estate: any:follow, */
-#define EVERY (-2)	/* and all */
+
+/* In the estate, instead of a queue's number. */
+#define ROAMING (-1)	/* any:follow */
+#define EVERY (-2)	/* all */
 
 static int
 claim_once(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
@@ -297,7 +299,7 @@ claim_once(struct mount *m, const struct handle *h, const struct name *name, str
 	return MQ_OK;
 }
 
-/* A consumer that has just closed its file may not have left yet. */
+/* The RELEASE of a consumer that has just closed its file may still be on its way: wait for it a moment. */
 static int
 claim(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
 {
@@ -471,14 +473,14 @@ commit_passed(struct mount *m, struct handle *h)
 	return rc;
 }
 
-/* Reading on at `off` says that everything before it is done.  Called with the
- * handle's lock. */
+/* A consumer that reads at `off` has consumed everything before: commit that. */
 static int
 commit_before(struct mount *m, struct handle *h, off_t off)
 {
 	struct open_queue *oq = h->own;
 	int rc;
 
+	MUST_HOLD(&h->lock);
 	if (!oq->n_claimed || !handle_writes(h) || off == oq->shift)
 		return MQ_OK;
 	if (off < oq->shift)
@@ -514,7 +516,7 @@ read_ready(struct mount *m, struct handle *h, off_t off)
  * queue waits for ever. */
 
 static void
-leave(struct mount *m, struct handle *h)
+leave_queue(struct mount *m, struct handle *h)
 {
 	struct open_queue *oq = h->own;
 
@@ -523,9 +525,9 @@ leave(struct mount *m, struct handle *h)
 	release_claims(m, h, oq);
 }
 
-/* -EAGAIN: in no free queue a message waits. */
+/* Claim a free queue with unconsumed messages, and open a view of it.  -EAGAIN: there is none. */
 static int
-take(struct mount *m, struct handle *h, off_t off)
+take_queue(struct mount *m, struct handle *h, off_t off)
 {
 	struct open_queue *oq = h->own;
 	struct queue *q;
@@ -543,11 +545,12 @@ take(struct mount *m, struct handle *h, off_t off)
 		rc = open_from_committed(m, &h->node, false, oq);
 	}
 	if (rc != MQ_OK)
-		leave(m, h);
+		leave_queue(m, h);
 	return rc;
 }
 
-/* Has it consumed the messages that were there when it came?  Those that its filter skips count. */
+/* Has the worker consumed the messages that were there when it claimed the queue?  Those that its filter skips
+ * count as consumed. */
 static int
 has_done(const struct open_queue *oq, off_t off, bool *ret_done)
 {
@@ -557,7 +560,7 @@ has_done(const struct open_queue *oq, off_t off, bool *ret_done)
 	return rc;
 }
 
-/* As view_read(), from whichever queue.  Called with the handle's lock. */
+/* As view_read(), from whichever queue.  *ret_n stays 0 if no free queue has messages. */
 static int
 roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
 {
@@ -565,6 +568,7 @@ roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_
 	bool done = false;
 	int rc;
 
+	MUST_HOLD(&h->lock);
 	for (;;) {
 		rc = commit_before(m, h, off);
 		if (rc == MQ_OK && oq->n_claimed)
@@ -572,27 +576,27 @@ roam(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_
 		if (rc != MQ_OK)
 			return rc;
 		if (oq->n_claimed && done)
-			leave(m, h);
-		rc = oq->n_claimed ? MQ_OK : take(m, h, off);
+			leave_queue(m, h);
+		rc = oq->n_claimed ? MQ_OK : take_queue(m, h, off);
 		if (rc == -EAGAIN)
 			return MQ_OK;
 		if (rc == MQ_OK)
 			rc = view_read(oq->view, off - oq->shift, buf, size, ret_n);
 		if (rc != MQ_OK || *ret_n > 0)
 			return rc;
-		/* all of it was passed over: that is consumed */
+		/* the filter has skipped all of it: these messages are consumed */
 		rc = view_go(oq->view, off - oq->shift);
 		if (rc == MQ_OK)
 			rc = commit_passed(m, h);
 		if (rc != MQ_OK)
 			return rc;
-		leave(m, h);
+		leave_queue(m, h);
 	}
 }
 
-/* Poll looks from there on. */
+/* A read has ended there: poll(2) asks for messages from there on. */
 static void
-read_ends(struct handle *h, off_t end)
+note_read_end(struct handle *h, off_t end)
 {
 	struct open_queue *oq = h->own;
 
@@ -601,7 +605,7 @@ read_ends(struct handle *h, off_t end)
 		atomic_store(&h->kept->read_end, end);
 }
 
-/* One that goes from queue to queue waits for any of them, and for one to become free. */
+/* NULL for a roaming file: it waits for messages in any queue, and for a queue to become free. */
 static struct queue *
 read_queue(const struct handle *h, size_t i)
 {
@@ -612,9 +616,8 @@ read_queue(const struct handle *h, size_t i)
 
 static const struct pending_read reading = { .ready = read_ready, .answer = open_queue_read_on, .queue = read_queue };
 
-/* Called with the handle's lock. */
 static int
-read_here(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
+read_one_view(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
 {
 	struct open_queue *oq = h->own;
 	int rc = commit_before(m, h, off);
@@ -638,9 +641,9 @@ open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t siz
 		rc = node_is_stale(&h->node) ? -ESTALE : MQ_OK;
 		if (rc == MQ_OK)
 			rc = oq->roams ? roam(m, h, off, scratch->out, size, &n) :
-					 read_here(m, h, off, scratch->out, size, &n);
+					 read_one_view(m, h, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
-			read_ends(h, off + (off_t)n);
+			note_read_end(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !(oq->view && view_is_finished(oq->view));
 	}
 	if (rc == MQ_OK && n > 0 && oq->view && !oq->n_claimed && !view_filters(oq->view))
@@ -669,7 +672,7 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 	}
 	closing_wait(m->closing);
 	if (!oq->roams && !view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
-		read_ends(h, off + (off_t)n);
+		note_read_end(h, off + (off_t)n);
 	else
 		open_queue_read_on(m, req, h, size, off);
 }
@@ -730,7 +733,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		 const struct fuse_file_info *fi)
 {
 	struct open_queue *oq = h->own;
-	unsigned needs = pending_needs_of_write(m, fi->flags);	/* its role may change before this is answered */
+	unsigned needs = pending_needs_of_write(m, fi->flags);	/* by the role before: it may change meanwhile */
 	const struct pending_end who = { .h = h, .request = session_request(), .ended = write_waited };
 	size_t n = 0;
 	mq_pos end;

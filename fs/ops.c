@@ -69,13 +69,6 @@ refuse(const struct node *n, const char *why)
 
 /* --- names ------------------------------------------------------------------- */
 
-/* The kernel lets up to 1,024 bytes through. */
-static int
-name_check(const char *name)
-{
-	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : MQ_OK;
-}
-
 /* "." and ".." come for file handles (open_by_handle_at(2), NFS) whose inode the kernel
  * has forgotten. */
 static int
@@ -96,9 +89,8 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = req_mount(req);
 	struct node dir, child;
-	int rc;
+	int rc = strlen(name) > NAME_MAX ? -ENAMETOOLONG : MQ_OK;	/* the kernel lets up to 1,024 bytes through */
 
-	rc = name_check(name);
 	if (rc == MQ_OK)
 		rc = offsets_follow(m->offsets);
 	if (rc == MQ_OK)
@@ -143,7 +135,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
 			     refuse(&dir, "no directory can be made here");
-	if (rc == -EEXIST && session_is_resent())	/* the kernel had looked: a broker that died made it */
+	if (rc == -EEXIST && session_is_resent())	/* a broker that died has made it */
 		rc = dir.class->lookup(m, &dir, name, &child);
 	if (rc == MQ_OK)
 		node_note_life(m, &child);
@@ -267,7 +259,7 @@ set_size(struct mount *m, const struct node *n, off_t size, struct fuse_file_inf
 	return h ? text_truncate(h, size) : MQ_OK;
 }
 
-/* Owner and mode are; and the time of an offset's file is the offset. */
+/* Is the change a record of the log?  Owner and mode are; so is the time of qN.offset, which sets the offset. */
 static bool
 attr_is_logged(const struct node *n, int to_set)
 {
@@ -335,12 +327,12 @@ open_file(struct mount *m, fuse_req_t req, const struct fuse_file_info *fi)
 	return h;
 }
 
-/* The kernel shall know h by its number.  Then it will say when it is closed. */
+/* Answer an open: from here on the kernel has h, until it sends its RELEASE. */
 static void
 open_answer(struct mount *m, fuse_req_t req, struct handle *h)
 {
 	handle_keep(h);
-	handle_ref(h);		/* it may be closed as soon as it is known */
+	handle_ref(h);		/* its RELEASE may come as soon as the answer is out */
 	if (reply_open(req, h) == MQ_OK)
 		handle_is_known(h);
 	else
@@ -348,7 +340,7 @@ open_answer(struct mount *m, fuse_req_t req, struct handle *h)
 	handle_unref(m, h);
 }
 
-/* Was it opened already, by a broker that died before it could say so? */
+/* If this OPEN was served by a broker that died before it answered, answer it.  False: it was not. */
 static bool
 open_was_done(struct mount *m, fuse_req_t req)
 {
@@ -497,7 +489,7 @@ op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)ino;
 	locks_release(m->locks, fi->fh);
-	if (h) {		/* unless a broker before us did it */
+	if (h) {		/* else a broker that died has released it */
 		if (h->node.class->poll)
 			pending_forget_poll(m->pending, h);
 		handle_is_released(h);
@@ -576,7 +568,7 @@ op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_p
 }
 
 /* SEEK_DATA and SEEK_HOLE of a file that is data up to its hole, if it has one, or to its
- * end.  (One ENOSYS, and the kernel asks for no file any more.) */
+ * end.  (The kernel sends no LSEEK for any file after one ENOSYS.) */
 static void
 op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
@@ -720,16 +712,15 @@ op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	reply_xattr(req, &t, rc, size);
 }
 
-/* What user.mqfs.* says is so; only access lists can be set. */
+/* Set or, with NULL, remove an access list.  Values of user.mqfs.* cannot be set. */
 static void
-op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+set_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size)
 {
 	struct mount *m = req_mount(req);
 	struct logged l;
 	struct node n;
 	int rc;
 
-	(void)flags;
 	rc = node_get(m, ino, &n);
 	if (rc == MQ_OK && strcmp(name, ACL_XATTR) != 0)
 		rc = -EOPNOTSUPP;
@@ -744,24 +735,16 @@ op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 }
 
 static void
+op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	(void)flags;
+	set_xattr(req, ino, name, value, size);
+}
+
+static void
 op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct mount *m = req_mount(req);
-	struct logged l;
-	struct node n;
-	int rc;
-
-	rc = node_get(m, ino, &n);
-	if (rc == MQ_OK && strcmp(name, ACL_XATTR) != 0)
-		rc = -EOPNOTSUPP;
-	if (rc == MQ_OK)
-		rc = logged_begin(m, &l);
-	if (rc == MQ_OK)
-		rc = node_remove_acl(m, &n);
-	if (rc != MQ_OK)
-		reply_err(req, rc);
-	else
-		logged_reply_ok(m, req, &l, &n);
+	set_xattr(req, ino, name, NULL, 0);
 }
 
 const struct fuse_lowlevel_ops mqfs_ops = {

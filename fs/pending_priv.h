@@ -8,6 +8,8 @@
 #ifndef MQFS_FS_PENDING_PRIV_H
 #define MQFS_FS_PENDING_PRIV_H
 
+#include <sys/queue.h>
+
 #include "fs/pending.h"
 
 enum pending_line {
@@ -43,8 +45,8 @@ struct durable {
 #define PENDING_THREADS 3
 #define WATCH_BUCKETS 1024
 
-struct watch;
 struct waiter;
+LIST_HEAD(watches, watch);
 
 struct pending {
 	struct mount *m;
@@ -52,7 +54,7 @@ struct pending {
 	struct parked lines[LINES];	/* the heads of the rings */
 	int64_t n;			/* requests in all lines */
 	bool closing;
-	struct watch *watches[WATCH_BUCKETS];	/* of READERS, by queue */
+	struct watches watches[WATCH_BUCKETS];	/* of READERS, by queue */
 	struct waiter *fresh;		/* of READERS, not checked yet; with a reference on each */
 	pthread_cond_t for_disk;	/* DISK or KEEP has got a request, or closing */
 	bool answers_sleeps;		/* the thread sleeps without a deadline: it must be woken for a new one */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "fs/pending_priv.h"
@@ -16,7 +17,7 @@
 
 /* One queue of a waiter; or none: the waiter is looked at with any. */
 struct watch {
-	struct watch *next, **link;	/* in its bucket */
+	LIST_ENTRY(watch) entry;	/* of its bucket */
 	struct queue *q;
 	struct waiter *w;
 };
@@ -39,7 +40,7 @@ struct waiter {
 	struct watch watches[];
 };
 
-static struct watch **
+static struct watches *
 bucket_of(struct pending *p, const struct queue *q)
 {
 	return &p->watches[(uintptr_t)q / sizeof(max_align_t) % WATCH_BUCKETS];
@@ -51,13 +52,9 @@ waiter_link(struct pending *p, struct waiter *w)
 	MUST_HOLD(&p->lock);
 	pending_link(p, LINE_READERS, &w->parked);
 	for (size_t i = 0; i < w->n_watches; i++) {
-		struct watch *watch = &w->watches[i], **bucket = bucket_of(p, watch->q);
+		struct watch *watch = &w->watches[i];
 
-		watch->next = *bucket;
-		watch->link = bucket;
-		if (watch->next)
-			watch->next->link = &watch->next;
-		*bucket = watch;
+		LIST_INSERT_HEAD(bucket_of(p, watch->q), watch, entry);
 		if (watch->q)
 			queue_watch(watch->q);
 	}
@@ -75,9 +72,7 @@ waiter_unlink(struct pending *p, struct waiter *w)
 	for (size_t i = 0; i < w->n_watches; i++) {
 		struct watch *watch = &w->watches[i];
 
-		*watch->link = watch->next;
-		if (watch->next)
-			watch->next->link = watch->link;
+		LIST_REMOVE(watch, entry);
 		if (watch->q)
 			queue_unwatch(watch->q);
 	}
@@ -159,18 +154,10 @@ struct look {
 static void
 look_add(struct look *l, struct waiter *w)
 {
-	if (l->n == l->max) {
-		size_t max = l->max ? 2 * l->max : 64;
-		struct waiter **more = realloc(l->list, max * sizeof(struct waiter *));
-
-		if (!more) {
-			waiter_unref(w);
-			return;
-		}
-		l->list = more;
-		l->max = max;
-	}
-	l->list[l->n++] = w;
+	if (ARRAY_ROOM(l->list, l->max, l->n + 1) == MQ_OK)
+		l->list[l->n++] = w;
+	else
+		waiter_unref(w);
 }
 
 static void
@@ -183,8 +170,10 @@ look_add_linked(struct look *l, struct waiter *w)
 static void
 look_add_watchers(struct pending *p, struct look *l, const struct queue *q)
 {
+	struct watch *watch;
+
 	MUST_HOLD(&p->lock);
-	for (struct watch *watch = *bucket_of(p, q); watch; watch = watch->next)
+	LIST_FOREACH(watch, bucket_of(p, q), entry)
 		if (watch->q == q)
 			look_add_linked(l, watch->w);
 }

@@ -30,8 +30,6 @@ run_takes(const struct run *run, const struct queue_entry *e)
 	       e->pos.byte + e->total - run->entries[0].pos.byte <= RUN_BYTES;
 }
 
-/* Collect messages from the cursor on, as many as `want` bytes take; the
- * cursor's sources step over them.  MQ_EEND if there is none. */
 int
 run_collect(struct view *v, size_t want, struct run *run)
 {
@@ -57,7 +55,6 @@ run_collect(struct view *v, size_t want, struct run *run)
 	return MQ_OK;
 }
 
-/* Step back over what was collected but not used. */
 void
 run_give_back(struct run *run, size_t from)
 {
@@ -107,7 +104,7 @@ run_read(struct view *v, struct run *run, struct scratch *scratch)
 	int rc;
 
 	if (run->entries[0].total == QUEUE_HOLE_SIZE)
-		return MQ_OK;		/* run_record() says so */
+		return MQ_OK;		/* run_record() returns the error */
 	rc = scratch_grow(&scratch->run, &scratch->run_size, (size_t)(span > RUN_BYTES ? span : RUN_BYTES));
 	if (rc == MQ_OK)
 		rc = run_read_log(v, run->entries[0].pos, scratch->run, (size_t)span);
@@ -116,8 +113,8 @@ run_read(struct view *v, struct run *run, struct scratch *scratch)
 	return rc;
 }
 
-/* The body of a record that was checked before, by the few fields that tell
- * that it is still the one; false: look closer. */
+/* The body of a record that was checked before, if a few fields show that it is still the same record;
+ * false: it has to be verified. */
 static bool
 known_body(const unsigned char *at, const struct queue_entry *e, mq_qoff n, struct record *rec)
 {
@@ -138,7 +135,7 @@ damaged(const struct run *run, size_t i, const char *what)
 			(int)queue_id(run->src[i]->q), (long long)run->number[i].n, what);
 }
 
-/* What it speaks of is valid until the next one of this thread. */
+/* The unpacked body is valid until this thread unpacks the next one. */
 static int
 run_unpack(struct record *rec)
 {
@@ -147,8 +144,6 @@ run_unpack(struct record *rec)
 	return scratch ? body_unpack(rec, &scratch->body, &scratch->body_size) : -ENOMEM;
 }
 
-/* The record of entry i, checked unless it was before.  Only the body is set
- * where the format needs no more. */
 int
 run_record(const struct view *v, const struct run *run, size_t i, struct record *rec)
 {

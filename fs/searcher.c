@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "conf/err.h"
 #include "fs/reply.h"
@@ -10,7 +11,7 @@
 #define SEARCHERS 2
 
 struct search {
-	struct search *next;
+	STAILQ_ENTRY(search) entry;
 	fuse_req_t req;
 	struct handle *h;	/* with a reference */
 	size_t size;
@@ -22,20 +23,11 @@ struct searcher {
 	search_on *on;
 	struct lock lock;
 	pthread_cond_t more;
-	struct search *first, *last;
+	STAILQ_HEAD(searches, search) line;
 	bool ending;
 	pthread_t threads[SEARCHERS];
 	size_t n_threads;
 };
-
-static void
-enqueue(struct searcher *s, struct search *search)
-{
-	search->next = NULL;
-	*(s->last ? &s->last->next : &s->first) = search;
-	s->last = search;
-	pthread_cond_signal(&s->more);
-}
 
 /* NULL at the end. */
 static struct search *
@@ -44,14 +36,12 @@ dequeue(struct searcher *s)
 	struct search *search;
 
 	LOCKED(&s->lock);
-	while (!s->first && !s->ending)
+	while (STAILQ_EMPTY(&s->line) && !s->ending)
 		lock_wait(&s->lock, &s->more, -1);
 	if (s->ending)
 		return NULL;
-	search = s->first;
-	s->first = search->next;
-	if (!s->first)
-		s->last = NULL;
+	search = STAILQ_FIRST(&s->line);
+	STAILQ_REMOVE_HEAD(&s->line, entry);
 	return search;
 }
 
@@ -88,6 +78,7 @@ searcher_open(struct mount *m, search_on *on, struct searcher **ret)
 		return -ENOMEM;
 	s->m = m;
 	s->on = on;
+	STAILQ_INIT(&s->line);
 	lock_init(&s->lock, RANK_SEARCHES);
 	cond_init(&s->more);
 	while (rc == MQ_OK && s->n_threads < SEARCHERS) {
@@ -107,20 +98,20 @@ searcher_open(struct mount *m, search_on *on, struct searcher **ret)
 void
 searcher_end(struct searcher *s)
 {
-	struct search *left, *next;
+	struct searches left = STAILQ_HEAD_INITIALIZER(left);
+	struct search *search;
 
 	lock_take(&s->lock);
 	s->ending = true;
-	left = s->first;
-	s->first = s->last = NULL;
+	STAILQ_CONCAT(&left, &s->line);
 	pthread_cond_broadcast(&s->more);
 	lock_drop(&s->lock);
 	for (size_t i = 0; i < s->n_threads; i++)
 		pthread_join(s->threads[i], NULL);
-	for (; left; left = next) {
-		next = left->next;
-		reply_err(left->req, -ENOTCONN);
-		search_free(s, left);
+	while ((search = STAILQ_FIRST(&left))) {
+		STAILQ_REMOVE_HEAD(&left, entry);
+		reply_err(search->req, -ENOTCONN);
+		search_free(s, search);
 	}
 }
 
@@ -148,7 +139,8 @@ searcher_take(struct searcher *s, fuse_req_t req, struct handle *h, size_t size,
 	handle_ref(h);
 	lock_take(&s->lock);
 	if (!s->ending) {
-		enqueue(s, search);
+		STAILQ_INSERT_TAIL(&s->line, search, entry);
+		pthread_cond_signal(&s->more);
 		taken = true;
 	}
 	lock_drop(&s->lock);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "fs/framing.h"
@@ -15,8 +16,8 @@
 
 /* --- finding a byte ------------------------------------------------------------------------ */
 
-/* Of all sources: bytes and messages that lie before `pos` in the log, and
- * where each source then stands. */
+/* Bytes and messages of all sources before a position of the log, and the next message of each source
+ * there. */
 struct below {
 	int64_t bytes, messages;
 	mq_qoff *next;
@@ -49,8 +50,8 @@ count_below(struct view *v, mq_pos pos, struct below *b)
 	return MQ_OK;
 }
 
-/* The last position of the log before which lie no more than `limit` bytes
- * (or messages); b is as it is there. */
+/* Find the last position of the log with at most `limit` bytes (or messages) of the sources before it, and
+ * set *b to what lies before it. */
 static int
 find_below(struct view *v, int64_t limit, bool messages, struct below *b)
 {
@@ -89,7 +90,6 @@ seek_all(struct view *v, int64_t byte)
 	return MQ_OK;
 }
 
-/* Begin `count` messages before the end of all sources together. */
 int
 seek_last(struct view *v, int64_t count)
 {
@@ -137,26 +137,17 @@ seek_one(struct view *v, int64_t byte)
 	return MQ_OK;
 }
 
-/* --- json: lengths are found by looking --------------------------------------------------------- */
+/* --- lengths that are found by rendering (json, filters) --------------------------------------------------------- */
 
 void
 seek_remember(struct view *v, int64_t message)
 {
-	struct place *places;
-
 	if (v->n != 1 || (message - v->src[0].from.n) % MARK_EVERY != 0)
 		return;
 	if (v->n_places > 0 && v->places[v->n_places - 1].message >= message)
 		return;
-	if (v->n_places == v->max_places) {
-		size_t max = v->max_places ? 2 * v->max_places : 64;
-
-		places = realloc(v->places, max * sizeof(*places));
-		if (!places)
-			return;		/* only slower */
-		v->places = places;
-		v->max_places = max;
-	}
+	if (ARRAY_ROOM(v->places, v->max_places, v->n_places + 1) != MQ_OK)
+		return;		/* later searches are slower */
 	v->places[v->n_places++] = (struct place){ .message = message, .byte = v->byte };
 }
 
@@ -184,7 +175,6 @@ rewind_places(struct view *v, int64_t byte)
 	v->byte = v->n == 1 ? best.byte : 0;
 }
 
-/* Go to the message that holds `byte`, measuring what lies between. */
 int
 seek_measuring(struct view *v, int64_t byte)
 {
@@ -228,7 +218,6 @@ seek_measuring(struct view *v, int64_t byte)
 
 /* --- both ------------------------------------------------------------------------------------------ */
 
-/* Put the cursor on the message that holds `byte`, or behind the last one. */
 int
 seek_byte(struct view *v, int64_t byte)
 {

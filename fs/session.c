@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <sys/signalfd.h>
 #include <sys/uio.h>
 
@@ -22,8 +23,6 @@
 #include "fs/supervise.h"
 #include "fs/workers.h"
 
-struct backing;
-
 struct session {
 	struct session_conf conf;
 	int ended_fd;			/* eventfd: a worker has seen the end */
@@ -34,7 +33,7 @@ struct session {
 	bool inherited;			/* the connection of a broker that died */
 
 	struct lock backings_lock;
-	struct backing *backings;	/* what the kernel reads by itself */
+	LIST_HEAD(, backing) backings;	/* what the kernel reads by itself */
 };
 
 /* --- the request being served --------------------------------------------------- */
@@ -186,7 +185,7 @@ session_writev(int fd, struct iovec *iov, int count, void *arg)
 
 /* A file that the kernel reads by itself, as long as it is open. */
 struct backing {
-	struct backing *next;
+	LIST_ENTRY(backing) entry;
 	fuse_ino_t ino;
 	int32_t id;
 	int64_t opens;
@@ -198,9 +197,10 @@ backing_of(const struct session *s, fuse_ino_t ino)
 	struct backing *b;
 
 	MUST_HOLD(&s->backings_lock);
-	for (b = s->backings; b && b->ino != ino; b = b->next)
-		;
-	return b;
+	LIST_FOREACH(b, &s->backings, entry)
+		if (b->ino == ino)
+			return b;
+	return NULL;
 }
 
 static struct backing *
@@ -211,8 +211,8 @@ backing_add(struct session *s, fuse_ino_t ino, int32_t id)
 	MUST_HOLD(&s->backings_lock);
 	if (!b)
 		return NULL;
-	*b = (struct backing){ .next = s->backings, .ino = ino, .id = id };
-	s->backings = b;
+	*b = (struct backing){ .ino = ino, .id = id };
+	LIST_INSERT_HEAD(&s->backings, b, entry);
 	return b;
 }
 
@@ -250,18 +250,18 @@ passthrough_open(struct mount *m, fuse_ino_t ino, int fd, int32_t *ret_backing_i
 void
 passthrough_close(struct mount *m, int32_t backing_id)
 {
-	struct backing **at, *b;
+	struct backing *b;
 	uint32_t id = (uint32_t)backing_id;
 
 	if (backing_id <= 0)
 		return;
 	LOCKED(&m->serving->backings_lock);
-	for (at = &m->serving->backings; *at && (*at)->id != backing_id; at = &(*at)->next)
-		;
-	b = *at;
+	LIST_FOREACH(b, &m->serving->backings, entry)
+		if (b->id == backing_id)
+			break;
 	if (!b || --b->opens > 0)
 		return;
-	*at = b->next;
+	LIST_REMOVE(b, entry);
 	free(b);
 	ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 }

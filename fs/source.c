@@ -1,4 +1,4 @@
-/* The queues behind a view: what comes next of each, and of all. */
+/* The sources of a view: the next message of each queue, and of all in log order. */
 #include "config.h"
 
 #include "conf/err.h"
@@ -37,7 +37,7 @@ source_end(const struct source *s)
 	return end.n < s->limit.n ? end : s->limit;
 }
 
-/* Have entries[at] be the source's next message.  MQ_EEND when there is none (yet). */
+/* Read entries, so that entries[at] is the source's next message.  MQ_EEND: there is none (yet). */
 static int
 source_fill(struct source *s)
 {
@@ -68,7 +68,7 @@ source_hop(struct source *s, mq_pos pos)
 	mq_qoff to, end = source_end(s);
 	int rc;
 
-	if (s->entries[s->n - 1].pos.byte >= pos.byte) {	/* it was read already */
+	if (s->entries[s->n - 1].pos.byte >= pos.byte) {	/* it is among the entries read */
 		do
 			source_step(s);
 		while (s->entries[s->at].pos.byte < pos.byte && s->entries[s->at].total != QUEUE_HOLE_SIZE);
@@ -80,7 +80,8 @@ source_hop(struct source *s, mq_pos pos)
 	return rc;
 }
 
-/* Pass over what the filter cannot want.  A missing message may have been wanted. */
+/* Skip the next message if the filter cannot want it.  A message that is missing in the log is not skipped: it
+ * may have been wanted. */
 static int
 source_pass(const struct view *v, struct source *s, bool *ret_passed)
 {
@@ -101,8 +102,8 @@ source_pass(const struct view *v, struct source *s, bool *ret_passed)
 	return source_hop(s, next);
 }
 
-/* The entry of the source's next message that may be shown.  MQ_EEND when there is none (yet);
- * MQ_ELATER when time is up. */
+/* The entry of the source's next message that the filter may want.  MQ_EEND: there is none (yet); MQ_ELATER:
+ * time is up. */
 static int
 source_peek(const struct view *v, struct source *s, const struct queue_entry **ret)
 {
@@ -136,7 +137,6 @@ source_seek(struct source *s, mq_qoff to)
 	s->at = s->n = 0;
 }
 
-/* The source whose next message comes first in the log. */
 int
 source_first(struct view *v, struct source **ret_src, const struct queue_entry **ret_entry)
 {

@@ -6,35 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "fs/logged.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
 #include "fs/text.h"
 
+/* Room for more bytes and a NUL behind them.  False: no memory, which t->err remembers. */
 static bool
 text_reserve(struct text *t, size_t more)
 {
-	size_t size = t->size ? t->size : 256;
-	char *buf;
-
-	while (size - t->len <= more)
-		size *= 2;
-	if (size == t->size)
-		return true;
-	buf = realloc(t->buf, size);
-	if (!buf) {
-		t->err = -ENOMEM;
-		return false;
-	}
-	t->buf = buf;
-	t->size = size;
-	return true;
+	if (t->err == MQ_OK)
+		t->err = ARRAY_ROOM(t->buf, t->size, t->len + more + 1);
+	return t->err == MQ_OK;
 }
 
 void
 text_add(struct text *t, const void *bytes, size_t len)
 {
-	if (t->err != MQ_OK || !text_reserve(t, len))
+	if (!text_reserve(t, len))
 		return;
 	if (len)
 		memcpy(t->buf + t->len, bytes, len);
@@ -51,7 +41,7 @@ text_printf(struct text *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	len = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (len < 0 || t->err != MQ_OK || !text_reserve(t, (size_t)len))
+	if (len < 0 || !text_reserve(t, (size_t)len))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(t->buf + t->len, (size_t)len + 1, fmt, ap);

@@ -238,7 +238,8 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 	return run_render(v, &run, skip, out, size, ret_n);
 }
 
-/* Bytes before `end` have been read.  The message that holds it counts, too. */
+/* Note that the bytes before `end` were read: the messages up to there are shown, also one that was read in
+ * part. */
 static void
 note_shown(struct view *v, int64_t end)
 {
@@ -262,11 +263,11 @@ view_was_cut(const struct view *v)
 }
 
 static void
-look_at_cuts(struct view *v)
+notice_cuts(struct view *v)
 {
 	if (!view_was_cut(v))
 		return;
-	v->keyed_end = MQ_POS(0);	/* other messages may be at these places now */
+	v->keyed_end = MQ_POS(0);	/* other messages may be at these positions now */
 	for (size_t i = 0; i < v->n; i++)
 		source_look(&v->src[i]);
 }
@@ -295,7 +296,7 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 	size_t done = 0;
 	int rc;
 
-	look_at_cuts(v);
+	notice_cuts(v);
 	slice_begin(v);
 	rc = seek_byte(v, byte);
 	if (rc == MQ_OK && v->byte > byte)
@@ -326,7 +327,7 @@ view_is_ready(struct view *v, int64_t byte)
 	bool open = false;
 	int64_t size;
 
-	look_at_cuts(v);
+	notice_cuts(v);
 	if (v->filter) {
 		int rc;
 
@@ -334,13 +335,13 @@ view_is_ready(struct view *v, int64_t byte)
 		rc = source_first(v, &first, &e);
 		slice_end(v);
 		if (v->byte != byte || rc != MQ_EEND)
-			return true;		/* a read looks closer */
+			return true;		/* a read finds out */
 	}
 	for (size_t i = 0; i < v->n; i++) {
 		struct source *s = &v->src[i];
 
 		if (s->next.n >= s->limit.n)
-			return true;		/* a read says so */
+			return true;		/* a read returns the error */
 		if (source_end(s).n > s->next.n)
 			return v->byte == byte || view_size(v, &size) != MQ_OK || size > byte;
 		open |= source_end(s).n < s->to.n;

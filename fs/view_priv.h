@@ -56,7 +56,7 @@ struct view {
 void source_begin(struct source *s, struct queue *q, mq_qoff from, mq_qoff to);
 
 /* Check whether the queue's end was cut.  A source that has read none of the removed messages
- * continues. */
+ * continues; any other gets MQ_EGONE from there on. */
 void source_look(struct source *s);
 
 /* Where it ends now, or where its range ends. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "contrib/mqtop/rows.h"
 
 #define BLANKS " \t\r"
@@ -22,38 +23,11 @@ rows_begin(struct rows *r, size_t columns)
 	r->columns = columns;
 }
 
-static bool
-reserve(struct rows *r, size_t len)
-{
-	size_t size = r->size ? r->size : 4096, max = r->max_cells ? r->max_cells : 256;
-	size_t *cells;
-	char *text;
-
-	while (size - r->len < len)
-		size *= 2;
-	if (size != r->size) {
-		text = realloc(r->text, size);
-		if (!text)
-			return false;
-		r->text = text;
-		r->size = size;
-	}
-	if (r->n_cells < r->max_cells)
-		return true;
-	if (r->max_cells)
-		max *= 2;
-	cells = realloc(r->cells, max * sizeof(*cells));
-	if (!cells)
-		return false;
-	r->cells = cells;
-	r->max_cells = max;
-	return true;
-}
-
 bool
 rows_put(struct rows *r, const char *cell, size_t len)
 {
-	if (!reserve(r, len + 1))
+	if (ARRAY_ROOM(r->text, r->size, r->len + len + 1) != MQ_OK ||
+	    ARRAY_ROOM(r->cells, r->max_cells, r->n_cells + 1) != MQ_OK)
 		return false;
 	r->cells[r->n_cells++] = r->len;
 	memcpy(r->text + r->len, cell, len);

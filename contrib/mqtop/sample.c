@@ -10,49 +10,43 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/lock.h"
 #include "conf/scope.h"
 #include "contrib/mqtop/sample.h"
 
 #define FILE_MAX_BYTES (256 * 1024 * 1024)
+#define READ_BYTES (64 * 1024)
 #define CLIENT_GROUPS_MAX 200		/* groups whose clients are asked for in one sample */
 #define STOP_MS 300			/* the sampler thread may take to end */
 
 /* --- files of the mount --------------------------------------------------------------------- */
 
-static char *
-read_all(int fd, int *ret_rc)
+static int
+read_all(int fd, char **ret)
 {
-	size_t len = 0, size = 64 * 1024;
-	char *text = malloc(size);
+	size_t len = 0, size = 0;
+	char *text = NULL;
+	ssize_t n = 0;
+	int rc;
 
-	*ret_rc = text ? MQ_OK : -ENOMEM;
-	while (*ret_rc == MQ_OK) {
-		ssize_t n = read(fd, text + len, size - len - 1);
-		char *more;
-
-		if (n == 0)
-			break;
-		if (n < 0) {
-			*ret_rc = errno == EINTR ? MQ_OK : -errno;
-			continue;
-		}
+	do {
 		len += (size_t)n;
-		if (size - len > 1)
-			continue;
-		more = size < FILE_MAX_BYTES ? realloc(text, 2 * size) : NULL;
-		if (more)
-			text = more, size *= 2;
-		else
-			*ret_rc = -ENOMEM;
-	}
-	if (*ret_rc != MQ_OK) {
+		rc = len < FILE_MAX_BYTES ? ARRAY_ROOM(text, size, len + READ_BYTES) : -EFBIG;
+		if (rc == MQ_OK)
+			n = TEMP_FAILURE_RETRY(read(fd, text + len, size - len - 1));
+		if (n < 0)
+			rc = -errno;
+	} while (rc == MQ_OK && n > 0);
+	if (rc != MQ_OK) {
 		free(text);
-		return NULL;
+		return rc;
 	}
 	text[len] = '\0';
-	return text;
+	*ret = text;
+	return MQ_OK;
 }
 
 /* The text of a file, malloc'ed. */
@@ -68,7 +62,7 @@ read_file(const char *mount, const char *name, char **ret)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_note(-errno, "%s: %m", name);
-	*ret = read_all(fd, &rc);
+	rc = read_all(fd, ret);
 	return rc == MQ_OK ? rc : err_note(rc, "%s: %s", name, strerror(-rc));
 }
 
@@ -159,23 +153,22 @@ put_number(struct rows *r, int64_t n)
 static void
 find_peers(const json_t *status, struct rows *ret)
 {
-	static const char *const words[] = { "peer", "broker" },
-				 *const numbers[] = { "connected", "acknowledged", "behind", "rate" },
-				 *const headings[] = { "PEER", "BROKER", "CONNECTED", "ACKNOWLEDGED", "BEHIND", "RATE" };
+	static const char *const members[] = { "peer", "broker", "connected", "acknowledged", "behind", "rate" };
 	const json_t *peers = json_object_get(status, "peers"), *peer;
 	size_t i;
 
 	rows_begin(ret, 6);
 	for (i = 0; i < 6; i++)
-		put_word(ret, headings[i]);
+		put_word(ret, members[i]);
 	json_array_foreach(peers, i, peer) {
-		for (int k = 0; k < 2; k++) {
-			const char *word = json_string_value(json_object_get(peer, words[k]));
+		for (int k = 0; k < 6; k++) {
+			const json_t *value = json_object_get(peer, members[k]);
 
-			put_word(ret, word ? word : "");
+			if (json_is_string(value))
+				put_word(ret, json_string_value(value));
+			else
+				put_number(ret, json_integer_value(value));
 		}
-		for (int k = 0; k < 4; k++)
-			put_number(ret, json_integer_value(json_object_get(peer, numbers[k])));
 	}
 }
 
@@ -247,7 +240,7 @@ sample_rate(const struct sample *now, const struct sample *before, const char *n
 struct sampler {
 	char *mount;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* guards from here on */
+	struct lock lock;		/* all below */
 	pthread_cond_t changed;		/* what the thread is to do, or that it has ended */
 	int interval_ms;
 	bool with_clients, stop, ended, now_please;
@@ -257,32 +250,23 @@ struct sampler {
 	char why[256];
 };
 
-/* Sleep until the next sample is due.  False: there is to be none.  Called with the lock. */
+/* Sleep until the next sample is due.  False: there is to be none. */
 static bool
 wait_until_due(struct sampler *sr, int64_t began_ms)
 {
 	int64_t left_ms;
 
-	while (!sr->stop && !sr->now_please && (left_ms = began_ms + sr->interval_ms - clock_mono_ms()) > 0) {
-		struct timespec until;
-
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += left_ms / 1000;
-		until.tv_nsec += left_ms % 1000 * 1000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000;
-		}
-		pthread_cond_timedwait(&sr->changed, &sr->lock, &until);
-	}
+	MUST_HOLD(&sr->lock);
+	while (!sr->stop && !sr->now_please && (left_ms = began_ms + sr->interval_ms - clock_mono_ms()) > 0)
+		lock_wait(&sr->lock, &sr->changed, (int)left_ms);
 	sr->now_please = false;
 	return !sr->stop;
 }
 
-/* Called with the lock. */
 static void
 note(struct sampler *sr, int rc, struct sample *s)
 {
+	MUST_HOLD(&sr->lock);
 	sr->turn++;
 	if (rc != MQ_OK) {
 		if (!sr->away_ms)
@@ -302,21 +286,21 @@ sampler_main(void *arg)
 	struct sampler *sr = arg;
 	int64_t began_ms;
 
-	pthread_mutex_lock(&sr->lock);
+	lock_take(&sr->lock);
 	do {
 		bool with_clients = sr->with_clients;
 		struct sample *s = NULL;
 		int rc;
 
-		pthread_mutex_unlock(&sr->lock);
+		lock_drop(&sr->lock);
 		began_ms = clock_mono_ms();
 		rc = sample_take(sr->mount, with_clients, &s);
-		pthread_mutex_lock(&sr->lock);
+		lock_take(&sr->lock);
 		note(sr, rc, s);
 	} while (wait_until_due(sr, began_ms));
 	sr->ended = true;
 	pthread_cond_broadcast(&sr->changed);
-	pthread_mutex_unlock(&sr->lock);
+	lock_drop(&sr->lock);
 	return NULL;
 }
 
@@ -326,7 +310,7 @@ sampler_free(struct sampler *sr)
 	sample_free(sr->now);
 	sample_free(sr->before);
 	pthread_cond_destroy(&sr->changed);
-	pthread_mutex_destroy(&sr->lock);
+	lock_destroy(&sr->lock);
 	free(sr->mount);
 	free(sr);
 }
@@ -335,16 +319,12 @@ int
 sampler_start(const char *mount, int interval_ms, struct sampler **ret)
 {
 	struct sampler *sr = calloc(1, sizeof(*sr));
-	pthread_condattr_t monotonic;
 	int rc;
 
 	if (!sr)
 		return -ENOMEM;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&sr->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	pthread_mutex_init(&sr->lock, NULL);
+	cond_init(&sr->changed);
+	lock_init(&sr->lock, RANK_MARK);
 	sr->interval_ms = interval_ms;
 	sr->mount = strdup(mount);
 	rc = sr->mount ? -pthread_create(&sr->thread, NULL, sampler_main, sr) : -ENOMEM;
@@ -359,19 +339,16 @@ sampler_start(const char *mount, int interval_ms, struct sampler **ret)
 void
 sampler_stop(struct sampler *sr)
 {
-	int64_t until_ms = clock_mono_ms() + STOP_MS;
+	int64_t until_ms = clock_mono_ms() + STOP_MS, left_ms;
 	bool ended;
 
-	pthread_mutex_lock(&sr->lock);
+	lock_take(&sr->lock);
 	sr->stop = true;
 	pthread_cond_broadcast(&sr->changed);
-	while (!sr->ended && clock_mono_ms() < until_ms) {
-		pthread_mutex_unlock(&sr->lock);
-		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-		pthread_mutex_lock(&sr->lock);
-	}
+	while (!sr->ended && (left_ms = until_ms - clock_mono_ms()) > 0)
+		lock_wait(&sr->lock, &sr->changed, (int)left_ms);
 	ended = sr->ended;
-	pthread_mutex_unlock(&sr->lock);
+	lock_drop(&sr->lock);
 	if (!ended) {
 		fflush(NULL);
 		_exit(0);
@@ -383,7 +360,7 @@ sampler_stop(struct sampler *sr)
 void
 sampler_lock(struct sampler *sr, struct latest *ret)
 {
-	pthread_mutex_lock(&sr->lock);
+	lock_take(&sr->lock);
 	*ret = (struct latest){ .now = sr->now, .before = sr->before, .away_ms = sr->away_ms, .why = sr->why,
 				.turn = sr->turn };
 }
@@ -391,16 +368,16 @@ sampler_lock(struct sampler *sr, struct latest *ret)
 void
 sampler_unlock(struct sampler *sr)
 {
-	pthread_mutex_unlock(&sr->lock);
+	lock_drop(&sr->lock);
 }
 
 void
 sampler_set(struct sampler *sr, int interval_ms, bool with_clients)
 {
-	pthread_mutex_lock(&sr->lock);
+	lock_take(&sr->lock);
 	sr->interval_ms = interval_ms;
 	sr->with_clients = with_clients;
 	sr->now_please = true;
 	pthread_cond_broadcast(&sr->changed);
-	pthread_mutex_unlock(&sr->lock);
+	lock_drop(&sr->lock);
 }

@@ -336,9 +336,9 @@ press(struct screen *s, int key)
 	}
 }
 
-/* True: something is to be drawn again. */
+/* Do what a key says (ERR: none was pressed).  True: the screen is to be drawn again. */
 static bool
-heed(struct screen *s, int key)
+handle_key(struct screen *s, int key)
 {
 	if (key == ERR)
 		return false;
@@ -400,7 +400,7 @@ screen_run(const struct options *o, struct sampler *sr)
 		sampler_lock(sr, &l);
 		turn = l.turn;
 		sampler_unlock(sr);
-		if (heed(&s, getch()) || turn != drawn || clock_mono_ms() - drawn_ms >= 1000) {
+		if (handle_key(&s, getch()) || turn != drawn || clock_mono_ms() - drawn_ms >= 1000) {
 			draw(&s);
 			drawn = turn;
 			drawn_ms = clock_mono_ms();

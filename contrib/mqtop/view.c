@@ -41,12 +41,12 @@ const struct view views[VIEWS] = {
 		{ "SUBSCRIPTION", "SUBSCRIPTION", HOW_WORD, 12 },
 	}, 0 },
 	[VIEW_REPLICATION] = { "replication", SOURCE_PEERS, {
-		{ "PEER", "PEER", HOW_WORD, 8 },
-		{ "BROKER", "BROKER", HOW_WORD, 12 },
-		{ "CONNECTED", "CONNECTED", HOW_YES, 9 },
-		{ "BEHIND", "BEHIND", HOW_BYTES, 8 },
-		{ "BYTES/s", "RATE", HOW_BYTES, 7 },
-		{ "HAS", "ACKNOWLEDGED", HOW_COUNT, 14 },
+		{ "PEER", "peer", HOW_WORD, 8 },
+		{ "BROKER", "broker", HOW_WORD, 12 },
+		{ "CONNECTED", "connected", HOW_YES, 9 },
+		{ "BEHIND", "behind", HOW_BYTES, 8 },
+		{ "BYTES/s", "rate", HOW_BYTES, 7 },
+		{ "HAS", "acknowledged", HOW_COUNT, 14 },
 	}, 0 },
 	[VIEW_LOG] = { "log", SOURCES, { { 0 } }, 0 },
 };

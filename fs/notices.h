@@ -1,4 +1,4 @@
-/* moved.h - tells watchers (inotify) that a queue's name means another file, and that a part was removed.
+/* notices.h - tells watchers (inotify) that a queue's name means another file, and that a part was removed.
  *
  * When retention or a trim drops a queue's first messages, its name gets a new inode.
  * No process causes that by a system call, so the kernel would tell watchers of the old inode
@@ -12,19 +12,19 @@
  * Such a notice waits for the kernel's lock of the inode, which may be held for a request that
  * waits for us: it must not be sent by a worker thread, nor with a lock of ours.
  */
-#ifndef MQFS_FS_MOVED_H
-#define MQFS_FS_MOVED_H
+#ifndef MQFS_FS_NOTICES_H
+#define MQFS_FS_NOTICES_H
 
 #include "fs/mount.h"
 
-struct moved;
+struct notices;
 
-int moved_open(struct mount *m, struct moved **ret);
+int notices_open(struct mount *m, struct notices **ret);
 
 /* A queue's head has moved.  Accepts NULL. */
-void moved_look(struct moved *mv);
+void notices_look(struct notices *ns);
 
 /* Called before the session is unmounted, when no worker serves any more.  Accepts NULL. */
-void moved_close(struct moved *mv);
+void notices_close(struct notices *ns);
 
 #endif

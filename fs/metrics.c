@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/scope.h"
-#include "fs/standing.h"
+#include "fs/metrics.h"
 #include "fs/workers.h"
 #include "offsets/sendback.h"
 #include "remoting/service.h"
@@ -15,8 +16,8 @@
 
 /* --- what there is of each ---------------------------------------------------------------------- */
 
-#define OF_TOPIC(member) offsetof(struct topic_standing, member)
-const struct figure topic_figures[] = {
+#define OF_TOPIC(member) offsetof(struct topic_metrics, member)
+static const struct figure topic_figures[] = {
 	{ "queues", NULL, FIGURE_GAUGE, FIGURE_NONE, OF_TOPIC(queues), "queues of the topic" },
 	{ "messages", NULL, FIGURE_COUNTER, FIGURE_NONE, OF_TOPIC(messages), "messages ever stored in the topic" },
 	{ "bytes", NULL, FIGURE_COUNTER, FIGURE_BYTES, OF_TOPIC(bytes), "bytes of their bodies" },
@@ -30,8 +31,8 @@ const struct figure topic_figures[] = {
 	{ 0 },
 };
 
-#define OF_GROUP(member) offsetof(struct group_standing, member)
-const struct figure group_figures[] = {
+#define OF_GROUP(member) offsetof(struct group_metrics, member)
+static const struct figure group_figures[] = {
 	{ "subscriptions", NULL, FIGURE_GAUGE, FIGURE_NONE, OF_GROUP(subscriptions), "topics that the group consumes" },
 	{ "lag", "lag_messages", FIGURE_GAUGE, FIGURE_NONE, OF_GROUP(lag), "messages that the group has still to consume" },
 	{ "age", "lag", FIGURE_GAUGE, FIGURE_MS, OF_GROUP(age_ms), "how long the oldest of them has waited" },
@@ -46,8 +47,8 @@ const struct figure group_figures[] = {
 	{ 0 },
 };
 
-#define OF_SUB(member) offsetof(struct subscription_standing, member)
-const struct figure subscription_figures[] = {
+#define OF_SUB(member) offsetof(struct subscription_metrics, member)
+static const struct figure subscription_figures[] = {
 	{ "queues", NULL, FIGURE_GAUGE, FIGURE_NONE, OF_SUB(queues), "queues of the topic" },
 	{ "lag", "lag_messages", FIGURE_GAUGE, FIGURE_NONE, OF_SUB(lag),
 	  "messages of the topic that the group has still to consume" },
@@ -56,13 +57,26 @@ const struct figure subscription_figures[] = {
 	{ 0 },
 };
 
-#define OF_PEER(member) offsetof(struct peer_standing, member)
-const struct figure peer_figures[] = {
+#define OF_PEER(member) offsetof(struct peer_metrics, member)
+static const struct figure peer_figures[] = {
 	{ "connected", NULL, FIGURE_GAUGE, FIGURE_NONE, OF_PEER(connected), "1: the log goes over this connection" },
 	{ "acknowledged", NULL, FIGURE_GAUGE, FIGURE_BYTES, OF_PEER(acknowledged), "position up to which it has the log" },
 	{ "behind", NULL, FIGURE_GAUGE, FIGURE_BYTES, OF_PEER(behind), "bytes of the log that are still to be sent" },
 	{ "rate", "bytes_per_second", FIGURE_GAUGE, FIGURE_NONE, OF_PEER(rate), "bytes of the log that go over it in a second" },
 	{ 0 },
+};
+
+const struct family topic_family = {
+	"topic_", { "topic" }, topic_figures, sizeof(struct topic_metrics), OF_TOPIC(messages),
+};
+const struct family group_family = {
+	"group_", { "group" }, group_figures, sizeof(struct group_metrics), OF_GROUP(lag),
+};
+const struct family subscription_family = {
+	"subscription_", { "group", "topic" }, subscription_figures, sizeof(struct subscription_metrics), OF_SUB(lag),
+};
+const struct family peer_family = {
+	"replication_peer_", { "peer", "remote" }, peer_figures, sizeof(struct peer_metrics), 0,
 };
 
 #define OF_ALL(member) offsetof(struct totals, member)
@@ -111,10 +125,11 @@ keep_greatest(int64_t *greatest, int64_t n)
 /* --- topics ------------------------------------------------------------------------------------------ */
 
 static void
-topic_stand(struct mount *m, struct topic *t, struct topic_standing *ret)
+topic_measure(struct mount *m, struct topic *t, struct topic_metrics *ret)
 {
-	*ret = (struct topic_standing){ .topic = t, .queues = topic_queues(m->offsets, t),
-					.oldest_ms = FIGURE_UNKNOWN, .newest_ms = FIGURE_UNKNOWN };
+	*ret = (struct topic_metrics){ .row.names = { t->name }, .topic = t, .queues = topic_queues(m->offsets, t),
+					.oldest_ms = FIGURE_UNKNOWN,
+					.newest_ms = FIGURE_UNKNOWN };
 	for (int32_t i = 0; i < ret->queues; i++) {
 		struct queue *q = topic_queue_if_any(m->offsets, t, i);
 		struct queue_span span;
@@ -133,7 +148,7 @@ topic_stand(struct mount *m, struct topic *t, struct topic_standing *ret)
 
 /* The first of the queues' first messages is the one with the lowest position. */
 static void
-topic_find_oldest(struct mount *m, struct topic_standing *t)
+topic_find_oldest(struct mount *m, struct topic_metrics *t)
 {
 	struct queue *oldest = NULL;
 	int64_t lowest = INT64_MAX, ms;
@@ -155,7 +170,7 @@ topic_find_oldest(struct mount *m, struct topic_standing *t)
 
 /* The message at `at` of q is one that waits; the first of all has the lowest position. */
 static void
-note_waiting(struct subscription_standing *s, struct queue *q, mq_qoff at)
+note_waiting(struct subscription_metrics *s, struct queue *q, mq_qoff at)
 {
 	struct queue_entry e;
 	size_t got;
@@ -174,9 +189,10 @@ is_file(int32_t consumer)
 }
 
 static void
-subscription_stand(struct mount *m, struct subscription *sub, struct subscription_standing *ret)
+subscription_measure(struct mount *m, struct subscription *sub, struct subscription_metrics *ret)
 {
-	*ret = (struct subscription_standing){ .sub = sub, .queues = topic_queues(m->offsets, sub->topic) };
+	*ret = (struct subscription_metrics){ .row.names = { sub->group->name, sub->topic->name }, .sub = sub,
+					       .queues = topic_queues(m->offsets, sub->topic) };
 	for (int32_t i = 0; i < ret->queues; i++) {
 		struct queue *q = topic_queue_if_any(m->offsets, sub->topic, i);
 		mq_qoff at;
@@ -190,7 +206,7 @@ subscription_stand(struct mount *m, struct subscription *sub, struct subscriptio
 }
 
 static void
-subscription_find_age(struct mount *m, struct subscription_standing *s)
+subscription_find_age(struct mount *m, struct subscription_metrics *s)
 {
 	for (int32_t i = 0; s->lag && i < s->queues; i++) {
 		struct queue *q = topic_queue_if_any(m->offsets, s->sub->topic, i);
@@ -204,7 +220,7 @@ subscription_find_age(struct mount *m, struct subscription_standing *s)
 }
 
 int
-standing_place(struct mount *m, struct subscription *sub, int32_t queue, struct place_standing *ret)
+queue_metrics_gather(struct mount *m, struct subscription *sub, int32_t queue, struct queue_metrics *ret)
 {
 	struct queue *q = topic_queue_if_any(m->offsets, sub->topic, queue);
 	mq_qoff at;
@@ -212,7 +228,7 @@ standing_place(struct mount *m, struct subscription *sub, int32_t queue, struct 
 
 	if (rc != MQ_OK)
 		return rc;
-	*ret = (struct place_standing){ .queue = queue, .committed = at.n, .end = q ? queue_end(q).n : at.n,
+	*ret = (struct queue_metrics){ .queue = queue, .committed = at.n, .end = q ? queue_end(q).n : at.n,
 					.consumer = consumer_of(m->offsets, sub, queue) };
 	if (ret->end > at.n) {
 		ret->lag = ret->end - at.n;
@@ -223,41 +239,46 @@ standing_place(struct mount *m, struct subscription *sub, int32_t queue, struct 
 
 /* --- groups ------------------------------------------------------------------------------------------ */
 
-static void
-group_stand(struct mount *m, struct group *g, struct group_standing *ret)
+/* Measure the group's topic of messages to be consumed again, or of dead letters; zeros: there is none. */
+static struct topic_metrics
+measure_topic_of(struct mount *m, const char *prefix, const struct group *g)
 {
-	struct topic_standing t;
-	struct topic *topic;
+	struct topic_metrics t = { 0 };
 	char name[RECORD_TOPIC_MAX + 8];
+	struct topic *topic;
 
-	*ret = (struct group_standing){ .group = g };
-	snprintf(name, sizeof(name), "%s%s", RETRY_PREFIX, g->name);
-	if ((topic = topic_find(m->offsets, name))) {
-		topic_stand(m, topic, &t);
-		ret->retried = t.messages;
-	}
-	snprintf(name, sizeof(name), "%s%s", DLQ_PREFIX, g->name);
-	if ((topic = topic_find(m->offsets, name))) {
-		topic_stand(m, topic, &t);
-		ret->dead = t.messages;
-		ret->dead_retained = t.retained;
-	}
+	snprintf(name, sizeof(name), "%s%s", prefix, g->name);
+	topic = topic_find(m->offsets, name);
+	if (topic)
+		topic_measure(m, topic, &t);
+	return t;
+}
+
+static void
+group_measure(struct mount *m, struct group *g, struct group_metrics *ret)
+{
+	struct topic_metrics retry = measure_topic_of(m, RETRY_PREFIX, g), dead = measure_topic_of(m, DLQ_PREFIX, g);
+
+	*ret = (struct group_metrics){
+		.row.names = { g->name }, .group = g, .retried = retry.messages, .dead = dead.messages,
+		.dead_retained = dead.retained,
+	};
 }
 
 static int
 group_by_name(const void *name, const void *row)
 {
-	return strcmp(name, ((const struct group_standing *)row)->group->name);
+	return strcmp(name, ((const struct group_metrics *)row)->group->name);
 }
 
 #define CLIENTS_MS 300		/* mqremoted may take to say who is there */
 
 /* A line "NAME COUNT". */
 static void
-note_clients(struct standing *st, char *line)
+note_clients(struct metrics *st, char *line)
 {
 	char *blank = strrchr(line, ' ');
-	struct group_standing *g;
+	struct group_metrics *g;
 
 	if (!blank)
 		return;
@@ -270,7 +291,7 @@ note_clients(struct standing *st, char *line)
 /* What mqremoted says of its members.  Where it does not run there are none; if it does not answer that is not
  * known. */
 static void
-count_clients(struct mount *m, struct standing *st)
+count_clients(struct mount *m, struct metrics *st)
 {
 	struct answer a = { 0 };
 	char *line, *rest;
@@ -290,42 +311,31 @@ count_clients(struct mount *m, struct standing *st)
 
 /* --- gathering ------------------------------------------------------------------------------------------ */
 
-/* A list of n with room for one more, which doubles.  NULL: there is none, and the list is as it was. */
-static void *
-room_for_one(void *list, size_t n, size_t size)
-{
-	if (n & (n - 1) || (n != 0 && n < 16))
-		return list;
-	return realloc(list, (n ? 2 * n : 16) * size);
-}
-
 static int
-gather_topics(struct mount *m, struct standing *st)
+gather_topics(struct mount *m, struct metrics *st)
 {
-	for (struct topic *t = topic_next(m->offsets, ""); t; t = topic_next(m->offsets, t->name)) {
-		struct topic_standing *more = room_for_one(st->topics, st->n_topics, sizeof(*more));
+	size_t max = 0;
 
-		if (!more)
+	for (struct topic *t = topic_next(m->offsets, ""); t; t = topic_next(m->offsets, t->name)) {
+		if (ARRAY_ROOM(st->topics, max, st->n_topics + 1) != MQ_OK)
 			return -ENOMEM;
-		st->topics = more;
-		topic_stand(m, t, &st->topics[st->n_topics++]);
+		topic_measure(m, t, &st->topics[st->n_topics++]);
 	}
 	return MQ_OK;
 }
 
 static int
-gather_subscriptions(struct mount *m, struct standing *st, struct group_standing *g)
+gather_subscriptions(struct mount *m, struct metrics *st, struct group_metrics *g)
 {
 	struct subscription *sub = subscription_next(m->offsets, g->group, "");
 
 	for (; sub; sub = subscription_next(m->offsets, g->group, sub->topic->name)) {
-		struct subscription_standing *s, *more = room_for_one(st->subs, st->n_subs, sizeof(*more));
+		struct subscription_metrics *s;
 
-		if (!more)
+		if (ARRAY_ROOM(st->subs, st->max_subs, st->n_subs + 1) != MQ_OK)
 			return -ENOMEM;
-		st->subs = more;
 		s = &st->subs[st->n_subs++];
-		subscription_stand(m, sub, s);
+		subscription_measure(m, sub, s);
 		g->subscriptions++;
 		g->consumers += s->consumers;
 		g->lag += s->lag;
@@ -334,26 +344,24 @@ gather_subscriptions(struct mount *m, struct standing *st, struct group_standing
 }
 
 static int
-gather_groups(struct mount *m, struct standing *st)
+gather_groups(struct mount *m, struct metrics *st)
 {
+	size_t max = 0;
 	int rc = MQ_OK;
 
 	for (struct group *g = group_next(m->offsets, ""); g && rc == MQ_OK; g = group_next(m->offsets, g->name)) {
 		if (meta_group_is_system(g->name))
 			continue;
-		struct group_standing *more = room_for_one(st->groups, st->n_groups, sizeof(*more));
-
-		if (!more)
+		if (ARRAY_ROOM(st->groups, max, st->n_groups + 1) != MQ_OK)
 			return -ENOMEM;
-		st->groups = more;
-		group_stand(m, g, &st->groups[st->n_groups]);
+		group_measure(m, g, &st->groups[st->n_groups]);
 		rc = gather_subscriptions(m, st, &st->groups[st->n_groups++]);
 	}
 	return rc;
 }
 
 static int
-gather_peers(struct mount *m, struct standing *st)
+gather_peers(struct mount *m, struct metrics *st)
 {
 	struct replication_peer list[REPLICATION_PEERS_MAX];
 	size_t n = m->replication ? replication_peers(m->replication, list) : 0;
@@ -363,10 +371,11 @@ gather_peers(struct mount *m, struct standing *st)
 	if (n && !st->peers)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct peer_standing *p = &st->peers[st->n_peers++];
+		struct peer_metrics *p = &st->peers[st->n_peers++];
 
 		replication_peer_name(&list[i], p->name);
 		snprintf(p->broker, sizeof(p->broker), "%s", list[i].broker);
+		p->row = (struct row){ .names = { p->name, p->broker }, .named = true };
 		p->connected = list[i].state == LINK_PEER_TRANSFER;
 		p->acknowledged = list[i].ack;
 		p->behind = replication_peer_behind(&list[i], written);
@@ -382,7 +391,7 @@ gather_peers(struct mount *m, struct standing *st)
 /* A row, and what it is chosen by. */
 struct candidate {
 	int64_t weight;
-	size_t row;
+	struct row *row;
 };
 
 static int
@@ -395,41 +404,37 @@ heaviest_first(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Name at most max of n rows of `size` bytes, the heaviest; *ret_left is how many are not. */
+/* Name at most max of n rows, the heaviest; *ret_left is how many are not. */
 static int
-choose(void *rows, size_t n, size_t size, size_t weight_at, size_t named_at, size_t max, int64_t *ret_left)
+choose(void *rows, size_t n, const struct family *f, size_t max, int64_t *ret_left)
 {
 	AUTO_FREE struct candidate *list = calloc(n ? n : 1, sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		list[i].row = i;
-		memcpy(&list[i].weight, (char *)rows + i * size + weight_at, sizeof(int64_t));
+		list[i].row = (struct row *)((char *)rows + i * f->row_bytes);
+		memcpy(&list[i].weight, (char *)list[i].row + f->weight_at, sizeof(int64_t));
 	}
 	if (n > max)
 		qsort(list, n, sizeof(*list), heaviest_first);
 	for (size_t i = 0; i < n && i < max; i++)
-		memcpy((char *)rows + list[i].row * size + named_at, &(bool){ true }, sizeof(bool));
+		list[i].row->named = true;
 	*ret_left = n > max ? (int64_t)(n - max) : 0;
 	return MQ_OK;
 }
 
 static int
-choose_all(struct mount *m, struct standing *st)
+choose_all(struct mount *m, struct metrics *st)
 {
 	size_t max = (size_t)m->settings->metricsTopics;
 	struct totals *all = &st->totals;
-	int rc;
+	int rc = choose(st->topics, st->n_topics, &topic_family, max, &all->topics_left_out);
 
-	rc = choose(st->topics, st->n_topics, sizeof(*st->topics), OF_TOPIC(messages), OF_TOPIC(named), max,
-		    &all->topics_left_out);
 	if (rc == MQ_OK)
-		rc = choose(st->groups, st->n_groups, sizeof(*st->groups), OF_GROUP(lag), OF_GROUP(named), max,
-			    &all->groups_left_out);
+		rc = choose(st->groups, st->n_groups, &group_family, max, &all->groups_left_out);
 	if (rc == MQ_OK)
-		rc = choose(st->subs, st->n_subs, sizeof(*st->subs), OF_SUB(lag), OF_SUB(named), max,
-			    &all->subscriptions_left_out);
+		rc = choose(st->subs, st->n_subs, &subscription_family, max, &all->subscriptions_left_out);
 	return rc;
 }
 
@@ -437,20 +442,20 @@ choose_all(struct mount *m, struct standing *st)
 
 /* A group has waited as long as the oldest message of its subscriptions. */
 static void
-find_ages(struct mount *m, struct standing *st)
+find_ages(struct mount *m, struct metrics *st)
 {
-	struct subscription_standing *s = st->subs;
+	struct subscription_metrics *s = st->subs;
 
 	for (size_t i = 0; i < st->n_topics; i++)
-		if (st->topics[i].named)
+		if (st->topics[i].row.named)
 			topic_find_oldest(m, &st->topics[i]);
 	for (size_t i = 0; i < st->n_groups; i++) {
-		struct group_standing *g = &st->groups[i];
+		struct group_metrics *g = &st->groups[i];
 
 		if (g->lag)
 			g->age_ms = FIGURE_UNKNOWN;
 		for (int64_t k = 0; k < g->subscriptions; k++, s++) {
-			if (s->named)
+			if (s->row.named)
 				subscription_find_age(m, s);
 			if (s->lag)
 				keep_greatest(&g->age_ms, s->age_ms);
@@ -459,18 +464,18 @@ find_ages(struct mount *m, struct standing *st)
 }
 
 static void
-sum_up(struct standing *st)
+sum_up(struct metrics *st)
 {
 	struct totals *all = &st->totals;
 
 	for (size_t i = 0; i < st->n_topics; i++) {
-		const struct topic_standing *t = &st->topics[i];
+		const struct topic_metrics *t = &st->topics[i];
 
 		all->retained += t->retained;
 		all->retained_bytes += t->retained_bytes;
 	}
 	for (size_t i = 0; i < st->n_groups; i++) {
-		const struct group_standing *g = &st->groups[i];
+		const struct group_metrics *g = &st->groups[i];
 
 		all->lag += g->lag;
 		all->consumers += g->consumers;
@@ -480,11 +485,11 @@ sum_up(struct standing *st)
 }
 
 int
-standing_gather(struct mount *m, struct standing *ret)
+metrics_gather(struct mount *m, struct metrics *ret)
 {
 	int rc;
 
-	*ret = (struct standing){ 0 };
+	*ret = (struct metrics){ 0 };
 	rc = gather_topics(m, ret);
 	if (rc == MQ_OK)
 		rc = gather_groups(m, ret);
@@ -501,11 +506,11 @@ standing_gather(struct mount *m, struct standing *ret)
 }
 
 void
-standing_free(struct standing *st)
+metrics_free(struct metrics *st)
 {
 	free(st->topics);
 	free(st->groups);
 	free(st->subs);
 	free(st->peers);
-	*st = (struct standing){ 0 };
+	*st = (struct metrics){ 0 };
 }

@@ -12,7 +12,7 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "fs/lanes.h"
-#include "fs/moved.h"
+#include "fs/notices.h"
 #include "fs/node_parts.h"
 
 #define LOOK_MS 200
@@ -27,7 +27,7 @@ struct head {
 	int64_t part;		/* number of the first part that was there then */
 };
 
-struct moved {
+struct notices {
 	struct mount *m;
 	pthread_t thread;
 	struct lock lock;
@@ -50,14 +50,14 @@ head_compare(const void *a, const void *b)
 
 /* Set the head of a queue; returns what it was before. */
 static struct head
-head_set(struct moved *mv, const struct head *now)
+head_set(struct notices *ns, const struct head *now)
 {
 	struct head *h = malloc(sizeof(*h)), **at, before;
 
 	if (!h)
 		return *now;		/* watchers of this one hear nothing */
 	*h = (struct head){ .topic = now->topic, .queue = now->queue };
-	at = tsearch(h, &mv->heads, head_compare);
+	at = tsearch(h, &ns->heads, head_compare);
 	if (!at || *at != h) {
 		free(h);
 		if (!at)
@@ -72,25 +72,25 @@ head_set(struct moved *mv, const struct head *now)
 
 /* False: closing. */
 static bool
-notice_begin(struct moved *mv)
+notice_begin(struct notices *ns)
 {
-	LOCKED(&mv->lock);
-	mv->busy = !mv->closing;
-	return mv->busy;
+	LOCKED(&ns->lock);
+	ns->busy = !ns->closing;
+	return ns->busy;
 }
 
 static void
-notice_end(struct moved *mv)
+notice_end(struct notices *ns)
 {
-	LOCKED(&mv->lock);
-	mv->busy = false;
-	pthread_cond_broadcast(&mv->changed);
+	LOCKED(&ns->lock);
+	ns->busy = false;
+	pthread_cond_broadcast(&ns->changed);
 }
 
 /* The inodes that the name had from `before` moves on, newest first.  That the kernel does
  * not know one of them is no error. */
 static void
-tell(struct moved *mv, const struct head *now, uint32_t before)
+tell(struct notices *ns, const struct head *now, uint32_t before)
 {
 	fuse_ino_t dir = node_ino(NODE_TOPIC, now->topic, 0, 0);
 	char name[16];
@@ -100,19 +100,19 @@ tell(struct moved *mv, const struct head *now, uint32_t before)
 		unsigned lane = 0;
 
 		do {
-			if (!notice_begin(mv))
+			if (!notice_begin(ns))
 				return;
-			fuse_lowlevel_notify_delete(mv->m->session, dir,
+			fuse_lowlevel_notify_delete(ns->m->session, dir,
 						    node_queue_ino(now->topic, now->queue, part - 1, lane), name,
 						    (size_t)len);
-			notice_end(mv);
-		} while (++lane < lanes_used(mv->m->lanes));
+			notice_end(ns);
+		} while (++lane < lanes_used(ns->m->lanes));
 	}
 }
 
 /* Parts that went with the head. */
 static void
-tell_parts(struct moved *mv, const struct head *now, int64_t before)
+tell_parts(struct notices *ns, const struct head *now, int64_t before)
 {
 	fuse_ino_t dir = node_ino(NODE_PARTS, now->topic, now->queue, 0);
 	char name[NODE_PART_NAME_SIZE];
@@ -120,12 +120,12 @@ tell_parts(struct moved *mv, const struct head *now, int64_t before)
 	for (int64_t part = now->part; part > before && now->part - part < PARTS_MAX; part--) {
 		node_part_name(part - 1, name);
 		for (int format = FORMAT_LINES; format <= FORMAT_JSON; format++) {
-			if (!notice_begin(mv))
+			if (!notice_begin(ns))
 				return;
-			fuse_lowlevel_notify_delete(mv->m->session, dir,
+			fuse_lowlevel_notify_delete(ns->m->session, dir,
 						    node_part_ino(now->topic, now->queue, part - 1,
 								  (enum topic_format)format), name, strlen(name));
-			notice_end(mv);
+			notice_end(ns);
 		}
 	}
 }
@@ -133,117 +133,117 @@ tell_parts(struct moved *mv, const struct head *now, int64_t before)
 /* --- looking ---------------------------------------------------------------------- */
 
 static void
-look_at_topic(struct moved *mv, struct topic *t, bool silent)
+look_at_topic(struct notices *ns, struct topic *t, bool silent)
 {
-	int32_t n = topic_queues(mv->m->offsets, t);
+	int32_t n = topic_queues(ns->m->offsets, t);
 
 	for (int32_t i = 0; i < n; i++) {
-		struct queue *q = store_queue(mv->m->store, t->name, i);
+		struct queue *q = store_queue(ns->m->store, t->name, i);
 		struct head now = { .topic = t->id, .queue = (uint32_t)i, .moves = q ? queue_head_moves(q) : 0 };
 		struct head before;
 
 		if (now.moves == 0)
 			continue;
 		now.part = queue_min(q).n / QUEUE_PART_MESSAGES;
-		before = head_set(mv, &now);
+		before = head_set(ns, &now);
 		if (silent || before.moves >= now.moves)
 			continue;
-		tell(mv, &now, before.moves);
-		tell_parts(mv, &now, before.part);
+		tell(ns, &now, before.moves);
+		tell_parts(ns, &now, before.part);
 	}
 }
 
 static void
-look(struct moved *mv, bool silent)
+look(struct notices *ns, bool silent)
 {
 	struct store_stats stats;
 
-	store_stats(mv->m->store, &stats);
-	if (!silent && stats.heads_moved == mv->seen)
+	store_stats(ns->m->store, &stats);
+	if (!silent && stats.heads_moved == ns->seen)
 		return;
-	mv->seen = stats.heads_moved;
-	for (struct topic *t = topic_next(mv->m->offsets, ""); t; t = topic_next(mv->m->offsets, t->name))
-		look_at_topic(mv, t, silent);
+	ns->seen = stats.heads_moved;
+	for (struct topic *t = topic_next(ns->m->offsets, ""); t; t = topic_next(ns->m->offsets, t->name))
+		look_at_topic(ns, t, silent);
 }
 
 static bool
-pause_before_look(struct moved *mv)
+pause_before_look(struct notices *ns)
 {
-	LOCKED(&mv->lock);
-	if (!mv->closing)
-		lock_wait(&mv->lock, &mv->changed, LOOK_MS);
-	return !mv->closing;
+	LOCKED(&ns->lock);
+	if (!ns->closing)
+		lock_wait(&ns->lock, &ns->changed, LOOK_MS);
+	return !ns->closing;
 }
 
 static void *
-moved_main(void *arg)
+notices_main(void *arg)
 {
-	struct moved *mv = arg;
+	struct notices *ns = arg;
 
-	while (pause_before_look(mv))
-		look(mv, false);
+	while (pause_before_look(ns))
+		look(ns, false);
 	return NULL;
 }
 
 void
-moved_look(struct moved *mv)
+notices_look(struct notices *ns)
 {
-	if (!mv)
+	if (!ns)
 		return;
-	LOCKED(&mv->lock);
-	pthread_cond_broadcast(&mv->changed);
+	LOCKED(&ns->lock);
+	pthread_cond_broadcast(&ns->changed);
 }
 
 /* --- begin and end ------------------------------------------------------------------ */
 
 static void
-moved_free(struct moved *mv)
+notices_free(struct notices *ns)
 {
-	tdestroy(mv->heads, free);
-	pthread_cond_destroy(&mv->changed);
-	lock_destroy(&mv->lock);
-	free(mv);
+	tdestroy(ns->heads, free);
+	pthread_cond_destroy(&ns->changed);
+	lock_destroy(&ns->lock);
+	free(ns);
 }
 
 int
-moved_open(struct mount *m, struct moved **ret)
+notices_open(struct mount *m, struct notices **ret)
 {
-	struct moved *mv = calloc(1, sizeof(*mv));
+	struct notices *ns = calloc(1, sizeof(*ns));
 	int rc;
 
-	if (!mv)
+	if (!ns)
 		return -ENOMEM;
-	mv->m = m;
-	lock_init(&mv->lock, RANK_MARK);
-	cond_init(&mv->changed);
-	look(mv, true);			/* nothing is known to the kernel yet, or a dead broker has told it */
-	rc = -pthread_create(&mv->thread, NULL, moved_main, mv);
+	ns->m = m;
+	lock_init(&ns->lock, RANK_MARK);
+	cond_init(&ns->changed);
+	look(ns, true);			/* nothing is known to the kernel yet, or a dead broker has told it */
+	rc = -pthread_create(&ns->thread, NULL, notices_main, ns);
 	if (rc != MQ_OK) {
-		moved_free(mv);
+		notices_free(ns);
 		return err_note(rc, "thread: %m");
 	}
-	*ret = mv;
+	*ret = ns;
 	return MQ_OK;
 }
 
 /* A notice may wait for a request that nobody serves any more: the connection is cut, as
  * it would be in a moment. */
 void
-moved_close(struct moved *mv)
+notices_close(struct notices *ns)
 {
 	bool stuck;
 
-	if (!mv)
+	if (!ns)
 		return;
-	lock_take(&mv->lock);
-	mv->closing = true;
-	pthread_cond_broadcast(&mv->changed);
-	if (mv->busy)
-		lock_wait(&mv->lock, &mv->changed, CLOSE_MS);
-	stuck = mv->busy;
-	lock_drop(&mv->lock);
-	if (stuck && umount2(mv->m->mountpoint, MNT_FORCE) != 0 && errno != EBUSY)
-		log_warn("%s: a notice to the kernel does not end", mv->m->mountpoint);
-	pthread_join(mv->thread, NULL);
-	moved_free(mv);
+	lock_take(&ns->lock);
+	ns->closing = true;
+	pthread_cond_broadcast(&ns->changed);
+	if (ns->busy)
+		lock_wait(&ns->lock, &ns->changed, CLOSE_MS);
+	stuck = ns->busy;
+	lock_drop(&ns->lock);
+	if (stuck && umount2(ns->m->mountpoint, MNT_FORCE) != 0 && errno != EBUSY)
+		log_warn("%s: a notice to the kernel does not end", ns->m->mountpoint);
+	pthread_join(ns->thread, NULL);
+	notices_free(ns);
 }
