@@ -550,25 +550,6 @@ continue_begun(struct write *w)
 	return splitter_hold(&w->a->splitter, NULL, 0);
 }
 
-/* The queue is the caller's until topic_append_end(). */
-static int
-write_locked(struct write *w, size_t *ret_n, mq_pos *ret_end)
-{
-	int rc = write_messages(w);
-
-	if (w->any)
-		w->a->end = *ret_end = w->end;
-	if (rc == MQ_OK) {
-		*ret_n = w->size;
-		return MQ_OK;
-	}
-	rc = take_back(w, rc);
-	if (w->stored == 0)
-		return rc;
-	*ret_n = w->stored;
-	return MQ_OK;
-}
-
 /* --- writing at an offset --------------------------------------------------------------- */
 
 /* Are bytes [off, off + len) of the queue, which has them, those of buf? */
@@ -730,8 +711,9 @@ appender_synced(struct appender *a, uint64_t request)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+/* The queue is the caller's until topic_append_end(). */
 static int
-write_stored(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
+write_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 {
 	int rc = MQ_OK;
 
@@ -739,7 +721,20 @@ write_stored(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 		rc = continue_begun(w);
 	else if (off != RETRY_APPENDED)
 		rc = skip_known(w, off, ret_end);
-	return rc == MQ_OK ? write_locked(w, ret_n, ret_end) : rc;
+	if (rc != MQ_OK)
+		return rc;
+	rc = write_messages(w);
+	if (w->any)
+		w->a->end = *ret_end = w->end;
+	if (rc == MQ_OK) {
+		*ret_n = w->size;
+		return MQ_OK;
+	}
+	rc = take_back(w, rc);
+	if (w->stored == 0)
+		return rc;
+	*ret_n = w->stored;
+	return MQ_OK;
 }
 
 /* Store the bytes behind the known ones.  The write is noted as done before another one can append to
@@ -763,21 +758,25 @@ write_rest(struct mount *m, struct appender *a, size_t known, const char *buf, s
 		keep_done(a, rc, 0, *ret_end);
 		return rc;
 	}
-	rc = write_stored(&w, off, ret_n, ret_end);
+	rc = write_locked(&w, off, ret_n, ret_end);
 	note_retry(a, buf, rc, *ret_n, off, *ret_end);
 	keep_done(a, rc, *ret_n, *ret_end);
 	topic_append_end(w.q);
 	return rc;
 }
 
-static int
-write_any(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
-	  mq_pos *ret_end)
+int
+appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
+	       mq_pos *ret_end)
 {
 	size_t known;
 	int rc;
 
 	*ret_end = MQ_POS(0);
+	if (off != RETRY_APPENDED && a->all)
+		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
+	if (off != RETRY_APPENDED && a->later)
+		return err_note(-EINVAL, "%s: what is delivered later can only be appended", a->topic->name);
 	if (was_done(a, ret_n, ret_end, &rc))
 		return rc;
 	if (a->waits) {
@@ -795,24 +794,6 @@ write_any(struct mount *m, struct appender *a, const char *buf, size_t size, int
 	}
 	a->begun.unique = 0;
 	return rc;
-}
-
-int
-appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n, mq_pos *ret_end)
-{
-	return write_any(m, a, buf, size, RETRY_APPENDED, ret_n, ret_end);
-}
-
-int
-appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
-		  mq_pos *ret_end)
-{
-	*ret_end = MQ_POS(0);
-	if (a->all)
-		return err_note(-EINVAL, "%s/all can only be appended to", a->topic->name);
-	if (a->later)
-		return err_note(-EINVAL, "%s: what is delivered later can only be appended", a->topic->name);
-	return write_any(m, a, buf, size, off, ret_n, ret_end);
 }
 
 /* --- closing -------------------------------------------------------------------------------- */

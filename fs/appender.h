@@ -68,16 +68,15 @@ void appender_synced(struct appender *a, uint64_t request);
 /* Does this mount accept appends?  -EROFS: it is read-only.  MQ_EROLE: it is a slave.  Both noted. */
 int appender_may_write(const struct mount *m);
 
-/* Store the messages that buf completes, unless it repeats a write whose wait has failed (retry.h).
+/* Store the messages that buf completes, unless it repeats a write whose wait has failed (retry.h).  `off` is
+ * RETRY_APPENDED, or the byte of a pwrite(2) without O_APPEND: at the end it appends; below it, the bytes that are
+ * there are accepted.
+ *
  * MQ_OK: *ret_n bytes were accepted, fewer than size if a later message failed (the next write then
- * tells why); an error: none.  *ret_end: a durable write waits for it (0: nothing stored). */
-int appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, size_t *ret_n,
+ * tells why); an error: none.  *ret_end: a durable write waits for it (0: nothing stored).
+ * -EEXIST: other bytes are at `off`; -EINVAL: it is beyond the end, or messages can only be appended here. */
+int appender_write(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
 		   mq_pos *ret_end);
-
-/* pwrite(2) without O_APPEND at byte `off`: appends at the end; below it, accepts the
- * bytes that are there; -EEXIST for other bytes, -EINVAL beyond the end. */
-int appender_write_at(struct mount *m, struct appender *a, const char *buf, size_t size, int64_t off, size_t *ret_n,
-		      mq_pos *ret_end);
 
 /* The error that appender_finish() would return for the unfinished message, while the writer
  * can still be told: -EINVAL, -EMSGSIZE, or the reason why this mount cannot append now.  Also

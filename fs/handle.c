@@ -274,20 +274,6 @@ handle_keep(struct handle *h)
 	atomic_store(&f->used, true);
 }
 
-void
-handle_is_known(struct handle *h)
-{
-	if (h->kept)
-		atomic_store(&h->kept->opening, 0);
-}
-
-void
-handle_is_released(struct handle *h)
-{
-	if (h->kept)
-		atomic_store(&h->kept->released, true);
-}
-
 struct handle *
 handle_of_open(struct mount *m, uint64_t unique)
 {
@@ -324,7 +310,7 @@ handle_resume(struct mount *m, struct handle *h)
 		return MQ_OK;
 	if (c->render || c->accept)
 		return -ESTALE;
-	rc = c->resume ? c->resume(m, &h->node, h) : c->open(m, &h->node, h);
+	rc = c->resume ? c->resume(m, &h->node, h) : c->open ? c->open(m, &h->node, h) : MQ_OK;
 	h->opened = rc == MQ_OK;
 	return rc;
 }

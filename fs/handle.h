@@ -74,14 +74,8 @@ int handle_flush(struct mount *m, struct handle *h);
 
 /* --- the estate --------------------------------------------------------------- */
 
-/* h is open: if this broker dies, the next one inherits it, answered or not; and: its
- * open was answered. */
+/* h is open: if this broker dies, the next one inherits it, whether its open was answered or not. */
 void handle_keep(struct handle *h);
-void handle_is_known(struct handle *h);
-
-/* The kernel has released h: the work of its close is done now or, if this broker dies,
- * by the next one. */
-void handle_is_released(struct handle *h);
 
 /* The handle that a dead broker opened for this request without answering it; NULL: none. */
 struct handle *handle_of_open(struct mount *m, uint64_t unique);

@@ -77,7 +77,7 @@ logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, si
 	if (has_to_wait(m, l, &end, &needs))
 		pending_park_durable(m->pending, req, end, (ssize_t)n, needs);
 	else
-		reply_written(req, n);
+		fuse_reply_write(req, n);
 }
 
 static void

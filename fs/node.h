@@ -255,7 +255,7 @@ struct node_class {
 	int (*may_open)(struct mount *m, const struct node *n, const struct handle *h);
 
 	/* Other files.  open may set h->fopen, h->backing_id and h->own; on failure
-	 * it frees all that it made.  read, write, fsync reply themselves, now or later
+	 * it frees all that it made.  NULL, with read: h->own is not needed.  read, write, fsync reply themselves, now or later
 	 * (pending.h), with a reference on h for as long as they use it after they
 	 * returned.  flush runs at each close(2) unless h->fopen has FOPEN_NOFLUSH;
 	 * release once, when the last reference is gone. */

@@ -5,12 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/log.h"
 #include "conf/scope.h"
-#include "fs/config_set.h"
 #include "fs/node.h"
 #include "fs/role.h"
-#include "fs/supervise.h"
 
 static bool
 is_shown(const struct setting *row)
@@ -91,31 +88,6 @@ config_key_render(struct mount *m, const struct node *n, struct text *t)
 	settings_get(m->settings, row, buf, (size_t)len + 1);
 	text_printf(t, "%s\n", buf);
 	return MQ_OK;
-}
-
-static int
-config_change(struct mount *m, const struct setting *row, const char *value)
-{
-	int rc;
-
-	if (strcmp(row->key, "brokerRole") == 0)
-		return role_change(m, value);
-	rc = settings_change(m->settings, row->key, value, "config");
-	if (rc == MQ_OK && strcmp(row->key, "master") == 0)
-		role_follow_other(m);
-	return rc;
-}
-
-int
-config_set(struct mount *m, const char *key, const char *value)
-{
-	int rc = config_change(m, setting_find(key), value);
-
-	if (rc == MQ_OK) {
-		lifeline_setting(m->line, key, value);
-		log_notice("config/%s is now %s", key, value);
-	}
-	return rc;
 }
 
 static int

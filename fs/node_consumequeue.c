@@ -156,14 +156,6 @@ cq_file_attr(struct mount *m, const struct node *n, struct stat *st, double *ret
 	return MQ_OK;
 }
 
-static int
-cq_file_open(struct mount *m, const struct node *n, struct handle *h)
-{
-	(void)m, (void)n;
-	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-	return MQ_OK;
-}
-
 static void
 entry_put(unsigned char *at, mq_pos pos, int32_t total, int64_t tags_code)
 {
@@ -230,6 +222,5 @@ cq_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 const struct node_class node_cq_file = {
 	.what = "consume queue file",
 	.attr = cq_file_attr,
-	.open = cq_file_open,
 	.read = cq_file_read,
 };

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/scope.h"
 #include "fs/handle.h"
-#include "fs/reply.h"
+#include "fs/stored.h"
 #include "store/file.h"
 
 static int
@@ -103,38 +102,13 @@ lostfound_file_open(struct mount *m, const struct node *n, struct handle *h)
 	int fd, rc;
 
 	rc = lostfound_open(m, n->name, &fd);
-	if (rc != MQ_OK)
-		return rc;
-	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-	h->own = (void *)(intptr_t)fd;
-	return MQ_OK;
-}
-
-static void
-lostfound_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
-{
-	AUTO_FREE char *buf = malloc(size);
-	ssize_t n;
-
-	(void)m;
-	n = buf ? pread((int)(intptr_t)h->own, buf, size, off) : -1;
-	if (n < 0)
-		reply_err(req, buf ? err_note(-errno, "lost+found/%s: %m", h->node.name) : -ENOMEM);
-	else
-		reply_data(req, buf, (size_t)n);
-}
-
-static void
-lostfound_file_release(struct mount *m, struct handle *h)
-{
-	(void)m;
-	close((int)(intptr_t)h->own);
+	return rc == MQ_OK ? stored_open(m, fd, false, h) : rc;
 }
 
 const struct node_class node_lostfound_file = {
 	.what = "lost file",
 	.attr = lostfound_file_attr,
 	.open = lostfound_file_open,
-	.read = lostfound_file_read,
-	.release = lostfound_file_release,
+	.read = stored_read_whole,
+	.release = stored_release,
 };

@@ -343,18 +343,11 @@ snapshot_file_open(struct mount *m, const struct node *n, struct handle *h)
 	return stored_open(m, fd, true, h);
 }
 
-static void
-snapshot_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
-{
-	(void)m;
-	stored_read(req, h, size, off, INT64_MAX, INT64_MAX);
-}
-
 const struct node_class node_snapshot_file = {
 	.what = "file of a snapshot",
 	.attr = snapshot_file_attr,
 	.open = snapshot_file_open,
-	.read = snapshot_file_read,
+	.read = stored_read_whole,
 	.release = stored_release,
 };
 
@@ -365,14 +358,6 @@ manifest_attr(struct mount *m, const struct node *n, struct stat *st, double *re
 {
 	private_file(m, n, (int64_t)n->snapshot->manifest_len, st);
 	*ret_timeout = FIXED_SECONDS;
-	return MQ_OK;
-}
-
-static int
-manifest_open(struct mount *m, const struct node *n, struct handle *h)
-{
-	(void)m, (void)n;
-	h->fopen = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
 	return MQ_OK;
 }
 
@@ -414,6 +399,5 @@ manifest_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, of
 const struct node_class node_snapshot_manifest = {
 	.what = "manifest",
 	.attr = manifest_attr,
-	.open = manifest_open,
 	.read = manifest_read,
 };

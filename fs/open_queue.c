@@ -754,10 +754,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 		atomic_store(&h->kept->closing, false);
 	oq->appender.request = who.request;
 	oq->appender.waits = needs != 0;
-	if (fi->flags & O_APPEND)
-		rc = appender_write(m, &oq->appender, buf, size, &n, &end);
-	else
-		rc = appender_write_at(m, &oq->appender, buf, size, off, &n, &end);
+	rc = appender_write(m, &oq->appender, buf, size, fi->flags & O_APPEND ? RETRY_APPENDED : off, &n, &end);
 	lock_drop(&h->lock);
 	needs |= pending_needs_of_write(m, fi->flags);
 	if (rc != MQ_OK)
@@ -765,7 +762,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	else if (end.byte > 0 && needs)
 		pending_park_durable_of(m->pending, req, &who, end, (ssize_t)n, needs);
 	else
-		reply_written(req, n);
+		fuse_reply_write(req, n);
 }
 
 /* Wait for the whole log, so a reader's fsync waits for the messages that it has read.  If this

@@ -333,10 +333,10 @@ open_answer(struct mount *m, fuse_req_t req, struct handle *h)
 {
 	handle_keep(h);
 	handle_ref(h);		/* its RELEASE may come as soon as the answer is out */
-	if (reply_open(req, h) == MQ_OK)
-		handle_is_known(h);
-	else
+	if (reply_open(req, h) != MQ_OK)
 		handle_unref(m, h);	/* the caller is gone: no RELEASE comes */
+	else if (h->kept)
+		atomic_store(&h->kept->opening, 0);
 	handle_unref(m, h);
 }
 
@@ -368,7 +368,9 @@ class_open(struct mount *m, const struct node *n, struct handle *h)
 		return refuse(n, c->write ? "cannot be truncated: append with >> instead of >" : "cannot be truncated");
 	if (handle_writes(h) && !c->write)
 		return -EACCES;		/* root, whom modes do not stop */
-	return c->open ? c->open(m, n, h) : -EACCES;
+	if (!c->open && c->read)
+		h->fopen |= FOPEN_NOFLUSH;
+	return c->open ? c->open(m, n, h) : c->read ? MQ_OK : -EACCES;
 }
 
 static void
@@ -492,7 +494,8 @@ op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (h) {		/* else a broker that died has released it */
 		if (h->node.class->poll)
 			pending_forget_poll(m->pending, h);
-		handle_is_released(h);
+		if (h->kept)		/* if this broker dies now, the next one does the work of the close */
+			atomic_store(&h->kept->released, true);
 		handle_unref(m, h);
 	}
 	fuse_reply_err(req, 0);

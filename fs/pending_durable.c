@@ -121,7 +121,7 @@ durable_answer(struct pending *p, struct durable *d, int rc)
 	else if (d->result < 0)
 		reply_err(d->req, MQ_OK);
 	else
-		reply_written(d->req, (size_t)d->result);
+		fuse_reply_write(d->req, (size_t)d->result);
 	if (rc != MQ_OK && d->answer)
 		fuse_lowlevel_notify_inval_inode(p->m->session, d->node.ino, -1, 0);
 	free(d);

@@ -68,26 +68,17 @@ reply_err(fuse_req_t req, int rc)
 }
 
 int
-reply_written(fuse_req_t req, size_t n)
-{
-	return fuse_reply_write(req, n);
-}
-
-int
 reply_data(fuse_req_t req, const void *buf, size_t len)
 {
 	return fuse_reply_buf(req, buf, len);
 }
 
-int
+void
 reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off)
 {
-	size_t left;
+	size_t left = off >= 0 && (size_t)off < len ? len - (size_t)off : 0;
 
-	if (off < 0 || (size_t)off >= len)
-		return reply_data(req, NULL, 0);
-	left = len - (size_t)off;
-	return reply_data(req, (const char *)buf + off, left < size ? left : size);
+	reply_data(req, left ? (const char *)buf + off : NULL, left < size ? left : size);
 }
 
 void

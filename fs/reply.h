@@ -12,18 +12,16 @@
 #define REPLY_LINES 100
 void reply_err(fuse_req_t req, int rc);
 
-/* The others answer and return whether the answer was delivered: MQ_OK, or -ENOENT when
- * the caller was interrupted meanwhile. */
-int reply_written(fuse_req_t req, size_t n);
+/* Answer with bytes.  -ENOENT: the caller was interrupted meanwhile. */
 int reply_data(fuse_req_t req, const void *buf, size_t len);
 
-/* At most `size` bytes of buf from off on: a read of a file that is in memory. */
-int reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off);
+/* Answer a read of a file that is in memory: at most `size` bytes of buf from off on. */
+void reply_slice(fuse_req_t req, const void *buf, size_t len, size_t size, off_t off);
 
 /* Answer getattr or setattr with the attributes of n. */
 void reply_node_attr(struct mount *m, fuse_req_t req, const struct node *n);
 
-/* Answer a successful open, with h->fopen and h->backing_id. */
+/* Answer a successful open, with h->fopen and h->backing_id.  -ENOENT: the caller was interrupted meanwhile. */
 int reply_open(fuse_req_t req, struct handle *h);
 
 #endif

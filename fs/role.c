@@ -8,11 +8,11 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "fs/config_set.h"
 #include "fs/names.h"
 #include "fs/node.h"
 #include "fs/pending.h"
 #include "fs/role.h"
+#include "fs/supervise.h"
 #include "fs/workers.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
@@ -276,7 +276,7 @@ change(struct mount *m, bool to_slave, const char *value)
 	return rc;
 }
 
-int
+static int
 role_change(struct mount *m, const char *value)
 {
 	int rc;
@@ -292,19 +292,30 @@ role_change(struct mount *m, const char *value)
 	return rc;
 }
 
+/* The setting `master` has changed. */
 static void
 follow_other(struct mount *m)
 {
-	LOCKED(&role_lock);
+	workers_wait_begin(m);
+	lock_take(&role_lock);
 	m->master_given = *m->settings->master;
 	if (m->replication && is_slave(m))
 		replication_role_changed(m->replication);
+	lock_drop(&role_lock);
+	workers_wait_end(m);
 }
 
-void
-role_follow_other(struct mount *m)
+int
+config_set(struct mount *m, const char *key, const char *value)
 {
-	workers_wait_begin(m);
-	follow_other(m);
-	workers_wait_end(m);
+	bool is_role = strcmp(key, "brokerRole") == 0;
+	int rc = is_role ? role_change(m, value) : settings_change(m->settings, key, value, "config");
+
+	if (rc != MQ_OK)
+		return rc;
+	if (strcmp(key, "master") == 0)
+		follow_other(m);
+	lifeline_setting(m->line, key, value);
+	log_notice("config/%s is now %s", key, value);
+	return MQ_OK;
 }

@@ -22,11 +22,9 @@ int role_begin(struct mount *m);
 /* Serve RocketMQ's clients by mqremoted, where the settings say so. */
 int role_serve_network(struct mount *m);
 
-/* brokerRole becomes `value`.  May take long; on failure the broker keeps its role.
- * MQ_EBADCONF, noted: no such role. */
-int role_change(struct mount *m, const char *value);
-
-/* The setting `master` has changed. */
-void role_follow_other(struct mount *m);
+/* Set the setting of exactly that name, as a write to config/KEY does, and apply it to everything that depends on it.
+ * A change of brokerRole may take long; if it fails, the broker keeps its role.  MQ_EBADCONF, noted: the value is
+ * invalid, or it cannot change while mounted.  -EROFS: a role cannot change on a read-only mount. */
+int config_set(struct mount *m, const char *key, const char *value);
 
 #endif

@@ -13,7 +13,10 @@
 int stored_open(struct mount *m, int fd, bool finished, struct handle *h);
 void stored_release(struct mount *m, struct handle *h);
 
-/* Answer with up to `size` bytes from off on.  The file ends at `size_bytes`; of
+/* Answer with up to `size` bytes of the stored file from off on. */
+void stored_read_whole(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
+
+/* The same, of a file that may be longer or shorter: it ends at `size_bytes`; of
  * these the first data_bytes are the stored file's, and zeros come behind them. */
 void stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t data_bytes,
 		 int64_t size_bytes);

@@ -198,7 +198,7 @@ text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, s
 		l.needs |= pending_needs_of_write(m, flags);
 		logged_reply_written(m, req, &l, size);
 	} else {
-		reply_written(req, size);
+		fuse_reply_write(req, size);
 	}
 }
 

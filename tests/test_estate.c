@@ -143,7 +143,7 @@ write_as(struct rig *r, struct appender *a, uint64_t unique, const char *text, s
 	mq_pos end;
 
 	a->request = unique;
-	assert_int_equal(appender_write(&r->m, a, text, len, &n, &end), MQ_OK);
+	assert_int_equal(appender_write(&r->m, a, text, len, RETRY_APPENDED, &n, &end), MQ_OK);
 	assert_int_equal(n, len);
 }
 
@@ -442,7 +442,7 @@ open_for_appending(struct rig *r)
 	assert_int_equal(n.class->open(&r->m, &n, h), MQ_OK);
 	h->opened = true;
 	handle_keep(h);
-	handle_is_known(h);
+	atomic_store(&h->kept->opening, 0);
 	return h;
 }
 
@@ -461,7 +461,7 @@ die_writing_beside_a_closed_file(struct rig *r, uint64_t *ret_number)
 		writes = open_for_appending(r);
 		closed = open_for_appending(r);		/* the next broker comes to it first */
 		write_as(r, appender_of(closed), 10, "closed", 6);
-		handle_is_released(closed);
+		atomic_store(&closed->kept->released, true);
 		dies_in_append = 0;
 		dies_after_messages = 0;
 		write_as(r, appender_of(writes), 12, "written\n", 8);

@@ -83,10 +83,7 @@ write_at(struct rig *r, const char *bytes, size_t len, int64_t off)
 	r->request += 2;
 	r->a.request = r->request;
 	r->a.waits = true;
-	if (off == APPENDED)
-		assert_int_equal(appender_write(&r->m, &r->a, bytes, len, &n, &end), MQ_OK);
-	else
-		assert_int_equal(appender_write_at(&r->m, &r->a, bytes, len, off, &n, &end), MQ_OK);
+	assert_int_equal(appender_write(&r->m, &r->a, bytes, len, off, &n, &end), MQ_OK);
 	assert_true(end.byte > 0);
 	return n;
 }
@@ -226,7 +223,7 @@ what_a_refused_write_leaves_is_still_known(void **state)
 	append_text(r, "one\n", false);
 	store_refuse(r->m.store, -EROFS);
 	r->a.request = 1000;
-	assert_int_equal(appender_write(&r->m, &r->a, "other\n", 6, &n, &end), -EROFS);
+	assert_int_equal(appender_write(&r->m, &r->a, "other\n", 6, RETRY_APPENDED, &n, &end), -EROFS);
 	store_refuse(r->m.store, MQ_OK);
 	append_text(r, "one\n", true);
 	want_content(r, "one\n");
