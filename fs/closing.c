@@ -16,7 +16,7 @@ struct closing {
 	struct lock lock;
 	pthread_cond_t none;
 	_Atomic int noted;
-	uint64_t round;		/* notes of earlier rounds do not count any more */
+	uint64_t round;		/* a wait that timed out begins the next one: notes of earlier rounds do not count */
 };
 
 int
@@ -80,7 +80,6 @@ wait_for_none(struct closing *c)
 		}
 }
 
-/* What we wait for is another request. */
 void
 closing_wait(struct closing *c)
 {

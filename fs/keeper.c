@@ -18,14 +18,14 @@ struct keeper {
 	struct mount *m;
 	struct lock lock;
 	pthread_cond_t changed;		/* `news`, or the end */
-	bool news;			/* a snapshot was taken or dropped */
+	bool news;			/* a snapshot was taken or dropped since the thread looked */
 	_Atomic bool stop;
 	bool started;
 	pthread_t thread;
 };
 
 static void
-sum_up(struct keeper *k)
+make_manifests(struct keeper *k)
 {
 	struct snapshots *ss = k->m->snapshots;
 	struct snapshot *s;
@@ -42,7 +42,7 @@ sum_up(struct keeper *k)
 	}
 }
 
-/* True: there is something to do. */
+/* False: the thread is to end. */
 static bool
 wait_for_news(struct keeper *k)
 {
@@ -62,7 +62,7 @@ keeper_main(void *arg)
 	(void)setpriority(PRIO_PROCESS, 0, KEEPER_NICE);	/* of this thread */
 	do {
 		snapshots_sweep(k->m->snapshots);
-		sum_up(k);
+		make_manifests(k);
 	} while (wait_for_news(k));
 	return NULL;
 }

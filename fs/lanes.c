@@ -14,18 +14,18 @@
 #define PROMISES 512
 #define PROMISE_MS 50
 
-/* A queue through which somebody appends. */
+/* A queue through which open files append. */
 struct lanes_row {
 	fuse_ino_t ino;		/* of lane 0 */
 	uint32_t appenders;	/* in all lanes */
 	uint32_t of_lane[NODE_LANES];
 };
 
-/* A lane that a thread has looked up. */
+/* A lane is reserved for the thread that has looked it up. */
 struct promise {
 	fuse_ino_t ino;		/* of lane 0; 0: no promise */
 	unsigned lane;
-	pid_t thread;
+	pid_t thread;		/* of the caller */
 	int64_t until_ms;
 };
 
@@ -73,8 +73,8 @@ row_make(struct lanes *ls, fuse_ino_t ino)
 	return NULL;
 }
 
-/* Mark the lanes that are promised to other threads.  The promise that the
- * caller has already, NULL: none. */
+/* Mark the lanes that are promised to other threads.  Returns the promise that the calling thread has; NULL:
+ * none. */
 static struct promise *
 promises_look(struct lanes *ls, fuse_ino_t ino, bool taken[NODE_LANES])
 {

@@ -1,4 +1,4 @@
-/* groups/G/T/qN.offset and qN.lag: where a group stands in a queue. */
+/* groups/G/T/qN.offset and qN.lag: the committed offset of a group in a queue. */
 #include "config.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* topics/T/ and topics/T/qN of a topic that is not there yet (autoCreateTopicEnable).
  *
- * The kernel looks a path up before it says what it wants with it, and a look
- * shall make nothing.  So an unknown topic is shown as a directory that is not
- * listed and not remembered (its entries expire at once); opening a queue in it
- * for appending makes the topic, and the open file is the real queue's.
+ * The kernel looks a path up before it opens it, and a look-up must not make a topic.
+ * So the look-up of an unknown topic finds a directory that is not listed and that the
+ * kernel does not cache (its entries expire at once).  Opening a queue in it for
+ * appending makes the topic, and the open file is one of the real queue.
  *
- * Who may write topics/ may write here: its directory does.
+ * Owner and mode are those of topics/: a process that may make a topic may write here.
  */
 #include "config.h"
 
@@ -16,7 +16,7 @@
 #include "fs/open_queue.h"
 #include "fs/pending.h"
 
-/* Its name, and behind it that of the queue ("" for the directory). */
+/* The name of a node, in parts: the topic, and the queue ("" for the directory). */
 struct unmade {
 	char topic[RECORD_TOPIC_MAX + 1];
 	const char *file;
@@ -32,7 +32,7 @@ unmade_of(const struct node *n, struct unmade *ret)
 	ret->file = n->name[len] ? n->name + len + 1 : "";
 }
 
-/* The node that n has become, held.  -ENOENT: not yet. */
+/* The real node, once the topic is made; it is held.  -ENOENT: the topic is not made yet. */
 static int
 made(struct mount *m, const struct node *n, struct node *ret_real)
 {
@@ -121,7 +121,7 @@ unmade_queue_attr(struct mount *m, const struct node *n, struct stat *st, double
 	struct node real;
 	int rc;
 
-	if (made(m, n, &real) == MQ_OK) {	/* of a file that is open since it was made */
+	if (made(m, n, &real) == MQ_OK) {	/* the kernel asks by the number that it looked up */
 		rc = real.class->attr(m, &real, st, ret_timeout);
 		node_drop(m, real.ino, 1);
 		return rc;
@@ -151,7 +151,7 @@ make_topic(struct mount *m, const struct node *n, const struct handle *h)
 		return rc;
 	conf.owner = node_new_owner(m, &topics, &(struct fuse_ctx){ .uid = h->uid, .gid = h->gid }, 0755);
 	rc = topic_create(m->offsets, &conf, &t, NULL);
-	return rc == -EEXIST ? MQ_OK : rc;	/* somebody was faster */
+	return rc == -EEXIST ? MQ_OK : rc;	/* another request has made it */
 }
 
 static int
@@ -178,5 +178,5 @@ const struct node_class node_unmade_queue = {
 	.attr = unmade_queue_attr,
 	.set_attr = unmade_set_attr,
 	.open = unmade_queue_open,
-	.write = open_queue_write,	/* it can be written; by then it is another class's */
+	.write = open_queue_write,	/* not called: the open file is of class node_queue or node_named */
 };

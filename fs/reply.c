@@ -9,7 +9,7 @@
 #include "conf/log.h"
 #include "fs/reply.h"
 
-/* Errors that a user meets on ordinary days: nothing is logged unless it was noted. */
+/* Errors that explain themselves: nothing is logged unless there is a note. */
 static bool
 error_is_ordinary(int err)
 {
@@ -24,14 +24,14 @@ error_is_ordinary(int err)
 	return false;
 }
 
-/* Lines of this second.  Two threads may count a second's turn both: a line more or less. */
+/* Lines of this second.  Two threads may both see that a second begins: then a line more or less is logged. */
 static struct {
 	_Atomic int64_t second;
 	_Atomic int lines;
 } told;
 
-/* May one more line be logged in this second?  *ret_more: how many of the second before
- * were not. */
+/* May one more line be logged in this second?  *ret_more: how many lines of the second before were not
+ * logged. */
 static bool
 may_tell(int *ret_more)
 {
@@ -51,7 +51,7 @@ tell(fuse_req_t req, int rc)
 	bool may = may_tell(&more);
 
 	if (more > 0)
-		log_notice("%d more requests were refused, which were too many to log", more);
+		log_notice("%d more requests were refused: too many to log", more);
 	if (may)
 		log_notice("pid %d: %s", (int)fuse_req_ctx(req)->pid, err_text(rc));
 }
@@ -63,7 +63,7 @@ reply_err(fuse_req_t req, int rc)
 
 	if (err && (err_is_noted(rc) || !error_is_ordinary(err)))
 		tell(req, rc);
-	err_clear();		/* it was about this request */
+	err_clear();		/* the note was about this request */
 	fuse_reply_err(req, err);
 }
 

@@ -110,7 +110,7 @@ init_look(struct session *s, const unsigned char *buf, size_t len)
 	return true;
 }
 
-/* The kernel will not say it again to whoever comes after us. */
+/* Keep the request for the next broker: the kernel sends it only once. */
 static void
 init_keep(struct estate *e, const unsigned char *buf, size_t len)
 {
@@ -169,7 +169,7 @@ session_writev(int fd, struct iovec *iov, int count, void *arg)
 	if (atomic_load_explicit(&s->ready, memory_order_relaxed) || !init_is_answer(s, iov, count))
 		return writev(fd, iov, count);
 	init_complete(m, &iov[1]);
-	if (s->inherited) {		/* the kernel has had this answer long ago */
+	if (s->inherited) {		/* the broker before this one has sent the answer */
 		atomic_store(&s->ready, true);
 		return (ssize_t)(iov[0].iov_len + iov[1].iov_len);
 	}
@@ -183,7 +183,7 @@ session_writev(int fd, struct iovec *iov, int count, void *arg)
 
 /* --- passthrough ------------------------------------------------------------------------ */
 
-/* A file that the kernel reads by itself, as long as it is open. */
+/* A file that the kernel reads by itself while it is open. */
 struct backing {
 	LIST_ENTRY(backing) entry;
 	fuse_ino_t ino;
@@ -266,7 +266,7 @@ passthrough_close(struct mount *m, int32_t backing_id)
 	ioctl(fuse_session_fd(m->session), KERNEL_BACKING_CLOSE, &id);
 }
 
-/* The kernel reads them on; none has been opened here yet. */
+/* The kernel still reads these files for open files of the dead broker. */
 static int
 backings_inherit(struct mount *m)
 {
@@ -283,7 +283,7 @@ backings_inherit(struct mount *m)
 
 /* --- mounting ------------------------------------------------------------------- */
 
-/* What libfuse has to say: while mounting, the reason of a failure. */
+/* libfuse's log lines; while this thread mounts, they are the reason of a failure. */
 static _Thread_local bool mounting;
 
 static void
@@ -312,7 +312,7 @@ session_new(struct mount *m, const struct session_conf *conf)
 	return m->session ? MQ_OK : -EIO;
 }
 
-/* where: the mount point, or /dev/fd/N of a connection. */
+/* `where` is the mount point, or /dev/fd/N for a connection that is inherited. */
 static int
 session_connect(struct mount *m, const char *where)
 {
@@ -327,7 +327,7 @@ session_connect(struct mount *m, const char *where)
 					      "only if built with -Denable-custom-io=true)", fuse_pkgversion());
 }
 
-/* What the dead broker and the kernel have agreed upon. */
+/* Process the INIT request that a dead broker has answered. */
 static int
 init_again(struct mount *m)
 {
@@ -383,8 +383,8 @@ session_open(struct mount *m, const struct session_conf *conf)
 	return rc;
 }
 
-/* As libfuse does with what it has mounted itself: hang up first, so that nothing
- * that unmounting asks for waits for us. */
+/* Unmount a connection that libfuse has not mounted itself: close it first, as libfuse does, because unmounting
+ * may send requests that nobody would answer. */
 static void
 inherited_unmount(struct mount *m)
 {
@@ -427,19 +427,19 @@ session_close(struct mount *m)
 	m->serving = NULL;
 }
 
-/* --- what was asked of a dead broker ----------------------------------------------- */
+/* --- requests that a dead broker has not answered ----------------------------------------------- */
 
-/* ENODEV: unmounted meanwhile, as the workers will hear. */
+/* ENODEV is no error here: it was unmounted meanwhile, and the workers will end. */
 static int
 notify_kernel(struct mount *m, const void *notice, size_t len)
 {
 	if (write(fuse_session_fd(m->session), notice, len) < 0 && errno != ENODEV)
-		return err_note(-errno, "asking for what was not answered: %m");
+		return err_note(-errno, "asking the kernel for unanswered requests: %m");
 	return MQ_OK;
 }
 
-/* What was taken comes before everything that nobody has taken yet.  Those who
- * poll ask anew when they are told that there is news. */
+/* Ask the kernel to send unanswered requests again; it sends them before all others.  Processes that poll are
+ * woken, so that they send their POLL again. */
 static int
 ask_again(struct mount *m)
 {
@@ -479,9 +479,9 @@ wait_for_end(const struct session *s, int signal_fd, int *ret_signal)
 	return MQ_OK;
 }
 
-/* SIGUSR1 is there to end a read(2), see workers.c. */
+/* SIGUSR1 interrupts a worker's read(2), see workers.c. */
 static void
-kicked(int sig)
+on_sigusr1(int sig)
 {
 	(void)sig;
 }
@@ -489,7 +489,7 @@ kicked(int sig)
 int
 session_run(struct mount *m, int *ret_signal)
 {
-	struct sigaction kick = { .sa_handler = kicked };
+	struct sigaction interrupt = { .sa_handler = on_sigusr1 };
 	AUTO_CLOSE int signal_fd = -1;
 	sigset_t ends;
 	int rc;
@@ -498,7 +498,7 @@ session_run(struct mount *m, int *ret_signal)
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGHUP);
-	sigaction(SIGUSR1, &kick, NULL);
+	sigaction(SIGUSR1, &interrupt, NULL);
 	signal_fd = signalfd(-1, &ends, SFD_CLOEXEC);
 	if (signal_fd < 0)
 		return err_note(-errno, "signalfd: %m");

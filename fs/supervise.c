@@ -22,22 +22,22 @@
 #include "fs/supervise.h"
 #include "fs/watchdog.h"
 
-#define STEADY_MS 500		/* who has served so long did not die of beginning */
-#define HUNG_STEADY 10		/* limits of the watchdog: who hung after that did not hang at once */
+#define STEADY_MS 500		/* a broker that dies earlier has died a quick death */
+#define HUNG_STEADY 10		/* the same for one that hung, in limits of the watchdog */
 #define PAUSE_MS 50		/* after the second quick death; then twice as long each time */
 #define PAUSE_MAX_MS 3000
-#define QUICK_DEATHS_KEPT 3	/* then it is perhaps a request that kills them */
+#define QUICK_DEATHS_KEPT 3	/* after so many a request may be the cause: the connection is not kept */
 #define QUICK_DEATHS_MAX 10
-#define EXIT_GAVE_UP 2		/* the system is in the way */
+#define EXIT_GAVE_UP 2		/* as mount(8): system error */
 
 #define PACKET_BYTES 4096
 
 /* The first byte of a packet. */
 enum news {
 	NEWS_SETTING = 's',	/* KEY NUL VALUE NUL */
-	NEWS_READY = 'r',	/* with the connection, if it can be inherited */
-	NEWS_LET_GO = 'l',	/* ... is to be closed; answered when it is */
-	NEWS_ENDED = 'e',
+	NEWS_READY = 'r',	/* with the FUSE connection as a descriptor, if it can be inherited */
+	NEWS_LET_GO = 'l',	/* close that descriptor; answered when it is closed */
+	NEWS_ENDED = 'e',	/* the broker ends in order */
 };
 
 struct supervisor {
@@ -45,14 +45,14 @@ struct supervisor {
 	int signal_fd;
 	int line_fd;		/* to the broker */
 	pid_t broker;
-	bool was_ready;		/* one of them */
-	bool ended;		/* in order */
-	bool told_to_end;	/* a signal came */
-	int64_t ready_ms;	/* when this one was; 0: not yet */
+	bool was_ready;		/* a broker was, this one or one before */
+	bool ended;		/* this broker has sent NEWS_ENDED */
+	bool told_to_end;	/* the supervisor has got a signal */
+	int64_t ready_ms;	/* when this broker was ready; 0: not yet */
 	int64_t restarts;
 	int quick_deaths;	/* in a row */
 	struct watchdog watchdog;
-	int64_t hung_limit_ms;	/* this one was made to die, after so long; 0: it was not */
+	int64_t hung_limit_ms;	/* the limit after which this broker was killed because it hung; 0: it was not */
 	uint64_t mount_id;
 	int session_fd;		/* -1: none that could be inherited */
 	struct estate *estate;
@@ -60,8 +60,8 @@ struct supervisor {
 
 /* --- in the broker ---------------------------------------------------------------- */
 
-/* Room for a descriptor that goes along with a packet. */
-union passenger {
+/* Room for a descriptor that is sent with a packet. */
+union fd_message {
 	struct cmsghdr head;
 	char space[CMSG_SPACE(sizeof(int))];
 };
@@ -70,7 +70,7 @@ static void
 lifeline_send(const struct lifeline *line, const char *bytes, size_t len, int fd)
 {
 	struct iovec iov = { .iov_base = (char *)bytes, .iov_len = len };
-	union passenger passenger = {
+	union fd_message attached = {
 		.head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd)) },
 	};
 	struct msghdr packet = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -78,9 +78,9 @@ lifeline_send(const struct lifeline *line, const char *bytes, size_t len, int fd
 	if (line->fd < 0)
 		return;
 	if (fd >= 0) {
-		memcpy(CMSG_DATA(&passenger.head), &fd, sizeof(fd));
-		packet.msg_control = &passenger;
-		packet.msg_controllen = sizeof(passenger);
+		memcpy(CMSG_DATA(&attached.head), &fd, sizeof(fd));
+		packet.msg_control = &attached;
+		packet.msg_controllen = sizeof(attached);
 	}
 	if (sendmsg(line->fd, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		log_warn("supervisor: %s", strerror(errno));
@@ -137,7 +137,7 @@ lifeline_main(void *arg)
 
 	while (poll(&line, 1, -1) < 0 && errno == EINTR)
 		;
-	log_warn("the supervisor is gone: this broker serves on, but nobody would start another one");
+	log_warn("the supervisor is gone: this broker continues, but no other one is started when it dies");
 	return NULL;
 }
 
@@ -213,7 +213,7 @@ broker_is_ready(struct supervisor *s)
 	s->was_ready = true;
 }
 
-/* Without us and without a broker the connection ends. */
+/* The kernel ends the connection when neither the supervisor nor a broker has it open. */
 static void
 session_let_go(struct supervisor *s)
 {
@@ -226,13 +226,13 @@ session_let_go(struct supervisor *s)
 static bool
 line_receive(int line_fd, char buf[PACKET_BYTES + 2], int *ret_fd)
 {
-	union passenger passenger;
+	union fd_message attached;
 	struct iovec iov = { .iov_base = buf, .iov_len = PACKET_BYTES };
 	struct msghdr packet = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
-		.msg_control = &passenger,
-		.msg_controllen = sizeof(passenger),
+		.msg_control = &attached,
+		.msg_controllen = sizeof(attached),
 	};
 	struct cmsghdr *head;
 	ssize_t n = recvmsg(line_fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -247,7 +247,7 @@ line_receive(int line_fd, char buf[PACKET_BYTES + 2], int *ret_fd)
 	return true;
 }
 
-/* False: it said nothing. */
+/* Read one packet of the broker.  False: there is none. */
 static bool
 broker_hear(struct supervisor *s)
 {
@@ -276,7 +276,7 @@ broker_hear(struct supervisor *s)
 	return true;
 }
 
-/* A signal for us: the broker's end, or ours. */
+/* Read a signal: SIGCHLD, or one that ends the mount, which is passed on to the broker. */
 static void
 signal_take(struct supervisor *s)
 {
@@ -289,7 +289,7 @@ signal_take(struct supervisor *s)
 		kill(s->broker, (int)info.ssi_signo);
 }
 
-/* It is asked for a core first, which needs a broker that runs; then it is not asked. */
+/* Kill a broker that hangs: first by SIGABRT, which leaves a core and needs a process that runs; then by SIGKILL. */
 static void
 broker_look_after(struct supervisor *s)
 {
@@ -311,7 +311,7 @@ broker_look_after(struct supervisor *s)
 	s->hung_limit_ms = limit_s * 1000;
 }
 
-/* Until it is gone. */
+/* Serve the broker until it is dead; returns its wait status. */
 static int
 broker_watch(struct supervisor *s)
 {
@@ -333,7 +333,7 @@ broker_watch(struct supervisor *s)
 		if (fds[1].revents && !broker_hear(s))
 			fds[1].fd = -1;
 	}
-	while (broker_hear(s))		/* its last words */
+	while (broker_hear(s))		/* packets that it sent before it died */
 		;
 	close(s->line_fd);
 	s->broker = 0;
@@ -354,14 +354,14 @@ say_how(const struct supervisor *s, int status)
 		log_err("the broker ended unexpectedly%s, with status %d", when, WEXITSTATUS(status));
 }
 
-/* Is that the last of it?  Then *ret_code is what we return. */
+/* Is no broker to be started after this one?  Then *ret_code is the supervisor's exit code. */
 static bool
 is_final(const struct supervisor *s, int status, int *ret_code)
 {
 	bool in_order = s->ended && (s->ready_ms || s->told_to_end);
 
 	if (WIFEXITED(status) && (in_order || !s->was_ready)) {
-		*ret_code = WEXITSTATUS(status);	/* it has said why */
+		*ret_code = WEXITSTATUS(status);	/* the broker has logged the reason */
 		return true;
 	}
 	say_how(s, status);
@@ -369,7 +369,7 @@ is_final(const struct supervisor *s, int status, int *ret_code)
 	return s->told_to_end || !s->was_ready;
 }
 
-/* How long to wait before the next one; -1: it makes no sense. */
+/* How long to wait before the next broker is started; -1: give up. */
 static int
 pause_ms(struct supervisor *s)
 {
@@ -402,7 +402,7 @@ pause_for(struct supervisor *s, int ms)
 	return !s->told_to_end;
 }
 
-/* Somebody has taken it away: nobody wants another one there. */
+/* Was the mount point unmounted, so that no other broker is wanted? */
 static bool
 was_unmounted(const struct supervisor *s)
 {
@@ -415,7 +415,7 @@ was_unmounted(const struct supervisor *s)
 	return id != 0 && id != s->mount_id;
 }
 
-/* What the dead have left is true no more. */
+/* A broker that mounts anew inherits nothing: begin with an empty estate. */
 static void
 estate_renew(struct supervisor *s)
 {
@@ -444,7 +444,7 @@ shall_restart(struct supervisor *s, int *ret_code)
 		return false;
 	}
 	if (s->quick_deaths >= QUICK_DEATHS_KEPT && s->session_fd >= 0) {
-		log_warn("the next broker mounts anew: a request may be what kills them; open files are lost");
+		log_warn("the next broker mounts anew, because a request may be what kills them; open files are lost");
 		session_let_go(s);
 	}
 	if (s->session_fd < 0)
@@ -454,7 +454,7 @@ shall_restart(struct supervisor *s, int *ret_code)
 	return true;
 }
 
-/* What a broker leaves that died. */
+/* Unmount what a dead broker has left. */
 static void
 clear_away(struct supervisor *s)
 {
@@ -473,7 +473,7 @@ signals_open(int *ret_fd)
 {
 	sigset_t set;
 
-	signal(SIGCHLD, SIG_DFL);	/* ignored, it would keep deaths from us */
+	signal(SIGCHLD, SIG_DFL);	/* if it were ignored, waitpid() would not see deaths */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -484,7 +484,7 @@ signals_open(int *ret_fd)
 	return *ret_fd < 0 ? err_note(-errno, "signalfd: %m") : MQ_OK;
 }
 
-/* One broker's life.  True: it was the last one; *ret_code is what we return. */
+/* Start a broker and serve it until it is dead.  True: it was the last one; *ret_code is the exit code. */
 static bool
 broker_live(struct supervisor *s, int *ret_code)
 {

@@ -29,7 +29,7 @@ struct lifeline {
 	int fd;			/* -1: there is no supervisor */
 	int64_t restarts;	/* brokers that died before this one */
 	struct estate *estate;	/* NULL: there is none, and the next broker inherits nothing */
-	int session_fd;		/* the connection that a dead broker has left; -1: none */
+	int session_fd;		/* the FUSE connection of a dead broker; -1: none */
 };
 
 struct supervise_conf {
@@ -37,20 +37,23 @@ struct supervise_conf {
 	int (*serve)(void *arg, struct lifeline *line);	/* in the broker; its exit code */
 	void (*ready)(void *arg);	/* in the supervisor, when the first broker is usable */
 	const _Atomic int64_t *watchdog_s;	/* see watchdog.h; 0: never; it may change */
-	/* in the supervisor: what the brokers to come shall begin with */
+	/* in the supervisor: brokers that are started from now on begin with this setting */
 	void (*setting)(void *arg, const char *key, const char *value);
 	void *arg;
 };
 
 /* Start a broker, and others after it, until one ends in order, or never could
- * begin, or one after the other dies at once.  SIGTERM, SIGINT and SIGHUP must be
+ * begin, or QUICK_DEATHS_MAX in a row die at once.  SIGTERM, SIGINT and SIGHUP must be
  * blocked.  Returns the exit code. */
 int supervise(const struct supervise_conf *conf);
 
-/* In the broker: a setting was changed, and the next broker shall have it, too; the
- * mount is usable, and session_fd (-1: none) is to outlive us; let go of it, we shall
- * unmount (returns when that is done); it has ended in order.  Without a supervisor
- * they do nothing. */
+/* Messages of the broker to its supervisor; without a supervisor they do nothing.
+ *
+ * setting   a setting was changed: brokers after this one begin with it
+ * ready     the mount is usable; the supervisor keeps session_fd (-1: none) open for the next broker
+ * let_go    the broker is about to unmount: returns when the supervisor has closed session_fd
+ * ended     the broker ends in order: no other one is to be started
+ */
 void lifeline_setting(const struct lifeline *line, const char *key, const char *value);
 void lifeline_ready(const struct lifeline *line, int session_fd);
 void lifeline_let_go(const struct lifeline *line);

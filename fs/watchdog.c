@@ -18,7 +18,7 @@ watchdog_pause_ms(int64_t limit_s)
 	return limit_s > 0 ? (int)(limit_s * 1000 / WATCHDOG_LOOKS) : -1;
 }
 
-/* Does anybody wait to be served?  Not when the mount is gone. */
+/* Do requests wait in the kernel's queue?  None do when the mount is gone. */
 static bool
 is_asked(int session_fd)
 {
@@ -45,9 +45,9 @@ thread_state(int task_fd, const char *tid)
 
 /* What /proc says of its threads. */
 enum threads {
-	THREADS_GO_ON,
+	THREADS_RUN,
 	THREADS_STOPPED,	/* all of them, by a signal */
-	THREADS_HELD_UP,	/* one of them, by a disk or a debugger; or nobody knows */
+	THREADS_HELD_UP,	/* one of them, by a disk or a debugger; or /proc cannot be read */
 };
 
 static enum threads
@@ -69,14 +69,14 @@ threads_look(pid_t broker)
 			if (state == 'D' || state == 't')
 				found = THREADS_HELD_UP;
 			else if (state != 'T')
-				found = THREADS_GO_ON;
+				found = THREADS_RUN;
 		}
 	closedir(task);
 	return found;
 }
 
-/* Each worker's last beat becomes the newest.  *ret_longest: looks that the slowest request
- * has been served for.  Has any worker done anything? */
+/* Compare each worker's beat with that of the last look.  *ret_longest: the number of looks that have found the
+ * slowest request being served.  Returns whether any worker has begun or ended a request. */
 static bool
 beats_look(struct watchdog *w, const struct estate_beat *beats, int *ret_longest)
 {

@@ -17,11 +17,11 @@
 #include "fs/estate.h"
 #include "fs/workers.h"
 
-#define KICK_MS 20
-#define STANDINS 3			/* so many may wait for what the next one brings */
+#define INTERRUPT_MS 20			/* between two signals to a worker that is to end */
+#define STANDINS 3			/* each serves while all workers and the stand-ins before it wait */
 #define LOOKS 4				/* for the next request, before a worker sleeps */
-#define LOST_US 200			/* a look that takes longer: others want this CPU, */
-#define LOST_MS 100			/* and get it for that long */
+#define LOST_US 200			/* a look that takes longer shows that other threads want this CPU: */
+#define LOST_MS 100			/* no worker looks for that long */
 
 struct workers {
 	struct mount *m;
@@ -57,12 +57,12 @@ beat(struct workers *w)
 		atomic_fetch_add_explicit(&w->m->estate->beats[number - 1].n, 1, memory_order_relaxed);
 }
 
-/* Look for the next request a few times before sleeping for it, and let whoever may make it
- * run in between.  A caller whose request finds no sleeping worker wakes none, which costs
- * more than the looks: often another CPU must be called.  Where others want the CPU a look
- * takes long, and sleepers are treated better than who yields. */
+/* Look for the next request a few times before sleeping, and yield in between to the process that may send it.
+ * A request that finds no sleeping worker does not have to wake one, which costs more than the looks,
+ * because often another CPU must be interrupted.  When other threads want the CPU, a look takes long, and the
+ * scheduler prefers a thread that slept to one that yields: then the worker sleeps at once. */
 static void
-linger(const struct mount *m)
+look_for_request(const struct mount *m)
 {
 	static _Thread_local int64_t not_before_us;
 	struct pollfd next = { .fd = fuse_session_fd(m->session), .events = POLLIN };
@@ -77,7 +77,7 @@ linger(const struct mount *m)
 	}
 }
 
-/* False: that was the last one. */
+/* Serve the next request.  False: the session has ended. */
 static bool
 serve_one(struct workers *w, struct fuse_buf *buf)
 {
@@ -86,7 +86,7 @@ serve_one(struct workers *w, struct fuse_buf *buf)
 
 	if (fuse_session_exited(m->session))
 		return false;
-	linger(m);
+	look_for_request(m);
 	n = fuse_session_receive_buf(m->session, buf);
 	if (n == -EINTR || n == -EAGAIN)
 		return true;
@@ -121,7 +121,7 @@ worker_main(void *arg)
 	return NULL;
 }
 
-/* Until all before it wait.  False: the end. */
+/* Wait until all workers and the stand-ins before this one wait.  False: the session has ended. */
 static bool
 standin_is_needed(struct workers *w, size_t rank)
 {
@@ -244,7 +244,7 @@ workers_start(struct mount *m, int ended_fd)
 	return rc;
 }
 
-/* Out of read(2), and again: the signal may come just before it goes in. */
+/* Join a worker; the signal that interrupts its read(2) is repeated, because it may come just before the call. */
 static void
 end_one(pthread_t worker)
 {
@@ -253,7 +253,7 @@ end_one(pthread_t worker)
 	do {
 		pthread_kill(worker, SIGUSR1);
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += KICK_MS * 1000000L;
+		until.tv_nsec += INTERRUPT_MS * 1000000L;
 		if (until.tv_nsec >= 1000000000L) {
 			until.tv_sec++;
 			until.tv_nsec -= 1000000000L;
