@@ -202,7 +202,7 @@ apply_all(const char *options, struct settings *settings, struct words_seen *see
 	return rc == MQ_OK ? settings_check(settings) : rc;
 }
 
-/* --- places ------------------------------------------------------------------ */
+/* --- paths ------------------------------------------------------------------ */
 
 static int
 absolute(const char *path, char **ret)
@@ -215,7 +215,7 @@ absolute(const char *path, char **ret)
 		return (*ret = strdup(path)) ? MQ_OK : -ENOMEM;
 	cwd = getcwd(NULL, 0);
 	if (!cwd)
-		return err_note(-errno, "%s: where are we? %m", path);
+		return err_note(-errno, "%s: the working directory is not known: %m", path);
 	return asprintf(ret, "%s/%s", cwd, path) < 0 ? -ENOMEM : MQ_OK;
 }
 
@@ -232,11 +232,11 @@ default_store(char **ret)
 	else if (home && *home == '/')
 		len = asprintf(ret, "%s/.local/state/mqfs", home);
 	else
-		return err_note(-EINVAL, "STORE must be given: neither XDG_STATE_HOME nor HOME says where it is");
+		return err_note(-EINVAL, "STORE must be given: neither XDG_STATE_HOME nor HOME is set");
 	return len < 0 ? -ENOMEM : MQ_OK;
 }
 
-/* `none` is what an fstab says that leaves the source to us. */
+/* An fstab has `none` as the source if the store is not given there. */
 static int
 choose_store(const char *operand, const struct settings *settings, char **ret)
 {
@@ -247,7 +247,7 @@ choose_store(const char *operand, const struct settings *settings, char **ret)
 	return default_store(ret);
 }
 
-/* The daemon works in /. */
+/* Make the path absolute, because the daemon changes its directory to /. */
 static int
 choose_commitlog(struct settings *settings)
 {
@@ -275,7 +275,7 @@ choose_places(int n, char **operands, struct settings *settings, struct args *ar
 	return rc == MQ_OK ? absolute(operands[n - 1], &args->mountpoint) : rc;
 }
 
-/* --- what libfuse is told ----------------------------------------------------- */
+/* --- options for libfuse ----------------------------------------------------- */
 
 static int
 choose_mount_options(const struct words_seen *seen, const struct settings *settings, struct args *args)

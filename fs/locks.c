@@ -11,9 +11,9 @@
 #include "fs/locks.h"
 #include "fs/reply.h"
 
-#define CLOSING_MS 50		/* after a close(2), the last one of an open file is told */
+#define CLOSING_MS 50		/* after the last close(2) of an open file, its RELEASE comes within this time */
 #define CLOSING_TRIES 3
-#define DEADLOCK_DEPTH 10	/* as far as the kernel looks, too */
+#define DEADLOCK_DEPTH 10	/* the kernel looks as far for local files */
 
 /* A request for a lock that another owner has. */
 struct lock_waiter {
@@ -22,7 +22,7 @@ struct lock_waiter {
 	struct locks *ls;
 	fuse_req_t req;
 	struct estate_lock want;
-	bool interrupted;			/* before it was in the list */
+	bool interrupted;			/* the signal came before it was in the list */
 	int rc;					/* its answer, once it was taken out */
 };
 
@@ -136,8 +136,8 @@ row_cut(struct locks *ls, struct estate_lock *row, const struct estate_lock *wan
 }
 
 /* When nothing conflicts: the owner holds `want` in that range, and nothing
- * else.  What it holds now comes before what it held goes: a broker that dies in between
- * leaves too much to an owner whose request is then delivered again. */
+ * else.  The new row is used before the old ones are cut: if the broker dies in between, the owner holds too
+ * much, and its request is delivered again. */
 static int
 row_set(struct locks *ls, const struct estate_lock *want)
 {
@@ -147,7 +147,7 @@ row_set(struct locks *ls, const struct estate_lock *want)
 	MUST_HOLD(&ls->lock);
 	if (want->type != F_UNLCK) {
 		taken = row_free(ls, NULL);
-		if (!taken || !row_free(ls, taken))	/* one more for a rest */
+		if (!taken || !row_free(ls, taken))	/* cutting an old row may take one more */
 			return -ENOLCK;
 		row_use(ls, taken, want);
 	}
@@ -206,7 +206,7 @@ grant(struct locks *ls, struct lock_waiters *ret)
 	bool any;
 
 	MUST_HOLD(&ls->lock);
-	do {		/* again: who gets one lock may give up another */
+	do {		/* again: an owner that gets a lock may give up another part of it */
 		any = false;
 		for (struct lock_waiter *w = TAILQ_FIRST(&ls->waiters); w; w = next) {
 			next = TAILQ_NEXT(w, entry);
@@ -295,7 +295,7 @@ take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waite
 	*ret_waits = false;
 	if (!row)
 		return row_set(ls, want);
-	if (want->whole)	/* flock(2): what is converted is given up first */
+	if (want->whole)	/* flock(2) that converts a lock releases it first */
 		(void)row_set(ls, &(struct estate_lock){ .type = F_UNLCK, .whole = true, .ino = want->ino,
 							 .owner = want->owner, .end = INT64_MAX });
 	if (!w)
@@ -309,9 +309,8 @@ take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waite
 	return MQ_OK;
 }
 
-/* Has another owner what `want` wants, whose file was closed just now?  The kernel tells of the
- * last close(2) after that has returned: `flock -n` must not find the lock of a process that
- * has ended. */
+/* Does a file that was closed just now hold what `want` wants?  The kernel sends RELEASE after the last close(2) has
+ * returned, so the lock of a process that has ended may still be held: `flock -n` must not fail by it. */
 static bool
 is_being_closed(struct locks *ls, const struct estate_lock *want)
 {
@@ -343,7 +342,7 @@ set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_w
 		closing_wait_left(ls->m->closing);
 	lock_take(&ls->lock);
 	rc = take_or_wait(ls, want, w, &waits);
-	grant(ls, &granted);		/* it may have given up something */
+	grant(ls, &granted);		/* the request may have released something */
 	lock_drop(&ls->lock);
 	if (!waits && w)
 		waiter_answer(w, rc);
@@ -377,7 +376,7 @@ locks_flock(struct locks *ls, fuse_req_t req, const struct handle *h, uint64_t o
 	set(ls, req, &want, !(op & LOCK_NB));
 }
 
-/* Drop what `is_gone` says, and look at the requests that wait. */
+/* Drop the rows for which `is_gone` is true, and grant what is free then. */
 static void
 drop(struct locks *ls, bool (*is_gone)(const struct estate_lock *row, const struct estate_lock *key),
      const struct estate_lock *key)
@@ -412,7 +411,7 @@ is_of_handle(const struct estate_lock *row, const struct estate_lock *key)
 	return row->handle == key->handle;
 }
 
-/* The locks that go with the open file may go soon. */
+/* Note that a descriptor of the open file was closed: its locks may be released soon. */
 static void
 note_closed(struct locks *ls, uint64_t handle)
 {

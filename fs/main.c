@@ -90,9 +90,9 @@ print_help(void)
 	settings_print_help(stdout);
 }
 
-/* --- telling the process that started us -------------------------------------------- */
+/* --- the process that started the daemon -------------------------------------------- */
 
-/* The parent waits at the other end: one byte says that the mount is usable. */
+/* The parent waits at the other end of a pipe, until one byte says that the mount is usable. */
 struct starter {
 	int fd;			/* -1: in the foreground */
 	struct settings *settings;
@@ -145,8 +145,7 @@ starter_wait(int fd, pid_t child)
 	_exit(EXIT_SYSTEM);
 }
 
-/* Files that the caller had open are not the daemon's: it would hold their locks and
- * pipes for as long as it serves. */
+/* Close files that the caller had open: the daemon would hold their locks and pipes for as long as it serves. */
 static void
 inherited_files_close(int but_fd)
 {
@@ -242,7 +241,7 @@ tree_close(struct mount *m)
 {
 	notices_close(m->notices);
 	keeper_close(m->keeper);
-	if (m->searcher)		/* before what it hands requests to; that may hand some back */
+	if (m->searcher)		/* before pending_close(), which may still hand reads over to it */
 		searcher_end(m->searcher);
 	if (m->pending)
 		pending_close(m->pending);
@@ -408,7 +407,7 @@ serve_until_end(struct mount *m, struct starter *starter)
 	if (rc != MQ_OK)
 		return exit_code_of(rc);
 	if (closed != MQ_OK) {
-		log_err("the last of it did not reach the disk: %s", err_text(closed));
+		log_err("the last messages or changes did not reach the disk: %s", err_text(closed));
 		return EXIT_SYSTEM;
 	}
 	return 0;
@@ -454,8 +453,8 @@ signals_prepare(void)
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 }
 
-/* Signals that would end a broker without need: a closed connection is EPIPE, a write beyond
- * RLIMIT_FSIZE is EFBIG, and people send SIGUSR2 because many daemons take it as a command. */
+/* Signals that must not end a broker: a closed connection is EPIPE, a write beyond RLIMIT_FSIZE is EFBIG, and
+ * people send SIGUSR2 because it is a command for many daemons. */
 static void
 signals_ignore(void)
 {

@@ -14,7 +14,7 @@
 #include "remoting/service.h"
 #include "repl/replication.h"
 
-/* --- what there is of each ---------------------------------------------------------------------- */
+/* --- the numbers of each ---------------------------------------------------------------------- */
 
 #define OF_TOPIC(member) offsetof(struct topic_metrics, member)
 static const struct figure topic_figures[] = {
@@ -168,7 +168,7 @@ topic_find_oldest(struct mount *m, struct topic_metrics *t)
 
 /* --- subscriptions ------------------------------------------------------------------------------------ */
 
-/* The message at `at` of q is one that waits; the first of all has the lowest position. */
+/* Message `at` of q is not consumed: remember it if it is the oldest so far, the one with the lowest position. */
 static void
 note_waiting(struct subscription_metrics *s, struct queue *q, mq_qoff at)
 {
@@ -271,7 +271,7 @@ group_by_name(const void *name, const void *row)
 	return strcmp(name, ((const struct group_metrics *)row)->group->name);
 }
 
-#define CLIENTS_MS 300		/* mqremoted may take to say who is there */
+#define CLIENTS_MS 300		/* mqremoted may take so long to answer */
 
 /* A line "NAME COUNT". */
 static void
@@ -288,8 +288,8 @@ note_clients(struct metrics *st, char *line)
 		g->clients = strtol(blank + 1, NULL, 10);
 }
 
-/* What mqremoted says of its members.  Where it does not run there are none; if it does not answer that is not
- * known. */
+/* Ask mqremoted how many clients each group has.  Without mqremoted there are none; if it does not answer, the
+ * number is not known. */
 static void
 count_clients(struct mount *m, struct metrics *st)
 {
@@ -386,7 +386,7 @@ gather_peers(struct mount *m, struct metrics *st)
 	return MQ_OK;
 }
 
-/* --- who is named ------------------------------------------------------------------------------------------ */
+/* --- which rows are named ------------------------------------------------------------------------------------------ */
 
 /* A row, and what it is chosen by. */
 struct candidate {

@@ -139,7 +139,7 @@ take_time(const char **at, int64_t *ret_ms)
 	return true;
 }
 
-/* What follows the "-": a count of messages, or a time to go back. */
+/* What follows the "-": a count of messages, or a duration. */
 static bool
 take_back(const char **at, struct name_point *point)
 {
@@ -256,8 +256,7 @@ expression_len(const char *at)
 	return len;
 }
 
-/* What a value, or a property's name, means: each %XX is a byte.  `to` has room for
- * NAME_BYTES_MAX bytes and a NUL, so for all that a name can say. */
+/* Decode a value or a property's name: each %XX is a byte.  `to` has room for NAME_BYTES_MAX bytes and a NUL. */
 static int
 unescape(const char *text, size_t len, char *to)
 {
@@ -313,7 +312,7 @@ take_tag(struct name *n, const char *key, size_t key_len, const char **at)
 	return take_text(key, key_len, value_len(*at), at, n->tags);
 }
 
-/* Each key has a byte less than what names it in the name, so all of them fit. */
+/* The keys with a space between two always fit: each "key=" in the name takes more bytes than a space. */
 static int
 take_key(struct name *n, const char *key, size_t key_len, const char **at)
 {
@@ -555,7 +554,7 @@ bad:
 			KNOWN_POINTS, range);
 }
 
-/* What chooses messages can be understood. */
+/* Check that the filter of the name can be parsed. */
 static int
 check_filter(const struct name *n)
 {

@@ -16,14 +16,14 @@ struct names {
 	struct lock lock;
 	void *tree;		/* tsearch(3), by number */
 	struct estate *estate;	/* may be NULL */
-	size_t free_from;	/* of its names: none before is free */
+	size_t free_from;	/* no slot of estate->names before this one is free */
 };
 
 struct name_row {
 	uint64_t number;
 	uint64_t holds;
-	struct estate_name *kept;	/* NULL: it does not outlive us */
-	bool inherited;
+	struct estate_name *kept;	/* NULL: it does not outlive this broker */
+	bool inherited;			/* from a dead broker: it stays until the unmount */
 	int kind;
 	uint32_t id;
 	char text[];
@@ -136,7 +136,8 @@ number_of(int kind, uint32_t id, const char *text)
 	return (h ^ (h >> 58)) & NODE_WIDE_MASK;
 }
 
-/* Without a free slot, or too long: it does not outlive us. */
+/* Keep the row in the estate, unless its text is too long or no slot is free: then it does not outlive this
+ * broker. */
 static void
 row_keep(struct names *ns, struct name_row *row)
 {

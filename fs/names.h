@@ -4,8 +4,8 @@
  * it is the same at every lookup and after a remount.  The table remembers the
  * text from the kernel's lookup to its forget, and for open files.
  *
- * Names of a dead broker stay until the unmount: the kernel's number of references
- * to them is not known for sure.
+ * Names of a dead broker stay until the unmount, because the number of the kernel's
+ * references to them is not known.
  *
  * Any thread.
  */

@@ -13,7 +13,7 @@
 #include "offsets/access.h"
 
 #define ATTR_DIR_SECONDS 1.0
-#define FILE_MODE 0777		/* nothing here is run: no setuid, no setgid */
+#define FILE_MODE 0777		/* no file is a program: no setuid, no setgid */
 #define DIR_MODE 03777
 
 /* What the id of a kind is. */
@@ -157,7 +157,7 @@ node_decode(fuse_ino_t ino)
 	};
 }
 
-/* --- what they stand for -------------------------------------------------------- */
+/* --- what numbers stand for -------------------------------------------------------- */
 
 /* Set the members that n's id stands for.  -ESTALE: there is none (any more). */
 static int
@@ -442,8 +442,8 @@ is_of_consume_queue(const struct node *n)
 	return n->kind == NODE_CQ_QUEUE || n->kind == NODE_CQ_FILE;
 }
 
-/* Options in a name (q0@5:follow) do not make it another file: q0's owner is theirs, and
- * that of its parts and of its consume queue.  What is not there yet is as the directory in which it would be made. */
+/* A name with options (q0@5:follow), the parts of q0 and its consume queue have the owner of q0.  A topic that is
+ * not made yet has the owner of topics/. */
 void
 node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 {
@@ -465,7 +465,7 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 		name[strcspn(name, ".")] = '\0';
 }
 
-/* Everybody's messages are in there. */
+/* Does the file show messages of all topics, whatever their modes are? */
 static bool
 is_private(enum node_kind kind)
 {
@@ -481,7 +481,7 @@ node_owner(struct mount *m, const struct node *n, struct owner *ret)
 	node_owner_path(n, path);
 	*ret = (struct owner){ .uid = m->uid, .gid = m->gid, .mode = is_private(n->kind) ? 0700 : 0755 };
 	access_owner(m->offsets, path, n->topic, n->group, node_is_dir(n), ret);
-	if (n->kind == NODE_PARTS || n->kind == NODE_CQ_QUEUE)	/* who may read the queue may list them */
+	if (n->kind == NODE_PARTS || n->kind == NODE_CQ_QUEUE)	/* a reader of the queue may list them */
 		ret->mode = (ret->mode & 0444) | (ret->mode & 0444) >> 2;
 }
 
@@ -519,7 +519,7 @@ group_set_owner(struct mount *m, struct group *g, const struct owner *o)
 	return group_change(m->offsets, g, &conf, NULL);
 }
 
-/* Times other than now: as on a file with chattr +a, nobody may. */
+/* Setting times other than now is refused, as on a file with chattr +a. */
 static bool
 sets_times(int to_set)
 {

@@ -98,7 +98,7 @@ struct node {
 	struct topic *topic;	/* set for nodes below a topic or a subscription */
 	struct group *group;
 	struct subscription *sub;
-	uint32_t life;		/* of the last of these three, when n was resolved */
+	uint32_t life;		/* of sub, else group, else topic, when n was resolved */
 	struct snapshot *snapshot;	/* set for nodes below .snapshots/S */
 	const char *name;	/* of an interned node: its text, kept as long as the kernel knows it */
 };
@@ -115,7 +115,7 @@ fuse_ino_t node_queue_ino(uint32_t topic, uint32_t queue, uint32_t moves, unsign
 fuse_ino_t node_st_ino(fuse_ino_t ino);
 unsigned node_lane(fuse_ino_t ino);
 
-/* How often the head of n's queue had moved when n was made: n contains the low bits of it. */
+/* How often the head of n's queue q had moved when n was made; n holds the low bits of that number. */
 uint32_t node_head_moves(const struct node *n, struct queue *q);
 
 #define NODE_PART_MASK 0xfffffu
@@ -132,7 +132,7 @@ int node_make(struct mount *m, enum node_kind kind, uint32_t id, uint32_t queue,
 	      struct node *ret_node);
 int node_make_wide(struct mount *m, enum node_kind kind, uint64_t wide, struct node *ret_node);
 
-/* A node with the interned name `name`, below the topic `id` (0: none).  It is held. */
+/* A node with the interned name `name`, of the topic or subscription `id` (0: of neither).  It is held. */
 int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const char *name,
 		    struct node *ret_node);
 
@@ -141,20 +141,21 @@ int node_make_named(struct mount *m, enum node_kind kind, uint32_t id, const cha
 void node_hold(struct mount *m, fuse_ino_t ino);
 void node_drop(struct mount *m, fuse_ino_t ino, uint64_t times);
 
-/* Does n no longer stand for what it was when it was resolved?  A topic that was removed and
- * made again is another one: an open file of the old one answers ESTALE. */
+/* Was the topic, group or subscription of n removed since n was resolved?  One that was made again under the
+ * same name is another one: open files of the old one answer ESTALE. */
 bool node_is_stale(const struct node *n);
 
-/* A directory was made again: note in the estate which life of it the kernel knows; and:
- * read what a dead broker has noted. */
+/* The directory n was made, perhaps again: note in the estate which life of it the kernel knows. */
 void node_note_life(struct mount *m, const struct node *n);
+
+/* Read the lives that a dead broker has noted. */
 void nodes_inherit(struct mount *m);
 
 bool node_is_dir(const struct node *n);
-bool node_is_unmade(const struct node *n);	/* of a topic that is not there yet */
+bool node_is_unmade(const struct node *n);	/* of a topic that is not made yet: node_unmade.c */
 
-/* Its path below the mount point ("topics/T/q0"); and the path under which its
- * owner is kept: the same without the options of a name. */
+/* The path of n below the mount point ("topics/T/q0"); and the path under which its owner is kept: the same
+ * without the options of a name. */
 #define NODE_PATH_SIZE 1024
 void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);

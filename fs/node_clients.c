@@ -10,9 +10,9 @@
 #include "fs/workers.h"
 #include "remoting/service.h"
 
-#define CLIENTS_MS 1000		/* mqremoted may take to say who is there */
+#define CLIENTS_MS 1000		/* mqremoted may take so long to answer */
 
-/* The lines that mqremoted says, asked about `field`: `name`. */
+/* Ask mqremoted with the field `field`: `name`, and append its lines. */
 static int
 render(struct mount *m, int code, const char *field, const char *name, struct text *t)
 {
@@ -30,7 +30,7 @@ render(struct mount *m, int code, const char *field, const char *name, struct te
 	if (rc == MQ_OK && a.body)
 		text_add(t, a.body, a.body_len);
 	answer_clear(&a);
-	return rc == -ENOTCONN || rc == -ECONNRESET ? MQ_OK : rc;	/* without mqremoted there are none */
+	return rc == -ENOTCONN || rc == -ECONNRESET ? MQ_OK : rc;	/* without mqremoted there are no clients */
 }
 
 static int

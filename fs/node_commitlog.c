@@ -138,7 +138,7 @@ segment_open(struct mount *m, const struct node *n, struct handle *h)
 		return rc == -ENOENT ? -ESTALE : rc;
 	if (fstat(fd, &file) == 0)
 		segment_length(m, n->wide, &file, &sealed);
-	/* of one that was another before a cut the kernel may remember too much */
+	/* after a cut the kernel may have cached bytes of a segment that it removed */
 	sealed = sealed && (int64_t)n->wide + file.st_size <= store_steady(m->store).byte;
 	return stored_open(m, fd, sealed, h);
 }

@@ -106,7 +106,7 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 	return config_set(m, row->key, value);
 }
 
-/* What it is, what it takes, and whether it takes it now. */
+/* The setting's meaning, the allowed values, and whether it can change while mounted. */
 static int
 config_key_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
 {

@@ -1,8 +1,8 @@
 /* consumequeue/T/Q/N: RocketMQ's consume queue files, read-only.
  *
- * They are made from the queue itself, so what is only in memory yet is there
- * too; what was never written is zero, as in RocketMQ's own files, and what
- * retention has removed is a blank entry (position 0, size 0x7fffffff).
+ * They are made from the queue itself, so entries that are only in memory are there,
+ * too; entries that were never written are zeros, as in RocketMQ's own files, and
+ * entries that retention has removed are blank (position 0, size 0x7fffffff).
  */
 #include "config.h"
 

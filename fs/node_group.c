@@ -1,4 +1,4 @@
-/* groups/ and what a group's directories hold beside their queues and offsets. */
+/* groups/ and the files of a group's directories beside queues and offsets. */
 #include "config.h"
 
 #include <errno.h>
@@ -142,8 +142,8 @@ group_list(struct mount *m, const struct node *dir, struct lister *l)
 	return node_fixed_list(m, dir, l);
 }
 
-/* Consuming is reading: who may not read the topic shall not subscribe to it.
- * (Supplementary groups and access lists do not help here; its owner does.) */
+/* A process that may not read the topic must not subscribe to it.  Supplementary groups and access lists are not
+ * looked at. */
 static bool
 may_read_topic(struct mount *m, struct topic *t, const struct fuse_ctx *who)
 {
@@ -164,7 +164,7 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 	struct subscription *sub;
 	int rc;
 
-	(void)mode;		/* a subscription is as its group */
+	(void)mode;		/* a subscription has the mode of its group */
 	if (!t)
 		return err_note(-ENOENT, "groups/%s/%s: there is no topic %s", dir->group->name, name, name);
 	if (!may_read_topic(m, t, who))
@@ -295,7 +295,7 @@ const struct node_class node_group_summary = {
 
 /* --- groups/G/T/ ----------------------------------------------------------------------- */
 
-/* What there is of each queue. */
+/* The files of each queue. */
 static const struct {
 	const char *suffix;
 	enum node_kind kind;

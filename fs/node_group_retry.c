@@ -73,7 +73,8 @@ retry_render(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
-/* What is sent back can be read in the group's topics: only who may read it here may do that. */
+/* A message that is sent back can be read in the group's own topics, so a process must be allowed to read it
+ * here. */
 static int
 retry_may_open(struct mount *m, const struct node *n, const struct handle *h)
 {

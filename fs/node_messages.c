@@ -23,7 +23,7 @@
 #define SAME_KEY_MAX 16		/* messages looked at for one key */
 #define XATTR_PREFIX "user.mqfs."
 
-/* A record and the memory it lies in, its body perhaps in another. */
+/* A record, and the memory in which it lies; a compressed body is unpacked into memory of its own. */
 struct stored {
 	unsigned char *buf, *body;
 	size_t size, body_size;
@@ -49,8 +49,8 @@ stored_read(struct mount *m, const struct node *n, struct stored *ret)
 	return rc == MQ_EEND ? -ESTALE : rc;
 }
 
-/* Where messages wait for their time, or for the end of their transaction: the topic and the
- * queue that they are for are properties then. */
+/* Topics in which messages wait for their time, or for the end of their transaction: properties say for which
+ * topic and queue they are. */
 static const char *const waiting[] = { SCHEDULE_TOPIC, "RMQ_SYS_TRANS_HALF_TOPIC", WHEEL_TOPIC };
 
 #define N_WAITING (sizeof(waiting) / sizeof(waiting[0]))
@@ -65,8 +65,8 @@ is_waiting(const struct record *rec)
 	return false;
 }
 
-/* The queue that it is in, or is for: whose rights are the message's.  NULL: there is no such
- * topic (any more). */
+/* The queue whose modes are those of the message: the one that it is in, or for which it waits.  NULL: the topic
+ * is removed. */
 static struct topic *
 queue_of(struct mount *m, const struct record *rec, uint32_t *ret_queue_id)
 {
@@ -127,7 +127,7 @@ find_key_in(struct mount *m, const char *topic, const struct filter *filter, str
 	return rc == MQ_EEND ? MQ_OK : rc;
 }
 
-/* Of all topics; what waits is looked for when nothing else is found. */
+/* Look in all topics, and among messages that wait if no other is found. */
 static int
 find_key(struct mount *m, const struct filter *filter, struct node *ret_child)
 {
@@ -186,7 +186,7 @@ const struct node_class node_messages = {
 
 /* --- messages/ID: attributes and content ----------------------------------------------- */
 
-/* What has no topic (any more) is the broker's owner's alone. */
+/* A message without a topic can be read by the user who mounted only. */
 static void
 show_queue_owner(struct mount *m, const struct node *n, const struct record *rec, struct stat *st)
 {

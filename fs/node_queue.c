@@ -12,7 +12,7 @@
 
 #define FINISHED_ATTR_SECONDS 3600.0
 
-/* Nothing that the kernel may remember has changed since the mount. */
+/* Was the log never cut since the mount, so that what the kernel has cached of finished ranges is still true? */
 static bool
 never_cut(struct mount *m)
 {
@@ -21,7 +21,7 @@ never_cut(struct mount *m)
 
 /* --- attributes ------------------------------------------------------------------------ */
 
-/* A file that was opened before its head was trimmed goes on where it began. */
+/* The size of a file that was opened before the queue's head was trimmed: it still begins at its old byte 0. */
 static void
 show_old_size(struct mount *m, const struct node *n, enum topic_format format, int64_t *size)
 {
@@ -113,9 +113,8 @@ queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
-/* A closed range whose end is reached never changes: the kernel may keep it.  It
- * reads no further than the size it was told; where damage leaves that unknown,
- * each read must be asked of us. */
+/* A closed range whose end is reached never changes, so the kernel may cache it.  The kernel reads no further than
+ * the size it was told; if damage makes the size unknown, each read must come to the broker. */
 static void
 keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 {
@@ -130,11 +129,11 @@ keep_if_finished(struct mount *m, const struct name *name, struct handle *h)
 	h->fopen |= FOPEN_KEEP_CACHE;
 }
 
-/* The kernel remembers a name for a while.  ESTALE to what it was before the
- * head moved makes it ask anew, and open what the name means now.  It asks but
- * once; to who only appends it is all the same. */
+/* The kernel caches names for a while.  If the head has moved since the look-up, ESTALE makes the kernel look the
+ * name up again, and open the new inode.  It does so only once per open, so an open that only appends, which may
+ * use the old inode as well, does not ask for it. */
 static int
-is_what_it_was(struct mount *m, const struct node *n, const struct handle *h)
+check_head(struct mount *m, const struct node *n, const struct handle *h)
 {
 	struct queue *q;
 	int rc;
@@ -153,7 +152,7 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	struct name name;
 	int rc;
 
-	rc = is_what_it_was(m, n, h);
+	rc = check_head(m, n, h);
 	if (rc == MQ_OK)
 		rc = open_queue_name(n, &name);
 	if (rc == MQ_OK)

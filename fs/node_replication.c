@@ -1,4 +1,4 @@
-/* status/replication/: our master, our slaves, and how far they are. */
+/* status/replication/: the master or the slaves of this broker, and how far they are. */
 #include "config.h"
 
 #include <errno.h>

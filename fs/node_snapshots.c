@@ -3,12 +3,12 @@
  *   .snapshots/S/commitlog/N    sealed segments as they are; the last one with its
  *                               bytes up to the mark and zeros behind them
  *               lmdb/, config/, snapshot
- *               MANIFEST        its length is known at once; who reads it before
- *                               it has been made waits
+ *               MANIFEST        its length is known at once; a read waits
+ *                               until it has been made
  *
- * mkdir takes one, rmdir drops one with all that is below it.  Everybody's messages
- * are in there: it is for its owner only.  Modes have the write bit of the owner,
- * because a copy keeps them, and is to be mounted.
+ * mkdir takes one, rmdir drops one with all that is below it.  A snapshot has the messages
+ * of all topics, so only the user who mounted may read it.  Modes have the owner's write
+ * bit, because a copy keeps them and must be writable to be mounted.
  */
 #include "config.h"
 
@@ -26,7 +26,7 @@
 #include "fs/workers.h"
 #include "store/file.h"
 
-#define FIXED_SECONDS 60.0	/* what a snapshot holds does not change */
+#define FIXED_SECONDS 60.0	/* files of a snapshot do not change */
 
 static void
 private_dir(const struct mount *m, struct stat *st)
@@ -81,7 +81,7 @@ snapshots_list(struct mount *m, const struct node *dir, struct lister *l)
 	return MQ_OK;
 }
 
-/* Taking and dropping wait for the disk, some milliseconds. */
+/* Taking and dropping a snapshot wait for the disk, some milliseconds. */
 static int
 snapshots_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 		   const struct fuse_ctx *who, struct node *ret_child)
@@ -266,7 +266,7 @@ const struct node_class node_snapshot_dir = {
 
 /* --- .snapshots/S/commitlog/N ------------------------------------------------------------ */
 
-/* Also of one that was dropped: who has it open may ask. */
+/* A dropped snapshot answers, too: its files may be open. */
 static int
 segment_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {

@@ -1,4 +1,4 @@
-/* topics/ and what a topic's directory holds beside its queues. */
+/* topics/ and the files of a topic's directory beside its queues. */
 #include "config.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ topics_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_
 
 /* Does appending to an unknown topic make it? */
 static bool
-may_come(const struct mount *m)
+may_auto_create(const struct mount *m)
 {
 	return m->settings->autoCreateTopicEnable && !m->read_only && m->settings->brokerRole != SLAVE;
 }
@@ -45,7 +45,7 @@ topics_lookup(struct mount *m, const struct node *dir, const char *name, struct 
 	(void)dir;
 	if (t)
 		return node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child);
-	if (may_come(m) && record_topic_valid(name, strlen(name)))
+	if (may_auto_create(m) && record_topic_valid(name, strlen(name)))
 		return node_make_named(m, NODE_UNMADE_TOPIC, 0, name, ret_child);
 	return -ENOENT;
 }
@@ -275,8 +275,8 @@ topic_command_purge(struct mount *m, const struct node *n, char **words, size_t 
 	return rc;
 }
 
-/* Where a queue is to begin.  A number behind its end would drop all that it holds, and is
- * more likely a mistake: `last` says that. */
+/* The message at which a queue is to begin.  A number behind its end is refused as a mistake: it would drop all
+ * messages, for which `last` is the word. */
 static int
 trim_point(struct mount *m, const struct node *n, int32_t queue, const char *word, mq_qoff *ret_min)
 {

@@ -9,8 +9,7 @@
 
 /* --- lines ------------------------------------------------------------------------- */
 
-/* Almost every request comes in the order of its position: the search for its place ends
- * at the first look. */
+/* Almost every request comes in the order of its position, so the search for its place ends at once. */
 void
 pending_link(struct pending *p, enum pending_line line, struct parked *w)
 {
@@ -61,7 +60,7 @@ pending_wake_readers(struct pending *p)
 	mark_nudge(store_dispatched(p->m->store));
 }
 
-/* It waits on one of these, whichever its role wants. */
+/* The thread waits on one of these marks, depending on the role. */
 void
 pending_wake_answers(struct pending *p)
 {

@@ -58,7 +58,7 @@ pending_needs_of_fsync(const struct mount *m)
 
 /* --- where the lines stand ------------------------------------------------------------ */
 
-/* A request that waits up to there in this line has waited long enough. */
+/* The position up to which requests of this line have what they wait for. */
 static int64_t
 line_at(const struct mount *m, enum pending_line line)
 {
@@ -72,7 +72,7 @@ line_at(const struct mount *m, enum pending_line line)
 	}
 }
 
-/* The slaves it waits for acknowledge to another broker: this one has become a slave. */
+/* Does it wait for slaves, although this broker has become a slave?  They acknowledge to another master now. */
 static bool
 has_lost_its_slaves(const struct mount *m, const struct durable *d)
 {
@@ -94,7 +94,7 @@ tell(struct pending *p, const struct pending_end *who, int rc)
 	if (!who->ended)
 		return;
 	who->ended(who->h, who->request, rc);
-	handle_unref(p->m, who->h);	/* the kernel has it open until the answer is out */
+	handle_unref(p->m, who->h);	/* the kernel has h open until the answer is out */
 }
 
 static void
@@ -182,8 +182,7 @@ take_if(struct pending *p, enum pending_line line, bool (*is_over)(const struct 
 	}
 }
 
-/* A log that was cut does not reach the positions that some wait for.  What
- * they waited for is no more, or is before the log's end. */
+/* After a cut the log may not reach the positions that requests wait for: they wait for its end. */
 static void
 follow_cut(struct pending *p, enum pending_line line)
 {
@@ -197,7 +196,7 @@ follow_cut(struct pending *p, enum pending_line line)
 
 /* --- the disk's thread ------------------------------------------------------------------- */
 
-/* What is on the disk waits for slaves, if it has to. */
+/* Requests whose log is on the disk leave the line: to *done, or to SLAVES if they wait for slaves, too. */
 static void
 leave_disk(struct pending *p, struct taken *done)
 {
@@ -306,8 +305,8 @@ look_at_answers(struct pending *p, bool deadlines)
 	taken_answer(p, &over, -ETIMEDOUT);
 }
 
-/* A moment without requests is no reason to sleep without a deadline: the next request
- * would have to wake the thread.  A whole pause without any is.  False: closing. */
+/* The thread sleeps without a deadline only after a whole pause without requests, because the next request has to
+ * wake it then.  False: closing. */
 static bool
 answers_pause(struct pending *p, bool paused, int *ret_timeout_ms)
 {
@@ -334,7 +333,7 @@ pending_answers_main(void *arg)
 		mq_pos past = slave || is_sync_master(m) ? mark_at(mark) : MQ_POS(INT64_MAX);
 		int64_t now_ms = clock_mono_ms();
 
-		look_at_answers(p, now_ms >= look_ms);	/* what moves the mark later ends the wait */
+		look_at_answers(p, now_ms >= look_ms);	/* if the mark moves after this, the wait ends at once */
 		if (now_ms >= look_ms)
 			look_ms = now_ms + DEADLINE_LOOK_MS;
 		rc = mark_wait_news(mark, past, &nudges[slave], timeout_ms, NULL);

@@ -13,9 +13,9 @@
 #include "fs/reply.h"
 
 #define LOOK_PAUSE_NS 200000		/* between two looks at readers that found nothing */
-#define LOOK_AT_ALL_MS 100		/* what is no message of a queue (its topic was removed) */
+#define LOOK_AT_ALL_MS 100		/* for events that are no messages of a queue (its topic was removed) */
 
-/* One queue of a waiter; or none: the waiter is looked at with any. */
+/* A queue that a waiter watches; NULL: it is checked with the messages of any queue. */
 struct watch {
 	LIST_ENTRY(watch) entry;	/* of its bucket */
 	struct queue *q;
@@ -34,7 +34,7 @@ struct waiter {
 	size_t size;
 	off_t off;
 	_Atomic int refs;
-	bool interrupted;		/* before it was linked */
+	bool interrupted;		/* the signal came before it was linked */
 	struct waiter *next_fresh;
 	size_t n_watches;
 	struct watch watches[];
@@ -63,7 +63,6 @@ waiter_link(struct pending *p, struct waiter *w)
 	p->fresh = w;
 }
 
-/* The thread that unlinks a waiter is the one to end it. */
 static void
 waiter_unlink(struct pending *p, struct waiter *w)
 {
@@ -364,8 +363,8 @@ pending_park_poll(struct pending *p, struct handle *h, off_t off, const struct p
 		return;
 	}
 	w->ph = ph;
-	/* in one step: threads may poll one file at the same time, and a waiter that is left
-	 * behind keeps the file from being released */
+	/* in one step: threads may poll one file at the same time, and a second waiter would
+	 * never be unlinked, and keep the file from being released */
 	lock_take(&p->lock);
 	before = poll_unlink(p, h);
 	parked = !p->closing;

@@ -18,7 +18,7 @@
 #include "repl/replication.h"
 #include "store/wheel.h"
 
-/* One change at a time, and none while the log is cut. */
+/* Held during a change of the role, and during a cut of the log. */
 static struct lock role_lock = LOCK_STATIC(RANK_ROLE);
 
 static bool
@@ -27,9 +27,9 @@ is_slave(const struct mount *m)
 	return m->settings->brokerRole == SLAVE;
 }
 
-/* --- what a slave's log goes through ------------------------------------------------------ */
+/* --- cuts of a slave's log ------------------------------------------------------ */
 
-/* Of a range that had its end the kernel remembers how long it is. */
+/* The kernel caches the length of finished ranges (q0@5..9), which a cut may change: let it ask again. */
 static void
 forget_lengths(struct mount *m)
 {
@@ -69,7 +69,7 @@ broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *w
 	return rc;
 }
 
-/* What a master leaves undelivered.  A slave of RocketMQ leaves it to its master. */
+/* Count messages of RocketMQ's timer wheel, which mqfs does not deliver.  Not on a slave: its master may. */
 static void
 look_at_wheel(struct mount *m)
 {
@@ -115,7 +115,7 @@ broker_serve_slave(void *arg, const struct request *req, struct answer *ret)
 		answer_refuse(ret, ANSWER_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported", req->code);
 }
 
-/* Unless the operator has said whom to follow. */
+/* A name server says who the master is; the operator's own `master` setting wins. */
 static void
 broker_master_is(void *arg, const char *ha, const char *remoting)
 {
@@ -173,7 +173,7 @@ role_serve_network(struct mount *m)
 	return service_open(m->settings, &broker, NULL, &m->service);
 }
 
-/* mqrepld does what the settings say now. */
+/* Let the daemons and waiting requests follow the settings as they are now. */
 static int
 replicate_anew(struct mount *m)
 {
@@ -191,7 +191,7 @@ replicate_anew(struct mount *m)
 
 /* --- slave -> master ------------------------------------------------------------------ */
 
-/* The log ends with a record of its own epoch, on this disk, and so do the views. */
+/* Begin a new epoch: when this returns, its record is the log's last, on this disk and in the views. */
 static int
 take_over(struct mount *m)
 {
@@ -250,7 +250,7 @@ demote(struct mount *m, const char *value)
 
 /* --- both --------------------------------------------------------------------------------- */
 
-/* On its side; but mqrepld of a SYNC_MASTER sends as somebody waits for the acks. */
+/* A master or slave stays one, in another role: mqrepld sends in another way for a SYNC_MASTER. */
 static int
 stay(struct mount *m, const char *value)
 {
@@ -271,7 +271,7 @@ change(struct mount *m, bool to_slave, const char *value)
 		return stay(m, value);
 	rc = to_slave ? demote(m, value) : promote(m, value);
 	if (rc == MQ_OK)
-		log_notice("from now on this is a %s; the next mount does as its options and mqfs.conf say",
+		log_notice("this broker is a %s from now on; at the next mount, options and mqfs.conf decide",
 			   to_slave ? "slave" : "master");
 	return rc;
 }

@@ -7,7 +7,7 @@
 struct scratch {
 	unsigned char *run;	/* records as they lie in the log */
 	size_t run_size;
-	unsigned char *body;	/* one of their bodies, unpacked */
+	unsigned char *body;	/* the body of one of these records, unpacked */
 	size_t body_size;
 	unsigned char *out;	/* the rendered bytes for a reader */
 	size_t out_size;

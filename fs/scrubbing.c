@@ -34,7 +34,7 @@ ask_master(void *arg, mq_pos from, mq_pos at, void *buf, size_t size, size_t *re
 	return read_log(m->replication, from, at, buf, size, ret_n);
 }
 
-/* What the kernel has in its cache of the segment, by whatever name, goes. */
+/* Let the kernel drop its cache of the segment, in commitlog/ and in each snapshot. */
 static void
 forget_cached(void *arg, mq_pos base)
 {

@@ -138,7 +138,7 @@ text_read(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	reply_slice(req, h->text.buf, h->text.len, size, off);
 }
 
-/* May the text be changed, as far as the slaves of a SYNC_MASTER are concerned? */
+/* If the text is kept in the log: does this broker have enough slaves to change it? */
 static int
 text_allowed(const struct mount *m, const struct handle *h)
 {
@@ -170,7 +170,7 @@ text_collect(struct mount *m, struct handle *h, const char *buf, size_t size, of
 	if (rc != MQ_OK)
 		return rc;
 	rc = text_check(m, h);
-	if (rc != MQ_OK) {	/* the writer knows: close shall not say it again */
+	if (rc != MQ_OK) {	/* write(2) returns the error, so close(2) must not */
 		h->written.len = before;
 		h->dirty = false;
 		return rc;
