@@ -37,3 +37,16 @@ if [ "$new" != "$all" ] || [ "$all" -lt "$held" ] || [ "$all" -gt $((2 * held)) 
 	fail "mqfs-backup: $new of $all bytes for $held of log"
 fi
 costs "mqfs-backup" "$work/backups"
+
+# And to another machine, which is this one: what is sent is no more, either.
+mkdir "$work/bin"
+cat > "$work/bin/ssh" << 'END'
+#!/bin/bash
+while [ "${1#-}" != "$1" ]; do if [ "$1" = -o ]; then shift; fi; shift; done
+exec bash -c "${*:2}" < <(tee "$SENT.$$")
+END
+chmod +x "$work/bin/ssh"
+SENT=$work/sent PATH=$work/bin:$PATH "$top_srcdir/contrib/mqfs-backup" -q "$mnt" "there:$work/elsewhere" < /dev/null
+costs "mqfs-backup to another machine" "$work/elsewhere"
+sent=$(cat "$work"/sent.* | wc -c)
+[ "$sent" -lt $((held + 1000000)) ] || fail "$sent bytes were sent for $held of log"
