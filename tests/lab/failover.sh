@@ -232,7 +232,7 @@ cycle() {
 	what="cycle $1, $role, $harm"
 	tell "$master" brokerRole "$role"
 	eventually 20 is_usable
-	start_load "$work/$master" "$1" --slave "$work/$(a_slave 0)" --workers abcdefghklmpw --repeat ETIMEDOUT \
+	start_load "$work/$master" "$1" --slave "$work/$(a_slave 0)" --workers abcdefghklmprw --repeat ETIMEDOUT \
 		--again EHOSTDOWN --errors ENOTCONN,ECONNABORTED,ETIMEDOUT,EIO,EROFS,EHOSTDOWN
 	pause 1500
 	harm "$harm"

@@ -53,6 +53,8 @@ class Judge:
             self.judge_queue(queue, {n: t for n, t in self.of_kind("how").items() if t["queue"] == queue})
         for name, told in self.of_kind("commits").items():
             self.judge_offset(name, told)
+        for name, told in self.of_kind("resets").items():
+            self.judge_reset(name, told)
         for name, told in self.of_kind("trims").items():
             self.judge_min(name, told)
         for judge, letter in ((self.judge_steps, "m"), (self.judge_snapshot, "s")):
@@ -137,16 +139,26 @@ class Judge:
     # --- offsets ---
 
     def judge_offset(self, name, told):
-        queue = told["queue"]
-        self.seen[queue + ".offset"] = at = int(read_text(self.load.group(queue + ".offset")))
-        end = self.seen[queue]
+        at = self.consumed(name, told["queue"])
         synced = told["commits"][0][1] if self.lost is not None else self.last_before_the_cut(told["commits"])
         must(synced <= at <= told["tried"], "%s: %s.offset is %d, %d was synced, %d tried"
-             % (name, queue, at, synced, told["tried"]))
+             % (name, told["queue"], at, synced, told["tried"]))
+
+    def judge_reset(self, name, told):
+        at = self.consumed(name, told["queue"])
+        possible = told["resets"][0 if self.cut or self.lost is not None else told["sure"]:]
+        must(at in possible, "%s: %s.offset is %d; it was set to %s last"
+             % (name, told["queue"], at, possible[-9:]))
+
+    def consumed(self, name, queue):
+        """The committed offset, which the group's files agree with."""
+        self.seen[queue + ".offset"] = at = int(read_text(self.load.group(queue + ".offset")))
+        end = self.seen[queue]
         must(int(read_text(self.load.group(queue + ".lag"))) == end - at, "%s: %s.lag" % (name, queue))
         first = read_all("%s@%d..%d" % (self.load.topic(queue), at, at + 1)) if at < end else b""
         with open(self.load.group(queue), "rb") as f:
             must(f.readline() == first, "%s: the group's next message is not message %d" % (name, at))
+        return at
 
     def judge_min(self, name, told):
         at = queue_offset(self.load.topic(told["queue"]), "min_offset")

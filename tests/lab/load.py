@@ -380,6 +380,31 @@ class Stepper(Consumer):
         return int(read_text(self.path + ".offset"))
 
 
+class Resetter(Consumer):
+    """Sets an offset forth and back, each time synced; nobody else moves it."""
+
+    def __init__(self, load, name, queue):
+        super().__init__(load, name, queue)
+        at = self.told["acked"]
+        # all that it was ever set to, and from where on in that list it may be now
+        self.told = {"queue": queue, "acked": at, "resets": [at], "sure": 0}
+
+    def work(self):
+        told = self.told
+        at = self.start_offset()
+        while self.going():
+            end = queue_offset(self.load.topic(told["queue"]), "max_offset")
+            to = self.random.choice((0, end, self.random.randint(0, end)))
+            told["resets"].append(to)
+            if self.done(write_text, self.path + ".offset", "%d\n" % to, True):
+                told["sure"] = len(told["resets"]) - 1
+                at = to
+            now = int(read_text(self.path + ".offset"))
+            must(now in (at, to), "the offset is %d, and not %d, which was set" % (now, to))
+            at = now
+            self.load.pause(0.01)
+
+
 class Trimmer(Worker):
     """Drops old messages of a queue; only what the judge has seen already."""
 
@@ -475,6 +500,7 @@ def workers_of(load):
         SlaveConsumer(load, "k%s" % s, "q3"),
         Large(load, "l%s" % s, "q3", "plain"),
         Pwriter(load, "p%s" % s, "q4", "plain"),
+        Resetter(load, "r%s" % s, "q4"),
         Buffered(load, "w%s" % s, "q3", "plain"),
     )
 
