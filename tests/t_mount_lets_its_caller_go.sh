@@ -10,7 +10,7 @@ keepers() { (find /proc/[0-9]*/fd -lname "*$1*" 2> /dev/null || true) | cut -d /
 port=$(free_port)
 for options in supervise=false supervise=true; do
 	store=$work/store.$options
-	options=$options,haListen=127.0.0.1,listenPort=$port
+	options=$options,haListen=127.0.0.1,listen=127.0.0.1,listenPort=$port
 	undo let_go_of "$mnt"
 	: > "$work/locked"
 
@@ -25,7 +25,9 @@ for options in supervise=false supervise=true; do
 			want /dev/null "$(readlink "/proc/$pid/fd/$fd")" "file $fd of $(cat "/proc/$pid/comm")"
 		done
 	done
-	pgrep -P "$(cut -d ' ' -f 1 "$store/lock")" mqrepld > /dev/null || fail "no mqrepld runs"
+	for daemon in mqrepld mqremoted; do
+		pgrep -P "$(cut -d ' ' -f 1 "$store/lock")" $daemon > /dev/null || fail "no $daemon runs"
+	done
 	pid=$(cut -d ' ' -f 1 "$store/lock")
 	unmount "$mnt"
 	eventually 10 is_gone "$pid"

@@ -6,6 +6,7 @@
 #	--roles R,R      of the master, by dice
 #	--harms H,H      by dice; see harm()
 #	--generation N   cycles of one cluster: what is judged grows with it
+#	--supervise X    yes, no, or dice, for each cluster
 . "$top_srcdir/tests/lab/kit.sh"
 . "$top_srcdir/tests/power.sh"
 . "$top_srcdir/tests/network.sh"
@@ -13,8 +14,8 @@ requires_fuse
 requires_net
 requires_loop
 
-all_harms=kill,power,cut,switch,restart,slave_kill,slave_power,slave_cut,slave_stop,stop,mqrepld
-lab_options "cycles=4 seed=$RANDOM roles=SYNC_MASTER,ASYNC_MASTER harms=$all_harms generation=5" \
+all_harms=heir,kill,power,cut,switch,restart,slave_kill,slave_power,slave_cut,slave_stop,stop,mqrepld
+lab_options "cycles=4 seed=$RANDOM roles=SYNC_MASTER,ASYNC_MASTER harms=$all_harms generation=5 supervise=dice" \
 	"cycles=1000 generation=20" "$@"
 say "$cycles cycles of $roles, seed $seed"
 
@@ -25,7 +26,7 @@ settings=mappedFileSizeCommitLog=262144,mappedFileSizeConsumeQueue=20000,maxMess
 settings+=,flushIntervalCommitLog=100,flushIntervalConsumeQueue=50,flushConsumerOffsetInterval=100
 settings+=,haSendHeartbeatInterval=200,haHousekeepingInterval=1500,slaveTimeout=1000,inSyncReplicas=2
 settings+=,cleanFileForciblyEnable=false
-failovers=0 harmed=''
+failovers=0 harmed='' supervised=no
 
 # --- brokers ---
 
@@ -49,6 +50,7 @@ start() {		# HOST ROLE
 	local options
 	options=$settings,brokerRole=$2,haListen=$(net_address "$1")
 	if [ "$2" = SLAVE ]; then options+=,master=$(address "$master"); fi
+	if [ "$supervised" = yes ]; then options+=,supervise; fi
 	on_host "$1" start_mqfs "$work/disk-$1/store" "$work/$1" -o "$options"
 }
 
@@ -73,6 +75,8 @@ a_slave() {
 
 begin_generation() {
 	local host
+	supervised=$supervise
+	if [ "$supervise" = dice ]; then supervised=$([ $((RANDOM % 2)) = 0 ] && echo yes || echo no); fi
 	master=a
 	for host in "${hosts[@]}"; do
 		rm -f "$work/disk.disk-$host"
@@ -132,8 +136,13 @@ step_down() {
 
 # --- harm, and what repairs it ---
 
+pid_of() { broker_of "$work/disk-$1/store"; }
+
 lose() {		# HOST kill|power
+	local broker
+	broker=$(pid_of "$1")
 	if [ "$2" = power ]; then on_disk "$1" shutdown_disk > /dev/null; fi
+	kill -KILL "${daemons[$work/$1]}" "$broker"
 	kill_mqfs "$work/$1"
 }
 
@@ -161,6 +170,10 @@ harm() {
 	local old=$master one
 	one=$(a_slave $((RANDOM % 2)))
 	case $1 in
+	heir)		# nobody who has a file open notices
+		if ((RANDOM % 2)); then one=$old; fi
+		kill_broker "$work/disk-$one/store" "$work/$one"
+		pause 1000 ;;
 	kill | power)
 		lose "$old" "$1"
 		fail_over
@@ -190,8 +203,8 @@ harm() {
 		bring_back "$one" "${1#slave_}" SLAVE
 		pause 1000 ;;
 	slave_cut) net_cut "$one"; pause 3000; net_heal; pause 1000 ;;
-	slave_stop) stop_for_a_while "${daemons[$work/$one]}"; pause 1000 ;;
-	stop) stop_for_a_while "${daemons[$work/$old]}"; pause 1000 ;;
+	slave_stop) stop_for_a_while "$(pid_of "$one")"; pause 1000 ;;
+	stop) stop_for_a_while "$(pid_of "$old")"; pause 1000 ;;
 	mqrepld)
 		one=$(mqrepld_of "$([ $((RANDOM % 2)) = 0 ] && echo "$old" || echo "$one")")
 		if ((RANDOM % 2)); then stop_for_a_while "$one"; else kill -KILL "$one"; fi
@@ -225,14 +238,17 @@ judge_all() {		# OPTION...   of the judge of the master
 }
 
 cycle() {
-	local what lost=() old=$master
+	local what lost=() old=$master workers=abcdefghklmprw repeat=ETIMEDOUT
 	choose "$1"
 	role=$(pick "$roles")
 	harm=$(pick "$harms")
+	if [ "$harm,$supervised" = heir,no ]; then harm=restart; fi
+	# Small files do not go on under an heir: who trims or makes would not know what was done.
+	if [ "$harm" = heir ]; then workers=${workers//[hm]/} repeat=ETIMEDOUT,ESTALE; fi
 	what="cycle $1, $role, $harm"
 	tell "$master" brokerRole "$role"
 	eventually 20 is_usable
-	start_load "$work/$master" "$1" --slave "$work/$(a_slave 0)" --workers abcdefghklmprw --repeat ETIMEDOUT \
+	start_load "$work/$master" "$1" --slave "$work/$(a_slave 0)" --workers "$workers" --repeat "$repeat" \
 		--again EHOSTDOWN --errors ENOTCONN,ECONNABORTED,ETIMEDOUT,EIO,EROFS,EHOSTDOWN
 	pause 1500
 	harm "$harm"
@@ -251,6 +267,7 @@ cycle() {
 for ((n = from; n < from + cycles; n++)); do
 	if ((n == from || n % generation == 0)); then
 		if [ -n "${daemons[$work/a]:-}" ]; then end_generation; fi
+		choose "$n"
 		begin_generation
 	fi
 	cycle "$n"

@@ -58,8 +58,14 @@ def save_json(path, value):
 
 
 def read_text(path):
-    with open(path, encoding="ascii") as f:
-        return f.read()
+    """Once more, if the broker was replaced while it was open."""
+    for last in (False, True):
+        try:
+            with open(path, encoding="ascii") as f:
+                return f.read()
+        except OSError as why:
+            if last or why.errno != errno.ESTALE:
+                raise
 
 
 def read_all(path):
@@ -334,7 +340,7 @@ class Consumer(Worker):
             os.close(fd)
 
     def done(self, step, *arguments):
-        """An fsync that times out says nothing, and may come again."""
+        """An fsync that times out says nothing, and may come again; so does a small file whose broker was replaced."""
         try:
             return super().done(step, *arguments)
         except OSError as why:
