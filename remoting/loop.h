@@ -1,4 +1,4 @@
-/* loop.h - the loop of mqremoted: the link, clients, name servers, timers. */
+/* loop.h - what mqremoted does in a turn of its loop: the link, clients, name servers, timers. */
 #ifndef MQFS_REMOTING_LOOP_H
 #define MQFS_REMOTING_LOOP_H
 
@@ -15,9 +15,7 @@
 #define CONNECTIONS_MAX 10000u
 
 struct loop {
-	struct watch link;		/* first */
 	struct daemon d;
-	struct resolve_answer listen;	/* addresses to listen on */
 	size_t connections_max;		/* at most CONNECTIONS_MAX */
 	struct server *server;
 	struct namesrv *namesrv;
@@ -27,13 +25,12 @@ struct loop {
 	struct calls *calls;
 	struct traffic *traffic;
 	size_t replies_bytes;		/* bodies of replies that are under way */
-	struct link_message told;	/* the LINK_READY that was sent last; kind 0: none yet; and when */
-	int64_t told_ms;
-	int64_t stood_still_ms;		/* how long the process was stopped so far, in all */
-	int rc;
 };
 
-/* Run until the link ends (MQ_OK) or an invalid message comes over it (noted). */
-int loop_run(struct loop *l);
+/* Callbacks of struct program.  loop: a struct loop, of which connections_max, namesrv and traffic are set. */
+int loop_open(void *loop);
+void loop_close(void *loop);
+int loop_hear(void *loop, const struct link_message *msg, int blob_fd);
+int64_t loop_tick(void *loop);
 
 #endif

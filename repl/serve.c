@@ -2,15 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "conf/clock.h"
 #include "conf/err.h"
-#include "net/listener.h"
-#include "net/server.h"
+#include "net/program.h"
 #include "repl/receiver.h"
 #include "repl/remoting_client.h"
 #include "repl/requests.h"
@@ -19,30 +15,8 @@
 
 #define PATIENCE_MS 500			/* with who has not reported, when others want the place, */
 #define IDLE_MS 5000			/* and with who has, and acknowledges nothing */
-#define EVENTS_MAX 256			/* more than there are: whoever is ready has a turn in each */
-#define LINK_TURN 64			/* messages of the mount, then it is others' turn */
 #define REMOTING_CONNECTIONS_MAX 64
 #define ANSWERS_MAX 8			/* that one of them does not take */
-#define LATE_MS 50			/* so long a busy machine may keep us from a turn */
-
-struct loop {
-	struct watch link;
-	struct watch marks;				/* the mount has moved one that we wait for */
-	struct slaves {
-		struct listener listener;
-		const struct board_seat *board;
-		struct sender *list[SERVE_SLAVES_MAX];	/* number i + 1, or NULL */
-		uint64_t connections;			/* that were accepted so far */
-	} slaves;
-	struct daemon *d;
-	const struct board_seat *board;
-	struct receiver *receiver;			/* NULL: we follow nobody, */
-	struct remoting_client *client;			/* and have nobody to ask */
-	struct server *server;
-	struct link_message told;			/* which ports are in use; kind 0: not yet */
-	int64_t stood_still_ms;				/* in all, so far */
-	int rc;
-};
 
 /* --- who connects ---------------------------------------------------------------------- */
 
@@ -145,174 +119,135 @@ slave_accepted(struct listener *l, int fd, const char *address)
 	(void)sender_open(l->d, s->board, fd, (int32_t)(place - s->list) + 1, ++s->connections, address, place);
 }
 
-/* Which ports are in use, whenever that has changed, and when all is well again. */
-static void
-say_ready(struct loop *l)
-{
-	struct daemon *d = l->d;
-	const struct link_message msg = {
-		.kind = LINK_READY,
-		.port = listener_port(&l->slaves.listener),
-		.remoting_port = server_port(l->server),
-		.vip_port = server_vip_port(l->server),
-	};
-
-	if (!d->recovered && l->told.kind == msg.kind && l->told.port == msg.port && l->told.remoting_port == msg.remoting_port &&
-	    l->told.vip_port == msg.vip_port)
-		return;
-	if (!outbox_put(&d->out, &msg, 0))
-		return;
-	l->told = msg;
-	d->recovered = false;
-}
-
 /* --- the link ---------------------------------------------------------------------------------- */
 
 static void
-take_marks(struct loop *l)
+take_marks(struct serve *s)
 {
-	l->d->written = atomic_load(&l->board->marks->written);
-	l->d->begin = atomic_load(&l->board->marks->begin);
+	s->d.written = atomic_load(&s->board.marks->written);
+	s->d.begin = atomic_load(&s->board.marks->begin);
 }
 
-/* In each turn of the loop, before what has come is looked at. */
-static void
-look_at_marks(struct loop *l)
+/* Marks are read before the mount's messages, which may be about them. */
+void
+serve_woken(void *serve)
 {
-	int64_t before = l->d->written;
+	struct serve *s = serve;
+	int64_t before = s->d.written;
 
-	take_marks(l);
-	if (l->d->written == before)
+	if (s->asleep)
+		board_awake(&s->board);
+	s->asleep = false;
+	take_marks(s);
+	if (s->d.written == before)
 		return;
-	if (l->receiver)
-		receiver_applied(l->receiver);
+	if (s->receiver)
+		receiver_applied(s->receiver);
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
-		if (l->slaves.list[i])
-			sender_marks(l->slaves.list[i]);
+		if (s->slaves.list[i])
+			sender_marks(s->slaves.list[i]);
 }
 
+/* The eventfd has only ended the wait: serve_woken() has read the marks. */
 static void
 marks_ready(struct watch *w, uint32_t events)
 {
-	(void)w;		/* it has been looked at them */
+	(void)w;
 	(void)events;
 }
 
 /* Would we do something at once if the log grew? */
 static bool
-wants_marks(const struct loop *l)
+wants_marks(const struct serve *s)
 {
-	bool wants = l->receiver && receiver_wants_marks(l->receiver);
+	bool wants = s->receiver && receiver_wants_marks(s->receiver);
 
 	for (size_t i = 0; i < SERVE_SLAVES_MAX && !wants; i++)
-		wants = l->slaves.list[i] && sender_wants_marks(l->slaves.list[i]);
+		wants = s->slaves.list[i] && sender_wants_marks(s->slaves.list[i]);
 	return wants;
 }
 
-/* blob_fd is taken over. */
 static int
-on_exchange(struct loop *l, const struct link_message *msg, int blob_fd)
+on_response(struct serve *s, const struct link_message *msg, int blob_fd)
+{
+	int rc = server_answer(s->server, msg, blob_fd);
+
+	if (blob_fd >= 0)
+		close(blob_fd);
+	return rc;
+}
+
+static int
+on_request(struct serve *s, const struct link_message *msg, int blob_fd)
 {
 	const struct link_message nobody = { .kind = LINK_RESPONSE, .id = msg->id, .code = -ENOTCONN,
 					     .text = "there is no master to ask" };
 
-	int rc;
-
-	if (msg->kind == LINK_RESPONSE) {
-		rc = server_answer(l->server, msg, blob_fd);
-		if (blob_fd >= 0)
-			close(blob_fd);
-		return rc;
-	}
-	if (l->client) {
-		remoting_client_ask(l->client, msg, blob_fd);
+	if (s->client) {
+		remoting_client_ask(s->client, msg, blob_fd);
 		return MQ_OK;
 	}
-	(void)outbox_put(&l->d->out, &nobody, 0);
+	(void)outbox_put(&s->d.out, &nobody, 0);
 	if (blob_fd >= 0)
 		close(blob_fd);
 	return MQ_OK;
 }
 
-/* Where to go on: only where our log ends. */
+/* The log is continued only where it ends. */
 static int
-on_follow(struct loop *l, const struct link_message *msg)
+on_follow(struct serve *s, const struct link_message *msg)
 {
-	if (!l->receiver)
+	const struct daemon *d = &s->d;
+
+	if (!s->receiver)
 		return err_note(MQ_ECORRUPT, "the mount has no master to follow");
 	if (msg->kind == LINK_REST)
-		receiver_rest(l->receiver);
-	else if (l->d->written > 0 && msg->pos != l->d->written)
+		receiver_rest(s->receiver);
+	else if (d->written > 0 && msg->pos != d->written)
 		return err_note(MQ_ECORRUPT, "the mount wants to follow from %" PRId64 ", its log ends at %" PRId64,
-				msg->pos, l->d->written);
-	else if (msg->len > msg->pos - l->d->begin)
+				msg->pos, d->written);
+	else if (msg->len > msg->pos - d->begin)
 		return err_note(MQ_ECORRUPT, "the mount wants %" PRIu32 " bytes compared, its log is from %" PRId64
-				" to %" PRId64, msg->len, l->d->begin, msg->pos);
+				" to %" PRId64, msg->len, d->begin, msg->pos);
 	else
-		receiver_follow(l->receiver, msg->pos, (struct receiver_again){ msg->len, msg->crc }, msg->id);
+		receiver_follow(s->receiver, msg->pos, (struct receiver_again){ msg->len, msg->crc }, msg->id);
 	return MQ_OK;
 }
 
-static void
-on_config(struct loop *l, const struct link_message *msg)
+int
+serve_hear(void *serve, const struct link_message *msg, int blob_fd)
 {
-	struct link_config *c = &l->d->config;
+	struct serve *s = serve;
+	struct link_config *c = &s->d.config;
 
-	c->heartbeat_ms = msg->config.heartbeat_ms;
-	c->housekeeping_ms = msg->config.housekeeping_ms;
-	c->batch_bytes = msg->config.batch_bytes;
-	c->eager = msg->config.eager;
-}
-
-static int
-hear_mount(struct loop *l)
-{
-	struct link_message msg;
-	int blob_fd, rc = link_receive(l->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
-
-	if (rc != MQ_OK)
-		return rc;
-	switch (msg.kind) {
+	switch (msg->kind) {
 	case LINK_REQUEST:
+		return on_request(s, msg, blob_fd);
 	case LINK_RESPONSE:
-		return on_exchange(l, &msg, blob_fd);
+		return on_response(s, msg, blob_fd);
 	case LINK_FOLLOW:
 	case LINK_REST:
-		return on_follow(l, &msg);
+		return on_follow(s, msg);
 	case LINK_CONFIG:
-		on_config(l, &msg);
-		return MQ_OK;
-	case LINK_PING:
-		(void)outbox_put(&l->d->out, &(struct link_message){ .kind = LINK_PONG }, 0);
+		c->heartbeat_ms = msg->config.heartbeat_ms;
+		c->housekeeping_ms = msg->config.housekeeping_ms;
+		c->batch_bytes = msg->config.batch_bytes;
+		c->eager = msg->config.eager;
 		return MQ_OK;
 	default:
-		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg.kind);
+		return err_note(MQ_ECORRUPT, "the mount sends a message of kind %u", msg->kind);
 	}
-}
-
-static void
-link_ready(struct watch *w, uint32_t events)
-{
-	struct loop *l = (struct loop *)w;
-	int rc = MQ_OK;
-
-	if (events & EPOLLOUT)
-		rc = outbox_send(&l->d->out);
-	for (int i = 0; i < LINK_TURN && rc == MQ_OK; i++)
-		rc = hear_mount(l);
-	if (rc != MQ_OK && rc != -EAGAIN)
-		l->rc = rc == -EPIPE ? MQ_EEND : rc;
 }
 
 /* --- the loop ----------------------------------------------------------------------------------- */
 
 static int64_t
-slaves_tick(struct loop *l)
+slaves_tick(struct serve *s)
 {
-	int64_t next = listener_tick(&l->slaves.listener);
+	int64_t next = listener_tick(&s->slaves.listener);
 
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++) {
-		struct sender **slave = &l->slaves.list[i];
+		struct sender **slave = &s->slaves.list[i];
 
 		if (!*slave)
 			continue;
@@ -325,120 +260,65 @@ slaves_tick(struct loop *l)
 	return next;
 }
 
-/* All that is due; how long then to wait for news, -1: as long as it takes. */
-static int
-tick(struct loop *l)
+int64_t
+serve_tick(void *serve)
 {
-	const struct daemon *d = l->d;
-	int64_t next;
+	struct serve *s = serve;
+	int64_t next = earlier(slaves_tick(s), server_tick(s->server));
 
-	next = earlier(slaves_tick(l), server_tick(l->server));
-	say_ready(l);
-	if (l->client)
-		next = earlier(next, remoting_client_tick(l->client));
-	if (l->receiver)
-		next = earlier(next, receiver_tick(l->receiver));
-	watch_ask(l->d, &l->link, EPOLLIN | (d->out.n > 0 ? EPOLLOUT : 0));
-	if (next == 0)
-		return -1;
-	if (next <= d->now_ms)
-		return 0;
-	return next - d->now_ms < INT32_MAX ? (int)(next - d->now_ms) : INT32_MAX;
-}
-
-/* Time passes for us only while we look: when we, or the whole machine, stood still
- * for seconds, no peer is dead because nothing was heard of it meanwhile. */
-static void
-look_at_clock(struct loop *l, int wait_ms)
-{
-	int64_t now = clock_mono_ms() - l->stood_still_ms, most = l->d->now_ms + wait_ms + LATE_MS;
-
-	if (wait_ms >= 0 && now > most) {
-		l->stood_still_ms += now - most;
-		now = most;
-	}
-	l->d->now_ms = now;
-}
-
-/* Wait for events, and for marks if these are wanted. */
-static int
-sleep_for(struct loop *l, struct epoll_event events[EVENTS_MAX], int wait_ms)
-{
-	bool wants = wait_ms != 0 && wants_marks(l);
-	int n;
-
-	if (wants && !board_sleep(l->board, l->d->written))
-		wait_ms = 0;
-	n = epoll_wait(l->d->epoll_fd, events, EVENTS_MAX, wait_ms);
-	if (wants)
-		board_awake(l->board);
-	return n;
-}
-
-static int
-loop_run(struct loop *l)
-{
-	struct epoll_event events[EVENTS_MAX];
-	int n, wait_ms;
-
-	while (l->rc == MQ_OK && !l->d->over) {
-		wait_ms = tick(l);
-		n = sleep_for(l, events, wait_ms);
-		look_at_clock(l, wait_ms);
-		look_at_marks(l);
-		for (int i = 0; i < n; i++) {
-			struct watch *w = events[i].data.ptr;
-
-			w->ready(w, events[i].events);
-		}
-	}
-	return l->rc == MQ_EEND ? MQ_OK : l->rc;
+	(void)program_say_ready(&s->d, &(struct link_message){
+		.kind = LINK_READY,
+		.port = listener_port(&s->slaves.listener),
+		.remoting_port = server_port(s->server),
+		.vip_port = server_vip_port(s->server),
+	});
+	if (s->client)
+		next = earlier(next, remoting_client_tick(s->client));
+	if (s->receiver)
+		next = earlier(next, receiver_tick(s->receiver));
+	if ((next != 0 && next <= s->d.now_ms) || !wants_marks(s))
+		return next;
+	s->asleep = true;
+	return board_sleep(&s->board, s->d.written) ? next : s->d.now_ms;
 }
 
 int
-serve_run(struct serve *serve)
+serve_open(void *serve)
 {
-	struct daemon *d = &serve->d;
-	struct loop l = {
-		.link = { .ready = link_ready, .fd = -1 },
-		.marks = { .ready = marks_ready, .fd = -1 },
-		.slaves.board = &serve->board,
-		.slaves.listener = {
-			.d = d, .on = &serve->listen, .what = "slaves", .port = d->config.port,
-			.has_place = slave_has_place, .accepted = slave_accepted,
-		},
-		.d = d,
-		.board = &serve->board,
-	};
+	struct serve *s = serve;
+	struct daemon *d = &s->d;
 	const struct server_for remoting = {
-		.d = d, .on = &serve->listen, .connections_max = REMOTING_CONNECTIONS_MAX,
+		.d = d, .on = &d->listen, .connections_max = REMOTING_CONNECTIONS_MAX,
 		.host_max = LISTENER_HOST_MAX, .waiting_max = ANSWERS_MAX, .has_values = request_has_values,
 	};
 	int rc;
 
-	d->now_ms = clock_mono_ms();
-	take_marks(&l);
-	rc = watch_open(d, &l.link, LINK_SOCKET_FD, EPOLLIN);
-	if (rc == MQ_OK)
-		rc = watch_open(d, &l.marks, serve->board.wake_fd, EPOLLIN | EPOLLET);
+	take_marks(s);
+	s->slaves.board = &s->board;
+	s->slaves.listener = (struct listener){
+		.d = d, .on = &d->listen, .what = "slaves", .port = d->config.port,
+		.has_place = slave_has_place, .accepted = slave_accepted,
+	};
+	listener_open(&s->slaves.listener);
+	s->marks = (struct watch){ .ready = marks_ready, .fd = -1 };
+	rc = watch_open(d, &s->marks, s->board.wake_fd, EPOLLIN | EPOLLET);
 	if (rc == MQ_OK && d->config.slave)
-		rc = receiver_open(d, serve->master.names_fd, &serve->master.answer, &l.receiver);
+		rc = receiver_open(d, s->master.names_fd, &s->master.answer, &s->receiver);
 	if (rc == MQ_OK && d->config.slave)
-		rc = remoting_client_open(d, serve->remoting.names_fd, &serve->remoting.answer, &l.client);
-	if (rc != MQ_OK)
-		return rc;
-	listener_open(&l.slaves.listener);
-	rc = server_open(&remoting, &l.server);
-	if (rc != MQ_OK)
-		return rc;
-	rc = loop_run(&l);
+		rc = remoting_client_open(d, s->remoting.names_fd, &s->remoting.answer, &s->client);
+	return rc == MQ_OK ? server_open(&remoting, &s->server) : rc;
+}
+
+void
+serve_close(void *serve)
+{
+	struct serve *s = serve;
+
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
-		sender_close(l.slaves.list[i]);
-	receiver_close(l.receiver);
-	remoting_client_close(l.client);
-	server_close(l.server);
-	listener_close(&l.slaves.listener);
-	watch_close(&l.marks);
-	watch_close(&l.link);
-	return rc;
+		sender_close(s->slaves.list[i]);
+	receiver_close(s->receiver);
+	remoting_client_close(s->client);
+	server_close(s->server);
+	listener_close(&s->slaves.listener);
+	watch_close(&s->marks);
 }
