@@ -17,6 +17,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "net/link.h"
+#include "net/shared.h"
 #include "net/start.h"
 
 #define FIRST_FREE_FD (LINK_RING_FD + 1)
@@ -56,24 +57,6 @@ find_program(const struct start_what *what, char *path, size_t size)
 }
 
 /* --- what it gets ---------------------------------------------------------------- */
-
-/* Its size is sealed: whoever reads it cannot be made to fall over its end. */
-static int
-make_ring(int *ret_fd, void **ret_ring)
-{
-	AUTO_CLOSE int fd = memfd_create("mqfs-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *ring = NULL;
-
-	if (fd < 0 || ftruncate(fd, LINK_RING_BYTES) != 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		return err_note(-errno, "ring: %m");
-	ring = mmap(NULL, LINK_RING_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-	if (ring == MAP_FAILED)
-		return err_note(-errno, "ring: mmap: %m");
-	*ret_fd = take_fd(&fd);
-	*ret_ring = ring;
-	return MQ_OK;
-}
 
 /* Away from the numbers it is to have in the child. */
 static int
@@ -200,7 +183,7 @@ start_daemon(const struct start_what *what, const char *program, int commitlog_f
 		return err_note(-errno, "link: %m");
 	ours = pair[0];
 	theirs = pair[1];
-	rc = make_ring(&ring_fd, &ring);
+	rc = shared_make("mqfs-ring", LINK_RING_BYTES, SHARED_THEIRS, &ring_fd, &ring);
 	if (rc != MQ_OK)
 		return rc;
 	rc = spawn_with(what, program, (const int[]){ theirs, commitlog_fd, ring_fd }, ret_pid);

@@ -7,27 +7,8 @@
 #include "conf/err.h"
 #include "net/confine.h"
 #include "net/program.h"
+#include "net/shared.h"
 #include "remoting/loop.h"
-
-/* The descriptors of the rings come one after the other. */
-static int
-take_rings(struct loop *l)
-{
-	struct ring_fds fds = RING_NO_FDS;
-	int *const list[] = { &fds.in, &fds.out, &fds.wake_mount, &fds.wake_client };
-
-	for (int i = 0; i < 4; i++) {
-		struct link_message msg;
-		int fd = -1, rc = link_receive(LINK_SOCKET_FD, 0, &msg, &fd);
-
-		*list[i] = fd;
-		if (rc != MQ_OK)
-			return rc;
-		if (msg.kind != LINK_RING || msg.code != i)
-			return err_note(MQ_ECORRUPT, "the mount gives no rings");
-	}
-	return traffic_open(l, &fds, &l->traffic);
-}
 
 /* As many connections as there are descriptors. */
 static size_t
@@ -44,8 +25,11 @@ static int
 take(void *loop)
 {
 	struct loop *l = loop;
-	int rc = take_rings(l);
+	struct ring_fds fds;
+	int rc = shared_receive(LINK_SOCKET_FD, fds.fd, RING_FDS);
 
+	if (rc == MQ_OK)
+		rc = traffic_open(l, &fds, &l->traffic);
 	l->connections_max = count_connections();
 	return rc == MQ_OK ? namesrv_open(&l->d, &l->namesrv) : rc;
 }

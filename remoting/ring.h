@@ -21,7 +21,7 @@
  * another mqremoted with other rings.  An error of a client (a topic that does not
  * exist, a body that is too long) is valid here, and is answered with a code.
  *
- *      submitted, taken    counts; place is modulo RING_SLOTS.  At most RING_SLOTS
+ *      submitted           a count; place is modulo RING_SLOTS.  At most RING_SLOTS
  *                          submissions are under way: made, and not completed
  *      data_at             counts bytes ever put into the data ring; place is modulo
  *                          RING_DATA_BYTES.  One submission's bytes lie in one piece,
@@ -170,8 +170,7 @@ struct ring_in {
 
 struct ring_out {
 	struct ring_says says;
-	_Alignas(64) _Atomic uint64_t taken;
-	_Atomic uint64_t data_free;
+	_Alignas(64) _Atomic uint64_t data_free;
 	_Alignas(64) _Atomic uint64_t completed;
 	_Atomic uint64_t moved;			/* how often ends[] was set */
 	_Alignas(64) _Atomic uint32_t sleeps;	/* the mount does */
@@ -181,13 +180,12 @@ struct ring_out {
 };
 
 /* What mqremoted is given: the memory, and an eventfd each way. */
+enum ring_fd { RING_FD_IN, RING_FD_OUT, RING_FD_WAKE_MOUNT, RING_FD_WAKE_CLIENT, RING_FDS };
+
 struct ring_fds {
-	int in, out;
-	int wake_mount, wake_client;
+	int fd[RING_FDS];		/* by enum ring_fd; -1: none */
 };
 
-#define RING_NO_FDS { -1, -1, -1, -1 }
-
-void ring_fds_close(struct ring_fds *fds);	/* accepts RING_NO_FDS, and makes it that */
+void ring_fds_close(struct ring_fds *fds);	/* afterwards there are none */
 
 #endif

@@ -2,31 +2,30 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
+#include "net/shared.h"
 #include "remoting/ring_client.h"
 
 int
 ring_client_open(struct ring_client *r, struct ring_fds *fds)
 {
-	void *in = mmap(NULL, sizeof(*r->in), PROT_READ | PROT_WRITE, MAP_SHARED, fds->in, 0);
-	void *out = mmap(NULL, sizeof(*r->out), PROT_READ, MAP_SHARED, fds->out, 0);
-	int rc = MQ_OK;
+	void *in = NULL, *out = NULL;
+	int rc = shared_map("ring", take_fd(&fds->fd[RING_FD_IN]), sizeof(*r->in), true, &in);
 
+	if (rc == MQ_OK)
+		rc = shared_map("ring", take_fd(&fds->fd[RING_FD_OUT]), sizeof(*r->out), false, &out);
 	*r = (struct ring_client){
-		.in = in == MAP_FAILED ? NULL : in,
-		.out = out == MAP_FAILED ? NULL : out,
-		.wake_mount = fds->wake_mount,
-		.wake_us = fds->wake_client,
+		.in = in,
+		.out = out,
+		.wake_mount = take_fd(&fds->fd[RING_FD_WAKE_MOUNT]),
+		.wake_us = take_fd(&fds->fd[RING_FD_WAKE_CLIENT]),
 		.free_slots = calloc(RING_SLOTS, sizeof(*r->free_slots)),
 	};
-	fds->wake_mount = fds->wake_client = -1;
-	if (!r->in || !r->out)
-		rc = err_note(-errno, "the rings: mmap: %m");
-	else if (!r->free_slots)
+	if (rc == MQ_OK && !r->free_slots)
 		rc = -ENOMEM;
 	ring_fds_close(fds);
 	if (rc != MQ_OK) {
@@ -100,17 +99,12 @@ ring_client_submit(struct ring_client *r, const struct ring_submission *s)
 void
 ring_client_wake(struct ring_client *r)
 {
-	const uint64_t one = 1;
-
 	if (r->submitted == r->told)
 		return;
 	r->told = r->submitted;
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load(&r->out->sleeps)) {
-		ssize_t n = write(r->wake_mount, &one, sizeof(one));
-
-		(void)n;	/* EAGAIN: it is awake many times over */
-	}
+	if (atomic_load(&r->out->sleeps))
+		shared_wake(r->wake_mount);
 }
 
 int
@@ -142,10 +136,7 @@ ring_client_awake(struct ring_client *r)
 void
 ring_client_heard(struct ring_client *r)
 {
-	uint64_t n;
-	ssize_t got = read(r->wake_us, &n, sizeof(n));
-
-	(void)got;
+	shared_reset(r->wake_us);
 }
 
 bool

@@ -17,33 +17,31 @@
 void
 ring_fds_close(struct ring_fds *fds)
 {
-	int *all[] = { &fds->in, &fds->out, &fds->wake_mount, &fds->wake_client };
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (*all[i] >= 0)
-			close(*all[i]);
-		*all[i] = -1;
+	for (int i = 0; i < RING_FDS; i++) {
+		if (fds->fd[i] >= 0)
+			close(fds->fd[i]);
+		fds->fd[i] = -1;
 	}
 }
 
 int
 ring_server_open(struct ring_server *r, struct ring_fds *ret_fds)
 {
-	struct ring_fds fds = RING_NO_FDS;
+	struct ring_fds fds = { { -1, -1, -1, -1 } };
 	void *in = NULL, *out = NULL;
 	int rc;
 
 	*r = (struct ring_server){ .wake_us = -1, .wake_client = -1 };
 	lock_init(&r->lock, RANK_RING);
-	rc = shared_make("mqfs-in", sizeof(struct ring_in), SHARED_THEIRS, &fds.in, &in);
+	rc = shared_make("mqfs-in", sizeof(struct ring_in), SHARED_THEIRS, &fds.fd[RING_FD_IN], &in);
 	r->in = in;
 	if (rc == MQ_OK)
-		rc = shared_make("mqfs-out", sizeof(struct ring_out), SHARED_OURS, &fds.out, &out);
+		rc = shared_make("mqfs-out", sizeof(struct ring_out), SHARED_OURS, &fds.fd[RING_FD_OUT], &out);
 	r->out = out;
 	if (rc == MQ_OK)
-		rc = shared_make_wake(&r->wake_us, &fds.wake_mount);
+		rc = shared_make_wake(&r->wake_us, &fds.fd[RING_FD_WAKE_MOUNT]);
 	if (rc == MQ_OK)
-		rc = shared_make_wake(&r->wake_client, &fds.wake_client);
+		rc = shared_make_wake(&r->wake_client, &fds.fd[RING_FD_WAKE_CLIENT]);
 	if (rc != MQ_OK) {
 		ring_fds_close(&fds);
 		ring_server_close(r);
@@ -205,7 +203,6 @@ ring_server_release(struct ring_server *r)
 {
 	r->data_free = r->data_end;
 	atomic_store_explicit(&r->out->data_free, r->data_free, memory_order_release);
-	atomic_store_explicit(&r->out->taken, r->taken, memory_order_release);
 }
 
 bool
@@ -225,34 +222,22 @@ ring_item_next(const unsigned char *body, size_t len, size_t *at, struct ring_it
 
 /* --- sleeping and waking ---------------------------------------------------------------------- */
 
-static void
-wake(int fd)
-{
-	const uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n;	/* EAGAIN: it is awake many times over */
-}
-
 void
 ring_server_nudge(struct ring_server *r)
 {
-	wake(r->wake_us);
+	shared_wake(r->wake_us);
 }
 
 void
 ring_server_wait(struct ring_server *r, int timeout_ms)
 {
 	struct pollfd p = { .fd = r->wake_us, .events = POLLIN };
-	uint64_t n;
-	ssize_t got;
 
 	atomic_store(&r->out->sleeps, 1);
 	if (atomic_load(&r->in->submitted) == r->taken)
 		(void)poll(&p, 1, timeout_ms);
 	atomic_store(&r->out->sleeps, 0);
-	got = read(r->wake_us, &n, sizeof(n));
-	(void)got;
+	shared_reset(r->wake_us);
 }
 
 void
@@ -260,7 +245,7 @@ ring_server_wake_client(struct ring_server *r)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&r->in->sleeps))
-		wake(r->wake_client);
+		shared_wake(r->wake_client);
 }
 
 /* --- answering -------------------------------------------------------------------------------- */

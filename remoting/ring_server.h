@@ -13,7 +13,7 @@ struct ring_server {
 	const struct ring_in *in;
 	struct ring_out *out;
 	int wake_us, wake_client;	/* eventfds */
-	uint64_t taken;			/* the count that is used; `out` has a copy for mqremoted */
+	uint64_t taken;
 	uint64_t data_end;		/* of the last submission taken */
 	uint64_t data_free;
 	_Atomic uint32_t under_way;	/* taken, not completed */

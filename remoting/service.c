@@ -11,6 +11,7 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "net/shared.h"
 #include "net/tls.h"
 #include "remoting/built_in.h"
 #include "remoting/checks.h"
@@ -129,16 +130,12 @@ give_rings(struct service *s, int link_fd)
 {
 	struct ring_fds fds;
 	int rc = ring_server_open(&s->ring, &fds);
-	const int *const list[] = { &fds.in, &fds.out, &fds.wake_mount, &fds.wake_client };
 
 	if (rc != MQ_OK)
 		return rc;
 	rc = intake_open(&s->remoting, &s->ring, lied, s, &s->intake);
-	for (int i = 0; i < 4 && rc == MQ_OK; i++) {
-		const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RING, .code = i };
-
-		rc = link_send_blob(link_fd, 0, &msg, *list[i]);
-	}
+	if (rc == MQ_OK)
+		rc = shared_pass(link_fd, fds.fd, RING_FDS);
 	ring_fds_close(&fds);
 	return rc;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -58,19 +57,12 @@ board_close(struct board *b)
 int
 board_give(struct board *b, int link_fd)
 {
-	int rc = MQ_OK;
-
 	atomic_store(&b->acks->sleeps, (atomic_load(&b->acks->sleeps) + 1) & ~1u);	/* awake, and no number again */
 	for (size_t i = 0; i < LINK_PEERS_MAX; i++) {
 		atomic_store(&b->acks->of[i].ack, 0);
 		atomic_store(&b->acks->of[i].connection, 0);
 	}
-	for (int i = 0; i < 3 && rc == MQ_OK; i++) {
-		const struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RING, .code = i };
-
-		rc = link_send_blob(link_fd, 0, &msg, b->fds[i]);
-	}
-	return rc;
+	return shared_pass(link_fd, b->fds, 3);
 }
 
 /* A new connection takes the old ack away before it says its own number: what is read
@@ -89,39 +81,16 @@ board_ack_of(const struct board_acks *acks, int32_t number, uint64_t connection)
 
 /* --- mqrepld's side ------------------------------------------------------------------- */
 
-static int
-map(int fd, size_t size, int prot, void **ret)
-{
-	struct stat st;
-	void *at;
-
-	if (fstat(fd, &st) != 0 || st.st_size != (off_t)size)
-		return err_note(MQ_ECORRUPT, "the mount gives no board");
-	at = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
-	close(fd);
-	if (at == MAP_FAILED)
-		return err_note(-errno, "board: mmap: %m");
-	*ret = at;
-	return MQ_OK;
-}
-
 int
 board_take(int link_fd, struct board_seat *ret)
 {
 	void *marks = NULL, *acks = NULL;
-	int fds[3], rc = MQ_OK;
+	int fds[3], rc = shared_receive(link_fd, fds, 3);
 
-	for (int i = 0; i < 3 && rc == MQ_OK; i++) {
-		struct link_message msg;
-
-		rc = link_receive(link_fd, 0, &msg, &fds[i]);
-		if (rc == MQ_OK && (msg.kind != LINK_RING || msg.code != i))
-			rc = err_note(MQ_ECORRUPT, "the mount gives no board");
-	}
 	if (rc == MQ_OK)
-		rc = map(fds[0], sizeof(struct board_marks), PROT_READ, &marks);
+		rc = shared_map("board", fds[0], sizeof(struct board_marks), false, &marks);
 	if (rc == MQ_OK)
-		rc = map(fds[1], sizeof(struct board_acks), PROT_READ | PROT_WRITE, &acks);
+		rc = shared_map("board", fds[1], sizeof(struct board_acks), true, &acks);
 	if (rc == MQ_OK)
 		*ret = (struct board_seat){ .marks = marks, .acks = acks, .wake_fd = fds[2] };
 	return rc;

@@ -2,31 +2,12 @@
  * see link.h for what it is given. */
 #include "config.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "conf/err.h"
 #include "net/program.h"
+#include "net/shared.h"
 #include "repl/serve.h"
-
-static int
-take_ring(struct daemon *d)
-{
-	struct stat st;
-	void *ring;
-
-	if (fstat(LINK_RING_FD, &st) != 0 || st.st_size != LINK_RING_BYTES)
-		return err_note(MQ_ECORRUPT, "descriptor %d is no ring", LINK_RING_FD);
-	ring = mmap(NULL, LINK_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, LINK_RING_FD, 0);
-	if (ring == MAP_FAILED)
-		return err_note(-errno, "ring: %m");
-	close(LINK_RING_FD);
-	d->ring = ring;
-	return MQ_OK;
-}
 
 static int
 find_target(struct serve *s, const char *address, struct target *ret)
@@ -52,13 +33,17 @@ static int
 take(void *serve)
 {
 	struct serve *s = serve;
+	void *ring = NULL;
 	int rc = board_take(LINK_SOCKET_FD, &s->board);
 
 	if (rc == MQ_OK)
 		rc = find_target(s, s->d.config.master, &s->master);
 	if (rc == MQ_OK)
 		rc = find_target(s, s->d.config.master_remoting, &s->remoting);
-	return rc == MQ_OK ? take_ring(&s->d) : rc;
+	if (rc == MQ_OK)
+		rc = shared_map("ring", LINK_RING_FD, LINK_RING_BYTES, true, &ring);
+	s->d.ring = ring;
+	return rc;
 }
 
 int

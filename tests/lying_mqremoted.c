@@ -25,6 +25,7 @@
 
 #include "conf/err.h"
 #include "net/link.h"
+#include "net/shared.h"
 #include "remoting/ring_client.h"
 
 #define TOPIC "t"
@@ -35,7 +36,7 @@
 #define CHANGED_BYTES 4096
 
 static struct ring_client ring;
-static struct ring_fds fds = RING_NO_FDS;
+static struct ring_fds fds;
 
 /* --- what an honest mqremoted does --------------------------------------------------------------- */
 
@@ -50,14 +51,13 @@ tell(struct link_message msg)
 static void
 take_rings(void)
 {
-	int *const list[] = { &fds.in, &fds.out, &fds.wake_mount, &fds.wake_client };
 	struct ring_fds copy;
 	struct link_message msg;
 
 	MUST(link_receive(LINK_SOCKET_FD, 0, &msg, NULL) == MQ_OK && msg.kind == LINK_CONFIG);
-	for (int i = 0; i < 4; i++)
-		MUST(link_receive(LINK_SOCKET_FD, 0, &msg, list[i]) == MQ_OK && msg.kind == LINK_RING);
-	copy = (struct ring_fds){ dup(fds.in), dup(fds.out), dup(fds.wake_mount), dup(fds.wake_client) };
+	MUST(shared_receive(LINK_SOCKET_FD, fds.fd, RING_FDS) == MQ_OK);
+	for (int i = 0; i < RING_FDS; i++)
+		copy.fd[i] = dup(fds.fd[i]);
 	MUST(ring_client_open(&ring, &copy) == MQ_OK);
 }
 
@@ -251,17 +251,17 @@ write_on_the_board(void)
 	char path[32];
 	int again;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds.out);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds.fd[RING_FD_OUT]);
 	again = open(path, O_RDWR | O_CLOEXEC);
-	MUST(mmap(NULL, sizeof(struct ring_out), prot, MAP_SHARED, fds.out, 0) == MAP_FAILED);
+	MUST(mmap(NULL, sizeof(struct ring_out), prot, MAP_SHARED, fds.fd[RING_FD_OUT], 0) == MAP_FAILED);
 	MUST(mprotect((void *)(uintptr_t)ring.out, sizeof(struct ring_out), prot) != 0);
-	MUST(pwrite(fds.out, "lie", 3, 0) < 0);
+	MUST(pwrite(fds.fd[RING_FD_OUT], "lie", 3, 0) < 0);
 	if (again >= 0) {
 		MUST(mmap(NULL, sizeof(struct ring_out), prot, MAP_SHARED, again, 0) == MAP_FAILED);
 		MUST(pwrite(again, "lie", 3, 0) < 0);
 		MUST(fallocate(again, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0);
 	}
-	MUST(ftruncate(fds.in, 0) != 0 && ftruncate(fds.out, 0) != 0);
+	MUST(ftruncate(fds.fd[RING_FD_IN], 0) != 0 && ftruncate(fds.fd[RING_FD_OUT], 0) != 0);
 	tell((struct link_message){ .kind = LINK_PEER, .peer = 1 });
 }
 

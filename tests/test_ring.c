@@ -236,11 +236,11 @@ mqremoted_cannot_write_what_the_mount_writes(void **state)
 
 	(void)state;
 	assert_int_equal(ring_server_open(&server, &fds), MQ_OK);
-	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds.out, 0), MAP_FAILED);
-	assert_int_equal(pwrite(fds.out, "x", 1, 0), -1);
-	assert_int_equal(ftruncate(fds.in, 0), -1);
-	assert_int_equal(ftruncate(fds.out, 0), -1);
-	assert_int_equal(fcntl(fds.in, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds.fd[RING_FD_OUT], 0), MAP_FAILED);
+	assert_int_equal(pwrite(fds.fd[RING_FD_OUT], "x", 1, 0), -1);
+	assert_int_equal(ftruncate(fds.fd[RING_FD_IN], 0), -1);
+	assert_int_equal(ftruncate(fds.fd[RING_FD_OUT], 0), -1);
+	assert_int_equal(fcntl(fds.fd[RING_FD_IN], F_ADD_SEALS, F_SEAL_WRITE), -1);
 	ring_fds_close(&fds);
 	ring_server_close(&server);
 }
