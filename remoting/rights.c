@@ -9,18 +9,25 @@
 
 #define NEW_MODE 0755
 
+/* Without a user it is root, who may do all. */
 static struct access
 access_of(const struct user *r, struct offsets *o)
 {
-	return (struct access){
-		.offsets = o, .uid = getuid(), .gid = getgid(),
-		.who = { .uid = r->uid, .gid = r->gid, .groups = r->groups, .n_groups = r->n_groups },
-	};
+	struct access a = { .offsets = o, .uid = getuid(), .gid = getgid() };
+
+	if (r) {
+		a.who.uid = r->uid;
+		a.who.gid = r->gid;
+		a.who.groups = r->groups;
+		a.who.n_groups = r->n_groups;
+	}
+	return a;
 }
 
-/* --- what was found before ------------------------------------------------------------------------ */
+/* --- rights that were found before ------------------------------------------------------------------------ */
 
-/* Each message is judged, and most are of few queues: each thread keeps what it found. */
+/* The rights of each message are checked, and most messages are of few queues: each thread remembers
+ * the rights that it has found. */
 struct allowed {
 	const struct offsets *offsets;	/* NULL: nothing */
 	uint64_t version, user;
@@ -68,7 +75,7 @@ remember(const struct allowed *a, bool allowed)
 	return allowed;
 }
 
-/* --- what they may ---------------------------------------------------------------------------------- */
+/* --- rights ---------------------------------------------------------------------------------- */
 
 bool
 rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int32_t queue, enum rights_want want)
@@ -88,24 +95,18 @@ rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int
 bool
 rights_topic(const struct user *r, struct offsets *o, const struct topic *t, enum rights_want want)
 {
-	struct access a;
+	const struct access a = access_of(r, o);
 
 	if (want == RIGHTS_READ)
 		return rights_queue(r, o, t, ACCESS_EVERY_QUEUE, want);
-	if (!r || r->uid == 0)
-		return true;
-	a = access_of(r, o);
 	return access_topic(&a, t, want) == MQ_OK;
 }
 
 bool
 rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want)
 {
-	struct access a;
+	const struct access a = access_of(r, o);
 
-	if (!r || r->uid == 0)
-		return true;
-	a = access_of(r, o);
 	return access_group(&a, g, want) == MQ_OK;
 }
 
@@ -131,49 +132,42 @@ rights_consume(const struct user *r, struct offsets *o, struct group *g, struct 
 		return true;
 	if (!rights_queue(r, o, t, queue, RIGHTS_READ))
 		return false;
+	if (!g)
+		return rights_make(r, o, "groups");
 	q = question(r, o, t, g, queue, RIGHTS_WRITE);
-	if (g && is_known(&q))
+	if (is_known(&q))
 		return true;
-	if (g && subscription_find(o, g, t))
+	if (subscription_find(o, g, t))
 		return remember(&q, may_use(r, o, g, t, queue, "", ACCESS_READ | ACCESS_WRITE));
 	a = access_of(r, o);
-	return (g ? access_group(&a, g, ACCESS_WRITE | ACCESS_SEARCH)
-		  : access_root(&a, "groups", ACCESS_WRITE | ACCESS_SEARCH)) == MQ_OK;
+	return access_group(&a, g, ACCESS_WRITE | ACCESS_SEARCH) == MQ_OK;
 }
 
 bool
 rights_offset(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t, int32_t queue,
 	      enum rights_want want)
 {
-	return !r || r->uid == 0 || may_use(r, o, g, t, queue, ".offset", want);
+	return may_use(r, o, g, t, queue, ".offset", want);
 }
 
 bool
 rights_file(const struct user *r, struct offsets *o, const char *path, enum rights_want want)
 {
-	struct access a;
+	const struct access a = access_of(r, o);
 
-	if (!r || r->uid == 0)
-		return true;
-	a = access_of(r, o);
 	return access_file(&a, path, want) == MQ_OK;
 }
 
 bool
 rights_make(const struct user *r, struct offsets *o, const char *dir)
 {
-	struct access a;
+	const struct access a = access_of(r, o);
 
-	if (!r || r->uid == 0)
-		return true;
-	a = access_of(r, o);
 	return access_root(&a, dir, ACCESS_WRITE | ACCESS_SEARCH) == MQ_OK;
 }
 
 struct owner
 rights_owner(const struct user *r)
 {
-	if (!r)
-		return (struct owner){ .uid = getuid(), .gid = getgid(), .mode = NEW_MODE };
-	return (struct owner){ .uid = r->uid, .gid = r->gid, .mode = NEW_MODE };
+	return (struct owner){ .uid = r ? r->uid : getuid(), .gid = r ? r->gid : getgid(), .mode = NEW_MODE };
 }
