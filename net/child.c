@@ -294,13 +294,6 @@ child_release(struct child *c)
 	pthread_cond_broadcast(&c->changed);
 }
 
-void
-child_refresh(struct child *c)
-{
-	LOCKED(&c->lock);
-	pthread_cond_broadcast(&c->changed);
-}
-
 int
 child_open(const struct child_for *what, struct child **ret)
 {

@@ -34,7 +34,7 @@ struct child_for {
 	int commitlog_fd;
 	void *arg;
 
-	/* Shall the daemon run at all?  Called again after child_refresh(), with the child's lock. */
+	/* Shall the daemon run at all?  Called with the child's lock before each start. */
 	bool (*is_needed)(void *arg);
 
 	/* The daemon was started.  Not MQ_OK: it is ended. */
@@ -60,8 +60,5 @@ void child_close(struct child *c);		/* accepts NULL; waits for the thread */
 /* No daemon runs from the return of child_hold() until child_release() was called as often. */
 void child_hold(struct child *c);
 void child_release(struct child *c);
-
-/* The result of is_needed() may have changed. */
-void child_refresh(struct child *c);
 
 #endif

@@ -327,15 +327,6 @@ peers_anew(struct peers *p)
 	*p->master_broker = '\0';
 }
 
-bool
-peers_has_slaves(const struct peers *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->list[i].number > 0 && p->list[i].state > LINK_PEER_GONE)
-			return true;
-	return false;
-}
-
 const struct replication_peer *
 peers_master(const struct peers *p)
 {

@@ -72,8 +72,6 @@ void peers_cut(struct peers *p, mq_pos end);
 /* The role or the master has changed: slaves may have another log from now on. */
 void peers_anew(struct peers *p);
 
-bool peers_has_slaves(const struct peers *p);
-
 /* Are enough slaves in sync for a SYNC_MASTER? */
 bool peers_in_sync(const struct peers *p);
 
