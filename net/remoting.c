@@ -30,6 +30,31 @@ remoting_frame_clear(struct remoting_frame *f)
 	*f = (struct remoting_frame){ .code = 0 };
 }
 
+struct remoting_frame
+remoting_response(const struct remoting_frame *to, int code)
+{
+	return (struct remoting_frame){
+		.dialect = to->dialect, .code = code, .opaque = to->opaque, .flag = REMOTING_RESPONSE,
+		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
+	};
+}
+
+struct remoting_frame
+remoting_one_way(int code)
+{
+	return (struct remoting_frame){
+		.code = code, .flag = REMOTING_ONE_WAY, .language = REMOTING_JAVA, .version = REMOTING_VERSION,
+	};
+}
+
+const char *
+remoting_language(int32_t language)
+{
+	bool known = language >= 0 && (size_t)language < LENGTH(languages);
+
+	return languages[known ? language : REMOTING_OTHER];
+}
+
 /* --- the JSON header ------------------------------------------------------------------- */
 
 /* Absent and null are 0. */
@@ -171,14 +196,6 @@ remark_text(const char *remark)
 	return copy ? json_string(copy) : text;
 }
 
-static const char *
-language_word(const struct remoting_frame *f)
-{
-	bool known = f->language >= 0 && (size_t)f->language < LENGTH(languages);
-
-	return languages[known ? f->language : REMOTING_OTHER];
-}
-
 /* Has it no character that a JSON text has another way? */
 static bool
 is_verbatim(const char *text)
@@ -214,7 +231,7 @@ json_verbatim(const struct remoting_frame *f)
 		at = stpcpy(stpcpy(at, i > 0 ? ",\"" : "\""), field->name);
 		at = stpcpy(stpcpy(stpcpy(at, "\":\""), field->value), "\"");
 	}
-	at += sprintf(at, "},\"flag\":%d,\"language\":\"%s\",\"opaque\":%d", (int)f->flag, language_word(f),
+	at += sprintf(at, "},\"flag\":%d,\"language\":\"%s\",\"opaque\":%d", (int)f->flag, remoting_language(f->language),
 		      (int)f->opaque);
 	if (f->remark)
 		at = stpcpy(stpcpy(stpcpy(at, ",\"remark\":\""), f->remark), "\"");
@@ -228,7 +245,7 @@ json_text(const struct remoting_frame *f)
 {
 	json_t *ext = f->fields ? fields_object(f->fields) : json_incref(f->ext);
 	json_t *header = json_pack("{s:i, s:o*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code, "extFields", ext,
-				   "flag", f->flag, "language", language_word(f),
+				   "flag", f->flag, "language", remoting_language(f->language),
 				   "opaque", f->opaque, "remark", remark_text(f->remark),
 				   "serializeTypeCurrentRPC", "JSON", "version", f->version);
 	char *text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;

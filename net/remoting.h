@@ -70,6 +70,13 @@ struct remoting_frame {
 
 void remoting_frame_clear(struct remoting_frame *f);
 
+/* A response to `to`, and a request that wants no response: with that code, and nothing else. */
+struct remoting_frame remoting_response(const struct remoting_frame *to, int code);
+struct remoting_frame remoting_one_way(int code);
+
+/* The name of a language in RocketMQ's LanguageCode; "OTHER" for an unknown one. */
+const char *remoting_language(int32_t language);
+
 /* --- sending ------------------------------------------------------------------------- */
 
 /* Encode the frame: *ret (to be freed).  If `body` is NULL and body_len is not 0, *ret is the

@@ -59,7 +59,21 @@ struct answer {
 int answer_refuse(struct answer *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void answer_clear(struct answer *a);
 
-/* A field of ext; NULL if there is none of that name. */
+/* A field of ext; NULL, or "", if there is none of that name. */
 const char *ext_get(const json_t *ext, const char *name);
+const char *ext_text(const json_t *ext, const char *name);
+
+/* Is the field "true"?  `absent`: if there is none. */
+bool ext_is_true(const json_t *ext, const char *name, bool absent);
+
+/* The whole number of a text, or in a field.  False: there is none from min to max. */
+bool text_number(const char *text, int64_t min, int64_t max, int64_t *ret);
+bool ext_number(const json_t *ext, const char *name, int64_t min, int64_t max, int64_t *ret);
+
+/* Set a field to a text of at most 511 bytes.  -ENOMEM, also if ext is NULL. */
+int ext_print(json_t *ext, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Set a number as the answer's only ext field.  -ENOMEM. */
+int answer_number(struct answer *a, const char *name, int64_t number);
 
 #endif

@@ -212,11 +212,9 @@ server_refuse(struct server *s, struct server_peer *p, const struct remoting_fra
 	      const char *remark)
 {
 	char text[LINK_TEXT_BYTES];
-	struct remoting_frame f = {
-		.dialect = to->dialect, .code = code, .opaque = to->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = remark ? text : NULL,
-	};
+	struct remoting_frame f = remoting_response(to, code);
 
+	f.remark = remark ? text : NULL;
 	snprintf(text, sizeof(text), "%s", remark ? remark : "");
 	if (!(to->flag & REMOTING_ONE_WAY))
 		(void)server_send(s, p, &f);
@@ -628,10 +626,4 @@ int
 server_vip_port(const struct server *s)
 {
 	return listener_port(&s->ports[1].listener);
-}
-
-size_t
-server_connections(const struct server *s)
-{
-	return s->n;
 }

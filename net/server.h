@@ -74,7 +74,6 @@ void server_close(struct server *s);		/* accepts NULL */
 /* The ports in use; 0: it does not listen. */
 int server_port(const struct server *s);
 int server_vip_port(const struct server *s);
-size_t server_connections(const struct server *s);
 
 /* The mount has answered; blob_fd (-1: none) stays the caller's.  MQ_ECORRUPT, noted: no
  * request has that id. */

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@
 
 /* --- fields ----------------------------------------------------------------------------------------- */
 
-/* Reads fields one after the other, and remembers which was wrong first. */
+/* The fields of a frame, and the first of them that is missing or wrong. */
 struct reading {
 	const struct remoting_frame *f;
 	bool brief;			/* names of one letter */
@@ -34,23 +33,15 @@ text_field(struct reading *r, const char *name, const char *letter, bool needed)
 	return text;
 }
 
-/* `if_absent` where it is not there; INT64_MIN: it has to be. */
+/* `if_absent` for an absent field; INT64_MIN: the field must not be absent. */
 static int64_t
 number_field(struct reading *r, const char *name, const char *letter, int64_t min, int64_t max, int64_t if_absent)
 {
 	const char *text = text_field(r, name, letter, if_absent == INT64_MIN);
-	long long n;
-	char *end;
+	int64_t n = if_absent;
 
-	if (!text)
-		return if_absent;
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	if (end == text || *end || errno || n < min || n > max) {
-		if (!r->wrong)
-			r->wrong = name;
-		return 0;
-	}
+	if (text && !text_number(text, min, max, &n) && !r->wrong)
+		r->wrong = name;
 	return n;
 }
 
@@ -157,9 +148,9 @@ count_items(const struct remoting_frame *f, struct ask *a, struct refusal *why)
 }
 
 void
-ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at)
+ask_put_items(const struct ask *a, unsigned char *at)
 {
-	struct bytes b = bytes_over(a->body, frame_body_len);
+	struct bytes b = bytes_over(a->body, a->body_len);
 	struct cut_item item;
 
 	while (b.left > 0 && cut(&b, &item)) {
@@ -178,15 +169,15 @@ ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at)
 
 /* --- requests -------------------------------------------------------------------------------------------- */
 
-bool
-ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
+static bool
+decode_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
 	const bool replies = f->code == REMOTING_SEND_REPLY_MESSAGE || f->code == REMOTING_SEND_REPLY_MESSAGE_V2;
 	struct reading in = {
 		.f = f,
 		.brief = f->code != REMOTING_SEND_MESSAGE && f->code != REMOTING_SEND_REPLY_MESSAGE,
 	};
-	struct ask a = { .body = f->body };
+	struct ask a = { .body = f->body, .body_len = f->body_len };
 	const char *batch = text_field(&in, "batch", "m", false);
 	size_t text_len;
 
@@ -225,7 +216,13 @@ ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 }
 
 bool
-ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
+ask_is_sql(const char *type)
+{
+	return *type && strcmp(type, "TAG") != 0;
+}
+
+static bool
+decode_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
 	struct reading in = { .f = f };
 	struct ask a = { .group = text_field(&in, "consumerGroup", NULL, true) };
@@ -251,7 +248,7 @@ ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 		return false;
 	if (a.s.queue_id < 0)
 		return refuse(ret_why, ANSWER_SYSTEM_ERROR, "queueId[%d] is illegal", (int)a.s.queue_id);
-	if (type && *type && strcmp(type, "TAG") != 0)
+	if (type && ask_is_sql(type))
 		a.s.flags |= RING_FLAG_SQL;
 	if (a.text && strlen(a.text) > RECORD_PROPS_MAX)
 		return refuse(ret_why, ANSWER_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
@@ -262,8 +259,8 @@ ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_wh
 	return true;
 }
 
-bool
-ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
+static bool
+decode_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
 {
 	struct reading in = { .f = f };
 	struct ask a = { .topic = "", .template = "", .group = "", .text = text_field(&in, "producerGroup", NULL, true) };
@@ -281,4 +278,17 @@ ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why
 	a.s.text_len = (uint32_t)strlen(a.text);
 	*ret = a;
 	return true;
+}
+
+bool
+ask_decode(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why)
+{
+	switch (f->code) {
+	case REMOTING_PULL_MESSAGE:
+		return decode_pull(f, ret, ret_why);
+	case REMOTING_END_TRANSACTION:
+		return decode_end(f, ret, ret_why);
+	default:
+		return decode_send(f, ret, ret_why);
+	}
 }

@@ -13,6 +13,7 @@ struct ask {
 	struct ring_submission s;
 	const char *topic, *template, *group, *text;
 	const char *body;
+	size_t body_len;		/* as in the frame; s.body_len is as in the ring */
 	const char *key, *signature, *signed_text;	/* with access control; else their lengths in s are 0 */
 	/* of a pull */
 	bool suspends;			/* it may wait for messages */
@@ -21,18 +22,15 @@ struct ask {
 	int64_t suspend_ms;
 };
 
-/* SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320), SEND_REPLY_MESSAGE (324) and
- * _V2 (325).  False: *ret_why. */
-bool ask_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
+/* Decode SEND_MESSAGE, SEND_BATCH_MESSAGE, SEND_REPLY_MESSAGE, their _V2, PULL_MESSAGE, or an
+ * END_TRANSACTION that says commit or rollback.  False: *ret_why. */
+bool ask_decode(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
 
-/* PULL_MESSAGE (11). */
-bool ask_pull(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
-
-/* END_TRANSACTION (37) that says commit or rollback. */
-bool ask_end(const struct remoting_frame *f, struct ask *ret, struct refusal *ret_why);
+/* Is an expression of that type SQL92?  Else it is tags. */
+bool ask_is_sql(const char *type);
 
 /* Convert a BATCH's body from RocketMQ's layout to items of the ring, at `at`, which has room
- * for the s.body_len bytes of ask_send(). */
-void ask_put_items(const struct ask *a, size_t frame_body_len, unsigned char *at);
+ * for s.body_len bytes. */
+void ask_put_items(const struct ask *a, unsigned char *at);
 
 #endif

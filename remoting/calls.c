@@ -113,10 +113,8 @@ inquiry_free(struct calls *c, struct inquiry *q)
 static void
 answer_gathered(struct calls *c, struct inquiry *q)
 {
-	struct remoting_frame f = {
-		.dialect = q->dialect, .code = ANSWER_SUCCESS, .opaque = q->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
-	};
+	const struct remoting_frame to = { .dialect = q->dialect, .opaque = q->opaque };
+	struct remoting_frame f = remoting_response(&to, ANSWER_SUCCESS);
 
 	fputs("}}", q->table);
 	if (fflush(q->table) != 0)
@@ -174,12 +172,11 @@ gather(struct inquiry *q, const char *client, const struct remoting_frame *f)
 static void
 relay(struct calls *c, struct inquiry *q, const struct remoting_frame *f)
 {
-	struct remoting_frame answer = {
-		.dialect = q->dialect, .code = f->code, .opaque = q->opaque, .flag = REMOTING_RESPONSE,
-		.language = f->language, .version = f->version, .remark = f->remark, .ext = f->ext,
-		.body = f->body, .body_len = f->body_len,
-	};
+	struct remoting_frame answer = *f;
 
+	answer.dialect = q->dialect;
+	answer.opaque = q->opaque;
+	answer.flag = REMOTING_RESPONSE;
 	(void)server_send(c->l->server, q->by, &answer);
 }
 

@@ -143,10 +143,10 @@ clients_member(const struct client_group *g, const char *id)
 	return m;
 }
 
-bool
-clients_is_of(const struct client_group *g, const struct server_peer *peer)
+struct member *
+clients_member_at(const struct client_group *g, const struct server_peer *peer)
 {
-	const struct member *m = peer->data;
+	struct member *m = peer->data;
 
 	while (m && m->group != g)
 		m = m->next_of_peer;

@@ -51,17 +51,15 @@ void clients_close(struct clients *c);		/* accepts NULL */
 /* emptied(arg, name) is called when a group of consumers that `claims` has no members any more. */
 void clients_on_emptied(struct clients *c, void (*emptied)(void *arg, const char *group), void *arg);
 
-/* Is the connection a member of that group? */
-bool clients_is_of(const struct client_group *g, const struct server_peer *peer);
-
 /* How many connections are members of anything. */
 size_t clients_count(const struct clients *c);
 
 /* NULL: nobody is in it. */
 struct client_group *clients_group(const struct clients *c, enum clients_side side, const char *name);
 
-/* NULL: it is not in that group. */
+/* The member with that id, or at that connection.  NULL: it is not in that group (which may be NULL). */
 struct member *clients_member(const struct client_group *g, const char *id);
+struct member *clients_member_at(const struct client_group *g, const struct server_peer *peer);
 
 /* Every group of that side, in no order. */
 void clients_each(const struct clients *c, enum clients_side side,

@@ -16,23 +16,19 @@
 #include "remoting/replies.h"
 
 #define HEARTBEAT_MAX (256 << 10)	/* bytes of a body that is parsed here */
-#define NOTICES_MAX 64			/* answers that one does not take: it is told of no changes then */
 #define MAKE_AGAIN_MS 25000		/* the mount is asked for a group again at the next heartbeat but one */
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
-/* A response to `to`; body NULL: none. */
 enum server_served
 frames_respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body)
 {
 	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct remoting_frame f = {
-		.dialect = to->dialect, .code = ANSWER_SUCCESS, .opaque = to->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .body = text,
-		.body_len = text ? strlen(text) : 0,
-	};
+	struct remoting_frame f = remoting_response(to, ANSWER_SUCCESS);
 
 	json_decref(body);
+	f.body = text;
+	f.body_len = text ? strlen(text) : 0;
 	if (!(to->flag & REMOTING_ONE_WAY))
 		(void)server_send(l->server, p, &f);
 	return SERVER_DONE;
@@ -43,6 +39,23 @@ frames_refuse(struct loop *l, struct server_peer *p, const struct remoting_frame
 {
 	server_refuse(l->server, p, to, code, remark);
 	return SERVER_DONE;
+}
+
+enum server_served
+frames_pass_with(struct remoting_frame *f, json_t *ext)
+{
+	json_decref(f->ext);
+	f->ext = ext;
+	f->body = NULL;
+	f->body_len = 0;
+	return SERVER_ASK_MOUNT;
+}
+
+enum server_served
+frames_pass(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+{
+	(void)l, (void)p, (void)f;
+	return SERVER_ASK_MOUNT;
 }
 
 json_t *
@@ -64,23 +77,20 @@ frames_text(json_t *object, const char *name)
 	return text ? text : "";
 }
 
-/* --- members come and go ------------------------------------------------------------------------------ */
+/* --- members of groups -------------------------------------------------------------------------------- */
 
-/* Each of the group asks anew who is in it, and takes its share of the queues. */
+/* Each member asks anew for the list of members, and takes its share of the queues. */
 static void
 notify_group(void *arg, struct client_group *g)
 {
 	struct loop *l = arg;
-	struct remoting_frame f = {
-		.code = REMOTING_NOTIFY_CONSUMER_IDS_CHANGED, .flag = REMOTING_ONE_WAY,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
-		.ext = json_pack("{s:s}", "consumerGroup", g->name),
-	};
+	json_auto_t *ext = json_pack("{s:s}", "consumerGroup", g->name);
+	struct remoting_frame f = remoting_one_way(REMOTING_NOTIFY_CONSUMER_IDS_CHANGED);
 
-	for (struct member *m = g->members; m && f.ext; m = m->next)
-		if (m->peer->channel.waiting < NOTICES_MAX)	/* else it hears of the last change by itself, later */
+	f.ext = ext;
+	for (struct member *m = g->members; m && ext; m = m->next)
+		if (m->peer->channel.waiting < FRAMES_WAITING_MAX)	/* clients also ask from time to time */
 			(void)server_send(l->server, m->peer, &f);
-	json_decref(f.ext);
 }
 
 void
@@ -102,7 +112,7 @@ frames_emptied(void *arg, const char *group)
 	traffic_left(l->traffic, group);
 }
 
-/* One group of a heartbeat.  *groups grows by those that the mount is to be asked for. */
+/* One group of a heartbeat.  The mount is asked to make those in *groups. */
 static int
 join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum clients_side side,
      const char *id, json_t *data, json_t *groups)
@@ -125,26 +135,16 @@ join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum
 							     "unit" : "")) == 0 ? MQ_OK : -ENOMEM;
 }
 
-/* The mount is asked with these fields, which become f's, and without a body. */
-static enum server_served
-ask_with(struct remoting_frame *f, json_t *ext)
+/* The mount makes new groups and their retry topics. */
+enum server_served
+frames_heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_decref(f->ext);
-	f->ext = ext;
-	f->body = NULL;
-	f->body_len = 0;
-	return SERVER_ASK_MOUNT;
-}
-
-/* Of groups that are new the mount hears: they and their retry topics are made. */
-static enum server_served
-heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	json_t *root = frames_body(f), *groups = json_object(), *data;
+	json_auto_t *root = frames_body(f);
+	json_auto_t *groups = json_object();
 	const char *id = frames_text(root, "clientID");
+	json_t *data;
 	size_t i;
 	int rc = root && groups ? MQ_OK : err_note(-EINVAL, "the heartbeat is no object");
-	bool ask;
 
 	json_array_foreach(json_object_get(root, "producerDataSet"), i, data)
 		if (rc == MQ_OK)
@@ -152,17 +152,15 @@ heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data)
 		if (rc == MQ_OK)
 			rc = join(l, p, f, CLIENTS_CONSUMERS, id, data, groups);
-	json_decref(root);
-	ask = rc == MQ_OK && json_object_size(groups) > 0;
-	if (!ask) {
-		json_decref(groups);
-		return rc == MQ_OK ? frames_respond(l, p, f, NULL) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
-	}
-	return ask_with(f, groups);
+	if (rc != MQ_OK)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+	if (json_object_size(groups) == 0)
+		return frames_respond(l, p, f, NULL);
+	return frames_pass_with(f, json_incref(groups));
 }
 
-static enum server_served
-unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+enum server_served
+frames_unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const char *id = ext_get(f->ext, "clientID"), *producers = ext_get(f->ext, "producerGroup"),
 		   *consumers = ext_get(f->ext, "consumerGroup");
@@ -178,11 +176,12 @@ unregister(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 
 /* --- queue locks ------------------------------------------------------------------------------------------------ */
 
-/* Which of them files of the mount consume the mount knows; clients_answered() takes the others. */
-static enum server_served
-lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+/* The mount says which queues its files consume; frames_answered() locks the others. */
+enum server_served
+frames_lock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *set = json_object_get(root, "mqSet"), *queue;
+	json_auto_t *root = frames_body(f);
+	json_t *set = json_object_get(root, "mqSet"), *queue, *ext = NULL;
 	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
 	AUTO_FREE char *lines = NULL;
 	AUTO_FREE char *text = set ? json_dumps(set, JSON_COMPACT) : NULL;
@@ -193,72 +192,63 @@ lock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		if (out)
 			fprintf(out, "%s %lld\n", frames_text(queue, "topic"),
 				(long long)json_integer_value(json_object_get(queue, "queueId")));
-	if (!out || fclose(out) != 0 || !text || !*group || !*client) {
-		json_decref(root);
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
-	}
-	json_decref(f->ext);
-	f->ext = json_pack("{s:s, s:s, s:s, s:s}", "consumerGroup", group, "clientId", client, "mqSet", text,
-			   "mqfs.queues", lines);
-	json_decref(root);
-	f->body = NULL;
-	f->body_len = 0;
-	return f->ext ? SERVER_ASK_MOUNT : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+	if (out && fclose(out) == 0 && text && *group && *client)
+		ext = json_pack("{s:s, s:s, s:s, s:s}", "consumerGroup", group, "clientId", client, "mqSet", text,
+				"mqfs.queues", lines);
+	return ext ? frames_pass_with(f, ext) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
 }
 
-static enum server_served
-unlock_queues(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+enum server_served
+frames_unlock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *queue;
+	json_auto_t *root = frames_body(f);
 	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
-	bool good = root && *group && *client;
+	json_t *queue;
 	size_t i;
 
-	json_array_foreach(good ? json_object_get(root, "mqSet") : NULL, i, queue)
+	if (!*group || !*client)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+	json_array_foreach(json_object_get(root, "mqSet"), i, queue)
 		locks_drop(l->locks, group, frames_text(queue, "topic"),
 			   json_integer_value(json_object_get(queue, "queueId")), client);
-	json_decref(root);
-	return good ? frames_respond(l, p, f, NULL) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+	return frames_respond(l, p, f, NULL);
 }
 
 /* --- bodies that the mount does not parse ------------------------------------------------------------------------ */
 
-/* The members of a group's object become ext fields: the mount, which writes the store, parses no JSON
- * of a client's. */
-static enum server_served
-group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+/* The members of a group's object become ext fields. */
+enum server_served
+frames_group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *ext = json_object(), *value;
+	json_auto_t *root = frames_body(f);
+	json_t *ext = json_object(), *value;
 	const char *name;
 
 	json_object_foreach(root, name, value) {
-		char number[24];
-
-		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
 		if (json_is_string(value))
 			json_object_set(ext, name, value);
 		else if (json_is_integer(value))
-			json_object_set_new(ext, name, json_string(number));
+			ext_print(ext, name, "%lld", (long long)json_integer_value(value));
 		else if (json_is_boolean(value))
-			json_object_set_new(ext, name, json_string(json_is_true(value) ? "true" : "false"));
+			ext_print(ext, name, "%s", json_is_true(value) ? "true" : "false");
 	}
-	if (!root || !ext) {
-		json_decref(ext);
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
-	}
-	json_decref(root);
-	return ask_with(f, ext);
+	if (root && ext)
+		return frames_pass_with(f, ext);
+	json_decref(ext);
+	return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
 }
 
 /* Lines of KEY=VALUE, as of a Java properties file, become ext fields. */
-static enum server_served
-config_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+enum server_served
+frames_config_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	AUTO_FREE char *text = f->body ? strndup(f->body, f->body_len) : strdup("");
-	json_t *ext = json_object();
+	json_t *ext = text ? json_object() : NULL;
 	char *rest = text, *line;
 
-	while (ext && (line = strsep(&rest, "\r\n"))) {
+	if (!ext)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+	while ((line = strsep(&rest, "\r\n"))) {
 		char *value = strchr(line, '=');
 
 		if (*line == '#' || *line == '!' || !value)
@@ -266,40 +256,22 @@ config_set(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		*value++ = '\0';
 		json_object_set_new(ext, line, json_string(value));
 	}
-	if (!text || !ext) {
-		json_decref(ext);
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
-	}
-	return ask_with(f, ext);
+	return frames_pass_with(f, ext);
 }
 
-/* Consumers commit without waiting for an answer.  Who wants one is a tool, and an offset that it
- * says is so, be it lower than before. */
-static enum server_served
-update_offset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+/* A consumer commits without waiting for an answer.  A tool waits for one: its offset is set, even if
+ * it is lower than before. */
+enum server_served
+frames_update_offset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	(void)l, (void)p;
 	frames_tell(f, "mqfs.explicit", f->flag & REMOTING_ONE_WAY ? NULL : "true");
 	return SERVER_ASK_MOUNT;
 }
 
-/* --- messages ------------------------------------------------------------------------------------------------------- */
-
-static enum server_served
-send_message(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	return traffic_send(l->traffic, p, f);
-}
-
-static enum server_served
-pull_message(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	return traffic_pull(l->traffic, p, f);
-}
-
-/* What an old client says of maxReconsumeTimes does not count. */
-static enum server_served
-send_back(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+/* The maxReconsumeTimes of an old client does not count. */
+enum server_served
+frames_send_back(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	(void)l, (void)p;
 	if (f->version < REMOTING_V3_4_9)
@@ -307,15 +279,16 @@ send_back(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return SERVER_ASK_MOUNT;
 }
 
-/* A producer that does not know yet gets no answer, as RocketMQ has it: it will be asked. */
-static enum server_served
-end_transaction(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+/* A producer that says neither commit (8) nor rollback (12) gets no answer, as in RocketMQ: it will
+ * be asked. */
+enum server_served
+frames_end_transaction(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const char *end = ext_get(f->ext, "commitOrRollback");
 
 	if (!end || (strcmp(end, "8") != 0 && strcmp(end, "12") != 0))
 		return SERVER_DONE;
-	return traffic_end(l->traffic, p, f);
+	return traffic_serve(l, p, f);
 }
 
 bool
@@ -326,94 +299,9 @@ frames_may_ask(void *arg, const struct server_peer *p)
 	return traffic_may_ask(l->traffic, p);
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------ */
+/* --- access control ------------------------------------------------------------------------------------------------- */
 
-static enum server_served
-ask_mount(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	(void)l, (void)p, (void)f;
-	return SERVER_ASK_MOUNT;
-}
-
-static const struct {
-	int code;
-	enum server_served (*serve)(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-} rows[] = {
-	{ REMOTING_SEND_MESSAGE_V2, send_message },
-	{ REMOTING_SEND_MESSAGE, send_message },
-	{ REMOTING_SEND_BATCH_MESSAGE, send_message },
-	{ REMOTING_SEND_REPLY_MESSAGE, replies_serve },
-	{ REMOTING_SEND_REPLY_MESSAGE_V2, replies_serve },
-	{ REMOTING_PULL_MESSAGE, pull_message },
-	{ REMOTING_HEART_BEAT, heartbeat },
-	{ REMOTING_UNREGISTER_CLIENT, unregister },
-	{ REMOTING_GET_CONSUMER_LIST_BY_GROUP, serve_consumer_list },
-	{ REMOTING_GET_CONSUMER_CONNECTION_LIST, serve_connections },
-	{ REMOTING_GET_PRODUCER_CONNECTION_LIST, serve_connections },
-	{ REMOTING_GET_ALL_PRODUCER_INFO, serve_producers },
-	{ REMOTING_GET_CONSUMER_RUNNING_INFO, serve_running_info },
-	{ REMOTING_INVOKE_BROKER_TO_GET_CONSUMER_STATUS, serve_consumer_status },
-	{ REMOTING_CHECK_CLIENT_CONFIG, serve_check_client },
-	{ REMOTING_LOCK_BATCH_MQ, lock_queues },
-	{ REMOTING_UNLOCK_BATCH_MQ, unlock_queues },
-	{ REMOTING_CONSUMER_SEND_MSG_BACK, send_back },
-	{ REMOTING_END_TRANSACTION, end_transaction },
-	{ REMOTING_RESUME_CHECK_HALF_MESSAGE, ask_mount },
-	{ REMOTING_QUERY_MESSAGE, ask_mount },
-	{ REMOTING_UPDATE_AND_CREATE_ACL_CONFIG, ask_mount },
-	{ REMOTING_DELETE_ACL_CONFIG, ask_mount },
-	{ REMOTING_GET_BROKER_CLUSTER_ACL_INFO, ask_mount },
-	{ REMOTING_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG, ask_mount },
-	{ REMOTING_GET_BROKER_CLUSTER_ACL_CONFIG, ask_mount },
-	{ REMOTING_QUERY_CONSUMER_OFFSET, ask_mount },
-	{ REMOTING_UPDATE_CONSUMER_OFFSET, update_offset },
-	{ REMOTING_UPDATE_AND_CREATE_TOPIC, ask_mount },
-	{ REMOTING_GET_ALL_TOPIC_CONFIG, ask_mount },
-	{ REMOTING_GET_TOPIC_CONFIG, ask_mount },
-	{ REMOTING_GET_BROKER_CONFIG, ask_mount },
-	{ REMOTING_GET_BROKER_RUNTIME_INFO, ask_mount },
-	{ REMOTING_SEARCH_OFFSET_BY_TIMESTAMP, ask_mount },
-	{ REMOTING_GET_MAX_OFFSET, ask_mount },
-	{ REMOTING_GET_MIN_OFFSET, ask_mount },
-	{ REMOTING_GET_EARLIEST_MSG_STORETIME, ask_mount },
-	{ REMOTING_VIEW_MESSAGE_BY_ID, ask_mount },
-	{ REMOTING_GET_ALL_CONSUMER_OFFSET, ask_mount },
-	{ REMOTING_GET_ALL_DELAY_OFFSET, ask_mount },
-	{ REMOTING_GET_ALL_SUBSCRIPTIONGROUP_CONFIG, ask_mount },
-	{ REMOTING_UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, group_set },
-	{ REMOTING_GET_TOPIC_STATS_INFO, ask_mount },
-	{ REMOTING_DELETE_SUBSCRIPTIONGROUP, ask_mount },
-	{ REMOTING_GET_CONSUME_STATS, serve_with_topics },
-	{ REMOTING_INVOKE_BROKER_TO_RESET_OFFSET, serve_reset },
-	{ REMOTING_QUERY_TOPIC_CONSUME_BY_WHO, serve_with_groups },
-	{ REMOTING_QUERY_CONSUME_TIME_SPAN, ask_mount },
-	{ REMOTING_GET_SYSTEM_TOPIC_LIST_FROM_BROKER, ask_mount },
-	{ REMOTING_CLEAN_EXPIRED_CONSUMEQUEUE, ask_mount },
-	{ REMOTING_QUERY_CORRECTION_OFFSET, ask_mount },
-	{ REMOTING_CONSUME_MESSAGE_DIRECTLY, ask_mount },
-	{ REMOTING_CLONE_GROUP_OFFSET, serve_with_topics },
-	{ REMOTING_VIEW_BROKER_STATS_DATA, ask_mount },
-	{ REMOTING_CLEAN_UNUSED_TOPIC, ask_mount },
-	{ REMOTING_GET_BROKER_CONSUME_STATS, ask_mount },
-	{ REMOTING_QUERY_CONSUME_QUEUE, ask_mount },
-	{ REMOTING_DELETE_EXPIRED_COMMITLOG, ask_mount },
-	{ REMOTING_UPDATE_BROKER_CONFIG, config_set },
-	{ REMOTING_DELETE_TOPIC_IN_BROKER, ask_mount },
-	{ REMOTING_GET_TIMER_CHECK_POINT, ask_mount },
-	{ REMOTING_GET_ALL_MESSAGE_REQUEST_MODE, ask_mount },
-	{ REMOTING_HELLO, ask_mount },
-	{ REMOTING_READ_LOG, ask_mount },
-};
-
-bool
-frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f)
-{
-	return clients_answered(arg, p, code, f);
-}
-
-/* --- who may ------------------------------------------------------------------------------------------------------- */
-
-/* What the mount judges with its signature, in the rings. */
+/* Is it judged by the mount with its signature, in the rings? */
 static bool
 is_message(const struct loop *l, int code)
 {
@@ -428,31 +316,21 @@ is_message(const struct loop *l, int code)
 static void
 tell_wants(struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *data, *sub;
-	char *text = NULL;
+	json_auto_t *root = frames_body(f);
+	AUTO_FREE char *text = NULL;
+	json_t *data, *sub;
 	size_t i, k, len = 0;
 	FILE *out = open_memstream(&text, &len);
 
+	if (!out)
+		return;
 	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data) {
-		if (out)
-			fprintf(out, "%%RETRY%%%s,", frames_text(data, "groupName"));
+		fprintf(out, "%%RETRY%%%s,", frames_text(data, "groupName"));
 		json_array_foreach(json_object_get(data, "subscriptionDataSet"), k, sub)
-			if (out)
-				fprintf(out, "%s,", frames_text(sub, "topic"));
+			fprintf(out, "%s,", frames_text(sub, "topic"));
 	}
-	json_decref(root);
-	if (out && fclose(out) == 0)
+	if (fclose(out) == 0)
 		frames_tell(f, "mqfs.wants", text);
-	free(text);
-}
-
-static enum server_served
-ask_first(struct remoting_frame *f)
-{
-	frames_tell(f, "mqfs.wants", NULL);
-	if (f->code == REMOTING_HEART_BEAT)
-		tell_wants(f);
-	return SERVER_ASK_FIRST;
 }
 
 bool
@@ -462,13 +340,14 @@ frames_have_values(int code)
 }
 
 static enum server_served
-serve_row(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	char remark[64];
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].code == f->code)
-			return rows[i].serve(l, p, f);
+	switch (f->code) {
+#define REQUEST(name, number, in_mqremoted, in_mount) case number: return in_mqremoted(l, p, f);
+#include "remoting/requests.def"
+	}
 	snprintf(remark, sizeof(remark), " request type %d not supported", (int)f->code);
 	return frames_refuse(l, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
 }
@@ -482,24 +361,27 @@ frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 		calls_hear(l->calls, p, f);
 		return SERVER_DONE;
 	}
-	if (l->d.config.acl && !is_message(l, f->code) && !remoting_is_of_slave(f->code, f->ext))
-		return ask_first(f);
-	return serve_row(l, p, f);
+	if (!l->d.config.acl || is_message(l, f->code) || remoting_is_of_slave(f->code, f->ext))
+		return serve(l, p, f);
+	frames_tell(f, "mqfs.wants", NULL);
+	if (f->code == REMOTING_HEART_BEAT)
+		tell_wants(f);
+	return SERVER_ASK_FIRST;
 }
 
 enum server_served
 frames_allowed(void *arg, struct server_peer *p, struct remoting_frame *f, const char *ticket)
 {
-	enum server_served served = serve_row(arg, p, f);
+	enum server_served served = serve(arg, p, f);
 
 	if (served == SERVER_ASK_MOUNT)
 		frames_tell(f, "mqfs.ticket", ticket);
 	return served;
 }
 
-/* --- what the mount asks ------------------------------------------------------------------------------------------- */
+/* --- requests of the mount ------------------------------------------------------------------------------------------ */
 
-/* A word of a line: what is none of its characters is a question mark. */
+/* A word of a line: other characters become question marks. */
 static void
 put_word(FILE *out, const char *word)
 {
@@ -507,18 +389,22 @@ put_word(FILE *out, const char *word)
 		fputc((unsigned char)*word > ' ' && *word != 0x7f ? *word : '?', out);
 }
 
-/* A line for each of a group's members. */
-static char *
-lines_of(const struct client_group *g, size_t *ret_len)
+static void
+put_member(FILE *out, const struct member *m)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, ret_len);
+	put_word(out, m->id);
+	fprintf(out, " %s %s/%d", m->peer->address, remoting_language(m->language), (int)m->version);
+}
+
+/* A line for each member of a group of consumers. */
+static void
+put_members(FILE *out, const struct client_group *g)
+{
 	json_t *sub;
 	size_t i;
 
-	for (const struct member *m = g->members; m && out; m = m->next) {
-		put_word(out, m->id);
-		fprintf(out, " %s %s/%d", m->peer->address, frames_language(m->language), (int)m->version);
+	for (const struct member *m = g ? g->members : NULL; m; m = m->next) {
+		put_member(out, m);
 		json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub) {
 			fputc(' ', out);
 			put_word(out, frames_text(sub, "topic"));
@@ -527,10 +413,6 @@ lines_of(const struct client_group *g, size_t *ret_len)
 		}
 		fputc('\n', out);
 	}
-	if (out && fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
 }
 
 struct producers {
@@ -544,34 +426,18 @@ put_producer(void *arg, struct server_peer *p, const char *group)
 {
 	const struct producers *list = arg;
 	const struct client_group *g = clients_group(list->clients, CLIENTS_PRODUCERS, group);
-	const struct member *m = p->data;
+	const struct member *m = clients_member_at(g, p);
 
-	while (m && m->group != g)
-		m = m->next_of_peer;
-	put_word(list->out, m ? m->id : "-");
 	if (m)
-		fprintf(list->out, " %s %s/%d ", p->address, frames_language(m->language), (int)m->version);
+		put_member(list->out, m);
 	else
-		fprintf(list->out, " %s - ", p->address);
+		fprintf(list->out, "- %s -", p->address);
+	fputc(' ', list->out);
 	put_word(list->out, *group ? group : "-");
 	fputc('\n', list->out);
 }
 
-/* A line for each that sends to the topic. */
-static char *
-producers_of(const struct loop *l, const char *topic, size_t *ret_len)
-{
-	char *text = NULL;
-	struct producers list = { open_memstream(&text, ret_len), l->clients };
-
-	if (list.out)
-		senders_each(l->senders, topic, put_producer, &list);
-	if (list.out && fclose(list.out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
+/* A line for a group of consumers, with the number of its members. */
 static void
 put_count(void *arg, const struct client_group *g)
 {
@@ -584,19 +450,18 @@ put_count(void *arg, const struct client_group *g)
 	fprintf(out, " %d\n", n);
 }
 
-/* A line for each group of consumers: how many are in it. */
-static char *
-counts_of(const struct clients *c, size_t *ret_len)
+/* The lines of SERVICE_CONSUMERS and SERVICE_PRODUCERS: see service.h. */
+static void
+put_clients(struct loop *l, int code, const json_t *ext, FILE *out)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, ret_len);
+	const char *group = ext_get(ext, "consumerGroup"), *topic = ext_get(ext, "topic");
 
-	if (out)
-		clients_each(c, CLIENTS_CONSUMERS, put_count, out);
-	if (out && fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	if (code == REMOTING_GET_PRODUCER_CONNECTION_LIST)
+		senders_each(l->senders, topic ? topic : "", put_producer, &(struct producers){ out, l->clients });
+	else if (group)
+		put_members(out, clients_group(l->clients, CLIENTS_CONSUMERS, group));
+	else
+		clients_each(l->clients, CLIENTS_CONSUMERS, put_count, out);
 }
 
 static void
@@ -618,22 +483,22 @@ left_name_servers(void *arg, uint64_t id)
 	answer_mount(arg, id, ANSWER_SUCCESS, "", NULL, 0);
 }
 
-/* A producer of the group is asked what became of its half, which is the body; another one each
- * time.  False: nobody of the group takes it now. */
+/* Ask a producer of the group, another one each time, for the outcome of its half, which is the body.
+ * False: none can be asked now. */
 static bool
-ask_producer(struct loop *l, json_t *ext, char *body, size_t len)
+ask_producer(struct loop *l, json_t *ext, const char *body, size_t len)
 {
 	const char *name = ext_get(ext, "producerGroup");
 	const struct client_group *g = name ? clients_group(l->clients, CLIENTS_PRODUCERS, name) : NULL;
-	const struct member *m = g ? clients_next(l->clients, g, NOTICES_MAX) : NULL;
-	struct remoting_frame f = {
-		.code = REMOTING_CHECK_TRANSACTION_STATE, .flag = REMOTING_ONE_WAY,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .ext = ext, .body = body, .body_len = len,
-	};
+	const struct member *m = g ? clients_next(l->clients, g, FRAMES_WAITING_MAX) : NULL;
+	struct remoting_frame f = remoting_one_way(REMOTING_CHECK_TRANSACTION_STATE);
 
 	if (!m)
 		return false;
 	json_object_del(ext, "producerGroup");
+	f.ext = ext;
+	f.body = body;
+	f.body_len = len;
 	return server_send(l->server, m->peer, &f) == MQ_OK;
 }
 
@@ -642,33 +507,36 @@ frames_mount_asks(struct loop *l, const struct link_message *msg, int blob_fd)
 {
 	AUTO_FREE char *body = NULL;
 	AUTO_FREE char *lines = NULL;
-	json_t *ext = NULL;
+	json_auto_t *ext = NULL;
 	size_t len = 0, lines_len = 0;
-	const struct client_group *g = NULL;
-	const char *name;
+	FILE *out;
 	int rc = blob_read(blob_fd, msg, &ext, &body, &len), code = ANSWER_SUCCESS;
 
-	if (rc == MQ_OK && msg->code == REMOTING_UNREGISTER_BROKER) {
+	switch (rc == MQ_OK ? msg->code : 0) {
+	case 0:
+		break;
+	case REMOTING_UNREGISTER_BROKER:
 		namesrv_leave(l->namesrv, left_name_servers, l, msg->id);
-		json_decref(ext);
 		return;
-	}
-	name = ext_get(ext, "consumerGroup");
-	if (rc == MQ_OK && msg->code == REMOTING_REGISTER_BROKER)
+	case REMOTING_REGISTER_BROKER:
 		rc = namesrv_register(l->namesrv, ext, body ? body : "", len);
-	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST && name)
-		g = clients_group(l->clients, CLIENTS_CONSUMERS, name);
-	else if (rc == MQ_OK && msg->code == REMOTING_GET_CONSUMER_CONNECTION_LIST)
-		lines = counts_of(l->clients, &lines_len);
-	else if (rc == MQ_OK && msg->code == REMOTING_GET_PRODUCER_CONNECTION_LIST && ext_get(ext, "topic"))
-		lines = producers_of(l, ext_get(ext, "topic"), &lines_len);
-	else if (rc == MQ_OK && msg->code == REMOTING_CHECK_TRANSACTION_STATE)
+		break;
+	case REMOTING_CHECK_TRANSACTION_STATE:
 		code = ask_producer(l, ext, body, len) ? ANSWER_SUCCESS : ANSWER_CONSUMER_NOT_ONLINE;
-	else if (rc == MQ_OK)
+		break;
+	case REMOTING_GET_CONSUMER_CONNECTION_LIST:
+	case REMOTING_GET_PRODUCER_CONNECTION_LIST:
+		out = open_memstream(&lines, &lines_len);
+		if (out)
+			put_clients(l, msg->code, ext, out);
+		if (!out || fclose(out) != 0)
+			rc = -ENOMEM;
+		break;
+	default:
 		code = ANSWER_REQUEST_CODE_NOT_SUPPORTED;
-	if (g)
-		lines = lines_of(g, &lines_len);
-	answer_mount(l, msg->id, rc == MQ_OK ? code : ANSWER_SYSTEM_ERROR, rc == MQ_OK ? "" : err_text(rc), lines,
-		     lines_len);
-	json_decref(ext);
+	}
+	if (rc == MQ_OK)
+		answer_mount(l, msg->id, code, "", lines, lines_len);
+	else
+		answer_mount(l, msg->id, ANSWER_SYSTEM_ERROR, err_text(rc), NULL, 0);
 }

@@ -1,5 +1,5 @@
-/* Requests about clients: who is there, what they say of themselves, and what the mount answers
- * when it knows who is there. */
+/* Requests about clients: which are connected, what they say of themselves, and requests that the mount
+ * answers with what mqremoted knows of clients. */
 #include "config.h"
 
 #include <stdio.h>
@@ -14,9 +14,7 @@
 #include "remoting/frames_priv.h"
 #include "remoting/objects.h"
 
-#define NOTICES_MAX 64			/* answers that one does not take: it is told of no reset then */
-
-/* The group that a field names, if anybody is in it. */
+/* The group that a field names; NULL: it has no members. */
 static struct client_group *
 group_of(const struct loop *l, enum clients_side side, const json_t *ext, const char *field)
 {
@@ -25,30 +23,20 @@ group_of(const struct loop *l, enum clients_side side, const json_t *ext, const 
 	return name ? clients_group(l->clients, side, name) : NULL;
 }
 
-/* --- who is there ------------------------------------------------------------------------------------------- */
+/* --- lists of clients ---------------------------------------------------------------------------------------- */
 
 enum server_served
-serve_consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
-	json_t *ids = json_array();
+	json_t *ids;
 
-	if (!g) {
-		json_decref(ids);
+	if (!g)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
-	}
+	ids = json_array();
 	for (const struct member *m = g->members; m; m = m->next)
 		json_array_append_new(ids, json_string(m->id));
 	return frames_respond(l, p, f, json_pack("{s:o}", "consumerIdList", ids));
-}
-
-const char *
-frames_language(int32_t language)
-{
-	static const char *const names[] = { "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY",
-					     "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST" };
-
-	return language >= 0 && (size_t)language < sizeof(names) / sizeof(names[0]) ? names[language] : "OTHER";
 }
 
 static json_t *
@@ -58,7 +46,7 @@ connection_set(const struct client_group *g)
 
 	for (const struct member *m = g->members; m; m = m->next)
 		json_array_append_new(set, json_pack("{s:s, s:s, s:s, s:i}", "clientAddr", m->peer->address,
-						     "clientId", m->id, "language", frames_language(m->language),
+						     "clientId", m->id, "language", remoting_language(m->language),
 						     "version", (int)m->version));
 	return set;
 }
@@ -90,7 +78,7 @@ connections_of(const struct client_group *g)
 }
 
 enum server_served
-serve_connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	bool consumers = f->code == REMOTING_GET_CONSUMER_CONNECTION_LIST;
 	const char *field = consumers ? "consumerGroup" : "producerGroup", *name = ext_get(f->ext, field);
@@ -114,7 +102,7 @@ add_producers(void *arg, const struct client_group *g)
 
 		snprintf(address, sizeof(address), "/%s", m->peer->address);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:I}", "clientId", m->id, "remoteIP",
-						      address, "language", frames_language(m->language), "version",
+						      address, "language", remoting_language(m->language), "version",
 						      (int)m->version, "lastUpdateTimestamp",
 						      (json_int_t)m->beat_ms));
 	}
@@ -122,7 +110,7 @@ add_producers(void *arg, const struct client_group *g)
 }
 
 enum server_served
-serve_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	json_t *groups = json_object();
 
@@ -130,49 +118,39 @@ serve_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return frames_respond(l, p, f, json_pack("{s:o}", "data", groups));
 }
 
-/* --- what clients say of themselves ------------------------------------------------------------------------- */
+/* --- requests that are passed on to clients ------------------------------------------------------------------ */
 
-/* NULL: it is refused. */
-static struct member *
-consumer_of(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
+/* Pass the request on to the consumer that it names. */
+enum server_served
+frames_running_info(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
+	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
 	const char *id = ext_get(f->ext, "clientId"), *name = ext_get(f->ext, "consumerGroup");
 	struct member *m = g && id ? clients_member(g, id) : NULL;
 	char remark[LINK_TEXT_BYTES];
 
 	snprintf(remark, sizeof(remark), "The Consumer <%.70s> <%.80s> not online", name ? name : "", id ? id : "");
 	if (!m)
-		frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
-	return m;
-}
-
-enum server_served
-serve_running_info(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	struct member *m = consumer_of(l, p, f);
-
-	if (m)
-		calls_relay(l->calls, p, f, m);
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+	calls_relay(l->calls, p, f, m);
 	return SERVER_DONE;
 }
 
 enum server_served
-serve_consumer_status(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_consumer_status(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "group");
 	const char *name = ext_get(f->ext, "group");
 	char remark[LINK_TEXT_BYTES];
 
-	if (g) {
-		calls_gather(l->calls, p, f, g, ext_get(f->ext, "clientAddr"));
-		return SERVER_DONE;
-	}
 	snprintf(remark, sizeof(remark), "No Any Consumer online in the consumer group: [%.127s]", name ? name : "");
-	return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+	if (!g)
+		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+	calls_gather(l->calls, p, f, g, ext_get(f->ext, "clientAddr"));
+	return SERVER_DONE;
 }
 
-/* --- what the mount is told of them -------------------------------------------------------------------------- */
+/* --- what the mount is told of clients ------------------------------------------------------------------------ */
 
 void
 frames_tell(struct remoting_frame *f, const char *name, const char *value)
@@ -185,24 +163,16 @@ frames_tell(struct remoting_frame *f, const char *name, const char *value)
 		json_object_del(f->ext, name);
 }
 
-/* The subscription of a client that asks whether it would be served: the mount judges it. */
+/* A client asks whether its subscription would be served: the mount gets its expression. */
 enum server_served
-serve_check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	json_t *root = frames_body(f), *data = json_object_get(root, "subscriptionData");
-	json_t *ext = json_pack("{s:s, s:s}", "expressionType", frames_text(data, "expressionType"), "subString",
-				frames_text(data, "subString"));
+	json_auto_t *root = frames_body(f);
+	json_t *data = json_object_get(root, "subscriptionData");
+	json_t *ext = data ? json_pack("{s:s, s:s}", "expressionType", frames_text(data, "expressionType"), "subString",
+				       frames_text(data, "subString")) : NULL;
 
-	json_decref(root);
-	if (!data || !ext) {
-		json_decref(ext);
-		return frames_respond(l, p, f, NULL);
-	}
-	json_decref(f->ext);
-	f->ext = ext;
-	f->body = NULL;
-	f->body_len = 0;
-	return SERVER_ASK_MOUNT;
+	return ext ? frames_pass_with(f, ext) : frames_respond(l, p, f, NULL);
 }
 
 struct listing {
@@ -222,9 +192,9 @@ list_group(void *arg, const struct client_group *g)
 			fprintf(list->out, "%s,", g->name);
 }
 
-/* mqfs.groups: the groups that are there and subscribe to the topic, each with a comma. */
+/* mqfs.groups: the groups with members that subscribe to the topic, each with a comma. */
 enum server_served
-serve_with_groups(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_pass_groups(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const char *topic = ext_get(f->ext, "topic");
 	AUTO_FREE char *text = NULL;
@@ -238,9 +208,9 @@ serve_with_groups(struct loop *l, struct server_peer *p, struct remoting_frame *
 	return SERVER_ASK_MOUNT;
 }
 
-/* mqfs.topics: what the group subscribes to, each with a comma, if anybody of it is there. */
+/* mqfs.topics: the topics to which the group subscribes, each with a comma, if it has members. */
 enum server_served
-serve_with_topics(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_pass_topics(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const char *field = f->code == REMOTING_CLONE_GROUP_OFFSET ? "srcGroup" : "consumerGroup";
 	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, field);
@@ -257,9 +227,9 @@ serve_with_topics(struct loop *l, struct server_peer *p, struct remoting_frame *
 	return SERVER_ASK_MOUNT;
 }
 
-/* mqfs.online: somebody of the group is there to be told. */
+/* mqfs.online: the group has members, which can be told. */
 enum server_served
-serve_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
+frames_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	(void)p;
 	frames_tell(f, "mqfs.online", group_of(l, CLIENTS_CONSUMERS, f->ext, "group") ? "true" : NULL);
@@ -268,7 +238,7 @@ serve_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 
 /* --- what the mount has answered --------------------------------------------------------------------------------- */
 
-/* A list of objects with the offset in them: what clients in C++ read. */
+/* A list of objects with the offset in them, for clients in C++. */
 static json_t *
 reset_list(json_t *table)
 {
@@ -287,22 +257,18 @@ reset_list(json_t *table)
 static void
 tell_reset(struct loop *l, const struct client_group *g, const struct remoting_frame *answer, const char *table)
 {
-	json_t *root = json_loadb(answer->body, answer->body_len, 0, NULL);
-	json_t *list = json_pack("{s:o}", "offsetTable", reset_list(json_object_get(root, "offsetTable")));
+	json_auto_t *root = json_loadb(answer->body, answer->body_len, 0, NULL);
+	json_auto_t *list = json_pack("{s:o}", "offsetTable", reset_list(json_object_get(root, "offsetTable")));
 	AUTO_FREE char *of_cpp = json_dumps(list, JSON_COMPACT);
-	struct remoting_frame f = {
-		.code = REMOTING_RESET_CONSUMER_CLIENT_OFFSET, .flag = REMOTING_ONE_WAY,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION, .ext = answer->ext,
-	};
+	struct remoting_frame f = remoting_one_way(REMOTING_RESET_CONSUMER_CLIENT_OFFSET);
 
+	f.ext = answer->ext;
 	for (const struct member *m = g->members; m && of_cpp; m = m->next) {
 		f.body = m->language == REMOTING_CPP ? of_cpp : table;
 		f.body_len = strlen(f.body);
-		if (m->peer->channel.waiting < NOTICES_MAX)
+		if (m->peer->channel.waiting < FRAMES_WAITING_MAX)
 			(void)server_send(l->server, m->peer, &f);
 	}
-	json_decref(list);
-	json_decref(root);
 }
 
 static bool
@@ -324,25 +290,14 @@ answered_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	return false;
 }
 
-/* The record goes to the client that is to consume it, and its answer to who asks. */
-static bool
-answered_consume(struct loop *l, struct server_peer *p, struct remoting_frame *f)
-{
-	struct member *m = consumer_of(l, p, f);
-
-	f->code = REMOTING_CONSUME_MESSAGE_DIRECTLY;
-	if (m)
-		calls_relay(l->calls, p, f, m);
-	return false;
-}
-
 /* The subscription of the group that was named, which has no filter data here. */
 static bool
 answered_entries(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
 {
 	const char *name = ext_get(f->ext, "consumerGroup"), *topic = ext_get(f->ext, "topic");
 	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
-	json_t *body, *sub = NULL, *table = g ? subscription_table(g) : NULL;
+	json_auto_t *table = g ? subscription_table(g) : NULL;
+	json_t *body, *sub;
 	char why[CLIENTS_NAME_MAX + 160];
 
 	if (!name || !topic || !f->body)
@@ -353,7 +308,6 @@ answered_entries(struct loop *l, struct server_peer *p, const struct remoting_fr
 	if (sub)
 		json_object_set(body, "subscriptionData", sub);
 	json_object_set_new(body, "filterData", json_string(sub ? "null" : why));
-	json_decref(table);
 	frames_respond(l, p, f, body);
 	return false;
 }
@@ -367,20 +321,21 @@ is_held(const char *held, const char *topic, int64_t id)
 	int n = snprintf(line, sizeof(line), "%s %lld\n", topic, (long long)id);
 
 	if ((size_t)n >= sizeof(line))
-		return true;		/* no queue of ours */
+		return true;		/* no topic has such a name */
 	at = strstr(held, line);
 	while (at && at > held && at[-1] != '\n')
 		at = strstr(at + 1, line);
 	return at;
 }
 
-/* mqfs.held: those that files of the mount consume. */
+/* mqfs.held: the queues that files of the mount consume. */
 static bool
 answered_lock(struct loop *l, struct server_peer *p, const struct remoting_frame *f)
 {
 	const char *group = ext_get(f->ext, "consumerGroup"), *client = ext_get(f->ext, "clientId"),
 		   *text = ext_get(f->ext, "mqSet"), *held = ext_get(f->ext, "mqfs.held");
-	json_t *set = text ? json_loads(text, 0, NULL) : NULL, *taken = json_array(), *queue;
+	json_auto_t *set = text ? json_loads(text, 0, NULL) : NULL;
+	json_t *taken = json_array(), *queue;
 	size_t i;
 
 	json_array_foreach(group && client && held ? set : NULL, i, queue) {
@@ -390,21 +345,24 @@ answered_lock(struct loop *l, struct server_peer *p, const struct remoting_frame
 		if (!is_held(held, topic, id) && locks_take(l->locks, group, topic, id, client, l->d.now_ms))
 			json_array_append(taken, queue);
 	}
-	json_decref(set);
 	frames_respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
 	return false;
 }
 
 bool
-clients_answered(struct loop *l, struct server_peer *p, int code, struct remoting_frame *f)
+frames_answered(void *arg, struct server_peer *p, int code, struct remoting_frame *f)
 {
+	struct loop *l = arg;
+
 	if (f->code != ANSWER_SUCCESS)
 		return true;
 	switch (code) {
 	case REMOTING_INVOKE_BROKER_TO_RESET_OFFSET:
 		return answered_reset(l, p, f);
 	case REMOTING_CONSUME_MESSAGE_DIRECTLY:
-		return answered_consume(l, p, f);
+		f->code = REMOTING_CONSUME_MESSAGE_DIRECTLY;	/* the record is the body */
+		(void)frames_running_info(l, p, f);
+		return false;
 	case REMOTING_QUERY_CONSUME_QUEUE:
 		return answered_entries(l, p, f);
 	case REMOTING_LOCK_BATCH_MQ:

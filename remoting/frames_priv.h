@@ -4,10 +4,20 @@
 
 #include "remoting/frames.h"
 
+#define FRAMES_WAITING_MAX 64		/* unsent frames of a client; with more it is sent no notices */
+
+/* The functions of requests.def in mqremoted: answer the request, or let the mount answer it. */
+#define REQUEST(name, code, in_mqremoted, in_mount)                                                                    \
+	enum server_served in_mqremoted(struct loop *l, struct server_peer *p, struct remoting_frame *f);
+#include "remoting/requests.def"
+
 /* A response to `to`; body (taken over) NULL: none.  Both return SERVER_DONE. */
 enum server_served frames_respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body);
 enum server_served frames_refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code,
 				 const char *remark);
+
+/* Let the mount answer the request, with these ext fields (taken over) instead of its own, and no body. */
+enum server_served frames_pass_with(struct remoting_frame *f, json_t *ext);
 
 /* Parse the body, of 256 KiB at most, as a JSON object; NULL: it is not one. */
 json_t *frames_body(const struct remoting_frame *f);
@@ -18,25 +28,5 @@ const char *frames_text(json_t *object, const char *name);
 /* Set a field of a request to the mount (value NULL: remove it) that only mqremoted may set: one
  * whose name begins with "mqfs.". */
 void frames_tell(struct remoting_frame *f, const char *name, const char *value);
-
-/* The name in RocketMQ's LanguageCode. */
-const char *frames_language(int32_t language);
-
-/* Rows of the table, in frames_clients.c: lists of clients, */
-enum server_served serve_consumer_list(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_connections(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-/* requests that are passed on to a client, */
-enum server_served serve_running_info(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_consumer_status(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-/* and requests to which mqremoted adds its clients before the mount answers. */
-enum server_served serve_check_client(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_with_groups(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_with_topics(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-enum server_served serve_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f);
-
-/* See server_for.answered: a reset is sent to the group's clients, CONSUME_MESSAGE_DIRECTLY to the
- * consumer, and the subscription of the group is added to entries of a queue. */
-bool clients_answered(struct loop *l, struct server_peer *p, int code, struct remoting_frame *f);
 
 #endif

@@ -65,7 +65,7 @@ loop_open(void *loop)
 		.host_max = HOST_CONNECTIONS_MAX, .accepts_max = ACCEPTS_MAX, .waiting_max = ANSWERS_MAX,
 		.has_values = frames_have_values, .arg = l, .serve = frames_serve, .gone = frames_gone,
 		.answered = frames_answered, .allowed = frames_allowed,
-		.cuts = d->config.acl ? NULL : traffic_cuts,	/* what is signed is looked at as an object */
+		.cuts = l->d.config.acl ? NULL : traffic_cuts,	/* what is signed is looked at as an object */
 		.may_ask = frames_may_ask, .turn_frames = TURN_FRAMES,
 	};
 	int rc = clients_open(&l->clients);

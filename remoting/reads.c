@@ -6,11 +6,11 @@
 
 #include "conf/err.h"
 #include "net/request.h"
+#include "offsets/transactions.h"
 #include "remoting/moved.h"
 #include "remoting/pull.h"
 #include "remoting/reads.h"
 #include "remoting/refusal.h"
-#include "remoting/word.h"
 
 struct read_job {
 	struct read_job *next;
@@ -38,7 +38,7 @@ struct reads {
 	const struct remoting_broker *broker;
 	struct ring_server *ring;
 	struct lock lock;
-	struct line pulls, words;
+	struct line pulls, transactions;
 	struct jobs watches;
 	bool closing;
 	pthread_t ends;
@@ -62,7 +62,6 @@ jobs_put(struct jobs *l, struct read_job *job)
 	l->last = &job->next;
 }
 
-/* With the lock. */
 static struct read_job *
 jobs_take(struct jobs *l)
 {
@@ -96,7 +95,7 @@ int
 reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 {
 	struct read_job *job = malloc(sizeof(*job) + req->s.text_len + 1);
-	struct line *line = req->s.kind == RING_END ? &r->words : &r->pulls;
+	struct line *line = req->s.kind == RING_END ? &r->transactions : &r->pulls;
 	bool watch = req->s.kind == RING_WATCH;
 
 	if (!job)
@@ -141,28 +140,46 @@ answer_of(const struct ring_submission *s)
 	};
 }
 
+static void
+put_refusal(struct ring_completion *c, int rc)
+{
+	struct refusal why;
+
+	(void)refuse_rc(&why, rc);
+	refusal_put(&why, c);
+}
+
 /* --- pulls and commits ------------------------------------------------------------------------------ */
 
 static void
 answer_commit(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
 	const struct remoting_broker b = broker_for(r, &job->leave);
-	struct refusal why;
 	int rc = pull_commit(&b, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
+
+	if (rc != MQ_OK)
+		put_refusal(c, rc);
+}
+
+/* END_TRANSACTION: the producer of a half message commits it or rolls it back.  Codes and remarks are
+ * RocketMQ's. */
+static void
+answer_end(struct reads *r, const struct read_job *job, struct ring_completion *c)
+{
+	const struct transaction_word w = {
+		.group = job->text, .number = job->s.offset, .pos = MQ_POS(job->s.commit_offset),
+		.end = (enum transaction_end)job->s.sysflag,
+	};
+	bool slave = r->broker->settings->brokerRole == SLAVE;
+	int rc = slave ? err_note(MQ_EROLE, "a slave ends no transactions") : transaction_end(r->broker->offsets, &w);
 
 	if (rc == MQ_OK)
 		return;
-	(void)refuse_rc(&why, rc);
-	refusal_put(&why, c);
-}
-
-static void
-hear_left(struct reads *r, const struct read_job *job)
-{
-	struct group *g = group_find(r->broker->offsets, job->group);
-
-	if (g)
-		consumer_release_clients(r->broker->offsets, g);
+	put_refusal(c, rc);
+	if (slave)
+		c->code = ANSWER_SLAVE_NOT_AVAILABLE;
+	else if (rc == -ENOENT || rc == -EINVAL || rc == -EALREADY)
+		c->code = ANSWER_SYSTEM_ERROR;
 }
 
 static struct pull
@@ -212,15 +229,19 @@ answer_pull(struct reads *r, const struct read_job *job, struct ring_completion 
 static void
 answer_job(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
+	struct group *g;
+
 	switch (job->s.kind) {
 	case RING_PULL:
 		answer_pull(r, job, c);
 		break;
 	case RING_LEFT:
-		hear_left(r, job);
+		g = group_find(r->broker->offsets, job->group);
+		if (g)
+			consumer_release_clients(r->broker->offsets, g);
 		break;
 	case RING_END:
-		word_answer(r->broker, &job->s, job->text, c);
+		answer_end(r, job, c);
 		break;
 	default:
 		answer_commit(r, job, c);
@@ -258,23 +279,20 @@ line_main(void *arg)
 
 /* --- ends of queues ----------------------------------------------------------------------------------- */
 
-/* Which queue it is that a watch is about; NULL, and *c says why: none. */
+/* The queue to watch.  NULL: none, and *c says why if one was named. */
 static struct queue *
 queue_of(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	struct topic *t = *job->topic ? topic_find(r->broker->offsets, job->topic) : NULL;
+	struct topic *t = topic_find(r->broker->offsets, job->topic);
 	struct queue *q = NULL;
-	struct refusal why;
 	int rc;
 
 	if (!*job->topic)
 		return NULL;
 	rc = t ? topic_queue(r->broker->offsets, t, job->s.queue_id, &q) : err_note(-ENOENT, "topic not exist");
-	if (rc == MQ_OK)
-		return q;
-	(void)refuse_rc(&why, rc);
-	refusal_put(&why, c);
-	return NULL;
+	if (rc != MQ_OK)
+		put_refusal(c, rc);
+	return rc == MQ_OK ? q : NULL;
 }
 
 static void
@@ -381,8 +399,8 @@ reads_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 	r->watches.last = &r->watches.first;
 	lock_init(&r->lock, RANK_INTAKE);
 	line_open(r, &r->pulls);
-	line_open(r, &r->words);
-	r->has_ends = r->pulls.runs && r->words.runs && pthread_create(&r->ends, NULL, ends_main, r) == 0;
+	line_open(r, &r->transactions);
+	r->has_ends = r->pulls.runs && r->transactions.runs && pthread_create(&r->ends, NULL, ends_main, r) == 0;
 	if (!r->has_ends) {
 		reads_close(r);
 		return -EAGAIN;
@@ -399,11 +417,11 @@ reads_close(struct reads *r)
 	lock_take(&r->lock);
 	r->closing = true;
 	pthread_cond_signal(&r->pulls.news);
-	pthread_cond_signal(&r->words.news);
+	pthread_cond_signal(&r->transactions.news);
 	lock_drop(&r->lock);
 	mark_nudge(store_dispatched(r->broker->store));
 	line_close(&r->pulls);
-	line_close(&r->words);
+	line_close(&r->transactions);
 	if (r->has_ends)
 		pthread_join(r->ends, NULL);
 	jobs_free(&r->watches);

@@ -5,7 +5,7 @@
  *               └─> list ─> reads thread ─┬─ PULL    the same, of what is not
  *                                         ├─ COMMIT  offsets/
  *                                         └─ LEFT    its claims of queues
- *                 list ──> words thread ──── END     word.h
+ *                 list ──> second thread ─── END     offsets/transactions.h
  *                 watch list ──> ends thread ── out->ends[], when `dispatched` moves
  *
  * The intake thread never waits for a disk: a pull that has to is the reads thread's, and so is an

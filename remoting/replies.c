@@ -42,30 +42,14 @@ reply_free(struct reply *r)
 
 /* --- what is pushed ------------------------------------------------------------------------------ */
 
-static void
-set_text(json_t *ext, const char *name, const char *text)
-{
-	json_object_set_new_nocheck(ext, name, json_string_nocheck(text ? text : ""));
-}
-
-static void
-set_number(json_t *ext, const char *name, int64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRId64, n);
-	set_text(ext, name, text);
-}
-
 /* As RocketMQ prints an address. */
 static void
 set_store_host(json_t *ext, const struct ring_says *says)
 {
-	char host[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 8];
+	char host[INET6_ADDRSTRLEN] = "";
 
 	(void)inet_ntop(says->host_v6 ? AF_INET6 : AF_INET, says->host_addr, host, sizeof(host));
-	snprintf(text, sizeof(text), "%s:%" PRId32, host, says->host_port);
-	set_text(ext, "storeHost", text);
+	ext_print(ext, "storeHost", "%s:%" PRId32, host, says->host_port);
 }
 
 static void
@@ -81,29 +65,25 @@ set_properties(json_t *ext, const struct ask *a)
 	if (len > 0 && text[len - 1] != 0x02)
 		text[len++] = 0x02;
 	snprintf(text + len, 64, "PUSH_REPLY_TIME\001%" PRId64 "\002", clock_wall_ms());
-	set_text(ext, "properties", text);
+	json_object_set_new_nocheck(ext, "properties", json_string_nocheck(text));
 }
 
 static json_t *
 ext_make(const struct ask *a, const struct remoting_frame *f, const char *from, const struct ring_says *says)
 {
 	const char *unit = ext_get(f->ext, f->code == REMOTING_SEND_REPLY_MESSAGE ? "unitMode" : "k");
-	json_t *ext = json_object();
+	json_t *ext = json_pack("{s:s, s:s, s:s, s:s, s:s}", "producerGroup", a->group, "topic", a->topic, "defaultTopic",
+				a->template, "unitMode", unit ? unit : "false", "bornHost", from);
 
 	if (!ext)
 		return NULL;
-	set_text(ext, "producerGroup", a->group);
-	set_text(ext, "topic", a->topic);
-	set_text(ext, "defaultTopic", a->template);
-	set_number(ext, "defaultTopicQueueNums", a->s.template_queues);
-	set_number(ext, "queueId", a->s.queue_id);
-	set_number(ext, "sysFlag", a->s.sysflag);
-	set_number(ext, "bornTimestamp", a->s.born_ms);
-	set_number(ext, "flag", a->s.flag);
-	set_number(ext, "reconsumeTimes", a->s.reconsume_times);
-	set_text(ext, "unitMode", unit ? unit : "false");
-	set_text(ext, "bornHost", from);
-	set_number(ext, "storeTimestamp", clock_wall_ms());
+	ext_print(ext, "defaultTopicQueueNums", "%" PRId32, a->s.template_queues);
+	ext_print(ext, "queueId", "%" PRId32, a->s.queue_id);
+	ext_print(ext, "sysFlag", "%" PRId32, a->s.sysflag);
+	ext_print(ext, "bornTimestamp", "%" PRId64, a->s.born_ms);
+	ext_print(ext, "flag", "%" PRId32, a->s.flag);
+	ext_print(ext, "reconsumeTimes", "%" PRId32, a->s.reconsume_times);
+	ext_print(ext, "storeTimestamp", "%" PRId64, clock_wall_ms());
 	set_store_host(ext, says);
 	set_properties(ext, a);
 	return ext;
@@ -220,7 +200,7 @@ replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	struct reply *r;
 	struct ask a;
 
-	if (!ask_send(f, &a, &why)) {
+	if (!ask_decode(f, &a, &why)) {
 		server_refuse(l->server, p, f, why.code, why.why);
 		return SERVER_DONE;
 	}
@@ -231,7 +211,7 @@ replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	}
 	if (!r || !traffic_reply(l->traffic, p, f, &a, r)) {
 		reply_free(r);
-		server_refuse(l->server, p, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
+		return traffic_refuse_busy(l, p, f);
 	}
 	return SERVER_DONE;
 }

@@ -51,38 +51,39 @@ serve_acl_put(struct service *s, const struct request *req, struct answer *ret)
 int
 serve_acl_delete(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *key = ext_get(req->ext, "accessKey");
+	const char *key = ext_text(req->ext, "accessKey");
 	const int failed = ANSWER_DELETE_ACL_CONFIG_FAILED;
 	int rc;
 
 	if (!has_accounts(s, failed, ret))
 		return MQ_OK;
-	rc = judge_remove(s->remoting.judge, key ? key : "");
+	rc = judge_remove(s->remoting.judge, key);
 	if (rc == -ENOENT)
 		return answer_refuse(ret, failed, "The accesskey[%.60s] corresponding to accessConfig has been deleted failed.",
-				     key ? key : "");
+				     key);
 	return changed(rc, failed, ret);
 }
 
 int
 serve_acl_white(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *addresses = ext_get(req->ext, "globalWhiteAddrs"), *path = ext_get(req->ext, "aclFileFullPath");
+	const char *addresses = ext_get(req->ext, "globalWhiteAddrs"), *path = ext_text(req->ext, "aclFileFullPath");
 	const int failed = ANSWER_UPDATE_GLOBAL_WHITE_ADDRS_CONFIG_FAILED;
 
 	if (!has_accounts(s, failed, ret))
 		return MQ_OK;
 	if (!addresses)
 		return answer_refuse(ret, failed, "The globalWhiteAddresses[null] has been updated failed.");
-	return changed(judge_set_white(s->remoting.judge, addresses, path ? path : ""), failed, ret);
+	return changed(judge_set_white(s->remoting.judge, addresses, path), failed, ret);
 }
 
 int
 serve_acl_version(struct service *s, const struct request *req, struct answer *ret)
 {
+	json_auto_t *first = NULL;
+	json_auto_t *versions = NULL;
 	AUTO_FREE char *all = NULL;
 	AUTO_FREE char *one = NULL;
-	json_t *versions, *first = NULL;
 	char address[300];
 
 	(void)req;
@@ -91,8 +92,6 @@ serve_acl_version(struct service *s, const struct request *req, struct answer *r
 	versions = judge_versions(s->remoting.judge, &first);
 	all = versions ? json_dumps(versions, JSON_COMPACT) : NULL;
 	one = first ? json_dumps(first, JSON_COMPACT) : NULL;
-	json_decref(versions);
-	json_decref(first);
 	snprintf(address, sizeof(address), "%s:%d", s->settings->brokerIP1, (int)s->settings->listenPort);
 	if (all && one)
 		ret->ext = json_pack("{s:s, s:s, s:s, s:s, s:s}", "version", one, "allAclFileVersion", all, "brokerName",

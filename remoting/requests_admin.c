@@ -2,16 +2,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "conf/clock.h"
 #include "conf/err.h"
-#include "conf/scope.h"
-#include "net/remoting.h"
 #include "offsets/rocketmq.h"
 #include "remoting/built_in.h"
 #include "remoting/codes.h"
@@ -37,7 +31,7 @@ is_slave(struct service *s, struct answer *ret)
 static bool
 name_is_good(const char *name)
 {
-	size_t len = name ? strlen(name) : 0;
+	size_t len = strlen(name);
 
 	return len > 0 && len <= RECORD_TOPIC_MAX && record_topic_valid(name, len);
 }
@@ -61,12 +55,12 @@ make_retry_topic(struct service *s, struct group *g)
 	return rc == -EEXIST ? MQ_OK : rc;
 }
 
-/* A group that consumes over the network is there, and has its retry topic. */
+/* Make the group and its retry topic, unless they exist. */
 static int
 make_group(struct service *s, const char *name, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	struct group *g = name_is_good(name) ? group_find(o, name) : NULL;
+	struct group *g = group_find(o, name);
 	struct group_conf conf;
 	int rc;
 
@@ -115,30 +109,24 @@ serve_heartbeat(struct service *s, const struct request *req, struct answer *ret
 	return rc;
 }
 
-static bool
-says_true(const struct request *req, const char *field, bool dflt)
-{
-	const char *text = ext_get(req->ext, field);
-
-	return text ? strcmp(text, "true") == 0 : dflt;
-}
-
+/* The number of a field, else what it was. */
 static int32_t
-says_number(const struct request *req, const char *field, int32_t dflt)
+says_number(const struct request *req, const char *field, int32_t was)
 {
-	const char *text = ext_get(req->ext, field);
+	int64_t number = was;
 
-	return text ? (int32_t)strtol(text, NULL, 10) : dflt;
+	(void)ext_number(req->ext, field, INT32_MIN, INT32_MAX, &number);
+	return (int32_t)number;
 }
 
-/* What the ext fields say of a group replaces what was said of it before. */
+/* The ext fields replace what the group had before. */
 static void
 take_group(const struct request *req, struct group_conf *c)
 {
-	c->consume_enable = says_true(req, "consumeEnable", c->consume_enable);
-	c->broadcast_enable = says_true(req, "consumeBroadcastEnable", c->broadcast_enable);
-	c->from_min_enable = says_true(req, "consumeFromMinEnable", c->from_min_enable);
-	c->notify_enable = says_true(req, "notifyConsumerIdsChangedEnable", c->notify_enable);
+	c->consume_enable = ext_is_true(req->ext, "consumeEnable", c->consume_enable);
+	c->broadcast_enable = ext_is_true(req->ext, "consumeBroadcastEnable", c->broadcast_enable);
+	c->from_min_enable = ext_is_true(req->ext, "consumeFromMinEnable", c->from_min_enable);
+	c->notify_enable = ext_is_true(req->ext, "notifyConsumerIdsChangedEnable", c->notify_enable);
 	c->retry_queues = says_number(req, "retryQueueNums", c->retry_queues);
 	c->retry_max = says_number(req, "retryMaxTimes", c->retry_max);
 	c->broker_id = says_number(req, "brokerId", c->broker_id);
@@ -149,10 +137,9 @@ int
 serve_group_set(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "groupName");
-	struct group *g = name_is_good(name) ? group_find(o, name) : NULL;
+	const char *name = ext_text(req->ext, "groupName");
+	struct group *g = group_find(o, name);
 	struct group_conf conf;
-	int rc;
 
 	if (is_slave(s, ret))
 		return MQ_OK;
@@ -169,23 +156,21 @@ serve_group_set(struct service *s, const struct request *req, struct answer *ret
 	take_group(req, &conf);
 	if (conf.retry_queues < 0 || conf.retry_max < -1 || conf.broker_id < 0 || conf.slow_broker_id < 0)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "a number of the group %s is below 0", name);
-	rc = g ? group_change(o, g, &conf, NULL) : group_create(o, &conf, &g, NULL);
-	return rc;
+	return g ? group_change(o, g, &conf, NULL) : group_create(o, &conf, &g, NULL);
 }
 
 int
 serve_group_delete(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "groupName");
-	struct group *g = name ? group_find(o, name) : NULL;
+	struct group *g = request_group(s, req, "groupName");
 	struct subscription *sub;
 	int rc = MQ_OK;
 
 	if (is_slave(s, ret) || !g)
 		return MQ_OK;
 	if (!rights_make(&s->rights, o, "groups"))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the group %s", name);
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the group %s", g->name);
 	while (rc == MQ_OK && (sub = subscription_next(o, g, "")))
 		rc = subscription_delete(o, sub, NULL);
 	return rc == MQ_OK ? group_delete(o, g, NULL) : rc;
@@ -204,7 +189,7 @@ is_system_topic(const struct service *s, const char *name)
 int
 serve_topic_config(struct service *s, const struct request *req, struct answer *ret)
 {
-	struct topic *t = request_topic(s, req, "topic", ret);
+	struct topic *t = request_topic(s, req, ret);
 	struct topic_conf conf;
 
 	if (!t)
@@ -217,8 +202,8 @@ int
 serve_topic_set(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "topic");
-	struct topic *t = name_is_good(name) ? topic_find(o, name) : NULL;
+	const char *name = ext_text(req->ext, "topic");
+	struct topic *t = topic_find(o, name);
 	int64_t readable, writable, perm;
 	struct topic_conf conf;
 
@@ -226,7 +211,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (!name_is_good(name) || is_system_topic(s, name))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the topic[%.127s] is conflict with system reserved words.",
-				     name ? name : "");
+				     name);
 	if (!request_number(req, "readQueueNums", &readable, ret) ||
 	    !request_number(req, "writeQueueNums", &writable, ret) || !request_number(req, "perm", &perm, ret))
 		return MQ_OK;
@@ -242,7 +227,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 	}
 	conf.queues = (int32_t)(readable > writable ? readable : writable);
 	conf.perm = (int32_t)perm;
-	conf.order = says_true(req, "order", conf.order);
+	conf.order = ext_is_true(req->ext, "order", conf.order);
 	conf.topic_sys_flag = says_number(req, "topicSysFlag", conf.topic_sys_flag);
 	return t ? topic_change(o, t, &conf, NULL) : topic_create(o, &conf, NULL, NULL);
 }
@@ -251,8 +236,8 @@ int
 serve_topic_delete(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "topic");
-	struct topic *t = name ? topic_find(o, name) : NULL;
+	const char *name = ext_text(req->ext, "topic");
+	struct topic *t = topic_find(o, name);
 
 	if (is_slave(s, ret) || !t)
 		return MQ_OK;

@@ -1,16 +1,13 @@
-/* Requests about the broker itself: settings, what it is doing, and to tidy up. */
+/* Requests about the broker itself: settings, system topics, and removal of old files. */
 #include "config.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "net/remoting.h"
 #include "remoting/built_in.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
@@ -24,7 +21,7 @@
 int
 serve_broker_config(struct service *s, const struct request *req, struct answer *ret)
 {
-	char version[80], value[1024];
+	char value[1024];
 	const struct setting *rows;
 	size_t n, len = 0;
 	FILE *out = open_memstream(&ret->body, &len);
@@ -40,9 +37,8 @@ serve_broker_config(struct service *s, const struct request *req, struct answer 
 	if (fclose(out) != 0)
 		return -ENOMEM;
 	ret->body_len = len;
-	snprintf(version, sizeof(version), "{\"counter\":0,\"timestamp\":%" PRId64 "}", s->started_ms);
-	ret->ext = json_pack("{s:s}", "version", version);
-	return ret->ext ? MQ_OK : -ENOMEM;
+	ret->ext = json_object();
+	return ext_print(ret->ext, "version", "{\"counter\":0,\"timestamp\":%" PRId64 "}", s->started_ms);
 }
 
 /* What may be changed is what a file of config/ takes, by whoever may write it. */
@@ -101,35 +97,18 @@ serve_system_topics(struct service *s, const struct request *req, struct answer 
 	return answer_json(ret, json_pack("{s:o}", "topicList", list));
 }
 
-/* --- to tidy up ---------------------------------------------------------------------------------------- */
+/* --- files that are not needed any more ----------------------------------------------------------------- */
 
-static bool
-may_tidy(struct service *s, struct answer *ret)
-{
-	if (rights_file(&s->rights, s->broker.offsets, "ctl", RIGHTS_WRITE))
-		return true;
-	answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write ctl");
-	return false;
-}
-
-/* Queues' files that hold nothing of the log any more go with a checkpoint, and a topic's queues go
- * with the topic: there is nothing else to clean. */
+/* CLEAN_EXPIRED_CONSUMEQUEUE and CLEAN_UNUSED_TOPIC: a checkpoint removes files of queues whose messages
+ * are gone, and a topic is removed with its queues, so nothing else is left to clean.
+ * DELETE_EXPIRED_COMMITLOG: segments older than fileReservedTime are removed now, whatever the hour. */
 int
-serve_clean_queues(struct service *s, const struct request *req, struct answer *ret)
+serve_tidy(struct service *s, const struct request *req, struct answer *ret)
 {
-	(void)req;
-	if (!may_tidy(s, ret))
-		return MQ_OK;
-	return offsets_checkpoint(s->broker.offsets);
-}
-
-/* Segments whose time is over go now, whatever the hour. */
-int
-serve_delete_expired(struct service *s, const struct request *req, struct answer *ret)
-{
-	(void)req;
-	if (!may_tidy(s, ret))
-		return MQ_OK;
+	if (!rights_file(&s->rights, s->broker.offsets, "ctl", RIGHTS_WRITE))
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write ctl");
+	if (req->code != REMOTING_DELETE_EXPIRED_COMMITLOG)
+		return offsets_checkpoint(s->broker.offsets);
 	log_notice("segments older than fileReservedTime go, as a tool asks");
 	return store_expire(s->broker.store);
 }
@@ -139,16 +118,16 @@ serve_delete_expired(struct service *s, const struct request *req, struct answer
 int
 serve_check_subscription(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *type = ext_get(req->ext, "expressionType"), *text = ext_get(req->ext, "subString");
+	const char *type = ext_text(req->ext, "expressionType"), *text = ext_text(req->ext, "subString");
 	struct sql92 *sql = NULL;
 	int rc;
 
-	if (!type || !*type || strcmp(type, "TAG") == 0)
+	if (!*type || strcmp(type, "TAG") == 0)
 		return MQ_OK;
 	if (!s->settings->enablePropertyFilter)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR,
 				     "The broker does not support consumer to filter message by %.40s", type);
-	rc = sql92_parse(text ? text : "", text ? strlen(text) : 0, &sql, NULL);
+	rc = sql92_parse(text, strlen(text), &sql, NULL);
 	sql92_free(sql);
 	return rc == -EINVAL ? answer_refuse(ret, ANSWER_SUBSCRIPTION_PARSE_FAILED, "%s", err_text(rc)) : rc;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/clock.h"
@@ -34,8 +33,7 @@ int
 serve_query_offset(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup");
-	struct group *g = name ? group_find(o, name) : NULL;
+	struct group *g = request_group(s, req, "consumerGroup");
 	struct subscription *sub;
 	struct place p;
 	mq_qoff at;
@@ -46,7 +44,7 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 		return MQ_OK;
 	sub = g ? subscription_find(o, g, p.topic) : NULL;
 	if (sub && !rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_READ))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
+		return request_no_right(ret);
 	known = sub && committed_ever(o, sub, p.queue_id);
 	if (!known && is_young(s, p.queue))
 		return answer_number(ret, "offset", 0);
@@ -56,7 +54,7 @@ serve_query_offset(struct service *s, const struct request *req, struct answer *
 	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
 }
 
-/* A tool says where the group goes on, or a client that was told of a reset. */
+/* Is the commit a tool's, or that of a client that was told of a reset? */
 static bool
 is_reset(struct service *s, const struct request *req, const struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
@@ -67,17 +65,15 @@ int
 serve_update_offset(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup");
-	struct group *g = name ? group_find(o, name) : NULL;
+	const char *name = ext_text(req->ext, "consumerGroup");
+	struct group *g = group_find(o, name);
 	struct subscription *sub;
 	struct place p;
 	int64_t to;
 	int rc = MQ_OK;
 
-	if (remoting_is_of_slave(req->code, req->ext)) {
-		s->broker.serve_slave(s->broker.arg, req, ret);
-		return MQ_OK;
-	}
+	if (remoting_is_of_slave(req->code, req->ext))
+		return serve_slave(s, req, ret);
 	if (!request_any_place(s, req, &p, ret) || !request_number(req, "commitOffset", &to, ret))
 		return MQ_OK;
 	if (!g && ext_get(req->ext, "mqfs.explicit")) {		/* a tool clones a group's offsets */
@@ -86,10 +82,9 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 			return rc;
 	}
 	if (!g)
-		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist",
-				     name ? name : "");
+		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist", name);
 	if (!rights_consume(&s->rights, o, g, p.topic, p.queue_id))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "%s", err_text(-EACCES));
+		return request_no_right(ret);
 	rc = subscription_of_consumer(o, g, p.topic, &sub);
 	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)) &&
 	    rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE))
@@ -144,41 +139,37 @@ move(struct service *s, const struct moving *m, json_t *table)
 	return rc;
 }
 
-/* The group's clients, if there are any, are told by mqremoted; without them it is refused, and a
- * tool moves the offsets one by one. */
+/* mqremoted sends the answer to the group's clients.  Without any the request is refused, and the tool
+ * moves the offsets one by one. */
 int
 serve_reset_offset(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *group = ext_get(req->ext, "group"), *topic = ext_get(req->ext, "topic");
-	const char *force = ext_get(req->ext, "isForce");
-	struct group *g = group ? group_find(o, group) : NULL;
-	struct topic *t = topic ? topic_find(o, topic) : NULL;
-	struct moving m = { .sub = g && t ? subscription_find(o, g, t) : NULL, .force = force && !strcmp(force, "true") };
-	json_t *table;
+	const char *group = ext_text(req->ext, "group"), *topic = ext_text(req->ext, "topic");
+	struct group *g = group_find(o, group);
+	struct topic *t = topic_find(o, topic);
+	struct moving m = { .sub = g && t ? subscription_find(o, g, t) : NULL,
+			    .force = ext_is_true(req->ext, "isForce", false) };
+	json_auto_t *table = json_object();
 	int rc;
 
 	if (!request_number(req, "timestamp", &m.ms, ret))
 		return MQ_OK;
 	if (!t)
-		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "[reset-offset] no topic %.127s in this broker",
-				     topic ? topic : "");
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "[reset-offset] no topic %.127s in this broker", topic);
 	if (!m.sub)
-		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the consumer group <%.127s> not exist", group ? group : "");
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the consumer group <%.127s> not exist", group);
 	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", group);
 	if (!ext_get(req->ext, "mqfs.online"))
 		return answer_refuse(ret, ANSWER_CONSUMER_NOT_ONLINE, "no consumer of group %.80s is online: topic %.80s is "
 				     "not reset", group, topic);
-	table = json_object();
 	rc = move(s, &m, table);
-	if (rc != MQ_OK) {
-		json_decref(table);
+	if (rc != MQ_OK)
 		return rc;
-	}
 	ret->ext = json_pack("{s:s, s:s, s:s}", "group", group, "topic", topic, "timestamp",
 			     ext_get(req->ext, "timestamp"));
-	return answer_json(ret, json_pack("{s:o}", "offsetTable", table));
+	return answer_json(ret, json_pack("{s:O}", "offsetTable", table));
 }
 
 /* --- offsets of another group ------------------------------------------------------------------------ */
@@ -204,10 +195,9 @@ int
 serve_clone_offset(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *src = ext_get(req->ext, "srcGroup"), *dest = ext_get(req->ext, "destGroup"),
-		   *topic = ext_get(req->ext, "topic"), *offline = ext_get(req->ext, "offline");
-	const char *online = offline && strcmp(offline, "true") == 0 ? NULL : ext_get(req->ext, "mqfs.topics");
-	struct group *from = src ? group_find(o, src) : NULL, *to = NULL;
+	const char *dest = ext_text(req->ext, "destGroup"), *topic = ext_text(req->ext, "topic");
+	const char *online = ext_is_true(req->ext, "offline", false) ? NULL : ext_get(req->ext, "mqfs.topics");
+	struct group *from = request_group(s, req, "srcGroup"), *to = NULL;
 	struct subscription *sub = from ? subscription_next(o, from, "") : NULL;
 	int rc = request_group_made(s, dest, &to, ret);
 
@@ -216,7 +206,7 @@ serve_clone_offset(struct service *s, const struct request *req, struct answer *
 	if (!rights_group(&s->rights, o, to, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", dest);
 	for (; sub && rc == MQ_OK; sub = subscription_next(o, from, sub->topic->name))
-		if ((!topic || !*topic || strcmp(topic, sub->topic->name) == 0) &&
+		if ((!*topic || strcmp(topic, sub->topic->name) == 0) &&
 		    request_lists(online, sub->topic->name))
 			rc = clone_offsets(s, sub, to);
 	return rc;
@@ -228,8 +218,8 @@ int
 serve_groups_of_topic(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *topic = ext_get(req->ext, "topic"), *online = ext_get(req->ext, "mqfs.groups");
-	struct topic *t = topic ? topic_find(o, topic) : NULL;
+	const char *online = ext_get(req->ext, "mqfs.groups");
+	struct topic *t = topic_find(o, ext_text(req->ext, "topic"));
 	json_t *groups = json_array();
 
 	for (struct group *g = group_next(o, ""); g; g = group_next(o, g->name))
@@ -263,11 +253,11 @@ int
 serve_correction(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *filtered = ext_get(req->ext, "filterGroups"), *compare = ext_get(req->ext, "compareGroup");
-	struct topic *t = request_topic(s, req, "topic", ret);
-	struct group *g = compare ? group_find(o, compare) : NULL;
+	const char *filtered = ext_get(req->ext, "filterGroups");
+	struct topic *t = request_topic(s, req, ret);
+	struct group *g = request_group(s, req, "compareGroup");
 	struct subscription *sub = g && t ? subscription_find(o, g, t) : NULL;
-	json_t *table = json_object();
+	json_auto_t *table = json_object();
 	int rc = table ? MQ_OK : -ENOMEM;
 
 	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
@@ -284,9 +274,5 @@ serve_correction(struct service *s, const struct request *req, struct answer *re
 		if (rc == MQ_OK && (sub || low < INT64_MAX))
 			json_object_set_new(table, key, json_integer(low));
 	}
-	if (!t || rc != MQ_OK) {
-		json_decref(table);
-		return rc;
-	}
-	return answer_json(ret, json_pack("{s:o}", "correctionOffsets", table));
+	return t && rc == MQ_OK ? answer_json(ret, json_pack("{s:O}", "correctionOffsets", table)) : rc;
 }

@@ -48,20 +48,20 @@ is_held_by_file(struct service *s, struct group *g, const char *line, size_t len
 	}
 }
 
-/* A client locks mqfs.queues, lines of "TOPIC ID": which of them files consume is mqfs.held.  Who else
- * has locked them mqremoted knows, which finds its own fields in the answer. */
+/* A client locks the queues of mqfs.queues, lines of "TOPIC ID".  The answer has the fields of the
+ * request, for mqremoted, which knows the locks, and mqfs.held: the queues that files consume. */
 int
 serve_lock(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *name = ext_get(req->ext, "consumerGroup"), *at = ext_get(req->ext, "mqfs.queues");
-	struct group *g = name ? group_find(s->broker.offsets, name) : NULL;
+	const char *at = ext_text(req->ext, "mqfs.queues");
+	struct group *g = request_group(s, req, "consumerGroup");
 	AUTO_FREE char *held = NULL;
 	size_t len = 0, line;
 	FILE *out = open_memstream(&held, &len);
 
 	if (!out)
 		return -ENOMEM;
-	for (; g && at && *at; at += line + (at[line] != '\0')) {
+	for (; g && *at; at += line + (at[line] != '\0')) {
 		line = strcspn(at, "\n");
 		if (is_held_by_file(s, g, at, line))
 			fprintf(out, "%.*s\n", (int)line, at);
@@ -74,44 +74,30 @@ serve_lock(struct service *s, const struct request *req, struct answer *ret)
 
 /* --- ends and times ------------------------------------------------------------------------------- */
 
+/* GET_MAX_OFFSET, GET_MIN_OFFSET, GET_EARLIEST_MSG_STORETIME and SEARCH_OFFSET_BY_TIMESTAMP. */
 int
-serve_max_offset(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct place p;
-
-	return request_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_end(p.queue).n) : MQ_OK;
-}
-
-int
-serve_min_offset(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct place p;
-
-	return request_place(s, req, &p, ret) ? answer_number(ret, "offset", queue_min(p.queue).n) : MQ_OK;
-}
-
-int
-serve_search_offset(struct service *s, const struct request *req, struct answer *ret)
+serve_place(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct place p;
 	mq_qoff at;
 	int64_t ms;
 	int rc;
 
-	if (!request_place(s, req, &p, ret) || !request_number(req, "timestamp", &ms, ret))
-		return MQ_OK;
-	rc = store_find_time(s->broker.store, p.queue, ms, &at);
-	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
-}
-
-int
-serve_earliest_time(struct service *s, const struct request *req, struct answer *ret)
-{
-	struct place p;
-
 	if (!request_place(s, req, &p, ret))
 		return MQ_OK;
-	return answer_number(ret, "timestamp", request_stored_ms(s, p.queue, queue_min(p.queue)));
+	switch (req->code) {
+	case REMOTING_GET_MAX_OFFSET:
+		return answer_number(ret, "offset", queue_end(p.queue).n);
+	case REMOTING_GET_MIN_OFFSET:
+		return answer_number(ret, "offset", queue_min(p.queue).n);
+	case REMOTING_GET_EARLIEST_MSG_STORETIME:
+		return answer_number(ret, "timestamp", request_stored_ms(s, p.queue, queue_min(p.queue)));
+	default:
+		if (!request_number(req, "timestamp", &ms, ret))
+			return MQ_OK;
+		rc = store_find_time(s->broker.store, p.queue, ms, &at);
+		return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
+	}
 }
 
 /* --- single messages --------------------------------------------------------------------------------------- */
@@ -163,14 +149,14 @@ serve_view_message(struct service *s, const struct request *req, struct answer *
 int
 serve_consume_directly(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *id = ext_get(req->ext, "msgId");
+	const char *id = ext_text(req->ext, "msgId");
 	mq_pos pos;
-	int rc = id ? record_parse_msg_id(id, &pos) : MQ_ECORRUPT;
+	int rc = record_parse_msg_id(id, &pos);
 
 	if (rc == MQ_OK)
 		rc = add_record(s, pos, NULL, ret);
 	if (rc != MQ_OK)
-		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no message has the id %.64s", id ? id : "");
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no message has the id %.64s", id);
 	ret->ext = json_copy((json_t *)(uintptr_t)req->ext);
 	if (!ret->ext)
 		return -ENOMEM;
@@ -207,8 +193,8 @@ int
 serve_queue_entries(struct service *s, const struct request *req, struct answer *ret)
 {
 	const char *group = ext_get(req->ext, "consumerGroup");
+	json_auto_t *list = json_array();
 	int64_t index, count;
-	json_t *list;
 	struct place p;
 	int rc;
 
@@ -218,15 +204,12 @@ serve_queue_entries(struct service *s, const struct request *req, struct answer 
 	if (index < queue_min(p.queue).n || index >= queue_end(p.queue).n)
 		return answer_refuse(ret, ANSWER_SUCCESS, "Index %" PRId64 " of %d@%s is not exist!", index,
 				     (int)p.queue_id, p.topic->name);
-	list = json_array();
 	rc = add_entries(p.queue, MQ_QOFF(index), count < ENTRIES_MAX ? count : ENTRIES_MAX, list);
-	if (rc != MQ_OK) {
-		json_decref(list);
+	if (rc != MQ_OK)
 		return rc;
-	}
 	if (group)
 		ret->ext = json_pack("{s:s, s:s}", "consumerGroup", group, "topic", p.topic->name);
-	return answer_json(ret, json_pack("{s:I, s:I, s:o}", "maxQueueIndex", (json_int_t)queue_end(p.queue).n,
+	return answer_json(ret, json_pack("{s:I, s:I, s:O}", "maxQueueIndex", (json_int_t)queue_end(p.queue).n,
 					  "minQueueIndex", (json_int_t)queue_min(p.queue).n, "queueData", list));
 }
 
@@ -244,8 +227,8 @@ in_order_of_log(const void *a, const void *b)
 int
 serve_query_message(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *key = ext_get(req->ext, "key"), *unique = ext_get(req->ext, "_UNIQUE_KEY_QUERY");
-	const struct topic *t = request_topic(s, req, "topic", ret);
+	const char *key = ext_get(req->ext, "key");
+	const struct topic *t = request_topic(s, req, ret);
 	int64_t max, from_ms, to_ms;
 	mq_pos found[FOUND_MAX];
 	size_t n = 0;
@@ -256,7 +239,7 @@ serve_query_message(struct service *s, const struct request *req, struct answer 
 		return MQ_OK;
 	if (!key)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good key");
-	if (unique && strcmp(unique, "true") == 0)
+	if (ext_is_true(req->ext, "_UNIQUE_KEY_QUERY", false))
 		max = s->settings->defaultQueryMaxNum;
 	max = max < 0 ? 0 : max > FOUND_MAX ? FOUND_MAX : max;
 	rc = store_find_key(s->broker.store, t->name, key, from_ms, to_ms, found, (size_t)max, &n);

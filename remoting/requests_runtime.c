@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -16,21 +15,6 @@
 #include "net/remoting.h"
 #include "remoting/requests.h"
 #include "remoting/service_priv.h"
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void
-say(json_t *table, const char *key, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_object_set_new(table, key, json_string(text));
-}
 
 /* "512 B", "1.5 GiB"; buf of 32 bytes. */
 static const char *
@@ -55,11 +39,11 @@ say_times(struct service *s, json_t *table)
 {
 	int64_t up_s = (clock_wall_ms() - s->started_ms) / 1000;
 
-	say(table, "bootTimestamp", "%" PRId64, s->started_ms);
-	say(table, "runtime", "[ %" PRId64 " days, %" PRId64 " hours, %" PRId64 " minutes, %" PRId64 " seconds ]",
-	    up_s / 86400, up_s / 3600 % 24, up_s / 60 % 60, up_s % 60);
-	say(table, "brokerVersionDesc", "V4_9_8");
-	say(table, "brokerVersion", "%d", REMOTING_VERSION);
+	ext_print(table, "bootTimestamp", "%" PRId64, s->started_ms);
+	ext_print(table, "runtime", "[ %" PRId64 " days, %" PRId64 " hours, %" PRId64 " minutes, %" PRId64 " seconds ]",
+		  up_s / 86400, up_s / 3600 % 24, up_s / 60 % 60, up_s % 60);
+	ext_print(table, "brokerVersionDesc", "V4_9_8");
+	ext_print(table, "brokerVersion", "%d", REMOTING_VERSION);
 }
 
 static void
@@ -69,7 +53,7 @@ say_tps(json_t *table, const char *key, const struct stats_broker *b, size_t mem
 
 	for (int i = 0; i < 3; i++)
 		memcpy(&rate[i], (const char *)&b->tps[i] + member, sizeof(rate[i]));
-	say(table, key, "%.4f %.4f %.4f", rate[0], rate[1], rate[2]);
+	ext_print(table, key, "%.4f %.4f %.4f", rate[0], rate[1], rate[2]);
 }
 
 #define SAY_TPS(table, key, b, member) say_tps(table, key, b, offsetof(struct stats_tps, member))
@@ -108,11 +92,11 @@ say_took(json_t *table, const struct stats_broker *b)
 
 	for (int i = 0; i < STATS_TOOK; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s:%" PRId64 " ", names[i], b->took[i]);
-	say(table, "putMessageDistributeTime", "%s", text);
-	say(table, "putMessageEntireTimeMax", "%" PRId64, b->put_most_ms);
-	say(table, "getMessageEntireTimeMax", "%" PRId64, b->got_most_ms);
-	say(table, "putLatency99", "%.2f", took_percentile(b, 0.99));
-	say(table, "putLatency999", "%.2f", took_percentile(b, 0.999));
+	ext_print(table, "putMessageDistributeTime", "%s", text);
+	ext_print(table, "putMessageEntireTimeMax", "%" PRId64, b->put_most_ms);
+	ext_print(table, "getMessageEntireTimeMax", "%" PRId64, b->got_most_ms);
+	ext_print(table, "putLatency99", "%.2f", took_percentile(b, 0.99));
+	ext_print(table, "putLatency999", "%.2f", took_percentile(b, 0.999));
 }
 
 static void
@@ -121,22 +105,22 @@ say_messages(struct service *s, json_t *table)
 	struct stats_broker b;
 
 	stats_broker(s->remoting.stats, &b);
-	say(table, "putMessageTimesTotal", "%" PRId64, b.put_n);
-	say(table, "putMessageSizeTotal", "%" PRId64, b.put_bytes);
-	say(table, "putMessageFailedTimes", "%" PRId64, b.put_failed);
-	say(table, "putMessageAverageSize", "%.1f", b.put_n > 0 ? (double)b.put_bytes / (double)b.put_n : 0.0);
+	ext_print(table, "putMessageTimesTotal", "%" PRId64, b.put_n);
+	ext_print(table, "putMessageSizeTotal", "%" PRId64, b.put_bytes);
+	ext_print(table, "putMessageFailedTimes", "%" PRId64, b.put_failed);
+	ext_print(table, "putMessageAverageSize", "%.1f", b.put_n > 0 ? (double)b.put_bytes / (double)b.put_n : 0.0);
 	SAY_TPS(table, "putTps", &b, put);
 	SAY_TPS(table, "getFoundTps", &b, found);
 	SAY_TPS(table, "getMissTps", &b, missed);
 	SAY_TPS(table, "getTransferedTps", &b, transferred);
-	say(table, "getTotalTps", "%.4f %.4f %.4f", b.tps[0].found + b.tps[0].missed, b.tps[1].found + b.tps[1].missed,
-	    b.tps[2].found + b.tps[2].missed);
-	say(table, "msgPutTotalTodayNow", "%" PRId64, b.put_n);
-	say(table, "msgPutTotalTodayMorning", "%" PRId64, b.put_today);
-	say(table, "msgPutTotalYesterdayMorning", "%" PRId64, b.put_yesterday);
-	say(table, "msgGetTotalTodayNow", "%" PRId64, b.got_n);
-	say(table, "msgGetTotalTodayMorning", "%" PRId64, b.got_today);
-	say(table, "msgGetTotalYesterdayMorning", "%" PRId64, b.got_yesterday);
+	ext_print(table, "getTotalTps", "%.4f %.4f %.4f", b.tps[0].found + b.tps[0].missed, b.tps[1].found + b.tps[1].missed,
+		  b.tps[2].found + b.tps[2].missed);
+	ext_print(table, "msgPutTotalTodayNow", "%" PRId64, b.put_n);
+	ext_print(table, "msgPutTotalTodayMorning", "%" PRId64, b.put_today);
+	ext_print(table, "msgPutTotalYesterdayMorning", "%" PRId64, b.put_yesterday);
+	ext_print(table, "msgGetTotalTodayNow", "%" PRId64, b.got_n);
+	ext_print(table, "msgGetTotalTodayMorning", "%" PRId64, b.got_today);
+	ext_print(table, "msgGetTotalYesterdayMorning", "%" PRId64, b.got_yesterday);
 	say_took(table, &b);
 }
 
@@ -162,18 +146,18 @@ say_disk(struct service *s, json_t *table, int percent)
 	struct statvfs vfs;
 	ssize_t n;
 
-	say(table, "commitLogDiskRatio", "%.2f", percent / 100.0);
-	say(table, "consumeQueueDiskRatio", "%.2f", percent / 100.0);
+	ext_print(table, "commitLogDiskRatio", "%.2f", percent / 100.0);
+	ext_print(table, "consumeQueueDiskRatio", "%.2f", percent / 100.0);
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	n = readlink(proc, key + len, sizeof(key) - len - 1);
 	if (n > 0) {
 		key[len + (size_t)n] = '\0';
-		say(table, key, "%.2f", percent / 100.0);
+		ext_print(table, key, "%.2f", percent / 100.0);
 	}
 	if (fstatvfs(fd, &vfs) == 0)
-		say(table, "commitLogDirCapacity", "Total : %s, Free : %s.",
-		    readable((int64_t)(vfs.f_blocks * vfs.f_frsize), total),
-		    readable((int64_t)(vfs.f_bavail * vfs.f_frsize), free_));
+		ext_print(table, "commitLogDirCapacity", "Total : %s, Free : %s.",
+			  readable((int64_t)(vfs.f_blocks * vfs.f_frsize), total),
+			  readable((int64_t)(vfs.f_bavail * vfs.f_frsize), free_));
 }
 
 static void
@@ -183,11 +167,11 @@ say_log(struct service *s, json_t *table)
 	char text[32];
 
 	store_stats(s->broker.store, &st);
-	say(table, "commitLogMinOffset", "%" PRId64, st.begin);
-	say(table, "commitLogMaxOffset", "%" PRId64, st.written);
-	say(table, "dispatchBehindBytes", "%" PRId64, st.written - st.dispatched);
-	say(table, "remainHowManyDataToFlush", "%s", readable(st.written - st.flushed, text));
-	say(table, "earliestMessageTimeStamp", "%" PRId64, earliest_ms(s->broker.store, st.begin));
+	ext_print(table, "commitLogMinOffset", "%" PRId64, st.begin);
+	ext_print(table, "commitLogMaxOffset", "%" PRId64, st.written);
+	ext_print(table, "dispatchBehindBytes", "%" PRId64, st.written - st.dispatched);
+	ext_print(table, "remainHowManyDataToFlush", "%s", readable(st.written - st.flushed, text));
+	ext_print(table, "earliestMessageTimeStamp", "%" PRId64, earliest_ms(s->broker.store, st.begin));
 	say_disk(s, table, st.disk_used_percent);
 }
 
@@ -204,13 +188,12 @@ say_delays(struct service *s, json_t *table)
 
 		snprintf(key, sizeof(key), "scheduleMessageOffset_%d", level);
 		if (q)
-			say(table, key, "%" PRId64 ",%" PRId64, at.level[level - 1].n, queue_end(q).n);
+			ext_print(table, key, "%" PRId64 ",%" PRId64, at.level[level - 1].n, queue_end(q).n);
 	}
 }
 
-/* --- what a broker of threads would say --------------------------------------------------------------- */
+/* --- queues, pools and locks that mqfs does not have -------------------------------------------------- */
 
-/* mqfs has none of these queues, pools and locks: nothing waits in them. */
 static void
 say_idle(json_t *table)
 {
@@ -222,12 +205,12 @@ say_idle(json_t *table)
 	};
 
 	for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)
-		say(table, zeros[i], "0");
-	say(table, "sendThreadPoolQueueCapacity", "10000");
-	say(table, "pullThreadPoolQueueCapacity", "100000");
-	say(table, "queryThreadPoolQueueCapacity", "20000");
-	say(table, "EndTransactionThreadPoolQueueCapacity", "100000");
-	say(table, "remainTransientStoreBufferNumbs", "%d", INT32_MAX);
+		ext_print(table, zeros[i], "0");
+	ext_print(table, "sendThreadPoolQueueCapacity", "10000");
+	ext_print(table, "pullThreadPoolQueueCapacity", "100000");
+	ext_print(table, "queryThreadPoolQueueCapacity", "20000");
+	ext_print(table, "EndTransactionThreadPoolQueueCapacity", "100000");
+	ext_print(table, "remainTransientStoreBufferNumbs", "%d", INT32_MAX);
 }
 
 int
@@ -243,6 +226,6 @@ serve_runtime_info(struct service *s, const struct request *req, struct answer *
 	say_log(s, table);
 	say_delays(s, table);
 	say_idle(table);
-	say(table, "startAcceptSendRequestTimeStamp", "%" PRId64, (int64_t)s->settings->startAcceptSendRequestTimeStamp);
+	ext_print(table, "startAcceptSendRequestTimeStamp", "%" PRId64, (int64_t)s->settings->startAcceptSendRequestTimeStamp);
 	return answer_json(ret, json_pack("{s:o}", "table", table));
 }

@@ -1,15 +1,20 @@
-/* CONSUMER_SEND_MSG_BACK: a client's consumer could not handle a message. */
+/* CONSUMER_SEND_MSG_BACK: a client's consumer could not handle a message; and RESUME_CHECK_HALF_MESSAGE: a
+ * half for whose outcome producers were asked too often is asked for again. */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/sendback.h"
+#include "offsets/transactions.h"
 #include "remoting/requests.h"
 #include "remoting/rights.h"
 #include "remoting/service_priv.h"
+
+#define CHECKED_TOO_OFTEN "TRANS_CHECK_MAX_TIME_TOPIC"
 
 /* A message as its queue has it. */
 struct found {
@@ -63,8 +68,7 @@ int
 serve_send_back(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "group");
-	struct group *g = name ? group_find(o, name) : NULL;
+	struct group *g = request_group(s, req, "group");
 	int64_t pos, level, max_times;
 	struct group_conf conf;
 	struct found m;
@@ -74,7 +78,7 @@ serve_send_back(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (!g)
 		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group not exist, %.127s",
-				     name ? name : "");
+				     ext_text(req->ext, "group"));
 	if (!(s->settings->brokerPermission & PERM_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the broker[%s] sending message is forbidden",
 				     s->settings->brokerIP1);
@@ -90,4 +94,20 @@ serve_send_back(struct service *s, const struct request *req, struct answer *ret
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	stats_sent_back(s->remoting.stats, queue_topic(m.queue), g->name);
 	return MQ_OK;
+}
+
+int
+serve_resume_half(struct service *s, const struct request *req, struct answer *ret)
+{
+	struct offsets *o = s->broker.offsets;
+	const struct topic *t = topic_find(o, CHECKED_TOO_OFTEN);
+	mq_pos pos;
+	int rc;
+
+	if (record_parse_msg_id(ext_text(req->ext, "msgId"), &pos) != MQ_OK || !t)
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "there is no such message in %s", CHECKED_TOO_OFTEN);
+	if (!rights_topic(&s->rights, o, t, RIGHTS_WRITE))
+		return request_no_right(ret);
+	rc = transaction_resume(o, pos);
+	return rc == MQ_OK ? MQ_OK : answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 }

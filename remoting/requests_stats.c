@@ -1,15 +1,12 @@
-/* Requests for numbers: how far topics and groups have come. */
+/* Requests for numbers: offsets, times and rates of topics and groups. */
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
-#include "conf/scope.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
 #include "remoting/rights.h"
@@ -19,8 +16,8 @@ int
 serve_topic_stats(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	struct topic *t = request_topic(s, req, "topic", ret);
-	json_t *table = json_object();
+	struct topic *t = request_topic(s, req, ret);
+	json_auto_t *table = json_object();
 	int rc = table ? MQ_OK : -ENOMEM;
 
 	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
@@ -36,14 +33,10 @@ serve_topic_stats(struct service *s, const struct request *req, struct answer *r
 						 (json_int_t)span.last_store_ms, "maxOffset",
 						 (json_int_t)queue_end(q).n, "minOffset", (json_int_t)queue_min(q).n));
 	}
-	if (!t || rc != MQ_OK) {
-		json_decref(table);
-		return rc;
-	}
-	return answer_queues(ret, json_pack("{s:o}", "offsetTable", table));
+	return t && rc == MQ_OK ? answer_queues(ret, json_pack("{s:O}", "offsetTable", table)) : rc;
 }
 
-/* --- how far groups have come ------------------------------------------------------------------------- */
+/* --- offsets of groups ------------------------------------------------------------------------- */
 
 static int
 add_progress(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *table,
@@ -79,18 +72,17 @@ add_consumption(struct service *s, struct topic *t, struct subscription *sub, js
 	return rc;
 }
 
-/* Of one topic, or all that the group has consumed.  What it does not subscribe to any more is left
- * out while somebody of it is there. */
+/* Of one topic, or of all that the group has consumed; while the group has members, only of topics to
+ * which it subscribes. */
 int
 serve_consume_stats(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "consumerGroup"), *topic = ext_get(req->ext, "topic");
-	const char *online = ext_get(req->ext, "mqfs.topics");
-	struct group *g = name ? group_find(o, name) : NULL;
-	struct topic *t = topic && *topic ? topic_find(o, topic) : NULL;
+	const char *name = ext_get(req->ext, "consumerGroup"), *online = ext_get(req->ext, "mqfs.topics");
+	struct group *g = request_group(s, req, "consumerGroup");
+	struct topic *t = topic_find(o, ext_text(req->ext, "topic"));
 	struct subscription *sub = g && !t ? subscription_next(o, g, "") : NULL;
-	json_t *table = json_object();
+	json_auto_t *table = json_object();
 	int64_t behind = 0;
 	double tps = 0;
 	int rc = table ? MQ_OK : -ENOMEM;
@@ -104,11 +96,7 @@ serve_consume_stats(struct service *s, const struct request *req, struct answer 
 			rc = add_consumption(s, sub->topic, sub, table, &behind);
 			tps += stats_consume_tps(s->remoting.stats, sub->topic->name, name);
 		}
-	if (rc != MQ_OK) {
-		json_decref(table);
-		return rc;
-	}
-	return answer_queues(ret, json_pack("{s:f, s:o}", "consumeTps", tps, "offsetTable", table));
+	return rc == MQ_OK ? answer_queues(ret, json_pack("{s:f, s:O}", "consumeTps", tps, "offsetTable", table)) : rc;
 }
 
 /* A list of what the group has consumed, one object for each topic. */
@@ -121,17 +109,16 @@ add_group(struct service *s, struct group *g, bool ordered, json_t *groups, int6
 
 	for (struct subscription *sub = subscription_next(o, g, ""); sub && rc == MQ_OK;
 	     sub = subscription_next(o, g, sub->topic->name)) {
-		json_t *table = json_object();
+		json_auto_t *table = json_object();
 		struct topic_conf conf;
 
 		topic_conf(o, sub->topic, &conf);
-		if (!ordered || conf.order) {
-			rc = add_consumption(s, sub->topic, sub, table, behind);
-			json_array_append_new(list, json_pack("{s:f, s:O}", "consumeTps",
-							      stats_consume_tps(s->remoting.stats, sub->topic->name,
-										g->name), "offsetTable", table));
-		}
-		json_decref(table);
+		if (ordered && !conf.order)
+			continue;
+		rc = add_consumption(s, sub->topic, sub, table, behind);
+		json_array_append_new(list, json_pack("{s:f, s:O}", "consumeTps",
+						      stats_consume_tps(s->remoting.stats, sub->topic->name, g->name),
+						      "offsetTable", table));
 	}
 	json_array_append_new(groups, json_pack("{s:o}", g->name, list));
 	return rc;
@@ -141,27 +128,25 @@ int
 serve_all_consume_stats(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *ordered = ext_get(req->ext, "isOrder");
-	json_t *groups = json_array();
+	bool ordered = ext_is_true(req->ext, "isOrder", false);
+	json_auto_t *groups = json_array();
 	int64_t behind = 0;
 	char address[280];
 	int rc = groups ? MQ_OK : -ENOMEM;
 
 	for (struct group *g = group_next(o, ""); g && rc == MQ_OK; g = group_next(o, g->name))
-		rc = add_group(s, g, ordered && strcmp(ordered, "true") == 0, groups, &behind);
-	if (rc != MQ_OK) {
-		json_decref(groups);
+		rc = add_group(s, g, ordered, groups, &behind);
+	if (rc != MQ_OK)
 		return rc;
-	}
 	snprintf(address, sizeof(address), "%s:%d", s->settings->brokerIP1, (int)s->settings->listenPort);
-	return answer_queues(ret, json_pack("{s:s, s:o, s:I}", "brokerAddr", address, "consumeStatsList", groups,
+	return answer_queues(ret, json_pack("{s:s, s:O, s:I}", "brokerAddr", address, "consumeStatsList", groups,
 					  "totalDiff", (json_int_t)behind));
 }
 
 /* --- times ---------------------------------------------------------------------------------------------- */
 
-/* When the first and the last message of a queue were stored, the last one that is consumed, and how
- * long the next one has waited; -1: there is none. */
+/* When the first and the last message of a queue and the last consumed one were stored, and how long the
+ * next one has waited; -1: there is none. */
 static int
 add_span(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *list)
 {
@@ -193,20 +178,15 @@ int
 serve_time_span(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
-	const char *name = ext_get(req->ext, "group");
-	struct group *g = name ? group_find(o, name) : NULL;
-	struct topic *t = request_topic(s, req, "topic", ret);
+	struct group *g = request_group(s, req, "group");
+	struct topic *t = request_topic(s, req, ret);
 	struct subscription *sub = g && t ? subscription_find(o, g, t) : NULL;
-	json_t *list = json_array();
+	json_auto_t *list = json_array();
 	int rc = MQ_OK;
 
 	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++)
 		rc = add_span(s, t, sub, i, list);
-	if (!t || rc != MQ_OK) {
-		json_decref(list);
-		return rc;
-	}
-	return answer_json(ret, json_pack("{s:o}", "consumeTimeSpanSet", list));
+	return t && rc == MQ_OK ? answer_json(ret, json_pack("{s:O}", "consumeTimeSpanSet", list)) : rc;
 }
 
 /* --- rates ----------------------------------------------------------------------------------------------- */
@@ -220,12 +200,11 @@ rate_json(const struct stats_rate *r)
 int
 serve_stats_data(struct service *s, const struct request *req, struct answer *ret)
 {
-	const char *name = ext_get(req->ext, "statsName"), *key = ext_get(req->ext, "statsKey");
+	const char *name = ext_text(req->ext, "statsName"), *key = ext_text(req->ext, "statsKey");
 	struct stats_view v;
 
-	if (!name || !key || !stats_view(s->remoting.stats, name, key, &v))
-		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "The stats <%.40s> <%.140s> not exist", name ? name : "",
-				     key ? key : "");
+	if (!stats_view(s->remoting.stats, name, key, &v))
+		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "The stats <%.40s> <%.140s> not exist", name, key);
 	return answer_json(ret, json_pack("{s:o, s:o, s:o}", "statsMinute", rate_json(&v.spans[STATS_MINUTE]),
 					  "statsHour", rate_json(&v.spans[STATS_HOUR]), "statsDay",
 					  rate_json(&v.spans[STATS_DAY])));

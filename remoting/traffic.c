@@ -77,16 +77,18 @@ put_born(const char *address, struct ring_submission *s)
 		s->flags |= RING_FLAG_BORN_V6;
 }
 
-/* Who asks, as the mount is to judge it; what was signed is to be freed. */
+/* The client's address and, with access control, what it has signed: the mount judges both.  The
+ * returned text is the ask's, to be freed. */
 static char *
-put_plea(const struct traffic *t, const struct server_peer *p, const struct remoting_frame *f, struct ask *a)
+put_client(const struct traffic *t, const struct server_peer *p, const struct remoting_frame *f, struct ask *a)
 {
 	size_t len = 0;
 	char *values;
 
+	if (t->l->d.config.acl || a->s.kind != RING_PULL)
+		put_born(p->address, &a->s);
 	if (!t->l->d.config.acl)
 		return NULL;
-	put_born(p->address, &a->s);
 	values = signed_values(f->ext, &len);
 	a->key = ext_get(f->ext, "AccessKey");
 	a->signature = ext_get(f->ext, "Signature");
@@ -101,7 +103,7 @@ put_plea(const struct traffic *t, const struct server_peer *p, const struct remo
 }
 
 static void
-put_texts(const struct ask *a, unsigned char *at, size_t frame_body_len)
+put_texts(const struct ask *a, unsigned char *at)
 {
 	const struct ring_submission *s = &a->s;
 	const struct {
@@ -119,14 +121,14 @@ put_texts(const struct ask *a, unsigned char *at, size_t frame_body_len)
 		at += texts[i].len;
 	}
 	if (s->kind == RING_BATCH)
-		ask_put_items(a, frame_body_len, at);
+		ask_put_items(a, at);
 	else if (s->body_len > 0)
 		memcpy(at, a->body, s->body_len);
 }
 
 /* False: the rings are full. */
 static bool
-submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op *op)
+submit(struct traffic *t, struct ask *a, const struct op *op)
 {
 	struct ring_submission *s = &a->s;
 	size_t len = ring_bytes(s);
@@ -139,7 +141,7 @@ submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op 
 		ring_client_unslot(&t->ring, s->slot);
 		return false;
 	}
-	put_texts(a, at, frame_body_len);
+	put_texts(a, at);
 	ring_client_submit(&t->ring, s);
 	t->ops[s->slot] = *op;
 	if (op->peer)
@@ -147,17 +149,10 @@ submit(struct traffic *t, struct ask *a, size_t frame_body_len, const struct op 
 	return true;
 }
 
-static enum server_served
-refuse_frame(struct traffic *t, struct server_peer *p, const struct remoting_frame *f, const struct refusal *why)
+enum server_served
+traffic_refuse_busy(struct loop *l, struct server_peer *p, const struct remoting_frame *to)
 {
-	server_refuse(t->l->server, p, f, why->code, why->why);
-	return SERVER_DONE;
-}
-
-static enum server_served
-refuse_busy(struct traffic *t, struct server_peer *p, const struct remoting_frame *f)
-{
-	server_refuse(t->l->server, p, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
+	server_refuse(l->server, p, to, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
 	return SERVER_DONE;
 }
 
@@ -172,24 +167,6 @@ op_of(struct server_peer *p, const struct remoting_frame *f)
 	};
 }
 
-enum server_served
-traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
-{
-	const struct op op = op_of(p, f);
-	AUTO_FREE char *values = NULL;
-	struct refusal why;
-	struct ask a;
-
-	if (!ask_send(f, &a, &why))
-		return refuse_frame(t, p, f, &why);
-	put_born(p->address, &a.s);
-	values = put_plea(t, p, f, &a);
-	if (!submit(t, &a, f->body_len, &op))
-		return refuse_busy(t, p, f);
-	senders_note(t->l->senders, p, a.topic, a.s.topic_len, a.group, a.s.group_len);
-	return SERVER_DONE;
-}
-
 bool
 traffic_cuts(int code)
 {
@@ -197,30 +174,14 @@ traffic_cuts(int code)
 	       code == REMOTING_PULL_MESSAGE;
 }
 
-enum server_served
-traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
-{
-	const struct op op = op_of(p, f);
-	AUTO_FREE char *values = NULL;
-	struct refusal why;
-	struct ask a;
-
-	if (!ask_end(f, &a, &why))
-		return refuse_frame(t, p, f, &why);
-	values = put_plea(t, p, f, &a);
-	return submit(t, &a, 0, &op) ? SERVER_DONE : refuse_busy(t, p, f);
-}
-
 bool
 traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r)
 {
 	struct op op = op_of(p, f);
-	AUTO_FREE char *values = NULL;
+	AUTO_FREE char *values = put_client(t, p, f, a);
 
 	op.reply = r;
-	put_born(p->address, &a->s);
-	values = put_plea(t, p, f, a);
-	return submit(t, a, f->body_len, &op);
+	return submit(t, a, &op);
 }
 
 /* --- pulls ----------------------------------------------------------------------------------------------------- */
@@ -228,38 +189,32 @@ traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f
 static bool
 is_broadcast(const struct client_group *g)
 {
-	const char *model = json_string_value(json_object_get(g->says, "messageModel"));
-
-	return model && strcmp(model, "BROADCASTING") == 0;
+	return strcmp(ext_text(g->says, "messageModel"), "BROADCASTING") == 0;
 }
 
-/* What the group's heartbeat says of the topic. */
+/* The filter of a pull that has none is that of its group's heartbeat. */
 static bool
 use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 {
 	const struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
-	json_t *list = g ? json_object_get(g->says, "subscriptionDataSet") : NULL, *data = NULL, *each;
-	const char *type, *text;
+	json_t *data = NULL, *each;
+	const char *text;
 	size_t i;
 
 	if (!g)
 		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
-	json_array_foreach(list, i, each) {
-		const char *topic = json_string_value(json_object_get(each, "topic"));
-
-		if (topic && strcmp(topic, a->topic) == 0)
+	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, each)
+		if (strcmp(ext_text(each, "topic"), a->topic) == 0)
 			data = each;
-	}
 	if (!data)
 		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's subscription not exist");
 	if (json_integer_value(json_object_get(data, "subVersion")) < a->sub_version)
 		return refuse(why, ANSWER_SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
-	text = json_string_value(json_object_get(data, "subString"));
-	type = json_string_value(json_object_get(data, "expressionType"));
-	a->text = text && strlen(text) <= RECORD_PROPS_MAX ? text : "";
+	text = ext_text(data, "subString");
+	a->text = strlen(text) <= RECORD_PROPS_MAX ? text : "";
 	a->s.text_len = (uint32_t)strlen(a->text);
 	a->s.flags &= ~(uint32_t)RING_FLAG_SQL;
-	if (type && *type && strcmp(type, "TAG") != 0)
+	if (ask_is_sql(ext_text(data, "expressionType")))
 		a->s.flags |= RING_FLAG_SQL;
 	if (is_broadcast(g))
 		a->s.flags |= RING_FLAG_BROADCAST;
@@ -275,40 +230,46 @@ held_for(const struct traffic *t, const struct ask *a)
 	return ms < 0 ? 0 : ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : ms;
 }
 
-/* By a member of its group, of which each message is one member's? */
+/* Does it come from a member of its group, whose members share its messages? */
 static bool
 is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
 {
 	struct client_group *g = clients_group(t->l->clients, CLIENTS_CONSUMERS, a->group);
 
-	if (!g || !clients_is_of(g, p) || is_broadcast(g))
+	if (!g || !clients_member_at(g, p) || is_broadcast(g))
 		return false;
 	g->claims = true;
 	return true;
 }
 
 enum server_served
-traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f)
+traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
+	struct traffic *t = l->traffic;
 	struct op op = op_of(p, f);
 	AUTO_FREE char *values = NULL;
 	struct refusal why;
 	struct ask a;
 
-	if (!ask_pull(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why)))
-		return refuse_frame(t, p, f, &why);
-	values = put_plea(t, p, f, &a);
-	if (is_shared(t, p, &a))
+	if (!ask_decode(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why))) {
+		server_refuse(l->server, p, f, why.code, why.why);
+		return SERVER_DONE;
+	}
+	values = put_client(t, p, f, &a);
+	if (a.s.kind == RING_PULL && is_shared(t, p, &a))
 		a.s.flags |= RING_FLAG_MEMBER;
 	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX)
-		op.held = held_make(p, f, &a, t->l->d.now_ms + held_for(t, &a));
-	if (submit(t, &a, 0, &op))
-		return SERVER_DONE;
-	free(op.held);
-	return refuse_busy(t, p, f);
+		op.held = held_make(p, f, &a, l->d.now_ms + held_for(t, &a));
+	if (!submit(t, &a, &op)) {
+		free(op.held);
+		return traffic_refuse_busy(l, p, f);
+	}
+	if (a.s.kind == RING_SEND || a.s.kind == RING_BATCH)
+		senders_note(l->senders, p, a.topic, a.s.topic_len, a.group, a.s.group_len);
+	return SERVER_DONE;
 }
 
-/* It waits no longer: it is asked again, and answered whatever there is. */
+/* Its time is over: submit it again, so that it is answered with whatever there is. */
 static void
 ask_again(void *arg, struct held *h)
 {
@@ -316,8 +277,8 @@ ask_again(void *arg, struct held *h)
 	const struct op op = { .peer = h->peer, .opaque = h->opaque, .dialect = h->dialect };
 	const struct remoting_frame f = { .opaque = h->opaque, .dialect = h->dialect };
 
-	if (!submit(t, &h->ask, 0, &op))
-		(void)refuse_busy(t, h->peer, &f);
+	if (!submit(t, &h->ask, &op))
+		(void)traffic_refuse_busy(t->l, h->peer, &f);
 	free(h);
 }
 
@@ -327,7 +288,7 @@ tell_left(struct traffic *t, const char *group)
 {
 	struct ask a = { .s.kind = RING_LEFT, .s.group_len = (uint32_t)strlen(group), .group = group };
 
-	return submit(t, &a, 0, &(struct op){ .peer = NULL });
+	return submit(t, &a, &(struct op){ .peer = NULL });
 }
 
 void
@@ -362,11 +323,11 @@ tell_all_left(struct traffic *t)
 static struct remoting_frame
 response_to(const struct op *op, const struct ring_completion *c)
 {
-	return (struct remoting_frame){
-		.dialect = op->dialect, .code = c->code, .opaque = op->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_JAVA, .version = REMOTING_VERSION,
-		.remark = *c->remark ? (char *)(uintptr_t)c->remark : NULL,
-	};
+	const struct remoting_frame to = { .dialect = op->dialect, .opaque = op->opaque };
+	struct remoting_frame f = remoting_response(&to, c->code);
+
+	f.remark = *c->remark ? (char *)(uintptr_t)c->remark : NULL;
+	return f;
 }
 
 /* Texts of an answer's fields. */
@@ -400,7 +361,7 @@ put_number(struct texts *t, const char *name, int64_t value)
 	put_text(t, name, at);
 }
 
-/* Where the record behind that one begins: from the log, where the mount has put both. */
+/* Where the record behind the one at pos begins; -1: the log cannot be read. */
 static int64_t
 next_record(struct daemon *d, int64_t pos)
 {
@@ -487,16 +448,13 @@ traffic_is_stored(int code)
 }
 
 static void
-answer_send(struct traffic *t, const struct op *op, const struct ring_completion *c)
+answer_stored(struct traffic *t, struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c)
 {
-	struct remoting_frame f = response_to(op, c);
 	struct texts texts = { .n = 0 };
 
-	if (traffic_is_stored(c->code)) {
-		send_fields(t, c, &texts);
-		f.fields = &texts.fields;
-	}
-	(void)server_post(t->l->server, op->peer, &f);
+	send_fields(t, c, &texts);
+	f->fields = &texts.fields;
+	(void)server_post(t->l->server, p, f);
 	free(texts.ids);
 }
 
@@ -504,21 +462,16 @@ void
 traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remoting_frame *to,
 		    const struct ring_completion *c)
 {
-	const struct op op = { .peer = p, .opaque = to->opaque, .dialect = to->dialect };
+	const struct op op = op_of(p, to);
 	struct remoting_frame f = response_to(&op, c);
-	struct texts texts = { .n = 0 };
 
-	send_fields(t, c, &texts);
-	f.fields = &texts.fields;
-	(void)server_post(t->l->server, p, &f);
-	free(texts.ids);
+	answer_stored(t, p, &f, c);
 }
 
 static void
-answer_pull(struct traffic *t, const struct op *op, const struct ring_completion *c)
+answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c)
 {
 	const struct ring_piece *found = t->ring.out->pieces[c->slot];
-	struct remoting_frame f = response_to(op, c);
 	struct log_piece pieces[RING_PIECES];
 	uint32_t n = c->n < RING_PIECES ? c->n : RING_PIECES;
 	struct texts texts = { .n = 0 };
@@ -528,17 +481,22 @@ answer_pull(struct traffic *t, const struct op *op, const struct ring_completion
 	if (c->code == ANSWER_SUCCESS || c->code == ANSWER_PULL_NOT_FOUND ||
 	    c->code == ANSWER_PULL_RETRY_IMMEDIATELY || c->code == ANSWER_PULL_OFFSET_MOVED) {
 		pull_fields(c, &texts);
-		f.fields = &texts.fields;
+		f->fields = &texts.fields;
 	}
-	(void)server_send_log(t->l->server, op->peer, &f, pieces, n);
+	(void)server_send_log(t->l->server, p, f, pieces, n);
 }
 
 static void
-answer_end(struct traffic *t, const struct op *op, const struct ring_completion *c)
+answer_client(struct traffic *t, const struct op *op, const struct ring_completion *c)
 {
-	const struct remoting_frame f = response_to(op, c);
+	struct remoting_frame f = response_to(op, c);
 
-	(void)server_post(t->l->server, op->peer, &f);
+	if (c->kind == RING_PULL)
+		answer_pull(t, op->peer, &f, c);
+	else if (c->kind != RING_END && traffic_is_stored(c->code))
+		answer_stored(t, op->peer, &f, c);
+	else
+		(void)server_post(t->l->server, op->peer, &f);
 }
 
 static void
@@ -553,23 +511,13 @@ answer(struct traffic *t, const struct ring_completion *c)
 	}
 	if (c->kind == RING_WATCH) {
 		polls_watched(t->polls, c);
-		return;
-	}
-	if (op.reply) {
+	} else if (op.reply) {
 		replies_stored(t->l, op.peer, op.reply, c);
-		return;
+	} else if (!op.held || !op.peer || c->code != ANSWER_PULL_NOT_FOUND || !polls_hold(t->polls, op.held)) {
+		free(op.held);
+		if (op.peer && !op.one_way)
+			answer_client(t, &op, c);
 	}
-	if (op.held && op.peer && c->code == ANSWER_PULL_NOT_FOUND && polls_hold(t->polls, op.held))
-		return;
-	free(op.held);
-	if (!op.peer || op.one_way)
-		return;
-	if (c->kind == RING_PULL)
-		answer_pull(t, &op, c);
-	else if (c->kind == RING_END)
-		answer_end(t, &op, c);
-	else
-		answer_send(t, &op, c);
 }
 
 const struct ring_says *

@@ -25,15 +25,11 @@ int traffic_open(struct loop *l, struct ring_fds *fds, struct traffic **ret);
 int traffic_start(struct traffic *t);
 void traffic_close(struct traffic *t);	/* accepts NULL */
 
-/* SEND_MESSAGE, _V2 and BATCH; PULL_MESSAGE. */
-enum server_served traffic_send(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
-enum server_served traffic_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
+/* SEND_MESSAGE, _V2 and BATCH, PULL_MESSAGE, END_TRANSACTION that says commit or rollback. */
+enum server_served traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f);
 
-/* Are the fields of such a request for them wanted as a list?  (See server_for.) */
+/* Are the fields of such a request wanted as a list?  (See server_for.) */
 bool traffic_cuts(int code);
-
-/* END_TRANSACTION that says commit or rollback. */
-enum server_served traffic_end(struct traffic *t, struct server_peer *p, struct remoting_frame *f);
 
 /* Store a reply as a message; replies_stored() is called with r.  False: the rings are full. */
 struct ask;
@@ -49,6 +45,9 @@ bool traffic_is_stored(int code);
 
 /* The mount's values for our answers. */
 const struct ring_says *traffic_says(const struct traffic *t);
+
+/* Answer SYSTEM_BUSY, as when the rings are full.  Returns SERVER_DONE. */
+enum server_served traffic_refuse_busy(struct loop *l, struct server_peer *p, const struct remoting_frame *to);
 
 /* Tell the mount that a group, for which members have pulled, has no members any more. */
 void traffic_left(struct traffic *t, const char *group);

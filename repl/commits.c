@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "conf/clock.h"
@@ -32,23 +30,6 @@ struct commits {
 
 /* --- serving -------------------------------------------------------------------------- */
 
-static bool
-ext_number(const struct request *req, const char *name, int64_t *ret)
-{
-	const char *text = ext_get(req->ext, name);
-	char *end;
-	long long v;
-
-	if (!text)
-		return false;
-	errno = 0;
-	v = strtoll(text, &end, 10);
-	if (errno || end == text || *end || v < 0)
-		return false;
-	*ret = v;
-	return true;
-}
-
 struct place {
 	struct subscription *sub;
 	int64_t queue_id;
@@ -58,20 +39,15 @@ struct place {
 static bool
 find_place(struct replication *r, const struct request *req, struct place *ret_place, struct answer *ret)
 {
-	const char *group = ext_get(req->ext, "consumerGroup"), *topic = ext_get(req->ext, "topic");
+	const char *group = ext_text(req->ext, "consumerGroup"), *topic = ext_text(req->ext, "topic");
 	struct offsets *o = r->broker.offsets;
-	struct place p = { 0 };
-	struct group *g;
-	struct topic *t;
+	struct group *g = group_find(o, group);
+	struct topic *t = topic_find(o, topic);
+	struct place p = { .sub = g && t ? subscription_find(o, g, t) : NULL };
 
-	if (!group || !topic || !ext_number(req, "queueId", &p.queue_id)) {
+	if (!*group || !*topic || !ext_number(req->ext, "queueId", 0, INT64_MAX, &p.queue_id))
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good consumerGroup, topic or queueId");
-		return false;
-	}
-	g = group_find(o, group);
-	t = topic_find(o, topic);
-	p.sub = g && t ? subscription_find(o, g, t) : NULL;
-	if (!t || p.queue_id >= topic_queues(o, t))
+	else if (!t || p.queue_id >= topic_queues(o, t))
 		answer_refuse(ret, ANSWER_TOPIC_NOT_EXIST, "topic[%s] not exist", topic);
 	else if (!g)
 		answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%s] not exist", group);
@@ -86,24 +62,22 @@ find_place(struct replication *r, const struct request *req, struct place *ret_p
 int
 commits_serve_update(struct replication *r, const struct request *req, struct answer *ret)
 {
-	const char *reset = ext_get(req->ext, "reset");
 	int64_t to, seen = INT64_MAX;
 	struct place p;
 
 	if (!find_place(r, req, &p, ret))
 		return MQ_OK;
-	if (!ext_number(req, "commitOffset", &to) ||
-	    (ext_get(req->ext, "seen") && !ext_number(req, "seen", &seen)))
+	if (!ext_number(req->ext, "commitOffset", 0, INT64_MAX, &to) ||
+	    (ext_get(req->ext, "seen") && !ext_number(req->ext, "seen", 0, INT64_MAX, &seen)))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good commitOffset or seen");
 	return commit_from_slave(r->broker.offsets, p.sub, (int32_t)p.queue_id, MQ_QOFF(to), seen,
-				 reset && strcmp(reset, "true") == 0);
+				 ext_is_true(req->ext, "reset", false));
 }
 
 int
 commits_serve_query(struct replication *r, const struct request *req, struct answer *ret)
 {
 	struct answer refusal = { 0 };
-	char text[24];
 	struct place p;
 	mq_qoff at;
 	int rc;
@@ -116,11 +90,7 @@ commits_serve_query(struct replication *r, const struct request *req, struct ans
 		return MQ_OK;
 	}
 	rc = committed(r->broker.offsets, p.sub, (int32_t)p.queue_id, &at);
-	if (rc != MQ_OK)
-		return rc;
-	snprintf(text, sizeof(text), "%" PRId64, at.n);
-	ret->ext = json_pack("{s:s}", "offset", text);
-	return ret->ext ? MQ_OK : -ENOMEM;
+	return rc == MQ_OK ? answer_number(ret, "offset", at.n) : rc;
 }
 
 /* --- sending --------------------------------------------------------------------------- */
@@ -128,52 +98,39 @@ commits_serve_query(struct replication *r, const struct request *req, struct ans
 static json_t *
 ext_of(const struct slave_commit *d)
 {
-	char queue[16];
+	json_t *ext = json_pack("{s:s, s:s}", "consumerGroup", d->group, "topic", d->topic);
 
-	snprintf(queue, sizeof(queue), "%" PRId32, d->queue_id);
-	return json_pack("{s:s, s:s, s:s}", "consumerGroup", d->group, "topic", d->topic, "queueId", queue);
-}
-
-static int
-call(struct commits *c, int code, json_t *ext, struct answer *ret)
-{
-	int rc = ext ? replication_call(c->r, code, ext, NULL, 0, CALL_MS, ret) : -ENOMEM;
-
-	json_decref(ext);
-	return rc;
+	(void)ext_print(ext, "queueId", "%" PRId32, d->queue_id);
+	return ext;
 }
 
 static int
 update(struct commits *c, const struct slave_commit *d, struct answer *ret)
 {
-	json_t *ext = ext_of(d);
-	char to[24], seen[24];
+	json_auto_t *ext = ext_of(d);
 
-	snprintf(to, sizeof(to), "%" PRId64, d->to.n);
-	snprintf(seen, sizeof(seen), "%" PRId64, d->seen);
-	if (ext && (json_object_set_new(ext, "commitOffset", json_string(to)) != 0 ||
-		    json_object_set_new(ext, "seen", json_string(seen)) != 0 ||
-		    (d->reset && json_object_set_new(ext, "reset", json_string("true")) != 0))) {
-		json_decref(ext);
-		ext = NULL;
-	}
-	return call(c, REQUEST_UPDATE_CONSUMER_OFFSET, ext, ret);
+	if (ext_print(ext, "commitOffset", "%" PRId64, d->to.n) != MQ_OK ||
+	    ext_print(ext, "seen", "%" PRId64, d->seen) != MQ_OK ||
+	    (d->reset && ext_print(ext, "reset", "true") != MQ_OK))
+		return -ENOMEM;
+	return replication_call(c->r, REQUEST_UPDATE_CONSUMER_OFFSET, ext, NULL, 0, CALL_MS, ret);
 }
 
-/* Is a RocketMQ master there already?  -errno: it could not be asked. */
+/* Has a RocketMQ master that offset already?  -errno: it could not be asked. */
 static int
 ask_if_there(struct commits *c, const struct slave_commit *d, bool *ret_there)
 {
+	json_auto_t *ext = ext_of(d);
 	struct answer a = { 0 };
-	const char *offset;
+	int64_t offset;
 	int rc;
 
 	*ret_there = false;
 	if (d->reset)
 		return MQ_OK;
-	rc = call(c, REQUEST_QUERY_CONSUMER_OFFSET, ext_of(d), &a);
-	offset = rc == MQ_OK && a.code == ANSWER_SUCCESS ? ext_get(a.ext, "offset") : NULL;
-	*ret_there = offset && strtoll(offset, NULL, 10) >= d->to.n;
+	rc = replication_call(c->r, REQUEST_QUERY_CONSUMER_OFFSET, ext, NULL, 0, CALL_MS, &a);
+	*ret_there = rc == MQ_OK && a.code == ANSWER_SUCCESS && ext_number(a.ext, "offset", 0, INT64_MAX, &offset) &&
+		     offset >= d->to.n;
 	answer_clear(&a);
 	return rc;
 }

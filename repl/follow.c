@@ -40,36 +40,25 @@ struct follow {
 
 /* --- asking the master ---------------------------------------------------------------------- */
 
-static int64_t
-number_of(const json_t *table, const char *key)
-{
-	const char *text = json_string_value(json_object_get(table, key));
-
-	return text ? strtoll(text, NULL, 10) : -1;
-}
-
 /* A RocketMQ master has no epochs and tells where its log is. */
 static int
 take_runtime_info(const struct answer *a, int64_t segment_bytes, struct hello *ret)
 {
-	json_t *object;
+	json_auto_t *object = NULL;
 	const json_t *table;
-	const char *version;
-	int64_t begin, end;
+	int64_t begin = 0, end = -1;
 	struct hello h = { .segment_bytes = segment_bytes };
 	int rc = values_take(a->body, a->body_len, INFO_ROOM, &object);
 
 	if (rc != MQ_OK)
 		return rc;
 	table = json_object_get(object, "table");
-	version = json_string_value(json_object_get(table, "brokerVersionDesc"));
-	begin = number_of(table, "commitLogMinOffset");
-	end = number_of(table, "commitLogMaxOffset");
-	snprintf(h.program, sizeof(h.program), "RocketMQ %.32s", version ? version : "");
-	json_decref(object);
+	(void)ext_number(table, "commitLogMinOffset", 0, INT64_MAX, &begin);	/* an empty log has -1 */
+	(void)ext_number(table, "commitLogMaxOffset", 0, INT64_MAX, &end);
+	snprintf(h.program, sizeof(h.program), "RocketMQ %.32s", ext_text(table, "brokerVersionDesc"));
 	if (end < 0 || begin > end)
 		return err_note(MQ_ECORRUPT, "does not say where its log begins and ends");
-	h.begin = MQ_POS(begin > 0 ? begin : 0);
+	h.begin = MQ_POS(begin);
 	h.end = MQ_POS(end);
 	*ret = h;
 	return MQ_OK;

@@ -45,7 +45,7 @@ static json_t *
 with_more(json_t *object, const struct hello *h)
 {
 	char text[EPOCH_ID_TEXT];
-	json_t *via = json_array();
+	json_auto_t *via = json_array();
 	int rc = object && via ? 0 : -1;
 
 	epoch_id_print(h->instance, text);
@@ -63,7 +63,6 @@ with_more(json_t *object, const struct hello *h)
 		rc = json_object_set_new(object, "tail", json_pack("{s:I, s:I, s:I}",
 					 "from", (json_int_t)h->tail.from.byte, "to", (json_int_t)h->tail.to.byte,
 					 "crc", (json_int_t)h->tail.crc));
-	json_decref(via);
 	if (rc == 0)
 		return object;
 	json_decref(object);
@@ -74,7 +73,7 @@ char *
 hello_encode(const struct hello *h, size_t *ret_len)
 {
 	char store_id[EPOCH_ID_TEXT];
-	json_t *object;
+	json_auto_t *object = NULL;
 	char *text;
 
 	epoch_id_print(h->store_id, store_id);
@@ -86,7 +85,6 @@ hello_encode(const struct hello *h, size_t *ret_len)
 			   "epochs", epochs_json(&h->epochs), "trouble", h->trouble);
 	object = with_more(object, h);
 	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	json_decref(object);
 	if (text)
 		*ret_len = strlen(text);
 	return text;
@@ -205,22 +203,20 @@ take(const json_t *object, struct hello *h)
 	       take_text(name, h->broker_name, sizeof(h->broker_name)) &&
 	       take_text(role, h->role, sizeof(h->role)) &&
 	       take_text(trouble, h->trouble, sizeof(h->trouble)) &&
-	       take_more(object, h) && epoch_id_parse(store_id, h->store_id) && json_is_array(epochs) && take_epochs(epochs, &h->epochs);
+	       take_more(object, h) && epoch_id_parse(store_id, h->store_id) && json_is_array(epochs) &&
+	       take_epochs(epochs, &h->epochs);
 }
 
 int
 hello_decode(const void *values, size_t len, struct hello *ret_hello)
 {
 	struct hello h = { .epochs = { NULL, 0 } };
-	json_t *object;
+	json_auto_t *object = NULL;
 	int rc = values_take(values, len, HELLO_ROOM, &object);
-	bool good;
 
 	if (rc != MQ_OK)
 		return rc;
-	good = take(object, &h);
-	json_decref(object);
-	if (!good) {
+	if (!take(object, &h)) {
 		hello_free(&h);
 		return err_note(MQ_ECORRUPT, "a hello that cannot be");
 	}
@@ -237,12 +233,6 @@ hello_free(struct hello *h)
 
 /* --- about them ------------------------------------------------------------------------ */
 
-static bool
-same_id(const unsigned char *a, const unsigned char *b)
-{
-	return memcmp(a, b, HELLO_ID_BYTES) == 0;
-}
-
 bool
 hello_is_slave(const struct hello *h)
 {
@@ -252,14 +242,14 @@ hello_is_slave(const struct hello *h)
 bool
 hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
 {
-	return same_id(h->instance, instance);
+	return memcmp(h->instance, instance, HELLO_ID_BYTES) == 0;
 }
 
 bool
 hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
 {
 	for (size_t i = 0; i < h->via.n; i++)
-		if (same_id(h->via.ids[i], instance))
+		if (memcmp(h->via.ids[i], instance, HELLO_ID_BYTES) == 0)
 			return true;
 	return false;
 }

@@ -1,6 +1,6 @@
 /* hello.h - two mqfs brokers tell each other who they are before one follows the other.
  *
- * Request HELLO_CODE of the remoting protocol, which a RocketMQ broker does not
+ * Request HELLO (0x6d71) of the remoting protocol, which a RocketMQ broker does not
  * know and refuses (code 3).  The body is a JSON object, and so is the answer's:
  *
  *   v            1
@@ -33,7 +33,6 @@
 #include "conf/pos.h"
 #include "offsets/epochs.h"
 
-#define HELLO_CODE 0x6d71
 #define HELLO_NAME_BYTES 128
 #define HELLO_SLAVE "SLAVE"
 #define HELLO_ID_BYTES EPOCH_ID_BYTES

@@ -71,7 +71,7 @@ pull(struct replication *r, size_t i)
 {
 	int64_t asked_ms = clock_mono_ms();
 	struct answer a = { 0 };
-	json_t *object = NULL;
+	json_auto_t *object = NULL;
 	char why[200];
 	int rc = replication_call(r, calls[i].code, NULL, NULL, 0, CALL_MS, &a);
 
@@ -81,7 +81,6 @@ pull(struct replication *r, size_t i)
 		rc = values_take(a.body, a.body_len, ROOM, &object);
 	if (rc == MQ_OK)
 		rc = offsets_take(r->broker.offsets, calls[i].file, object, asked_ms);
-	json_decref(object);
 	if (rc == MQ_ECORRUPT) {
 		snprintf(why, sizeof(why), "%s", err_text(rc));
 		rc = err_note(rc, "what the master tells is not understood (request %d): %s", calls[i].code,

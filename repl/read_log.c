@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,41 +33,26 @@ epoch_at(struct replication *r, mq_pos pos, char ret_text[EPOCH_ID_TEXT])
 
 /* --- the master's side ------------------------------------------------------------- */
 
-static int
-parse_pos(const json_t *ext, const char *field, mq_pos *ret)
-{
-	const char *text = ext_get(ext, field);
-	char *end = NULL;
-	long long byte;
-
-	errno = 0;
-	byte = text && *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
-	if (byte < 0 || errno || *end)
-		return err_note(-EINVAL, "%s: not a position of the log", field);
-	*ret = MQ_POS(byte);
-	return MQ_OK;
-}
-
 int
 read_log_serve(struct replication *r, const struct request *req, struct answer *ret)
 {
-	const char *theirs = ext_get(req->ext, "epoch");
-	mq_pos from = MQ_POS(0), at;
+	int64_t from, at;
 	char ours[EPOCH_ID_TEXT];
-	int rc = parse_pos(req->ext, "from", &from);
+	int rc;
 
+	if (!ext_number(req->ext, "from", 0, INT64_MAX, &from))
+		return err_note(-EINVAL, "from: not a position of the log");
 	at = from;
-	if (rc == MQ_OK && ext_get(req->ext, "at"))
-		rc = parse_pos(req->ext, "at", &at);
-	if (rc == MQ_OK)
-		rc = epoch_at(r, from, ours);
-	if (rc == MQ_OK && strcmp(ours, theirs ? theirs : "") != 0)
-		rc = err_note(-EPERM, "position %" PRId64 " of this log is of another epoch", from.byte);
+	if (ext_get(req->ext, "at") && !ext_number(req->ext, "at", 0, INT64_MAX, &at))
+		return err_note(-EINVAL, "at: not a position of the log");
+	rc = epoch_at(r, MQ_POS(from), ours);
+	if (rc == MQ_OK && strcmp(ours, ext_text(req->ext, "epoch")) != 0)
+		rc = err_note(-EPERM, "position %" PRId64 " of this log is of another epoch", from);
 	if (rc == MQ_OK)
 		ret->body = malloc(HEAL_BYTES);
 	if (rc == MQ_OK && !ret->body)
 		rc = -ENOMEM;
-	return rc == MQ_OK ? heal_serve(r->store, from, at, ret->body, HEAL_BYTES, &ret->body_len) : rc;
+	return rc == MQ_OK ? heal_serve(r->store, MQ_POS(from), MQ_POS(at), ret->body, HEAL_BYTES, &ret->body_len) : rc;
 }
 
 /* --- the slave's ---------------------------------------------------------------------- */
@@ -88,35 +72,19 @@ take_answer(const struct answer *a, mq_pos from, void *buf, size_t size, size_t 
 	return MQ_OK;
 }
 
-/* The ext fields of a request. */
-static json_t *
-ext_of(mq_pos from, mq_pos at, const char *epoch)
-{
-	char text[24];
-	json_t *ext;
-
-	snprintf(text, sizeof(text), "%" PRId64, from.byte);
-	ext = *epoch ? json_pack("{s:s, s:s}", "from", text, "epoch", epoch)
-		     : json_pack("{s:s}", "from", text);
-	snprintf(text, sizeof(text), "%" PRId64, at.byte);
-	if (ext && at.byte > from.byte && json_object_set_new(ext, "at", json_string(text)) != 0) {
-		json_decref(ext);
-		ext = NULL;
-	}
-	return ext;
-}
-
 static int
 ask(struct replication *r, mq_pos from, mq_pos at, const char *epoch, void *buf, size_t size, size_t *ret_n)
 {
-	json_t *ext = ext_of(from, at, epoch);
+	json_auto_t *ext = json_object();
 	struct answer a;
-	int rc;
+	int rc = ext_print(ext, "from", "%" PRId64, from.byte);
 
-	if (!ext)
-		return -ENOMEM;
-	rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);
-	json_decref(ext);
+	if (rc == MQ_OK && *epoch)
+		rc = ext_print(ext, "epoch", "%s", epoch);
+	if (rc == MQ_OK && at.byte > from.byte)
+		rc = ext_print(ext, "at", "%" PRId64, at.byte);
+	if (rc == MQ_OK)
+		rc = replication_call(r, REQUEST_READ_LOG, ext, NULL, 0, TIMEOUT_MS, &a);
 	if (rc != MQ_OK)
 		return rc;
 	rc = take_answer(&a, from, buf, size, ret_n);
