@@ -75,6 +75,15 @@ be64_get(const void *at)
 	return (int64_t)be64toh(be);
 }
 
+/* Copy len bytes (from may be NULL for 0); returns where they end. */
+static inline char *
+bytes_put(char *at, const char *from, size_t len)
+{
+	if (len > 0)
+		memcpy(at, from, len);
+	return at + len;
+}
+
 struct bytes {
 	const unsigned char *at;
 	size_t left;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "net/address.h"
 #include "net/admit.h"
 #include "net/daemon.h"
 
@@ -51,21 +52,13 @@ may_say(struct daemon *d, const char *line)
 	return true;
 }
 
-static int
-host_len(const char *address)
-{
-	const char *colon = strrchr(address, ':');
-
-	return colon ? (int)(colon - address) : (int)strlen(address);
-}
-
-/* Whatever port it came from, it is the same one. */
+/* A peer is the same peer when it comes from another port. */
 void
 admit_refused(struct daemon *d, const char *address, const char *why)
 {
 	char line[sizeof(d->admit_log.told[0].line)];
 
-	snprintf(line, sizeof(line), "connection from %.*s refused: %s", host_len(address), address, why);
+	snprintf(line, sizeof(line), "connection from %.*s refused: %s", (int)address_host_len(address), address, why);
 	if (may_say(d, line))
 		outbox_say(&d->out, LOG_WARNING, "%s", line);
 	else

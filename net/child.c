@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "net/child.h"
 
 #define RESTART_FIRST_MS 100
@@ -38,8 +38,7 @@ struct child {
 	int link_fd;			/* -1: there is none */
 	unsigned starts;
 
-	bool started;
-	pthread_t thread;
+	struct thread thread;
 };
 
 /* --- one run ------------------------------------------------------------------------------ */
@@ -307,13 +306,12 @@ child_open(const struct child_for *what, struct child **ret)
 	lock_init(&c->lock, RANK_CHILD);
 	cond_init(&c->changed);
 	*ret = c;
-	rc = -pthread_create(&c->thread, NULL, child_main, c);
-	c->started = rc == MQ_OK;
-	if (rc == MQ_OK)
-		return MQ_OK;
-	*ret = NULL;
-	child_close(c);
-	return err_note(rc, "thread: %m");
+	rc = thread_start(&c->thread, child_main, c);
+	if (rc != MQ_OK) {
+		*ret = NULL;
+		child_close(c);
+	}
+	return rc;
 }
 
 void
@@ -334,8 +332,7 @@ child_close(struct child *c)
 	if (!c)
 		return;
 	child_stop(c);
-	if (c->started)
-		pthread_join(c->thread, NULL);
+	thread_join(&c->thread);
 	pthread_cond_destroy(&c->changed);
 	lock_destroy(&c->lock);
 	free(c);

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/scope.h"
+#include "conf/thread.h"
 #include "net/blob.h"
 #include "net/exchange.h"
 
@@ -48,8 +48,7 @@ struct exchange {
 	struct served queue[LINK_REQUESTS_MAX];
 	size_t first, n;
 
-	bool started;
-	pthread_t thread;
+	struct thread thread;
 };
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -241,7 +240,7 @@ serve(struct exchange *x, const struct served *s)
 	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RESPONSE, .id = s->msg.id };
 	struct answer answer = { .code = ANSWER_SUCCESS };
 	AUTO_FREE char *body = NULL;
-	json_t *ext = NULL;
+	json_auto_t *ext = NULL;
 	size_t body_len = 0;
 	int rc = blob_read(s->blob_fd, &s->msg, &ext, &body, &body_len);
 	const struct request req = { s->msg.code, s->msg.text, ext, body ? body : "", body_len, s->msg.only_judge };
@@ -259,7 +258,6 @@ serve(struct exchange *x, const struct served *s)
 		(void)send_with(x, s->run, &msg, NULL, NULL, 0);
 	}
 	answer_clear(&answer);
-	json_decref(ext);
 }
 
 static void *
@@ -336,14 +334,12 @@ exchange_open(const struct exchange_for *what, struct exchange **ret)
 	x->link = -1;
 	lock_init(&x->lock, RANK_EXCHANGE);
 	cond_init(&x->changed);
-	rc = -pthread_create(&x->thread, NULL, serve_main, x);
-	x->started = rc == MQ_OK;
-	if (rc != MQ_OK) {
+	rc = thread_start(&x->thread, serve_main, x);
+	if (rc == MQ_OK)
+		*ret = x;
+	else
 		exchange_close(x);
-		return err_note(rc, "thread: %m");
-	}
-	*ret = x;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -362,8 +358,7 @@ exchange_close(struct exchange *x)
 	if (!x)
 		return;
 	exchange_stop(x);
-	if (x->started)
-		pthread_join(x->thread, NULL);
+	thread_join(&x->thread);
 	exchange_detach(x);
 	pthread_cond_destroy(&x->changed);
 	lock_destroy(&x->lock);

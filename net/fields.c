@@ -24,14 +24,6 @@ fields_bytes(json_t *ext)
 	return bytes;
 }
 
-static char *
-put_text(char *at, const char *text, size_t len)
-{
-	if (len > 0)
-		memcpy(at, text, len);
-	return at + len;
-}
-
 char *
 fields_put(char *at, json_t *ext)
 {
@@ -40,9 +32,9 @@ fields_put(char *at, json_t *ext)
 
 	json_object_foreach(ext, name, value) {
 		be16_put(at, (int16_t)strlen(name));
-		at = put_text(at + 2, name, strlen(name));
+		at = bytes_put(at + 2, name, strlen(name));
 		be32_put(at, (int32_t)json_string_length(value));
-		at = put_text(at + 4, json_string_value(value), json_string_length(value));
+		at = bytes_put(at + 4, json_string_value(value), json_string_length(value));
 	}
 	return at;
 }
@@ -64,9 +56,9 @@ fields_list_put(char *at, const struct fields *f)
 		size_t name_len = strlen(f->list[i].name), len = strlen(f->list[i].value);
 
 		be16_put(at, (int16_t)name_len);
-		at = put_text(at + 2, f->list[i].name, name_len);
+		at = bytes_put(at + 2, f->list[i].name, name_len);
 		be32_put(at, (int32_t)len);
-		at = put_text(at + 4, f->list[i].value, len);
+		at = bytes_put(at + 4, f->list[i].value, len);
 	}
 	return at;
 }
@@ -97,13 +89,11 @@ fields_take_text(struct bytes *b, size_t len)
 static void
 take_pair(struct bytes *b, json_t *ext)
 {
-	json_t *name = fields_take_text(b, (size_t)bytes_get_i16(b));
-	json_t *value = fields_take_text(b, (size_t)bytes_get_i32(b));
+	json_auto_t *name = fields_take_text(b, (size_t)bytes_get_i16(b));
+	json_auto_t *value = fields_take_text(b, (size_t)bytes_get_i32(b));
 
 	if (name && value && json_object_set(ext, json_string_value(name), value) != 0)
 		b->err = -ENOMEM;
-	json_decref(name);
-	json_decref(value);
 }
 
 bool

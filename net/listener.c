@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <syslog.h>
@@ -42,14 +41,6 @@ address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, siz
 		snprintf(text, size, "unknown");
 	else
 		snprintf(text, size, addr->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
-bool
-listener_same_host(const char *a, const char *b)
-{
-	const char *port_a = strrchr(a, ':'), *port_b = strrchr(b, ':');
-
-	return port_a && port_b && port_a - a == port_b - b && memcmp(a, b, (size_t)(port_a - a)) == 0;
 }
 
 static bool

@@ -37,9 +37,6 @@ void listener_close(struct listener *l);
 /* One host may have so many of 64 places, so that the rest are for other hosts. */
 #define LISTENER_HOST_MAX 32
 
-/* Are these two addresses, as accepted() is given them, the same but for their ports? */
-bool listener_same_host(const char *a, const char *b);
-
 /* Accept no more connections until the second is over. */
 void listener_pause(struct listener *l);
 

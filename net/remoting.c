@@ -156,17 +156,14 @@ json_cut(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
 static int
 json_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f)
 {
-	json_error_t why;
-	json_t *header;
+	json_auto_t *header = NULL;
 	int rc;
 
 	if (cuts && json_cut(at, len, cuts, f))
 		return MQ_OK;
-	header = json_loadb(at, len, 0, &why);
-	if (!json_is_object(header)) {
-		json_decref(header);
+	header = json_loadb(at, len, 0, NULL);
+	if (!json_is_object(header))
 		return err_note(MQ_ECORRUPT, "a header that is no JSON object");
-	}
 	rc = get_int(header, "code", &f->code);
 	if (rc == MQ_OK)
 		rc = get_int(header, "opaque", &f->opaque);
@@ -179,7 +176,6 @@ json_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame 
 	if (rc == MQ_OK)
 		rc = get_ext(header, &f->ext);
 	f->language = language_of(json_string_value(json_object_get(header, "language")));
-	json_decref(header);
 	return rc;
 }
 
@@ -244,14 +240,12 @@ static char *
 json_text(const struct remoting_frame *f)
 {
 	json_t *ext = f->fields ? fields_object(f->fields) : json_incref(f->ext);
-	json_t *header = json_pack("{s:i, s:o*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code, "extFields", ext,
+	json_auto_t *header = json_pack("{s:i, s:o*, s:i, s:s, s:i, s:o*, s:s, s:i}", "code", f->code, "extFields", ext,
 				   "flag", f->flag, "language", remoting_language(f->language),
 				   "opaque", f->opaque, "remark", remark_text(f->remark),
 				   "serializeTypeCurrentRPC", "JSON", "version", f->version);
-	char *text = header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
-	json_decref(header);
-	return text;
+	return header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 }
 
 static int
@@ -272,10 +266,9 @@ static void
 take_remark(struct bytes *b, char **ret)
 {
 	size_t len = (size_t)bytes_get_i32(b);
-	json_t *text = len > 0 ? fields_take_text(b, len) : NULL;
+	json_auto_t *text = len > 0 ? fields_take_text(b, len) : NULL;
 
 	*ret = text ? strdup(json_string_value(text)) : NULL;
-	json_decref(text);
 }
 
 /* The fields as a list in the header itself.  False: not these. */
@@ -311,14 +304,6 @@ binary_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_fram
 	return b.err == MQ_OK ? MQ_OK : err_note(b.err, "a binary header that is none");
 }
 
-static char *
-put_bytes(char *at, const char *bytes, size_t len)
-{
-	if (len > 0)
-		memcpy(at, bytes, len);
-	return at + len;
-}
-
 static int
 binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 {
@@ -338,7 +323,7 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 	be32_put(header + 5, f->opaque);
 	be32_put(header + 9, f->flag);
 	be32_put(header + 13, (int32_t)remark_len);
-	at = put_bytes(header + 17, f->remark, remark_len);
+	at = bytes_put(header + 17, f->remark, remark_len);
 	be32_put(at, (int32_t)ext_len);
 	if (f->fields)
 		fields_list_put(at + 4, f->fields);
@@ -377,8 +362,8 @@ remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 		return -ENOMEM;
 	be32_put(bytes, (int32_t)(4 + len + f->body_len));
 	be32_put(bytes + 4, (int32_t)((uint32_t)f->dialect << 24 | (uint32_t)len));
-	at = put_bytes(bytes + REMOTING_HEAD_BYTES, header, len);
-	at = put_bytes(at, f->body, body_len);
+	at = bytes_put(bytes + REMOTING_HEAD_BYTES, header, len);
+	at = bytes_put(at, f->body, body_len);
 	*ret = bytes;
 	*ret_len = (size_t)(at - bytes);
 	return MQ_OK;

@@ -8,6 +8,7 @@
 
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "net/address.h"
 #include "net/blob.h"
 #include "net/channel.h"
 #include "net/listener.h"
@@ -133,7 +134,7 @@ least_useful(const struct server *s, const char *host, size_t *ret_n)
 	for (size_t i = 0; i < s->places; i++) {
 		struct connection *c = s->connections[i];
 
-		if (!c || c->peer.channel.watch.fd < 0 || (host && !listener_same_host(c->peer.address, host)))
+		if (!c || c->peer.channel.watch.fd < 0 || (host && !address_same_host(c->peer.address, host)))
 			continue;
 		++*ret_n;
 		if (!least || (c->asked == 0) > (least->asked == 0) ||
@@ -244,17 +245,16 @@ bound_answers(struct server *s)
 static void
 answer(struct asked *a, const struct link_message *msg, int blob_fd)
 {
+	const struct remoting_frame to = { .dialect = a->dialect, .opaque = a->opaque };
+	struct remoting_frame f = remoting_response(&to, msg->code);
 	char remark[LINK_TEXT_BYTES];
 	AUTO_FREE char *body = NULL;
-	struct remoting_frame f = {
-		.dialect = a->dialect, .code = msg->code, .opaque = a->opaque, .flag = REMOTING_RESPONSE,
-		.language = REMOTING_OTHER, .version = REMOTING_VERSION, .remark = *msg->text ? remark : NULL,
-	};
 	struct connection *c = a->by;
 	bool (*answered)(void *, struct server_peer *, int, struct remoting_frame *) = c->of->what.answered;
 	int rc;
 
 	memcpy(remark, msg->text, sizeof(remark));
+	f.remark = *remark ? remark : NULL;
 	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
 	f.body = body;
 	if (rc == MQ_OK && (a->first || !answered || answered(c->of->what.arg, &c->peer, a->code, &f)))
@@ -273,22 +273,6 @@ free_asked(struct server *s)
 		if (s->asked[i].id == 0)
 			return &s->asked[i];
 	return NULL;
-}
-
-/* A new id, from which the place of `a` can be computed. */
-static uint64_t
-new_id(struct server *s, const struct asked *a)
-{
-	s->last_id += LINK_REQUESTS_MAX;
-	return s->last_id + (uint64_t)(a - s->asked);
-}
-
-/* Move the frame and all that it owns. */
-static void
-frame_move(struct remoting_frame *from, struct remoting_frame *to)
-{
-	*to = *from;
-	*from = (struct remoting_frame){ .dialect = to->dialect, .opaque = to->opaque, .flag = to->flag };
 }
 
 static void
@@ -316,7 +300,8 @@ ask_mount(struct connection *c, struct remoting_frame *f, bool only_judge, size_
 	rc = !only_judge && s->what.has_values && s->what.has_values(f->code)
 		     ? blob_make_values(&msg, f->ext, f->body, f->body_len, &blob_fd)
 		     : blob_make(&msg, f->ext, f->body, f->body_len, &blob_fd);
-	msg.id = new_id(s, a);
+	s->last_id += LINK_REQUESTS_MAX;
+	msg.id = s->last_id + (uint64_t)(a - s->asked);		/* modulo LINK_REQUESTS_MAX it is a's place */
 	snprintf(msg.text, sizeof(msg.text), "%s", c->peer.address);
 	if (rc == MQ_OK && !outbox_put_blob(&s->d->out, &msg, blob_fd, OUTBOX_SPARE)) {
 		if (blob_fd >= 0)
@@ -327,8 +312,10 @@ ask_mount(struct connection *c, struct remoting_frame *f, bool only_judge, size_
 		free(first);
 		return rc;
 	}
-	if (first)
-		frame_move(f, first);
+	if (first) {			/* the frame, and all that it owns */
+		*first = *f;
+		*f = (struct remoting_frame){ .dialect = first->dialect, .opaque = first->opaque, .flag = first->flag };
+	}
 	*a = (struct asked){ msg.id, c, f->dialect, f->code, f->opaque, f->flag & REMOTING_ONE_WAY, *reserved,
 			     first };
 	*reserved = 0;

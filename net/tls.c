@@ -23,7 +23,7 @@ struct tls {
 	const char *authorities;	/* the setting that has them, for messages */
 };
 
-/* --- whom we believe ------------------------------------------------------------------ */
+/* --- certificates of peers ------------------------------------------------------------- */
 
 static bool
 is_address(const char *host)
@@ -92,15 +92,17 @@ take_any(int ok, X509_STORE_CTX *store)
 
 /* --- files -------------------------------------------------------------------------------- */
 
-/* A key that wants a passphrase has nobody to ask for it. */
+/* The password of a key is `arg`; NULL or "": nobody can be asked for one. */
 static int
-no_passphrase(char *buf, int size, int writing, void *arg)
+tell_password(char *buf, int size, int writing, void *arg)
 {
-	(void)buf;
-	(void)size;
+	size_t len = arg ? strlen(arg) : 0;
+
 	(void)writing;
-	(void)arg;
-	return -1;
+	if (len == 0 || len > (size_t)size)
+		return -1;
+	memcpy(buf, arg, len);
+	return (int)len;
 }
 
 static const struct {
@@ -142,7 +144,7 @@ load(SSL_CTX *ctx, const char *cert, const char *key, const char *ca)
 		return file_note("tlsKey", key);
 	if (SSL_CTX_load_verify_file(ctx, ca) != 1)
 		return file_note("tlsCa", ca);
-	authorities = SSL_load_client_CA_file(ca);	/* what a server says it would believe */
+	authorities = SSL_load_client_CA_file(ca);	/* a server names the authorities that it accepts */
 	if (!authorities)
 		return file_note("tlsCa", ca);
 	SSL_CTX_set_client_CA_list(ctx, authorities);
@@ -154,14 +156,14 @@ be_strict(SSL_CTX *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
-				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* our frames know where they end */
+				 SSL_OP_IGNORE_UNEXPECTED_EOF);	/* the length of a frame is in its head */
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			      SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);	/* the loop says whose turn it is */
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);	/* the loop decides when to try again */
+	SSL_CTX_set_default_passwd_cb(ctx, tell_password);
 }
 
 static int
@@ -183,6 +185,16 @@ make(const char *authorities, struct tls **ret)
 	return MQ_OK;
 }
 
+static int
+opened(struct tls *t, int rc, struct tls **ret)
+{
+	if (rc == MQ_OK)
+		*ret = t;
+	else
+		tls_close(t);
+	return rc;
+}
+
 int
 tls_open(const char *cert, const char *key, const char *ca, struct tls **ret)
 {
@@ -192,30 +204,12 @@ tls_open(const char *cert, const char *key, const char *ca, struct tls **ret)
 	if (rc != MQ_OK)
 		return rc;
 	rc = load(t->ctx, cert, key, ca);
-	if (rc != MQ_OK) {
-		tls_close(t);
-		return rc;
-	}
-	*ret = t;
-	return MQ_OK;
+	return opened(t, rc, ret);
 }
 
 /* --- a server of strangers ------------------------------------------------------------------- */
 
-static int
-tell_password(char *buf, int size, int writing, void *arg)
-{
-	const char *password = arg;
-	size_t len = strlen(password);
-
-	(void)writing;
-	if (len == 0 || len > (size_t)size)
-		return -1;
-	memcpy(buf, password, len);
-	return (int)len;
-}
-
-/* Signed by its own key: it is good for clients that look at no certificate. */
+/* A certificate that is signed by its own key, for clients that verify none. */
 static X509 *
 sign_own(EVP_PKEY *key)
 {
@@ -249,7 +243,6 @@ make_own(SSL_CTX *ctx)
 static int
 load_server(SSL_CTX *ctx, const struct tls_server *what)
 {
-	SSL_CTX_set_default_passwd_cb(ctx, tell_password);
 	SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)(uintptr_t)what->password);
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, what->cert) != 1)
@@ -285,13 +278,7 @@ tls_open_server(const struct tls_server *what, struct tls **ret)
 	if (rc == MQ_OK && what->ask != TLS_ASK_NONE && what->verify)
 		rc = load_trust(t->ctx, what);
 	SSL_CTX_set_default_passwd_cb_userdata(t->ctx, NULL);
-	SSL_CTX_set_default_passwd_cb(t->ctx, no_passphrase);
-	if (rc != MQ_OK) {
-		tls_close(t);
-		return rc;
-	}
-	*ret = t;
-	return MQ_OK;
+	return opened(t, rc, ret);
 }
 
 void
@@ -324,7 +311,7 @@ tls_session(struct tls *t, int fd, const char *host, struct ssl_st **ret)
 	return MQ_OK;
 }
 
-/* --- why not ------------------------------------------------------------------------------------ */
+/* --- reasons of failures ------------------------------------------------------------------------ */
 
 static const struct {
 	int reason, rc;
@@ -338,7 +325,7 @@ static const struct {
 	{ SSL_R_NO_SHARED_CIPHER, -EPROTO, "knows no cipher that we know" },
 };
 
-/* An alert of the peer's.  Of those about certificates it means ours. */
+/* The peer has sent an alert; one about certificates is about ours. */
 static int
 alert_note(int alert)
 {
@@ -349,7 +336,7 @@ alert_note(int alert)
 			SSL_alert_desc_string_long(alert));
 }
 
-/* The peer's certificate was looked at and is not taken. */
+/* The peer's certificate was refused. */
 static int
 refusal_note(const SSL *ssl)
 {

@@ -43,21 +43,16 @@ pack_text(const char *text, size_t len, unsigned char *at)
 	return 4 + len;
 }
 
+/* An i64, or the bits of a double. */
 static size_t
-pack_number(int64_t bits, unsigned char *at)
-{
-	if (at)
-		be64_put(at, bits);
-	return 8;
-}
-
-static size_t
-pack_real(double real, unsigned char *at)
+pack_number(const void *number, unsigned char *at)
 {
 	int64_t bits;
 
-	memcpy(&bits, &real, sizeof(bits));
-	return pack_number(bits, at);
+	memcpy(&bits, number, sizeof(bits));
+	if (at)
+		be64_put(at, bits);
+	return 8;
 }
 
 static size_t
@@ -101,9 +96,9 @@ pack(const json_t *v, unsigned char *at)
 		*at++ = kinds[json_typeof(v)];
 	switch (json_typeof(v)) {
 	case JSON_INTEGER:
-		return 1 + pack_number(json_integer_value(v), at);
+		return 1 + pack_number(&(int64_t){ json_integer_value(v) }, at);
 	case JSON_REAL:
-		return 1 + pack_real(json_real_value(v), at);
+		return 1 + pack_number(&(double){ json_real_value(v) }, at);
 	case JSON_STRING:
 		return 1 + pack_text(json_string_value(v), json_string_length(v), at);
 	case JSON_ARRAY:
@@ -118,7 +113,7 @@ pack(const json_t *v, unsigned char *at)
 int
 values_pack(const char *text, size_t len, char **ret, size_t *ret_len)
 {
-	json_t *object;
+	json_auto_t *object = NULL;
 	char *packed;
 	int rc = fastjson_load(text, len, &object);
 
@@ -128,11 +123,8 @@ values_pack(const char *text, size_t len, char **ret, size_t *ret_len)
 	packed = malloc(*ret_len);
 	if (packed)
 		pack(object, (unsigned char *)packed);
-	json_decref(object);
-	if (!packed)
-		return -ENOMEM;
 	*ret = packed;
-	return MQ_OK;
+	return packed ? MQ_OK : -ENOMEM;
 }
 
 /* --- taking ------------------------------------------------------------------------------- */
@@ -204,14 +196,12 @@ take_list(struct taking *t)
 static void
 take_pair(struct taking *t, json_t *table)
 {
-	json_t *name = has_room(t, PAIR_ROOM) ? take_text(t) : NULL;
-	json_t *value = name ? take_value(t) : NULL;
+	json_auto_t *name = has_room(t, PAIR_ROOM) ? take_text(t) : NULL;
+	json_auto_t *value = name ? take_value(t) : NULL;
 
 	if (!value || json_object_get(table, json_string_value(name)) ||
 	    json_object_set(table, json_string_value(name), value) != 0)
 		t->b.err = MQ_ECORRUPT;
-	json_decref(name);
-	json_decref(value);
 }
 
 static json_t *

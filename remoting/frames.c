@@ -306,7 +306,7 @@ static bool
 is_message(const struct loop *l, int code)
 {
 	if (code == REMOTING_SEND_REPLY_MESSAGE || code == REMOTING_SEND_REPLY_MESSAGE_V2)
-		return traffic_says(l->traffic)->store_replies;
+		return traffic_values(l->traffic)->store_replies;
 	return code == REMOTING_SEND_MESSAGE_V2 || code == REMOTING_SEND_MESSAGE || code == REMOTING_SEND_BATCH_MESSAGE ||
 	       code == REMOTING_PULL_MESSAGE || code == REMOTING_END_TRANSACTION;
 }

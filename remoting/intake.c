@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/thread.h"
 #include "net/request.h"
 #include "offsets/transactions.h"
 #include "remoting/intake.h"
@@ -27,9 +29,9 @@ struct sent {
 	bool waits;
 };
 
-/* What goes to one queue in this turn. */
+/* The messages for one queue in this turn. */
 struct lot {
-	struct topic *topic;		/* NULL: messages that wait, of any topic */
+	struct topic *topic;		/* NULL: delayed messages or halves, of any topic */
 	struct queue *queue;
 	struct batch batch;
 	struct sent *sents;
@@ -38,14 +40,13 @@ struct lot {
 
 struct intake {
 	const struct remoting_broker *broker;
-	struct remoting_broker as;	/* the broker, as the client whose request it is may use it */
+	struct remoting_broker as;	/* the broker, with the rights of the client that has sent the request */
 	struct ring_server *ring;
 	struct waits *waits;
 	struct reads *reads;
-	void (*lied)(void *arg);
+	void (*invalid)(void *arg);
 	void *arg;
-	pthread_t thread;
-	bool has_thread;
+	struct thread thread;
 	_Atomic bool closing;
 	struct lot lots[LOTS_MAX];
 	size_t n_lots, bytes;		/* of this turn */
@@ -112,7 +113,7 @@ append_lot(struct intake *in, struct lot *g)
 		atomic_fetch_add_explicit(&in->stored_bytes, done.end.byte - done.begin.byte, memory_order_relaxed);
 }
 
-/* The turn is over: all of it is stored or refused, and its bytes in the ring are free. */
+/* End the turn: store or refuse its messages, and free their bytes in the ring. */
 static void
 append_all(struct intake *in)
 {
@@ -139,22 +140,6 @@ append_all(struct intake *in)
 }
 
 /* --- gathering ------------------------------------------------------------------------------------- */
-
-static int
-lot_reserve(struct lot *g)
-{
-	size_t max = g->max ? 2 * g->max : 64;
-	struct sent *sents;
-
-	if (g->n < g->max)
-		return MQ_OK;
-	sents = realloc(g->sents, max * sizeof(*sents));
-	if (!sents)
-		return -ENOMEM;
-	g->sents = sents;
-	g->max = max;
-	return MQ_OK;
-}
 
 /* The lot of that queue. */
 static struct lot *
@@ -194,7 +179,7 @@ add_single(struct intake *in, struct batch *b, const struct stored_as *as, struc
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
-/* Items of a batch.  *ret_rc MQ_ECORRUPT, noted: they are not so many. */
+/* Items of a batch.  *ret_rc MQ_ECORRUPT, noted: there are more or fewer than the submission says. */
 static bool
 add_items(struct intake *in, struct batch *b, const struct stored_as *as, struct refusal *why, int *ret_rc)
 {
@@ -225,7 +210,7 @@ add_items(struct intake *in, struct batch *b, const struct stored_as *as, struct
 	return true;
 }
 
-/* Messages to a queue of this turn, or refuse them.  MQ_ECORRUPT: a lie. */
+/* Add messages to a queue of this turn, or refuse them.  MQ_ECORRUPT: the submission is invalid. */
 static int
 gather(struct intake *in)
 {
@@ -251,7 +236,7 @@ gather(struct intake *in)
 	g = lot_of(in, &as);
 	n = g->batch.n;
 	len = g->batch.len;
-	ok = lot_reserve(g) == MQ_OK || refuse_rc(&why, -ENOMEM);
+	ok = ARRAY_ROOM(g->sents, g->max, g->n + 1) == MQ_OK || refuse_rc(&why, -ENOMEM);
 	if (ok && s->kind == RING_SEND)
 		ok = add_single(in, &g->batch, &as, &why);
 	else if (ok)
@@ -268,9 +253,9 @@ gather(struct intake *in)
 	return MQ_OK;
 }
 
-/* --- who may ------------------------------------------------------------------------------------------ */
+/* --- access control ------------------------------------------------------------------------------------------ */
 
-/* What an account needs: RocketMQ's rule, also for batches, which it forgets. */
+/* The permissions that an account needs: RocketMQ's rule, also for batches, where RocketMQ omits it. */
 static size_t
 wants_of(const struct ring_request *req, char retry[], size_t size, struct want wants[2])
 {
@@ -287,12 +272,12 @@ wants_of(const struct ring_request *req, char retry[], size_t size, struct want 
 	return 2;
 }
 
-/* The head of an item as its client has laid it out, and signed: then the body, two bytes, the properties. */
+/* The fields of an item before its body, and before its properties, as the client has signed them. */
 struct item_head {
 	unsigned char bytes[20], props_len[2];
 };
 
-/* The parts that were signed; `heads`, if there are items, and the parts are to be freed. */
+/* The parts that were signed, in memory of *ret_heads and the ring.  The result and *ret_heads are to be freed. */
 static struct signed_part *
 parts_of(const struct ring_request *req, struct item_head **ret_heads, size_t *ret_n)
 {
@@ -326,9 +311,9 @@ parts_of(const struct ring_request *req, struct item_head **ret_heads, size_t *r
 	return parts;
 }
 
-/* The client's request is let in as *ret, or answered. */
+/* Is the request let in?  If not, it is answered. */
 static bool
-is_let_in(struct intake *in, struct leave *ret)
+is_let_in(struct intake *in, struct permit *ret)
 {
 	const struct ring_request *req = &in->req;
 	const struct ring_submission *s = &req->s;
@@ -337,7 +322,7 @@ is_let_in(struct intake *in, struct leave *ret)
 	struct item_head *heads = NULL;
 	struct refusal why = { 0 };
 	struct want wants[2];
-	struct plea p = {
+	struct judge_request p = {
 		.from = &from, .access_key = s->key_len ? req->key : NULL,
 		.signature = s->signature_len ? req->signature : NULL, .wants = wants,
 		.n_wants = wants_of(req, retry, sizeof(retry), wants),
@@ -347,7 +332,7 @@ is_let_in(struct intake *in, struct leave *ret)
 
 	memcpy(from.bytes, s->born_addr, sizeof(from.bytes));
 	p.parts = parts;
-	rc = parts ? judge_hear(in->broker->judge, &p, ret) : -ENOMEM;
+	rc = parts ? judge_check(in->broker->judge, &p, ret) : -ENOMEM;
 	free(parts);
 	free(heads);
 	if (rc == MQ_OK)
@@ -363,19 +348,19 @@ is_let_in(struct intake *in, struct leave *ret)
 static int
 take_one(struct intake *in)
 {
-	struct leave leave = { 0 };
+	struct permit permit = { 0 };
 	int rc = ring_server_take(in->ring, &in->req);
 
 	if (rc != MQ_OK)
 		return rc;
-	if (in->broker->judge && in->req.s.kind != RING_WATCH && in->req.s.kind != RING_LEFT && !is_let_in(in, &leave))
+	if (in->broker->judge && in->req.s.kind != RING_WATCH && in->req.s.kind != RING_LEFT && !is_let_in(in, &permit))
 		return MQ_OK;
-	in->as.rights = leave.user ? leave.user : in->broker->rights;
+	in->as.rights = permit.user ? permit.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
 		rc = gather(in);
-	else if (in->req.s.kind != RING_PULL || !reads_answer_now(in->reads, &in->req, &leave))
-		rc = reads_put(in->reads, &in->req, &leave);
-	leave_drop(&leave);
+	else if (in->req.s.kind != RING_PULL || !reads_answer_now(in->reads, &in->req, &permit))
+		rc = reads_put(in->reads, &in->req, &permit);
+	permit_drop(&permit);
 	return rc;
 }
 
@@ -396,26 +381,26 @@ intake_main(void *arg)
 	}
 	append_all(in);
 	if (rc != MQ_OK && rc != -EAGAIN)
-		in->lied(in->arg);
+		in->invalid(in->arg);
 	return NULL;
 }
 
-/* What mqremoted is to say in its answers. */
+/* The values that mqremoted needs for its answers. */
 static void
-fill_says(const struct remoting_broker *b, struct ring_says *says)
+fill_values(const struct remoting_broker *b, struct ring_values *values)
 {
-	memcpy(says->host_addr, b->host.addr, sizeof(says->host_addr));
-	says->host_v6 = b->host.v6;
-	says->host_port = b->host.port;
-	says->trace_on = b->settings->traceOn;
-	says->long_polling = b->settings->longPollingEnable;
-	says->short_polling_ms = b->settings->shortPollingTimeMills;
-	says->store_replies = b->settings->storeReplyMessageEnable;
-	snprintf(says->region, sizeof(says->region), "%s", b->settings->regionId);
+	memcpy(values->host_addr, b->host.addr, sizeof(values->host_addr));
+	values->host_v6 = b->host.v6;
+	values->host_port = b->host.port;
+	values->trace_on = b->settings->traceOn;
+	values->long_polling = b->settings->longPollingEnable;
+	values->short_polling_ms = b->settings->shortPollingTimeMills;
+	values->store_replies = b->settings->storeReplyMessageEnable;
+	snprintf(values->region, sizeof(values->region), "%s", b->settings->regionId);
 }
 
 int
-intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*lied)(void *arg), void *arg,
+intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*invalid)(void *arg), void *arg,
 	    struct intake **ret)
 {
 	struct intake *in = calloc(1, sizeof(*in));
@@ -426,22 +411,19 @@ intake_open(const struct remoting_broker *broker, struct ring_server *ring, void
 	in->broker = broker;
 	in->as = *broker;
 	in->ring = ring;
-	in->lied = lied;
+	in->invalid = invalid;
 	in->arg = arg;
-	fill_says(broker, &ring->out->says);
+	fill_values(broker, &ring->out->values);
 	rc = waits_open(broker, ring, &in->waits);
 	if (rc == MQ_OK)
 		rc = reads_open(broker, ring, &in->reads);
-	if (rc == MQ_OK) {
-		rc = -pthread_create(&in->thread, NULL, intake_main, in);
-		in->has_thread = rc == MQ_OK;
-	}
-	if (rc != MQ_OK) {
+	if (rc == MQ_OK)
+		rc = thread_start(&in->thread, intake_main, in);
+	if (rc == MQ_OK)
+		*ret = in;
+	else
 		intake_close(in);
-		return rc;
-	}
-	*ret = in;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -450,10 +432,8 @@ intake_close(struct intake *in)
 	if (!in)
 		return;
 	atomic_store(&in->closing, true);
-	if (in->has_thread) {
-		ring_server_nudge(in->ring);
-		pthread_join(in->thread, NULL);
-	}
+	ring_server_nudge(in->ring);
+	thread_join(&in->thread);
 	reads_close(in->reads);
 	waits_close(in->waits);
 	for (size_t i = 0; i < LOTS_MAX; i++) {

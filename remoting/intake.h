@@ -29,10 +29,10 @@
 
 struct intake;
 
-/* `broker` and `ring` must exist until intake_close().  lied() is called, once, by the intake
+/* `broker` and `ring` must exist until intake_close().  invalid() is called, once, by the intake
  * thread, when mqremoted has made an invalid submission: err_text(MQ_ECORRUPT) says which.
  * Nothing is taken after that. */
-int intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*lied)(void *arg), void *arg,
+int intake_open(const struct remoting_broker *broker, struct ring_server *ring, void (*invalid)(void *arg), void *arg,
 		struct intake **ret);
 
 /* Submissions that were taken are stored; those that wait (waits.h) get no answer. */

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +13,18 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "conf/thread.h"
 #include "remoting/codes.h"
 #include "remoting/judge.h"
+#include "store/file.h"
 
-#define LOOK_MS 500			/* between two looks at the files */
+#define LOOK_MS 500			/* between two passes over the files */
 #define FILES_MAX 256
 #define DEPTH_MAX 8			/* of directories below acl/ */
 #define TRACE_TOPIC "RMQ_SYS_TRACE_TOPIC"
 #define REFUSED "org.apache.rocketmq.acl.common.AclException: "
 
-/* By which a file is told from what it was. */
+/* Which file it was, and which contents, when it was read. */
 struct stamp {
 	ino_t ino;
 	off_t size;
@@ -32,10 +33,10 @@ struct stamp {
 
 struct judged_file {
 	char *path;
-	bool seen;			/* in this look */
-	bool looked;			/* stamp is set: it was read, or is not there */
+	bool seen;			/* it exists in this pass over the files */
+	bool read;			/* stamp is set */
 	struct stamp stamp;
-	struct accounts *accounts;	/* NULL: it was never good */
+	struct accounts *accounts;	/* NULL: it was never valid */
 };
 
 struct judge {
@@ -44,9 +45,9 @@ struct judge {
 	pthread_cond_t changed;
 	struct judged_file files[FILES_MAX];
 	size_t n;
-	bool closing, watches;
-	pthread_t thread;
-	struct lock edits;		/* RANK_JUDGE_EDIT: one change of a file, or look at all, at a time */
+	bool closing;
+	struct thread thread;
+	struct lock edits;		/* RANK_JUDGE_EDIT: one change of a file, or pass over all, at a time */
 };
 
 /* --- reading one ------------------------------------------------------------------------------------ */
@@ -56,8 +57,7 @@ read_all(const char *path, struct edited *ret, struct stat *ret_st)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	AUTO_FREE char *text = NULL;
-	size_t len = 0;
-	ssize_t n;
+	int rc;
 
 	if (fd < 0 || fstat(fd, ret_st) != 0)
 		return err_note(-errno, "%s: %m", path);
@@ -66,10 +66,11 @@ read_all(const char *path, struct edited *ret, struct stat *ret_st)
 	text = malloc((size_t)ret_st->st_size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (len < (size_t)ret_st->st_size && (n = read(fd, text + len, (size_t)ret_st->st_size - len)) > 0)
-		len += (size_t)n;
+	rc = file_read(fd, text, (size_t)ret_st->st_size, 0, path);
+	if (rc != MQ_OK)
+		return rc;
 	ret->text = take_ptr(text);
-	ret->len = len;
+	ret->len = (size_t)ret_st->st_size;
 	return MQ_OK;
 }
 
@@ -86,7 +87,7 @@ same_stamp(const struct stamp *a, const struct stamp *b)
 	       a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* What it says now is in force, or what it said before. */
+/* Read the file.  If it is invalid its former accounts stay in force. */
 static void
 load(struct judge *j, struct judged_file *f)
 {
@@ -98,7 +99,7 @@ load(struct judge *j, struct judged_file *f)
 	if (rc == MQ_OK)
 		rc = accounts_parse(in.text, in.len, &accounts);
 	free(in.text);
-	f->looked = true;
+	f->read = true;
 	f->stamp = stamp_of(&st);
 	if (rc != MQ_OK) {
 		log_err("%s: %s; %s", f->path, err_text(rc),
@@ -147,7 +148,7 @@ look_at(struct judge *j, const char *path, const struct stat *st)
 	if (!f)
 		return;
 	f->seen = true;
-	if (!f->looked || !same_stamp(&f->stamp, &stamp))
+	if (!f->read || !same_stamp(&f->stamp, &stamp))
 		load(j, f);
 }
 
@@ -180,14 +181,14 @@ look_below(struct judge *j, const char *dir, int depth)
 		closedir(d);
 }
 
-/* Those that are not there any more have no accounts. */
+/* Files that do not exist any more have no accounts. */
 static void
 forget_unseen(struct judge *j)
 {
 	for (size_t i = 0; i < j->n;) {
 		struct judged_file gone = j->files[i];
 
-		if (gone.seen || (!gone.accounts && !gone.looked)) {
+		if (gone.seen || (!gone.accounts && !gone.read)) {
 			i++;
 			continue;
 		}
@@ -253,15 +254,13 @@ judge_open(const char *file, struct judge **ret)
 		look(j);
 		if (j->n == 0)
 			log_warn("%s is not there: no client is let in", j->file);
-		rc = -pthread_create(&j->thread, NULL, watch_main, j);
-		j->watches = rc == MQ_OK;
+		rc = thread_start(&j->thread, watch_main, j);
 	}
-	if (rc != MQ_OK) {
+	if (rc == MQ_OK)
+		*ret = j;
+	else
 		judge_close(j);
-		return rc;
-	}
-	*ret = j;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -273,8 +272,7 @@ judge_close(struct judge *j)
 	j->closing = true;
 	pthread_cond_broadcast(&j->changed);
 	lock_drop(&j->lock);
-	if (j->watches)
-		pthread_join(j->thread, NULL);
+	thread_join(&j->thread);
 	for (size_t i = 0; i < j->n; i++) {
 		accounts_unref(j->files[i].accounts);
 		free(j->files[i].path);
@@ -289,7 +287,7 @@ judge_close(struct judge *j)
 
 /* --- requests --------------------------------------------------------------------------------------------- */
 
-/* RocketMQ's list, and what reads and writes the accounts themselves, which it lets any account do. */
+/* RocketMQ's list, and requests that read and change accounts, which RocketMQ allows for any account. */
 static bool
 is_administrators(int code)
 {
@@ -307,36 +305,36 @@ is_administrators(int code)
 }
 
 static bool
-is_trace(const struct plea *p)
+is_trace(const struct judge_request *r)
 {
-	for (size_t i = 0; i < p->n_wants; i++)
-		if (p->wants[i].perm == ACCOUNT_PUB && strcmp(p->wants[i].resource, TRACE_TOPIC) == 0)
+	for (size_t i = 0; i < r->n_wants; i++)
+		if (r->wants[i].perm == ACCOUNT_PUB && strcmp(r->wants[i].resource, TRACE_TOPIC) == 0)
 			return true;
 	return false;
 }
 
 static int
-check_wants(const struct account *a, const struct plea *p)
+check_wants(const struct account *a, const struct judge_request *r)
 {
 	static const char retry[] = "%RETRY%";
 
-	if (is_administrators(p->code) && !a->admin)
+	if (is_administrators(r->code) && !a->admin)
 		return err_note(-EACCES, REFUSED "Need admin permission for request code=%d, but accessKey=%.100s is not",
-				p->code, a->access_key);
-	for (size_t i = 0; i < p->n_wants; i++) {
-		const char *name = p->wants[i].resource;
+				r->code, a->access_key);
+	for (size_t i = 0; i < r->n_wants; i++) {
+		const char *name = r->wants[i].resource;
 		bool group = strncmp(name, retry, strlen(retry)) == 0;
 
-		if (!account_may(a, name, p->wants[i].perm))
+		if (!account_may(a, name, r->wants[i].perm))
 			return err_note(-EACCES, REFUSED "No default permission for %s:%.100s",
 					group ? "group" : "topic", group ? name + strlen(retry) : name);
 	}
 	return MQ_OK;
 }
 
-/* Is it let in wherever it comes from?  Else *ret_accounts (a reference) has its account, or is NULL. */
+/* Is the address let in without an account?  Else *ret_accounts (a reference) has the account; NULL: none. */
 static bool
-find(struct judge *j, const struct plea *p, struct accounts **ret_accounts)
+find(struct judge *j, const struct judge_request *r, struct accounts **ret_accounts)
 {
 	struct accounts *found = NULL;
 
@@ -344,9 +342,9 @@ find(struct judge *j, const struct plea *p, struct accounts **ret_accounts)
 	for (size_t i = 0; i < j->n; i++) {
 		struct accounts *a = j->files[i].accounts;
 
-		if (a && p->from && whitelist_has(&a->white, p->from))
+		if (a && r->from && whitelist_has(&a->white, r->from))
 			return true;
-		if (a && !found && p->access_key && accounts_find(a, p->access_key))
+		if (a && !found && r->access_key && accounts_find(a, r->access_key))
 			found = a;
 	}
 	*ret_accounts = found ? accounts_ref(found) : NULL;
@@ -354,50 +352,50 @@ find(struct judge *j, const struct plea *p, struct accounts **ret_accounts)
 }
 
 static int
-check(const struct account *a, const struct plea *p)
+check(const struct account *a, const struct judge_request *r)
 {
-	if (p->from && whitelist_has(&a->white, p->from))
+	if (r->from && whitelist_has(&a->white, r->from))
 		return MQ_OK;
-	if (!p->signature || !signer_has_signed(a->signer, p->parts, p->n_parts, p->signature))
+	if (!r->signature || !signer_has_signed(a->signer, r->parts, r->n_parts, r->signature))
 		return err_note(-EACCES, REFUSED "Check signature failed for accessKey=%.100s", a->access_key);
-	return is_trace(p) ? MQ_OK : check_wants(a, p);
+	return is_trace(r) ? MQ_OK : check_wants(a, r);
 }
 
 int
-judge_hear(struct judge *j, const struct plea *p, struct leave *ret)
+judge_check(struct judge *j, const struct judge_request *r, struct permit *ret)
 {
-	struct leave leave = { 0 };
+	struct permit permit = { 0 };
 	const struct account *a;
 	int rc;
 
-	*ret = leave;
-	if (find(j, p, &leave.accounts))
+	*ret = permit;
+	if (find(j, r, &permit.accounts))
 		return MQ_OK;
-	if (!p->access_key)
+	if (!r->access_key)
 		return err_note(-EACCES, REFUSED "No accessKey is configured");
-	if (!leave.accounts)
-		return err_note(-EACCES, REFUSED "No acl config for %.100s", p->access_key);
-	a = accounts_find(leave.accounts, p->access_key);
-	rc = check(a, p);
+	if (!permit.accounts)
+		return err_note(-EACCES, REFUSED "No acl config for %.100s", r->access_key);
+	a = accounts_find(permit.accounts, r->access_key);
+	rc = check(a, r);
 	if (rc != MQ_OK) {
-		accounts_unref(leave.accounts);
+		accounts_unref(permit.accounts);
 		return rc;
 	}
-	leave.user = a->user.number ? &a->user : NULL;
-	*ret = leave;
+	permit.user = a->user.number ? &a->user : NULL;
+	*ret = permit;
 	return MQ_OK;
 }
 
 void
-leave_drop(struct leave *l)
+permit_drop(struct permit *p)
 {
-	accounts_unref(l->accounts);
-	*l = (struct leave){ 0 };
+	accounts_unref(p->accounts);
+	*p = (struct permit){ 0 };
 }
 
 /* --- changes ------------------------------------------------------------------------------------------------- */
 
-/* Beside the file, synced, and then in its place. */
+/* Write a new file beside it, sync it, and rename it. */
 static int
 replace(const char *path, const struct stat *st, const struct edited *e)
 {
@@ -414,13 +412,8 @@ replace(const char *path, const struct stat *st, const struct edited *e)
 		return err_note(-errno, "%s: %m", temp);
 	if (st && (fchmod(fd, st->st_mode & 07777) != 0 || (fchown(fd, st->st_uid, st->st_gid) != 0 && errno != EPERM)))
 		rc = err_note(-errno, "%s: %m", temp);
-	for (size_t at = 0; rc == MQ_OK && at < e->len;) {
-		ssize_t n = write(fd, e->text + at, e->len - at);
-
-		if (n < 0)
-			rc = err_note(-errno, "%s: %m", temp);
-		at += n > 0 ? (size_t)n : 0;
-	}
+	if (rc == MQ_OK)
+		rc = file_write(fd, e->text, e->len, 0, temp);
 	if (rc == MQ_OK && (fsync(fd) != 0 || rename(temp, path) != 0))
 		rc = err_note(-errno, "%s: %m", path);
 	if (rc != MQ_OK)
@@ -444,10 +437,10 @@ edit(const struct edited *in, const struct change *c, struct edited *ret)
 	return accounts_edit_white(in->text, in->len, c->white, ret);
 }
 
-/* With `edits`. */
 static int
 change_file(struct judge *j, const char *path, const struct change *c)
 {
+	MUST_HOLD(&j->edits);
 	struct edited in = { 0 }, out = { 0 };
 	struct stat st = { 0 };
 	int rc = read_all(path, &in, &st);
@@ -466,10 +459,11 @@ change_file(struct judge *j, const char *path, const struct change *c)
 	return rc;
 }
 
-/* The file that has that account; NULL: none.  With `edits`. */
+/* The file that has that account; NULL: none. */
 static const char *
 path_of(struct judge *j, const char *access_key)
 {
+	MUST_HOLD(&j->edits);
 	for (size_t i = 0; i < j->n; i++)
 		if (j->files[i].accounts && accounts_find(j->files[i].accounts, access_key))
 			return j->files[i].path;
@@ -509,7 +503,7 @@ judge_set_white(struct judge *j, const char *addresses, const char *path)
 	return change_file(j, path, &(struct change){ .white = addresses });
 }
 
-/* --- what they say --------------------------------------------------------------------------------------------- */
+/* --- descriptions ---------------------------------------------------------------------------------------------- */
 
 static json_t *
 version_of(const struct accounts *a)

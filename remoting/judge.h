@@ -45,7 +45,7 @@ struct want {
 };
 
 /* A client's request, as far as it is judged. */
-struct plea {
+struct judge_request {
 	int code;
 	const struct address *from;	/* NULL: not known */
 	const char *access_key, *signature;	/* NULL: none */
@@ -56,14 +56,14 @@ struct plea {
 };
 
 /* The account and user that a request was let in as. */
-struct leave {
+struct permit {
 	struct accounts *accounts;	/* of which `user` is; NULL: none */
 	const struct user *user;	/* NULL: remotingUser */
 };
 
 /* MQ_OK: *ret is to be given back.  -EACCES, noted in RocketMQ's words: it is refused.  Any thread. */
-int judge_hear(struct judge *j, const struct plea *p, struct leave *ret);
-void leave_drop(struct leave *l);	/* accepts zeros */
+int judge_check(struct judge *j, const struct judge_request *p, struct permit *ret);
+void permit_drop(struct permit *p);	/* accepts zeros */
 
 /* --- mqadmin's commands; one thread at a time --------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/polls.h"
@@ -28,7 +29,7 @@ struct polls {
 	struct poll_watch watches[RING_WATCHES];
 	uint32_t n_watches;		/* those behind were never used */
 	struct poll_watch *buckets[BUCKETS];
-	struct held **heap;		/* the one whose time is over first is [0] */
+	struct held **heap;		/* the one with the earliest until_ms is [0] */
 	size_t n, max;
 };
 
@@ -64,8 +65,8 @@ held_make(struct server_peer *p, const struct remoting_frame *f, const struct as
 	h->ask.key = keep_text(&at, a->key, s->key_len);
 	h->ask.signature = keep_text(&at, a->signature, s->signature_len);
 	h->ask.signed_text = keep_text(&at, a->signed_text, s->signed_len);
-	h->ask.suspends = false;		/* the second time it takes what there is, */
-	h->ask.s.flags &= ~(uint32_t)RING_FLAG_COMMIT;	/* and has committed */
+	h->ask.suspends = false;		/* it does not wait a second time, */
+	h->ask.s.flags &= ~(uint32_t)RING_FLAG_COMMIT;	/* and has committed already */
 	return h;
 }
 
@@ -78,7 +79,7 @@ heap_set(struct polls *p, size_t at, struct held *h)
 	h->heap_at = at;
 }
 
-/* h finds its place, from `at` on towards the top or the bottom. */
+/* Move h from `at` towards the top or the bottom, to its place. */
 static void
 heap_sift(struct polls *p, size_t at, struct held *h)
 {
@@ -97,15 +98,8 @@ heap_sift(struct polls *p, size_t at, struct held *h)
 static bool
 heap_add(struct polls *p, struct held *h)
 {
-	if (p->n == p->max) {
-		size_t max = p->max ? 2 * p->max : 64;
-		struct held **heap = realloc(p->heap, max * sizeof(struct held *));
-
-		if (!heap)
-			return false;
-		p->heap = heap;
-		p->max = max;
-	}
+	if (ARRAY_ROOM(p->heap, p->max, p->n + 1) != MQ_OK)
+		return false;
 	p->n++;
 	heap_sift(p, p->n - 1, h);
 	return true;
@@ -168,7 +162,7 @@ unchain(struct polls *p, struct poll_watch *w)
 	w->topic[0] = '\0';
 }
 
-/* One that is not in use, or that nobody waits on.  NULL: there is none. */
+/* One that is not in use, or on which no pull waits.  NULL: there is none. */
 static struct poll_watch *
 free_watch(struct polls *p)
 {
@@ -207,7 +201,7 @@ watch_of(struct polls *p, const char *topic, int32_t queue_id)
 	if (ask_watch(p, w))
 		return w;
 	unchain(p, w);
-	w->known = true;		/* of nothing: it can be taken again */
+	w->known = true;		/* not in use: free_watch() may return it */
 	return NULL;
 }
 
@@ -224,7 +218,7 @@ unhold(struct polls *p, struct held *h)
 }
 
 static void
-let_go(struct polls *p, struct held *h)
+resume(struct polls *p, struct held *h)
 {
 	unhold(p, h);
 	p->ready(p->arg, h);
@@ -244,11 +238,11 @@ polls_hold(struct polls *p, struct held *h)
 		h->next->place = &h->next;
 	w->first = h;
 	if (w->known && ring_client_end(p->ring, w->slot) > h->ask.s.offset)
-		let_go(p, h);		/* it came meanwhile */
+		resume(p, h);		/* it has grown meanwhile */
 	return true;
 }
 
-/* Whatever waits for a message that is there now. */
+/* Resume the pulls for which the queue has a message now. */
 static void
 look_at(struct polls *p, struct poll_watch *w)
 {
@@ -257,16 +251,16 @@ look_at(struct polls *p, struct poll_watch *w)
 	for (struct held *h = w->first, *next; h; h = next) {
 		next = h->next;
 		if (end > h->ask.s.offset)
-			let_go(p, h);
+			resume(p, h);
 	}
 }
 
-/* The queue has gone meanwhile: the mount is asked anew when somebody waits for one of that name. */
+/* The queue was removed: the mount is asked again when a pull waits for one of that name. */
 static void
 drop_watch(struct polls *p, struct poll_watch *w)
 {
 	while (w->first)
-		let_go(p, w->first);
+		resume(p, w->first);
 	if (*w->topic)
 		unchain(p, w);
 }
@@ -291,7 +285,7 @@ polls_look(struct polls *p, int64_t now_ms)
 			if (p->watches[i].first)
 				look_at(p, &p->watches[i]);
 	while (p->n > 0 && now_ms >= p->heap[0]->until_ms)
-		let_go(p, p->heap[0]);
+		resume(p, p->heap[0]);
 }
 
 int64_t

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/thread.h"
 #include "net/request.h"
 #include "offsets/transactions.h"
 #include "remoting/moved.h"
@@ -15,7 +16,7 @@
 struct read_job {
 	struct read_job *next;
 	struct ring_submission s;
-	struct leave leave;		/* of who asks */
+	struct permit permit;		/* of who asks */
 	char topic[RECORD_TOPIC_MAX + 1], group[RECORD_TOPIC_MAX + 1];
 	char text[];
 };
@@ -30,8 +31,7 @@ struct line {
 	struct jobs jobs;
 	_Atomic size_t under_way;	/* jobs that were put, and are not done */
 	pthread_cond_t news;
-	pthread_t thread;
-	bool runs;
+	struct thread thread;
 };
 
 struct reads {
@@ -41,8 +41,7 @@ struct reads {
 	struct line pulls, transactions;
 	struct jobs watches;
 	bool closing;
-	pthread_t ends;
-	bool has_ends;
+	struct thread ends;
 
 	struct moved moved;			/* of the reader thread alone */
 
@@ -78,7 +77,7 @@ jobs_take(struct jobs *l)
 static void
 job_free(struct read_job *job)
 {
-	leave_drop(&job->leave);
+	permit_drop(&job->permit);
 	free(job);
 }
 
@@ -92,7 +91,7 @@ jobs_free(struct jobs *l)
 }
 
 int
-reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
+reads_put(struct reads *r, const struct ring_request *req, struct permit *permit)
 {
 	struct read_job *job = malloc(sizeof(*job) + req->s.text_len + 1);
 	struct line *line = req->s.kind == RING_END ? &r->transactions : &r->pulls;
@@ -101,8 +100,8 @@ reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 	if (!job)
 		return -ENOMEM;
 	job->s = req->s;
-	job->leave = *leave;
-	*leave = (struct leave){ 0 };
+	job->permit = *permit;
+	*permit = (struct permit){ 0 };
 	memcpy(job->topic, req->topic, sizeof(job->topic));
 	memcpy(job->group, req->group, sizeof(job->group));
 	memcpy(job->text, req->text, req->s.text_len + 1);
@@ -120,12 +119,12 @@ reads_put(struct reads *r, const struct ring_request *req, struct leave *leave)
 
 /* The broker, as who asks may use it. */
 static struct remoting_broker
-broker_for(const struct reads *r, const struct leave *leave)
+broker_for(const struct reads *r, const struct permit *permit)
 {
 	struct remoting_broker b = *r->broker;
 
-	if (leave->user)
-		b.rights = leave->user;
+	if (permit->user)
+		b.rights = permit->user;
 	return b;
 }
 
@@ -154,7 +153,7 @@ put_refusal(struct ring_completion *c, int rc)
 static void
 answer_commit(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	const struct remoting_broker b = broker_for(r, &job->leave);
+	const struct remoting_broker b = broker_for(r, &job->permit);
 	int rc = pull_commit(&b, job->group, job->topic, job->s.queue_id, MQ_QOFF(job->s.offset));
 
 	if (rc != MQ_OK)
@@ -201,9 +200,9 @@ pull_of(const struct ring_submission *s, const char *group, const char *topic, c
 }
 
 bool
-reads_answer_now(struct reads *r, const struct ring_request *req, const struct leave *leave)
+reads_answer_now(struct reads *r, const struct ring_request *req, const struct permit *permit)
 {
-	const struct remoting_broker b = broker_for(r, leave);
+	const struct remoting_broker b = broker_for(r, permit);
 	struct pull p = pull_of(&req->s, req->group, req->topic, req->text);
 	struct ring_completion c = answer_of(&req->s);
 
@@ -218,7 +217,7 @@ reads_answer_now(struct reads *r, const struct ring_request *req, const struct l
 static void
 answer_pull(struct reads *r, const struct read_job *job, struct ring_completion *c)
 {
-	const struct remoting_broker b = broker_for(r, &job->leave);
+	const struct remoting_broker b = broker_for(r, &job->permit);
 	const struct pull p = pull_of(&job->s, job->group, job->topic, job->text);
 
 	(void)pull_answer(&b, &p, ring_server_pieces(r->ring, job->s.slot), c);
@@ -369,20 +368,19 @@ ends_main(void *arg)
 
 /* --- opening and closing -------------------------------------------------------------------------------- */
 
-static void
+static int
 line_open(struct reads *r, struct line *line)
 {
 	line->of = r;
 	line->jobs.last = &line->jobs.first;
 	cond_init(&line->news);
-	line->runs = pthread_create(&line->thread, NULL, line_main, line) == 0;
+	return thread_start(&line->thread, line_main, line);
 }
 
 static void
 line_close(struct line *line)
 {
-	if (line->runs)
-		pthread_join(line->thread, NULL);
+	thread_join(&line->thread);
 	jobs_free(&line->jobs);
 	pthread_cond_destroy(&line->news);
 }
@@ -391,6 +389,7 @@ int
 reads_open(const struct remoting_broker *broker, struct ring_server *ring, struct reads **ret)
 {
 	struct reads *r = calloc(1, sizeof(*r));
+	int rc, other;
 
 	if (!r)
 		return -ENOMEM;
@@ -398,15 +397,15 @@ reads_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 	r->ring = ring;
 	r->watches.last = &r->watches.first;
 	lock_init(&r->lock, RANK_INTAKE);
-	line_open(r, &r->pulls);
-	line_open(r, &r->transactions);
-	r->has_ends = r->pulls.runs && r->transactions.runs && pthread_create(&r->ends, NULL, ends_main, r) == 0;
-	if (!r->has_ends) {
+	rc = line_open(r, &r->pulls);
+	other = line_open(r, &r->transactions);		/* in any case: reads_close() closes both */
+	if (rc == MQ_OK)
+		rc = other == MQ_OK ? thread_start(&r->ends, ends_main, r) : other;
+	if (rc == MQ_OK)
+		*ret = r;
+	else
 		reads_close(r);
-		return -EAGAIN;
-	}
-	*ret = r;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -422,8 +421,7 @@ reads_close(struct reads *r)
 	mark_nudge(store_dispatched(r->broker->store));
 	line_close(&r->pulls);
 	line_close(&r->transactions);
-	if (r->has_ends)
-		pthread_join(r->ends, NULL);
+	thread_join(&r->ends);
 	jobs_free(&r->watches);
 	lock_destroy(&r->lock);
 	free(r);

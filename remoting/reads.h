@@ -24,9 +24,9 @@ int reads_open(const struct remoting_broker *broker, struct ring_server *ring, s
 void reads_close(struct reads *r);	/* accepts NULL; requests in the lists get no answer */
 
 /* Answer the PULL in this thread, the one that calls reads_put().  False: it is to be put into the list. */
-bool reads_answer_now(struct reads *r, const struct ring_request *req, const struct leave *leave);
+bool reads_answer_now(struct reads *r, const struct ring_request *req, const struct permit *permit);
 
-/* Put a PULL, COMMIT, LEFT, END or WATCH, which is copied, into its list; `leave` (taken over) is the client's.  -ENOMEM. */
-int reads_put(struct reads *r, const struct ring_request *req, struct leave *leave);
+/* Put a PULL, COMMIT, LEFT, END or WATCH, which is copied, into its list; `permit` (taken over) is the client's.  -ENOMEM. */
+int reads_put(struct reads *r, const struct ring_request *req, struct permit *permit);
 
 #endif

@@ -44,12 +44,12 @@ reply_free(struct reply *r)
 
 /* As RocketMQ prints an address. */
 static void
-set_store_host(json_t *ext, const struct ring_says *says)
+set_store_host(json_t *ext, const struct ring_values *values)
 {
 	char host[INET6_ADDRSTRLEN] = "";
 
-	(void)inet_ntop(says->host_v6 ? AF_INET6 : AF_INET, says->host_addr, host, sizeof(host));
-	ext_print(ext, "storeHost", "%s:%" PRId32, host, says->host_port);
+	(void)inet_ntop(values->host_v6 ? AF_INET6 : AF_INET, values->host_addr, host, sizeof(host));
+	ext_print(ext, "storeHost", "%s:%" PRId32, host, values->host_port);
 }
 
 static void
@@ -69,7 +69,7 @@ set_properties(json_t *ext, const struct ask *a)
 }
 
 static json_t *
-ext_make(const struct ask *a, const struct remoting_frame *f, const char *from, const struct ring_says *says)
+ext_make(const struct ask *a, const struct remoting_frame *f, const char *from, const struct ring_values *values)
 {
 	const char *unit = ext_get(f->ext, f->code == REMOTING_SEND_REPLY_MESSAGE ? "unitMode" : "k");
 	json_t *ext = json_pack("{s:s, s:s, s:s, s:s, s:s}", "producerGroup", a->group, "topic", a->topic, "defaultTopic",
@@ -84,7 +84,7 @@ ext_make(const struct ask *a, const struct remoting_frame *f, const char *from, 
 	ext_print(ext, "flag", "%" PRId32, a->s.flag);
 	ext_print(ext, "reconsumeTimes", "%" PRId32, a->s.reconsume_times);
 	ext_print(ext, "storeTimestamp", "%" PRId64, clock_wall_ms());
-	set_store_host(ext, says);
+	set_store_host(ext, values);
 	set_properties(ext, a);
 	return ext;
 }
@@ -111,7 +111,7 @@ reply_make(struct loop *l, const struct server_peer *p, const struct remoting_fr
 		return NULL;
 	*r = (struct reply){
 		.l = l, .opaque = f->opaque, .dialect = f->dialect, .one_way = f->flag & REMOTING_ONE_WAY,
-		.ext = ext_make(a, f, p->address, traffic_says(l->traffic)),
+		.ext = ext_make(a, f, p->address, traffic_values(l->traffic)),
 		.body = malloc(f->body_len + 1),
 		.stored = { .queue_id = a->s.queue_id, .pos = -1 },
 	};
@@ -205,7 +205,7 @@ replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		return SERVER_DONE;
 	}
 	r = reply_make(l, p, f, &a);
-	if (r && !traffic_says(l->traffic)->store_replies) {
+	if (r && !traffic_values(l->traffic)->store_replies) {
 		push(p, r);
 		return SERVER_DONE;
 	}

@@ -41,18 +41,18 @@ void
 requests_answer(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct answer answer = { .code = ANSWER_SUCCESS };
-	struct leave leave = { 0 };
+	struct permit permit = { 0 };
 	int rc;
 
 	if (req->only_judge && s->remoting.judge) {
 		rc = request_judge(s, req, &answer);
-	} else if (!request_is_let_in(s, req, &leave)) {
+	} else if (!request_is_let_in(s, req, &permit)) {
 		rc = err_note(-EACCES, "the request was not judged, or too long ago");
 	} else {
-		s->rights = leave.user ? *leave.user : s->user;
+		s->rights = permit.user ? *permit.user : s->user;
 		rc = serve(s, req, &answer);
 	}
-	leave_drop(&leave);
+	permit_drop(&permit);
 	if (rc != MQ_OK) {
 		answer_clear(&answer);
 		answer_refuse(&answer, rc == -EACCES ? ANSWER_NO_PERMISSION : ANSWER_SYSTEM_ERROR, "%s", err_text(rc));

@@ -67,12 +67,12 @@ int request_set_queue(struct service *s, json_t *table, const char *topic, int32
 
 /* --- before they are served: requests_judge.c -------------------------------------------------- */
 
-struct leave;
+struct permit;
 
 /* May it be asked?  The answer is a ticket, as its remark, or a refusal. */
 int request_judge(struct service *s, const struct request *req, struct answer *ret);
 
 /* It shows a ticket, or needs none.  *ret is to be given back.  False: it may not be served. */
-bool request_is_let_in(struct service *s, const struct request *req, struct leave *ret);
+bool request_is_let_in(struct service *s, const struct request *req, struct permit *ret);
 
 #endif

@@ -94,7 +94,7 @@ find_wanted(const struct request *req, struct wanted *w)
 }
 
 static int
-hear(struct service *s, const struct request *req, struct leave *ret)
+hear(struct service *s, const struct request *req, struct permit *ret)
 {
 	AUTO_FREE char *values = NULL;
 	struct signed_part parts[2];
@@ -111,7 +111,7 @@ hear(struct service *s, const struct request *req, struct leave *ret)
 	parts[0] = (struct signed_part){ values, len };
 	parts[1] = (struct signed_part){ req->body, req->body_len };
 	if (rc == MQ_OK)
-		rc = judge_hear(s->remoting.judge, &(struct plea){
+		rc = judge_check(s->remoting.judge, &(struct judge_request){
 			.code = req->code, .from = address_parse(req->peer, &from) ? &from : NULL,
 			.access_key = ext_get(req->ext, "AccessKey"), .signature = ext_get(req->ext, "Signature"),
 			.parts = parts, .n_parts = 2, .wants = wanted.list, .n_wants = wanted.n }, ret);
@@ -122,25 +122,25 @@ hear(struct service *s, const struct request *req, struct leave *ret)
 int
 request_judge(struct service *s, const struct request *req, struct answer *ret)
 {
-	struct leave leave = { 0 };
+	struct permit permit = { 0 };
 	uint64_t ticket = 0;
-	int rc = hear(s, req, &leave);
+	int rc = hear(s, req, &permit);
 
 	if (rc == MQ_OK)
-		rc = tickets_give(&s->tickets, req->code, &leave, &ticket);
-	leave_drop(&leave);
+		rc = tickets_give(&s->tickets, req->code, &permit, &ticket);
+	permit_drop(&permit);
 	if (rc != MQ_OK)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	return answer_refuse(ret, ANSWER_SUCCESS, "%" PRIu64, ticket);
 }
 
 bool
-request_is_let_in(struct service *s, const struct request *req, struct leave *ret)
+request_is_let_in(struct service *s, const struct request *req, struct permit *ret)
 {
 	json_t *ext = (json_t *)(uintptr_t)req->ext;
 	bool well;
 
-	*ret = (struct leave){ 0 };
+	*ret = (struct permit){ 0 };
 	if (!s->remoting.judge || remoting_is_of_slave(req->code, req->ext))
 		return true;
 	well = tickets_take(&s->tickets, req->code, ext_get(req->ext, "mqfs.ticket"), ret);

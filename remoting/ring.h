@@ -150,7 +150,7 @@ struct ring_piece {
 };
 
 /* Values that mqremoted needs for its answers; set before it is started. */
-struct ring_says {
+struct ring_values {
 	uint8_t host_addr[16];		/* where messages are stored: brokerIP1, listenPort */
 	uint32_t host_v6;
 	int32_t host_port;
@@ -169,7 +169,7 @@ struct ring_in {
 };
 
 struct ring_out {
-	struct ring_says says;
+	struct ring_values values;
 	_Alignas(64) _Atomic uint64_t data_free;
 	_Alignas(64) _Atomic uint64_t completed;
 	_Atomic uint64_t moved;			/* how often ends[] was set */

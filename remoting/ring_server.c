@@ -71,7 +71,7 @@ ring_server_close(struct ring_server *r)
 /* --- taking --------------------------------------------------------------------------------- */
 
 static int
-lie(const char *what)
+invalid(const char *what)
 {
 	return err_note(MQ_ECORRUPT, "mqremoted submits %s", what);
 }
@@ -83,37 +83,37 @@ check_fields(const struct ring_submission *s)
 	bool sends = s->kind == RING_SEND || s->kind == RING_BATCH;
 
 	if (s->kind < RING_SEND || s->kind >= RING_KINDS_END)
-		return lie("something of no kind");
+		return invalid("something of no kind");
 	if (s->slot >= RING_SLOTS)
-		return lie("a slot that is not there");
+		return invalid("a slot that is not there");
 	if (s->topic_len > RECORD_TOPIC_MAX || s->template_len > RECORD_TOPIC_MAX || s->group_len > RECORD_TOPIC_MAX)
-		return lie("a name that is too long");
+		return invalid("a name that is too long");
 	if (s->text_len > RECORD_PROPS_MAX || s->body_len > RING_BODY_MAX)
-		return lie("more than a message can hold");
+		return invalid("more than a message can hold");
 	if (s->key_len > RING_KEY_MAX || s->signature_len > RING_SIGNATURE_MAX || s->signed_len > RING_SIGNED_MAX)
-		return lie("more than a client can have signed");
+		return invalid("more than a client can have signed");
 	if (s->topic_len == 0 && s->kind != RING_WATCH && s->kind != RING_END && s->kind != RING_LEFT)
-		return lie("no topic");
+		return invalid("no topic");
 	if (s->kind == RING_END && (s->topic_len > 0 || s->group_len > 0))
-		return lie("a name where none can be");
+		return invalid("a name where none can be");
 	if (s->kind == RING_END && s->sysflag != SYSFLAG_COMMIT && s->sysflag != SYSFLAG_ROLLBACK)
-		return lie("a word that says nothing");
+		return invalid("a word that says nothing");
 	if (!sends && (s->template_len > 0 || s->body_len > 0))
-		return lie("a body where none can be");
+		return invalid("a body where none can be");
 	if ((s->kind == RING_PULL || s->kind == RING_COMMIT || s->kind == RING_LEFT) && s->group_len == 0)
-		return lie("no group");
+		return invalid("no group");
 	if (s->text_len > 0 && !sends && s->kind != RING_PULL && s->kind != RING_END)
-		return lie("a text where none can be");
+		return invalid("a text where none can be");
 	if ((s->kind == RING_BATCH) != (s->items > 0) || s->items > s->body_len / sizeof(struct ring_item))
-		return lie("a batch of so many");
+		return invalid("a batch of so many");
 	if (s->flags & ~(uint32_t)RING_FLAGS_ALL)
-		return lie("flags that are not there");
+		return invalid("flags that are not there");
 	if (s->kind == RING_WATCH ? s->watch >= RING_WATCHES : s->watch != 0)
-		return lie("a watch that is not there");
+		return invalid("a watch that is not there");
 	if (!sends && s->queue_id < 0)
-		return lie("no queue");
+		return invalid("no queue");
 	if (s->born_port < 0 || s->born_port > UINT16_MAX)
-		return lie("a port that cannot be");
+		return invalid("a port that cannot be");
 	return MQ_OK;
 }
 
@@ -127,9 +127,9 @@ check_place(const struct ring_server *r, const struct ring_submission *s)
 		return MQ_OK;
 	if (s->data_at < r->data_end || s->data_at - r->data_free > RING_DATA_BYTES ||
 	    len > RING_DATA_BYTES - (s->data_at - r->data_free))
-		return lie("bytes that are not next in the ring");
+		return invalid("bytes that are not next in the ring");
 	if (len > RING_DATA_BYTES - place)
-		return lie("bytes beyond the ring's end");
+		return invalid("bytes beyond the ring's end");
 	return MQ_OK;
 }
 
@@ -146,7 +146,7 @@ static int
 take_name(const unsigned char **at, size_t len, char *ret)
 {
 	take_text(at, len, ret);
-	return len == 0 || record_topic_valid(ret, len) ? MQ_OK : lie("a name that no topic or group can have");
+	return len == 0 || record_topic_valid(ret, len) ? MQ_OK : invalid("a name that no topic or group can have");
 }
 
 static int
@@ -180,9 +180,9 @@ ring_server_take(struct ring_server *r, struct ring_request *ret)
 	if (waiting == 0)
 		return -EAGAIN;
 	if (waiting > RING_SLOTS)	/* also when the count runs backwards */
-		return lie("more than there is room for");
+		return invalid("more than there is room for");
 	if (atomic_load(&r->under_way) >= RING_SLOTS)
-		return lie("more than may be under way");
+		return invalid("more than may be under way");
 	memcpy(&ret->s, &r->in->submissions[r->taken % RING_SLOTS], sizeof(ret->s));
 	rc = check_fields(&ret->s);
 	if (rc == MQ_OK)

@@ -112,9 +112,9 @@ fill_config(const struct settings *s, int64_t segment_bytes, struct link_config 
 	c->register_compressed = s->compressedRegister;
 }
 
-/* The intake thread has been lied to: mqremoted has to end. */
+/* mqremoted has made an invalid submission: close its link, which ends it. */
 static void
-lied(void *arg)
+end_mqremoted(void *arg)
 {
 	struct service *s = arg;
 
@@ -133,7 +133,7 @@ give_rings(struct service *s, int link_fd)
 
 	if (rc != MQ_OK)
 		return rc;
-	rc = intake_open(&s->remoting, &s->ring, lied, s, &s->intake);
+	rc = intake_open(&s->remoting, &s->ring, end_mqremoted, s, &s->intake);
 	if (rc == MQ_OK)
 		rc = shared_pass(link_fd, fds.fd, RING_FDS);
 	ring_fds_close(&fds);
@@ -152,10 +152,12 @@ begin(void *arg, const struct child_run *run)
 	s->starts = run->number;
 	s->link_fd = run->link_fd;
 	lock_drop(&s->lock);
-	exchange_attach(s->exchange, run->link_fd);
 	fill_config(s->settings, store_segment_bytes(s->broker.store), &msg.config);
 	rc = link_send(run->link_fd, &msg);
-	return rc == MQ_OK ? give_rings(s, run->link_fd) : rc;
+	if (rc == MQ_OK)
+		rc = give_rings(s, run->link_fd);
+	exchange_attach(s->exchange, run->link_fd);	/* requests follow the configuration */
+	return rc;
 }
 
 static void
@@ -438,24 +440,15 @@ service_open(const struct settings *settings, const struct service_broker *broke
 		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &s->child);
-	if (rc == MQ_OK && *settings->namesrvAddr) {
-		rc = -pthread_create(&s->thread, NULL, register_main, s);
-		s->registers = rc == MQ_OK;
-		if (rc != MQ_OK)
-			rc = err_note(rc, "thread: %m");
-	}
-	if (rc == MQ_OK) {
-		rc = -pthread_create(&s->check_thread, NULL, checks_main, s);
-		s->checks = rc == MQ_OK;
-		if (rc != MQ_OK)
-			rc = err_note(rc, "thread: %m");
-	}
-	if (rc != MQ_OK) {
+	if (rc == MQ_OK && *settings->namesrvAddr)
+		rc = thread_start(&s->register_thread, register_main, s);
+	if (rc == MQ_OK)
+		rc = thread_start(&s->check_thread, checks_main, s);
+	if (rc == MQ_OK)
+		*ret = s;
+	else
 		service_close(s);
-		return rc;
-	}
-	*ret = s;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -467,10 +460,8 @@ service_close(struct service *s)
 	s->closing = true;
 	pthread_cond_broadcast(&s->changed);
 	lock_drop(&s->lock);
-	if (s->registers)
-		pthread_join(s->thread, NULL);
-	if (s->checks)
-		pthread_join(s->check_thread, NULL);
+	thread_join(&s->register_thread);
+	thread_join(&s->check_thread);
 	if (s->exchange && s->child)
 		leave_name_servers(s);
 	exchange_stop(s->exchange);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "conf/lock.h"
+#include "conf/thread.h"
 #include "net/child.h"
 #include "net/exchange.h"
 #include "remoting/broker.h"
@@ -44,10 +45,7 @@ struct service {
 
 	struct exchange *exchange;
 	struct child *child;
-	bool registers;			/* the register thread runs */
-	pthread_t thread;
-	bool checks;			/* the check thread runs */
-	pthread_t check_thread;
+	struct thread register_thread, check_thread;
 };
 
 #endif

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/lock.h"
+#include "conf/thread.h"
 #include "remoting/stats.h"
 #include "store/record.h"
 
@@ -60,8 +60,8 @@ struct stats {
 	struct store *store;
 	struct lock lock;		/* all below */
 	pthread_cond_t closes;
-	bool closing, started;
-	pthread_t thread;
+	bool closing;
+	struct thread thread;
 	struct item *buckets[BUCKETS];
 	size_t n;
 	int64_t sampled_ms[STATS_SPANS];
@@ -376,14 +376,12 @@ stats_open(const struct settings *settings, struct store *store, struct stats **
 	cond_init(&s->closes);
 	(void)store_each_queue(store, add_queue, s);
 	each_item(s, see_queues);
-	rc = -pthread_create(&s->thread, NULL, stats_main, s);
-	s->started = rc == MQ_OK;
-	if (rc != MQ_OK) {
+	rc = thread_start(&s->thread, stats_main, s);
+	if (rc == MQ_OK)
+		*ret = s;
+	else
 		stats_close(s);
-		return err_note(rc, "thread: %m");
-	}
-	*ret = s;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -397,8 +395,7 @@ stats_close(struct stats *s)
 	s->closing = true;
 	pthread_cond_broadcast(&s->closes);
 	lock_drop(&s->lock);
-	if (s->started)
-		pthread_join(s->thread, NULL);
+	thread_join(&s->thread);
 	for (size_t b = 0; b < BUCKETS; b++)
 		while ((i = s->buckets[b])) {
 			s->buckets[b] = i->next;

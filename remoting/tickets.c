@@ -10,7 +10,7 @@
 static void
 forget(struct ticket *t)
 {
-	leave_drop(&t->leave);
+	permit_drop(&t->permit);
 	t->number = 0;
 }
 
@@ -22,7 +22,7 @@ tickets_clear(struct tickets *t)
 }
 
 int
-tickets_give(struct tickets *t, int code, struct leave *leave, uint64_t *ret_number)
+tickets_give(struct tickets *t, int code, struct permit *permit, uint64_t *ret_number)
 {
 	struct ticket *place = &t->list[t->next];
 	uint64_t number = 0;
@@ -31,15 +31,15 @@ tickets_give(struct tickets *t, int code, struct leave *leave, uint64_t *ret_num
 		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 			return err_note(-errno, "random numbers: %m");
 	forget(place);
-	*place = (struct ticket){ .number = number, .code = code, .leave = *leave };
-	*leave = (struct leave){ 0 };
+	*place = (struct ticket){ .number = number, .code = code, .permit = *permit };
+	*permit = (struct permit){ 0 };
 	t->next = (t->next + 1) % TICKETS;
 	*ret_number = number;
 	return MQ_OK;
 }
 
 bool
-tickets_take(struct tickets *t, int code, const char *text, struct leave *ret)
+tickets_take(struct tickets *t, int code, const char *text, struct permit *ret)
 {
 	uint64_t number = text ? strtoull(text, NULL, 10) : 0;
 
@@ -48,7 +48,7 @@ tickets_take(struct tickets *t, int code, const char *text, struct leave *ret)
 
 		if (place->number != number || place->code != code)
 			continue;
-		*ret = place->leave;
+		*ret = place->permit;
 		*place = (struct ticket){ 0 };
 		return true;
 	}

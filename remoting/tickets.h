@@ -17,17 +17,17 @@ struct tickets {
 	struct ticket {
 		uint64_t number;	/* 0: none */
 		int code;
-		struct leave leave;
+		struct permit permit;
 	} list[TICKETS];
 	size_t next;
 };
 
 void tickets_clear(struct tickets *t);
 
-/* A ticket for that leave, which is taken over. */
-int tickets_give(struct tickets *t, int code, struct leave *leave, uint64_t *ret_number);
+/* A ticket for that permit, which is taken over. */
+int tickets_give(struct tickets *t, int code, struct permit *permit, uint64_t *ret_number);
 
 /* Use the ticket `text` (NULL: there is none).  False: it is not valid. */
-bool tickets_take(struct tickets *t, int code, const char *text, struct leave *ret);
+bool tickets_take(struct tickets *t, int code, const char *text, struct permit *ret);
 
 #endif

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
+#include "net/address.h"
 #include "net/request.h"
 #include "remoting/asks.h"
 #include "remoting/clients.h"
@@ -57,36 +57,20 @@ struct traffic {
 
 /* --- submitting --------------------------------------------------------------------------------------------- */
 
-/* "10.0.0.9:51000" or "[::1]:51000". */
-static void
-put_born(const char *address, struct ring_submission *s)
-{
-	const char *colon = strrchr(address, ':');
-	char host[64];
-	size_t len;
-
-	if (!colon)
-		return;
-	s->born_port = atoi(colon + 1) & 0xffff;
-	if (*address == '[' && colon > address + 1)
-		address++, colon--;
-	len = (size_t)(colon - address) < sizeof(host) - 1 ? (size_t)(colon - address) : sizeof(host) - 1;
-	memcpy(host, address, len);
-	host[len] = '\0';
-	if (inet_pton(AF_INET, host, s->born_addr) != 1 && inet_pton(AF_INET6, host, s->born_addr) == 1)
-		s->flags |= RING_FLAG_BORN_V6;
-}
-
 /* The client's address and, with access control, what it has signed: the mount judges both.  The
  * returned text is the ask's, to be freed. */
 static char *
 put_client(const struct traffic *t, const struct server_peer *p, const struct remoting_frame *f, struct ask *a)
 {
+	struct address born;
 	size_t len = 0;
 	char *values;
 
-	if (t->l->d.config.acl || a->s.kind != RING_PULL)
-		put_born(p->address, &a->s);
+	if ((t->l->d.config.acl || a->s.kind != RING_PULL) && address_parse(p->address, &born)) {
+		memcpy(a->s.born_addr, born.bytes, sizeof(a->s.born_addr));
+		a->s.born_port = born.port;
+		a->s.flags |= born.v6 ? RING_FLAG_BORN_V6 : 0;
+	}
 	if (!t->l->d.config.acl)
 		return NULL;
 	values = signed_values(f->ext, &len);
@@ -224,8 +208,8 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 static int64_t
 held_for(const struct traffic *t, const struct ask *a)
 {
-	const struct ring_says *says = &t->ring.out->says;
-	int64_t ms = says->long_polling ? a->suspend_ms : says->short_polling_ms;
+	const struct ring_values *values = &t->ring.out->values;
+	int64_t ms = values->long_polling ? a->suspend_ms : values->short_polling_ms;
 
 	return ms < 0 ? 0 : ms > SUSPEND_MS_MAX ? SUSPEND_MS_MAX : ms;
 }
@@ -400,10 +384,10 @@ batch_ids(struct traffic *t, const struct host *host, const struct ring_completi
 static struct host
 store_host(const struct traffic *t)
 {
-	const struct ring_says *says = &t->ring.out->says;
-	struct host host = { .v6 = says->host_v6, .port = says->host_port };
+	const struct ring_values *values = &t->ring.out->values;
+	struct host host = { .v6 = values->host_v6, .port = values->host_port };
 
-	memcpy(host.addr, says->host_addr, sizeof(host.addr));
+	memcpy(host.addr, values->host_addr, sizeof(host.addr));
 	return host;
 }
 
@@ -422,10 +406,10 @@ put_msg_id(struct traffic *t, const struct ring_completion *c, struct texts *ret
 static void
 send_fields(struct traffic *t, const struct ring_completion *c, struct texts *ret)
 {
-	const struct ring_says *says = &t->ring.out->says;
+	const struct ring_values *values = &t->ring.out->values;
 
-	put_text(ret, "MSG_REGION", says->region);
-	put_text(ret, "TRACE_ON", says->trace_on ? "true" : "false");
+	put_text(ret, "MSG_REGION", values->region);
+	put_text(ret, "TRACE_ON", values->trace_on ? "true" : "false");
 	put_msg_id(t, c, ret);
 	put_number(ret, "queueId", c->queue_id);
 	put_number(ret, "queueOffset", c->offset);
@@ -520,10 +504,10 @@ answer(struct traffic *t, const struct ring_completion *c)
 	}
 }
 
-const struct ring_says *
-traffic_says(const struct traffic *t)
+const struct ring_values *
+traffic_values(const struct traffic *t)
 {
-	return &t->ring.out->says;
+	return &t->ring.out->values;
 }
 
 /* --- the loop's calls -------------------------------------------------------------------------------------------- */

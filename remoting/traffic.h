@@ -44,7 +44,7 @@ void traffic_answer_send(struct traffic *t, struct server_peer *p, const struct 
 bool traffic_is_stored(int code);
 
 /* The mount's values for our answers. */
-const struct ring_says *traffic_says(const struct traffic *t);
+const struct ring_values *traffic_values(const struct traffic *t);
 
 /* Answer SYSTEM_BUSY, as when the rings are full.  Returns SERVER_DONE. */
 enum server_served traffic_refuse_busy(struct loop *l, struct server_peer *p, const struct remoting_frame *to);

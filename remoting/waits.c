@@ -6,6 +6,7 @@
 
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/thread.h"
 #include "net/request.h"
 #include "remoting/waits.h"
 
@@ -29,8 +30,7 @@ struct waits {
 	mq_pos timer_pos;		/* what the timer thread waits for */
 	int64_t timer_by;
 	struct mark none;		/* in the place of `replicated`, if there is none */
-	pthread_t flusher, timer;
-	bool has_flusher, has_timer;
+	struct thread flusher, timer;
 };
 
 static struct mark *
@@ -269,6 +269,7 @@ int
 waits_open(const struct remoting_broker *broker, struct ring_server *ring, struct waits **ret)
 {
 	struct waits *w = calloc(1, sizeof(*w));
+	int rc;
 
 	if (!w)
 		return -ENOMEM;
@@ -278,14 +279,14 @@ waits_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 	cond_init(&w->flush_news);
 	mark_init(&w->none, MQ_POS(0));
 	w->list = calloc(RING_SLOTS, sizeof(*w->list));
-	w->has_flusher = w->list && pthread_create(&w->flusher, NULL, flusher_main, w) == 0;
-	w->has_timer = w->has_flusher && pthread_create(&w->timer, NULL, timer_main, w) == 0;
-	if (!w->has_timer) {
+	rc = w->list ? thread_start(&w->flusher, flusher_main, w) : -ENOMEM;
+	if (rc == MQ_OK)
+		rc = thread_start(&w->timer, timer_main, w);
+	if (rc == MQ_OK)
+		*ret = w;
+	else
 		waits_close(w);
-		return -ENOMEM;
-	}
-	*ret = w;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -298,10 +299,8 @@ waits_close(struct waits *w)
 	pthread_cond_signal(&w->flush_news);
 	lock_drop(&w->lock);
 	nudge(w);
-	if (w->has_flusher)
-		pthread_join(w->flusher, NULL);
-	if (w->has_timer)
-		pthread_join(w->timer, NULL);
+	thread_join(&w->flusher);
+	thread_join(&w->timer);
 	mark_destroy(&w->none);
 	pthread_cond_destroy(&w->flush_news);
 	lock_destroy(&w->lock);

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,35 +19,6 @@ struct pattern {
 	bool all, v6;
 	struct range parts[PARTS];
 };
-
-/* --- addresses ----------------------------------------------------------------------------------- */
-
-static bool
-parse_host(const char *host, struct address *ret)
-{
-	struct address a = { 0 };
-
-	if (inet_pton(AF_INET, host, a.bytes) != 1) {
-		a.v6 = true;
-		if (inet_pton(AF_INET6, host, a.bytes) != 1)
-			return false;
-	}
-	*ret = a;
-	return true;
-}
-
-bool
-address_parse(const char *text, struct address *ret)
-{
-	const char *first = strchr(text, ':'), *last = strrchr(text, ':');
-	char host[TEXT_MAX];
-
-	if (*text == '[')
-		snprintf(host, sizeof(host), "%.*s", (int)strcspn(text + 1, "]"), text + 1);
-	else
-		snprintf(host, sizeof(host), "%.*s", first && first == last ? (int)(first - text) : (int)strlen(text), text);
-	return parse_host(host, ret);
-}
 
 static uint16_t
 part_of(const struct address *a, size_t i)
@@ -160,7 +130,7 @@ add_v6_range(struct whitelist *w, const char *text)
 	}
 	for (size_t i = 0; i < n; i++)
 		strcat(copy, ":0");
-	if (is_range(copy) || !parse_host(copy, &a) || !a.v6)
+	if (is_range(copy) || !address_parse_host(copy, &a) || !a.v6)
 		return bad(text);
 	p = pattern_of(&a);
 	for (size_t i = 0; i < n; i++)
@@ -175,7 +145,7 @@ add_address(struct whitelist *w, const char *text)
 	struct pattern p;
 	struct address a;
 
-	if (!parse_host(text, &a))
+	if (!address_parse_host(text, &a))
 		return bad(text);
 	p = pattern_of(&a);
 	return add(w, &p);

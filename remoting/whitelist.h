@@ -15,15 +15,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-struct address {
-	bool v6;
-	uint8_t bytes[16];		/* 4 of them, if it is not */
-};
-
-/* "10.0.0.9:51000", "[::1]:51000", or without a port.  False: it is none. */
-bool address_parse(const char *text, struct address *ret);
+#include "net/address.h"
 
 struct pattern;
 

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "repl/commits.h"
 #include "repl/replication_priv.h"
 
@@ -25,7 +25,7 @@ struct commits {
 	int64_t starts;			/* by that mqrepld */
 	int64_t again_ms;		/* all is due again */
 	uint64_t nudges;
-	pthread_t thread;
+	struct thread thread;
 };
 
 /* --- serving -------------------------------------------------------------------------- */
@@ -282,13 +282,12 @@ commits_open(struct replication *r, struct commits **ret)
 	if (!c)
 		return -ENOMEM;
 	c->r = r;
-	rc = -pthread_create(&c->thread, NULL, commits_main, c);
-	if (rc != MQ_OK) {
+	rc = thread_start(&c->thread, commits_main, c);
+	if (rc == MQ_OK)
+		*ret = c;
+	else
 		free(c);
-		return err_note(rc, "thread: %m");
-	}
-	*ret = c;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -297,6 +296,6 @@ commits_close(struct commits *c)
 	if (!c)
 		return;
 	mark_nudge(slave_commits_news(c->r->broker.offsets));
-	pthread_join(c->thread, NULL);
+	thread_join(&c->thread);
 	free(c);
 }

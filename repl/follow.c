@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "conf/scope.h"
 #include "net/values.h"
 #include "repl/metadata.h"
@@ -35,7 +35,7 @@ struct follow {
 	int64_t look_ms;		/* when to look at the master again; 0: it is not connected yet */
 	int64_t pull_ms;		/* when a RocketMQ master is to be asked for what its log does not say; */
 	int pulled;			/* how that went last */
-	pthread_t thread;
+	struct thread thread;
 };
 
 /* --- asking the master ---------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ check_identity(const struct follow *f, const struct hello *ours, const struct he
 		return MQ_OK;
 	if (hello_is(theirs, ours->instance))
 		return err_note(-ELOOP, "it is this broker itself");
-	if (hello_goes_by(theirs, ours->instance))
+	if (hello_follows(theirs, ours->instance))
 		return err_note(-ELOOP, "it follows this broker, so neither has a master");
 	if (strcmp(theirs->cluster, ours->cluster) != 0)
 		return err_note(-EINVAL, "it is of cluster %s, we of %s (brokerClusterName)", theirs->cluster,
@@ -518,13 +518,12 @@ follow_open(struct replication *r, struct follow **ret)
 	if (!f)
 		return -ENOMEM;
 	f->r = r;
-	rc = -pthread_create(&f->thread, NULL, follow_main, f);
-	if (rc != MQ_OK) {
+	rc = thread_start(&f->thread, follow_main, f);
+	if (rc == MQ_OK)
+		*ret = f;
+	else
 		free(f);
-		return err_note(rc, "thread: %m");
-	}
-	*ret = f;
-	return MQ_OK;
+	return rc;
 }
 
 void
@@ -532,6 +531,6 @@ follow_close(struct follow *f)
 {
 	if (!f)
 		return;
-	pthread_join(f->thread, NULL);
+	thread_join(&f->thread);
 	free(f);
 }

@@ -246,7 +246,7 @@ hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
 }
 
 bool
-hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
+hello_follows(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES])
 {
 	for (size_t i = 0; i < h->via.n; i++)
 		if (memcmp(h->via.ids[i], instance, HELLO_ID_BYTES) == 0)

@@ -73,7 +73,7 @@ bool hello_is_slave(const struct hello *h);
 
 /* Did the broker `instance` send `h`?  And: does the sender of `h` follow `instance`? */
 bool hello_is(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
-bool hello_goes_by(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
+bool hello_follows(const struct hello *h, const unsigned char instance[HELLO_ID_BYTES]);
 
 /* The `via` of a slave of the broker that sent `h`. */
 void hello_via(const struct hello *h, struct hello_via *ret);

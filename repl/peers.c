@@ -7,6 +7,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
+#include "net/address.h"
 #include "repl/peers.h"
 
 #define SAY_AGAIN_MS 30000
@@ -29,27 +30,10 @@ peers_destroy(struct peers *p)
 
 /* --- identities ------------------------------------------------------------------------ */
 
-/* The length of the host in HOST:PORT, which other text may follow. */
-static size_t
-host_len(const char *address)
-{
-	size_t len = strcspn(address, " ");
-	const char *colon = NULL;
-
-	if (*address == '[')
-		return strcspn(address, "]") + 1;
-	for (size_t i = 0; i < len; i++)
-		if (address[i] == ':') {
-			colon = address + i;
-			break;
-		}
-	return colon ? (size_t)(colon - address) : len;
-}
-
 static struct peers_known *
 known_of(const struct peers *p, const char *address)
 {
-	size_t len = host_len(address);
+	size_t len = address_host_len(address);
 
 	for (size_t i = 0; i < p->n_known; i++)
 		if (strlen(p->known[i].host) == len && memcmp(p->known[i].host, address, len) == 0)
@@ -105,7 +89,7 @@ peers_hello(struct peers *p, const char *address, const struct hello *h, bool go
 	if (!k) {
 		k = known_place(p);
 		*k = (struct peers_known){ .said = "" };
-		snprintf(k->host, sizeof(k->host), "%.*s", (int)host_len(address), address);
+		snprintf(k->host, sizeof(k->host), "%.*s", (int)address_host_len(address), address);
 	}
 	k->good = good;
 	k->heard_ms = clock_wall_ms();

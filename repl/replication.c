@@ -1,8 +1,8 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "net/address.h"
 #include "repl/replication_priv.h"
 
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
@@ -432,19 +433,18 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 static bool
 is_admitted(const struct replication *r, const char *peer)
 {
-	struct sockaddr_in6 from = { .sin6_family = AF_INET6 };
-	struct sockaddr_in from4 = { .sin_family = AF_INET };
-	const char *colon = strrchr(peer, ':');
+	struct sockaddr_in6 from = { .sin6_family = AF_INET6, .sin6_addr = { .s6_addr = { [10] = 0xff, [11] = 0xff } } };
+	struct address a;
 	struct allow allow;
-	char host[80];
-	bool bracket = *peer == '[';
 
-	if (strcmp(r->settings->haListen, "none") == 0 || !colon || !allow_parse(r->settings->haAllow, &allow))
+	if (strcmp(r->settings->haListen, "none") == 0 || !address_parse(peer, &a) ||
+	    !allow_parse(r->settings->haAllow, &allow))
 		return false;
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - peer) - 2 * bracket, peer + bracket);
-	if (inet_pton(AF_INET, host, &from4.sin_addr) == 1)
-		return allow_has(&allow, (const struct sockaddr *)&from4);
-	return inet_pton(AF_INET6, host, &from.sin6_addr) == 1 && allow_has(&allow, (const struct sockaddr *)&from);
+	if (a.v6)
+		memcpy(&from.sin6_addr, a.bytes, sizeof(from.sin6_addr));
+	else				/* as ::ffff:a.b.c.d */
+		memcpy(&from.sin6_addr.s6_addr[12], a.bytes, 4);
+	return allow_has(&allow, (const struct sockaddr *)&from);
 }
 
 void
@@ -561,24 +561,17 @@ replication_open(const struct settings *settings, const struct replication_broke
 	rc = share_marks(r);
 	if (rc == MQ_OK)
 		rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r }, &r->exchange);
-	if (rc != MQ_OK) {
-		replication_close(r);
-		return rc;
-	}
-	rc = child_open(&what, &r->child);
-	if (rc != MQ_OK) {
-		replication_close(r);
-		return rc;
-	}
-	rc = follow_open(r, &r->follow);
+	if (rc == MQ_OK)
+		rc = child_open(&what, &r->child);
+	if (rc == MQ_OK)
+		rc = follow_open(r, &r->follow);
 	if (rc == MQ_OK)
 		rc = commits_open(r, &r->commits);
-	if (rc != MQ_OK) {
+	if (rc == MQ_OK)
+		*ret = r;
+	else
 		replication_close(r);
-		return rc;
-	}
-	*ret = r;
-	return MQ_OK;
+	return rc;
 }
 
 void

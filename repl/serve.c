@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "net/address.h"
 #include "net/program.h"
 #include "repl/receiver.h"
 #include "repl/remoting_client.h"
@@ -42,7 +43,7 @@ places_of_host(const struct slaves *s, const char *address)
 
 	for (size_t i = 0; i < SERVE_SLAVES_MAX; i++)
 		n += s->list[i] && sender_is_connected(s->list[i]) &&
-		     listener_same_host(sender_address(s->list[i]), address);
+		     address_same_host(sender_address(s->list[i]), address);
 	return n;
 }
 
@@ -69,7 +70,7 @@ least_useful(const struct slaves *s, const char *host)
 		size_t n;
 
 		if (!slave || !sender_idle_since(slave) ||
-		    (host && !listener_same_host(sender_address(slave), host)))
+		    (host && !address_same_host(sender_address(slave), host)))
 			continue;
 		n = places_of_host(s, sender_address(slave));
 		if (!least || is_missed_less(slave, n, least, least_n)) {

@@ -254,7 +254,7 @@ static void
 a_ticket_is_good_once_for_its_code(void **state)
 {
 	static struct tickets t;
-	struct leave leave = { .accounts = parsed(file, strlen(file)) }, got;
+	struct permit leave = { .accounts = parsed(file, strlen(file)) }, got;
 	uint64_t number;
 	char text[32];
 
@@ -269,7 +269,7 @@ a_ticket_is_good_once_for_its_code(void **state)
 	assert_false(tickets_take(&t, 17, text, &got));
 	assert_int_equal(tickets_give(&t, 17, &got, &number), MQ_OK);
 	for (int i = 0; i < TICKETS; i++) {
-		leave = (struct leave){ 0 };
+		leave = (struct permit){ 0 };
 		assert_int_equal(tickets_give(&t, 17, &leave, &number), MQ_OK);
 	}
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)number);

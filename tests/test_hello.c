@@ -161,8 +161,8 @@ who_follows_whom_is_told_on(void **state)
 
 	(void)state;
 	assert_true(hello_is(&h, h.instance));
-	assert_false(hello_goes_by(&h, h.instance));
-	assert_true(hello_goes_by(&h, h.via.ids[1]));
+	assert_false(hello_follows(&h, h.instance));
+	assert_true(hello_follows(&h, h.via.ids[1]));
 	hello_via(&h, &via);
 	assert_int_equal(via.n, 3);
 	assert_memory_equal(via.ids[0], h.instance, 16);

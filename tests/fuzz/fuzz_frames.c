@@ -203,8 +203,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		begin();
 	loop.d.config.acl = (data[0] & WITH_ACL) != 0;
 	r.cuts = loop.d.config.acl ? NULL : traffic_cuts;
-	mount.out->says.long_polling = (data[0] & LONG_POLLING) != 0;
-	mount.out->says.store_replies = (data[0] & 1) != 0;
+	mount.out->values.long_polling = (data[0] & LONG_POLLING) != 0;
+	mount.out->values.store_replies = (data[0] & 1) != 0;
 	for (int i = 0; next_frame(&r, &at, end, &f); i++) {
 		serve(&peers[i % 2], &f, data[0]);
 		remoting_frame_clear(&f);
