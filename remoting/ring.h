@@ -25,7 +25,10 @@
  *                          submissions are under way: made, and not completed
  *      data_at             counts bytes ever put into the data ring; place is modulo
  *                          RING_DATA_BYTES.  One submission's bytes lie in one piece,
- *                          in the order of the submissions; gaps are allowed
+ *                          in the order of the submissions; gaps are allowed.  Where no
+ *                          byte is needed any more, a gap (shorter than the ring) takes
+ *                          no room: mqremoted then goes back to the ring's begin, so that
+ *                          little of its memory is ever touched
  *      data_free           the mount needs no byte before it any more
  *      slot                chosen by mqremoted, unique among those under way: the
  *                          mount writes a pull's pieces to pieces[slot]

@@ -10,6 +10,8 @@
 #include "net/shared.h"
 #include "remoting/ring_client.h"
 
+#define REUSED_BYTES (1u << 20)		/* of the data: an empty ring that has got further begins anew */
+
 int
 ring_client_open(struct ring_client *r, struct ring_fds *fds)
 {
@@ -73,12 +75,18 @@ unsigned char *
 ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at)
 {
 	uint64_t at = r->data_next, left = RING_DATA_BYTES - at % RING_DATA_BYTES;
+	uint64_t needed_from = atomic_load_explicit(&r->out->data_free, memory_order_acquire);
+	bool empty = needed_from == at;
 
 	if (len > RING_DATA_BYTES / 2)
 		return NULL;
-	if (len > left)
+	if (len > left || (empty && at % RING_DATA_BYTES >= REUSED_BYTES))
 		at += left;		/* in one piece, at the ring's begin */
-	if (at + len - atomic_load_explicit(&r->out->data_free, memory_order_acquire) > RING_DATA_BYTES)
+	if (empty)
+		r->data_base = at;
+	if (needed_from < r->data_base)
+		needed_from = r->data_base;
+	if (at + len - needed_from > RING_DATA_BYTES)
 		return NULL;
 	*ret_at = at;
 	return r->in->data + at % RING_DATA_BYTES;

@@ -24,6 +24,7 @@ struct ring_client {
 	uint64_t told;			/* `submitted`, when the mount was last woken */
 	uint64_t moved;			/* out->moved, when ends[] was last looked at */
 	uint64_t data_next;		/* behind the last bytes that were placed */
+	uint64_t data_base;		/* where they began when the ring was last empty */
 	uint16_t *free_slots;		/* n_free of them, the last is used next */
 	uint32_t n_free;
 };

@@ -122,11 +122,12 @@ static int
 check_place(const struct ring_server *r, const struct ring_submission *s)
 {
 	uint64_t len = ring_bytes(s), place = s->data_at % RING_DATA_BYTES;
+	uint64_t needed_from = r->data_free == r->data_end ? s->data_at : r->data_free;
 
 	if (len == 0)
 		return MQ_OK;
-	if (s->data_at < r->data_end || s->data_at - r->data_free > RING_DATA_BYTES ||
-	    len > RING_DATA_BYTES - (s->data_at - r->data_free))
+	if (s->data_at < r->data_end || s->data_at - r->data_end >= RING_DATA_BYTES ||
+	    s->data_at - needed_from > RING_DATA_BYTES || len > RING_DATA_BYTES - (s->data_at - needed_from))
 		return invalid("bytes that are not next in the ring");
 	if (len > RING_DATA_BYTES - place)
 		return invalid("bytes beyond the ring's end");
@@ -191,8 +192,11 @@ ring_server_take(struct ring_server *r, struct ring_request *ret)
 		rc = take_texts(r, ret);
 	if (rc != MQ_OK)
 		return rc;
-	if (ring_bytes(&ret->s) > 0)
+	if (ring_bytes(&ret->s) > 0) {
+		if (r->data_free == r->data_end)
+			r->data_free = ret->s.data_at;
 		r->data_end = ret->s.data_at + ring_bytes(&ret->s);
+	}
 	r->taken++;
 	atomic_fetch_add(&r->under_way, 1);
 	return MQ_OK;

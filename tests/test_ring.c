@@ -151,6 +151,50 @@ what_is_full_has_room_again_after_release(void **state)
 }
 
 static void
+an_empty_ring_begins_anew_so_that_little_of_it_is_touched(void **state)
+{
+	static char body[100 << 10];
+	struct rings *t = *state;
+	struct ring_submission s;
+	struct ring_completion c;
+
+	for (int i = 0; i < 1000; i++) {
+		for (int k = 0; k < 2; k++) {
+			assert_true(make_send(t, body, sizeof(body), &s));
+			assert_in_range(s.data_at % RING_DATA_BYTES, 0, (1 << 20) + 2 * sizeof(body));
+			ring_client_submit(&t->client, &s);
+			assert_int_equal(ring_server_take(&t->server, &t->req), MQ_OK);
+			answer(t, i);
+			assert_int_equal(ring_client_reap(&t->client, &c), MQ_OK);
+		}
+		ring_server_release(&t->server);
+	}
+}
+
+static void
+bytes_behind_a_gap_have_the_whole_ring_and_no_more(void **state)
+{
+	static char body[RING_DATA_BYTES / 2 - 100];
+	struct rings *t = *state;
+	struct ring_submission s;
+
+	assert_true(make_send(t, body, 2 << 20, &s));
+	ring_client_submit(&t->client, &s);
+	assert_int_equal(ring_server_take(&t->server, &t->req), MQ_OK);
+	ring_server_release(&t->server);
+	for (int i = 0; i < 2; i++) {
+		assert_true(make_send(t, body, sizeof(body), &s));
+		ring_client_submit(&t->client, &s);
+	}
+	assert_false(make_send(t, body, 1000, &s));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ring_server_take(&t->server, &t->req), MQ_OK);
+	s.data_at += RING_DATA_BYTES;	/* those of the first message: they are needed still */
+	ring_client_submit(&t->client, &s);
+	assert_int_equal(ring_server_take(&t->server, &t->req), MQ_ECORRUPT);
+}
+
+static void
 no_more_than_all_slots_are_under_way(void **state)
 {
 	struct rings *t = *state;
@@ -394,6 +438,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		RINGS(a_message_crosses_and_its_answer_comes_back),
 		RINGS(what_is_full_has_room_again_after_release),
+		RINGS(an_empty_ring_begins_anew_so_that_little_of_it_is_touched),
+		RINGS(bytes_behind_a_gap_have_the_whole_ring_and_no_more),
 		RINGS(no_more_than_all_slots_are_under_way),
 		RINGS(whoever_sleeps_is_woken),
 		RINGS(the_end_of_a_watched_queue_is_seen),
