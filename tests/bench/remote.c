@@ -189,6 +189,12 @@ connect_to(int port)
 
 /* --- sending ----------------------------------------------------------------------------------- */
 
+/* A frame to copy. */
+struct template {
+	char *frame;			/* NULL: not made yet */
+	size_t len, body_at;
+};
+
 struct producer {
 	const char *topic;
 	int queues;
@@ -197,24 +203,58 @@ struct producer {
 	long sent, answered, ok;
 	struct connection *connections;
 	int n;
+	struct template *templates;	/* one for each queue; NULL: none yet */
 };
+
+/* A whole frame for that queue; the body begins with *ret_body. */
+static size_t
+make_message(const struct producer *p, char *at, int queue, uint32_t opaque, char **ret_body)
+{
+	char text[16];
+	const struct field fields[] = {
+		{ "a", "load" }, { "b", p->topic }, { "c", "TBW102" }, { "d", "4" }, { "e", text }, { "f", "0" },
+		{ "g", "1700000000000" }, { "h", "0" }, { "i", "" }, { "j", "0" }, { "k", "false" }, { "m", "false" },
+	};
+
+	snprintf(text, sizeof(text), "%d", queue);
+	*ret_body = put_frame(at, 310, opaque, fields, sizeof(fields) / sizeof(fields[0]), p->bytes);
+	memset(*ret_body, 'x', p->bytes);
+	return (size_t)(*ret_body + p->bytes - at);
+}
+
+/* Binary frames of one queue differ in their opaque and in the first bytes of the body alone: the load is
+ * to be the broker's, so each is made once. */
+static size_t
+copy_message(struct producer *p, char *at, int queue, uint32_t opaque, char **ret_body)
+{
+	struct template *t;
+
+	if (json)
+		return make_message(p, at, queue, opaque, ret_body);
+	if (!p->templates)
+		p->templates = calloc((size_t)p->queues, sizeof(*p->templates));
+	t = &p->templates[queue];
+	if (!t->frame) {
+		char *body;
+
+		t->frame = malloc(p->bytes + 1024);
+		t->len = make_message(p, t->frame, queue, 0, &body);
+		t->body_at = (size_t)(body - t->frame);
+	}
+	memcpy(at, t->frame, t->len);
+	put32(at + 8 + 5, opaque);
+	*ret_body = at + t->body_at;
+	return t->len;
+}
 
 static void
 put_message(struct producer *p, struct connection *c)
 {
-	char queue[16], number[20];
-	const struct field fields[] = {
-		{ "a", "load" }, { "b", p->topic }, { "c", "TBW102" }, { "d", "4" }, { "e", queue }, { "f", "0" },
-		{ "g", "1700000000000" }, { "h", "0" }, { "i", "" }, { "j", "0" }, { "k", "false" }, { "m", "false" },
-	};
-	char *body;
+	char number[20], *body;
 
-	snprintf(queue, sizeof(queue), "%ld", p->sent % p->queues);
-	body = put_frame(c->out + c->out_len, 310, (uint32_t)p->sent, fields, sizeof(fields) / sizeof(fields[0]), p->bytes);
+	c->out_len += copy_message(p, c->out + c->out_len, (int)(p->sent % p->queues), (uint32_t)p->sent, &body);
 	snprintf(number, sizeof(number), "%016lx", p->sent);
-	memset(body, 'x', p->bytes);
 	memcpy(body, number, p->bytes < 16 ? p->bytes : 16);
-	c->out_len = (size_t)(body + p->bytes - c->out);
 	c->under_way++;
 	p->sent++;
 }
@@ -316,6 +356,9 @@ produce(struct producer *p, int port)
 		free(p->connections[i].in);
 		free(p->connections[i].out);
 	}
+	for (int i = 0; p->templates && i < p->queues; i++)
+		free(p->templates[i].frame);
+	free(p->templates);
 	free(p->connections);
 	free(polls);
 }
