@@ -14,7 +14,7 @@ requires_fuse
 requires_net
 requires_loop
 
-all_harms=heir,kill,power,cut,switch,restart,slave_kill,slave_power,slave_cut,slave_stop,stop,mqrepld
+all_harms=heir,kill,power,cut,freeze,switch,restart,slave_kill,slave_power,slave_cut,slave_stop,stop,mqrepld
 lab_options "cycles=4 seed=$RANDOM roles=SYNC_MASTER,ASYNC_MASTER harms=$all_harms generation=5 supervise=dice" \
 	"cycles=1000 generation=20" "$@"
 say "$cycles cycles of $roles, seed $seed"
@@ -187,6 +187,14 @@ harm() {
 		stop_load || fail "$what: the work"
 		net_heal
 		step_down "$old" ;;
+	freeze)		# when it goes on, another one is the master
+		kill -STOP "$(pid_of "$old")"
+		pause 3000
+		fail_over
+		kill -CONT "$(pid_of "$old")"
+		pause 1000
+		stop_load || fail "$what: the work"
+		step_down "$old" ;;
 	switch)
 		tell "$old" brokerRole SLAVE
 		stop_load || fail "$what: the work"
@@ -256,7 +264,7 @@ cycle() {
 	# An asynchronous master that is lost takes with it what no slave had; what a disk lost is nowhere.
 	if [ "$role" = ASYNC_MASTER ]; then
 		case $harm in
-		kill | cut) lost=(--lost "$work/$old") ;;
+		kill | cut | freeze) lost=(--lost "$work/$old") ;;
 		power) lost=(--lost) ;;
 		esac
 	fi
