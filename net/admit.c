@@ -12,9 +12,9 @@
 #define WINDOW_MS 10000
 #define WINDOW_LINES 4
 
-/* --- saying so ---------------------------------------------------------------------- */
+/* --- log lines ---------------------------------------------------------------------- */
 
-/* Its place among those told; if it is not there, the oldest one's. */
+/* The place of the line, if it was logged lately; else that of the oldest one. */
 static struct admit_told *
 find_told(struct admit_log *log, const char *line)
 {
@@ -75,7 +75,7 @@ admit_failed(struct daemon *d, const char *address, const char *why)
 		outbox_say(&d->out, LOG_WARNING, "%s", line);
 }
 
-/* --- coming in ------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------------------- */
 
 bool
 admit(struct daemon *d, const struct sockaddr *from, const char *address)

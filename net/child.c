@@ -22,7 +22,7 @@
 #define RESTART_FIRST_MS 100
 #define RESTART_LAST_MS 5000
 #define STEADY_MS 10000			/* it ran that long: the next restart is quick again */
-#define END_MS 100			/* from the end of its link on it may take */
+#define END_MS 100			/* that a daemon may take to exit after the end of its link */
 #define LINES_PER_S 50			/* that a daemon may say */
 #define PING_MS 2000
 #define PINGS_MAX 8			/* without an answer: it hangs */
@@ -33,8 +33,8 @@ struct child {
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;
 	bool closing;
-	int held;			/* nobody is to start it */
-	bool runs;			/* there is one, or there was and its end is waited for */
+	int held;			/* above 0: it must not be started */
+	bool runs;			/* it runs, or its end is waited for */
 	int link_fd;			/* -1: there is none */
 	unsigned starts;
 
@@ -50,8 +50,8 @@ struct run {
 	int lines;			/* and how many lines the daemon has said in it */
 };
 
-/* A daemon that was taken over does not fill the log: what it says beyond LINES_PER_S is
- * dropped, and that is said once a second. */
+/* A daemon that was taken over cannot fill the log: more than LINES_PER_S lines are dropped,
+ * which is logged once a second. */
 static bool
 may_say(const struct child *c, struct run *run)
 {
@@ -80,9 +80,9 @@ say(struct child *c, struct run *run, const struct link_message *msg)
 	log_line(msg->level > LOG_DEBUG ? LOG_NOTICE : msg->level, "%s: %s", c->what.start.name, msg->text);
 }
 
-/* The next message of the daemon, which is asked now and then whether it is there: one that
- * loops or is stopped would be taken for a working one for ever.  Turns without an answer
- * are counted and not their time: it passes while we ourselves are stopped, too. */
+/* The next message of the daemon.  It gets a PING now and then, so that one that loops or is
+ * stopped is noticed.  Pings without an answer are counted, and not their time, which also
+ * passes while the mount itself is stopped. */
 static int
 wait_for_message(struct child *c, struct run *run, struct link_message *ret, int *ret_blob)
 {
@@ -110,10 +110,10 @@ on_message(struct child *c, struct run *run, const struct link_message *msg, int
 		return c->what.hear(c->what.arg, &run->pub, msg, blob_fd);
 	if (msg->kind == LINK_SAY)
 		say(c, run, msg);
-	return MQ_OK;			/* a PONG has been heard, that is all there is to it */
+	return MQ_OK;			/* a PONG only ends the wait */
 }
 
-/* Until the daemon ends, says nonsense or nothing, or is held. */
+/* Serve the daemon until it ends, sends an invalid message, does not answer, or is held. */
 static int
 talk(struct child *c, struct run *run)
 {
@@ -128,7 +128,7 @@ talk(struct child *c, struct run *run)
 	return rc;
 }
 
-/* How a daemon ended that has not said why itself. */
+/* Tell how a daemon ended that has not given a reason itself. */
 static void
 note_end(struct child *c, int status)
 {
@@ -143,8 +143,8 @@ note_end(struct child *c, int status)
 	c->what.trouble(c->what.arg, text);
 }
 
-/* A daemon that ended by itself has exited in a moment, and how is news.  Any other has
- * no reason to stay. */
+/* A daemon that closed its link by itself exits soon, and its status is reported.  Any other
+ * is killed. */
 static void
 wait_for_end(struct child *c, const struct run *run, bool by_itself)
 {
@@ -166,7 +166,7 @@ wait_for_end(struct child *c, const struct run *run, bool by_itself)
 		;
 }
 
-/* Does nobody here want it to end? */
+/* Is the daemon to go on? */
 static bool
 is_wanted(struct child *c)
 {
@@ -221,7 +221,7 @@ run_once(struct child *c)
 	return clock_mono_ms() - began;
 }
 
-/* --- one after the other ------------------------------------------------------------------- */
+/* --- runs, one after the other ------------------------------------------------------------------- */
 
 static bool
 may_start(const struct child *c)
@@ -230,7 +230,7 @@ may_start(const struct child *c)
 	return c->held == 0 && c->what.is_needed(c->what.arg);
 }
 
-/* While it is held or not needed, and then for ms, unless it was only ended to be held.
+/* Wait while the daemon is held or not needed, and then for ms, unless it was held.
  * False: closing. */
 static bool
 pause_before_start(struct child *c, int64_t ms)

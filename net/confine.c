@@ -42,7 +42,7 @@ confine_fds(int last)
 
 /* --- user and groups ---------------------------------------------------------------- */
 
-/* The group that may read the log: storedir.h. */
+/* The group that may read the log: see store/storedir.h. */
 static bool
 log_group(int commitlog_fd, gid_t *ret_gid)
 {
@@ -66,7 +66,7 @@ become(const struct passwd *pw, int commitlog_fd)
 	return MQ_OK;
 }
 
-/* Also of a user who was given some, by systemd or by a file's. */
+/* Also those that a user has from systemd, or from the capabilities of a file. */
 static int
 drop_capabilities(void)
 {

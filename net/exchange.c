@@ -16,9 +16,9 @@
 #include "net/blob.h"
 #include "net/exchange.h"
 
-#define GRACE_MS 2000			/* the daemon watches the time; we, whether it does */
+#define GRACE_MS 2000			/* later than the daemon, which answers in time itself */
 
-/* One of ours, on its caller's stack. */
+/* A request of this broker, on the stack of its caller. */
 struct call {
 	struct call *next;
 	uint64_t id;
@@ -27,11 +27,11 @@ struct call {
 	struct answer answer;
 };
 
-/* One of a peer's. */
+/* A request of a peer. */
 struct served {
 	struct link_message msg;
 	int blob_fd;
-	unsigned run;			/* of the daemon; another one does not want the answer */
+	unsigned run;			/* of the daemon that sent it; a later run gets no answer */
 };
 
 struct exchange {
@@ -41,8 +41,8 @@ struct exchange {
 	pthread_cond_t changed;
 	bool closing;
 	int link;			/* the child thread's; -1: the daemon does not run */
-	int users;			/* of it, at this moment */
-	unsigned run;			/* counts them */
+	int users;			/* threads that use it now */
+	unsigned run;			/* counts the daemon's runs */
 	uint64_t last_id;
 	struct call *calls;
 	struct served queue[LINK_REQUESTS_MAX];
@@ -53,9 +53,9 @@ struct exchange {
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-/* The link of that run (0: whichever), to be given back; -1: it has ended.  No copy of
- * the descriptor, since there may be none to be had: an answer that is not sent would
- * be waited for as long as the daemon runs. */
+/* The link of that run (0: of any), until link_give(); -1: it has ended.  The descriptor is not
+ * duplicated: that can fail, and a peer would wait for an answer that was not sent as long
+ * as the daemon runs. */
 static int
 link_take(struct exchange *x, unsigned run)
 {
@@ -86,7 +86,6 @@ send_blob(struct exchange *x, unsigned run, const struct link_message *msg, int 
 	return rc == MQ_OK ? MQ_OK : err_note(rc, "link to %s: %m", x->what.daemon);
 }
 
-/* To that run of the daemon; 0: whichever. */
 static int
 send_with(struct exchange *x, unsigned run, struct link_message *msg, const json_t *ext, const void *body,
 	  size_t body_len)
@@ -140,7 +139,7 @@ call_begin(struct exchange *x, struct call *c)
 	return MQ_OK;
 }
 
-/* Its response, or why there will be none; rc: it could not be sent. */
+/* Wait for the response.  rc: the result of sending the request. */
 static int
 call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
 {
@@ -180,7 +179,7 @@ exchange_call(struct exchange *x, int code, const json_t *ext, const void *body,
 	return rc;
 }
 
-/* One that is not waited for any more is forgotten. */
+/* A response for which no call waits any more is dropped. */
 static int
 on_response(struct exchange *x, const struct link_message *msg, int blob_fd)
 {
@@ -252,7 +251,7 @@ serve(struct exchange *x, const struct served *s)
 	msg.code = answer.code;
 	memcpy(msg.text, answer.remark, sizeof(msg.text));
 	rc = send_with(x, s->run, &msg, answer.ext, answer.body, answer.body_len);
-	if (rc != MQ_OK) {	/* without what could not be sent; if the link is gone, so be it */
+	if (rc != MQ_OK) {	/* without fields and body; this fails only if the link has ended */
 		msg.code = ANSWER_SYSTEM_ERROR;
 		snprintf(msg.text, sizeof(msg.text), "%s", err_text(rc));
 		(void)send_with(x, s->run, &msg, NULL, NULL, 0);
@@ -306,7 +305,7 @@ exchange_detach(struct exchange *x)
 {
 	LOCKED(&x->lock);
 	if (x->link >= 0)
-		shutdown(x->link, SHUT_RDWR);	/* whoever is sending need not finish */
+		shutdown(x->link, SHUT_RDWR);	/* ends sends that block */
 	x->link = -1;
 	while (x->users > 0)
 		lock_wait(&x->lock, &x->changed, -1);

@@ -118,7 +118,7 @@ peer_can_be(const struct link_message *msg)
 	       msg->state <= LINK_PEER_TRANSFER;
 }
 
-/* Texts end, numbers are in range: what a message says can then be used as it is. */
+/* Check that texts end and that numbers are in range. */
 static int
 check(const struct link_message *msg)
 {
@@ -141,7 +141,7 @@ check(const struct link_message *msg)
 	return MQ_OK;
 }
 
-/* Memory that nobody can change or shorten any more, as long as the message says. */
+/* Check that the blob is sealed against changes, and as long as the message says. */
 static int
 check_blob(const struct link_message *msg, int blob_fd)
 {
@@ -150,7 +150,7 @@ check_blob(const struct link_message *msg, int blob_fd)
 	struct stat st;
 
 	if (msg->kind == LINK_RING && blob_fd >= 0)
-		return MQ_OK;		/* what it is is its receiver's to know */
+		return MQ_OK;		/* its receiver checks the descriptor */
 	if ((wanted || msg->kind == LINK_RING) != (blob_fd >= 0))
 		return err_note(MQ_ECORRUPT, "link: a message of kind %u with%s a blob", msg->kind,
 				wanted ? "out" : "");
@@ -184,8 +184,8 @@ link_receive(int fd, int flags, struct link_message *ret_msg, int *ret_blob)
 	ssize_t n;
 	int rc;
 
-	/* Of an end that closed with messages unread, ECONNRESET is told once, and before what
-	 * it had sent: its last words come after that. */
+	/* If the other side closed with messages unread, ECONNRESET is reported once, before the
+	 * messages that it had sent. */
 	do
 		n = recvmsg(fd, &hdr, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));

@@ -14,11 +14,11 @@
 #include "net/listener.h"
 
 #define BACKLOG 1024
-#define REFUSALS_PER_S 2048		/* each costs next to nothing, and nobody else a place */
-#define TURN_ACCEPTS 64			/* then it is the turn of what there is */
+#define REFUSALS_PER_S 2048		/* a refusal costs little, and takes no place */
+#define TURN_ACCEPTS 64			/* then other events are handled */
 #define LISTEN_AGAIN_MS 1000
 
-/* Told when it begins and when it changes, not each time. */
+/* Log a trouble when it begins or changes, not at each attempt. */
 static void
 note_trouble(struct listener *l, const char *what, int err)
 {
@@ -29,7 +29,7 @@ note_trouble(struct listener *l, const char *what, int err)
 	l->trouble = err;
 }
 
-/* --- who connects ---------------------------------------------------------------------- */
+/* --- connections ---------------------------------------------------------------------- */
 
 static void
 address_text(const struct sockaddr_storage *addr, socklen_t len, char *text, size_t size)

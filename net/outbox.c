@@ -24,7 +24,6 @@ outbox_open(struct outbox *out, int fd)
 	return out->queue ? MQ_OK : -ENOMEM;
 }
 
-/* The first has gone out, or is not wanted any more. */
 static void
 drop_first(struct outbox *out)
 {
@@ -53,7 +52,7 @@ outbox_put_blob(struct outbox *out, const struct link_message *msg, int blob_fd,
 	kept = &out->queue[(out->first + out->n++) % OUTBOX_MAX];
 	*kept = (struct outbox_entry){ *msg, blob_fd };
 	kept->msg.version = LINK_VERSION;
-	(void)outbox_send(out);		/* if the mount is gone, the loop hears of it */
+	(void)outbox_send(out);		/* if the link has ended, the loop notices */
 	return true;
 }
 

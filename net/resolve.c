@@ -74,13 +74,13 @@ confine(const char *user)
 		rc = confine_limits(CONFINE_FDS);
 	if (rc == MQ_OK)
 		rc = confine_files(-1);
-	if (rc == MQ_OK || rc == -ENOSYS)	/* mqrepld has told what is not to be had here */
+	if (rc == MQ_OK || rc == -ENOSYS)	/* the daemon logs which protections are missing */
 		rc = confine_calls(CONFINE_RESOLVES);
 	return rc == -ENOSYS ? MQ_OK : rc;
 }
 
-/* The process: nothing comes in but "look again".  One that cannot give up its rights
- * looks nothing up. */
+/* The process: each byte that it receives asks it to look up again.  If it cannot give up its
+ * rights, it only answers with that error. */
 _Noreturn static void
 answer_main(int fd, const char *host, const char *port, const char *user)
 {
@@ -127,7 +127,7 @@ resolve_ask(int fd)
 	return send(fd, "?", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? MQ_OK : -EPIPE;
 }
 
-/* It is ours, but it talks to the network: its answer is looked at. */
+/* The process talks to the network, so its answer is checked. */
 int
 resolve_hear(int fd, struct resolve_answer *ret)
 {

@@ -74,7 +74,7 @@ server_of(struct listener *l)
 	return ((struct server_port *)l)->of;
 }
 
-/* It has a turn at the end of this one. */
+/* Give it a turn at the end of this turn of the loop. */
 static void
 touch(struct connection *c)
 {
@@ -146,7 +146,7 @@ least_useful(const struct server *s, const char *host, size_t *ret_n)
 
 /* The connection to close when another one comes from `host`; NULL: there is room. */
 static struct connection *
-who_makes_room(const struct server *s, const char *host)
+to_close_for(const struct server *s, const char *host)
 {
 	size_t n;
 	struct connection *least;
@@ -241,7 +241,7 @@ bound_answers(struct server *s)
 		gone(most);
 }
 
-/* From the blob to memory: however many wait, they hold no descriptors. */
+/* The answer is read from the blob at once, so that answers that wait hold no descriptors. */
 static void
 answer(struct asked *a, const struct link_message *msg, int blob_fd)
 {
@@ -385,7 +385,7 @@ server_answer(struct server *s, const struct link_message *msg, int blob_fd)
 	return MQ_OK;
 }
 
-/* A frame comes that is large. */
+/* Reserve memory for the large frame that comes.  False: there is none now. */
 static bool
 reserve(struct connection *c)
 {
@@ -449,7 +449,7 @@ accepted(struct listener *l, int fd, const char *address)
 {
 	struct server *s = server_of(l);
 	struct connection *c = calloc(1, sizeof(*c)), **place = free_place(s);
-	struct connection *other = who_makes_room(s, address);
+	struct connection *other = to_close_for(s, address);
 
 	if (!c) {
 		close(fd);
@@ -483,7 +483,7 @@ connection_tick(struct connection *c)
 	int64_t next;
 
 	if (ch->paused || channel_pending(ch))
-		hear(c);		/* if there is room again */
+		hear(c);		/* it may be read again */
 	next = channel_tick(ch);
 	if (c->later_ms > c->of->d->now_ms)
 		next = earlier(next, c->later_ms);
@@ -500,7 +500,7 @@ forget(struct connection *c)
 	free(c);
 }
 
-/* Those to which something has happened in this turn. */
+/* A turn for the connections to which something has happened. */
 static int64_t
 busy_tick(struct server *s)
 {
@@ -524,7 +524,7 @@ busy_tick(struct server *s)
 	return next;
 }
 
-/* All of them: whose time is over? */
+/* A turn for all connections, because of their timeouts. */
 static void
 sweep(struct server *s)
 {

@@ -58,7 +58,7 @@ find_program(const struct start_what *what, char *path, size_t size)
 
 /* --- what it gets ---------------------------------------------------------------- */
 
-/* Away from the numbers it is to have in the child. */
+/* A copy of fd above the numbers that descriptors have in the child. */
 static int
 out_of_the_way(int fd, int *ret_fd)
 {
@@ -108,8 +108,8 @@ plan_signals(posix_spawnattr_t *attr)
 	return -rc;
 }
 
-/* Nothing of ours, or of who mounted: it would steer libraries in a process that talks to
- * the network.  Sanitizers and gcov are told where to report. */
+/* No variables of the mount: they would control libraries in a process that talks to the
+ * network.  A build with sanitizers or gcov passes on theirs. */
 static void
 plan_environment(char **env)
 {
@@ -149,7 +149,7 @@ spawn(const struct start_what *what, const char *program, const int fds[3], pid_
 	return rc == MQ_OK ? MQ_OK : err_note(rc, "%s: %m", program);
 }
 
-/* What is theirs, in the order of LINK_SOCKET_FD and on, becomes the child's. */
+/* The child gets the descriptors in `theirs` as LINK_SOCKET_FD and the numbers behind it. */
 static int
 spawn_with(const struct start_what *what, const char *program, const int theirs[3], pid_t *ret_pid)
 {

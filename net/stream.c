@@ -88,7 +88,7 @@ prepare(void)
 	errno = 0;
 }
 
-/* A plain stream_recv() on the other side understands an alert, OpenSSL sends none. */
+/* OpenSSL sends no alert to a side that does not speak TLS; stream_recv() there recognizes one. */
 static int
 shake_failed(struct stream *s, int rc)
 {
@@ -101,7 +101,7 @@ shake_failed(struct stream *s, int rc)
 	return rc;
 }
 
-/* The first byte has come, or not yet.  What it says is what RocketMQ's server makes of it. */
+/* Look at the first byte, if it has come: as in RocketMQ's server, it tells TLS from plain. */
 static int
 decide(struct stream *s)
 {
@@ -184,7 +184,7 @@ plain_outcome(ssize_t n)
 	return errno == EAGAIN || errno == EINTR ? -EAGAIN : err_note(-errno, "%m");
 }
 
-/* A TLS record, handshake or alert, is nothing that anybody here begins with. */
+/* No protocol here begins like a TLS record of a handshake or an alert. */
 static bool
 is_tls(const struct iovec *iov, ssize_t n)
 {

@@ -87,7 +87,7 @@ put_name(const char *what, const char *name, uint32_t *ret_len, struct refusal *
 	return true;
 }
 
-/* A name that need not be one. */
+/* An invalid name counts as an absent one. */
 static void
 put_name_if_valid(const char **name, uint32_t *ret_len)
 {
@@ -107,7 +107,7 @@ struct cut_item {
 	int16_t props_len;
 };
 
-/* The next item of RocketMQ's batch.  False, and b->err is set: it is none. */
+/* The next item of RocketMQ's batch.  False, and b->err is set: it is invalid. */
 static bool
 cut(struct bytes *b, struct cut_item *ret)
 {

@@ -25,12 +25,12 @@ struct inquiry {
 	FILE *table;			/* gathered so far, in `text`; NULL: one answer is relayed */
 	char *text;
 	size_t len;
-	bool some;			/* there is something in it */
+	bool some;			/* `text` has an entry already */
 	calls_done *done;		/* NULL: it is a tool's */
 	void *arg;
 };
 
-/* What one client is asked. */
+/* A request to one client. */
 struct call {
 	struct call *next;
 	struct inquiry *of;
@@ -71,7 +71,7 @@ waits_of(const struct calls *c, const struct server_peer *asker, bool own)
 	return n;
 }
 
-/* NULL: too much is asked. */
+/* NULL: too many calls are under way. */
 static struct inquiry *
 inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_frame *f, size_t clients,
 	     calls_done *done)
@@ -180,7 +180,7 @@ relay(struct calls *c, struct inquiry *q, const struct remoting_frame *f)
 	(void)server_send(c->l->server, q->by, &answer);
 }
 
-/* It is called once. */
+/* done() is called only once. */
 static calls_done *
 take_done(struct inquiry *q)
 {
@@ -190,7 +190,7 @@ take_done(struct inquiry *q)
 	return done;
 }
 
-/* f: what the client answers; NULL: nothing, as `why` says. */
+/* End a call.  f: the client's response; NULL: there is none, and `why` is the reason. */
 static void
 finish(struct calls *c, struct call *call, const struct remoting_frame *f, int code, const char *why)
 {

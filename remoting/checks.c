@@ -18,9 +18,9 @@
 
 #define CALL_MS 3000
 #define INTERVAL_MIN_MS 10
-#define LOOK_MS 1000			/* the interval may change meanwhile */
+#define LOOK_MS 1000			/* to notice a change of the interval */
 
-/* A round, or all of them. */
+/* The state of the check thread. */
 struct checks {
 	struct service *s;
 	int64_t asked, unasked;		/* in this round: producers, and halves without one */

@@ -163,7 +163,7 @@ groups_of(const struct server_peer *peer)
 	return n;
 }
 
-/* Memory for what the connection says of its groups, but for `except`. */
+/* Memory for the data of groups, but of `except`, that is counted to the connection. */
 static size_t
 says_of(const struct server_peer *peer, const struct client_group *except)
 {
@@ -225,8 +225,8 @@ clients_producer(const struct clients *c, const char *id)
 	return m;
 }
 
-/* Its speaker has left: what the group says is another member's from now on.  Who says too much
- * already does not get it, and the group says nothing until the next heartbeat. */
+/* The member whose connection the group's data was counted to has left: count it to another member's.
+ * If that connection has too much data already, drop the group's until the next heartbeat. */
 static void
 hand_over_says(struct client_group *g)
 {
@@ -273,7 +273,7 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	return m;
 }
 
-/* Subscriptions of one group by their topics; what they are stays that of `says`. */
+/* The subscriptions of a group, by topic; the objects are those in `says`. */
 static json_t *
 by_topic(json_t *says)
 {
@@ -312,9 +312,9 @@ bytes_of(json_t *json)
 	return n;
 }
 
-/* What the group says when its newest member says that. Members give their subscriptions versions
- * of their own: of each topic the highest counts, as in RocketMQ, whoever speaks last.
- * *ret_changed: a topic has come, or has gone. */
+/* The group's data after a heartbeat with `says`.  Members give their subscriptions versions of their
+ * own: as in RocketMQ, the highest version of each topic counts.  *ret_changed: a topic was added or
+ * removed. */
 static json_t *
 merge(const struct client_group *g, json_t *says, bool *ret_changed)
 {
@@ -338,7 +338,7 @@ merge(const struct client_group *g, json_t *says, bool *ret_changed)
 	return copy;
 }
 
-/* What it says is `says`, from now on; the reference is taken. */
+/* Set the group's data, which is counted to m's connection; `says` is taken over. */
 static void
 say(struct client_group *g, struct member *m, json_t *says)
 {
@@ -358,7 +358,7 @@ check_join(const struct member *m, const char *group, const char *id, const stru
 	return MQ_OK;
 }
 
-/* What the member (NULL: it comes) says at that connection, if that is new.  NULL in *ret_says: it is not. */
+/* The group's data after a heartbeat of m (NULL: a new member).  NULL in *ret_says: it is unchanged. */
 static int
 hear(const struct client_group *g, const struct member *m, const struct server_peer *peer, json_t *says,
      json_t **ret_says, bool *ret_changed)
@@ -403,7 +403,7 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 			group_drop_if_empty(c, g);
 		return -ENOMEM;
 	}
-	if (m->peer != peer) {		/* it has connected again, and the old connection has not ended yet */
+	if (m->peer != peer) {		/* the client has connected again before the old connection has ended */
 		peer_remove(c, m);
 		peer_add(c, peer, m);
 	}

@@ -21,7 +21,7 @@
 #define PERIOD_MOST_MS 60000
 #define RETRY_FIRST_MS 500		/* after a failed connection, doubled each time */
 #define RETRY_LAST_MS 10000
-#define LEAVE_MS 2500			/* a name server may take to let go of us */
+#define LEAVE_MS 2500			/* that a name server may take to unregister this broker */
 #define ADDRESS_BYTES 256
 #define PERM_ALL 6			/* read and write */
 #define RETRY_PREFIX "%RETRY%"
@@ -47,8 +47,8 @@ struct name_server {
 	bool changed;			/* it has not been told of the newest registration */
 	int64_t due_ms;			/* when to register again */
 	int64_t retry_ms, pause_ms;	/* when to connect again; the pause before that */
-	bool left;			/* it has let go of us, or has been given up */
-	bool told;			/* that it is not reached */
+	bool left;			/* it has unregistered this broker, or is not waited for */
+	bool told;			/* a failure was logged */
 };
 
 struct namesrv {
@@ -72,7 +72,7 @@ is_connected(const struct name_server *s)
 	return s->channel.watch.fd >= 0;
 }
 
-/* --- what is said ------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------- */
 
 static void
 put_text(struct name_server *s, struct remoting_frame *f)
@@ -98,7 +98,7 @@ ask(struct name_server *s, enum asked asked, int code, json_t *ext, const char *
 	put_text(s, &f);
 }
 
-/* As REGISTER_BROKER has it: with a checksum, and without what is not for it. */
+/* Send the registration, with its checksum. */
 static void
 register_at(struct name_server *s)
 {
@@ -129,9 +129,9 @@ period_ms(const struct namesrv *n)
 	return ms < PERIOD_LEAST_MS ? PERIOD_LEAST_MS : ms > PERIOD_MOST_MS ? PERIOD_MOST_MS : ms;
 }
 
-/* --- what is heard -------------------------------------------------------------------------------- */
+/* --- responses -------------------------------------------------------------------------------- */
 
-/* A live master of our name; nobody tells a master of itself. */
+/* The response tells a slave the addresses of its master. */
 static void
 hear_master(struct namesrv *n, const json_t *ext)
 {
@@ -167,7 +167,8 @@ on_answer(struct name_server *s, const struct remoting_frame *f)
 
 /* --- the connection -------------------------------------------------------------------------------- */
 
-/* It is tried again; when it is back it has forgotten us. */
+/* The connection has ended: connect again later, and register, because the name server has forgotten
+ * this broker. */
 static void
 lost(struct name_server *s, const char *why)
 {
@@ -254,7 +255,7 @@ server_turn(struct name_server *s)
 	int64_t next = dial_tick(&s->dial);
 
 	if (!n->ext)
-		return next;		/* there is nothing to say yet */
+		return next;
 	if (!is_connected(s)) {
 		if (n->done)
 			s->left = true;
@@ -292,7 +293,7 @@ namesrv_tick(struct namesrv *n)
 		void (*done)(void *arg, uint64_t id) = n->done;
 
 		n->done = NULL;
-		n->n = 0;		/* their connections close with the process */
+		n->n = 0;		/* connections end with the process */
 		done(n->arg, n->id);
 		return 0;
 	}
@@ -301,7 +302,7 @@ namesrv_tick(struct namesrv *n)
 
 /* --- registering ------------------------------------------------------------------------------------- */
 
-/* Where the broker may not be read or not be written, no topic may. */
+/* brokerPermission restricts the permissions of all topics. */
 static void
 restrict_topics(json_t *topics, int64_t perm)
 {
@@ -341,8 +342,8 @@ add_retry_topics(json_t *topics, json_t *groups)
 	}
 }
 
-/* A name server takes topics only with another version than it has, and its version is read by
- * nobody but it: the same topics have the same version, others another. */
+/* A name server takes topics only if their version differs from the one that it has.  The version is
+ * computed from the topics: the same topics have the same version, other topics another. */
 static int
 set_version(json_t *wrapper, json_t *topics)
 {

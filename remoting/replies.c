@@ -40,7 +40,7 @@ reply_free(struct reply *r)
 	free(r);
 }
 
-/* --- what is pushed ------------------------------------------------------------------------------ */
+/* --- the reply ------------------------------------------------------------------------------ */
 
 /* As RocketMQ prints an address. */
 static void
@@ -129,7 +129,7 @@ reply_make(struct loop *l, const struct server_peer *p, const struct remoting_fr
 
 /* --- pushing ----------------------------------------------------------------------------------------- */
 
-/* Its sender hears what became of it.  Takes r. */
+/* Answer the sender of the reply.  r is taken over. */
 static void
 answer(struct server_peer *by, struct reply *r, int code, const char *why)
 {

@@ -76,7 +76,7 @@ invalid(const char *what)
 	return err_note(MQ_ECORRUPT, "mqremoted submits %s", what);
 }
 
-/* Could mqremoted have made a submission with such fields? */
+/* Check each field by itself. */
 static int
 check_fields(const struct ring_submission *s)
 {
@@ -117,7 +117,7 @@ check_fields(const struct ring_submission *s)
 	return MQ_OK;
 }
 
-/* Do its bytes lie where its turn is, in one piece? */
+/* Check that the bytes are the next ones of the ring, and in one piece. */
 static int
 check_place(const struct ring_server *r, const struct ring_submission *s)
 {
@@ -142,7 +142,7 @@ take_text(const unsigned char **at, size_t len, char *ret)
 	*at += len;
 }
 
-/* A name, from the ring; it is valid, or there is none. */
+/* Copy a name from the ring, and check it; it may be empty. */
 static int
 take_name(const unsigned char **at, size_t len, char *ret)
 {

@@ -10,7 +10,7 @@
 
 #define BUCKETS 4096
 
-/* One topic of a connection's. */
+/* A topic to which a connection has sent. */
 struct sent {
 	struct sent *next;		/* that it has sent to before */
 	size_t topic_len, group_len;
@@ -95,7 +95,7 @@ sent_make(const char *topic, size_t topic_len, const char *group, size_t group_l
 	return e;
 }
 
-/* Out of the list: the one that is meant, or the last of so many as may be; NULL: there is room. */
+/* Remove the topic from the list, and return it.  NULL: it is not there; the last of SENDERS_TOPICS is freed. */
 static struct sent *
 take_out(struct sender *x, const char *topic, size_t topic_len, const char *group, size_t group_len)
 {

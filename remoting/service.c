@@ -20,9 +20,9 @@
 #include "remoting/service_priv.h"
 
 #define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
-#define LOOK_MS 200			/* the register thread looks so often for what has changed */
+#define LOOK_MS 200			/* between two checks of what a registration depends on */
 #define CALL_MS 3000
-#define UNREGISTER_MS 3000		/* a name server may take to answer; see namesrv.c */
+#define UNREGISTER_MS 3000		/* more than LEAVE_MS in namesrv.c */
 
 bool
 service_is_needed(const struct settings *s)
@@ -70,8 +70,8 @@ service_wait_ready(struct service *s, int timeout_ms)
 
 /* --- one mqremoted ------------------------------------------------------------------------------ */
 
-/* Clients see tlsServerCertPath, else what slaves see; else a certificate that nobody can check.  A
- * broker that has a certificate for slaves alone lets nobody in without one, unless it is told to. */
+/* Clients are shown the certificate of tlsServerCertPath, else of tlsCert, else a self-signed one.  With
+ * tlsCert alone clients need a certificate, too, unless tls.server.mode says otherwise. */
 static void
 fill_tls(const struct settings *s, struct link_config *c)
 {
@@ -124,7 +124,7 @@ end_mqremoted(void *arg)
 		shutdown(s->link_fd, SHUT_RDWR);
 }
 
-/* Rings of its own for each mqremoted, and who takes out what it puts in. */
+/* Make new rings for this mqremoted, and start the intake thread for them. */
 static int
 give_rings(struct service *s, int link_fd)
 {
@@ -263,7 +263,7 @@ service_call(struct service *s, int code, const json_t *ext, int timeout_ms, str
 
 /* --- name servers --------------------------------------------------------------------------------- */
 
-/* Topics and groups as they are now, and the topics that are there without having been made. */
+/* Topics and groups as they are now, and built-in topics. */
 static char *
 registration_body(struct service *s, size_t *ret_len)
 {
@@ -331,7 +331,7 @@ struct registered {
 	int64_t perm, template_queues;
 };
 
-/* Wait a moment for something of that to be another.  False: closing. */
+/* Wait until something that a registration depends on has changed.  False: closing. */
 static bool
 wait_for_change(struct service *s, const struct registered *then, struct registered *ret)
 {

@@ -189,7 +189,7 @@ each_item(struct stats *s, void (*each)(struct stats *s, struct item *i))
 			each(s, i);
 }
 
-/* --- what has come to queues --------------------------------------------------------------------- */
+/* --- messages in queues --------------------------------------------------------------------- */
 
 static int
 add_queue(struct queue *q, void *arg)
@@ -217,7 +217,7 @@ forget_queues(struct stats *s, struct item *i)
 	i->queues = 0;
 }
 
-/* What a slave received its master counts. */
+/* A slave counts no messages: its master does. */
 static void
 count_queues(struct stats *s, struct item *i)
 {
@@ -237,7 +237,7 @@ count_queues(struct stats *s, struct item *i)
 	s->sum.put_n += more;
 }
 
-/* Times of sizes are messages. */
+/* The times of TOPIC_PUT_SIZE are messages. */
 static void
 count_times(struct stats *s, struct item *i)
 {
@@ -309,7 +309,6 @@ begin_minute(struct stats *s, int64_t now_ms)
 	memset(s->took[0], 0, sizeof(s->took[0]));
 }
 
-/* With the lock. */
 static void
 tick(struct stats *s, int64_t now_ms, int64_t wall_ms)
 {
@@ -352,7 +351,7 @@ stats_main(void *arg)
 
 /* --- begin and end ----------------------------------------------------------------------------------- */
 
-/* What is in the queues already is not counted. */
+/* Messages that are in the queues already are not counted. */
 static void
 see_queues(struct stats *s, struct item *i)
 {

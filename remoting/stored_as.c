@@ -16,7 +16,7 @@
 #define RETRY "%RETRY%"
 #define DLQ "%DLQ%"
 
-/* --- its topic --------------------------------------------------------------------------------- */
+/* --- the topic --------------------------------------------------------------------------------- */
 
 static bool
 has_prefix(const char *name, const char *prefix)
@@ -53,14 +53,14 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 	conf.owner = rights_owner(b->rights);
 	rc = built_in_find(b->settings, name, &(struct topic_conf){ 0 }) ? topic_create_own(b->offsets, &conf, ret)
 								       : topic_create(b->offsets, &conf, ret, NULL);
-	if (rc == -EEXIST)		/* somebody was faster */
+	if (rc == -EEXIST)		/* another thread has made it */
 		*ret = topic_find(b->offsets, name);
 	if (rc != MQ_OK && !(rc == -EEXIST && *ret))
 		return refuse_rc(why, rc);
 	return true;
 }
 
-/* The topic after which others are made: it needs no record of its own. */
+/* The template for new topics; a built-in one need not exist. */
 static bool
 template_of(const struct remoting_broker *b, const char *name, struct topic_conf *ret)
 {
@@ -93,7 +93,7 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 	return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
 }
 
-/* Only a group that there is, or may be, has messages sent back. */
+/* Messages are sent back only for groups that exist or may be made automatically. */
 static bool
 may_retry(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
 {
@@ -198,7 +198,7 @@ find_waiting_queue(const struct remoting_broker *b, struct stored_as *as, struct
 	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
-/* Messages of a batch do not wait; transactions may be unwelcome. */
+/* Delayed messages and halves may not come in a batch; rejectTransactionMessage refuses all halves. */
 static bool
 may_wait(const struct remoting_broker *b, const struct ring_request *req, const struct stored_as *as,
 	 struct refusal *why)
@@ -233,7 +233,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 		as.level = 0;
 	}
 	topic_conf(b->offsets, as.topic, &conf);
-	if (conf.order && !(b->settings->brokerPermission & PERM_WRITE))	/* others go to other brokers by themselves */
+	if (conf.order && !(b->settings->brokerPermission & PERM_WRITE))	/* producers of other topics choose another broker themselves */
 		return refuse(ret_why, ANSWER_NO_PERMISSION, "the broker[%.60s] sending message is forbidden",
 			      b->settings->brokerIP1);
 	if (!(conf.perm & PERM_WRITE))

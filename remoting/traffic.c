@@ -30,9 +30,9 @@
 #define SUSPEND_MS_MAX 120000
 #define HELD_MAX 20000			/* pulls that wait */
 
-/* What is under way in a slot. */
+/* The request in a slot of the rings. */
 struct op {
-	struct server_peer *peer;	/* NULL: it is gone */
+	struct server_peer *peer;	/* NULL: its connection has ended */
 	struct held *held;		/* of a pull that may wait; NULL: none */
 	struct reply *reply;		/* that is being stored; NULL: none */
 	int32_t opaque;

@@ -41,7 +41,7 @@ replicated(struct waits *w)
 	return m ? m : &w->none;
 }
 
-/* The timer thread may still wait on the one, when there is the other already. */
+/* Wake the timer thread, which may still wait for the mark that was there before. */
 static void
 nudge(struct waits *w)
 {
@@ -55,7 +55,7 @@ wait_at(struct waits *w, uint64_t n)
 	return &w->list[n % RING_SLOTS];
 }
 
-/* --- is it over? ------------------------------------------------------------------------------ */
+/* --- results ------------------------------------------------------------------------------ */
 
 enum over { OVER_NOT, OVER_WELL, OVER_BADLY };
 
@@ -86,7 +86,7 @@ slaves_are_over(struct waits *w, const struct wait *e, int64_t now)
 	return is_over(e->slaves_by, e->end, mark_at(replicated(w)), false, now);
 }
 
-/* Its answer is ready: complete it. */
+/* Complete the answer if it is ready. */
 static bool
 settle_one(struct waits *w, struct wait *e, int64_t now)
 {
@@ -102,10 +102,11 @@ settle_one(struct waits *w, struct wait *e, int64_t now)
 	return true;
 }
 
-/* Whatever is ready is answered, in the order of the log.  With the lock. */
+/* Complete the answers that are ready, in the order of the log. */
 static void
 settle(struct waits *w)
 {
+	MUST_HOLD(&w->lock);
 	int64_t now = clock_mono_ms();
 	uint64_t before = w->first;
 
@@ -141,7 +142,7 @@ wanted_of_timer(struct waits *w, mq_pos *ret_pos, int64_t *ret_by)
 		*ret_by = e->slaves_by;
 }
 
-/* For whoever changes the list: the timer thread may wait for something later than it should now. */
+/* Called after a change of the list: wake the timer thread if it waits for too late a position or time. */
 static void
 retime(struct waits *w)
 {
@@ -184,10 +185,11 @@ waits_add(struct waits *w, const struct ring_completion *answer, mq_pos end)
 
 /* --- the disk ----------------------------------------------------------------------------------- */
 
-/* Up to where the log must be synced; 0: nobody waits for that.  With the lock. */
+/* Up to where the log must be synced; 0: no answer waits for that. */
 static mq_pos
 wanted_of_disk(struct waits *w)
 {
+	MUST_HOLD(&w->lock);
 	mq_pos flushed = mark_at(store_flushed(w->broker->store));
 
 	if (w->disk_failed)
@@ -203,7 +205,7 @@ wanted_of_disk(struct waits *w)
 	return MQ_POS(0);
 }
 
-/* Others flush the log, too: what they have flushed is answered before this thread sleeps. */
+/* Other threads flush the log, too: answers that this made ready are completed before this thread sleeps. */
 static void *
 flusher_main(void *arg)
 {

@@ -138,7 +138,7 @@ add_v6_range(struct whitelist *w, const char *text)
 	return add(w, &p);
 }
 
-/* One of a list, or all there is. */
+/* A single address. */
 static int
 add_address(struct whitelist *w, const char *text)
 {
@@ -170,7 +170,7 @@ add_list(struct whitelist *w, const char *prefix, int prefix_len, const char *it
 	return rc;
 }
 
-/* PREFIX{ITEM,ITEM}: the braces are all of the last part. */
+/* PREFIX{ITEM,ITEM}: the last part is one of the items. */
 static int
 add_braces(struct whitelist *w, const char *text)
 {

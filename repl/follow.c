@@ -21,9 +21,9 @@
 #define CALL_MS 3000
 #define PAUSE_FIRST_MS 250
 #define PAUSE_LAST_MS 5000
-#define STEADY_MS 5000			/* it held that long: the next try is soon again */
-#define LOOK_MS 1000			/* at what may have changed */
-#define LOOK_AGAIN_MS 5000		/* at a master that did not answer, or is a slave itself */
+#define STEADY_MS 5000			/* after an attempt of this length the pauses are short again */
+#define LOOK_MS 1000			/* between two checks of settings and state */
+#define LOOK_AGAIN_MS 5000		/* before a master that did not answer, or is a slave itself, is asked again */
 #define PULL_MS 10000
 #define INFO_ROOM ((size_t)4 << 20)	/* bytes of memory for what a RocketMQ broker says of itself */
 #define AGAIN_BYTES 4096		/* of our log that a master has to show us once more, at least */
@@ -95,8 +95,8 @@ ask_rocketmq(struct follow *f, const struct hello *ours, struct hello *ret)
 	return rc;
 }
 
-/* Its answer to our hello, whatever its code.  A wrong port is easily given: which one
- * was asked is said. */
+/* The master's answer to our hello, whatever its code.  The note of a failure has the address, because
+ * a wrong port is a common mistake. */
 static int
 say_hello(struct follow *f, const struct hello *ours, struct answer *ret)
 {
@@ -202,7 +202,7 @@ transfers(struct follow *f)
 	return master && master->turn == f->turn && master->state == LINK_PEER_TRANSFER;
 }
 
-/* Something has changed, or LOOK_MS are over.  False: it is over with following. */
+/* Wait for a change, or LOOK_MS.  False: the master is not followed any more. */
 static bool
 wait_while_following(struct follow *f)
 {
@@ -214,7 +214,7 @@ wait_while_following(struct follow *f)
 	return goes_on(r) && !has_ended(f);
 }
 
-/* From here on our slaves follow it, too; NULL: we follow nobody. */
+/* Set the brokers that this one follows, for its own slaves; NULL: none. */
 static void
 follow_by(struct follow *f, const struct hello *theirs)
 {
@@ -247,8 +247,8 @@ note_success(struct follow *f, const struct hello *theirs)
 	replication_trouble(f->r, TROUBLE_MASTER, text);
 }
 
-/* It could have become another one before it was connected; and whom a slave follows
- * may change at any time.  False: this one is not ours. */
+/* Ask the master again: another broker may have taken its address before it was connected, and the
+ * master of a slave may change at any time.  False: it must not be followed any more. */
 static bool
 look_again(struct follow *f)
 {
@@ -261,7 +261,7 @@ look_again(struct follow *f)
 	if (rc != MQ_OK)
 		return true;
 	rc = ask(f, &ours, &theirs);
-	if (rc != MQ_OK) {			/* a master that does not answer may be another one */
+	if (rc != MQ_OK) {			/* it may be another master now */
 		note_failure(f, rc);
 		hello_free(&ours);
 		return rc != -EPERM;
@@ -283,8 +283,7 @@ look_again(struct follow *f)
 	return rc == MQ_OK;
 }
 
-/* The log of a RocketMQ master, and of who follows one, does not say what topics and
- * groups there are. */
+/* Pull topics, groups and offsets of a master in whose log they are not. */
 static void
 pull_if_due(struct follow *f)
 {
@@ -383,7 +382,7 @@ follow_from(struct follow *f, const struct hello *theirs, mq_pos pos)
 
 /* --- acting on a verdict ---------------------------------------------------------------------------- */
 
-/* Without mqrepld: nothing is appended meanwhile, and its marks only grow. */
+/* mqrepld does not run meanwhile, so that nothing is appended, and because it expects marks to grow. */
 static int
 change_log(struct follow *f, mq_pos at, const struct epochs *anew, const char *why)
 {

@@ -41,8 +41,7 @@ known_of(const struct peers *p, const char *address)
 	return NULL;
 }
 
-/* A place for one more: if all are taken, that of a stranger, or of who was heard of
- * first. */
+/* A free place; if there is none, that of the oldest hello, of another log if there is one. */
 static struct peers_known *
 known_place(struct peers *p)
 {
@@ -68,7 +67,7 @@ print_broker(const struct hello *h, char *text, size_t size)
 		snprintf(text, size, "%s", h->program);
 }
 
-/* It may say hello again and again, and always another one. */
+/* A slave may repeat its hello, or send another one each time: both are logged only now and then. */
 static void
 say_news(struct peers_known *k, const char *news, int64_t now)
 {
@@ -115,7 +114,7 @@ written(const struct peers *p)
 	return mark_at(store_written(p->store)).byte;
 }
 
-/* May its acks be counted at all? */
+/* Is the peer admitted, as peers.h says? */
 static bool
 is_admitted(const struct peers *p, const struct replication_peer *peer)
 {

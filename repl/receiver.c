@@ -17,8 +17,8 @@
 #include "repl/peer.h"
 #include "repl/receiver.h"
 
-#define TELL_BYTES (64 << 10)		/* so much is worth a message, whatever is under way */
-#define TELL_MS 5			/* or so long */
+#define TELL_BYTES (64 << 10)		/* the mount is told of so many bytes at once, */
+#define TELL_MS 5			/* and of fewer after so long, or when it has written all others */
 #define APPEND_MAX (1 << 20)
 #define APPEND_SPARE 96			/* places in the outbox that are for other news */
 #define TURN_BYTES (1 << 20)
@@ -36,7 +36,7 @@ enum phase {
 struct receiver {
 	struct watch watch;		/* the master */
 	struct stream stream;
-	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
+	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what is waited for */
 	struct daemon *d;
 	struct peer peer;
 	enum phase phase;
@@ -214,7 +214,7 @@ on_head(struct receiver *r, size_t n)
 		rest(r, err_text(rc));
 }
 
-/* They are the same, so all of this log is of the master's. */
+/* The bytes are the same: all of this log is part of the master's. */
 static void
 again_done(struct receiver *r)
 {
@@ -334,7 +334,7 @@ hear(struct receiver *r, size_t *turn)
 		return false;
 	if (stream_pending(&r->stream))
 		return true;
-	return (size_t)n == asked && *turn < TURN_BYTES;	/* less: that was all; epoll tells of more */
+	return (size_t)n == asked && *turn < TURN_BYTES;	/* fewer: there are no more now */
 }
 
 static void
@@ -375,7 +375,7 @@ redial(struct receiver *r, int rc)
 	dial_next(&r->dial, rc);
 }
 
-/* Where there is no TLS it has begun already. */
+/* Without TLS the handshake is done at once. */
 static void
 shake(struct receiver *r)
 {

@@ -35,7 +35,7 @@ bool
 replication_in_sync(struct replication *r)
 {
 	LOCKED(&r->lock);
-	if (!peers_in_sync(&r->peers))	/* while nobody waits for acks nobody reads them */
+	if (!peers_in_sync(&r->peers))	/* acks are read only while a thread waits for them */
 		peers_look(&r->peers, r->board.acks);
 	return peers_in_sync(&r->peers);
 }
@@ -65,7 +65,7 @@ replication_peer_behind(const struct replication_peer *p, mq_pos written)
 	return written.byte > p->ack ? written.byte - p->ack : 0;
 }
 
-/* What is wrong, each with `end` behind it. */
+/* All troubles, each followed by `end`. */
 static void
 print_troubles(const struct replication *r, const char *end, char *text, size_t size)
 {
@@ -105,7 +105,8 @@ replication_wait_ready(struct replication *r, int timeout_ms)
 		lock_wait(&r->lock, &r->changed, (int)left);
 }
 
-/* Not at every try: a slave's disk that is almost full lets now and then something in. */
+/* A trouble is logged when it is new, or was logged SAY_AGAIN_MS ago: that of an almost full disk comes
+ * and goes with each append. */
 void
 replication_trouble(struct replication *r, enum trouble_with with, const char *text)
 {
@@ -114,7 +115,7 @@ replication_trouble(struct replication *r, enum trouble_with with, const char *t
 	bool news;
 
 	lock_take(&r->lock);
-	if (strncmp(t->text, text, sizeof(t->text) - 1) != 0) {	/* each append comes by here */
+	if (strncmp(t->text, text, sizeof(t->text) - 1) != 0) {	/* compared first, since each append calls this */
 		snprintf(t->text, sizeof(t->text), "%s", text);
 		pthread_cond_broadcast(&r->changed);
 	}
@@ -142,7 +143,7 @@ master_remoting(const struct settings *s, char *text, size_t size)
 		snprintf(text, size, "%.*s:%d", (int)(colon - s->master), s->master, atoi(colon + 1) - 1);
 }
 
-/* Only a slave may be without. */
+/* A slave may be without a master; a master needs none. */
 static bool
 has_master(const struct replication *r)
 {
@@ -174,7 +175,7 @@ fill_config(const struct replication *r, struct link_config *c)
 	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
 	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
 	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
-	(void)allow_parse(s->haAllow, &c->allow);	/* it was looked at when it was set */
+	(void)allow_parse(s->haAllow, &c->allow);	/* it was checked when it was set */
 	c->eager = s->brokerRole == SYNC_MASTER;
 }
 
@@ -302,7 +303,7 @@ begin(void *arg, const struct child_run *run)
 	rc = send_config(r, run->link_fd);
 	if (rc == MQ_OK)
 		rc = board_give(&r->board, run->link_fd);
-	exchange_attach(r->exchange, run->link_fd);	/* what others say comes after that */
+	exchange_attach(r->exchange, run->link_fd);	/* requests follow the configuration */
 	return rc;
 }
 
@@ -346,7 +347,7 @@ serve_request(void *arg, const struct request *req, struct answer *ret)
 	requests_serve(arg, req, ret);
 }
 
-/* --- ending it for a while --------------------------------------------------------------------- */
+/* --- ending mqrepld for a while --------------------------------------------------------------------- */
 
 void
 replication_hold(struct replication *r)

@@ -31,7 +31,7 @@ enum phase {
 struct sender {
 	struct watch watch;
 	struct stream stream;
-	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what for we wait */
+	uint32_t wants;			/* EPOLLIN, EPOLLOUT: what is waited for */
 	struct daemon *d;
 	const struct board_seat *board;
 	struct peer peer;
@@ -48,8 +48,8 @@ struct sender {
 	int64_t segment_base;		/* of segment_fd */
 
 	int64_t opened_ms, read_ms, write_ms;
-	int64_t round_end;		/* what goes out now is as much of the log; the next round, */
-	int64_t gather_ms;		/* unless this has passed, gathers() */
+	int64_t round_end;		/* where the bytes of this round end */
+	int64_t gather_ms;		/* until when the next round may gather bytes */
 	int64_t acked_ms;		/* it acknowledged more than before; 0: never */
 };
 
@@ -222,7 +222,7 @@ push(struct sender *s)
 		gone(s, err_text(rc));
 }
 
-/* --- what the slave says ----------------------------------------------------------- */
+/* --- reports of the slave ----------------------------------------------------------- */
 
 static void
 refuse(struct sender *s, int rc)
@@ -281,7 +281,7 @@ on_report(struct sender *s, int64_t pos)
 	}
 }
 
-/* The connection is of no use any more; n as stream_recv() returned it. */
+/* The connection has ended; n as stream_recv() returned it. */
 static void
 broken(struct sender *s, ssize_t n)
 {
@@ -447,7 +447,7 @@ sender_wants_marks(const struct sender *s)
 	return s->watch.fd >= 0 && s->phase == SENDING && !(s->wants & EPOLLOUT) && !gathers(s);
 }
 
-/* What has been gathered.  Returns until when more may come, 0: nothing is gathered. */
+/* Send what was gathered.  Returns until when more is gathered, 0: nothing is. */
 static int64_t
 gather_tick(struct sender *s)
 {
@@ -458,7 +458,7 @@ gather_tick(struct sender *s)
 	return gathers(s) ? s->gather_ms : 0;
 }
 
-/* A slave that has waited is told it is not forgotten. */
+/* Send a heartbeat to a slave that was sent nothing for a while. */
 static int64_t
 heartbeat(struct sender *s)
 {

@@ -14,12 +14,12 @@
 #include "repl/sender.h"
 #include "repl/serve.h"
 
-#define PATIENCE_MS 500			/* with who has not reported, when others want the place, */
-#define IDLE_MS 5000			/* and with who has, and acknowledges nothing */
+#define PATIENCE_MS 500			/* a connection without a report keeps its place when others want it, */
+#define IDLE_MS 5000			/* and one that acknowledges nothing */
 #define REMOTING_CONNECTIONS_MAX 64
 #define ANSWERS_MAX 8			/* that one of them does not take */
 
-/* --- who connects ---------------------------------------------------------------------- */
+/* --- connections of slaves ---------------------------------------------------------------------- */
 
 static struct slaves *
 slaves_of(struct listener *l)
@@ -47,18 +47,17 @@ places_of_host(const struct slaves *s, const char *address)
 	return n;
 }
 
-/* Would `a`, of which there are a_n from its host, be missed less than `b`?  Who has said
- * nothing first, then who is one of a crowd, then who has been of no use for longer. */
+/* Is `a`, one of a_n connections from its host, to be closed before `b`?  First is one without a
+ * report, then one with more others from its host, then the one that has been idle for longer. */
 static bool
-is_missed_less(const struct sender *a, size_t a_n, const struct sender *b, size_t b_n)
+closes_before(const struct sender *a, size_t a_n, const struct sender *b, size_t b_n)
 {
 	if (sender_has_reported(a) != sender_has_reported(b))
 		return !sender_has_reported(a);
 	return a_n != b_n ? a_n > b_n : sender_idle_since(a) < sender_idle_since(b);
 }
 
-/* Who would be missed least, of those that come from `host` (NULL: from anywhere).  NULL: they
- * all follow. */
+/* The connection from `host` (NULL: from anywhere) to close first.  NULL: all are of working slaves. */
 static struct sender *
 least_useful(const struct slaves *s, const char *host)
 {
@@ -73,7 +72,7 @@ least_useful(const struct slaves *s, const char *host)
 		    (host && !address_same_host(sender_address(slave), host)))
 			continue;
 		n = places_of_host(s, sender_address(slave));
-		if (!least || is_missed_less(slave, n, least, least_n)) {
+		if (!least || closes_before(slave, n, least, least_n)) {
 			least = slave;
 			least_n = n;
 		}
