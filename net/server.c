@@ -171,7 +171,7 @@ has_place(struct listener *l)
 		listener_pause(l);
 	else if (free_place(s))
 		return true;
-	return false;			/* if all places are taken, it is until the next turn */
+	return false;			/* places of closed connections are free in the next turn */
 }
 
 /* --- answering ----------------------------------------------------------------------------- */

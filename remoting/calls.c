@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/scope.h"
 #include "net/request.h"
 #include "remoting/calls.h"
 #include "remoting/codes.h"
@@ -155,8 +156,8 @@ object_of(const char *text, size_t len, const char *member, size_t *ret_len)
 static void
 gather(struct inquiry *q, const char *client, const struct remoting_frame *f)
 {
-	json_t *name = json_string(client);
-	char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+	json_auto_t *name = json_string(client);
+	AUTO_FREE char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
 	size_t len = 0;
 	const char *table = f->body ? object_of(f->body, f->body_len, "\"messageQueueTable\":", &len) : NULL;
 
@@ -165,8 +166,6 @@ gather(struct inquiry *q, const char *client, const struct remoting_frame *f)
 		fwrite(table, 1, len, q->table);
 		q->some = true;
 	}
-	free(quoted);
-	json_decref(name);
 }
 
 static void

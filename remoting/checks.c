@@ -57,17 +57,21 @@ body_make(const struct transaction_asked *a, size_t *ret_len)
 static json_t *
 ext_make(const struct transaction_asked *a)
 {
-	char number[24], pos[24], id[57], unique[256] = "";
+	char id[57], unique[256] = "";
+	json_t *ext;
 	size_t len;
 	const char *text = record_property(a->rec.props, (size_t)a->rec.props_len, "UNIQ_KEY", &len);
 
-	snprintf(number, sizeof(number), "%" PRId64, a->number);
-	snprintf(pos, sizeof(pos), "%" PRId64, a->pos.byte);
 	record_msg_id(&a->rec.stored, a->pos, id);
 	if (text && len < sizeof(unique))
 		memcpy(unique, text, len);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "producerGroup", a->group, "tranStateTableOffset", number,
-			 "commitLogOffset", pos, "msgId", unique, "transactionId", unique, "offsetMsgId", id);
+	ext = json_pack("{s:s, s:s, s:s, s:s}", "producerGroup", a->group, "msgId", unique, "transactionId", unique,
+			"offsetMsgId", id);
+	if (ext_print(ext, "tranStateTableOffset", "%" PRId64, a->number) == MQ_OK &&
+	    ext_print(ext, "commitLogOffset", "%" PRId64, a->pos.byte) == MQ_OK)
+		return ext;
+	json_decref(ext);
+	return NULL;
 }
 
 static void
@@ -77,7 +81,7 @@ ask(void *arg, const struct transaction_asked *a)
 	struct answer answer = { 0 };
 	size_t len = 0;
 	AUTO_FREE unsigned char *body = body_make(a, &len);
-	json_t *ext = ext_make(a);
+	json_auto_t *ext = ext_make(a);
 	int rc = body && ext ? exchange_call(c->s->exchange, REMOTING_CHECK_TRANSACTION_STATE, ext, body, len, CALL_MS,
 					     &answer)
 			     : -ENOMEM;
@@ -86,7 +90,6 @@ ask(void *arg, const struct transaction_asked *a)
 		c->asked++;
 	else
 		c->unasked++;
-	json_decref(ext);
 	answer_clear(&answer);
 }
 

@@ -47,13 +47,11 @@ topic_of_events(const struct remoting_broker *b, struct topic **ret)
 static char *
 body_of(const struct remoting_broker *b, const struct pull *p, int64_t next)
 {
-	json_t *root = json_pack("{s:s, s:{s:s, s:i, s:s}, s:I, s:I}", "consumerGroup", p->group, "messageQueue",
+	json_auto_t *root = json_pack("{s:s, s:{s:s, s:i, s:s}, s:I, s:I}", "consumerGroup", p->group, "messageQueue",
 				 "brokerName", b->settings->brokerName, "queueId", (int)p->queue_id, "topic", p->topic,
 				 "offsetNew", (json_int_t)next, "offsetRequest", (json_int_t)p->offset);
-	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
-	json_decref(root);
-	return text;
+	return root ? json_dumps(root, JSON_COMPACT) : NULL;
 }
 
 static int

@@ -75,27 +75,19 @@ is_connected(const struct name_server *s)
 /* --- requests ------------------------------------------------------------------------------- */
 
 static void
-put_text(struct name_server *s, struct remoting_frame *f)
-{
-	int rc;
-
-	f->language = REMOTING_OTHER;
-	f->version = REMOTING_VERSION;
-	f->opaque = ++s->opaque;
-	rc = channel_send(&s->channel, f);
-	if (rc != MQ_OK)
-		outbox_say(&s->of->d->out, LOG_WARNING, "name server %s: %s", s->address, err_text(rc));
-}
-
-static void
 ask(struct name_server *s, enum asked asked, int code, json_t *ext, const char *body, size_t body_len)
 {
-	struct remoting_frame f = { .code = code, .ext = ext, .body = body, .body_len = body_len };
-	int64_t patience_ms = s->of->d->config.register_timeout_ms;
+	struct remoting_frame f = {
+		.code = code, .opaque = ++s->opaque, .language = REMOTING_OTHER, .version = REMOTING_VERSION,
+		.ext = ext, .body = body, .body_len = body_len,
+	};
+	struct daemon *d = s->of->d;
+	int rc = channel_send(&s->channel, &f);
 
+	if (rc != MQ_OK)
+		outbox_say(&d->out, LOG_WARNING, "name server %s: %s", s->address, err_text(rc));
 	s->asked = asked;
-	s->until_ms = s->of->d->now_ms + (patience_ms > 0 ? patience_ms : 1);
-	put_text(s, &f);
+	s->until_ms = d->now_ms + (d->config.register_timeout_ms > 0 ? d->config.register_timeout_ms : 1);
 }
 
 /* Send the registration, with its checksum. */
@@ -103,22 +95,12 @@ static void
 register_at(struct name_server *s)
 {
 	struct namesrv *n = s->of;
-	json_t *ext = json_copy(n->ext);
-	char crc[16];
+	json_auto_t *ext = json_copy(n->ext);
 
-	snprintf(crc, sizeof(crc), "%u", libdeflate_crc32(0, n->body, n->body_len) & 0x7fffffff);
-	if (ext && json_object_set_new(ext, "bodyCrc32", json_string(crc)) == 0 &&
-	    json_object_set_new(ext, "compressed",
-				json_string(n->d->config.register_compressed ? "true" : "false")) == 0)
+	if (ext_print(ext, "bodyCrc32", "%u", libdeflate_crc32(0, n->body, n->body_len) & 0x7fffffff) == MQ_OK &&
+	    ext_print(ext, "compressed", "%s", n->d->config.register_compressed ? "true" : "false") == MQ_OK)
 		ask(s, ASKED_REGISTER, REMOTING_REGISTER_BROKER, ext, n->body, n->body_len);
-	json_decref(ext);
 	s->changed = false;
-}
-
-static void
-query_version(struct name_server *s)
-{
-	ask(s, ASKED_VERSION, REMOTING_QUERY_DATA_VERSION, s->of->ext, s->of->version, strlen(s->of->version));
 }
 
 static int64_t
@@ -170,7 +152,7 @@ on_answer(struct name_server *s, const struct remoting_frame *f)
 /* The connection has ended: connect again later, and register, because the name server has forgotten
  * this broker. */
 static void
-lost(struct name_server *s, const char *why)
+disconnected(struct name_server *s, const char *why)
 {
 	struct namesrv *n = s->of;
 
@@ -212,7 +194,7 @@ ready(struct watch *w, uint32_t events)
 	channel_ready(&s->channel, events);
 	hear(s);
 	if (s->channel.rc != MQ_OK)
-		lost(s, s->channel.why);
+		disconnected(s, s->channel.why);
 }
 
 static void
@@ -227,13 +209,13 @@ dialed(struct dial *dial, int rc, int fd)
 		rc = channel_open(&s->channel, fd, s->host);
 	}
 	if (rc != MQ_OK)
-		lost(s, err_text(rc));
+		disconnected(s, err_text(rc));
 }
 
 /* --- time ------------------------------------------------------------------------------------------ */
 
 static void
-speak(struct name_server *s)
+ask_if_due(struct name_server *s)
 {
 	struct namesrv *n = s->of;
 
@@ -245,7 +227,7 @@ speak(struct name_server *s)
 	if (s->changed || n->d->config.register_always)
 		register_at(s);
 	else
-		query_version(s);
+		ask(s, ASKED_VERSION, REMOTING_QUERY_DATA_VERSION, n->ext, n->version, strlen(n->version));
 }
 
 static int64_t
@@ -265,15 +247,15 @@ server_turn(struct name_server *s)
 		       earlier(next, dial_tick(&s->dial));
 	}
 	if (s->asked != ASKED_NOTHING && n->d->now_ms >= s->until_ms) {
-		lost(s, "does not answer");
+		disconnected(s, "does not answer");
 		return n->d->now_ms;
 	}
-	speak(s);
+	ask_if_due(s);
 	if (channel_pending(&s->channel))
 		hear(s);
 	next = earlier(next, channel_tick(&s->channel));
 	if (s->channel.rc != MQ_OK) {
-		lost(s, s->channel.why);
+		disconnected(s, s->channel.why);
 		return n->d->now_ms;
 	}
 	return earlier(next, s->asked != ASKED_NOTHING ? s->until_ms : s->due_ms);
@@ -359,103 +341,97 @@ set_version(json_t *wrapper, json_t *topics)
 		       MQ_OK : -ENOMEM;
 }
 
-/* A growing text with lengths before its parts. */
 static void
-put_part(char *at, size_t *len, size_t size, const char *text, size_t text_len)
+put_number(FILE *out, size_t number)
 {
-	if (*len + 4 + text_len <= size) {
-		be32_put(at + *len, (int32_t)text_len);
-		memcpy(at + *len + 4, text, text_len);
-	}
-	*len += 4 + text_len;
+	char bytes[4];
+
+	be32_put(bytes, (int32_t)number);
+	fwrite(bytes, 1, sizeof(bytes), out);
+}
+
+/* A text behind its length. */
+static void
+put_text(FILE *out, const char *text)
+{
+	put_number(out, strlen(text));
+	fputs(text, out);
 }
 
 /* version, number of topics, "NAME READ WRITE PERM FILTER" of each, filter servers. */
-static size_t
-put_parts(char *at, size_t size, const char *version, json_t *topics)
+static void
+put_topics(FILE *out, const char *version, json_t *topics)
 {
-	size_t len = 0;
 	const char *name;
 	json_t *t;
 
-	put_part(at, &len, size, version, strlen(version));
-	if (len + 4 <= size)
-		be32_put(at + len, (int32_t)json_object_size(topics));
-	len += 4;
+	put_text(out, version);
+	put_number(out, json_object_size(topics));
 	json_object_foreach(topics, name, t) {
+		const char *filter = ext_text(t, "topicFilterType");
 		char line[320];
-		const char *filter = json_string_value(json_object_get(t, "topicFilterType"));
-		int n = snprintf(line, sizeof(line), "%s %d %d %d %s", name,
-				 (int)json_integer_value(json_object_get(t, "readQueueNums")),
-				 (int)json_integer_value(json_object_get(t, "writeQueueNums")),
-				 (int)json_integer_value(json_object_get(t, "perm")), filter ? filter : "SINGLE_TAG");
 
-		put_part(at, &len, size, line, (size_t)n);
+		snprintf(line, sizeof(line), "%s %d %d %d %s", name,
+			 (int)json_integer_value(json_object_get(t, "readQueueNums")),
+			 (int)json_integer_value(json_object_get(t, "writeQueueNums")),
+			 (int)json_integer_value(json_object_get(t, "perm")), *filter ? filter : "SINGLE_TAG");
+		put_text(out, line);
 	}
-	put_part(at, &len, size, "[]", 2);
-	return len;
+	put_text(out, "[]");
 }
 
 static char *
 compress(const char *version, json_t *topics, size_t *ret_len)
 {
 	struct libdeflate_compressor *c = libdeflate_alloc_compressor(COMPRESSION_LEVEL);
-	size_t len = put_parts(NULL, 0, version, topics), bound = libdeflate_zlib_compress_bound(c, len);
-	AUTO_FREE char *plain = malloc(len);
-	char *packed = malloc(bound);
+	AUTO_FREE char *plain = NULL;
+	AUTO_FREE char *packed = NULL;
+	size_t len = 0, bound;
+	FILE *out = open_memstream(&plain, &len);
 
-	if (c && plain && packed) {
-		put_parts(plain, len, version, topics);
-		*ret_len = libdeflate_zlib_compress(c, plain, len, packed, bound);
-	}
-	if (!c || !plain || !packed || *ret_len == 0) {
-		free(packed);
-		packed = NULL;
+	if (out)
+		put_topics(out, version, topics);
+	if (out && fclose(out) == 0 && c) {
+		bound = libdeflate_zlib_compress_bound(c, len);
+		packed = malloc(bound);
+		*ret_len = packed ? libdeflate_zlib_compress(c, plain, len, packed, bound) : 0;
 	}
 	libdeflate_free_compressor(c);
-	return packed;
+	return *ret_len > 0 ? take_ptr(packed) : NULL;
 }
 
 int
 namesrv_register(struct namesrv *n, json_t *ext, const char *body, size_t body_len)
 {
-	json_t *root = json_loadb(body, body_len, 0, NULL), *wrapper, *topics;
-	const char *perm = ext_get(ext, "brokerPermission");
-	char *version = NULL, *text = NULL;
+	json_auto_t *root = json_loadb(body, body_len, 0, NULL);
+	json_t *wrapper = json_object_get(root, "topicConfigSerializeWrapper");
+	json_t *topics = json_object_get(wrapper, "topicConfigTable");
+	int64_t perm = PERM_ALL;
+	AUTO_FREE char *version = NULL;
+	char *text;
 	size_t len = 0;
 
-	wrapper = json_object_get(root, "topicConfigSerializeWrapper");
-	topics = json_object_get(wrapper, "topicConfigTable");
-	if (!json_is_object(ext) || !json_is_object(topics)) {
-		json_decref(root);
+	if (!json_is_object(ext) || !json_is_object(topics))
 		return err_note(MQ_ECORRUPT, "the mount registers what is no table of topics");
-	}
 	add_retry_topics(topics, json_object_get(root, "groups"));
 	json_object_update_missing(topics, json_object_get(root, "builtIn"));
 	json_object_del(root, "groups");
 	json_object_del(root, "builtIn");
-	restrict_topics(topics, perm ? strtoll(perm, NULL, 10) : PERM_ALL);
+	(void)ext_number(ext, "brokerPermission", 0, INT32_MAX, &perm);
+	restrict_topics(topics, perm);
 	if (set_version(wrapper, topics) == MQ_OK)
 		version = json_dumps(json_object_get(wrapper, "dataVersion"), JSON_COMPACT);
-	if (!version) {
-		json_decref(root);
+	if (!version)
 		return -ENOMEM;
-	}
-	if (n->d->config.register_compressed)
-		text = compress(version, topics, &len);
-	else if ((text = json_dumps(root, JSON_COMPACT)))
-		len = strlen(text);
-	json_decref(root);
-	if (!text) {
-		free(version);
+	text = n->d->config.register_compressed ? compress(version, topics, &len) : json_dumps(root, JSON_COMPACT);
+	if (!text)
 		return -ENOMEM;
-	}
 	free(n->body);
 	free(n->version);
 	json_decref(n->ext);
 	n->body = text;
-	n->body_len = len;
-	n->version = version;
+	n->body_len = len ? len : strlen(text);
+	n->version = take_ptr(version);
 	n->ext = json_deep_copy(ext);
 	if (n->ext)
 		json_object_del(n->ext, "brokerPermission");

@@ -269,13 +269,12 @@ registration_body(struct service *s, size_t *ret_len)
 {
 	AUTO_FREE char *topics = NULL;
 	AUTO_FREE char *groups = NULL;
-	json_t *table = built_in_table(s->settings);
+	json_auto_t *table = built_in_table(s->settings);
 	AUTO_FREE char *built_in = table ? json_dumps(table, JSON_COMPACT) : NULL;
 	size_t len = 0, groups_len = 0;
 	char *body;
 	int n;
 
-	json_decref(table);
 	if (!built_in || offsets_export(s->broker.offsets, CONFIG_TOPICS, &topics, &len) != MQ_OK ||
 	    offsets_export(s->broker.offsets, CONFIG_GROUPS, &groups, &groups_len) != MQ_OK)
 		return NULL;
@@ -292,16 +291,16 @@ static json_t *
 registration_ext(struct service *s)
 {
 	const struct settings *c = s->settings;
-	const char *ha = *c->brokerIP2 ? c->brokerIP2 : c->brokerIP1;
-	char addr[280], ha_addr[280], id[24], perm[24];
+	json_t *ext = json_pack("{s:s, s:s}", "brokerName", c->brokerName, "clusterName", c->brokerClusterName);
 
-	snprintf(addr, sizeof(addr), "%s:%d", c->brokerIP1, (int)c->listenPort);
-	snprintf(ha_addr, sizeof(ha_addr), "%s:%d", ha, (int)c->haListenPort);
-	snprintf(id, sizeof(id), "%d", (int)c->brokerId);
-	snprintf(perm, sizeof(perm), "%d", (int)c->brokerPermission);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "brokerName", c->brokerName, "brokerAddr", addr,
-			 "clusterName", c->brokerClusterName, "haServerAddr", ha_addr, "brokerId", id,
-			 "brokerPermission", perm);
+	if (ext_print(ext, "brokerAddr", "%s:%d", c->brokerIP1, (int)c->listenPort) == MQ_OK &&
+	    ext_print(ext, "haServerAddr", "%s:%d", *c->brokerIP2 ? c->brokerIP2 : c->brokerIP1,
+		      (int)c->haListenPort) == MQ_OK &&
+	    ext_print(ext, "brokerId", "%d", (int)c->brokerId) == MQ_OK &&
+	    ext_print(ext, "brokerPermission", "%d", (int)c->brokerPermission) == MQ_OK)
+		return ext;
+	json_decref(ext);
+	return NULL;
 }
 
 /* Tell mqremoted what this broker is now. */
@@ -311,14 +310,13 @@ give_registration(struct service *s)
 	struct answer a = { 0 };
 	size_t len = 0;
 	AUTO_FREE char *body = registration_body(s, &len);
-	json_t *ext = registration_ext(s);
+	json_auto_t *ext = registration_ext(s);
 	int rc = body && ext ? MQ_OK : -ENOMEM;
 
 	if (rc == MQ_OK)
 		rc = exchange_call(s->exchange, REMOTING_REGISTER_BROKER, ext, body, len, CALL_MS, &a);
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "mqremoted does not register this broker: %s", a.remark);
-	json_decref(ext);
 	answer_clear(&a);
 	return rc;
 }
@@ -379,11 +377,10 @@ static void
 leave_name_servers(struct service *s)
 {
 	struct answer a = { 0 };
-	json_t *ext = registration_ext(s);
+	json_auto_t *ext = registration_ext(s);
 
 	if (s->port && *s->settings->namesrvAddr && ext)
 		(void)exchange_call(s->exchange, REMOTING_UNREGISTER_BROKER, ext, NULL, 0, UNREGISTER_MS, &a);
-	json_decref(ext);
 	answer_clear(&a);
 }
 
