@@ -22,6 +22,8 @@
 #define SMALL_FRAME (64 << 10)		/* any connection may send a frame of this size, */
 #define LARGE_FRAMES (64 << 20)		/* and larger ones share this memory */
 #define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* of answers that peers do not read, in all */
+#define TURN_SHARED 512			/* frames of all connections in a turn, about: each has its share, */
+#define TURN_LEAST 4			/* and some in any case */
 #define SPARE_PLACES 16			/* for connections that are closed in this turn of the loop */
 #define SWEEP_MS 1000			/* between two passes over all connections */
 #define OUTBOX_SPARE 64			/* places that are for other news */
@@ -59,6 +61,7 @@ struct server {
 	struct connection **connections;
 	size_t places, n, closed;	/* of the table; connections that are open, that are to be freed */
 	struct connection *busy;	/* something has happened to them, or is to */
+	size_t busy_n, busy_before;	/* how many these are, and were in the turn before */
 	int64_t sweep_ms;		/* when all are to be looked at */
 	struct asked asked[LINK_REQUESTS_MAX];
 	size_t asked_n;
@@ -83,6 +86,7 @@ touch(struct connection *c)
 	c->busy = true;
 	c->next_busy = c->of->busy;
 	c->of->busy = c;
+	c->of->busy_n++;
 }
 
 static struct connection **
@@ -412,12 +416,24 @@ may_ask(const struct connection *c)
 	return c->asked < ASKED_MAX && (size_t)c->asked + c->peer.channel.waiting < c->of->what.waiting_max;
 }
 
+/* How many frames a connection may have in this turn: fewer, the more connections have some, so that a
+ * crowd that pipelines small requests holds nobody else up for longer than a few connections do. */
+static int
+turn_frames(const struct server *s)
+{
+	size_t n = s->busy_n > s->busy_before ? s->busy_n : s->busy_before;
+	int share = n > TURN_SHARED / TURN_LEAST ? TURN_LEAST : TURN_SHARED / (n ? (int)n : 1);
+
+	return share < s->what.turn_frames ? share : s->what.turn_frames;
+}
+
 static void
 hear(struct connection *c)
 {
 	struct remoting_frame f;
 	int rc = MQ_OK;
 
+	c->peer.channel.turn_frames_max = turn_frames(c->of);
 	while (rc == MQ_OK && may_ask(c)) {
 		rc = channel_hear(&c->peer.channel, &f);
 		if (rc == MQ_OK) {
@@ -458,7 +474,6 @@ accepted(struct listener *l, int fd, const char *address)
 	c->peer.channel.watch.ready = ready;
 	c->peer.channel.d = s->d;
 	c->peer.channel.allowed = SMALL_FRAME;
-	c->peer.channel.turn_frames_max = s->what.turn_frames;
 	c->peer.channel.reader.cuts = s->what.cuts;
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
@@ -507,6 +522,8 @@ busy_tick(struct server *s)
 	struct connection *c = s->busy, *next_busy;
 	int64_t next = 0, at;
 
+	s->busy_before = s->busy_n;
+	s->busy_n = 0;
 	for (s->busy = NULL; c; c = next_busy) {
 		next_busy = c->next_busy;
 		if (c->peer.channel.watch.fd >= 0) {

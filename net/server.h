@@ -64,7 +64,7 @@ struct server_for {
 	/* May frames of p be read now?  Called again when anything has happened.  NULL: true. */
 	bool (*may_ask)(void *arg, const struct server_peer *p);
 
-	int turn_frames;		/* frames read of one connection in a turn; 0: a few */
+	int turn_frames;		/* at most so many frames are read of one connection in a turn; 0: a few */
 };
 
 /* Listen on both ports of d->config. */
