@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "net/shared.h"
@@ -123,6 +124,33 @@ ring_client_reap(struct ring_client *r, struct ring_completion *ret)
 	*ret = r->out->completions[r->reaped++ % RING_SLOTS];
 	ring_client_unslot(r, ret->slot);
 	return MQ_OK;
+}
+
+static bool
+has_answer(const struct ring_client *r)
+{
+	return atomic_load_explicit(&r->out->completed, memory_order_acquire) != r->reaped;
+}
+
+void
+ring_client_linger(struct ring_client *r)
+{
+	int64_t until;
+
+	if (r->submitted == r->reaped || has_answer(r))
+		return;
+	if (r->lingers_in > 0) {
+		r->lingers_in--;
+		return;
+	}
+	until = clock_mono_us() + RING_LINGER_US;
+	while (!has_answer(r) && clock_mono_us() < until)
+		;
+	if (has_answer(r))
+		r->futile = 0;
+	else if (r->futile < RING_LINGER_REST)
+		r->futile = r->futile ? 2 * r->futile : 1;
+	r->lingers_in = r->futile;
 }
 
 bool

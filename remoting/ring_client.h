@@ -25,6 +25,7 @@ struct ring_client {
 	uint64_t moved;			/* out->moved, when ends[] was last looked at */
 	uint64_t data_next;		/* behind the last bytes that were placed */
 	uint64_t data_base;		/* where they began when the ring was last empty */
+	uint32_t lingers_in, futile;	/* see ring_client_linger() */
 	uint16_t *free_slots;		/* n_free of them, the last is used next */
 	uint32_t n_free;
 };
@@ -51,6 +52,14 @@ void ring_client_wake(struct ring_client *r);
 /* The next answer; its slot is free again.  -EAGAIN: there is none.  The pieces of a pull
  * stay where they are until the slot is used again, so they are to be copied before that. */
 int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
+
+/* Stay on the CPU for a moment (RING_LINGER_US at most), if an answer is due that may come meanwhile:
+ * going to sleep and being woken costs both sides more.  Answers that wait for a disk or for slaves
+ * take longer, and on a busy machine the mount may have no CPU: after n times in vain it does nothing
+ * for the next 2^(n - 1) calls, RING_LINGER_REST at most.  Called after ring_client_wake(). */
+#define RING_LINGER_US 25
+#define RING_LINGER_REST 256u
+void ring_client_linger(struct ring_client *r);
 
 /* Called before waiting on wake_us, and after.  False: there is an answer already, do not wait. */
 bool ring_client_sleep(struct ring_client *r);

@@ -545,6 +545,7 @@ traffic_tick(struct traffic *t)
 {
 	tell_all_left(t);
 	ring_client_wake(&t->ring);
+	ring_client_linger(&t->ring);
 	if (!ring_client_sleep(&t->ring))
 		return t->l->d.now_ms;		/* something has come already */
 	return polls_next_ms(t->polls);

@@ -259,6 +259,52 @@ whoever_sleeps_is_woken(void **state)
 	pthread_join(thread, NULL);
 }
 
+static struct rings *looks_at_clock;	/* the mount answers when it is looked at; NULL: it does not */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	struct rings *t = looks_at_clock;
+
+	if (t && ring_server_take(&t->server, &t->req) == MQ_OK)
+		answer(t, 0);
+	return __real_clock_gettime(id, ret);
+}
+
+static void
+an_answer_that_is_due_is_lingered_for_and_in_vain_ever_less_often(void **state)
+{
+	struct rings *t = *state;
+	struct ring_client *r = &t->client;
+	struct ring_submission s;
+	struct ring_completion c;
+
+	ring_client_linger(r);			/* nothing is due */
+	assert_int_equal(r->futile, 0);
+	assert_true(make_send(t, "x", 1, &s));
+	ring_client_submit(r, &s);
+	for (uint32_t futile = 1; futile <= RING_LINGER_REST; futile *= 2) {
+		ring_client_linger(r);
+		assert_int_equal(r->futile, futile);
+		for (uint32_t i = futile; i > 0; i--) {
+			assert_int_equal(r->lingers_in, i);
+			ring_client_linger(r);
+		}
+	}
+	ring_client_linger(r);
+	assert_int_equal(r->futile, RING_LINGER_REST);
+	r->lingers_in = 0;
+	looks_at_clock = t;
+	ring_client_linger(r);			/* not in vain */
+	looks_at_clock = NULL;
+	assert_int_equal(r->futile, 0);
+	assert_int_equal(r->lingers_in, 0);
+	assert_int_equal(ring_client_reap(r, &c), MQ_OK);
+}
+
 static void
 the_end_of_a_watched_queue_is_seen(void **state)
 {
@@ -442,6 +488,7 @@ main(void)
 		RINGS(bytes_behind_a_gap_have_the_whole_ring_and_no_more),
 		RINGS(no_more_than_all_slots_are_under_way),
 		RINGS(whoever_sleeps_is_woken),
+		RINGS(an_answer_that_is_due_is_lingered_for_and_in_vain_ever_less_often),
 		RINGS(the_end_of_a_watched_queue_is_seen),
 		cmocka_unit_test(mqremoted_cannot_write_what_the_mount_writes),
 		cmocka_unit_test(every_wrong_field_is_a_lie),
