@@ -244,22 +244,15 @@ ahead_note(struct ahead *a, struct handle *h, struct ahead_file *f, int64_t off,
 
 /* --- begin and end ------------------------------------------------------------------------ */
 
-static int
-cpus(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 int
 ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret)
 {
 	struct ahead *a;
+	cpu_set_t cpus;
 	int rc;
 
 	*ret = NULL;
-	if (cpus() < 2)
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 2)
 		return MQ_OK;
 	a = calloc(1, sizeof(*a));
 	if (!a)

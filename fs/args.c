@@ -99,13 +99,6 @@ escape_commas(const char *path)
 	return out;
 }
 
-/* A kernel without SELinux refuses to mount with a label. */
-static bool
-has_labels(void)
-{
-	return access("/sys/fs/selinux/enforce", F_OK) == 0;
-}
-
 static void
 seen_label(struct words_seen *seen, const char *key, const char *value)
 {
@@ -117,7 +110,7 @@ seen_label(struct words_seen *seen, const char *key, const char *value)
 		seen->no_memory = true;
 		return;
 	}
-	if (has_labels())
+	if (access("/sys/fs/selinux/enforce", F_OK) == 0)	/* a kernel without SELinux refuses labels */
 		seen_kernel(seen, word);
 }
 

@@ -201,17 +201,6 @@ handle_flush(struct mount *m, struct handle *h)
 	return class->accept ? text_flush(m, h) : MQ_OK;
 }
 
-static void
-handle_free(struct mount *m, struct handle *h)
-{
-	handle_delist(m->handles, h);
-	text_free(&h->text);
-	text_free(&h->written);
-	node_drop(m, h->node.ino, 1);
-	lock_destroy(&h->lock);
-	free(h);
-}
-
 void
 handle_unref(struct mount *m, struct handle *h)
 {
@@ -221,7 +210,12 @@ handle_unref(struct mount *m, struct handle *h)
 		dir_release(h);
 	else if (h->opened && h->node.class->release)
 		h->node.class->release(m, h);
-	handle_free(m, h);
+	handle_delist(m->handles, h);
+	text_free(&h->text);
+	text_free(&h->written);
+	node_drop(m, h->node.ino, 1);
+	lock_destroy(&h->lock);
+	free(h);
 }
 
 /* No request is served any more, so each handle has one reference, the kernel's. */

@@ -182,12 +182,6 @@ note_waiting(struct subscription_metrics *s, struct queue *q, mq_qoff at)
 	s->waits_pos = e.pos;
 }
 
-static bool
-is_file(int32_t consumer)
-{
-	return consumer != 0 && consumer != CONSUMER_CLIENTS;
-}
-
 static void
 subscription_measure(struct mount *m, struct subscription *sub, struct subscription_metrics *ret)
 {
@@ -195,9 +189,10 @@ subscription_measure(struct mount *m, struct subscription *sub, struct subscript
 					       .queues = topic_queues(m->offsets, sub->topic) };
 	for (int32_t i = 0; i < ret->queues; i++) {
 		struct queue *q = topic_queue_if_any(m->offsets, sub->topic, i);
+		int32_t consumer = consumer_of(m->offsets, sub, i);
 		mq_qoff at;
 
-		ret->consumers += is_file(consumer_of(m->offsets, sub, i));
+		ret->consumers += consumer != 0 && consumer != CONSUMER_CLIENTS;	/* files of the mount */
 		if (q && committed(m->offsets, sub, i, &at) == MQ_OK && at.n < queue_end(q).n)
 			ret->lag += queue_end(q).n - at.n;
 	}

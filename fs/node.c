@@ -430,18 +430,6 @@ node_is_unmade(const struct node *n)
 	return n->kind == NODE_UNMADE_TOPIC || n->kind == NODE_UNMADE_QUEUE;
 }
 
-static bool
-is_of_parts(const struct node *n)
-{
-	return n->kind == NODE_PARTS || n->kind == NODE_PART;
-}
-
-static bool
-is_of_consume_queue(const struct node *n)
-{
-	return n->kind == NODE_CQ_QUEUE || n->kind == NODE_CQ_FILE;
-}
-
 /* A name with options (q0@5:follow), the parts of q0 and its consume queue have the owner of q0.  A topic that is
  * not made yet has the owner of topics/. */
 void
@@ -453,7 +441,7 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 		strcpy(buf, "topics");
 		return;
 	}
-	if (is_of_consume_queue(n)) {
+	if (n->kind == NODE_CQ_QUEUE || n->kind == NODE_CQ_FILE) {
 		snprintf(buf, NODE_PATH_SIZE, "topics/%s/q%" PRIu32, n->topic->name, n->queue);
 		return;
 	}
@@ -461,7 +449,7 @@ node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE])
 	name = strrchr(buf, '/');
 	if (name && n->name)
 		name[strcspn(name, "@:")] = '\0';
-	else if (name && is_of_parts(n))
+	else if (name && (n->kind == NODE_PARTS || n->kind == NODE_PART))
 		name[strcspn(name, ".")] = '\0';
 }
 

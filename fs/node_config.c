@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "conf/scope.h"
-#include "fs/node.h"
+#include "fs/command.h"
 #include "fs/role.h"
 
 static bool
@@ -94,15 +94,10 @@ static int
 config_key_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
 	const struct setting *row = row_of(n);
-	AUTO_FREE char *value = NULL;
+	AUTO_FREE char *value = text_line(text, len);
 
-	if (!row)
-		return -ESTALE;
-	while (len && strchr(" \t\r\n", text[len - 1]))
-		len--;
-	value = strndup(text, len);
-	if (!value)
-		return -ENOMEM;
+	if (!row || !value)
+		return row ? -ENOMEM : -ESTALE;
 	return config_set(m, row->key, value);
 }
 

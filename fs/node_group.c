@@ -392,18 +392,15 @@ expression_render(struct mount *m, const struct node *n, struct text *t)
 static int
 expression_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
-	AUTO_FREE char *expr = NULL;
+	AUTO_FREE char *expr = text_line(text, len);
 	struct filter *filter = NULL;
 	int rc;
 
-	while (len && strchr(" \t\r\n", text[len - 1]))
-		len--;
-	if (memchr(text, '\n', len))
-		return err_note(-EINVAL, "groups/%s/%s/subscription: one line is wanted", n->group->name,
-				n->topic->name);
-	expr = strndup(text, len);
 	if (!expr)
 		return -ENOMEM;
+	if (strchr(expr, '\n'))
+		return err_note(-EINVAL, "groups/%s/%s/subscription: one line is wanted", n->group->name,
+				n->topic->name);
 	rc = filter_make(&(struct filter_spec){ .tags = expr }, &filter);
 	filter_free(filter);
 	if (rc == -EINVAL)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "conf/scope.h"
 #include "fs/command.h"
@@ -75,20 +74,6 @@ offset_render(struct mount *m, const struct node *n, struct text *t)
 	return rc;
 }
 
-static bool
-parse_number(const char *text, int64_t *ret)
-{
-	char *end;
-	long long v;
-
-	errno = 0;
-	v = strtoll(text, &end, 10);
-	if (errno || end == text || *end)
-		return false;
-	*ret = v;
-	return true;
-}
-
 /* Here, unlike in a queue's name, -10 is ten before the committed offset. */
 static int
 offset_move(struct mount *m, const struct node *n, const char *word)
@@ -98,7 +83,7 @@ offset_move(struct mount *m, const struct node *n, const char *word)
 	mq_qoff to;
 	int rc;
 
-	if ((*word == '+' || *word == '-') && parse_number(word, &by)) {
+	if ((*word == '+' || *word == '-') && word_number(word, &by)) {
 		rc = committed(m->offsets, n->sub, (int32_t)n->queue, &to);
 		if (rc == MQ_OK && __builtin_add_overflow(to.n, by, &to.n))
 			to.n = by < 0 ? 0 : INT64_MAX;
@@ -117,7 +102,7 @@ offset_swap(struct mount *m, const struct node *n, char **words)
 	mq_qoff at;
 	int rc;
 
-	if (!parse_number(words[0], &expected) || !parse_number(words[1], &new))
+	if (!word_number(words[0], &expected) || !word_number(words[1], &new))
 		return err_note(-EINVAL, "q%u.offset: '%s %s': two numbers, EXPECTED and NEW", n->queue, words[0],
 				words[1]);
 	rc = commit_compare(m->offsets, n->sub, (int32_t)n->queue, MQ_QOFF(expected), MQ_QOFF(new));
@@ -130,13 +115,10 @@ offset_swap(struct mount *m, const struct node *n, char **words)
 static int
 offset_accept(struct mount *m, const struct node *n, const char *text, size_t len)
 {
-	AUTO_FREE char *line = NULL;
+	AUTO_FREE char *line = text_line(text, len);
 	char *words[COMMAND_WORDS_MAX];
 	size_t n_words;
 
-	while (len && text[len - 1] == '\n')
-		len--;
-	line = strndup(text, len);
 	if (!line)
 		return -ENOMEM;
 	n_words = words_split(line, words);

@@ -17,18 +17,17 @@
 static bool
 parse_level(const char *word, int *ret_level)
 {
-	char *end;
-	long n;
+	int64_t n;
 
 	if (strcmp(word, "dlq") == 0) {
 		*ret_level = SEND_BACK_NEVER_AGAIN;
 		return true;
 	}
-	if (strncmp(word, "level", 5) != 0 || word[5] < '1' || word[5] > '9')
+	if (strncmp(word, "level", 5) != 0 || word[5] < '1' || word[5] > '9' || !word_number(word + 5, &n) ||
+	    n > DELAY_LEVELS_MAX)
 		return false;
-	n = strtol(word + 5, &end, 10);
 	*ret_level = (int)n;
-	return *end == '\0' && n <= DELAY_LEVELS_MAX;
+	return true;
 }
 
 static int
@@ -36,18 +35,15 @@ retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
 {
 	int level = SEND_BACK_BY_RULE, rc;
 	struct queue *q;
-	long long at;
-	char *end;
+	int64_t at;
 
-	errno = 0;
-	at = n_words > 0 ? strtoll(words[0], &end, 10) : -1;
-	if (n_words < 1 || n_words > 2 || errno || *end || at < 0 || (n_words == 2 && !parse_level(words[1], &level)))
+	if (n_words < 1 || n_words > 2 || !word_number(words[0], &at) || at < 0 || (n_words == 2 && !parse_level(words[1], &level)))
 		return err_note(-EINVAL, "q%u.retry: " USAGE, n->queue);
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
 	if (rc == MQ_OK)
 		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1, NULL);
 	if (rc == MQ_EEND || rc == MQ_EGONE)
-		return err_note(-ERANGE, "topics/%s/q%u has no message %lld", n->topic->name, n->queue, at);
+		return err_note(-ERANGE, "topics/%s/q%u has no message %" PRId64, n->topic->name, n->queue, at);
 	return rc;
 }
 

@@ -2,11 +2,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "conf/err.h"
-#include "fs/handle.h"
+#include "fs/node.h"
 #include "repl/replication.h"
 
 /* --- peers ------------------------------------------------------------------------ */

@@ -1,9 +1,6 @@
 /* The root, and the screen that says how to use it. */
 #include "config.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "fs/node.h"
 
 const struct node_class node_root = {

@@ -288,14 +288,6 @@ render_log(struct mount *m, struct text *t)
 	return MQ_OK;
 }
 
-/* What makes this broker's metrics its own, also beside those of another on the same machine. */
-static void
-broker_labels(struct mount *m, struct text *labels)
-{
-	label_add(labels, "broker", m->settings->brokerName);
-	label_add(labels, "mount", m->mountpoint);
-}
-
 /* What a number cannot say: labels of a metric that is always 1. */
 static void
 info_metric(struct mount *m, const char *labels, struct text *t)
@@ -330,7 +322,8 @@ render_metrics(struct mount *m, struct text *t)
 
 	status_gather(m, &s);
 	gather_lost(m, &s);
-	broker_labels(m, &labels);
+	label_add(&labels, "broker", m->settings->brokerName);	/* both, because several brokers may be on one machine */
+	label_add(&labels, "mount", m->mountpoint);
 	if (rc == MQ_OK)
 		rc = labels.err;
 	if (rc == MQ_OK)

@@ -233,12 +233,6 @@ open_queue_done(struct mount *m, const struct node *n, struct handle *h, struct 
 }
 
 static int
-access_wanted(const struct handle *h)
-{
-	return (handle_reads(h) ? ACCESS_READ : 0) | (handle_writes(h) ? ACCESS_WRITE : 0);
-}
-
-static int
 open_appender(struct mount *m, const struct node *n, const struct name *name, struct open_queue *oq)
 {
 	appender_init(&oq->appender, n->topic, name->all, oq->queue, oq->format, name->whole,
@@ -259,7 +253,8 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	if (rc == MQ_OK && handle_reads(h))
 		rc = open_queue_may_read(m, n->topic);
 	if (rc == MQ_OK && name->all)
-		rc = access_check(m, h, n->topic, ACCESS_EVERY_QUEUE, access_wanted(h));
+		rc = access_check(m, h, n->topic, ACCESS_EVERY_QUEUE,
+				  (handle_reads(h) ? ACCESS_READ : 0) | (handle_writes(h) ? ACCESS_WRITE : 0));
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);
@@ -616,15 +611,6 @@ read_queue(const struct handle *h, size_t i)
 
 static const struct pending_read reading = { .ready = read_ready, .answer = open_queue_read_on, .queue = read_queue };
 
-static int
-read_one_view(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
-{
-	struct open_queue *oq = h->own;
-	int rc = commit_before(m, h, off);
-
-	return rc == MQ_OK ? view_read(oq->view, off, buf, size, ret_n) : rc;
-}
-
 void
 open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
@@ -639,9 +625,11 @@ open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t siz
 	if (rc == MQ_OK) {
 		LOCKED(&h->lock);
 		rc = node_is_stale(&h->node) ? -ESTALE : MQ_OK;
+		if (rc == MQ_OK && !oq->roams)
+			rc = commit_before(m, h, off);
 		if (rc == MQ_OK)
 			rc = oq->roams ? roam(m, h, off, scratch->out, size, &n) :
-					 read_one_view(m, h, off, scratch->out, size, &n);
+					 view_read(oq->view, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
 			note_read_end(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !(oq->view && view_is_finished(oq->view));

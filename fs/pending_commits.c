@@ -13,12 +13,6 @@
 #include "fs/reply.h"
 #include "repl/replication.h"
 
-static bool
-has_master(const struct mount *m)
-{
-	return m->replication && replication_has_master(m->replication);
-}
-
 /* False: the master has answered already. */
 static bool
 wait_for_master(struct pending *p, struct durable *d, int64_t number)
@@ -38,7 +32,7 @@ pending_keep_commits(struct pending *p, struct durable *d)
 	int64_t number = 0;
 	int rc = slave_commits_keep(m->offsets, d->sub, &number);
 
-	if (rc == MQ_OK && number > 0 && !has_master(m))
+	if (rc == MQ_OK && number > 0 && !(m->replication && replication_has_master(m->replication)))
 		rc = -EHOSTDOWN;
 	if (rc != MQ_OK || number == 0 || !wait_for_master(p, d, number))
 		durable_answer(p, d, rc);

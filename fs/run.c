@@ -11,14 +11,6 @@
 
 #define RUN_GAP 4096		/* other queues' bytes read rather than skipped */
 
-static int64_t
-run_span(const struct run *run)
-{
-	const struct queue_entry *last = &run->entries[run->n - 1];
-
-	return last->pos.byte + last->total - run->entries[0].pos.byte;
-}
-
 /* Does e lie near enough behind the run to be read with it? */
 static bool
 run_takes(const struct run *run, const struct queue_entry *e)
@@ -100,14 +92,15 @@ run_is_checked(const struct view *v, const struct run *run)
 int
 run_read(struct view *v, struct run *run, struct scratch *scratch)
 {
-	int64_t span = run_span(run);
+	const struct queue_entry *first = &run->entries[0], *last = &run->entries[run->n - 1];
+	int64_t span = last->pos.byte + last->total - first->pos.byte;
 	int rc;
 
-	if (run->entries[0].total == QUEUE_HOLE_SIZE)
+	if (first->total == QUEUE_HOLE_SIZE)
 		return MQ_OK;		/* run_record() returns the error */
 	rc = scratch_grow(&scratch->run, &scratch->run_size, (size_t)(span > RUN_BYTES ? span : RUN_BYTES));
 	if (rc == MQ_OK)
-		rc = run_read_log(v, run->entries[0].pos, scratch->run, (size_t)span);
+		rc = run_read_log(v, first->pos, scratch->run, (size_t)span);
 	run->log = scratch->run;
 	run->checked = rc == MQ_OK && run_is_checked(v, run);
 	return rc;

@@ -110,16 +110,6 @@ init_look(struct session *s, const unsigned char *buf, size_t len)
 	return true;
 }
 
-/* Keep the request for the next broker: the kernel sends it only once. */
-static void
-init_keep(struct estate *e, const unsigned char *buf, size_t len)
-{
-	if (!e || len > sizeof(e->init))
-		return;
-	memcpy(e->init, buf, len);
-	e->init_len = len;
-}
-
 static bool
 init_is_answer(const struct session *s, const struct iovec *iov, int count)
 {
@@ -154,8 +144,10 @@ session_read(int fd, void *buf, size_t size, void *arg)
 	current_is(buf, (size_t)n);
 	err_clear();
 	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed) &&
-	    init_look(m->serving, buf, (size_t)n))
-		init_keep(m->estate, buf, (size_t)n);
+	    init_look(m->serving, buf, (size_t)n) && m->estate && (size_t)n <= sizeof(m->estate->init)) {
+		memcpy(m->estate->init, buf, (size_t)n);	/* the kernel does not send it to the next broker */
+		m->estate->init_len = (size_t)n;
+	}
 	return n;
 }
 

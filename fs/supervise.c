@@ -16,7 +16,6 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "fs/estate.h"
 #include "fs/mountpoint.h"
 #include "fs/supervise.h"
@@ -415,14 +414,6 @@ was_unmounted(const struct supervisor *s)
 	return id != 0 && id != s->mount_id;
 }
 
-/* A broker that mounts anew inherits nothing: begin with an empty estate. */
-static void
-estate_renew(struct supervisor *s)
-{
-	estate_close(s->estate);
-	s->estate = estate_open();
-}
-
 /* After a death: shall there be another broker?  False with *ret_code. */
 static bool
 shall_restart(struct supervisor *s, int *ret_code)
@@ -447,8 +438,10 @@ shall_restart(struct supervisor *s, int *ret_code)
 		log_warn("the next broker mounts anew, because a request may be what kills them; open files are lost");
 		session_let_go(s);
 	}
-	if (s->session_fd < 0)
-		estate_renew(s);
+	if (s->session_fd < 0) {	/* a broker that mounts anew begins with an empty estate */
+		estate_close(s->estate);
+		s->estate = estate_open();
+	}
 	s->restarts++;
 	log_notice("starting the broker again (restart %" PRId64 ")", s->restarts);
 	return true;

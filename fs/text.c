@@ -96,13 +96,6 @@ text_length(struct mount *m, const struct node *n, off_t *ret_len)
 	return rc;
 }
 
-/* A whole text that is not truncated at open is edited: it starts as it is. */
-static bool
-text_starts_as_it_is(const struct node *n, const struct handle *h)
-{
-	return handle_writes(h) && n->class->accept_when == TEXT_WHOLE && !(h->flags & O_TRUNC);
-}
-
 int
 text_open(struct mount *m, const struct node *n, struct handle *h)
 {
@@ -121,7 +114,8 @@ text_open(struct mount *m, const struct node *n, struct handle *h)
 		if (rc != MQ_OK)
 			return rc;
 	}
-	if (text_starts_as_it_is(n, h)) {
+	/* a whole text that is not truncated at open is edited: it starts as it is */
+	if (handle_writes(h) && n->class->accept_when == TEXT_WHOLE && !(h->flags & O_TRUNC)) {
 		rc = text_render(m, n, &h->written);
 		if (rc != MQ_OK)
 			return rc;

@@ -98,26 +98,19 @@ serve_one(struct workers *w, struct fuse_buf *buf)
 	return true;
 }
 
-static void
-tell_end(struct workers *w)
-{
-	uint64_t one = 1;
-
-	fuse_session_exit(w->m->session);
-	if (write(w->ended_fd, &one, sizeof(one)) < 0)
-		log_err("session: %s", strerror(errno));
-}
-
 static void *
 worker_main(void *arg)
 {
 	struct workers *w = arg;
 	struct fuse_buf buf = { 0 };
+	uint64_t one = 1;
 
 	while (serve_one(w, &buf))
 		;
 	free(buf.mem);
-	tell_end(w);
+	fuse_session_exit(w->m->session);
+	if (write(w->ended_fd, &one, sizeof(one)) < 0)
+		log_err("session: %s", strerror(errno));
 	return NULL;
 }
 

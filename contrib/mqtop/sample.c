@@ -142,15 +142,6 @@ read_clients(const char *mount, const struct rows *groups, struct rows *ret)
 }
 
 static void
-put_number(struct rows *r, int64_t n)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	put_word(r, text);
-}
-
-static void
 find_peers(const json_t *status, struct rows *ret)
 {
 	static const char *const members[] = { "peer", "broker", "connected", "acknowledged", "behind", "rate" };
@@ -163,11 +154,10 @@ find_peers(const json_t *status, struct rows *ret)
 	json_array_foreach(peers, i, peer) {
 		for (int k = 0; k < 6; k++) {
 			const json_t *value = json_object_get(peer, members[k]);
+			char number[32];
 
-			if (json_is_string(value))
-				put_word(ret, json_string_value(value));
-			else
-				put_number(ret, json_integer_value(value));
+			snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+			put_word(ret, json_is_string(value) ? json_string_value(value) : number);
 		}
 	}
 }
