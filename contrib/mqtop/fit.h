@@ -1,11 +1,11 @@
-/* fit.h - text as it fits: so many columns of a terminal, whatever the characters; numbers for people. */
+/* fit.h - text of so many columns of a terminal, whatever the characters; numbers in short forms. */
 #ifndef MQTOP_FIT_H
 #define MQTOP_FIT_H
 
 #include <stddef.h>
 
-/* At most `width` columns of text, in the locale's encoding, filled up with blanks to that if `fill`.  What is no
- * character, or none that can be shown, is a `?`.  buf of FIT_BYTES(width) bytes.  Returns how many bytes of text
+/* At most `width` columns of text, in the locale's encoding, filled up with blanks if `fill`.  Bytes that are no
+ * character, and characters that cannot be shown, become `?`.  buf of FIT_BYTES(width) bytes.  Returns how many bytes of text
  * that was. */
 #define FIT_BYTES(width) ((size_t)(width) * 16 + 1)
 size_t fit(const char *text, int width, int fill, char *buf);

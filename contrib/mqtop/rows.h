@@ -1,5 +1,4 @@
-/* rows.h - a table of words with a heading: what a file of the mount says in columns (status/topics), or what
- * was put together here.
+/* rows.h - a table of words with a heading, parsed from a file of the mount (status/topics) or made here.
  *
  * Starts as zeros; rows_free() makes it so again.  Without memory a table stays as short as it is.
  */

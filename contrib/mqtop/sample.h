@@ -1,7 +1,7 @@
 /* sample.h - what the files of a mount say at one moment.
  *
- * A sampler thread takes one every interval, so that a broker that does not answer holds up nobody: the screen
- * shows the last good one, and since when there is none.
+ * A sampler thread takes one every interval, so that the screen does not wait for a broker that does not answer:
+ * it shows the last sample, and since when no newer one could be taken.
  *
  *   sampler thread   sample_take() ──> now, before     every interval, or when it is asked to
  *   main thread      sampler_lock() ... sampler_unlock()    looks at them
@@ -38,21 +38,21 @@ struct sampler;
 
 struct latest {
 	const struct sample *now, *before;	/* NULL: not yet */
-	int64_t away_ms;			/* CLOCK_MONOTONIC: since then there is none; 0: there is */
-	const char *why;			/* why not */
-	unsigned turn;				/* another number for each sample, and for each failure */
+	int64_t away_ms;			/* CLOCK_MONOTONIC: since then samples fail; 0: they do not */
+	const char *why;			/* the error of the last one */
+	unsigned turn;				/* counts samples and failures */
 };
 
 int sampler_start(const char *mount, int interval_ms, struct sampler **ret);
 
-/* Ends the process without it, if it waits for a broker that does not answer. */
+/* End the sampler thread.  If it waits for a broker that does not answer, the process ends here, with status 0. */
 void sampler_stop(struct sampler *sr);
 
-/* What there is, until sampler_unlock(). */
+/* The latest samples, which stay until sampler_unlock(). */
 void sampler_lock(struct sampler *sr, struct latest *ret);
 void sampler_unlock(struct sampler *sr);
 
-/* Another interval, whether clients are wanted; and: take one now. */
+/* Set the interval, and whether clients are asked for; and take a sample now. */
 void sampler_set(struct sampler *sr, int interval_ms, bool with_clients);
 
 #endif

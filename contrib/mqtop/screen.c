@@ -13,7 +13,7 @@
 #define POLL_MS 100		/* between two looks at the sampler */
 #define FILTER_MAX 64
 #define LOG_LINES 4		/* below the rows */
-#define NARROW_LINES 14		/* fewer: no log, no help line */
+#define NARROW_LINES 14		/* with fewer lines there is no help line, and no log */
 
 enum pair { PAIR_TROUBLE = 1, PAIR_TITLE };
 
@@ -75,7 +75,7 @@ draw_views(const struct screen *s, int y)
 	draw_text(y, text, A_NORMAL);
 }
 
-/* What is wrong, and which views there are, from line y on, which are at most `room`; returns how many. */
+/* Draw what is wrong, and the names of the views, from line y on, on at most `room` lines; returns how many. */
 static int
 draw_state(const struct screen *s, int y, int room, const struct latest *l)
 {
@@ -101,8 +101,8 @@ line_back(const char *text, const char *end)
 	return end;
 }
 
-/* A line of the log, with its end at the bottom of n screen lines from y on; as many as it needs, or only the first
- * without its date.  Returns how many are left above. */
+/* Draw a line of the log with its end at the bottom of n screen lines from y on: all of it if `whole`, else its
+ * first screen line without the date.  Returns how many screen lines are left above. */
 static int
 draw_log_line(const char *line, int y, int n, bool whole)
 {
@@ -123,7 +123,7 @@ draw_log_line(const char *line, int y, int n, bool whole)
 	return n - pieces;
 }
 
-/* The newest of the log, on n lines from y on. */
+/* Draw the newest lines of the log, on n screen lines from y on. */
 static void
 draw_log(const char *log, int y, int n, bool whole)
 {

@@ -168,8 +168,8 @@ cell_text(const struct arranged *a, size_t row, int column, char *buf, size_t si
 
 /* --- arranging -------------------------------------------------------------------------------------- */
 
-/* Rows of the same words in the sample before.  Both are in the order of the broker's names, so one walk finds
- * all; where that is not so, a rate is not known. */
+/* Find each row in the sample before: the one with the same words.  Both samples are in the order of names, so one
+ * walk finds all; a row that is not found has no rate. */
 static bool
 find_before(struct arranged *a)
 {
@@ -236,7 +236,7 @@ sort(struct arranged *a)
 	}
 }
 
-/* As wide as the widest cell. */
+/* Each column is as wide as its widest cell. */
 static void
 measure(struct arranged *a)
 {
@@ -252,7 +252,7 @@ measure(struct arranged *a)
 	}
 }
 
-/* The columns that fit with their least width; what is left over is for the words. */
+/* Give the columns that fit their least width, and share the rest of the line among the words. */
 static void
 share(struct arranged *a, int width)
 {

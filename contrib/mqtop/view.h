@@ -42,7 +42,7 @@ int view_columns(const struct view *v);
 int view_find(const char *name);		/* -1: there is none that begins so */
 int view_find_column(const struct view *v, const char *title);
 
-/* How one view is looked at. */
+/* How one view is sorted and filtered. */
 struct look {
 	const struct view *view;
 	int sort;		/* column */
@@ -50,7 +50,7 @@ struct look {
 	const char *filter;	/* a part of one of the words; "": all */
 };
 
-/* Its rows in order, as indices into the source's. */
+/* A row of the view: an index into the source's rows, and what it is sorted by. */
 struct item {
 	size_t row;
 	const char *word;
@@ -68,7 +68,7 @@ struct arranged {
 	int width[VIEW_COLUMNS_MAX];		/* 0: left out */
 };
 
-/* Arrange them for lines of `width` columns; 0: as wide as they are.  False: no memory.
+/* Sort and filter the rows of look->view, for lines of `width` columns; 0: as wide as the cells are.  False: no memory.
  * `now` and `before` (may be NULL) have to stay until arranged_free(). */
 bool arrange(const struct look *look, const struct sample *now, const struct sample *before, int width,
 	     struct arranged *ret);
@@ -78,7 +78,7 @@ void arranged_free(struct arranged *a);
 char *arranged_heading(const struct arranged *a);
 char *arranged_line(const struct arranged *a, size_t i);
 
-/* Two lines about the broker as a whole; what is wrong with it, "" if nothing is. */
+/* Two lines about the broker as a whole; and a line about what is wrong with it, "" if nothing is. */
 void summary_who(const struct sample *now, const char *mount, char *buf, size_t size);
 void summary_what(const struct sample *now, const struct sample *before, char *buf, size_t size);
 void summary_trouble(const struct sample *now, char *buf, size_t size);
