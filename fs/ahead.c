@@ -12,7 +12,7 @@
 #define RING_BYTES ((int64_t)4 << 20)
 #define PIECE_BYTES ((int64_t)256 << 10)
 #define IN_A_ROW 4		/* reads before it is worth a ring */
-#define LEAST_BYTES 16384	/* shorter reads are not the queue's cost */
+#define LEAST_BYTES 16384	/* shorter reads cost more by their number than by their bytes */
 #define RINGS_MAX 32
 
 /* One file to fill for. */
@@ -77,7 +77,7 @@ enqueue(struct ahead *a, struct handle *h, struct ahead_file *f)
 		return;
 	job = malloc(sizeof(*job));
 	if (!job)
-		return;			/* the reader goes on as usual */
+		return;			/* without memory the reader reads as usual */
 	*job = (struct job){ .h = h, .f = f };
 	handle_ref(h);
 	f->queued = true;
@@ -102,8 +102,8 @@ dequeue(struct ahead *a)
 
 /* Fill one piece.  False: there is nothing more to do for this file.
  *
- * The view belongs to the handle's lock, and so does the end of the ring: with
- * it held, the ring can be filled without the file's lock. */
+ * The handle's lock protects the view, and the end of the ring: so the ring is filled without the file's
+ * lock. */
 static bool
 fill_piece(struct ahead *a, struct handle *h, struct ahead_file *f)
 {
@@ -181,7 +181,7 @@ reply_ring(fuse_req_t req, const struct ahead_file *f, size_t n)
 	fuse_reply_iov(req, iov, iov[1].iov_len ? 2 : 1);
 }
 
-/* The reader has gone elsewhere, or to the end. */
+/* End the ring: the reader reads at another place, or at the end. */
 static void
 ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 {

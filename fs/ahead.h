@@ -1,4 +1,4 @@
-/* ahead.h - read-ahead: the next bytes of a sequential reader are made before it asks for them.
+/* ahead.h - read-ahead: the next bytes for a sequential reader are rendered before it asks for them.
  *
  *        ring of one open file, by file byte modulo its size
  *     ┌──────────────┬───────────────────────┬──────────────┐
@@ -33,7 +33,7 @@ struct ahead_file {
 	unsigned char *ring;	/* NULL: reads are not ahead */
 	int64_t begin, end;	/* bytes that are ready */
 	bool at_end;		/* the queue had no bytes behind `end` */
-	bool queued;		/* it waits for the thread */
+	bool queued;		/* a job for it waits, or the thread works on it */
 	bool replying;		/* bytes from `begin` on are being sent */
 	int64_t next;		/* where a sequential reader reads next */
 	unsigned in_a_row;

@@ -1,4 +1,4 @@
-/* figure.h - one number that status/ shows, and how each of its three forms shows it.
+/* figure.h - a number that status/ shows, in three forms: text, JSON, Prometheus.
  *
  * A row of a table says where the number lies in a struct, what it counts and in which unit;
  * from that row come a file or a column of a table for people, a member of status.json, and a

@@ -14,7 +14,7 @@ struct keeper;
 int keeper_open(struct mount *m, struct keeper **ret);
 void keeper_close(struct keeper *k);	/* accepts NULL */
 
-/* A snapshot was taken or dropped. */
+/* Wake the thread: a snapshot was taken or dropped. */
 void keeper_look(struct keeper *k);
 
 #endif

@@ -1,4 +1,4 @@
-/* lanes.h - appends to one queue, side by side.
+/* lanes.h - several inodes for one queue, so that its appenders do not wait for each other.
  *
  * The kernel has one write(2) at a time under way for each of its inodes, and a write that
  * waits (SYNC_FLUSH, SYNC_MASTER) would delay every other writer of its queue: there would
@@ -29,8 +29,7 @@ void lanes_close(struct lanes *ls);	/* accepts NULL */
 /* The lane to look queue `ino` (that of lane 0) up as. */
 unsigned lanes_choose(struct lanes *ls, fuse_ino_t ino);
 
-/* An open file appends through `ino`, a lane of some queue; and no longer.  In pairs.
- * They accept NULL. */
+/* An open file begins or ends to append through `ino`, a lane of some queue.  Both accept ls == NULL. */
 void lanes_begin(struct lanes *ls, fuse_ino_t ino);
 void lanes_end(struct lanes *ls, fuse_ino_t ino);
 

@@ -50,12 +50,11 @@ struct mount {
 	bool master_given;		/* the operator has set `master`: name servers do not change it */
 	struct pending *pending;	/* requests that wait */
 	struct locks *locks;		/* flock(2), fcntl(2) */
-	struct lanes *lanes;		/* appends to one queue side by side */
+	struct lanes *lanes;		/* several inodes for the appenders of one queue */
 	struct searcher *searcher;	/* continues reads that take long */
 	struct ahead *ahead;		/* reads ahead for sequential readers; NULL: no read-ahead */
 	struct closing *closing;	/* files being closed with a line unfinished */
-
-	struct notices *notices;		/* tells watchers of queues that were trimmed */
+	struct notices *notices;	/* tells watchers of queues that were trimmed */
 	struct keeper *keeper;		/* removes files of dropped snapshots, makes MANIFESTs */
 	struct healer healer;		/* where the scrub gets good bytes */
 
@@ -66,7 +65,7 @@ struct mount {
 	size_t max_write;
 	int64_t started_ms;
 	const struct lifeline *line;	/* to the supervisor */
-	struct estate *estate;		/* state for the next broker; NULL: none */
+	struct estate *estate;		/* state for the next broker; NULL: there is none */
 	uid_t uid;			/* of the user who mounted: owner of files without another owner */
 	gid_t gid;
 	struct host host;		/* brokerIP1:listenPort, as messages carry it */

@@ -19,7 +19,7 @@
 #define NOTICES_MAX 32		/* of one queue: the kernel knows one inode by the name, a recent one */
 #define PARTS_MAX 4096		/* of one queue, at one time */
 
-/* How often the head of a queue had moved when we looked last. */
+/* How often the head of a queue had moved at the last look. */
 struct head {
 	uint32_t topic, queue;
 	uint32_t moves;
@@ -54,7 +54,7 @@ head_set(struct notices *ns, const struct head *now)
 	struct head *h = malloc(sizeof(*h)), **at, before;
 
 	if (!h)
-		return *now;		/* watchers of this one hear nothing */
+		return *now;		/* without memory its watchers are not notified */
 	*h = (struct head){ .topic = now->topic, .queue = now->queue };
 	at = tsearch(h, &ns->heads, head_compare);
 	if (!at || *at != h) {
@@ -86,10 +86,10 @@ notice_end(struct notices *ns)
 	pthread_cond_broadcast(&ns->changed);
 }
 
-/* The inodes that the name had from `before` moves on, newest first.  That the kernel does
- * not know one of them is no error. */
+/* Notify the kernel of the inodes that the name had from `before` moves on, newest first.  It is no error if the
+ * kernel does not know one of them. */
 static void
-tell(struct notices *ns, const struct head *now, uint32_t before)
+notify_queue(struct notices *ns, const struct head *now, uint32_t before)
 {
 	fuse_ino_t dir = node_ino(NODE_TOPIC, now->topic, 0, 0);
 	char name[16];
@@ -109,9 +109,9 @@ tell(struct notices *ns, const struct head *now, uint32_t before)
 	}
 }
 
-/* Parts that went with the head. */
+/* Notify the kernel of the parts that were removed with the head. */
 static void
-tell_parts(struct notices *ns, const struct head *now, int64_t before)
+notify_parts(struct notices *ns, const struct head *now, int64_t before)
 {
 	fuse_ino_t dir = node_ino(NODE_PARTS, now->topic, now->queue, 0);
 	char name[NODE_PART_NAME_SIZE];
@@ -147,8 +147,8 @@ look_at_topic(struct notices *ns, struct topic *t, bool silent)
 		before = head_set(ns, &now);
 		if (silent || before.moves >= now.moves)
 			continue;
-		tell(ns, &now, before.moves);
-		tell_parts(ns, &now, before.part);
+		notify_queue(ns, &now, before.moves);
+		notify_parts(ns, &now, before.part);
 	}
 }
 
@@ -215,7 +215,7 @@ notices_open(struct mount *m, struct notices **ret)
 	ns->m = m;
 	lock_init(&ns->lock, RANK_MARK);
 	cond_init(&ns->changed);
-	look(ns, true);			/* nothing is known to the kernel yet, or a dead broker has told it */
+	look(ns, true);			/* the kernel knows no inode yet, or a dead broker has notified it */
 	rc = -pthread_create(&ns->thread, NULL, notices_main, ns);
 	if (rc != MQ_OK) {
 		notices_free(ns);
@@ -225,8 +225,8 @@ notices_open(struct mount *m, struct notices **ret)
 	return MQ_OK;
 }
 
-/* A notice may wait for a request that nobody serves any more: the connection is cut, as
- * it would be in a moment. */
+/* A notice may wait for a request that nobody serves any more: then the connection is aborted, which ends the
+ * mount a moment earlier. */
 void
 notices_close(struct notices *ns)
 {
@@ -242,7 +242,7 @@ notices_close(struct notices *ns)
 	stuck = ns->busy;
 	lock_drop(&ns->lock);
 	if (stuck && umount2(ns->m->mountpoint, MNT_FORCE) != 0 && errno != EBUSY)
-		log_warn("%s: a notice to the kernel does not end", ns->m->mountpoint);
+		log_warn("%s: a notice to the kernel does not return", ns->m->mountpoint);
 	pthread_join(ns->thread, NULL);
 	notices_free(ns);
 }

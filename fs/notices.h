@@ -1,4 +1,4 @@
-/* notices.h - tells watchers (inotify) that a queue's name means another file, and that a part was removed.
+/* notices.h - notices to the kernel that inodes were removed, for watchers (inotify) of queues and their parts.
  *
  * When retention or a trim drops a queue's first messages, its name gets a new inode.
  * No process causes that by a system call, so the kernel would tell watchers of the old inode
@@ -10,7 +10,7 @@
  * a command to ctl).  Log shippers that must not miss it look at names, too.
  *
  * Such a notice waits for the kernel's lock of the inode, which may be held for a request that
- * waits for us: it must not be sent by a worker thread, nor with a lock of ours.
+ * waits for the broker: so it must not be sent by a worker thread, nor while a lock is held.
  */
 #ifndef MQFS_FS_NOTICES_H
 #define MQFS_FS_NOTICES_H
@@ -21,7 +21,7 @@ struct notices;
 
 int notices_open(struct mount *m, struct notices **ret);
 
-/* A queue's head has moved.  Accepts NULL. */
+/* Look for moved heads now.  Accepts NULL. */
 void notices_look(struct notices *ns);
 
 /* Called before the session is unmounted, when no worker serves any more.  Accepts NULL. */

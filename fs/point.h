@@ -1,4 +1,4 @@
-/* point.h - a point of a name (first, -10, a time) as a message number of one queue. */
+/* point.h - the message of a queue that a point of a name (first, -10, a time) means. */
 #ifndef MQFS_FS_POINT_H
 #define MQFS_FS_POINT_H
 

@@ -25,7 +25,7 @@ typedef void search_on(struct mount *m, fuse_req_t req, struct handle *h, size_t
 
 int searcher_open(struct mount *m, search_on *on, struct searcher **ret);
 
-/* End the threads: requests in the line, and later ones, are answered ENOTCONN; and: free it. */
+/* End the threads; requests in the line, and later ones, are answered ENOTCONN.  Then searcher_close() frees it. */
 void searcher_end(struct searcher *s);
 void searcher_close(struct searcher *s);	/* accepts NULL */
 
