@@ -173,6 +173,10 @@ struct owner node_new_owner(struct mount *m, const struct node *dir, const struc
 /* The queue that n is, or belongs to.  -ESTALE: its topic has no such queue. */
 int node_find_queue(struct mount *m, const struct node *n, struct queue **ret_q);
 
+/* Make a topic that `who` owns in topics/, as the settings say. */
+int node_topic_make(struct mount *m, const struct node *topics, const char *name, mode_t mode,
+		    const struct fuse_ctx *who, struct topic **ret);
+
 /* The directory that a directory is in. */
 int node_parent(struct mount *m, const struct node *n, struct node *ret_parent);
 

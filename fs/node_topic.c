@@ -59,20 +59,28 @@ topics_list(struct mount *m, const struct node *dir, struct lister *l)
 	return MQ_OK;
 }
 
+int
+node_topic_make(struct mount *m, const struct node *topics, const char *name, mode_t mode, const struct fuse_ctx *who,
+		struct topic **ret)
+{
+	struct topic_conf conf;
+
+	topic_conf_default(&conf, name, (int32_t)m->settings->defaultTopicQueueNums);
+	conf.on_full_drop = m->settings->onFull == ON_FULL_DROP;
+	conf.owner = node_new_owner(m, topics, who, mode);
+	return topic_create(m->offsets, &conf, ret, NULL);
+}
+
 static int
 topics_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t mode,
 		const struct fuse_ctx *who, struct node *ret_child)
 {
-	struct topic_conf conf;
 	struct topic *t;
 	int rc;
 
 	if (!record_topic_valid(name, strlen(name)))
 		return err_note(-EINVAL, "topics/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
-	topic_conf_default(&conf, name, (int32_t)m->settings->defaultTopicQueueNums);
-	conf.on_full_drop = m->settings->onFull == ON_FULL_DROP;
-	conf.owner = node_new_owner(m, dir, who, mode);
-	rc = topic_create(m->offsets, &conf, &t, NULL);
+	rc = node_topic_make(m, dir, name, mode, who, &t);
 	return rc == MQ_OK ? node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child) : rc;
 }
 

@@ -135,7 +135,6 @@ unmade_queue_attr(struct mount *m, const struct node *n, struct stat *st, double
 static int
 make_topic(struct mount *m, const struct node *n, const struct handle *h)
 {
-	struct topic_conf conf;
 	struct node topics;
 	struct unmade u;
 	struct topic *t;
@@ -145,12 +144,10 @@ make_topic(struct mount *m, const struct node *n, const struct handle *h)
 	if (rc != MQ_OK)
 		return rc;
 	unmade_of(n, &u);
-	topic_conf_default(&conf, u.topic, (int32_t)m->settings->defaultTopicQueueNums);
 	rc = node_make(m, NODE_TOPICS, 0, 0, 0, &topics);
 	if (rc != MQ_OK)
 		return rc;
-	conf.owner = node_new_owner(m, &topics, &(struct fuse_ctx){ .uid = h->uid, .gid = h->gid }, 0755);
-	rc = topic_create(m->offsets, &conf, &t, NULL);
+	rc = node_topic_make(m, &topics, u.topic, 0755, &(struct fuse_ctx){ .uid = h->uid, .gid = h->gid }, &t);
 	return rc == -EEXIST ? MQ_OK : rc;	/* another request has made it */
 }
 

@@ -32,6 +32,12 @@ want 755 "$(stat -c %a "$mnt/topics/new")" "its mode"
 echo '{"body":"three"}' >> "$mnt/topics/other/all:format=json"
 want three "$(cat "$mnt/topics/other/all")" "by a name with options"
 
+echo drop > "$mnt/config/onFull"
+mkdir "$mnt/topics/made"
+echo x >> "$mnt/topics/appended/q0"
+want "onFull = drop" "$(grep onFull "$mnt/topics/appended/config")" "a setting for new topics"
+want "" "$(diff "$mnt/topics/made/config" "$mnt/topics/appended/config")" "the config, beside that of a topic made by mkdir"
+
 if [ "$(id -u)" = 0 ]; then
 	chmod 755 "$work"
 	fails_with EACCES as_user bash -c "echo x >> '$mnt/topics/theirs/q0'"
