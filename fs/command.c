@@ -63,7 +63,7 @@ command_run(struct mount *m, const struct node *n, char *line)
 			continue;
 		if (n_words != c->n_args + 1)
 			return err_note(-EINVAL, "%s: usage: %s", path, c->usage);
-		return c->run(m, n, words, n_words);
+		return c->run(m, n, words);
 	}
 	return err_note(-EINVAL, "%s: %s: no such command (cat the file for a list)", path, words[0]);
 }

@@ -11,7 +11,7 @@ struct command {
 	size_t n_args;
 	const char *usage;
 	const char *help;
-	int (*run)(struct mount *m, const struct node *n, char **words, size_t n_words);
+	int (*run)(struct mount *m, const struct node *n, char **words);	/* 1 + n_args words */
 };
 
 /* The node_class members of a ctl file: show the commands of the class; run each line of text, up to the

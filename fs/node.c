@@ -461,7 +461,7 @@ is_private(enum node_kind kind)
 	       kind == NODE_LOSTFOUND_FILE;
 }
 
-void
+static void
 node_owner(struct mount *m, const struct node *n, struct owner *ret)
 {
 	char path[NODE_PATH_SIZE];

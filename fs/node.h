@@ -160,10 +160,8 @@ bool node_is_unmade(const struct node *n);	/* of a topic that is not made yet: n
 void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 
-/* Below topics/ and groups/ everything has an owner: its own, else its directory's
- * (a file without the x bits).  node_owner() finds it, node_show_owner() puts it into
- * st, whose file type must be set; node_set_owner() is chmod and chown. */
-void node_owner(struct mount *m, const struct node *n, struct owner *ret);
+/* Below topics/ and groups/ everything has an owner: its own, else its directory's (a file without the x bits).
+ * node_show_owner() puts it into st, whose file type must be set; node_set_owner() is chmod and chown. */
 void node_show_owner(struct mount *m, const struct node *n, struct stat *st);
 int node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int to_set);
 
@@ -270,7 +268,7 @@ struct node_class {
 	void (*read)(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 	void (*write)(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
 		      off_t off, const struct fuse_file_info *fi);
-	void (*fsync)(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
+	void (*fsync)(struct mount *m, fuse_req_t req, struct handle *h);
 	int (*flush)(struct mount *m, struct handle *h);	/* close(2) of one descriptor */
 	int64_t (*data_end)(const struct node *n);	/* the bytes behind it are a hole; NULL: no hole */
 	void (*release)(struct mount *m, struct handle *h);	/* the last close */

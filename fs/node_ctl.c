@@ -5,9 +5,9 @@
 #include "store/scrub.h"
 
 static int
-command_scrub(struct mount *m, const struct node *n, char **words, size_t n_words)
+command_scrub(struct mount *m, const struct node *n, char **words)
 {
-	(void)n, (void)words, (void)n_words;
+	(void)n, (void)words;
 	return scrub_now(m->store);
 }
 

@@ -245,13 +245,12 @@ const struct node_class node_group_config = {
 
 /* reset T POINT: every queue of a subscription. */
 static int
-group_command_reset(struct mount *m, const struct node *n, char **words, size_t n_words)
+group_command_reset(struct mount *m, const struct node *n, char **words)
 {
 	struct subscription *sub = find_subscription(m, n->group, words[1]);
 	struct name_point point;
 	int rc;
 
-	(void)n_words;
 	if (!sub)
 		return err_note(-EINVAL, "reset: group %s has no subscription of %s", n->group->name, words[1]);
 	rc = name_parse_point(words[2], &point);

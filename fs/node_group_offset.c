@@ -130,9 +130,8 @@ offset_accept(struct mount *m, const struct node *n, const char *text, size_t le
 }
 
 static void
-offset_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
+offset_fsync(struct mount *m, fuse_req_t req, struct handle *h)
 {
-	(void)data_only;
 	pending_park_commits(m->pending, req, h->node.sub);
 }
 

@@ -270,12 +270,12 @@ topic_messages(struct mount *m, struct topic *t)
 }
 
 static int
-topic_command_purge(struct mount *m, const struct node *n, char **words, size_t n_words)
+topic_command_purge(struct mount *m, const struct node *n, char **words)
 {
 	int64_t before = topic_messages(m, n->topic);
 	int rc = topic_purge(m->offsets, n->topic, NULL);
 
-	(void)words, (void)n_words;
+	(void)words;
 	if (rc == MQ_OK)
 		log_notice("pid %d: topics/%s: purge: %" PRId64 " messages dropped", (int)session_caller(),
 			   n->topic->name, before);
@@ -333,13 +333,12 @@ trim_queue(struct mount *m, const struct node *n, int32_t queue, const char *wor
 
 /* Every queue is looked at before the first one is trimmed. */
 static int
-topic_command_trim(struct mount *m, const struct node *n, char **words, size_t n_words)
+topic_command_trim(struct mount *m, const struct node *n, char **words)
 {
 	int32_t first = 0, queues = topic_queues(m->offsets, n->topic);
 	mq_qoff min;
 	int rc = MQ_OK;
 
-	(void)n_words;
 	if (strcmp(words[1], "all") != 0) {
 		if (!name_is_plain(words[1], &first) || first >= queues)
 			return err_note(-EINVAL, "topics/%s: trim %s: there is no such queue", n->topic->name, words[1]);

@@ -756,12 +756,11 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 /* Wait for the whole log, so a reader's fsync waits for the messages that it has read.  If this
  * broker has become a slave, its master decides about messages that were written before. */
 void
-open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only)
+open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h)
 {
 	struct open_queue *oq = h->own;
 	struct pending_end who = { .h = h };
 
-	(void)data_only;
 	if (oq->n_claimed || oq->roams) {
 		pending_park_commits(m->pending, req, h->node.sub);
 		return;

@@ -66,7 +66,7 @@ int open_queue_resume(struct mount *m, const struct node *n, struct handle *h);
 void open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off);
 void open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
 		      const struct fuse_file_info *fi);
-void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h, bool data_only);
+void open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h);
 int open_queue_flush(struct mount *m, struct handle *h);
 void open_queue_release(struct mount *m, struct handle *h);
 /* Answer a read with the bytes that are there, or let it wait: for reads that waited (pending.h) or continue

@@ -468,11 +468,11 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 	struct handle *h = open_file(m, req, fi);
 	int rc;
 
-	(void)ino;
+	(void)ino, (void)data_only;
 	if (!h)
 		return;
 	if (h->node.class->fsync) {
-		h->node.class->fsync(m, req, h, data_only != 0);
+		h->node.class->fsync(m, req, h);
 	} else {
 		rc = handle_flush(m, h);
 		if (rc == MQ_OK && node_is_logged(&h->node) && h->node.class->accept)

@@ -102,8 +102,6 @@ void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pen
  * disk, and are sent to the master when it is reachable. */
 void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
 
-bool is_sync_master(const struct mount *m);
-
 /* Does this broker have enough slaves for a write?  MQ_ENOSLAVE, noted: it is a SYNC_MASTER,
  * and too few are in sync. */
 int slaves_suffice(const struct mount *m);

@@ -20,7 +20,7 @@
 
 /* --- the broker's slaves -------------------------------------------------------------- */
 
-bool
+static bool
 is_sync_master(const struct mount *m)
 {
 	return m->settings->brokerRole == SYNC_MASTER;
