@@ -182,7 +182,7 @@ handle_ref(struct handle *h)
 }
 
 void
-handle_is_of(struct mount *m, struct handle *h, const struct node *n)
+handle_set_node(struct mount *m, struct handle *h, const struct node *n)
 {
 	node_hold(m, n->ino);
 	node_drop(m, h->node.ino, 1);

@@ -65,7 +65,7 @@ void handle_ref(struct handle *h);
 struct handle *handle_find(struct mount *m, uint64_t number);
 
 /* Let h, which is being opened, be an open file of n. */
-void handle_is_of(struct mount *m, struct handle *h, const struct node *n);
+void handle_set_node(struct mount *m, struct handle *h, const struct node *n);
 
 void handle_unref(struct mount *m, struct handle *h);
 

@@ -63,7 +63,7 @@ exit_code_of(int rc)
 }
 
 static int
-complain(int rc, int code)
+print_error(int rc, int code)
 {
 	fprintf(stderr, "mount.mqfs: %s\n", err_text(rc));
 	return code;
@@ -100,7 +100,7 @@ struct starter {
 };
 
 static void
-starter_let_go(const struct starter *starter)
+starter_close_stdio(const struct starter *starter)
 {
 	if (starter->fd < 0)
 		return;
@@ -118,7 +118,7 @@ starter_ready(void *arg)
 #endif
 	if (starter->fd < 0)
 		return;
-	starter_let_go(starter);
+	starter_close_stdio(starter);
 	(void)!write(starter->fd, "!", 1);
 	close(starter->fd);
 	starter->fd = -1;
@@ -298,12 +298,12 @@ serve_ready(void *arg)
 		starter_ready(r->starter);
 		return;
 	}
-	starter_let_go(r->starter);
+	starter_close_stdio(r->starter);
 	lifeline_ready(r->m->line, session_heritable_fd(r->m));
 }
 
 static void
-say_lines(char *lines)
+print_warnings(char *lines)
 {
 	char *line;
 
@@ -315,7 +315,7 @@ say_lines(char *lines)
 /* A person who mounts in the background does not read the log: print what is already known to be
  * wrong with the network (a port in use) or with the store. */
 static void
-say_troubles(const struct mount *m, const struct starter *starter)
+print_troubles(const struct mount *m, const struct starter *starter)
 {
 	struct replication_stats stats = { .trouble = "" };
 	struct service_stats service = { .trouble = "" };
@@ -333,8 +333,8 @@ say_troubles(const struct mount *m, const struct starter *starter)
 		service_wait_ready(m->service, NETWORK_WAIT_MS);
 		service_stats(m->service, &service);
 	}
-	say_lines(stats.trouble);
-	say_lines(service.trouble);
+	print_warnings(stats.trouble);
+	print_warnings(service.trouble);
 }
 
 /* From here on others than the open files append: the network, and what delivers messages that are
@@ -350,7 +350,7 @@ others_begin(struct mount *m, const struct starter *starter)
 	if (rc == MQ_OK)
 		rc = offsets_deliver(m->offsets);
 	if (rc == MQ_OK)
-		say_troubles(m, starter);
+		print_troubles(m, starter);
 	return rc;
 }
 
@@ -398,7 +398,7 @@ serve_until_end(struct mount *m, struct starter *starter)
 	if (rc == MQ_OK)
 		rc = serve_mounted(m, &ready);
 	if (rc != MQ_OK)
-		complain(rc, 0);
+		print_error(rc, 0);
 	tree_close(m);
 	service_close(m->service);
 	replication_close(m->replication);
@@ -509,17 +509,17 @@ run(struct settings *settings, const struct args *args)
 
 	if (args->remount) {
 		rc = args->fake ? MQ_OK : remount(args, settings);
-		return rc == MQ_OK ? 0 : complain(rc, EXIT_MOUNT);
+		return rc == MQ_OK ? 0 : print_error(rc, EXIT_MOUNT);
 	}
 	rc = mountpoint_check(args->mountpoint);
 	if (rc != MQ_OK)
-		return complain(rc, EXIT_MOUNT);
+		return print_error(rc, EXIT_MOUNT);
 	if (args->fake)
 		return 0;
 	if (!args->foreground) {
 		rc = daemonise(&starter);
 		if (rc != MQ_OK)
-			return complain(rc, EXIT_SYSTEM);
+			return print_error(rc, EXIT_SYSTEM);
 	}
 	log_open("mount.mqfs", args->foreground ? LOG_TO_STDERR : LOG_TO_SYSLOG,
 		 args->debug ? LOG_DEBUG : LOG_INFO);
@@ -541,10 +541,10 @@ main(int argc, char **argv)
 	file_umask();
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)
-		return complain(rc, EXIT_SYSTEM);
+		return print_error(rc, EXIT_SYSTEM);
 	rc = args_parse(argc, argv, &settings, &args);
 	if (rc != MQ_OK) {
-		code = complain(rc, rc == -ENOMEM ? EXIT_SYSTEM : EXIT_USAGE);
+		code = print_error(rc, rc == -ENOMEM ? EXIT_SYSTEM : EXIT_USAGE);
 		if (rc == -EINVAL)
 			fputs(usage, stderr);
 	} else if (args.help) {

@@ -102,7 +102,7 @@ status_gather(struct mount *m, struct status *s)
 /* --- words ------------------------------------------------------------------------------ */
 
 static void
-say_setting(struct mount *m, const char *key, struct text *t)
+show_setting(struct mount *m, const char *key, struct text *t)
 {
 	const struct setting *row = setting_find(key);
 	char buf[256];
@@ -112,35 +112,35 @@ say_setting(struct mount *m, const char *key, struct text *t)
 }
 
 static void
-say_version(struct mount *m, const struct status *s, struct text *t)
+show_version(struct mount *m, const struct status *s, struct text *t)
 {
 	(void)m, (void)s;
 	text_printf(t, "%s", PACKAGE_VERSION);
 }
 
 static void
-say_role(struct mount *m, const struct status *s, struct text *t)
+show_role(struct mount *m, const struct status *s, struct text *t)
 {
 	(void)s;
-	say_setting(m, "brokerRole", t);
+	show_setting(m, "brokerRole", t);
 }
 
 static void
-say_name(struct mount *m, const struct status *s, struct text *t)
+show_name(struct mount *m, const struct status *s, struct text *t)
 {
 	(void)s;
-	say_setting(m, "brokerName", t);
+	show_setting(m, "brokerName", t);
 }
 
 static void
-say_store(struct mount *m, const struct status *s, struct text *t)
+show_store(struct mount *m, const struct status *s, struct text *t)
 {
 	(void)s;
 	text_printf(t, "%s", m->dir.path);
 }
 
 static void
-say_recovery(struct mount *m, const struct status *s, struct text *t)
+show_recovery(struct mount *m, const struct status *s, struct text *t)
 {
 	const struct store_recovery *r = &s->recovery;
 
@@ -152,7 +152,7 @@ say_recovery(struct mount *m, const struct status *s, struct text *t)
 }
 
 static void
-say_retention(struct mount *m, const struct status *s, struct text *t)
+show_retention(struct mount *m, const struct status *s, struct text *t)
 {
 	int64_t ago_s = (clock_wall_ms() - s->store.retention_ms) / 1000;
 
@@ -165,7 +165,7 @@ say_retention(struct mount *m, const struct status *s, struct text *t)
 }
 
 static void
-say_clock(struct mount *m, const struct status *s, struct text *t)
+show_clock(struct mount *m, const struct status *s, struct text *t)
 {
 	int64_t ahead_s = s->store.clock_ahead_ms / 1000;
 
@@ -179,19 +179,19 @@ say_clock(struct mount *m, const struct status *s, struct text *t)
 
 /* --- the table --------------------------------------------------------------------------- */
 
-#define WORDS(name, say, help) { { name, NULL, FIGURE_GAUGE, FIGURE_NONE, 0, help }, say }
+#define WORDS(name, show, help) { { name, NULL, FIGURE_GAUGE, FIGURE_NONE, 0, help }, show }
 #define NUMBER(name, kind, unit, member, help) NUMBER_AS(name, NULL, kind, unit, member, help)
 #define NUMBER_AS(name, metric, kind, unit, member, help) \
 	{ { name, metric, FIGURE_##kind, FIGURE_##unit, offsetof(struct status, member), help }, NULL }
 
 static const struct value {
 	struct figure figure;	/* in struct status */
-	void (*say)(struct mount *m, const struct status *s, struct text *t);	/* NULL: it is a number */
+	void (*show)(struct mount *m, const struct status *s, struct text *t);	/* NULL: it is a number */
 } values[] = {
-	WORDS("version", say_version, "version of mqfs"),
-	WORDS("role", say_role, "role of this broker: ASYNC_MASTER, SYNC_MASTER or SLAVE"),
-	WORDS("brokerName", say_name, "name of this broker"),
-	WORDS("store", say_store, "directory of the store"),
+	WORDS("version", show_version, "version of mqfs"),
+	WORDS("role", show_role, "role of this broker: ASYNC_MASTER, SYNC_MASTER or SLAVE"),
+	WORDS("brokerName", show_name, "name of this broker"),
+	WORDS("store", show_store, "directory of the store"),
 	NUMBER("pid", GAUGE, NONE, pid, "process that serves the mount"),
 	NUMBER("mqrepld", GAUGE, NONE, mqrepld, "process that talks to master and slaves, 0: none"),
 	NUMBER("mqremoted", GAUGE, NONE, mqremoted, "process that talks to clients and name servers, 0: none"),
@@ -214,13 +214,13 @@ static const struct value {
 	NUMBER("failed", GAUGE, NONE, failed, "1: a sync failed, no more appends until mounted again"),
 	NUMBER("disk_full", GAUGE, NONE, disk_full, "1: appends are refused until space returns"),
 	NUMBER_AS("disk_used_percent", "disk_used", GAUGE, PERCENT, disk_used_percent, "use of the store's disk"),
-	WORDS("retention", say_retention, "what retention did last, and altogether"),
+	WORDS("retention", show_retention, "what retention did last, and altogether"),
 	NUMBER("retention_rounds", COUNTER, NONE, store.retention_rounds, "how often old segments were looked for"),
 	NUMBER("removed_segments", COUNTER, NONE, store.removed_segments, "segments removed since the mount"),
 	NUMBER("removed_bytes", COUNTER, BYTES, store.removed_bytes, "bytes of the segments removed since the mount"),
 	NUMBER("cuts", COUNTER, NONE, store.cuts, "how often the log was cut, not being the master's"),
 	NUMBER("cut_bytes", COUNTER, BYTES, store.cut_bytes, "bytes of the log that were cut, not being the master's"),
-	WORDS("clock", say_clock, "how far the clock is believed"),
+	WORDS("clock", show_clock, "how far the clock is believed"),
 	NUMBER("clock_backs", COUNTER, NONE, store.clock_backs, "how often store times went back with the clock"),
 	NUMBER("heads_moved", COUNTER, NONE, store.heads_moved, "moves of queues' first messages since the mount"),
 	NUMBER("segments", GAUGE, NONE, store.segments, "files of the log"),
@@ -257,7 +257,7 @@ static const struct value {
 	NUMBER("open_files", GAUGE, NONE, open_files, "open files and directories"),
 	NUMBER("waiting_requests", GAUGE, NONE, waiting_requests, "requests that wait for a message or the disk"),
 	NUMBER("passthrough", GAUGE, NONE, passthrough, "1: the kernel reads sealed segments itself"),
-	WORDS("recovery", say_recovery, "what the last mount found"),
+	WORDS("recovery", show_recovery, "what the last mount found"),
 	NUMBER("recovered_records", GAUGE, NONE, recovery.records, "records read again at the mount"),
 	NUMBER("recovered_cut_bytes", GAUGE, BYTES, recovery.cut_bytes, "bytes cut from the log at the mount"),
 	NUMBER("recovered_clean", GAUGE, NONE, clean, "1: the last exit was clean"),
@@ -268,7 +268,7 @@ static const struct value {
 static bool
 is_of_lost(const struct value *v)
 {
-	return !v->say && v->figure.at >= offsetof(struct status, lost) &&
+	return !v->show && v->figure.at >= offsetof(struct status, lost) &&
 	       v->figure.at < offsetof(struct status, lost) + sizeof(struct lostfound_stats);
 }
 
@@ -288,7 +288,7 @@ render_log(struct mount *m, struct text *t)
 	return MQ_OK;
 }
 
-/* What a number cannot say: labels of a metric that is always 1. */
+/* What a number cannot show: labels of a metric that is always 1. */
 static void
 info_metric(struct mount *m, const char *labels, struct text *t)
 {
@@ -301,7 +301,7 @@ info_metric(struct mount *m, const char *labels, struct text *t)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		struct text value = { 0 };
 
-		say_setting(m, keys[i][1], &value);
+		show_setting(m, keys[i][1], &value);
 		label_add(&all, keys[i][0], value.buf ? value.buf : "");
 		text_free(&value);
 	}
@@ -329,7 +329,7 @@ render_metrics(struct mount *m, struct text *t)
 	if (rc == MQ_OK)
 		info_metric(m, labels.buf, t);
 	for (size_t i = 0; rc == MQ_OK && i < N_VALUES; i++) {
-		if (values[i].say)
+		if (values[i].show)
 			continue;
 		figure_metric_head(&values[i].figure, "", t);
 		figure_metric_line(&values[i].figure, "", labels.buf, &s, t);
@@ -349,9 +349,9 @@ value_json(struct mount *m, const struct value *v, const struct status *s)
 	struct text words = { 0 };
 	json_t *json;
 
-	if (!v->say)
+	if (!v->show)
 		return figure_json(&v->figure, s);
-	v->say(m, s, &words);
+	v->show(m, s, &words);
 	json = json_stringn_nocheck(words.buf ? words.buf : "", words.len);
 	text_free(&words);
 	return json;
@@ -442,8 +442,8 @@ status_file_render(struct mount *m, const struct node *n, struct text *t)
 	status_gather(m, &s);
 	if (is_of_lost(v))
 		gather_lost(m, &s);
-	if (v->say)
-		v->say(m, &s, t);
+	if (v->show)
+		v->show(m, &s, t);
 	else
 		text_printf(t, "%" PRId64, figure_number(&v->figure, &s));
 	text_add(t, "\n", 1);

@@ -165,7 +165,7 @@ unmade_queue_open(struct mount *m, const struct node *n, struct handle *h)
 	}
 	if (rc != MQ_OK)
 		return rc;
-	handle_is_of(m, h, &real);
+	handle_set_node(m, h, &real);
 	node_drop(m, real.ino, 1);
 	return real.class->open(m, &real, h);
 }

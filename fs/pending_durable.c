@@ -89,7 +89,7 @@ waits_in(const struct mount *m, const struct durable *d, enum pending_need need,
 /* --- answering ------------------------------------------------------------------------- */
 
 static void
-tell(struct pending *p, const struct pending_end *who, int rc)
+call_ended(struct pending *p, const struct pending_end *who, int rc)
 {
 	if (!who->ended)
 		return;
@@ -111,7 +111,7 @@ note_timeout(const struct mount *m, const struct durable *d)
 void
 durable_answer(struct pending *p, struct durable *d, int rc)
 {
-	tell(p, &d->who, rc);
+	call_ended(p, &d->who, rc);
 	if (rc == -ETIMEDOUT)
 		note_timeout(p->m, d);
 	if (rc != MQ_OK)
@@ -365,7 +365,7 @@ park(struct pending *p, struct durable what)
 	bool lost;
 
 	if (!d) {
-		tell(p, &what.who, -ENOMEM);
+		call_ended(p, &what.who, -ENOMEM);
 		reply_err(what.req, -ENOMEM);
 		return;
 	}

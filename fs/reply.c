@@ -27,27 +27,27 @@ error_is_ordinary(int err)
 static struct {
 	_Atomic int64_t second;
 	_Atomic int lines;
-} told;
+} logged;
 
 /* May one more line be logged in this second?  *ret_more: how many lines of the second before were not
  * logged. */
 static bool
-may_tell(int *ret_more)
+may_log(int *ret_more)
 {
 	int64_t second = clock_mono_ms() / 1000;
 	int before = 0;
 
-	if (atomic_exchange(&told.second, second) != second)
-		before = atomic_exchange(&told.lines, 0);
+	if (atomic_exchange(&logged.second, second) != second)
+		before = atomic_exchange(&logged.lines, 0);
 	*ret_more = before > REPLY_LINES ? before - REPLY_LINES : 0;
-	return atomic_fetch_add(&told.lines, 1) < REPLY_LINES;
+	return atomic_fetch_add(&logged.lines, 1) < REPLY_LINES;
 }
 
 static void
-tell(fuse_req_t req, int rc)
+log_refusal(fuse_req_t req, int rc)
 {
 	int more;
-	bool may = may_tell(&more);
+	bool may = may_log(&more);
 
 	if (more > 0)
 		log_notice("%d more requests were refused: too many to log", more);
@@ -61,7 +61,7 @@ reply_err(fuse_req_t req, int rc)
 	int err = err_to_errno(rc);
 
 	if (err && (err_is_noted(rc) || !error_is_ordinary(err)))
-		tell(req, rc);
+		log_refusal(req, rc);
 	err_clear();		/* the note was about this request */
 	fuse_reply_err(req, err);
 }

@@ -71,7 +71,7 @@ broker_reset(void *arg, mq_pos begin, const struct epochs *theirs, const char *w
 
 /* Count messages of RocketMQ's timer wheel, which mqfs does not deliver.  Not on a slave: its master may. */
 static void
-look_at_wheel(struct mount *m)
+count_wheel(struct mount *m)
 {
 	int64_t waiting = 0;
 
@@ -89,7 +89,7 @@ role_begin(struct mount *m)
 	struct replication *r = NULL;
 	int rc;
 
-	look_at_wheel(m);
+	count_wheel(m);
 	if (m->settings->brokerRole == SYNC_MASTER && !replication_is_needed(m->settings))
 		log_warn("a SYNC_MASTER with haListen=none: no slave can reach it");
 	if (m->read_only)
@@ -117,7 +117,7 @@ broker_serve_slave(void *arg, const struct request *req, struct answer *ret)
 
 /* A name server says who the master is; the operator's own `master` setting wins. */
 static void
-broker_master_is(void *arg, const char *ha, const char *remoting)
+broker_master_found(void *arg, const char *ha, const char *remoting)
 {
 	struct mount *m = arg;
 	int rc;
@@ -164,7 +164,7 @@ role_serve_network(struct mount *m)
 {
 	const struct service_broker broker = {
 		.store = m->store, .offsets = m->offsets, .serve_slave = broker_serve_slave,
-		.master_is = broker_master_is, .replicated = broker_replicated, .in_sync = broker_in_sync,
+		.master_is = broker_master_found, .replicated = broker_replicated, .in_sync = broker_in_sync,
 		.host = m->host, .set = broker_set, .arg = m,
 	};
 
@@ -175,7 +175,7 @@ role_serve_network(struct mount *m)
 
 /* Let the daemons and waiting requests follow the settings as they are now. */
 static int
-replicate_anew(struct mount *m)
+settings_follow(struct mount *m)
 {
 	int rc = MQ_OK;
 
@@ -193,7 +193,7 @@ replicate_anew(struct mount *m)
 
 /* Begin a new epoch: when this returns, its record is the log's last, on this disk and in the views. */
 static int
-take_over(struct mount *m)
+begin_epoch(struct mount *m)
 {
 	int rc;
 
@@ -211,7 +211,7 @@ promote(struct mount *m, const char *value)
 
 	if (m->replication)
 		replication_pause(m->replication);
-	rc = take_over(m);
+	rc = begin_epoch(m);
 	if (rc == MQ_OK)
 		rc = settings_change(m->settings, "brokerRole", value, "config");
 	if (rc == MQ_OK) {
@@ -220,9 +220,9 @@ promote(struct mount *m, const char *value)
 	} else {
 		store_refuse(m->store, MQ_EROLE);
 	}
-	again = replicate_anew(m);
+	again = settings_follow(m);
 	if (rc == MQ_OK)
-		look_at_wheel(m);
+		count_wheel(m);
 	return rc == MQ_OK ? again : rc;
 }
 
@@ -245,14 +245,14 @@ demote(struct mount *m, const char *value)
 		log_err("not all of the log is on disk: %s", err_text(rc));
 	if (!m->settings->master[0])
 		log_warn("a slave without a master: it follows nobody until config/master says whom");
-	return replicate_anew(m);
+	return settings_follow(m);
 }
 
 /* --- both --------------------------------------------------------------------------------- */
 
 /* A master or slave stays one, in another role: mqrepld sends in another way for a SYNC_MASTER. */
 static int
-stay(struct mount *m, const char *value)
+change_within_side(struct mount *m, const char *value)
 {
 	int rc = settings_change(m->settings, "brokerRole", value, "config");
 
@@ -268,7 +268,7 @@ change(struct mount *m, bool to_slave, const char *value)
 
 	LOCKED(&role_lock);
 	if (to_slave == is_slave(m))
-		return stay(m, value);
+		return change_within_side(m, value);
 	rc = to_slave ? demote(m, value) : promote(m, value);
 	if (rc == MQ_OK)
 		log_notice("this broker is a %s from now on; at the next mount, options and mqfs.conf decide",

@@ -17,7 +17,7 @@
 /* --- healing ------------------------------------------------------------------- */
 
 static bool
-can_ask(void *arg)
+has_master(void *arg)
 {
 	struct mount *m = arg;
 
@@ -29,7 +29,7 @@ ask_master(void *arg, mq_pos from, mq_pos at, void *buf, size_t size, size_t *re
 {
 	struct mount *m = arg;
 
-	if (!can_ask(m))
+	if (!has_master(m))
 		return err_note(-ENOTCONN, "there is no master to ask");
 	return read_log(m->replication, from, at, buf, size, ret_n);
 }
@@ -55,7 +55,7 @@ scrubbing_begin(struct mount *m)
 	int rc = m->read_only ? MQ_OK : scrub_start(m->store);
 
 	m->healer = (struct healer){
-		.from = "the master", .ready = can_ask, .fetch = ask_master, .healed = forget_cached, .arg = m,
+		.from = "the master", .ready = has_master, .fetch = ask_master, .healed = forget_cached, .arg = m,
 	};
 	if (rc == MQ_OK && !m->read_only)
 		scrub_set_healer(m->store, &m->healer);
@@ -72,7 +72,7 @@ scrubbing_end(struct mount *m)
 /* --- status/scrub ----------------------------------------------------------------- */
 
 static void
-say_time(struct text *t, int64_t ms)
+show_time(struct text *t, int64_t ms)
 {
 	time_t s = ms / 1000;
 	char buf[32];
@@ -84,7 +84,7 @@ say_time(struct text *t, int64_t ms)
 }
 
 static void
-say_state(struct mount *m, const struct scrub_stats *s, struct text *t)
+show_state(struct mount *m, const struct scrub_stats *s, struct text *t)
 {
 	int64_t bytes = store_segment_bytes(m->store);
 
@@ -98,25 +98,25 @@ say_state(struct mount *m, const struct scrub_stats *s, struct text *t)
 }
 
 static void
-say_passes(const struct scrub_stats *s, struct text *t)
+show_passes(const struct scrub_stats *s, struct text *t)
 {
 	text_printf(t, "sealed   %" PRId64 " segments, %" PRId64 " to be read now\nchecked  ", s->sealed, s->due);
 	if (s->oldest_ms) {
 		text_printf(t, "all since ");
-		say_time(t, s->oldest_ms);
+		show_time(t, s->oldest_ms);
 	} else {
 		text_printf(t, s->sealed ? "not yet all" : "nothing is sealed yet");
 	}
 	text_printf(t, "\npasses   %" PRId64, s->passes);
 	if (s->passes) {
 		text_printf(t, ", the last ended ");
-		say_time(t, s->pass_ms);
+		show_time(t, s->pass_ms);
 	}
 	text_printf(t, "\nread     %" PRId64 " bytes\n", s->read_bytes);
 }
 
 static void
-say_bad(const struct scrub_bad *b, struct text *t)
+show_bad(const struct scrub_bad *b, struct text *t)
 {
 	text_printf(t, "%" PRId64 "..%" PRId64 ": %" PRId64 " bytes, %" PRId64 " messages%s%s: %s%s%s\n",
 		    b->pos.byte, b->pos.byte + b->bytes, b->bytes, b->messages, b->messages ? ": " : "", b->names,
@@ -134,12 +134,12 @@ scrubbing_render(struct mount *m, struct text *t)
 		return -ENOMEM;
 	scrub_stats(m->store, &s);
 	n = scrub_bad(m->store, bad, BAD_SHOWN);
-	say_state(m, &s, t);
-	say_passes(&s, t);
+	show_state(m, &s, t);
+	show_passes(&s, t);
 	text_printf(t, "healed   %" PRId64 " ranges, %" PRId64 " bytes\n", s.healed_ranges, s.healed_bytes);
 	text_printf(t, "bad      %" PRId64 " ranges, %" PRId64 " bytes, %" PRId64 " messages\n", s.bad_ranges,
 		    s.bad_bytes, s.bad_messages);
 	for (size_t i = 0; i < n; i++)
-		say_bad(&bad[i], t);
+		show_bad(&bad[i], t);
 	return MQ_OK;
 }

@@ -45,7 +45,7 @@ static _Thread_local struct {
 } current;
 
 static void
-current_is(const unsigned char *buf, size_t len)
+current_set(const unsigned char *buf, size_t len)
 {
 	struct kernel_in_header head;
 	struct kernel_poll_in in;
@@ -141,7 +141,7 @@ session_read(int fd, void *buf, size_t size, void *arg)
 
 	if (n <= 0)
 		return n;
-	current_is(buf, (size_t)n);
+	current_set(buf, (size_t)n);
 	err_clear();
 	if (!atomic_load_explicit(&m->serving->ready, memory_order_relaxed) &&
 	    init_look(m->serving, buf, (size_t)n) && m->estate && (size_t)n <= sizeof(m->estate->init)) {

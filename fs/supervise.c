@@ -214,7 +214,7 @@ broker_is_ready(struct supervisor *s)
 
 /* The kernel ends the connection when neither the supervisor nor a broker has it open. */
 static void
-session_let_go(struct supervisor *s)
+session_close_fd(struct supervisor *s)
 {
 	if (s->session_fd >= 0)
 		close(s->session_fd);
@@ -248,7 +248,7 @@ line_receive(int line_fd, char buf[PACKET_BYTES + 2], int *ret_fd)
 
 /* Read one packet of the broker.  False: there is none. */
 static bool
-broker_hear(struct supervisor *s)
+broker_receive(struct supervisor *s)
 {
 	char packet[PACKET_BYTES + 2];
 	int fd;
@@ -260,12 +260,12 @@ broker_hear(struct supervisor *s)
 		s->conf->setting(s->conf->arg, packet + 1, strchr(packet, '\0') + 1);
 		break;
 	case NEWS_READY:
-		session_let_go(s);
+		session_close_fd(s);
 		s->session_fd = fd;
 		broker_is_ready(s);
 		break;
 	case NEWS_LET_GO:
-		session_let_go(s);
+		session_close_fd(s);
 		(void)!send(s->line_fd, packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		break;
 	case NEWS_ENDED:
@@ -277,7 +277,7 @@ broker_hear(struct supervisor *s)
 
 /* Read a signal: SIGCHLD, or one that ends the mount, which is passed on to the broker. */
 static void
-signal_take(struct supervisor *s)
+signal_read(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
 
@@ -290,7 +290,7 @@ signal_take(struct supervisor *s)
 
 /* Kill a broker that hangs: first by SIGABRT, which leaves a core and needs a process that runs; then by SIGKILL. */
 static void
-broker_look_after(struct supervisor *s)
+broker_check(struct supervisor *s)
 {
 	int64_t limit_s = *s->conf->watchdog_s;
 	int hung;
@@ -324,15 +324,15 @@ broker_watch(struct supervisor *s)
 		int n = poll(fds, 2, watchdog_pause_ms(*s->conf->watchdog_s));
 
 		if (n == 0)
-			broker_look_after(s);
+			broker_check(s);
 		if (n <= 0)
 			continue;
 		if (fds[0].revents & POLLIN)
-			signal_take(s);
-		if (fds[1].revents && !broker_hear(s))
+			signal_read(s);
+		if (fds[1].revents && !broker_receive(s))
 			fds[1].fd = -1;
 	}
-	while (broker_hear(s))		/* packets that it sent before it died */
+	while (broker_receive(s))		/* packets that it sent before it died */
 		;
 	close(s->line_fd);
 	s->broker = 0;
@@ -342,7 +342,7 @@ broker_watch(struct supervisor *s)
 /* --- what its end means ---------------------------------------------------------------- */
 
 static void
-say_how(const struct supervisor *s, int status)
+log_death(const struct supervisor *s, int status)
 {
 	const char *when = s->ready_ms ? "" : " before it was mounted";
 
@@ -363,7 +363,7 @@ is_final(const struct supervisor *s, int status, int *ret_code)
 		*ret_code = WEXITSTATUS(status);	/* the broker has logged the reason */
 		return true;
 	}
-	say_how(s, status);
+	log_death(s, status);
 	*ret_code = EXIT_GAVE_UP;
 	return s->told_to_end || !s->was_ready;
 }
@@ -397,7 +397,7 @@ pause_for(struct supervisor *s, int ms)
 
 	while (!s->told_to_end && (left = until - clock_mono_ms()) > 0)
 		if (poll(&fd, 1, (int)left) > 0)
-			signal_take(s);
+			signal_read(s);
 	return !s->told_to_end;
 }
 
@@ -436,7 +436,7 @@ shall_restart(struct supervisor *s, int *ret_code)
 	}
 	if (s->quick_deaths >= QUICK_DEATHS_KEPT && s->session_fd >= 0) {
 		log_warn("the next broker mounts anew, because a request may be what kills them; open files are lost");
-		session_let_go(s);
+		session_close_fd(s);
 	}
 	if (s->session_fd < 0) {	/* a broker that mounts anew begins with an empty estate */
 		estate_close(s->estate);
@@ -449,11 +449,11 @@ shall_restart(struct supervisor *s, int *ret_code)
 
 /* Unmount what a dead broker has left. */
 static void
-clear_away(struct supervisor *s)
+unmount_dead(struct supervisor *s)
 {
 	bool there = s->was_ready && !s->ended && !was_unmounted(s);
 
-	session_let_go(s);
+	session_close_fd(s);
 	estate_close(s->estate);
 	if (there && mountpoint_detach(s->conf->mountpoint) != MQ_OK)
 		log_err("%s", err_text(-EBUSY));
@@ -503,7 +503,7 @@ supervise(const struct supervise_conf *conf)
 	}
 	while (!broker_live(&s, &code) && shall_restart(&s, &code))
 		;
-	clear_away(&s);
+	unmount_dead(&s);
 	close(s.signal_fd);
 	return code;
 }

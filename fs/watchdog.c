@@ -20,7 +20,7 @@ watchdog_pause_ms(int64_t limit_s)
 
 /* Do requests wait in the kernel's queue?  None do when the mount is gone. */
 static bool
-is_asked(int session_fd)
+requests_wait(int session_fd)
 {
 	struct pollfd requests = { .fd = session_fd, .events = POLLIN };
 
@@ -107,7 +107,7 @@ watchdog_look(struct watchdog *w, pid_t broker, int session_fd, const struct est
 		w->waiting = w->stopped = 0;
 		return 0;
 	}
-	w->waiting = !moves && is_asked(session_fd) ? w->waiting + 1 : 0;
+	w->waiting = !moves && requests_wait(session_fd) ? w->waiting + 1 : 0;
 	w->stopped = threads == THREADS_STOPPED ? w->stopped + 1 : 0;
 	w->why = "it has not got on with a request";
 	if (w->waiting > looks) {
