@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "conf/err.h"
 
@@ -19,7 +20,7 @@ thread_start(struct thread *t, void *(*main)(void *), void *arg)
 	int rc = -pthread_create(&t->id, NULL, main, arg);
 
 	t->runs = rc == MQ_OK;
-	return t->runs ? MQ_OK : err_note(rc, "thread: %m");
+	return t->runs ? MQ_OK : err_note(rc, "thread: %s", strerror(-rc));
 }
 
 /* Wait until it has ended, if it was started. */

@@ -6,7 +6,7 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
-#include "conf/err.h"
+#include "conf/thread.h"
 #include "fs/ahead.h"
 
 #define RING_BYTES ((int64_t)4 << 20)
@@ -29,7 +29,7 @@ struct ahead {
 	pthread_cond_t more;
 	STAILQ_HEAD(, job) jobs;
 	bool closing;
-	pthread_t thread;
+	struct thread thread;
 	_Atomic int rings;
 };
 
@@ -262,10 +262,10 @@ ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret)
 	STAILQ_INIT(&a->jobs);
 	lock_init(&a->lock, RANK_AHEAD_JOBS);
 	cond_init(&a->more);
-	rc = -pthread_create(&a->thread, NULL, ahead_main, a);
+	rc = thread_start(&a->thread, ahead_main, a);
 	if (rc != MQ_OK) {
 		free(a);
-		return err_note(rc, "thread: %m");
+		return rc;
 	}
 	*ret = a;
 	return MQ_OK;
@@ -280,7 +280,7 @@ ahead_close(struct ahead *a)
 	a->closing = true;
 	pthread_cond_signal(&a->more);
 	lock_drop(&a->lock);
-	pthread_join(a->thread, NULL);
+	thread_join(&a->thread);
 	pthread_cond_destroy(&a->more);
 	lock_destroy(&a->lock);
 	free(a);

@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "fs/keeper.h"
 #include "store/manifest.h"
 #include "store/snapshot.h"
@@ -20,8 +20,7 @@ struct keeper {
 	pthread_cond_t changed;		/* `news`, or the end */
 	bool news;			/* a snapshot was taken or dropped since the thread looked */
 	_Atomic bool stop;
-	bool started;
-	pthread_t thread;
+	struct thread thread;
 };
 
 static void
@@ -88,11 +87,10 @@ keeper_open(struct mount *m, struct keeper **ret)
 	k->m = m;
 	lock_init(&k->lock, RANK_KEEPER);
 	cond_init(&k->changed);
-	rc = -pthread_create(&k->thread, NULL, keeper_main, k);
-	k->started = rc == MQ_OK;
+	rc = thread_start(&k->thread, keeper_main, k);
 	if (rc != MQ_OK) {
 		keeper_close(k);
-		return err_note(rc, "thread of snapshots: %s", strerror(-rc));
+		return rc;
 	}
 	*ret = k;
 	return MQ_OK;
@@ -107,8 +105,7 @@ keeper_close(struct keeper *k)
 	k->stop = true;
 	pthread_cond_signal(&k->changed);
 	lock_drop(&k->lock);
-	if (k->started)
-		pthread_join(k->thread, NULL);
+	thread_join(&k->thread);
 	pthread_cond_destroy(&k->changed);
 	lock_destroy(&k->lock);
 	free(k);

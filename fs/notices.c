@@ -10,6 +10,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "fs/lanes.h"
 #include "fs/notices.h"
 #include "fs/node_parts.h"
@@ -28,7 +29,7 @@ struct head {
 
 struct notices {
 	struct mount *m;
-	pthread_t thread;
+	struct thread thread;
 	struct lock lock;
 	pthread_cond_t changed;
 	bool closing;
@@ -216,10 +217,10 @@ notices_open(struct mount *m, struct notices **ret)
 	lock_init(&ns->lock, RANK_MARK);
 	cond_init(&ns->changed);
 	look(ns, true);			/* the kernel knows no inode yet, or a dead broker has notified it */
-	rc = -pthread_create(&ns->thread, NULL, notices_main, ns);
+	rc = thread_start(&ns->thread, notices_main, ns);
 	if (rc != MQ_OK) {
 		notices_free(ns);
-		return err_note(rc, "thread: %m");
+		return rc;
 	}
 	*ret = ns;
 	return MQ_OK;
@@ -243,6 +244,6 @@ notices_close(struct notices *ns)
 	lock_drop(&ns->lock);
 	if (stuck && umount2(ns->m->mountpoint, MNT_FORCE) != 0 && errno != EBUSY)
 		log_warn("%s: a notice to the kernel does not return", ns->m->mountpoint);
-	pthread_join(ns->thread, NULL);
+	thread_join(&ns->thread);
 	notices_free(ns);
 }

@@ -93,13 +93,12 @@ pending_open(struct mount *m, struct pending **ret)
 	lock_init(&p->lock, RANK_PENDING);
 	cond_init(&p->for_disk);
 	for (size_t i = 0; i < PENDING_THREADS; i++) {
-		int rc = -pthread_create(&p->threads[i], NULL, mains[i], p);
+		int rc = thread_start(&p->threads[i], mains[i], p);
 
 		if (rc != MQ_OK) {
 			pending_close(p);
-			return err_note(rc, "thread: %m");
+			return rc;
 		}
-		p->started[i] = true;
 	}
 	*ret = p;
 	return MQ_OK;
@@ -115,8 +114,7 @@ pending_close(struct pending *p)
 	pending_wake_readers(p);
 	pending_wake_answers(p);
 	for (size_t i = 0; i < PENDING_THREADS; i++)
-		if (p->started[i])
-			pthread_join(p->threads[i], NULL);
+		thread_join(&p->threads[i]);
 	pending_reads_end(p);
 	pending_durables_end(p);
 	pthread_cond_destroy(&p->for_disk);

@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "conf/thread.h"
 #include "fs/pending.h"
 
 enum pending_line {
@@ -59,8 +60,7 @@ struct pending {
 	pthread_cond_t for_disk;	/* DISK or KEEP has got a request, or closing */
 	bool answers_sleeps;		/* the thread sleeps without a deadline: it must be woken for a new one */
 
-	bool started[PENDING_THREADS];
-	pthread_t threads[PENDING_THREADS];
+	struct thread threads[PENDING_THREADS];
 };
 
 /* With the lock: put w into a line, take it out; a line's first request (NULL: the line is empty). */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "conf/err.h"
+#include "conf/thread.h"
 #include "fs/reply.h"
 #include "fs/searcher.h"
 
@@ -25,8 +25,7 @@ struct searcher {
 	pthread_cond_t more;
 	STAILQ_HEAD(searches, search) line;
 	bool ending;
-	pthread_t threads[SEARCHERS];
-	size_t n_threads;
+	struct thread threads[SEARCHERS];
 };
 
 /* NULL at the end. */
@@ -81,15 +80,12 @@ searcher_open(struct mount *m, search_on *on, struct searcher **ret)
 	STAILQ_INIT(&s->line);
 	lock_init(&s->lock, RANK_SEARCHES);
 	cond_init(&s->more);
-	while (rc == MQ_OK && s->n_threads < SEARCHERS) {
-		rc = -pthread_create(&s->threads[s->n_threads], NULL, searcher_main, s);
-		if (rc == MQ_OK)
-			s->n_threads++;
-	}
+	for (size_t i = 0; rc == MQ_OK && i < SEARCHERS; i++)
+		rc = thread_start(&s->threads[i], searcher_main, s);
 	if (rc != MQ_OK) {
 		searcher_end(s);
 		searcher_close(s);
-		return err_note(rc, "thread: %m");
+		return rc;
 	}
 	*ret = s;
 	return MQ_OK;
@@ -106,8 +102,8 @@ searcher_end(struct searcher *s)
 	STAILQ_CONCAT(&left, &s->line);
 	pthread_cond_broadcast(&s->more);
 	lock_drop(&s->lock);
-	for (size_t i = 0; i < s->n_threads; i++)
-		pthread_join(s->threads[i], NULL);
+	for (size_t i = 0; i < SEARCHERS; i++)
+		thread_join(&s->threads[i]);
 	while ((search = STAILQ_FIRST(&left))) {
 		STAILQ_REMOVE_HEAD(&left, entry);
 		reply_err(search->req, -ENOTCONN);

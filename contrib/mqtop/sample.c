@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/scope.h"
+#include "conf/thread.h"
 #include "contrib/mqtop/sample.h"
 
 #define FILE_MAX_BYTES (256 * 1024 * 1024)
@@ -229,7 +229,7 @@ sample_rate(const struct sample *now, const struct sample *before, const char *n
 
 struct sampler {
 	char *mount;
-	pthread_t thread;
+	struct thread thread;
 	struct lock lock;		/* all below */
 	pthread_cond_t changed;		/* what the thread is to do, or that it has ended */
 	int interval_ms;
@@ -317,7 +317,7 @@ sampler_start(const char *mount, int interval_ms, struct sampler **ret)
 	lock_init(&sr->lock, RANK_MARK);
 	sr->interval_ms = interval_ms;
 	sr->mount = strdup(mount);
-	rc = sr->mount ? -pthread_create(&sr->thread, NULL, sampler_main, sr) : -ENOMEM;
+	rc = sr->mount ? thread_start(&sr->thread, sampler_main, sr) : -ENOMEM;
 	if (rc != MQ_OK) {
 		sampler_free(sr);
 		return rc;
@@ -343,7 +343,7 @@ sampler_stop(struct sampler *sr)
 		fflush(NULL);
 		_exit(0);
 	}
-	pthread_join(sr->thread, NULL);
+	thread_join(&sr->thread);
 	sampler_free(sr);
 }
 
