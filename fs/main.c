@@ -97,6 +97,7 @@ struct starter {
 	int fd;			/* -1: in the foreground */
 	struct settings *settings;
 	const struct args *args;
+	const struct mount *mount;	/* in the broker */
 };
 
 static void
@@ -282,24 +283,19 @@ broker_close(struct mount *m)
 	return rc;
 }
 
-/* Of a broker: whom it tells that the mount is usable. */
-struct readiness {
-	struct starter *starter;
-	const struct mount *m;
-};
-
 static void
 serve_ready(void *arg)
 {
-	const struct readiness *r = arg;
+	struct starter *starter = arg;
+	const struct mount *m = starter->mount;
 
-	log_notice("%s is mounted on %s", r->starter->args->store, r->starter->args->mountpoint);
-	if (r->m->line->fd < 0) {
-		starter_ready(r->starter);
+	log_notice("%s is mounted on %s", starter->args->store, m->mountpoint);
+	if (m->line->fd < 0) {
+		starter_ready(starter);
 		return;
 	}
-	starter_close_stdio(r->starter);
-	lifeline_ready(r->m->line, session_heritable_fd(r->m));
+	starter_close_stdio(starter);
+	lifeline_ready(m->line, session_heritable_fd(m));
 }
 
 static void
@@ -337,11 +333,11 @@ print_troubles(const struct mount *m, const struct starter *starter)
 	print_warnings(service.trouble);
 }
 
-/* From here on others than the open files append: the network, and what delivers messages that are
- * due.  Before that a broker that inherits open files has counted, by the ends of their queues, how
- * much of a begun write is stored (estate.h). */
+/* Start what appends beside open files: the network, and the delivery of messages that are due.  Before that, a
+ * broker that inherits open files has found by the ends of their queues how much of a begun write is stored
+ * (estate.h). */
 static int
-others_begin(struct mount *m, const struct starter *starter)
+appends_begin(struct mount *m, const struct starter *starter)
 {
 	int rc = role_begin(m);
 
@@ -355,24 +351,24 @@ others_begin(struct mount *m, const struct starter *starter)
 }
 
 static int
-serve_mounted(struct mount *m, struct readiness *r)
+serve_mounted(struct mount *m, struct starter *starter)
 {
 	struct session_conf conf = {
-		.mount_options = r->starter->args->mount_options,
-		.debug = r->starter->args->debug,
+		.mount_options = starter->args->mount_options,
+		.debug = starter->args->debug,
 		.ready = serve_ready,
-		.ready_arg = r,
+		.ready_arg = starter,
 	};
 	int rc = MQ_OK, sig = 0;
 
-	/* The broker that had the store before us may have ended just now, and may have left a
-	 * dead mount; a mount that we inherit waits for us. */
+	/* The broker before this one may have left a dead mount.  A mount that is inherited is checked nowhere: its
+	 * requests wait for this broker. */
 	if (m->line->session_fd < 0)
 		rc = mountpoint_check(m->mountpoint);
 	if (rc == MQ_OK)
 		rc = session_open(m, &conf);
 	if (rc == MQ_OK)
-		rc = others_begin(m, r->starter);
+		rc = appends_begin(m, starter);
 	if (rc == MQ_OK)
 		rc = scrubbing_begin(m);
 	if (rc == MQ_OK)
@@ -389,14 +385,13 @@ serve_mounted(struct mount *m, struct readiness *r)
 static int
 serve_until_end(struct mount *m, struct starter *starter)
 {
-	struct readiness ready = { .starter = starter, .m = m };
 	int rc, closed;
 
 	rc = broker_open(m, starter->args);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
 	if (rc == MQ_OK)
-		rc = serve_mounted(m, &ready);
+		rc = serve_mounted(m, starter);
 	if (rc != MQ_OK)
 		print_error(rc, 0);
 	tree_close(m);
@@ -431,6 +426,7 @@ serve(void *arg, struct lifeline *line)
 	};
 	int code;
 
+	starter->mount = &m;
 	m.master_given = *settings->master;
 	inet_pton(AF_INET, settings->brokerIP1, m.host.addr);
 	code = serve_until_end(&m, starter);
