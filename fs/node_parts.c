@@ -50,16 +50,24 @@ node_part_name(int64_t number, char name[NODE_PART_NAME_SIZE])
 	snprintf(name, NODE_PART_NAME_SIZE, "%0*" PRId64, NAME_DIGITS, number * QUEUE_PART_MESSAGES);
 }
 
-/* The parts that have messages, [first, end). */
-struct range {
+/* The parts of a queue: numbers [first, end) have messages. */
+struct parts {
+	struct queue *q;
+	struct queue_span span;
 	int64_t first, end;
 };
 
-static struct range
-range_of(const struct queue_span *span)
+static int
+parts_find(struct mount *m, const struct node *n, struct parts *ret)
 {
-	return (struct range){ span->min.n / QUEUE_PART_MESSAGES,
-			       (span->end.n + QUEUE_PART_MESSAGES - 1) / QUEUE_PART_MESSAGES };
+	int rc = node_find_queue(m, n, &ret->q);
+
+	if (rc != MQ_OK)
+		return rc;
+	queue_span(ret->q, &ret->span);
+	ret->first = ret->span.min.n / QUEUE_PART_MESSAGES;
+	ret->end = (ret->span.end.n + QUEUE_PART_MESSAGES - 1) / QUEUE_PART_MESSAGES;
+	return MQ_OK;
 }
 
 /* --- topics/T/qN.parts/ ------------------------------------------------------------- */
@@ -67,15 +75,13 @@ range_of(const struct queue_span *span)
 static int
 parts_attr(struct mount *m, const struct node *n, struct stat *st, double *ret_timeout)
 {
-	struct queue_span span;
-	struct queue *q;
-	int rc = node_find_queue(m, n, &q);
+	struct parts parts;
+	int rc = parts_find(m, n, &parts);
 
 	if (rc != MQ_OK)
 		return rc;
-	queue_span(q, &span);
-	if (span.last_store_ms)
-		stat_set_ms(st, span.last_store_ms);
+	if (parts.span.last_store_ms)
+		stat_set_ms(st, parts.span.last_store_ms);
 	rc = node_attr_dir(m, n, st, ret_timeout);
 	*ret_timeout = 0;
 	return rc;
@@ -85,15 +91,11 @@ static int
 parts_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	int64_t first = name_number(name, NAME_DIGITS), number = first / QUEUE_PART_MESSAGES;
-	struct queue_span span;
-	struct range parts;
-	struct queue *q;
-	int rc = node_find_queue(m, dir, &q);
+	struct parts parts;
+	int rc = parts_find(m, dir, &parts);
 
 	if (rc != MQ_OK)
 		return rc;
-	queue_span(q, &span);
-	parts = range_of(&span);
 	if (first < 0 || first % QUEUE_PART_MESSAGES != 0 || number < parts.first || number >= parts.end)
 		return -ENOENT;
 	return node_get(m, node_part_ino(dir->id, dir->queue, number, open_queue_format(m, dir->topic, &(struct name){ 0 })), ret_child);
@@ -104,15 +106,11 @@ parts_list(struct mount *m, const struct node *dir, struct lister *l)
 {
 	enum topic_format format = open_queue_format(m, dir->topic, &(struct name){ 0 });
 	char name[NODE_PART_NAME_SIZE];
-	struct queue_span span;
-	struct range parts;
-	struct queue *q;
-	int rc = node_find_queue(m, dir, &q);
+	struct parts parts;
+	int rc = parts_find(m, dir, &parts);
 
 	if (rc != MQ_OK)
 		return rc;
-	queue_span(q, &span);
-	parts = range_of(&span);
 	for (int64_t i = parts.first; i < parts.end; i++) {
 		node_part_name(i, name);
 		lister_add(l, name, node_part_ino(dir->id, dir->queue, i, format));
@@ -151,22 +149,20 @@ part_end(struct part *p)
 static int
 part_find(struct mount *m, const struct node *n, struct part *ret)
 {
-	struct queue_span span;
-	struct range parts;
+	struct parts parts;
 	int64_t number;
-	int rc = node_find_queue(m, n, &ret->q);
+	int rc = parts_find(m, n, &parts);
 
 	if (rc != MQ_OK)
 		return rc;
-	queue_span(ret->q, &span);
-	parts = range_of(&span);
 	number = parts.first + (((int64_t)(n->part >> FORMAT_BITS) - parts.first) & NUMBER_MASK);
 	if (number >= parts.end)
 		return -ESTALE;
+	ret->q = parts.q;
 	ret->format = (enum topic_format)(n->part & ((1u << FORMAT_BITS) - 1));
 	ret->first = MQ_QOFF(number * QUEUE_PART_MESSAGES);
 	ret->end = qoff_add(ret->first, QUEUE_PART_MESSAGES);
-	ret->full = span.end.n >= ret->end.n;
+	ret->full = parts.span.end.n >= ret->end.n;
 	return MQ_OK;
 }
 
