@@ -6,7 +6,7 @@
 
 #define GROUPS_AT_FIRST 64
 
-/* --- who asks ------------------------------------------------------------------- */
+/* --- the caller ------------------------------------------------------------------- */
 
 static void
 groups_of(const struct handle *h, struct acl_caller *who)
@@ -30,7 +30,7 @@ groups_of(const struct handle *h, struct acl_caller *who)
 	}
 }
 
-/* --- what is asked for ------------------------------------------------------------ */
+/* --- its access ------------------------------------------------------------ */
 
 int
 access_check(struct mount *m, const struct handle *h, struct topic *t, int32_t queue, int want)

@@ -92,7 +92,7 @@ struct estate_file {
 	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
 	_Atomic int broken;		/* every request on it gets this error code of err.h; 0: it works */
 	_Atomic int64_t read_end;	/* where the last read ended */
-	_Atomic uint64_t poll;		/* the kernel's name for those who poll it; 0: nobody did */
+	_Atomic uint64_t poll;		/* the kernel's name for the processes that poll it; 0: none did */
 
 	uint64_t number;		/* the kernel's name for it */
 	uint64_t ino;

@@ -11,7 +11,7 @@
 
 /* What open answers beside the handle. */
 #ifndef FOPEN_DIRECT_IO
-#define FOPEN_DIRECT_IO (1u << 0)	/* no page cache: every read and write comes to us */
+#define FOPEN_DIRECT_IO (1u << 0)	/* no page cache: every read and write comes to the broker */
 #define FOPEN_KEEP_CACHE (1u << 1)	/* pages cached before this open are still valid */
 #endif
 #ifndef FOPEN_NOFLUSH
@@ -74,7 +74,7 @@ struct kernel_init_in {
 	uint32_t flags2;	/* there if flags has INIT_EXT */
 };
 
-/* ... and what we take. */
+/* ... and what the broker takes. */
 struct kernel_init_out {
 	uint32_t major, minor;
 	uint32_t max_readahead;
@@ -93,7 +93,7 @@ struct kernel_init_out {
 #define KERNEL_INIT2_PASSTHROUGH (1u << 5)	/* of flags2 */
 #define KERNEL_INIT2_HAS_RESEND (1u << 7)
 
-/* A file of ours that the kernel may read itself: id > 0, or -1. */
+/* A file that the kernel may read itself: id > 0, or -1. */
 struct kernel_backing_map {
 	int32_t fd;
 	uint32_t flags;

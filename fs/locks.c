@@ -31,7 +31,7 @@ TAILQ_HEAD(lock_waiters, lock_waiter);
 struct locks {
 	struct mount *m;
 	struct lock lock;			/* all below */
-	struct estate_lock *rows;		/* ESTATE_LOCKS of them: our own, or the estate's */
+	struct estate_lock *rows;		/* ESTATE_LOCKS of them: own, or the estate's */
 	struct estate_lock *own;
 	_Atomic uint32_t *n_rows;		/* used at any time: those before */
 	_Atomic uint32_t own_n_rows;

@@ -61,7 +61,7 @@ struct mount {
 	_Atomic int64_t wheel_waiting;	/* messages that RocketMQ's timer wheel would deliver: store/wheel.h */
 
 	bool read_only;
-	bool passthrough;		/* the kernel can read our files itself */
+	bool passthrough;		/* the kernel can read files of the store itself */
 	size_t max_write;
 	int64_t started_ms;
 	const struct lifeline *line;	/* to the supervisor */

@@ -597,7 +597,7 @@ op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file
 		fuse_reply_lseek(req, whence == SEEK_DATA || off >= end ? off : end);
 }
 
-/* ENOTTY and not 0, which would make us a terminal (isatty(3)). */
+/* ENOTTY and not 0, which would make the file a terminal (isatty(3)). */
 static void
 op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg, struct fuse_file_info *fi,
 	 unsigned flags, const void *in_buf, size_t in_size, size_t out_size)

@@ -2,7 +2,7 @@
  *
  *     slave ──> master    1  nothing is received any more
  *                         2  all received records are in the views; an incomplete one is cut
- *                         3  an epoch begins: its record is our first one, and is on this disk
+ *                         3  an epoch begins: its record is the first one of this broker, and is on this disk
  *                         4  appends are accepted, slaves served
  *     master ──> slave    1  appends are refused (EROFS), those under way have ended
  *                         2  the whole log is flushed

@@ -1,7 +1,7 @@
 /* stored.h - open files whose bytes are those of a file of the store.
  *
  * A finished file never changes any more: the kernel may read it by itself, or keep
- * it in its cache.  Reads of other files are requests to us.
+ * it in its cache.  Reads of other files are requests to the broker.
  */
 #ifndef MQFS_FS_STORED_H
 #define MQFS_FS_STORED_H

@@ -414,7 +414,7 @@ was_unmounted(const struct supervisor *s)
 	return id != 0 && id != s->mount_id;
 }
 
-/* After a death: shall there be another broker?  False with *ret_code. */
+/* After a death: is another broker to be started?  False with *ret_code. */
 static bool
 shall_restart(struct supervisor *s, int *ret_code)
 {

@@ -212,7 +212,7 @@ text_truncate(struct handle *h, off_t size)
 	return MQ_OK;
 }
 
-/* An empty text that nobody wrote to (`: > config`) changes nothing. */
+/* An empty text without a write (`: > config`) changes nothing. */
 int
 text_flush(struct mount *m, struct handle *h)
 {
