@@ -41,7 +41,7 @@ retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
 		return err_note(-EINVAL, "q%u.retry: " USAGE, n->queue);
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
 	if (rc == MQ_OK)
-		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1, NULL);
+		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1);
 	if (rc == MQ_EEND || rc == MQ_EGONE)
 		return err_note(-ERANGE, "topics/%s/q%u has no message %" PRId64, n->topic->name, n->queue, at);
 	return rc;

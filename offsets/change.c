@@ -193,6 +193,15 @@ apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 	return MQ_OK;
 }
 
+void
+change_note_logged(struct offsets *o, mq_pos end)
+{
+	int64_t before = atomic_load(&o->logged);
+
+	while (before < end.byte && !atomic_compare_exchange_weak(&o->logged, &before, end.byte))
+		;
+}
+
 typedef int store_appends(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
 /* As many as make a good batch. */
@@ -214,7 +223,7 @@ change_some(struct offsets *o, store_appends *append, const struct meta *m, size
 	queue_append_end(o->meta_queue);
 	if (at.n) {
 		applied = apply_stored(o, m, &at);
-		o->logged = at.end.byte;
+		change_note_logged(o, at.end);
 		if (ret_end)
 			*ret_end = at.end;
 		*ret_done = at.n;

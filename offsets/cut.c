@@ -332,6 +332,7 @@ cut_steps(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)
 		rc = store_cut_log(o->store, cut);
+	atomic_store(&o->logged, 0);
 	if (rc == MQ_OK && cut->begin.byte >= 0) {
 		adopt(o, cut, theirs);
 		rc = checkpoint_now(o);

@@ -66,7 +66,7 @@ struct snapshots;
 struct snapshot;
 int offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret);
 
-/* What has been changed here ends there in the log: what to wait for to have it durable.
+/* What has been changed or sent back here ends there in the log: what to wait for to have it durable.
  * It says nothing of what a master's log has brought. */
 mq_pos offsets_logged(const struct offsets *o);
 

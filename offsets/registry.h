@@ -367,6 +367,10 @@ int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
  * appended (store_append_first()). */
 int change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end);
 
+/* A record of ours ends there in the log: offsets_logged() is that, or what it was if that is more.  A
+ * cut of the log begins it anew. */
+void change_note_logged(struct offsets *o, mq_pos end);
+
 /* Apply the records that are in the log and not in memory. */
 int change_follow(struct offsets *o);
 

@@ -116,7 +116,7 @@ read_message(struct offsets *o, struct queue *q, mq_qoff at, unsigned char **buf
 }
 
 static int
-append(struct offsets *o, struct topic *t, struct queue *q, const struct message *m, mq_pos *ret_end)
+append(struct offsets *o, struct topic *t, struct queue *q, const struct message *m)
 {
 	struct appended at;
 	struct batch b;
@@ -130,14 +130,14 @@ append(struct offsets *o, struct topic *t, struct queue *q, const struct message
 		rc = store_append(o->store, q, &b, &at);
 		topic_append_end(q);
 	}
-	if (rc == MQ_OK && ret_end)
-		*ret_end = at.end;
+	if (rc == MQ_OK)
+		change_note_logged(o, at.end);
 	batch_free(&b);
 	return rc;
 }
 
 int
-send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int level, int max_times, mq_pos *ret_end)
+send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int level, int max_times)
 {
 	AUTO_FREE struct coming *c = malloc(sizeof(*c));
 	AUTO_FREE unsigned char *buf = NULL;
@@ -168,7 +168,7 @@ send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int l
 	c->m.topic_len = strlen(c->topic);
 	if (c->dead) {
 		rc = topic_queue(o, t, 0, &to);
-		return rc == MQ_OK ? append(o, t, to, &c->m, ret_end) : rc;
+		return rc == MQ_OK ? append(o, t, to, &c->m) : rc;
 	}
 	c->m.queue_id = (int32_t)(c->rec.pos.byte / 8 % topic_queues(o, t));
 	if (level == SEND_BACK_BY_RULE)
@@ -178,5 +178,5 @@ send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int l
 	rc = delays_message(&c->m, level, 0, c->waiting);
 	if (rc == MQ_OK)
 		rc = delays_queue(o->store, level, &to);
-	return rc == MQ_OK ? append(o, t, to, &c->m, ret_end) : rc;
+	return rc == MQ_OK ? append(o, t, to, &c->m) : rc;
 }

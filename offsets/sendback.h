@@ -23,11 +23,10 @@ enum { SEND_BACK_BY_RULE = 0, SEND_BACK_NEVER_AGAIN = -1 };
  * longer each time; SEND_BACK_NEVER_AGAIN: it goes to %DLQ%G now.  max_times: after so many
  * it goes there, -1: after the group's retryMaxTimes.  It does not commit anything.
  *
- * MQ_OK     it is stored (*ret_end is what to wait for), or the group wants no retries
+ * MQ_OK     it is stored (offsets_logged() is what to wait for), or the group wants no retries
  * MQ_EEND, MQ_EGONE, -EIO   there is no such message
  * -EINVAL   noted: the group's name leaves no room for the topic's, or there is no such level
  * or what store_append() said */
-int send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int level, int max_times,
-	      mq_pos *ret_end);
+int send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int level, int max_times);
 
 #endif

@@ -89,7 +89,7 @@ serve_send_back(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;		/* RocketMQ's way to say that the group wants no retries */
 	if (!find_message(s, MQ_POS(pos), &m))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "look message by offset failed, %" PRId64, pos);
-	rc = send_back(o, g, m.queue, m.at, (int)level, max_times < 0 ? -1 : (int)max_times, NULL);
+	rc = send_back(o, g, m.queue, m.at, (int)level, max_times < 0 ? -1 : (int)max_times);
 	if (rc != MQ_OK)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
 	stats_sent_back(s->remoting.stats, queue_topic(m.queue), g->name);

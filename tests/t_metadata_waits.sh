@@ -1,5 +1,5 @@
 #!/bin/bash
-# mkdir, rmdir, chmod, chown, access lists, configurations, commands and offsets are writes
+# mkdir, rmdir, chmod, chown, access lists, configurations, commands, offsets and what is sent back are writes
 # like any other: with SYNC_FLUSH they wait for the disk; a SYNC_MASTER without slaves
 # refuses them and stores nothing, and with slaves it answers when these have them.
 . "$top_builddir/tests/functions.sh"
@@ -13,7 +13,7 @@ mkdir "$master" "$slave"
 # Each changes something that is in the log, and can be done again and again.
 n=0
 changes=(make change_mode change_owner set_acl drop_acl configure subscribe configure_group set_expression reset
-	touch_offset command remove)
+	touch_offset send_back command remove)
 make() { mkdir "$master/topics/new"; }
 change_mode() { chmod "0$((700 + n++ % 8))" "$master/topics/t/q0"; }
 change_owner() { chown "$(id -u):$(id -g)" "$master/topics/t"; }
@@ -25,6 +25,7 @@ configure_group() { echo "retryMaxTimes = $((++n))" > "$master/groups/g/config";
 set_expression() { echo '*' > "$master/groups/g/t/subscription"; }
 reset() { echo "$((n++ % 4))" > "$master/groups/g/t/q0.offset"; }
 touch_offset() { touch "$master/groups/g/t/q0.offset"; }
+send_back() { echo '0 level1' > "$master/groups/g/t/q1.retry"; }
 command() { echo "trim q0 $((++n > 0))" > "$master/topics/t/ctl"; }
 remove() { rmdir "$master/groups/g/new" && rmdir "$master/topics/new"; }
 
@@ -34,6 +35,8 @@ options+=,haSendHeartbeatInterval=300,haHousekeepingInterval=60000
 start_mqfs "$work/m" "$master" -o "$options,flushDiskType=SYNC_FLUSH"
 mkdir "$master/topics/t" "$master/groups/g" "$master/groups/g/t"
 seq 5 >> "$master/topics/t/q0"
+echo bad >> "$master/topics/t/q1"
+send_back				# makes the topic for what comes again
 
 for change in "${changes[@]}"; do
 	before=$(written "$master")
