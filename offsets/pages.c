@@ -87,13 +87,14 @@ damaged(uint64_t page, const char *what)
 	return err_note(MQ_ECORRUPT, "lmdb: page %" PRIu64 " of data.mdb is damaged: %s", page, what);
 }
 
+/* A page that the disk cannot read is damaged, too: in LMDB's map it would be SIGBUS. */
 static int
 read_at(int fd, void *buf, size_t len, uint64_t page, size_t page_bytes)
 {
 	ssize_t n = pread(fd, buf, len, (off_t)(page * page_bytes));
 
 	if (n < 0)
-		return err_note(-errno, "lmdb: page %" PRIu64 " of data.mdb: %m", page);
+		return err_note(errno == EIO ? MQ_ECORRUPT : -errno, "lmdb: page %" PRIu64 " of data.mdb: %m", page);
 	return (size_t)n == len ? MQ_OK : damaged(page, "the file ends before it");
 }
 

@@ -19,7 +19,7 @@
 #define MQFS_OFFSETS_PAGES_H
 
 /* MQ_OK, also for a file that is empty or not there; MQ_ECORRUPT, noted: which page, and
- * what is wrong with it; -EIO, -ENOMEM ...: it could not be read. */
+ * what is wrong with it, or that the disk cannot read it; -ENOMEM, -EACCES ... */
 int pages_check(const char *data_mdb);
 
 #endif

@@ -342,6 +342,51 @@ what_an_older_program_has_written_is_believed_and_summed_from_then_on(void **sta
 
 /* --- a broker over them ---------------------------------------------------------------------------- */
 
+/* The disk cannot read one page after another of the file, from the `from`th byte on. */
+static off_t unreadable_from = -1;
+
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t at);
+
+ssize_t
+__wrap_pread(int fd, void *buf, size_t len, off_t at)
+{
+	char name[32], path[256] = "";
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (unreadable_from >= 0 && at >= unreadable_from && readlink(name, path, sizeof(path) - 1) > 0 &&
+	    strstr(path, "/lmdb/data.mdb")) {
+		errno = EIO;
+		return -1;
+	}
+	return __real_pread(fd, buf, len, at);
+}
+
+static void
+a_broker_whose_tables_cannot_be_read_makes_them_anew(void **state)
+{
+	struct broker b;
+
+	(void)state;
+	for (off_t from = 0; from <= 2 * PAGE; from += 2 * PAGE) {
+		broker_begin(&b, NULL);
+		broker_open(&b);
+		broker_topic(&b, "orders", 4);
+		broker_produce(&b, "orders", 1, 10);
+		broker_close(&b);
+		unreadable_from = from;
+		broker_open_read_only(&b);
+		assert_non_null(topic_find(b.offsets, "orders"));
+		broker_close(&b);
+		broker_open(&b);
+		unreadable_from = -1;
+		assert_non_null(topic_find(b.offsets, "orders"));
+		assert_int_equal(queue_end(store_queue(b.store, "orders", 1)).n, 10);
+		broker_close(&b);
+		broker_end(&b);
+	}
+}
+
 static void
 a_broker_makes_damaged_tables_anew_from_the_log(void **state)
 {
@@ -383,6 +428,7 @@ main(void)
 		T(a_row_that_says_something_else_is_noticed),
 		T(what_an_older_program_has_written_is_believed_and_summed_from_then_on),
 		cmocka_unit_test(a_broker_makes_damaged_tables_anew_from_the_log),
+		cmocka_unit_test(a_broker_whose_tables_cannot_be_read_makes_them_anew),
 	};
 
 	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
