@@ -157,6 +157,16 @@ epochs_compare(const struct epochs *ours, mq_pos our_begin, mq_pos our_end, cons
 	return our_end.byte < their_begin.byte ? EPOCHS_TOO_OLD : EPOCHS_FOLLOW;
 }
 
+bool
+epochs_lost_their_end(const struct epochs *ours, const struct epochs *theirs)
+{
+	size_t i, j;
+
+	return last_common(ours, theirs, &i, &j) && i + 1 == ours->n && j + 1 < theirs->n &&
+	       theirs->list[j + 1].number == theirs->list[j].number + 1 &&
+	       memcmp(theirs->list[j + 1].by, theirs->list[j].by, EPOCH_ID_BYTES) == 0;
+}
+
 /* --- as text ------------------------------------------------------------------------ */
 
 const char *

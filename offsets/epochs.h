@@ -69,6 +69,13 @@ enum epochs_verdict epochs_compare(const struct epochs *ours, mq_pos our_begin, 
 				   const struct epochs *theirs, mq_pos their_begin, mq_pos their_end,
 				   const unsigned char self[EPOCH_ID_BYTES], mq_pos *ret_at);
 
+/* Of two logs that are EPOCHS_DIVERGED: is it the other that has lost its end?
+ *
+ *     ours      1A ├──────────────────┤      what its master's disk has lost is here
+ *     theirs    1A ├──────────┬ 2A ├───>     its master came back, and went on
+ */
+bool epochs_lost_their_end(const struct epochs *ours, const struct epochs *theirs);
+
 /* For a log line and status/: "follows", "diverged" ... */
 const char *epochs_verdict_name(enum epochs_verdict v);
 

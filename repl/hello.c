@@ -59,6 +59,8 @@ with_more(json_t *object, const struct hello *h)
 		rc = json_object_set(object, "via", via);
 	if (rc == 0 && h->unlogged)
 		rc = json_object_set_new(object, "unlogged", json_true());
+	if (rc == 0 && h->unsynced)
+		rc = json_object_set_new(object, "unsynced", json_true());
 	if (rc == 0 && h->tail.from.byte < h->tail.to.byte)
 		rc = json_object_set_new(object, "tail", json_pack("{s:I, s:I, s:I}",
 					 "from", (json_int_t)h->tail.from.byte, "to", (json_int_t)h->tail.to.byte,
@@ -169,12 +171,13 @@ take_tail(const json_t *object, struct hello_tail *ret)
 static bool
 take_more(const json_t *object, struct hello *h)
 {
-	const json_t *unlogged = json_object_get(object, "unlogged");
+	const json_t *unlogged = json_object_get(object, "unlogged"), *unsynced = json_object_get(object, "unsynced");
 	const json_t *instance = json_object_get(object, "instance");
 	const json_t *via = json_object_get(object, "via"), *tail = json_object_get(object, "tail");
 
 	h->unlogged = json_is_true(unlogged);
-	return (!unlogged || json_is_boolean(unlogged)) &&
+	h->unsynced = json_is_true(unsynced);
+	return (!unlogged || json_is_boolean(unlogged)) && (!unsynced || json_is_boolean(unsynced)) &&
 	       (!instance || (json_is_string(instance) &&
 			      epoch_id_parse(json_string_value(instance), h->instance))) &&
 	       (!via || (json_is_array(via) && take_via(via, &h->via))) && (!tail || take_tail(tail, &h->tail));

@@ -18,6 +18,9 @@
  *   tail         {"from":P,"to":Q,"crc":N}: CRC-32 of these bytes of its log: its last ones,
  *                and in an answer those that the request names, if it has them
  *
+ *   unsynced     true: a master that acknowledges what its slaves have and its own disk may not
+ *                (SYNC_MASTER with ASYNC_FLUSH): what it loses in a power cut is not to be lost on them
+ *
  * Members from `instance` on are optional.  The tail detects what epochs cannot: that one of
  * the two logs was restored from an older copy and has grown differently since.
  *
@@ -61,7 +64,7 @@ struct hello {
 	mq_pos begin, end;
 	struct epochs epochs;
 	unsigned char instance[HELLO_ID_BYTES];		/* zeros: the hello has none */
-	bool unlogged;
+	bool unlogged, unsynced;
 	struct hello_via via;
 	struct hello_tail tail;
 };

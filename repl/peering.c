@@ -77,6 +77,7 @@ peering_hello(struct replication *r, struct hello *ret)
 	h.via = r->via;
 	h.unlogged = r->unlogged && s->brokerRole == SLAVE;
 	lock_drop(&r->lock);
+	h.unsynced = s->brokerRole == SYNC_MASTER && s->flushDiskType == ASYNC_FLUSH;
 	h.segment_bytes = store_segment_bytes(r->store);
 	h.end = mark_at(store_written(r->store));
 	h.begin = store_begin(r->store);
@@ -111,6 +112,10 @@ peering_judge(const struct hello *slave, const struct hello *master, enum epochs
 	if (verdict == EPOCHS_DIVERGED && hello_is_slave(master) && at.byte >= master->end.byte)
 		return err_note(-EAGAIN, "it is a slave itself and has the log up to %" PRId64 ", this one up to %"
 				PRId64 ": waiting for it", master->end.byte, slave->end.byte);
+	if (verdict == EPOCHS_DIVERGED && master->unsynced && epochs_lost_their_end(&slave->epochs, &master->epochs))
+		return err_note(-EPROTO, "its disk has lost what it may have acknowledged, which this slave has (%" PRId64
+				" to %" PRId64 "): promote the slave with the longest log; or, to give that up, make "
+				"it an ASYNC_MASTER until its slaves follow", at.byte, slave->end.byte);
 	if (verdict == EPOCHS_FOLLOW && hello_tails_differ(slave, master))
 		return err_note(-EPROTO, "its log has other bytes than ours between %" PRId64 " and %" PRId64
 				": one store is an old copy, put back; to follow it, begin with an empty store",

@@ -122,6 +122,32 @@ each_pair_of_logs_has_its_verdict(void **state)
 	}
 }
 
+static void
+a_master_that_lost_its_end_is_told_from_one_that_was_overruled(void **state)
+{
+	static const struct {
+		const char *ours, *theirs;
+		bool lost;
+	} pairs[] = {
+		{ "1A@0", "1A@0 2A@850", true },
+		{ "1A@0 2B@400", "1A@0 2B@400 3B@850 4B@900", true },
+		{ "1A@0", "1A@0 2B@850", false },		/* a slave was promoted */
+		{ "1A@0 2S@700", "1A@0 2A@850", false },	/* what is behind was ours alone */
+		{ "1A@0", "1A@0", false },
+		{ "1A@0", "1A@0 9A@850", false },		/* what came between is forgotten */
+		{ "1B@0", "1A@0 2A@850", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(pairs); i++) {
+		struct epoch our_list[8], their_list[8];
+		struct epochs ours = parse(pairs[i].ours, our_list), theirs = parse(pairs[i].theirs, their_list);
+
+		if (epochs_lost_their_end(&ours, &theirs) != pairs[i].lost)
+			fail_msg("%s beside %s", pairs[i].ours, pairs[i].theirs);
+	}
+}
+
 /* --- a model: logs that are copied, lost and branched at random ------------------------ */
 
 #define STORES 4
@@ -434,6 +460,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_pair_of_logs_has_its_verdict),
+		cmocka_unit_test(a_master_that_lost_its_end_is_told_from_one_that_was_overruled),
 		cmocka_unit_test(what_is_followed_is_a_prefix_whatever_has_happened),
 		cmocka_unit_test(a_history_only_grows_at_its_end),
 		cmocka_unit_test(a_long_history_keeps_its_first_and_its_newest),

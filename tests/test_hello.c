@@ -41,6 +41,7 @@ some_hello(void)
 	h.via.n = 2;
 	memcpy(h.via.ids[0], "its very master", 16);
 	memcpy(h.via.ids[1], "and that one's..", 16);
+	h.unsynced = true;
 	h.tail = (struct hello_tail){ { 4999990000 }, { 5000000000 }, 0xfffffffe };
 	return h;
 }
@@ -70,6 +71,7 @@ what_is_said_is_heard(void **state)
 	assert_memory_equal(heard.instance, said.instance, 16);
 	assert_int_equal(heard.via.n, 2);
 	assert_memory_equal(heard.via.ids, said.via.ids, sizeof(said.via.ids));
+	assert_true(heard.unsynced);
 	assert_int_equal(heard.tail.from.byte, 4999990000);
 	assert_int_equal(heard.tail.to.byte, 5000000000);
 	assert_int_equal(heard.tail.crc, 0xfffffffe);
@@ -102,6 +104,7 @@ what_is_not_known_yet_does_no_harm(void **state)
 	assert_string_equal(h.trouble, "");
 	assert_int_equal(h.via.n, 0);
 	assert_int_equal(h.tail.to.byte, 0);
+	assert_false(h.unsynced);
 	hello_free(&h);
 }
 
