@@ -74,15 +74,21 @@ refuse(struct wait *e, int code, const char *why)
 	snprintf(e->answer.remark, sizeof(e->answer.remark), "%s", why);
 }
 
+/* A log that was cut does not come to the end of what it has lost. */
 static enum over
 disk_is_over(struct waits *w, const struct wait *e, int64_t now)
 {
-	return is_over(e->disk_by, e->end, mark_at(store_flushed(w->broker->store)), w->disk_failed, now);
+	bool cut = e->end.byte > mark_at(store_written(w->broker->store)).byte;
+
+	return is_over(e->disk_by, e->end, mark_at(store_flushed(w->broker->store)), w->disk_failed || cut, now);
 }
 
+/* Slaves of a broker that is a slave now acknowledge its master's log, in which the message may not be. */
 static enum over
 slaves_are_over(struct waits *w, const struct wait *e, int64_t now)
 {
+	if (e->slaves_by && w->broker->settings->brokerRole == SLAVE)
+		return OVER_BADLY;
 	return is_over(e->slaves_by, e->end, mark_at(replicated(w)), false, now);
 }
 

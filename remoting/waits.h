@@ -2,11 +2,12 @@
  *
  *      SYNC_FLUSH    until `flushed` has passed the message; after syncFlushTimeout, or when
  *                    the disk fails, the answer is FLUSH_DISK_TIMEOUT (10)
- *      SYNC_MASTER   until `replicated` has; after slaveTimeout it is FLUSH_SLAVE_TIMEOUT (12)
+ *      SYNC_MASTER   until `replicated` has; after slaveTimeout, or when this broker becomes a
+ *                    slave, it is FLUSH_SLAVE_TIMEOUT (12)
  *
  * If both fail the answer is that of the slaves.  A message without enough slaves in sync
  * when it is stored does not wait for them: SLAVE_NOT_AVAILABLE (11).  All of these
- * messages are in the log.
+ * messages are in the log, unless a slave cut them off since, as its master's log does not have them.
  *
  * Answers wait in a list in the order of the log, so each pass over it costs only the answers
  * that are given, and one sync of the log completes all messages before it.  Two threads: one

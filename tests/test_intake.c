@@ -406,6 +406,29 @@ slaves_that_do_not_answer_in_time_are_flush_slave_timeout(void **state)
 	assert_int_equal(end_of(r, "T", 0), 2);
 }
 
+/* What its slaves acknowledge from then on is another master's log, in which the message may not be. */
+static void
+a_message_that_waits_when_its_master_becomes_a_slave_is_not_acknowledged(void **state)
+{
+	struct remote *r = *state;
+	struct say say = { .kind = RING_SEND, .topic = "T", .group = "p", .body = "x" };
+	struct ring_completion c;
+
+	broker_set(&r->b, "brokerRole", "SYNC_MASTER");
+	broker_set(&r->b, "slaveTimeout", "60000");
+	r->in_sync = true;
+	assert_true(remote_submit(r, &say, 1));
+	say.text = "WAIT\001false";
+	assert_true(remote_submit(r, &say, 2));
+	remote_wake(r);
+	assert_int_equal(remote_answer(r).tag, 2);
+	broker_set(&r->b, "brokerRole", "SLAVE");
+	mark_advance(&r->replicated, MQ_POS(1 << 20));
+	c = remote_answer(r);
+	assert_int_equal(c.tag, 1);
+	assert_int_equal(c.code, 12);
+}
+
 static void
 what_was_answered_survives_a_crash(void **state)
 {
@@ -449,6 +472,7 @@ main(void)
 		REMOTE(a_disk_that_fails_is_flush_disk_timeout_and_then_no_service),
 		REMOTE(sync_master_answers_when_slaves_have_it),
 		REMOTE(slaves_that_do_not_answer_in_time_are_flush_slave_timeout),
+		REMOTE(a_message_that_waits_when_its_master_becomes_a_slave_is_not_acknowledged),
 		REMOTE(what_was_answered_survives_a_crash),
 	};
 
