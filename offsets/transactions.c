@@ -328,6 +328,13 @@ transaction_end(struct offsets *o, const struct transaction_word *w)
 
 enum verdict { LEAVE, PUT_BACK, ASK, GIVE_UP };
 
+/* A clock that has just jumped makes no half too old (store/wallclock.h). */
+static bool
+is_too_old(const struct offsets *o, const struct half *h)
+{
+	return store_believed_ms(o->store, NULL) - h->rec.born_ms > o->settings->fileReservedTime * 3600000;
+}
+
 static enum verdict
 judge(const struct offsets *o, const struct half *h)
 {
@@ -338,7 +345,7 @@ judge(const struct offsets *o, const struct half *h)
 
 	if (half_number(h, CHECK_TIMES) >= s->transactionCheckMax && half_number(h, CHECK_TIMES) >= 0)
 		return GIVE_UP;
-	if (age > s->fileReservedTime * 3600000)
+	if (is_too_old(o, h))
 		return GIVE_UP;
 	if (has_immunity && age < (immune < 0 ? s->transactionTimeOut : immune * 1000))
 		return PUT_BACK;

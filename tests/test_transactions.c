@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -18,6 +19,23 @@
 #include "tests/tree.h"
 
 #define HOUR_MS 3600000
+
+/* --- the clock ------------------------------------------------------------------------------ */
+
+static _Atomic int64_t clock_shift_s;		/* the wall clock was set */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_REALTIME)
+		ts->tv_sec += clock_shift_s;
+	return rc;
+}
 
 /* --- what a producer does ------------------------------------------------------------------ */
 
@@ -386,6 +404,22 @@ a_late_word_ends_the_newest_copy(void **state)
 }
 
 static void
+a_clock_that_has_just_jumped_gives_no_transaction_up(void **state)
+{
+	struct broker *b = *state;
+
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	(void)send_half(b, "young", HOUR_MS, "");
+	clock_shift_s = 10 * 24 * 3600;
+	assert_int_equal(check(b).n, 1);
+	clock_shift_s = 0;
+	assert_int_equal(stats(b).open, 1);
+	assert_int_equal(stats(b).given_up, 0);
+	broker_close(b);
+}
+
+static void
 what_was_checked_in_vain_is_kept_aside(void **state)
 {
 	struct broker *b = *state;
@@ -664,6 +698,7 @@ main(void)
 		TEST(whoever_is_asked_ends_the_newest_copy),
 		TEST(a_late_word_ends_the_newest_copy),
 		TEST(what_was_checked_in_vain_is_kept_aside),
+		TEST(a_clock_that_has_just_jumped_gives_no_transaction_up),
 		TEST(what_was_kept_aside_is_asked_for_again),
 		TEST(an_immune_half_moves_and_nobody_is_asked),
 		TEST(the_group_stands_at_the_first_open_half),
