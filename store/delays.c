@@ -326,6 +326,15 @@ level_due(struct store *s, int level, struct due_list *dl)
 	return MQ_OK;
 }
 
+/* The first of the heap is given. */
+static void
+give_first(struct delays *d)
+{
+	MUST_HOLD(&d->lock);
+	d->given[d->n_given++] = d->heap[0];
+	heap_pop(d);
+}
+
 static void
 give_anew(struct delays *d)
 {
@@ -367,8 +376,69 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 		dl->next_ms = ret->due_ms < dl->next_ms ? ret->due_ms : dl->next_ms;
 		return false;
 	}
-	heap_pop(d);
-	d->given[d->n_given++] = *ret;
+	give_first(d);
+	return true;
+}
+
+/* --- the clock was ahead ----------------------------------------------------------------------- */
+
+/* Where delivery has come to a time that the clock says no more, messages that are stored since
+ * stand at that time, in the order in which they came (delays_tags_code()).  They do not wait for
+ * it: each is due at its own time, if those before it are delivered. */
+static bool
+stands_at_mark(struct delays *d, const struct due_list *dl, struct timed *ret, int64_t *ret_ahead_ms)
+{
+	LOCKED(&d->lock);
+	*ret_ahead_ms = d->state.due_ms - dl->now_ms;
+	if (d->n == 0 || *ret_ahead_ms <= 0 || d->heap[0].due_ms != d->state.due_ms)
+		return false;
+	*ret = d->heap[0];
+	return true;
+}
+
+/* The time at which the message at pos is due by itself.  One that cannot be read is due: who
+ * delivers it says so. */
+static int64_t
+own_due_ms(struct store *s, mq_pos pos)
+{
+	AUTO_FREE unsigned char *buf = NULL;
+	struct record rec;
+	size_t size = 0;
+
+	if (store_read(s, pos, &buf, &size, &rec) != MQ_OK)
+		return 0;
+	return record_timed_ms(rec.topic, (size_t)rec.topic_len, rec.props, (size_t)rec.props_len);
+}
+
+static void
+say_ahead(struct delays *d, int64_t ahead_ms)
+{
+	if (!d->said_ahead && ahead_ms > WALLCLOCK_STEP_MS)
+		log_warn("messages were delivered at their times when the clock was %" PRId64 " s ahead: until then, "
+			 "those that are stored now are delivered in the order in which they come, none before its "
+			 "time", ahead_ms / 1000);
+	d->said_ahead = ahead_ms > WALLCLOCK_STEP_MS;
+}
+
+/* Is the first of those at the mark due?  It is given then. */
+static bool
+take_at_mark(struct store *s, struct due_list *dl, struct timed *ret)
+{
+	struct delays *d = &s->delays;
+	int64_t ahead_ms, due_ms;
+
+	if (!stands_at_mark(d, dl, ret, &ahead_ms))
+		return false;
+	due_ms = own_due_ms(s, ret->pos);
+	say_ahead(d, ahead_ms);
+	if (due_ms > dl->now_ms) {
+		dl->next_ms = due_ms < dl->next_ms ? due_ms : dl->next_ms;
+		return false;
+	}
+	LOCKED(&d->lock);
+	if (d->n == 0 || d->heap[0].pos.byte != ret->pos.byte || ARRAY_ROOM(d->given, d->max_given, d->n_given + 1) != MQ_OK)
+		return false;
+	give_first(d);
 	return true;
 }
 
@@ -380,7 +450,7 @@ timed_due(struct store *s, struct due_list *dl)
 	bool again;
 
 	while (q && dl->n < dl->max) {
-		if (timed_take(&s->delays, dl, &t, &again)) {
+		if (timed_take(&s->delays, dl, &t, &again) || (!again && take_at_mark(s, dl, &t))) {
 			dl->list[dl->n++] =
 				(struct delay_due){ .q = q, .qoff = t.qoff, .pos = t.pos, .due_ms = t.due_ms };
 			continue;

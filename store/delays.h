@@ -16,8 +16,9 @@
  *
  *   levels   a number for each: the next message of its queue
  *   timed    in order of (due, position): all up to the last delivered one, (W), are.
- *            A message that is stored when its time is before W is due at W's time; so it
- *            is behind W.  One that is stored between delays_due() and the delivery of what
+ *            A message that is stored when its time is before W stands at W's time; so it
+ *            is behind W.  It is due at once; or where the clock was ahead, and says less than W
+ *            now, at its own time, when those that stand before it are delivered.  One that is stored between delays_due() and the delivery of what
  *            that gave may be before some of it: then that is given back, see
  *            delays_in_order().  A record of MQFS_DELAY that has a PREPAREDTRANSACTIONOFFSET was
  *            moved to the end of the log (retention would have taken it): all timed
@@ -131,6 +132,7 @@ struct delays {
 	bool counted;		/* the queue was read to its end since the store was opened or cut */
 	int64_t added;		/* of them, since the queue was last begun to be read */
 	int64_t delivered;
+	bool said_ahead;	/* that state.due_ms is ahead of the clock: of the thread that delivers */
 	struct mark news;
 };
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +18,21 @@
 #include "store/delays.h"
 #include "tests/broker_kit.h"
 #include "tests/tree.h"
+
+static _Atomic int64_t clock_shift_s;		/* the wall clock was set */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_REALTIME)
+		ts->tv_sec += clock_shift_s;
+	return rc;
+}
 
 /* As a producer does it: level 1 ..., or 0 and a time.  The body is a number. */
 static void
@@ -185,6 +201,42 @@ timed_messages_arrive_in_order_of_time(void **state)
 	broker_open(b);
 	assert_int_equal(pending(b), 1);
 	assert_int_equal(end_of(b, "t", 0), 51);
+}
+
+/* A time at which messages were delivered keeps none back when the clock is set right. */
+static void
+a_clock_that_was_ahead_delays_no_later_message(void **state)
+{
+	enum { DAY = 86400 };
+	struct broker *b = *state;
+	int64_t now = clock_wall_ms();
+
+	broker_open(b);
+	broker_topic(b, "t", 1);
+	put(b, "t", 0, 0, 0, now + 3 * DAY * INT64_C(1000));
+	clock_shift_s = 4 * DAY;
+	wait_for(b, "t", 0, 1);
+	wait_pending(b, 0);
+	clock_shift_s = 0;
+	put(b, "t", 0, 1, 0, now - 1000);
+	put(b, "t", 0, 2, 0, clock_wall_ms() + 300);
+	wait_for(b, "t", 0, 3);
+	assert_int_equal(number(b, "t", 1), 1);
+	assert_int_equal(number(b, "t", 2), 2);
+	put(b, "t", 0, 3, 0, clock_wall_ms() + DAY * INT64_C(1000));
+	put(b, "t", 0, 4, 0, clock_wall_ms() + 5 * DAY * INT64_C(1000));
+	wait_pending(b, 2);
+	broker_kill(b);
+	b->forgets_views = true;
+	broker_open(b);
+	wait_pending(b, 2);
+	assert_int_equal(end_of(b, "t", 0), 3);		/* neither again nor before its time */
+	clock_shift_s = DAY;
+	wait_for(b, "t", 0, 4);
+	assert_int_equal(number(b, "t", 3), 3);
+	clock_shift_s = 0;
+	wait_pending(b, 1);
+	broker_close(b);
 }
 
 /* While others are being delivered, messages come that were due before them. */
@@ -356,6 +408,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		T(a_message_waits_and_arrives_as_it_was_sent),
 		T(timed_messages_arrive_in_order_of_time),
+		T(a_clock_that_was_ahead_delays_no_later_message),
 		T(a_message_that_comes_late_is_not_passed_over),
 		T(a_topic_that_was_removed_is_made_again),
 		T(a_crash_at_any_time_delivers_nothing_twice),
