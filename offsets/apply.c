@@ -17,6 +17,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+#include "store/delays.h"
 #include "offsets/rocketmq.h"
 
 /* RocketMQ's slaves fetch a table again when its version has changed. */
@@ -143,6 +144,15 @@ apply_ends(struct offsets *o, const struct meta *m)
 		rc = store_queue_came_to(o->store, m->topic, m->offsets[i].queue_id, m->offsets[i].at,
 					 m->offsets[i].store_ms);
 	return rc;
+}
+
+/* The state is in the store's view of delayed messages. */
+static int
+apply_delays(struct offsets *o, const struct meta *m)
+{
+	for (size_t i = 0; o->store && i < m->n_offsets; i++)
+		delays_told(o->store, m->offsets[i].queue_id + 1, m->offsets[i].at);
+	return MQ_OK;
 }
 
 /* --- groups ---------------------------------------------------------------------- */
@@ -368,6 +378,7 @@ apply(struct offsets *o, const struct meta *m)
 		[META_IMPORT] = apply_import,
 		[META_EPOCH] = apply_epoch,
 		[META_ENDS] = apply_ends,
+		[META_DELAYS] = apply_delays,
 	};
 
 	MUST_HOLD_APPLY(o);

@@ -508,6 +508,7 @@ static const struct {
 				    { "start", &type_start, AT(epoch.start), 0, INT64_MAX, NULL } } },
 	[META_ENDS] = { "ends", { NAME("topic", topic), OFFSETS,
 				  { "times", &type_times, offsetof(struct meta_offset, store_ms), 0, 0, NULL } } },
+	[META_DELAYS] = { "delays", { OFFSETS } },
 };
 
 #define OPS (sizeof(ops) / sizeof(ops[0]))

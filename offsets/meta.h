@@ -21,6 +21,8 @@
  *   ends          topic offsets {"0":12,...} times {"0":1700000000000,...}
  *                 how far its queues have come, and when their last message was
  *                 stored: retention may have taken all of them
+ *   delays        offsets {"0":12,...}: how far the delivery of each level has come, the key is
+ *                 level - 1: RocketMQ's deliveries are in no record
  *   attr          path [uid gid mode] [acl]: of one queue or file of the tree;
  *                 acl is hex, "" takes it away
  *   epoch         epoch id by start: a master begins to write (epochs.h), from
@@ -113,6 +115,7 @@ enum meta_op {
 	META_IMPORT,
 	META_EPOCH,
 	META_ENDS,
+	META_DELAYS,
 };
 
 /* One decoded change.  Only the members of its op are set. */

@@ -447,11 +447,15 @@ int slave_commits_log(struct offsets *o, mq_pos *ret_end);
 void slave_commits_free(struct offsets *o);
 int64_t slave_commits_count(struct offsets *o);		/* takes `registry` */
 
-/* The version of rounds.  1: they also have the ends of queues.  After a round of an older
+/* The version of rounds.  1: they also have the ends of queues; 2: and of deliveries.  After a round of an older
  * version the next one is due at once. */
-#define ROUND_FORM 1
+#define ROUND_FORM 2
 
 /* --- rounds.c ------------------------------------------------------------------- */
+
+/* A record of how far the delivery of each level has come; without offsets: no level has.  For
+ * meta_free(). */
+int delays_meta(struct offsets *o, struct meta *ret_m);
 
 /* Log the whole state, if the log has grown so much since the last time that retention may
  * soon remove that round. */

@@ -6,7 +6,8 @@
  * the log has grown by about one segment since the last round, the whole state is
  * logged again: the newest segments always hold one full round, and a replay
  * from any position before it makes the same registry, with the same ids, and the
- * same ends of queues, also of queues whose messages were all removed.
+ * same ends of queues, also of queues whose messages were all removed; and no message that
+ * RocketMQ has delivered, of which no record tells, is delivered again.
  *
  * A round is small (100 to 200 bytes for each name in 1 GiB); where segments are
  * small, too, it waits until the log has grown by 64 times the size of the last
@@ -24,6 +25,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
+#include "store/delays.h"
 
 #define ROUND_CHUNK 64
 #define ROUND_SHARE 64		/* of the log, rounds are at most this part */
@@ -106,6 +108,35 @@ round_add_ends(struct round *r, const struct topic *t)
 		round_flush(r);
 }
 
+int
+delays_meta(struct offsets *o, struct meta *ret_m)
+{
+	struct meta m = { .op = META_DELAYS, .offsets = calloc(DELAY_LEVELS_MAX, sizeof(*m.offsets)) };
+	mq_qoff levels[DELAY_LEVELS_MAX];
+	int n = delays_levels(o->store, levels);
+
+	if (!m.offsets)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++)
+		if (levels[i].n > 0)
+			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = levels[i] };
+	*ret_m = m;
+	return MQ_OK;
+}
+
+static void
+round_add_delays(struct round *r)
+{
+	if (r->rc == MQ_OK)
+		r->rc = delays_meta(r->o, &r->records[r->n]);
+	if (r->rc != MQ_OK)
+		return;
+	if (r->records[r->n].n_offsets == 0)
+		meta_free(&r->records[r->n]);
+	else if (++r->n == ROUND_CHUNK)
+		round_flush(r);
+}
+
 /* Add t, also if it is only known by its queues, since these can lose all their messages.
  * MQFS_META is left out: the records of the round are its messages. */
 static void
@@ -129,6 +160,7 @@ round_log(struct offsets *o, mq_pos *ret_end)
 		return -ENOMEM;
 	r->o = o;
 	round_add_epochs(r);
+	round_add_delays(r);
 	EACH_ENTRY(o, ENTRY_TOPIC, t)
 		round_add_topic(r, t);
 	for (int kind = ENTRY_GROUP; kind < ENTRY_KINDS; kind++)

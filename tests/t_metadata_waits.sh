@@ -25,7 +25,7 @@ configure_group() { echo "retryMaxTimes = $((++n))" > "$master/groups/g/config";
 set_expression() { echo '*' > "$master/groups/g/t/subscription"; }
 reset() { echo "$((n++ % 4))" > "$master/groups/g/t/q0.offset"; }
 touch_offset() { touch "$master/groups/g/t/q0.offset"; }
-send_back() { echo '0 level1' > "$master/groups/g/t/q1.retry"; }
+send_back() { echo '0 dlq' > "$master/groups/g/t/q1.retry"; }
 command() { echo "trim q0 $((++n > 0))" > "$master/topics/t/ctl"; }
 remove() { rmdir "$master/groups/g/new" && rmdir "$master/topics/new"; }
 
@@ -36,7 +36,7 @@ start_mqfs "$work/m" "$master" -o "$options,flushDiskType=SYNC_FLUSH"
 mkdir "$master/topics/t" "$master/groups/g" "$master/groups/g/t"
 seq 5 >> "$master/topics/t/q0"
 echo bad >> "$master/topics/t/q1"
-send_back				# makes the topic for what comes again
+send_back				# makes the topic of dead letters
 
 for change in "${changes[@]}"; do
 	before=$(written "$master")

@@ -20,6 +20,7 @@
 
 #include "conf/err.h"
 #include "offsets/offsets.h"
+#include "store/delays.h"
 #include "tests/broker_kit.h"
 #include "tests/tree.h"
 
@@ -76,6 +77,7 @@ setup(void **state)
 	broker_produce(&p.master, "legacy", 1, 2);	/* no record speaks of it */
 	assert_int_equal(commit_forward(p.master.offsets, sub, 0, MQ_QOFF(3)), MQ_OK);
 	assert_int_equal(commit_sync(p.master.offsets, sub, NULL), MQ_OK);
+	delays_told(p.master.store, 3, MQ_QOFF(7));	/* by RocketMQ, whose deliveries no record tells of */
 	p.begin = MQ_POS(SEGMENT);
 	fill_until_a_round(&p.master, p.begin);
 	broker_begin(&p.slave, NULL);
@@ -142,6 +144,7 @@ static void
 assert_knows(struct pair *p)
 {
 	struct subscription *sub = broker_subscription(&p->slave, "g", "idle");
+	mq_qoff levels[DELAY_LEVELS_MAX];
 
 	assert_same_queue(p, "idle", 0);
 	assert_same_queue(p, "legacy", 1);
@@ -150,6 +153,8 @@ assert_knows(struct pair *p)
 	assert_int_equal(topic_queues(p->slave.offsets, topic_find(p->slave.offsets, "legacy")), 2);
 	assert_non_null(sub);
 	assert_int_equal(broker_committed(&p->slave, sub, 0), 3);
+	assert_true(delays_levels(p->slave.store, levels) > 2);
+	assert_int_equal(levels[2].n, 7);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "conf/scope.h"
 #include "offsets/fastjson.h"
 #include "offsets/offsets.h"
+#include "store/delays.h"
 #include "tests/broker_kit.h"
 #include "tests/tree.h"
 
@@ -243,6 +244,25 @@ how_far_delayed_messages_have_come_goes_back_to_rocketmq(void **state)
 	json_decref(json);
 }
 
+/* A slave has the log alone: what RocketMQ has delivered is not delivered again when it is the master. */
+static void
+how_far_delayed_messages_have_come_is_in_the_log(void **state)
+{
+	struct broker *b = *state;
+	mq_qoff levels[DELAY_LEVELS_MAX];
+
+	store_of_messages(b, SCHEDULE_TOPIC, 5);
+	write_file(b, "delayOffset.json", "{\"offsetTable\":{1:5}}");
+	broker_open(b);
+	broker_close(b);
+	sh("cd '%s' && rm -rf config lmdb consumequeue byteindex index checkpoint", b->path);
+	b->settings.brokerRole = SLAVE;
+	broker_open(b);
+	assert_true(delays_levels(b->store, levels) > 0);
+	assert_int_equal(levels[0].n, 5);
+	broker_close(b);
+}
+
 /* As it stands after its log was cut, or its queue removed by hand. */
 static void
 an_imported_offset_beyond_the_end_does_not_come_back_when_the_queue_has_grown(void **state)
@@ -357,6 +377,7 @@ main(void)
 		T(rocketmq_finds_where_we_are_and_we_where_rocketmq_has_come_to),
 		T(a_rocketmq_that_was_told_too_little_moves_nothing_back),
 		T(how_far_delayed_messages_have_come_goes_back_to_rocketmq),
+		T(how_far_delayed_messages_have_come_is_in_the_log),
 		T(an_imported_offset_beyond_the_end_does_not_come_back_when_the_queue_has_grown),
 		T(a_broken_file_gives_way_to_its_bak),
 		T(read_only_it_stays_in_memory),

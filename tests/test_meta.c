@@ -39,6 +39,7 @@ static const char *const golden[] = {
 	"{\"op\":\"attr\",\"v\":1,\"path\":\"topics/orders/q0\",\"acl\":\"02000000ff\"}",
 	"{\"op\":\"attr\",\"v\":1,\"path\":\"topics/orders/q0\",\"acl\":\"\"}",
 	"{\"op\":\"import\",\"v\":1,\"done\":true}",
+	"{\"op\":\"delays\",\"v\":1,\"offsets\":{\"0\":12,\"17\":3}}",
 	"{\"op\":\"epoch\",\"v\":1,\"epoch\":1,\"id\":\"00112233445566778899aabbccddeeff\","
 	"\"by\":\"ffeeddccbbaa99887766554433221100\"}",
 	"{\"op\":\"epoch\",\"v\":1,\"epoch\":12,\"id\":\"00112233445566778899aabbccddeeff\","
