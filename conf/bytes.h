@@ -75,6 +75,17 @@ be64_get(const void *at)
 	return (int64_t)be64toh(be);
 }
 
+/* FNV-1a of a text, for hash tables; seed: what else is in the key. */
+static inline uint32_t
+bytes_hash(uint32_t seed, const char *text)
+{
+	uint32_t h = 2166136261u ^ seed;
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 16777619u;
+	return h;
+}
+
 /* Copy len bytes (from may be NULL for 0); returns where they end. */
 static inline char *
 bytes_put(char *at, const char *from, size_t len)

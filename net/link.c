@@ -14,12 +14,25 @@
 #include "conf/scope.h"
 #include "net/link.h"
 
+#define VIP_BELOW 2			/* listenPort: clients of RocketMQ try that port first */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 size_t
 link_size(uint32_t kind)
 {
 	return kind == LINK_CONFIG ? sizeof(struct link_message) : offsetof(struct link_message, config);
+}
+
+void
+link_config_init(struct link_config *c, const struct settings *s, int64_t segment_bytes, bool ports)
+{
+	memset(c, 0, sizeof(*c));	/* configurations are compared as bytes */
+	c->remoting_port = ports ? (int32_t)s->listenPort : -1;
+	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
+	c->segment_bytes = segment_bytes;
+	c->heartbeat_ms = s->haSendHeartbeatInterval;
+	c->housekeeping_ms = s->haHousekeepingInterval;
+	c->batch_bytes = s->haTransferBatchSize;
 }
 
 /* --- sending ------------------------------------------------------------------------ */

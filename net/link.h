@@ -43,6 +43,7 @@
 #ifndef MQFS_NET_LINK_H
 #define MQFS_NET_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -158,6 +159,10 @@ struct link_message {
 					 * REQUEST, RESPONSE: see there */
 	struct link_config config;	/* CONFIG; other messages end before it */
 };
+
+/* Set what both daemons are told of the settings; all else is 0.  `ports`: the daemon listens on the
+ * remoting ports. */
+void link_config_init(struct link_config *c, const struct settings *s, int64_t segment_bytes, bool ports);
 
 /* How long a message of that kind is. */
 size_t link_size(uint32_t kind);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "remoting/clients.h"
@@ -67,11 +68,7 @@ clients_count(const struct clients *c)
 static size_t
 bucket_of(enum clients_side side, const char *name)
 {
-	uint32_t h = 2166136261u + side;
-
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * 16777619u;
-	return h % BUCKETS;
+	return bytes_hash(side, name) % BUCKETS;
 }
 
 struct client_group *

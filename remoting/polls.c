@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/array.h"
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/polls.h"
@@ -119,11 +120,7 @@ heap_remove(struct polls *p, const struct held *h)
 static size_t
 bucket_of(const char *topic, int32_t queue_id)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)queue_id;
-
-	for (; *topic; topic++)
-		h = (h ^ (unsigned char)*topic) * 16777619u;
-	return h % BUCKETS;
+	return bytes_hash((uint32_t)queue_id, topic) % BUCKETS;
 }
 
 /* False: the rings are full. */

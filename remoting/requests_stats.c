@@ -38,18 +38,26 @@ serve_topic_stats(struct service *s, const struct request *req, struct answer *r
 
 /* --- offsets of groups ------------------------------------------------------------------------- */
 
+/* Queue queue_id of the topic, and the group's offset in it; 0 without a subscription. */
+static int
+find_offset(struct offsets *o, struct topic *t, struct subscription *sub, int32_t queue_id, struct queue **ret_q,
+	    mq_qoff *ret_at)
+{
+	int rc = topic_queue(o, t, queue_id, ret_q);
+
+	*ret_at = MQ_QOFF(0);
+	return rc == MQ_OK && sub ? committed(o, sub, queue_id, ret_at) : rc;
+}
+
 static int
 add_progress(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *table,
 	     int64_t *behind)
 {
-	struct offsets *o = s->broker.offsets;
-	mq_qoff at = MQ_QOFF(0), end;
+	mq_qoff at, end;
 	struct queue *q;
 	int64_t ms = 0;
-	int rc = topic_queue(o, t, queue_id, &q);
+	int rc = find_offset(s->broker.offsets, t, sub, queue_id, &q, &at);
 
-	if (rc == MQ_OK && sub)
-		rc = committed(o, sub, queue_id, &at);
 	if (rc != MQ_OK)
 		return rc;
 	end = queue_end(q);
@@ -150,15 +158,12 @@ serve_all_consume_stats(struct service *s, const struct request *req, struct ans
 static int
 add_span(struct service *s, struct topic *t, struct subscription *sub, int32_t queue_id, json_t *list)
 {
-	struct offsets *o = s->broker.offsets;
 	int64_t min_ms, max_ms, consumed_ms, waits_ms = 0;
-	mq_qoff at = MQ_QOFF(0), end;
+	mq_qoff at, end;
 	struct queue *q;
 	json_t *span;
-	int rc = topic_queue(o, t, queue_id, &q);
+	int rc = find_offset(s->broker.offsets, t, sub, queue_id, &q, &at);
 
-	if (rc == MQ_OK && sub)
-		rc = committed(o, sub, queue_id, &at);
 	if (rc != MQ_OK)
 		return rc;
 	end = queue_end(q);

@@ -19,7 +19,6 @@
 #include "remoting/requests.h"
 #include "remoting/service_priv.h"
 
-#define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define LOOK_MS 200			/* between two checks of what a registration depends on */
 #define CALL_MS 3000
 #define UNREGISTER_MS 3000		/* more than LEAVE_MS in namesrv.c */
@@ -95,14 +94,8 @@ fill_tls(const struct settings *s, struct link_config *c)
 static void
 fill_config(const struct settings *s, int64_t segment_bytes, struct link_config *c)
 {
-	memset(c, 0, sizeof(*c));
+	link_config_init(c, s, segment_bytes, true);
 	snprintf(c->listen, sizeof(c->listen), "%s", s->listen);
-	c->remoting_port = (int32_t)s->listenPort;
-	c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
-	c->segment_bytes = segment_bytes;
-	c->heartbeat_ms = s->haSendHeartbeatInterval;
-	c->housekeeping_ms = s->haHousekeepingInterval;
-	c->batch_bytes = s->haTransferBatchSize;
 	fill_tls(s, c);
 	snprintf(c->namesrv, sizeof(c->namesrv), "%s", s->namesrvAddr);
 	c->acl = s->aclEnable;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/lock.h"
@@ -42,10 +43,11 @@ struct samples {
 };
 
 struct item {
-	struct item *next;
+	struct item *next;		/* same bucket */
+	struct item *next_of_all;
 	enum stats_name name;
 	int64_t value, times;
-	int64_t queues, queues_seen;	/* puts: the sum of a topic's queues, and what is counted of it */
+	int64_t queues, queues_seen;	/* puts: the sum of a topic's queues, while it is computed, and before */
 	struct samples spans[STATS_SPANS];
 	char key[];
 };
@@ -62,7 +64,7 @@ struct stats {
 	pthread_cond_t closes;
 	bool closing;
 	struct thread thread;
-	struct item *buckets[BUCKETS];
+	struct item *buckets[BUCKETS], *all;
 	size_t n;
 	int64_t sampled_ms[STATS_SPANS];
 	struct second seconds[SECONDS_MAX];	/* a ring */
@@ -79,11 +81,7 @@ struct stats {
 static size_t
 bucket_of(enum stats_name name, const char *key)
 {
-	uint32_t h = 2166136261u + name;
-
-	for (; *key; key++)
-		h = (h ^ (unsigned char)*key) * 16777619u;
-	return h % BUCKETS;
+	return bytes_hash(name, key) % BUCKETS;
 }
 
 static struct item *
@@ -94,14 +92,6 @@ item_find(struct stats *s, enum stats_name name, const char *key)
 	while (i && (i->name != name || strcmp(i->key, key) != 0))
 		i = i->next;
 	return i;
-}
-
-static void
-item_free(struct item *i)
-{
-	for (int span = 0; i && span < STATS_SPANS; span++)
-		free(i->spans[span].list);
-	free(i);
 }
 
 /* NULL: there is no memory for it, or there are too many. */
@@ -120,6 +110,8 @@ item_get(struct stats *s, enum stats_name name, const char *key)
 	memcpy(i->key, key, len);
 	i->next = s->buckets[at];
 	s->buckets[at] = i;
+	i->next_of_all = s->all;
+	s->all = i;
 	s->n++;
 	return i;
 }
@@ -181,14 +173,6 @@ view_of(const struct item *i, struct stats_view *ret)
 		ret->spans[span] = rate_of(&i->spans[span]);
 }
 
-static void
-each_item(struct stats *s, void (*each)(struct stats *s, struct item *i))
-{
-	for (size_t b = 0; b < BUCKETS; b++)
-		for (struct item *i = s->buckets[b]; i; i = i->next)
-			each(s, i);
-}
-
 /* --- messages in queues --------------------------------------------------------------------- */
 
 static int
@@ -210,41 +194,33 @@ add_queue(struct queue *q, void *arg)
 	return 0;
 }
 
-static void
-forget_queues(struct stats *s, struct item *i)
-{
-	(void)s;
-	i->queues = 0;
-}
-
-/* A slave counts no messages: its master does. */
-static void
-count_queues(struct stats *s, struct item *i)
+/* How many more messages or bytes its topic's queues have had since the last call. */
+static int64_t
+see_queues(struct item *i)
 {
 	int64_t more = i->queues - i->queues_seen;
 
 	if (i->name != STATS_TOPIC_PUT_NUMS && i->name != STATS_TOPIC_PUT_SIZE)
-		return;
+		return 0;
 	i->queues_seen = i->queues;
-	if (s->settings->brokerRole == SLAVE)
+	i->queues = 0;
+	return more;
+}
+
+static void
+count_puts(struct stats *s, struct item *i)
+{
+	int64_t more = see_queues(i);
+
+	if (s->settings->brokerRole == SLAVE)	/* its master counts them */
 		return;
 	i->value += more;
 	if (i->name == STATS_TOPIC_PUT_SIZE) {
 		s->sum.put_bytes += more;
-		return;
+	} else {
+		i->times += more;
+		s->sum.put_n += more;
 	}
-	i->times += more;
-	s->sum.put_n += more;
-}
-
-/* The times of TOPIC_PUT_SIZE are messages. */
-static void
-count_times(struct stats *s, struct item *i)
-{
-	const struct item *nums = i->name == STATS_TOPIC_PUT_SIZE ? item_find(s, STATS_TOPIC_PUT_NUMS, i->key) : NULL;
-
-	if (nums)
-		i->times = nums->times;
 }
 
 static void
@@ -252,24 +228,20 @@ collect(struct stats *s)
 {
 	int64_t before = s->sum.put_n;
 
-	each_item(s, forget_queues);
 	(void)store_each_queue(s->store, add_queue, s);
-	each_item(s, count_queues);
-	each_item(s, count_times);
+	for (struct item *i = s->all; i; i = i->next_of_all)
+		count_puts(s, i);
+	for (struct item *i = s->all; i; i = i->next_of_all) {
+		const struct item *nums = i->name == STATS_TOPIC_PUT_SIZE ? item_find(s, STATS_TOPIC_PUT_NUMS, i->key) : NULL;
+
+		if (nums)		/* the times of sizes are messages */
+			i->times = nums->times;
+	}
 	if (s->sum.put_n > before)
 		item_add(s, STATS_BROKER_PUT_NUMS, s->settings->brokerClusterName, s->sum.put_n - before, 0);
 }
 
 /* --- time ------------------------------------------------------------------------------------------ */
-
-static void
-sample_span(struct stats *s, int span, int64_t now_ms)
-{
-	for (size_t b = 0; b < BUCKETS; b++)
-		for (struct item *i = s->buckets[b]; i; i = i->next)
-			if (has_counted(i))
-				sample(&i->spans[span], span, i, now_ms);
-}
 
 static void
 sample_second(struct stats *s, int64_t now_ms)
@@ -321,7 +293,9 @@ tick(struct stats *s, int64_t now_ms, int64_t wall_ms)
 	for (int span = 0; span < STATS_SPANS; span++)
 		if (now_ms >= s->sampled_ms[span] + spans[span].ms) {
 			s->sampled_ms[span] = now_ms;
-			sample_span(s, span, now_ms);
+			for (struct item *i = s->all; i; i = i->next_of_all)
+				if (has_counted(i))
+					sample(&i->spans[span], span, i, now_ms);
 		}
 	if (now_ms >= s->took_ms + 60000)
 		begin_minute(s, now_ms);
@@ -351,14 +325,6 @@ stats_main(void *arg)
 
 /* --- begin and end ----------------------------------------------------------------------------------- */
 
-/* Messages that are in the queues already are not counted. */
-static void
-see_queues(struct stats *s, struct item *i)
-{
-	(void)s;
-	i->queues_seen = i->queues;
-}
-
 int
 stats_open(const struct settings *settings, struct store *store, struct stats **ret)
 {
@@ -374,7 +340,8 @@ stats_open(const struct settings *settings, struct store *store, struct stats **
 	lock_init(&s->lock, RANK_STATS);
 	cond_init(&s->closes);
 	(void)store_each_queue(store, add_queue, s);
-	each_item(s, see_queues);
+	for (struct item *i = s->all; i; i = i->next_of_all)
+		(void)see_queues(i);	/* messages that are there already are not counted */
 	rc = thread_start(&s->thread, stats_main, s);
 	if (rc == MQ_OK)
 		*ret = s;
@@ -395,11 +362,12 @@ stats_close(struct stats *s)
 	pthread_cond_broadcast(&s->closes);
 	lock_drop(&s->lock);
 	thread_join(&s->thread);
-	for (size_t b = 0; b < BUCKETS; b++)
-		while ((i = s->buckets[b])) {
-			s->buckets[b] = i->next;
-			item_free(i);
-		}
+	while ((i = s->all)) {
+		s->all = i->next_of_all;
+		for (int span = 0; span < STATS_SPANS; span++)
+			free(i->spans[span].list);
+		free(i);
+	}
 	pthread_cond_destroy(&s->closes);
 	lock_destroy(&s->lock);
 	free(s);
@@ -515,12 +483,11 @@ stats_each(struct stats *s, void (*each)(void *arg, enum stats_name name, const 
 
 	LOCKED(&s->lock);
 	collect(s);
-	for (size_t b = 0; b < BUCKETS; b++)
-		for (const struct item *i = s->buckets[b]; i; i = i->next)
-			if (has_counted(i)) {
-				view_of(i, &view);
-				each(arg, i->name, i->key, &view);
-			}
+	for (const struct item *i = s->all; i; i = i->next_of_all)
+		if (has_counted(i)) {
+			view_of(i, &view);
+			each(arg, i->name, i->key, &view);
+		}
 }
 
 /* From a sample some seconds ago, or the oldest, to the newest. */

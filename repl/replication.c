@@ -20,7 +20,6 @@
 #include "net/address.h"
 #include "repl/replication_priv.h"
 
-#define VIP_BELOW 2			/* listenPort: RocketMQ's clients ask there first */
 #define SAY_AGAIN_MS 60000
 
 /* --- for the mount -------------------------------------------------------------------------- */
@@ -155,23 +154,15 @@ fill_config(const struct replication *r, struct link_config *c)
 {
 	const struct settings *s = r->settings;
 
-	memset(c, 0, sizeof(*c));	/* two of them are compared as bytes */
+	/* else mqremoted has the remoting ports, and passes on the requests of slaves */
+	link_config_init(c, s, store_segment_bytes(r->store), strcmp(s->listen, "none") == 0);
 	c->slave = s->brokerRole == SLAVE && has_master(r);
 	snprintf(c->listen, sizeof(c->listen), "%s", strcmp(s->haListen, "none") == 0 ? "" : s->haListen);
 	c->port = (int32_t)s->haListenPort;
-	c->remoting_port = c->vip_port = -1;
-	if (strcmp(s->listen, "none") == 0) {	/* else mqremoted has these ports, and what slaves ask comes from there */
-		c->remoting_port = (int32_t)s->listenPort;
-		c->vip_port = c->remoting_port > VIP_BELOW ? c->remoting_port - VIP_BELOW : -1;
-	}
 	if (c->slave) {
 		snprintf(c->master, sizeof(c->master), "%s", s->master);
 		master_remoting(s, c->master_remoting, sizeof(c->master_remoting));
 	}
-	c->segment_bytes = store_segment_bytes(r->store);
-	c->heartbeat_ms = s->haSendHeartbeatInterval;
-	c->housekeeping_ms = s->haHousekeepingInterval;
-	c->batch_bytes = s->haTransferBatchSize;
 	snprintf(c->tls_cert, sizeof(c->tls_cert), "%s", s->tlsCert);
 	snprintf(c->tls_key, sizeof(c->tls_key), "%s", s->tlsKey);
 	snprintf(c->tls_ca, sizeof(c->tls_ca), "%s", s->tlsCa);
