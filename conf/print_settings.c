@@ -50,7 +50,9 @@ print_foreign(void)
 	printf(".Bl -tag -width Ds -compact\n");
 	for (size_t i = 0; i < n; i++)
 		if (kind_of(&rows[i]) == ROCKETMQ)
-			printf(".It Ic %s\n%s\n", rows[i].key, rows[i].help);
+			printf(".It Ic %s\n%s%s\n", rows[i].key, rows[i].help,
+			       (rows[i].flags & SETTING_REFUSED) == SETTING_REFUSED
+				       ? "; any value but the default is refused" : "");
 	printf(".El\n");
 }
 

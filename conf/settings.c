@@ -52,6 +52,7 @@ static const struct {
 	{ "role", "brokerRole" },
 	{ "store", "storePathRootDir" },
 	{ "haMasterAddress", "master" },
+	{ "bindAddress", "listen" },
 	{ "mapedFileSizeCommitLog", "mappedFileSizeCommitLog" },
 	{ "mapedFileSizeConsumeQueue", "mappedFileSizeConsumeQueue" },
 	{ "mapedFileSizeConsumeQueueExt", "mappedFileSizeConsumeQueueExt" },

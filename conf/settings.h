@@ -108,7 +108,8 @@ int settings_change(struct settings *s, const char *key, const char *value, cons
 /* Read mqfs.conf (inih) or a RocketMQ .properties/broker.conf.  The file is
  * RocketMQ's if its name says so (*.properties, broker*.conf), or if a line
  * before any [section] has a SETTING_ROCKETMQ key.  There an unknown key is a
- * log line, in our own file it is MQ_EBADCONF; a bad value or a line that is
+ * log line, in our own file it is MQ_EBADCONF; a RocketMQ file that names no storePathRootDir
+ * means ~/store, as it does to RocketMQ; a bad value or a line that is
  * none is MQ_EBADCONF in both, with a note of file and line.  In mqfs.conf
  * [sections] are for the reader of the file only.  A later line wins.
  *

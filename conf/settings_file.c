@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -26,6 +29,7 @@ struct source {
 	int line;		/* number of the line taken last, from 1 */
 	int rc;
 	bool network;		/* a key of a broker in a network was there */
+	bool bound;		/* it says bindAddress */
 };
 
 static int
@@ -242,7 +246,8 @@ is_of_network(const char *key)
 static int
 properties_set(struct source *src, const char *key, const char *value)
 {
-	src->network = src->network || is_of_network(key);
+	src->bound = src->bound || strcasecmp(key, "bindAddress") == 0;
+	src->network = src->network || src->bound || is_of_network(key);
 	if (setting_find(key))
 		return source_set(src, key, value);
 	log_warn("%s:%d: unknown setting '%.64s' is left out", src->name, src->line, key);
@@ -270,20 +275,39 @@ properties_pair(struct source *src, char *line)
 	return properties_set(src, line, value);
 }
 
-/* RocketMQ's brokers always listen, on all addresses. */
+/* RocketMQ's brokers always listen, on all addresses or on bindAddress. */
 static int
 listen_as_rocketmq(struct source *src)
 {
-	int rc = MQ_OK;
+	struct settings *s = src->settings;
+	AUTO_FREE char *at = strdup(src->bound ? s->listen : "0.0.0.0");
+	int rc;
 
-	if (strcmp(src->settings->listen, "none") != 0)
+	if (!at)
+		return -ENOMEM;
+	if (strcmp(s->listen, "none") != 0 && !src->bound)
 		return MQ_OK;
-	log_notice("%s is of a broker in a network: listen=0.0.0.0 and haListen=0.0.0.0, unless options say otherwise",
-		   src->name);
-	rc = source_set(src, "listen", "0.0.0.0");
-	if (rc == MQ_OK && strcmp(src->settings->haListen, "none") == 0)
-		rc = source_set(src, "haListen", "0.0.0.0");
+	log_notice("%s is of a broker in a network: listen=%s and haListen=%s, unless options say otherwise", src->name,
+		   at, strcmp(s->haListen, "none") == 0 ? at : s->haListen);
+	rc = source_set(src, "listen", at);
+	if (rc == MQ_OK && strcmp(s->haListen, "none") == 0)
+		rc = source_set(src, "haListen", at);
 	return rc;
+}
+
+/* Where a RocketMQ broker has its store if the file does not say it: the home directory of the user
+ * as Java knows it, which is not $HOME. */
+static int
+store_as_rocketmq(struct source *src)
+{
+	const struct passwd *user = getpwuid(getuid());
+	AUTO_FREE char *store = NULL;
+
+	if (*src->settings->storePathRootDir || !user || !user->pw_dir || *user->pw_dir != '/')
+		return MQ_OK;
+	if (asprintf(&store, "%s/store", user->pw_dir) < 0)
+		return -ENOMEM;
+	return source_set(src, "storePathRootDir", store);
 }
 
 static int
@@ -294,6 +318,8 @@ properties_read(struct source *src)
 	while (properties_line(src, line))
 		if (line[0] && properties_pair(src, line) != MQ_OK)
 			break;
+	if (src->rc == MQ_OK)
+		src->rc = store_as_rocketmq(src);
 	return src->rc == MQ_OK && src->network ? listen_as_rocketmq(src) : src->rc;
 }
 

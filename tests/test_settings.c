@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -697,6 +698,8 @@ what_makes_another_kind_of_store_is_refused_by_name(void **state)
 		"enableDLegerCommitLog=true", "enableMultiDispatch=true", "storeType=defaultRocksDB",
 		"configManagerVersion=v2", "timerRocksDBEnable=true", "transRocksDBEnable=true",
 		"readOnlyCommitLogStorePaths=/a", "storePathCommitLog=/a,/b", "messageDelayLevel=1s five",
+		"messageStorePlugIn=org.apache.rocketmq.tieredstore.TieredMessageStore", "forceVerifyPropCRC=true",
+		"enableControllerMode=true", "authenticationEnabled=true", "authorizationEnabled=true",
 	};
 	static const char good[] = "enableDLegerCommitLog=false\nstoreType=default\nstorePathConsumeQueue=/x\n"
 				   "storePathIndex=/x\nstorePathCommitLog=/a\nmessageDelayLevel=1s 2d\n";
@@ -709,6 +712,31 @@ what_makes_another_kind_of_store_is_refused_by_name(void **state)
 		note_has(key);
 	}
 	assert_int_equal(load(*state, "broker.conf", good), MQ_OK);
+}
+
+static void
+a_file_of_rocketmq_that_names_no_store_means_the_one_in_the_users_home(void **state)
+{
+	struct settings *s = *state;
+	const struct passwd *user = getpwuid(getuid());
+	char store[4096];
+
+	snprintf(store, sizeof(store), "%s/store", user ? user->pw_dir : "");
+	assert_int_equal(load(s, "broker.conf", "brokerName=a\nbindAddress=127.0.0.1\nlistenPort=10911\n"), MQ_OK);
+	assert_string_equal(s->storePathRootDir, store);
+	assert_string_equal(s->listen, "127.0.0.1");	/* not all addresses */
+	assert_string_equal(s->haListen, "127.0.0.1");
+	assert_int_equal(load(s, "broker.conf", "storePathRootDir=/srv/a\n"), MQ_OK);
+	assert_string_equal(s->storePathRootDir, "/srv/a");
+}
+
+static void
+a_file_of_ours_that_names_no_store_leaves_the_default(void **state)
+{
+	struct settings *s = *state;
+
+	assert_int_equal(load(s, "mqfs.conf", "brokerName=a\n"), MQ_OK);
+	assert_string_equal(s->storePathRootDir, "");
 }
 
 static void
@@ -799,6 +827,8 @@ main(void)
 		T(what_does_not_go_together_is_refused),
 		T(small_segments_make_the_longest_message_fit_and_say_so),
 		T(what_makes_another_kind_of_store_is_refused_by_name),
+		T(a_file_of_rocketmq_that_names_no_store_means_the_one_in_the_users_home),
+		T(a_file_of_ours_that_names_no_store_leaves_the_default),
 		T(the_smallest_segment_holds_small_messages),
 		T(a_mounted_broker_takes_live_changes_only),
 		T(a_live_change_that_does_not_go_together_changes_nothing),
