@@ -5,8 +5,8 @@
  * says so.  Developer builds (--enable-lock-order) check it at every take.
  *
  * No lock is held across a socket call, a wait on a mark, or a call into a
- * view it does not own.  A turn (RANK_TURN) is the exception: it makes the
- * long tasks of one kind follow each other, and its holder may wait.
+ * view it does not own.  A turn (RANK_SHOT, RANK_TURN, RANK_LMDB) is the exception:
+ * it makes the long tasks of one kind follow each other, and its holder may wait.
  *
  * A function that needs its caller to hold a lock begins with
  * MUST_HOLD(&x->lock); developer builds check that, too.
@@ -30,7 +30,9 @@ enum lock_rank {
 	RANK_TABLE,		/* fs: handle table, interned names */
 	RANK_TRANSACTIONS,	/* offsets: whether a half message is open */
 	RANK_STATS,		/* remoting: what is counted */
-	RANK_TURN,		/* offsets: one checkpoint, snapshot or cut at a time */
+	RANK_SHOT,		/* offsets: one snapshot or cut at a time */
+	RANK_TURN,		/* offsets: one checkpoint or cut at a time */
+	RANK_LMDB,		/* offsets: rows go from memory to LMDB */
 	RANK_APPLY,		/* offsets: one change at a time goes log -> memory */
 	RANK_REGISTRY,		/* offsets: topics, groups, committed offsets in memory */
 	RANK_CHECKPOINT,	/* store: one checkpoint at a time */

@@ -366,6 +366,7 @@ cut_or_reset(struct offsets *o, mq_pos at, mq_pos begin, const struct epochs *th
 	if (store_cut_noted(o->dir, &before) == MQ_OK && before.at.byte == at.byte)
 		cut.kept = before.kept;		/* this one goes on */
 	snprintf(cut.why, sizeof(cut.why), "%s", why);
+	LOCKED(&o->shot);
 	LOCKED(&o->turn);
 	return cut_begin(o, &cut, theirs);
 }
@@ -404,6 +405,7 @@ cut_finish(struct offsets *o)
 		cut.at = store_begin(o->store);
 	if (cut.at.byte > mark_at(store_written(o->store)).byte)
 		cut.at = mark_at(store_written(o->store));
+	LOCKED(&o->shot);
 	LOCKED(&o->turn);
 	return cut_steps(o, &cut, NULL);
 }

@@ -165,13 +165,13 @@ offsets_tables_version(struct offsets *o)
 
 /* --- as files, from LMDB ----------------------------------------------------------------- */
 
-/* A registry with the rows of LMDB: what the last checkpoint has. */
+/* A registry with the rows of t. */
 static int
-rows_read(const struct offsets *o, int64_t now_ms, struct offsets **ret)
+rows_read(const struct offsets *o, struct tables *t, int64_t now_ms, struct offsets **ret)
 {
 	struct store_checkpoint cp = { 0 };
 	struct offsets *rows = registry_new(o->settings, o->dir);
-	int rc = rows ? load_rows(rows, o->tables, &cp) : -ENOMEM;
+	int rc = rows ? load_rows(rows, t, &cp) : -ENOMEM;
 
 	if (rc != MQ_OK) {
 		offsets_close(rows);
@@ -257,10 +257,10 @@ file_export(struct offsets *rows, enum config_file file, int dirfd, struct expor
 }
 
 int
-export_config(const struct offsets *o, int dirfd, int64_t now_ms, struct exported *last)
+export_config(const struct offsets *o, struct tables *t, int dirfd, int64_t now_ms, struct exported *last)
 {
 	struct offsets *rows = NULL;
-	int rc = rows_read(o, now_ms, &rows);
+	int rc = rows_read(o, t, now_ms, &rows);
 
 	for (int i = 0; rc == MQ_OK && i < CONFIG_FILES; i++)
 		rc = file_export(rows, (enum config_file)i, dirfd, last);

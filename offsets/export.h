@@ -16,6 +16,7 @@
 #define MQFS_OFFSETS_EXPORT_H
 
 #include "offsets/offsets.h"
+#include "offsets/tables.h"
 
 #define EXPORT_MARK "mqfs"
 
@@ -25,12 +26,12 @@ struct exported {
 	uint32_t sums[CONFIG_FILES];	/* of the tables' texts */
 };
 
-/* Write the four files into dirfd, as the last checkpoint has it.
+/* Write the four files into dirfd, as t, the tables of o or a copy of them, has it.
  *
  * last NULL: into the new directory of a snapshot; not synced.  Else into STORE/config: durably,
  * those that are another than *last says; a crash leaves the old file or the new one.  The one
  * before is kept as .bak, as RocketMQ does.  A delayOffset.json is left alone as long as nothing
  * is known of delays. */
-int export_config(const struct offsets *o, int dirfd, int64_t now_ms, struct exported *last);
+int export_config(const struct offsets *o, struct tables *t, int dirfd, int64_t now_ms, struct exported *last);
 
 #endif

@@ -60,7 +60,9 @@ keep(struct offsets *o)
 	for (size_t i = 0; i < CONFIG_FILES; i++)
 		be32_put(row + 8 + 4 * i, (int32_t)h->taken[i]);
 	rows_put(&rows, TABLE_META, ROW, strlen(ROW), row, sizeof(row));
+	lock_take(&o->lmdb);
 	rc = tables_write(o->tables, &rows);
+	lock_drop(&o->lmdb);
 	rows_free(&rows);
 	return rc;
 }
@@ -74,7 +76,7 @@ write_files(struct offsets *o)
 	int rc = dir_open(o->dir->fd, "config", 1, &dirfd);
 
 	if (rc == MQ_OK)
-		rc = export_config(o, dirfd, clock_wall_ms(), &h->last);
+		rc = export_config(o, o->tables, dirfd, clock_wall_ms(), &h->last);
 	if (rc != MQ_OK)
 		return rc;
 	h->known = true;

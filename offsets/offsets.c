@@ -332,7 +332,9 @@ offsets_close(struct offsets *o)
 	mark_destroy(&o->slave_commits.answered);
 	lock_destroy(&o->registry);
 	lock_destroy(&o->apply);
+	lock_destroy(&o->shot);
 	lock_destroy(&o->turn);
+	lock_destroy(&o->lmdb);
 	free(o);
 	return rc;
 }

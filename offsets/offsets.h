@@ -58,9 +58,8 @@ int offsets_checkpoint(struct offsets *o);
  * known here, too.  Costs a lock when nothing has. */
 int offsets_follow(struct offsets *o);
 
-/* Take a snapshot of this moment: pending commits are logged, a checkpoint made, and
- * what it says is kept with the log up to there (store/snapshot.h).  Appends go on;
- * other checkpoints wait.  On failure nothing is left: -EEXIST, -EINVAL (noted),
+/* Take a snapshot of this moment: pending commits are logged, and memory as it is then is kept as
+ * tables, with the log up to there (store/snapshot.h).  Appends and checkpoints go on.  On failure nothing is left: -EEXIST, -EINVAL (noted),
  * -EROFS, -ENOSPC, -EIO ... */
 struct snapshots;
 struct snapshot;

@@ -393,7 +393,9 @@ registry_new(const struct settings *settings, struct storedir *dir)
 	o->handover.changed = true;
 	o->versions[CONFIG_TOPICS].ms = o->versions[CONFIG_GROUPS].ms = clock_wall_ms();
 	o->history.epochs.list = o->history.list;
+	lock_init(&o->shot, RANK_SHOT);
 	lock_init(&o->turn, RANK_TURN);
+	lock_init(&o->lmdb, RANK_LMDB);
 	lock_init(&o->apply, RANK_APPLY);
 	lock_init(&o->registry, RANK_REGISTRY);
 	mark_init(&o->slave_commits.news, MQ_POS(0));

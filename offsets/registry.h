@@ -9,6 +9,8 @@
  *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
  *   slave_commits.c         commits of a slave on their way to its master; unsettled.c: one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
+ *   collect.c       memory -> rows of LMDB
+ *   moment.c        the tables of a snapshot, without a checkpoint
  *   load.c          LMDB -> memory, at start
  *   tables.c        LMDB itself; pages.c: may LMDB open its file?
  *   keep.c          topics' own retention time, and groups whose next messages were removed
@@ -20,8 +22,11 @@
  *   take.c          tables of a RocketMQ master -> memory; rocketmq.c reads them
  *   export.c        memory and LMDB -> RocketMQ's tables
  *
- * Three locks.  `turn` is held while one checkpoint, snapshot or cut is made, which
- * may take seconds.  `apply` is held from before a change is checked until it is in
+ * Five locks.  `shot` is held while a snapshot or a cut is made, `turn` while a
+ * checkpoint or a cut is made, which may take seconds: a snapshot waits for no checkpoint.
+ * `lmdb` is held while rows go from memory (dirty) by way of `next` (collected) to LMDB,
+ * so that its holder finds each change in exactly one of the three; it is not held
+ * while the views are synced.  `apply` is held from before a change is checked until it is in
  * memory, so records have one order and memory follows it.  `registry` is held
  * for each look at or change of memory, never across a call to the store that
  * may wait.
@@ -207,7 +212,9 @@ struct offsets {
 	struct tables *tables;	/* NULL: read-only, nothing is written */
 
 	bool alone;		/* only one thread uses it, without its locks: registry_new() */
-	struct lock turn;	/* RANK_TURN: a checkpoint, a snapshot or a cut, one at a time */
+	struct lock shot;	/* RANK_SHOT: a snapshot or a cut, one at a time */
+	struct lock turn;	/* RANK_TURN: a checkpoint or a cut, one at a time */
+	struct lock lmdb;	/* RANK_LMDB: guards `next.rows`, `next.collected`, and writing to `tables` */
 
 	struct lock apply;	/* RANK_APPLY: guards from here ... */
 	struct batch batch;
@@ -431,8 +438,8 @@ bool slave_commits_merge_told(struct offsets *o, const struct subscription_entry
 			      int64_t asked_ms);
 
 /* Collect rows to be written, say whether they were, and load one.  If they were not, the next
- * call collects all of them again. */
-void slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too);
+ * call collects all of them again.  Without `take` they are as little written as before. */
+void slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too, bool take);
 void slave_commits_collected(struct offsets *o, bool ok);
 int slave_commits_load(struct offsets *o, const struct unsettled *w);
 
@@ -497,6 +504,17 @@ int checkpoint_slave_commits(struct offsets *o);
 
 /* Write our identity, before the log has an epoch that names it. */
 int checkpoint_identity(struct offsets *o);
+
+/* --- collect.c -------------------------------------------------------------------- */
+
+/* Add the rows of what has changed in memory since it was last taken; the caller holds `apply`.
+ * With `take` it is not changed any more, unless the call fails; without, it is as before.
+ * Returns r->err. */
+int collect_changed(struct offsets *o, struct rows *r, bool take);
+
+/* Add the rows of the views: the store's part of a checkpoint; one queue of it. */
+void collect_views(struct rows *r, const struct store_checkpoint *cp);
+void collect_queue(struct rows *r, const struct queue_row *row);
 
 /* --- load.c -------------------------------------------------------------------- */
 

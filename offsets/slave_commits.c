@@ -348,7 +348,7 @@ slave_commits_keep(struct offsets *o, const struct subscription *sub, int64_t *r
 /* --- rows ------------------------------------------------------------------------------- */
 
 void
-slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too)
+slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too, bool take)
 {
 	MUST_HOLD_REGISTRY(o);
 	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
@@ -358,7 +358,8 @@ slave_commits_collect(struct offsets *o, struct rows *r, bool settled_too)
 			unsettled_put(r, w);
 		else if (w->settled && settled_too)
 			unsettled_delete(r, w);
-		w->dirty = w->dirty && w->settled && !settled_too;
+		if (take)
+			w->dirty = w->dirty && w->settled && !settled_too;
 	}
 }
 

@@ -104,6 +104,14 @@ rows_empty(struct rows *r, enum table table)
 }
 
 void
+rows_append(struct rows *r, const struct rows *more)
+{
+	rows_add(r, more->buf, more->len);
+	if (r->err == MQ_OK)
+		r->err = more->err;
+}
+
+void
 rows_clear(struct rows *r)
 {
 	r->len = 0;
@@ -207,16 +215,26 @@ sum_put(struct tables *t, MDB_txn *txn, uint64_t sum)
 
 /* --- writing ---------------------------------------------------------------- */
 
-/* Take the row at key, which is about to be replaced or deleted, out of the sum. */
+/* Put or (value NULL) delete one row, and keep the sum.  A row that is there already costs no
+ * page: a snapshot writes those of all queues. */
 static int
-sum_without(struct tables *t, MDB_txn *txn, enum table table, MDB_val *key, uint64_t *sum)
+row_into(struct tables *t, MDB_txn *txn, enum table table, MDB_val *key, MDB_val *value, uint64_t *sum)
 {
-	MDB_val value;
-	int code = mdb_get(txn, t->dbi[table], key, &value);
+	MDB_val old;
+	int code = mdb_get(txn, t->dbi[table], key, &old);
+	bool found = code == MDB_SUCCESS;
 
-	if (code == MDB_SUCCESS)
-		*sum -= row_hash(table, key, &value);
-	return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+	if (!found && code != MDB_NOTFOUND)
+		return code;
+	if (found && value && old.mv_size == value->mv_size &&
+	    memcmp(old.mv_data, value->mv_data, old.mv_size) == 0)
+		return MDB_SUCCESS;
+	if (found)
+		*sum -= row_hash(table, key, &old);
+	if (!value)
+		return found ? mdb_del(txn, t->dbi[table], key, NULL) : MDB_SUCCESS;
+	*sum += row_hash(table, key, value);
+	return mdb_put(txn, t->dbi[table], key, value, 0);
 }
 
 static int
@@ -242,19 +260,12 @@ rows_into(struct tables *t, MDB_txn *txn, const struct rows *r, uint64_t *sum)
 		at += sizeof(head);
 		key = (MDB_val){ .mv_size = head.key_len, .mv_data = r->buf + at };
 		value = (MDB_val){ .mv_size = head.value_len, .mv_data = r->buf + at + head.key_len };
-		code = head.key_len ? sum_without(t, txn, head.table, &key, sum) : MDB_SUCCESS;
-		if (code != MDB_SUCCESS)
-			return code;
 		if (head.gone && head.key_len == 0)
 			code = table_empty(t, txn, head.table, sum);
-		else if (head.gone)
-			code = mdb_del(txn, t->dbi[head.table], &key, NULL);
 		else
-			code = mdb_put(txn, t->dbi[head.table], &key, &value, 0);
-		if (code != MDB_SUCCESS && !(head.gone && code == MDB_NOTFOUND))
+			code = row_into(t, txn, head.table, &key, head.gone ? NULL : &value, sum);
+		if (code != MDB_SUCCESS)
 			return code;
-		if (!head.gone)
-			*sum += row_hash(head.table, &key, &value);
 	}
 	return sum_put(t, txn, *sum);
 }
@@ -464,9 +475,8 @@ format_check(struct tables *t)
 }
 
 static int
-env_open(struct tables *t, const char *path)
+env_open(struct tables *t, const char *path, unsigned flags)
 {
-	unsigned flags = MDB_NOTLS | (t->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
 	int dead;
 	int code = mdb_env_create(&t->env);
 
@@ -475,7 +485,7 @@ env_open(struct tables *t, const char *path)
 	if (code == MDB_SUCCESS)
 		code = mdb_env_set_mapsize(t->env, MAP_BYTES_FIRST);
 	if (code == MDB_SUCCESS)
-		code = mdb_env_open(t->env, path, flags, 0640);
+		code = mdb_env_open(t->env, path, flags | MDB_NOTLS, 0640);
 	if (code == MDB_SUCCESS && !t->read_only)
 		code = mdb_reader_check(t->env, &dead);
 	if (code == ENOENT)
@@ -516,7 +526,7 @@ tables_open(const char *path, bool read_only, struct tables **ret_t)
 	t->read_only = read_only;
 	rc = data_check(path);
 	if (rc == MQ_OK)
-		rc = env_open(t, path);
+		rc = env_open(t, path, read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
 	if (rc == MQ_OK && !read_only)
 		rc = sync_name(path);
 	if (rc == MQ_OK)
@@ -527,6 +537,26 @@ tables_open(const char *path, bool read_only, struct tables **ret_t)
 		rc = format_check(t);
 	if (rc == MQ_OK)
 		rc = sum_check(t);
+	if (rc != MQ_OK) {
+		tables_close(t);
+		return rc;
+	}
+	*ret_t = t;
+	return MQ_OK;
+}
+
+int
+tables_amend(const char *path, const struct rows *r, struct tables **ret_t)
+{
+	struct tables *t = calloc(1, sizeof(*t));
+	int rc = t ? env_open(t, path, MDB_NOLOCK | MDB_NOSYNC) : -ENOMEM;
+
+	if (rc == MQ_OK)
+		rc = file_is_whole(t);
+	if (rc == MQ_OK)
+		rc = dbis_open(t);
+	if (rc == MQ_OK)
+		rc = tables_write(t, r);
 	if (rc != MQ_OK) {
 		tables_close(t);
 		return rc;

@@ -87,6 +87,7 @@ void rows_put(struct rows *r, enum table table, const void *key, size_t key_len,
 	      size_t value_len);
 void rows_delete(struct rows *r, enum table table, const void *key, size_t key_len);
 void rows_empty(struct rows *r, enum table table); /* delete all rows of the table */
+void rows_append(struct rows *r, const struct rows *more);
 void rows_clear(struct rows *r);	/* keeps its memory */
 void rows_free(struct rows *r);
 
@@ -114,6 +115,10 @@ int tables_get(struct tables *t, enum table table, const char *key, void *buf, s
 
 /* Write the environment as it is now into the empty file fd; not synced. */
 int tables_copy(struct tables *t, int fd);
+
+/* Open the environment of a copy in the directory `path`, of which no other thread knows, and write
+ * r into it.  Nothing is synced, and no lock file is made. */
+int tables_amend(const char *path, const struct rows *r, struct tables **ret_t);
 
 int64_t tables_map_bytes(const struct tables *t);
 

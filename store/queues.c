@@ -318,14 +318,28 @@ attach_dirty(struct queues *qs, struct queue *list)
 }
 
 static void
-take_row(struct queue *q, struct queue_row *row)
+row_of(const struct queue *q, struct queue_row *row)
 {
-	LOCKED(&q->lock);
-	q->is_dirty = q->rewound = false;
+	MUST_HOLD(&q->lock);
 	snprintf(row->topic, sizeof(row->topic), "%s", q->topic);
 	row->queue_id = q->id;
 	row->span = q->span;
 	row->head_moves = q->head_moves;
+}
+
+void
+queue_row_now(struct queue *q, struct queue_row *row)
+{
+	LOCKED(&q->lock);
+	row_of(q, row);
+}
+
+static void
+take_row(struct queue *q, struct queue_row *row)
+{
+	LOCKED(&q->lock);
+	q->is_dirty = q->rewound = false;
+	row_of(q, row);
 	q->taken_min = q->span.min;
 }
 

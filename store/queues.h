@@ -200,6 +200,9 @@ void queues_remove_outgrown(struct queues *qs);
 /* Has any queue changed since the list was last taken? */
 bool queues_any_dirty(struct queues *qs);
 
+/* The row of q at this moment; no checkpoint is told. */
+void queue_row_now(struct queue *q, struct queue_row *row);
+
 /* Take the list of queues that changed since the last call, with their rows as they are
  * now: rows[i] is of list[i].  The caller holds the log's lock, and frees both arrays. */
 struct queues_dirty {

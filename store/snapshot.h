@@ -101,6 +101,10 @@ struct draft {
  * On failure nothing is left. */
 int snapshot_begin(struct snapshots *ss, const char *name, struct draft *ret_d);
 
+/* The path of the draft's directory lmdb/, for LMDB, which opens no descriptor.  -ENOMEM; freed by
+ * the caller. */
+int snapshot_lmdb_path(const struct snapshots *ss, const struct draft *d, char **ret);
+
 /* Link the log up to `mark`, which must be on the disk already. */
 int snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mark);
 

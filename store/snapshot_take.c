@@ -68,6 +68,15 @@ draft_name(const struct draft *d, char name[RECORD_TOPIC_MAX + 8])
 	snprintf(name, RECORD_TOPIC_MAX + 8, "%s" IN_MAKING, d->snapshot.name);
 }
 
+int
+snapshot_lmdb_path(const struct snapshots *ss, const struct draft *d, char **ret)
+{
+	char name[RECORD_TOPIC_MAX + 8];
+
+	draft_name(d, name);
+	return asprintf(ret, "%s/snapshots/%s/lmdb", ss->dir->path, name) < 0 ? -ENOMEM : MQ_OK;
+}
+
 static void
 draft_close(struct draft *d)
 {

@@ -1118,6 +1118,39 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 	return MQ_OK;
 }
 
+struct each_row {
+	int (*each)(void *arg, const struct queue_row *row);
+	void *arg;
+};
+
+static int
+tell_row(struct queue *q, void *arg)
+{
+	const struct each_row *e = arg;
+	struct queue_row row;
+
+	queue_row_now(q, &row);
+	return e->each(e->arg, &row);
+}
+
+int
+store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row), void *arg,
+	     struct store_checkpoint *ret)
+{
+	struct store_checkpoint cp = { .begin = store_begin(s) };	/* before the rows, as in a checkpoint */
+	struct each_row e = { each, arg };
+	int rc = store_each_queue(s, tell_row, &e);
+
+	if (rc != MQ_OK)
+		return rc;
+	LOCKED(&s->log.lock);
+	cp.dispatched = mark_at(&s->dispatched);
+	cp.store_ms = s->log.store_ms;
+	delays_state(s, &cp.delays);
+	*ret = cp;
+	return MQ_OK;
+}
+
 void
 store_checkpointed(struct store *s, mq_pos dispatched)
 {

@@ -220,6 +220,13 @@ int store_find_key(struct store *s, const char *topic, const char *key, int64_t 
  * that is final (-EIO), and the next mount replays from the last checkpoint. */
 int store_checkpoint(struct store *s, struct store_checkpoint *ret);
 
+/* What a checkpoint of this moment would say, without the views on the disk: for a snapshot, which
+ * has no views.  The row of each queue is given to `each`, in no order, and before `dispatched`
+ * is read, so no row is newer; ret->rows and ret->index_name are empty.  An error of `each`
+ * is returned. */
+int store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row), void *arg,
+		 struct store_checkpoint *ret);
+
 /* The floor above has committed the checkpoint that store_checkpoint() gave last:
  * what no replay needs any more may go from here on. */
 void store_checkpointed(struct store *s, mq_pos dispatched);

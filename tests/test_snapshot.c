@@ -249,6 +249,82 @@ retention_takes_nothing_from_the_middle_of_one_in_the_making(void **state)
 	assert_true(s->begin.byte <= store_begin(b->store).byte);
 }
 
+/* What a checkpoint is in the midst of when it begins to sync the views: a snapshot is taken then. */
+static struct broker *snapshot_of;
+
+static void *
+snapshot_thread(void *arg)
+{
+	struct broker *b = arg;
+	struct snapshot *s;
+
+	broker_topic(b, "later", 2);
+	broker_append(b, "later", 1, "x", 2);
+	broker_append(b, "t0", 0, "y", 3);
+	broker_append(b, "t2", 0, "z", 4);	/* of which the checkpoint knows nothing */
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_int_equal(s->mark.byte, broker_written(b).byte);
+	return NULL;
+}
+
+int __real_sync_file_range(int fd, off64_t at, off64_t n, unsigned flags);
+int __wrap_sync_file_range(int fd, off64_t at, off64_t n, unsigned flags);
+int
+__wrap_sync_file_range(int fd, off64_t at, off64_t n, unsigned flags)
+{
+	struct broker *b = snapshot_of;
+	struct timespec until;
+	pthread_t thread;
+
+	snapshot_of = NULL;
+	if (b) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 60;
+		assert_int_equal(pthread_create(&thread, NULL, snapshot_thread, b), 0);
+		if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+			fail_msg("the snapshot waits for the checkpoint");
+	}
+	return __real_sync_file_range(fd, at, n, flags);
+}
+
+static int64_t
+end_of(struct broker *b, const char *topic, int32_t queue_id)
+{
+	struct queue *q = store_queue(b->store, topic, queue_id);
+
+	return q ? queue_end(q).n : -1;
+}
+
+static void
+one_waits_for_no_sync_of_views_and_has_what_the_checkpoint_has_not(void **state)
+{
+	struct broker *b = *state;
+	struct subscription *sub;
+
+	fill(b, "t", 3);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	sub = broker_subscribe(b, broker_group(b, "g"), topic_find(b->offsets, "t1"));
+	broker_append(b, "t0", 0, "a", 5);
+	broker_append(b, "t1", 0, "b", 6);
+	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(4)), MQ_OK);
+	snapshot_of = b;
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	assert_null(snapshot_of);		/* it was taken */
+	sh("tr -d ' \\n\\t' < '%s/snapshots/one/config/consumerOffset.json' | grep -qF '\"t1@g\":{\"0\":4}'", b->path);
+	sh("grep -q '\"later\"' '%s/snapshots/one/config/topics.json'", b->path);
+	close_with_snapshots(b);
+
+	sh("cp -a '%s/snapshots/one' '%s/copy'", b->path, b->dir);
+	snprintf(b->path, sizeof(b->path), "%s/copy", b->dir);
+	open_with_snapshots(b);
+	assert_int_equal(end_of(b, "t0", 0), 8);
+	assert_int_equal(end_of(b, "t1", 0), 6);
+	assert_int_equal(end_of(b, "t2", 0), 4);
+	assert_int_equal(end_of(b, "later", 1), 2);
+	sub = broker_subscription(b, "g", "t1");
+	assert_true(sub && broker_committed(b, sub, 0) == 4);
+}
+
 static void
 one_that_says_nonsense_is_not_shown(void **state)
 {
@@ -361,6 +437,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(whatever_fails_nothing_is_left_and_the_next_try_works, fresh, done),
 		cmocka_unit_test_setup_teardown(retention_takes_nothing_from_the_middle_of_one_in_the_making, fresh,
 						done),
+		cmocka_unit_test_setup_teardown(one_waits_for_no_sync_of_views_and_has_what_the_checkpoint_has_not,
+						fresh, done),
 		cmocka_unit_test_setup_teardown(one_that_says_nonsense_is_not_shown, fresh, done),
 		cmocka_unit_test_setup_teardown(a_manifest_is_as_long_as_was_said_and_survives, fresh, done),
 		cmocka_unit_test_setup_teardown(rocketmqs_files_say_who_is_there, fresh, done),

@@ -524,6 +524,43 @@ def snapshot(bench):
     return once
 
 
+def write_until(done, broker, queues, seed):
+    """8 KiB at a time, to one queue after another, 2.5 MB/s."""
+    dice, files = random.Random(seed), {}
+    while not done.is_set():
+        q = dice.randrange(queues)
+        if q not in files:
+            files[q] = open("%s/topics/t%d/q%d" % (broker.mnt, q // 8, q % 8), "ab", buffering=0)
+        files[q].write((b"x" * 1023 + b"\n") * 8)
+        time.sleep(8192 / 2.5e6)
+    for file in files.values():
+        file.close()
+
+
+@figure("snapshot_busy", "slowest but one of 100 snapshots while 400 queues are written to", 0.1, "ms", "below")
+def snapshot_busy(bench):
+    broker, queues, done = bench.broker(), 400, threading.Event()
+    for i in range(queues // 8):
+        bench.topic(broker, "t%d" % i)
+
+    def once():
+        done.clear()
+        writers = [threading.Thread(target=write_until, args=(done, broker, queues, seed)) for seed in range(4)]
+        for writer in writers:
+            writer.start()
+        try:
+            took = []
+            for _ in range(100 // bench.scale):
+                time.sleep(random.uniform(0.05, 0.15))
+                took.append(take_and_drop(broker))
+        finally:
+            done.set()
+            for writer in writers:
+                writer.join()
+        return sorted(took)[-2]
+    return once
+
+
 @figure("held_up", "longest append while snapshots of a 10 GiB store are taken", 0.05, "ms", "below")
 def held_up(bench):
     broker, _ = big_store(bench)
