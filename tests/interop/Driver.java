@@ -401,9 +401,12 @@ public class Driver {
 		topics.getDataVersion().nextVersion();
 		api.updateNameServerAddressList(nameServer);
 		api.start();
-		api.registerBrokerAll("DefaultCluster", word[2], word[1], 0, word[3], topics,
-			Collections.emptyList(), false, PATIENCE_MS, false);
-		System.out.println("boot success");
-		Thread.currentThread().join();
+		for (boolean first = true;; first = false) {	/* a name server forgets brokers that are silent for two minutes */
+			api.registerBrokerAll("DefaultCluster", word[2], word[1], 0, word[3], topics,
+				Collections.emptyList(), false, PATIENCE_MS, false);
+			if (first)
+				System.out.println("boot success");
+			Thread.sleep(10000);
+		}
 	}
 }
