@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libdeflate.h>
@@ -125,6 +126,31 @@ refuse_lost_log(struct store *s)
 			"remove consumequeue to begin anew", s->dir->path);
 }
 
+static int
+is_name(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+/* RocketMQ 5 has another kind of consume queue for topics whose records may hold several messages
+ * each; it does not start where such a topic has an ordinary one, too. */
+static int
+refuse_batch_queues(const struct store *s)
+{
+	struct dirent **names;
+	int rc = MQ_OK, n = scandirat(s->dir->fd, "batchconsumequeue", &names, is_name, alphasort);
+
+	if (n < 0)
+		return errno == ENOENT ? MQ_OK : err_note(-errno, "batchconsumequeue: %m");
+	if (n > 0)
+		rc = err_note(MQ_ECORRUPT, "topic %s has queues of RocketMQ 5's type BatchCQ (batchconsumequeue), which "
+			      "are not served", names[0]->d_name);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return rc;
+}
+
 /* Forget the views; all of the log will be replayed.  What only they know (how
  * far a queue had come whose messages are all gone) is kept. */
 static int
@@ -154,7 +180,9 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	const struct settings *set = s->settings;
 	int rc;
 
-	rc = open_dirs(s);
+	rc = refuse_batch_queues(s);
+	if (rc == MQ_OK)
+		rc = open_dirs(s);
 	if (rc == MQ_OK)
 		rc = fdcache_open(FDS_OURS, &s->files);
 	if (rc == MQ_OK)

@@ -177,6 +177,26 @@ a_record_of_version_2_is_refused_by_name_and_not_cut(void **state)
 	sh("[ -z \"$(ls '%s/lost+found')\" ]", k->path);
 }
 
+static void
+queues_of_batches_are_refused_by_name_and_nothing_is_changed(void **state)
+{
+	struct kit *k = *state;
+
+	kit_open(k);
+	fill(k, 10);
+	kit_close(k);
+	sh("mkdir -p '%s/batchconsumequeue'", k->path);
+	kit_open(k);		/* RocketMQ leaves it when the topic is deleted */
+	kit_close(k);
+	sh("mkdir '%s/batchconsumequeue/Batches' && find '%s/consumequeue' -type f -exec sha256sum {} + > '%s/before'",
+	   k->path, k->path, k->dir);
+	for (int read_only = 0; read_only < 2; read_only++) {
+		assert_int_equal(kit_try_open(k, read_only), MQ_ECORRUPT);
+		assert_non_null(strstr(err_text(MQ_ECORRUPT), "topic Batches has queues of RocketMQ 5's type BatchCQ"));
+	}
+	sh("find '%s/consumequeue' -type f -exec sha256sum {} + | cmp - '%s/before'", k->path, k->dir);
+}
+
 /* A message whose body is far longer than its record. */
 static void
 append_packed(struct kit *k, const char *topic, int32_t queue_id, size_t len)
@@ -1321,6 +1341,7 @@ main(void)
 		T(an_existing_stores_sizes_of_queue_and_index_files_win),
 		T(queues_without_a_commit_log_are_refused_and_stay),
 		T(a_record_of_version_2_is_refused_by_name_and_not_cut),
+		T(queues_of_batches_are_refused_by_name_and_nothing_is_changed),
 		T(the_views_are_kept_where_the_last_message_is_packed),
 		T(an_existing_logs_segment_size_wins),
 		T(a_record_torn_anywhere_is_cut),
