@@ -183,6 +183,28 @@ rows_read(const struct offsets *o, struct tables *t, int64_t now_ms, struct offs
 	return MQ_OK;
 }
 
+/* Add to each entry of a table the members that it has in STORE/config and mqfs does not know.  False:
+ * no memory. */
+static bool
+add_unknown(const struct offsets *rows, enum config_file file, json_t *table)
+{
+	json_t *before, *entry, *old;
+	const char *name;
+	uint32_t sum;
+	int rc = 0;
+
+	if (file != CONFIG_TOPICS && file != CONFIG_GROUPS)
+		return true;
+	before = import_file(rows->dir->fd, file, &sum);
+	json_object_foreach(table, name, entry) {
+		old = json_object_get(json_object_get(before, rocketmq_files[file].member), name);
+		if (rc == 0 && json_is_object(old))
+			rc = json_object_update_missing(entry, old);
+	}
+	json_decref(before);
+	return rc == 0;
+}
+
 /* The text of a file.  NULL: no memory. */
 static char *
 file_text(enum config_file file, json_t *table, const struct data_version *v)
@@ -243,7 +265,7 @@ file_export(struct offsets *rows, enum config_file file, int dirfd, struct expor
 		sum = libdeflate_crc32(0, compact, strlen(compact));
 	same = last && ((last->once && sum == last->sums[file]) ||
 			(file == CONFIG_DELAYS && json_object_size(table) == 0));
-	if (compact && !same)
+	if (compact && !same && add_unknown(rows, file, table))
 		text = file_text(file, table, &version);
 	json_decref(table);
 	if (compact && same)

@@ -297,17 +297,16 @@ json_of(int dir_fd, const char *path, json_t **ret_object, uint32_t *ret_sum)
 	return rc == MQ_OK ? fastjson_load(text, len, ret_object) : rc;
 }
 
-/* The file, or its .bak.  NULL: neither is there, or can be used (which is logged). */
-static json_t *
-json_or_bak(int dir_fd, const char *name, uint32_t *ret_sum)
+json_t *
+import_file(int store_fd, enum config_file file, uint32_t *ret_sum)
 {
 	static const char *const endings[] = { "", ".bak" };
 	json_t *object = NULL;
 	char path[64];
 
 	for (size_t i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "config/%s%s", name, endings[i]);
-		int rc = json_of(dir_fd, path, &object, ret_sum);
+		snprintf(path, sizeof(path), "config/%s%s", rocketmq_files[file].name, endings[i]);
+		int rc = json_of(store_fd, path, &object, ret_sum);
 
 		if (rc == MQ_OK)
 			return object;
@@ -355,7 +354,7 @@ static void
 news_read(const struct offsets *o, bool first, struct news *news)
 {
 	for (int i = 0; i < CONFIG_FILES; i++) {
-		json_t *object = json_or_bak(o->dir->fd, rocketmq_files[i].name, &news->sums[i]);
+		json_t *object = import_file(o->dir->fd, (enum config_file)i, &news->sums[i]);
 
 		if (object && !first &&
 		    (json_object_get(object, EXPORT_MARK) || news->sums[i] == o->handover.taken[i])) {

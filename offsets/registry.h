@@ -525,4 +525,8 @@ int load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_
 
 int import_rocketmq(struct offsets *o);
 
+/* The file in STORE/config, or its .bak, and the sum of its text.  NULL: neither is there, or can be
+ * used (which is logged). */
+json_t *import_file(int store_fd, enum config_file file, uint32_t *ret_sum);
+
 #endif
