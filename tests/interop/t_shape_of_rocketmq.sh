@@ -56,8 +56,9 @@ refused() { ! timeout 60 mount.mqfs -f "$work/several" "$mnt" -o "brokerName=int
 start_broker several storePathCommitLog="$work/a,$work/b"
 rocketmq <<END
 topic 127.0.0.1:${port[several]} Many 1
-batch Many 0 20 of several directories $packed
+$(for _ in $(seq 8); do echo "batch Many 0 20 of several directories $(printf '%01000d' 7)"; done)
 END
+test -s "$work/a/00000000000000000000" -a -s "$work/b/00000000000000065536" || fail "the log is not in two directories"
 stop_broker several
 sums() { (cd "$work" && find a b several/consumequeue -type f -exec sha256sum {} + | sort -k 2); }
 sums > "$work/before"
