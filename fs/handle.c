@@ -309,7 +309,8 @@ handle_resume(struct mount *m, struct handle *h)
 	return rc;
 }
 
-static const struct node_class node_broken = { .what = "file that could not be inherited" };
+/* Of a file that could not be inherited: it has no operations. */
+static const struct node_class node_broken = { 0 };
 
 /* The kernel still has h: every request on it but RELEASE gets rc. */
 static void

@@ -220,8 +220,6 @@ void text_free(struct text *t);
  * ENOTDIR/EISDIR, ENODATA.  All return MQ_OK or an error code of err.h.
  */
 struct node_class {
-	const char *what;	/* for messages */
-
 	/* Attributes.  st has st_ino, nlink 1, the mount's owner and start time;
 	 * st_mode must be set; *ret_timeout is in seconds, preset to 0.
 	 * NULL: node_attr_dir() with list(), node_attr_text() without. */
@@ -276,10 +274,10 @@ struct node_class {
 };
 
 extern const struct node_class node_root, node_readme, node_topics, node_topic, node_topic_config,
-	node_topic_ctl, node_ctl, node_queue, node_named, node_parts, node_part, node_groups, node_group,
+	node_topic_ctl, node_ctl, node_queue, node_parts, node_part, node_groups, node_group,
 	node_group_config, node_group_ctl, node_group_clients, node_group_summary,
 	node_topic_producers,
-	node_subscription, node_group_queue, node_group_any, node_group_all, node_group_named,
+	node_subscription, node_group_queue,
 	node_group_offset, node_group_lag,
 	node_group_retry,
 	node_group_expression, node_messages, node_message, node_commitlog, node_segment,

@@ -39,7 +39,6 @@ group_clients_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_group_clients = {
-	.what = "group clients",
 	.set_attr = node_set_owner,
 	.render = group_clients_render,
 };
@@ -51,7 +50,6 @@ topic_producers_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_topic_producers = {
-	.what = "topic producers",
 	.set_attr = node_set_owner,
 	.render = topic_producers_render,
 };

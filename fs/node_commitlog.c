@@ -93,7 +93,6 @@ commitlog_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_commitlog = {
-	.what = "commit log",
 	.lookup = commitlog_lookup,
 	.list = commitlog_list,
 	.set_attr = node_set_owner,
@@ -152,7 +151,6 @@ segment_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 }
 
 const struct node_class node_segment = {
-	.what = "segment",
 	.attr = segment_attr,
 	.open = segment_open,
 	.read = segment_read,

@@ -50,7 +50,6 @@ config_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_config = {
-	.what = "settings",
 	.lookup = config_lookup,
 	.list = config_list,
 	.set_attr = node_set_owner,
@@ -120,7 +119,6 @@ config_key_get_xattr(struct mount *m, const struct node *n, const char *name, st
 }
 
 const struct node_class node_config_key = {
-	.what = "setting",
 	.attr = config_key_attr,
 	.set_attr = node_set_owner,
 	.get_xattr = config_key_get_xattr,

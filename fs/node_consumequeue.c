@@ -45,7 +45,6 @@ consumequeue_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_consumequeue = {
-	.what = "consume queues",
 	.lookup = consumequeue_lookup,
 	.list = consumequeue_list,
 	.set_attr = node_set_owner,
@@ -75,7 +74,6 @@ cq_topic_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_cq_topic = {
-	.what = "consume queues of a topic",
 	.lookup = cq_topic_lookup,
 	.list = cq_topic_list,
 };
@@ -129,7 +127,6 @@ cq_queue_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_cq_queue = {
-	.what = "consume queue",
 	.lookup = cq_queue_lookup,
 	.list = cq_queue_list,
 };
@@ -220,7 +217,6 @@ cq_file_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off
 }
 
 const struct node_class node_cq_file = {
-	.what = "consume queue file",
 	.attr = cq_file_attr,
 	.read = cq_file_read,
 };

@@ -18,7 +18,6 @@ static const struct command commands[] = {
 };
 
 const struct node_class node_ctl = {
-	.what = "ctl",
 	.set_attr = node_set_owner,
 	.commands = commands,
 	.render = ctl_render,

@@ -79,7 +79,6 @@ groups_remove_dir(struct mount *m, const struct node *dir, const char *name)
 }
 
 const struct node_class node_groups = {
-	.what = "groups",
 	.attr = groups_attr,
 	.lookup = groups_lookup,
 	.list = groups_list,
@@ -186,7 +185,6 @@ group_remove_dir(struct mount *m, const struct node *dir, const char *name)
 }
 
 const struct node_class node_group = {
-	.what = "group",
 	.attr = group_attr,
 	.lookup = group_lookup,
 	.list = group_list,
@@ -233,7 +231,6 @@ group_config_accept(struct mount *m, const struct node *n, const char *text, siz
 }
 
 const struct node_class node_group_config = {
-	.what = "group config",
 	.set_attr = node_set_owner,
 	.render = group_config_render,
 	.check = group_config_check,
@@ -271,7 +268,6 @@ static const struct command group_commands[] = {
 };
 
 const struct node_class node_group_ctl = {
-	.what = "group ctl",
 	.set_attr = node_set_owner,
 	.commands = group_commands,
 	.render = ctl_render,
@@ -287,7 +283,6 @@ group_summary_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_group_summary = {
-	.what = "lag of a group",
 	.set_attr = node_set_owner,
 	.render = group_summary_render,
 };
@@ -369,7 +364,6 @@ subscription_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_subscription = {
-	.what = "subscription",
 	.lookup = subscription_lookup,
 	.list = subscription_list,
 	.set_attr = node_set_owner,
@@ -408,7 +402,6 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 }
 
 const struct node_class node_group_expression = {
-	.what = "subscription expression",
 	.set_attr = node_set_owner,
 	.render = expression_render,
 	.accept = expression_accept,

@@ -136,7 +136,6 @@ offset_fsync(struct mount *m, fuse_req_t req, struct handle *h)
 }
 
 const struct node_class node_group_offset = {
-	.what = "committed offset",
 	.attr = offset_attr,
 	.set_attr = offset_set_attr,
 	.render = offset_render,
@@ -160,7 +159,6 @@ lag_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_group_lag = {
-	.what = "lag",
 	.set_attr = node_set_owner,
 	.render = lag_render,
 };

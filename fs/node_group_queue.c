@@ -135,14 +135,16 @@ group_queue_list_xattr(struct mount *m, const struct node *n, struct text *t)
 	return MQ_OK;
 }
 
-#define GROUP_QUEUE_CLASS                                                                     \
-	.attr = group_queue_attr, .set_attr = node_set_owner, .open = open_queue_group,       \
-	.get_xattr = group_queue_get_xattr, .list_xattr = group_queue_list_xattr,             \
-	.resume = open_queue_resume, .read = open_queue_read, .write = open_queue_write,     \
-	.fsync = open_queue_fsync,                                                            \
-	.release = open_queue_release, .poll = open_queue_poll
-
-const struct node_class node_group_queue = { .what = "a group's queue", GROUP_QUEUE_CLASS };
-const struct node_class node_group_any = { .what = "any of a group's queues", GROUP_QUEUE_CLASS };
-const struct node_class node_group_all = { .what = "all of a group's queues", GROUP_QUEUE_CLASS };
-const struct node_class node_group_named = { .what = "a group's queue with options", GROUP_QUEUE_CLASS };
+const struct node_class node_group_queue = {
+	.attr = group_queue_attr,
+	.set_attr = node_set_owner,
+	.get_xattr = group_queue_get_xattr,
+	.list_xattr = group_queue_list_xattr,
+	.open = open_queue_group,
+	.resume = open_queue_resume,
+	.read = open_queue_read,
+	.write = open_queue_write,
+	.fsync = open_queue_fsync,
+	.release = open_queue_release,
+	.poll = open_queue_poll,
+};

@@ -78,7 +78,6 @@ retry_may_open(struct mount *m, const struct node *n, const struct handle *h)
 }
 
 const struct node_class node_group_retry = {
-	.what = "messages to come again",
 	.set_attr = node_set_owner,
 	.render = retry_render,
 	.accept = retry_accept,

@@ -74,7 +74,6 @@ lostfound_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_lostfound = {
-	.what = "lost+found",
 	.lookup = lostfound_lookup,
 	.list = lostfound_list,
 	.set_attr = node_set_owner,
@@ -106,7 +105,6 @@ lostfound_file_open(struct mount *m, const struct node *n, struct handle *h)
 }
 
 const struct node_class node_lostfound_file = {
-	.what = "lost file",
 	.attr = lostfound_file_attr,
 	.open = lostfound_file_open,
 	.read = stored_read_whole,

@@ -170,17 +170,9 @@ messages_lookup(struct mount *m, const struct node *dir, const char *name, struc
 	return rc;
 }
 
-static int
-messages_list(struct mount *m, const struct node *dir, struct lister *l)
-{
-	(void)m, (void)dir, (void)l;
-	return MQ_OK;
-}
-
 const struct node_class node_messages = {
-	.what = "messages",
 	.lookup = messages_lookup,
-	.list = messages_list,
+	.list = node_fixed_list,	/* of nothing */
 	.set_attr = node_set_owner,
 };
 
@@ -375,7 +367,6 @@ message_list_xattr(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_message = {
-	.what = "message",
 	.attr = message_attr,
 	.open = message_open,
 	.read = message_read,

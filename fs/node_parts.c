@@ -119,7 +119,6 @@ parts_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_parts = {
-	.what = "parts of a queue",
 	.attr = parts_attr,
 	.lookup = parts_lookup,
 	.list = parts_list,
@@ -365,7 +364,6 @@ part_release(struct mount *m, struct handle *h)
 }
 
 const struct node_class node_part = {
-	.what = "part of a queue",
 	.attr = part_attr,
 	.open = part_open,
 	.read = part_read,

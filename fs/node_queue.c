@@ -162,11 +162,17 @@ queue_open(struct mount *m, const struct node *n, struct handle *h)
 	return rc;
 }
 
-#define QUEUE_CLASS                                                                               \
-	.attr = queue_attr, .set_attr = node_set_owner, .get_xattr = queue_get_xattr,             \
-	.list_xattr = queue_list_xattr, .open = queue_open, .resume = open_queue_resume,               \
-	.read = open_queue_read, .write = open_queue_write, .fsync = open_queue_fsync, .flush = open_queue_flush,          \
-	.release = open_queue_release, .poll = open_queue_poll
-
-const struct node_class node_queue = { .what = "queue", QUEUE_CLASS };
-const struct node_class node_named = { .what = "queue with options", QUEUE_CLASS };
+const struct node_class node_queue = {
+	.attr = queue_attr,
+	.set_attr = node_set_owner,
+	.get_xattr = queue_get_xattr,
+	.list_xattr = queue_list_xattr,
+	.open = queue_open,
+	.resume = open_queue_resume,
+	.read = open_queue_read,
+	.write = open_queue_write,
+	.fsync = open_queue_fsync,
+	.flush = open_queue_flush,
+	.release = open_queue_release,
+	.poll = open_queue_poll,
+};

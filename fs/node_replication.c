@@ -138,7 +138,6 @@ replication_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_replication = {
-	.what = "replication",
 	.lookup = replication_lookup,
 	.list = replication_list,
 };
@@ -166,7 +165,6 @@ trouble_get_xattr(struct mount *m, const struct node *n, const char *name, struc
 }
 
 const struct node_class node_replication_trouble = {
-	.what = "trouble of replication",
 	.get_xattr = trouble_get_xattr,
 	.list_xattr = node_list_help,
 	.render = trouble_render,
@@ -193,7 +191,6 @@ peer_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_peer = {
-	.what = "peer",
 	.lookup = peer_lookup,
 	.list = peer_list,
 };
@@ -229,7 +226,6 @@ peer_file_get_xattr(struct mount *m, const struct node *n, const char *name, str
 }
 
 const struct node_class node_peer_file = {
-	.what = "value of a peer",
 	.get_xattr = peer_file_get_xattr,
 	.list_xattr = node_list_help,
 	.render = peer_file_render,

@@ -4,7 +4,6 @@
 #include "fs/node.h"
 
 const struct node_class node_root = {
-	.what = "the root",
 	.lookup = node_fixed_lookup,
 	.list = node_fixed_list,
 	.set_attr = node_set_owner,
@@ -54,6 +53,5 @@ readme_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 const struct node_class node_readme = {
-	.what = "README",
 	.render = readme_render,
 };

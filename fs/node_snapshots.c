@@ -109,7 +109,6 @@ snapshots_remove_dir(struct mount *m, const struct node *dir, const char *name)
 }
 
 const struct node_class node_snapshots = {
-	.what = "snapshots",
 	.attr = snapshots_attr,
 	.lookup = snapshots_lookup,
 	.list = snapshots_list,
@@ -177,7 +176,6 @@ snapshot_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_snapshot = {
-	.what = "snapshot",
 	.attr = fixed_dir_attr,
 	.lookup = snapshot_lookup,
 	.list = snapshot_list,
@@ -256,7 +254,6 @@ dir_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_snapshot_dir = {
-	.what = "directory of a snapshot",
 	.attr = fixed_dir_attr,
 	.lookup = dir_lookup,
 	.list = dir_list,
@@ -309,7 +306,6 @@ segment_data_end(const struct node *n)
 }
 
 const struct node_class node_snapshot_segment = {
-	.what = "segment of a snapshot",
 	.data_end = segment_data_end,
 	.attr = segment_attr,
 	.open = segment_open,
@@ -342,7 +338,6 @@ snapshot_file_open(struct mount *m, const struct node *n, struct handle *h)
 }
 
 const struct node_class node_snapshot_file = {
-	.what = "file of a snapshot",
 	.attr = snapshot_file_attr,
 	.open = snapshot_file_open,
 	.read = stored_read_whole,
@@ -395,7 +390,6 @@ manifest_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, of
 }
 
 const struct node_class node_snapshot_manifest = {
-	.what = "manifest",
 	.attr = manifest_attr,
 	.read = manifest_read,
 };

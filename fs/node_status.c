@@ -422,7 +422,6 @@ status_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_status = {
-	.what = "status",
 	.lookup = status_lookup,
 	.list = status_list,
 	.set_attr = node_set_owner,
@@ -477,7 +476,6 @@ status_file_get_xattr(struct mount *m, const struct node *n, const char *name, s
 }
 
 const struct node_class node_status_file = {
-	.what = "status value",
 	.attr = status_file_attr,
 	.get_xattr = status_file_get_xattr,
 	.list_xattr = node_list_help,

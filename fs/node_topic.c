@@ -98,7 +98,6 @@ topics_remove_dir(struct mount *m, const struct node *dir, const char *name)
 }
 
 const struct node_class node_topics = {
-	.what = "topics",
 	.attr = topics_attr,
 	.lookup = topics_lookup,
 	.list = topics_list,
@@ -191,7 +190,6 @@ topic_list(struct mount *m, const struct node *dir, struct lister *l)
 }
 
 const struct node_class node_topic = {
-	.what = "topic",
 	.attr = topic_attr,
 	.lookup = topic_lookup,
 	.list = topic_list,
@@ -244,7 +242,6 @@ topic_config_accept(struct mount *m, const struct node *n, const char *text, siz
 }
 
 const struct node_class node_topic_config = {
-	.what = "topic config",
 	.set_attr = node_set_owner,
 	.render = topic_config_render,
 	.check = topic_config_check,
@@ -359,7 +356,6 @@ static const struct command topic_commands[] = {
 };
 
 const struct node_class node_topic_ctl = {
-	.what = "topic ctl",
 	.set_attr = node_set_owner,
 	.commands = topic_commands,
 	.render = ctl_render,

@@ -98,18 +98,10 @@ unmade_lookup(struct mount *m, const struct node *dir, const char *name, struct 
 	return node_make_named(m, NODE_UNMADE_QUEUE, 0, text, ret_child);
 }
 
-static int
-unmade_list(struct mount *m, const struct node *dir, struct lister *l)
-{
-	(void)m, (void)dir, (void)l;
-	return MQ_OK;
-}
-
 const struct node_class node_unmade_topic = {
-	.what = "topic that is not there yet",
 	.attr = unmade_attr,
 	.lookup = unmade_lookup,
-	.list = unmade_list,
+	.list = node_fixed_list,	/* of nothing */
 	.set_attr = unmade_set_attr,
 };
 
@@ -171,9 +163,8 @@ unmade_queue_open(struct mount *m, const struct node *n, struct handle *h)
 }
 
 const struct node_class node_unmade_queue = {
-	.what = "queue that is not there yet",
 	.attr = unmade_queue_attr,
 	.set_attr = unmade_set_attr,
 	.open = unmade_queue_open,
-	.write = open_queue_write,	/* not called: the open file is of class node_queue or node_named */
+	.write = open_queue_write,	/* not called: the open file is of class node_queue */
 };

@@ -78,6 +78,7 @@ stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t da
 	    int64_t size_bytes)
 {
 	int64_t left = off < size_bytes ? size_bytes - off : 0;
+	char path[NODE_PATH_SIZE];
 	AUTO_FREE char *buf = NULL;
 	size_t n = 0;
 	int rc;
@@ -86,8 +87,10 @@ stored_read(fuse_req_t req, struct handle *h, size_t size, off_t off, int64_t da
 		size = (size_t)left;
 	buf = malloc(size + 1);
 	rc = buf ? fill(h->own, buf, size, off, data_bytes, &n) : -ENOMEM;
-	if (rc != MQ_OK)
-		reply_err(req, err_note(rc, "%s: read at %jd: %m", h->node.class->what, (intmax_t)off));
-	else
+	if (rc == MQ_OK) {
 		reply_data(req, buf, n);
+		return;
+	}
+	node_path(&h->node, path);
+	reply_err(req, err_note(rc, "%s: read at %jd: %s", path, (intmax_t)off, strerror(-rc)));
 }
