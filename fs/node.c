@@ -592,14 +592,6 @@ node_attr_text(struct mount *m, const struct node *n, struct stat *st, double *r
 }
 
 int
-node_list_help(struct mount *m, const struct node *n, struct text *t)
-{
-	(void)m, (void)n;
-	text_add(t, HELP_XATTR, sizeof(HELP_XATTR));
-	return MQ_OK;
-}
-
-int
 node_attr(struct mount *m, const struct node *n, struct stat *ret_st, double *ret_timeout)
 {
 	struct stat st = {

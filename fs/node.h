@@ -187,10 +187,7 @@ int node_attr_text(struct mount *m, const struct node *n, struct stat *st, doubl
 
 void stat_set_ms(struct stat *st, int64_t ms);	/* mtime and ctime */
 
-/* Files of config/ and status/ have a description as an attribute: their list_xattr(). */
-#define HELP_XATTR "user.mqfs.help"
 struct text;
-int node_list_help(struct mount *m, const struct node *n, struct text *t);
 
 /* The entries of a directory for readdir: list() adds each child, and the list holds it.
  * -ENOMEM is remembered. */
@@ -242,6 +239,8 @@ struct node_class {
 	 * POSIX ACLs are served by ops.c for what has an owner. */
 	int (*get_xattr)(struct mount *m, const struct node *n, const char *name, struct text *t);
 	int (*list_xattr)(struct mount *m, const struct node *n, struct text *t);
+	/* Append the value of user.mqfs.help, which describes the file.  NULL: it has none. */
+	int (*help)(struct mount *m, const struct node *n, struct text *t);
 
 	/* Small files whose whole content is text made at open (text.c serves
 	 * them): render makes it; accept gets the written text, at each write

@@ -102,7 +102,7 @@ config_key_accept(struct mount *m, const struct node *n, const char *text, size_
 
 /* The setting's meaning, the allowed values, and whether it can change while mounted. */
 static int
-config_key_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+config_key_help(struct mount *m, const struct node *n, struct text *t)
 {
 	const struct setting *row = row_of(n);
 	char allowed[256];
@@ -110,8 +110,6 @@ config_key_get_xattr(struct mount *m, const struct node *n, const char *name, st
 	(void)m;
 	if (!row)
 		return -ESTALE;
-	if (strcmp(name, HELP_XATTR) != 0)
-		return -ENODATA;
 	setting_allowed(row, allowed, sizeof(allowed));
 	text_printf(t, "%s (%s; by default %s; %s)", row->help, allowed, *row->dflt ? row->dflt : "empty",
 		    row->flags & SETTING_LIVE ? "can change while mounted" : "changes with the next mount");
@@ -121,8 +119,7 @@ config_key_get_xattr(struct mount *m, const struct node *n, const char *name, st
 const struct node_class node_config_key = {
 	.attr = config_key_attr,
 	.set_attr = node_set_owner,
-	.get_xattr = config_key_get_xattr,
-	.list_xattr = node_list_help,
+	.help = config_key_help,
 	.render = config_key_render,
 	.accept = config_key_accept,
 };

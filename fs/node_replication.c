@@ -155,18 +155,15 @@ trouble_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 static int
-trouble_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+trouble_help(struct mount *m, const struct node *n, struct text *t)
 {
 	(void)m, (void)n;
-	if (strcmp(name, HELP_XATTR) != 0)
-		return -ENODATA;
 	text_printf(t, "why replication does not get on; empty when it does");
 	return MQ_OK;
 }
 
 const struct node_class node_replication_trouble = {
-	.get_xattr = trouble_get_xattr,
-	.list_xattr = node_list_help,
+	.help = trouble_help,
 	.render = trouble_render,
 };
 
@@ -214,19 +211,16 @@ peer_file_render(struct mount *m, const struct node *n, struct text *t)
 }
 
 static int
-peer_file_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+peer_file_help(struct mount *m, const struct node *n, struct text *t)
 {
 	(void)m;
 	if (n->part >= N_PEER_FILES)
 		return -ESTALE;
-	if (strcmp(name, HELP_XATTR) != 0)
-		return -ENODATA;
 	text_printf(t, "%s", peer_files[n->part].help);
 	return MQ_OK;
 }
 
 const struct node_class node_peer_file = {
-	.get_xattr = peer_file_get_xattr,
-	.list_xattr = node_list_help,
+	.help = peer_file_help,
 	.render = peer_file_render,
 };

@@ -457,15 +457,13 @@ status_file_attr(struct mount *m, const struct node *n, struct stat *st, double 
 }
 
 static int
-status_file_get_xattr(struct mount *m, const struct node *n, const char *name, struct text *t)
+status_file_help(struct mount *m, const struct node *n, struct text *t)
 {
 	const char *unit;
 
 	(void)m;
 	if (n->id >= N_VALUES + N_WHOLES)
 		return -ESTALE;
-	if (strcmp(name, HELP_XATTR) != 0)
-		return -ENODATA;
 	if (n->id >= N_VALUES) {
 		text_printf(t, "%s", wholes[n->id - N_VALUES].help);
 		return MQ_OK;
@@ -477,7 +475,6 @@ status_file_get_xattr(struct mount *m, const struct node *n, const char *name, s
 
 const struct node_class node_status_file = {
 	.attr = status_file_attr,
-	.get_xattr = status_file_get_xattr,
-	.list_xattr = node_list_help,
+	.help = status_file_help,
 	.render = status_file_render,
 };

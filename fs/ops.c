@@ -18,6 +18,7 @@
 #include "fs/text.h"
 
 #define MAX_WRITE_BYTES (1 << 20)
+#define HELP_XATTR "user.mqfs.help"
 
 /* --- init ------------------------------------------------------------------ */
 
@@ -696,6 +697,8 @@ op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	rc = node_get(m, ino, &n);
 	if (rc == MQ_OK && strcmp(name, ACL_XATTR) == 0)
 		rc = node_acl(m, &n, &t);
+	else if (rc == MQ_OK && n.class->help && strcmp(name, HELP_XATTR) == 0)
+		rc = n.class->help(m, &n, &t);
 	else if (rc == MQ_OK)
 		rc = n.class->get_xattr ? n.class->get_xattr(m, &n, name, &t) : -ENODATA;
 	reply_xattr(req, &t, rc, size);
@@ -710,6 +713,8 @@ op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	int rc;
 
 	rc = node_get(m, ino, &n);
+	if (rc == MQ_OK && n.class->help)
+		text_add(&t, HELP_XATTR, sizeof(HELP_XATTR));
 	if (rc == MQ_OK && n.class->list_xattr)
 		rc = n.class->list_xattr(m, &n, &t);
 	reply_xattr(req, &t, rc, size);
