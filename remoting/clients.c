@@ -38,7 +38,7 @@ group_free(struct client_group *g)
 		g->members = m->next;
 		free(m);
 	}
-	json_decref(g->says);
+	json_decref(g->data);
 	free(g);
 }
 
@@ -162,13 +162,13 @@ groups_of(const struct server_peer *peer)
 
 /* Memory for the data of groups, but of `except`, that is counted to the connection. */
 static size_t
-says_of(const struct server_peer *peer, const struct client_group *except)
+data_of(const struct server_peer *peer, const struct client_group *except)
 {
 	size_t n = 0;
 
 	for (const struct member *m = peer->data; m; m = m->next_of_peer)
-		if (m->group != except && m->group->speaker == m)
-			n += m->group->says_bytes;
+		if (m->group != except && m->group->data_from == m)
+			n += m->group->data_bytes;
 	return n;
 }
 
@@ -225,15 +225,15 @@ clients_producer(const struct clients *c, const char *id)
 /* The member whose connection the group's data was counted to has left: count it to another member's.
  * If that connection has too much data already, drop the group's until the next heartbeat. */
 static void
-hand_over_says(struct client_group *g)
+hand_over_data(struct client_group *g)
 {
-	g->speaker = g->members;
-	if (!g->speaker || says_of(g->speaker->peer, NULL) <= CLIENTS_SAYS_MAX)
+	g->data_from = g->members;
+	if (!g->data_from || data_of(g->data_from->peer, NULL) <= CLIENTS_DATA_MAX)
 		return;
-	json_decref(g->says);
-	g->says = NULL;
-	g->says_bytes = 0;
-	g->speaker = NULL;
+	json_decref(g->data);
+	g->data = NULL;
+	g->data_bytes = 0;
+	g->data_from = NULL;
 }
 
 static void
@@ -244,8 +244,8 @@ member_free(struct clients *c, struct member *m)
 	while (*at != m)
 		at = &(*at)->next;
 	*at = m->next;
-	if (m->group->speaker == m)
-		hand_over_says(m->group);
+	if (m->group->data_from == m)
+		hand_over_data(m->group);
 	if (m->group->side == CLIENTS_PRODUCERS)
 		id_remove(c, m);
 	peer_remove(c, m);
@@ -270,14 +270,14 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	return m;
 }
 
-/* The subscriptions of a group, by topic; the objects are those in `says`. */
+/* The subscriptions of a group, by topic; the objects are those in `data`. */
 static json_t *
-by_topic(json_t *says)
+by_topic(json_t *data)
 {
 	json_t *all = json_object(), *each;
 	size_t i;
 
-	json_array_foreach(json_object_get(says, "subscriptionDataSet"), i, each) {
+	json_array_foreach(json_object_get(data, "subscriptionDataSet"), i, each) {
 		const char *topic = json_string_value(json_object_get(each, "topic"));
 
 		if (topic)
@@ -309,13 +309,13 @@ bytes_of(json_t *json)
 	return n;
 }
 
-/* The group's data after a heartbeat with `says`.  Members give their subscriptions versions of their
+/* The group's data after a heartbeat with `data`.  Members give their subscriptions versions of their
  * own: as in RocketMQ, the highest version of each topic counts.  *ret_changed: a topic was added or
  * removed. */
 static json_t *
-merge(const struct client_group *g, json_t *says, bool *ret_changed)
+merge(const struct client_group *g, json_t *data, bool *ret_changed)
 {
-	json_t *copy = json_deep_copy(says), *before = by_topic(g ? g->says : NULL), *now = by_topic(copy);
+	json_t *copy = json_deep_copy(data), *before = by_topic(g ? g->data : NULL), *now = by_topic(copy);
 	const char *topic;
 	json_t *each;
 
@@ -335,14 +335,14 @@ merge(const struct client_group *g, json_t *says, bool *ret_changed)
 	return copy;
 }
 
-/* Set the group's data, which is counted to m's connection; `says` is taken over. */
+/* Set the group's data, which is counted to m's connection; `data` is taken over. */
 static void
-say(struct client_group *g, struct member *m, json_t *says)
+set_data(struct client_group *g, struct member *m, json_t *data)
 {
-	json_decref(g->says);
-	g->says = says;
-	g->says_bytes = bytes_of(says);
-	g->speaker = m;
+	json_decref(g->data);
+	g->data = data;
+	g->data_bytes = bytes_of(data);
+	g->data_from = m;
 }
 
 static int
@@ -355,29 +355,29 @@ check_join(const struct member *m, const char *group, const char *id, const stru
 	return MQ_OK;
 }
 
-/* The group's data after a heartbeat of m (NULL: a new member).  NULL in *ret_says: it is unchanged. */
+/* The group's data after a heartbeat of m (NULL: a new member).  NULL in *ret_data: it is unchanged. */
 static int
-hear(const struct client_group *g, const struct member *m, const struct server_peer *peer, json_t *says,
-     json_t **ret_says, bool *ret_changed)
+next_data(const struct client_group *g, const struct member *m, const struct server_peer *peer, json_t *data,
+	  json_t **ret_data, bool *ret_changed)
 {
-	size_t bytes = m && g->speaker == m ? g->says_bytes : 0;
+	size_t bytes = m && g->data_from == m ? g->data_bytes : 0;
 
-	*ret_says = NULL;
-	if (says && !(g && json_equal(says, g->says))) {
-		*ret_says = merge(g, says, ret_changed);
-		if (!*ret_says)
+	*ret_data = NULL;
+	if (data && !(g && json_equal(data, g->data))) {
+		*ret_data = merge(g, data, ret_changed);
+		if (!*ret_data)
 			return -ENOMEM;
-		bytes = bytes_of(*ret_says);
+		bytes = bytes_of(*ret_data);
 	}
-	if (says_of(peer, g) + bytes <= CLIENTS_SAYS_MAX)
+	if (data_of(peer, g) + bytes <= CLIENTS_DATA_MAX)
 		return MQ_OK;
-	json_decref(*ret_says);
-	return err_note(-EMFILE, "what a connection says of its groups takes %u bytes at most", CLIENTS_SAYS_MAX);
+	json_decref(*ret_data);
+	return err_note(-EMFILE, "the data of the groups of a connection take %u bytes at most", CLIENTS_DATA_MAX);
 }
 
 int
 clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
-	     struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news)
+	     struct server_peer *peer, int32_t language, int32_t version, json_t *data, bool *ret_news)
 {
 	struct client_group *g = clients_group(c, side, group);
 	struct member *m = g ? clients_member(g, id) : NULL;
@@ -387,7 +387,7 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 
 	*ret_news = false;
 	if (rc == MQ_OK)
-		rc = hear(g, m, peer, says, &news, &changed);
+		rc = next_data(g, m, peer, data, &news, &changed);
 	if (rc != MQ_OK)
 		return rc;
 	if (!g)
@@ -409,7 +409,7 @@ clients_join(struct clients *c, enum clients_side side, const char *group, const
 	m->beat_ms = clock_wall_ms();
 	*ret_news = came || changed;
 	if (news)
-		say(g, m, news);
+		set_data(g, m, news);
 	return MQ_OK;
 }
 

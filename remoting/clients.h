@@ -15,8 +15,8 @@
 
 #define CLIENTS_GROUPS_MAX 256		/* of one connection */
 #define CLIENTS_NAME_MAX 255		/* bytes of a client's id, and of a group's name */
-#define CLIENTS_SAYS_MAX (4u << 20)	/* bytes of memory, roughly, for what one connection says of all its
-					 * groups: some 2500 subscriptions */
+#define CLIENTS_DATA_MAX (4u << 20)	/* bytes of memory, roughly, for the data of all groups of one
+					 * connection: some 2500 subscriptions */
 
 enum clients_side { CLIENTS_CONSUMERS, CLIENTS_PRODUCERS, CLIENTS_SIDES };
 
@@ -35,9 +35,9 @@ struct client_group {
 	struct client_group *next;	/* in the table */
 	enum clients_side side;
 	struct member *members;
-	json_t *says;			/* consumers: ConsumerData of the newest heartbeat */
-	size_t says_bytes;		/* of memory for it, roughly */
-	struct member *speaker;		/* whose connection that memory is counted to; NULL: nothing is said */
+	json_t *data;			/* consumers: ConsumerData of the newest heartbeat */
+	size_t data_bytes;		/* of memory for it, roughly */
+	struct member *data_from;	/* whose connection that memory is counted to; NULL: no data */
 	int64_t made_ms;		/* when the mount was asked to make it; 0: not yet */
 	bool claims;			/* consumers: one has pulled with RING_FLAG_MEMBER */
 	char name[];
@@ -65,11 +65,11 @@ struct member *clients_member_at(const struct client_group *g, const struct serv
 void clients_each(const struct clients *c, enum clients_side side,
 		  void (*each)(void *arg, const struct client_group *g), void *arg);
 
-/* Make `id`, at that connection, a member of the group; `says` (may be NULL) is copied.
+/* Make `id`, at that connection, a member of the group; `data` (may be NULL) is copied.
  * *ret_news: the member is new, or the group has subscribed to other topics.  -EMFILE: the
- * connection is in too many groups, or says too much of them; -EINVAL: invalid names; -ENOMEM. */
+ * connection is in too many groups, or they have too much data; -EINVAL: invalid names; -ENOMEM. */
 int clients_join(struct clients *c, enum clients_side side, const char *group, const char *id,
-		 struct server_peer *peer, int32_t language, int32_t version, json_t *says, bool *ret_news);
+		 struct server_peer *peer, int32_t language, int32_t version, json_t *data, bool *ret_news);
 
 /* The next member of g in turn whose connection has fewer than `waiting_max` unsent frames.  NULL:
  * there is none. */

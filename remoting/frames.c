@@ -405,7 +405,7 @@ put_members(FILE *out, const struct client_group *g)
 
 	for (const struct member *m = g ? g->members : NULL; m; m = m->next) {
 		put_member(out, m);
-		json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub) {
+		json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub) {
 			fputc(' ', out);
 			put_word(out, frames_text(sub, "topic"));
 			fputc('=', out);

@@ -58,7 +58,7 @@ subscription_table(const struct client_group *g)
 	json_t *table = json_object(), *sub;
 	size_t i;
 
-	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
+	json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub)
 		json_object_set(table, frames_text(sub, "topic"), sub);
 	return table;
 }
@@ -70,9 +70,9 @@ connections_of(const struct client_group *g)
 
 	if (g->side != CLIENTS_CONSUMERS || !body)
 		return body;
-	json_object_set(body, "consumeFromWhere", json_object_get(g->says, "consumeFromWhere"));
-	json_object_set(body, "consumeType", json_object_get(g->says, "consumeType"));
-	json_object_set(body, "messageModel", json_object_get(g->says, "messageModel"));
+	json_object_set(body, "consumeFromWhere", json_object_get(g->data, "consumeFromWhere"));
+	json_object_set(body, "consumeType", json_object_get(g->data, "consumeType"));
+	json_object_set(body, "messageModel", json_object_get(g->data, "messageModel"));
 	json_object_set_new(body, "subscriptionTable", subscription_table(g));
 	return body;
 }
@@ -187,7 +187,7 @@ list_group(void *arg, const struct client_group *g)
 	json_t *sub;
 	size_t i;
 
-	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, sub)
+	json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub)
 		if (strcmp(frames_text(sub, "topic"), list->topic) == 0)
 			fprintf(list->out, "%s,", g->name);
 }
@@ -219,7 +219,7 @@ frames_pass_topics(struct loop *l, struct server_peer *p, struct remoting_frame 
 	size_t i, len = 0;
 	FILE *out = g ? open_memstream(&text, &len) : NULL;
 
-	json_array_foreach(out ? json_object_get(g->says, "subscriptionDataSet") : NULL, i, sub)
+	json_array_foreach(out ? json_object_get(g->data, "subscriptionDataSet") : NULL, i, sub)
 		fprintf(out, "%s,", frames_text(sub, "topic"));
 	if (out && fclose(out) != 0)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");

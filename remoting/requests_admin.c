@@ -111,7 +111,7 @@ serve_heartbeat(struct service *s, const struct request *req, struct answer *ret
 
 /* The number of a field, else what it was. */
 static int32_t
-says_number(const struct request *req, const char *field, int32_t was)
+number_or(const struct request *req, const char *field, int32_t was)
 {
 	int64_t number = was;
 
@@ -127,10 +127,10 @@ take_group(const struct request *req, struct group_conf *c)
 	c->broadcast_enable = ext_is_true(req->ext, "consumeBroadcastEnable", c->broadcast_enable);
 	c->from_min_enable = ext_is_true(req->ext, "consumeFromMinEnable", c->from_min_enable);
 	c->notify_enable = ext_is_true(req->ext, "notifyConsumerIdsChangedEnable", c->notify_enable);
-	c->retry_queues = says_number(req, "retryQueueNums", c->retry_queues);
-	c->retry_max = says_number(req, "retryMaxTimes", c->retry_max);
-	c->broker_id = says_number(req, "brokerId", c->broker_id);
-	c->slow_broker_id = says_number(req, "whichBrokerWhenConsumeSlowly", c->slow_broker_id);
+	c->retry_queues = number_or(req, "retryQueueNums", c->retry_queues);
+	c->retry_max = number_or(req, "retryMaxTimes", c->retry_max);
+	c->broker_id = number_or(req, "brokerId", c->broker_id);
+	c->slow_broker_id = number_or(req, "whichBrokerWhenConsumeSlowly", c->slow_broker_id);
 }
 
 int
@@ -228,7 +228,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 	conf.queues = (int32_t)(readable > writable ? readable : writable);
 	conf.perm = (int32_t)perm;
 	conf.order = ext_is_true(req->ext, "order", conf.order);
-	conf.topic_sys_flag = says_number(req, "topicSysFlag", conf.topic_sys_flag);
+	conf.topic_sys_flag = number_or(req, "topicSysFlag", conf.topic_sys_flag);
 	return t ? topic_change(o, t, &conf, NULL) : topic_create(o, &conf, NULL, NULL);
 }
 

@@ -162,8 +162,9 @@ bool
 traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f, struct ask *a, struct reply *r)
 {
 	struct op op = op_of(p, f);
-	AUTO_FREE char *values = put_client(t, p, f, a);
+	AUTO_FREE char *values = NULL;
 
+	values = put_client(t, p, f, a);
 	op.reply = r;
 	return submit(t, a, &op);
 }
@@ -173,7 +174,7 @@ traffic_reply(struct traffic *t, struct server_peer *p, struct remoting_frame *f
 static bool
 is_broadcast(const struct client_group *g)
 {
-	return strcmp(ext_text(g->says, "messageModel"), "BROADCASTING") == 0;
+	return strcmp(ext_text(g->data, "messageModel"), "BROADCASTING") == 0;
 }
 
 /* The filter of a pull that has none is that of its group's heartbeat. */
@@ -187,7 +188,7 @@ use_subscription(struct traffic *t, struct ask *a, struct refusal *why)
 
 	if (!g)
 		return refuse(why, ANSWER_SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
-	json_array_foreach(json_object_get(g->says, "subscriptionDataSet"), i, each)
+	json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, each)
 		if (strcmp(ext_text(each, "topic"), a->topic) == 0)
 			data = each;
 	if (!data)

@@ -103,7 +103,7 @@ hear(struct clients *c, struct server_peer *p, const char *id, const char *topic
 static void
 group_says(struct clients *c, const char *topic, const char *expr)
 {
-	json_t *all = json_object_get(clients_group(c, CLIENTS_CONSUMERS, "g")->says, "subscriptionDataSet");
+	json_t *all = json_object_get(clients_group(c, CLIENTS_CONSUMERS, "g")->data, "subscriptionDataSet");
 	json_t *only = json_array_get(all, 0);
 
 	assert_int_equal(json_array_size(all), 1);
@@ -186,12 +186,12 @@ a_connection_says_so_much_of_its_groups_at_most(void **state)
 	struct clients *c = *state;
 	struct server_peer p = { .data = NULL }, q = { .data = NULL };
 
-	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX / 2), MQ_OK);
-	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_SAYS_MAX / 2), -EMFILE);
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_DATA_MAX / 2), MQ_OK);
+	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_DATA_MAX / 2), -EMFILE);
 	assert_null(clients_group(c, CLIENTS_CONSUMERS, "two"));
-	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX / 2 + 1), MQ_OK);	/* instead of what it said */
-	assert_int_equal(say_much(c, &q, "two", "b", CLIENTS_SAYS_MAX / 2), MQ_OK);
-	assert_int_equal(say_much(c, &q, "one", "b", CLIENTS_SAYS_MAX / 2), -EMFILE);
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_DATA_MAX / 2 + 1), MQ_OK);	/* instead of what it said */
+	assert_int_equal(say_much(c, &q, "two", "b", CLIENTS_DATA_MAX / 2), MQ_OK);
+	assert_int_equal(say_much(c, &q, "one", "b", CLIENTS_DATA_MAX / 2), -EMFILE);
 	assert_int_equal(say_much(c, &p, "two", "b", 1), MQ_OK);	/* b has connected again */
 	clients_gone(c, &q, count_left, expected);
 	clients_gone(c, &p, count_left, expected);
@@ -206,14 +206,14 @@ what_a_member_said_that_has_gone_is_counted_to_another(void **state)
 
 	join(c, "one", "b", &q);
 	join(c, "two", "b", &q);
-	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_SAYS_MAX * 2 / 3), MQ_OK);
+	assert_int_equal(say_much(c, &p, "one", "a", CLIENTS_DATA_MAX * 2 / 3), MQ_OK);
 	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "one", "a", &p));
-	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "one")->says);
-	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_SAYS_MAX * 2 / 3), MQ_OK);
+	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "one")->data);
+	assert_int_equal(say_much(c, &p, "two", "a", CLIENTS_DATA_MAX * 2 / 3), MQ_OK);
 	assert_true(clients_leave(c, CLIENTS_CONSUMERS, "two", "a", &p));
-	assert_null(clients_group(c, CLIENTS_CONSUMERS, "two")->says);
+	assert_null(clients_group(c, CLIENTS_CONSUMERS, "two")->data);
 	assert_int_equal(say_much(c, &q, "two", "b", 1), MQ_OK);
-	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "two")->says);
+	assert_non_null(clients_group(c, CLIENTS_CONSUMERS, "two")->data);
 	clients_gone(c, &q, count_left, expected);
 }
 
@@ -225,7 +225,7 @@ many_small_values_are_as_much_as_a_long_text(void **state)
 	json_t *list = json_array(), *says = json_pack("{s:o}", "subscriptionDataSet", list);
 	bool news;
 
-	for (size_t i = 0; i < CLIENTS_SAYS_MAX / 64; i++)	/* three bytes each in the heartbeat */
+	for (size_t i = 0; i < CLIENTS_DATA_MAX / 64; i++)	/* three bytes each in the heartbeat */
 		json_array_append_new(list, json_object());
 	assert_int_equal(clients_join(c, CLIENTS_CONSUMERS, "g", "a", &p, 0, 1, says, &news), -EMFILE);
 	json_decref(says);
