@@ -1,8 +1,8 @@
 /* allow.h - who may connect: addresses and prefixes, as `10.0.0.0/8 192.0.2.7 fd00::/8`.
  *
- * They stand one after another, with spaces or commas between.  An empty list
- * is no list: everyone may.  An IPv4 address is kept, and compared, as the IPv6
- * one it has on a socket for both (::ffff:a.b.c.d); but `::/0` does not mean it.
+ * They are separated by spaces or commas.  An empty list admits everybody.  An IPv4
+ * address is kept, and compared, as the IPv6 one that a socket for both shows
+ * (::ffff:a.b.c.d); but `::/0` does not include IPv4.
  */
 #ifndef MQFS_CONF_ALLOW_H
 #define MQFS_CONF_ALLOW_H
@@ -25,7 +25,7 @@ struct allow {
  * that would not count), or there are more than ALLOW_MAX. */
 bool allow_parse(const char *text, struct allow *ret);
 
-/* May it connect from there?  Only IPv4 and IPv6 are ever on a list. */
+/* May a peer with this address connect?  Other addresses than IPv4 and IPv6 are in no list. */
 bool allow_has(const struct allow *allow, const struct sockaddr *from);
 
 #endif

@@ -1,7 +1,5 @@
-/* flags.h - the flags of a command line, as every program of this house takes them.
- *
- * getopt(3), but --help is -h and --version is -V, and what is wrong is noted, not
- * printed.
+/* flags.h - the flags of a command line, the same in all programs: as getopt(3), but --help
+ * is -h and --version is -V, and an error is noted, not printed.
  */
 #ifndef MQFS_CONF_FLAGS_H
 #define MQFS_CONF_FLAGS_H

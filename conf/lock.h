@@ -20,9 +20,9 @@ enum lock_rank {
 	RANK_HANDLE = 1,	/* fs: one open file */
 	RANK_AHEAD,		/* fs: what is read ahead of one open file */
 	RANK_AHEAD_JOBS,	/* fs: files to read ahead of */
-	RANK_SEARCHES,		/* fs: reads that go on looking */
+	RANK_SEARCHES,		/* fs: reads that search for matching messages */
 	RANK_PENDING,		/* fs: requests that wait */
-	RANK_ROLE,		/* fs: a change of sides */
+	RANK_ROLE,		/* fs: a change of role */
 	RANK_REPLICATION,	/* repl: what is known of mqrepld and its peers */
 	RANK_EXCHANGE,		/* net: requests that wait, ours and those of peers */
 	RANK_CHILD,		/* net: whether a daemon of ours runs */
@@ -47,7 +47,7 @@ enum lock_rank {
 	RANK_FILES,		/* store: cache of open files */
 	RANK_SNAPSHOTS,		/* store: list of snapshots */
 	RANK_SCRUB,		/* store: what the scrub has found */
-	RANK_WALLCLOCK,		/* store: how far the wall clock is believed */
+	RANK_WALLCLOCK,		/* store: the believed time, wallclock.h */
 	RANK_JUDGE_EDIT,	/* remoting: one change of a file of accounts at a time */
 	RANK_JUDGE,		/* remoting: which files of accounts there are */
 	RANK_INTAKE,		/* remoting: messages that wait for a disk or for slaves */

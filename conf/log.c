@@ -15,7 +15,7 @@
 
 #define RECENT_BYTES (64 * 1024)
 #define LINE_BYTES 1024
-#define AGAIN_MS 10000		/* a repeated line is written so often */
+#define REPEAT_MS 10000		/* a repeated line is written at most once in that time */
 
 static struct {
 	pthread_mutex_t lock;
@@ -26,7 +26,7 @@ static struct {
 	size_t recent_len;
 	char last[LINE_BYTES];	/* the line that was written last, */
 	int64_t last_ms;	/* when, */
-	int again;		/* and how often it came again since */
+	int repeats;		/* and how often it was logged again since */
 } logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .ident = "mqfs", .max_level = LOG_INFO };
 
 void
@@ -107,23 +107,23 @@ write_line(int level, const char *text)
 		recent_add(text);
 }
 
-/* A line equal to the last one is counted, and written at most every AGAIN_MS.
+/* A line equal to the last one is counted, and written at most every REPEAT_MS.
  * The caller holds logger.lock. */
 static bool
-comes_again(const char *text)
+is_repeated(const char *text)
 {
 	int64_t now = clock_mono_ms();
 	char line[64];
 
-	if (strcmp(text, logger.last) == 0 && now < logger.last_ms + AGAIN_MS) {
-		logger.again++;
+	if (strcmp(text, logger.last) == 0 && now < logger.last_ms + REPEAT_MS) {
+		logger.repeats++;
 		return true;
 	}
-	if (logger.again > 0) {
-		snprintf(line, sizeof(line), "the line before came %d times more", logger.again);
+	if (logger.repeats > 0) {
+		snprintf(line, sizeof(line), "the line before was repeated %d times", logger.repeats);
 		write_line(LOG_NOTICE, line);
 	}
-	logger.again = 0;
+	logger.repeats = 0;
 	logger.last_ms = now;
 	snprintf(logger.last, sizeof(logger.last), "%s", text);
 	return false;
@@ -144,7 +144,7 @@ log_line(int level, const char *fmt, ...)
 			*c = ' ';
 
 	pthread_mutex_lock(&logger.lock);
-	if (!comes_again(text))
+	if (!is_repeated(text))
 		write_line(level, text);
 	pthread_mutex_unlock(&logger.lock);
 	errno = saved;

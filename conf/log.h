@@ -1,7 +1,5 @@
-/* log.h - what the daemon says: one line per event, to where the operator looks.
- *
- * Lines go to syslog (or stderr with -f), and the newest ones stay in memory
- * for status/log.  Any thread may log.
+/* log.h - log lines: one for each event, to syslog, or stderr with -f.  The newest ones stay
+ * in memory for status/log.  Any thread may log.
  */
 #ifndef MQFS_CONF_LOG_H
 #define MQFS_CONF_LOG_H
@@ -22,7 +20,7 @@ void log_open(const char *ident, enum log_sink sink, int max_level);
 bool log_is_on_stderr(void);
 
 /* One line: control characters become blanks, what is beyond 1023 bytes is cut.
- * One that is the same as the last comes once in ten seconds, with how often it came.
+ * A line equal to the last one is written once in ten seconds, with how often it was repeated.
  * errno is kept.  level: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG of syslog(3) */
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

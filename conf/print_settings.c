@@ -34,25 +34,14 @@ print_list(int kind)
 	size_t n;
 	const struct setting *rows = settings_table(&n);
 
-	printf(".Bl -tag -width Ds\n");
+	printf(".Bl -tag -width Ds%s\n", kind == ROCKETMQ ? " -compact" : "");
 	for (size_t i = 0; i < n; i++)
-		if (kind_of(&rows[i]) == kind)
-			print_row(&rows[i]);
-	printf(".El\n");
-}
-
-static void
-print_foreign(void)
-{
-	size_t n;
-	const struct setting *rows = settings_table(&n);
-
-	printf(".Bl -tag -width Ds -compact\n");
-	for (size_t i = 0; i < n; i++)
-		if (kind_of(&rows[i]) == ROCKETMQ)
+		if (kind_of(&rows[i]) == kind && kind == ROCKETMQ)
 			printf(".It Ic %s\n%s%s\n", rows[i].key, rows[i].help,
 			       (rows[i].flags & SETTING_REFUSED) == SETTING_REFUSED
 				       ? "; any value but the default is refused" : "");
+		else if (kind_of(&rows[i]) == kind)
+			print_row(&rows[i]);
 	printf(".El\n");
 }
 
@@ -68,7 +57,7 @@ main(void)
 	printf(".Sh SETTINGS OF ROCKETMQ ALONE\n"
 	       "These are accepted and checked so that a broker's file can be used as it is;\n"
 	       "a line in the log says that they have no effect.\n");
-	print_foreign();
+	print_list(ROCKETMQ);
 	printf(".\\\" Edit again from here.\n");
 	return 0;
 }

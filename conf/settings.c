@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "conf/allow.h"
 #include "conf/delay.h"
@@ -39,10 +40,6 @@ static const struct setting table[] = {
 	{ ROW(k), .type = SETTING_TEXT, .dflt = d, .unit = "", .flags = f, .help = h },
 #include "conf/settings.def"
 #undef ROW
-#undef NUMBER
-#undef SWITCH
-#undef CHOICE
-#undef TEXT
 };
 
 static const struct {
@@ -73,7 +70,7 @@ static const struct {
 	{ "%", "%", 1 },
 };
 
-/* Text settings that are more than any text; an empty one is always good. */
+/* Text settings with a form of their own; an empty text is always valid. */
 static bool text_is_address(const char *text);
 static bool text_is_ipv4(const char *text);
 static bool text_is_hours(const char *text);
@@ -81,6 +78,8 @@ static bool text_is_allow(const char *text);
 static bool text_is_path(const char *text);
 static bool text_is_directory(const char *text);
 static bool text_is_delays(const char *text);
+
+#define PATH_ALLOWED "a path from /, of at most 255 bytes"
 
 static const struct {
 	size_t offset;
@@ -92,14 +91,14 @@ static const struct {
 	{ offsetof(struct settings, masterRemoting), text_is_address, "HOST:PORT" },
 	{ offsetof(struct settings, deleteWhen), text_is_hours, "hours from 00 to 23, as 04 or 04;16" },
 	{ offsetof(struct settings, haAllow), text_is_allow, "addresses and prefixes, as 10.0.0.0/8 ::1" },
-	{ offsetof(struct settings, aclFile), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsCert), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsKey), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsCa), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsServerCertPath), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsServerKeyPath), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsServerTrustCertPath), text_is_path, "a path from /, of at most 255 bytes" },
-	{ offsetof(struct settings, tlsConfigFile), text_is_path, "a path from /, of at most 255 bytes" },
+	{ offsetof(struct settings, aclFile), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsCert), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsKey), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsCa), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsServerCertPath), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsServerKeyPath), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsServerTrustCertPath), text_is_path, PATH_ALLOWED },
+	{ offsetof(struct settings, tlsConfigFile), text_is_path, PATH_ALLOWED },
 	{ offsetof(struct settings, storePathCommitLog), text_is_directory,
 	  "one directory (a list, as RocketMQ takes it, is not served)" },
 	{ offsetof(struct settings, messageDelayLevel), text_is_delays,
@@ -114,34 +113,41 @@ struct old_text {
 
 static struct lock change_lock = LOCK_STATIC(RANK_SETTINGS);
 
-/* A value on its way from text into a field: a text, or a number, as a switch and a choice are. */
+/* A value on its way from text into a field. */
 union value {
-	int64_t number;
+	int64_t number;		/* a switch is 0 or 1, a choice the place of its word */
 	char *text;
 };
 
-static _Atomic int64_t *
-number_at(const struct settings *s, const struct setting *row)
+static void *
+field_of(const struct settings *s, const struct setting *row)
 {
-	return (_Atomic int64_t *)((char *)(uintptr_t)s + row->offset);
-}
-
-static _Atomic bool *
-switch_at(const struct settings *s, const struct setting *row)
-{
-	return (_Atomic bool *)((char *)(uintptr_t)s + row->offset);
-}
-
-static _Atomic int *
-choice_at(const struct settings *s, const struct setting *row)
-{
-	return (_Atomic int *)(void *)((char *)(uintptr_t)s + row->offset);
+	return (char *)(uintptr_t)s + row->offset;
 }
 
 static char *_Atomic *
 text_at(const struct settings *s, const struct setting *row)
 {
-	return (char *_Atomic *)(void *)((char *)(uintptr_t)s + row->offset);
+	return field_of(s, row);
+}
+
+static int64_t
+number_get(const struct settings *s, const struct setting *row)
+{
+	void *field = field_of(s, row);
+
+	return row->type == SETTING_NUMBER ? *(_Atomic int64_t *)field : *(_Atomic int *)field;
+}
+
+static void
+number_set(struct settings *s, const struct setting *row, int64_t number)
+{
+	void *field = field_of(s, row);
+
+	if (row->type == SETTING_NUMBER)
+		*(_Atomic int64_t *)field = number;
+	else
+		*(_Atomic int *)field = (int)number;
 }
 
 const struct setting *
@@ -195,7 +201,7 @@ setting_find(const char *key)
 
 #define FOLDED_MAX 64
 
-/* What counts of a key, cut where no key is so long. */
+/* The characters of a key that count, at most FOLDED_MAX: no key has more. */
 static size_t
 fold_into(char folded[FOLDED_MAX], const char *key)
 {
@@ -205,14 +211,6 @@ fold_into(char folded[FOLDED_MAX], const char *key)
 	while (n < FOLDED_MAX && (c = fold_next(&key)))
 		folded[n++] = (char)c;
 	return n;
-}
-
-static size_t
-least(size_t a, size_t b, size_t c)
-{
-	size_t ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
 }
 
 /* Levenshtein's: how many characters must come, go or change. */
@@ -232,7 +230,7 @@ key_distance(const char *a_key, const char *b_key)
 		for (size_t j = 0; j < b_len; j++) {
 			size_t above = row[j + 1];
 
-			row[j + 1] = least(above + 1, row[j] + 1, diagonal + (a[i] != b[j]));
+			row[j + 1] = MIN(MIN(above, row[j]) + 1, diagonal + (a[i] != b[j]));
 			diagonal = above;
 		}
 	}
@@ -293,7 +291,7 @@ setting_allowed(const struct setting *row, char *buf, size_t size)
 			snprintf(buf, size, "%s", text_rules[i].allowed);
 }
 
-/* What a number with that suffix is multiplied by; 0: no suffix of the unit. */
+/* The factor of a suffix; 0: the unit has no such suffix. */
 static int64_t
 suffix_factor(const char *unit, const char *suffix)
 {
@@ -434,56 +432,40 @@ text_good(const struct setting *row, const char *text)
 	return true;
 }
 
-/* The value of text; a text is malloc'ed.  -ENOMEM, MQ_EBADCONF without a note. */
+/* The value of text; a text is malloc'ed.  -ENOMEM; MQ_EBADCONF, noted. */
 static int
-value_parse(const struct setting *row, const char *text, union value *ret_value)
+value_parse(const struct setting *row, const char *text, const char *where, union value *ret_value)
 {
-	if (row->type != SETTING_TEXT)
-		return setting_parse(row, text, &ret_value->number) ? MQ_OK : MQ_EBADCONF;
-	if (!text_good(row, text))
-		return MQ_EBADCONF;
-	ret_value->text = strdup(text);
-	return ret_value->text ? MQ_OK : -ENOMEM;
+	bool is_text = row->type == SETTING_TEXT;
+	char allowed[128];
+
+	if (is_text ? !text_good(row, text) : !setting_parse(row, text, &ret_value->number)) {
+		setting_allowed(row, allowed, sizeof(allowed));
+		return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, text, allowed);
+	}
+	if (is_text)
+		ret_value->text = strdup(text);
+	return is_text && !ret_value->text ? -ENOMEM : MQ_OK;
 }
 
 static void
 value_store(struct settings *s, const struct setting *row, union value value)
 {
-	switch (row->type) {
-	case SETTING_NUMBER:
-		*number_at(s, row) = value.number;
-		break;
-	case SETTING_SWITCH:
-		*switch_at(s, row) = value.number != 0;
-		break;
-	case SETTING_CHOICE:
-		*choice_at(s, row) = (int)value.number;
-		break;
-	case SETTING_TEXT:
-		free(*text_at(s, row));
-		*text_at(s, row) = value.text;
-		break;
-	}
-}
-
-static int
-bad_value(const struct setting *row, const char *value, const char *where)
-{
-	char allowed[128];
-
-	setting_allowed(row, allowed, sizeof(allowed));
-	return err_note(MQ_EBADCONF, "%s: %s=%.100s: must be %s", where, row->key, value, allowed);
+	if (row->type == SETTING_TEXT)
+		free(atomic_exchange(text_at(s, row), value.text));
+	else
+		number_set(s, row, value.number);
 }
 
 int
 setting_check(const struct setting *row, const char *value, const char *where)
 {
 	union value parsed;
-	int rc = value_parse(row, value, &parsed);
+	int rc = value_parse(row, value, where, &parsed);
 
 	if (rc == MQ_OK && row->type == SETTING_TEXT)
 		free(parsed.text);
-	return rc == MQ_EBADCONF ? bad_value(row, value, where) : rc;
+	return rc;
 }
 
 /* --- the whole --- */
@@ -494,7 +476,7 @@ settings_init(struct settings *s)
 	memset(s, 0, sizeof(*s));
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		union value value;
-		int rc = value_parse(&table[i], table[i].dflt, &value);
+		int rc = value_parse(&table[i], table[i].dflt, "default", &value);
 
 		if (rc == -ENOMEM) {
 			settings_free(s);
@@ -522,17 +504,6 @@ settings_free(struct settings *s)
 	s->old_texts = NULL;
 }
 
-/* Of a setting that only its default describes what is served. */
-static int
-refuse_other(const struct setting *row, const char *value, const char *where)
-{
-	bool is_default = strcasecmp(value, row->dflt) == 0;
-
-	if ((row->flags & SETTING_REFUSED) != SETTING_REFUSED || is_default)
-		return MQ_OK;
-	return err_note(MQ_EBADCONF, "%s: %s=%.100s is not served: %s", where, row->key, value, row->help);
-}
-
 int
 settings_set(struct settings *s, const char *key, const char *value, const char *where)
 {
@@ -542,12 +513,9 @@ settings_set(struct settings *s, const char *key, const char *value, const char 
 
 	if (!row)
 		return unknown_key(key, where);
-	rc = refuse_other(row, value, where);
-	if (rc != MQ_OK)
-		return rc;
-	rc = value_parse(row, value, &parsed);
-	if (rc == MQ_EBADCONF)
-		return bad_value(row, value, where);
+	if ((row->flags & SETTING_REFUSED) == SETTING_REFUSED && strcasecmp(value, row->dflt) != 0)
+		return err_note(MQ_EBADCONF, "%s: %s=%.100s is not served: %s", where, row->key, value, row->help);
+	rc = value_parse(row, value, where, &parsed);
 	if (rc != MQ_OK)
 		return rc;
 	value_store(s, row, parsed);
@@ -556,21 +524,18 @@ settings_set(struct settings *s, const char *key, const char *value, const char 
 	return MQ_OK;
 }
 
-/* A copy that shares its texts, so not to be freed. */
+/* A copy that shares its texts, so it is not to be freed. */
 static void
 settings_borrow(struct settings *to, const struct settings *from)
 {
-#define NUMBER(key, ...) to->key = from->key;
-#define SWITCH(key, ...) to->key = from->key;
-#define CHOICE(key, ...) to->key = from->key;
-#define TEXT(key, ...) to->key = from->key;
-#include "conf/settings.def"
-#undef NUMBER
-#undef SWITCH
-#undef CHOICE
-#undef TEXT
+	for (const struct setting *row = table; row < table + ARRAY_LEN(table); row++)
+		if (row->type == SETTING_TEXT)
+			*text_at(to, row) = *text_at(from, row);
+		else
+			number_set(to, row, number_get(from, row));
 }
 
+/* Replace a text that other threads may be reading. */
 static int
 text_change(struct settings *s, const struct setting *row, char *text)
 {
@@ -588,21 +553,22 @@ text_change(struct settings *s, const struct setting *row, char *text)
 static int
 value_change(struct settings *s, const struct setting *row, union value value)
 {
+	bool is_text = row->type == SETTING_TEXT;
 	struct settings tried;
 	int rc;
 
 	MUST_HOLD(&change_lock);
 	settings_borrow(&tried, s);
-	if (row->type == SETTING_TEXT)
+	if (is_text)
 		*text_at(&tried, row) = value.text;
 	else
-		value_store(&tried, row, value);
+		number_set(&tried, row, value.number);
 	rc = settings_check_mounted(&tried);
-	if (rc == MQ_OK && row->type == SETTING_TEXT)
+	if (rc == MQ_OK && is_text)
 		rc = text_change(s, row, value.text);
 	else if (rc == MQ_OK)
-		value_store(s, row, value);
-	if (rc != MQ_OK && row->type == SETTING_TEXT)
+		number_set(s, row, value.number);
+	if (rc != MQ_OK && is_text)
 		free(value.text);
 	return rc;
 }
@@ -618,9 +584,7 @@ settings_change(struct settings *s, const char *key, const char *value, const ch
 		return unknown_key(key, where);
 	if (!(row->flags & SETTING_LIVE))
 		return err_note(MQ_EBADCONF, "%s: %s cannot change while mounted", where, row->key);
-	rc = value_parse(row, value, &parsed);
-	if (rc == MQ_EBADCONF)
-		return bad_value(row, value, where);
+	rc = value_parse(row, value, where, &parsed);
 	if (rc != MQ_OK)
 		return rc;
 
@@ -631,17 +595,9 @@ settings_change(struct settings *s, const char *key, const char *value, const ch
 int
 settings_get(const struct settings *s, const struct setting *row, char *buf, size_t size)
 {
-	switch (row->type) {
-	case SETTING_NUMBER:
-		return setting_print(row, *number_at(s, row), buf, size);
-	case SETTING_SWITCH:
-		return setting_print(row, *switch_at(s, row), buf, size);
-	case SETTING_CHOICE:
-		return setting_print(row, *choice_at(s, row), buf, size);
-	case SETTING_TEXT:
-		break;
-	}
-	return snprintf(buf, size, "%s", *text_at(s, row));
+	if (row->type == SETTING_TEXT)
+		return snprintf(buf, size, "%s", *text_at(s, row));
+	return setting_print(row, number_get(s, row), buf, size);
 }
 
 /* --- --help --- */

@@ -47,14 +47,10 @@ enum setting_flag {
 
 struct settings {
 #define NUMBER(key, ...) _Atomic int64_t key;
-#define SWITCH(key, ...) _Atomic bool key;
-#define CHOICE(key, ...) _Atomic int key;
+#define SWITCH(key, ...) _Atomic int key;	/* 0 or 1 */
+#define CHOICE(key, ...) _Atomic int key;	/* one of an enum above */
 #define TEXT(key, ...) char *_Atomic key;
 #include "conf/settings.def"
-#undef NUMBER
-#undef SWITCH
-#undef CHOICE
-#undef TEXT
 	struct old_text *old_texts;	/* replaced while mounted */
 };
 

@@ -15,8 +15,8 @@
 #include "conf/log.h"
 #include "conf/settings.h"
 
-/* What a record has beside its body: properties, topic, fixed fields, and
- * behind it the blank record that ends a segment. */
+/* The most that a record needs beside its body: properties, topic, fixed fields, and the blank
+ * record that ends a segment. */
 #define RECORD_SPARE_BYTES (32767 + 127 + 128)
 
 /* text takes the place of what *field holds. */
@@ -64,7 +64,7 @@ resolve_address(struct settings *s)
 	return text_replace(&s->brokerIP1, text);
 }
 
-/* A file that makes segments small need not know what else depends on it. */
+/* The default of maxMessageSize is reduced if segments are too small for it. */
 static void
 resolve_message_size(struct settings *s)
 {
@@ -78,7 +78,7 @@ resolve_message_size(struct settings *s)
 		   (int64_t)s->mappedFileSizeCommitLog);
 }
 
-/* What RocketMQ's file for TLS says, of a broker in a network. */
+/* Read RocketMQ's file of TLS settings, if clients are served and the file exists. */
 static int
 resolve_tls(struct settings *s)
 {

@@ -20,7 +20,7 @@
 #define LINE_BYTES_MAX 4096
 #define FILE_BYTES_MAX (1 << 20)
 
-/* A text that is taken line by line, and the first thing that was wrong with it. */
+/* A text that is read line by line, and the first error. */
 struct source {
 	struct settings *settings;
 	const char *name;
@@ -28,7 +28,7 @@ struct source {
 	size_t left;
 	int line;		/* number of the line taken last, from 1 */
 	int rc;
-	bool network;		/* a key of a broker in a network was there */
+	bool network;		/* it has a key that only a broker in a network has */
 	bool bound;		/* it says bindAddress */
 };
 
@@ -158,7 +158,7 @@ utf8_put(char *to, unsigned c)
 	return 3;
 }
 
-/* What follows a backslash, to *to; NULL for nothing, or \u without four digits. */
+/* Write the character that an escape means to *to; `from` is behind the backslash.  NULL: a bad escape. */
 static char *
 properties_escape(char *from, char **to)
 {

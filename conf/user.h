@@ -7,14 +7,14 @@
 #include <sys/types.h>
 
 struct user {
-	uint64_t number;	/* unlike that of all others */
+	uint64_t number;	/* another one for each struct that user_find() has filled */
 	uid_t uid;
 	gid_t gid;		/* its first group, */
 	gid_t *groups;		/* and all of them */
 	size_t n_groups;
 };
 
-/* As the system knows it now.  MQ_EBADCONF, noted: there is no such user. */
+/* Look a user up.  MQ_EBADCONF, noted: there is no such user. */
 int user_find(const char *name, struct user *ret);
 void user_clear(struct user *u);	/* accepts zeros */
 

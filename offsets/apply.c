@@ -115,7 +115,6 @@ apply_topic(struct offsets *o, const struct meta *m)
 	if (rocketmq_knows_topic(conf->name))
 		version_next(o, CONFIG_TOPICS);
 	registry_set_gone(o, &t->entry, false);
-	registry_dirty(o, &t->entry);
 	return MQ_OK;
 }
 
@@ -169,7 +168,6 @@ apply_group(struct offsets *o, const struct meta *m)
 	g->entry.told = m->told;
 	version_next(o, CONFIG_GROUPS);
 	registry_set_gone(o, &g->entry, false);
-	registry_dirty(o, &g->entry);
 	return MQ_OK;
 }
 
@@ -190,7 +188,6 @@ apply_delete(struct offsets *o, const struct meta *m)
 	e->told = m->told;
 	version_next(o, is_topic ? CONFIG_TOPICS : CONFIG_GROUPS);
 	attrs_drop(o, e);
-	registry_dirty(o, e);
 	return MQ_OK;
 }
 
@@ -300,7 +297,6 @@ apply_subscribe(struct offsets *o, const struct meta *m)
 	if (anew)
 		places_forget(o, s);
 	places_set(o, s, m, anew);
-	registry_dirty(o, &s->entry);
 	return MQ_OK;
 }
 
@@ -317,7 +313,6 @@ apply_unsubscribe(struct offsets *o, const struct meta *m)
 	places_forget(o, s);
 	s->entry.told = m->told;
 	attrs_drop(o, &s->entry);
-	registry_dirty(o, &s->entry);
 	return MQ_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
@@ -174,7 +175,7 @@ batch_meta(struct offsets *o, const struct meta *m)
 static int
 apply_stored(struct offsets *o, const struct meta *m, const struct appended *at)
 {
-	if (at->first.n != o->applied.n)	/* somebody wrote to the topic by hand */
+	if (at->first.n != o->applied.n)	/* there are records before them that were not made here */
 		return change_follow(o);
 	for (size_t i = 0; i < at->n; i++) {
 		struct meta stored = m[i];
@@ -292,15 +293,8 @@ found_add(struct queue *q, void *arg)
 
 	if (queue_min(q).n == queue_end(q).n || queue_id(q) >= QUEUES_MAX)
 		return 0;		/* RocketMQ's numbers may be greater */
-	if (list->n == list->max) {
-		size_t max = list->max ? list->max * 2 : 256;
-		struct found *items = realloc(list->items, max * sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		list->items = items;
-		list->max = max;
-	}
+	if (ARRAY_ROOM(list->items, list->max, list->n + 1) != MQ_OK)
+		return -ENOMEM;
 	list->items[list->n].queues = queue_id(q) + 1;
 	snprintf(list->items[list->n++].topic, sizeof(list->items[0].topic), "%s", queue_topic(q));
 	return 0;

@@ -62,7 +62,7 @@ look_at_name(int dirfd, const char *name, void *arg)
 	return MQ_OK;
 }
 
-/* Whatever else is found may come of it. */
+/* A cut that was begun and not finished; it may be the cause of other findings. */
 static void
 look_for_cut(struct fsck *f)
 {

@@ -68,7 +68,7 @@ time_of(const struct index_file *file, int32_t number, const struct index_entry 
 	return number == file->h.count - 1 ? file->h.end_ms : file->h.begin_ms + 1000LL * e->seconds;
 }
 
-/* Up to the entries of the record at pos: those that the log cannot know are taken over. */
+/* Copy entries of the old index whose records the log has not, up to those of the record at pos. */
 static void
 take_over(struct fsck *f, struct index_check *ix, mq_pos pos)
 {
@@ -107,7 +107,7 @@ is_later(const struct fsck *f, const struct index_file *old, const unsigned char
 	return !f->dir->was_clean && bytes == SLOT_BYTES && be32_get(part) >= count_of(f, old);
 }
 
-/* Bytes [from, to) of both, which are parts of so many bytes, from number `first` on. */
+/* Compare bytes [from, to) of both files: parts of `bytes` bytes each, the first of which is number `first`. */
 static void
 compare_parts(struct fsck *f, const struct index_file *old, const struct index_file *new, int64_t from, int64_t to,
 	      const char *what, int64_t first, size_t bytes)
@@ -239,7 +239,7 @@ look_at_name(int dirfd, const char *name, void *arg)
 	return MQ_EEND;
 }
 
-/* Has it all the files that the last checkpoint knew? */
+/* Does the index have all files that the last checkpoint knew? */
 static bool
 is_whole(struct fsck *f, const struct index_check *ix)
 {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/array.h"
 #include "offsets/fsck.h"
 
 /* All segments have one size; but the last of a snapshot may be cut. */
@@ -31,23 +32,18 @@ begin(struct fsck *f)
 static void
 add_bad(struct fsck *f, mq_pos from, int64_t bytes)
 {
-	struct bad_range *bad = realloc(f->bad, (f->n_bad + 1) * sizeof(*bad));
-
-	if (!bad) {
+	if (ARRAY_ROOM(f->bad, f->max_bad, f->n_bad + 1) != MQ_OK)
 		trouble(f, -ENOMEM);
-		return;
-	}
-	f->bad = bad;
-	f->bad[f->n_bad++] = (struct bad_range){ from, pos_add(from, bytes) };
+	else
+		f->bad[f->n_bad++] = (struct bad_range){ from, pos_add(from, bytes) };
 }
 
-/* What a damaged record was, if it still says so. */
+/* A finding for a damaged part of the log, with the message that it was if its header can be read. */
 static void
 tell_damage(struct fsck *f, const struct log_piece *p)
 {
-	char where[64];
+	const char *where = log_at(p->pos);
 
-	snprintf(where, sizeof(where), "log at %" PRId64, p->pos.byte);
 	if (p->kind == PIECE_MISSING)
 		finding(f, FIX_NEVER, where, "%" PRId64 " bytes are missing: no file holds them", p->bytes);
 	else if (p->kind == PIECE_TORN)
@@ -65,13 +61,9 @@ tell_damage(struct fsck *f, const struct log_piece *p)
 static void
 look_at_clock(struct fsck *f, const struct record *rec)
 {
-	char where[64];
-
-	if (rec->store_ms < f->last_store_ms && f->clock_steps++ == 0) {
-		snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-		finding(f, FIX_NONE, where, "stored at %" PRId64 " ms, the record in front of it at %" PRId64,
-			rec->store_ms, f->last_store_ms);
-	}
+	if (rec->store_ms < f->last_store_ms && f->clock_steps++ == 0)
+		finding(f, FIX_NONE, log_at(rec->pos), "stored at %" PRId64 " ms, the record in front of it at %"
+			PRId64, rec->store_ms, f->last_store_ms);
 	f->last_store_ms = rec->store_ms;
 }
 
@@ -93,16 +85,14 @@ piece(struct fsck *f, const struct log_piece *p)
 	}
 }
 
-/* The mark of the last checkpoint is what the log had come to at least. */
+/* The log once reached at least to the mark of the last checkpoint. */
 static void
 end(struct fsck *f)
 {
 	mq_pos mark = f->mark.dispatched;
-	char where[64];
 
-	snprintf(where, sizeof(where), "log at %" PRId64, f->end.byte);
 	if (f->has_mark && mark.byte > f->end.byte)
-		finding(f, FIX_NEVER, where,
+		finding(f, FIX_NEVER, log_at(f->end),
 			"it ends here, but had come to %" PRId64 ": %" PRId64 " bytes are lost",
 			mark.byte, mark.byte - f->end.byte);
 	if (f->has_mark && mark.byte != f->end.byte && f->dir->was_clean)

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,13 +182,11 @@ lost_add(struct pair *p, int64_t n, mq_pos at)
 static void
 contradiction(struct pair *p, int64_t n, const struct record *rec)
 {
-	char where[64];
-
 	p->differs = true;
 	p->shift_known = false;
-	snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
-	finding(p->f, FIX_NEVER, where, "it says that it is %.*s/q%" PRId32 "@%" PRId64
-		", the queues have it as %s/q%" PRId32 "@%" PRId64 ": damaged", (int)rec->topic_len, rec->topic, rec->queue_id, rec->qoff.n, p->topic, p->id, n);
+	finding(p->f, FIX_NEVER, log_at(rec->pos), "it says that it is %.*s/q%" PRId32 "@%" PRId64
+		", the queues have it as %s/q%" PRId32 "@%" PRId64 ": damaged", (int)rec->topic_len, rec->topic,
+		rec->queue_id, rec->qoff.n, p->topic, p->id, n);
 	note_contradicted(p->f, rec->pos);
 }
 
@@ -262,7 +261,7 @@ compare_with(struct pair *p, int64_t n, const struct queue_entry *made, const st
 			      ", that of the record %" PRId64, n, e->tags_code, made->tags_code);
 }
 
-/* Where the body of message n begins, counted from `shift`. */
+/* Compare where the body of message n begins: `made` was counted from 0, the entry on the disk from `shift`. */
 static void
 compare_starts(struct pair *p, int64_t n, int64_t made, int64_t start)
 {
@@ -275,18 +274,6 @@ compare_starts(struct pair *p, int64_t n, int64_t made, int64_t start)
 }
 
 /* --- one queue -------------------------------------------------------------------------------- */
-
-static int64_t
-larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int64_t
-smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* How many entries of [from, to) can be compared at once: they are of one file. */
 static size_t
@@ -304,12 +291,12 @@ at_once(const struct pair *p, int64_t from, int64_t to)
 static void
 compare_outside(struct pair *p, int64_t from, int64_t to)
 {
-	int64_t end = smaller(to, from + OUTSIDE_MAX);
+	int64_t end = MIN(to, from + OUTSIDE_MAX);
 	struct on_disk d;
 	size_t n;
 
 	if (to == p->log.min.n && p->log.last_end.byte != 0) {
-		from = larger(from, to - OUTSIDE_MAX);
+		from = MAX(from, to - OUTSIDE_MAX);
 		end = to;
 	}
 	for (; from < end; from += (int64_t)n) {
@@ -360,7 +347,7 @@ compare_inside(struct pair *p, int64_t from, int64_t to)
 	}
 }
 
-/* What its row says that the log does not. */
+/* Compare the row of a queue with the log. */
 static void
 compare_row(struct pair *p)
 {
@@ -385,7 +372,7 @@ compare_row(struct pair *p)
 			      ", but those before %" PRId64 " are gone", row->min.n, log->min.n);
 }
 
-/* A queue that the store does not know. */
+/* Are all its entries of records that contradict the views?  Then the store has no such queue. */
 static bool
 is_all_contradicted(const struct pair *p)
 {
@@ -403,13 +390,13 @@ static void
 compare_queue(struct pair *p)
 {
 	const struct queue_span *log = &p->log, *row = p->row ? &p->row->span : log;
-	int64_t first = larger(row->min.n, log->min.n);
+	int64_t first = MAX(row->min.n, log->min.n);
 
 	p->shift_known = p->row && row->min.n == first && first <= log->end.n;
 	p->shift = row->start_bytes - log->start_bytes;
-	compare_outside(p, row->min.n, smaller(log->min.n, row->end.n));
-	compare_inside(p, first, smaller(row->end.n, log->end.n));
-	compare_outside(p, larger(log->end.n, row->min.n), row->end.n);
+	compare_outside(p, row->min.n, MIN(log->min.n, row->end.n));
+	compare_inside(p, first, MIN(row->end.n, log->end.n));
+	compare_outside(p, MAX(log->end.n, row->min.n), row->end.n);
 	lost_end(p);
 	if (p->row)
 		compare_row(p);
@@ -439,7 +426,7 @@ look_at_file(int dirfd, const char *name, void *arg)
 	const struct files_of *of = arg;
 	const struct pair *p = of->p;
 	int64_t bytes = halves[of->half].bytes, size = p->file_entries * bytes, base = name_number(name, QUEUE_FILE_DIGITS);
-	int64_t end = larger(p->log.end.n, p->row ? p->row->span.end.n : 0);
+	int64_t end = MAX(p->log.end.n, p->row ? p->row->span.end.n : 0);
 	char where[2 * RECORD_TOPIC_MAX];
 	struct stat st;
 
@@ -452,7 +439,7 @@ look_at_file(int dirfd, const char *name, void *arg)
 	else if (base % size != 0)
 		finding(of->f, FIX_VIEWS, where, "its name is no multiple of its size");
 	else if (of->half == ENTRIES && of->f->dir->was_clean &&
-		 has_data(fd, smaller(larger(end * bytes - base, 0), size), size))
+		 has_data(fd, MIN(MAX(end * bytes - base, 0), size), size))
 		finding(of->f, FIX_VIEWS, where, "not zero behind the end of the queue");
 	return MQ_OK;
 }
@@ -513,7 +500,7 @@ piece(struct fsck *f, const struct log_piece *p)
 		trouble(f, rc);
 }
 
-/* A queue that the log has. */
+/* A queue that the log has, and the table `queues` perhaps not. */
 static int
 compare_unless_row(struct queue *q, void *arg)
 {

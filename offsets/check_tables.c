@@ -23,7 +23,7 @@ struct tables_check {
 	int64_t meta_records;
 	mq_qoff meta_end;
 	bool gap;		/* records of MQFS_META are missing */
-	bool later;		/* the first of them are gone, as old segments go */
+	bool later;		/* the first of them were removed with old segments */
 };
 
 /* --- LMDB ------------------------------------------------------------------------------ */
@@ -72,8 +72,8 @@ begin(struct fsck *f)
 
 /* --- what the log says -------------------------------------------------------------------- */
 
-/* A topic that only its queues tell of can have subscribers.  Its id is out of
- * the way of those that records give. */
+/* A topic without a record, known by its queues alone, can have subscribers.  Its id counts down
+ * from the highest, since those in records count up. */
 static int
 imply_topic(struct tables_check *t, const struct meta *m)
 {
@@ -102,15 +102,13 @@ static void
 apply_record(struct fsck *f, const struct record *rec)
 {
 	struct tables_check *t = f->tables;
-	char where[64];
 	struct meta m;
 	int rc = meta_read(rec, &m);
 
-	snprintf(where, sizeof(where), "log at %" PRId64, rec->pos.byte);
 	if (rc == -ENOTSUP)
-		finding(f, FIX_NONE, where, "metadata of a newer version: %s", err_text(rc));
+		finding(f, FIX_NONE, log_at(rec->pos), "metadata of a newer version: %s", err_text(rc));
 	else if (rc == MQ_ECORRUPT)
-		finding(f, FIX_NEVER, where, "metadata that cannot be understood: %s", err_text(rc));
+		finding(f, FIX_NEVER, log_at(rec->pos), "metadata that cannot be understood: %s", err_text(rc));
 	else if (rc != MQ_OK && rc != -EPERM)
 		trouble(f, rc);
 	if (rc != MQ_OK)
@@ -141,8 +139,8 @@ piece(struct fsck *f, const struct log_piece *p)
 
 /* --- the same? ----------------------------------------------------------------------------- */
 
-/* Is it something that only a record can have said?  Topics that have only queues
- * are not, nor are files whose owner was taken away again. */
+/* Must a record of the log have made e?  Not a topic that is known by its queues alone, nor a file
+ * whose owner and ACL were removed again. */
 static bool
 is_said(struct registry_entry *e)
 {
@@ -218,8 +216,8 @@ each_entry(struct fsck *f, struct offsets *o, void (*each)(struct fsck *f, struc
 			each(f, e);
 }
 
-/* Does the log say all that the rows do?  Where its beginning is gone, a round
- * (rounds.c) has said all once more. */
+/* Does the log have a record for each row?  If its begin was removed, a round (rounds.c) has
+ * logged the whole state again. */
 static bool
 is_complete(const struct fsck *f)
 {
@@ -230,15 +228,15 @@ is_complete(const struct fsck *f)
 	return !t->gap && (!t->later || (t->rows->round.at.byte > 0 && t->rows->round.at.byte >= f->begin.byte));
 }
 
-/* A slave that has taken over a store of RocketMQ's slave imports without a record: its master alone
- * writes those. */
+/* A slave that is mounted on a RocketMQ slave's store imports without a record, since only its
+ * master writes the log. */
 static bool
 has_imported_as_slave(const struct tables_check *t)
 {
 	return t->rows->saved.as_slave && t->log->import == IMPORT_NEVER;
 }
 
-/* What a clean exit has left is the end of the log. */
+/* After a clean exit LMDB stands at the end of the log. */
 static void
 look_at_head(struct fsck *f)
 {

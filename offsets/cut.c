@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
@@ -231,17 +232,11 @@ trimmed_add(struct offsets *o, struct trimmed *all, const char *topic, int32_t q
 	for (size_t i = 0; q && i < all->n; i++)
 		if (all->list[i] == q)
 			return MQ_OK;
-	if (q && all->n == all->max) {
-		size_t max = all->max ? 2 * all->max : 16;
-		struct queue **list = realloc(all->list, max * sizeof(struct queue *));
-
-		if (!list)
-			return -ENOMEM;
-		all->list = list;
-		all->max = max;
-	}
-	if (q)
-		all->list[all->n++] = q;
+	if (!q)
+		return MQ_OK;
+	if (ARRAY_ROOM(all->list, all->max, all->n + 1) != MQ_OK)
+		return -ENOMEM;
+	all->list[all->n++] = q;
 	return MQ_OK;
 }
 

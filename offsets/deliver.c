@@ -44,7 +44,7 @@ is_leaving(const struct deliver *dv)
 	return false;
 }
 
-/* Called with the append locks. */
+/* The caller holds the append locks of all queues of the batch. */
 static int
 may_go_out(struct deliver *dv)
 {
@@ -127,7 +127,7 @@ deliver_target(struct offsets *o, struct message *m, struct topic **ret_t, struc
 	return topic_queue(o, t, m->queue_id, ret_q);
 }
 
-/* It stays undelivered.  Those before it are delivered first: delivery goes on behind it. */
+/* Leave a message undelivered: messages before it are delivered, and delivery goes on behind it. */
 static int
 pass_over(struct deliver *dv, const struct delay_due *due, const char *why)
 {
@@ -179,7 +179,7 @@ round_failed(struct deliver *dv, int rc)
 	return rc;
 }
 
-/* All that is due now.  *ret_wait_ms: so long there is nothing to do. */
+/* Deliver all messages that are due now.  *ret_wait_ms: after which time there may be more. */
 static int
 deliver_due(struct deliver *dv, int64_t *ret_wait_ms)
 {
@@ -201,7 +201,7 @@ deliver_due(struct deliver *dv, int64_t *ret_wait_ms)
 	return MQ_OK;
 }
 
-/* Timed messages that have lain for long, to the end of the log. */
+/* Move timed messages that have waited for long to the end of the log. */
 static int
 move_old(struct deliver *dv)
 {

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "conf/hex.h"
 #include "offsets/epochs.h"
@@ -67,22 +68,10 @@ end_of(const struct epochs *e, size_t i, mq_pos log_end)
 		return log_end;
 	if (e->list[i + 1].number == e->list[i].number + 1)
 		return e->list[i + 1].start;
-	return e->list[i].start;	/* the next is forgotten */
+	return e->list[i].start;	/* the next one is not in the list any more */
 }
 
 /* --- two of them ------------------------------------------------------------------- */
-
-static mq_pos
-lesser(mq_pos a, mq_pos b)
-{
-	return a.byte < b.byte ? a : b;
-}
-
-static mq_pos
-greater(mq_pos a, mq_pos b)
-{
-	return a.byte > b.byte ? a : b;
-}
 
 /* The last epoch that both know.  False: there is none. */
 static bool
@@ -148,12 +137,12 @@ epochs_compare(const struct epochs *ours, mq_pos our_begin, mq_pos our_end, cons
 		return compare_by_nothing(ours, our_end, theirs, their_begin, their_end, ret_at);
 	if (overrules(ours, i + 1, theirs, self))
 		return EPOCHS_STALE_MASTER;
-	common = lesser(end_of(ours, i, our_end), end_of(theirs, j, their_end));
+	common = MQ_POS(MIN(end_of(ours, i, our_end).byte, end_of(theirs, j, their_end).byte));
 	if (common.byte < our_end.byte) {
-		*ret_at = greater(common, our_begin);
+		*ret_at = MQ_POS(MAX(common.byte, our_begin.byte));
 		return EPOCHS_DIVERGED;
 	}
-	*ret_at = greater(our_end, their_begin);
+	*ret_at = MQ_POS(MAX(our_end.byte, their_begin.byte));
 	return our_end.byte < their_begin.byte ? EPOCHS_TOO_OLD : EPOCHS_FOLLOW;
 }
 

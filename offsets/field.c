@@ -24,6 +24,10 @@ _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(mode_t) == 4, 
 
 #define TOPIC(member) offsetof(struct topic_conf, member)
 #define GROUP(member) offsetof(struct group_conf, member)
+#define OWNER_FIELDS(at)                                                                        \
+	{ "uid", FIELD_I32, (at) + offsetof(struct owner, uid), 0, UINT32_MAX, NULL, false },    \
+	{ "gid", FIELD_I32, (at) + offsetof(struct owner, gid), 0, UINT32_MAX, NULL, false },    \
+	{ "mode", FIELD_I32, (at) + offsetof(struct owner, mode), 0, 07777, NULL, false }
 
 const struct field topic_fields[] = {
 	{ "queues", FIELD_I32, TOPIC(queues), 1, QUEUES_MAX, NULL, true },
@@ -33,9 +37,7 @@ const struct field topic_fields[] = {
 	{ "fileReservedTime", FIELD_I64, TOPIC(reserved_hours), 0, 1000000, NULL, true },
 	{ "order", FIELD_BOOL, TOPIC(order), 0, 1, NULL, true },
 	{ "topicSysFlag", FIELD_I32, TOPIC(topic_sys_flag), 0, INT32_MAX, NULL, true },
-	{ "uid", FIELD_I32, TOPIC(owner.uid), 0, UINT32_MAX, NULL, false },
-	{ "gid", FIELD_I32, TOPIC(owner.gid), 0, UINT32_MAX, NULL, false },
-	{ "mode", FIELD_I32, TOPIC(owner.mode), 0, 07777, NULL, false },
+	OWNER_FIELDS(TOPIC(owner)),
 	{ "ctime", FIELD_I64, TOPIC(created_ms), 0, INT64_MAX, NULL, false },
 	{ .key = NULL },
 };
@@ -50,17 +52,13 @@ const struct field group_fields[] = {
 	{ "retryMaxTimes", FIELD_I32, GROUP(retry_max), -1, INT32_MAX, NULL, true },
 	{ "brokerId", FIELD_I32, GROUP(broker_id), 0, INT32_MAX, NULL, true },
 	{ "whichBrokerWhenConsumeSlowly", FIELD_I32, GROUP(slow_broker_id), 0, INT32_MAX, NULL, true },
-	{ "uid", FIELD_I32, GROUP(owner.uid), 0, UINT32_MAX, NULL, false },
-	{ "gid", FIELD_I32, GROUP(owner.gid), 0, UINT32_MAX, NULL, false },
-	{ "mode", FIELD_I32, GROUP(owner.mode), 0, 07777, NULL, false },
+	OWNER_FIELDS(GROUP(owner)),
 	{ "ctime", FIELD_I64, GROUP(created_ms), 0, INT64_MAX, NULL, false },
 	{ .key = NULL },
 };
 
 const struct field owner_fields[] = {
-	{ "uid", FIELD_I32, offsetof(struct owner, uid), 0, UINT32_MAX, NULL, false },
-	{ "gid", FIELD_I32, offsetof(struct owner, gid), 0, UINT32_MAX, NULL, false },
-	{ "mode", FIELD_I32, offsetof(struct owner, mode), 0, 07777, NULL, false },
+	OWNER_FIELDS(0),
 	{ .key = NULL },
 };
 
@@ -232,7 +230,7 @@ field_print(const struct field *f, const void *conf, char *buf, size_t size)
 		setting_print(&row, field_get(f, conf), buf, size);
 }
 
-/* What may be written for f, for a message. */
+/* The values that f takes, for a message. */
 static void
 field_allowed(const struct field *f, char *buf, size_t size)
 {
@@ -269,7 +267,7 @@ fields_print(const struct field *fields, const void *conf, size_t *ret_len)
 	return text;
 }
 
-/* What inih's handler fills: the first complaint, and where it was. */
+/* The argument of inih's handler; `complaint` is what is wrong with the first bad line. */
 struct text_parse {
 	const struct field *fields;
 	void *conf;
@@ -328,9 +326,13 @@ text_pair(void *arg, const char *section, const char *key, const char *value)
 }
 
 static int
-fields_parse(const struct field *fields, const char *text, size_t len, void *conf)
+fields_parse(const struct field *fields, const char *text, size_t len, void *conf, size_t conf_bytes)
 {
-	struct text_parse p = { .fields = fields, .conf = conf };
+	union {
+		struct topic_conf topic;
+		struct group_conf group;
+	} parsed;
+	struct text_parse p = { .fields = fields, .conf = &parsed };
 	AUTO_FREE char *copy = NULL;
 	int line;
 
@@ -341,12 +343,14 @@ fields_parse(const struct field *fields, const char *text, size_t len, void *con
 	copy = strndup(text, len);
 	if (!copy)
 		return -ENOMEM;
+	memcpy(&parsed, conf, conf_bytes);
 	line = ini_parse_string(copy, text_pair, &p);
 	if (line < 0)
 		return -ENOMEM;
 	if (line > 0)
 		return err_note(MQ_EBADCONF, "line %d: %s", line,
 				p.complaint[0] ? p.complaint : "neither `key = value` nor a comment");
+	memcpy(conf, &parsed, conf_bytes);
 	return MQ_OK;
 }
 
@@ -361,12 +365,7 @@ topic_conf_print(const struct topic_conf *c, size_t *ret_len)
 int
 topic_conf_parse(const char *text, size_t len, struct topic_conf *conf)
 {
-	struct topic_conf c = *conf;
-	int rc = fields_parse(topic_fields, text, len, &c);
-
-	if (rc == MQ_OK)
-		*conf = c;
-	return rc;
+	return fields_parse(topic_fields, text, len, conf, sizeof(*conf));
 }
 
 char *
@@ -378,12 +377,7 @@ group_conf_print(const struct group_conf *c, size_t *ret_len)
 int
 group_conf_parse(const char *text, size_t len, struct group_conf *conf)
 {
-	struct group_conf c = *conf;
-	int rc = fields_parse(group_fields, text, len, &c);
-
-	if (rc == MQ_OK)
-		*conf = c;
-	return rc;
+	return fields_parse(group_fields, text, len, conf, sizeof(*conf));
 }
 
 int

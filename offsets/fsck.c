@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "conf/array.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/flags.h"
 #include "conf/log.h"
@@ -42,8 +43,8 @@ struct args {
 	bool help, version;
 };
 
-/* Others need the rows first; the log's own check knows what is lost before they ask, and the key
- * index takes what the log has lost before the views get the next record. */
+/* In this order: all need the rows of LMDB; the others ask check_log what the log has lost; and
+ * check_index adds entries of lost records before the views get the next record. */
 static const struct check *const checks[] = {
 	&check_tables, &check_log, &check_index, &check_queues, &check_files,
 };
@@ -69,6 +70,15 @@ finding(struct fsck *f, enum fix fix, const char *where, const char *fmt, ...)
 	printf("%s%s: %s\n", fix == FIX_NONE ? "note: " : "", where, what);
 	if (f->found[fix] == LINES_MAX)
 		printf("...: more of this kind are counted only\n");
+}
+
+const char *
+log_at(mq_pos pos)
+{
+	static char where[32];
+
+	snprintf(where, sizeof(where), "log at %" PRId64, pos.byte);
+	return where;
 }
 
 void
@@ -98,12 +108,12 @@ is_lost(const struct fsck *f, mq_pos pos)
 void
 note_contradicted(struct fsck *f, mq_pos pos)
 {
-	mq_pos *list = is_contradicted(f, pos) ? NULL : realloc(f->contradicted, (f->n_contradicted + 1) * sizeof(*list));
-
-	if (!list)
+	if (is_contradicted(f, pos))
 		return;
-	f->contradicted = list;
-	list[f->n_contradicted++] = pos;
+	if (ARRAY_ROOM(f->contradicted, f->max_contradicted, f->n_contradicted + 1) != MQ_OK)
+		trouble(f, -ENOMEM);
+	else
+		f->contradicted[f->n_contradicted++] = pos;
 }
 
 bool
@@ -123,15 +133,6 @@ struct progress {
 	int64_t started_ms, told_ms;
 };
 
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void
 progress_begin(struct progress *p, const struct fsck *f, const struct args *args)
 {
@@ -142,14 +143,14 @@ progress_begin(struct progress *p, const struct fsck *f, const struct args *args
 	p->to = n > 0 ? pos_add(files[n - 1].base, files[n - 1].bytes) : p->from;
 	if (f->has_mark && f->mark.dispatched.byte > p->from.byte && f->mark.dispatched.byte < p->to.byte)
 		p->to = f->mark.dispatched;
-	p->started_ms = clock_ms();
+	p->started_ms = clock_mono_ms();
 }
 
 /* Percent, rate and how long it will take; or, for a program, as e2fsck tells it. */
 static void
 progress_tell(struct progress *p, mq_pos at, bool last)
 {
-	int64_t now = clock_ms(), done = at.byte - p->from.byte, all = p->to.byte - p->from.byte;
+	int64_t now = clock_mono_ms(), done = at.byte - p->from.byte, all = p->to.byte - p->from.byte;
 	int64_t ms = now - p->started_ms, rate, percent;
 
 	if (!p->args->progress || (!last && now - p->told_ms < 200))
@@ -201,7 +202,7 @@ run_checks(struct fsck *f, const struct args *args)
 			checks[i]->end(f);
 }
 
-/* What is left is what was found. */
+/* Free all but the findings and the list of the log's files. */
 static void
 checks_free(struct fsck *f)
 {
@@ -314,7 +315,7 @@ summarise(const struct fsck *f, const struct args *args)
 			       kinds[fix]);
 }
 
-/* Repaired is what a second look finds right. */
+/* Check once more after a repair. */
 static int
 check_again(struct settings *settings, const struct args *args)
 {
@@ -424,7 +425,7 @@ args_parse(int argc, char **argv, struct args *args, struct settings *settings)
 	return MQ_OK;
 }
 
-/* Nothing is made where there is no store. */
+/* Is there a store?  Opening it would make one. */
 static int
 look_for_store(const char *path, const struct settings *settings)
 {

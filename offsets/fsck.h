@@ -10,8 +10,8 @@
  *     check_index    index/
  *     check_files    other files
  *
- * What only the store can know (what retention has taken from a queue's head, keys of records
- * that are gone) is given to the views beforehand, and then is what the log cannot contradict.
+ * Some facts are in the store alone: how far retention has moved a queue's head, the keys of
+ * records that were removed.  The views get these before they are made, so they are not compared.
  *
  * Nothing is written in the store while checking.  All of it is one thread.
  */
@@ -23,14 +23,14 @@
 #include "store/logscan.h"
 #include "store/rebuild.h"
 
-/* What would put it right. */
+/* How a finding is repaired. */
 enum fix {
 	FIX_NONE,		/* nothing is wrong: a note */
 	FIX_VIEWS,		/* the views are made anew from the log */
 	FIX_TABLES,		/* lmdb/ is set aside, and all is made anew */
 	FIX_CUT,		/* the torn end is cut, and kept in lost+found/ */
 	FIX_LENGTH,		/* a segment is made as long as the others */
-	FIX_NEVER,		/* the log has lost it */
+	FIX_NEVER,		/* not at all: the log has lost it */
 	FIXES,
 };
 
@@ -50,9 +50,9 @@ struct fsck {
 	int64_t records;
 	int64_t last_store_ms;
 	struct bad_range *bad;
-	size_t n_bad;
+	size_t n_bad, max_bad;
 	mq_pos *contradicted;	/* records that say that they are what the queues know otherwise */
-	size_t n_contradicted;
+	size_t n_contradicted, max_contradicted;
 
 	bool has_views;		/* false: a copied snapshot, its first mount makes them */
 
@@ -68,13 +68,16 @@ struct fsck {
 	int64_t clock_steps;
 
 	int64_t found[FIXES];
-	bool again;		/* after a repair: what is lost has been told */
+	bool again;		/* the check after a repair: FIX_NEVER and FIX_NONE were printed before */
 	int rc;			/* MQ_OK, or why the check could not be done */
 };
 
 /* One line on stdout: WHERE: WHAT.  Of many alike the first hundred are printed. */
 void finding(struct fsck *f, enum fix fix, const char *where, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* WHERE of a finding: a position in the log.  Valid until the next call. */
+const char *log_at(mq_pos pos);
 
 /* It cannot be known (no memory, no permission): the whole check has failed. */
 void trouble(struct fsck *f, int rc);

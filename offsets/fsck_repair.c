@@ -25,7 +25,7 @@
 
 /* --- segments that have another length than the others --------------------------------- */
 
-/* Bytes of fd from `from` on. */
+/* Keep the bytes of fd from `from` on in lost+found/. */
 static int
 save_excess(int fd, int64_t from, int lost_fd, const struct log_file *file)
 {
@@ -89,7 +89,7 @@ bring_to_disk(struct offsets *o, struct store *s)
 	return rc == MQ_OK ? offsets_checkpoint(o) : rc;
 }
 
-/* A cut that is not finished needs to know where the views stand, and sets them right. */
+/* Must the views be made anew?  Not if a cut was begun: finishing it needs the views as they are. */
 static bool
 views_are_lost(const struct fsck *found, const struct storedir *dir)
 {

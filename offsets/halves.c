@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -28,7 +29,7 @@ end_of(const struct halves *h)
 	return h->low + (int64_t)h->n;
 }
 
-/* What has ended at the begin is forgotten. */
+/* Take halves that have ended off the begin of the table. */
 static void
 forget_ended(struct halves *h)
 {
@@ -44,35 +45,18 @@ forget_ended(struct halves *h)
 }
 
 static int
-make_room(struct halves *h, size_t n)
-{
-	size_t max = h->max ? h->max : 1024;
-	int64_t *slots;
-
-	if (h->first > h->n) {		/* more than half of it is of the past */
-		memmove(h->slots, h->slots + h->first, h->n * sizeof(*h->slots));
-		h->first = 0;
-	}
-	while (max < h->first + h->n + n)
-		max *= 2;
-	if (max == h->max)
-		return MQ_OK;
-	slots = realloc(h->slots, max * sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	h->slots = slots;
-	h->max = max;
-	return MQ_OK;
-}
-
-static int
 extend_to(struct halves *h, int64_t end)
 {
 	size_t more = end > end_of(h) ? (size_t)(end - end_of(h)) : 0;
-	int rc = make_room(h, more);
 
-	if (rc != MQ_OK)
-		return rc;
+	if (h->first > h->n) {		/* more than half of it is of halves before `low` */
+		memmove(h->slots, h->slots + h->first, h->n * sizeof(*h->slots));
+		h->first = 0;
+	}
+	if (more == 0)
+		return MQ_OK;
+	if (ARRAY_ROOM(h->slots, h->max, h->first + h->n + more) != MQ_OK)
+		return -ENOMEM;
 	memset(h->slots + h->first + h->n, 0, more * sizeof(*h->slots));
 	h->n += more;
 	h->open += (int64_t)more;
@@ -142,7 +126,7 @@ halves_extend(struct offsets *o, struct halves *h)
 	return h->queue ? extend_to(h, queue_end(h->queue).n) : MQ_OK;
 }
 
-/* Where the group is in that topic: its first message, if it has committed nothing there. */
+/* The offset of the group in that topic; the first message of q, if the group has none. */
 static int
 group_at(struct offsets *o, const char *topic, struct queue *q, int64_t *ret)
 {
@@ -216,24 +200,15 @@ int64_cmp(const void *a, const void *b)
 static void
 add_before(struct loading *l, int64_t at)
 {
-	size_t max = l->max ? 2 * l->max : 256;
-	int64_t *before = l->before;
-
-	if (l->n == l->max) {
-		before = realloc(before, max * sizeof(*before));
-		if (!before) {
-			l->rc = -ENOMEM;
-			return;
-		}
-		l->before = before;
-		l->max = max;
+	if (ARRAY_ROOM(l->before, l->max, l->n + 1) != MQ_OK) {
+		l->rc = -ENOMEM;
+		return;
 	}
-	before[l->n++] = at;
+	l->before[l->n++] = at;
 }
 
-/* A text of digits; -1: it is none. */
-static int64_t
-number_of(const char *text, size_t len)
+int64_t
+halves_number(const char *text, size_t len)
 {
 	int64_t n = 0;
 
@@ -269,7 +244,7 @@ take_op(void *arg, const struct walk *w)
 		const char *comma = memchr(text, ',', left);
 		size_t n = comma ? (size_t)(comma - text) : left;
 
-		take_number(arg, rec, number_of(text, n));
+		take_number(arg, rec, halves_number(text, n));
 		n += comma != NULL;
 		text += n;
 		left -= n;
@@ -282,7 +257,7 @@ ended_before(const struct loading *l, const struct record *rec)
 {
 	size_t len;
 	const char *text = record_property(rec->props, (size_t)rec->props_len, "TRAN_PREPARED_QUEUE_OFFSET", &len);
-	int64_t of = text && rec->prepared.byte == 0 ? number_of(text, len) : -1;
+	int64_t of = text && rec->prepared.byte == 0 ? halves_number(text, len) : -1;
 
 	return of >= 0 && l->n > 0 && bsearch(&of, l->before, l->n, sizeof(of), int64_cmp);
 }
@@ -301,7 +276,7 @@ take_half(void *arg, const struct walk *w)
 		*slot = w->rec.prepared.byte;
 }
 
-/* Where the log was cut, queues end earlier, and other records may have come since. */
+/* How often the log was cut: the queues were shortened then, and may have other records since. */
 static uint32_t
 cuts_of(const struct queue *halves, const struct queue *ops)
 {
@@ -428,8 +403,8 @@ commit_at(struct offsets *o, const char *topic, int64_t to)
 	return rc == MQ_OK ? commit_sync(o, sub, NULL) : rc;
 }
 
-/* The halves' offset is in the log before that of the ops: whoever begins to read there finds
- * the ops of all halves behind it. */
+/* The offset of the halves is logged before that of the ops, so a reader that begins at both finds
+ * the op of every half behind it. */
 int
 halves_commit(struct offsets *o, struct halves *h)
 {

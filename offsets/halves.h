@@ -65,6 +65,9 @@ void halves_end(struct halves *h, int64_t at, enum half_state how);
 /* Half `at`, which has just been stored, has that root. */
 int halves_renewed(struct offsets *o, struct halves *h, int64_t at, mq_pos root);
 
+/* The number that digits say; -1: the text is something else. */
+int64_t halves_number(const char *text, size_t len);
+
 /* Commit low and op_low as the group's offsets; they are in the log when this returns. */
 int halves_commit(struct offsets *o, struct halves *h);
 

@@ -9,11 +9,11 @@
  * Each is a record, as if somebody had made it by hand; an `import` record
  * before and one behind them, so an import that a crash has cut in two is
  * done again.  Where nothing can be written (read-only, slave) it is applied to
- * memory only.  A file that cannot be read has a .bak beside it, RocketMQ's
- * last version but one.  What we cannot take is skipped, and said so.
+ * memory only.  If a file cannot be read, its .bak is, which has RocketMQ's version
+ * before.  What cannot be imported is skipped, with a line in the log.
  *
- * RocketMQ has the last word on what it tells of: offsets move either way.  What it tells
- * nothing of stays: no topic, group or offset is removed.
+ * An offset of the files replaces ours, also if it is smaller.  A topic, group or offset that
+ * is not in the files stays.
  */
 #include "config.h"
 
@@ -25,13 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/fastjson.h"
 #include "offsets/registry.h"
 #include "offsets/rocketmq.h"
+#include "store/file.h"
 
 #define FILE_BYTES_MAX ((off_t)64 << 20)
 #define IMPORT_CHUNK 64
@@ -41,7 +41,7 @@ struct import {
 	struct meta records[IMPORT_CHUNK];
 	size_t n;
 	uint32_t new_ids;	/* given since the registry was last asked */
-	bool forward_only;	/* we have gone on since RocketMQ was told */
+	bool forward_only;	/* the log has commits that RocketMQ's files did not have when it began */
 	int64_t taken, skipped;
 	int rc;			/* sticky */
 };
@@ -98,7 +98,7 @@ import_skip(struct import *im, const char *what, const char *name, const char *w
 
 /* --- topics --------------------------------------------------------------------------------- */
 
-/* Its record gets the id it has, or one that nobody has yet. */
+/* The id for a record: that of the entry, if it exists, or the next free one. */
 static uint32_t
 id_for(struct import *im, uint32_t id, bool exists)
 {
@@ -177,7 +177,7 @@ is_known(struct import *im, const struct meta *m, const char *key)
 	return true;
 }
 
-/* Of a subscription that is here already: those offsets that are other ones. */
+/* Leave in m the offsets that differ from those of sub, which exists. */
 static void
 limit_to_other(struct import *im, const struct subscription *sub, struct meta *m)
 {
@@ -221,7 +221,7 @@ import_offsets(struct import *im, const char *key, json_t *table)
 
 /* --- delays --------------------------------------------------------------------------------- */
 
-/* How far delivery of delayed messages has come: LMDB keeps it for the next export. */
+/* How far a RocketMQ broker has delivered a level; LMDB keeps it for the next export. */
 static void
 import_delay(struct import *im, const char *level, json_t *at)
 {
@@ -256,13 +256,14 @@ import_delays_end(struct import *im)
 
 /* --- files ----------------------------------------------------------------------------------- */
 
+/* All of a file. */
 static int
-file_read(int dir_fd, const char *path, char **ret_text, size_t *ret_len)
+text_read(int dir_fd, const char *path, char **ret_text, size_t *ret_len)
 {
 	AUTO_CLOSE int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	AUTO_FREE char *text = NULL;
-	size_t len = 0;
 	struct stat st;
+	int rc;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_note(-errno, "%s: %m", path);
@@ -271,17 +272,11 @@ file_read(int dir_fd, const char *path, char **ret_text, size_t *ret_len)
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (len < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
-
-		if (n < 0)
-			return err_note(-errno, "%s: %m", path);
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	rc = file_read(fd, text, (size_t)st.st_size, 0, path);
+	if (rc != MQ_OK)
+		return rc;
 	*ret_text = take_ptr(text);
-	*ret_len = len;
+	*ret_len = (size_t)st.st_size;
 	return MQ_OK;
 }
 
@@ -290,7 +285,7 @@ json_of(int dir_fd, const char *path, json_t **ret_object, uint32_t *ret_sum)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	int rc = file_read(dir_fd, path, &text, &len);
+	int rc = text_read(dir_fd, path, &text, &len);
 
 	if (rc == MQ_OK)
 		*ret_sum = libdeflate_crc32(0, text, len);
@@ -316,7 +311,7 @@ import_file(int store_fd, enum config_file file, uint32_t *ret_sum)
 	return NULL;
 }
 
-/* By file: what takes one member of its table. */
+/* For each file, the function that takes one member of its table. */
 static void (*const takers[CONFIG_FILES])(struct import *im, const char *key, json_t *value) = {
 	[CONFIG_TOPICS] = import_topic,
 	[CONFIG_GROUPS] = import_group,

@@ -61,7 +61,7 @@ keep_topics(struct offsets *o, bool set, bool expire, int64_t now_s)
 
 /* --- groups whose next messages were removed -------------------------------------------------------------------- */
 
-/* The offset of s in a queue; false: no record has set one. */
+/* The offset of s in a queue.  False: no record has set one. */
 static bool
 place_of(struct offsets *o, const struct subscription_entry *s, int32_t id, int64_t *ret_at)
 {

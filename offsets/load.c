@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/array.h"
 #include "conf/bytes.h"
 #include "offsets/fastjson.h"
 #include "offsets/registry.h"
@@ -92,15 +93,8 @@ load_queue(void *arg, const void *key, size_t key_len, const void *value, size_t
 	row.span.last_store_ms = bytes_get_i64(&v);
 	row.span.last_end.byte = bytes_get_i64(&v);
 	row.head_moves = (uint32_t)bytes_get_i32(&v);
-	if (l->cp.n == l->max) {
-		size_t max = l->max ? l->max * 2 : 256;
-		struct queue_row *rows = realloc(l->cp.rows, max * sizeof(*rows));
-
-		if (!rows)
-			return -ENOMEM;
-		l->cp.rows = rows;
-		l->max = max;
-	}
+	if (ARRAY_ROOM(l->cp.rows, l->max, l->cp.n + 1) != MQ_OK)
+		return -ENOMEM;
 	l->cp.rows[l->cp.n++] = row;
 	return MQ_OK;
 }
@@ -169,66 +163,77 @@ load_delivery(struct tables *t, struct delays_state *ret)
 	return MQ_OK;
 }
 
-static int
-load_singletons(struct load *l, struct tables *t)
-{
-	unsigned char mark[MARK_BYTES] = { 0 }, be[8] = { 0 }, import = 0, role = 0, form = 0;
-	int rc = load_meta(t, "identity", l->o->identity, sizeof(l->o->identity));
+/* Rows of meta that are a number. */
+enum number { APPLIED, ROUND, ROUNDS, IMPORT, ROLE, BEGIN, NUMBERS };
 
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	rc = load_meta(t, "mark", mark, sizeof(mark));
+#define MISSING INT64_MIN
+
+static int
+load_numbers(struct tables *t, int64_t ret[NUMBERS])
+{
+	static const struct {
+		const char *key;
+		size_t bytes;
+	} rows[NUMBERS] = {
+		[APPLIED] = { "applied", 8 }, [ROUND] = { "round", 8 }, [ROUNDS] = { "rounds", 1 },
+		[IMPORT] = { "import", 1 }, [ROLE] = { "role", 1 }, [BEGIN] = { "begin", 8 },
+	};
+	int rc = MQ_OK;
+
+	for (int i = 0; rc == MQ_OK && i < NUMBERS; i++) {
+		unsigned char be[8] = { 0 };
+
+		rc = load_meta(t, rows[i].key, be + sizeof(be) - rows[i].bytes, rows[i].bytes);
+		ret[i] = rc == MQ_OK ? be64_get(be) : MISSING;
+		if (rc == -ENOENT)
+			rc = MQ_OK;
+	}
+	return rc;
+}
+
+/* The last checkpoint: its mark, and the other rows of meta. */
+static int
+load_checkpoint(struct load *l, struct tables *t)
+{
+	struct offsets *o = l->o;
+	unsigned char mark[MARK_BYTES] = { 0 };
+	int64_t n[NUMBERS];
+	int rc = load_meta(t, "identity", o->identity, sizeof(o->identity));
+
+	if (rc == MQ_OK || rc == -ENOENT)
+		rc = load_meta(t, "mark", mark, sizeof(mark));
 	if (rc == -ENOENT)
 		return MQ_OK;		/* no checkpoint yet */
 	if (rc == MQ_OK)
-		rc = load_meta(t, "applied", be, sizeof(be));
-	l->o->applied = MQ_QOFF(be64_get(be));
+		rc = load_numbers(t, n);
+	if (rc == MQ_OK && (n[APPLIED] == MISSING || n[ROUND] == MISSING))
+		rc = err_note(MQ_ECORRUPT, "lmdb: a mark without its rows");
 	if (rc == MQ_OK)
-		rc = load_meta(t, "round", be, sizeof(be));
-	l->o->round.at = MQ_POS(be64_get(be));
-	if (rc != MQ_OK)
-		return rc == -ENOENT ? err_note(MQ_ECORRUPT, "lmdb: a mark without its rows") : rc;
-	rc = load_meta(t, "rounds", &form, 1);
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	if (form < ROUND_FORM)
-		l->o->round.at = MQ_POS(-1);
-	rc = load_delays(l->o, t);
+		rc = load_delays(o, t);
 	if (rc == MQ_OK)
-		rc = handover_load(l->o, t);
-	if (rc != MQ_OK)
-		return rc;
-	rc = load_meta(t, "import", &import, 1);
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	l->o->import = rc == -ENOENT ? IMPORT_NEVER : import ? IMPORT_DONE : IMPORT_BEGUN;
-	rc = load_meta(t, "role", &role, 1);
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	l->o->saved.as_slave = role != 0;
-	rc = load_epochs(l->o, t);
-	if (rc != MQ_OK)
-		return rc;
-	memset(be, 0, sizeof(be));
-	rc = load_meta(t, "begin", be, sizeof(be));
-	if (rc != MQ_OK && rc != -ENOENT)
-		return rc;
-	l->cp.begin = MQ_POS(be64_get(be));
-	rc = load_delivery(t, &l->cp.delays);
+		rc = handover_load(o, t);
+	if (rc == MQ_OK)
+		rc = load_epochs(o, t);
+	if (rc == MQ_OK)
+		rc = load_delivery(t, &l->cp.delays);
 	if (rc != MQ_OK)
 		return rc;
 	l->cp.dispatched = MQ_POS(be64_get(mark));
 	l->cp.store_ms = be64_get(mark + 8);
 	l->cp.index_count = be32_get(mark + 16);
 	memcpy(l->cp.index_name, mark + 20, sizeof(l->cp.index_name) - 1);
-	l->o->saved.once = true;
-	if (l->o->dir->is_copy) {	/* a snapshot's files and rows are of one moment */
-		l->o->handover.known = true;
-		l->o->handover.applied = l->o->applied.n;
+	l->cp.begin = MQ_POS(n[BEGIN] == MISSING ? 0 : n[BEGIN]);
+	o->applied = MQ_QOFF(n[APPLIED]);
+	o->round.at = MQ_POS(n[ROUNDS] >= ROUND_FORM ? n[ROUND] : -1);
+	o->import = n[IMPORT] == MISSING ? IMPORT_NEVER : n[IMPORT] ? IMPORT_DONE : IMPORT_BEGUN;
+	o->saved = (struct saved_checkpoint){
+		.once = true, .applied = o->applied, .mark = l->cp.dispatched.byte, .as_slave = n[ROLE] > 0,
+		.delays = l->cp.delays,
+	};
+	if (o->dir->is_copy) {	/* a snapshot's files and rows are of one moment */
+		o->handover.known = true;
+		o->handover.applied = o->applied.n;
 	}
-	l->o->saved.delays = l->cp.delays;
-	l->o->saved.applied = l->o->applied;
-	l->o->saved.mark = l->cp.dispatched.byte;
 	return MQ_OK;
 }
 
@@ -245,7 +250,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		{ TABLE_UNSETTLED, load_unsettled },
 	};
 	struct load l = { .o = o, .cp = { .dispatched = MQ_POS(-1) } };
-	int rc = load_singletons(&l, t);
+	int rc = load_checkpoint(&l, t);
 
 	for (size_t i = 0; rc == MQ_OK && i < sizeof(steps) / sizeof(steps[0]); i++)
 		rc = tables_each(t, steps[i].table, steps[i].row, &l);

@@ -130,7 +130,7 @@ group_conf_default(struct group_conf *c, const char *name)
 	snprintf(c->name, sizeof(c->name), "%s", name);
 }
 
-/* What a record that does not say it means: nothing of this process or hour. */
+/* The values of members that a record does not have: they do not depend on this process or the clock. */
 static void
 confs_neutral(struct meta *m)
 {
@@ -382,7 +382,7 @@ acl_out(const struct member *mb, const struct meta *m, json_t *object)
 	return json_object_set_new(object, mb->key, json_string(hex));
 }
 
-/* A queue number as a key: decimal, as we print it. */
+/* A queue number as a key: decimal, without leading zeros. */
 static bool
 queue_key(const char *key, int32_t *ret_queue_id)
 {
@@ -442,7 +442,7 @@ queue_numbers_out(const struct member *mb, const struct meta *m, json_t *object)
 	return json_object_set_new(object, mb->key, table);
 }
 
-/* Of some of the offsets. */
+/* The object has times of some of m->offsets. */
 static int
 times_in(const struct member *mb, const json_t *json, struct meta *m)
 {

@@ -96,7 +96,7 @@ open_and_load(struct offsets *o, const char *path, struct store_checkpoint *ret_
 	return MQ_OK;
 }
 
-/* Rows or, where there are none to be had, nothing: the log has it all. */
+/* Load LMDB's rows.  If they cannot be read the registry is empty, and is made from the log. */
 static int
 load(struct offsets *o, struct store_checkpoint *ret_cp)
 {
@@ -200,7 +200,7 @@ catch_up(struct offsets *o, bool *ret_cut)
 	o->meta_queue = store_queue(o->store, META_TOPIC, 0);
 	end = o->meta_queue ? queue_end(o->meta_queue).n : 0;
 	behind = o->applied.n > end;
-	cut = behind || o->dir->views_stale;	/* or it has passed over some */
+	cut = behind || o->dir->views_stale;	/* stale: memory may lack some records */
 	if (behind)
 		log_warn("LMDB is ahead of the log (%" PRId64 " records of %s, %" PRId64
 			 " are there): everything is rebuilt from the log", o->applied.n, META_TOPIC, end);

@@ -74,7 +74,7 @@ struct pages {
 	unsigned char *used;	/* a bit for each: reached, or free */
 };
 
-/* What the pages of a table are walked with. */
+/* A walk over the pages of one table. */
 struct walk {
 	struct pages *ps;
 	bool is_free_list, is_main;
@@ -98,7 +98,7 @@ read_at(int fd, void *buf, size_t len, uint64_t page, size_t page_bytes)
 	return (size_t)n == len ? MQ_OK : damaged(page, "the file ends before it");
 }
 
-/* It is what its place asks for, and is reached for the first time. */
+/* Mark n pages from `page` on as used.  MQ_ECORRUPT: there are no such pages, or one is used already. */
 static int
 page_take(struct pages *ps, uint64_t page, uint64_t n)
 {
@@ -140,7 +140,7 @@ big_read(struct pages *ps, uint64_t page, size_t len, unsigned char **ret_value)
 	return MQ_OK;
 }
 
-/* A list of free pages: how many, and their numbers, falling. */
+/* Check a list of free pages: their count, then their numbers in falling order. */
 static int
 free_pages(struct pages *ps, uint64_t page, const unsigned char *value, size_t len)
 {
@@ -164,7 +164,7 @@ free_pages(struct pages *ps, uint64_t page, const unsigned char *value, size_t l
 
 static int tree_check(struct pages *ps, const struct table_head *t, bool is_free_list, bool is_main);
 
-/* A table: its root is in the main one. */
+/* Check a table, whose root is a value of the main table. */
 static int
 sub_table(struct pages *ps, uint64_t page, const unsigned char *value, size_t len)
 {

@@ -44,7 +44,7 @@ path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *r
 	return MQ_OK;
 }
 
-/* A name of the system may be the second part: topics/T/..., groups/G/... */
+/* Is it a valid path, and not below a topic or group of the system? */
 static int
 path_check(const char *path)
 {

@@ -74,7 +74,7 @@ id_at(const struct sorted *by_id, size_t i)
 	return ((const struct registry_entry *)by_id->items[i])->id;
 }
 
-/* How many are not among those that were given from the highest down. */
+/* The number of ids that count up; behind them in the table are those that count down from META_ID_MAX. */
 static size_t
 ids_from_below(const struct sorted *by_id)
 {
@@ -85,8 +85,7 @@ ids_from_below(const struct sorted *by_id)
 	return n;
 }
 
-/* The one after the highest that was given from below; once those are used up, the
- * first gap; 0: none. */
+/* The one after the highest id that counts up; if there is none left, the first that is free; 0: none. */
 static uint32_t
 id_next(const struct sorted *by_id)
 {
@@ -273,21 +272,6 @@ registry_make(struct offsets *o, enum entry_kind kind, const char *name, uint32_
 	return e;
 }
 
-bool
-registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone)
-{
-	MUST_HOLD_REGISTRY(o);
-	if (e->gone == gone)
-		return false;
-	e->gone = gone;
-	atomic_fetch_add(&o->rights_version, 1);
-	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(e->name))
-		o->entries[e->kind].living += gone ? -1 : 1;
-	if (!gone)
-		e->life++;
-	return true;
-}
-
 void
 registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t id)
 {
@@ -344,6 +328,21 @@ registry_dirty(struct offsets *o, struct registry_entry *e)
 	e->dirty = true;
 	e->next = o->dirty;
 	o->dirty = e;
+}
+
+bool
+registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone)
+{
+	registry_dirty(o, e);
+	if (e->gone == gone)
+		return false;
+	e->gone = gone;
+	atomic_fetch_add(&o->rights_version, 1);
+	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(e->name))
+		o->entries[e->kind].living += gone ? -1 : 1;
+	if (!gone)
+		e->life++;
+	return true;
 }
 
 void

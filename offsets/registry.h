@@ -309,7 +309,7 @@ void *registry_make(struct offsets *o, enum entry_kind kind, const char *name, u
 	for (size_t e##_i = 0; e##_i < (o)->entries[kind].by_name.n &&                      \
 			       ((e) = (o)->entries[kind].by_name.items[e##_i]) != NULL; e##_i++)
 
-/* Make e gone, or living.  False: it was so already. */
+/* Make e gone, or living; its row is to be written at the next checkpoint.  False: it was so already. */
 bool registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone);
 
 /* An id for a topic that the log has no record of.  These count down from META_ID_MAX, since

@@ -17,7 +17,7 @@ const struct rocketmq_file rocketmq_files[CONFIG_FILES] = {
 	[CONFIG_DELAYS] = { "delayOffset.json", "offsetTable" },
 };
 
-/* What RocketMQ does not know of a group is ours alone. */
+/* Fields of a group that RocketMQ does not have. */
 static const char *const ours[] = { "consumeFromWhere", "uid", "gid", "mode", "ctime" };
 
 #define OURS (sizeof(ours) / sizeof(ours[0]))

@@ -15,7 +15,7 @@
 
 #define FIRST_LEVEL 3
 
-/* A message on its way, with the memory that it borrows. */
+/* The message as it is stored again, with the memory that it uses. */
 struct coming {
 	struct record rec;
 	struct message m;

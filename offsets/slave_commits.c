@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ find(struct offsets *o, const struct subscription *sub, int32_t queue_id)
 	MUST_HOLD_REGISTRY(o);
 	if (o->slave_commits.list.n == 0)
 		return NULL;
-	key = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
+	key = unsettled_begin(sub->name, queue_id);
 	w = sorted_find(&o->slave_commits.list, &key, unsettled_cmp);
 	return w && !w->settled ? w : NULL;
 }
@@ -88,15 +89,9 @@ settle(struct offsets *o, struct unsettled *w)
 static struct subscription_entry *
 subscription_of(struct offsets *o, const struct unsettled *w)
 {
-	struct subscription_entry *s = registry_subscription(o, w->group, w->topic);
+	struct subscription_entry *s = registry_find(o, ENTRY_SUBSCRIPTION, w->name);
 
 	return s && !s->pub.gone ? s : NULL;
-}
-
-static bool
-is_of(const struct unsettled *w, const struct subscription *sub)
-{
-	return strcmp(w->group, sub->group->name) == 0 && strcmp(w->topic, sub->topic->name) == 0;
 }
 
 /* --- commits here -------------------------------------------------------------------- */
@@ -106,7 +101,7 @@ slave_commits_take(struct offsets *o, const struct subscription_entry *s)
 {
 	MUST_HOLD_REGISTRY(o);
 	for (int32_t i = 0; i < s->n_places && !s->pub.gone; i++) {
-		const struct unsettled begun = unsettled_begin(s->pub.group->name, s->pub.topic->name, i);
+		const struct unsettled begun = unsettled_begin(s->pub.name, i);
 		struct unsettled *w = find(o, &s->pub, i);
 
 		if (!w && s->places[i].at <= s->places[i].logged)
@@ -126,7 +121,7 @@ slave_commits_take(struct offsets *o, const struct subscription_entry *s)
 int
 slave_commits_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to)
 {
-	const struct unsettled begun = unsettled_begin(sub->group->name, sub->topic->name, queue_id);
+	const struct unsettled begun = unsettled_begin(sub->name, queue_id);
 	struct subscription_entry *s = subscription_entry_of(sub);
 	struct unsettled *w;
 
@@ -172,7 +167,7 @@ slave_commits_drop(struct offsets *o, const struct subscription_entry *s)
 	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
 		struct unsettled *w = o->slave_commits.list.items[i];
 
-		if (w->settled || !is_of(w, &s->pub))
+		if (w->settled || strcmp(w->name, s->pub.name) != 0)
 			continue;
 		if (o->applying >= w->seen)
 			settle(o, w);
@@ -220,11 +215,12 @@ static void
 fill(struct offsets *o, struct unsettled *w, struct slave_commit *ret)
 {
 	struct unsettled_step step = unsettled_step(w);
+	const char *slash = strchr(w->name, '/');
 
 	*ret = (struct slave_commit){ .queue_id = w->queue_id, .to = MQ_QOFF(step.to), .seen = step.seen,
-			      .reset = step.reset };
-	memcpy(ret->group, w->group, sizeof(ret->group));
-	memcpy(ret->topic, w->topic, sizeof(ret->topic));
+				      .reset = step.reset };
+	snprintf(ret->group, sizeof(ret->group), "%.*s", (int)(slash - w->name), w->name);
+	snprintf(ret->topic, sizeof(ret->topic), "%s", slash + 1);
 	if (!step.reset || (w->reset == w->sent && w->to == w->sent))
 		ret->upto = w->last;
 	w->again = false;
@@ -284,7 +280,7 @@ is_taken(struct offsets *o, struct unsettled *w, const struct slave_commit *d, b
 void
 slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave_commit_answer answer)
 {
-	struct unsettled key = unsettled_begin(d->group, d->topic, d->queue_id), *w;
+	struct unsettled key = unsettled_begin(subscription_name(d->group, d->topic).text, d->queue_id), *w;
 
 	LOCKED(&o->registry);
 	w = sorted_find(&o->slave_commits.list, &key, unsettled_cmp);
@@ -327,7 +323,7 @@ newest_of(struct offsets *o, const struct subscription *sub)
 	for (size_t i = 0; i < o->slave_commits.list.n; i++) {
 		const struct unsettled *w = o->slave_commits.list.items[i];
 
-		if (!w->settled && w->first > 0 && w->last > newest && is_of(w, sub))
+		if (!w->settled && w->first > 0 && w->last > newest && strcmp(w->name, sub->name) == 0)
 			newest = w->last;
 	}
 	return newest;
@@ -428,7 +424,7 @@ slave_commits_before_cut(struct offsets *o)
 	LOCKED(&o->registry);
 	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
 		for (int32_t q = 0; q < s->n_places && !s->pub.gone; q++) {
-			const struct unsettled begun = unsettled_begin(s->pub.group->name, s->pub.topic->name, q);
+			const struct unsettled begun = unsettled_begin(s->pub.name, q);
 			struct unsettled *w = s->places[q].at > 0 ? make(o, &begun) : NULL;
 
 			if (s->places[q].at > 0 && !w)

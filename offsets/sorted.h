@@ -7,13 +7,11 @@
 #ifndef MQFS_OFFSETS_SORTED_H
 #define MQFS_OFFSETS_SORTED_H
 
-#include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/err.h"
+#include "conf/array.h"
 
 struct sorted {
 	void **items;
@@ -52,17 +50,7 @@ sorted_find(const struct sorted *s, const void *key, sorted_cmp *cmp)
 static inline int
 sorted_reserve(struct sorted *s)
 {
-	size_t max = s->max ? s->max * 2 : 64;
-	void **items;
-
-	if (s->n < s->max)
-		return MQ_OK;
-	items = realloc(s->items, max * sizeof(*items));
-	if (!items)
-		return -ENOMEM;
-	s->items = items;
-	s->max = max;
-	return MQ_OK;
+	return ARRAY_ROOM(s->items, s->max, s->n + 1);
 }
 
 /* Insert at the place sorted_place() gave; room has been reserved. */

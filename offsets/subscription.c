@@ -30,8 +30,8 @@ starts(struct offsets *o, struct group *g, struct topic *t, struct meta_offset *
 	return MQ_OK;
 }
 
-/* A topic only its queues speak of gets its record first: a replay from
- * nothing must find it before what refers to it. */
+/* Log a record of t if it has none, being known by its queues alone: a replay of the whole log must
+ * find a topic before the subscriptions of it. */
 static int
 topic_make_explicit(struct offsets *o, struct topic *t)
 {

@@ -26,7 +26,7 @@ topic_queues(struct offsets *o, const struct topic *t)
 	return topic_entry_of(t)->conf.queues;
 }
 
-/* What is remembered of a queue.  False: there is no such queue. */
+/* The queue of the store, if it was asked for before, else NULL.  False: t has no such queue. */
 static bool
 queue_known(struct offsets *o, const struct topic *t, int32_t queue_id, struct queue **ret_q)
 {
@@ -244,7 +244,7 @@ topic_append_begin(struct offsets *o, struct topic *t, struct queue *q)
 		if (!t->leaving && !t->gone)
 			return MQ_OK;
 		queue_append_end(q);
-		LOCKED(&o->apply);	/* until it is known what becomes of it */
+		LOCKED(&o->apply);	/* wait until the topic is removed, or stays */
 		if (t->gone)
 			return err_note(-ESTALE, "topic %s was removed", t->name);
 	}
@@ -314,7 +314,7 @@ trim_meta(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, str
 	return MQ_OK;
 }
 
-/* The record stays, whatever the queue's files say to it: another try may reach them. */
+/* Has the queue been trimmed?  If its files could not be read, the record is in the log all the same. */
 static int
 trim_done(struct offsets *o, struct topic *t, const struct meta *m)
 {
@@ -346,7 +346,7 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 	return rc == MQ_OK ? trim_done(o, t, &m) : rc;
 }
 
-/* `apply` is held. */
+/* Trim every queue of t that holds messages. */
 static int
 purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
@@ -382,7 +382,7 @@ topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 
 /* --- removing one with all that is in it ------------------------------------------------ */
 
-/* Its subscriptions end, and then the topic.  `apply` is held. */
+/* End the subscriptions of t, and remove it. */
 static int
 remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {

@@ -28,7 +28,7 @@
 struct transactions {
 	struct lock lock;		/* from looking whether a half is open to its end in the log */
 	bool loaded;
-	int demotions;			/* when the table was made: it is of no use after another */
+	int demotions;			/* when `halves` was made; after another one it is made anew */
 	struct halves halves;
 	struct halves followed;		/* while another broker ends them */
 	struct batch batch;
@@ -112,7 +112,7 @@ half_message(struct message *m, char *props)
 	return MQ_OK;
 }
 
-/* A half, with what was made of its record. */
+/* A half that was read. */
 struct half {
 	struct record rec;
 	unsigned char *buf;
@@ -151,12 +151,6 @@ read_of(struct offsets *o, const char *topic, mq_pos pos, struct half *h)
 }
 
 static int
-half_read(struct offsets *o, mq_pos pos, struct half *h)
-{
-	return read_of(o, TRANS_HALF_TOPIC, pos, h);
-}
-
-static int
 half_read_number(struct offsets *o, int64_t number, struct half *h)
 {
 	struct queue_entry e;
@@ -165,7 +159,7 @@ half_read_number(struct offsets *o, int64_t number, struct half *h)
 
 	if (rc == MQ_OK && e.total == QUEUE_HOLE_SIZE)
 		rc = MQ_EGONE;
-	return rc == MQ_OK ? half_read(o, e.pos, h) : rc;
+	return rc == MQ_OK ? read_of(o, TRANS_HALF_TOPIC, e.pos, h) : rc;
 }
 
 static mq_pos
@@ -178,18 +172,10 @@ half_root(const struct half *h)
 static int64_t
 half_number(const struct half *h, const char *property)
 {
-	char text[24], *end;
 	size_t len;
 	const char *value = record_property(h->rec.props, (size_t)h->rec.props_len, property, &len);
-	long long n;
 
-	if (!value || len >= sizeof(text))
-		return -1;
-	memcpy(text, value, len);
-	text[len] = '\0';
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	return *end || errno || n < 0 ? -1 : n;
+	return value ? halves_number(value, len) : -1;
 }
 
 /* --- a step of the log ------------------------------------------------------------------------- */
@@ -212,11 +198,11 @@ add_op(struct offsets *o, int64_t number)
 	return rc == MQ_OK ? batch_add_to(&o->transactions->batch, ops, &m) : rc;
 }
 
-/* The end of a half: its op, and what it becomes, m of q (NULL: nothing).  t (NULL: one of the
- * broker's own) is the topic of q: -ESTALE if it is removed.  *ret_at says where it is. */
+/* End a half, as `how`: append its op, and what it becomes, m of q (NULL: nothing).  `topic` (NULL: one
+ * of the broker's own) is the topic of q: -ESTALE if it is removed.  *ret_at, if not NULL, says where m is. */
 static int
-append_end(struct offsets *o, int64_t number, const struct message *m, struct queue *q, struct topic *topic,
-	   struct batch_entry *ret_at)
+append_end(struct offsets *o, int64_t number, enum half_state how, const struct message *m, struct queue *q,
+	   struct topic *topic, struct batch_entry *ret_at)
 {
 	struct transactions *t = o->transactions;
 	struct queue *queues[2];
@@ -240,12 +226,15 @@ append_end(struct offsets *o, int64_t number, const struct message *m, struct qu
 		rc = t->demotions == atomic_load(&o->delivery.demotions) ? store_append_step(o->store, &t->batch, &done)
 									 : MQ_EROLE;
 	queues_append_end(queues, n);
-	if (rc == MQ_OK && ret_at)
+	if (rc != MQ_OK)
+		return rc;
+	halves_end(&t->halves, number, how);
+	if (ret_at)
 		*ret_at = t->batch.entries[t->batch.n - 1];
-	return rc;
+	return MQ_OK;
 }
 
-/* --- the producer's word ----------------------------------------------------------------------- */
+/* --- the producer's answer ----------------------------------------------------------------------- */
 
 static int
 check_word(const struct transaction_word *w, const struct half *h)
@@ -294,7 +283,7 @@ commit_half(struct offsets *o, struct half *h)
 			rc = delays_queue(o->store, level, &q);
 		t = NULL;
 	}
-	return rc == MQ_OK ? append_end(o, h->rec.qoff.n, &m, q, t, NULL) : rc;
+	return rc == MQ_OK ? append_end(o, h->rec.qoff.n, HALF_COMMITTED, &m, q, t, NULL) : rc;
 }
 
 int
@@ -304,7 +293,7 @@ transaction_end(struct offsets *o, const struct transaction_word *w)
 	enum half_state how = w->end == TRANSACTION_COMMIT ? HALF_COMMITTED : HALF_ROLLED_BACK;
 	AUTO_HALF struct half *h = calloc(1, sizeof(*h));
 	int64_t state = HALF_ENDED;
-	int rc = h ? half_read(o, w->pos, h) : -ENOMEM;
+	int rc = h ? read_of(o, TRANS_HALF_TOPIC, w->pos, h) : -ENOMEM;
 
 	if (rc == MQ_OK)
 		rc = check_word(w, h);
@@ -318,9 +307,8 @@ transaction_end(struct offsets *o, const struct transaction_word *w)
 		return rc == -EALREADY && state == (int64_t)how ? MQ_OK : rc;
 	rc = -ESTALE;
 	for (int i = 0; i < ENDS_AGAIN && rc == -ESTALE; i++)
-		rc = how == HALF_COMMITTED ? commit_half(o, h) : append_end(o, h->rec.qoff.n, NULL, NULL, NULL, NULL);
-	if (rc == MQ_OK)
-		halves_end(&t->halves, h->rec.qoff.n, how);
+		rc = how == HALF_COMMITTED ? commit_half(o, h)
+					   : append_end(o, h->rec.qoff.n, how, NULL, NULL, NULL, NULL);
 	return rc;
 }
 
@@ -375,7 +363,7 @@ renew(struct half *h, const char *property, int64_t value, struct message *ret_m
 	return rc;
 }
 
-/* It goes to the end of its queue. */
+/* Append the half again, at the end of its queue. */
 static int
 put_back(struct offsets *o, struct half *h, enum verdict v, struct batch_entry *ret_at)
 {
@@ -386,15 +374,11 @@ put_back(struct offsets *o, struct half *h, enum verdict v, struct batch_entry *
 			  : renew(h, FIRST_NUMBER, first < 0 ? h->rec.qoff.n : first, &m);
 
 	if (rc == MQ_OK)
-		rc = append_end(o, h->rec.qoff.n, &m, table->queue, NULL, ret_at);
-	if (rc != MQ_OK)
-		return rc;
-	rc = halves_renewed(o, table, ret_at->qoff.n, half_root(h));
-	halves_end(table, h->rec.qoff.n, HALF_ENDED);
-	return rc;
+		rc = append_end(o, h->rec.qoff.n, HALF_ENDED, &m, table->queue, NULL, ret_at);
+	return rc == MQ_OK ? halves_renewed(o, table, ret_at->qoff.n, half_root(h)) : rc;
 }
 
-/* It is kept where somebody may look for it. */
+/* Move the message to GIVEN_UP_TOPIC. */
 static int
 give_up(struct offsets *o, struct half *h)
 {
@@ -411,12 +395,10 @@ give_up(struct offsets *o, struct half *h)
 	m.topic_len = strlen(GIVEN_UP_TOPIC);
 	m.queue_id = 0;
 	m.prepared = MQ_POS(0);
-	rc = append_end(o, h->rec.qoff.n, &m, q, NULL, NULL);
-	if (rc != MQ_OK)
-		return rc;
-	halves_end(&o->transactions->halves, h->rec.qoff.n, HALF_ENDED);
-	atomic_fetch_add(&o->transactions->given_up, 1);
-	return MQ_OK;
+	rc = append_end(o, h->rec.qoff.n, HALF_ENDED, &m, q, NULL, NULL);
+	if (rc == MQ_OK)
+		atomic_fetch_add(&o->transactions->given_up, 1);
+	return rc;
 }
 
 static int
@@ -455,15 +437,12 @@ transaction_resume(struct offsets *o, mq_pos pos)
 	return rc == MQ_OK ? resume_locked(o, h) : rc;
 }
 
-/* A half that the disk has lost never ends: what is left is to say so. */
+/* End a half whose record cannot be read. */
 static int
 lose(struct offsets *o, int64_t number, int rc)
 {
 	log_err("half message %" PRId64 " cannot be read: %s", number, err_text(rc));
-	rc = append_end(o, number, NULL, NULL, NULL, NULL);
-	if (rc == MQ_OK)
-		halves_end(&o->transactions->halves, number, HALF_ENDED);
-	return rc;
+	return append_end(o, number, HALF_ENDED, NULL, NULL, NULL, NULL);
 }
 
 static int

@@ -7,15 +7,14 @@
 #include "offsets/meta.h"
 #include "offsets/unsettled.h"
 
-#define KEY_BYTES_MAX (2 * RECORD_TOPIC_MAX + 6)
+#define KEY_BYTES_MAX (2 * RECORD_TOPIC_MAX + 7)
 
 struct unsettled
-unsettled_begin(const char *group, const char *topic, int32_t queue_id)
+unsettled_begin(const char *name, int32_t queue_id)
 {
 	struct unsettled w = { .queue_id = queue_id, .reset = UNSETTLED_NONE, .sent = UNSETTLED_NONE };
 
-	snprintf(w.group, sizeof(w.group), "%s", group);
-	snprintf(w.topic, sizeof(w.topic), "%s", topic);
+	snprintf(w.name, sizeof(w.name), "%s", name);
 	return w;
 }
 
@@ -23,10 +22,8 @@ int
 unsettled_cmp(const void *key, const void *item)
 {
 	const struct unsettled *a = key, *b = item;
-	int d = strcmp(a->group, b->group);
+	int d = strcmp(a->name, b->name);
 
-	if (d == 0)
-		d = strcmp(a->topic, b->topic);
 	return d ? d : (a->queue_id > b->queue_id) - (a->queue_id < b->queue_id);
 }
 
@@ -112,9 +109,9 @@ unsettled_step(struct unsettled *w)
 /* --- rows ---------------------------------------------------------------------------- */
 
 static size_t
-row_key(const struct unsettled *w, unsigned char key[KEY_BYTES_MAX + 1])
+row_key(const struct unsettled *w, unsigned char key[KEY_BYTES_MAX])
 {
-	int len = snprintf((char *)key, KEY_BYTES_MAX - 3, "%s/%s/", w->group, w->topic);
+	int len = snprintf((char *)key, KEY_BYTES_MAX, "%s/", w->name);
 
 	be32_put(key + len, w->queue_id);
 	return (size_t)len + 4;
@@ -124,7 +121,7 @@ void
 unsettled_put(struct rows *r, const struct unsettled *w)
 {
 	const int64_t numbers[] = { w->to, w->seen, w->reset, w->sent, w->sent_seen };
-	unsigned char key[KEY_BYTES_MAX + 1], value[UNSETTLED_ROW_BYTES];
+	unsigned char key[KEY_BYTES_MAX], value[UNSETTLED_ROW_BYTES];
 	size_t len = row_key(w, key);
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -135,26 +132,21 @@ unsettled_put(struct rows *r, const struct unsettled *w)
 void
 unsettled_delete(struct rows *r, const struct unsettled *w)
 {
-	unsigned char key[KEY_BYTES_MAX + 1];
+	unsigned char key[KEY_BYTES_MAX];
 	size_t len = row_key(w, key);
 
 	rows_delete(r, TABLE_UNSETTLED, key, len);
 }
 
-/* A name up to the next '/'. */
+/* Two valid names, with a '/' between and behind them. */
 static bool
-take_name(const char **at, size_t *left, char *ret_name)
+names_valid(const char *names, size_t len)
 {
-	const char *slash = memchr(*at, '/', *left);
-	size_t len = slash ? (size_t)(slash - *at) : 0;
+	const char *slash = memchr(names, '/', len);
+	size_t group_len = slash ? (size_t)(slash - names) : 0;
 
-	if (!slash || !record_topic_valid(*at, len))
-		return false;
-	memcpy(ret_name, *at, len);
-	ret_name[len] = '\0';
-	*at += len + 1;
-	*left -= len + 1;
-	return true;
+	return slash && names[len - 1] == '/' && len > group_len + 2 && record_topic_valid(names, group_len) &&
+	       record_topic_valid(slash + 1, len - group_len - 2);
 }
 
 bool
@@ -162,12 +154,12 @@ unsettled_from_row(const void *key, size_t key_len, const void *value, size_t va
 {
 	struct bytes v = bytes_over(value, value_len);
 	struct unsettled w = { .again = true };
-	const char *at = key;
-	size_t left = key_len;
+	size_t len = key_len - 4;
 
-	if (!take_name(&at, &left, w.group) || !take_name(&at, &left, w.topic) || left != 4)
+	if (key_len < 4 || !names_valid(key, len))
 		return false;
-	w.queue_id = be32_get(at);
+	memcpy(w.name, key, len - 1);
+	w.queue_id = be32_get((const char *)key + len);
 	w.to = bytes_get_i64(&v);
 	w.seen = bytes_get_i64(&v);
 	w.reset = bytes_get_i64(&v);

@@ -44,7 +44,7 @@
 #define UNSETTLED_NONE (-1)
 
 struct unsettled {
-	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];
+	char name[2 * RECORD_TOPIC_MAX + 2];	/* of the subscription: GROUP/TOPIC */
 	int32_t queue_id;
 
 	int64_t to;		/* the offset that consumers see here */
@@ -64,7 +64,7 @@ struct unsettled {
 };
 
 /* A struct without a commit yet. */
-struct unsettled unsettled_begin(const char *group, const char *topic, int32_t queue_id);
+struct unsettled unsettled_begin(const char *name, int32_t queue_id);
 
 /* The order of the rows, and of struct sorted. */
 int unsettled_cmp(const void *key, const void *item);	/* both struct unsettled */

@@ -392,10 +392,10 @@ fill_values(const struct remoting_broker *b, struct ring_values *values)
 	memcpy(values->host_addr, b->host.addr, sizeof(values->host_addr));
 	values->host_v6 = b->host.v6;
 	values->host_port = b->host.port;
-	values->trace_on = b->settings->traceOn;
-	values->long_polling = b->settings->longPollingEnable;
+	values->trace_on = b->settings->traceOn != 0;
+	values->long_polling = b->settings->longPollingEnable != 0;
 	values->short_polling_ms = b->settings->shortPollingTimeMills;
-	values->store_replies = b->settings->storeReplyMessageEnable;
+	values->store_replies = b->settings->storeReplyMessageEnable != 0;
 	snprintf(values->region, sizeof(values->region), "%s", b->settings->regionId);
 }
 

@@ -17,7 +17,7 @@
 static struct unsettled
 forward_to(int64_t to)
 {
-	struct unsettled w = unsettled_begin("g", "t", 0);
+	struct unsettled w = unsettled_begin("g/t", 0);
 
 	unsettled_forward(&w, to, KNOWN);
 	return w;
@@ -26,7 +26,7 @@ forward_to(int64_t to)
 static struct unsettled
 reset_to(int64_t to)
 {
-	struct unsettled w = unsettled_begin("g", "t", 0);
+	struct unsettled w = unsettled_begin("g/t", 0);
 
 	unsettled_reset(&w, to, KNOWN);
 	return w;
