@@ -320,7 +320,7 @@ static int
 apply_commit(struct offsets *o, const struct meta *m)
 {
 	LOCKED(&o->registry);
-	struct subscription_entry *s = registry_subscription(o, m->group, m->topic);
+	struct subscription_entry *s = registry_find(o, ENTRY_SUBSCRIPTION, subscription_name(m->group, m->topic).text);
 
 	if (!s || s->pub.gone) {
 		log_debug("a commit for group %s on topic %s, which is not subscribed", m->group, m->topic);

@@ -258,6 +258,28 @@ change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end)
 	return rc;
 }
 
+void
+changes_make(struct changes *c)
+{
+	if (c->rc == MQ_OK && !c->in_memory && c->n > 0)
+		c->rc = change_all(c->o, c->list, c->n, &c->end);
+	for (size_t i = 0; i < c->n; i++) {
+		c->list[i].told = c->in_memory;
+		if (c->rc == MQ_OK && c->in_memory)
+			c->rc = apply(c->o, &c->list[i]);
+		meta_free(&c->list[i]);
+	}
+	c->n = 0;
+}
+
+void
+changes_add(struct changes *c, struct meta *m)
+{
+	c->list[c->n++] = *m;
+	if (c->n == sizeof(c->list) / sizeof(c->list[0]))
+		changes_make(c);
+}
+
 int
 change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end)
 {

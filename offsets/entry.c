@@ -85,12 +85,11 @@ int
 entry_meta(const struct registry_entry *e, bool with_offsets, struct meta *ret_m)
 {
 	const struct subscription *sub = e->kind == ENTRY_SUBSCRIPTION ? (const void *)e : NULL;
-	struct meta m = meta_of(e->gone ? kinds[e->kind].delete : kinds[e->kind].set,
+	struct meta m = meta_of(e->gone ? kinds[e->kind].delete : kinds[e->kind].set, e->id,
 				sub ? sub->group->name : e->kind == ENTRY_GROUP ? e->name : NULL,
 				sub ? sub->topic->name : e->kind == ENTRY_TOPIC ? e->name : NULL);
 	int rc = kinds[e->kind].meta(e, with_offsets, &m);
 
-	m.id = e->id;
 	m.told = e->told;
 	if (rc == MQ_OK)
 		*ret_m = m;

@@ -61,10 +61,9 @@ group_subscriptions(struct offsets *o, const struct group *g)
 int
 group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 {
-	struct meta m = meta_of(META_GROUP_DELETE, g->name, NULL);
+	struct meta m = meta_of(META_GROUP_DELETE, g->id, g->name, NULL);
 	int rc = meta_group_check(g->name);
 
-	m.id = g->id;
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);

@@ -34,58 +34,22 @@
 #include "store/file.h"
 
 #define FILE_BYTES_MAX ((off_t)64 << 20)
-#define IMPORT_CHUNK 64
 
 struct import {
 	struct offsets *o;
-	struct meta records[IMPORT_CHUNK];
-	size_t n;
-	uint32_t new_ids;	/* given since the registry was last asked */
+	struct changes changes;
+	uint32_t new_ids;	/* in `changes`: the registry does not know of them yet */
 	bool forward_only;	/* the log has commits that RocketMQ's files did not have when it began */
 	int64_t taken, skipped;
-	int rc;			/* sticky */
 };
 
 /* --- records ------------------------------------------------------------------------------ */
-
-static int
-apply_only(struct offsets *o, struct meta *m, size_t n)
-{
-	int rc = MQ_OK;
-
-	for (size_t i = 0; rc == MQ_OK && i < n; i++) {
-		m[i].told = true;
-		rc = apply(o, &m[i]);
-	}
-	return rc;
-}
-
-static void
-import_flush(struct import *im)
-{
-	if (im->rc == MQ_OK && change_allowed(im->o) == MQ_OK)
-		im->rc = change_all(im->o, im->records, im->n, NULL);
-	else if (im->rc == MQ_OK)
-		im->rc = apply_only(im->o, im->records, im->n);
-	for (size_t i = 0; i < im->n; i++)
-		meta_free(&im->records[i]);
-	im->n = 0;
-	im->new_ids = 0;
-}
-
-static void
-make_room(struct import *im)
-{
-	if (im->n == IMPORT_CHUNK)
-		import_flush(im);
-}
 
 /* Takes m over. */
 static void
 import_add(struct import *im, struct meta *m)
 {
-	make_room(im);
-	im->records[im->n++] = *m;
+	changes_add(&im->changes, m);
 	im->taken++;
 }
 
@@ -102,6 +66,8 @@ import_skip(struct import *im, const char *what, const char *name, const char *w
 static uint32_t
 id_for(struct import *im, uint32_t id, bool exists)
 {
+	if (im->changes.n == 0)
+		im->new_ids = 0;
 	return exists ? id : id + im->new_ids++;
 }
 
@@ -115,7 +81,6 @@ import_topic(struct import *im, const char *name, json_t *object)
 
 	if (meta_topic_is_system(name))
 		return;
-	make_room(im);
 	rc = rocketmq_topic_read(im->o, name, object, &m.topic_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "topic", name, err_text(rc));
@@ -143,7 +108,6 @@ import_group(struct import *im, const char *name, json_t *object)
 	struct group_conf was;
 	int rc;
 
-	make_room(im);
 	rc = rocketmq_group_read(im->o, name, object, &m.group_conf);
 	if (rc != MQ_OK) {
 		import_skip(im, "group", name, err_text(rc));
@@ -170,9 +134,9 @@ is_known(struct import *im, const struct meta *m, const char *key)
 		return false;
 	}
 	if (!group_find(im->o, m->group)) {
-		import_flush(im);
+		changes_make(&im->changes);
 		import_group(im, m->group, NULL);
-		import_flush(im);
+		changes_make(&im->changes);
 	}
 	return true;
 }
@@ -234,24 +198,8 @@ import_delay(struct import *im, const char *level, json_t *at)
 	if (!delays)
 		delays = im->o->told.delays = json_object();
 	if (!delays || json_object_set(delays, level, at) != 0)
-		im->rc = -ENOMEM;
+		im->changes.rc = -ENOMEM;
 	im->o->told.delays_dirty = true;
-}
-
-/* It is in no record of RocketMQ's: who has the log alone learns it from this one. */
-static void
-import_delays_end(struct import *im)
-{
-	struct meta m;
-
-	if (im->rc == MQ_OK)
-		im->rc = delays_meta(im->o, &m);
-	if (im->rc == MQ_OK && m.n_offsets > 0) {
-		import_add(im, &m);
-		im->taken--;
-	} else if (im->rc == MQ_OK) {
-		meta_free(&m);
-	}
 }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -327,14 +275,14 @@ import_table(struct import *im, enum config_file i, const json_t *object)
 	const char *key;
 
 	json_object_foreach(table, key, value) {
-		if (im->rc != MQ_OK)
+		if (im->changes.rc != MQ_OK)
 			return;
 		if (json_is_object(value) || i == CONFIG_DELAYS)
 			takers[i](im, key, value);
 		else
 			import_skip(im, file->name, key, "not an object");
 	}
-	import_flush(im);
+	changes_make(&im->changes);
 }
 
 /* The files that are to be taken: all (the first time, also what a snapshot has of ours), or
@@ -369,20 +317,21 @@ import_all(struct offsets *o, const struct news *news, bool again)
 
 	if (!im)
 		return -ENOMEM;
-	im->o = o;
+	im->o = im->changes.o = o;
+	im->changes.in_memory = change_allowed(o) != MQ_OK;
 	im->forward_only = again && o->handover.overtaken;
 	import_add(im, &m);
 	for (int i = 0; i < CONFIG_FILES; i++)
 		import_table(im, (enum config_file)i, news->objects[i]);
-	import_delays_end(im);
+	changes_add_delays(&im->changes);	/* RocketMQ's deliveries are in no record of its own */
 	m.done = true;
 	import_add(im, &m);
-	import_flush(im);
-	if (im->rc == MQ_OK)
+	changes_make(&im->changes);
+	if (im->changes.rc == MQ_OK)
 		log_notice("import: %" PRId64 " topics, groups and subscriptions of RocketMQ's config/ are "
 			   "taken over%s, %" PRId64 " skipped", im->taken - 2,
 			   again ? ", since RocketMQ has run on this store" : "", im->skipped);
-	return im->rc;
+	return im->changes.rc;
 }
 
 /* A master begins an epoch before it looks at config/. */

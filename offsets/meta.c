@@ -584,9 +584,9 @@ out:
 }
 
 struct meta
-meta_of(enum meta_op op, const char *group, const char *topic)
+meta_of(enum meta_op op, uint32_t id, const char *group, const char *topic)
 {
-	struct meta m = { .op = op };
+	struct meta m = { .op = op, .id = id };
 
 	snprintf(m.group, sizeof(m.group), "%s", group ? group : "");
 	snprintf(m.topic, sizeof(m.topic), "%s", topic ? topic : "");

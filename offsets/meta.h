@@ -153,8 +153,8 @@ int meta_decode(const char *json, size_t len, struct meta *ret_m);
 
 void meta_free(struct meta *m);
 
-/* A change of that topic and group; NULL: it has none. */
-struct meta meta_of(enum meta_op op, const char *group, const char *topic);
+/* A change with that id (0: none), group and topic (NULL: none). */
+struct meta meta_of(enum meta_op op, uint32_t id, const char *group, const char *topic);
 
 /* m is in the record at pos: what that says of it is set. */
 void meta_lies_at(struct meta *m, mq_pos pos);

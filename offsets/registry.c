@@ -144,12 +144,6 @@ registry_find(struct offsets *o, enum entry_kind kind, const char *name)
 	return sorted_find(&o->entries[kind].by_name, name, name_cmp);
 }
 
-struct subscription_entry *
-registry_subscription(struct offsets *o, const char *group, const char *topic)
-{
-	return registry_find(o, ENTRY_SUBSCRIPTION, subscription_name(group, topic).text);
-}
-
 /* One that is not gone, or NULL. */
 static void *
 find_living(struct offsets *o, enum entry_kind kind, const char *name)

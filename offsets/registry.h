@@ -6,8 +6,8 @@
  *   entry.c         one entry -> the record that makes it
  *   apply.c         one record -> memory: the only place that changes it
  *   change.c        a change -> log -> apply; records that others have logged -> apply
- *   topic.c group.c subscription.c commit.c path.c     the calls of offsets.h
- *   slave_commits.c         commits of a slave on their way to its master; unsettled.c: one of them
+ *   topic.c group.c subscription.c commit.c consumer.c path.c     the calls of offsets.h
+ *   slave_commits.c commits of a slave on their way to its master; unsettled.c: one of them
  *   checkpoint.c    changed entries -> LMDB; the thread
  *   collect.c       memory -> rows of LMDB
  *   moment.c        the tables of a snapshot, without a checkpoint
@@ -20,7 +20,8 @@
  *   import.c        RocketMQ's config/ *.json -> changes
  *   transactions.c halves.c     half messages, until they are committed or rolled back
  *   take.c          tables of a RocketMQ master -> memory; rocketmq.c reads them
- *   export.c        memory and LMDB -> RocketMQ's tables
+ *   export.c        memory and LMDB -> RocketMQ's tables; handover.c: those in STORE/config
+ *   deliver.c       messages whose time has come; sendback.c: those that a consumer sent back
  *
  * Five locks.  `shot` is held while a snapshot or a cut is made, `turn` while a
  * checkpoint or a cut is made, which may take seconds: a snapshot waits for no checkpoint.
@@ -297,7 +298,6 @@ struct subscription_name subscription_name(const char *group, const char *topic)
 
 /* Find an entry, also if it is gone; NULL: there is none.  It is a struct topic_entry, group_entry ... */
 void *registry_find(struct offsets *o, enum entry_kind kind, const char *name);
-struct subscription_entry *registry_subscription(struct offsets *o, const char *group, const char *topic);
 
 /* Find or make an entry; one that is found may be gone, and a new one is gone until apply()
  * makes it living.  `id`: if it is 0, or taken, a new entry gets the next free one.  The caller
@@ -369,6 +369,20 @@ int change_allowed(const struct offsets *o);
 /* Log n changes and apply them.  On failure the changes before the failing one are made. */
 int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
 int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
+
+/* Changes that are made in batches, with all members but `o` and in_memory 0 at first. */
+struct changes {
+	struct offsets *o;
+	bool in_memory;		/* they are applied as told ones, and not logged */
+	struct meta list[64];
+	size_t n;
+	mq_pos end;		/* of the last record that was logged */
+	int rc;			/* sticky */
+};
+
+/* Add m, which is taken over; and make the changes that were added and not made yet. */
+void changes_add(struct changes *c, struct meta *m);
+void changes_make(struct changes *c);
 
 /* As change_one(), but without asking change_allowed(), and m is the first record that is
  * appended (store_append_first()). */
@@ -460,9 +474,8 @@ int64_t slave_commits_count(struct offsets *o);		/* takes `registry` */
 
 /* --- rounds.c ------------------------------------------------------------------- */
 
-/* A record of how far the delivery of each level has come; without offsets: no level has.  For
- * meta_free(). */
-int delays_meta(struct offsets *o, struct meta *ret_m);
+/* Add a record of how far the delivery of each level has come, if one has. */
+void changes_add_delays(struct changes *c);
 
 /* Log the whole state, if the log has grown so much since the last time that retention may
  * soon remove that round. */

@@ -27,62 +27,48 @@
 #include "offsets/registry.h"
 #include "store/delays.h"
 
-#define ROUND_CHUNK 64
 #define ROUND_SHARE 64		/* of the log, rounds are at most this part */
 
-struct round {
-	struct offsets *o;
-	struct meta records[ROUND_CHUNK];
-	size_t n;
-	mq_pos end;
-	int rc;			/* sticky */
-};
-
 static void
-round_flush(struct round *r)
+round_add(struct changes *c, const struct registry_entry *e)
 {
-	if (r->rc == MQ_OK && r->n)
-		r->rc = change_all(r->o, r->records, r->n, &r->end);
-	for (size_t i = 0; i < r->n; i++)
-		meta_free(&r->records[i]);
-	r->n = 0;
-}
+	struct meta m;
 
-static void
-round_add(struct round *r, struct registry_entry *e)
-{
-	if (r->rc != MQ_OK)
+	if (c->rc != MQ_OK)
 		return;
-	lock_take(&r->o->registry);
-	r->rc = entry_meta(e, true, &r->records[r->n]);
-	lock_drop(&r->o->registry);
-	r->records[r->n].implied = r->records[r->n].told = false;
-	if (r->rc == MQ_OK && ++r->n == ROUND_CHUNK)
-		round_flush(r);
+	lock_take(&c->o->registry);
+	c->rc = entry_meta(e, true, &m);
+	lock_drop(&c->o->registry);
+	if (c->rc != MQ_OK)
+		return;
+	m.implied = m.told = false;
+	changes_add(c, &m);
 }
 
+/* Add m, unless it has no offsets. */
 static void
-round_add_epochs(struct round *r)
+add_offsets(struct changes *c, struct meta *m)
 {
-	for (size_t i = 0; i < r->o->history.epochs.n && r->rc == MQ_OK; i++) {
-		r->records[r->n] = (struct meta){ .op = META_EPOCH, .epoch = r->o->history.epochs.list[i] };
-		if (++r->n == ROUND_CHUNK)
-			round_flush(r);
-	}
+	if (m->n_offsets > 0)
+		changes_add(c, m);
+	else
+		meta_free(m);
 }
 
 /* The ends of the queues of t. */
-static int
-ends_meta(struct offsets *o, const struct topic *t, struct meta *ret_m)
+static void
+round_add_ends(struct changes *c, const struct topic *t)
 {
-	struct meta m = meta_of(META_ENDS, NULL, t->name);
-	int32_t n = topic_queues(o, t);
+	struct meta m = meta_of(META_ENDS, 0, NULL, t->name);
+	int32_t n = topic_queues(c->o, t);
 
 	m.offsets = calloc((size_t)n + 1, sizeof(*m.offsets));
-	if (!m.offsets)
-		return -ENOMEM;
+	if (!m.offsets) {
+		c->rc = -ENOMEM;
+		return;
+	}
 	for (int32_t id = 0; id < n; id++) {
-		struct queue *q = topic_queue_if_any(o, t, id);
+		struct queue *q = topic_queue_if_any(c->o, t, id);
 		struct queue_span span = { 0 };
 
 		if (q)
@@ -91,85 +77,61 @@ ends_meta(struct offsets *o, const struct topic *t, struct meta *ret_m)
 			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = id, .at = span.end,
 									 .store_ms = span.last_store_ms };
 	}
-	*ret_m = m;
-	return MQ_OK;
+	add_offsets(c, &m);
 }
 
-static void
-round_add_ends(struct round *r, const struct topic *t)
-{
-	if (r->rc == MQ_OK)
-		r->rc = ends_meta(r->o, t, &r->records[r->n]);
-	if (r->rc != MQ_OK)
-		return;
-	if (r->records[r->n].n_offsets == 0)
-		meta_free(&r->records[r->n]);
-	else if (++r->n == ROUND_CHUNK)
-		round_flush(r);
-}
-
-int
-delays_meta(struct offsets *o, struct meta *ret_m)
+void
+changes_add_delays(struct changes *c)
 {
 	struct meta m = { .op = META_DELAYS, .offsets = calloc(DELAY_LEVELS_MAX, sizeof(*m.offsets)) };
 	mq_qoff levels[DELAY_LEVELS_MAX];
-	int n = delays_levels(o->store, levels);
+	int n = delays_levels(c->o->store, levels);
 
-	if (!m.offsets)
-		return -ENOMEM;
+	if (!m.offsets) {
+		c->rc = -ENOMEM;
+		return;
+	}
 	for (int i = 0; i < n; i++)
 		if (levels[i].n > 0)
 			m.offsets[m.n_offsets++] = (struct meta_offset){ .queue_id = i, .at = levels[i] };
-	*ret_m = m;
-	return MQ_OK;
-}
-
-static void
-round_add_delays(struct round *r)
-{
-	if (r->rc == MQ_OK)
-		r->rc = delays_meta(r->o, &r->records[r->n]);
-	if (r->rc != MQ_OK)
-		return;
-	if (r->records[r->n].n_offsets == 0)
-		meta_free(&r->records[r->n]);
-	else if (++r->n == ROUND_CHUNK)
-		round_flush(r);
+	add_offsets(c, &m);
 }
 
 /* Add t, also if it is only known by its queues, since these can lose all their messages.
  * MQFS_META is left out: the records of the round are its messages. */
 static void
-round_add_topic(struct round *r, struct topic_entry *t)
+round_add_topic(struct changes *c, struct topic_entry *t)
 {
 	if (strcmp(t->pub.name, META_TOPIC) == 0)
 		return;
-	round_add(r, &t->entry);
-	round_add_ends(r, &t->pub);
+	round_add(c, &t->entry);
+	round_add_ends(c, &t->pub);
 }
 
 /* `apply` is held, so no entry is added to the registry meanwhile. */
 static int
 round_log(struct offsets *o, mq_pos *ret_end)
 {
-	AUTO_FREE struct round *r = calloc(1, sizeof(*r));
+	AUTO_FREE struct changes *c = calloc(1, sizeof(*c));
 	struct topic_entry *t;
 	struct registry_entry *e;
 
-	if (!r)
+	MUST_HOLD_APPLY(o);
+	if (!c)
 		return -ENOMEM;
-	r->o = o;
-	round_add_epochs(r);
-	round_add_delays(r);
+	c->o = o;
+	for (size_t i = 0; i < o->history.epochs.n; i++)
+		changes_add(c, &(struct meta){ .op = META_EPOCH, .epoch = o->history.epochs.list[i] });
+	changes_add_delays(c);
 	EACH_ENTRY(o, ENTRY_TOPIC, t)
-		round_add_topic(r, t);
+		round_add_topic(c, t);
 	for (int kind = ENTRY_GROUP; kind < ENTRY_KINDS; kind++)
 		EACH_ENTRY(o, kind, e)
 			if (entry_says_something(e))
-				round_add(r, e);
-	round_flush(r);
-	*ret_end = r->end;
-	return r->rc;
+				round_add(c, e);
+	changes_make(c);
+	*ret_end = c->end;
+	return c->rc;
 }
 
 static int

@@ -441,17 +441,14 @@ static void
 cut_one(struct offsets *o, struct unsettled *w)
 {
 	mq_qoff min, end = MQ_QOFF(0);
-	struct subscription *sub = NULL;
 	struct place *p;
 
 	lock_take(&o->registry);
 	struct subscription_entry *s = subscription_of(o, w);
 
-	if (s)
-		sub = &s->pub;
 	lock_drop(&o->registry);
-	if (sub)
-		commit_span(o, sub->topic, w->queue_id, &min, &end);
+	if (s)
+		commit_span(o, s->pub.topic, w->queue_id, &min, &end);
 	LOCKED(&o->registry);
 	unsettled_cut(w, end.n, o->applied.n);
 	w->again = o->slave_commits.dirty = true;

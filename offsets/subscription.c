@@ -52,7 +52,7 @@ create(struct offsets *o, struct group *g, struct topic *t, bool places, struct 
 {
 	AUTO_FREE struct meta_offset *offsets = NULL;
 	char all[] = "*";
-	struct meta m = meta_of(META_SUBSCRIBE, g->name, t->name);
+	struct meta m = meta_of(META_SUBSCRIBE, 0, g->name, t->name);
 	int rc;
 
 	LOCKED(&o->apply);
@@ -99,10 +99,7 @@ subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, st
 struct meta
 unsubscribe_meta(const struct subscription *sub)
 {
-	struct meta m = meta_of(META_UNSUBSCRIBE, sub->group->name, sub->topic->name);
-
-	m.id = sub->id;
-	return m;
+	return meta_of(META_UNSUBSCRIBE, sub->id, sub->group->name, sub->topic->name);
 }
 
 int
@@ -128,7 +125,7 @@ subscription_expression(struct offsets *o, struct subscription *sub)
 int
 subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end)
 {
-	struct meta m = meta_of(META_SUBSCRIBE, sub->group->name, sub->topic->name);
+	struct meta m = meta_of(META_SUBSCRIBE, sub->id, sub->group->name, sub->topic->name);
 	AUTO_FREE char *copy = NULL;
 
 	if (!meta_expression_ok(expr, strlen(expr)))
@@ -137,7 +134,6 @@ subscription_set_expression(struct offsets *o, struct subscription *sub, const c
 	copy = strdup(expr);
 	if (!copy)
 		return -ENOMEM;
-	m.id = sub->id;
 	m.expression = copy;
 	LOCKED(&o->apply);
 	if (sub->gone)

@@ -97,8 +97,8 @@ end_missing(struct take *t, enum entry_kind kind)
 	const struct registry_entry *e;
 
 	EACH_ENTRY(t->o, kind, e) {
-		struct meta m = kind == ENTRY_TOPIC ? meta_of(META_TOPIC_DELETE, NULL, e->name)
-						    : meta_of(META_GROUP_DELETE, e->name, NULL);
+		struct meta m = kind == ENTRY_TOPIC ? meta_of(META_TOPIC_DELETE, 0, NULL, e->name)
+						    : meta_of(META_GROUP_DELETE, 0, e->name, NULL);
 		int rc;
 
 		if (e->gone || !e->told || json_object_get(t->table, e->name))

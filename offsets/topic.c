@@ -265,19 +265,10 @@ subscribed(struct offsets *o, const struct topic *t)
 	return err_note(-EBUSY, "topic %s is subscribed to by %s (rmdir groups/GROUP/%s)", t->name, groups, t->name);
 }
 
-static struct meta
-topic_delete_meta(const struct topic *t)
-{
-	struct meta m = meta_of(META_TOPIC_DELETE, NULL, t->name);
-
-	m.id = t->id;
-	return m;
-}
-
 int
 topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
-	struct meta m = topic_delete_meta(t);
+	struct meta m = meta_of(META_TOPIC_DELETE, t->id, NULL, t->name);
 	int rc = meta_topic_check(t->name);
 
 	if (rc != MQ_OK)
@@ -308,7 +299,7 @@ trim_meta(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, str
 	if (!q)
 		return -ENOENT;
 	end = queue_end(q);
-	*ret_m = meta_of(META_TRIM, NULL, t->name);
+	*ret_m = meta_of(META_TRIM, 0, NULL, t->name);
 	ret_m->queue_id = queue_id;
 	ret_m->at = min.n < end.n ? min : end;
 	return MQ_OK;
@@ -399,7 +390,7 @@ remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	}
 	if (done < n)
 		return subscribed(o, t);
-	changes[n] = topic_delete_meta(t);
+	changes[n] = meta_of(META_TOPIC_DELETE, t->id, NULL, t->name);
 	return change_all(o, changes, n + 1, ret_end);
 }
 
