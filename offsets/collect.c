@@ -137,8 +137,8 @@ all_collected(struct offsets *o)
 {
 	if (o->dirty || o->told.delays_dirty)
 		o->handover.changed = true;
-	for (struct registry_entry *e; (e = o->dirty); e->dirty = false)
-		o->dirty = e->next;
+	while (registry_pop_dirty(o))
+		;
 	slave_commits_collected(o, true);
 	o->told.delays_dirty = o->history.changed = o->rebuilt = false;
 }

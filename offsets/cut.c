@@ -157,7 +157,8 @@ static void
 become(struct offsets *o, struct offsets *log)
 {
 	LOCKED(&o->registry);
-	registry_all_clean(o);
+	while (registry_pop_dirty(o))	/* it may be removed */
+		;
 	entries_back(o, log);
 	for (int kind = ENTRY_TOPIC; kind <= ENTRY_SUBSCRIPTION; kind++) {
 		sweep(o, &o->entries[kind].by_id, log, false);
@@ -317,12 +318,12 @@ adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *their
 	o->history.changed = true;
 }
 
-/* The caller holds `turn`. */
 static int
 cut_steps(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
 {
 	int rc = views_back(o, cut);
 
+	MUST_HOLD(&o->turn);
 	if (rc == MQ_OK)
 		rc = checkpoint_now(o);
 	if (rc == MQ_OK)

@@ -35,7 +35,7 @@ handover_load(struct offsets *o, struct tables *t)
 {
 	unsigned char row[ROW_BYTES];
 	size_t len = 0;
-	int rc = tables_get(t, TABLE_META, ROW, row, sizeof(row), &len);
+	int rc = tables_get(t, ROW, row, sizeof(row), &len);
 
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? MQ_OK : rc;

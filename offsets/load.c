@@ -104,7 +104,7 @@ static int
 load_meta(struct tables *t, const char *key, void *buf, size_t len)
 {
 	size_t got = 0;
-	int rc = tables_get(t, TABLE_META, key, buf, len, &got);
+	int rc = tables_get(t, key, buf, len, &got);
 
 	return rc == MQ_OK && got != len ? err_note(MQ_ECORRUPT, "lmdb: a bad row \"%s\"", key) : rc;
 }
@@ -114,7 +114,7 @@ load_epochs(struct offsets *o, struct tables *t)
 {
 	unsigned char row[EPOCHS_MAX * EPOCH_BYTES];
 	size_t len = 0;
-	int rc = tables_get(t, TABLE_META, "epochs", row, sizeof(row), &len);
+	int rc = tables_get(t, "epochs", row, sizeof(row), &len);
 
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? MQ_OK : rc;
@@ -138,7 +138,7 @@ load_delays(struct offsets *o, struct tables *t)
 {
 	char json[4096];
 	size_t len = 0;
-	int rc = tables_get(t, TABLE_META, TABLE_META_DELAYS, json, sizeof(json), &len);
+	int rc = tables_get(t, TABLE_META_DELAYS, json, sizeof(json), &len);
 
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? MQ_OK : rc;
@@ -258,7 +258,9 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 		free(l.cp.rows);
 		return rc;
 	}
-	registry_all_clean(o);		/* what has just been read need not be written */
+	while (registry_pop_dirty(o))	/* rows that were just read need not be written */
+		;
+	o->history.changed = false;
 	*ret_cp = l.cp;
 	return MQ_OK;
 }

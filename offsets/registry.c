@@ -356,17 +356,17 @@ registry_dirty_all(struct offsets *o)
 			s->places[q].dirty = true;
 }
 
-void
-registry_all_clean(struct offsets *o)
+struct registry_entry *
+registry_pop_dirty(struct offsets *o)
 {
-	MUST_HOLD_REGISTRY(o);
-	while (o->dirty) {
-		struct registry_entry *e = o->dirty;
+	struct registry_entry *e = o->dirty;
 
+	MUST_HOLD_REGISTRY(o);
+	if (e) {
 		o->dirty = e->next;
 		e->dirty = false;
 	}
-	o->history.changed = false;
+	return e;
 }
 
 /* --- all of it --------------------------------------------------------------------- */

@@ -286,8 +286,8 @@ struct offsets *registry_new(const struct settings *settings, struct storedir *d
 /* e is in no table any more; callers that hold it may read it until registry_clear(). */
 void registry_retire(struct offsets *o, struct registry_entry *e);
 
-/* No entry is dirty any more. */
-void registry_all_clean(struct offsets *o);
+/* Take an entry whose row is to be written off the list of these; NULL: there is none. */
+struct registry_entry *registry_pop_dirty(struct offsets *o);
 
 /* The name of a subscription, in `text`. */
 struct subscription_name {

@@ -108,7 +108,7 @@ round_add_topic(struct changes *c, struct topic_entry *t)
 	round_add_ends(c, &t->pub);
 }
 
-/* `apply` is held, so no entry is added to the registry meanwhile. */
+/* Log all entries: with the lock `apply` none is added meanwhile. */
 static int
 round_log(struct offsets *o, mq_pos *ret_end)
 {

@@ -350,7 +350,7 @@ tables_each(struct tables *t, enum table table, tables_row *each, void *arg)
 }
 
 int
-tables_get(struct tables *t, enum table table, const char *key, void *buf, size_t size, size_t *ret_len)
+tables_get(struct tables *t, const char *key, void *buf, size_t size, size_t *ret_len)
 {
 	MDB_val k = { .mv_size = strlen(key), .mv_data = (void *)(uintptr_t)key };
 	MDB_val v;
@@ -359,7 +359,7 @@ tables_get(struct tables *t, enum table table, const char *key, void *buf, size_
 
 	if (code != MDB_SUCCESS)
 		return lmdb_err(code, "read");
-	code = mdb_get(txn, t->dbi[table], &k, &v);
+	code = mdb_get(txn, t->dbi[TABLE_META], &k, &v);
 	if (code == MDB_SUCCESS) {
 		memcpy(buf, v.mv_data, v.mv_size < size ? v.mv_size : size);
 		*ret_len = v.mv_size;
@@ -448,7 +448,7 @@ sum_check(struct tables *t)
 	int rc = all_sum(t, &sum);
 
 	if (rc == MQ_OK)
-		rc = tables_get(t, TABLE_META, SUM_KEY, row, sizeof(row), &len);
+		rc = tables_get(t, SUM_KEY, row, sizeof(row), &len);
 	if (rc != MQ_OK)
 		return rc == -ENOENT ? MQ_OK : rc;
 	if (len != sizeof(row) || mdb_env_info(t->env, &info))
@@ -463,7 +463,7 @@ format_check(struct tables *t)
 {
 	unsigned char format[4] = { 0 };
 	size_t len;
-	int rc = tables_get(t, TABLE_META, "format", format, sizeof(format), &len);
+	int rc = tables_get(t, "format", format, sizeof(format), &len);
 
 	if (rc == -ENOENT)
 		return MQ_OK;		/* new: the first checkpoint writes it */

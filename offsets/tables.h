@@ -110,8 +110,8 @@ int tables_write(struct tables *t, const struct rows *r);
 typedef int tables_row(void *arg, const void *key, size_t key_len, const void *value, size_t value_len);
 int tables_each(struct tables *t, enum table table, tables_row *each, void *arg);
 
-/* One row: its length copied into buf (at most size bytes), or -ENOENT. */
-int tables_get(struct tables *t, enum table table, const char *key, void *buf, size_t size, size_t *ret_len);
+/* One row of the table meta: at most `size` bytes of it into buf, and its length.  -ENOENT: there is none. */
+int tables_get(struct tables *t, const char *key, void *buf, size_t size, size_t *ret_len);
 
 /* Write the environment as it is now into the empty file fd; not synced. */
 int tables_copy(struct tables *t, int fd);

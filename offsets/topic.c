@@ -78,6 +78,14 @@ topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue *
 	return MQ_OK;
 }
 
+/* May t be changed: is it no topic of the system, and not removed? */
+static int
+topic_check(struct offsets *o, const struct topic *t)
+{
+	MUST_HOLD_APPLY(o);
+	return t->gone ? -ENOENT : meta_topic_check(t->name);
+}
+
 /* --- changes --------------------------------------------------------------------- */
 
 static int
@@ -194,14 +202,12 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 	int rc;
 
 	snprintf(m.topic_conf.name, sizeof(m.topic_conf.name), "%s", t->name);
-	rc = conf_check(&m.topic_conf);
+	LOCKED(&o->apply);
+	rc = topic_check(o, t);
 	if (rc == MQ_OK)
-		rc = meta_topic_check(m.topic_conf.name);
+		rc = conf_check(&m.topic_conf);
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&o->apply);
-	if (t->gone)
-		return -ENOENT;
 	if (conf->queues >= topic_queues(o, t))
 		return change_one(o, &m, ret_end);
 	topic_leave(o, t);		/* no append is under way while it is decided */
@@ -269,13 +275,12 @@ int
 topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
 	struct meta m = meta_of(META_TOPIC_DELETE, t->id, NULL, t->name);
-	int rc = meta_topic_check(t->name);
+
+	LOCKED(&o->apply);
+	int rc = topic_check(o, t);
 
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&o->apply);
-	if (t->gone)
-		return -ENOENT;
 	topic_leave(o, t);
 	if (topic_holds_messages(o, t))
 		rc = err_note(-ENOTEMPTY, "topic %s still holds messages (echo purge > ctl)", t->name);
@@ -322,11 +327,11 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 
 	if (min.n < 0)
 		return -EINVAL;
-	rc = meta_topic_check(t->name);
+	LOCKED(&o->apply);
+	rc = topic_check(o, t);
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&o->apply);
-	if (t->gone || queue_id < 0 || queue_id >= topic_queues(o, t))
+	if (queue_id < 0 || queue_id >= topic_queues(o, t))
 		return -ENOENT;
 	if (trim_meta(o, t, queue_id, min, &m) != MQ_OK) {
 		if (ret_end)
@@ -363,12 +368,10 @@ purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 int
 topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
-	int rc = meta_topic_check(t->name);
-
-	if (rc != MQ_OK)
-		return rc;
 	LOCKED(&o->apply);
-	return t->gone ? -ENOENT : purge(o, t, ret_end);
+	int rc = topic_check(o, t);
+
+	return rc == MQ_OK ? purge(o, t, ret_end) : rc;
 }
 
 /* --- removing one with all that is in it ------------------------------------------------ */
@@ -397,13 +400,11 @@ remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
 int
 topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end)
 {
-	int rc = meta_topic_check(t->name);
+	LOCKED(&o->apply);
+	int rc = topic_check(o, t);
 
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&o->apply);
-	if (t->gone)
-		return -ENOENT;
 	topic_leave(o, t);
 	rc = purge(o, t, ret_end);
 	if (rc == MQ_OK && topic_holds_messages(o, t))
