@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <errno.h>
 #include <time.h>
 
 #include "conf/err.h"

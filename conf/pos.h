@@ -8,7 +8,6 @@
 #ifndef MQFS_CONF_POS_H
 #define MQFS_CONF_POS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {

@@ -1,7 +1,6 @@
 /* print_settings - the reference part of mqfs.conf(5), from the table: `make man`. */
 #include "config.h"
 
-#include <string.h>
 
 #include "conf/settings.h"
 

@@ -524,6 +524,54 @@ settings_set(struct settings *s, const char *key, const char *value, const char 
 	return MQ_OK;
 }
 
+int
+settings_get(const struct settings *s, const struct setting *row, char *buf, size_t size)
+{
+	if (row->type == SETTING_TEXT)
+		return snprintf(buf, size, "%s", *text_at(s, row));
+	return setting_print(row, number_get(s, row), buf, size);
+}
+
+/* --- settings that go together --- */
+
+static int
+check_tls(const struct settings *s)
+{
+	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
+
+	if ((s->tlsServerCertPath[0] != '\0') != (s->tlsServerKeyPath[0] != '\0'))
+		return err_note(MQ_EBADCONF, "%s without %s", s->tlsServerCertPath[0] ? "tlsServerCertPath" : "tlsServerKeyPath",
+				s->tlsServerCertPath[0] ? "tlsServerKeyPath" : "tlsServerCertPath");
+	if (given == 0 || given == 3)
+		return MQ_OK;
+	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",
+			s->tlsCert[0] ? "tlsCert" : s->tlsKey[0] ? "tlsKey" : "tlsCa",
+			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
+}
+
+int
+settings_check(const struct settings *s)
+{
+	if (s->brokerRole == SLAVE && !s->master[0] && (!s->namesrvAddr[0] || strcmp(s->listen, "none") == 0))
+		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT, or listen and namesrvAddr");
+	return settings_check_mounted(s);
+}
+
+int
+settings_check_mounted(const struct settings *s)
+{
+	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
+		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
+				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",
+				s->maxMessageSize, s->mappedFileSizeCommitLog, RECORD_SPARE_BYTES);
+	if (s->haListenPort > 65535 || s->haListenPort == s->listenPort)
+		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
+				": must be another port", s->haListenPort, s->listenPort);
+	return check_tls(s);
+}
+
+/* --- while mounted --- */
+
 /* A copy that shares its texts, so it is not to be freed. */
 static void
 settings_borrow(struct settings *to, const struct settings *from)
@@ -590,14 +638,6 @@ settings_change(struct settings *s, const char *key, const char *value, const ch
 
 	LOCKED(&change_lock);
 	return value_change(s, row, parsed);
-}
-
-int
-settings_get(const struct settings *s, const struct setting *row, char *buf, size_t size)
-{
-	if (row->type == SETTING_TEXT)
-		return snprintf(buf, size, "%s", *text_at(s, row));
-	return setting_print(row, number_get(s, row), buf, size);
 }
 
 /* --- --help --- */

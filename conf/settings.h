@@ -74,15 +74,14 @@ const struct setting *settings_table(size_t *ret_n);
  * if there is none. */
 const struct setting *setting_find(const char *key);
 
-/* Would row take value?  MQ_EBADCONF with a note. */
+/* Is value valid for row?  MQ_EBADCONF with a note. */
 int setting_check(const struct setting *row, const char *value, const char *where);
 
-/* What row takes, as messages say it: "1 to 3600000 ms", "block or drop". */
+/* The values that row takes, for messages: "1 to 3600000 ms", "block or drop". */
 void setting_allowed(const struct setting *row, char *buf, size_t size);
 
-/* One value of a row that is no text, for tables of other things that are such rows, too (topics'
- * and groups' config): from text, false if the row does not take it, and back.  A switch is 0
- * or 1, a choice the place of its word. */
+/* One value of a row that is no text, from text (false: it is not valid) and back.  A switch is 0
+ * or 1, a choice the place of its word.  Also for rows of other tables: topics' and groups' config. */
 bool setting_parse(const struct setting *row, const char *text, int64_t *ret_value);
 int setting_print(const struct setting *row, int64_t value, char *buf, size_t size);
 
@@ -134,11 +133,15 @@ int settings_get(const struct settings *s, const struct setting *row, char *buf,
  * that fits into a segment where it is the default (which is logged).  -ENOMEM. */
 int settings_resolve(struct settings *s);
 
+/* The most that a record needs beside its body: properties, topic, fixed fields, and the blank
+ * record that ends a segment. */
+#define RECORD_SPARE_BYTES (32767 + 127 + 128)
+
 /* What cannot be checked one key at a time: MQ_EBADCONF with a note that
  * names both keys.  Call after settings_resolve(). */
 int settings_check(const struct settings *s);
 
-/* The same of a mounted broker: a slave may be without a master, and follows nobody. */
+/* The same for a mounted broker: a slave without a master is allowed, too. */
 int settings_check_mounted(const struct settings *s);
 
 /* The settings as --help shows them: key, default, range, one line of help. */

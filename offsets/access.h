@@ -28,7 +28,7 @@ enum {
 
 #define ACCESS_EVERY_QUEUE (-1)
 
-/* Whose rights, where. */
+/* The user whose rights are asked for, and the broker. */
 struct access {
 	struct offsets *offsets;
 	uid_t uid;		/* owner of what nobody owns: the user that has mounted */

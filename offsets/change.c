@@ -133,14 +133,11 @@ change_follow(struct offsets *o)
 static int
 readable(const char *body, size_t len)
 {
-	char why[200];
 	struct meta m;
 	int rc = meta_decode(body, len, &m);
 
-	if (rc == MQ_ECORRUPT) {
-		snprintf(why, sizeof(why), "%s", err_text(rc));
-		return err_note(-EINVAL, "%s", why);
-	}
+	if (rc == MQ_ECORRUPT)
+		return err_note(-EINVAL, "%s", err_text(rc));
 	if (rc == MQ_OK)
 		meta_free(&m);
 	return rc;

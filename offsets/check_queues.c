@@ -27,7 +27,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"

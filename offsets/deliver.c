@@ -8,7 +8,6 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/deliver.h"
 #include "offsets/registry.h"
 #include "store/delays.h"

@@ -6,8 +6,8 @@
  * bounded size, several queues in one append.  What has been delivered is told by the
  * delivered records, so a crash, or another master, goes on exactly there.
  *
- * Where the topic is gone, it is made again: the message was accepted.  What cannot be
- * delivered at all (its record is damaged, or names no topic) is passed over, with a line in
+ * If its topic was removed, that is made again, since the message was accepted.  A message that
+ * cannot be delivered (its record is damaged, or names no topic) is passed over, with a line in
  * the log.  Timed messages that have waited for half of fileReservedTime are moved to
  * the end of the log, so that retention does not take them.
  */
@@ -19,8 +19,9 @@ struct offsets;
 struct queue;
 struct topic;
 
-/* Where a message goes that was accepted before: the topic is made again where it is gone, and
- * m's queue is one that it has now.  -EINVAL, noted: it is no topic of users. */
+/* Find the topic and queue of m, a message that was accepted before: a topic that was removed is made
+ * again, and a queue number that it no longer has becomes another one.  -EINVAL, noted: it is no
+ * topic of users. */
 int deliver_target(struct offsets *o, struct message *m, struct topic **ret_t, struct queue **ret_q);
 
 int deliver_start(struct offsets *o);

@@ -10,8 +10,8 @@
  *
  * so two logs are the same up to where the last epoch that both know ends in either
  * of them, and differ from there on.  The bytes before a log's first epoch (RocketMQ
- * wrote them) are of nobody.  Numbers rise by one from an epoch to the next; a list
- * with a gap has forgotten some, and is trusted less.
+ * wrote them) belong to no epoch.  Numbers rise by one from an epoch to the next; in a list
+ * with a gap some were dropped, so an epoch before a gap is known to its start only.
  *
  * Pure: nothing here takes a lock or does I/O.
  */
@@ -42,14 +42,14 @@ struct epochs {
 	size_t n;
 };
 
-/* Is it one: as above, at most EPOCHS_MAX of them?  For what came from elsewhere. */
+/* Do numbers and starts rise, and are they at most EPOCHS_MAX?  For a history of another broker. */
 bool epochs_ok(const struct epochs *e);
 
 enum epochs_verdict {
 	EPOCHS_FOLLOW,		/* our log is a prefix of theirs: go on at our end */
 	EPOCHS_EMPTY,		/* we have nothing: all of theirs, from their begin */
 	EPOCHS_DIVERGED,	/* ours must be cut at *ret_at, then compared again */
-	EPOCHS_TOO_OLD,		/* a prefix, but what would come next is gone there: anew from their begin */
+	EPOCHS_TOO_OLD,		/* a prefix, but they have removed what comes next: anew from their begin */
 	EPOCHS_STALE_MASTER,	/* we know of a master after them: not to be followed */
 	EPOCHS_STRANGER,	/* nothing says that it is the same log: not to be followed */
 };
@@ -83,12 +83,12 @@ const char *epochs_verdict_name(enum epochs_verdict v);
 void epoch_id_print(const unsigned char id[EPOCH_ID_BYTES], char ret_text[EPOCH_ID_TEXT]);
 bool epoch_id_parse(const char *text, unsigned char ret_id[EPOCH_ID_BYTES]);
 
-/* Add e (borrowed; the list has room for EPOCHS_MAX) where it belongs.  What is there
- * already stays as it is; one that does not fit behind the last is not of this
- * history: false.  A full list forgets its second. */
+/* Add one; the list has room for EPOCHS_MAX.  An epoch that it has already is not added again.
+ * False: it is not of this history, since it does not follow the last one.  A full list drops
+ * its second. */
 bool epochs_add(struct epochs *e, const struct epoch *one);
 
-/* Forget those that start at `end` or behind it: the log ends there. */
+/* Drop the epochs that start at `end` or behind it: the log ends there. */
 void epochs_cut(struct epochs *e, mq_pos end);
 
 #endif

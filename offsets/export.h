@@ -8,12 +8,12 @@
  * MQFS_META is not among the topics: nobody consumes it, and a RocketMQ slave has what it
  * needs of it in its log.  import.c and take.c are the ways back.  Internal to this floor.
  *
- * What RocketMQ has written of a topic or a group and mqfs does not know (5.x's attributes, with a
- * topic's type among them) stays as it is: it is taken over from the files in STORE/config.
+ * Fields of a topic or group that RocketMQ has written and mqfs does not know (5.x's attributes,
+ * with a topic's type among them) stay: they are copied from the files in STORE/config.
  *
- * Those in STORE/config are for a RocketMQ broker that is started on the store.  What it
- * writes there lacks the member "mqfs" that ours have: so the next mount sees that RocketMQ
- * was the last to run (import.c).
+ * Those in STORE/config are for a RocketMQ broker that is started on the store.  Files that it
+ * writes have no member "mqfs", as ours have: so the next mount knows that RocketMQ was the
+ * last to run (import.c).
  */
 #ifndef MQFS_OFFSETS_EXPORT_H
 #define MQFS_OFFSETS_EXPORT_H

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/array.h"
 #include "conf/err.h"
-#include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/halves.h"
 #include "offsets/registry.h"
 

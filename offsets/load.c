@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,16 +24,13 @@ static int
 load_record(void *arg, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct load *l = arg;
-	char why[200];
 	struct meta m;
 	int rc = meta_decode(value, value_len, &m);
 
 	if (rc == -ENOMEM)
 		return rc;
-	if (rc != MQ_OK) {
-		snprintf(why, sizeof(why), "%s", err_text(rc));
-		return err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len, (const char *)key, why);
-	}
+	if (rc != MQ_OK)
+		return err_note(MQ_ECORRUPT, "lmdb: row %.*s: %s", (int)key_len, (const char *)key, err_text(rc));
 	rc = apply(l->o, &m);
 	meta_free(&m);
 	return rc;

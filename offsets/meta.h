@@ -140,7 +140,7 @@ struct meta {
 	bool done;		/* import */
 	struct epoch epoch;	/* start -1: where the record lies */
 	bool implied;		/* topic, in LMDB only: known by its queues, not by a record */
-	bool told;		/* in LMDB only: a RocketMQ master has told of it, not a record */
+	bool told;		/* in LMDB only: it is from a RocketMQ master's tables, not from a record */
 };
 
 /* To JSON: malloc'ed, no trailing newline; *ret_len its length.  NULL without
@@ -163,17 +163,16 @@ void meta_lies_at(struct meta *m, mq_pos pos);
  * no mqfs broker wrote it. */
 int meta_read(const struct record *rec, struct meta *ret_m);
 
-/* Is it a tag expression we keep: UTF-8 without control characters, 1 to
- * META_EXPRESSION_MAX bytes?  What it selects is not our business. */
+/* Is it UTF-8 without control characters, 1 to META_EXPRESSION_MAX bytes?  Whether it is a valid
+ * expression is not checked. */
 bool meta_expression_ok(const char *text, size_t len);
 
 /* Is it a path of the tree: relative, of graphic ASCII, without empty, "." or ".." parts? */
 bool meta_path_ok(const char *path, size_t len);
 
-/* Names that RocketMQ or mqfs keeps for itself.  Such a topic is hidden from listings;
- * nobody makes, changes or removes it but the broker itself, and nobody appends to it
- * by files.  Neither a RocketMQ store's config/ nor a RocketMQ master's answers have a
- * say in it.  The same for groups, but for what those two say. */
+/* Names that RocketMQ or mqfs keeps for itself.  Such a topic is hidden from listings; only the
+ * broker itself makes, changes or removes it, and it cannot be appended to by files.  It is not
+ * taken from a RocketMQ store's config/ or a RocketMQ master's tables; such a group is. */
 bool meta_topic_is_system(const char *name);
 bool meta_group_is_system(const char *name);
 

@@ -7,12 +7,12 @@
  *
  * A change call returns when its record is stored and applied, so the caller
  * sees it.  Durability is a wait on the mark `flushed` for *ret_end.
- * After a crash, LMDB says where to go on, and the records say the rest.
+ * After a crash the rows of LMDB are loaded, and the records behind them applied.
  *
  * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS), but
  * for commits on a slave, which go to its master, see below.  On a read-only
- * mount commit_forward() moves offsets in memory.  What a master logs is followed
- * every flushIntervalConsumeQueue.
+ * mount commit_forward() moves offsets in memory.  A slave applies the records of
+ * its master every flushIntervalConsumeQueue.
  *
  * Threads: any.  Pointers to topics, groups and subscriptions stay valid
  * until offsets_close(): one that was removed is only marked (->gone), and is
@@ -54,29 +54,29 @@ int offsets_close(struct offsets *o);
  * many queues have changed, and after every 64 MiB of log).  */
 int offsets_checkpoint(struct offsets *o);
 
-/* On a slave, before a name is looked up: what the master has changed so far is
- * known here, too.  Costs a lock when nothing has. */
+/* On a slave, before a name is looked up: apply the records that the master's log has
+ * brought so far.  Costs a lock when there are none. */
 int offsets_follow(struct offsets *o);
 
-/* Take a snapshot of this moment: pending commits are logged, and memory as it is then is kept as
- * tables, with the log up to there (store/snapshot.h).  Appends and checkpoints go on.  On failure nothing is left: -EEXIST, -EINVAL (noted),
- * -EROFS, -ENOSPC, -EIO ... */
+/* Take a snapshot: pending commits are logged, and memory as it is then is kept as tables, with the
+ * log up to there (store/snapshot.h).  Appends and checkpoints go on.  On failure nothing is left:
+ * -EEXIST, -EINVAL (noted), -EROFS, -ENOSPC, -EIO ... */
 struct snapshots;
 struct snapshot;
 int offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, struct snapshot **ret);
 
-/* What has been changed or sent back here ends there in the log: what to wait for to have it durable.
- * It says nothing of what a master's log has brought. */
+/* The end of the newest record, or message that was sent back, that this broker has logged: all of
+ * them are durable when the mark `flushed` has passed it.  Records of a master are not counted. */
 mq_pos offsets_logged(const struct offsets *o);
 
 /* --- RocketMQ's four tables ---------------------------------------------------
  *
- * What its slaves ask a master for, and its config/ *.json are (rocketmq.h). */
+ * The tables that its slaves ask a master for, and that are in its config/ *.json (rocketmq.h). */
 
 enum config_file { CONFIG_TOPICS, CONFIG_GROUPS, CONFIG_OFFSETS, CONFIG_DELAYS, CONFIG_FILES };
 
-/* As they are now, compact, as RocketMQ prints them: malloc'ed.  Topics and groups have
- * another DataVersion after each change, and after each start; offsets each time, since
+/* A table as it is now, compact, as RocketMQ prints it: malloc'ed.  The DataVersion of topics and
+ * of groups is another one after each change and each start; that of offsets in each call, since
  * they move all the time (4.x ignores it, 5.x fails without). */
 int offsets_export(struct offsets *o, enum config_file file, char **ret_text, size_t *ret_len);
 
@@ -86,15 +86,15 @@ int64_t offsets_tables_version(struct offsets *o);
 /* Another number whenever an owner, a mode, an access list, a name or a subscription is another. */
 uint64_t offsets_rights_version(const struct offsets *o);
 
-/* On a slave of a RocketMQ master: what it said when it was asked at asked_ms
- * (clock_mono_ms()) becomes so here; in this order.  Topics and groups that it told of
- * before and no longer does are gone; offsets only move forward, and not where a commit of
- * this slave was not taken by the master yet; the delays are kept for export.
+/* On a slave of a RocketMQ master: apply a table that it was asked for at asked_ms
+ * (clock_mono_ms()), the tables in the order of the enum.  Topics and groups that an earlier
+ * table had and this one has not are removed; offsets only move forward, and not over an
+ * unsettled commit; the delays are kept for export.
  *
  * None of that is in the log until this slave becomes the master.
  *
- * MQ_ECORRUPT, noted: not such a table; nothing was taken.  What cannot be one of ours
- * (a name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
+ * MQ_ECORRUPT, noted: not such a table; nothing was applied.  An entry that is not possible
+ * here (its name, too many queues) is left out, with a line in the log.  MQ_EROLE: no slave. */
 struct json_t;
 int offsets_take(struct offsets *o, enum config_file file, const struct json_t *object, int64_t asked_ms);
 
@@ -138,18 +138,17 @@ int32_t topic_queues(struct offsets *o, const struct topic *t);
 /* The store's queue behind a topic's queue: made on first use. */
 int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue **ret_q);
 
-/* The same, NULL if none was ever made there.  Takes `registry`. */
+/* The same, NULL if it was never made. */
 struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
 
 /* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
 int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
 
-/* The same of a name that the broker keeps for itself (meta_topic_is_system()). */
+/* The same with a name of the system (meta_topic_is_system()), by the broker itself. */
 int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
 
-/* Replace its configuration.  Queues may become more, and fewer as long as those that go
- * have never held a message and nobody subscribes: else -EINVAL with a note, which
- * topic_may_change() gives beforehand. */
+/* Replace its configuration.  Queues can be added, and removed if they have never held a message
+ * and the topic has no subscription: else -EINVAL, noted; topic_may_change() tells beforehand. */
 int topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
 int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end);
 
@@ -209,7 +208,7 @@ int subscription_create(struct offsets *o, struct group *g, struct topic *t, str
 int subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
 int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
-/* Its tag expression ("*" = all): malloc'ed text; and replacing it. */
+/* Get its tag expression ("*" = all), malloc'ed; and replace it. */
 char *subscription_expression(struct offsets *o, struct subscription *sub);
 int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr,
 				mq_pos *ret_end);
@@ -218,8 +217,8 @@ int subscription_set_expression(struct offsets *o, struct subscription *sub, con
  * [min, end].  Never guessed: -EIO if it cannot be known. */
 int committed(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff *ret_at);
 
-/* Is an offset of that queue known?  Of a group that its consumers' commits have subscribed it is
- * known only of the queues of which there was one. */
+/* Is an offset of that queue known?  After subscription_of_consumer() only if there was a commit in
+ * that queue. */
 bool committed_ever(struct offsets *o, struct subscription *sub, int32_t queue_id);
 
 /* Commit from consuming: moves forward only, in memory at once, in the log
@@ -275,7 +274,7 @@ enum slave_commit_answer {
 
 void slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave_commit_answer answer);
 
-/* There is a connection to a master, which may be another one: all are due again. */
+/* All unsettled commits are due again: there is a new connection to a master, perhaps another one. */
 void slave_commits_all_due(struct offsets *o);
 
 /* All commits made here are on the disk when this returns.  The master has answered those of
@@ -297,8 +296,7 @@ int consumer_claim_any(struct offsets *o, struct subscription *sub, int32_t pid,
 /* Queues 0 to n - 1, or none of them. */
 int consumer_claim_all(struct offsets *o, struct subscription *sub, int32_t n, int32_t pid);
 
-/* The same of a queue in which messages wait.  -EAGAIN: there is none that is free.  And: is
- * there one? */
+/* Claim a free queue in which messages wait; -EAGAIN: there is none.  And: is there one? */
 int consumer_claim_waiting(struct offsets *o, struct subscription *sub, int32_t pid, int32_t *ret_queue_id);
 bool consumer_is_wanted(struct offsets *o, struct subscription *sub);
 

@@ -161,7 +161,7 @@ struct keeping {
 	int64_t seen_heads;	/* store_head_moves() when groups were last moved */
 };
 
-/* What was taken of a RocketMQ master's tables: take.c. */
+/* The versions and delays of a RocketMQ master's tables: take.c. */
 struct told {
 	struct data_version versions[CONFIG_FILES];	/* of topics and groups */
 	json_t *delays;		/* delayOffset.json's table; NULL: none */
@@ -405,7 +405,7 @@ int change_find_queues(struct offsets *o);
  * made meanwhile wait for the next call, so this call has an end. */
 int commit_gather(struct offsets *o, mq_pos *ret_end);
 
-/* The same for a caller that does not hold `apply`: it is taken for a few records at a time, so
+/* The same for a caller without the lock `apply`, which is taken for a few records at a time so
  * that other threads can take it in between. */
 int commit_gather_in_steps(struct offsets *o);
 

@@ -1,8 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +64,6 @@ rocketmq_group_read(struct offsets *o, const char *name, const json_t *object, s
 {
 	const struct group *g = group_find(o, name);
 	struct group_conf now, read;
-	char why[200];
 	int rc = name_check(name);
 
 	if (rc != MQ_OK)
@@ -77,10 +74,8 @@ rocketmq_group_read(struct offsets *o, const char *name, const json_t *object, s
 		group_conf_default(&now, name);
 	read = now;
 	rc = fields_from_json(group_fields, object, &read);
-	if (rc != MQ_OK) {
-		snprintf(why, sizeof(why), "%s", err_text(rc));
-		return err_note(-EINVAL, "%s", why);
-	}
+	if (rc != MQ_OK)
+		return err_note(-EINVAL, "%s", err_text(rc));
 	read.from_first = now.from_first;
 	read.owner = now.owner;
 	read.created_ms = now.created_ms;

@@ -1,4 +1,4 @@
-/* What depends on the host, and which settings go together. */
+/* Settings that depend on this host, and on others. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -14,10 +14,6 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/settings.h"
-
-/* The most that a record needs beside its body: properties, topic, fixed fields, and the blank
- * record that ends a segment. */
-#define RECORD_SPARE_BYTES (32767 + 127 + 128)
 
 /* text takes the place of what *field holds. */
 static int
@@ -108,40 +104,4 @@ settings_resolve(struct settings *s)
 	if (s->allowOther == ALLOW_OTHER_AUTO)
 		s->allowOther = geteuid() == 0 ? ALLOW_OTHER_TRUE : ALLOW_OTHER_FALSE;
 	return MQ_OK;
-}
-
-static int
-check_tls(const struct settings *s)
-{
-	int given = (s->tlsCert[0] != '\0') + (s->tlsKey[0] != '\0') + (s->tlsCa[0] != '\0');
-
-	if ((s->tlsServerCertPath[0] != '\0') != (s->tlsServerKeyPath[0] != '\0'))
-		return err_note(MQ_EBADCONF, "%s without %s", s->tlsServerCertPath[0] ? "tlsServerCertPath" : "tlsServerKeyPath",
-				s->tlsServerCertPath[0] ? "tlsServerKeyPath" : "tlsServerCertPath");
-	if (given == 0 || given == 3)
-		return MQ_OK;
-	return err_note(MQ_EBADCONF, "%s without %s: TLS needs tlsCert, tlsKey and tlsCa",
-			s->tlsCert[0] ? "tlsCert" : s->tlsKey[0] ? "tlsKey" : "tlsCa",
-			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
-}
-
-int
-settings_check(const struct settings *s)
-{
-	if (s->brokerRole == SLAVE && !s->master[0] && (!s->namesrvAddr[0] || strcmp(s->listen, "none") == 0))
-		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT, or listen and namesrvAddr");
-	return settings_check_mounted(s);
-}
-
-int
-settings_check_mounted(const struct settings *s)
-{
-	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
-		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
-				"mappedFileSizeCommitLog=%" PRId64 " must be %d above it",
-				s->maxMessageSize, s->mappedFileSizeCommitLog, RECORD_SPARE_BYTES);
-	if (s->haListenPort > 65535 || s->haListenPort == s->listenPort)
-		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
-				": must be another port", s->haListenPort, s->listenPort);
-	return check_tls(s);
 }
