@@ -7,13 +7,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/clock.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/registry.h"
 
 #define LOG_BYTES_MAX ((int64_t)64 << 20) /* of log between two checkpoints */
