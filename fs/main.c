@@ -187,7 +187,7 @@ broker_open(struct mount *m, const struct args *args)
 	struct store_checkpoint cp = { 0 };
 	int rc;
 
-	rc = storedir_open_at(args->store, m->settings->storePathCommitLog, args->read_only, STORE_BUSY_WAIT_MS,
+	rc = storedir_open(args->store, m->settings->storePathCommitLog, args->read_only, STORE_BUSY_WAIT_MS,
 			      &m->dir);
 	if (rc != MQ_OK)
 		return rc;

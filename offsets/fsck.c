@@ -227,7 +227,7 @@ check_store(struct fsck *f, struct settings *settings, const struct args *args)
 {
 	const char *log = *settings->storePathCommitLog ? settings->storePathCommitLog : args->path;
 	struct storedir dir;
-	int rc = storedir_open_at(args->path, settings->storePathCommitLog, true, BUSY_WAIT_MS, &dir);
+	int rc = storedir_open(args->path, settings->storePathCommitLog, true, BUSY_WAIT_MS, &dir);
 
 	if (rc != MQ_OK)
 		return rc;

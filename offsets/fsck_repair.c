@@ -122,7 +122,7 @@ int
 fsck_repair(const struct fsck *found, struct settings *settings, const char *path)
 {
 	struct storedir dir;
-	int rc = storedir_open_at(path, settings->storePathCommitLog, false, BUSY_WAIT_MS, &dir);
+	int rc = storedir_open(path, settings->storePathCommitLog, false, BUSY_WAIT_MS, &dir);
 
 	if (rc != MQ_OK)
 		return rc;

@@ -166,6 +166,20 @@ segment_exists(const struct commitlog *log, mq_pos base)
 
 /* The segment gets its name when it is whole, so a crash leaves no short one. */
 int
+segment_make(struct commitlog *log, const char *name, const char *tmp, int from_fd, int64_t keep)
+{
+	AUTO_CLOSE int fd = openat(log->dirfd, tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int rc;
+
+	if (fd < 0)
+		return err_note(-errno, "commitlog/%s: create: %m", name);
+	rc = file_reserve(fd, log->segment_bytes);
+	if (rc == MQ_OK && keep > 0)
+		rc = file_copy(from_fd, fd, keep, name);
+	return file_place(log->dirfd, fd, tmp, name, rc);
+}
+
+int
 segment_create(struct commitlog *log, mq_pos base)
 {
 	char name[SEGMENT_NAME_SIZE];
@@ -173,25 +187,12 @@ segment_create(struct commitlog *log, mq_pos base)
 
 	MUST_HOLD(&log->spare_lock);
 	segment_name(base, name);
-	AUTO_CLOSE int fd = openat(log->dirfd, SEGMENT_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "commitlog/%s: create: %m", name);
-	rc = file_reserve(fd, log->segment_bytes);
+	rc = segment_make(log, name, SEGMENT_IN_MAKING, -1, 0);
 	if (rc == MQ_OK)
-		rc = file_sync(fd, name);
-	if (rc == MQ_OK && renameat(log->dirfd, SEGMENT_IN_MAKING, log->dirfd, name) != 0)
-		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
-	if (rc != MQ_OK) {
-		unlinkat(log->dirfd, SEGMENT_IN_MAKING, 0);
-		return rc;
-	}
-	rc = dir_sync(log->dirfd, "commitlog");
-	if (rc != MQ_OK) {
-		unlinkat(log->dirfd, name, 0);
-		return rc;
-	}
-	log->allocated = base.byte + log->segment_bytes;
-	return MQ_OK;
+		log->allocated = base.byte + log->segment_bytes;
+	else
+		unlinkat(log->dirfd, name, 0);	/* the rename was not synced */
+	return rc;
 }
 
 int

@@ -191,26 +191,8 @@ segment_away(struct commitlog *log, mq_pos base, mq_pos was, const struct keep *
 	});
 }
 
-/* Replace a segment that a snapshot also links by a copy of its first `keep` bytes. */
-static int
-segment_replace(struct commitlog *log, int fd, const char *name, int64_t keep)
-{
-	AUTO_CLOSE int own = openat(log->dirfd, SEGMENT_IN_MAKING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	int rc;
-
-	if (own < 0)
-		return err_note(-errno, "commitlog/%s: copy: %m", name);
-	rc = file_reserve(own, log->segment_bytes);
-	if (rc == MQ_OK)
-		rc = file_copy(fd, own, keep, name);
-	if (rc == MQ_OK)
-		rc = file_sync(own, name);
-	if (rc == MQ_OK && renameat(log->dirfd, SEGMENT_IN_MAKING, log->dirfd, name) != 0)
-		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
-	return rc == MQ_OK ? dir_sync(log->dirfd, "commitlog") : rc;
-}
-
-/* Shorten the segment that holds the new end to `keep` bytes; zeros follow. */
+/* Shorten the segment that holds the new end to `keep` bytes; zeros follow.  One that a snapshot
+ * also links is replaced by a copy. */
 static int
 segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 {
@@ -223,7 +205,8 @@ segment_shorten(struct commitlog *log, mq_pos base, int64_t keep)
 	fd = openat(log->dirfd, name, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return err_note(-errno, "commitlog/%s: %m", name);
-	rc = st.st_nlink > 1 ? segment_replace(log, fd, name, keep) : file_zero(fd, keep, log->segment_bytes);
+	rc = st.st_nlink > 1 ? segment_make(log, name, SEGMENT_IN_MAKING, fd, keep)
+			     : file_zero(fd, keep, log->segment_bytes);
 	fdcache_forget(log->files, log, base.byte);
 	return rc;
 }

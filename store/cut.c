@@ -29,18 +29,10 @@ int
 store_cut_note(struct storedir *dir, const struct store_cut *cut)
 {
 	char text[NOTE_BYTES_MAX];
-	int rc, len = snprintf(text, sizeof(text), "at = %" PRId64 "\nbegin = %" PRId64 "\nkept = %d\nwhy = %s\n",
-			       cut->at.byte, cut->begin.byte, cut->kept, cut->why);
+	int len = snprintf(text, sizeof(text), "at = %" PRId64 "\nbegin = %" PRId64 "\nkept = %d\nwhy = %s\n",
+			   cut->at.byte, cut->begin.byte, cut->kept, cut->why);
 
-	AUTO_CLOSE int fd = openat(dir->fd, NOTE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "store %s: " NOTE_NEW ": %m", dir->path);
-	rc = file_write(fd, text, (size_t)len, 0, NOTE);
-	if (rc == MQ_OK)
-		rc = file_sync(fd, NOTE);
-	if (rc == MQ_OK && renameat(dir->fd, NOTE_NEW, dir->fd, NOTE) != 0)
-		rc = err_note(-errno, "store %s: " NOTE ": %m", dir->path);
-	return rc == MQ_OK ? dir_sync(dir->fd, dir->path) : rc;
+	return file_replace(dir->fd, NOTE, NOTE_NEW, text, (size_t)len);
 }
 
 int

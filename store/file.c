@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -123,9 +122,8 @@ dir_sync(int dirfd, const char *what)
 	return MQ_OK;
 }
 
-/* tmp, which is fd, becomes `name` if all went well so far (rc); else it goes. */
-static int
-take_place(int dirfd, int fd, const char *tmp, const char *name, int rc)
+int
+file_place(int dirfd, int fd, const char *tmp, const char *name, int rc)
 {
 	if (rc == MQ_OK)
 		rc = file_sync(fd, tmp);
@@ -143,7 +141,7 @@ file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, si
 
 	if (fd < 0)
 		return err_note(-errno, "%s: %m", tmp);
-	return take_place(dirfd, fd, tmp, name, file_write(fd, bytes, len, 0, tmp));
+	return file_place(dirfd, fd, tmp, name, file_write(fd, bytes, len, 0, tmp));
 }
 
 int
@@ -182,7 +180,7 @@ file_unshare(int dirfd, const char *name, const char *tmp)
 	if (rc == MQ_OK && (fchmod(to, st.st_mode & 07777) != 0 ||
 			    futimens(to, (struct timespec[]){ st.st_atim, st.st_mtim }) != 0))
 		rc = err_note(-errno, "%s: %m", tmp);
-	return take_place(dirfd, to, tmp, name, rc);
+	return file_place(dirfd, to, tmp, name, rc);
 }
 
 int
@@ -210,23 +208,51 @@ dir_open(int dirfd, const char *name, int make, int *ret_fd)
 	return MQ_OK;
 }
 
-int
-dir_each(int dirfd, const char *name, dir_name *each, void *arg)
+DIR *
+dir_names(int dirfd, const char *name)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = MQ_OK;
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
 
-	if (!dir) {
-		rc = errno == ENOTDIR || errno == ENOENT || errno == ELOOP ? MQ_OK : err_note(-errno, "%s: %m", name);
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+int
+dir_each(int at_fd, const char *name, dir_name *each, void *arg)
+{
+	DIR *dir = dir_names(at_fd, name);
+	const struct dirent *e;
+	int rc = MQ_OK;
+
+	if (!dir)
+		return errno == ENOTDIR || errno == ENOENT || errno == ELOOP ? MQ_OK : err_note(-errno, "%s: %m", name);
 	while (rc == MQ_OK && (e = readdir(dir)))
 		if (e->d_name[0] != '.')
-			rc = each(fd, e->d_name, arg);
+			rc = each(dirfd(dir), e->d_name, arg);
 	closedir(dir);
+	return rc;
+}
+
+int
+dir_remove(int at_fd, const char *name)
+{
+	const struct dirent *e;
+	int rc = MQ_OK;
+	DIR *dir;
+
+	if (unlinkat(at_fd, name, 0) == 0 || errno == ENOENT)
+		return MQ_OK;
+	dir = errno == EISDIR ? dir_names(at_fd, name) : NULL;
+	if (!dir)
+		return err_note(-errno, "%s: remove: %m", name);
+	while (rc == MQ_OK && (e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = dir_remove(dirfd(dir), e->d_name);
+	closedir(dir);
+	if (rc == MQ_OK && unlinkat(at_fd, name, AT_REMOVEDIR) != 0)
+		rc = err_note(-errno, "%s: remove: %m", name);
 	return rc;
 }
 

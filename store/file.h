@@ -2,6 +2,7 @@
 #ifndef MQFS_STORE_FILE_H
 #define MQFS_STORE_FILE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,11 @@ int file_copy(int from, int to, int64_t size, const char *what);
  * and renamed. */
 int file_replace(int dirfd, const char *name, const char *tmp, const void *bytes, size_t len);
 
+/* The same for a caller that has written the file `tmp` (fd) by itself: sync it and rename it,
+ * durably, unless rc, which is returned then, says that the writing failed.  On failure `tmp`
+ * is removed. */
+int file_place(int dirfd, int fd, const char *tmp, const char *name, int rc);
+
 /* A file that has other names, too, becomes one of its own, with the same bytes, mode and
  * times: a change of it then changes no other file.  `tmp` as above. */
 int file_unshare(int dirfd, const char *name, const char *tmp);
@@ -53,7 +59,13 @@ int dir_open(int dirfd, const char *name, int make, int *ret_fd);
  * begin with a dot, in no order, until it returns something else than MQ_OK, which is
  * returned then.  What is missing, or no directory, has no names. */
 typedef int dir_name(int dirfd, const char *name, void *arg);
-int dir_each(int dirfd, const char *name, dir_name *each, void *arg);
+int dir_each(int at_fd, const char *name, dir_name *each, void *arg);
+
+/* The directory `name` for readdir(3); links are not followed.  NULL with errno. */
+DIR *dir_names(int dirfd, const char *name);
+
+/* Remove a file, or a directory with all that is in it; one that is missing is fine. */
+int dir_remove(int at_fd, const char *name);
 
 /* The number that a name of so many digits says; -1: it is another kind of name. */
 int64_t name_number(const char *name, size_t digits);

@@ -283,26 +283,6 @@ patch_verify(const struct patch *p, const char *name, const struct sum *was, con
 
 /* --- writing it ------------------------------------------------------------------------ */
 
-/* A segment of zeros in the place of one that is missing. */
-static int
-make_segment(struct store *s, const char *name)
-{
-	AUTO_CLOSE int fd = -1;
-	int rc;
-
-	fd = openat(s->commitlog_fd, SEGMENT_IN_HEALING, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "commitlog/%s: %m", name);
-	rc = file_reserve(fd, s->log.segment_bytes);
-	if (rc == MQ_OK)
-		rc = file_sync(fd, name);
-	if (rc == MQ_OK && renameat(s->commitlog_fd, SEGMENT_IN_HEALING, s->commitlog_fd, name) != 0)
-		rc = err_note(-errno, "commitlog/%s: rename: %m", name);
-	if (rc != MQ_OK)
-		unlinkat(s->commitlog_fd, SEGMENT_IN_HEALING, 0);
-	return rc == MQ_OK ? dir_sync(s->commitlog_fd, "commitlog") : rc;
-}
-
 /* As the disk has them: memory may have had the good ones. */
 static int
 keep_bad(const struct patch *p, const char *name, const char *from)
@@ -369,7 +349,7 @@ patch_write(const struct patch *p, const char *name, const char *from)
 	if (s->generation != p->generation || p->base.byte < store_begin(s).byte)
 		return err_note(-ESTALE, "the segment is not part of the log any more");
 	if (p->damage->missing) {
-		rc = make_segment(s, name);
+		rc = segment_make(&s->log, name, SEGMENT_IN_HEALING, -1, 0);	/* zeros */
 		fdcache_forget(s->files, &s->log, p->base.byte);	/* it may still be open */
 	}
 	if (rc != MQ_OK)

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,35 +13,13 @@
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/manifest.h"
+#include "store/snapshot_priv.h"
 #include "store/sums.h"
 
 #define MANIFEST "MANIFEST"
 #define READ_BYTES (1 << 20)
 
 /* --- what is in it --------------------------------------------------------------- */
-
-/* One line to be: paths[i] below the snapshot. */
-struct listing {
-	char (*paths)[SNAPSHOT_PATH_SIZE];
-	size_t n, max;
-};
-
-static int
-listing_add(struct listing *l, const char *path)
-{
-	size_t max = l->max ? 2 * l->max : 64;
-	void *more;
-
-	if (l->n == l->max) {
-		more = realloc(l->paths, max * sizeof(*l->paths));
-		if (!more)
-			return -ENOMEM;
-		l->paths = more;
-		l->max = max;
-	}
-	snprintf(l->paths[l->n++], SNAPSHOT_PATH_SIZE, "%s", path);
-	return MQ_OK;
-}
 
 /* A segment that the log itself had lost is not in the snapshot either. */
 static bool
@@ -51,8 +30,9 @@ is_there(struct snapshots *ss, const struct snapshot *s, const char *path)
 	return snapshot_open_file(ss, s, path, &fd) != -ENOENT;
 }
 
+/* Call each() for the path of every file that has a line, in order, until it fails. */
 static int
-listing_make(struct snapshots *ss, const struct snapshot *s, struct listing *l)
+each_path(struct snapshots *ss, const struct snapshot *s, int (*each)(void *arg, const char *path), void *arg)
 {
 	char path[SNAPSHOT_PATH_SIZE];
 	int rc = MQ_OK;
@@ -60,36 +40,34 @@ listing_make(struct snapshots *ss, const struct snapshot *s, struct listing *l)
 	for (int64_t base = s->begin.byte; rc == MQ_OK && base < s->mark.byte; base += s->segment_bytes) {
 		snapshot_segment_path(base, path);
 		if (is_there(ss, s, path))
-			rc = listing_add(l, path);
+			rc = each(arg, path);
 	}
 	for (const struct snapshot_file *f = snapshot_files; rc == MQ_OK && f->name; f++) {
-		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
+		snapshot_file_path(f, path);
 		if (strcmp(f->name, ABORT_NAME) != 0 || is_there(ss, s, path))
-			rc = listing_add(l, path);
+			rc = each(arg, path);
 	}
 	return rc;
 }
 
 static size_t
-listing_length(const struct listing *l)
+line_length(const char *path)
 {
-	size_t len = 0;
+	return SUM_HEX + 2 + strlen(path) + 1;
+}
 
-	for (size_t i = 0; i < l->n; i++)
-		len += SUM_HEX + 2 + strlen(l->paths[i]) + 1;
-	return len;
+static int
+add_length(void *arg, const char *path)
+{
+	*(size_t *)arg += line_length(path);
+	return MQ_OK;
 }
 
 int
 manifest_length(struct snapshots *ss, const struct snapshot *s, size_t *ret_len)
 {
-	struct listing l = { 0 };
-	int rc = listing_make(ss, s, &l);
-
-	if (rc == MQ_OK)
-		*ret_len = listing_length(&l);
-	free(l.paths);
-	return rc;
+	*ret_len = 0;
+	return each_path(ss, s, add_length, ret_len);
 }
 
 void
@@ -164,14 +142,14 @@ sum_segment(struct snapshots *ss, const struct snapshot *s, int fd, const char *
 {
 	mq_pos base = MQ_POS(strtoll(path + strlen("commitlog/"), NULL, 10));
 	int64_t data = snapshot_segment_data(s, base.byte);
-	int store_fd = snapshots_dir_fd(ss), rc;
+	int store_fd = ss->dir->fd, rc;
 
 	if (data < s->segment_bytes)
 		return sum_file(fd, data, s->segment_bytes, stop, sum);
 	if (sums_read(store_fd, base, sum) == MQ_OK && sum->bytes == data)
 		return MQ_OK;
 	rc = sum_file(fd, data, data, stop, sum);
-	if (rc == MQ_OK && !snapshots_read_only(ss))
+	if (rc == MQ_OK && !ss->dir->read_only)
 		(void)sums_write(store_fd, base, sum);	/* it saves work: else it is made again */
 	return rc;
 }
@@ -194,39 +172,60 @@ sum_path(struct snapshots *ss, const struct snapshot *s, const char *path, const
 }
 
 static int
-lines_make(struct snapshots *ss, const struct snapshot *s, const struct listing *l, const _Atomic bool *stop,
-	   char *text)
+manifest_write(struct snapshots *ss, const struct snapshot *s, const char *text)
 {
+	AUTO_CLOSE int dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_note(-errno, "snapshots/%s: %m", s->name);
+	return s->gone ? -ENOENT : file_replace(dir, MANIFEST, MANIFEST ".tmp", text, s->manifest_len);
+}
+
+struct making {
+	struct snapshots *ss;
+	const struct snapshot *s;
+	const _Atomic bool *stop;
+	char *text;
+	size_t len;
+};
+
+static int
+files_are_missing(const struct snapshot *s)
+{
+	return s->gone ? -ENOENT : err_note(-EIO, "snapshot %s: files are missing", s->name);
+}
+
+static int
+add_line(void *arg, const char *path)
+{
+	struct making *m = arg;
 	struct sum sum;
+	int rc = MQ_OK;
 
-	for (size_t i = 0; i < l->n; i++) {
-		int rc = sum_path(ss, s, l->paths[i], stop, &sum);
-
-		if (rc != MQ_OK)
-			return rc;
-		text += sprintf(text, "%s  %s\n", sum.hex, l->paths[i]);
-	}
-	return MQ_OK;
+	if (m->len + line_length(path) > m->s->manifest_len)
+		return files_are_missing(m->s);
+	rc = sum_path(m->ss, m->s, path, m->stop, &sum);
+	if (rc == MQ_OK)
+		m->len += (size_t)sprintf(m->text + m->len, "%s  %s\n", sum.hex, path);
+	return rc;
 }
 
 int
 manifest_make(struct snapshots *ss, struct snapshot *s, const _Atomic bool *stop)
 {
-	AUTO_FREE char *text = NULL;
-	struct listing l = { 0 };
-	int rc = listing_make(ss, s, &l);
+	AUTO_FREE char *text = malloc(s->manifest_len + 1);
+	struct making m = { .ss = ss, .s = s, .stop = stop, .text = text };
+	size_t len;
+	int rc = text ? manifest_length(ss, s, &len) : -ENOMEM;
 
-	if (rc == MQ_OK && listing_length(&l) != s->manifest_len)
-		rc = s->gone ? -ENOENT : err_note(-EIO, "snapshot %s: files are missing", s->name);
-	if (rc == MQ_OK && !(text = malloc(s->manifest_len + 1)))
-		rc = -ENOMEM;
-	if (rc == MQ_OK)
-		rc = lines_make(ss, s, &l, stop, text);
-	free(l.paths);
+	if (rc == MQ_OK)		/* hashing takes long */
+		rc = len == s->manifest_len ? each_path(ss, s, add_line, &m) : files_are_missing(s);
+	if (rc == MQ_OK && m.len != s->manifest_len)
+		rc = files_are_missing(s);
 	if (rc != MQ_OK)
 		return rc;
-	if (!snapshots_read_only(ss))
-		rc = snapshot_write_file(ss, s, MANIFEST, text, s->manifest_len);
+	if (!ss->dir->read_only)
+		rc = manifest_write(ss, s, text);
 	if (rc != MQ_OK && !s->gone)
 		log_warn("it is made again at the next mount: %s", err_text(rc));
 	s->manifest = take_ptr(text);

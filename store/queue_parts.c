@@ -4,7 +4,6 @@
  * the checks of fsck.mqfs pass over it. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,19 +49,15 @@ static void
 forget_old(struct queue *q, const char *dir)
 {
 	int64_t first = queue_min(q).n / QUEUE_PART_MESSAGES;
-	int fd = openat(q->all->byteindex_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	DIR *d = dir_names(q->all->byteindex_fd, dir);
 	const struct dirent *e;
 
-	if (!d) {
-		if (fd >= 0)
-			close(fd);
+	if (!d)
 		return;
-	}
 	while ((e = readdir(d)))
 		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0 &&
 		    strtoll(e->d_name + strlen(PREFIX), NULL, 10) < first)
-			unlinkat(fd, e->d_name, 0);
+			unlinkat(dirfd(d), e->d_name, 0);
 	closedir(d);
 }
 

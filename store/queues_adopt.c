@@ -140,31 +140,19 @@ queues_adopt(struct queues *qs, int consumequeue_fd)
 	return dir_each(consumequeue_fd, ".", adopt_topic, &w);
 }
 
+/* Remove a file, or the files below a directory, which stays. */
 static int
-wipe_file(int dirfd, const char *name, void *arg)
+wipe(int dirfd, const char *name, void *arg)
 {
-	(void)arg;
-	if (unlinkat(dirfd, name, 0) != 0 && errno != EISDIR && errno != ENOENT)
-		return err_note(-errno, "%s: remove: %m", name);
-	return MQ_OK;
-}
-
-static int
-wipe_queue(int dirfd, const char *name, void *arg)
-{
-	return dir_each(dirfd, name, wipe_file, arg);
-}
-
-static int
-wipe_topic(int dirfd, const char *name, void *arg)
-{
-	return dir_each(dirfd, name, wipe_queue, arg);
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return MQ_OK;
+	return errno == EISDIR ? dir_each(dirfd, name, wipe, arg) : err_note(-errno, "%s: remove: %m", name);
 }
 
 int
 queues_wipe(struct queues *qs)
 {
-	int rc = dir_each(qs->consumequeue_fd, ".", wipe_topic, NULL);
+	int rc = dir_each(qs->consumequeue_fd, ".", wipe, NULL);
 
-	return rc == MQ_OK ? dir_each(qs->byteindex_fd, ".", wipe_topic, NULL) : rc;
+	return rc == MQ_OK ? dir_each(qs->byteindex_fd, ".", wipe, NULL) : rc;
 }

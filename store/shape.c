@@ -37,15 +37,19 @@ is_of_entries(int64_t bytes, void *arg)
 	return bytes > 0 && bytes % *(const int64_t *)arg == 0;
 }
 
+/* Count a file, or the files below a directory. */
 static int
-count_file(int dirfd, const char *name, void *arg)
+count(int dirfd, const char *name, void *arg)
 {
 	struct lengths *l = arg;
 	struct stat st;
 	size_t i = 0;
 
-	if (name_number(name, l->digits) < 0 || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    !S_ISREG(st.st_mode) || !l->fits(st.st_size, l->arg))
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return MQ_OK;
+	if (S_ISDIR(st.st_mode))
+		return dir_each(dirfd, name, count, l);
+	if (name_number(name, l->digits) < 0 || !S_ISREG(st.st_mode) || !l->fits(st.st_size, l->arg))
 		return MQ_OK;
 	while (i < l->n && l->bytes[i] != st.st_size)
 		i++;
@@ -55,18 +59,6 @@ count_file(int dirfd, const char *name, void *arg)
 		l->count[i]++;
 	}
 	return --l->left > 0 ? MQ_OK : MQ_EEND;
-}
-
-static int
-count_in_queue(int dirfd, const char *name, void *arg)
-{
-	return dir_each(dirfd, name, count_file, arg);
-}
-
-static int
-count_in_topic(int dirfd, const char *name, void *arg)
-{
-	return dir_each(dirfd, name, count_in_queue, arg);
 }
 
 /* 0: there is no file. */
@@ -91,7 +83,7 @@ entries_of(int store_fd, const char *half, int64_t entry_bytes)
 	AUTO_CLOSE int fd = -1;
 
 	if (dir_open(store_fd, half, 0, &fd) == MQ_OK)
-		(void)dir_each(fd, ".", count_in_topic, &l);
+		(void)dir_each(fd, ".", count, &l);
 	return most_common(&l) / entry_bytes;
 }
 
@@ -138,6 +130,6 @@ shape_of_index(int dirfd, struct index_shape *shape)
 {
 	struct lengths l = { .digits = INDEX_NAME_LEN, .fits = is_of_index, .arg = shape, .left = FILES_LOOKED_AT };
 
-	(void)dir_each(dirfd, ".", count_file, &l);
+	(void)dir_each(dirfd, ".", count, &l);
 	return l.n > 0 && index_shape_guess(most_common(&l), shape);
 }

@@ -1,7 +1,6 @@
 /* The list of snapshots; dropping one; opening its files. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/array.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -23,99 +22,20 @@
 
 #define DROPPED ".gone"
 
-const struct snapshot_file snapshot_files[SNAPSHOT_FILES + 1] = {
-	{ "config", "consumerOffset.json" },
-	{ "config", "delayOffset.json" },
-	{ "config", "subscriptionGroup.json" },
-	{ "config", "topics.json" },
-	{ "lmdb", "data.mdb" },
-	{ "", ABORT_NAME },	/* none in those of older versions */
-	{ "", INFO_NAME },
-	{ NULL, NULL },
-};
-
-int64_t
-snapshots_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* --- removing trees ----------------------------------------------------------------- */
-
-/* Everything in the directory fd (taken over), which is two levels deep at most. */
-static int
-remove_content(int fd, int depth)
-{
-	DIR *dir = fdopendir(fd);
-	struct dirent *e;
-	int rc = MQ_OK;
-
-	if (!dir) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	while (rc == MQ_OK && (e = readdir(dir))) {
-		int below;
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (unlinkat(fd, e->d_name, 0) == 0)
-			continue;
-		if (errno != EISDIR || depth == 0) {
-			rc = -errno;
-			break;
-		}
-		below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		rc = below < 0 ? -errno : remove_content(below, depth - 1);
-		if (rc == MQ_OK && unlinkat(fd, e->d_name, AT_REMOVEDIR) != 0)
-			rc = -errno;
-	}
-	closedir(dir);
-	return rc;
-}
-
-int
-snapshots_remove_tree(int dirfd, const char *name)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int rc = fd < 0 ? -errno : remove_content(fd, 1);
-
-	if (rc == MQ_OK && unlinkat(dirfd, name, AT_REMOVEDIR) != 0)
-		rc = -errno;
-	return rc == MQ_OK || rc == -ENOENT ? MQ_OK : err_note(rc, "snapshots/%s: remove: %m", name);
-}
-
 /* --- the list ------------------------------------------------------------------------- */
-
-struct snapshot *
-snapshot_copy(const struct snapshot *s)
-{
-	struct snapshot *copy = malloc(sizeof(*copy));
-
-	if (!copy)
-		return NULL;
-	memcpy(copy, s, sizeof(*copy));
-	return copy;
-}
 
 void
 snapshots_add(struct snapshots *ss, struct snapshot *s)
 {
 	LOCKED(&ss->lock);
-
 	ss->list[ss->n++] = s;
-	ss->changed_ms = snapshots_now_ms();
+	ss->changed_ms = clock_wall_ms();
 }
 
 int
 snapshots_make_room(struct snapshots *ss)
 {
 	LOCKED(&ss->lock);
-
 	return ARRAY_ROOM(ss->list, ss->max, ss->n + 1);
 }
 
@@ -123,7 +43,6 @@ struct snapshot *
 snapshot_find(struct snapshots *ss, const char *name)
 {
 	LOCKED(&ss->lock);
-
 	for (size_t i = 0; i < ss->n; i++)
 		if (!ss->list[i]->gone && strcmp(ss->list[i]->name, name) == 0)
 			return ss->list[i];
@@ -134,7 +53,6 @@ struct snapshot *
 snapshot_by_id(struct snapshots *ss, uint32_t id)
 {
 	LOCKED(&ss->lock);
-
 	for (size_t i = 0; i < ss->n; i++)
 		if (ss->list[i]->id == id)
 			return ss->list[i];
@@ -145,7 +63,6 @@ struct snapshot *
 snapshot_at(struct snapshots *ss, size_t i)
 {
 	LOCKED(&ss->lock);
-
 	for (size_t k = 0; k < ss->n; k++)
 		if (!ss->list[k]->gone && i-- == 0)
 			return ss->list[k];
@@ -156,7 +73,6 @@ int64_t
 snapshots_changed_ms(struct snapshots *ss)
 {
 	LOCKED(&ss->lock);
-
 	return ss->changed_ms;
 }
 
@@ -188,17 +104,16 @@ info_line(const char *line, int64_t *ids, struct snapshot *s)
 }
 
 static int
-info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
+info_read(struct snapshots *ss, const char *name, struct snapshot *s)
 {
-	struct snapshot s = { .mark = MQ_POS(-1) };
 	char text[INFO_BYTES_MAX], *rest = text;
 	AUTO_CLOSE int fd = -1;
 	int64_t id = 0;
 	ssize_t n;
 	int rc;
 
-	snprintf(s.name, sizeof(s.name), "%s", name);
-	rc = snapshot_open_file(ss, &s, INFO_NAME, &fd);
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	rc = snapshot_open_file(ss, s, INFO_NAME, &fd);
 	if (rc != MQ_OK)
 		return rc;
 	n = pread(fd, text, sizeof(text) - 1, 0);
@@ -206,14 +121,12 @@ info_read(struct snapshots *ss, const char *name, struct snapshot *ret)
 		return err_note(-errno, "snapshots/%s: %m", name);
 	text[n] = '\0';
 	for (char *line; (line = strsep(&rest, "\n"));)
-		if (!info_line(line, &id, &s))
-			return err_note(MQ_ECORRUPT, "snapshots/%s/%s: cannot be understood: %s", name, INFO_NAME,
-					line);
-	if (id < 1 || id > SNAPSHOT_ID_MAX || s.segment_bytes < 1 || s.mark.byte < s.begin.byte ||
-	    s.begin.byte % s.segment_bytes)
-		return err_note(MQ_ECORRUPT, "snapshots/%s/%s: it makes no sense", name, INFO_NAME);
-	s.id = (uint32_t)id;
-	memcpy(ret, &s, sizeof(s));
+		if (!info_line(line, &id, s))
+			return err_note(MQ_ECORRUPT, "snapshots/%s/" INFO_NAME ": cannot be understood: %s", name, line);
+	if (id < 1 || id > SNAPSHOT_ID_MAX || s->segment_bytes < 1 || s->mark.byte < s->begin.byte ||
+	    s->begin.byte % s->segment_bytes)
+		return err_note(MQ_ECORRUPT, "snapshots/%s/" INFO_NAME ": impossible values", name);
+	s->id = (uint32_t)id;
 	return MQ_OK;
 }
 
@@ -227,7 +140,7 @@ snapshot_measure(struct snapshots *ss, struct snapshot *s)
 		struct stat st;
 		int rc;
 
-		snprintf(path, sizeof(path), "%s%s%s", f->dir, *f->dir ? "/" : "", f->name);
+		snapshot_file_path(f, path);
 		rc = snapshot_open_file(ss, s, path, &fd);
 		if (rc == -ENOENT && strcmp(f->name, ABORT_NAME) == 0) {
 			s->file_bytes[i] = -1;
@@ -285,26 +198,23 @@ by_id(const void *a, const void *b)
 static int
 load_one(struct snapshots *ss, const char *name)
 {
-	struct snapshot s, *copy;
-	int rc;
+	AUTO_FREE struct snapshot *s = calloc(1, sizeof(*s));
+	int rc = s ? snapshots_make_room(ss) : -ENOMEM;
 
-	if (!record_topic_valid(name, strlen(name)))
-		return MQ_OK;
-	rc = info_read(ss, name, &s);
+	if (rc != MQ_OK || !record_topic_valid(name, strlen(name)))
+		return rc;
+	s->mark = MQ_POS(-1);
+	rc = info_read(ss, name, s);
 	if (rc == MQ_OK)
-		rc = snapshot_measure(ss, &s);
+		rc = snapshot_measure(ss, s);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc != MQ_OK) {
 		log_warn("snapshot %s is not shown: %s", name, err_text(rc));
 		return MQ_OK;
 	}
-	rc = snapshots_make_room(ss);
-	copy = rc == MQ_OK ? snapshot_copy(&s) : NULL;
-	if (!copy)
-		return -ENOMEM;
-	manifest_load(ss, copy);
-	ss->list[ss->n++] = copy;
+	manifest_load(ss, s);
+	ss->list[ss->n++] = take_ptr(s);
 	return MQ_OK;
 }
 
@@ -318,32 +228,15 @@ ends_with(const char *name, const char *ending)
 
 /* Load a snapshot, or remove a draft that a crash has left. */
 static int
-load_or_remove(struct snapshots *ss, const char *name)
+load_or_remove(int fd, const char *name, void *arg)
 {
+	struct snapshots *ss = arg;
+
 	if (!ss->dir->read_only && ends_with(name, IN_MAKING)) {
-		log_notice("snapshot %.*s was not finished: removed", (int)(strlen(name) - strlen(IN_MAKING)),
-			   name);
-		return snapshots_remove_tree(ss->fd, name);
+		log_notice("snapshot %.*s was not finished: removed", (int)(strlen(name) - strlen(IN_MAKING)), name);
+		return dir_remove(fd, name);
 	}
 	return load_one(ss, name);
-}
-
-/* `take` each name in snapshots/. */
-static int
-each_name(struct snapshots *ss, int (*take)(struct snapshots *ss, const char *name))
-{
-	struct dirent **entries;
-	int rc = MQ_OK, n = scandirat(ss->fd, ".", &entries, NULL, alphasort);
-
-	if (n < 0)
-		return err_note(-errno, "snapshots: %m");
-	for (int i = 0; i < n; i++) {
-		if (rc == MQ_OK && entries[i]->d_name[0] != '.')
-			rc = take(ss, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
-	return rc;
 }
 
 static int
@@ -370,7 +263,7 @@ snapshots_open(struct storedir *dir, struct snapshots **ret)
 	lock_init(&ss->lock, RANK_SNAPSHOTS);
 	rc = open_dir(ss);
 	if (rc == MQ_OK && ss->fd >= 0)
-		rc = each_name(ss, load_or_remove);
+		rc = dir_each(ss->fd, ".", load_or_remove, ss);
 	if (rc != MQ_OK) {
 		snapshots_close(ss);
 		return rc;
@@ -399,18 +292,6 @@ snapshots_close(struct snapshots *ss)
 	free(ss);
 }
 
-int
-snapshots_dir_fd(const struct snapshots *ss)
-{
-	return ss->dir->fd;
-}
-
-bool
-snapshots_read_only(const struct snapshots *ss)
-{
-	return ss->dir->read_only;
-}
-
 /* --- dropping one ---------------------------------------------------------------------------------- */
 
 int
@@ -431,17 +312,18 @@ snapshot_drop(struct snapshots *ss, const char *name)
 	rc = dir_sync(ss->fd, "snapshots");
 	LOCKED(&ss->lock);
 	s->gone = true;
-	ss->changed_ms = snapshots_now_ms();
+	ss->changed_ms = clock_wall_ms();
 	return rc;
 }
 
 static int
-sweep_gone(struct snapshots *ss, const char *name)
+sweep_gone(int fd, const char *name, void *arg)
 {
-	int rc = ends_with(name, DROPPED) ? snapshots_remove_tree(ss->fd, name) : MQ_OK;
+	int rc = ends_with(name, DROPPED) ? dir_remove(fd, name) : MQ_OK;
 
+	(void)arg;
 	if (rc != MQ_OK)
-		log_warn("%s; it is tried again", err_text(rc));
+		log_warn("snapshots/%s: %s; it is tried again", name, err_text(rc));
 	return MQ_OK;
 }
 
@@ -449,53 +331,5 @@ void
 snapshots_sweep(struct snapshots *ss)
 {
 	if (!ss->dir->read_only && ss->fd >= 0)
-		(void)each_name(ss, sweep_gone);
-}
-
-/* --- its files ------------------------------------------------------------------------------------------ */
-
-int
-snapshot_open_file(struct snapshots *ss, const struct snapshot *s, const char *path, int *ret_fd)
-{
-	char whole[RECORD_TOPIC_MAX + SNAPSHOT_PATH_SIZE];
-	AUTO_CLOSE int fd = -1;
-
-	snprintf(whole, sizeof(whole), "%s/%s", s->name, path);
-	fd = openat(ss->fd, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return err_note(-errno, "snapshots/%s: %m", whole);
-	if (s->gone)		/* asked last: it may be another's, under the same name */
-		return -ENOENT;
-	*ret_fd = take_fd(&fd);
-	return MQ_OK;
-}
-
-void
-snapshot_segment_path(int64_t base, char path[SNAPSHOT_PATH_SIZE])
-{
-	snprintf(path, SNAPSHOT_PATH_SIZE, "commitlog/%020" PRId64, base);
-}
-
-int64_t
-snapshot_segment_data(const struct snapshot *s, int64_t base)
-{
-	int64_t data = s->mark.byte - base;
-
-	return data < 0 ? 0 : data < s->segment_bytes ? data : s->segment_bytes;
-}
-
-int
-snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *name, const char *text,
-		    size_t len)
-{
-	AUTO_CLOSE int dir = -1;
-	char tmp[SNAPSHOT_PATH_SIZE];
-
-	dir = openat(ss->fd, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_note(-errno, "snapshots/%s: %m", s->name);
-	if (s->gone)
-		return -ENOENT;
-	snprintf(tmp, sizeof(tmp), "%s.tmp", name);
-	return file_replace(dir, name, tmp, text, len);
+		(void)dir_each(ss->fd, ".", sweep_gone, NULL);
 }

@@ -133,13 +133,4 @@ void snapshot_segment_path(int64_t base, char path[SNAPSHOT_PATH_SIZE]);
  * segment_bytes.  For a sealed segment this is segment_bytes. */
 int64_t snapshot_segment_data(const struct snapshot *s, int64_t base);
 
-/* --- for manifest.c --------------------------------------------------------------- */
-
-int snapshots_dir_fd(const struct snapshots *ss);		/* STORE */
-bool snapshots_read_only(const struct snapshots *ss);
-
-/* Replace a small file of the snapshot as a whole, durably. */
-int snapshot_write_file(struct snapshots *ss, const struct snapshot *s, const char *name, const char *text,
-			size_t len);
-
 #endif

@@ -1,8 +1,11 @@
 /* snapshot_priv.h - what the parts of snapshots share.
  *
- *   snapshot.c        the list of snapshots; dropping one; opening its files
- *   snapshot_take.c   taking one
- *   manifest.c        the sums of its files
+ *   snapshot_take.c    taking one
+ *   snapshot.c         the list of snapshots; dropping one
+ *   manifest.c         the sums of its files
+ *   snapshot_files.c   its files
+ *
+ * Each uses those below it.
  */
 #ifndef MQFS_STORE_SNAPSHOT_PRIV_H
 #define MQFS_STORE_SNAPSHOT_PRIV_H
@@ -31,15 +34,12 @@ struct snapshots {
 	mq_pos last_mark;
 };
 
-int64_t snapshots_now_ms(void);
-
-/* Remove a whole directory below dirfd; MQ_OK also if there is none. */
-int snapshots_remove_tree(int dirfd, const char *name);
+/* The path of a file below its snapshot. */
+void snapshot_file_path(const struct snapshot_file *f, char path[SNAPSHOT_PATH_SIZE]);
 
 /* Make room in the list first, so that adding cannot fail. */
 int snapshots_make_room(struct snapshots *ss);
 void snapshots_add(struct snapshots *ss, struct snapshot *s);
-struct snapshot *snapshot_copy(const struct snapshot *s);	/* NULL without memory */
 
 /* Set the lengths of its files, which stat(2) of a mounted snapshot needs. */
 int snapshot_measure(struct snapshots *ss, struct snapshot *s);

@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
+#include "store/commitlog_priv.h"
 #include "store/file.h"
 #include "store/snapshot_priv.h"
 #include "store/store_priv.h"
@@ -35,7 +37,7 @@ id_next(struct snapshots *ss)
 static int64_t
 time_next(const struct snapshots *ss)
 {
-	int64_t now = snapshots_now_ms(), next = (ss->last_ms / 1000 + 1) * 1000;
+	int64_t now = clock_wall_ms(), next = (ss->last_ms / 1000 + 1) * 1000;
 
 	return ss->last_ms && now < next ? next : now;
 }
@@ -97,7 +99,7 @@ snapshot_abandon(struct snapshots *ss, struct draft *d)
 
 	draft_close(d);
 	draft_name(d, name);
-	rc = snapshots_remove_tree(ss->fd, name);
+	rc = dir_remove(ss->fd, name);
 	if (rc != MQ_OK)
 		log_warn("what was begun of a snapshot stays until the next mount: %s", err_text(rc));
 }
@@ -117,7 +119,7 @@ draft_make(struct snapshots *ss, struct draft *d)
 	int rc;
 
 	draft_name(d, name);
-	rc = snapshots_remove_tree(ss->fd, name);	/* a draft that could not be removed the last time */
+	rc = dir_remove(ss->fd, name);	/* a draft that could not be removed the last time */
 	if (rc == MQ_OK)
 		rc = make_dir(ss->fd, name, &d->dir_fd);
 	if (rc == MQ_OK)
@@ -193,10 +195,10 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 	shot->begin = commitlog_segment_of(&s->log, mark);
 	shot->segment_bytes = bytes;
 	while (rc == MQ_OK && base.byte > store_begin(s).byte) {
-		char name[32];
+		char name[SEGMENT_NAME_SIZE];
 
 		base = pos_add(base, -bytes);
-		snprintf(name, sizeof(name), "%020" PRId64, base.byte);
+		segment_name(base, name);
 		if (linkat(s->commitlog_fd, name, d->commitlog_fd, name, 0) != 0) {
 			if (errno == ENOENT)
 				continue;
@@ -214,13 +216,13 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 /* --- kept --------------------------------------------------------------------------------- */
 
 static int
-abort_write(const struct draft *d)
+draft_write(const struct draft *d, const char *name, const char *text)
 {
-	AUTO_CLOSE int fd = openat(d->dir_fd, ABORT_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	AUTO_CLOSE int fd = openat(d->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
 	if (fd < 0)
 		return err_note(-errno, "snapshots/%s: %m", d->snapshot.name);
-	return file_write(fd, "snapshot\n", strlen("snapshot\n"), 0, ABORT_NAME);
+	return file_write(fd, text, strlen(text), 0, name);
 }
 
 static int
@@ -228,15 +230,12 @@ info_write(const struct draft *d)
 {
 	const struct snapshot *s = &d->snapshot;
 	char text[INFO_BYTES_MAX];
-	int n = snprintf(text, sizeof(text),
-			 "name = %s\nid = %" PRIu32 "\nbegin = %" PRId64 "\nmark = %" PRId64 "\n"
-			 "segment = %" PRId64 "\ntime = %" PRId64 "\n",
-			 s->name, s->id, s->begin.byte, s->mark.byte, s->segment_bytes, s->taken_ms);
-	AUTO_CLOSE int fd = openat(d->dir_fd, INFO_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
-	if (fd < 0)
-		return err_note(-errno, "snapshots/%s: %m", s->name);
-	return file_write(fd, text, (size_t)n, 0, INFO_NAME);
+	snprintf(text, sizeof(text),
+		 "name = %s\nid = %" PRIu32 "\nbegin = %" PRId64 "\nmark = %" PRId64 "\n"
+		 "segment = %" PRId64 "\ntime = %" PRId64 "\n",
+		 s->name, s->id, s->begin.byte, s->mark.byte, s->segment_bytes, s->taken_ms);
+	return draft_write(d, INFO_NAME, text);
 }
 
 static int
@@ -295,19 +294,17 @@ draft_rename(struct snapshots *ss, const struct draft *d, struct snapshot *s)
 int
 snapshot_keep(struct snapshots *ss, struct draft *d, struct snapshot **ret)
 {
-	struct snapshot *s = NULL;
-	int rc = info_write(d);
+	struct snapshot *s = malloc(sizeof(*s));
+	int rc = s ? info_write(d) : -ENOMEM;
 
 	if (rc == MQ_OK)
-		rc = abort_write(d);
+		rc = draft_write(d, ABORT_NAME, "snapshot\n");
 	if (rc == MQ_OK)
 		rc = draft_sync(d);
 	if (rc == MQ_OK)
 		rc = snapshots_make_room(ss);
 	if (rc == MQ_OK)
-		s = snapshot_copy(&d->snapshot);
-	if (rc == MQ_OK && !s)
-		rc = -ENOMEM;
+		memcpy(s, &d->snapshot, sizeof(*s));
 	if (rc == MQ_OK)
 		rc = draft_rename(ss, d, s);
 	if (rc != MQ_OK) {

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -64,17 +63,21 @@ make_parents(char *path, bool *ret_new)
 	return make_dir(path, ret_new);
 }
 
-/* STORE/snapshots/NAME itself, not a copy of it: its last segment is the log's own,
- * and a broker would cut and write what another one lives on. */
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* STORE/snapshots/NAME itself, not a copy of it: its last segment is the log's own, and a broker
+ * that used it would cut and overwrite the log of the store. */
 static int
 refuse_in_place(const struct storedir *dir)
 {
 	struct stat above, snapshots;
 
 	if (!dir->is_copy || fstatat(dir->fd, "..", &above, 0) != 0 ||
-	    fstatat(dir->fd, "../../snapshots", &snapshots, 0) != 0)
-		return MQ_OK;
-	if (above.st_ino != snapshots.st_ino || above.st_dev != snapshots.st_dev)
+	    fstatat(dir->fd, "../../snapshots", &snapshots, 0) != 0 || !same_file(&above, &snapshots))
 		return MQ_OK;
 	return err_note(-EINVAL, "%s is a snapshot in its store: copy .snapshots/NAME of the mounted store, and mount "
 			"the copy", dir->path);
@@ -86,8 +89,8 @@ has_name(const struct storedir *dir, const char *name)
 	return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* What a directory may hold that has no log and no queues yet: what a mount that was
- * killed, RocketMQ or mkfs has left. */
+/* A directory without a log and queues may hold these: a mount that was killed, RocketMQ or mkfs
+ * has left them. */
 static bool
 is_of_a_store(const char *name)
 {
@@ -134,7 +137,7 @@ is_device(const char *text, dev_t dev)
 	       makedev(major_number, minor_number) == dev;
 }
 
-/* The root of a mounted mqfs looks like a store, but is what a broker shows of one. */
+/* The root of a mounted mqfs looks like a store. */
 static int
 refuse_mount_point(const struct storedir *dir)
 {
@@ -178,7 +181,7 @@ open_dir(struct storedir *dir)
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0)
 		return err_note(-errno, "store %s: %m", dir->path);
-	dir->is_copy = faccessat(dir->fd, "snapshot", F_OK, 0) == 0;
+	dir->is_copy = has_name(dir, "snapshot");
 	dir->is_new = is_new || (!has_name(dir, "commitlog") && !has_name(dir, "consumequeue"));
 	rc = refuse_mount_point(dir);
 	if (rc == MQ_OK)
@@ -285,29 +288,32 @@ make_subdirs(const struct storedir *dir)
 
 /* --- the commit log, which may be elsewhere ------------------------------------------------- */
 
-static int
-is_segment(const struct dirent *e)
+static bool
+is_segment(const char *name)
 {
-	return *e->d_name && strspn(e->d_name, "0123456789") == strlen(e->d_name);
+	return strspn(name, "0123456789") == strlen(name);
+}
+
+static int
+note_last(int dirfd, const char *name, void *arg)
+{
+	char *last = arg;
+
+	(void)dirfd;
+	if (is_segment(name) && strcmp(name, last) > 0)
+		snprintf(last, NAME_MAX + 1, "%s", name);
+	return MQ_OK;
 }
 
 /* The last segment's name; "" without one. */
 static int
-last_segment(int commitlog_fd, char name[NAME_MAX + 1])
+last_segment(int commitlog_fd, char last[NAME_MAX + 1])
 {
-	struct dirent **entries;
-	int n = scandirat(commitlog_fd, ".", &entries, is_segment, alphasort);
-
-	if (n < 0)
-		return err_note(-errno, "commitlog: %m");
-	snprintf(name, NAME_MAX + 1, "%s", n > 0 ? entries[n - 1]->d_name : "");
-	for (int i = 0; i < n; i++)
-		free(entries[i]);
-	free(entries);
-	return MQ_OK;
+	*last = '\0';
+	return dir_each(commitlog_fd, ".", note_last, last);
 }
 
-/* Has the store a commit log of its own, in or behind STORE/commitlog? */
+/* Does STORE/commitlog, which may be a link, hold segments? */
 static int
 has_own_log(const struct storedir *dir, bool *ret)
 {
@@ -317,12 +323,6 @@ has_own_log(const struct storedir *dir, bool *ret)
 
 	*ret = *last != '\0';
 	return rc;
-}
-
-static bool
-same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /* Is `commitlog` the path of STORE/commitlog itself, or of what that is a link to? */
@@ -425,8 +425,8 @@ find_log(struct storedir *dir, const char *commitlog, int wait_ms)
 
 /* --- who may read the log ------------------------------------------------------------------ */
 
-/* `name` gets `group`, which may read it (and `more`).  Where that is not allowed (of a network
- * file system, say) a daemon says that it cannot read it. */
+/* `group` may read `name`, which gets the mode bits `more`, too.  Where that is not allowed (of a
+ * network file system, say) a daemon says that it cannot read the log. */
 static void
 let_group(int dirfd, const char *name, gid_t group, mode_t more)
 {
@@ -441,28 +441,26 @@ let_group(int dirfd, const char *name, gid_t group, mode_t more)
 	(void)fchmodat(dirfd, name, (st.st_mode | bits) & 07777, 0);
 }
 
+static int
+let_group_segment(int dirfd, const char *name, void *group)
+{
+	if (is_segment(name))
+		let_group(dirfd, name, *(gid_t *)group, 0);
+	return MQ_OK;
+}
+
 /* What root makes later is of root's group, or of the directory's if that says so. */
 static int
 let_group_read(const struct storedir *dir)
 {
-	struct dirent **entries;
 	struct stat st;
-	int n;
 
 	if (geteuid() != 0)
 		return MQ_OK;
 	if (fstat(dir->commitlog_fd, &st) != 0)
 		return err_note(-errno, "commitlog: %m");
-	n = scandirat(dir->commitlog_fd, ".", &entries, is_segment, NULL);
-	if (n < 0)
-		return err_note(-errno, "commitlog: %m");
 	let_group(dir->commitlog_fd, ".", st.st_gid, S_IXGRP | (st.st_gid != getegid() ? S_ISGID : 0));
-	for (int i = 0; i < n; i++) {
-		let_group(dir->commitlog_fd, entries[i]->d_name, st.st_gid, 0);
-		free(entries[i]);
-	}
-	free(entries);
-	return MQ_OK;
+	return dir_each(dir->commitlog_fd, ".", let_group_segment, &st.st_gid);
 }
 
 /* --- a copy that shares its files with others ---------------------------------------------- */
@@ -508,7 +506,7 @@ abort_is_none(const struct storedir *dir)
 }
 
 int
-storedir_open_at(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir)
+storedir_open(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir)
 {
 	struct storedir dir = closed;
 	int rc;
@@ -541,44 +539,56 @@ storedir_open_at(const char *path, const char *commitlog, bool read_only, int wa
 	return MQ_OK;
 }
 
-int
-storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir)
+/* --- files that say how the store is ------------------------------------------------------- */
+
+/* Write the file `name`, made if it is not there. */
+static int
+say(const struct storedir *dir, const char *name, const void *bytes, size_t len)
 {
-	return storedir_open_at(path, "", read_only, wait_ms, ret_dir);
+	AUTO_CLOSE int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+	return fd < 0 ? err_note(-errno, "store %s: %s: %m", dir->path, name) : file_write(fd, bytes, len, 0, name);
+}
+
+/* Remove the file `name`, if it is there. */
+static int
+unsay(const struct storedir *dir, const char *name)
+{
+	return unlinkat(dir->fd, name, 0) == 0 || errno == ENOENT
+		       ? MQ_OK : err_note(-errno, "store %s: %s: %m", dir->path, name);
 }
 
 int
 storedir_begin(struct storedir *dir)
 {
+	int rc = MQ_OK;
+
 	if (dir->read_only)
 		return MQ_OK;
-	/* that of a snapshot may be a hard link to other backups' */
-	if (abort_is_none(dir) && unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
-		return err_note(-errno, "store %s: abort: %m", dir->path);
-	AUTO_CLOSE int fd = openat(dir->fd, "abort", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "store %s: abort: %m", dir->path);
-	return dir_sync(dir->fd, dir->path);
+	if (abort_is_none(dir))		/* that of a snapshot may be a hard link to other backups' */
+		rc = unsay(dir, "abort");
+	if (rc == MQ_OK)
+		rc = say(dir, "abort", "", 0);
+	return rc == MQ_OK ? dir_sync(dir->fd, dir->path) : rc;
 }
 
 int
 storedir_end(struct storedir *dir)
 {
-	if (dir->read_only)
-		return MQ_OK;
-	if (unlinkat(dir->fd, "abort", 0) != 0 && errno != ENOENT)
-		return err_note(-errno, "store %s: abort: %m", dir->path);
-	return dir_sync(dir->fd, dir->path);
+	int rc = dir->read_only ? MQ_OK : unsay(dir, "abort");
+
+	return rc == MQ_OK && !dir->read_only ? dir_sync(dir->fd, dir->path) : rc;
 }
 
 int
 storedir_is_own(struct storedir *dir)
 {
-	static const char *const names[] = { "MANIFEST", "snapshot" };
+	int rc = unsay(dir, "MANIFEST");
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (unlinkat(dir->fd, names[i], 0) != 0 && errno != ENOENT)
-			return err_note(-errno, "store %s: %s: %m", dir->path, names[i]);
+	if (rc == MQ_OK)
+		rc = unsay(dir, "snapshot");
+	if (rc != MQ_OK)
+		return rc;
 	dir->is_copy = false;
 	return dir_sync(dir->fd, dir->path);
 }
@@ -586,43 +596,28 @@ storedir_is_own(struct storedir *dir)
 int
 storedir_views_are_stale(struct storedir *dir)
 {
-	AUTO_CLOSE int fd = openat(dir->fd, STALE, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	int rc = say(dir, STALE, "", 0);
 
-	if (fd < 0)
-		return err_note(-errno, "store %s: " STALE ": %m", dir->path);
-	dir->views_stale = false;	/* it is about more than this mount has made */
+	if (rc != MQ_OK)
+		return rc;
+	dir->views_stale = false;	/* the views that this mount has made are stale, too */
 	return dir_sync(dir->fd, dir->path);
-}
-
-static int
-note_format(struct storedir *dir)
-{
-	AUTO_CLOSE int fd = openat(dir->fd, FORMAT, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-	int rc;
-
-	if (fd < 0)
-		return err_note(-errno, "store %s: " FORMAT ": %m", dir->path);
-	rc = file_write(fd, FORMAT_TEXT, strlen(FORMAT_TEXT), 0, FORMAT);
-	if (rc == MQ_OK)
-		dir->views_foreign = false;
-	return rc;
 }
 
 int
 storedir_views_are_fresh(struct storedir *dir)
 {
-	bool stale = dir->views_stale;
 	int rc = MQ_OK;
 
-	if (dir->read_only || (!stale && !dir->views_foreign))
+	if (dir->read_only || (!dir->views_stale && !dir->views_foreign))
 		return MQ_OK;
 	if (dir->views_foreign)
-		rc = note_format(dir);
+		rc = say(dir, FORMAT, FORMAT_TEXT, strlen(FORMAT_TEXT));
+	if (rc == MQ_OK && dir->views_stale)
+		rc = unsay(dir, STALE);
 	if (rc != MQ_OK)
 		return rc;
-	if (stale && unlinkat(dir->fd, STALE, 0) != 0 && errno != ENOENT)
-		return err_note(-errno, "store %s: " STALE ": %m", dir->path);
-	dir->views_stale = false;
+	dir->views_stale = dir->views_foreign = false;
 	return dir_sync(dir->fd, dir->path);
 }
 
@@ -631,34 +626,13 @@ storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logic
 {
 	unsigned char raw[CHECKPOINT_BYTES] = { 0 };
 
-	if (dir->read_only)
-		return MQ_OK;
-	AUTO_CLOSE int fd = openat(dir->fd, "checkpoint", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_note(-errno, "store %s: checkpoint: %m", dir->path);
 	be64_put(raw, physic_ms);
 	be64_put(raw + 8, logics_ms);
 	be64_put(raw + 16, index_ms);
-	return file_write(fd, raw, sizeof(raw), 0, "checkpoint");
+	return dir->read_only ? MQ_OK : say(dir, "checkpoint", raw, sizeof(raw));
 }
 
 /* --- closing ----------------------------------------------------------------------------- */
-
-/* The private place holds nothing that is needed: all of it goes. */
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void
-remove_tree(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 void
 storedir_close(struct storedir *dir)
@@ -666,7 +640,8 @@ storedir_close(struct storedir *dir)
 	if (dir->derived_path) {
 		if (dir->derived_fd >= 0)
 			close(dir->derived_fd);
-		remove_tree(dir->derived_path);
+		if (dir_remove(AT_FDCWD, dir->derived_path) != MQ_OK)
+			err_clear();
 		free(dir->derived_path);
 	}
 	const int fds[] = { dir->elsewhere_fd, dir->commitlog_fd, dir->lock_fd, dir->fd };

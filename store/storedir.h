@@ -39,26 +39,24 @@ struct storedir {
 	char *derived_path;	/* NULL unless private */
 };
 
-/* Of a copy of a snapshot that may be written, what will be written before the log rolls,
- * its last segment and its tables, gets inodes of its own: backups are often hard links
- * to one another (rsync --link-dest, cp -al).
+/* Open (and make, with its parents, unless read_only) the store at path; wait up to wait_ms for
+ * another holder of its lock to go away.  `commitlog` is the setting storePathCommitLog ("": not
+ * set), an absolute path; that directory is made for a new store.  All errors are noted:
+ *
+ * -EBUSY    another process (the note has its pid and host) uses the store, or another store
+ *           the directory `commitlog`
+ * -EINVAL   path is a snapshot where it was taken, no store and not empty, or a mount point of
+ *           mqfs; or the store has another commit log
+ * -ENOENT   `commitlog` is missing, and the store is not new
+ * -errno
+ *
+ * In a copy of a snapshot the last segment and the tables get inodes of their own, unless
+ * read_only: backups are often hard links to one another (rsync --link-dest, cp -al).
  *
  * The group of the commit log's directory may read the log: the daemons of root's mount, which
  * are not root, belong to it (net/confine.h).  Where a copy has brought the directory or its
- * segments with another group or mode, root's writable mount corrects these.
- *
- * Open (and make, with its parents, unless read_only) the store at path; wait
- * up to wait_ms for another holder of its lock to go away.  -EBUSY with a note
- * that names the holder's pid and host; -EINVAL, noted, for a snapshot where it was taken,
- * for a directory that is no store and not empty, and for a mount point of mqfs. */
-int storedir_open(const char *path, bool read_only, int wait_ms, struct storedir *ret_dir);
-
-/* The same; `commitlog` is the setting storePathCommitLog ("": not set), an absolute path.  The
- * directory is made for a new store.  -ENOENT: it is missing, and the store is not new; -EINVAL:
- * the store has another commit log; -EBUSY: another store uses that directory.  All noted, and
- * nothing has changed then. */
-int storedir_open_at(const char *path, const char *commitlog, bool read_only, int wait_ms,
-		     struct storedir *ret_dir);
+ * segments with another group or mode, root's writable mount corrects these. */
+int storedir_open(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir);
 
 /* From here on a crash is noticed: creates `abort`. */
 int storedir_begin(struct storedir *dir);
@@ -66,10 +64,10 @@ int storedir_begin(struct storedir *dir);
 /* A clean end: removes `abort`, syncs. */
 int storedir_end(struct storedir *dir);
 
-/* It is no copy any more: `snapshot` goes, and MANIFEST, which is true no longer. */
+/* The store is no copy any more: remove `snapshot`, and MANIFEST, which does not hold any more. */
 int storedir_is_own(struct storedir *dir);
 
-/* The next mount is to make the views anew; they were, on the disk. */
+/* The next mount is to make the views anew; they are made anew, and on the disk. */
 int storedir_views_are_stale(struct storedir *dir);
 int storedir_views_are_fresh(struct storedir *dir);
 

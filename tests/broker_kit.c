@@ -67,7 +67,7 @@ int
 broker_try(struct broker *b, bool read_only)
 {
 	struct store_checkpoint cp = { 0 };
-	int rc = storedir_open(b->path, read_only, 0, &b->sd);
+	int rc = storedir_open(b->path, "", read_only, 0, &b->sd);
 
 	if (rc == MQ_OK && !read_only)
 		rc = storedir_begin(&b->sd);

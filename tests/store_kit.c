@@ -61,7 +61,7 @@ kit_teardown(void **state)
 int
 kit_try_open(struct kit *k, bool read_only)
 {
-	int rc = storedir_open(k->path, read_only, 0, &k->sd);
+	int rc = storedir_open(k->path, "", read_only, 0, &k->sd);
 
 	if (rc != MQ_OK)
 		return rc;

@@ -51,17 +51,17 @@ a_store_is_made_with_its_parents(void **state)
 	struct storedir d;
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_true(d.is_new && d.was_clean && !d.read_only);
 	assert_int_equal(d.fd, d.derived_fd);
 	assert_true(there("commitlog") && there("consumequeue") && there("byteindex") && there("index"));
 	assert_true(there("lmdb") && there("config") && there("lost+found"));
 	storedir_close(&d);
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_false(d.is_new);
 	storedir_close(&d);
 	strcat(path, "2/");
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_true(d.is_new);
 	storedir_close(&d);
 }
@@ -72,9 +72,9 @@ a_path_that_cannot_be_is_refused(void **state)
 	struct storedir d = { .fd = 77 };
 
 	(void)state;
-	assert_int_equal(storedir_open("", false, 0, &d), -ENOENT);
-	assert_int_equal(storedir_open("/dev/null/store", false, 0, &d), -ENOTDIR);
-	assert_int_equal(storedir_open(path, true, 0, &d), -ENOENT);
+	assert_int_equal(storedir_open("", "", false, 0, &d), -ENOENT);
+	assert_int_equal(storedir_open("/dev/null/store", "", false, 0, &d), -ENOTDIR);
+	assert_int_equal(storedir_open(path, "", true, 0, &d), -ENOENT);
 	assert_int_equal(d.fd, 77);
 }
 
@@ -85,13 +85,13 @@ a_second_opener_is_refused_by_name(void **state)
 	char pid[32];
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &a), MQ_OK);
-	assert_int_equal(storedir_open(path, false, 60, &b), -EBUSY);
+	assert_int_equal(storedir_open(path, "", false, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 60, &b), -EBUSY);
 	snprintf(pid, sizeof(pid), "process %d on ", (int)getpid());
 	assert_non_null(strstr(err_text(-EBUSY), pid));
-	assert_int_equal(storedir_open(path, true, 0, &b), -EBUSY);
+	assert_int_equal(storedir_open(path, "", true, 0, &b), -EBUSY);
 	storedir_close(&a);
-	assert_int_equal(storedir_open(path, false, 0, &b), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &b), MQ_OK);
 	storedir_close(&b);
 }
 
@@ -101,11 +101,11 @@ readers_share_a_store_and_keep_writers_out(void **state)
 	struct storedir a, b, c;
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &a), MQ_OK);
 	storedir_close(&a);
-	assert_int_equal(storedir_open(path, true, 0, &a), MQ_OK);
-	assert_int_equal(storedir_open(path, true, 0, &b), MQ_OK);
-	assert_int_equal(storedir_open(path, false, 0, &c), -EBUSY);
+	assert_int_equal(storedir_open(path, "", true, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(path, "", true, 0, &b), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &c), -EBUSY);
 	assert_non_null(strstr(err_text(-EBUSY), "read-only"));
 	storedir_close(&a);
 	storedir_close(&b);
@@ -123,13 +123,13 @@ the_next_one_waits_for_the_holder_to_go(void **state)
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
-		if (storedir_open(path, false, 0, &d) != MQ_OK || write(ready[1], "x", 1) != 1)
+		if (storedir_open(path, "", false, 0, &d) != MQ_OK || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		usleep(100000);
 		_exit(0);		/* as a killed one: the kernel lets go of the lock */
 	}
 	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_int_equal(storedir_open(path, false, 10000, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 10000, &d), MQ_OK);
 	storedir_close(&d);
 	waitpid(child, &status, 0);
 	assert_int_equal(status, 0);
@@ -143,18 +143,18 @@ abort_tells_of_a_crash(void **state)
 	struct storedir d;
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_int_equal(storedir_begin(&d), MQ_OK);
 	assert_true(there("abort"));
 	storedir_close(&d);		/* no end */
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_false(d.was_clean);
 	assert_int_equal(storedir_begin(&d), MQ_OK);
 	assert_int_equal(storedir_end(&d), MQ_OK);
 	assert_int_equal(storedir_end(&d), MQ_OK);
 	assert_false(there("abort"));
 	storedir_close(&d);
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_true(d.was_clean);
 	storedir_close(&d);
 }
@@ -167,7 +167,7 @@ the_checkpoint_is_rocketmqs(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_int_equal(storedir_write_checkpoint(&d, 0x18bcfe5687b, 0x18bcfe5687b, 0), MQ_OK);
 	fd = openat(d.fd, "checkpoint", O_RDONLY);
 	assert_int_equal(read(fd, raw, sizeof(raw)), 4096);
@@ -184,9 +184,9 @@ a_read_only_opener_writes_nothing_into_the_store(void **state)
 	char *derived;
 
 	(void)state;
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	storedir_close(&d);
-	assert_int_equal(storedir_open(path, true, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", true, 0, &d), MQ_OK);
 	assert_int_not_equal(d.fd, d.derived_fd);
 	assert_int_equal(storedir_begin(&d), MQ_OK);
 	assert_int_equal(storedir_write_checkpoint(&d, 1, 1, 1), MQ_OK);
@@ -227,19 +227,19 @@ a_commit_log_elsewhere_is_used_and_found_again_without_being_told(void **state)
 
 	(void)state;
 	sh("mkdir -p '%s/consumequeue'", path);
-	assert_int_equal(storedir_open_at(path, log, true, 0, &d), MQ_OK);	/* changes nothing */
+	assert_int_equal(storedir_open(path, log, true, 0, &d), MQ_OK);	/* changes nothing */
 	assert_true(has_segment(&d));
 	storedir_close(&d);
 	assert_false(there("commitlog"));
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(storedir_open_at(path, log, false, 0, &d), MQ_OK);
+		assert_int_equal(storedir_open(path, log, false, 0, &d), MQ_OK);
 		assert_true(has_segment(&d));
 		storedir_close(&d);
 	}
-	assert_int_equal(storedir_open(path, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_true(has_segment(&d));
 	storedir_close(&d);
-	assert_int_equal(storedir_open(path, true, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, "", true, 0, &d), MQ_OK);
 	assert_true(has_segment(&d));
 	storedir_close(&d);
 }
@@ -251,7 +251,7 @@ a_new_store_makes_its_commit_log_where_it_is_told(void **state)
 	struct storedir d;
 
 	(void)state;
-	assert_int_equal(storedir_open_at(path, log, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, log, false, 0, &d), MQ_OK);
 	storedir_close(&d);
 	assert_int_equal(access(log, F_OK), 0);
 	assert_true(there("commitlog"));
@@ -265,7 +265,7 @@ a_store_whose_commit_log_is_missing_is_refused_and_stays_as_it_is(void **state)
 
 	(void)state;
 	sh("mkdir -p '%s/consumequeue'", path);
-	assert_int_equal(storedir_open_at(path, log, false, 0, &d), -ENOENT);
+	assert_int_equal(storedir_open(path, log, false, 0, &d), -ENOENT);
 	assert_int_equal(access(log, F_OK), -1);
 	assert_false(there("commitlog"));
 }
@@ -278,10 +278,10 @@ a_second_commit_log_is_refused(void **state)
 
 	(void)state;
 	sh("mkdir -p '%s/commitlog' && echo x > '%s/commitlog/00000000000000000000'", path, path);
-	assert_int_equal(storedir_open_at(path, elsewhere(true), false, 0, &d), -EINVAL);
-	assert_int_equal(storedir_open_at(path, elsewhere(true), true, 0, &d), -EINVAL);
+	assert_int_equal(storedir_open(path, elsewhere(true), false, 0, &d), -EINVAL);
+	assert_int_equal(storedir_open(path, elsewhere(true), true, 0, &d), -EINVAL);
 	snprintf(own, sizeof(own), "%s/commitlog", path);	/* what most broker.conf say */
-	assert_int_equal(storedir_open_at(path, own, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, own, false, 0, &d), MQ_OK);
 	assert_true(has_segment(&d));
 	storedir_close(&d);
 }
@@ -294,7 +294,7 @@ the_own_commitlog_may_be_named_before_it_is_made(void **state)
 
 	(void)state;
 	snprintf(own, sizeof(own), "%s//commitlog/", path);
-	assert_int_equal(storedir_open_at(path, own, false, 0, &d), MQ_OK);
+	assert_int_equal(storedir_open(path, own, false, 0, &d), MQ_OK);
 	storedir_close(&d);
 	snprintf(own, sizeof(own), "%s/commitlog", path);
 	assert_int_equal(readlink(own, target, sizeof(target)), -1);
@@ -309,12 +309,12 @@ one_commit_log_serves_one_store_at_a_time(void **state)
 
 	(void)state;
 	snprintf(other, sizeof(other), "%s/other", root);
-	assert_int_equal(storedir_open_at(path, log, false, 0, &a), MQ_OK);
-	assert_int_equal(storedir_open_at(other, log, false, 0, &b), -EBUSY);
+	assert_int_equal(storedir_open(path, log, false, 0, &a), MQ_OK);
+	assert_int_equal(storedir_open(other, log, false, 0, &b), -EBUSY);
 	assert_non_null(strstr(err_text(-EBUSY), log));
 	storedir_close(&a);
-	assert_int_equal(storedir_open_at(other, log, false, 0, &b), MQ_OK);
-	assert_int_equal(storedir_open(path, false, 0, &a), -EBUSY);	/* through its link */
+	assert_int_equal(storedir_open(other, log, false, 0, &b), MQ_OK);
+	assert_int_equal(storedir_open(path, "", false, 0, &a), -EBUSY);	/* through its link */
 	storedir_close(&b);
 }
 

@@ -101,7 +101,7 @@ main(int argc, char **argv)
 	MUST(mkdtemp(path) && settings_init(&settings) == MQ_OK);
 	settings.diskSpaceWarningLevelRatio = 100;
 	settings.flushIntervalCommitLog = 3600000;	/* the disk is another matter */
-	MUST(storedir_open(path, false, 0, &dir) == MQ_OK);
+	MUST(storedir_open(path, "", false, 0, &dir) == MQ_OK);
 	MUST(store_open(&settings, &dir, &none, &s) == MQ_OK);
 	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
 		measure(s, &runs[i]);

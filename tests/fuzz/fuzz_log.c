@@ -67,7 +67,7 @@ look_at(const char *path)
 	struct storedir dir;
 	struct store *s;
 
-	MUST(storedir_open(path, false, 0, &dir) == MQ_OK);
+	MUST(storedir_open(path, "", false, 0, &dir) == MQ_OK);
 	if (store_open(&settings, &dir, &cp, &s) == MQ_OK) {
 		store_each_queue(s, read_queue, s);
 		append_one(s);
