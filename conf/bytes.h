@@ -7,6 +7,7 @@
 #define MQFS_CONF_BYTES_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,6 +23,13 @@ hex_value(char c)
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Are the len bytes at `text` the string `what`? */
+static inline bool
+bytes_are(const void *text, size_t len, const char *what)
+{
+	return len == strlen(what) && memcmp(text, what, len) == 0;
 }
 
 static inline void

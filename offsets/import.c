@@ -193,7 +193,7 @@ import_delay(struct import *im, const char *level, json_t *at)
 
 	if (!rocketmq_delay_ok(level, at) || json_equal(json_object_get(delays, level), at))
 		return;
-	delays_told(im->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
+	delays_level_is_at(im->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
 	LOCKED(&im->o->registry);
 	if (!delays)
 		delays = im->o->told.delays = json_object();

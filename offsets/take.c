@@ -277,7 +277,7 @@ take_delays(struct take *t)
 	if (!t->o->store)		/* a registry alone */
 		return MQ_OK;
 	json_object_foreach(t->table, level, at)
-		delays_told(t->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
+		delays_level_is_at(t->o->store, atoi(level), MQ_QOFF(json_integer_value(at)));
 	return MQ_OK;
 }
 

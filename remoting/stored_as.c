@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
@@ -12,6 +13,7 @@
 #include "remoting/built_in.h"
 #include "remoting/stored_as.h"
 #include "store/delays.h"
+#include "store/properties.h"
 
 #define RETRY "%RETRY%"
 #define DLQ "%DLQ%"
@@ -261,52 +263,23 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 
 /* --- properties --------------------------------------------------------------------------------- */
 
-/* Properties, one behind the other. */
-struct props {
-	char *buf;
-	size_t len;
-	bool full;
-};
-
-static void
-props_put(struct props *p, const char *name, size_t name_len, const char *value, size_t value_len)
-{
-	if (name_len + value_len + 2 > RECORD_PROPS_MAX - p->len) {
-		p->full = true;
-		return;
-	}
-	if (p->len > 0)
-		p->buf[p->len++] = 0x02;
-	memcpy(p->buf + p->len, name, name_len);
-	p->len += name_len;
-	p->buf[p->len++] = 0x01;
-	memcpy(p->buf + p->len, value, value_len);
-	p->len += value_len;
-}
-
-static bool
-is_called(const char *name, size_t len, const char *what)
-{
-	return len == strlen(what) && memcmp(name, what, len) == 0;
-}
-
 bool
 stored_props(const struct remoting_broker *b, const struct ring_request *req, const char *item, size_t item_len,
 	     char *buf, size_t *ret_len)
 {
 	const char *cluster = b->settings->brokerClusterName;
-	struct props p = { .buf = buf };
+	struct properties p = { .buf = buf, .size = RECORD_PROPS_MAX };
 	const char *name, *value;
 	size_t name_len, value_len;
 
 	for (size_t at = 0; record_property_next(item, item_len, &at, &name, &name_len, &value, &value_len);)
-		props_put(&p, name, name_len, value, value_len);
+		properties_put(&p, name, name_len, value, value_len);
 	for (size_t at = 0;
 	     record_property_next(req->text, req->s.text_len, &at, &name, &name_len, &value, &value_len);)
-		if (!is_called(name, name_len, "CLUSTER") && (item || !is_called(name, name_len, "WAIT")))
-			props_put(&p, name, name_len, value, value_len);
+		if (!bytes_are(name, name_len, "CLUSTER") && (item || !bytes_are(name, name_len, "WAIT")))
+			properties_put(&p, name, name_len, value, value_len);
 	if (*cluster)
-		props_put(&p, "CLUSTER", strlen("CLUSTER"), cluster, strlen(cluster));
+		properties_put(&p, "CLUSTER", strlen("CLUSTER"), cluster, strlen(cluster));
 	*ret_len = p.len;
 	return !p.full;
 }

@@ -45,23 +45,9 @@ static void
 note_properties(struct batch_entry *e, const struct message *m)
 {
 	size_t len;
-	const char *tags;
-	int64_t due_ms;
 
-	e->tags_code = e->delay_ms = 0;
-	e->keyed = e->timed = false;
-	e->waits = m->prepared.byte > 0;
-	if (m->props_len == 0)
-		return;
-	tags = record_property(m->props, m->props_len, "TAGS", &len);
-	if (tags)
-		e->tags_code = record_tags_code(tags, len);
-	e->delay_ms = record_delay_ms(m->topic, m->topic_len, m->props, m->props_len);
-	due_ms = record_timed_ms(m->topic, m->topic_len, m->props, m->props_len);
-	e->timed = due_ms > 0;
-	if (e->timed)
-		e->tags_code = due_ms;
-	e->waits = e->waits || e->timed || e->delay_ms > 0;
+	e->tags_code = record_code(m->topic, m->topic_len, m->props, m->props_len, &e->due);
+	e->waits = m->prepared.byte > 0 || e->due != DUE_NOW;
 	e->keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
 		   record_property(m->props, m->props_len, "UNIQ_KEY", &len);
 }

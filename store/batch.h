@@ -20,9 +20,8 @@ struct batch_entry {
 	uint32_t body_len;
 	bool keyed;		/* has KEYS or UNIQ_KEY */
 	bool waits;		/* to be delivered later, or it has waited: delays.h */
-	bool timed;		/* tags_code is when it is to be delivered */
-	int64_t tags_code;
-	int64_t delay_ms;	/* of a delayed message, else 0 */
+	enum record_due due;
+	int64_t tags_code;	/* record_code()'s: DUE_AFTER: without the store time */
 	mq_pos pos;		/* where store_append() put it, */
 	mq_qoff qoff;		/* and which message of its queue it is */
 };

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "conf/array.h"
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "store/delays.h"
 #include "store/dispatch.h"
+#include "store/properties.h"
 #include "store/store_priv.h"
 
 #define TIMED_KEPT (256u << 10)	/* timed messages in memory: at most twice as many */
@@ -49,16 +51,11 @@ delays_news(struct store *s)
 	return &s->delays.news;
 }
 
+/* Where messages of a level, or of level 0 (timed ones), wait; NULL: none was ever stored. */
 static struct queue *
-level_queue(struct store *s, int level)
+queue_of(struct store *s, int level)
 {
-	return store_queue(s, SCHEDULE_TOPIC, level - 1);
-}
-
-static struct queue *
-timed_queue(struct store *s)
-{
-	return store_queue(s, TIMED_TOPIC, 0);
+	return level > 0 ? store_queue(s, SCHEDULE_TOPIC, level - 1) : store_queue(s, TIMED_TOPIC, 0);
 }
 
 int
@@ -68,7 +65,7 @@ delays_queue(struct store *s, int level, struct queue **ret_q)
 			 : store_queue_make(s, TIMED_TOPIC, 0, ret_q);
 }
 
-/* --- the heap of timed messages: with the lock ----------------------------------------- */
+/* --- the heap of timed messages ----------------------------------------- */
 
 static int
 timed_cmp(const void *a, const void *b)
@@ -94,10 +91,11 @@ is_pending(const struct delays_state *state, const struct timed *t)
 	return t->qoff.n >= state->low.n && timed_before(&last, t);
 }
 
-/* The heap is not kept any more: it is read again when somebody asks what is due. */
+/* Forget the heap: delays_due() will read the queue again. */
 static void
 unload(struct delays *d)
 {
+	MUST_HOLD(&d->lock);
 	free(d->heap);
 	d->heap = NULL;
 	d->n = d->max = 0;
@@ -109,6 +107,7 @@ heap_push(struct delays *d, struct timed t)
 {
 	size_t at = d->n++;
 
+	MUST_HOLD(&d->lock);
 	for (; at > 0 && timed_before(&t, &d->heap[(at - 1) / 2]); at = (at - 1) / 2)
 		d->heap[at] = d->heap[(at - 1) / 2];
 	d->heap[at] = t;
@@ -120,6 +119,7 @@ heap_pop(struct delays *d)
 	struct timed t = d->heap[--d->n];
 	size_t at = 0, child;
 
+	MUST_HOLD(&d->lock);
 	while ((child = 2 * at + 1) < d->n) {
 		if (child + 1 < d->n && timed_before(&d->heap[child + 1], &d->heap[child]))
 			child++;
@@ -131,11 +131,12 @@ heap_pop(struct delays *d)
 	d->heap[at] = t;
 }
 
-/* A message is stored.  Whoever reads the queue may have seen it there already; and what lies
- * behind the horizon is not needed yet. */
+/* A timed message has been stored.  One before `scanned` is found by timed_load(), and one behind
+ * the horizon is not needed in the heap yet. */
 static void
 timed_add(struct delays *d, const struct timed *t)
 {
+	MUST_HOLD(&d->lock);
 	if (d->loaded && t->qoff.n < d->scanned.n)
 		return;
 	d->timed_pending++;
@@ -150,13 +151,13 @@ timed_add(struct delays *d, const struct timed *t)
 
 /* --- reading the queue of timed messages --------------------------------------------------- */
 
-/* The earliest of those that are pending. */
+/* The earliest pending messages of the queue: at most 2 * TIMED_KEPT, in no order. */
 struct selection {
 	struct timed *list;
 	size_t n;
-	struct timed last;	/* none behind it is wanted */
-	int64_t pending;
-	mq_qoff low;		/* the first of them */
+	struct timed last;	/* pending messages behind this one are not in the list */
+	int64_t pending;	/* number of all pending messages */
+	mq_qoff low;		/* the first of them in the queue; its end if there is none */
 };
 
 static void
@@ -174,17 +175,22 @@ select_add(struct selection *sel, const struct timed *t)
 	sel->last = sel->list[sel->n - 1];
 }
 
-/* Every message of q in [from, to) that is pending. */
+/* Read q, which may be NULL, up to `to`.  sel->list is for free(3), also after a failure. */
 static int
-select_from(struct queue *q, const struct delays_state *state, mq_qoff from, mq_qoff to, struct selection *sel)
+select_pending(struct queue *q, const struct delays_state *state, mq_qoff to, struct selection *sel)
 {
 	struct queue_entry entries[SCAN_ENTRIES];
-	mq_qoff min = queue_min(q);
+	mq_qoff at = state->low;
 	size_t n;
-	int rc = MQ_OK;
 
-	for (mq_qoff at = from.n < min.n ? min : from; at.n < to.n; at = qoff_add(at, (int64_t)n)) {
-		rc = queue_entries(q, at, entries, SCAN_ENTRIES, &n);
+	*sel = (struct selection){ .last = never, .low = to, .list = malloc(2 * TIMED_KEPT * sizeof(*sel->list)) };
+	if (!sel->list)
+		return -ENOMEM;
+	if (q && at.n < queue_min(q).n)
+		at = queue_min(q);
+	for (; q && at.n < to.n; at = qoff_add(at, (int64_t)n)) {
+		int rc = queue_entries(q, at, entries, SCAN_ENTRIES, &n);
+
 		if (rc != MQ_OK)
 			return rc == MQ_EEND ? MQ_OK : rc;
 		for (size_t i = 0; i < n && at.n + (int64_t)i < to.n; i++) {
@@ -199,16 +205,16 @@ select_from(struct queue *q, const struct delays_state *state, mq_qoff from, mq_
 	return MQ_OK;
 }
 
-/* Read the queue; messages that are stored meanwhile come to the heap by themselves. */
+/* Read the queue into the heap; timed_add() adds those that are stored meanwhile. */
 static int
 timed_load(struct store *s)
 {
-	struct queue *q = timed_queue(s);
-	struct selection sel = { .last = never };
+	struct queue *q = queue_of(s, 0);
 	struct delays *d = &s->delays;
 	struct delays_state state;
+	struct selection sel;
 	mq_qoff end;
-	int rc = MQ_OK;
+	int rc;
 
 	lock_take(&d->lock);
 	unload(d);
@@ -219,11 +225,7 @@ timed_load(struct store *s)
 	state = d->state;
 	lock_drop(&d->lock);
 
-	sel.low = end;
-	sel.list = malloc(2 * TIMED_KEPT * sizeof(*sel.list));
-	rc = sel.list ? MQ_OK : -ENOMEM;
-	if (rc == MQ_OK && q)
-		rc = select_from(q, &state, state.low, end, &sel);
+	rc = select_pending(q, &state, end, &sel);
 
 	LOCKED(&d->lock);
 	if (rc == MQ_OK)
@@ -251,8 +253,8 @@ struct due_list {
 	int64_t now_ms, next_ms;
 };
 
-/* Where the delivery of a level is.  What is before the queue's first message is gone; and
- * RocketMQ may have told of messages that never came. */
+/* The next message of a level to be delivered.  Messages before the queue's first one are gone, and
+ * RocketMQ's delayOffset.json may be ahead of the queue. */
 static mq_qoff
 level_at(struct delays *d, int level, struct queue *q)
 {
@@ -269,23 +271,17 @@ level_at(struct delays *d, int level, struct queue *q)
 	return *at;
 }
 
-static mq_qoff
-level_next(struct delays *d, int level)
-{
-	LOCKED(&d->lock);
-	return d->state.level[level - 1];
-}
-
+/* Delivery of a level has come to `next`. */
 static void
-level_on(struct delays *d, int level, mq_qoff next)
+level_advance(struct delays *d, int level, mq_qoff next)
 {
 	LOCKED(&d->lock);
 	if (d->state.level[level - 1].n < next.n)
 		d->state.level[level - 1] = next;
 }
 
-/* As RocketMQ has it: what seems to be due later than a message can be that is stored now,
- * was stored when the clock was ahead. */
+/* As in RocketMQ: a message that seems to be due later than one that is stored now can be was
+ * stored when the clock was ahead, and is due at once. */
 static int64_t
 level_due_ms(int level, int64_t tags_code, int64_t now_ms)
 {
@@ -295,7 +291,7 @@ level_due_ms(int level, int64_t tags_code, int64_t now_ms)
 static int
 level_due(struct store *s, int level, struct due_list *dl)
 {
-	struct queue *q = level_queue(s, level);
+	struct queue *q = queue_of(s, level);
 	struct queue_entry entries[SCAN_ENTRIES];
 	mq_qoff at;
 	size_t n = 0;
@@ -326,7 +322,7 @@ level_due(struct store *s, int level, struct due_list *dl)
 	return MQ_OK;
 }
 
-/* The first of the heap is given. */
+/* The first message of the heap is given. */
 static void
 give_first(struct delays *d)
 {
@@ -335,13 +331,8 @@ give_first(struct delays *d)
 	heap_pop(d);
 }
 
-static void
-give_anew(struct delays *d)
-{
-	LOCKED(&d->lock);
-	d->n_given = d->next_given = 0;
-}
-
+/* Is the record at `pos` the next one of those that delays_due() has returned?  They are mostly
+ * delivered in that order, so the queue need not be searched for it. */
 static bool
 given_next(struct delays *d, mq_pos pos, struct timed *ret)
 {
@@ -352,8 +343,8 @@ given_next(struct delays *d, mq_pos pos, struct timed *ret)
 	return true;
 }
 
-/* The next one of those in memory that is due.  False: none, and *ret_again says whether the
- * queue has to be read before one can know. */
+/* Take the next message that is due from the heap.  False: none is; *ret_again says whether the
+ * heap is incomplete, so that the queue must be read. */
 static bool
 timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_again)
 {
@@ -368,7 +359,7 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 	if (ARRAY_ROOM(d->given, d->max_given, d->n_given + 1) != MQ_OK)
 		return false;
 	if (d->n_given > 0 && timed_before(&d->heap[0], &d->given[d->n_given - 1])) {
-		dl->next_ms = dl->now_ms;	/* it has just come: delays_in_order() says so */
+		dl->next_ms = dl->now_ms;	/* it was stored just now: delays_in_order() fails */
 		return false;
 	}
 	*ret = d->heap[0];
@@ -396,8 +387,8 @@ stands_at_mark(struct delays *d, const struct due_list *dl, struct timed *ret, i
 	return true;
 }
 
-/* The time at which the message at pos is due by itself.  One that cannot be read is due: who
- * delivers it says so. */
+/* The time at which the message at pos is due by itself.  One that cannot be read is due now: its
+ * delivery reports that. */
 static int64_t
 own_due_ms(struct store *s, mq_pos pos)
 {
@@ -407,7 +398,7 @@ own_due_ms(struct store *s, mq_pos pos)
 
 	if (store_read(s, pos, &buf, &size, &rec) != MQ_OK)
 		return 0;
-	return record_timed_ms(rec.topic, (size_t)rec.topic_len, rec.props, (size_t)rec.props_len);
+	return record_property_number(rec.props, (size_t)rec.props_len, PROP_TIMER);
 }
 
 static void
@@ -445,7 +436,7 @@ take_at_mark(struct store *s, struct due_list *dl, struct timed *ret)
 static int
 timed_due(struct store *s, struct due_list *dl)
 {
-	struct queue *q = timed_queue(s);
+	struct queue *q = queue_of(s, 0);
 	struct timed t;
 	bool again;
 
@@ -457,7 +448,7 @@ timed_due(struct store *s, struct due_list *dl)
 		}
 		if (!again)
 			return MQ_OK;
-		if (dl->n > 0)		/* deliver these first: they are not to be read again */
+		if (dl->n > 0)		/* these are delivered first, so that they are not read again */
 			break;
 		int rc = timed_load(s);
 
@@ -472,13 +463,14 @@ timed_due(struct store *s, struct due_list *dl)
 int
 delays_due(struct store *s, int64_t now_ms, struct delay_due *list, size_t max, size_t *ret_n, int64_t *ret_next_ms)
 {
-	/* each kind has its part of the list: a million of one keep nobody else waiting */
+	/* each level has its part of the list, so that a million messages of one do not delay the others */
 	struct due_list dl = { .list = list, .max = max / 2, .now_ms = now_ms, .next_ms = INT64_MAX };
 	int levels = record_levels(), rc;
 
-	give_anew(&s->delays);
+	lock_take(&s->delays.lock);
+	s->delays.n_given = s->delays.next_given = 0;
+	lock_drop(&s->delays.lock);
 	rc = timed_due(s, &dl);
-
 	for (int level = 1; rc == MQ_OK && level <= levels; level++) {
 		dl.max = dl.n + (max - dl.n) / (size_t)(levels - level + 1);
 		rc = level_due(s, level, &dl);
@@ -499,40 +491,33 @@ delays_again(struct store *s)
 	unload(&s->delays);
 }
 
-/* What was given and is not delivered goes back to the heap. */
-static void
-take_back(struct delays *d)
+int
+delays_in_order(struct store *s)
 {
-	size_t left = d->n_given - d->next_given;
+	struct delays *d = &s->delays;
+	size_t left;
 
+	LOCKED(&d->lock);
+	left = d->n_given - d->next_given;
+	if (left == 0 || (d->loaded && (d->n == 0 || timed_before(&d->given[d->n_given - 1], &d->heap[0]))))
+		return MQ_OK;
+	/* those that are not delivered go back to the heap */
 	if (!d->loaded || ARRAY_ROOM(d->heap, d->max, d->n + left) != MQ_OK)
 		unload(d);
 	for (size_t i = d->next_given; d->loaded && i < d->n_given; i++)
 		heap_push(d, d->given[i]);
 	d->n_given = d->next_given;
-}
-
-int
-delays_in_order(struct store *s)
-{
-	struct delays *d = &s->delays;
-
-	LOCKED(&d->lock);
-	if (d->next_given == d->n_given)
-		return MQ_OK;
-	if (d->loaded && (d->n == 0 || timed_before(&d->given[d->n_given - 1], &d->heap[0])))
-		return MQ_OK;
-	take_back(d);
 	return -EAGAIN;
 }
 
-/* --- delivery goes on ------------------------------------------------------------------------ */
+/* --- what has been delivered ------------------------------------------------------------------------ */
 
 static void
-timed_done(struct delays *d, const struct timed *t)
+timed_delivered(struct delays *d, const struct timed *t)
 {
 	const struct timed last = { .due_ms = d->state.due_ms, .pos = d->state.pos };
 
+	MUST_HOLD(&d->lock);
 	if (!timed_before(&last, t))
 		return;
 	d->state.due_ms = t->due_ms;
@@ -547,17 +532,17 @@ delays_skip(struct store *s, const struct delay_due *due)
 	struct delays *d = &s->delays;
 
 	if (due->level > 0) {
-		level_on(d, due->level, qoff_add(due->qoff, 1));
+		level_advance(d, due->level, qoff_add(due->qoff, 1));
 		return;
 	}
 	LOCKED(&d->lock);
-	timed_done(d, &(struct timed){ .due_ms = due->due_ms, .pos = due->pos });
+	timed_delivered(d, &(struct timed){ .due_ms = due->due_ms, .pos = due->pos });
 }
 
 int
 delays_oldest(struct store *s, int64_t before_ms, struct delay_due *ret)
 {
-	struct queue *q = timed_queue(s);
+	struct queue *q = queue_of(s, 0);
 	struct delays_state state;
 	struct queue_entry e;
 	size_t n;
@@ -585,7 +570,7 @@ delays_oldest(struct store *s, int64_t before_ms, struct delay_due *ret)
 	return MQ_EEND;
 }
 
-/* Is the record at pos message `at` of q? */
+/* Is the record at `pos` message `at` of q? */
 static bool
 is_entry(struct queue *q, mq_qoff at, mq_pos pos, int64_t *ret_tags_code)
 {
@@ -598,8 +583,8 @@ is_entry(struct queue *q, mq_qoff at, mq_pos pos, int64_t *ret_tags_code)
 	return true;
 }
 
-/* The entry of q for the record at pos.  False: it is not there any more; *ret_qoff is then
- * the first behind it. */
+/* Find the entry of q for the record at `pos`.  False: there is none any more; *ret_qoff is the
+ * first one behind it. */
 static bool
 entry_of(struct queue *q, mq_pos pos, mq_qoff *ret_qoff, int64_t *ret_tags_code)
 {
@@ -607,7 +592,8 @@ entry_of(struct queue *q, mq_pos pos, mq_qoff *ret_qoff, int64_t *ret_tags_code)
 	return q && queue_find_pos(q, pos, ret_qoff) == MQ_OK && is_entry(q, *ret_qoff, pos, ret_tags_code);
 }
 
-/* The level of a delivered record; 0: it was a timed one; -1: it has not waited. */
+/* On which level the message that rec delivers has waited; 0: it was a timed one; -1: rec delivers
+ * no message that has waited. */
 static int
 waited_as(const struct record *rec)
 {
@@ -625,7 +611,7 @@ waited_as(const struct record *rec)
 static void
 put_delivered(struct store *s, const struct record *rec, int level)
 {
-	struct queue *q = level > 0 ? level_queue(s, level) : NULL;
+	struct queue *q = level > 0 ? queue_of(s, level) : NULL;
 	struct delays *d = &s->delays;
 	struct timed given;
 	int64_t tags_code;
@@ -633,21 +619,23 @@ put_delivered(struct store *s, const struct record *rec, int level)
 	bool there;
 
 	if (level > 0) {
-		qoff = level_next(d, level);
+		lock_take(&d->lock);
+		qoff = d->state.level[level - 1];
+		lock_drop(&d->lock);
 		there = (q && is_entry(q, qoff, rec->prepared, &tags_code)) || entry_of(q, rec->prepared, &qoff, &tags_code);
-		level_on(d, level, there ? qoff_add(qoff, 1) : qoff);
+		level_advance(d, level, there ? qoff_add(qoff, 1) : qoff);
 	} else if (given_next(d, rec->prepared, &given)) {
 		LOCKED(&d->lock);
-		timed_done(d, &given);
-	} else if (entry_of(timed_queue(s), rec->prepared, &qoff, &tags_code)) {
+		timed_delivered(d, &given);
+	} else if (entry_of(queue_of(s, 0), rec->prepared, &qoff, &tags_code)) {
 		LOCKED(&d->lock);
-		timed_done(d, &(struct timed){ .due_ms = tags_code, .pos = rec->prepared });
+		timed_delivered(d, &(struct timed){ .due_ms = tags_code, .pos = rec->prepared });
 	}
 	LOCKED(&d->lock);
 	d->delivered++;
 }
 
-/* Of MQFS_DELAY: its entry is in the queue by now. */
+/* rec is of MQFS_DELAY; its queue has an entry for it by now. */
 static void
 put_timed(struct store *s, const struct record *rec)
 {
@@ -656,10 +644,10 @@ put_timed(struct store *s, const struct record *rec)
 	int64_t unused;
 	mq_qoff moved;
 
-	if (!is_entry(timed_queue(s), rec->qoff, rec->pos, &t.due_ms) &&
-	    !entry_of(timed_queue(s), rec->pos, &t.qoff, &t.due_ms))
+	if (!is_entry(queue_of(s, 0), rec->qoff, rec->pos, &t.due_ms) &&
+	    !entry_of(queue_of(s, 0), rec->pos, &t.qoff, &t.due_ms))
 		return;
-	if (rec->prepared.byte > 0 && entry_of(timed_queue(s), rec->prepared, &moved, &unused)) {
+	if (rec->prepared.byte > 0 && entry_of(queue_of(s, 0), rec->prepared, &moved, &unused)) {
 		LOCKED(&d->lock);
 		if (d->state.low.n <= moved.n) {
 			d->state.low = qoff_add(moved, 1);
@@ -686,20 +674,6 @@ delays_put(struct store *s, const struct record *rec)
 	return MQ_OK;
 }
 
-void
-delays_put_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
-{
-	struct record rec;
-
-	(void)store_ms;
-	for (size_t i = 0; i < n; i++) {
-		if (!b->entries[i].waits)
-			continue;
-		MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
-		(void)delays_put(s, &rec);
-	}
-}
-
 int64_t
 delays_tags_code(struct store *s, int64_t due_ms)
 {
@@ -719,7 +693,7 @@ undo(struct store *s, const struct record *rec)
 
 	if (level < 0 && !(record_is_of(rec, TIMED_TOPIC) && rec->prepared.byte > 0))
 		return;
-	if (!entry_of(level > 0 ? level_queue(s, level) : timed_queue(s), rec->prepared, &qoff, &tags_code))
+	if (!entry_of(queue_of(s, level), rec->prepared, &qoff, &tags_code))
 		return;
 	LOCKED(&s->delays.lock);
 	if (level > 0 && qoff.n < state->level[level - 1].n)
@@ -732,7 +706,7 @@ undo(struct store *s, const struct record *rec)
 	}
 }
 
-/* No number is beyond what stays of its queue. */
+/* The log ends at `at` now: no level, nor `low`, is beyond the messages that remain of its queue. */
 static int
 undo_ends(struct store *s, mq_pos at)
 {
@@ -740,7 +714,7 @@ undo_ends(struct store *s, mq_pos at)
 	int rc = MQ_OK;
 
 	for (int level = 0; rc == MQ_OK && level <= record_levels(); level++) {
-		struct queue *q = level > 0 ? level_queue(s, level) : timed_queue(s);
+		struct queue *q = queue_of(s, level);
 		mq_qoff *next = level > 0 ? &state->level[level - 1] : &state->low, end;
 
 		rc = q ? queue_find_pos(q, at, &end) : MQ_OK;
@@ -767,7 +741,7 @@ delays_cut(struct store *s, mq_pos at, mq_pos end)
 			undo(s, &rec);
 			pos = pos_add(pos, rec.total);
 		} else if (dispatch_next(s, pos, end, &pos) != MQ_OK) {
-			break;		/* a blank, or damage: nothing follows */
+			break;		/* a blank or damage, and no record behind it */
 		}
 	}
 	delays_again(s);
@@ -782,7 +756,7 @@ delays_cut(struct store *s, mq_pos at, mq_pos end)
 static void
 level_stats(struct store *s, int level, struct delays_stats *st)
 {
-	struct queue *q = level_queue(s, level);
+	struct queue *q = queue_of(s, level);
 	struct queue_entry e;
 	mq_qoff at;
 	size_t n;
@@ -795,19 +769,19 @@ level_stats(struct store *s, int level, struct delays_stats *st)
 		st->next_due_ms = e.tags_code;
 }
 
-/* Where nothing is delivered, the timed messages are not kept in memory. */
+/* On a slave, which delivers nothing, the heap is not loaded: the queue is read. */
 static int
 timed_stats(struct store *s, struct delays_stats *st)
 {
-	struct queue *q = timed_queue(s);
+	struct queue *q = queue_of(s, 0);
 	struct delays *d = &s->delays;
-	struct selection sel = { .last = never };
 	struct delays_state state;
+	struct selection sel;
+	bool counted;
 	int rc;
 
 	lock_take(&d->lock);
-	bool counted = d->counted;
-
+	counted = d->counted;
 	if (counted) {
 		st->pending += d->timed_pending;
 		if (d->n > 0 && d->heap[0].due_ms < st->next_due_ms)
@@ -818,8 +792,7 @@ timed_stats(struct store *s, struct delays_stats *st)
 	lock_drop(&d->lock);
 	if (counted || !q)
 		return MQ_OK;
-	sel.list = malloc(2 * TIMED_KEPT * sizeof(*sel.list));
-	rc = sel.list ? select_from(q, &state, state.low, queue_end(q), &sel) : -ENOMEM;
+	rc = select_pending(q, &state, queue_end(q), &sel);
 	for (size_t i = 0; rc == MQ_OK && i < sel.n; i++)
 		if (sel.list[i].due_ms < st->next_due_ms)
 			st->next_due_ms = sel.list[i].due_ms;
@@ -851,43 +824,22 @@ delays_levels(struct store *s, mq_qoff level[DELAY_LEVELS_MAX])
 }
 
 void
-delays_told(struct store *s, int level, mq_qoff next)
+delays_level_is_at(struct store *s, int level, mq_qoff next)
 {
 	if (level >= 1 && level <= DELAY_LEVELS_MAX && next.n >= 0)
-		level_on(&s->delays, level, next);
+		level_advance(&s->delays, level, next);
 }
 
 /* --- messages --------------------------------------------------------------------------------------- */
 
-struct props {
-	char *text;
-	size_t len;
-	bool full;
-};
-
-static void
-props_add(struct props *p, const char *name, size_t name_len, const char *value, size_t value_len)
-{
-	if (p->full || p->len + name_len + value_len + 2 > RECORD_PROPS_MAX) {
-		p->full = true;
-		return;
-	}
-	if (p->len > 0)
-		p->text[p->len++] = 0x02;
-	memcpy(p->text + p->len, name, name_len);
-	p->len += name_len;
-	p->text[p->len++] = 0x01;
-	memcpy(p->text + p->len, value, value_len);
-	p->len += value_len;
-}
-
+/* Is it a property that says how a message waits? */
 static bool
-is_ours(const char *name, size_t len)
+says_how(const char *name, size_t len)
 {
-	static const char *const ours[] = { "REAL_TOPIC", "REAL_QID", "DELAY", PROP_TIMER };
+	static const char *const names[] = { "REAL_TOPIC", "REAL_QID", "DELAY", PROP_TIMER };
 
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (strlen(ours[i]) == len && memcmp(ours[i], name, len) == 0)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (bytes_are(name, len, names[i]))
 			return true;
 	return false;
 }
@@ -895,20 +847,20 @@ is_ours(const char *name, size_t len)
 int
 delays_message(struct message *m, int level, int64_t due_ms, char *props)
 {
-	struct props p = { .text = props };
+	struct properties p = { .buf = props, .size = RECORD_PROPS_MAX };
 	const char *name, *value;
 	size_t cursor = 0, name_len, value_len;
 	char number[24], qid[16];
 
 	while (record_property_next(m->props, m->props_len, &cursor, &name, &name_len, &value, &value_len))
-		if (!is_ours(name, name_len))
-			props_add(&p, name, name_len, value, value_len);
+		if (!says_how(name, name_len))
+			properties_put(&p, name, name_len, value, value_len);
 	snprintf(number, sizeof(number), "%" PRId64, level > 0 ? (int64_t)level : due_ms);
 	name = level > 0 ? "DELAY" : PROP_TIMER;
-	props_add(&p, name, strlen(name), number, strlen(number));
-	props_add(&p, "REAL_TOPIC", strlen("REAL_TOPIC"), m->topic, m->topic_len);
+	properties_put(&p, name, strlen(name), number, strlen(number));
+	properties_put(&p, "REAL_TOPIC", strlen("REAL_TOPIC"), m->topic, m->topic_len);
 	snprintf(qid, sizeof(qid), "%" PRId32, m->queue_id);
-	props_add(&p, "REAL_QID", strlen("REAL_QID"), qid, strlen(qid));
+	properties_put(&p, "REAL_QID", strlen("REAL_QID"), qid, strlen(qid));
 	if (p.full)
 		return err_note(-EMSGSIZE, "properties of a delayed message: at most %d bytes", RECORD_PROPS_MAX);
 	m->props = props;

@@ -94,7 +94,7 @@ int delays_stats(struct store *s, struct delays_stats *ret);
 /* How far each of the n levels has come, as RocketMQ's delayOffset.json has it; and the
  * same told by RocketMQ: its progress is taken where it is further on. */
 int delays_levels(struct store *s, mq_qoff level[DELAY_LEVELS_MAX]);
-void delays_told(struct store *s, int level, mq_qoff next);
+void delays_level_is_at(struct store *s, int level, mq_qoff next);
 
 /* A message, as it is stored so that it is delivered later: its topic, queue and properties
  * are replaced.  level 1 ..., or 0 and due_ms.  `props` is memory of DELAYED_PROPS_MAX
@@ -140,9 +140,8 @@ void delays_open(struct delays *d, const struct delays_state *state);
 void delays_close(struct delays *d);
 void delays_state(struct store *s, struct delays_state *ret);
 
-/* The view's two ways in (dispatch.c), behind the consume queues.  With the log's lock. */
+/* Enter a record into the view, after the consume queues.  Needs the log's lock. */
 int delays_put(struct store *s, const struct record *rec);
-void delays_put_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms);
 
 /* The tagsCode of an entry of MQFS_DELAY that is stored now. */
 int64_t delays_tags_code(struct store *s, int64_t due_ms);

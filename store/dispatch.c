@@ -11,36 +11,24 @@
 
 /* --- the views ------------------------------------------------------------------ */
 
-int64_t
-dispatch_tags_code(const struct record *rec)
-{
-	size_t topic_len = (size_t)rec->topic_len, props_len = (size_t)rec->props_len, len;
-	int64_t delay_ms = record_delay_ms(rec->topic, topic_len, rec->props, props_len);
-	int64_t timed_ms = record_timed_ms(rec->topic, topic_len, rec->props, props_len);
-	const char *tags;
-
-	if (delay_ms > 0)
-		return (int64_t)((uint64_t)rec->store_ms + (uint64_t)delay_ms);	/* of any record */
-	if (timed_ms > 0)
-		return timed_ms;
-	tags = record_property(rec->props, props_len, "TAGS", &len);
-	return tags ? record_tags_code(tags, len) : 0;
-}
-
 int
 dispatch_queue_put(const struct record *rec, struct queue_put *ret)
 {
+	enum record_due due;
+	int64_t code = record_code(rec->topic, (size_t)rec->topic_len, rec->props, (size_t)rec->props_len, &due);
 	int32_t body_len;
 	int rc = body_length(rec, &body_len);
 
 	if (rc != MQ_OK)
 		return rc;
+	if (due == DUE_AFTER)		/* unsigned: the store time may be any number */
+		code = (int64_t)((uint64_t)rec->store_ms + (uint64_t)code);
 	*ret = (struct queue_put){
 		.qoff = rec->qoff,
 		.pos = rec->pos,
 		.total = rec->total,
 		.body_len = body_len,
-		.tags_code = dispatch_tags_code(rec),
+		.tags_code = code,
 		.store_ms = rec->store_ms,
 	};
 	return MQ_OK;
@@ -67,7 +55,7 @@ static void
 batch_in_queues(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
 	for (size_t i = 0; i < n; i++)
-		if (b->entries[i].timed)
+		if (b->entries[i].due == DUE_AT)
 			b->entries[i].tags_code = delays_tags_code(s, b->entries[i].tags_code);
 	for (size_t from = 0, to; from < n; from = to) {
 		to = batch_run_end(b, from, n);
@@ -75,8 +63,8 @@ batch_in_queues(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 	}
 }
 
-/* MQ_OK also when that fails: the record is stored, and its queue has it; a log line says
- * from where on keys are missing. */
+/* MQ_OK also when the index fails, because the record is stored and its queue has it; a log line
+ * says from where on keys are missing. */
 static int
 put_in_index(struct store *s, const struct record *rec)
 {
@@ -92,54 +80,55 @@ put_in_index(struct store *s, const struct record *rec)
 	return MQ_OK;
 }
 
-/* Is it one with keys?  *ret is its record then. */
-static bool
-is_keyed(const struct store *s, const struct batch *b, size_t i, struct record *ret)
-{
-	if (!b->entries[i].keyed || !s->settings->messageIndexEnable)
-		return false;
-	MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, ret) == MQ_OK);
-	return true;
-}
-
-static void
-batch_in_index(struct store *s, struct batch *b, size_t n, int64_t store_ms)
+/* The record of entry i. */
+static struct record
+record_of(const struct batch *b, size_t i)
 {
 	struct record rec;
 
-	(void)store_ms;
-	for (size_t i = 0; i < n; i++)
-		if (is_keyed(s, b, i, &rec))
-			(void)put_in_index(s, &rec);
+	MUST(record_decode(b->buf + b->entries[i].at, b->entries[i].total, &rec) == MQ_OK);
+	return rec;
 }
 
 void
 dispatch_prepare(struct store *s, const struct batch *b)
 {
-	struct record rec;
+	for (size_t i = 0; s->settings->messageIndexEnable && i < b->n; i++) {
+		if (!b->entries[i].keyed)
+			continue;
+		const struct record rec = record_of(b, i);
 
-	for (size_t i = 0; i < b->n; i++)
-		if (is_keyed(s, b, i, &rec))
-			keyindex_prepare(s->index, &rec);
+		keyindex_prepare(s->index, &rec);
+	}
 }
 
-/* What a record of the log is to each view, and what a batch is that we have written
- * ourselves: the same, of which more is known. */
+/* Each record is entered into these views, in this order. */
 static const struct {
 	const char *name;
 	int (*put)(struct store *s, const struct record *rec);
-	void (*put_batch)(struct store *s, struct batch *b, size_t n, int64_t store_ms);
 } views[] = {
-	{ "consume queues", put_in_queue, batch_in_queues },
-	{ "key index", put_in_index, batch_in_index },
-	{ "messages to be delivered later", delays_put, delays_put_batch },
+	{ "consume queues", put_in_queue },
+	{ "key index", put_in_index },
+	{ "messages to be delivered later", delays_put },
 };
 
+/* The same for a batch, whose entries say which views have anything to do. */
 void
 dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
-	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
-		views[i].put_batch(s, b, n, store_ms);
+	batch_in_queues(s, b, n, store_ms);
+	for (size_t i = 0; i < n; i++) {
+		const struct batch_entry *e = &b->entries[i];
+		struct record rec;
+
+		if (!e->keyed && !e->waits)
+			continue;
+		rec = record_of(b, i);
+		if (e->keyed)
+			(void)put_in_index(s, &rec);
+		if (e->waits)
+			(void)delays_put(s, &rec);
+	}
 }
 
 int
@@ -208,8 +197,8 @@ is_end(int rc)
 	return rc == MQ_EEND || rc == MQ_ECORRUPT;
 }
 
-static int
-dispatch(struct store *s, mq_pos from, mq_pos limit, const struct scan_known *known, struct dispatched *ret)
+int
+dispatch_log(struct store *s, mq_pos from, mq_pos limit, const struct scan_known *known, struct dispatched *ret)
 {
 	struct part part = { s, limit };
 	struct scan sc = {
@@ -242,18 +231,6 @@ dispatch(struct store *s, mq_pos from, mq_pos limit, const struct scan_known *kn
 		return rc;
 	*ret = d;
 	return MQ_OK;
-}
-
-int
-dispatch_log(struct store *s, mq_pos from, mq_pos limit, struct dispatched *ret)
-{
-	return dispatch(s, from, limit, NULL, ret);
-}
-
-int
-dispatch_appended(struct store *s, mq_pos from, const struct scan_known *known, struct dispatched *ret)
-{
-	return dispatch(s, from, pos_add(known->pos, (int64_t)known->len), known, ret);
 }
 
 int

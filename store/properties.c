@@ -21,11 +21,28 @@ has_separator(const char *text, size_t len)
 	return memchr(text, NAME_END, len) || memchr(text, VALUE_END, len);
 }
 
+void
+properties_put(struct properties *p, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	size_t between = p->len > 0;
+	char *to = p->buf + p->len;
+
+	p->full |= value_len > p->size || between + name_len + 1 + value_len > p->size - p->len;
+	if (p->full)
+		return;
+	if (between)
+		*to++ = VALUE_END;
+	memcpy(to, name, name_len);
+	to += name_len;
+	*to++ = NAME_END;
+	memcpy(to, value, value_len);
+	p->len += between + name_len + 1 + value_len;
+}
+
 int
 properties_add(struct properties *p, const char *name, const char *value, size_t len)
 {
-	size_t name_len = strlen(name), between = p->len > 0;
-	char *to = p->buf + p->len;
+	size_t name_len = strlen(name);
 
 	if (name_len == 0 || has_separator(name, name_len))
 		return err_note(-EINVAL, "\"%.64s\" cannot be the name of a property", name);
@@ -33,16 +50,8 @@ properties_add(struct properties *p, const char *name, const char *value, size_t
 		return err_note(-EINVAL, "%.64s must be a text, not empty", name);
 	if (has_separator(value, len))
 		return err_note(-EINVAL, "%.64s: a property cannot hold U+0001 or U+0002", name);
-	if (len > p->size || between + name_len + 1 + len > p->size - p->len)
-		return err_note(-EMSGSIZE, "the properties take more than %zu bytes", p->size);
-	if (between)
-		*to++ = VALUE_END;
-	memcpy(to, name, name_len);
-	to += name_len;
-	*to++ = NAME_END;
-	memcpy(to, value, len);
-	p->len += between + name_len + 1 + len;
-	return MQ_OK;
+	properties_put(p, name, name_len, value, len);
+	return p->full ? err_note(-EMSGSIZE, "the properties take more than %zu bytes", p->size) : MQ_OK;
 }
 
 int

@@ -20,10 +20,14 @@ struct properties {
 	char *buf;		/* the caller's, of `size` bytes */
 	size_t size;
 	size_t len;
+	bool full;		/* one had no room; nothing is added any more */
 };
 
-/* One more, behind the others.  MQ_OK, or nothing was added, noted: -EINVAL for what cannot
- * be a name or a value, -EMSGSIZE when buf is full. */
+/* One more, behind the others: a valid name and value.  Where it has no room p is full. */
+void properties_put(struct properties *p, const char *name, size_t name_len, const char *value, size_t value_len);
+
+/* The same for a name and a value that may be invalid.  MQ_OK, or nothing was added, noted:
+ * -EINVAL; -EMSGSIZE: p is full. */
 int properties_add(struct properties *p, const char *name, const char *value, size_t len);
 
 /* Those of `more` whose names p lacks.  -EMSGSIZE: not all of them. */

@@ -608,8 +608,7 @@ queue_put_batch(struct queue *q, const struct batch *b, size_t from, size_t to, 
 	for (size_t i = from; i < to; i++) {
 		const struct batch_entry *e = &b->entries[i];
 
-		tail_add(q, e->pos, (int32_t)e->total, e->delay_ms ? store_ms + e->delay_ms : e->tags_code,
-			 e->body_len);
+		tail_add(q, e->pos, (int32_t)e->total, e->tags_code + (e->due == DUE_AFTER ? store_ms : 0), e->body_len);
 		q->put_bytes += e->total;
 	}
 	q->put_n += (int64_t)(to - from);

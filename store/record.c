@@ -284,40 +284,39 @@ record_level_ms(int level)
 	return delays.ms[level - 1];
 }
 
+int64_t
+record_property_number(const char *props, size_t props_len, const char *name)
+{
+	int64_t n = 0;
+	size_t len;
+	const char *text = record_property(props, props_len, name, &len);
+
+	for (size_t i = 0; text && i < len && i < 18 && text[i] >= '0' && text[i] <= '9'; i++)
+		n = 10 * n + (text[i] - '0');
+	return n;
+}
+
 int
 record_level(const char *props, size_t props_len)
 {
-	const char *level;
-	size_t len;
-	int n = 0;
+	int64_t level = record_property_number(props, props_len, "DELAY");
 
-	level = record_property(props, props_len, "DELAY", &len);
-	for (size_t i = 0; level && i < len && i < 9 && level[i] >= '0' && level[i] <= '9'; i++)
-		n = 10 * n + (level[i] - '0');
-	return n < delays.n ? n : delays.n;
+	return level < delays.n ? (int)level : delays.n;
 }
 
 int64_t
-record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
+record_code(const char *topic, size_t topic_len, const char *props, size_t props_len, enum record_due *ret_due)
 {
 	int level = is_topic(topic, topic_len, SCHEDULE_TOPIC) ? record_level(props, props_len) : 0;
-
-	return level > 0 ? record_level_ms(level) : 0;
-}
-
-int64_t
-record_timed_ms(const char *topic, size_t topic_len, const char *props, size_t props_len)
-{
-	int64_t ms = 0;
-	const char *text;
+	int64_t ms = is_topic(topic, topic_len, TIMED_TOPIC) ? record_property_number(props, props_len, PROP_TIMER) : 0;
+	const char *tags;
 	size_t len;
 
-	if (!is_topic(topic, topic_len, TIMED_TOPIC))
-		return 0;
-	text = record_property(props, props_len, PROP_TIMER, &len);
-	for (size_t i = 0; text && i < len && i < 18 && text[i] >= '0' && text[i] <= '9'; i++)
-		ms = 10 * ms + (text[i] - '0');
-	return ms;
+	*ret_due = level > 0 ? DUE_AFTER : ms > 0 ? DUE_AT : DUE_NOW;
+	if (*ret_due != DUE_NOW)
+		return level > 0 ? record_level_ms(level) : ms;
+	tags = record_property(props, props_len, "TAGS", &len);
+	return tags ? record_tags_code(tags, len) : 0;
 }
 
 /* --- hashes and ids --------------------------------------------------------- */

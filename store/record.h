@@ -163,6 +163,9 @@ void record_encode(const struct message *m, void *buf);
 /* The value of one property: a pointer into props and its length, NULL if absent. */
 const char *record_property(const char *props, size_t props_len, const char *name, size_t *ret_len);
 
+/* The digits with which the value of a property begins, at most 18; 0: none. */
+int64_t record_property_number(const char *props, size_t props_len, const char *name);
+
 /* Walk all properties: *cursor starts at 0; false when there are no more.
  * Entries that RocketMQ would drop (too short, no value) are skipped. */
 bool record_property_next(const char *props, size_t props_len, size_t *cursor, const char **ret_name,
@@ -182,13 +185,15 @@ int record_levels(void);
 int64_t record_level_ms(int level);
 int record_level(const char *props, size_t props_len);
 
-/* When a record of TIMED_TOPIC is due; 0 for any other record. */
+/* The tagsCode of a message's entry in its consume queue, and what it means. */
 #define PROP_TIMER "TIMER_DELIVER_MS"
-int64_t record_timed_ms(const char *topic, size_t topic_len, const char *props, size_t props_len);
+enum record_due {
+	DUE_NOW,		/* an ordinary message: the code of its tag */
+	DUE_AFTER,		/* of SCHEDULE_TOPIC_XXXX: due so many ms after its store time, the sum is the code */
+	DUE_AT,			/* of TIMED_TOPIC: when it is due, ms */
+};
 
-/* How long after its store time a record of SCHEDULE_TOPIC_XXXX is due, which is
- * then its tagsCode; 0 for any other record. */
-int64_t record_delay_ms(const char *topic, size_t topic_len, const char *props, size_t props_len);
+int64_t record_code(const char *topic, size_t topic_len, const char *props, size_t props_len, enum record_due *ret_due);
 
 /* The consume queue's tagsCode of a tag (0 for an empty one): Java's
  * String.hashCode over the UTF-16 form of the UTF-8 text, sign-extended. */

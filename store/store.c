@@ -238,13 +238,13 @@ replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
 		upto = pos_add(from, REPLAY_BYTES);
 		if (upto.byte > limit.byte)
 			upto = limit;
-		rc = dispatch_log(s, from, upto, d);
+		rc = dispatch_log(s, from, upto, NULL, d);
 		if (rc == MQ_OK && upto.byte == limit.byte)
 			break;
 		if (rc == MQ_OK)
 			rc = spill_index(s);
 		if (rc == MQ_OK && d->end.byte == from.byte) {	/* the end, or a huge record */
-			rc = dispatch_log(s, from, limit, d);
+			rc = dispatch_log(s, from, limit, NULL, d);
 			break;
 		}
 	}
@@ -357,7 +357,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	if (!r->clean && !r->rebuilt)
 		(void)queues_each(&s->queues, drop_unlogged, NULL);
 	for (int i = 0; r->rebuilt && cp->dispatched.byte >= 0 && cp->dispatched.byte <= d.end.byte && i < DELAY_LEVELS_MAX; i++)
-		delays_told(s, i + 1, cp->delays.level[i]);	/* RocketMQ's deliveries are in no record */
+		delays_level_is_at(s, i + 1, cp->delays.level[i]);	/* RocketMQ's deliveries are in no record */
 	r->to = d.end;
 	r->records = d.records;
 	r->took_ms = clock_wall_ms() - started;
@@ -842,7 +842,7 @@ dispatch_new(struct store *s, const struct scan_known *added)
 	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
 	int rc;
 
-	rc = dispatch_appended(s, d.end, added, &d);
+	rc = dispatch_log(s, d.end, s->log.end, added, &d);
 	while (rc == MQ_OK && d.damaged) {
 		mq_pos next;
 
@@ -851,7 +851,7 @@ dispatch_new(struct store *s, const struct scan_known *added)
 		if (rc == MQ_EEND)
 			d.damaged = false;
 		else if (rc == MQ_OK)
-			rc = dispatch_log(s, next, s->log.end, &d);
+			rc = dispatch_log(s, next, s->log.end, NULL, &d);
 		rc = rc == MQ_EEND ? MQ_OK : rc;
 	}
 	if (rc != MQ_OK)

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/hex.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/sums.h"
@@ -76,8 +76,7 @@ sum_ready(struct summing *m)
 	MUST(m->at == m->sum->bytes);
 	if (EVP_DigestFinal_ex(m->ctx, digest, &len) != 1 || len != SUM_HEX / 2)
 		return err_note(-EIO, "libcrypto: no digest");
-	for (unsigned i = 0; i < len; i++)
-		snprintf(m->sum->hex + 2 * i, 3, "%02x", digest[i]);
+	hex_print(digest, len, m->sum->hex);
 	return MQ_OK;
 }
 
@@ -157,32 +156,18 @@ sums_write(int store_fd, mq_pos base, const struct sum *sum)
 
 /* --- forgetting them ----------------------------------------------------------------- */
 
-static bool
-is_within(const char *name, mq_pos begin, mq_pos end)
-{
-	int64_t base;
-
-	if (strlen(name) != NAME_LEN || strspn(name, "0123456789") != NAME_LEN)
-		return false;
-	errno = 0;
-	base = strtoll(name, NULL, 10);
-	return !errno && base >= begin.byte && base < end.byte;
-}
-
 void
 sums_forget(int store_fd, mq_pos begin, mq_pos end)
 {
-	AUTO_CLOSE int dir = openat(store_fd, SUMS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent **entries;
-	int n = dir < 0 ? -1 : scandirat(dir, ".", &entries, NULL, NULL);
+	DIR *dir = dir_names(store_fd, SUMS);
+	const struct dirent *e;
 
-	for (int i = 0; i < n; i++) {
-		const char *name = entries[i]->d_name;
+	while (dir && (e = readdir(dir))) {
+		int64_t base = name_number(e->d_name, NAME_LEN);
 
-		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_within(name, begin, end))
-			unlinkat(dir, name, 0);
-		free(entries[i]);
+		if (base < begin.byte || base >= end.byte)	/* -1: what a crash has left half written */
+			unlinkat(dirfd(dir), e->d_name, 0);
 	}
-	if (n >= 0)
-		free(entries);
+	if (dir)
+		closedir(dir);
 }

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "conf/bytes.h"
@@ -27,20 +25,14 @@ delivered_ms(int store_fd, int64_t now_ms)
 	return fd >= 0 && file_read(fd, raw, sizeof(raw), 0, CHECK_NAME) == MQ_OK ? be64_get(raw) : now_ms;
 }
 
-/* When a message is due; 0: never, it takes another one back. */
+/* When a message is due; 0: never, it cancels another one. */
 static int64_t
 due_ms(const struct record *rec)
 {
-	size_t len, ignored;
-	const char *due = record_property(rec->props, (size_t)rec->props_len, "TIMER_OUT_MS", &len);
-	char text[24];
+	size_t len, props_len = (size_t)rec->props_len;
 
-	if (!due || len >= sizeof(text) ||
-	    record_property(rec->props, (size_t)rec->props_len, "TIMER_DEL_UNIQKEY", &ignored))
-		return 0;
-	memcpy(text, due, len);
-	text[len] = '\0';
-	return strtoll(text, NULL, 10);
+	return record_property(rec->props, props_len, "TIMER_DEL_UNIQKEY", &len)
+		       ? 0 : record_property_number(rec->props, props_len, "TIMER_OUT_MS");
 }
 
 static int

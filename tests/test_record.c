@@ -452,14 +452,15 @@ a_delayed_message_is_due_as_the_levels_say(void **state)
 {
 	static const char topic[] = "SCHEDULE_TOPIC_XXXX", props[] = "DELAY\0013\002", far[] = "DELAY\00199\002";
 	size_t len = sizeof(topic) - 1;
+	enum record_due due;
 
 	(void)state;
-	assert_int_equal(record_delay_ms(topic, len, props, sizeof(props) - 1), 10000);
-	assert_int_equal(record_delay_ms(topic, len, far, sizeof(far) - 1), 7200000);
+	assert_int_equal(record_code(topic, len, props, sizeof(props) - 1, &due), 10000);
+	assert_int_equal(record_code(topic, len, far, sizeof(far) - 1, &due), 7200000);
 	record_delays_are("2s 3m 4h 5d");
-	assert_int_equal(record_delay_ms(topic, len, props, sizeof(props) - 1), 4 * 3600000);
-	assert_int_equal(record_delay_ms(topic, len, far, sizeof(far) - 1), 5 * 86400000);
-	assert_int_equal(record_delay_ms("another", 7, props, sizeof(props) - 1), 0);
+	assert_int_equal(record_code(topic, len, props, sizeof(props) - 1, &due), 4 * 3600000);
+	assert_int_equal(record_code(topic, len, far, sizeof(far) - 1, &due), 5 * 86400000);
+	assert_int_equal(record_code("another", 7, props, sizeof(props) - 1, &due), 0);
 }
 
 static void
