@@ -123,7 +123,7 @@ static int
 apply_trim(struct offsets *o, const struct meta *m)
 {
 	struct queue *q = o->store ? store_queue(o->store, m->topic, m->queue_id) : NULL;
-	int rc = q ? store_trim(o->store, q, m->at) : MQ_OK;
+	int rc = q ? queue_trim(q, m->at) : MQ_OK;
 
 	if (rc == -ENOMEM)
 		return rc;

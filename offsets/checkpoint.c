@@ -27,7 +27,7 @@ nothing_new(struct offsets *o)
 	return o->saved.once && o->saved.as_slave == (o->settings->brokerRole == SLAVE) && !o->views_rebuilt &&
 	       !o->stamp && !o->next.collected && !o->next.have_views && !o->dirty && !o->history.changed &&
 	       !o->slave_commits.dirty && !o->told.delays_dirty &&
-	       o->applied.n == o->saved.applied.n && !store_has_changed(o->store) &&
+	       o->applied.n == o->saved.applied.n && store_changed_queues(o->store) == 0 &&
 	       mark_at(store_dispatched(o->store)).byte == o->saved.mark;
 }
 

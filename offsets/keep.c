@@ -30,7 +30,7 @@ expire_queue(struct offsets *o, struct queue *q, int64_t before_ms)
 	int rc = store_find_time(o->store, q, before_ms, &at);
 
 	if (rc == MQ_OK)
-		rc = store_trim(o->store, q, at);
+		rc = queue_trim(q, at);
 	if (rc != MQ_OK)
 		log_warn("topic %s queue %" PRId32 " keeps messages past their time: %s", queue_topic(q), queue_id(q),
 			 err_text(rc));

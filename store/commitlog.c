@@ -391,13 +391,11 @@ stamp(struct commitlog *log, struct batch *b, size_t from, size_t to, int64_t st
 	for (size_t i = from; i < to; i++) {
 		struct batch_entry *e = &b->entries[i];
 		unsigned char *rec = b->buf + e->at;
-		size_t ms_at = be32_get(rec + RECORD_SYSFLAG_AT) & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12
-									: RECORD_STORETIMESTAMP_AT;
 
 		e->pos = MQ_POS(base + e->at);
 		be64_put(rec + RECORD_QUEUEOFFSET_AT, e->qoff.n);
 		be64_put(rec + RECORD_PHYSICALOFFSET_AT, e->pos.byte);
-		be64_put(rec + ms_at, store_ms);
+		be64_put(rec + record_store_ms_at(rec), store_ms);
 	}
 }
 

@@ -21,15 +21,16 @@ has_separator(const char *text, size_t len)
 	return memchr(text, NAME_END, len) || memchr(text, VALUE_END, len);
 }
 
-void
+bool
 properties_put(struct properties *p, const char *name, size_t name_len, const char *value, size_t value_len)
 {
 	size_t between = p->len > 0;
 	char *to = p->buf + p->len;
 
-	p->full |= value_len > p->size || between + name_len + 1 + value_len > p->size - p->len;
-	if (p->full)
-		return;
+	if (value_len > p->size || between + name_len + 1 + value_len > p->size - p->len) {
+		p->full = true;
+		return false;
+	}
 	if (between)
 		*to++ = VALUE_END;
 	memcpy(to, name, name_len);
@@ -37,6 +38,7 @@ properties_put(struct properties *p, const char *name, size_t name_len, const ch
 	*to++ = NAME_END;
 	memcpy(to, value, value_len);
 	p->len += between + name_len + 1 + value_len;
+	return true;
 }
 
 int
@@ -50,8 +52,8 @@ properties_add(struct properties *p, const char *name, const char *value, size_t
 		return err_note(-EINVAL, "%.64s must be a text, not empty", name);
 	if (has_separator(value, len))
 		return err_note(-EINVAL, "%.64s: a property cannot hold U+0001 or U+0002", name);
-	properties_put(p, name, name_len, value, len);
-	return p->full ? err_note(-EMSGSIZE, "the properties take more than %zu bytes", p->size) : MQ_OK;
+	return properties_put(p, name, name_len, value, len)
+		       ? MQ_OK : err_note(-EMSGSIZE, "the properties take more than %zu bytes", p->size);
 }
 
 int

@@ -20,14 +20,14 @@ struct properties {
 	char *buf;		/* the caller's, of `size` bytes */
 	size_t size;
 	size_t len;
-	bool full;		/* one had no room; nothing is added any more */
+	bool full;		/* there was no room for one */
 };
 
-/* One more, behind the others: a valid name and value.  Where it has no room p is full. */
-void properties_put(struct properties *p, const char *name, size_t name_len, const char *value, size_t value_len);
+/* One more, behind the others: a valid name and value.  False: there is no room. */
+bool properties_put(struct properties *p, const char *name, size_t name_len, const char *value, size_t value_len);
 
 /* The same for a name and a value that may be invalid.  MQ_OK, or nothing was added, noted:
- * -EINVAL; -EMSGSIZE: p is full. */
+ * -EINVAL; -EMSGSIZE: there is no room. */
 int properties_add(struct properties *p, const char *name, const char *value, size_t len);
 
 /* Those of `more` whose names p lacks.  -EMSGSIZE: not all of them. */

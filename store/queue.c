@@ -151,6 +151,15 @@ tail_drop(struct queue *q, size_t n)
 	memmove(q->tail_starts, q->tail_starts + n * QUEUE_START_BYTES, q->tail_n * QUEUE_START_BYTES);
 }
 
+/* Drop all of the tail, which is not in the files. */
+static void
+tail_forget(struct queue *q)
+{
+	MUST_HOLD(&q->lock);
+	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
+	q->tail_n = 0;
+}
+
 static bool
 is_written(const struct queue *q)
 {
@@ -319,9 +328,9 @@ void
 queue_mark_dirty(struct queue *q)
 {
 	MUST_HOLD(&q->lock);
-	if (q->is_dirty)
+	if (q->saved.is_dirty)
 		return;
-	q->is_dirty = true;
+	q->saved.is_dirty = true;
 	LOCKED(&q->all->dirty_lock);
 	q->next_dirty = q->all->dirty;
 	q->all->dirty = q;
@@ -333,9 +342,9 @@ queue_mark_dirty(struct queue *q)
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
 static int start_find(struct queue *q, mq_qoff at, int64_t *ret_start);
 
-/* Remove the entries from `at` on from RocketMQ's half, which must not show any behind the
- * end.  The byte index keeps its own: they are not read, except that of `at`, where a replay
- * that comes to this point once more finds the start of message `at`. */
+/* Remove the entries from `at` on from RocketMQ's half, which must not show any behind the end.
+ * The byte index keeps its entries: only that of `at` is read, by a replay that comes to this point
+ * once more and finds the start of message `at` there. */
 static void
 cut_entries(struct queue *q, mq_qoff at, mq_qoff old_end)
 {
@@ -389,37 +398,49 @@ queue_drop_unlogged(struct queue *q)
 	}
 }
 
+/* Forget which messages were checked, and where the first one lies. */
+static void
+forget_looked_at(struct queue *q)
+{
+	MUST_HOLD(&q->lock);
+	q->checked_from = q->checked_to = MQ_QOFF(0);
+	q->first = MQ_QOFF(-1);
+}
+
+/* Move the end back to `end`, whose start is `start`. */
+static void
+end_back(struct queue *q, mq_qoff end, int64_t start)
+{
+	MUST_HOLD(&q->lock);
+	if (end.n < q->tail_from.n) {
+		cut_entries(q, end, q->tail_from);
+		tail_forget(q);
+		q->tail_from = end;
+	} else {
+		atomic_fetch_sub(&q->all->tail_entries, q->span.end.n - end.n);
+		q->tail_n = (size_t)(end.n - q->tail_from.n);
+	}
+	q->span.end = end;
+	q->span.end_bytes = start;
+	q->saved.rewound = true;
+	if (q->saved.synced.n > end.n)
+		q->saved.synced = end;
+	if (q->own_from.n > end.n)
+		q->own_from = end;
+}
+
 /* Forget messages [qoff, end). */
 static int
 rewind_to(struct queue *q, mq_qoff qoff)
 {
 	int64_t start = 0;
-	int rc;
+	int rc = qoff.n > q->span.min.n ? start_of(q, qoff, &start) : MQ_OK;
 
 	MUST_HOLD(&q->lock);
-	if (qoff.n > q->span.min.n) {
-		rc = start_of(q, qoff, &start);
-		if (rc != MQ_OK)
-			return rc;
-	}
-	q->rewound = true;
-	if (qoff.n < q->tail_from.n) {
-		cut_entries(q, qoff, q->tail_from);
-		atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
-		q->tail_n = 0;
-		q->tail_from = qoff;
-	} else {
-		atomic_fetch_sub(&q->all->tail_entries, q->span.end.n - qoff.n);
-		q->tail_n = (size_t)(qoff.n - q->tail_from.n);
-	}
-	q->span.end = qoff;
-	q->span.end_bytes = start;
-	if (q->synced.n > qoff.n)
-		q->synced = qoff;
-	if (q->own_from.n > qoff.n)
-		q->own_from = qoff;
-	q->checked_from = q->checked_to = MQ_QOFF(0);
-	q->first = MQ_QOFF(-1);
+	if (rc != MQ_OK)
+		return rc;
+	end_back(q, qoff, start);
+	forget_looked_at(q);
 	if (qoff.n <= q->span.min.n) {
 		q->span.min = qoff;
 		q->span.start_bytes = start;
@@ -441,22 +462,34 @@ remember_head(struct queue *q)
 			(struct queue_head){ .move = q->head_moves, .min = q->span.min, .start = q->span.start_bytes };
 }
 
-/* The queue begins at qoff, behind its end: the messages it had are not shown any more. */
+/* Move the head forward to min, which starts at `start`. */
+static void
+head_to(struct queue *q, mq_qoff min, int64_t start)
+{
+	remember_head(q);
+	queue_note_outgrown(q, min);
+	q->span.min = min;
+	q->span.start_bytes = start;
+	q->head_moves++;
+	atomic_fetch_add(&q->all->head_moves, 1);
+}
+
+void
+queue_empty_at(struct queue *q, mq_qoff qoff)
+{
+	MUST_HOLD(&q->lock);
+	q->span.min = q->span.end = q->tail_from = q->saved.synced = q->own_from = qoff;
+}
+
+/* The queue begins and ends at qoff, behind its end: the messages it had are not shown any more. */
 static void
 jump_to(struct queue *q, mq_qoff qoff)
 {
-	MUST_HOLD(&q->lock);
-	remember_head(q);
-	queue_note_outgrown(q, qoff);
-	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
-	q->tail_n = 0;
-	q->rewound = true;
-	q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = qoff;
-	q->span.start_bytes = q->span.end_bytes;
-	q->checked_from = q->checked_to = MQ_QOFF(0);
-	q->first = MQ_QOFF(-1);
-	q->head_moves++;
-	atomic_fetch_add(&q->all->head_moves, 1);
+	head_to(q, qoff, q->span.end_bytes);
+	tail_forget(q);
+	queue_empty_at(q, qoff);
+	q->saved.rewound = true;
+	forget_looked_at(q);
 }
 
 static int
@@ -490,7 +523,7 @@ align(struct queue *q, const struct queue_put *put)
 {
 	MUST_HOLD(&q->lock);
 	if (q->span.last_end.byte == 0) {	/* the first record ever, or since the queues were made anew */
-		q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = put->qoff;
+		queue_empty_at(q, put->qoff);
 		return MQ_OK;
 	}
 	if (put->qoff.n < q->span.end.n)
@@ -638,9 +671,9 @@ queue_note_outgrown(struct queue *q, mq_qoff min)
 	int64_t entries = q->all->file_entries;
 
 	MUST_HOLD(&q->lock);
-	if (q->outgrown || min.n / entries == q->span.min.n / entries)
+	if (q->saved.outgrown || min.n / entries == q->span.min.n / entries)
 		return;
-	q->outgrown = true;
+	q->saved.outgrown = true;
 	atomic_fetch_add(&q->all->outgrown, 1);
 }
 
@@ -652,41 +685,14 @@ queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos begin)
 	if (q->span.min.n < q->span.end.n || end.n <= q->span.end.n || end.n > QOFF_MAX ||
 	    q->span.last_end.byte > begin.byte)
 		return;
-	remember_head(q);
-	queue_note_outgrown(q, end);
-	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
-	q->tail_n = 0;
-	q->span.start_bytes = q->span.end_bytes;
-	q->span.min = q->span.end = q->tail_from = q->synced = q->own_from = end;
+	jump_to(q, end);
 	q->span.last_end = MQ_POS(0);
 	q->span.last_store_ms = last_store_ms;
-	q->checked_from = q->checked_to = MQ_QOFF(0);
-	q->first = MQ_QOFF(-1);
-	q->rewound = true;
-	q->head_moves++;
-	atomic_fetch_add(&q->all->head_moves, 1);
-	queue_mark_dirty(q);
-}
-
-/* Move the head to min, which starts at `start`, unless it is there or further on, or the end
- * was cut to before min. */
-static void
-head_to(struct queue *q, mq_qoff min, int64_t start)
-{
-	LOCKED(&q->lock);
-	if (min.n <= q->span.min.n || min.n > q->span.end.n)
-		return;
-	remember_head(q);
-	queue_note_outgrown(q, min);
-	q->span.min = min;
-	q->span.start_bytes = start;
-	q->head_moves++;
-	atomic_fetch_add(&q->all->head_moves, 1);
 	queue_mark_dirty(q);
 }
 
 int
-queue_set_min(struct queue *q, mq_qoff min)
+queue_trim(struct queue *q, mq_qoff min)
 {
 	struct queue_span span;
 	int64_t start;
@@ -698,9 +704,14 @@ queue_set_min(struct queue *q, mq_qoff min)
 	if (min.n <= span.min.n)
 		return MQ_OK;
 	rc = start_find(q, min, &start);
-	if (rc == MQ_OK)
+	if (rc != MQ_OK)
+		return rc == MQ_EGONE ? MQ_OK : rc;	/* the head has moved further meanwhile */
+	LOCKED(&q->lock);
+	if (min.n > q->span.min.n && min.n <= q->span.end.n) {	/* or the end was cut to before min */
 		head_to(q, min, start);
-	return rc == MQ_EGONE ? MQ_OK : rc;	/* the head has moved further meanwhile */
+		queue_mark_dirty(q);
+	}
+	return MQ_OK;
 }
 
 int
@@ -776,21 +787,6 @@ bodies_of(const struct queue_put *puts, size_t n)
 	return bytes;
 }
 
-/* Move the end back to `end`, whose start is `start`. */
-static void
-end_back(struct queue *q, mq_qoff end, int64_t start)
-{
-	MUST_HOLD(&q->lock);
-	cut_entries(q, end, q->tail_from);
-	atomic_fetch_sub(&q->all->tail_entries, (int64_t)q->tail_n);
-	q->tail_n = 0;
-	q->tail_from = q->span.end = end;
-	q->span.end_bytes = start;
-	q->rewound = true;
-	if (q->own_from.n > end.n)
-		q->own_from = end;
-}
-
 int
 queue_untrim(struct queue *q, const struct queue_put *puts, size_t n)
 {
@@ -819,10 +815,9 @@ queue_untrim(struct queue *q, const struct queue_put *puts, size_t n)
 	}
 	if (end.n < to.n)
 		end_back(q, end, start);
-	if (q->synced.n > first.n)
-		q->synced = first;
-	q->checked_from = q->checked_to = MQ_QOFF(0);
-	q->first = MQ_QOFF(-1);
+	if (q->saved.synced.n > first.n)
+		q->saved.synced = first;
+	forget_looked_at(q);
 	queue_mark_dirty(q);
 	return MQ_OK;
 }

@@ -109,6 +109,9 @@ int queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff);
 /* Where message min lies.  MQ_EEND when the queue is empty. */
 int queue_first_pos(struct queue *q, mq_pos *ret_pos);
 
+/* Move the head to message `min` (at most the end): readers do not see those before it any more. */
+int queue_trim(struct queue *q, mq_qoff min);
+
 /* May retention remove its messages before their time when the disk is full?  False until set. */
 void queue_set_drops(struct queue *q, bool drops);
 bool queue_drops(const struct queue *q);

@@ -89,7 +89,7 @@ drop_before(struct queue *q, mq_pos begin)
 	if (span.min.n == span.end.n)
 		return MQ_OK;
 	if (span.last_end.byte <= begin.byte)
-		return queue_set_min(q, span.end);
+		return queue_trim(q, span.end);
 	low = span.min;
 	rc = queue_first_pos(q, &pos);
 	if (rc == MQ_OK && pos.byte >= begin.byte)
@@ -97,7 +97,7 @@ drop_before(struct queue *q, mq_pos begin)
 	if (rc == -EIO)
 		low = first_with_files(q, &span);
 	rc = queue_find_pos_in(q, low.n, span.end.n, begin, &at);
-	return rc == MQ_OK ? queue_set_min(q, at) : rc;
+	return rc == MQ_OK ? queue_trim(q, at) : rc;
 }
 
 int
@@ -133,15 +133,15 @@ remove_outgrown(struct queue *q, void *arg)
 
 	(void)arg;
 	LOCKED(&q->lock);
-	if (!q->outgrown || q->taken_min.n / entries < q->span.min.n / entries)
+	if (!q->saved.outgrown || q->saved.taken_min.n / entries < q->span.min.n / entries)
 		return MQ_OK;		/* there is nothing to remove, or not before the next checkpoint */
 	keep = q->span.min.n < q->tail_from.n ? q->span.min.n / entries : (q->tail_from.n - 1) / entries;
 	remove_files(q, QUEUE_ENTRIES, keep);
 	part = (q->span.min.n - q->span.min.n % QUEUE_PART_MESSAGES) / entries;
 	remove_files(q, QUEUE_STARTS, part < keep ? part : keep);
-	if (q->synced.n < keep * entries)
-		q->synced = MQ_QOFF(keep * entries);
-	q->outgrown = false;
+	if (q->saved.synced.n < keep * entries)
+		q->saved.synced = MQ_QOFF(keep * entries);
+	q->saved.outgrown = false;
 	atomic_fetch_sub(&q->all->outgrown, 1);
 	return MQ_OK;
 }

@@ -205,8 +205,8 @@ restore_row(struct queues *qs, const struct queue_row *row, struct queue **ret_q
 	LOCKED(&q->lock);
 	queue_note_outgrown(q, row->span.min);	/* a crash may have left files below it */
 	q->span = row->span;
-	q->taken_min = row->span.min;
-	q->tail_from = q->synced = q->own_from = row->span.end;
+	q->saved.taken_min = row->span.min;
+	q->tail_from = q->saved.synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
 	*ret_q = q;
 	return MQ_OK;
@@ -282,13 +282,6 @@ queues_restore(struct queues *qs, const struct queue_row *rows, size_t n)
 
 /* --- to disk -------------------------------------------------------------------------------- */
 
-bool
-queues_any_dirty(struct queues *qs)
-{
-	LOCKED(&qs->dirty_lock);
-	return qs->dirty != NULL;
-}
-
 /* Take the whole list in one step: from now on it is the caller's, and queues that change
  * meanwhile go on a new one. */
 static struct queue *
@@ -338,9 +331,9 @@ static void
 take_row(struct queue *q, struct queue_row *row)
 {
 	LOCKED(&q->lock);
-	q->is_dirty = q->rewound = false;
+	q->saved.is_dirty = q->saved.rewound = false;
 	row_of(q, row);
-	q->taken_min = q->span.min;
+	q->saved.taken_min = q->span.min;
 }
 
 int
@@ -419,9 +412,9 @@ each_unsynced(struct queue *q, mq_qoff end, int (*call)(struct queue *q, enum qu
 	lock_take(&q->lock);
 	if (end.n > q->span.end.n)
 		end = q->span.end;
-	if (q->synced.n >= end.n)	/* only the head has moved, or the queue has no files at all */
+	if (q->saved.synced.n >= end.n)	/* only the head has moved, or the queue has no files at all */
 		end = MQ_QOFF(0);
-	file = q->synced.n / entries;
+	file = q->saved.synced.n / entries;
 	lock_drop(&q->lock);
 	for (; rc == MQ_OK && file * entries < end.n; file++) {
 		rc = call(q, QUEUE_ENTRIES, file);
@@ -505,8 +498,8 @@ note_synced(const struct queues_dirty *d)
 		struct queue *q = d->list[i];
 
 		LOCKED(&q->lock);
-		if (!q->rewound)
-			q->synced = d->rows[i].span.end;
+		if (!q->saved.rewound)
+			q->saved.synced = d->rows[i].span.end;
 	}
 }
 

@@ -28,7 +28,7 @@ struct queues {
 	bool fs_syncs;			/* see file_system_syncs() */
 	bool failed;			/* a sync failed, and none is tried again; used by checkpoints only */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
-	_Atomic int64_t outgrown;	/* number of queues with `outgrown` set */
+	_Atomic int64_t outgrown;	/* number of queues with saved.outgrown */
 	struct queue *_Atomic news;	/* watched queues that have got messages, newest first */
 };
 
@@ -37,6 +37,15 @@ struct queue_head {
 	uint32_t move;
 	mq_qoff min;
 	int64_t start;
+};
+
+/* What checkpoints know of a queue; by the queue's lock. */
+struct queue_saved {
+	bool is_dirty;			/* on the list of changed queues */
+	bool rewound;			/* the end was moved other than by messages since the row was last taken */
+	bool outgrown;			/* there may be files below the head */
+	mq_qoff synced;			/* entries below are on disk */
+	mq_qoff taken_min;		/* the head as the last checkpoint has it */
 };
 
 struct queue {
@@ -52,20 +61,16 @@ struct queue {
 	struct lock append_lock;	/* queue_append_begin/end */
 	mq_qoff numbered;		/* the next number to be given; guarded by the log's lock */
 	struct lock lock;		/* for all below */
-	bool is_dirty;			/* on the dirty list */
+	struct queue_saved saved;
 	_Atomic bool made_files;	/* since its directories were last synced */
 	struct queue_head *heads;	/* the last few heads, NULL: the head never moved */
 	mq_qoff first;			/* if this is min, that message lies at first_pos; else that is not known */
 	mq_pos first_pos;
-	mq_qoff taken_min;		/* the head as the last checkpoint has it */
-	bool outgrown;			/* there may be files below the head */
 	_Atomic bool drops;		/* see queue_set_drops() */
-	bool rewound;			/* its end was moved other than by messages since its row was last taken */
 	_Atomic uint32_t cuts;		/* number of queue_cut() since the store was opened */
 	mq_qoff cut_low;		/* the lowest end that one of them has set */
 	struct queue_span span;
 	int64_t put_n, put_bytes;	/* see queue_puts() */
-	mq_qoff synced;			/* entries below are on disk */
 	mq_qoff own_from;		/* messages from here on were written or checked by this process */
 	mq_qoff checked_from, checked_to; /* messages below own_from that were checked */
 	mq_qoff tail_from;		/* first entry that is only in memory */
@@ -124,7 +129,8 @@ bool queue_entry_possible(const struct queue_entry *e, int64_t next);
 /* queue_find_pos() among messages [min, end). */
 int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff);
 
-/* These need q->lock. */
+/* Make the queue, which has no messages, begin and end at qoff.  Needs q->lock, as the next four do. */
+void queue_empty_at(struct queue *q, mq_qoff qoff);
 
 /* The head is about to move to min, so there may be a file wholly below it; see
  * queues_remove_outgrown(). */
@@ -188,17 +194,11 @@ void queue_came_to(struct queue *q, mq_qoff end, int64_t last_store_ms, mq_pos b
  * that was replayed and is only in memory is written later. */
 void queue_drop_unlogged(struct queue *q);
 
-/* Move the head to `min` (clamped to the end). */
-int queue_set_min(struct queue *q, mq_qoff min);
-
 /* Move the head to the first message at or behind position `begin`. */
 int queue_drop_before(struct queue *q, mq_pos begin);
 
 /* The heads that the last checkpoint took are on disk: remove the files wholly below them. */
 void queues_remove_outgrown(struct queues *qs);
-
-/* Has any queue changed since the list was last taken? */
-bool queues_any_dirty(struct queues *qs);
 
 /* The row of q at this moment; no checkpoint is told. */
 void queue_row_now(struct queue *q, struct queue_row *row);

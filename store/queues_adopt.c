@@ -29,8 +29,8 @@ adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
 	LOCKED(&q->lock);
 	if (end.n < q->span.end.n)
 		end = q->span.end;
-	q->span = (struct queue_span){ .min = end, .end = end };
-	q->tail_from = q->synced = q->own_from = end;
+	q->span = (struct queue_span){ 0 };
+	queue_empty_at(q, end);
 	queue_mark_dirty(q);
 	return MQ_OK;
 }
@@ -54,7 +54,7 @@ queues_trim_as(struct queues *qs, const struct queue_row *row)
 	q = queues_find(qs, row->topic, strlen(row->topic), row->queue_id);
 	if (!q)
 		return MQ_OK;
-	rc = queue_set_min(q, row->span.min);
+	rc = queue_trim(q, row->span.min);
 	LOCKED(&q->lock);
 	/* a head that is the same as before keeps its number */
 	q->head_moves = row->head_moves + (q->span.min.n != row->span.min.n);

@@ -70,6 +70,13 @@ sysflag_is_queued(int32_t sysflag)
 	return transaction != SYSFLAG_PREPARED && transaction != SYSFLAG_ROLLBACK;
 }
 
+/* Where STORETIMESTAMP is in an encoded record, of which the first 40 bytes are looked at. */
+static inline size_t
+record_store_ms_at(const unsigned char *rec)
+{
+	return rec[RECORD_SYSFLAG_AT + 3] & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12 : RECORD_STORETIMESTAMP_AT;
+}
+
 struct host {
 	unsigned char addr[16];
 	bool v6;		/* all 16 bytes, else the first 4 */

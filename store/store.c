@@ -6,8 +6,6 @@
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf/array.h"
@@ -61,7 +59,7 @@ open_index(struct store *s, const struct store_checkpoint *cp, bool rebuild)
 			     s->dir->read_only, &s->index);
 }
 
-/* Those of the store itself also count for the private views of a read-only mount. */
+/* The files in the store set the size also of a read-only mount's private views. */
 static int64_t
 queue_file_bytes(const struct store *s)
 {
@@ -74,8 +72,8 @@ queue_file_bytes(const struct store *s)
 	return bytes;
 }
 
-/* Views of a read-only mount are in its private place: what RocketMQ or an earlier mount wrote
- * is not read from there, all is made anew. */
+/* A read-only mount makes all views anew in its private place, and does not read those that
+ * RocketMQ or an earlier mount has written. */
 static int
 open_queues(struct store *s)
 {
@@ -88,7 +86,7 @@ open_queues(struct store *s)
 	return rc;
 }
 
-/* What the queues' rows know and the log may not: how far each had come. */
+/* The end of each queue, which the log does not say once its messages are removed. */
 static int
 adopt_rows(struct store *s, const struct store_checkpoint *cp)
 {
@@ -109,17 +107,17 @@ open_views(struct store *s, const struct store_checkpoint *cp)
 }
 
 static int
-has_come_on(struct queue *q, void *arg)
+had_messages(struct queue *q, void *arg)
 {
 	(void)arg;
 	return queue_end(q).n > 0;
 }
 
-/* The log has no segment, but there are queues: it lies elsewhere, is not mounted, is lost. */
+/* There are queues but no segment: the log lies elsewhere, is not mounted, or is lost. */
 static int
 refuse_lost_log(struct store *s)
 {
-	if (atomic_load(&s->log.allocated) > 0 || !store_each_queue(s, has_come_on, NULL))
+	if (atomic_load(&s->log.allocated) > 0 || !store_each_queue(s, had_messages, NULL))
 		return MQ_OK;
 	return err_note(MQ_ECORRUPT, "the store %s has consume queues, but no commit log: commitlog has no segments. "
 			"If the log lies elsewhere, storePathCommitLog must say where; if it is lost, "
@@ -151,8 +149,8 @@ refuse_batch_queues(const struct store *s)
 	return rc;
 }
 
-/* Forget the views; all of the log will be replayed.  What only they know (how
- * far a queue had come whose messages are all gone) is kept. */
+/* Forget the views, since all of the log will be replayed; but keep the ends of queues, which only
+ * the views know where all messages of a queue are removed. */
 static int
 begin_views(struct store *s, const struct store_checkpoint *cp)
 {
@@ -207,7 +205,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 
 /* --- recovery ------------------------------------------------------------------------ */
 
-/* From where on the views must be fed: the checkpoint, if the log still has it. */
+/* Where the replay begins: at the checkpoint, if the log still has it. */
 static mq_pos
 replay_from(struct store *s, const struct store_checkpoint *cp)
 {
@@ -218,7 +216,7 @@ replay_from(struct store *s, const struct store_checkpoint *cp)
 	return cp->dispatched;
 }
 
-/* What was put into the key index, to its files: a long replay fits in memory. */
+/* Write what was put into the key index to its files, so that a long replay fits in memory. */
 static int
 spill_index(struct store *s)
 {
@@ -266,9 +264,8 @@ refuse_v2(struct store *s, mq_pos pos, mq_pos limit)
 			"than 127 bytes), which is not served", pos.byte);
 }
 
-/* Replay all there is.  Where no record begins, the log ends, unless that lies before
- * `promised` and a valid record follows there: this is damage, left as it is, and who
- * reads there gets EIO. */
+/* Replay the whole log.  It ends where no record begins, unless that lies before `promised` and a
+ * valid record follows before it: this is damage, which stays, and reading it fails with EIO. */
 static int
 replay(struct store *s, mq_pos promised, mq_pos limit, struct dispatched *d)
 {
@@ -304,8 +301,8 @@ say_lost(struct store *s)
 			   "what is in it", lost.pieces, lost.bytes);
 }
 
-/* A cut of the log was begun, and the views do not know what lies behind it, so they
- * need not hear of it.  (If they do, the log is whole yet, and is cut later.) */
+/* Finish a cut of the log that was begun, if the views end before it.  (If they do not, the log is
+ * still whole, and store_cut_views() is called later.) */
 static int
 recover_cut(struct store *s, const struct store_checkpoint *cp, mq_pos *limit)
 {
@@ -357,7 +354,7 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	if (!r->clean && !r->rebuilt)
 		(void)queues_each(&s->queues, drop_unlogged, NULL);
 	for (int i = 0; r->rebuilt && cp->dispatched.byte >= 0 && cp->dispatched.byte <= d.end.byte && i < DELAY_LEVELS_MAX; i++)
-		delays_level_is_at(s, i + 1, cp->delays.level[i]);	/* RocketMQ's deliveries are in no record */
+		delays_level_is_at(s, i + 1, cp->delays.level[i]);	/* no record says what RocketMQ has delivered */
 	r->to = d.end;
 	r->records = d.records;
 	r->took_ms = clock_wall_ms() - started;
@@ -438,7 +435,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		rc = recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
-	if (!dir->read_only)	/* of what is not sealed any more */
+	if (!dir->read_only)	/* sums of segments that are removed, or not sealed any more */
 		sums_forget(dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.written)));
 	wallclock_begin(&s->clock, s->log.store_ms);
 	say_lost(s);
@@ -517,18 +514,15 @@ rebuild_index(struct store *s)
 	return s->index;
 }
 
-static void
-close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 void
 store_close(struct store *s)
 {
 	if (!s)
 		return;
+	int *const fds[] = {
+		&s->commitlog_fd, &s->consumequeue_fd, &s->byteindex_fd, &s->index_fd, &s->lostfound_fd, &s->durable_fd,
+	};
+
 	scrub_stop(s);
 	mark_close(&s->closing);
 	mark_close(&s->dispatched);
@@ -555,12 +549,8 @@ store_close(struct store *s)
 	lock_destroy(&s->turn_lock);
 	mark_destroy(&s->closing);
 	mark_destroy(&s->dispatched);
-	close_fd(s->commitlog_fd);
-	close_fd(s->consumequeue_fd);
-	close_fd(s->byteindex_fd);
-	close_fd(s->index_fd);
-	close_fd(s->lostfound_fd);
-	close_fd(s->durable_fd);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		scope_close_fd(fds[i]);
 	free(s);
 }
 
@@ -643,7 +633,7 @@ store_commitlog_fd(const struct store *s)
 
 /* --- appending -------------------------------------------------------------------------- */
 
-/* May anything be stored now, by whomever? */
+/* Could anything be stored now, if appends are not refused? */
 static int
 may_store(struct store *s)
 {
@@ -695,12 +685,13 @@ store_cut_torn(struct store *s, const char *why)
 	return rc;
 }
 
-/* Each entry gets the next number of its queue.  Called with the log's lock. */
+/* Give each entry the next number of its queue. */
 static void
-number(struct batch *b)
+number(struct store *s, struct batch *b)
 {
 	size_t from, to;
 
+	MUST_HOLD(&s->log.lock);
 	for (from = 0; from < b->n; from = to) {
 		to = batch_run_end(b, from, b->n);
 		b->entries[from].q->numbered = queue_end(b->entries[from].q);
@@ -714,8 +705,8 @@ number(struct batch *b)
 	}
 }
 
-/* To be called when the log has grown, without its lock: to wake somebody takes longer
- * than an append. */
+/* Wake the threads that wait for the log to grow.  That takes longer than an append, so it is done
+ * without the log's lock. */
 static void
 tell_grown(struct store *s)
 {
@@ -734,7 +725,7 @@ append_locked(struct store *s, struct batch *b, bool first, struct appended *ret
 	rc = first ? MQ_OK : atomic_load(&s->refuses);
 	if (rc != MQ_OK)
 		return rc;
-	number(b);
+	number(s, b);
 	rc = commitlog_append(&s->log, b, clock_wall_ms(), &a.n);
 	if (a.n > 0) {
 		const struct batch_entry *last = &b->entries[a.n - 1];
@@ -754,40 +745,29 @@ append_locked(struct store *s, struct batch *b, bool first, struct appended *ret
 	return rc;
 }
 
+/* `first`: see store_append_first(). */
 static int
 append(struct store *s, struct batch *b, bool first, struct appended *ret)
 {
-	int rc = append_locked(s, b, first, ret);
-
-	tell_grown(s);
-	return rc;
-}
-
-/* Room for the first n entries of b is not needed any more. */
-static void
-unreserve(const struct batch *b, size_t n)
-{
-	for (size_t from = 0, to; from < n; from = to) {
-		to = batch_run_end(b, from, n);
-		queue_unreserve(b->entries[from].q, to - from);
-	}
-}
-
-static int
-reserve_and_append(struct store *s, struct batch *b, bool first, struct appended *ret)
-{
+	int rc = first ? may_store(s) : store_may_append(s, 0);
 	size_t reserved = 0, to;
-	int rc = MQ_OK;
 
-	for (; rc == MQ_OK && reserved < b->n; reserved = rc == MQ_OK ? to : reserved) {
+	*ret = (struct appended){ 0 };
+	while (rc == MQ_OK && reserved < b->n) {
 		to = batch_run_end(b, reserved, b->n);
 		rc = queue_reserve(b->entries[reserved].q, to - reserved);
+		if (rc == MQ_OK)
+			reserved = to;
 	}
 	if (rc == MQ_OK && b->n > 0) {
 		dispatch_prepare(s, b);
-		rc = append(s, b, first, ret);
+		rc = append_locked(s, b, first, ret);
+		tell_grown(s);
 	}
-	unreserve(b, reserved);
+	for (size_t from = 0; from < reserved; from = to) {
+		to = batch_run_end(b, from, reserved);
+		queue_unreserve(b->entries[from].q, to - from);
+	}
 	return rc;
 }
 
@@ -803,16 +783,13 @@ int
 store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 {
 	aim(b, q);
-	return store_append_each(s, b, ret);
+	return append(s, b, false, ret);
 }
 
 int
 store_append_each(struct store *s, struct batch *b, struct appended *ret)
 {
-	int rc = store_may_append(s, 0);
-
-	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? reserve_and_append(s, b, false, ret) : rc;
+	return append(s, b, false, ret);
 }
 
 int
@@ -821,32 +798,30 @@ store_append_step(struct store *s, struct batch *b, struct appended *ret)
 	int rc = batch_join(b);
 
 	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? store_append_each(s, b, ret) : rc;
+	return rc == MQ_OK ? append(s, b, false, ret) : rc;
 }
 
 int
 store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
 {
-	int rc = may_store(s);
-
 	aim(b, q);
-	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? reserve_and_append(s, b, true, ret) : rc;
+	return append(s, b, true, ret);
 }
 
-/* What is complete behind `dispatched` goes to the views; `added` are the log's last
- * bytes.  Called with the log's lock. */
+/* Enter the records behind `dispatched` that are whole by now into the views; `added` are the log's
+ * last bytes. */
 static int
 dispatch_new(struct store *s, const struct scan_known *added)
 {
 	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
 	int rc;
 
+	MUST_HOLD(&s->log.lock);
 	rc = dispatch_log(s, d.end, s->log.end, added, &d);
 	while (rc == MQ_OK && d.damaged) {
 		mq_pos next;
 
-		/* damage that the master has too: passed over when something follows */
+		/* the master's log has this damage, too: skip it once a record follows */
 		rc = dispatch_next(s, d.end, s->log.end, &next);
 		if (rc == MQ_EEND)
 			d.damaged = false;
@@ -874,7 +849,7 @@ append_raw_locked(struct store *s, mq_pos pos, const void *bytes, size_t len)
 	mark_move(&s->dispatched, store_begin(s));	/* an empty log may begin at `pos` now */
 	if (rc != MQ_OK)
 		return rc;
-	mark_tell(&s->log.written);	/* a SYNC_MASTER waits to hear of this, and not of the views */
+	mark_tell(&s->log.written);	/* now, because a SYNC_MASTER waits for it, and not for the views */
 	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
 	return dispatch_new(s, &(struct scan_known){ .pos = pos, .bytes = bytes, .len = len });
 }
@@ -934,13 +909,6 @@ store_queue_came_to(struct store *s, const char *topic, int32_t queue_id, mq_qof
 	return rc;
 }
 
-int
-store_trim(struct store *s, struct queue *q, mq_qoff min)
-{
-	(void)s;
-	return queue_set_min(q, min);
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
 
 int
@@ -997,7 +965,7 @@ store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 {
 	unsigned char head[RECORD_MIN_BYTES];
 	struct queue_entry e;
-	size_t got, at;
+	size_t got;
 	int rc;
 
 	rc = queue_entries(q, n, &e, 1, &got);
@@ -1010,8 +978,7 @@ store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 		return rc;
 	if (got < sizeof(head) || be64_get(head + RECORD_PHYSICALOFFSET_AT) != e.pos.byte)
 		return -EIO;
-	at = head[39] & SYSFLAG_BORNHOST_V6 ? RECORD_STORETIMESTAMP_AT + 12 : RECORD_STORETIMESTAMP_AT;
-	*ret_ms = be64_get(head + at);
+	*ret_ms = be64_get(head + record_store_ms_at(head));
 	return MQ_OK;
 }
 
@@ -1021,7 +988,7 @@ store_believed_ms(struct store *s, int64_t *ret_ahead_ms)
 	return wallclock_believed_ms(&s->clock, ret_ahead_ms);
 }
 
-/* The same, of a message that was stored when the clock was ahead: -ERANGE. */
+/* As store_time_of(); -ERANGE for a message that was stored when the clock was ahead. */
 static int
 true_time_of(struct store *s, struct queue *q, int64_t n, int64_t *ret_ms)
 {
@@ -1030,8 +997,8 @@ true_time_of(struct store *s, struct queue *q, int64_t n, int64_t *ret_ms)
 	return rc == MQ_OK && *ret_ms > clock_wall_ms() + WALLCLOCK_STEP_MS ? -ERANGE : rc;
 }
 
-/* Message `bad` was stored when the clock was ahead: the nearest elder, from `low` on,
- * that was not.  There may be many in between, one behind the other.  `low` - 1: none. */
+/* Message `bad` was stored when the clock was ahead.  Returns the nearest message before it, from
+ * `low` on, that was not; `low` - 1: there is none.  Many messages may lie in between. */
 static int64_t
 before_clock_was_ahead(struct store *s, struct queue *q, int64_t low, int64_t bad)
 {
@@ -1062,7 +1029,7 @@ store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff)
 		int64_t mid = low + (high - low) / 2, at = 0, probe = mid;
 		int rc = -EIO;
 
-		/* a message whose record or time is wrong has the time of its nearest good elder */
+		/* a message whose record or time is wrong counts as stored with the nearest good one before it */
 		while (probe >= low) {
 			rc = true_time_of(s, q, probe, &at);
 			if (rc == -EIO)
@@ -1196,12 +1163,6 @@ int64_t
 store_changed_queues(const struct store *s)
 {
 	return atomic_load(&s->queues.n_dirty);
-}
-
-bool
-store_has_changed(struct store *s)
-{
-	return queues_any_dirty(&s->queues);
 }
 
 /* --- stats -------------------------------------------------------------------------------------- */

@@ -119,7 +119,7 @@ void store_refuse(struct store *s, int rc);
  * one, as damage at the end is cut at a mount.  Nothing is appended meanwhile. */
 int store_cut_torn(struct store *s, const char *why);
 
-/* Append what must be the first of all: on success appends are refused no more. */
+/* Append even where store_refuse() refuses; on success it refuses no more. */
 int store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
 
 /* On a slave: bytes of the log as its master sent them, in order, cut anywhere;
@@ -165,9 +165,6 @@ int store_each_queue(struct store *s, int (*each)(struct queue *q, void *arg), v
 /* That queue had come to `end` when its last message, stored at last_store_ms, was still
  * there: if the log has nothing of it, it is empty at `end` from here on.  -ENOMEM. */
 int store_queue_came_to(struct store *s, const char *topic, int32_t queue_id, mq_qoff end, int64_t last_store_ms);
-
-/* Readers no longer see messages before `min` (clamped to the end). */
-int store_trim(struct store *s, struct queue *q, mq_qoff min);
 
 /* --- reading ------------------------------------------------------------ */
 
@@ -231,8 +228,7 @@ int store_moment(struct store *s, int (*each)(void *arg, const struct queue_row 
  * what no replay needs any more may go from here on. */
 void store_checkpointed(struct store *s, mq_pos dispatched);
 
-/* Has any queue changed since the last checkpoint was taken?  How many have? */
-bool store_has_changed(struct store *s);
+/* How many queues have changed since the last checkpoint was taken. */
 int64_t store_changed_queues(const struct store *s);
 
 /* --- what status/ shows --------------------------------------------------- */

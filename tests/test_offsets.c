@@ -1170,7 +1170,7 @@ the_newest_segments_hold_the_whole_state(void **state)
 		usleep(10000);
 	assert_true(meta_records(b) >= before + 6);
 	want = dump(b);
-	assert_int_equal(store_trim(b->store, store_queue(b->store, META_TOPIC, 0), MQ_QOFF(before)), MQ_OK);
+	assert_int_equal(queue_trim(store_queue(b->store, META_TOPIC, 0), MQ_QOFF(before)), MQ_OK);
 	broker_close(b);
 	break_lmdb(b, 100, NULL);
 	broker_open(b);

@@ -372,7 +372,7 @@ known_records_are_skipped_and_a_restored_queue_goes_on(void **state)
 	put_range(r, 0, 150);
 	assert_int_equal(flush(r, &row), MQ_OK);
 	put_range(r, 150, 300);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(170)), MQ_OK);
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(170)), MQ_OK);
 	/* a crash: what is beyond the row is only in memory, and comes again */
 	views_close(r);
 	views_open(r);
@@ -468,7 +468,7 @@ __wrap_calloc(size_t n, size_t size)
 		return NULL;
 	trimmed_meanwhile = NULL;
 	if (q)
-		assert_int_equal(queue_set_min(q, MQ_QOFF(1)), MQ_OK);
+		assert_int_equal(queue_trim(q, MQ_QOFF(1)), MQ_OK);
 	return __real_calloc(n, size);
 }
 
@@ -515,7 +515,7 @@ a_checkpoint_has_all_queues_though_retention_trims_others_meanwhile(void **state
 	assert_ptr_equal(d.list[0], u[0]);
 	assert_int_equal(d.rows[0].span.min.n, 1);
 	put_away(&d);
-	assert_false(queues_any_dirty(&r->qs));
+	assert_int_equal(atomic_load(&r->qs.n_dirty), 0);
 }
 
 static void
@@ -529,7 +529,7 @@ a_checkpoint_without_memory_leaves_all_queues_to_the_next_one(void **state)
 	no_memory = true;
 	assert_int_equal(queues_take_dirty(&r->qs, &d), -ENOMEM);
 	no_memory = false;
-	assert_true(queues_any_dirty(&r->qs));
+	assert_true(atomic_load(&r->qs.n_dirty) > 0);
 	take(r, 2, &d);
 	put_away(&d);
 }
@@ -664,14 +664,14 @@ a_trim_hides_what_is_before_it(void **state)
 	struct rig *r = *state;
 
 	put_range(r, 0, 250);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(40)), MQ_OK);
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(40)), MQ_OK);
 	verify(r, 40, 250, 0, 0);
 	assert_int_equal(flush(r, NULL), MQ_OK);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(130)), MQ_OK);
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(130)), MQ_OK);
 	verify(r, 130, 250, 0, 0);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(20)), MQ_OK);	/* only forward */
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(20)), MQ_OK);	/* only forward */
 	assert_int_equal(queue_head_moves(r->q), 2);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(9999)), MQ_OK);	/* at most to the end */
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(9999)), MQ_OK);	/* at most to the end */
 	assert_int_equal(queue_min(r->q).n, 250);
 	assert_int_equal(span(r).start_bytes, span(r).end_bytes);
 	put_range(r, 250, 260);
@@ -965,7 +965,7 @@ a_slow_disk_holds_up_neither_messages_nor_readers(void **state)
 		futex_wait(&disk, false, 1, SLOW_MS);
 	put_range(r, 10, 20);			/* more than the tail had room for */
 	verify(r, 0, 20, 0, 0);
-	assert_int_equal(queue_set_min(r->q, MQ_QOFF(2)), MQ_OK);
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(2)), MQ_OK);
 	verify(r, 2, 20, 0, 0);
 	assert_int_equal(pthread_create(&cutter, NULL, cut_main, r), 0);	/* this one must wait */
 	assert_int_equal(atomic_exchange(&disk, 3), 2);

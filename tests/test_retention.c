@@ -286,7 +286,7 @@ what_blocks_keeps_its_segment_and_those_behind(void **state)
 	used_percent = 89;
 	assert_int_equal(after_a_round(k), 2);
 	verify_head(k);
-	assert_int_equal(store_trim(k->s, kit_queue(k, "orders", 0), MQ_QOFF(1)), MQ_OK);
+	assert_int_equal(queue_trim(kit_queue(k, "orders", 0), MQ_QOFF(1)), MQ_OK);
 	assert_int_equal(after_a_round(k), 6);
 }
 

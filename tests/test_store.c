@@ -844,7 +844,7 @@ replay_from_every_checkpoint_gives_the_same_views(void **state)
 		cps[i] = kit_copy_checkpoint(&k->cp);
 		fill(k, 10);
 		if (i == 6)
-			assert_int_equal(store_trim(k->s, kit_queue(k, "bills", 0), MQ_QOFF(5)), MQ_OK);
+			assert_int_equal(queue_trim(kit_queue(k, "bills", 0), MQ_QOFF(5)), MQ_OK);
 		assert_int_equal(kit_checkpoint(k), MQ_OK);
 	}
 	kit_close(k);

@@ -634,7 +634,7 @@ a_follower_counts_on_behind_what_retention_took(void **state)
 	put_op(b, "3");
 	put_op(b, "1");
 	put_op(b, "2");
-	assert_int_equal(store_trim(b->store, store_queue(b->store, "RMQ_SYS_TRANS_OP_HALF_TOPIC", 0), MQ_QOFF(1)), MQ_OK);
+	assert_int_equal(queue_trim(store_queue(b->store, "RMQ_SYS_TRANS_OP_HALF_TOPIC", 0), MQ_QOFF(1)), MQ_OK);
 	assert_int_equal(halves_follow(b->offsets, &h), MQ_OK);
 	assert_int_equal(h.open, 2);
 	halves_free(&h);
