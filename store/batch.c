@@ -41,17 +41,6 @@ batch_full(const struct batch *b)
 	return b->len >= BATCH_FULL_BYTES;
 }
 
-static void
-note_properties(struct batch_entry *e, const struct message *m)
-{
-	size_t len;
-
-	e->tags_code = record_code(m->topic, m->topic_len, m->props, m->props_len, &e->due);
-	e->waits = m->prepared.byte > 0 || e->due != DUE_NOW;
-	e->keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
-		   record_property(m->props, m->props_len, "UNIQ_KEY", &len);
-}
-
 /* Bytes of the body of a message, whose record has been encoded, as a reader gets it. */
 static int
 body_len_of(const struct message *m, const unsigned char *encoded, size_t size, int32_t *ret)
@@ -68,7 +57,7 @@ body_len_of(const struct message *m, const unsigned char *encoded, size_t size, 
 int
 batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 {
-	size_t size = record_size(m);
+	size_t size = record_size(m), len;
 	struct batch_entry *e;
 	int32_t body_len;
 	int rc;
@@ -78,7 +67,6 @@ batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 				m->queue_id);
 	if (m->props_len > 0 && m->props[m->props_len - 1] == '\0')
 		return err_note(-EINVAL, "properties that end with a NUL");	/* as torn ones do */
-
 	if (m->topic_len > RECORD_TOPIC_MAX)
 		return err_note(-EMSGSIZE, "topic name of %zu bytes: at most %d", m->topic_len, RECORD_TOPIC_MAX);
 	if (m->props_len > RECORD_PROPS_MAX)
@@ -95,11 +83,13 @@ batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 	if (rc != MQ_OK)
 		return rc;
 	e = &b->entries[b->n++];
-	e->q = q;
-	e->at = (uint32_t)b->len;
-	e->total = (uint32_t)size;
-	e->body_len = (uint32_t)body_len;
-	note_properties(e, m);
+	*e = (struct batch_entry){
+		.q = q, .at = (uint32_t)b->len, .total = (uint32_t)size, .body_len = (uint32_t)body_len,
+		.keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
+			 record_property(m->props, m->props_len, "UNIQ_KEY", &len),
+	};
+	e->tags_code = record_code(m->topic, m->topic_len, m->props, m->props_len, &e->due);
+	e->waits = m->prepared.byte > 0 || e->due != DUE_NOW;
 	b->len += size;
 	return MQ_OK;
 }

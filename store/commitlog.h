@@ -83,12 +83,12 @@ int commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const cha
 int commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why);
 
 /* Move all of the log to lost+found: it is empty then, and begins at `pos`.  -EINVAL where no
- * segment can begin; else as above. */
+ * segment can begin; other failures are final, as for commitlog_cut(). */
 int commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why);
 
-/* Append the entries of b in order, setting each record's queue offset (the entry's),
- * position (the entry's, too) and store time, which goes back only as wallclock.h says.
- * Needs log->lock; once that is dropped the caller calls mark_tell() for the mark `written`.
+/* Append the entries of b in order, setting each record's queue offset (from the entry), its
+ * position (also in the entry) and its store time, which goes back only as wallclock.h says.
+ * Needs log->lock.  It moves the mark `written`; the caller calls mark_tell() for it.
  * Stops at the first failure: *ret_n are written; of a batch that belongs together all or none.
  * -ENOSPC, -EIO (final), -EMSGSIZE, -EROFS; another -errno (-EMFILE ...) when the
  * next segment could not be opened: the next append tries again. */
@@ -96,7 +96,7 @@ int commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, s
 
 /* Append bytes as a master sent them: pos must be the end (in an empty log: where a segment
  * can begin), and the bytes must lie within one segment, else MQ_ECORRUPT (noted), and nothing
- * has changed.  Needs log->lock; else as above. */
+ * has changed.  Lock, mark and other errors as commitlog_append(). */
 int commitlog_append_raw(struct commitlog *log, mq_pos pos, const void *bytes, size_t len);
 
 /* Make the next segment ahead of time, if the present one is half full. */

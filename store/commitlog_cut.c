@@ -17,8 +17,6 @@
 #include "store/file.h"
 #include "store/lostfound.h"
 
-/* --- copying ------------------------------------------------------------- */
-
 /* Keep bytes [from, to) of one segment. */
 static int
 keep_copy(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd, const char *why)
@@ -30,7 +28,7 @@ keep_copy(int fd, mq_pos base, int64_t from, int64_t to, int lostfound_fd, const
 	return lostfound_keep_bytes(lostfound_fd, &lost);
 }
 
-/* --- what recovery does not believe ------------------------------------------------ */
+/* --- bytes that recovery found to be no records ------------------------------------------------ */
 
 #define WHY_NO_RECORD "no valid record began there when the store was mounted."
 
@@ -99,7 +97,7 @@ commitlog_set_end(struct commitlog *log, mq_pos synced, mq_pos end, int64_t stor
 	return MQ_OK;
 }
 
-/* --- what is not the log any more ---------------------------------------------------- */
+/* --- records behind a cut ---------------------------------------------------- */
 
 int
 commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *why)
@@ -118,24 +116,6 @@ commitlog_keep(struct commitlog *log, mq_pos at, int lostfound_fd, const char *w
 	rc = keep_copy(fdref_fd(ref), base, from, to, lostfound_fd, why);
 	fdcache_put(log->files, ref);
 	return rc;
-}
-
-/* No thread syncs the log from here on until flush_go_on(). */
-static void
-flush_stop(struct commitlog *log)
-{
-	LOCKED(&log->flush_lock);
-	while (log->flushing)
-		lock_wait(&log->flush_lock, &log->flush_done, -1);
-	log->flushing = true;
-}
-
-static void
-flush_go_on(struct commitlog *log)
-{
-	LOCKED(&log->flush_lock);
-	log->flushing = false;
-	pthread_cond_broadcast(&log->flush_done);
 }
 
 /* How many bytes of the segment at base were used by the log, which ended at `was` (-1: not
@@ -246,9 +226,39 @@ segments_cut(struct commitlog *log, mq_pos at, mq_pos was, const struct keep *ke
 	return rc;
 }
 
+/* A cut of the log: between its begin and its end no thread appends, syncs or makes a segment. */
 static void
-end_at(struct commitlog *log, mq_pos at)
+cut_begin(struct commitlog *log)
 {
+	lock_take(&log->lock);
+	lock_take(&log->flush_lock);
+	while (log->flushing)
+		lock_wait(&log->flush_lock, &log->flush_done, -1);
+	log->flushing = true;
+	lock_drop(&log->flush_lock);
+	lock_take(&log->spare_lock);
+}
+
+/* rc is returned; if the cut failed nothing is appended any more. */
+static int
+cut_end(struct commitlog *log, int rc)
+{
+	lock_drop(&log->spare_lock);
+	lock_take(&log->flush_lock);
+	log->flushing = false;
+	pthread_cond_broadcast(&log->flush_done);
+	lock_drop(&log->flush_lock);
+	lock_drop(&log->lock);
+	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
+}
+
+/* Move the end back to `at`.  Returns where it was; -1: it was not behind `at`, or recovery does not
+ * know it yet. */
+static mq_pos
+end_back(struct commitlog *log, mq_pos at)
+{
+	mq_pos was = log->end.byte > at.byte ? log->end : MQ_POS(-1);
+
 	MUST_HOLD(&log->lock);
 	MUST_HOLD(&log->spare_lock);
 	fdcache_put(log->files, log->tail);
@@ -257,49 +267,40 @@ end_at(struct commitlog *log, mq_pos at)
 	log->zeroed = 0;
 	mark_set_back(&log->written, at);
 	mark_set_back(&log->flushed, at);
+	return was;
 }
 
 int
 commitlog_cut(struct commitlog *log, mq_pos at, int64_t store_ms, int lostfound_fd, const char *why)
 {
-	mq_pos was = MQ_POS(-1);	/* recovery knows no end yet */
+	mq_pos was;
 	int rc;
 
-	LOCKED(&log->lock);
-	flush_stop(log);
-	lock_take(&log->spare_lock);
-	if (log->end.byte > at.byte)
-		was = log->end;
-	end_at(log, at);
+	cut_begin(log);
+	was = end_back(log, at);
 	log->store_ms = store_ms;
 	rc = durable_sync(log->durable_fd, at);
 	if (rc == MQ_OK)
 		rc = segments_cut(log, at, was, &(struct keep){ lostfound_fd, why });
 	if (rc == MQ_OK)
 		rc = lostfound_complete(lostfound_fd, why);
-	lock_drop(&log->spare_lock);
-	flush_go_on(log);
-	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
+	return cut_end(log, rc);
 }
 
 int
 commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const char *why)
 {
-	mq_pos was = MQ_POS(-1);
+	mq_pos begin = mark_at(&log->begin), was;
 	int rc;
 
 	if (pos.byte % log->segment_bytes != 0)
 		return err_note(-EINVAL, "the log cannot begin at %" PRId64 ": its segments have %" PRId64 " bytes",
 				pos.byte, log->segment_bytes);
-	LOCKED(&log->lock);
-	flush_stop(log);
-	lock_take(&log->spare_lock);
-	if (log->end.byte > mark_at(&log->begin).byte)
-		was = log->end;
-	end_at(log, mark_at(&log->begin));
+	cut_begin(log);
+	was = end_back(log, begin);
 	rc = durable_sync(log->durable_fd, MQ_POS(0));
 	if (rc == MQ_OK)
-		rc = segments_away(log, log->end, was, &(struct keep){ lostfound_fd, why });
+		rc = segments_away(log, begin, was, &(struct keep){ lostfound_fd, why });
 	if (rc == MQ_OK)
 		rc = lostfound_complete(lostfound_fd, why);
 	if (rc == MQ_OK)
@@ -311,7 +312,5 @@ commitlog_begin_at(struct commitlog *log, mq_pos pos, int lostfound_fd, const ch
 		mark_advance(&log->written, pos);
 		mark_advance(&log->flushed, pos);
 	}
-	lock_drop(&log->spare_lock);
-	flush_go_on(log);
-	return rc == MQ_OK ? rc : commitlog_fail(log, rc);
+	return cut_end(log, rc);
 }

@@ -144,8 +144,7 @@ find_trimmed_last(struct store *s, struct queue *q, mq_pos at, mq_qoff n, struct
 	mq_pos pos;
 
 	if (queue_look_below(q, n, &pos) != MQ_OK || pos.byte >= at.byte || store_read(s, pos, &buf, &size, &rec) != MQ_OK ||
-	    rec.qoff.n != n.n || rec.queue_id != queue_id(q) || strlen(queue_topic(q)) != (size_t)rec.topic_len ||
-	    memcmp(queue_topic(q), rec.topic, (size_t)rec.topic_len) != 0)
+	    rec.qoff.n != n.n || !record_is_in(&rec, queue_topic(q), queue_id(q)))
 		return MQ_OK;
 	*ret = (struct queue_last){ .end = pos_add(pos, rec.total), .store_ms = rec.store_ms };
 	return MQ_OK;
@@ -233,15 +232,9 @@ whole_add(struct whole *w, const struct record *rec)
 static int
 wholes_add(struct whole *list, size_t n, const struct record *rec)
 {
-	if (!sysflag_is_queued(rec->sysflag))
-		return MQ_OK;
-	for (size_t i = 0; i < n; i++) {
-		const char *topic = queue_topic(list[i].q);
-
-		if (queue_id(list[i].q) == rec->queue_id && strlen(topic) == (size_t)rec->topic_len &&
-		    memcmp(topic, rec->topic, (size_t)rec->topic_len) == 0)
+	for (size_t i = 0; i < n && sysflag_is_queued(rec->sysflag); i++)
+		if (record_is_in(rec, queue_topic(list[i].q), queue_id(list[i].q)))
 			return whole_add(&list[i], rec);
-	}
 	return MQ_OK;
 }
 

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -37,13 +35,11 @@ durable_read(int dirfd)
 {
 	AUTO_CLOSE int fd = openat(dirfd, NAME, O_RDONLY | O_CLOEXEC);
 	char text[BYTES + 1] = "";
-	int64_t pos;
 
-	if (fd < 0 || pread(fd, text, BYTES, 0) != BYTES || strspn(text, "0123456789") != DIGITS || text[DIGITS] != '\n')
+	if (fd < 0 || pread(fd, text, BYTES, 0) != BYTES || text[DIGITS] != '\n')
 		return MQ_POS(-1);
-	errno = 0;
-	pos = strtoll(text, NULL, 10);
-	return MQ_POS(errno ? -1 : pos);
+	text[DIGITS] = '\0';
+	return MQ_POS(name_number(text, DIGITS));
 }
 
 mq_pos

@@ -269,6 +269,14 @@ name_number(const char *name, size_t digits)
 }
 
 bool
+name_ends_with(const char *name, const char *ending)
+{
+	size_t len = strlen(name), end_len = strlen(ending);
+
+	return len > end_len && strcmp(name + len - end_len, ending) == 0;
+}
+
+bool
 file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end)
 {
 	off_t begin = from, end = to;

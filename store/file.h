@@ -70,6 +70,9 @@ int dir_remove(int at_fd, const char *name);
 /* The number that a name of so many digits says; -1: it is another kind of name. */
 int64_t name_number(const char *name, size_t digits);
 
+/* Does `ending` follow at least one character? */
+bool name_ends_with(const char *name, const char *ending);
+
 /* The next stretch of fd in [from, to) that may hold anything but zeros; false:
  * there is none.  Where a file system cannot tell, all of it may. */
 bool file_next_data(int fd, int64_t from, int64_t to, int64_t *ret_begin, int64_t *ret_end);

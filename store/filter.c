@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/array.h"
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "store/filter.h"
 #include "store/record.h"
@@ -171,13 +172,11 @@ wants_tag(const struct filter *f, const char *props, size_t props_len)
 static bool
 is_among(const char *key, const char *text, size_t len)
 {
-	size_t key_len = strlen(key);
-
 	for (size_t at = 0, n; at < len; at += n + 1) {
 		const char *end = memchr(text + at, ' ', len - at);
 
 		n = end ? (size_t)(end - (text + at)) : len - at;
-		if (n == key_len && memcmp(text + at, key, n) == 0)
+		if (bytes_are(text + at, n, key))
 			return true;
 	}
 	return false;
@@ -189,7 +188,7 @@ has_key(const char *key, const char *props, size_t props_len)
 	size_t len;
 	const char *text = record_property(props, props_len, "UNIQ_KEY", &len);
 
-	if (text && len == strlen(key) && memcmp(text, key, len) == 0)
+	if (text && bytes_are(text, len, key))
 		return true;
 	text = record_property(props, props_len, "KEYS", &len);
 	return text && is_among(key, text, len);

@@ -42,7 +42,7 @@ heal_whole_records(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes)
 	return whole;
 }
 
-/* How long the record or blank at pos is, whose first n bytes do not reach. */
+/* The length of the record or blank at pos, of which the first n bytes are only a part. */
 static int
 length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t *ret_len)
 {
@@ -55,7 +55,7 @@ length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t *
 	return MQ_OK;
 }
 
-/* Of the long record at pos, from `at` on. */
+/* Bytes of the long record at pos, from `at` on. */
 static int
 serve_piece(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
@@ -76,8 +76,9 @@ serve_piece(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size
 }
 
 int
-heal_serve(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
+heal_serve(void *store, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
 {
+	struct store *s = store;
 	size_t len = size < HEAL_WANTED ? size : HEAL_WANTED, n, whole = 0;
 	int64_t segment_bytes = s->log.segment_bytes;
 	int rc;
@@ -171,7 +172,7 @@ patch_fetch_long(struct patch *p, mq_pos pos, size_t len, const struct healer *f
 	return rc == MQ_OK && !patch_has_whole(p, pos, len) ? no_good(from, pos) : rc;
 }
 
-/* From `at` on, up to `end`, as much as comes. */
+/* Put as many good bytes as one fetch() gives, from `at` on and before `end`, into the patch. */
 static int
 patch_fetch_some(struct patch *p, mq_pos at, mq_pos end, const struct healer *from, void *buf, size_t *ret_n)
 {
@@ -215,7 +216,7 @@ patch_fill(struct patch *p, const struct healer *from)
 	return rc;
 }
 
-/* The bytes [at, at + n) of the segment that the patch has are put over those in buf. */
+/* buf has the bytes [at, at + n) of the segment: replace those that the patch has. */
 static int
 patch_apply(const struct patch *p, unsigned char *buf, int64_t at, int64_t n)
 {
@@ -233,7 +234,7 @@ patch_apply(const struct patch *p, unsigned char *buf, int64_t at, int64_t n)
 	return rc;
 }
 
-/* What the segment will hash to. */
+/* The sum that the healed segment will have. */
 static int
 patched_sum(const struct patch *p, struct direct *d, const struct pace *pace, struct sum *ret)
 {
@@ -247,7 +248,7 @@ patched_sum(const struct patch *p, struct direct *d, const struct pace *pace, st
 	while (rc == MQ_OK && m.at < bytes) {
 		size_t n = bytes - m.at < DIRECT_BYTES ? (size_t)(bytes - m.at) : DIRECT_BYTES;
 
-		/* what cannot be read is in the patch, or the sum will tell */
+		/* bytes that cannot be read are in the patch, or the sum will be wrong */
 		(void)(d && direct_read(d, buf, n, m.at));
 		rc = patch_apply(p, buf, m.at, (int64_t)n);
 		if (rc == MQ_OK)
@@ -283,7 +284,7 @@ patch_verify(const struct patch *p, const char *name, const struct sum *was, con
 
 /* --- writing it ------------------------------------------------------------------------ */
 
-/* As the disk has them: memory may have had the good ones. */
+/* Keep the bad bytes in lost+found, from the disk: memory may have had the good ones. */
 static int
 keep_bad(const struct patch *p, const char *name, const char *from)
 {
@@ -326,9 +327,10 @@ write_good(const struct patch *p, int fd)
 	return rc == MQ_OK ? file_sync(fd, "commitlog") : rc;
 }
 
-/* Retention goes by the time of a segment, and rsync(1) by whether it has changed. */
+/* Set the time of the segment to a second later than before: retention removes segments by their
+ * time, and rsync(1) sends a file whose time has changed. */
 static int
-touch_a_little(int fd, const struct stat *before)
+time_after(int fd, const struct stat *before)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, before->st_mtim };
 
@@ -336,7 +338,7 @@ touch_a_little(int fd, const struct stat *before)
 	return futimens(fd, times) == 0 ? MQ_OK : err_note(-errno, "commitlog: %m");
 }
 
-/* The log may have been cut meanwhile, or its begin have moved. */
+/* Write the patch into the segment, unless the log was cut meanwhile or its begin has moved. */
 static int
 patch_write(const struct patch *p, const char *name, const char *from)
 {
@@ -361,7 +363,7 @@ patch_write(const struct patch *p, const char *name, const char *from)
 		rc = keep_bad(p, name, from);
 	if (rc == MQ_OK)
 		rc = write_good(p, fd);
-	return rc == MQ_OK ? touch_a_little(fd, &before) : rc;
+	return rc == MQ_OK ? time_after(fd, &before) : rc;
 }
 
 int

@@ -1,15 +1,15 @@
-/* heal.h - bad bytes of a sealed segment become good again.
+/* heal.h - bad bytes of a sealed segment are replaced by good ones.
  *
- *   fetched ──> verified ──> bad ones kept ──> written in place ──> synced ──> told
- *   whole        each record,   lost+found      where readers,      a crash before
- *   records      and the sum                    snapshots and       it leaves damage,
- *   only         of all of it                   links see them      found again
+ *   fetched ──> verified ──> bad ones kept ──> written in place ──> synced ──> healed()
+ *   whole        each record,   lost+found      readers, snapshots   a crash before
+ *   records      and the sum                    and links see them   it leaves damage,
+ *   only         of the segment                                      found again
  *
- * Nothing is written before all of it is known to be good.  In place, because a
- * snapshot that holds the segment has lost the same bytes, and its MANIFEST has the
- * sum of the good ones.  But where the bytes were bad before the segment ever had a sum
- * (a store of RocketMQ, mounted for the first time), a snapshot that was taken before the
- * scrub came by has the sum of the bad ones, and keeps it: take another one.
+ * Nothing is written before all of it is verified.  It is written in place, because a
+ * snapshot that links the segment has lost the same bytes, and its MANIFEST has the
+ * sum of the good ones.  But if the bytes were bad before the segment had a sum (in a store of
+ * RocketMQ, mounted for the first time), a snapshot that was taken before the scrub checked the
+ * segment has the sum of the bad bytes, and keeps it: take another snapshot.
  */
 #ifndef MQFS_STORE_HEAL_H
 #define MQFS_STORE_HEAL_H
@@ -23,17 +23,16 @@
 struct healer {
 	const char *from;	/* "the master" */
 
-	/* Is it worth a try, now?  When it is for the first time since something was found
-	 * bad, it is tried at once. */
+	/* Could fetch() succeed now?  Once it says so, segments that were not tried yet are
+	 * healed at once. */
 	bool (*ready)(void *arg);
 
-	/* Whole records, as many as are to be had, from `pos` on, where one begins; if that
-	 * one has no room in buf, its bytes from `at` on.  `at` is beyond pos only within
-	 * such a record.  MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the
-	 * link's. */
+	/* Whole records, as many as there are, from `pos` on, where one begins; if that record
+	 * has no room in buf, its bytes from `at` on.  `at` is behind pos only within such a
+	 * record.  MQ_OK with *ret_n > 0, else why not (noted).  Any thread but the link's. */
 	int (*fetch)(void *arg, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
-	/* The segment at `base` has other bytes than readers may remember. */
+	/* The segment at `base` has other bytes now than readers may have cached. */
 	void (*healed)(void *arg, mq_pos base);
 	void *arg;
 };
@@ -43,11 +42,10 @@ struct healer {
 int heal_segment(struct store *s, mq_pos base, const struct damage *d, const struct sum *was,
 		 const struct healer *from, const struct pace *pace);
 
-/* Our own bytes for somebody else's healing, as fetch() is to have them: whole records
- * that we have verified, about HEAL_WANTED of them; a piece of a long one is verified by the
- * broker that puts it together.  MQ_ECORRUPT: none begins at pos, or not a good one, or `at` is
- * not in it; MQ_EEND, MQ_EGONE, -errno. */
-int heal_serve(struct store *s, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
+/* The fetch() of a store (struct store): verified whole records, about HEAL_WANTED bytes of them.
+ * A piece of a long one is verified by the broker that puts it together.  MQ_ECORRUPT: no valid
+ * record begins at pos, or `at` is not in it; MQ_EEND, MQ_EGONE, -errno. */
+int heal_serve(void *store, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n);
 
 /* Of n bytes that lie at pos: how many are whole records, one behind the other.
  * segment_bytes: blanks must end where segments do. */

@@ -369,10 +369,8 @@ keyindex_put(struct keyindex *ix, const struct record *rec)
 {
 	int rc;
 
-	if ((rec->sysflag & SYSFLAG_TRANSACTION) == SYSFLAG_ROLLBACK || ix->read_only)
-		return MQ_OK;
 	LOCKED(&ix->lock);
-	if (rec->pos.byte <= ix->known.byte)
+	if (ix->read_only || rec->pos.byte <= ix->known.byte)
 		return MQ_OK;
 	rc = each_key(rec, put_key, ix);
 	ix->known = rec->pos;
@@ -486,7 +484,7 @@ keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t f
 	return rc;
 }
 
-/* --- what retention takes ------------------------------------------------------------------ */
+/* --- removed by retention ------------------------------------------------------------------ */
 
 static bool
 is_outlived(const struct keyindex *ix, const struct index_file *f, mq_pos begin)
@@ -509,7 +507,7 @@ keyindex_drop_before(struct keyindex *ix, mq_pos begin)
 			at = &f->older;
 }
 
-/* --- what is cut from the log ------------------------------------------------------------- */
+/* --- the log is cut ------------------------------------------------------------- */
 
 /* Free the empty sets that the last freeze has begun. */
 static void
@@ -540,7 +538,7 @@ keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos po
 		rc = index_take_back(ix, count);
 		/* its entry has only the second */
 		if (rc == MQ_OK && time_of(arg, ix->newest->h.end, &ix->newest->h.end_ms) == MQ_OK)
-			rc = index_header_write(ix->newest);
+			rc = index_header_write(ix->newest, &ix->newest->h);
 	}
 	if (rc == MQ_OK)
 		ix->known = ix->newest ? ix->newest->h.end : MQ_POS(-1);
@@ -564,7 +562,7 @@ write_entries(const struct keyindex *ix, const struct set *set)
 static int
 write_slots(const struct set *set)
 {
-	unsigned char raw[HEADER_BYTES];
+	unsigned char raw[SLOT_BYTES];
 	int rc = MQ_OK;
 
 	for (size_t i = 0; rc == MQ_OK && i < set->changed_size; i++) {
@@ -572,10 +570,6 @@ write_slots(const struct set *set)
 			continue;
 		be32_put(raw, set->changed[i].newest);
 		rc = file_write(set->file->fd, raw, SLOT_BYTES, index_slot_at(set->changed[i].slot), set->file->name);
-	}
-	if (rc == MQ_OK) {
-		index_header_encode(&set->h, raw);
-		rc = file_write(set->file->fd, raw, HEADER_BYTES, 0, set->file->name);
 	}
 	return rc;
 }
@@ -595,9 +589,7 @@ set_write(const struct keyindex *ix, const struct set *set)
 		rc = file_sync(set->file->fd, set->file->name);
 	if (rc == MQ_OK)
 		rc = write_slots(set);
-	if (rc == MQ_OK)
-		rc = file_sync(set->file->fd, set->file->name);
-	return rc;
+	return rc == MQ_OK ? index_header_write(set->file, &set->h) : rc;
 }
 
 int

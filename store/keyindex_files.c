@@ -23,15 +23,20 @@
 
 /* --- what is in them -------------------------------------------------------------------- */
 
-void
-index_header_encode(const struct index_header *h, unsigned char *raw)
+int
+index_header_write(struct index_file *f, const struct index_header *h)
 {
+	unsigned char raw[HEADER_BYTES];
+	int rc;
+
 	be64_put(raw, h->begin_ms);
 	be64_put(raw + 8, h->end_ms);
 	be64_put(raw + 16, h->begin.byte);
 	be64_put(raw + 24, h->end.byte);
 	be32_put(raw + 32, h->slots_used);
 	be32_put(raw + 36, h->count);
+	rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
+	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
 }
 
 static void
@@ -123,9 +128,8 @@ name_now(char name[NAME_LEN + 1])
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &tm);
-	snprintf(name, NAME_LEN + 1, "%04u%02u%02u%02u%02u%02u%03u", (unsigned)(tm.tm_year + 1900) % 10000,
-		 (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
-		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(now.tv_nsec / 1000000) % 1000);
+	strftime(name, NAME_LEN + 1, "%Y%m%d%H%M%S", &tm);
+	snprintf(name + NAME_LEN - 3, 4, "%03u", (unsigned)(now.tv_nsec / 1000000) % 1000);
 }
 
 /* A name behind every other, also when the clock went back. */
@@ -177,7 +181,6 @@ is_name(const struct dirent *e)
 	return strspn(e->d_name, "0123456789") == NAME_LEN && !e->d_name[NAME_LEN];
 }
 
-/* A slot's newest entry below `count`, following entries made after the checkpoint. */
 int
 index_slot_settled(const struct keyindex *ix, const struct index_file *f, int32_t newest, int32_t count, int32_t *ret)
 {
@@ -221,16 +224,12 @@ header_back(const struct keyindex *ix, struct index_file *f, int32_t count)
 	return MQ_OK;
 }
 
-/* Take the newest file back to `count` entries: a crash came between the
- * index's own sync and the checkpoint that would have told of it.  It is synced
- * before anything else is written, or a slot could lead to what comes next. */
 int
 index_take_back(struct keyindex *ix, int32_t count)
 {
 	struct index_file *f = ix->newest;
 	size_t bytes = (size_t)ix->slots * SLOT_BYTES;
 	AUTO_FREE unsigned char *slots = malloc(bytes);
-	unsigned char raw[HEADER_BYTES];
 	int rc;
 
 	if (!slots)
@@ -248,22 +247,8 @@ index_take_back(struct keyindex *ix, int32_t count)
 	}
 	if (rc != MQ_OK)
 		return rc;
-	index_header_encode(&f->h, raw);
 	rc = file_write(f->fd, slots, bytes, index_slot_at(0), f->name);
-	if (rc == MQ_OK)
-		rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
-	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
-}
-
-int
-index_header_write(struct index_file *f)
-{
-	unsigned char raw[HEADER_BYTES];
-	int rc;
-
-	index_header_encode(&f->h, raw);
-	rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
-	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
+	return rc == MQ_OK ? index_header_write(f, &f->h) : rc;
 }
 
 /* The newest file, as the checkpoint left it. */

@@ -37,8 +37,8 @@ struct index_file {
 	char name[NAME_LEN + 1];
 	int fd;
 	struct index_header h;
-	int refs;		/* those who read it */
-	bool removed;		/* freed by the last of them */
+	int refs;		/* threads that read it */
+	bool removed;		/* the last of them frees it */
 	struct index_file *older;
 };
 
@@ -76,7 +76,6 @@ index_entry_at(const struct keyindex *ix, int64_t number)
 }
 
 /* Bytes of the format.  Reading takes no lock: what is in a file stays. */
-void index_header_encode(const struct index_header *h, unsigned char *raw);
 void index_entry_encode(const struct index_entry *e, unsigned char *raw);
 int index_entry_read(const struct keyindex *ix, const struct index_file *f, int32_t number, struct index_entry *e);
 
@@ -91,10 +90,14 @@ int index_load(struct keyindex *ix, const char *name, int32_t count, bool rebuil
 /* A new one becomes the newest. */
 int index_file_create(struct keyindex *ix);
 
-/* Take the newest file back to `count` entries, durably.  Its last entry says when only
- * to the second: whoever knows better sets h.end_ms, and writes the header again. */
+/* Take the newest file back to `count` entries: a crash came between the index's own sync and the
+ * checkpoint, or the log was cut.  The file is synced, since a slot could lead to an entry that is
+ * written later.  The last entry has its time in seconds only: a caller that knows the
+ * milliseconds sets h.end_ms and writes the header once more. */
 int index_take_back(struct keyindex *ix, int32_t count);
-int index_header_write(struct index_file *f);
+
+/* Write h, and sync the file. */
+int index_header_write(struct index_file *f, const struct index_header *h);
 
 /* One reader less; freed with the last one if it was removed. */
 void index_file_unref(struct index_file *f);

@@ -43,10 +43,8 @@ struct logscan {
 
 /* --- the files ------------------------------------------------------------------- */
 
-/* The position that the name of a piece in lost+found says, or -1: "commitlog-POSITION", and
- * ".N" behind that of the later ones. */
-static int64_t
-base_of_lost(const char *name)
+int64_t
+logscan_lost_base(const char *name)
 {
 	size_t prefix = strlen(LOST_PREFIX);
 	char digits[NAME_LEN + 1];
@@ -141,7 +139,7 @@ open_named(struct logscan *ls, const char *name)
 
 	ls->lost = base < 0;
 	if (ls->lost)
-		base = base_of_lost(name);
+		base = logscan_lost_base(name);
 	if (base < 0)
 		return err_note(-EINVAL, "%s: neither a store nor a segment: its name is no position", name);
 	return add_file(ls, name, base);

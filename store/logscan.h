@@ -51,6 +51,9 @@ int logscan_open(const char *path, struct logscan **ret);
 int logscan_open_file(int dirfd, const char *name, int64_t segment_bytes, struct logscan **ret);
 void logscan_close(struct logscan *ls);		/* accepts NULL */
 
+/* The position in the name of a piece in lost+found, commitlog-POSITION[.N]; -1: it is another name. */
+int64_t logscan_lost_base(const char *name);
+
 /* Its files, and the size that segments have (0: one file alone does not say, it
  * may be cut). */
 const struct log_file *logscan_files(const struct logscan *ls, size_t *ret_n);

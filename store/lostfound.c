@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,27 +34,20 @@ struct lost_queue {
 /* The records of one piece. */
 struct content {
 	int64_t whole, damaged;
-	int64_t systems;	/* whole ones, but not to be appended by anybody */
+	int64_t systems;	/* whole ones that only a broker writes: changes of topics, groups and offsets; delayed messages */
 	struct lost_queue queues[QUEUES_MAX];
 	size_t n_queues;
 	int64_t elsewhere;	/* whole ones of queues beyond QUEUES_MAX */
 };
 
-static bool
-is_of(const struct lost_queue *q, const struct record *rec)
-{
-	return q->id == rec->queue_id && strlen(q->topic) == (size_t)rec->topic_len &&
-	       memcmp(q->topic, rec->topic, (size_t)rec->topic_len) == 0;
-}
-
-/* Its queue in the list; NULL: there is no more room. */
+/* The record's queue in the list; NULL: there is no room for another one. */
 static struct lost_queue *
 queue_of(struct content *c, const struct record *rec)
 {
 	struct lost_queue *q;
 
 	for (size_t i = 0; i < c->n_queues; i++)
-		if (is_of(&c->queues[i], rec))
+		if (record_is_in(rec, c->queues[i].topic, c->queues[i].id))
 			return &c->queues[i];
 	if (c->n_queues == QUEUES_MAX)
 		return NULL;
@@ -63,19 +55,6 @@ queue_of(struct content *c, const struct record *rec)
 	*q = (struct lost_queue){ .id = rec->queue_id };
 	memcpy(q->topic, rec->topic, (size_t)rec->topic_len);
 	return q;
-}
-
-/* Changes of topics, groups and offsets; messages that wait for their time. */
-static bool
-is_system(const struct record *rec)
-{
-	static const char *const names[] = { "MQFS_META", "SCHEDULE_TOPIC_XXXX" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == (size_t)rec->topic_len &&
-		    memcmp(names[i], rec->topic, (size_t)rec->topic_len) == 0)
-			return true;
-	return false;
 }
 
 static void
@@ -88,8 +67,12 @@ content_add(struct content *c, const struct log_piece *p)
 		return;
 	}
 	c->whole++;
-	q = is_system(&p->rec) ? NULL : queue_of(c, &p->rec);
-	*(q ? &q->messages : is_system(&p->rec) ? &c->systems : &c->elsewhere) += 1;
+	if (record_is_of(&p->rec, META_TOPIC) || record_is_of(&p->rec, SCHEDULE_TOPIC))
+		c->systems++;
+	else if ((q = queue_of(c, &p->rec)))
+		q->messages++;
+	else
+		c->elsewhere++;
 }
 
 static int
@@ -163,12 +146,19 @@ say_commands(FILE *note, const char *name, struct content *c)
 	fputs(WHERE_TO_STORE, note);
 }
 
-/* Nobody has read it. */
+static void
+say_bytes(FILE *note, const struct piece *p)
+{
+	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n", p->bytes,
+		p->pos.byte, p->pos.byte + p->bytes - 1);
+}
+
+/* The piece was not read. */
 static void
 say_uncounted(FILE *note, const char *name, const struct piece *p)
 {
-	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n\n",
-		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1);
+	say_bytes(note, p);
+	putc('\n', note);
 	say_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump 'lost+found/%s'\n"
 		"\nTo store the messages of a queue again, behind what it holds now, for example of q0 of\n"
@@ -180,9 +170,8 @@ say_uncounted(FILE *note, const char *name, const struct piece *p)
 static void
 say_piece(FILE *note, const char *name, const struct piece *p, struct content *c)
 {
-	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n"
-		"Messages in them: %" PRId64 " whole, %" PRId64 " damaged.\n\n",
-		p->bytes, p->pos.byte, p->pos.byte + p->bytes - 1, c->whole, c->damaged);
+	say_bytes(note, p);
+	fprintf(note, "Messages in them: %" PRId64 " whole, %" PRId64 " damaged.\n\n", c->whole, c->damaged);
 	say_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump lost+found/%s\n", name);
 	if (c->whole > c->systems)
@@ -261,7 +250,7 @@ note_tree(int lostfound_fd, const char *name, const struct lost_tree *lost)
 
 /* --- pieces --------------------------------------------------------------------- */
 
-/* Is what fd has there already, under that name? */
+/* Does the file `name` have the same bytes as fd? */
 static bool
 is_same(int lostfound_fd, const char *name, int fd)
 {
@@ -280,9 +269,9 @@ is_same(int lostfound_fd, const char *name, int fd)
 	return true;
 }
 
-/* A name that is free: commitlog-POSITION, with one more suffix for every time that
- * the same place was cut before.  True: what fd (-1: unknown) has is kept under that name
- * already, by a process that died before it could cut the log. */
+/* A free name: commitlog-POSITION, with another suffix each time that the same place is cut.  True:
+ * the bytes of fd (-1: not compared) are kept under that name already, by a process that died before
+ * it could cut the log. */
 static bool
 piece_name(int lostfound_fd, mq_pos pos, int fd, char name[LOSTFOUND_NAME_SIZE])
 {
@@ -318,7 +307,7 @@ read_lost(const struct lost_bytes *lost, void *buf, size_t len, int64_t at)
 	return (size_t)n == len ? MQ_OK : -EIO;
 }
 
-/* What cannot be read has zeros in its place: there is nothing better to keep. */
+/* Bytes that cannot be read are kept as zeros. */
 static int
 copy_range(const struct lost_bytes *lost, int to_fd)
 {
@@ -341,7 +330,7 @@ copy_range(const struct lost_bytes *lost, int to_fd)
 	return file_sync(to_fd, "lost+found");
 }
 
-/* It gets its name when it is whole: a crash leaves no half of it. */
+/* The piece gets its name when it is whole, so a crash leaves no part of one. */
 int
 lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost)
 {
@@ -358,14 +347,14 @@ lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost)
 		kept = piece_name(lostfound_fd, p.pos, fd, name);
 	if (rc == MQ_OK && !kept && renameat(lostfound_fd, IN_MAKING, lostfound_fd, name) != 0)
 		rc = err_note(-errno, "lost+found/%s: %m", name);
-	if (rc != MQ_OK || kept)	/* it takes room */
+	if (rc != MQ_OK || kept)
 		unlinkat(lostfound_fd, IN_MAKING, 0);
 	if (rc != MQ_OK || (kept && has_note(lostfound_fd, name)))
 		return rc;
 	return note_piece(lostfound_fd, name, &p);
 }
 
-/* Its end of zeros goes, unless a snapshot holds the file, too. */
+/* Cut the zeros at the end, unless a snapshot also links the file. */
 static int
 trim(int lostfound_fd, const char *name, int64_t bytes)
 {
@@ -431,73 +420,44 @@ lostfound_keep_tree(int lostfound_fd, const struct lost_tree *lost)
 	return err_note(-EEXIST, "lost+found: too many of %s", lost->as);
 }
 
-/* Positions of the log from names of pieces. */
-static bool
-pos_of_piece(const char *name, mq_pos *ret)
+static int
+complete(int lostfound_fd, const char *name, void *why)
 {
-	int64_t pos;
-	int len = 0;
+	struct piece p = { .pos = MQ_POS(logscan_lost_base(name)), .why = why };
+	struct stat st;
 
-	if (sscanf(name, "commitlog-%20" SCNd64 "%n", &pos, &len) != 1 || (name[len] && name[len] != '.') ||
-	    strstr(name, NOTE))
-		return false;
-	*ret = MQ_POS(pos);
-	return true;
+	if (p.pos.byte < 0 || strlen(name) >= LOSTFOUND_NAME_SIZE || has_note(lostfound_fd, name) ||
+	    fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+		return MQ_OK;
+	p.bytes = st.st_size;
+	return note_piece(lostfound_fd, name, &p);
 }
 
 int
 lostfound_complete(int lostfound_fd, const char *why)
 {
-	struct dirent **entries;
-	int n = scandirat(lostfound_fd, ".", &entries, NULL, alphasort), rc = MQ_OK;
-
-	if (n < 0)
-		return err_note(-errno, "lost+found: %m");
-	for (int i = 0; i < n; i++) {
-		const char *name = entries[i]->d_name;
-		struct piece p = { .why = why };
-		struct stat st;
-
-		if (rc == MQ_OK && strlen(name) < LOSTFOUND_NAME_SIZE && pos_of_piece(name, &p.pos) &&
-		    !has_note(lostfound_fd, name) && fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode)) {
-			p.bytes = st.st_size;
-			rc = note_piece(lostfound_fd, name, &p);
-		}
-		free(entries[i]);
-	}
-	free(entries);
-	return rc;
+	return dir_each(lostfound_fd, ".", complete, (char *)(uintptr_t)why);
 }
 
 /* --- how many --------------------------------------------------------------------- */
 
-static bool
-is_note(const char *name)
+static int
+count(int lostfound_fd, const char *name, void *arg)
 {
-	size_t len = strlen(name), ending = strlen(NOTE);
+	struct lostfound_stats *stats = arg;
+	struct stat st;
 
-	return len > ending && strcmp(name + len - ending, NOTE) == 0;
+	if (!name_ends_with(name, NOTE) && fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		stats->pieces++;
+		stats->bytes += S_ISREG(st.st_mode) ? st.st_size : 0;
+	}
+	return MQ_OK;
 }
 
 void
 lostfound_stats(int lostfound_fd, struct lostfound_stats *ret)
 {
-	struct dirent **entries;
-	int n = scandirat(lostfound_fd, ".", &entries, NULL, NULL);
-
 	*ret = (struct lostfound_stats){ 0 };
-	for (int i = 0; i < n; i++) {
-		const char *name = entries[i]->d_name;
-		struct stat st;
-
-		if (name[0] != '.' && !is_note(name) &&
-		    fstatat(lostfound_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			ret->pieces++;
-			ret->bytes += S_ISREG(st.st_mode) ? st.st_size : 0;
-		}
-		free(entries[i]);
-	}
-	if (n >= 0)
-		free(entries);
+	if (dir_each(lostfound_fd, ".", count, ret) != MQ_OK)
+		err_clear();
 }

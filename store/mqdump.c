@@ -45,10 +45,7 @@ struct dump {
 static bool
 is_wanted(const struct dump *d, const struct record *rec)
 {
-	if (d->queue_id >= 0 && rec->queue_id != d->queue_id)
-		return false;
-	return !d->topic || (strlen(d->topic) == (size_t)rec->topic_len &&
-			     memcmp(d->topic, rec->topic, (size_t)rec->topic_len) == 0);
+	return (d->queue_id < 0 || rec->queue_id == d->queue_id) && (!d->topic || record_is_of(rec, d->topic));
 }
 
 static void
@@ -113,18 +110,17 @@ print_json(struct dump *d, const struct log_piece *p)
 	return MQ_OK;
 }
 
-/* A record of MQFS_META with which a master has begun to write: where its part of the
- * log begins is what one looks for in two logs that differ. */
+/* A record of MQFS_META with which a master begins to write says where its part of the log begins:
+ * with that one finds where two logs differ. */
 static void
 print_epoch(const struct record *rec)
 {
-	static const char topic[] = "MQFS_META";
 	static const char said[] = "{\"op\":\"epoch\",\"v\":1,\"epoch\":%" SCNd64 ",\"id\":\"%*32[0-9a-f]\","
 				   "\"by\":\"%32[0-9a-f]\",\"start\":%" SCNd64;
 	char body[256], by[33];
 	int64_t number, start = rec->pos.byte;
 
-	if ((size_t)rec->topic_len != strlen(topic) || memcmp(rec->topic, topic, strlen(topic)) != 0)
+	if (!record_is_of(rec, META_TOPIC))
 		return;
 	snprintf(body, sizeof(body), "%.*s", (int)rec->body_len, (const char *)rec->body);
 	if (sscanf(body, said, &number, by, &start) >= 2)

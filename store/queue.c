@@ -392,7 +392,7 @@ queue_drop_unlogged(struct queue *q)
 	file = (q->tail_from.n + entries - 1) / entries;
 	if (has_entries_from(q, q->tail_from))
 		cut_entries(q, q->tail_from, q->tail_from);
-	for (; queue_files_there(q, QUEUE_ENTRIES, file) || queue_files_there(q, QUEUE_STARTS, file); file++) {
+	for (; queue_files_there(q, QUEUE_ENTRIES, file, false) || queue_files_there(q, QUEUE_STARTS, file, false); file++) {
 		queue_files_remove(q, QUEUE_ENTRIES, file);
 		queue_files_remove(q, QUEUE_STARTS, file);
 	}

@@ -86,7 +86,7 @@ half_create(struct queue *q, enum queue_half half, const char *name, int64_t fil
 	return MQ_OK;
 }
 
-/* Its maker may have died half-way. */
+/* A crash may have left the file half made. */
 static bool
 is_whole(const struct queue *q, enum queue_half half, int fd)
 {
@@ -96,23 +96,14 @@ is_whole(const struct queue *q, enum queue_half half, int fd)
 }
 
 bool
-queue_files_whole(struct queue *q, enum queue_half half, int64_t file)
+queue_files_there(struct queue *q, enum queue_half half, int64_t file, bool whole)
 {
 	char name[RECORD_TOPIC_MAX + 48];
 	struct stat st;
 
 	half_name(q, half, file, name, sizeof(name));
 	return fstatat(half_dirfd(q->all, half), name, &st, 0) == 0 &&
-	       st.st_size == q->all->file_entries * halves[half].bytes;
-}
-
-bool
-queue_files_there(struct queue *q, enum queue_half half, int64_t file)
-{
-	char name[RECORD_TOPIC_MAX + 48];
-
-	half_name(q, half, file, name, sizeof(name));
-	return faccessat(half_dirfd(q->all, half), name, F_OK, 0) == 0;
+	       (!whole || st.st_size == q->all->file_entries * halves[half].bytes);
 }
 
 int

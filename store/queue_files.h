@@ -19,8 +19,8 @@ enum queue_half {
 
 const char *queue_files_dir(enum queue_half half);
 
-/* Is that file there, at its full length? */
-bool queue_files_whole(struct queue *q, enum queue_half half, int64_t file);
+/* Is that file there; `whole`: at its full length? */
+bool queue_files_there(struct queue *q, enum queue_half half, int64_t file, bool whole);
 
 /* The descriptor of one half's file, for fdcache_put(); made if `make` and it is
  * not there.  -EIO for a missing one. */
@@ -35,9 +35,6 @@ int queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void
 /* Read entry `at` of one half through a descriptor that is not kept, where many queues are
  * looked at once. */
 int queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf);
-
-/* Is there a file, whole or not? */
-bool queue_files_there(struct queue *q, enum queue_half half, int64_t file);
 
 /* Remove one half's file, if it is there. */
 void queue_files_remove(struct queue *q, enum queue_half half, int64_t file);

@@ -72,7 +72,7 @@ first_with_files(struct queue *q, const struct queue_span *span)
 {
 	int64_t entries = q->all->file_entries, file = span->min.n / entries, last = (span->end.n - 1) / entries;
 
-	while (file < last && (!queue_files_whole(q, QUEUE_ENTRIES, file) || !queue_files_whole(q, QUEUE_STARTS, file)))
+	while (file < last && (!queue_files_there(q, QUEUE_ENTRIES, file, true) || !queue_files_there(q, QUEUE_STARTS, file, true)))
 		file++;
 	return file * entries > span->min.n ? MQ_QOFF(file * entries) : span->min;
 }
@@ -120,7 +120,7 @@ remove_files(struct queue *q, enum queue_half half, int64_t keep)
 	int64_t file = keep;
 
 	MUST_HOLD(&q->lock);
-	while (file > 0 && queue_files_whole(q, half, file - 1))
+	while (file > 0 && queue_files_there(q, half, file - 1, true))
 		file--;
 	for (; file < keep; file++)
 		queue_files_remove(q, half, file);

@@ -177,16 +177,16 @@ record_encode(const struct message *m, void *buf)
 	copy_put(p + 2, m->props, m->props_len);
 }
 
-static bool
-is_topic(const char *topic, size_t topic_len, const char *name)
-{
-	return topic_len == strlen(name) && memcmp(topic, name, topic_len) == 0;
-}
-
 bool
 record_is_of(const struct record *rec, const char *topic)
 {
-	return is_topic(rec->topic, (size_t)rec->topic_len, topic);
+	return bytes_are(rec->topic, (size_t)rec->topic_len, topic);
+}
+
+bool
+record_is_in(const struct record *rec, const char *topic, int32_t queue_id)
+{
+	return rec->queue_id == queue_id && record_is_of(rec, topic);
 }
 
 bool
@@ -224,10 +224,10 @@ const char *
 record_property(const char *props, size_t props_len, const char *name, size_t *ret_len)
 {
 	const char *key, *value;
-	size_t key_len, value_len, cursor = 0, name_len = strlen(name);
+	size_t key_len, value_len, cursor = 0;
 
 	while (record_property_next(props, props_len, &cursor, &key, &key_len, &value, &value_len)) {
-		if (key_len != name_len || memcmp(key, name, name_len) != 0)
+		if (!bytes_are(key, key_len, name))
 			continue;
 		*ret_len = value_len;
 		return value;
@@ -307,8 +307,8 @@ record_level(const char *props, size_t props_len)
 int64_t
 record_code(const char *topic, size_t topic_len, const char *props, size_t props_len, enum record_due *ret_due)
 {
-	int level = is_topic(topic, topic_len, SCHEDULE_TOPIC) ? record_level(props, props_len) : 0;
-	int64_t ms = is_topic(topic, topic_len, TIMED_TOPIC) ? record_property_number(props, props_len, PROP_TIMER) : 0;
+	int level = bytes_are(topic, topic_len, SCHEDULE_TOPIC) ? record_level(props, props_len) : 0;
+	int64_t ms = bytes_are(topic, topic_len, TIMED_TOPIC) ? record_property_number(props, props_len, PROP_TIMER) : 0;
 	const char *tags;
 	size_t len;
 

@@ -130,6 +130,7 @@ int record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_re
 #define TRANS_OP_TOPIC "RMQ_SYS_TRANS_OP_HALF_TOPIC"
 
 bool record_is_of(const struct record *rec, const char *topic);
+bool record_is_in(const struct record *rec, const char *topic, int32_t queue_id);
 
 /* Does the record behind it belong to it?  Such records are one step of the log: they lie
  * in one segment, and whoever reads the log takes all of them or, where the last one is

@@ -134,7 +134,7 @@ find_expired(struct store *s, mq_pos begin, mq_pos limit, time_t now, mq_pos *re
 	return MQ_OK;
 }
 
-/* Find the oldest message that may not be removed before its time. */
+/* Find the oldest message of a queue whose messages may not be removed before their time. */
 static int
 look_for_kept(struct queue *q, void *arg)
 {
@@ -191,7 +191,7 @@ find_due(struct store *s, mq_pos begin, bool asked, mq_pos *ret_upto)
 	return rc;
 }
 
-/* --- how it goes ------------------------------------------------------------------------ */
+/* --- removing ------------------------------------------------------------------------ */
 
 static int
 move_head(struct queue *q, void *arg)
@@ -249,8 +249,8 @@ remove_before(struct store *s, mq_pos begin, mq_pos upto)
 	return rc;
 }
 
-static int
-make_round(struct store *s, bool asked)
+int
+retention_round(struct store *s, bool asked)
 {
 	mq_pos begin, upto;
 	int rc;
@@ -269,20 +269,14 @@ make_round(struct store *s, bool asked)
 }
 
 int
-retention_round(struct store *s)
-{
-	return make_round(s, false);
-}
-
-int
 store_expire(struct store *s)
 {
 	int64_t removed;
 	int rc;
 
-	do {			/* a round removes only a few segments */
+	do {			/* a round removes at most ROUND_SEGMENTS */
 		removed = atomic_load(&s->removed_segments);
-		rc = make_round(s, true);
+		rc = retention_round(s, true);
 	} while (rc == MQ_OK && atomic_load(&s->removed_segments) > removed);
 	return rc;
 }
@@ -306,7 +300,7 @@ retention_main(void *arg)
 			judge(s);
 			continue;
 		}
-		int rc = retention_round(s);
+		int rc = retention_round(s, false);
 		if (rc != MQ_OK && rc != last)
 			log_err("retention: %s; it is tried again", err_text(rc));
 		last = rc;

@@ -32,6 +32,8 @@
 #ifndef MQFS_STORE_RETENTION_H
 #define MQFS_STORE_RETENTION_H
 
+#include <stdbool.h>
+
 #include "conf/pos.h"
 
 struct store;
@@ -42,8 +44,9 @@ void *retention_main(void *arg);
 /* Measure how full the disk is, and refuse appends, or accept them again. */
 void retention_look_at_disk(struct store *s);
 
-/* Make one round now.  A segment that could not be removed is tried again by the next round. */
-int retention_round(struct store *s);
+/* Make one round now; `asked`: remove expired segments whatever the hour is.  A segment that could not
+ * be removed is tried again by the next round. */
+int retention_round(struct store *s, bool asked);
 
 /* Step 1, for a log that begins at `begin`. */
 int retention_move_heads(struct store *s, mq_pos begin);

@@ -85,22 +85,13 @@ base_of(const struct scrub *sc, size_t i)
 	return pos_add(sc->first, (int64_t)i * sc->s->log.segment_bytes);
 }
 
-/* --- slowly ---------------------------------------------------------------------- */
-
-static int64_t
-mono_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
+/* --- the rate ---------------------------------------------------------------------- */
 
 /* How long to wait so that no more than scrubRate is read.  False: nothing may be read at all. */
 static bool
 wait_of(struct scrub *sc, int64_t *ret_wait_ms)
 {
-	int64_t rate = sc->s->settings->scrubRate, now = mono_us(), passed = now - sc->waited_us;
+	int64_t rate = sc->s->settings->scrubRate, now = clock_mono_us(), passed = now - sc->waited_us;
 	int64_t credit = rate * CREDIT_US / SECOND_US;
 
 	if (rate == 0)
@@ -123,7 +114,7 @@ spend(void *arg, int64_t bytes)
 	sc->stats.at += bytes;
 	sc->stats.read_bytes += bytes;
 	lock_drop(&sc->lock);
-	(void)wait_of(sc, &ms);		/* time that has passed is not for these */
+	(void)wait_of(sc, &ms);		/* these bytes do not use up time that has passed already */
 	sc->ahead += bytes;
 	while (wait_of(sc, &ms)) {
 		if (ms == 0)
@@ -216,13 +207,6 @@ bad_stays(struct scrub *sc, size_t i, const char *trouble)
 
 /* --- healing ------------------------------------------------------------------------ */
 
-/* Memory may still have bytes that the disk has lost. */
-static int
-fetch_from_memory(void *arg, mq_pos pos, mq_pos at, void *buf, size_t size, size_t *ret_n)
-{
-	return heal_serve(arg, pos, at, buf, size, ret_n);
-}
-
 /* If the segment has another sum than before with the good records in it, more of it is bad:
  * then all records in pieces with a wrong CRC are healed. */
 static int
@@ -240,7 +224,8 @@ heal_from(struct scrub *sc, struct check *c, const struct healer *from, const st
 static int
 heal(struct scrub *sc, struct check *c, const struct pace *pace)
 {
-	const struct healer memory = { .from = "memory", .fetch = fetch_from_memory, .arg = sc->s };
+	/* memory may still have bytes that the disk has lost */
+	const struct healer memory = { .from = "memory", .fetch = heal_serve, .arg = sc->s };
 	const struct healer *healer = atomic_load(&sc->healer);
 	int rc = MQ_ECORRUPT;
 
@@ -380,32 +365,25 @@ all_is_bad(struct scrub *sc, struct check *c, const char *why)
 	};
 }
 
-/* The file is missing: retention has removed it meanwhile, or it is lost. */
-static int
-look_for_missing(struct scrub *sc, struct check *c)
-{
-	if (c->base.byte < store_begin(sc->s).byte)
-		return -ESTALE;
-	c->damage.missing = true;
-	all_is_bad(sc, c, "the segment is missing");
-	return MQ_OK;
-}
-
 /* Read the segment, and find what is bad in it.  A sum that was never compared with the records
  * (checked_ms 0) does not count. */
 static int
 examine(struct scrub *sc, struct check *c, const struct pace *pace)
 {
-	bool sealed = sc->segments[c->i].state == SEGMENT_SEALED, same;
+	bool sealed = sc->segments[c->i].state == SEGMENT_SEALED;
 	int rc = sealed_sum(sc->s, c->base, sealed, pace, &c->is);
 
-	if (rc == -ENOENT)
-		return look_for_missing(sc, c);
+	if (rc == -ENOENT && c->base.byte < store_begin(sc->s).byte)
+		return -ESTALE;		/* retention has removed it meanwhile */
+	if (rc == -ENOENT) {
+		c->damage.missing = true;
+		all_is_bad(sc, c, "the segment is missing");
+		return MQ_OK;
+	}
 	if (rc != MQ_OK || sealed)
 		return rc;
 	c->had_sum &= c->was.checked_ms > 0;
-	same = c->had_sum && strcmp(c->was.hex, c->is.hex) == 0;
-	if (same)
+	if (c->had_sum && strcmp(c->was.hex, c->is.hex) == 0)
 		return MQ_OK;
 	rc = sealed_damage(sc->s, c->base, c->had_sum ? &c->was : NULL, &c->is, false, pace, &c->damage);
 	if (rc == MQ_OK && c->had_sum && c->damage.n == 0)

@@ -218,21 +218,13 @@ load_one(struct snapshots *ss, const char *name)
 	return MQ_OK;
 }
 
-static bool
-ends_with(const char *name, const char *ending)
-{
-	size_t len = strlen(name), end_len = strlen(ending);
-
-	return len > end_len && strcmp(name + len - end_len, ending) == 0;
-}
-
 /* Load a snapshot, or remove a draft that a crash has left. */
 static int
 load_or_remove(int fd, const char *name, void *arg)
 {
 	struct snapshots *ss = arg;
 
-	if (!ss->dir->read_only && ends_with(name, IN_MAKING)) {
+	if (!ss->dir->read_only && name_ends_with(name, IN_MAKING)) {
 		log_notice("snapshot %.*s was not finished: removed", (int)(strlen(name) - strlen(IN_MAKING)), name);
 		return dir_remove(fd, name);
 	}
@@ -319,7 +311,7 @@ snapshot_drop(struct snapshots *ss, const char *name)
 static int
 sweep_gone(int fd, const char *name, void *arg)
 {
-	int rc = ends_with(name, DROPPED) ? dir_remove(fd, name) : MQ_OK;
+	int rc = name_ends_with(name, DROPPED) ? dir_remove(fd, name) : MQ_OK;
 
 	(void)arg;
 	if (rc != MQ_OK)

@@ -128,7 +128,7 @@ first_segment(struct kit *k)
 static int64_t
 after_a_round(struct kit *k)
 {
-	assert_int_equal(retention_round(k->s), MQ_OK);
+	assert_int_equal(retention_round(k->s, false), MQ_OK);
 	return first_segment(k);
 }
 
@@ -239,7 +239,7 @@ what_cannot_be_removed_is_tried_again(void **state)
 	set_ages(k, 3, 72);
 	used_percent = 80;
 	unlink_errno = EPERM;
-	assert_int_equal(retention_round(k->s), -EPERM);
+	assert_int_equal(retention_round(k->s, false), -EPERM);
 	unlink_errno = 0;
 	assert_int_equal(first_segment(k), 0);
 	assert_int_equal(kit_count(k, "commitlog"), 5);
@@ -459,7 +459,7 @@ crash_before(struct kit *k, int at)
 	crashing = k;
 	crash_at = at;
 	unlinks = 0;
-	assert_int_equal(retention_round(k->s), MQ_OK);
+	assert_int_equal(retention_round(k->s, false), MQ_OK);
 	assert_int_equal(kit_checkpoint(k), MQ_OK);
 	crashing = NULL;
 	if (unlinks < at)
