@@ -150,7 +150,7 @@ static int
 apply_delays(struct offsets *o, const struct meta *m)
 {
 	for (size_t i = 0; o->store && i < m->n_offsets; i++)
-		delays_told(o->store, m->offsets[i].queue_id + 1, m->offsets[i].at);
+		delays_level_is_at(o->store, m->offsets[i].queue_id + 1, m->offsets[i].at);
 	return MQ_OK;
 }
 

@@ -1,10 +1,8 @@
 /* batch.h - messages, encoded and ready to be appended in one go.
  *
- * They are for one queue (store_append() says which), or each for its own: batch_add_to().
- *
- * Everything that costs time (framing, CRC, copying) happens here, without a
- * lock; store_append() then only sets three fields of each record and writes.
- * One thread at a time uses a batch; it is reused from write to write.
+ * They are for one queue, that of store_append(), or each for its own: batch_add_to().  Framing, CRC
+ * and copying are done here, without a lock; store_append() only sets three fields of each record
+ * and writes.  One thread at a time uses a batch.
  */
 #ifndef MQFS_STORE_BATCH_H
 #define MQFS_STORE_BATCH_H
@@ -19,7 +17,7 @@ struct batch_entry {
 	uint32_t total;
 	uint32_t body_len;
 	bool keyed;		/* has KEYS or UNIQ_KEY */
-	bool waits;		/* to be delivered later, or it has waited: delays.h */
+	bool waits;		/* to be delivered later, or delivers such a message: delays.h */
 	enum record_due due;
 	int64_t tags_code;	/* record_code()'s: DUE_AFTER: without the store time */
 	mq_pos pos;		/* where store_append() put it, */
@@ -31,7 +29,7 @@ struct batch {
 	size_t len, size;
 	struct batch_entry *entries;
 	size_t n, max;
-	bool together;		/* all of it lies in one segment, or none of it is stored */
+	bool together;		/* all of it is stored in one segment, or none of it */
 };
 
 void batch_init(struct batch *b);
@@ -46,17 +44,17 @@ int batch_add(struct batch *b, const struct message *m);
 /* The same for the queue q, which is that of m's topic and queue id. */
 int batch_add_to(struct batch *b, struct queue *q, const struct message *m);
 
-/* A run of entries is of one queue: where the one ends that begins at `from`, before `n`. */
+/* The end of the run of entries of one queue that begins at `from`; at most `n`. */
 size_t batch_run_end(const struct batch *b, size_t from, size_t n);
 
 /* Entries [from, to) are messages first, first + 1, ... of their queue. */
 void batch_number(struct batch *b, size_t from, size_t to, mq_qoff first);
 
-/* The entries belong together: a reader of the log takes all records of them or none.
- * -EINVAL: one before the last is of a topic in which such a mark is not believed. */
+/* The entries belong together: a reader of the log takes all of their records or none.  -EINVAL, noted:
+ * one before the last is of a topic in which record_is_continued() is never true. */
 int batch_join(struct batch *b);
 
-/* Is it time to append?  A batch past this size (1 MiB) only costs cache. */
+/* Is the batch so long (1 MiB) that it should be appended now? */
 bool batch_full(const struct batch *b);
 
 #endif

@@ -1,13 +1,12 @@
-/* body.h - a message's body as its producer has sent it.
+/* body.h - a message's body as its producer has made it.
  *
  * RocketMQ's clients pack bodies over 4096 bytes, and brokers store them so:
  *
  *   SYSFLAG   0x001  the body is packed
  *             0x700  how: 0 and 0x300 zlib, 0x100 LZ4, 0x200 Zstandard
  *
- * What mqfs shows, measures and counts is the body before that.  What is
- * damaged, packed in another way, or would become longer than BODY_UNPACKED_MAX, is
- * shown as it is stored.  So the same record has the same body always.
+ * mqfs shows, measures and counts unpacked bodies.  One that is damaged, packed in another way,
+ * or longer than BODY_UNPACKED_MAX is shown as it is stored.
  *
  * LZ4 and Zstandard are in their frame formats, as RocketMQ's streams write them.
  */
@@ -30,12 +29,11 @@ body_max(int32_t total)
 	return total > unpacked ? total : unpacked;
 }
 
-/* If rec's body is packed, unpack it into *buf (grown as it takes, *size bytes
- * long; NULL and 0 at first) and make rec speak of that instead.  -ENOMEM: it is
- * as it was. */
+/* If rec's body is packed, unpack it into *buf (of *size bytes, grown as needed; NULL and 0 at first)
+ * and let rec have that body.  -ENOMEM: rec is unchanged. */
 int body_unpack(struct record *rec, unsigned char **buf, size_t *size);
 
-/* How long it is so.  -ENOMEM. */
+/* The length of the unpacked body.  -ENOMEM. */
 int body_length(const struct record *rec, int32_t *ret_len);
 
 #endif

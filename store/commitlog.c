@@ -95,7 +95,7 @@ commitlog_open(struct commitlog *log, int dirfd, int64_t segment_bytes, bool rea
 	return MQ_OK;
 }
 
-/* A clean end leaves no spare behind, as RocketMQ's does not. */
+/* Remove the segments behind the end: RocketMQ leaves none after a clean exit either. */
 static void
 remove_spare(struct commitlog *log)
 {
@@ -416,9 +416,8 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 	return i - from;
 }
 
-/* A sync that finds all its blocks written before needs no journal of the file
- * system, and takes half as long.  So where syncs are small, zeros are written
- * some way ahead of the records.  A failure of that is ignored. */
+/* A sync of blocks that were written before needs no journal of the file system, and takes half as long.
+ * So if syncs are small, zeros are written ahead of the records.  A failure is ignored. */
 static void
 write_ahead(struct commitlog *log)
 {

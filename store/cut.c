@@ -67,7 +67,7 @@ store_cut_done(struct storedir *dir)
 	return dir_sync(dir->fd, dir->path);
 }
 
-/* --- where ---------------------------------------------------------------------------- */
+/* --- where it can be cut ---------------------------------------------------------------------------- */
 
 static int
 time_of_record(void *store, mq_pos at, int64_t *ret_ms)
@@ -112,7 +112,7 @@ store_cut_check(struct store *s, mq_pos at)
 	return err_note(-EINVAL, "no record begins at position %" PRId64 " of the log", at.byte);
 }
 
-/* --- what goes -------------------------------------------------------------------------- */
+/* --- queues and log -------------------------------------------------------------------------- */
 
 int
 store_cut_keep(struct store *s, struct store_cut *cut)
@@ -133,8 +133,8 @@ struct cutting {
 	int64_t last_ms;	/* of all messages that stay */
 };
 
-/* Message n of q, the last one, has been trimmed: what is known of it is its record, if
- * that is there. */
+/* Message n of q, the last one before the cut, has been trimmed: describe it by its record, if the
+ * log still has it. */
 static int
 find_trimmed_last(struct store *s, struct queue *q, mq_pos at, mq_qoff n, struct queue_last *ret)
 {
@@ -150,7 +150,7 @@ find_trimmed_last(struct store *s, struct queue *q, mq_pos at, mq_qoff n, struct
 	return MQ_OK;
 }
 
-/* The last message of q that stays, if there is one: holes at the end go, too. */
+/* Find the last message of q before the cut; *end is moved before holes at the end. */
 static int
 find_last(struct store *s, struct queue *q, mq_pos at, mq_qoff *end, struct queue_last *ret)
 {
@@ -184,8 +184,8 @@ cut_queue(struct queue *q, void *arg)
 
 	queue_span(q, &span);
 	if (span.last_end.byte > c->at.byte) {
-		/* of a log that goes as a whole nothing stays, and a cut that died here
-		 * has removed entries already: none is read */
+		/* if the whole log is removed no entry is read, because an earlier try that was
+		 * killed may have removed entries already */
 		end = span.min;
 		last = (struct queue_last){ 0 };
 		rc = MQ_OK;
@@ -204,17 +204,17 @@ cut_queue(struct queue *q, void *arg)
 	return MQ_OK;
 }
 
-/* --- what was trimmed behind the cut ------------------------------------------------------- */
+/* --- heads that were moved by records behind the cut ------------------------------------------------------- */
 
 /* All messages of one queue before the cut. */
-struct whole {
+struct untrimmed {
 	struct queue *q;
 	struct queue_put *puts;
 	size_t n, max;
 };
 
 static int
-whole_add(struct whole *w, const struct record *rec)
+untrimmed_add(struct untrimmed *w, const struct record *rec)
 {
 	struct queue_put put;
 	int rc = dispatch_queue_put(rec, &put);
@@ -224,23 +224,23 @@ whole_add(struct whole *w, const struct record *rec)
 	if (rc != MQ_OK)
 		return rc;
 	if (w->n && rec->qoff.n != w->puts[w->n - 1].qoff.n + 1)
-		w->n = 0;		/* a gap, or begun anew: those before it are not shown */
+		w->n = 0;		/* a gap, or the queue has started over: earlier messages are not shown */
 	w->puts[w->n++] = put;
 	return MQ_OK;
 }
 
 static int
-wholes_add(struct whole *list, size_t n, const struct record *rec)
+untrimmed_add_any(struct untrimmed *list, size_t n, const struct record *rec)
 {
 	for (size_t i = 0; i < n && sysflag_is_queued(rec->sysflag); i++)
 		if (record_is_in(rec, queue_topic(list[i].q), queue_id(list[i].q)))
-			return whole_add(&list[i], rec);
+			return untrimmed_add(&list[i], rec);
 	return MQ_OK;
 }
 
-/* Read the log for them. */
+/* Find them in the log. */
 static int
-wholes_read(struct store *s, mq_pos at, struct whole *list, size_t n)
+untrimmed_read(struct store *s, mq_pos at, struct untrimmed *list, size_t n)
 {
 	struct logscan *ls;
 	struct log_piece p;
@@ -251,7 +251,7 @@ wholes_read(struct store *s, mq_pos at, struct whole *list, size_t n)
 	while (rc == MQ_OK && logscan_at(ls).byte < at.byte) {
 		rc = logscan_next(ls, &p);
 		if (rc == MQ_OK && p.kind == PIECE_RECORD)
-			rc = wholes_add(list, n, &p.rec);
+			rc = untrimmed_add_any(list, n, &p.rec);
 	}
 	logscan_close(ls);
 	return rc == MQ_EEND ? MQ_OK : rc;
@@ -260,14 +260,14 @@ wholes_read(struct store *s, mq_pos at, struct whole *list, size_t n)
 static int
 untrim(struct store *s, mq_pos at, struct queue *const *trimmed, size_t n)
 {
-	AUTO_FREE struct whole *list = calloc(n, sizeof(*list));
+	AUTO_FREE struct untrimmed *list = calloc(n, sizeof(*list));
 	int rc;
 
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		list[i].q = trimmed[i];
-	rc = wholes_read(s, at, list, n);
+	rc = untrimmed_read(s, at, list, n);
 	for (size_t i = 0; i < n; i++) {
 		if (rc == MQ_OK)
 			rc = queue_untrim(list[i].q, list[i].puts, list[i].n);

@@ -9,23 +9,24 @@
  *   MQFS_DELAY           ours, for any time; queue 0, property TIMER_DELIVER_MS = when it is
  *                        due, its entry's tagsCode.  RocketMQ keeps it as any other topic
  *
- * Delivered, it is a record of its own topic with the same body, properties and hosts, and
- * PREPAREDTRANSACTIONOFFSET is the position of the record that has waited (RocketMQ has 0
- * there).  So one record says what is delivered and how far delivery has come: both are in
- * the log or neither is, here and on every slave, and this view is made of nothing else.
+ * A delivered message is a record of its own topic with the same body, properties and hosts, and
+ * PREPAREDTRANSACTIONOFFSET is the position of the record that has waited (RocketMQ has 0 there).
+ * So one record says what is delivered and how far delivery has come, on a master and on its
+ * slaves, and this view is made from the log alone:
  *
- *   levels   a number for each: the next message of its queue
- *   timed    in order of (due, position): all up to the last delivered one, (W), are.
- *            A message that is stored when its time is before W stands at W's time; so it
- *            is behind W.  It is due at once; or where the clock was ahead, and says less than W
- *            now, at its own time, when those that stand before it are delivered.  One that is stored between delays_due() and the delivery of what
- *            that gave may be before some of it: then that is given back, see
- *            delays_in_order().  A record of MQFS_DELAY that has a PREPAREDTRANSACTIONOFFSET was
- *            moved to the end of the log (retention would have taken it): all timed
- *            messages before the one that it names are delivered or moved (`low`)
+ *   levels   for each level, the next message of its queue
+ *   timed    (due, position) of the last delivered message, W: all messages up to it in that
+ *            order are delivered.  A message that is stored when its time is before W gets W's
+ *            time in its entry, so it is behind W.  It is due at once; or, if the clock was ahead
+ *            and is before W now, at its own time, after those before it.  One that is stored
+ *            between delays_due() and the delivery may be before some messages of the list: see
+ *            delays_in_order().
+ *   low      a record of MQFS_DELAY with a PREPAREDTRANSACTIONOFFSET is a copy that was put at the
+ *            end of the log, because retention would have removed the original: all timed
+ *            messages before that one are delivered or moved
  *
- * The earliest of the timed messages, a bounded number, are in memory; the consume queue
- * has all of them, and is read again when those are delivered.
+ * The earliest timed messages, a bounded number, are in memory (a heap).  The consume queue has all
+ * of them, and is read again when the heap is empty.
  *
  * Threads: any.
  */
@@ -64,16 +65,16 @@ struct delay_due {
 int delays_due(struct store *s, int64_t now_ms, struct delay_due *list, size_t max, size_t *ret_n,
 	       int64_t *ret_next_ms);
 
-/* What delays_due() gave has not been delivered: it is given again. */
+/* The list of delays_due() was not delivered: the next call returns its messages again. */
 void delays_again(struct store *s);
 
-/* Has no timed message been stored since that is due before one of those that delays_due() gave
- * and that are not delivered yet?  Else to deliver them would say of that one that it is
- * delivered, too: -EAGAIN, and they are given again.  Called with the append lock of the queue
- * of timed messages, which is held until they are in the log. */
+/* -EAGAIN: a timed message has been stored that is due before one in the list of delays_due() that
+ * is not delivered yet.  To deliver that one would mark the new one as delivered, too, so the next
+ * delays_due() returns both.  Call it with the append lock of the queue of timed messages, and hold
+ * that until the messages are in the log. */
 int delays_in_order(struct store *s);
 
-/* d can never be delivered: delivery goes on behind it. */
+/* Skip d, which can never be delivered. */
 void delays_skip(struct store *s, const struct delay_due *d);
 
 /* The first timed message that waits and was stored before `before_ms`, to be moved to the
@@ -91,8 +92,8 @@ struct delays_stats {
 
 int delays_stats(struct store *s, struct delays_stats *ret);
 
-/* How far each of the n levels has come, as RocketMQ's delayOffset.json has it; and the
- * same told by RocketMQ: its progress is taken where it is further on. */
+/* The next message of each level, as in RocketMQ's delayOffset.json; returns the number of levels.
+ * RocketMQ's own progress is taken where it is ahead. */
 int delays_levels(struct store *s, mq_qoff level[DELAY_LEVELS_MAX]);
 void delays_level_is_at(struct store *s, int level, mq_qoff next);
 
@@ -105,8 +106,8 @@ int delays_message(struct message *m, int level, int64_t due_ms, char *props);
 /* The queue in which messages of that kind wait. */
 int delays_queue(struct store *s, int level, struct queue **ret_q);
 
-/* What a waiting message is delivered as: everything borrowed from rec, but for `topic`, which
- * is copied.  -EINVAL, noted: it does not say where it belongs. */
+/* The message that delivers rec: all of it is borrowed from rec, except `topic`, which is copied.
+ * -EINVAL, noted: rec has no valid topic or queue to deliver to. */
 int delays_deliver(const struct record *rec, struct message *ret_m, char topic[RECORD_TOPIC_MAX + 1]);
 
 /* --- the store's own --------------------------------------------------------------- */
@@ -120,17 +121,17 @@ struct timed {
 struct delays {
 	struct lock lock;
 	struct delays_state state;
-	struct timed *heap;	/* the earliest first; all of them up to `horizon` */
+	struct timed *heap;	/* the earliest first */
 	size_t n, max;
-	bool loaded;
-	mq_qoff scanned;	/* messages before it were read from the queue */
+	bool loaded;		/* the heap has all pending messages up to `horizon` */
+	mq_qoff scanned;	/* messages before it are read from the queue by timed_load() */
 	struct timed horizon;
-	struct timed *given;	/* what delays_due() gave last, in that order: */
+	struct timed *given;	/* the timed messages that delays_due() returned last */
 	size_t n_given, max_given;
 	size_t next_given;	/* those from here on are not delivered yet */
-	int64_t timed_pending;	/* once counted: */
+	int64_t timed_pending;	/* number of pending messages, if counted */
 	bool counted;		/* the queue was read to its end since the store was opened or cut */
-	int64_t added;		/* of them, since the queue was last begun to be read */
+	int64_t added;		/* messages stored since timed_load() last began */
 	int64_t delivered;
 	bool said_ahead;	/* that state.due_ms is ahead of the clock: of the thread that delivers */
 	struct mark news;

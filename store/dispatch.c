@@ -116,6 +116,7 @@ static const struct {
 void
 dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
+	MUST_HOLD(&s->log.lock);
 	batch_in_queues(s, b, n, store_ms);
 	for (size_t i = 0; i < n; i++) {
 		const struct batch_entry *e = &b->entries[i];

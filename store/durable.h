@@ -1,17 +1,16 @@
-/* durable.h - up to where the log is known to be on this disk: for the next mount.
+/* durable.h - the position up to which the log is known to be on this disk, for the next mount.
  *
  *   STORE/flushed     a position of the log, 20 digits and a newline
  *
- * The file is written after each sync of the log, and synced with each checkpoint.
- * Whatever version of it a crash or a power cut leaves, the log was on the disk up to
- * there; before the log is cut the file is set back durably.
+ * The file is written after each sync of the log, and synced with each checkpoint.  Every version of
+ * it that a crash or a power cut may leave is true, because before the log is cut the file is set
+ * back durably.
  *
- * Recovery needs it where no record begins but valid ones follow.  Before the position
- * that is damage of the disk: what follows is kept, and the damage is EIO.  Behind it
- * nothing was promised: a power cut may lose any page that was not synced, and keep
- * later ones, so the log ends there, and the rest goes to lost+found.
+ * Recovery needs it where no record begins but valid ones follow.  Before the position that is damage
+ * of the disk: it stays, and reading it is EIO.  Behind the position a power cut may have lost pages
+ * that were not synced, and kept later ones: the log ends there, and the rest is moved to lost+found.
  *
- * Any thread; of two that write, the earlier position may stay, which is true, too.
+ * Any thread.  If two write at once, the earlier position may stay, which is true, too.
  */
 #ifndef MQFS_STORE_DURABLE_H
 #define MQFS_STORE_DURABLE_H
@@ -23,19 +22,18 @@ struct storedir;
 /* Open the file, made if it is not there, in the store's directory. */
 int durable_open(int dirfd, int *ret_fd);
 
-/* The position that it says.  -1: it does not say any. */
+/* The position in the file; -1: there is none. */
 mq_pos durable_read(int dirfd);
 
-/* Up to where the log that is about to be recovered was promised to be on this disk:
- * what the file says or `checkpoint`, whichever is more.  All of it (INT64_MAX) after a
- * clean exit, and where nobody can tell, as after a crash of RocketMQ. */
+/* The position up to which the log that is to be recovered was on this disk: the greater of the file's and
+ * `checkpoint`.  INT64_MAX, all of it, after a clean exit, and if there is no file (RocketMQ has none). */
 mq_pos durable_promised(const struct storedir *dir, mq_pos checkpoint);
 
-/* The log is on the disk up to `pos`.  When that cannot be written the file says an
- * earlier position, which is true, too.  fd -1: nothing is noted. */
+/* The log is on the disk up to `pos`.  If the file cannot be written it keeps an earlier position, which
+ * is true, too.  fd -1: does nothing. */
 void durable_note(int fd, mq_pos pos);
 
-/* The same, to the disk. */
+/* The same, and sync the file.  -errno, noted. */
 int durable_sync(int fd, mq_pos pos);
 
 #endif

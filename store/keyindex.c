@@ -19,8 +19,8 @@ struct changed_slot {
 	int32_t newest;
 };
 
-/* Entries of one file that are only in memory.  A checkpoint freezes the set it
- * finds and writes it without a lock; new entries go to the next one. */
+/* Entries of one file that are only in memory.  A checkpoint writes the set that it finds without a
+ * lock; new entries go to the next set. */
 struct set {
 	struct index_file *file;
 	struct index_header h;		/* of the file, with these entries */
@@ -427,7 +427,7 @@ find_in(struct keyindex *ix, const struct index_file *f, const struct index_head
 		rc = entry_get(ix, f, number, &e);
 		if (rc != MQ_OK)
 			break;
-		/* the first entry's seconds count from the file before */
+		/* the seconds of the first entry count from the begin of the file before */
 		ms = h->begin_ms + (number == 1 ? 0 : e.seconds * 1000LL);
 		if (ms + 999 < q->from_ms)
 			break;
@@ -607,7 +607,7 @@ keyindex_freeze(struct keyindex *ix, struct keyindex_mark *ret)
 	if (ix->sets && ix->sets->n > 0)
 		rc = set_add(ix);
 	else if (ix->sets)
-		ret->sets = ix->sets->older;	/* what an earlier flush left */
+		ret->sets = ix->sets->older;	/* of an earlier flush that has failed */
 	return rc;
 }
 

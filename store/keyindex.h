@@ -8,10 +8,9 @@
  *      .  entry[maxIndexNum] of 20      i32 keyHash, i64 phyOffset,
  *                                       i32 seconds since beginTimestamp, i32 older entry
  *
- * keyHash is of "topic#key".  New entries stay in memory until a checkpoint,
- * which writes entries, syncs, then slots and header, and syncs: so a slot on
- * disk never leads to an entry that is not there.  After a crash the checkpoint
- * says how many entries count; the log brings the rest again, the same way.
+ * keyHash is of "topic#key".  New entries stay in memory until a checkpoint, which writes and syncs
+ * the entries first, then slots and header: so a slot on disk never leads to a missing entry.  After
+ * a crash the checkpoint says how many entries count, and the replay of the log enters the rest.
  *
  * Any thread.
  */
@@ -27,20 +26,20 @@
 
 struct keyindex;
 
-/* slots, entries: of a new file (maxHashSlotNum, maxIndexNum).  `name`, `count`:
- * what the last checkpoint said (name "": no file of ours yet); MQ_ECORRUPT if it
- * is not so.  rebuild: what is there does not count, the whole log comes again.
- * read_only: all that is there is used as it is.  dirfd is the caller's. */
+/* slots, entries: of a new file (maxHashSlotNum, maxIndexNum).  `name`, `count`: of the last checkpoint
+ * (name "": there was no file); MQ_ECORRUPT: the files are different.  rebuild: remove the files,
+ * since the whole log will be replayed.  read_only: use the files as they are.  dirfd is the
+ * caller's. */
 int keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32_t count, bool rebuild,
 		  bool read_only, struct keyindex **ret);
 void keyindex_close(struct keyindex *ix);
 
-/* Index the keys of a record (UNIQ_KEY, then each of KEYS), in log order;
- * what is known already is skipped. */
+/* Enter the keys of a record (UNIQ_KEY, then each of KEYS), in log order; records that are in the index
+ * already are skipped. */
 int keyindex_put(struct keyindex *ix, const struct record *rec);
 
-/* Read from the files, without holding up anybody, what keyindex_put() of the record will
- * need: that is called with the log's lock, and finds it in memory then. */
+/* Read from the files what keyindex_put() of the record will need, so that it need not read them while
+ * it has the log's lock. */
 void keyindex_prepare(struct keyindex *ix, const struct record *rec);
 
 /* One entry of a record that the log no longer has. */
@@ -50,18 +49,16 @@ int keyindex_put_hash(struct keyindex *ix, mq_pos pos, int64_t store_ms, int32_t
 int keyindex_find(struct keyindex *ix, const char *topic, const char *key, int64_t from_ms, int64_t to_ms,
 		  mq_pos *ret_pos, size_t max, size_t *ret_n);
 
-/* Files whose last entry lies before `begin` go; never the newest, nor one of
- * which something is not on disk yet. */
+/* Remove the files whose last entry lies before `begin`; never the newest, nor one with entries that
+ * are only in memory. */
 void keyindex_drop_before(struct keyindex *ix, mq_pos begin);
 
-/* Entries of records at `at` and behind go, durably; what was put is in the files by
- * now (keyindex_flush()), and nothing is put meanwhile.  time_of() says when the record
- * at a position was stored. */
+/* Remove the entries of records at `at` and behind, durably.  keyindex_flush() was called before, and
+ * nothing is put meanwhile.  time_of() gives the store time of the record at a position. */
 int keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos pos, int64_t *ret_ms), void *arg);
 
-/* Where the index stands now, for a checkpoint: everything put so far is set
- * aside, and keyindex_flush() brings it to disk without holding up anybody.
- * If that fails, the next freeze and flush do it with the rest. */
+/* For a checkpoint: keyindex_freeze() marks the entries that were put so far, and keyindex_flush() writes
+ * them to disk while others are put.  If that fails, the next freeze and flush include them. */
 struct keyindex_mark {
 	char name[32];		/* newest file, "" for none */
 	int32_t count;

@@ -21,7 +21,7 @@
 #define MS_MAX ((int64_t)1 << 53) /* no time is later */
 #define SLOTS_MAX (1 << 30)
 
-/* --- what is in them -------------------------------------------------------------------- */
+/* --- their content -------------------------------------------------------------------- */
 
 int
 index_header_write(struct index_file *f, const struct index_header *h)
@@ -158,6 +158,7 @@ index_file_create(struct keyindex *ix)
 	char name[NAME_LEN + 1];
 	int rc = MQ_OK;
 
+	MUST_HOLD(&ix->lock);
 	next_name(ix, name);
 	AUTO_CLOSE int fd = openat(ix->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
@@ -320,12 +321,13 @@ index_file_unref(struct index_file *f)
 		index_file_free(f);
 }
 
-/* A search that reads the file reads it to its end, and stops there: those before it go, too. */
+/* A search that reads the file ends with it, since older files are removed before it. */
 bool
 index_file_remove(struct keyindex *ix, struct index_file **at)
 {
 	struct index_file *f = *at;
 
+	MUST_HOLD(&ix->lock);
 	if (unlinkat(ix->dirfd, f->name, 0) != 0 && errno != ENOENT) {
 		log_warn("index/%s: remove: %s", f->name, strerror(errno));
 		return false;

@@ -3,7 +3,8 @@
  *   keyindex.c        entries in memory: putting, finding, bringing to disk
  *   keyindex_files.c  the files, each by itself: found, made, taken back, removed
  *
- * With the index's lock, unless said otherwise.
+ * All of it needs the index's lock, except index_load(), which is called before other threads know
+ * the index, and index_entry_read().
  */
 #ifndef MQFS_STORE_KEYINDEX_PRIV_H
 #define MQFS_STORE_KEYINDEX_PRIV_H
@@ -42,7 +43,7 @@ struct index_file {
 	struct index_file *older;
 };
 
-/* A slot as it is in a file, of which no set knows anything: see keyindex_prepare(). */
+/* A slot as it is in a file, which is in no set: see keyindex_prepare(). */
 struct slot_ahead {
 	const struct index_file *file;	/* NULL: none */
 	int32_t slot, newest;
@@ -75,7 +76,7 @@ index_entry_at(const struct keyindex *ix, int64_t number)
 	return HEADER_BYTES + ix->slots * SLOT_BYTES + number * ENTRY_BYTES;
 }
 
-/* Bytes of the format.  Reading takes no lock: what is in a file stays. */
+/* Bytes of the format.  Entries in a file never change. */
 void index_entry_encode(const struct index_entry *e, unsigned char *raw);
 int index_entry_read(const struct keyindex *ix, const struct index_file *f, int32_t number, struct index_entry *e);
 

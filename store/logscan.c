@@ -157,8 +157,7 @@ open_file(struct logscan *ls, const char *path)
 	return ls->dirfd < 0 ? err_note(-errno, "%s: %m", dir) : open_named(ls, name);
 }
 
-/* Could all segments have that size?  They begin at multiples of it, and none
- * begins within another. */
+/* Could all segments have that size?  They must begin at multiples of it and not overlap. */
 static bool
 could_be_common(const struct logscan *ls, int64_t bytes)
 {
@@ -171,9 +170,8 @@ could_be_common(const struct logscan *ls, int64_t bytes)
 	return true;
 }
 
-/* The size that all have: of one that ends where the next begins, else the largest
- * that can be.  One alone, and the last of all, may be cut (a mount shows it so, and
- * a snapshot has it so). */
+/* The size of all segments: that of one that ends where the next begins, else the largest possible one.
+ * A single file and the last one may be cut short, as in a mount and in a snapshot. */
 static int64_t
 common_size(const struct logscan *ls)
 {
@@ -295,7 +293,7 @@ logscan_at(const struct logscan *ls)
 
 /* --- reading ------------------------------------------------------------------------ */
 
-/* Behind the last byte of a file that counts: where the next one begins, it ends. */
+/* The end of a file; at most the begin of the next one. */
 static mq_pos
 file_end(const struct logscan *ls, size_t i)
 {
@@ -336,8 +334,8 @@ file_use(struct logscan *ls, size_t i)
 	return ls->fd < 0 ? err_note(-errno, "%s: %m", ls->files[i].name) : MQ_OK;
 }
 
-/* Up to len bytes at pos of file i.  What cannot be read, or was cut off since, is
- * as good as nothing. */
+/* Read up to len bytes at pos from file i.  *ret_n is 0 if they cannot be read, or the file is shorter
+ * now. */
 static int
 read_some(struct logscan *ls, size_t i, mq_pos pos, void *buf, size_t len, size_t *ret_n)
 {
@@ -394,7 +392,7 @@ files_next_data(void *arg, mq_pos pos, mq_pos *ret_begin, mq_pos *ret_end)
 	return false;
 }
 
-/* A file that is read from the disk keeps its pages: the scrub heals from them. */
+/* The pages of a file that is read from the disk stay in memory, since the scrub heals from them. */
 static int
 files_forget_zeros(void *arg, mq_pos pos)
 {
@@ -409,7 +407,8 @@ files_forget_zeros(void *arg, mq_pos pos)
 	return rc;
 }
 
-/* Of one file alone: not before its end; but a piece may go on behind it. */
+/* For one file alone: a blank must reach the file's end, or may be of any length in a piece of
+ * lost+found. */
 static bool
 files_fill(void *arg, mq_pos pos, int32_t total)
 {
@@ -468,7 +467,7 @@ last_data(struct logscan *ls, mq_pos pos, mq_pos *ret_last)
 
 /* --- pieces ------------------------------------------------------------------------- */
 
-/* No record begins at ls->at, nor anywhere behind: what there is, is torn. */
+/* No record begins at ls->at or behind it: the bytes that are not zero are a torn end. */
 static int
 piece_torn(struct logscan *ls, struct log_piece *p)
 {
@@ -497,7 +496,7 @@ piece_damage(struct logscan *ls, struct log_piece *p)
 		rc = piece_torn(ls, p);
 	else if (rc == MQ_OK)
 		p->bytes = (next.byte < end.byte ? next.byte : end.byte) - ls->at.byte;
-	/* the search has moved the window */
+	/* the search has read other bytes into the buffer */
 	if (rc == MQ_OK && p->readable) {
 		rc = record_at(ls, ls->at, &rec, &p->readable);
 		p->rec = rec;
@@ -505,7 +504,7 @@ piece_damage(struct logscan *ls, struct log_piece *p)
 	return is_whole(rc) || rc == MQ_ECORRUPT ? MQ_OK : rc;
 }
 
-/* What begins at ls->at, read anew: it may have been written just now. */
+/* Read the record at ls->at again, since it may have been written just now. */
 static int
 look_again(struct logscan *ls, struct log_piece *p, int wait_ms)
 {
@@ -585,7 +584,7 @@ logscan_seek(struct logscan *ls, mq_pos pos)
 	ls->step_end = MQ_POS(0);
 	if (i == ls->n_files || is_whole(record_at(ls, pos, &rec, &readable)))
 		return MQ_OK;
-	/* in the middle of something: from the beginning of its file */
+	/* no record begins at pos: look for the piece from the beginning of its file */
 	ls->at = ls->files[i].base;
 	while (rc == MQ_OK && ls->at.byte < pos.byte && !ls->ended) {
 		mq_pos before = ls->at;
@@ -597,6 +596,6 @@ logscan_seek(struct logscan *ls, mq_pos pos)
 		}
 	}
 	if (rc == MQ_OK && ls->ended && p.kind == PIECE_TORN && p.pos.byte + p.bytes > pos.byte)
-		ls->ended = false;	/* it is said once more */
+		ls->ended = false;	/* the torn end is returned once more */
 	return rc == MQ_EEND ? MQ_OK : rc;
 }

@@ -1,16 +1,15 @@
-/* lostfound.h - what had to be taken out of a store, each piece with a note.
+/* lostfound.h - pieces that had to be removed from a store, each with a note.
  *
  *   STORE/lost+found/
  *     commitlog-POSITION[.N]   bytes of the log that lay there: mqdump prints them
  *     lmdb.broken-N/           tables that could not be read
- *     NAME.txt                 beside each of them: what it is, from where to where,
- *                              why, when, how many messages are in it, and the
- *                              commands that show them and that get them back.
- *                              Commands are indented by four blanks, for the root of
- *                              the mount
+ *     NAME.txt                 the note: what the piece is, its positions, why and when it was
+ *                              removed, how many messages it has, and the commands that show
+ *                              them and that store them again (indented by four blanks, to be
+ *                              run in the root of the mount)
  *
- * Everything is on the disk when it is said to be kept.  A line of the log says so,
- * and names the piece.  Any thread, one at a time.
+ * A piece is on the disk when a function returns MQ_OK, and a log line names it.  Any thread, one at
+ * a time.
  */
 #ifndef MQFS_STORE_LOSTFOUND_H
 #define MQFS_STORE_LOSTFOUND_H
@@ -25,30 +24,30 @@ struct direct;
 
 /* Bytes of the log before they are cut or written over. */
 struct lost_bytes {
-	int fd;			/* its bytes [from, to) */
-	struct direct *disk;	/* if not NULL the same, from the disk and not from memory */
+	int fd;			/* bytes [from, to) of this file are kept */
+	struct direct *disk;	/* not NULL: read them with this, from the disk and not from memory */
 	int64_t from, to;
 	mq_pos pos;		/* of the first: where it lay in the log */
 	const char *why;	/* one line, a sentence */
 };
 
-/* Keep them, in a new file: the same place may be cut more than once.  The same bytes of
- * the same place are kept once: a cut that goes on after a crash keeps them again first. */
+/* Keep them in a new file.  If a file has the same bytes of the same position already, which a cut that
+ * was killed has kept, that one is enough. */
 int lostfound_keep_bytes(int lostfound_fd, const struct lost_bytes *lost);
 
-/* A whole segment, which leaves its directory. */
+/* A whole segment, which is moved from its directory. */
 struct lost_segment {
 	int dirfd;
 	const char *name;	/* there */
 	mq_pos base;
-	int64_t bytes;		/* behind these are zeros, which go unless a snapshot has them, too */
+	int64_t bytes;		/* the zeros behind these are cut off, unless a snapshot links the file */
 	const char *why;
-	bool uncounted;		/* one of very many: its note is made without reading it */
+	bool uncounted;		/* do not read it to count messages */
 };
 
 int lostfound_keep_segment(int lostfound_fd, const struct lost_segment *lost);
 
-/* Pieces of the log whose keeper died before their note: they get one. */
+/* Make the missing notes of pieces, whose process was killed before it could. */
 int lostfound_complete(int lostfound_fd, const char *why);
 
 /* A directory of the store becomes lost+found/AS-N. */
@@ -59,7 +58,7 @@ struct lost_tree {
 	const char *store;	/* its path: the mount does not show directories */
 	const char *why;
 	const char *look;	/* a command that prints such a directory */
-	const char *rest;	/* what became of what was in it */
+	const char *rest;	/* a sentence: what happens to its content */
 };
 
 int lostfound_keep_tree(int lostfound_fd, const struct lost_tree *lost);

@@ -134,8 +134,8 @@ sum_file(int fd, int64_t data, int64_t size, const _Atomic bool *stop, struct su
 
 /* --- the manifest ---------------------------------------------------------------------- */
 
-/* What a sealed one should be, even if the disk has lost some of it since: then the
- * MANIFEST tells whoever copies it. */
+/* The sum of a sealed segment is the kept one, even if the disk has lost some of it since: the MANIFEST
+ * shows that to a user who copies the snapshot. */
 static int
 sum_segment(struct snapshots *ss, const struct snapshot *s, int fd, const char *path, const _Atomic bool *stop,
 	    struct sum *sum)
@@ -150,7 +150,7 @@ sum_segment(struct snapshots *ss, const struct snapshot *s, int fd, const char *
 		return MQ_OK;
 	rc = sum_file(fd, data, data, stop, sum);
 	if (rc == MQ_OK && !ss->dir->read_only)
-		(void)sums_write(store_fd, base, sum);	/* it saves work: else it is made again */
+		(void)sums_write(store_fd, base, sum);	/* without it the sum is made again */
 	return rc;
 }
 

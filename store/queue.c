@@ -337,7 +337,7 @@ queue_mark_dirty(struct queue *q)
 	atomic_fetch_add(&q->all->n_dirty, 1);
 }
 
-/* --- feeding ------------------------------------------------------------------------ */
+/* --- putting messages ------------------------------------------------------------------------ */
 
 static int start_of(struct queue *q, mq_qoff at, int64_t *ret_start);
 static int start_find(struct queue *q, mq_qoff at, int64_t *ret_start);
@@ -887,14 +887,15 @@ start_read(struct queue *q, mq_qoff at, int64_t *ret_start)
 	return MQ_OK;
 }
 
-/* For the rare paths that may read a file with the lock held. */
+/* With the lock held: for rare callers, since it may read a file. */
 static int
 start_of(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
+	MUST_HOLD(&q->lock);
 	return start_known(q, at, ret_start) ? MQ_OK : start_read(q, at, ret_start);
 }
 
-/* For callers without the lock: a slow disk holds up no append. */
+/* Without the lock, so that a slow disk delays no append. */
 static int
 start_find(struct queue *q, mq_qoff at, int64_t *ret_start)
 {
@@ -1064,7 +1065,7 @@ queue_find_pos(struct queue *q, mq_pos pos, mq_qoff *ret_qoff)
 	return queue_find_pos_in(q, queue_min(q).n, queue_end(q).n, pos, ret_qoff);
 }
 
-/* --- what was checked ----------------------------------------------------------------- */
+/* --- checked messages ----------------------------------------------------------------- */
 
 bool
 queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to)

@@ -1,8 +1,7 @@
 /* queue_files.h - the two rows of files behind a queue: see queue.h for what is in them.
  *
- * Entries are counted from the queue's message 0; a file holds the same
- * entries in both rows.  A file that a crash left half made is made again.
- * Any thread; the caller makes sure that no entry is read while it is written.
+ * Entries are numbered as messages; a file has the same entries in both rows.  A file that a crash
+ * has left half made is made again.  Any thread; no entry may be read while it is written.
  */
 #ifndef MQFS_STORE_QUEUE_FILES_H
 #define MQFS_STORE_QUEUE_FILES_H
@@ -32,8 +31,7 @@ int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at
 /* Read such entries if they are in memory, and the file is open; else -EAGAIN, and it has not waited. */
 int queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void *buf, size_t n);
 
-/* Read entry `at` of one half through a descriptor that is not kept, where many queues are
- * looked at once. */
+/* Read entry `at` of one half through a descriptor that is closed again: for a look at many queues. */
 int queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf);
 
 /* Remove one half's file, if it is there. */

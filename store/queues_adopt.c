@@ -15,7 +15,7 @@
 #include "store/queue_files.h"
 #include "store/queues.h"
 
-/* --- starting anew ---------------------------------------------------------------------------- */
+/* --- making the queues anew ---------------------------------------------------------------------------- */
 
 /* Make an empty queue with min and end at `end`. */
 static int

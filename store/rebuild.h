@@ -20,10 +20,11 @@ int rebuild_open(const struct settings *settings, struct storedir *dir, const st
 /* The next record of the log.  -ENOSPC, -ENOMEM, -EIO. */
 int rebuild_record(struct store *s, const struct record *rec);
 
-/* There are no more: the key index is in its files, which are in dir->derived_fd/index. */
+/* There are no more records: write the key index to its files, in dir->derived_fd/index. */
 int rebuild_end(struct store *s);
 
-/* Where what the log no longer has is entered, before the record behind it. */
+/* The key index: the caller enters keys of records that the log no longer has, before the record behind
+ * them. */
 struct keyindex *rebuild_index(struct store *s);
 
 #endif

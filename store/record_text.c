@@ -52,7 +52,7 @@ print_text(FILE *out, const char *text, size_t len)
 		print_byte(out, (unsigned char)text[i]);
 }
 
-/* What is not UTF-8 has a '?' for each byte beyond ASCII: a terminal may be there. */
+/* A text that is not UTF-8 has a '?' for each byte beyond ASCII, since a terminal may show it. */
 static void
 print_any(FILE *out, const char *text, size_t len)
 {
@@ -88,7 +88,7 @@ print_properties(FILE *out, const struct record *rec)
 		print_property(out, name, name_len, value, value_len);
 }
 
-/* Half-way through a character of UTF-8 is no place to cut. */
+/* Where to cut a text so that it has at most `width` bytes, between two characters of UTF-8. */
 static size_t
 cut_at(const char *text, size_t len, size_t width)
 {
@@ -126,7 +126,7 @@ print_body(FILE *out, const struct record *rec, size_t width)
 		fprintf(out, "... (%zu bytes)", len);
 }
 
-/* What kind of record it is, where it is no ordinary message. */
+/* The kind of a record that is no ordinary message. */
 static void
 print_kind(FILE *out, const struct record *rec)
 {

@@ -11,7 +11,7 @@
 #include "store/scan.h"
 
 #define READ_BYTES (1u << 20)
-#define READ_LITTLE_BYTES 4096u	/* when so much cannot be read at once, or most is known */
+#define READ_LITTLE_BYTES 4096u	/* if READ_BYTES cannot be read, or most bytes are known */
 #define SCAN_BYTES (64u << 10)
 
 /* --- bytes --------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ fill(struct scan *sc, mq_pos pos, size_t len)
 	return rc == MQ_OK ? sc->source->read(sc->arg, pos, sc->buf, len, &sc->len) : rc;
 }
 
-/* What is in memory of the bytes from pos on. */
+/* The bytes from pos on that are in memory. */
 static const unsigned char *
 held(const struct scan *sc, mq_pos pos, size_t *ret_len)
 {
@@ -59,8 +59,7 @@ held(const struct scan *sc, mq_pos pos, size_t *ret_len)
 	return sc->buf + (pos.byte - sc->base.byte);
 }
 
-/* Bytes at pos and what record_decode() says of them: as many as are read at once, or, where
- * those cannot be read, a few. */
+/* Read READ_BYTES at pos, or fewer if these cannot be read, and decode the record there. */
 static int
 read_head(struct scan *sc, mq_pos pos, struct record *rec)
 {
@@ -85,7 +84,7 @@ decode(struct scan *sc, mq_pos pos, struct record *rec)
 	rec->total = 0;
 	has = sc->source->has(sc->arg, pos);
 	rc = has > 0 ? read_head(sc, pos, rec) : MQ_EEND;
-	/* a length that cannot be is not worth the memory */
+	/* no memory is allocated for an impossible length */
 	if (rc != MQ_EEND || rec->total <= 0 || (size_t)rec->total <= sc->len || rec->total > has)
 		return rc;
 	rc = fill(sc, pos, (size_t)rec->total);
@@ -101,7 +100,7 @@ wrong(struct scan *sc, const char *why)
 	return MQ_ECORRUPT;
 }
 
-/* Why record_decode() did not like what is at pos. */
+/* Why record_decode() has failed at pos. */
 static const char *
 what_is_wrong(const struct scan *sc, mq_pos pos)
 {
@@ -129,7 +128,7 @@ left_in_segment(const struct scan *sc, mq_pos pos)
 	return sc->segment_bytes ? sc->segment_bytes - pos.byte % sc->segment_bytes : INT64_MAX;
 }
 
-/* It has all its fields; are they true? */
+/* The record has all its fields: are their values valid? */
 static int
 check_fields(struct scan *sc, mq_pos pos, const struct record *rec)
 {
@@ -251,16 +250,16 @@ search(struct scan *sc, mq_pos pos, mq_pos *ret_pos)
 		if (rc == MQ_OK)
 			rc = search_block(sc, pos, block, got, ret_pos);
 		else if (rc == -EIO)
-			rc = MQ_EEND;		/* nor can this be read: behind it */
+			rc = MQ_EEND;		/* skip bytes that cannot be read */
 		/* blocks overlap, so that no record's head is cut in two */
 		pos = pos_add(pos, got == SCAN_BYTES ? (int64_t)got - RECORD_MIN_BYTES : (int64_t)(got ? got : n));
 	}
 	return rc;
 }
 
-/* Where the record at `bad` would end, if one may believe its length and something whole
- * begins there: a damaged body leaves the length believable, and what lies in a body must not
- * be taken for a record. */
+/* The end of the record at `bad` according to its length, if a whole record begins there.  This is
+ * tried first, since a damaged body leaves the length valid, and bytes of a body must not be taken for
+ * a record. */
 static bool
 next_by_length(struct scan *sc, mq_pos bad, mq_pos *ret_pos)
 {

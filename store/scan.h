@@ -1,12 +1,11 @@
-/* scan.h - where records are in the log: one rule for all who read it.
+/* scan.h - where records are in the log: one rule for every reader.
  *
  *     open log (dispatch.c: recovery, slaves) ──┐
  *     files alone (logscan.c: fsck, mqdump)   ──┴──> scan: a record, or what is wrong; the next one
  *
- * Every record is checked for its length, magic, place, body's CRC and topic, and that it lies
- * in its segment as the format has it: a blank fills the segment, a message leaves room for
- * one.  The CRC says nothing of what comes behind the body: a record whose end never reached
- * the disk has zeros there.
+ * Every record is checked: length, magic number, position, CRC of the body, topic, and its place in
+ * the segment (a blank fills the segment, a message leaves room for a blank).  The CRC does not cover
+ * the bytes behind the body: a record whose end never reached the disk has zeros there.
  *
  * One thread at a time.
  */
@@ -17,20 +16,20 @@
 
 /* Where bytes come from. */
 struct scan_source {
-	/* How many bytes there are from pos on, in its segment; 0: none. */
+	/* How many bytes there are from pos on in its segment; 0: none. */
 	int64_t (*has)(void *arg, mq_pos pos);
 
-	/* Up to len of them.  -EIO, or *ret_n 0: they cannot be read; MQ_EGONE, -errno. */
+	/* Read up to len of them.  -EIO, or *ret_n 0: they cannot be read; MQ_EGONE, -errno. */
 	int (*read)(void *arg, mq_pos pos, void *buf, size_t len, size_t *ret_n);
 
-	/* The next stretch from pos on, in one segment, that may hold anything but zeros. */
+	/* The next range from pos on, in one segment, that may hold bytes other than zero. */
 	bool (*next_data)(void *arg, mq_pos pos, mq_pos *ret_begin, mq_pos *ret_end);
 
-	/* Before it is asked for data from pos on: zeros of blocks that were never written
-	 * must not look like data because they were read. */
+	/* Called before next_data(): blocks that were never written must not look like data because
+	 * their zeros were read into memory. */
 	int (*forget_zeros)(void *arg, mq_pos pos);
 
-	/* Does a blank record of that length fill its segment, of which the size is not known? */
+	/* Does a blank record of that length fill its segment?  Called if the size is not known. */
 	bool (*fills)(void *arg, mq_pos pos, int32_t total);
 };
 
@@ -41,14 +40,14 @@ struct scan_known {
 	size_t len;
 };
 
-/* Zero but for the first members at the beginning; scan_free() at the end. */
+/* Set the members of the first block and zero the others; scan_free() at the end. */
 struct scan {
 	const struct scan_source *source;
 	void *arg;
 	int64_t segment_bytes;			/* 0: not known */
 	const struct scan_known *known;		/* NULL: nothing */
 
-	const char *why;	/* the last record was none: what is wrong with it */
+	const char *why;	/* what is wrong with the last record that was read */
 	unsigned char *buf;	/* holds bytes [base, base + len) of the log */
 	size_t size, len;
 	mq_pos base;
@@ -56,24 +55,24 @@ struct scan {
 
 void scan_free(struct scan *sc);
 
-/* What was read is asked for again. */
+/* Forget the bytes that were read. */
 void scan_forget(struct scan *sc);
 
 /* The record at pos.  *ret_rec is valid until the next call.
  *
  * MQ_OK         it is whole
  * MQ_EBLANK     it is blank; ret_rec->total is its length
- * MQ_EEND       there are not so many bytes; sc->why
- * MQ_ECORRUPT   it is none; sc->why.  *ret_readable (may be NULL): it has all its fields
+ * MQ_EEND       there are too few bytes; sc->why
+ * MQ_ECORRUPT   there is no valid record; sc->why.  *ret_readable (may be NULL): it has all its fields
  * MQ_EGONE, -errno
  */
 int scan_record(struct scan *sc, mq_pos pos, struct record *ret_rec, bool *ret_readable);
 
-/* rec, which has just been read, is the first record of a step (record_is_continued()): is
- * the whole step there?  MQ_OK with where it ends, and rec read again; MQ_EEND, MQ_ECORRUPT. */
+/* rec, which has just been read, is the first record of a step (record_is_continued()).  Is the
+ * whole step there?  MQ_OK: *ret_end is its end, and rec was read again; MQ_EEND, MQ_ECORRUPT: no. */
 int scan_step(struct scan *sc, struct record *rec, mq_pos *ret_end);
 
-/* No whole record begins at `bad`: where does the next one?  MQ_EEND: there is none. */
+/* No valid record begins at `bad`: find the next one.  MQ_EEND: there is none. */
 int scan_next(struct scan *sc, mq_pos bad, mq_pos *ret_pos);
 
 #endif

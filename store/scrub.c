@@ -674,6 +674,7 @@ scrub_log_was_cut(struct store *s, mq_pos end)
 	struct scrub *sc = s->scrub;
 	mq_pos base = commitlog_segment_of(&s->log, end);
 
+	MUST_HOLD(&s->sealed_lock);
 	s->generation++;
 	sums_forget(s->dir->fd, MQ_POS(0), base);
 	if (!sc)

@@ -1,15 +1,13 @@
-/* scrub.h - sealed segments get a checksum, and are compared with it again and again.
+/* scrub.h - sealed segments get a sum, and are compared with it from time to time.
  *
- *     sealed ──> summed ──> checked, each scrubInterval ──┬─> fine
- *                (memory)   (the disk, not memory)        └─> bad: logged, and healed if
- *                                                             good bytes can be had
+ *     sealed ──> summed ──> checked each scrubInterval ──┬─> fine
+ *                (memory)   (the disk, not memory)       └─> bad: logged, and healed with bytes
+ *                                                            from memory or from the healer
  *
- * One thread does it, at the lowest priority for CPU and disk, and reads at most
- * scrubRate bytes a second; 0: it does nothing.  The time at which a segment was last
- * found to be fine is kept with its sum (sums.h), so a pass goes on where the last
- * mount has left it.
+ * One thread does this, at the lowest priority for CPU and disk; it reads at most scrubRate bytes a
+ * second (0: none).  The time of a segment's last good check is kept with its sum (sums.h), so
+ * the next mount goes on from there.
  *
- * Good bytes are taken from memory, else from the healer, if there is one.
  * Any thread may call anything here.
  */
 #ifndef MQFS_STORE_SCRUB_H
@@ -31,16 +29,16 @@ void scrub_set_healer(struct store *s, const struct healer *healer);
 /* Check everything now.  -EINVAL, noted, where scrubRate is 0; -EROFS. */
 int scrub_now(struct store *s);
 
-/* The log was cut at `end`: segments from there on have other bytes.  Needs sealed_lock. */
+/* The log was cut at `end`: segments from there on have other bytes. */
 void scrub_log_was_cut(struct store *s, mq_pos end);
 
 struct scrub_stats {
-	int64_t sealed;			/* segments that could be checked */
-	int64_t due;			/* that are to be checked now */
-	int64_t checking;		/* the one that is being read, -1: none */
-	int64_t at;			/* bytes of it read */
-	int64_t oldest_ms;		/* since then all of them were checked; 0: not yet */
-	int64_t passes, pass_ms;	/* that ended since the mount, the last one when */
+	int64_t sealed;			/* sealed segments */
+	int64_t due;			/* segments to be checked now */
+	int64_t checking;		/* position of the segment that is being read, -1: none */
+	int64_t at;			/* bytes of it that were read */
+	int64_t oldest_ms;		/* all segments were checked since then; 0: some never were */
+	int64_t passes, pass_ms;	/* passes that ended since the mount, and when the last one did */
 	int64_t read_bytes;
 	int64_t bad_ranges, bad_bytes, bad_messages;
 	int64_t healed_ranges, healed_bytes;

@@ -20,7 +20,7 @@
 
 /* --- its sum ------------------------------------------------------------------- */
 
-/* Bytes that cannot be read count as zeros: the sum is another then, too. */
+/* Bytes that cannot be read count as zeros, which makes the sum wrong. */
 static int
 sum_bytes(struct direct *d, struct summing *m, const struct pace *pace)
 {
@@ -87,8 +87,7 @@ add(struct damage *d, mq_pos pos, int64_t bytes, const char *why)
 		d->ranges[d->n++] = (struct damage_range){ .pos = pos, .bytes = bytes, .why = why };
 }
 
-/* Is any piece bad that [pos, pos + bytes) reaches into?  If `clear`, none is from
- * here on. */
+/* Does [pos, pos + bytes) reach into a bad piece?  If `clear`, these pieces are not bad any more. */
 static bool
 reaches_bad(struct walk *w, mq_pos pos, int64_t bytes, bool clear)
 {
@@ -112,7 +111,7 @@ look_at(struct walk *w, const struct log_piece *p)
 		add(w->damage, p->pos, p->bytes, "it has changed since the segment was sealed");
 }
 
-/* A sealed segment is full: what no record fills at its end is damage. */
+/* Read all records.  A sealed segment is full, so bytes at its end without a record are damage. */
 static int
 walk(struct store *s, struct walk *w, const struct pace *pace)
 {
@@ -202,7 +201,8 @@ sealed_messages(struct store *s, const struct damage_range *range, char *text, s
 	return a.messages;
 }
 
-/* Below its queue's first message, or not for consumers, it need not be there. */
+/* Is the record in its queue?  True also if it need not be: it is below the queue's first message, or
+ * not a message for consumers. */
 static bool
 is_listed(struct store *s, const struct record *rec)
 {

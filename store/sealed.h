@@ -1,13 +1,11 @@
-/* sealed.h - a sealed segment: its bytes on the disk, held against its sum.
+/* sealed.h - a sealed segment: its bytes on the disk, compared with its sum.
  *
- * Where its sum is wrong, or its records have never been looked at, they are gone
- * through, and what is not as it should be becomes a range:
+ * If the sum is wrong, or the records were never checked, all records are read, and damage is
+ * listed as ranges, which begin and end where records do:
  *
- *   no record begins here          up to the next whole one, or to the segment's end
- *   the CRC of a piece is wrong,   all records that reach into it: what has changed is
- *   and all records seem whole     a header, properties, or what lies behind a blank
- *
- * Ranges begin and end where records do.
+ *   no record begins here              up to the next whole record, or to the segment's end
+ *   the CRC of a piece is wrong, but   all records that reach into the piece: a header, properties,
+ *   every record seems whole           or bytes behind a blank have changed
  */
 #ifndef MQFS_STORE_SEALED_H
 #define MQFS_STORE_SEALED_H
@@ -16,8 +14,8 @@
 
 struct store;
 
-/* spend() is told of all bytes that are read, before the next are: a slow reader waits in it.
- * Not MQ_OK: reading ends with that. */
+/* spend() is called after each read with the number of bytes; it waits to limit the rate.  Another
+ * result than MQ_OK ends the reading, and is returned. */
 struct pace {
 	int (*spend)(void *arg, int64_t bytes);
 	void *arg;
@@ -32,26 +30,27 @@ struct damage_range {
 };
 
 struct damage {
-	struct damage_range ranges[DAMAGE_RANGES_MAX];	/* the last one takes what is too many */
+	struct damage_range ranges[DAMAGE_RANGES_MAX];	/* the last one grows if there are more */
 	size_t n;
-	bool missing;			/* there is no file: the range is all of it */
+	bool missing;			/* there is no file; one range has all of the segment */
 };
 
-/* What the segment at `base` hashes to now.  memory_first: what is in memory counts,
- * as it was just written.  -ENOENT: there is no file. */
+/* The sum of the segment at `base` now.  memory_first: bytes in the page cache are taken from there,
+ * since they were just written.  -ENOENT: there is no file. */
 int sealed_sum(struct store *s, mq_pos base, bool memory_first, const struct pace *pace, struct sum *ret);
 
-/* What is wrong with it.  `was` and `is` are its sums, both NULL where there was
- * none before.  `wide`: all that reaches into a piece whose CRC is wrong. */
+/* Find the damage.  `was` and `is` are the segment's sums before and now; both NULL if there was none
+ * before.  `wide`: list all records that reach into a piece with a wrong CRC, although other damage
+ * explains it. */
 int sealed_damage(struct store *s, mq_pos base, const struct sum *was, const struct sum *is, bool wide,
 		  const struct pace *pace, struct damage *ret);
 
-/* The messages in a range: how many, and the first few as "T/q0@17..19, ..."  Their
- * readers check them again from here on. */
+/* The number of messages in a range, and the first few as "T/q0@17..19, ..."  From now on readers
+ * check these messages again. */
 int64_t sealed_messages(struct store *s, const struct damage_range *range, char *text, size_t size);
 
-/* How many records of a range, which is good again, are not in their queues: those were
- * made while it was bad. */
+/* How many records of a range that was healed are not in their queues, which were made while the
+ * range was bad. */
 int64_t sealed_unlisted(struct store *s, const struct damage_range *range);
 
 #endif

@@ -19,8 +19,8 @@
 #define FILES_LOOKED_AT 64
 #define INDEX_NAME_LEN 17
 
-/* How long the first files are that are found: of the lengths that `fits`, the one that most
- * of them have is that of all, one of them may be damaged. */
+/* The lengths of the first files that are found, as far as they fit.  The most common one counts, since
+ * a file may be damaged. */
 struct lengths {
 	size_t digits;		/* of a file's name */
 	bool (*fits)(int64_t bytes, void *arg);

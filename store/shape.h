@@ -1,8 +1,8 @@
 /* shape.h - the sizes that the view files of an existing store have.
  *
- * RocketMQ refuses a consume queue whose files have another size than it is set to, and
- * misreads such an index.  So sizes are those of the files that are there, as a commit
- * log's segment size is; the settings are for a store without such files.
+ * RocketMQ refuses a consume queue whose files have another size than its setting, and misreads such
+ * an index.  So new files get the size of existing ones, as segments do; the settings count only
+ * in a store without such files.
  */
 #ifndef MQFS_STORE_SHAPE_H
 #define MQFS_STORE_SHAPE_H
@@ -10,9 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The bytes of consume queue files in the store (store_fd), which most of the first files have
- * that are found, some of which may be damaged; of byteindex/ there are as many entries to a
- * file.  0: there is none. */
+/* The bytes of a consume queue file in the store (store_fd): the size that most of the first files have,
+ * since some may be damaged.  Files of byteindex/ have as many entries.  0: there is no file. */
 int64_t shape_of_queues(int store_fd);
 
 /* Slots and entries of index files. */
@@ -22,8 +21,8 @@ struct index_shape {
 
 int64_t index_shape_bytes(const struct index_shape *shape);
 
-/* What a file of that length has: *shape, as it is set, if that fits, else as RocketMQ has
- * the two to each other (four entries to a slot).  False: neither; *shape is as it was. */
+/* The shape of a file of that length: *shape if that fits, else RocketMQ's ratio (four entries to a
+ * slot).  False: neither fits; *shape is unchanged. */
 bool index_shape_guess(int64_t bytes, struct index_shape *shape);
 
 /* The same of the index files in STORE/index (dirfd).  False also if there is none. */

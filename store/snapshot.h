@@ -1,29 +1,28 @@
-/* snapshot.h - moments of the store, kept under a name.
+/* snapshot.h - the store as it was at a moment, kept under a name.
  *
  *   STORE/snapshots/NAME/
- *     commitlog/N       hard links to the segments.  The last one is shared with the
- *                       log, which goes on: its bytes from the mark on are not the
- *                       snapshot's, and a reader is shown zeros in their place
+ *     commitlog/N       hard links to the segments.  The log may append to the last one:
+ *                       its bytes from the mark on are not the snapshot's, and readers get
+ *                       zeros in their place
  *     lmdb/data.mdb     the tables as they were at the mark
  *     config/ *.json    the same, for RocketMQ's tools
  *     abort             makes a RocketMQ broker read the whole log before it looks
  *                       how far delayed messages have come (a copy has no consume queues)
  *     snapshot          lines of "key = value" that describe the snapshot, below
- *     MANIFEST          lines of sha256sum(1) for all of the above, once they are
- *                       known (manifest.h)
- *   STORE/snapshots/NAME.new     being taken  ┐ leftovers, removed by the
- *   STORE/snapshots/ID.gone      was dropped  ┘ next mount
- *   STORE/snapshots/.last        id, time and mark of the newest, which may have been
- *                                dropped since: no id is given twice (inode numbers hold
- *                                them), nor a time (in whole seconds: rsync(1) compares it)
+ *     MANIFEST          lines of sha256sum(1) for all of the above, written later (manifest.h)
+ *   STORE/snapshots/NAME.new     being taken  ┐ the next mount removes
+ *   STORE/snapshots/ID.gone      was dropped  ┘ what a crash has left
+ *   STORE/snapshots/.last        id, time and mark of the newest, which may have been dropped
+ *                                since: no id is used twice (inode numbers contain it), nor
+ *                                a time (in whole seconds: rsync(1) compares it)
  *
  * The file `snapshot`:  name, id, begin and mark (positions in the log; begin is
  * that of the first segment), segment (bytes of each), time (ms since the epoch).
  * A store that has one at its top is a copy of a snapshot: storedir.h.
  *
- * A name appears by rename(2) when all below it is on the disk, and goes by rename(2).
- * A segment lives as long as one of its links: retention takes no bytes from a
- * snapshot, and a link costs no space.  Names are formed as those of topics.
+ * A snapshot gets its name by rename(2) when all of it is on the disk, and loses it by rename(2).
+ * Retention takes no segments from a snapshot, since it removes only the log's link.  Names are
+ * formed as those of topics.
  *
  * Any thread; one snapshot is taken at a time.  A struct snapshot stays valid until
  * snapshots_close(): a dropped one is only marked as gone.
@@ -87,7 +86,7 @@ int64_t snapshots_changed_ms(struct snapshots *ss);
 
 /* --- taking one -------------------------------------------------------------- */
 
-/* A snapshot that is being made: its files are made below dir_fd, commitlog_fd ...
+/* A snapshot that is being taken: its files are made below dir_fd, commitlog_fd ...
  *
  *     begin ──> link, and files by the caller ──> keep
  *                                └──────────────> abandon

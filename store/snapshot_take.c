@@ -19,7 +19,7 @@
 #include "store/snapshot_priv.h"
 #include "store/store_priv.h"
 
-/* --- what makes each of them another than the last -------------------------------------- */
+/* --- id and time, which differ from those of every other snapshot -------------------------------------- */
 
 static uint32_t
 id_next(struct snapshots *ss)
@@ -62,7 +62,7 @@ tell_apart(struct snapshots *ss, struct store *s, const char *name, int64_t base
 	return MQ_OK;
 }
 
-/* --- begun, or given up -------------------------------------------------------------- */
+/* --- beginning and giving up -------------------------------------------------------------- */
 
 static void
 draft_name(const struct draft *d, char name[RECORD_TOPIC_MAX + 8])
@@ -213,7 +213,7 @@ snapshot_link(struct snapshots *ss, struct draft *d, struct store *s, mq_pos mar
 	return rc == MQ_OK ? last_write(ss, shot) : rc;
 }
 
-/* --- kept --------------------------------------------------------------------------------- */
+/* --- keeping --------------------------------------------------------------------------------- */
 
 static int
 draft_write(const struct draft *d, const char *name, const char *text)

@@ -66,8 +66,8 @@ is_name(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$';
 }
 
-/* Behind the comment that begins at `at`; `at` if none does.  A line comment without
- * the end of its line is none, and so is a block comment that is not closed. */
+/* The position behind the comment that begins at `at`; `at` if there is none.  As in RocketMQ a line
+ * comment must end with its line, and a block comment must be closed. */
 static const char *
 skip_comment(const char *at, const char *end)
 {
@@ -288,7 +288,7 @@ is_number(const struct sql92_value *v)
 	return v->type == SQL92_INT || v->type == SQL92_LONG || v->type == SQL92_DOUBLE;
 }
 
-/* Does it give TRUE, FALSE or NULL, and nothing else? */
+/* Is the value of the node always TRUE, FALSE or NULL? */
 static bool
 is_boolean(const struct sql92_node *node)
 {
@@ -297,7 +297,7 @@ is_boolean(const struct sql92_node *node)
 	return node->op <= SQL92_CAST;
 }
 
-/* Where a boolean is wanted. */
+/* The node as a boolean: a property is cast, another value refused. */
 static uint32_t
 boolean(struct parser *p, uint32_t at)
 {
@@ -325,7 +325,7 @@ add_equal(struct parser *p, uint32_t left, uint32_t right)
 	return add_op(p, SQL92_EQUAL, left, right);
 }
 
-/* Only numbers, and what may turn out to be one, have an order. */
+/* Only numbers have an order, and properties, which may be numbers. */
 static void
 check_ordered(struct parser *p, uint32_t at)
 {
@@ -365,7 +365,7 @@ add_between(struct parser *p, uint32_t value, uint32_t low, uint32_t high, bool 
 static uint32_t parse_or(struct parser *p);
 static uint32_t parse_unary(struct parser *p);
 
-/* Like all of a text that is kept: within the room that has been set aside for it. */
+/* sql->texts has room for all texts of the expression: see sql92_parse(). */
 static uint32_t
 take_text(struct parser *p, enum sql92_op op, const char *text, size_t len)
 {
@@ -467,7 +467,7 @@ parse_primary(struct parser *p)
 	}
 }
 
-/* One level deeper: the grammar is walked on the stack. */
+/* One level deeper: the depth is limited because the parser is recursive. */
 static bool
 go_down(struct parser *p)
 {

@@ -34,8 +34,7 @@ read_integer(struct sql92_value text, int64_t min, int64_t max, int64_t *ret)
 	return n >= min && n <= max;
 }
 
-/* Is that a number for Double.valueOf(), beside NaN and Infinity, where strtod() takes
- * more words? */
+/* Could Double.valueOf() read it?  strtod() takes more words than NaN and Infinity. */
 static bool
 looks_like_double(const char *s)
 {
@@ -83,7 +82,7 @@ compare_doubles(double a, double b)
 
 /* --- comparing ------------------------------------------------------------------------- */
 
-/* The text as a value of that type; false: there is none. */
+/* Read the text as a value of that type; false: it is none. */
 static bool
 read_as(struct sql92_value text, enum sql92_type type, struct sql92_value *ret)
 {
@@ -145,7 +144,7 @@ struct match {
 	size_t props_len;
 };
 
-/* Every step says false where RocketMQ throws an exception: nothing is matched then. */
+/* Every step returns false where RocketMQ throws an exception: the message does not match then. */
 static bool eval(const struct match *m, uint32_t at, struct sql92_value *ret);
 
 static const struct sql92_value null_value = { .type = SQL92_NULL };
@@ -162,7 +161,7 @@ is_truth(const struct sql92_value *v, bool which)
 	return v->type == SQL92_BOOLEAN && (v->number != 0) == which;
 }
 
-/* The last one of that name, as in the map that RocketMQ makes of them. */
+/* The last property of that name counts, as in RocketMQ's map. */
 static struct sql92_value
 property(const struct match *m, const struct sql92_value *name)
 {
@@ -255,7 +254,7 @@ eval_in(const struct match *m, const struct sql92_node *node)
 	return truth(false);
 }
 
-/* What a sign makes of it: of all but numbers, NULL. */
+/* A minus sign before a value: NULL unless it is a number. */
 static struct sql92_value
 negated(struct sql92_value v)
 {

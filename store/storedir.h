@@ -2,19 +2,19 @@
  *
  *   lock         held (fcntl, byte 0) as long as a process serves the store;
  *                holds "PID HOST" for whoever finds it busy
- *   abort        there while mounted: found at start, the last exit was not clean
+ *   abort        exists while mounted: if a mount finds it, the last exit was not clean
  *   checkpoint   RocketMQ's three timestamps, for its own recovery
  *   cut          the log is being cut: see cut.h
  *   flushed      up to where the log is on the disk: see durable.h
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
- *                commitlog may be a link: RocketMQ's storePathCommitLog names a directory
- *                elsewhere, and the link tells it to every program that is given the store only
- *   views.stale  views were made while part of the log was bad that is good again: the
- *                next mount makes them anew
+ *                commitlog may be a link to the directory that RocketMQ's storePathCommitLog
+ *                names, for programs that only know the store
+ *   views.stale  the views lack messages of a part of the log that was bad and has been healed:
+ *                the next mount makes them anew
  *   snapshots/   see snapshot.h
  *   sums/        see sums.h
- *   snapshot     this is a copy of one: not the store that it was taken of, but
- *                with its identity, until a mount gives it its own
+ *   snapshot     this is a copy of a snapshot, with the identity of its store until a mount
+ *                gives it one of its own
  */
 #ifndef MQFS_STORE_STOREDIR_H
 #define MQFS_STORE_STOREDIR_H
@@ -32,7 +32,7 @@ struct storedir {
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
 	bool views_stale;	/* `views.stale` was found: they are being made anew */
-	bool views_foreign;	/* no mqfs, or one that counted otherwise, made the views there are */
+	bool views_foreign;	/* the views were made by RocketMQ, or by an mqfs that counted bodies otherwise */
 	bool is_new;		/* made by this open */
 	bool is_copy;		/* of a snapshot, not mounted writable since */
 	char *path;
@@ -58,7 +58,7 @@ struct storedir {
  * segments with another group or mode, root's writable mount corrects these. */
 int storedir_open(const char *path, const char *commitlog, bool read_only, int wait_ms, struct storedir *ret_dir);
 
-/* From here on a crash is noticed: creates `abort`. */
+/* Create `abort`, so that the next mount notices a crash. */
 int storedir_begin(struct storedir *dir);
 
 /* A clean end: removes `abort`, syncs. */

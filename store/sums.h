@@ -1,13 +1,12 @@
-/* sums.h - what sealed segments hash to: it never changes as long as they live.
+/* sums.h - the sums of sealed segments, which do not change any more.
  *
  *   STORE/sums/N      N as in commitlog/
- *     "<64 hex digits> <bytes> <ms>\n"     SHA-256 of the segment, its length, and when
- *                                         it was last found so on the disk (0: not yet)
- *     "<8 hex digits>\n" ...               CRC-32 of each of its pieces, which say where
- *                                         it has changed, should it have
+ *     "<64 hex digits> <bytes> <ms>\n"     SHA-256 of the segment, its length, and when the
+ *                                         disk was last found to match it (0: not yet)
+ *     "<8 hex digits>\n" ...               CRC-32 of each piece, to find the pieces that differ
  *
- * Made when a segment is sealed (scrub.h), else when a snapshot's MANIFEST wants it.
- * Whoever changes a sealed segment forgets its sum.
+ * A sum is made when the segment is sealed (scrub.h), or when a snapshot's MANIFEST needs it.
+ * A caller that changes a sealed segment calls sums_forget().
  */
 #ifndef MQFS_STORE_SUMS_H
 #define MQFS_STORE_SUMS_H
@@ -32,7 +31,8 @@ int64_t sum_piece_bytes(int64_t bytes);
 
 /* --- making one --------------------------------------------------------------- */
 
-/* Bytes in order, cut anywhere.  sum_end() may follow a begin that failed. */
+/* sum_add() takes the bytes in order, in parts of any length.  Call sum_end() also after a sum_begin()
+ * that failed. */
 struct summing {
 	void *ctx;
 	struct sum *sum;
@@ -46,13 +46,13 @@ void sum_end(struct summing *m);
 
 /* --- keeping them ----------------------------------------------------------------- */
 
-/* -ENOENT: there is none that can be understood. */
+/* -ENOENT: there is no valid one. */
 int sums_read(int store_fd, mq_pos base, struct sum *ret);
 
 /* Durably, as a whole. */
 int sums_write(int store_fd, mq_pos base, const struct sum *sum);
 
-/* Forget those outside of [begin, end), and what a crash has left half written. */
+/* Remove the sums outside of [begin, end), and incomplete files that a crash has left. */
 void sums_forget(int store_fd, mq_pos begin, mq_pos end);
 
 #endif

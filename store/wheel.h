@@ -20,19 +20,18 @@
 #define WHEEL_LOOK_MAX 65536
 
 struct wheel {
-	int64_t waiting;	/* messages that are not delivered, as far as the newest WHEEL_LOOK_MAX
-				 * of the queue go; one that the wheel has moved on for a long delay
-				 * counts once more for each time */
+	int64_t waiting;	/* messages that are not delivered, among the newest WHEEL_LOOK_MAX of the
+				 * queue; the wheel stores a message with a long delay more than once,
+				 * and each counts */
 	int64_t first_ms;	/* when the first of them is due, or was */
 };
 
-/* What waits in the store whose directory is store_fd.  Without config/timercheck, as on a slave
- * of the broker, messages due before now_ms count as delivered.  It reads those messages.
+/* Count the messages that wait in the store whose directory is store_fd, by reading them.  Without
+ * config/timercheck, as on a slave of the broker, messages due before now_ms count as delivered.
  * Errors as store_read()'s. */
 int wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret);
 
-/* The same, for the broker: a log line says once what waits.  *ret is untouched if
- * it cannot be read (said as well). */
+/* The same, and log what waits, or that the messages cannot be read: *ret_waiting is untouched then. */
 void wheel_say(struct store *s, int store_fd, int64_t *ret_waiting);
 
 #endif

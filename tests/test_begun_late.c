@@ -77,7 +77,7 @@ setup(void **state)
 	broker_produce(&p.master, "legacy", 1, 2);	/* no record speaks of it */
 	assert_int_equal(commit_forward(p.master.offsets, sub, 0, MQ_QOFF(3)), MQ_OK);
 	assert_int_equal(commit_sync(p.master.offsets, sub, NULL), MQ_OK);
-	delays_told(p.master.store, 3, MQ_QOFF(7));	/* by RocketMQ, whose deliveries no record tells of */
+	delays_level_is_at(p.master.store, 3, MQ_QOFF(7));	/* by RocketMQ, whose deliveries no record tells of */
 	p.begin = MQ_POS(SEGMENT);
 	fill_until_a_round(&p.master, p.begin);
 	broker_begin(&p.slave, NULL);

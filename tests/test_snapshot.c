@@ -204,7 +204,7 @@ static struct store *retention_of;
 static void *
 retention_thread(void *arg)
 {
-	assert_int_equal(retention_round(arg), MQ_OK);
+	assert_int_equal(retention_round(arg, false), MQ_OK);
 	return NULL;
 }
 
