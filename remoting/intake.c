@@ -19,7 +19,8 @@
 #include "store/delays.h"
 
 #define LOTS_MAX 64			/* queues of one turn */
-#define TURN_BYTES (4 << 20)		/* then it is time to append */
+#define TURN_BYTES (4 << 20)		/* then it is time to append, */
+#define TURN_ANSWERED 64		/* also after so many requests that were answered without one */
 #define KEPT_BYTES (512 << 10)		/* longer buffers are not kept for the next turn */
 
 /* A submission whose messages are entries [first, first + n) of a batch. */
@@ -50,6 +51,7 @@ struct intake {
 	_Atomic bool closing;
 	struct lot lots[LOTS_MAX];
 	size_t n_lots, bytes;		/* of this turn */
+	size_t answered;		/* requests of this turn that wait for no append: pulls and refusals */
 	struct ring_request req;
 	char props[RECORD_PROPS_MAX + 1], item_props[DELAYED_PROPS_MAX];
 	_Atomic int64_t messages, stored_bytes, turns;
@@ -62,6 +64,7 @@ answer_refused(struct intake *in, struct ring_completion *answer, const struct r
 {
 	refusal_put(why, answer);
 	ring_server_complete(in->ring, answer);
+	in->answered++;
 }
 
 /* The messages of e are stored; its batch says where. */
@@ -134,7 +137,7 @@ append_all(struct intake *in)
 		atomic_fetch_add_explicit(&in->turns, 1, memory_order_relaxed);
 	if (stored > 0)
 		stats_put_took(in->broker->stats, stored, clock_mono_ms() - began_ms);
-	in->n_lots = in->bytes = 0;
+	in->n_lots = in->bytes = in->answered = 0;
 	ring_server_release(in->ring);
 	ring_server_wake_client(in->ring);
 }
@@ -358,7 +361,9 @@ take_one(struct intake *in)
 	in->as.rights = permit.user ? permit.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
 		rc = gather(in);
-	else if (in->req.s.kind != RING_PULL || !reads_answer_now(in->reads, &in->req, &permit))
+	else if (in->req.s.kind == RING_PULL && reads_answer_now(in->reads, &in->req, &permit))
+		in->answered++;
+	else
 		rc = reads_put(in->reads, &in->req, &permit);
 	permit_drop(&permit);
 	return rc;
@@ -372,7 +377,7 @@ intake_main(void *arg)
 
 	while (!atomic_load(&in->closing)) {
 		rc = take_one(in);
-		if (rc != MQ_OK || in->bytes >= TURN_BYTES)
+		if (rc != MQ_OK || in->bytes >= TURN_BYTES || in->answered >= TURN_ANSWERED)
 			append_all(in);
 		if (rc == -EAGAIN)
 			ring_server_wait(in->ring, -1);

@@ -429,6 +429,26 @@ a_message_that_waits_when_its_master_becomes_a_slave_is_not_acknowledged(void **
 	assert_int_equal(c.code, 12);
 }
 
+/* A pull of what is in memory is answered at once, and more pulls may come while it is. */
+static void
+a_message_before_many_pulls_does_not_wait_for_all_of_them(void **state)
+{
+	struct remote *r = *state;
+	const struct say send = { .kind = RING_SEND, .topic = "T", .group = "p", .body = "x" };
+	const struct say pull = { .kind = RING_PULL, .topic = "T", .group = "g", .queue_id = 1, .max_messages = 32 };
+	enum { PULLS = 2000 };
+	uint64_t before = 0;
+
+	broker_group(&r->b, "g");
+	assert_int_equal(remote_send(r, "T", 1, "", "first").code, 0);
+	assert_true(remote_submit(r, &send, PULLS));
+	for (uint64_t i = 0; i < PULLS; i++)
+		assert_true(remote_submit(r, &pull, i));
+	remote_wake(r);
+	for (; remote_answer(r).tag != PULLS; before++)
+		assert_in_range(before, 0, PULLS / 10);
+}
+
 static void
 what_was_answered_survives_a_crash(void **state)
 {
@@ -473,6 +493,7 @@ main(void)
 		REMOTE(sync_master_answers_when_slaves_have_it),
 		REMOTE(slaves_that_do_not_answer_in_time_are_flush_slave_timeout),
 		REMOTE(a_message_that_waits_when_its_master_becomes_a_slave_is_not_acknowledged),
+		REMOTE(a_message_before_many_pulls_does_not_wait_for_all_of_them),
 		REMOTE(what_was_answered_survives_a_crash),
 	};
 
