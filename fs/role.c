@@ -76,7 +76,7 @@ count_wheel(struct mount *m)
 	int64_t waiting = 0;
 
 	if (!is_slave(m))
-		wheel_say(m->store, m->dir.fd, &waiting);
+		wheel_log(m->store, m->dir.fd, &waiting);
 	atomic_store(&m->wheel_waiting, waiting);
 }
 

@@ -373,9 +373,9 @@ timed_take(struct delays *d, struct due_list *dl, struct timed *ret, bool *ret_a
 
 /* --- the clock was ahead ----------------------------------------------------------------------- */
 
-/* Where delivery has come to a time that the clock says no more, messages that are stored since
- * stand at that time, in the order in which they came (delays_tags_code()).  They do not wait for
- * it: each is due at its own time, if those before it are delivered. */
+/* If delivery has come to a time that is ahead of the clock now, messages that are stored since have that
+ * time in their entries, in the order in which they came (delays_tags_code()).  Each is due at its own
+ * time, after those before it. */
 static bool
 stands_at_mark(struct delays *d, const struct due_list *dl, struct timed *ret, int64_t *ret_ahead_ms)
 {
@@ -402,16 +402,16 @@ own_due_ms(struct store *s, mq_pos pos)
 }
 
 static void
-say_ahead(struct delays *d, int64_t ahead_ms)
+log_ahead(struct delays *d, int64_t ahead_ms)
 {
-	if (!d->said_ahead && ahead_ms > WALLCLOCK_STEP_MS)
+	if (!d->logged_ahead && ahead_ms > WALLCLOCK_STEP_MS)
 		log_warn("messages were delivered at their times when the clock was %" PRId64 " s ahead: until then, "
 			 "those that are stored now are delivered in the order in which they come, none before its "
 			 "time", ahead_ms / 1000);
-	d->said_ahead = ahead_ms > WALLCLOCK_STEP_MS;
+	d->logged_ahead = ahead_ms > WALLCLOCK_STEP_MS;
 }
 
-/* Is the first of those at the mark due?  It is given then. */
+/* Take the first of these messages if it is due. */
 static bool
 take_at_mark(struct store *s, struct due_list *dl, struct timed *ret)
 {
@@ -421,7 +421,7 @@ take_at_mark(struct store *s, struct due_list *dl, struct timed *ret)
 	if (!stands_at_mark(d, dl, ret, &ahead_ms))
 		return false;
 	due_ms = own_due_ms(s, ret->pos);
-	say_ahead(d, ahead_ms);
+	log_ahead(d, ahead_ms);
 	if (due_ms > dl->now_ms) {
 		dl->next_ms = due_ms < dl->next_ms ? due_ms : dl->next_ms;
 		return false;

@@ -133,7 +133,7 @@ struct delays {
 	bool counted;		/* the queue was read to its end since the store was opened or cut */
 	int64_t added;		/* messages stored since timed_load() last began */
 	int64_t delivered;
-	bool said_ahead;	/* that state.due_ms is ahead of the clock: of the thread that delivers */
+	bool logged_ahead;	/* a log line says that state.due_ms is ahead of the clock; used by the delivering thread */
 	struct mark news;
 };
 

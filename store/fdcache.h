@@ -5,10 +5,10 @@
  * used for longest, or when it is forgotten.  Any thread; getting and putting one that
  * is open takes no lock.
  *
- * An error of write-back is told to whoever syncs through a descriptor that was open
- * when it happened.  To one that is opened later it is told only while the kernel
- * still has the inode in memory.  So a caller that writes, and syncs later, either keeps
- * the descriptor, or asks whether one was closed in between.
+ * The kernel reports an error of write-back when a descriptor is synced that was open when the error
+ * happened; through one that is opened later only while it still has the inode in memory.  So
+ * a caller that writes, and syncs later, either keeps the descriptor, or asks whether one was closed
+ * in between.
  */
 #ifndef MQFS_STORE_FDCACHE_H
 #define MQFS_STORE_FDCACHE_H
@@ -33,19 +33,19 @@ struct fdref *fdcache_add(struct fdcache *c, const void *owner, int64_t number, 
 int fdref_fd(const struct fdref *ref);
 void fdcache_put(struct fdcache *c, struct fdref *ref);	/* accepts NULL */
 
-/* Instead of fdcache_put(): it stays open until fdcache_let_go(), which is nothing
- * where it was not kept, or until it is forgotten. */
+/* Instead of fdcache_put(): the descriptor stays open until fdcache_let_go() or fdcache_forget().
+ * fdcache_let_go() does nothing for one that was not kept. */
 void fdcache_keep(struct fdcache *c, struct fdref *ref);
 void fdcache_let_go(struct fdcache *c, const void *owner, int64_t number);
 
-/* Something is about to be written through it; all that was is about to be synced. */
+/* Call fdref_writes() before a write through the descriptor, and fdref_syncs() before a sync. */
 void fdref_writes(struct fdref *ref);
 void fdref_syncs(struct fdref *ref);
 
-/* Was one closed, to make room, between the one and the other, since this was last asked? */
+/* Was a descriptor closed to make room between its fdref_writes() and fdref_syncs(), since the last call? */
 bool fdcache_closed_unsynced(struct fdcache *c);
 
-/* The file is no more: close it when its last user is done. */
+/* The file was removed: close the descriptor when its last user has put it. */
 void fdcache_forget(struct fdcache *c, const void *owner, int64_t number);
 
 #endif

@@ -49,7 +49,8 @@ length_of(const void *buf, size_t n, mq_pos pos, int64_t segment_bytes, size_t *
 	struct record rec;
 	int rc = record_verify(buf, n, pos, &rec);
 
-	if ((rc != MQ_EEND && rc != MQ_EBLANK) || rec.total <= (int64_t)n || rec.total > segment_bytes - pos.byte % segment_bytes)
+	if ((rc != MQ_EEND && rc != MQ_EBLANK) || rec.total <= (int64_t)n ||
+	    rec.total > segment_bytes - pos.byte % segment_bytes)
 		return err_note(MQ_ECORRUPT, "no whole record at position %" PRId64, pos.byte);
 	*ret_len = (size_t)rec.total;
 	return MQ_OK;

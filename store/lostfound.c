@@ -34,7 +34,7 @@ struct lost_queue {
 /* The records of one piece. */
 struct content {
 	int64_t whole, damaged;
-	int64_t systems;	/* whole ones that only a broker writes: changes of topics, groups and offsets; delayed messages */
+	int64_t systems;	/* whole ones that only a broker writes, and that no user appends again */
 	struct lost_queue queues[QUEUES_MAX];
 	size_t n_queues;
 	int64_t elsewhere;	/* whole ones of queues beyond QUEUES_MAX */
@@ -101,7 +101,7 @@ struct piece {
 /* --- notes -------------------------------------------------------------------- */
 
 static void
-say_when(FILE *note, const char *why)
+print_when(FILE *note, const char *why)
 {
 	time_t now = time(NULL);
 	char text[32];
@@ -125,7 +125,7 @@ by_topic(const void *a, const void *b)
 	"A slave takes no messages: do it where its master is mounted, with a copy of the file.\n"
 
 static void
-say_commands(FILE *note, const char *name, struct content *c)
+print_commands(FILE *note, const char *name, struct content *c)
 {
 	const char *topic = "";
 
@@ -147,7 +147,7 @@ say_commands(FILE *note, const char *name, struct content *c)
 }
 
 static void
-say_bytes(FILE *note, const struct piece *p)
+print_bytes(FILE *note, const struct piece *p)
 {
 	fprintf(note, "%" PRId64 " bytes that lay at positions %" PRId64 " to %" PRId64 " of the commit log.\n", p->bytes,
 		p->pos.byte, p->pos.byte + p->bytes - 1);
@@ -155,11 +155,11 @@ say_bytes(FILE *note, const struct piece *p)
 
 /* The piece was not read. */
 static void
-say_uncounted(FILE *note, const char *name, const struct piece *p)
+print_uncounted(FILE *note, const char *name, const struct piece *p)
 {
-	say_bytes(note, p);
+	print_bytes(note, p);
 	putc('\n', note);
-	say_when(note, p->why);
+	print_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump 'lost+found/%s'\n"
 		"\nTo store the messages of a queue again, behind what it holds now, for example of q0 of\n"
 		"topic TOPIC:\n"
@@ -168,14 +168,14 @@ say_uncounted(FILE *note, const char *name, const struct piece *p)
 }
 
 static void
-say_piece(FILE *note, const char *name, const struct piece *p, struct content *c)
+print_piece(FILE *note, const char *name, const struct piece *p, struct content *c)
 {
-	say_bytes(note, p);
+	print_bytes(note, p);
 	fprintf(note, "Messages in them: %" PRId64 " whole, %" PRId64 " damaged.\n\n", c->whole, c->damaged);
-	say_when(note, p->why);
+	print_when(note, p->why);
 	fprintf(note, "\nTo look at them:\n    mqdump lost+found/%s\n", name);
 	if (c->whole > c->systems)
-		say_commands(note, name, c);
+		print_commands(note, name, c);
 	else
 		fputs("\nThere is no whole message that could be stored again.\n", note);
 	if (c->systems)
@@ -185,10 +185,10 @@ say_piece(FILE *note, const char *name, const struct piece *p, struct content *c
 }
 
 static void
-say_tree(FILE *note, const char *name, const struct lost_tree *lost)
+print_tree(FILE *note, const char *name, const struct lost_tree *lost)
 {
 	fprintf(note, "%s/ as it was found, now %s/lost+found/%s.\n\n", lost->name, lost->store, name);
-	say_when(note, lost->why);
+	print_when(note, lost->why);
 	fprintf(note, "\n%s\n\nTo look at it:\n    %s '%s/lost+found/%s'\n", lost->rest, lost->look,
 		lost->store, name);
 }
@@ -224,9 +224,9 @@ note_piece(int lostfound_fd, const char *name, const struct piece *p)
 	if (!note)
 		return -ENOMEM;
 	if (p->uncounted)
-		say_uncounted(note, name, p);
+		print_uncounted(note, name, p);
 	else
-		say_piece(note, name, p, c);
+		print_piece(note, name, p, c);
 	rc = note_keep(lostfound_fd, name, note, &text, &len);
 	if (rc == MQ_OK && !p->uncounted)
 		log_warn("%" PRId64 " bytes at position %" PRId64 " of the log are kept as lost+found/%s, "
@@ -244,7 +244,7 @@ note_tree(int lostfound_fd, const char *name, const struct lost_tree *lost)
 
 	if (!note)
 		return -ENOMEM;
-	say_tree(note, name, lost);
+	print_tree(note, name, lost);
 	return note_keep(lostfound_fd, name, note, &text, &len);
 }
 

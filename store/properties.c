@@ -131,7 +131,7 @@ next_moment(void)
 	return next;
 }
 
-/* What tells this process from others on its host, which may have had the same pid. */
+/* A number that other processes of this host with the same pid do not have. */
 static uint32_t
 process_mark(void)
 {

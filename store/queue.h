@@ -48,7 +48,7 @@ struct queue_entry {
 	int64_t body_len;
 };
 
-/* Where a queue stands, all taken at one moment. */
+/* Head and end of a queue at one moment. */
 struct queue_span {
 	mq_qoff min, end;
 	int64_t start_bytes;	/* start of message min */
@@ -63,7 +63,7 @@ void queue_span(struct queue *q, struct queue_span *ret_span);
 mq_qoff queue_min(struct queue *q);
 mq_qoff queue_end(struct queue *q);
 
-/* The messages that were added since the store was opened, and the bytes of their records. */
+/* The number of messages that were added since the store was opened, and the bytes of their records. */
 void queue_puts(struct queue *q, int64_t *ret_n, int64_t *ret_bytes);
 
 /* While a queue is watched, store_news() lists it when it has got messages.  Call these in
@@ -75,16 +75,15 @@ void queue_unwatch(struct queue *q);
  * it on a new list, so look at q's end after this call. */
 struct queue *queue_next_news(struct queue *q);
 
-/* How often the head has moved (a number for inode generations). */
+/* How often the head has moved: inode generations contain this number. */
 uint32_t queue_head_moves(struct queue *q);
 
-/* The size of the file that a reader opened when the head had moved `move` times: that file
- * still begins at the head of then.  MQ_EGONE: the head has moved too often since, or not at
- * all. */
+/* The size of the file that a reader opened when the head had moved `move` times, which still begins
+ * there.  MQ_EGONE: the head has moved too often since, or not at all. */
 int queue_old_size(struct queue *q, uint32_t move, int64_t per_message, int64_t *ret_bytes);
 
-/* How often the end was cut since the store was opened (see cut.h); and whether it was cut
- * since that number was `cuts`: then messages from *ret_low on may be others than before. */
+/* How often the end was cut since the store was opened (see cut.h).  Was it cut since that number was
+ * `cuts`?  Then messages from *ret_low on may have been replaced. */
 uint32_t queue_cuts(const struct queue *q);
 bool queue_cut_since(struct queue *q, uint32_t cuts, mq_qoff *ret_low);
 
@@ -112,20 +111,20 @@ int queue_first_pos(struct queue *q, mq_pos *ret_pos);
 /* Move the head to message `min` (at most the end): readers do not see those before it any more. */
 int queue_trim(struct queue *q, mq_qoff min);
 
-/* May retention remove its messages before their time when the disk is full?  False until set. */
+/* May retention remove the queue's messages before their time if the disk is full?  False until set. */
 void queue_set_drops(struct queue *q, bool drops);
 bool queue_drops(const struct queue *q);
 
-/* Do the records of [from, to) need no check any more?  This process wrote them, or a reader
- * that has checked them has called queue_note_checked(). */
+/* Were the records of [from, to) checked?  Either this process wrote them, or a reader that has checked
+ * them has called queue_note_checked(). */
 bool queue_is_checked(struct queue *q, mq_qoff from, mq_qoff to);
 void queue_note_checked(struct queue *q, mq_qoff from, mq_qoff to);
 
 /* A record before `end` may have changed: readers check all records before `end` again. */
 void queue_doubt(struct queue *q, mq_qoff end);
 
-/* The bytes of the removed messages [from, min) of a part, seen the same way; `from` is the
- * part's first message.  Where the byte index does not go back so far (it was made anew, or this
+/* The bytes of the removed messages [from, min) of a part, with per_message bytes of framing each; `from`
+ * is the part's first message.  If the byte index does not go back so far (it was made anew, or this
  * broker never had the messages), their bodies count as empty. */
 int64_t queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per_message);
 
@@ -136,7 +135,7 @@ int64_t queue_bytes_gone(struct queue *q, mq_qoff from, mq_qoff min, int64_t per
 size_t queue_part_head(struct queue *q, int64_t part, void *buf);
 void queue_keep_part_head(struct queue *q, int64_t part, const void *buf, size_t len);
 
-/* The byte at which message `at` starts, seen the same way from message `from`. */
+/* The byte at which message `at` starts, counted as in queue_find_byte() from message `from`. */
 int queue_byte_of(struct queue *q, mq_qoff from, mq_qoff at, int64_t per_message, int64_t *ret_byte);
 
 #endif

@@ -72,7 +72,8 @@ first_with_files(struct queue *q, const struct queue_span *span)
 {
 	int64_t entries = q->all->file_entries, file = span->min.n / entries, last = (span->end.n - 1) / entries;
 
-	while (file < last && (!queue_files_there(q, QUEUE_ENTRIES, file, true) || !queue_files_there(q, QUEUE_STARTS, file, true)))
+	while (file < last && !(queue_files_there(q, QUEUE_ENTRIES, file, true) &&
+				queue_files_there(q, QUEUE_STARTS, file, true)))
 		file++;
 	return file * entries > span->min.n ? MQ_QOFF(file * entries) : span->min;
 }

@@ -1,4 +1,4 @@
-/* queues.h - all queues of a store: finding them, feeding them, bringing them to disk.
+/* queues.h - all queues of a store: finding them, adding messages, writing them to disk.
  *
  * The half of queue.h's interface that only the store uses.
  */
@@ -101,9 +101,9 @@ int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n);
 /* Are the row's values possible? */
 bool queue_row_valid(const struct queue_row *row);
 
-/* To make the queues anew: queues_wipe() removes all files, and the whole log is read again.
- * What the log may not say any more is set by the others: the end of a queue, from RocketMQ's
- * files or from a row (adopt, before the log is read), and its head (trim_as, afterwards). */
+/* To make the queues anew, queues_wipe() removes all files, and the whole log is read again.  What the log
+ * may not have any more is set by the others: the ends of queues, from RocketMQ's files or from a row
+ * (adopt, before the log is read), and their heads (trim_as, afterwards). */
 int queues_adopt(struct queues *qs, int consumequeue_fd);
 int queues_adopt_row(struct queues *qs, const struct queue_row *row);
 int queues_wipe(struct queues *qs);
@@ -119,11 +119,11 @@ struct queue_put {
 	int64_t store_ms;
 };
 
-/* Decode both halves of an entry, except body_len, for which the next entry's start is needed. */
+/* Decode both halves of an entry.  body_len is not set: it needs the start of the next entry. */
 void queue_entry_decode(const unsigned char *entry, const unsigned char *start, struct queue_entry *ret);
 
-/* Are the values of e possible, if the message behind it starts at `next`?  (A packed body
- * can be longer than its record.) */
+/* Are the values of e possible, if the message behind it starts at `next`?  (A body can be longer than
+ * its record, where it is packed.) */
 bool queue_entry_possible(const struct queue_entry *e, int64_t next);
 
 /* queue_find_pos() among messages [min, end). */
@@ -176,8 +176,8 @@ struct queue_last {
 
 int queue_cut(struct queue *q, mq_qoff end, const struct queue_last *last);
 
-/* Where message n lies, also one before the head.  The entry of such a one may hold anything:
- * check the record.  MQ_EEND at or beyond the end; -EIO where there is no entry any more. */
+/* The position of message n, which may be before the head: its entry may have any value then, so the
+ * caller checks the record.  MQ_EEND at or behind the end; -EIO: there is no entry any more. */
 int queue_look_below(struct queue *q, mq_qoff n, mq_pos *ret_pos);
 
 /* Undo a trim: puts[0 .. n), with consecutive numbers, are all messages of q before some
@@ -200,11 +200,11 @@ int queue_drop_before(struct queue *q, mq_pos begin);
 /* The heads that the last checkpoint took are on disk: remove the files wholly below them. */
 void queues_remove_outgrown(struct queues *qs);
 
-/* The row of q at this moment; no checkpoint is told. */
+/* The row of q at this moment; it does not count as taken by a checkpoint. */
 void queue_row_now(struct queue *q, struct queue_row *row);
 
-/* Take the list of queues that changed since the last call, with their rows as they are
- * now: rows[i] is of list[i].  The caller holds the log's lock, and frees both arrays. */
+/* Take the list of queues that changed since the last call, with their rows as they are now: rows[i] is
+ * of list[i].  Call it with the log's lock, so that all rows are of one moment; free both arrays. */
 struct queues_dirty {
 	struct queue **list;
 	struct queue_row *rows;

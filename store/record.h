@@ -61,7 +61,7 @@ enum {
 	SYSFLAG_COMPRESSION_SHIFT = 8,
 };
 
-/* Is it a message of its queue?  Not before its transaction is committed. */
+/* Is the record a message of its queue?  A half message of a transaction, and a rollback, is not. */
 static inline bool
 sysflag_is_queued(int32_t sysflag)
 {
@@ -118,8 +118,7 @@ struct record {
  */
 int record_decode(const void *buf, size_t len, struct record *ret_rec);
 
-/* As record_decode(), and the record must say it lies at pos and its body must
- * match its CRC: what recovery and readers of cold data use. */
+/* As record_decode(); MQ_ECORRUPT also if PHYSICALOFFSET is not pos, or the body does not match its CRC. */
 int record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_rec);
 
 /* Topics whose records only a broker writes. */
@@ -132,10 +131,10 @@ int record_verify(const void *buf, size_t len, mq_pos pos, struct record *ret_re
 bool record_is_of(const struct record *rec, const char *topic);
 bool record_is_in(const struct record *rec, const char *topic, int32_t queue_id);
 
-/* Does the record behind it belong to it?  Such records are one step of the log: they lie
- * in one segment, and whoever reads the log takes all of them or, where the last one is
- * missing, none.  The mark is believed in META_TOPIC and TRANS_OP_TOPIC only: RocketMQ copies
- * the SYSFLAG of a message that it delivers later or takes back, and never one of these. */
+/* Does the next record belong to this one (SYSFLAG_CONTINUED)?  Such records are one step of the log: they
+ * lie in one segment, and a reader of the log takes all of them or, if the last one is missing, none.
+ * The flag counts in META_TOPIC and TRANS_OP_TOPIC only: RocketMQ copies the SYSFLAG of a message
+ * that it delivers later or takes back, and those are never of these topics. */
 bool record_is_continued(const struct record *rec);
 
 /* BODYCRC as stored. */
@@ -179,16 +178,15 @@ int64_t record_property_number(const char *props, size_t props_len, const char *
 bool record_property_next(const char *props, size_t props_len, size_t *cursor, const char **ret_name,
 			  size_t *ret_name_len, const char **ret_value, size_t *ret_value_len);
 
-/* May a topic or a group be called that?  [%|a-zA-Z0-9_-], 1 to 127 of them: it becomes a
- * directory, so a record that says otherwise is not believed. */
+/* Is it a valid name of a topic or a group: 1 to 127 of [%|a-zA-Z0-9_-]?  Topics become directories, so
+ * a record with another name is damaged. */
 bool record_topic_valid(const char *topic, size_t len);
 
-/* The levels of this process's store, a valid messageDelayLevel; called before other threads
- * are started. */
+/* Set the levels of this process's store, a valid messageDelayLevel, before other threads are started. */
 void record_delays_are(const char *levels);
 
-/* How many there are; how long level 1 .. takes; the level that properties name (at most the
- * last; 0: none). */
+/* The number of levels; the delay of a level, from 1 on; the level in properties (at most the last; 0:
+ * none). */
 int record_levels(void);
 int64_t record_level_ms(int level);
 int record_level(const char *props, size_t props_len);

@@ -76,7 +76,7 @@ snapshots_changed_ms(struct snapshots *ss)
 	return ss->changed_ms;
 }
 
-/* --- what a snapshot says of itself ------------------------------------------------------ */
+/* --- the file `snapshot` ------------------------------------------------------ */
 
 /* One line of the info file.  False: a value should be a number and is not. */
 static bool

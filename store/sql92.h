@@ -13,16 +13,15 @@
  *   PROPERTY   [a-zA-Z_$][a-zA-Z0-9_$]*       FLOAT     1.5, .5, 5E3: greater than 0
  *   Key words in either case; comments are "--" to the end of a line, and C's.
  *
- * Grammar and meaning are those of RocketMQ 4.9's module `filter`, with what surprises
- * in them: NOT binds closer than a comparison (`NOT a = 1` is `(NOT a) = 1`); a property
- * by itself is false if the message has it; 0.0 cannot be written; and what stands
- * behind a complete expression is ignored, so sql92_parse() tells where that begins.
+ * Grammar and meaning are those of RocketMQ 4.9's module `filter`, also where they surprise: NOT
+ * binds closer than a comparison (`NOT a = 1` is `(NOT a) = 1`); a property by itself is false if
+ * the message has it; 0.0 cannot be written; and text behind a complete expression is ignored, so
+ * sql92_parse() says where that begins.
  *
- * Properties are texts.  One that is compared with a number is read as a number of that
- * kind (32 bits, 64 bits, floating point); if it cannot be, or if two texts are compared
- * by "<" that are no numbers, the whole expression is not true, whatever stands beside
- * it.  A property that the message does not have is NULL, and so is every comparison
- * with it; AND, OR and NOT know three values, and only TRUE selects a message.
+ * Properties are texts.  One that is compared with a number is read as a number of that kind (32
+ * bits, 64 bits, floating point).  If that fails, or if two texts that are no numbers are compared
+ * by "<", the whole expression is not true.  A property that the message does not have is NULL, and
+ * so is a comparison with it; AND, OR and NOT have three values, and only TRUE selects a message.
  *
  * Pure: no I/O, no locks.  A parsed expression never changes: any number of threads may
  * match with it.
@@ -39,10 +38,9 @@
 
 struct sql92;
 
-/* MQ_OK: *ret is the caller's, for sql92_free(); it is independent of text.  *ret_used
- * (may be NULL) is how many bytes of text it took: a caller who wants no more than an
- * expression there compares it with len (blanks behind it count as used).
- * -EINVAL: it is none, noted with the place.  -ENOMEM. */
+/* MQ_OK: *ret is the caller's, for sql92_free(); it does not refer to text.  *ret_used (may be NULL) is
+ * the length of the expression with the blanks behind it: less than len if other text follows.
+ * -EINVAL: text begins with no expression, noted with the place.  -ENOMEM. */
 int sql92_parse(const char *text, size_t len, struct sql92 **ret, size_t *ret_used);
 void sql92_free(struct sql92 *sql);	/* accepts NULL */
 

@@ -50,8 +50,8 @@ struct sql92 {
 	char *texts;			/* what values point to */
 };
 
-/* Java's compareTo() after both were brought to one type, as RocketMQ does it.  False: it cannot
- * be done, which RocketMQ says by an exception. */
+/* Java's compareTo() after both were converted to one type, as in RocketMQ.  False: that is not possible,
+ * and RocketMQ throws an exception. */
 bool sql92_compare(struct sql92_value a, struct sql92_value b, int *ret);
 
 #endif

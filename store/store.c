@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libdeflate.h>
@@ -125,9 +124,12 @@ refuse_lost_log(struct store *s)
 }
 
 static int
-is_name(const struct dirent *e)
+refuse_batch_queue(int dirfd, const char *name, void *arg)
 {
-	return e->d_name[0] != '.';
+	(void)dirfd;
+	(void)arg;
+	return err_note(MQ_ECORRUPT, "topic %s has queues of RocketMQ 5's type BatchCQ (batchconsumequeue), which are not "
+			"served", name);
 }
 
 /* RocketMQ 5 has another kind of consume queue for topics whose records may hold several messages
@@ -135,18 +137,7 @@ is_name(const struct dirent *e)
 static int
 refuse_batch_queues(const struct store *s)
 {
-	struct dirent **names;
-	int rc = MQ_OK, n = scandirat(s->dir->fd, "batchconsumequeue", &names, is_name, alphasort);
-
-	if (n < 0)
-		return errno == ENOENT ? MQ_OK : err_note(-errno, "batchconsumequeue: %m");
-	if (n > 0)
-		rc = err_note(MQ_ECORRUPT, "topic %s has queues of RocketMQ 5's type BatchCQ (batchconsumequeue), which "
-			      "are not served", names[0]->d_name);
-	for (int i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
-	return rc;
+	return dir_each(s->dir->fd, "batchconsumequeue", refuse_batch_queue, NULL);
 }
 
 /* Forget the views, since all of the log will be replayed; but keep the ends of queues, which only
@@ -291,7 +282,7 @@ replay(struct store *s, mq_pos promised, mq_pos limit, struct dispatched *d)
 }
 
 static void
-say_lost(struct store *s)
+log_lost(struct store *s)
 {
 	struct lostfound_stats lost;
 
@@ -438,7 +429,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 	if (!dir->read_only)	/* sums of segments that are removed, or not sealed any more */
 		sums_forget(dir->fd, store_begin(s), commitlog_segment_of(&s->log, mark_at(&s->log.written)));
 	wallclock_begin(&s->clock, s->log.store_ms);
-	say_lost(s);
+	log_lost(s);
 	retention_look_at_disk(s);
 	rc = start_threads(s);
 	if (rc != MQ_OK)

@@ -228,7 +228,7 @@ take_lock(struct storedir *dir, int wait_ms)
 	dir->lock_fd = openat(dir->fd, "lock", dir->read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
 			      0640);
 	if (dir->lock_fd < 0 && dir->read_only && errno == ENOENT)
-		return MQ_OK;		/* nobody can have it */
+		return MQ_OK;		/* no process has ever locked it */
 	if (dir->lock_fd < 0)
 		return err_note(-errno, "store %s: lock: %m", dir->path);
 	while ((rc = try_lock(dir->lock_fd, type)) == -EAGAIN || rc == -EACCES) {
@@ -401,7 +401,7 @@ take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
 	return dir->commitlog_fd < 0 ? err_note(-errno, "%s: %m", commitlog) : MQ_OK;
 }
 
-/* Find the commit log's directory: dir->commitlog_fd.  `commitlog` "": nobody says where it is. */
+/* Find the commit log's directory: dir->commitlog_fd.  `commitlog` "": not set. */
 static int
 find_log(struct storedir *dir, const char *commitlog, int wait_ms)
 {
@@ -539,11 +539,11 @@ storedir_open(const char *path, const char *commitlog, bool read_only, int wait_
 	return MQ_OK;
 }
 
-/* --- files that say how the store is ------------------------------------------------------- */
+/* --- marks of a clean exit, and of the views ------------------------------------------------------- */
 
 /* Write the file `name`, made if it is not there. */
 static int
-say(const struct storedir *dir, const char *name, const void *bytes, size_t len)
+write_file(const struct storedir *dir, const char *name, const void *bytes, size_t len)
 {
 	AUTO_CLOSE int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 
@@ -552,7 +552,7 @@ say(const struct storedir *dir, const char *name, const void *bytes, size_t len)
 
 /* Remove the file `name`, if it is there. */
 static int
-unsay(const struct storedir *dir, const char *name)
+remove_file(const struct storedir *dir, const char *name)
 {
 	return unlinkat(dir->fd, name, 0) == 0 || errno == ENOENT
 		       ? MQ_OK : err_note(-errno, "store %s: %s: %m", dir->path, name);
@@ -566,16 +566,16 @@ storedir_begin(struct storedir *dir)
 	if (dir->read_only)
 		return MQ_OK;
 	if (abort_is_none(dir))		/* that of a snapshot may be a hard link to other backups' */
-		rc = unsay(dir, "abort");
+		rc = remove_file(dir, "abort");
 	if (rc == MQ_OK)
-		rc = say(dir, "abort", "", 0);
+		rc = write_file(dir, "abort", "", 0);
 	return rc == MQ_OK ? dir_sync(dir->fd, dir->path) : rc;
 }
 
 int
 storedir_end(struct storedir *dir)
 {
-	int rc = dir->read_only ? MQ_OK : unsay(dir, "abort");
+	int rc = dir->read_only ? MQ_OK : remove_file(dir, "abort");
 
 	return rc == MQ_OK && !dir->read_only ? dir_sync(dir->fd, dir->path) : rc;
 }
@@ -583,10 +583,10 @@ storedir_end(struct storedir *dir)
 int
 storedir_is_own(struct storedir *dir)
 {
-	int rc = unsay(dir, "MANIFEST");
+	int rc = remove_file(dir, "MANIFEST");
 
 	if (rc == MQ_OK)
-		rc = unsay(dir, "snapshot");
+		rc = remove_file(dir, "snapshot");
 	if (rc != MQ_OK)
 		return rc;
 	dir->is_copy = false;
@@ -596,7 +596,7 @@ storedir_is_own(struct storedir *dir)
 int
 storedir_views_are_stale(struct storedir *dir)
 {
-	int rc = say(dir, STALE, "", 0);
+	int rc = write_file(dir, STALE, "", 0);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -612,9 +612,9 @@ storedir_views_are_fresh(struct storedir *dir)
 	if (dir->read_only || (!dir->views_stale && !dir->views_foreign))
 		return MQ_OK;
 	if (dir->views_foreign)
-		rc = say(dir, FORMAT, FORMAT_TEXT, strlen(FORMAT_TEXT));
+		rc = write_file(dir, FORMAT, FORMAT_TEXT, strlen(FORMAT_TEXT));
 	if (rc == MQ_OK && dir->views_stale)
-		rc = unsay(dir, STALE);
+		rc = remove_file(dir, STALE);
 	if (rc != MQ_OK)
 		return rc;
 	dir->views_stale = dir->views_foreign = false;
@@ -629,7 +629,7 @@ storedir_write_checkpoint(struct storedir *dir, int64_t physic_ms, int64_t logic
 	be64_put(raw, physic_ms);
 	be64_put(raw + 8, logics_ms);
 	be64_put(raw + 16, index_ms);
-	return dir->read_only ? MQ_OK : say(dir, "checkpoint", raw, sizeof(raw));
+	return dir->read_only ? MQ_OK : write_file(dir, "checkpoint", raw, sizeof(raw));
 }
 
 /* --- closing ----------------------------------------------------------------------------- */

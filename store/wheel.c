@@ -90,7 +90,7 @@ wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret)
 }
 
 void
-wheel_say(struct store *s, int store_fd, int64_t *ret_waiting)
+wheel_log(struct store *s, int store_fd, int64_t *ret_waiting)
 {
 	struct wheel w;
 	struct tm tm;

@@ -32,6 +32,6 @@ struct wheel {
 int wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret);
 
 /* The same, and log what waits, or that the messages cannot be read: *ret_waiting is untouched then. */
-void wheel_say(struct store *s, int store_fd, int64_t *ret_waiting);
+void wheel_log(struct store *s, int store_fd, int64_t *ret_waiting);
 
 #endif
