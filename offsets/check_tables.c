@@ -142,7 +142,7 @@ piece(struct fsck *f, const struct log_piece *p)
 /* Must a record of the log have made e?  Not a topic that is known by its queues alone, nor a file
  * whose owner and ACL were removed again. */
 static bool
-is_said(struct registry_entry *e)
+is_logged(struct registry_entry *e)
 {
 	if (e->told)
 		return false;
@@ -153,7 +153,7 @@ is_said(struct registry_entry *e)
 
 /* NULL: -ENOMEM. */
 static char *
-said_by(struct registry_entry *e)
+entry_text(struct registry_entry *e)
 {
 	size_t len = 0;
 	struct meta m;
@@ -183,14 +183,14 @@ compare_entry(struct fsck *f, struct registry_entry *log)
 	struct registry_entry *row = registry_find(f->tables->rows, log->kind, log->name);
 	AUTO_FREE char *by_log = NULL, *by_row = NULL;
 
-	if (!is_said(log))
+	if (!is_logged(log))
 		return;
-	if (!row || !is_said(row)) {
+	if (!row || !is_logged(row)) {
 		entry_finding(f, log, "there is no row of what the log says");
 		return;
 	}
-	by_log = said_by(log);
-	by_row = said_by(row);
+	by_log = entry_text(log);
+	by_row = entry_text(row);
 	if (!by_log || !by_row)
 		trouble(f, -ENOMEM);
 	else if (strcmp(by_log, by_row) != 0)
@@ -202,7 +202,7 @@ compare_row(struct fsck *f, struct registry_entry *row)
 {
 	struct registry_entry *log = registry_find(f->tables->log, row->kind, row->name);
 
-	if (is_said(row) && (!log || !is_said(log)))
+	if (is_logged(row) && (!log || !is_logged(log)))
 		entry_finding(f, row, "a row of what the log does not say");
 }
 

@@ -25,62 +25,62 @@
 #include "offsets/registry.h"
 #include "store/cut.h"
 
-/* --- one entry becomes what the log says; NULL: that says nothing ---------------------- */
+/* --- an entry gets the state that it has in the log; NULL: it is not in the log ---------- */
 
 static void
-topic_back(void *entry, void *said_entry)
+topic_restore(void *entry, void *log_entry)
 {
-	struct topic_entry *t = entry, *said = said_entry;
+	struct topic_entry *t = entry, *in_log = log_entry;
 
-	t->subscriptions = said ? said->subscriptions : 0;
-	if (!said)
+	t->subscriptions = in_log ? in_log->subscriptions : 0;
+	if (!in_log)
 		return;
-	t->conf = said->conf;
-	t->implied = said->implied;
+	t->conf = in_log->conf;
+	t->implied = in_log->implied;
 }
 
 static void
-group_back(void *entry, void *said_entry)
+group_restore(void *entry, void *log_entry)
 {
-	struct group_entry *g = entry, *said = said_entry;
+	struct group_entry *g = entry, *in_log = log_entry;
 
-	g->subscriptions = said ? said->subscriptions : 0;
-	if (said)
-		g->conf = said->conf;
+	g->subscriptions = in_log ? in_log->subscriptions : 0;
+	if (in_log)
+		g->conf = in_log->conf;
 }
 
 static void
-place_back(struct place *p, const struct place *said)
+place_restore(struct place *p, const struct place *in_log)
 {
-	p->known = said && said->known;
-	p->at = p->logged = said ? said->logged : 0;
-	p->reset = said ? said->reset : 0;
+	p->known = in_log && in_log->known;
+	p->at = p->logged = in_log ? in_log->logged : 0;
+	p->reset = in_log ? in_log->reset : 0;
 }
 
 static void
-subscription_back(void *entry, void *said_entry)
+subscription_restore(void *entry, void *log_entry)
 {
-	struct subscription_entry *s = entry, *said = said_entry;
+	struct subscription_entry *s = entry, *in_log = log_entry;
 
-	if (!said)
+	if (!in_log)
 		return;
 	free(s->expression);
-	s->expression = take_ptr(said->expression);
+	s->expression = take_ptr(in_log->expression);
 	for (int32_t i = 0; i < s->n_places; i++)
-		place_back(&s->places[i], i < said->n_places ? &said->places[i] : NULL);
+		place_restore(&s->places[i], i < in_log->n_places ? &in_log->places[i] : NULL);
 }
 
 static void
-attr_back(void *entry, void *said_entry)
+attr_restore(void *entry, void *log_entry)
 {
-	struct attr_entry *a = entry, *said = said_entry;
+	struct attr_entry *a = entry, *in_log = log_entry;
 
 	free(a->acl);
-	a->acl = said ? take_ptr(said->acl) : NULL;
-	a->acl_len = said ? said->acl_len : 0;
-	a->has_owner = said && said->has_owner;
-	if (said)
-		a->owner = said->owner;
+	a->acl = in_log ? take_ptr(in_log->acl) : NULL;
+	a->acl_len = in_log ? in_log->acl_len : 0;
+	a->has_owner = in_log && in_log->has_owner;
+	if (in_log)
+		a->owner = in_log->owner;
 }
 
 /* --- all of them ------------------------------------------------------------------------ */
@@ -88,11 +88,11 @@ attr_back(void *entry, void *said_entry)
 /* Bring all entries to the state that the log has.  One that was gone and is living again is
  * another directory to a process that has it open (registry_set_gone()). */
 static void
-entries_back(struct offsets *o, struct offsets *log)
+entries_restore(struct offsets *o, struct offsets *log)
 {
-	static void (*const back[ENTRY_KINDS])(void *entry, void *said) = {
-		[ENTRY_TOPIC] = topic_back, [ENTRY_GROUP] = group_back,
-		[ENTRY_SUBSCRIPTION] = subscription_back, [ENTRY_ATTR] = attr_back,
+	static void (*const restore[ENTRY_KINDS])(void *entry, void *in_log) = {
+		[ENTRY_TOPIC] = topic_restore, [ENTRY_GROUP] = group_restore,
+		[ENTRY_SUBSCRIPTION] = subscription_restore, [ENTRY_ATTR] = attr_restore,
 	};
 
 	struct subscription_entry *s;
@@ -103,19 +103,19 @@ entries_back(struct offsets *o, struct offsets *log)
 		s->pending = false;
 	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
 		EACH_ENTRY(o, kind, e) {
-			struct registry_entry *said = registry_find(log, e->kind, e->name);
+			struct registry_entry *in_log = registry_find(log, e->kind, e->name);
 
 			if (e->told)
 				continue;
-			registry_set_gone(o, e, !said || said->gone);
-			back[kind](e, said);
+			registry_set_gone(o, e, !in_log || in_log->gone);
+			restore[kind](e, in_log);
 		}
 	}
 }
 
 /* Take entries that the log does not have out of the table. */
 static void
-sweep(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
+remove_missing(struct offsets *o, struct sorted *table, struct offsets *log, bool retire)
 {
 	size_t kept = 0;
 
@@ -139,30 +139,30 @@ make_places(struct offsets *o, struct offsets *log)
 
 	LOCKED(&o->registry);
 	EACH_ENTRY(o, ENTRY_SUBSCRIPTION, s) {
-		struct subscription_entry *said = registry_find(log, ENTRY_SUBSCRIPTION, s->pub.name);
+		struct subscription_entry *in_log = registry_find(log, ENTRY_SUBSCRIPTION, s->pub.name);
 
-		if (said && registry_grow_places(s, said->n_places) != MQ_OK)
+		if (in_log && registry_grow_places(s, in_log->n_places) != MQ_OK)
 			return -ENOMEM;
 	}
 	EACH_ENTRY(o, ENTRY_TOPIC, t) {
-		struct topic_entry *said = registry_find(log, ENTRY_TOPIC, t->pub.name);
+		struct topic_entry *in_log = registry_find(log, ENTRY_TOPIC, t->pub.name);
 
-		if (said && registry_grow_queues(t, said->conf.queues) != MQ_OK)
+		if (in_log && registry_grow_queues(t, in_log->conf.queues) != MQ_OK)
 			return -ENOMEM;
 	}
 	return MQ_OK;
 }
 
 static void
-become(struct offsets *o, struct offsets *log)
+registry_replace(struct offsets *o, struct offsets *log)
 {
 	LOCKED(&o->registry);
 	while (registry_pop_dirty(o))	/* it may be removed */
 		;
-	entries_back(o, log);
+	entries_restore(o, log);
 	for (int kind = ENTRY_TOPIC; kind <= ENTRY_SUBSCRIPTION; kind++) {
-		sweep(o, &o->entries[kind].by_id, log, false);
-		sweep(o, &o->entries[kind].by_name, log, true);
+		remove_missing(o, &o->entries[kind].by_id, log, false);
+		remove_missing(o, &o->entries[kind].by_name, log, true);
 	}
 	memcpy(o->history.list, log->history.list, sizeof(o->history.list));
 	o->history.epochs.n = log->history.epochs.n;
@@ -193,7 +193,7 @@ read_log(struct offsets *o, struct offsets **ret)
 }
 
 static int
-registry_back(struct offsets *o)
+registry_restore(struct offsets *o)
 {
 	struct offsets *log;
 	int rc = read_log(o, &log);
@@ -204,7 +204,7 @@ registry_back(struct offsets *o)
 	if (rc == MQ_OK)
 		rc = slave_commits_before_cut(o);
 	if (rc == MQ_OK) {
-		become(o, log);
+		registry_replace(o, log);
 		o->applied = log->applied;
 		o->applied_end = log->applied_end;
 		o->import = log->import;
@@ -277,7 +277,7 @@ find_trimmed(struct offsets *o, mq_pos at, struct trimmed *all)
 }
 
 static int
-store_back(struct offsets *o, const struct store_cut *cut)
+store_views_cut(struct offsets *o, const struct store_cut *cut)
 {
 	struct trimmed trimmed = { 0 };
 	int rc = cut->begin.byte < 0 ? find_trimmed(o, cut->at, &trimmed) : MQ_OK;
@@ -289,12 +289,12 @@ store_back(struct offsets *o, const struct store_cut *cut)
 }
 
 static int
-views_back(struct offsets *o, struct store_cut *cut)
+views_restore(struct offsets *o, struct store_cut *cut)
 {
 	int rc = store_cut_keep(o->store, cut);
 
 	if (rc == MQ_OK)
-		rc = store_back(o, cut);
+		rc = store_views_cut(o, cut);
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&o->apply);
@@ -303,7 +303,7 @@ views_back(struct offsets *o, struct store_cut *cut)
 	if (o->next.have_views)
 		store_checkpoint_free(&o->next.views);
 	o->next.have_views = false;
-	return registry_back(o);
+	return registry_restore(o);
 }
 
 /* A log that begins anew takes the history of the master's log. */
@@ -321,7 +321,7 @@ adopt(struct offsets *o, const struct store_cut *cut, const struct epochs *their
 static int
 cut_steps(struct offsets *o, struct store_cut *cut, const struct epochs *theirs)
 {
-	int rc = views_back(o, cut);
+	int rc = views_restore(o, cut);
 
 	MUST_HOLD(&o->turn);
 	if (rc == MQ_OK)
