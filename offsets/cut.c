@@ -157,9 +157,9 @@ static void
 registry_replace(struct offsets *o, struct offsets *log)
 {
 	LOCKED(&o->registry);
-	while (registry_pop_dirty(o))	/* it may be removed */
-		;
 	entries_restore(o, log);
+	while (registry_pop_dirty(o))	/* a retired entry is in no other list */
+		;
 	for (int kind = ENTRY_TOPIC; kind <= ENTRY_SUBSCRIPTION; kind++) {
 		remove_missing(o, &o->entries[kind].by_id, log, false);
 		remove_missing(o, &o->entries[kind].by_name, log, true);
