@@ -92,6 +92,7 @@ batch_in(struct deliver *dv, struct topic *t, struct queue *q, const struct mess
 
 /* --- one message ---------------------------------------------------------------------- */
 
+/* A system topic that takes messages of users is made, too: a broker without it has taken the store over. */
 static int
 make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic **ret_t)
 {
@@ -100,9 +101,9 @@ make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic *
 	int rc;
 
 	topic_conf_default(&conf, name, queue_id < queues || queue_id >= QUEUES_MAX ? queues : queue_id + 1);
-	rc = topic_create(o, &conf, ret_t, NULL);
+	rc = topic_create_own(o, &conf, ret_t);
 	if (rc == MQ_OK)
-		log_notice("topic %s was removed and is made again: a message is delivered to it that had waited", name);
+		log_notice("topic %s is not there and is made: a message is delivered to it that had waited", name);
 	else if (rc == -EEXIST)
 		*ret_t = topic_find(o, name);
 	return *ret_t ? MQ_OK : rc;
@@ -111,13 +112,11 @@ make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic *
 int
 deliver_target(struct offsets *o, struct message *m, struct topic **ret_t, struct queue **ret_q)
 {
-	static const char *const ours[] = { META_TOPIC, SCHEDULE_TOPIC, TIMED_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_TOPIC };
 	struct topic *t = topic_find(o, m->topic);
 	int rc;
 
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (strcmp(m->topic, ours[i]) == 0)
-			return err_note(-EINVAL, "topic %s takes no messages of users", m->topic);
+	if (meta_topic_is_brokers(m->topic))
+		return err_note(-EINVAL, "topic %s takes no messages of users", m->topic);
 	rc = t ? MQ_OK : make_topic(o, m->topic, m->queue_id, &t);
 	if (rc != MQ_OK)
 		return rc;

@@ -75,6 +75,20 @@ meta_topic_is_system(const char *name)
 }
 
 bool
+meta_topic_is_brokers(const char *name)
+{
+	static const char *const names[] = {
+		SCHEDULE_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_TOPIC, "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC",
+		"OFFSET_MOVED_EVENT",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return has_prefix(name, OUR_PREFIX);
+}
+
+bool
 meta_group_is_system(const char *name)
 {
 	return has_prefix(name, OUR_PREFIX) || has_prefix(name, "CID_RMQ_SYS_");

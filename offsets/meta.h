@@ -174,6 +174,11 @@ bool meta_path_ok(const char *path, size_t len);
  * broker itself makes, changes or removes it, and it cannot be appended to by files.  It is not
  * taken from a RocketMQ store's config/ or a RocketMQ master's tables; such a group is. */
 bool meta_topic_is_system(const char *name);
+
+/* One of those that only the broker writes: it takes no messages of clients, nor any whose time has come.
+ * The other system topics are users' to send to, such as BenchmarkTest. */
+bool meta_topic_is_brokers(const char *name);
+
 bool meta_group_is_system(const char *name);
 
 /* MQ_OK, or -EPERM, noted: it is one of those. */

@@ -26,21 +26,6 @@ has_prefix(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
-/* Topics that only a broker writes: RocketMQ's list, and ours. */
-static bool
-is_forbidden(const char *name)
-{
-	static const char *const names[] = {
-		"SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-		"TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return strncasecmp(name, "MQFS_", strlen("MQFS_")) == 0;
-}
-
 static bool
 make_topic(const struct remoting_broker *b, const char *name, int32_t queues, int32_t perm, struct topic **ret,
 	   struct refusal *why)
@@ -145,7 +130,7 @@ may_store(const struct remoting_broker *b, const struct ring_request *req, struc
 		return refuse(why, ANSWER_SERVICE_NOT_AVAILABLE, "the store is mounted read-only");
 	if (b->settings->brokerRole == SLAVE)
 		return refuse(why, ANSWER_SERVICE_NOT_AVAILABLE, "this broker is a slave, its master takes messages");
-	if (is_forbidden(req->topic))
+	if (meta_topic_is_brokers(req->topic))
 		return refuse(why, ANSWER_NO_PERMISSION, "Sending message to topic[%.60s] is forbidden.", req->topic);
 	if (req->s.body_len > (uint64_t)b->settings->maxMessageSize)
 		return refuse(why, ANSWER_MESSAGE_ILLEGAL, "the body of %u bytes is longer than maxMessageSize",

@@ -176,6 +176,31 @@ a_message_waits_and_arrives_as_it_was_sent(void **state)
 	sh("grep -q '\"1\": 1' '%s/config/delayOffset.json'", b->path);
 }
 
+/* As they may be in a store of RocketMQ's, which does not ask for what topic a message waits. */
+static void
+a_message_for_a_topic_of_the_system_holds_no_other_up(void **state)
+{
+	static const char *const none[] = { "MQFS_META", "mqfs_meta", "MQFS_other", "RMQ_SYS_TRANS_HALF_TOPIC" };
+	struct broker *b = *state;
+	int64_t meta;
+
+	broker_open(b);
+	broker_topic(b, "t", 1);
+	meta = end_of(b, META_TOPIC, 0);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		put(b, none[i], 0, 1, 1, 0);
+	put(b, "BenchmarkTest", 0, 2, 1, 0);
+	put(b, "t", 0, 3, 1, 0);
+	wait_for(b, "t", 0, 1);
+	assert_int_equal(number(b, "t", 0), 3);
+	assert_int_equal(end_of(b, "BenchmarkTest", 0), 1);
+	wait_pending(b, 0);
+	assert_int_equal(end_of(b, META_TOPIC, 0), meta + 1);		/* the topic BenchmarkTest */
+	for (size_t i = 1; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(end_of(b, none[i], 0), 0);
+	broker_close(b);
+}
+
 static void
 timed_messages_arrive_in_order_of_time(void **state)
 {
@@ -407,6 +432,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		T(a_message_waits_and_arrives_as_it_was_sent),
+		T(a_message_for_a_topic_of_the_system_holds_no_other_up),
 		T(timed_messages_arrive_in_order_of_time),
 		T(a_clock_that_was_ahead_delays_no_later_message),
 		T(a_message_that_comes_late_is_not_passed_over),
