@@ -43,7 +43,7 @@ address_parse_host(const char *host, struct address *ret)
 bool
 address_parse(const char *text, struct address *ret)
 {
-	size_t len = address_host_len(text), bracket = *text == '[' && len > 2;
+	size_t len = address_host_len(text), bracket = *text == '[' && text[len - 1] == ']';
 	char host[INET6_ADDRSTRLEN + 1];
 
 	snprintf(host, sizeof(host), "%.*s", (int)(len - 2 * bracket), text + bracket);

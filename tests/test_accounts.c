@@ -46,6 +46,7 @@ addresses_match_as_rocketmq_writes_them(void **state)
 		{ "1050::5:600:300c:1-200", "1050::5:600:300c:1ff", "1050::5:600:300c:201" },
 		{ "fe80::*", "fe80::9", "fe80:1::9" },
 	};
+	struct address unclosed;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -55,6 +56,7 @@ addresses_match_as_rocketmq_writes_them(void **state)
 	assert_true(matches("*", "::1"));
 	assert_true(matches("*.*.*.*", "10.0.0.1:1"));
 	assert_false(matches(" ", "10.0.0.1"));
+	assert_false(address_parse("[10.1.2.34", &unclosed));
 }
 
 static void
