@@ -169,12 +169,6 @@ ring_client_awake(struct ring_client *r)
 	atomic_store(&r->in->sleeps, 0);
 }
 
-void
-ring_client_heard(struct ring_client *r)
-{
-	shared_reset(r->wake_us);
-}
-
 bool
 ring_client_ends_moved(struct ring_client *r)
 {

@@ -61,12 +61,10 @@ int ring_client_reap(struct ring_client *r, struct ring_completion *ret);
 #define RING_LINGER_REST 256u
 void ring_client_linger(struct ring_client *r);
 
-/* Called before waiting on wake_us, and after.  False: there is an answer already, do not wait. */
+/* Called before waiting on wake_us, and after.  False: there is an answer already, do not wait.  A
+ * caller that waits by level and not by edge resets wake_us with shared_reset(). */
 bool ring_client_sleep(struct ring_client *r);
 void ring_client_awake(struct ring_client *r);
-
-/* For who waits for wake_us with poll(2), or else by level: reset it. */
-void ring_client_heard(struct ring_client *r);
 
 /* Has any end moved since the last call? */
 bool ring_client_ends_moved(struct ring_client *r);

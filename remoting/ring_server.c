@@ -83,37 +83,37 @@ check_fields(const struct ring_submission *s)
 	bool sends = s->kind == RING_SEND || s->kind == RING_BATCH;
 
 	if (s->kind < RING_SEND || s->kind >= RING_KINDS_END)
-		return invalid("something of no kind");
+		return invalid("a request of an unknown kind");
 	if (s->slot >= RING_SLOTS)
-		return invalid("a slot that is not there");
+		return invalid("a slot that does not exist");
 	if (s->topic_len > RECORD_TOPIC_MAX || s->template_len > RECORD_TOPIC_MAX || s->group_len > RECORD_TOPIC_MAX)
 		return invalid("a name that is too long");
 	if (s->text_len > RECORD_PROPS_MAX || s->body_len > RING_BODY_MAX)
-		return invalid("more than a message can hold");
+		return invalid("a text or a body that is longer than a message allows");
 	if (s->key_len > RING_KEY_MAX || s->signature_len > RING_SIGNATURE_MAX || s->signed_len > RING_SIGNED_MAX)
-		return invalid("more than a client can have signed");
+		return invalid("a key, a signature or a signed text that is too long");
 	if (s->topic_len == 0 && s->kind != RING_WATCH && s->kind != RING_END && s->kind != RING_LEFT)
 		return invalid("no topic");
 	if (s->kind == RING_END && (s->topic_len > 0 || s->group_len > 0))
-		return invalid("a name where none can be");
+		return invalid("an end of a transaction with a topic or a group");
 	if (s->kind == RING_END && s->sysflag != SYSFLAG_COMMIT && s->sysflag != SYSFLAG_ROLLBACK)
-		return invalid("a word that says nothing");
+		return invalid("an end of a transaction that is neither commit nor rollback");
 	if (!sends && (s->template_len > 0 || s->body_len > 0))
-		return invalid("a body where none can be");
+		return invalid("a body or a template in a request that has none");
 	if ((s->kind == RING_PULL || s->kind == RING_COMMIT || s->kind == RING_LEFT) && s->group_len == 0)
 		return invalid("no group");
 	if (s->text_len > 0 && !sends && s->kind != RING_PULL && s->kind != RING_END)
-		return invalid("a text where none can be");
+		return invalid("a text in a request that has none");
 	if ((s->kind == RING_BATCH) != (s->items > 0) || s->items > s->body_len / sizeof(struct ring_item))
-		return invalid("a batch of so many");
+		return invalid("a batch with an invalid number of items");
 	if (s->flags & ~(uint32_t)RING_FLAGS_ALL)
-		return invalid("flags that are not there");
+		return invalid("unknown flags");
 	if (s->kind == RING_WATCH ? s->watch >= RING_WATCHES : s->watch != 0)
-		return invalid("a watch that is not there");
+		return invalid("an invalid watch");
 	if (!sends && s->queue_id < 0)
 		return invalid("no queue");
 	if (s->born_port < 0 || s->born_port > UINT16_MAX)
-		return invalid("a port that cannot be");
+		return invalid("an invalid port");
 	return MQ_OK;
 }
 
@@ -181,9 +181,9 @@ ring_server_take(struct ring_server *r, struct ring_request *ret)
 	if (waiting == 0)
 		return -EAGAIN;
 	if (waiting > RING_SLOTS)	/* also when the count runs backwards */
-		return invalid("more than there is room for");
+		return invalid("more requests than there are places");
 	if (atomic_load(&r->under_way) >= RING_SLOTS)
-		return invalid("more than may be under way");
+		return invalid("more requests than may be under way");
 	memcpy(&ret->s, &r->in->submissions[r->taken % RING_SLOTS], sizeof(ret->s));
 	rc = check_fields(&ret->s);
 	if (rc == MQ_OK)

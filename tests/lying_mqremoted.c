@@ -90,7 +90,7 @@ answer(void)
 		if (ring_client_sleep(&ring))
 			MUST(poll(&p, 1, 60000) == 1);
 		ring_client_awake(&ring);
-		ring_client_heard(&ring);
+		shared_reset(ring.wake_us);
 		(void)ring_client_ends_moved(&ring);
 	}
 	return c;
@@ -311,17 +311,17 @@ static const struct lie {
 	void (*tell)(void);
 	const char *logged;
 } lies[] = {
-	{ unknown_kind, "submits something of no kind" },
-	{ far_slot, "submits a slot that is not there" },
+	{ unknown_kind, "submits a request of an unknown kind" },
+	{ far_slot, "submits a slot that does not exist" },
 	{ long_name, "submits a name that is too long" },
-	{ long_body, "submits more than a message can hold" },
+	{ long_body, "submits a text or a body that is longer than a message allows" },
 	{ body_beyond_the_ring, "submits bytes beyond the ring's end" },
 	{ bytes_twice, "submits bytes that are not next in the ring" },
-	{ count_backwards, "submits more than there is room for" },
-	{ count_far_ahead, "submits more than there is room for" },
+	{ count_backwards, "submits more requests than there are places" },
+	{ count_far_ahead, "submits more requests than there are places" },
 	{ batch_of_others, "submits a batch that has other items than it says" },
 	{ item_beyond_its_batch, "submits a batch that has other items than it says" },
-	{ far_watch, "submits a watch that is not there" },
+	{ far_watch, "submits an invalid watch" },
 	{ odd_name, "submits a name that no topic or group can have" },
 	{ write_on_the_board, "sends a message of kind 8" },
 	{ change_while_read, "sends a message of kind 7" },

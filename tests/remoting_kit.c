@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "net/shared.h"
 #include "tests/remoting_kit.h"
 #include "tests/tree.h"
 
@@ -171,7 +172,7 @@ remote_answer(struct remote *r)
 				fail_msg("no answer");
 		}
 		ring_client_awake(&r->client);
-		ring_client_heard(&r->client);
+		shared_reset(r->client.wake_us);
 		(void)ring_client_ends_moved(&r->client);
 	}
 	return c;
