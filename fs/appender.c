@@ -17,7 +17,6 @@
 #include "store/properties.h"
 
 #define DELIVER_WITHIN_MS (INT64_C(366) * 86400 * 1000)
-#define WAITED_OK UINT64_C(1)	/* no request has an odd number */
 
 void
 appender_init(struct appender *a, struct topic *t, bool all, int32_t queue, enum topic_format format, bool whole,
@@ -677,36 +676,23 @@ waited_of(struct appender *a)
 	return a->kept ? &a->kept->waited : &a->waited;
 }
 
-/* Take over how the last wait ended. */
-static void
-retry_settle(struct appender *a)
-{
-	uint64_t waited = atomic_load(waited_of(a));
-
-	if (a->retry && waited)
-		retry_end(a->retry, waited & ~WAITED_OK, (waited & WAITED_OK) != 0);
-}
-
 void
 appender_waited(struct appender *a, uint64_t request, bool ok)
 {
-	atomic_store(waited_of(a), request | (ok ? WAITED_OK : 0));
+	retry_leave(waited_of(a), request, ok);
 }
 
 uint64_t
 appender_failed(struct appender *a)
 {
-	retry_settle(a);
-	return a->retry && a->retry->failed ? a->retry->request : 0;
+	retry_take_over(a->retry, waited_of(a));
+	return retry_failed(a->retry);
 }
 
 void
 appender_synced(struct appender *a, uint64_t request)
 {
-	uint64_t failed = request;
-
-	/* unless a later write has waited since */
-	atomic_compare_exchange_strong(waited_of(a), &failed, request | WAITED_OK);
+	retry_confirm(waited_of(a), request);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -784,7 +770,7 @@ appender_write(struct mount *m, struct appender *a, const char *buf, size_t size
 		if (rc != MQ_OK)
 			return rc;
 	}
-	retry_settle(a);
+	retry_take_over(a->retry, waited_of(a));
 	known = known_again(m, a, buf, size, off);
 	if (known == size || (known > 0 && known < a->retry->len)) {
 		rc = write_again(m, a, known, ret_n, ret_end);

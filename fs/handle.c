@@ -213,6 +213,7 @@ handle_unref(struct mount *m, struct handle *h)
 	handle_delist(m->handles, h);
 	text_free(&h->text);
 	text_free(&h->written);
+	free(h->retry);
 	node_drop(m, h->node.ino, 1);
 	lock_destroy(&h->lock);
 	free(h);

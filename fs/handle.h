@@ -39,6 +39,8 @@ struct handle {
 	struct text text;	/* of text files: for readers */
 	struct text written;	/* of text files: from a writer */
 	bool dirty;		/* of text files: written was not accepted yet */
+	struct retry *retry;	/* of command files: the last command that waits, or whose wait has failed; NULL: none */
+	_Atomic uint64_t waited; /* of command files: retry_leave() */
 	void *own;		/* the node class's */
 	bool opened;		/* the class's open has worked: its release must be called */
 	bool inherited;		/* opened by a broker before this one, */

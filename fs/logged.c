@@ -69,13 +69,13 @@ logged_reply_attr(struct mount *m, fuse_req_t req, const struct logged *l, const
 }
 
 void
-logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, size_t n)
+logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, const struct pending_end *who, size_t n)
 {
 	unsigned needs;
 	mq_pos end;
 
 	if (has_to_wait(m, l, &end, &needs))
-		pending_park_durable(m->pending, req, end, (ssize_t)n, needs);
+		pending_park_durable_of(m->pending, req, who, end, (ssize_t)n, needs);
 	else
 		fuse_reply_write(req, n);
 }

@@ -13,12 +13,14 @@
 
 #include "fs/node.h"
 
+struct pending_end;
+
 /* All zeros: nothing is logged, and the answer waits for nothing. */
 struct logged {
 	bool logs;
 	mq_pos before;		/* where the log ended before the change */
 	unsigned needs;		/* NEED_* of pending.h, by the role and settings before the change */
-	bool again;		/* a broker that died may have made the change: wait even if nothing changes now */
+	bool again;		/* it may have been made before (by a broker that died, too): wait though nothing changes now */
 };
 
 /* Is the text of this file kept in the log?  (Not that of config/KEY, nor of ctl at the top.) */
@@ -33,7 +35,8 @@ struct logged logged_now(const struct mount *m);
 /* After the change: the answers of mkdir, of setattr, of write, and a plain success. */
 void logged_reply_entry(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *child);
 void logged_reply_attr(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n);
-void logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, size_t n);
+void logged_reply_written(struct mount *m, fuse_req_t req, const struct logged *l, const struct pending_end *who,
+			  size_t n);		/* who: see pending.h */
 void logged_reply_ok(struct mount *m, fuse_req_t req, const struct logged *l, const struct node *n);
 
 #endif

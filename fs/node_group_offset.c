@@ -9,6 +9,7 @@
 #include "fs/node.h"
 #include "fs/pending.h"
 #include "fs/point.h"
+#include "fs/text.h"
 
 static int
 committed_here(struct mount *m, const struct node *n, struct queue **ret_q, mq_qoff *ret_at)
@@ -132,7 +133,9 @@ offset_accept(struct mount *m, const struct node *n, const char *text, size_t le
 static void
 offset_fsync(struct mount *m, fuse_req_t req, struct handle *h)
 {
-	pending_park_commits(m->pending, req, h->node.sub);
+	struct pending_end who = text_fsync_end(h);
+
+	pending_park_commits(m->pending, req, &who, h->node.sub);
 }
 
 const struct node_class node_group_offset = {

@@ -762,7 +762,7 @@ open_queue_fsync(struct mount *m, fuse_req_t req, struct handle *h)
 	struct pending_end who = { .h = h };
 
 	if (oq->n_claimed || oq->roams) {
-		pending_park_commits(m->pending, req, h->node.sub);
+		pending_park_commits(m->pending, req, &who, h->node.sub);
 		return;
 	}
 	if (oq->appends && m->settings->brokerRole == SLAVE) {

@@ -477,7 +477,7 @@ op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *f
 	} else {
 		rc = handle_flush(m, h);
 		if (rc == MQ_OK && node_is_logged(&h->node) && h->node.class->accept)
-			reply_durable(m, req);
+			text_fsync(m, req, h);
 		else
 			reply_err(req, rc);
 	}

@@ -99,8 +99,9 @@ void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pen
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this
- * disk, and are sent to the master when it is reachable. */
-void pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub);
+ * disk, and are sent to the master when it is reachable.  `who` as above, but not on a slave, where
+ * no write of h waits. */
+void pending_park_commits(struct pending *p, fuse_req_t req, const struct pending_end *who, struct subscription *sub);
 
 /* Does this broker have enough slaves for a write?  MQ_ENOSLAVE, noted: it is a SYNC_MASTER,
  * and too few are in sync. */

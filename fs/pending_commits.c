@@ -59,7 +59,7 @@ park_commits(struct pending *p, fuse_req_t req, struct subscription *sub)
 }
 
 void
-pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub)
+pending_park_commits(struct pending *p, fuse_req_t req, const struct pending_end *who, struct subscription *sub)
 {
 	mq_pos end;
 	int rc;
@@ -70,7 +70,7 @@ pending_park_commits(struct pending *p, fuse_req_t req, struct subscription *sub
 	}
 	rc = commit_sync(p->m->offsets, sub, &end);
 	if (rc == MQ_OK)
-		pending_park_durable(p, req, end, -1, pending_needs_of_fsync(p->m));
+		pending_park_durable_of(p, req, who, end, -1, pending_needs_of_fsync(p->m));
 	else
 		reply_err(req, rc);
 }

@@ -5,6 +5,8 @@
 
 #include "fs/retry.h"
 
+#define WAITED_OK UINT64_C(1)	/* no request has an odd number */
+
 static size_t
 blocks_of(size_t len)
 {
@@ -84,6 +86,36 @@ retry_end(struct retry *r, uint64_t request, bool ok)
 	if (r->off != RETRY_APPENDED)
 		r->off += (int64_t)r->part;
 	r->part = 0;
+}
+
+void
+retry_leave(_Atomic uint64_t *word, uint64_t request, bool ok)
+{
+	atomic_store(word, request | (ok ? WAITED_OK : 0));
+}
+
+void
+retry_take_over(struct retry *r, const _Atomic uint64_t *word)
+{
+	uint64_t waited = atomic_load(word);
+
+	if (r && waited)
+		retry_end(r, waited & ~WAITED_OK, (waited & WAITED_OK) != 0);
+}
+
+void
+retry_confirm(_Atomic uint64_t *word, uint64_t request)
+{
+	uint64_t failed = request;
+
+	/* unless a later write has waited since */
+	atomic_compare_exchange_strong(word, &failed, request | WAITED_OK);
+}
+
+uint64_t
+retry_failed(const struct retry *r)
+{
+	return r && r->failed ? r->request : 0;
 }
 
 void

@@ -13,6 +13,9 @@
  *                                                         ├──> others were stored: forgotten
  *                                                         └──> fsync is ok: forgotten
  *
+ * A file of commands (groups/G/T/qN.offset, qN.retry, topics/T/ctl) has the rule, too: a command
+ * that comes again is not run again.
+ *
  * The bytes are remembered as checksums, one for each block, because the kernel cuts by the
  * pages of the caller's memory: the same bytes at another address may come in shorter requests.
  *
@@ -21,6 +24,7 @@
 #ifndef MQFS_FS_RETRY_H
 #define MQFS_FS_RETRY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +56,17 @@ size_t retry_match(const struct retry *r, const void *buf, size_t size, int64_t 
 
 /* The wait of `request` is over.  If r is of a later write already, it does not change. */
 void retry_end(struct retry *r, uint64_t request, bool ok);
+
+/* Waits end in other threads, which must not block: they leave one word, for the next request to
+ * take over.  0: no wait has ended. */
+void retry_leave(_Atomic uint64_t *word, uint64_t request, bool ok);
+void retry_take_over(struct retry *r, const _Atomic uint64_t *word);	/* accepts r NULL */
+
+/* A later fsync has confirmed `request`, the last write whose wait had failed.  Any thread. */
+void retry_confirm(_Atomic uint64_t *word, uint64_t request);
+
+/* The last write, if its wait has failed, else 0.  Accepts NULL. */
+uint64_t retry_failed(const struct retry *r);
 
 void retry_forget(struct retry *r);
 

@@ -10,6 +10,8 @@
 #include "fs/logged.h"
 #include "fs/pending.h"
 #include "fs/reply.h"
+#include "fs/retry.h"
+#include "fs/session.h"
 #include "fs/text.h"
 
 /* Room for more bytes and a NUL behind them.  False: no memory, which t->err remembers. */
@@ -173,15 +175,94 @@ text_collect(struct mount *m, struct handle *h, const char *buf, size_t size, of
 	return MQ_OK;
 }
 
+/* --- commands that come again --------------------------------------------------------- */
+
+/* How many bytes repeat the commands whose wait has failed: these are not run again.  Others may follow
+ * them in the same write if a line ends there.  0, too, if a cut of the log has undone them. */
+static size_t
+known_again(const struct mount *m, const struct handle *h, const char *buf, size_t size)
+{
+	size_t known;
+
+	if (!h->retry || h->retry->end > store_steady(m->store).byte)
+		return 0;
+	known = retry_match(h->retry, buf, size, RETRY_APPENDED, false);
+	return known == size || (known > 0 && buf[known - 1] == '\n') ? known : 0;
+}
+
+/* Run commands that are kept in the log, unless they repeat those whose wait has failed (retry.h):
+ * "+5" is no offset, and a message that is sent back comes once. */
+static int
+run_logged(struct mount *m, struct handle *h, const char *buf, size_t size, struct logged *l)
+{
+	size_t known;
+	int rc = MQ_OK;
+
+	MUST_HOLD(&h->lock);
+	if (l->needs && !h->retry) {
+		h->retry = calloc(1, sizeof(*h->retry));
+		if (!h->retry)
+			return -ENOMEM;
+	}
+	retry_take_over(h->retry, &h->waited);
+	known = known_again(m, h, buf, size);
+	if (known < size)
+		rc = h->node.class->accept(m, &h->node, buf + known, size - known);
+	if (rc == MQ_OK && h->retry)
+		retry_begin(h->retry, session_request(), buf, size, RETRY_APPENDED, offsets_logged(m->offsets).byte);
+	l->again |= known > 0;
+	return rc;
+}
+
+static void
+command_waited(struct handle *h, uint64_t request, int rc)
+{
+	retry_leave(&h->waited, request, rc == MQ_OK);
+}
+
+static void
+command_synced(struct handle *h, uint64_t request, int rc)
+{
+	if (rc == MQ_OK)
+		retry_confirm(&h->waited, request);
+}
+
+struct pending_end
+text_fsync_end(struct handle *h)
+{
+	struct pending_end who = { .h = h };
+
+	LOCKED(&h->lock);
+	retry_take_over(h->retry, &h->waited);
+	who.request = retry_failed(h->retry);
+	who.ended = who.request ? command_synced : NULL;
+	return who;
+}
+
+void
+text_fsync(struct mount *m, fuse_req_t req, struct handle *h)
+{
+	const struct pending_end who = text_fsync_end(h);
+
+	pending_park_durable_of(m->pending, req, &who, mark_at(store_written(m->store)), -1, pending_needs_of_fsync(m));
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
 void
 text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off, int flags)
 {
 	bool at_once = h->node.class->accept_when == TEXT_COMMAND, logs = at_once && node_is_logged(&h->node);
 	struct logged l;
+	const struct pending_end who = { .h = h, .request = session_request(), .ended = command_waited };
 	int rc = logs ? logged_begin(m, &l) : MQ_OK;
 
+	if (rc == MQ_OK && logs)
+		l.needs |= pending_needs_of_write(m, flags);
 	lock_take(&h->lock);
-	if (rc == MQ_OK && at_once)
+	if (rc == MQ_OK && logs)
+		rc = run_logged(m, h, buf, size, &l);
+	else if (rc == MQ_OK && at_once)
 		rc = h->node.class->accept(m, &h->node, buf, size);
 	else if (rc == MQ_OK)
 		rc = text_collect(m, h, buf, size, off);
@@ -189,8 +270,7 @@ text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, s
 	if (rc != MQ_OK) {
 		reply_err(req, rc);
 	} else if (logs) {
-		l.needs |= pending_needs_of_write(m, flags);
-		logged_reply_written(m, req, &l, size);
+		logged_reply_written(m, req, &l, &who, size);
 	} else {
 		fuse_reply_write(req, size);
 	}

@@ -16,6 +16,11 @@ int text_open(struct mount *m, const struct node *n, struct handle *h);
 void text_read(fuse_req_t req, struct handle *h, size_t size, off_t off);
 void text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
 		int flags);
+
+/* Answer fsync(2) of a file that is kept in the log; and: what to do when such an fsync ends (pending.h), where
+ * the node's class answers it. */
+void text_fsync(struct mount *m, fuse_req_t req, struct handle *h);
+struct pending_end text_fsync_end(struct handle *h);
 int text_truncate(struct handle *h, off_t size);	/* ftruncate(2) of an open text */
 int text_flush(struct mount *m, struct handle *h);
 

@@ -118,3 +118,59 @@ done
 sort "$work/want-a-all" > "$work/want"
 sort "$mnt/topics/a/all" > "$work/got"
 want_same "$work/want" "$work/got" "what was written through all"
+
+# Commands, too: what is relative, compares or sends back happens once, and other commands, or the same
+# one after a wait or fsync that was ok, are other ones.
+mkdir "$mnt/groups/g" "$mnt/groups/g/t"
+echo 0 > "$mnt/groups/g/t/q0.offset"
+timeout 120 python3 - "$mnt" "$SLOW" << 'END'
+import errno, os, sys
+
+mnt, slow = sys.argv[1:]
+offset = os.open(mnt + "/groups/g/t/q0.offset", os.O_WRONLY | os.O_DSYNC)
+retry = os.open(mnt + "/groups/g/t/q0.retry", os.O_WRONLY | os.O_DSYNC)
+
+def fails(fd, command):
+    open(slow, "w").close()
+    try:
+        os.write(fd, command)
+        sys.exit("%s did not time out" % command)
+    except OSError as why:
+        assert why.errno == errno.ETIMEDOUT, why
+    os.unlink(slow)
+
+def until_ok(call, *args):
+    while True:
+        try:
+            return call(*args)
+        except OSError as why:
+            assert why.errno == errno.ETIMEDOUT, why
+
+def is_at(want):
+    with open(mnt + "/groups/g/t/q0.offset") as f:
+        got = int(f.read())
+    assert got == want, "the offset is %d, not %d" % (got, want)
+
+fails(offset, b"+2\n")
+fails(offset, b"+2\n")
+until_ok(os.write, offset, b"+2\n")
+is_at(2)
+until_ok(os.write, offset, b"+2\n")
+is_at(4)
+fails(offset, b"4 5\n")
+until_ok(os.write, offset, b"4 5\n")
+is_at(5)
+fails(offset, b"+1\n")
+until_ok(os.fsync, offset)
+until_ok(os.write, offset, b"+1\n")
+is_at(7)
+fails(offset, b"+1\n")
+until_ok(os.write, offset, b"+2\n")
+is_at(10)
+fails(retry, b"0 dlq\n")
+fails(retry, b"0 dlq\n1 dlq\n")
+until_ok(os.write, retry, b"0 dlq\n1 dlq\n")
+until_ok(os.fsync, retry)
+until_ok(os.write, retry, b"0 dlq\n")
+END
+want "$(head -n 2 "$mnt/topics/t/q0"; head -n 1 "$mnt/topics/t/q0")" "$(cat "$mnt/topics/%DLQ%g/q0")" "what was sent back"
