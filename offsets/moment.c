@@ -91,7 +91,6 @@ fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&o->shot);
 	rc = copy_and_collect(o, d, &rows, &mark);
 	if (rc == MQ_OK)
 		rc = store_flush(o->store, mark);
@@ -99,6 +98,7 @@ fill_draft(struct offsets *o, struct snapshots *ss, struct draft *d)
 		rc = write_tables(o, ss, d, &rows);
 	if (rc == MQ_OK)
 		rc = snapshot_link(ss, d, o->store, mark);
+	store_moment_over(o->store);
 	rows_free(&rows);
 	return rc;
 }
@@ -111,6 +111,7 @@ offsets_snapshot(struct offsets *o, struct snapshots *ss, const char *name, stru
 
 	if (!o->tables)
 		return -EROFS;
+	LOCKED(&o->shot);
 	rc = snapshot_begin(ss, name, &d);
 	if (rc != MQ_OK)
 		return rc;

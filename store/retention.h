@@ -15,7 +15,7 @@
  * removes nothing.
  *
  * The oldest segment is removed first, at most ten in a round, never the last, nor one
- * that a replay would need.  A round is made every cleanResourceInterval, and without
+ * that a replay would need, nor the last one of a snapshot that is being made.  A round is made every cleanResourceInterval, and without
  * delay while the disk is too full.  How full it is: used / (used + available to users),
  * rounded up to whole percents, as RocketMQ computes it.
  *

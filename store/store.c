@@ -398,6 +398,7 @@ store_new(const struct settings *settings, struct storedir *dir, const struct de
 	s->settings = settings;
 	s->dir = dir;
 	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = s->durable_fd = -1;
+	atomic_init(&s->moment, INT64_MAX);
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
@@ -1133,8 +1134,15 @@ store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row
 	cp.dispatched = mark_at(&s->dispatched);
 	cp.store_ms = s->log.store_ms;
 	delays_state(s, &cp.delays);
+	atomic_store(&s->moment, cp.dispatched.byte > 0 ? cp.dispatched.byte - 1 : 0);
 	*ret = cp;
 	return MQ_OK;
+}
+
+void
+store_moment_over(struct store *s)
+{
+	atomic_store(&s->moment, INT64_MAX);
 }
 
 void

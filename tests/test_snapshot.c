@@ -208,16 +208,39 @@ retention_thread(void *arg)
 	return NULL;
 }
 
+/* Before its first link: the log grows by some segments, of which a checkpoint has all, and all but
+ * the last one are old enough to be removed. */
+static struct broker *outgrown_by;
+
+static void *
+outgrow_thread(void *arg)
+{
+	struct broker *b = arg;
+
+	fill(b, "later", 1500);
+	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
+	sh("touch -d '1000 hours ago' '%s'/commitlog/0*", b->path);
+	assert_int_equal(retention_round(b->store, false), MQ_OK);
+	return NULL;
+}
+
 int __real_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
 int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
 int
 __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
-	int rc = __real_linkat(from_fd, from, to_fd, to, flags);
+	struct broker *b = outgrown_by;
 	struct store *s = retention_of;
 	pthread_t thread;
+	int rc;
 
+	outgrown_by = NULL;
 	retention_of = NULL;
+	if (b) {
+		assert_int_equal(pthread_create(&thread, NULL, outgrow_thread, b), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	rc = __real_linkat(from_fd, from, to_fd, to, flags);
 	if (s) {
 		assert_int_equal(pthread_create(&thread, NULL, retention_thread, s), 0);
 		assert_int_equal(pthread_join(thread, NULL), 0);
@@ -247,6 +270,35 @@ retention_takes_nothing_from_the_middle_of_one_in_the_making(void **state)
 		assert_true(there(b, path));
 	}
 	assert_true(s->begin.byte <= store_begin(b->store).byte);
+}
+
+static void
+retention_leaves_the_end_of_one_in_the_making(void **state)
+{
+	struct broker *b = *state;
+	struct snapshot *s;
+	int64_t begin, s_begin;
+
+	broker_set(b, "deleteWhen", "0;1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17;18;19;20;21;22;23");
+	broker_set(b, "deleteCommitLogFilesInterval", "0");
+	fill(b, "t", 400);
+	outgrown_by = b;
+	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
+	assert_null(outgrown_by);
+	assert_true(s->begin.byte < s->mark.byte);
+	assert_true(broker_written(b).byte > s->mark.byte + 2 * s->segment_bytes);
+	s_begin = s->begin.byte;
+	begin = store_begin(b->store).byte;
+	assert_true(begin > 0 && begin <= s->mark.byte);
+	assert_int_equal(retention_round(b->store, false), MQ_OK);
+	assert_true(store_begin(b->store).byte > s->mark.byte);	/* afterwards it may go */
+	close_with_snapshots(b);
+
+	sh("cp -a '%s/snapshots/one' '%s/copy'", b->path, b->dir);
+	snprintf(b->path, sizeof(b->path), "%s/copy", b->dir);
+	open_with_snapshots(b);
+	assert_int_equal(store_begin(b->store).byte, s_begin);
+	assert_non_null(topic_find(b->offsets, "t399"));
 }
 
 /* What a checkpoint is in the midst of when it begins to sync the views: a snapshot is taken then. */
@@ -437,6 +489,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(whatever_fails_nothing_is_left_and_the_next_try_works, fresh, done),
 		cmocka_unit_test_setup_teardown(retention_takes_nothing_from_the_middle_of_one_in_the_making, fresh,
 						done),
+		cmocka_unit_test_setup_teardown(retention_leaves_the_end_of_one_in_the_making, fresh, done),
 		cmocka_unit_test_setup_teardown(one_waits_for_no_sync_of_views_and_has_what_the_checkpoint_has_not,
 						fresh, done),
 		cmocka_unit_test_setup_teardown(one_that_says_nonsense_is_not_shown, fresh, done),
