@@ -169,7 +169,9 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 	if (!may_read_topic(m, t, who))
 		return err_note(-EACCES, "groups/%s/%s: uid %d may not read topic %s", dir->group->name, name,
 				(int)who->uid, name);
-	rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
+	rc = meta_group_check(dir->group->name);
+	if (rc == MQ_OK)
+		rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
 	return rc == MQ_OK ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : rc;
 }
 

@@ -363,6 +363,8 @@ open_queue_group(struct mount *m, const struct node *n, struct handle *h)
 
 	if (rc == MQ_OK)
 		rc = group_permits(m, n, &name, h);
+	if (rc == MQ_OK && handle_writes(h))
+		rc = meta_group_check(n->group->name);
 	if (rc != MQ_OK)
 		return rc;
 	closing_wait(m->closing);

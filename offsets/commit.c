@@ -366,9 +366,11 @@ reset_to(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff 
 int
 commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at)
 {
+	int rc = meta_group_check(sub->group->name);
 	mq_qoff at;
-	int rc;
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;
@@ -401,10 +403,12 @@ place_swap(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qof
 int
 commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected, mq_qoff to)
 {
+	int rc = meta_group_check(sub->group->name);
 	int64_t before = 0, unused;
 	mq_qoff at;
-	int rc;
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (!queue_exists(o, sub, queue_id))
 		return -ENOENT;

@@ -206,6 +206,8 @@ int subscription_create(struct offsets *o, struct group *g, struct topic *t, str
  * offset is known of any queue (committed_ever()): read as a file each starts at its first message,
  * so nothing is passed over that nobody has consumed. */
 int subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
+
+/* -EPERM, noted, here and for its expression: the group is the system's. */
 int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* Get its tag expression ("*" = all), malloc'ed; and replace it. */
@@ -226,10 +228,10 @@ bool committed_ever(struct offsets *o, struct subscription *sub, int32_t queue_i
 int commit_forward(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to);
 
 /* An explicit reset, either way; clamped into [min, end], which is counted and
- * logged; *ret_at (may be NULL) is where it landed. */
+ * logged; *ret_at (may be NULL) is where it landed.  -EPERM, noted: the group is the system's. */
 int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff to, mq_qoff *ret_at);
 
-/* Reset only if it is `expected`: else -ESTALE. */
+/* The same, only if it is `expected`: else -ESTALE. */
 int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected,
 		   mq_qoff to);
 

@@ -106,7 +106,10 @@ int
 subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
 {
 	struct meta m = unsubscribe_meta(sub);
+	int rc = meta_group_check(sub->group->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	LOCKED(&o->apply);
 	if (sub->gone)
 		return -ENOENT;
@@ -127,7 +130,10 @@ subscription_set_expression(struct offsets *o, struct subscription *sub, const c
 {
 	struct meta m = meta_of(META_SUBSCRIBE, sub->id, sub->group->name, sub->topic->name);
 	AUTO_FREE char *copy = NULL;
+	int rc = meta_group_check(sub->group->name);
 
+	if (rc != MQ_OK)
+		return rc;
 	if (!meta_expression_ok(expr, strlen(expr)))
 		return err_note(-EINVAL, "an expression is `*` or tags joined by `||`, up to %d bytes of "
 				"UTF-8", META_EXPRESSION_MAX);

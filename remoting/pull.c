@@ -418,6 +418,8 @@ pull_commit(const struct remoting_broker *b, const char *group, const char *topi
 		return err_note(-EINVAL, "subscription group [%s] does not exist", group);
 	if (!rights_consume(b->rights, b->offsets, g, t, queue_id))
 		return -EACCES;
-	rc = subscription_of_consumer(b->offsets, g, t, &sub);
+	rc = meta_group_check(group);
+	if (rc == MQ_OK)
+		rc = subscription_of_consumer(b->offsets, g, t, &sub);
 	return rc == MQ_OK ? commit_forward(b->offsets, sub, queue_id, to) : rc;
 }

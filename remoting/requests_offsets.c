@@ -85,7 +85,9 @@ serve_update_offset(struct service *s, const struct request *req, struct answer 
 		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "group [%.127s] not exist", name);
 	if (!rights_consume(&s->rights, o, g, p.topic, p.queue_id))
 		return request_no_right(ret);
-	rc = subscription_of_consumer(o, g, p.topic, &sub);
+	rc = meta_group_check(g->name);
+	if (rc == MQ_OK)
+		rc = subscription_of_consumer(o, g, p.topic, &sub);
 	if (rc == MQ_OK && is_reset(s, req, sub, p.queue_id, MQ_QOFF(to)) &&
 	    rights_offset(&s->rights, o, g, p.topic, p.queue_id, RIGHTS_WRITE))
 		return commit_reset(o, sub, p.queue_id, MQ_QOFF(to), NULL);

@@ -19,6 +19,11 @@ scene ended "$mnt"
 scene checked "$mnt"
 want '' "$(find "$mnt/groups" -maxdepth 1 -name 'CID_*')" "groups: the one that keeps account of transactions is the system's"
 fails_with EPERM sh -c "echo x >> '$mnt/topics/RMQ_SYS_TRANS_HALF_TOPIC/q0'"
+group=$mnt/groups/CID_RMQ_SYS_TRANS
+fails_with EPERM bash -c "echo 1 > '$group/RMQ_SYS_TRANS_HALF_TOPIC/q0.offset'"
+fails_with EPERM bash -c "cat <> '$group/RMQ_SYS_TRANS_HALF_TOPIC/q0'"
+fails_with EPERM rmdir "$group/RMQ_SYS_TRANS_HALF_TOPIC"
+fails_with EPERM mkdir "$group/orders"
 stop_mqfs "$mnt"
 
 # Killed at any moment: what was committed is there, once.

@@ -545,6 +545,32 @@ the_group_stands_at_the_first_open_half(void **state)
 	broker_close(b);
 }
 
+/* If it stood further on, the next mount would know of no half before it. */
+static void
+nobody_moves_the_group_or_ends_its_subscriptions(void **state)
+{
+	struct broker *b = *state;
+	struct transaction_word open, ended;
+	struct subscription *sub;
+
+	broker_open(b);
+	broker_topic(b, "t", 2);
+	open = send_half(b, "open", 0, "");
+	ended = send_half(b, "ended", 0, "");
+	assert_int_equal(say(b, &ended, TRANSACTION_COMMIT), MQ_OK);
+	assert_int_equal(check(b).n, 0);
+	sub = broker_subscription(b, "CID_RMQ_SYS_TRANS", "RMQ_SYS_TRANS_HALF_TOPIC");
+	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), NULL), -EPERM);
+	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(2)), -EPERM);
+	assert_int_equal(subscription_set_expression(b->offsets, sub, "red", NULL), -EPERM);
+	assert_int_equal(subscription_delete(b->offsets, sub, NULL), -EPERM);
+	crash(b);
+	assert_int_equal(stats(b).open, 1);
+	assert_int_equal(group_at(b, "RMQ_SYS_TRANS_HALF_TOPIC"), 0);
+	assert_int_equal(say(b, &open, TRANSACTION_COMMIT), MQ_OK);
+	broker_close(b);
+}
+
 /* Many are open for long, and the first of them all. */
 static void
 many_open_halves_end_once_each(void **state)
@@ -702,6 +728,7 @@ main(void)
 		TEST(what_was_kept_aside_is_asked_for_again),
 		TEST(an_immune_half_moves_and_nobody_is_asked),
 		TEST(the_group_stands_at_the_first_open_half),
+		TEST(nobody_moves_the_group_or_ends_its_subscriptions),
 		TEST(many_open_halves_end_once_each),
 		TEST(a_slave_counts_and_ends_nothing),
 		TEST(a_follower_counts_on_behind_what_retention_took),
