@@ -231,8 +231,10 @@ promote(struct mount *m, const char *value)
 static int
 demote(struct mount *m, const char *value)
 {
-	int rc;
+	int rc = m->replication ? MQ_OK : replication_check(m->settings);
 
+	if (rc != MQ_OK)		/* it stays a master */
+		return rc;
 	offsets_demote(m->offsets);
 	rc = settings_change(m->settings, "brokerRole", value, "config");
 	if (rc != MQ_OK)

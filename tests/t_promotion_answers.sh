@@ -20,3 +20,12 @@ for role in SYNC_MASTER SLAVE ASYNC_MASTER SLAVE SYNC_MASTER; do
 	promote "$role" || fail "$role: it was not told that it had worked"
 	want "$role" "$(cat "$mnt/status/role")" "the role"
 done
+stop_mqfs "$mnt"
+
+# Who makes a master a slave is told that it has failed only if the broker is a master still.
+touch "$work/cert" "$work/key" "$work/ca"
+start_mqfs "$work/other" "$mnt" -o "tlsCert=$work/cert,tlsKey=$work/key,tlsCa=$work/ca"
+rm "$work/cert"
+fails_with ENOENT promote SLAVE
+want ASYNC_MASTER "$(cat "$mnt/status/role")" "the role after a failure"
+mkdir "$mnt/topics/t" || fail "a master that has stayed one takes nothing"
