@@ -16,6 +16,7 @@
 #include "conf/log.h"
 #include "fs/estate.h"
 #include "fs/workers.h"
+#include "store/file.h"
 
 #define INTERRUPT_MS 20			/* between two signals to a worker that is to end */
 #define STANDINS 3			/* each serves while all workers and the stand-ins before it wait */
@@ -34,6 +35,8 @@ struct workers {
 	pthread_cond_t more;
 	size_t waiting;			/* threads in workers_wait_begin() */
 	bool ending;
+
+	struct file_waiting for_disk;	/* workers_wait_begin() and workers_wait_end() around each read that waits */
 };
 
 struct standin {
@@ -105,6 +108,7 @@ worker_main(void *arg)
 	struct fuse_buf buf = { 0 };
 	uint64_t one = 1;
 
+	file_set_waiting(&w->for_disk);
 	while (serve_one(w, &buf))
 		;
 	free(buf.mem);
@@ -131,6 +135,7 @@ standin_main(void *arg)
 	struct workers *w = s->w;
 	struct fuse_buf buf = { 0 };
 
+	file_set_waiting(&w->for_disk);
 	while (standin_is_needed(w, s->rank) && serve_one(w, &buf))
 		;
 	free(buf.mem);
@@ -138,12 +143,15 @@ standin_main(void *arg)
 	return NULL;
 }
 
+/* Waits within waits of this thread: only the outermost counts. */
+static _Thread_local int waits;
+
 void
 workers_wait_begin(struct mount *m)
 {
 	struct workers *w = m->workers;
 
-	if (!w)
+	if (!w || waits++ > 0)
 		return;
 	beat(w);
 	LOCKED(&w->lock);
@@ -156,11 +164,23 @@ workers_wait_end(struct mount *m)
 {
 	struct workers *w = m->workers;
 
-	if (!w)
+	if (!w || --waits > 0)
 		return;
 	beat(w);
 	LOCKED(&w->lock);
 	w->waiting--;
+}
+
+static void
+disk_wait_begin(void *arg)
+{
+	workers_wait_begin(arg);
+}
+
+static void
+disk_wait_end(void *arg)
+{
+	workers_wait_end(arg);
 }
 
 /* --- begin and end ----------------------------------------------------------------- */
@@ -218,6 +238,7 @@ workers_start(struct mount *m, int ended_fd)
 		return -ENOMEM;
 	w->m = m;
 	w->ended_fd = ended_fd;
+	w->for_disk = (struct file_waiting){ disk_wait_begin, disk_wait_end, m };
 	for (size_t i = 0; m->estate && i < ESTATE_BEATS; i++)
 		atomic_store(&m->estate->beats[i].n, 0);
 	lock_init(&w->lock, RANK_MARK);

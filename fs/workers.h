@@ -3,7 +3,8 @@
  * One worker per CPU, pinned to it: a request is then served where its caller runs,
  * which is far cheaper than waking another CPU.  A handler does not block; one that has
  * to wait for another request, or for something that takes long, calls workers_wait_begin(),
- * and when all workers wait a substitute thread serves.
+ * and when all workers wait a substitute thread serves.  A read of the store that is not in
+ * the page cache does so by itself.
  */
 #ifndef MQFS_FS_WORKERS_H
 #define MQFS_FS_WORKERS_H

@@ -16,8 +16,24 @@
 #include "conf/scope.h"
 #include "store/file.h"
 
+static _Thread_local const struct file_waiting *waiting;
+
+void
+file_set_waiting(const struct file_waiting *w)
+{
+	waiting = w;
+}
+
 int
-file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
+file_read_now(int fd, void *buf, size_t len, int64_t at)
+{
+	const struct iovec iov = { buf, len };
+
+	return preadv2(fd, &iov, 1, at, RWF_NOWAIT) == (ssize_t)len ? MQ_OK : -EAGAIN;
+}
+
+static int
+read_all(int fd, void *buf, size_t len, int64_t at, const char *what)
 {
 	size_t done = 0;
 	bool again = false;
@@ -41,11 +57,18 @@ file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
 }
 
 int
-file_read_now(int fd, void *buf, size_t len, int64_t at)
+file_read(int fd, void *buf, size_t len, int64_t at, const char *what)
 {
-	const struct iovec iov = { buf, len };
+	int rc;
 
-	return preadv2(fd, &iov, 1, at, RWF_NOWAIT) == (ssize_t)len ? MQ_OK : -EAGAIN;
+	if (!waiting)
+		return read_all(fd, buf, len, at, what);
+	if (file_read_now(fd, buf, len, at) == MQ_OK)
+		return MQ_OK;
+	waiting->begin(waiting->arg);
+	rc = read_all(fd, buf, len, at, what);
+	waiting->end(waiting->arg);
+	return rc;
 }
 
 int

@@ -8,6 +8,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What this thread does before file_read() waits for the disk, and after that: other threads may
+ * have to do its work meanwhile.  NULL: nothing.  *w must outlive the thread's reads. */
+struct file_waiting {
+	void (*begin)(void *arg);
+	void (*end)(void *arg);
+	void *arg;
+};
+void file_set_waiting(const struct file_waiting *w);
+
 /* Read or write all len bytes.  MQ_EEND: the file ends before. */
 int file_read(int fd, void *buf, size_t len, int64_t at, const char *what);
 
