@@ -187,6 +187,13 @@ def admin(port):
     want(SUCCESS, a.ask(17, dict(topic, readQueueNums="6", writeQueueNums="6", perm="4"))[0])
     want(ERROR, a.ask(17, dict(topic, topic="TBW102"))[0])
     want(ERROR, a.ask(17, dict(topic, readQueueNums="0"))[0])
+    for name in "MQFS_META", "mqfs_meta", "MQFS_other", "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC":
+        want(ERROR, a.ask(17, dict(topic, topic=name))[0])
+    want(ERROR, a.ask(215, {"topic": "MQFS_META"})[0])
+    for name in "MQFS_group", "CID_RMQ_SYS_TRANS":
+        want(False, SUCCESS == a.ask(200, body={"groupName": name})[0])
+        want(False, SUCCESS == a.beat([name]))
+        want(False, name in json.loads(a.ask(201)[2])["subscriptionGroupTable"])
     made = json.loads(a.ask(21)[2])["topicConfigTable"]["made"]
     want((6, 4), (made["readQueueNums"], made["perm"]))
     want(SUCCESS, a.ask(200, body={"groupName": "made", "retryMaxTimes": 3, "consumeEnable": False})[0])
