@@ -89,18 +89,14 @@ hour_has_come(const char *hours, time_t now)
 	return false;
 }
 
-/* Segments before this one are not needed by a replay, are not the last, and are not the last of a
- * snapshot that is being made.  `checkpointed` is read before `moment`: a moment that begins in
- * between is not older than that checkpoint. */
+/* Segments before this one are not needed by a replay, and are not the last. */
 static mq_pos
 removable_end(struct store *s)
 {
 	mq_pos last = commitlog_segment_of(&s->log, pos_add(mark_at(&s->log.written), -1));
 	mq_pos replay = commitlog_segment_of(&s->log, MQ_POS(atomic_load(&s->checkpointed)));
-	mq_pos moment = commitlog_segment_of(&s->log, MQ_POS(atomic_load(&s->moment)));
 
-	last = replay.byte < last.byte ? replay : last;
-	return moment.byte < last.byte ? moment : last;
+	return replay.byte < last.byte ? replay : last;
 }
 
 /* When the segment at `base` was last written to, seconds since 1970.  For a segment with a
@@ -240,7 +236,8 @@ remove_before(struct store *s, mq_pos begin, mq_pos upto)
 {
 	int rc = retention_move_heads(s, upto);
 
-	if (rc == MQ_OK)
+	/* A snapshot whose moment is later has all heads where they are now. */
+	if (rc == MQ_OK && !atomic_load(&s->moment))
 		rc = remove_segments(s, upto);
 	upto = store_begin(s);
 	if (upto.byte == begin.byte)

@@ -15,7 +15,7 @@
  * removes nothing.
  *
  * The oldest segment is removed first, at most ten in a round, never the last, nor one
- * that a replay would need, nor the last one of a snapshot that is being made.  A round is made every cleanResourceInterval, and without
+ * that a replay would need.  A round is made every cleanResourceInterval, and without
  * delay while the disk is too full.  How full it is: used / (used + available to users),
  * rounded up to whole percents, as RocketMQ computes it.
  *
@@ -24,6 +24,10 @@
  *     3 index      files of the key index that end before the begin are removed
  *     4 later      when a checkpoint has the new heads on disk, the queues' files
  *                  below them are removed (store_checkpointed)
+ *
+ * While a snapshot is being made (store_moment()) no round goes from 1 to 2; one that is in 2
+ * goes on.  So no queue in the snapshot's tables begins before the segments that it links, and the
+ * segment in which its log ends is there to be linked.
  *
  * A crash after 1 has changed nothing on disk; after a part of 2 the log begins later than
  * the checkpoint says, so store_open() does 1 once more, as it does when RocketMQ or

@@ -398,7 +398,6 @@ store_new(const struct settings *settings, struct storedir *dir, const struct de
 	s->settings = settings;
 	s->dir = dir;
 	s->commitlog_fd = s->consumequeue_fd = s->byteindex_fd = s->index_fd = s->lostfound_fd = s->durable_fd = -1;
-	atomic_init(&s->moment, INT64_MAX);
 	mark_init(&s->dispatched, MQ_POS(0));
 	mark_init(&s->closing, MQ_POS(0));
 	lock_init(&s->checkpoint_lock, RANK_CHECKPOINT);
@@ -1126,15 +1125,16 @@ store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row
 {
 	struct store_checkpoint cp = { .begin = store_begin(s) };	/* before the rows, as in a checkpoint */
 	struct each_row e = { each, arg };
-	int rc = store_each_queue(s, tell_row, &e);
+	int rc;
 
+	atomic_store(&s->moment, true);	/* before the rows, too, see retention.c */
+	LOCKED(&s->log.lock);
+	rc = store_each_queue(s, tell_row, &e);
 	if (rc != MQ_OK)
 		return rc;
-	LOCKED(&s->log.lock);
 	cp.dispatched = mark_at(&s->dispatched);
 	cp.store_ms = s->log.store_ms;
 	delays_state(s, &cp.delays);
-	atomic_store(&s->moment, cp.dispatched.byte > 0 ? cp.dispatched.byte - 1 : 0);
 	*ret = cp;
 	return MQ_OK;
 }
@@ -1142,7 +1142,7 @@ store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row
 void
 store_moment_over(struct store *s)
 {
-	atomic_store(&s->moment, INT64_MAX);
+	atomic_store(&s->moment, false);
 }
 
 void

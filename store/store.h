@@ -209,10 +209,10 @@ int store_find_key(struct store *s, const char *topic, const char *key, int64_t 
 int store_checkpoint(struct store *s, struct store_checkpoint *ret);
 
 /* What a checkpoint of this moment would say, without writing the views to disk: for a snapshot, which
- * has no views.  Each queue's row is passed to `each`, in no order, before `dispatched` is read, so no
- * row is newer; ret->rows and ret->index_name are empty.  An error of `each` is returned.
- * Retention leaves the segment in which the log ends now until store_moment_over(), so that a snapshot
- * can link it.  One thread at a time. */
+ * has no views.  Each queue's row is passed to `each`, in no order, with the log's lock held, so that all
+ * rows are of ret->dispatched: `each` takes no lock and does not wait.  An error of `each` is returned.
+ * ret->rows and ret->index_name are empty.  From the begin of the call to store_moment_over() retention
+ * begins to remove no segments (retention.h).  One thread at a time. */
 int store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row), void *arg,
 		 struct store_checkpoint *ret);
 void store_moment_over(struct store *s);	/* also if there was none, or it failed */

@@ -50,7 +50,7 @@ struct store {
 	_Atomic int64_t disk_excess_bytes; /* above diskSpaceCleanForciblyRatio, <= 0: none */
 
 	_Atomic int64_t checkpointed;	/* a replay begins here */
-	_Atomic int64_t moment;		/* the last byte of a snapshot that is being made; INT64_MAX: none is */
+	_Atomic bool moment;		/* between store_moment() and store_moment_over() */
 	_Atomic int64_t retention_ms, retention_rounds;
 	_Atomic int64_t removed_segments, removed_bytes;
 };
