@@ -21,6 +21,9 @@ tail -n 1 -s 0.1 -F "$q" > "$work/tailed" 2> "$work/said" &
 eventually 5 grep -q 'number 40000' "$work/tailed"
 want 0 "$(cat "$mnt/status/begin")" "begin"
 
+# no segment goes that a replay would need
+is_checkpointed() { [ "$(cat "$mnt/status/checkpoint")" -gt 3145728 ]; }
+eventually 10 is_checkpointed
 # the first at last: it is what retention looks at, and all three are to go at once
 touch -d '25 hours ago' "$work"/store/commitlog/0000000000000{2097152,1048576,0000000}
 begins_at() { [ "$(cat "$mnt/status/begin")" = "$1" ]; }
