@@ -266,7 +266,7 @@ subscription_make(struct offsets *o, const struct meta *m, int *ret_rc)
 		return NULL;
 	}
 	s = registry_make(o, ENTRY_SUBSCRIPTION, subscription_name(m->group, m->topic).text, m->id);
-	if (s && !s->pub.group) {	/* a new one: both are read without a lock afterwards */
+	if (s && (s->pub.group != &g->pub || s->pub.topic != &t->pub)) {	/* both are read without a lock */
 		s->pub.group = &g->pub;
 		s->pub.topic = &t->pub;
 	}
