@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +35,14 @@ struct served {
 	unsigned run;			/* of the daemon that sent it; a later run gets no answer */
 };
 
+/* An answer that waits. */
+struct later {
+	STAILQ_ENTRY(later) entry;
+	unsigned run;
+	uint64_t id;
+	struct answer answer;
+};
+
 struct exchange {
 	struct exchange_for what;
 
@@ -47,8 +56,9 @@ struct exchange {
 	struct call *calls;
 	struct served queue[LINK_REQUESTS_MAX];
 	size_t first, n;
+	STAILQ_HEAD(laters, later) later;
 
-	struct thread thread;
+	struct thread thread, wait_thread;
 };
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -234,9 +244,39 @@ next_request(struct exchange *x, struct served *ret)
 }
 
 static void
+respond(struct exchange *x, unsigned run, uint64_t id, struct answer *a)
+{
+	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RESPONSE, .id = id, .code = a->code };
+	int rc;
+
+	memcpy(msg.text, a->remark, sizeof(msg.text));
+	rc = send_with(x, run, &msg, a->ext, a->body, a->body_len);
+	if (rc != MQ_OK) {	/* without fields and body; this fails only if the link has ended */
+		msg.code = ANSWER_SYSTEM_ERROR;
+		snprintf(msg.text, sizeof(msg.text), "%s", err_text(rc));
+		(void)send_with(x, run, &msg, NULL, NULL, 0);
+	}
+	answer_clear(a);
+}
+
+/* False: there is no memory for it. */
+static bool
+respond_later(struct exchange *x, unsigned run, uint64_t id, const struct answer *a)
+{
+	struct later *later = malloc(sizeof(*later));
+
+	if (!later)
+		return false;
+	*later = (struct later){ .run = run, .id = id, .answer = *a };
+	LOCKED(&x->lock);
+	STAILQ_INSERT_TAIL(&x->later, later, entry);
+	pthread_cond_broadcast(&x->changed);
+	return true;
+}
+
+static void
 serve(struct exchange *x, const struct served *s)
 {
-	struct link_message msg = { .version = LINK_VERSION, .kind = LINK_RESPONSE, .id = s->msg.id };
 	struct answer answer = { .code = ANSWER_SUCCESS };
 	AUTO_FREE char *body = NULL;
 	json_auto_t *ext = NULL;
@@ -248,15 +288,11 @@ serve(struct exchange *x, const struct served *s)
 		x->what.serve(x->what.arg, &req, &answer);
 	else
 		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
-	msg.code = answer.code;
-	memcpy(msg.text, answer.remark, sizeof(msg.text));
-	rc = send_with(x, s->run, &msg, answer.ext, answer.body, answer.body_len);
-	if (rc != MQ_OK) {	/* without fields and body; this fails only if the link has ended */
-		msg.code = ANSWER_SYSTEM_ERROR;
-		snprintf(msg.text, sizeof(msg.text), "%s", err_text(rc));
-		(void)send_with(x, s->run, &msg, NULL, NULL, 0);
-	}
-	answer_clear(&answer);
+	if (answer.after && respond_later(x, s->run, s->msg.id, &answer))
+		return;
+	if (answer.after)
+		answer_refuse(&answer, ANSWER_SYSTEM_ERROR, "%s", err_text(-ENOMEM));
+	respond(x, s->run, s->msg.id, &answer);
 }
 
 static void *
@@ -270,6 +306,43 @@ serve_main(void *arg)
 		if (s.blob_fd >= 0)
 			close(s.blob_fd);
 	}
+	return NULL;
+}
+
+/* The first answer that waits, which stays in the list.  NULL: closing. */
+static struct later *
+first_later(struct exchange *x)
+{
+	LOCKED(&x->lock);
+	while (!x->closing && STAILQ_EMPTY(&x->later))
+		lock_wait(&x->lock, &x->changed, -1);
+	return x->closing ? NULL : STAILQ_FIRST(&x->later);
+}
+
+static void
+later_remove(struct exchange *x)
+{
+	struct later *later;
+
+	lock_take(&x->lock);
+	later = STAILQ_FIRST(&x->later);
+	STAILQ_REMOVE_HEAD(&x->later, entry);
+	lock_drop(&x->lock);
+	answer_clear(&later->answer);
+	free(later);
+}
+
+static void *
+wait_main(void *arg)
+{
+	struct exchange *x = arg;
+	struct later *later;
+
+	while ((later = first_later(x)))
+		if (x->what.settled(x->what.arg, &later->answer)) {
+			respond(x, later->run, later->id, &later->answer);
+			later_remove(x);
+		}
 	return NULL;
 }
 
@@ -333,7 +406,10 @@ exchange_open(const struct exchange_for *what, struct exchange **ret)
 	x->link = -1;
 	lock_init(&x->lock, RANK_EXCHANGE);
 	cond_init(&x->changed);
+	STAILQ_INIT(&x->later);
 	rc = thread_start(&x->thread, serve_main, x);
+	if (rc == MQ_OK && what->settled)
+		rc = thread_start(&x->wait_thread, wait_main, x);
 	if (rc == MQ_OK)
 		*ret = x;
 	else
@@ -358,6 +434,9 @@ exchange_close(struct exchange *x)
 		return;
 	exchange_stop(x);
 	thread_join(&x->thread);
+	thread_join(&x->wait_thread);
+	while (!STAILQ_EMPTY(&x->later))
+		later_remove(x);
 	exchange_detach(x);
 	pthread_cond_destroy(&x->changed);
 	lock_destroy(&x->lock);

@@ -5,6 +5,7 @@
  *
  *      child thread    <── LINK_REQUEST ──  (a peer, through the daemon)
  *      serve thread    ── serve() ──> LINK_RESPONSE
+ *            └─ answers that wait ──> wait thread ── settled() ──> LINK_RESPONSE
  *
  * When the link ends, calls that wait end with -ECONNRESET, and requests that are not
  * served yet are dropped: the peers' connections have ended with the daemon.
@@ -22,6 +23,9 @@ struct exchange_for {
 	 * the other: serve() may read the disk and take locks, but not wait for other threads. */
 	void (*serve)(void *arg, const struct request *req, struct answer *ret);
 	void *arg;
+	/* May the answer, which has `after`, go out?  It may become a refusal.  The wait thread asks for one
+	 * answer after the other, in the order in which they were served; settled() waits 100 ms at most. */
+	bool (*settled)(void *arg, struct answer *a);
 };
 
 int exchange_open(const struct exchange_for *what, struct exchange **ret);

@@ -239,7 +239,11 @@ is_needed(void *arg)
 static void
 serve(void *arg, const struct request *req, struct answer *ret)
 {
-	requests_answer(arg, req, ret);
+	struct service *s = arg;
+	mq_pos before = mark_at(store_written(s->broker.store));
+
+	requests_answer(s, req, ret);
+	change_answer(s, req, before, ret);
 }
 
 struct stats *
@@ -427,7 +431,7 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	if (rc == MQ_OK && settings->aclEnable)
 		rc = judge_open(settings->aclFile, &s->remoting.judge);
 	if (rc == MQ_OK)
-		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s }, &s->exchange);
+		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s, change_is_settled }, &s->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &s->child);
 	if (rc == MQ_OK && *settings->namesrvAddr)

@@ -48,4 +48,12 @@ struct service {
 	struct thread register_thread, check_thread;
 };
 
+/* --- changes.c --------------------------------------------------------------------------------- */
+
+/* The request was served, and the log was at `before` then: must its answer wait for what it has changed? */
+void change_answer(struct service *s, const struct request *req, mq_pos before, struct answer *a);
+
+/* Is the answer ready?  It may have become a refusal: exchange.h. */
+bool change_is_settled(void *arg, struct answer *a);
+
 #endif

@@ -552,7 +552,7 @@ replication_open(const struct settings *settings, const struct replication_broke
 	peers_init(&r->peers, settings, r->store);
 	rc = share_marks(r);
 	if (rc == MQ_OK)
-		rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r }, &r->exchange);
+		rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r, NULL }, &r->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &r->child);
 	if (rc == MQ_OK)

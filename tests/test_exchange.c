@@ -686,7 +686,7 @@ mount_setup(void **state)
 	struct mount *m = calloc(1, sizeof(*m));
 
 	assert_non_null(m);
-	assert_int_equal(exchange_open(&(struct exchange_for){ "mqrepld", serve_request, NULL }, &m->x), MQ_OK);
+	assert_int_equal(exchange_open(&(struct exchange_for){ "mqrepld", serve_request, NULL, NULL }, &m->x), MQ_OK);
 	attach(m);
 	*state = m;
 	return 0;
