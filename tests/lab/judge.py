@@ -147,7 +147,7 @@ class Judge:
     def judge_reset(self, name, told):
         at = self.consumed(name, told["queue"])
         possible = told["resets"][0 if self.cut or self.lost is not None else told["sure"]:]
-        if self.lost is not None:       # what the old master tells the new one ends where the queue does
+        if self.cut or self.lost is not None:   # what is told of a longer queue ends where this one does
             possible = [min(to, self.seen[told["queue"]]) for to in possible]
         must(at in possible, "%s: %s.offset is %d; it was set to %s last"
              % (name, told["queue"], at, possible[-9:]))
