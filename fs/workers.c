@@ -136,8 +136,10 @@ standin_main(void *arg)
 	struct fuse_buf buf = { 0 };
 
 	file_set_waiting(&w->for_disk);
-	while (standin_is_needed(w, s->rank) && serve_one(w, &buf))
-		;
+	while (standin_is_needed(w, s->rank) && serve_one(w, &buf)) {
+		free(buf.mem);		/* a MiB, which it may not need again for long */
+		buf.mem = NULL;
+	}
 	free(buf.mem);
 	free(s);
 	return NULL;

@@ -11,8 +11,12 @@ size_t
 address_host_len(const char *text)
 {
 	size_t len = strcspn(text, " ");
-	const char *first = memchr(text, ':', len), *last = memrchr(text, ':', len);
+	const char *first, *last;
 
+	if (len > 0 && text[len] == ' ' && text[len - 1] == ':')	/* "HOST:PORT: why it is gone" */
+		len--;
+	first = memchr(text, ':', len);
+	last = memrchr(text, ':', len);
 	if (*text == '[' && memchr(text, ']', len))
 		return strcspn(text, "]") + 1;
 	return first && first == last ? (size_t)(first - text) : len;

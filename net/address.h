@@ -16,7 +16,7 @@ struct address {
 bool address_parse_host(const char *host, struct address *ret);
 bool address_parse(const char *text, struct address *ret);
 
-/* The length of the host, with its brackets; a blank may end the address. */
+/* The length of the host, with its brackets; a blank, or a colon and a blank, may end the address. */
 size_t address_host_len(const char *text);
 
 /* Are two addresses the same but for their ports? */

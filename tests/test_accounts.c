@@ -57,6 +57,9 @@ addresses_match_as_rocketmq_writes_them(void **state)
 	assert_true(matches("*.*.*.*", "10.0.0.1:1"));
 	assert_false(matches(" ", "10.0.0.1"));
 	assert_false(address_parse("[10.1.2.34", &unclosed));
+	assert_int_equal(address_host_len("10.1.2.34:10912: closed the connection"), strlen("10.1.2.34"));
+	assert_int_equal(address_host_len("[fe80::]:10912: closed the connection"), strlen("[fe80::]"));
+	assert_int_equal(address_host_len("fe80::"), strlen("fe80::"));
 }
 
 static void
