@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,7 @@ enum exit_code {
 	EXIT_MOUNT = 32,
 };
 
+#define LARGE_BYTES (256 << 10)	/* memory that is not kept when it is freed */
 #define STORE_BUSY_WAIT_MS 5000
 #define NETWORK_WAIT_MS 2000	/* for the daemons to say whether they listen */
 
@@ -533,6 +535,9 @@ main(int argc, char **argv)
 	struct args args = { 0 };
 	int rc, code = 0;
 
+	/* A snapshot's buffers and those of readers go back to the system when they are freed.  Without
+	 * this, glibc keeps ever larger ones in the arenas of their threads. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	signals_ignore();
 	file_umask();
 	rc = settings_init(&settings);

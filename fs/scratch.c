@@ -48,6 +48,19 @@ scratch_get(void)
 	return s;
 }
 
+void
+scratch_drop(void)
+{
+	struct scratch *s;
+
+	pthread_once(&once, make_key);
+	s = pthread_getspecific(key);
+	if (!s)
+		return;
+	MUST(pthread_setspecific(key, NULL) == 0);
+	scratch_free(s);
+}
+
 int
 scratch_grow(unsigned char **buf, size_t *size, size_t want)
 {

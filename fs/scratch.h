@@ -23,6 +23,9 @@ struct scratch {
 /* This thread's scratch, freed when the thread ends.  NULL: no memory. */
 struct scratch *scratch_get(void);
 
+/* Free this thread's scratch, which is not used soon again. */
+void scratch_drop(void);
+
 /* Make one of its buffers at least `want` bytes long, its content lost.  -ENOMEM. */
 int scratch_grow(unsigned char **buf, size_t *size, size_t want);
 

@@ -15,6 +15,7 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "fs/estate.h"
+#include "fs/scratch.h"
 #include "fs/workers.h"
 #include "store/file.h"
 
@@ -137,8 +138,9 @@ standin_main(void *arg)
 
 	file_set_waiting(&w->for_disk);
 	while (standin_is_needed(w, s->rank) && serve_one(w, &buf)) {
-		free(buf.mem);		/* a MiB, which it may not need again for long */
+		free(buf.mem);		/* some MiB, which it may not need again for long */
 		buf.mem = NULL;
+		scratch_drop();
 	}
 	free(buf.mem);
 	free(s);
