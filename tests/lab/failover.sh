@@ -139,11 +139,13 @@ step_down() {
 pid_of() { broker_of "$work/disk-$1/store"; }
 
 lose() {		# HOST kill|power
-	local broker
+	local broker daemon=${daemons[$work/$1]}
 	broker=$(pid_of "$1")
 	if [ "$2" = power ]; then on_disk "$1" shutdown_disk > /dev/null; fi
-	kill -KILL "${daemons[$work/$1]}" "$broker"
-	kill_mqfs "$work/$1"
+	kill -KILL "$daemon" "$broker"		# both at once: no heir begins
+	eventually 5 is_gone "$daemon"
+	unset "daemons[$work/$1]"
+	wait "$daemon" 2> /dev/null || true
 }
 
 bring_back() {		# HOST kill|power ROLE
