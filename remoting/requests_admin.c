@@ -239,10 +239,12 @@ serve_topic_delete(struct service *s, const struct request *req, struct answer *
 	const char *name = ext_text(req->ext, "topic");
 	struct topic *t = topic_find(o, name);
 
-	if (is_slave(s, ret) || !t)
+	if (is_slave(s, ret))
 		return MQ_OK;
 	if (is_system_topic(s, name))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the topic[%s] is the system's", name);
+	if (!t)
+		return MQ_OK;
 	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the topic %s", name);
 	return topic_remove(o, t, NULL);
