@@ -56,7 +56,8 @@ static int
 setup(void **state)
 {
 	answered_now = answered_later = 0;
-	is_cold = held = 0;
+	held = 0;
+	is_cold = false;
 	return remote_setup(state);
 }
 
@@ -479,7 +480,8 @@ a_pull_that_waits_holds_up_messages_of_nobody_and_pulls_only_until_it_is_answere
 	produce(r, 5);
 	assert_int_equal(offsets_checkpoint(r->b.offsets), MQ_OK);
 	produce(r, 1);
-	is_cold = held = 1;
+	held = 1;
+	is_cold = true;
 	assert_true(remote_submit(r, &cold, 1));
 	assert_true(remote_submit(r, &warm, 2));
 	c = remote_send(r, "T", 1, "", "is stored meanwhile");

@@ -381,8 +381,8 @@ static void
 json_headers_as_clients_write_them_are_cut_in_their_place(void **state)
 {
 	static const char *const simple[] = {
-		"{\"code\":310,\"extFields\":{\"a\":\"g\",\"b\":\"T\",\"e\":\"-1\",\"i\":\"KEYS\\u0001k\\u0002WAIT\\u0001true\"},"
-		"\"flag\":0,\"language\":\"JAVA\",\"opaque\":7,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":399}",
+		("{\"code\":310,\"extFields\":{\"a\":\"g\",\"b\":\"T\",\"e\":\"-1\",\"i\":\"KEYS\\u0001k\\u0002WAIT\\u0001true\"},"
+		"\"flag\":0,\"language\":\"JAVA\",\"opaque\":7,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":399}"),
 		"{\"opaque\":-7,\"code\":2147483647,\"extFields\":{\"\":\"\"}}",
 		"{\"extFields\":{\"a\":\"1\",\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u007f\\u0041z\"},\"flag\":0,\"flag\":1}",
 		"{\"extFields\":{\"a\":\"{}[],:\"},\"language\":\"ZIG\"}",
