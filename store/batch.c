@@ -54,10 +54,29 @@ body_len_of(const struct message *m, const unsigned char *encoded, size_t size, 
 	return body_length(&rec, ret);
 }
 
+/* What the properties of m say.  In a write all messages have the same ones: they are looked through once. */
+static void
+read_properties(const struct batch *b, const struct message *m, struct batch_entry *e)
+{
+	const struct batch_entry *last = b->n > 0 ? &b->entries[b->n - 1] : NULL;
+	size_t len;
+
+	if (last && last->q == e->q && last->props_len == e->props_len && e->props_len > 0 &&
+	    memcmp(b->buf + last->at + last->total - e->props_len, m->props, e->props_len) == 0) {
+		e->keyed = last->keyed;
+		e->tags_code = last->tags_code;
+		e->due = last->due;
+		return;
+	}
+	e->keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
+		   record_property(m->props, m->props_len, "UNIQ_KEY", &len);
+	e->tags_code = record_code(m->topic, m->topic_len, m->props, m->props_len, &e->due);
+}
+
 int
 batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 {
-	size_t size = record_size(m), len;
+	size_t size = record_size(m);
 	struct batch_entry *e;
 	int32_t body_len;
 	int rc;
@@ -82,13 +101,13 @@ batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 	rc = body_len_of(m, b->buf + b->len, size, &body_len);
 	if (rc != MQ_OK)
 		return rc;
-	e = &b->entries[b->n++];
+	e = &b->entries[b->n];
 	*e = (struct batch_entry){
 		.q = q, .at = (uint32_t)b->len, .total = (uint32_t)size, .body_len = (uint32_t)body_len,
-		.keyed = record_property(m->props, m->props_len, "KEYS", &len) ||
-			 record_property(m->props, m->props_len, "UNIQ_KEY", &len),
+		.props_len = (uint32_t)m->props_len,
 	};
-	e->tags_code = record_code(m->topic, m->topic_len, m->props, m->props_len, &e->due);
+	read_properties(b, m, e);
+	b->n++;
 	e->waits = m->prepared.byte > 0 || e->due != DUE_NOW;
 	b->len += size;
 	return MQ_OK;

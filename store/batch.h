@@ -19,6 +19,7 @@ struct batch_entry {
 	bool keyed;		/* has KEYS or UNIQ_KEY */
 	bool waits;		/* to be delivered later, or delivers such a message: delays.h */
 	enum record_due due;
+	uint32_t props_len;
 	int64_t tags_code;	/* record_code()'s: DUE_AFTER: without the store time */
 	mq_pos pos;		/* where store_append() put it, */
 	mq_qoff qoff;		/* and which message of its queue it is */
