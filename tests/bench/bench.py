@@ -641,7 +641,7 @@ def remote_64(bench):
 def remote_pull(bench):
     port, count = network_broker(bench)[1], str(200000 // bench.scale)
     remote(bench, "send", port, "t", "1", "1", "256", "1024", count)
-    return lambda: remote(bench, "pull", port, "t", "0", count)
+    return lambda: remote(bench, "pull", port, "t", "0", count, "1")
 
 
 @figure("held_pulls", "one of 1,000 held pulls gets its message, from its send on, 99 of 100", 5e-3, "ms", "below")
