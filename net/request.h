@@ -54,7 +54,7 @@ struct answer {
 	char *body;			/* a received one is values, or ends with a NUL that is not counted */
 	size_t body_len;
 	int64_t after;			/* serve() sets it: the answer goes out when the log is safe up to here; 0: at once, */
-	int64_t by_ms;			/* and no later than at this time, clock_mono_ms() */
+	int64_t by_ms;			/* and slaves have it by this time, clock_mono_ms(); 0: it does not wait for them */
 };
 
 /* Set code and remark.  Returns MQ_OK: `return answer_refuse(...)`. */

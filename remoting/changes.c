@@ -60,7 +60,7 @@ change_answer(struct service *s, const struct request *req, mq_pos before, struc
 	if (!slaves && c->flushDiskType != SYNC_FLUSH)
 		return;
 	a->after = end.byte;
-	a->by_ms = clock_mono_ms() + (slaves ? c->slaveTimeout : c->syncFlushTimeout);
+	a->by_ms = slaves ? clock_mono_ms() + c->slaveTimeout : 0;
 }
 
 /* Have slaves acknowledged it?  A broker that has become a slave hears no acks of its own log. */
@@ -69,7 +69,7 @@ slaves_have_it(struct service *s, struct answer *a)
 {
 	struct mark *m = s->remoting.replicated ? s->remoting.replicated(s->remoting.arg) : NULL;
 
-	if (s->settings->brokerRole == ASYNC_MASTER || !m)
+	if (a->by_ms == 0 || s->settings->brokerRole == ASYNC_MASTER || !m)
 		return true;
 	if (s->settings->brokerRole == SYNC_MASTER &&
 	    mark_wait_past(m, MQ_POS(a->after - 1), LOOK_MS, NULL) == MQ_OK)

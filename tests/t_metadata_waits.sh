@@ -78,6 +78,10 @@ done
 fails_with EHOSTDOWN rmdir "$master/topics/plain"
 want "$before" "$(written "$master")" "nothing was stored"
 want "1 SLAVE_NOT_AVAILABLE" "$(client_sends_back)" "a client sends back"
+echo SYNC_FLUSH > "$master/config/flushDiskType"
+want "0 " "$(ask 17 topic=by_client defaultTopic=TBW102 readQueueNums=1 writeQueueNums=1 perm=6 topicSysFlag=0 \
+	topicFilterType=SINGLE_TAG order=false)" "a client makes a topic, which waits for the disk alone"
+echo ASYNC_FLUSH > "$master/config/flushDiskType"
 echo scrub > "$master/ctl"
 echo 2000 > "$master/config/slaveTimeout"
 : > "$master/topics/t/config"
