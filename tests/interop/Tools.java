@@ -2,7 +2,7 @@
  *
  *	COMMAND ARGUMENT...                   as mqadmin has it, with -n
  *	!send TOPIC QUEUE TAG KEY BODY        a message; {id} and {uniq} are its ids from here on
- *	!trace TOPIC QUEUE TAG KEY BODY       the same, of a producer that traces what it does
+ *	!trace TOPIC QUEUE TAG KEY BODY       the same, of a producer that traces what it does; its trace is there
  *	!consume GROUP TOPIC COUNT            COUNT messages, and then the consumer stays: {client}
  *	!leave                                the consumer goes
  *	!produce GROUP                        a producer of that group stays; !beat: the broker knows it
@@ -22,12 +22,14 @@ import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.common.topic.TopicValidator;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 public class Tools {
@@ -71,7 +73,8 @@ public class Tools {
 			DefaultMQProducer tracing = producer("tracing", true);
 
 			send(tracing, word);
-			tracing.shutdown();		/* what it has traced is sent by then */
+			awaitTrace(tracing);
+			tracing.shutdown();		/* forgets what it has not sent yet */
 			break;
 		case "!consume":
 			consume(word.get(1), word.get(2), Integer.parseInt(word.get(3)));
@@ -138,6 +141,22 @@ public class Tools {
 						return queue;
 				throw new IllegalArgumentException("no such queue");
 			} catch (Exception e) {
+				if (System.currentTimeMillis() > end)
+					throw e;
+				Thread.sleep(100);
+			}
+		}
+	}
+
+	/* A trace is sent behind the message's back, and indexed behind the trace's. */
+	private void awaitTrace(DefaultMQProducer by) throws Exception {
+		long end = System.currentTimeMillis() + PATIENCE_MS;
+
+		for (;;) {
+			try {
+				by.queryMessage(TopicValidator.RMQ_SYS_TRACE_TOPIC, uniq, 1, 0, Long.MAX_VALUE);
+				return;
+			} catch (MQClientException e) {
 				if (System.currentTimeMillis() > end)
 					throw e;
 				Thread.sleep(100);
