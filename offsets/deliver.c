@@ -92,7 +92,8 @@ batch_in(struct deliver *dv, struct topic *t, struct queue *q, const struct mess
 
 /* --- one message ---------------------------------------------------------------------- */
 
-/* A system topic that takes messages of users is made, too: a broker without it has taken the store over. */
+/* A system topic that takes messages of users is made, too: a broker without it has taken the store over.
+ * Who might read the topic that was removed is not known any more: this one is for the broker's user. */
 static int
 make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic **ret_t)
 {
@@ -101,9 +102,11 @@ make_topic(struct offsets *o, const char *name, int32_t queue_id, struct topic *
 	int rc;
 
 	topic_conf_default(&conf, name, queue_id < queues || queue_id >= QUEUES_MAX ? queues : queue_id + 1);
+	conf.owner.mode = 0700;
 	rc = topic_create_own(o, &conf, ret_t);
 	if (rc == MQ_OK)
-		log_notice("topic %s is not there and is made: a message is delivered to it that had waited", name);
+		log_notice("topic %s is not there and is made, readable by its owner alone: a message is delivered to it "
+			   "that had waited", name);
 	else if (rc == -EEXIST)
 		*ret_t = topic_find(o, name);
 	return *ret_t ? MQ_OK : rc;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "offsets/registry.h"
 
@@ -12,6 +13,25 @@ group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf
 	LOCKED(&o->registry);
 
 	*ret_conf = group_entry_of(g)->conf;
+}
+
+/* What is sent back for the group to come goes to a topic of that name, if there is one. */
+static int
+check_topic(struct offsets *o, const struct group_conf *conf, const char *prefix)
+{
+	char name[sizeof(DLQ_PREFIX) + sizeof(RETRY_PREFIX) + RECORD_TOPIC_MAX];
+	struct topic_conf tc;
+	struct topic *t;
+
+	snprintf(name, sizeof(name), "%s%s", prefix, conf->name);
+	t = topic_find(o, name);
+	if (!t)
+		return MQ_OK;
+	topic_conf(o, t, &tc);
+	if (tc.owner.uid == conf->owner.uid || tc.owner.uid == geteuid())
+		return MQ_OK;
+	return err_note(-EPERM, "group %s: topic %s is of another group that had this name, and belongs to uid %d",
+			conf->name, name, (int)tc.owner.uid);
 }
 
 int
@@ -28,6 +48,11 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 	LOCKED(&o->apply);
 	if (group_find(o, conf->name))
 		return -EEXIST;
+	rc = check_topic(o, conf, RETRY_PREFIX);
+	if (rc == MQ_OK)
+		rc = check_topic(o, conf, DLQ_PREFIX);
+	if (rc != MQ_OK)
+		return rc;
 	m.id = registry_id(o, ENTRY_GROUP, conf->name);
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_g)

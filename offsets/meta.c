@@ -88,6 +88,17 @@ meta_topic_is_brokers(const char *name)
 	return has_prefix(name, OUR_PREFIX);
 }
 
+const char *
+meta_topic_group(const char *name)
+{
+	static const char *const prefixes[] = { RETRY_PREFIX, DLQ_PREFIX };
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return name + strlen(prefixes[i]);
+	return NULL;
+}
+
 bool
 meta_group_is_system(const char *name)
 {

@@ -57,6 +57,10 @@
 #define META_ACL_MAX 65536
 #define META_EXPRESSION_MAX 4096
 
+/* A group's topics: messages that come to it again, and those that do not any more. */
+#define RETRY_PREFIX "%RETRY%"
+#define DLQ_PREFIX "%DLQ%"
+
 enum topic_format { FORMAT_LINES, FORMAT_RAW, FORMAT_LEN32, FORMAT_JSON };
 
 /* RocketMQ's permission bits of a topic. */
@@ -178,6 +182,9 @@ bool meta_topic_is_system(const char *name);
 /* One of those that only the broker writes: it takes no messages of clients, nor any whose time has come.
  * The other system topics are users' to send to, such as BenchmarkTest. */
 bool meta_topic_is_brokers(const char *name);
+
+/* The group to which a topic of that name belongs, its retry topic or its dead letters; NULL: to none. */
+const char *meta_topic_group(const char *name);
 
 bool meta_group_is_system(const char *name);
 

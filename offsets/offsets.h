@@ -141,10 +141,12 @@ int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct que
 /* The same, NULL if it was never made. */
 struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
 
-/* Make it.  -EEXIST; -EINVAL bad name.  ret_end may be NULL everywhere. */
+/* Make it.  -EEXIST; -EINVAL bad name; -EPERM, noted, a name of the system.  ret_end may be NULL
+ * everywhere.  A topic of a group (meta_topic_group()) gets its owner from the group, whatever conf says,
+ * and is for those who may consume as the group; -EPERM, noted: there is no such group. */
 int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
 
-/* The same with a name of the system (meta_topic_is_system()), by the broker itself. */
+/* The same with any good name, by the broker itself. */
 int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
 
 /* Replace its configuration.  Queues can be added, and removed if they have never held a message
@@ -181,6 +183,8 @@ struct group {
 struct group *group_find(struct offsets *o, const char *name);
 struct group *group_by_id(struct offsets *o, uint32_t id);
 void group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf);
+
+/* -EPERM, noted: a name of the system, or a retry topic of that name has been left by another user's group. */
 int group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end);
 int group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end);
 int group_delete(struct offsets *o, struct group *g, mq_pos *ret_end);	/* -ENOTEMPTY with subscriptions */

@@ -40,7 +40,7 @@ name_make(const struct group *g, const char *prefix, char name[RECORD_TOPIC_MAX 
 }
 
 static int
-topic_make(struct offsets *o, const struct group_conf *group, const char *name, int32_t queues, struct topic **ret_t)
+topic_make(struct offsets *o, const char *name, int32_t queues, struct topic **ret_t)
 {
 	struct topic_conf conf;
 	int rc;
@@ -49,8 +49,6 @@ topic_make(struct offsets *o, const struct group_conf *group, const char *name, 
 	if (*ret_t)
 		return MQ_OK;
 	topic_conf_default(&conf, name, queues);
-	conf.owner = group->owner;
-	conf.owner.mode = 0700;		/* its messages were not for everybody */
 	rc = topic_create(o, &conf, ret_t, NULL);
 	if (rc != -EEXIST)
 		return rc;
@@ -72,7 +70,7 @@ topic_for(struct offsets *o, struct group *g, const struct group_conf *conf, str
 	int rc = name_make(g, c->dead ? DLQ_PREFIX : RETRY_PREFIX, c->topic);
 
 	if (rc == MQ_OK)
-		rc = topic_make(o, conf, c->topic, c->dead ? 1 : conf->retry_queues, ret_t);
+		rc = topic_make(o, c->topic, c->dead ? 1 : conf->retry_queues, ret_t);
 	return rc == MQ_OK && !c->dead ? subscribe(o, g, *ret_t) : rc;
 }
 

@@ -6,16 +6,13 @@
  *
  * As RocketMQ's CONSUMER_SEND_MSG_BACK: the record that comes again has the body,
  * properties and hosts of the first, RECONSUMETIMES one more, and RETRY_TOPIC and ORIGIN_MESSAGE_ID
- * that say where it was.  The two topics are made when they are needed, with the
- * group's owner and for nobody else; the group subscribes to its retry topic by itself.
+ * that say where it was.  The two topics are made when they are needed, as the
+ * group's (topic_create()); the group subscribes to its retry topic by itself.
  */
 #ifndef MQFS_OFFSETS_SENDBACK_H
 #define MQFS_OFFSETS_SENDBACK_H
 
 #include "offsets/offsets.h"
-
-#define RETRY_PREFIX "%RETRY%"
-#define DLQ_PREFIX "%DLQ%"
 
 enum { SEND_BACK_BY_RULE = 0, SEND_BACK_NEVER_AGAIN = -1 };
 

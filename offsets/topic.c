@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/err.h"
 #include "conf/scope.h"
@@ -99,8 +100,28 @@ conf_check(const struct topic_conf *conf)
 	return MQ_OK;
 }
 
+/* A group's retry topic and its dead letters hold messages of any topic that the group consumes.  They
+ * belong to its owner, whoever has them made, and are for those who may consume as the group. */
 static int
-create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
+give_to_group(struct offsets *o, struct topic_conf *conf)
+{
+	const char *name = meta_topic_group(conf->name);
+	struct group *g = name ? group_find(o, name) : NULL;
+	struct group_conf gc;
+
+	if (!name)
+		return MQ_OK;
+	if (!g)
+		return err_note(-EPERM, "topic %s is for the messages of group %s, and there is no such group",
+				conf->name, name);
+	group_conf(o, g, &gc);
+	conf->owner = gc.owner;
+	conf->owner.mode = S_IRWXU | (gc.owner.mode & S_IWGRP ? S_IRWXG : 0) | (gc.owner.mode & S_IWOTH ? S_IRWXO : 0);
+	return MQ_OK;
+}
+
+static int
+create(struct offsets *o, const struct topic_conf *conf, bool by_broker, struct topic **ret_t, mq_pos *ret_end)
 {
 	struct meta m = { .op = META_TOPIC_SET, .topic_conf = *conf };
 	int rc = conf_check(conf);
@@ -110,6 +131,9 @@ create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, m
 	LOCKED(&o->apply);
 	if (topic_find(o, conf->name))
 		return -EEXIST;
+	rc = give_to_group(o, &m.topic_conf);
+	if (rc != MQ_OK && !by_broker)
+		return rc;
 	m.id = registry_id(o, ENTRY_TOPIC, conf->name);
 	rc = change_one(o, &m, ret_end);
 	if (rc == MQ_OK && ret_t)
@@ -122,13 +146,13 @@ topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **re
 {
 	int rc = meta_topic_check(conf->name);
 
-	return rc == MQ_OK ? create(o, conf, ret_t, ret_end) : rc;
+	return rc == MQ_OK ? create(o, conf, false, ret_t, ret_end) : rc;
 }
 
 int
 topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t)
 {
-	return create(o, conf, ret_t, NULL);
+	return create(o, conf, true, ret_t, NULL);
 }
 
 /* The groups that subscribe to t, as many names as fit. */

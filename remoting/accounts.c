@@ -7,10 +7,10 @@
 #include <strings.h>
 
 #include "conf/err.h"
+#include "offsets/meta.h"
 #include "remoting/accounts.h"
 #include "remoting/yaml_tree.h"
 
-#define RETRY "%RETRY%"
 #define KEY_MIN 7			/* characters of an accessKey, and of a secretKey */
 
 /* A file that is being read. */
@@ -130,7 +130,7 @@ read_resources(struct account *a)
 		bool group = i < a->n_group_perms;
 		const char *text = group ? a->group_perms[i] : a->topic_perms[i - a->n_group_perms];
 
-		rc = read_resource(text, group ? RETRY : "", &a->resources[a->n_resources]);
+		rc = read_resource(text, group ? RETRY_PREFIX : "", &a->resources[a->n_resources]);
 		if (rc == MQ_OK)
 			a->n_resources++;
 	}
@@ -148,7 +148,7 @@ account_may(const struct account *a, const char *resource, unsigned want)
 	if (a->admin && a->n_resources == 0)
 		return true;
 	r = a->n_resources > 0 ? bsearch(&key, a->resources, a->n_resources, sizeof(key), by_resource) : NULL;
-	has = r ? r->perm : strncmp(resource, RETRY, strlen(RETRY)) == 0 ? a->group_perm : a->topic_perm;
+	has = r ? r->perm : strncmp(resource, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0 ? a->group_perm : a->topic_perm;
 	return !(has & ACCOUNT_DENY) && (has & want);
 }
 

@@ -10,6 +10,7 @@
 #include "conf/scope.h"
 #include "net/blob.h"
 #include "net/request.h"
+#include "offsets/meta.h"
 #include "remoting/calls.h"
 #include "remoting/codes.h"
 #include "remoting/frames_priv.h"
@@ -325,7 +326,7 @@ tell_wants(struct remoting_frame *f)
 	if (!out)
 		return;
 	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data) {
-		fprintf(out, "%%RETRY%%%s,", frames_text(data, "groupName"));
+		fprintf(out, "%s%s,", RETRY_PREFIX, frames_text(data, "groupName"));
 		json_array_foreach(json_object_get(data, "subscriptionDataSet"), k, sub)
 			fprintf(out, "%s,", frames_text(sub, "topic"));
 	}

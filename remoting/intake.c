@@ -263,14 +263,14 @@ static size_t
 wants_of(const struct ring_request *req, char retry[], size_t size, struct want wants[2])
 {
 	bool sends = req->s.kind == RING_SEND || req->s.kind == RING_BATCH;
-	bool again = strncmp(req->topic, "%RETRY%", strlen("%RETRY%")) == 0;
+	bool again = strncmp(req->topic, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0;
 
 	if (req->s.kind == RING_END)
 		return 0;
 	wants[0] = (struct want){ req->topic, sends && !again ? ACCOUNT_PUB : ACCOUNT_SUB };
 	if (sends)
 		return 1;
-	snprintf(retry, size, "%%RETRY%%%s", req->group);
+	snprintf(retry, size, "%s%s", RETRY_PREFIX, req->group);
 	wants[1] = (struct want){ retry, ACCOUNT_SUB };
 	return 2;
 }

@@ -14,6 +14,7 @@
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "conf/thread.h"
+#include "offsets/meta.h"
 #include "remoting/codes.h"
 #include "remoting/judge.h"
 #include "store/file.h"
@@ -316,18 +317,16 @@ is_trace(const struct judge_request *r)
 static int
 check_wants(const struct account *a, const struct judge_request *r)
 {
-	static const char retry[] = "%RETRY%";
-
 	if (is_administrators(r->code) && !a->admin)
 		return err_note(-EACCES, REFUSED "Need admin permission for request code=%d, but accessKey=%.100s is not",
 				r->code, a->access_key);
 	for (size_t i = 0; i < r->n_wants; i++) {
 		const char *name = r->wants[i].resource;
-		bool group = strncmp(name, retry, strlen(retry)) == 0;
+		bool group = strncmp(name, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0;
 
 		if (!account_may(a, name, r->wants[i].perm))
 			return err_note(-EACCES, REFUSED "No default permission for %s:%.100s",
-					group ? "group" : "topic", group ? name + strlen(retry) : name);
+					group ? "group" : "topic", group ? name + strlen(RETRY_PREFIX) : name);
 	}
 	return MQ_OK;
 }

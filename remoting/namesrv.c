@@ -14,6 +14,7 @@
 #include "net/channel.h"
 #include "net/dial.h"
 #include "net/request.h"
+#include "offsets/meta.h"
 #include "remoting/codes.h"
 #include "remoting/namesrv.h"
 
@@ -24,7 +25,6 @@
 #define LEAVE_MS 2500			/* that a name server may take to unregister this broker */
 #define ADDRESS_BYTES 256
 #define PERM_ALL 6			/* read and write */
-#define RETRY_PREFIX "%RETRY%"
 #define COMPRESSION_LEVEL 9
 
 enum asked {

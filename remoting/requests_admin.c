@@ -13,7 +13,6 @@
 #include "remoting/rights.h"
 #include "remoting/service_priv.h"
 
-#define RETRY_PREFIX "%RETRY%"
 #define NAME_BYTES (RECORD_TOPIC_MAX + 1)
 
 /* A slave has its topics and groups from its master alone. */
@@ -50,7 +49,6 @@ make_retry_topic(struct service *s, struct group *g)
 	if (gc.retry_queues <= 0 || strlen(name) > RECORD_TOPIC_MAX || topic_find(o, name))
 		return MQ_OK;
 	topic_conf_default(&tc, name, gc.retry_queues);
-	tc.owner = gc.owner;
 	rc = topic_create(o, &tc, NULL, NULL);
 	return rc == -EEXIST ? MQ_OK : rc;
 }

@@ -14,14 +14,13 @@
 #include "remoting/service_priv.h"
 
 #define WANTS_MAX 4096			/* of a heartbeat: it has 256 KiB */
-#define RETRY "%RETRY%"
 
 /* What a request needs, by RocketMQ's rule. */
 struct wanted {
 	struct want *list;
 	size_t n;
 	bool too_many;			/* they are not all in the list */
-	char retry[RECORD_TOPIC_MAX + sizeof(RETRY)];
+	char retry[RECORD_TOPIC_MAX + sizeof(RETRY_PREFIX)];
 	char *names;			/* of a heartbeat */
 };
 
@@ -47,7 +46,7 @@ add_group(struct wanted *w, const char *name)
 {
 	if (!name)
 		return;
-	snprintf(w->retry, sizeof(w->retry), "%s%.*s", RETRY, RECORD_TOPIC_MAX, name);
+	snprintf(w->retry, sizeof(w->retry), "%s%.*s", RETRY_PREFIX, RECORD_TOPIC_MAX, name);
 	add_topic(w, w->retry);
 }
 

@@ -15,9 +15,6 @@
 #include "store/delays.h"
 #include "store/properties.h"
 
-#define RETRY "%RETRY%"
-#define DLQ "%DLQ%"
-
 /* --- the topic --------------------------------------------------------------------------------- */
 
 static bool
@@ -35,7 +32,7 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 
 	topic_conf_default(&conf, name, queues);
 	conf.perm = perm;
-	if (!has_prefix(name, RETRY) && !has_prefix(name, DLQ) && !rights_make(b->rights, b->offsets, "topics"))
+	if (!meta_topic_group(name) && !rights_make(b->rights, b->offsets, "topics"))
 		return refuse_rc(why, -EACCES);
 	conf.owner = rights_owner(b->rights);
 	rc = built_in_find(b->settings, name, &(struct topic_conf){ 0 }) ? topic_create_own(b->offsets, &conf, ret)
@@ -75,20 +72,29 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 		queues = queues < 1 || queues > conf.queues ? conf.queues : queues;
 		return make_topic(b, req->topic, queues, conf.perm & ~PERM_INHERIT, ret, why);
 	}
-	if (has_prefix(req->topic, RETRY))
+	if (has_prefix(req->topic, RETRY_PREFIX))
 		return make_topic(b, req->topic, 1, PERM_READ | PERM_WRITE, ret, why);
 	return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
 }
 
 /* Messages are sent back only for groups that exist or may be made automatically. */
 static bool
-may_retry(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
+find_group(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
 {
-	const char *group = req->topic + strlen(RETRY);
+	const char *group = req->topic + strlen(RETRY_PREFIX);
+	struct group_conf conf;
+	int rc;
 
-	if (!has_prefix(req->topic, RETRY) || b->settings->autoCreateSubscriptionGroup || group_find(b->offsets, group))
+	if (!has_prefix(req->topic, RETRY_PREFIX) || group_find(b->offsets, group))
 		return true;
-	return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group not exist, %.60s", group);
+	if (!b->settings->autoCreateSubscriptionGroup)
+		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group not exist, %.60s", group);
+	if (!rights_make(b->rights, b->offsets, "groups"))
+		return refuse_rc(why, -EACCES);
+	group_conf_default(&conf, group);
+	conf.owner = rights_owner(b->rights);
+	rc = group_create(b->offsets, &conf, NULL, NULL);
+	return rc == MQ_OK || rc == -EEXIST || refuse_rc(why, rc);
 }
 
 /* A message of a retry topic that was consumed as often as it may be is a dead letter. */
@@ -99,9 +105,9 @@ is_dead(const struct remoting_broker *b, const struct ring_request *req)
 	struct group *g;
 	int32_t max = req->s.max_reconsume_times;
 
-	if (!has_prefix(req->topic, RETRY))
+	if (!has_prefix(req->topic, RETRY_PREFIX))
 		return false;
-	g = group_find(b->offsets, req->topic + strlen(RETRY));
+	g = group_find(b->offsets, req->topic + strlen(RETRY_PREFIX));
 	if (max < 0) {
 		group_conf_default(&conf, "g");
 		if (g)
@@ -114,9 +120,9 @@ is_dead(const struct remoting_broker *b, const struct ring_request *req)
 static bool
 dead_letters_of(const struct remoting_broker *b, struct topic **t, struct refusal *why)
 {
-	char name[sizeof(DLQ) + RECORD_TOPIC_MAX];
+	char name[sizeof(DLQ_PREFIX) + RECORD_TOPIC_MAX];
 
-	snprintf(name, sizeof(name), "%s%s", DLQ, (*t)->name + strlen(RETRY));
+	snprintf(name, sizeof(name), "%s%s", DLQ_PREFIX, (*t)->name + strlen(RETRY_PREFIX));
 	*t = topic_find(b->offsets, name);
 	return *t || make_topic(b, name, 1, PERM_READ | PERM_WRITE, t, why);
 }
@@ -207,7 +213,7 @@ stored_as(const struct remoting_broker *b, const struct ring_request *req, struc
 	struct topic_conf conf;
 
 	*ret_why = (struct refusal){ 0 };
-	if (!may_store(b, req, ret_why) || !may_retry(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
+	if (!may_store(b, req, ret_why) || !find_group(b, req, ret_why) || !find_topic(b, req, &as.topic, ret_why))
 		return false;
 	as.half = is_true(req, "TRAN_MSG", false);
 	as.level = as.half ? 0 : level_of(req);		/* a half's delay begins when it is committed */

@@ -375,6 +375,8 @@ listings_are_in_order_without_system_topics(void **state)
 
 	broker_open(b);
 	broker_topic(b, "b", 1);
+	broker_group(b, "g");
+	broker_group(b, "h");
 	broker_topic(b, "%RETRY%h", 1);
 	broker_produce(b, "TBW102", 0, 1);
 	broker_topic(b, "%RETRY%g", 1);
@@ -474,6 +476,58 @@ what_a_client_has_sent_to_mqfs_meta_is_not_obeyed(void **state)
 	broker_close(b);
 	broker_open(b);
 	assert_non_null(topic_find(b->offsets, "stolen"));
+	broker_close(b);
+}
+
+static void
+topics_of_a_group_belong_to_its_owner_whoever_makes_them(void **state)
+{
+	static const char *const names[] = { "%RETRY%g", "%DLQ%g" };
+	struct broker *b = *state;
+	struct group_conf gc;
+	struct topic_conf tc;
+	struct topic *t;
+
+	broker_open(b);
+	topic_conf_default(&tc, "%RETRY%g", 1);
+	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EPERM);	/* before there is a group */
+	group_conf_default(&gc, "g");
+	gc.owner = (struct owner){ .uid = 1001, .gid = 1002, .mode = 0775 };
+	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), MQ_OK);
+	for (size_t i = 0; i < 2; i++) {
+		topic_conf_default(&tc, names[i], 1);
+		tc.owner = (struct owner){ .uid = 1003, .gid = 1003, .mode = 0777 };
+		assert_int_equal(topic_create(b->offsets, &tc, &t, NULL), MQ_OK);
+		topic_conf(b->offsets, t, &tc);
+		assert_int_equal(tc.owner.uid, 1001);
+		assert_int_equal(tc.owner.gid, 1002);
+		assert_int_equal(tc.owner.mode, 0770);		/* those who may consume as g */
+	}
+	broker_close(b);
+}
+
+static void
+a_group_is_not_made_where_another_users_retry_topic_is_left(void **state)
+{
+	struct broker *b = *state;
+	struct group_conf gc;
+	struct group *g;
+	struct topic *dead;
+
+	broker_open(b);
+	group_conf_default(&gc, "g");
+	gc.owner.uid = 1001;
+	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
+	dead = broker_topic(b, "%DLQ%g", 1);
+	assert_int_equal(group_delete(b->offsets, g, NULL), MQ_OK);
+	gc.owner.uid = 1002;
+	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), -EPERM);
+	gc.owner.uid = 1001;
+	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
+	assert_int_equal(group_delete(b->offsets, g, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, dead, NULL), MQ_OK);
+	gc.owner.uid = 1002;
+	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), MQ_OK);
 	broker_close(b);
 }
 
@@ -1694,6 +1748,8 @@ main(void)
 		T(listings_are_in_order_without_system_topics),
 		T(nobody_makes_changes_or_removes_what_belongs_to_the_system),
 		T(what_a_client_has_sent_to_mqfs_meta_is_not_obeyed),
+		T(topics_of_a_group_belong_to_its_owner_whoever_makes_them),
+		T(a_group_is_not_made_where_another_users_retry_topic_is_left),
 		T(a_topic_that_only_has_queues_is_shown),
 		T(a_subscription_starts_at_the_end_or_at_the_first),
 		T(of_a_group_of_clients_only_what_was_committed_is_known),

@@ -314,10 +314,11 @@ a_delayed_message_waits_when_it_is_committed(void **state)
 }
 
 static void
-a_topic_that_was_removed_is_made_again(void **state)
+a_topic_that_was_removed_is_made_again_for_its_owner_alone(void **state)
 {
 	struct broker *b = *state;
 	struct transaction_word w;
+	struct topic_conf conf;
 
 	broker_open(b);
 	broker_topic(b, "t", 2);
@@ -325,6 +326,8 @@ a_topic_that_was_removed_is_made_again(void **state)
 	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t"), NULL), MQ_OK);
 	assert_int_equal(say(b, &w, TRANSACTION_COMMIT), MQ_OK);
 	assert_non_null(topic_find(b->offsets, "t"));
+	topic_conf(b->offsets, topic_find(b->offsets, "t"), &conf);
+	assert_int_equal(conf.owner.mode, 0700);
 	wants_body(b, "t", 1, 0, "w");
 	broker_close(b);
 }
@@ -719,7 +722,7 @@ main(void)
 		TEST(the_same_word_again_is_understood),
 		TEST(a_wrong_word_ends_nothing),
 		TEST(a_delayed_message_waits_when_it_is_committed),
-		TEST(a_topic_that_was_removed_is_made_again),
+		TEST(a_topic_that_was_removed_is_made_again_for_its_owner_alone),
 		TEST(a_young_half_is_left_alone),
 		TEST(whoever_is_asked_ends_the_newest_copy),
 		TEST(a_late_word_ends_the_newest_copy),
