@@ -271,7 +271,8 @@ appender_may_write(const struct mount *m)
 	if (m->read_only)
 		return err_note(-EROFS, "the store is mounted read-only");
 	if (m->settings->brokerRole == SLAVE)
-		return err_note(MQ_EROLE, "this broker is a slave; its master %s takes appends", m->settings->master);
+		return err_note(MQ_EROLE, "this broker is a slave; its master%s%s takes appends",
+				*m->settings->master ? " " : "", m->settings->master);
 	return MQ_OK;
 }
 

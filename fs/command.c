@@ -53,19 +53,17 @@ command_run(struct mount *m, const struct node *n, char *line)
 {
 	char *words[COMMAND_WORDS_MAX];
 	size_t n_words = words_split(line, words);
-	char path[NODE_PATH_SIZE];
 
 	if (!n_words)
 		return MQ_OK;
-	node_path(n, path);
 	for (const struct command *c = n->class->commands; c->name; c++) {
 		if (strcmp(c->name, words[0]) != 0)
 			continue;
 		if (n_words != c->n_args + 1)
-			return err_note(-EINVAL, "%s: usage: %s", path, c->usage);
+			return err_note(-EINVAL, "usage: %s", c->usage);
 		return c->run(m, n, words);
 	}
-	return err_note(-EINVAL, "%s: %s: no such command (cat the file for a list)", path, words[0]);
+	return err_note(-EINVAL, "%s: no such command (cat the file for a list)", words[0]);
 }
 
 int

@@ -422,6 +422,17 @@ node_path(const struct node *n, char buf[NODE_PATH_SIZE])
 	buf[at < NODE_PATH_SIZE ? at : NODE_PATH_SIZE - 1] = '\0';
 }
 
+int
+node_note(const struct node *n, const char *name, int rc)
+{
+	char path[NODE_PATH_SIZE];
+
+	node_path(n, path);
+	if (!err_is_noted(rc) || (*path && strncmp(err_text(rc), path, strcspn(path, "/")) == 0))
+		return rc;
+	return err_note(rc, "%s%s%s: %s", path, *path && name ? "/" : "", name ? name : *path ? "" : "/", err_text(rc));
+}
+
 /* --- owners and modes ---------------------------------------------------------------- */
 
 bool

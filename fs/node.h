@@ -160,6 +160,9 @@ bool node_is_unmade(const struct node *n);	/* of a topic that is not made yet: n
 void node_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 void node_owner_path(const struct node *n, char buf[NODE_PATH_SIZE]);
 
+/* rc, whose note, if there is one, says which file is meant: the path of n, or of `name` in it (may be NULL). */
+int node_note(const struct node *n, const char *name, int rc);
+
 /* Below topics/ and groups/ everything has an owner: its own, else its directory's (a file without the x bits).
  * node_show_owner() puts it into st, whose file type must be set; node_set_owner() is chmod and chown. */
 void node_show_owner(struct mount *m, const struct node *n, struct stat *st);

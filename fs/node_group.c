@@ -251,7 +251,7 @@ group_command_reset(struct mount *m, const struct node *n, char **words)
 	int rc;
 
 	if (!sub)
-		return err_note(-EINVAL, "reset: group %s has no subscription of %s", n->group->name, words[1]);
+		return err_note(-EINVAL, "reset: the group has no subscription of %s", words[1]);
 	rc = name_parse_point(words[2], &point);
 	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(m->offsets, sub->topic); i++) {
 		mq_qoff to;
@@ -394,12 +394,9 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 	if (!expr)
 		return -ENOMEM;
 	if (strchr(expr, '\n'))
-		return err_note(-EINVAL, "groups/%s/%s/subscription: one line is wanted", n->group->name,
-				n->topic->name);
+		return err_note(-EINVAL, "one line is wanted");
 	rc = filter_make(&(struct filter_spec){ .tags = expr }, &filter);
 	filter_free(filter);
-	if (rc == -EINVAL)
-		return err_note(rc, "groups/%s/%s/subscription: %s", n->group->name, n->topic->name, err_text(rc));
 	return rc == MQ_OK ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : rc;
 }
 

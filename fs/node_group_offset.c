@@ -104,12 +104,10 @@ offset_swap(struct mount *m, const struct node *n, char **words)
 	int rc;
 
 	if (!word_number(words[0], &expected) || !word_number(words[1], &new))
-		return err_note(-EINVAL, "q%u.offset: '%s %s': two numbers, EXPECTED and NEW", n->queue, words[0],
-				words[1]);
+		return err_note(-EINVAL, "'%s %s': two numbers, EXPECTED and NEW", words[0], words[1]);
 	rc = commit_compare(m->offsets, n->sub, (int32_t)n->queue, MQ_QOFF(expected), MQ_QOFF(new));
 	if (rc == -ESTALE && committed(m->offsets, n->sub, (int32_t)n->queue, &at) == MQ_OK)
-		return err_note(rc, "groups/%s/%s/q%u.offset: it is %" PRId64 ", not %s", n->group->name, n->topic->name,
-				n->queue, at.n, words[0]);
+		return err_note(rc, "it is %" PRId64 ", not %s", at.n, words[0]);
 	return rc;
 }
 
@@ -127,7 +125,7 @@ offset_accept(struct mount *m, const struct node *n, const char *text, size_t le
 		return offset_move(m, n, words[0]);
 	if (n_words == 2)
 		return offset_swap(m, n, words);
-	return err_note(-EINVAL, "q%u.offset: write N, +N, -N, first, last, a time, or EXPECTED NEW", n->queue);
+	return err_note(-EINVAL, "write N, +N, -N, first, last, a time, or EXPECTED NEW");
 }
 
 static void

@@ -28,9 +28,9 @@ group_name_parse(const char *text, struct name *ret_name)
 	if (rc != MQ_OK)
 		return rc;
 	if (name.has_range || name.append_only)
-		return err_note(-EINVAL, "%s: a group's queue begins at its committed offset, and is only read", text);
+		return err_note(-EINVAL, "a group's queue begins at its committed offset, and is only read");
 	if (name_filters(&name))
-		return err_note(-EINVAL, "%s: what a group consumes is chosen by the subscription file", text);
+		return err_note(-EINVAL, "what a group consumes is chosen by the subscription file");
 	name.any = any;
 	*ret_name = name;
 	return MQ_OK;

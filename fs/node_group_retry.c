@@ -38,7 +38,7 @@ retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
 	int64_t at;
 
 	if (n_words < 1 || n_words > 2 || !word_number(words[0], &at) || at < 0 || (n_words == 2 && !parse_level(words[1], &level)))
-		return err_note(-EINVAL, "q%u.retry: " USAGE, n->queue);
+		return err_note(-EINVAL, USAGE);
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
 	if (rc == MQ_OK)
 		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1);

@@ -301,8 +301,8 @@ trim_point(struct mount *m, const struct node *n, int32_t queue, const char *wor
 	if (span.min.n == span.end.n)
 		*ret_min = span.end;
 	if (ret_min->n > span.end.n)
-		return err_note(-EINVAL, "topics/%s: trim q%" PRId32 " %s: it ends at %" PRId64 "; nothing is dropped "
-				"(`last` drops all)", n->topic->name, queue, word, span.end.n);
+		return err_note(-EINVAL, "trim q%" PRId32 " %s: it ends at %" PRId64 "; nothing is dropped "
+				"(`last` drops all)", queue, word, span.end.n);
 	return MQ_OK;
 }
 
@@ -338,7 +338,7 @@ topic_command_trim(struct mount *m, const struct node *n, char **words)
 
 	if (strcmp(words[1], "all") != 0) {
 		if (!name_is_plain(words[1], &first) || first >= queues)
-			return err_note(-EINVAL, "topics/%s: trim %s: there is no such queue", n->topic->name, words[1]);
+			return err_note(-EINVAL, "trim %s: there is no such queue", words[1]);
 		queues = first + 1;
 	}
 	for (int32_t i = first; i < queues && rc == MQ_OK; i++)

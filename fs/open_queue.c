@@ -20,18 +20,12 @@
 
 #define APPEND_MAX_READ (1u << 20)
 
-/* Put the file's name in front of the note, where the note lacks it. */
 static int
 note_of(const struct node *n, int rc)
 {
-	char path[NODE_PATH_SIZE];
-
-	node_path(n, path);
 	if (rc == MQ_EGONE)
-		return err_note(rc, "%s: messages that were there are no longer retained", path);
-	if (err_is_noted(rc) && strncmp(err_text(rc), path, strcspn(path, "/")) != 0)
-		return err_note(rc, "%s: %s", path, err_text(rc));
-	return rc;
+		err_note(rc, "messages that were there are no longer retained");
+	return node_note(n, NULL, rc);
 }
 
 /* --- opening ------------------------------------------------------------------------ */
@@ -122,9 +116,9 @@ static int
 check_use(const struct handle *h, const struct name *name)
 {
 	if (handle_writes(h) && name->read_only)
-		return err_note(-EINVAL, "%s: has an option that is only for reading", h->node.name);
+		return err_note(-EINVAL, "%s has an option that is only for reading", h->node.name);
 	if (handle_reads(h) && name->append_only && !handle_writes(h))
-		return err_note(-EINVAL, "%s: has an option that is only for appending", h->node.name);
+		return err_note(-EINVAL, "%s has an option that is only for appending", h->node.name);
 	return MQ_OK;
 }
 
@@ -790,7 +784,7 @@ open_queue_flush(struct mount *m, struct handle *h)
 	LOCKED(&h->lock);
 	if (!oq->appends)
 		return MQ_OK;
-	rc = appender_check(m, &oq->appender);
+	rc = note_of(&h->node, appender_check(m, &oq->appender));
 	if (!splitter_holds(&oq->appender.splitter))
 		return rc;
 	closing_begin(m->closing, &oq->closing);

@@ -42,30 +42,20 @@ op_init(void *arg, struct fuse_conn_info *conn)
 
 /* --- refusing -------------------------------------------------------------- */
 
-/* EPERM, and in status/log what cannot be done to `name` in the directory. */
+/* -EPERM, and in status/log what cannot be done to n, or to `name` in it. */
+static int
+refuse(const struct node *n, const char *name, const char *why)
+{
+	return node_note(n, name, err_note(-EPERM, "%s", why));
+}
+
 static void
 refuse_in(fuse_req_t req, fuse_ino_t dir_ino, const char *name, const char *why)
 {
-	struct mount *m = req_mount(req);
-	char path[NODE_PATH_SIZE];
 	struct node dir;
-	int rc;
+	int rc = node_get(req_mount(req), dir_ino, &dir);
 
-	rc = node_get(m, dir_ino, &dir);
-	if (rc == MQ_OK) {
-		node_path(&dir, path);
-		rc = err_note(-EPERM, "%s%s%s: %s", path, *path ? "/" : "", name, why);
-	}
-	reply_err(req, rc);
-}
-
-static int
-refuse(const struct node *n, const char *why)
-{
-	char path[NODE_PATH_SIZE];
-
-	node_path(n, path);
-	return err_note(-EPERM, "%s: %s", path, why);
+	reply_err(req, rc == MQ_OK ? refuse(&dir, name, why) : rc);
 }
 
 /* --- names ------------------------------------------------------------------- */
@@ -97,7 +87,7 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (rc == MQ_OK)
 		rc = node_get(m, parent, &dir);
 	if (rc == MQ_OK)
-		rc = lookup_in(m, &dir, name, &child);
+		rc = node_note(&dir, name, lookup_in(m, &dir, name, &child));
 	if (rc != MQ_OK) {
 		reply_err(req, rc);
 		return;
@@ -135,7 +125,7 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	if (rc == MQ_OK)
 		rc = dir.class->make_dir ?
 			     dir.class->make_dir(m, &dir, name, mode & 07777, fuse_req_ctx(req), &child) :
-			     refuse(&dir, "no directory can be made here");
+			     refuse(&dir, name, "no directory can be made here");
 	if (rc == -EEXIST && session_is_resent())	/* a broker that died has made it */
 		rc = dir.class->lookup(m, &dir, name, &child);
 	if (rc == MQ_OK)
@@ -161,7 +151,7 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK)
 		rc = dir.class->remove_dir ? dir.class->remove_dir(m, &dir, name) :
-					     refuse(&dir, "no directory can be removed here");
+					     refuse(&dir, name, "no directory can be removed here");
 	if (rc == -ENOENT && session_is_resent())
 		rc = MQ_OK;
 	if (rc != MQ_OK) {
@@ -226,7 +216,7 @@ op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, str
 	int rc = node_get(req_mount(req), ino, &n);
 
 	(void)mode, (void)off, (void)len, (void)fi;
-	reply_err(req, rc == MQ_OK ? refuse(&n, "has no space to reserve or to punch: " ONLY_GROWS) : rc);
+	reply_err(req, rc == MQ_OK ? refuse(&n, NULL, "has no space to reserve or to punch: " ONLY_GROWS) : rc);
 }
 
 /* --- attributes ------------------------------------------------------------------ */
@@ -253,7 +243,7 @@ set_size(struct mount *m, const struct node *n, off_t size, struct fuse_file_inf
 	struct handle *h;
 
 	if (!n->class->accept)
-		return refuse(n, "cannot be truncated: " ONLY_GROWS);
+		return refuse(n, NULL, "cannot be truncated: " ONLY_GROWS);
 	h = fi ? handle_find(m, fi->fh) : NULL;
 	if (h && h->broken)
 		return h->broken;
@@ -288,7 +278,7 @@ op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct f
 		rc = logged_begin(m, &l);
 	if (rc == MQ_OK && to_set)
 		rc = n.class->set_attr ? n.class->set_attr(m, &n, st, to_set) :
-					 refuse(&n, "has an owner, a mode and times that cannot be changed");
+					 refuse(&n, NULL, "has an owner, a mode and times that cannot be changed");
 	if (rc != MQ_OK)
 		reply_err(req, rc);
 	else if (logs)
@@ -366,7 +356,7 @@ class_open(struct mount *m, const struct node *n, struct handle *h)
 	if (c->render || c->accept)
 		return text_open(m, n, h);
 	if (h->flags & O_TRUNC)
-		return refuse(n, c->write ? "cannot be truncated: append with >> instead of >" : "cannot be truncated");
+		return refuse(n, NULL, c->write ? "cannot be truncated: append with >> instead of >" : "cannot be truncated");
 	if (handle_writes(h) && !c->write)
 		return -EACCES;		/* root, whom modes do not stop */
 	if (!c->open && c->read)

@@ -152,7 +152,7 @@ text_check(struct mount *m, struct handle *h)
 		return rc;
 	if (!class->check || !h->written.len || h->written.buf[h->written.len - 1] != '\n')
 		return MQ_OK;
-	return class->check(m, &h->node, h->written.buf, h->written.len);
+	return node_note(&h->node, NULL, class->check(m, &h->node, h->written.buf, h->written.len));
 }
 
 static int
@@ -268,7 +268,7 @@ text_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, s
 		rc = text_collect(m, h, buf, size, off);
 	lock_drop(&h->lock);
 	if (rc != MQ_OK) {
-		reply_err(req, rc);
+		reply_err(req, node_note(&h->node, NULL, rc));
 	} else if (logs) {
 		logged_reply_written(m, req, &l, &who, size);
 	} else {

@@ -33,8 +33,13 @@ reason "topics/t/q0: cannot be truncated: a queue only grows" EPERM truncate -s 
 reason "topics/t/q0: files cannot be removed" EPERM rm -f "$q"
 reason "topics/t/q0: nothing can be renamed" EPERM mv "$q" "$mnt/topics/t/old"
 reason "topics/t/new: no file can be made" EPERM touch "$mnt/topics/t/new"
-reason "status: no directory can be made" EPERM mkdir "$mnt/status/new"
+reason "status/new: no directory can be made" EPERM mkdir "$mnt/status/new"
 reason "topics/t/q0: a message is over maxMessageSize (4194304 bytes)" EMSGSIZE write_all "$q" 5000000
+reason " new: no directory can be made" EPERM mkdir "$mnt/new"
+reason "topics/t/q0:fast: unknown option" EINVAL cat "$q:fast"
+reason "topics/t/config: line 1: queus: no such key" EINVAL bash -c "echo 'queus = 3' > '$mnt/topics/t/config'"
+reason "topics/t/ctl: trim q0 99: it ends at 3" EINVAL bash -c "echo 'trim q0 99' > '$mnt/topics/t/ctl'"
+reason "groups/g/t/q0.offset: \"soon\" is no place" EINVAL bash -c "echo soon > '$mnt/groups/g/t/q0.offset'"
 reason "topic t still holds messages" ENOTEMPTY rmdir "$mnt/topics/t"
 reason "group g has subscriptions" ENOTEMPTY rmdir "$mnt/groups/g"
 reason "other bytes are there" EEXIST pwrite_at "$q" 0
