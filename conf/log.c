@@ -120,7 +120,8 @@ is_repeated(const char *text)
 		return true;
 	}
 	if (logger.repeats > 0) {
-		snprintf(line, sizeof(line), "the line before was repeated %d times", logger.repeats);
+		snprintf(line, sizeof(line), "the line before was repeated %d time%s", logger.repeats,
+			 logger.repeats == 1 ? "" : "s");
 		write_line(LOG_NOTICE, line);
 	}
 	logger.repeats = 0;

@@ -118,7 +118,7 @@ int settings_load_text(struct settings *s, const char *name, const char *text, s
  * a comma within a value (and `\\` a backslash).  A key that is no setting is
  * shown to other(arg, key, value), value NULL for a bare word, which says
  * whether it was its own; if not, or if other is NULL, it is MQ_EBADCONF as
- * in settings_set().  Empty words are skipped.  -ENOMEM. */
+ * in settings_set().  Empty words are skipped.  NULL for s: so are settings.  -ENOMEM. */
 int settings_set_options(struct settings *s, const char *opts, const char *where,
 			 bool (*other)(void *arg, const char *key, const char *value), void *arg);
 

@@ -441,7 +441,7 @@ settings_set_options(struct settings *s, const char *opts, const char *where,
 			continue;
 		if (value)
 			*value++ = '\0';
-		if (other && !setting_find(key) && other(arg, key, value))
+		if (setting_find(key) ? !s : other && other(arg, key, value))
 			continue;
 		rc = settings_set(s, key, value ? value : "true", where);
 		if (rc != MQ_OK)

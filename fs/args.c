@@ -159,7 +159,7 @@ words_seen_free(struct words_seen *seen)
 	*seen = (struct words_seen){ 0 };
 }
 
-/* All -o together, applied to settings. */
+/* All -o together, applied to settings (NULL: to none). */
 static int
 apply_options(const char *options, struct settings *settings, struct words_seen *seen)
 {
@@ -178,13 +178,8 @@ apply_options(const char *options, struct settings *settings, struct words_seen 
 static int
 apply_all(const char *options, struct settings *settings, struct words_seen *seen)
 {
-	struct settings scratch;
-	int rc;
+	int rc = apply_options(options, NULL, seen);
 
-	rc = settings_init(&scratch);
-	if (rc == MQ_OK)
-		rc = apply_options(options, &scratch, seen);
-	settings_free(&scratch);
 	if (rc == MQ_OK && seen->conf)
 		rc = settings_load(settings, seen->conf);
 	if (rc == MQ_OK)

@@ -30,6 +30,9 @@ refused 32 'no such file' "$work/store" "$work/no-such-directory"
 refused 32 'not a directory' "$work/store" "$work/file"
 refused 32 'not a directory' "$work/file" "$mnt"
 want "" "$(ls "$mnt")" "the mount point"
+said=$(mount.mqfs "$work/store" "$work/nothing" -o flushCommitLogLeastPages=5 2>&1) || true
+want 1 "$(grep -c 'flushCommitLogLeastPages has no effect' <<< "$said")" "times that a setting without effect is said"
+
 mount.mqfs -V | grep -q 'mqfs [0-9]' || fail "-V: $(mount.mqfs -V)"
 mount.mqfs -h > "$work/help"
 grep -q flushDiskType "$work/help" || fail "-h does not list the settings"

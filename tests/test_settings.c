@@ -592,6 +592,10 @@ options_are_split_at_commas(void **state)
 	assert_int_equal(s->allowOther, ALLOW_OTHER_TRUE);
 	assert_string_equal(seen, "conf=x=y;nofail=-;");
 	assert_int_equal(settings_set_options(s, "", "-o", NULL, NULL), MQ_OK);
+	*seen = '\0';
+	assert_int_equal(settings_set_options(NULL, "role=master,conf=c", "-o", mine, seen), MQ_OK);
+	assert_string_equal(seen, "conf=c;");
+	assert_int_equal(settings_set_options(NULL, "rule=master", "-o", mine, seen), MQ_EBADCONF);
 }
 
 static void
