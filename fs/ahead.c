@@ -3,31 +3,25 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/queue.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "conf/thread.h"
 #include "fs/ahead.h"
 
 #define RING_BYTES ((int64_t)4 << 20)
+#define HUGE_PAGE (2 << 20)
 #define PIECE_BYTES ((int64_t)256 << 10)
 #define IN_A_ROW 4		/* reads before it is worth a ring */
 #define LEAST_BYTES 16384	/* shorter reads cost more by their number than by their bytes */
 #define RINGS_MAX 32
-
-/* One file to fill for. */
-struct job {
-	STAILQ_ENTRY(job) entry;
-	struct handle *h;	/* with a reference */
-	struct ahead_file *f;
-};
 
 struct ahead {
 	struct mount *m;
 	ahead_fill *fill;
 	struct lock lock;
 	pthread_cond_t more;
-	STAILQ_HEAD(, job) jobs;
+	STAILQ_HEAD(, ahead_file) jobs;
 	bool closing;
 	struct thread thread;
 	_Atomic int rings;
@@ -39,6 +33,17 @@ ahead_file_init(struct ahead_file *f)
 	*f = (struct ahead_file){ .next = -1 };
 	lock_init(&f->lock, RANK_AHEAD);
 	cond_init(&f->filled);
+}
+
+/* In huge pages, where the kernel has them: the first use of each page costs more than filling it. */
+static unsigned char *
+ring_make(void)
+{
+	unsigned char *ring = aligned_alloc((size_t)HUGE_PAGE, (size_t)RING_BYTES);
+
+	if (ring)
+		(void)madvise(ring, (size_t)RING_BYTES, MADV_HUGEPAGE);
+	return ring;
 }
 
 static void
@@ -67,37 +72,40 @@ ahead_file_free(struct ahead *a, struct ahead_file *f)
 
 /* --- filling -------------------------------------------------------------------------- */
 
+/* Bytes that can be filled. */
+static int64_t
+room_in(const struct ahead_file *f)
+{
+	MUST_HOLD(&f->lock);
+	return f->ring && !f->at_end ? RING_BYTES - (f->end - f->kept) : 0;
+}
+
 static void
 enqueue(struct ahead *a, struct handle *h, struct ahead_file *f)
 {
-	struct job *job;
-
 	MUST_HOLD(&f->lock);
-	if (f->queued || f->at_end || RING_BYTES - (f->end - f->begin) < PIECE_BYTES)
+	if (f->queued || room_in(f) < PIECE_BYTES)
 		return;
-	job = malloc(sizeof(*job));
-	if (!job)
-		return;			/* without memory the reader reads as usual */
-	*job = (struct job){ .h = h, .f = f };
 	handle_ref(h);
+	f->h = h;
 	f->queued = true;
 	LOCKED(&a->lock);
-	STAILQ_INSERT_TAIL(&a->jobs, job, entry);
+	STAILQ_INSERT_TAIL(&a->jobs, f, job);
 	pthread_cond_signal(&a->more);
 }
 
-static struct job *
+static struct ahead_file *
 dequeue(struct ahead *a)
 {
-	struct job *job;
+	struct ahead_file *f;
 
 	LOCKED(&a->lock);
 	while (STAILQ_EMPTY(&a->jobs) && !a->closing)
 		lock_wait(&a->lock, &a->more, -1);
-	job = STAILQ_FIRST(&a->jobs);
-	if (job)
-		STAILQ_REMOVE_HEAD(&a->jobs, entry);
-	return job;
+	f = STAILQ_FIRST(&a->jobs);
+	if (f)
+		STAILQ_REMOVE_HEAD(&a->jobs, job);
+	return f;
 }
 
 /* Fill one piece.  False: there is nothing more to do for this file.
@@ -110,75 +118,59 @@ fill_piece(struct ahead *a, struct handle *h, struct ahead_file *f)
 	int64_t at, room;
 	unsigned char *ring;
 	size_t n = 0;
-	bool more;
 	int rc;
 
 	LOCKED(&h->lock);
 	lock_take(&f->lock);
 	ring = f->ring;
 	at = f->end;
-	room = ring && !f->at_end ? RING_BYTES - (f->end - f->begin) : 0;
+	room = room_in(f);
 	lock_drop(&f->lock);
-	if (room < PIECE_BYTES)
-		goto done;
-	room = RING_BYTES - at % RING_BYTES < PIECE_BYTES ? RING_BYTES - at % RING_BYTES : PIECE_BYTES;
-	rc = a->fill(h, at, ring + at % RING_BYTES, (size_t)room, &n);
-	lock_take(&f->lock);
-	f->at_end = rc != MQ_OK || (int64_t)n < room;
+	if (room > PIECE_BYTES)
+		room = PIECE_BYTES;
+	if (room > RING_BYTES - at % RING_BYTES)
+		room = RING_BYTES - at % RING_BYTES;
+	rc = room > 0 ? a->fill(h, at, ring + at % RING_BYTES, (size_t)room, &n) : MQ_OK;
+	LOCKED(&f->lock);
+	f->at_end |= rc != MQ_OK || (int64_t)n < room;
 	f->end += (int64_t)n;
-	pthread_cond_broadcast(&f->filled);
-	more = !f->at_end && RING_BYTES - (f->end - f->begin) >= PIECE_BYTES;
-	f->queued = more;
-	lock_drop(&f->lock);
-	return more;
-
-done:
-	lock_take(&f->lock);
-	f->queued = false;
-	pthread_cond_broadcast(&f->filled);
-	lock_drop(&f->lock);
-	return false;
+	f->queued = room_in(f) >= PIECE_BYTES;
+	if (!f->queued || f->end - f->begin >= (int64_t)f->wanted)
+		pthread_cond_broadcast(&f->filled);
+	return f->queued;
 }
 
 static void *
 ahead_main(void *arg)
 {
 	struct ahead *a = arg;
-	struct job *job;
+	struct ahead_file *f;
 
-	while ((job = dequeue(a))) {
-		while (fill_piece(a, job->h, job->f))
+	while ((f = dequeue(a))) {
+		struct handle *h = f->h;	/* it may be queued anew before this returns false */
+
+		while (fill_piece(a, h, f))
 			;
-		handle_unref(a->m, job->h);
-		free(job);
+		handle_unref(a->m, h);
 	}
 	return NULL;
 }
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* Wait until `size` bytes are ready, or all there are. */
+/* Wait until `size` bytes from `off` on are ready, or all there are; 0: the ring has not got them. */
 static size_t
-wait_ready(struct ahead_file *f, size_t size)
+wait_ready(struct ahead_file *f, size_t size, int64_t off)
 {
 	MUST_HOLD(&f->lock);
-	while (f->ring && f->end - f->begin < (int64_t)size && f->queued)
-		lock_wait(&f->lock, &f->filled, -1);
-	if (!f->ring)
+	if (size > (size_t)RING_BYTES / 2)
 		return 0;
-	return f->end - f->begin < (int64_t)size ? (size_t)(f->end - f->begin) : size;
-}
-
-static void
-reply_ring(fuse_req_t req, const struct ahead_file *f, size_t n)
-{
-	size_t at = (size_t)(f->begin % RING_BYTES), first = (size_t)RING_BYTES - at;
-	struct iovec iov[2] = {
-		{ .iov_base = f->ring + at, .iov_len = n < first ? n : first },
-		{ .iov_base = f->ring, .iov_len = n < first ? 0 : n - first },
-	};
-
-	fuse_reply_iov(req, iov, iov[1].iov_len ? 2 : 1);
+	f->wanted = size;
+	while (f->ring && f->begin == off && f->end - off < (int64_t)size && f->queued)
+		lock_wait(&f->lock, &f->filled, -1);
+	if (!f->ring || f->begin != off)
+		return 0;
+	return f->end - off < (int64_t)size ? (size_t)(f->end - off) : size;
 }
 
 /* End the ring: the reader reads at another place, or at the end. */
@@ -186,41 +178,48 @@ static void
 ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 {
 	LOCKED(&h->lock);
-	lock_take(&f->lock);
-	if (!f->replying)
+	LOCKED(&f->lock);
+	if (f->replying == 0)
 		ring_end(a, f);
-	lock_drop(&f->lock);
 }
 
 bool
-ahead_read(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, size_t size, int64_t off,
-	   size_t *ret_n)
+ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off, size_t *ret_n)
 {
+	bool elsewhere;
 	size_t n;
 
 	if (!a)
 		return false;
 	lock_take(&f->lock);
-	if (!f->ring || f->replying || off != f->begin || size > (size_t)RING_BYTES / 2 ||
-	    (n = wait_ready(f, size)) == 0) {
-		bool elsewhere = f->ring && !f->replying;
-
-		lock_drop(&f->lock);
-		if (elsewhere)
-			ahead_stop(a, h, f);
-		return false;
+	n = wait_ready(f, size, off);
+	elsewhere = n == 0 && f->ring;
+	if (n > 0) {
+		f->replying++;
+		f->begin += (int64_t)n;
+		f->next = f->begin;
+		*ret_n = n;
 	}
-	f->replying = true;
 	lock_drop(&f->lock);
-	reply_ring(req, f, n);
-	lock_take(&f->lock);
-	f->replying = false;
-	f->begin += (int64_t)n;
-	f->next = f->begin;
+	if (elsewhere)
+		ahead_stop(a, h, f);
+	return n > 0;
+}
+
+void
+ahead_reply(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, int64_t off, size_t n)
+{
+	size_t at = (size_t)(off % RING_BYTES), first = (size_t)RING_BYTES - at;
+	struct iovec iov[2] = {
+		{ .iov_base = f->ring + at, .iov_len = n < first ? n : first },
+		{ .iov_base = f->ring, .iov_len = n < first ? 0 : n - first },
+	};
+
+	fuse_reply_iov(req, iov, iov[1].iov_len ? 2 : 1);
+	LOCKED(&f->lock);
+	if (--f->replying == 0)
+		f->kept = f->begin;
 	enqueue(a, h, f);
-	lock_drop(&f->lock);
-	*ret_n = n;
-	return true;
 }
 
 void
@@ -233,11 +232,11 @@ ahead_note(struct ahead *a, struct handle *h, struct ahead_file *f, int64_t off,
 	f->next = off + (int64_t)n;
 	if (f->ring || f->in_a_row < IN_A_ROW)
 		return;
-	if (atomic_fetch_add(&a->rings, 1) >= RINGS_MAX || !(f->ring = malloc((size_t)RING_BYTES))) {
+	if (atomic_fetch_add(&a->rings, 1) >= RINGS_MAX || !(f->ring = ring_make())) {
 		atomic_fetch_sub(&a->rings, 1);
 		return;
 	}
-	f->begin = f->end = f->next;
+	f->kept = f->begin = f->end = f->next;
 	f->at_end = false;
 	enqueue(a, h, f);
 }

@@ -655,10 +655,12 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	if (!oq->roams && !view_was_cut(oq->view) && ahead_read(m->ahead, h, &oq->ahead, req, size, off, &n))
-		note_read_end(h, off + (off_t)n);
-	else
+	if (oq->roams || view_was_cut(oq->view) || !ahead_take(m->ahead, h, &oq->ahead, size, off, &n)) {
 		open_queue_read_on(m, req, h, size, off);
+		return;
+	}
+	note_read_end(h, off + (off_t)n);
+	ahead_reply(m->ahead, h, &oq->ahead, req, off, n);
 }
 
 int
