@@ -18,7 +18,7 @@
 #define LONG_HEADER 4096		/* one of them is enough for a turn */
 
 #define AHEAD_BYTES (16 << 10)		/* of later frames, received with one that comes */
-#define POSTED_BYTES (32 << 10)		/* frames that go out as one parcel */
+#define POSTED_BYTES (32 << 10)		/* frames that go out as one parcel, at most */
 
 /* Frames on their way out, or one with pieces of the log. */
 struct parcel {
@@ -140,42 +140,66 @@ channel_send(struct channel *ch, const struct remoting_frame *f)
 	return MQ_OK;
 }
 
-/* The last parcel, if there is room in it for `len` more bytes. */
+/* Room for `len` more bytes in p, up to POSTED_BYTES.  False: there is none. */
+static bool
+make_room(struct parcel *p, size_t len)
+{
+	size_t room = p->room;
+	char *bytes;
+
+	while (room < p->len + len)
+		room *= 2;
+	if (room == p->room)
+		return true;
+	bytes = room <= POSTED_BYTES ? realloc(p->bytes, room) : NULL;
+	if (!bytes)
+		return false;
+	p->bytes = bytes;
+	p->room = room;
+	return true;
+}
+
+/* The last parcel, if `len` more bytes may join it. */
 static struct parcel *
 last_with_room(struct channel *ch, size_t len)
 {
 	struct parcel *p = ch->first ? (struct parcel *)((char *)ch->last - offsetof(struct parcel, next)) : NULL;
 
-	return p && p->room >= p->len + len ? p : NULL;
+	return p && p->room > 0 && make_room(p, len) ? p : NULL;
+}
+
+/* The frame is the last parcel's, or if that has no room, a parcel of its own; bytes are taken over. */
+static int
+post(struct channel *ch, char *bytes, size_t len)
+{
+	struct parcel *p = last_with_room(ch, len);
+
+	if (p) {
+		memcpy(p->bytes + p->len, bytes, len);
+		free(bytes);
+		p->len += len;
+		ch->waiting_bytes += len;
+		return MQ_OK;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		free(bytes);
+		return -ENOMEM;
+	}
+	p->bytes = bytes;
+	p->len = p->room = len;
+	put_last(ch, p);
+	return MQ_OK;
 }
 
 int
 channel_post(struct channel *ch, const struct remoting_frame *f)
 {
-	AUTO_FREE char *bytes = NULL;
-	struct parcel *p;
+	char *bytes;
 	size_t len;
 	int rc = remoting_encode(f, &bytes, &len);
 
-	if (rc != MQ_OK)
-		return rc;
-	p = last_with_room(ch, len);
-	if (!p) {
-		p = calloc(1, sizeof(*p));
-		if (p) {
-			p->room = len > 512 ? len : len * 8 > POSTED_BYTES ? POSTED_BYTES : len * 8;
-			p->bytes = malloc(p->room);
-		}
-		if (!p || !p->bytes) {
-			free(p);
-			return -ENOMEM;
-		}
-		put_last(ch, p);
-	}
-	memcpy(p->bytes + p->len, bytes, len);
-	p->len += len;
-	ch->waiting_bytes += len;
-	return MQ_OK;
+	return rc == MQ_OK ? post(ch, bytes, len) : rc;
 }
 
 int

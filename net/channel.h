@@ -43,7 +43,7 @@ struct channel {
 	bool plain;			/* never in TLS; set before channel_open() */
 	bool paused;			/* the owner reads no more frames for now */
 	struct parcel *first, **last;	/* frames to send */
-	size_t waiting;			/* number of these */
+	size_t waiting;			/* number of these: frames that were posted together count as one */
 	size_t waiting_bytes;		/* of memory that they hold */
 	int64_t moved_ms;		/* when bytes were last sent or received, */
 	int64_t began_ms, sent_ms;	/* a frame began to come, bytes of our first frame were sent */

@@ -21,7 +21,8 @@
 #define REFUSED_MS 50			/* after a refusal the connection is not read from for so long */
 #define SMALL_FRAME (64 << 10)		/* any connection may send a frame of this size, */
 #define LARGE_FRAMES (64 << 20)		/* and larger ones share this memory */
-#define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* of answers that peers do not read, in all */
+#define ANSWERS_BYTES_MAX ((size_t)64 << 20)	/* of answers that peers do not read, in all; */
+#define ANSWERS_BYTES_EACH ((size_t)1 << 20)	/* a connection with more is not read from */
 #define TURN_SHARED 512			/* frames of all connections in a turn, about: each has its share, */
 #define TURN_LEAST 4			/* and some in any case */
 #define SPARE_PLACES 16			/* for connections that are closed in this turn of the loop */
@@ -413,7 +414,8 @@ may_ask(const struct connection *c)
 		return false;
 	if (c->of->what.may_ask && !c->of->what.may_ask(c->of->what.arg, &c->peer))
 		return false;
-	return c->asked < ASKED_MAX && (size_t)c->asked + c->peer.channel.waiting < c->of->what.waiting_max;
+	return c->asked < ASKED_MAX && (size_t)c->asked + c->peer.channel.waiting < c->of->what.waiting_max &&
+	       c->peer.channel.waiting_bytes < ANSWERS_BYTES_EACH;
 }
 
 /* How many frames a connection may have in this turn: fewer, the more connections have some, so that a

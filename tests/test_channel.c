@@ -29,7 +29,7 @@ struct fixture {
 	char dir[128];			/* with segments of the log */
 };
 
-static int receives;
+static int receives, sends;
 
 ssize_t __real_readv(int fd, const struct iovec *iov, int n);
 ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
@@ -39,6 +39,16 @@ __wrap_readv(int fd, const struct iovec *iov, int n)
 {
 	receives++;
 	return __real_readv(fd, iov, n);
+}
+
+ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+
+ssize_t
+__wrap_send(int fd, const void *bytes, size_t len, int flags)
+{
+	sends++;
+	return __real_send(fd, bytes, len, flags);
 }
 
 static void
@@ -56,6 +66,7 @@ set_up(void **state)
 
 	assert_non_null(x);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+	(void)setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	(void)setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	x->d.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	x->d.now_ms = 1;
@@ -65,7 +76,7 @@ set_up(void **state)
 	x->ch = (struct channel){ .watch.ready = on_event, .d = &x->d, .allowed = REMOTING_FRAME_MAX, .plain = true };
 	x->peer = fd[1];
 	assert_int_equal(channel_open(&x->ch, fd[0], "peer"), MQ_OK);
-	receives = 0;
+	receives = sends = 0;
 	*state = x;
 	return 0;
 }
@@ -221,6 +232,66 @@ frames_before_the_end_of_the_connection_are_heard(void **state)
 	assert_int_equal(x->ch.rc, -ECONNRESET);
 }
 
+/* The peer receives `n` frames with opaques from 0 on. */
+static void
+peer_hears(struct fixture *x, int n)
+{
+	struct remoting_reader r = { .len = 0 };
+	struct remoting_frame f;
+
+	for (int i = 0; i < n;) {
+		size_t len;
+		void *place = remoting_reader_place(&r, &len);
+		ssize_t got = recv(x->peer, place, len, 0);
+
+		assert_true(got > 0);
+		if (remoting_reader_take(&r, (size_t)got, &f) != MQ_OK)
+			continue;
+		assert_int_equal(f.opaque, i++);
+		remoting_frame_clear(&f);
+	}
+}
+
+static void
+frames_that_were_posted_in_a_turn_are_sent_in_one_call(void **state)
+{
+	struct fixture *x = *state;
+	const int n = 150;
+
+	for (int i = 0; i < n; i++) {
+		const struct remoting_frame f = {
+			.dialect = REMOTING_BINARY, .opaque = i, .body = "0123456789", .body_len = (size_t)i % 10,
+		};
+
+		assert_int_equal(channel_post(&x->ch, &f), MQ_OK);
+	}
+	assert_int_equal(sends, 0);
+	assert_int_equal(x->ch.waiting, 1);
+	(void)channel_tick(&x->ch);
+	assert_int_equal(x->ch.waiting_bytes, 0);
+	assert_int_equal(sends, 1);
+	peer_hears(x, n);
+}
+
+static void
+frames_that_were_posted_stay_in_order_with_those_that_are_too_large_to_join_them(void **state)
+{
+	struct fixture *x = *state;
+	char *large = calloc(1, LARGE);
+
+	assert_non_null(large);
+	for (int i = 0; i < 30; i++) {
+		const struct remoting_frame f = {
+			.dialect = REMOTING_BINARY, .opaque = i, .body = large, .body_len = i % 10 == 9 ? LARGE : 3000,
+		};
+
+		assert_int_equal(channel_post(&x->ch, &f), MQ_OK);
+	}
+	(void)channel_tick(&x->ch);
+	peer_hears(x, 30);
+	free(large);
+}
+
 /* --- bytes of the log ------------------------------------------------------------------------------- */
 
 /* A segment full of that letter, instead of the one of that name. */
@@ -305,6 +376,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(frames_larger_than_what_is_read_ahead_stay_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_frame_larger_than_allowed_waits_with_what_follows_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(frames_before_the_end_of_the_connection_are_heard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(frames_that_were_posted_in_a_turn_are_sent_in_one_call, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			frames_that_were_posted_stay_in_order_with_those_that_are_too_large_to_join_them, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bytes_of_the_log_come_from_their_segment, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_segment_that_was_made_anew_is_read_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_segment_that_was_removed_does_not_stay_open, set_up, tear_down),
