@@ -38,7 +38,7 @@ static bool
 is_leaving(const struct deliver *dv)
 {
 	for (size_t i = 0; i < dv->batch.n; i++)
-		if (dv->topics[i] && (dv->topics[i]->gone || dv->topics[i]->leaving))
+		if (dv->topics[i] && !topic_takes(dv->topics[i]))
 			return true;
 	return false;
 }

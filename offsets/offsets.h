@@ -166,6 +166,10 @@ int topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end);
 int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
 void topic_append_end(struct queue *q);
 
+/* Does it take messages?  No: topic_append_begin() would wait, or fail.  For who holds the append locks of
+ * several queues. */
+bool topic_takes(const struct topic *t);
+
 /* Drop every message of it / of one queue before `min`. */
 int topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end);
 int topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end);

@@ -266,12 +266,18 @@ topic_subscriptions(struct offsets *o, const struct topic *t)
 
 /* --- removing one ------------------------------------------------------------------- */
 
+bool
+topic_takes(const struct topic *t)
+{
+	return !t->leaving && !t->gone;
+}
+
 int
 topic_append_begin(struct offsets *o, struct topic *t, struct queue *q)
 {
 	for (;;) {
 		queue_append_begin(q);
-		if (!t->leaving && !t->gone)
+		if (topic_takes(t))
 			return MQ_OK;
 		queue_append_end(q);
 		LOCKED(&o->apply);	/* wait until the topic is removed, or stays */

@@ -20,6 +20,8 @@
 
 #define LOTS_MAX 64			/* queues of one turn */
 #define TURN_BYTES (4 << 20)		/* then it is time to append, */
+#define JOINED_BYTES (256 << 10)	/* about so many in one go, where they are for several queues: one long
+					 * write costs much less than short ones */
 #define TURN_ANSWERED 64		/* also after so many requests that were answered without one */
 #define KEPT_BYTES (512 << 10)		/* longer buffers are not kept for the next turn */
 
@@ -51,6 +53,7 @@ struct intake {
 	_Atomic bool closing;
 	struct lot lots[LOTS_MAX];
 	size_t n_lots, bytes;		/* of this turn */
+	struct batch joined;		/* lots that are appended together */
 	size_t answered;		/* requests of this turn that wait for no append: pulls and refusals */
 	struct ring_request req;
 	char props[RECORD_PROPS_MAX + 1], item_props[DELAYED_PROPS_MAX];
@@ -67,11 +70,11 @@ answer_refused(struct intake *in, struct ring_completion *answer, const struct r
 	in->answered++;
 }
 
-/* The messages of e are stored; its batch says where. */
+/* The messages of e are stored, where `entries` of its lot say. */
 static void
-answer_stored(struct intake *in, const struct lot *g, struct sent *e, int64_t store_ms)
+answer_stored(struct intake *in, const struct batch_entry *entries, struct sent *e, int64_t store_ms)
 {
-	const struct batch_entry *first = &g->batch.entries[e->first], *last = first + e->n - 1;
+	const struct batch_entry *first = &entries[e->first], *last = first + e->n - 1;
 	mq_pos end = pos_add(last->pos, last->total);
 
 	e->answer.offset = first->qoff.n;
@@ -84,11 +87,39 @@ answer_stored(struct intake *in, const struct lot *g, struct sent *e, int64_t st
 		ring_server_complete(in->ring, &e->answer);
 }
 
+/* An append has ended with rc: answer all that was sent to that lot, which is entries [at, ...) of `b`. */
+static void
+answer_lot(struct intake *in, struct lot *g, const struct batch *b, size_t at, int rc, const struct appended *done)
+{
+	size_t n = g->batch.n, stored = done->n > at ? done->n - at : 0;
+	struct refusal why;
+
+	if (rc != MQ_OK)
+		(void)refuse_rc(&why, rc);
+	if (stored < n)
+		stats_put_failed(in->broker->stats, (int64_t)(n - stored));
+	for (size_t i = 0; i < g->n; i++) {
+		struct sent *e = &g->sents[i];
+
+		if (e->first + e->n <= stored)
+			answer_stored(in, b->entries + at, e, done->store_ms);
+		else
+			answer_refused(in, &e->answer, &why);
+	}
+}
+
+static void
+count_stored(struct intake *in, const struct appended *done)
+{
+	atomic_fetch_add_explicit(&in->messages, (int64_t)done->n, memory_order_relaxed);
+	if (done->n > 0)
+		atomic_fetch_add_explicit(&in->stored_bytes, done->end.byte - done->begin.byte, memory_order_relaxed);
+}
+
 static void
 append_lot(struct intake *in, struct lot *g)
 {
 	struct appended done = { 0 };
-	struct refusal why;
 	int rc = MQ_OK;
 
 	if (g->topic)
@@ -99,21 +130,73 @@ append_lot(struct intake *in, struct lot *g)
 		rc = store_append(in->broker->store, g->queue, &g->batch, &done);
 		topic_append_end(g->queue);
 	}
-	if (rc != MQ_OK)
-		(void)refuse_rc(&why, rc);
-	if (g->batch.n > done.n)
-		stats_put_failed(in->broker->stats, (int64_t)(g->batch.n - done.n));
-	for (size_t i = 0; i < g->n; i++) {
-		struct sent *e = &g->sents[i];
+	count_stored(in, &done);
+	answer_lot(in, g, &g->batch, 0, rc, &done);
+}
 
-		if (e->first + e->n <= done.n)
-			answer_stored(in, g, e, done.store_ms);
+/* The end of the lots that are appended together with `from`. */
+static size_t
+joined_end(const struct intake *in, size_t from)
+{
+	size_t to = from + 1, len = in->lots[from].batch.len;
+
+	while (to < in->n_lots && len + in->lots[to].batch.len <= JOINED_BYTES)
+		len += in->lots[to++].batch.len;
+	return to;
+}
+
+static int
+join(struct intake *in, size_t from, size_t to)
+{
+	int rc = MQ_OK;
+
+	batch_clear(&in->joined);
+	for (size_t i = from; i < to && rc == MQ_OK; i++)
+		rc = batch_add_all(&in->joined, &in->lots[i].batch, in->lots[i].queue);
+	return rc;
+}
+
+static bool
+all_take(const struct intake *in, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		if (in->lots[i].topic && !topic_takes(in->lots[i].topic))
+			return false;
+	return true;
+}
+
+/* Append lots [from, to) in one go.  False, and nothing is done: each has to go by itself. */
+static bool
+append_joined(struct intake *in, size_t from, size_t to)
+{
+	struct queue *queues[LOTS_MAX];
+	struct appended done = { 0 };
+	size_t n = to - from, at = 0;
+	int rc = MQ_OK;
+	bool take;
+
+	if (n < 2 || join(in, from, to) != MQ_OK)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		queues[i] = in->lots[from + i].queue;
+	queues_append_begin(queues, &n);
+	take = all_take(in, from, to);
+	if (take)
+		rc = store_append_each(in->broker->store, &in->joined, &done);
+	queues_append_end(queues, n);
+	if (!take)
+		return false;
+	count_stored(in, &done);
+	for (size_t i = from; i < to; i++) {
+		struct lot *g = &in->lots[i];
+
+		if (rc == MQ_OK || at < done.n)
+			answer_lot(in, g, &in->joined, at, rc, &done);
 		else
-			answer_refused(in, &e->answer, &why);
+			append_lot(in, g);	/* what has failed need not concern this queue */
+		at += g->batch.n;
 	}
-	atomic_fetch_add_explicit(&in->messages, (int64_t)done.n, memory_order_relaxed);
-	if (done.n > 0)
-		atomic_fetch_add_explicit(&in->stored_bytes, done.end.byte - done.begin.byte, memory_order_relaxed);
+	return true;
 }
 
 /* End the turn: store or refuse its messages, and free their bytes in the ring. */
@@ -123,10 +206,16 @@ append_all(struct intake *in)
 	int64_t began_ms = clock_mono_ms(), before = atomic_load_explicit(&in->messages, memory_order_relaxed);
 	int64_t stored;
 
+	for (size_t from = 0, to; from < in->n_lots; from = to) {
+		to = joined_end(in, from);
+		if (append_joined(in, from, to))
+			continue;
+		for (size_t i = from; i < to; i++)
+			append_lot(in, &in->lots[i]);
+	}
 	for (size_t i = 0; i < in->n_lots; i++) {
 		struct lot *g = &in->lots[i];
 
-		append_lot(in, g);
 		g->n = 0;
 		batch_clear(&g->batch);
 		if (g->batch.size > KEPT_BYTES)
@@ -441,6 +530,7 @@ intake_close(struct intake *in)
 	thread_join(&in->thread);
 	reads_close(in->reads);
 	waits_close(in->waits);
+	batch_free(&in->joined);
 	for (size_t i = 0; i < LOTS_MAX; i++) {
 		batch_free(&in->lots[i].batch);
 		free(in->lots[i].sents);

@@ -119,6 +119,27 @@ batch_add(struct batch *b, const struct message *m)
 	return batch_add_to(b, NULL, m);
 }
 
+int
+batch_add_all(struct batch *b, const struct batch *from, struct queue *q)
+{
+	int rc = ARRAY_ROOM(b->buf, b->size, b->len + from->len);
+
+	if (rc == MQ_OK)
+		rc = ARRAY_ROOM(b->entries, b->max, b->n + from->n);
+	if (rc != MQ_OK)
+		return rc;
+	memcpy(b->buf + b->len, from->buf, from->len);
+	for (size_t i = 0; i < from->n; i++) {
+		struct batch_entry *e = &b->entries[b->n++];
+
+		*e = from->entries[i];
+		e->q = q;
+		e->at += (uint32_t)b->len;
+	}
+	b->len += from->len;
+	return MQ_OK;
+}
+
 size_t
 batch_run_end(const struct batch *b, size_t from, size_t n)
 {

@@ -45,6 +45,9 @@ int batch_add(struct batch *b, const struct message *m);
 /* The same for the queue q, which is that of m's topic and queue id. */
 int batch_add_to(struct batch *b, struct queue *q, const struct message *m);
 
+/* Copy all entries of `from`, which are for the queue q, to the end of b.  -ENOMEM. */
+int batch_add_all(struct batch *b, const struct batch *from, struct queue *q);
+
 /* The end of the run of entries of one queue that begins at `from`; at most `n`. */
 size_t batch_run_end(const struct batch *b, size_t from, size_t n);
 

@@ -17,6 +17,29 @@
 #include "tests/fault.h"
 #include "tests/remoting_kit.h"
 
+static _Atomic int appends, joint_appends;
+static _Atomic bool joint_appends_fail;
+
+int __real_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+int __wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret);
+int __real_store_append_each(struct store *s, struct batch *b, struct appended *ret);
+int __wrap_store_append_each(struct store *s, struct batch *b, struct appended *ret);
+
+int
+__wrap_store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
+{
+	atomic_fetch_add(&appends, 1);
+	return __real_store_append(s, q, b, ret);
+}
+
+int
+__wrap_store_append_each(struct store *s, struct batch *b, struct appended *ret)
+{
+	atomic_fetch_add(&joint_appends, 1);
+	*ret = (struct appended){ .n = 0 };
+	return atomic_load(&joint_appends_fail) ? -ENOMEM : __real_store_append_each(s, b, ret);
+}
+
 static void
 record_is(struct remote *r, int64_t pos, const char *topic, int32_t queue, const char *body, const char *props)
 {
@@ -131,6 +154,75 @@ what_many_send_at_once_is_stored_once_each_in_its_order(void **state)
 	assert_in_range(stats.turns, 1, N);
 	for (int q = 0; q < 4; q++)
 		assert_int_equal(end_of(r, "T", q), N / 4);
+}
+
+/* The turn of the intake thread is over. */
+static void
+wait_for_sleep(struct remote *r)
+{
+	while (!atomic_load(&r->client.out->sleeps))
+		usleep(1000);
+}
+
+/* Send messages 0 to 7 to four queues, in one turn of the intake thread; it may begin one before all are
+ * submitted: then again.  Returns which try it was, from 0. */
+static int
+send_eight_in_a_turn(struct remote *r)
+{
+	struct intake_stats before, after;
+	char body[2] = "0";
+
+	for (int tries = 0; tries < 1000; tries++) {
+		atomic_store(&appends, 0);
+		atomic_store(&joint_appends, 0);
+		wait_for_sleep(r);
+		intake_stats(r->intake, &before);
+		for (uint64_t i = 0; i < 8; i++) {
+			body[0] = (char)('0' + i);
+			assert_true(remote_submit(r, &(struct say){ .kind = RING_SEND, .topic = "T", .group = "p",
+								    .body = body, .queue_id = (int32_t)i % 4 }, i));
+		}
+		remote_wake(r);
+		for (int i = 0; i < 8; i++) {
+			struct ring_completion c = remote_answer(r);
+
+			assert_int_equal(c.code, 0);
+			assert_int_equal(c.queue_id, c.tag % 4);
+			assert_int_equal(c.offset, (uint64_t)tries * 2 + c.tag / 4);
+			body[0] = (char)('0' + c.tag);
+			record_is(r, c.pos, "T", c.queue_id, body, "CLUSTER\001DefaultCluster");
+		}
+		wait_for_sleep(r);
+		intake_stats(r->intake, &after);
+		assert_int_equal(after.messages, before.messages + 8);
+		if (after.turns == before.turns + 1)
+			return tries;
+	}
+	fail_msg("the intake thread takes no eight messages in one turn");
+	return 0;
+}
+
+static void
+messages_of_a_turn_for_several_queues_are_appended_in_one_go(void **state)
+{
+	(void)send_eight_in_a_turn(*state);
+	assert_int_equal(atomic_load(&appends), 0);
+	assert_int_equal(atomic_load(&joint_appends), 1);
+}
+
+static void
+if_several_queues_cannot_be_appended_to_in_one_go_each_is_by_itself(void **state)
+{
+	struct remote *r = *state;
+	int tries;
+
+	atomic_store(&joint_appends_fail, true);
+	tries = send_eight_in_a_turn(r);
+	atomic_store(&joint_appends_fail, false);
+	assert_int_equal(atomic_load(&joint_appends), 1);
+	assert_int_equal(atomic_load(&appends), 4);
+	for (int q = 0; q < 4; q++)
+		assert_int_equal(end_of(r, "T", q), 2 * (tries + 1));
 }
 
 static void
@@ -479,6 +571,8 @@ main(void)
 		REMOTE(a_message_is_stored_with_cluster_and_without_wait),
 		REMOTE(a_batch_is_consecutive_and_its_items_have_the_properties_of_all),
 		REMOTE(what_many_send_at_once_is_stored_once_each_in_its_order),
+		REMOTE(messages_of_a_turn_for_several_queues_are_appended_in_one_go),
+		REMOTE(if_several_queues_cannot_be_appended_to_in_one_go_each_is_by_itself),
 		REMOTE(a_delayed_message_waits_in_the_queue_of_its_level),
 		REMOTE(no_queue_is_any_queue),
 		REMOTE(a_topic_is_made_after_its_template),
