@@ -155,12 +155,15 @@ next_plain(struct bytes *b, size_t len)
 	return (char *)(uintptr_t)at;
 }
 
-/* One byte to the left, where its length was, so that there is room for a NUL. */
+/* End the text with a NUL.  Most have one behind them, the first byte of the next length; others go one byte
+ * to the left, where their own length was. */
 static const char *
-end_text(char *at, size_t len)
+end_text(char *at, size_t len, const char *end)
 {
 	char *to = at - 1;
 
+	if (at + len < end && at[len] == '\0')
+		return at;
 	memmove(to, at, len);
 	to[len] = '\0';
 	return to;
@@ -185,8 +188,8 @@ fields_cut(char *at, size_t len, struct fields *ret)
 	if (b.err != MQ_OK || b.left > 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		ret->list[i] = (struct field){ end_text(cut[i].name, cut[i].name_len),
-					       end_text(cut[i].value, cut[i].value_len) };
+		ret->list[i] = (struct field){ end_text(cut[i].name, cut[i].name_len, at + len),
+					       end_text(cut[i].value, cut[i].value_len, at + len) };
 	ret->n = n;
 	return true;
 }

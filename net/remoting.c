@@ -211,15 +211,10 @@ is_all_verbatim(const struct remoting_frame *f)
 	return !f->remark || is_verbatim(f->remark);
 }
 
-/* What json_dumps() makes of such a frame. */
+/* What json_dumps() makes of such a frame, at `at`; returns where it ends. */
 static char *
-json_verbatim(const struct remoting_frame *f)
+json_verbatim(const struct remoting_frame *f, char *at)
 {
-	size_t size = 256 + fields_list_bytes(f->fields) + (f->remark ? strlen(f->remark) : 0);
-	char *text = malloc(size), *at = text;
-
-	if (!text)
-		return NULL;
 	at += sprintf(at, "{\"code\":%d,\"extFields\":{", (int)f->code);
 	for (size_t i = 0; i < f->fields->n; i++) {
 		const struct field *field = &f->fields->list[i];
@@ -231,8 +226,7 @@ json_verbatim(const struct remoting_frame *f)
 		      (int)f->opaque);
 	if (f->remark)
 		at = stpcpy(stpcpy(stpcpy(at, ",\"remark\":\""), f->remark), "\"");
-	sprintf(at, ",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":%d}", (int)f->version);
-	return text;
+	return at + sprintf(at, ",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":%d}", (int)f->version);
 }
 
 /* Members in the order in which RocketMQ has them, that of the alphabet. */
@@ -248,15 +242,27 @@ json_text(const struct remoting_frame *f)
 	return header ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 }
 
+/* An encoder puts the header behind the room for a frame's head, with `more` bytes of room behind it. */
 static int
-json_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+json_encode(const struct remoting_frame *f, size_t more, char **ret, size_t *ret_len)
 {
-	char *text = f->fields && is_all_verbatim(f) ? json_verbatim(f) : json_text(f);
+	bool verbatim = f->fields && is_all_verbatim(f);
+	AUTO_FREE char *text = verbatim ? NULL : json_text(f);
+	size_t size;
+	char *bytes;
 
-	if (!text)
+	if (!verbatim && !text)
 		return err_note(-EINVAL, "a header that is no JSON");
-	*ret = text;
-	*ret_len = strlen(text);
+	size = verbatim ? 256 + fields_list_bytes(f->fields) + (f->remark ? strlen(f->remark) : 0) : strlen(text);
+	bytes = malloc(REMOTING_HEAD_BYTES + size + more);
+	if (!bytes)
+		return -ENOMEM;
+	if (verbatim)
+		size = (size_t)(json_verbatim(f, bytes + REMOTING_HEAD_BYTES) - bytes - REMOTING_HEAD_BYTES);
+	else
+		memcpy(bytes + REMOTING_HEAD_BYTES, text, size);
+	*ret = bytes;
+	*ret_len = size;
 	return MQ_OK;
 }
 
@@ -305,18 +311,19 @@ binary_decode(char *at, size_t len, bool (*cuts)(int code), struct remoting_fram
 }
 
 static int
-binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
+binary_encode(const struct remoting_frame *f, size_t more, char **ret, size_t *ret_len)
 {
 	size_t remark_len = f->remark ? strlen(f->remark) : 0;
 	size_t ext_len = f->fields ? fields_list_bytes(f->fields) : fields_bytes(f->ext);
 	size_t len = 2 + 1 + 2 + 4 + 4 + 4 + remark_len + 4 + ext_len;
-	char *header, *at;
+	char *bytes, *header, *at;
 
 	if (ext_len >= REMOTING_FRAME_MAX || len >= REMOTING_FRAME_MAX || f->code != (int16_t)f->code)
 		return err_note(-EMSGSIZE, "a header that no binary one can be");
-	header = malloc(len);
-	if (!header)
+	bytes = malloc(REMOTING_HEAD_BYTES + len + more);
+	if (!bytes)
 		return -ENOMEM;
+	header = bytes + REMOTING_HEAD_BYTES;
 	be16_put(header, (int16_t)f->code);
 	header[2] = (char)f->language;
 	be16_put(header + 3, (int16_t)f->version);
@@ -329,7 +336,7 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 		fields_list_put(at + 4, f->fields);
 	else
 		fields_put(at + 4, f->ext);
-	*ret = header;
+	*ret = bytes;
 	*ret_len = len;
 	return MQ_OK;
 }
@@ -338,7 +345,7 @@ binary_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 
 static const struct {
 	int (*decode)(char *at, size_t len, bool (*cuts)(int code), struct remoting_frame *f);
-	int (*encode)(const struct remoting_frame *f, char **ret, size_t *ret_len);
+	int (*encode)(const struct remoting_frame *f, size_t more, char **ret, size_t *ret_len);
 } dialects[] = {
 	[REMOTING_JSON] = { json_decode, json_encode },
 	[REMOTING_BINARY] = { binary_decode, binary_encode },
@@ -347,25 +354,20 @@ static const struct {
 int
 remoting_encode(const struct remoting_frame *f, char **ret, size_t *ret_len)
 {
-	AUTO_FREE char *header = NULL;
+	AUTO_FREE char *bytes = NULL;
 	size_t len = 0, body_len = f->body ? f->body_len : 0;
-	char *bytes, *at;
-	int rc = dialects[f->dialect].encode(f, &header, &len);
+	int rc = dialects[f->dialect].encode(f, body_len, &bytes, &len);
 
 	if (rc != MQ_OK)
 		return rc;
 	if (len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES ||
 	    f->body_len > REMOTING_FRAME_MAX - REMOTING_HEAD_BYTES - len)
 		return err_note(-EMSGSIZE, "%zu bytes are more than a frame can hold", len + f->body_len);
-	bytes = malloc(REMOTING_HEAD_BYTES + len + body_len);
-	if (!bytes)
-		return -ENOMEM;
 	be32_put(bytes, (int32_t)(4 + len + f->body_len));
 	be32_put(bytes + 4, (int32_t)((uint32_t)f->dialect << 24 | (uint32_t)len));
-	at = bytes_put(bytes + REMOTING_HEAD_BYTES, header, len);
-	at = bytes_put(at, f->body, body_len);
-	*ret = bytes;
-	*ret_len = (size_t)(at - bytes);
+	(void)bytes_put(bytes + REMOTING_HEAD_BYTES + len, f->body, body_len);
+	*ret = take_ptr(bytes);
+	*ret_len = REMOTING_HEAD_BYTES + len + body_len;
 	return MQ_OK;
 }
 

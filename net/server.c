@@ -480,6 +480,7 @@ accepted(struct listener *l, int fd, const char *address)
 	c->of = s;
 	c->useful_ms = s->d->now_ms;
 	snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);
+	(void)address_parse(address, &c->peer.from);
 	if (channel_open(&c->peer.channel, fd, NULL) != MQ_OK) {
 		free(c);
 		return;

@@ -12,6 +12,7 @@
 #ifndef MQFS_NET_SERVER_H
 #define MQFS_NET_SERVER_H
 
+#include "net/address.h"
 #include "net/channel.h"
 #include "net/daemon.h"
 #include "net/resolve.h"
@@ -22,6 +23,7 @@ struct server;
 struct server_peer {
 	struct channel channel;		/* first; the server's */
 	char address[80];
+	struct address from;		/* the same, if it is numeric; else zeros */
 	void *data;			/* the daemon's; NULL at first, */
 	uint32_t under_way;		/* and this, 0 at first: see may_ask() */
 };

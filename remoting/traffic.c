@@ -62,15 +62,12 @@ struct traffic {
 static char *
 put_client(const struct traffic *t, const struct server_peer *p, const struct remoting_frame *f, struct ask *a)
 {
-	struct address born;
 	size_t len = 0;
 	char *values;
 
-	if ((t->l->d.config.acl || a->s.kind != RING_PULL) && address_parse(p->address, &born)) {
-		memcpy(a->s.born_addr, born.bytes, sizeof(a->s.born_addr));
-		a->s.born_port = born.port;
-		a->s.flags |= born.v6 ? RING_FLAG_BORN_V6 : 0;
-	}
+	memcpy(a->s.born_addr, p->from.bytes, sizeof(a->s.born_addr));
+	a->s.born_port = p->from.port;
+	a->s.flags |= p->from.v6 ? RING_FLAG_BORN_V6 : 0;
 	if (!t->l->d.config.acl)
 		return NULL;
 	values = signed_values(f->ext, &len);
