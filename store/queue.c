@@ -16,6 +16,7 @@
 #include "store/queues.h"
 
 #define TAIL_SPILL 4096		/* entries of one queue in memory before they are written */
+#define TAIL_SMALL 256		/* memory for as many is kept */
 #define TAILS_SPILL (QUEUES_TAIL_MAX / 4)	/* of all queues: beyond it, each tail that grows is written */
 #define HEADS_KEPT 8		/* earlier heads, for readers that still have those files open */
 #define START_MAX ((int64_t)1 << 60) /* a greater start is damage, and would overflow */
@@ -138,15 +139,8 @@ tail_drop(struct queue *q, size_t n)
 	q->tail_n -= n;
 	q->tail_from = qoff_add(q->tail_from, (int64_t)n);
 	atomic_fetch_sub(&q->all->tail_entries, (int64_t)n);
-	if (q->tail_n == 0) {
-		if (q->tail_max > 256 && q->reserved == 0) {
-			free(q->tail_entries);
-			free(q->tail_starts);
-			q->tail_entries = q->tail_starts = NULL;
-			q->tail_max = 0;
-		}
+	if (q->tail_n == 0)
 		return;
-	}
 	memmove(q->tail_entries, q->tail_entries + n * QUEUE_ENTRY_BYTES, q->tail_n * QUEUE_ENTRY_BYTES);
 	memmove(q->tail_starts, q->tail_starts + n * QUEUE_START_BYTES, q->tail_n * QUEUE_START_BYTES);
 }
@@ -181,31 +175,46 @@ queue_tail_settle(struct queue *q)
 	}
 }
 
-/* Appends take this lock with the log's lock held, so nothing may wait for a disk with it.  A
- * copy is written without the lock, because the tail grows meanwhile. */
+/* Appends take this lock with the log's lock held, so nothing may wait for a disk with it.  The tail grows
+ * meanwhile, behind these entries; if it needs more memory, it leaves the old one here. */
 int
 queue_tail_write(struct queue *q, size_t n)
 {
-	AUTO_FREE unsigned char *entries = malloc(n * (QUEUE_ENTRY_BYTES + QUEUE_START_BYTES));
+	unsigned char *entries = q->tail_entries, *starts = q->tail_starts;
 	int64_t from = q->tail_from.n;
 	int rc;
 
 	MUST_HOLD(&q->lock);
 	MUST(!is_written(q));
-	if (!entries)
-		return -ENOMEM;
-	memcpy(entries, q->tail_entries, n * QUEUE_ENTRY_BYTES);
-	memcpy(entries + n * QUEUE_ENTRY_BYTES, q->tail_starts, n * QUEUE_START_BYTES);
 	q->files_min = q->span.min;
+	q->tail_lent = true;
 	atomic_fetch_add(&q->writes, 1);
 	lock_drop(&q->lock);
-	rc = files_write(q, from, entries, entries + n * QUEUE_ENTRY_BYTES, n);
+	rc = files_write(q, from, entries, starts, n);
 	lock_take(&q->lock);
 	atomic_fetch_add(&q->writes, 1);
 	futex_wake(&q->writes, false);
+	if (!q->tail_lent) {
+		free(entries);
+		free(starts);
+	}
+	q->tail_lent = false;
 	if (rc == MQ_OK)
 		tail_drop(q, n);
 	return rc;
+}
+
+void
+queue_tail_shrink(struct queue *q)
+{
+	MUST_HOLD(&q->lock);
+	if (q->tail_n > 0 || q->reserved > 0 || q->tail_max <= TAIL_SMALL || is_written(q))
+		return;
+	free(q->tail_entries);
+	free(q->tail_starts);
+	q->tail_entries = q->tail_starts = NULL;
+	atomic_fetch_sub(&q->all->tail_room, (int64_t)q->tail_max);
+	q->tail_max = 0;
 }
 
 /* Write the tail to the files if it is long, or if the tails of all queues together are, and
@@ -217,8 +226,40 @@ tail_spill(struct queue *q)
 	size_t long_n = atomic_load(&q->all->tail_entries) < TAILS_SPILL ? TAIL_SPILL : 1;
 
 	MUST_HOLD(&q->lock);
-	if (q->tail_n >= long_n && q->tail_n >= q->spill_at && !is_written(q))
-		q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
+	if (q->tail_n < long_n || q->tail_n < q->spill_at || is_written(q))
+		return;
+	q->spill_at = queue_tail_write(q, q->tail_n) == MQ_OK ? 0 : 2 * q->tail_n;
+	if (atomic_load(&q->all->tail_room) > TAILS_SPILL)
+		queue_tail_shrink(q);
+}
+
+/* Give the tail memory for `max` entries.  While a thread writes the tail, the memory that it has is that
+ * thread's. */
+static int
+tail_grow(struct queue *q, size_t max)
+{
+	unsigned char *entries = malloc(max * QUEUE_ENTRY_BYTES), *starts = malloc(max * QUEUE_START_BYTES);
+
+	MUST_HOLD(&q->lock);
+	if (!entries || !starts) {
+		free(entries);
+		free(starts);
+		return -ENOMEM;
+	}
+	if (q->tail_n > 0) {
+		memcpy(entries, q->tail_entries, q->tail_n * QUEUE_ENTRY_BYTES);
+		memcpy(starts, q->tail_starts, q->tail_n * QUEUE_START_BYTES);
+	}
+	if (!q->tail_lent) {
+		free(q->tail_entries);
+		free(q->tail_starts);
+	}
+	q->tail_lent = false;
+	q->tail_entries = entries;
+	q->tail_starts = starts;
+	atomic_fetch_add(&q->all->tail_room, (int64_t)(max - q->tail_max));
+	q->tail_max = max;
+	return MQ_OK;
 }
 
 /* Make room for n more entries in the tail.  The lock is dropped in between. */
@@ -226,7 +267,6 @@ static int
 tail_reserve(struct queue *q, size_t n)
 {
 	size_t max = q->tail_max ? q->tail_max : 8, used;
-	unsigned char *entries, *starts;
 
 	MUST_HOLD(&q->lock);
 	tail_spill(q);
@@ -235,16 +275,7 @@ tail_reserve(struct queue *q, size_t n)
 		return MQ_OK;
 	while (max < used + n)
 		max *= 2;
-	entries = realloc(q->tail_entries, max * QUEUE_ENTRY_BYTES);
-	if (!entries)
-		return -ENOMEM;
-	q->tail_entries = entries;
-	starts = realloc(q->tail_starts, max * QUEUE_START_BYTES);
-	if (!starts)
-		return -ENOMEM;
-	q->tail_starts = starts;
-	q->tail_max = max;
-	return MQ_OK;
+	return tail_grow(q, max);
 }
 
 int

@@ -364,13 +364,16 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 static int
 flush_queue(struct queue *q, mq_qoff end)
 {
+	int rc = MQ_OK;
+
 	LOCKED(&q->lock);
 	queue_tail_settle(q);
-	if (end.n <= q->tail_from.n)
-		return MQ_OK;
 	if (end.n > q->span.end.n)
 		end = q->span.end;	/* the queue has started over since */
-	return queue_tail_write(q, (size_t)(end.n - q->tail_from.n));
+	if (end.n > q->tail_from.n)
+		rc = queue_tail_write(q, (size_t)(end.n - q->tail_from.n));
+	queue_tail_shrink(q);
+	return rc;
 }
 
 static int

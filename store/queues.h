@@ -25,6 +25,7 @@ struct queues {
 	struct queue *dirty;
 	_Atomic int64_t n_dirty;	/* length of that list */
 	_Atomic int64_t tail_entries;	/* entries of all queues that are in memory */
+	_Atomic int64_t tail_room;	/* entries for which they have memory */
 	bool fs_syncs;			/* see file_system_syncs() */
 	bool failed;			/* a sync failed, and none is tried again; used by checkpoints only */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
@@ -79,6 +80,7 @@ struct queue {
 	size_t spill_at;		/* the last write failed: the next one is tried when the tail is this long */
 	unsigned char *tail_entries;	/* tail_max * 20, as in the file */
 	unsigned char *tail_starts;	/* tail_max * 8, as in the file */
+	bool tail_lent;			/* a thread writes these two to the files, and frees them if they are replaced */
 	_Atomic uint32_t writes;	/* odd while a thread writes the tail without the lock: the end is not
 					 * cut then, see queue_tail_settle() */
 	mq_qoff files_min;		/* the head when that write began; used by the writing thread only */
@@ -129,7 +131,7 @@ bool queue_entry_possible(const struct queue_entry *e, int64_t next);
 /* queue_find_pos() among messages [min, end). */
 int queue_find_pos_in(struct queue *q, int64_t min, int64_t end, mq_pos pos, mq_qoff *ret_qoff);
 
-/* Make the queue, which has no messages, begin and end at qoff.  Needs q->lock, as the next four do. */
+/* Make the queue, which has no messages, begin and end at qoff.  Needs q->lock, as the next five do. */
 void queue_empty_at(struct queue *q, mq_qoff qoff);
 
 /* The head is about to move to min, so there may be a file wholly below it; see
@@ -143,6 +145,9 @@ void queue_mark_dirty(struct queue *q);
  * queue_tail_settle() waits until none does.  Both drop the lock meanwhile. */
 int queue_tail_write(struct queue *q, size_t n);
 void queue_tail_settle(struct queue *q);
+
+/* An empty tail keeps its memory for the messages to come, until this gives it back. */
+void queue_tail_shrink(struct queue *q);
 
 /* Make room for n more entries, so that queue_put_batch() cannot fail, until
  * queue_unreserve(), which may write the tail to the files.  -ENOMEM. */

@@ -303,6 +303,26 @@ a_reader_does_not_see_where_files_end_and_memory_begins(void **state)
 }
 
 static void
+a_tail_keeps_its_memory_until_a_checkpoint(void **state)
+{
+	struct rig *r = *state;
+	size_t room;
+
+	put_range(r, 0, 4095);
+	room = r->q->tail_max;
+	for (int64_t n = 4095; n < 30000; n++) {
+		assert_int_equal(put(r, n), MQ_OK);
+		assert_int_equal(r->q->tail_max, room);
+	}
+	assert_true(r->q->tail_n < 5000);
+	assert_int_equal(r->qs.tail_room, room);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	assert_int_equal(r->q->tail_max, 0);
+	assert_int_equal(r->qs.tail_room, 0);
+	verify(r, 0, 30000, 0, 0);
+}
+
+static void
 records_are_those_of_the_entries_in_memory_and_in_files(void **state)
 {
 	struct rig *r = *state;
@@ -442,6 +462,7 @@ thousands_of_growing_queues_fit_in_memory_without_a_checkpoint(void **state)
 		assert_int_equal(queues_make(&r->qs, "t", 1, i % QUEUES, &q), MQ_OK);
 		append(q, &b);
 		assert_true(r->qs.tail_entries < QUEUES_TAIL_MAX / 2);
+		assert_true(r->qs.tail_room < QUEUES_TAIL_MAX);
 	}
 	for (int i = 0; i < QUEUES; i += 100) {
 		q = queues_find(&r->qs, "t", 1, i);
@@ -965,8 +986,9 @@ a_slow_disk_holds_up_neither_messages_nor_readers(void **state)
 		futex_wait(&disk, false, 1, SLOW_MS);
 	put_range(r, 10, 20);			/* more than the tail had room for */
 	verify(r, 0, 20, 0, 0);
+	put_range(r, 20, 100);
 	assert_int_equal(queue_trim(r->q, MQ_QOFF(2)), MQ_OK);
-	verify(r, 2, 20, 0, 0);
+	verify(r, 2, 100, 0, 0);
 	assert_int_equal(pthread_create(&cutter, NULL, cut_main, r), 0);	/* this one must wait */
 	assert_int_equal(atomic_exchange(&disk, 3), 2);
 	futex_wake(&disk, false);
@@ -988,6 +1010,7 @@ main(void)
 		T(a_queue_that_begins_late_has_no_earlier_files),
 		T(a_file_that_a_crash_left_half_made_is_completed),
 		T(a_reader_does_not_see_where_files_end_and_memory_begins),
+		T(a_tail_keeps_its_memory_until_a_checkpoint),
 		T(records_are_those_of_the_entries_in_memory_and_in_files),
 		T(records_asked_for_now_never_wait_for_the_disk),
 		T(room_reserved_survives_a_checkpoint),
