@@ -324,20 +324,24 @@ json_parse(const struct appender *a, const struct piece *piece, struct json_mess
 	return MQ_OK;
 }
 
-/* Add msg to the batch: a message for later as a delayed one. */
 static int
-add_to_batch(struct scratch *s, const struct appender *a, const struct message *msg)
+add_later(struct scratch *s, const struct appender *a, const struct message *msg)
 {
 	struct message waiting = *msg;
 	int rc;
 
-	if (!a->later)
-		return batch_add(&s->batch, msg);
 	rc = scratch_grow(&s->waiting, &s->waiting_size, DELAYED_PROPS_MAX);
 	if (rc == MQ_OK)
 		rc = delays_message(&waiting, a->level, a->deliver_at_ms ? a->deliver_at_ms : clock_wall_ms() + a->delay_ms,
 				    (char *)s->waiting);
 	return rc == MQ_OK ? batch_add(&s->batch, &waiting) : rc;
+}
+
+/* Add msg to the batch: a message for later as a delayed one. */
+static int
+add_to_batch(struct scratch *s, const struct appender *a, const struct message *msg)
+{
+	return a->later ? add_later(s, a, msg) : batch_add(&s->batch, msg);
 }
 
 static int

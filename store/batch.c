@@ -54,14 +54,17 @@ body_len_of(const struct message *m, const unsigned char *encoded, size_t size, 
 	return body_length(&rec, ret);
 }
 
-/* What the properties of m say.  In a write all messages have the same ones: they are looked through once. */
+/* Set in e, which has DUE_NOW and 0 elsewhere, what the properties of m say.  In a write all messages have the
+ * same ones: they are looked through once. */
 static void
 read_properties(const struct batch *b, const struct message *m, struct batch_entry *e)
 {
 	const struct batch_entry *last = b->n > 0 ? &b->entries[b->n - 1] : NULL;
 	size_t len;
 
-	if (last && last->q == e->q && last->props_len == e->props_len && e->props_len > 0 &&
+	if (e->props_len == 0)
+		return;
+	if (last && last->q == e->q && last->props_len == e->props_len &&
 	    memcmp(b->buf + last->at + last->total - e->props_len, m->props, e->props_len) == 0) {
 		e->keyed = last->keyed;
 		e->tags_code = last->tags_code;
