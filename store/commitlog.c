@@ -417,7 +417,8 @@ fitting(const struct commitlog *log, const struct batch *b, size_t from)
 }
 
 /* A sync of blocks that were written before needs no journal of the file system, and takes half as long.
- * So if syncs are small, zeros are written ahead of the records.  A failure is ignored. */
+ * So if syncs are small, zeros are written ahead of the records; not when the next one is large already, because
+ * then writing twice costs more.  A failure is ignored. */
 static void
 write_ahead(struct commitlog *log)
 {
@@ -425,7 +426,8 @@ write_ahead(struct commitlog *log)
 	int64_t base = commitlog_segment_of(log, log->end).byte, end = log->end.byte;
 
 	MUST_HOLD(&log->lock);
-	if (!atomic_load(&log->small_flushes) || end + AHEAD_BYTES / 8 < log->zeroed)
+	if (!atomic_load(&log->small_flushes) || end + AHEAD_BYTES / 8 < log->zeroed ||
+	    end - mark_at(&log->flushed).byte >= SMALL_FLUSH_BYTES)
 		return;
 	if (end + AHEAD_BYTES > base + log->segment_bytes)
 		return;			/* the last few blocks of a segment */

@@ -713,6 +713,30 @@ a_segment_is_kept_on_another_file_system_too(void **state)
 	tree_remove(shm);
 }
 
+static void
+zeros_are_written_ahead_while_syncs_are_small_and_no_burst_comes(void **state)
+{
+	struct rig *r = *state;
+	int64_t zeroed;
+
+	commitlog_close(&r->log);
+	log_begin(r, 16 << 20);
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(r->log.zeroed, 0);
+	assert_int_equal(commitlog_flush(&r->log, MQ_POS(200)), MQ_OK);
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	zeroed = r->log.zeroed;
+	assert_true(zeroed >= 1 << 20);
+	while (r->log.end.byte < 4 << 20)
+		assert_int_equal(append_one(r, 60000), MQ_OK);
+	assert_int_equal(r->log.zeroed, zeroed);
+	assert_int_equal(commitlog_flush(&r->log, r->log.end), MQ_OK);
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_int_equal(commitlog_flush(&r->log, r->log.end), MQ_OK);
+	assert_int_equal(append_one(r, 200), MQ_OK);
+	assert_true(r->log.zeroed > r->log.end.byte);
+}
+
 int
 main(void)
 {
@@ -723,6 +747,7 @@ main(void)
 		T(a_record_may_leave_exactly_the_blank_one),
 		T(a_batch_spreads_over_as_many_segments_as_it_takes),
 		T(a_record_longer_than_a_segment_is_refused_and_what_is_before_it_stays),
+		T(zeros_are_written_ahead_while_syncs_are_small_and_no_burst_comes),
 		T(store_times_never_go_back),
 		T(a_log_received_up_to_a_segments_end_goes_on_in_the_next_one),
 		T(refused_bytes_change_nothing),
