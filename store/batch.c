@@ -32,7 +32,7 @@ batch_clear(struct batch *b)
 {
 	b->len = 0;
 	b->n = 0;
-	b->together = false;
+	b->together = b->one_queue = b->more = false;
 }
 
 bool
@@ -112,6 +112,7 @@ batch_add_to(struct batch *b, struct queue *q, const struct message *m)
 	read_properties(b, m, e);
 	b->n++;
 	e->waits = m->prepared.byte > 0 || e->due != DUE_NOW;
+	b->more |= e->keyed || e->waits;
 	b->len += size;
 	return MQ_OK;
 }
@@ -146,7 +147,7 @@ batch_add_all(struct batch *b, const struct batch *from, struct queue *q)
 size_t
 batch_run_end(const struct batch *b, size_t from, size_t n)
 {
-	size_t to = from + 1;
+	size_t to = b->one_queue ? n : from + 1;
 
 	while (to < n && b->entries[to].q == b->entries[from].q)
 		to++;

@@ -31,6 +31,8 @@ struct batch {
 	struct batch_entry *entries;
 	size_t n, max;
 	bool together;		/* all of it is stored in one segment, or none of it */
+	bool one_queue;		/* all entries are for one queue; false: that is not known */
+	bool more;		/* an entry is keyed, or waits */
 };
 
 void batch_init(struct batch *b);

@@ -54,7 +54,7 @@ put_in_queue(struct store *s, const struct record *rec)
 static void
 batch_in_queues(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; b->more && i < n; i++)
 		if (b->entries[i].due == DUE_AT)
 			b->entries[i].tags_code = delays_tags_code(s, b->entries[i].tags_code);
 	for (size_t from = 0, to; from < n; from = to) {
@@ -93,7 +93,7 @@ record_of(const struct batch *b, size_t i)
 void
 dispatch_prepare(struct store *s, const struct batch *b)
 {
-	for (size_t i = 0; s->settings->messageIndexEnable && i < b->n; i++) {
+	for (size_t i = 0; b->more && s->settings->messageIndexEnable && i < b->n; i++) {
 		if (!b->entries[i].keyed)
 			continue;
 		const struct record rec = record_of(b, i);
@@ -118,7 +118,7 @@ dispatch_batch(struct store *s, struct batch *b, size_t n, int64_t store_ms)
 {
 	MUST_HOLD(&s->log.lock);
 	batch_in_queues(s, b, n, store_ms);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; b->more && i < n; i++) {
 		const struct batch_entry *e = &b->entries[i];
 		struct record rec;
 

@@ -130,11 +130,14 @@ record_size(const struct message *m)
 static unsigned char *
 host_put(unsigned char *at, const struct host *host)
 {
-	size_t len = host->v6 ? 16 : 4;
-
-	memcpy(at, host->addr, len);
-	be32_put(at + len, host->port);
-	return at + len + 4;
+	if (host->v6) {
+		memcpy(at, host->addr, 16);
+		at += 12;
+	} else {
+		memcpy(at, host->addr, 4);
+	}
+	be32_put(at + 4, host->port);
+	return at + HOST_V4_BYTES;
 }
 
 static unsigned char *

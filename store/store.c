@@ -766,6 +766,7 @@ aim(struct batch *b, struct queue *q)
 {
 	for (size_t i = 0; i < b->n; i++)
 		b->entries[i].q = q;
+	b->one_queue = true;
 }
 
 int
