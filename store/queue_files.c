@@ -44,6 +44,61 @@ half_name(const struct queue *q, enum queue_half half, int64_t file, char *name,
 		 file * q->all->file_entries * halves[half].bytes);
 }
 
+/* --- are the files as the queue's row? --------------------------------------------------- */
+
+/* Read entry `at` of one half through a descriptor that is closed again: many queues may be looked at. */
+static int
+peek(struct queue *q, enum queue_half half, int64_t at, void *buf)
+{
+	char name[RECORD_TOPIC_MAX + 48];
+
+	half_name(q, half, at / q->all->file_entries, name, sizeof(name));
+	AUTO_CLOSE int fd = openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return file_read(fd, buf, (size_t)halves[half].bytes, at % q->all->file_entries * halves[half].bytes,
+			 queue_files_dir(half));
+}
+
+bool
+queue_files_match(struct queue *q)
+{
+	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
+	int64_t last = q->promise.end.n - 1;
+	struct queue_entry e;
+
+	if (peek(q, QUEUE_ENTRIES, last, raw) != MQ_OK || peek(q, QUEUE_STARTS, last, start) != MQ_OK)
+		return false;
+	queue_entry_decode(raw, start, &e);
+	return e.pos.byte == q->promise.last_end.byte - e.total && queue_entry_possible(&e, q->promise.end_bytes);
+}
+
+/* Before the first use of the files.  If several threads do this, one of them tells the result. */
+static void
+compare_once(struct queue *q)
+{
+	enum queue_files_state promised = FILES_PROMISED;
+
+	if (atomic_load(&q->promise.state) != FILES_PROMISED)
+		return;
+	if (!atomic_compare_exchange_strong(&q->promise.state, &promised,
+					    queue_files_match(q) ? FILES_KNOWN : FILES_UNLIKE) ||
+	    atomic_load(&q->promise.state) == FILES_KNOWN)
+		return;
+	atomic_store(&q->all->unlike, true);
+	log_err("topic %s queue %" PRId32 ": its files are not as the last checkpoint left them; messages before %"
+		PRId64 " cannot be read until the next mount makes the views anew", q->topic, q->id, q->promise.end.n);
+}
+
+/* May entry `at` be read from the files? */
+static bool
+is_readable(const struct queue *q, int64_t at)
+{
+	return atomic_load(&q->promise.state) != FILES_UNLIKE || at >= q->promise.end.n;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
 /* The slots before the queue's first entry say that nothing is there. */
 static int
 fill_pre_blank(struct queue *q, int fd, int64_t n)
@@ -115,6 +170,7 @@ queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, 
 	int fd, rc;
 
 	if (!ref) {
+		compare_once(q);
 		half_name(q, half, file, name, sizeof(name));
 		fd = openat(half_dirfd(q->all, half), name, O_RDWR | O_CLOEXEC);
 		if (fd < 0 && (errno != ENOENT || !make))
@@ -136,19 +192,6 @@ queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, 
 }
 
 int
-queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf)
-{
-	char name[RECORD_TOPIC_MAX + 48];
-
-	half_name(q, half, at / q->all->file_entries, name, sizeof(name));
-	AUTO_CLOSE int fd = openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return file_read(fd, buf, (size_t)halves[half].bytes, at % q->all->file_entries * halves[half].bytes,
-			 queue_files_dir(half));
-}
-
-int
 queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n)
 {
 	int64_t bytes = halves[half].bytes;
@@ -158,6 +201,11 @@ queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, vo
 	rc = queue_files_get(q, half, at / q->all->file_entries, write, &ref);
 	if (rc != MQ_OK)
 		return rc;
+	if (!write && !is_readable(q, at)) {
+		fdcache_put(q->all->files, ref);
+		return err_note(-EIO, "topic %s queue %" PRId32 ": its files are not as the last checkpoint left them",
+				q->topic, q->id);
+	}
 	at = at % q->all->file_entries * bytes;
 	if (write)
 		fdref_writes(ref);
@@ -173,7 +221,7 @@ int
 queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void *buf, size_t n)
 {
 	int64_t bytes = halves[half].bytes, file = at / q->all->file_entries;
-	struct fdref *ref = fdcache_get(q->all->files, q, file * 2 + half);
+	struct fdref *ref = is_readable(q, at) ? fdcache_get(q->all->files, q, file * 2 + half) : NULL;
 	int rc = ref ? file_read_now(fdref_fd(ref), buf, n * (size_t)bytes, at % q->all->file_entries * bytes) : -EAGAIN;
 
 	fdcache_put(q->all->files, ref);
@@ -185,6 +233,7 @@ queue_files_remove(struct queue *q, enum queue_half half, int64_t file)
 {
 	char name[RECORD_TOPIC_MAX + 48];
 
+	compare_once(q);
 	half_name(q, half, file, name, sizeof(name));
 	if (unlinkat(half_dirfd(q->all, half), name, 0) != 0 && errno != ENOENT)
 		log_warn("%s/%s: remove: %s", halves[half].dir, name, strerror(errno));

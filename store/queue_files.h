@@ -18,6 +18,11 @@ enum queue_half {
 
 const char *queue_files_dir(enum queue_half half);
 
+/* Do the files hold the last message that the queue's row has?  Only that one is compared: a start must
+ * not take longer for a larger store.  The functions below compare before they first open or remove a file
+ * of a queue whose files were not compared yet; see queues_restore(). */
+bool queue_files_match(struct queue *q);
+
 /* Is that file there; `whole`: at its full length? */
 bool queue_files_there(struct queue *q, enum queue_half half, int64_t file, bool whole);
 
@@ -25,14 +30,12 @@ bool queue_files_there(struct queue *q, enum queue_half half, int64_t file, bool
  * not there.  -EIO for a missing one. */
 int queue_files_get(struct queue *q, enum queue_half half, int64_t file, bool make, struct fdref **ret_ref);
 
-/* Read or write n entries of one half from entry `at` on; they lie in one file. */
+/* Read or write n entries of one half from entry `at` on; they lie in one file.  -EIO: they cannot be
+ * read, or must not, as the files are not as the queue's row. */
 int queue_files_io(struct queue *q, enum queue_half half, bool write, int64_t at, void *buf, size_t n);
 
 /* Read such entries if they are in memory, and the file is open; else -EAGAIN, and it has not waited. */
 int queue_files_read_now(struct queue *q, enum queue_half half, int64_t at, void *buf, size_t n);
-
-/* Read entry `at` of one half through a descriptor that is closed again: for a look at many queues. */
-int queue_files_peek(struct queue *q, enum queue_half half, int64_t at, void *buf);
 
 /* Remove one half's file, if it is there. */
 void queue_files_remove(struct queue *q, enum queue_half half, int64_t file);

@@ -163,24 +163,6 @@ queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *ar
 	return rc;
 }
 
-/* Do the files hold the last message, as the row has it?  Only that one is compared: a start
- * must not take longer for a larger store. */
-static bool
-files_match(struct queue *q)
-{
-	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
-	int64_t last = q->span.end.n - 1;
-	struct queue_entry e;
-
-	if (q->span.end.n == q->span.min.n)
-		return true;
-	if (queue_files_peek(q, QUEUE_ENTRIES, last, raw) != MQ_OK ||
-	    queue_files_peek(q, QUEUE_STARTS, last, start) != MQ_OK)
-		return false;
-	queue_entry_decode(raw, start, &e);
-	return e.pos.byte == q->span.last_end.byte - e.total && queue_entry_possible(&e, q->span.end_bytes);
-}
-
 bool
 queue_row_valid(const struct queue_row *row)
 {
@@ -208,6 +190,10 @@ restore_row(struct queues *qs, const struct queue_row *row, struct queue **ret_q
 	q->saved.taken_min = row->span.min;
 	q->tail_from = q->saved.synced = q->own_from = row->span.end;
 	q->head_moves = row->head_moves;
+	q->promise.end = row->span.end;
+	q->promise.last_end = row->span.last_end;
+	q->promise.end_bytes = row->span.end_bytes;
+	atomic_store(&q->promise.state, row->span.end.n > row->span.min.n ? FILES_PROMISED : FILES_KNOWN);
 	*ret_q = q;
 	return MQ_OK;
 }
@@ -225,11 +211,13 @@ matching_main(void *arg)
 {
 	struct matching *m = arg;
 
-	for (size_t i = m->from; i < m->n && !m->unlike; i += m->step) {
-		LOCKED(&m->list[i]->lock);
-		if (!files_match(m->list[i]))
+	for (size_t i = m->from; i < m->n && !m->unlike; i += m->step)
+		if (atomic_load(&m->list[i]->promise.state) == FILES_KNOWN)
+			continue;
+		else if (queue_files_match(m->list[i]))
+			atomic_store(&m->list[i]->promise.state, FILES_KNOWN);
+		else
 			m->unlike = m->list[i];
-	}
 	return NULL;
 }
 
@@ -262,22 +250,47 @@ find_unlike(struct queue **list, size_t n)
 	return unlike;
 }
 
+static int
+compare_all(struct queue **list, size_t n)
+{
+	const struct queue *unlike = find_unlike(list, n);
+
+	if (!unlike)
+		return MQ_OK;
+	return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": its files are not as the last checkpoint left them",
+			unlike->topic, unlike->id);
+}
+
+/* Does each topic that has messages have its directories? */
+static int
+look_for_topics(const struct queues *qs, struct queue **list, size_t n)
+{
+	const char *seen = "";
+
+	for (size_t i = 0; i < n; i++) {
+		struct queue *q = list[i];
+
+		if (atomic_load(&q->promise.state) == FILES_KNOWN || strcmp(q->topic, seen) == 0)
+			continue;
+		if (faccessat(qs->consumequeue_fd, q->topic, F_OK, 0) != 0 ||
+		    faccessat(qs->byteindex_fd, q->topic, F_OK, 0) != 0)
+			return err_note(MQ_ECORRUPT, "topic %s: the directories of its queues are missing", q->topic);
+		seen = q->topic;
+	}
+	return MQ_OK;
+}
+
 int
-queues_restore(struct queues *qs, const struct queue_row *rows, size_t n)
+queues_restore(struct queues *qs, const struct queue_row *rows, size_t n, bool trusted)
 {
 	AUTO_FREE struct queue **list = calloc(n + 1, sizeof(*list));
-	const struct queue *unlike;
 	int rc = list ? MQ_OK : -ENOMEM;
 
 	for (size_t i = 0; rc == MQ_OK && i < n; i++)
 		rc = restore_row(qs, &rows[i], &list[i]);
 	if (rc != MQ_OK)
 		return rc;
-	unlike = find_unlike(list, n);
-	if (unlike)
-		return err_note(MQ_ECORRUPT, "topic %s queue %" PRId32 ": its files are not as the last checkpoint "
-				"left them", unlike->topic, unlike->id);
-	return MQ_OK;
+	return trusted ? look_for_topics(qs, list, n) : compare_all(list, n);
 }
 
 /* --- to disk -------------------------------------------------------------------------------- */

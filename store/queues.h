@@ -30,6 +30,7 @@ struct queues {
 	bool failed;			/* a sync failed, and none is tried again; used by checkpoints only */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
 	_Atomic int64_t outgrown;	/* number of queues with saved.outgrown */
+	_Atomic bool unlike;		/* a queue was found whose files are not as its row, see queues_restore() */
 	struct queue *_Atomic news;	/* watched queues that have got messages, newest first */
 };
 
@@ -49,8 +50,22 @@ struct queue_saved {
 	mq_qoff taken_min;		/* the head as the last checkpoint has it */
 };
 
+/* What the files have to say, by the row that a queue was made from.  Its files are compared with it
+ * before anything is read from or written to them. */
+struct queue_promise {
+	mq_qoff end;
+	mq_pos last_end;
+	int64_t end_bytes;
+	enum queue_files_state {
+		FILES_KNOWN,		/* they were compared, or the row has no messages */
+		FILES_PROMISED,		/* not yet compared */
+		FILES_UNLIKE,		/* they are not as the row: entries before `end` are not read from them */
+	} _Atomic state;
+};
+
 struct queue {
 	struct queues *all;
+	struct queue_promise promise;	/* all but its state: set before other threads know the queue */
 	struct queue *chain;		/* same bucket */
 	struct queue *next_dirty;
 	_Atomic int watchers;
@@ -97,8 +112,13 @@ int queues_make(struct queues *qs, const char *topic, size_t topic_len, int32_t 
 int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void *arg);
 
 /* Make the queues as a checkpoint left them.  MQ_ECORRUPT when a row is damaged, or the files
- * of a queue do not hold the last message that its row has. */
-int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n);
+ * of a queue do not hold the last message that its row has.
+ *
+ * `trusted`: nothing has written to the files since the checkpoint, as far as anybody knows.  Then only
+ * the directories of topics are looked for, and each queue's files are compared at their first use.  If
+ * they are not as the row, qs->unlike is set, a line is logged, and reading messages from before
+ * the checkpoint fails with -EIO; new messages are stored and read. */
+int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n, bool trusted);
 
 /* Are the row's values possible? */
 bool queue_row_valid(const struct queue_row *row);

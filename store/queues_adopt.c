@@ -30,6 +30,7 @@ adopt(struct queues *qs, const char *topic, int32_t id, mq_qoff end)
 	if (end.n < q->span.end.n)
 		end = q->span.end;
 	q->span = (struct queue_span){ 0 };
+	atomic_store(&q->promise.state, FILES_KNOWN);	/* they are removed */
 	queue_empty_at(q, end);
 	queue_mark_dirty(q);
 	return MQ_OK;

@@ -258,11 +258,8 @@ verify(struct scrub *sc, struct check *c, const struct pace *pace)
 static void
 views_are_stale(struct scrub *sc, int64_t messages)
 {
-	int rc;
+	int rc = store_views_are_stale(sc->s);
 
-	lock_take(&sc->s->checkpoint_lock);
-	rc = storedir_views_are_stale(sc->s->dir);
-	lock_drop(&sc->s->checkpoint_lock);
 	if (rc == MQ_OK)
 		log_warn("%" PRId64 " messages that are there again are in no queue yet, as the views were made without "
 			 "them: the next mount makes the views anew", messages);

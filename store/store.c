@@ -23,6 +23,7 @@
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
+#define QUEUES_COMPARED 1000		/* up to so many queues have their files compared by each mount */
 #define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
 
 /* --- opening ----------------------------------------------------------------------- */
@@ -94,11 +95,21 @@ adopt_rows(struct store *s, const struct store_checkpoint *cp)
 	return rc;
 }
 
+/* Opening two files for each of 100,000 queues takes seconds, and minutes from a cold disk.  Where there are
+ * fewer, or something may have changed the files, or retention is about to read them, all are compared
+ * now: then views that are not as they were are made anew by this mount, not by the next one. */
+static bool
+may_compare_later(struct store *s, const struct store_checkpoint *cp)
+{
+	return cp->n > QUEUES_COMPARED && s->dir->was_clean && !s->dir->is_copy &&
+	       cp->begin.byte >= store_begin(s).byte;
+}
+
 /* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */
 static int
 open_views(struct store *s, const struct store_checkpoint *cp)
 {
-	int rc = queues_restore(&s->queues, cp->rows, cp->n);
+	int rc = queues_restore(&s->queues, cp->rows, cp->n, may_compare_later(s, cp));
 
 	return rc == MQ_OK ? open_index(s, cp, false) : rc;
 }
@@ -358,6 +369,30 @@ recover(struct store *s, const struct store_checkpoint *cp)
 	return MQ_OK;
 }
 
+/* --- views that are stale ------------------------------------------------------------------ */
+
+int
+store_views_are_stale(struct store *s)
+{
+	LOCKED(&s->checkpoint_lock);
+	return storedir_views_are_stale(s->dir);
+}
+
+/* If a queue's files were found to be unlike its row, let the next mount know. */
+static void
+note_unlike(struct store *s)
+{
+	int rc;
+
+	if (!atomic_exchange(&s->queues.unlike, false))
+		return;
+	rc = store_views_are_stale(s);
+	if (rc == MQ_OK)
+		return;
+	log_err("the next mount is not told to make the views anew: %s", err_text(rc));
+	atomic_store(&s->queues.unlike, true);
+}
+
 /* --- the flusher ----------------------------------------------------------------------- */
 
 static void *
@@ -372,6 +407,7 @@ flusher_main(void *arg)
 		if (rc != last && rc != MQ_OK)
 			log_warn("no segment in reserve: %s", err_text(rc));
 		last = rc;
+		note_unlike(s);
 	}
 	return NULL;
 }
@@ -526,6 +562,7 @@ store_close(struct store *s)
 		pthread_join(s->retention, NULL);
 	if (s->log.segment_bytes)
 		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
+	note_unlike(s);
 	keyindex_close(s->index);
 	queues_close(&s->queues);
 	commitlog_close(&s->log);

@@ -55,6 +55,9 @@ struct store {
 	_Atomic int64_t removed_segments, removed_bytes;
 };
 
+/* The next mount is to make the views anew. */
+int store_views_are_stale(struct store *s);
+
 /* One at a time. */
 void store_turn_begin(struct store *s);
 void store_turn_end(struct store *s);

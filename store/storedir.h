@@ -9,8 +9,8 @@
  *   commitlog/ consumequeue/ byteindex/ index/ lmdb/ config/ lost+found/
  *                commitlog may be a link to the directory that RocketMQ's storePathCommitLog
  *                names, for programs that only know the store
- *   views.stale  the views lack messages of a part of the log that was bad and has been healed:
- *                the next mount makes them anew
+ *   views.stale  the views lack messages of a part of the log that was bad and has been healed, or the
+ *                files of a queue were not as its row: the next mount makes them anew
  *   snapshots/   see snapshot.h
  *   sums/        see sums.h
  *   snapshot     this is a copy of a snapshot, with the identity of its store until a mount

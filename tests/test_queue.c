@@ -396,7 +396,7 @@ known_records_are_skipped_and_a_restored_queue_goes_on(void **state)
 	/* a crash: what is beyond the row is only in memory, and comes again */
 	views_close(r);
 	views_open(r);
-	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_OK);
+	assert_int_equal(queues_restore(&r->qs, &row, 1, false), MQ_OK);
 	r->q = queues_find(&r->qs, "t", 1, 3);
 	verify(r, 0, 150, 0, 0);
 	r->pos = 1000;
@@ -418,18 +418,18 @@ a_row_whose_files_are_not_there_is_not_believed(void **state)
 	views_open(r);
 	bad = row;
 	bad.span.last_end.byte++;
-	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1, false), MQ_ECORRUPT);
 	bad = row;
 	bad.span.min.n = -1;
-	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1, false), MQ_ECORRUPT);
 	bad = row;
 	snprintf(bad.topic, sizeof(bad.topic), "../x");
-	assert_int_equal(queues_restore(&r->qs, &bad, 1), MQ_ECORRUPT);
-	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_OK);
+	assert_int_equal(queues_restore(&r->qs, &bad, 1, false), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &row, 1, false), MQ_OK);
 	views_close(r);
 	views_open(r);
 	unlinkat(r->bi, "t/3/00000000000000000800", 0);
-	assert_int_equal(queues_restore(&r->qs, &row, 1), MQ_ECORRUPT);
+	assert_int_equal(queues_restore(&r->qs, &row, 1, false), MQ_ECORRUPT);
 }
 
 static void
@@ -442,6 +442,59 @@ append(struct queue *q, struct batch *b)
 }
 
 /* A sync that takes its time lets no checkpoint end. */
+/* The views again, of which nothing is known but that row. */
+static void
+trust(struct rig *r, const struct queue_row *row)
+{
+	views_close(r);
+	views_open(r);
+	assert_int_equal(queues_restore(&r->qs, row, 1, true), MQ_OK);
+	r->q = queues_find(&r->qs, "t", 1, 3);
+}
+
+static void
+a_trusted_row_is_compared_when_its_files_are_first_used(void **state)
+{
+	struct rig *r = *state;
+	struct queue_row row;
+	struct queue_entry e;
+	size_t got;
+
+	put_range(r, 0, 150);
+	assert_int_equal(flush(r, &row), MQ_OK);
+	trust(r, &row);
+	verify(r, 0, 150, 0, 0);
+	put_range(r, 150, 160);
+	verify(r, 0, 160, 0, 0);
+	assert_false(r->qs.unlike);
+	trust(r, &row);
+	r->pos = row.span.last_end.byte;
+	assert_int_equal(unlinkat(r->bi, "t/3/00000000000000000800", 0), 0);
+	put_range(r, 150, 160);		/* in memory: no file is used */
+	assert_false(r->qs.unlike);
+	assert_int_equal(queue_entries(r->q, MQ_QOFF(50), &e, 1, &got), -EIO);
+	assert_true(r->qs.unlike);
+	assert_int_equal(queue_records(r->q, MQ_QOFF(50), true, &e, 1, &got), -EAGAIN);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	assert_int_equal(queue_entries(r->q, MQ_QOFF(149), &e, 1, &got), -EIO);
+	assert_int_equal(queue_entries(r->q, MQ_QOFF(150), &e, 1, &got), MQ_OK);
+	assert_int_equal(e.body_len, body_of(150));
+}
+
+static void
+a_row_is_trusted_only_where_its_topic_has_directories(void **state)
+{
+	struct rig *r = *state;
+	struct queue_row row;
+
+	put_range(r, 0, 10);
+	assert_int_equal(flush(r, &row), MQ_OK);
+	views_close(r);
+	views_open(r);
+	assert_int_equal(renameat(r->bi, "t", r->bi, "gone"), 0);
+	assert_int_equal(queues_restore(&r->qs, &row, 1, true), MQ_ECORRUPT);
+}
+
 static void
 thousands_of_growing_queues_fit_in_memory_without_a_checkpoint(void **state)
 {
@@ -1016,6 +1069,8 @@ main(void)
 		T(room_reserved_survives_a_checkpoint),
 		T(known_records_are_skipped_and_a_restored_queue_goes_on),
 		T(a_row_whose_files_are_not_there_is_not_believed),
+		T(a_trusted_row_is_compared_when_its_files_are_first_used),
+		T(a_row_is_trusted_only_where_its_topic_has_directories),
 		T(thousands_of_growing_queues_fit_in_memory_without_a_checkpoint),
 		T(a_checkpoint_has_all_queues_though_retention_trims_others_meanwhile),
 		T(a_checkpoint_without_memory_leaves_all_queues_to_the_next_one),

@@ -1329,6 +1329,58 @@ only_watched_queues_that_got_messages_are_news(void **state)
 	kit_close(k);
 }
 
+/* Three queues with a message each, and many without any, which have no files. */
+static void
+many_queues(struct kit *k)
+{
+	kit_open(k);
+	for (int32_t id = 0; id < 1000; id++)
+		assert_int_equal(store_queue_came_to(k->s, "empty", id, MQ_QOFF(1), 1), MQ_OK);
+	for (int32_t id = 0; id < 3; id++)
+		assert_int_equal(kit_append(k, "many", id, 1, 10, NULL), MQ_OK);
+}
+
+static void
+lose_files_of_queue_1(struct kit *k)
+{
+	sh("rm '%s'/consumequeue/many/1/*", k->path);
+}
+
+static void
+of_many_queues_one_whose_files_are_lost_is_found_at_its_first_use(void **state)
+{
+	struct kit *k = *state;
+
+	many_queues(k);
+	kit_close(k);
+	lose_files_of_queue_1(k);
+	kit_open(k);
+	assert_int_equal(kit_read(k, &k->model[0]), MQ_OK);
+	assert_int_equal(kit_read(k, &k->model[1]), -EIO);
+	kit_close(k);
+	assert_true(kit_exists(k, "views.stale"));
+	kit_open(k);			/* the views are made anew */
+	for (size_t i = 0; i < k->n; i++)
+		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+	kit_close(k);
+	assert_false(kit_exists(k, "views.stale"));
+}
+
+static void
+of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_a_crash(void **state)
+{
+	struct kit *k = *state;
+
+	many_queues(k);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	kit_crash(k);
+	lose_files_of_queue_1(k);
+	kit_open(k);
+	for (size_t i = 0; i < k->n; i++)
+		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+	kit_close(k);
+}
+
 int
 main(void)
 {
@@ -1343,6 +1395,8 @@ main(void)
 		T(a_record_of_version_2_is_refused_by_name_and_not_cut),
 		T(queues_of_batches_are_refused_by_name_and_nothing_is_changed),
 		T(the_views_are_kept_where_the_last_message_is_packed),
+		T(of_many_queues_one_whose_files_are_lost_is_found_at_its_first_use),
+		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_a_crash),
 		T(an_existing_logs_segment_size_wins),
 		T(a_record_torn_anywhere_is_cut),
 		T(garbage_behind_the_end_is_kept_in_lost_and_found_and_made_zero),

@@ -99,7 +99,7 @@ look_at_queues(struct input *in, const char *path, int claimed)
 	MUST(fdcache_open(4, &files) == MQ_OK);
 	MUST(queues_open(&qs, cq, bi, FILE_ENTRIES * 20, files) == MQ_OK);
 	(void)queues_adopt(&qs, cq);
-	(void)queues_restore(&qs, &row, 1);	/* believed or not: it can be read */
+	(void)queues_restore(&qs, &row, 1, false);	/* believed or not: it can be read */
 	q = queues_find(&qs, "t", 1, 0);
 	read_all(q);
 	put_again(q, claimed / 2);
