@@ -405,6 +405,6 @@ handles_inherit(struct mount *m)
 	if (rc != MQ_OK)
 		return rc;
 	handles_finish(m);
-	log_notice("of %" PRId64 " open files, %" PRId64 " could not be taken over", hs->count, broken);
+	log_notice("%" PRId64 " open files were taken over, %" PRId64 " could not be", hs->count - broken, broken);
 	return MQ_OK;
 }
