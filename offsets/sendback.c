@@ -134,6 +134,25 @@ append(struct offsets *o, struct topic *t, struct queue *q, const struct message
 	return rc;
 }
 
+/* The queue of t to which it goes, or the one of its level, where it waits until then. */
+static int
+queue_for(struct offsets *o, struct topic *t, int level, struct coming *c, struct queue **ret_q)
+{
+	int rc;
+
+	c->m.topic = c->topic;
+	c->m.topic_len = strlen(c->topic);
+	if (c->dead)
+		return topic_queue(o, t, 0, ret_q);
+	c->m.queue_id = (int32_t)(c->rec.pos.byte / 8 % topic_queues(o, t));
+	if (level == SEND_BACK_BY_RULE)
+		level = FIRST_LEVEL + c->rec.reconsume_times;
+	if (level > record_levels())
+		level = record_levels();
+	rc = delays_message(&c->m, level, 0, c->waiting);
+	return rc == MQ_OK ? delays_queue(o->store, level, ret_q) : rc;
+}
+
 int
 send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int level, int max_times)
 {
@@ -160,21 +179,7 @@ send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int l
 		return rc;
 	c->dead = level < 0 || c->rec.reconsume_times >= (max_times < 0 ? conf.retry_max : max_times);
 	rc = topic_for(o, g, &conf, c, &t);
-	if (rc != MQ_OK)
-		return rc;
-	c->m.topic = c->topic;
-	c->m.topic_len = strlen(c->topic);
-	if (c->dead) {
-		rc = topic_queue(o, t, 0, &to);
-		return rc == MQ_OK ? append(o, t, to, &c->m) : rc;
-	}
-	c->m.queue_id = (int32_t)(c->rec.pos.byte / 8 % topic_queues(o, t));
-	if (level == SEND_BACK_BY_RULE)
-		level = FIRST_LEVEL + c->rec.reconsume_times;
-	if (level > record_levels())
-		level = record_levels();
-	rc = delays_message(&c->m, level, 0, c->waiting);
 	if (rc == MQ_OK)
-		rc = delays_queue(o->store, level, &to);
+		rc = queue_for(o, t, level, c, &to);
 	return rc == MQ_OK ? append(o, t, to, &c->m) : rc;
 }
