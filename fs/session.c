@@ -312,8 +312,9 @@ session_connect(struct mount *m, const char *where)
 
 	int rc;
 
-	if (fuse_session_mount(m->session, where) != 0)
-		return -EIO;
+	if (fuse_session_mount(m->session, where) != 0)		/* noted, unless it was fusermount3 that failed */
+		return err_is_noted(-EIO) ? -EIO : err_note(-EIO, "%s: not mounted: fusermount3 has said why, or is "
+							    "not installed", where);
 	rc = fuse_session_custom_io(m->session, &io, fuse_session_fd(m->session));
 	return rc == MQ_OK ? MQ_OK : err_note(rc, "libfuse %s: fuse_session_custom_io: %m (3.18 and later have it "
 					      "only if built with -Denable-custom-io=true)", fuse_pkgversion());

@@ -434,7 +434,10 @@ look_for_store(const char *path, const struct settings *settings)
 		return -ENOMEM;
 	if (*settings->storePathCommitLog || stat(log, &st) == 0)
 		return MQ_OK;
-	return err_note(-errno, "%s: no store: commitlog: %m (elsewhere? -o storePathCommitLog=DIRECTORY)", path);
+	if (errno == ENOENT && stat(path, &st) == 0)
+		return err_note(-ENOENT, "%s is no store: it has no commitlog (if that lies elsewhere: -o "
+				"storePathCommitLog=DIRECTORY)", path);
+	return err_note(-errno, "%s: %m", path);
 }
 
 int

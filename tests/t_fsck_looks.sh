@@ -62,6 +62,9 @@ want 1 "$(wc -l < "$work/said")" "lines after the mount"
 # no store, wrong usage; nothing is made
 fsck 8 -y "$work/none"
 [ ! -e "$work/none" ] || fail "a store was made"
+says 'none: No such file or directory$'
+fsck 8 "$work"
+says 'is no store: it has no commitlog'
 fsck 16
 fsck 16 -n -y "$work/store"
 fsck 16 -Z "$work/store"

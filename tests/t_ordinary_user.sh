@@ -9,7 +9,7 @@ requires_tool fusermount3
 chmod 755 "$work"
 mknod "$work/fuse" c 10 229
 chmod 666 "$work/fuse"
-mkdir "$work/home"
+mkdir "$work/home" "$work/roots"
 chown -R 65534:65534 "$work/home" "$mnt"
 
 cat > "$work/inside" << 'END'
@@ -27,6 +27,8 @@ others=$(find "$1/home" -mindepth 1 -perm /077 ! -type l)
 if [ -n "$others" ]; then echo "others than the user may look into $others"; exit 1; fi
 if ls "$1/mnt" 2> /dev/null; then echo "root may look without allow_other"; exit 1; fi
 user "$1" fusermount3 -u "$1/mnt"
+if said=$(user "$1" mount.mqfs "$1/home/other" "$1/roots" 2>&1); then echo "mounted on root's directory"; exit 1; fi
+if ! grep -q '^mount.mqfs: .*/roots: not mounted: fusermount3 has said why' <<< "$said"; then echo "$said"; exit 1; fi
 user "$1" mount.mqfs "$1/mnt" -o supervise
 broker=$(cut -d ' ' -f 1 "$1/home/.local/state/mqfs/lock")
 user "$1" bash -c "exec 3>> '$1/mnt/topics/t/q0'; kill -KILL $broker; echo again >&3"
