@@ -39,7 +39,8 @@ struct daemon {
 	int64_t stood_still_ms;	/* the sum of these times */
 	struct link_message told;	/* the LINK_READY that was sent last; kind 0: none yet */
 	int64_t told_ms;	/* when */
-	bool recovered;		/* a trouble that the mount was told of is over */
+	unsigned recoveries;	/* how many troubles that the mount was told of are over, */
+	unsigned told_recoveries; /* and how many were when LINK_READY was sent last */
 	bool over;		/* the daemon must end; the mount starts another one */
 	int rc;			/* not MQ_OK: why the link has ended */
 	struct outbox out;

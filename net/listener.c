@@ -18,14 +18,17 @@
 #define TURN_ACCEPTS 64			/* then other events are handled */
 #define LISTEN_AGAIN_MS 1000
 
-/* Log a trouble when it begins or changes, not at each attempt. */
+/* Log a trouble when it begins or changes, not at each attempt.  The mount remembers one of all that it
+ * was told, so when another one is over this one is told again. */
 static void
 note_trouble(struct listener *l, const char *what, int err)
 {
-	if (err != l->trouble && err != 0)
+	if (err != 0 && (err != l->trouble || l->recoveries != l->d->recoveries)) {
 		outbox_say(&l->d->out, LOG_ERR, "%s: %s", what, err_text(err_note(-err, "%m")));
+		l->recoveries = l->d->recoveries;
+	}
 	if (err == 0 && l->trouble)
-		l->d->recovered = true;
+		l->d->recoveries++;
 	l->trouble = err;
 }
 
@@ -148,7 +151,7 @@ listen_try(struct listener *l)
 		rc = listen_on(l, l->on->list[i].addr, l->on->list[i].len);
 	l->try_ms = 0;
 	if (rc == MQ_OK || rc == MQ_EEND) {
-		l->trouble = 0;
+		note_trouble(l, "listen", 0);
 		return;
 	}
 	snprintf(what, sizeof(what), "listen on %s, port %d, for %s", l->d->config.listen, l->port, l->what);

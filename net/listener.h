@@ -25,6 +25,7 @@ struct listener {
 	int64_t second_ms;		/* when this second began, */
 	int accepts, refusals;		/* and how many connections were accepted and refused in it */
 	int trouble;			/* errno that was logged last; 0: none */
+	unsigned recoveries;		/* the daemon's, when it was logged */
 };
 
 /* The owner has set what is above try_ms; watch.fd is set here. */

@@ -176,7 +176,7 @@ program_say_ready(struct daemon *d, const struct link_message *msg)
 {
 	const struct link_message *told = &d->told;
 	bool same = told->kind == LINK_READY && told->port == msg->port && told->remoting_port == msg->remoting_port &&
-		    told->vip_port == msg->vip_port && !d->recovered;
+		    told->vip_port == msg->vip_port && d->told_recoveries == d->recoveries;
 
 	if (same && told->len == msg->len)
 		return 0;
@@ -186,7 +186,7 @@ program_say_ready(struct daemon *d, const struct link_message *msg)
 		return 0;
 	d->told = *msg;
 	d->told_ms = d->now_ms;
-	d->recovered = false;
+	d->told_recoveries = d->recoveries;
 	return 0;
 }
 

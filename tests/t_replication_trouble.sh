@@ -10,9 +10,9 @@ options=haListen=127.0.0.1,listenPort=$port,haSendHeartbeatInterval=300
 trouble() { grep -q "$1" "$mnt/status/replication/trouble"; }
 no_trouble() { [ ! -s "$mnt/status/replication/trouble" ]; }
 
-# hold PORT   until "$work/go" is there
+# hold PORT   until "$work/go.PORT" is there
 hold() {
-	rm -f "$work/go" "$work/held"
+	rm -f "$work/go.$1" "$work/held"
 	python3 - "$1" "$work" <<-'END' &
 		import os, socket, sys, time
 		s = socket.socket()
@@ -20,7 +20,7 @@ hold() {
 		s.bind(("127.0.0.1", int(sys.argv[1])))
 		s.listen(1)
 		open(sys.argv[2] + "/held", "w")
-		while not os.path.exists(sys.argv[2] + "/go"):
+		while not os.path.exists(sys.argv[2] + "/go." + sys.argv[1]):
 		    time.sleep(0.05)
 	END
 	holder=$!
@@ -33,11 +33,25 @@ for taken in 1 0 -2; do
 	eventually 10 trouble "port $((port + taken)), for .*: Address already in use"
 	sleep 0.5				# what mqrepld can do is not what it cannot
 	trouble "port $((port + taken)), for" || fail "the taken port $((port + taken)) is no trouble any more"
-	touch "$work/go"
+	touch "$work/go.$((port + taken))"
 	wait_for "$holder"
 	eventually 20 no_trouble
 	stop_mqfs "$mnt"
 done
+
+# Of two ports that are taken the one is named that still is.
+hold $((port - 2))
+first=$holder
+hold "$port"
+start_mqfs "$work/store" "$mnt" -o "$options"
+eventually 10 trouble "Address already in use"
+touch "$work/go.$((port - 2))"
+wait_for "$first"
+eventually 20 trouble "port $port, for .*: Address already in use"
+touch "$work/go.$port"
+wait_for "$holder"
+eventually 20 no_trouble
+stop_mqfs "$mnt"
 
 export MQREPLD=$work/mqrepld
 start_mqfs "$work/store" "$mnt" -o "$options"
