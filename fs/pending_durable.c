@@ -343,10 +343,22 @@ pending_answers_main(void *arg)
 
 /* --- parking ------------------------------------------------------------------------------- */
 
+static _Thread_local bool has_parked;
+
+bool
+pending_has_parked(void)
+{
+	bool has = has_parked;
+
+	has_parked = false;
+	return has;
+}
+
 void
 durable_wait_in(struct pending *p, enum pending_line line, struct durable *d)
 {
 	MUST_HOLD(&p->lock);
+	has_parked = true;
 	pending_link(p, line, &d->parked);
 	if (line == LINE_DISK || line == LINE_KEEP)
 		pthread_cond_signal(&p->for_disk);

@@ -15,6 +15,8 @@
 #include "conf/lock.h"
 #include "conf/log.h"
 #include "fs/estate.h"
+#include "fs/kernel.h"
+#include "fs/pending.h"
 #include "fs/scratch.h"
 #include "fs/workers.h"
 #include "store/file.h"
@@ -24,6 +26,9 @@
 #define LOOKS 4				/* for the next request, before a worker sleeps */
 #define LOST_US 200			/* a look that takes longer shows that other threads want this CPU: */
 #define LOST_MS 100			/* no worker looks for that long */
+#define REST_MS 5			/* a rest lasts no longer */
+#define SHORT_BYTES (16 << 10)		/* such a write takes a worker some microseconds */
+#define RUN 32				/* so many requests without a pause are more than one worker's work */
 
 struct workers {
 	struct mount *m;
@@ -31,10 +36,14 @@ struct workers {
 	pthread_t *list;		/* the pinned ones, */
 	size_t n, n_pinned;		/* then the stand-ins */
 	_Atomic unsigned numbered;	/* workers, for the watchdog */
+	_Atomic size_t long_requests;	/* under way: all but short writes */
 
 	struct lock lock;		/* all below */
 	pthread_cond_t more;
 	size_t waiting;			/* threads in workers_wait_begin() */
+	pthread_cond_t call;
+	_Atomic size_t resting;		/* pinned workers; written with the lock held */
+	size_t called;			/* workers whose rest is to end: not in `resting` any more */
 	bool ending;
 
 	struct file_waiting for_disk;	/* workers_wait_begin() and workers_wait_end() around each read that waits */
@@ -45,7 +54,67 @@ struct standin {
 	size_t rank;			/* it serves while more than all others wait */
 };
 
+/* --- rests ------------------------------------------------------------------------ */
+
+/* Beside one that is about to rest. */
+static bool
+another_is_free(const struct workers *w)
+{
+	MUST_HOLD(&w->lock);
+	return w->waiting + atomic_load(&w->resting) + atomic_load(&w->long_requests) < w->n_pinned;
+}
+
+/* Writers that wait for a disk or for slaves are answered together, and write again together.  One worker takes
+ * these writes in less time than one on each CPU, which would be woken one by one and contend for the log.  So a
+ * worker rests after such a write while another one is awake.  Its rest ends when the others have a request that may
+ * take long, or more requests than one worker can serve, and after REST_MS in any case: no request waits longer
+ * than that for a worker that is held up unexpectedly. */
+static void
+rest(struct workers *w)
+{
+	LOCKED(&w->lock);
+	atomic_fetch_add(&w->resting, 1);	/* before the look at long_requests: see serve() */
+	if (another_is_free(w))
+		while (!w->ending && w->called == 0 && lock_wait(&w->lock, &w->call, REST_MS) == 0)
+			;
+	if (w->called > 0)
+		w->called--;
+	else
+		atomic_fetch_sub(&w->resting, 1);
+}
+
+/* End the rest of one worker. */
+static void
+call_one(struct workers *w)
+{
+	if (atomic_load(&w->resting) == 0)
+		return;
+	LOCKED(&w->lock);
+	if (atomic_load(&w->resting) == 0)
+		return;
+	atomic_fetch_sub(&w->resting, 1);
+	w->called++;
+	pthread_cond_signal(&w->call);
+}
+
+static bool
+is_short_write(const struct fuse_buf *buf)
+{
+	struct kernel_in_header head;
+
+	if (buf->size < sizeof(head) || buf->size > SHORT_BYTES)
+		return false;
+	memcpy(&head, buf->mem, sizeof(head));
+	return head.opcode == KERNEL_OP_WRITE;
+}
+
 /* --- serving -------------------------------------------------------------------- */
+
+/* What a worker knows of the requests that it has served. */
+struct recent {
+	bool parked;			/* the last one was a short write, and waits: its caller sends no other one now */
+	unsigned run;			/* how many came without a pause */
+};
 
 /* For the watchdog: this thread begins or ends a request, or a long wait within it. */
 static void
@@ -61,44 +130,80 @@ beat(struct workers *w)
 		atomic_fetch_add_explicit(&w->m->estate->beats[number - 1].n, 1, memory_order_relaxed);
 }
 
+static bool
+is_pending(const struct workers *w)
+{
+	struct pollfd next = { .fd = fuse_session_fd(w->m->session), .events = POLLIN };
+
+	return poll(&next, 1, 0) != 0;
+}
+
 /* Look for the next request a few times before sleeping, and yield in between to the process that may send it.
  * A request that finds no sleeping worker does not have to wake one, which costs more than the looks,
  * because often another CPU must be interrupted.  When other threads want the CPU, a look takes long, and the
  * scheduler prefers a thread that slept to one that yields: then the worker sleeps at once. */
 static void
-look_for_request(const struct mount *m)
+look_for_request(const struct workers *w)
 {
 	static _Thread_local int64_t not_before_us;
-	struct pollfd next = { .fd = fuse_session_fd(m->session), .events = POLLIN };
 	int64_t at = clock_mono_us(), before;
 
-	for (int i = 0; i < LOOKS && at >= not_before_us && poll(&next, 1, 0) == 0; i++) {
+	for (int i = 0; i < LOOKS && at >= not_before_us; i++) {
 		before = at;
 		sched_yield();
 		at = clock_mono_us();
 		if (at - before > LOST_US)
 			not_before_us = at + LOST_MS * 1000;
+		if (is_pending(w))
+			return;
 	}
+}
+
+static void
+await_request(struct workers *w, struct recent *recent)
+{
+	recent->run = is_pending(w) ? recent->run + 1 : 0;
+	if (recent->run == 0 && !recent->parked)
+		look_for_request(w);
+	if (recent->run < RUN)
+		return;
+	call_one(w);
+	recent->run = 0;
+}
+
+static void
+serve(struct workers *w, struct fuse_buf *buf, struct recent *recent)
+{
+	bool is_short = is_short_write(buf);
+
+	if (!is_short) {
+		atomic_fetch_add(&w->long_requests, 1);	/* a worker that goes to rest sees it, or call_one() sees that worker */
+		call_one(w);
+	}
+	beat(w);
+	fuse_session_process_buf(w->m->session, buf);
+	beat(w);
+	if (!is_short)
+		atomic_fetch_sub(&w->long_requests, 1);
+	recent->parked = pending_has_parked() && is_short;
 }
 
 /* Serve the next request.  False: the session has ended. */
 static bool
-serve_one(struct workers *w, struct fuse_buf *buf)
+serve_one(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 {
 	struct mount *m = w->m;
 	int n;
 
 	if (fuse_session_exited(m->session))
 		return false;
-	look_for_request(m);
+	await_request(w, recent);
 	n = fuse_session_receive_buf(m->session, buf);
 	if (n == -EINTR || n == -EAGAIN)
 		return true;
 	if (n <= 0)
 		return false;
-	beat(w);
-	fuse_session_process_buf(m->session, buf);
-	beat(w);
+	serve(w, buf, recent);
 	return true;
 }
 
@@ -107,11 +212,13 @@ worker_main(void *arg)
 {
 	struct workers *w = arg;
 	struct fuse_buf buf = { 0 };
+	struct recent recent = { .parked = false };
 	uint64_t one = 1;
 
 	file_set_waiting(&w->for_disk);
-	while (serve_one(w, &buf))
-		;
+	while (serve_one(w, &buf, &recent))
+		if (recent.parked)
+			rest(w);
 	free(buf.mem);
 	fuse_session_exit(w->m->session);
 	if (write(w->ended_fd, &one, sizeof(one)) < 0)
@@ -135,9 +242,10 @@ standin_main(void *arg)
 	struct standin *s = arg;
 	struct workers *w = s->w;
 	struct fuse_buf buf = { 0 };
+	struct recent recent = { .parked = false };
 
 	file_set_waiting(&w->for_disk);
-	while (standin_is_needed(w, s->rank) && serve_one(w, &buf)) {
+	while (standin_is_needed(w, s->rank) && serve_one(w, &buf, &recent)) {
 		free(buf.mem);		/* some MiB, which it may not need again for long */
 		buf.mem = NULL;
 		scratch_drop();
@@ -158,6 +266,7 @@ workers_wait_begin(struct mount *m)
 	if (!w || waits++ > 0)
 		return;
 	beat(w);
+	call_one(w);
 	LOCKED(&w->lock);
 	if (++w->waiting >= w->n_pinned)
 		pthread_cond_broadcast(&w->more);
@@ -247,6 +356,7 @@ workers_start(struct mount *m, int ended_fd)
 		atomic_store(&m->estate->beats[i].n, 0);
 	lock_init(&w->lock, RANK_MARK);
 	cond_init(&w->more);
+	cond_init(&w->call);
 	m->workers = w;
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
 		return err_note(-errno, "sched_getaffinity: %m");
@@ -290,11 +400,13 @@ workers_end(struct mount *m)
 	lock_take(&w->lock);
 	w->ending = true;
 	pthread_cond_broadcast(&w->more);
+	pthread_cond_broadcast(&w->call);
 	lock_drop(&w->lock);
 	for (size_t i = 0; i < w->n; i++)
 		end_one(w->list[i]);
 	m->workers = NULL;
 	pthread_cond_destroy(&w->more);
+	pthread_cond_destroy(&w->call);
 	lock_destroy(&w->lock);
 	free(w->list);
 	free(w);
