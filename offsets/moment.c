@@ -3,7 +3,7 @@
  * A snapshot has no views, so it needs no checkpoint, which would wait until the files of
  * all changed queues are on the disk.  Its tables are a copy of LMDB, as the last checkpoint left
  * it, into which those rows are written that are newer in memory: what the next
- * checkpoint has collected (`next`), what has changed since, and each queue as it is.  While
+ * checkpoint has collected (`next`), what has changed since, and each queue that has.  While
  * `apply` is held no record of ours is appended: so memory is what the log says up to the
  * snapshot's mark, which is read before `apply` is dropped.
  */

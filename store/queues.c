@@ -334,10 +334,19 @@ row_of(const struct queue *q, struct queue_row *row)
 }
 
 void
-queue_row_now(struct queue *q, struct queue_row *row)
+queues_committed(struct queues *qs)
+{
+	atomic_store(&qs->committed, atomic_load(&qs->takes));
+}
+
+bool
+queue_row_if_new(struct queue *q, struct queue_row *row)
 {
 	LOCKED(&q->lock);
+	if (!q->saved.is_dirty && q->saved.taken_by <= atomic_load(&q->all->committed))
+		return false;
 	row_of(q, row);
+	return true;
 }
 
 static void
@@ -345,6 +354,7 @@ take_row(struct queue *q, struct queue_row *row)
 {
 	LOCKED(&q->lock);
 	q->saved.is_dirty = q->saved.rewound = false;
+	q->saved.taken_by = atomic_load(&q->all->takes);
 	row_of(q, row);
 	q->saved.taken_min = q->span.min;
 }
@@ -365,6 +375,7 @@ queues_take_dirty(struct queues *qs, struct queues_dirty *ret)
 		free(d.rows);
 		return -ENOMEM;
 	}
+	atomic_fetch_add(&qs->takes, 1);
 	for (size_t i = 0; i < d.n; i++, list = list->next_dirty)
 		d.list[i] = list;
 	for (size_t i = 0; i < d.n; i++)	/* from here on each may be in a new list */

@@ -28,6 +28,8 @@ struct queues {
 	_Atomic int64_t tail_room;	/* entries for which they have memory */
 	bool fs_syncs;			/* see file_system_syncs() */
 	bool failed;			/* a sync failed, and none is tried again; used by checkpoints only */
+	_Atomic uint32_t takes;		/* calls of queues_take_dirty() */
+	_Atomic uint32_t committed;	/* of these, the last whose rows the floor above has committed */
 	_Atomic int64_t head_moves;	/* of all queues, since the store was opened */
 	_Atomic int64_t outgrown;	/* number of queues with saved.outgrown */
 	_Atomic bool unlike;		/* a queue was found whose files are not as its row, see queues_restore() */
@@ -48,6 +50,7 @@ struct queue_saved {
 	bool outgrown;			/* there may be files below the head */
 	mq_qoff synced;			/* entries below are on disk */
 	mq_qoff taken_min;		/* the head as the last checkpoint has it */
+	uint32_t taken_by;		/* the call of queues_take_dirty() that has taken the row; 0: it was restored */
 };
 
 /* What the files have to say, by the row that a queue was made from.  Its files are compared with it
@@ -225,8 +228,12 @@ int queue_drop_before(struct queue *q, mq_pos begin);
 /* The heads that the last checkpoint took are on disk: remove the files wholly below them. */
 void queues_remove_outgrown(struct queues *qs);
 
-/* The row of q at this moment; it does not count as taken by a checkpoint. */
-void queue_row_now(struct queue *q, struct queue_row *row);
+/* The rows of the last queues_take_dirty() are committed. */
+void queues_committed(struct queues *qs);
+
+/* The row of q at this moment; it does not count as taken by a checkpoint.  False, and no row: the
+ * checkpoint that was committed last has the same. */
+bool queue_row_if_new(struct queue *q, struct queue_row *row);
 
 /* Take the list of queues that changed since the last call, with their rows as they are now: rows[i] is
  * of list[i].  Call it with the log's lock, so that all rows are of one moment; free both arrays. */

@@ -1001,8 +1001,7 @@ tell_row(struct queue *q, void *arg)
 	const struct each_row *e = arg;
 	struct queue_row row;
 
-	queue_row_now(q, &row);
-	return e->each(e->arg, &row);
+	return queue_row_if_new(q, &row) ? e->each(e->arg, &row) : MQ_OK;
 }
 
 int
@@ -1038,6 +1037,7 @@ store_checkpointed(struct store *s, mq_pos dispatched)
 
 	LOCKED(&s->checkpoint_lock);
 	atomic_store(&s->checkpointed, dispatched.byte);
+	queues_committed(&s->queues);
 	queues_remove_outgrown(&s->queues);
 	rc = storedir_views_are_fresh(s->dir);
 	if (rc != MQ_OK)

@@ -209,8 +209,9 @@ int store_find_key(struct store *s, const char *topic, const char *key, int64_t 
 int store_checkpoint(struct store *s, struct store_checkpoint *ret);
 
 /* What a checkpoint of this moment would say, without writing the views to disk: for a snapshot, which
- * has no views.  Each queue's row is passed to `each`, in no order, with the log's lock held, so that all
- * rows are of ret->dispatched: `each` takes no lock and does not wait.  An error of `each` is returned.
+ * has no views.  Each queue's row that differs from what the floor above has committed is passed to `each`,
+ * in no order, with the log's lock held, so that all rows are of ret->dispatched: `each` takes no lock and
+ * does not wait.  An error of `each` is returned.
  * ret->rows and ret->index_name are empty.  From the begin of the call to store_moment_over() retention
  * begins to remove no segments (retention.h).  One thread at a time. */
 int store_moment(struct store *s, int (*each)(void *arg, const struct queue_row *row), void *arg,

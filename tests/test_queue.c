@@ -442,6 +442,26 @@ append(struct queue *q, struct batch *b)
 }
 
 /* A sync that takes its time lets no checkpoint end. */
+static void
+a_row_is_new_until_the_checkpoint_that_has_taken_it_is_committed(void **state)
+{
+	struct rig *r = *state;
+	struct queue_row row;
+
+	put_range(r, 0, 10);
+	assert_true(queue_row_if_new(r->q, &row));
+	assert_int_equal(row.span.end.n, 10);
+	assert_int_equal(flush(r, NULL), MQ_OK);
+	assert_true(queue_row_if_new(r->q, &row));
+	queues_committed(&r->qs);
+	assert_false(queue_row_if_new(r->q, &row));
+	assert_int_equal(flush(r, NULL), MQ_OK);	/* has nothing of it */
+	assert_false(queue_row_if_new(r->q, &row));
+	assert_int_equal(queue_trim(r->q, MQ_QOFF(3)), MQ_OK);
+	assert_true(queue_row_if_new(r->q, &row));
+	assert_int_equal(row.span.min.n, 3);
+}
+
 /* The views again, of which nothing is known but that row. */
 static void
 trust(struct rig *r, const struct queue_row *row)
@@ -1069,6 +1089,7 @@ main(void)
 		T(room_reserved_survives_a_checkpoint),
 		T(known_records_are_skipped_and_a_restored_queue_goes_on),
 		T(a_row_whose_files_are_not_there_is_not_believed),
+		T(a_row_is_new_until_the_checkpoint_that_has_taken_it_is_committed),
 		T(a_trusted_row_is_compared_when_its_files_are_first_used),
 		T(a_row_is_trusted_only_where_its_topic_has_directories),
 		T(thousands_of_growing_queues_fit_in_memory_without_a_checkpoint),
