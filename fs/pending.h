@@ -97,8 +97,8 @@ struct pending_end {
 void pending_park_durable_of(struct pending *p, fuse_req_t req, const struct pending_end *who, mq_pos end,
 			     ssize_t result, unsigned needs);
 
-/* Has the calling thread parked a request of this kind, or a change, since it asked last? */
-bool pending_has_parked(void);
+/* Has the calling thread parked a request that waits for slaves, and no longer for the disk, since it asked last? */
+bool pending_has_parked_for_slaves(void);
 
 /* Answer when the commits of sub are durable: in the log; or, on a slave, on its disk and
  * answered by its master.  EHOSTDOWN, ETIMEDOUT after slaveTimeout: they are on this

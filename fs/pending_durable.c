@@ -343,14 +343,14 @@ pending_answers_main(void *arg)
 
 /* --- parking ------------------------------------------------------------------------------- */
 
-static _Thread_local bool has_parked;
+static _Thread_local bool for_slaves;
 
 bool
-pending_has_parked(void)
+pending_has_parked_for_slaves(void)
 {
-	bool has = has_parked;
+	bool has = for_slaves;
 
-	has_parked = false;
+	for_slaves = false;
 	return has;
 }
 
@@ -358,7 +358,7 @@ void
 durable_wait_in(struct pending *p, enum pending_line line, struct durable *d)
 {
 	MUST_HOLD(&p->lock);
-	has_parked = true;
+	for_slaves = line == LINE_SLAVES;
 	pending_link(p, line, &d->parked);
 	if (line == LINE_DISK || line == LINE_KEEP)
 		pthread_cond_signal(&p->for_disk);

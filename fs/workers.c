@@ -64,11 +64,12 @@ another_is_free(const struct workers *w)
 	return w->waiting + atomic_load(&w->resting) + atomic_load(&w->long_requests) < w->n_pinned;
 }
 
-/* Writers that wait for a disk or for slaves are answered together, and write again together.  One worker takes
- * these writes in less time than one on each CPU, which would be woken one by one and contend for the log.  So a
- * worker rests after such a write while another one is awake.  Its rest ends when the others have a request that may
- * take long, or more requests than one worker can serve, and after REST_MS in any case: no request waits longer
- * than that for a worker that is held up unexpectedly. */
+/* Writers that wait for slaves are answered together, and write again together.  One worker takes these writes in
+ * less time than one on each CPU, which would be woken one by one and contend for the log.  So a worker rests after
+ * such a write while another one is awake.  Its rest ends when the others have a request that may take long, or more
+ * requests than one worker can serve, and after REST_MS in any case: no request waits longer than that for a worker
+ * that is held up unexpectedly.  For writers that wait for the disk no worker rests: the CPUs have nothing else to do
+ * while it works, and the sooner all writes are in the log, the more of them one flush serves. */
 static void
 rest(struct workers *w)
 {
@@ -112,7 +113,7 @@ is_short_write(const struct fuse_buf *buf)
 
 /* What a worker knows of the requests that it has served. */
 struct recent {
-	bool parked;			/* the last one was a short write, and waits: its caller sends no other one now */
+	bool parked;			/* the last one was a short write that waits for slaves: its caller sends no other now */
 	unsigned run;			/* how many came without a pause */
 };
 
@@ -185,7 +186,7 @@ serve(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 	beat(w);
 	if (!is_short)
 		atomic_fetch_sub(&w->long_requests, 1);
-	recent->parked = pending_has_parked() && is_short;
+	recent->parked = pending_has_parked_for_slaves() && is_short;
 }
 
 /* Serve the next request.  False: the session has ended. */

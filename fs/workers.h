@@ -4,8 +4,8 @@
  * which is far cheaper than waking another CPU.  A handler does not block; one that has
  * to wait for another request, or for something that takes long, calls workers_wait_begin(),
  * and when all workers wait a substitute thread serves.  A read of the store that is not in
- * the page cache does so by itself.  While short writes wait for a disk or for slaves, one
- * worker takes all of them, and the others rest.
+ * the page cache does so by itself.  While short writes wait for slaves, one worker takes
+ * all of them, and the others rest.
  */
 #ifndef MQFS_FS_WORKERS_H
 #define MQFS_FS_WORKERS_H

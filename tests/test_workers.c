@@ -57,7 +57,7 @@ int __wrap_fuse_session_exited(struct fuse_session *se);
 void __wrap_fuse_session_exit(struct fuse_session *se);
 int __wrap_fuse_session_receive_buf(struct fuse_session *se, struct fuse_buf *buf);
 void __wrap_fuse_session_process_buf(struct fuse_session *se, const struct fuse_buf *buf);
-bool __wrap_pending_has_parked(void);
+bool __wrap_pending_has_parked_for_slaves(void);
 int __real_lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms);
 int __wrap_lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms);
 
@@ -123,7 +123,7 @@ __wrap_fuse_session_process_buf(struct fuse_session *se, const struct fuse_buf *
 }
 
 bool
-__wrap_pending_has_parked(void)
+__wrap_pending_has_parked_for_slaves(void)
 {
 	bool has = has_parked;
 
