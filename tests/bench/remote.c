@@ -24,13 +24,13 @@
 #include <endian.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -202,7 +202,7 @@ struct producer {
 	size_t bytes;
 	long sent, answered, ok;
 	struct connection *connections;
-	int n;
+	int n, open;			/* connections, and how many have not ended */
 	struct template *templates;	/* one for each queue; NULL: none yet */
 };
 
@@ -318,13 +318,32 @@ take(struct producer *p, struct connection *c)
 	c->in_len -= at;
 }
 
+/* Something has happened to the connection. */
+static void
+serve(struct producer *p, int epoll_fd, struct connection *c, uint32_t events)
+{
+	bool waited = c->out_at < c->out_len, waits;
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		take(p, c);
+	if (c->fd >= 0)
+		give(p, c);
+	waits = c->out_at < c->out_len;
+	if (c->fd >= 0 && waits != waited)
+		epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd,
+			  &(struct epoll_event){ .events = EPOLLIN | (waits ? EPOLLOUT : 0), .data.ptr = c });
+	p->open -= c->fd < 0;
+}
+
 static void
 produce(struct producer *p, int port)
 {
-	struct pollfd *polls = calloc((size_t)p->n, sizeof(*polls));
+	struct epoll_event events[64];
+	int epoll_fd = epoll_create1(0);
 	double began;
 
 	p->connections = calloc((size_t)p->n, sizeof(*p->connections));
+	p->open = p->n;
 	for (int i = 0; i < p->n; i++) {
 		struct connection *c = &p->connections[i];
 
@@ -333,26 +352,23 @@ produce(struct producer *p, int port)
 		c->out = malloc(BUFFER + p->bytes + 1024);
 	}
 	began = seconds();
-	while (p->answered < p->count) {
-		int open = 0;
+	for (int i = 0; i < p->n; i++) {
+		struct connection *c = &p->connections[i];
 
-		for (int i = 0; i < p->n; i++) {
-			struct connection *c = &p->connections[i];
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &(struct epoll_event){ .events = EPOLLIN, .data.ptr = c });
+		serve(p, epoll_fd, c, 0);
+	}
+	while (p->answered < p->count && p->open > 0) {
+		int n = epoll_wait(epoll_fd, events, 64, -1);
 
-			if (c->fd >= 0)
-				give(p, c);
-			polls[i] = (struct pollfd){ c->fd, POLLIN | (c->out_at < c->out_len ? POLLOUT : 0), 0 };
-			open += c->fd >= 0;
-		}
-		if (open == 0)
-			break;
-		poll(polls, (nfds_t)p->n, -1);
-		for (int i = 0; i < p->n; i++)
-			if (polls[i].fd >= 0 && polls[i].revents & (POLLIN | POLLHUP | POLLERR))
-				take(p, &p->connections[i]);
+		for (int i = 0; i < n; i++)
+			serve(p, epoll_fd, events[i].data.ptr, events[i].events);
 	}
 	print_rate(p->ok, began);
+	close(epoll_fd);
 	for (int i = 0; i < p->n; i++) {
+		if (p->connections[i].fd >= 0)
+			close(p->connections[i].fd);
 		free(p->connections[i].in);
 		free(p->connections[i].out);
 	}
@@ -360,7 +376,6 @@ produce(struct producer *p, int port)
 		free(p->templates[i].frame);
 	free(p->templates);
 	free(p->connections);
-	free(polls);
 }
 
 /* --- pulling -------------------------------------------------------------------------------------- */
