@@ -129,6 +129,8 @@ apply_trim(struct offsets *o, const struct meta *m)
 		return rc;
 	if (rc != MQ_OK)
 		log_err("trim of %s/%" PRId32 ": %s", m->topic, m->queue_id, err_text(rc));
+	LOCKED(&o->registry);
+	registry_changed(o);
 	return MQ_OK;
 }
 

@@ -83,8 +83,12 @@ int offsets_export(struct offsets *o, enum config_file file, char **ret_text, si
 /* Another number after each change of topics or groups. */
 int64_t offsets_tables_version(struct offsets *o);
 
-/* Another number whenever an owner, a mode, an access list, a name or a subscription is another. */
+/* Another number whenever a topic or a group, an owner, a mode, an access list, a name or a subscription is
+ * another, or a queue was trimmed. */
 uint64_t offsets_rights_version(const struct offsets *o);
+
+/* Keep that version at *place, too, from now on, for a process that shares this memory; NULL: no more. */
+void offsets_show_rights_version(struct offsets *o, _Atomic uint64_t *place);
 
 /* On a slave of a RocketMQ master: apply a table that it was asked for at asked_ms
  * (clock_mono_ms()), the tables in the order of the enum.  Topics and groups that an earlier

@@ -14,6 +14,15 @@ offsets_rights_version(const struct offsets *o)
 	return atomic_load(&o->rights_version);
 }
 
+void
+offsets_show_rights_version(struct offsets *o, _Atomic uint64_t *place)
+{
+	LOCKED(&o->registry);
+	o->rights_shown = place;
+	if (place)
+		atomic_store(place, atomic_load(&o->rights_version));
+}
+
 bool
 path_owner(struct offsets *o, const char *path, struct owner *ret)
 {

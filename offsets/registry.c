@@ -312,11 +312,21 @@ registry_grow_places(struct subscription_entry *s, int32_t n)
 }
 
 void
+registry_changed(struct offsets *o)
+{
+	MUST_HOLD_REGISTRY(o);
+	uint64_t version = atomic_fetch_add(&o->rights_version, 1) + 1;
+
+	if (o->rights_shown)
+		atomic_store(o->rights_shown, version);
+}
+
+void
 registry_dirty(struct offsets *o, struct registry_entry *e)
 {
 	MUST_HOLD_REGISTRY(o);
 	if (e->kind != ENTRY_SUBSCRIPTION)
-		atomic_fetch_add(&o->rights_version, 1);
+		registry_changed(o);
 	if (e->dirty)
 		return;
 	e->dirty = true;
@@ -331,7 +341,7 @@ registry_set_gone(struct offsets *o, struct registry_entry *e, bool gone)
 	if (e->gone == gone)
 		return false;
 	e->gone = gone;
-	atomic_fetch_add(&o->rights_version, 1);
+	registry_changed(o);
 	if (e->kind != ENTRY_TOPIC || !meta_topic_is_system(e->name))
 		o->entries[e->kind].living += gone ? -1 : 1;
 	if (!gone)

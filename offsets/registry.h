@@ -248,6 +248,7 @@ struct offsets {
 	struct slave_commits slave_commits;
 	struct data_version versions[CONFIG_FILES];	/* of our tables */
 	_Atomic uint64_t rights_version;
+	_Atomic uint64_t *rights_shown;	/* a copy of it; NULL: there is none */
 
 	struct writer writer;
 	struct delivery delivery;
@@ -329,6 +330,9 @@ void registry_renumber_topic(struct offsets *o, struct topic_entry *t, uint32_t 
 /* Make room for at least n queues, or places.  -ENOMEM. */
 int registry_grow_queues(struct topic_entry *t, int32_t n);
 int registry_grow_places(struct subscription_entry *s, int32_t n);
+
+/* What was found out about rights and topics before does not count any more: offsets_rights_version(). */
+void registry_changed(struct offsets *o);
 
 /* The row of e is to be written at the next checkpoint. */
 void registry_dirty(struct offsets *o, struct registry_entry *e);

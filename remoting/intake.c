@@ -435,6 +435,18 @@ is_let_in(struct intake *in, struct permit *ret)
 	return false;
 }
 
+/* Count answers that mqremoted has given.  Only what is there is counted: mqremoted may say anything. */
+static void
+note_took(struct intake *in)
+{
+	const struct ring_submission *s = &in->req.s;
+
+	if (topic_find(in->broker->offsets, in->req.topic) && group_find(in->broker->offsets, in->req.group))
+		stats_got(in->broker->stats, in->req.topic, in->req.group, s->max_messages, s->offset, s->commit_offset, 0);
+	ring_server_complete(in->ring, &(struct ring_completion){ .kind = s->kind, .slot = s->slot, .tag = s->tag });
+	in->answered++;
+}
+
 /* --- the thread -------------------------------------------------------------------------------------- */
 
 static int
@@ -450,6 +462,8 @@ take_one(struct intake *in)
 	in->as.rights = permit.user ? permit.user : in->broker->rights;
 	if (in->req.s.kind == RING_SEND || in->req.s.kind == RING_BATCH)
 		rc = gather(in);
+	else if (in->req.s.kind == RING_TOOK)
+		note_took(in);
 	else if (in->req.s.kind == RING_PULL && reads_answer_now(in->reads, &in->req, &permit))
 		in->answered++;
 	else
@@ -508,6 +522,7 @@ intake_open(const struct remoting_broker *broker, struct ring_server *ring, void
 	in->invalid = invalid;
 	in->arg = arg;
 	fill_values(broker, &ring->out->values);
+	offsets_show_rights_version(broker->offsets, &ring->out->version);
 	rc = waits_open(broker, ring, &in->waits);
 	if (rc == MQ_OK)
 		rc = reads_open(broker, ring, &in->reads);
@@ -528,6 +543,7 @@ intake_close(struct intake *in)
 	atomic_store(&in->closing, true);
 	ring_server_nudge(in->ring);
 	thread_join(&in->thread);
+	offsets_show_rights_version(in->broker->offsets, NULL);
 	reads_close(in->reads);
 	waits_close(in->waits);
 	batch_free(&in->joined);

@@ -67,7 +67,7 @@ held_make(struct server_peer *p, const struct remoting_frame *f, const struct as
 	h->ask.signature = keep_text(&at, a->signature, s->signature_len);
 	h->ask.signed_text = keep_text(&at, a->signed_text, s->signed_len);
 	h->ask.suspends = false;		/* it does not wait a second time, */
-	h->ask.s.flags &= ~(uint32_t)RING_FLAG_COMMIT;	/* and has committed already */
+	h->ask.s.flags &= ~(uint32_t)(RING_FLAG_COMMIT | RING_FLAG_AHEAD);	/* and has committed already */
 	return h;
 }
 

@@ -162,13 +162,14 @@ struct found {
 	const struct pull *p;
 	struct wanted *wanted;
 	struct ring_piece *pieces;
-	uint32_t n;			/* pieces */
+	uint32_t n, room;		/* pieces, and how many there may be */
 	int64_t messages, bytes;
 	int64_t next;			/* queue offset behind the last entry that was looked at */
 	mq_pos begin, end;		/* of the log, when it began */
 	mq_pos last;			/* of that entry */
 	int64_t memory, segment_bytes;
 	bool removing;			/* a record of an entry is no more */
+	bool full;			/* it has as much as an answer may have, and there is more */
 };
 
 /* RocketMQ's order of questions: the count before the bytes, the first message always. */
@@ -202,7 +203,7 @@ static bool
 add(struct found *f, const struct queue_entry *e)
 {
 	if (!goes_on(f, e)) {
-		if (f->n == RING_PIECES)
+		if (f->n == f->room)
 			return false;
 		f->pieces[f->n++] = (struct ring_piece){ .pos = e->pos.byte };
 	}
@@ -224,7 +225,8 @@ look_at(struct found *f, const struct queue_entry *e)
 		f->removing = true;
 		return true;
 	}
-	if (is_full(f, e))
+	f->full = is_full(f, e);
+	if (f->full)
 		return false;
 	return !is_wanted(f->b, f->wanted, e) || add(f, e);
 }
@@ -344,11 +346,42 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	return p->now && c->code == ANSWER_PULL_OFFSET_MOVED ? -EAGAIN : MQ_OK;
 }
 
+/* What the pulls would find that go on behind f, as long as each finds as much as it may. */
+static void
+look_ahead(const struct found *f, struct queue *q, const struct group_conf *g, struct ring_completion *c)
+{
+	struct ring_ahead *ahead = f->p->ahead;
+	struct found at = *f;
+
+	ahead->n = 0;
+	while (at.full && ahead->n < RING_AHEADS) {
+		at.pieces += at.n;
+		at.room -= at.n;
+		at.n = 0;
+		at.messages = at.bytes = 0;
+		at.full = at.removing = false;
+		if (scan(&at, q) != MQ_OK || !at.full || at.removing || suggest(f->b, g, &at, true) != c->suggest)
+			break;
+		ahead->at[ahead->n].next = at.next;
+		ahead->at[ahead->n++].pieces = at.n;
+	}
+	c->looked_ahead = ahead->n > 0;
+}
+
+/* On a slave the log may be cut at any time; a filter may have to look at many entries; with access control each
+ * pull is judged. */
+static bool
+may_look_ahead(const struct found *f, const struct ring_completion *c)
+{
+	return f->p->ahead && f->p->now && c->code == ANSWER_SUCCESS && !f->wanted->filter && !follows(f->b) &&
+	       !f->b->judge;
+}
+
 static void
 count(const struct remoting_broker *b, const struct pull *p, const struct found *f, int code, int64_t began_ms)
 {
 	if (code == ANSWER_SUCCESS)
-		stats_got(b->stats, p->topic, p->group, f->messages, f->bytes, clock_mono_ms() - began_ms);
+		stats_got(b->stats, p->topic, p->group, 1, f->messages, f->bytes, clock_mono_ms() - began_ms);
 	else
 		stats_got_nothing(b->stats);
 }
@@ -376,6 +409,10 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 
 	if (p->now && must_wait(b, p))
 		return -EAGAIN;
+	if (p->ahead) {			/* before anything is looked at */
+		p->ahead->looked_us = clock_mono_us();
+		p->ahead->version = offsets_rights_version(b->offsets);
+	}
 	if (!may_read(b, &why) || !find_group(b, p->group, &conf, &why) || !find_queue(b, p, &q, &why) ||
 	    !may_broadcast(p, &conf, &why) || !claim(b, p, &why) || !wanted_parse(b, p, &wanted, &why)) {
 		refusal_put(&why, c);
@@ -385,6 +422,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 			.p = p,
 			.wanted = &wanted,
 			.pieces = pieces,
+			.room = RING_PIECES,
 			.next = p->offset,
 			.begin = store_begin(b->store),
 			.end = mark_at(store_written(b->store)),
@@ -397,6 +435,8 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 		rc = pull_from(b, p, q, &conf, &f, c);
 		if (rc == MQ_OK)
 			count(b, p, &f, c->code, began_ms);
+		if (rc == MQ_OK && may_look_ahead(&f, c))
+			look_ahead(&f, q, &conf, c);
 	}
 	wanted_free(&wanted);
 	return rc;

@@ -45,9 +45,11 @@ struct pull {
 	bool member;			/* see RING_FLAG_MEMBER */
 	bool broadcast;			/* see RING_FLAG_BROADCAST */
 	bool now;			/* on a thread that may not wait */
+	struct ring_ahead *ahead;	/* look ahead, with `now`; NULL: do not */
 };
 
-/* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them.  Any thread.
+/* Fill *c, whose kind, slot and tag are set; pieces: RING_PIECES of them, of which those of p->ahead follow
+ * the answer's.  Any thread.
  *
  * MQ_OK    it is filled
  * -EAGAIN  with p->now: the answer needs the disk, or something that only a thread that may wait

@@ -207,6 +207,8 @@ reads_answer_now(struct reads *r, const struct ring_request *req, const struct p
 	struct ring_completion c = answer_of(&req->s);
 
 	p.now = true;
+	if (req->s.flags & RING_FLAG_AHEAD)
+		p.ahead = ring_server_ahead(r->ring, req->s.slot);
 	if (atomic_load(&r->pulls.under_way) > 0 ||
 	    pull_answer(&b, &p, ring_server_pieces(r->ring, req->s.slot), &c) != MQ_OK)
 		return false;

@@ -43,6 +43,7 @@
  *      PULL     -                   subscription: tags, or SQL           -
  *      COMMIT   -                   -                                    -
  *      WATCH    -                   -                                    -
+ *      TOOK     -                   -                                    -
  *      END      -                   the producer's group                 -
  *
  * An item of a BATCH is a struct ring_item, its properties, and its body.
@@ -80,6 +81,8 @@ enum ring_kind {
 					 * record is at commit_offset, and sysflag is commit or rollback */
 	RING_LEFT,			/* the group, which pulled as RING_FLAG_MEMBER, has no members any
 					 * more */
+	RING_TOOK,			/* the group has got max_messages answers that were looked ahead, with
+					 * `offset` messages of commit_offset bytes: to be counted */
 	RING_KINDS_END
 };
 
@@ -91,7 +94,8 @@ enum ring_flag {
 					 * no file consumes the queue meanwhile */
 	RING_FLAG_BROADCAST = 16,	/* PULL: by the subscription of a group each of whose members consumes
 					 * every message */
-	RING_FLAGS_ALL = 31,
+	RING_FLAG_AHEAD = 32,		/* PULL: look ahead: see struct ring_ahead */
+	RING_FLAGS_ALL = 63,
 };
 
 struct ring_submission {
@@ -142,6 +146,7 @@ struct ring_completion {
 	int64_t min, max;		/* PULL */
 	int32_t suggest;		/* PULL: suggestWhichBrokerId */
 	uint32_t n;			/* BATCH: messages stored; PULL: pieces in pieces[slot] */
+	uint32_t looked_ahead;		/* PULL: aheads[slot] is set */
 	char remark[RING_REMARK_BYTES];	/* a code other than 0 has one */
 };
 
@@ -150,6 +155,26 @@ struct ring_piece {
 	int64_t pos;
 	uint32_t bytes;
 	uint32_t messages;
+};
+
+/* The answers to the pulls that would follow a PULL, each from where the one before has ended: as if they
+ * had been asked for when the PULL was.  mqremoted gives them without asking the mount, while they are no
+ * older than RING_AHEAD_US, and `version` is still that of ring_out: no right, topic or group has changed,
+ * and no queue was trimmed.  (Changed settings, and retention, count for them RING_AHEAD_US later.)
+ *
+ * There are none with a filter, with access control, or on a slave, and none behind the last messages of
+ * a queue: each is as full as a pull's answer may be.  min, max and suggest are the PULL's. */
+#define RING_AHEADS 8u
+#define RING_AHEAD_US 1000
+
+struct ring_ahead {
+	int64_t looked_us;		/* clock_mono_us() */
+	uint64_t version;
+	uint32_t n;
+	struct {
+		int64_t next;		/* nextBeginOffset */
+		uint32_t pieces;	/* these follow in pieces[slot] */
+	} at[RING_AHEADS];
 };
 
 /* Values that mqremoted needs for its answers; set before it is started. */
@@ -177,8 +202,10 @@ struct ring_out {
 	_Alignas(64) _Atomic uint64_t completed;
 	_Atomic uint64_t moved;			/* how often ends[] was set */
 	_Alignas(64) _Atomic uint32_t sleeps;	/* the mount does */
+	_Alignas(64) _Atomic uint64_t version;	/* of rights, topics and groups */
 	_Alignas(64) struct ring_completion completions[RING_SLOTS];
 	struct ring_piece pieces[RING_SLOTS][RING_PIECES];
+	struct ring_ahead aheads[RING_SLOTS];
 	_Atomic int64_t ends[RING_WATCHES];	/* -1: not known yet */
 };
 

@@ -12,6 +12,8 @@
 #include "net/shared.h"
 #include "remoting/ring_server.h"
 
+#define TOOK_MAX (INT64_C(1) << 40)	/* messages and bytes */
+
 /* --- making them ---------------------------------------------------------------------------- */
 
 void
@@ -100,8 +102,12 @@ check_fields(const struct ring_submission *s)
 		return invalid("an end of a transaction that is neither commit nor rollback");
 	if (!sends && (s->template_len > 0 || s->body_len > 0))
 		return invalid("a body or a template in a request that has none");
-	if ((s->kind == RING_PULL || s->kind == RING_COMMIT || s->kind == RING_LEFT) && s->group_len == 0)
+	if ((s->kind == RING_PULL || s->kind == RING_COMMIT || s->kind == RING_LEFT || s->kind == RING_TOOK) &&
+	    s->group_len == 0)
 		return invalid("no group");
+	if (s->kind == RING_TOOK && (s->max_messages < 0 || s->offset < 0 || s->offset > TOOK_MAX ||
+				     s->commit_offset < 0 || s->commit_offset > TOOK_MAX))
+		return invalid("answers that were given with impossible numbers");
 	if (s->text_len > 0 && !sends && s->kind != RING_PULL && s->kind != RING_END)
 		return invalid("a text in a request that has none");
 	if ((s->kind == RING_BATCH) != (s->items > 0) || s->items > s->body_len / sizeof(struct ring_item))

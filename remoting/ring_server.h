@@ -59,6 +59,13 @@ ring_server_pieces(struct ring_server *r, uint32_t slot)
 	return r->out->pieces[slot];
 }
 
+/* Where what was looked ahead for a pull goes. */
+static inline struct ring_ahead *
+ring_server_ahead(struct ring_server *r, uint32_t slot)
+{
+	return &r->out->aheads[slot];
+}
+
 /* Answer a submission; slot, kind and tag are the submission's.  Any thread. */
 void ring_server_complete(struct ring_server *r, const struct ring_completion *c);
 

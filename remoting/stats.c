@@ -382,7 +382,8 @@ put_key(char *key, const char *topic, const char *group)
 }
 
 void
-stats_got(struct stats *s, const char *topic, const char *group, int64_t messages, int64_t bytes, int64_t took_ms)
+stats_got(struct stats *s, const char *topic, const char *group, int64_t pulls, int64_t messages, int64_t bytes,
+	  int64_t took_ms)
 {
 	char key[KEY_BYTES];
 
@@ -390,13 +391,13 @@ stats_got(struct stats *s, const char *topic, const char *group, int64_t message
 		return;
 	put_key(key, topic, group);
 	LOCKED(&s->lock);
-	s->found++;
+	s->found += pulls;
 	s->sum.got_n += messages;
 	if (took_ms > s->sum.got_most_ms)
 		s->sum.got_most_ms = took_ms;
-	item_add(s, STATS_GROUP_GET_NUMS, key, messages, 1);
-	item_add(s, STATS_GROUP_GET_SIZE, key, bytes, 1);
-	item_add(s, STATS_GROUP_GET_LATENCY, key, took_ms, 1);
+	item_add(s, STATS_GROUP_GET_NUMS, key, messages, pulls);
+	item_add(s, STATS_GROUP_GET_SIZE, key, bytes, pulls);
+	item_add(s, STATS_GROUP_GET_LATENCY, key, took_ms, pulls);
 	item_add(s, STATS_BROKER_GET_NUMS, s->settings->brokerClusterName, messages, 0);
 }
 

@@ -51,8 +51,8 @@ void stats_tick(struct stats *s, int64_t now_ms, int64_t wall_ms);
 
 /* --- counting; s may be NULL: nothing is counted --------------------------------------------- */
 
-/* A pull has found so many messages, or none. */
-void stats_got(struct stats *s, const char *topic, const char *group, int64_t messages, int64_t bytes,
+/* Pulls have found so many messages, the longest took took_ms; or one has found none. */
+void stats_got(struct stats *s, const char *topic, const char *group, int64_t pulls, int64_t messages, int64_t bytes,
 	       int64_t took_ms);
 void stats_got_nothing(struct stats *s);
 

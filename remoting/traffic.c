@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "conf/bytes.h"
+#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "net/address.h"
 #include "net/request.h"
+#include "remoting/aheads.h"
 #include "remoting/asks.h"
 #include "remoting/clients.h"
 #include "remoting/codes.h"
@@ -29,12 +31,15 @@
 #define SHARE 512			/* and else so many */
 #define SUSPEND_MS_MAX 120000
 #define HELD_MAX 20000			/* pulls that wait */
+#define TELL_MS 2			/* after answers that were looked ahead, at the latest about so long */
 
 /* The request in a slot of the rings. */
 struct op {
 	struct server_peer *peer;	/* NULL: its connection has ended */
 	struct held *held;		/* of a pull that may wait; NULL: none */
 	struct reply *reply;		/* that is being stored; NULL: none */
+	struct stream *stream;		/* of a pull for which it may be looked ahead; NULL: none */
+	uint32_t stream_use;
 	int32_t opaque;
 	enum remoting_dialect dialect;
 	bool one_way;
@@ -51,6 +56,7 @@ struct traffic {
 	struct loop *l;
 	struct ring_client ring;
 	struct polls *polls;
+	struct aheads *aheads;
 	struct op ops[RING_SLOTS];
 	struct left *left;
 };
@@ -224,6 +230,65 @@ is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
 	return true;
 }
 
+static void answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f,
+			const struct ring_completion *c, const struct ring_piece *found);
+static struct remoting_frame response_to(const struct op *op, const struct ring_completion *c);
+
+/* Is the log of these pieces there?  Retention may have removed it since they were looked up. */
+static bool
+are_there(struct traffic *t, const struct ring_piece *pieces, uint32_t n)
+{
+	int64_t segment = t->l->d.config.segment_bytes, base, last = -1;
+	int fd;
+
+	for (uint32_t i = 0; i < n; i++, last = base) {
+		base = pieces[i].pos - pieces[i].pos % segment;
+		if (base != last && segments_find(&t->l->d, base, &fd) != MQ_OK) {
+			err_clear();
+			return false;
+		}
+	}
+	return true;
+}
+
+/* False: the rings are full. */
+static bool
+tell_took(struct traffic *t, struct stream *s)
+{
+	struct ask a;
+
+	if (aheads_took(s, &a) && !submit(t, &a, &(struct op){ .peer = NULL }))
+		return false;
+	aheads_told(t->aheads, s);
+	return true;
+}
+
+/* Answer the pull from what was looked ahead.  False: the mount is to be asked, with the flags and the stream
+ * that are set now. */
+static bool
+answer_ahead(struct traffic *t, struct op *op, struct ask *a)
+{
+	struct stream *s = t->l->d.config.acl || op->one_way ? NULL : aheads_stream(t->aheads, a);
+	int64_t now_us = clock_mono_us();
+	const struct ring_piece *pieces;
+	struct ring_completion c;
+	struct remoting_frame f;
+
+	if (!s)
+		return false;
+	if (aheads_answer(s, a, atomic_load_explicit(&t->ring.out->version, memory_order_acquire), now_us, &c, &pieces) &&
+	    are_there(t, pieces, c.n)) {
+		f = response_to(op, &c);
+		aheads_given(s, &c, now_us);
+		answer_pull(t, op->peer, &f, &c, pieces);
+		return true;
+	}
+	(void)tell_took(t, s);
+	a->s.flags |= aheads_flags(s, a, now_us, &op->stream_use);
+	op->stream = s;
+	return false;
+}
+
 enum server_served
 traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
@@ -240,6 +305,8 @@ traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	values = put_client(t, p, f, &a);
 	if (a.s.kind == RING_PULL && is_shared(t, p, &a))
 		a.s.flags |= RING_FLAG_MEMBER;
+	if (a.s.kind == RING_PULL && answer_ahead(t, &op, &a))
+		return SERVER_DONE;
 	if (a.suspends && !op.one_way && polls_count(t->polls) < HELD_MAX)
 		op.held = held_make(p, f, &a, l->d.now_ms + held_for(t, &a));
 	if (!submit(t, &a, &op)) {
@@ -279,6 +346,7 @@ traffic_left(struct traffic *t, const char *group)
 	size_t len = strlen(group) + 1;
 	struct left *left;
 
+	aheads_drop(t->aheads, group);
 	if (tell_left(t, group))
 		return;
 	left = malloc(sizeof(*left) + len);
@@ -451,9 +519,9 @@ traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remot
 }
 
 static void
-answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c)
+answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c,
+	    const struct ring_piece *found)
 {
-	const struct ring_piece *found = t->ring.out->pieces[c->slot];
 	struct log_piece pieces[RING_PIECES];
 	uint32_t n = c->n < RING_PIECES ? c->n : RING_PIECES;
 	struct texts texts = { .n = 0 };
@@ -474,7 +542,7 @@ answer_client(struct traffic *t, const struct op *op, const struct ring_completi
 	struct remoting_frame f = response_to(op, c);
 
 	if (c->kind == RING_PULL)
-		answer_pull(t, op->peer, &f, c);
+		answer_pull(t, op->peer, &f, c, t->ring.out->pieces[c->slot]);
 	else if (c->kind != RING_END && traffic_is_stored(c->code))
 		answer_stored(t, op->peer, &f, c);
 	else
@@ -491,6 +559,9 @@ answer(struct traffic *t, const struct ring_completion *c)
 		op.peer->under_way--;
 		server_touch(t->l->server, op.peer);
 	}
+	if (op.stream)
+		aheads_note(op.stream, op.stream_use, c, &t->ring.out->aheads[c->slot], t->ring.out->pieces[c->slot],
+			    clock_mono_us());
 	if (c->kind == RING_WATCH) {
 		polls_watched(t->polls, c);
 	} else if (op.reply) {
@@ -538,15 +609,28 @@ traffic_hear(struct traffic *t)
 	polls_look(t->polls, t->l->d.now_ms);
 }
 
+/* Returns when there may be more to tell; 0: there is nothing. */
+static int64_t
+tell_all_took(struct traffic *t)
+{
+	struct stream *s;
+
+	while (aheads_have_news(t->aheads) && (s = aheads_silent(t->aheads, clock_mono_us())) && tell_took(t, s))
+		;
+	return aheads_have_news(t->aheads) ? t->l->d.now_ms + TELL_MS : 0;
+}
+
 int64_t
 traffic_tick(struct traffic *t)
 {
+	int64_t next = tell_all_took(t);
+
 	tell_all_left(t);
 	ring_client_wake(&t->ring);
 	ring_client_linger(&t->ring);
 	if (!ring_client_sleep(&t->ring))
 		return t->l->d.now_ms;		/* something has come already */
-	return polls_next_ms(t->polls);
+	return earlier(next, polls_next_ms(t->polls));
 }
 
 /* The loop calls traffic_hear() in each turn. */
@@ -571,6 +655,8 @@ traffic_open(struct loop *l, struct ring_fds *fds, struct traffic **ret)
 	t->l = l;
 	t->watch = (struct watch){ .ready = ready, .fd = -1 };
 	rc = polls_open(&t->ring, ask_again, t, &t->polls);
+	if (rc == MQ_OK)
+		rc = aheads_open(&t->aheads);
 	if (rc != MQ_OK) {
 		traffic_close(t);
 		return rc;
@@ -596,6 +682,7 @@ traffic_close(struct traffic *t)
 		reply_free(t->ops[i].reply);
 	}
 	polls_close(t->polls);
+	aheads_close(t->aheads);
 	for (struct left *left; (left = t->left); free(left))
 		t->left = left->next;
 	if (t->watch.fd >= 0)

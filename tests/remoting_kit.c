@@ -42,6 +42,7 @@ remote_open(struct remote *r)
 		.host = { .addr = { 10, 0, 0, 1 }, .port = 10911 },
 		.replicated = replicated,
 		.in_sync = in_sync,
+		.stats = r->stats,
 		.arg = r,
 	};
 	assert_int_equal(ring_server_open(&r->server, &fds), MQ_OK);

@@ -16,6 +16,7 @@ struct remote {
 	struct ring_server server;
 	struct ring_client client;
 	struct intake *intake;		/* NULL: not open */
+	struct stats *stats;		/* the test's; NULL: nothing is counted */
 	_Atomic bool lied;
 };
 

@@ -413,6 +413,153 @@ a_watched_queue_tells_its_end_and_then_no_more(void **state)
 	assert_int_equal(remote_ask(r, &say).code, 17);
 }
 
+/* --- looking ahead ------------------------------------------------------------------------------------ */
+
+/* Two messages for queue 0, then one for queue 1, and so on: records of queue 0 are in pieces. */
+static void
+produce_mixed(struct remote *r, int n)
+{
+	for (int i = 0; i < n; i++)
+		assert_int_equal(remote_send(r, "T", i % 3 == 2, "TAGS\001a", "hello").code, 0);
+}
+
+static struct say
+ahead_of(int64_t offset, int32_t n)
+{
+	struct say say = pull_of(offset);
+
+	say.flags = RING_FLAG_AHEAD;
+	say.max_messages = n;
+	return say;
+}
+
+/* How many answers were looked ahead. */
+static uint32_t
+looked_ahead(struct remote *r, const struct say *say)
+{
+	struct ring_completion c = remote_ask(r, say);
+
+	assert_int_equal(c.code, 0);
+	return c.looked_ahead ? r->client.out->aheads[c.slot].n : 0;
+}
+
+static void
+what_is_looked_ahead_is_what_the_pulls_that_follow_are_answered(void **state)
+{
+	struct remote *r = *state;
+	struct say say = ahead_of(0, 8);
+	struct ring_piece pieces[RING_PIECES], *piece = pieces;
+	struct ring_ahead ahead;
+	struct ring_completion c, first;
+
+	broker_group(&r->b, "G");
+	produce_mixed(r, 150);			/* 100 of queue 0 */
+	first = remote_ask(r, &say);
+	want(&first, 0, "FOUND", 8);
+	assert_int_equal(first.n, 4);		/* of two messages each */
+	assert_true(first.looked_ahead);
+	ahead = r->client.out->aheads[first.slot];
+	memcpy(pieces, r->client.out->pieces[first.slot], sizeof(pieces));
+	assert_int_equal(ahead.n, RING_AHEADS);
+	piece += first.n;
+	for (uint32_t i = 0; i < ahead.n; i++) {
+		say = pull_of(8 * (i + 1));
+		say.max_messages = 8;
+		c = remote_ask(r, &say);
+		want(&c, 0, "FOUND", ahead.at[i].next);
+		assert_int_equal(c.min, first.min);
+		assert_int_equal(c.max, first.max);
+		assert_int_equal(c.suggest, first.suggest);
+		assert_false(c.looked_ahead);
+		assert_int_equal(c.n, ahead.at[i].pieces);
+		assert_memory_equal(r->client.out->pieces[c.slot], piece, c.n * sizeof(*piece));
+		piece += c.n;
+	}
+}
+
+static void
+only_full_answers_are_looked_ahead_and_only_where_nothing_else_may_change_them(void **state)
+{
+	struct remote *r = *state;
+	struct say say = ahead_of(0, 10), many = ahead_of(39, 32);
+
+	broker_group(&r->b, "G");
+	produce(r, 39);
+	assert_int_equal(looked_ahead(r, &say), 2);	/* behind 30 there are 9 */
+	say.offset = 20;
+	assert_int_equal(looked_ahead(r, &say), 0);
+	produce_mixed(r, 600);
+	assert_int_equal(looked_ahead(r, &many), 3);	/* then the pieces, 16 each, are used up */
+	say.offset = 0;
+	say.text = "t0 || t1 || t2";
+	assert_int_equal(looked_ahead(r, &say), 0);
+	say.text = "";
+	assert_int_equal(looked_ahead(r, &say), RING_AHEADS);
+	broker_set(&r->b, "brokerRole", "SLAVE");
+	assert_int_equal(looked_ahead(r, &say), 0);
+	broker_set(&r->b, "brokerRole", "ASYNC_MASTER");
+	assert_int_equal(looked_ahead(r, &say), RING_AHEADS);
+}
+
+static void
+what_changes_a_topic_or_a_group_ends_what_was_looked_ahead(void **state)
+{
+	struct remote *r = *state;
+	const struct say say = ahead_of(0, 2);
+	struct topic *t = topic_find(r->b.offsets, "T");
+	struct group *g = broker_group(&r->b, "G");
+	const struct ring_out *out = r->client.out;
+	struct group_conf group;
+	struct topic_conf topic;
+	uint64_t version;
+	struct ring_completion c;
+
+	produce(r, 39);
+	c = remote_ask(r, &say);
+	version = atomic_load(&out->version);
+	assert_int_equal(out->aheads[c.slot].version, version);
+	topic_conf(r->b.offsets, t, &topic);
+	topic.perm = 2;
+	assert_int_equal(topic_change(r->b.offsets, t, &topic, NULL), MQ_OK);
+	assert_int_not_equal(atomic_load(&out->version), version);
+	version = atomic_load(&out->version);
+	group_conf(r->b.offsets, g, &group);
+	group.consume_enable = false;
+	assert_int_equal(group_change(r->b.offsets, g, &group, NULL), MQ_OK);
+	assert_int_not_equal(atomic_load(&out->version), version);
+	version = atomic_load(&out->version);
+	assert_int_equal(topic_trim(r->b.offsets, t, 0, MQ_QOFF(3), NULL), MQ_OK);
+	assert_int_not_equal(atomic_load(&out->version), version);
+	version = atomic_load(&out->version);
+	produce(r, 1);
+	assert_int_equal(atomic_load(&out->version), version);
+}
+
+static void
+answers_that_mqremoted_has_given_are_counted_where_there_is_something_to_count(void **state)
+{
+	struct remote *r = *state;
+	struct say took = { .kind = RING_TOOK, .topic = "T", .group = "G", .max_messages = 3, .offset = 96,
+			    .commit_offset = 9600 };
+	struct stats_view v;
+	struct stats *s;
+
+	assert_int_equal(stats_open(&r->b.settings, r->b.store, &s), MQ_OK);
+	remote_close(r);
+	r->stats = s;
+	remote_open(r);
+	assert_int_equal(remote_ask(r, &took).code, 0);
+	assert_false(stats_view(s, "GROUP_GET_NUMS", "T@G", &v));	/* there is no such group */
+	broker_group(&r->b, "G");
+	assert_int_equal(remote_ask(r, &took).code, 0);
+	assert_true(stats_view(s, "GROUP_GET_NUMS", "T@G", &v));
+	assert_int_equal(v.value, 96);
+	assert_true(stats_view(s, "GROUP_GET_SIZE", "T@G", &v));
+	assert_int_equal(v.value, 9600);
+	remote_close(r);
+	stats_close(s);
+}
+
 /* --- who answers -------------------------------------------------------------------------------------- */
 
 static void
@@ -520,6 +667,10 @@ main(void)
 		REMOTE(a_pull_commits_what_came_before),
 		REMOTE(a_first_commit_subscribes_in_one_record),
 		REMOTE(a_watched_queue_tells_its_end_and_then_no_more),
+		REMOTE(what_is_looked_ahead_is_what_the_pulls_that_follow_are_answered),
+		REMOTE(only_full_answers_are_looked_ahead_and_only_where_nothing_else_may_change_them),
+		REMOTE(what_changes_a_topic_or_a_group_ends_what_was_looked_ahead),
+		REMOTE(answers_that_mqremoted_has_given_are_counted_where_there_is_something_to_count),
 		REMOTE(a_pull_of_what_is_in_memory_is_answered_by_the_intake_thread),
 		REMOTE(a_pull_that_has_to_wait_is_answered_by_a_thread_that_may),
 		REMOTE(a_pull_that_waits_holds_up_messages_of_nobody_and_pulls_only_until_it_is_answered),

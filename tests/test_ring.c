@@ -367,6 +367,9 @@ LIE(end_with_topic, s->kind = RING_END; s->body_len = s->template_len = s->group
 LIE(end_with_body, s->kind = RING_END; s->topic_len = s->template_len = s->group_len = 0; s->sysflag = 8)
 LIE(end_without_word, s->kind = RING_END; s->body_len = s->topic_len = s->template_len = s->group_len = 0)
 LIE(left_of_nobody, s->kind = RING_LEFT; s->body_len = s->template_len = s->text_len = s->group_len = 0)
+LIE(took_of_nobody, s->kind = RING_TOOK; s->body_len = s->template_len = s->text_len = s->group_len = 0)
+LIE(took_less_than_nothing, s->kind = RING_TOOK; s->body_len = s->template_len = s->text_len = 0; s->offset = -1)
+LIE(took_too_much, s->kind = RING_TOOK; s->body_len = s->template_len = s->text_len = 0; s->commit_offset = INT64_MAX)
 LIE(watch_of_send, s->watch = 1)
 LIE(far_watch, s->kind = RING_WATCH; s->body_len = s->template_len = s->text_len = 0; s->watch = RING_WATCHES)
 LIE(wrong_port, s->born_port = 65536)
@@ -386,7 +389,8 @@ every_wrong_field_is_a_lie(void **state)
 		no_kind, unknown_kind, far_slot, long_topic, longest_topic, no_topic, long_template, long_group,
 		long_text, long_body, body_beyond, longest_body, unknown_flag, items_of_one, batch_of_none,
 		batch_of_too_many, pull_with_body, pull_of_nobody, pull_of_no_queue, commit_with_text,
-		end_with_topic, end_with_body, end_without_word, left_of_nobody, watch_of_send, far_watch, wrong_port,
+		end_with_topic, end_with_body, end_without_word, left_of_nobody, took_of_nobody,
+		took_less_than_nothing, took_too_much, watch_of_send, far_watch, wrong_port,
 		below_port, place_ahead, place_far_ahead, place_at_end,
 		odd_name, odd_template, count_backwards, count_ahead,
 	};

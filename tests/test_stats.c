@@ -110,7 +110,7 @@ a_minute_moves_on(void **state)
 	struct stats_view v;
 
 	for (int i = 0; i < 5; i++)
-		stats_got(c->stats, "T", "G", 1, 100, 0);
+		stats_got(c->stats, "T", "G", 1, 1, 100, 0);
 	pass(c, 10000);
 	for (int i = 0; i < 5; i++)
 		pass(c, 10000);
@@ -130,7 +130,7 @@ hours_and_days_have_samples_of_their_own(void **state)
 	struct counted *c = *state;
 	struct stats_view v;
 
-	stats_got(c->stats, "T", "G", 30, 3000, 7);
+	stats_got(c->stats, "T", "G", 1, 30, 3000, 7);
 	pass(c, HOUR_MS);
 	v = look(c, "GROUP_GET_SIZE", "T@G");
 	assert_int_equal(v.spans[STATS_HOUR].sum, 3000);
@@ -151,9 +151,9 @@ days_begin_at_midnight(void **state)
 
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(remote_send(c->r, "T", 0, "", "hello").code, 0);
-	stats_got(c->stats, "T", "G", 1, 100, 0);
+	stats_got(c->stats, "T", "G", 1, 1, 100, 0);
 	stats_tick(c->stats, c->now_ms + day_ms, clock_wall_ms() + day_ms);
-	stats_got(c->stats, "T", "G", 1, 100, 0);
+	stats_got(c->stats, "T", "G", 1, 1, 100, 0);
 	stats_broker(c->stats, &b);
 	assert_int_equal(b.put_today, 2);
 	assert_int_equal(b.put_yesterday, 0);

@@ -96,6 +96,8 @@ begin(void)
 	MUST(senders_open(&loop.senders) == MQ_OK && calls_open(&loop, &loop.calls) == MQ_OK);
 	MUST(traffic_open(&loop, &fds, &loop.traffic) == MQ_OK && traffic_start(loop.traffic) == MQ_OK);
 	clients_on_emptied(loop.clients, frames_emptied, &loop);
+	for (size_t i = 0; i < 2; i++)
+		MUST(address_parse(peers[i].address, &peers[i].from));
 }
 
 /* Items as many as were said: else the mount would call it a lie. */
