@@ -141,6 +141,8 @@ batch_add_all(struct batch *b, const struct batch *from, struct queue *q)
 		e->at += (uint32_t)b->len;
 	}
 	b->len += from->len;
+	b->one_queue = false;
+	b->more |= from->more;
 	return MQ_OK;
 }
 

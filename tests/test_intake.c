@@ -180,7 +180,8 @@ send_eight_in_a_turn(struct remote *r)
 		for (uint64_t i = 0; i < 8; i++) {
 			body[0] = (char)('0' + i);
 			assert_true(remote_submit(r, &(struct say){ .kind = RING_SEND, .topic = "T", .group = "p",
-								    .body = body, .queue_id = (int32_t)i % 4 }, i));
+								    .text = i == 7 ? "KEYS\001k" : "", .body = body,
+								    .queue_id = (int32_t)i % 4 }, i));
 		}
 		remote_wake(r);
 		for (int i = 0; i < 8; i++) {
@@ -190,7 +191,8 @@ send_eight_in_a_turn(struct remote *r)
 			assert_int_equal(c.queue_id, c.tag % 4);
 			assert_int_equal(c.offset, (uint64_t)tries * 2 + c.tag / 4);
 			body[0] = (char)('0' + c.tag);
-			record_is(r, c.pos, "T", c.queue_id, body, "CLUSTER\001DefaultCluster");
+			record_is(r, c.pos, "T", c.queue_id, body,
+				  c.tag == 7 ? "KEYS\001k\002CLUSTER\001DefaultCluster" : "CLUSTER\001DefaultCluster");
 		}
 		wait_for_sleep(r);
 		intake_stats(r->intake, &after);
@@ -205,9 +207,41 @@ send_eight_in_a_turn(struct remote *r)
 static void
 messages_of_a_turn_for_several_queues_are_appended_in_one_go(void **state)
 {
-	(void)send_eight_in_a_turn(*state);
+	struct remote *r = *state;
+	mq_pos found[8];
+	size_t n;
+
+	(void)send_eight_in_a_turn(r);
 	assert_int_equal(atomic_load(&appends), 0);
 	assert_int_equal(atomic_load(&joint_appends), 1);
+	assert_int_equal(store_find_key(r->b.store, "T", "k", 0, INT64_MAX, found, 8, &n), MQ_OK);
+	assert_in_range(n, 1, 8);
+	record_is(r, found[0].byte, "T", 3, "7", "KEYS\001k\002CLUSTER\001DefaultCluster");
+}
+
+static void
+a_delayed_message_in_such_a_turn_waits_in_the_queue_of_its_level(void **state)
+{
+	struct remote *r = *state;
+	const struct say say = { .kind = RING_SEND, .topic = "T", .group = "p", .text = "DELAY\0011", .body = "late" };
+	int tries = 0;
+
+	do {			/* level 1 is a second */
+		wait_for_sleep(r);
+		atomic_store(&joint_appends, 0);
+		assert_true(remote_submit(r, &(struct say){ .kind = RING_SEND, .topic = "T", .group = "p", .body = "now",
+							    .queue_id = 1 }, 1));
+		assert_true(remote_submit(r, &say, 2));
+		remote_wake(r);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(remote_answer(r).code, 0);
+		tries++;
+	} while (atomic_load(&joint_appends) == 0 && tries < 1000);
+	assert_int_equal(atomic_load(&joint_appends), 1);
+	assert_int_equal(end_of(r, "SCHEDULE_TOPIC_XXXX", 0), tries);
+	for (int i = 0; i < 6000 && end_of(r, "T", 0) < tries; i++)
+		usleep(10000);
+	assert_int_equal(end_of(r, "T", 0), tries);
 }
 
 static void
@@ -572,6 +606,7 @@ main(void)
 		REMOTE(a_batch_is_consecutive_and_its_items_have_the_properties_of_all),
 		REMOTE(what_many_send_at_once_is_stored_once_each_in_its_order),
 		REMOTE(messages_of_a_turn_for_several_queues_are_appended_in_one_go),
+		REMOTE(a_delayed_message_in_such_a_turn_waits_in_the_queue_of_its_level),
 		REMOTE(if_several_queues_cannot_be_appended_to_in_one_go_each_is_by_itself),
 		REMOTE(a_delayed_message_waits_in_the_queue_of_its_level),
 		REMOTE(no_queue_is_any_queue),
