@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #define TURN_BYTES (1 << 20)
 #define READ_BYTES 4096			/* what the shortest read counts as: heartbeats cost, too */
 #define AGAIN_BYTES 16384		/* compared at once */
+#define SPILL_BYTES 4096		/* received behind a header, into the ring */
 
 enum phase {
 	RESTING,
@@ -277,15 +279,62 @@ places_again(struct receiver *r, struct iovec iov[3], size_t *ret_body)
 	return n;
 }
 
+/* The place of the next byte of a body in the ring. */
+static size_t
+place_of_next(const struct receiver *r, size_t *ret_room)
+{
+	uint64_t at = r->put + (r->byte0 ? 1 : 0);
+
+	*ret_room = LINK_RING_BYTES - (size_t)(at - r->applied);
+	return (size_t)(at % LINK_RING_BYTES);
+}
+
+/* A header is next, and with it in one read what has come behind it: a short frame, or several. */
+static int
+places_of_frames(struct receiver *r, struct iovec iov[3], size_t *ret_body)
+{
+	size_t room, place = place_of_next(r, &room), spill = LINK_RING_BYTES - place;
+
+	spill = spill < room ? spill : room;
+	spill = spill < SPILL_BYTES ? spill : SPILL_BYTES;
+	iov[0] = (struct iovec){ r->frames.head + r->frames.head_len, ha_frames_head_left(&r->frames) };
+	iov[1] = (struct iovec){ r->d->ring + place, spill };
+	*ret_body = 0;
+	return spill > 0 ? 2 : 1;
+}
+
+/* n bytes were received by places_of_frames(): the body is where it belongs already; what is behind it moves to
+ * where it belongs. */
+static void
+on_frames(struct receiver *r, size_t n)
+{
+	size_t room, head = ha_frames_head_left(&r->frames);
+	unsigned char *at = r->d->ring + place_of_next(r, &room);
+
+	head = head < n ? head : n;
+	on_head(r, head);
+	for (size_t spill = n - head; spill > 0 && r->phase == FOLLOWING; spill -= head) {
+		if (r->frames.left > 0) {
+			head = spill < (size_t)r->frames.left ? spill : (size_t)r->frames.left;
+			on_body(r, head);
+			at += head;
+			continue;
+		}
+		head = ha_frames_head_left(&r->frames);
+		head = head < spill ? head : spill;
+		memcpy(r->frames.head + r->frames.head_len, at, head);
+		memmove(at, at + head, spill - head);
+		on_head(r, head);
+	}
+}
+
 /* Where the next bytes go: what is left of the body to the ring, as far as it
  * has room, then a header. */
 static int
 places(struct receiver *r, struct iovec iov[3], size_t *ret_body)
 {
-	uint64_t at = r->put + (r->byte0 ? 1 : 0);
-	size_t room = LINK_RING_BYTES - (size_t)(at - r->applied);
+	size_t room, place = place_of_next(r, &room);
 	size_t body = (size_t)r->frames.left < room ? (size_t)r->frames.left : room;
-	size_t place = (size_t)(at % LINK_RING_BYTES);
 	size_t first = body < LINK_RING_BYTES - place ? body : LINK_RING_BYTES - place;
 	int n = 0;
 
@@ -305,7 +354,8 @@ hear(struct receiver *r, size_t *turn)
 {
 	struct iovec iov[3];
 	size_t body, asked = 0;
-	int places_n = (r->again_left > 0 ? places_again : places)(r, iov, &body);
+	bool again = r->again_left > 0, frames = !again && r->frames.left == 0;
+	int places_n = (again ? places_again : frames ? places_of_frames : places)(r, iov, &body);
 	ssize_t n;
 
 	if (places_n == 0) {		/* the mount has to catch up: the network waits */
@@ -328,7 +378,9 @@ hear(struct receiver *r, size_t *turn)
 	*turn += n > READ_BYTES ? (size_t)n : READ_BYTES;
 	if (body > 0)
 		on_body(r, (size_t)n < body ? (size_t)n : body);
-	if ((size_t)n > body && r->phase == FOLLOWING)
+	if (frames)
+		on_frames(r, (size_t)n);
+	else if ((size_t)n > body && r->phase == FOLLOWING)
 		on_head(r, (size_t)n - body);
 	if (r->phase != FOLLOWING)
 		return false;

@@ -665,6 +665,77 @@ single_bytes_are_enough(void **state)
 	close(fd);
 }
 
+/* Frames of all lengths, and heartbeats, one behind the other, as the network may cut them. */
+static void
+frames_may_come_together(void **state)
+{
+	static const size_t cuts[] = { 1 << 20, 4096, 4108, 1000, 13, 11 };
+	struct kit *k = *state;
+	unsigned char all[32768];
+	int64_t at = 100;
+	int fd;
+
+	kit_log(k, 0, at);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), at);
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		size_t n = 0;
+
+		for (int32_t len = 0; len < 200; len++) {
+			int32_t in_segment = KIT_SEGMENT - (int32_t)(at % KIT_SEGMENT), body = len < in_segment ? len : in_segment;
+
+			ha_put_header(all + n, at, body);
+			n += HA_HEADER_BYTES;
+			for (int32_t j = 0; j < body; j++)
+				all[n++] = kit_byte(at++);
+		}
+		kit_send(fd, all, n, cuts[i]);
+		kit_applied_to(k, at);
+	}
+	close(fd);
+}
+
+/* How often a process has called read(2) and its like; -1: this system does not tell. */
+static int64_t
+reads_of(pid_t pid)
+{
+	char path[32], line[64];
+	long long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+	f = fopen(path, "r");
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		(void)sscanf(line, "syscr: %lld", &n);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void
+a_short_frame_is_one_read(void **state)
+{
+	struct kit *k = *state;
+	int64_t at = 4 * KIT_SEGMENT, before;
+	int fd;
+
+	kit_log(k, 0, at);
+	kit_be_master(k);
+	kit_start(k);
+	fd = kit_accept(k);
+	assert_int_equal(kit_recv_report(fd), at);
+	before = reads_of(k->pid);
+	for (int i = 0; i < 40; i++) {
+		kit_send_frame(fd, at, 100, 200);
+		at += 100;
+		kit_applied_to(k, at);
+	}
+	assert_in_range(reads_of(k->pid) - before, 0, 60);
+	close(fd);
+}
+
 static void
 an_empty_slave_gets_everything(void **state)
 {
@@ -1166,6 +1237,8 @@ main(void)
 		TEST(a_slave_mount_may_listen_nowhere),
 		TEST(the_slave_speaks_as_rocketmq_does),
 		TEST(single_bytes_are_enough),
+		TEST(frames_may_come_together),
+		TEST(a_short_frame_is_one_read),
 		TEST(an_empty_slave_gets_everything),
 		TEST(an_empty_slave_begins_where_it_is_told),
 		TEST(it_rests_until_it_is_told_to_follow),
