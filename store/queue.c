@@ -420,6 +420,8 @@ queue_drop_unlogged(struct queue *q)
 	int64_t entries = q->all->file_entries, file;
 
 	LOCKED(&q->lock);
+	if (q->promise.is_last)		/* what is behind it now comes from the log */
+		return;
 	file = (q->tail_from.n + entries - 1) / entries;
 	if (has_entries_from(q, q->tail_from))
 		cut_entries(q, q->tail_from, q->tail_from);

@@ -46,29 +46,48 @@ half_name(const struct queue *q, enum queue_half half, int64_t file, char *name,
 
 /* --- are the files as the queue's row? --------------------------------------------------- */
 
-/* Read entry `at` of one half through a descriptor that is closed again: many queues may be looked at. */
+/* A descriptor of the file with entry `at` that is not cached: many queues may be looked at. */
 static int
-peek(struct queue *q, enum queue_half half, int64_t at, void *buf)
+open_half(struct queue *q, enum queue_half half, int64_t at)
 {
 	char name[RECORD_TOPIC_MAX + 48];
 
 	half_name(q, half, at / q->all->file_entries, name, sizeof(name));
-	AUTO_CLOSE int fd = openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
+	return openat(half_dirfd(q->all, half), name, O_RDONLY | O_CLOEXEC);
+}
+
+static bool
+read_entry(const struct queue *q, enum queue_half half, int fd, int64_t at, unsigned char *buf)
+{
 	return file_read(fd, buf, (size_t)halves[half].bytes, at % q->all->file_entries * halves[half].bytes,
-			 queue_files_dir(half));
+			 queue_files_dir(half)) == MQ_OK;
+}
+
+/* Is there nothing at and behind entry `end`?  The file of the entry before it is open as fd. */
+static bool
+nothing_behind(struct queue *q, int fd, int64_t end)
+{
+	int64_t entries = q->all->file_entries, next = (end + entries - 1) / entries;
+	int64_t at = end % entries * QUEUE_ENTRY_BYTES, last = at;
+
+	if (at > 0 && (file_last_data(fd, at, entries * QUEUE_ENTRY_BYTES, &last) != MQ_OK || last > at))
+		return false;
+	return !queue_files_there(q, QUEUE_ENTRIES, next, false) && !queue_files_there(q, QUEUE_STARTS, next, false);
 }
 
 bool
-queue_files_match(struct queue *q)
+queue_files_match(struct queue *q, bool *ret_is_last)
 {
 	unsigned char raw[QUEUE_ENTRY_BYTES], start[QUEUE_START_BYTES];
 	int64_t last = q->promise.end.n - 1;
+	AUTO_CLOSE int entries_fd = open_half(q, QUEUE_ENTRIES, last), starts_fd = open_half(q, QUEUE_STARTS, last);
 	struct queue_entry e;
 
-	if (peek(q, QUEUE_ENTRIES, last, raw) != MQ_OK || peek(q, QUEUE_STARTS, last, start) != MQ_OK)
+	if (entries_fd < 0 || starts_fd < 0 || !read_entry(q, QUEUE_ENTRIES, entries_fd, last, raw) ||
+	    !read_entry(q, QUEUE_STARTS, starts_fd, last, start))
 		return false;
+	if (ret_is_last)
+		*ret_is_last = nothing_behind(q, entries_fd, q->promise.end.n);
 	queue_entry_decode(raw, start, &e);
 	return e.pos.byte == q->promise.last_end.byte - e.total && queue_entry_possible(&e, q->promise.end_bytes);
 }
@@ -82,7 +101,7 @@ compare_once(struct queue *q)
 	if (atomic_load(&q->promise.state) != FILES_PROMISED)
 		return;
 	if (!atomic_compare_exchange_strong(&q->promise.state, &promised,
-					    queue_files_match(q) ? FILES_KNOWN : FILES_UNLIKE) ||
+					    queue_files_match(q, NULL) ? FILES_KNOWN : FILES_UNLIKE) ||
 	    atomic_load(&q->promise.state) == FILES_KNOWN)
 		return;
 	atomic_store(&q->all->unlike, true);

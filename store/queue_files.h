@@ -20,8 +20,9 @@ const char *queue_files_dir(enum queue_half half);
 
 /* Do the files hold the last message that the queue's row has?  Only that one is compared: a start must
  * not take longer for a larger store.  The functions below compare before they first open or remove a file
- * of a queue whose files were not compared yet; see queues_restore(). */
-bool queue_files_match(struct queue *q);
+ * of a queue whose files were not compared yet; see queues_restore().  *ret_is_last, if not NULL: are there
+ * no entries behind that message? */
+bool queue_files_match(struct queue *q, bool *ret_is_last);
 
 /* Is that file there; `whole`: at its full length? */
 bool queue_files_there(struct queue *q, enum queue_half half, int64_t file, bool whole);

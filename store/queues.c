@@ -206,17 +206,24 @@ struct matching {
 	pthread_t thread;
 };
 
+static bool
+compare(struct queue *q)
+{
+	if (atomic_load(&q->promise.state) == FILES_KNOWN)
+		return true;
+	if (!queue_files_match(q, &q->promise.is_last))
+		return false;
+	atomic_store(&q->promise.state, FILES_KNOWN);
+	return true;
+}
+
 static void *
 matching_main(void *arg)
 {
 	struct matching *m = arg;
 
 	for (size_t i = m->from; i < m->n && !m->unlike; i += m->step)
-		if (atomic_load(&m->list[i]->promise.state) == FILES_KNOWN)
-			continue;
-		else if (queue_files_match(m->list[i]))
-			atomic_store(&m->list[i]->promise.state, FILES_KNOWN);
-		else
+		if (!compare(m->list[i]))
 			m->unlike = m->list[i];
 	return NULL;
 }

@@ -54,11 +54,12 @@ struct queue_saved {
 };
 
 /* What the files have to say, by the row that a queue was made from.  Its files are compared with it
- * before anything is read from or written to them. */
+ * before anything is read from or written to them.  Only the state changes once the store is open. */
 struct queue_promise {
 	mq_qoff end;
 	mq_pos last_end;
 	int64_t end_bytes;
+	bool is_last;			/* a mount has looked, and the files had no entry at or behind `end` */
 	enum queue_files_state {
 		FILES_KNOWN,		/* they were compared, or the row has no messages */
 		FILES_PROMISED,		/* not yet compared */
