@@ -359,8 +359,8 @@ found_apply(struct offsets *o, const struct found *found)
 	return skip ? MQ_OK : apply(o, &m);
 }
 
-int
-change_find_queues(struct offsets *o)
+static int
+find_queues(struct offsets *o)
 {
 	struct found_list list = { 0 };
 	int rc = store_each_queue(o->store, found_add, &list);
@@ -375,5 +375,20 @@ change_find_queues(struct offsets *o)
 		if (i == 0 || strcmp(list.items[i].topic, list.items[i - 1].topic) != 0)
 			rc = found_apply(o, &list.items[i]);
 	free(list.items);
+	return rc;
+}
+
+int
+change_follow_all(struct offsets *o)
+{
+	struct store_stats stats = { 0 };
+	int rc = change_follow(o);
+
+	store_stats(o->store, &stats);
+	if (rc == MQ_OK && stats.queues != o->seen_queues) {
+		rc = find_queues(o);
+		if (rc == MQ_OK)
+			o->seen_queues = stats.queues;
+	}
 	return rc;
 }

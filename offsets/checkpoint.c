@@ -217,30 +217,13 @@ gather(struct offsets *o)
 
 /* --- the thread ---------------------------------------------------------------------- */
 
-/* Apply records, and add queues, that were not made by this broker's calls: a master's, or
- * made by hand. */
-static int
-follow(struct offsets *o)
-{
-	struct store_stats stats = { 0 };
-	int rc = change_follow(o);
-
-	store_stats(o->store, &stats);
-	if (rc == MQ_OK && stats.queues != o->seen_queues) {
-		rc = change_find_queues(o);
-		if (rc == MQ_OK)
-			o->seen_queues = stats.queues;
-	}
-	return rc;
-}
-
 int
 offsets_follow(struct offsets *o)
 {
 	if (o->settings->brokerRole != SLAVE)
 		return MQ_OK;
 	LOCKED(&o->apply);
-	return follow(o);
+	return change_follow_all(o);
 }
 
 int
@@ -249,7 +232,7 @@ offsets_promote(struct offsets *o)
 	int rc;
 
 	LOCKED(&o->apply);
-	rc = follow(o);
+	rc = change_follow_all(o);
 	if (rc != MQ_OK)
 		return rc;
 	commit_clamp(o);		/* nothing is appended yet */
@@ -279,7 +262,7 @@ static void
 catch_up(struct offsets *o)
 {
 	LOCKED(&o->apply);
-	int rc = follow(o);
+	int rc = change_follow_all(o);
 
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));

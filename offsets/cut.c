@@ -182,9 +182,7 @@ read_log(struct offsets *o, struct offsets **ret)
 		return -ENOMEM;
 	log->store = o->store;
 	log->meta_queue = o->meta_queue;
-	rc = change_follow(log);
-	if (rc == MQ_OK)
-		rc = change_find_queues(log);
+	rc = change_follow_all(log);
 	if (rc == MQ_OK)
 		*ret = log;
 	else

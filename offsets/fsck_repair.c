@@ -78,9 +78,7 @@ bring_to_disk(struct offsets *o, struct store *s)
 	o->store = s;
 	lock_take(&o->apply);
 	o->meta_queue = store_queue(s, META_TOPIC, 0);
-	rc = change_follow(o);
-	if (rc == MQ_OK)
-		rc = change_find_queues(o);
+	rc = change_follow_all(o);
 	lock_drop(&o->apply);
 	if (rc == MQ_OK)
 		rc = cut_finish(o);

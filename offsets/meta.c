@@ -119,6 +119,24 @@ meta_group_check(const char *name)
 
 /* --- defaults --------------------------------------------------------------- */
 
+/* The values of members that a record does not have: they do not depend on this process or the clock. */
+static const struct topic_conf neutral_topic = {
+	.queues = 1,
+	.perm = PERM_READ | PERM_WRITE,
+	.owner = { .mode = 0755 },
+};
+
+static const struct group_conf neutral_group = {
+	.consume_enable = true,
+	.broadcast_enable = true,
+	.from_min_enable = true,
+	.notify_enable = true,
+	.retry_queues = 1,
+	.retry_max = 16,
+	.slow_broker_id = 1,
+	.owner = { .mode = 0755 },
+};
+
 static struct owner
 owner_default(void)
 {
@@ -128,40 +146,20 @@ owner_default(void)
 void
 topic_conf_default(struct topic_conf *c, const char *name, int32_t queues)
 {
-	*c = (struct topic_conf){
-		.queues = queues,
-		.perm = PERM_READ | PERM_WRITE,
-		.owner = owner_default(),
-		.created_ms = clock_wall_ms(),
-	};
+	*c = neutral_topic;
+	c->queues = queues;
+	c->owner = owner_default();
+	c->created_ms = clock_wall_ms();
 	snprintf(c->name, sizeof(c->name), "%s", name);
 }
 
 void
 group_conf_default(struct group_conf *c, const char *name)
 {
-	*c = (struct group_conf){
-		.consume_enable = true,
-		.broadcast_enable = true,
-		.from_min_enable = true,
-		.notify_enable = true,
-		.retry_queues = 1,
-		.retry_max = 16,
-		.slow_broker_id = 1,
-		.owner = owner_default(),
-		.created_ms = clock_wall_ms(),
-	};
+	*c = neutral_group;
+	c->owner = owner_default();
+	c->created_ms = clock_wall_ms();
 	snprintf(c->name, sizeof(c->name), "%s", name);
-}
-
-/* The values of members that a record does not have: they do not depend on this process or the clock. */
-static void
-confs_neutral(struct meta *m)
-{
-	topic_conf_default(&m->topic_conf, "", 1);
-	group_conf_default(&m->group_conf, "");
-	m->topic_conf.owner = m->group_conf.owner = (struct owner){ .mode = 0755 };
-	m->topic_conf.created_ms = m->group_conf.created_ms = 0;
 }
 
 /* --- members ------------------------------------------------------------------- */
@@ -594,8 +592,8 @@ meta_decode(const char *json, size_t len, struct meta *ret_m)
 		goto out;
 	}
 	rc = op_in(object, &m.op);
-	if (rc == MQ_OK)
-		confs_neutral(&m);
+	m.topic_conf = neutral_topic;
+	m.group_conf = neutral_group;
 	for (const struct member *mb = ops[m.op].members; rc == MQ_OK && mb->key; mb++)
 		rc = mb->type->in(mb, *mb->key ? json_object_get(object, mb->key) : object, &m);
 out:

@@ -210,9 +210,7 @@ catch_up(struct offsets *o, bool *ret_cut)
 		forget(o);
 		o->rebuilt = true;
 	}
-	rc = change_follow(o);
-	if (rc == MQ_OK)
-		rc = change_find_queues(o);
+	rc = change_follow_all(o);
 	if (rc == MQ_OK && cut)
 		slave_commits_after_cut(o);
 	*ret_cut = cut;

@@ -399,9 +399,9 @@ void change_note_logged(struct offsets *o, mq_pos end);
 /* Apply the records that are in the log and not in memory. */
 int change_follow(struct offsets *o);
 
-/* Add topics that are known only by queues in the store (RocketMQ's, or a master's that we
- * follow), and queues beyond the number that their topic has. */
-int change_find_queues(struct offsets *o);
+/* The same, and, if the store has got queues since the last call, add topics that are known only by queues in
+ * the store (RocketMQ's, or a master's that we follow), and queues beyond the number that their topic has. */
+int change_follow_all(struct offsets *o);
 
 /* --- commit.c ------------------------------------------------------------------ */
 
