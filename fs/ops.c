@@ -170,7 +170,8 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void
 op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	refuse_in(req, parent, name, "files cannot be removed; " ONLY_GROWS);
+	refuse_in(req, parent, name, "files cannot be removed: echo purge > topics/TOPIC/ctl drops "
+		  "messages, rmdir removes a topic or a group");
 }
 
 static void
