@@ -15,23 +15,42 @@ group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf
 	*ret_conf = group_entry_of(g)->conf;
 }
 
-/* What is sent back for the group to come goes to a topic of that name, if there is one. */
-static int
-check_topic(struct offsets *o, const struct group_conf *conf, const char *prefix)
+/* The group's retry topic and its dead letters, as they are: 0 to 2 of them. */
+static size_t
+topics_of(struct offsets *o, const char *group, struct meta topics[2])
 {
-	char name[sizeof(DLQ_PREFIX) + sizeof(RETRY_PREFIX) + RECORD_TOPIC_MAX];
-	struct topic_conf tc;
-	struct topic *t;
+	static const char *const prefixes[] = { RETRY_PREFIX, DLQ_PREFIX };
+	size_t n = 0;
 
-	snprintf(name, sizeof(name), "%s%s", prefix, conf->name);
-	t = topic_find(o, name);
-	if (!t)
-		return MQ_OK;
-	topic_conf(o, t, &tc);
-	if (tc.owner.uid == conf->owner.uid || tc.owner.uid == geteuid())
-		return MQ_OK;
-	return err_note(-EPERM, "group %s: topic %s is of another group that had this name, and belongs to uid %d",
-			conf->name, name, (int)tc.owner.uid);
+	for (size_t i = 0; i < 2; i++) {
+		char name[sizeof(RETRY_PREFIX) + RECORD_TOPIC_MAX];
+		struct topic *t;
+
+		snprintf(name, sizeof(name), "%s%s", prefixes[i], group);
+		t = topic_find(o, name);
+		if (!t)
+			continue;
+		topics[n] = (struct meta){ .op = META_TOPIC_SET, .id = t->id };
+		topic_conf(o, t, &topics[n++].topic_conf);
+	}
+	return n;
+}
+
+/* What is sent back for the group to come goes to the topics that a group of its name has left. */
+static int
+check_topics(struct offsets *o, const struct group_conf *conf)
+{
+	struct meta topics[2];
+	size_t n = topics_of(o, conf->name, topics);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct topic_conf *tc = &topics[i].topic_conf;
+
+		if (tc->owner.uid != conf->owner.uid && tc->owner.uid != geteuid())
+			return err_note(-EPERM, "group %s: topic %s is of another group that had this name, and belongs "
+					"to uid %d", conf->name, tc->name, (int)tc->owner.uid);
+	}
+	return MQ_OK;
 }
 
 int
@@ -48,9 +67,7 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 	LOCKED(&o->apply);
 	if (group_find(o, conf->name))
 		return -EEXIST;
-	rc = check_topic(o, conf, RETRY_PREFIX);
-	if (rc == MQ_OK)
-		rc = check_topic(o, conf, DLQ_PREFIX);
+	rc = check_topics(o, conf);
 	if (rc != MQ_OK)
 		return rc;
 	m.id = registry_id(o, ENTRY_GROUP, conf->name);
@@ -63,16 +80,24 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 int
 group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end)
 {
-	struct meta m = { .op = META_GROUP_SET, .id = g->id, .group_conf = *conf };
+	struct meta m[3], *last = m;
+	struct group_conf before;
 	int rc = meta_group_check(g->name);
 
 	if (rc != MQ_OK)
 		return rc;
-	snprintf(m.group_conf.name, sizeof(m.group_conf.name), "%s", g->name);
 	LOCKED(&o->apply);
 	if (g->gone)
 		return -ENOENT;
-	return change_one(o, &m, ret_end);
+	group_conf(o, g, &before);
+	if (before.owner.uid != conf->owner.uid || before.owner.gid != conf->owner.gid ||
+	    before.owner.mode != conf->owner.mode)
+		last += topics_of(o, g->name, m);
+	for (struct meta *topic = m; topic < last; topic++)
+		topic->topic_conf.owner = topic_owner_by_group(&conf->owner);
+	*last = (struct meta){ .op = META_GROUP_SET, .id = g->id, .group_conf = *conf };
+	snprintf(last->group_conf.name, sizeof(last->group_conf.name), "%s", g->name);
+	return change_all(o, m, (size_t)(last - m) + 1, ret_end);
 }
 
 static int32_t

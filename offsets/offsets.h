@@ -194,6 +194,7 @@ void group_conf(struct offsets *o, const struct group *g, struct group_conf *ret
 
 /* -EPERM, noted: a name of the system, or a retry topic of that name has been left by another user's group. */
 int group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end);
+/* With its owner or mode, those of its retry topic and dead letters change. */
 int group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end);
 int group_delete(struct offsets *o, struct group *g, mq_pos *ret_end);	/* -ENOTEMPTY with subscriptions */
 struct group *group_next(struct offsets *o, const char *after);

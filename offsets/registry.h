@@ -158,7 +158,7 @@ struct keeping {
 	bool changed;		/* a topic's configuration has changed since it was set in the store */
 	int64_t told_queues;	/* number of the store's queues when that was done last */
 	int64_t expired_hour;	/* hour since 1970 in which expired messages were last trimmed */
-	int64_t seen_heads;	/* store_head_moves() when groups were last moved */
+	int64_t seen_heads;	/* heads_moved of store_stats() when groups were last moved */
 };
 
 /* The versions and delays of a RocketMQ master's tables: take.c. */
@@ -322,6 +322,10 @@ uint32_t registry_id(struct offsets *o, enum entry_kind kind, const char *name);
 
 /* Queues of t up to the last one that ever held a message. */
 int32_t topic_queues_used(struct offsets *o, const struct topic *t);
+
+/* The owner of a group's retry topic and of its dead letters, whoever has them made: they hold messages of any
+ * topic that the group consumes, and are for those who may consume as the group. */
+struct owner topic_owner_by_group(const struct owner *group);
 
 /* The first record of t, which was implied so far, has an id for it: t gets that one, if it is
  * free.  A process that has the topic's directory open looks it up again. */

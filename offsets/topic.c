@@ -100,8 +100,14 @@ conf_check(const struct topic_conf *conf)
 	return MQ_OK;
 }
 
-/* A group's retry topic and its dead letters hold messages of any topic that the group consumes.  They
- * belong to its owner, whoever has them made, and are for those who may consume as the group. */
+struct owner
+topic_owner_by_group(const struct owner *group)
+{
+	mode_t mode = S_IRWXU | (group->mode & S_IWGRP ? S_IRWXG : 0) | (group->mode & S_IWOTH ? S_IRWXO : 0);
+
+	return (struct owner){ .uid = group->uid, .gid = group->gid, .mode = mode };
+}
+
 static int
 give_to_group(struct offsets *o, struct topic_conf *conf)
 {
@@ -115,8 +121,7 @@ give_to_group(struct offsets *o, struct topic_conf *conf)
 		return err_note(-EPERM, "topic %s is for the messages of group %s, and there is no such group",
 				conf->name, name);
 	group_conf(o, g, &gc);
-	conf->owner = gc.owner;
-	conf->owner.mode = S_IRWXU | (gc.owner.mode & S_IWGRP ? S_IRWXG : 0) | (gc.owner.mode & S_IWOTH ? S_IRWXO : 0);
+	conf->owner = topic_owner_by_group(&gc.owner);
 	return MQ_OK;
 }
 

@@ -503,6 +503,16 @@ topics_of_a_group_belong_to_its_owner_whoever_makes_them(void **state)
 		assert_int_equal(tc.owner.gid, 1002);
 		assert_int_equal(tc.owner.mode, 0770);		/* those who may consume as g */
 	}
+	gc.owner = (struct owner){ .uid = 1004, .gid = 1005, .mode = 0755 };
+	assert_int_equal(group_change(b->offsets, group_find(b->offsets, "g"), &gc, NULL), MQ_OK);
+	broker_close(b);
+	broker_open(b);
+	for (size_t i = 0; i < 2; i++) {
+		topic_conf(b->offsets, topic_find(b->offsets, names[i]), &tc);
+		assert_int_equal(tc.owner.uid, 1004);
+		assert_int_equal(tc.owner.gid, 1005);
+		assert_int_equal(tc.owner.mode, 0700);
+	}
 	broker_close(b);
 }
 
