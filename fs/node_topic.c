@@ -65,8 +65,7 @@ node_topic_make(struct mount *m, const struct node *topics, const char *name, mo
 {
 	struct topic_conf conf;
 
-	topic_conf_default(&conf, name, (int32_t)m->settings->defaultTopicQueueNums);
-	conf.on_full_drop = m->settings->onFull == ON_FULL_DROP;
+	topic_conf_new(m->offsets, &conf, name, (int32_t)m->settings->defaultTopicQueueNums);
 	conf.owner = node_new_owner(m, topics, who, mode);
 	return topic_create(m->offsets, &conf, ret, NULL);
 }

@@ -344,8 +344,7 @@ found_apply(struct offsets *o, const struct found *found)
 	bool skip = t && (t->pub.gone || t->conf.queues >= found->queues);
 
 	m.id = registry_implied_id(o);
-	topic_conf_default(&m.topic_conf, found->topic, found->queues);
-	m.topic_conf.on_full_drop = o->settings->onFull == ON_FULL_DROP;
+	topic_conf_new(o, &m.topic_conf, found->topic, found->queues);
 	if (t) {
 		m.topic_conf = t->conf;
 		m.topic_conf.queues = found->queues;

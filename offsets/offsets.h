@@ -145,6 +145,9 @@ int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct que
 /* The same, NULL if it was never made. */
 struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32_t queue_id);
 
+/* What a new topic is by the settings: topic_conf_default(), and onFull. */
+void topic_conf_new(const struct offsets *o, struct topic_conf *ret_conf, const char *name, int32_t queues);
+
 /* Make it.  -EEXIST; -EINVAL bad name; -EPERM, noted, a name of the system.  ret_end may be NULL
  * everywhere.  A topic of a group (meta_topic_group()) gets its owner from the group, whatever conf says,
  * and is for those who may consume as the group; -EPERM, noted: there is no such group. */

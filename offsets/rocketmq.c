@@ -51,7 +51,7 @@ rocketmq_topic_read(struct offsets *o, const char *name, const json_t *object, s
 	if (t)
 		topic_conf(o, t, ret_conf);
 	else
-		topic_conf_default(ret_conf, name, 1);
+		topic_conf_new(o, ret_conf, name, 1);
 	ret_conf->queues = (int32_t)queues;
 	ret_conf->perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
 	ret_conf->order = json_is_true(json_object_get(object, "order"));

@@ -48,7 +48,7 @@ topic_make(struct offsets *o, const char *name, int32_t queues, struct topic **r
 	*ret_t = topic_find(o, name);
 	if (*ret_t)
 		return MQ_OK;
-	topic_conf_default(&conf, name, queues);
+	topic_conf_new(o, &conf, name, queues);
 	rc = topic_create(o, &conf, ret_t, NULL);
 	if (rc != -EEXIST)
 		return rc;

@@ -19,6 +19,13 @@ topic_conf(struct offsets *o, const struct topic *t, struct topic_conf *ret_conf
 	*ret_conf = topic_entry_of(t)->conf;
 }
 
+void
+topic_conf_new(const struct offsets *o, struct topic_conf *ret_conf, const char *name, int32_t queues)
+{
+	topic_conf_default(ret_conf, name, queues);
+	ret_conf->on_full_drop = o->settings->onFull == ON_FULL_DROP;
+}
+
 int32_t
 topic_queues(struct offsets *o, const struct topic *t)
 {

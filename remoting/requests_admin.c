@@ -48,7 +48,7 @@ make_retry_topic(struct service *s, struct group *g)
 	snprintf(name, sizeof(name), "%s%s", RETRY_PREFIX, g->name);
 	if (gc.retry_queues <= 0 || strlen(name) > RECORD_TOPIC_MAX || topic_find(o, name))
 		return MQ_OK;
-	topic_conf_default(&tc, name, gc.retry_queues);
+	topic_conf_new(o, &tc, name, gc.retry_queues);
 	rc = topic_create(o, &tc, NULL, NULL);
 	return rc == -EEXIST ? MQ_OK : rc;
 }
@@ -220,7 +220,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 	if (t) {
 		topic_conf(o, t, &conf);
 	} else {
-		topic_conf_default(&conf, name, 1);
+		topic_conf_new(o, &conf, name, 1);
 		conf.owner = rights_owner(&s->rights);
 	}
 	conf.queues = (int32_t)(readable > writable ? readable : writable);

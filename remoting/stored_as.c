@@ -30,7 +30,7 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 	struct topic_conf conf;
 	int rc;
 
-	topic_conf_default(&conf, name, queues);
+	topic_conf_new(b->offsets, &conf, name, queues);
 	conf.perm = perm;
 	if (!meta_topic_group(name) && !rights_make(b->rights, b->offsets, "topics"))
 		return refuse_rc(why, -EACCES);

@@ -307,6 +307,31 @@ a_topic_is_made_after_its_template(void **state)
 	assert_int_equal(c.code, 0);
 }
 
+static bool
+drops_when_full(struct remote *r, const char *topic)
+{
+	struct topic_conf conf;
+
+	topic_conf(r->b.offsets, topic_find(r->b.offsets, topic), &conf);
+	return conf.on_full_drop;
+}
+
+static void
+topics_that_clients_make_are_as_onFull_says(void **state)
+{
+	struct remote *r = *state;
+
+	broker_set(&r->b, "autoCreateTopicEnable", "true");
+	assert_int_equal(remote_send(r, "Kept", 0, "", "x").code, 0);
+	assert_false(drops_when_full(r, "Kept"));
+	broker_set(&r->b, "onFull", "drop");
+	assert_int_equal(remote_send(r, "Dropped", 0, "", "x").code, 0);
+	assert_true(drops_when_full(r, "Dropped"));
+	assert_int_equal(remote_send(r, "%RETRY%g", 0, "", "x").code, 0);
+	assert_true(drops_when_full(r, "%RETRY%g"));
+	assert_false(drops_when_full(r, "Kept"));
+}
+
 static void
 a_message_that_was_retried_too_often_is_a_dead_letter(void **state)
 {
@@ -611,6 +636,7 @@ main(void)
 		REMOTE(a_delayed_message_waits_in_the_queue_of_its_level),
 		REMOTE(no_queue_is_any_queue),
 		REMOTE(a_topic_is_made_after_its_template),
+		REMOTE(topics_that_clients_make_are_as_onFull_says),
 		REMOTE(a_message_that_was_retried_too_often_is_a_dead_letter),
 		REMOTE(every_refusal_has_its_code_and_stores_nothing),
 		REMOTE(properties_that_outgrow_a_record_are_refused),
