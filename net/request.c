@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -58,6 +59,8 @@ text_number(const char *text, int64_t min, int64_t max, int64_t *ret)
 	char *end;
 	long long number;
 
+	if (isspace((unsigned char)*text))
+		return false;
 	errno = 0;
 	number = strtoll(text, &end, 10);
 	if (end == text || *end || errno != 0 || number < min || number > max)

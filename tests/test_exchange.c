@@ -886,12 +886,29 @@ a_call_that_mqrepld_forgets_ends_all_the_same(void **state)
 	assert_int_equal(m->code, -ETIMEDOUT);
 }
 
+static void
+a_number_is_what_java_takes_for_one(void **state)
+{
+	static const char *const good[] = { "17", "+17", "017" }, *const bad[] = { "", "+", " 17", "\t17", "17 ", "0x11", "1e1" };
+	int64_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++, n = 0) {
+		assert_true(text_number(good[i], 0, 20, &n));
+		assert_int_equal(n, 17);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(text_number(bad[i], 0, 20, &n));
+	assert_int_equal(n, 0);
+}
+
 int
 main(void)
 {
 #define KIT(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 #define MOUNT(test) cmocka_unit_test_setup_teardown(test, mount_setup, mount_teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_number_is_what_java_takes_for_one),
 		KIT(a_request_reaches_the_mount_and_its_answer_the_peer),
 		KIT(answers_find_who_asked_in_any_order),
 		KIT(a_one_way_request_is_not_answered),
