@@ -178,6 +178,7 @@ checkpoint_identity(struct offsets *o)
 	struct rows rows = { 0 };
 	int rc;
 
+	MUST_HOLD(&o->lmdb);
 	rows_put(&rows, TABLE_META, "identity", strlen("identity"), o->identity, sizeof(o->identity));
 	rc = tables_write(o->tables, &rows);
 	rows_free(&rows);
@@ -231,6 +232,7 @@ offsets_promote(struct offsets *o)
 {
 	int rc;
 
+	LOCKED(&o->lmdb);		/* for the epoch */
 	LOCKED(&o->apply);
 	rc = change_follow_all(o);
 	if (rc != MQ_OK)
@@ -261,6 +263,7 @@ offsets_demote(struct offsets *o)
 static void
 catch_up(struct offsets *o)
 {
+	LOCKED(&o->lmdb);		/* for the epoch */
 	LOCKED(&o->apply);
 	int rc = change_follow_all(o);
 

@@ -246,6 +246,7 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = cut_finish(o);
 	if (rc != MQ_OK)
 		return rc;
+	lock_take(&o->lmdb);		/* for the epoch */
 	lock_take(&o->apply);
 	if (change_allowed(o) == MQ_OK)
 		rc = epoch_begin_if_due(o);
@@ -256,6 +257,7 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = log_all(o);
 	}
 	lock_drop(&o->apply);
+	lock_drop(&o->lmdb);
 	if (rc == MQ_OK && cut)		/* before the log has grown to where LMDB's rows seem to fit */
 		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)

@@ -502,7 +502,7 @@ void keep_messages(struct offsets *o);
 /* --- history.c ------------------------------------------------------------------ */
 
 /* Begin an epoch: its record is the first that is appended from here on, and on disk
- * when this returns. */
+ * when this returns.  The caller holds `lmdb`, for the identity, and `apply`. */
 int epoch_begin(struct offsets *o);
 
 /* A master has been mounted: begin an epoch if history.c's table says so. */
@@ -523,7 +523,7 @@ int checkpoint_now(struct offsets *o);
 /* Unsettled commits are on the disk when this returns.  The caller does not hold `apply`. */
 int checkpoint_slave_commits(struct offsets *o);
 
-/* Write our identity, before the log has an epoch that names it. */
+/* Write our identity, before the log has an epoch that names it.  The caller holds `lmdb`. */
 int checkpoint_identity(struct offsets *o);
 
 /* --- collect.c -------------------------------------------------------------------- */
