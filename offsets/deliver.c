@@ -298,22 +298,18 @@ deliver_start(struct offsets *o)
 	dv->o = o;
 	dv->round = ROUND_MESSAGES;
 	batch_init(&dv->batch);
-	rc = -pthread_create(&o->delivery.thread, NULL, deliver_main, dv);
-	if (rc != 0) {
+	rc = thread_start(&o->delivery.thread, deliver_main, dv);
+	if (rc != MQ_OK)
 		free(dv);
-		return err_note(rc, "delivery thread: %m");
-	}
-	o->delivery.runs = true;
-	return MQ_OK;
+	return rc;
 }
 
 void
 deliver_stop(struct offsets *o)
 {
-	if (!o->delivery.runs)
+	if (!o->delivery.thread.runs)
 		return;
 	atomic_store(&o->delivery.stop, true);
 	mark_close(delays_news(o->store));
-	pthread_join(o->delivery.thread, NULL);
-	o->delivery.runs = false;
+	thread_join(&o->delivery.thread);
 }

@@ -262,9 +262,7 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
-	rc = -pthread_create(&o->writer.thread, NULL, checkpoint_main, o);
-	o->writer.runs = rc == 0;
-	return rc == 0 ? MQ_OK : err_note(rc, "checkpoint thread: %m");
+	return thread_start(&o->writer.thread, checkpoint_main, o);
 }
 
 int
@@ -280,8 +278,7 @@ thread_end(struct offsets *o)
 {
 	o->writer.stop = true;
 	mark_nudge(store_written(o->store));
-	pthread_join(o->writer.thread, NULL);
-	o->writer.runs = false;
+	thread_join(&o->writer.thread);
 }
 
 static int
@@ -314,7 +311,7 @@ offsets_close(struct offsets *o)
 	if (!o)
 		return MQ_OK;
 	deliver_stop(o);
-	if (o->writer.runs) {
+	if (o->writer.thread.runs) {
 		thread_end(o);
 		rc = last_checkpoint(o);
 	}

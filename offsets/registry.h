@@ -36,11 +36,11 @@
 #define MQFS_OFFSETS_REGISTRY_H
 
 #include <jansson.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
 #include "conf/lock.h"
+#include "conf/thread.h"
 #include "offsets/export.h"
 #include "offsets/meta.h"
 #include "offsets/offsets.h"
@@ -192,15 +192,13 @@ struct slave_commits {
 
 /* The thread that makes checkpoints; and the one that delivers (deliver.h). */
 struct writer {
-	pthread_t thread;
-	bool runs;
+	struct thread thread;
 	_Atomic bool stop;
 	uint64_t nudges;	/* of store_written(), seen by the thread */
 };
 
 struct delivery {
-	pthread_t thread;
-	bool runs;
+	struct thread thread;
 	_Atomic bool stop;
 	_Atomic int demotions;	/* messages that were due before the last one are not delivered here */
 };

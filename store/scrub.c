@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "store/scrub.h"
 #include "store/store_priv.h"
 
@@ -56,7 +56,7 @@ struct check {
 
 struct scrub {
 	struct store *s;
-	pthread_t thread;
+	struct thread thread;
 	struct mark ending;		/* never moves; to sleep until a time, or until it is closed */
 	_Atomic int64_t asked_ms;	/* segments that were checked before this time are due now */
 	const struct healer *_Atomic healer;
@@ -623,10 +623,10 @@ scrub_start(struct store *s)
 	sc->stats.checking = -1;
 	lock_init(&sc->lock, RANK_SCRUB);
 	mark_init(&sc->ending, MQ_POS(0));
-	rc = -pthread_create(&sc->thread, NULL, scrub_main, sc);
+	rc = thread_start(&sc->thread, scrub_main, sc);
 	if (rc != MQ_OK) {
 		scrub_free(sc);
-		return err_note(rc, "scrub thread: %m");
+		return rc;
 	}
 	LOCKED(&s->sealed_lock);	/* scrub_log_was_cut() uses s->scrub */
 	s->scrub = sc;
@@ -641,7 +641,7 @@ scrub_stop(struct store *s)
 	if (!sc)
 		return;
 	mark_close(&sc->ending);
-	pthread_join(sc->thread, NULL);
+	thread_join(&sc->thread);
 	lock_take(&s->sealed_lock);
 	s->scrub = NULL;
 	lock_drop(&s->sealed_lock);

@@ -415,11 +415,9 @@ flusher_main(void *arg)
 static int
 start_threads(struct store *s)
 {
-	if (s->dir->read_only)
-		return MQ_OK;
-	s->flusher_started = pthread_create(&s->flusher, NULL, flusher_main, s) == 0;
-	s->retention_started = s->flusher_started && pthread_create(&s->retention, NULL, retention_main, s) == 0;
-	return s->retention_started ? MQ_OK : err_note(-EAGAIN, "no more threads can be started");
+	int rc = s->dir->read_only ? MQ_OK : thread_start(&s->flusher, flusher_main, s);
+
+	return s->flusher.runs ? thread_start(&s->retention, retention_main, s) : rc;
 }
 
 static struct store *
@@ -556,10 +554,8 @@ store_close(struct store *s)
 		mark_close(&s->log.written);
 		mark_close(&s->log.flushed);
 	}
-	if (s->flusher_started)
-		pthread_join(s->flusher, NULL);
-	if (s->retention_started)
-		pthread_join(s->retention, NULL);
+	thread_join(&s->flusher);
+	thread_join(&s->retention);
 	if (s->log.segment_bytes)
 		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
 	note_unlike(s);

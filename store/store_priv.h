@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "conf/thread.h"
 #include "store/commitlog.h"
 #include "store/delays.h"
 #include "store/keyindex.h"
@@ -31,10 +32,7 @@ struct store {
 	bool turn_taken;
 	bool index_failing;		/* with the log's lock */
 
-	pthread_t flusher;
-	bool flusher_started;
-	pthread_t retention;
-	bool retention_started;
+	struct thread flusher, retention;
 	struct scrub *scrub;		/* NULL: it does not run */
 	struct lock sealed_lock;	/* one at a time changes a sealed segment */
 	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
