@@ -445,6 +445,35 @@ note_clock(struct commitlog *log, int64_t store_ms)
 		 "it says now", (log->store_ms - store_ms) / 1000);
 }
 
+/* The next segment becomes the tail, as entry `at` does not fit this one.  -EMSGSIZE: nor any other. */
+static int
+roll_for(struct commitlog *log, const struct batch *b, size_t at)
+{
+	size_t least = b->together ? b->len : b->entries[at].total;
+
+	if ((int64_t)least + RECORD_BLANK_BYTES <= log->segment_bytes)
+		return roll(log);
+	return err_note(-EMSGSIZE, "%s of %zu bytes does not fit a segment of %" PRId64,
+			b->together ? "a step" : "a record", least, log->segment_bytes);
+}
+
+/* Write n entries from `from` on, which fit the tail, to the log's end. */
+static int
+write_entries(struct commitlog *log, struct batch *b, size_t from, size_t n, int64_t store_ms)
+{
+	const struct batch_entry *last = &b->entries[from + n - 1];
+	size_t at = b->entries[from].at, len = last->at + last->total - at;
+	int64_t to = log->end.byte % log->segment_bytes;
+	int rc;
+
+	stamp(log, b, from, from + n, store_ms);
+	rc = file_write(fdref_fd(log->tail), b->buf + at, len, to, "commitlog");
+	if (rc != MQ_OK)
+		return write_failed(log, rc, to, len);
+	log->end = pos_add(log->end, (int64_t)len);
+	return MQ_OK;
+}
+
 int
 commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_t *ret_n)
 {
@@ -463,30 +492,12 @@ commitlog_append(struct commitlog *log, struct batch *b, int64_t store_ms, size_
 	if (rc != MQ_OK)
 		return rc;
 
-	while (done < b->n) {
-		size_t n = fitting(log, b, done), at = b->entries[done].at, len;
-		size_t least = b->together ? b->len : b->entries[done].total;
+	while (rc == MQ_OK && done < b->n) {
+		size_t n = fitting(log, b, done);
 
-		if (n == 0 && (int64_t)least + RECORD_BLANK_BYTES > log->segment_bytes) {
-			rc = err_note(-EMSGSIZE, "%s of %zu bytes does not fit a segment of %" PRId64,
-				      b->together ? "a step" : "a record", least, log->segment_bytes);
-			break;
-		}
-		if (n == 0) {
-			rc = roll(log);
-			if (rc != MQ_OK)
-				break;
-			continue;
-		}
-		stamp(log, b, done, done + n, store_ms);
-		len = b->entries[done + n - 1].at + b->entries[done + n - 1].total - at;
-		rc = file_write(fdref_fd(log->tail), b->buf + at, len, log->end.byte % log->segment_bytes, "commitlog");
-		if (rc != MQ_OK) {
-			rc = write_failed(log, rc, log->end.byte % log->segment_bytes, len);
-			break;
-		}
-		log->end = pos_add(log->end, (int64_t)len);
-		done += n;
+		rc = n == 0 ? roll_for(log, b, done) : write_entries(log, b, done, n, store_ms);
+		if (rc == MQ_OK)
+			done += n;
 	}
 	if (done > 0 && back)
 		note_clock(log, store_ms);
