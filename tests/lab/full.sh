@@ -19,10 +19,18 @@ kills=0
 
 free_bytes() { echo $(($(stat -f -c '%a * %S' "$disk"))); }
 
-# Leave so many bytes on the disk.
+# Leave so many bytes on the disk, or a little more.  The load writes meanwhile, and if the ballast does not
+# fit any more, XFS allocates nothing of it.
 leave() {
-	local size=$(($(free_bytes) - $1))
-	if [ $size -gt 0 ]; then fallocate -l $size "$disk/ballast" 2> /dev/null || true; fi
+	local end=0 size=$(($(free_bytes) - $1))
+	while [ $size -ge 65536 ]; do
+		if fallocate -o $end -l $size "$disk/ballast" 2> /dev/null; then
+			end=$((end + size))
+			size=$(($(free_bytes) - $1))
+		else
+			size=$((size / 2))
+		fi
+	done
 }
 
 somebody_is_refused() { grep -qi 'no space left' "$work/mqfs.$daemon_count.log"; }
