@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "conf/err.h"
+#include "conf/slice.h"
 #include "net/program.h"
 #include "net/shared.h"
 #include "repl/serve.h"
@@ -28,7 +29,8 @@ find_target(struct serve *s, const char *address, struct target *ret)
 	return resolve_start(host, port, s->d.config.user, &ret->names_fd);
 }
 
-/* Resolvers do not get the ring. */
+/* Resolvers do not get the ring, and have other slices: a write of a SYNC_MASTER passes mqrepld four times, for some
+ * microseconds each, and must not wait there for threads that compute. */
 static int
 take(void *serve)
 {
@@ -43,6 +45,7 @@ take(void *serve)
 	if (rc == MQ_OK)
 		rc = shared_map("ring", LINK_RING_FD, LINK_RING_BYTES, true, &ring);
 	s->d.ring = ring;
+	slice_set(SLICE_LEAST_NS);
 	return rc;
 }
 

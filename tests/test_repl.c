@@ -23,6 +23,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/futex.h"
+#include "conf/slice.h"
 #include "net/listener.h"
 #include "repl/ha.h"
 #include "repl/serve.h"
@@ -1152,6 +1153,17 @@ it_has_few_rights(void **state)
 }
 
 static void
+it_need_not_wait_for_threads_that_compute(void **state)
+{
+	struct kit *k = *state;
+
+	if (slice_of(0) == 0)		/* this kernel has no slices to ask for, or this test has another class */
+		skip();
+	kit_start(k);
+	assert_int_equal(slice_of(k->pid), SLICE_LEAST_NS);
+}
+
+static void
 an_mqrepld_that_cannot_give_up_its_rights_ends(void **state)
 {
 	struct kit *k = *state;
@@ -1256,6 +1268,7 @@ main(void)
 		TEST(a_killed_mqrepld_goes_on_where_the_log_ends),
 		TEST(a_slave_serves_slaves),
 		TEST(it_has_few_rights),
+		TEST(it_need_not_wait_for_threads_that_compute),
 		TEST(an_mqrepld_that_cannot_give_up_its_rights_ends),
 		TEST(it_ends_with_the_link),
 		TEST(it_does_not_believe_a_mount_that_talks_nonsense),
