@@ -15,6 +15,7 @@
 
 #define SCAN_BYTES 16000		/* of entries that one pull looks at */
 #define ENTRIES 128			/* read in one go */
+#define AHEAD_MESSAGES 256		/* are looked ahead, about: others wait for the thread that does it */
 
 /* --- who may -------------------------------------------------------------------------------------- */
 
@@ -352,9 +353,10 @@ look_ahead(const struct found *f, struct queue *q, const struct group_conf *g, s
 {
 	struct ring_ahead *ahead = f->p->ahead;
 	struct found at = *f;
+	int64_t looked = 0;
 
 	ahead->n = 0;
-	while (at.full && ahead->n < RING_AHEADS) {
+	while (at.full && ahead->n < RING_AHEADS && looked < AHEAD_MESSAGES) {
 		at.pieces += at.n;
 		at.room -= at.n;
 		at.n = 0;
@@ -362,6 +364,7 @@ look_ahead(const struct found *f, struct queue *q, const struct group_conf *g, s
 		at.full = at.removing = false;
 		if (scan(&at, q) != MQ_OK || !at.full || at.removing || suggest(f->b, g, &at, true) != c->suggest)
 			break;
+		looked += at.messages;
 		ahead->at[ahead->n].next = at.next;
 		ahead->at[ahead->n++].pieces = at.n;
 	}

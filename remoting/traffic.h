@@ -1,7 +1,8 @@
 /* traffic.h - messages between clients and the mount: SEND and PULL, through the rings.
  *
  *      frame ──> asks.h ──> submission ──> (the mount) ──> completion ──> response
- *                                                             │
+ *                 │                                           │         ^
+ *                 └─ a pull that was looked ahead: aheads.h ──┼─────────┘
  *      a pull that found nothing, and may wait: polls.h <─────┘
  *
  * mqremoted's one thread.  A request that is under way holds a slot of the rings and nothing

@@ -502,6 +502,18 @@ only_full_answers_are_looked_ahead_and_only_where_nothing_else_may_change_them(v
 }
 
 static void
+looking_ahead_is_bounded_in_messages(void **state)
+{
+	struct remote *r = *state;
+	const struct say say = ahead_of(0, 200);
+
+	broker_set(&r->b, "maxTransferCountOnMessageInMemory", "1000");
+	broker_group(&r->b, "G");
+	produce(r, 900);
+	assert_int_equal(looked_ahead(r, &say), 2);
+}
+
+static void
 what_changes_a_topic_or_a_group_ends_what_was_looked_ahead(void **state)
 {
 	struct remote *r = *state;
@@ -669,6 +681,7 @@ main(void)
 		REMOTE(a_watched_queue_tells_its_end_and_then_no_more),
 		REMOTE(what_is_looked_ahead_is_what_the_pulls_that_follow_are_answered),
 		REMOTE(only_full_answers_are_looked_ahead_and_only_where_nothing_else_may_change_them),
+		REMOTE(looking_ahead_is_bounded_in_messages),
 		REMOTE(what_changes_a_topic_or_a_group_ends_what_was_looked_ahead),
 		REMOTE(answers_that_mqremoted_has_given_are_counted_where_there_is_something_to_count),
 		REMOTE(a_pull_of_what_is_in_memory_is_answered_by_the_intake_thread),
