@@ -167,15 +167,13 @@ offsets_tables_version(struct offsets *o)
 static int
 rows_read(const struct offsets *o, struct tables *t, int64_t now_ms, struct offsets **ret)
 {
-	struct store_checkpoint cp = { 0 };
 	struct offsets *rows = registry_new(o->settings, o->dir);
-	int rc = rows ? load_rows(rows, t, &cp) : -ENOMEM;
+	int rc = rows ? load_rows(rows, t, NULL) : -ENOMEM;
 
 	if (rc != MQ_OK) {
 		offsets_close(rows);
 		return rc;
 	}
-	store_checkpoint_free(&cp);
 	rows->versions[CONFIG_TOPICS] = rows->versions[CONFIG_GROUPS] = (struct data_version){ 1, now_ms };
 	*ret = rows;
 	return MQ_OK;
@@ -245,29 +243,39 @@ file_renew(int dirfd, const char *name, const char *text)
 	return file_replace(dirfd, name, tmp, text, strlen(text));
 }
 
+/* Is the table as it was written last, or not worth a file?  *ret_sum is what it will be known by. */
+static int
+is_last(enum config_file file, const json_t *table, const struct exported *last, uint32_t *ret_sum, bool *ret_same)
+{
+	AUTO_FREE char *compact = json_dumps(table, JSON_COMPACT | JSON_SORT_KEYS);
+
+	if (!compact)
+		return -ENOMEM;
+	*ret_sum = libdeflate_crc32(0, compact, strlen(compact));
+	*ret_same = (last->once && *ret_sum == last->sums[file]) ||
+		    (file == CONFIG_DELAYS && json_object_size(table) == 0);
+	return MQ_OK;
+}
+
 /* One of the files; `last`: only if it is another than the last one. */
 static int
 file_export(struct offsets *rows, enum config_file file, int dirfd, struct exported *last)
 {
-	AUTO_FREE char *compact = NULL, *text = NULL;
+	AUTO_FREE char *text = NULL;
 	const char *name = rocketmq_files[file].name;
 	struct data_version version;
 	json_t *table = table_make(rows, file, &version);
 	uint32_t sum = 0;
-	bool same;
-	int rc;
+	bool same = false;
+	int rc = table ? MQ_OK : -ENOMEM;
 
-	if (table)
-		compact = json_dumps(table, JSON_COMPACT | JSON_SORT_KEYS);
-	if (compact)
-		sum = libdeflate_crc32(0, compact, strlen(compact));
-	same = last && ((last->once && sum == last->sums[file]) ||
-			(file == CONFIG_DELAYS && json_object_size(table) == 0));
-	if (compact && !same && add_unknown(rows, file, table))
+	if (rc == MQ_OK && last)
+		rc = is_last(file, table, last, &sum, &same);
+	if (rc == MQ_OK && !same && add_unknown(rows, file, table))
 		text = file_text(file, table, &version);
 	json_decref(table);
-	if (compact && same)
-		return MQ_OK;
+	if (rc != MQ_OK || same)
+		return rc;
 	if (!text)
 		return -ENOMEM;
 	rc = last ? file_renew(dirfd, name, text) : file_make(dirfd, name, text);

@@ -249,7 +249,8 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 	int rc = load_checkpoint(&l, t);
 
 	for (size_t i = 0; rc == MQ_OK && i < sizeof(steps) / sizeof(steps[0]); i++)
-		rc = tables_each(t, steps[i].table, steps[i].row, &l);
+		if (ret_cp || steps[i].table != TABLE_QUEUES)
+			rc = tables_each(t, steps[i].table, steps[i].row, &l);
 	if (rc != MQ_OK) {
 		free(l.cp.rows);
 		return rc;
@@ -257,6 +258,7 @@ load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp)
 	while (registry_pop_dirty(o))	/* rows that were just read need not be written */
 		;
 	o->history.changed = false;
-	*ret_cp = l.cp;
+	if (ret_cp)
+		*ret_cp = l.cp;
 	return MQ_OK;
 }

@@ -537,7 +537,8 @@ void collect_queue(struct rows *r, const struct queue_row *row);
 
 /* --- load.c -------------------------------------------------------------------- */
 
-/* Read tables into an empty registry.  MQ_ECORRUPT: the caller is to set them aside. */
+/* Read tables into an empty registry; ret_cp NULL: without the rows of queues.  MQ_ECORRUPT: the caller is to
+ * set them aside. */
 int load_rows(struct offsets *o, struct tables *t, struct store_checkpoint *ret_cp);
 
 /* --- import.c ------------------------------------------------------------------ */
