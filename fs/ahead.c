@@ -9,7 +9,7 @@
 #include "conf/thread.h"
 #include "fs/ahead.h"
 
-#define RING_BYTES ((int64_t)4 << 20)
+#define RING_BYTES ((int64_t)2 << 20)
 #define HUGE_PAGE (2 << 20)
 #define PIECE_BYTES ((int64_t)256 << 10)
 #define IN_A_ROW 4		/* reads before it is worth a ring */
