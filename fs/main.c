@@ -43,6 +43,7 @@
 #include "remoting/service.h"
 #include "repl/replication.h"
 #include "store/file.h"
+#include "store/mapped.h"
 #include "store/snapshot.h"
 
 /* As mount(8). */
@@ -539,6 +540,7 @@ main(int argc, char **argv)
 	 * this, glibc keeps ever larger ones in the arenas of their threads. */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	signals_ignore();
+	mapped_begin();
 	file_umask();
 	rc = settings_init(&settings);
 	if (rc != MQ_OK)

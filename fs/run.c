@@ -31,6 +31,7 @@ run_collect(struct view *v, size_t want, struct run *run)
 
 	run->n = 0;
 	run->bytes = 0;
+	run->map.bytes = NULL;
 	while (run->n < BATCH_ENTRIES && run->bytes < (int64_t)want) {
 		rc = source_first(v, &s, &e);
 		if (rc != MQ_OK)
@@ -89,6 +90,27 @@ run_is_checked(const struct view *v, const struct run *run)
 	return true;
 }
 
+bool
+run_map(struct view *v, struct run *run)
+{
+	const struct queue_entry *first = &run->entries[0], *last = &run->entries[run->n - 1];
+	int64_t span = last->pos.byte + last->total - first->pos.byte;
+
+	if (v->per_message < 0 || first->total == QUEUE_HOLE_SIZE || !run_is_checked(v, run) ||
+	    !store_map_raw(v->m->store, first->pos, (size_t)span, &run->map))
+		return false;
+	run->log = run->map.bytes;
+	run->checked = true;
+	return true;
+}
+
+void
+run_unmap(struct view *v, struct run *run)
+{
+	store_unmap_raw(v->m->store, &run->map);
+	run->map.bytes = NULL;
+}
+
 int
 run_read(struct view *v, struct run *run, struct scratch *scratch)
 {
@@ -102,7 +124,7 @@ run_read(struct view *v, struct run *run, struct scratch *scratch)
 	if (rc == MQ_OK)
 		rc = run_read_log(v, first->pos, scratch->run, (size_t)span);
 	run->log = scratch->run;
-	run->checked = rc == MQ_OK && run_is_checked(v, run);
+	run->checked = rc == MQ_OK && run_is_checked(v, run) && !view_was_cut(v);	/* after the bytes were read */
 	return rc;
 }
 
@@ -150,6 +172,8 @@ run_record(const struct view *v, const struct run *run, size_t i, struct record 
 	at = run->log + (e->pos.byte - run->entries[0].pos.byte);
 	if (run->checked && v->per_message >= 0 && known_body(at, e, n, rec))
 		return MQ_OK;
+	if (run->map.bytes)
+		return MQ_EEND;
 	rc = record_verify(at, (size_t)e->total, e->pos, rec);
 	if (rc == MQ_OK && rec->sysflag & SYSFLAG_COMPRESSED && (rc = run_unpack(rec)) != MQ_OK)
 		return rc;

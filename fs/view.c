@@ -10,6 +10,7 @@
 #include "fs/point.h"
 #include "fs/scratch.h"
 #include "fs/view_priv.h"
+#include "store/mapped.h"
 
 #define OPEN_END INT64_MAX
 
@@ -209,6 +210,47 @@ run_render(struct view *v, struct run *run, size_t skip, unsigned char *out, siz
 	return rc;
 }
 
+struct render {
+	struct view *v;
+	struct run *run;
+	size_t skip;
+	unsigned char *out;
+	size_t size, n;
+	int rc;
+};
+
+static void
+render_body(void *arg)
+{
+	struct render *r = arg;
+
+	r->rc = run_render(r->v, r->run, r->skip, r->out, r->size, &r->n);
+}
+
+/* Render the run's messages from where they lie in memory, which saves a copy.  False: they have to be read; the
+ * run was given back then, or nothing has changed.
+ *
+ * A cut may have changed the bytes meanwhile.  It cuts the queues before the log, so it shows afterwards. */
+static bool
+render_mapped(struct view *v, struct run *run, size_t skip, unsigned char *out, size_t size, size_t *ret_n)
+{
+	struct render r = { .v = v, .run = run, .skip = skip, .out = out, .size = size };
+	int64_t byte = v->byte;
+	int rc;
+
+	if (!run_map(v, run))
+		return false;
+	rc = mapped_try(render_body, &r);
+	run_unmap(v, run);		/* with it, all bytes have been read */
+	if (rc == MQ_OK && r.rc == MQ_OK && !view_was_cut(v)) {
+		*ret_n = r.n;
+		return true;
+	}
+	v->byte = byte;
+	run_give_back(run, 0);
+	return false;
+}
+
 static int
 read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *ret_n)
 {
@@ -230,7 +272,11 @@ read_run(struct view *v, int64_t byte, unsigned char *out, size_t size, size_t *
 			v->byte += run.entries[0].body_len + 1;
 		return rc;
 	}
-	rc = run_read(v, &run, scratch);
+	if (render_mapped(v, &run, skip, out, size, ret_n))
+		return MQ_OK;
+	rc = run.n == 0 ? run_collect(v, skip + size, &run) : MQ_OK;
+	if (rc == MQ_OK)
+		rc = run_read(v, &run, scratch);
 	if (rc != MQ_OK) {
 		run_give_back(&run, 0);
 		return rc;

@@ -82,8 +82,9 @@ struct run {
 	mq_qoff number[BATCH_ENTRIES];
 	size_t n;
 	int64_t bytes;		/* rendered, as far as known (json: bodies) */
-	const unsigned char *log; /* the bytes that were read */
+	const unsigned char *log; /* the bytes that were read, or where they are mapped */
 	bool checked;		/* all of them were checked before */
+	struct raw_map map;	/* bytes NULL: not mapped */
 };
 
 /* Collect messages from the cursor on, as many as `want` bytes take; the sources
@@ -106,12 +107,18 @@ view_shows(const struct view *v, const struct record *rec)
 	return !v->filter || filter_wants(v->filter, rec->props, (size_t)rec->props_len);
 }
 
+/* Map what was collected, if all of it was checked before, is in memory, and is shown as it is stored; until
+ * run_unmap().  False: read it. */
+bool run_map(struct view *v, struct run *run);
+void run_unmap(struct view *v, struct run *run);
+
 /* Read what was collected, into scratch. */
 int run_read(struct view *v, struct run *run, struct scratch *scratch);
 int run_read_log(struct view *v, mq_pos pos, void *buf, size_t len);
 
 /* The record of entry i, checked unless it was before, valid until the next call
- * of this thread.  Only the body is set where the format needs no more.  -EIO, noted: it is damaged, or missing. */
+ * of this thread.  Only the body is set where the format needs no more.  -EIO, noted: it is damaged, or missing.
+ * MQ_EEND: it is mapped, and has to be read. */
 int run_record(const struct view *v, const struct run *run, size_t i, struct record *rec);
 
 /* Put the cursor on the message that holds `byte`, or behind the last one. */

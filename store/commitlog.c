@@ -16,6 +16,7 @@
 #include "store/commitlog_priv.h"
 #include "store/durable.h"
 #include "store/file.h"
+#include "store/mapped.h"
 #include "store/wallclock.h"
 
 #define AHEAD_BYTES (1 << 20)		/* zeros written ahead of records */
@@ -687,6 +688,28 @@ commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t 
 		return rc == MQ_EEND ? -EIO : rc;
 	*ret_n = len;
 	return MQ_OK;
+}
+
+const unsigned char *
+commitlog_map(struct commitlog *log, mq_pos pos, mq_pos end, size_t len, struct fdref **ret_ref)
+{
+	int64_t at = pos.byte % log->segment_bytes;
+	const unsigned char *map;
+	struct fdref *ref;
+
+	if (pos.byte < mark_at(&log->begin).byte || pos.byte + (int64_t)len > end.byte ||
+	    at + (int64_t)len > log->segment_bytes)
+		return NULL;
+	ref = fdcache_get(log->files, log, pos.byte - at);
+	if (!ref)
+		return NULL;		/* reading opens it */
+	map = fdref_map(ref, (size_t)log->segment_bytes);
+	if (!map || !mapped_is_cached(map + at, len)) {
+		fdcache_put(log->files, ref);
+		return NULL;
+	}
+	*ret_ref = ref;
+	return map + at;
 }
 
 bool

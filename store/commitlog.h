@@ -119,6 +119,10 @@ int commitlog_remove_first(struct commitlog *log);
  * MQ_EEND at the end; MQ_EGONE below the begin; -EIO for a missing segment. */
 int commitlog_read(struct commitlog *log, mq_pos pos, mq_pos end, void *buf, size_t len, size_t *ret_n);
 
+/* These bytes where the page cache has them: for mapped_try(), until *ret_ref is put.  NULL: it has not, or
+ * they are not in one segment and below `end`, or cannot be mapped; reading says more. */
+const unsigned char *commitlog_map(struct commitlog *log, mq_pos pos, mq_pos end, size_t len, struct fdref **ret_ref);
+
 /* The first range of [pos, limit) that may hold bytes other than zero; it lies in one segment,
  * and may end behind limit.  False: there is none. */
 bool commitlog_next_data(struct commitlog *log, mq_pos pos, mq_pos limit, mq_pos *ret_begin, mq_pos *ret_end);

@@ -8,6 +8,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "store/fdcache.h"
+#include "store/mapped.h"
 
 #define BUCKETS 1024		/* a power of two */
 
@@ -28,6 +29,8 @@ struct fdref {
 	_Atomic bool unsynced;
 	bool kept;			/* one of refs is fdcache_keep()'s */
 	int fd;
+	_Atomic size_t map_len;
+	const unsigned char *_Atomic map; /* NULL: not mapped yet */
 	const void *owner;
 	int64_t number;
 	struct fdref *_Atomic chain;	/* same bucket; closed: the next in `spare` */
@@ -102,6 +105,7 @@ try_close(struct fdcache *c, struct fdref *r)
 	MUST_HOLD(&c->lock);
 	if (!atomic_compare_exchange_strong(&r->refs, &none, CLOSED))
 		return false;
+	mapped_close(atomic_load(&r->map), r->map_len);
 	close(r->fd);
 	return true;
 }
@@ -242,6 +246,7 @@ fdcache_add(struct fdcache *c, const void *owner, int64_t number, int fd)
 	r->owner = owner;
 	r->number = number;
 	r->fd = fd;
+	atomic_store(&r->map, NULL);
 	atomic_store(&r->forgotten, false);
 	atomic_store(&r->unsynced, false);
 	atomic_store(&r->used, false);
@@ -257,6 +262,24 @@ int
 fdref_fd(const struct fdref *ref)
 {
 	return ref->fd;
+}
+
+const unsigned char *
+fdref_map(struct fdref *r, size_t len)
+{
+	const unsigned char *map = atomic_load(&r->map), *other = NULL;
+
+	if (map)
+		return map;
+	map = mapped_open(r->fd, len);
+	if (!map)
+		return NULL;
+	atomic_store(&r->map_len, len);
+	if (!atomic_compare_exchange_strong(&r->map, &other, map)) {	/* another thread was faster */
+		mapped_close(map, len);
+		return other;
+	}
+	return map;
 }
 
 void

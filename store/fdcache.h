@@ -31,6 +31,10 @@ struct fdref *fdcache_get(struct fdcache *c, const void *owner, int64_t number);
 struct fdref *fdcache_add(struct fdcache *c, const void *owner, int64_t number, int fd);
 
 int fdref_fd(const struct fdref *ref);
+
+/* The file's first `len` bytes (the same number at each call), mapped for reading as long as the caller has its
+ * reference; see mapped.h.  NULL: that cannot be done. */
+const unsigned char *fdref_map(struct fdref *ref, size_t len);
 void fdcache_put(struct fdcache *c, struct fdref *ref);	/* accepts NULL */
 
 /* Instead of fdcache_put(): the descriptor stays open until fdcache_let_go() or fdcache_forget().

@@ -170,6 +170,16 @@ int store_read(struct store *s, mq_pos pos, unsigned char **buf, size_t *buf_siz
 /* Raw bytes of the log, within one segment; *ret_n < len at the end of the segment or of the log. */
 int store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n);
 
+/* Raw bytes of the log, where they lie in memory. */
+struct raw_map {
+	const unsigned char *bytes;	/* read within mapped_try() (mapped.h); a cut may change them meanwhile */
+	struct fdref *ref;
+};
+
+/* Map these bytes, until store_unmap_raw().  False: they are not all in memory and in one segment; read them. */
+bool store_map_raw(struct store *s, mq_pos pos, size_t len, struct raw_map *ret);
+void store_unmap_raw(struct store *s, const struct raw_map *map);
+
 /* CRC-32 of the log's bytes [from, to), which are in one segment.  Errors as store_read_raw(); MQ_EEND:
  * the log ends before `to`. */
 int store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret);

@@ -17,6 +17,19 @@ store_read_raw(struct store *s, mq_pos pos, void *buf, size_t len, size_t *ret_n
 	return commitlog_read(&s->log, pos, mark_at(&s->log.written), buf, len, ret_n);
 }
 
+bool
+store_map_raw(struct store *s, mq_pos pos, size_t len, struct raw_map *ret)
+{
+	ret->bytes = commitlog_map(&s->log, pos, mark_at(&s->log.written), len, &ret->ref);
+	return ret->bytes;
+}
+
+void
+store_unmap_raw(struct store *s, const struct raw_map *map)
+{
+	fdcache_put(s->files, map->ref);
+}
+
 int
 store_crc_raw(struct store *s, mq_pos from, mq_pos to, uint32_t *ret)
 {

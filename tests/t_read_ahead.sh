@@ -54,3 +54,13 @@ head -c 1000000 <&3 > /dev/null
 echo purge > "$mnt/topics/t/ctl"
 fails_with ESTALE dd bs=8M count=4 iflag=fullblock of=/dev/null <&3
 exec 3<&-
+
+# A segment that somebody has cut short is EIO for whoever reads on, and the mount lives.
+mkdir "$mnt/topics/u"
+for _ in 1 2 3; do cat "$work/plain" >> "$mnt/topics/u/q0"; done
+exec 3< "$mnt/topics/u/q0"
+dd bs=64K count=10 iflag=fullblock status=none <&3 | cmp -n $((10 * 65536)) - "$work/plain"
+truncate -s 1M "$work/store/commitlog/00000000000000000000"
+fails_with EIO dd bs=64K of=/dev/null <&3
+exec 3<&-
+want "q0 q1 q2 q3 q4 q5 q6 q7" "$(echo "$mnt"/topics/u/q? | sed "s|$mnt/topics/u/||g")" "the names, from a mount that lives"

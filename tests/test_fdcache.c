@@ -83,6 +83,26 @@ a_descriptor_is_found_by_owner_and_number(void **state)
 }
 
 static void
+a_mapping_lives_as_long_as_its_descriptor(void **state)
+{
+	struct fdcache *c = *state;
+	size_t len = 4 * (size_t)sysconf(_SC_PAGESIZE);
+	struct fdref *r = fdcache_add(c, c, 1, fd_of((int64_t)len));
+	const unsigned char *map = fdref_map(r, len);
+	unsigned char cached[4];
+
+	assert_non_null(map);
+	assert_ptr_equal(fdref_map(r, len), map);
+	fdcache_forget(c, c, 1);
+	assert_int_equal(map[len - 1], 0);
+	fdcache_put(c, r);
+	assert_int_equal(mincore((void *)(uintptr_t)map, len, cached), -1);	/* no longer mapped */
+	r = fdcache_add(c, c, 2, some_fd());
+	assert_null(fdref_map(r, len));		/* /dev/null cannot be */
+	fdcache_put(c, r);
+}
+
+static void
 the_least_recently_used_is_closed_when_there_are_too_many(void **state)
 {
 	struct fdcache *c = *state;
@@ -231,6 +251,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 	const struct CMUnitTest tests[] = {
 		T(a_descriptor_is_found_by_owner_and_number),
+		T(a_mapping_lives_as_long_as_its_descriptor),
 		T(the_least_recently_used_is_closed_when_there_are_too_many),
 		T(what_is_in_use_stays_open),
 		T(the_faster_of_two_wins_and_the_other_descriptor_is_closed),
