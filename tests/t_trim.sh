@@ -25,7 +25,7 @@ want 3 "$(left q0)" "after first"
 fails_with EINVAL trim q0 11
 fails_with EINVAL trim all 7
 want "3 10 5" "$(left q0) $(left q1) $(left q2)" "after refusals"
-logged "topics/t: trim q2 7: it ends at 5; nothing is dropped"
+logged "topics/t/ctl: trim q2 7: it ends at 5; nothing is dropped"
 fails_with EINVAL trim q9 1
 fails_with EINVAL trim q0 soon
 want 3 "$(left q0)" "after nonsense"
