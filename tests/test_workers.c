@@ -201,7 +201,8 @@ set_up(void **state)
 	session_fd = fds[1];
 	ended_fd = eventfd(0, 0);
 	exited = released = false;
-	sent = begun = 0;
+	sent = 0;
+	begun = 0;
 	memset(served_by, 0, sizeof(served_by));
 	mount = (struct mount){ .session = NULL };
 	return workers_start(&mount, ended_fd) == MQ_OK ? 0 : -1;
