@@ -263,13 +263,13 @@ static void
 a_delayed_message_waits_in_the_queue_of_its_level(void **state)
 {
 	struct remote *r = *state;
-	struct ring_completion c = remote_send(r, "T", 2, "DELAY\0013", "x");
+	struct ring_completion c = remote_send(r, "T", 2, "DELAY\00117", "x");
 
 	assert_int_equal(c.code, 0);
 	assert_int_equal(c.queue_id, 2);
 	assert_int_equal(c.offset, 0);
-	record_is(r, c.pos, "SCHEDULE_TOPIC_XXXX", 2, "x",
-		  "CLUSTER\001DefaultCluster\002DELAY\0013\002REAL_TOPIC\001T\002REAL_QID\0012");
+	record_is(r, c.pos, "SCHEDULE_TOPIC_XXXX", 16, "x",
+		  "CLUSTER\001DefaultCluster\002DELAY\00117\002REAL_TOPIC\001T\002REAL_QID\0012");
 	assert_int_equal(end_of(r, "T", 2), 0);
 	assert_int_equal(remote_send(r, "T", 1, "DELAY\00199", "x").code, 0);
 	assert_int_equal(end_of(r, "SCHEDULE_TOPIC_XXXX", 17), 1);
