@@ -25,13 +25,23 @@ on_sigbus(int sig)
 	signal(sig, SIG_DFL);		/* the instruction is repeated, and ends the process */
 }
 
-/* The signal is not blocked after the handler was left: another page may be bad, too. */
 void
 mapped_begin(void)
 {
-	struct sigaction sa = { .sa_handler = on_sigbus, .sa_flags = SA_NODEFER };
+	struct sigaction sa = { .sa_handler = on_sigbus };
 
 	MUST(sigaction(SIGBUS, &sa, NULL) == 0);
+}
+
+/* The handler was left by a jump, so the signal is still blocked; another page may be bad, too. */
+static void
+unblock_sigbus(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGBUS);
+	MUST(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
 }
 
 int
@@ -42,6 +52,7 @@ mapped_try(void (*body)(void *arg), void *arg)
 	MUST(!guard);
 	if (sigsetjmp(here, 0) != 0) {
 		guard = NULL;
+		unblock_sigbus();
 		return -EIO;
 	}
 	guard = &here;
