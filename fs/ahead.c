@@ -261,7 +261,7 @@ ahead_open(struct mount *m, ahead_fill *fill, struct ahead **ret)
 	STAILQ_INIT(&a->jobs);
 	lock_init(&a->lock, RANK_AHEAD_JOBS);
 	cond_init(&a->more);
-	rc = thread_start(&a->thread, ahead_main, a);
+	rc = thread_start(&a->thread, "ahead", ahead_main, a);
 	if (rc != MQ_OK) {
 		free(a);
 		return rc;

@@ -87,7 +87,7 @@ keeper_open(struct mount *m, struct keeper **ret)
 	k->m = m;
 	lock_init(&k->lock, RANK_KEEPER);
 	cond_init(&k->changed);
-	rc = thread_start(&k->thread, keeper_main, k);
+	rc = thread_start(&k->thread, "keeper", keeper_main, k);
 	if (rc != MQ_OK) {
 		keeper_close(k);
 		return rc;

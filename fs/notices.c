@@ -217,7 +217,7 @@ notices_open(struct mount *m, struct notices **ret)
 	lock_init(&ns->lock, RANK_MARK);
 	cond_init(&ns->changed);
 	look(ns, true);			/* the kernel knows no inode yet, or a dead broker has notified it */
-	rc = thread_start(&ns->thread, notices_main, ns);
+	rc = thread_start(&ns->thread, "notices", notices_main, ns);
 	if (rc != MQ_OK) {
 		notices_free(ns);
 		return rc;

@@ -76,8 +76,11 @@ pending_role_changed(struct pending *p)
 		pending_wake_answers(p);
 }
 
-static void *(*const mains[PENDING_THREADS])(void *) = {
-	pending_readers_main, pending_disk_main, pending_answers_main,
+static const struct {
+	const char *name;
+	void *(*main)(void *);
+} threads[PENDING_THREADS] = {
+	{ "readers", pending_readers_main }, { "disk", pending_disk_main }, { "answers", pending_answers_main },
 };
 
 int
@@ -93,7 +96,7 @@ pending_open(struct mount *m, struct pending **ret)
 	lock_init(&p->lock, RANK_PENDING);
 	cond_init(&p->for_disk);
 	for (size_t i = 0; i < PENDING_THREADS; i++) {
-		int rc = thread_start(&p->threads[i], mains[i], p);
+		int rc = thread_start(&p->threads[i], threads[i].name, threads[i].main, p);
 
 		if (rc != MQ_OK) {
 			pending_close(p);

@@ -81,7 +81,7 @@ searcher_open(struct mount *m, search_on *on, struct searcher **ret)
 	lock_init(&s->lock, RANK_SEARCHES);
 	cond_init(&s->more);
 	for (size_t i = 0; rc == MQ_OK && i < SEARCHERS; i++)
-		rc = thread_start(&s->threads[i], searcher_main, s);
+		rc = thread_start(&s->threads[i], "searcher", searcher_main, s);
 	if (rc != MQ_OK) {
 		searcher_end(s);
 		searcher_close(s);

@@ -145,11 +145,13 @@ lifeline_watch(int fd)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
+	int err;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, lifeline_main, (void *)(intptr_t)fd) != 0)
-		log_warn("the supervisor is not watched: %s", strerror(errno));
+	err = pthread_create(&thread, &attr, lifeline_main, (void *)(intptr_t)fd);
+	if (err != 0)
+		log_warn("the supervisor is not watched: %s", strerror(err));
 	pthread_attr_destroy(&attr);
 }
 

@@ -14,6 +14,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/thread.h"
 #include "fs/estate.h"
 #include "fs/kernel.h"
 #include "fs/pending.h"
@@ -33,7 +34,7 @@
 struct workers {
 	struct mount *m;
 	int ended_fd;
-	pthread_t *list;		/* the pinned ones, */
+	struct thread *list;		/* the pinned ones, */
 	size_t n, n_pinned;		/* then the stand-ins */
 	_Atomic unsigned numbered;	/* workers, for the watchdog */
 	_Atomic size_t long_requests;	/* under way: all but short writes */
@@ -300,33 +301,6 @@ disk_wait_end(void *arg)
 /* --- begin and end ----------------------------------------------------------------- */
 
 static int
-start(struct workers *w, const pthread_attr_t *attr, void *(*body)(void *), void *arg)
-{
-	int err = pthread_create(&w->list[w->n], attr, body, arg);
-
-	if (err)
-		return err_note(-err, "worker thread: %m");
-	w->n++;
-	return MQ_OK;
-}
-
-static int
-start_pinned(struct workers *w, size_t cpu)
-{
-	pthread_attr_t attr;
-	cpu_set_t one;
-	int rc;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	pthread_attr_init(&attr);
-	pthread_attr_setaffinity_np(&attr, sizeof(one), &one);
-	rc = start(w, &attr, worker_main, w);
-	pthread_attr_destroy(&attr);
-	return rc;
-}
-
-static int
 start_standin(struct workers *w, size_t rank)
 {
 	struct standin *s = malloc(sizeof(*s));
@@ -335,8 +309,10 @@ start_standin(struct workers *w, size_t rank)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct standin){ .w = w, .rank = rank };
-	rc = start(w, NULL, standin_main, s);
-	if (rc != MQ_OK)
+	rc = thread_start(&w->list[w->n], "stand-in", standin_main, s);
+	if (rc == MQ_OK)
+		w->n++;
+	else
 		free(s);
 	return rc;
 }
@@ -368,8 +344,9 @@ workers_start(struct mount *m, int ended_fd)
 	for (size_t i = 0; i < STANDINS && rc == MQ_OK; i++)
 		rc = start_standin(w, i);
 	for (size_t cpu = 0; cpu < CPU_SETSIZE && rc == MQ_OK; cpu++)
-		if (CPU_ISSET(cpu, &cpus))
-			rc = start_pinned(w, cpu);
+		if (CPU_ISSET(cpu, &cpus) &&
+		    (rc = thread_start_on(&w->list[w->n], cpu, "worker", worker_main, w)) == MQ_OK)
+			w->n++;
 	return rc;
 }
 
@@ -404,7 +381,7 @@ workers_end(struct mount *m)
 	pthread_cond_broadcast(&w->call);
 	lock_drop(&w->lock);
 	for (size_t i = 0; i < w->n; i++)
-		end_one(w->list[i]);
+		end_one(w->list[i].id);
 	m->workers = NULL;
 	pthread_cond_destroy(&w->more);
 	pthread_cond_destroy(&w->call);

@@ -297,6 +297,7 @@ int
 child_open(const struct child_for *what, struct child **ret)
 {
 	struct child *c = calloc(1, sizeof(*c));
+	char name[16];
 	int rc;
 
 	if (!c)
@@ -306,7 +307,8 @@ child_open(const struct child_for *what, struct child **ret)
 	lock_init(&c->lock, RANK_CHILD);
 	cond_init(&c->changed);
 	*ret = c;
-	rc = thread_start(&c->thread, child_main, c);
+	snprintf(name, sizeof(name), "%s-link", what->start.name);
+	rc = thread_start(&c->thread, name, child_main, c);
 	if (rc != MQ_OK) {
 		*ret = NULL;
 		child_close(c);

@@ -407,9 +407,9 @@ exchange_open(const struct exchange_for *what, struct exchange **ret)
 	lock_init(&x->lock, RANK_EXCHANGE);
 	cond_init(&x->changed);
 	STAILQ_INIT(&x->later);
-	rc = thread_start(&x->thread, serve_main, x);
+	rc = thread_start(&x->thread, "serve", serve_main, x);
 	if (rc == MQ_OK && what->settled)
-		rc = thread_start(&x->wait_thread, wait_main, x);
+		rc = thread_start(&x->wait_thread, "serve-waits", wait_main, x);
 	if (rc == MQ_OK)
 		*ret = x;
 	else

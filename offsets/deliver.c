@@ -298,7 +298,7 @@ deliver_start(struct offsets *o)
 	dv->o = o;
 	dv->round = ROUND_MESSAGES;
 	batch_init(&dv->batch);
-	rc = thread_start(&o->delivery.thread, deliver_main, dv);
+	rc = thread_start(&o->delivery.thread, "delays", deliver_main, dv);
 	if (rc != MQ_OK)
 		free(dv);
 	return rc;

@@ -262,7 +262,7 @@ offsets_start(struct offsets *o, struct store *s)
 		rc = offsets_checkpoint(o);
 	if (rc != MQ_OK || o->dir->read_only)
 		return rc;
-	return thread_start(&o->writer.thread, checkpoint_main, o);
+	return thread_start(&o->writer.thread, "checkpoint", checkpoint_main, o);
 }
 
 int

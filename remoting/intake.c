@@ -527,7 +527,7 @@ intake_open(const struct remoting_broker *broker, struct ring_server *ring, void
 	if (rc == MQ_OK)
 		rc = reads_open(broker, ring, &in->reads);
 	if (rc == MQ_OK)
-		rc = thread_start(&in->thread, intake_main, in);
+		rc = thread_start(&in->thread, "intake", intake_main, in);
 	if (rc == MQ_OK)
 		*ret = in;
 	else

@@ -255,7 +255,7 @@ judge_open(const char *file, struct judge **ret)
 		look(j);
 		if (j->n == 0)
 			log_warn("%s is not there: no client is let in", j->file);
-		rc = thread_start(&j->thread, watch_main, j);
+		rc = thread_start(&j->thread, "judge", watch_main, j);
 	}
 	if (rc == MQ_OK)
 		*ret = j;

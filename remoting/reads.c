@@ -371,12 +371,12 @@ ends_main(void *arg)
 /* --- opening and closing -------------------------------------------------------------------------------- */
 
 static int
-line_open(struct reads *r, struct line *line)
+line_open(struct reads *r, struct line *line, const char *name)
 {
 	line->of = r;
 	line->jobs.last = &line->jobs.first;
 	cond_init(&line->news);
-	return thread_start(&line->thread, line_main, line);
+	return thread_start(&line->thread, name, line_main, line);
 }
 
 static void
@@ -399,10 +399,10 @@ reads_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 	r->ring = ring;
 	r->watches.last = &r->watches.first;
 	lock_init(&r->lock, RANK_INTAKE);
-	rc = line_open(r, &r->pulls);
-	other = line_open(r, &r->transactions);		/* in any case: reads_close() closes both */
+	rc = line_open(r, &r->pulls, "pulls");
+	other = line_open(r, &r->transactions, "transactions");		/* in any case: reads_close() closes both */
 	if (rc == MQ_OK)
-		rc = other == MQ_OK ? thread_start(&r->ends, ends_main, r) : other;
+		rc = other == MQ_OK ? thread_start(&r->ends, "queue-ends", ends_main, r) : other;
 	if (rc == MQ_OK)
 		*ret = r;
 	else

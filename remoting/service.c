@@ -435,9 +435,9 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	if (rc == MQ_OK)
 		rc = child_open(&what, &s->child);
 	if (rc == MQ_OK && *settings->namesrvAddr)
-		rc = thread_start(&s->register_thread, register_main, s);
+		rc = thread_start(&s->register_thread, "register", register_main, s);
 	if (rc == MQ_OK)
-		rc = thread_start(&s->check_thread, checks_main, s);
+		rc = thread_start(&s->check_thread, "checks", checks_main, s);
 	if (rc == MQ_OK)
 		*ret = s;
 	else

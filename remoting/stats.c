@@ -342,7 +342,7 @@ stats_open(const struct settings *settings, struct store *store, struct stats **
 	(void)store_each_queue(store, add_queue, s);
 	for (struct item *i = s->all; i; i = i->next_of_all)
 		(void)see_queues(i);	/* messages that are there already are not counted */
-	rc = thread_start(&s->thread, stats_main, s);
+	rc = thread_start(&s->thread, "stats", stats_main, s);
 	if (rc == MQ_OK)
 		*ret = s;
 	else

@@ -287,9 +287,9 @@ waits_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 	cond_init(&w->flush_news);
 	mark_init(&w->none, MQ_POS(0));
 	w->list = calloc(RING_SLOTS, sizeof(*w->list));
-	rc = w->list ? thread_start(&w->flusher, flusher_main, w) : -ENOMEM;
+	rc = w->list ? thread_start(&w->flusher, "net-flusher", flusher_main, w) : -ENOMEM;
 	if (rc == MQ_OK)
-		rc = thread_start(&w->timer, timer_main, w);
+		rc = thread_start(&w->timer, "net-timer", timer_main, w);
 	if (rc == MQ_OK)
 		*ret = w;
 	else

@@ -282,7 +282,7 @@ commits_open(struct replication *r, struct commits **ret)
 	if (!c)
 		return -ENOMEM;
 	c->r = r;
-	rc = thread_start(&c->thread, commits_main, c);
+	rc = thread_start(&c->thread, "commits", commits_main, c);
 	if (rc == MQ_OK)
 		*ret = c;
 	else

@@ -517,7 +517,7 @@ follow_open(struct replication *r, struct follow **ret)
 	if (!f)
 		return -ENOMEM;
 	f->r = r;
-	rc = thread_start(&f->thread, follow_main, f);
+	rc = thread_start(&f->thread, "follow", follow_main, f);
 	if (rc == MQ_OK)
 		*ret = f;
 	else

@@ -623,7 +623,7 @@ scrub_start(struct store *s)
 	sc->stats.checking = -1;
 	lock_init(&sc->lock, RANK_SCRUB);
 	mark_init(&sc->ending, MQ_POS(0));
-	rc = thread_start(&sc->thread, scrub_main, sc);
+	rc = thread_start(&sc->thread, "scrub", scrub_main, sc);
 	if (rc != MQ_OK) {
 		scrub_free(sc);
 		return rc;

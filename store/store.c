@@ -415,9 +415,9 @@ flusher_main(void *arg)
 static int
 start_threads(struct store *s)
 {
-	int rc = s->dir->read_only ? MQ_OK : thread_start(&s->flusher, flusher_main, s);
+	int rc = s->dir->read_only ? MQ_OK : thread_start(&s->flusher, "flusher", flusher_main, s);
 
-	return s->flusher.runs ? thread_start(&s->retention, retention_main, s) : rc;
+	return s->flusher.runs ? thread_start(&s->retention, "retention", retention_main, s) : rc;
 }
 
 static struct store *

@@ -317,7 +317,7 @@ sampler_start(const char *mount, int interval_ms, struct sampler **ret)
 	lock_init(&sr->lock, RANK_MARK);
 	sr->interval_ms = interval_ms;
 	sr->mount = strdup(mount);
-	rc = sr->mount ? thread_start(&sr->thread, sampler_main, sr) : -ENOMEM;
+	rc = sr->mount ? thread_start(&sr->thread, "sampler", sampler_main, sr) : -ENOMEM;
 	if (rc != MQ_OK) {
 		sampler_free(sr);
 		return rc;
