@@ -15,7 +15,7 @@ want "" "$(cat "$work/out")" "what it said"
 pid=$(cut -d ' ' -f 1 "${store:-$XDG_STATE_HOME/mqfs}/lock")
 want mount.mqfs "$(cat "/proc/$pid/comm")" "who holds the lock"
 for thread in mount.mqfs worker answers flusher retention; do
-	cat "/proc/$pid/task/"*/comm | grep -qx "$thread" || fail "none of its threads is called $thread"
+	grep -qx "$thread" "/proc/$pid/task/"*/comm || fail "none of its threads is called $thread"
 done
 want / "$(readlink "/proc/$pid/cwd")" "its directory"
 if [ "$(readlink "/proc/$pid/fd/0")" != /dev/null ]; then fail "it keeps its standard input"; fi
