@@ -9,7 +9,8 @@ completions=$top_srcdir/contrib/completions
 start_mqfs "$work/store" "$mnt"
 mkdir -p "$mnt/topics/unusual-orders" "$mnt/groups/unusual-billing"
 
-tmux() { command tmux -L "mqfs.$$" -f /dev/null "$@"; }
+# Each shell has a server of its own: the former one may still be about to end.
+tmux() { command tmux -L "mqfs.$$.${shell:-}" -f /dev/null "$@"; }
 undo_tmux() { tmux kill-server 2> /dev/null || true; }
 undo undo_tmux
 shows() { tmux capture-pane -p -J -t shell | grep -qF -- "$1"; }

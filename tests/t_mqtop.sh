@@ -52,7 +52,8 @@ if [ "$(id -u)" = 0 ] && as_user test -x "$work" -a -x "$top_builddir/contrib/mq
 fi
 
 # On a screen
-tmux() { command tmux -L "mqfs.$$" -f /dev/null "$@"; }
+server=0		# each start has one of its own: the former one may still be about to end
+tmux() { command tmux -L "mqfs.$$.$server" -f /dev/null "$@"; }
 undo_tmux() { tmux kill-server 2> /dev/null || true; }
 undo undo_tmux
 screen() { tmux capture-pane -p -t top; }
@@ -62,6 +63,7 @@ press() { tmux send-keys -t top "$@"; }
 # start_top TERM WIDTH HEIGHT; its stderr (a sanitizer's) and its status are in files
 start_top() {
 	rm -f "$work/status"
+	server=$((server + 1))
 	tmux new-session -d -s top -x "$2" -y "$3" \
 		"env TERM=$1 $(command -v mqtop) -d 0.2 '$mnt' 2> '$work/top.err'; echo \$? > '$work/status'"
 	eventually 20 shows 'orders'
