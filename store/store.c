@@ -379,18 +379,31 @@ store_views_are_stale(struct store *s)
 }
 
 /* If a queue's files were found to be unlike its row, let the next mount know. */
-static void
+static int
 note_unlike(struct store *s)
 {
 	int rc;
 
+	MUST_HOLD(&s->checkpoint_lock);
 	if (!atomic_exchange(&s->queues.unlike, false))
+		return MQ_OK;
+	rc = storedir_views_are_stale(s->dir);
+	if (rc != MQ_OK)
+		atomic_store(&s->queues.unlike, true);
+	return rc;
+}
+
+static void
+note_unlike_now(struct store *s)
+{
+	int rc;
+
+	if (!atomic_load(&s->queues.unlike))
 		return;
-	rc = store_views_are_stale(s);
-	if (rc == MQ_OK)
-		return;
-	log_err("the next mount is not told to make the views anew: %s", err_text(rc));
-	atomic_store(&s->queues.unlike, true);
+	LOCKED(&s->checkpoint_lock);
+	rc = note_unlike(s);
+	if (rc != MQ_OK)
+		log_err("the next mount is not told to make the views anew: %s", err_text(rc));
 }
 
 /* --- the flusher ----------------------------------------------------------------------- */
@@ -407,7 +420,7 @@ flusher_main(void *arg)
 		if (rc != last && rc != MQ_OK)
 			log_warn("no segment in reserve: %s", err_text(rc));
 		last = rc;
-		note_unlike(s);
+		note_unlike_now(s);
 	}
 	return NULL;
 }
@@ -558,7 +571,7 @@ store_close(struct store *s)
 	thread_join(&s->retention);
 	if (s->log.segment_bytes)
 		(void)commitlog_flush(&s->log, mark_at(&s->log.written));
-	note_unlike(s);
+	note_unlike_now(s);
 	keyindex_close(s->index);
 	queues_close(&s->queues);
 	commitlog_close(&s->log);
@@ -966,12 +979,12 @@ store_checkpoint(struct store *s, struct store_checkpoint *ret)
 		rc = durable_sync(s->durable_fd, mark_at(&s->log.flushed));
 	if (rc == MQ_OK)
 		rc = keyindex_flush(s->index, &index);
-	if (dirty.list) {
-		if (rc == MQ_OK)
-			rc = queues_flush(&s->queues, &dirty);
-		else
-			queues_put_back(&dirty);
-	}
+	if (rc == MQ_OK)
+		rc = queues_flush(&s->queues, &dirty);
+	else
+		queues_put_back(&dirty);
+	if (rc == MQ_OK && (rc = note_unlike(s)) != MQ_OK)	/* these rows would not show it any more */
+		queues_put_back(&dirty);
 	free(dirty.list);
 	if (rc != MQ_OK) {
 		free(dirty.rows);
