@@ -119,9 +119,9 @@ int queues_each(struct queues *qs, int (*each)(struct queue *q, void *arg), void
  * of a queue do not hold the last message that its row has.
  *
  * `trusted`: nothing has written to the files since the checkpoint, as far as anybody knows.  Then only
- * the directories of topics are looked for, and each queue's files are compared at their first use.  If
- * they are not as the row, qs->unlike is set, a line is logged, and reading messages from before
- * the checkpoint fails with -EIO; new messages are stored and read. */
+ * the directories of topics are looked for, and the files of one queue in a hundred are compared; those of
+ * all others are at their first use.  If they are not as the row, qs->unlike is set, a line is logged, and
+ * reading messages from before the checkpoint fails with -EIO; new messages are stored and read. */
 int queues_restore(struct queues *qs, const struct queue_row *rows, size_t n, bool trusted);
 
 /* Are the row's values possible? */

@@ -23,7 +23,7 @@
 #include "store/store_priv.h"
 
 #define FDS_OURS 512			/* descriptors for segments and view files */
-#define QUEUES_COMPARED 1000		/* up to so many queues have their files compared by each mount */
+#define QUEUES_COMPARED 1000		/* up to so many queues with messages are all compared by each mount */
 #define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
 
 /* --- opening ----------------------------------------------------------------------- */
@@ -95,14 +95,36 @@ adopt_rows(struct store *s, const struct store_checkpoint *cp)
 	return rc;
 }
 
+static size_t
+queues_with_messages(const struct store_checkpoint *cp)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < cp->n; i++)
+		n += cp->rows[i].span.end.n > cp->rows[i].span.min.n;
+	return n;
+}
+
+/* Is there a record at pos? */
+static bool
+goes_on_at(struct store *s, mq_pos pos)
+{
+	unsigned char total[4];
+	size_t n = 0;
+
+	return commitlog_read(&s->log, pos, MQ_POS(atomic_load(&s->log.allocated)), total, sizeof(total), &n) == MQ_OK &&
+	       n == sizeof(total) && be32_get(total) != 0;
+}
+
 /* Opening two files for each of 100,000 queues takes seconds, and minutes from a cold disk.  Where there are
  * fewer, or something may have changed the files, or retention is about to read them, all are compared
- * now: then views that are not as they were are made anew by this mount, not by the next one. */
+ * now: then views that are not as they were are made anew by this mount, not by the next one.  Something has
+ * changed them where RocketMQ has run, or the log has records that a clean exit of ours would have in its rows. */
 static bool
 may_compare_later(struct store *s, const struct store_checkpoint *cp)
 {
-	return cp->n > QUEUES_COMPARED && s->dir->was_clean && !s->dir->is_copy &&
-	       cp->begin.byte >= store_begin(s).byte;
+	return queues_with_messages(cp) > QUEUES_COMPARED && s->dir->was_clean && !s->dir->was_rocketmqs &&
+	       !s->dir->is_copy && cp->begin.byte >= store_begin(s).byte && !goes_on_at(s, cp->dispatched);
 }
 
 /* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */

@@ -218,6 +218,15 @@ busy(const struct storedir *dir, int fd, short type)
 	return err_note(-EBUSY, "store %s is in use by another process", dir->path);
 }
 
+/* A mount leaves its process id in `lock`, RocketMQ a word. */
+static bool
+is_rocketmqs(int lock_fd)
+{
+	char word[4];
+
+	return pread(lock_fd, word, sizeof(word), 0) == sizeof(word) && memcmp(word, "lock", sizeof(word)) == 0;
+}
+
 static int
 take_lock(struct storedir *dir, int wait_ms)
 {
@@ -239,6 +248,7 @@ take_lock(struct storedir *dir, int wait_ms)
 	}
 	if (rc != MQ_OK)
 		return err_note(rc, "store %s: lock: %m", dir->path);
+	dir->was_rocketmqs = is_rocketmqs(dir->lock_fd);
 	if (dir->read_only)
 		return MQ_OK;
 	gethostname(host, sizeof(host) - 1);

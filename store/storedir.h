@@ -31,6 +31,7 @@ struct storedir {
 	int elsewhere_fd;	/* locked as long as a commit log outside the store is used; or -1 */
 	bool read_only;
 	bool was_clean;		/* no `abort` was found */
+	bool was_rocketmqs;	/* RocketMQ was the last to write here */
 	bool views_stale;	/* `views.stale` was found: they are being made anew */
 	bool views_foreign;	/* the views were made by RocketMQ, or by an mqfs that counted bodies otherwise */
 	bool is_new;		/* made by this open */

@@ -1329,14 +1329,14 @@ only_watched_queues_that_got_messages_are_news(void **state)
 	kit_close(k);
 }
 
-/* Three queues with a message each, and many without any, which have no files. */
+#define MANY 1003
+
+/* So many queues with a message each that their files are not all compared by a mount after a clean exit. */
 static void
 many_queues(struct kit *k)
 {
 	kit_open(k);
-	for (int32_t id = 0; id < 1000; id++)
-		assert_int_equal(store_queue_came_to(k->s, "empty", id, MQ_QOFF(1), 1), MQ_OK);
-	for (int32_t id = 0; id < 3; id++)
+	for (int32_t id = 0; id < MANY; id++)
 		assert_int_equal(kit_append(k, "many", id, 1, 10, NULL), MQ_OK);
 }
 
@@ -1344,6 +1344,13 @@ static void
 lose_files_of_queue_1(struct kit *k)
 {
 	sh("rm '%s'/consumequeue/many/1/*", k->path);
+}
+
+static void
+want_all(struct kit *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
 }
 
 static void
@@ -1360,8 +1367,7 @@ of_many_queues_one_whose_files_are_lost_is_found_at_its_first_use(void **state)
 	kit_close(k);
 	assert_true(kit_exists(k, "views.stale"));
 	kit_open(k);			/* the views are made anew */
-	for (size_t i = 0; i < k->n; i++)
-		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+	want_all(k);
 	kit_close(k);
 	assert_false(kit_exists(k, "views.stale"));
 }
@@ -1376,8 +1382,78 @@ of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_a_crash(void *
 	kit_crash(k);
 	lose_files_of_queue_1(k);
 	kit_open(k);
-	for (size_t i = 0; i < k->n; i++)
-		assert_int_equal(kit_read(k, &k->model[i]), MQ_OK);
+	want_all(k);
+	kit_close(k);
+}
+
+/* It writes that word over the process id that a mount has left. */
+static void
+of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_rocketmq(void **state)
+{
+	struct kit *k = *state;
+
+	many_queues(k);
+	kit_close(k);
+	lose_files_of_queue_1(k);
+	kit_poke(k, "lock", 0, "lock", 4);
+	kit_open(k);
+	want_all(k);
+	kit_close(k);
+}
+
+static void
+of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_whose_log_has_grown(void **state)
+{
+	struct store_checkpoint before;
+	struct kit *k = *state;
+
+	many_queues(k);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	before = kit_copy_checkpoint(&k->cp);
+	assert_int_equal(kit_append(k, "many", 0, 1, 10, NULL), MQ_OK);
+	kit_close(k);
+	kit_forget_checkpoint(k);
+	k->cp = before;
+	lose_files_of_queue_1(k);
+	kit_open(k);
+	want_all(k);
+	kit_close(k);
+}
+
+static void
+of_many_queues_files_that_were_all_replaced_are_found_by_the_mount(void **state)
+{
+	struct kit *k = *state;
+
+	many_queues(k);
+	kit_close(k);
+	sh("cp -a '%s'/consumequeue '%s'/old", k->path, k->dir);
+	kit_open(k);
+	for (int32_t id = 0; id < MANY; id++)
+		assert_int_equal(kit_append(k, "many", id, 1, 10, NULL), MQ_OK);
+	kit_close(k);
+	sh("rm -r '%s'/consumequeue && mv '%s'/old '%s'/consumequeue", k->path, k->dir, k->path);
+	kit_open(k);
+	want_all(k);
+	kit_close(k);
+}
+
+/* Or a crash right after the checkpoint would leave rows that the files are like. */
+static void
+a_checkpoint_of_a_queue_whose_files_were_lost_leaves_word_of_it(void **state)
+{
+	struct kit *k = *state;
+
+	k->set.flushIntervalCommitLog = 60000;		/* the flusher, which does so too, has no turn */
+	many_queues(k);
+	kit_close(k);
+	lose_files_of_queue_1(k);
+	kit_open(k);
+	assert_int_equal(kit_append(k, "many", 1, 1, 10, NULL), MQ_OK);
+	assert_int_equal(kit_checkpoint(k), MQ_OK);
+	kit_crash(k);
+	kit_open(k);
+	want_all(k);
 	kit_close(k);
 }
 
@@ -1397,6 +1473,10 @@ main(void)
 		T(the_views_are_kept_where_the_last_message_is_packed),
 		T(of_many_queues_one_whose_files_are_lost_is_found_at_its_first_use),
 		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_a_crash),
+		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_rocketmq),
+		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_whose_log_has_grown),
+		T(of_many_queues_files_that_were_all_replaced_are_found_by_the_mount),
+		T(a_checkpoint_of_a_queue_whose_files_were_lost_leaves_word_of_it),
 		T(an_existing_logs_segment_size_wins),
 		T(a_record_torn_anywhere_is_cut),
 		T(garbage_behind_the_end_is_kept_in_lost_and_found_and_made_zero),
