@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -63,10 +64,20 @@ mapped_try(void (*body)(void *arg), void *arg)
 
 /* --- mappings -------------------------------------------------------------------------- */
 
+/* A mapping is of a whole segment, 1 GiB as a rule, and stays.  Where addresses are few the rest of the process
+ * would soon get no memory. */
+static bool
+has_addresses(void)
+{
+	struct rlimit most;
+
+	return sizeof(void *) > 4 && getrlimit(RLIMIT_AS, &most) == 0 && most.rlim_cur == RLIM_INFINITY;
+}
+
 const unsigned char *
 mapped_open(int fd, size_t len)
 {
-	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	void *map = has_addresses() ? mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
 	if (map == MAP_FAILED)
 		return NULL;

@@ -15,7 +15,8 @@ void mapped_begin(void);
  * longjmp(3): so it takes no lock and owns no memory there.  Any thread; not within itself. */
 int mapped_try(void (*body)(void *arg), void *arg);
 
-/* Map the first `len` bytes of fd for reading.  NULL: that cannot be done. */
+/* Map the first `len` bytes of fd for reading.  NULL: that cannot be done, or must not, as the process has a limit
+ * of its address space (RLIMIT_AS), or one of 32 bits. */
 const unsigned char *mapped_open(int fd, size_t len);
 void mapped_close(const unsigned char *map, size_t len);	/* accepts NULL */
 

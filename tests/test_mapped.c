@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -319,12 +320,37 @@ a_cut_while_bytes_are_read_shows_none_of_what_it_removes(void **state)
 	view_close(v);
 }
 
+/* A few segments would take the addresses that all else needs. */
+static void
+nothing_is_mapped_where_the_address_space_has_a_limit(void **state)
+{
+	struct rlimit none, limit;
+	const unsigned char *map;
+	AUTO_CLOSE int fd = memfd_create("mapped", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(getrlimit(RLIMIT_AS, &none), 0);
+	if (none.rlim_cur != RLIM_INFINITY)
+		skip();
+	map = mapped_open(fd, 4096);
+	assert_non_null(map);
+	mapped_close(map, 4096);
+	limit = none;
+	limit.rlim_cur = RLIM_INFINITY - 1;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	map = mapped_open(fd, 4096);
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	assert_null(map);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_that_is_gone_is_an_error_each_time),
 		cmocka_unit_test(elsewhere_it_ends_the_process),
+		cmocka_unit_test(nothing_is_mapped_where_the_address_space_has_a_limit),
 		cmocka_unit_test_setup_teardown(what_is_in_memory_is_read_from_there_byte_for_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(packed_bodies_are_read_among_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_segment_that_was_cut_short_is_EIO, setup, teardown),
