@@ -15,6 +15,7 @@
  *	consume GROUP TOPIC TAGS COUNT          every message as TOPIC QUEUE OFFSET TAG KEYS BODY, sorted
  *	query TOPIC KEY                         the same of the messages with that key
  *	offsets GROUP TOPIC                     QUEUE COMMITTED END of every queue
+ *	set BROKER KEY VALUE                    a setting of that broker
  *	register NAME HOST:PORT HOST:HAPORT TOPIC...   as that broker would; never comes to an end
  *
  * With -Dmqfs.accessKey=KEY and -Dmqfs.secretKey=KEY each request is signed.
@@ -30,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
@@ -143,6 +145,9 @@ public class Driver {
 			break;
 		case "offsets":
 			offsets(word[1], word[2]);
+			break;
+		case "set":
+			set(word[1], word[2], word[3]);
 			break;
 		case "register":
 			register(word);
@@ -388,6 +393,13 @@ public class Driver {
 			queues.put(e.getKey().getQueueId(), e.getValue());
 		queues.forEach((queue, at) -> System.out.println(
 			queue + " " + at.getConsumerOffset() + " " + at.getBrokerOffset()));
+	}
+
+	private void set(String broker, String key, String value) throws Exception {
+		Properties settings = new Properties();
+
+		settings.setProperty(key, value);
+		admin().updateBrokerConfig(broker, settings);
 	}
 
 	private void register(String[] word) throws Exception {
