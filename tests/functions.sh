@@ -42,10 +42,15 @@ keeps_freed() { [ -n "${MQFS_WRAP:-}" ] || grep -q 'define MQFS_UNCONFINED' "$to
 
 # --- telling -----------------------------------------------------------------
 
-say() { echo "$test_name: $*" >&9; }
+# record   passes its input to the log; a test that fails repeats the end of all that at the end of its log
+record() { tee -a "$work/.told" >&9; }
+say() { echo "$test_name: $*" | record; }
+
+# The line of the test itself that has led here.
+line_of_test() { echo "${BASH_LINENO[${#BASH_LINENO[@]} - 2]}"; }
 
 fail() {
-	say "FAILED: $*"
+	say "FAILED: $* (line $(line_of_test))"
 	exit 1
 }
 
@@ -61,13 +66,13 @@ want() {
 	say "$3: wanted and got"
 	printf '%s\n' "$1" > "$work/wanted"
 	printf '%s\n' "$2" > "$work/got"
-	diff -u "$work/wanted" "$work/got" | head -n 40 >&9 || true
+	diff -u "$work/wanted" "$work/got" | head -n 40 | record || true
 	fail "$3"
 }
 
 # want_same FILE FILE WHAT
 want_same() {
-	if cmp "$1" "$2" >&9 2>&9; then return 0; fi
+	if cmp "$1" "$2" 2>&1 | record; then return 0; fi
 	fail "$3: $1 and $2 differ"
 }
 
@@ -103,7 +108,7 @@ fails_with() {
 	"$@" > "$work/out" 2> "$work/err" || rc=$?
 	if [ $rc = 0 ]; then fail "'$*' succeeded, $name was wanted"; fi
 	if ! grep -qF "${errno_text[$name]}" "$work/err"; then
-		head -n 5 "$work/err" >&9
+		head -n 5 "$work/err" | record
 		fail "'$*' failed, but not with $name"
 	fi
 }
@@ -114,7 +119,7 @@ fails_with() {
 within() {
 	local end=$((SECONDS + $1 + 1))
 	shift
-	until "$@" > /dev/null 2>&1; do
+	until "$@" > "$work/.attempt" 2>&1; do
 		if [ "$SECONDS" -ge $end ]; then return 1; fi
 		sleep 0.02
 	done
@@ -125,6 +130,7 @@ within() {
 eventually() {
 	local seconds=$(($1 > patience ? $1 : patience))
 	if within "$seconds" "${@:2}"; then return 0; fi
+	tail -n 5 "$work/.attempt" | record
 	fail "not within $seconds s: ${*:2}"
 }
 
@@ -196,6 +202,7 @@ at_exit() {
 	if [ $rc = 0 ] || [ $rc = 77 ]; then
 		if [ "${MQFS_KEEP:-}" != 1 ]; then rm -rf --one-file-system "$work"; fi
 	else
+		in_short
 		say "exit $rc; its files are in $work"
 	fi
 	exit $rc
@@ -212,9 +219,21 @@ show_daemon_logs() {
 	done
 }
 
+# What has gone wrong, in the few lines that are shown of a log when many tests were run.
+in_short() {
+	local log
+	echo "=== in short"
+	ls -t "$work"/{mqfs,rocketmq}.*.log | head -n 4 | while read -r log; do
+		[ -s "$log" ] || continue
+		echo "--- $(basename "$log")"
+		grep -vE '^\s+(at |\.\.\. )' "$log" | tail -n 3 | cut -c 1-200
+	done
+	tail -n 16 "$work/.told" | cut -c 1-300
+} >&9 2> /dev/null
+
 trap at_exit EXIT
-trap 'say "line $LINENO: failed: $BASH_COMMAND"' ERR
-trap 'say "interrupted or out of time"; exit 124' TERM INT HUP
+trap 'say "line $LINENO: failed: $BASH_COMMAND${FUNCNAME:+ (line $(line_of_test))}"' ERR
+trap 'say "interrupted or out of time${FUNCNAME:+ (line $(line_of_test))}"; exit 124' TERM INT HUP
 
 # --- brokers -----------------------------------------------------------------
 

@@ -40,6 +40,7 @@ import java.util.function.Consumer;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.broker.out.BrokerOuterAPI;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -77,6 +78,7 @@ public class Driver {
 	public static void main(String[] args) throws Exception {
 		/* what brokers and clients say; of one that does not a name server takes no topics */
 		System.setProperty(RemotingCommand.REMOTING_VERSION_KEY, Integer.toString(MQVersion.CURRENT_VERSION));
+		System.setProperty("rocketmq.client.rebalance.waitInterval", "500");
 
 		Driver driver = new Driver(args[0]);
 		BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -161,10 +163,18 @@ public class Driver {
 		return String.join(" ", List.of(word).subList(from, word.length));
 	}
 
+	/* Whatever comes to nothing at first is tried again soon, not 20 or 30 seconds later. */
+	private <T extends ClientConfig> T told(T client) {
+		client.setNamesrvAddr(nameServer);
+		client.setMqClientApiTimeout(PATIENCE_MS);
+		client.setPollNameServerInterval(500);
+		client.setHeartbeatBrokerInterval(500);
+		return client;
+	}
+
 	private DefaultMQAdminExt admin() throws Exception {
 		if (admin == null) {
-			admin = new DefaultMQAdminExt(hook(), PATIENCE_MS);
-			admin.setNamesrvAddr(nameServer);
+			admin = told(new DefaultMQAdminExt(hook(), PATIENCE_MS));
 			admin.start();
 		}
 		return admin;
@@ -172,10 +182,8 @@ public class Driver {
 
 	private DefaultMQProducer producer() throws Exception {
 		if (producer == null) {
-			producer = new DefaultMQProducer("interop_producer", hook());
-			producer.setNamesrvAddr(nameServer);
+			producer = told(new DefaultMQProducer("interop_producer", hook()));
 			producer.setSendMsgTimeout(PATIENCE_MS);
-			producer.setMqClientApiTimeout(PATIENCE_MS);
 			producer.start();
 		}
 		return producer;
@@ -232,10 +240,9 @@ public class Driver {
 	}
 
 	private TransactionMQProducer transactions(LocalTransactionState outcome, Consumer<MessageExt> checked) throws Exception {
-		TransactionMQProducer producer = new TransactionMQProducer("interop_transactions", hook());
+		TransactionMQProducer producer = told(new TransactionMQProducer("interop_transactions", hook()));
 
-		producer.setNamesrvAddr(nameServer);
-		producer.setMqClientApiTimeout(PATIENCE_MS);
+		producer.setSendMsgTimeout(PATIENCE_MS);
 		producer.setTransactionListener(new TransactionListener() {
 			@Override
 			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
@@ -275,12 +282,10 @@ public class Driver {
 	}
 
 	private void retry(String group, String topic, int times) throws Exception {
-		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(null, group, hook());
+		DefaultMQPushConsumer consumer = told(new DefaultMQPushConsumer(null, group, hook()));
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
 		CountDownLatch missing = new CountDownLatch(times);
 
-		consumer.setNamesrvAddr(nameServer);
-		consumer.setMqClientApiTimeout(PATIENCE_MS);
 		consumer.setInstanceName(group + topic);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
 		consumer.setMaxReconsumeTimes(times - 1);
@@ -302,15 +307,13 @@ public class Driver {
 	}
 
 	private void ask(String topic, String body) throws Exception {
-		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer("interop_repliers");
-		DefaultMQProducer replier = new DefaultMQProducer("interop_replier");
+		DefaultMQPushConsumer consumer = told(new DefaultMQPushConsumer("interop_repliers"));
+		DefaultMQProducer replier = told(new DefaultMQProducer("interop_replier"));
 
 		queue(topic, "0");
-		replier.setNamesrvAddr(nameServer);
 		replier.setInstanceName("replier");
 		replier.setSendMsgTimeout(PATIENCE_MS);
 		replier.start();
-		consumer.setNamesrvAddr(nameServer);
 		consumer.setInstanceName("repliers" + topic);
 		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -348,12 +351,10 @@ public class Driver {
 	}
 
 	private void consume(String group, String topic, String tags, int count) throws Exception {
-		DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(null, group, hook());
+		DefaultMQPushConsumer consumer = told(new DefaultMQPushConsumer(null, group, hook()));
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
 		CountDownLatch missing = new CountDownLatch(count);
 
-		consumer.setNamesrvAddr(nameServer);
-		consumer.setMqClientApiTimeout(PATIENCE_MS);
 		consumer.setInstanceName(group + topic);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
 		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);	/* the last one is committed, too */

@@ -178,7 +178,7 @@ public class Flow {
 			m.putUserProperty("n", Integer.toString(number));
 			tried.add(body);
 			try {
-				if (producer.send(m, 3000).getSendStatus() == SendStatus.SEND_OK) {
+				if (producer.send(m, PATIENCE_MS).getSendStatus() == SendStatus.SEND_OK) {
 					stored.add(body);
 					well++;
 					return;

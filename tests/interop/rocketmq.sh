@@ -28,6 +28,7 @@ small=(maxMessageSize=30000 "mappedFileSizeCommitLog=$segment" mappedFileSizeCon
 # compares 38 MB byte by byte once a second (TimerWheel.flush()).
 patient=(brokerFastFailureEnable=false osPageCacheBusyTimeOutMills=60000 slaveTimeout=60000 syncFlushTimeout=60000
 	registerBrokerTimeoutMills=30000 transactionMetricFlushInterval=200 timerFlushIntervalMs=60000)
+java_patience=200		# seconds for a JVM to come and to go: one of 5.x computes 7 s for that
 mqfs_small=$(IFS=,; echo "${small[*]}")
 export mqfs_small
 namesrv=
@@ -106,12 +107,13 @@ is_up_or_gone() { grep -qs 'boot success' "$2" || is_gone "${java[$1]}"; }
 start_java() {
 	local name=$1 log=$work/rocketmq.$1.log
 	shift
+	if [ -e "$log" ]; then cat "$log" >> "${log%.log}.before"; fi
 	rm -f "$log"			# the one before has said that it was up, too
 	setsid "${java_command[@]}" -cp "$(classpath_of "$1")" "$@" > "$log" 2>&1 9>&- < "${input:-/dev/null}" &
 	java[$name]=$!
 	disown			# or bash tells of its death, too
 	undo end_java "${java[$name]}"
-	eventually 60 is_up_or_gone "$name" "$log"
+	eventually $java_patience is_up_or_gone "$name" "$log"
 	if is_gone "${java[$name]}"; then fail "RocketMQ's $name ended before it was up"; fi
 }
 
@@ -136,7 +138,7 @@ start_broker() {
 
 stop_broker() {
 	kill -TERM "${java[$1]}"
-	eventually 60 is_gone "${java[$1]}"
+	eventually $java_patience is_gone "${java[$1]}"
 }
 
 start_registrar() {
@@ -150,7 +152,12 @@ kill_broker() {
 }
 
 rocketmq() {
-	timeout 150 "${java_command[@]}" -cp "$(classpath_of Driver)" Driver "$namesrv" > "$work/answers"
+	local rc=0
+	timeout 150 "${java_command[@]}" -cp "$(classpath_of Driver)" Driver "$namesrv" > "$work/answers" || rc=$?
+	if [ $rc != 0 ]; then
+		echo "the client ended with status $rc; before it had done $(grep -cx 'done' "$work/answers") lines" >&2
+	fi
+	return $rc
 }
 answer() { awk -v n="$1" '/^done$/ { line++; next } line == n - 1' "$work/answers"; }
 
