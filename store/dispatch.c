@@ -244,3 +244,15 @@ dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos)
 	scan_free(&sc);
 	return rc;
 }
+
+bool
+dispatch_goes_on_at(struct store *s, mq_pos pos, mq_pos limit)
+{
+	struct part part = { s, limit };
+	struct scan sc = { .source = &part_source, .arg = &part, .segment_bytes = s->log.segment_bytes };
+	struct record rec;
+	int rc = scan_record(&sc, pos, &rec, NULL);
+
+	scan_free(&sc);
+	return rc == MQ_OK || rc == MQ_EBLANK;
+}

@@ -30,6 +30,9 @@ int dispatch_log(struct store *s, mq_pos from, mq_pos limit, const struct scan_k
  * MQ_EEND: there is none, so the log ends at `bad`. */
 int dispatch_next(struct store *s, mq_pos bad, mq_pos limit, mq_pos *ret_pos);
 
+/* Is there a whole record at pos, or a blank one? */
+bool dispatch_goes_on_at(struct store *s, mq_pos pos, mq_pos limit);
+
 /* Read what the views need for dispatch_batch() from their files, before the log's lock is taken. */
 void dispatch_prepare(struct store *s, const struct batch *b);
 

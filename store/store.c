@@ -105,26 +105,17 @@ queues_with_messages(const struct store_checkpoint *cp)
 	return n;
 }
 
-/* Is there a record at pos? */
-static bool
-goes_on_at(struct store *s, mq_pos pos)
-{
-	unsigned char total[4];
-	size_t n = 0;
-
-	return commitlog_read(&s->log, pos, MQ_POS(atomic_load(&s->log.allocated)), total, sizeof(total), &n) == MQ_OK &&
-	       n == sizeof(total) && be32_get(total) != 0;
-}
-
 /* Opening two files for each of 100,000 queues takes seconds, and minutes from a cold disk.  Where there are
  * fewer, or something may have changed the files, or retention is about to read them, all are compared
  * now: then views that are not as they were are made anew by this mount, not by the next one.  Something has
- * changed them where RocketMQ has run, or the log has records that a clean exit of ours would have in its rows. */
+ * changed them where RocketMQ has run, or the log has a record that a clean exit of ours would have in its rows
+ * (a slave may leave a part of one). */
 static bool
 may_compare_later(struct store *s, const struct store_checkpoint *cp)
 {
 	return queues_with_messages(cp) > QUEUES_COMPARED && s->dir->was_clean && !s->dir->was_rocketmqs &&
-	       !s->dir->is_copy && cp->begin.byte >= store_begin(s).byte && !goes_on_at(s, cp->dispatched);
+	       !s->dir->is_copy && cp->begin.byte >= store_begin(s).byte &&
+	       !dispatch_goes_on_at(s, cp->dispatched, MQ_POS(atomic_load(&s->log.allocated)));
 }
 
 /* The views as the checkpoint left them.  MQ_ECORRUPT if they are not. */

@@ -1420,6 +1420,26 @@ of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_whose_log_has_grown(
 	kit_close(k);
 }
 
+/* As a slave's log ends where its master's has come that far. */
+static void
+a_part_of_a_record_behind_the_checkpoint_is_no_reason_to_compare_all_queues(void **state)
+{
+	unsigned char part[] = { 0, 0, 1, 0, 0xda, 0xa3, 0x20, 0xa7, 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct kit *k = *state;
+
+	many_queues(k);
+	kit_close(k);
+	k->set.brokerRole = SLAVE;
+	kit_open(k);
+	assert_int_equal(store_append_raw(k->s, mark_at(store_written(k->s)), part, sizeof(part)), MQ_OK);
+	kit_close(k);
+	lose_files_of_queue_1(k);
+	kit_open(k);
+	assert_int_equal(kit_read(k, &k->model[1]), -EIO);
+	assert_int_equal(kit_read(k, &k->model[2]), MQ_OK);
+	kit_close(k);
+}
+
 static void
 of_many_queues_files_that_were_all_replaced_are_found_by_the_mount(void **state)
 {
@@ -1475,6 +1495,7 @@ main(void)
 		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_a_crash),
 		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_after_rocketmq),
 		T(of_many_queues_one_whose_files_are_lost_is_found_by_a_mount_whose_log_has_grown),
+		T(a_part_of_a_record_behind_the_checkpoint_is_no_reason_to_compare_all_queues),
 		T(of_many_queues_files_that_were_all_replaced_are_found_by_the_mount),
 		T(a_checkpoint_of_a_queue_whose_files_were_lost_leaves_word_of_it),
 		T(an_existing_logs_segment_size_wins),
