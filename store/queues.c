@@ -474,11 +474,17 @@ each_unsynced(struct queue *q, mq_qoff end, int (*call)(struct queue *q, enum qu
 }
 
 static int
-sync_dir(int dirfd, const char *name)
+sync_dir(struct queues *qs, int dirfd, const char *name)
 {
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
 
-	return fd < 0 ? err_note(-errno, "%s: %m", name) : dir_sync(fd, name);
+	if (fd < 0)
+		return err_note(-errno, "%s: %m", name);
+	rc = dir_sync(fd, name);
+	if (rc != MQ_OK)
+		qs->failed = true;
+	return rc;
 }
 
 /* Sync the directories of a queue that has new files, the innermost first. */
@@ -493,14 +499,14 @@ sync_dirs(struct queue *q)
 		return MQ_OK;
 	snprintf(name, sizeof(name), "%s/%" PRId32, q->topic, q->id);
 	for (size_t i = 0; rc == MQ_OK && i < sizeof(halves) / sizeof(halves[0]); i++) {
-		rc = sync_dir(halves[i], name);
+		rc = sync_dir(q->all, halves[i], name);
 		if (rc == MQ_OK)
-			rc = sync_dir(halves[i], q->topic);
+			rc = sync_dir(q->all, halves[i], q->topic);
 		if (rc == MQ_OK)
-			rc = sync_dir(halves[i], ".");
+			rc = sync_dir(q->all, halves[i], ".");
 	}
 	if (rc != MQ_OK)
-		q->all->failed = true;
+		atomic_store(&q->made_files, true);	/* one that could not be opened is synced by the next checkpoint */
 	return rc;
 }
 

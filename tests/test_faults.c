@@ -130,6 +130,31 @@ no_lack_of_descriptors_costs_a_message(void **state)
 	sweep(*state, EMFILE, false);
 }
 
+/* A sync that failed is final, but a file that could not be opened for it is not. */
+static void
+a_checkpoint_without_descriptors_is_made_up_for_by_the_next(void **state)
+{
+	struct kit *k = *state;
+	int calls = 1;
+
+	for (int at = 0; at <= calls; at++) {
+		kit_open(k);
+		assert_int_equal(kit_append(k, "orders", 0, 20, 500, "key"), MQ_OK);
+		fault_set((struct fault){ .call = "openat", .at = at, .number = EMFILE });
+		(void)kit_checkpoint(k);
+		if (at == 0)
+			calls = fault_calls();
+		fault_none();
+		assert_int_equal(kit_checkpoint(k), MQ_OK);
+		kit_verify(k);
+		abandon(k);
+		k->n = 0;
+		kit_forget_checkpoint(k);
+		sh("rm -rf '%s'", k->path);
+	}
+	assert_in_range(calls, 6, 1000);	/* at least the directories of both halves */
+}
+
 /* Recovery passes over damage: what cannot be read only once is none. */
 static void
 no_read_that_fails_once_is_taken_for_damage(void **state)
@@ -194,6 +219,7 @@ main(void)
 		T(no_call_that_fails_once_costs_a_message),
 		T(no_disk_that_stays_broken_costs_a_message),
 		T(no_lack_of_descriptors_costs_a_message),
+		T(a_checkpoint_without_descriptors_is_made_up_for_by_the_next),
 		T(no_read_that_fails_once_is_taken_for_damage),
 		T(views_are_made_anew_with_one_reading_of_the_log_however_sparse_its_queues),
 	};
