@@ -114,10 +114,13 @@ checkpoint_steps(struct offsets *o)
 int
 checkpoint_now(struct offsets *o)
 {
+	bool resumed = o->next.collected || o->next.have_views;
 	int rc;
 
 	MUST_HOLD(&o->turn);
 	rc = checkpoint_steps(o);
+	if (rc == MQ_OK && resumed)	/* what was collected then is not all there is now */
+		rc = checkpoint_steps(o);
 	if (rc != MQ_OK)
 		o->count.failures++;
 	if (rc != MQ_OK && !o->next.failing)

@@ -134,6 +134,14 @@ fill_pre_blank(struct queue *q, int fd, int64_t n)
 }
 
 static int
+make_dir(enum queue_half half, int dirfd, const char *name)
+{
+	if (mkdirat(dirfd, name, 0750) != 0 && errno != EEXIST)
+		return err_note(-errno, "%s/%s: %m", queue_files_dir(half), name);
+	return MQ_OK;
+}
+
+static int
 half_create(struct queue *q, enum queue_half half, const char *name, int64_t file, int *ret_fd)
 {
 	int dirfd = half_dirfd(q->all, half);
@@ -141,9 +149,12 @@ half_create(struct queue *q, enum queue_half half, const char *name, int64_t fil
 	int64_t before = q->files_min.n - file * q->all->file_entries;
 	int rc;
 
-	mkdirat(dirfd, q->topic, 0750);
 	snprintf(dir, sizeof(dir), "%s/%" PRId32, q->topic, q->id);
-	mkdirat(dirfd, dir, 0750);
+	rc = make_dir(half, dirfd, q->topic);
+	if (rc == MQ_OK)
+		rc = make_dir(half, dirfd, dir);
+	if (rc != MQ_OK)
+		return rc;
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_note(-errno, "%s/%s: %m", queue_files_dir(half), name);
