@@ -35,6 +35,7 @@ import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
@@ -44,6 +45,9 @@ import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.store.OffsetStore;
+import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
+import org.apache.rocketmq.client.impl.consumer.ProcessQueue;
 import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
@@ -243,6 +247,7 @@ public class Driver {
 		TransactionMQProducer producer = told(new TransactionMQProducer("interop_transactions", hook()));
 
 		producer.setSendMsgTimeout(PATIENCE_MS);
+		producer.setExecutorService(Executors.newFixedThreadPool(2));
 		producer.setTransactionListener(new TransactionListener() {
 			@Override
 			public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
@@ -274,7 +279,8 @@ public class Driver {
 		client.updateTopicRouteInfoFromNameServer(topic);
 		client.sendHeartbeatToAllBrokerWithLock();
 		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
-		Thread.sleep(500);		/* what it says is sent one-way, by a thread of its own */
+		producer.getExecutorService().shutdown();	/* it has said what it was asked for */
+		producer.getExecutorService().awaitTermination(PATIENCE_MS, TimeUnit.MILLISECONDS);
 		producer.shutdown();
 		got.forEach(System.out::println);
 		if (!all)
@@ -288,6 +294,7 @@ public class Driver {
 
 		consumer.setInstanceName(group + topic);
 		consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+		consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);	/* the last one is sent back, too */
 		consumer.setMaxReconsumeTimes(times - 1);
 		consumer.subscribe(topic, "*");
 		consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
@@ -299,7 +306,6 @@ public class Driver {
 		});
 		consumer.start();
 		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
-		Thread.sleep(500);		/* it is sent back after this */
 		consumer.shutdown();
 		got.forEach(System.out::println);
 		if (!all)
@@ -350,6 +356,21 @@ public class Driver {
 			new String(m.getBody(), StandardCharsets.UTF_8));
 	}
 
+	/* What shutdown() tells the broker may be lost with the connection: it is told before, and says that it knows. */
+	private static void commit(DefaultMQPushConsumer consumer) throws Exception {
+		OffsetStore store = consumer.getDefaultMQPushConsumerImpl().getOffsetStore();
+
+		consumer.suspend();
+		for (Map.Entry<MessageQueue, ProcessQueue> e : consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl()
+				.getProcessQueueTable().entrySet()) {
+			while (e.getValue().getMsgCount().get() > 0)
+				Thread.sleep(20);
+			long at = store.readOffset(e.getKey(), ReadOffsetType.READ_FROM_MEMORY);
+			if (at >= 0)
+				store.updateConsumeOffsetToBroker(e.getKey(), at, false);
+		}
+	}
+
 	private void consume(String group, String topic, String tags, int count) throws Exception {
 		DefaultMQPushConsumer consumer = told(new DefaultMQPushConsumer(null, group, hook()));
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
@@ -367,11 +388,7 @@ public class Driver {
 		});
 		consumer.start();
 		boolean all = missing.await(PATIENCE_MS, TimeUnit.MILLISECONDS);
-		/* what shutdown() tells the broker may be lost with the connection: tell it before */
-		for (int i = 0; i < 5; i++) {
-			Thread.sleep(100);
-			consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
-		}
+		commit(consumer);
 		consumer.shutdown();
 		got.forEach(System.out::println);
 		if (!all)

@@ -15,7 +15,8 @@
  *	judge GROUP                     missing=N strangers=N again=N disorder=N: answered by SEND_OK and not
  *	                                given; given and never sent; places of a queue given twice; given
  *	                                before what is before it, or at the same time (of order)
- *	committed GROUP TOPIC BROKER    sum of what the broker says that the group has consumed of each queue
+ *	committed GROUP TOPIC BROKER    sum of what the broker says that the group has consumed of each queue; -1: no
+ *	                                answer, or no route yet
  *	pull GROUP TOPIC BROKER Q AT    STATUS NEXT, the broker's id that was asked, and the one to ask next
  *
  * A group's members are judged as one, but of broadcast, where each is its own: by its NAME.  The
@@ -43,6 +44,7 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.consumer.store.OffsetStore;
 import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.impl.consumer.ProcessQueue;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -52,6 +54,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 public class Flow {
@@ -134,6 +137,7 @@ public class Flow {
 	private <T extends ClientConfig> T told(T client, String name) {
 		client.setNamesrvAddr(nameServer);
 		client.setInstanceName(name);
+		client.setMqClientApiTimeout(30000);	/* a busy machine */
 		client.setPollNameServerInterval(500);
 		client.setHeartbeatBrokerInterval(500);
 		client.setPersistConsumerOffsetInterval(500);
@@ -382,12 +386,17 @@ public class Flow {
 
 	private long committed(String group, String topic, String broker) throws Exception {
 		if (admin == null) {
-			admin = told(new DefaultMQAdminExt(), "admin");
+			admin = told(new DefaultMQAdminExt(PATIENCE_MS), "admin");
 			admin.start();
 		}
-		return admin.examineConsumeStats(group, topic).getOffsetTable().entrySet().stream()
-			.filter(e -> e.getKey().getBrokerName().equals(broker))
-			.mapToLong(e -> e.getValue().getConsumerOffset()).sum();
+		try {
+			return admin.examineConsumeStats(group, topic).getOffsetTable().entrySet().stream()
+				.filter(e -> e.getKey().getBrokerName().equals(broker))
+				.mapToLong(e -> e.getValue().getConsumerOffset()).sum();
+		} catch (MQClientException | MQBrokerException | RemotingException e) {
+			System.err.println("committed " + group + ": " + e);
+			return -1;
+		}
 	}
 
 	private String pull(String group, MessageQueue queue, long at) throws Exception {

@@ -6,13 +6,15 @@ requires_fuse
 requires_rocketmq
 
 start_namesrv
-start_broker m
+# What is to wait is sent so long before that a busy machine exchanges the brokers meanwhile.
+levels=(messageDelayLevel="1s 5s 10s 45s 1m 75s")
+start_broker m "${levels[@]}"
 rocketmq <<END
 topic 127.0.0.1:${port[m]} Late 1
 send Late 0 - - 1 RocketMQ to RocketMQ
 consume G Late * 1
 send Late 0 red - 4 RocketMQ to mqfs
-send Late 0 - - 5 RocketMQ to mqfs to RocketMQ
+send Late 0 - - 6 RocketMQ to mqfs to RocketMQ
 END
 stop_broker m
 
@@ -32,7 +34,7 @@ stop_mqfs "$mnt"
 sound_store m
 delivered=$(cat "$work/m/config/delayOffset.json")
 
-start_broker m
+start_broker m "${levels[@]}"
 rocketmq <<END
 consume G Late * 5
 END

@@ -15,7 +15,8 @@ set_up mqfs b broker-b 0 ASYNC_MASTER
 set_up java b-s broker-b 1 SLAVE
 for name in a b a-s b-s; do start "$name"; done
 mkdir "$(at b)"
-mqadmin updateTopic -b "127.0.0.1:${port[a]}" -t Orders -r $queues -w $queues > "$work/said"
+has_topic() { mqadmin updateTopic -b "127.0.0.1:${port[a]}" -t Orders -r $queues -w $queues | grep success; }
+eventually 60 has_topic
 start_flow
 eventually 60 routed 8
 eventually 60 has_more a-s 0

@@ -36,7 +36,7 @@ for _ in range(4000):
 END
 
 "$top_builddir/tests/test_sql92" "$work/cases" > "$work/ours"
-CLASSPATH=$(jars_of "$oldest") timeout 100 java "$interop/Sql92.java" "$work/cases" > "$work/theirs"
+CLASSPATH=$(jars_of "$oldest") timeout 300 java "$interop/Sql92.java" "$work/cases" > "$work/theirs"
 if ! cmp -s "$work/ours" "$work/theirs"; then
 	paste "$work/ours" "$work/theirs" "$work/cases" | awk -F '\t' '$1 != $2' | head -n 20 >&9
 	fail "ours and RocketMQ's, and of what"

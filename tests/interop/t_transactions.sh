@@ -49,7 +49,7 @@ half Sure of mqfs
 END
 stop_mqfs "$mnt"
 # whoever answers it after its next round is asked again, and has committed twice
-start_broker broker transactionTimeOut=500 transactionCheckInterval=6000
+start_broker broker transactionTimeOut=500 transactionCheckInterval=15000
 rocketmq <<END
 decide Sure 1 commit
 half Sure of RocketMQ
