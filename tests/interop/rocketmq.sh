@@ -39,6 +39,8 @@ declare -A port=() java=()	# name -> listenPort, pid
 oldest=4.9.7 newest=5.5.0
 rocketmq_version=${MQFS_ROCKETMQ:-$oldest}
 
+fetch_seconds=150		# of each version, at most
+
 # Of each version: the jars, as Maven has them; the driver is compiled against the oldest.
 jars_of() { cat "$built/jars.$1"; }
 
@@ -53,7 +55,7 @@ is_fetched() {
 fetch() {
 	local version
 	for version in "$oldest" "$newest"; do
-		timeout 150 mvn -B -q -f "$interop/pom.xml" -Drocketmq.version="$version" \
+		timeout "$fetch_seconds" mvn -B -q -f "$interop/pom.xml" -Drocketmq.version="$version" \
 			dependency:build-classpath "-Dmdep.outputFile=$built/jars.$version" || return 1
 	done
 	javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Driver.java" "$interop/Flow.java"
