@@ -47,6 +47,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.store.OffsetStore;
 import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.impl.consumer.ProcessQueue;
 import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -211,6 +212,25 @@ public class Driver {
 		}
 	}
 
+	private interface Sending {
+		SendResult send() throws Exception;
+	}
+
+	/* A Java broker waits 5 s for a new file of its log, which a busy disk exceeds, and has stored nothing then. */
+	private static SendResult stored(Sending sending) throws Exception {
+		long end = System.currentTimeMillis() + PATIENCE_MS;
+
+		for (;;) {
+			try {
+				return sending.send();
+			} catch (MQBrokerException e) {
+				if (!e.getErrorMessage().startsWith("create mapped file failed") || System.currentTimeMillis() > end)
+					throw e;
+				System.err.println(e);
+			}
+		}
+	}
+
 	private static void say(SendResult result) {
 		System.out.println(result.getSendStatus() + " " + result.getMessageQueue().getQueueId() + " "
 			+ result.getQueueOffset());
@@ -225,7 +245,8 @@ public class Driver {
 			message.setKeys(word[4]);
 		if (!word[5].equals("-"))
 			message.setDelayTimeLevel(Integer.parseInt(word[5]));
-		say(producer().send(message, queue(word[1], word[2])));
+		MessageQueue queue = queue(word[1], word[2]);
+		say(stored(() -> producer().send(message, queue)));
 	}
 
 	private void timed(String[] word) throws Exception {
@@ -240,7 +261,7 @@ public class Driver {
 
 		for (int i = 1; i <= count; i++)
 			messages.add(new Message(topic, (body + " " + i).getBytes(StandardCharsets.UTF_8)));
-		say(producer().send(messages, queue));
+		say(stored(() -> producer().send(messages, queue)));
 	}
 
 	private TransactionMQProducer transactions(LocalTransactionState outcome, Consumer<MessageExt> checked) throws Exception {
