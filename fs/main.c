@@ -264,9 +264,10 @@ tree_close(struct mount *m)
 	closing_close(m->closing);
 }
 
-/* `abort` goes away only if everything has reached the disk. */
+/* `abort` goes away only if the broker was open, so that a crash before it has been recovered from, and everything
+ * has reached the disk. */
 static int
-broker_close(struct mount *m)
+broker_close(struct mount *m, bool was_open)
 {
 	int rc = MQ_OK;
 
@@ -279,7 +280,7 @@ broker_close(struct mount *m)
 	}
 	store_close(m->store);
 	snapshots_close(m->snapshots);
-	if (m->has_dir && !m->read_only && rc == MQ_OK)
+	if (was_open && !m->read_only && rc == MQ_OK)
 		rc = storedir_end(&m->dir);
 	if (m->has_dir)
 		storedir_close(&m->dir);
@@ -388,9 +389,9 @@ serve_mounted(struct mount *m, struct starter *starter)
 static int
 serve_until_end(struct mount *m, struct starter *starter)
 {
-	int rc, closed;
+	int rc = broker_open(m, starter->args), closed;
+	bool was_open = rc == MQ_OK;
 
-	rc = broker_open(m, starter->args);
 	if (rc == MQ_OK)
 		rc = tree_open(m);
 	if (rc == MQ_OK)
@@ -400,7 +401,7 @@ serve_until_end(struct mount *m, struct starter *starter)
 	tree_close(m);
 	service_close(m->service);
 	replication_close(m->replication);
-	closed = broker_close(m);
+	closed = broker_close(m, was_open);
 	session_close(m);
 	if (rc != MQ_OK)
 		return exit_code_of(rc);
