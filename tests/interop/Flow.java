@@ -2,8 +2,10 @@
  * what to do line by line on standard input.
  *
  *	route TOPIC                     COUNT of queues that may be written now
- *	produce NAME TOPIC [EACH_MS]    from now on, as NAME 0, NAME 1, ...; tag TagA or TagB by turns,
- *	                                property `n` the number; one each EACH_MS (5)
+ *	produce NAME TOPIC [WITHIN_MS]  from now on, as NAME 0, NAME 1, ...; tag TagA or TagB by turns,
+ *	                                property `n` the number; one each 5 ms, and each is given up after
+ *	                                WITHIN_MS (3000): the client does not see that a broker has died
+ *	                                before it answered
  *	rest NAME                       it stops: COUNT of those answered by SEND_OK, COUNT of the others
  *	consume NAME GROUP TOPIC [WHAT] from now on; WHAT: order, broadcast, tags=EXPRESSION, sql=EXPRESSION,
  *	                                from=first, from=last, from=YYYYMMDDHHMMSS, one after the other
@@ -102,7 +104,7 @@ public class Flow {
 		case "route":
 			return route(word[1]);
 		case "produce":
-			producers.put(word[1], new Producing(word[1], word[2], word.length > 3 ? Integer.parseInt(word[3]) : 5));
+			producers.put(word[1], new Producing(word[1], word[2], word.length > 3 ? Integer.parseInt(word[3]) : 3000));
 			return "";
 		case "rest":
 			return producers.remove(word[1]).rest();
@@ -137,7 +139,7 @@ public class Flow {
 	private <T extends ClientConfig> T told(T client, String name) {
 		client.setNamesrvAddr(nameServer);
 		client.setInstanceName(name);
-		client.setMqClientApiTimeout(30000);	/* a busy machine */
+		client.setMqClientApiTimeout(10000);	/* a busy machine; but see WITHIN_MS */
 		client.setPollNameServerInterval(500);
 		client.setHeartbeatBrokerInterval(500);
 		client.setPersistConsumerOffsetInterval(500);
@@ -159,15 +161,15 @@ public class Flow {
 
 	private class Producing extends Thread {
 		private final String name, topic;
-		private final int eachMs;
+		private final int withinMs;
 		private final DefaultMQProducer producer;
 		private volatile boolean resting;
 		private int well, badly;
 
-		Producing(String name, String topic, int eachMs) throws Exception {
+		Producing(String name, String topic, int withinMs) throws Exception {
 			this.name = name;
 			this.topic = topic;
-			this.eachMs = eachMs;
+			this.withinMs = withinMs;
 			producer = told(new DefaultMQProducer("of_" + name), name);
 			producer.setRetryTimesWhenSendFailed(5);
 			producer.setRetryAnotherBrokerWhenNotStoreOK(false);
@@ -182,7 +184,7 @@ public class Flow {
 			m.putUserProperty("n", Integer.toString(number));
 			tried.add(body);
 			try {
-				if (producer.send(m, PATIENCE_MS).getSendStatus() == SendStatus.SEND_OK) {
+				if (producer.send(m, withinMs).getSendStatus() == SendStatus.SEND_OK) {
 					stored.add(body);
 					well++;
 					return;
@@ -200,7 +202,7 @@ public class Flow {
 			try {
 				for (int i = 0; !resting; i++) {
 					send(i);
-					Thread.sleep(eachMs);
+					Thread.sleep(5);
 				}
 			} catch (InterruptedException e) {
 				System.err.println(e);

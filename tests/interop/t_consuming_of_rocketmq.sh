@@ -36,7 +36,7 @@ flow lite l1 Polled Orders
 flow consume t1 Tagged Orders "tags=TagB || TagC"
 flow consume s1 Selected Orders "sql=n BETWEEN 10 AND 19 AND TAGS IN ('TagA')"
 eventually 60 share k2 2
-flow produce p1 Orders 4
+flow produce p1 Orders 60000
 eventually 60 has_got o1 40
 flow consume o2 InOrder Orders order
 flow lite l2 Polled Orders
@@ -75,7 +75,7 @@ flow consume z2 Timed Orders "from=$(date -d "@$((second + 1))" +%Y%m%d%H%M%S)"
 flow consume z3 First Orders from=first
 for name in z1 z2 z3; do eventually 60 share $name 4; done
 eventually 60 got z3 "$sent"
-flow produce p2 Orders 4
+flow produce p2 Orders 60000
 eventually 60 has_got z1 50
 more=$(flow rest p2)
 eventually 60 got z1 "${more% *}"
