@@ -167,7 +167,7 @@ find_in_the_way(struct store *s, mq_pos begin, mq_pos limit, mq_pos *ret_upto)
 }
 
 /* The end of the segments that are due.  *ret_upto <= begin: none is due.  `asked`: remove
- * expired segments whatever the hour is. */
+ * expired segments whatever the hour is.  Those that have expired are due also if it fails to find more. */
 static int
 find_due(struct store *s, mq_pos begin, bool asked, mq_pos *ret_upto)
 {
@@ -254,14 +254,15 @@ int
 retention_round(struct store *s, bool asked)
 {
 	mq_pos begin, upto;
-	int rc;
+	int rc, removed = MQ_OK;
 
 	measure(s);
 	store_turn_begin(s);
 	begin = upto = store_begin(s);
 	rc = find_due(s, begin, asked, &upto);
-	if (rc == MQ_OK && upto.byte > begin.byte)
-		rc = remove_before(s, begin, upto);
+	if (upto.byte > begin.byte)
+		removed = remove_before(s, begin, upto);
+	rc = rc == MQ_OK ? removed : rc;
 	store_turn_end(s);
 	judge(s);		/* appends are refused only if that did not help */
 	atomic_store(&s->retention_ms, (int64_t)time(NULL) * 1000);

@@ -302,6 +302,22 @@ past_their_time_blocking_segments_go(void **state)
 	verify_head(k);
 }
 
+/* What such a queue keeps cannot be known, so nothing goes before its time. */
+static void
+past_their_time_segments_go_though_a_queue_cannot_be_read(void **state)
+{
+	struct kit *k = *state;
+
+	fill(k, "orders", 6);
+	kit_close(k);
+	sh("rm '%s'/consumequeue/orders/1/00000000000000000000", k->path);
+	kit_open(k);
+	set_ages(k, 2, 72);
+	used_percent = 95;
+	assert_int_equal(retention_round(k->s, false), -EIO);
+	assert_int_equal(first_segment(k), 2);
+}
+
 static void
 a_disk_too_full_refuses_appends_until_it_is_not(void **state)
 {
@@ -527,6 +543,7 @@ main(void)
 		TEST(what_drops_goes_before_its_time_but_no_more_than_it_takes),
 		TEST(what_blocks_keeps_its_segment_and_those_behind),
 		TEST(past_their_time_blocking_segments_go),
+		TEST(past_their_time_segments_go_though_a_queue_cannot_be_read),
 		TEST(a_disk_too_full_refuses_appends_until_it_is_not),
 		TEST(heads_are_the_same_after_a_remount),
 		TEST(a_queue_that_is_gone_altogether_goes_on_counting),
