@@ -5,6 +5,7 @@
 #	start_namesrv				at $namesrv
 #	start_broker NAME [KEY=VALUE...]	its store is $work/NAME, its port ${port[NAME]}
 #	stop_broker NAME			as an operator does; kill_broker NAME: kill -9
+#	java_command+=("$tls_too")		servers started from here on take TLS as well
 #	start_registrar NAME AT HA TOPIC...	the name server knows such a broker, till kill_broker registrar
 #	rocketmq < SCRIPT			its client (always of $oldest); see Driver.java
 #	answer N				what it said to the script's line N
@@ -31,6 +32,7 @@ patient=(brokerFastFailureEnable=false osPageCacheBusyTimeOutMills=60000 slaveTi
 java_patience=200		# seconds for a JVM to come and to go: one of 5.x computes 7 s for that
 mqfs_small=$(IFS=,; echo "${small[*]}")
 export mqfs_small
+tls_too=-Dtls.server.mode=permissive	# as RocketMQ comes: one port for both
 namesrv=
 declare -A port=() java=()	# name -> listenPort, pid
 
@@ -75,9 +77,11 @@ requires_rocketmq() {
 	cp "$work/conf/logback.xml" "$work/conf/logback_namesrv.xml"
 	cp "$work/conf/logback.xml" "$work/conf/logback_tools.xml"
 	# What it does to its buffers is closed to it since Java 9 unless opened; full disks are not its concern.
+	# A server that takes TLS makes two RSA keys when it starts, which is most of its start: $tls_too has it do so.
 	java_command=(java -Xms32m -Xmx256m -Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 		-Dcom.rocketmq.remoting.client.connect.timeout=60000
 		--add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED
+		-Dtls.server.mode=disabled
 		-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99 -Drocketmq.broker.diskSpaceCleanForciblyRatio=0.98
 		-Drocketmq.home.dir="$work" -Duser.home="$work" -Dlogback.configurationFile="$work/conf/logback.xml"
 		-Drmq.logback.configurationFile="$work/conf/logback5.xml")

@@ -40,7 +40,7 @@ EOF
 printf 'accessKey: rocketmq2\nsecretKey: 12345678\n' > "$work/conf/tools.yml"
 port[mqfs]=$(free_port)
 broker=127.0.0.1:${port[mqfs]}
-java_command+=("-Dtls.config.file=$work/tls.properties" -Dmqfs.accessKey=RocketMQ -Dmqfs.secretKey=12345678)
+java_command+=("$tls_too" "-Dtls.config.file=$work/tls.properties" -Dmqfs.accessKey=RocketMQ -Dmqfs.secretKey=12345678)
 start_namesrv
 java_command+=(-Dtls.enable=true)
 start_mqfs "$work/store" "$mnt" -o "$mqfs_small,listen=127.0.0.1,listenPort=${port[mqfs]},brokerIP1=127.0.0.1" \

@@ -7,6 +7,7 @@
 . "$top_srcdir/tests/interop/cluster.sh"
 requires_fuse
 requires_rocketmq
+java_command+=("$tls_too")
 
 start_namesrv
 set_up java a broker-a 0 ASYNC_MASTER

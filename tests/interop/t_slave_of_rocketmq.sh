@@ -5,6 +5,7 @@
 . "$top_srcdir/tests/interop/rocketmq.sh"
 requires_fuse
 requires_rocketmq
+java_command+=("$tls_too")
 
 first=$work/first late=$work/late
 start_namesrv
