@@ -58,6 +58,12 @@ keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, int32
 	return MQ_OK;
 }
 
+void
+keyindex_never_sync(struct keyindex *ix)
+{
+	ix->never_sync = true;
+}
+
 static void
 set_free(struct set *set)
 {
@@ -538,7 +544,7 @@ keyindex_cut(struct keyindex *ix, mq_pos at, int (*time_of)(void *arg, mq_pos po
 		rc = index_take_back(ix, count);
 		/* its entry has only the second */
 		if (rc == MQ_OK && time_of(arg, ix->newest->h.end, &ix->newest->h.end_ms) == MQ_OK)
-			rc = index_header_write(ix->newest, &ix->newest->h);
+			rc = index_header_write(ix, ix->newest, &ix->newest->h);
 	}
 	if (rc == MQ_OK)
 		ix->known = ix->newest ? ix->newest->h.end : MQ_POS(-1);
@@ -581,15 +587,15 @@ set_write(const struct keyindex *ix, const struct set *set)
 
 	if (set->n == 0)
 		return MQ_OK;
-	if (set->first <= 1)		/* the file is new */
+	if (set->first <= 1 && !ix->never_sync)		/* the file is new */
 		rc = dir_sync(ix->dirfd, "index");
 	if (rc == MQ_OK)
 		rc = write_entries(ix, set);
 	if (rc == MQ_OK)
-		rc = file_sync(set->file->fd, set->file->name);
+		rc = index_file_sync(ix, set->file);
 	if (rc == MQ_OK)
 		rc = write_slots(set);
-	return rc == MQ_OK ? index_header_write(set->file, &set->h) : rc;
+	return rc == MQ_OK ? index_header_write(ix, set->file, &set->h) : rc;
 }
 
 int

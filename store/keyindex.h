@@ -34,6 +34,9 @@ int keyindex_open(int dirfd, int64_t slots, int64_t entries, const char *name, i
 		  bool read_only, struct keyindex **ret);
 void keyindex_close(struct keyindex *ix);
 
+/* No file of it will be read after this process has ended: keyindex_flush() writes, but syncs nothing. */
+void keyindex_never_sync(struct keyindex *ix);
+
 /* Enter the keys of a record (UNIQ_KEY, then each of KEYS), in log order; records that are in the index
  * already are skipped. */
 int keyindex_put(struct keyindex *ix, const struct record *rec);

@@ -24,7 +24,13 @@
 /* --- their content -------------------------------------------------------------------- */
 
 int
-index_header_write(struct index_file *f, const struct index_header *h)
+index_file_sync(const struct keyindex *ix, const struct index_file *f)
+{
+	return ix->never_sync ? MQ_OK : file_sync(f->fd, f->name);
+}
+
+int
+index_header_write(const struct keyindex *ix, struct index_file *f, const struct index_header *h)
 {
 	unsigned char raw[HEADER_BYTES];
 	int rc;
@@ -36,7 +42,7 @@ index_header_write(struct index_file *f, const struct index_header *h)
 	be32_put(raw + 32, h->slots_used);
 	be32_put(raw + 36, h->count);
 	rc = file_write(f->fd, raw, sizeof(raw), 0, f->name);
-	return rc == MQ_OK ? file_sync(f->fd, f->name) : rc;
+	return rc == MQ_OK ? index_file_sync(ix, f) : rc;
 }
 
 static void
@@ -249,7 +255,7 @@ index_take_back(struct keyindex *ix, int32_t count)
 	if (rc != MQ_OK)
 		return rc;
 	rc = file_write(f->fd, slots, bytes, index_slot_at(0), f->name);
-	return rc == MQ_OK ? index_header_write(f, &f->h) : rc;
+	return rc == MQ_OK ? index_header_write(ix, f, &f->h) : rc;
 }
 
 /* The newest file, as the checkpoint left it. */

@@ -55,6 +55,7 @@ struct keyindex {
 	int dirfd;
 	int64_t slots, max_entries;
 	bool read_only;
+	bool never_sync;
 	struct lock lock;
 	struct index_file *newest;
 	struct set *sets;		/* newest first */
@@ -97,8 +98,11 @@ int index_file_create(struct keyindex *ix);
  * milliseconds sets h.end_ms and writes the header once more. */
 int index_take_back(struct keyindex *ix, int32_t count);
 
+/* Sync the file, unless the index is never synced. */
+int index_file_sync(const struct keyindex *ix, const struct index_file *f);
+
 /* Write h, and sync the file. */
-int index_header_write(struct index_file *f, const struct index_header *h);
+int index_header_write(const struct keyindex *ix, struct index_file *f, const struct index_header *h);
 
 /* One reader less; freed with the last one if it was removed. */
 void index_file_unref(struct index_file *f);

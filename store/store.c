@@ -529,6 +529,7 @@ rebuild_open(const struct settings *settings, struct storedir *dir, const struct
 		store_close(s);
 		return rc;
 	}
+	keyindex_never_sync(s->index);
 	*ret_store = s;
 	return MQ_OK;
 }

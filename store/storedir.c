@@ -280,15 +280,23 @@ make_private(struct storedir *dir)
 	return dir->derived_fd < 0 ? err_note(-errno, "%s: %m", dir->derived_path) : MQ_OK;
 }
 
+/* It is gone when the process ends, so its name need not survive a power cut. */
+static int
+make_private_dir(const struct storedir *dir, const char *name)
+{
+	if (mkdirat(dir->derived_fd, name, 0700) != 0)
+		return err_note(-errno, "%s/%s: make directory: %m", dir->derived_path, name);
+	return MQ_OK;
+}
+
 static int
 make_subdirs(const struct storedir *dir)
 {
 	static const char *const names[] = { "consumequeue", "byteindex", "index",
 					     "lmdb",	     "config",	  "lost+found" };
-	int fd = dir->read_only ? dir->derived_fd : dir->fd;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		int rc = dir_make(fd, names[i]);
+		int rc = dir->read_only ? make_private_dir(dir, names[i]) : dir_make(dir->fd, names[i]);
 
 		if (rc != MQ_OK)
 			return rc;

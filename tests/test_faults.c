@@ -209,6 +209,21 @@ views_are_made_anew_with_one_reading_of_the_log_however_sparse_its_queues(void *
 	assert_true(reads[1] <= reads[0] + 10);
 }
 
+/* What is made there is gone when the process ends. */
+static void
+a_private_place_for_views_is_never_synced(void **state)
+{
+	struct kit *k = *state;
+	struct storedir dir;
+
+	kit_open(k);
+	kit_close(k);
+	fault_set((struct fault){ .call = "fsync", .at = 1, .number = EIO, .for_ever = true });
+	assert_int_equal(storedir_open(k->path, "", true, 0, &dir), MQ_OK);
+	fault_none();
+	storedir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -221,6 +236,7 @@ main(void)
 		T(no_lack_of_descriptors_costs_a_message),
 		T(a_checkpoint_without_descriptors_is_made_up_for_by_the_next),
 		T(no_read_that_fails_once_is_taken_for_damage),
+		T(a_private_place_for_views_is_never_synced),
 		T(views_are_made_anew_with_one_reading_of_the_log_however_sparse_its_queues),
 	};
 

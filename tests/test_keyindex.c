@@ -494,6 +494,24 @@ a_read_only_index_is_used_as_it_is(void **state)
 	verify_key(r, "k1", 0, INT64_MAX, true);
 }
 
+static void
+an_index_that_is_never_synced_is_written_all_the_same(void **state)
+{
+	struct rig *r = *state;
+
+	keyindex_never_sync(r->ix);
+	put(r, 150);
+	fault_set((struct fault){ .call = "fsync", .at = 1, .number = EIO, .for_ever = true });
+	assert_int_equal(checkpoint(r), MQ_OK);
+	put(r, 10);
+	fault_set((struct fault){ .call = "fdatasync", .at = 1, .number = EIO, .for_ever = true });
+	assert_int_equal(checkpoint(r), MQ_OK);
+	assert_int_equal(fault_calls(), 0);
+	fault_none();
+	reopen(r);
+	verify(r);
+}
+
 int
 main(void)
 {
@@ -502,6 +520,7 @@ main(void)
 		T(a_file_is_rocketmqs_byte_for_byte),
 		T(a_full_file_is_followed_by_another_that_counts_from_it),
 		T(keys_are_found_whether_they_are_in_memory_or_in_files),
+		T(an_index_that_is_never_synced_is_written_all_the_same),
 		T(only_so_many_are_found_as_were_asked_for),
 		T(after_a_crash_the_log_brings_the_rest_again),
 		T(a_flush_that_the_checkpoint_never_told_of_is_taken_back),
