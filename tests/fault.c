@@ -36,8 +36,19 @@ fault_calls(void)
 	return atomic_load(&calls);
 }
 
-bool
-fault_due(const char *call)
+static bool
+changes(const char *call)
+{
+	static const char *const others[] = { "pread", "preadv2", "fsync", "fdatasync", "syncfs" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(call, others[i]) == 0)
+			return false;
+	return true;
+}
+
+static bool
+is_due(const char *call, bool is_change)
 {
 	struct fault f;
 	int n;
@@ -45,7 +56,7 @@ fault_due(const char *call)
 	pthread_mutex_lock(&lock);
 	f = fault;
 	pthread_mutex_unlock(&lock);
-	if (f.call && strcmp(f.call, call) != 0)
+	if ((f.call && strcmp(f.call, call) != 0) || (f.changes && !is_change))
 		return false;
 	n = atomic_fetch_add(&calls, 1) + 1;
 	if (f.at == 0 || n < f.at || (n > f.at && !f.for_ever))
@@ -54,6 +65,12 @@ fault_due(const char *call)
 		_exit(f.dies);
 	errno = f.number;
 	return true;
+}
+
+bool
+fault_due(const char *call)
+{
+	return is_due(call, changes(call));
 }
 
 #define WRAP(type, call, params, args)                  \
@@ -83,7 +100,7 @@ __wrap_openat(int dirfd, const char *name, int flags, ...)
 	va_start(ap, flags);
 	mode = flags & O_CREAT ? va_arg(ap, int) : 0;
 	va_end(ap);
-	return fault_due("openat") ? -1 : __real_openat(dirfd, name, flags, mode);
+	return is_due("openat", flags & (O_CREAT | O_TRUNC)) ? -1 : __real_openat(dirfd, name, flags, mode);
 }
 
 /* A write that fails may have written some. */

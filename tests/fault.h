@@ -11,6 +11,8 @@
 
 struct fault {
 	const char *call;	/* "pwrite" ...; NULL: any of them */
+	bool changes;		/* only those that change a file: a process that dies at another leaves what
+				 * it leaves at the next of these */
 	int at;			/* which call, from 1; 0: none */
 	int number;		/* errno */
 	bool for_ever;		/* and every later one */
