@@ -42,9 +42,7 @@ keeps_freed() { [ -n "${MQFS_WRAP:-}" ] || grep -q 'define MQFS_UNCONFINED' "$to
 
 # --- telling -----------------------------------------------------------------
 
-# record   passes its input to the log; a test that fails repeats the end of all that at the end of its log
-record() { tee -a "$work/.told" >&9; }
-say() { echo "$test_name: $*" | record; }
+say() { echo "$test_name: $*" >&9; }
 
 # The line of the test itself that has led here.
 line_of_test() { echo "${BASH_LINENO[${#BASH_LINENO[@]} - 2]}"; }
@@ -66,13 +64,13 @@ want() {
 	say "$3: wanted and got"
 	printf '%s\n' "$1" > "$work/wanted"
 	printf '%s\n' "$2" > "$work/got"
-	diff -u "$work/wanted" "$work/got" | head -n 40 | record || true
+	diff -u "$work/wanted" "$work/got" | head -n 40 >&9 || true
 	fail "$3"
 }
 
 # want_same FILE FILE WHAT
 want_same() {
-	if cmp "$1" "$2" 2>&1 | record; then return 0; fi
+	if cmp "$1" "$2" >&9 2>&9; then return 0; fi
 	fail "$3: $1 and $2 differ"
 }
 
@@ -108,7 +106,7 @@ fails_with() {
 	"$@" > "$work/out" 2> "$work/err" || rc=$?
 	if [ $rc = 0 ]; then fail "'$*' succeeded, $name was wanted"; fi
 	if ! grep -qF "${errno_text[$name]}" "$work/err"; then
-		head -n 5 "$work/err" | record
+		head -n 5 "$work/err" >&9
 		fail "'$*' failed, but not with $name"
 	fi
 }
@@ -130,7 +128,7 @@ within() {
 eventually() {
 	local seconds=$(($1 > patience ? $1 : patience))
 	if within "$seconds" "${@:2}"; then return 0; fi
-	tail -n 5 "$work/.attempt" | record
+	tail -n 5 "$work/.attempt" >&9
 	fail "not within $seconds s: ${*:2}"
 }
 
@@ -189,6 +187,7 @@ at_exit() {
 	trap '' TERM INT HUP
 	trap - EXIT ERR
 	set +e
+	if [ $rc != 0 ]; then end_of_log > "$work/.end"; fi
 	exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-	# whatever the test held open
 	kill_jobs
 	for ((i = ${#undo_stack[@]} - 1; i >= 0; i--)); do
@@ -197,6 +196,7 @@ at_exit() {
 			if [ $rc = 0 ]; then rc=1; fi
 		fi
 	done
+	if [ $rc != 0 ] && [ ! -e "$work/.end" ]; then end_of_log > "$work/.end"; fi
 	show_daemon_logs "$rc"
 	cd /
 	if [ $rc = 0 ] || [ $rc = 77 ]; then
@@ -219,6 +219,12 @@ show_daemon_logs() {
 	done
 }
 
+# What a log says in its last lines, without those of stacks in Java.
+in_few_lines() { grep -vE '^\s+(at |\.\.\. )' "$2" | tail -n "$1" | cut -c 1-300; }
+
+# The same of this test's, if it is in a file.
+end_of_log() { if [ -f /proc/self/fd/9 ]; then in_few_lines 18 /proc/self/fd/9; fi; }
+
 # What has gone wrong, in the few lines that are shown of a log when many tests were run.
 in_short() {
 	local log
@@ -226,9 +232,10 @@ in_short() {
 	ls -t "$work"/{mqfs,rocketmq}.*.log | head -n 4 | while read -r log; do
 		[ -s "$log" ] || continue
 		echo "--- $(basename "$log")"
-		grep -vE '^\s+(at |\.\.\. )' "$log" | tail -n 3 | cut -c 1-200
+		in_few_lines 3 "$log"
 	done
-	tail -n 16 "$work/.told" | cut -c 1-300
+	echo "--- the test"
+	cat "$work/.end"
 } >&9 2> /dev/null
 
 trap at_exit EXIT

@@ -16,7 +16,8 @@ seq_lines 1 5 old >> "$mnt/topics/Anew/q0"
 stop_mqfs "$mnt"
 
 start_broker m
-mqadmin deleteTopic -c DefaultCluster -t Anew >&9
+deleted() { mqadmin deleteTopic -c DefaultCluster -t Anew | grep success; }
+eventually 60 deleted
 rocketmq <<END
 topic 127.0.0.1:${port[m]} Anew 1
 batch Anew 0 3 anew

@@ -13,7 +13,7 @@ walk() {
 	mkdir "$work/dir.$1"
 	grep -v '^#' "$walk" | cut -f 2 | grep . | (cd "$work/dir.$1" && timeout 300 "${java_command[@]}" \
 		-cp "$(classpath_of Driver)" Tools "$namesrv" "127.0.0.1:${port[$1]}" "$work/dir.$1" \
-		> "$work/walk.$1" 2> "$work/walk.$1.err")
+		> "$work/walk.$1" 2> "$work/walk.$1.err") || fail "the walk at $1: $(tail -n 5 "$work/walk.$1.err")"
 }
 
 [ "$built/Tools.class" -nt "$interop/Tools.java" ] || javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Tools.java"
