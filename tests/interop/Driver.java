@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -65,6 +66,7 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.common.protocol.body.TopicConfigSerializeWrapper;
 import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.exception.RemotingConnectException;
 import org.apache.rocketmq.remoting.netty.NettyClientConfig;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
@@ -113,8 +115,7 @@ public class Driver {
 	private void obey(String[] word) throws Exception {
 		switch (word[0]) {
 		case "topic":
-			admin().createAndUpdateTopicConfig(word[1],
-				new TopicConfig(word[2], Integer.parseInt(word[3]), Integer.parseInt(word[3]), 6));
+			topic(word[1], word[2], Integer.parseInt(word[3]));
 			break;
 		case "send":
 			send(word);
@@ -194,6 +195,13 @@ public class Driver {
 		return producer;
 	}
 
+	private void topic(String broker, String topic, int queues) throws Exception {
+		patiently(() -> {
+			admin().createAndUpdateTopicConfig(broker, new TopicConfig(topic, queues, queues, 6));
+			return null;
+		});
+	}
+
 	/* The name server hears of a new topic a moment later. */
 	private MessageQueue queue(String topic, String number) throws Exception {
 		long end = System.currentTimeMillis() + PATIENCE_MS;
@@ -212,19 +220,25 @@ public class Driver {
 		}
 	}
 
-	private interface Sending {
-		SendResult send() throws Exception;
+	/* Nothing has been done of what is called: the client did not connect (its threads wait 3 s for each other), or
+	 * a Java broker had no room (it waits 5 s for a new file of its log). */
+	private static boolean isUndone(Throwable e) {
+		for (; e != null; e = e.getCause())
+			if (e instanceof RemotingConnectException || (e instanceof MQBrokerException
+					&& ((MQBrokerException)e).getErrorMessage().startsWith("create mapped file failed")))
+				return true;
+		return false;
 	}
 
-	/* A Java broker waits 5 s for a new file of its log, which a busy disk exceeds, and has stored nothing then. */
-	private static SendResult stored(Sending sending) throws Exception {
+	/* A busy machine exceeds the times that cannot be set. */
+	private static <T> T patiently(Callable<T> call) throws Exception {
 		long end = System.currentTimeMillis() + PATIENCE_MS;
 
-		for (;;) {
+		for (;; Thread.sleep(100)) {
 			try {
-				return sending.send();
-			} catch (MQBrokerException e) {
-				if (!e.getErrorMessage().startsWith("create mapped file failed") || System.currentTimeMillis() > end)
+				return call.call();
+			} catch (Exception e) {
+				if (!isUndone(e) || System.currentTimeMillis() > end)
 					throw e;
 				System.err.println(e);
 			}
@@ -246,14 +260,15 @@ public class Driver {
 		if (!word[5].equals("-"))
 			message.setDelayTimeLevel(Integer.parseInt(word[5]));
 		MessageQueue queue = queue(word[1], word[2]);
-		say(stored(() -> producer().send(message, queue)));
+		say(patiently(() -> producer().send(message, queue)));
 	}
 
 	private void timed(String[] word) throws Exception {
 		Message message = new Message(word[1], rest(word, 3).getBytes(StandardCharsets.UTF_8));
 
 		message.putUserProperty("TIMER_DELAY_SEC", word[2]);
-		say(producer().send(message, queue(word[1], "0")));
+		MessageQueue queue = queue(word[1], "0");
+		say(patiently(() -> producer().send(message, queue)));
 	}
 
 	private void batch(String topic, MessageQueue queue, int count, String body) throws Exception {
@@ -261,7 +276,7 @@ public class Driver {
 
 		for (int i = 1; i <= count; i++)
 			messages.add(new Message(topic, (body + " " + i).getBytes(StandardCharsets.UTF_8)));
-		say(stored(() -> producer().send(messages, queue)));
+		say(patiently(() -> producer().send(messages, queue)));
 	}
 
 	private TransactionMQProducer transactions(LocalTransactionState outcome, Consumer<MessageExt> checked) throws Exception {
@@ -367,7 +382,7 @@ public class Driver {
 		queue(topic, "0");
 		TransactionMQProducer producer = transactions(outcome, m -> { });
 
-		say(producer.sendMessageInTransaction(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null));
+		say(patiently(() -> producer.sendMessageInTransaction(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), null)));
 		producer.shutdown();
 	}
 
@@ -419,7 +434,7 @@ public class Driver {
 	private void query(String topic, String key) throws Exception {
 		ConcurrentSkipListSet<String> got = new ConcurrentSkipListSet<>();
 
-		for (MessageExt m : producer().queryMessage(topic, key, 64, 0, Long.MAX_VALUE).getMessageList())
+		for (MessageExt m : patiently(() -> producer().queryMessage(topic, key, 64, 0, Long.MAX_VALUE)).getMessageList())
 			got.add(show(m));
 		got.forEach(System.out::println);
 	}
@@ -428,7 +443,7 @@ public class Driver {
 		TreeMap<Integer, OffsetWrapper> queues = new TreeMap<>();
 
 		for (Map.Entry<MessageQueue, OffsetWrapper> e
-				: admin().examineConsumeStats(group, topic).getOffsetTable().entrySet())
+				: patiently(() -> admin().examineConsumeStats(group, topic)).getOffsetTable().entrySet())
 			queues.put(e.getKey().getQueueId(), e.getValue());
 		queues.forEach((queue, at) -> System.out.println(
 			queue + " " + at.getConsumerOffset() + " " + at.getBrokerOffset()));
@@ -438,7 +453,10 @@ public class Driver {
 		Properties settings = new Properties();
 
 		settings.setProperty(key, value);
-		admin().updateBrokerConfig(broker, settings);
+		patiently(() -> {
+			admin().updateBrokerConfig(broker, settings);
+			return null;
+		});
 	}
 
 	private void register(String[] word) throws Exception {

@@ -276,6 +276,8 @@ public class Flow {
 			consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
 			consumer.setMessageModel(broadcast ? MessageModel.BROADCASTING : MessageModel.CLUSTERING);
 			consumer.subscribe(topic, "*");
+			/* what it is given while it leaves is consumed and committed, too */
+			consumer.setAwaitTerminationMillisWhenShutdown(PATIENCE_MS);
 			configure(topic, String.join(" ", what));
 			if (what.contains("order"))
 				consumer.registerMessageListener((MessageListenerOrderly)(list, context) -> {

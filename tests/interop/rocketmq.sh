@@ -161,7 +161,7 @@ rocketmq() {
 	local rc=0
 	timeout 300 "${java_command[@]}" -cp "$(classpath_of Driver)" Driver "$namesrv" > "$work/answers" || rc=$?
 	if [ $rc != 0 ]; then
-		echo "the client ended with status $rc; before it had done $(grep -cx 'done' "$work/answers") lines" >&2
+		echo "the client ended with status $rc; before it had done $(grep -cx 'done' "$work/answers" || true) lines" >&2
 	fi
 	return $rc
 }
