@@ -113,13 +113,18 @@ fails_with() {
 
 # --- waiting -----------------------------------------------------------------
 
-# within SECONDS COMMAND...   tries until COMMAND succeeds; fails if it never did
+# Nothing is ever written there.  A process for each sleep costs more than most of what is waited for.
+exec {nothing}<> <(:)
+nap() { read -rt "$1" -u "$nothing" || true; }
+
+# within SECONDS COMMAND...   tries until COMMAND succeeds, after a second less often; fails if it
+# never did
 within() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 + 1)) tries=0
 	shift
 	until "$@" > "$work/.attempt" 2>&1; do
 		if [ "$SECONDS" -ge $end ]; then return 1; fi
-		sleep 0.02
+		nap "0.0$((tries++ < 50 ? 2 : 8))"
 	done
 }
 
@@ -134,13 +139,26 @@ eventually() {
 
 # State letter of a process; Z also for one that is gone.
 state_of() {
-	local line
-	if ! line=$(cat "/proc/$1/stat" 2> /dev/null); then echo Z; return; fi
-	line=${line##*) }
-	echo "${line%% *}"
+	local state
+	read_state "$1"
+	echo "$state"
 }
 
-is_gone() { [ "$(state_of "$1")" = Z ]; }
+# Into $state; no process is started for it, since it is asked again and again.
+read_state() {
+	local line=
+	state=Z
+	{ read -rd '' line < "/proc/$1/stat"; } 2> /dev/null || true
+	if [ -z "$line" ]; then return; fi
+	line=${line##*) }
+	state=${line%% *}
+}
+
+is_gone() {
+	local state
+	read_state "$1"
+	[ "$state" = Z ]
+}
 
 # wait_for PID...   for the end of the test's own jobs (a bare `wait` would wait
 # for the broker, too); fails if one of them did
@@ -262,7 +280,7 @@ start_mqfs() {
 	log=$work/mqfs.$daemon_count.log
 	# shellcheck disable=SC2086	# words are wanted
 	setsid ${MQFS_WRAP:-} mount.mqfs -f "$store" "$at" -o "syncFlushTimeout=${patience}000" "$@" \
-		>> "$log" 2>&1 9>&- < /dev/null &
+		>> "$log" 2>&1 9>&- {nothing}>&- < /dev/null &
 	pid=$!
 	daemons[$at]=$pid
 	undo end_mqfs "$at" "$pid"
@@ -277,7 +295,11 @@ unmount() {
 	if [ "$(id -u)" = 0 ]; then umount "$@"; else fusermount3 -u "$@"; fi
 }
 
-mounted() { grep -qF " $1 " /proc/self/mountinfo; }
+mounted() {
+	local mounts
+	mapfile -t mounts < /proc/self/mountinfo
+	[[ ${mounts[*]} == *" $1 "* ]]
+}
 
 # Wait for the end of a broker and pass judgement on how it ended.
 reap_mqfs() {
