@@ -89,7 +89,7 @@ if git -C "$top" cat-file -e HEAD~1:contrib/make-deb 2> /dev/null; then
 	tar -C "$work/old" -cJf "$work/old.tar.xz" mqfs
 	tarball=$work/old.tar.xz
 fi
-"$top/contrib/make-deb" "$tarball" "$version~before" "$work/packages"
+DEB_BUILD_OPTIONS="noopt noautodbgsym" "$top/contrib/make-deb" "$tarball" "$version~before" "$work/packages"
 mv "$work/packages"/mqfs_*.deb "$work/packages/old.deb"
 
 unshare --mount --propagation private "$0" "$build" inside "$work" "$version"
