@@ -31,8 +31,8 @@ patient=(brokerFastFailureEnable=false osPageCacheBusyTimeOutMills=60000 slaveTi
 	registerBrokerTimeoutMills=30000 transactionMetricFlushInterval=200 timerFlushIntervalMs=60000)
 java_patience=200		# seconds for a JVM to come and to go: one of 5.x computes 7 s for that
 mqfs_small=$(IFS=,; echo "${small[*]}")
-export mqfs_small
 tls_too=-Dtls.server.mode=permissive	# as RocketMQ comes: one port for both
+export mqfs_small tls_too
 namesrv=
 declare -A port=() java=()	# name -> listenPort, pid
 
