@@ -70,6 +70,25 @@ emit_escape(struct sink *s, unsigned char c)
 		emit(s, "\xef\xbf\xbd", 3);	/* U+FFFD for a byte that is not UTF-8 */
 }
 
+#define EACH(byte) ((byte) * UINT64_C(0x0101010101010101))
+
+/* How many of the bytes at p stand for themselves and are easily seen to: eight at a time are neither
+ * above 0x7f nor below 0x20 nor a quote nor a backslash.  A subtraction sets the highest bit of the
+ * first byte for which that is wrong. */
+static size_t
+plain_length(const unsigned char *p, size_t len)
+{
+	size_t n = 0;
+	uint64_t w;
+
+	for (; len - n >= sizeof(w); n += sizeof(w)) {
+		memcpy(&w, p + n, sizeof(w));
+		if ((w | (w - EACH(0x20)) | ((w ^ EACH('"')) - EACH(1)) | ((w ^ EACH('\\')) - EACH(1))) & EACH(0x80))
+			break;
+	}
+	return n;
+}
+
 /* A text with its quotes. */
 static void
 emit_text(struct sink *s, const void *text, size_t len)
@@ -80,6 +99,9 @@ emit_text(struct sink *s, const void *text, size_t len)
 
 	emit(s, "\"", 1);
 	for (size_t i = 0; i < len; i += n) {
+		n = plain_length(p + i, len - i);
+		if (n > 0)
+			continue;
 		n = p[i] < 0x80 ? 1 : utf8_next(p + i, len - i, &c);
 		if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
 			continue;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -483,6 +484,43 @@ json_says_how_a_body_was_packed_and_where_its_half_message_is(void **state)
 	assert_int_equal(n, record_json_length(&rec));
 }
 
+/* How JSON has an ASCII character. */
+static void
+escaped(unsigned char byte, char *ret, size_t size)
+{
+	static const char of[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+	const char *found = byte ? strchr(of, byte) : NULL;
+
+	if (found)
+		snprintf(ret, size, "\\%c", letters[found - of]);
+	else if (byte < 0x20)
+		snprintf(ret, size, "\\u%04x", byte);
+	else
+		snprintf(ret, size, "%c", byte);
+}
+
+/* Eight bytes are looked at together. */
+static void
+json_escapes_a_character_wherever_it_stands(void **state)
+{
+	char body[24], text[1000], want[100], c[8];
+	struct record rec = { .topic = "t", .topic_len = 1, .props = "", .body = body, .body_len = sizeof(body) };
+
+	(void)state;
+	for (unsigned char byte = 0; byte < 0x80; byte++)
+		for (int at = 0; at < (int)sizeof(body); at++) {
+			int len;
+
+			escaped(byte, c, sizeof(c));
+			memset(body, '!', sizeof(body));
+			len = snprintf(want, sizeof(want), "{\"body\":\"%.*s%s%.*s\"", at, body, c,
+				       (int)sizeof(body) - at - 1, body);
+			body[at] = (char)byte;
+			assert_true(record_json_render(&rec, 0, text, sizeof(text)) > (size_t)len);
+			assert_memory_equal(text, want, (size_t)len);
+		}
+}
+
 int
 main(void)
 {
@@ -507,6 +545,7 @@ main(void)
 		cmocka_unit_test(a_message_id_is_the_store_host_and_the_place),
 		cmocka_unit_test(what_is_no_message_id_is_refused),
 		cmocka_unit_test(a_delayed_message_is_due_as_the_levels_say),
+		cmocka_unit_test(json_escapes_a_character_wherever_it_stands),
 		cmocka_unit_test(json_says_how_a_body_was_packed_and_where_its_half_message_is),
 	};
 
