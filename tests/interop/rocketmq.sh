@@ -51,7 +51,6 @@ is_fetched() {
 	for version in "$oldest" "$newest"; do
 		[ "$built/jars.$version" -nt "$interop/pom.xml" ] && jars_of "$version" | tr : '\n' | xargs -d '\n' ls || return 1
 	done
-	[ "$built/Driver.class" -nt "$interop/Driver.java" ] && [ "$built/Flow.class" -nt "$interop/Flow.java" ]
 }
 
 fetch() {
@@ -60,13 +59,20 @@ fetch() {
 		timeout "$fetch_seconds" mvn -B -q -f "$interop/pom.xml" -Drocketmq.version="$version" \
 			dependency:build-classpath "-Dmdep.outputFile=$built/jars.$version" || return 1
 	done
+}
+
+is_compiled() {
+	[ "$built/Driver.class" -nt "$interop/Driver.java" ] && [ "$built/Flow.class" -nt "$interop/Flow.java" ]
+}
+
+compile() {
 	javac -cp "$(jars_of "$oldest")" -d "$built" "$interop/Driver.java" "$interop/Flow.java"
 }
 
 requires_rocketmq() {
 	requires_tool java javac mvn
 	mkdir -p "$built"
-	if ! (flock 3 && { is_fetched || fetch; }) > "$work/fetch.log" 2>&1 3> "$built/lock"; then
+	if ! (flock 3 && { is_fetched || fetch; } && { is_compiled || compile; }) > "$work/fetch.log" 2>&1 3> "$built/lock"; then
 		tail -n 20 "$work/fetch.log" >&9
 		skip "RocketMQ cannot be had from Maven"
 	fi
