@@ -231,8 +231,7 @@ static int
 take_lock(struct storedir *dir, int wait_ms)
 {
 	short type = dir->read_only ? F_RDLCK : F_WRLCK;
-	char holder[300], host[256] = "localhost";
-	int len, rc;
+	int rc;
 
 	dir->lock_fd = openat(dir->fd, "lock", dir->read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
 			      0640);
@@ -249,8 +248,17 @@ take_lock(struct storedir *dir, int wait_ms)
 	if (rc != MQ_OK)
 		return err_note(rc, "store %s: lock: %m", dir->path);
 	dir->was_rocketmqs = is_rocketmqs(dir->lock_fd);
-	if (dir->read_only)
-		return MQ_OK;
+	return MQ_OK;
+}
+
+/* The process id and the host of who has the lock.  At last, so that what RocketMQ has left there is still there
+ * after an attempt that has failed. */
+static int
+write_holder(const struct storedir *dir)
+{
+	char holder[300], host[256] = "localhost";
+	int len;
+
 	gethostname(host, sizeof(host) - 1);
 	len = snprintf(holder, sizeof(holder), "%d %s\n", (int)getpid(), host);
 	if (ftruncate(dir->lock_fd, 0) != 0)
@@ -544,6 +552,8 @@ storedir_open(const char *path, const char *commitlog, bool read_only, int wait_
 		rc = unshare(&dir);
 	if (rc == MQ_OK && !read_only)
 		rc = let_group_read(&dir);
+	if (rc == MQ_OK && !read_only)
+		rc = write_holder(&dir);
 	if (rc != MQ_OK) {
 		storedir_close(&dir);
 		return rc;

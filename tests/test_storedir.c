@@ -46,6 +46,23 @@ there(const char *name)
 }
 
 static void
+that_rocketmq_was_here_is_known_until_a_store_is_opened(void **state)
+{
+	struct storedir d;
+
+	(void)state;
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
+	storedir_close(&d);
+	sh("printf lock | dd of='%s/lock' conv=notrunc status=none", path);
+	assert_int_equal(storedir_open(path, "/no/such/log", false, 0, &d), -ENOENT);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
+		assert_int_equal(d.was_rocketmqs, i == 0);
+		storedir_close(&d);
+	}
+}
+
+static void
 a_store_is_made_with_its_parents(void **state)
 {
 	struct storedir d;
@@ -324,6 +341,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 	const struct CMUnitTest tests[] = {
 		T(a_store_is_made_with_its_parents),
+		T(that_rocketmq_was_here_is_known_until_a_store_is_opened),
 		T(a_path_that_cannot_be_is_refused),
 		T(a_second_opener_is_refused_by_name),
 		T(readers_share_a_store_and_keep_writers_out),
