@@ -38,6 +38,7 @@ struct child {
 	int link_fd;			/* -1: there is none */
 	unsigned starts;
 
+	struct exchange *exchange;
 	struct thread thread;
 };
 
@@ -106,11 +107,19 @@ wait_for_message(struct child *c, struct run *run, struct link_message *ret, int
 static int
 on_message(struct child *c, struct run *run, const struct link_message *msg, int blob_fd)
 {
-	if (msg->kind != LINK_SAY && msg->kind != LINK_PONG)
-		return c->what.hear(c->what.arg, &run->pub, msg, blob_fd);
-	if (msg->kind == LINK_SAY)
+	if (msg->kind == LINK_REQUEST || msg->kind == LINK_RESPONSE)
+		return exchange_hear(c->exchange, msg, blob_fd);
+	if (blob_fd >= 0)
+		close(blob_fd);
+	switch (msg->kind) {
+	case LINK_SAY:
 		say(c, run, msg);
-	return MQ_OK;			/* a PONG only ends the wait */
+		return MQ_OK;
+	case LINK_PONG:			/* it only ends the wait */
+		return MQ_OK;
+	default:
+		return c->what.on_message(c->what.arg, &run->pub, msg);
+	}
 }
 
 /* Serve the daemon until it ends, sends an invalid message, does not answer, or is held. */
@@ -120,6 +129,7 @@ talk(struct child *c, struct run *run)
 	struct link_message msg;
 	int rc = c->what.begin(c->what.arg, &run->pub), blob_fd;
 
+	exchange_attach(c->exchange, run->pub.link_fd);	/* requests follow what begin() sends */
 	while (rc == MQ_OK) {
 		rc = wait_for_message(c, run, &msg, &blob_fd);
 		if (rc == MQ_OK)
@@ -212,6 +222,7 @@ run_once(struct child *c)
 
 	rc = talk(c, &run);
 
+	exchange_detach(c->exchange);
 	c->what.ended(c->what.arg, &run.pub);
 	set_link(c, -1);
 	wait_for_end(c, &run, rc != MQ_ECORRUPT && is_wanted(c));
@@ -273,13 +284,33 @@ child_main(void *arg)
 
 /* --- the owner's calls ----------------------------------------------------------------------- */
 
+struct exchange *
+child_exchange(const struct child *c)
+{
+	return c->exchange;
+}
+
+static void
+end_run(struct child *c)
+{
+	MUST_HOLD(&c->lock);
+	if (c->link_fd >= 0)
+		shutdown(c->link_fd, SHUT_RDWR);
+}
+
+void
+child_end(struct child *c)
+{
+	LOCKED(&c->lock);
+	end_run(c);
+}
+
 void
 child_hold(struct child *c)
 {
 	LOCKED(&c->lock);
 	c->held++;
-	if (c->link_fd >= 0)
-		shutdown(c->link_fd, SHUT_RDWR);
+	end_run(c);
 	pthread_cond_broadcast(&c->changed);
 	while (c->runs)
 		lock_wait(&c->lock, &c->changed, -1);
@@ -306,9 +337,12 @@ child_open(const struct child_for *what, struct child **ret)
 	c->link_fd = -1;
 	lock_init(&c->lock, RANK_CHILD);
 	cond_init(&c->changed);
+	rc = exchange_open(&(struct exchange_for){ what->start.name, what->serve, what->arg, what->settled },
+			   &c->exchange);
 	*ret = c;
 	snprintf(name, sizeof(name), "%s-link", what->start.name);
-	rc = thread_start(&c->thread, name, child_main, c);
+	if (rc == MQ_OK)
+		rc = thread_start(&c->thread, name, child_main, c);
 	if (rc != MQ_OK) {
 		*ret = NULL;
 		child_close(c);
@@ -321,10 +355,10 @@ child_stop(struct child *c)
 {
 	if (!c)
 		return;
+	exchange_stop(c->exchange);
 	LOCKED(&c->lock);
 	c->closing = true;
-	if (c->link_fd >= 0)
-		shutdown(c->link_fd, SHUT_RDWR);
+	end_run(c);
 	pthread_cond_broadcast(&c->changed);
 }
 
@@ -335,6 +369,7 @@ child_close(struct child *c)
 		return;
 	child_stop(c);
 	thread_join(&c->thread);
+	exchange_close(c->exchange);
 	pthread_cond_destroy(&c->changed);
 	lock_destroy(&c->lock);
 	free(c);

@@ -1,11 +1,12 @@
 /* child.h - a daemon of the mount's: a thread starts, watches and ends it, and starts it again.
  *
- *      child thread   start_daemon ──> begin() ──> hear() for each message ──> ended()
- *                        ^                                                       │
- *                        └─────── later each time, unless it ran for long ───────┘
+ *      child thread   start_daemon ──> begin() ──> on_message() for each ──> ended()
+ *                        ^                                                     │
+ *                        └────── later each time, unless it ran for long ──────┘
  *
- * The thread sends the daemon a LINK_PING now and then, and kills a daemon that does not answer.
- * It logs the lines of the daemon (LINK_SAY), a limited number a second.
+ * Requests and responses go to the daemon's exchange (exchange.h).  The thread sends the daemon a
+ * LINK_PING now and then, and kills a daemon that does not answer.  It logs the lines of the daemon
+ * (LINK_SAY), a limited number a second.
  */
 #ifndef MQFS_NET_CHILD_H
 #define MQFS_NET_CHILD_H
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "net/exchange.h"
 #include "net/link.h"
 #include "net/start.h"
 
@@ -27,7 +29,7 @@ struct child_run {
 	const unsigned char *ring;	/* LINK_RING_BYTES, mapped read-only */
 };
 
-/* All but is_needed() are called by the child thread, with no lock held. */
+/* All but is_needed(), serve() and settled() are called by the child thread, with no lock held. */
 struct child_for {
 	struct start_what start;
 	const char *program;		/* NULL: see start.h */
@@ -40,20 +42,30 @@ struct child_for {
 	/* The daemon was started.  Not MQ_OK: it is ended. */
 	int (*begin)(void *arg, const struct child_run *run);
 
-	/* A message was received; blob_fd (-1: none) is the callee's.  Not MQ_OK: the daemon is ended. */
-	int (*hear)(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd);
+	/* Another message than a request or response was received.  Not MQ_OK: the daemon is ended. */
+	int (*on_message)(void *arg, const struct child_run *run, const struct link_message *msg);
 
 	/* The link has ended: nothing of the run may be used any more when this returns. */
 	void (*ended)(void *arg, const struct child_run *run);
 
 	/* The reason why the daemon does not run, or a line of the daemon's of level LOG_ERR. */
 	void (*trouble)(void *arg, const char *text);
+
+	/* As in exchange.h. */
+	void (*serve)(void *arg, const struct request *req, struct answer *ret);
+	bool (*settled)(void *arg, struct answer *a);
 };
 
 /* Starts the thread.  *ret is set before the first callback. */
 int child_open(const struct child_for *what, struct child **ret);
 
-/* End the daemon, and start no other. */
+/* Its requests and responses, until child_close(). */
+struct exchange *child_exchange(const struct child *c);
+
+/* End this run of the daemon: it has sent what it must not.  Another one is started. */
+void child_end(struct child *c);
+
+/* End the daemon, and start no other; calls of its exchange fail with MQ_ECLOSED. */
 void child_stop(struct child *c);		/* accepts NULL */
 void child_close(struct child *c);		/* accepts NULL; waits for the thread */
 

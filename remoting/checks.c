@@ -82,8 +82,8 @@ ask(void *arg, const struct transaction_asked *a)
 	size_t len = 0;
 	AUTO_FREE unsigned char *body = body_make(a, &len);
 	json_auto_t *ext = ext_make(a);
-	int rc = body && ext ? exchange_call(c->s->exchange, REMOTING_CHECK_TRANSACTION_STATE, ext, body, len, CALL_MS,
-					     &answer)
+	int rc = body && ext ? exchange_call(child_exchange(c->s->child), REMOTING_CHECK_TRANSACTION_STATE, ext, body,
+					     len, CALL_MS, &answer)
 			     : -ENOMEM;
 
 	if (rc == MQ_OK && answer.code == ANSWER_SUCCESS)

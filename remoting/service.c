@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "conf/clock.h"
@@ -105,16 +104,13 @@ fill_config(const struct settings *s, int64_t segment_bytes, struct link_config 
 	c->register_compressed = s->compressedRegister;
 }
 
-/* mqremoted has made an invalid submission: close its link, which ends it. */
 static void
-end_mqremoted(void *arg)
+on_invalid_submission(void *arg)
 {
 	struct service *s = arg;
 
 	set_trouble(s, err_text(MQ_ECORRUPT));
-	LOCKED(&s->lock);
-	if (s->link_fd >= 0)
-		shutdown(s->link_fd, SHUT_RDWR);
+	child_end(s->child);
 }
 
 /* Make new rings for this mqremoted, and start the intake thread for them. */
@@ -126,7 +122,7 @@ give_rings(struct service *s, int link_fd)
 
 	if (rc != MQ_OK)
 		return rc;
-	rc = intake_open(&s->remoting, &s->ring, end_mqremoted, s, &s->intake);
+	rc = intake_open(&s->remoting, &s->ring, on_invalid_submission, s, &s->intake);
 	if (rc == MQ_OK)
 		rc = shared_pass(link_fd, fds.fd, RING_FDS);
 	ring_fds_close(&fds);
@@ -143,14 +139,10 @@ begin(void *arg, const struct child_run *run)
 	lock_take(&s->lock);
 	s->pid = run->pid;
 	s->starts = run->number;
-	s->link_fd = run->link_fd;
 	lock_drop(&s->lock);
 	fill_config(s->settings, store_segment_bytes(s->broker.store), &msg.config);
 	rc = link_send(run->link_fd, &msg);
-	if (rc == MQ_OK)
-		rc = give_rings(s, run->link_fd);
-	exchange_attach(s->exchange, run->link_fd);	/* requests follow the configuration */
-	return rc;
+	return rc == MQ_OK ? give_rings(s, run->link_fd) : rc;
 }
 
 static void
@@ -159,10 +151,6 @@ ended(void *arg, const struct child_run *run)
 	struct service *s = arg;
 
 	(void)run;
-	exchange_detach(s->exchange);
-	lock_take(&s->lock);
-	s->link_fd = -1;
-	lock_drop(&s->lock);
 	intake_close(s->intake);
 	s->intake = NULL;
 	ring_server_close(&s->ring);
@@ -208,17 +196,12 @@ on_master(struct service *s, const struct link_message *msg)
 }
 
 static int
-hear(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd)
+on_message(void *arg, const struct child_run *run, const struct link_message *msg)
 {
 	struct service *s = arg;
 
 	(void)run;
-	if (blob_fd >= 0 && msg->kind != LINK_REQUEST && msg->kind != LINK_RESPONSE)
-		close(blob_fd);
 	switch (msg->kind) {
-	case LINK_REQUEST:
-	case LINK_RESPONSE:
-		return exchange_hear(s->exchange, msg, blob_fd);
 	case LINK_READY:
 		on_ready(s, msg);
 		return MQ_OK;
@@ -255,7 +238,7 @@ service_counts(struct service *s)
 int
 service_call(struct service *s, int code, const json_t *ext, int timeout_ms, struct answer *ret)
 {
-	return exchange_call(s->exchange, code, ext, NULL, 0, timeout_ms, ret);
+	return exchange_call(child_exchange(s->child), code, ext, NULL, 0, timeout_ms, ret);
 }
 
 /* --- name servers --------------------------------------------------------------------------------- */
@@ -311,7 +294,7 @@ give_registration(struct service *s)
 	int rc = body && ext ? MQ_OK : -ENOMEM;
 
 	if (rc == MQ_OK)
-		rc = exchange_call(s->exchange, REMOTING_REGISTER_BROKER, ext, body, len, CALL_MS, &a);
+		rc = exchange_call(child_exchange(s->child), REMOTING_REGISTER_BROKER, ext, body, len, CALL_MS, &a);
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "mqremoted does not register this broker: %s", a.remark);
 	answer_clear(&a);
@@ -377,7 +360,8 @@ leave_name_servers(struct service *s)
 	json_auto_t *ext = registration_ext(s);
 
 	if (s->port && *s->settings->namesrvAddr && ext)
-		(void)exchange_call(s->exchange, REMOTING_UNREGISTER_BROKER, ext, NULL, 0, UNREGISTER_MS, &a);
+		(void)exchange_call(child_exchange(s->child), REMOTING_UNREGISTER_BROKER, ext, NULL, 0, UNREGISTER_MS,
+				    &a);
 	answer_clear(&a);
 }
 
@@ -399,7 +383,8 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	const struct child_for what = {
 		.start = { "mqremoted", "MQREMOTED", "remoting/mqremoted", SBINDIR "/mqremoted" },
 		.program = program, .commitlog_fd = store_commitlog_fd(broker->store), .arg = s,
-		.is_needed = is_needed, .begin = begin, .hear = hear, .ended = ended, .trouble = set_trouble,
+		.is_needed = is_needed, .begin = begin, .on_message = on_message, .ended = ended, .trouble = set_trouble,
+		.serve = serve, .settled = change_is_settled,
 	};
 	int rc;
 
@@ -413,7 +398,6 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	s->rights = s->user;
 	s->settings = settings;
 	s->broker = *broker;
-	s->link_fd = -1;
 	s->remoting = (struct remoting_broker){
 		.settings = settings,
 		.store = broker->store,
@@ -430,8 +414,6 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	rc = stats_open(settings, broker->store, &s->remoting.stats);
 	if (rc == MQ_OK && settings->aclEnable)
 		rc = judge_open(settings->aclFile, &s->remoting.judge);
-	if (rc == MQ_OK)
-		rc = exchange_open(&(struct exchange_for){ "mqremoted", serve, s, change_is_settled }, &s->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &s->child);
 	if (rc == MQ_OK && *settings->namesrvAddr)
@@ -456,12 +438,9 @@ service_close(struct service *s)
 	lock_drop(&s->lock);
 	thread_join(&s->register_thread);
 	thread_join(&s->check_thread);
-	if (s->exchange && s->child)
+	if (s->child)
 		leave_name_servers(s);
-	exchange_stop(s->exchange);
-	child_stop(s->child);
 	child_close(s->child);
-	exchange_close(s->exchange);
 	tickets_clear(&s->tickets);
 	judge_close(s->remoting.judge);
 	user_clear(&s->user);

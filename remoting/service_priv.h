@@ -7,7 +7,6 @@
 #include "conf/lock.h"
 #include "conf/thread.h"
 #include "net/child.h"
-#include "net/exchange.h"
 #include "remoting/broker.h"
 #include "remoting/tickets.h"
 #include "remoting/intake.h"
@@ -36,14 +35,12 @@ struct service {
 	bool closing;
 	bool ready;			/* mqremoted listens, or has told why not */
 	pid_t pid;
-	int link_fd;			/* -1: it does not run */
 	unsigned starts;
 	int32_t port, vip_port;
 	int64_t clients;
 	char trouble[256];
 	uint64_t role_changes;
 
-	struct exchange *exchange;
 	struct child *child;
 	struct thread register_thread, check_thread;
 };

@@ -251,14 +251,11 @@ on_ready(struct replication *r, const struct link_message *msg)
 }
 
 static int
-hear(void *arg, const struct child_run *run, const struct link_message *msg, int blob_fd)
+on_message(void *arg, const struct child_run *run, const struct link_message *msg)
 {
 	struct replication *r = arg;
 
 	switch (msg->kind) {
-	case LINK_REQUEST:
-	case LINK_RESPONSE:
-		return exchange_hear(r->exchange, msg, blob_fd);
 	case LINK_READY:
 		on_ready(r, msg);
 		return MQ_OK;
@@ -283,7 +280,6 @@ begin(void *arg, const struct child_run *run)
 	int rc;
 
 	lock_take(&r->lock);
-	r->linked = true;
 	r->pid = run->pid;
 	r->starts = run->number;
 	pthread_cond_broadcast(&r->changed);
@@ -292,10 +288,7 @@ begin(void *arg, const struct child_run *run)
 	if (!has_master(r))
 		replication_trouble(r, TROUBLE_MASTER, "a slave without a master: config/master says whom to follow");
 	rc = send_config(r, run->link_fd);
-	if (rc == MQ_OK)
-		rc = board_give(&r->board, run->link_fd);
-	exchange_attach(r->exchange, run->link_fd);	/* requests follow the configuration */
-	return rc;
+	return rc == MQ_OK ? board_give(&r->board, run->link_fd) : rc;
 }
 
 static void
@@ -304,9 +297,7 @@ ended(void *arg, const struct child_run *run)
 	struct replication *r = arg;
 
 	(void)run;
-	exchange_detach(r->exchange);
 	LOCKED(&r->lock);
-	r->linked = false;
 	r->pid = 0;
 	r->port = 0;
 	r->ready = false;
@@ -409,7 +400,7 @@ replication_tell(struct replication *r, struct link_message *msg, int64_t *ret_s
 	if (!ready)
 		return err_note(-ENOTCONN, "mqrepld does not run");
 	msg->version = LINK_VERSION;
-	return exchange_tell(r->exchange, (unsigned)starts, msg);
+	return exchange_tell(child_exchange(r->child), (unsigned)starts, msg);
 }
 
 /* --- calls ---------------------------------------------------------------------------------------- */
@@ -418,7 +409,7 @@ int
 replication_call(struct replication *r, int code, const json_t *ext, const void *body, size_t body_len,
 		 int timeout_ms, struct answer *ret)
 {
-	return exchange_call(r->exchange, code, ext, body, body_len, timeout_ms, ret);
+	return exchange_call(child_exchange(r->child), code, ext, body, body_len, timeout_ms, ret);
 }
 
 /* May whoever asks from `peer` (HOST:PORT) have what is for slaves alone? */
@@ -534,7 +525,8 @@ replication_open(const struct settings *settings, const struct replication_broke
 	const struct child_for what = {
 		.start = { "mqrepld", "MQREPLD", "repl/mqrepld", SBINDIR "/mqrepld" },
 		.program = program, .commitlog_fd = store_commitlog_fd(broker->store), .arg = r,
-		.is_needed = is_needed, .begin = begin, .hear = hear, .ended = ended, .trouble = trouble,
+		.is_needed = is_needed, .begin = begin, .on_message = on_message, .ended = ended, .trouble = trouble,
+		.serve = serve_request,
 	};
 	int rc;
 
@@ -551,8 +543,6 @@ replication_open(const struct settings *settings, const struct replication_broke
 	cond_init(&r->changed);
 	peers_init(&r->peers, settings, r->store);
 	rc = share_marks(r);
-	if (rc == MQ_OK)
-		rc = exchange_open(&(struct exchange_for){ "mqrepld", serve_request, r, NULL }, &r->exchange);
 	if (rc == MQ_OK)
 		rc = child_open(&what, &r->child);
 	if (rc == MQ_OK)
@@ -571,7 +561,6 @@ replication_close(struct replication *r)
 {
 	if (!r)
 		return;
-	exchange_stop(r->exchange);
 	lock_take(&r->lock);
 	r->closing = true;
 	pthread_cond_broadcast(&r->changed);
@@ -580,7 +569,6 @@ replication_close(struct replication *r)
 	follow_close(r->follow);
 	commits_close(r->commits);
 	child_close(r->child);
-	exchange_close(r->exchange);
 	mark_set_mirror(store_begin_mark(r->store), NULL);
 	mark_set_mirror(store_written(r->store), NULL);
 	peers_destroy(&r->peers);

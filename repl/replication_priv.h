@@ -6,7 +6,6 @@
 
 #include "conf/lock.h"
 #include "net/child.h"
-#include "net/exchange.h"
 #include "repl/board.h"
 #include "repl/commits.h"
 #include "repl/follow.h"
@@ -32,7 +31,6 @@ struct replication {
 	bool closing;
 	int held;			/* above 0: mqrepld must not be started */
 	bool paused;			/* one of these is replication_pause()'s */
-	bool linked;			/* mqrepld runs */
 	bool ready;			/* mqrepld has sent LINK_READY */
 	struct link_config config;
 	pid_t pid;
@@ -50,7 +48,6 @@ struct replication {
 	struct peers peers;
 
 	struct board board;
-	struct exchange *exchange;
 	struct follow *follow;
 	struct commits *commits;
 
