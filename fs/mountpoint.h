@@ -2,7 +2,6 @@
 #ifndef MQFS_FS_MOUNTPOINT_H
 #define MQFS_FS_MOUNTPOINT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Check that path is a directory to mount on; a dead mount on it is unmounted first.

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/scope.h"
 #include "fs/access.h"
 #include "fs/handle.h"
 #include "fs/name.h"

@@ -12,7 +12,6 @@
 #define MQFS_NET_CHILD_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "net/exchange.h"

@@ -48,7 +48,6 @@
 #include <stdint.h>
 
 #include "conf/allow.h"
-#include "conf/pos.h"
 #include "conf/settings.h"
 
 #define LINK_VERSION 5

@@ -9,7 +9,6 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
-#include "conf/scope.h"
 #include "net/values.h"
 #include "offsets/fastjson.h"
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/err.h"
 #include "conf/scope.h"
 #include "net/request.h"
 #include "remoting/calls.h"

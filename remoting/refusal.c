@@ -6,7 +6,6 @@
 
 #include "conf/err.h"
 #include "net/request.h"
-#include "remoting/broker.h"
 #include "remoting/refusal.h"
 
 bool

@@ -2,7 +2,6 @@
  * half for whose outcome producers were asked too often is asked for again. */
 #include "config.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 

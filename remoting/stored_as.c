@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "conf/bytes.h"
-#include "conf/clock.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "offsets/transactions.h"

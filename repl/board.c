@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,9 +1,7 @@
 #include "config.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -24,7 +24,6 @@
 #ifndef MQFS_STORE_MARK_H
 #define MQFS_STORE_MARK_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "conf/lock.h"

@@ -9,7 +9,6 @@
 #include "conf/err.h"
 #include "conf/futex.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "store/body.h"
 #include "store/file.h"
 #include "store/queue_files.h"

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/err.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queues.h"

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <libdeflate.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "conf/bytes.h"

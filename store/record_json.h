@@ -18,7 +18,6 @@
 #ifndef MQFS_STORE_RECORD_JSON_H
 #define MQFS_STORE_RECORD_JSON_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "store/record.h"

@@ -11,20 +11,16 @@
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
-#include "store/cut.h"
 #include "store/dispatch.h"
 #include "store/durable.h"
 #include "store/file.h"
 #include "store/lostfound.h"
-#include "store/rebuild.h"
 #include "store/retention.h"
 #include "store/scrub.h"
 #include "store/shape.h"
 #include "store/store_priv.h"
 
-#define FDS_OURS 512			/* descriptors for segments and view files */
 #define QUEUES_COMPARED 1000		/* up to so many queues with messages are all compared by each mount */
-#define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
 
 /* --- opening ----------------------------------------------------------------------- */
 
@@ -70,10 +66,8 @@ queue_file_bytes(const struct store *s)
 	return bytes;
 }
 
-/* A read-only mount makes all views anew in its private place, and does not read those that
- * RocketMQ or an earlier mount has written. */
-static int
-open_queues(struct store *s)
+int
+store_open_queues(struct store *s)
 {
 	int rc = dir_open(s->dir->derived_fd, "consumequeue", 0, &s->consumequeue_fd);
 
@@ -84,9 +78,8 @@ open_queues(struct store *s)
 	return rc;
 }
 
-/* The end of each queue, which the log does not say once its messages are removed. */
-static int
-adopt_rows(struct store *s, const struct store_checkpoint *cp)
+int
+store_adopt_rows(struct store *s, const struct store_checkpoint *cp)
 {
 	int rc = MQ_OK;
 
@@ -173,7 +166,7 @@ begin_views(struct store *s, const struct store_checkpoint *cp)
 	if (dir_open(s->dir->fd, "consumequeue", 0, &old_fd) == MQ_OK)
 		rc = queues_adopt(&s->queues, old_fd);
 	if (rc == MQ_OK)
-		rc = adopt_rows(s, cp);
+		rc = store_adopt_rows(s, cp);
 	if (rc == MQ_OK)
 		rc = refuse_lost_log(s);
 	if (rc == MQ_OK)
@@ -203,7 +196,7 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	if (rc != MQ_OK)
 		return rc;
 	s->log.durable_fd = s->durable_fd;
-	rc = open_queues(s);
+	rc = store_open_queues(s);
 	if (rc != MQ_OK)
 		return rc;
 	/* a read-only mount may not complete the views it finds: it has its own */
@@ -216,93 +209,6 @@ open_parts(struct store *s, const struct store_checkpoint *cp)
 	return begin_views(s, cp);
 }
 
-/* --- recovery ------------------------------------------------------------------------ */
-
-/* Where the replay begins: at the checkpoint, if the log still has it. */
-static mq_pos
-replay_from(struct store *s, const struct store_checkpoint *cp)
-{
-	mq_pos begin = store_begin(s);
-
-	if (s->recovery.rebuilt || cp->dispatched.byte < begin.byte)
-		return begin;
-	return cp->dispatched;
-}
-
-/* Write what was put into the key index to its files, so that a long replay fits in memory. */
-static int
-spill_index(struct store *s)
-{
-	struct keyindex_mark mark;
-	int rc = keyindex_freeze(s->index, &mark);
-
-	return rc == MQ_OK ? keyindex_flush(s->index, &mark) : rc;
-}
-
-/* Replay up to where no valid record begins, or to `limit`. */
-static int
-replay_whole(struct store *s, mq_pos limit, struct dispatched *d)
-{
-	int rc = MQ_OK;
-
-	for (mq_pos from = d->end, upto; rc == MQ_OK; from = d->end) {
-		upto = pos_add(from, REPLAY_BYTES);
-		if (upto.byte > limit.byte)
-			upto = limit;
-		rc = dispatch_log(s, from, upto, NULL, d);
-		if (rc == MQ_OK && upto.byte == limit.byte)
-			break;
-		if (rc == MQ_OK)
-			rc = spill_index(s);
-		if (rc == MQ_OK && d->end.byte == from.byte) {	/* the end, or a huge record */
-			rc = dispatch_log(s, from, limit, NULL, d);
-			break;
-		}
-	}
-	return rc;
-}
-
-/* RocketMQ 5.1 writes another record where a topic's name is longer than 127 bytes: the rest of
- * its log is no damage, and must not be cut. */
-static int
-refuse_v2(struct store *s, mq_pos pos, mq_pos limit)
-{
-	unsigned char head[8];
-	size_t n = 0;
-
-	if (commitlog_read(&s->log, pos, limit, head, sizeof(head), &n) != MQ_OK || n < sizeof(head) ||
-	    be32_get(head + 4) != RECORD_MAGIC_V2)
-		return MQ_OK;
-	return err_note(MQ_ECORRUPT, "the record at position %" PRId64 " is of version 2 (RocketMQ 5, a topic of more "
-			"than 127 bytes), which is not served", pos.byte);
-}
-
-/* Replay the whole log.  It ends where no record begins, unless that lies before `promised` and a
- * valid record follows before it: this is damage, which stays, and reading it fails with EIO. */
-static int
-replay(struct store *s, mq_pos promised, mq_pos limit, struct dispatched *d)
-{
-	mq_pos next;
-	int rc;
-
-	for (;;) {
-		rc = replay_whole(s, limit, d);
-		if (rc != MQ_OK || d->end.byte >= limit.byte)
-			break;
-		rc = refuse_v2(s, d->end, limit);
-		if (rc != MQ_OK || d->end.byte >= promised.byte)
-			break;
-		rc = dispatch_next(s, d->end, limit, &next);
-		if (rc != MQ_OK || next.byte > promised.byte)
-			break;
-		log_warn("log: %" PRId64 " bytes at position %" PRId64 " are damaged: passed over",
-			 next.byte - d->end.byte, d->end.byte);
-		s->recovery.damaged_bytes += next.byte - d->end.byte;
-		d->end = next;
-	}
-	return rc == MQ_EEND ? MQ_OK : rc;
-}
-
 static void
 log_lost(struct store *s)
 {
@@ -312,74 +218,6 @@ log_lost(struct store *s)
 	if (lost.pieces > 0)
 		log_notice("pieces in lost+found: %" PRId64 ", %" PRId64 " bytes; a note beside each says how to get back "
 			   "what is in it", lost.pieces, lost.bytes);
-}
-
-/* Finish a cut of the log that was begun, if the views end before it.  (If they do not, the log is
- * still whole, and store_cut_views() is called later.) */
-static int
-recover_cut(struct store *s, const struct store_checkpoint *cp, mq_pos *limit)
-{
-	struct store_cut cut;
-	int rc = s->dir->read_only ? -ENOENT : store_cut_noted(s->dir, &cut);
-
-	if (rc != MQ_OK)
-		return rc == -ENOENT ? MQ_OK : rc;
-	if (!cut.kept || cp->dispatched.byte > cut.at.byte || cut.at.byte > limit->byte)
-		return MQ_OK;
-	rc = commitlog_cut(&s->log, cut.at, 0, s->lostfound_fd, cut.why);
-	*limit = cut.at;
-	return rc;
-}
-
-static int
-drop_unlogged(struct queue *q, void *arg)
-{
-	(void)arg;
-	queue_drop_unlogged(q);
-	return MQ_OK;
-}
-
-static int
-recover(struct store *s, const struct store_checkpoint *cp)
-{
-	struct store_recovery *r = &s->recovery;
-	mq_pos limit = MQ_POS(atomic_load(&s->log.allocated));
-	struct dispatched d = { .store_ms = cp->store_ms };
-	int64_t started = clock_wall_ms();
-	int rc = recover_cut(s, cp, &limit);
-
-	if (rc != MQ_OK)
-		return rc;
-	r->clean = s->dir->was_clean;
-	r->from = d.end = replay_from(s, cp);
-	if (r->from.byte > limit.byte)
-		return err_note(MQ_ECORRUPT, "the log ends at %" PRId64 ", before what the views hold (%" PRId64
-				"): segments are missing", limit.byte, r->from.byte);
-	rc = replay(s, durable_promised(s->dir, cp->dispatched), limit, &d);
-	if (rc == MQ_OK && cp->begin.byte < store_begin(s).byte && !r->rebuilt)
-		rc = retention_move_heads(s, store_begin(s));
-	if (rc == MQ_OK)
-		rc = commitlog_set_end(&s->log, r->from, d.end, d.store_ms, s->lostfound_fd, &r->cut_bytes);
-	for (size_t i = 0; r->rebuilt && rc == MQ_OK && i < cp->n; i++)
-		rc = queues_trim_as(&s->queues, &cp->rows[i]);
-	if (rc != MQ_OK)
-		return rc;
-	if (!r->clean && !r->rebuilt)
-		(void)queues_each(&s->queues, drop_unlogged, NULL);
-	for (int i = 0; r->rebuilt && cp->dispatched.byte >= 0 && cp->dispatched.byte <= d.end.byte && i < DELAY_LEVELS_MAX; i++)
-		delays_level_is_at(s, i + 1, cp->delays.level[i]);	/* no record says what RocketMQ has delivered */
-	r->to = d.end;
-	r->records = d.records;
-	r->took_ms = clock_wall_ms() - started;
-	mark_advance(&s->dispatched, d.end);
-	atomic_store(&s->checkpointed, cp->dispatched.byte);
-	if (r->cut_bytes > 0)
-		log_warn("log: it ends at position %" PRId64 ", where no record begins; %" PRId64
-			 " bytes behind that are kept in lost+found", d.end.byte, r->cut_bytes);
-	if (!r->clean || r->cut_bytes > 0)
-		log_notice("last exit was %s: replayed %" PRId64 " records (%" PRId64 " bytes) in %" PRId64 " ms",
-			   r->clean ? "clean" : "not clean", r->records, r->to.byte - r->from.byte, r->took_ms);
-	return MQ_OK;
 }
 
 /* --- views that are stale ------------------------------------------------------------------ */
@@ -446,7 +284,7 @@ start_threads(struct store *s)
 	return s->flusher.runs ? thread_start(&s->retention, "retention", retention_main, s) : rc;
 }
 
-static struct store *
+struct store *
 store_new(const struct settings *settings, struct storedir *dir, const struct delays_state *delays)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -481,7 +319,7 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 		return -ENOMEM;
 	rc = open_parts(s, cp);
 	if (rc == MQ_OK)
-		rc = recover(s, cp);
+		rc = store_recover(s, cp);
 	if (rc != MQ_OK)
 		goto fail;
 	if (!dir->read_only)	/* sums of segments that are removed, or not sealed any more */
@@ -498,70 +336,6 @@ store_open(const struct settings *settings, struct storedir *dir, const struct s
 fail:
 	store_close(s);
 	return rc;
-}
-
-/* --- the views alone: rebuild.h -------------------------------------------------------- */
-
-int
-rebuild_open(const struct settings *settings, struct storedir *dir, const struct store_checkpoint *cp,
-	     mq_pos begin, struct store **ret_store)
-{
-	struct index_shape shape = { settings->maxHashSlotNum, settings->maxIndexNum };
-	struct store *s = store_new(settings, dir, &(struct delays_state){ 0 });
-	AUTO_CLOSE int index_fd = -1;
-	int rc;
-
-	if (!s)
-		return -ENOMEM;
-	mark_init(&s->log.begin, begin);
-	rc = fdcache_open(FDS_OURS, &s->files);
-	if (rc == MQ_OK)
-		rc = open_queues(s);
-	if (rc == MQ_OK)
-		rc = adopt_rows(s, cp);
-	if (rc == MQ_OK && dir_open(dir->fd, "index", 0, &index_fd) == MQ_OK)
-		(void)shape_of_index(index_fd, &shape);
-	if (rc == MQ_OK)
-		rc = dir_open(dir->derived_fd, "index", 0, &s->index_fd);
-	if (rc == MQ_OK)
-		rc = keyindex_open(s->index_fd, shape.slots, shape.entries, "", 0, true, false, &s->index);
-	if (rc != MQ_OK) {
-		store_close(s);
-		return rc;
-	}
-	keyindex_never_sync(s->index);
-	*ret_store = s;
-	return MQ_OK;
-}
-
-int
-rebuild_record(struct store *s, const struct record *rec)
-{
-	if (atomic_load(&s->queues.tail_entries) > QUEUES_TAIL_MAX)
-		return err_note(-ENOSPC, "%s: the views that are made anew cannot be written there",
-				s->dir->derived_path);
-	if (s->index_failing)
-		return err_note(-EIO, "%s: the key index cannot be made anew there", s->dir->derived_path);
-	if (rec->pos.byte - s->recovery.to.byte > REPLAY_BYTES) {
-		int rc = spill_index(s);
-
-		if (rc != MQ_OK)
-			return rc;
-		s->recovery.to = rec->pos;
-	}
-	return dispatch_record(s, rec);
-}
-
-int
-rebuild_end(struct store *s)
-{
-	return spill_index(s);
-}
-
-struct keyindex *
-rebuild_index(struct store *s)
-{
-	return s->index;
 }
 
 void
@@ -678,242 +452,6 @@ int
 store_commitlog_fd(const struct store *s)
 {
 	return s->commitlog_fd;
-}
-
-/* --- appending -------------------------------------------------------------------------- */
-
-/* Could anything be stored now, if appends are not refused? */
-static int
-may_store(struct store *s)
-{
-	if (s->dir->read_only)
-		return -EROFS;
-	if (atomic_load(&s->log.failed))
-		return commitlog_has_failed(&s->log);
-	if (atomic_load(&s->disk_full))
-		return err_note(-ENOSPC, "the disk is over diskSpaceWarningLevelRatio");
-	if (atomic_load(&s->queues.tail_entries) > QUEUES_TAIL_MAX)
-		return err_note(-ENOSPC, "the views cannot be written to disk");
-	return MQ_OK;
-}
-
-int
-store_may_append(struct store *s, size_t bytes)
-{
-	int rc = may_store(s);
-
-	if (rc == MQ_OK)
-		rc = atomic_load(&s->refuses);
-	if (rc != MQ_OK)
-		return rc;
-	if ((int64_t)bytes + RECORD_BLANK_BYTES > s->log.segment_bytes)
-		return err_note(-EMSGSIZE, "%zu bytes do not fit a segment of the log", bytes);
-	return MQ_OK;
-}
-
-void
-store_refuse(struct store *s, int rc)
-{
-	LOCKED(&s->log.lock);
-	atomic_store(&s->refuses, rc);
-}
-
-int
-store_cut_torn(struct store *s, const char *why)
-{
-	mq_pos end = mark_at(&s->dispatched);
-	int rc;
-
-	if (mark_at(&s->log.written).byte <= end.byte)
-		return MQ_OK;
-	LOCKED(&s->sealed_lock);
-	rc = commitlog_keep(&s->log, end, s->lostfound_fd, why);
-	if (rc == MQ_OK)
-		rc = commitlog_cut(&s->log, end, s->log.store_ms, s->lostfound_fd, why);
-	scrub_log_was_cut(s, end);
-	return rc;
-}
-
-/* Give each entry the next number of its queue. */
-static void
-number(struct store *s, struct batch *b)
-{
-	size_t from, to;
-
-	MUST_HOLD(&s->log.lock);
-	for (from = 0; from < b->n; from = to) {
-		to = batch_run_end(b, from, b->n);
-		b->entries[from].q->numbered = queue_end(b->entries[from].q);
-	}
-	for (from = 0; from < b->n; from = to) {
-		struct queue *q = b->entries[from].q;
-
-		to = batch_run_end(b, from, b->n);
-		batch_number(b, from, to, q->numbered);
-		q->numbered = qoff_add(q->numbered, (int64_t)(to - from));
-	}
-}
-
-/* Wake the threads that wait for the log to grow.  That takes longer than an append, so it is done
- * without the log's lock. */
-static void
-tell_grown(struct store *s)
-{
-	mark_tell(&s->log.written);
-	mark_tell(&s->dispatched);
-}
-
-/* There is room in the tails of the queues for all of b. */
-static int
-append_locked(struct store *s, struct batch *b, bool first, struct appended *ret)
-{
-	struct appended a = { 0 };
-	int rc;
-
-	LOCKED(&s->log.lock);
-	rc = first ? MQ_OK : atomic_load(&s->refuses);
-	if (rc != MQ_OK)
-		return rc;
-	number(s, b);
-	rc = commitlog_append(&s->log, b, clock_wall_ms(), &a.n);
-	if (a.n > 0) {
-		const struct batch_entry *last = &b->entries[a.n - 1];
-
-		a.first = b->entries[0].qoff;
-		a.begin = b->entries[0].pos;
-		a.end = pos_add(last->pos, last->total);
-		a.store_ms = s->log.store_ms;
-		dispatch_batch(s, b, a.n, a.store_ms);
-		atomic_fetch_add(&s->appended_messages, (int64_t)a.n);
-		atomic_fetch_add(&s->appended_bytes, a.end.byte - a.begin.byte);
-	}
-	if (first && rc == MQ_OK)
-		atomic_store(&s->refuses, MQ_OK);
-	mark_move(&s->dispatched, s->log.end);
-	*ret = a;
-	return rc;
-}
-
-/* `first`: see store_append_first(). */
-static int
-append(struct store *s, struct batch *b, bool first, struct appended *ret)
-{
-	int rc = first ? may_store(s) : store_may_append(s, 0);
-	size_t reserved = 0, to;
-
-	*ret = (struct appended){ 0 };
-	while (rc == MQ_OK && reserved < b->n) {
-		to = batch_run_end(b, reserved, b->n);
-		rc = queue_reserve(b->entries[reserved].q, to - reserved);
-		if (rc == MQ_OK)
-			reserved = to;
-	}
-	if (rc == MQ_OK && b->n > 0) {
-		dispatch_prepare(s, b);
-		rc = append_locked(s, b, first, ret);
-		tell_grown(s);
-	}
-	for (size_t from = 0; from < reserved; from = to) {
-		to = batch_run_end(b, from, reserved);
-		queue_unreserve(b->entries[from].q, to - from);
-	}
-	return rc;
-}
-
-/* All of b is for q. */
-static void
-aim(struct batch *b, struct queue *q)
-{
-	for (size_t i = 0; i < b->n; i++)
-		b->entries[i].q = q;
-	b->one_queue = true;
-}
-
-int
-store_append(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
-{
-	aim(b, q);
-	return append(s, b, false, ret);
-}
-
-int
-store_append_each(struct store *s, struct batch *b, struct appended *ret)
-{
-	return append(s, b, false, ret);
-}
-
-int
-store_append_step(struct store *s, struct batch *b, struct appended *ret)
-{
-	int rc = batch_join(b);
-
-	*ret = (struct appended){ 0 };
-	return rc == MQ_OK ? append(s, b, false, ret) : rc;
-}
-
-int
-store_append_first(struct store *s, struct queue *q, struct batch *b, struct appended *ret)
-{
-	aim(b, q);
-	return append(s, b, true, ret);
-}
-
-/* Enter the records behind `dispatched` that are whole by now into the views; `added` are the log's
- * last bytes. */
-static int
-dispatch_new(struct store *s, const struct scan_known *added)
-{
-	struct dispatched d = { .end = mark_at(&s->dispatched), .store_ms = s->log.store_ms };
-	int rc;
-
-	MUST_HOLD(&s->log.lock);
-	rc = dispatch_log(s, d.end, s->log.end, added, &d);
-	while (rc == MQ_OK && d.damaged) {
-		mq_pos next;
-
-		/* the master's log has this damage, too: skip it once a record follows */
-		rc = dispatch_next(s, d.end, s->log.end, &next);
-		if (rc == MQ_EEND)
-			d.damaged = false;
-		else if (rc == MQ_OK)
-			rc = dispatch_log(s, next, s->log.end, NULL, &d);
-		rc = rc == MQ_EEND ? MQ_OK : rc;
-	}
-	if (rc != MQ_OK)
-		return rc;
-	s->log.store_ms = d.store_ms;
-	mark_move(&s->dispatched, d.end);
-	atomic_fetch_add(&s->appended_messages, d.records);
-	return MQ_OK;
-}
-
-static int
-append_raw_locked(struct store *s, mq_pos pos, const void *bytes, size_t len)
-{
-	int rc;
-
-	LOCKED(&s->log.lock);
-	if (atomic_load(&s->refuses) != MQ_EROLE)
-		return err_note(-EROFS, "the log is written here, it is no master's copy");
-	rc = commitlog_append_raw(&s->log, pos, bytes, len);
-	mark_move(&s->dispatched, store_begin(s));	/* an empty log may begin at `pos` now */
-	if (rc != MQ_OK)
-		return rc;
-	mark_tell(&s->log.written);	/* now, because a SYNC_MASTER waits for it, and not for the views */
-	atomic_fetch_add(&s->appended_bytes, (int64_t)len);
-	return dispatch_new(s, &(struct scan_known){ .pos = pos, .bytes = bytes, .len = len });
-}
-
-int
-store_append_raw(struct store *s, mq_pos pos, const void *bytes, size_t len)
-{
-	int rc = may_store(s);
-
-	if (rc != MQ_OK)
-		return rc;
-	rc = append_raw_locked(s, pos, bytes, len);
-	tell_grown(s);
-	return rc;
 }
 
 int

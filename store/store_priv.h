@@ -53,10 +53,35 @@ struct store {
 	_Atomic int64_t removed_segments, removed_bytes;
 };
 
+#define FDS_OURS 512			/* descriptors for segments and view files */
+#define REPLAY_BYTES (256LL << 20)	/* of log between two writes of the key index */
+
+/* --- opening: store.c --------------------------------------------------------------------------- */
+
+/* One without any part, for store_close(); NULL: no memory. */
+struct store *store_new(const struct settings *settings, struct storedir *dir, const struct delays_state *delays);
+
+/* Open the queues' files.  A read-only mount makes all views anew in its private place, and does not
+ * read those that RocketMQ or an earlier mount has written. */
+int store_open_queues(struct store *s);
+
+/* Set the end of each queue, which the log does not say once its messages are removed. */
+int store_adopt_rows(struct store *s, const struct store_checkpoint *cp);
+
+/* --- recovery: store_recover.c -------------------------------------------------------------------- */
+
+/* Replay the log behind the checkpoint into the views, set the log's end, and say so in s->recovery. */
+int store_recover(struct store *s, const struct store_checkpoint *cp);
+
+/* Write what was put into the key index to its files, so that a long replay fits in memory. */
+int store_spill_index(struct store *s);
+
+/* --- while it is open: store.c --------------------------------------------------------------------- */
+
 /* The next mount is to make the views anew. */
 int store_views_are_stale(struct store *s);
 
-/* One at a time. */
+/* Retention and a cut remove segments one after the other. */
 void store_turn_begin(struct store *s);
 void store_turn_end(struct store *s);
 

@@ -11,7 +11,6 @@
 #ifndef MQFS_STORE_SUMS_H
 #define MQFS_STORE_SUMS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "conf/pos.h"
