@@ -208,12 +208,13 @@ absolute(const char *path, char **ret)
 }
 
 static int
-default_store(char **ret)
+default_store(char **ret, bool *ret_users)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	int len;
 
-	if (geteuid() == 0)
+	*ret_users = geteuid() != 0;
+	if (!*ret_users)
 		len = asprintf(ret, "/var/lib/mqfs");
 	else if (state && *state == '/')
 		len = asprintf(ret, "%s/mqfs", state);
@@ -226,13 +227,13 @@ default_store(char **ret)
 
 /* An fstab has `none` as the source if the store is not given there. */
 static int
-choose_store(const char *operand, const struct settings *settings, char **ret)
+choose_store(const char *operand, const struct settings *settings, struct args *args)
 {
 	if (operand && strcmp(operand, "none") != 0)
-		return absolute(operand, ret);
+		return absolute(operand, &args->store);
 	if (*settings->storePathRootDir)
-		return absolute(settings->storePathRootDir, ret);
-	return default_store(ret);
+		return absolute(settings->storePathRootDir, &args->store);
+	return default_store(&args->store, &args->in_state_home);
 }
 
 /* Make the path absolute, because the daemon changes its directory to /. */
@@ -257,7 +258,7 @@ choose_places(int n, char **operands, struct settings *settings, struct args *ar
 		return err_note(-EINVAL, "MOUNTPOINT is missing");
 	if (n > 2)
 		return err_note(-EINVAL, "%s: one argument too many", operands[2]);
-	rc = choose_store(n == 2 ? operands[0] : NULL, settings, &args->store);
+	rc = choose_store(n == 2 ? operands[0] : NULL, settings, args);
 	if (rc == MQ_OK)
 		rc = choose_commitlog(settings);
 	return rc == MQ_OK ? absolute(operands[n - 1], &args->mountpoint) : rc;

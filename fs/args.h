@@ -8,6 +8,7 @@
 
 struct args {
 	char *store;		/* absolute */
+	bool in_state_home;	/* the store is a user's default one */
 	char *mountpoint;	/* absolute */
 	char *mount_options;	/* for libfuse */
 	char *kernel_words;	/* those of them that are flags of the kernel: ",noexec,nosuid" */

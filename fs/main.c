@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
@@ -22,6 +23,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
+#include "conf/scope.h"
 #include "fs/ahead.h"
 #include "fs/args.h"
 #include "fs/closing.h"
@@ -184,12 +186,28 @@ daemonise(struct starter *starter)
 
 /* --- serving --------------------------------------------------------------------------- */
 
+/* A user's first program that keeps its state may have to make the directories for that (XDG base directories).
+ * If this fails, opening the store says why. */
+static void
+make_state_home(const char *store)
+{
+	AUTO_FREE char *path = strdup(store);
+
+	for (char *slash = path ? strchr(path + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0700);
+		*slash = '/';
+	}
+}
+
 static int
 broker_open(struct mount *m, const struct args *args)
 {
 	struct store_checkpoint cp = { 0 };
 	int rc;
 
+	if (args->in_state_home && !args->read_only)
+		make_state_home(args->store);
 	rc = storedir_open(args->store, m->settings->storePathCommitLog, args->read_only, STORE_BUSY_WAIT_MS,
 			      &m->dir);
 	if (rc != MQ_OK)

@@ -29,7 +29,22 @@
 
 /* --- the directory ----------------------------------------------------------------- */
 
-/* Make one directory, and let its name survive a power cut. */
+/* The directory at path cannot be made: which of those above it is missing? */
+static int
+refuse_missing(const char *path)
+{
+	char above[PATH_MAX];
+
+	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(above, sizeof(above), "%.*s", (int)(slash - path), path);
+		if (access(above, F_OK) != 0)
+			return err_note(-ENOENT, "store %s: there is no directory %s", path, above);
+	}
+	return err_note(-ENOENT, "store %s: make directory: %m", path);
+}
+
+/* Make the directory at path, and let its name survive a power cut.  Those above it must be there: else a
+ * mistyped path would make a store where nobody looks for it. */
 static int
 make_dir(const char *path, bool *ret_new)
 {
@@ -38,6 +53,8 @@ make_dir(const char *path, bool *ret_new)
 	if (mkdir(path, 0750) != 0) {
 		if (errno == EEXIST)
 			return MQ_OK;
+		if (errno == ENOENT)
+			return refuse_missing(path);
 		return err_note(-errno, "store %s: make directory: %m", path);
 	}
 	*ret_new = true;
@@ -45,22 +62,6 @@ make_dir(const char *path, bool *ret_new)
 	AUTO_CLOSE int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* a parent that one may not read is one that was there before */
 	return fd >= 0 ? dir_sync(fd, above) : MQ_OK;
-}
-
-/* Make the directory at path and those above it that are missing. */
-static int
-make_parents(char *path, bool *ret_new)
-{
-	for (char *slash = path + strspn(path, "/"); (slash = strchr(slash, '/')); slash++) {
-		int rc;
-
-		*slash = '\0';
-		rc = make_dir(path, ret_new);
-		*slash = '/';
-		if (rc != MQ_OK)
-			return rc;
-	}
-	return make_dir(path, ret_new);
 }
 
 static bool
@@ -169,15 +170,10 @@ open_dir(struct storedir *dir)
 	bool is_new = false;
 	int rc = MQ_OK;
 
-	if (!dir->read_only) {
-		AUTO_FREE char *copy = strdup(dir->path);
-
-		if (!copy)
-			return -ENOMEM;
-		rc = make_parents(copy, &is_new);
-		if (rc != MQ_OK)
-			return rc;
-	}
+	if (!dir->read_only)
+		rc = make_dir(dir->path, &is_new);
+	if (rc != MQ_OK)
+		return rc;
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0)
 		return err_note(-errno, "store %s: %m", dir->path);
@@ -407,8 +403,7 @@ static int
 take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
 {
 	bool has_own, made;
-	AUTO_FREE char *copy = strdup(commitlog);
-	int rc = copy ? has_own_log(dir, &has_own) : -ENOMEM;
+	int rc = has_own_log(dir, &has_own);
 
 	if (rc != MQ_OK)
 		return rc;
@@ -416,7 +411,7 @@ take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
 		return err_note(-EINVAL, "storePathCommitLog=%s: the store %s has a commit log already, in commitlog",
 				commitlog, dir->path);
 	if (dir->is_new && !dir->read_only)
-		rc = make_parents(copy, &made);
+		rc = make_dir(commitlog, &made);
 	if (rc == MQ_OK)
 		rc = lock_elsewhere(dir, commitlog, wait_ms);
 	if (rc != MQ_OK)

@@ -40,7 +40,7 @@ struct storedir {
 	char *derived_path;	/* NULL unless private */
 };
 
-/* Open (and make, with its parents, unless read_only) the store at path; wait up to wait_ms for
+/* Open (and make, unless read_only) the store at path, an absolute one; wait up to wait_ms for
  * another holder of its lock to go away.  `commitlog` is the setting storePathCommitLog ("": not
  * set), an absolute path; that directory is made for a new store.  All errors are noted:
  *
@@ -48,7 +48,8 @@ struct storedir {
  *           the directory `commitlog`
  * -EINVAL   path is a snapshot where it was taken, no store and not empty, or a mount point of
  *           mqfs; or the store has another commit log
- * -ENOENT   `commitlog` is missing, and the store is not new
+ * -ENOENT   `commitlog` is missing, and the store is not new; or a directory is missing that is to
+ *           hold one of the two (the note has its path)
  * -errno
  *
  * In a copy of a snapshot the last segment and the tables get inodes of their own, unless

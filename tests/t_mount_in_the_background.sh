@@ -3,9 +3,9 @@
 . "$top_builddir/tests/functions.sh"
 requires_fuse
 
-# A default store, made with all its parents.
+# A default store is made with all its parents.
 export HOME=$work/home XDG_STATE_HOME=$work/home/.state
-if [ "$(id -u)" = 0 ]; then store=$work/explicit/new/store; else store=; fi
+if [ "$(id -u)" = 0 ]; then store=$work/explicit; else store=; fi
 undo let_go_of "$mnt"
 # shellcheck disable=SC2086	# none or one word
 mount.mqfs $store "$mnt" > "$work/out" 2>&1 < /dev/null

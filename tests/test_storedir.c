@@ -24,6 +24,7 @@ fresh(void **state)
 {
 	(void)state;
 	tree_make(root, sizeof(root), NULL, "storedir");
+	sh("mkdir -p '%s/a/b' '%s/elsewhere'", root, root);
 	snprintf(path, sizeof(path), "%s/a/b/store", root);
 	return 0;
 }
@@ -63,7 +64,7 @@ that_rocketmq_was_here_is_known_until_a_store_is_opened(void **state)
 }
 
 static void
-a_store_is_made_with_its_parents(void **state)
+a_store_is_made(void **state)
 {
 	struct storedir d;
 
@@ -81,6 +82,25 @@ a_store_is_made_with_its_parents(void **state)
 	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
 	assert_true(d.is_new);
 	storedir_close(&d);
+}
+
+static void
+a_missing_parent_is_named_and_not_made(void **state)
+{
+	char mistyped[200], log[200];
+	struct storedir d;
+
+	(void)state;
+	snprintf(mistyped, sizeof(mistyped), "%s/a/c/d/store", root);
+	assert_int_equal(storedir_open(mistyped, "", false, 0, &d), -ENOENT);
+	assert_non_null(strstr(err_text(-ENOENT), "/a/c"));
+	assert_null(strstr(strstr(err_text(-ENOENT), "no directory"), "/a/c/d"));
+	snprintf(log, sizeof(log), "%s/b/log", root);
+	assert_int_equal(storedir_open(path, log, false, 0, &d), -ENOENT);
+	snprintf(mistyped, sizeof(mistyped), "%s/a/c", root);
+	assert_int_not_equal(access(mistyped, F_OK), 0);
+	snprintf(mistyped, sizeof(mistyped), "%s/b", root);
+	assert_int_not_equal(access(mistyped, F_OK), 0);
 }
 
 static void
@@ -340,7 +360,8 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
 	const struct CMUnitTest tests[] = {
-		T(a_store_is_made_with_its_parents),
+		T(a_store_is_made),
+		T(a_missing_parent_is_named_and_not_made),
 		T(that_rocketmq_was_here_is_known_until_a_store_is_opened),
 		T(a_path_that_cannot_be_is_refused),
 		T(a_second_opener_is_refused_by_name),
