@@ -14,17 +14,6 @@
 
 #include "conf/err.h"
 
-/* The value of a hexadecimal digit, either case; -1: it is none. */
-static inline int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Are the len bytes at `text` the string `what`? */
 static inline bool
 bytes_are(const void *text, size_t len, const char *what)

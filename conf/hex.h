@@ -18,23 +18,28 @@ hex_print(const unsigned char *bytes, size_t len, char *ret_text)
 	*ret_text = '\0';
 }
 
-/* The value of a digit, -1: it is none. */
+/* The value of a digit, either case; -1: it is none. */
 static inline int
-hex_digit(char c)
+hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Read exactly 2 * len digits.  False, and *ret_bytes undefined: text is something else. */
+/* Read exactly 2 * len lower-case digits.  False, and *ret_bytes undefined: text is something else. */
 static inline bool
 hex_parse(const char *text, size_t text_len, unsigned char *ret_bytes, size_t len)
 {
 	if (text_len != 2 * len)
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+		char a = text[2 * i], b = text[2 * i + 1];
+		int high = hex_value(a), low = hex_value(b);
 
-		if (high < 0 || low < 0)
+		if (high < 0 || low < 0 || (a >= 'A' && a <= 'F') || (b >= 'A' && b <= 'F'))
 			return false;
 		ret_bytes[i] = (unsigned char)(high << 4 | low);
 	}

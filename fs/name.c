@@ -8,6 +8,7 @@
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/hex.h"
 #include "conf/utf8.h"
 #include "fs/name.h"
 #include "store/filter.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "conf/hex.h"
 #include "net/header.h"
 
 /* What is left of the header; `at` NULL: it is not simple. */
@@ -47,7 +48,9 @@ escaped(const char *at, const char *end, size_t *ret_len)
 	*ret_len = 5;
 	high = hex_value(at[3]);
 	low = hex_value(at[4]);
-	return high >= 0 && high < 8 && low >= 0 ? (char)(high << 4 | low) : 0;
+	if (high < 0 || high >= 8 || low < 0)
+		return 0;
+	return (char)(high << 4 | low);
 }
 
 static struct quoted

@@ -6,6 +6,7 @@
 #include "conf/bytes.h"
 #include "conf/delay.h"
 #include "conf/err.h"
+#include "conf/hex.h"
 #include "conf/utf8.h"
 #include "store/record.h"
 
