@@ -4,7 +4,7 @@
  * checks, --help, config/KEY in the mount and the reference part of
  * mqfs.conf(5).  Keys are RocketMQ's own names, and so are the fields.
  *
- * Numbers, switches and choices are atomics: whoever needs one reads it
+ * Numbers, switches and choices are atomics: code reads one
  * where it is needed (`s->flushIntervalCommitLog`), so a change made while
  * mounted takes effect at the next use.  So are texts, of which few change;
  * what one has been stays readable until settings_free().

@@ -13,7 +13,7 @@
 #include "conf/scope.h"
 #include "net/channel.h"
 
-#define TURN_BYTES (256 << 10)		/* then others hear, too */
+#define TURN_BYTES (256 << 10)		/* then it is another connection's turn */
 #define TURN_FRAMES 4			/* each costs, be it small */
 #define LONG_HEADER 4096		/* one of them is enough for a turn */
 
@@ -307,7 +307,7 @@ drop_ahead(struct channel *ch)
 }
 
 int
-channel_hear(struct channel *ch, struct remoting_frame *ret)
+channel_receive(struct channel *ch, struct remoting_frame *ret)
 {
 	int rc = ch->rc;
 
@@ -342,7 +342,7 @@ channel_open(struct channel *ch, int fd, const char *host)
 	else
 		close(fd);
 	if (rc == MQ_OK)
-		channel_ready(ch, 0);	/* who connects in TLS speaks first */
+		channel_ready(ch, 0);	/* a side that connects in TLS speaks first */
 	else
 		stream_close(&ch->stream);
 	return rc;

@@ -36,7 +36,7 @@ struct channel {
 	unsigned char *ahead;		/* NULL, or bytes received behind the frame that came: */
 	size_t ahead_at, ahead_len;	/* from here on, so many */
 	bool dry;			/* the socket has no more before epoll says so */
-	size_t allowed;			/* bytes that a frame may have, see channel_hear() */
+	size_t allowed;			/* bytes that a frame may have, see channel_receive() */
 	size_t turn;			/* bytes received since channel_tick(), */
 	int turn_frames;		/* and frames, */
 	int turn_frames_max;		/* at most; 0: a few */
@@ -72,9 +72,9 @@ void channel_ready(struct channel *ch, uint32_t events);
 
 /* Receive the next frame (the caller's).  MQ_OK; -EAGAIN: no more in this turn; -EDQUOT: the frame
  * has more than `allowed` bytes: reader.size; else the channel's rc. */
-int channel_hear(struct channel *ch, struct remoting_frame *ret);
+int channel_receive(struct channel *ch, struct remoting_frame *ret);
 
-/* Are there bytes to be heard for which epoll reports no event?  Then the owner calls channel_hear()
+/* Are there bytes to be received for which epoll reports no event?  Then the owner calls channel_receive()
  * again in the next turn. */
 static inline bool
 channel_pending(const struct channel *ch)

@@ -108,7 +108,7 @@ static int
 on_message(struct child *c, struct run *run, const struct link_message *msg, int blob_fd)
 {
 	if (msg->kind == LINK_REQUEST || msg->kind == LINK_RESPONSE)
-		return exchange_hear(c->exchange, msg, blob_fd);
+		return exchange_on_message(c->exchange, msg, blob_fd);
 	if (blob_fd >= 0)
 		close(blob_fd);
 	switch (msg->kind) {

@@ -78,7 +78,7 @@ static void
 names_ready(struct watch *w, uint32_t events)
 {
 	struct dial *dial = (struct dial *)((char *)w - offsetof(struct dial, names));
-	int rc = w->fd < 0 ? -EAGAIN : resolve_hear(w->fd, &dial->to);
+	int rc = w->fd < 0 ? -EAGAIN : resolve_receive(w->fd, &dial->to);
 
 	(void)events;
 	if (rc == -EAGAIN)
@@ -122,7 +122,7 @@ dial_start(struct dial *dial)
 	if (dial->names.fd < 0) {
 		dial_next(dial, MQ_OK);
 	} else {
-		dial->phase = DIAL_RESOLVING;	/* if it is gone, names_ready() hears of it */
+		dial->phase = DIAL_RESOLVING;	/* if it has ended, names_ready() is called */
 		(void)resolve_ask(dial->names.fd);
 	}
 }

@@ -349,7 +349,7 @@ wait_main(void *arg)
 /* --- the child thread's --------------------------------------------------------------------------- */
 
 int
-exchange_hear(struct exchange *x, const struct link_message *msg, int blob_fd)
+exchange_on_message(struct exchange *x, const struct link_message *msg, int blob_fd)
 {
 	int rc;
 

@@ -41,7 +41,7 @@ void exchange_detach(struct exchange *x);
 
 /* A LINK_REQUEST or LINK_RESPONSE was received; blob_fd is taken over.  MQ_ECORRUPT,
  * noted: too many requests wait, or no request has that id. */
-int exchange_hear(struct exchange *x, const struct link_message *msg, int blob_fd);
+int exchange_on_message(struct exchange *x, const struct link_message *msg, int blob_fd);
 
 /* Send msg to that run of the daemon.  -ENOTCONN: it has ended, or does not run yet. */
 int exchange_tell(struct exchange *x, unsigned run, const struct link_message *msg);

@@ -148,13 +148,13 @@ begin(const struct program *p, struct daemon *d, void *arg)
 /* --- the loop ---------------------------------------------------------------------------------- */
 
 static int
-hear_mount(struct daemon *d)
+receive_from_mount(struct daemon *d)
 {
 	struct link_message msg;
 	int blob_fd, rc = link_receive(d->link.fd, MSG_DONTWAIT, &msg, &blob_fd);
 
 	if (rc != MQ_OK || msg.kind != LINK_PING)
-		return rc == MQ_OK ? d->program->hear(d->arg, &msg, blob_fd) : rc;
+		return rc == MQ_OK ? d->program->on_message(d->arg, &msg, blob_fd) : rc;
 	(void)outbox_put(&d->out, &(struct link_message){ .kind = LINK_PONG }, 0);
 	return MQ_OK;
 }
@@ -166,7 +166,7 @@ link_ready(struct watch *w, uint32_t events)
 	int rc = events & EPOLLOUT ? outbox_send(&d->out) : MQ_OK;
 
 	for (int i = 0; i < LINK_TURN && rc == MQ_OK; i++)
-		rc = hear_mount(d);
+		rc = receive_from_mount(d);
 	if (rc != MQ_OK && rc != -EAGAIN)
 		d->rc = rc == -EPIPE ? MQ_EEND : rc;
 }

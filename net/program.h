@@ -3,8 +3,8 @@
  *
  *      configuration ─> take() ─> certificates ─> confinement ─> open() ─> the loop ─> close()
  *
- *      the loop   tick() ─> wait for events ─> woken() ─> `ready` of each watch, hear() ─┐
- *                   ^────────────────────────────────────────────────────────────────────┘
+ *      the loop   tick() ─> wait for events ─> woken() ─> `ready` of each watch, on_message() ─┐
+ *                   ^──────────────────────────────────────────────────────────────────────────┘
  */
 #ifndef MQFS_NET_PROGRAM_H
 #define MQFS_NET_PROGRAM_H
@@ -26,7 +26,7 @@ struct program {
 	void (*close)(void *arg);
 
 	/* A message of the mount, but a PING; blob_fd (-1: none) is the callee's. */
-	int (*hear)(void *arg, const struct link_message *msg, int blob_fd);
+	int (*on_message)(void *arg, const struct link_message *msg, int blob_fd);
 
 	/* Do what is due.  Returns when to call again, at the latest; 0: when anything has happened. */
 	int64_t (*tick)(void *arg);

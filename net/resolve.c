@@ -128,7 +128,7 @@ resolve_ask(int fd)
 
 /* The process talks to the network, so its answer is checked. */
 int
-resolve_hear(int fd, struct resolve_answer *ret)
+resolve_receive(int fd, struct resolve_answer *ret)
 {
 	struct resolve_answer answer;
 	ssize_t n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);

@@ -36,6 +36,6 @@ int resolve_start(const char *host, const char *port, const char *user, int *ret
 int resolve_ask(int fd);
 
 /* Receive an answer.  -EAGAIN: it has not come yet.  -EPIPE: the process has ended. */
-int resolve_hear(int fd, struct resolve_answer *ret);
+int resolve_receive(int fd, struct resolve_answer *ret);
 
 #endif

@@ -430,14 +430,14 @@ turn_frames(const struct server *s)
 }
 
 static void
-hear(struct connection *c)
+receive(struct connection *c)
 {
 	struct remoting_frame f;
 	int rc = MQ_OK;
 
 	c->peer.channel.turn_frames_max = turn_frames(c->of);
 	while (rc == MQ_OK && may_ask(c)) {
-		rc = channel_hear(&c->peer.channel, &f);
+		rc = channel_receive(&c->peer.channel, &f);
 		if (rc == MQ_OK) {
 			on_frame(c, &f);
 			remoting_frame_clear(&f);
@@ -457,7 +457,7 @@ ready(struct watch *w, uint32_t events)
 		return;
 	touch(c);
 	channel_ready(&c->peer.channel, events);
-	hear(c);
+	receive(c);
 	if (c->peer.channel.rc != MQ_OK)
 		failed(c);
 }
@@ -501,7 +501,7 @@ connection_tick(struct connection *c)
 	int64_t next;
 
 	if (ch->paused || channel_pending(ch))
-		hear(c);		/* it may be read again */
+		receive(c);		/* it may be read again */
 	next = channel_tick(ch);
 	if (c->later_ms > c->of->d->now_ms)
 		next = earlier(next, c->later_ms);

@@ -199,7 +199,7 @@ plain_recv(struct stream *s, const struct iovec *iov, int places)
 {
 	ssize_t n = plain_outcome(readv(s->fd, iov, places));
 
-	if (n > 0 && !s->heard && is_tls(iov, n))
+	if (n > 0 && !s->received && is_tls(iov, n))
 		return err_note(-EPROTO, "speaks TLS, but there is no tlsCert here");
 	return n;
 }
@@ -211,7 +211,7 @@ stream_recvv(struct stream *s, const struct iovec *iov, int n)
 {
 	ssize_t got = s->ssl ? tls_recv(s, iov->iov_base, iov->iov_len) : plain_recv(s, iov, n);
 
-	s->heard |= got > 0;
+	s->received |= got > 0;
 	return got;
 }
 

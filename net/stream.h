@@ -33,7 +33,7 @@ struct stream {
 	bool up;			/* the handshake is done */
 	struct tls *maybe;		/* the first byte will show whether it is TLS; NULL: that is known */
 	enum tls_how how;
-	bool heard;			/* a byte was received */
+	bool received;			/* a byte was received */
 	uint32_t recv_waits, send_waits; /* for these events of epoll */
 };
 

@@ -243,7 +243,7 @@ file_renew(int dirfd, const char *name, const char *text)
 	return file_replace(dirfd, name, tmp, text, strlen(text));
 }
 
-/* Is the table as it was written last, or not worth a file?  *ret_sum is what it will be known by. */
+/* Is the table the one that was written last, or an empty one that needs no file?  *ret_sum is its sum. */
 static int
 is_last(enum config_file file, const json_t *table, const struct exported *last, uint32_t *ret_sum, bool *ret_same)
 {

@@ -36,7 +36,7 @@ topics_of(struct offsets *o, const char *group, struct meta topics[2])
 	return n;
 }
 
-/* What is sent back for the group to come goes to the topics that a group of its name has left. */
+/* Messages that are sent back for the new group go to topics that an earlier group of that name may have left. */
 static int
 check_topics(struct offsets *o, const struct group_conf *conf)
 {

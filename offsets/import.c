@@ -349,7 +349,7 @@ import_rocketmq(struct offsets *o)
 	int rc = MQ_OK;
 
 	if (!first && o->settings->brokerRole == SLAVE)
-		return MQ_OK;		/* its master says what is so */
+		return MQ_OK;		/* its master's log has topics, groups and offsets */
 	news_read(o, first, &news);
 	/* a version that did not write these files has left them as they were before it */
 	if (news.any && (first || o->handover.known))

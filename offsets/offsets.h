@@ -173,8 +173,8 @@ int topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end);
 int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
 void topic_append_end(struct queue *q);
 
-/* Does it take messages?  No: topic_append_begin() would wait, or fail.  For who holds the append locks of
- * several queues. */
+/* Does it take messages?  No: topic_append_begin() would wait, or fail.  For a caller that holds the
+ * append locks of several queues. */
 bool topic_takes(const struct topic *t);
 
 /* Drop every message of it / of one queue before `min`. */
@@ -287,7 +287,7 @@ enum slave_commit_answer {
 	SLAVE_COMMIT_TAKEN,		/* the master has it; its log will show what became of it */
 	SLAVE_COMMIT_TAKEN_UNLOGGED,	/* the master has it, and its log has no commits: it is RocketMQ */
 	SLAVE_COMMIT_REFUSED,		/* the master will never take it: it is dropped */
-	SLAVE_COMMIT_UNHEARD,		/* there was no answer: it is due again */
+	SLAVE_COMMIT_UNANSWERED,		/* there was no answer: it is due again */
 };
 
 void slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave_commit_answer answer);

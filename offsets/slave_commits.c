@@ -287,7 +287,7 @@ slave_commits_answer(struct offsets *o, const struct slave_commit *d, enum slave
 	if (!w || w->settled)
 		return;
 	switch (answer) {
-	case SLAVE_COMMIT_UNHEARD:
+	case SLAVE_COMMIT_UNANSWERED:
 		w->again = true;
 		break;
 	case SLAVE_COMMIT_REFUSED:

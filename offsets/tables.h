@@ -7,7 +7,7 @@
  *   subscriptions  group "/" topic                `subscribe` without offsets, or `unsubscribe`
  *   offsets        u32 subscription id,           i64 committed queue offset,
  *                  u32 queue id                   i64 records of MQFS_META up to its last reset
- *                                                 (0: none; missing in rows of old)
+ *                                                 (0: none; missing in rows of older versions)
  *   attrs          path                           the `attr` record
  *   queues         topic "/" u32 queue id         queue row, 52 bytes, below
  *   meta           "format"                       u32 1

@@ -249,7 +249,7 @@ check_word(const struct transaction_word *w, const struct half *h)
 	return MQ_OK;
 }
 
-/* The half that a word is about, where it is now: h becomes its newest copy.  -EALREADY: it has
+/* Find the half that a producer has answered for: h becomes its newest copy.  -EALREADY: it has
  * ended, and *ret_how says how. */
 static int
 find_open(struct offsets *o, struct half *h, int64_t *ret_how)

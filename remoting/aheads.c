@@ -17,19 +17,19 @@ struct stream {
 	char group[RECORD_TOPIC_MAX + 1], topic[RECORD_TOPIC_MAX + 1];	/* topic "": not in use */
 	int32_t queue_id, max_messages;
 	uint32_t flags;			/* of KIND_FLAGS */
-	uint32_t use;			/* another number when it becomes another one's */
+	uint32_t use;			/* changes when the place becomes another stream's */
 	int64_t next;			/* where the last answer has ended; -1: there is none */
 	int64_t answered_us;		/* when that was given */
 	int64_t committed;		/* what its last PULL has committed; -1: nothing */
 
-	/* looked ahead, with these of the pull */
+	/* what was looked ahead, and values of the pull that asked for it */
 	struct ring_ahead ahead;
 	struct ring_piece pieces[RING_PIECES];
 	int64_t min, max;
 	int32_t suggest;
 	uint32_t at, piece_at;		/* the next answer, and its first piece */
 
-	/* not told yet */
+	/* given to clients, and not told to the mount yet */
 	int32_t took;			/* answers */
 	int64_t messages, bytes;
 };

@@ -314,7 +314,7 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 }
 
 void
-calls_hear(struct calls *c, struct server_peer *p, const struct remoting_frame *f)
+calls_on_response(struct calls *c, struct server_peer *p, const struct remoting_frame *f)
 {
 	for (struct call *call = c->list; call; call = call->next)
 		if (call->to == p && call->opaque == f->opaque) {

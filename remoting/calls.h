@@ -41,7 +41,7 @@ bool calls_ask(struct calls *c, struct server_peer *asker, const struct remoting
 	       calls_done *done, void *arg);
 
 /* A response has come from p.  It is ignored if no call to p has its number. */
-void calls_hear(struct calls *c, struct server_peer *p, const struct remoting_frame *f);
+void calls_on_response(struct calls *c, struct server_peer *p, const struct remoting_frame *f);
 
 /* The connection has ended. */
 void calls_gone(struct calls *c, const struct server_peer *p);

@@ -359,7 +359,7 @@ frames_serve(void *arg, struct server_peer *p, struct remoting_frame *f)
 	struct loop *l = arg;
 
 	if (f->flag & REMOTING_RESPONSE) {
-		calls_hear(l->calls, p, f);
+		calls_on_response(l->calls, p, f);
 		return SERVER_DONE;
 	}
 	if (!l->d.config.acl || is_message(l, f->code) || remoting_is_of_slave(f->code, f->ext))

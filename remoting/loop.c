@@ -13,7 +13,7 @@
 #define TURN_FRAMES 64			/* of one connection */
 
 int
-loop_hear(void *loop, const struct link_message *msg, int blob_fd)
+loop_on_message(void *loop, const struct link_message *msg, int blob_fd)
 {
 	struct loop *l = loop;
 	int rc = MQ_OK;
@@ -46,7 +46,7 @@ loop_tick(void *loop)
 	struct loop *l = loop;
 	int64_t next;
 
-	traffic_hear(l->traffic);
+	traffic_reap(l->traffic);
 	calls_tick(l->calls);		/* its answers go out with the server's */
 	next = server_tick(l->server);
 	next = earlier(next, calls_next_ms(l->calls));	/* the server may have received new calls */

@@ -30,7 +30,7 @@ struct loop {
 /* Callbacks of struct program.  loop: a struct loop, of which connections_max, namesrv and traffic are set. */
 int loop_open(void *loop);
 void loop_close(void *loop);
-int loop_hear(void *loop, const struct link_message *msg, int blob_fd);
+int loop_on_message(void *loop, const struct link_message *msg, int blob_fd);
 int64_t loop_tick(void *loop);
 
 #endif

@@ -42,7 +42,7 @@ main(int argc, char **argv)
 		.name = "mqremoted",
 		.purpose = "It speaks with RocketMQ's clients and name servers",
 		.connections = CONNECTIONS_MAX,
-		.take = take, .open = loop_open, .close = loop_close, .hear = loop_hear, .tick = loop_tick,
+		.take = take, .open = loop_open, .close = loop_close, .on_message = loop_on_message, .tick = loop_tick,
 	};
 
 	return program_main(&program, argc, argv, &loop.d, &loop);

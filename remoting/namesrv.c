@@ -169,11 +169,11 @@ disconnected(struct name_server *s, const char *why)
 }
 
 static void
-hear(struct name_server *s)
+receive(struct name_server *s)
 {
 	struct remoting_frame f;
 
-	while (channel_hear(&s->channel, &f) == MQ_OK) {
+	while (channel_receive(&s->channel, &f) == MQ_OK) {
 		if (f.flag & REMOTING_RESPONSE && f.opaque == s->opaque && s->asked != ASKED_NOTHING)
 			on_answer(s, &f);
 		if (s->told && s->asked == ASKED_NOTHING)
@@ -192,7 +192,7 @@ ready(struct watch *w, uint32_t events)
 	if (w->fd < 0)
 		return;
 	channel_ready(&s->channel, events);
-	hear(s);
+	receive(s);
 	if (s->channel.rc != MQ_OK)
 		disconnected(s, s->channel.why);
 }
@@ -252,7 +252,7 @@ server_turn(struct name_server *s)
 	}
 	ask_if_due(s);
 	if (channel_pending(&s->channel))
-		hear(s);
+		receive(s);
 	next = earlier(next, channel_tick(&s->channel));
 	if (s->channel.rc != MQ_OK) {
 		disconnected(s, s->channel.why);

@@ -18,9 +18,9 @@
 
 /* --- who may -------------------------------------------------------------------------------------- */
 
-/* Groups and offsets are another's: the master's, or nobody's. */
+/* Does this broker not change groups and offsets: is it a slave, or read-only? */
 static bool
-follows(const struct remoting_broker *b)
+may_not_commit(const struct remoting_broker *b)
 {
 	return b->settings->brokerRole == SLAVE || b->read_only;
 }
@@ -42,7 +42,7 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 		group_conf_default(ret, name);
 	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
 		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
-	if (!g && !follows(b) && !meta_group_is_system(name)) {
+	if (!g && !may_not_commit(b) && !meta_group_is_system(name)) {
 		if (!rights_make(b->rights, b->offsets, "groups"))
 			return refuse_rc(why, -EACCES);
 		ret->owner = rights_owner(b->rights);
@@ -57,13 +57,13 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 	return true;
 }
 
-/* A pull is the group's.  Where nothing can be committed, and for tools, it is a look at the queue. */
+/* May the client pull as the group; or, where nothing can be committed and for tools, read the queue? */
 static bool
 may_consume(const struct remoting_broker *b, const struct pull *p, struct topic *t)
 {
 	struct group *g = group_find(b->offsets, p->group);
 
-	if (!g || follows(b))
+	if (!g || may_not_commit(b))
 		return rights_queue(b->rights, b->offsets, t, p->queue_id, RIGHTS_READ);
 	return rights_consume(b->rights, b->offsets, g, t, p->queue_id);
 }
@@ -150,13 +150,13 @@ is_wanted(const struct remoting_broker *b, struct wanted *w, const struct queue_
 	if (!w->sql)
 		return filter_may_want(w->filter, e->tags_code);
 	if (store_read(b->store, e->pos, &w->buf, &w->buf_size, &rec) != MQ_OK)
-		return true;		/* that it cannot be read is for the client to find */
+		return true;		/* the client finds out that it cannot be read */
 	return filter_wants(w->filter, rec.props, (size_t)rec.props_len);
 }
 
 /* --- looking at entries ------------------------------------------------------------------------------ */
 
-/* What a pull has come to. */
+/* The result of a pull so far. */
 struct found {
 	const struct remoting_broker *b;
 	const struct pull *p;
@@ -168,11 +168,12 @@ struct found {
 	mq_pos begin, end;		/* of the log, when it began */
 	mq_pos last;			/* of that entry */
 	int64_t memory, segment_bytes;
-	bool removing;			/* a record of an entry is no more */
+	bool removing;			/* the record of an entry was removed */
 	bool full;			/* it has as much as an answer may have, and there is more */
 };
 
-/* RocketMQ's order of questions: the count before the bytes, the first message always. */
+/* Is the answer full without the message of e?  In RocketMQ's order: the number of messages is checked
+ * before their bytes, and the first message always fits. */
 static bool
 is_full(const struct found *f, const struct queue_entry *e)
 {
@@ -283,7 +284,7 @@ say(struct ring_completion *c, int code, int64_t next, const char *status)
 	snprintf(c->remark, sizeof(c->remark), "%s", status);
 }
 
-/* The offset is none that has a message: next is `right`, for whom we may correct. */
+/* No message has that offset: the answer is `right`, unless a slave may not correct it. */
 static void
 say_wrong(const struct remoting_broker *b, const struct pull *p, struct ring_completion *c, int64_t right,
 	  const char *status)
@@ -303,7 +304,7 @@ say_found(struct ring_completion *c, const struct found *f)
 		say(c, ANSWER_PULL_RETRY_IMMEDIATELY, f->next, f->removing ? "MESSAGE_WAS_REMOVING" : "NO_MATCHED_MESSAGE");
 }
 
-/* Whom to ask next: §8 of the contract. */
+/* The broker that the client is to ask next: one that has what follows in memory. */
 static int32_t
 suggest(const struct remoting_broker *b, const struct group_conf *g, const struct found *f, bool looked)
 {
@@ -346,7 +347,7 @@ pull_from(const struct remoting_broker *b, const struct pull *p, struct queue *q
 	return p->now && c->code == ANSWER_PULL_OFFSET_MOVED ? -EAGAIN : MQ_OK;
 }
 
-/* What the pulls would find that go on behind f, as long as each finds as much as it may. */
+/* Find the answers to the pulls that would follow f, as long as each is full. */
 static void
 look_ahead(const struct found *f, struct queue *q, const struct group_conf *g, struct ring_completion *c)
 {
@@ -375,7 +376,7 @@ look_ahead(const struct found *f, struct queue *q, const struct group_conf *g, s
 static bool
 may_look_ahead(const struct found *f, const struct ring_completion *c)
 {
-	return f->p->ahead && f->p->now && c->code == ANSWER_SUCCESS && !f->wanted->filter && !follows(f->b) &&
+	return f->p->ahead && f->p->now && c->code == ANSWER_SUCCESS && !f->wanted->filter && !may_not_commit(f->b) &&
 	       !f->b->judge;
 }
 
@@ -395,7 +396,7 @@ must_wait(const struct remoting_broker *b, const struct pull *p)
 	struct group *g = group_find(b->offsets, p->group);
 	struct topic *t = p->commits ? topic_find(b->offsets, p->topic) : NULL;
 
-	return !g || p->sql || (t && !follows(b) && !subscription_find(b->offsets, g, t));
+	return !g || p->sql || (t && !may_not_commit(b) && !subscription_find(b->offsets, g, t));
 }
 
 int
@@ -432,7 +433,7 @@ pull_answer(const struct remoting_broker *b, const struct pull *p, struct ring_p
 			.segment_bytes = store_segment_bytes(b->store),
 		};
 
-		if (p->commits && !follows(b))
+		if (p->commits && !may_not_commit(b))
 			(void)pull_commit(b, p->group, p->topic, p->queue_id, MQ_QOFF(p->commit_offset));
 		rc = pull_from(b, p, q, &conf, &f, c);
 		if (rc == MQ_OK)

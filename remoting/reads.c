@@ -16,7 +16,7 @@
 struct read_job {
 	struct read_job *next;
 	struct ring_submission s;
-	struct permit permit;		/* of who asks */
+	struct permit permit;		/* of the client */
 	char topic[RECORD_TOPIC_MAX + 1], group[RECORD_TOPIC_MAX + 1];
 	char text[];
 };
@@ -117,7 +117,7 @@ reads_put(struct reads *r, const struct ring_request *req, struct permit *permit
 	return MQ_OK;
 }
 
-/* The broker, as who asks may use it. */
+/* The broker, with the rights of the client that asks. */
 static struct remoting_broker
 broker_for(const struct reads *r, const struct permit *permit)
 {

@@ -41,7 +41,7 @@ serve_broker_config(struct service *s, const struct request *req, struct answer 
 	return ext_print(ret->ext, "version", "{\"counter\":0,\"timestamp\":%" PRId64 "}", s->started_ms);
 }
 
-/* What may be changed is what a file of config/ takes, by whoever may write it. */
+/* A client changes a setting as by a write to its file in config/, if it may write that file. */
 static bool
 may_set(struct service *s, const char *key, const char *value, struct answer *ret)
 {

@@ -93,7 +93,7 @@ find_wanted(const struct request *req, struct wanted *w)
 }
 
 static int
-hear(struct service *s, const struct request *req, struct permit *ret)
+judge(struct service *s, const struct request *req, struct permit *ret)
 {
 	AUTO_FREE char *values = NULL;
 	struct signed_part parts[2];
@@ -123,7 +123,7 @@ request_judge(struct service *s, const struct request *req, struct answer *ret)
 {
 	struct permit permit = { 0 };
 	uint64_t ticket = 0;
-	int rc = hear(s, req, &permit);
+	int rc = judge(s, req, &permit);
 
 	if (rc == MQ_OK)
 		rc = tickets_give(&s->tickets, req->code, &permit, &ticket);

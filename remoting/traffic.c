@@ -598,7 +598,7 @@ traffic_gone(struct traffic *t, struct server_peer *p)
 }
 
 void
-traffic_hear(struct traffic *t)
+traffic_reap(struct traffic *t)
 {
 	struct ring_completion c;
 
@@ -632,7 +632,7 @@ traffic_tick(struct traffic *t)
 	return earlier(next, polls_next_ms(t->polls));
 }
 
-/* The loop calls traffic_hear() in each turn. */
+/* The loop calls traffic_reap() in each turn. */
 static void
 ready(struct watch *w, uint32_t events)
 {

@@ -60,7 +60,7 @@ bool traffic_may_ask(const struct traffic *t, const struct server_peer *p);
 void traffic_gone(struct traffic *t, struct server_peer *p);
 
 /* Send the answers that have come; called before the connections have their turn. */
-void traffic_hear(struct traffic *t);
+void traffic_reap(struct traffic *t);
 
 /* Wake the mount for what was submitted in this turn; called after it.  Returns when to call again,
  * 0: no need. */

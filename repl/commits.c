@@ -148,7 +148,7 @@ understand(const struct slave_commit *d, const struct answer *a, bool unlogged)
 			   d->group, d->topic, d->queue_id, a->remark);
 		return SLAVE_COMMIT_REFUSED;
 	default:
-		return SLAVE_COMMIT_UNHEARD;
+		return SLAVE_COMMIT_UNANSWERED;
 	}
 }
 
@@ -168,24 +168,24 @@ send_one(struct commits *c, const struct slave_commit *d, bool unlogged, enum sl
 	return rc;
 }
 
-/* Returns how many of them the master has not heard, or does not take now. */
+/* Returns how many of them the master has not answered, or does not take now. */
 static size_t
 send_round(struct commits *c, const struct slave_commit *list, size_t n, bool unlogged)
 {
 	const struct timespec pause = { .tv_nsec = ROUND_PAUSE_NS };
-	size_t unheard = 0;
+	size_t unanswered = 0;
 	int rc = MQ_OK;
 
 	for (size_t i = 0; i < n; i++) {
-		enum slave_commit_answer answer = SLAVE_COMMIT_UNHEARD;
+		enum slave_commit_answer answer = SLAVE_COMMIT_UNANSWERED;
 
 		if (rc == MQ_OK)
 			rc = send_one(c, &list[i], unlogged, &answer);
 		slave_commits_answer(c->r->broker.offsets, &list[i], answer);
-		unheard += answer == SLAVE_COMMIT_UNHEARD;
+		unanswered += answer == SLAVE_COMMIT_UNANSWERED;
 	}
 	nanosleep(&pause, NULL);
-	return unheard;
+	return unanswered;
 }
 
 /* --- the thread -------------------------------------------------------------------------- */

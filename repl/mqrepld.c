@@ -57,7 +57,7 @@ main(int argc, char **argv)
 		.name = "mqrepld",
 		.purpose = "It brings the log to slaves, and from a master",
 		.take = take, .open = serve_open, .close = serve_close,
-		.hear = serve_hear, .tick = serve_tick, .woken = serve_woken,
+		.on_message = serve_on_message, .tick = serve_tick, .woken = serve_woken,
 	};
 
 	return program_main(&program, argc, argv, &serve.d, &serve);

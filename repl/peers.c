@@ -52,7 +52,7 @@ known_place(struct peers *p)
 	for (size_t i = 1; i < p->n_known; i++) {
 		const struct peers_known *k = &p->known[i];
 
-		if (k->good != oldest->good ? oldest->good : k->heard_ms < oldest->heard_ms)
+		if (k->good != oldest->good ? oldest->good : k->hello_ms < oldest->hello_ms)
 			oldest = &p->known[i];
 	}
 	return oldest;
@@ -91,11 +91,11 @@ peers_hello(struct peers *p, const char *address, const struct hello *h, bool go
 		snprintf(k->host, sizeof(k->host), "%.*s", (int)address_host_len(address), address);
 	}
 	k->good = good;
-	k->heard_ms = clock_wall_ms();
+	k->hello_ms = clock_wall_ms();
 	print_broker(h, k->broker, sizeof(k->broker));
 	snprintf(k->trouble, sizeof(k->trouble), "%s", h->trouble);
 	if (*news)
-		say_news(k, news, k->heard_ms);
+		say_news(k, news, k->hello_ms);
 	else
 		*k->said = '\0';
 }
@@ -243,7 +243,7 @@ note_rate(struct replication_peer *peer, int64_t sent, int64_t now)
 }
 
 bool
-peers_hear(struct peers *p, const struct link_message *msg)
+peers_on_message(struct peers *p, const struct link_message *msg)
 {
 	struct replication_peer *peer = place_of(p, msg->peer);
 	int64_t now = clock_wall_ms();

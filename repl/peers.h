@@ -31,7 +31,7 @@ struct peers_known {
 	char host[80];			/* its address, without the port */
 	char broker[400], trouble[256];
 	bool good;			/* it has the same log */
-	int64_t heard_ms;		/* wall clock of its last hello */
+	int64_t hello_ms;		/* wall clock of its last hello */
 	char said[320];			/* the `news` that were logged last, and when */
 	int64_t said_ms;
 };
@@ -51,7 +51,7 @@ void peers_init(struct peers *p, const struct settings *settings, struct store *
 void peers_destroy(struct peers *p);
 
 /* A LINK_PEER was received.  True: the peer's state has changed. */
-bool peers_hear(struct peers *p, const struct link_message *msg);
+bool peers_on_message(struct peers *p, const struct link_message *msg);
 
 /* Read from the board what slaves have acknowledged on the connections that are known. */
 void peers_look(struct peers *p, const struct board_acks *acks);

@@ -350,7 +350,7 @@ places(struct receiver *r, struct iovec iov[3], size_t *ret_body)
 
 /* One read.  False: that was all for now. */
 static bool
-hear(struct receiver *r, size_t *turn)
+receive(struct receiver *r, size_t *turn)
 {
 	struct iovec iov[3];
 	size_t body, asked = 0;
@@ -394,13 +394,13 @@ hear_turn(struct receiver *r)
 {
 	size_t turn = 0;
 
-	while (hear(r, &turn))
+	while (receive(r, &turn))
 		;
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
 
-/* Where our log ends, as the master is to hear it. */
+/* Where our log ends, as it is reported to the master. */
 static void
 follow(struct receiver *r)
 {

@@ -152,11 +152,11 @@ check_channel(struct remoting_client *c)
 }
 
 static void
-hear(struct remoting_client *c)
+receive(struct remoting_client *c)
 {
 	struct remoting_frame f;
 
-	while (channel_hear(&c->channel, &f) == MQ_OK) {
+	while (channel_receive(&c->channel, &f) == MQ_OK) {
 		on_frame(c, &f);
 		remoting_frame_clear(&f);
 	}
@@ -170,7 +170,7 @@ ready(struct watch *w, uint32_t events)
 	if (w->fd < 0)
 		return;
 	channel_ready(&c->channel, events);
-	hear(c);
+	receive(c);
 	check_channel(c);
 }
 
@@ -242,7 +242,7 @@ remoting_client_tick(struct remoting_client *c)
 	if (!is_connected(c))
 		return next;
 	if (channel_pending(&c->channel))
-		hear(c);
+		receive(c);
 	next = earlier(next, channel_tick(&c->channel));
 	check_channel(c);
 	return next;

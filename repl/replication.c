@@ -263,7 +263,7 @@ on_message(void *arg, const struct child_run *run, const struct link_message *ms
 		return on_append(r, run, msg);
 	case LINK_PEER:
 		lock_take(&r->lock);
-		if (peers_hear(&r->peers, msg))
+		if (peers_on_message(&r->peers, msg))
 			pthread_cond_broadcast(&r->changed);
 		peers_look(&r->peers, r->board.acks);
 		lock_drop(&r->lock);
@@ -412,7 +412,7 @@ replication_call(struct replication *r, int code, const json_t *ext, const void 
 	return exchange_call(child_exchange(r->child), code, ext, body, body_len, timeout_ms, ret);
 }
 
-/* May whoever asks from `peer` (HOST:PORT) have what is for slaves alone? */
+/* May a peer at that address (HOST:PORT) send the requests that are for slaves alone? */
 static bool
 is_admitted(const struct replication *r, const char *peer)
 {

@@ -292,7 +292,7 @@ broken(struct sender *s, ssize_t n)
 }
 
 static void
-hear(struct sender *s)
+receive(struct sender *s)
 {
 	unsigned char buf[4096];
 	int64_t pos;
@@ -337,7 +337,7 @@ ready(struct watch *w, uint32_t events)
 		return;
 	do {
 		if (w->fd >= 0)
-			hear(s);
+			receive(s);
 	} while (w->fd >= 0 && stream_pending(&s->stream));
 	if (w->fd >= 0)
 		push(s);

@@ -215,7 +215,7 @@ on_follow(struct serve *s, const struct link_message *msg)
 }
 
 int
-serve_hear(void *serve, const struct link_message *msg, int blob_fd)
+serve_on_message(void *serve, const struct link_message *msg, int blob_fd)
 {
 	struct serve *s = serve;
 	struct link_config *c = &s->d.config;

@@ -33,7 +33,7 @@ struct serve {
 /* Callbacks of struct program.  serve: a struct serve, of which board, master and remoting are set. */
 int serve_open(void *serve);
 void serve_close(void *serve);
-int serve_hear(void *serve, const struct link_message *msg, int blob_fd);
+int serve_on_message(void *serve, const struct link_message *msg, int blob_fd);
 int64_t serve_tick(void *serve);
 void serve_woken(void *serve);
 

@@ -46,7 +46,7 @@ struct commitlog {
 	bool flushing;
 	_Atomic bool failed;		/* a sync or write failed: final */
 	_Atomic bool why_known;
-	char why[160];			/* it did, once that is known */
+	char why[160];			/* the reason of that failure, if why_known */
 	_Atomic int64_t flushes;
 	_Atomic bool small_flushes;	/* the last flush synced only a few records */
 };

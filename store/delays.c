@@ -322,7 +322,7 @@ level_due(struct store *s, int level, struct due_list *dl)
 	return MQ_OK;
 }
 
-/* The first message of the heap is given. */
+/* Move the first message of the heap to the given ones. */
 static void
 give_first(struct delays *d)
 {

@@ -38,7 +38,7 @@ struct fdref {
 };
 
 struct fdcache {
-	struct lock lock;		/* whoever changes anything but refs and used */
+	struct lock lock;		/* for all changes but those of refs and used */
 	struct fdref *_Atomic bucket[BUCKETS];
 	struct fdref *oldest, *newest;	/* by their last use, as far as make_room() has seen it */
 	struct fdref *spare;

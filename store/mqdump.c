@@ -97,7 +97,7 @@ print_json(struct dump *d, const struct log_piece *p)
 	size_t len;
 	int rc;
 
-	rec.prepared = MQ_POS(0);	/* it stands in front, for every record */
+	rec.prepared = MQ_POS(0);	/* what precedes the JSON has it, for every record */
 	rc = render_json(d, &rec, &len);
 	if (rc != MQ_OK)
 		return rc;

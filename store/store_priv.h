@@ -37,7 +37,7 @@ struct store {
 	struct lock sealed_lock;	/* one at a time changes a sealed segment */
 	_Atomic int64_t generation;	/* of the log: another after each cut; with sealed_lock */
 	struct wallclock clock;
-	struct mark closing;		/* never moves: the clock of both */
+	struct mark closing;		/* never moves: flusher and retention sleep until it is closed */
 
 	_Atomic int64_t cuts, cut_bytes, steady;
 	_Atomic int refuses;		/* changes with the log's lock */

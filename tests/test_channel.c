@@ -121,7 +121,7 @@ hears(struct fixture *x, int opaque, size_t len)
 {
 	struct remoting_frame f;
 
-	assert_int_equal(channel_hear(&x->ch, &f), MQ_OK);
+	assert_int_equal(channel_receive(&x->ch, &f), MQ_OK);
 	assert_int_equal(f.opaque, opaque);
 	assert_int_equal(f.body_len, len);
 	for (size_t i = 0; i < len; i++)
@@ -134,7 +134,7 @@ hears_no_more(struct fixture *x, int rc)
 {
 	struct remoting_frame f;
 
-	assert_int_equal(channel_hear(&x->ch, &f), rc);
+	assert_int_equal(channel_receive(&x->ch, &f), rc);
 }
 
 static void

@@ -714,7 +714,7 @@ hear(struct mount *m, struct link_message *msg, const char *ext, const char *bod
 
 	send_blob(m->far, msg, ext, body, strlen(body));
 	assert_int_equal(link_receive(m->link, 0, &got, &blob_fd), MQ_OK);
-	return exchange_hear(m->x, &got, blob_fd);
+	return exchange_on_message(m->x, &got, blob_fd);
 }
 
 static void
@@ -762,7 +762,7 @@ ext_fields_that_are_none_are_an_error_for_who_asked(void **state)
 
 		send_bytes(m->far, &msg, wrong[i].bytes, wrong[i].len, "", 0);
 		assert_int_equal(link_receive(m->link, 0, &got, &blob_fd), MQ_OK);
-		assert_int_equal(exchange_hear(m->x, &got, blob_fd), MQ_OK);
+		assert_int_equal(exchange_on_message(m->x, &got, blob_fd), MQ_OK);
 		want_answer(m, i + 1, ANSWER_SYSTEM_ERROR, "link: ext fields that are no pairs of texts");
 	}
 }

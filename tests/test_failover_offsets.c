@@ -280,7 +280,7 @@ deliver(struct walk *w, uint64_t luck)
 			assert_int_equal(commit_from_slave(m, sub, commits[i].queue_id, commits[i].to, commits[i].seen,
 							   commits[i].reset), MQ_OK);
 		slave_commits_answer(the_other(w)->b.offsets, &commits[i],
-				     lost < 2 ? SLAVE_COMMIT_UNHEARD : SLAVE_COMMIT_TAKEN);
+				     lost < 2 ? SLAVE_COMMIT_UNANSWERED : SLAVE_COMMIT_TAKEN);
 		look(w, "delivered");
 	}
 }

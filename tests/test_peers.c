@@ -52,7 +52,7 @@ hear(int number, const char *address, int64_t first, int64_t ack)
 	struct link_message msg = { .peer = number, .state = LINK_PEER_TRANSFER, .pos = first, .ack = ack };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", address);
-	peers_hear(&peers, &msg);
+	peers_on_message(&peers, &msg);
 }
 
 static void
@@ -192,7 +192,7 @@ more_than_there_is_room_for_are_forgotten_oldest_first(void **state)
 	for (int i = 0; i <= PEERS_KNOWN_MAX; i++) {
 		snprintf(address, sizeof(address), "10.0.1.%d:1", i);
 		say_hello(address, true);
-		peers.known[0].heard_ms = 1;	/* whoever is there was the first */
+		peers.known[0].hello_ms = 1;	/* whoever is there was the first */
 	}
 	assert_int_equal(peers.n_known, PEERS_KNOWN_MAX);
 	hear(1, address, 4000, 4500);

@@ -134,7 +134,7 @@ answer_submissions(int how)
 						     .kind = req.s.kind, .slot = req.s.slot, .tag = req.s.tag,
 						     .code = codes[how & 3], .pos = how & 4 ? -1 : 4096,
 						     .n = req.s.items });
-		traffic_hear(loop.traffic);
+		traffic_reap(loop.traffic);
 	}
 }
 
