@@ -17,22 +17,8 @@
 #include "conf/err.h"
 #include "store/delays.h"
 #include "tests/broker_kit.h"
+#include "tests/clock_kit.h"
 #include "tests/tree.h"
-
-static _Atomic int64_t clock_shift_s;		/* the wall clock was set */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int
-__wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int rc = __real_clock_gettime(id, ts);
-
-	if (id == CLOCK_REALTIME)
-		ts->tv_sec += clock_shift_s;
-	return rc;
-}
 
 /* As a producer does it: level 1 ..., or 0 and a time.  The body is a number. */
 static void

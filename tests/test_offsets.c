@@ -23,6 +23,7 @@
 #include "offsets/offsets.h"
 #include "offsets/tables.h"
 #include "tests/broker_kit.h"
+#include "tests/clock_kit.h"
 #include "tests/tree.h"
 
 /* --- what can be seen ----------------------------------------------------------------------- */
@@ -1418,32 +1419,6 @@ a_slave_changes_nothing_by_itself(void **state)
 
 /* --- what topics say about keeping messages ---------------------------------------------- */
 
-static _Atomic int hours_gone;
-
-time_t __real_time(time_t *ret);
-time_t __wrap_time(time_t *ret);
-time_t
-__wrap_time(time_t *ret)
-{
-	time_t now = __real_time(NULL) + hours_gone * 3600;
-
-	if (ret)
-		*ret = now;
-	return now;
-}
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-int
-__wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int rc = __real_clock_gettime(id, ts);
-
-	if (id == CLOCK_BOOTTIME)	/* they have gone, the clock was not set */
-		ts->tv_sec += hours_gone * 3600;
-	return rc;
-}
-
 static bool
 head_comes_to(struct queue *q, int64_t min)
 {
@@ -1472,7 +1447,7 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	struct topic *t, *other;
 	struct queue *q;
 
-	hours_gone = 0;
+	clock_passed_s = 0;
 	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
 	t = broker_topic(b, "t", 1);
@@ -1482,10 +1457,10 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	broker_produce(b, "t", 0, 7);
 	broker_produce(b, "other", 0, 7);
 	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
-	hours_gone = 1;
+	clock_passed_s = 1 * 3600;
 	usleep(20000);
 	assert_int_equal(queue_min(q).n, 0);
-	hours_gone = 3;
+	clock_passed_s = 3 * 3600;
 	assert_true(head_comes_to(q, 7));
 	assert_int_equal(topic_queue(b->offsets, other, 0, &q), MQ_OK);
 	assert_int_equal(queue_min(q).n, 0);
@@ -1499,7 +1474,7 @@ messages_past_their_topics_own_time_are_no_longer_seen(void **state)
 	assert_int_equal(queue_min(q).n, 7);
 	assert_int_equal(queue_head_moves(q), 1);
 	broker_close(b);
-	hours_gone = 0;
+	clock_passed_s = 0;
 }
 
 static void
@@ -1509,20 +1484,20 @@ a_shorter_time_counts_at_once(void **state)
 	struct topic *t;
 	struct queue *q;
 
-	hours_gone = 0;
+	clock_passed_s = 0;
 	broker_set(b, "flushIntervalConsumeQueue", "1");
 	broker_open(b);
 	t = broker_topic(b, "t", 1);
 	broker_produce(b, "t", 0, 7);
 	assert_int_equal(topic_queue(b->offsets, t, 0, &q), MQ_OK);
-	hours_gone = 5;
+	clock_passed_s = 5 * 3600;
 	change_topic(b, t, 6, false);
 	usleep(20000);
 	assert_int_equal(queue_min(q).n, 0);
 	change_topic(b, t, 4, false);
 	assert_true(head_comes_to(q, 7));
 	broker_close(b);
-	hours_gone = 0;
+	clock_passed_s = 0;
 }
 
 static bool

@@ -16,26 +16,10 @@
 #include "offsets/halves.h"
 #include "offsets/transactions.h"
 #include "tests/broker_kit.h"
+#include "tests/clock_kit.h"
 #include "tests/tree.h"
 
 #define HOUR_MS 3600000
-
-/* --- the clock ------------------------------------------------------------------------------ */
-
-static _Atomic int64_t clock_shift_s;		/* the wall clock was set */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int
-__wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int rc = __real_clock_gettime(id, ts);
-
-	if (id == CLOCK_REALTIME)
-		ts->tv_sec += clock_shift_s;
-	return rc;
-}
 
 /* --- what a producer does ------------------------------------------------------------------ */
 

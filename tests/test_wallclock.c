@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "store/retention.h"
+#include "tests/clock_kit.h"
 #include "tests/store_kit.h"
 #include "tests/tree.h"
 
@@ -24,40 +24,10 @@
 #define DAY (24 * HOUR)
 #define YEAR (365 * (int64_t)DAY)
 
-/* --- the clock -------------------------------------------------------------------------- */
-
-static _Atomic int64_t shift_s;		/* the wall clock was set */
-static _Atomic int64_t passed_s;	/* time has gone by */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-int
-__wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int rc = __real_clock_gettime(id, ts);
-
-	if (id == CLOCK_REALTIME)
-		ts->tv_sec += shift_s + passed_s;
-	if (id == CLOCK_BOOTTIME)
-		ts->tv_sec += passed_s;
-	return rc;
-}
-
-time_t __wrap_time(time_t *ret);
-time_t
-__wrap_time(time_t *ret)
-{
-	time_t now = (time_t)(clock_wall_ms() / 1000);
-
-	if (ret)
-		*ret = now;
-	return now;
-}
-
 static int
 fresh(void **state)
 {
-	shift_s = passed_s = 0;
+	clock_shift_s = clock_passed_s = 0;
 	return kit_setup(state);
 }
 
@@ -101,10 +71,10 @@ a_message_stored_when_the_clock_was_years_ahead_pins_no_later_one(void **state)
 	kit_open(k);
 	for (int i = 0; i < 2; i++) {
 		append(k, 5);
-		shift_s = 6 * YEAR;
+		clock_shift_s = 6 * YEAR;
 		append(k, 5);
-		shift_s = 0;
-		passed_s += HOUR;
+		clock_shift_s = 0;
+		clock_passed_s += HOUR;
 		if (i == 1) {
 			kit_close(k);
 			kit_open(k);
@@ -113,7 +83,7 @@ a_message_stored_when_the_clock_was_years_ahead_pins_no_later_one(void **state)
 		assert_in_range(stored_ms(k, k->n - 1), clock_wall_ms() - 60000, clock_wall_ms());
 		assert_int_equal(stats(k).clock_backs, 1);
 		assert_true(stored_ms(k, k->n - 6) > stored_ms(k, k->n - 1));
-		passed_s += HOUR;
+		clock_passed_s += HOUR;
 		kit_close(k);
 		kit_open(k);
 	}
@@ -129,10 +99,10 @@ small_steps_back_leave_store_times_in_order(void **state)
 	kit_open(k);
 	append(k, 5);
 	before = stored_ms(k, 4);
-	shift_s = -30;
+	clock_shift_s = -30;
 	append(k, 5);
 	assert_int_equal(stored_ms(k, 9), before);
-	shift_s = -60 * YEAR;		/* it was never set */
+	clock_shift_s = -60 * YEAR;		/* it was never set */
 	append(k, 5);
 	assert_int_equal(stored_ms(k, 14), before);
 	assert_int_equal(stats(k).clock_backs, 0);
@@ -145,11 +115,11 @@ times_are_found_before_and_behind_messages_of_a_wrong_clock(void **state)
 
 	kit_open(k);
 	append(k, 100);
-	passed_s = 2 * HOUR;
-	shift_s = 6 * YEAR;
+	clock_passed_s = 2 * HOUR;
+	clock_shift_s = 6 * YEAR;
 	append(k, 3000);
-	shift_s = 0;
-	passed_s = 4 * HOUR;
+	clock_shift_s = 0;
+	clock_passed_s = 4 * HOUR;
 	append(k, 700);
 	assert_int_equal(find(k, 0), 0);
 	assert_int_equal(find(k, stored_ms(k, 0)), 0);
@@ -195,18 +165,18 @@ a_clock_that_has_just_jumped_removes_nothing_for_an_hour(void **state)
 	struct kit *k = *state;
 
 	fill_segments(k, 3);
-	shift_s = 3 * DAY;
+	clock_shift_s = 3 * DAY;
 	assert_int_equal(segments_gone(k), 0);
 	assert_in_range(stats(k).clock_ahead_ms, 3 * DAY * 1000LL - 5000, 3 * DAY * 1000LL + 5000);
-	passed_s = HOUR / 2;
-	shift_s = 0;			/* it was set right */
+	clock_passed_s = HOUR / 2;
+	clock_shift_s = 0;			/* it was set right */
 	assert_int_equal(segments_gone(k), 0);
 	assert_int_equal(stats(k).clock_ahead_ms, 0);
-	shift_s = 3 * DAY;
+	clock_shift_s = 3 * DAY;
 	assert_int_equal(segments_gone(k), 0);
-	passed_s += HOUR / 2;
+	clock_passed_s += HOUR / 2;
 	assert_int_equal(segments_gone(k), 0);
-	passed_s += HOUR;		/* it goes on from there: it may be right */
+	clock_passed_s += HOUR;		/* it goes on from there: it may be right */
 	assert_int_equal(segments_gone(k), 3);
 	assert_int_equal(stats(k).clock_ahead_ms, 0);
 }
@@ -217,9 +187,9 @@ time_that_has_gone_by_removes_what_is_due_at_once(void **state)
 	struct kit *k = *state;
 
 	fill_segments(k, 3);
-	passed_s = 2 * DAY - HOUR;
+	clock_passed_s = 2 * DAY - HOUR;
 	assert_int_equal(segments_gone(k), 0);
-	passed_s = 2 * DAY + HOUR;
+	clock_passed_s = 2 * DAY + HOUR;
 	assert_int_equal(segments_gone(k), 3);
 }
 
@@ -230,12 +200,12 @@ a_clock_that_was_ahead_at_the_mount_removes_nothing_for_an_hour(void **state)
 
 	fill_segments(k, 3);
 	kit_close(k);
-	shift_s = 3 * DAY;
+	clock_shift_s = 3 * DAY;
 	kit_open(k);
 	assert_int_equal(segments_gone(k), 0);
-	passed_s = HOUR / 2;
+	clock_passed_s = HOUR / 2;
 	assert_int_equal(segments_gone(k), 0);
-	passed_s = HOUR + 60;
+	clock_passed_s = HOUR + 60;
 	assert_int_equal(segments_gone(k), 3);
 }
 
@@ -245,9 +215,9 @@ a_segment_written_by_a_clock_that_was_ahead_goes_with_those_behind_it(void **sta
 	struct kit *k = *state;
 
 	fill_segments(k, 4);
-	set_written(k, 0, __wrap_time(NULL) + 6 * YEAR);
-	set_written(k, 1, __wrap_time(NULL) - 50 * HOUR);
-	set_written(k, 2, __wrap_time(NULL) + 6 * YEAR);
+	set_written(k, 0, time(NULL) + 6 * YEAR);
+	set_written(k, 1, time(NULL) - 50 * HOUR);
+	set_written(k, 2, time(NULL) + 6 * YEAR);
 	assert_int_equal(segments_gone(k), 2);
 }
 
