@@ -549,16 +549,9 @@ check_tls(const struct settings *s)
 			!s->tlsCert[0] ? "tlsCert" : !s->tlsKey[0] ? "tlsKey" : "tlsCa");
 }
 
-int
-settings_check(const struct settings *s)
-{
-	if (s->brokerRole == SLAVE && !s->master[0] && (!s->namesrvAddr[0] || strcmp(s->listen, "none") == 0))
-		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT, or listen and namesrvAddr");
-	return settings_check_mounted(s);
-}
-
-int
-settings_check_mounted(const struct settings *s)
+/* Of a mounted broker: a slave without a master is allowed, too. */
+static int
+check_mounted(const struct settings *s)
 {
 	if (s->maxMessageSize + RECORD_SPARE_BYTES > s->mappedFileSizeCommitLog)
 		return err_note(MQ_EBADCONF, "maxMessageSize=%" PRId64 " does not fit into a segment: "
@@ -568,6 +561,14 @@ settings_check_mounted(const struct settings *s)
 		return err_note(MQ_EBADCONF, "haListenPort=%" PRId64 " with listenPort=%" PRId64
 				": must be another port", s->haListenPort, s->listenPort);
 	return check_tls(s);
+}
+
+int
+settings_check(const struct settings *s)
+{
+	if (s->brokerRole == SLAVE && !s->master[0] && (!s->namesrvAddr[0] || strcmp(s->listen, "none") == 0))
+		return err_note(MQ_EBADCONF, "brokerRole=SLAVE needs master=HOST:PORT, or listen and namesrvAddr");
+	return check_mounted(s);
 }
 
 /* --- while mounted --- */
@@ -611,7 +612,7 @@ value_change(struct settings *s, const struct setting *row, union value value)
 		*text_at(&tried, row) = value.text;
 	else
 		number_set(&tried, row, value.number);
-	rc = settings_check_mounted(&tried);
+	rc = check_mounted(&tried);
 	if (rc == MQ_OK && is_text)
 		rc = text_change(s, row, value.text);
 	else if (rc == MQ_OK)

@@ -97,7 +97,8 @@ void settings_free(struct settings *s);
 int settings_set(struct settings *s, const char *key, const char *value, const char *where);
 
 /* The same for a mounted broker, in any thread: refuses what is not
- * SETTING_LIVE, and what settings_check_mounted() would refuse. */
+ * SETTING_LIVE, and what settings_check() would refuse, but for a slave without a
+ * master. */
 int settings_change(struct settings *s, const char *key, const char *value, const char *where);
 
 /* Read mqfs.conf (inih) or a RocketMQ .properties/broker.conf.  The file is
@@ -140,9 +141,6 @@ int settings_resolve(struct settings *s);
 /* What cannot be checked one key at a time: MQ_EBADCONF with a note that
  * names both keys.  Call after settings_resolve(). */
 int settings_check(const struct settings *s);
-
-/* The same for a mounted broker: a slave without a master is allowed, too. */
-int settings_check_mounted(const struct settings *s);
 
 /* The settings as --help shows them: key, default, range, one line of help. */
 void settings_print_help(FILE *out);

@@ -180,7 +180,8 @@ segment_make(struct commitlog *log, const char *name, const char *tmp, int from_
 	return file_place(log->dirfd, fd, tmp, name, rc);
 }
 
-int
+/* Make the segment at base, which does not exist, durably. */
+static int
 segment_create(struct commitlog *log, mq_pos base)
 {
 	char name[SEGMENT_NAME_SIZE];

@@ -16,14 +16,11 @@
 void segment_name(mq_pos base, char name[SEGMENT_NAME_SIZE]);
 bool segment_exists(const struct commitlog *log, mq_pos base);
 
-/* Make the segment at base, which does not exist, durably.  Needs spare_lock. */
-int segment_create(struct commitlog *log, mq_pos base);
-
 /* Make the file of a segment, or replace it, durably: the first `keep` bytes of from_fd, then zeros.
  * It is called `tmp` until it is whole. */
 int segment_make(struct commitlog *log, const char *name, const char *tmp, int from_fd, int64_t keep);
 
-/* The same for an empty log, which begins there then. */
+/* Make the segment at `at`, where an empty log begins then, durably.  Needs spare_lock. */
 int segment_first(struct commitlog *log, mq_pos at);
 
 int segment_sync(struct commitlog *log, mq_pos base);

@@ -30,7 +30,8 @@ durable_open(int dirfd, int *ret_fd)
 	return rc;
 }
 
-mq_pos
+/* The position in the file; -1: there is none. */
+static mq_pos
 durable_read(int dirfd)
 {
 	AUTO_CLOSE int fd = openat(dirfd, NAME, O_RDONLY | O_CLOEXEC);

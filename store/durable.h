@@ -22,9 +22,6 @@ struct storedir;
 /* Open the file, made if it is not there, in the store's directory. */
 int durable_open(int dirfd, int *ret_fd);
 
-/* The position in the file; -1: there is none. */
-mq_pos durable_read(int dirfd);
-
 /* The position up to which the log that is to be recovered was on this disk: the greater of the file's and
  * `checkpoint`.  INT64_MAX, all of it, after a clean exit, and if there is no file (RocketMQ has none). */
 mq_pos durable_promised(const struct storedir *dir, mq_pos checkpoint);

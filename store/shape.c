@@ -97,13 +97,13 @@ shape_of_queues(int store_fd)
 	return entries * QUEUE_ENTRY_BYTES;
 }
 
-int64_t
+static int64_t
 index_shape_bytes(const struct index_shape *shape)
 {
 	return HEADER_BYTES + shape->slots * SLOT_BYTES + shape->entries * ENTRY_BYTES;
 }
 
-bool
+static bool
 index_shape_guess(int64_t bytes, struct index_shape *shape)
 {
 	struct index_shape ratio = { .slots = (bytes - HEADER_BYTES) / RATIO_BYTES };

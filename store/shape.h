@@ -19,13 +19,8 @@ struct index_shape {
 	int64_t slots, entries;
 };
 
-int64_t index_shape_bytes(const struct index_shape *shape);
-
-/* The shape of a file of that length: *shape if that fits, else RocketMQ's ratio (four entries to a
- * slot).  False: neither fits; *shape is unchanged. */
-bool index_shape_guess(int64_t bytes, struct index_shape *shape);
-
-/* The same of the index files in STORE/index (dirfd).  False also if there is none. */
+/* The shape of the index files in STORE/index (dirfd): *shape if that fits their length, else RocketMQ's ratio
+ * (four entries to a slot).  False: neither fits, or there is none; *shape is unchanged. */
 bool shape_of_index(int dirfd, struct index_shape *shape);
 
 #endif

@@ -13,7 +13,14 @@
 #include "store/wheel.h"
 
 #define CHECK_NAME "config/timercheck"
+#define WHEEL_LOOK_MAX 65536		/* of the queue, the newest ones */
 #define AT_ONCE 512		/* entries of the queue */
+
+struct wheel {
+	int64_t waiting;		/* not delivered; a message with a long delay is stored more than once, and
+					 * each counts */
+	int64_t first_ms;		/* when the first of them is due, or was */
+};
 
 /* Up to when messages have been delivered. */
 static int64_t
@@ -68,8 +75,9 @@ next_entries(struct queue *q, int64_t *at, struct queue_entry entries[AT_ONCE], 
 	return rc;
 }
 
-int
-wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret)
+/* Errors as store_read()'s. */
+static int
+look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret)
 {
 	struct queue *q = store_queue(s, WHEEL_TOPIC, 0);
 	int64_t delivered = delivered_ms(store_fd, now_ms), at = q ? queue_end(q).n - WHEEL_LOOK_MAX : 0;
@@ -96,7 +104,7 @@ wheel_log(struct store *s, int store_fd, int64_t *ret_waiting)
 	struct tm tm;
 	time_t first;
 	char text[40];
-	int rc = wheel_look(s, store_fd, clock_wall_ms(), &w);
+	int rc = look(s, store_fd, clock_wall_ms(), &w);
 
 	if (rc != MQ_OK) {
 		log_warn("messages in " WHEEL_TOPIC " cannot be read: %s", err_text(rc));

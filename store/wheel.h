@@ -17,21 +17,10 @@
 #include "store/store.h"
 
 #define WHEEL_TOPIC "rmq_sys_wheel_timer"
-#define WHEEL_LOOK_MAX 65536
 
-struct wheel {
-	int64_t waiting;	/* messages that are not delivered, among the newest WHEEL_LOOK_MAX of the
-				 * queue; the wheel stores a message with a long delay more than once,
-				 * and each counts */
-	int64_t first_ms;	/* when the first of them is due, or was */
-};
-
-/* Count the messages that wait in the store whose directory is store_fd, by reading them.  Without
- * config/timercheck, as on a slave of the broker, messages due before now_ms count as delivered.
- * Errors as store_read()'s. */
-int wheel_look(struct store *s, int store_fd, int64_t now_ms, struct wheel *ret);
-
-/* The same, and log what waits, or that the messages cannot be read: *ret_waiting is untouched then. */
+/* Count the messages that wait in the store whose directory is store_fd, by reading them, and log what waits;
+ * or that they cannot be read: *ret_waiting is untouched then.  Without config/timercheck, as on a slave of the
+ * broker, messages that are due before now count as delivered. */
 void wheel_log(struct store *s, int store_fd, int64_t *ret_waiting);
 
 #endif
