@@ -18,7 +18,6 @@
 #include <cmocka.h>
 
 #include "conf/err.h"
-#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/offsets.h"
 #include "offsets/tables.h"

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-#include "conf/clock.h"
 #include "conf/err.h"
 #include "net/stream.h"
 #include "tests/tree.h"
