@@ -118,10 +118,10 @@ who_waits_for_what_is_far_ahead_sleeps_on(void **state)
 
 	(void)state;
 	mark_init(&m, MQ_POS(0));
-	far = (struct waiter){ .m = &m, .past = STEPS, .timeout_ms = 10000 };
+	far = (struct waiter){ .m = &m, .past = STEPS, .timeout_ms = -1 };
 	pthread_create(&far.thread, NULL, waiter_main, &far);
 	for (int i = 1; i <= STEPS; i++) {
-		near = (struct waiter){ .m = &m, .past = i - 1, .timeout_ms = 10000 };
+		near = (struct waiter){ .m = &m, .past = i - 1, .timeout_ms = -1 };
 		pthread_create(&near.thread, NULL, waiter_main, &near);
 		wait_for_waiters(&m, 2);
 		mark_advance(&m, MQ_POS(i));
