@@ -19,6 +19,7 @@
 #include "repl/replication_priv.h"
 
 #define CALL_MS 3000
+#define INFO_MS 30000			/* what a RocketMQ broker says of itself: 5.x looks through all of its timer wheel */
 #define PAUSE_FIRST_MS 250
 #define PAUSE_LAST_MS 5000
 #define STEADY_MS 5000			/* after an attempt of this length the pauses are short again */
@@ -85,7 +86,7 @@ ask_rocketmq(struct follow *f, const struct hello *ours, struct hello *ret)
 	int rc = check_kind(f, ours);
 
 	if (rc == MQ_OK)
-		rc = replication_call(f->r, REQUEST_GET_BROKER_RUNTIME_INFO, NULL, NULL, 0, CALL_MS, &a);
+		rc = replication_call(f->r, REQUEST_GET_BROKER_RUNTIME_INFO, NULL, NULL, 0, INFO_MS, &a);
 
 	if (rc == MQ_OK && a.code != ANSWER_SUCCESS)
 		rc = err_note(-EPROTO, "does not tell its state: %s", a.remark);

@@ -1,11 +1,11 @@
 """A RocketMQ master as a slave of it sees it, for the shell tests.
 
-    python3 rocketmq.py PORT [COMMITLOG]
+    python3 rocketmq.py PORT [COMMITLOG [SECONDS]]
 
 It answers at PORT what a RocketMQ broker answers (and refuses what that does not know),
 and replicates at PORT + 1 the log of that directory, as long as it is when it begins.
 It has a topic `orders` of two queues, and a group `billing` that is at 7 of queue 1, or where
-a commit (request 15) has moved it to."""
+a commit (request 15) has moved it to.  SECONDS are what it takes it to say how it is (request 28)."""
 
 import json
 import os
@@ -42,6 +42,7 @@ class Log:
 def answer(log, header):
     code = header["code"]
     if code == 28:
+        time.sleep(float(sys.argv[3]) if len(sys.argv) > 3 else 0)
         return 0, {"table": {"brokerVersionDesc": "V4_9_7", "commitLogMinOffset": str(log.begin),
                              "commitLogMaxOffset": str(log.end)}}
     if code == 15:
