@@ -34,6 +34,8 @@ for victim in mqremoted mount both; do
 	[ "$victim" = mqremoted ] || kill_mqfs "$mnt"
 	wait_for "$producer"
 	if [ "$victim" != mqremoted ]; then begin; fi
+	is_another() { local now; now=$(cat "$mnt/status/mqremoted") && [ "$now" != "$remoted" ] && [ "$now" != 0 ]; }
+	eventually 60 is_another
 	eventually 60 is_listened_to "$port"
 	judge "$victim"
 	[ "$(wc -l < "$work/stored")" -lt "$count" ] || fail "$victim: was killed too late"
