@@ -38,8 +38,8 @@ err_note(int rc, const char *fmt, ...)
 	va_list ap;
 	int saved = errno;
 
-	if (rc < 0 && rc > MQ_ECLOSED)
-		errno = -rc;
+	if (rc < 0)
+		errno = err_to_errno(rc);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -27,7 +27,7 @@ enum {
 };
 
 /* Note what went wrong, in this thread, and return rc: `return err_note(rc, ...)`.
- * `%m` in fmt stands for the errno of rc when rc is one.  The last note wins. */
+ * `%m` in fmt stands for the errno that rc is shown as, see err_to_errno().  The last note wins. */
 int err_note(int rc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The last note of this thread, for a log line or a message to the user;

@@ -163,9 +163,10 @@ call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
 		return rc;
 	if (!c->over)
 		return err_note(-ETIMEDOUT, "%m");
-	if (c->rc != MQ_OK)
-		return c->answer.remark[0] ? err_note(c->rc, "%s", c->answer.remark) : err_note(c->rc, "%m");
-	return MQ_OK;
+	if (c->rc == MQ_OK)
+		return MQ_OK;
+	err_clear();		/* an older note of this code is about something else */
+	return err_note(c->rc, "%s", c->answer.remark[0] ? c->answer.remark : err_text(c->rc));
 }
 
 int

@@ -54,6 +54,10 @@ percent_m_is_the_code_and_errno_stays(void **state)
 	assert_int_equal(errno, ENOTTY);
 	snprintf(want, sizeof(want), "create: %s", strerror(ENOSPC));
 	assert_string_equal(err_text(-ENOSPC), want);
+	errno = 0;
+	err_note(MQ_EGONE, "read: %m");
+	snprintf(want, sizeof(want), "read: %s", strerror(ESTALE));
+	assert_string_equal(err_text(MQ_EGONE), want);
 }
 
 static void

@@ -650,7 +650,8 @@ a_master_has_nobody_to_ask(void **state)
 struct mount {
 	struct exchange *x;
 	int link, far;			/* both ends */
-	int code;			/* what a call came to */
+	int code;			/* what a call came to, */
+	char why[200];			/* and its text, if it failed */
 	struct answer answer;
 };
 
@@ -773,6 +774,7 @@ call_main(void *arg)
 	struct mount *m = arg;
 
 	m->code = exchange_call(m->x, CODE, NULL, "body", 4, 200, &m->answer);
+	snprintf(m->why, sizeof(m->why), "%s", err_text(m->code));
 	return NULL;
 }
 
@@ -827,6 +829,14 @@ a_call_ends_when_it_is_refused_or_the_link_ends_or_the_mount_does(void **state)
 	assert_int_equal(hear(m, &msg, "", "not wanted"), MQ_OK);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(m->code, -ECONNREFUSED);
+
+	thread = begin_call(m, &msg);
+	msg.kind = LINK_RESPONSE;
+	msg.code = MQ_ECORRUPT;
+	assert_int_equal(hear(m, &msg, "", ""), MQ_OK);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(m->code, MQ_ECORRUPT);
+	assert_string_equal(m->why, "corrupt data");
 
 	thread = begin_call(m, &msg);
 	detach(m);
