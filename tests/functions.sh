@@ -120,21 +120,21 @@ nap() { read -rt "$1" -u "$nothing" || true; }
 # within SECONDS COMMAND...   tries until COMMAND succeeds, after a second less often; fails if it
 # never did
 within() {
-	local end=$((SECONDS + $1 + 1)) tries=0
+	local _end=$((SECONDS + $1 + 1)) _looks=0	# COMMAND sees them, and may have variables of its own
 	shift
 	until "$@" > "$work/.attempt" 2>&1; do
-		if [ "$SECONDS" -ge $end ]; then return 1; fi
-		nap "0.0$((tries++ < 50 ? 2 : 8))"
+		if [ "$SECONDS" -ge $_end ]; then return 1; fi
+		nap "0.0$((_looks++ < 50 ? 2 : 8))"
 	done
 }
 
 # eventually SECONDS COMMAND...   the same, and fails the test.  SECONDS are what a machine
 # needs that does nothing else; any is given $patience.
 eventually() {
-	local seconds=$(($1 > patience ? $1 : patience))
-	if within "$seconds" "${@:2}"; then return 0; fi
+	local _seconds=$(($1 > patience ? $1 : patience))
+	if within "$_seconds" "${@:2}"; then return 0; fi
 	tail -n 5 "$work/.attempt" >&9
-	fail "not within $seconds s: ${*:2}"
+	fail "not within $_seconds s: ${*:2}"
 }
 
 # State letter of a process; Z also for one that is gone.

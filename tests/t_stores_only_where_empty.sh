@@ -24,7 +24,7 @@ if mounted "$mnt"; then fail "it was mounted nevertheless"; fi
 # Empty, as mkfs leaves a disk, or begun by a mount that was killed: fine.
 mkdir -p "$work/empty" "$work/disk/lost+found" "$work/begun"
 touch "$work/begun/lock"
-for store in empty disk begun new/below; do
+for store in empty disk begun new; do
 	start_mqfs "$work/$store" "$mnt"
 	mkdir "$mnt/topics/t"
 	stop_mqfs "$mnt"
