@@ -184,7 +184,8 @@ ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 }
 
 bool
-ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off, size_t *ret_n)
+ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off, bool whole,
+	   size_t *ret_n)
 {
 	bool elsewhere;
 	size_t n;
@@ -193,6 +194,8 @@ ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size,
 		return false;
 	lock_take(&f->lock);
 	n = wait_ready(f, size, off);
+	if (whole && n < size)
+		n = 0;
 	elsewhere = n == 0 && f->ring;
 	if (n > 0) {
 		f->replying++;

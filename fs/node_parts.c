@@ -303,18 +303,16 @@ note_head(struct part *p, off_t off, const unsigned char *buf, size_t n)
 static int
 part_fill(const struct part *p, off_t off, unsigned char *buf, size_t size, size_t *ret_n)
 {
-	size_t n = 0, got = 1;
+	size_t n = 0, got = 0;
 	int rc = p->view ? MQ_OK : MQ_EGONE;
 
 	if (rc == MQ_OK && off < p->gone) {
 		n = (int64_t)size < p->gone - off ? size : (size_t)(p->gone - off);
 		rc = fill_gone(p, off, buf, n);
 	}
-	while (rc == MQ_OK && n < size && got > 0) {
-		rc = view_read(p->view, off + (int64_t)n - p->gone, buf + n, size - n, &got);
-		n += rc == MQ_OK ? got : 0;
-	}
-	*ret_n = n;
+	if (rc == MQ_OK)
+		rc = view_read_whole(p->view, off + (int64_t)n - p->gone, buf + n, size - n, &got);
+	*ret_n = n + got;
 	return rc;
 }
 

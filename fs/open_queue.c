@@ -604,6 +604,24 @@ read_queue(const struct handle *h, size_t i)
 	return oq->roams ? NULL : view_queue(oq->view, i);
 }
 
+/* The kernel keeps what it has read of a finished range: to it, an answer that is short is the end of the file. */
+static bool
+is_kept_by_kernel(const struct handle *h)
+{
+	return h->fopen & FOPEN_KEEP_CACHE;
+}
+
+static int
+read_at(struct mount *m, struct handle *h, off_t off, void *buf, size_t size, size_t *ret_n)
+{
+	const struct open_queue *oq = h->own;
+
+	if (oq->roams)
+		return roam(m, h, off, buf, size, ret_n);
+	return is_kept_by_kernel(h) ? view_read_whole(oq->view, off, buf, size, ret_n)
+				    : view_read(oq->view, off, buf, size, ret_n);
+}
+
 static const struct pending_read reading = { .ready = read_ready, .answer = open_queue_read_on, .queue = read_queue };
 
 void
@@ -623,8 +641,7 @@ open_queue_read_on(struct mount *m, fuse_req_t req, struct handle *h, size_t siz
 		if (rc == MQ_OK && !oq->roams)
 			rc = commit_before(m, h, off);
 		if (rc == MQ_OK)
-			rc = oq->roams ? roam(m, h, off, scratch->out, size, &n) :
-					 view_read(oq->view, off, scratch->out, size, &n);
+			rc = read_at(m, h, off, scratch->out, size, &n);
 		if (rc == MQ_OK)
 			note_read_end(h, off + (off_t)n);
 		wait = rc == MQ_OK && n == 0 && oq->follow && !(oq->view && view_is_finished(oq->view));
@@ -654,7 +671,8 @@ open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, 
 		return;
 	}
 	closing_wait(m->closing);
-	if (oq->roams || view_was_cut(oq->view) || !ahead_take(m->ahead, h, &oq->ahead, size, off, &n)) {
+	if (oq->roams || view_was_cut(oq->view) || 
+	    !ahead_take(m->ahead, h, &oq->ahead, size, off, is_kept_by_kernel(h), &n)) {
 		open_queue_read_on(m, req, h, size, off);
 		return;
 	}

@@ -365,6 +365,20 @@ view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
 	return MQ_OK;
 }
 
+int
+view_read_whole(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n)
+{
+	size_t done = 0, n = 1;
+	int rc = MQ_OK;
+
+	while (rc == MQ_OK && done < size && n > 0) {
+		rc = view_read(v, byte + (int64_t)done, (unsigned char *)buf + done, size - done, &n);
+		done += rc == MQ_OK ? n : 0;
+	}
+	*ret_n = done;
+	return rc;
+}
+
 bool
 view_is_ready(struct view *v, int64_t byte)
 {

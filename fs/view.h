@@ -57,6 +57,9 @@ void view_keep(const struct view *v, struct estate_view *ret_kept);
  * MQ_ELATER as above. */
 int view_read(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
 
+/* The same, but fewer than `size` bytes are followed by the end; an error before it is returned. */
+int view_read_whole(struct view *v, int64_t byte, void *buf, size_t size, size_t *ret_n);
+
 /* Has a queue's end been cut since this was last noticed by view_read()?  Any thread. */
 bool view_was_cut(const struct view *v);
 
