@@ -20,7 +20,6 @@
 #ifndef MQFS_FS_LOCKS_H
 #define MQFS_FS_LOCKS_H
 
-
 #include "fs/handle.h"
 
 struct locks;
