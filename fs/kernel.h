@@ -49,6 +49,7 @@ struct kernel_out_header {
 #define KERNEL_RESENT (UINT64_C(1) << 63)
 
 #define KERNEL_OP_WRITE 16
+#define KERNEL_OP_RELEASE 18
 #define KERNEL_OP_INIT 26
 #define KERNEL_OP_POLL 40
 

@@ -11,8 +11,6 @@
 #include "fs/locks.h"
 #include "fs/reply.h"
 
-#define CLOSING_MS 50		/* after the last close(2) of an open file, its RELEASE comes within this time */
-#define CLOSING_TRIES 3
 #define DEADLOCK_DEPTH 10	/* the kernel looks as far for local files */
 
 /* A request for a lock that another owner has. */
@@ -309,16 +307,24 @@ take_or_wait(struct locks *ls, const struct estate_lock *want, struct lock_waite
 	return MQ_OK;
 }
 
-/* Does a file that was closed just now hold what `want` wants?  The kernel sends RELEASE after the last close(2) has
- * returned, so the lock of a process that has ended may still be held: `flock -n` must not fail by it. */
-static bool
-is_being_closed(struct locks *ls, const struct estate_lock *want)
+/* When was the file closed that holds what `want` wants?  0: none is, or it was not. */
+static int64_t
+holder_closed_ms(struct locks *ls, const struct estate_lock *want)
 {
 	const struct estate_lock *row;
 
 	LOCKED(&ls->lock);
 	row = conflict_of(ls, want);
-	return row && row->closed_ms > 0 && clock_mono_ms() - row->closed_ms < CLOSING_MS;
+	return row ? row->closed_ms : 0;
+}
+
+/* The lock of a process that has just ended may still be held: `flock -n` must not fail by it. */
+static bool
+is_being_closed(struct locks *ls, const struct estate_lock *want)
+{
+	int64_t closed_ms = holder_closed_ms(ls, want);
+
+	return closed_ms > 0 && closing_may_come(ls->m->closing, closed_ms);
 }
 
 static void
@@ -338,7 +344,7 @@ set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_w
 		*w = (struct lock_waiter){ .ls = ls, .req = req, .want = *want };
 		fuse_req_interrupt_func(req, waiter_interrupted, w);
 	}
-	for (int tries = 0; !w && tries < CLOSING_TRIES && is_being_closed(ls, want); tries++)
+	while (!w && is_being_closed(ls, want))
 		closing_wait_left(ls->m->closing);
 	lock_take(&ls->lock);
 	rc = take_or_wait(ls, want, w, &waits);

@@ -261,8 +261,6 @@ open_queue_topic(struct mount *m, const struct node *n, const struct name *name,
 	return open_queue_done(m, n, h, oq, rc);
 }
 
-#define CLAIM_MS 100	/* a RELEASE may come so long after its close(2) on a busy machine */
-
 /* In the estate, instead of a queue's number. */
 #define ROAMING (-1)	/* any:follow */
 #define EVERY (-2)	/* all */
@@ -287,14 +285,14 @@ claim_once(struct mount *m, const struct handle *h, const struct name *name, str
 	return MQ_OK;
 }
 
-/* The RELEASE of a consumer that has just closed its file may still be on its way: wait for it a moment. */
+/* The RELEASE of a consumer that has just closed its file may still be on its way. */
 static int
 claim(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
 {
 	int rc = claim_once(m, h, name, oq);
-	int64_t until = clock_mono_ms() + CLAIM_MS;
+	int64_t since_ms = clock_mono_ms();
 
-	while (rc == -EBUSY && clock_mono_ms() < until) {
+	while (rc == -EBUSY && closing_may_come(m->closing, since_ms)) {
 		closing_wait_left(m->closing);
 		rc = claim_once(m, h, name, oq);
 	}

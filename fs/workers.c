@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +16,7 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/scope.h"
 #include "conf/thread.h"
 #include "fs/estate.h"
 #include "fs/kernel.h"
@@ -31,11 +34,21 @@
 #define SHORT_BYTES (16 << 10)		/* such a write takes a worker some microseconds */
 #define RUN 32				/* so many requests without a pause are more than one worker's work */
 
+/* What a thread that takes requests is doing.  One that sleeps while it takes has taken none. */
+enum doing { OTHER, TAKES, RELEASES };
+
+struct taker {
+	_Alignas(64) _Atomic enum doing doing;
+	_Atomic pid_t thread;		/* 0: not started yet */
+};
+
 struct workers {
 	struct mount *m;
 	int ended_fd;
 	struct thread *list;		/* the pinned ones, */
 	size_t n, n_pinned;		/* then the stand-ins */
+	struct taker *takers;		/* as many as there can be threads; in the order of their starts */
+	_Atomic size_t n_takers;
 	_Atomic unsigned numbered;	/* workers, for the watchdog */
 	_Atomic size_t long_requests;	/* under way: all but short writes */
 
@@ -99,15 +112,80 @@ call_one(struct workers *w)
 	pthread_cond_signal(&w->call);
 }
 
+/* 0: too short for a request. */
+static uint32_t
+opcode_of(const struct fuse_buf *buf)
+{
+	struct kernel_in_header head = { .opcode = 0 };
+
+	if (buf->size >= sizeof(head))
+		memcpy(&head, buf->mem, sizeof(head));
+	return head.opcode;
+}
+
 static bool
 is_short_write(const struct fuse_buf *buf)
 {
-	struct kernel_in_header head;
+	return buf->size <= SHORT_BYTES && opcode_of(buf) == KERNEL_OP_WRITE;
+}
 
-	if (buf->size < sizeof(head) || buf->size > SHORT_BYTES)
-		return false;
-	memcpy(&head, buf->mem, sizeof(head));
-	return head.opcode == KERNEL_OP_WRITE;
+/* --- closes under way --------------------------------------------------------------- */
+
+static _Thread_local struct taker *this_taker;
+
+static void
+taker_begin(struct workers *w)
+{
+	this_taker = &w->takers[atomic_fetch_add(&w->n_takers, 1)];
+	atomic_store(&this_taker->thread, gettid());
+}
+
+static void
+now_doing(enum doing doing)
+{
+	atomic_store_explicit(&this_taker->doing, doing, memory_order_release);
+}
+
+/* True also if the system does not tell. */
+static bool
+is_asleep(pid_t thread)
+{
+	AUTO_CLOSE int fd = -1;
+	char path[64], stat[256];
+	const char *end;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, stat, sizeof(stat) - 1);
+	if (n < 0)
+		return true;
+	stat[n] = '\0';
+	end = strrchr(stat, ')');
+	return !end || strncmp(end, ") S", 3) == 0;
+}
+
+static bool
+may_have_release(const struct taker *t)
+{
+	enum doing doing = atomic_load(&t->doing);
+	bool asleep = doing == TAKES && is_asleep(atomic_load(&t->thread));
+
+	if (asleep)		/* since then, or before it looked so: a RELEASE may also sleep while it is served */
+		doing = atomic_load(&t->doing);
+	return doing == RELEASES || (doing == TAKES && !asleep);
+}
+
+bool
+workers_release_is_under_way(const struct mount *m)
+{
+	const struct workers *w = m->workers;
+	size_t n = w ? atomic_load(&w->n_takers) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (&w->takers[i] != this_taker && may_have_release(&w->takers[i]))
+			return true;
+	return false;
 }
 
 /* --- serving -------------------------------------------------------------------- */
@@ -178,6 +256,7 @@ serve(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 {
 	bool is_short = is_short_write(buf);
 
+	now_doing(opcode_of(buf) == KERNEL_OP_RELEASE ? RELEASES : OTHER);
 	if (!is_short) {
 		atomic_fetch_add(&w->long_requests, 1);	/* a worker that goes to rest sees it, or call_one() sees that worker */
 		call_one(w);
@@ -187,6 +266,7 @@ serve(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 	beat(w);
 	if (!is_short)
 		atomic_fetch_sub(&w->long_requests, 1);
+	now_doing(OTHER);
 	recent->parked = pending_has_parked_for_slaves() && is_short;
 }
 
@@ -200,7 +280,10 @@ serve_one(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 	if (fuse_session_exited(m->session))
 		return false;
 	await_request(w, recent);
+	now_doing(TAKES);
 	n = fuse_session_receive_buf(m->session, buf);
+	if (n <= 0)
+		now_doing(OTHER);
 	if (n == -EINTR || n == -EAGAIN)
 		return true;
 	if (n <= 0)
@@ -217,6 +300,7 @@ worker_main(void *arg)
 	struct recent recent = { .parked = false };
 	uint64_t one = 1;
 
+	taker_begin(w);
 	file_set_waiting(&w->for_disk);
 	while (serve_one(w, &buf, &recent))
 		if (recent.parked)
@@ -246,6 +330,7 @@ standin_main(void *arg)
 	struct fuse_buf buf = { 0 };
 	struct recent recent = { .parked = false };
 
+	taker_begin(w);
 	file_set_waiting(&w->for_disk);
 	while (standin_is_needed(w, s->rank) && serve_one(w, &buf, &recent)) {
 		free(buf.mem);		/* some MiB, which it may not need again for long */
@@ -339,8 +424,10 @@ workers_start(struct mount *m, int ended_fd)
 		return err_note(-errno, "sched_getaffinity: %m");
 	w->n_pinned = (size_t)CPU_COUNT(&cpus);
 	w->list = calloc(w->n_pinned + STANDINS, sizeof(*w->list));
-	if (!w->list)
+	w->takers = aligned_alloc(_Alignof(struct taker), (w->n_pinned + STANDINS) * sizeof(*w->takers));
+	if (!w->list || !w->takers)
 		return -ENOMEM;
+	memset(w->takers, 0, (w->n_pinned + STANDINS) * sizeof(*w->takers));
 	for (size_t i = 0; i < STANDINS && rc == MQ_OK; i++)
 		rc = start_standin(w, i);
 	for (size_t cpu = 0; cpu < CPU_SETSIZE && rc == MQ_OK; cpu++)
@@ -386,6 +473,7 @@ workers_end(struct mount *m)
 	pthread_cond_destroy(&w->more);
 	pthread_cond_destroy(&w->call);
 	lock_destroy(&w->lock);
+	free(w->takers);
 	free(w->list);
 	free(w);
 }

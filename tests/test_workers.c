@@ -292,6 +292,32 @@ no_worker_rests_while_the_other_one_serves_a_long_request(void **state)
 		assert_ptr_equal(serve_one_of(KERNEL_OP_WRITE, PARKED), other);
 }
 
+static bool
+ends_under_way(void)
+{
+	int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+
+	while (workers_release_is_under_way(&mount) && clock_mono_ms() < end_ms)
+		usleep(100);
+	return !workers_release_is_under_way(&mount);
+}
+
+static void
+a_release_is_under_way_until_it_is_served(void **state)
+{
+	(void)state;
+	assert_true(ends_under_way());		/* the workers sleep, once they have started */
+	serve_one_of(OP_READ, HELD);
+	assert_true(ends_under_way());
+	serve_one_of(KERNEL_OP_RELEASE, HELD);
+	for (int i = 0; i < 50; i++) {
+		assert_true(workers_release_is_under_way(&mount));
+		usleep(100);
+	}
+	released = true;
+	assert_true(ends_under_way());
+}
+
 int
 main(void)
 {
@@ -301,6 +327,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_write_that_waits_for_the_disk_ends_a_rest, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_one_workers_work_ends_a_rest, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_worker_rests_while_the_other_one_serves_a_long_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_release_is_under_way_until_it_is_served, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
