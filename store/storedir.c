@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ refuse_missing(const char *path)
 /* Make the directory at path, and let its name survive a power cut.  Those above it must be there: else a
  * mistyped path would make a store where nobody looks for it. */
 static int
-make_dir(const char *path, bool *ret_new)
+make_dir(const char *path)
 {
 	char above[PATH_MAX + 4];
 
@@ -57,7 +58,6 @@ make_dir(const char *path, bool *ret_new)
 			return refuse_missing(path);
 		return err_note(-errno, "store %s: make directory: %m", path);
 	}
-	*ret_new = true;
 	snprintf(above, sizeof(above), "%s/..", path);
 	AUTO_CLOSE int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* a parent that one may not read is one that was there before */
@@ -164,21 +164,27 @@ refuse_mount_point(const struct storedir *dir)
 	return rc;
 }
 
+/* What the store is: known once the lock is held, as the last holder changes it until it lets go. */
+static void
+look(struct storedir *dir)
+{
+	dir->is_copy = has_name(dir, "snapshot");
+	dir->is_new = !has_name(dir, "commitlog") && !has_name(dir, "consumequeue");
+}
+
 static int
 open_dir(struct storedir *dir)
 {
-	bool is_new = false;
 	int rc = MQ_OK;
 
 	if (!dir->read_only)
-		rc = make_dir(dir->path, &is_new);
+		rc = make_dir(dir->path);
 	if (rc != MQ_OK)
 		return rc;
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0)
 		return err_note(-errno, "store %s: %m", dir->path);
-	dir->is_copy = has_name(dir, "snapshot");
-	dir->is_new = is_new || (!has_name(dir, "commitlog") && !has_name(dir, "consumequeue"));
+	look(dir);
 	rc = refuse_mount_point(dir);
 	if (rc == MQ_OK)
 		rc = refuse_strange(dir);
@@ -198,6 +204,53 @@ try_lock(int fd, short type)
 	return fcntl(fd, F_OFD_SETLK, &range) == 0 ? MQ_OK : -errno;
 }
 
+/* Does the file `fdinfo` of /proc tell of a lock on `lock`, "MAJOR:MINOR:INODE"? */
+static bool
+tells_of(const char *fdinfo, const char *lock)
+{
+	FILE *lines = fopen(fdinfo, "re");
+	char line[256];
+	bool told = false;
+
+	while (lines && !told && fgets(line, sizeof(line), lines))
+		told = strncmp(line, "lock:", 5) == 0 && strstr(line, lock);
+	if (lines)
+		fclose(lines);
+	return told;
+}
+
+/* A read-only mount does not write into `lock` who it is, and a lock of an open file has no process id for
+ * fcntl(2): /proc is searched for the process.  0: it is on another host, or somebody else's. */
+static int
+find_reader(int lock_fd)
+{
+	char lock[80];
+	glob_t files;
+	struct stat st;
+	int pid = 0;
+
+	if (fstat(lock_fd, &st) != 0 || glob("/proc/[0-9]*/fdinfo/*", GLOB_NOSORT, NULL, &files) != 0)
+		return 0;
+	snprintf(lock, sizeof(lock), " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev), (uintmax_t)st.st_ino);
+	for (size_t i = 0; pid == 0 && i < files.gl_pathc; i++)
+		if (tells_of(files.gl_pathv[i], lock))
+			pid = atoi(files.gl_pathv[i] + strlen("/proc/"));
+	globfree(&files);
+	return pid;
+}
+
+static int
+busy_with_reader(const struct storedir *dir, int lock_fd)
+{
+	char host[256] = "localhost";
+	int pid = find_reader(lock_fd);
+
+	gethostname(host, sizeof(host) - 1);
+	if (pid == 0)
+		return err_note(-EBUSY, "store %s is mounted read-only by another process", dir->path);
+	return err_note(-EBUSY, "store %s is mounted read-only by process %d on %s", dir->path, pid, host);
+}
+
 static int
 busy(const struct storedir *dir, int fd, short type)
 {
@@ -207,7 +260,7 @@ busy(const struct storedir *dir, int fd, short type)
 	int pid;
 
 	if (fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_RDLCK)
-		return err_note(-EBUSY, "store %s is mounted read-only by another process", dir->path);
+		return busy_with_reader(dir, fd);
 	holder[n > 0 ? n : 0] = '\0';
 	if (sscanf(holder, "%d %199s", &pid, host) == 2)
 		return err_note(-EBUSY, "store %s is in use by process %d on %s", dir->path, pid, host);
@@ -402,7 +455,7 @@ link_elsewhere(const struct storedir *dir, const char *commitlog)
 static int
 take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
 {
-	bool has_own, made;
+	bool has_own;
 	int rc = has_own_log(dir, &has_own);
 
 	if (rc != MQ_OK)
@@ -411,7 +464,7 @@ take_elsewhere(struct storedir *dir, const char *commitlog, int wait_ms)
 		return err_note(-EINVAL, "storePathCommitLog=%s: the store %s has a commit log already, in commitlog",
 				commitlog, dir->path);
 	if (dir->is_new && !dir->read_only)
-		rc = make_dir(commitlog, &made);
+		rc = make_dir(commitlog);
 	if (rc == MQ_OK)
 		rc = lock_elsewhere(dir, commitlog, wait_ms);
 	if (rc != MQ_OK)
@@ -537,6 +590,8 @@ storedir_open(const char *path, const char *commitlog, bool read_only, int wait_
 	rc = !dir.path ? -ENOMEM : *path ? open_dir(&dir) : err_note(-ENOENT, "the path of the store is empty");
 	if (rc == MQ_OK)
 		rc = take_lock(&dir, wait_ms);
+	if (rc == MQ_OK)
+		look(&dir);
 	if (rc == MQ_OK)
 		rc = find_log(&dir, commitlog, wait_ms);
 	if (rc == MQ_OK && read_only)

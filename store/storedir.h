@@ -44,7 +44,7 @@ struct storedir {
  * another holder of its lock to go away.  `commitlog` is the setting storePathCommitLog ("": not
  * set), an absolute path; that directory is made for a new store.  All errors are noted:
  *
- * -EBUSY    another process (the note has its pid and host) uses the store, or another store
+ * -EBUSY    another process (the note has its pid and host, as far as they can be found) uses the store, or another store
  *           the directory `commitlog`
  * -EINVAL   path is a snapshot where it was taken, no store and not empty, or a mount point of
  *           mqfs; or the store has another commit log

@@ -136,6 +136,7 @@ static void
 readers_share_a_store_and_keep_writers_out(void **state)
 {
 	struct storedir a, b, c;
+	char said[64];
 
 	(void)state;
 	assert_int_equal(storedir_open(path, "", false, 0, &a), MQ_OK);
@@ -143,7 +144,8 @@ readers_share_a_store_and_keep_writers_out(void **state)
 	assert_int_equal(storedir_open(path, "", true, 0, &a), MQ_OK);
 	assert_int_equal(storedir_open(path, "", true, 0, &b), MQ_OK);
 	assert_int_equal(storedir_open(path, "", false, 0, &c), -EBUSY);
-	assert_non_null(strstr(err_text(-EBUSY), "read-only"));
+	snprintf(said, sizeof(said), "read-only by process %d on ", (int)getpid());
+	assert_non_null(strstr(err_text(-EBUSY), said));
 	storedir_close(&a);
 	storedir_close(&b);
 }
@@ -172,6 +174,44 @@ the_next_one_waits_for_the_holder_to_go(void **state)
 	assert_int_equal(status, 0);
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* A process that opens the store when it is told to, and ends with 0 if the store was no copy of a snapshot. */
+static pid_t
+next_one(int told_fd)
+{
+	struct storedir d;
+	pid_t pid = fork();
+	char c;
+
+	if (pid == 0)
+		_exit(read(told_fd, &c, 1) == 1 && storedir_open(path, "", false, 10000, &d) == MQ_OK ? d.is_copy : 2);
+	return pid;
+}
+
+static void
+the_next_one_sees_what_the_holder_has_changed(void **state)
+{
+	int told[2], status;
+	struct storedir d;
+	pid_t next;
+
+	(void)state;
+	assert_int_equal(pipe(told), 0);
+	next = next_one(told[0]);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
+	storedir_close(&d);
+	sh("echo > '%s/snapshot'", path);
+	assert_int_equal(storedir_open(path, "", false, 0, &d), MQ_OK);
+	assert_true(d.is_copy);
+	assert_int_equal(write(told[1], "x", 1), 1);
+	sh("until readlink /proc/%d/fd/* | grep -q '/lock$'; do sleep 0.01; done", (int)next);
+	assert_int_equal(storedir_is_own(&d), MQ_OK);
+	storedir_close(&d);
+	assert_int_equal(waitpid(next, &status, 0), next);
+	assert_int_equal(status, 0);
+	close(told[0]);
+	close(told[1]);
 }
 
 static void
@@ -367,6 +407,7 @@ main(void)
 		T(a_second_opener_is_refused_by_name),
 		T(readers_share_a_store_and_keep_writers_out),
 		T(the_next_one_waits_for_the_holder_to_go),
+		T(the_next_one_sees_what_the_holder_has_changed),
 		T(abort_tells_of_a_crash),
 		T(the_checkpoint_is_rocketmqs),
 		T(a_read_only_opener_writes_nothing_into_the_store),
