@@ -45,7 +45,7 @@ node_set_acl(struct mount *m, const struct node *n, const void *acl, size_t len)
 	if (rc != MQ_OK)
 		return rc;
 	node_owner_path(n, path);
-	rc = path_set_acl(m->offsets, path, acl, len, NULL);
+	rc = path_set_acl(m->offsets, path, acl, len);
 	return rc == MQ_OK && acl ? node_set_owner(m, n, &st, FUSE_SET_ATTR_MODE) : rc;
 }
 
@@ -62,5 +62,5 @@ node_acl_follows(struct mount *m, const struct node *n, mode_t mode)
 	if (path_acl(m->offsets, path, &acl, &len) != MQ_OK)
 		return MQ_OK;
 	acl_set_mode(acl, len, mode);
-	return path_set_acl(m->offsets, path, acl, len, NULL);
+	return path_set_acl(m->offsets, path, acl, len);
 }

@@ -505,7 +505,7 @@ topic_set_owner(struct mount *m, struct topic *t, const struct owner *o)
 
 	topic_conf(m->offsets, t, &conf);
 	conf.owner = *o;
-	return topic_change(m->offsets, t, &conf, NULL);
+	return topic_change(m->offsets, t, &conf);
 }
 
 static int
@@ -515,7 +515,7 @@ group_set_owner(struct mount *m, struct group *g, const struct owner *o)
 
 	group_conf(m->offsets, g, &conf);
 	conf.owner = *o;
-	return group_change(m->offsets, g, &conf, NULL);
+	return group_change(m->offsets, g, &conf);
 }
 
 /* Setting times other than now is refused, as on a file with chattr +a. */
@@ -568,7 +568,7 @@ node_set_owner(struct mount *m, const struct node *n, const struct stat *st, int
 	if (n->kind == NODE_GROUP)
 		return group_set_owner(m, n->group, &o);
 	node_owner_path(n, path);
-	return path_set_owner(m->offsets, path, &o, NULL);
+	return path_set_owner(m->offsets, path, &o);
 }
 
 /* --- attributes --------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ groups_make_dir(struct mount *m, const struct node *dir, const char *name, mode_
 		return err_note(-EINVAL, "groups/%s: a name is 1 to 127 of [%%|a-zA-Z0-9_-]", name);
 	group_conf_default(&conf, name);
 	conf.owner = node_new_owner(m, dir, who, mode);
-	rc = group_create(m->offsets, &conf, &g, NULL);
+	rc = group_create(m->offsets, &conf, &g);
 	return rc == MQ_OK ? node_make(m, NODE_GROUP, g->id, 0, 0, ret_child) : rc;
 }
 
@@ -70,7 +70,7 @@ groups_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
 	struct group *g = group_find(m->offsets, name);
 
-	int rc = g ? group_delete(m->offsets, g, NULL) : -ENOENT;
+	int rc = g ? group_delete(m->offsets, g) : -ENOENT;
 
 	(void)dir;
 	if (rc == MQ_OK)
@@ -171,7 +171,7 @@ group_make_dir(struct mount *m, const struct node *dir, const char *name, mode_t
 				(int)who->uid, name);
 	rc = meta_group_check(dir->group->name);
 	if (rc == MQ_OK)
-		rc = subscription_create(m->offsets, dir->group, t, &sub, NULL);
+		rc = subscription_create(m->offsets, dir->group, t, &sub);
 	return rc == MQ_OK ? node_make(m, NODE_SUBSCRIPTION, sub->id, 0, 0, ret_child) : rc;
 }
 
@@ -179,7 +179,7 @@ static int
 group_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
 	struct subscription *sub = find_subscription(m, dir->group, name);
-	int rc = sub ? subscription_delete(m->offsets, sub, NULL) : -ENOENT;
+	int rc = sub ? subscription_delete(m->offsets, sub) : -ENOENT;
 
 	if (rc == MQ_OK)
 		log_notice("pid %d: subscription %s/%s was removed", (int)session_caller(), dir->group->name, name);
@@ -229,7 +229,7 @@ group_config_accept(struct mount *m, const struct node *n, const char *text, siz
 
 	group_conf(m->offsets, n->group, &conf);
 	rc = group_conf_parse(text, len, &conf);
-	return rc == MQ_OK ? group_change(m->offsets, n->group, &conf, NULL) : rc;
+	return rc == MQ_OK ? group_change(m->offsets, n->group, &conf) : rc;
 }
 
 const struct node_class node_group_config = {
@@ -397,7 +397,7 @@ expression_accept(struct mount *m, const struct node *n, const char *text, size_
 		return err_note(-EINVAL, "one line is wanted");
 	rc = filter_make(&(struct filter_spec){ .tags = expr }, &filter);
 	filter_free(filter);
-	return rc == MQ_OK ? subscription_set_expression(m->offsets, n->sub, expr, NULL) : rc;
+	return rc == MQ_OK ? subscription_set_expression(m->offsets, n->sub, expr) : rc;
 }
 
 const struct node_class node_group_expression = {

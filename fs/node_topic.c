@@ -67,7 +67,7 @@ node_topic_make(struct mount *m, const struct node *topics, const char *name, mo
 
 	topic_conf_new(m->offsets, &conf, name, (int32_t)m->settings->defaultTopicQueueNums);
 	conf.owner = node_new_owner(m, topics, who, mode);
-	return topic_create(m->offsets, &conf, ret, NULL);
+	return topic_create(m->offsets, &conf, ret);
 }
 
 static int
@@ -88,7 +88,7 @@ topics_remove_dir(struct mount *m, const struct node *dir, const char *name)
 {
 	struct topic *t = topic_find(m->offsets, name);
 
-	int rc = t ? topic_delete(m->offsets, t, NULL) : -ENOENT;
+	int rc = t ? topic_delete(m->offsets, t) : -ENOENT;
 
 	(void)dir;
 	if (rc == MQ_OK)
@@ -237,7 +237,7 @@ topic_config_accept(struct mount *m, const struct node *n, const char *text, siz
 	int rc;
 
 	rc = topic_config_parse(m, n, text, len, &conf);
-	return rc == MQ_OK ? topic_change(m->offsets, n->topic, &conf, NULL) : rc;
+	return rc == MQ_OK ? topic_change(m->offsets, n->topic, &conf) : rc;
 }
 
 const struct node_class node_topic_config = {
@@ -269,7 +269,7 @@ static int
 topic_command_purge(struct mount *m, const struct node *n, char **words)
 {
 	int64_t before = topic_messages(m, n->topic);
-	int rc = topic_purge(m->offsets, n->topic, NULL);
+	int rc = topic_purge(m->offsets, n->topic);
 
 	(void)words;
 	if (rc == MQ_OK)
@@ -318,7 +318,7 @@ trim_queue(struct mount *m, const struct node *n, int32_t queue, const char *wor
 	if (rc != MQ_OK)
 		return rc;
 	before = queue_min(q);
-	rc = topic_trim(m->offsets, n->topic, queue, min, NULL);
+	rc = topic_trim(m->offsets, n->topic, queue, min);
 	if (rc == MQ_OK && queue_min(q).n > before.n)
 		log_notice("pid %d: topics/%s: trim q%" PRId32 " %s: %" PRId64 " messages dropped; it begins at %" PRId64,
 			   (int)session_caller(), n->topic->name, queue, word, queue_min(q).n - before.n,

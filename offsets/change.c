@@ -288,9 +288,9 @@ change_first(struct offsets *o, const struct meta *m, mq_pos *ret_end)
 }
 
 int
-change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end)
+change_one(struct offsets *o, const struct meta *m)
 {
-	return change_all(o, m, 1, ret_end);
+	return change_all(o, m, 1, NULL);
 }
 
 /* --- topics that are only there as queues ------------------------------------------- */

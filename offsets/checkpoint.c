@@ -207,7 +207,7 @@ log_what_is_left(struct offsets *o)
 	if (change_allowed(o) != MQ_OK)
 		return MQ_OK;
 	if (slave_commits_count(o) > 0)
-		rc = slave_commits_log(o, NULL);
+		rc = slave_commits_log(o);
 	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
@@ -252,7 +252,7 @@ offsets_promoted(struct offsets *o)
 	LOCKED(&o->apply);
 	o->round.at = MQ_POS(-1);	/* due, until it has worked */
 	round_if_due(o);
-	rc = slave_commits_log(o, NULL);
+	rc = slave_commits_log(o);
 	note_gathering(rc == MQ_OK ? commit_log_clamped(o) : rc);
 }
 

@@ -168,7 +168,7 @@ log_places(struct offsets *o, const struct subscription_entry *s, bool reset, mq
 	rc = places_meta(s, reset, &m);
 	lock_drop(&o->registry);
 	if (rc == MQ_OK && m.n_offsets > 0)
-		rc = change_one(o, &m, ret_end);
+		rc = change_all(o, &m, 1, ret_end);
 	meta_free(&m);
 	return rc;
 }
@@ -232,7 +232,7 @@ pending_count(struct offsets *o)
 
 /* Log some of the first `max`.  *ret_n: how many subscriptions these were. */
 static int
-gather_some(struct offsets *o, size_t max, size_t *ret_n, mq_pos *ret_end)
+gather_some(struct offsets *o, size_t max, size_t *ret_n)
 {
 	AUTO_FREE struct gathering *g = malloc(sizeof(*g));
 	int rc;
@@ -242,7 +242,7 @@ gather_some(struct offsets *o, size_t max, size_t *ret_n, mq_pos *ret_end)
 	rc = gathering_take(o, g, max);
 	*ret_n = g->n_taken;
 	if (rc == MQ_OK)
-		rc = change_all(o, g->records, g->n, ret_end);
+		rc = change_all(o, g->records, g->n, NULL);
 	if (rc != MQ_OK)
 		gathering_give_back(o, g);
 	for (size_t i = 0; i < g->n; i++)
@@ -266,33 +266,33 @@ unsettle_some(struct offsets *o, size_t max, size_t *ret_n)
 
 /* The next step of a gathering, of at most `max` subscriptions; *ret_n: how many it was. */
 static int
-gather_step(struct offsets *o, bool unsettle, size_t max, size_t *ret_n, mq_pos *ret_end)
+gather_step(struct offsets *o, bool unsettle, size_t max, size_t *ret_n)
 {
 	MUST_HOLD_APPLY(o);
-	return unsettle ? unsettle_some(o, max, ret_n) : gather_some(o, max, ret_n, ret_end);
+	return unsettle ? unsettle_some(o, max, ret_n) : gather_some(o, max, ret_n);
 }
 
 static int
-gather_all(struct offsets *o, bool unsettle, mq_pos *ret_end)
+gather_all(struct offsets *o, bool unsettle)
 {
 	size_t left = pending_count(o), n = 1;
 	int rc = MQ_OK;
 
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n)
-		rc = gather_step(o, unsettle, left, &n, ret_end);
+		rc = gather_step(o, unsettle, left, &n);
 	return rc;
 }
 
 int
 commit_unsettle(struct offsets *o)
 {
-	return gather_all(o, true, NULL);
+	return gather_all(o, true);
 }
 
 int
-commit_gather(struct offsets *o, mq_pos *ret_end)
+commit_gather(struct offsets *o)
 {
-	return gather_all(o, change_allowed(o) == MQ_EROLE, ret_end);
+	return gather_all(o, change_allowed(o) == MQ_EROLE);
 }
 
 int
@@ -303,7 +303,7 @@ commit_gather_in_steps(struct offsets *o)
 
 	for (; rc == MQ_OK && left > 0 && n > 0; left -= n) {
 		LOCKED(&o->apply);
-		rc = gather_step(o, change_allowed(o) == MQ_EROLE, left, &n, NULL);
+		rc = gather_step(o, change_allowed(o) == MQ_EROLE, left, &n);
 	}
 	return rc;
 }
@@ -336,7 +336,7 @@ commit_log_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, 
 	m.offsets = &offset;
 	m.n_offsets = 1;
 	m.reset = true;
-	return change_one(o, &m, NULL);
+	return change_one(o, &m);
 }
 
 static mq_qoff

@@ -54,7 +54,7 @@ check_topics(struct offsets *o, const struct group_conf *conf)
 }
 
 int
-group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end)
+group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g)
 {
 	struct meta m = { .op = META_GROUP_SET, .group_conf = *conf };
 	int rc;
@@ -71,14 +71,14 @@ group_create(struct offsets *o, const struct group_conf *conf, struct group **re
 	if (rc != MQ_OK)
 		return rc;
 	m.id = registry_id(o, ENTRY_GROUP, conf->name);
-	rc = change_one(o, &m, ret_end);
+	rc = change_one(o, &m);
 	if (rc == MQ_OK && ret_g)
 		*ret_g = group_find(o, conf->name);
 	return rc;
 }
 
 int
-group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end)
+group_change(struct offsets *o, struct group *g, const struct group_conf *conf)
 {
 	struct meta m[3], *last = m;
 	struct group_conf before;
@@ -97,7 +97,7 @@ group_change(struct offsets *o, struct group *g, const struct group_conf *conf, 
 		topic->topic_conf.owner = topic_owner_by_group(&conf->owner);
 	*last = (struct meta){ .op = META_GROUP_SET, .id = g->id, .group_conf = *conf };
 	snprintf(last->group_conf.name, sizeof(last->group_conf.name), "%s", g->name);
-	return change_all(o, m, (size_t)(last - m) + 1, ret_end);
+	return change_all(o, m, (size_t)(last - m) + 1, NULL);
 }
 
 static int32_t
@@ -109,7 +109,7 @@ group_subscriptions(struct offsets *o, const struct group *g)
 }
 
 int
-group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
+group_delete(struct offsets *o, struct group *g)
 {
 	struct meta m = meta_of(META_GROUP_DELETE, g->id, g->name, NULL);
 	int rc = meta_group_check(g->name);
@@ -121,5 +121,5 @@ group_delete(struct offsets *o, struct group *g, mq_pos *ret_end)
 		return -ENOENT;
 	if (group_subscriptions(o, g) > 0)
 		return err_note(-ENOTEMPTY, "group %s has subscriptions (rmdir groups/%s/TOPIC)", g->name, g->name);
-	return change_one(o, &m, ret_end);
+	return change_one(o, &m);
 }

@@ -369,7 +369,7 @@ make_group(struct offsets *o)
 	if (group_find(o, GROUP))
 		return MQ_OK;
 	m.id = registry_id(o, ENTRY_GROUP, GROUP);
-	return change_one(o, &m, NULL);
+	return change_one(o, &m);
 }
 
 static int
@@ -386,7 +386,7 @@ subscription_of(struct offsets *o, const char *topic, struct subscription **ret)
 	if (!g)
 		return -ESTALE;
 	*ret = subscription_find(o, g, t);
-	return *ret ? MQ_OK : subscription_create(o, g, t, ret, NULL);
+	return *ret ? MQ_OK : subscription_create(o, g, t, ret);
 }
 
 static int

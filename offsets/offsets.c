@@ -223,7 +223,7 @@ log_all(struct offsets *o)
 	int rc = round_of_told(o);
 
 	if (rc == MQ_OK)
-		rc = slave_commits_log(o, NULL);
+		rc = slave_commits_log(o);
 	return rc == MQ_OK ? commit_log_clamped(o) : rc;
 }
 
@@ -289,7 +289,7 @@ last_checkpoint(struct offsets *o)
 	if (rc != MQ_OK)
 		log_err("following MQFS_META: %s", err_text(rc));
 	lock_take(&o->apply);
-	rc = commit_gather(o, NULL);
+	rc = commit_gather(o);
 	lock_drop(&o->apply);
 	if (rc != MQ_OK)
 		log_err("the last commits are lost: %s", err_text(rc));

@@ -6,7 +6,7 @@
  *                                                   (rows and mark in one transaction)
  *
  * A change call returns when its record is stored and applied, so the caller
- * sees it.  Durability is a wait on the mark `flushed` for *ret_end.
+ * sees it.  Durability is a wait on the mark `flushed` for offsets_logged().
  * After a crash the rows of LMDB are loaded, and the records behind them applied.
  *
  * On a slave and on a read-only mount changes are refused (MQ_EROLE, -EROFS), but
@@ -148,10 +148,10 @@ struct queue *topic_queue_if_any(struct offsets *o, const struct topic *t, int32
 /* What a new topic is by the settings: topic_conf_default(), and onFull. */
 void topic_conf_new(const struct offsets *o, struct topic_conf *ret_conf, const char *name, int32_t queues);
 
-/* Make it.  -EEXIST; -EINVAL bad name; -EPERM, noted, a name of the system.  ret_end may be NULL
- * everywhere.  A topic of a group (meta_topic_group()) gets its owner from the group, whatever conf says,
- * and is for those who may consume as the group; -EPERM, noted: there is no such group. */
-int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end);
+/* Make it.  -EEXIST; -EINVAL bad name; -EPERM, noted, a name of the system.  A topic of a group
+ * (meta_topic_group()) gets its owner from the group, whatever conf says, and is for those who may consume
+ * as the group; -EPERM, noted: there is no such group. */
+int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
 
 /* The same with any good name, by the broker itself. */
 int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
@@ -159,15 +159,15 @@ int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct to
 /* Replace its configuration.  Queues can be added, and removed if they have never held a message
  * and the topic has no subscription: else -EINVAL, noted; topic_may_change() tells beforehand. */
 int topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
-int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end);
+int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
 
 /* -ENOTEMPTY while it holds messages, -EBUSY with subscriptions.  What is appended between
  * topic_append_begin() and _end() is either seen by it, or refused. */
-int topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end);
+int topic_delete(struct offsets *o, struct topic *t);
 
 /* Drop its messages, end its subscriptions, and remove it, while appends wait.  No subscription
  * ends before all messages are dropped. */
-int topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end);
+int topic_remove(struct offsets *o, struct topic *t);
 
 /* As queue_append_begin() for q, which is one of its queues.  -ESTALE: it was removed. */
 int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
@@ -178,8 +178,8 @@ void topic_append_end(struct queue *q);
 bool topic_takes(const struct topic *t);
 
 /* Drop every message of it / of one queue before `min`. */
-int topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end);
-int topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end);
+int topic_purge(struct offsets *o, struct topic *t);
+int topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min);
 
 /* Names in order, for readdir: the first topic after `after` ("" = the first),
  * system topics and gone ones left out.  NULL at the end. */
@@ -196,10 +196,10 @@ struct group *group_by_id(struct offsets *o, uint32_t id);
 void group_conf(struct offsets *o, const struct group *g, struct group_conf *ret_conf);
 
 /* -EPERM, noted: a name of the system, or a retry topic of that name has been left by another user's group. */
-int group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g, mq_pos *ret_end);
+int group_create(struct offsets *o, const struct group_conf *conf, struct group **ret_g);
 /* With its owner or mode, those of its retry topic and dead letters change. */
-int group_change(struct offsets *o, struct group *g, const struct group_conf *conf, mq_pos *ret_end);
-int group_delete(struct offsets *o, struct group *g, mq_pos *ret_end);	/* -ENOTEMPTY with subscriptions */
+int group_change(struct offsets *o, struct group *g, const struct group_conf *conf);
+int group_delete(struct offsets *o, struct group *g);	/* -ENOTEMPTY with subscriptions */
 struct group *group_next(struct offsets *o, const char *after);
 
 /* --- subscriptions and committed offsets ------------------------------------ */
@@ -215,8 +215,7 @@ struct subscription *subscription_by_id(struct offsets *o, uint32_t id);
 struct subscription *subscription_next(struct offsets *o, struct group *g, const char *after_topic);
 
 /* Starts at each queue's end, or at its first message if the group says so. */
-int subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
-			mq_pos *ret_end);
+int subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
 
 /* The subscription of a group that has consumed.  If there is none it is made, in one step, and no
  * offset is known of any queue (committed_ever()): read as a file each starts at its first message,
@@ -224,12 +223,11 @@ int subscription_create(struct offsets *o, struct group *g, struct topic *t, str
 int subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub);
 
 /* -EPERM, noted, here and for its expression: the group is the system's. */
-int subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
+int subscription_delete(struct offsets *o, struct subscription *sub);
 
 /* Get its tag expression ("*" = all), malloc'ed; and replace it. */
 char *subscription_expression(struct offsets *o, struct subscription *sub);
-int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr,
-				mq_pos *ret_end);
+int subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr);
 
 /* The committed offset: the next message to consume, clamped into the queue's
  * [min, end].  Never guessed: -EIO if it cannot be known. */
@@ -251,8 +249,8 @@ int commit_reset(struct offsets *o, struct subscription *sub, int32_t queue_id, 
 int commit_compare(struct offsets *o, struct subscription *sub, int32_t queue_id, mq_qoff expected,
 		   mq_qoff to);
 
-/* Write the pending commits of sub to the log now; *ret_end is what to wait for to
- * have them durable.  MQ_EROLE on a slave: slave_commits_keep(). */
+/* Write the pending commits of sub to the log now; *ret_end (may be NULL) is what
+ * to wait for to have them durable.  MQ_EROLE on a slave: slave_commits_keep(). */
 int commit_sync(struct offsets *o, struct subscription *sub, mq_pos *ret_end);
 
 /* On a master: what a slave has committed when it knew `seen` records of MQFS_META.
@@ -331,11 +329,11 @@ void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue
 
 /* Own permissions of one path ("topics/T/q0"): false if it has none of its own. */
 bool path_owner(struct offsets *o, const char *path, struct owner *ret);
-int path_set_owner(struct offsets *o, const char *path, const struct owner *owner, mq_pos *ret_end);
+int path_set_owner(struct offsets *o, const char *path, const struct owner *owner);
 
 /* POSIX ACL of a path, as the kernel's xattr bytes: malloc'ed; -ENODATA. */
 int path_acl(struct offsets *o, const char *path, unsigned char **ret_acl, size_t *ret_len);
-int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end);
+int path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len);
 
 /* 16 bytes that tell this store from any other, also from one with the same log.  A copy
  * of a snapshot gets its own when it is mounted writable for the first time. */

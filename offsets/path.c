@@ -70,7 +70,7 @@ path_check(const char *path)
 }
 
 static int
-path_change(struct offsets *o, const char *path, struct meta *m, mq_pos *ret_end)
+path_change(struct offsets *o, const char *path, struct meta *m)
 {
 	AUTO_FREE char *copy = NULL;
 	int rc = path_check(path);
@@ -83,25 +83,25 @@ path_change(struct offsets *o, const char *path, struct meta *m, mq_pos *ret_end
 	m->op = META_ATTR;
 	m->path = copy;
 	LOCKED(&o->apply);
-	return change_one(o, m, ret_end);
+	return change_one(o, m);
 }
 
 int
-path_set_owner(struct offsets *o, const char *path, const struct owner *owner, mq_pos *ret_end)
+path_set_owner(struct offsets *o, const char *path, const struct owner *owner)
 {
 	struct meta m = { .has_owner = true, .owner = *owner };
 
 	m.owner.mode &= 07777;
-	return path_change(o, path, &m, ret_end);
+	return path_change(o, path, &m);
 }
 
 int
-path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len, mq_pos *ret_end)
+path_set_acl(struct offsets *o, const char *path, const unsigned char *acl, size_t len)
 {
 	unsigned char none = 0;
 	struct meta m = { .acl = len ? (unsigned char *)(uintptr_t)acl : &none, .acl_len = len };
 
 	if (len > META_ACL_MAX)
 		return -E2BIG;
-	return path_change(o, path, &m, ret_end);
+	return path_change(o, path, &m);
 }

@@ -372,9 +372,10 @@ struct meta unsubscribe_meta(const struct subscription *sub);
 /* May topics and groups be changed on this broker?  -EROFS, MQ_EROLE; noted. */
 int change_allowed(const struct offsets *o);
 
-/* Log n changes and apply them.  On failure the changes before the failing one are made. */
+/* Log n changes and apply them.  On failure the changes before the failing one are made.  *ret_end (may be
+ * NULL) is where the last of their records ends. */
 int change_all(struct offsets *o, const struct meta *m, size_t n, mq_pos *ret_end);
-int change_one(struct offsets *o, const struct meta *m, mq_pos *ret_end);
+int change_one(struct offsets *o, const struct meta *m);
 
 /* Changes that are made in batches, with all members but `o` and in_memory 0 at first. */
 struct changes {
@@ -409,7 +410,7 @@ int change_follow_all(struct offsets *o);
 
 /* Log the commits that are pending now; on a slave they become unsettled commits.  Commits
  * made meanwhile wait for the next call, so this call has an end. */
-int commit_gather(struct offsets *o, mq_pos *ret_end);
+int commit_gather(struct offsets *o);
 
 /* The same for a caller without the lock `apply`, which is taken for a few records at a time so
  * that other threads can take it in between. */
@@ -469,7 +470,7 @@ int slave_commits_before_cut(struct offsets *o);
 void slave_commits_after_cut(struct offsets *o);
 
 /* This broker has become the master: log its unsettled commits. */
-int slave_commits_log(struct offsets *o, mq_pos *ret_end);
+int slave_commits_log(struct offsets *o);
 
 void slave_commits_free(struct offsets *o);
 int64_t slave_commits_count(struct offsets *o);		/* takes `registry` */

@@ -49,7 +49,7 @@ topic_make(struct offsets *o, const char *name, int32_t queues, struct topic **r
 	if (*ret_t)
 		return MQ_OK;
 	topic_conf_new(o, &conf, name, queues);
-	rc = topic_create(o, &conf, ret_t, NULL);
+	rc = topic_create(o, &conf, ret_t);
 	if (rc != -EEXIST)
 		return rc;
 	*ret_t = topic_find(o, name);
@@ -59,7 +59,7 @@ topic_make(struct offsets *o, const char *name, int32_t queues, struct topic **r
 static int
 subscribe(struct offsets *o, struct group *g, struct topic *t)
 {
-	int rc = subscription_find(o, g, t) ? MQ_OK : subscription_create(o, g, t, NULL, NULL);
+	int rc = subscription_find(o, g, t) ? MQ_OK : subscription_create(o, g, t, NULL);
 
 	return rc == -EEXIST ? MQ_OK : rc;
 }

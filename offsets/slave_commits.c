@@ -502,7 +502,7 @@ log_one(struct offsets *o, struct unsettled *w)
 }
 
 int
-slave_commits_log(struct offsets *o, mq_pos *ret_end)
+slave_commits_log(struct offsets *o)
 {
 	/* newer commits of the same offsets are logged with them */
 	int rc = o->slave_commits.list.n ? commit_unsettle(o) : MQ_OK;
@@ -519,5 +519,5 @@ slave_commits_log(struct offsets *o, mq_pos *ret_end)
 	}
 	if (n > 0 && rc == MQ_OK)
 		log_notice("%" PRId64 " commits made here as a slave are logged now", n);
-	return rc == MQ_OK ? commit_gather(o, ret_end) : rc;
+	return rc == MQ_OK ? commit_gather(o) : rc;
 }

@@ -42,13 +42,12 @@ topic_make_explicit(struct offsets *o, struct topic *t)
 
 	m.topic_conf = topic_entry_of(t)->conf;
 	lock_drop(&o->registry);
-	return implied ? change_one(o, &m, NULL) : MQ_OK;
+	return implied ? change_one(o, &m) : MQ_OK;
 }
 
 /* places: it begins where the group's consumeFromWhere says; else nothing is said of any queue. */
 static int
-create(struct offsets *o, struct group *g, struct topic *t, bool places, struct subscription **ret_sub,
-       mq_pos *ret_end)
+create(struct offsets *o, struct group *g, struct topic *t, bool places, struct subscription **ret_sub)
 {
 	AUTO_FREE struct meta_offset *offsets = NULL;
 	char all[] = "*";
@@ -68,17 +67,16 @@ create(struct offsets *o, struct group *g, struct topic *t, bool places, struct 
 	m.expression = all;
 	m.offsets = offsets;
 	m.id = registry_id(o, ENTRY_SUBSCRIPTION, subscription_name(g->name, t->name).text);
-	rc = change_one(o, &m, ret_end);
+	rc = change_one(o, &m);
 	if (rc == MQ_OK && ret_sub)
 		*ret_sub = subscription_find(o, g, t);
 	return rc;
 }
 
 int
-subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub,
-		    mq_pos *ret_end)
+subscription_create(struct offsets *o, struct group *g, struct topic *t, struct subscription **ret_sub)
 {
-	return create(o, g, t, true, ret_sub, ret_end);
+	return create(o, g, t, true, ret_sub);
 }
 
 int
@@ -88,7 +86,7 @@ subscription_of_consumer(struct offsets *o, struct group *g, struct topic *t, st
 
 	*ret_sub = subscription_find(o, g, t);
 	if (!*ret_sub)
-		rc = create(o, g, t, false, ret_sub, NULL);
+		rc = create(o, g, t, false, ret_sub);
 	if (rc != -EEXIST)
 		return rc;
 	if (!*ret_sub)			/* somebody was faster */
@@ -103,7 +101,7 @@ unsubscribe_meta(const struct subscription *sub)
 }
 
 int
-subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end)
+subscription_delete(struct offsets *o, struct subscription *sub)
 {
 	struct meta m = unsubscribe_meta(sub);
 	int rc = meta_group_check(sub->group->name);
@@ -113,7 +111,7 @@ subscription_delete(struct offsets *o, struct subscription *sub, mq_pos *ret_end
 	LOCKED(&o->apply);
 	if (sub->gone)
 		return -ENOENT;
-	return change_one(o, &m, ret_end);
+	return change_one(o, &m);
 }
 
 char *
@@ -126,7 +124,7 @@ subscription_expression(struct offsets *o, struct subscription *sub)
 }
 
 int
-subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr, mq_pos *ret_end)
+subscription_set_expression(struct offsets *o, struct subscription *sub, const char *expr)
 {
 	struct meta m = meta_of(META_SUBSCRIBE, sub->id, sub->group->name, sub->topic->name);
 	AUTO_FREE char *copy = NULL;
@@ -144,5 +142,5 @@ subscription_set_expression(struct offsets *o, struct subscription *sub, const c
 	LOCKED(&o->apply);
 	if (sub->gone)
 		return -ENOENT;
-	return change_one(o, &m, ret_end);
+	return change_one(o, &m);
 }

@@ -133,7 +133,7 @@ give_to_group(struct offsets *o, struct topic_conf *conf)
 }
 
 static int
-create(struct offsets *o, const struct topic_conf *conf, bool by_broker, struct topic **ret_t, mq_pos *ret_end)
+create(struct offsets *o, const struct topic_conf *conf, bool by_broker, struct topic **ret_t)
 {
 	struct meta m = { .op = META_TOPIC_SET, .topic_conf = *conf };
 	int rc = conf_check(conf);
@@ -147,24 +147,24 @@ create(struct offsets *o, const struct topic_conf *conf, bool by_broker, struct 
 	if (rc != MQ_OK && !by_broker)
 		return rc;
 	m.id = registry_id(o, ENTRY_TOPIC, conf->name);
-	rc = change_one(o, &m, ret_end);
+	rc = change_one(o, &m);
 	if (rc == MQ_OK && ret_t)
 		*ret_t = topic_find(o, conf->name);
 	return rc;
 }
 
 int
-topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t, mq_pos *ret_end)
+topic_create(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t)
 {
 	int rc = meta_topic_check(conf->name);
 
-	return rc == MQ_OK ? create(o, conf, false, ret_t, ret_end) : rc;
+	return rc == MQ_OK ? create(o, conf, false, ret_t) : rc;
 }
 
 int
 topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t)
 {
-	return create(o, conf, true, ret_t, NULL);
+	return create(o, conf, true, ret_t);
 }
 
 /* The groups that subscribe to t, as many names as fit. */
@@ -232,7 +232,7 @@ topic_leave(struct offsets *o, struct topic *t)
 }
 
 int
-topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, mq_pos *ret_end)
+topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf)
 {
 	struct meta m = { .op = META_TOPIC_SET, .id = t->id, .topic_conf = *conf };
 	int rc;
@@ -245,11 +245,11 @@ topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf, 
 	if (rc != MQ_OK)
 		return rc;
 	if (conf->queues >= topic_queues(o, t))
-		return change_one(o, &m, ret_end);
+		return change_one(o, &m);
 	topic_leave(o, t);		/* no append is under way while it is decided */
 	rc = topic_may_change(o, t, conf);
 	if (rc == MQ_OK)
-		rc = change_one(o, &m, ret_end);
+		rc = change_one(o, &m);
 	t->leaving = false;
 	return rc;
 }
@@ -314,7 +314,7 @@ subscribed(struct offsets *o, const struct topic *t)
 }
 
 int
-topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
+topic_delete(struct offsets *o, struct topic *t)
 {
 	struct meta m = meta_of(META_TOPIC_DELETE, t->id, NULL, t->name);
 
@@ -329,7 +329,7 @@ topic_delete(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	else if (topic_subscriptions(o, t) > 0)
 		rc = subscribed(o, t);
 	else
-		rc = change_one(o, &m, ret_end);
+		rc = change_one(o, &m);
 	t->leaving = false;
 	return rc;
 }
@@ -362,7 +362,7 @@ trim_done(struct offsets *o, struct topic *t, const struct meta *m)
 }
 
 int
-topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq_pos *ret_end)
+topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min)
 {
 	struct meta m;
 	int rc;
@@ -375,18 +375,15 @@ topic_trim(struct offsets *o, struct topic *t, int32_t queue_id, mq_qoff min, mq
 		return rc;
 	if (queue_id < 0 || queue_id >= topic_queues(o, t))
 		return -ENOENT;
-	if (trim_meta(o, t, queue_id, min, &m) != MQ_OK) {
-		if (ret_end)
-			*ret_end = o->applied_end;
+	if (trim_meta(o, t, queue_id, min, &m) != MQ_OK)
 		return MQ_OK;
-	}
-	rc = change_one(o, &m, ret_end);
+	rc = change_one(o, &m);
 	return rc == MQ_OK ? trim_done(o, t, &m) : rc;
 }
 
 /* Trim every queue of t that holds messages. */
 static int
-purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
+purge(struct offsets *o, struct topic *t)
 {
 	AUTO_FREE struct meta *changes = NULL;
 	size_t n_changes = 0;
@@ -402,25 +399,23 @@ purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
 		    trim_meta(o, t, i, MQ_QOFF(INT64_MAX), &changes[n_changes]) == MQ_OK)
 			n_changes++;
 	}
-	if (ret_end)
-		*ret_end = o->applied_end;
-	return change_all(o, changes, n_changes, ret_end);
+	return change_all(o, changes, n_changes, NULL);
 }
 
 int
-topic_purge(struct offsets *o, struct topic *t, mq_pos *ret_end)
+topic_purge(struct offsets *o, struct topic *t)
 {
 	LOCKED(&o->apply);
 	int rc = topic_check(o, t);
 
-	return rc == MQ_OK ? purge(o, t, ret_end) : rc;
+	return rc == MQ_OK ? purge(o, t) : rc;
 }
 
 /* --- removing one with all that is in it ------------------------------------------------ */
 
 /* End the subscriptions of t, and remove it. */
 static int
-remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
+remove_subscribed(struct offsets *o, struct topic *t)
 {
 	size_t n = (size_t)topic_subscriptions(o, t), done = 0;
 	AUTO_FREE struct meta *changes = calloc(n + 1, sizeof(*changes));
@@ -436,11 +431,11 @@ remove_subscribed(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	if (done < n)
 		return subscribed(o, t);
 	changes[n] = meta_of(META_TOPIC_DELETE, t->id, NULL, t->name);
-	return change_all(o, changes, n + 1, ret_end);
+	return change_all(o, changes, n + 1, NULL);
 }
 
 int
-topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end)
+topic_remove(struct offsets *o, struct topic *t)
 {
 	LOCKED(&o->apply);
 	int rc = topic_check(o, t);
@@ -448,11 +443,11 @@ topic_remove(struct offsets *o, struct topic *t, mq_pos *ret_end)
 	if (rc != MQ_OK)
 		return rc;
 	topic_leave(o, t);
-	rc = purge(o, t, ret_end);
+	rc = purge(o, t);
 	if (rc == MQ_OK && topic_holds_messages(o, t))
 		rc = err_note(-EIO, "topic %s: a queue cannot be read where it would begin", t->name);
 	if (rc == MQ_OK)
-		rc = remove_subscribed(o, t, ret_end);
+		rc = remove_subscribed(o, t);
 	t->leaving = false;
 	return rc;
 }

@@ -46,7 +46,7 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 		if (!rights_make(b->rights, b->offsets, "groups"))
 			return refuse_rc(why, -EACCES);
 		ret->owner = rights_owner(b->rights);
-		rc = group_create(b->offsets, ret, &g, NULL);
+		rc = group_create(b->offsets, ret, &g);
 	}
 	if (rc != MQ_OK && rc != -EEXIST)
 		return refuse_rc(why, rc);

@@ -49,7 +49,7 @@ make_retry_topic(struct service *s, struct group *g)
 	if (gc.retry_queues <= 0 || strlen(name) > RECORD_TOPIC_MAX || topic_find(o, name))
 		return MQ_OK;
 	topic_conf_new(o, &tc, name, gc.retry_queues);
-	rc = topic_create(o, &tc, NULL, NULL);
+	rc = topic_create(o, &tc, NULL);
 	return rc == -EEXIST ? MQ_OK : rc;
 }
 
@@ -73,7 +73,7 @@ make_group(struct service *s, const char *name, struct answer *ret)
 	if (!g) {
 		group_conf_default(&conf, name);
 		conf.owner = rights_owner(&s->rights);
-		rc = group_create(o, &conf, &g, NULL);
+		rc = group_create(o, &conf, &g);
 		if (rc != MQ_OK && rc != -EEXIST)
 			return rc;
 		g = group_find(o, name);
@@ -154,7 +154,7 @@ serve_group_set(struct service *s, const struct request *req, struct answer *ret
 	take_group(req, &conf);
 	if (conf.retry_queues < 0 || conf.retry_max < -1 || conf.broker_id < 0 || conf.slow_broker_id < 0)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "a number of the group %s is below 0", name);
-	return g ? group_change(o, g, &conf, NULL) : group_create(o, &conf, &g, NULL);
+	return g ? group_change(o, g, &conf) : group_create(o, &conf, &g);
 }
 
 int
@@ -170,8 +170,8 @@ serve_group_delete(struct service *s, const struct request *req, struct answer *
 	if (!rights_make(&s->rights, o, "groups"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the group %s", g->name);
 	while (rc == MQ_OK && (sub = subscription_next(o, g, "")))
-		rc = subscription_delete(o, sub, NULL);
-	return rc == MQ_OK ? group_delete(o, g, NULL) : rc;
+		rc = subscription_delete(o, sub);
+	return rc == MQ_OK ? group_delete(o, g) : rc;
 }
 
 /* --- topics --------------------------------------------------------------------------------------------- */
@@ -227,7 +227,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 	conf.perm = (int32_t)perm;
 	conf.order = ext_is_true(req->ext, "order", conf.order);
 	conf.topic_sys_flag = number_or(req, "topicSysFlag", conf.topic_sys_flag);
-	return t ? topic_change(o, t, &conf, NULL) : topic_create(o, &conf, NULL, NULL);
+	return t ? topic_change(o, t, &conf) : topic_create(o, &conf, NULL);
 }
 
 int
@@ -245,7 +245,7 @@ serve_topic_delete(struct service *s, const struct request *req, struct answer *
 		return MQ_OK;
 	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t, RIGHTS_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the topic %s", name);
-	return topic_remove(o, t, NULL);
+	return topic_remove(o, t);
 }
 
 /* --- tables ----------------------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ make_topic(const struct remoting_broker *b, const char *name, int32_t queues, in
 		return refuse_rc(why, -EACCES);
 	conf.owner = rights_owner(b->rights);
 	rc = built_in_find(b->settings, name, &(struct topic_conf){ 0 }) ? topic_create_own(b->offsets, &conf, ret)
-								       : topic_create(b->offsets, &conf, ret, NULL);
+								       : topic_create(b->offsets, &conf, ret);
 	if (rc == -EEXIST)		/* another thread has made it */
 		*ret = topic_find(b->offsets, name);
 	if (rc != MQ_OK && !(rc == -EEXIST && *ret))
@@ -92,7 +92,7 @@ find_group(const struct remoting_broker *b, const struct ring_request *req, stru
 		return refuse_rc(why, -EACCES);
 	group_conf_default(&conf, group);
 	conf.owner = rights_owner(b->rights);
-	rc = group_create(b->offsets, &conf, NULL, NULL);
+	rc = group_create(b->offsets, &conf, NULL);
 	return rc == MQ_OK || rc == -EEXIST || refuse_rc(why, rc);
 }
 

@@ -158,7 +158,7 @@ broker_topic(struct broker *b, const char *name, int32_t queues)
 
 	topic_conf_default(&conf, name, queues);
 	conf.created_ms = 1000;
-	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
+	assert_int_equal(topic_create(b->offsets, &conf, &t), MQ_OK);
 	return t;
 }
 
@@ -170,7 +170,7 @@ broker_group(struct broker *b, const char *name)
 
 	group_conf_default(&conf, name);
 	conf.created_ms = 1000;
-	assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &conf, &g), MQ_OK);
 	return g;
 }
 
@@ -179,7 +179,7 @@ broker_subscribe(struct broker *b, struct group *g, struct topic *t)
 {
 	struct subscription *sub = NULL;
 
-	assert_int_equal(subscription_create(b->offsets, g, t, &sub, NULL), MQ_OK);
+	assert_int_equal(subscription_create(b->offsets, g, t, &sub), MQ_OK);
 	return sub;
 }
 

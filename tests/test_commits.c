@@ -53,7 +53,7 @@ begin(struct broker *b, struct replication *r)
 	broker_produce(b, "t", 0, 10);
 	group_conf_default(&conf, "g");
 	conf.from_first = true;
-	assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &conf, &g), MQ_OK);
 	broker_subscribe(b, g, topic_find(b->offsets, "t"));
 	broker_close(b);
 	broker_set(b, "brokerRole", "SLAVE");

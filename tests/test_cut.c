@@ -164,7 +164,7 @@ make_topic(struct broker *b)
 	snprintf(name, sizeof(name), "t%d", below(b, 20));
 	topic_conf_default(&conf, name, 1 + below(b, 4));
 	conf.created_ms = made++;
-	rc = topic_create(b->offsets, &conf, &(struct topic *){ NULL }, NULL);
+	rc = topic_create(b->offsets, &conf, &(struct topic *){ NULL });
 	assert_true(rc == MQ_OK || rc == -EEXIST);
 }
 
@@ -178,7 +178,7 @@ make_group(struct broker *b)
 	snprintf(name, sizeof(name), "g%d", below(b, 6));
 	group_conf_default(&conf, name);
 	conf.created_ms = made++;
-	rc = group_create(b->offsets, &conf, &(struct group *){ NULL }, NULL);
+	rc = group_create(b->offsets, &conf, &(struct group *){ NULL });
 	assert_true(rc == MQ_OK || rc == -EEXIST);
 }
 
@@ -228,7 +228,7 @@ subscribe_some(struct broker *b)
 
 	if (!t || !g)
 		return;
-	rc = subscription_create(b->offsets, g, t, &sub, NULL);
+	rc = subscription_create(b->offsets, g, t, &sub);
 	assert_true(rc == MQ_OK || rc == -EEXIST);
 }
 
@@ -243,7 +243,7 @@ change_some(struct broker *b)
 	topic_conf(b->offsets, t, &conf);
 	conf.queues += below(b, 2);
 	conf.owner.mode = (mode_t)below(b, 0777);
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_change(b->offsets, t, &conf), MQ_OK);
 }
 
 /* What cannot be deleted (it holds messages, has subscribers) stays. */
@@ -255,9 +255,9 @@ delete_some(struct broker *b)
 	struct subscription *sub = t && g ? subscription_find(b->offsets, g, t) : NULL;
 
 	if (sub)
-		(void)subscription_delete(b->offsets, sub, NULL);
+		(void)subscription_delete(b->offsets, sub);
 	else if (t)
-		(void)topic_delete(b->offsets, t, NULL);
+		(void)topic_delete(b->offsets, t);
 }
 
 static void
@@ -280,7 +280,7 @@ trim_some(struct broker *b)
 	struct queue *q = t ? store_queue(b->store, t->name, 0) : NULL;
 
 	if (q && below(b, 3) == 0)
-		assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(below(b, (int)queue_end(q).n + 1)), NULL), MQ_OK);
+		assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(below(b, (int)queue_end(q).n + 1))), MQ_OK);
 }
 
 static void
@@ -293,7 +293,7 @@ own_some(struct broker *b)
 	if (!t)
 		return;
 	snprintf(path, sizeof(path), "topics/%s/q0", t->name);
-	assert_int_equal(path_set_owner(b->offsets, path, &owner, NULL), MQ_OK);
+	assert_int_equal(path_set_owner(b->offsets, path, &owner), MQ_OK);
 }
 
 static void

@@ -382,7 +382,7 @@ every_refusal_has_its_code_and_stores_nothing(void **state)
 	broker_set(&r->b, "rejectTransactionMessage", "true");
 	topic_conf(r->b.offsets, closed, &conf);
 	conf.perm = PERM_READ;
-	assert_int_equal(topic_change(r->b.offsets, closed, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_change(r->b.offsets, closed, &conf), MQ_OK);
 	before = broker_written(&r->b);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct say say = rows[i].say;

@@ -115,28 +115,27 @@ step(struct broker *b, int n)
 		assert_int_equal(commit_reset(o, broker_subscription(b, "g", "a"), 0, MQ_QOFF(3), NULL), MQ_OK);
 		return;
 	case 6:
-		assert_int_equal(path_set_owner(o, "topics/a/q1", &owner, NULL), MQ_OK);
+		assert_int_equal(path_set_owner(o, "topics/a/q1", &owner), MQ_OK);
 		return;
 	case 7:
-		assert_int_equal(topic_delete(o, topic_find(o, "b"), NULL), MQ_OK);
+		assert_int_equal(topic_delete(o, topic_find(o, "b")), MQ_OK);
 		return;
 	case 8:
 		topic_conf(o, topic_find(o, "a"), &tc);
 		tc.queues = 3;
-		assert_int_equal(topic_change(o, topic_find(o, "a"), &tc, NULL), MQ_OK);
+		assert_int_equal(topic_change(o, topic_find(o, "a"), &tc), MQ_OK);
 		return;
 	case 9:
-		assert_int_equal(subscription_set_expression(o, broker_subscription(b, "g", "a"), "X || Y",
-							     NULL), MQ_OK);
+		assert_int_equal(subscription_set_expression(o, broker_subscription(b, "g", "a"), "X || Y"), MQ_OK);
 		return;
 	case 10:
-		assert_int_equal(topic_trim(o, topic_find(o, "a"), 1, MQ_QOFF(6), NULL), MQ_OK);
+		assert_int_equal(topic_trim(o, topic_find(o, "a"), 1, MQ_QOFF(6)), MQ_OK);
 		return;
 	case 11:
 		broker_topic(b, "c", 4);
 		return;
 	case 12:
-		assert_int_equal(subscription_delete(o, broker_subscription(b, "g", "a"), NULL), MQ_OK);
+		assert_int_equal(subscription_delete(o, broker_subscription(b, "g", "a")), MQ_OK);
 		return;
 	case 13:
 		broker_subscribe(b, group_find(o, "g"), topic_find(o, "a"));
@@ -147,7 +146,7 @@ step(struct broker *b, int n)
 	case 15:
 		group_conf(o, group_find(o, "g"), &gc);
 		gc.retry_max = 3;
-		assert_int_equal(group_change(o, group_find(o, "g"), &gc, NULL), MQ_OK);
+		assert_int_equal(group_change(o, group_find(o, "g"), &gc), MQ_OK);
 		return;
 	}
 }
@@ -169,7 +168,7 @@ a_topic_is_there_when_its_call_returns(void **state)
 	assert_ptr_equal(topic_by_id(b->offsets, t->id), t);
 	assert_int_equal(topic_queues(b->offsets, t), 4);
 	topic_conf(b->offsets, t, &conf);
-	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EEXIST);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL), -EEXIST);
 	broker_close(b);
 }
 
@@ -184,14 +183,14 @@ names_that_are_none_are_refused(void **state)
 	broker_open(b);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		topic_conf_default(&tc, bad[i], 1);
-		assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+		assert_int_equal(topic_create(b->offsets, &tc, NULL), -EINVAL);
 		group_conf_default(&gc, bad[i]);
-		assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), -EINVAL);
+		assert_int_equal(group_create(b->offsets, &gc, NULL), -EINVAL);
 	}
 	topic_conf_default(&tc, "t", 0);
-	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+	assert_int_equal(topic_create(b->offsets, &tc, NULL), -EINVAL);
 	topic_conf_default(&tc, "t", QUEUES_MAX + 1);
-	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EINVAL);
+	assert_int_equal(topic_create(b->offsets, &tc, NULL), -EINVAL);
 	broker_close(b);
 }
 
@@ -207,16 +206,16 @@ queues_that_held_messages_stay(void **state)
 	broker_produce(b, "t", 2, 1);
 	topic_conf(b->offsets, t, &conf);
 	conf.queues = 2;
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
+	assert_int_equal(topic_change(b->offsets, t, &conf), -EINVAL);
 	conf.queues = 3;
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_change(b->offsets, t, &conf), MQ_OK);
 	assert_int_equal(topic_queues(b->offsets, t), 3);
 	conf.queues = 5;
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_change(b->offsets, t, &conf), MQ_OK);
 	assert_int_equal(topic_queues(b->offsets, t), 5);
 	broker_subscribe(b, broker_group(b, "g"), t);
 	conf.queues = 4;
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EINVAL);
+	assert_int_equal(topic_change(b->offsets, t, &conf), -EINVAL);
 	broker_drop(b);			/* all of it is read from the log again */
 	broker_open(b);
 	assert_int_equal(topic_queues(b->offsets, topic_find(b->offsets, "t")), 5);
@@ -233,22 +232,22 @@ a_topic_with_messages_or_subscriptions_stays(void **state)
 	broker_open(b);
 	t = broker_topic(b, "t", 2);
 	broker_produce(b, "t", 1, 3);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), -ENOTEMPTY);
-	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), -ENOTEMPTY);
+	assert_int_equal(topic_purge(b->offsets, t), MQ_OK);
 	sub = broker_subscribe(b, broker_group(b, "g"), t);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), -EBUSY);
-	assert_int_equal(group_delete(b->offsets, sub->group, NULL), -ENOTEMPTY);
-	assert_int_equal(subscription_delete(b->offsets, sub, NULL), MQ_OK);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), -EBUSY);
+	assert_int_equal(group_delete(b->offsets, sub->group), -ENOTEMPTY);
+	assert_int_equal(subscription_delete(b->offsets, sub), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), MQ_OK);
 	assert_null(topic_find(b->offsets, "t"));
-	assert_int_equal(topic_delete(b->offsets, t, NULL), -ENOENT);
+	assert_int_equal(topic_delete(b->offsets, t), -ENOENT);
 	broker_close(b);
 }
 
 struct deletion {
 	struct broker *b;
 	struct topic *t;
-	int (*how)(struct offsets *o, struct topic *t, mq_pos *ret_end);
+	int (*how)(struct offsets *o, struct topic *t);
 	int rc;
 };
 
@@ -257,7 +256,7 @@ deletion_main(void *arg)
 {
 	struct deletion *d = arg;
 
-	d->rc = d->how(d->b->offsets, d->t, NULL);
+	d->rc = d->how(d->b->offsets, d->t);
 	return NULL;
 }
 
@@ -300,8 +299,8 @@ a_topic_to_which_somebody_appends_just_now_stays(void **state)
 	/* whoever comes later hears what has become of it */
 	assert_int_equal(topic_append_begin(b->offsets, t, q), MQ_OK);
 	topic_append_end(q);
-	assert_int_equal(topic_purge(b->offsets, t, NULL), MQ_OK);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_purge(b->offsets, t), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), MQ_OK);
 	assert_int_equal(topic_append_begin(b->offsets, t, q), -ESTALE);
 	broker_close(b);
 }
@@ -322,7 +321,7 @@ a_topic_is_removed_with_messages_and_subscriptions(void **state)
 	sub = broker_subscribe(b, broker_group(b, "g"), d.t);
 	(void)broker_subscribe(b, broker_group(b, "h"), d.t);
 	broker_set(b, "brokerRole", "SLAVE");
-	assert_int_equal(topic_remove(b->offsets, d.t, NULL), MQ_EROLE);
+	assert_int_equal(topic_remove(b->offsets, d.t), MQ_EROLE);
 	assert_false(sub->gone);
 	broker_set(b, "brokerRole", "ASYNC_MASTER");
 	assert_int_equal(topic_queue(b->offsets, d.t, 0, &q), MQ_OK);
@@ -336,7 +335,7 @@ a_topic_is_removed_with_messages_and_subscriptions(void **state)
 	assert_int_equal(d.rc, MQ_OK);
 	assert_true(sub->gone);
 	assert_int_equal(topic_append_begin(b->offsets, d.t, q), -ESTALE);
-	assert_int_equal(topic_remove(b->offsets, d.t, NULL), -ENOENT);
+	assert_int_equal(topic_remove(b->offsets, d.t), -ENOENT);
 	broker_close(b);
 	broker_open(b);
 	assert_null(topic_find(b->offsets, "t"));
@@ -355,11 +354,11 @@ what_is_made_again_has_its_old_id(void **state)
 	broker_topic(b, "x", 1);
 	t = broker_topic(b, "t", 1);
 	id = t->id;
-	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), MQ_OK);
 	broker_topic(b, "y", 1);
 	assert_ptr_equal(broker_topic(b, "t", 1), t);
 	assert_int_equal(t->id, id);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, t), MQ_OK);
 	broker_close(b);
 	broker_open(b);
 	assert_null(topic_find(b->offsets, "t"));
@@ -382,7 +381,7 @@ listings_are_in_order_without_system_topics(void **state)
 	broker_produce(b, "TBW102", 0, 1);
 	broker_topic(b, "%RETRY%g", 1);
 	broker_topic(b, "a", 1);
-	assert_int_equal(topic_delete(b->offsets, broker_topic(b, "gone", 1), NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, broker_topic(b, "gone", 1)), MQ_OK);
 	broker_close(b);
 	broker_open(b);			/* finds the queue of TBW102 */
 	for (const char *after = ""; (t = topic_next(b->offsets, after)); after = t->name)
@@ -402,13 +401,13 @@ nobody_makes_changes_or_removes_what_belongs_to_the_system(void **state)
 
 	broker_open(b);
 	group_conf_default(&group, "CID_RMQ_SYS_TRANS");
-	assert_int_equal(group_create(b->offsets, &group, NULL, NULL), -EPERM);
+	assert_int_equal(group_create(b->offsets, &group, NULL), -EPERM);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[64];
 		struct topic *t;
 
 		topic_conf_default(&conf, names[i], 1);
-		assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EPERM);
+		assert_int_equal(topic_create(b->offsets, &conf, NULL), -EPERM);
 		if (strcmp(names[i], META_TOPIC) != 0)
 			broker_produce(b, names[i], 0, 1);
 		broker_close(b);
@@ -418,13 +417,13 @@ nobody_makes_changes_or_removes_what_belongs_to_the_system(void **state)
 		topic_conf(b->offsets, t, &conf);
 		assert_int_equal(conf.owner.mode, 0700);
 		conf.owner = (struct owner){ 1000, 1000, 0777 };
-		assert_int_equal(topic_change(b->offsets, t, &conf, NULL), -EPERM);
-		assert_int_equal(topic_purge(b->offsets, t, NULL), -EPERM);
-		assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(1), NULL), -EPERM);
-		assert_int_equal(topic_delete(b->offsets, t, NULL), -EPERM);
+		assert_int_equal(topic_change(b->offsets, t, &conf), -EPERM);
+		assert_int_equal(topic_purge(b->offsets, t), -EPERM);
+		assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(1)), -EPERM);
+		assert_int_equal(topic_delete(b->offsets, t), -EPERM);
 		snprintf(path, sizeof(path), "topics/%s/q0", names[i]);
-		assert_int_equal(path_set_owner(b->offsets, path, &conf.owner, NULL), -EPERM);
-		assert_int_equal(path_set_acl(b->offsets, path, NULL, 0, NULL), -EPERM);
+		assert_int_equal(path_set_owner(b->offsets, path, &conf.owner), -EPERM);
+		assert_int_equal(path_set_acl(b->offsets, path, NULL, 0), -EPERM);
 	}
 	broker_close(b);
 }
@@ -491,21 +490,21 @@ topics_of_a_group_belong_to_its_owner_whoever_makes_them(void **state)
 
 	broker_open(b);
 	topic_conf_default(&tc, "%RETRY%g", 1);
-	assert_int_equal(topic_create(b->offsets, &tc, NULL, NULL), -EPERM);	/* before there is a group */
+	assert_int_equal(topic_create(b->offsets, &tc, NULL), -EPERM);	/* before there is a group */
 	group_conf_default(&gc, "g");
 	gc.owner = (struct owner){ .uid = 1001, .gid = 1002, .mode = 0775 };
-	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &gc, NULL), MQ_OK);
 	for (size_t i = 0; i < 2; i++) {
 		topic_conf_default(&tc, names[i], 1);
 		tc.owner = (struct owner){ .uid = 1003, .gid = 1003, .mode = 0777 };
-		assert_int_equal(topic_create(b->offsets, &tc, &t, NULL), MQ_OK);
+		assert_int_equal(topic_create(b->offsets, &tc, &t), MQ_OK);
 		topic_conf(b->offsets, t, &tc);
 		assert_int_equal(tc.owner.uid, 1001);
 		assert_int_equal(tc.owner.gid, 1002);
 		assert_int_equal(tc.owner.mode, 0770);		/* those who may consume as g */
 	}
 	gc.owner = (struct owner){ .uid = 1004, .gid = 1005, .mode = 0755 };
-	assert_int_equal(group_change(b->offsets, group_find(b->offsets, "g"), &gc, NULL), MQ_OK);
+	assert_int_equal(group_change(b->offsets, group_find(b->offsets, "g"), &gc), MQ_OK);
 	broker_close(b);
 	broker_open(b);
 	for (size_t i = 0; i < 2; i++) {
@@ -528,17 +527,17 @@ a_group_is_not_made_where_another_users_retry_topic_is_left(void **state)
 	broker_open(b);
 	group_conf_default(&gc, "g");
 	gc.owner.uid = 1001;
-	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &gc, &g), MQ_OK);
 	dead = broker_topic(b, "%DLQ%g", 1);
-	assert_int_equal(group_delete(b->offsets, g, NULL), MQ_OK);
+	assert_int_equal(group_delete(b->offsets, g), MQ_OK);
 	gc.owner.uid = 1002;
-	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), -EPERM);
+	assert_int_equal(group_create(b->offsets, &gc, NULL), -EPERM);
 	gc.owner.uid = 1001;
-	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
-	assert_int_equal(group_delete(b->offsets, g, NULL), MQ_OK);
-	assert_int_equal(topic_delete(b->offsets, dead, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &gc, &g), MQ_OK);
+	assert_int_equal(group_delete(b->offsets, g), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, dead), MQ_OK);
 	gc.owner.uid = 1002;
-	assert_int_equal(group_create(b->offsets, &gc, NULL, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &gc, NULL), MQ_OK);
 	broker_close(b);
 }
 
@@ -578,7 +577,7 @@ a_subscription_starts_at_the_end_or_at_the_first(void **state)
 	broker_produce(b, "t", 0, 8);
 	group_conf_default(&conf, "first");
 	conf.from_first = true;
-	assert_int_equal(group_create(b->offsets, &conf, &first, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &conf, &first), MQ_OK);
 	assert_int_equal(broker_committed(b, broker_subscribe(b, broker_group(b, "last"), t), 0), 8);
 	assert_int_equal(broker_committed(b, broker_subscribe(b, first, t), 0), 0);
 	broker_close(b);
@@ -628,7 +627,7 @@ what_is_out_of_range_is_clamped_and_counted(void **state)
 	assert_int_equal(at.n, 0);
 	offsets_stats(b->offsets, &stats);
 	assert_int_equal(stats.offsets_clamped, 2);
-	assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(4), NULL), MQ_OK);
+	assert_int_equal(topic_trim(b->offsets, t, 0, MQ_QOFF(4)), MQ_OK);
 	assert_int_equal(broker_committed(b, sub, 0), 4);
 	assert_int_equal(commit_forward(b->offsets, sub, 0, MQ_QOFF(1000)), MQ_OK);
 	assert_int_equal(broker_committed(b, sub, 0), 10);
@@ -760,7 +759,7 @@ crowd_begin(struct crowd *c, struct broker *b)
 		snprintf(name, sizeof(name), "g%d", i);
 		group_conf_default(&conf, name);
 		conf.from_first = true;
-		assert_int_equal(group_create(b->offsets, &conf, &g, NULL), MQ_OK);
+		assert_int_equal(group_create(b->offsets, &conf, &g), MQ_OK);
 		c->subs[i] = broker_subscribe(b, g, t);
 		assert_int_equal(commit_forward(b->offsets, c->subs[i], 0, MQ_QOFF(1)), MQ_OK);
 	}
@@ -871,9 +870,9 @@ owners_and_acls_stay_until_their_directory_goes(void **state)
 	broker_open(b);
 	broker_topic(b, "t", 1);
 	broker_topic(b, "t2", 1);
-	assert_int_equal(path_set_owner(b->offsets, "topics/t/q0", &owner, NULL), MQ_OK);
-	assert_int_equal(path_set_owner(b->offsets, "topics/t2/q0", &owner, NULL), MQ_OK);
-	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", (const unsigned char *)"\0\1\377", 3, NULL),
+	assert_int_equal(path_set_owner(b->offsets, "topics/t/q0", &owner), MQ_OK);
+	assert_int_equal(path_set_owner(b->offsets, "topics/t2/q0", &owner), MQ_OK);
+	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", (const unsigned char *)"\0\1\377", 3),
 			 MQ_OK);
 	broker_close(b);
 	broker_open(b);
@@ -883,10 +882,10 @@ owners_and_acls_stay_until_their_directory_goes(void **state)
 	assert_int_equal(len, 3);
 	assert_memory_equal(acl, "\0\1\377", 3);
 	free(acl);
-	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", NULL, 0, NULL), MQ_OK);
+	assert_int_equal(path_set_acl(b->offsets, "topics/t/q0", NULL, 0), MQ_OK);
 	assert_int_equal(path_acl(b->offsets, "topics/t/q0", &acl, &len), -ENODATA);
-	assert_int_equal(path_set_owner(b->offsets, "../etc/passwd", &owner, NULL), -EINVAL);
-	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t"), NULL), MQ_OK);
+	assert_int_equal(path_set_owner(b->offsets, "../etc/passwd", &owner), -EINVAL);
+	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t")), MQ_OK);
 	assert_false(path_owner(b->offsets, "topics/t/q0", &got));
 	assert_true(path_owner(b->offsets, "topics/t2/q0", &got));
 	broker_close(b);
@@ -1300,8 +1299,8 @@ maker_main(void *arg)
 
 		snprintf(name, sizeof(name), "t%d", i % 50);
 		topic_conf_default(&conf, name, 2);
-		if (topic_create(r->b->offsets, &conf, &t, NULL) == MQ_OK && i % 3 == 0)
-			assert_int_equal(topic_delete(r->b->offsets, t, NULL), MQ_OK);
+		if (topic_create(r->b->offsets, &conf, &t) == MQ_OK && i % 3 == 0)
+			assert_int_equal(topic_delete(r->b->offsets, t), MQ_OK);
 		for (const char *after = ""; (t = topic_next(r->b->offsets, after)); after = t->name)
 			topic_conf(r->b->offsets, t, &conf);
 	}
@@ -1392,7 +1391,7 @@ a_read_only_mount_writes_nothing(void **state)
 	got = dump(b);
 	assert_string_equal(got, want);
 	topic_conf_default(&conf, "new", 1);
-	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), -EROFS);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL), -EROFS);
 	assert_int_equal(commit_forward(b->offsets, broker_subscription(b, "g", "a"), 0, MQ_QOFF(10)), MQ_OK);
 	assert_int_equal(offsets_checkpoint(b->offsets), MQ_OK);
 	broker_close(b);
@@ -1409,7 +1408,7 @@ a_slave_changes_nothing_by_itself(void **state)
 	some_steps_and_a_checkpoint(b, 9905);
 	b->settings.brokerRole = SLAVE;
 	topic_conf_default(&conf, "new", 1);
-	assert_int_equal(topic_create(b->offsets, &conf, NULL, NULL), MQ_EROLE);
+	assert_int_equal(topic_create(b->offsets, &conf, NULL), MQ_EROLE);
 	assert_int_equal(commit_forward(b->offsets, broker_subscription(b, "g", "a"), 1, MQ_QOFF(6)), MQ_OK);
 	assert_int_equal(commit_sync(b->offsets, broker_subscription(b, "g", "a"), NULL), MQ_EROLE);
 	b->settings.brokerRole = ASYNC_MASTER;
@@ -1435,7 +1434,7 @@ change_topic(struct broker *b, struct topic *t, int64_t hours, bool drop)
 	topic_conf(b->offsets, t, &conf);
 	conf.reserved_hours = hours;
 	conf.on_full_drop = drop;
-	assert_int_equal(topic_change(b->offsets, t, &conf, NULL), MQ_OK);
+	assert_int_equal(topic_change(b->offsets, t, &conf), MQ_OK);
 }
 
 static void
@@ -1617,17 +1616,17 @@ a_slave_becomes_the_master_with_an_epoch(void **state)
 	b->settings.brokerRole = SLAVE;
 	broker_open(b);
 	topic_conf_default(&conf, "t", 1);
-	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_EROLE);
+	assert_int_equal(topic_create(b->offsets, &conf, &t), MQ_EROLE);
 	store_refuse(b->store, -EROFS);
 	assert_int_equal(offsets_promote(b->offsets), MQ_OK);
 	b->settings.brokerRole = ASYNC_MASTER;
 	offsets_promoted(b->offsets);
 	assert_int_equal(count_epochs(b), 1);
-	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), MQ_OK);
+	assert_int_equal(topic_create(b->offsets, &conf, &t), MQ_OK);
 	offsets_demote(b->offsets);
 	b->settings.brokerRole = SLAVE;
 	store_refuse(b->store, MQ_EROLE);
-	assert_int_equal(topic_delete(b->offsets, t, NULL), MQ_EROLE);
+	assert_int_equal(topic_delete(b->offsets, t), MQ_EROLE);
 	broker_close(b);
 	b->settings.brokerRole = ASYNC_MASTER;
 	broker_open(b);
@@ -1684,9 +1683,9 @@ without_space_for_an_epoch_there_are_no_appends(void **state)
 	broker_set(b, "diskSpaceWarningLevelRatio", "1");
 	broker_open(b);
 	assert_int_equal(count_epochs(b), 0);
-	assert_int_equal(topic_create(b->offsets, &conf, &t, NULL), -ENOSPC);
+	assert_int_equal(topic_create(b->offsets, &conf, &t), -ENOSPC);
 	broker_set(b, "diskSpaceWarningLevelRatio", "100");
-	for (int i = 0; (rc = topic_create(b->offsets, &conf, &t, NULL)) == -ENOSPC && i < 6000; i++)
+	for (int i = 0; (rc = topic_create(b->offsets, &conf, &t)) == -ENOSPC && i < 6000; i++)
 		usleep(10000);
 	assert_int_equal(rc, MQ_OK);
 	assert_int_equal(count_epochs(b), 1);

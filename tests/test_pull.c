@@ -276,7 +276,7 @@ offsets_outside_are_corrected_on_a_master(void **state)
 	c = pull(r, 5, "*");
 	want(&c, 21, "NO_MESSAGE_IN_QUEUE", 0);
 	produce(r, 10);
-	assert_int_equal(topic_trim(r->b.offsets, topic_find(r->b.offsets, "T"), 0, MQ_QOFF(4), NULL), MQ_OK);
+	assert_int_equal(topic_trim(r->b.offsets, topic_find(r->b.offsets, "T"), 0, MQ_QOFF(4)), MQ_OK);
 	c = pull(r, 2, "*");
 	want(&c, 21, "OFFSET_TOO_SMALL", 4);
 	c = pull(r, 10, "*");
@@ -329,18 +329,18 @@ every_refusal_has_its_code(void **state)
 	say.flags = RING_FLAG_BROADCAST;
 	assert_int_not_equal(remote_ask(r, &say).code, 16);
 	gc.broadcast_enable = false;
-	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc, NULL), MQ_OK);
+	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc), MQ_OK);
 	assert_int_equal(remote_ask(r, &say).code, 16);
 	say.flags = 0;
 	assert_int_not_equal(remote_ask(r, &say).code, 16);
 	gc.consume_enable = false;
-	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc, NULL), MQ_OK);
+	assert_int_equal(group_change(r->b.offsets, group_find(r->b.offsets, "G"), &gc), MQ_OK);
 	assert_int_equal(pull(r, 0, "*").code, 16);
 	say.group = "TOOLS";
 	broker_group(&r->b, "TOOLS");
 	topic_conf(r->b.offsets, topic_find(r->b.offsets, "T"), &tc);
 	tc.perm = PERM_WRITE;
-	assert_int_equal(topic_change(r->b.offsets, topic_find(r->b.offsets, "T"), &tc, NULL), MQ_OK);
+	assert_int_equal(topic_change(r->b.offsets, topic_find(r->b.offsets, "T"), &tc), MQ_OK);
 	assert_int_equal(remote_ask(r, &say).code, 16);
 }
 
@@ -532,15 +532,15 @@ what_changes_a_topic_or_a_group_ends_what_was_looked_ahead(void **state)
 	assert_int_equal(out->aheads[c.slot].version, version);
 	topic_conf(r->b.offsets, t, &topic);
 	topic.perm = 2;
-	assert_int_equal(topic_change(r->b.offsets, t, &topic, NULL), MQ_OK);
+	assert_int_equal(topic_change(r->b.offsets, t, &topic), MQ_OK);
 	assert_int_not_equal(atomic_load(&out->version), version);
 	version = atomic_load(&out->version);
 	group_conf(r->b.offsets, g, &group);
 	group.consume_enable = false;
-	assert_int_equal(group_change(r->b.offsets, g, &group, NULL), MQ_OK);
+	assert_int_equal(group_change(r->b.offsets, g, &group), MQ_OK);
 	assert_int_not_equal(atomic_load(&out->version), version);
 	version = atomic_load(&out->version);
-	assert_int_equal(topic_trim(r->b.offsets, t, 0, MQ_QOFF(3), NULL), MQ_OK);
+	assert_int_equal(topic_trim(r->b.offsets, t, 0, MQ_QOFF(3)), MQ_OK);
 	assert_int_not_equal(atomic_load(&out->version), version);
 	version = atomic_load(&out->version);
 	produce(r, 1);

@@ -436,12 +436,12 @@ rocketmqs_files_say_who_is_there(void **state)
 	topic_conf_default(&tc, "orders", 5);
 	tc.perm = PERM_READ;
 	tc.order = true;
-	assert_int_equal(topic_create(b->offsets, &tc, &t, NULL), MQ_OK);
+	assert_int_equal(topic_create(b->offsets, &tc, &t), MQ_OK);
 	group_conf_default(&gc, "billing");
 	gc.retry_max = 3;
 	gc.consume_enable = false;
-	assert_int_equal(group_create(b->offsets, &gc, &g, NULL), MQ_OK);
-	assert_int_equal(subscription_create(b->offsets, g, t, &(struct subscription *){ NULL }, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &gc, &g), MQ_OK);
+	assert_int_equal(subscription_create(b->offsets, g, t, &(struct subscription *){ NULL }), MQ_OK);
 	assert_int_equal(offsets_snapshot(b->offsets, snapshots, "one", &s), MQ_OK);
 	close_with_snapshots(b);
 

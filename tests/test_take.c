@@ -159,7 +159,7 @@ another_version_after_each_change_and_each_start(void **state)
 	version(b, CONFIG_GROUPS, now, sizeof(now));
 	assert_string_equal(before, now);
 	group_conf_default(&group, "H");
-	assert_int_equal(group_create(b->offsets, &group, NULL, NULL), MQ_OK);
+	assert_int_equal(group_create(b->offsets, &group, NULL), MQ_OK);
 	version(b, CONFIG_GROUPS, now, sizeof(now));
 	assert_string_not_equal(before, now);
 	version(b, CONFIG_TOPICS, now, sizeof(now));

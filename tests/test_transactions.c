@@ -307,7 +307,7 @@ a_topic_that_was_removed_is_made_again_for_its_owner_alone(void **state)
 	broker_open(b);
 	broker_topic(b, "t", 2);
 	w = send_half(b, "w", 0, "");
-	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t"), NULL), MQ_OK);
+	assert_int_equal(topic_delete(b->offsets, topic_find(b->offsets, "t")), MQ_OK);
 	assert_int_equal(say(b, &w, TRANSACTION_COMMIT), MQ_OK);
 	assert_non_null(topic_find(b->offsets, "t"));
 	topic_conf(b->offsets, topic_find(b->offsets, "t"), &conf);
@@ -549,8 +549,8 @@ nobody_moves_the_group_or_ends_its_subscriptions(void **state)
 	sub = broker_subscription(b, "CID_RMQ_SYS_TRANS", "RMQ_SYS_TRANS_HALF_TOPIC");
 	assert_int_equal(commit_reset(b->offsets, sub, 0, MQ_QOFF(2), NULL), -EPERM);
 	assert_int_equal(commit_compare(b->offsets, sub, 0, MQ_QOFF(0), MQ_QOFF(2)), -EPERM);
-	assert_int_equal(subscription_set_expression(b->offsets, sub, "red", NULL), -EPERM);
-	assert_int_equal(subscription_delete(b->offsets, sub, NULL), -EPERM);
+	assert_int_equal(subscription_set_expression(b->offsets, sub, "red"), -EPERM);
+	assert_int_equal(subscription_delete(b->offsets, sub), -EPERM);
 	crash(b);
 	assert_int_equal(stats(b).open, 1);
 	assert_int_equal(group_at(b, "RMQ_SYS_TRANS_HALF_TOPIC"), 0);
