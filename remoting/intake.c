@@ -57,7 +57,7 @@ struct intake {
 	size_t answered;		/* requests of this turn that wait for no append: pulls and refusals */
 	struct ring_request req;
 	char props[RECORD_PROPS_MAX + 1], item_props[DELAYED_PROPS_MAX];
-	_Atomic int64_t messages, stored_bytes, turns;
+	_Atomic int64_t messages, turns;
 };
 
 /* --- appending ------------------------------------------------------------------------------------ */
@@ -72,14 +72,13 @@ answer_refused(struct intake *in, struct ring_completion *answer, const struct r
 
 /* The messages of e are stored, where `entries` of its lot say. */
 static void
-answer_stored(struct intake *in, const struct batch_entry *entries, struct sent *e, int64_t store_ms)
+answer_stored(struct intake *in, const struct batch_entry *entries, struct sent *e)
 {
 	const struct batch_entry *first = &entries[e->first], *last = first + e->n - 1;
 	mq_pos end = pos_add(last->pos, last->total);
 
 	e->answer.offset = first->qoff.n;
 	e->answer.pos = first->pos.byte;
-	e->answer.store_ms = store_ms;
 	e->answer.n = (uint32_t)e->n;
 	if (e->waits)
 		waits_add(in->waits, &e->answer, end);
@@ -102,7 +101,7 @@ answer_lot(struct intake *in, struct lot *g, const struct batch *b, size_t at, i
 		struct sent *e = &g->sents[i];
 
 		if (e->first + e->n <= stored)
-			answer_stored(in, b->entries + at, e, done->store_ms);
+			answer_stored(in, b->entries + at, e);
 		else
 			answer_refused(in, &e->answer, &why);
 	}
@@ -112,8 +111,6 @@ static void
 count_stored(struct intake *in, const struct appended *done)
 {
 	atomic_fetch_add_explicit(&in->messages, (int64_t)done->n, memory_order_relaxed);
-	if (done->n > 0)
-		atomic_fetch_add_explicit(&in->stored_bytes, done->end.byte - done->begin.byte, memory_order_relaxed);
 }
 
 static void
@@ -307,12 +304,7 @@ static int
 gather(struct intake *in)
 {
 	const struct ring_submission *s = &in->req.s;
-	struct ring_completion answer = {
-		.kind = s->kind,
-		.slot = s->slot,
-		.tag = s->tag,
-		.queue_id = s->queue_id,
-	};
+	struct ring_completion answer = ring_completion_of(s);
 	struct refusal why = { 0 };
 	struct stored_as as;
 	struct lot *g;
@@ -409,6 +401,7 @@ is_let_in(struct intake *in, struct permit *ret)
 {
 	const struct ring_request *req = &in->req;
 	const struct ring_submission *s = &req->s;
+	struct ring_completion answer = ring_completion_of(s);
 	char retry[RECORD_TOPIC_MAX + 16];
 	struct address from = { .v6 = s->flags & RING_FLAG_BORN_V6 };
 	struct item_head *heads = NULL;
@@ -430,8 +423,7 @@ is_let_in(struct intake *in, struct permit *ret)
 	if (rc == MQ_OK)
 		return true;
 	(void)refuse(&why, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));
-	answer_refused(in, &(struct ring_completion){ .kind = s->kind, .slot = s->slot, .tag = s->tag,
-						      .queue_id = s->queue_id }, &why);
+	answer_refused(in, &answer, &why);
 	return false;
 }
 
@@ -440,10 +432,11 @@ static void
 note_took(struct intake *in)
 {
 	const struct ring_submission *s = &in->req.s;
+	const struct ring_completion answer = ring_completion_of(s);
 
 	if (topic_find(in->broker->offsets, in->req.topic) && group_find(in->broker->offsets, in->req.group))
 		stats_got(in->broker->stats, in->req.topic, in->req.group, s->max_messages, s->offset, s->commit_offset, 0);
-	ring_server_complete(in->ring, &(struct ring_completion){ .kind = s->kind, .slot = s->slot, .tag = s->tag });
+	ring_server_complete(in->ring, &answer);
 	in->answered++;
 }
 
@@ -559,7 +552,6 @@ intake_stats(const struct intake *in, struct intake_stats *ret)
 {
 	*ret = (struct intake_stats){
 		.messages = atomic_load(&in->messages),
-		.bytes = atomic_load(&in->stored_bytes),
 		.turns = atomic_load(&in->turns),
 	};
 }

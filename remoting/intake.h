@@ -39,7 +39,7 @@ int intake_open(const struct remoting_broker *broker, struct ring_server *ring, 
 void intake_close(struct intake *in);	/* accepts NULL */
 
 struct intake_stats {
-	int64_t messages, bytes;	/* stored */
+	int64_t messages;		/* stored */
 	int64_t turns;			/* turns in which something was appended */
 };
 

@@ -136,13 +136,9 @@ ask_watch(struct polls *p, const struct poll_watch *w)
 	};
 	unsigned char *at;
 
-	if (ring_client_slot(p->ring, &s.slot) != MQ_OK)
+	at = ring_client_place(p->ring, s.topic_len, &s);
+	if (!at)
 		return false;
-	at = ring_client_place(p->ring, s.topic_len, &s.data_at);
-	if (!at) {
-		ring_client_unslot(p->ring, s.slot);
-		return false;
-	}
 	memcpy(at, w->topic, s.topic_len);
 	ring_client_submit(p->ring, &s);
 	return true;

@@ -128,17 +128,6 @@ broker_for(const struct reads *r, const struct permit *permit)
 	return b;
 }
 
-static struct ring_completion
-answer_of(const struct ring_submission *s)
-{
-	return (struct ring_completion){
-		.kind = s->kind,
-		.slot = s->slot,
-		.tag = s->tag,
-		.queue_id = s->queue_id,
-	};
-}
-
 static void
 put_refusal(struct ring_completion *c, int rc)
 {
@@ -204,7 +193,7 @@ reads_answer_now(struct reads *r, const struct ring_request *req, const struct p
 {
 	const struct remoting_broker b = broker_for(r, permit);
 	struct pull p = pull_of(&req->s, req->group, req->topic, req->text);
-	struct ring_completion c = answer_of(&req->s);
+	struct ring_completion c = ring_completion_of(&req->s);
 
 	p.now = true;
 	if (req->s.flags & RING_FLAG_AHEAD)
@@ -270,7 +259,7 @@ line_main(void *arg)
 		lock_drop(&r->lock);
 		if (!job)
 			return NULL;
-		c = answer_of(&job->s);
+		c = ring_completion_of(&job->s);
 		answer_job(r, job, &c);
 		ring_server_complete(r->ring, &c);
 		job_free(job);
@@ -299,7 +288,7 @@ queue_of(struct reads *r, const struct read_job *job, struct ring_completion *c)
 static void
 watch(struct reads *r, struct read_job *job)
 {
-	struct ring_completion c = answer_of(&job->s);
+	struct ring_completion c = ring_completion_of(&job->s);
 	uint32_t at = job->s.watch;
 
 	r->watched[at] = queue_of(r, job, &c);

@@ -142,13 +142,19 @@ struct ring_completion {
 	int32_t queue_id;		/* the one that a message is in */
 	int64_t offset;			/* SEND, BATCH: of the first message; PULL: nextBeginOffset */
 	int64_t pos;			/* of its record */
-	int64_t store_ms;
 	int64_t min, max;		/* PULL */
 	int32_t suggest;		/* PULL: suggestWhichBrokerId */
 	uint32_t n;			/* BATCH: messages stored; PULL: pieces in pieces[slot] */
 	uint32_t looked_ahead;		/* PULL: aheads[slot] is set */
 	char remark[RING_REMARK_BYTES];	/* a code other than 0 has one */
 };
+
+/* The completion of that submission, before anything else is known. */
+static inline struct ring_completion
+ring_completion_of(const struct ring_submission *s)
+{
+	return (struct ring_completion){ .kind = s->kind, .slot = s->slot, .tag = s->tag, .queue_id = s->queue_id };
+}
 
 /* Bytes of the log that a pull is answered with: whole records, in one segment. */
 struct ring_piece {

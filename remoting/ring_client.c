@@ -57,29 +57,14 @@ ring_client_close(struct ring_client *r)
 	*r = (struct ring_client){ .wake_mount = -1, .wake_us = -1 };
 }
 
-int
-ring_client_slot(struct ring_client *r, uint32_t *ret_slot)
-{
-	if (r->n_free == 0)
-		return -EAGAIN;
-	*ret_slot = r->free_slots[--r->n_free];
-	return MQ_OK;
-}
-
-void
-ring_client_unslot(struct ring_client *r, uint32_t slot)
-{
-	r->free_slots[r->n_free++] = (uint16_t)slot;
-}
-
 unsigned char *
-ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at)
+ring_client_place(struct ring_client *r, size_t len, struct ring_submission *next)
 {
 	uint64_t at = r->data_next, left = RING_DATA_BYTES - at % RING_DATA_BYTES;
 	uint64_t needed_from = atomic_load_explicit(&r->out->data_free, memory_order_acquire);
 	bool empty = needed_from == at;
 
-	if (len > RING_DATA_BYTES / 2)
+	if (len > RING_DATA_BYTES / 2 || r->n_free == 0)
 		return NULL;
 	if (len > left || (empty && at % RING_DATA_BYTES >= REUSED_BYTES))
 		at += left;		/* in one piece, at the ring's begin */
@@ -89,7 +74,8 @@ ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at)
 		needed_from = r->data_base;
 	if (at + len - needed_from > RING_DATA_BYTES)
 		return NULL;
-	*ret_at = at;
+	next->slot = r->free_slots[--r->n_free];
+	next->data_at = at;
 	return r->in->data + at % RING_DATA_BYTES;
 }
 
@@ -122,7 +108,7 @@ ring_client_reap(struct ring_client *r, struct ring_completion *ret)
 	if (atomic_load_explicit(&r->out->completed, memory_order_acquire) == r->reaped)
 		return -EAGAIN;
 	*ret = r->out->completions[r->reaped++ % RING_SLOTS];
-	ring_client_unslot(r, ret->slot);
+	r->free_slots[r->n_free++] = (uint16_t)ret->slot;
 	return MQ_OK;
 }
 

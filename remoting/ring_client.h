@@ -1,7 +1,6 @@
 /* ring_client.h - mqremoted's side of the rings (ring.h).
  *
- *      slot = ring_client_slot()                   a place for the answer
- *      at = ring_client_place(len)                 a place for the bytes
+ *      at = ring_client_place(len)                 a place for the bytes, and a slot for the answer
  *      ring_client_submit()                        for each request of a turn
  *      ring_client_wake()                          once for all of them
  *      ring_client_reap() ...                      frees the slot
@@ -34,15 +33,9 @@ struct ring_client {
 int ring_client_open(struct ring_client *r, struct ring_fds *fds);
 void ring_client_close(struct ring_client *r);	/* accepts zeros */
 
-/* A slot for one submission; -EAGAIN: all slots are in use.  ring_client_unslot() gives back one
- * with which nothing was submitted. */
-int ring_client_slot(struct ring_client *r, uint32_t *ret_slot);
-void ring_client_unslot(struct ring_client *r, uint32_t slot);
-
-/* A place for len bytes (at most RING_DATA_BYTES / 2), and its data_at.  NULL: there is none
- * before the mount has taken more.  The place is the next submission's: a second call gives
- * the same one. */
-unsigned char *ring_client_place(struct ring_client *r, size_t len, uint64_t *ret_at);
+/* A place for the len bytes (at most RING_DATA_BYTES / 2) of the next submission; its slot and data_at
+ * are set.  NULL: there is none before the mount has taken more, or all slots are in use. */
+unsigned char *ring_client_place(struct ring_client *r, size_t len, struct ring_submission *next);
 
 /* Submit.  The mount sees it after ring_client_wake() at the latest; that does nothing if there
  * was no submission since its last call. */

@@ -117,16 +117,10 @@ static bool
 submit(struct traffic *t, struct ask *a, const struct op *op)
 {
 	struct ring_submission *s = &a->s;
-	size_t len = ring_bytes(s);
-	unsigned char *at;
+	unsigned char *at = ring_client_place(&t->ring, ring_bytes(s), s);
 
-	if (ring_client_slot(&t->ring, &s->slot) != MQ_OK)
+	if (!at)
 		return false;
-	at = ring_client_place(&t->ring, len, &s->data_at);
-	if (!at) {
-		ring_client_unslot(&t->ring, s->slot);
-		return false;
-	}
 	put_texts(a, at);
 	ring_client_submit(&t->ring, s);
 	t->ops[s->slot] = *op;

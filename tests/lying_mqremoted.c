@@ -71,8 +71,7 @@ message(int32_t queue_id, const void *body, size_t len)
 	};
 	unsigned char *at;
 
-	MUST(ring_client_slot(&ring, &s.slot) == MQ_OK);
-	at = ring_client_place(&ring, s.topic_len + len, &s.data_at);
+	at = ring_client_place(&ring, s.topic_len + len, &s);
 	MUST(at);
 	memcpy(at, TOPIC, s.topic_len);
 	memcpy(at + s.topic_len, body, len);

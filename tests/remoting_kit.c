@@ -130,13 +130,9 @@ remote_submit(struct remote *r, const struct say *say, uint64_t tag)
 	};
 	unsigned char *at;
 
-	if (ring_client_slot(&r->client, &s.slot) != MQ_OK)
+	at = ring_client_place(&r->client, len, &s);
+	if (!at)
 		return false;
-	at = ring_client_place(&r->client, len, &s.data_at);
-	if (!at) {
-		ring_client_unslot(&r->client, s.slot);
-		return false;
-	}
 	s.topic_len = put(&at, say->topic);
 	s.template_len = put(&at, say->template);
 	s.group_len = put(&at, say->group);

@@ -72,13 +72,9 @@ make_send(struct rings *t, const char *body, size_t body_len, struct ring_submis
 
 	for (int i = 0; i < 4; i++)
 		len += strlen(texts[i]);
-	if (ring_client_slot(&t->client, &s.slot) != MQ_OK)
+	at = ring_client_place(&t->client, len, &s);
+	if (!at)
 		return false;
-	at = ring_client_place(&t->client, len, &s.data_at);
-	if (!at) {
-		ring_client_unslot(&t->client, s.slot);
-		return false;
-	}
 	s.topic_len = (uint32_t)put(&at, texts[0]);
 	s.template_len = (uint32_t)put(&at, texts[1]);
 	s.group_len = (uint32_t)put(&at, texts[2]);
