@@ -94,7 +94,7 @@ put_name_if_valid(const char **name, uint32_t *ret_len)
 {
 	size_t len = *name ? strlen(*name) : 0;
 
-	if (len == 0 || len > RECORD_TOPIC_MAX || !record_topic_valid(*name, len))
+	if (!record_topic_valid(*name, len))
 		*name = "", len = 0;
 	*ret_len = (uint32_t)len;
 }

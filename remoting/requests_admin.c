@@ -30,9 +30,7 @@ is_slave(struct service *s, struct answer *ret)
 static bool
 name_is_good(const char *name)
 {
-	size_t len = strlen(name);
-
-	return len > 0 && len <= RECORD_TOPIC_MAX && record_topic_valid(name, len);
+	return record_topic_valid(name, strlen(name));
 }
 
 static int
@@ -143,7 +141,7 @@ serve_group_set(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (!name_is_good(name))
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "no good groupName");
-	if (g ? !rights_group(&s->rights, o, g, RIGHTS_WRITE) : !rights_make(&s->rights, o, "groups"))
+	if (g ? !rights_group(&s->rights, o, g) : !rights_make(&s->rights, o, "groups"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to change the group %s", name);
 	if (g) {
 		group_conf(o, g, &conf);
@@ -215,7 +213,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 		return MQ_OK;
 	if (readable < 1 || writable < 1 || readable > 4096 || writable > 4096 || perm < 0 || perm > 7)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "queues must be 1 to 4096, perm 0 to 7");
-	if (t ? !rights_topic(&s->rights, o, t, RIGHTS_WRITE) : !rights_make(&s->rights, o, "topics"))
+	if (t ? !rights_topic(&s->rights, o, t) : !rights_make(&s->rights, o, "topics"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to change the topic %s", name);
 	if (t) {
 		topic_conf(o, t, &conf);
@@ -243,7 +241,7 @@ serve_topic_delete(struct service *s, const struct request *req, struct answer *
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the topic[%s] is the system's", name);
 	if (!t)
 		return MQ_OK;
-	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t, RIGHTS_WRITE))
+	if (!rights_make(&s->rights, o, "topics") || !rights_topic(&s->rights, o, t))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to remove the topic %s", name);
 	return topic_remove(o, t);
 }

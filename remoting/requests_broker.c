@@ -53,7 +53,7 @@ may_set(struct service *s, const char *key, const char *value, struct answer *re
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%.100s: no such setting", key);
 	else if (!(row->flags & SETTING_LIVE))
 		answer_refuse(ret, ANSWER_NO_PERMISSION, "%s cannot change while mounted", row->key);
-	else if (!rights_file(&s->rights, s->broker.offsets, path, RIGHTS_WRITE))
+	else if (!rights_file(&s->rights, s->broker.offsets, path))
 		answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write %s", path);
 	else if (setting_check(row, value, "mqadmin") != MQ_OK)
 		answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(MQ_EBADCONF));
@@ -105,7 +105,7 @@ serve_system_topics(struct service *s, const struct request *req, struct answer 
 int
 serve_tidy(struct service *s, const struct request *req, struct answer *ret)
 {
-	if (!rights_file(&s->rights, s->broker.offsets, "ctl", RIGHTS_WRITE))
+	if (!rights_file(&s->rights, s->broker.offsets, "ctl"))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to write ctl");
 	if (req->code != REMOTING_DELETE_EXPIRED_COMMITLOG)
 		return offsets_checkpoint(s->broker.offsets);

@@ -161,7 +161,7 @@ serve_reset_offset(struct service *s, const struct request *req, struct answer *
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "[reset-offset] no topic %.127s in this broker", topic);
 	if (!m.sub)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "the consumer group <%.127s> not exist", group);
-	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
+	if (!rights_group(&s->rights, o, g))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", group);
 	if (!ext_get(req->ext, "mqfs.online"))
 		return answer_refuse(ret, ANSWER_CONSUMER_NOT_ONLINE, "no consumer of group %.80s is online: topic %.80s is "
@@ -205,7 +205,7 @@ serve_clone_offset(struct service *s, const struct request *req, struct answer *
 
 	if (rc != MQ_OK || ret->code != ANSWER_SUCCESS)
 		return rc;
-	if (!rights_group(&s->rights, o, to, RIGHTS_WRITE))
+	if (!rights_group(&s->rights, o, to))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to reset the group %s", dest);
 	for (; sub && rc == MQ_OK; sub = subscription_next(o, from, sub->topic->name))
 		if ((!*topic || strcmp(topic, sub->topic->name) == 0) &&

@@ -81,7 +81,7 @@ serve_send_back(struct service *s, const struct request *req, struct answer *ret
 	if (!(s->settings->brokerPermission & PERM_WRITE))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the broker[%s] sending message is forbidden",
 				     s->settings->brokerIP1);
-	if (!rights_group(&s->rights, o, g, RIGHTS_WRITE))
+	if (!rights_group(&s->rights, o, g))
 		return answer_refuse(ret, ANSWER_NO_PERMISSION, "the group[%s] may not consume", g->name);
 	group_conf(o, g, &conf);
 	if (conf.retry_queues <= 0)
@@ -105,7 +105,7 @@ serve_resume_half(struct service *s, const struct request *req, struct answer *r
 
 	if (record_parse_msg_id(ext_text(req->ext, "msgId"), &pos) != MQ_OK || !t)
 		return answer_refuse(ret, ANSWER_SYSTEM_ERROR, "there is no such message in %s", CHECKED_TOO_OFTEN);
-	if (!rights_topic(&s->rights, o, t, RIGHTS_WRITE))
+	if (!rights_topic(&s->rights, o, t))
 		return request_no_right(ret);
 	rc = transaction_resume(o, pos);
 	return rc == MQ_OK ? MQ_OK : answer_refuse(ret, ANSWER_SYSTEM_ERROR, "%s", err_text(rc));

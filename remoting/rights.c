@@ -93,21 +93,19 @@ rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int
 }
 
 bool
-rights_topic(const struct user *r, struct offsets *o, const struct topic *t, enum rights_want want)
+rights_topic(const struct user *r, struct offsets *o, const struct topic *t)
 {
 	const struct access a = access_of(r, o);
 
-	if (want == RIGHTS_READ)
-		return rights_queue(r, o, t, ACCESS_EVERY_QUEUE, want);
-	return access_topic(&a, t, want) == MQ_OK;
+	return access_topic(&a, t, ACCESS_WRITE) == MQ_OK;
 }
 
 bool
-rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want)
+rights_group(const struct user *r, struct offsets *o, const struct group *g)
 {
 	const struct access a = access_of(r, o);
 
-	return access_group(&a, g, want) == MQ_OK;
+	return access_group(&a, g, ACCESS_WRITE) == MQ_OK;
 }
 
 /* groups/G/T/qN with that suffix. */
@@ -151,11 +149,11 @@ rights_offset(const struct user *r, struct offsets *o, const struct group *g, co
 }
 
 bool
-rights_file(const struct user *r, struct offsets *o, const char *path, enum rights_want want)
+rights_file(const struct user *r, struct offsets *o, const char *path)
 {
 	const struct access a = access_of(r, o);
 
-	return access_file(&a, path, want) == MQ_OK;
+	return access_file(&a, path, ACCESS_WRITE) == MQ_OK;
 }
 
 bool

@@ -23,11 +23,11 @@ enum rights_want {
 bool rights_queue(const struct user *r, struct offsets *o, const struct topic *t, int32_t queue,
 		  enum rights_want want);
 
-/* READ: the messages of all queues; WRITE: the topic itself, its configuration. */
-bool rights_topic(const struct user *r, struct offsets *o, const struct topic *t, enum rights_want want);
+/* Change the topic itself: its configuration. */
+bool rights_topic(const struct user *r, struct offsets *o, const struct topic *t);
 
-/* The group itself: its configuration, and what it subscribes to. */
-bool rights_group(const struct user *r, struct offsets *o, const struct group *g, enum rights_want want);
+/* Change the group itself: its configuration, and what it subscribes to. */
+bool rights_group(const struct user *r, struct offsets *o, const struct group *g);
 
 /* Commit offsets of a queue.  NULL for g: the group would have to be made for it, as would a
  * missing subscription. */
@@ -37,8 +37,8 @@ bool rights_consume(const struct user *r, struct offsets *o, struct group *g, st
 bool rights_offset(const struct user *r, struct offsets *o, const struct group *g, const struct topic *t,
 		   int32_t queue, enum rights_want want);
 
-/* Another file of the mount: "config/KEY", "ctl". */
-bool rights_file(const struct user *r, struct offsets *o, const char *path, enum rights_want want);
+/* Write another file of the mount: "config/KEY", "ctl". */
+bool rights_file(const struct user *r, struct offsets *o, const char *path);
 
 /* Make and remove names in "topics" or "groups". */
 bool rights_make(const struct user *r, struct offsets *o, const char *dir);
