@@ -173,6 +173,10 @@ int topic_remove(struct offsets *o, struct topic *t);
 int topic_append_begin(struct offsets *o, struct topic *t, struct queue *q);
 void topic_append_end(struct queue *q);
 
+/* Append a message to q, one of its queues or one in which the message waits for it.  -ESTALE: the topic
+ * was removed; other errors as store_append(). */
+int topic_append(struct offsets *o, struct topic *t, struct queue *q, const struct message *m, struct appended *ret);
+
 /* Does it take messages?  No: topic_append_begin() would wait, or fail.  For a caller that holds the
  * append locks of several queues. */
 bool topic_takes(const struct topic *t);

@@ -113,27 +113,6 @@ read_message(struct offsets *o, struct queue *q, mq_qoff at, unsigned char **buf
 	return rc == MQ_OK ? store_read(o->store, e.pos, buf, &size, ret_rec) : rc;
 }
 
-static int
-append(struct offsets *o, struct topic *t, struct queue *q, const struct message *m)
-{
-	struct appended at;
-	struct batch b;
-	int rc;
-
-	batch_init(&b);
-	rc = batch_add(&b, m);
-	if (rc == MQ_OK)
-		rc = topic_append_begin(o, t, q);
-	if (rc == MQ_OK) {
-		rc = store_append(o->store, q, &b, &at);
-		topic_append_end(q);
-	}
-	if (rc == MQ_OK)
-		change_note_logged(o, at.end);
-	batch_free(&b);
-	return rc;
-}
-
 /* The queue of t to which it goes, or the one of its level, where it waits until then. */
 static int
 queue_for(struct offsets *o, struct topic *t, int level, struct coming *c, struct queue **ret_q)
@@ -160,6 +139,7 @@ send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int l
 	AUTO_FREE unsigned char *buf = NULL;
 	struct group_conf conf;
 	struct topic *t = NULL;
+	struct appended done;
 	struct queue *to;
 	int rc = change_allowed(o);
 
@@ -181,5 +161,9 @@ send_back(struct offsets *o, struct group *g, struct queue *q, mq_qoff at, int l
 	rc = topic_for(o, g, &conf, c, &t);
 	if (rc == MQ_OK)
 		rc = queue_for(o, t, level, c, &to);
-	return rc == MQ_OK ? append(o, t, to, &c->m) : rc;
+	if (rc == MQ_OK)
+		rc = topic_append(o, t, to, &c->m, &done);
+	if (rc == MQ_OK)
+		change_note_logged(o, done.end);
+	return rc;
 }

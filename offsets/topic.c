@@ -304,6 +304,22 @@ topic_append_end(struct queue *q)
 	queue_append_end(q);
 }
 
+int
+topic_append(struct offsets *o, struct topic *t, struct queue *q, const struct message *m, struct appended *ret)
+{
+	struct batch b = { 0 };
+	int rc = batch_add(&b, m);
+
+	if (rc == MQ_OK)
+		rc = topic_append_begin(o, t, q);
+	if (rc == MQ_OK) {
+		rc = store_append(o->store, q, &b, ret);
+		topic_append_end(q);
+	}
+	batch_free(&b);
+	return rc;
+}
+
 static int
 subscribed(struct offsets *o, const struct topic *t)
 {

@@ -54,33 +54,14 @@ body_of(const struct remoting_broker *b, const struct pull *p, int64_t next)
 	return root ? json_dumps(root, JSON_COMPACT) : NULL;
 }
 
-static int
-append(const struct remoting_broker *b, struct topic *t, const struct message *m)
-{
-	struct batch batch = { 0 };
-	struct appended done;
-	struct queue *q;
-	int rc;
-
-	rc = batch_add(&batch, m);
-	if (rc == MQ_OK)
-		rc = topic_queue(b->offsets, t, 0, &q);
-	if (rc == MQ_OK)
-		rc = topic_append_begin(b->offsets, t, q);
-	if (rc == MQ_OK) {
-		rc = store_append(b->store, q, &batch, &done);
-		topic_append_end(q);
-	}
-	batch_free(&batch);
-	return rc;
-}
-
 void
 moved_note(struct moved *m, const struct remoting_broker *b, const struct pull *p, int64_t next)
 {
 	char props[2 * RECORD_TOPIC_MAX + 16];
 	AUTO_FREE char *body = NULL;
+	struct appended done;
 	struct topic *t;
+	struct queue *q;
 	int rc;
 
 	if (!may_note(m))
@@ -89,11 +70,13 @@ moved_note(struct moved *m, const struct remoting_broker *b, const struct pull *
 	snprintf(props, sizeof(props), "TAGS\001%s\002KEYS\001%s", p->group, p->group);
 	rc = body ? topic_of_events(b, &t) : -ENOMEM;
 	if (rc == MQ_OK)
-		rc = append(b, t, &(struct message){
+		rc = topic_queue(b->offsets, t, 0, &q);
+	if (rc == MQ_OK)
+		rc = topic_append(b->offsets, t, q, &(struct message){
 			.topic = EVENTS, .topic_len = strlen(EVENTS), .body = body, .body_len = strlen(body),
 			.props = props, .props_len = strlen(props), .born_ms = clock_wall_ms(),
 			.born = b->host, .stored = b->host,
-		});
+		}, &done);
 	if (rc != MQ_OK)
 		log_warn("%s: %s", EVENTS, err_text(rc));
 }
