@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "conf/err.h"
 #include "conf/scope.h"
@@ -18,7 +19,7 @@
 
 /* One request of an asker. */
 struct inquiry {
-	struct inquiry *next;
+	LIST_ENTRY(inquiry) entry;
 	struct server_peer *by;		/* NULL: it is gone */
 	int32_t opaque;
 	enum remoting_dialect dialect;
@@ -33,7 +34,7 @@ struct inquiry {
 
 /* A request to one client. */
 struct call {
-	struct call *next;
+	LIST_ENTRY(call) entry;
 	struct inquiry *of;
 	struct server_peer *to;
 	int32_t opaque;
@@ -43,8 +44,8 @@ struct call {
 
 struct calls {
 	struct loop *l;
-	struct inquiry *inquiries;
-	struct call *list;
+	LIST_HEAD(, inquiry) inquiries;
+	LIST_HEAD(, call) list;
 	size_t n, own;			/* for tools, for calls_ask() */
 	int32_t last_opaque;
 };
@@ -64,9 +65,10 @@ calls_open(struct loop *l, struct calls **ret)
 static unsigned
 waits_of(const struct calls *c, const struct server_peer *asker, bool own)
 {
+	const struct inquiry *q;
 	unsigned n = 0;
 
-	for (const struct inquiry *q = c->inquiries; q; q = q->next)
+	LIST_FOREACH(q, &c->inquiries, entry)
 		if (q->by == asker && (q->done != NULL) == own)
 			n += q->waits;
 	return n;
@@ -90,19 +92,14 @@ inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_f
 	q->by = asker;
 	q->opaque = f->opaque;
 	q->dialect = f->dialect;
-	q->next = c->inquiries;
-	c->inquiries = q;
+	LIST_INSERT_HEAD(&c->inquiries, q, entry);
 	return q;
 }
 
 static void
-inquiry_free(struct calls *c, struct inquiry *q)
+inquiry_free(struct inquiry *q)
 {
-	struct inquiry **at = &c->inquiries;
-
-	while (*at != q)
-		at = &(*at)->next;
-	*at = q->next;
+	LIST_REMOVE(q, entry);
 	if (q->done)
 		q->done(q->arg, NULL, NULL);
 	if (q->table)
@@ -195,18 +192,15 @@ finish(struct calls *c, struct call *call, const struct remoting_frame *f, int c
 {
 	struct inquiry *q = call->of;
 	const struct remoting_frame to = { .opaque = q->opaque, .dialect = q->dialect };
-	struct call **at = &c->list;
 	char remark[LINK_TEXT_BYTES];
 
-	while (*at != call)
-		at = &(*at)->next;
-	*at = call->next;
+	LIST_REMOVE(call, entry);
 	*(q->done ? &c->own : &c->n) -= 1;
 	q->waits--;
 	if (q->done) {
 		take_done(q)(q->arg, q->by, f);
 		free(call);
-		inquiry_free(c, q);
+		inquiry_free(q);
 		return;
 	}
 	snprintf(remark, sizeof(remark), "the client <%.100s> %s", call->client, why);
@@ -221,7 +215,7 @@ finish(struct calls *c, struct call *call, const struct remoting_frame *f, int c
 		return;
 	if (q->table && q->by)
 		answer_gathered(c, q);
-	inquiry_free(c, q);
+	inquiry_free(q);
 }
 
 static void
@@ -234,11 +228,11 @@ ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_
 		return;
 	c->last_opaque = c->last_opaque < INT32_MAX ? c->last_opaque + 1 : 1;
 	*call = (struct call){
-		.next = c->list, .of = q, .to = m->peer, .opaque = c->last_opaque,
+		.of = q, .to = m->peer, .opaque = c->last_opaque,
 		.until_ms = c->l->d.now_ms + ms,
 	};
 	snprintf(call->client, sizeof(call->client), "%s", m->id);
-	c->list = call;
+	LIST_INSERT_HEAD(&c->list, call, entry);
 	*(q->done ? &c->own : &c->n) += 1;
 	q->waits++;
 	f.dialect = REMOTING_JSON;
@@ -264,7 +258,7 @@ calls_relay(struct calls *c, struct server_peer *asker, const struct remoting_fr
 	if (q->waits > 0)
 		return;
 	server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
-	inquiry_free(c, q);
+	inquiry_free(q);
 }
 
 bool
@@ -280,7 +274,7 @@ calls_ask(struct calls *c, struct server_peer *asker, const struct remoting_fram
 	if (q->waits > 0)
 		return true;
 	q->done = NULL;
-	inquiry_free(c, q);
+	inquiry_free(q);
 	return false;
 }
 
@@ -300,7 +294,7 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 	q->table = open_memstream(&q->text, &q->len);
 	if (!q->table) {
 		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
-		inquiry_free(c, q);
+		inquiry_free(q);
 		return;
 	}
 	fputs("{\"messageQueueTable\":{},\"consumerTable\":{", q->table);
@@ -310,13 +304,15 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 	if (q->waits > 0)
 		return;
 	answer_gathered(c, q);
-	inquiry_free(c, q);
+	inquiry_free(q);
 }
 
 void
 calls_on_response(struct calls *c, struct server_peer *p, const struct remoting_frame *f)
 {
-	for (struct call *call = c->list; call; call = call->next)
+	struct call *call;
+
+	LIST_FOREACH(call, &c->list, entry)
 		if (call->to == p && call->opaque == f->opaque) {
 			finish(c, call, f, ANSWER_SUCCESS, "");
 			return;
@@ -329,12 +325,13 @@ void
 calls_gone(struct calls *c, const struct server_peer *p)
 {
 	struct call *call, *next;
+	struct inquiry *q;
 
-	for (struct inquiry *q = c->inquiries; q; q = q->next)
+	LIST_FOREACH(q, &c->inquiries, entry)
 		if (q->by == p)
 			q->by = NULL;
-	for (call = c->list; call; call = next) {
-		next = call->next;
+	for (call = LIST_FIRST(&c->list); call; call = next) {
+		next = LIST_NEXT(call, entry);
 		if (call->to == p)
 			finish(c, call, NULL, ANSWER_SYSTEM_ERROR, "has gone");
 	}
@@ -345,8 +342,8 @@ calls_tick(struct calls *c)
 {
 	struct call *call, *next;
 
-	for (call = c->list; call; call = next) {
-		next = call->next;
+	for (call = LIST_FIRST(&c->list); call; call = next) {
+		next = LIST_NEXT(call, entry);
 		if (call->until_ms <= c->l->d.now_ms)
 			finish(c, call, NULL, ANSWER_CONSUME_MSG_TIMEOUT, "does not answer in time");
 	}
@@ -355,9 +352,10 @@ calls_tick(struct calls *c)
 int64_t
 calls_next_ms(const struct calls *c)
 {
+	const struct call *call;
 	int64_t next = 0;
 
-	for (const struct call *call = c->list; call; call = call->next)
+	LIST_FOREACH(call, &c->list, entry)
 		next = earlier(next, call->until_ms);
 	return next;
 }
@@ -369,11 +367,11 @@ calls_close(struct calls *c)
 
 	if (!c)
 		return;
-	while ((call = c->list)) {
-		c->list = call->next;
+	while ((call = LIST_FIRST(&c->list))) {
+		LIST_REMOVE(call, entry);
 		free(call);
 	}
-	while (c->inquiries)
-		inquiry_free(c, c->inquiries);
+	while (!LIST_EMPTY(&c->inquiries))
+		inquiry_free(LIST_FIRST(&c->inquiries));
 	free(c);
 }

@@ -14,8 +14,8 @@
 #define VALUE_BYTES 64			/* another value, or the key of one, but for its text */
 
 struct clients {
-	struct client_group *buckets[BUCKETS];
-	struct member *producers[BUCKETS];	/* by id */
+	LIST_HEAD(, client_group) buckets[BUCKETS];
+	LIST_HEAD(, member) producers[BUCKETS];	/* by id */
 	size_t peers;
 	size_t turn;			/* of clients_next() */
 	void (*emptied)(void *arg, const char *group);
@@ -50,8 +50,8 @@ clients_close(struct clients *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < BUCKETS; i++)
-		while ((g = c->buckets[i])) {
-			c->buckets[i] = g->next;
+		while ((g = LIST_FIRST(&c->buckets[i]))) {
+			LIST_REMOVE(g, of_table);
 			group_free(g);
 		}
 	free(c);
@@ -74,10 +74,11 @@ bucket_of(enum clients_side side, const char *name)
 struct client_group *
 clients_group(const struct clients *c, enum clients_side side, const char *name)
 {
-	struct client_group *g = c->buckets[bucket_of(side, name)];
+	struct client_group *g;
 
-	while (g && (g->side != side || strcmp(g->name, name) != 0))
-		g = g->next;
+	LIST_FOREACH(g, &c->buckets[bucket_of(side, name)], of_table)
+		if (g->side == side && strcmp(g->name, name) == 0)
+			break;
 	return g;
 }
 
@@ -85,8 +86,10 @@ void
 clients_each(const struct clients *c, enum clients_side side,
 	     void (*each)(void *arg, const struct client_group *g), void *arg)
 {
+	const struct client_group *g;
+
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct client_group *g = c->buckets[i]; g; g = g->next)
+		LIST_FOREACH(g, &c->buckets[i], of_table)
 			if (g->side == side)
 				each(arg, g);
 }
@@ -94,28 +97,23 @@ clients_each(const struct clients *c, enum clients_side side,
 static struct client_group *
 group_make(struct clients *c, enum clients_side side, const char *name)
 {
-	size_t len = strlen(name) + 1, at = bucket_of(side, name);
+	size_t len = strlen(name) + 1;
 	struct client_group *g = calloc(1, sizeof(*g) + len);
 
 	if (!g)
 		return NULL;
 	g->side = side;
 	memcpy(g->name, name, len);
-	g->next = c->buckets[at];
-	c->buckets[at] = g;
+	LIST_INSERT_HEAD(&c->buckets[bucket_of(side, name)], g, of_table);
 	return g;
 }
 
 static void
 group_drop_if_empty(struct clients *c, struct client_group *g)
 {
-	struct client_group **at = &c->buckets[bucket_of(g->side, g->name)];
-
 	if (g->members)
 		return;
-	while (*at != g)
-		at = &(*at)->next;
-	*at = g->next;
+	LIST_REMOVE(g, of_table);
 	if (g->claims && c->emptied)
 		c->emptied(c->arg, g->name);
 	group_free(g);
@@ -193,32 +191,14 @@ peer_remove(struct clients *c, struct member *m)
 	c->peers -= !list;
 }
 
-static void
-id_add(struct clients *c, struct member *m)
-{
-	struct member **bucket = &c->producers[bucket_of(CLIENTS_PRODUCERS, m->id)];
-
-	m->next_of_id = *bucket;
-	*bucket = m;
-}
-
-static void
-id_remove(struct clients *c, struct member *m)
-{
-	struct member **at = &c->producers[bucket_of(CLIENTS_PRODUCERS, m->id)];
-
-	while (*at != m)
-		at = &(*at)->next_of_id;
-	*at = m->next_of_id;
-}
-
 struct member *
 clients_producer(const struct clients *c, const char *id)
 {
-	struct member *m = c->producers[bucket_of(CLIENTS_PRODUCERS, id)];
+	struct member *m;
 
-	while (m && strcmp(m->id, id) != 0)
-		m = m->next_of_id;
+	LIST_FOREACH(m, &c->producers[bucket_of(CLIENTS_PRODUCERS, id)], of_id)
+		if (strcmp(m->id, id) == 0)
+			break;
 	return m;
 }
 
@@ -247,7 +227,7 @@ member_free(struct clients *c, struct member *m)
 	if (m->group->data_from == m)
 		hand_over_data(m->group);
 	if (m->group->side == CLIENTS_PRODUCERS)
-		id_remove(c, m);
+		LIST_REMOVE(m, of_id);
 	peer_remove(c, m);
 	free(m);
 }
@@ -265,7 +245,7 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	m->next = g->members;
 	g->members = m;
 	if (g->side == CLIENTS_PRODUCERS)
-		id_add(c, m);
+		LIST_INSERT_HEAD(&c->producers[bucket_of(CLIENTS_PRODUCERS, id)], m, of_id);
 	peer_add(c, peer, m);
 	return m;
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "net/server.h"
 
@@ -18,12 +19,12 @@
 #define CLIENTS_DATA_MAX (4u << 20)	/* bytes of memory, roughly, for the data of all groups of one
 					 * connection: some 2500 subscriptions */
 
-enum clients_side { CLIENTS_CONSUMERS, CLIENTS_PRODUCERS, CLIENTS_SIDES };
+enum clients_side { CLIENTS_CONSUMERS, CLIENTS_PRODUCERS };
 
 struct member {
 	struct member *next;		/* of its group */
 	struct member *next_of_peer;
-	struct member *next_of_id;	/* in the table of producers' ids */
+	LIST_ENTRY(member) of_id;	/* in the table of producers' ids */
 	struct client_group *group;
 	struct server_peer *peer;
 	int32_t language, version;
@@ -32,7 +33,7 @@ struct member {
 };
 
 struct client_group {
-	struct client_group *next;	/* in the table */
+	LIST_ENTRY(client_group) of_table;
 	enum clients_side side;
 	struct member *members;
 	json_t *data;			/* consumers: ConsumerData of the newest heartbeat */

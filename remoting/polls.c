@@ -15,8 +15,8 @@
 
 /* A queue that the mount watches for us. */
 struct poll_watch {
-	struct poll_watch *chain;	/* same bucket */
-	struct held *first;
+	LIST_ENTRY(poll_watch) of_bucket;
+	LIST_HEAD(, held) held;
 	uint32_t slot;
 	int32_t queue_id;
 	bool known;			/* the mount tells its end */
@@ -29,7 +29,7 @@ struct polls {
 	void *arg;
 	struct poll_watch watches[RING_WATCHES];
 	uint32_t n_watches;		/* those behind were never used */
-	struct poll_watch *buckets[BUCKETS];
+	LIST_HEAD(, poll_watch) buckets[BUCKETS];
 	struct held **heap;		/* the one with the earliest until_ms is [0] */
 	size_t n, max;
 };
@@ -145,13 +145,9 @@ ask_watch(struct polls *p, const struct poll_watch *w)
 }
 
 static void
-unchain(struct polls *p, struct poll_watch *w)
+unchain(struct poll_watch *w)
 {
-	struct poll_watch **at = &p->buckets[bucket_of(w->topic, w->queue_id)];
-
-	while (*at != w)
-		at = &(*at)->chain;
-	*at = w->chain;
+	LIST_REMOVE(w, of_bucket);
 	w->topic[0] = '\0';
 }
 
@@ -166,10 +162,10 @@ free_watch(struct polls *p)
 	for (size_t i = 0; i < RING_WATCHES; i++) {
 		struct poll_watch *w = &p->watches[i];
 
-		if (w->first || !w->known)
+		if (!LIST_EMPTY(&w->held) || !w->known)
 			continue;
 		if (*w->topic)
-			unchain(p, w);
+			unchain(w);
 		return w;
 	}
 	return NULL;
@@ -178,9 +174,10 @@ free_watch(struct polls *p)
 static struct poll_watch *
 watch_of(struct polls *p, const char *topic, int32_t queue_id)
 {
-	struct poll_watch **bucket = &p->buckets[bucket_of(topic, queue_id)], *w;
+	size_t bucket = bucket_of(topic, queue_id);
+	struct poll_watch *w;
 
-	for (w = *bucket; w; w = w->chain)
+	LIST_FOREACH(w, &p->buckets[bucket], of_bucket)
 		if (w->queue_id == queue_id && strcmp(w->topic, topic) == 0)
 			return w;
 	w = free_watch(p);
@@ -189,11 +186,10 @@ watch_of(struct polls *p, const char *topic, int32_t queue_id)
 	strcpy(w->topic, topic);
 	w->queue_id = queue_id;
 	w->known = false;
-	w->chain = *bucket;
-	*bucket = w;
+	LIST_INSERT_HEAD(&p->buckets[bucket], w, of_bucket);
 	if (ask_watch(p, w))
 		return w;
-	unchain(p, w);
+	unchain(w);
 	w->known = true;		/* not in use: free_watch() may return it */
 	return NULL;
 }
@@ -203,10 +199,7 @@ watch_of(struct polls *p, const char *topic, int32_t queue_id)
 static void
 unhold(struct polls *p, struct held *h)
 {
-	*h->place = h->next;
-	if (h->next)
-		h->next->place = h->place;
-	h->watch = NULL;
+	LIST_REMOVE(h, of_watch);
 	heap_remove(p, h);
 }
 
@@ -224,12 +217,7 @@ polls_hold(struct polls *p, struct held *h)
 
 	if (!w || !heap_add(p, h))
 		return false;
-	h->watch = w;
-	h->place = &w->first;
-	h->next = w->first;
-	if (h->next)
-		h->next->place = &h->next;
-	w->first = h;
+	LIST_INSERT_HEAD(&w->held, h, of_watch);
 	if (w->known && ring_client_end(p->ring, w->slot) > h->ask.s.offset)
 		resume(p, h);		/* it has grown meanwhile */
 	return true;
@@ -241,8 +229,8 @@ look_at(struct polls *p, struct poll_watch *w)
 {
 	int64_t end = w->known ? ring_client_end(p->ring, w->slot) : -1;
 
-	for (struct held *h = w->first, *next; h; h = next) {
-		next = h->next;
+	for (struct held *h = LIST_FIRST(&w->held), *next; h; h = next) {
+		next = LIST_NEXT(h, of_watch);
 		if (end > h->ask.s.offset)
 			resume(p, h);
 	}
@@ -252,10 +240,10 @@ look_at(struct polls *p, struct poll_watch *w)
 static void
 drop_watch(struct polls *p, struct poll_watch *w)
 {
-	while (w->first)
-		resume(p, w->first);
+	while (!LIST_EMPTY(&w->held))
+		resume(p, LIST_FIRST(&w->held));
 	if (*w->topic)
-		unchain(p, w);
+		unchain(w);
 }
 
 void
@@ -275,7 +263,7 @@ polls_look(struct polls *p, int64_t now_ms)
 {
 	if (ring_client_ends_moved(p->ring))
 		for (uint32_t i = 0; i < p->n_watches; i++)
-			if (p->watches[i].first)
+			if (!LIST_EMPTY(&p->watches[i].held))
 				look_at(p, &p->watches[i]);
 	while (p->n > 0 && now_ms >= p->heap[0]->until_ms)
 		resume(p, p->heap[0]);

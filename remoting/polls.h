@@ -10,6 +10,8 @@
 #ifndef MQFS_REMOTING_POLLS_H
 #define MQFS_REMOTING_POLLS_H
 
+#include <sys/queue.h>
+
 #include "net/server.h"
 #include "remoting/asks.h"
 #include "remoting/ring_client.h"
@@ -23,8 +25,7 @@ struct held {
 	enum remoting_dialect dialect;
 	int64_t until_ms;
 	struct ask ask;			/* its texts are in `texts` */
-	struct poll_watch *watch;	/* NULL: it is not held */
-	struct held *next, **place;	/* of that watch */
+	LIST_ENTRY(held) of_watch;
 	size_t heap_at;
 	char texts[];
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "conf/err.h"
 #include "conf/thread.h"
@@ -14,16 +15,14 @@
 #include "remoting/refusal.h"
 
 struct read_job {
-	struct read_job *next;
+	STAILQ_ENTRY(read_job) next;
 	struct ring_submission s;
 	struct permit permit;		/* of the client */
 	char topic[RECORD_TOPIC_MAX + 1], group[RECORD_TOPIC_MAX + 1];
 	char text[];
 };
 
-struct jobs {
-	struct read_job *first, **last;
-};
+STAILQ_HEAD(jobs, read_job);
 
 /* Jobs, one after the other, and the thread that does them. */
 struct line {
@@ -53,24 +52,13 @@ struct reads {
 
 /* --- the lists ------------------------------------------------------------------------------------- */
 
-static void
-jobs_put(struct jobs *l, struct read_job *job)
-{
-	job->next = NULL;
-	*l->last = job;
-	l->last = &job->next;
-}
-
 static struct read_job *
 jobs_take(struct jobs *l)
 {
-	struct read_job *job = l->first;
+	struct read_job *job = STAILQ_FIRST(l);
 
-	if (job) {
-		l->first = job->next;
-		if (!l->first)
-			l->last = &l->first;
-	}
+	if (job)
+		STAILQ_REMOVE_HEAD(l, next);
 	return job;
 }
 
@@ -106,7 +94,7 @@ reads_put(struct reads *r, const struct ring_request *req, struct permit *permit
 	memcpy(job->group, req->group, sizeof(job->group));
 	memcpy(job->text, req->text, req->s.text_len + 1);
 	lock_take(&r->lock);
-	jobs_put(watch ? &r->watches : &line->jobs, job);
+	STAILQ_INSERT_TAIL(watch ? &r->watches : &line->jobs, job, next);
 	if (!watch) {
 		atomic_fetch_add(&line->under_way, 1);
 		pthread_cond_signal(&line->news);
@@ -253,7 +241,7 @@ line_main(void *arg)
 			lock_drop(&r->lock);
 			ring_server_wake_client(r->ring);	/* once for all that were waiting */
 			lock_take(&r->lock);
-			if (!line->jobs.first && !r->closing)
+			if (STAILQ_EMPTY(&line->jobs) && !r->closing)
 				lock_wait(&r->lock, &line->news, -1);
 		}
 		lock_drop(&r->lock);
@@ -363,7 +351,7 @@ static int
 line_open(struct reads *r, struct line *line, const char *name)
 {
 	line->of = r;
-	line->jobs.last = &line->jobs.first;
+	STAILQ_INIT(&line->jobs);
 	cond_init(&line->news);
 	return thread_start(&line->thread, name, line_main, line);
 }
@@ -386,7 +374,7 @@ reads_open(const struct remoting_broker *broker, struct ring_server *ring, struc
 		return -ENOMEM;
 	r->broker = broker;
 	r->ring = ring;
-	r->watches.last = &r->watches.first;
+	STAILQ_INIT(&r->watches);
 	lock_init(&r->lock, RANK_INTAKE);
 	rc = line_open(r, &r->pulls, "pulls");
 	other = line_open(r, &r->transactions, "transactions");		/* in any case: reads_close() closes both */
