@@ -49,10 +49,7 @@ void
 service_stats(struct service *s, struct service_stats *ret)
 {
 	LOCKED(&s->lock);
-	*ret = (struct service_stats){
-		.starts = s->starts, .pid = (int32_t)s->pid, .port = s->port, .vip_port = s->vip_port,
-		.clients = s->clients,
-	};
+	*ret = (struct service_stats){ .pid = (int32_t)s->pid, .clients = s->clients };
 	memcpy(ret->trouble, s->trouble, sizeof(ret->trouble));
 }
 
@@ -157,7 +154,7 @@ ended(void *arg, const struct child_run *run)
 	consumer_release_clients(s->broker.offsets, NULL);
 	LOCKED(&s->lock);
 	s->pid = 0;
-	s->port = s->vip_port = 0;
+	s->port = 0;
 	s->clients = 0;
 	s->ready = false;
 	pthread_cond_broadcast(&s->changed);
@@ -170,7 +167,6 @@ on_ready(struct service *s, const struct link_message *msg)
 
 	lock_take(&s->lock);
 	s->port = msg->remoting_port;
-	s->vip_port = msg->vip_port;
 	s->clients = msg->len;
 	s->ready = true;
 	pthread_cond_broadcast(&s->changed);

@@ -60,8 +60,7 @@ void service_wait_ready(struct service *s, int timeout_ms);
 void service_role_changed(struct service *s);
 
 struct service_stats {
-	int64_t starts;			/* of mqremoted */
-	int32_t pid, port, vip_port;	/* 0: it does not run, does not listen */
+	int32_t pid;			/* of mqremoted; 0: it does not run */
 	int64_t clients;		/* connections that produce or consume */
 	char trouble[256];		/* why it does not work, or "" */
 };

@@ -36,7 +36,7 @@ struct service {
 	bool ready;			/* mqremoted listens, or has told why not */
 	pid_t pid;
 	unsigned starts;
-	int32_t port, vip_port;
+	int32_t port;
 	int64_t clients;
 	char trouble[256];
 	uint64_t role_changes;

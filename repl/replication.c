@@ -81,7 +81,7 @@ void
 replication_stats(struct replication *r, struct replication_stats *ret)
 {
 	LOCKED(&r->lock);
-	*ret = (struct replication_stats){ .starts = r->starts, .pid = (int32_t)r->pid, .port = r->port };
+	*ret = (struct replication_stats){ .pid = (int32_t)r->pid };
 	print_troubles(r, "\n", ret->trouble, sizeof(ret->trouble));
 }
 
@@ -241,7 +241,6 @@ on_ready(struct replication *r, const struct link_message *msg)
 	bool well;
 
 	lock_take(&r->lock);
-	r->port = msg->port;
 	r->ready = true;
 	well = listens(&r->config, msg);
 	pthread_cond_broadcast(&r->changed);
@@ -299,7 +298,6 @@ ended(void *arg, const struct child_run *run)
 	(void)run;
 	LOCKED(&r->lock);
 	r->pid = 0;
-	r->port = 0;
 	r->ready = false;
 	peers_forget(&r->peers);
 	pthread_cond_broadcast(&r->changed);

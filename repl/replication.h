@@ -119,8 +119,7 @@ int replication_call(struct replication *r, int code, const json_t *ext, const v
 void replication_serve(struct replication *r, const struct request *req, struct answer *ret);
 
 struct replication_stats {
-	int64_t starts;			/* of mqrepld */
-	int32_t pid, port;		/* 0: it does not run, does not listen */
+	int32_t pid;			/* of mqrepld; 0: it does not run */
 	char trouble[800];		/* why replication does not work: lines; "": it works */
 };
 

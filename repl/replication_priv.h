@@ -35,7 +35,6 @@ struct replication {
 	struct link_config config;
 	pid_t pid;
 	int64_t starts;
-	int32_t port;
 	struct trouble {
 		char text[256];		/* "": none */
 		char said[256];		/* the text that was logged last, and when */
