@@ -21,6 +21,13 @@ bytes_are(const void *text, size_t len, const char *what)
 	return len == strlen(what) && memcmp(text, what, len) == 0;
 }
 
+/* Does the text begin with that prefix? */
+static inline bool
+text_begins(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 static inline void
 be32_put(void *at, int32_t v)
 {

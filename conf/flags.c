@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/flags.h"
 
@@ -24,7 +25,7 @@ flags_next(int argc, char **argv, const char *letters)
 	letter = getopt_long(argc, argv, quiet, words, NULL);
 	if (letter == ':')
 		err_note(-EINVAL, "-%c needs a value", optopt);
-	else if (letter == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
+	else if (letter == '?' && text_begins(argv[optind - 1], "--"))
 		err_note(-EINVAL, "%s: unknown option", argv[optind - 1]);
 	else if (letter == '?')
 		err_note(-EINVAL, "-%c: unknown option", optopt);

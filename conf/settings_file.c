@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -334,7 +335,7 @@ name_is_rocketmq(const char *name)
 	if (!dot)
 		return false;
 	return strcmp(dot, ".properties") == 0 ||
-	       (strcmp(dot, ".conf") == 0 && strncmp(base, "broker", 6) == 0);
+	       (strcmp(dot, ".conf") == 0 && text_begins(base, "broker"));
 }
 
 static bool

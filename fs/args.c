@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/flags.h"
 #include "conf/scope.h"
@@ -302,7 +303,7 @@ is_fake(int argc, char **argv)
 		if (strcmp(argv[i], "-f") == 0)
 			flag = true;
 		if (strcmp(argv[i], "-o") == 0)
-			return flag && (strncmp(argv[i + 1], "rw", 2) == 0 || strncmp(argv[i + 1], "ro", 2) == 0);
+			return flag && (text_begins(argv[i + 1], "rw") || text_begins(argv[i + 1], "ro"));
 	}
 	return false;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "fs/closing.h"
@@ -17,7 +18,7 @@
 int
 group_name_parse(const char *text, struct name *ret_name)
 {
-	bool any = strncmp(text, "any", 3) == 0;
+	bool any = text_begins(text, "any");
 	char as_queue[256];
 	struct name name;
 	int rc;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/scope.h"
 #include "fs/access.h"
 #include "fs/command.h"
@@ -23,7 +24,7 @@ parse_level(const char *word, int *ret_level)
 		*ret_level = SEND_BACK_NEVER_AGAIN;
 		return true;
 	}
-	if (strncmp(word, "level", 5) != 0 || word[5] < '1' || word[5] > '9' || !word_number(word + 5, &n) ||
+	if (!text_begins(word, "level") || word[5] < '1' || word[5] > '9' || !word_number(word + 5, &n) ||
 	    n > DELAY_LEVELS_MAX)
 		return false;
 	*ret_level = (int)n;

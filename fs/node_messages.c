@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "fs/access.h"
 #include "fs/handle.h"
 #include "fs/name.h"
@@ -102,7 +103,7 @@ found_better(struct found *found, const char *key, const struct record *rec)
 {
 	size_t len;
 	const char *uniq = record_property(rec->props, (size_t)rec->props_len, "UNIQ_KEY", &len);
-	bool exact = uniq && len == strlen(key) && memcmp(uniq, key, len) == 0;
+	bool exact = uniq && bytes_are(uniq, len, key);
 
 	if (exact > found->exact || (exact == found->exact && rec->pos.byte > found->pos.byte))
 		*found = (struct found){ .pos = rec->pos, .exact = exact };
@@ -327,12 +328,12 @@ message_get_xattr(struct mount *m, const struct node *n, const char *name, struc
 	AUTO_STORED struct stored s = { 0 };
 	int rc;
 
-	if (strncmp(name, XATTR_PREFIX, sizeof(XATTR_PREFIX) - 1) != 0)
+	if (!text_begins(name, XATTR_PREFIX))
 		return -ENODATA;
 	rc = stored_read(m, n, &s);
 	if (rc != MQ_OK)
 		return rc;
-	if (strncmp(name, XATTR_PROP, sizeof(XATTR_PROP) - 1) == 0)
+	if (text_begins(name, XATTR_PROP))
 		return show_property(&s.rec, name + sizeof(XATTR_PROP) - 1, t);
 	for (size_t i = 0; i < N_XATTRS; i++) {
 		if (strcmp(name, xattrs[i].name) != 0)

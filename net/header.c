@@ -78,7 +78,7 @@ take_quoted(struct cursor *c)
 static bool
 is_word(const struct quoted *q, const char *word)
 {
-	return (size_t)(q->to - q->from) == strlen(word) && memcmp(q->from, word, strlen(word)) == 0;
+	return bytes_are(q->from, (size_t)(q->to - q->from), word);
 }
 
 static int32_t

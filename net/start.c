@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -119,7 +120,7 @@ plan_environment(char **env)
 
 	for (size_t i = 0; i < ENV_MAX; i++)
 		for (char **e = environ; e && *e; e++)
-			if (strncmp(*e, kept[i], strlen(kept[i])) == 0) {
+			if (text_begins(*e, kept[i])) {
 				*env++ = *e;
 				break;
 			}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "offsets/access.h"
@@ -15,7 +16,7 @@
 static bool
 is_own_directory(const char *path)
 {
-	bool one = strncmp(path, "topics/", 7) == 0 || strncmp(path, "groups/", 7) == 0;
+	bool one = text_begins(path, "topics/") || text_begins(path, "groups/");
 
 	return one && !strchr(path + 7, '/');
 }

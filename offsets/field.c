@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "conf/settings.h"
@@ -383,7 +384,7 @@ int
 topic_format_parse(const char *text, size_t len, enum topic_format *ret_f)
 {
 	for (int i = 0; format_words[i]; i++) {
-		if (strlen(format_words[i]) == len && memcmp(format_words[i], text, len) == 0) {
+		if (bytes_are(text, len, format_words[i])) {
 			*ret_f = (enum topic_format)i;
 			return MQ_OK;
 		}

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/hex.h"
@@ -94,7 +95,7 @@ meta_topic_group(const char *name)
 	static const char *const prefixes[] = { RETRY_PREFIX, DLQ_PREFIX };
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+		if (text_begins(name, prefixes[i]))
 			return name + strlen(prefixes[i]);
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
 
@@ -59,11 +60,11 @@ path_check(const char *path)
 {
 	char name[META_PATH_MAX + 1];
 	const char *slash = strchr(path, '/');
-	bool topics = strncmp(path, "topics/", 7) == 0;
+	bool topics = text_begins(path, "topics/");
 
 	if (!meta_path_ok(path, strnlen(path, META_PATH_MAX + 1)))
 		return err_note(-EINVAL, "not a path of the tree");
-	if (!slash || (!topics && strncmp(path, "groups/", 7) != 0))
+	if (!slash || (!topics && !text_begins(path, "groups/")))
 		return MQ_OK;
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(slash + 1, "/"), slash + 1);
 	return topics ? meta_topic_check(name) : meta_group_check(name);

@@ -144,7 +144,7 @@ row_hash(enum table table, const MDB_val *key, const MDB_val *value)
 	unsigned char head[9] = { (unsigned char)table };
 	uint64_t h;
 
-	if (table == TABLE_META && key->mv_size == strlen(SUM_KEY) && memcmp(key->mv_data, SUM_KEY, key->mv_size) == 0)
+	if (table == TABLE_META && bytes_are(key->mv_data, key->mv_size, SUM_KEY))
 		return 0;
 	be64_put(head + 1, (int64_t)key->mv_size);
 	h = hash_bytes(UINT64_C(0xcbf29ce484222325), head, sizeof(head));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
@@ -242,7 +243,7 @@ check_word(const struct transaction_word *w, const struct half *h)
 	size_t len;
 	const char *group = record_property(h->rec.props, (size_t)h->rec.props_len, "PGROUP", &len);
 
-	if (!group || !w->group || strlen(w->group) != len || memcmp(group, w->group, len) != 0)
+	if (!group || !w->group || !bytes_are(group, len, w->group))
 		return err_note(-EINVAL, "The producer group wrong");
 	if (h->rec.qoff.n != w->number)
 		return err_note(-EINVAL, "The transaction state table offset wrong");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "offsets/meta.h"
 #include "remoting/accounts.h"
@@ -85,7 +86,7 @@ perm_of(const char *text)
 	while (len > 0 && strchr(" \t", text[begin + len - 1]))
 		len--;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (len == strlen(words[i].word) && memcmp(text + begin, words[i].word, len) == 0)
+		if (bytes_are(text + begin, len, words[i].word))
 			return words[i].perm;
 	return ACCOUNT_DENY;
 }
@@ -148,7 +149,7 @@ account_may(const struct account *a, const char *resource, unsigned want)
 	if (a->admin && a->n_resources == 0)
 		return true;
 	r = a->n_resources > 0 ? bsearch(&key, a->resources, a->n_resources, sizeof(key), by_resource) : NULL;
-	has = r ? r->perm : strncmp(resource, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0 ? a->group_perm : a->topic_perm;
+	has = r ? r->perm : text_begins(resource, RETRY_PREFIX) ? a->group_perm : a->topic_perm;
 	return !(has & ACCOUNT_DENY) && (has & want);
 }
 

@@ -207,7 +207,7 @@ decode_send(const struct remoting_frame *f, struct ask *ret, struct refusal *ret
 		return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "the properties are longer than %d bytes", RECORD_PROPS_MAX);
 	a.s.text_len = (uint32_t)text_len;
 	if (f->code == REMOTING_SEND_BATCH_MESSAGE || (!replies && batch && strcmp(batch, "true") == 0)) {
-		if (strncmp(a.topic, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0)
+		if (text_begins(a.topic, RETRY_PREFIX))
 			return refuse(ret_why, ANSWER_MESSAGE_ILLEGAL, "batch request does not support retry group");
 		if (!count_items(f, &a, ret_why))
 			return false;

@@ -344,7 +344,7 @@ static size_t
 wants_of(const struct ring_request *req, char retry[], size_t size, struct want wants[2])
 {
 	bool sends = req->s.kind == RING_SEND || req->s.kind == RING_BATCH;
-	bool again = strncmp(req->topic, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0;
+	bool again = text_begins(req->topic, RETRY_PREFIX);
 
 	if (req->s.kind == RING_END)
 		return 0;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
@@ -322,7 +323,7 @@ check_wants(const struct account *a, const struct judge_request *r)
 				r->code, a->access_key);
 	for (size_t i = 0; i < r->n_wants; i++) {
 		const char *name = r->wants[i].resource;
-		bool group = strncmp(name, RETRY_PREFIX, strlen(RETRY_PREFIX)) == 0;
+		bool group = text_begins(name, RETRY_PREFIX);
 
 		if (!account_may(a, name, r->wants[i].perm))
 			return err_note(-EACCES, REFUSED "No default permission for %s:%.100s",

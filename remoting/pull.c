@@ -42,13 +42,9 @@ find_group(const struct remoting_broker *b, const char *name, struct group_conf 
 		group_conf_default(ret, name);
 	if (!g && !b->settings->autoCreateSubscriptionGroup && !meta_group_is_system(name))
 		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.60s] does not exist", name);
-	if (!g && !may_not_commit(b) && !meta_group_is_system(name)) {
-		if (!rights_make(b->rights, b->offsets, "groups"))
-			return refuse_rc(why, -EACCES);
-		ret->owner = rights_owner(b->rights);
-		rc = group_create(b->offsets, ret, &g);
-	}
-	if (rc != MQ_OK && rc != -EEXIST)
+	if (!g && !may_not_commit(b) && !meta_group_is_system(name))
+		rc = rights_make_group(b->rights, b->offsets, name, &g);
+	if (rc != MQ_OK)
 		return refuse_rc(why, rc);
 	if (g)
 		group_conf(b->offsets, g, ret);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/scope.h"
 #include "remoting/codes.h"
@@ -175,12 +176,10 @@ request_set_queue(struct service *s, json_t *table, const char *topic, int32_t q
 bool
 request_lists(const char *list, const char *name)
 {
-	size_t len = strlen(name);
-
 	for (const char *at = list; at && *at; at += *at == ',') {
 		size_t n = strcspn(at, ",");
 
-		if (n == len && memcmp(at, name, len) == 0)
+		if (bytes_are(at, n, name))
 			return true;
 		at += n;
 	}

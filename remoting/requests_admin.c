@@ -57,7 +57,6 @@ make_group(struct service *s, const char *name, struct answer *ret)
 {
 	struct offsets *o = s->broker.offsets;
 	struct group *g = group_find(o, name);
-	struct group_conf conf;
 	int rc;
 
 	if (!name_is_good(name))
@@ -65,18 +64,10 @@ make_group(struct service *s, const char *name, struct answer *ret)
 	if (!g && !s->settings->autoCreateSubscriptionGroup)
 		return answer_refuse(ret, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST,
 				     "subscription group [%s] does not exist", name);
-	if (!g && !rights_make(&s->rights, o, "groups"))
-		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to make the group %s: %s", name,
-				     err_text(-EACCES));
-	if (!g) {
-		group_conf_default(&conf, name);
-		conf.owner = rights_owner(&s->rights);
-		rc = group_create(o, &conf, &g);
-		if (rc != MQ_OK && rc != -EEXIST)
-			return rc;
-		g = group_find(o, name);
-	}
-	return g ? make_retry_topic(s, g) : MQ_OK;
+	rc = rights_make_group(&s->rights, o, name, &g);
+	if (rc == -EACCES)
+		return answer_refuse(ret, ANSWER_NO_PERMISSION, "no right to make the group %s: %s", name, err_text(rc));
+	return rc == MQ_OK && g ? make_retry_topic(s, g) : rc;
 }
 
 int

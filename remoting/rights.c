@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -168,4 +169,23 @@ struct owner
 rights_owner(const struct user *r)
 {
 	return (struct owner){ .uid = r ? r->uid : getuid(), .gid = r ? r->gid : getgid(), .mode = NEW_MODE };
+}
+
+int
+rights_make_group(const struct user *r, struct offsets *o, const char *name, struct group **ret_g)
+{
+	struct group_conf conf;
+	int rc;
+
+	*ret_g = group_find(o, name);
+	if (*ret_g)
+		return MQ_OK;
+	if (!rights_make(r, o, "groups"))
+		return -EACCES;
+	group_conf_default(&conf, name);
+	conf.owner = rights_owner(r);
+	rc = group_create(o, &conf, ret_g);
+	if (rc == -EEXIST)		/* another thread has made it */
+		*ret_g = group_find(o, name);
+	return rc == -EEXIST ? MQ_OK : rc;
 }

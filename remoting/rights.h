@@ -46,4 +46,8 @@ bool rights_make(const struct user *r, struct offsets *o, const char *dir);
 /* The owner of a topic or group that this client makes. */
 struct owner rights_owner(const struct user *r);
 
+/* Make the group for this client, unless it is there already.  *ret_g may be NULL after MQ_OK: another thread
+ * has removed it.  -EACCES: the client may not; or as group_create(). */
+int rights_make_group(const struct user *r, struct offsets *o, const char *name, struct group **ret_g);
+
 #endif

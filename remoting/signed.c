@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include "conf/bytes.h"
 #include "conf/scope.h"
 #include "remoting/signed.h"
 
@@ -24,7 +25,7 @@ static bool
 is_signed(const char *name)
 {
 	return strcmp(name, "Signature") != 0 && strcmp(name, "_UNIQUE_KEY_QUERY") != 0 &&
-	       strncmp(name, "mqfs.", 5) != 0;
+	       !text_begins(name, "mqfs.");
 }
 
 static int

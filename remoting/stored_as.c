@@ -17,12 +17,6 @@
 /* --- the topic --------------------------------------------------------------------------------- */
 
 static bool
-has_prefix(const char *name, const char *prefix)
-{
-	return strncmp(name, prefix, strlen(prefix)) == 0;
-}
-
-static bool
 make_topic(const struct remoting_broker *b, const char *name, int32_t queues, int32_t perm, struct topic **ret,
 	   struct refusal *why)
 {
@@ -71,7 +65,7 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 		queues = queues < 1 || queues > conf.queues ? conf.queues : queues;
 		return make_topic(b, req->topic, queues, conf.perm & ~PERM_INHERIT, ret, why);
 	}
-	if (has_prefix(req->topic, RETRY_PREFIX))
+	if (text_begins(req->topic, RETRY_PREFIX))
 		return make_topic(b, req->topic, 1, PERM_READ | PERM_WRITE, ret, why);
 	return refuse(why, ANSWER_TOPIC_NOT_EXIST, "topic[%.60s] not exist, apply first please!", req->topic);
 }
@@ -81,19 +75,15 @@ static bool
 find_group(const struct remoting_broker *b, const struct ring_request *req, struct refusal *why)
 {
 	const char *group = req->topic + strlen(RETRY_PREFIX);
-	struct group_conf conf;
+	struct group *g;
 	int rc;
 
-	if (!has_prefix(req->topic, RETRY_PREFIX) || group_find(b->offsets, group))
+	if (!text_begins(req->topic, RETRY_PREFIX) || group_find(b->offsets, group))
 		return true;
 	if (!b->settings->autoCreateSubscriptionGroup)
 		return refuse(why, ANSWER_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group not exist, %.60s", group);
-	if (!rights_make(b->rights, b->offsets, "groups"))
-		return refuse_rc(why, -EACCES);
-	group_conf_default(&conf, group);
-	conf.owner = rights_owner(b->rights);
-	rc = group_create(b->offsets, &conf, NULL);
-	return rc == MQ_OK || rc == -EEXIST || refuse_rc(why, rc);
+	rc = rights_make_group(b->rights, b->offsets, group, &g);
+	return rc == MQ_OK || refuse_rc(why, rc);
 }
 
 /* A message of a retry topic that was consumed as often as it may be is a dead letter. */
@@ -104,7 +94,7 @@ is_dead(const struct remoting_broker *b, const struct ring_request *req)
 	struct group *g;
 	int32_t max = req->s.max_reconsume_times;
 
-	if (!has_prefix(req->topic, RETRY_PREFIX))
+	if (!text_begins(req->topic, RETRY_PREFIX))
 		return false;
 	g = group_find(b->offsets, req->topic + strlen(RETRY_PREFIX));
 	if (max < 0) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
@@ -36,7 +37,7 @@ known_of(const struct peers *p, const char *address)
 	size_t len = address_host_len(address);
 
 	for (size_t i = 0; i < p->n_known; i++)
-		if (strlen(p->known[i].host) == len && memcmp(p->known[i].host, address, len) == 0)
+		if (bytes_are(address, len, p->known[i].host))
 			return (struct peers_known *)&p->known[i];
 	return NULL;
 }

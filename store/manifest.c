@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
@@ -164,7 +165,7 @@ sum_path(struct snapshots *ss, const struct snapshot *s, const char *path, const
 
 	if (rc != MQ_OK)
 		return rc;
-	if (strncmp(path, "commitlog/", strlen("commitlog/")) == 0)
+	if (text_begins(path, "commitlog/"))
 		return sum_segment(ss, s, fd, path, stop, sum);
 	if (fstat(fd, &st) != 0)
 		return err_note(-errno, "%s: %m", path);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/bytes.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queues.h"
@@ -54,7 +55,7 @@ forget_old(struct queue *q, const char *dir)
 	if (!d)
 		return;
 	while ((e = readdir(d)))
-		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+		if (text_begins(e->d_name, PREFIX) &&
 		    strtoll(e->d_name + strlen(PREFIX), NULL, 10) < first)
 			unlinkat(dirfd(d), e->d_name, 0);
 	closedir(d);
