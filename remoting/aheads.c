@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "net/request.h"
 #include "remoting/aheads.h"
@@ -72,14 +73,6 @@ is_of(const struct stream *s, const struct ask *ask)
 	       strcmp(s->group, ask->group) == 0;
 }
 
-static uint32_t
-hash(uint32_t h, const char *text)
-{
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 16777619u;
-	return h;
-}
-
 static void
 begin(struct stream *s, const struct ask *ask)
 {
@@ -94,7 +87,7 @@ begin(struct stream *s, const struct ask *ask)
 struct stream *
 aheads_stream(struct aheads *a, const struct ask *ask)
 {
-	uint32_t h = hash(hash(2166136261u ^ (uint32_t)ask->s.queue_id, ask->group), ask->topic);
+	uint32_t h = bytes_hash(bytes_hash((uint32_t)ask->s.queue_id, ask->group), ask->topic);
 	struct stream *s = &a->streams[(h ^ h >> 16) % STREAMS];
 
 	if (!is_for_all(ask))

@@ -250,9 +250,8 @@ member_make(struct clients *c, struct client_group *g, const char *id, struct se
 	return m;
 }
 
-/* The subscriptions of a group, by topic; the objects are those in `data`. */
-static json_t *
-by_topic(json_t *data)
+json_t *
+clients_subscriptions(const json_t *data)
 {
 	json_t *all = json_object(), *each;
 	size_t i;
@@ -295,7 +294,8 @@ bytes_of(json_t *json)
 static json_t *
 merge(const struct client_group *g, json_t *data, bool *ret_changed)
 {
-	json_t *copy = json_deep_copy(data), *before = by_topic(g ? g->data : NULL), *now = by_topic(copy);
+	json_t *copy = json_deep_copy(data), *before = clients_subscriptions(g ? g->data : NULL),
+	       *now = clients_subscriptions(copy);
 	const char *topic;
 	json_t *each;
 

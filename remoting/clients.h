@@ -76,6 +76,9 @@ int clients_join(struct clients *c, enum clients_side side, const char *group, c
  * there is none. */
 const struct member *clients_next(struct clients *c, const struct client_group *g, size_t waiting_max);
 
+/* The subscriptions in `data`, which may be NULL, by topic: the caller's object, of the same values. */
+json_t *clients_subscriptions(const json_t *data);
+
 /* A producer with that id, in whichever group.  NULL: there is none. */
 struct member *clients_producer(const struct clients *c, const char *id);
 

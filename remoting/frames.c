@@ -70,14 +70,6 @@ frames_body(const struct remoting_frame *f)
 	return NULL;
 }
 
-const char *
-frames_text(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text ? text : "";
-}
-
 /* --- members of groups -------------------------------------------------------------------------------- */
 
 /* Each member asks anew for the list of members, and takes its share of the queues. */
@@ -118,7 +110,7 @@ static int
 join(struct loop *l, struct server_peer *p, const struct remoting_frame *f, enum clients_side side,
      const char *id, json_t *data, json_t *groups)
 {
-	const char *name = frames_text(data, "groupName");
+	const char *name = ext_text(data, "groupName");
 	struct client_group *g;
 	bool news = false;
 	int rc = clients_join(l->clients, side, name, id, p, f->language, f->version,
@@ -142,7 +134,7 @@ frames_heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f
 {
 	json_auto_t *root = frames_body(f);
 	json_auto_t *groups = json_object();
-	const char *id = frames_text(root, "clientID");
+	const char *id = ext_text(root, "clientID");
 	json_t *data;
 	size_t i;
 	int rc = root && groups ? MQ_OK : err_note(-EINVAL, "the heartbeat is no object");
@@ -183,7 +175,7 @@ frames_lock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	json_auto_t *root = frames_body(f);
 	json_t *set = json_object_get(root, "mqSet"), *queue, *ext = NULL;
-	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
+	const char *group = ext_text(root, "consumerGroup"), *client = ext_text(root, "clientId");
 	AUTO_FREE char *lines = NULL;
 	AUTO_FREE char *text = set ? json_dumps(set, JSON_COMPACT) : NULL;
 	size_t i, len = 0;
@@ -191,7 +183,7 @@ frames_lock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 
 	json_array_foreach(set, i, queue)
 		if (out)
-			fprintf(out, "%s %lld\n", frames_text(queue, "topic"),
+			fprintf(out, "%s %lld\n", ext_text(queue, "topic"),
 				(long long)json_integer_value(json_object_get(queue, "queueId")));
 	if (out && fclose(out) == 0 && text && *group && *client)
 		ext = json_pack("{s:s, s:s, s:s, s:s}", "consumerGroup", group, "clientId", client, "mqSet", text,
@@ -203,14 +195,14 @@ enum server_served
 frames_unlock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	json_auto_t *root = frames_body(f);
-	const char *group = frames_text(root, "consumerGroup"), *client = frames_text(root, "clientId");
+	const char *group = ext_text(root, "consumerGroup"), *client = ext_text(root, "clientId");
 	json_t *queue;
 	size_t i;
 
 	if (!*group || !*client)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
 	json_array_foreach(json_object_get(root, "mqSet"), i, queue)
-		locks_drop(l->locks, group, frames_text(queue, "topic"),
+		locks_drop(l->locks, group, ext_text(queue, "topic"),
 			   json_integer_value(json_object_get(queue, "queueId")), client);
 	return frames_respond(l, p, f, NULL);
 }
@@ -326,9 +318,9 @@ tell_wants(struct remoting_frame *f)
 	if (!out)
 		return;
 	json_array_foreach(json_object_get(root, "consumerDataSet"), i, data) {
-		fprintf(out, "%s%s,", RETRY_PREFIX, frames_text(data, "groupName"));
+		fprintf(out, "%s%s,", RETRY_PREFIX, ext_text(data, "groupName"));
 		json_array_foreach(json_object_get(data, "subscriptionDataSet"), k, sub)
-			fprintf(out, "%s,", frames_text(sub, "topic"));
+			fprintf(out, "%s,", ext_text(sub, "topic"));
 	}
 	if (fclose(out) == 0)
 		frames_tell(f, "mqfs.wants", text);
@@ -408,9 +400,9 @@ put_members(FILE *out, const struct client_group *g)
 		put_member(out, m);
 		json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub) {
 			fputc(' ', out);
-			put_word(out, frames_text(sub, "topic"));
+			put_word(out, ext_text(sub, "topic"));
 			fputc('=', out);
-			put_word(out, frames_text(sub, "subString"));
+			put_word(out, ext_text(sub, "subString"));
 		}
 		fputc('\n', out);
 	}
@@ -455,10 +447,10 @@ put_count(void *arg, const struct client_group *g)
 static void
 put_clients(struct loop *l, int code, const json_t *ext, FILE *out)
 {
-	const char *group = ext_get(ext, "consumerGroup"), *topic = ext_get(ext, "topic");
+	const char *group = ext_get(ext, "consumerGroup");
 
 	if (code == REMOTING_GET_PRODUCER_CONNECTION_LIST)
-		senders_each(l->senders, topic ? topic : "", put_producer, &(struct producers){ out, l->clients });
+		senders_each(l->senders, ext_text(ext, "topic"), put_producer, &(struct producers){ out, l->clients });
 	else if (group)
 		put_members(out, clients_group(l->clients, CLIENTS_CONSUMERS, group));
 	else
@@ -489,8 +481,7 @@ left_name_servers(void *arg, uint64_t id)
 static bool
 ask_producer(struct loop *l, json_t *ext, const char *body, size_t len)
 {
-	const char *name = ext_get(ext, "producerGroup");
-	const struct client_group *g = name ? clients_group(l->clients, CLIENTS_PRODUCERS, name) : NULL;
+	const struct client_group *g = clients_group(l->clients, CLIENTS_PRODUCERS, ext_text(ext, "producerGroup"));
 	const struct member *m = g ? clients_next(l->clients, g, FRAMES_WAITING_MAX) : NULL;
 	struct remoting_frame f = remoting_one_way(REMOTING_CHECK_TRANSACTION_STATE);
 

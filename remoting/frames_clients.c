@@ -17,9 +17,7 @@
 static struct client_group *
 group_of(const struct loop *l, enum clients_side side, const json_t *ext, const char *field)
 {
-	const char *name = ext_get(ext, field);
-
-	return name ? clients_group(l->clients, side, name) : NULL;
+	return clients_group(l->clients, side, ext_text(ext, field));
 }
 
 /* --- lists of clients ---------------------------------------------------------------------------------------- */
@@ -50,18 +48,6 @@ connection_set(const struct client_group *g)
 	return set;
 }
 
-/* topic: its subscription. */
-static json_t *
-subscription_table(const struct client_group *g)
-{
-	json_t *table = json_object(), *sub;
-	size_t i;
-
-	json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub)
-		json_object_set(table, frames_text(sub, "topic"), sub);
-	return table;
-}
-
 static json_t *
 connections_of(const struct client_group *g)
 {
@@ -72,7 +58,7 @@ connections_of(const struct client_group *g)
 	json_object_set(body, "consumeFromWhere", json_object_get(g->data, "consumeFromWhere"));
 	json_object_set(body, "consumeType", json_object_get(g->data, "consumeType"));
 	json_object_set(body, "messageModel", json_object_get(g->data, "messageModel"));
-	json_object_set_new(body, "subscriptionTable", subscription_table(g));
+	json_object_set_new(body, "subscriptionTable", clients_subscriptions(g->data));
 	return body;
 }
 
@@ -80,14 +66,14 @@ enum server_served
 frames_connections(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	bool consumers = f->code == REMOTING_GET_CONSUMER_CONNECTION_LIST;
-	const char *field = consumers ? "consumerGroup" : "producerGroup", *name = ext_get(f->ext, field);
+	const char *field = consumers ? "consumerGroup" : "producerGroup", *name = ext_text(f->ext, field);
 	const struct client_group *g = group_of(l, consumers ? CLIENTS_CONSUMERS : CLIENTS_PRODUCERS, f->ext, field);
 	char remark[CLIENTS_NAME_MAX + 64];
 
 	if (g)
 		return frames_respond(l, p, f, connections_of(g));
 	snprintf(remark, sizeof(remark), "the %s group[%.*s] not %s", consumers ? "consumer" : "producer",
-		 CLIENTS_NAME_MAX, name ? name : "", consumers ? "online" : "exist");
+		 CLIENTS_NAME_MAX, name, consumers ? "online" : "exist");
 	return frames_refuse(l, p, f, consumers ? ANSWER_CONSUMER_NOT_ONLINE : ANSWER_SYSTEM_ERROR, remark);
 }
 
@@ -124,11 +110,11 @@ enum server_served
 frames_running_info(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
-	const char *id = ext_get(f->ext, "clientId"), *name = ext_get(f->ext, "consumerGroup");
-	struct member *m = g && id ? clients_member(g, id) : NULL;
+	const char *id = ext_text(f->ext, "clientId"), *name = ext_text(f->ext, "consumerGroup");
+	struct member *m = g ? clients_member(g, id) : NULL;
 	char remark[LINK_TEXT_BYTES];
 
-	snprintf(remark, sizeof(remark), "The Consumer <%.70s> <%.80s> not online", name ? name : "", id ? id : "");
+	snprintf(remark, sizeof(remark), "The Consumer <%.70s> <%.80s> not online", name, id);
 	if (!m)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
 	calls_relay(l->calls, p, f, m);
@@ -139,10 +125,10 @@ enum server_served
 frames_consumer_status(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
 	struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "group");
-	const char *name = ext_get(f->ext, "group");
 	char remark[LINK_TEXT_BYTES];
 
-	snprintf(remark, sizeof(remark), "No Any Consumer online in the consumer group: [%.127s]", name ? name : "");
+	snprintf(remark, sizeof(remark), "No Any Consumer online in the consumer group: [%.127s]",
+		 ext_text(f->ext, "group"));
 	if (!g)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
 	calls_gather(l->calls, p, f, g, ext_get(f->ext, "clientAddr"));
@@ -168,8 +154,8 @@ frames_check_client(struct loop *l, struct server_peer *p, struct remoting_frame
 {
 	json_auto_t *root = frames_body(f);
 	json_t *data = json_object_get(root, "subscriptionData");
-	json_t *ext = data ? json_pack("{s:s, s:s}", "expressionType", frames_text(data, "expressionType"), "subString",
-				       frames_text(data, "subString")) : NULL;
+	json_t *ext = data ? json_pack("{s:s, s:s}", "expressionType", ext_text(data, "expressionType"), "subString",
+				       ext_text(data, "subString")) : NULL;
 
 	return ext ? frames_pass_with(f, ext) : frames_respond(l, p, f, NULL);
 }
@@ -187,7 +173,7 @@ list_group(void *arg, const struct client_group *g)
 	size_t i;
 
 	json_array_foreach(json_object_get(g->data, "subscriptionDataSet"), i, sub)
-		if (strcmp(frames_text(sub, "topic"), list->topic) == 0)
+		if (strcmp(ext_text(sub, "topic"), list->topic) == 0)
 			fprintf(list->out, "%s,", g->name);
 }
 
@@ -195,10 +181,9 @@ list_group(void *arg, const struct client_group *g)
 enum server_served
 frames_pass_groups(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 {
-	const char *topic = ext_get(f->ext, "topic");
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	struct listing list = { topic ? topic : "", open_memstream(&text, &len) };
+	struct listing list = { ext_text(f->ext, "topic"), open_memstream(&text, &len) };
 
 	if (!list.out)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
@@ -219,7 +204,7 @@ frames_pass_topics(struct loop *l, struct server_peer *p, struct remoting_frame 
 	FILE *out = g ? open_memstream(&text, &len) : NULL;
 
 	json_array_foreach(out ? json_object_get(g->data, "subscriptionDataSet") : NULL, i, sub)
-		fprintf(out, "%s,", frames_text(sub, "topic"));
+		fprintf(out, "%s,", ext_text(sub, "topic"));
 	if (out && fclose(out) != 0)
 		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
 	frames_tell(f, "mqfs.topics", text);
@@ -295,7 +280,7 @@ answered_entries(struct loop *l, struct server_peer *p, const struct remoting_fr
 {
 	const char *name = ext_get(f->ext, "consumerGroup"), *topic = ext_get(f->ext, "topic");
 	const struct client_group *g = group_of(l, CLIENTS_CONSUMERS, f->ext, "consumerGroup");
-	json_auto_t *table = g ? subscription_table(g) : NULL;
+	json_auto_t *table = g ? clients_subscriptions(g->data) : NULL;
 	json_t *body, *sub;
 	char why[CLIENTS_NAME_MAX + 160];
 
@@ -338,7 +323,7 @@ answered_lock(struct loop *l, struct server_peer *p, const struct remoting_frame
 	size_t i;
 
 	json_array_foreach(group && client && held ? set : NULL, i, queue) {
-		const char *topic = frames_text(queue, "topic");
+		const char *topic = ext_text(queue, "topic");
 		int64_t id = json_integer_value(json_object_get(queue, "queueId"));
 
 		if (!is_held(held, topic, id) && locks_take(l->locks, group, topic, id, client, l->d.now_ms))

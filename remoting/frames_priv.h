@@ -22,9 +22,6 @@ enum server_served frames_pass_with(struct remoting_frame *f, json_t *ext);
 /* Parse the body, of 256 KiB at most, as a JSON object; NULL: it is not one. */
 json_t *frames_body(const struct remoting_frame *f);
 
-/* A text of an object; "" if there is none of that name. */
-const char *frames_text(json_t *object, const char *name);
-
 /* Set a field of a request to the mount (value NULL: remove it) that only mqremoted may set: one
  * whose name begins with "mqfs.". */
 void frames_tell(struct remoting_frame *f, const char *name, const char *value);

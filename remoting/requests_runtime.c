@@ -62,7 +62,6 @@ say_tps(json_t *table, const char *key, const struct stats_broker *b, size_t mem
 static double
 took_percentile(const struct stats_broker *b, double part)
 {
-	static const int64_t limits_ms[STATS_TOOK] = { 0, 10, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10000, 10000 };
 	int64_t all = 0, passed = 0;
 	double wanted;
 
@@ -71,7 +70,8 @@ took_percentile(const struct stats_broker *b, double part)
 	wanted = (double)all * part;
 	for (int i = 0; i < STATS_TOOK; i++) {
 		if (b->took[i] > 0 && wanted <= (double)(passed + b->took[i])) {
-			double low = i > 0 ? (double)limits_ms[i - 1] : 0, high = (double)limits_ms[i];
+			double low = i > 0 ? (double)stats_took_ms[i - 1] : 0;
+			double high = i < STATS_TOOK - 1 ? (double)stats_took_ms[i] : low;
 
 			return low + (high - low) * (wanted - (double)passed) / (double)b->took[i];
 		}

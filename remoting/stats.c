@@ -31,7 +31,7 @@ static const struct {
 	size_t n;
 } spans[STATS_SPANS] = { { 10000, 7 }, { 600000, 7 }, { 3600000, SAMPLES_MAX } };
 
-static const int64_t took_limits_ms[STATS_TOOK - 1] = { 0, 10, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10000 };
+const int64_t stats_took_ms[STATS_TOOK - 1] = { 0, 10, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000, 10000 };
 
 struct sample {
 	int64_t ms, value, times;
@@ -429,7 +429,7 @@ stats_put_took(struct stats *s, int64_t messages, int64_t took_ms)
 
 	if (!s)
 		return;
-	while (at < STATS_TOOK - 1 && took_ms > took_limits_ms[at])
+	while (at < STATS_TOOK - 1 && took_ms > stats_took_ms[at])
 		at++;
 	LOCKED(&s->lock);
 	s->took[0][at] += messages;

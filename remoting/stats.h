@@ -85,7 +85,8 @@ double stats_consume_tps(struct stats *s, const char *topic, const char *group);
 void stats_each(struct stats *s, void (*each)(void *arg, enum stats_name name, const char *key,
 					       const struct stats_view *view), void *arg);
 
-#define STATS_TOOK 13			/* 0, and up to 10, 50, 100, 200, 500 ms, 1, 2, 3, 4, 5, 10 s, and more */
+#define STATS_TOOK 13
+extern const int64_t stats_took_ms[STATS_TOOK - 1];	/* the limits of such times; the last has none */
 
 /* Of the broker in all. */
 struct stats_broker {
