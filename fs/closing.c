@@ -18,8 +18,8 @@ struct closing {
 	struct mount *m;
 	struct lock lock;
 	pthread_cond_t none;
-	_Atomic int noted;
-	uint64_t round;		/* a wait in vain begins the next one: notes of earlier rounds do not count */
+	TAILQ_HEAD(, closing_note) notes;	/* the oldest first */
+	_Atomic int n_notes;
 };
 
 int
@@ -32,7 +32,7 @@ closing_open(struct mount *m, struct closing **ret)
 	c->m = m;
 	lock_init(&c->lock, RANK_MARK);
 	cond_init(&c->none);
-	c->round = 1;
+	TAILQ_INIT(&c->notes);
 	*ret = c;
 	return MQ_OK;
 }
@@ -47,78 +47,106 @@ closing_close(struct closing *c)
 	free(c);
 }
 
+static void
+forget(struct closing *c, struct closing_note *note)
+{
+	MUST_HOLD(&c->lock);
+	if (!atomic_load(&note->noted))
+		return;
+	TAILQ_REMOVE(&c->notes, note, entry);
+	atomic_store(&note->noted, false);	/* then its owner may free it */
+	atomic_fetch_sub(&c->n_notes, 1);
+}
+
 void
 closing_begin(struct closing *c, struct closing_note *note)
 {
 	LOCKED(&c->lock);
-	if (note->round == c->round)
-		return;
-	note->round = c->round;
-	atomic_fetch_add(&c->noted, 1);
+	forget(c, note);	/* of an earlier close of a descriptor */
+	atomic_store(&note->noted, true);
+	note->taken = workers_taken(c->m);
+	TAILQ_INSERT_TAIL(&c->notes, note, entry);
+	atomic_fetch_add(&c->n_notes, 1);
 }
 
 void
 closing_end(struct closing *c, struct closing_note *note)
 {
-	if (note->round == 0)
+	if (!atomic_load(&note->noted))		/* each write asks */
 		return;
 	LOCKED(&c->lock);
-	if (note->round == c->round && atomic_fetch_sub(&c->noted, 1) == 1)
-		pthread_cond_broadcast(&c->none);
-	note->round = 0;
+	forget(c, note);
+	pthread_cond_broadcast(&c->none);
+}
+
+struct closing_since
+closing_now(const struct closing *c)
+{
+	return (struct closing_since){ .ms = clock_mono_ms(), .taken = workers_taken(c->m) };
 }
 
 static bool
-comes_late(const struct closing *c, int64_t since_ms)
+comes_late(const struct closing *c, const struct closing_since *since)
 {
-	return clock_mono_ms() - since_ms < COMES_LATE_MS && workers_release_is_under_way(c->m);
+	return clock_mono_ms() - since->ms < COMES_LATE_MS && workers_release_is_under_way(c->m, since->taken);
 }
 
 bool
-closing_may_come(const struct closing *c, int64_t since_ms)
+closing_may_come(const struct closing *c, const struct closing_since *since)
 {
-	return clock_mono_ms() - since_ms < COMES_MS || comes_late(c, since_ms);
+	return clock_mono_ms() - since->ms < COMES_MS || comes_late(c, since);
 }
 
-/* True: no file of that round is noted. */
-static bool
-wait_once(struct closing *c, uint64_t *round)
+/* NULL: no file is noted since before then. */
+static struct closing_note *
+noted_before(const struct closing *c, const struct closing_since *since)
 {
+	struct closing_note *oldest = TAILQ_FIRST(&c->notes);
+
+	MUST_HOLD(&c->lock);
+	return oldest && oldest->taken <= since->taken ? oldest : NULL;
+}
+
+/* True: none is noted any more.  Other closes wake it, and do not prolong it. */
+static bool
+wait_once(struct closing *c, const struct closing_since *since)
+{
+	int64_t until_ms = clock_mono_ms() + WAIT_MS, left_ms;
+
 	LOCKED(&c->lock);
-	if (*round == 0)
-		*round = c->round;
-	while (atomic_load(&c->noted) > 0 && c->round == *round)
-		if (lock_wait(&c->lock, &c->none, WAIT_MS) == ETIMEDOUT)
+	while (noted_before(c, since)) {
+		left_ms = until_ms - clock_mono_ms();
+		if (left_ms <= 0 || lock_wait(&c->lock, &c->none, (int)left_ms) == ETIMEDOUT)
 			return false;
+	}
 	return true;
 }
 
 static void
-give_up(struct closing *c, uint64_t round)
+give_up(struct closing *c, const struct closing_since *since)
 {
+	struct closing_note *note;
+
 	LOCKED(&c->lock);
-	if (c->round != round)
-		return;
-	c->round++;
-	atomic_store(&c->noted, 0);
+	while ((note = noted_before(c, since)))
+		forget(c, note);
 	pthread_cond_broadcast(&c->none);
 }
 
 static void
 wait_for_none(struct closing *c)
 {
-	int64_t since_ms = clock_mono_ms();
-	uint64_t round = 0;
+	struct closing_since since = closing_now(c);
 
-	while (!wait_once(c, &round))
-		if (!comes_late(c, since_ms))
-			give_up(c, round);
+	while (!wait_once(c, &since))
+		if (!comes_late(c, &since))
+			give_up(c, &since);
 }
 
 void
 closing_wait(struct closing *c)
 {
-	if (atomic_load(&c->noted) == 0)
+	if (atomic_load(&c->n_notes) == 0)
 		return;
 	workers_wait_begin(c->m);
 	wait_for_none(c);

@@ -9,28 +9,41 @@
 #ifndef MQFS_FS_CLOSING_H
 #define MQFS_FS_CLOSING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct closing;
 struct mount;
 
-/* A close was noted, or its RELEASE first missed, at since_ms (clock_mono_ms()): may the RELEASE still come? */
-bool closing_may_come(const struct closing *c, int64_t since_ms);
+/* When a RELEASE was first missed, by the request that misses it. */
+struct closing_since {
+	int64_t ms;		/* clock_mono_ms(); or when its close was noted */
+	uint64_t taken;		/* workers_taken() */
+};
+
+struct closing_since closing_now(const struct closing *c);
+
+/* May the RELEASE still come?  False at the latest when all requests are served that the kernel had sent by then, and
+ * the time is over for which it may hold one back. */
+bool closing_may_come(const struct closing *c, const struct closing_since *since);
 
 int closing_open(struct mount *m, struct closing **ret);
 void closing_close(struct closing *c);	/* accepts NULL */
 
 /* A note of an open file with an unfinished line; all zeros to begin with. */
 struct closing_note {
-	uint64_t round;		/* 0: not noted */
+	TAILQ_ENTRY(closing_note) entry;
+	_Atomic bool noted;
+	uint64_t taken;		/* workers_taken() when it was noted last */
 };
 
 void closing_begin(struct closing *c, struct closing_note *note);
 void closing_end(struct closing *c, struct closing_note *note);
 
-/* Wait until no file is noted whose RELEASE may still come.  Costs nothing when none is noted; the next waits do not
- * wait for those that were given up. */
+/* Wait until no file is noted from before this request whose RELEASE may still come.  Costs nothing when none is noted;
+ * the next waits do not wait for those that were given up. */
 void closing_wait(struct closing *c);
 
 /* The same for consumers and locks.  closing_left(): a consumer has left its queue, or a close has released a

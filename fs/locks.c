@@ -318,13 +318,16 @@ holder_closed_ms(struct locks *ls, const struct estate_lock *want)
 	return row ? row->closed_ms : 0;
 }
 
-/* The lock of a process that has just ended may still be held: `flock -n` must not fail by it. */
-static bool
-is_being_closed(struct locks *ls, const struct estate_lock *want)
+/* The lock of a process that has just ended may still be held: `flock -n` must not fail by it.  A close after this
+ * request does not prolong the wait: a holder whose children end one after the other has many. */
+static void
+wait_for_closed(struct locks *ls, const struct estate_lock *want)
 {
-	int64_t closed_ms = holder_closed_ms(ls, want);
+	struct closing_since since = closing_now(ls->m->closing);
 
-	return closed_ms > 0 && closing_may_come(ls->m->closing, closed_ms);
+	since.ms = holder_closed_ms(ls, want);
+	while (holder_closed_ms(ls, want) > 0 && closing_may_come(ls->m->closing, &since))
+		closing_wait_left(ls->m->closing);
 }
 
 static void
@@ -344,8 +347,8 @@ set(struct locks *ls, fuse_req_t req, const struct estate_lock *want, bool may_w
 		*w = (struct lock_waiter){ .ls = ls, .req = req, .want = *want };
 		fuse_req_interrupt_func(req, waiter_interrupted, w);
 	}
-	while (!w && is_being_closed(ls, want))
-		closing_wait_left(ls->m->closing);
+	if (!w)
+		wait_for_closed(ls, want);
 	lock_take(&ls->lock);
 	rc = take_or_wait(ls, want, w, &waits);
 	grant(ls, &granted);		/* the request may have released something */

@@ -290,9 +290,9 @@ static int
 claim(struct mount *m, const struct handle *h, const struct name *name, struct open_queue *oq)
 {
 	int rc = claim_once(m, h, name, oq);
-	int64_t since_ms = clock_mono_ms();
+	struct closing_since since = closing_now(m->closing);
 
-	while (rc == -EBUSY && closing_may_come(m->closing, since_ms)) {
+	while (rc == -EBUSY && closing_may_come(m->closing, &since)) {
 		closing_wait_left(m->closing);
 		rc = claim_once(m, h, name, oq);
 	}

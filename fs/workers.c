@@ -40,6 +40,7 @@ enum doing { OTHER, TAKES, RELEASES };
 struct taker {
 	_Alignas(64) _Atomic enum doing doing;
 	_Atomic pid_t thread;		/* 0: not started yet */
+	_Atomic uint64_t began;		/* workers_taken() when it began to take this request */
 };
 
 struct workers {
@@ -49,6 +50,7 @@ struct workers {
 	size_t n, n_pinned;		/* then the stand-ins */
 	struct taker *takers;		/* as many as there can be threads; in the order of their starts */
 	_Atomic size_t n_takers;
+	_Atomic uint64_t taken;		/* how often workers_taken() was called */
 	_Atomic unsigned numbered;	/* workers, for the watchdog */
 	_Atomic size_t long_requests;	/* under way: all but short writes */
 
@@ -146,6 +148,14 @@ now_doing(enum doing doing)
 	atomic_store_explicit(&this_taker->doing, doing, memory_order_release);
 }
 
+static void
+begin_taking(struct workers *w)
+{
+	atomic_store_explicit(&this_taker->began, atomic_load_explicit(&w->taken, memory_order_acquire),
+			      memory_order_release);
+	now_doing(TAKES);
+}
+
 /* True also if the system does not tell. */
 static bool
 is_asleep(pid_t thread)
@@ -176,15 +186,26 @@ may_have_release(const struct taker *t)
 	return doing == RELEASES || (doing == TAKES && !asleep);
 }
 
+uint64_t
+workers_taken(const struct mount *m)
+{
+	return m->workers ? atomic_fetch_add(&m->workers->taken, 1) : 0;
+}
+
+/* A thread that has begun to take another request since then has served all before, and takes one that was sent later:
+ * the kernel gives them out in the order in which they were sent. */
 bool
-workers_release_is_under_way(const struct mount *m)
+workers_release_is_under_way(const struct mount *m, uint64_t taken)
 {
 	const struct workers *w = m->workers;
 	size_t n = w ? atomic_load(&w->n_takers) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (&w->takers[i] != this_taker && may_have_release(&w->takers[i]))
+	for (size_t i = 0; i < n; i++) {
+		const struct taker *t = &w->takers[i];
+
+		if (t != this_taker && atomic_load(&t->began) <= taken && may_have_release(t))
 			return true;
+	}
 	return false;
 }
 
@@ -280,7 +301,7 @@ serve_one(struct workers *w, struct fuse_buf *buf, struct recent *recent)
 	if (fuse_session_exited(m->session))
 		return false;
 	await_request(w, recent);
-	now_doing(TAKES);
+	begin_taking(w);
 	n = fuse_session_receive_buf(m->session, buf);
 	if (n <= 0)
 		now_doing(OTHER);

@@ -25,8 +25,10 @@ void workers_end(struct mount *m);
 void workers_wait_begin(struct mount *m);
 void workers_wait_end(struct mount *m);
 
-/* Of the requests that the kernel sent before this thread's, may a RELEASE not be served yet?  The kernel sends it
- * before close(2) returns, but the thread that has taken it may get no CPU for a while.  Takes some microseconds. */
-bool workers_release_is_under_way(const struct mount *m);
+/* Of the requests that the kernel had sent when workers_taken() returned `taken` to the thread that serves one of them,
+ * may a RELEASE not be served yet?  The kernel sends it before close(2) returns, but the thread that has taken it may
+ * get no CPU for a while.  Takes some microseconds. */
+uint64_t workers_taken(const struct mount *m);
+bool workers_release_is_under_way(const struct mount *m, uint64_t taken);
 
 #endif

@@ -169,6 +169,27 @@ END
 start_mqfs "$work/store" "$mnt"
 mkdir "$mnt/topics/t"
 timeout "$patience" python3 "$work/locks.py" "$mnt/topics/t/q0" || fail "with ASYNC_FLUSH"
+
+# Holders close one descriptor after the other, as children do that end: others are refused all the same, and need
+# not wait for a moment without a close.
+python3 - "$mnt/topics/t/q0" "$work/refused" << 'END' &
+import fcntl, os, sys
+
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+fcntl.flock(fd, fcntl.LOCK_EX)
+os.fork()
+while not os.path.exists(sys.argv[2]):
+    os.close(os.dup(fd))
+END
+holder=$!
+is_locked() { ! timeout "$patience" flock -n "$mnt/topics/t/q0" true; }
+eventually 5 is_locked
+# shellcheck disable=SC2016	# that shell's variables
+timeout "$patience" sh -c 'for i in $(seq 20); do ! flock -n "$1" true || exit 1; done' sh "$mnt/topics/t/q0" && rc=0 || rc=$?
+touch "$work/refused"
+want 0 "$rc" "the exit status of refused requests"
+wait_for "$holder"
+
 echo SYNC_FLUSH > "$mnt/config/flushDiskType"	# where a queue has lanes
 timeout "$patience" python3 "$work/locks.py" "$mnt/topics/t/q0" || fail "with SYNC_FLUSH"
 stop_mqfs "$mnt"

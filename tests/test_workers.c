@@ -293,13 +293,19 @@ no_worker_rests_while_the_other_one_serves_a_long_request(void **state)
 }
 
 static bool
+is_under_way(void)
+{
+	return workers_release_is_under_way(&mount, workers_taken(&mount));
+}
+
+static bool
 ends_under_way(void)
 {
 	int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
 
-	while (workers_release_is_under_way(&mount) && clock_mono_ms() < end_ms)
+	while (is_under_way() && clock_mono_ms() < end_ms)
 		usleep(100);
-	return !workers_release_is_under_way(&mount);
+	return !is_under_way();
 }
 
 static void
@@ -311,11 +317,28 @@ a_release_is_under_way_until_it_is_served(void **state)
 	assert_true(ends_under_way());
 	serve_one_of(KERNEL_OP_RELEASE, HELD);
 	for (int i = 0; i < 50; i++) {
-		assert_true(workers_release_is_under_way(&mount));
+		assert_true(is_under_way());
 		usleep(100);
 	}
 	released = true;
 	assert_true(ends_under_way());
+}
+
+static void
+a_release_that_was_sent_later_is_not_waited_for(void **state)
+{
+	uint64_t taken = workers_taken(&mount);
+
+	(void)state;
+	serve_one_of(KERNEL_OP_RELEASE, HELD);
+	serve_one_of(KERNEL_OP_RELEASE, HELD);
+	released = true;
+	assert_true(ends_under_way());
+	released = false;
+	serve_one_of(KERNEL_OP_RELEASE, HELD);		/* both workers have taken it later */
+	assert_true(is_under_way());
+	assert_false(workers_release_is_under_way(&mount, taken));
+	released = true;
 }
 
 int
@@ -328,6 +351,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(more_than_one_workers_work_ends_a_rest, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_worker_rests_while_the_other_one_serves_a_long_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_release_is_under_way_until_it_is_served, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_release_that_was_sent_later_is_not_waited_for, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
