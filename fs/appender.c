@@ -521,7 +521,8 @@ write_begin(struct write *w, struct mount *m, struct appender *a, const char *bu
 	if (was_begun(a))
 		queue = a->begun.queue;
 	else if (a->all)
-		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) % (uint32_t)topic_queues(m->offsets, a->topic));
+		queue = (int32_t)(atomic_fetch_add(&m->round_robin, 1) %
+				  (uint32_t)topic_queues_writable(m->offsets, a->topic));
 	rc = queue_of(m, a, queue, &w->q);
 	if (rc != MQ_OK)
 		return rc;

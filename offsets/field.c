@@ -37,6 +37,8 @@ const struct field topic_fields[] = {
 	{ "fileReservedTime", FIELD_I64, TOPIC(reserved_hours), 0, 1000000, NULL, true },
 	{ "order", FIELD_BOOL, TOPIC(order), 0, 1, NULL, true },
 	{ "topicSysFlag", FIELD_I32, TOPIC(topic_sys_flag), 0, INT32_MAX, NULL, true },
+	{ "readQueueNums", FIELD_SOME, TOPIC(read_queues), 0, QUEUES_MAX, NULL, true },
+	{ "writeQueueNums", FIELD_SOME, TOPIC(write_queues), 0, QUEUES_MAX, NULL, true },
 	OWNER_FIELDS(TOPIC(owner)),
 	{ "ctime", FIELD_I64, TOPIC(created_ms), 0, INT64_MAX, NULL, false },
 	{ .key = NULL },
@@ -126,6 +128,8 @@ fields_to_json(const struct field *fields, const void *conf, json_t *object)
 		int64_t v = field_get(f, conf);
 		json_t *value;
 
+		if (f->type == FIELD_SOME && v == 0)
+			continue;
 		if (f->words)
 			value = json_string(f->words[v]);
 		else if (f->type == FIELD_BOOL)

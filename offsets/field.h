@@ -17,6 +17,7 @@ enum field_type {
 	FIELD_I64,
 	FIELD_BOOL,
 	FIELD_PERM,		/* an I32; as text letters */
+	FIELD_SOME,		/* an I32; no member of the object where it is 0 */
 };
 
 struct field {

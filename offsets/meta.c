@@ -154,6 +154,25 @@ topic_conf_default(struct topic_conf *c, const char *name, int32_t queues)
 	snprintf(c->name, sizeof(c->name), "%s", name);
 }
 
+/* `some` of a topic's queues, 0: all. */
+static int32_t
+some_of(const struct topic_conf *c, int32_t some)
+{
+	return some > 0 && some < c->queues ? some : c->queues;
+}
+
+int32_t
+topic_conf_readable(const struct topic_conf *c)
+{
+	return some_of(c, c->read_queues);
+}
+
+int32_t
+topic_conf_writable(const struct topic_conf *c)
+{
+	return some_of(c, c->write_queues);
+}
+
 void
 group_conf_default(struct group_conf *c, const char *name)
 {

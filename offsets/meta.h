@@ -74,7 +74,9 @@ struct owner {
 
 struct topic_conf {
 	char name[RECORD_TOPIC_MAX + 1];
-	int32_t queues;		/* readQueueNums = writeQueueNums */
+	int32_t queues;		/* those that there are */
+	int32_t read_queues;	/* readQueueNums: clients read so many of them; 0: all */
+	int32_t write_queues;	/* writeQueueNums: clients, and `all`, append to so many; 0: all */
 	int32_t perm;		/* PERM_* */
 	enum topic_format format;
 	bool on_full_drop;	/* onFull=drop instead of block */
@@ -193,6 +195,11 @@ int meta_topic_check(const char *name);
 int meta_group_check(const char *name);
 
 void topic_conf_default(struct topic_conf *c, const char *name, int32_t queues);
+
+/* From how many of its queues clients read, and to how many they append: from q0 on. */
+int32_t topic_conf_readable(const struct topic_conf *c);
+int32_t topic_conf_writable(const struct topic_conf *c);
+
 void group_conf_default(struct group_conf *c, const char *name);
 
 /* The config file of a topic or group as the mount shows it: ini text, one

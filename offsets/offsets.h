@@ -138,6 +138,7 @@ struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or
 struct topic *topic_by_id(struct offsets *o, uint32_t id);	/* also gone ones */
 void topic_conf(struct offsets *o, const struct topic *t, struct topic_conf *ret_conf);
 int32_t topic_queues(struct offsets *o, const struct topic *t);
+int32_t topic_queues_writable(struct offsets *o, const struct topic *t);
 
 /* The store's queue behind a topic's queue: made on first use. */
 int topic_queue(struct offsets *o, struct topic *t, int32_t queue_id, struct queue **ret_q);
@@ -157,7 +158,8 @@ int topic_create(struct offsets *o, const struct topic_conf *conf, struct topic 
 int topic_create_own(struct offsets *o, const struct topic_conf *conf, struct topic **ret_t);
 
 /* Replace its configuration.  Queues can be added, and removed if they have never held a message
- * and the topic has no subscription: else -EINVAL, noted; topic_may_change() tells beforehand. */
+ * and the topic has no subscription, and no more are read or appended to than there are: else -EINVAL,
+ * noted; topic_may_change() tells beforehand. */
 int topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
 int topic_change(struct offsets *o, struct topic *t, const struct topic_conf *conf);
 

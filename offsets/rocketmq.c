@@ -40,7 +40,7 @@ int
 rocketmq_topic_read(struct offsets *o, const char *name, const json_t *object, struct topic_conf *ret_conf)
 {
 	int64_t r = number_of(object, "readQueueNums", 16), w = number_of(object, "writeQueueNums", 16);
-	int64_t queues = r > w ? r : w;
+	int64_t queues = r > w ? r : w, all = queues;
 	const struct topic *t = topic_find(o, name);
 	int rc = name_check(name);
 
@@ -52,7 +52,11 @@ rocketmq_topic_read(struct offsets *o, const char *name, const json_t *object, s
 		topic_conf(o, t, ret_conf);
 	else
 		topic_conf_new(o, ret_conf, name, 1);
+	if (t && ret_conf->queues > all)	/* they may hold messages, and stay then */
+		all = ret_conf->queues;
 	ret_conf->queues = (int32_t)queues;
+	ret_conf->read_queues = r < all ? (int32_t)r : 0;
+	ret_conf->write_queues = w < all ? (int32_t)w : 0;
 	ret_conf->perm = (int32_t)(number_of(object, "perm", PERM_READ | PERM_WRITE) & 7);
 	ret_conf->order = json_is_true(json_object_get(object, "order"));
 	ret_conf->topic_sys_flag = (int32_t)(number_of(object, "topicSysFlag", 0) & INT32_MAX);
@@ -147,7 +151,7 @@ json_t *
 rocketmq_topic_json(const struct topic_conf *c)
 {
 	return json_pack("{s:s, s:i, s:i, s:i, s:b, s:i, s:s}", "topicName", c->name, "readQueueNums",
-			 c->queues, "writeQueueNums", c->queues, "perm", c->perm, "order", c->order,
+			 topic_conf_readable(c), "writeQueueNums", topic_conf_writable(c), "perm", c->perm, "order", c->order,
 			 "topicSysFlag", c->topic_sys_flag, "topicFilterType", "SINGLE_TAG");
 }
 

@@ -123,7 +123,7 @@ queue_for(struct offsets *o, struct topic *t, int level, struct coming *c, struc
 	c->m.topic_len = strlen(c->topic);
 	if (c->dead)
 		return topic_queue(o, t, 0, ret_q);
-	c->m.queue_id = (int32_t)(c->rec.pos.byte / 8 % topic_queues(o, t));
+	c->m.queue_id = (int32_t)(c->rec.pos.byte / 8 % topic_queues_writable(o, t));
 	if (level == SEND_BACK_BY_RULE)
 		level = FIRST_LEVEL + c->rec.reconsume_times;
 	if (level > record_levels())

@@ -34,6 +34,14 @@ topic_queues(struct offsets *o, const struct topic *t)
 	return topic_entry_of(t)->conf.queues;
 }
 
+int32_t
+topic_queues_writable(struct offsets *o, const struct topic *t)
+{
+	LOCKED(&o->registry);
+
+	return topic_conf_writable(&topic_entry_of(t)->conf);
+}
+
 /* The queue of the store, if it was asked for before, else NULL.  False: t has no such queue. */
 static bool
 queue_known(struct offsets *o, const struct topic *t, int32_t queue_id, struct queue **ret_q)
@@ -104,6 +112,11 @@ conf_check(const struct topic_conf *conf)
 	if (conf->queues < 1 || conf->queues > QUEUES_MAX)
 		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": allowed is 1 to %d", conf->name,
 				conf->queues, QUEUES_MAX);
+	if (conf->read_queues > conf->queues || conf->write_queues > conf->queues)
+		return err_note(-EINVAL, "topic %s: %s = %" PRId32 ": there are %" PRId32 " queues", conf->name,
+				conf->read_queues > conf->queues ? "readQueueNums" : "writeQueueNums",
+				conf->read_queues > conf->queues ? conf->read_queues : conf->write_queues,
+				conf->queues);
 	return MQ_OK;
 }
 
@@ -199,10 +212,11 @@ int
 topic_may_change(struct offsets *o, struct topic *t, const struct topic_conf *conf)
 {
 	int32_t n = topic_queues(o, t), used;
+	int rc = conf_check(conf);
 	char groups[256];
 
-	if (conf->queues >= n)
-		return MQ_OK;
+	if (rc != MQ_OK || conf->queues >= n)
+		return rc;
 	used = topic_queues_used(o, t);
 	if (conf->queues < used)
 		return err_note(-EINVAL, "topic %s: queues = %" PRId32 ": there are %" PRId32 ", and q%" PRId32

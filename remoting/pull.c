@@ -76,9 +76,9 @@ find_queue(const struct remoting_broker *b, const struct pull *p, struct queue *
 	topic_conf(b->offsets, t, &conf);
 	if (!(conf.perm & PERM_READ))
 		return refuse(why, ANSWER_NO_PERMISSION, "the topic[%.60s] pulling message is forbidden", p->topic);
-	if (p->queue_id < 0 || p->queue_id >= conf.queues)
+	if (p->queue_id < 0 || p->queue_id >= topic_conf_readable(&conf))
 		return refuse(why, ANSWER_SYSTEM_ERROR, "queueId[%d] is illegal, topic:[%.60s] has %d queues",
-			      (int)p->queue_id, p->topic, (int)conf.queues);
+			      (int)p->queue_id, p->topic, (int)topic_conf_readable(&conf));
 	if (!may_consume(b, p, t))
 		return refuse_rc(why, -EACCES);
 	rc = topic_queue(b->offsets, t, p->queue_id, ret);

@@ -185,6 +185,18 @@ serve_topic_config(struct service *s, const struct request *req, struct answer *
 	return answer_json(ret, rocketmq_topic_json(&conf));
 }
 
+/* Queues that clients do not use any more stay, with what they hold. */
+static void
+set_queues(struct topic_conf *conf, int32_t readable, int32_t writable)
+{
+	if (conf->queues < readable)
+		conf->queues = readable;
+	if (conf->queues < writable)
+		conf->queues = writable;
+	conf->read_queues = readable < conf->queues ? readable : 0;
+	conf->write_queues = writable < conf->queues ? writable : 0;
+}
+
 int
 serve_topic_set(struct service *s, const struct request *req, struct answer *ret)
 {
@@ -212,7 +224,7 @@ serve_topic_set(struct service *s, const struct request *req, struct answer *ret
 		topic_conf_new(o, &conf, name, 1);
 		conf.owner = rights_owner(&s->rights);
 	}
-	conf.queues = (int32_t)(readable > writable ? readable : writable);
+	set_queues(&conf, (int32_t)readable, (int32_t)writable);
 	conf.perm = (int32_t)perm;
 	conf.order = ext_is_true(req->ext, "order", conf.order);
 	conf.topic_sys_flag = number_or(req, "topicSysFlag", conf.topic_sys_flag);

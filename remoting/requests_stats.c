@@ -19,7 +19,7 @@ serve_topic_stats(struct service *s, const struct request *req, struct answer *r
 	json_auto_t *table = json_object();
 	int rc = table ? MQ_OK : -ENOMEM;
 
-	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++) {
+	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues_writable(o, t); i++) {
 		struct queue_span span = { 0 };
 		struct queue *q;
 
@@ -72,9 +72,11 @@ add_progress(struct service *s, struct topic *t, struct subscription *sub, int32
 static int
 add_consumption(struct service *s, struct topic *t, struct subscription *sub, json_t *table, int64_t *behind)
 {
+	struct topic_conf conf;
 	int rc = MQ_OK;
 
-	for (int32_t i = 0; rc == MQ_OK && i < topic_queues(s->broker.offsets, t); i++)
+	topic_conf(s->broker.offsets, t, &conf);
+	for (int32_t i = 0; rc == MQ_OK && i < topic_conf_readable(&conf); i++)
 		rc = add_progress(s, t, sub, i, table, behind);
 	return rc;
 }
@@ -188,7 +190,7 @@ serve_time_span(struct service *s, const struct request *req, struct answer *ret
 	json_auto_t *list = json_array();
 	int rc = MQ_OK;
 
-	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues(o, t); i++)
+	for (int32_t i = 0; t && rc == MQ_OK && i < topic_queues_writable(o, t); i++)
 		rc = add_span(s, t, sub, i, list);
 	return t && rc == MQ_OK ? answer_json(ret, json_pack("{s:O}", "consumeTimeSpanSet", list)) : rc;
 }

@@ -62,7 +62,8 @@ find_topic(const struct remoting_broker *b, const struct ring_request *req, stru
 	if (built_in_find(b->settings, req->topic, &conf))
 		return make_topic(b, req->topic, conf.queues, conf.perm, ret, why);
 	if (template_of(b, req->template, &conf) && conf.perm & PERM_INHERIT) {
-		queues = queues < 1 || queues > conf.queues ? conf.queues : queues;
+		if (queues < 1 || queues > topic_conf_writable(&conf))
+			queues = topic_conf_writable(&conf);
 		return make_topic(b, req->topic, queues, conf.perm & ~PERM_INHERIT, ret, why);
 	}
 	if (text_begins(req->topic, RETRY_PREFIX))
@@ -136,14 +137,18 @@ may_store(const struct remoting_broker *b, const struct ring_request *req, struc
 static bool
 find_queue(const struct remoting_broker *b, const struct ring_request *req, struct stored_as *as, struct refusal *why)
 {
-	int32_t queues = topic_queues(b->offsets, as->topic);
+	struct topic_conf conf;
+	int32_t queues;
 	int rc;
 
+	topic_conf(b->offsets, as->topic, &conf);
+	queues = topic_conf_readable(&conf) > topic_conf_writable(&conf) ? topic_conf_readable(&conf)
+									  : topic_conf_writable(&conf);
 	if (as->queue_id >= queues)
 		return refuse(why, ANSWER_SYSTEM_ERROR, "request queueId[%d] is illegal, topic %.60s has %d queues",
 			      (int)req->s.queue_id, as->topic->name, (int)queues);
 	if (as->queue_id < 0)
-		as->queue_id = (int32_t)(random() % queues);
+		as->queue_id = (int32_t)(random() % topic_conf_writable(&conf));
 	rc = topic_queue(b->offsets, as->topic, as->queue_id, &as->queue);
 	return rc == MQ_OK || refuse_rc(why, rc);
 }

@@ -290,6 +290,29 @@ def properties(record):
     return props
 
 
+def narrowed(port):
+    """Clients are told to append to fewer queues than they read; later to read fewer, too."""
+    c = Client(port, "c@1")
+    topic = {"topic": "wide", "defaultTopic": "TBW102", "readQueueNums": "8", "writeQueueNums": "8", "perm": "6",
+             "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}
+
+    def told():
+        conf = json.loads(c.ask(21)[2])["topicConfigTable"]["wide"]
+        return conf["readQueueNums"], conf["writeQueueNums"]
+
+    want((0, (8, 8)), (c.ask(17, topic)[0], told()))
+    want(0, send(c, "wide", 7, b"old")[0])
+    want((0, (8, 2)), (c.ask(17, dict(topic, writeQueueNums="2"))[0], told()))
+    queues = {int(send(c, "wide", -1, b"anywhere")[1]["queueId"]) for _ in range(40)}
+    want({0, 1}, queues)
+    want((FOUND, [(0, b"old")]), (lambda r: (r[0], [(o, b) for o, _, b in r[2]]))(pull(c, "wide", 7, 0)))
+    want(0, send(c, "wide", 7, b"by one who has not heard of it")[0])
+    want((0, (2, 2)), (c.ask(17, dict(topic, readQueueNums="2", writeQueueNums="2"))[0], told()))
+    want(1, pull(c, "wide", 7, 0)[0])
+    want(1, send(c, "wide", 7, b"no more")[0])
+    want(FOUND, pull(c, "wide", 1, 0)[0])
+
+
 def sent_back(port):
     """What a consumer sends back comes again in its retry topic, later each time, and then is a dead letter."""
     c = Client(port, "a@1")

@@ -78,6 +78,8 @@ expect_all_but_subscriptions(struct broker *b)
 
 	topic_conf(b->offsets, topic_find(b->offsets, "OrderTopic"), &tc);
 	assert_int_equal(tc.queues, 4);
+	assert_int_equal(topic_conf_readable(&tc), 4);
+	assert_int_equal(topic_conf_writable(&tc), 2);
 	assert_int_equal(tc.perm, PERM_READ);
 	assert_true(tc.order);
 	group_conf(b->offsets, group_find(b->offsets, "GroupA"), &gc);

@@ -44,6 +44,9 @@ static const char *const golden[] = {
 	"\"by\":\"ffeeddccbbaa99887766554433221100\"}",
 	"{\"op\":\"epoch\",\"v\":1,\"epoch\":12,\"id\":\"00112233445566778899aabbccddeeff\","
 	"\"by\":\"ffeeddccbbaa99887766554433221100\",\"start\":4096}",
+	"{\"op\":\"topic\",\"v\":1,\"id\":8,\"name\":\"narrow\",\"queues\":4,\"perm\":6,\"format\":\"lines\","
+	"\"onFull\":\"block\",\"fileReservedTime\":0,\"order\":false,\"topicSysFlag\":0,\"readQueueNums\":3,"
+	"\"writeQueueNums\":2,\"uid\":0,\"gid\":0,\"mode\":493,\"ctime\":5}",
 };
 
 static void
@@ -229,7 +232,8 @@ a_topics_config_reads_back_as_it_was_printed(void **state)
 	conf.reserved_hours = 12;
 	text = topic_conf_print(&conf, &len);
 	assert_string_equal(text, "queues = 4\nperm = ri\nformat = len32\nonFull = drop\n"
-			    "fileReservedTime = 12\norder = false\ntopicSysFlag = 0\n");
+			    "fileReservedTime = 12\norder = false\ntopicSysFlag = 0\n"
+			    "readQueueNums = 0\nwriteQueueNums = 0\n");
 	topic_conf_default(&back, "t", 1);
 	back.created_ms = conf.created_ms;
 	assert_int_equal(topic_conf_parse(text, len, &back), MQ_OK);
@@ -296,11 +300,11 @@ a_bad_config_is_refused_by_line_key_value_and_what_is_allowed(void **state)
 		{ "format = xml", "line 1: format = xml: allowed is lines, raw, len32 or json" },
 		{ "order = yes", "line 1: order = yes: allowed is true or false" },
 		{ "queus = 4", "line 1: queus: no such key; there are queues, perm, format, onFull, "
-			       "fileReservedTime, order, topicSysFlag" },
+			       "fileReservedTime, order, topicSysFlag, readQueueNums, writeQueueNums" },
 		{ "queues = 4\nhello\n", "line 2: neither `key = value` nor a comment" },
 		{ "[topic]\nqueues = 4", "line 2: [topic]: there are no sections here" },
 		{ "uid = 0", "line 1: uid: no such key; there are queues, perm, format, onFull, "
-			     "fileReservedTime, order, topicSysFlag" },
+			     "fileReservedTime, order, topicSysFlag, readQueueNums, writeQueueNums" },
 	};
 
 	(void)state;
