@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -344,6 +345,14 @@ message_get_xattr(struct mount *m, const struct node *n, const char *name, struc
 	return -ENODATA;
 }
 
+/* No program could ask for a longer name, or for the rest of a longer list. */
+static bool
+can_be_listed(const struct text *t, const char *property, size_t len)
+{
+	return len > 0 && !memchr(property, '\0', len) && sizeof(XATTR_PROP) - 1 + len <= XATTR_NAME_MAX &&
+	       t->len + sizeof(XATTR_PROP) + len <= XATTR_LIST_MAX;
+}
+
 static int
 message_list_xattr(struct mount *m, const struct node *n, struct text *t)
 {
@@ -359,6 +368,8 @@ message_list_xattr(struct mount *m, const struct node *n, struct text *t)
 		text_add(t, xattrs[i].name, strlen(xattrs[i].name) + 1);
 	while (record_property_next(s.rec.props, (size_t)s.rec.props_len, &cursor, &name, &name_len, &value,
 				    &value_len)) {
+		if (!can_be_listed(t, name, name_len))
+			continue;
 		text_add(t, XATTR_PROP, sizeof(XATTR_PROP) - 1);
 		text_add(t, name, name_len);
 		text_add(t, "", 1);

@@ -20,3 +20,21 @@ getfattr -d --absolute-names "$message" | grep -q user.mqfs.phy_offset || fail "
 want "" "$(ls "$mnt/messages")" "messages are not listed"
 fails_with ENOENT cat "$mnt/messages/${id:0:28}FFFF"
 if xattr no_such "$message" 2> /dev/null; then fail "there is a user.mqfs.no_such"; fi
+
+# Whatever names a message's properties have, what is listed can be read.
+python3 - "$mnt" << 'END'
+import json, os, sys
+mnt = sys.argv[1]
+def listed(key, properties):
+    with open(mnt + "/topics/t/q0:format=json", "ab", buffering=0) as queue:
+        queue.write(json.dumps({"body": "b", "keys": key, "properties": properties}).encode() + b"\n")
+    path = mnt + "/messages/" + key
+    values = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    return {name[16:]: value.decode() for name, value in values.items() if name.startswith("user.mqfs.prop.x")}
+def want(wanted, got):
+    if wanted != got:
+        sys.exit("wanted %s, got %s" % (wanted, got))
+want({"f" * 239: "just fits", "\n=": "odd"}, listed("names", {"x" + "f" * 239: "just fits", "x" + "f" * 240: "does not", "x\n=": "odd"}))
+many = listed("many", {"x%d" % i: "v" for i in range(3900)})
+want(True, 2900 < len(many) < 3900)
+END
