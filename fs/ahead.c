@@ -158,22 +158,20 @@ ahead_main(void *arg)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* Wait until `size` bytes from `off` on are ready, or all there are; 0: the ring has not got them. */
-static size_t
+/* Wait until `size` bytes from `off` on are ready; false: the ring has not got them. */
+static bool
 wait_ready(struct ahead_file *f, size_t size, int64_t off)
 {
 	MUST_HOLD(&f->lock);
 	if (size > (size_t)RING_BYTES / 2)
-		return 0;
+		return false;
 	f->wanted = size;
 	while (f->ring && f->begin == off && f->end - off < (int64_t)size && f->queued)
 		lock_wait(&f->lock, &f->filled, -1);
-	if (!f->ring || f->begin != off)
-		return 0;
-	return f->end - off < (int64_t)size ? (size_t)(f->end - off) : size;
+	return f->ring && f->begin == off && f->end - off >= (int64_t)size;
 }
 
-/* End the ring: the reader reads at another place, or at the end. */
+/* End the ring: the reader reads at another place, or at the end, or more than the ring has. */
 static void
 ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 {
@@ -184,29 +182,24 @@ ahead_stop(struct ahead *a, struct handle *h, struct ahead_file *f)
 }
 
 bool
-ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off, bool whole,
-	   size_t *ret_n)
+ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off)
 {
-	bool elsewhere;
-	size_t n;
+	bool elsewhere, ready;
 
 	if (!a)
 		return false;
 	lock_take(&f->lock);
-	n = wait_ready(f, size, off);
-	if (whole && n < size)
-		n = 0;
-	elsewhere = n == 0 && f->ring;
-	if (n > 0) {
+	ready = wait_ready(f, size, off);
+	elsewhere = !ready && f->ring;
+	if (ready) {
 		f->replying++;
-		f->begin += (int64_t)n;
+		f->begin += (int64_t)size;
 		f->next = f->begin;
-		*ret_n = n;
 	}
 	lock_drop(&f->lock);
 	if (elsewhere)
 		ahead_stop(a, h, f);
-	return n > 0;
+	return ready;
 }
 
 void

@@ -51,10 +51,10 @@ struct ahead_file {
 void ahead_file_init(struct ahead_file *f);
 void ahead_file_free(struct ahead *a, struct ahead_file *f);
 
-/* Take up to `size` bytes from `off` on out of the ring (whole: all of them or none): then the caller calls
- * ahead_reply() with *ret_n.  False: it reads as usual. */
-bool ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off, bool whole,
-		size_t *ret_n);
+/* Take `size` bytes from `off` on out of the ring: then the caller calls ahead_reply().  False: the ring has not got all
+ * of them, so they are read as usual.  (A part would end a read(2) that the kernel has cut into requests before the
+ * file ends, which programs do not expect of a regular file.) */
+bool ahead_take(struct ahead *a, struct handle *h, struct ahead_file *f, size_t size, int64_t off);
 
 /* Answer req with the n bytes that were taken at off. */
 void ahead_reply(struct ahead *a, struct handle *h, struct ahead_file *f, fuse_req_t req, int64_t off, size_t n);

@@ -662,20 +662,18 @@ void
 open_queue_read(struct mount *m, fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	struct open_queue *oq = h->own;
-	size_t n;
 
 	if (!oq->view && !oq->roams) {
 		reply_err(req, -EBADF);
 		return;
 	}
 	closing_wait(m->closing);
-	if (oq->roams || view_was_cut(oq->view) || 
-	    !ahead_take(m->ahead, h, &oq->ahead, size, off, is_kept_by_kernel(h), &n)) {
+	if (oq->roams || view_was_cut(oq->view) || !ahead_take(m->ahead, h, &oq->ahead, size, off)) {
 		open_queue_read_on(m, req, h, size, off);
 		return;
 	}
-	note_read_end(h, off + (off_t)n);
-	ahead_reply(m->ahead, h, &oq->ahead, req, off, n);
+	note_read_end(h, off + (off_t)size);
+	ahead_reply(m->ahead, h, &oq->ahead, req, off, size);
 }
 
 int

@@ -100,12 +100,14 @@ call_ended(struct pending *p, const struct pending_end *who, int rc)
 static void
 note_timeout(const struct mount *m, const struct durable *d)
 {
+	bool only_disk = !(d->needs & NEED_SLAVES);
+
 	if (d->sub)
 		err_note(-ETIMEDOUT, "the commits are on this disk, but the master has not answered in time: "
 			 "fsync waits again");
 	else
 		err_note(-ETIMEDOUT, "what was written is stored, but it did not reach %s in time: fsync or the same "
-			 "write waits again", waits_in(m, d, NEED_DISK, LINE_DISK) ? "the disk" : "enough slaves");
+			 "write waits again", only_disk || waits_in(m, d, NEED_DISK, LINE_DISK) ? "the disk" : "enough slaves");
 }
 
 void

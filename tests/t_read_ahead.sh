@@ -28,6 +28,21 @@ for _ in range(40):
         at += n
 END
 
+# One read(2) gets all that it asks for, however the kernel cuts it into requests.
+python3 - "$mnt/topics/t/q1" << 'END'
+import os, sys
+size = 8 << 20
+whole = (b"x" * 1023 + b"\n") * (3 * size >> 10)
+queue = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+assert os.write(queue, whole) == len(whole)
+for _ in range(40):
+    queue = os.open(sys.argv[1], os.O_RDONLY)
+    for at in range(0, len(whole), size):
+        got = os.pread(queue, size, at)
+        assert got == whole[at:at + size], (at, len(got))
+    os.close(queue)
+END
+
 # A reader that has come to the end goes on with what is appended then.
 python3 - "$q" "$work/plain" << 'END'
 import os, sys
