@@ -16,7 +16,7 @@
 
 struct handles {
 	struct lock lock;
-	struct handle ring;	/* the list's head */
+	TAILQ_HEAD(, handle) list;
 	int64_t count;
 	_Atomic uint64_t own_serial;
 	_Atomic uint64_t *serial;	/* own, or the estate's */
@@ -47,7 +47,7 @@ handles_open(struct mount *m, struct handles **ret)
 		return -ENOMEM;
 	}
 	lock_init(&hs->lock, RANK_TABLE);
-	hs->ring.next = hs->ring.prev = &hs->ring;
+	TAILQ_INIT(&hs->list);
 	hs->estate = m->estate;
 	hs->serial = hs->estate ? &hs->estate->serial : &hs->own_serial;
 	*ret = hs;
@@ -80,10 +80,7 @@ static void
 handle_link(struct handles *hs, struct handle *h)
 {
 	MUST_HOLD(&hs->lock);
-	h->next = &hs->ring;
-	h->prev = hs->ring.prev;
-	h->prev->next = h;
-	h->next->prev = h;
+	TAILQ_INSERT_TAIL(&hs->list, h, entry);
 	hs->count++;
 	atomic_store(&hs->places[place_of(h->number)], h);
 }
@@ -117,8 +114,7 @@ handle_delist(struct handles *hs, struct handle *h)
 		atomic_store(&h->kept->used, false);
 	atomic_store(&hs->places[place_of(h->number)], NULL);
 	place_give_back(hs, place_of(h->number));
-	h->prev->next = h->next;
-	h->next->prev = h->prev;
+	TAILQ_REMOVE(&hs->list, h, entry);
 	hs->count--;
 }
 
@@ -224,12 +220,11 @@ void
 handles_close(struct mount *m)
 {
 	struct handles *hs = m->handles;
+	struct handle *h;
 
 	if (!hs)
 		return;
-	while (hs->ring.next != &hs->ring) {
-		struct handle *h = hs->ring.next;
-
+	while ((h = TAILQ_FIRST(&hs->list))) {
 		handle_flush(m, h);
 		handle_unref(m, h);
 	}
@@ -273,23 +268,25 @@ struct handle *
 handle_of_open(struct mount *m, uint64_t unique)
 {
 	struct handles *hs = m->handles;
+	struct handle *h;
 
 	LOCKED(&hs->lock);
-	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
+	TAILQ_FOREACH(h, &hs->list, entry)
 		if (h->inherited && atomic_load(&h->kept->opening) == unique)
-			return h;
-	return NULL;
+			break;
+	return h;
 }
 
 void
 handles_note_stale(struct mount *m)
 {
 	struct handles *hs = m->handles;
+	struct handle *h;
 
 	if (!hs->estate)
 		return;
 	LOCKED(&hs->lock);
-	for (struct handle *h = hs->ring.next; h != &hs->ring; h = h->next)
+	TAILQ_FOREACH(h, &hs->list, entry)
 		if (h->kept && node_is_stale(&h->node))
 			atomic_store(&h->kept->broken, -ESTALE);
 }

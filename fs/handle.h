@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "conf/lock.h"
 #include "fs/estate.h"
@@ -51,7 +52,7 @@ struct handle {
 	/* handle.c's */
 	uint64_t number;
 	_Atomic int refs;
-	struct handle *next, *prev;
+	TAILQ_ENTRY(handle) entry;
 };
 
 int handles_open(struct mount *m, struct handles **ret);
