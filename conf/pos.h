@@ -27,6 +27,15 @@ pos_add(mq_pos p, int64_t bytes)
 	return MQ_POS(p.byte + bytes);
 }
 
+/* For qsort(3). */
+static inline int
+pos_compare(const void *a, const void *b)
+{
+	const mq_pos *x = a, *y = b;
+
+	return (x->byte > y->byte) - (x->byte < y->byte);
+}
+
 static inline mq_qoff
 qoff_add(mq_qoff q, int64_t messages)
 {

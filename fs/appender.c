@@ -284,7 +284,7 @@ may_append(struct mount *m)
 	if (rc != MQ_OK)
 		return rc;
 	rc = slaves_suffice(m);
-	return rc == MQ_OK ? store_may_append(m->store, 0) : rc;
+	return rc == MQ_OK ? store_may_append(m->store) : rc;
 }
 
 /* --- messages --------------------------------------------------------------------- */
@@ -716,7 +716,7 @@ write_locked(struct write *w, int64_t off, size_t *ret_n, mq_pos *ret_end)
 		return rc;
 	rc = write_messages(w);
 	if (w->any)
-		w->a->end = *ret_end = w->end;
+		*ret_end = w->end;
 	if (rc == MQ_OK) {
 		*ret_n = w->size;
 		return MQ_OK;
@@ -842,7 +842,5 @@ appender_finish(struct mount *m, struct appender *a, bool accepted)
 	rc = write_out(&w);
 	keep_done(a, rc, 0, w.end);
 	topic_append_end(w.q);
-	if (rc == MQ_OK)
-		a->end = w.end;
 	return rc;
 }

@@ -34,7 +34,6 @@ struct appender {
 	int level;		/* as this level says; 0: */
 	int64_t delay_ms;	/* so much later; 0: */
 	int64_t deliver_at_ms;	/* then */
-	mq_pos end;		/* of the last message stored through it; 0: none yet */
 	uint64_t request;	/* the write that comes next; set by the caller, and: */
 	bool waits;		/* for a disk or a slave when it is stored */
 	struct retry *retry;	/* the last write that waits, or whose wait has failed; NULL: there was none */

@@ -26,20 +26,6 @@ words_split(char *line, char *words[COMMAND_WORDS_MAX])
 	return n;
 }
 
-bool
-word_number(const char *word, int64_t *ret)
-{
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(word, &end, 10);
-	if (errno || end == word || *end)
-		return false;
-	*ret = n;
-	return true;
-}
-
 char *
 text_line(const char *text, size_t len)
 {

@@ -22,9 +22,6 @@ int ctl_accept(struct mount *m, const struct node *n, const char *text, size_t l
 /* Split line in place at blanks; returns how many words, COMMAND_WORDS_MAX at most. */
 size_t words_split(char *line, char *words[COMMAND_WORDS_MAX]);
 
-/* The number that a word is.  False: it is none, or too large. */
-bool word_number(const char *word, int64_t *ret);
-
 /* A malloc'ed copy of text without the blanks and newlines at its end; NULL: no memory. */
 char *text_line(const char *text, size_t len);
 

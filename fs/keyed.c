@@ -10,14 +10,6 @@
 #define KEYED_FIRST 1024
 #define KEYED_MAX (1u << 20)	/* a key that more messages have is as good as none */
 
-static int
-by_position(const void *a, const void *b)
-{
-	const mq_pos *x = a, *y = b;
-
-	return (x->byte > y->byte) - (x->byte < y->byte);
-}
-
 int
 keyed_look_up(struct view *v, const char *topic)
 {
@@ -41,7 +33,7 @@ keyed_look_up(struct view *v, const char *topic)
 			break;
 	}
 	if (rc == MQ_OK && n < max) {
-		qsort(list, n, sizeof(*list), by_position);
+		qsort(list, n, sizeof(*list), pos_compare);
 		v->keyed = list;
 		v->n_keyed = n;
 		v->keyed_end = end;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "fs/command.h"
 #include "fs/node.h"
@@ -84,7 +85,7 @@ offset_move(struct mount *m, const struct node *n, const char *word)
 	mq_qoff to;
 	int rc;
 
-	if ((*word == '+' || *word == '-') && word_number(word, &by)) {
+	if ((*word == '+' || *word == '-') && text_number(word, INT64_MIN, INT64_MAX, &by)) {
 		rc = committed(m->offsets, n->sub, (int32_t)n->queue, &to);
 		if (rc == MQ_OK && __builtin_add_overflow(to.n, by, &to.n))
 			to.n = by < 0 ? 0 : INT64_MAX;
@@ -103,7 +104,7 @@ offset_swap(struct mount *m, const struct node *n, char **words)
 	mq_qoff at;
 	int rc;
 
-	if (!word_number(words[0], &expected) || !word_number(words[1], &new))
+	if (!text_number(words[0], INT64_MIN, INT64_MAX, &expected) || !text_number(words[1], INT64_MIN, INT64_MAX, &new))
 		return err_note(-EINVAL, "'%s %s': two numbers, EXPECTED and NEW", words[0], words[1]);
 	rc = commit_compare(m->offsets, n->sub, (int32_t)n->queue, MQ_QOFF(expected), MQ_QOFF(new));
 	if (rc == -ESTALE && committed(m->offsets, n->sub, (int32_t)n->queue, &at) == MQ_OK)

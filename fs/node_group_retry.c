@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "fs/access.h"
 #include "fs/command.h"
@@ -24,8 +25,7 @@ parse_level(const char *word, int *ret_level)
 		*ret_level = SEND_BACK_NEVER_AGAIN;
 		return true;
 	}
-	if (!text_begins(word, "level") || word[5] < '1' || word[5] > '9' || !word_number(word + 5, &n) ||
-	    n > DELAY_LEVELS_MAX)
+	if (!text_begins(word, "level") || word[5] == '+' || !text_number(word + 5, 1, DELAY_LEVELS_MAX, &n))
 		return false;
 	*ret_level = (int)n;
 	return true;
@@ -38,7 +38,8 @@ retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
 	struct queue *q;
 	int64_t at;
 
-	if (n_words < 1 || n_words > 2 || !word_number(words[0], &at) || at < 0 || (n_words == 2 && !parse_level(words[1], &level)))
+	if (n_words < 1 || n_words > 2 || !text_number(words[0], 0, INT64_MAX, &at) ||
+	    (n_words == 2 && !parse_level(words[1], &level)))
 		return err_note(-EINVAL, USAGE);
 	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
 	if (rc == MQ_OK)

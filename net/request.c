@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/number.h"
 #include "net/request.h"
 
 int
@@ -51,22 +51,6 @@ ext_is_true(const json_t *ext, const char *name, bool absent)
 	const char *text = ext_get(ext, name);
 
 	return text ? strcmp(text, "true") == 0 : absent;
-}
-
-bool
-text_number(const char *text, int64_t min, int64_t max, int64_t *ret)
-{
-	char *end;
-	long long number;
-
-	if (isspace((unsigned char)*text))
-		return false;
-	errno = 0;
-	number = strtoll(text, &end, 10);
-	if (end == text || *end || errno != 0 || number < min || number > max)
-		return false;
-	*ret = number;
-	return true;
 }
 
 bool

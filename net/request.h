@@ -68,9 +68,7 @@ const char *ext_text(const json_t *ext, const char *name);
 /* Is the field "true"?  `absent`: if there is none. */
 bool ext_is_true(const json_t *ext, const char *name, bool absent);
 
-/* The whole number of a text, or in a field: digits, as Java reads them, perhaps behind a sign.  False: there
- * is none from min to max. */
-bool text_number(const char *text, int64_t min, int64_t max, int64_t *ret);
+/* The whole number in a field: text_number(). */
 bool ext_number(const json_t *ext, const char *name, int64_t min, int64_t max, int64_t *ret);
 
 /* Set a field to a text of at most 511 bytes.  -ENOMEM, also if ext is NULL. */

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "offsets/fsck.h"
 #include "store/file.h"
@@ -454,10 +455,9 @@ look_at_queue(int dirfd, const char *name, void *arg)
 	struct topic_of *t = arg;
 	struct fsck *f = t->of.f;
 	struct pair p;
-	char *end;
-	long id = strtol(name, &end, 10);
+	int64_t id;
 
-	if (*end || id < 0 || id > INT32_MAX)
+	if (!text_number(name, 0, INT32_MAX, &id))
 		return MQ_OK;
 	pair_of(f, t->topic, (int32_t)id, &p);
 	t->of.p = &p;

@@ -109,7 +109,7 @@ void
 keep_messages(struct offsets *o)
 {
 	struct store_stats stats = { 0 };
-	int64_t now_s = store_believed_ms(o->store, NULL) / 1000;
+	int64_t now_s = store_believed_ms(o->store) / 1000;
 	bool set, expire;
 
 	MUST_HOLD_APPLY(o);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/err.h"
+#include "conf/number.h"
 #include "offsets/field.h"
 #include "offsets/rocketmq.h"
 
@@ -105,11 +106,9 @@ names_split(const char *key, struct meta *m)
 static bool
 offset_read(const char *key, const json_t *value, struct meta_offset *ret)
 {
-	char *end;
-	long id = strtol(key, &end, 10);
+	int64_t id;
 
-	if (end == key || *end || id < 0 || id >= QUEUES_MAX || !json_is_integer(value) ||
-	    json_integer_value(value) < 0)
+	if (!text_number(key, 0, QUEUES_MAX - 1, &id) || !json_is_integer(value) || json_integer_value(value) < 0)
 		return false;
 	*ret = (struct meta_offset){ .queue_id = (int32_t)id, .at = MQ_QOFF(json_integer_value(value)) };
 	return true;

@@ -321,7 +321,7 @@ enum verdict { LEAVE, PUT_BACK, ASK, GIVE_UP };
 static bool
 is_too_old(const struct offsets *o, const struct half *h)
 {
-	return store_believed_ms(o->store, NULL) - h->rec.born_ms > o->settings->fileReservedTime * 3600000;
+	return store_believed_ms(o->store) - h->rec.born_ms > o->settings->fileReservedTime * 3600000;
 }
 
 static enum verdict

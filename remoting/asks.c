@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf/bytes.h"
+#include "conf/number.h"
 #include "net/request.h"
 #include "offsets/meta.h"
 #include "remoting/asks.h"

@@ -215,14 +215,6 @@ serve_queue_entries(struct service *s, const struct request *req, struct answer 
 
 /* --- by key ------------------------------------------------------------------------------------------------ */
 
-static int
-in_order_of_log(const void *a, const void *b)
-{
-	const mq_pos *x = a, *y = b;
-
-	return (x->byte > y->byte) - (x->byte < y->byte);
-}
-
 /* The newest that fit, in the order of the log. */
 int
 serve_query_message(struct service *s, const struct request *req, struct answer *ret)
@@ -244,7 +236,7 @@ serve_query_message(struct service *s, const struct request *req, struct answer 
 	max = max < 0 ? 0 : max > FOUND_MAX ? FOUND_MAX : max;
 	rc = store_find_key(s->broker.store, t->name, key, from_ms, to_ms, found, (size_t)max, &n);
 	if (rc == MQ_OK)
-		qsort(found, n, sizeof(found[0]), in_order_of_log);
+		qsort(found, n, sizeof(found[0]), pos_compare);
 	for (size_t i = 0; rc == MQ_OK && i < n && ret->body_len < FOUND_BYTES; i++)
 		(void)add_record(s, found[i], t->name, ret);	/* another topic's, of the same hash; or gone */
 	if (rc != MQ_OK)

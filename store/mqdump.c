@@ -10,6 +10,7 @@
 #include "conf/array.h"
 #include "conf/err.h"
 #include "conf/flags.h"
+#include "conf/number.h"
 #include "store/body.h"
 #include "store/logscan.h"
 #include "store/range.h"
@@ -224,15 +225,9 @@ print_help(void)
 static int
 number_parse(const char *text, const char *option, int64_t max, int64_t *ret)
 {
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	if (errno || end == text || *end || n < 0 || n > max)
-		return err_note(-EINVAL, "%s %.32s: not a number from 0 to %" PRId64, option, text, max);
-	*ret = n;
-	return MQ_OK;
+	if (text_number(text, 0, max, ret))
+		return MQ_OK;
+	return err_note(-EINVAL, "%s %.32s: not a number from 0 to %" PRId64, option, text, max);
 }
 
 static int

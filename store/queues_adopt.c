@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "conf/bytes.h"
 #include "conf/err.h"
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/queue_files.h"
@@ -103,18 +103,17 @@ static int
 adopt_queue(int dirfd, const char *name, void *arg)
 {
 	struct walk *w = arg;
-	char file[64], *end;
-	long id = strtol(name, &end, 10);
-	int64_t n;
+	int64_t id, n;
+	char file[64];
 	int rc;
 
-	if (*end || id < 0 || id > INT32_MAX)
+	if (!text_number(name, 0, INT32_MAX, &id))
 		return MQ_OK;
 	w->newest = -1;
 	rc = dir_each(dirfd, name, look_for_newest, w);
 	if (rc != MQ_OK || w->newest < 0)
 		return rc;
-	snprintf(file, sizeof(file), "%ld/%020" PRId64, id, w->newest);
+	snprintf(file, sizeof(file), "%" PRId64 "/%020" PRId64, id, w->newest);
 	AUTO_CLOSE int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_note(-errno, "consumequeue/%s/%s: %m", w->topic, file);

@@ -184,7 +184,7 @@ find_due(struct store *s, mq_pos begin, bool asked, mq_pos *ret_upto)
 		return MQ_OK;
 	if (pressed || asked || atomic_load(&s->disk_used_percent) > set->diskMaxUsedSpaceRatio ||
 	    hour_has_come(set->deleteWhen, now))
-		rc = find_expired(s, begin, limit, store_believed_ms(s, NULL) / 1000, &upto);
+		rc = find_expired(s, begin, limit, store_believed_ms(s) / 1000, &upto);
 	if (rc == MQ_OK && pressed && set->cleanFileForciblyEnable)
 		rc = find_in_the_way(s, begin, limit, &in_the_way);
 	*ret_upto = upto.byte > in_the_way.byte ? upto : in_the_way;

@@ -133,8 +133,8 @@ void queue_append_end(struct queue *q);
 void queues_append_begin(struct queue **qs, size_t *n);
 void queues_append_end(struct queue **qs, size_t n);
 
-/* Could one more message of `bytes` be stored now?  MQ_OK, or why not. */
-int store_may_append(struct store *s, size_t bytes);
+/* Could a message be stored now?  MQ_OK, or why not. */
+int store_may_append(struct store *s);
 
 /* Make the log durable up to `upto`, at least: many callers share one sync.  -EIO: a sync has failed, now
  * or before. */
@@ -191,8 +191,8 @@ int store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms);
  * were stored when the clock was ahead of now count as stored with the one before them. */
 int store_find_time(struct store *s, struct queue *q, int64_t ms, mq_qoff *ret_qoff);
 
-/* The time by which messages expire, and how far the clock is ahead of it (may be NULL): wallclock.h. */
-int64_t store_believed_ms(struct store *s, int64_t *ret_ahead_ms);
+/* The time by which messages expire: wallclock.h. */
+int64_t store_believed_ms(struct store *s);
 
 /* The log has the positions [begin, written), in segments of that size.  The descriptor of its directory
  * stays the store's. */

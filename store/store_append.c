@@ -25,17 +25,11 @@ may_store(struct store *s)
 }
 
 int
-store_may_append(struct store *s, size_t bytes)
+store_may_append(struct store *s)
 {
 	int rc = may_store(s);
 
-	if (rc == MQ_OK)
-		rc = atomic_load(&s->refuses);
-	if (rc != MQ_OK)
-		return rc;
-	if ((int64_t)bytes + RECORD_BLANK_BYTES > s->log.segment_bytes)
-		return err_note(-EMSGSIZE, "%zu bytes do not fit a segment of the log", bytes);
-	return MQ_OK;
+	return rc == MQ_OK ? atomic_load(&s->refuses) : rc;
 }
 
 void
@@ -125,7 +119,7 @@ append_locked(struct store *s, struct batch *b, bool first, struct appended *ret
 static int
 append(struct store *s, struct batch *b, bool first, struct appended *ret)
 {
-	int rc = first ? may_store(s) : store_may_append(s, 0);
+	int rc = first ? may_store(s) : store_may_append(s);
 	size_t reserved = 0, to;
 
 	*ret = (struct appended){ 0 };

@@ -96,9 +96,9 @@ store_time_of(struct store *s, struct queue *q, mq_qoff n, int64_t *ret_ms)
 }
 
 int64_t
-store_believed_ms(struct store *s, int64_t *ret_ahead_ms)
+store_believed_ms(struct store *s)
 {
-	return wallclock_believed_ms(&s->clock, ret_ahead_ms);
+	return wallclock_believed_ms(&s->clock, NULL);
 }
 
 /* As store_time_of(); -ERANGE for a message that was stored when the clock was ahead. */

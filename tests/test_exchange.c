@@ -22,6 +22,7 @@
 #include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
+#include "conf/number.h"
 #include "net/remoting.h"
 #include "net/exchange.h"
 #include "repl/requests.h"
