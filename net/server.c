@@ -78,10 +78,11 @@ server_of(struct listener *l)
 	return ((struct server_port *)l)->of;
 }
 
-/* Give it a turn at the end of this turn of the loop. */
-static void
-touch(struct connection *c)
+void
+server_touch(struct server_peer *p)
 {
+	struct connection *c = (struct connection *)p;
+
 	if (c->busy)
 		return;
 	c->busy = true;
@@ -111,7 +112,7 @@ gone(struct connection *c)
 	channel_close(&c->peer.channel);
 	s->n--;
 	s->closed++;
-	touch(c);
+	server_touch(&c->peer);
 	s->reserved -= c->reserved;
 	c->reserved = 0;
 	for (size_t i = 0; i < LINK_REQUESTS_MAX; i++)
@@ -182,40 +183,28 @@ has_place(struct listener *l)
 /* --- answering ----------------------------------------------------------------------------- */
 
 int
-server_send(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+server_send(struct server_peer *p, const struct remoting_frame *f)
 {
-	struct connection *c = (struct connection *)p;
-
-	(void)s;
-	touch(c);
+	server_touch(p);
 	return channel_send(&p->channel, f);
 }
 
 int
-server_post(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+server_post(struct server_peer *p, const struct remoting_frame *f)
 {
-	server_touch(s, p);
+	server_touch(p);
 	return channel_post(&p->channel, f);
 }
 
 int
-server_send_log(struct server *s, struct server_peer *p, const struct remoting_frame *f,
-		const struct log_piece *pieces, size_t n)
+server_send_log(struct server_peer *p, const struct remoting_frame *f, const struct log_piece *pieces, size_t n)
 {
-	server_touch(s, p);
+	server_touch(p);
 	return channel_send_log(&p->channel, f, pieces, n);
 }
 
 void
-server_touch(struct server *s, struct server_peer *p)
-{
-	(void)s;
-	touch((struct connection *)p);
-}
-
-void
-server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,
-	      const char *remark)
+server_refuse(struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
 {
 	char text[LINK_TEXT_BYTES];
 	struct remoting_frame f = remoting_response(to, code);
@@ -223,7 +212,7 @@ server_refuse(struct server *s, struct server_peer *p, const struct remoting_fra
 	f.remark = remark ? text : NULL;
 	snprintf(text, sizeof(text), "%s", remark ? remark : "");
 	if (!(to->flag & REMOTING_ONE_WAY))
-		(void)server_send(s, p, &f);
+		(void)server_send(p, &f);
 }
 
 /* If too many bytes of answers wait, the connection that has most of them is closed. */
@@ -263,10 +252,10 @@ answer(struct asked *a, const struct link_message *msg, int blob_fd)
 	rc = blob_read(blob_fd, msg, &f.ext, &body, &f.body_len);
 	f.body = body;
 	if (rc == MQ_OK && (a->first || !answered || answered(c->of->what.arg, &c->peer, a->code, &f)))
-		rc = server_send(c->of, &c->peer, &f);
+		rc = server_send(&c->peer, &f);
 	json_decref(f.ext);
 	if (rc != MQ_OK)
-		server_refuse(c->of, &c->peer, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		server_refuse(&c->peer, &f, ANSWER_SYSTEM_ERROR, err_text(rc));
 }
 
 /* --- asking the mount ------------------------------------------------------------------------ */
@@ -344,9 +333,9 @@ settle(struct connection *c, struct remoting_frame *f, enum server_served served
 		c->peer.channel.rc = MQ_ECLOSED;
 	if (rc == -EBUSY) {
 		c->later_ms = s->d->now_ms + REFUSED_MS;
-		server_refuse(s, &c->peer, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, try another time");
+		server_refuse(&c->peer, f, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, try another time");
 	} else if (rc != MQ_OK) {
-		server_refuse(s, &c->peer, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		server_refuse(&c->peer, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	}
 	s->reserved -= *reserved;
 	*reserved = 0;
@@ -383,7 +372,7 @@ server_answer(struct server *s, const struct link_message *msg, int blob_fd)
 	else if (c && !was.one_way)
 		answer(&was, msg, blob_fd);
 	if (c)
-		touch(c);
+		server_touch(&c->peer);
 	s->reserved -= was.reserved;
 	frame_free(was.first);
 	bound_answers(s);
@@ -455,7 +444,7 @@ ready(struct watch *w, uint32_t events)
 
 	if (w->fd < 0)
 		return;
-	touch(c);
+	server_touch(&c->peer);
 	channel_ready(&c->peer.channel, events);
 	receive(c);
 	if (c->peer.channel.rc != MQ_OK)
@@ -488,7 +477,7 @@ accepted(struct listener *l, int fd, const char *address)
 	*place = c;
 	c->place = place;
 	s->n++;
-	touch(c);
+	server_touch(&c->peer);
 	if (other)
 		gone(other);
 }
@@ -539,7 +528,7 @@ busy_tick(struct server *s)
 		if (c->peer.channel.watch.fd < 0)
 			forget(c);
 		else if (c->peer.channel.paused || channel_pending(&c->peer.channel))
-			touch(c);
+			server_touch(&c->peer);
 	}
 	return next;
 }

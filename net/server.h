@@ -82,21 +82,19 @@ int server_vip_port(const struct server *s);
 int server_answer(struct server *s, const struct link_message *msg, int blob_fd);
 
 /* Send f to p, with its body: in this turn, or as soon as the socket takes it.  Not MQ_OK: it is too large. */
-int server_send(struct server *s, struct server_peer *p, const struct remoting_frame *f);
+int server_send(struct server_peer *p, const struct remoting_frame *f);
 
 /* The same, at the end of this turn, together with all frames posted by then. */
-int server_post(struct server *s, struct server_peer *p, const struct remoting_frame *f);
+int server_post(struct server_peer *p, const struct remoting_frame *f);
 
 /* The same with a body of the log: channel_send_log(). */
-int server_send_log(struct server *s, struct server_peer *p, const struct remoting_frame *f,
-		    const struct log_piece *pieces, size_t n);
+int server_send_log(struct server_peer *p, const struct remoting_frame *f, const struct log_piece *pieces, size_t n);
 
 /* Give p a turn at the end of this one, because may_ask() may have changed for it. */
-void server_touch(struct server *s, struct server_peer *p);
+void server_touch(struct server_peer *p);
 
 /* A response with a code and a remark (NULL: none), if `to` wants one. */
-void server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,
-		   const char *remark);
+void server_refuse(struct server_peer *p, const struct remoting_frame *to, int code, const char *remark);
 
 /* Do what is due now.  Returns when to call again, 0: no need. */
 int64_t server_tick(struct server *s);

@@ -10,7 +10,7 @@
  *
  * A pull is answered from what was looked ahead only if it is the one that was expected in all it says,
  * and has nothing to commit that the last PULL of its stream had not.  What was answered is told to the
- * mount, which counts it (RING_TOOK): aheads_tell().
+ * mount, which counts it (RING_TOOK): aheads_took().
  *
  * mqremoted's one thread.  Not used with access control, where the mount judges each signature.
  */

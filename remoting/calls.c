@@ -85,7 +85,7 @@ inquiry_make(struct calls *c, struct server_peer *asker, const struct remoting_f
 	if (n <= (done ? CALLS_OWN_MAX : CALLS_MAX) && of_one <= (done ? CALLS_OWN_OF_ONE_MAX : CALLS_OF_ONE_MAX))
 		q = calloc(1, sizeof(*q));
 	if (!q && !done)
-		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_BUSY, "too many clients are being asked");
+		server_refuse(asker, f, ANSWER_SYSTEM_BUSY, "too many clients are being asked");
 	if (!q)
 		return NULL;
 	q->done = done;
@@ -109,17 +109,17 @@ inquiry_free(struct inquiry *q)
 }
 
 static void
-answer_gathered(struct calls *c, struct inquiry *q)
+answer_gathered(struct inquiry *q)
 {
 	const struct remoting_frame to = { .dialect = q->dialect, .opaque = q->opaque };
 	struct remoting_frame f = remoting_response(&to, ANSWER_SUCCESS);
 
 	fputs("}}", q->table);
 	if (fflush(q->table) != 0)
-		return server_refuse(c->l->server, q->by, &f, ANSWER_SYSTEM_ERROR, "no memory");
+		return server_refuse(q->by, &f, ANSWER_SYSTEM_ERROR, "no memory");
 	f.body = q->text;
 	f.body_len = q->len;
-	(void)server_send(c->l->server, q->by, &f);
+	(void)server_send(q->by, &f);
 }
 
 /* --- one client ----------------------------------------------------------------------------------- */
@@ -166,14 +166,14 @@ gather(struct inquiry *q, const char *client, const struct remoting_frame *f)
 }
 
 static void
-relay(struct calls *c, struct inquiry *q, const struct remoting_frame *f)
+relay(struct inquiry *q, const struct remoting_frame *f)
 {
 	struct remoting_frame answer = *f;
 
 	answer.dialect = q->dialect;
 	answer.opaque = q->opaque;
 	answer.flag = REMOTING_RESPONSE;
-	(void)server_send(c->l->server, q->by, &answer);
+	(void)server_send(q->by, &answer);
 }
 
 /* done() is called only once. */
@@ -207,14 +207,14 @@ finish(struct calls *c, struct call *call, const struct remoting_frame *f, int c
 	if (q->table && f && f->code == ANSWER_SUCCESS)
 		gather(q, call->client, f);
 	else if (!q->table && q->by && f)
-		relay(c, q, f);
+		relay(q, f);
 	else if (!q->table && q->by)
-		server_refuse(c->l->server, q->by, &to, code, remark);
+		server_refuse(q->by, &to, code, remark);
 	free(call);
 	if (q->waits > 0)
 		return;
 	if (q->table && q->by)
-		answer_gathered(c, q);
+		answer_gathered(q);
 	inquiry_free(q);
 }
 
@@ -241,7 +241,7 @@ ask(struct calls *c, struct inquiry *q, struct member *m, const struct remoting_
 	f.language = REMOTING_JAVA;
 	f.version = REMOTING_VERSION;
 	f.remark = NULL;
-	if (m->peer->channel.waiting >= WAITING_MAX || server_send(c->l->server, m->peer, &f) != MQ_OK)
+	if (m->peer->channel.waiting >= WAITING_MAX || server_send(m->peer, &f) != MQ_OK)
 		call->until_ms = c->l->d.now_ms;	/* answered in the next turn */
 }
 
@@ -257,7 +257,7 @@ calls_relay(struct calls *c, struct server_peer *asker, const struct remoting_fr
 	ask(c, q, m, f, RELAY_MS);
 	if (q->waits > 0)
 		return;
-	server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
+	server_refuse(asker, f, ANSWER_SYSTEM_ERROR, "no memory");
 	inquiry_free(q);
 }
 
@@ -293,7 +293,7 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 		return;
 	q->table = open_memstream(&q->text, &q->len);
 	if (!q->table) {
-		server_refuse(c->l->server, asker, f, ANSWER_SYSTEM_ERROR, "no memory");
+		server_refuse(asker, f, ANSWER_SYSTEM_ERROR, "no memory");
 		inquiry_free(q);
 		return;
 	}
@@ -303,7 +303,7 @@ calls_gather(struct calls *c, struct server_peer *asker, const struct remoting_f
 			ask(c, q, m, &what, GATHER_MS);
 	if (q->waits > 0)
 		return;
-	answer_gathered(c, q);
+	answer_gathered(q);
 	inquiry_free(q);
 }
 

@@ -22,7 +22,7 @@
 /* --- answers -------------------------------------------------------------------------------------- */
 
 enum server_served
-frames_respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body)
+frames_respond(struct server_peer *p, const struct remoting_frame *to, json_t *body)
 {
 	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct remoting_frame f = remoting_response(to, ANSWER_SUCCESS);
@@ -31,14 +31,14 @@ frames_respond(struct loop *l, struct server_peer *p, const struct remoting_fram
 	f.body = text;
 	f.body_len = text ? strlen(text) : 0;
 	if (!(to->flag & REMOTING_ONE_WAY))
-		(void)server_send(l->server, p, &f);
+		(void)server_send(p, &f);
 	return SERVER_DONE;
 }
 
 enum server_served
-frames_refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
+frames_refuse(struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
 {
-	server_refuse(l->server, p, to, code, remark);
+	server_refuse(p, to, code, remark);
 	return SERVER_DONE;
 }
 
@@ -76,14 +76,14 @@ frames_body(const struct remoting_frame *f)
 static void
 notify_group(void *arg, struct client_group *g)
 {
-	struct loop *l = arg;
 	json_auto_t *ext = json_pack("{s:s}", "consumerGroup", g->name);
 	struct remoting_frame f = remoting_one_way(REMOTING_NOTIFY_CONSUMER_IDS_CHANGED);
 
+	(void)arg;
 	f.ext = ext;
 	for (struct member *m = g->members; m && ext; m = m->next)
 		if (m->peer->channel.waiting < FRAMES_WAITING_MAX)	/* clients also ask from time to time */
-			(void)server_send(l->server, m->peer, &f);
+			(void)server_send(m->peer, &f);
 }
 
 void
@@ -146,9 +146,9 @@ frames_heartbeat(struct loop *l, struct server_peer *p, struct remoting_frame *f
 		if (rc == MQ_OK)
 			rc = join(l, p, f, CLIENTS_CONSUMERS, id, data, groups);
 	if (rc != MQ_OK)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, err_text(rc));
 	if (json_object_size(groups) == 0)
-		return frames_respond(l, p, f, NULL);
+		return frames_respond(p, f, NULL);
 	return frames_pass_with(f, json_incref(groups));
 }
 
@@ -164,7 +164,7 @@ frames_unregister(struct loop *l, struct server_peer *p, struct remoting_frame *
 	if (id && consumers && clients_leave(l->clients, CLIENTS_CONSUMERS, consumers, id, p) &&
 	    (g = clients_group(l->clients, CLIENTS_CONSUMERS, consumers)))
 		notify_group(l, g);
-	return frames_respond(l, p, f, NULL);
+	return frames_respond(p, f, NULL);
 }
 
 /* --- queue locks ------------------------------------------------------------------------------------------------ */
@@ -181,6 +181,7 @@ frames_lock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	size_t i, len = 0;
 	FILE *out = open_memstream(&lines, &len);
 
+	(void)l;
 	json_array_foreach(set, i, queue)
 		if (out)
 			fprintf(out, "%s %lld\n", ext_text(queue, "topic"),
@@ -188,7 +189,7 @@ frames_lock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	if (out && fclose(out) == 0 && text && *group && *client)
 		ext = json_pack("{s:s, s:s, s:s, s:s}", "consumerGroup", group, "clientId", client, "mqSet", text,
 				"mqfs.queues", lines);
-	return ext ? frames_pass_with(f, ext) : frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+	return ext ? frames_pass_with(f, ext) : frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no good body");
 }
 
 enum server_served
@@ -200,11 +201,11 @@ frames_unlock(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	size_t i;
 
 	if (!*group || !*client)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no good body");
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no good body");
 	json_array_foreach(json_object_get(root, "mqSet"), i, queue)
 		locks_drop(l->locks, group, ext_text(queue, "topic"),
 			   json_integer_value(json_object_get(queue, "queueId")), client);
-	return frames_respond(l, p, f, NULL);
+	return frames_respond(p, f, NULL);
 }
 
 /* --- bodies that the mount does not parse ------------------------------------------------------------------------ */
@@ -217,6 +218,7 @@ frames_group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f
 	json_t *ext = json_object(), *value;
 	const char *name;
 
+	(void)l;
 	json_object_foreach(root, name, value) {
 		if (json_is_string(value))
 			json_object_set(ext, name, value);
@@ -228,7 +230,7 @@ frames_group_set(struct loop *l, struct server_peer *p, struct remoting_frame *f
 	if (root && ext)
 		return frames_pass_with(f, ext);
 	json_decref(ext);
-	return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
+	return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "the body is no group");
 }
 
 /* Lines of KEY=VALUE, as of a Java properties file, become ext fields. */
@@ -239,8 +241,9 @@ frames_config_set(struct loop *l, struct server_peer *p, struct remoting_frame *
 	json_t *ext = text ? json_object() : NULL;
 	char *rest = text, *line;
 
+	(void)l;
 	if (!ext)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no memory");
 	while ((line = strsep(&rest, "\r\n"))) {
 		char *value = strchr(line, '=');
 
@@ -342,7 +345,7 @@ serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 #include "remoting/requests.def"
 	}
 	snprintf(remark, sizeof(remark), " request type %d not supported", (int)f->code);
-	return frames_refuse(l, p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
+	return frames_refuse(p, f, ANSWER_REQUEST_CODE_NOT_SUPPORTED, remark);
 }
 
 enum server_served
@@ -491,7 +494,7 @@ ask_producer(struct loop *l, json_t *ext, const char *body, size_t len)
 	f.ext = ext;
 	f.body = body;
 	f.body_len = len;
-	return server_send(l->server, m->peer, &f) == MQ_OK;
+	return server_send(m->peer, &f) == MQ_OK;
 }
 
 void

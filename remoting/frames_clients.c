@@ -29,11 +29,11 @@ frames_consumer_list(struct loop *l, struct server_peer *p, struct remoting_fram
 	json_t *ids;
 
 	if (!g)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no consumer for this group");
 	ids = json_array();
 	for (const struct member *m = g->members; m; m = m->next)
 		json_array_append_new(ids, json_string(m->id));
-	return frames_respond(l, p, f, json_pack("{s:o}", "consumerIdList", ids));
+	return frames_respond(p, f, json_pack("{s:o}", "consumerIdList", ids));
 }
 
 static json_t *
@@ -71,10 +71,10 @@ frames_connections(struct loop *l, struct server_peer *p, struct remoting_frame 
 	char remark[CLIENTS_NAME_MAX + 64];
 
 	if (g)
-		return frames_respond(l, p, f, connections_of(g));
+		return frames_respond(p, f, connections_of(g));
 	snprintf(remark, sizeof(remark), "the %s group[%.*s] not %s", consumers ? "consumer" : "producer",
 		 CLIENTS_NAME_MAX, name, consumers ? "online" : "exist");
-	return frames_refuse(l, p, f, consumers ? ANSWER_CONSUMER_NOT_ONLINE : ANSWER_SYSTEM_ERROR, remark);
+	return frames_refuse(p, f, consumers ? ANSWER_CONSUMER_NOT_ONLINE : ANSWER_SYSTEM_ERROR, remark);
 }
 
 static void
@@ -100,7 +100,7 @@ frames_producers(struct loop *l, struct server_peer *p, struct remoting_frame *f
 	json_t *groups = json_object();
 
 	clients_each(l->clients, CLIENTS_PRODUCERS, add_producers, groups);
-	return frames_respond(l, p, f, json_pack("{s:o}", "data", groups));
+	return frames_respond(p, f, json_pack("{s:o}", "data", groups));
 }
 
 /* --- requests that are passed on to clients ------------------------------------------------------------------ */
@@ -116,7 +116,7 @@ frames_running_info(struct loop *l, struct server_peer *p, struct remoting_frame
 
 	snprintf(remark, sizeof(remark), "The Consumer <%.70s> <%.80s> not online", name, id);
 	if (!m)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, remark);
 	calls_relay(l->calls, p, f, m);
 	return SERVER_DONE;
 }
@@ -130,7 +130,7 @@ frames_consumer_status(struct loop *l, struct server_peer *p, struct remoting_fr
 	snprintf(remark, sizeof(remark), "No Any Consumer online in the consumer group: [%.127s]",
 		 ext_text(f->ext, "group"));
 	if (!g)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, remark);
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, remark);
 	calls_gather(l->calls, p, f, g, ext_get(f->ext, "clientAddr"));
 	return SERVER_DONE;
 }
@@ -157,7 +157,8 @@ frames_check_client(struct loop *l, struct server_peer *p, struct remoting_frame
 	json_t *ext = data ? json_pack("{s:s, s:s}", "expressionType", ext_text(data, "expressionType"), "subString",
 				       ext_text(data, "subString")) : NULL;
 
-	return ext ? frames_pass_with(f, ext) : frames_respond(l, p, f, NULL);
+	(void)l;
+	return ext ? frames_pass_with(f, ext) : frames_respond(p, f, NULL);
 }
 
 struct listing {
@@ -186,7 +187,7 @@ frames_pass_groups(struct loop *l, struct server_peer *p, struct remoting_frame 
 	struct listing list = { ext_text(f->ext, "topic"), open_memstream(&text, &len) };
 
 	if (!list.out)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no memory");
 	clients_each(l->clients, CLIENTS_CONSUMERS, list_group, &list);
 	frames_tell(f, "mqfs.groups", fclose(list.out) == 0 ? text : NULL);
 	return SERVER_ASK_MOUNT;
@@ -206,7 +207,7 @@ frames_pass_topics(struct loop *l, struct server_peer *p, struct remoting_frame 
 	json_array_foreach(out ? json_object_get(g->data, "subscriptionDataSet") : NULL, i, sub)
 		fprintf(out, "%s,", ext_text(sub, "topic"));
 	if (out && fclose(out) != 0)
-		return frames_refuse(l, p, f, ANSWER_SYSTEM_ERROR, "no memory");
+		return frames_refuse(p, f, ANSWER_SYSTEM_ERROR, "no memory");
 	frames_tell(f, "mqfs.topics", text);
 	return SERVER_ASK_MOUNT;
 }
@@ -239,7 +240,7 @@ reset_list(json_t *table)
 }
 
 static void
-tell_reset(struct loop *l, const struct client_group *g, const struct remoting_frame *answer, const char *table)
+tell_reset(const struct client_group *g, const struct remoting_frame *answer, const char *table)
 {
 	json_auto_t *root = json_loadb(answer->body, answer->body_len, 0, NULL);
 	json_auto_t *list = json_pack("{s:o}", "offsetTable", reset_list(json_object_get(root, "offsetTable")));
@@ -251,7 +252,7 @@ tell_reset(struct loop *l, const struct client_group *g, const struct remoting_f
 		f.body = m->language == REMOTING_CPP ? of_cpp : table;
 		f.body_len = strlen(f.body);
 		if (m->peer->channel.waiting < FRAMES_WAITING_MAX)
-			(void)server_send(l->server, m->peer, &f);
+			(void)server_send(m->peer, &f);
 	}
 }
 
@@ -266,11 +267,11 @@ answered_reset(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		return true;
 	objects_as_names(table);
 	if (g)
-		tell_reset(l, g, f, table);
+		tell_reset(g, f, table);
 	answer.ext = NULL;
 	answer.body = table;
 	answer.body_len = strlen(table);
-	(void)server_send(l->server, p, &answer);
+	(void)server_send(p, &answer);
 	return false;
 }
 
@@ -292,7 +293,7 @@ answered_entries(struct loop *l, struct server_peer *p, const struct remoting_fr
 	if (sub)
 		json_object_set(body, "subscriptionData", sub);
 	json_object_set_new(body, "filterData", json_string(sub ? "null" : why));
-	frames_respond(l, p, f, body);
+	frames_respond(p, f, body);
 	return false;
 }
 
@@ -329,7 +330,7 @@ answered_lock(struct loop *l, struct server_peer *p, const struct remoting_frame
 		if (!is_held(held, topic, id) && locks_take(l->locks, group, topic, id, client, l->d.now_ms))
 			json_array_append(taken, queue);
 	}
-	frames_respond(l, p, f, json_pack("{s:o}", "lockOKMQSet", taken));
+	frames_respond(p, f, json_pack("{s:o}", "lockOKMQSet", taken));
 	return false;
 }
 

@@ -12,9 +12,8 @@
 #include "remoting/requests.def"
 
 /* A response to `to`; body (taken over) NULL: none.  Both return SERVER_DONE. */
-enum server_served frames_respond(struct loop *l, struct server_peer *p, const struct remoting_frame *to, json_t *body);
-enum server_served frames_refuse(struct loop *l, struct server_peer *p, const struct remoting_frame *to, int code,
-				 const char *remark);
+enum server_served frames_respond(struct server_peer *p, const struct remoting_frame *to, json_t *body);
+enum server_served frames_refuse(struct server_peer *p, const struct remoting_frame *to, int code, const char *remark);
 
 /* Let the mount answer the request, with these ext fields (taken over) instead of its own, and no body. */
 enum server_served frames_pass_with(struct remoting_frame *f, json_t *ext);

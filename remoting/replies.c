@@ -176,7 +176,7 @@ push(struct server_peer *by, struct reply *r)
 }
 
 void
-replies_stored(struct loop *l, struct server_peer *by, struct reply *r, const struct ring_completion *c)
+replies_stored(struct server_peer *by, struct reply *r, const struct ring_completion *c)
 {
 	const struct remoting_frame to = { .opaque = r->opaque, .dialect = r->dialect };
 	bool is_message = c->code != ANSWER_SYSTEM_ERROR && c->code != ANSWER_MESSAGE_ILLEGAL &&
@@ -184,7 +184,7 @@ replies_stored(struct loop *l, struct server_peer *by, struct reply *r, const st
 
 	if (!is_message) {
 		if (by && !r->one_way)
-			server_refuse(l->server, by, &to, c->code, c->remark);
+			server_refuse(by, &to, c->code, c->remark);
 		reply_free(r);
 		return;
 	}
@@ -201,7 +201,7 @@ replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	struct ask a;
 
 	if (!ask_decode(f, &a, &why)) {
-		server_refuse(l->server, p, f, why.code, why.why);
+		server_refuse(p, f, why.code, why.why);
 		return SERVER_DONE;
 	}
 	r = reply_make(l, p, f, &a);
@@ -211,7 +211,7 @@ replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	}
 	if (!r || !traffic_reply(l->traffic, p, f, &a, r)) {
 		reply_free(r);
-		return traffic_refuse_busy(l, p, f);
+		return traffic_refuse_busy(p, f);
 	}
 	return SERVER_DONE;
 }

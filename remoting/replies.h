@@ -20,7 +20,7 @@ struct reply;
 enum server_served replies_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f);
 
 /* r, which `by` has sent (NULL: that connection has ended), is stored, or c->code says why not.  Takes r. */
-void replies_stored(struct loop *l, struct server_peer *by, struct reply *r, const struct ring_completion *c);
+void replies_stored(struct server_peer *by, struct reply *r, const struct ring_completion *c);
 
 void reply_free(struct reply *r);	/* accepts NULL */
 

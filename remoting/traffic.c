@@ -130,9 +130,9 @@ submit(struct traffic *t, struct ask *a, const struct op *op)
 }
 
 enum server_served
-traffic_refuse_busy(struct loop *l, struct server_peer *p, const struct remoting_frame *to)
+traffic_refuse_busy(struct server_peer *p, const struct remoting_frame *to)
 {
-	server_refuse(l->server, p, to, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
+	server_refuse(p, to, ANSWER_SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
 	return SERVER_DONE;
 }
 
@@ -223,7 +223,7 @@ is_shared(struct traffic *t, const struct server_peer *p, const struct ask *a)
 	return true;
 }
 
-static void answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f,
+static void answer_pull(struct server_peer *p, struct remoting_frame *f,
 			const struct ring_completion *c, const struct ring_piece *found);
 static struct remoting_frame response_to(const struct op *op, const struct ring_completion *c);
 
@@ -273,7 +273,7 @@ answer_ahead(struct traffic *t, struct op *op, struct ask *a)
 	    are_there(t, pieces, c.n)) {
 		f = response_to(op, &c);
 		aheads_given(s, &c, now_us);
-		answer_pull(t, op->peer, &f, &c, pieces);
+		answer_pull(op->peer, &f, &c, pieces);
 		return true;
 	}
 	(void)tell_took(t, s);
@@ -292,7 +292,7 @@ traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 	struct ask a;
 
 	if (!ask_decode(f, &a, &why) || (a.subscribed && !use_subscription(t, &a, &why))) {
-		server_refuse(l->server, p, f, why.code, why.why);
+		server_refuse(p, f, why.code, why.why);
 		return SERVER_DONE;
 	}
 	values = put_client(t, p, f, &a);
@@ -304,7 +304,7 @@ traffic_serve(struct loop *l, struct server_peer *p, struct remoting_frame *f)
 		op.held = held_make(p, f, &a, l->d.now_ms + held_for(t, &a));
 	if (!submit(t, &a, &op)) {
 		free(op.held);
-		return traffic_refuse_busy(l, p, f);
+		return traffic_refuse_busy(p, f);
 	}
 	if (a.s.kind == RING_SEND || a.s.kind == RING_BATCH)
 		senders_note(l->senders, p, a.topic, a.s.topic_len, a.group, a.s.group_len);
@@ -320,7 +320,7 @@ ask_again(void *arg, struct held *h)
 	const struct remoting_frame f = { .opaque = h->opaque, .dialect = h->dialect };
 
 	if (!submit(t, &h->ask, &op))
-		(void)traffic_refuse_busy(t->l, h->peer, &f);
+		(void)traffic_refuse_busy(h->peer, &f);
 	free(h);
 }
 
@@ -497,7 +497,7 @@ answer_stored(struct traffic *t, struct server_peer *p, struct remoting_frame *f
 
 	send_fields(t, c, &texts);
 	f->fields = &texts.fields;
-	(void)server_post(t->l->server, p, f);
+	(void)server_post(p, f);
 	free(texts.ids);
 }
 
@@ -512,7 +512,7 @@ traffic_answer_send(struct traffic *t, struct server_peer *p, const struct remot
 }
 
 static void
-answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c,
+answer_pull(struct server_peer *p, struct remoting_frame *f, const struct ring_completion *c,
 	    const struct ring_piece *found)
 {
 	struct log_piece pieces[RING_PIECES];
@@ -526,7 +526,7 @@ answer_pull(struct traffic *t, struct server_peer *p, struct remoting_frame *f, 
 		pull_fields(c, &texts);
 		f->fields = &texts.fields;
 	}
-	(void)server_send_log(t->l->server, p, f, pieces, n);
+	(void)server_send_log(p, f, pieces, n);
 }
 
 static void
@@ -535,11 +535,11 @@ answer_client(struct traffic *t, const struct op *op, const struct ring_completi
 	struct remoting_frame f = response_to(op, c);
 
 	if (c->kind == RING_PULL)
-		answer_pull(t, op->peer, &f, c, t->ring.out->pieces[c->slot]);
+		answer_pull(op->peer, &f, c, t->ring.out->pieces[c->slot]);
 	else if (c->kind != RING_END && traffic_is_stored(c->code))
 		answer_stored(t, op->peer, &f, c);
 	else
-		(void)server_post(t->l->server, op->peer, &f);
+		(void)server_post(op->peer, &f);
 }
 
 static void
@@ -550,7 +550,7 @@ answer(struct traffic *t, const struct ring_completion *c)
 	t->ops[c->slot] = (struct op){ .peer = NULL };
 	if (op.peer) {
 		op.peer->under_way--;
-		server_touch(t->l->server, op.peer);
+		server_touch(op.peer);
 	}
 	if (op.stream)
 		aheads_note(op.stream, op.stream_use, c, &t->ring.out->aheads[c->slot], t->ring.out->pieces[c->slot],
@@ -558,7 +558,7 @@ answer(struct traffic *t, const struct ring_completion *c)
 	if (c->kind == RING_WATCH) {
 		polls_watched(t->polls, c);
 	} else if (op.reply) {
-		replies_stored(t->l, op.peer, op.reply, c);
+		replies_stored(op.peer, op.reply, c);
 	} else if (!op.held || !op.peer || c->code != ANSWER_PULL_NOT_FOUND || !polls_hold(t->polls, op.held)) {
 		free(op.held);
 		if (op.peer && !op.one_way)

@@ -48,7 +48,7 @@ bool traffic_is_stored(int code);
 const struct ring_values *traffic_values(const struct traffic *t);
 
 /* Answer SYSTEM_BUSY, as when the rings are full.  Returns SERVER_DONE. */
-enum server_served traffic_refuse_busy(struct loop *l, struct server_peer *p, const struct remoting_frame *to);
+enum server_served traffic_refuse_busy(struct server_peer *p, const struct remoting_frame *to);
 
 /* Tell the mount that a group, for which members have pulled, has no members any more. */
 void traffic_left(struct traffic *t, const char *group);

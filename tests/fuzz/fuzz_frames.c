@@ -43,40 +43,35 @@ say(const struct remoting_frame *f)
 }
 
 int
-server_send(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+server_send(struct server_peer *p, const struct remoting_frame *f)
 {
-	(void)s;
 	MUST(p);
 	return say(f);
 }
 
 int
-server_post(struct server *s, struct server_peer *p, const struct remoting_frame *f)
+server_post(struct server_peer *p, const struct remoting_frame *f)
 {
-	return server_send(s, p, f);
+	return server_send(p, f);
 }
 
 int
-server_send_log(struct server *s, struct server_peer *p, const struct remoting_frame *f,
-		const struct log_piece *pieces, size_t n)
+server_send_log(struct server_peer *p, const struct remoting_frame *f, const struct log_piece *pieces, size_t n)
 {
 	(void)pieces;
 	MUST(n <= RING_PIECES);
-	return server_send(s, p, f);
+	return server_send(p, f);
 }
 
 void
-server_touch(struct server *s, struct server_peer *p)
+server_touch(struct server_peer *p)
 {
-	(void)s;
 	MUST(p);
 }
 
 void
-server_refuse(struct server *s, struct server_peer *p, const struct remoting_frame *to, int code,
-	      const char *remark)
+server_refuse(struct server_peer *p, const struct remoting_frame *to, int code, const char *remark)
 {
-	(void)s;
 	MUST(p && to && code != ANSWER_SUCCESS && remark);
 }
 
