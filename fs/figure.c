@@ -5,6 +5,7 @@
 
 #include "conf/utf8.h"
 #include "fs/figure.h"
+#include "store/file.h"
 #include "store/record_text.h"
 
 int64_t
@@ -41,14 +42,6 @@ figure_json(const struct figure *f, const void *of)
 
 /* --- metrics.prom ----------------------------------------------------------------------- */
 
-static bool
-ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
 const char *
 figure_unit(const struct figure *f)
 {
@@ -68,7 +61,7 @@ metric_name(const struct figure *f, const char *prefix, struct text *t)
 		[FIGURE_MS] = "_seconds", [FIGURE_TIME_MS] = "_timestamp_seconds", [FIGURE_PERCENT] = "_ratio",
 	};
 	const char *name = f->metric ? f->metric : f->name, *suffix = suffixes[f->unit];
-	bool has_it = *suffix && ends_with(name, suffix + 1);
+	bool has_it = *suffix && name_ends_with(name, suffix + 1);
 
 	text_printf(t, "mqfs_%s%s%s%s", prefix, name, has_it ? "" : suffix, f->kind == FIGURE_COUNTER ? "_total" : "");
 }

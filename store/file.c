@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "conf/err.h"
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "store/file.h"
 
@@ -284,11 +285,8 @@ name_number(const char *name, size_t digits)
 {
 	int64_t number;
 
-	if (strspn(name, "0123456789") != digits || name[digits])
-		return -1;
-	errno = 0;
-	number = strtoll(name, NULL, 10);
-	return errno ? -1 : number;
+	return strlen(name) == digits && strspn(name, "0123456789") == digits &&
+	       text_number(name, 0, INT64_MAX, &number) ? number : -1;
 }
 
 bool
@@ -296,7 +294,7 @@ name_ends_with(const char *name, const char *ending)
 {
 	size_t len = strlen(name), end_len = strlen(ending);
 
-	return len > end_len && strcmp(name + len - end_len, ending) == 0;
+	return len >= end_len && strcmp(name + len - end_len, ending) == 0;
 }
 
 bool

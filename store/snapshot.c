@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "conf/array.h"
+#include "conf/bytes.h"
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "conf/log.h"
+#include "conf/number.h"
 #include "conf/scope.h"
 #include "store/file.h"
 #include "store/manifest.h"
@@ -90,16 +92,9 @@ info_line(const char *line, int64_t *ids, struct snapshot *s)
 		{ "segment = ", &s->segment_bytes }, { "time = ", &s->taken_ms },
 	};
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		size_t len = strlen(numbers[i].key);
-		char *end;
-
-		if (strncmp(line, numbers[i].key, len) != 0)
-			continue;
-		errno = 0;
-		*numbers[i].at = strtoll(line + len, &end, 10);
-		return end != line + len && !*end && !errno && *numbers[i].at >= 0;
-	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (text_begins(line, numbers[i].key))
+			return text_number(line + strlen(numbers[i].key), 0, INT64_MAX, numbers[i].at);
 	return true;
 }
 

@@ -85,8 +85,7 @@ draft_close(struct draft *d)
 	int *const fds[] = { &d->dir_fd, &d->commitlog_fd, &d->lmdb_fd, &d->config_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
+		scope_close_fd(fds[i]);
 		*fds[i] = -1;
 	}
 }
