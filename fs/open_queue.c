@@ -330,6 +330,16 @@ open_from_committed(struct mount *m, const struct node *n, bool all, struct open
 	return rc == MQ_OK ? open_queue_group_view(m, n, first, count, oq->format, filter, &oq->view) : rc;
 }
 
+/* consumeEnable of the group's config, which binds files as it does clients (remoting/pull.c). */
+static int
+group_may_consume(struct mount *m, const struct group *g)
+{
+	struct group_conf conf;
+
+	group_conf(m->offsets, g, &conf);
+	return conf.consume_enable ? MQ_OK : err_note(-EACCES, "groups/%s/config: consumeEnable is false", g->name);
+}
+
 /* Check whether h may be opened at all. */
 static int
 group_permits(struct mount *m, const struct node *n, const struct name *name, const struct handle *h)
@@ -342,7 +352,9 @@ group_permits(struct mount *m, const struct node *n, const struct name *name, co
 	rc = open_queue_may_read(m, n->topic);
 	if (rc == MQ_OK)	/* anybody may own a group; the topic's modes decide who reads its messages */
 		rc = access_check(m, h, n->topic, every ? ACCESS_EVERY_QUEUE : name->queue, ACCESS_READ);
-	return rc == MQ_OK && handle_writes(h) && m->read_only ? -EROFS : rc;
+	if (rc == MQ_OK && handle_writes(h))
+		rc = m->read_only ? -EROFS : group_may_consume(m, n->group);
+	return rc;
 }
 
 int
