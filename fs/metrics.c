@@ -10,7 +10,6 @@
 #include "conf/scope.h"
 #include "fs/metrics.h"
 #include "fs/workers.h"
-#include "offsets/sendback.h"
 #include "remoting/service.h"
 #include "repl/replication.h"
 

@@ -5,7 +5,6 @@
 
 #include "fs/mount.h"
 #include "fs/node.h"
-#include "fs/text.h"
 #include "fs/workers.h"
 #include "remoting/service.h"
 

@@ -23,7 +23,6 @@
 #include <string.h>
 
 #include "conf/err.h"
-#include "conf/scope.h"
 #include "fs/framing.h"
 #include "fs/handle.h"
 #include "fs/node_parts.h"

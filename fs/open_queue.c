@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "conf/clock.h"
 #include "conf/log.h"
 #include "conf/scope.h"
 #include "fs/access.h"

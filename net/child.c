@@ -238,7 +238,7 @@ static bool
 may_start(const struct child *c)
 {
 	MUST_HOLD(&c->lock);
-	return c->held == 0 && c->what.is_needed(c->what.arg);
+	return c->held == 0 && (!c->what.is_needed || c->what.is_needed(c->what.arg));
 }
 
 /* Wait while the daemon is held or not needed, and then for ms, unless it was held.

@@ -35,7 +35,7 @@ struct child_for {
 	int commitlog_fd;
 	void *arg;
 
-	/* Shall the daemon run at all?  Called with the child's lock before each start. */
+	/* Shall the daemon run at all?  Called with the child's lock before each start.  NULL: yes. */
 	bool (*is_needed)(void *arg);
 
 	/* The daemon was started.  Not MQ_OK: it is ended. */

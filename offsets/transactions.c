@@ -10,7 +10,6 @@
 #include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
-#include "conf/scope.h"
 #include "offsets/deliver.h"
 #include "offsets/halves.h"
 #include "offsets/registry.h"

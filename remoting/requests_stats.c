@@ -8,7 +8,6 @@
 #include "conf/err.h"
 #include "remoting/codes.h"
 #include "remoting/requests.h"
-#include "remoting/rights.h"
 #include "remoting/service_priv.h"
 
 int

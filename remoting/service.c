@@ -208,13 +208,6 @@ on_message(void *arg, const struct child_run *run, const struct link_message *ms
 	}
 }
 
-static bool
-is_needed(void *arg)
-{
-	(void)arg;
-	return true;
-}
-
 static void
 serve(void *arg, const struct request *req, struct answer *ret)
 {
@@ -379,7 +372,7 @@ service_open(const struct settings *settings, const struct service_broker *broke
 	const struct child_for what = {
 		.start = { "mqremoted", "MQREMOTED", "remoting/mqremoted", SBINDIR "/mqremoted" },
 		.program = program, .commitlog_fd = store_commitlog_fd(broker->store), .arg = s,
-		.is_needed = is_needed, .begin = begin, .on_message = on_message, .ended = ended, .trouble = set_trouble,
+		.begin = begin, .on_message = on_message, .ended = ended, .trouble = set_trouble,
 		.serve = serve, .settled = change_is_settled,
 	};
 	int rc;

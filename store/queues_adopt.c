@@ -12,7 +12,6 @@
 #include "conf/number.h"
 #include "conf/scope.h"
 #include "store/file.h"
-#include "store/queue_files.h"
 #include "store/queues.h"
 
 /* --- making the queues anew ---------------------------------------------------------------------------- */

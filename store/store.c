@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "conf/bytes.h"
-#include "conf/clock.h"
 #include "conf/err.h"
 #include "conf/log.h"
 #include "conf/scope.h"
