@@ -35,7 +35,7 @@ struct status {
 	struct delays_stats delays;
 	struct transactions_stats transactions;
 	int64_t delayed_next_ms, delayed_late_ms;
-	int64_t failed, disk_full, disk_used_percent, passthrough, read_only, clean, wheel_waiting;
+	int64_t passthrough, read_only, clean, wheel_waiting;
 	int64_t pid, mqrepld, mqremoted, clients, started_ms, uptime_s, restarts, open_files, waiting_requests;
 };
 
@@ -71,9 +71,6 @@ status_gather(struct mount *m, struct status *s)
 	scrub_stats(m->store, &s->scrub);
 	gather_delays(m, s);
 	(void)transactions_stats(m->offsets, &s->transactions);
-	s->failed = s->store.failed;
-	s->disk_full = s->store.disk_full;
-	s->disk_used_percent = s->store.disk_used_percent;
 	s->clean = s->recovery.clean;
 	s->wheel_waiting = atomic_load(&m->wheel_waiting);
 	s->passthrough = m->passthrough;
@@ -211,9 +208,9 @@ static const struct value {
 	NUMBER("appends", COUNTER, NONE, store.appended_messages, "messages stored since the mount"),
 	NUMBER("appended_bytes", COUNTER, BYTES, store.appended_bytes, "bytes of the log that messages took since the mount"),
 	NUMBER("flushes", COUNTER, NONE, store.flushes, "syncs of the log"),
-	NUMBER("failed", GAUGE, NONE, failed, "1: a sync failed, no more appends until mounted again"),
-	NUMBER("disk_full", GAUGE, NONE, disk_full, "1: appends are refused until space returns"),
-	NUMBER_AS("disk_used_percent", "disk_used", GAUGE, PERCENT, disk_used_percent, "use of the store's disk"),
+	NUMBER("failed", GAUGE, NONE, store.failed, "1: a sync failed, no more appends until mounted again"),
+	NUMBER("disk_full", GAUGE, NONE, store.disk_full, "1: appends are refused until space returns"),
+	NUMBER_AS("disk_used_percent", "disk_used", GAUGE, PERCENT, store.disk_used_percent, "use of the store's disk"),
 	WORDS("retention", show_retention, "what retention did last, and altogether"),
 	NUMBER("retention_rounds", COUNTER, NONE, store.retention_rounds, "how often retention has checked the segments"),
 	NUMBER("removed_segments", COUNTER, NONE, store.removed_segments, "segments removed since the mount"),

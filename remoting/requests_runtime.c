@@ -138,7 +138,7 @@ earliest_ms(struct store *store, int64_t begin)
 }
 
 static void
-say_disk(struct service *s, json_t *table, int percent)
+say_disk(struct service *s, json_t *table, int64_t percent)
 {
 	char proc[64], key[PATH_MAX + 64] = "commitLogDiskRatio_", total[32], free_[32];
 	size_t len = strlen(key);
@@ -146,13 +146,13 @@ say_disk(struct service *s, json_t *table, int percent)
 	struct statvfs vfs;
 	ssize_t n;
 
-	ext_print(table, "commitLogDiskRatio", "%.2f", percent / 100.0);
-	ext_print(table, "consumeQueueDiskRatio", "%.2f", percent / 100.0);
+	ext_print(table, "commitLogDiskRatio", "%.2f", (double)percent / 100);
+	ext_print(table, "consumeQueueDiskRatio", "%.2f", (double)percent / 100);
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	n = readlink(proc, key + len, sizeof(key) - len - 1);
 	if (n > 0) {
 		key[len + (size_t)n] = '\0';
-		ext_print(table, key, "%.2f", percent / 100.0);
+		ext_print(table, key, "%.2f", (double)percent / 100);
 	}
 	if (fstatvfs(fd, &vfs) == 0)
 		ext_print(table, "commitLogDirCapacity", "Total : %s, Free : %s.",

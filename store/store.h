@@ -242,9 +242,9 @@ struct store_stats {
 	int64_t appended_messages, appended_bytes;
 	int64_t segments, queues;
 	int64_t flushes;
-	bool failed;		/* a sync failed: no more appends */
-	bool disk_full;		/* appends are refused until space returns */
-	int disk_used_percent;
+	int64_t failed;		/* 1: a sync failed, no more appends */
+	int64_t disk_full;	/* 1: appends are refused until space returns */
+	int64_t disk_used_percent;
 	int64_t heads_moved;	/* how often heads of queues have moved */
 	int64_t retention_ms;	/* time of retention's last round, 0 before the first */
 	int64_t retention_rounds;
