@@ -512,22 +512,23 @@ take_options(const char **at, struct name *n)
 
 /* --- the whole name --------------------------------------------------------- */
 
+static bool
+take_queue(const char **at, int32_t *ret_queue)
+{
+	int64_t queue;
+
+	if (!take_word(at, "q") || (**at == '0' && is_digit((*at)[1])) || !take_number(at, &queue) || queue >= QUEUES_MAX)
+		return false;
+	*ret_queue = (int32_t)queue;
+	return true;
+}
+
 /* "qN" or "all", up to the end, an "@" or a ":". */
 static bool
 take_base(const char **at, struct name *n)
 {
-	int64_t queue;
-
-	if (take_word(at, "all")) {
-		n->all = true;
-	} else {
-		if (!take_word(at, "q") || (**at == '0' && is_digit((*at)[1])))
-			return false;
-		if (!take_number(at, &queue) || queue >= QUEUES_MAX)
-			return false;
-		n->queue = (int32_t)queue;
-	}
-	return **at == '\0' || **at == '@' || **at == ':';
+	n->all = take_word(at, "all");
+	return (n->all || take_queue(at, &n->queue)) && (**at == '\0' || **at == '@' || **at == ':');
 }
 
 static int
@@ -590,13 +591,22 @@ name_parse(const char *text, struct name *ret_name)
 }
 
 bool
+name_begins_plain(const char *text, int32_t *ret_queue, const char **ret_rest)
+{
+	if (!take_queue(&text, ret_queue))
+		return false;
+	*ret_rest = text;
+	return true;
+}
+
+bool
 name_is_plain(const char *text, int32_t *ret_queue)
 {
-	struct name n = { .queue = 0 };
-	const char *at = text;
+	const char *rest;
+	int32_t queue;
 
-	if (!take_base(&at, &n) || n.all || *at)
+	if (!name_begins_plain(text, &queue, &rest) || *rest)
 		return false;
-	*ret_queue = n.queue;
+	*ret_queue = queue;
 	return true;
 }

@@ -79,8 +79,10 @@ name_filters(const struct name *n)
 	return n->tags[0] || n->keys[0] || n->where[0];
 }
 
-/* Is it plain "qN" without options (N decimal, no leading zero, < QUEUES_MAX)? */
+/* Is it plain "qN" without options (N decimal, no leading zero, < QUEUES_MAX)?  Or: does it begin so; *ret_rest
+ * is what follows. */
 bool name_is_plain(const char *text, int32_t *ret_queue);
+bool name_begins_plain(const char *text, int32_t *ret_queue, const char **ret_rest);
 
 /* MQ_OK
  * -EINVAL        with a note that names the wrong part and what is allowed there

@@ -307,18 +307,13 @@ static const struct {
 static int
 queue_file_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	size_t stem = strcspn(name, ".");
-	char queue_name[16];
+	const char *suffix;
 	int32_t queue;
 
-	if (stem >= sizeof(queue_name))
-		return -ENOENT;
-	memcpy(queue_name, name, stem);
-	queue_name[stem] = '\0';
-	if (!name_is_plain(queue_name, &queue) || queue >= topic_queues(m->offsets, dir->topic))
+	if (!name_begins_plain(name, &queue, &suffix) || queue >= topic_queues(m->offsets, dir->topic))
 		return -ENOENT;
 	for (size_t i = 0; i < N_QUEUE_FILES; i++)
-		if (strcmp(name + stem, queue_files[i].suffix) == 0)
+		if (strcmp(suffix, queue_files[i].suffix) == 0)
 			return node_make(m, queue_files[i].kind, dir->id, (uint32_t)queue, 0, ret_child);
 	return -ENOENT;
 }

@@ -133,24 +133,11 @@ queue_node(struct mount *m, const struct node *dir, int32_t id, bool looked_up, 
 	return node_get(m, ino, ret_child);
 }
 
-/* "qN.parts" */
-static bool
-is_parts(const char *name, int32_t *ret_queue)
-{
-	size_t len = strcspn(name, ".");
-	char queue[16];
-
-	if (strcmp(name + len, ".parts") != 0 || len >= sizeof(queue))
-		return false;
-	memcpy(queue, name, len);
-	queue[len] = '\0';
-	return name_is_plain(queue, ret_queue);
-}
-
 static int
 topic_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
 	struct name parsed;
+	const char *rest;
 	int32_t queue;
 	int rc;
 
@@ -159,7 +146,7 @@ topic_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 		return rc;
 	if (name_is_plain(name, &queue))
 		return queue_node(m, dir, queue, true, ret_child);
-	if (is_parts(name, &queue))
+	if (name_begins_plain(name, &queue, &rest) && strcmp(rest, ".parts") == 0)
 		return queue < topic_queues(m->offsets, dir->topic) ?
 			       node_make(m, NODE_PARTS, dir->id, (uint32_t)queue, 0, ret_child) : -ENOENT;
 	rc = name_parse(name, &parsed);
