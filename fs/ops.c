@@ -207,7 +207,8 @@ static void
 op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	(void)mode, (void)fi;
-	refuse_in(req, parent, name, NO_NEW_FILES);
+	refuse_in(req, parent, name, NO_NEW_FILES "; mkdir makes a topic, and `queues` in its config says how many "
+		  "queues it has");
 }
 
 static void

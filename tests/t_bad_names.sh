@@ -13,6 +13,8 @@ done
 grep -q nonsense "$mnt/status/log" || fail "status/log does not name the bad option"
 grep -q xml "$mnt/status/log" || fail "status/log does not name the bad format"
 fails_with ENOENT cat "$t/q8"
+fails_with EPERM tee -a "$t/q8"
+grep -q "in its config says how many" "$mnt/status/log" || fail "status/log does not say how a topic gets more queues"
 fails_with ENOENT cat "$t/nothing"
 fails_with ENOENT cat "$mnt/topics/unknown/q0"
 
