@@ -21,7 +21,7 @@
 
 /* A request of this broker, on the stack of its caller. */
 struct call {
-	struct call *next;
+	LIST_ENTRY(call) entry;
 	uint64_t id;
 	bool over;
 	int rc;				/* of it, once it is over */
@@ -53,7 +53,7 @@ struct exchange {
 	int users;			/* threads that use it now */
 	unsigned run;			/* counts the daemon's runs */
 	uint64_t last_id;
-	struct call *calls;
+	LIST_HEAD(, call) calls;
 	struct served queue[LINK_REQUESTS_MAX];
 	size_t first, n;
 	STAILQ_HEAD(laters, later) later;
@@ -115,21 +115,12 @@ exchange_tell(struct exchange *x, unsigned run, const struct link_message *msg)
 /* --- calls ------------------------------------------------------------------------------------ */
 
 static void
-call_forget(struct exchange *x, const struct call *c)
-{
-	MUST_HOLD(&x->lock);
-	for (struct call **at = &x->calls; *at; at = &(*at)->next)
-		if (*at == c) {
-			*at = c->next;
-			return;
-		}
-}
-
-static void
 calls_end(struct exchange *x, int rc)
 {
+	struct call *c;
+
 	MUST_HOLD(&x->lock);
-	for (struct call *c = x->calls; c; c = c->next) {
+	LIST_FOREACH(c, &x->calls, entry) {
 		if (!c->over)
 			c->rc = rc;
 		c->over = true;
@@ -144,8 +135,7 @@ call_begin(struct exchange *x, struct call *c)
 	if (x->closing)
 		return MQ_ECLOSED;
 	c->id = ++x->last_id;
-	c->next = x->calls;
-	x->calls = c;
+	LIST_INSERT_HEAD(&x->calls, c, entry);
 	return MQ_OK;
 }
 
@@ -158,7 +148,7 @@ call_end(struct exchange *x, struct call *c, int rc, int timeout_ms)
 	LOCKED(&x->lock);
 	while (rc == MQ_OK && !c->over && (left = until - clock_mono_ms()) > 0)
 		lock_wait(&x->lock, &x->changed, (int)left);
-	call_forget(x, c);
+	LIST_REMOVE(c, entry);
 	if (rc != MQ_OK)
 		return rc;
 	if (!c->over)
@@ -203,8 +193,9 @@ on_response(struct exchange *x, const struct link_message *msg, int blob_fd)
 	if (rc != MQ_OK)
 		return rc;
 	LOCKED(&x->lock);
-	for (c = x->calls; c && (c->id != msg->id || c->over); c = c->next)
-		;
+	LIST_FOREACH(c, &x->calls, entry)
+		if (c->id == msg->id && !c->over)
+			break;
 	if (!c) {
 		answer_clear(&answer);
 		return MQ_OK;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "conf/err.h"
@@ -34,13 +35,13 @@ struct fdref {
 	const void *owner;
 	int64_t number;
 	struct fdref *_Atomic chain;	/* same bucket; closed: the next in `spare` */
-	struct fdref *older, *newer;
+	TAILQ_ENTRY(fdref) entry;
 };
 
 struct fdcache {
 	struct lock lock;		/* for all changes but those of refs and used */
 	struct fdref *_Atomic bucket[BUCKETS];
-	struct fdref *oldest, *newest;	/* by their last use, as far as make_room() has seen it */
+	TAILQ_HEAD(, fdref) list;	/* the oldest first, by their last use, as far as make_room() has seen it */
 	struct fdref *spare;
 	size_t n, max;
 	bool closed_unsynced;
@@ -54,6 +55,7 @@ fdcache_open(size_t max, struct fdcache **ret)
 	if (!c)
 		return -ENOMEM;
 	lock_init(&c->lock, RANK_FILES);
+	TAILQ_INIT(&c->list);
 	c->max = max;
 	*ret = c;
 	return MQ_OK;
@@ -66,22 +68,6 @@ bucket_of(struct fdcache *c, const void *owner, int64_t number)
 
 	h *= 0xff51afd7ed558ccdu;
 	return &c->bucket[(h >> 40) & (BUCKETS - 1)];
-}
-
-static void
-list_remove(struct fdcache *c, struct fdref *r)
-{
-	*(r->older ? &r->older->newer : &c->oldest) = r->newer;
-	*(r->newer ? &r->newer->older : &c->newest) = r->older;
-	r->older = r->newer = NULL;
-}
-
-static void
-list_add(struct fdcache *c, struct fdref *r)
-{
-	r->older = c->newest;
-	*(c->newest ? &c->newest->newer : &c->oldest) = r;
-	c->newest = r;
 }
 
 static void
@@ -175,7 +161,7 @@ unname(struct fdcache *c, struct fdref *r)
 {
 	MUST_HOLD(&c->lock);
 	chain_remove(c, r);
-	list_remove(c, r);
+	TAILQ_REMOVE(&c->list, r, entry);
 	c->n--;
 }
 
@@ -184,15 +170,15 @@ static void
 make_room(struct fdcache *c)
 {
 	for (size_t looks = 2 * c->n; looks > 0 && c->n >= c->max; looks--) {
-		struct fdref *r = c->oldest;
+		struct fdref *r = TAILQ_FIRST(&c->list);
 
 		if (!atomic_exchange(&r->used, false) && try_close(c, r)) {
 			c->closed_unsynced |= atomic_load(&r->unsynced);
 			unname(c, r);
 			make_spare(c, r);
 		} else {
-			list_remove(c, r);
-			list_add(c, r);
+			TAILQ_REMOVE(&c->list, r, entry);
+			TAILQ_INSERT_TAIL(&c->list, r, entry);
 		}
 	}
 }
@@ -253,7 +239,7 @@ fdcache_add(struct fdcache *c, const void *owner, int64_t number, int fd)
 	atomic_store(&r->chain, *at);
 	atomic_store(&r->refs, 1);
 	atomic_store(at, r);
-	list_add(c, r);
+	TAILQ_INSERT_TAIL(&c->list, r, entry);
 	c->n++;
 	return r;
 }
@@ -350,9 +336,9 @@ fdcache_close(struct fdcache *c)
 	if (!c)
 		return;
 	lock_take(&c->lock);
-	while (c->oldest) {
-		MUST(atomic_load(&c->oldest->refs) == c->oldest->kept);
-		forget(c, c->oldest);
+	while ((r = TAILQ_FIRST(&c->list))) {
+		MUST(atomic_load(&r->refs) == r->kept);
+		forget(c, r);
 	}
 	while ((r = c->spare)) {
 		c->spare = atomic_load(&r->chain);

@@ -15,7 +15,7 @@
  * that waits for a position far ahead is not woken with the others.  If the mark has a
  * source, all of them sleep on the source's word. */
 struct mark_waiter {
-	struct mark_waiter *next;
+	LIST_ENTRY(mark_waiter) entry;
 	int64_t pos;
 	_Atomic uint32_t own;
 	_Atomic uint32_t *word;
@@ -33,7 +33,7 @@ mark_init(struct mark *m, mq_pos at)
 	atomic_init(&m->mirror, NULL);
 	m->source = (struct mark_source){ .news = NULL };
 	m->woken = 0;
-	m->waiting = NULL;
+	LIST_INIT(&m->waiting);
 	lock_init(&m->lock, RANK_MARK);
 }
 
@@ -81,9 +81,12 @@ static struct words
 take_below(struct mark *m, int64_t below)
 {
 	struct words words = { .n = 0 };
+	struct mark_waiter *w;
 
 	MUST_HOLD(&m->lock);
-	for (struct mark_waiter *w = m->waiting; w && words.n < WAKE_AT_ONCE; w = w->next) {
+	LIST_FOREACH(w, &m->waiting, entry) {
+		if (words.n == WAKE_AT_ONCE)
+			break;
 		if (!is_below(w, below))
 			continue;
 		atomic_fetch_add(w->word, 1);
@@ -104,6 +107,7 @@ wake_words(const struct mark *m, const struct words *words)
 static void
 wake_below(struct mark *m, int64_t below)
 {
+	struct mark_waiter *w;
 	struct words words;
 
 	do {
@@ -111,7 +115,7 @@ wake_below(struct mark *m, int64_t below)
 
 		lock_take(&m->lock);
 		words = take_below(m, below);
-		for (struct mark_waiter *w = m->waiting; w; w = w->next)
+		LIST_FOREACH(w, &m->waiting, entry)
 			if (!is_below(w, below) && w->pos < wanted)
 				wanted = w->pos;
 		set_wanted(m, wanted);
@@ -200,20 +204,15 @@ static void
 link_waiter(struct mark *m, struct mark_waiter *w)
 {
 	LOCKED(&m->lock);
-	w->next = m->waiting;
-	m->waiting = w;
+	LIST_INSERT_HEAD(&m->waiting, w, entry);
 	atomic_fetch_add(&m->waiters, 1);
 }
 
 static void
 unlink_waiter(struct mark *m, struct mark_waiter *w)
 {
-	struct mark_waiter **at;
-
 	LOCKED(&m->lock);
-	for (at = &m->waiting; *at != w; at = &(*at)->next)
-		;
-	*at = w->next;
+	LIST_REMOVE(w, entry);
 	atomic_fetch_sub(&m->waiters, 1);
 }
 

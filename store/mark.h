@@ -25,6 +25,7 @@
 #define MQFS_STORE_MARK_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "conf/lock.h"
 #include "conf/pos.h"
@@ -50,7 +51,7 @@ struct mark_source {
  * and than the next mark: so busy CPUs do not take the line from each other. */
 struct mark {
 	struct lock lock;
-	struct mark_waiter *waiting;	/* the threads that wait, each with its position */
+	LIST_HEAD(, mark_waiter) waiting;	/* the threads that wait, each with its position */
 	struct mark_source source;	/* .news NULL: none */
 	const struct mark_mirror *_Atomic mirror;	/* written with the lock held */
 	uint32_t woken;			/* the value of the mirror's `sleeps` at the last wake-up; by the lock */
