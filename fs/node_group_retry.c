@@ -31,36 +31,75 @@ parse_level(const char *word, int *ret_level)
 	return true;
 }
 
-static int
-retry_line(struct mount *m, const struct node *n, char **words, size_t n_words)
-{
-	int level = SEND_BACK_BY_RULE, rc;
-	struct queue *q;
-	int64_t at;
+/* What a line says. */
+struct order {
+	mq_qoff at;
+	int level;
+};
 
-	if (n_words < 1 || n_words > 2 || !text_number(words[0], 0, INT64_MAX, &at) ||
-	    (n_words == 2 && !parse_level(words[1], &level)))
+static int
+order_parse(char **words, size_t n_words, struct order *ret)
+{
+	*ret = (struct order){ .level = SEND_BACK_BY_RULE };
+	if (n_words < 1 || n_words > 2 || !text_number(words[0], 0, INT64_MAX, &ret->at.n) ||
+	    (n_words == 2 && !parse_level(words[1], &ret->level)))
 		return err_note(-EINVAL, USAGE);
-	rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
-	if (rc == MQ_OK)
-		rc = send_back(m->offsets, n->group, q, MQ_QOFF(at), level, -1);
-	if (rc == MQ_EEND || rc == MQ_EGONE)
-		return err_note(-ERANGE, "topics/%s/q%u has no message %" PRId64, n->topic->name, n->queue, at);
-	return rc;
+	return MQ_OK;
 }
 
 static int
-retry_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+note_absent(const struct node *n, mq_qoff at)
+{
+	return err_note(-ERANGE, "topics/%s/q%u has no message %" PRId64, n->topic->name, n->queue, at.n);
+}
+
+static int
+order_check(struct mount *m, const struct node *n, struct queue *q, const struct order *order)
+{
+	struct queue_span span;
+
+	(void)m;		/* as order_run() */
+	queue_span(q, &span);
+	return order->at.n < span.min.n || order->at.n >= span.end.n ? note_absent(n, order->at) : MQ_OK;
+}
+
+static int
+order_run(struct mount *m, const struct node *n, struct queue *q, const struct order *order)
+{
+	int rc = send_back(m->offsets, n->group, q, order->at, order->level, -1);
+
+	return rc == MQ_EEND || rc == MQ_EGONE ? note_absent(n, order->at) : rc;
+}
+
+/* `each` of the text's lines. */
+static int
+orders(struct mount *m, const struct node *n, struct queue *q, const char *text, size_t len,
+       int (*each)(struct mount *m, const struct node *n, struct queue *q, const struct order *order))
 {
 	AUTO_FREE char *copy = strndup(text, len);
 	char *words[COMMAND_WORDS_MAX], *rest = NULL;
-	int rc = MQ_OK;
+	struct order order;
+	int rc = copy ? MQ_OK : -ENOMEM;
 
-	if (!copy)
-		return -ENOMEM;
-	for (char *line = strtok_r(copy, "\n", &rest); rc == MQ_OK && line; line = strtok_r(NULL, "\n", &rest))
-		rc = retry_line(m, n, words, words_split(line, words));
+	for (char *line = copy ? strtok_r(copy, "\n", &rest) : NULL; rc == MQ_OK && line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		rc = order_parse(words, words_split(line, words), &order);
+		if (rc == MQ_OK)
+			rc = each(m, n, q, &order);
+	}
 	return rc;
+}
+
+/* All lines are checked before the first message is sent back: a write that fails is written again. */
+static int
+retry_accept(struct mount *m, const struct node *n, const char *text, size_t len)
+{
+	struct queue *q;
+	int rc = topic_queue(m->offsets, n->topic, (int32_t)n->queue, &q);
+
+	if (rc == MQ_OK)
+		rc = orders(m, n, q, text, len, order_check);
+	return rc == MQ_OK ? orders(m, n, q, text, len, order_run) : rc;
 }
 
 static int

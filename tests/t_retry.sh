@@ -55,6 +55,13 @@ grep -q '"reconsumeTimes":3' "$work/json" || fail "it does not say how often it 
 cat "$mnt/topics/%DLQ%billing/q0" >> "$mnt/topics/orders/q0"
 want bad "$(cat "$mnt/groups/billing/orders/q0")" "what was sent again"
 
+# a line that cannot be done leaves the others of its write undone, so that all can be written again
+for wrong in '1 never' '99 dlq'; do
+	printf '%s\n' '0 dlq' "$wrong" > "$work/orders"
+	! cat "$work/orders" > "$mnt/groups/billing/orders/q0.retry" 2> "$work/err" || fail "'$wrong' was taken"
+done
+want bad "$(cat "$mnt/topics/%DLQ%billing/q0")" "the dead letters before"
+
 # at once to the dead letters; and what there is not
 echo '0 dlq' > "$mnt/groups/billing/orders/q0.retry"
 want $'bad\ngood' "$(cat "$mnt/topics/%DLQ%billing/q0")" "the dead letters"
