@@ -188,10 +188,9 @@ subscription_measure(struct mount *m, struct subscription *sub, struct subscript
 					       .queues = topic_queues(m->offsets, sub->topic) };
 	for (int32_t i = 0; i < ret->queues; i++) {
 		struct queue *q = topic_queue_if_any(m->offsets, sub->topic, i);
-		int32_t consumer = consumer_of(m->offsets, sub, i);
 		mq_qoff at;
 
-		ret->consumers += consumer != 0 && consumer != CONSUMER_CLIENTS;	/* files of the mount */
+		ret->consumers += consumer_is_file(consumer_of(m->offsets, sub, i));
 		if (q && committed(m->offsets, sub, i, &at) == MQ_OK && at.n < queue_end(q).n)
 			ret->lag += queue_end(q).n - at.n;
 	}

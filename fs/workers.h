@@ -12,7 +12,6 @@
 
 #include "fs/mount.h"
 
-struct workers;
 
 /* Start them for m->session.  The first worker that sees the session's end writes to ended_fd,
  * an eventfd.  m->workers is set. */

@@ -23,7 +23,7 @@ consumer_claim(struct offsets *o, struct subscription *sub, int32_t queue_id, in
 	if (*holder == CONSUMER_CLIENTS && !by_clients)
 		return err_note(-EBUSY, "groups/%s/q%" PRId32 " is being consumed over the network: groups/%s/clients "
 				"says by whom", sub->name, queue_id, sub->group->name);
-	if (*holder && *holder != CONSUMER_CLIENTS)
+	if (consumer_is_file(*holder))
 		return err_note(-EBUSY, "groups/%s/q%" PRId32 " is being consumed by process %" PRId32 "%s", sub->name,
 				queue_id, *holder, by_clients ? " of the broker's host" : "");
 	*holder = by_clients || who > 0 ? who : -1;

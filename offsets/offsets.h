@@ -328,6 +328,13 @@ void consumer_release_clients(struct offsets *o, const struct group *g);
 /* Who has claimed it: a process, CONSUMER_CLIENTS, -1: an unknown process; 0: nobody. */
 int32_t consumer_of(struct offsets *o, const struct subscription *sub, int32_t queue_id);
 
+/* Is that a process, which consumes through a file of the mount? */
+static inline bool
+consumer_is_file(int32_t who)
+{
+	return who != 0 && who != CONSUMER_CLIENTS;
+}
+
 /* Consumers that wait for a free queue look again. */
 void consumer_release(struct offsets *o, struct subscription *sub, int32_t queue_id);
 

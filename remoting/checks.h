@@ -10,8 +10,6 @@
 #ifndef MQFS_REMOTING_CHECKS_H
 #define MQFS_REMOTING_CHECKS_H
 
-struct service;
-
 /* The thread. */
 void *checks_main(void *service);
 

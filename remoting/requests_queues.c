@@ -39,13 +39,7 @@ is_held_by_file(struct service *s, struct group *g, const char *line, size_t len
 	sub = t ? subscription_find(s->broker.offsets, g, t) : NULL;
 	if (!sub || id < 0 || id >= topic_queues(s->broker.offsets, t))
 		return false;
-	switch (consumer_of(s->broker.offsets, sub, (int32_t)id)) {
-	case 0:
-	case CONSUMER_CLIENTS:
-		return false;
-	default:
-		return true;
-	}
+	return consumer_is_file(consumer_of(s->broker.offsets, sub, (int32_t)id));
 }
 
 /* A client locks the queues of mqfs.queues, lines of "TOPIC ID".  The answer has the fields of the

@@ -16,7 +16,6 @@
 #include "store/heal.h"
 
 struct store;
-struct scrub;
 
 /* Not for a read-only store.  scrub_stop() is called before the store is closed or the healer
  * is freed, and does nothing if the scrub was not started. */
