@@ -83,9 +83,8 @@ int appender_write(struct mount *m, struct appender *a, const char *buf, size_t 
  * that write(2), its caller was told of a short count only. */
 int appender_check(struct mount *m, const struct appender *a);
 
-/* Make a message of the unfinished bytes.  MQ_OK also when there are none.  `accepted`: a broker
- * that died has answered the close; the message is then stored also while the slaves of a
- * SYNC_MASTER are not connected yet. */
+/* Make a message of the unfinished bytes.  MQ_OK also when there are none.  `accepted`: a close(2) has succeeded since
+ * they were written; the message is then stored also while a SYNC_MASTER has too few slaves. */
 int appender_finish(struct mount *m, struct appender *a, bool accepted);
 
 #endif

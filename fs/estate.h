@@ -89,7 +89,7 @@ struct estate_file {
 	_Atomic bool used;		/* it was opened, the kernel may know of it */
 	_Atomic uint64_t opening;	/* the OPEN that may not be answered yet; 0: it is */
 	_Atomic bool released;		/* the kernel has sent its RELEASE */
-	_Atomic bool closing;		/* a descriptor of it was closed, with a line unfinished */
+	_Atomic bool closing;		/* a close of a descriptor of it has succeeded, with a line unfinished */
 	_Atomic int broken;		/* every request on it gets this error code of err.h; 0: it works */
 	_Atomic int64_t read_end;	/* where the last read ended */
 	_Atomic uint64_t poll;		/* the kernel's name for the processes that poll it; 0: none did */

@@ -374,10 +374,8 @@ handles_finish(struct mount *m)
 	for (uint32_t place = 0; place < hs->n_places; place++) {
 		struct handle *h = atomic_load(&hs->places[place]);
 
-		if (h && atomic_load(&h->kept->released)) {
-			h->closed_before = true;
+		if (h && atomic_load(&h->kept->released))
 			handle_unref(m, h);
-		}
 	}
 }
 

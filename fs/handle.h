@@ -44,8 +44,7 @@ struct handle {
 	_Atomic uint64_t waited; /* of command files: retry_leave() */
 	void *own;		/* the node class's */
 	bool opened;		/* the class's open has worked: its release must be called */
-	bool inherited;		/* opened by a broker before this one, */
-	bool closed_before;	/* and its RELEASE has come to that one */
+	bool inherited;		/* opened by a broker before this one */
 	int broken;		/* every request on it gets this error: it could not be inherited */
 	struct estate_file *kept; /* its slot in the estate; NULL: none */
 

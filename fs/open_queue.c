@@ -448,7 +448,8 @@ open_queue_resume(struct mount *m, const struct node *n, struct handle *h)
 	oq->roams = n->sub && oq->queue == ROAMING;
 	oq->read_end = atomic_load(&h->kept->read_end);
 	rc = resume_parts(m, n, &name, h, oq);
-	if (rc == MQ_OK && atomic_load(&h->kept->closing))
+	oq->accepted = atomic_load(&h->kept->closing);
+	if (rc == MQ_OK && oq->accepted)
 		closing_begin(m->closing, &oq->closing);
 	return open_queue_done(m, n, h, oq, rc);
 }
@@ -738,6 +739,18 @@ fsync_waited(struct handle *h, uint64_t request, int rc)
 		appender_synced(&oq->appender, request);
 }
 
+/* Is the unfinished line of h one that a close has accepted? */
+static void
+set_accepted(struct handle *h, bool accepted)
+{
+	struct open_queue *oq = h->own;
+
+	MUST_HOLD(&h->lock);
+	oq->accepted = accepted;
+	if (h->kept)
+		atomic_store(&h->kept->closing, accepted);
+}
+
 void
 open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *buf, size_t size, off_t off,
 		 const struct fuse_file_info *fi)
@@ -760,8 +773,7 @@ open_queue_write(struct mount *m, fuse_req_t req, struct handle *h, const char *
 	}
 	lock_take(&h->lock);
 	closing_end(m->closing, &oq->closing);
-	if (h->kept)
-		atomic_store(&h->kept->closing, false);
+	set_accepted(h, false);
 	oq->appender.request = who.request;
 	oq->appender.waits = needs != 0;
 	rc = appender_write(m, &oq->appender, buf, size, fi->flags & O_APPEND ? RETRY_APPENDED : off, &n, &end);
@@ -814,8 +826,7 @@ open_queue_flush(struct mount *m, struct handle *h)
 	if (!splitter_holds(&oq->appender.splitter))
 		return rc;
 	closing_begin(m->closing, &oq->closing);
-	if (h->kept)
-		atomic_store(&h->kept->closing, true);
+	set_accepted(h, rc == MQ_OK);
 	return rc;
 }
 
@@ -827,7 +838,7 @@ open_queue_release(struct mount *m, struct handle *h)
 
 	if (oq->appends) {
 		rc = node_is_stale(&h->node) && splitter_holds(&oq->appender.splitter) ?
-			     -ESTALE : appender_finish(m, &oq->appender, h->closed_before);
+			     -ESTALE : appender_finish(m, &oq->appender, oq->accepted);
 		if (rc != MQ_OK)
 			log_err("topics/%s: what was left of a line at close is lost: %s", h->node.topic->name,
 				err_text(rc));

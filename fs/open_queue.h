@@ -19,6 +19,7 @@ struct open_queue {
 	bool appends;
 	struct appender appender;
 	struct closing_note closing;
+	bool accepted;			/* a close has succeeded: the rest of a line is stored at the last one */
 	fuse_ino_t lane;		/* the lane that it appends through (lanes.h); 0: none is counted */
 	int32_t queue;
 	int32_t first, n_claimed;	/* a consumer's: it has claimed these queues of h->node.sub */

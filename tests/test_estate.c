@@ -461,6 +461,7 @@ die_writing_beside_a_closed_file(struct rig *r, uint64_t *ret_number)
 		writes = open_for_appending(r);
 		closed = open_for_appending(r);		/* the next broker comes to it first */
 		write_as(r, appender_of(closed), 10, "closed", 6);
+		assert_int_equal(handle_flush(&r->m, closed), MQ_OK);
 		atomic_store(&closed->kept->released, true);
 		dies_in_append = 0;
 		dies_after_messages = 0;
