@@ -90,6 +90,20 @@ bytes_hash(uint32_t seed, const char *text)
 	return h;
 }
 
+/* FNV-1a of 64 bits, of bytes behind those whose hash h is; BYTES_HASH64 for the first ones.  It is on the disk,
+ * and in inode numbers. */
+#define BYTES_HASH64 UINT64_C(0xcbf29ce484222325)
+
+static inline uint64_t
+bytes_hash64(uint64_t h, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
 /* Copy len bytes (from may be NULL for 0); returns where they end. */
 static inline char *
 bytes_put(char *at, const char *from, size_t len)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/array.h"
+#include "conf/bytes.h"
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "fs/estate.h"
@@ -116,23 +117,12 @@ names_close(struct names *ns)
 }
 
 static uint64_t
-fnv1a(uint64_t h, const void *bytes, size_t len)
-{
-	const unsigned char *p = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-static uint64_t
 number_of(int kind, uint32_t id, const char *text)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = bytes_hash64(BYTES_HASH64, &kind, sizeof(kind));
 
-	h = fnv1a(h, &kind, sizeof(kind));
-	h = fnv1a(h, &id, sizeof(id));
-	h = fnv1a(h, text, strlen(text));
+	h = bytes_hash64(h, &id, sizeof(id));
+	h = bytes_hash64(h, text, strlen(text));
 	return (h ^ (h >> 58)) & NODE_WIDE_MASK;
 }
 

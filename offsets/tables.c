@@ -127,16 +127,6 @@ rows_free(struct rows *r)
 
 /* --- their sum -------------------------------------------------------------- */
 
-static uint64_t
-hash_bytes(uint64_t h, const void *bytes, size_t len)
-{
-	const unsigned char *p = bytes;
-
-	for (size_t i = 0; i < len; i++)	/* FNV-1a */
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
 /* The hash that a row adds to the sum. */
 static uint64_t
 row_hash(enum table table, const MDB_val *key, const MDB_val *value)
@@ -147,9 +137,9 @@ row_hash(enum table table, const MDB_val *key, const MDB_val *value)
 	if (table == TABLE_META && bytes_are(key->mv_data, key->mv_size, SUM_KEY))
 		return 0;
 	be64_put(head + 1, (int64_t)key->mv_size);
-	h = hash_bytes(UINT64_C(0xcbf29ce484222325), head, sizeof(head));
-	h = hash_bytes(h, key->mv_data, key->mv_size);
-	return hash_bytes(h, value->mv_data, value->mv_size);
+	h = bytes_hash64(BYTES_HASH64, head, sizeof(head));
+	h = bytes_hash64(h, key->mv_data, key->mv_size);
+	return bytes_hash64(h, value->mv_data, value->mv_size);
 }
 
 /* The sum over the rows of one table, as txn has them. */
