@@ -8,10 +8,12 @@
 #include "conf/err.h"
 #include "conf/lock.h"
 #include "fs/closing.h"
+#include "fs/handle.h"
 #include "fs/workers.h"
 
 #define WAIT_MS 10
 #define COMES_MS 50		/* the kernel holds a RELEASE back while many are under way: not longer than this */
+#define HELD_BACK_MAX 2		/* so many requests wait for one that is held back */
 #define COMES_LATE_MS 2000	/* nor a worker that has taken it, on the busiest machine */
 
 struct closing {
@@ -20,6 +22,7 @@ struct closing {
 	pthread_cond_t none;
 	TAILQ_HEAD(, closing_note) notes;	/* the oldest first */
 	_Atomic int n_notes;
+	_Atomic int waiting;		/* in closing_wait_left() */
 };
 
 int
@@ -88,13 +91,8 @@ closing_now(const struct closing *c)
 static bool
 comes_late(const struct closing *c, const struct closing_since *since)
 {
-	return clock_mono_ms() - since->ms < COMES_LATE_MS && workers_release_is_under_way(c->m, since->taken);
-}
-
-bool
-closing_may_come(const struct closing *c, const struct closing_since *since)
-{
-	return clock_mono_ms() - since->ms < COMES_MS || comes_late(c, since);
+	return clock_mono_ms() - since->ms < COMES_LATE_MS &&
+	       (workers_release_is_under_way(c->m, since->taken) || handles_releases_late(c->m->handles));
 }
 
 /* NULL: no file is noted since before then. */
@@ -160,12 +158,19 @@ closing_left(struct closing *c)
 	pthread_cond_broadcast(&c->none);
 }
 
-void
-closing_wait_left(struct closing *c)
+bool
+closing_wait_left(struct closing *c, const struct closing_since *since)
 {
-	workers_wait_begin(c->m);
-	lock_take(&c->lock);
-	lock_wait(&c->lock, &c->none, WAIT_MS);
-	lock_drop(&c->lock);
-	workers_wait_end(c->m);
+	bool few = atomic_fetch_add(&c->waiting, 1) < HELD_BACK_MAX;
+	bool waits = (few && clock_mono_ms() - since->ms < COMES_MS) || comes_late(c, since);
+
+	if (waits) {
+		workers_wait_begin(c->m);
+		lock_take(&c->lock);
+		lock_wait(&c->lock, &c->none, WAIT_MS);
+		lock_drop(&c->lock);
+		workers_wait_end(c->m);
+	}
+	atomic_fetch_sub(&c->waiting, 1);
+	return waits;
 }

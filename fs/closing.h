@@ -25,10 +25,6 @@ struct closing_since {
 
 struct closing_since closing_now(const struct closing *c);
 
-/* May the RELEASE still come?  False at the latest when all requests are served that the kernel had sent by then, and
- * the time is over for which it may hold one back. */
-bool closing_may_come(const struct closing *c, const struct closing_since *since);
-
 int closing_open(struct mount *m, struct closing **ret);
 void closing_close(struct closing *c);	/* accepts NULL */
 
@@ -48,8 +44,10 @@ void closing_wait(struct closing *c);
 
 /* The same for consumers and locks.  closing_left(): a consumer has left its queue, or a close has released a
  * lock.  closing_wait_left(): a request that finds a queue or a file taken waits for that, a few milliseconds at
- * most, and looks again before it is refused. */
+ * most, and looks again.  False, at once: no RELEASE may come any more, so it is refused.  All requests that the
+ * kernel had sent by then are served, and the time is over for which it may hold one back; only a few requests
+ * wait for that time, because those that are refused again and again would keep all workers from others. */
 void closing_left(struct closing *c);
-void closing_wait_left(struct closing *c);
+bool closing_wait_left(struct closing *c, const struct closing_since *since);
 
 #endif

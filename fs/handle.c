@@ -18,6 +18,7 @@ struct handles {
 	struct lock lock;
 	TAILQ_HEAD(, handle) list;
 	int64_t count;
+	_Atomic int64_t late;	/* RELEASEs that another request keeps from being done */
 	_Atomic uint64_t own_serial;
 	_Atomic uint64_t *serial;	/* own, or the estate's */
 	struct estate *estate;		/* NULL: no open file outlives this broker */
@@ -197,11 +198,9 @@ handle_flush(struct mount *m, struct handle *h)
 	return class->accept ? text_flush(m, h) : MQ_OK;
 }
 
-void
-handle_unref(struct mount *m, struct handle *h)
+static void
+handle_end(struct mount *m, struct handle *h)
 {
-	if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
-		return;
 	if (node_is_dir(&h->node))
 		dir_release(h);
 	else if (h->opened && h->node.class->release)
@@ -213,6 +212,41 @@ handle_unref(struct mount *m, struct handle *h)
 	node_drop(m, h->node.ino, 1);
 	lock_destroy(&h->lock);
 	free(h);
+}
+
+static bool
+was_last(struct handle *h)
+{
+	return atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void
+handle_unref(struct mount *m, struct handle *h)
+{
+	bool late;
+
+	if (!was_last(h))
+		return;
+	late = h->released;
+	handle_end(m, h);
+	if (late)
+		atomic_fetch_sub(&m->handles->late, 1);
+}
+
+void
+handle_release(struct mount *m, struct handle *h)
+{
+	h->released = true;
+	if (was_last(h))
+		handle_end(m, h);
+	else
+		atomic_fetch_add(&m->handles->late, 1);
+}
+
+bool
+handles_releases_late(const struct handles *hs)
+{
+	return hs && atomic_load(&hs->late) > 0;
 }
 
 /* No request is served any more, so each handle has one reference, the kernel's. */

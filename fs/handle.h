@@ -44,6 +44,7 @@ struct handle {
 	_Atomic uint64_t waited; /* of command files: retry_leave() */
 	void *own;		/* the node class's */
 	bool opened;		/* the class's open has worked: its release must be called */
+	bool released;		/* the kernel has sent its RELEASE */
 	bool inherited;		/* opened by a broker before this one */
 	int broken;		/* every request on it gets this error: it could not be inherited */
 	struct estate_file *kept; /* its slot in the estate; NULL: none */
@@ -70,6 +71,11 @@ struct handle *handle_find(struct mount *m, uint64_t number);
 void handle_set_node(struct mount *m, struct handle *h, const struct node *n);
 
 void handle_unref(struct mount *m, struct handle *h);
+
+/* Serve RELEASE: drop the kernel's reference.  The reader or writer before may have its answer while the thread that
+ * has sent it still holds h: then that thread does the work of the close, and RELEASE is late until then. */
+void handle_release(struct mount *m, struct handle *h);
+bool handles_releases_late(const struct handles *hs);	/* any; accepts NULL */
 
 /* Serve FLUSH: the close of one descriptor. */
 int handle_flush(struct mount *m, struct handle *h);

@@ -326,8 +326,8 @@ wait_for_closed(struct locks *ls, const struct estate_lock *want)
 	struct closing_since since = closing_now(ls->m->closing);
 
 	since.ms = holder_closed_ms(ls, want);
-	while (holder_closed_ms(ls, want) > 0 && closing_may_come(ls->m->closing, &since))
-		closing_wait_left(ls->m->closing);
+	while (holder_closed_ms(ls, want) > 0 && closing_wait_left(ls->m->closing, &since))
+		;
 }
 
 static void

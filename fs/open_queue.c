@@ -291,10 +291,8 @@ claim(struct mount *m, const struct handle *h, const struct name *name, struct o
 	int rc = claim_once(m, h, name, oq);
 	struct closing_since since = closing_now(m->closing);
 
-	while (rc == -EBUSY && closing_may_come(m->closing, &since)) {
-		closing_wait_left(m->closing);
+	while (rc == -EBUSY && closing_wait_left(m->closing, &since))
 		rc = claim_once(m, h, name, oq);
-	}
 	return rc;
 }
 

@@ -22,6 +22,10 @@
 
 /* --- init ------------------------------------------------------------------ */
 
+/* So many RELEASEs and reads of the kernel's own read-ahead may be under way before it holds the next ones back: a RELEASE
+ * that is held back comes later than requests that were sent after it (closing.h). */
+#define BACKGROUND_MAX 4096
+
 static void
 op_init(void *arg, struct fuse_conn_info *conn)
 {
@@ -37,6 +41,7 @@ op_init(void *arg, struct fuse_conn_info *conn)
 	if (conn->max_write > MAX_WRITE_BYTES)
 		conn->max_write = MAX_WRITE_BYTES;
 	m->max_write = conn->max_write;
+	conn->max_background = BACKGROUND_MAX;
 	conn->time_gran = 1000000;	/* store times are milliseconds */
 }
 
@@ -489,7 +494,7 @@ op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			pending_forget_poll(m->pending, h);
 		if (h->kept)		/* if this broker dies now, the next one does the work of the close */
 			atomic_store(&h->kept->released, true);
-		handle_unref(m, h);
+		handle_release(m, h);
 	}
 	fuse_reply_err(req, 0);
 }

@@ -24,6 +24,8 @@ static struct mount mount;
 static struct closing *closing;
 static _Atomic uint64_t taken;
 static _Atomic bool under_way;
+static _Atomic bool held;		/* a wait lasts until this is false */
+static _Atomic int waits_held;
 static _Atomic int64_t woken_until_ms;	/* until then a wait always ends because others wake it */
 
 uint64_t __wrap_workers_taken(const struct mount *m);
@@ -48,8 +50,12 @@ __wrap_workers_release_is_under_way(const struct mount *m, uint64_t since)
 int
 __wrap_lock_wait(struct lock *l, pthread_cond_t *cond, int timeout_ms)
 {
-	int rc = __real_lock_wait(l, cond, timeout_ms);
+	int rc;
 
+	waits_held += held;
+	do
+		rc = __real_lock_wait(l, cond, timeout_ms);
+	while (held);
 	return clock_mono_ms() < woken_until_ms ? 0 : rc;
 }
 
@@ -58,6 +64,7 @@ set_up(void **state)
 {
 	(void)state;
 	woken_until_ms = 0;
+	waits_held = 0;
 	taken = 1;
 	under_way = false;
 	return closing_open(&mount, &closing) == MQ_OK ? 0 : -1;
@@ -192,6 +199,39 @@ who_gives_up_leaves_what_was_closed_since_to_others(void **state)
 	assert_false(since.noted);
 }
 
+static void *
+waits_for_a_queue(void *arg)
+{
+	const struct closing_since since = closing_now(closing);
+
+	(void)arg;
+	assert_true(closing_wait_left(closing, &since));
+	return NULL;
+}
+
+/* Each of them keeps a worker from others. */
+static void
+few_requests_wait_for_a_release_that_may_be_held_back(void **state)
+{
+	pthread_t waiting[2];
+	struct closing_since since;
+
+	(void)state;
+	held = true;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&waiting[i], NULL, waits_for_a_queue, NULL), 0);
+		while (waits_held <= i)
+			usleep(100);
+	}
+	since = closing_now(closing);
+	assert_false(closing_wait_left(closing, &since));
+	held = false;
+	for (int i = 0; i < 2; i++)
+		pthread_join(waiting[i], NULL);
+	since = closing_now(closing);
+	assert_true(closing_wait_left(closing, &since));
+}
+
 int
 main(void)
 {
@@ -201,6 +241,7 @@ main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_release_of_a_close_before_is_waited_for_beside_one_that_never_comes,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(few_requests_wait_for_a_release_that_may_be_held_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_gives_up_leaves_what_was_closed_since_to_others, set_up, tear_down),
 	};
 

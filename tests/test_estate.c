@@ -446,6 +446,28 @@ open_for_appending(struct rig *r)
 	return h;
 }
 
+static void
+a_release_is_late_while_a_request_still_holds_the_file(void **state)
+{
+	struct rig *r = *state;
+	struct handle *h;
+
+	mount_open(r);
+	h = open_for_appending(r);
+	write_as(r, appender_of(h), 10, "closed", 6);
+	handle_ref(h);
+	handle_release(&r->m, h);
+	assert_true(handles_releases_late(r->m.handles));
+	want_content(r, 0, "");
+	handle_unref(&r->m, h);
+	assert_false(handles_releases_late(r->m.handles));
+	want_content(r, 0, "closed\n");
+	h = open_for_appending(r);
+	handle_release(&r->m, h);
+	assert_false(handles_releases_late(r->m.handles));
+	mount_close(r);
+}
+
 /* A broker dies in a write, while a file that was just closed has a line to finish. */
 static void
 die_writing_beside_a_closed_file(struct rig *r, uint64_t *ret_number)
@@ -577,6 +599,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_line_of_a_closed_file_is_not_taken_for_one_of_a_write_that_was_begun, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_line_of_a_closed_file_is_stored_before_slaves_are_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_release_is_late_while_a_request_still_holds_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_beginning_that_is_too_long_to_keep_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_are_there_for_the_next_broker, setup, teardown),
 	};
