@@ -40,9 +40,11 @@ may_auto_create(const struct mount *m)
 static int
 topics_lookup(struct mount *m, const struct node *dir, const char *name, struct node *ret_child)
 {
-	struct topic *t = topic_find(m->offsets, name);
+	struct topic *t;
 
 	(void)dir;
+	topic_notice(m->offsets, name);
+	t = topic_find(m->offsets, name);
 	if (t)
 		return node_make(m, NODE_TOPIC, t->id, 0, 0, ret_child);
 	if (may_auto_create(m) && record_topic_valid(name, strlen(name)))
@@ -144,6 +146,7 @@ topic_lookup(struct mount *m, const struct node *dir, const char *name, struct n
 	rc = node_fixed_lookup(m, dir, name, ret_child);
 	if (rc != -ENOENT)
 		return rc;
+	topic_notice(m->offsets, dir->topic->name);
 	if (name_is_plain(name, &queue))
 		return queue_node(m, dir, queue, true, ret_child);
 	if (name_begins_plain(name, &queue, &rest) && strcmp(rest, ".parts") == 0)

@@ -135,6 +135,11 @@ struct topic {
 };
 
 struct topic *topic_find(struct offsets *o, const char *name);	/* NULL: none, or gone */
+
+/* If `name` is a topic of the system: know it, and all its queues, from now on.  No record says that there are any:
+ * the messages do, and are looked at for that every flushIntervalConsumeQueue. */
+void topic_notice(struct offsets *o, const char *name);
+
 struct topic *topic_by_id(struct offsets *o, uint32_t id);	/* also gone ones */
 void topic_conf(struct offsets *o, const struct topic *t, struct topic_conf *ret_conf);
 int32_t topic_queues(struct offsets *o, const struct topic *t);

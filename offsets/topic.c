@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "conf/err.h"
+#include "conf/log.h"
 #include "conf/scope.h"
 #include "offsets/registry.h"
 
@@ -24,6 +25,19 @@ topic_conf_new(const struct offsets *o, struct topic_conf *ret_conf, const char 
 {
 	topic_conf_default(ret_conf, name, queues);
 	ret_conf->on_full_drop = o->settings->onFull == ON_FULL_DROP;
+}
+
+void
+topic_notice(struct offsets *o, const char *name)
+{
+	int rc;
+
+	if (!meta_topic_is_system(name))
+		return;
+	LOCKED(&o->apply);
+	rc = change_follow_all(o);
+	if (rc != MQ_OK)
+		log_err("following MQFS_META: %s", err_text(rc));
 }
 
 int32_t

@@ -8,15 +8,25 @@ requires_fuse
 names=(MQFS_META MQFS_anything SCHEDULE_TOPIC_XXXX RMQ_SYS_TRANS_HALF_TOPIC rmq_sys_wheel_timer TBW102
 	OFFSET_MOVED_EVENT SELF_TEST_TOPIC TRANS_CHECK_MAX_TIME_TOPIC BenchmarkTest)
 
-start_mqfs "$work/store" "$mnt"
+start_mqfs "$work/store" "$mnt" -o flushIntervalConsumeQueue=3600000
 mkdir "$mnt/topics/t" "$mnt/groups/g"
-for name in "${names[@]}"; do
+
+for name in "${names[@]:1}"; do
 	fails_with EPERM mkdir "$mnt/topics/$name"
 done
+fails_with EEXIST mkdir "$mnt/topics/MQFS_META"		# it has a message: who made the store
 for name in MQFS_META CID_RMQ_SYS_TRANS; do
 	fails_with EPERM mkdir "$mnt/groups/$name"
 done
 want "t" "$(ls "$mnt/topics")" "the topics there are"
+
+# They are not listed, and can be named as soon as they have a message.
+fails_with ENOENT cat "$mnt/topics/SCHEDULE_TOPIC_XXXX/q2"
+echo later >> "$mnt/topics/t/q0:delay=level3"
+want later "$(cat "$mnt/topics/SCHEDULE_TOPIC_XXXX/q2")" "the message that waits"
+echo later still >> "$mnt/topics/t/q0:delay=level8"
+want 'later still' "$(cat "$mnt/topics/SCHEDULE_TOPIC_XXXX/q7")" "the message of another queue"
+grep -q '"op":"group"' "$mnt/topics/MQFS_META/q0" || fail "no record of the group: $(cat "$mnt/topics/MQFS_META/q0")"
 
 # The one that is there is found in the store by the next mount.
 stop_mqfs "$mnt"
