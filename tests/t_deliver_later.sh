@@ -14,7 +14,7 @@ echo '{"body":"json","keys":"k"}' >> "$mnt/topics/t/q3:format=json,delay=600ms"
 echo at >> "$mnt/topics/t/q4:at=$(date -d '+1 second' +%Y-%m-%dT%H:%M:%S)"
 echo past >> "$mnt/topics/t/q5:at=2020-01-01T00:00:00Z"
 echo far >> "$mnt/topics/t/q6:delay=300d"
-want 0 "$(stat -c %s "$mnt/topics/t/q2")" "bytes of a queue whose messages wait"
+want 0 "$(stat -c %s "$mnt/topics/t/q6")" "bytes of a queue whose message waits"
 
 kill_mqfs "$mnt"
 start_mqfs "$work/store" "$mnt"
